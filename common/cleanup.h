@@ -1,0 +1,51 @@
+/* cleanup.h - scope-bound release of descriptors, memory and streams.
+ *
+ * A variable marked with one of these is released when it leaves scope, so a
+ * function needs one way out and no ladder of labels.  steal_fd() and
+ * steal_ptr() hand the value to somebody else first. */
+#ifndef BANGER_COMMON_CLEANUP_H
+#define BANGER_COMMON_CLEANUP_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static inline void cleanup_close(int *fd)
+{
+	if (*fd >= 0)
+		(void)close(*fd);
+}
+
+static inline void cleanup_free(void *p)
+{
+	free(*(void **)p);
+}
+
+static inline void cleanup_fclose(FILE **f)
+{
+	if (*f)
+		(void)fclose(*f);
+}
+
+#define _cleanup_close_ __attribute__((cleanup(cleanup_close)))
+#define _cleanup_free_ __attribute__((cleanup(cleanup_free)))
+#define _cleanup_fclose_ __attribute__((cleanup(cleanup_fclose)))
+
+static inline int steal_fd(int *fd)
+{
+	int v = *fd;
+
+	*fd = -1;
+	return v;
+}
+
+#define steal_ptr(pp)                    \
+	({                               \
+		__typeof__(*(pp)) v_ = *(pp); \
+		*(pp) = NULL;            \
+		v_;                      \
+	})
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
+#endif

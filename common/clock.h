@@ -1,0 +1,26 @@
+/* clock.h - the two clocks we use, as integers. */
+#ifndef BANGER_COMMON_CLOCK_H
+#define BANGER_COMMON_CLOCK_H
+
+#include <stdint.h>
+#include <time.h>
+
+/* Nanoseconds of CLOCK_BOOTTIME (goes on during suspend, never back): durations and bounds. */
+static inline uint64_t clock_boot_ns(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_BOOTTIME, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* Nanoseconds of CLOCK_REALTIME since 1970: records for people, never compared. */
+static inline uint64_t clock_wall_ns(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_REALTIME, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+#endif

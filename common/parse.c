@@ -1,0 +1,152 @@
+#include "common/parse.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static int fail(int e)
+{
+	errno = e;
+	return -1;
+}
+
+/* The digits at the start of @s; *@end is where they stop. */
+static int leading_digits(const char *s, const char **end, uint64_t *out)
+{
+	uint64_t v = 0;
+	const char *p = s;
+
+	for (; *p >= '0' && *p <= '9'; p++) {
+		uint64_t digit = (uint64_t)(*p - '0');
+		if (v > (UINT64_MAX - digit) / 10)
+			return fail(ERANGE);
+		v = v * 10 + digit;
+	}
+	if (p == s || (*s == '0' && p > s + 1))
+		return fail(EINVAL);
+	*end = p;
+	*out = v;
+	return 0;
+}
+
+static int in_range(uint64_t v, uint64_t min, uint64_t max, uint64_t *out)
+{
+	if (v < min || v > max)
+		return fail(ERANGE);
+	*out = v;
+	return 0;
+}
+
+int parse_uint(const char *s, uint64_t min, uint64_t max, uint64_t *out)
+{
+	const char *end;
+	uint64_t v;
+
+	if (leading_digits(s, &end, &v) < 0)
+		return -1;
+	if (*end)
+		return fail(EINVAL);
+	return in_range(v, min, max, out);
+}
+
+int parse_size(const char *s, uint64_t min, uint64_t max, uint64_t *out)
+{
+	static const char units[] = "KMGT";
+	const char *end;
+	uint64_t v;
+
+	if (leading_digits(s, &end, &v) < 0)
+		return -1;
+	if (*end) {
+		const char *u = strchr(units, *end);
+		if (!u || end[1])
+			return fail(EINVAL);
+		unsigned shift = 10 * (unsigned)(u - units + 1);
+		if (v > UINT64_MAX >> shift)
+			return fail(ERANGE);
+		v <<= shift;
+	}
+	return in_range(v, min, max, out);
+}
+
+bool parse_is_label(const char *s)
+{
+	size_t n = strlen(s);
+
+	if (n < 1 || n > 63 || s[0] == '-' || s[n - 1] == '-')
+		return false;
+	return strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == n;
+}
+
+int parse_ipv4(const char *s, uint32_t *out)
+{
+	struct in_addr a;
+
+	if (inet_pton(AF_INET, s, &a) != 1)
+		return fail(EINVAL);
+	*out = ntohl(a.s_addr);
+	return 0;
+}
+
+int parse_subnet(const char *s, uint32_t *net, uint32_t *prefix)
+{
+	char addr[16];
+	const char *slash = strchr(s, '/');
+	uint64_t p;
+	uint32_t a;
+
+	if (!slash || (size_t)(slash - s) >= sizeof(addr))
+		return fail(EINVAL);
+	memcpy(addr, s, (size_t)(slash - s));
+	addr[slash - s] = '\0';
+	if (parse_ipv4(addr, &a) < 0 || parse_uint(slash + 1, 8, 30, &p) < 0)
+		return fail(EINVAL);
+	if (a & (UINT32_MAX >> p))
+		return fail(EINVAL);
+	*net = a;
+	*prefix = (uint32_t)p;
+	return 0;
+}
+
+void format_ipv4(uint32_t addr, char out[16])
+{
+	(void)snprintf(out, 16, "%u.%u.%u.%u", addr >> 24, addr >> 16 & 255, addr >> 8 & 255, addr & 255);
+}
+
+void format_hex(const void *bytes, size_t n, char *out)
+{
+	static const char digits[] = "0123456789abcdef";
+	const uint8_t *b = bytes;
+
+	for (size_t i = 0; i < n; i++) {
+		out[2 * i] = digits[b[i] >> 4];
+		out[2 * i + 1] = digits[b[i] & 15];
+	}
+	out[2 * n] = '\0';
+}
+
+void format_id(const uint8_t id[ID_LEN], char out[ID_HEX])
+{
+	format_hex(id, ID_LEN, out);
+}
+
+static int nibble(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+int parse_id(const char *s, uint8_t out[ID_LEN])
+{
+	if (strlen(s) != ID_HEX - 1)
+		return fail(EINVAL);
+	for (size_t i = 0; i < ID_LEN; i++) {
+		int hi = nibble(s[2 * i]), lo = nibble(s[2 * i + 1]);
+		if (hi < 0 || lo < 0)
+			return fail(EINVAL);
+		out[i] = (uint8_t)(hi << 4 | lo);
+	}
+	return 0;
+}

@@ -1,0 +1,83 @@
+/* ctl.h - the controller's one state struct, and the few types that all its rooms share. */
+#ifndef BANGER_CONTROLLER_CTL_H
+#define BANGER_CONTROLLER_CTL_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/config.h"
+#include "common/parse.h"
+#include "proto/control.h"
+#include "proto/ops.h"
+
+struct store;   /* store.h: the database */
+struct helper;  /* helper.h: the three roles */
+struct watch;   /* watch.h: pidfds and consoles of running VMs */
+struct workers; /* worker.h: the threads that run operations */
+
+struct ctl {
+	struct config config;
+	char boot_id[37];   /* /proc/sys/kernel/random/boot_id: another one means that nothing survived */
+	struct store *store;
+	struct helper *helper;
+	struct watch *watch;
+	struct workers *workers;
+	const struct storage_driver *storage; /* chosen at start-up */
+	bool stopping;
+};
+
+/* Who asks: the kernel's word (SO_PEERCRED), taken once at accept. */
+struct caller {
+	uid_t uid;
+	pid_t pid;
+};
+
+enum vm_state { VM_CREATED, VM_STARTING, VM_RUNNING, VM_STOPPING, VM_STOPPED, VM_DEGRADED, VM_FAILED, VM_STATES };
+
+const char *vm_state_name(enum vm_state s);
+
+/* A row of vms. */
+struct vm {
+	uint8_t id[ID_LEN];
+	char name[64];
+	uint32_t owner;
+	char image[64]; /* the image's name, for people; image_digest is the reference */
+	char image_digest[65], kernel_digest[65];
+	uint32_t slot, generation;
+	uint32_t vcpus, mem_mib, disk_mib;
+	bool nat;
+	char ssh_key[4001];
+	enum vm_state state;
+	char reason[256]; /* why degraded or failed; "" otherwise */
+	uint64_t created_ns, started_ns;
+	char op[ID_HEX];  /* the operation that last changed it */
+	/* runtime: the identities, kept so that a person, or a newer schema, can clean up; empty while stopped. */
+	struct vm_runtime {
+		char boot_id[37];
+		char tap[16];
+		char dm[16];
+		int64_t loop_base, loop_cow; /* -1: none */
+		int64_t pid, pid_start;
+		enum vmm_kind vmm;
+		uint32_t accel;              /* enum accel: KVM or TCG */
+		char storage[16];
+		char api_socket[108];
+	} runtime;
+};
+
+/* An operation under way: its id, who hears of its stages, and whether it was told to stop. */
+struct operation {
+	uint8_t id[ID_LEN];
+	char hex[ID_HEX];
+	const struct caller *caller;
+	/* Tell the caller of a stage; @detail may be "".  NULL: nobody listens. */
+	void (*stage)(void *arg, const char *stage, const char *detail);
+	void *stage_arg;
+	volatile bool *cancelled; /* NULL: can not be interrupted */
+};
+
+void operation_stage(const struct operation *o, const char *stage, const char *detail);
+
+#endif

@@ -1,0 +1,24 @@
+/* lifecycle.h - what can be done with a VM, as sequential code that a worker thread runs.
+ *
+ * Each takes the VM's turn (one operation at a time a VM; delete and kill
+ * interrupt a start), writes an operation row, and on failure leaves neither
+ * object nor row behind.  Return: 0, or -1 with the error filled in. */
+#ifndef BANGER_CONTROLLER_LIFECYCLE_H
+#define BANGER_CONTROLLER_LIFECYCLE_H
+
+#include "controller/ctl.h"
+
+int vm_create(struct ctl *c, struct operation *o, const struct call_vm_create *args, struct vm *out, struct error *e);
+int vm_start(struct ctl *c, struct operation *o, const char *ref, bool *already, struct vm *out, struct error *e);
+int vm_stop(struct ctl *c, struct operation *o, const char *ref, uint64_t timeout_ms, bool *already, bool *forced, struct error *e);
+int vm_kill(struct ctl *c, struct operation *o, const char *ref, bool *already, struct error *e);
+int vm_delete(struct ctl *c, struct operation *o, const char *ref, struct error *e);
+int vm_set(struct ctl *c, struct operation *o, const struct call_vm_set *args, struct error *e);
+
+/* The VMM of @id ended by itself: release what it held.  Called by a worker when watch.h saw the pidfd. */
+void vm_ended(struct ctl *c, const uint8_t id[ID_LEN]);
+
+/* At start-up, before any request is served: compare ledger, kernel and VMMs; adopt, release, remove orphans. */
+int reconcile(struct ctl *c, struct error *e);
+
+#endif

@@ -1,0 +1,21 @@
+/* release.h - the one way in which anything a VM holds is given back. */
+#ifndef BANGER_CONTROLLER_RELEASE_H
+#define BANGER_CONTROLLER_RELEASE_H
+
+#include "controller/ctl.h"
+
+/**
+ * vm_release() - walk everything that @vm holds backwards and give it back
+ * @vm:	the row; its runtime is emptied for what is confirmed gone, and it is written
+ * @to:	the state when nothing is left; VM_DEGRADED, with the reason, when something is
+ *
+ * Stop, kill, delete, a failed start, a dead VMM, reconcile: all end here.
+ * Takes the ledger's rows and whatever the runtime fields name beside them (a
+ * row of an older schema has only those).  Every step runs whatever became of
+ * the one before; absence is success; a step that fails stays in the ledger
+ * with its error.
+ * Return: 0 when nothing is left, else -1 with the joined errors.
+ */
+int vm_release(struct ctl *c, struct vm *vm, enum vm_state to, const struct operation *o, struct error *e);
+
+#endif

@@ -1,0 +1,33 @@
+/* storage.h - where a VM's root disk comes from: device-mapper snapshots, or copies. */
+#ifndef BANGER_CONTROLLER_STORAGE_H
+#define BANGER_CONTROLLER_STORAGE_H
+
+#include "controller/ctl.h"
+
+struct storage_driver {
+	const char *name;    /* "dm-snapshot", "reflink", "copy" */
+	enum disk_kind disk; /* what the VMM is told */
+	/* The file in the slot's state folder: a sparse CoW store, or the disk itself.  At create. */
+	int (*create)(struct ctl *c, const struct vm *vm, struct error *e);
+	/* The kernel objects of a start, in order; none for copies. */
+	const enum object *objects;
+	size_t n_objects;
+};
+
+/* The driver that this host can run: dm-snapshot where the blk role can make one, else reflink, else sparse copy. */
+const struct storage_driver *storage_choose(struct ctl *c);
+const struct storage_driver *storage_by_name(const char *name);
+
+/* Everything in the slot's state folder goes; absence is success.  At delete, and for a create that failed. */
+int storage_remove(struct ctl *c, uint32_t slot, struct error *e);
+
+/* Open a file of a VM's image or slot folder for the blk role: part 0 the image, 1 the CoW store.  Return: fd or -1. */
+int storage_open_part(struct ctl *c, const struct vm *vm, unsigned part, struct error *e);
+
+/* Paths, all below config.state_dir and run_dir. */
+void path_slot_state(const struct config *c, uint32_t slot, const char *file, char out[200]);
+void path_slot_run(const struct config *c, uint32_t slot, const char *file, char out[200]);
+void path_image(const struct config *c, const char *digest, char out[256]);               /* images/<digest>.ext4 */
+void path_kernel(const struct config *c, const char *digest, const char *file, char out[256]); /* kernels/<digest>/<file> */
+
+#endif

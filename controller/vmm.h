@@ -1,0 +1,33 @@
+/* vmm.h - how we talk to a running virtual machine monitor: QEMU over QMP, Firecracker over its API socket.
+ *
+ * The monitor is in a jail and may be hostile: every answer is bounded in
+ * size and time, and none is believed beyond its meaning. */
+#ifndef BANGER_CONTROLLER_VMM_H
+#define BANGER_CONTROLLER_VMM_H
+
+#include "controller/ctl.h"
+
+struct vmm_driver {
+	const char *name;
+	enum vmm_kind kind;
+	/* After vmm_spawn: configure and start the guest; returns when the monitor says that it runs.  FAIL_TIMEOUT, FAIL_GENERAL. */
+	int (*boot)(struct ctl *c, const struct vm *vm, const struct operation *o, int pidfd, struct error *e);
+	/* Ask the guest to power off.  Return: 0 when the monitor took it; the guest may still ignore it. */
+	int (*shutdown)(struct ctl *c, const struct vm *vm, struct error *e);
+	/* Is the monitor itself answering?  Return: 1 running, 0 not, -1 no answer. */
+	int (*alive)(struct ctl *c, const struct vm *vm, struct error *e);
+};
+
+const struct vmm_driver *vmm_driver(enum vmm_kind kind);
+
+/**
+ * vmm_choose() - which monitor and accelerator this host can really run
+ *
+ * Firecracker where KVM runs a guest and the binary is configured, else QEMU
+ * with KVM or TCG.  KVM is probed by running a guest (KVM_PROBE through the
+ * spawn role, in @vm's slot) and the answer is kept for this boot and kernel.
+ * Errors: FAIL_HOST with a hint when there is neither.
+ */
+int vmm_choose(struct ctl *c, const struct vm *vm, const struct operation *o, enum vmm_kind *kind, uint32_t *accel, struct error *e);
+
+#endif

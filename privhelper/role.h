@@ -1,0 +1,72 @@
+/* role.h - what every privileged role is: prepare as root, lock down, serve typed requests. */
+#ifndef BANGER_PRIVHELPER_ROLE_H
+#define BANGER_PRIVHELPER_ROLE_H
+
+#include <seccomp.h>
+#include <stdbool.h>
+
+#include "common/config.h"
+#include "proto/ops.h"
+
+/* What the role made, one row a slot: who owns it and in which generation.  Rebuilt from the kernel's tags. */
+struct owner_row {
+	uint32_t generation; /* 0: free */
+	uint32_t owner;
+	uint8_t vm[ID_LEN];  /* zeros when only the kernel's tag was left to learn from */
+};
+
+struct role;
+
+/**
+ * A handler serves one operation.  serve.c has already checked phase, ownership, generation, caps, rate and the
+ * number of descriptors, and has written the intent.
+ * @fds_in:	the descriptors that came, closed by serve.c afterwards unless set to -1
+ * @fds_out:	filled with the ones to send back, closed by serve.c after sending
+ * @reply:	the operation's reply struct to fill, meaningful with ST_OK
+ */
+typedef enum status (*handler_fn)(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out);
+
+struct handler {
+	enum op_code op;
+	handler_fn fn;
+};
+
+/* The one state struct of a role's process. */
+struct role {
+	enum role_id id;
+	const char *name;               /* "net": program name banger-role-net, log net.log */
+	const struct account *account;  /* uid and gid to become (points into config) */
+	const unsigned *caps;           /* CAP_* numbers it keeps, ended by UINT_MAX */
+	const struct handler *handlers; /* ended by a NULL fn */
+
+	/* Opens every privileged descriptor and makes host objects while still root.  Return: 0, or -1 (logged). */
+	int (*prepare)(struct role *r);
+	/* Adds the role's own system calls to the filter.  Return: 0, or -1 (logged). */
+	int (*filter)(struct role *r, scmp_filter_ctx ctx);
+	/* Fills the ledger from what the kernel shows, at start; may be called again.  Return: 0, or -1. */
+	int (*scan)(struct role *r);
+	/* True while the kernel has anything of ours in @slot; a newer generation is refused until it is false. */
+	bool (*holds)(struct role *r, uint32_t slot);
+	/* LIST: the objects from @cursor on.  Return: as a handler. */
+	handler_fn list;
+
+	struct config config;
+	enum phase phase;
+	bool sealed;
+	struct owner_row ledger[SLOT_MAX];
+	void *state;                    /* the role's own: struct net_state, ... */
+};
+
+/* The whole life of a role's process; never returns.  main() of each role calls it with its struct. */
+_Noreturn void role_main(struct role *r);
+
+/* Learn from a kernel tag that @slot belongs to @generation and @owner.  Keeps the newest generation. */
+void role_adopt(struct role *r, uint32_t slot, uint32_t generation, uint32_t owner);
+
+/* True when @q names the VM that the ledger has in that slot. */
+bool role_owns(const struct role *r, const struct request *q);
+
+/* Append an object to a LIST reply.  Return: false when it is full. */
+bool role_list_add(struct rep_list *l, enum object kind, uint32_t slot, uint32_t generation, uint32_t owner, uint64_t id);
+
+#endif
