@@ -75,3 +75,60 @@ endef
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 
 -include $(shell [ -d $(B) ] && find $(B) -name '*.d')
+
+# ---- tests: one program a file, linked with the room its name says ----
+UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
+FAKES := $(wildcard tests/unit/fake_*.c)
+ROOM_common := common/config.c common/config_fd.c $(wildcard common/sha256.c)
+ROOM_proto := $(CONTROL)
+ROOM_priv := common/config.c common/config_fd.c $(wildcard common/sha256.c)
+ROOM_ctl := $(CONTROL) common/config.c $(filter-out controller/main.c,$(CONTROLLER)) $(FAKES)
+ROOM_cli := $(CONTROL) $(filter-out controller/cli/main.c,$(CLI))
+
+define room
+$(B)/lib$(1).a: $(patsubst %.c,$(B)/%.o,$(sort $(COMMON) $(PROTO) $(ROOM_$(1))))
+	@rm -f $$@
+	$(AR) rcs $$@ $$^
+$(B)/unit/test_$(1)_%: $(B)/tests/unit/test_$(1)_%.o $(B)/lib$(1).a
+	@mkdir -p $$(@D)
+	$$(CC) $$(LDFLAGS_ALL) $$< $(B)/lib$(1).a -o $$@ $$(call pkg_libs,$(ALL_LIBS)) -pthread
+endef
+$(foreach r,common proto priv ctl cli,$(eval $(call room,$(r))))
+.SECONDARY:
+
+$(B)/peer: $(patsubst %.c,$(B)/%.o,tests/integration/peer.c $(COMMON) $(PROTO) common/config.c common/config_fd.c)
+	$(CC) $(LDFLAGS_ALL) $^ -o $@ $(call pkg_libs,inih) -pthread
+
+tests: all $(UNIT) $(B)/peer
+
+# ---- what people call ----
+check: deps
+	$(MAKE) --no-print-directory MODE=check tests
+	$(MAKE) --no-print-directory MODE=release tests
+	tests/run.sh
+
+deps:
+	@tests/deps.sh build
+
+demo:
+	@tests/deps.sh demo
+	@$(MAKE) --no-print-directory -s all
+	@tests/demo/demo.sh
+
+LIBEXEC := $(PREFIX)/libexec/banger
+install: all
+	install -D -m 755 $(B)/banger $(DESTDIR)$(PREFIX)/bin/banger
+	install -D -m 755 $(B)/banger-privhelper $(DESTDIR)$(PREFIX)/sbin/banger-privhelper
+	for p in banger-controller banger-role-net banger-role-blk banger-role-spawn banger-kvmprobe; do \
+		install -D -m 755 $(B)/$$p $(DESTDIR)$(LIBEXEC)/$$p || exit 1; done
+	[ -e $(DESTDIR)/etc/banger/banger.conf ] || \
+		install -D -m 644 privhelper/banger.conf $(DESTDIR)/etc/banger/banger.conf
+
+lint: deps
+	@tests/lint.sh
+
+clean:
+	rm -rf build/release build/check
+
+.PHONY: all tests check deps demo install lint clean
+.DEFAULT_GOAL := all

@@ -47,6 +47,7 @@ enum event_id {
 #define F(f) bool f;
 #define B(f, n) uint8_t f[n];
 #define S(f, n) char f[(n) + 1];
+#define V(f, n_) struct { size_t n; uint8_t v[n_]; } f;
 #define EVENT(NAME, name, fields) struct ev_##name { fields };
 #define CALL(NAME, name, in, out, args, result) struct call_##name { args };
 #include "proto/control.def"
@@ -57,6 +58,7 @@ enum event_id {
 #define F(f) bool f;
 #define B(f, n) uint8_t f[n];
 #define S(f, n) char f[(n) + 1];
+#define V(f, n_) struct { size_t n; uint8_t v[n_]; } f;
 #define CALL(NAME, name, in, out, args, result) struct res_##name { result };
 #include "proto/control.def"
 

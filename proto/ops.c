@@ -130,6 +130,7 @@ static void put_field(struct wire_writer *w, const struct field *f, const void *
 			wire_put_uint(w, a->v[i]);
 		break;
 	case FIELD_S:
+	case FIELD_V:
 		w->bad = true;
 	}
 }
@@ -155,6 +156,7 @@ static void get_field(struct wire_reader *r, const struct field *f, void *base)
 			a->v[i] = wire_get_uint(r, 0, UINT64_MAX);
 		break;
 	case FIELD_S:
+	case FIELD_V:
 		r->bad = true;
 	}
 }
@@ -296,11 +298,14 @@ static void audit_field(struct text *t, const struct field *f, const void *base)
 		add(t, a->n ? "]" : "[]");
 		break;
 	case FIELD_B:
-	case FIELD_S:
 		add(t, "\"");
 		for (size_t i = 0; i < f->max; i++)
 			add(t, "%02x", ((const uint8_t *)at)[i]);
 		add(t, "\"");
+		break;
+	case FIELD_S:
+	case FIELD_V:
+		break;
 	}
 }
 

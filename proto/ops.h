@@ -50,14 +50,14 @@ enum op_code {
 #include "proto/ops.def"
 };
 
-enum field_type { FIELD_U, FIELD_F, FIELD_B, FIELD_A, FIELD_S };
+enum field_type { FIELD_U, FIELD_F, FIELD_B, FIELD_A, FIELD_S, FIELD_V };
 
-/* One field of a struct; FIELD_S is the control protocol's alone. */
+/* One field of a struct; FIELD_S and FIELD_V are the control protocol's alone. */
 struct field {
 	const char *name; /* NULL ends a list */
 	enum field_type type;
-	size_t offset;       /* U: uint64_t; F: bool; B: bytes; A: struct uints; S: char[max + 1] */
-	uint64_t min, max;   /* U: bounds; B, A, S: max is the room */
+	size_t offset;       /* U: uint64_t; F: bool; B: bytes; A: struct uints; S: char[max + 1]; V: size_t, then bytes */
+	uint64_t min, max;   /* U: bounds; B, A, S, V: max is the room */
 };
 
 /* FIELD_A: a counted list; v has the field's max elements. */

@@ -1,0 +1,35 @@
+/* unpack.h - whole files into memory, and the one-file compressions (gzip, xz, zstd, lz4) taken off them. */
+#ifndef BANGER_CLI_UNPACK_H
+#define BANGER_CLI_UNPACK_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "proto/control.h"
+
+struct blob {
+	uint8_t *data; /* malloc */
+	size_t len;
+};
+
+static inline void blob_free(struct blob *b)
+{
+	free(b->data);
+}
+
+#define _cleanup_blob_ __attribute__((cleanup(blob_free)))
+
+/* The whole regular file @path, at most @max bytes.  Return: 0, or -1 with @e. */
+int blob_read(const char *path, size_t max, struct blob *out, struct error *e);
+
+/**
+ * blob_unpack() - decompress @in, whatever of our kinds it is
+ * @what:	for messages
+ * @max:	the most bytes that may come out
+ *
+ * Data that is in no known compression comes out as it is.  Return: 0, or -1 with @e.
+ */
+int blob_unpack(const char *what, const uint8_t *in, size_t len, size_t max, struct blob *out, struct error *e);
+
+#endif

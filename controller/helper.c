@@ -1,0 +1,179 @@
+#include "controller/helper.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include "common/fdio.h"
+
+/* A role's slowest work is a few hundred milliseconds; one that is silent for this long is taken for broken. */
+#define ANSWER_SECONDS 30
+
+struct helper {
+	struct peer {
+		pthread_mutex_t lock;
+		int fd;
+		uint64_t seq;
+		bool broken; /* an answer was lost: what comes next could belong to it */
+	} peers[ROLE_COUNT];
+};
+
+static int fail(int e)
+{
+	errno = e;
+	return -1;
+}
+
+/* SO_RCVTIMEO and SO_SNDTIMEO (socket(7)): the calls below end with EAGAIN. */
+static int bound_waits(int fd)
+{
+	const struct timeval t = { .tv_sec = ANSWER_SECONDS };
+
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t)) < 0)
+		return -1;
+	return setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof(t));
+}
+
+struct helper *helper_open(int net, int blk, int spawn)
+{
+	const int fds[ROLE_COUNT] = { [ROLE_ANY] = -1, [ROLE_NET] = net, [ROLE_BLK] = blk, [ROLE_SPAWN] = spawn };
+	struct helper *h = calloc(1, sizeof(*h));
+
+	if (!h)
+		return NULL;
+	for (int i = 0; i < ROLE_COUNT; i++) {
+		h->peers[i].fd = fds[i];
+		(void)pthread_mutex_init(&h->peers[i].lock, NULL);
+	}
+	for (int i = 0; i < ROLE_COUNT; i++)
+		if (fds[i] >= 0 && bound_waits(fds[i]) < 0) {
+			int saved = errno;
+			helper_close(h);
+			errno = saved;
+			return NULL;
+		}
+	return h;
+}
+
+void helper_close(struct helper *h)
+{
+	if (!h)
+		return;
+	for (int i = 0; i < ROLE_COUNT; i++) {
+		fdio_close_all(&h->peers[i].fd, 1);
+		(void)pthread_mutex_destroy(&h->peers[i].lock);
+	}
+	free(h);
+}
+
+int helper_fd(struct helper *h, enum role_id role)
+{
+	return (unsigned)role < ROLE_COUNT ? h->peers[role].fd : -1;
+}
+
+static int receive(struct peer *p, const struct request *q, struct reply *reply, int *fds_out)
+{
+	uint8_t buf[OPS_PACKET_MAX];
+	int fds[FDIO_MAX];
+	size_t nfds;
+	ssize_t n = fdio_recv(p->fd, buf, sizeof(buf), fds, &nfds);
+
+	if (n < 0)
+		return errno == EAGAIN ? fail(ETIMEDOUT) : -1;
+	if (n == 0)
+		return fail(EPIPE);
+	if (ops_decode_reply(q->op, buf, (size_t)n, reply) < 0 || reply->seq != q->seq ||
+	    nfds != (reply->status == ST_OK ? q->op->fds_out : 0)) {
+		fdio_close_all(fds, nfds);
+		return fail(EBADMSG);
+	}
+	memcpy(fds_out, fds, nfds * sizeof(fds[0]));
+	return 0;
+}
+
+/*
+ * One exchange with the peer's lock held.  A request that can not be encoded
+ * is our own bug and leaves the line in order.  Anything else that fails ends
+ * it for good: a late answer must never be taken for the next one's, so the
+ * socket is shut down, which the main loop sees as its end.
+ */
+static int exchange(struct peer *p, struct request *q, const int *fds_in, struct reply *reply, int *fds_out)
+{
+	uint8_t buf[OPS_PACKET_MAX];
+
+	if (p->broken || p->fd < 0)
+		return fail(EPIPE);
+	q->seq = ++p->seq;
+	int n = ops_encode_request(q, buf);
+	if (n < 0)
+		return -1;
+	if (fdio_send(p->fd, buf, (size_t)n, fds_in, q->op->fds_in) == 0 && receive(p, q, reply, fds_out) == 0)
+		return 0;
+	int saved = errno == EAGAIN ? ETIMEDOUT : errno;
+	p->broken = true;
+	(void)shutdown(p->fd, SHUT_RDWR);
+	return fail(saved);
+}
+
+static int call(struct helper *h, enum role_id role, struct request *q, const int *fds_in, struct reply *reply, int *fds_out)
+{
+	struct peer *p = &h->peers[role];
+	int fds[FDIO_MAX] = { -1, -1, -1, -1 };
+
+	(void)pthread_mutex_lock(&p->lock);
+	int r = exchange(p, q, fds_in, reply, fds);
+	int saved = errno;
+	(void)pthread_mutex_unlock(&p->lock);
+	for (unsigned i = 0; i < q->op->fds_out; i++)
+		fds_out[i] = fds[i];
+	errno = saved;
+	return r;
+}
+
+int helper_call(struct helper *h, struct request *q, const int *fds_in, struct reply *reply, int *fds_out)
+{
+	if (q->op->role == ROLE_ANY || (q->op->fds_in && !fds_in) || (q->op->fds_out && !fds_out))
+		return fail(EINVAL);
+	return call(h, q->op->role, q, fds_in, reply, fds_out);
+}
+
+int helper_call_role(struct helper *h, enum role_id role, struct request *q, struct reply *reply)
+{
+	if (q->op->role != ROLE_ANY || role <= ROLE_ANY || role >= ROLE_COUNT)
+		return fail(EINVAL);
+	return call(h, role, q, NULL, reply, NULL);
+}
+
+int helper_hello(struct helper *h)
+{
+	for (enum role_id i = ROLE_NET; i < ROLE_COUNT; i++) {
+		struct request q = { .op = op_find(OP_HELLO) };
+		struct reply reply;
+
+		if (h->peers[i].fd < 0)
+			continue;
+		q.hello.version = OPS_VERSION;
+		if (helper_call_role(h, i, &q, &reply) < 0)
+			return -1;
+		if (reply.status != ST_OK || reply.hello.role != i)
+			return fail(EPROTO);
+	}
+	return 0;
+}
+
+struct request helper_request(enum op_code op, const struct vm *vm, const struct operation *o)
+{
+	struct request q = { .op = op_find(op) };
+
+	if (o)
+		memcpy(q.op_id, o->id, ID_LEN);
+	if (vm && q.op->scope == SCOPE_SLOT) {
+		q.slot = vm->slot;
+		q.generation = vm->generation;
+		q.owner = vm->owner;
+		memcpy(q.vm, vm->id, ID_LEN);
+	}
+	return q;
+}

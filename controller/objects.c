@@ -1,0 +1,343 @@
+#include "controller/objects.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "controller/helper.h"
+#include "controller/storage.h"
+#include "controller/watch.h"
+#include "proto/slot.h"
+
+/*
+ * One row a kind.  @args fills the request that makes it and may open the
+ * descriptor that goes with it; @note takes the identity out of the answer;
+ * @then is asked after a removal that worked.
+ */
+struct object_row {
+	enum object kind;
+	enum op_code make, remove, then;
+	uint64_t part; /* of a loop */
+	int (*args)(struct ctl *c, const struct vm *vm, const struct object_row *row, struct request *q, int *fd,
+		    struct error *e);
+	int64_t (*note)(struct ctl *c, struct vm *vm, const struct reply *r);
+	bool (*named)(const struct vm *vm);
+	void (*forget)(struct vm *vm);
+};
+
+/* ---- net ---- */
+
+static int64_t note_tap(struct ctl *c, struct vm *vm, const struct reply *r)
+{
+	(void)c;
+	slot_tap(vm->slot, vm->runtime.tap);
+	return (int64_t)r->tap_create.ifindex;
+}
+
+static bool tap_named(const struct vm *vm)
+{
+	return vm->runtime.tap[0];
+}
+
+static bool nat_named(const struct vm *vm)
+{
+	return vm->nat && vm->runtime.tap[0];
+}
+
+static void forget_tap(struct vm *vm)
+{
+	vm->runtime.tap[0] = '\0';
+}
+
+/* ---- blk ---- */
+
+static int loop_args(struct ctl *c, const struct vm *vm, const struct object_row *row, struct request *q, int *fd,
+		     struct error *e)
+{
+	q->loop_attach.part = row->part;
+	*fd = storage_open_part(c, vm, (unsigned)row->part, e);
+	return *fd < 0 ? -1 : 0;
+}
+
+static int64_t note_loop_base(struct ctl *c, struct vm *vm, const struct reply *r)
+{
+	(void)c;
+	return vm->runtime.loop_base = (int64_t)r->loop_attach.loop;
+}
+
+static int64_t note_loop_cow(struct ctl *c, struct vm *vm, const struct reply *r)
+{
+	(void)c;
+	return vm->runtime.loop_cow = (int64_t)r->loop_attach.loop;
+}
+
+static int64_t note_dm(struct ctl *c, struct vm *vm, const struct reply *r)
+{
+	(void)c;
+	slot_dm_name(vm->slot, vm->runtime.dm);
+	return (int64_t)r->snapshot_create.minor;
+}
+
+static bool loop_base_named(const struct vm *vm)
+{
+	return vm->runtime.loop_base >= 0;
+}
+
+static bool loop_cow_named(const struct vm *vm)
+{
+	return vm->runtime.loop_cow >= 0;
+}
+
+static bool dm_named(const struct vm *vm)
+{
+	return vm->runtime.dm[0];
+}
+
+static void forget_loop_base(struct vm *vm)
+{
+	vm->runtime.loop_base = -1;
+}
+
+static void forget_loop_cow(struct vm *vm)
+{
+	vm->runtime.loop_cow = -1;
+}
+
+static void forget_dm(struct vm *vm)
+{
+	vm->runtime.dm[0] = '\0';
+}
+
+/* ---- spawn ---- */
+
+static int vmm_args(struct ctl *c, const struct vm *vm, const struct object_row *row, struct request *q, int *fd,
+		    struct error *e)
+{
+	const struct storage_driver *storage = storage_by_name(vm->runtime.storage);
+
+	(void)row;
+	if (c->storage && strcmp(c->storage->name, vm->runtime.storage) == 0)
+		storage = c->storage;
+	if (!storage)
+		return error_set(e, FAIL_GENERAL, "disk", "no storage driver is called \"%s\"", vm->runtime.storage);
+	q->vmm_spawn = (struct req_vmm_spawn){
+		.vmm = vm->runtime.vmm, .accel = vm->runtime.accel, .disk = storage->disk,
+		.vcpus = vm->vcpus, .mem_mib = vm->mem_mib,
+	};
+	*fd = watch_console_open(c->watch, vm);
+	if (*fd < 0)
+		return error_set(e, FAIL_HOST, "console", "its FIFO can not be opened: %s", strerror(errno));
+	return 0;
+}
+
+static int64_t note_vmm(struct ctl *c, struct vm *vm, const struct reply *r)
+{
+	char path[200];
+
+	path_slot_run(&c->config, vm->slot, "api.sock", path);
+	(void)strncpy(vm->runtime.api_socket, path, sizeof(vm->runtime.api_socket) - 1);
+	vm->runtime.pid = (int64_t)r->vmm_spawn.pid;
+	vm->runtime.pid_start = (int64_t)r->vmm_spawn.start;
+	return 1;
+}
+
+static bool vmm_named(const struct vm *vm)
+{
+	return vm->runtime.pid > 0;
+}
+
+static void forget_vmm(struct vm *vm)
+{
+	vm->runtime.pid = vm->runtime.pid_start = 0;
+	vm->runtime.api_socket[0] = '\0';
+}
+
+static const struct object_row rows[] = {
+	{ .kind = OBJ_TAP, .make = OP_TAP_CREATE, .remove = OP_TAP_REMOVE,
+	  .note = note_tap, .named = tap_named, .forget = forget_tap },
+	{ .kind = OBJ_GUEST, .make = OP_GUEST_ALLOW, .remove = OP_GUEST_DENY, .then = OP_CONNTRACK_FLUSH,
+	  .named = tap_named },
+	{ .kind = OBJ_NAT, .make = OP_NAT_ADD, .remove = OP_NAT_REMOVE, .named = nat_named },
+	{ .kind = OBJ_LOOP_BASE, .make = OP_LOOP_ATTACH, .remove = OP_LOOP_DETACH, .part = 0,
+	  .args = loop_args, .note = note_loop_base, .named = loop_base_named, .forget = forget_loop_base },
+	{ .kind = OBJ_LOOP_COW, .make = OP_LOOP_ATTACH, .remove = OP_LOOP_DETACH, .part = 1,
+	  .args = loop_args, .note = note_loop_cow, .named = loop_cow_named, .forget = forget_loop_cow },
+	{ .kind = OBJ_DM, .make = OP_SNAPSHOT_CREATE, .remove = OP_SNAPSHOT_REMOVE,
+	  .note = note_dm, .named = dm_named, .forget = forget_dm },
+	{ .kind = OBJ_VMM, .make = OP_VMM_SPAWN, .remove = OP_VMM_KILL,
+	  .args = vmm_args, .note = note_vmm, .named = vmm_named, .forget = forget_vmm },
+};
+_Static_assert(ARRAY_SIZE(rows) == OBJ_COUNT - 1, "every kind has a row");
+
+static const struct object_row *row_of(enum object kind)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (rows[i].kind == kind)
+			return &rows[i];
+	return NULL;
+}
+
+enum object object_nth(size_t i)
+{
+	return rows[i].kind;
+}
+
+enum role_id object_role(enum object kind)
+{
+	return op_find(row_of(kind)->make)->role;
+}
+
+static bool driver_makes(const struct storage_driver *d, enum object kind)
+{
+	for (size_t i = 0; d && i < d->n_objects; i++)
+		if (d->objects[i] == kind)
+			return true;
+	return false;
+}
+
+size_t objects_planned(const struct ctl *c, const struct vm *vm, enum object kinds[OBJ_COUNT])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		enum object k = rows[i].kind;
+		bool wanted = object_role(k) == ROLE_BLK ? driver_makes(c->storage, k) : k != OBJ_NAT || vm->nat;
+		if (wanted)
+			kinds[n++] = k;
+	}
+	return n;
+}
+
+bool object_named(const struct vm *vm, enum object kind)
+{
+	return row_of(kind)->named(vm);
+}
+
+void runtime_clear(struct vm *vm)
+{
+	vm->runtime = (struct vm_runtime){ .loop_base = -1, .loop_cow = -1 };
+}
+
+void object_forget(struct vm *vm, enum object kind)
+{
+	const struct object_row *row = row_of(kind);
+
+	if (row->forget)
+		row->forget(vm);
+}
+
+int object_explain(enum object kind, int status, struct error *e)
+{
+	const char *role = role_name(object_role(kind)), *name = object_name(kind);
+
+	switch (status) {
+	case ST_ABSENT:
+		return error_set(e, FAIL_GENERAL, name, "what it is built on is not there");
+	case ST_BUSY:
+		return error_set(e, FAIL_GENERAL, name, "still in use");
+	case ST_LIMIT:
+		error_set(e, FAIL_LIMIT, name, "the %s role has reached a limit, or its rate of creations", role);
+		error_hint(e, "try again in a second; the limits are in banger.conf");
+		return -1;
+	case ST_DENIED:
+		error_set(e, FAIL_GENERAL, name, "the %s role refused it", role);
+		error_hint(e, "`banger audit show` with the operation's id says why");
+		return -1;
+	case ST_NOLOG:
+		error_set(e, FAIL_HOST, name, "the %s role can not write its request log", role);
+		error_hint(e, "free some space where the logs are; removing things still works");
+		return -1;
+	case ST_KERNEL:
+		error_set(e, FAIL_HOST, name, "the kernel refused it");
+		error_hint(e, "`banger doctor` says what this host lacks");
+		return -1;
+	default:
+		error_set(e, FAIL_HOST, name, "the %s role is gone", role);
+		error_hint(e, "the service restarts it by itself: try again in some seconds");
+		return -1;
+	}
+}
+
+int object_make(struct ctl *c, struct vm *vm, enum object kind, const struct operation *o, struct made *m, struct error *e)
+{
+	const struct object_row *row = row_of(kind);
+	struct request q = helper_request(row->make, vm, o);
+	_cleanup_close_ int fd = -1;
+	struct reply r;
+
+	*m = (struct made){ .ident = -1, .console = -1, .pidfd = -1 };
+	if (row->args && row->args(c, vm, row, &q, &fd, e) < 0)
+		return -1;
+	if (helper_call(c->helper, &q, &fd, &r, &m->pidfd) < 0)
+		return object_explain(kind, -1, e);
+	if (r.status != ST_OK)
+		return object_explain(kind, (int)r.status, e);
+	if (row->note)
+		m->ident = row->note(c, vm, &r);
+	if (m->pidfd >= 0)
+		m->console = steal_fd(&fd);
+	return 0;
+}
+
+/* A row of an older schema may know the tap and nothing else: the name holds the number of the slot. */
+static uint32_t slot_for(const struct vm *vm, enum object kind)
+{
+	int slot = -1;
+
+	if (object_role(kind) == ROLE_NET && vm->runtime.tap[0])
+		slot = slot_of_tap(vm->runtime.tap);
+	return slot < 0 ? vm->slot : (uint32_t)slot;
+}
+
+static int ask(struct ctl *c, struct request *q)
+{
+	struct reply r;
+
+	if (helper_call(c->helper, q, NULL, &r, NULL) < 0)
+		return -1;
+	return r.status == ST_ABSENT ? ST_OK : (int)r.status;
+}
+
+static struct request removal(const struct object_row *row, enum op_code op, const struct vm *vm,
+			      const struct operation *o)
+{
+	struct request q = helper_request(op, vm, o);
+
+	q.slot = slot_for(vm, row->kind);
+	if (op == OP_LOOP_DETACH)
+		q.loop_detach.part = row->part;
+	return q;
+}
+
+int object_remove(struct ctl *c, const struct vm *vm, enum object kind, const struct operation *o)
+{
+	const struct object_row *row = row_of(kind);
+	struct request q = removal(row, row->remove, vm, o);
+	int status = ask(c, &q);
+
+	if (status != ST_OK || !row->then)
+		return status;
+	q = removal(row, row->then, vm, o);
+	return ask(c, &q);
+}
+
+int object_remove_orphan(struct ctl *c, enum object kind, uint32_t slot, uint32_t generation, uint32_t owner,
+			 const struct operation *o)
+{
+	const struct vm nobody = { .slot = slot, .generation = generation, .owner = owner };
+
+	return object_remove(c, &nobody, kind, o);
+}
+
+int object_vmm(struct ctl *c, const struct vm *vm, const struct operation *o, int64_t *pid, int64_t *start)
+{
+	struct request q = helper_request(OP_VMM_WATCH, vm, o);
+	struct reply r;
+	int pidfd = -1;
+
+	if (helper_call(c->helper, &q, NULL, &r, &pidfd) < 0 || r.status != ST_OK)
+		return -1;
+	*pid = (int64_t)r.vmm_watch.pid;
+	*start = (int64_t)r.vmm_watch.start;
+	return pidfd;
+}

@@ -1,0 +1,60 @@
+/* objects.h - the kernel objects that a VM can hold: for each the request that makes it and the one that removes it.
+ *
+ * The table behind this is in order of making; a release walks it backwards.
+ * Nothing else knows which request belongs to which object, or which runtime
+ * field names it. */
+#ifndef BANGER_CONTROLLER_OBJECTS_H
+#define BANGER_CONTROLLER_OBJECTS_H
+
+#include "controller/ctl.h"
+
+/* What came of making one. */
+struct made {
+	int64_t ident;   /* as in LIST; -1: the role tells none */
+	int console;     /* OBJ_VMM: the FIFO's descriptor, and the VMM's pidfd; the caller's.  Else -1 */
+	int pidfd;
+};
+
+/* The kinds in order of making: 0 .. OBJ_COUNT - 2. */
+enum object object_nth(size_t i);
+enum role_id object_role(enum object kind);
+
+/* What @vm holds once it runs, in order of making.  Return: how many. */
+size_t objects_planned(const struct ctl *c, const struct vm *vm, enum object kinds[OBJ_COUNT]);
+
+/* Does the runtime name it?  True for what only follows from a name there, as the guest's elements follow from its tap. */
+bool object_named(const struct vm *vm, enum object kind);
+
+/* The runtime names nothing: not in the kernel, not on the disk. */
+void runtime_clear(struct vm *vm);
+
+/* Drop from the runtime what names @kind. */
+void object_forget(struct vm *vm, enum object kind);
+
+/**
+ * object_make() - ask the role for it and note its identity in @vm's runtime
+ *
+ * Asking for what the VM has already succeeds.  Errors: FAIL_LIMIT, FAIL_HOST, FAIL_GENERAL, with the reason.
+ */
+int object_make(struct ctl *c, struct vm *vm, enum object kind, const struct operation *o, struct made *m, struct error *e);
+
+/**
+ * object_remove() - ask the role once to remove it
+ *
+ * For the guest's elements the flows of its address are forgotten too, since
+ * the address is not free before that.
+ * Return: ST_OK gone or never there, another status, or -1: the role is gone.
+ */
+int object_remove(struct ctl *c, const struct vm *vm, enum object kind, const struct operation *o);
+
+/* Likewise for an object that no VM has: what LIST said of it is all there is. */
+int object_remove_orphan(struct ctl *c, enum object kind, uint32_t slot, uint32_t generation, uint32_t owner,
+			 const struct operation *o);
+
+/* The pidfd of a living VMM, and what the role knows of it.  Return: descriptor, or -1: there is none. */
+int object_vmm(struct ctl *c, const struct vm *vm, const struct operation *o, int64_t *pid, int64_t *start);
+
+/* "the net role: <why>" of a status or -1. */
+int object_explain(enum object kind, int status, struct error *e);
+
+#endif

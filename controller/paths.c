@@ -1,0 +1,25 @@
+#include <stdio.h>
+
+#include "controller/storage.h"
+
+/* The folders are bounded by struct config (127, 95 bytes), so that nothing below is ever cut. */
+
+void path_slot_state(const struct config *c, uint32_t slot, const char *file, char out[200])
+{
+	(void)snprintf(out, 200, "%s/slots/%u%s%s", c->state_dir, slot, file[0] ? "/" : "", file);
+}
+
+void path_slot_run(const struct config *c, uint32_t slot, const char *file, char out[200])
+{
+	(void)snprintf(out, 200, "%s/slots/%u%s%s", c->run_dir, slot, file[0] ? "/" : "", file);
+}
+
+void path_image(const struct config *c, const char *digest, char out[256])
+{
+	(void)snprintf(out, 256, "%s/images/%s.ext4", c->state_dir, digest);
+}
+
+void path_kernel(const struct config *c, const char *digest, const char *file, char out[256])
+{
+	(void)snprintf(out, 256, "%s/kernels/%s%s%s", c->state_dir, digest, file[0] ? "/" : "", file);
+}

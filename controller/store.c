@@ -1,0 +1,416 @@
+/*
+ * The connection, the lock, the transactions and the small tables.
+ *
+ * One connection is enough: a commit costs one fdatasync of the log, and the
+ * operations that it is for take a hundred times as long.  No callback runs
+ * with the lock held, since a callback may wait for a client.
+ */
+#include "controller/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "controller/store_internal.h"
+
+#define OPERATIONS_KEPT 100000
+
+int store_fail(sqlite3 *db, const char *what, struct error *e)
+{
+	int rc = db ? sqlite3_errcode(db) : SQLITE_NOMEM;
+
+	if (rc == SQLITE_FULL) {
+		(void)error_set(e, FAIL_HOST, what, "no room left for the state database");
+		error_hint(e, "free some space on the file system of the state directory");
+		return -1;
+	}
+	return error_set(e, FAIL_GENERAL, what, "state database: %s", db ? sqlite3_errmsg(db) : "out of memory");
+}
+
+/* ---- queries ---- */
+
+static sqlite3_stmt *prepared(struct store *s, const char *sql)
+{
+	size_t i;
+
+	for (i = 0; i < STORE_STATEMENTS && s->cache[i].sql; i++)
+		if (s->cache[i].sql == sql)
+			return s->cache[i].st;
+	if (i == STORE_STATEMENTS ||
+	    sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &s->cache[i].st, NULL) != SQLITE_OK)
+		return NULL;
+	s->cache[i].sql = sql;
+	return s->cache[i].st;
+}
+
+struct query query(struct store *s, const char *sql)
+{
+	struct query q = { .s = s, .st = prepared(s, sql), .rc = SQLITE_OK };
+
+	if (!q.st)
+		q.rc = SQLITE_ERROR;
+	return q;
+}
+
+void q_int(struct query *q, int64_t v)
+{
+	if (q->rc == SQLITE_OK)
+		q->rc = sqlite3_bind_int64(q->st, ++q->bound, v);
+}
+
+void q_text(struct query *q, const char *v)
+{
+	if (q->rc == SQLITE_OK)
+		q->rc = sqlite3_bind_text(q->st, ++q->bound, v, -1, SQLITE_STATIC);
+}
+
+void q_blob(struct query *q, const void *v, int n)
+{
+	if (q->rc == SQLITE_OK)
+		q->rc = v ? sqlite3_bind_blob(q->st, ++q->bound, v, n, SQLITE_STATIC) :
+			    sqlite3_bind_null(q->st, ++q->bound);
+}
+
+int q_row(struct query *q)
+{
+	if (q->rc != SQLITE_OK && q->rc != SQLITE_ROW)
+		return -1;
+	q->rc = sqlite3_step(q->st);
+	q->column = 0;
+	if (q->rc == SQLITE_DONE)
+		return 0;
+	return q->rc == SQLITE_ROW ? 1 : -1;
+}
+
+int q_end(struct query *q, int r)
+{
+	if (q->st) {
+		(void)sqlite3_reset(q->st);
+		(void)sqlite3_clear_bindings(q->st);
+	}
+	return r;
+}
+
+int q_run(struct query *q)
+{
+	return q_end(q, q_row(q) < 0 ? -1 : 0);
+}
+
+int64_t q_get_int(struct query *q)
+{
+	return sqlite3_column_int64(q->st, q->column++);
+}
+
+void q_get_text(struct query *q, char *out, size_t size)
+{
+	const char *text = (const char *)sqlite3_column_text(q->st, q->column++);
+
+	(void)snprintf(out, size, "%s", text ? text : "");
+}
+
+void q_get_id(struct query *q, uint8_t id[ID_LEN])
+{
+	const void *v = sqlite3_column_blob(q->st, q->column);
+
+	if (v && sqlite3_column_bytes(q->st, q->column) == ID_LEN)
+		memcpy(id, v, ID_LEN);
+	else
+		memset(id, 0, ID_LEN);
+	q->column++;
+}
+
+int q_one_int(struct query *q, int64_t none, int64_t *out)
+{
+	int r = q_row(q);
+
+	*out = r > 0 ? q_get_int(q) : none;
+	return q_end(q, r < 0 ? -1 : 0);
+}
+
+int rowids_take(struct query *q, struct rowids *ids)
+{
+	size_t room = 0;
+	int r;
+
+	*ids = (struct rowids){ 0 };
+	while ((r = q_row(q)) > 0) {
+		if (ids->n == room) {
+			room = room ? 2 * room : 64;
+			int64_t *v = reallocarray(ids->v, room, sizeof(*v));
+			if (!v) {
+				r = -1;
+				break;
+			}
+			ids->v = v;
+		}
+		ids->v[ids->n++] = q_get_int(q);
+	}
+	return q_end(q, r);
+}
+
+/* ---- transactions ---- */
+
+static int run(struct store *s, const char *sql)
+{
+	struct query q = query(s, sql);
+
+	return q_run(&q);
+}
+
+int tx_begin(struct store *s, struct error *e)
+{
+	(void)pthread_mutex_lock(&s->lock);
+	e->code = FAIL_NONE;
+	if (run(s, "BEGIN IMMEDIATE") == 0)
+		return 0;
+	(void)store_fail(s->db, "state", e);
+	(void)pthread_mutex_unlock(&s->lock);
+	return -1;
+}
+
+int tx_end(struct store *s, int r, const char *what, struct error *e)
+{
+	if (r == 0)
+		r = run(s, "COMMIT");
+	if (r < 0 && e->code == FAIL_NONE)
+		(void)store_fail(s->db, what, e);
+	/* A full disk or an input/output error may have rolled back already (sqlite.org/lang_transaction.html). */
+	if (r < 0 && !sqlite3_get_autocommit(s->db))
+		(void)run(s, "ROLLBACK");
+	(void)pthread_mutex_unlock(&s->lock);
+	return r < 0 ? -1 : 0;
+}
+
+void read_begin(struct store *s, struct error *e)
+{
+	(void)pthread_mutex_lock(&s->lock);
+	e->code = FAIL_NONE;
+}
+
+int read_end(struct store *s, int r, const char *what, struct error *e)
+{
+	if (r < 0 && e->code == FAIL_NONE)
+		(void)store_fail(s->db, what, e);
+	(void)pthread_mutex_unlock(&s->lock);
+	return r;
+}
+
+/* ---- time ---- */
+
+void time_text(uint64_t ns, char out[32])
+{
+	time_t seconds = (time_t)(ns / 1000000000u);
+	struct tm t;
+	char date[24];
+
+	out[0] = '\0';
+	if (!ns || !gmtime_r(&seconds, &t) || !strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &t))
+		return;
+	(void)snprintf(out, 32, "%s.%09uZ", date, (unsigned)(ns % 1000000000u));
+}
+
+uint64_t time_parse(const char *text)
+{
+	struct tm t = { 0 };
+	const char *dot = strptime(text, "%Y-%m-%dT%H:%M:%S", &t);
+	unsigned ns = 0;
+	char zone = 0;
+
+	if (!dot || (*dot == '.' ? sscanf(dot, ".%9u%c", &ns, &zone) != 2 || zone != 'Z' : strcmp(dot, "Z") != 0))
+		return 0;
+	time_t seconds = timegm(&t);
+	return seconds < 0 ? 0 : (uint64_t)seconds * 1000000000u + ns;
+}
+
+/* ---- open ---- */
+
+/* The file exists with our mode before SQLite opens it; the log and its index get the same one (sqlite3 os_unix.c). */
+static int make_private(const char *path)
+{
+	_cleanup_close_ int fd = -1;
+
+	if (strcmp(path, ":memory:") == 0)
+		return 0;
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return fd < 0 ? -1 : 0;
+}
+
+static int configure(sqlite3 *db)
+{
+	static const char settings[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+				       "PRAGMA trusted_schema = OFF;";
+
+	if (sqlite3_busy_timeout(db, 5000) != SQLITE_OK)
+		return -1;
+	return sqlite3_exec(db, settings, NULL, NULL, NULL) == SQLITE_OK ? 0 : -1;
+}
+
+static int prune_operations(struct store *s)
+{
+	struct query q = query(s, "DELETE FROM operations WHERE ended IS NOT NULL AND"
+				  " seq <= (SELECT coalesce(max(seq), 0) FROM operations) - ?1");
+	q_int(&q, OPERATIONS_KEPT);
+	return q_run(&q);
+}
+
+struct store *store_open(const char *path, struct error *e)
+{
+	struct store *s = calloc(1, sizeof(*s));
+	const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+
+	e->code = FAIL_NONE;
+	if (!s || make_private(path) < 0) {
+		(void)error_set(e, FAIL_GENERAL, path, "%s", strerrordesc_np(errno));
+		free(s);
+		return NULL;
+	}
+	(void)pthread_mutex_init(&s->lock, NULL);
+	if (sqlite3_open_v2(path, &s->db, flags, NULL) != SQLITE_OK || configure(s->db) < 0)
+		(void)store_fail(s->db, path, e);
+	else if (schema_migrate(s->db, path, e) == 0 && prune_operations(s) < 0)
+		(void)store_fail(s->db, path, e);
+	if (e->code == FAIL_NONE)
+		return s;
+	store_close(s);
+	return NULL;
+}
+
+void store_close(struct store *s)
+{
+	if (!s)
+		return;
+	for (size_t i = 0; i < STORE_STATEMENTS; i++)
+		(void)sqlite3_finalize(s->cache[i].st);
+	(void)sqlite3_close(s->db);
+	(void)pthread_mutex_destroy(&s->lock);
+	free(s);
+}
+
+/* ---- operations ---- */
+
+int store_op_begin(struct store *s, const struct operation *o, const char *verb, const uint8_t *vm, struct error *e)
+{
+	char now[32];
+
+	time_text(clock_wall_ns(), now);
+	if (tx_begin(s, e) < 0)
+		return -1;
+	/* Who asked, and whose VM it is about: either may read its audit later, when the VM may be gone. */
+	struct query q = query(s, "INSERT INTO operations(id, verb, vm, begun, uid, owner) VALUES (?1, ?2, ?3, ?4,"
+				  " nullif(?5, -1), (SELECT owner FROM vms WHERE id = ?3))");
+	q_blob(&q, o->id, ID_LEN);
+	q_text(&q, verb);
+	q_blob(&q, vm, ID_LEN);
+	q_text(&q, now);
+	q_int(&q, o->caller ? (int64_t)o->caller->uid : -1);
+	return tx_end(s, q_run(&q), verb, e);
+}
+
+int store_op_end(struct store *s, const struct operation *o, const struct error *result, struct error *e)
+{
+	char now[32], text[sizeof(result->what) + sizeof(result->why) + 2] = "";
+
+	time_text(clock_wall_ns(), now);
+	if (result)
+		(void)snprintf(text, sizeof(text), "%s: %s", result->what, result->why);
+	if (tx_begin(s, e) < 0)
+		return -1;
+	struct query q = query(s, "UPDATE operations SET ended = ?1, code = ?2, error = ?3 WHERE id = ?4 AND ended IS NULL");
+	q_text(&q, now);
+	q_int(&q, result ? result->code : FAIL_NONE);
+	q_text(&q, text);
+	q_blob(&q, o->id, ID_LEN);
+	return tx_end(s, q_run(&q), "operation", e);
+}
+
+struct unfinished {
+	uint8_t id[ID_LEN], vm[ID_LEN];
+	bool has_vm;
+	char verb[32];
+};
+
+/* 1 and @u filled, 0 when the row is gone or ended meanwhile, -1. */
+static int unfinished_load(struct store *s, int64_t seq, struct unfinished *u, struct error *e)
+{
+	read_begin(s, e);
+	struct query q = query(s, "SELECT id, vm, vm IS NOT NULL, verb FROM operations WHERE seq = ?1 AND ended IS NULL");
+	q_int(&q, seq);
+	int r = q_row(&q);
+	if (r > 0) {
+		q_get_id(&q, u->id);
+		q_get_id(&q, u->vm);
+		u->has_vm = q_get_int(&q);
+		q_get_text(&q, u->verb, sizeof(u->verb));
+	}
+	return read_end(s, q_end(&q, r), "operations", e);
+}
+
+int store_op_unfinished(struct store *s, int (*fn)(void *arg, const uint8_t op[ID_LEN], const char *verb, const uint8_t vm[ID_LEN]),
+			void *arg, struct error *e)
+{
+	struct rowids ids;
+
+	read_begin(s, e);
+	struct query q = query(s, "SELECT seq FROM operations WHERE ended IS NULL ORDER BY seq");
+	int r = read_end(s, rowids_take(&q, &ids), "operations", e);
+	for (size_t i = 0; i < ids.n && r == 0; i++) {
+		struct unfinished u;
+		int found = unfinished_load(s, ids.v[i], &u, e);
+		if (found < 0 || (found > 0 && fn(arg, u.id, u.verb, u.has_vm ? u.vm : NULL) < 0))
+			r = -1;
+	}
+	free(ids.v);
+	return r;
+}
+
+int store_op_visible(struct store *s, const struct caller *c, const char *op_hex, struct error *e)
+{
+	uint8_t id[ID_LEN];
+	int64_t n;
+
+	if (c->uid == 0)
+		return 1;
+	if (parse_id(op_hex, id) < 0)
+		return 0;
+	read_begin(s, e);
+	struct query q = query(s, "SELECT count(*) FROM operations WHERE id = ?1 AND (uid = ?2 OR owner = ?2)");
+	q_blob(&q, id, ID_LEN);
+	q_int(&q, c->uid);
+	if (read_end(s, q_one_int(&q, 0, &n), "operations", e) < 0)
+		return -1;
+	return n > 0;
+}
+
+/* ---- facts ---- */
+
+int store_fact_get(struct store *s, const char *key, char *out, size_t size)
+{
+	struct error e = { 0 };
+
+	read_begin(s, &e);
+	struct query q = query(s, "SELECT value FROM facts WHERE key = ?1");
+	q_text(&q, key);
+	int r = q_row(&q);
+	if (r > 0)
+		q_get_text(&q, out, size);
+	return read_end(s, q_end(&q, r), "facts", &e);
+}
+
+int store_fact_set(struct store *s, const char *key, const char *value)
+{
+	struct error e = { 0 };
+
+	if (tx_begin(s, &e) < 0)
+		return -1;
+	struct query q = query(s, "INSERT INTO facts(key, value) VALUES (?1, ?2)"
+				  " ON CONFLICT(key) DO UPDATE SET value = excluded.value");
+	q_text(&q, key);
+	q_text(&q, value);
+	return tx_end(s, q_run(&q), "facts", &e);
+}

@@ -1,0 +1,83 @@
+/* store_internal.h - what the files of the store share: transactions, and queries that are checked once. */
+#ifndef BANGER_CONTROLLER_STORE_INTERNAL_H
+#define BANGER_CONTROLLER_STORE_INTERNAL_H
+
+#include <sqlite3.h>
+
+#include "controller/store.h"
+
+#define STORE_STATEMENTS 96
+
+struct store {
+	pthread_mutex_t lock;
+	sqlite3 *db;
+	/* Prepared once and kept; found by the address of their text, which is a literal. */
+	struct {
+		const char *sql;
+		sqlite3_stmt *st;
+	} cache[STORE_STATEMENTS];
+};
+
+/* Bring the schema of @db up to this program's; @path is for the backup.  FAIL_STATE: newer than we are, or foreign. */
+int schema_migrate(sqlite3 *db, const char *path, struct error *e);
+
+/* FAIL_GENERAL with SQLite's words; FAIL_HOST with a hint when it is the disk that is full. */
+int store_fail(sqlite3 *db, const char *what, struct error *e);
+
+/**
+ * tx_begin(), tx_end() - one transaction, with the store's lock held from the one to the other
+ * @r:	what the statements between said; negative rolls back
+ *
+ * tx_end() fills the error from SQLite unless a finer one is there already.
+ * Return: 0, or -1.  After a tx_begin() that fails the lock is free.
+ */
+int tx_begin(struct store *s, struct error *e);
+int tx_end(struct store *s, int r, const char *what, struct error *e);
+
+/* Reads need the lock and no transaction.  read_end(): @r, with the error filled in when it is negative. */
+void read_begin(struct store *s, struct error *e);
+int read_end(struct store *s, int r, const char *what, struct error *e);
+
+/*
+ * A statement under way.  Values are bound, and columns are read, in order.
+ * It is sticky: after the first fault everything is a no-op and q_row() says -1,
+ * so a caller checks once.
+ */
+struct query {
+	struct store *s;
+	sqlite3_stmt *st;
+	int bound, column, rc;
+};
+
+/* @sql is a literal. */
+struct query query(struct store *s, const char *sql);
+void q_int(struct query *q, int64_t v);
+void q_text(struct query *q, const char *v);        /* must live until the query ends */
+void q_blob(struct query *q, const void *v, int n); /* likewise; NULL binds NULL */
+int q_row(struct query *q);                         /* 1 a row, 0 the end, -1 */
+int q_run(struct query *q);                         /* to the end, no row wanted: 0 or -1 */
+int q_end(struct query *q, int r);                  /* reset, and pass @r on */
+
+int64_t q_get_int(struct query *q);
+void q_get_text(struct query *q, char *out, size_t size);
+void q_get_id(struct query *q, uint8_t id[ID_LEN]);
+
+/* One integer of one row, or @none when there is no row; -1 as a fault is the caller's to tell by q.rc. */
+int q_one_int(struct query *q, int64_t none, int64_t *out);
+
+/* RFC 3339, UTC, nanoseconds, 30 bytes: "2024-05-06T07:08:09.000000001Z"; 0 is "". */
+void time_text(uint64_t ns, char out[32]);
+uint64_t time_parse(const char *text); /* 0 when it is not such a text */
+
+/* The columns of a VM, and the row's writing, shared by store_vm.c and store_ledger.c. */
+int vm_row_write(struct store *s, const struct vm *vm, const char *op, struct error *e);
+
+/* Row ids, taken under the lock so that what follows can go without it. */
+struct rowids {
+	int64_t *v;
+	size_t n;
+};
+
+int rowids_take(struct query *q, struct rowids *ids);
+
+#endif

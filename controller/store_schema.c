@@ -1,0 +1,141 @@
+/*
+ * The schema as a list of steps.  A step is never edited once it was
+ * released: a database remembers only how many of them it has seen
+ * (PRAGMA user_version), and each runs in a transaction with its number.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "controller/store_internal.h"
+
+static const char *const steps[] = {
+	/* 1: what there is.  Times are RFC 3339 in UTC; uids are those of the owners. */
+	"CREATE TABLE kernels ("
+	"  id INTEGER PRIMARY KEY, owner INTEGER NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL,"
+	"  size INTEGER NOT NULL, created TEXT NOT NULL, UNIQUE (owner, name)) STRICT;"
+	"CREATE TABLE images ("
+	"  id INTEGER PRIMARY KEY, owner INTEGER NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL,"
+	"  kernel INTEGER NOT NULL REFERENCES kernels(id) ON DELETE RESTRICT,"
+	"  size INTEGER NOT NULL, created TEXT NOT NULL, UNIQUE (owner, name)) STRICT;"
+	"CREATE INDEX images_kernel ON images(kernel);"
+	/* generation: how often the slot was given out; freed: the order in which slots came back. */
+	"CREATE TABLE slots ("
+	"  slot INTEGER PRIMARY KEY, generation INTEGER NOT NULL, freed INTEGER NOT NULL DEFAULT 0) STRICT;"
+	"CREATE TABLE vms ("
+	"  seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),"
+	"  owner INTEGER NOT NULL, name TEXT NOT NULL,"
+	"  image INTEGER NOT NULL REFERENCES images(id) ON DELETE RESTRICT,"
+	"  slot INTEGER NOT NULL UNIQUE REFERENCES slots(slot) ON DELETE RESTRICT, generation INTEGER NOT NULL,"
+	"  vcpus INTEGER NOT NULL, mem_mib INTEGER NOT NULL, disk_mib INTEGER NOT NULL, nat INTEGER NOT NULL,"
+	"  ssh_key TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL, created TEXT NOT NULL,"
+	"  started TEXT NOT NULL, op TEXT NOT NULL, runtime TEXT NOT NULL DEFAULT '{}',"
+	"  UNIQUE (owner, name)) STRICT;"
+	"CREATE INDEX vms_image ON vms(image);"
+	"CREATE TABLE operations ("
+	"  seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, verb TEXT NOT NULL, vm BLOB, uid INTEGER, owner INTEGER,"
+	"  begun TEXT NOT NULL, ended TEXT, code INTEGER, error TEXT) STRICT;"
+	"CREATE INDEX operations_open ON operations(seq) WHERE ended IS NULL;"
+	"CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;",
+
+	/* 2: what is held.  A VM with a row here can not be deleted. */
+	"CREATE TABLE ledger ("
+	"  seq INTEGER PRIMARY KEY, vm BLOB NOT NULL REFERENCES vms(id) ON DELETE RESTRICT, kind TEXT NOT NULL,"
+	"  state TEXT NOT NULL CHECK (state IN ('planned', 'present', 'releasing')),"
+	"  ident INTEGER NOT NULL, op TEXT NOT NULL, error TEXT NOT NULL DEFAULT '', UNIQUE (vm, kind)) STRICT;",
+};
+
+#define SCHEMA_VERSION ((int)ARRAY_SIZE(steps))
+
+static int number(sqlite3 *db, const char *sql, int *out)
+{
+	sqlite3_stmt *st = NULL;
+	int rc = sqlite3_prepare_v2(db, sql, -1, &st, NULL);
+
+	if (rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW)
+		*out = sqlite3_column_int(st, 0);
+	(void)sqlite3_finalize(st);
+	return rc == SQLITE_ROW ? 0 : -1;
+}
+
+static int copy_database(sqlite3 *db, const char *to)
+{
+	sqlite3 *copy = NULL;
+	int rc = sqlite3_open_v2(to, &copy, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
+
+	if (rc == SQLITE_OK) {
+		sqlite3_backup *b = sqlite3_backup_init(copy, "main", db, "main");
+		rc = b ? sqlite3_backup_step(b, -1) : SQLITE_ERROR;
+		if (b)
+			(void)sqlite3_backup_finish(b);
+	}
+	(void)sqlite3_close(copy);
+	return rc == SQLITE_DONE ? 0 : -1;
+}
+
+/* <path>.v<version>, private, whole or not there at all. */
+static int back_up(sqlite3 *db, const char *path, int version, struct error *e)
+{
+	char to[512], part[520];
+
+	if (strcmp(path, ":memory:") == 0)
+		return 0;
+	(void)snprintf(to, sizeof(to), "%s.v%d", path, version);
+	(void)snprintf(part, sizeof(part), "%s.part", to);
+	(void)unlink(part);
+	_cleanup_close_ int fd = open(part, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd >= 0 && copy_database(db, part) == 0 && rename(part, to) == 0)
+		return 0;
+	(void)unlink(part);
+	(void)error_set(e, FAIL_HOST, to, "the state database can not be backed up before its migration");
+	error_hint(e, "check the room and the permissions of its folder");
+	return -1;
+}
+
+static int step(sqlite3 *db, int version, struct error *e)
+{
+	char bump[64];
+
+	(void)snprintf(bump, sizeof(bump), "PRAGMA user_version = %d", version);
+	if (sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK &&
+	    sqlite3_exec(db, steps[version - 1], NULL, NULL, NULL) == SQLITE_OK &&
+	    sqlite3_exec(db, bump, NULL, NULL, NULL) == SQLITE_OK &&
+	    sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK)
+		return 0;
+	(void)store_fail(db, "migration of the state database", e);
+	(void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+	return -1;
+}
+
+static int refuse_newer(const char *path, int version, struct error *e)
+{
+	(void)error_set(e, FAIL_STATE, path, "the state database has schema %d, this program knows up to %d", version,
+			SCHEMA_VERSION);
+	error_hint(e, "install the newer banger again, or put the backup %s.v%d in its place", path, SCHEMA_VERSION);
+	return -1;
+}
+
+int schema_migrate(sqlite3 *db, const char *path, struct error *e)
+{
+	int version, tables;
+
+	if (number(db, "PRAGMA user_version", &version) < 0 ||
+	    number(db, "SELECT count(*) FROM sqlite_schema", &tables) < 0)
+		return store_fail(db, path, e);
+	if (version > SCHEMA_VERSION || version < 0)
+		return refuse_newer(path, version, e);
+	if (version == 0 && tables > 0)
+		return error_set(e, FAIL_STATE, path, "it is a database, but not one of banger's");
+	if (version > 0 && version < SCHEMA_VERSION) {
+		log_info("state database: schema %d becomes %d", version, SCHEMA_VERSION);
+		if (back_up(db, path, version, e) < 0)
+			return -1;
+	}
+	while (version < SCHEMA_VERSION)
+		if (step(db, ++version, e) < 0)
+			return -1;
+	return 0;
+}

@@ -1,0 +1,354 @@
+/* blk_loop.c - loop devices: files in, block devices out.
+ *
+ * Theory of operation.  A loop is bound with LO_FLAGS_AUTOCLEAR, so it lives exactly as long as somebody has it
+ * open: first this role, then the snapshot that is built on it.  A role that dies between the two leaves nothing
+ * behind, and nobody ever has to clear a loop by its number.
+ *
+ * A loop is known by its tag (lo_file_name) and by device and inode of the file behind it; its number is only
+ * where to look.  Numbers that we remember are hints, so each use reads the status back first: an administrator,
+ * or autoclear, may have freed the number and another program may have it by now.
+ *
+ * Nodes are opened for two kinds of numbers alone: those that the kernel has just told us (LOOP_CTL_GET_FREE) and
+ * those that /proc/partitions shows as bound.  Opening a number that does not exist would create the device
+ * (drivers/block/loop.c, loop_probe()). */
+#include "privhelper/blk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/loop.h>
+#include <linux/major.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+
+#define TAG_BASE "banger-base"
+#define TAG_COW "banger:"
+#define MIN_FILE (1024u * 1024u)
+#define BIND_TRIES 16 /* each EBUSY means that another program took the number that we were told */
+
+_Static_assert(sizeof(TAG_COW "999:4294967295:4294967295") <= LO_NAME_SIZE, "a tag fits lo_file_name");
+
+void blk_tag_format(const struct blk_tag *t, char out[64])
+{
+	memset(out, 0, LO_NAME_SIZE);
+	if (t->base)
+		(void)snprintf(out, LO_NAME_SIZE, TAG_BASE);
+	else
+		(void)snprintf(out, LO_NAME_SIZE, TAG_COW "%u:%u:%u", t->slot, t->generation, t->owner);
+}
+
+bool blk_tag_parse(const char *name, struct blk_tag *out)
+{
+	char again[LO_NAME_SIZE];
+	struct blk_tag t = { .base = strcmp(name, TAG_BASE) == 0 };
+
+	if (!t.base && sscanf(name, TAG_COW "%9u:%10u:%10u", &t.slot, &t.generation, &t.owner) != 3)
+		return false;
+	if (!t.base && (t.slot >= SLOT_MAX || t.generation == 0))
+		return false;
+	/* One text for each tag: signs, zeros in front and text behind do not come out the same. */
+	blk_tag_format(&t, again);
+	if (strcmp(name, again) != 0)
+		return false;
+	*out = t;
+	return true;
+}
+
+uint32_t blk_loop_minor(const struct blk_state *b, int32_t index)
+{
+	return (uint32_t)index << b->loop_shift;
+}
+
+/* What snapshots of @max bytes can grow to: each 256 exceptions of a chunk need one chunk of metadata. */
+static uint64_t size_limit(const struct config *c, enum blk_part part)
+{
+	uint64_t max = (uint64_t)c->max_disk_mib << 20;
+
+	return part == PART_BASE ? max : max + max / 128 + MIN_FILE;
+}
+
+enum status blk_loop_descriptor(const struct blk_state *b, int fd, enum blk_part part, uint64_t *size)
+{
+	int flags = fcntl(fd, F_GETFL);
+	struct stat st;
+
+	/* Writes through a descriptor in append mode would land at the end, whatever the sector. */
+	if (flags < 0 || (flags & (O_PATH | O_APPEND)))
+		return ST_DENIED;
+	if ((flags & O_ACCMODE) != (part == PART_BASE ? O_RDONLY : O_RDWR))
+		return ST_DENIED;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink < 1)
+		return ST_DENIED;
+	if (st.st_uid != b->config->controller.uid || st.st_dev != b->store_dev)
+		return ST_DENIED;
+	*size = (uint64_t)st.st_size;
+	if (*size % BLK_SECTOR || *size < MIN_FILE || *size > size_limit(b->config, part))
+		return ST_DENIED;
+	return ST_OK;
+}
+
+/* Open a node of the role's root.  Return: a descriptor, or -1 with errno. */
+static int open_node(int32_t index, enum blk_part part)
+{
+	char path[16];
+
+	if (index < 0 || index >= BLK_LOOPS) {
+		errno = ERANGE;
+		return -1;
+	}
+	(void)snprintf(path, sizeof(path), "/loop%d", index);
+	return open(path, (part == PART_BASE ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+}
+
+/* The tag and identity of a bound loop.  Return: false when it is free or not ours. */
+static bool read_loop(int fd, struct blk_tag *tag, struct blk_loop *l)
+{
+	const uint32_t must = LO_FLAGS_AUTOCLEAR, may = must | LO_FLAGS_READ_ONLY | LO_FLAGS_DIRECT_IO;
+	struct loop_info64 info;
+
+	if (ioctl(fd, LOOP_GET_STATUS64, &info) < 0)
+		return false;
+	info.lo_file_name[LO_NAME_SIZE - 1] = 0;
+	if (!blk_tag_parse((const char *)info.lo_file_name, tag))
+		return false;
+	if ((info.lo_flags & ~may) || (info.lo_flags & must) != must || info.lo_offset || info.lo_sizelimit)
+		return false;
+	if (tag->base != !!(info.lo_flags & LO_FLAGS_READ_ONLY))
+		return false;
+	*l = (struct blk_loop){ -1, (int32_t)info.lo_number, info.lo_device, info.lo_inode };
+	return true;
+}
+
+/* Does @fd show the loop that @want describes? */
+static bool is_loop(int fd, const struct blk_tag *tag, const struct blk_loop *want)
+{
+	struct blk_tag t;
+	struct blk_loop l;
+
+	if (!read_loop(fd, &t, &l) || l.index != want->index || l.dev != want->dev || l.ino != want->ino)
+		return false;
+	if (t.base || tag->base)
+		return t.base == tag->base;
+	return t.slot == tag->slot && t.generation == tag->generation && t.owner == tag->owner;
+}
+
+/* Bind @file to the loop behind @node.  Return: 0, or -1 with errno (EBUSY: taken meanwhile). */
+static int configure(int node, int file, const struct blk_tag *tag)
+{
+	/* 512 whatever the disk below: a guest's disk must not change its sector size with the host. */
+	struct loop_config c = { .fd = (uint32_t)file, .block_size = BLK_SECTOR };
+	char name[LO_NAME_SIZE];
+
+	blk_tag_format(tag, name);
+	memcpy(c.info.lo_file_name, name, sizeof(name));
+	/* Direct I/O where the file can; the kernel drops the flag where not. */
+	c.info.lo_flags = LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO | (tag->base ? LO_FLAGS_READ_ONLY : 0);
+	return ioctl(node, LOOP_CONFIGURE, &c);
+}
+
+/* Find a free number and bind @file to it.  l->fd is ours on ST_OK. */
+static enum status bind_new(struct blk_state *b, enum blk_part part, int file, const struct blk_tag *tag,
+			    struct blk_loop *l)
+{
+	for (int i = 0; i < BIND_TRIES; i++) {
+		int index = ioctl(b->loop_control, LOOP_CTL_GET_FREE);
+		if (index < 0)
+			return ST_KERNEL;
+		if (index >= BLK_LOOPS)
+			return ST_LIMIT;
+		_cleanup_close_ int node = open_node(index, part);
+		if (node < 0)
+			return errno == EMFILE ? ST_LIMIT : ST_KERNEL;
+		l->index = index;
+		if (configure(node, file, tag) == 0) {
+			l->fd = steal_fd(&node);
+			return ST_OK;
+		}
+		if (errno != EBUSY) {
+			log_errno("loop%d: configure", index);
+			return ST_KERNEL;
+		}
+	}
+	return ST_BUSY;
+}
+
+/* A base that any slot already has of the same file, opened once more.  Return: false when there is none. */
+static bool share_base(struct blk_state *b, const struct blk_tag *tag, struct blk_loop *l)
+{
+	for (uint32_t i = 0; i < SLOT_MAX; i++) {
+		const struct blk_loop *other = &b->slots[i].part[PART_BASE];
+		if (other->index < 0 || other->dev != l->dev || other->ino != l->ino)
+			continue;
+		_cleanup_close_ int node = open_node(other->index, PART_BASE);
+		/* From here on autoclear can not happen, so what we read stays true. */
+		if (node >= 0 && is_loop(node, tag, other)) {
+			l->index = other->index;
+			l->fd = steal_fd(&node);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The slot has a loop for this part.  ST_OK when it is of the same file, ST_ABSENT when it turns out to be gone. */
+static enum status attached(struct blk_state *b, uint32_t slot, enum blk_part part, const struct blk_tag *tag,
+			    const struct blk_loop *want)
+{
+	struct blk_loop *l = &b->slots[slot].part[part];
+	_cleanup_close_ int node = l->fd >= 0 ? -1 : open_node(l->index, part);
+	int fd = l->fd >= 0 ? l->fd : node;
+
+	if (fd < 0 || !is_loop(fd, tag, l)) {
+		cleanup_close(&l->fd);
+		*l = (struct blk_loop){ -1, -1, 0, 0 };
+		return ST_ABSENT;
+	}
+	if (l->dev != want->dev || l->ino != want->ino)
+		return ST_BUSY;
+	if (l->fd < 0)
+		l->fd = steal_fd(&node); /* a snapshot may have it, or be about to let it go: hold it again */
+	return ST_OK;
+}
+
+enum status blk_loop_attach(struct blk_state *b, const struct request *q, enum blk_part part, int fd, uint64_t size)
+{
+	const struct blk_tag tag = { part == PART_BASE, q->slot, q->generation, q->owner };
+	struct blk_loop *l = &b->slots[q->slot].part[part], made = { -1, -1, 0, 0 };
+	enum status s = ST_OK;
+	struct stat st;
+
+	if (b->loop_control < 0)
+		return ST_KERNEL;
+	if (fstat(fd, &st) < 0)
+		return ST_DENIED;
+	made.dev = st.st_dev;
+	made.ino = st.st_ino;
+	if (l->index >= 0) {
+		s = attached(b, q->slot, part, &tag, &made);
+		if (s != ST_ABSENT)
+			return s;
+	}
+	if (part == PART_COW || !share_base(b, &tag, &made))
+		s = bind_new(b, part, fd, &tag, &made);
+	else
+		s = ST_OK;
+	if (s != ST_OK)
+		return s;
+	if (!is_loop(made.fd, &tag, &made) || blk_loop_sectors(&made) != size / BLK_SECTOR) {
+		log_error("loop%d: what it shows is not what was bound", made.index);
+		cleanup_close(&made.fd);
+		return ST_KERNEL;
+	}
+	*l = made;
+	return ST_OK;
+}
+
+bool blk_loop_bound(const struct blk_state *b, uint32_t slot, enum blk_part part)
+{
+	const struct blk_loop *l = &b->slots[slot].part[part];
+	struct blk_tag t;
+	struct blk_loop now;
+
+	if (l->fd >= 0)
+		return true;
+	_cleanup_close_ int node = open_node(l->index, PART_BASE);
+	if (node < 0 || !read_loop(node, &t, &now) || now.dev != l->dev || now.ino != l->ino)
+		return false;
+	return t.base ? part == PART_BASE : part == PART_COW && t.slot == slot;
+}
+
+enum status blk_loop_detach(struct blk_state *b, uint32_t slot, enum blk_part part)
+{
+	struct blk_loop *l = &b->slots[slot].part[part];
+
+	cleanup_close(&l->fd);
+	l->fd = -1;
+	if (l->index < 0)
+		return ST_OK;
+	/* A base outlives us while other slots use it; a CoW store has no other user than its snapshot. */
+	if (part == PART_COW && blk_loop_bound(b, slot, part))
+		return ST_BUSY;
+	*l = (struct blk_loop){ -1, -1, 0, 0 };
+	return ST_OK;
+}
+
+void blk_loop_hand_over(struct blk_state *b, uint32_t slot)
+{
+	for (unsigned p = 0; p < BLK_PARTS; p++) {
+		cleanup_close(&b->slots[slot].part[p].fd);
+		b->slots[slot].part[p].fd = -1;
+	}
+}
+
+uint64_t blk_loop_sectors(const struct blk_loop *l)
+{
+	uint64_t bytes = 0;
+
+	if (l->fd < 0 || ioctl(l->fd, BLKGETSIZE64, &bytes) < 0)
+		return 0;
+	return bytes / BLK_SECTOR;
+}
+
+/* One line of /proc/partitions: major, minor, blocks, name.  Return: the loop's index, or -1. */
+static int32_t partition_line(const struct blk_state *b, const char *line)
+{
+	unsigned major, minor;
+
+	if (sscanf(line, "%10u %10u", &major, &minor) != 2 || major != LOOP_MAJOR)
+		return -1;
+	if (minor & ((1u << b->loop_shift) - 1) || minor >> b->loop_shift >= BLK_LOOPS)
+		return -1;
+	return (int32_t)(minor >> b->loop_shift);
+}
+
+struct each {
+	void (*fn)(void *arg, const struct blk_tag *t, const struct blk_loop *l);
+	void *arg;
+};
+
+static void visit(int32_t index, const struct each *e)
+{
+	_cleanup_close_ int node = open_node(index, PART_BASE);
+	struct blk_tag t;
+	struct blk_loop l;
+
+	if (node >= 0 && read_loop(node, &t, &l) && l.index == index)
+		e->fn(e->arg, &t, &l);
+}
+
+int blk_loop_each(struct blk_state *b, void (*fn)(void *arg, const struct blk_tag *t, const struct blk_loop *l),
+		  void *arg)
+{
+	const struct each e = { fn, arg };
+	char buf[4096];
+	size_t have = 0;
+	off_t at = 0;
+
+	for (;;) {
+		ssize_t n = pread(b->partitions, buf + have, sizeof(buf) - 1 - have, at);
+		if (n <= 0)
+			return n < 0 ? -1 : 0;
+		at += n;
+		have += (size_t)n;
+		buf[have] = 0;
+		char *line = buf;
+		for (char *end; (end = strchr(line, '\n')); line = end + 1) {
+			*end = 0;
+			int32_t index = partition_line(b, line);
+			if (index >= 0)
+				visit(index, &e);
+		}
+		have = strlen(line);
+		memmove(buf, line, have);
+		if (have == sizeof(buf) - 1) {
+			errno = EBADMSG;
+			return -1;
+		}
+	}
+}

@@ -1,0 +1,323 @@
+/* The spawn role starts each VMM under a uid of its own, and can do little else.
+ *
+ * It holds CAP_SETUID and CAP_SETGID; the filter bounds the ids to the slots'
+ * range.  It can name no file: its own root is the VMMs' (spawn_jail.c), the
+ * programs come from root's configuration and their arguments are numbers
+ * (spawn_argv.c).  It can signal no process: a VMM is ended through its cgroup
+ * (spawn_cgroup.c), which is also the only record of who started it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/capability.h>
+#include <linux/landlock.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "privhelper/role.h"
+#include "privhelper/spawn.h"
+#include "proto/slot.h"
+
+/* What a VMM needs beside the guest's memory: its own heap and stacks, the page tables, and QEMU's translations. */
+#define OVERHEAD_KVM_MIB 256
+#define OVERHEAD_TCG_MIB 512
+#define WORKER_TASKS 128 /* QEMU's aio pool has up to 64 threads */
+
+#define PROBE_MEMORY (64u << 20)
+#define PROBE_TASKS 8
+
+static struct spawn_state *state(const struct role *r)
+{
+	return r->state;
+}
+
+/* ---- before the lock-down, as root ---- */
+
+static int enter_own_cgroup(const char *cgroup_dir)
+{
+	char path[PATH_MAX];
+
+	/* The common ancestor of the role's cgroup and a VMM's decides whether clone3 may place it there
+	 * (cgroups(7), delegation), so the role has to be inside cgroup_dir. */
+	(void)snprintf(path, sizeof(path), "%s/spawn/cgroup.procs", cgroup_dir);
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 || write(fd, "0", 1) != 1) {
+		log_errno("spawn: %s", path);
+		return -1;
+	}
+	return 0;
+}
+
+/* A clone of the mount with vm/ as its root, so that ".." of it is itself (open_tree(2)). */
+static int open_vm_dir(const char *cgroup_dir)
+{
+	char path[PATH_MAX];
+
+	(void)snprintf(path, sizeof(path), "%s/vm", cgroup_dir);
+	int fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
+	if (fd < 0)
+		log_errno("spawn: %s", path);
+	return fd;
+}
+
+/* A procfs that shows processes and nothing else (subset=pid, Linux 5.8), to everybody: the host's own may be
+ * mounted with hidepid, and then the start time of another uid's process could not be read. */
+static int open_proc(void)
+{
+	_cleanup_close_ int fs = fsopen("proc", FSOPEN_CLOEXEC);
+	int fd = -1;
+
+	if (fs >= 0 && fsconfig(fs, FSCONFIG_SET_STRING, "subset", "pid", 0) == 0 &&
+	    fsconfig(fs, FSCONFIG_SET_STRING, "hidepid", "0", 0) == 0 &&
+	    fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
+		fd = fsmount(fs, FSMOUNT_CLOEXEC,
+			     MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+	if (fd < 0)
+		log_errno("spawn: a procfs for start times");
+	return fd;
+}
+
+/* Ended VMMs are nobody's to wait for: the pidfd says it.  So they must not stay as zombies. */
+static int no_zombies(void)
+{
+	struct sigaction sa = { .sa_handler = SIG_DFL, .sa_flags = SA_NOCLDWAIT };
+
+	return sigaction(SIGCHLD, &sa, NULL);
+}
+
+static int prepare(struct role *r)
+{
+	struct spawn_state *s = state(r);
+
+	s->vm_dir = open_vm_dir(r->config.cgroup_dir);
+	s->proc_dir = open_proc();
+	if (s->vm_dir < 0 || s->proc_dir < 0 || enter_own_cgroup(r->config.cgroup_dir) < 0)
+		return -1;
+	if (spawn_jail_enter(&r->config, s) < 0 || spawn_filter_vmm(&s->filter) < 0)
+		return -1;
+	s->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (s->null_fd < 0 || no_zombies() < 0) {
+		log_errno("spawn: /dev/null or SIGCHLD");
+		return -1;
+	}
+	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+	s->landlock_abi = abi > 0 ? (int)abi : 0;
+	return 0;
+}
+
+/* ---- what the kernel shows ---- */
+
+static struct tag tags[TAGS_MAX];
+
+static int scan(struct role *r)
+{
+	int n = cgroup_tags(state(r)->vm_dir, tags);
+
+	for (int i = 0; i < n; i++)
+		role_adopt(r, tags[i].slot, tags[i].generation, tags[i].owner);
+	return n < 0 ? -1 : 0;
+}
+
+static bool holds(struct role *r, uint32_t slot)
+{
+	int n = cgroup_tags(state(r)->vm_dir, tags);
+
+	for (int i = 0; i < n; i++)
+		if (tags[i].slot == slot)
+			return true;
+	return n < 0;
+}
+
+/* Append the objects of one slot.  Return: false when the reply is full. */
+static bool list_slot(struct role *r, int n, uint32_t slot, struct rep_list *l)
+{
+	for (int i = 0; i < n; i++) {
+		if (tags[i].slot != slot)
+			continue;
+		_cleanup_close_ int dir = cgroup_open(state(r)->vm_dir, &tags[i]);
+		uint64_t live = dir >= 0 && cgroup_populated(dir) == 1;
+		if (!role_list_add(l, OBJ_VMM, slot, tags[i].generation, tags[i].owner, live))
+			return false;
+	}
+	return true;
+}
+
+/* The cursor is a slot, so what comes and goes between two calls moves nothing else.  A slot that fills a whole reply
+ * (only a broken tree has so many generations of one) is shown in part. */
+static enum status list(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+{
+	int n = cgroup_tags(state(r)->vm_dir, tags);
+
+	(void)fds_in;
+	(void)fds_out;
+	if (n < 0)
+		return ST_KERNEL;
+	for (uint64_t slot = q->list.cursor; slot < SLOT_MAX; slot++) {
+		if (list_slot(r, n, (uint32_t)slot, &reply->list))
+			continue;
+		reply->list.next = slot == q->list.cursor ? slot + 1 : slot;
+		return ST_OK;
+	}
+	reply->list.next = 0;
+	return ST_OK;
+}
+
+/* ---- operations ---- */
+
+/* Open for reading and writing, a FIFO never raises SIGPIPE nor blocks its opener while the controller restarts. */
+static bool is_console(int fd)
+{
+	struct stat st;
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags >= 0 && !(flags & O_PATH) && (flags & O_ACCMODE) == O_RDWR && fstat(fd, &st) == 0 &&
+	       S_ISFIFO(st.st_mode);
+}
+
+/**
+ * watch() - a pidfd of the process in a cgroup
+ *
+ * The pid is read again once the pidfd is there: had the process ended and its
+ * number been given to another one, that one would not be in this cgroup.
+ */
+static enum status watch(const struct spawn_state *s, const struct tag *t, int *pidfd, uint64_t *pid, uint64_t *start)
+{
+	_cleanup_close_ int dir = cgroup_open(s->vm_dir, t);
+
+	if (dir < 0)
+		return errno == ENOENT ? ST_ABSENT : ST_KERNEL;
+	int found = cgroup_pid(dir);
+	if (found <= 0)
+		return found == 0 ? ST_ABSENT : ST_KERNEL;
+	_cleanup_close_ int fd = pidfd_open(found, 0);
+	if (fd < 0)
+		return errno == ESRCH ? ST_ABSENT : ST_KERNEL;
+	if (cgroup_pid(dir) != found)
+		return ST_ABSENT;
+	*pid = (uint64_t)found;
+	*start = proc_start_time(s->proc_dir, found);
+	*pidfd = steal_fd(&fd);
+	return ST_OK;
+}
+
+static enum status start(struct role *r, const struct request *q, const struct tag *t, const struct limits *l,
+			 struct child *c, int *pidfd, uint64_t *pid, uint64_t *start_time)
+{
+	struct spawn_state *s = state(r);
+	_cleanup_close_ int dir = cgroup_make(s->vm_dir, t, l);
+
+	if (dir < 0)
+		return errno == EAGAIN ? ST_LIMIT : ST_KERNEL;
+	c->state = s;
+	c->slot = q->slot;
+	c->id = slot_uid(&r->config, q->slot);
+	int n = spawn_child(dir, c, pidfd);
+	if (n < 0)
+		return errno == EAGAIN || errno == ENOMEM ? ST_LIMIT : ST_KERNEL;
+	*pid = (uint64_t)n;
+	*start_time = proc_start_time(s->proc_dir, n);
+	return ST_OK;
+}
+
+static enum status vmm_spawn(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+{
+	const struct req_vmm_spawn *v = &q->vmm_spawn;
+	bool tcg = v->accel == ACCEL_TCG;
+	struct limits l = {
+		.memory = (v->mem_mib + (tcg ? OVERHEAD_TCG_MIB : OVERHEAD_KVM_MIB)) << 20,
+		.tasks = (uint32_t)v->vcpus + WORKER_TASKS,
+		.cpu_us = (uint32_t)v->vcpus * 100000 + 50000,
+	};
+	struct tag t = tag_of(q, TAG_VMM);
+	static struct argv argv;
+	struct child c = { .argv = &argv, .console = fds_in[0] };
+
+	if (v->vcpus > r->config.max_vcpus || v->mem_mib > r->config.max_mem_mib)
+		return ST_LIMIT;
+	if (!is_console(fds_in[0]))
+		return ST_DENIED;
+	enum status s = watch(state(r), &t, &fds_out[0], &reply->vmm_spawn.pid, &reply->vmm_spawn.start);
+	if (s != ST_ABSENT)
+		return s;
+	if (argv_vmm(state(r), q, &argv) < 0)
+		return ST_KERNEL;
+	return start(r, q, &t, &l, &c, &fds_out[0], &reply->vmm_spawn.pid, &reply->vmm_spawn.start);
+}
+
+static enum status vmm_watch(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+{
+	struct tag t = tag_of(q, TAG_VMM);
+
+	(void)fds_in;
+	return watch(state(r), &t, &fds_out[0], &reply->vmm_watch.pid, &reply->vmm_watch.start);
+}
+
+static enum status vmm_kill(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+{
+	enum status worst = ST_OK;
+
+	(void)fds_in;
+	(void)reply;
+	(void)fds_out;
+	for (int kind = 0; kind < TAG_KINDS; kind++) {
+		struct tag t = tag_of(q, (enum tag_kind)kind);
+		enum status s = cgroup_end(state(r)->vm_dir, &t);
+		if (s > worst)
+			worst = s;
+	}
+	return worst;
+}
+
+static enum status kvm_probe(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+{
+	struct limits l = { .memory = PROBE_MEMORY, .tasks = PROBE_TASKS, .cpu_us = 100000 };
+	struct tag t = tag_of(q, TAG_PROBE);
+	static struct argv argv;
+	struct child c = { .argv = &argv, .console = fds_in[0] };
+
+	if (!is_console(fds_in[0]))
+		return ST_DENIED;
+	if (argv_probe(state(r), &argv) < 0)
+		return ST_KERNEL;
+	/* An earlier probe's answer went to another FIFO: this one starts from nothing. */
+	enum status s = cgroup_end(state(r)->vm_dir, &t);
+	if (s != ST_OK)
+		return s;
+	return start(r, q, &t, &l, &c, &fds_out[0], &reply->kvm_probe.pid, &reply->kvm_probe.start);
+}
+
+static const struct handler handlers[] = {
+	{ OP_VMM_SPAWN, vmm_spawn },
+	{ OP_VMM_WATCH, vmm_watch },
+	{ OP_VMM_KILL, vmm_kill },
+	{ OP_KVM_PROBE, kvm_probe },
+	{ 0, NULL },
+};
+
+int main(void)
+{
+	static const unsigned caps[] = { CAP_SETUID, CAP_SETGID, UINT_MAX };
+	static struct spawn_state spawn = { .vm_dir = -1, .proc_dir = -1, .null_fd = -1 };
+	static struct role role = {
+		.id = ROLE_SPAWN,
+		.name = "spawn",
+		.account = &role.config.spawn,
+		.caps = caps,
+		.handlers = handlers,
+		.prepare = prepare,
+		.filter = spawn_filter_role,
+		.scan = scan,
+		.holds = holds,
+		.list = list,
+		.state = &spawn,
+	};
+
+	role_main(&role);
+}

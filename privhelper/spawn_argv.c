@@ -1,0 +1,172 @@
+#include "privhelper/spawn.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "proto/slot.h"
+
+/* QEMU translates into one buffer of this size; its own default is an eighth of the host's memory, up to 1 GiB. */
+#define TCG_BUFFER_MIB 128
+
+/* quiet: a serial console is slow under TCG.  panic=1 becomes a reset, and -no-reboot makes that the end.
+ * net.ifnames=0: the one interface is eth0 whatever the guest's udev thinks of virtio-mmio. */
+#define KERNEL_LINE "console=ttyS0 quiet panic=1 net.ifnames=0 root=/dev/vda rw"
+
+static void add(struct argv *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void add(struct argv *a, const char *fmt, ...)
+{
+	size_t room = sizeof(a->text) - a->used;
+	va_list ap;
+
+	if (a->full)
+		return;
+	va_start(ap, fmt);
+	int n = vsnprintf(a->text + a->used, room, fmt, ap);
+	va_end(ap);
+	if (n < 0 || (size_t)n >= room || a->n == ARGV_MAX) {
+		a->full = true;
+		return;
+	}
+	a->v[a->n++] = a->text + a->used;
+	a->used += (size_t)n + 1;
+}
+
+static int finish(struct argv *a)
+{
+	a->v[a->n] = NULL;
+	if (!a->full)
+		return 0;
+	errno = ENOSPC;
+	return -1;
+}
+
+static void qemu_machine(const struct req_vmm_spawn *r, struct argv *a)
+{
+	/* acpi=on: a stock Debian kernel finds virtio-mmio devices in ACPI tables only, and powers off through them. */
+	add(a, "-M");
+	add(a, "microvm,x-option-roms=off,pit=off,pic=off,rtc=on,isa-serial=on,acpi=on");
+	add(a, "-accel");
+	if (r->accel == ACCEL_KVM)
+		add(a, "kvm");
+	else
+		add(a, "tcg,thread=multi,tb-size=%d", TCG_BUFFER_MIB);
+	add(a, "-cpu");
+	add(a, "%s", r->accel == ACCEL_KVM ? "host" : "max");
+	add(a, "-smp");
+	add(a, "%u", (unsigned)r->vcpus);
+	add(a, "-m");
+	add(a, "%uM", (unsigned)r->mem_mib);
+}
+
+static void qemu_base(struct argv *a)
+{
+	add(a, "-sandbox");
+	add(a, "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+	add(a, "-nodefaults");
+	add(a, "-no-user-config");
+	add(a, "-display");
+	add(a, "none");
+	add(a, "-no-reboot");
+}
+
+static void qemu_talk(uint32_t slot, struct argv *a)
+{
+	add(a, "-chardev");
+	add(a, "stdio,id=console,signal=off");
+	add(a, "-serial");
+	add(a, "chardev:console");
+	add(a, "-chardev");
+	add(a, "socket,id=qmp,path=/run/%u/api.sock,server=on,wait=off", slot);
+	add(a, "-mon");
+	add(a, "chardev=qmp,mode=control");
+}
+
+/* A device node has its own flushes and would be cached twice: cache=none.  A file may be on tmpfs, which older
+ * kernels do not open O_DIRECT; there a discard gives the blocks back. */
+static void qemu_disk(uint32_t slot, uint64_t disk, struct argv *a)
+{
+	add(a, "-drive");
+	if (disk == DISK_DM)
+		add(a, "id=root,if=none,format=raw,cache=none,aio=threads,file=/run/%u/vda", slot);
+	else
+		add(a, "id=root,if=none,format=raw,cache=writeback,aio=threads,discard=unmap,file=/state/%u/disk",
+		    slot);
+	add(a, "-device");
+	add(a, "virtio-blk-device,drive=root");
+}
+
+static void qemu_net(uint32_t slot, struct argv *a)
+{
+	char tap[16];
+	uint8_t m[6];
+
+	slot_tap(slot, tap);
+	slot_mac(slot, m);
+	add(a, "-netdev");
+	add(a, "tap,id=net,ifname=%s,script=no,downscript=no", tap);
+	add(a, "-device");
+	add(a, "virtio-net-device,netdev=net,mac=%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
+}
+
+static void qemu_kernel(uint32_t slot, struct argv *a)
+{
+	add(a, "-object");
+	add(a, "rng-builtin,id=rng");
+	add(a, "-device");
+	add(a, "virtio-rng-device,rng=rng");
+	add(a, "-kernel");
+	add(a, "/state/%u/kernel", slot);
+	add(a, "-initrd");
+	add(a, "/state/%u/initrd", slot);
+	add(a, "-append");
+	add(a, "%s", KERNEL_LINE);
+}
+
+static void qemu(const struct spawn_state *s, const struct request *q, struct argv *a)
+{
+	add(a, "%s", s->qemu);
+	qemu_base(a);
+	qemu_machine(&q->vmm_spawn, a);
+	qemu_talk(q->slot, a);
+	qemu_disk(q->slot, q->vmm_spawn.disk, a);
+	qemu_net(q->slot, a);
+	qemu_kernel(q->slot, a);
+}
+
+/* Machine, disk, network and boot source come over its API, from the controller. */
+static void firecracker(const struct spawn_state *s, uint32_t slot, struct argv *a)
+{
+	add(a, "%s", s->firecracker);
+	add(a, "--api-sock");
+	add(a, "/run/%u/api.sock", slot);
+	add(a, "--id");
+	add(a, "bgr-%u", slot);
+}
+
+int argv_vmm(const struct spawn_state *s, const struct request *q, struct argv *a)
+{
+	bool fc = q->vmm_spawn.vmm == VMM_FIRECRACKER;
+
+	a->n = a->used = 0;
+	a->full = false;
+	if (!*(fc ? s->firecracker : s->qemu) || (fc && q->vmm_spawn.accel != ACCEL_KVM)) {
+		errno = ENOENT;
+		return -1;
+	}
+	if (fc)
+		firecracker(s, q->slot, a);
+	else
+		qemu(s, q, a);
+	return finish(a);
+}
+
+int argv_probe(const struct spawn_state *s, struct argv *a)
+{
+	a->n = a->used = 0;
+	a->full = false;
+	add(a, "%s", s->kvmprobe);
+	return finish(a);
+}

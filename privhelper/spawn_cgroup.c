@@ -1,0 +1,234 @@
+/* The VMMs' cgroups are the role's memory: nothing else says who started what.
+ *
+ * vm/<slot>.<generation>.<owner> is made before the process, the process is
+ * born inside it (clone3, CLONE_INTO_CGROUP) and can not leave, because its uid
+ * may write no cgroup.procs.  So a restarted role finds every VMM and its owner
+ * by reading one directory, and ends one by writing to cgroup.kill, without the
+ * right to signal anybody. */
+#include "privhelper/spawn.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/parse.h"
+
+#define PROBE_SUFFIX ".probe"
+#define CPU_PERIOD_US 100000
+#define END_WAIT_MS 100
+
+struct tag tag_of(const struct request *q, enum tag_kind kind)
+{
+	return (struct tag){ q->slot, q->generation, q->owner, kind };
+}
+
+void tag_name(const struct tag *t, char out[TAG_NAME])
+{
+	(void)snprintf(out, TAG_NAME, "%u.%u.%u%s", t->slot, t->generation, t->owner,
+		       t->kind == TAG_PROBE ? PROBE_SUFFIX : "");
+}
+
+int tag_parse(const char *name, struct tag *t)
+{
+	char copy[TAG_NAME], *save = NULL;
+	uint64_t slot, generation, owner;
+
+	errno = EINVAL;
+	if (strlen(name) >= sizeof(copy))
+		return -1;
+	memcpy(copy, name, strlen(name) + 1);
+	char *a = strtok_r(copy, ".", &save), *b = strtok_r(NULL, ".", &save), *c = strtok_r(NULL, ".", &save);
+	if (!a || !b || !c || parse_uint(a, 0, SLOT_MAX - 1, &slot) < 0 ||
+	    parse_uint(b, 1, UINT32_MAX, &generation) < 0 || parse_uint(c, 0, UINT32_MAX, &owner) < 0) {
+		errno = EINVAL;
+		return -1;
+	}
+	*t = (struct tag){ (uint32_t)slot, (uint32_t)generation, (uint32_t)owner,
+			   strtok_r(NULL, ".", &save) ? TAG_PROBE : TAG_VMM };
+	/* Only what tag_name() writes: strtok_r() alone would take "1..2.3" too. */
+	tag_name(t, copy);
+	return strcmp(copy, name) == 0 ? 0 : -1;
+}
+
+/* One buffer of getdents64(2).  Return: tags in it, 0 at the end with *end set, or -1 with errno. */
+static int read_tags(int dir, struct tag *tags, size_t room, bool *end)
+{
+	_Alignas(struct dirent64) char buf[8192];
+	ssize_t have = getdents64(dir, buf, sizeof(buf));
+	size_t n = 0;
+
+	if (have < 0)
+		return -1;
+	*end = have == 0;
+	for (ssize_t at = 0; at < have;) {
+		const struct dirent64 *d = (const struct dirent64 *)(buf + at);
+
+		if (n < room && d->d_type == DT_DIR && tag_parse(d->d_name, &tags[n]) == 0)
+			n++;
+		at += d->d_reclen;
+	}
+	return (int)n;
+}
+
+int cgroup_tags(int vm_dir, struct tag tags[TAGS_MAX])
+{
+	_cleanup_close_ int dir = openat(vm_dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool end = false;
+	size_t n = 0;
+
+	if (dir < 0)
+		return -1;
+	while (!end) {
+		int got = read_tags(dir, tags + n, TAGS_MAX - n, &end);
+		if (got < 0)
+			return -1;
+		n += (size_t)got;
+	}
+	return (int)n;
+}
+
+static int write_file(int dir, const char *name, const char *text)
+{
+	_cleanup_close_ int fd = openat(dir, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0)
+		return -1;
+	return write(fd, text, strlen(text)) == (ssize_t)strlen(text) ? 0 : -1;
+}
+
+/* Read a small file of the kernel's into @out, NUL-terminated.  Return: 0, or -1 with errno. */
+static int read_file(int dir, const char *name, char *out, size_t size)
+{
+	_cleanup_close_ int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0)
+		return -1;
+	ssize_t n = read(fd, out, size - 1);
+	if (n < 0)
+		return -1;
+	out[n] = '\0';
+	return 0;
+}
+
+/* A controller that is not enabled has no file: then there is no limit, and doctor says so. */
+static int set_limit(int dir, const char *name, const char *value)
+{
+	return write_file(dir, name, value) == 0 || errno == ENOENT ? 0 : -1;
+}
+
+static int set_limits(int dir, const struct limits *l)
+{
+	char memory[24], tasks[16], cpu[32];
+
+	(void)snprintf(memory, sizeof(memory), "%llu", (unsigned long long)l->memory);
+	(void)snprintf(tasks, sizeof(tasks), "%u", l->tasks);
+	(void)snprintf(cpu, sizeof(cpu), "%u %u", l->cpu_us, CPU_PERIOD_US);
+	if (set_limit(dir, "memory.max", memory) < 0 || set_limit(dir, "memory.swap.max", "0") < 0 ||
+	    set_limit(dir, "pids.max", tasks) < 0)
+		return -1;
+	return set_limit(dir, "cpu.max", cpu);
+}
+
+int cgroup_open(int vm_dir, const struct tag *t)
+{
+	char name[TAG_NAME];
+
+	tag_name(t, name);
+	return openat(vm_dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+}
+
+int cgroup_make(int vm_dir, const struct tag *t, const struct limits *l)
+{
+	char name[TAG_NAME];
+
+	tag_name(t, name);
+	if (mkdirat(vm_dir, name, 0755) < 0 && errno != EEXIST)
+		return -1;
+	_cleanup_close_ int dir = cgroup_open(vm_dir, t);
+	if (dir < 0 || set_limits(dir, l) < 0)
+		return -1;
+	return steal_fd(&dir);
+}
+
+int cgroup_populated(int dir)
+{
+	char text[256];
+
+	if (read_file(dir, "cgroup.events", text, sizeof(text)) < 0)
+		return -1;
+	return strstr(text, "populated 1") ? 1 : 0;
+}
+
+int cgroup_pid(int dir)
+{
+	char text[256];
+	uint64_t pid;
+
+	if (read_file(dir, "cgroup.procs", text, sizeof(text)) < 0)
+		return errno == ENODEV ? 0 : -1; /* removed while it was open */
+	text[strcspn(text, "\n")] = '\0';
+	if (!*text)
+		return 0;
+	return parse_uint(text, 2, INT32_MAX, &pid) < 0 ? -1 : (int)pid;
+}
+
+static enum status kill_and_wait(int dir)
+{
+	if (write_file(dir, "cgroup.kill", "1") < 0 && errno != ENODEV)
+		return ST_KERNEL;
+	for (int ms = 0; ms < END_WAIT_MS; ms++) {
+		if (cgroup_populated(dir) <= 0)
+			return ST_OK;
+		(void)nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	}
+	return ST_BUSY;
+}
+
+enum status cgroup_end(int vm_dir, const struct tag *t)
+{
+	_cleanup_close_ int dir = cgroup_open(vm_dir, t);
+	char name[TAG_NAME];
+
+	if (dir < 0)
+		return errno == ENOENT ? ST_OK : ST_KERNEL;
+	enum status s = kill_and_wait(dir);
+	if (s != ST_OK)
+		return s;
+	tag_name(t, name);
+	if (unlinkat(vm_dir, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+		return ST_OK;
+	return errno == EBUSY ? ST_BUSY : ST_KERNEL;
+}
+
+/* The name, field 2, may itself hold spaces and parentheses; nothing behind it does. */
+uint64_t stat_start_time(const char *stat)
+{
+	const char *p = strrchr(stat, ')');
+	char number[24];
+	uint64_t ticks;
+
+	for (int field = 2; p && field < 22; field++)
+		p = strchr(p + 1, ' ');
+	if (!p)
+		return 0;
+	size_t n = strspn(p + 1, "0123456789");
+	if (n >= sizeof(number))
+		return 0;
+	memcpy(number, p + 1, n);
+	number[n] = '\0';
+	return parse_uint(number, 0, INT64_MAX, &ticks) < 0 ? 0 : ticks;
+}
+
+uint64_t proc_start_time(int proc_dir, int pid)
+{
+	char path[32], text[1024];
+
+	(void)snprintf(path, sizeof(path), "%d/stat", pid);
+	return read_file(proc_dir, path, text, sizeof(text)) < 0 ? 0 : stat_start_time(text);
+}

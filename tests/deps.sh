@@ -1,0 +1,33 @@
+#!/bin/bash
+# deps.sh build|demo - install what is missing, with apt, when we are root; else say what is missing.
+set -eu
+build="gcc make pkg-config libmsgpack-dev libcap-ng-dev libseccomp-dev libcurl4-openssl-dev libmnl-dev libnftnl-dev
+	libjansson-dev libinih-dev libarchive-dev libmd-dev libsqlite3-dev libcmocka-dev libc6-dev linux-libc-dev"
+run="iproute2 nftables jq procps util-linux e2fsprogs kmod conntrack iputils-ping qemu-system-x86 busybox-static cpio
+	libarchive-tools"
+guest="mmdebstrap openssh-client zstd xz-utils"
+lint="clang-tidy cppcheck shellcheck"
+case ${1-} in
+build) want="$build $run $guest $lint" ;;
+demo) want="$build $run $guest" ;;
+*) echo "usage: deps.sh build|demo" >&2; exit 2 ;;
+esac
+missing=
+for p in $want; do
+	[ "$p" = libmsgpack-dev ] && dpkg -s libmsgpack-c-dev >/dev/null 2>&1 && continue
+	dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing="$missing $p"
+done
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" != 0 ]; then
+	echo "deps: not root, so not installed:$missing" >&2
+	exit 0
+fi
+echo "deps: installing$missing" >&2
+export DEBIAN_FRONTEND=noninteractive
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+install() { apt-get install -y --no-install-recommends $missing; }
+# Debian 13 calls the C library of msgpack libmsgpack-c-dev.
+{ apt-get update; apt-cache show libmsgpack-c-dev >/dev/null 2>&1 &&
+	missing=$(echo "$missing" | sed 's/libmsgpack-dev/libmsgpack-c-dev/'); install; } >"$log" 2>&1 ||
+	{ tail -n 20 "$log" >&2; echo "deps: apt-get failed" >&2; exit 1; }

@@ -1,0 +1,39 @@
+#!/bin/bash
+# run.sh [PATTERN] - run unit (sanitized) and integration tests, count their TAP, end with "N passed, N failed, N skipped".
+#
+# A program that ends badly, or without having said what it tested, is a failure of its own.
+set -u
+cd "$(dirname "$0")/.."
+pattern=${1-}
+passed=0 failed=0 skipped=0
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+
+one() { # one NAME COMMAND...: run it, show its TAP, count
+	local name=$1 out=$tmp/out rc ok bad skip
+	shift
+	[[ $name == *"$pattern"* ]] || return 0
+	echo "# $name"
+	CMOCKA_MESSAGE_OUTPUT=tap timeout -k 10 "${TEST_TIMEOUT:-600}" "$@" >"$out" 2>"$tmp/err" </dev/null
+	rc=$?
+	grep -E '^(ok|not ok|#)' "$out"
+	skip=$(grep -ciE '^ok .*# *skip' "$out")
+	ok=$(($(grep -cE '^ok ' "$out") - skip))
+	bad=$(grep -cE '^not ok ' "$out")
+	if [ $bad = 0 ] && { [ $rc != 0 ] || [ $((ok + skip)) = 0 ]; }; then
+		echo "not ok - $name ended with status $rc"
+		bad=1
+	fi
+	[ $bad = 0 ] || { grep -vE '^(ok|not ok|#)' "$out" | tail -n 40; tail -n 60 "$tmp/err"; } | sed 's/^/  | /'
+	passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
+}
+
+export ASAN_OPTIONS=${ASAN_OPTIONS-detect_leaks=1:abort_on_error=0} UBSAN_OPTIONS=print_stacktrace=1
+for t in build/check/unit/test_*; do
+	[ -x "$t" ] && [ ! -d "$t" ] && case $t in *.*) ;; *) one "unit ${t##*/}" "$t" ;; esac
+done
+for t in tests/integration/*.sh; do
+	[ "${t##*/}" = lib.sh ] || one "integration ${t##*/}" bash "$t"
+done
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed = 0 ]
