@@ -1,0 +1,207 @@
+/* From the clone to execve.
+ *
+ * The child is a copy of the role with its two capabilities, so the order is
+ * the point: descriptors first, then Landlock and the id (which need nothing
+ * more than the role's filter allows), then no capability, then the narrower
+ * filter, then the program.  Everything is a plain system call: the memory is a
+ * copy of a locked process, and nothing in libc is asked to know about that. */
+#include "privhelper/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/landlock.h>
+#include <linux/sched.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+
+#define CHILD_FILES 256 /* a QEMU with one vCPU opens about 40 */
+
+/* Say on the console what was refused, and end. */
+static _Noreturn void give_up(const char *what, const char *program)
+{
+	char line[300];
+	int n = snprintf(line, sizeof(line), "banger: cannot start %s: %s: error %d\n", program, what, errno);
+
+	if (n > 0)
+		(void)!write(STDERR_FILENO, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
+	_exit(127);
+}
+
+static int set_files(const struct child *c)
+{
+	if (dup3(c->state->null_fd, STDIN_FILENO, 0) < 0 || dup3(c->console, STDOUT_FILENO, 0) < 0 ||
+	    dup3(c->console, STDERR_FILENO, 0) < 0)
+		return -1;
+	return (int)syscall(SYS_close_range, 3u, ~0u, 0u);
+}
+
+/* Handlers go with execve, ignored signals do not. */
+static int reset_signals(void)
+{
+	struct sigaction dfl = { .sa_handler = SIG_DFL };
+	sigset_t none;
+
+	for (int sig = 1; sig < SIGRTMAX; sig++)
+		(void)sigaction(sig, &dfl, NULL); /* refused for SIGKILL, SIGSTOP and libc's own two */
+	(void)sigemptyset(&none);
+	return sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static int set_limits(void)
+{
+	static const struct {
+		int what;
+		rlim_t most;
+	} limits[] = {
+		{ RLIMIT_CORE, 0 }, { RLIMIT_NOFILE, CHILD_FILES }, { RLIMIT_MEMLOCK, 0 }, { RLIMIT_MSGQUEUE, 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
+		if (setrlimit(limits[i].what, &(struct rlimit){ limits[i].most, limits[i].most }) < 0)
+			return -1;
+	return 0;
+}
+
+/* ---- Landlock: of the two shared trees, the slot's own folder and nothing beside it ---- */
+
+/* Newer than the headers of Debian 12; linux/landlock.h of Linux 6.12. */
+#define FS_TRUNCATE (1ull << 14)       /* ABI 3 */
+#define FS_IOCTL_DEV (1ull << 15)      /* ABI 5 */
+#define NET_TCP 3ull                   /* ABI 4: bind and connect */
+#define SCOPE_ALL 3ull                 /* ABI 6: abstract unix sockets and signals of others */
+
+struct ruleset_attr {
+	uint64_t fs, net, scoped;
+};
+
+#define FS_READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define FS_RUN (FS_READ | LANDLOCK_ACCESS_FS_EXECUTE)
+#define FS_WRITE (FS_READ | LANDLOCK_ACCESS_FS_WRITE_FILE | FS_TRUNCATE | FS_IOCTL_DEV)
+#define FS_SOCKETS (FS_WRITE | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_REMOVE_FILE)
+
+static uint64_t handled(int abi)
+{
+	uint64_t all = (1ull << 13) - 1; /* ABI 1 */
+
+	if (abi >= 2)
+		all |= LANDLOCK_ACCESS_FS_REFER;
+	if (abi >= 3)
+		all |= FS_TRUNCATE;
+	if (abi >= 5)
+		all |= FS_IOCTL_DEV;
+	return all;
+}
+
+static int allow(int rules, uint64_t access_mask, const char *path)
+{
+	_cleanup_close_ int fd = open(path, O_PATH | O_CLOEXEC);
+	struct landlock_path_beneath_attr rule = { .allowed_access = access_mask, .parent_fd = fd };
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -1;
+	return (int)syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &rule, 0u);
+}
+
+static int restrict_files(const struct child *c)
+{
+	static const char *const programs[] = { "/usr", "/bin", "/sbin", "/lib", "/lib64", "/libexec" };
+	int abi = c->state->landlock_abi;
+	uint64_t all = handled(abi);
+	struct ruleset_attr attr = { all, abi >= 4 ? NET_TCP : 0, abi >= 6 ? SCOPE_ALL : 0 };
+	char path[32];
+
+	if (abi == 0)
+		return 0;
+	_cleanup_close_ int rules = (int)syscall(SYS_landlock_create_ruleset, &attr,
+						 abi >= 6 ? 24 : abi >= 4 ? 16 : 8, 0u);
+	if (rules < 0)
+		return -1;
+	for (size_t i = 0; i < ARRAY_SIZE(programs); i++)
+		if (allow(rules, FS_RUN & all, programs[i]) < 0)
+			return -1;
+	if (allow(rules, FS_WRITE & all, "/dev") < 0)
+		return -1;
+	(void)snprintf(path, sizeof(path), "/run/%u", c->slot);
+	if (allow(rules, FS_SOCKETS & all, path) < 0)
+		return -1;
+	(void)snprintf(path, sizeof(path), "/state/%u", c->slot);
+	if (allow(rules, FS_WRITE & all, path) < 0)
+		return -1;
+	return (int)syscall(SYS_landlock_restrict_self, rules, 0u);
+}
+
+/* ---- identity ---- */
+
+/* The role's securebits keep capabilities over a change of uid, so they are given up by hand.  Supplementary groups
+ * were dropped with the role's own lock-down; that is looked at, not believed. */
+static int become(uint32_t id)
+{
+	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct none[2] = { 0 };
+	unsigned long u = id;
+
+	if (syscall(SYS_getgroups, 0, NULL) != 0) {
+		errno = EPERM;
+		return -1;
+	}
+	/* unsigned long: the filter compares all 64 bits. */
+	if (syscall(SYS_setresgid, u, u, u) < 0 || syscall(SYS_setresuid, u, u, u) < 0)
+		return -1;
+	return (int)syscall(SYS_capset, &head, none);
+}
+
+static int load_filter(const struct sock_fprog *f)
+{
+	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0u, f);
+}
+
+static _Noreturn void run(const struct child *c)
+{
+	static char *const no_environment[] = { NULL };
+	const char *program = c->argv->v[0];
+
+	if (set_files(c) < 0)
+		_exit(127);
+	(void)umask(0007);
+	if (reset_signals() < 0 || set_limits() < 0)
+		give_up("limits", program);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		give_up("no_new_privs", program);
+	if (become(c->id) < 0)
+		give_up("identity", program);
+	if (restrict_files(c) < 0)
+		give_up("landlock", program);
+	if (load_filter(&c->state->filter) < 0)
+		give_up("seccomp", program);
+	(void)execve(program, c->argv->v, no_environment);
+	give_up("execve", program);
+}
+
+int spawn_child(int cgroup, const struct child *c, int *pidfd)
+{
+	int fd = -1;
+	struct clone_args args = {
+		.flags = CLONE_INTO_CGROUP | CLONE_PIDFD,
+		.pidfd = (uintptr_t)&fd,
+		.exit_signal = SIGCHLD,
+		.cgroup = (uint64_t)cgroup,
+	};
+	long pid = syscall(SYS_clone3, &args, sizeof(args));
+
+	if (pid == 0)
+		run(c);
+	if (pid < 0)
+		return -1;
+	*pidfd = fd;
+	return (int)pid;
+}

@@ -1,0 +1,204 @@
+/* The root that all VMMs share, and the role with them.
+ *
+ *   /usr             the host's, read-only; bin, lib, lib64, sbin as on the host
+ *   /dev             null, zero, urandom, net/tun, and kvm where the host has it: nodes of our own, open to all
+ *   /run/<i>         run_dir/slots/<i>: API socket and disk node, slot i's alone
+ *   /state/<i>       state_dir/slots/<i>: kernel, initrd, disk; readable by slot i alone
+ *   /libexec         programs of ours that are not below /usr
+ *
+ * No /proc, no /sys, no /etc.  It is made once: a VMM costs no mount, and what
+ * keeps two of them apart is their uid, the modes of their folders and Landlock.
+ * Sources are cloned as detached mounts (open_tree(2)) before the tmpfs covers
+ * run_dir, which is the one folder sure to be there and to be ours. */
+#include "privhelper/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+
+#define ROOT_OPTIONS "mode=755,size=64k,nr_inodes=64"
+
+/* What one mount of the root is made from. */
+struct source {
+	char path[PATH_MAX]; /* on the host; "": left out */
+	const char *at;      /* in the new root, relative */
+	uint64_t attr;
+	bool file;
+	int tree;
+};
+
+enum { SRC_USR, SRC_BIN, SRC_SBIN, SRC_LIB, SRC_LIB64, SRC_RUN, SRC_STATE, SRC_PROBE, SRC_QEMU, SRC_FC, SRC_COUNT };
+
+#define READ_ONLY (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
+
+static int make_node(const char *path, unsigned major_no, unsigned minor_no)
+{
+	return mknod(path, S_IFCHR | 0666, makedev(major_no, minor_no));
+}
+
+/* Numbers: Documentation/admin-guide/devices.txt of the kernel. */
+static int make_devices(bool kvm)
+{
+	if (mkdir("dev", 0755) < 0 || mkdir("dev/net", 0755) < 0)
+		return -1;
+	if (make_node("dev/null", 1, 3) < 0 || make_node("dev/zero", 1, 5) < 0 || make_node("dev/urandom", 1, 9) < 0 ||
+	    make_node("dev/net/tun", 10, 200) < 0)
+		return -1;
+	return kvm ? make_node("dev/kvm", 10, 232) : 0;
+}
+
+/* Below /usr a program keeps its path, and an upgrade shows; any other is bound to a place in /libexec. */
+static void place_program(const char *host, const char *at, char out[SPAWN_PATH], struct source *src)
+{
+	if (!*host || strncmp(host, "/usr/", 5) == 0) {
+		(void)snprintf(out, SPAWN_PATH, "%s", host);
+		return;
+	}
+	(void)snprintf(out, SPAWN_PATH, "/%s", at);
+	*src = (struct source){ .at = at, .attr = READ_ONLY, .file = true, .tree = -1 };
+	(void)snprintf(src->path, sizeof(src->path), "%s", host);
+}
+
+static void place_sources(const struct config *c, struct spawn_state *s, struct source *src)
+{
+	static const char *const tops[] = { "bin", "sbin", "lib", "lib64" };
+	char probe[PATH_MAX];
+
+	for (int i = 0; i < SRC_COUNT; i++)
+		src[i] = (struct source){ .tree = -1 };
+	src[SRC_USR] = (struct source){ "/usr", "usr", READ_ONLY, false, -1 };
+	for (int i = 0; i < 4; i++) {
+		struct source *t = &src[SRC_BIN + i];
+		struct stat st;
+
+		*t = (struct source){ .at = tops[i], .attr = READ_ONLY, .tree = -1 };
+		(void)snprintf(t->path, sizeof(t->path), "/%s", tops[i]);
+		if (lstat(t->path, &st) < 0 || !S_ISDIR(st.st_mode))
+			t->path[0] = '\0'; /* a link, made below, or nothing */
+	}
+	src[SRC_RUN] = (struct source){ .at = "run", .attr = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, .tree = -1 };
+	(void)snprintf(src[SRC_RUN].path, PATH_MAX, "%s/slots", c->run_dir);
+	src[SRC_STATE] = (struct source){
+		.at = "state", .attr = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, .tree = -1,
+	};
+	(void)snprintf(src[SRC_STATE].path, PATH_MAX, "%s/slots", c->state_dir);
+	(void)snprintf(probe, sizeof(probe), "%s/banger-kvmprobe", c->libexec_dir);
+	place_program(probe, "libexec/banger-kvmprobe", s->kvmprobe, &src[SRC_PROBE]);
+	place_program(c->qemu, "libexec/qemu", s->qemu, &src[SRC_QEMU]);
+	place_program(c->firecracker, "libexec/firecracker", s->firecracker, &src[SRC_FC]);
+}
+
+static int clone_sources(struct source *src)
+{
+	for (int i = 0; i < SRC_COUNT; i++) {
+		if (!*src[i].path)
+			continue;
+		unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (src[i].file ? 0 : AT_RECURSIVE);
+		struct mount_attr attr = { .attr_set = src[i].attr };
+
+		src[i].tree = open_tree(AT_FDCWD, src[i].path, flags);
+		if (src[i].tree < 0 ||
+		    mount_setattr(src[i].tree, "", AT_EMPTY_PATH | (src[i].file ? 0 : AT_RECURSIVE), &attr,
+				  sizeof(attr)) < 0) {
+			log_errno("spawn: %s", src[i].path);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int attach(struct source *s)
+{
+	_cleanup_close_ int fd = -1;
+
+	if (s->tree < 0)
+		return 0;
+	if (s->file)
+		fd = open(s->at, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+	else if (mkdir(s->at, 0755) < 0)
+		return -1;
+	if (s->file && fd < 0)
+		return -1;
+	if (move_mount(s->tree, "", AT_FDCWD, s->at, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return -1;
+	return close(steal_fd(&s->tree));
+}
+
+/* bin -> usr/bin and so on, whatever the host's link says. */
+static int copy_link(const char *name)
+{
+	char host[16], to[PATH_MAX];
+
+	(void)snprintf(host, sizeof(host), "/%s", name);
+	ssize_t n = readlink(host, to, sizeof(to) - 1);
+	if (n < 0)
+		return errno == ENOENT || errno == EINVAL ? 0 : -1;
+	to[n] = '\0';
+	return symlink(to, name);
+}
+
+static int fill_root(struct source *src, bool kvm)
+{
+	if (mkdir("libexec", 0755) < 0 || make_devices(kvm) < 0)
+		return -1;
+	for (int i = SRC_BIN; i <= SRC_LIB64; i++)
+		if (src[i].tree < 0 && copy_link(src[i].at) < 0)
+			return -1;
+	for (int i = 0; i < SRC_COUNT; i++)
+		if (attach(&src[i]) < 0)
+			return -1;
+	return 0;
+}
+
+/* The old root ends up below the new one at the same place and is let go (pivot_root(2), "." and "."). */
+static int enter(void)
+{
+	struct mount_attr ro = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC };
+
+	if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+		return -1;
+	return mount_setattr(AT_FDCWD, "/", 0, &ro, sizeof(ro));
+}
+
+static int build(const struct config *c, struct spawn_state *s, struct source *src)
+{
+	bool kvm = access("/dev/kvm", F_OK) == 0;
+
+	place_sources(c, s, src);
+	if (clone_sources(src) < 0)
+		return -1;
+	if (mount("tmpfs", c->run_dir, "tmpfs", MS_NOSUID | MS_NOEXEC, ROOT_OPTIONS) < 0 || chdir(c->run_dir) < 0 ||
+	    fill_root(src, kvm) < 0 || enter() < 0) {
+		log_errno("spawn: the VMMs' root");
+		return -1;
+	}
+	return 0;
+}
+
+int spawn_jail_enter(const struct config *c, struct spawn_state *s)
+{
+	static struct source src[SRC_COUNT];
+	mode_t mask = umask(0);
+
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
+		log_errno("spawn: a mount namespace");
+		return -1;
+	}
+	int r = build(c, s, src);
+	for (int i = 0; i < SRC_COUNT; i++)
+		if (src[i].tree >= 0)
+			(void)close(src[i].tree);
+	(void)umask(mask);
+	return r;
+}

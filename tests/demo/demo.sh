@@ -1,0 +1,214 @@
+#!/bin/bash
+# demo.sh - an ordinary user's microVM through the whole chain, and the proof that nothing of it is left.
+#
+# Everything happens in two network namespaces made here: one is the host that banger manages, the other is "the
+# outside".  Exit status 0 only if the guest booted, got its address, reached the outside through NAT, ran the
+# command over ssh, and every tap, rule, loop, dm device, cgroup, mount and process is gone afterwards.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+build=$PWD/build/release
+cache=$PWD/build/cache
+[ "$(id -u)" = 0 ] || { echo "demo: needs root (it makes network namespaces): sudo make demo" >&2; exit 1; }
+
+bold= dim= green= red= off=
+[ -t 1 ] && [ -z "${NO_COLOR-}" ] && bold=$'\e[1m' dim=$'\e[2m' green=$'\e[32m' red=$'\e[31m' off=$'\e[0m'
+start=$EPOCHREALTIME
+since() { awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN { printf "%6.2fs", b - a }'; }
+title() { printf '\n%s%s%s\n' "$bold" "$*" "$off"; }
+step() { printf '%s%s%s  %s\n' "$dim" "$(since)" "$off" "$*"; }
+quote() { sed "s/^/         ${dim}|${off} /"; }
+
+user_uid=61000
+ns=bgr-demo-$$ out=bgr-out-$$
+work=$(mktemp -d /tmp/banger-demo.XXXXXX) || exit 1
+failures=0
+helper=
+
+fail() { failures=$((failures + 1)); printf '%s  not so:%s %s\n' "$red" "$off" "$*"; }
+inside() { nsenter --net="/run/netns/$ns" "$@"; }
+outside() { nsenter --net="/run/netns/$out" "$@"; }
+as_user() {
+	nsenter --net="/run/netns/$ns" setpriv --reuid $user_uid --regid $user_uid --clear-groups \
+		env -i HOME="$work/home" PATH="$PATH" TERM="${TERM-dumb}" BANGER_SOCKET="$work/run/control.sock" "$@"
+}
+banger() { as_user "$build/banger" "$@"; }
+
+# What the host looks like, to compare before and after.  Process names only: other people's pids come and go.
+snapshot() {
+	echo "== links"; ip -o link | awk '{ print $2 }'
+	echo "== nft"; nft list ruleset
+	echo "== loops"; losetup -a
+	echo "== dm"; command -v dmsetup >/dev/null && dmsetup ls 2>/dev/null
+	echo "== cgroups"; find /sys/fs/cgroup -type d -name '*banger*' 2>/dev/null
+	echo "== mounts"; awk '{ print $2, $3 }' /proc/mounts
+	echo "== processes"; pgrep -a 'banger|qemu|firecracker' | grep -vE 'demo.sh|make' | cut -d' ' -f2-
+	echo "== namespaces"; ip netns list
+}
+
+stop_daemons() {
+	[ -n "$helper" ] && kill -TERM "$helper" 2>/dev/null && wait "$helper" 2>/dev/null
+	helper=
+}
+
+cleanup() {
+	stop_daemons
+	local cg
+	cg=$(awk -F'"' '/^cgroup/ { print $2 }' "$work/banger.conf" 2>/dev/null)
+	[ -d "$work/run/slots" ] && umount "$work/run/slots" 2>/dev/null
+	cg=$(findmnt -n -t cgroup2 -o TARGET | head -1)/bgr-demo-$$
+	[ -d "$cg" ] && { [ -w "$cg/cgroup.kill" ] && echo 1 >"$cg/cgroup.kill"; sleep 0.1; find "$cg" -depth -type d -exec rmdir {} +; }
+	ip netns del "$ns" 2>/dev/null
+	ip netns del "$out" 2>/dev/null
+	rm -rf "$work"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM HUP
+
+title "banger: a microVM for an ordinary user, and nothing left behind"
+snapshot >"$work/before"
+. /etc/os-release
+step "host: $PRETTY_NAME, kernel $(uname -r), $(nproc) cores"
+
+# ---- the stage: two namespaces, a wire between them ----
+ip netns add "$ns" && ip netns add "$out" || exit 1
+ip link add eth0 netns "$ns" type veth peer name eth0 netns "$out"
+inside ip addr add 198.51.100.2/24 dev eth0
+inside ip link set eth0 up; inside ip link set lo up
+inside ip route add default via 198.51.100.1
+outside ip addr add 198.51.100.1/24 dev eth0
+outside ip link set eth0 up; outside ip link set lo up
+step "two network namespaces: the host that banger manages, and the outside (198.51.100.1)"
+
+# ---- the set: supervisor, three roles, controller ----
+install -d -m 711 "$work"
+install -d -m 700 -o $user_uid -g $user_uid "$work/home"
+cgroups=$(findmnt -n -t cgroup2 -o TARGET | head -1)
+cat >"$work/banger.conf" <<CONF
+[slots]
+slots = 8
+[network]
+bridge = bgrdemo0
+subnet = 172.29.0.0/24
+[accounts]
+net = 61001:61001
+blk = 61002:61002
+spawn = 61003:61003
+controller = 61004:61004
+supervisor = 61005:61005
+[places]
+state_dir = $work/state
+run_dir = $work/run
+log_dir = $work/log
+cgroup_dir = $cgroups/bgr-demo-$$
+libexec_dir = $build
+CONF
+chmod 644 "$work/banger.conf"
+inside "$build/banger-privhelper" --config "$work/banger.conf" 2>"$work/helper.err" &
+helper=$!
+for _ in $(seq 100); do
+	[ -S "$work/run/control.sock" ] && banger vm list -o json >/dev/null 2>&1 && break
+	kill -0 $helper 2>/dev/null || break
+	sleep 0.1
+done
+banger vm list -o json >/dev/null 2>"$work/err" || { cat "$work/helper.err" "$work/err" >&2; echo "demo: the daemons did not come up" >&2; exit 1; }
+step "the set is up:"
+ps -o pid=,uid=,rss=,args= --ppid $helper | awk '{ n = split($4, p, "/"); printf "%-22s uid %s, %d KiB resident\n", p[n], $2, $3 }' | quote
+
+# ---- the guest: Debian's kernel and a root file system from Debian's packages, kept in build/cache ----
+mkdir -p "$cache"
+title "The guest"
+if [ ! -s "$cache/kernel.deb" ]; then
+	step "fetching the distribution's kernel package (first run only)"
+	(cd "$work" && apt-get update -qq >/dev/null 2>&1
+	pkg=$(apt-cache depends linux-image-cloud-amd64 | awk '/Depends: linux-image-/ { print $2; exit }')
+	apt-get download -qq "$pkg" >/dev/null && mv "$pkg"_*.deb "$cache/kernel.deb.part" && mv "$cache/kernel.deb.part" "$cache/kernel.deb") ||
+		{ echo "demo: can not fetch the kernel package" >&2; exit 1; }
+fi
+if [ ! -s "$cache/root.ext4" ]; then
+	step "building a Debian root file system (first run only; about half a minute)"
+	"$build/banger" image build debian --output "$cache/root.ext4.part" 2>"$work/build.err" | quote &&
+		[ "${PIPESTATUS[0]}" = 0 ] && mv "$cache/root.ext4.part" "$cache/root.ext4" ||
+		{ cat "$work/build.err" >&2; echo "demo: can not build the image" >&2; exit 1; }
+fi
+cp "$cache/kernel.deb" "$work/home/kernel.deb" && chmod 644 "$work/home/kernel.deb"
+chmod 755 "$cache" && chmod 644 "$cache/root.ext4"
+exec 9<"$cache/root.ext4"
+banger kernel import debian --deb "$work/home/kernel.deb" 2>"$work/err" >/dev/null || { cat "$work/err" >&2; exit 1; }
+step "kernel imported, its initramfs built by the user"
+banger image import debian /dev/fd/9 --kernel debian 2>"$work/err" >/dev/null || { cat "$work/err" >&2; exit 1; }
+step "image imported: $(du -h "$cache/root.ext4" | cut -f1) of Debian $VERSION_ID"
+
+# ---- the run ----
+title "\$ banger vm run --rm --nat --name demo -- <command>      (uid $user_uid)"
+began=$EPOCHREALTIME
+banger vm run --rm --nat --name demo --image debian --memory 384M --progress plain -- '
+	echo "hello from $(hostname): $(uname -sr), $(. /etc/os-release; echo $PRETTY_NAME)"
+	ip -4 -br addr show eth0
+	ping -c 2 -W 5 198.51.100.1
+	exit 7' >"$work/guest" 2>"$work/stages" &
+run=$!
+while kill -0 $run 2>/dev/null; do
+	sleep 0.2
+	# While it runs: what an administrator's own tools show of it.
+	[ -s "$work/mid" ] || ! grep -qE ' boot|ssh' "$work/stages" || {
+		inside ip -br link show type tun; inside nft list set inet banger nat4 | grep elements
+		losetup -a | grep banger
+		ps -eo uid=,args= | awk '$1 >= 100000 && /qemu|firecracker/ { print "uid", $1 ":", $2, $3, $4, $5, $6, "..." ; exit }'
+	} >"$work/mid" 2>/dev/null
+done
+wait $run
+status=$?
+took=$(awk -v a="$began" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", b - a }')
+quote <"$work/stages"
+step "what the guest said:"
+quote <"$work/guest"
+step "what the host's own tools showed meanwhile:"
+quote <"$work/mid"
+step "the guest's own exit status was 7; banger's: $status; from command to prompt: $took s"
+[ $status = 7 ] || fail "exit status $status, not the guest's 7"
+grep -q '^hello from demo: Linux' "$work/guest" || fail "no greeting from the guest"
+grep -q '172\.29\.0\.' "$work/guest" || fail "the guest has no address of its slot"
+grep -qE ' [12] received' "$work/guest" || fail "the guest did not reach the outside through NAT"
+grep -q 'bgr0' "$work/mid" || fail "no tap was seen while it ran"
+
+# ---- the record ----
+title "What the privileged roles were asked (their own logs)"
+cat "$work"/log/*.log | jq -rs 'map(select(.type == "intent" or .type == "result")) | group_by([.role, .seq])
+	| map({ t: .[0].boot_ns, role: .[0].role, op: (map(.op // empty) | first), slot: (map(.slot // empty) | first),
+		status: (map(.status // empty) | first), us: (map(.us // empty) | first) })
+	| sort_by(.t) | .[] | [.role, .op, "slot \(.slot)", .status, "\(.us) us"] | @tsv' |
+	awk -F'\t' '{ printf "%-6s %-16s %-7s %-7s %10s\n", $1, $2, $3, $4, $5 }' >"$work/asked"
+quote <"$work/asked"
+grep -q nat_add "$work/asked" || fail "nat_add is not in the request log"
+grep -q nat_remove "$work/asked" || fail "nat_remove is not in the request log"
+
+# ---- the proof ----
+title "Nothing is left"
+inside ip -o link show type tun | grep . && fail "a tap is left" || step "no tap in the managed namespace"
+inside nft -j list set inet banger nat4 | jq -e '[.nftables[].set? // empty | .elem // empty] | length == 0' >/dev/null &&
+	step "no NAT element" || fail "a NAT element is left"
+inside nft -j list set bridge banger guest | jq -e '[.nftables[].set? // empty | .elem // empty] | length == 0' >/dev/null &&
+	step "no anti-spoof element" || fail "an anti-spoof element is left"
+[ -z "$(find "$cgroups/bgr-demo-$$/vm" -mindepth 1 -type d)" ] && step "no cgroup of a VM" || fail "a cgroup is left"
+banger vm list -o json | jq -e 'length == 0' >/dev/null && step "no row in the database" || fail "a VM row is left"
+[ -z "$(find "$work/state/slots" "$work/run/slots" -mindepth 2 ! -type b)" ] && step "no file in a slot" ||
+	fail "files are left: $(find "$work/state/slots" "$work/run/slots" -mindepth 2 ! -type b)"
+stop_daemons
+cp "$work/before" "/tmp/banger-demo-before.$$"
+cleanup
+mkdir -p "$work"
+snapshot >"$work/after"
+if diff "/tmp/banger-demo-before.$$" "$work/after" >"$work/diff"; then
+	step "links, nft rules, loops, dm devices, cgroups, mounts and processes of the host are as before"
+else
+	fail "the host differs from before:"
+	quote <"$work/diff"
+fi
+rm -f "/tmp/banger-demo-before.$$"
+
+if [ $failures = 0 ]; then
+	printf '\n%sAll of it is true.%s %s in all.\n' "$green" "$off" "$(since | tr -d ' ')"
+else
+	printf '\n%s%d of it is not true.%s\n' "$red" $failures "$off"
+fi
+exit $((failures > 0))
