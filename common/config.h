@@ -42,7 +42,7 @@ struct config {
 	uint32_t dns;      /* what guests are told; 0: none */
 
 	/* Accounts. */
-	struct account net, blk, spawn, controller;
+	struct account net, blk, spawn, controller, supervisor;
 	uint32_t users_gid; /* who may open the control socket; UINT32_MAX: everybody */
 
 	/* Places; absolute, made by the supervisor. */
@@ -73,8 +73,10 @@ enum accel { ACCEL_AUTO, ACCEL_KVM, ACCEL_TCG };
  * @owner:	the uid that must own the file and its folder: 0, except in tests
  * @c:		out
  *
- * Refuses a file that others can write, unknown keys, and any value out of
- * bounds; every refusal is logged with the line.  Missing keys have defaults.
+ * Refuses a file or folder that others can write or that a link leads to,
+ * unknown or repeated sections and keys, and any value out of bounds; every
+ * refusal is logged with the line.  Missing keys have defaults.  An empty
+ * cgroup_dir is left for the supervisor to fill in.
  * Return: 0, or -1 (already logged).
  */
 int config_load(const char *path, uint32_t owner, struct config *c);

@@ -15,6 +15,7 @@
 struct store;   /* store.h: the database */
 struct helper;  /* helper.h: the three roles */
 struct watch;   /* watch.h: pidfds and consoles of running VMs */
+struct storage_driver;
 struct workers; /* worker.h: the threads that run operations */
 
 struct ctl {
@@ -26,6 +27,12 @@ struct ctl {
 	struct workers *workers;
 	const struct storage_driver *storage; /* chosen at start-up */
 	bool stopping;
+	/* What doctor tells and nobody can read any more once the controller is confined. */
+	struct host {
+		char cgroup_controllers[128]; /* "cpu memory pids"; "": none */
+		int landlock_abi;             /* 0: not in use */
+		bool seccomp;
+	} host;
 };
 
 /* Who asks: the kernel's word (SO_PEERCRED), taken once at accept. */

@@ -1,9 +1,11 @@
 #include "controller/objects.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "controller/helper.h"
 #include "controller/storage.h"
 #include "controller/watch.h"
@@ -110,14 +112,20 @@ static void forget_dm(struct vm *vm)
 
 /* ---- spawn ---- */
 
+/* The one that made its files, whatever this host would choose today. */
+static const struct storage_driver *storage_of(const struct ctl *c, const struct vm *vm)
+{
+	if (c->storage && strcmp(c->storage->name, vm->runtime.storage) == 0)
+		return c->storage;
+	return storage_by_name(vm->runtime.storage);
+}
+
 static int vmm_args(struct ctl *c, const struct vm *vm, const struct object_row *row, struct request *q, int *fd,
 		    struct error *e)
 {
-	const struct storage_driver *storage = storage_by_name(vm->runtime.storage);
+	const struct storage_driver *storage = storage_of(c, vm);
 
 	(void)row;
-	if (c->storage && strcmp(c->storage->name, vm->runtime.storage) == 0)
-		storage = c->storage;
 	if (!storage)
 		return error_set(e, FAIL_GENERAL, "disk", "no storage driver is called \"%s\"", vm->runtime.storage);
 	q->vmm_spawn = (struct req_vmm_spawn){
@@ -201,7 +209,7 @@ size_t objects_planned(const struct ctl *c, const struct vm *vm, enum object kin
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		enum object k = rows[i].kind;
-		bool wanted = object_role(k) == ROLE_BLK ? driver_makes(c->storage, k) : k != OBJ_NAT || vm->nat;
+		bool wanted = object_role(k) == ROLE_BLK ? driver_makes(storage_of(c, vm), k) : k != OBJ_NAT || vm->nat;
 		if (wanted)
 			kinds[n++] = k;
 	}
@@ -215,7 +223,10 @@ bool object_named(const struct vm *vm, enum object kind)
 
 void runtime_clear(struct vm *vm)
 {
-	vm->runtime = (struct vm_runtime){ .loop_base = -1, .loop_cow = -1 };
+	struct vm_runtime r = { .loop_base = -1, .loop_cow = -1 };
+
+	memcpy(r.storage, vm->runtime.storage, sizeof(r.storage));
+	vm->runtime = r;
 }
 
 void object_forget(struct vm *vm, enum object kind)
@@ -321,12 +332,29 @@ int object_remove(struct ctl *c, const struct vm *vm, enum object kind, const st
 	return ask(c, &q);
 }
 
-int object_remove_orphan(struct ctl *c, enum object kind, uint32_t slot, uint32_t generation, uint32_t owner,
-			 const struct operation *o)
+/* Until the VMM has ended, but no longer than @ms; for other objects, and when nobody watches it: @ms. */
+static void wait_a_little(struct ctl *c, const struct vm *vm, enum object kind, int ms)
 {
-	const struct vm nobody = { .slot = slot, .generation = generation, .owner = owner };
+	_cleanup_close_ int pidfd = -1;
 
-	return object_remove(c, &nobody, kind, o);
+	if (kind == OBJ_VMM && c->watch)
+		pidfd = watch_pidfd(c->watch, vm->id);
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+	/* An ended process leaves its cgroup some microseconds later: look again at once, but not in a tight loop. */
+	if (poll(&p, 1, ms) > 0)
+		(void)poll(NULL, 0, 1);
+}
+
+int object_release(struct ctl *c, const struct vm *vm, enum object kind, const struct operation *o, struct error *e)
+{
+	const uint64_t end = clock_boot_ns() + (kind == OBJ_VMM ? RELEASE_VMM_MS : RELEASE_MS) * UINT64_C(1000000);
+	int status, ms = 1;
+
+	while ((status = object_remove(c, vm, kind, o)) == ST_BUSY && clock_boot_ns() < end) {
+		wait_a_little(c, vm, kind, ms);
+		ms = ms < 100 ? 2 * ms : 100;
+	}
+	return status == ST_OK ? 0 : object_explain(kind, status, e);
 }
 
 int object_vmm(struct ctl *c, const struct vm *vm, const struct operation *o, int64_t *pid, int64_t *start)

@@ -25,7 +25,7 @@ size_t objects_planned(const struct ctl *c, const struct vm *vm, enum object kin
 /* Does the runtime name it?  True for what only follows from a name there, as the guest's elements follow from its tap. */
 bool object_named(const struct vm *vm, enum object kind);
 
-/* The runtime names nothing: not in the kernel, not on the disk. */
+/* The runtime names no object any more; the storage driver stays, since the files of the VM are still of its kind. */
 void runtime_clear(struct vm *vm);
 
 /* Drop from the runtime what names @kind. */
@@ -47,9 +47,16 @@ int object_make(struct ctl *c, struct vm *vm, enum object kind, const struct ope
  */
 int object_remove(struct ctl *c, const struct vm *vm, enum object kind, const struct operation *o);
 
-/* Likewise for an object that no VM has: what LIST said of it is all there is. */
-int object_remove_orphan(struct ctl *c, enum object kind, uint32_t slot, uint32_t generation, uint32_t owner,
-			 const struct operation *o);
+/**
+ * object_release() - remove it, asking again while it is busy
+ *
+ * A VMM gets RELEASE_VMM_MS to end (freeing a large guest takes the kernel
+ * seconds), anything else RELEASE_MS.  Return: 0 gone, or -1 with the reason.
+ */
+int object_release(struct ctl *c, const struct vm *vm, enum object kind, const struct operation *o, struct error *e);
+
+#define RELEASE_VMM_MS 10000
+#define RELEASE_MS 3000
 
 /* The pidfd of a living VMM, and what the role knows of it.  Return: descriptor, or -1: there is none. */
 int object_vmm(struct ctl *c, const struct vm *vm, const struct operation *o, int64_t *pid, int64_t *start);

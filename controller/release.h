@@ -18,4 +18,8 @@
  */
 int vm_release(struct ctl *c, struct vm *vm, enum vm_state to, const struct operation *o, struct error *e);
 
+/* Likewise, with what the roles' LIST shows of it beside ledger and runtime: a set of 1u << (enum object). */
+int vm_release_listed(struct ctl *c, struct vm *vm, unsigned listed, enum vm_state to, const struct operation *o,
+		      struct error *e);
+
 #endif

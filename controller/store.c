@@ -167,8 +167,9 @@ int tx_begin(struct store *s, struct error *e)
 {
 	(void)pthread_mutex_lock(&s->lock);
 	e->code = FAIL_NONE;
-	if (run(s, "BEGIN IMMEDIATE") == 0)
+	if (s->depth++ || run(s, "BEGIN IMMEDIATE") == 0)
 		return 0;
+	s->depth--;
 	(void)store_fail(s->db, "state", e);
 	(void)pthread_mutex_unlock(&s->lock);
 	return -1;
@@ -176,15 +177,27 @@ int tx_begin(struct store *s, struct error *e)
 
 int tx_end(struct store *s, int r, const char *what, struct error *e)
 {
-	if (r == 0)
+	const bool outermost = --s->depth == 0;
+
+	if (r == 0 && outermost)
 		r = run(s, "COMMIT");
 	if (r < 0 && e->code == FAIL_NONE)
 		(void)store_fail(s->db, what, e);
 	/* A full disk or an input/output error may have rolled back already (sqlite.org/lang_transaction.html). */
-	if (r < 0 && !sqlite3_get_autocommit(s->db))
+	if (r < 0 && outermost && !sqlite3_get_autocommit(s->db))
 		(void)run(s, "ROLLBACK");
 	(void)pthread_mutex_unlock(&s->lock);
 	return r < 0 ? -1 : 0;
+}
+
+int store_group_begin(struct store *s, struct error *e)
+{
+	return tx_begin(s, e);
+}
+
+int store_group_end(struct store *s, int r, struct error *e)
+{
+	return tx_end(s, r, "state", e);
 }
 
 void read_begin(struct store *s, struct error *e)
@@ -207,12 +220,12 @@ void time_text(uint64_t ns, char out[32])
 {
 	time_t seconds = (time_t)(ns / 1000000000u);
 	struct tm t;
-	char date[24];
+	size_t n;
 
 	out[0] = '\0';
-	if (!ns || !gmtime_r(&seconds, &t) || !strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &t))
+	if (!ns || !gmtime_r(&seconds, &t) || !(n = strftime(out, 20, "%Y-%m-%dT%H:%M:%S", &t)))
 		return;
-	(void)snprintf(out, 32, "%s.%09uZ", date, (unsigned)(ns % 1000000000u));
+	(void)snprintf(out + n, 32 - n, ".%09uZ", (unsigned)(ns % 1000000000u));
 }
 
 uint64_t time_parse(const char *text)
@@ -270,7 +283,10 @@ struct store *store_open(const char *path, struct error *e)
 		free(s);
 		return NULL;
 	}
-	(void)pthread_mutex_init(&s->lock, NULL);
+	pthread_mutexattr_t recursive;
+	(void)pthread_mutexattr_init(&recursive);
+	(void)pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+	(void)pthread_mutex_init(&s->lock, &recursive);
 	if (sqlite3_open_v2(path, &s->db, flags, NULL) != SQLITE_OK || configure(s->db) < 0)
 		(void)store_fail(s->db, path, e);
 	else if (schema_migrate(s->db, path, e) == 0 && prune_operations(s) < 0)

@@ -12,6 +12,15 @@
 struct store *store_open(const char *path, struct error *e);
 void store_close(struct store *s);
 
+/**
+ * store_group_begin(), store_group_end() - what is written between them is one durable commit, or nothing
+ * @r:	negative: something between has failed, its error is in @e, and all is undone
+ *
+ * The store is held in between: no waiting, no helper.  Return: 0, or -1; after a begin that fails no end is due.
+ */
+int store_group_begin(struct store *s, struct error *e);
+int store_group_end(struct store *s, int r, struct error *e);
+
 /* ---- vms ---- */
 /**
  * store_vm_create() - reserve name, slot and generation in one transaction
@@ -26,13 +35,15 @@ int store_vm_by_id(struct store *s, const uint8_t id[ID_LEN], struct vm *vm, str
  * What the caller may not see is FAIL_NOT_FOUND, like what is not there; FAIL_USAGE an ambiguous prefix.
  */
 int store_vm_find(struct store *s, const struct caller *c, const char *ref, struct vm *vm, struct error *e);
-/* Calls @fn for each VM that @c may see (root with @all: everybody's), by name.  @c NULL: all.  @fn must not call the store. */
+/* Calls @fn for each VM that @c may see (root with @all: everybody's), by name.  @c NULL: all.  No lock is held: @fn may call the store. */
 int store_vm_each(struct store *s, const struct caller *c, bool all, int (*fn)(void *arg, const struct vm *vm), void *arg,
 		  struct error *e);
 /* Writes spec (vcpus, mem_mib, nat), state, reason, runtime and op of the row in one transaction. */
 int store_vm_update(struct store *s, const struct vm *vm, struct error *e);
 /* Removes row and slot; FAIL_STATE while the ledger still has objects of it. */
 int store_vm_delete(struct store *s, const struct vm *vm, struct error *e);
+/* The kernel shows something of ours in @slot with that generation: the slot's next one is higher (the database was lost). */
+int store_slot_floor(struct store *s, uint32_t slot, uint32_t generation, struct error *e);
 
 /* ---- the ledger: one row a kernel object, written before the helper is asked ---- */
 enum ledger_state { LEDGER_PLANNED, LEDGER_PRESENT, LEDGER_RELEASING };
@@ -57,6 +68,7 @@ int store_ledger_settle(struct store *s, const struct vm *vm, const struct ledge
 /* ---- operations: an unfinished one at start-up is rolled back (start) or forward (stop, kill, delete) ---- */
 int store_op_begin(struct store *s, const struct operation *o, const char *verb, const uint8_t *vm /* or NULL */, struct error *e);
 int store_op_end(struct store *s, const struct operation *o, const struct error *result /* NULL: success */, struct error *e);
+/* @vm of @fn is NULL when the operation had none.  No lock is held, @fn may call the store. */
 int store_op_unfinished(struct store *s, int (*fn)(void *arg, const uint8_t op[ID_LEN], const char *verb, const uint8_t vm[ID_LEN]),
 			void *arg, struct error *e);
 /* May @c read the audit of this operation? (its own, or root).  Return: 1, 0, or -1. */

@@ -9,7 +9,8 @@
 #define STORE_STATEMENTS 96
 
 struct store {
-	pthread_mutex_t lock;
+	pthread_mutex_t lock; /* recursive, for groups */
+	unsigned depth;       /* transactions open: a group and those within it are one */
 	sqlite3 *db;
 	/* Prepared once and kept; found by the address of their text, which is a literal. */
 	struct {
@@ -62,14 +63,14 @@ int64_t q_get_int(struct query *q);
 void q_get_text(struct query *q, char *out, size_t size);
 void q_get_id(struct query *q, uint8_t id[ID_LEN]);
 
-/* One integer of one row, or @none when there is no row; -1 as a fault is the caller's to tell by q.rc. */
+/* One integer of one row into *out, or @none when there is no row.  Return: 0 or -1. */
 int q_one_int(struct query *q, int64_t none, int64_t *out);
 
 /* RFC 3339, UTC, nanoseconds, 30 bytes: "2024-05-06T07:08:09.000000001Z"; 0 is "". */
 void time_text(uint64_t ns, char out[32]);
 uint64_t time_parse(const char *text); /* 0 when it is not such a text */
 
-/* The columns of a VM, and the row's writing, shared by store_vm.c and store_ledger.c. */
+/* Write what may change of a VM's row, within a transaction; the ledger commits it together with its own rows. */
 int vm_row_write(struct store *s, const struct vm *vm, const char *op, struct error *e);
 
 /* Row ids, taken under the lock so that what follows can go without it. */

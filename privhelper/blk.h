@@ -81,6 +81,9 @@ uint64_t blk_loop_sectors(const struct blk_loop *l);
 int blk_loop_each(struct blk_state *b, void (*fn)(void *arg, const struct blk_tag *t, const struct blk_loop *l),
 		  void *arg);
 
+/* After a restart: loop @index is what the slot's snapshot reads from; remembered when it is a base of ours. */
+void blk_loop_learn_base(struct blk_state *b, uint32_t slot, int32_t index);
+
 uint32_t blk_loop_minor(const struct blk_state *b, int32_t index);
 
 /* ---- blk_dm.c ---- */

@@ -263,6 +263,16 @@ bool blk_loop_bound(const struct blk_state *b, uint32_t slot, enum blk_part part
 	return t.base ? part == PART_BASE : part == PART_COW && t.slot == slot;
 }
 
+void blk_loop_learn_base(struct blk_state *b, uint32_t slot, int32_t index)
+{
+	struct blk_loop *known = &b->slots[slot].part[PART_BASE], l;
+	_cleanup_close_ int node = known->fd < 0 ? open_node(index, PART_BASE) : -1;
+	struct blk_tag t;
+
+	if (node >= 0 && read_loop(node, &t, &l) && t.base)
+		*known = l;
+}
+
 enum status blk_loop_detach(struct blk_state *b, uint32_t slot, enum blk_part part)
 {
 	struct blk_loop *l = &b->slots[slot].part[part];

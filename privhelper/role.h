@@ -13,15 +13,19 @@ struct owner_row {
 	uint32_t generation; /* 0: free */
 	uint32_t owner;
 	uint8_t vm[ID_LEN];  /* zeros when only the kernel's tag was left to learn from */
+	bool live;           /* holds() said so after the last change: counts against the owner's cap */
 };
+
+/* role_adopt(): the tag that would tell is gone; any owner may remove what is there.  No request can carry it. */
+#define OWNER_UNKNOWN UINT32_MAX
 
 struct role;
 
 /**
- * A handler serves one operation.  serve.c has already checked phase, ownership, generation, caps, rate and the
+ * A handler serves one operation.  role.c has already checked phase, ownership, generation, caps, rate and the
  * number of descriptors, and has written the intent.
- * @fds_in:	the descriptors that came, closed by serve.c afterwards unless set to -1
- * @fds_out:	filled with the ones to send back, closed by serve.c after sending
+ * @fds_in:	the descriptors that came, closed by role.c afterwards unless set to -1
+ * @fds_out:	-1s, filled with the ones to send back, closed by role.c after sending
  * @reply:	the operation's reply struct to fill, meaningful with ST_OK
  */
 typedef enum status (*handler_fn)(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out);
@@ -43,7 +47,7 @@ struct role {
 	int (*prepare)(struct role *r);
 	/* Adds the role's own system calls to the filter.  Return: 0, or -1 (logged). */
 	int (*filter)(struct role *r, scmp_filter_ctx ctx);
-	/* Fills the ledger from what the kernel shows, at start; may be called again.  Return: 0, or -1. */
+	/* Fills the ledger from what the kernel shows, at start, already locked down.  Return: 0, or -1 (logged). */
 	int (*scan)(struct role *r);
 	/* True while the kernel has anything of ours in @slot; a newer generation is refused until it is false. */
 	bool (*holds)(struct role *r, uint32_t slot);

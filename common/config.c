@@ -1,0 +1,483 @@
+/* Theory of operation.  inih cuts the text into (section, key, value); keys[] says for each pair which member it fills
+ * and how.  inih has no line numbers for its handler, so next_line() below feeds it one line a call and counts.  Every
+ * fault is logged and reading goes on, so that an administrator sees all of them at once; what depends on several
+ * values (the subnet holds the slots, accounts are apart) is checked at the end. */
+#include "common/config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <ini.h>
+#include <linux/openat2.h>
+#include <pwd.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/fdio.h"
+#include "common/log.h"
+#include "common/parse.h"
+
+#define TEXT_MAX 65536
+
+/* Reading state: the text, the place in it, and what was met. */
+struct reader {
+	const char *path;
+	char text[TEXT_MAX + 1];
+	size_t len, at;
+	unsigned line, faults;
+	uint64_t seen; /* a bit for each row of keys[] */
+	struct config *c;
+};
+
+enum kind { K_UINT, K_NAME, K_SUBNET, K_IPV4, K_ACCOUNT, K_GROUP, K_PATH, K_PROGRAM, K_ACCEL };
+
+struct key {
+	const char *section, *name;
+	enum kind kind;
+	size_t offset;
+	uint64_t min, max; /* K_UINT: bounds; text: max is the room with the NUL, min 0 allows "" */
+};
+
+#define AT(member) offsetof(struct config, member)
+#define ROOM(member) sizeof(((struct config *)0)->member)
+
+static const struct key keys[] = {
+	{ "slots", "count", K_UINT, AT(slots), 1, 1000 },
+	{ "slots", "uid_base", K_UINT, AT(uid_base), 1024, INT32_MAX - 1024 },
+	{ "network", "bridge", K_NAME, AT(bridge), 1, ROOM(bridge) },
+	{ "network", "uplink", K_NAME, AT(uplink), 0, ROOM(uplink) },
+	{ "network", "subnet", K_SUBNET, AT(subnet), 0, 0 },
+	{ "network", "dns", K_IPV4, AT(dns), 0, 0 },
+	{ "accounts", "net", K_ACCOUNT, AT(net), 0, 0 },
+	{ "accounts", "blk", K_ACCOUNT, AT(blk), 0, 0 },
+	{ "accounts", "spawn", K_ACCOUNT, AT(spawn), 0, 0 },
+	{ "accounts", "controller", K_ACCOUNT, AT(controller), 0, 0 },
+	{ "accounts", "supervisor", K_ACCOUNT, AT(supervisor), 0, 0 },
+	{ "accounts", "users", K_GROUP, AT(users_gid), 0, 0 },
+	{ "places", "state_dir", K_PATH, AT(state_dir), 1, ROOM(state_dir) },
+	{ "places", "run_dir", K_PATH, AT(run_dir), 1, ROOM(run_dir) },
+	{ "places", "log_dir", K_PATH, AT(log_dir), 1, ROOM(log_dir) },
+	{ "places", "cgroup_dir", K_PATH, AT(cgroup_dir), 0, ROOM(cgroup_dir) },
+	{ "places", "libexec_dir", K_PATH, AT(libexec_dir), 1, ROOM(libexec_dir) },
+	{ "vmm", "qemu", K_PROGRAM, AT(qemu), 0, ROOM(qemu) },
+	{ "vmm", "firecracker", K_PROGRAM, AT(firecracker), 0, ROOM(firecracker) },
+	{ "vmm", "accel", K_ACCEL, AT(accel), 0, 0 },
+	{ "limits", "max_vcpus", K_UINT, AT(max_vcpus), 1, 256 },
+	{ "limits", "max_mem_mib", K_UINT, AT(max_mem_mib), 32, 16777216 },
+	{ "limits", "max_disk_mib", K_UINT, AT(max_disk_mib), 1, 16777216 },
+	{ "limits", "max_vms_per_owner", K_UINT, AT(max_vms_per_owner), 1, 1000 },
+	{ "limits", "creates_per_second", K_UINT, AT(creates_per_second), 1, 10000 },
+};
+_Static_assert(ARRAY_SIZE(keys) <= 64, "reader.seen has a bit for each key");
+
+static const struct config defaults = {
+	.magic = CONFIG_MAGIC, .size = sizeof(struct config),
+	.slots = 250, .uid_base = 0x70000000,
+	.bridge = "banger0", .subnet = 10u << 24 | 98u << 16, .prefix = 20,
+	.users_gid = UINT32_MAX,
+	.state_dir = "/var/lib/banger", .run_dir = "/run/banger", .log_dir = "/var/log/banger",
+	.libexec_dir = "/usr/libexec/banger",
+	.qemu = "/usr/bin/qemu-system-x86_64", .accel = ACCEL_AUTO,
+	.max_vcpus = 16, .max_mem_mib = 16384, .max_disk_mib = 65536,
+	.max_vms_per_owner = 20, .creates_per_second = 100,
+};
+
+/* A fault at the present line; line 0: of the file as a whole.  Return: -1. */
+__attribute__((format(printf, 2, 3))) static int fault(struct reader *r, const char *fmt, ...)
+{
+	char why[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(why, sizeof(why), fmt, ap);
+	va_end(ap);
+	r->faults++;
+	if (r->line)
+		log_error("%s:%u: %s", r->path, r->line, why);
+	else
+		log_error("%s: %s", r->path, why);
+	return -1;
+}
+
+static int set_uint(struct reader *r, const struct key *k, const char *value, uint32_t *at)
+{
+	uint64_t v;
+
+	if (parse_uint(value, k->min, k->max, &v) < 0)
+		return fault(r, "%s = %s: want a number from %llu to %llu", k->name, value, (unsigned long long)k->min,
+			     (unsigned long long)k->max);
+	*at = (uint32_t)v;
+	return 0;
+}
+
+/* Text that fits, of the characters in @allowed. */
+static int set_text(struct reader *r, const struct key *k, const char *value, const char *allowed, char *at)
+{
+	size_t n = strlen(value);
+
+	if (n < k->min || n >= k->max)
+		return fault(r, "%s: want %llu to %llu characters", k->name, (unsigned long long)k->min,
+			     (unsigned long long)k->max - 1);
+	if (strspn(value, allowed) != n)
+		return fault(r, "%s = %s: has a character that is not allowed", k->name, value);
+	memset(at, 0, k->max);
+	memcpy(at, value, n);
+	return 0;
+}
+
+#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
+/* An interface: what ip-link(8) takes, less what needs quoting anywhere. */
+static int set_name(struct reader *r, const struct key *k, const char *value, char *at)
+{
+	if (value[0] == '.' || value[0] == '-')
+		return fault(r, "%s = %s: starts with a dot or a dash", k->name, value);
+	return set_text(r, k, value, LETTERS "._-", at);
+}
+
+static bool is_clean_path(const char *s)
+{
+	size_t n = strlen(s);
+
+	if (s[0] != '/' || n < 2 || s[n - 1] == '/' || strstr(s, "//"))
+		return false;
+	for (const char *p = strstr(s, "/."); p; p = strstr(p + 1, "/."))
+		if (strcmp(p, "/.") == 0 || strncmp(p, "/./", 3) == 0 || strcmp(p, "/..") == 0 ||
+		    strncmp(p, "/../", 4) == 0)
+			return false;
+	return true;
+}
+
+static int set_path(struct reader *r, const struct key *k, const char *value, char *at)
+{
+	if (value[0] && !is_clean_path(value))
+		return fault(r, "%s = %s: want an absolute path without //, . and ..", k->name, value);
+	return set_text(r, k, value, LETTERS "/._+-", at);
+}
+
+static int set_program(struct reader *r, const struct key *k, const char *value, char *at)
+{
+	if (value[0] && strncmp(value, "/usr/", 5) != 0)
+		return fault(r, "%s = %s: want a program below /usr, the only part of the host that VMMs see", k->name, value);
+	return set_path(r, k, value, at);
+}
+
+/* "1234:1234". */
+static int numeric_account(const char *value, struct account *a)
+{
+	char uid[16];
+	uint64_t u, g;
+	const char *colon = strchr(value, ':');
+
+	if (!colon || (size_t)(colon - value) >= sizeof(uid))
+		return -1;
+	memcpy(uid, value, (size_t)(colon - value));
+	uid[colon - value] = '\0';
+	if (parse_uint(uid, 0, INT32_MAX, &u) < 0 || parse_uint(colon + 1, 0, INT32_MAX, &g) < 0)
+		return -1;
+	*a = (struct account){ (uint32_t)u, (uint32_t)g };
+	return 0;
+}
+
+static int set_account(struct reader *r, const struct key *k, const char *value, struct account *a)
+{
+	const struct passwd *pw;
+
+	if (strchr(value, ':')) {
+		if (numeric_account(value, a) < 0)
+			return fault(r, "%s = %s: want a user name or uid:gid", k->name, value);
+	} else {
+		pw = getpwnam(value);
+		if (!pw)
+			return fault(r, "%s = %s: there is no such user", k->name, value);
+		*a = (struct account){ pw->pw_uid, pw->pw_gid };
+	}
+	if (a->uid == 0 || a->gid == 0)
+		return fault(r, "%s = %s: must be neither uid 0 nor gid 0", k->name, value);
+	return 0;
+}
+
+/* "" is everybody. */
+static int set_group(struct reader *r, const struct key *k, const char *value, uint32_t *gid)
+{
+	const struct group *gr;
+	uint64_t v;
+
+	*gid = UINT32_MAX;
+	if (!value[0])
+		return 0;
+	if (parse_uint(value, 1, INT32_MAX, &v) == 0) {
+		*gid = (uint32_t)v;
+		return 0;
+	}
+	gr = getgrnam(value);
+	if (!gr)
+		return fault(r, "%s = %s: there is no such group", k->name, value);
+	*gid = gr->gr_gid;
+	return 0;
+}
+
+static int set_subnet(struct reader *r, const struct key *k, const char *value)
+{
+	if (parse_subnet(value, &r->c->subnet, &r->c->prefix) < 0)
+		return fault(r, "%s = %s: want a.b.c.d/8 to /30 with no bit set behind the prefix", k->name, value);
+	return 0;
+}
+
+static int set_ipv4(struct reader *r, const struct key *k, const char *value, uint32_t *at)
+{
+	*at = 0;
+	if (value[0] && parse_ipv4(value, at) < 0)
+		return fault(r, "%s = %s: want an IPv4 address", k->name, value);
+	return 0;
+}
+
+static int set_accel(struct reader *r, const struct key *k, const char *value, uint32_t *at)
+{
+	static const char *const names[] = { [ACCEL_AUTO] = "auto", [ACCEL_KVM] = "kvm", [ACCEL_TCG] = "tcg" };
+
+	for (uint32_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (strcmp(value, names[i]) == 0) {
+			*at = i;
+			return 0;
+		}
+	return fault(r, "%s = %s: want auto, kvm or tcg", k->name, value);
+}
+
+static int set(struct reader *r, const struct key *k, const char *value)
+{
+	void *at = (char *)r->c + k->offset;
+
+	switch (k->kind) {
+	case K_UINT:
+		return set_uint(r, k, value, at);
+	case K_NAME:
+		return set_name(r, k, value, at);
+	case K_SUBNET:
+		return set_subnet(r, k, value);
+	case K_IPV4:
+		return set_ipv4(r, k, value, at);
+	case K_ACCOUNT:
+		return set_account(r, k, value, at);
+	case K_GROUP:
+		return set_group(r, k, value, at);
+	case K_PATH:
+		return set_path(r, k, value, at);
+	case K_PROGRAM:
+		return set_program(r, k, value, at);
+	case K_ACCEL:
+		return set_accel(r, k, value, at);
+	}
+	return -1;
+}
+
+/* inih's handler.  Return: 1, inih's word for going on; faults are counted in the reader. */
+static int on_value(void *user, const char *section, const char *name, const char *value)
+{
+	struct reader *r = user;
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		if (strcmp(section, keys[i].section) != 0 || strcmp(name, keys[i].name) != 0)
+			continue;
+		if (r->seen & UINT64_C(1) << i)
+			(void)fault(r, "%s is given twice", name);
+		else
+			(void)set(r, &keys[i], value);
+		r->seen |= UINT64_C(1) << i;
+		return 1;
+	}
+	(void)fault(r, "[%s] has no key %s", section, name);
+	return 1;
+}
+
+/* inih says nothing of a section without keys, so a misspelt one would pass. */
+static void check_section(struct reader *r, const char *line)
+{
+	size_t n = strcspn(line, "]");
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		if (strlen(keys[i].section) == n - 1 && strncmp(line + 1, keys[i].section, n - 1) == 0)
+			return;
+	(void)fault(r, "there is no section %.*s]", (int)n, line);
+}
+
+/* inih's reader: one line without its end into @out. */
+static char *next_line(char *out, int size, void *stream)
+{
+	struct reader *r = stream;
+
+	if (r->at >= r->len)
+		return NULL;
+	const char *start = r->text + r->at, *end = memchr(start, '\n', r->len - r->at);
+	size_t n = end ? (size_t)(end - start) : r->len - r->at;
+
+	r->line++;
+	r->at += n + 1;
+	if (n >= (size_t)size) {
+		(void)fault(r, "the line is longer than %d bytes", size - 1);
+		n = 0;
+	}
+	memcpy(out, start, n);
+	out[n] = '\0';
+	const char *word = out + strspn(out, " \t\r");
+	if (*word == '[')
+		check_section(r, word);
+	return out;
+}
+
+/* Regular file or folder (@type), of @owner, that nobody else can write. */
+static int check_owner(const char *path, int fd, uint32_t owner, mode_t type)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0) {
+		log_errno("%s", path);
+		return -1;
+	}
+	if ((st.st_mode & S_IFMT) != type) {
+		log_error("%s: is not a %s", path, type == S_IFDIR ? "folder" : "regular file");
+		return -1;
+	}
+	if (st.st_uid != owner || st.st_mode & (S_IWGRP | S_IWOTH)) {
+		log_error("%s: must belong to uid %u and be writable by nobody else", path, owner);
+		return -1;
+	}
+	return 0;
+}
+
+/* openat2(2), RESOLVE_NO_SYMLINKS: no link at any place of the path. */
+static int open_no_links(int dir, const char *path, uint64_t flags)
+{
+	struct open_how how = { .flags = flags | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS };
+
+	return (int)syscall(SYS_openat2, dir, path, &how, sizeof(how));
+}
+
+static int open_checked(const char *path, uint32_t owner)
+{
+	char folder[256];
+	const char *slash = strrchr(path, '/');
+
+	if (!is_clean_path(path) || strlen(path) >= sizeof(folder)) {
+		log_error("%s: want an absolute path without //, . and ..", path);
+		return -1;
+	}
+	(void)snprintf(folder, sizeof(folder), "%.*s", slash == path ? 1 : (int)(slash - path), path);
+	_cleanup_close_ int dir = open_no_links(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY);
+	if (dir < 0) {
+		log_errno("%s", folder);
+		return -1;
+	}
+	if (check_owner(folder, dir, owner, S_IFDIR) < 0)
+		return -1;
+	_cleanup_close_ int fd = open_no_links(dir, slash + 1, O_RDONLY | O_NONBLOCK);
+	if (fd < 0) {
+		log_errno("%s", path);
+		return -1;
+	}
+	if (check_owner(path, fd, owner, S_IFREG) < 0)
+		return -1;
+	return steal_fd(&fd);
+}
+
+/* The whole text, which must be short and without NUL bytes. */
+static int read_text(struct reader *r, int fd)
+{
+	ssize_t n;
+
+	do {
+		n = read(fd, r->text + r->len, TEXT_MAX - r->len);
+		if (n < 0) {
+			log_errno("%s", r->path);
+			return -1;
+		}
+		r->len += (size_t)n;
+	} while (n > 0 && r->len < TEXT_MAX);
+	if (r->len == TEXT_MAX)
+		return fault(r, "is longer than %d bytes", TEXT_MAX - 1);
+	if (memchr(r->text, '\0', r->len))
+		return fault(r, "has a NUL byte");
+	return 0;
+}
+
+/* Accounts that the text does not name are users of the standard names. */
+static void default_accounts(struct reader *r)
+{
+	static const char *const users[][2] = {
+		{ "net", "banger-net" }, { "blk", "banger-blk" }, { "spawn", "banger-spawn" },
+		{ "controller", "banger" }, { "supervisor", "banger-sup" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		for (size_t u = 0; u < ARRAY_SIZE(users); u++)
+			if (keys[i].kind == K_ACCOUNT && strcmp(keys[i].name, users[u][0]) == 0 &&
+			    !(r->seen & UINT64_C(1) << i))
+				(void)set(r, &keys[i], users[u][1]);
+}
+
+static bool in_slot_range(const struct config *c, uint32_t id)
+{
+	return id >= c->uid_base && id - c->uid_base < c->slots;
+}
+
+static void check_accounts(struct reader *r)
+{
+	const struct config *c = r->c;
+	const struct account *const a[] = { &c->net, &c->blk, &c->spawn, &c->controller, &c->supervisor };
+
+	for (size_t i = 0; i < ARRAY_SIZE(a); i++) {
+		if (in_slot_range(c, a[i]->uid) || in_slot_range(c, a[i]->gid))
+			(void)fault(r, "[accounts] uid %u gid %u lies in the range of the slots", a[i]->uid, a[i]->gid);
+		for (size_t k = 0; k < i; k++)
+			if (a[i]->uid == a[k]->uid || a[i]->gid == a[k]->gid)
+				(void)fault(r, "[accounts] uid %u gid %u is used twice", a[i]->uid, a[i]->gid);
+	}
+}
+
+static void check_whole(struct reader *r)
+{
+	const struct config *c = r->c;
+	uint32_t power = 1;
+
+	while (power < c->slots)
+		power <<= 1;
+	if (c->uid_base % power)
+		(void)fault(r, "[slots] uid_base must be a multiple of %u for %u slots", power, c->slots);
+	/* The network's own address, the bridge's, and the broadcast address are no guest's. */
+	if ((UINT64_C(1) << (32 - c->prefix)) < c->slots + UINT64_C(3))
+		(void)fault(r, "[network] subnet: a /%u has no room for %u slots", c->prefix, c->slots);
+	if (!c->qemu[0] && !c->firecracker[0])
+		(void)fault(r, "[vmm] names neither qemu nor firecracker");
+	check_accounts(r);
+}
+
+int config_load(const char *path, uint32_t owner, struct config *c)
+{
+	_cleanup_close_ int fd = open_checked(path, owner);
+	_cleanup_free_ struct reader *r = calloc(1, sizeof(*r));
+
+	if (fd < 0 || !r)
+		return -1;
+	*c = defaults;
+	r->path = path;
+	r->c = c;
+	if (read_text(r, fd) < 0)
+		return -1;
+	int bad = ini_parse_stream(next_line, r, on_value, r);
+	if (bad > 0 && r->faults == 0) {
+		r->line = (unsigned)bad;
+		(void)fault(r, "is neither [section], key = value, nor a ; comment");
+	}
+	r->line = 0;
+	if (r->faults == 0)
+		default_accounts(r);
+	if (r->faults == 0)
+		check_whole(r);
+	return r->faults ? -1 : 0;
+}

@@ -1,0 +1,441 @@
+/* Theory of operation.  The main loop owns a connection while it reads a request from it.  A whole request goes to a
+ * worker together with the connection; the worker alone sends on it, and gives it back through a list and an eventfd.
+ * Meanwhile the loop only listens for the end of the client (EPOLLRDHUP, one shot) and marks it as gone, which ends
+ * what only this client wanted (follow, wait) but no operation on a VM.
+ *
+ *   READING -> [WAITING ->] RUNNING -> READING ...        WAITING: its user has enough workers for now
+ *                           RUNNING -> PARKED -> RUNNING  PARKED: the handler wants to be called again later
+ *
+ * So a client that only waits holds no worker, and no user holds all of them.  Sockets do not block while the loop
+ * has them, and block for at most API_SEND_MS while a worker has them. */
+#include "controller/api.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "controller/loop.h"
+#include "controller/worker.h"
+
+#define TICK_MS 1000
+#define NOTE_NS 10000000000u /* between two log lines about what clients do wrong: they must not fill the log */
+
+enum conn_state { READING, WAITING, RUNNING, PARKED };
+
+struct conn {
+	struct loop_source source;
+	struct conn *next;          /* of all, the longest idle first */
+	struct conn *returned;      /* of those that workers gave back */
+	struct api *api;
+	struct control in;
+	enum conn_state state;
+	bool through;               /* set by the worker: answered */
+	uint64_t due_ns;            /* READING: closed then; PARKED: runs then (CLOCK_BOOTTIME) */
+	struct exchange x;
+};
+
+struct api {
+	struct ctl *ctl;
+	int epoll_fd, listener, bell;
+	int (*identify)(int fd, struct caller *who);
+	struct loop_source listen_source, bell_source;
+	bool listening, paused;     /* paused: no descriptor left, until the next tick */
+	struct conn *conns;
+	size_t n_conns;
+	pthread_mutex_t lock;       /* of returned */
+	struct conn *returned;
+	uint64_t noted_ns;
+	unsigned unnoted;
+};
+
+static uint64_t after_ms(uint64_t ms)
+{
+	return clock_boot_ns() + ms * 1000000u;
+}
+
+/* One line every ten seconds at most about clients that break the rules. */
+static void note(struct api *a, uid_t uid, const char *what)
+{
+	uint64_t now = clock_boot_ns();
+
+	if (a->noted_ns && now - a->noted_ns < NOTE_NS) {
+		a->unnoted++;
+		return;
+	}
+	if (a->unnoted)
+		log_info("uid %u: %s (%u more like it since the last such line)", uid, what, a->unnoted);
+	else
+		log_info("uid %u: %s", uid, what);
+	a->noted_ns = now;
+	a->unnoted = 0;
+}
+
+static int peer_of(int fd, struct caller *who)
+{
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
+		return -1;
+	*who = (struct caller){ cred.uid, cred.pid };
+	return 0;
+}
+
+static int set_events(struct api *a, int op, struct conn *c, uint32_t events)
+{
+	struct epoll_event ev = { .events = events, .data.ptr = &c->source };
+
+	return epoll_ctl(a->epoll_fd, op, c->in.fd, &ev);
+}
+
+static void set_blocking(int fd, bool yes)
+{
+	(void)fcntl(fd, F_SETFL, yes ? O_RDWR : O_RDWR | O_NONBLOCK);
+}
+
+/* ---- the list of connections ---- */
+
+static void list_append(struct api *a, struct conn *c)
+{
+	struct conn **p = &a->conns;
+
+	while (*p)
+		p = &(*p)->next;
+	c->next = NULL;
+	*p = c;
+}
+
+static void list_remove(struct api *a, struct conn *c)
+{
+	struct conn **p = &a->conns;
+
+	while (*p != c)
+		p = &(*p)->next;
+	*p = c->next;
+}
+
+static size_t count_of(const struct api *a, uid_t uid, bool running)
+{
+	size_t n = 0;
+
+	for (const struct conn *c = a->conns; c; c = c->next)
+		n += c->x.caller.uid == uid && (!running || c->state == RUNNING);
+	return n;
+}
+
+/* Never of a RUNNING one. */
+static void drop(struct conn *c)
+{
+	struct api *a = c->api;
+
+	list_remove(a, c);
+	a->n_conns--;
+	fdio_close_all(c->x.fds, c->x.nfds);
+	control_close(&c->in);
+	free(c);
+}
+
+/* ---- to the workers and back ---- */
+
+static void work(struct ctl *ctl, void *arg)
+{
+	struct conn *c = arg;
+	struct api *a = c->api;
+
+	(void)ctl;
+	c->through = exchange_run(&c->x);
+	(void)pthread_mutex_lock(&a->lock);
+	c->returned = a->returned;
+	a->returned = c;
+	(void)pthread_mutex_unlock(&a->lock);
+	(void)eventfd_write(a->bell, 1);
+}
+
+static void read_on(struct conn *c);
+
+static void hand_over(struct conn *c)
+{
+	struct api *a = c->api;
+	bool first = c->x.passes == 0;
+
+	set_blocking(c->in.fd, true);
+	c->state = RUNNING;
+	if (workers_run(a->ctl->workers, work, c) == 0)
+		return;
+	set_blocking(c->in.fd, false);
+	if (!first) {
+		c->state = PARKED;
+		c->due_ns = after_ms(EXCHANGE_AGAIN_MS);
+		return;
+	}
+	(void)error_set(&c->x.error, FAIL_LIMIT, c->x.call->name, "too many operations are waiting");
+	error_hint(&c->x.error, "try again in a moment");
+	exchange_fail(&c->x);
+	c->due_ns = after_ms(API_IDLE_MS);
+	read_on(c);
+}
+
+/* Start what may start: requests that wait for their user's share, follow-ups that are due. */
+static void dispatch(struct api *a)
+{
+	uint64_t now = clock_boot_ns();
+	struct conn *c, *next;
+
+	for (c = a->conns; c; c = next) {
+		next = c->next;
+		if (c->state != WAITING && !(c->state == PARKED && now >= c->due_ns))
+			continue;
+		if (count_of(a, c->x.caller.uid, true) < API_WORKERS_PER_UID)
+			hand_over(c);
+	}
+}
+
+static void malformed(struct conn *c)
+{
+	note(c->api, c->x.caller.uid, "a message that is none; the connection is closed");
+	drop(c);
+}
+
+/* Go on with what is in the buffer: a request, the start of one, or nothing. */
+static void read_on(struct conn *c)
+{
+	struct api *a = c->api;
+	struct message m;
+
+	c->state = READING;
+	if (c->x.gone || !a->listening) {
+		drop(c);
+		return;
+	}
+	int r = control_next(&c->in, NULL, &m);
+	if (r < 0 || (r > 0 && c->in.have)) { /* one request at a time */
+		malformed(c);
+		return;
+	}
+	if (r == 0) {
+		if (set_events(a, EPOLL_CTL_MOD, c, EPOLLIN) < 0)
+			drop(c);
+		return;
+	}
+	exchange_begin(&c->x, &m, c->in.fds, c->in.nfds);
+	c->in.nfds = 0;
+	c->state = WAITING;
+	if (set_events(a, EPOLL_CTL_MOD, c, EPOLLRDHUP | EPOLLONESHOT) < 0) {
+		drop(c);
+		return;
+	}
+	if (count_of(a, c->x.caller.uid, true) < API_WORKERS_PER_UID)
+		hand_over(c);
+}
+
+static void take_back(struct conn *c)
+{
+	if (!c->through && !c->x.gone) {
+		c->state = PARKED;
+		c->due_ns = after_ms(EXCHANGE_AGAIN_MS);
+		set_blocking(c->in.fd, false);
+		return;
+	}
+	list_remove(c->api, c); /* behind the others of its user */
+	list_append(c->api, c);
+	set_blocking(c->in.fd, false);
+	c->due_ns = after_ms(API_IDLE_MS);
+	read_on(c);
+}
+
+static void bell_ready(struct loop_source *s, uint32_t events)
+{
+	struct api *a = s->owner;
+	eventfd_t n;
+
+	(void)events;
+	(void)eventfd_read(a->bell, &n);
+	(void)pthread_mutex_lock(&a->lock);
+	struct conn *c = a->returned, *next;
+	a->returned = NULL;
+	(void)pthread_mutex_unlock(&a->lock);
+	for (; c; c = next) {
+		next = c->returned;
+		take_back(c);
+	}
+	dispatch(a);
+}
+
+/* ---- clients ---- */
+
+static void conn_ready(struct loop_source *s, uint32_t events)
+{
+	struct conn *c = s->owner;
+
+	(void)events;
+	if (c->state == RUNNING) {
+		c->x.gone = true;
+		return;
+	}
+	if (c->state != READING) { /* it went away before its turn, or while it waited */
+		drop(c);
+		return;
+	}
+	bool first_byte = !c->in.have;
+	int r = control_fill(&c->in);
+	if (r < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (r < 0 && errno == EBADMSG) {
+		malformed(c);
+		return;
+	}
+	if (r <= 0) {
+		drop(c);
+		return;
+	}
+	if (first_byte && c->x.call) /* the first request has its time from the accept on */
+		c->due_ns = after_ms(API_MESSAGE_MS);
+	read_on(c);
+}
+
+static struct conn *conn_new(struct api *a, int fd, const struct caller *who)
+{
+	struct timeval tv = { .tv_sec = API_SEND_MS / 1000 };
+	struct conn *c = calloc(1, sizeof(*c));
+
+	if (!c || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)) < 0) {
+		free(c);
+		return NULL;
+	}
+	control_init(&c->in, fd);
+	c->source = (struct loop_source){ conn_ready, c };
+	c->api = a;
+	c->x.ctl = a->ctl;
+	c->x.fd = fd;
+	c->x.caller = *who;
+	c->due_ns = after_ms(API_MESSAGE_MS);
+	if (set_events(a, EPOLL_CTL_ADD, c, EPOLLIN) < 0) {
+		free(c);
+		return NULL;
+	}
+	list_append(a, c);
+	a->n_conns++;
+	return c;
+}
+
+static bool has_room(const struct api *a, uid_t uid)
+{
+	return count_of(a, uid, false) < API_CONNECTIONS_PER_UID && (uid == 0 || a->n_conns < API_CONNECTIONS_MAX);
+}
+
+/* Nothing was asked yet, so the answer has the number that a client starts with. */
+static void refuse(struct api *a, int fd, uid_t uid)
+{
+	struct error e = { 0 };
+
+	note(a, uid, "too many connections; one more is refused");
+	(void)error_set(&e, FAIL_LIMIT, "connection", "too many are open");
+	error_hint(&e, "wait until some of your commands have ended");
+	(void)control_send_error(fd, 1, &e);
+}
+
+static void listen_ready(struct loop_source *s, uint32_t events)
+{
+	struct api *a = s->owner;
+	struct caller who;
+
+	(void)events;
+	_cleanup_close_ int fd = accept4(a->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd < 0) {
+		if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM)
+			return;
+		log_errno("control socket");
+		/* The listener stays readable; without this the loop would spin. */
+		a->paused = epoll_ctl(a->epoll_fd, EPOLL_CTL_DEL, a->listener, NULL) == 0;
+		return;
+	}
+	if (a->identify(fd, &who) < 0) {
+		log_errno("control socket: who connected");
+		return;
+	}
+	if (!has_room(a, who.uid))
+		refuse(a, fd, who.uid);
+	else if (conn_new(a, fd, &who))
+		(void)steal_fd(&fd);
+}
+
+/* ---- the whole ---- */
+
+static int listen_on(struct api *a)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = &a->listen_source };
+
+	return epoll_ctl(a->epoll_fd, EPOLL_CTL_ADD, a->listener, &ev);
+}
+
+struct api *api_open(struct ctl *c, int epoll_fd, int listener, int (*identify)(int fd, struct caller *who))
+{
+	struct api *a = calloc(1, sizeof(*a));
+	struct epoll_event ev = { .events = EPOLLIN };
+
+	if (!a)
+		return NULL;
+	*a = (struct api){ .ctl = c, .epoll_fd = epoll_fd, .listener = listener, .listening = true };
+	a->identify = identify ? identify : peer_of;
+	a->listen_source = (struct loop_source){ listen_ready, a };
+	a->bell_source = (struct loop_source){ bell_ready, a };
+	ev.data.ptr = &a->bell_source;
+	(void)pthread_mutex_init(&a->lock, NULL);
+	a->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	/* Another process may take the connection first, or it may be gone: the loop must not wait for the next. */
+	int flags = fcntl(listener, F_GETFL);
+	if (a->bell < 0 || flags < 0 || fcntl(listener, F_SETFL, flags | O_NONBLOCK) < 0 || listen_on(a) < 0 ||
+	    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, a->bell, &ev) < 0) {
+		int saved = errno;
+		api_close(a);
+		errno = saved;
+		return NULL;
+	}
+	return a;
+}
+
+void api_stop_listening(struct api *a)
+{
+	if (a->listening && !a->paused)
+		(void)epoll_ctl(a->epoll_fd, EPOLL_CTL_DEL, a->listener, NULL);
+	a->listening = false;
+}
+
+int api_tick(struct api *a)
+{
+	uint64_t now = clock_boot_ns();
+	struct conn *c, *next;
+	int wait = TICK_MS;
+
+	if (a->paused && a->listening)
+		a->paused = listen_on(a) < 0;
+	for (c = a->conns; c; c = next) {
+		next = c->next;
+		if (c->state == READING && now >= c->due_ns)
+			drop(c);
+	}
+	dispatch(a);
+	for (c = a->conns; c; c = c->next)
+		if (c->state == PARKED)
+			wait = EXCHANGE_AGAIN_MS;
+	return wait;
+}
+
+void api_close(struct api *a)
+{
+	if (!a)
+		return;
+	while (a->conns)
+		drop(a->conns);
+	api_stop_listening(a);
+	fdio_close_all(&a->bell, 1);
+	(void)pthread_mutex_destroy(&a->lock);
+	free(a);
+}

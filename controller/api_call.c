@@ -1,0 +1,145 @@
+/* One request in a worker: the table of handlers, the operation's id, events and the answer. */
+#include "controller/api.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+
+static const exchange_fn handlers[CALL_COUNT] = {
+#define CALL(NAME, name, ...) [CALL_##NAME] = api_##name,
+#include "proto/control.def"
+};
+
+void api_time(uint64_t wall_ns, char out[32])
+{
+	time_t t = (time_t)(wall_ns / 1000000000u);
+	struct tm tm;
+
+	out[0] = '\0';
+	if (wall_ns && gmtime_r(&t, &tm))
+		(void)strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+/* Count the time that a client makes us wait, and give up when it is more than one request is worth. */
+static int sent(struct exchange *x, int r, uint64_t since)
+{
+	x->waited_ns += clock_boot_ns() - since;
+	if (r < 0 && (errno == EINVAL || errno == EMSGSIZE))
+		log_error("answer to %s: a value is out of the protocol's bounds", x->call->name);
+	if (r < 0 || x->waited_ns > API_SEND_MS * 1000000ull)
+		x->gone = true;
+	return x->gone ? -1 : 0;
+}
+
+int exchange_event(struct exchange *x, enum event_id id, const void *fields)
+{
+	uint64_t now = clock_boot_ns();
+
+	return x->gone ? -1 : sent(x, control_send_event(x->fd, control_event(id), fields), now);
+}
+
+static void tell_stage(void *arg, const char *stage, const char *detail)
+{
+	struct exchange *x = arg;
+	struct ev_stage ev = { .us = (clock_boot_ns() - x->begun_ns) / 1000 };
+
+	memcpy(ev.op, x->op.hex, ID_HEX);
+	(void)strncpy(ev.stage, stage, sizeof(ev.stage) - 1);
+	(void)strncpy(ev.detail, detail, sizeof(ev.detail) - 1);
+	(void)exchange_event(x, EVENT_STAGE, &ev);
+}
+
+void *api_rows_add(struct api_rows *rows)
+{
+	if (rows->n == rows->room) {
+		size_t room = rows->room ? 2 * rows->room : 16;
+		char *v = reallocarray(rows->v, room, rows->size);
+		if (!v)
+			return NULL;
+		rows->v = v;
+		rows->room = room;
+	}
+	return memset(rows->v + rows->n++ * rows->size, 0, rows->size);
+}
+
+int api_rows_send(struct exchange *x, struct api_rows *rows, int r, enum event_id id, uint64_t *count)
+{
+	for (size_t i = 0; i < rows->n && r >= 0; i++)
+		if (exchange_event(x, id, rows->v + i * rows->size) < 0)
+			break;
+	*count = rows->n;
+	free(rows->v);
+	return r < 0 ? EXCHANGE_FAILED : EXCHANGE_DONE;
+}
+
+void exchange_begin(struct exchange *x, const struct message *m, int *fds, size_t nfds)
+{
+	x->call = m->call;
+	x->id = m->id;
+	x->args = m->body;
+	memset(&x->result, 0, sizeof(x->result));
+	memset(&x->error, 0, sizeof(x->error));
+	memcpy(x->fds, fds, nfds * sizeof(*fds));
+	x->nfds = nfds;
+	x->begun_ns = clock_boot_ns();
+	x->waited_ns = x->cursor = 0;
+	x->passes = 0;
+	x->op = (struct operation){ .caller = &x->caller, .stage = tell_stage, .stage_arg = x };
+	/* 16 bytes never come short once the pool is ready (getrandom(2)), and it is long before we run. */
+	(void)!getrandom(x->op.id, ID_LEN, 0);
+	format_id(x->op.id, x->op.hex);
+}
+
+static void finish(struct exchange *x)
+{
+	fdio_close_all(x->fds, x->nfds);
+	x->nfds = 0;
+}
+
+void exchange_fail(struct exchange *x)
+{
+	uint64_t now = clock_boot_ns();
+
+	memcpy(x->error.op, x->op.hex, ID_HEX);
+	if (x->error.code == FAIL_NONE)
+		x->error.code = FAIL_GENERAL;
+	if (!x->gone)
+		(void)sent(x, control_send_error(x->fd, x->id, &x->error), now);
+	finish(x);
+}
+
+static void succeed(struct exchange *x)
+{
+	uint64_t now = clock_boot_ns();
+
+	if (!x->gone)
+		(void)sent(x, control_send_result(x->fd, x->id, x->call, &x->result), now);
+	finish(x);
+}
+
+static int serve(struct exchange *x)
+{
+	if (x->nfds != x->call->fds_in)
+		return error_set(&x->error, FAIL_USAGE, x->call->name, "%zu descriptors came with the request, not %u",
+				 x->nfds, x->call->fds_in);
+	return handlers[x->call->id](x);
+}
+
+bool exchange_run(struct exchange *x)
+{
+	int r = serve(x);
+
+	x->passes++;
+	if (r == EXCHANGE_AGAIN && !x->gone)
+		return false;
+	if (r == EXCHANGE_FAILED)
+		exchange_fail(x);
+	else
+		succeed(x);
+	return true;
+}

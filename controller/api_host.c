@@ -1,0 +1,56 @@
+/* Requests about the host: version, the request log, doctor. */
+#include "controller/api.h"
+
+#include <string.h>
+
+#include "controller/audit.h"
+#include "controller/doctor.h"
+#include "controller/store.h"
+
+int api_version(struct exchange *x)
+{
+	COPY(x->result.res_version.version, BANGER_VERSION);
+	x->result.res_version.protocol = CONTROL_VERSION;
+	return EXCHANGE_DONE;
+}
+
+static int send_line(void *arg, const char *json)
+{
+	struct ev_line ev = { 0 };
+
+	COPY(ev.text, json);
+	return exchange_event(arg, EVENT_LINE, &ev);
+}
+
+int api_audit_show(struct exchange *x)
+{
+	const char *op = x->args.audit_show.op;
+	struct audit_query q = { .uid = x->caller.uid, .all = x->caller.uid == 0, .op = op, .line = send_line, .arg = x };
+	struct audit_count count;
+	uint8_t id[ID_LEN];
+
+	if (op[0] && parse_id(op, id) < 0) {
+		(void)error_set(&x->error, FAIL_USAGE, "audit", "\"%s\" is no operation's id", op);
+		error_hint(&x->error, "it has %d digits, 0-9 and a-f, as a command printed it", ID_HEX - 1);
+		return EXCHANGE_FAILED;
+	}
+	int ours = op[0] && !q.all ? store_op_visible(x->ctl->store, &x->caller, op, &x->error) : 0;
+	if (ours < 0)
+		return EXCHANGE_FAILED;
+	q.op_is_ours = ours > 0;
+	if (audit_read(x->ctl->config.log_dir, &q, &count, &x->error) < 0)
+		return EXCHANGE_FAILED;
+	x->result.res_audit_show.count = count.shown;
+	return EXCHANGE_DONE;
+}
+
+static int send_check(void *arg, const struct ev_check *row)
+{
+	return exchange_event(arg, EVENT_CHECK, row);
+}
+
+int api_doctor(struct exchange *x)
+{
+	x->result.res_doctor.failed = doctor_run(x->ctl, send_check, x);
+	return EXCHANGE_DONE;
+}

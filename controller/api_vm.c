@@ -1,0 +1,221 @@
+/* Requests about VMs.  Each handler turns a row of control.def into one call of lifecycle.h or store.h; who may see
+ * what is decided there, by the caller that is passed on. */
+#include "controller/api.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "controller/lifecycle.h"
+#include "controller/store.h"
+#include "controller/watch.h"
+#include "proto/slot.h"
+
+#define LOOP_NONE 1048576 /* control.def: one above the largest loop number */
+
+static void op_to(char out[ID_HEX], const struct exchange *x)
+{
+	memcpy(out, x->op.hex, ID_HEX);
+}
+
+static void runtime_to_event(const struct vm *vm, struct ev_vm *ev)
+{
+	const struct vm_runtime *r = &vm->runtime;
+
+	ev->runtime_loop_base = r->loop_base < 0 ? LOOP_NONE : (uint64_t)r->loop_base;
+	ev->runtime_loop_cow = r->loop_cow < 0 ? LOOP_NONE : (uint64_t)r->loop_cow;
+	COPY(ev->runtime_tap, r->tap);
+	COPY(ev->runtime_dm, r->dm);
+	COPY(ev->runtime_boot_id, r->boot_id);
+	COPY(ev->storage, r->storage);
+	if (r->pid <= 0)
+		return;
+	ev->runtime_pid = (uint64_t)r->pid;
+	COPY(ev->runtime_api_socket, r->api_socket);
+	COPY(ev->vmm, r->vmm == VMM_FIRECRACKER ? "firecracker" : "qemu");
+	COPY(ev->accel, r->accel == ACCEL_KVM ? "kvm" : "tcg");
+}
+
+/* The one way in which a row becomes what `list` and `show` tell. */
+static void vm_to_event(const struct ctl *c, const struct vm *vm, struct ev_vm *ev)
+{
+	uint8_t m[6];
+
+	memset(ev, 0, sizeof(*ev));
+	format_id(vm->id, ev->id);
+	COPY(ev->name, vm->name);
+	ev->owner = vm->owner;
+	COPY(ev->state, vm_state_name(vm->state));
+	COPY(ev->reason, vm->reason);
+	COPY(ev->image, vm->image);
+	ev->vcpus = vm->vcpus;
+	ev->mem_mib = vm->mem_mib;
+	ev->disk_mib = vm->disk_mib;
+	ev->nat = vm->nat;
+	ev->slot = vm->slot;
+	ev->generation = vm->generation;
+	format_ipv4(slot_ip(&c->config, vm->slot), ev->ip);
+	slot_mac(vm->slot, m);
+	(void)snprintf(ev->mac, sizeof(ev->mac), "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
+	api_time(vm->created_ns, ev->created);
+	api_time(vm->started_ns, ev->started);
+	COPY(ev->op, vm->op);
+	runtime_to_event(vm, ev);
+}
+
+int api_vm_create(struct exchange *x)
+{
+	struct res_vm_create *res = &x->result.res_vm_create;
+	struct vm vm;
+
+	if (vm_create(x->ctl, &x->op, &x->args.vm_create, &vm, &x->error) < 0)
+		return EXCHANGE_FAILED;
+	op_to(res->op, x);
+	format_id(vm.id, res->id);
+	COPY(res->name, vm.name);
+	res->slot = vm.slot;
+	return EXCHANGE_DONE;
+}
+
+int api_vm_start(struct exchange *x)
+{
+	struct res_vm_start *res = &x->result.res_vm_start;
+	struct vm vm;
+
+	if (vm_start(x->ctl, &x->op, x->args.vm_start.vm, &res->already, &vm, &x->error) < 0)
+		return EXCHANGE_FAILED;
+	op_to(res->op, x);
+	format_ipv4(slot_ip(&x->ctl->config, vm.slot), res->ip);
+	return EXCHANGE_DONE;
+}
+
+int api_vm_stop(struct exchange *x)
+{
+	const struct call_vm_stop *a = &x->args.vm_stop;
+	struct res_vm_stop *res = &x->result.res_vm_stop;
+
+	op_to(res->op, x);
+	return vm_stop(x->ctl, &x->op, a->vm, a->timeout_ms, &res->already, &res->forced, &x->error);
+}
+
+int api_vm_kill(struct exchange *x)
+{
+	struct res_vm_kill *res = &x->result.res_vm_kill;
+
+	op_to(res->op, x);
+	return vm_kill(x->ctl, &x->op, x->args.vm_kill.vm, &res->already, &x->error);
+}
+
+int api_vm_delete(struct exchange *x)
+{
+	op_to(x->result.res_vm_delete.op, x);
+	return vm_delete(x->ctl, &x->op, x->args.vm_delete.vm, &x->error);
+}
+
+int api_vm_set(struct exchange *x)
+{
+	op_to(x->result.res_vm_set.op, x);
+	return vm_set(x->ctl, &x->op, &x->args.vm_set, &x->error);
+}
+
+/* ---- list and show ---- */
+
+static int gather(void *arg, const struct vm *vm)
+{
+	struct api_rows *rows = arg;
+	struct ev_vm *ev = api_rows_add(rows);
+
+	if (!ev)
+		return -1;
+	vm_to_event(rows->ctl, vm, ev);
+	return 0;
+}
+
+int api_vm_list(struct exchange *x)
+{
+	struct api_rows rows = { .ctl = x->ctl, .size = sizeof(struct ev_vm) };
+	bool all = x->args.vm_list.all;
+
+	if (all && x->caller.uid != 0) {
+		(void)error_set(&x->error, FAIL_NOT_ALLOWED, "list", "only root sees the VMs of all users");
+		error_hint(&x->error, "leave out --all to see your own");
+		return EXCHANGE_FAILED;
+	}
+	int r = store_vm_each(x->ctl->store, &x->caller, all, gather, &rows, &x->error);
+	return api_rows_send(x, &rows, r, EVENT_VM, &x->result.res_vm_list.count);
+}
+
+int api_vm_show(struct exchange *x)
+{
+	struct ev_vm ev;
+	struct vm vm;
+
+	if (store_vm_find(x->ctl->store, &x->caller, x->args.vm_show.vm, &vm, &x->error) < 0)
+		return EXCHANGE_FAILED;
+	vm_to_event(x->ctl, &vm, &ev);
+	(void)exchange_event(x, EVENT_VM, &ev);
+	return EXCHANGE_DONE;
+}
+
+/* ---- what waits: each pass is short, so that a waiting client holds no worker ---- */
+
+/* The VM of this exchange: by reference at first, by id afterwards, whatever happens to its name. */
+static int find_again(struct exchange *x, const char *ref, struct vm *vm)
+{
+	if (x->passes)
+		return store_vm_by_id(x->ctl->store, x->vm, vm, &x->error);
+	if (store_vm_find(x->ctl->store, &x->caller, ref, vm, &x->error) < 0)
+		return -1;
+	memcpy(x->vm, vm->id, ID_LEN);
+	return 0;
+}
+
+static bool goes_on(const struct vm *vm)
+{
+	return vm->state == VM_STARTING || vm->state == VM_RUNNING || vm->state == VM_STOPPING;
+}
+
+static int send_console(struct exchange *x, const struct vm *vm)
+{
+	struct ev_bytes ev;
+
+	for (size_t total = 0; total < CONSOLE_MAX; total += ev.data.n) {
+		ssize_t n = watch_console_read(x->ctl->watch, vm, &x->cursor, (char *)ev.data.v, sizeof(ev.data.v));
+		if (n < 0)
+			return error_set(&x->error, FAIL_GENERAL, vm->name, "its console can not be read");
+		ev.data.n = (size_t)n;
+		if (n == 0 || exchange_event(x, EVENT_BYTES, &ev) < 0)
+			break;
+	}
+	return 0;
+}
+
+int api_vm_logs(struct exchange *x)
+{
+	const struct call_vm_logs *a = &x->args.vm_logs;
+	struct vm vm;
+
+	if (find_again(x, a->vm, &vm) < 0)
+		return x->passes ? EXCHANGE_DONE : EXCHANGE_FAILED; /* deleted meanwhile: that is the end of its log */
+	/* The state was read before the console, so what a VM said last is sent after it was seen to be stopped. */
+	if (send_console(x, &vm) < 0)
+		return EXCHANGE_FAILED;
+	return a->follow && goes_on(&vm) ? EXCHANGE_AGAIN : EXCHANGE_DONE;
+}
+
+int api_vm_wait(struct exchange *x)
+{
+	const struct call_vm_wait *a = &x->args.vm_wait;
+	struct res_vm_wait *res = &x->result.res_vm_wait;
+	struct vm vm;
+
+	if (find_again(x, a->vm, &vm) < 0) {
+		if (!x->passes || x->error.code != FAIL_NOT_FOUND)
+			return EXCHANGE_FAILED;
+		COPY(res->state, "deleted");
+		return EXCHANGE_DONE;
+	}
+	COPY(res->state, vm_state_name(vm.state));
+	bool late = clock_boot_ns() - x->begun_ns >= a->timeout_ms * 1000000u;
+	return goes_on(&vm) && !late ? EXCHANGE_AGAIN : EXCHANGE_DONE;
+}

@@ -1,0 +1,133 @@
+#include "controller/audit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+
+/* One role's log, standing at its next record that the caller may see. */
+struct log {
+	FILE *f;
+	char line[AUDIT_LINE_MAX + 1];
+	char time[40]; /* RFC 3339, UTC, nine digits after the point: sorts as text */
+};
+
+static void drop_json(json_t **j)
+{
+	json_decref(*j);
+}
+
+/* The next line.  Return: 1, 0 at the end, -1 for one that can not be a record (too long, a NUL in it). */
+static int next_line(struct log *l)
+{
+	size_t n = 0;
+	bool bad = false;
+	int ch;
+
+	while ((ch = getc_unlocked(l->f)) != EOF && ch != '\n') {
+		if (n < AUDIT_LINE_MAX && ch)
+			l->line[n++] = (char)ch;
+		else
+			bad = true;
+	}
+	l->line[n] = '\0';
+	if (ch == EOF && n == 0 && !bad)
+		return 0;
+	return bad ? -1 : 1;
+}
+
+static bool may_see(const struct audit_query *q, json_t *record)
+{
+	const json_t *owner = json_object_get(record, "owner");
+
+	if (q->all || (q->op[0] && q->op_is_ours))
+		return true;
+	return json_is_integer(owner) && json_integer_value(owner) == (json_int_t)q->uid;
+}
+
+/* Return: 1 to be shown, 0 not, -1 when it is no record. */
+static int judge(struct log *l, const struct audit_query *q)
+{
+	json_t *record __attribute__((cleanup(drop_json))) = json_loads(l->line, JSON_REJECT_DUPLICATES, NULL);
+	const char *time = json_string_value(json_object_get(record, "time"));
+	const char *op = json_string_value(json_object_get(record, "op_id"));
+
+	if (!time || strlen(time) >= sizeof(l->time))
+		return -1;
+	memcpy(l->time, time, strlen(time) + 1);
+	if (q->op[0] && (!op || strcmp(op, q->op) != 0))
+		return 0;
+	return may_see(q, record);
+}
+
+/* Go to the next record that is to be shown, or close the log at its end. */
+static void advance(struct log *l, const struct audit_query *q, struct audit_count *count)
+{
+	int r, seen;
+
+	if (!l->f)
+		return;
+	while ((r = next_line(l)) != 0) {
+		if (r > 0 && q->op[0] && !strstr(l->line, q->op)) /* most lines of a long log; not worth a parser */
+			continue;
+		seen = r < 0 ? -1 : judge(l, q);
+		if (seen > 0)
+			return;
+		count->bad += seen < 0;
+	}
+	(void)fclose(l->f);
+	l->f = NULL;
+}
+
+/* A log that is not there yet is empty. */
+static int open_log(struct log *l, const char *dir, const char *role, struct error *e)
+{
+	char path[160];
+
+	(void)snprintf(path, sizeof(path), "%s/%s.log", dir, role);
+	/* Not a FIFO, and through no link, whatever its writer made of it. */
+	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	l->f = fd < 0 ? NULL : fdopen(fd, "r");
+	if (l->f || (fd < 0 && errno == ENOENT))
+		return 0;
+	int saved = errno;
+	if (fd >= 0)
+		(void)close(fd);
+	return error_set(e, FAIL_HOST, "request log", "%s can not be read: %s", path, strerrordesc_np(saved));
+}
+
+static struct log *earliest(struct log *logs, size_t n)
+{
+	struct log *first = NULL;
+
+	for (size_t i = 0; i < n; i++)
+		if (logs[i].f && (!first || strcmp(logs[i].time, first->time) < 0))
+			first = &logs[i];
+	return first;
+}
+
+int audit_read(const char *log_dir, const struct audit_query *q, struct audit_count *count, struct error *e)
+{
+	static const char *const roles[] = { "net", "blk", "spawn" };
+	struct log logs[ARRAY_SIZE(roles)] = { 0 }, *l;
+	int r = 0;
+
+	*count = (struct audit_count){ 0 };
+	for (size_t i = 0; i < ARRAY_SIZE(roles) && r == 0; i++)
+		r = open_log(&logs[i], log_dir, roles[i], e);
+	for (size_t i = 0; i < ARRAY_SIZE(roles) && r == 0; i++)
+		advance(&logs[i], q, count);
+	while (r == 0 && (l = earliest(logs, ARRAY_SIZE(roles)))) {
+		if (q->line(q->arg, l->line) < 0)
+			break;
+		count->shown++;
+		advance(l, q, count);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(roles); i++)
+		if (logs[i].f)
+			(void)fclose(logs[i].f);
+	return r;
+}

@@ -1,0 +1,449 @@
+#include "controller/cli/cli.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "controller/cli/out.h"
+
+enum kind { K_FLAG, K_TEXT, K_COUNT, K_MIB, K_TIME, K_FORMAT, K_PROGRESS, K_VALUE };
+
+static const struct option_row {
+	const char *name;
+	char letter;
+	enum kind kind;
+	const char *arg, *help;
+	size_t offset;
+	uint64_t max; /* K_COUNT, K_MIB, K_TIME (ms): the largest; K_VALUE: what it sets */
+} rows[O_COUNT] = {
+#define AT(field) offsetof(struct options, field)
+	[O_HELP] = { "help", 'h', K_FLAG, NULL, "say what the command does", AT(help), 0 },
+	[O_OUTPUT] = { "output", 'o', K_FORMAT, "table|json|name", "how to print the result", 0, 0 },
+	[O_QUIET] = { "quiet", 'q', K_VALUE, NULL, "names only: -o name", AT(format), FORMAT_NAME },
+	[O_PROGRESS] = { "progress", 0, K_PROGRESS, "none|plain|json", "how to tell of stages, on stderr", 0, 0 },
+	[O_NAME] = { "name", 0, K_TEXT, "NAME", "its name: a-z, 0-9 and '-'; default: one is made", AT(name), 0 },
+	[O_IMAGE] = { "image", 0, K_TEXT, "IMAGE", "the root file system to start from; default: the only one",
+		      AT(image), 0 },
+	[O_KERNEL] = { "kernel", 0, K_TEXT, "KERNEL", "the kernel that the image is started with", AT(kernel), 0 },
+	[O_VCPUS] = { "vcpus", 0, K_COUNT, "N", "virtual processors", AT(vcpus), 256 },
+	[O_MEMORY] = { "memory", 'm', K_MIB, "SIZE", "memory, as 512M or 2G", AT(mem_mib), 16777216 },
+	[O_DISK] = { "disk", 0, K_MIB, "SIZE", "size of the root disk, at least the image's", AT(disk_mib), 16777216 },
+	[O_NAT] = { "nat", 0, K_VALUE, NULL, "let it reach other networks, from the host's address", AT(nat), 2 },
+	[O_NO_NAT] = { "no-nat", 0, K_VALUE, NULL, "no network but the host", AT(nat), 1 },
+	[O_RM] = { "rm", 0, K_FLAG, NULL, "delete it when the command or shell ends, however it ends", AT(rm), 0 },
+	[O_DETACH] = { "detach", 'd', K_FLAG, NULL, "start it, print its name, and leave it", AT(detach), 0 },
+	[O_TIMEOUT] = { "timeout", 0, K_TIME, "TIME", "how long to wait, as 90s or 2m", AT(timeout_ms), 3600000 },
+	[O_ALL] = { "all", 'a', K_FLAG, NULL, "also those that are not running; root: of everybody", AT(all), 0 },
+	[O_FOLLOW] = { "follow", 'f', K_FLAG, NULL, "go on until the VM stops", AT(follow), 0 },
+	[O_TTY] = { "tty", 't', K_FLAG, NULL, "give the command a terminal", AT(tty), 0 },
+	[O_IF_EXISTS] = { "if-exists", 0, K_FLAG, NULL, "what is not there counts as done", AT(if_exists), 0 },
+	[O_DEB] = { "deb", 0, K_TEXT, "FILE", "a Debian linux-image package", AT(deb), 0 },
+	[O_VMLINUZ] = { "vmlinuz", 0, K_TEXT, "FILE", "a bzImage (with --modules)", AT(vmlinuz), 0 },
+	[O_MODULES] = { "modules", 0, K_TEXT, "DIR", "its folder lib/modules/<release>", AT(modules), 0 },
+	[O_SIZE] = { "size", 0, K_MIB, "SIZE", "size of the file system (default 1G)", AT(size_mib), 16777216 },
+	[O_INCLUDE] = { "include", 0, K_TEXT, "PACKAGES", "more packages, with commas between", AT(include), 0 },
+	[O_SUITE] = { "suite", 0, K_TEXT, "SUITE", "Debian release (default: the host's)", AT(suite), 0 },
+	[O_OUTPUT_FILE] = { "output", 0, K_TEXT, "FILE", "write the image to FILE, import nothing", AT(output), 0 },
+#undef AT
+};
+
+/* ---- options ---- */
+
+static int parse_mib(const char *s, uint64_t max, uint64_t *out)
+{
+	uint64_t bytes;
+
+	if (parse_size(s, 1u << 20, max << 20, &bytes) < 0)
+		return -1;
+	if (bytes & ((1u << 20) - 1)) {
+		errno = EINVAL;
+		return -1;
+	}
+	*out = bytes >> 20;
+	return 0;
+}
+
+/* "500ms", "90s", "2m"; a bare number is seconds. */
+static int parse_time(const char *s, uint64_t max_ms, uint64_t *out)
+{
+	static const struct { const char *unit; uint64_t ms; } units[] = { { "", 1000 }, { "ms", 1 }, { "s", 1000 }, { "m", 60000 } };
+	size_t digits = strspn(s, "0123456789");
+	char number[24];
+
+	errno = EINVAL;
+	if (!digits || digits >= sizeof(number))
+		return -1;
+	memcpy(number, s, digits);
+	number[digits] = '\0';
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++)
+		if (strcmp(s + digits, units[i].unit) == 0) {
+			if (parse_uint(number, 1, max_ms / units[i].ms, out) < 0)
+				return -1;
+			*out *= units[i].ms;
+			return 0;
+		}
+	return -1;
+}
+
+static int choose(const char *const *words, const char *s)
+{
+	for (int i = 0; words[i]; i++)
+		if (strcmp(words[i], s) == 0)
+			return i;
+	errno = EINVAL;
+	return -1;
+}
+
+static int option_set(struct options *o, const struct option_row *r, const char *arg)
+{
+	static const char *const formats[] = { "table", "json", "name", NULL };
+	static const char *const ways[] = { "auto", "none", "plain", "json", NULL };
+	void *at = (char *)o + r->offset;
+	int n;
+
+	switch (r->kind) {
+	case K_FLAG:
+		*(bool *)at = true;
+		return 0;
+	case K_TEXT:
+		*(const char **)at = arg;
+		return 0;
+	case K_COUNT:
+		return parse_uint(arg, 1, r->max, at);
+	case K_MIB:
+		return parse_mib(arg, r->max, at);
+	case K_TIME:
+		return parse_time(arg, r->max, at);
+	case K_FORMAT:
+		n = choose(formats, arg);
+		o->format = n < 0 ? FORMAT_TABLE : (enum format)n;
+		return n < 0 ? -1 : 0;
+	case K_PROGRESS:
+		n = choose(ways, arg);
+		o->progress = n < 0 ? PROGRESS_AUTO : (enum progress)n;
+		return n < 0 ? -1 : 0;
+	case K_VALUE:
+		if (r == &rows[O_QUIET])
+			o->format = FORMAT_NAME;
+		else
+			*(uint64_t *)at = r->max;
+		return 0;
+	}
+	return -1;
+}
+
+static bool takes(const struct option_row *r)
+{
+	return r->kind != K_FLAG && r->kind != K_VALUE;
+}
+
+/* getopt_long()'s tables for @cmd.  "--help" belongs to all. */
+static void getopt_tables(const struct command *cmd, struct option *longs, char *shorts)
+{
+	size_t n = 0, s = 0;
+
+	shorts[s++] = ':';
+	for (int i = 0; i < O_COUNT; i++) {
+		if (i != O_HELP && !(cmd->options & UINT64_C(1) << i))
+			continue;
+		longs[n++] = (struct option){ rows[i].name, takes(&rows[i]) ? required_argument : no_argument, NULL, 256 + i };
+		if (!rows[i].letter)
+			continue;
+		shorts[s++] = rows[i].letter;
+		if (takes(&rows[i]))
+			shorts[s++] = ':';
+	}
+	longs[n] = (struct option){ 0 };
+	shorts[s] = '\0';
+}
+
+static const struct option_row *row_of(const struct command *cmd, int got)
+{
+	for (int i = 0; i < O_COUNT; i++)
+		if ((i == O_HELP || cmd->options & UINT64_C(1) << i) && (got == 256 + i || got == rows[i].letter))
+			return &rows[i];
+	return NULL;
+}
+
+static void usage_hint(const struct command *cmd, struct error *e)
+{
+	error_hint(e, "banger help%s%s%s%s", cmd ? " " : "", cmd ? cmd->noun : "", cmd && cmd->verb ? " " : "",
+		   cmd && cmd->verb ? cmd->verb : "");
+}
+
+/* Options of @argv, whose first word getopt skips.  Return: 0, or -1 with @e. */
+static int parse_options(struct cli *c, int argc, char **argv, struct error *e)
+{
+	struct option longs[O_COUNT + 1];
+	char shorts[2 * O_COUNT + 2];
+	int got;
+
+	getopt_tables(c->command, longs, shorts);
+	optind = 0; /* start anew, as the tests do many times (getopt(3)) */
+	opterr = 0;
+	while ((got = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
+		const char *word = optind > 0 && optind <= argc ? argv[optind - 1] : "";
+		if (got == ':')
+			return error_set(e, FAIL_USAGE, word, "needs a value");
+		if (got == '?')
+			return error_set(e, FAIL_USAGE, word, "no such option here");
+		const struct option_row *r = row_of(c->command, got);
+		if (option_set(&c->opt, r, optarg) < 0)
+			return error_set(e, FAIL_USAGE, r->name, "\"%s\" is %s; %s is expected", optarg,
+					 errno == ERANGE ? "out of range" : "not understood", r->arg);
+	}
+	c->pos = argv + optind;
+	c->npos = argc - optind;
+	return 0;
+}
+
+/* Split at the first "--", so that the guest's own options are never ours. */
+static int split(struct cli *c, int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], "--") == 0 && c->command->guest) {
+			c->guest = argv + i + 1;
+			c->nguest = argc - i - 1;
+			argv[i] = NULL;
+			return i;
+		}
+	return argc;
+}
+
+static int check_count(struct cli *c, struct error *e)
+{
+	const struct command *cmd = c->command;
+	const char *what = cmd->verb ? cmd->verb : cmd->noun;
+
+	if (c->npos < cmd->min)
+		return error_set(e, FAIL_USAGE, what, "something is missing: %s", cmd->args);
+	if (cmd->max >= 0 && c->npos > cmd->max)
+		return error_set(e, FAIL_USAGE, what, "\"%s\" is one word too many", c->pos[cmd->max]);
+	if (c->guest && !c->nguest)
+		return error_set(e, FAIL_USAGE, what, "no command behind --");
+	return 0;
+}
+
+int text_put(char *dst, size_t size, const char *what, const char *src, struct error *e)
+{
+	if (!src)
+		src = "";
+	if (strlen(src) >= size)
+		return error_set(e, FAIL_USAGE, what, "longer than %zu bytes", size - 1);
+	(void)strcpy(dst, src);
+	return 0;
+}
+
+/* ---- signals ---- */
+
+static const int held[] = { SIGINT, SIGTERM, SIGHUP };
+
+static void held_set(sigset_t *set)
+{
+	(void)sigemptyset(set);
+	for (size_t i = 0; i < ARRAY_SIZE(held); i++)
+		(void)sigaddset(set, held[i]);
+}
+
+int signals_hold(struct cli *c, struct error *e)
+{
+	sigset_t set;
+
+	held_set(&set);
+	if (c->sigfd >= 0)
+		return 0;
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0 || (c->sigfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)) < 0)
+		return error_set(e, FAIL_GENERAL, "signals", "%s", strerror(errno));
+	return 0;
+}
+
+void signals_release(void)
+{
+	sigset_t set;
+
+	held_set(&set);
+	(void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+bool signals_pending(struct cli *c)
+{
+	struct signalfd_siginfo s;
+
+	while (c->sigfd >= 0 && read(c->sigfd, &s, sizeof(s)) == (ssize_t)sizeof(s))
+		if (!c->signal)
+			c->signal = (int)s.ssi_signo;
+	return c->signal != 0;
+}
+
+int signals_error(struct cli *c, const char *what, struct error *e)
+{
+	return error_set(e, FAIL_GENERAL, what ? what : "banger", "interrupted (SIG%s)", sigabbrev_np(c->signal));
+}
+
+/* ---- help ---- */
+
+static void print_usage(FILE *f, const struct command *cmd)
+{
+	fprintf(f, "banger %s%s%s%s%s%s%s", cmd->noun, cmd->verb ? " " : "", cmd->verb ? cmd->verb : "",
+		cmd->options & ~(O(HELP)) ? " [options]" : "", cmd->args[0] ? " " : "", cmd->args, cmd->guest ? " [-- command...]" : "");
+}
+
+static void print_help(FILE *f, const struct command *cmd)
+{
+	fputs("usage: ", f);
+	print_usage(f, cmd);
+	if (cmd->alias)
+		fprintf(f, "\n       banger %s ...", cmd->alias);
+	fprintf(f, "\n\n%s\n\noptions:\n", cmd->help);
+	for (int i = 0; i < O_COUNT; i++) {
+		char left[64], letter[6] = "";
+		if (i != O_HELP && !(cmd->options & UINT64_C(1) << i))
+			continue;
+		if (rows[i].letter)
+			(void)snprintf(letter, sizeof(letter), "-%c, ", rows[i].letter);
+		(void)snprintf(left, sizeof(left), "%s--%s%s%s", letter, rows[i].name, rows[i].arg ? " " : "",
+			       rows[i].arg ? rows[i].arg : "");
+		fprintf(f, "  %-28s  %s\n", left, rows[i].help);
+	}
+}
+
+/* The table, one line a command; @noun: only its own. */
+static void print_overview(FILE *f, const char *noun)
+{
+	for (const struct command *cmd = commands; cmd->noun; cmd++) {
+		char left[64];
+		if (noun && strcmp(noun, cmd->noun) != 0)
+			continue;
+		(void)snprintf(left, sizeof(left), "%s%s%s %s%s", cmd->noun, cmd->verb ? " " : "", cmd->verb ? cmd->verb : "",
+			       cmd->args, cmd->guest ? " [-- command...]" : "");
+		fprintf(f, "  %-38s  %.*s%s%s%s\n", left, (int)strcspn(cmd->help, "\n"), cmd->help,
+			cmd->alias ? " (banger " : "", cmd->alias ? cmd->alias : "", cmd->alias ? ")" : "");
+	}
+}
+
+static const struct command *find(const char *a, const char *b)
+{
+	for (const struct command *cmd = commands; cmd->noun; cmd++) {
+		if (strcmp(a, cmd->noun) == 0 && (!cmd->verb || (b && strcmp(b, cmd->verb) == 0)))
+			return cmd;
+		if (cmd->alias && strcmp(a, cmd->alias) == 0)
+			return cmd;
+	}
+	return NULL;
+}
+
+static bool is_noun(const char *word)
+{
+	for (const struct command *cmd = commands; cmd->noun; cmd++)
+		if (strcmp(cmd->noun, word) == 0)
+			return true;
+	return false;
+}
+
+int cmd_help(struct cli *c)
+{
+	if (c->npos == 0) {
+		fputs("banger: microVMs for the users of this host\n\n", c->out);
+		print_overview(c->out, NULL);
+		fputs("\n`banger help vm run` says more.  Exit status: 0 done, 1 failed, 2 usage, 3 not found, 4 not allowed,\n"
+		      "5 wrong state, 6 limit, 7 timed out, 8 daemon unreachable, 9 host not ready, 10 partly done;\n"
+		      "run, exec and ssh: the guest's own, 125 for a failure of banger's.\n", c->out);
+		return 0;
+	}
+	const struct command *cmd = find(c->pos[0], c->npos > 1 ? c->pos[1] : NULL);
+	if (cmd) {
+		print_help(c->out, cmd);
+	} else if (is_noun(c->pos[0]) && c->npos == 1) {
+		print_overview(c->out, c->pos[0]);
+	} else {
+		struct error e = { 0 };
+		error_set(&e, FAIL_USAGE, c->pos[0], "no such command");
+		error_hint(&e, "banger help");
+		return out_error(c, &e);
+	}
+	return 0;
+}
+
+/* ---- the way through ---- */
+
+static int unknown(struct cli *c, int argc, char **argv)
+{
+	struct error e = { 0 };
+
+	if (argc < 2)
+		error_set(&e, FAIL_USAGE, "usage", "banger <noun> <verb> ...");
+	else if (is_noun(argv[1]) && argc > 2 && argv[2][0] != '-')
+		error_set(&e, FAIL_USAGE, argv[2], "%s has no such verb", argv[1]);
+	else if (is_noun(argv[1]))
+		error_set(&e, FAIL_USAGE, argv[1], "which verb?");
+	else
+		error_set(&e, FAIL_USAGE, argv[1], "no such command");
+	error_hint(&e, argc >= 2 && is_noun(argv[1]) ? "banger help %s" : "banger help", argc >= 2 ? argv[1] : "");
+	return out_error(c, &e);
+}
+
+/* Tools that only root's PATH has on Debian: depmod, mke2fs. */
+static void widen_path(void)
+{
+	const char *path = getenv("PATH");
+	char *wide = NULL;
+
+	if (path && strstr(path, "/usr/sbin"))
+		return;
+	if (asprintf(&wide, "%s:/usr/sbin:/sbin", path && *path ? path : "/usr/bin:/bin") > 0)
+		(void)setenv("PATH", wide, 1);
+	free(wide);
+}
+
+static int dispatch(struct cli *c, int argc, char **argv)
+{
+	static char version[] = "version";
+	struct error e = { 0 };
+
+	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
+		return cmd_help(c);
+	if (argc > 1 && strcmp(argv[1], "--version") == 0)
+		argv[1] = version;
+	c->command = argc > 1 ? find(argv[1], argc > 2 ? argv[2] : NULL) : NULL;
+	if (!c->command)
+		return unknown(c, argc, argv);
+	int words = c->command->verb && strcmp(argv[1], c->command->noun) == 0 && argc > 2 &&
+		    strcmp(argv[2], c->command->verb) == 0 ? 2 : 1;
+	argv += words;
+	argc = split(c, argc - words, argv);
+	int bad = parse_options(c, argc, argv, &e);
+	if (c->opt.help) {
+		print_help(c->out, c->command);
+		return 0;
+	}
+	if (bad || check_count(c, &e) < 0) {
+		usage_hint(c->command, &e);
+		return out_error(c, &e);
+	}
+	return c->command->run(c);
+}
+
+int cli_main(int argc, char **argv)
+{
+	struct cli c = { .out = stdout, .err = stderr, .sigfd = -1 };
+
+	/* A reader that went away is an error of write(), not our silent death in the middle of cleaning up. */
+	(void)signal(SIGPIPE, SIG_IGN);
+	c.out_tty = isatty(STDOUT_FILENO);
+	c.err_tty = isatty(STDERR_FILENO);
+	widen_path();
+	int status = dispatch(&c, argc, argv);
+	if (fflush(stdout) != 0 && status == 0)
+		status = FAIL_GENERAL;
+	if (c.sigfd >= 0) {
+		(void)close(c.sigfd);
+		signals_release();
+	}
+	return status;
+}

@@ -1,0 +1,113 @@
+/* cli.h - `banger`: the one state struct of the program, its table of commands and its options. */
+#ifndef BANGER_CLI_CLI_H
+#define BANGER_CLI_CLI_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "proto/control.h"
+
+enum format { FORMAT_TABLE, FORMAT_JSON, FORMAT_NAME };
+enum progress { PROGRESS_AUTO, PROGRESS_NONE, PROGRESS_PLAIN, PROGRESS_JSON };
+
+/* Exit status of run, exec and ssh for a failure that is ours: every other value is the guest's. */
+#define EXIT_OURS 125
+
+/* Every option that any command takes; a command's row says which are its own.  The order is that of cli.c's table. */
+enum option_id {
+	O_HELP, O_OUTPUT, O_QUIET, O_PROGRESS, O_NAME, O_IMAGE, O_KERNEL, O_VCPUS, O_MEMORY, O_DISK, O_NAT, O_NO_NAT,
+	O_RM, O_DETACH, O_TIMEOUT, O_ALL, O_FOLLOW, O_TTY, O_IF_EXISTS, O_DEB, O_VMLINUZ, O_MODULES, O_SIZE, O_INCLUDE,
+	O_SUITE, O_OUTPUT_FILE, O_COUNT
+};
+
+#define O(x) (UINT64_C(1) << O_##x)
+
+struct options {
+	enum format format;
+	enum progress progress;
+	const char *name, *image, *kernel, *deb, *vmlinuz, *modules, *include, *suite, *output;
+	uint64_t vcpus, mem_mib, disk_mib, size_mib, timeout_ms; /* 0: not given */
+	uint64_t nat;                                            /* vm_set's: 0 not given, 1 off, 2 on */
+	bool rm, detach, all, follow, tty, if_exists, help;
+};
+
+struct command;
+
+struct cli {
+	FILE *out, *err;
+	bool out_tty, err_tty; /* a person looks at it */
+	bool stage_open;       /* a line on the terminal waits to be redrawn */
+	int sigfd;             /* -1; else SIGINT, SIGTERM and SIGHUP are held and read here */
+	int signal;            /* the first one that came; 0: none */
+	const struct command *command;
+	struct options opt;
+	char **pos; /* positional arguments */
+	int npos;
+	char **guest; /* what followed "--", NULL-terminated; NULL: no "--" */
+	int nguest;
+};
+
+/* A row of the table: help, the parser and the manual page come from it. */
+struct command {
+	const char *noun, *verb; /* verb NULL: the noun is the command */
+	const char *alias;       /* a short form, or NULL */
+	const char *args;        /* the positional part of the usage line */
+	int min, max;            /* positional arguments; max -1: any number */
+	bool guest;              /* takes "-- command" */
+	uint64_t options;
+	const char *help;        /* the first line is the summary */
+	int (*run)(struct cli *c); /* returns the exit status */
+};
+
+extern const struct command commands[]; /* ends with a NULL noun */
+
+/* The whole program: parse, run, say what went wrong.  Return: the exit status. */
+int cli_main(int argc, char **argv);
+
+/* Hold the three signals that end programs, so that cleaning up can not be cut short; they are read from c->sigfd. */
+int signals_hold(struct cli *c, struct error *e);
+/* In a child before exec(), and when cleaning up is over. */
+void signals_release(void);
+/* Has one come?  Does not wait; remembers it in c->signal. */
+bool signals_pending(struct cli *c);
+/* Set "interrupted".  Return: -1. */
+int signals_error(struct cli *c, const char *what, struct error *e);
+
+/* Copy @src into a field of the protocol.  Return: 0, or -1 when it is too long. */
+int text_put(char *dst, size_t size, const char *what, const char *src, struct error *e);
+
+/* ---- the commands, by file ---- */
+int cmd_vm_create(struct cli *c);
+int cmd_vm_start(struct cli *c);
+int cmd_vm_stop(struct cli *c);
+int cmd_vm_restart(struct cli *c);
+int cmd_vm_kill(struct cli *c);
+int cmd_vm_delete(struct cli *c);
+int cmd_vm_list(struct cli *c);
+int cmd_vm_show(struct cli *c);
+int cmd_vm_set(struct cli *c);
+int cmd_vm_logs(struct cli *c);
+int cmd_vm_run(struct cli *c);
+int cmd_vm_ssh(struct cli *c);
+int cmd_vm_exec(struct cli *c);
+int cmd_image_import(struct cli *c);
+int cmd_image_list(struct cli *c);
+int cmd_image_delete(struct cli *c);
+int cmd_image_build(struct cli *c);
+int cmd_kernel_import(struct cli *c);
+int cmd_kernel_list(struct cli *c);
+int cmd_kernel_delete(struct cli *c);
+int cmd_audit_show(struct cli *c);
+int cmd_doctor(struct cli *c);
+int cmd_version(struct cli *c);
+int cmd_help(struct cli *c);
+
+/* ---- shared by the vm commands ---- */
+
+/* The VM that @ref names.  Return: 0, or -1 with @e. */
+int vm_lookup(struct cli *c, const char *ref, struct ev_vm *vm, struct error *e);
+/* A request for a VM from the options.  @key: the line for authorized_keys, may be "". */
+int vm_create_args(struct cli *c, struct call_vm_create *a, const char *name, const char *key, struct error *e);
+
+#endif

@@ -1,0 +1,149 @@
+#include "controller/cli/conn.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "common/cleanup.h"
+#include "controller/cli/out.h"
+
+#define WHAT "daemon"
+
+const char *conn_path(void)
+{
+	const char *s = getenv("BANGER_SOCKET");
+
+	return s && *s ? s : "/run/banger/control.sock";
+}
+
+static int unreachable(const char *path, int err, struct error *e)
+{
+	switch (err) {
+	case ENOENT:
+	case ENOTDIR:
+		error_set(e, FAIL_UNREACHABLE, WHAT, "no socket at %s", path);
+		error_hint(e, "is it running? try: systemctl status banger (another socket: BANGER_SOCKET)");
+		break;
+	case ECONNREFUSED:
+		error_set(e, FAIL_UNREACHABLE, WHAT, "nobody listens at %s", path);
+		error_hint(e, "it ended or is being restarted; try: systemctl restart banger");
+		break;
+	case EACCES:
+	case EPERM:
+		error_set(e, FAIL_UNREACHABLE, WHAT, "no permission to open %s", path);
+		error_hint(e, "ask an administrator to put you in the group that owns it, then log in again");
+		break;
+	default:
+		error_set(e, FAIL_UNREACHABLE, WHAT, "%s: %s", path, strerror(err));
+	}
+	return -1;
+}
+
+int conn_open(struct error *e)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct timeval patience = { .tv_sec = 10 };
+	const char *path = conn_path();
+	_cleanup_close_ int fd = -1;
+
+	if (strlen(path) >= sizeof(addr.sun_path))
+		return error_set(e, FAIL_USAGE, WHAT, "the socket's path is longer than %zu bytes", sizeof(addr.sun_path) - 1);
+	(void)strcpy(addr.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return error_set(e, FAIL_GENERAL, WHAT, "socket: %s", strerror(errno));
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
+		return unreachable(path, errno, e);
+	return steal_fd(&fd);
+}
+
+static int gone(struct error *e)
+{
+	error_set(e, FAIL_UNREACHABLE, WHAT, "it ended before it answered");
+	error_hint(e, "it finishes or undoes what it had begun when it is back; look with: banger vm list --all");
+	return -1;
+}
+
+/* Wait for bytes, a held signal, or the bound. */
+static int wait_for(struct cli *c, struct control *conn, const struct reply_to *to, struct error *e)
+{
+	bool watch = c->sigfd >= 0 && !to->uncut;
+	struct pollfd p[] = { { conn->fd, POLLIN, 0 }, { watch ? c->sigfd : -1, POLLIN, 0 } };
+	int n;
+
+	do
+		n = poll(p, ARRAY_SIZE(p), to->timeout_ms ? to->timeout_ms : -1);
+	while (n < 0 && errno == EINTR);
+	if (n == 0)
+		return error_set(e, FAIL_TIMEOUT, WHAT, "no answer within %d s", to->timeout_ms / 1000);
+	if (p[1].revents && signals_pending(c))
+		return signals_error(c, c->command->verb, e);
+	n = control_fill(conn);
+	if (n == 0 || (n < 0 && errno != EBADMSG))
+		return gone(e);
+	if (n < 0)
+		return error_set(e, FAIL_GENERAL, WHAT, "an answer that is not of this protocol");
+	return 0;
+}
+
+static int take(struct cli *c, const struct reply_to *to, const struct message *m, struct error *e)
+{
+	if (m->kind == MSG_EVENT && m->event->id == EVENT_STAGE) {
+		out_stage(c, &m->body.ev_stage);
+		return 0;
+	}
+	if (m->kind == MSG_EVENT)
+		return to->event ? to->event(to->arg, m->event, &m->body, e) : 0;
+	return error_set(e, FAIL_GENERAL, WHAT, "a request instead of an answer");
+}
+
+static int answer(struct cli *c, struct control *conn, const struct call *call, const struct reply_to *to, void *result,
+		  struct error *e)
+{
+	struct message m;
+
+	for (;;) {
+		int n = control_next(conn, call, &m);
+		if (n < 0)
+			return error_set(e, FAIL_GENERAL, WHAT, "an answer that is not of this protocol");
+		if (n == 0 && wait_for(c, conn, to, e) < 0)
+			return -1;
+		if (n == 0)
+			continue;
+		if (m.kind == MSG_RESULT) {
+			memcpy(result, &m.body, call->result_size);
+			return 0;
+		}
+		if (m.kind == MSG_ERROR) {
+			*e = m.error;
+			return -1;
+		}
+		if (take(c, to, &m, e) < 0)
+			return -1;
+	}
+}
+
+int conn_call(struct cli *c, enum call_id id, const void *args, const int *fds, const struct reply_to *to,
+	      void *result, struct error *e)
+{
+	static const struct reply_to plain;
+	const struct call *call = control_call(id);
+	struct control conn;
+	int ret;
+
+	memset(e, 0, sizeof(*e));
+	int fd = conn_open(e);
+	if (fd < 0)
+		return -1;
+	control_init(&conn, fd);
+	if (control_send_request(fd, 1, call, args, fds, call->fds_in) < 0)
+		ret = errno == EINVAL ? error_set(e, FAIL_USAGE, call->name, "a value is out of bounds") : gone(e);
+	else
+		ret = answer(c, &conn, call, to ? to : &plain, result, e);
+	out_stage_end(c);
+	control_close(&conn);
+	return ret;
+}

@@ -1,0 +1,62 @@
+/* out.h - what people and programs read: tables, JSON, errors, stages, and guest text made harmless. */
+#ifndef BANGER_CLI_OUT_H
+#define BANGER_CLI_OUT_H
+
+#include <jansson.h>
+
+#include "controller/cli/cli.h"
+
+#define TABLE_COLUMNS 8
+
+/* Rows of text; cells are copied.  Zero it, set the head, add rows, print, free. */
+struct table {
+	const char *head[TABLE_COLUMNS]; /* NULL ends them */
+	char *(*rows)[TABLE_COLUMNS];
+	size_t n;
+};
+
+/* Add a row: as many strings as there are heads.  Return: 0, or -1 with ENOMEM. */
+int table_add(struct table *t, const char *const cells[TABLE_COLUMNS]);
+/* Columns are as wide as their widest cell; the last one is not padded. */
+void table_print(const struct table *t, FILE *f);
+void table_free(struct table *t);
+
+/* "512M", "2G", "1.5G" of @bytes. */
+void format_size(uint64_t bytes, char out[16]);
+/* "12 s", "3 min", "5 h", "2 d" since an RFC 3339 time; "-" when it is none. */
+void format_age(const char *rfc3339, char out[16]);
+
+/**
+ * out_event_json() - an event as the object that -o json prints
+ *
+ * Keys are the protocol's names, with two changes: what is in MiB is given in
+ * bytes (mem_mib is `memory`, disk_mib is `disk`), and runtime_<x> becomes
+ * runtime.<x>, null when it is empty.  Return: a new reference.
+ */
+json_t *out_event_json(const struct event *event, const void *fields);
+
+/* The result of a call as an object, likewise. */
+json_t *out_fields_json(const struct field *fields, const void *base);
+
+/* Print @j (and drop the reference) with a newline.  Return: 0, or FAIL_GENERAL when stdout failed. */
+int out_json(struct cli *c, json_t *j);
+
+/* Say what went wrong, as text or (-o json) as an object.  Return: e->code. */
+int out_error(struct cli *c, const struct error *e);
+
+/* A remark for a person on stderr; not with --progress none or json. */
+void out_note(struct cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* A stage of an operation, as --progress says; and the end of the line that is being redrawn. */
+void out_stage(struct cli *c, const struct ev_stage *s);
+void out_stage_end(struct cli *c);
+
+/* A state machine that drops control bytes and escape sequences (ECMA-48) from a guest's output; keeps \n and \t. */
+struct clean {
+	enum { CLEAN_TEXT, CLEAN_ESC, CLEAN_CSI, CLEAN_STRING, CLEAN_STRING_ESC, CLEAN_C2 } state;
+};
+
+/* Clean @n bytes into @out (room for @n + 1).  Return: how many came out. */
+size_t clean_bytes(struct clean *s, const char *in, size_t n, char *out);
+
+#endif

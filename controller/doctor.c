@@ -1,0 +1,276 @@
+#include "controller/doctor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sqlite3.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "controller/helper.h"
+#include "controller/storage.h"
+#include "controller/store.h"
+
+#define SPACE_FAIL_MIB 64u
+#define SPACE_WARN_MIB 1024u
+
+struct report {
+	struct ctl *ctl;
+	int (*tell)(void *arg, const struct ev_check *row);
+	void *arg;
+	unsigned failed;
+};
+
+enum verdict { PASS, WARN, FAIL, SKIP };
+
+/* One row.  @hint: what to do about it; not told with PASS. */
+__attribute__((format(printf, 5, 6))) static void row(struct report *r, const char *name, enum verdict v, const char *hint,
+						      const char *text, ...)
+{
+	static const char *const verdicts[] = { "PASS", "WARN", "FAIL", "SKIP" };
+	struct ev_check ev = { 0 };
+	va_list ap;
+
+	(void)snprintf(ev.name, sizeof(ev.name), "%s", name);
+	(void)snprintf(ev.verdict, sizeof(ev.verdict), "%s", verdicts[v]);
+	(void)snprintf(ev.hint, sizeof(ev.hint), "%s", v == PASS ? "" : hint);
+	va_start(ap, text);
+	(void)vsnprintf(ev.text, sizeof(ev.text), text, ap);
+	va_end(ap);
+	r->failed += v == FAIL;
+	(void)r->tell(r->arg, &ev);
+}
+
+/* ---- the three roles ---- */
+
+static void check_role(struct report *r, enum role_id role)
+{
+	struct request q = { .op = op_find(OP_PING) };
+	struct reply reply;
+	char name[32];
+
+	(void)snprintf(name, sizeof(name), "role %s", role_name(role));
+	if (helper_fd(r->ctl->helper, role) < 0)
+		row(r, name, SKIP, "banger-privhelper starts it", "is not there");
+	else if (helper_call_role(r->ctl->helper, role, &q, &reply) < 0)
+		row(r, name, FAIL, "see the service's log, and restart it", "does not answer: %s", strerrordesc_np(errno));
+	else if (reply.status != ST_OK)
+		row(r, name, FAIL, "see the service's log", "answers \"%s\"", status_name(reply.status));
+	else
+		row(r, name, PASS, "", "answers");
+}
+
+/* The role reads our table to list what is in it, so an answer says that it is loaded. */
+static void check_nft(struct report *r)
+{
+	struct request q = { .op = op_find(OP_LIST) };
+	struct reply reply;
+
+	if (helper_fd(r->ctl->helper, ROLE_NET) < 0)
+		row(r, "nftables", SKIP, "banger-privhelper starts the net role", "not asked");
+	else if (helper_call_role(r->ctl->helper, ROLE_NET, &q, &reply) < 0 || reply.status != ST_OK)
+		row(r, "nftables", FAIL, "restart the service: it loads its table again", "our table can not be read");
+	else
+		row(r, "nftables", PASS, "", "our table can be read; NAT is available");
+}
+
+/* ---- the kernel ---- */
+
+static bool is_there(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0;
+}
+
+static void check_network(struct report *r)
+{
+	const char *bridge = r->ctl->config.bridge;
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/sys/class/net/%s", bridge);
+	if (is_there("/dev/net/tun"))
+		row(r, "tun", PASS, "", "/dev/net/tun is there");
+	else
+		row(r, "tun", FAIL, "modprobe tun", "/dev/net/tun is missing: no VM can have a network");
+	if (is_there(path))
+		row(r, "bridge", PASS, "", "%s", bridge);
+	else
+		row(r, "bridge", FAIL, "restart the service: it makes the bridge", "%s is missing", bridge);
+}
+
+/* Opening /dev/kvm proves nothing; the answer of a probe, once a VM was started, does. */
+static void check_kvm(struct report *r)
+{
+	char key[128], value[16];
+	struct utsname u;
+
+	if (r->ctl->config.accel == ACCEL_TCG) {
+		row(r, "kvm", SKIP, "accel in banger.conf", "turned off: guests are emulated");
+		return;
+	}
+	if (!is_there("/dev/kvm")) {
+		row(r, "kvm", WARN, "turn virtualisation on in the firmware and load kvm_intel or kvm_amd",
+		    "/dev/kvm is missing: guests are emulated, about ten times slower");
+		return;
+	}
+	(void)uname(&u);
+	(void)snprintf(key, sizeof(key), "kvm:%s:%s", r->ctl->boot_id, u.release);
+	int known = store_fact_get(r->ctl->store, key, value, sizeof(value));
+	if (known <= 0)
+		row(r, "kvm", SKIP, "the first start of a VM probes it", "/dev/kvm is there; not probed since boot");
+	else if (strcmp(value, "yes") == 0)
+		row(r, "kvm", PASS, "", "runs guests");
+	else
+		row(r, "kvm", WARN, "on a virtual host: turn nested virtualisation on",
+		    "/dev/kvm is there but runs no guest: guests are emulated");
+}
+
+static void check_storage(struct report *r)
+{
+	const struct storage_driver *d = r->ctl->storage;
+
+	if (is_there("/sys/class/misc/device-mapper"))
+		row(r, "device-mapper", PASS, "", "in the kernel");
+	else
+		row(r, "device-mapper", WARN, "modprobe dm_snapshot", "not in the kernel: root disks are copies");
+	if (!d)
+		row(r, "storage", FAIL, "see the service's log", "no driver fits this host");
+	else
+		row(r, "storage", PASS, "", "%s", d->name);
+}
+
+static bool has_word(const char *list, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (const char *p = list; (p = strstr(p, word)); p += n)
+		if ((p == list || p[-1] == ' ') && (!p[n] || p[n] == ' ' || p[n] == '\n'))
+			return true;
+	return false;
+}
+
+static void check_cgroup(struct report *r)
+{
+	const char *have = r->ctl->host.cgroup_controllers;
+
+	if (!have[0])
+		row(r, "cgroup", WARN, "delegate cpu, memory and pids to the service",
+		    "%s has no controllers: guests are not limited in what they take", r->ctl->config.cgroup_dir);
+	else if (!has_word(have, "cpu") || !has_word(have, "memory") || !has_word(have, "pids"))
+		row(r, "cgroup", WARN, "delegate cpu, memory and pids to the service", "only: %s", have);
+	else
+		row(r, "cgroup", PASS, "", "%s", have);
+}
+
+static void check_confinement(struct report *r)
+{
+	int abi = r->ctl->host.landlock_abi;
+
+	if (r->ctl->host.seccomp)
+		row(r, "seccomp", PASS, "", "the controller is filtered");
+	else
+		row(r, "seccomp", FAIL, "use a kernel with CONFIG_SECCOMP_FILTER", "the controller is not filtered");
+	if (abi)
+		row(r, "landlock", PASS, "", "ABI %d", abi);
+	else
+		row(r, "landlock", WARN, "use a kernel of 5.19 or later with landlock in its lsm= list", "not in use");
+}
+
+/* ---- our own ---- */
+
+static void check_space(struct report *r)
+{
+	const char *dir = r->ctl->config.state_dir;
+	struct statvfs v;
+
+	if (statvfs(dir, &v) < 0) {
+		row(r, "space", FAIL, "see that the folder is there", "%s: %s", dir, strerrordesc_np(errno));
+		return;
+	}
+	uint64_t mib = (uint64_t)v.f_bavail * v.f_frsize >> 20;
+	row(r, "space", mib < SPACE_FAIL_MIB ? FAIL : mib < SPACE_WARN_MIB ? WARN : PASS, "delete VMs or images, or make room",
+	    "%" PRIu64 " MiB free in %s", mib, dir);
+}
+
+static void close_db(sqlite3 **db)
+{
+	(void)sqlite3_close(*db);
+}
+
+static int take_answer(void *arg, int n, char **values, char **names)
+{
+	(void)names;
+	(void)snprintf(arg, 128, "%s", n && values[0] ? values[0] : "");
+	return 0;
+}
+
+/* On a connection of its own: it may take a while, and the store's is for everybody. */
+static void check_database(struct report *r)
+{
+	sqlite3 *db __attribute__((cleanup(close_db))) = NULL;
+	char path[160], answer[128] = "";
+
+	(void)snprintf(path, sizeof(path), "%s/banger.db", r->ctl->config.state_dir);
+	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOFOLLOW, NULL) != SQLITE_OK ||
+	    sqlite3_busy_timeout(db, 1000) != SQLITE_OK ||
+	    sqlite3_exec(db, "PRAGMA quick_check(1)", take_answer, answer, NULL) != SQLITE_OK)
+		(void)snprintf(answer, sizeof(answer), "%s", sqlite3_errmsg(db));
+	if (strcmp(answer, "ok") == 0)
+		row(r, "database", PASS, "", "quick_check: ok");
+	else
+		row(r, "database", FAIL, "stop the service, move the file away, start it: reconcile removes what is left",
+		    "%s: %s", path, answer);
+}
+
+static void check_vmm(struct report *r, const char *name, const char *path)
+{
+	struct stat st;
+
+	if (!path[0])
+		row(r, name, SKIP, "name it in banger.conf to use it", "not configured");
+	else if (stat(path, &st) < 0)
+		row(r, name, FAIL, "install it, or correct banger.conf", "%s: %s", path, strerrordesc_np(errno));
+	else if (!S_ISREG(st.st_mode) || !(st.st_mode & S_IXOTH))
+		row(r, name, FAIL, "chmod 755", "%s can not be executed by everybody", path);
+	else
+		row(r, name, PASS, "", "%s", path);
+}
+
+void doctor_prepare(struct ctl *c)
+{
+	char path[160], *out = c->host.cgroup_controllers;
+
+	(void)snprintf(path, sizeof(path), "%s/cgroup.controllers", c->config.cgroup_dir);
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, out, sizeof(c->host.cgroup_controllers) - 1);
+	out[n > 0 ? n : 0] = '\0';
+	out[strcspn(out, "\n")] = '\0';
+}
+
+unsigned doctor_run(struct ctl *c, int (*tell)(void *arg, const struct ev_check *row), void *arg)
+{
+	struct report r = { .ctl = c, .tell = tell, .arg = arg };
+
+	for (enum role_id role = ROLE_NET; role < ROLE_COUNT; role++)
+		check_role(&r, role);
+	check_nft(&r);
+	check_network(&r);
+	check_kvm(&r);
+	check_vmm(&r, "qemu", c->config.qemu);
+	check_vmm(&r, "firecracker", c->config.firecracker);
+	if (!c->config.qemu[0] && !c->config.firecracker[0])
+		row(&r, "vmm", FAIL, "install qemu-system-x86 or firecracker and name it in banger.conf", "there is none");
+	check_storage(&r);
+	check_cgroup(&r);
+	check_confinement(&r);
+	check_space(&r);
+	check_database(&r);
+	return r.failed;
+}

@@ -1,0 +1,219 @@
+/* banger-controller: state, lifecycle and policy of the VMs.  The supervisor executes it with the descriptors of enum
+ * boot_fd, under an account without capabilities.
+ *
+ * Start: config, identity, lock-down, store, roles, workers, watch, reconcile, one ready byte, then the loop.  The
+ * main thread is that loop alone: it never waits for a client, a role or a VM.  Its end is the end of the
+ * supervisor's socket (clean: what runs is finished, VMs live on) or of a role's (the set is restarted). */
+#include <curl/curl.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/fdio.h"
+#include "common/log.h"
+#include "controller/api.h"
+#include "controller/doctor.h"
+#include "controller/helper.h"
+#include "controller/lifecycle.h"
+#include "controller/lock.h"
+#include "controller/loop.h"
+#include "controller/storage.h"
+#include "controller/store.h"
+#include "controller/watch.h"
+#include "controller/worker.h"
+
+#define STOP_SECONDS 20 /* what still runs then is rolled back, or forward, at the next start */
+#define FILES_MAX 8192  /* connections with their descriptors, and three files a running VM */
+
+struct program {
+	struct ctl ctl;
+	struct api *api;
+	int epoll_fd;
+	struct loop_source sup, roles[ROLE_COUNT];
+	int lost_role;  /* 0: none */
+};
+
+static void sup_ready(struct loop_source *s, uint32_t events)
+{
+	struct program *p = s->owner;
+
+	(void)events; /* it never says anything: whatever comes is its end */
+	p->ctl.stopping = true;
+}
+
+static void role_ready(struct loop_source *s, uint32_t events)
+{
+	struct program *p = s->owner;
+
+	(void)events;
+	p->lost_role = (int)(s - p->roles);
+}
+
+static int add_source(struct program *p, int fd, struct loop_source *s, uint32_t events,
+		      void (*ready)(struct loop_source *s, uint32_t events))
+{
+	struct epoll_event ev = { .events = events, .data.ptr = s };
+
+	*s = (struct loop_source){ ready, p };
+	return epoll_ctl(p->epoll_fd, EPOLL_CTL_ADD, fd, &ev);
+}
+
+/* A role's socket is read by whoever called it; here only its end counts. */
+static int add_sources(struct program *p)
+{
+	if (add_source(p, CTL_SUP_FD, &p->sup, EPOLLIN | EPOLLRDHUP, sup_ready) < 0)
+		return -1;
+	for (enum role_id r = ROLE_NET; r < ROLE_COUNT; r++)
+		if (add_source(p, helper_fd(p->ctl.helper, r), &p->roles[r], EPOLLRDHUP, role_ready) < 0)
+			return -1;
+	return 0;
+}
+
+static void read_boot_id(struct ctl *c)
+{
+	_cleanup_close_ int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || fdio_read_all(fd, c->boot_id, sizeof(c->boot_id) - 1) < 0)
+		die_errno(1, "boot id");
+}
+
+static void take_descriptors(struct ctl *c)
+{
+	if (config_from_memfd(CONFIG_FD, &c->config) < 0)
+		die_errno(2, "no configuration at descriptor %d: banger-privhelper starts this program", CONFIG_FD);
+	for (int fd = CONFIG_FD; fd < BOOT_FDS; fd++)
+		if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+			die_errno(2, "descriptor %d", fd);
+	(void)close(CONFIG_FD);
+}
+
+/* Everything that needs what lock_down() takes away. */
+static void before_lock(struct ctl *c)
+{
+	struct rlimit files;
+
+	(void)umask(0007); /* a VM's files are its group's; nothing is everybody's */
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < FILES_MAX) {
+		files.rlim_cur = files.rlim_max < FILES_MAX ? files.rlim_max : FILES_MAX;
+		(void)setrlimit(RLIMIT_NOFILE, &files);
+	}
+	/* Before the first thread, and without TLS: its library would read configuration files. */
+	if (curl_global_init(CURL_GLOBAL_NOTHING) != CURLE_OK)
+		die(1, "libcurl can not be initialised");
+	tzset(); /* reads its file once */
+	read_boot_id(c);
+	doctor_prepare(c);
+}
+
+static void die_error(const char *what, const struct error *e)
+{
+	die(1, "%s: %s: %s%s%s", what, e->what, e->why, e->hint[0] ? "; " : "", e->hint);
+}
+
+static void start(struct program *p)
+{
+	struct ctl *c = &p->ctl;
+	struct error e = { 0 };
+	char path[160];
+
+	(void)snprintf(path, sizeof(path), "%s/banger.db", c->config.state_dir);
+	c->store = store_open(path, &e);
+	if (!c->store)
+		die_error("database", &e);
+	c->helper = helper_open(CTL_NET_FD, CTL_BLK_FD, CTL_SPAWN_FD);
+	if (!c->helper || helper_hello(c->helper) < 0)
+		die_errno(1, "the roles do not answer");
+	c->storage = storage_choose(c);
+	c->workers = workers_start(c);
+	if (!c->workers)
+		die_errno(1, "worker threads");
+	p->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	c->watch = p->epoll_fd < 0 ? NULL : watch_open(c, p->epoll_fd);
+	if (!c->watch)
+		die_errno(1, "watch");
+	if (reconcile(c, &e) < 0)
+		die_error("reconcile", &e);
+	p->api = api_open(c, p->epoll_fd, CTL_LISTEN_FD, NULL);
+	if (!p->api || add_sources(p) < 0)
+		die_errno(1, "main loop");
+}
+
+static void say_ready(void)
+{
+	static const char ready = 1;
+
+	if (fdio_send(CTL_SUP_FD, &ready, 1, NULL, 0) < 0)
+		die_errno(1, "supervisor");
+}
+
+/* One event at a time: see loop.h. */
+static void loop(struct program *p)
+{
+	struct epoll_event ev;
+
+	while (!p->ctl.stopping && !p->lost_role) {
+		int wait = api_tick(p->api);
+		watch_tick(p->ctl.watch);
+		int n = epoll_wait(p->epoll_fd, &ev, 1, wait);
+		if (n < 0 && errno != EINTR)
+			die_errno(1, "main loop");
+		struct loop_source *s = n == 1 ? ev.data.ptr : NULL;
+		if (s)
+			s->ready(s, ev.events);
+	}
+}
+
+static void out_of_time(int sig)
+{
+	(void)sig;
+	_exit(0);
+}
+
+static void stop(struct program *p)
+{
+	struct ctl *c = &p->ctl;
+
+	log_info("stopping; running VMs go on");
+	(void)signal(SIGALRM, out_of_time);
+	(void)alarm(STOP_SECONDS);
+	api_stop_listening(p->api);
+	workers_stop(c->workers);
+	api_close(p->api);
+	watch_close(c->watch);
+	helper_close(c->helper);
+	store_close(c->store);
+	(void)close(p->epoll_fd);
+}
+
+int main(void)
+{
+	static struct program p;
+
+	log_name("banger-controller");
+	take_descriptors(&p.ctl);
+	if (lock_check_identity() < 0)
+		return 2;
+	before_lock(&p.ctl);
+	if (lock_down(&p.ctl) < 0)
+		return 1;
+	start(&p);
+	say_ready();
+	log_info("ready: storage %s, Landlock ABI %d", p.ctl.storage ? p.ctl.storage->name : "none",
+		 p.ctl.host.landlock_abi);
+	loop(&p);
+	if (p.lost_role) {
+		log_error("the %s role is gone", role_name((enum role_id)p.lost_role));
+		return 1;
+	}
+	stop(&p);
+	return 0;
+}

@@ -1,0 +1,97 @@
+#include "controller/operation.h"
+
+#include <poll.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "common/log.h"
+#include "controller/store.h"
+#include "controller/worker.h"
+
+int operation_enter(struct ctl *c, struct operation *o, const char *ref, bool interrupt, struct vm *vm, struct error *e)
+{
+	uint8_t id[ID_LEN];
+
+	if (store_vm_find(c->store, o->caller, ref, vm, e) < 0)
+		return -1;
+	memcpy(id, vm->id, ID_LEN);
+	vm_turn_take(c->workers, id, interrupt, &o->cancelled);
+	if (store_vm_by_id(c->store, id, vm, e) == 0)
+		return 0;
+	memcpy(vm->id, id, ID_LEN);
+	return operation_leave(c, o, vm, -1, e);
+}
+
+int operation_leave(struct ctl *c, struct operation *o, const struct vm *vm, int r, struct error *e)
+{
+	o->cancelled = NULL;
+	vm_turn_give(c->workers, vm->id);
+	if (r < 0 && !e->op[0])
+		memcpy(e->op, o->hex, sizeof(e->op));
+	return r;
+}
+
+void operation_own(struct operation *o)
+{
+	*o = (struct operation){ 0 };
+	/* getrandom(2): up to 256 bytes are never cut short once the pool is ready. */
+	if (getrandom(o->id, sizeof(o->id), 0) != (ssize_t)sizeof(o->id))
+		die_errno(1, "getrandom");
+	format_id(o->id, o->hex);
+}
+
+int operation_begin(struct ctl *c, const struct operation *o, const char *verb, const struct vm *vm, struct error *e)
+{
+	return store_op_begin(c->store, o, verb, vm ? vm->id : NULL, e);
+}
+
+int operation_end(struct ctl *c, const struct operation *o, int r, const struct error *e)
+{
+	struct error failed = { 0 };
+
+	if (store_op_end(c->store, o, r < 0 ? e : NULL, &failed) < 0)
+		log_error("operation %s can not be closed: %s", o->hex, failed.why);
+	return r;
+}
+
+int operation_begin_state(struct ctl *c, const struct operation *o, const char *verb, struct vm *vm, enum vm_state to,
+			  struct error *e)
+{
+	const enum vm_state from = vm->state;
+
+	vm->state = to;
+	memcpy(vm->op, o->hex, sizeof(vm->op));
+	int r = store_group_begin(c->store, e);
+	if (r == 0) {
+		r = operation_begin(c, o, verb, vm, e);
+		if (r == 0)
+			r = store_vm_update(c->store, vm, e);
+		r = store_group_end(c->store, r, e);
+	}
+	if (r < 0)
+		vm->state = from;
+	return r;
+}
+
+bool operation_cancelled(const struct operation *o)
+{
+	return o->cancelled && *o->cancelled;
+}
+
+bool vm_at_rest(const struct vm *vm)
+{
+	return vm->state == VM_CREATED || vm->state == VM_STOPPED || vm->state == VM_FAILED;
+}
+
+enum vm_state vm_rest_state(const struct vm *vm)
+{
+	return vm->started_ns ? VM_STOPPED : VM_CREATED;
+}
+
+bool pidfd_alive(int pidfd)
+{
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+
+	/* pidfd_open(2): readable once the process has ended. */
+	return pidfd >= 0 && poll(&p, 1, 0) == 0;
+}

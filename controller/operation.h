@@ -1,0 +1,43 @@
+/* operation.h - the frame around whatever is done with one VM: its turn, its row, its record. */
+#ifndef BANGER_CONTROLLER_OPERATION_H
+#define BANGER_CONTROLLER_OPERATION_H
+
+#include "controller/ctl.h"
+
+/**
+ * operation_enter() - find @ref as the caller, take the VM's turn, and read the row again
+ * @interrupt:	cancel the operation that has the turn, if it can be
+ *
+ * On success o->cancelled is set, and operation_leave() is due.
+ * Errors: FAIL_NOT_FOUND, also when it was deleted while we waited.
+ */
+int operation_enter(struct ctl *c, struct operation *o, const char *ref, bool interrupt, struct vm *vm, struct error *e);
+
+/* Give the turn back; an error gets the operation's id.  Return: @r. */
+int operation_leave(struct ctl *c, struct operation *o, const struct vm *vm, int r, struct error *e);
+
+/* An operation of the controller's own: a fresh id, nobody to tell. */
+void operation_own(struct operation *o);
+
+/* Write its row; @vm may be NULL. */
+int operation_begin(struct ctl *c, const struct operation *o, const char *verb, const struct vm *vm, struct error *e);
+
+/* Close the row with @e when @r is negative.  A row that can not be closed is found at the next start-up.  Return: @r. */
+int operation_end(struct ctl *c, const struct operation *o, int r, const struct error *e);
+
+/* Begin, and write the VM's row in the state @to, in one commit. */
+int operation_begin_state(struct ctl *c, const struct operation *o, const char *verb, struct vm *vm, enum vm_state to,
+			  struct error *e);
+
+bool operation_cancelled(const struct operation *o);
+
+/* No object of it exists, as far as its state tells. */
+bool vm_at_rest(const struct vm *vm);
+
+/* The state of one that holds nothing: created until it has run for the first time. */
+enum vm_state vm_rest_state(const struct vm *vm);
+
+/* Is @pidfd's process there still?  -1: no. */
+bool pidfd_alive(int pidfd);
+
+#endif

@@ -1,0 +1,334 @@
+/* What is so, against what is written: once, at start-up, with nobody else about.
+ *
+ * The roles are in their RECONCILE phase: they list and remove, and make nothing.  Each VM of ours is adopted when its
+ * VMM lives and is the one we started (cgroup by the role, then process id, start time and boot id), else everything
+ * it may hold is released; operations that our own end has cut short are rolled back (create, start) or forward
+ * (stop, kill, delete).  What the kernel holds and no row claims is removed.  Only then do the roles make things
+ * again, and what an administrator's flush took from a living VM is put back. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "controller/helper.h"
+#include "controller/inventory.h"
+#include "controller/lifecycle.h"
+#include "controller/lifecycle_internal.h"
+#include "controller/objects.h"
+#include "controller/operation.h"
+#include "controller/release.h"
+#include "controller/store.h"
+#include "controller/watch.h"
+
+/* An operation without an end. */
+struct cut {
+	uint8_t op[ID_LEN], vm[ID_LEN];
+	bool has_vm;
+	char verb[16];
+};
+
+struct known {
+	uint8_t id[ID_LEN];
+	bool adopted;
+};
+
+struct pass {
+	struct ctl *c;
+	struct operation o;
+	struct inventory inv;
+	struct cut *cuts;
+	size_t n_cuts;
+	struct known *vms;
+	size_t n_vms;
+	unsigned adopted, released, orphans, failed;
+};
+
+/* ---- what is written ---- */
+
+static int note_cut(void *arg, const uint8_t op[ID_LEN], const char *verb, const uint8_t vm[ID_LEN])
+{
+	struct pass *p = arg;
+	struct cut *more = reallocarray(p->cuts, p->n_cuts + 1, sizeof(*more));
+
+	if (!more)
+		return -1;
+	p->cuts = more;
+	struct cut *cut = &p->cuts[p->n_cuts++];
+	*cut = (struct cut){ .has_vm = vm };
+	memcpy(cut->op, op, ID_LEN);
+	if (vm)
+		memcpy(cut->vm, vm, ID_LEN);
+	(void)snprintf(cut->verb, sizeof(cut->verb), "%s", verb);
+	return 0;
+}
+
+static int note_vm(void *arg, const struct vm *vm)
+{
+	struct pass *p = arg;
+	struct known *more = reallocarray(p->vms, p->n_vms + 1, sizeof(*more));
+
+	if (!more)
+		return -1;
+	p->vms = more;
+	p->vms[p->n_vms] = (struct known){ 0 };
+	memcpy(p->vms[p->n_vms++].id, vm->id, ID_LEN);
+	return 0;
+}
+
+static bool was_cut(const struct pass *p, const struct vm *vm, const char *verb)
+{
+	for (size_t i = 0; i < p->n_cuts; i++)
+		if (p->cuts[i].has_vm && !memcmp(p->cuts[i].vm, vm->id, ID_LEN) && !strcmp(p->cuts[i].verb, verb))
+			return true;
+	return false;
+}
+
+/* ---- one VM ---- */
+
+static bool same_vmm(const struct ctl *c, const struct vm *vm, int64_t pid, int64_t start)
+{
+	return pid == vm->runtime.pid && start == vm->runtime.pid_start && strcmp(vm->runtime.boot_id, c->boot_id) == 0;
+}
+
+/* Return: the pidfd of its VMM, when that lives and is the one that its row tells of; else -1. */
+static int living(struct pass *p, const struct vm *vm, unsigned listed)
+{
+	_cleanup_close_ int pidfd = -1;
+	int64_t pid, start;
+
+	if (!(listed & 1u << OBJ_VMM))
+		return -1;
+	pidfd = object_vmm(p->c, vm, &p->o, &pid, &start);
+	return pidfd_alive(pidfd) && same_vmm(p->c, vm, pid, start) ? steal_fd(&pidfd) : -1;
+}
+
+static int adopt(struct pass *p, struct vm *vm, int pidfd)
+{
+	int console = watch_console_open(p->c->watch, vm);
+
+	if (watch_add(p->c->watch, vm, pidfd, console) < 0) {
+		log_errno("%s: its VMM lives, but can not be watched", vm->name);
+		return -1;
+	}
+	p->adopted++;
+	return 0;
+}
+
+static int release(struct pass *p, struct vm *vm, unsigned listed, const char *reason)
+{
+	struct error e = { 0 };
+
+	(void)snprintf(vm->reason, sizeof(vm->reason), "%s", reason);
+	p->released++;
+	if (vm_release_listed(p->c, vm, listed, vm_rest_state(vm), &p->o, &e) == 0)
+		return 0;
+	log_error("%s: %s", vm->name, e.why);
+	p->failed++;
+	return -1;
+}
+
+static int finish_delete(struct pass *p, struct vm *vm, unsigned listed)
+{
+	struct error e = { 0 };
+
+	p->released++;
+	if (vm_remove(p->c, vm, listed, &p->o, &e) == 0)
+		return 0;
+	log_error("%s: can not be deleted: %s", vm->name, e.why);
+	p->failed++;
+	return -1;
+}
+
+static bool holds_something(struct pass *p, const struct vm *vm, unsigned listed)
+{
+	struct ledger_row rows[OBJ_COUNT];
+	struct error e = { 0 };
+	size_t n;
+
+	if (listed || !vm_at_rest(vm) || store_ledger_rows(p->c->store, vm->id, rows, &n, &e) < 0 || n)
+		return true;
+	for (size_t i = 0; i < OBJ_COUNT - 1; i++)
+		if (object_named(vm, object_nth(i)))
+			return true;
+	return false;
+}
+
+static const char *why_gone(const struct pass *p, const struct vm *vm)
+{
+	if (vm->state != VM_RUNNING)
+		return "";
+	return strcmp(vm->runtime.boot_id, p->c->boot_id) == 0 ? "the VMM ended" : "the host was started again";
+}
+
+static void settle(struct pass *p, struct known *k)
+{
+	struct error e = { 0 };
+	struct vm vm;
+
+	if (store_vm_by_id(p->c->store, k->id, &vm, &e) < 0)
+		return;
+	unsigned listed = inventory_claim(&p->inv, &vm);
+	bool runs = vm.state == VM_RUNNING || vm.state == VM_DEGRADED;
+	bool ending = was_cut(p, &vm, "stop") || was_cut(p, &vm, "kill") || was_cut(p, &vm, "ended");
+
+	if (was_cut(p, &vm, "delete") || was_cut(p, &vm, "create")) {
+		(void)finish_delete(p, &vm, listed);
+		return;
+	}
+	int pidfd = runs && !ending ? living(p, &vm, listed) : -1;
+	if (pidfd >= 0)
+		k->adopted = adopt(p, &vm, pidfd) == 0;
+	else if (ending || holds_something(p, &vm, listed))
+		(void)release(p, &vm, listed, ending ? "" : why_gone(p, &vm));
+}
+
+/* ---- what nobody has ---- */
+
+static void remove_orphan(struct pass *p, const struct listed *l)
+{
+	/* The role knows the VM's id no better than we do: zeros. */
+	const struct vm nobody = { .slot = l->slot, .generation = l->generation, .owner = l->owner };
+	struct error e = { 0 };
+
+	p->orphans++;
+	log_warn("slot %u, generation %u: %s belongs to no VM and is removed", l->slot, l->generation, object_name(l->kind));
+	if (object_release(p->c, &nobody, l->kind, &p->o, &e) == 0)
+		return;
+	log_error("slot %u: %s: %s", l->slot, object_name(l->kind), e.why);
+	p->failed++;
+}
+
+/* The database that made them is gone: their slots must go on above their generations. */
+static void remove_orphans(struct pass *p)
+{
+	struct error e = { 0 };
+
+	for (size_t k = OBJ_COUNT - 1; k-- > 0;)
+		for (size_t i = 0; i < p->inv.n; i++) {
+			const struct listed *l = &p->inv.v[i];
+			if (l->claimed || l->kind != object_nth(k))
+				continue;
+			if (store_slot_floor(p->c->store, l->slot, l->generation, &e) < 0)
+				log_error("slot %u: %s", l->slot, e.why);
+			remove_orphan(p, l);
+		}
+}
+
+/* ---- what a living VM lacks ---- */
+
+/* Rows for all that it has; those that came or were missing with them. */
+static int complete_ledger(struct pass *p, const struct vm *vm, const enum object *kinds, size_t n, struct error *e)
+{
+	struct ledger_row rows[OBJ_COUNT];
+
+	for (size_t i = 0; i < n; i++)
+		rows[i] = (struct ledger_row){ .kind = kinds[i], .state = LEDGER_PRESENT,
+					       .ident = inventory_ident(&p->inv, vm, kinds[i]) };
+	return store_ledger_settle(p->c->store, vm, rows, n, e);
+}
+
+/* Elements can be made again under a living guest; its tap and its disk can not. */
+static int restore_one(struct pass *p, struct vm *vm, enum object kind, struct error *e)
+{
+	struct made m;
+
+	if (inventory_ident(&p->inv, vm, kind) >= 0 || kind == OBJ_LOOP_BASE || kind == OBJ_LOOP_COW)
+		return 0; /* a loop lives as long as the disk that is made of it */
+	if (kind != OBJ_GUEST && kind != OBJ_NAT)
+		return error_set(e, FAIL_GENERAL, vm->name, "it runs, but its %s is gone", object_name(kind));
+	log_warn("%s: its %s was gone and is made again", vm->name, object_name(kind));
+	return object_make(p->c, vm, kind, &p->o, &m, e);
+}
+
+/* A change of the flag that was cut short may have left it. */
+static int drop_unwanted(struct pass *p, const struct vm *vm, struct error *e)
+{
+	return vm->nat ? 0 : object_release(p->c, vm, OBJ_NAT, &p->o, e);
+}
+
+static void restore(struct pass *p, const struct known *k)
+{
+	enum object kinds[OBJ_COUNT];
+	struct error e = { 0 }, failed = { 0 };
+	struct vm vm;
+	int r;
+
+	if (store_vm_by_id(p->c->store, k->id, &vm, &e) < 0)
+		return;
+	size_t n = objects_planned(p->c, &vm, kinds);
+	r = drop_unwanted(p, &vm, &e);
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = restore_one(p, &vm, kinds[i], &e);
+	vm.state = r < 0 ? VM_DEGRADED : VM_RUNNING;
+	(void)snprintf(vm.reason, sizeof(vm.reason), "%.*s", (int)sizeof(vm.reason) - 1, r < 0 ? e.why : "");
+	if (r < 0)
+		log_error("%s: %s", vm.name, e.why);
+	r = r < 0 ? store_vm_update(p->c->store, &vm, &failed) : complete_ledger(p, &vm, kinds, n, &failed);
+	if (r < 0)
+		log_error("%s: %s", vm.name, failed.why);
+}
+
+/* ---- the whole ---- */
+
+static int reconcile_done(struct ctl *c, struct error *e)
+{
+	for (enum role_id role = ROLE_NET; role < ROLE_COUNT; role++) {
+		struct request q = helper_request(OP_RECONCILE_DONE, NULL, NULL);
+		struct reply r;
+		if (helper_fd(c->helper, role) < 0)
+			continue;
+		if (helper_call_role(c->helper, role, &q, &r) < 0 || r.status != ST_OK)
+			return error_set(e, FAIL_HOST, "reconcile", "the %s role does not go on", role_name(role));
+	}
+	return 0;
+}
+
+static void end_cuts(struct pass *p)
+{
+	struct error cut = { 0 };
+
+	(void)error_set(&cut, FAIL_GENERAL, "operation", "cut short by the end of the service");
+	for (size_t i = 0; i < p->n_cuts; i++) {
+		struct operation o = { 0 };
+		memcpy(o.id, p->cuts[i].op, ID_LEN);
+		format_id(o.id, o.hex);
+		(void)operation_end(p->c, &o, -1, &cut);
+	}
+}
+
+static int run(struct pass *p, struct error *e)
+{
+	struct ctl *c = p->c;
+
+	if (inventory_take(c, &p->inv, e) < 0 || store_vm_each(c->store, NULL, true, note_vm, p, e) < 0)
+		return -1;
+	for (size_t i = 0; i < p->n_vms; i++)
+		settle(p, &p->vms[i]);
+	remove_orphans(p);
+	if (reconcile_done(c, e) < 0)
+		return -1;
+	for (size_t i = 0; i < p->n_vms; i++)
+		if (p->vms[i].adopted)
+			restore(p, &p->vms[i]);
+	end_cuts(p);
+	log_info("reconciled: %zu VMs, %u adopted, %u released, %u orphans, %u failures", p->n_vms, p->adopted,
+		 p->released, p->orphans, p->failed);
+	return 0;
+}
+
+int reconcile(struct ctl *c, struct error *e)
+{
+	struct pass p = { .c = c };
+
+	operation_own(&p.o);
+	int r = store_op_unfinished(c->store, note_cut, &p, e);
+	if (r == 0)
+		r = operation_begin(c, &p.o, "reconcile", NULL, e);
+	if (r == 0)
+		r = operation_end(c, &p.o, run(&p, e), e);
+	inventory_free(&p.inv);
+	free(p.cuts);
+	free(p.vms);
+	return r;
+}

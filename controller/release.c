@@ -1,0 +1,167 @@
+/* One pass over everything that a VM may hold, in the order in which it was made, backwards.
+ *
+ * What it may hold is what the ledger says, and what the runtime names beside it (an older row has only that).  The
+ * ledger is not trusted to be complete for one more reason: a pass costs a few requests, a leak costs the host. */
+#include "controller/release.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "controller/network.h"
+#include "controller/objects.h"
+#include "controller/storage.h"
+#include "controller/store.h"
+#include "controller/watch.h"
+
+struct pass {
+	struct ledger_row held[OBJ_COUNT]; /* indexed by kind; kind 0: not held */
+	struct ledger_row left[OBJ_COUNT];
+	size_t n_left;
+	struct error joined; /* code FAIL_NONE: nothing failed */
+};
+
+static void join(struct pass *p, const char *what, const struct error *e)
+{
+	size_t n = strlen(p->joined.why);
+
+	(void)snprintf(p->joined.why + n, sizeof(p->joined.why) - n, "%s%s: %s", n ? "; " : "", what, e->why);
+	if (p->joined.code == FAIL_NONE) {
+		p->joined.code = e->code;
+		memcpy(p->joined.hint, e->hint, sizeof(p->joined.hint));
+	}
+}
+
+/* Without a readable ledger everything counts as held: the roles know what is there. */
+static void collect(struct ctl *c, const struct vm *vm, unsigned listed, struct pass *p)
+{
+	struct ledger_row rows[OBJ_COUNT];
+	struct error e = { 0 };
+	size_t n = 0;
+	bool blind = store_ledger_rows(c->store, vm->id, rows, &n, &e) < 0;
+
+	if (blind)
+		join(p, "ledger", &e);
+	for (size_t i = 0; !blind && i < n; i++)
+		p->held[rows[i].kind] = rows[i];
+	for (size_t i = 0; i < OBJ_COUNT - 1; i++) {
+		enum object kind = object_nth(i);
+		bool held = blind || (listed & 1u << kind) || object_named(vm, kind);
+		if (!p->held[kind].kind && held)
+			p->held[kind] = (struct ledger_row){ .kind = kind, .state = LEDGER_PRESENT, .ident = -1 };
+	}
+}
+
+static void give_back(struct ctl *c, const struct vm *vm, struct ledger_row *row, const struct operation *o,
+		      struct pass *p)
+{
+	struct error e = { 0 };
+	int r = row->kind == OBJ_NAT ? nat_cleanup(c, vm, o, &e) : object_release(c, vm, row->kind, o, &e);
+
+	if (r == 0)
+		return;
+	row->state = LEDGER_RELEASING;
+	(void)snprintf(row->error, sizeof(row->error), "%.*s", (int)sizeof(row->error) - 1, e.why);
+	p->left[p->n_left++] = *row;
+	join(p, object_name(row->kind), &e);
+}
+
+static bool is_left(const struct pass *p, enum object kind)
+{
+	for (size_t i = 0; i < p->n_left; i++)
+		if (p->left[i].kind == kind)
+			return true;
+	return false;
+}
+
+/*
+ * What the VMM left in its run folder would be in the way of the slot's next
+ * holder.  The folder belongs to the VMM's uid and can hold anything, so
+ * entries are removed by their last component and never opened or followed.
+ * The disk node was made by the supervisor and stays.
+ */
+static void sweep_run_folder(struct ctl *c, uint32_t slot)
+{
+	char path[200];
+	struct dirent *d;
+	unsigned kept = 0;
+
+	path_slot_run(&c->config, slot, "", path);
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir) {
+		cleanup_close(&fd);
+		return;
+	}
+	while ((d = readdir(dir))) {
+		if (!strcmp(d->d_name, ".") || !strcmp(d->d_name, "..") || !strcmp(d->d_name, "vda"))
+			continue;
+		kept += unlinkat(dirfd(dir), d->d_name, 0) < 0 && unlinkat(dirfd(dir), d->d_name, AT_REMOVEDIR) < 0;
+	}
+	if (kept)
+		log_warn("slot %u: %u entries of its run folder can not be removed", slot, kept);
+	(void)closedir(dir);
+}
+
+/* The tap's name is kept while anything that follows from it is left: an older row has nothing else to find it by. */
+static void forget_gone(struct vm *vm, const struct pass *p)
+{
+	bool net_left = false;
+
+	for (size_t i = 0; i < p->n_left; i++)
+		net_left |= object_role(p->left[i].kind) == ROLE_NET;
+	for (size_t i = 0; i < OBJ_COUNT - 1; i++) {
+		enum object kind = object_nth(i);
+		if (!is_left(p, kind) && !(net_left && kind == OBJ_TAP))
+			object_forget(vm, kind);
+	}
+	if (p->n_left == 0)
+		runtime_clear(vm);
+}
+
+static int finish(struct pass *p, const struct vm *vm, struct error *e)
+{
+	if (p->joined.code == FAIL_NONE)
+		return 0;
+	*e = p->joined;
+	(void)snprintf(e->what, sizeof(e->what), "%s", vm->name);
+	if (!e->hint[0])
+		error_hint(e, "what is left stays on record: stop or delete the VM again to retry");
+	return -1;
+}
+
+int vm_release_listed(struct ctl *c, struct vm *vm, unsigned listed, enum vm_state to, const struct operation *o,
+		      struct error *e)
+{
+	struct pass p = { 0 };
+	struct error failed = { 0 };
+
+	collect(c, vm, listed, &p);
+	for (size_t i = OBJ_COUNT - 1; i-- > 0;) {
+		struct ledger_row *row = &p.held[object_nth(i)];
+		if (row->kind)
+			give_back(c, vm, row, o, &p);
+	}
+	if (!is_left(&p, OBJ_VMM)) {
+		if (c->watch)
+			watch_remove(c->watch, vm->id);
+		sweep_run_folder(c, vm->slot);
+	}
+	forget_gone(vm, &p);
+	vm->state = p.n_left ? VM_DEGRADED : to;
+	if (p.n_left)
+		(void)snprintf(vm->reason, sizeof(vm->reason), "%.*s", (int)sizeof(vm->reason) - 1, p.joined.why);
+	if (o)
+		memcpy(vm->op, o->hex, sizeof(vm->op));
+	if (store_ledger_settle(c->store, vm, p.left, p.n_left, &failed) < 0)
+		join(&p, "state", &failed);
+	return finish(&p, vm, e);
+}
+
+int vm_release(struct ctl *c, struct vm *vm, enum vm_state to, const struct operation *o, struct error *e)
+{
+	return vm_release_listed(c, vm, 0, to, o, e);
+}

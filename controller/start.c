@@ -1,0 +1,248 @@
+/* How a VM starts, and why a start that fails leaves nothing.
+ *
+ * One commit plans every object; then they are asked for, in the table's order; then one commit says that all are
+ * there.  Whatever ends the way between the two (a refusal, a cancellation, our own death) finds the whole plan in the
+ * ledger, and vm_release() walks it backwards without asking how far the start had come. */
+#include <stdio.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "controller/lifecycle.h"
+#include "controller/network.h"
+#include "controller/objects.h"
+#include "controller/operation.h"
+#include "controller/release.h"
+#include "controller/seed.h"
+#include "controller/storage.h"
+#include "controller/store.h"
+#include "controller/vmm.h"
+#include "controller/watch.h"
+
+struct start {
+	enum object kinds[OBJ_COUNT];
+	struct ledger_row rows[OBJ_COUNT];
+	size_t n;
+	int pidfd; /* our copy, until the start has ended */
+};
+
+static int not_cancelled(struct ctl *c, const struct operation *o, struct error *e)
+{
+	if (operation_cancelled(o))
+		return error_set(e, FAIL_STATE, "start", "interrupted by a later command for this VM");
+	if (c->stopping)
+		return error_set(e, FAIL_STATE, "start", "the service is stopping");
+	return 0;
+}
+
+/* ---- the plan ---- */
+
+static void fill_runtime(struct ctl *c, struct vm *vm)
+{
+	runtime_clear(vm);
+	memcpy(vm->runtime.boot_id, c->boot_id, sizeof(vm->runtime.boot_id));
+	if (!vm->runtime.storage[0])
+		(void)snprintf(vm->runtime.storage, sizeof(vm->runtime.storage), "%s", c->storage->name);
+}
+
+static int plan(struct ctl *c, struct vm *vm, struct start *s, const struct operation *o, struct error *e)
+{
+	fill_runtime(c, vm);
+	vm->state = VM_STARTING;
+	vm->reason[0] = '\0';
+	memcpy(vm->op, o->hex, sizeof(vm->op));
+	s->n = objects_planned(c, vm, s->kinds);
+	if (store_group_begin(c->store, e) < 0)
+		return -1;
+	int r = operation_begin(c, o, "start", vm, e);
+	if (r == 0)
+		r = store_ledger_plan(c->store, vm, s->kinds, s->n, o, e);
+	return store_group_end(c->store, r, e);
+}
+
+/* ---- the way ---- */
+
+static const char *stage_of(enum object kind)
+{
+	static const char *const names[ROLE_COUNT] = {
+		[ROLE_NET] = "network", [ROLE_BLK] = "disk", [ROLE_SPAWN] = "vmm",
+	};
+
+	return names[object_role(kind)];
+}
+
+/* From here on the watch has the console, and tells of the VMM's end. */
+static int hand_to_watch(struct ctl *c, const struct vm *vm, struct start *s, struct made *m, struct error *e)
+{
+	if (watch_add(c->watch, vm, m->pidfd, m->console) < 0)
+		return error_set(e, FAIL_GENERAL, "vmm", "its end and its console can not be watched");
+	s->pidfd = watch_pidfd(c->watch, vm->id);
+	return 0;
+}
+
+static int acquire_one(struct ctl *c, struct vm *vm, struct start *s, size_t i, const struct operation *o,
+		       struct error *e)
+{
+	struct made m = { .ident = -1, .console = -1, .pidfd = -1 };
+	enum object kind = s->kinds[i];
+	int r = kind == OBJ_NAT ? nat_prepare(c, vm, o, e) : object_make(c, vm, kind, o, &m, e);
+
+	s->rows[i] = (struct ledger_row){ .kind = kind, .state = LEDGER_PRESENT, .ident = m.ident };
+	return r == 0 && kind == OBJ_VMM ? hand_to_watch(c, vm, s, &m, e) : r;
+}
+
+static int acquire(struct ctl *c, struct vm *vm, struct start *s, const struct operation *o, struct error *e)
+{
+	const char *last = "";
+
+	for (size_t i = 0; i < s->n; i++) {
+		const char *stage = stage_of(s->kinds[i]);
+		if (not_cancelled(c, o, e) < 0)
+			return -1;
+		if (stage != last)
+			operation_stage(o, stage, "");
+		last = stage;
+		if (acquire_one(c, vm, s, i, o, e) < 0)
+			return -1;
+	}
+	return not_cancelled(c, o, e);
+}
+
+static int boot(struct ctl *c, struct vm *vm, struct start *s, const struct operation *o, struct error *e)
+{
+	const struct vmm_driver *d = vmm_driver(vm->runtime.vmm);
+
+	if (!d)
+		return error_set(e, FAIL_GENERAL, "vmm", "no driver for this kind");
+	operation_stage(o, "boot", d->name);
+	if (d->boot(c, vm, o, s->pidfd, e) < 0)
+		return -1;
+	return not_cancelled(c, o, e);
+}
+
+static int finish(struct ctl *c, struct vm *vm, const struct start *s, const struct operation *o, struct error *e)
+{
+	vm->state = VM_RUNNING;
+	vm->started_ns = clock_wall_ns();
+	if (store_group_begin(c->store, e) < 0)
+		return -1;
+	int r = store_ledger_present(c->store, vm, s->rows, s->n, e);
+	if (r == 0)
+		r = store_op_end(c->store, o, NULL, e);
+	return store_group_end(c->store, r, e);
+}
+
+/* ---- the way back ---- */
+
+/* A line of the console for a message: bytes that a terminal could take for more than text become '?'. */
+static void last_line(char *buf, size_t n, char out[121])
+{
+	size_t from;
+
+	while (n && (unsigned char)buf[n - 1] <= ' ')
+		n--;
+	for (from = n; from && buf[from - 1] != '\n'; from--)
+		if (buf[from - 1] < ' ' || buf[from - 1] > '~')
+			buf[from - 1] = '?';
+	if (n && strncmp(buf + from, "--- banger:", 11) != 0)
+		(void)snprintf(out, 121, "%.*s", (int)(n - from < 120 ? n - from : 120), buf + from);
+}
+
+static void append(struct error *e, const char *before, const char *text)
+{
+	size_t n = strlen(e->why);
+
+	(void)snprintf(e->why + n, sizeof(e->why) - n, "%s%s", before, text);
+}
+
+/* A monitor that ended says why on its console, and nowhere else. */
+static void add_console(struct ctl *c, const struct vm *vm, struct error *e)
+{
+	char buf[4096], line[121] = "";
+	uint64_t offset = 0;
+	ssize_t n;
+
+	while ((n = watch_console_read(c->watch, vm, &offset, buf, sizeof(buf))) > 0)
+		last_line(buf, (size_t)n, line);
+	if (line[0])
+		append(e, "; its last line: ", line);
+}
+
+/* @e keeps why the start failed; what could not be given back is added to it. */
+static void undo(struct ctl *c, struct vm *vm, const struct start *s, enum vm_state back, const struct operation *o,
+		 struct error *e)
+{
+	bool died = s->pidfd >= 0 && !pidfd_alive(s->pidfd);
+	struct error failed = { 0 };
+
+	operation_stage(o, "undo", "");
+	int r = vm_release(c, vm, back, o, &failed);
+	if (died)
+		add_console(c, vm, e); /* after the release, which takes what was still in the pipe */
+	if (r < 0)
+		append(e, "; and left behind: ", failed.why);
+	(void)operation_end(c, o, -1, e);
+}
+
+static int run(struct ctl *c, struct vm *vm, const struct operation *o, struct error *e)
+{
+	struct start s = { .pidfd = -1 };
+	const enum vm_state back = vm_rest_state(vm);
+	const uint64_t started_ns = vm->started_ns;
+
+	int r = plan(c, vm, &s, o, e);
+	if (r == 0)
+		r = vmm_choose(c, vm, o, &vm->runtime.vmm, &vm->runtime.accel, e);
+	if (r == 0)
+		r = acquire(c, vm, &s, o, e);
+	if (r == 0)
+		r = boot(c, vm, &s, o, e);
+	if (r == 0)
+		r = finish(c, vm, &s, o, e);
+	if (r < 0) {
+		vm->started_ns = started_ns;
+		undo(c, vm, &s, back, o, e);
+	}
+	cleanup_close(&s.pidfd);
+	return r;
+}
+
+/* What an earlier end has left is given back before anything is made again. */
+static int ready(struct ctl *c, struct vm *vm, const struct operation *o, struct error *e)
+{
+	if (vm->state == VM_FAILED) {
+		error_set(e, FAIL_STATE, vm->name, "it was never completed: %s", vm->reason);
+		error_hint(e, "delete it and create it again");
+		return -1;
+	}
+	if (vm_at_rest(vm))
+		return 0;
+	vm->reason[0] = '\0';
+	return vm_release(c, vm, vm_rest_state(vm), o, e);
+}
+
+static int start(struct ctl *c, struct vm *vm, const struct operation *o, bool *already, struct error *e)
+{
+	_cleanup_close_ int pidfd = watch_pidfd(c->watch, vm->id);
+
+	if (vm->state == VM_RUNNING && pidfd_alive(pidfd)) {
+		*already = true;
+		return 0;
+	}
+	if (vm->state == VM_DEGRADED && pidfd_alive(pidfd)) {
+		error_set(e, FAIL_STATE, vm->name, "it runs, but is degraded: %s", vm->reason);
+		error_hint(e, "stop it first");
+		return -1;
+	}
+	if (ready(c, vm, o, e) < 0)
+		return -1;
+	return run(c, vm, o, e);
+}
+
+int vm_start(struct ctl *c, struct operation *o, const char *ref, bool *already, struct vm *out, struct error *e)
+{
+	*already = false;
+	if (operation_enter(c, o, ref, false, out, e) < 0)
+		return -1;
+	return operation_leave(c, o, out, start(c, out, o, already, e), e);
+}

@@ -1,0 +1,170 @@
+/* The ways in which a VM ends: asked to, made to, deleted, or by itself.  All go through vm_release(). */
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "controller/lifecycle.h"
+#include "controller/lifecycle_internal.h"
+#include "controller/operation.h"
+#include "controller/release.h"
+#include "controller/storage.h"
+#include "controller/store.h"
+#include "controller/vmm.h"
+#include "controller/watch.h"
+#include "controller/worker.h"
+
+#define STOP_TIMEOUT_MS 10000
+
+/* True once the VMM has ended; false after @ms, or when a kill or a delete waits behind us. */
+static bool wait_end(int pidfd, uint64_t ms, const struct operation *o)
+{
+	const uint64_t end = clock_boot_ns() + ms * 1000000u;
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+
+	while (clock_boot_ns() < end && !operation_cancelled(o))
+		if (poll(&p, 1, 50) > 0)
+			return true;
+	return !pidfd_alive(pidfd);
+}
+
+/* Ask the guest to power off and wait for it.  Return: true when no VMM is left to be killed. */
+static bool shut_down(struct ctl *c, const struct vm *vm, uint64_t timeout_ms, const struct operation *o)
+{
+	const struct vmm_driver *d = vmm_driver(vm->runtime.vmm);
+	_cleanup_close_ int pidfd = watch_pidfd(c->watch, vm->id);
+	struct error e = { 0 };
+
+	if (!pidfd_alive(pidfd))
+		return true;
+	operation_stage(o, "shutdown", "");
+	if (d && d->shutdown(c, vm, &e) == 0)
+		return wait_end(pidfd, timeout_ms ? timeout_ms : STOP_TIMEOUT_MS, o);
+	log_warn("%s: the monitor does not take a shutdown: %s", vm->name, e.why);
+	return !pidfd_alive(pidfd);
+}
+
+static int release(struct ctl *c, struct vm *vm, const struct operation *o, struct error *e)
+{
+	operation_stage(o, "release", "");
+	vm->reason[0] = '\0';
+	return operation_end(c, o, vm_release(c, vm, vm_rest_state(vm), o, e), e);
+}
+
+static int stop(struct ctl *c, struct vm *vm, uint64_t timeout_ms, const struct operation *o, bool *forced,
+		struct error *e)
+{
+	if (operation_begin_state(c, o, "stop", vm, VM_STOPPING, e) < 0)
+		return -1;
+	*forced = !shut_down(c, vm, timeout_ms, o);
+	return release(c, vm, o, e);
+}
+
+int vm_stop(struct ctl *c, struct operation *o, const char *ref, uint64_t timeout_ms, bool *already, bool *forced,
+	    struct error *e)
+{
+	struct vm vm;
+	int r = 0;
+
+	*already = *forced = false;
+	if (operation_enter(c, o, ref, false, &vm, e) < 0)
+		return -1;
+	*already = vm_at_rest(&vm);
+	if (!*already)
+		r = stop(c, &vm, timeout_ms, o, forced, e);
+	return operation_leave(c, o, &vm, r, e);
+}
+
+int vm_kill(struct ctl *c, struct operation *o, const char *ref, bool *already, struct error *e)
+{
+	struct vm vm;
+	int r = 0;
+
+	*already = false;
+	if (operation_enter(c, o, ref, true, &vm, e) < 0)
+		return -1;
+	*already = vm_at_rest(&vm);
+	if (!*already)
+		r = operation_begin_state(c, o, "kill", &vm, VM_STOPPING, e);
+	if (r == 0 && !*already)
+		r = release(c, &vm, o, e);
+	return operation_leave(c, o, &vm, r, e);
+}
+
+/* ---- delete ---- */
+
+/* Console files are named after the slot: its next holder must not find this one's. */
+static void remove_console(struct ctl *c, uint32_t slot)
+{
+	static const char *const ends[] = { "log", "log.1", "fifo" };
+	char path[200];
+
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+		(void)snprintf(path, sizeof(path), "%s/consoles/%u.%s", c->config.state_dir, slot, ends[i]);
+		(void)unlink(path);
+	}
+}
+
+int vm_remove(struct ctl *c, struct vm *vm, unsigned listed, const struct operation *o, struct error *e)
+{
+	operation_stage(o, "release", "");
+	vm->reason[0] = '\0';
+	if (vm_release_listed(c, vm, listed, vm_rest_state(vm), o, e) < 0)
+		return -1;
+	operation_stage(o, "files", "");
+	if (storage_remove(c, vm->slot, e) < 0)
+		return -1;
+	remove_console(c, vm->slot);
+	return store_vm_delete(c->store, vm, e);
+}
+
+int vm_delete(struct ctl *c, struct operation *o, const char *ref, struct error *e)
+{
+	struct vm vm;
+
+	if (operation_enter(c, o, ref, true, &vm, e) < 0)
+		return -1;
+	int r = operation_begin(c, o, "delete", &vm, e);
+	if (r == 0)
+		r = operation_end(c, o, vm_remove(c, &vm, 0, o, e), e);
+	return operation_leave(c, o, &vm, r, e);
+}
+
+/* ---- by itself ---- */
+
+static void ended(struct ctl *c, struct vm *vm, struct operation *o)
+{
+	struct error e = { 0 };
+
+	operation_own(o);
+	log_info("%s: the VMM ended", vm->name);
+	(void)snprintf(vm->reason, sizeof(vm->reason), "the VMM ended");
+	int r = operation_begin_state(c, o, "ended", vm, VM_STOPPING, &e);
+	if (r == 0)
+		r = operation_end(c, o, vm_release(c, vm, vm_rest_state(vm), o, &e), &e);
+	if (r < 0)
+		log_error("%s: %s", vm->name, e.why);
+}
+
+/*
+ * The news may be old: a stop may have come first, even a new start behind
+ * it.  With the turn in hand it is the row and the pidfd that count.
+ */
+void vm_ended(struct ctl *c, const uint8_t id[ID_LEN])
+{
+	struct operation o;
+	struct error e = { 0 };
+	volatile bool *cancelled;
+	struct vm vm;
+
+	vm_turn_take(c->workers, id, false, &cancelled);
+	if (store_vm_by_id(c->store, id, &vm, &e) == 0 && !vm_at_rest(&vm)) {
+		_cleanup_close_ int pidfd = watch_pidfd(c->watch, id);
+		if (!pidfd_alive(pidfd))
+			ended(c, &vm, &o);
+	}
+	vm_turn_give(c->workers, id);
+}

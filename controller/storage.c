@@ -1,0 +1,202 @@
+#include "controller/storage.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/fdio.h"
+#include "common/log.h"
+#include "controller/helper.h"
+#include "controller/storage_internal.h"
+
+static const struct storage_driver *const drivers[] = { &storage_dm, &storage_reflink, &storage_copy };
+
+const struct storage_driver *storage_by_name(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(drivers); i++)
+		if (strcmp(drivers[i]->name, name) == 0)
+			return drivers[i];
+	return NULL;
+}
+
+/*
+ * The control node itself is the blk role's alone; its misc device in sysfs is
+ * there exactly when the kernel has device-mapper (drivers/md/dm-ioctl.c,
+ * misc_register), and the role, which opened the node, has loaded it by then.
+ */
+static bool has_dm(struct ctl *c)
+{
+	struct stat st;
+
+	return c->helper && helper_fd(c->helper, ROLE_BLK) >= 0 && stat("/sys/class/misc/device-mapper", &st) == 0;
+}
+
+/* Only trying tells whether a file system shares extents (ioctl_ficlone(2)). */
+static bool has_reflink(const char *dir)
+{
+	static const char block[4096] = "banger";
+	_cleanup_close_ int from = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	_cleanup_close_ int to = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+	return from >= 0 && to >= 0 && fdio_write_all(from, block, sizeof(block)) == 0 && ioctl(to, FICLONE, from) == 0;
+}
+
+const struct storage_driver *storage_choose(struct ctl *c)
+{
+	const struct storage_driver *d = &storage_copy;
+
+	if (has_dm(c))
+		d = &storage_dm;
+	else if (has_reflink(c->config.state_dir))
+		d = &storage_reflink;
+	log_info("disks: %s", d->name);
+	return d;
+}
+
+int storage_fail(const char *what, struct error *e)
+{
+	int saved = errno;
+
+	if (saved != ENOSPC && saved != EDQUOT)
+		return error_set(e, FAIL_GENERAL, what, "%s", strerrordesc_np(saved));
+	(void)error_set(e, FAIL_HOST, what, "no room left for it");
+	error_hint(e, "free some space on the file system of the state directory");
+	return -1;
+}
+
+int storage_slot_dir(const struct config *c, uint32_t slot, struct error *e)
+{
+	char path[200];
+
+	path_slot_state(c, slot, "", path);
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd >= 0)
+		return fd;
+	if (errno != ENOENT)
+		return storage_fail(path, e);
+	(void)error_set(e, FAIL_HOST, path, "the folder of the slot is missing");
+	error_hint(e, "restart banger: it makes the folders of all slots");
+	return -1;
+}
+
+int storage_new_file(int dir, const char *name, mode_t mode, struct error *e)
+{
+	int fd = openat(dir, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+
+	if (fd >= 0 && fchmod(fd, mode) == 0)
+		return fd;
+	(void)storage_fail(name, e);
+	cleanup_close(&fd);
+	return -1;
+}
+
+int storage_open_image(const struct config *c, const struct vm *vm, uint64_t *size, struct error *e)
+{
+	char path[256];
+	struct stat st;
+
+	path_image(c, vm->image_digest, path);
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return storage_fail(vm->image, e);
+	*size = (uint64_t)st.st_size;
+	return steal_fd(&fd);
+}
+
+/*
+ * The kernel is linked and not copied: it is the same read-only file for all,
+ * and outlives its name in kernels/ for as long as a slot has it.
+ */
+static int link_kernel(struct ctl *c, const struct vm *vm, int dir, struct error *e)
+{
+	static const char *const names[] = { "kernel", "vmlinux" };
+	char path[256];
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		path_kernel(&c->config, vm->kernel_digest, names[i], path);
+		if (linkat(AT_FDCWD, path, dir, names[i], 0) < 0)
+			return storage_fail(path, e);
+	}
+	return 0;
+}
+
+int storage_begin(struct ctl *c, const struct vm *vm, struct error *e)
+{
+	if (storage_remove(c, vm->slot, e) < 0)
+		return -1;
+	_cleanup_close_ int dir = storage_slot_dir(&c->config, vm->slot, e);
+	if (dir < 0 || link_kernel(c, vm, dir, e) < 0)
+		return -1;
+	return steal_fd(&dir);
+}
+
+/* The folder is flat: nobody but us can make anything in it.  Return: 0, or -1 with errno. */
+static int empty_folder(int fd)
+{
+	DIR *d = fdopendir(fd);
+	struct dirent *entry;
+	int r = 0, saved = 0;
+
+	if (!d) {
+		saved = errno;
+		(void)close(fd);
+		errno = saved;
+		return -1;
+	}
+	while ((entry = readdir(d))) {
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+		if (unlinkat(dirfd(d), entry->d_name, 0) < 0 && errno != ENOENT) {
+			saved = errno;
+			r = -1;
+		}
+	}
+	(void)closedir(d);
+	errno = saved;
+	return r;
+}
+
+/* The VMM owns this folder; the one name that we know is removed, whatever it is, and nothing is followed. */
+static void remove_api_socket(const struct config *c, uint32_t slot)
+{
+	char path[200];
+
+	path_slot_run(c, slot, "", path);
+	_cleanup_close_ int dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dir >= 0 && unlinkat(dir, "api.sock", 0) < 0)
+		(void)unlinkat(dir, "api.sock", AT_REMOVEDIR);
+}
+
+int storage_remove(struct ctl *c, uint32_t slot, struct error *e)
+{
+	char path[200];
+
+	remove_api_socket(&c->config, slot);
+	path_slot_state(&c->config, slot, "", path);
+	int dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dir < 0 && errno == ENOENT)
+		return 0;
+	if (dir < 0 || empty_folder(dir) < 0)
+		return storage_fail(path, e);
+	return 0;
+}
+
+int storage_open_part(struct ctl *c, const struct vm *vm, unsigned part, struct error *e)
+{
+	uint64_t size;
+
+	if (part == 0)
+		return storage_open_image(&c->config, vm, &size, e);
+	_cleanup_close_ int dir = storage_slot_dir(&c->config, vm->slot, e);
+	if (dir < 0)
+		return -1;
+	int fd = openat(dir, "cow", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? storage_fail("cow", e) : fd;
+}

@@ -1,0 +1,58 @@
+/*
+ * Disks as device-mapper snapshots.
+ *
+ * The controller makes the CoW store, a sparse file, at create; loops and
+ * snapshot are the blk role's, at each start.  A snapshot whose store is full
+ * is lost with all that was written, so the store is as large as it can ever
+ * need to be, and being sparse it costs what is written.
+ */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "controller/storage_internal.h"
+
+/*
+ * The persistent format (drivers/md/dm-snap-persistent.c), with chunks of 8
+ * sectors as the role asks for: one chunk of header, then areas of one chunk
+ * of metadata (an exception is 16 bytes) and the chunks that it describes.
+ * A full area makes the kernel clear the metadata of the next one
+ * (persistent_commit_exception), which therefore must exist.
+ */
+#define CHUNK 4096u
+#define EXCEPTIONS (CHUNK / 16)
+
+static uint64_t cow_size(uint64_t origin)
+{
+	uint64_t chunks = (origin + CHUNK - 1) / CHUNK;
+
+	return (1 + chunks + chunks / EXCEPTIONS + 1) * CHUNK;
+}
+
+static int create(struct ctl *c, const struct vm *vm, struct error *e)
+{
+	uint64_t size;
+	_cleanup_close_ int image = storage_open_image(&c->config, vm, &size, e);
+
+	if (image < 0)
+		return -1;
+	if ((uint64_t)vm->disk_mib << 20 > ((size + (1u << 20) - 1) >> 20) << 20) {
+		(void)error_set(e, FAIL_HOST, "disk", "disks are snapshots here, as large as their image: %llu MiB",
+				(unsigned long long)(size >> 20));
+		error_hint(e, "leave the size out, or import the image with a larger disk");
+		return -1;
+	}
+	_cleanup_close_ int dir = storage_begin(c, vm, e);
+	if (dir < 0)
+		return -1;
+	_cleanup_close_ int cow = storage_new_file(dir, "cow", 0600, e);
+	if (cow < 0)
+		return -1;
+	return ftruncate(cow, (off_t)cow_size(size)) < 0 ? storage_fail("cow", e) : 0;
+}
+
+static const enum object objects[] = { OBJ_LOOP_BASE, OBJ_LOOP_COW, OBJ_DM };
+
+const struct storage_driver storage_dm = {
+	.name = "dm-snapshot", .disk = DISK_DM, .create = create, .objects = objects, .n_objects = ARRAY_SIZE(objects),
+};

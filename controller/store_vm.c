@@ -1,0 +1,481 @@
+/* The rows of VMs: slots given out and taken back, references resolved, the runtime kept as JSON. */
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "controller/store_internal.h"
+
+#define PREFIX_MIN 4 /* digits of an id that are taken for a reference */
+
+/* ---- runtime: members may be missing or unknown, since an older or a newer program may have written them ---- */
+
+static const char *const vmm_names[VMM_KINDS] = { "qemu", "firecracker" };
+static const char *const accel_names[] = { "auto", "kvm", "tcg" };
+
+static void put_text(json_t *o, const char *key, const char *v)
+{
+	if (v[0])
+		(void)json_object_set_new(o, key, json_string(v));
+}
+
+static void put_int(json_t *o, const char *key, int64_t v, int64_t least)
+{
+	if (v >= least)
+		(void)json_object_set_new(o, key, json_integer(v));
+}
+
+/* The caller frees it; NULL: no memory. */
+static char *runtime_dump(const struct vm_runtime *r)
+{
+	json_t *o = json_object();
+
+	put_text(o, "boot_id", r->boot_id);
+	put_text(o, "tap", r->tap);
+	put_text(o, "dm", r->dm);
+	put_text(o, "storage", r->storage);
+	put_text(o, "api_socket", r->api_socket);
+	put_int(o, "loop_base", r->loop_base, 0);
+	put_int(o, "loop_cow", r->loop_cow, 0);
+	put_int(o, "pid", r->pid, 1);
+	put_int(o, "pid_start", r->pid_start, 1);
+	if (r->pid > 0 || r->boot_id[0]) {
+		put_text(o, "vmm", vmm_names[r->vmm % VMM_KINDS]);
+		put_text(o, "accel", accel_names[r->accel % ARRAY_SIZE(accel_names)]);
+	}
+	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+	json_decref(o);
+	return text;
+}
+
+static void get_text(json_t *o, const char *key, char *out, size_t size)
+{
+	const char *v = json_string_value(json_object_get(o, key));
+
+	if (v)
+		(void)snprintf(out, size, "%s", v);
+}
+
+static void get_int(json_t *o, const char *key, int64_t *out)
+{
+	json_t *v = json_object_get(o, key);
+
+	if (json_is_integer(v))
+		*out = json_integer_value(v);
+}
+
+static uint32_t get_name(json_t *o, const char *key, const char *const *names, size_t n)
+{
+	const char *v = json_string_value(json_object_get(o, key));
+
+	for (size_t i = 0; v && i < n; i++)
+		if (strcmp(v, names[i]) == 0)
+			return (uint32_t)i;
+	return 0;
+}
+
+static void runtime_load(const char *text, struct vm_runtime *r)
+{
+	json_t *o = json_loads(text, 0, NULL);
+
+	*r = (struct vm_runtime){ .loop_base = -1, .loop_cow = -1 };
+	if (!json_is_object(o))
+		log_warn("state database: the runtime of a VM is not a JSON object and is taken for empty");
+	get_text(o, "boot_id", r->boot_id, sizeof(r->boot_id));
+	get_text(o, "tap", r->tap, sizeof(r->tap));
+	get_text(o, "dm", r->dm, sizeof(r->dm));
+	get_text(o, "storage", r->storage, sizeof(r->storage));
+	get_text(o, "api_socket", r->api_socket, sizeof(r->api_socket));
+	get_int(o, "loop_base", &r->loop_base);
+	get_int(o, "loop_cow", &r->loop_cow);
+	get_int(o, "pid", &r->pid);
+	get_int(o, "pid_start", &r->pid_start);
+	r->vmm = (enum vmm_kind)get_name(o, "vmm", vmm_names, VMM_KINDS);
+	r->accel = get_name(o, "accel", accel_names, ARRAY_SIZE(accel_names));
+	json_decref(o);
+}
+
+/* ---- rows ---- */
+
+#define VM_SELECT                                                                                              \
+	"SELECT v.id, v.name, v.owner, i.name, i.digest, k.digest, v.slot, v.generation, v.vcpus, v.mem_mib,"  \
+	" v.disk_mib, v.nat, v.ssh_key, v.state, v.reason, v.created, v.started, v.op, v.runtime"              \
+	" FROM vms v JOIN images i ON i.id = v.image JOIN kernels k ON k.id = i.kernel "
+
+static enum vm_state state_parse(const char *name)
+{
+	for (int s = 0; s < VM_STATES; s++)
+		if (strcmp(name, vm_state_name((enum vm_state)s)) == 0)
+			return (enum vm_state)s;
+	return VM_FAILED; /* of a newer program: it can still be deleted */
+}
+
+static uint64_t q_get_time(struct query *q)
+{
+	char text[32];
+
+	q_get_text(q, text, sizeof(text));
+	return time_parse(text);
+}
+
+static uint32_t q_get_u32(struct query *q)
+{
+	return (uint32_t)q_get_int(q);
+}
+
+static void vm_load(struct query *q, struct vm *vm)
+{
+	char state[16];
+
+	memset(vm, 0, sizeof(*vm));
+	q_get_id(q, vm->id);
+	q_get_text(q, vm->name, sizeof(vm->name));
+	vm->owner = q_get_u32(q);
+	q_get_text(q, vm->image, sizeof(vm->image));
+	q_get_text(q, vm->image_digest, sizeof(vm->image_digest));
+	q_get_text(q, vm->kernel_digest, sizeof(vm->kernel_digest));
+	vm->slot = q_get_u32(q);
+	vm->generation = q_get_u32(q);
+	vm->vcpus = q_get_u32(q);
+	vm->mem_mib = q_get_u32(q);
+	vm->disk_mib = q_get_u32(q);
+	vm->nat = q_get_int(q) != 0;
+	q_get_text(q, vm->ssh_key, sizeof(vm->ssh_key));
+	q_get_text(q, state, sizeof(state));
+	vm->state = state_parse(state);
+	q_get_text(q, vm->reason, sizeof(vm->reason));
+	vm->created_ns = q_get_time(q);
+	vm->started_ns = q_get_time(q);
+	q_get_text(q, vm->op, sizeof(vm->op));
+	runtime_load((const char *)sqlite3_column_text(q->st, q->column) ?: "{}", &vm->runtime);
+}
+
+static int not_found(const char *ref, struct error *e)
+{
+	return error_set(e, FAIL_NOT_FOUND, ref, "there is no such VM");
+}
+
+/* The one row of @q into @vm, or FAIL_NOT_FOUND. */
+static int vm_take(struct query *q, const char *ref, struct vm *vm, struct error *e)
+{
+	int r = q_row(q);
+
+	if (r > 0)
+		vm_load(q, vm);
+	(void)q_end(q, 0);
+	return r == 0 ? not_found(ref, e) : r < 0 ? -1 : 0;
+}
+
+int vm_row_write(struct store *s, const struct vm *vm, const char *op, struct error *e)
+{
+	_cleanup_free_ char *runtime = runtime_dump(&vm->runtime);
+	char started[32];
+
+	if (!runtime)
+		return error_set(e, FAIL_GENERAL, vm->name, "out of memory");
+	time_text(vm->started_ns, started);
+	struct query q = query(s, "UPDATE vms SET vcpus = ?1, mem_mib = ?2, nat = ?3, state = ?4, reason = ?5, started = ?6,"
+				  " op = ?7, runtime = ?8 WHERE id = ?9 RETURNING 1");
+	q_int(&q, vm->vcpus);
+	q_int(&q, vm->mem_mib);
+	q_int(&q, vm->nat);
+	q_text(&q, vm_state_name(vm->state));
+	q_text(&q, vm->reason);
+	q_text(&q, started);
+	q_text(&q, op);
+	q_text(&q, runtime);
+	q_blob(&q, vm->id, ID_LEN);
+	int64_t found;
+	if (q_one_int(&q, 0, &found) < 0)
+		return -1;
+	return found ? 0 : not_found(vm->name, e);
+}
+
+/* ---- create ---- */
+
+static int check_name(struct store *s, const struct vm *vm, struct error *e)
+{
+	int64_t taken;
+	struct query q = query(s, "SELECT count(*) FROM vms WHERE owner = ?1 AND name = ?2");
+
+	q_int(&q, vm->owner);
+	q_text(&q, vm->name);
+	if (q_one_int(&q, 0, &taken) < 0)
+		return -1;
+	return taken ? error_set(e, FAIL_STATE, vm->name, "you have a VM of that name") : 0;
+}
+
+static int check_cap(struct store *s, const struct vm *vm, const struct config *config, struct error *e)
+{
+	int64_t has;
+	struct query q = query(s, "SELECT count(*) FROM vms WHERE owner = ?1");
+
+	q_int(&q, vm->owner);
+	if (q_one_int(&q, 0, &has) < 0)
+		return -1;
+	if (has < config->max_vms_per_owner)
+		return 0;
+	(void)error_set(e, FAIL_LIMIT, vm->name, "you have %" PRId64 " VMs, and %u are allowed", has,
+			config->max_vms_per_owner);
+	error_hint(e, "delete one, or ask the administrator to raise max_vms_per_owner");
+	return -1;
+}
+
+/* The image's row: one of that content that the owner may use, the one of that name if there are more. */
+static int find_image(struct store *s, struct vm *vm, int64_t *image, struct error *e)
+{
+	struct query q = query(s, "SELECT i.id, i.name, k.digest FROM images i JOIN kernels k ON k.id = i.kernel"
+				  " WHERE i.digest = ?1 AND (i.owner IN (?2, 0) OR ?2 = 0)"
+				  " ORDER BY i.name = ?3 DESC, i.owner = ?2 DESC, i.id LIMIT 1");
+	q_text(&q, vm->image_digest);
+	q_int(&q, vm->owner);
+	q_text(&q, vm->image);
+	int r = q_row(&q);
+	char name[sizeof(vm->image)];
+	if (r > 0) {
+		*image = q_get_int(&q);
+		q_get_text(&q, name, sizeof(name));
+		q_get_text(&q, vm->kernel_digest, sizeof(vm->kernel_digest));
+	}
+	(void)q_end(&q, 0);
+	if (r == 0)
+		return error_set(e, FAIL_NOT_FOUND, vm->image, "there is no such image");
+	if (r > 0)
+		memcpy(vm->image, name, sizeof(name));
+	return r < 0 ? -1 : 0;
+}
+
+/* The free slot that was given back the longest time ago, one that never was used first.  Its generation goes up. */
+static int take_slot(struct store *s, struct vm *vm, const struct config *config, struct error *e)
+{
+	int64_t slot, generation;
+	struct query q = query(s, "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1)"
+				  " SELECT n.i FROM n LEFT JOIN slots s ON s.slot = n.i"
+				  " WHERE coalesce(s.generation, 0) < 4294967295 AND"
+				  " NOT EXISTS (SELECT 1 FROM vms v WHERE v.slot = n.i)"
+				  " ORDER BY coalesce(s.freed, 0), n.i LIMIT 1");
+	q_int(&q, config->slots);
+	if (q_one_int(&q, -1, &slot) < 0)
+		return -1;
+	if (slot < 0)
+		return error_set(e, FAIL_LIMIT, vm->name, "all %u slots of this host are in use", config->slots);
+	struct query up = query(s, "INSERT INTO slots(slot, generation) VALUES (?1, 1)"
+				   " ON CONFLICT(slot) DO UPDATE SET generation = generation + 1 RETURNING generation");
+	q_int(&up, slot);
+	if (q_one_int(&up, 0, &generation) < 0)
+		return -1;
+	vm->slot = (uint32_t)slot;
+	vm->generation = (uint32_t)generation;
+	return 0;
+}
+
+static int insert_vm(struct store *s, const struct vm *vm, int64_t image)
+{
+	char created[32];
+
+	time_text(vm->created_ns, created);
+	struct query q = query(s, "INSERT INTO vms(id, owner, name, image, slot, generation, vcpus, mem_mib, disk_mib, nat,"
+				  " ssh_key, state, reason, created, started, op)"
+				  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, '', '', ?12, '', '')");
+	q_blob(&q, vm->id, ID_LEN);
+	q_int(&q, vm->owner);
+	q_text(&q, vm->name);
+	q_int(&q, image);
+	q_int(&q, vm->slot);
+	q_int(&q, vm->generation);
+	q_int(&q, vm->vcpus);
+	q_int(&q, vm->mem_mib);
+	q_int(&q, vm->disk_mib);
+	q_int(&q, vm->nat);
+	q_text(&q, vm->ssh_key);
+	q_text(&q, created);
+	return q_run(&q);
+}
+
+static int create(struct store *s, struct vm *vm, const struct config *config, struct error *e)
+{
+	int64_t image = -1;
+
+	if (check_name(s, vm, e) < 0 || check_cap(s, vm, config, e) < 0 || find_image(s, vm, &image, e) < 0 ||
+	    take_slot(s, vm, config, e) < 0 || insert_vm(s, vm, image) < 0)
+		return -1;
+	return vm_row_write(s, vm, vm->op, e);
+}
+
+int store_vm_create(struct store *s, struct vm *vm, const struct config *config, const struct operation *o, struct error *e)
+{
+	if (getrandom(vm->id, ID_LEN, 0) != ID_LEN)
+		return error_set(e, FAIL_GENERAL, vm->name, "no random bytes for its id");
+	vm->created_ns = clock_wall_ns();
+	vm->started_ns = 0;
+	vm->state = VM_CREATED;
+	vm->reason[0] = '\0';
+	vm->runtime.loop_base = vm->runtime.loop_cow = -1;
+	memcpy(vm->op, o->hex, sizeof(vm->op));
+	if (tx_begin(s, e) < 0)
+		return -1;
+	return tx_end(s, create(s, vm, config, e), vm->name, e);
+}
+
+int store_slot_floor(struct store *s, uint32_t slot, uint32_t generation, struct error *e)
+{
+	if (tx_begin(s, e) < 0)
+		return -1;
+	struct query q = query(s, "INSERT INTO slots(slot, generation) VALUES (?1, ?2) ON CONFLICT(slot)"
+				  " DO UPDATE SET generation = max(generation, excluded.generation)");
+	q_int(&q, slot);
+	q_int(&q, generation);
+	return tx_end(s, q_run(&q), "slots", e);
+}
+
+/* ---- read ---- */
+
+int store_vm_by_id(struct store *s, const uint8_t id[ID_LEN], struct vm *vm, struct error *e)
+{
+	char hex[ID_HEX];
+
+	format_id(id, hex);
+	read_begin(s, e);
+	struct query q = query(s, VM_SELECT "WHERE v.id = ?1");
+	q_blob(&q, id, ID_LEN);
+	return read_end(s, vm_take(&q, hex, vm, e), hex, e);
+}
+
+static int find_name(struct store *s, uint32_t owner, const char *name, const char *ref, struct vm *vm, struct error *e)
+{
+	struct query q = query(s, VM_SELECT "WHERE v.owner = ?1 AND v.name = ?2");
+
+	q_int(&q, owner);
+	q_text(&q, name);
+	return vm_take(&q, ref, vm, e);
+}
+
+static int find_prefix(struct store *s, const struct caller *c, const char *ref, struct vm *vm, struct error *e)
+{
+	struct query q = query(s, VM_SELECT "WHERE substr(lower(hex(v.id)), 1, length(?1)) = ?1"
+					    " AND (v.owner = ?2 OR ?2 = 0) LIMIT 2");
+	q_text(&q, ref);
+	q_int(&q, c->uid);
+	int r = q_row(&q);
+	if (r > 0) {
+		vm_load(&q, vm);
+		r = q_row(&q) == 0 ? 0 : error_set(e, FAIL_USAGE, ref, "more than one VM's id begins like this");
+	} else if (r == 0) {
+		r = not_found(ref, e);
+	}
+	return q_end(&q, r);
+}
+
+static bool is_prefix(const char *ref)
+{
+	size_t n = strspn(ref, "0123456789abcdef");
+
+	return !ref[n] && n >= PREFIX_MIN && n < ID_HEX;
+}
+
+/* "uid/name": for root, and for a caller who names himself. */
+static int find_qualified(struct store *s, const struct caller *c, const char *ref, struct vm *vm, struct error *e)
+{
+	const char *slash = strchr(ref, '/');
+	char number[16];
+	uint64_t uid;
+
+	if ((size_t)(slash - ref) >= sizeof(number))
+		return not_found(ref, e);
+	memcpy(number, ref, (size_t)(slash - ref));
+	number[slash - ref] = '\0';
+	if (parse_uint(number, 0, UINT32_MAX - 1, &uid) < 0 || (c->uid != 0 && c->uid != uid))
+		return not_found(ref, e);
+	return find_name(s, (uint32_t)uid, slash + 1, ref, vm, e);
+}
+
+static int find(struct store *s, const struct caller *c, const char *ref, struct vm *vm, struct error *e)
+{
+	if (strchr(ref, '/'))
+		return find_qualified(s, c, ref, vm, e);
+	if (find_name(s, c->uid, ref, ref, vm, e) == 0)
+		return 0;
+	if (e->code != FAIL_NOT_FOUND || !is_prefix(ref))
+		return -1;
+	e->code = FAIL_NONE;
+	return find_prefix(s, c, ref, vm, e);
+}
+
+int store_vm_find(struct store *s, const struct caller *c, const char *ref, struct vm *vm, struct error *e)
+{
+	read_begin(s, e);
+	return read_end(s, find(s, c, ref, vm, e), ref, e);
+}
+
+static int load_seq(struct store *s, int64_t seq, struct vm *vm, struct error *e)
+{
+	read_begin(s, e);
+	struct query q = query(s, VM_SELECT "WHERE v.seq = ?1");
+	q_int(&q, seq);
+	return read_end(s, vm_take(&q, "VM", vm, e), "VM", e);
+}
+
+int store_vm_each(struct store *s, const struct caller *c, bool all, int (*fn)(void *arg, const struct vm *vm), void *arg,
+		  struct error *e)
+{
+	struct rowids ids;
+	bool everybody = !c || (c->uid == 0 && all);
+	int r;
+
+	read_begin(s, e);
+	struct query q = query(s, "SELECT seq FROM vms WHERE owner = ?1 OR ?2 ORDER BY name, owner");
+	q_int(&q, c ? c->uid : 0);
+	q_int(&q, everybody);
+	r = read_end(s, rowids_take(&q, &ids), "VMs", e);
+	for (size_t i = 0; i < ids.n && r == 0; i++) {
+		struct vm vm;
+		if (load_seq(s, ids.v[i], &vm, e) == 0)
+			r = fn(arg, &vm) < 0 ? -1 : 0;
+		else if (e->code != FAIL_NOT_FOUND) /* deleted meanwhile */
+			r = -1;
+	}
+	free(ids.v);
+	return r;
+}
+
+/* ---- change, delete ---- */
+
+int store_vm_update(struct store *s, const struct vm *vm, struct error *e)
+{
+	if (tx_begin(s, e) < 0)
+		return -1;
+	return tx_end(s, vm_row_write(s, vm, vm->op, e), vm->name, e);
+}
+
+static int delete_vm(struct store *s, const struct vm *vm, struct error *e)
+{
+	int64_t held, slot;
+	struct query ledger = query(s, "SELECT count(*) FROM ledger WHERE vm = ?1");
+
+	q_blob(&ledger, vm->id, ID_LEN);
+	if (q_one_int(&ledger, 0, &held) < 0)
+		return -1;
+	if (held)
+		return error_set(e, FAIL_STATE, vm->name, "%" PRId64 " of its objects are not released yet", held);
+	struct query q = query(s, "DELETE FROM vms WHERE id = ?1 RETURNING slot");
+	q_blob(&q, vm->id, ID_LEN);
+	if (q_one_int(&q, -1, &slot) < 0)
+		return -1;
+	if (slot < 0)
+		return not_found(vm->name, e);
+	struct query freed = query(s, "UPDATE slots SET freed = (SELECT max(freed) + 1 FROM slots) WHERE slot = ?1");
+	q_int(&freed, slot);
+	return q_run(&freed);
+}
+
+int store_vm_delete(struct store *s, const struct vm *vm, struct error *e)
+{
+	if (tx_begin(s, e) < 0)
+		return -1;
+	return tx_end(s, delete_vm(s, vm, e), vm->name, e);
+}

@@ -1,0 +1,156 @@
+#include "controller/vmm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "controller/helper.h"
+#include "controller/store.h"
+#include "controller/vmm_peer.h"
+
+#define PROBE_MS 10000 /* models that hang are why there is a probe at all */
+#define PROBE_END_MS 3000
+
+const struct vmm_driver *vmm_driver(enum vmm_kind kind)
+{
+	static const struct vmm_driver *const drivers[VMM_KINDS] = {
+		[VMM_QEMU] = &vmm_qemu,
+		[VMM_FIRECRACKER] = &vmm_firecracker,
+	};
+
+	return (unsigned)kind < VMM_KINDS ? drivers[kind] : NULL;
+}
+
+/* ---- can KVM run a guest here? ---- */
+
+/* A FIFO without a name any more, for the probe's one byte.  Return: a descriptor, or -1 with errno. */
+static int probe_fifo(const struct ctl *c, const struct vm *vm)
+{
+	char path[200];
+
+	(void)snprintf(path, sizeof(path), "%s/consoles/%u.probe", c->config.state_dir, vm->slot);
+	(void)unlink(path);
+	if (mkfifo(path, 0600) < 0)
+		return -1;
+	int fd = open(path, O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+	int saved = errno;
+	(void)unlink(path);
+	errno = saved;
+	return fd;
+}
+
+/* End the probe; the VMM's spawn would find its cgroup in the way otherwise. */
+static void probe_end(struct ctl *c, const struct vm *vm, const struct operation *o)
+{
+	const struct vmm_wait w = vmm_wait_start("probe", PROBE_END_MS, -1, NULL);
+	struct error ignored;
+	struct reply reply;
+
+	do {
+		struct request q = helper_request(OP_VMM_KILL, vm, o);
+		if (helper_call(c->helper, &q, NULL, &reply, NULL) < 0 || reply.status != ST_BUSY)
+			return;
+	} while (vmm_wait_fd(&w, -1, 0, 10, &ignored) >= 0);
+}
+
+/* The byte that the probe wrote; 0 when it ended or hung without a word. */
+static char probe_wait(int fifo, int pidfd, const struct operation *o, struct error *e)
+{
+	const struct vmm_wait w = vmm_wait_start("KVM", PROBE_MS, pidfd, o);
+	char answer = 0;
+
+	(void)vmm_wait_fd(&w, fifo, POLLIN, PROBE_MS, e);
+	return read(fifo, &answer, 1) == 1 ? answer : 0;
+}
+
+/* Run the probe.  @sure: out, the answer is worth remembering.  Return: 1 yes, 0 no, -1 with the error. */
+static int probe(struct ctl *c, const struct vm *vm, const struct operation *o, bool *sure, struct error *e)
+{
+	struct request q = helper_request(OP_KVM_PROBE, vm, o);
+	struct error why = { 0 };
+	struct reply reply;
+	_cleanup_close_ int pidfd = -1;
+	_cleanup_close_ int fifo = probe_fifo(c, vm);
+
+	if (fifo < 0)
+		return error_set(e, FAIL_HOST, "KVM", "the probe's FIFO: %s", strerrordesc_np(errno));
+	if (helper_call(c->helper, &q, &fifo, &reply, &pidfd) < 0)
+		return error_set(e, FAIL_HOST, "KVM", "the spawn role is gone");
+	/* No device, no probe, no room: KVM can not be used now; it may be another time. */
+	*sure = false;
+	if (reply.status != ST_OK)
+		return 0;
+	char answer = probe_wait(fifo, pidfd, o, &why);
+	probe_end(c, vm, o);
+	if (why.code == FAIL_STATE) {
+		*e = why;
+		return -1;
+	}
+	*sure = true;
+	return answer == 'y';
+}
+
+/* Return: 1 yes, 0 no, -1 with the error. */
+static int kvm_works(struct ctl *c, const struct vm *vm, const struct operation *o, struct error *e)
+{
+	struct utsname u;
+	char key[160], value[8];
+	bool sure = false;
+
+	(void)uname(&u);
+	(void)snprintf(key, sizeof(key), "kvm:%s:%s", c->boot_id, u.release);
+	if (store_fact_get(c->store, key, value, sizeof(value)) == 1)
+		return strcmp(value, "yes") == 0;
+	operation_stage(o, "probe", "kvm");
+	int works = probe(c, vm, o, &sure, e);
+	if (works >= 0 && sure)
+		(void)store_fact_set(c->store, key, works ? "yes" : "no");
+	return works;
+}
+
+/* ---- the choice ---- */
+
+static int choose_kvm(const struct config *g, enum vmm_kind *kind, uint32_t *accel)
+{
+	*kind = g->firecracker[0] ? VMM_FIRECRACKER : VMM_QEMU;
+	*accel = ACCEL_KVM;
+	return 0;
+}
+
+static int choose_tcg(const struct config *g, enum vmm_kind *kind, uint32_t *accel, struct error *e)
+{
+	if (!g->qemu[0]) {
+		error_set(e, FAIL_HOST, "vmm", "KVM can not run a guest on this host, and QEMU is not configured");
+		error_hint(e, "install QEMU and set `qemu` in " CONFIG_DEFAULT_PATH);
+		return -1;
+	}
+	*kind = VMM_QEMU;
+	*accel = ACCEL_TCG;
+	return 0;
+}
+
+int vmm_choose(struct ctl *c, const struct vm *vm, const struct operation *o, enum vmm_kind *kind, uint32_t *accel,
+	       struct error *e)
+{
+	const struct config *g = &c->config;
+
+	if (!g->qemu[0] && !g->firecracker[0]) {
+		error_set(e, FAIL_HOST, "vmm", "neither QEMU nor Firecracker is configured");
+		error_hint(e, "set `qemu` or `firecracker` in " CONFIG_DEFAULT_PATH);
+		return -1;
+	}
+	if (g->accel == ACCEL_TCG)
+		return choose_tcg(g, kind, accel, e);
+	if (g->accel == ACCEL_KVM)
+		return choose_kvm(g, kind, accel);
+	int works = kvm_works(c, vm, o, e);
+	if (works < 0)
+		return -1;
+	return works ? choose_kvm(g, kind, accel) : choose_tcg(g, kind, accel, e);
+}

@@ -1,0 +1,304 @@
+/* vmm_firecracker.c - Firecracker over HTTP on its API socket (src/firecracker/swagger/firecracker.yaml, 1.14).
+ *
+ * It starts with an empty machine: machine, boot source, drive and network interface are put, then the instance is
+ * started, and each answer is 204 or a fault message.  One connection a request; whatever the monitor sends, a request
+ * ends with its time, its size, the monitor or a cancellation. */
+#include <curl/curl.h>
+#include <jansson.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "controller/storage.h"
+#include "controller/vmm.h"
+#include "controller/vmm_peer.h"
+#include "proto/slot.h"
+
+#define WHO "Firecracker"
+#define REQUEST_MS 10000L
+
+/* i8042.*: there is a keyboard controller for SendCtrlAltDel and nothing else on it, so the guest need not look long.
+ * root= is added by Firecracker for the root device. */
+#define KERNEL_LINE "console=ttyS0 quiet reboot=k panic=1 net.ifnames=0 i8042.noaux i8042.nomux i8042.dumbkbd"
+
+struct answer {
+	const struct vmm_wait *w;
+	struct error *e;
+	long status;
+	bool too_long, over; /* over: the wait ended, e says why */
+	size_t n;
+	char body[VMM_ANSWER_MAX + 1];
+};
+
+static void cleanup_json(json_t **j)
+{
+	json_decref(*j);
+}
+#define _cleanup_json_ __attribute__((cleanup(cleanup_json)))
+
+static void cleanup_curl(CURL **h)
+{
+	curl_easy_cleanup(*h);
+}
+#define _cleanup_curl_ __attribute__((cleanup(cleanup_curl)))
+
+static void cleanup_list(struct curl_slist **l)
+{
+	curl_slist_free_all(*l);
+}
+#define _cleanup_list_ __attribute__((cleanup(cleanup_list)))
+
+static size_t on_body(char *data, size_t one, size_t n, void *arg)
+{
+	struct answer *a = arg;
+
+	if (n * one > VMM_ANSWER_MAX - a->n) {
+		a->too_long = true;
+		return 0;
+	}
+	memcpy(a->body + a->n, data, n * one);
+	a->n += n * one;
+	a->body[a->n] = '\0';
+	return n * one;
+}
+
+/* Called about once a second, and with each byte; anything but 0 ends the transfer. */
+static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+	struct answer *answer = arg;
+
+	(void)a;
+	(void)b;
+	(void)c;
+	(void)d;
+	answer->over = vmm_wait_check(answer->w, answer->e) < 0;
+	return answer->over;
+}
+
+static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
+
+static void curl_start(void)
+{
+	(void)curl_global_init(CURL_GLOBAL_NOTHING);
+}
+
+/* Everything that is the same for each request.  Return: false when libcurl lacks something. */
+static bool set_common(CURL *h, const char *socket, const char *path, struct answer *a)
+{
+	char url[80];
+	long left = (long)vmm_wait_left(a->w);
+	int bad = 0;
+
+	(void)snprintf(url, sizeof(url), "http://localhost%s", path);
+	bad |= curl_easy_setopt(h, CURLOPT_UNIX_SOCKET_PATH, socket);
+	bad |= curl_easy_setopt(h, CURLOPT_URL, url);
+	bad |= curl_easy_setopt(h, CURLOPT_PROXY, "");
+	bad |= curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
+	bad |= curl_easy_setopt(h, CURLOPT_FORBID_REUSE, 1L);
+	bad |= curl_easy_setopt(h, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	bad |= curl_easy_setopt(h, CURLOPT_TIMEOUT_MS, left < REQUEST_MS ? left + 1 : REQUEST_MS);
+	bad |= curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT_MS, left < REQUEST_MS ? left + 1 : REQUEST_MS);
+	bad |= curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, on_body);
+	bad |= curl_easy_setopt(h, CURLOPT_WRITEDATA, a);
+	bad |= curl_easy_setopt(h, CURLOPT_NOPROGRESS, 0L);
+	bad |= curl_easy_setopt(h, CURLOPT_XFERINFOFUNCTION, on_progress);
+	bad |= curl_easy_setopt(h, CURLOPT_XFERINFODATA, a);
+	return bad == 0;
+}
+
+static bool set_body(CURL *h, const char *body, struct curl_slist **headers)
+{
+	static const char *const lines[] = { "Content-Type: application/json", "Accept: application/json", "Expect:" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		struct curl_slist *more = curl_slist_append(*headers, lines[i]);
+		if (!more)
+			return false;
+		*headers = more;
+	}
+	return curl_easy_setopt(h, CURLOPT_HTTPHEADER, *headers) == 0 &&
+	       curl_easy_setopt(h, CURLOPT_CUSTOMREQUEST, "PUT") == 0 && curl_easy_setopt(h, CURLOPT_POSTFIELDS, body) == 0;
+}
+
+/* libcurl's word on a transfer that failed, as an error of ours. */
+static int transfer_error(CURLcode code, const char *path, const struct answer *a, struct error *e)
+{
+	if (a->over)
+		return -1;
+	if (a->too_long)
+		return error_set(e, FAIL_GENERAL, WHO, "%s: an answer of more than %d bytes", path, VMM_ANSWER_MAX);
+	if (code == CURLE_OPERATION_TIMEDOUT)
+		return error_set(e, FAIL_TIMEOUT, WHO, "%s: no whole answer on its API socket in time", path);
+	return error_set(e, FAIL_GENERAL, WHO, "%s: %s", path, curl_easy_strerror(code));
+}
+
+/* What a refusal says: {"fault_message": "..."}. */
+static int fault(const char *path, const struct answer *a, struct error *e)
+{
+	_cleanup_json_ json_t *j = json_loadb(a->body, a->n, JSON_REJECT_DUPLICATES, NULL);
+	const char *message = json_string_value(json_object_get(j, "fault_message"));
+	char text[240];
+
+	vmm_peer_text(text, sizeof(text), message ? message : "it does not say why");
+	return error_set(e, FAIL_GENERAL, WHO, "%s: status %ld: %s", path, a->status, text);
+}
+
+/**
+ * request() - one exchange on a connection of its own
+ * @body:	JSON to put, or NULL to get
+ * @want:	the status that means success
+ * Return: 0 with a->body, or -1 with the error.
+ */
+static int request(const char *socket, const char *path, const char *body, long want, struct answer *a, struct error *e)
+{
+	_cleanup_list_ struct curl_slist *headers = NULL;
+
+	(void)pthread_once(&curl_once, curl_start);
+	_cleanup_curl_ CURL *h = curl_easy_init();
+	a->n = 0;
+	a->body[0] = '\0';
+	a->e = e;
+	a->too_long = a->over = false;
+	if (!h || !set_common(h, socket, path, a) || (body && !set_body(h, body, &headers)))
+		return error_set(e, FAIL_GENERAL, WHO, "%s: libcurl can not prepare the request", path);
+	if (vmm_wait_check(a->w, e) < 0)
+		return -1;
+	CURLcode code = curl_easy_perform(h);
+	if (code != CURLE_OK)
+		return transfer_error(code, path, a, e);
+	if (curl_easy_getinfo(h, CURLINFO_RESPONSE_CODE, &a->status) != CURLE_OK || a->status != want)
+		return fault(path, a, e);
+	return 0;
+}
+
+static int put(const char *socket, const char *path, json_t *body, struct answer *a, struct error *e)
+{
+	_cleanup_json_ json_t *owned = body;
+	_cleanup_free_ char *text = owned ? json_dumps(owned, JSON_COMPACT) : NULL;
+
+	if (!text)
+		return error_set(e, FAIL_GENERAL, WHO, "out of memory");
+	return request(socket, path, text, 204, a, e);
+}
+
+static json_t *machine(const struct vm *vm)
+{
+	return json_pack("{s:i, s:i}", "vcpu_count", (int)vm->vcpus, "mem_size_mib", (int)vm->mem_mib);
+}
+
+/* Paths are those of the monitor's own root: /state is state_dir/slots, /run is run_dir/slots. */
+static json_t *boot_source(const struct vm *vm)
+{
+	char kernel[40], initrd[40];
+
+	(void)snprintf(kernel, sizeof(kernel), "/state/%u/vmlinux", vm->slot);
+	(void)snprintf(initrd, sizeof(initrd), "/state/%u/initrd", vm->slot);
+	return json_pack("{s:s, s:s, s:s}", "kernel_image_path", kernel, "initrd_path", initrd, "boot_args", KERNEL_LINE);
+}
+
+/* Writeback: the guest's flushes reach the host's disk; the default, Unsafe, ignores them. */
+static json_t *drive(const struct ctl *c, const struct vm *vm)
+{
+	char path[40];
+
+	if (c->storage && c->storage->disk == DISK_DM)
+		(void)snprintf(path, sizeof(path), "/run/%u/vda", vm->slot);
+	else
+		(void)snprintf(path, sizeof(path), "/state/%u/disk", vm->slot);
+	return json_pack("{s:s, s:s, s:b, s:b, s:s}", "drive_id", "rootfs", "path_on_host", path, "is_root_device", 1,
+			 "is_read_only", 0, "cache_type", "Writeback");
+}
+
+static json_t *interface(const struct vm *vm)
+{
+	char tap[16], mac[18];
+	uint8_t m[6];
+
+	slot_tap(vm->slot, tap);
+	slot_mac(vm->slot, m);
+	(void)snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
+	return json_pack("{s:s, s:s, s:s}", "iface_id", "eth0", "host_dev_name", tap, "guest_mac", mac);
+}
+
+static int action(const char *socket, const char *name, struct answer *a, struct error *e)
+{
+	return put(socket, "/actions", json_pack("{s:s}", "action_type", name), a, e);
+}
+
+/* Return: 1 running, 0 not, -1 with the error. */
+static int state(const char *socket, struct answer *a, struct error *e)
+{
+	if (request(socket, "/", NULL, 200, a, e) < 0)
+		return -1;
+	_cleanup_json_ json_t *j = json_loadb(a->body, a->n, JSON_REJECT_DUPLICATES, NULL);
+	const char *s = json_string_value(json_object_get(j, "state"));
+	if (!s)
+		return error_set(e, FAIL_GENERAL, WHO, "an answer that is not its API's");
+	return strcmp(s, "Running") == 0;
+}
+
+static int configure(const struct ctl *c, const struct vm *vm, const char *socket, struct answer *a, struct error *e)
+{
+	if (put(socket, "/machine-config", machine(vm), a, e) < 0 || put(socket, "/boot-source", boot_source(vm), a, e) < 0)
+		return -1;
+	if (put(socket, "/drives/rootfs", drive(c, vm), a, e) < 0)
+		return -1;
+	return put(socket, "/network-interfaces/eth0", interface(vm), a, e);
+}
+
+/* The monitor's socket and room for an answer.  Return: the descriptor that keeps @socket right, or -1. */
+static int begin(const struct ctl *c, const struct vm *vm, const struct vmm_wait *w, char socket[32], struct answer **a,
+		 struct error *e)
+{
+	*a = calloc(1, sizeof(**a));
+	if (!*a)
+		return error_set(e, FAIL_GENERAL, WHO, "out of memory");
+	(*a)->w = w;
+	return vmm_peer_find(c, vm, w, socket, NULL, e);
+}
+
+static int fc_boot(struct ctl *c, const struct vm *vm, const struct operation *o, int pidfd, struct error *e)
+{
+	const struct vmm_wait w = vmm_wait_start(WHO, VMM_BOOT_MS, pidfd, o);
+	_cleanup_free_ struct answer *a = NULL;
+	char socket[32];
+	_cleanup_close_ int inode = begin(c, vm, &w, socket, &a, e);
+
+	if (inode < 0 || configure(c, vm, socket, a, e) < 0 || action(socket, "InstanceStart", a, e) < 0)
+		return -1;
+	int running = state(socket, a, e);
+	if (running == 0)
+		return error_set(e, FAIL_GENERAL, WHO, "it took the start, but the guest does not run");
+	return running < 0 ? -1 : 0;
+}
+
+static int fc_shutdown(struct ctl *c, const struct vm *vm, struct error *e)
+{
+	const struct vmm_wait w = vmm_wait_start(WHO, VMM_TALK_MS, -1, NULL);
+	_cleanup_free_ struct answer *a = NULL;
+	char socket[32];
+	_cleanup_close_ int inode = begin(c, vm, &w, socket, &a, e);
+
+	return inode < 0 ? -1 : action(socket, "SendCtrlAltDel", a, e);
+}
+
+static int fc_alive(struct ctl *c, const struct vm *vm, struct error *e)
+{
+	const struct vmm_wait w = vmm_wait_start(WHO, VMM_TALK_MS, -1, NULL);
+	_cleanup_free_ struct answer *a = NULL;
+	char socket[32];
+	_cleanup_close_ int inode = begin(c, vm, &w, socket, &a, e);
+
+	return inode < 0 ? -1 : state(socket, a, e);
+}
+
+const struct vmm_driver vmm_firecracker = {
+	.name = "firecracker",
+	.kind = VMM_FIRECRACKER,
+	.boot = fc_boot,
+	.shutdown = fc_shutdown,
+	.alive = fc_alive,
+};

@@ -1,0 +1,59 @@
+/* vmm_peer.h - how both drivers reach a monitor that may be hostile: its own socket and no other, in bounded time. */
+#ifndef BANGER_CONTROLLER_VMM_PEER_H
+#define BANGER_CONTROLLER_VMM_PEER_H
+
+#include "controller/ctl.h"
+
+/* No answer of a monitor is read beyond this. */
+#define VMM_ANSWER_MAX 65536
+
+/* How long a start, and any later exchange, may take; a loaded host under TCG needs seconds for the first word. */
+#define VMM_BOOT_MS 30000
+#define VMM_TALK_MS 5000
+
+/* What ends a wait: the deadline, the monitor's own end, a cancellation. */
+struct vmm_wait {
+	const char *who;              /* "QEMU", for messages */
+	uint64_t deadline_ns;         /* CLOCK_BOOTTIME */
+	unsigned ms;                  /* the whole of it, for messages */
+	int pidfd;                    /* -1: not watched */
+	const volatile bool *cancelled; /* NULL: can not be */
+};
+
+struct vmm_wait vmm_wait_start(const char *who, unsigned ms, int pidfd, const struct operation *o);
+
+/* Milliseconds left; 0 when it is over. */
+unsigned vmm_wait_left(const struct vmm_wait *w);
+
+/* Is it over?  Return: 0, or -1 with the error: FAIL_TIMEOUT, FAIL_STATE cancelled, FAIL_GENERAL the monitor ended. */
+int vmm_wait_check(const struct vmm_wait *w, struct error *e);
+
+/**
+ * vmm_wait_fd() - wait until @fd is ready
+ * @fd:	-1: only sleep
+ * @ms:	return after so long in any case
+ * Return: 1 ready, 0 @ms have passed, -1 with the error as vmm_wait_check().
+ */
+int vmm_wait_fd(const struct vmm_wait *w, int fd, short events, unsigned ms, struct error *e);
+
+/**
+ * vmm_peer_find() - the monitor's API socket, once it accepts connections
+ * @path:	out: a path to it that stays right while the descriptor is open (32 bytes)
+ * @sock:	out, or NULL: a connection, not blocking
+ *
+ * The folder belongs to the monitor, which could put a link to another VM's
+ * socket there; so the last component is opened without following (O_PATH)
+ * and must be a socket that the slot's uid made, and the connection goes
+ * through /proc/self/fd (proc(5)), which also has no limit of 107 bytes.
+ * Waits while there is no socket, or nobody listens.
+ * Return: the O_PATH descriptor, the caller's, or -1 with the error.
+ */
+int vmm_peer_find(const struct ctl *c, const struct vm *vm, const struct vmm_wait *w, char path[32], int *sock,
+		  struct error *e);
+
+/* A text of the monitor's for people: control bytes and what is not ASCII become '?', cut at @size - 1. */
+void vmm_peer_text(char *out, size_t size, const char *text);
+
+extern const struct vmm_driver vmm_qemu, vmm_firecracker;
+
+#endif

@@ -1,0 +1,328 @@
+/* blk.c - the role that turns files into the disks of VMs; it holds CAP_SYS_ADMIN and nothing else.
+ *
+ * The order that the kernel wants is attach base, attach CoW store, make the snapshot; and backwards.  The snapshot
+ * keeps both loops open, so after snapshot_create this role holds no descriptor of a VM, and a VM's disk outlives it.
+ *
+ * What survives a restart of the role is read back by blk_scan(): a CoW loop's tag names slot, generation and owner; a
+ * snapshot's uuid names slot and generation, and its table leads to the CoW loop, whose tag has the owner. */
+#include "privhelper/blk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/capability.h>
+#include <linux/dm-ioctl.h>
+#include <linux/fs.h>
+#include <linux/loop.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "privhelper/lockdown.h"
+
+static struct blk_state *state(struct role *r)
+{
+	return r->state;
+}
+
+/* ---- as root ---- */
+
+/* The number behind @name in /proc/devices; 0 when it is not there (a kernel without device-mapper). */
+static uint32_t block_major(const char *name)
+{
+	_cleanup_fclose_ FILE *f = fopen("/proc/devices", "re");
+	bool block = false;
+	char line[128], seen[64];
+	unsigned major;
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (strncmp(line, "Block devices:", 14) == 0)
+			block = true;
+		else if (block && sscanf(line, "%9u %63s", &major, seen) == 2 && strcmp(seen, name) == 0)
+			return major;
+	}
+	return 0;
+}
+
+/* drivers/block/loop.c, loop_init(): minors of one loop are fls(max_part) bits apart. */
+static unsigned loop_shift(void)
+{
+	_cleanup_fclose_ FILE *f = fopen("/sys/module/loop/parameters/max_part", "re");
+	unsigned parts = 0, shift = 0;
+
+	if (f && fscanf(f, "%9u", &parts) != 1)
+		parts = 0;
+	while (parts >> shift)
+		shift++;
+	return shift;
+}
+
+/* Missing control nodes are a kernel without the module: the operations that need them answer ST_KERNEL. */
+static int open_control(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		log_warn("%s: %s", path, strerror(errno));
+	return fd;
+}
+
+static int blk_prepare(struct role *r)
+{
+	struct blk_state *b = state(r);
+	struct stat st;
+
+	b->config = &r->config;
+	for (uint32_t i = 0; i < SLOT_MAX; i++)
+		for (unsigned p = 0; p < BLK_PARTS; p++)
+			b->slots[i].part[p] = (struct blk_loop){ -1, -1, 0, 0 };
+	b->loop_control = open_control("/dev/loop-control");
+	b->dm_control = open_control("/dev/mapper/control");
+	b->dm_major = block_major("device-mapper");
+	b->loop_shift = loop_shift();
+	b->partitions = open("/proc/partitions", O_RDONLY | O_CLOEXEC);
+	if (b->partitions < 0 || stat(r->config.state_dir, &st) < 0) {
+		log_errno("/proc/partitions or %s", r->config.state_dir);
+		return -1;
+	}
+	b->store_dev = st.st_dev;
+	if (b->dm_major == 0)
+		b->dm_control = -1;
+	if (b->dm_control >= 0 && blk_make_disk_nodes(b) < 0)
+		return -1;
+	return blk_enter_root(b);
+}
+
+/* Whole numbers: what is not here (LOOP_CLR_FD, LOOP_SET_FD, DM_REMOVE_ALL, DM_TARGET_MSG ...) ends the role. */
+static const uint32_t loop_ioctls[] = { LOOP_CONFIGURE, LOOP_GET_STATUS64, BLKGETSIZE64 };
+static const uint32_t dm_ioctls[] = {
+	DM_DEV_CREATE, DM_DEV_REMOVE, DM_DEV_SUSPEND, DM_DEV_STATUS, DM_TABLE_LOAD, DM_TABLE_STATUS,
+};
+
+static int blk_filter(struct role *r, scmp_filter_ctx ctx)
+{
+	const struct blk_state *b = state(r);
+	int bad = 0;
+
+	if (b->loop_control >= 0)
+		bad |= lockdown_allow_ioctl(ctx, b->loop_control, LOOP_CTL_GET_FREE);
+	for (size_t i = 0; i < ARRAY_SIZE(loop_ioctls); i++)
+		bad |= lockdown_allow_ioctl(ctx, -1, loop_ioctls[i]);
+	for (size_t i = 0; b->dm_control >= 0 && i < ARRAY_SIZE(dm_ioctls); i++)
+		bad |= lockdown_allow_ioctl(ctx, b->dm_control, dm_ioctls[i]);
+	/* The root holds loop nodes alone, so the name needs no check. */
+	bad |= lockdown_allow_arg(ctx, SCMP_SYS(openat), 2, O_RDONLY | O_CLOEXEC);
+	bad |= lockdown_allow_arg(ctx, SCMP_SYS(openat), 2, O_RDWR | O_CLOEXEC);
+	/* fstat(3) of newer C libraries. */
+	bad |= lockdown_allow_arg(ctx, SCMP_SYS(newfstatat), 3, AT_EMPTY_PATH);
+	bad |= lockdown_allow(ctx, SCMP_SYS(fstat));
+	bad |= lockdown_allow_arg(ctx, SCMP_SYS(fcntl), 1, F_GETFL);
+	bad |= lockdown_allow_arg(ctx, SCMP_SYS(pread64), 0, (uint32_t)b->partitions);
+	return bad ? -1 : 0;
+}
+
+/* ---- what the kernel shows ---- */
+
+static void adopt_loop(void *arg, const struct blk_tag *t, const struct blk_loop *l)
+{
+	struct role *r = arg;
+
+	if (t->base || t->slot >= r->config.slots)
+		return;
+	struct blk_loop *known = &state(r)->slots[t->slot].part[PART_COW];
+	if (known->fd < 0)
+		*known = *l;
+	role_adopt(r, t->slot, t->generation, t->owner);
+}
+
+/* A base carries no slot, so each snapshot's table leads to its own. */
+static int adopt_snapshots(struct role *r)
+{
+	struct blk_state *b = state(r);
+	struct blk_dm d;
+
+	for (uint32_t i = 0; i < r->config.slots; i++) {
+		int there = blk_dm_find(b, i, &d);
+		if (there < 0)
+			return -1;
+		if (!there)
+			continue;
+		blk_loop_learn_base(b, i, d.base_index);
+		/* Its CoW loop's tag, seen before, has the owner; a snapshot without a table has only generation. */
+		if (r->ledger[i].generation != d.generation)
+			role_adopt(r, i, d.generation, OWNER_UNKNOWN);
+	}
+	return 0;
+}
+
+static int blk_scan(struct role *r)
+{
+	if (blk_loop_each(state(r), adopt_loop, r) < 0) {
+		log_errno("loops");
+		return -1;
+	}
+	if (adopt_snapshots(r) < 0) {
+		log_errno("snapshots");
+		return -1;
+	}
+	return 0;
+}
+
+static bool blk_holds(struct role *r, uint32_t slot)
+{
+	const struct blk_state *b = state(r);
+	struct blk_dm d;
+
+	/* When the kernel does not say, there may be something: a newer generation has to wait. */
+	return b->slots[slot].part[PART_BASE].fd >= 0 || blk_loop_bound(b, slot, PART_COW) || blk_dm_find(b, slot, &d) != 0;
+}
+
+/* The objects of one slot, up to three. */
+static void list_slot(struct role *r, uint32_t slot, struct rep_list *out)
+{
+	const struct blk_state *b = state(r);
+	const struct owner_row *w = &r->ledger[slot];
+	struct blk_dm d;
+
+	for (unsigned p = 0; p < BLK_PARTS; p++)
+		if (b->slots[slot].part[p].index >= 0 && blk_loop_bound(b, slot, p))
+			(void)role_list_add(out, p == PART_BASE ? OBJ_LOOP_BASE : OBJ_LOOP_COW, slot, w->generation,
+					    w->owner, (uint64_t)b->slots[slot].part[p].index);
+	if (blk_dm_find(b, slot, &d) == 1)
+		(void)role_list_add(out, OBJ_DM, slot, d.generation, w->owner, SLOT_DM_MINOR + slot);
+}
+
+/* The cursor is the next slot; 0 begins, and reads the kernel again for what came and went without us. */
+static enum status blk_list(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+{
+	struct rep_list *out = &reply->list;
+	uint64_t slot = q->list.cursor;
+
+	(void)fds_in;
+	(void)fds_out;
+	if (slot == 0 && blk_scan(r) < 0)
+		return ST_KERNEL;
+	out->objects.n = 0;
+	while (slot < r->config.slots && out->objects.n / LIST_FIELDS + 3 <= LIST_MAX)
+		list_slot(r, (uint32_t)slot++, out);
+	out->next = slot < r->config.slots ? slot : 0;
+	return ST_OK;
+}
+
+/* ---- operations ---- */
+
+static enum status loop_attach(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+{
+	struct blk_state *b = state(r);
+	enum blk_part part = q->loop_attach.part;
+	uint64_t size;
+
+	(void)fds_out;
+	enum status s = blk_loop_descriptor(b, fds_in[0], part, &size);
+	if (s == ST_OK)
+		s = blk_loop_attach(b, q, part, fds_in[0], size);
+	if (s == ST_OK)
+		reply->loop_attach.loop = (uint64_t)b->slots[q->slot].part[part].index;
+	return s;
+}
+
+static enum status loop_detach(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+{
+	struct blk_dm d;
+
+	(void)fds_in;
+	(void)reply;
+	(void)fds_out;
+	int there = blk_dm_find(state(r), q->slot, &d);
+	if (there)
+		return there < 0 ? ST_KERNEL : ST_BUSY;
+	return blk_loop_detach(state(r), q->slot, q->loop_detach.part);
+}
+
+/* What is there under the slot's name: ST_OK our finished snapshot, ST_ABSENT nothing (any more). */
+static enum status settle(const struct blk_state *b, const struct request *q)
+{
+	struct blk_dm d;
+	int there = blk_dm_find(b, q->slot, &d);
+
+	if (there < 0)
+		return ST_KERNEL;
+	if (!there)
+		return ST_ABSENT;
+	if (d.generation != q->generation)
+		return ST_BUSY;
+	if (d.active)
+		return ST_OK;
+	enum status s = blk_dm_remove(b, q->slot, d.generation);
+	return s == ST_OK ? ST_ABSENT : s;
+}
+
+static enum status snapshot_create(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+{
+	struct blk_state *b = state(r);
+	const struct blk_slot *slot = &b->slots[q->slot];
+
+	(void)fds_in;
+	(void)fds_out;
+	if (b->dm_control < 0)
+		return ST_KERNEL;
+	reply->snapshot_create.minor = SLOT_DM_MINOR + q->slot;
+	enum status s = settle(b, q);
+	if (s == ST_ABSENT) {
+		if (slot->part[PART_BASE].fd < 0 || slot->part[PART_COW].fd < 0)
+			return ST_ABSENT;
+		uint64_t sectors = blk_loop_sectors(&slot->part[PART_BASE]);
+		s = sectors ? blk_dm_create(b, q->slot, q->generation, sectors) : ST_KERNEL;
+	}
+	if (s == ST_OK)
+		blk_loop_hand_over(b, q->slot);
+	return s;
+}
+
+static enum status snapshot_remove(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+{
+	(void)fds_in;
+	(void)reply;
+	(void)fds_out;
+	enum status s = blk_dm_remove(state(r), q->slot, q->generation);
+	if (s != ST_OK)
+		return s;
+	(void)blk_loop_detach(state(r), q->slot, PART_COW);
+	(void)blk_loop_detach(state(r), q->slot, PART_BASE);
+	return ST_OK;
+}
+
+static const unsigned caps[] = { CAP_SYS_ADMIN, UINT_MAX };
+
+static const struct handler handlers[] = {
+	{ OP_LOOP_ATTACH, loop_attach },
+	{ OP_LOOP_DETACH, loop_detach },
+	{ OP_SNAPSHOT_CREATE, snapshot_create },
+	{ OP_SNAPSHOT_REMOVE, snapshot_remove },
+	{ 0, NULL },
+};
+
+static struct blk_state blk;
+
+static struct role role = {
+	.id = ROLE_BLK,
+	.name = "blk",
+	.caps = caps,
+	.handlers = handlers,
+	.prepare = blk_prepare,
+	.filter = blk_filter,
+	.scan = blk_scan,
+	.holds = blk_holds,
+	.list = blk_list,
+	.state = &blk,
+};
+
+int main(void)
+{
+	role.account = &role.config.blk;
+	role_main(&role);
+}

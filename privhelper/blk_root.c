@@ -1,0 +1,108 @@
+/* blk_root.c - what the blk role does with root's rights, once: disk nodes for the VMMs, and a root of its own. */
+#include "privhelper/blk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/major.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+
+#define NODE_NEW ".vda" /* in slots/, which only root can write */
+#define NODE "vda"
+
+/* Is the slot's node there and right?  A VMM that runs may have it open; leave it alone. */
+static bool node_is_right(int dir, dev_t dev, uint32_t uid)
+{
+	struct stat st;
+
+	return fstatat(dir, NODE, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISBLK(st.st_mode) && st.st_rdev == dev &&
+	       st.st_uid == uid && (st.st_mode & 07777) == 0600;
+}
+
+/* The VMM owns the folder and may be hostile: the node is finished where it can not reach, then moved in. */
+static int make_node(const struct blk_state *b, int slots, uint32_t slot)
+{
+	const dev_t dev = makedev(b->dm_major, SLOT_DM_MINOR + slot);
+	const uint32_t uid = slot_uid(b->config, slot);
+	char name[16];
+
+	(void)snprintf(name, sizeof(name), "%u", slot);
+	_cleanup_close_ int dir = openat(slots, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dir < 0)
+		return -1;
+	if (node_is_right(dir, dev, uid))
+		return 0;
+	if (unlinkat(slots, NODE_NEW, 0) < 0 && errno != ENOENT)
+		return -1;
+	if (mknodat(slots, NODE_NEW, S_IFBLK | 0600, dev) < 0 || fchownat(slots, NODE_NEW, uid, uid, AT_SYMLINK_NOFOLLOW) < 0)
+		return -1;
+	return renameat(slots, NODE_NEW, dir, NODE);
+}
+
+int blk_make_disk_nodes(const struct blk_state *b)
+{
+	char path[sizeof(b->config->run_dir) + 8];
+
+	(void)snprintf(path, sizeof(path), "%s/slots", b->config->run_dir);
+	_cleanup_close_ int slots = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (slots < 0) {
+		log_errno("%s", path);
+		return -1;
+	}
+	/* One folder that a VMM spoilt (a folder named vda, say) costs that slot its disk, not the host its VMs. */
+	for (uint32_t i = 0; i < b->config->slots; i++)
+		if (make_node(b, slots, i) < 0)
+			log_errno("%s/%u/" NODE, path, i);
+	return 0;
+}
+
+/* /loop0 .. in the working folder, openable by the role's uid alone. */
+static int make_loop_nodes(const struct blk_state *b)
+{
+	const struct account *a = &b->config->blk;
+	char name[16];
+
+	for (int32_t i = 0; i < BLK_LOOPS; i++) {
+		(void)snprintf(name, sizeof(name), "loop%d", i);
+		if (mknod(name, S_IFBLK | 0600, makedev(LOOP_MAJOR, blk_loop_minor(b, i))) < 0)
+			return -1;
+		if (lchown(name, a->uid, a->gid) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* A tmpfs over /, without nodev, which may hold exactly the nodes; pivot_root(2): "." on "." needs no second folder. */
+static int change_root(const struct blk_state *b)
+{
+	char options[64];
+
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return -1;
+	(void)snprintf(options, sizeof(options), "mode=755,size=64k,nr_inodes=%d", BLK_LOOPS + 8);
+	if (mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NOEXEC, options) < 0 || chdir("/tmp") < 0)
+		return -1;
+	if (make_loop_nodes(b) < 0)
+		return -1;
+	if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+		return -1;
+	return mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NOEXEC, NULL);
+}
+
+int blk_enter_root(const struct blk_state *b)
+{
+	if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) < 0 || change_root(b) < 0) {
+		log_errno("a root of our own");
+		return -1;
+	}
+	return 0;
+}

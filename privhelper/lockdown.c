@@ -1,0 +1,310 @@
+/* Theory of operation.  The order is forced by what each step needs:
+ *
+ *   limits          raising one again needs CAP_SYS_RESOURCE, which is about to go
+ *   securebits, ids, caps   the bits need CAP_SETPCAP, as does emptying the bounding set
+ *   no_new_privs    after the ids; an unprivileged process may not load a filter without it
+ *   dumpable, PDEATHSIG   the change of ids resets both (prctl(2))
+ *   read back       from /proc/self/status, opened earlier: a role's new root has no /proc
+ *   filter          last, so that it need not allow any of the above
+ *   read back       by prctl(2), the only one of these calls that the filter leaves
+ *
+ * PR_SET_PDEATHSIG is obeyed only if the dying parent may signal the child (kernel/exit.c, group_send_sig_info()),
+ * which is why the supervisor keeps CAP_KILL. */
+#include "privhelper/lockdown.h"
+
+#include <cap-ng.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <linux/securebits.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+
+#define LOCK(bit) (SECBIT_##bit | SECBIT_##bit##_LOCKED)
+#define SECUREBITS (LOCK(NOROOT) | LOCK(NO_SETUID_FIXUP) | LOCK(NO_CAP_AMBIENT_RAISE) | SECBIT_KEEP_CAPS_LOCKED)
+
+#define FILES_MAX 4096 /* open files: blk holds up to two loops a slot while disks are made */
+
+static int failed(const char *what)
+{
+	log_errno("lock-down: %s", what);
+	return -1;
+}
+
+int lockdown_begin(int first)
+{
+	for (int fd = 3; fd < first; fd++)
+		if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+			return failed("a descriptor that should be there");
+	if (close_range((unsigned)first, UINT_MAX, 0) < 0)
+		return failed("close_range");
+	int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? failed("/proc/self/status") : fd;
+}
+
+static int set_limit(__rlimit_resource_t what, rlim_t max)
+{
+	struct rlimit old;
+
+	if (getrlimit(what, &old) < 0)
+		return failed("getrlimit");
+	if (old.rlim_max < max)
+		max = old.rlim_max;
+	const struct rlimit l = { max, max };
+	return setrlimit(what, &l) < 0 ? failed("setrlimit") : 0;
+}
+
+static int limit(const struct lockdown *l)
+{
+	if (!l->may_fork && set_limit(RLIMIT_NPROC, 0) < 0)
+		return -1;
+	return set_limit(RLIMIT_CORE, 0) | set_limit(RLIMIT_MEMLOCK, 0) | set_limit(RLIMIT_MSGQUEUE, 0) |
+	       set_limit(RLIMIT_NOFILE, FILES_MAX);
+}
+
+static uint64_t cap_mask(const struct lockdown *l)
+{
+	uint64_t mask = 0;
+
+	for (const unsigned *c = l->caps; *c != UINT_MAX; c++)
+		mask |= UINT64_C(1) << *c;
+	return mask;
+}
+
+/* Without the fix-up that clears them, capabilities outlive the change of ids, until libcap-ng sets all five sets at
+ * once.  Its own capng_change_id() would do for the rest, but gives up CAP_SETPCAP before KEEP_CAPS can be locked. */
+static int change_ids(const struct lockdown *l)
+{
+	uint32_t uid = l->account.uid, gid = l->account.gid;
+	int bad = 0;
+
+	if (prctl(PR_SET_SECUREBITS, SECUREBITS) < 0)
+		return failed("securebits");
+	if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
+		return failed("ids");
+	capng_clear(CAPNG_SELECT_ALL);
+	for (const unsigned *c = l->caps; *c != UINT_MAX; c++)
+		bad |= capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, *c);
+	if (bad || capng_apply(CAPNG_SELECT_ALL) < 0)
+		return failed("capabilities");
+	return 0;
+}
+
+static int bind_to_parent(const struct lockdown *l)
+{
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return failed("prctl");
+	if (!l->parent)
+		return 0;
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return failed("PR_SET_PDEATHSIG");
+	/* It may have ended before the signal was asked for. */
+	if (getppid() != l->parent) {
+		log_error("lock-down: the supervisor is gone");
+		return -1;
+	}
+	return 0;
+}
+
+/* ---- reading back ---- */
+
+static int expect_line(const char *text, const char *want)
+{
+	if (strstr(text, want))
+		return 0;
+	log_error("lock-down: /proc/self/status lacks \"%.*s\"", (int)strcspn(want + 1, "\n"), want + 1);
+	return -1;
+}
+
+static int expect_hex(const char *text, const char *name, uint64_t value)
+{
+	char want[64];
+
+	(void)snprintf(want, sizeof(want), "\n%s:\t%016llx\n", name, (unsigned long long)value);
+	return expect_line(text, want);
+}
+
+static int expect_ids(const char *text, const char *name, uint32_t id)
+{
+	char want[64];
+
+	(void)snprintf(want, sizeof(want), "\n%s:\t%u\t%u\t%u\t%u\n", name, id, id, id, id);
+	return expect_line(text, want);
+}
+
+/* proc(5), /proc/pid/status. */
+static int check_status(const struct lockdown *l)
+{
+	char text[8192];
+	ssize_t n = pread(l->status_fd, text, sizeof(text) - 1, 0);
+
+	if (n <= 0)
+		return failed("/proc/self/status");
+	text[n] = '\0';
+	return expect_ids(text, "Uid", l->account.uid) | expect_ids(text, "Gid", l->account.gid) |
+	       expect_line(text, "\nGroups:\t \n") | expect_hex(text, "CapInh", 0) |
+	       expect_hex(text, "CapPrm", cap_mask(l)) | expect_hex(text, "CapEff", cap_mask(l)) |
+	       expect_hex(text, "CapBnd", 0) | expect_hex(text, "CapAmb", 0) | expect_line(text, "\nNoNewPrivs:\t1\n");
+}
+
+/* Who holds CAP_SETUID could come back; its filter bounds the ids instead. */
+static int check_no_return(const struct lockdown *l)
+{
+	if (cap_mask(l) & UINT64_C(1) << CAP_SETUID)
+		return 0;
+	if (setresuid(0, 0, 0) == 0 || setresgid(0, 0, 0) == 0) {
+		log_error("lock-down: the way back to root is open");
+		return -1;
+	}
+	return 0;
+}
+
+static int check_bits(void)
+{
+	if (prctl(PR_GET_SECUREBITS) == SECUREBITS)
+		return 0;
+	log_error("lock-down: securebits are 0x%x, not 0x%x", (unsigned)prctl(PR_GET_SECUREBITS), (unsigned)SECUREBITS);
+	return -1;
+}
+
+static int check_filtered(void)
+{
+	if (prctl(PR_GET_SECCOMP) == SECCOMP_MODE_FILTER && prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 &&
+	    prctl(PR_GET_DUMPABLE) == 0)
+		return 0;
+	log_error("lock-down: the filter is not in place");
+	return -1;
+}
+
+/* ---- the filter ---- */
+
+static int refused(int r, int call)
+{
+	if (r == 0)
+		return 0;
+	char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, call);
+	log_error("lock-down: filter rule for %s: %s", name ? name : "?", strerrordesc_np(-r));
+	free(name);
+	return -1;
+}
+
+int lockdown_allow(scmp_filter_ctx ctx, int call)
+{
+	return refused(seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call, 0), call);
+}
+
+int lockdown_allow_list(scmp_filter_ctx ctx, const int *calls)
+{
+	int bad = 0;
+
+	for (; *calls != -1; calls++)
+		bad |= lockdown_allow(ctx, *calls);
+	return bad;
+}
+
+int lockdown_allow_arg(scmp_filter_ctx ctx, int call, unsigned arg, uint32_t value)
+{
+	const struct scmp_arg_cmp cmp = { arg, SCMP_CMP_MASKED_EQ, UINT32_MAX, value };
+
+	return refused(seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, call, 1, &cmp), call);
+}
+
+int lockdown_allow_ioctl(scmp_filter_ctx ctx, int fd, uint32_t request)
+{
+	const struct scmp_arg_cmp cmp[] = {
+		{ 1, SCMP_CMP_MASKED_EQ, UINT32_MAX, request },
+		{ 0, SCMP_CMP_MASKED_EQ, UINT32_MAX, (uint32_t)fd },
+	};
+
+	return refused(seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), fd < 0 ? 1 : 2, cmp), SCMP_SYS(ioctl));
+}
+
+int lockdown_allow_memory(scmp_filter_ctx ctx)
+{
+	static const int calls[] = { SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), -1 };
+	/* PROT_NONE, PROT_READ, PROT_WRITE and nothing else; MAP_PRIVATE with MAP_ANONYMOUS. */
+	const struct scmp_arg_cmp map[] = {
+		{ 2, SCMP_CMP_MASKED_EQ, ~(scmp_datum_t)(PROT_READ | PROT_WRITE), 0 },
+		{ 3, SCMP_CMP_MASKED_EQ, MAP_PRIVATE | MAP_ANONYMOUS, MAP_PRIVATE | MAP_ANONYMOUS },
+	};
+	const struct scmp_arg_cmp protect = { 2, SCMP_CMP_MASKED_EQ, ~(scmp_datum_t)(PROT_READ | PROT_WRITE), 0 };
+
+	return refused(seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2, map), SCMP_SYS(mmap)) |
+	       refused(seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, &protect), SCMP_SYS(mprotect)) |
+	       lockdown_allow_list(ctx, calls);
+}
+
+#ifdef BANGER_SANITIZED
+/* What the sanitizers' runtime calls beside the program: shadow memory, its own locks and stacks, and what its report
+ * of a fault wants to read.  Only the build of `make check` has it; that build is never installed. */
+static int allow_sanitizer(scmp_filter_ctx ctx)
+{
+	static const int calls[] = {
+		SCMP_SYS(mmap), SCMP_SYS(munmap), SCMP_SYS(mprotect), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(brk),
+		SCMP_SYS(sigaltstack), SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(futex),
+		SCMP_SYS(sched_yield), SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(readlink), SCMP_SYS(open),
+		SCMP_SYS(openat), SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(fstat), SCMP_SYS(newfstatat), SCMP_SYS(lseek),
+		SCMP_SYS(getrlimit), SCMP_SYS(prlimit64), SCMP_SYS(sched_getaffinity), SCMP_SYS(getuid), -1,
+	};
+
+	return lockdown_allow_list(ctx, calls);
+}
+#else
+static int allow_sanitizer(scmp_filter_ctx ctx)
+{
+	(void)ctx;
+	return 0;
+}
+#endif
+
+int lockdown_allow_base(scmp_filter_ctx ctx)
+{
+	static const int calls[] = {
+		SCMP_SYS(exit_group), SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall), SCMP_SYS(clock_gettime), -1,
+	};
+
+	/* log.c asks whether descriptor 2 is a terminal. */
+	return lockdown_allow_list(ctx, calls) | lockdown_allow_arg(ctx, SCMP_SYS(write), 0, STDERR_FILENO) |
+	       lockdown_allow_ioctl(ctx, STDERR_FILENO, TCGETS) |
+	       lockdown_allow_arg(ctx, SCMP_SYS(prctl), 0, PR_GET_SECCOMP) |
+	       lockdown_allow_arg(ctx, SCMP_SYS(prctl), 0, PR_GET_NO_NEW_PRIVS) |
+	       lockdown_allow_arg(ctx, SCMP_SYS(prctl), 0, PR_GET_DUMPABLE) | allow_sanitizer(ctx);
+}
+
+static int load_filter(const struct lockdown *l)
+{
+	/* A wrong architecture would end the thread alone, were it not said. */
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	int r = -1;
+
+	if (!ctx || seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) < 0 ||
+	    seccomp_attr_set(ctx, SCMP_FLTATR_CTL_NNP, 1) < 0)
+		log_error("lock-down: seccomp_init");
+	else if (l->filter(l->arg, ctx) == 0)
+		r = seccomp_load(ctx);
+	if (r < -1)
+		log_error("lock-down: seccomp_load: %s", strerrordesc_np(-r));
+	return r < 0 ? -1 : 0;
+}
+
+int lockdown_apply(const struct lockdown *l)
+{
+	if (limit(l) < 0 || change_ids(l) < 0 || bind_to_parent(l) < 0)
+		return -1;
+	if (check_status(l) < 0 || check_bits() < 0 || check_no_return(l) < 0)
+		return -1;
+	(void)close(l->status_fd);
+	return load_filter(l) < 0 ? -1 : check_filtered();
+}

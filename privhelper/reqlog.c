@@ -1,0 +1,205 @@
+#include "privhelper/reqlog.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "proto/ops.h"
+
+#define LINE_MAX_ 2048
+#define MEMBERS_MAX 1024 /* the arguments or the reply of any operation as JSON */
+
+/* A line in the making; one byte in front is kept for the newline that closes a torn one. */
+struct line {
+	char text[LINE_MAX_];
+	size_t n;
+	bool bad;
+};
+
+void reqlog_init(struct reqlog *l, int fd, const char *role)
+{
+	memset(l, 0, sizeof(*l));
+	l->fd = fd;
+	l->role = role;
+}
+
+__attribute__((format(printf, 2, 3))) static void add(struct line *t, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	int w = vsnprintf(t->text + t->n, sizeof(t->text) - t->n, fmt, ap);
+	va_end(ap);
+	if (w < 0 || (size_t)w >= sizeof(t->text) - t->n)
+		t->bad = true;
+	else
+		t->n += (size_t)w;
+}
+
+/* RFC 3339 in UTC.  Not by gmtime(3), which opens time zone files at its first call.  The calendar counts years from
+ * March, so that the leap day is the last of a year, and eras of 400 years (146,097 days). */
+static void add_time(struct line *t, uint64_t wall_ns)
+{
+	uint64_t s = wall_ns / 1000000000u, days = s / 86400 + 719468; /* since 0000-03-01 */
+	uint64_t era = days / 146097, day = days % 146097;
+	uint64_t year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
+	uint64_t of_year = day - (365 * year + year / 4 - year / 100);
+	uint64_t shifted = (5 * of_year + 2) / 153;
+	uint64_t month = shifted < 10 ? shifted + 3 : shifted - 9;
+
+	add(t, "%04u-%02u-%02uT%02u:%02u:%02u.%09uZ", (unsigned)(era * 400 + year + (month <= 2)), (unsigned)month,
+	    (unsigned)(of_year - (153 * shifted + 2) / 5 + 1), (unsigned)(s / 3600 % 24), (unsigned)(s / 60 % 60),
+	    (unsigned)(s % 60), (unsigned)(wall_ns % 1000000000u));
+}
+
+static struct line *begin(struct line *t, const struct reqlog *l, const char *type)
+{
+	t->n = 0;
+	t->bad = false;
+	t->text[t->n++] = '\n';
+	add(t, "{\"type\":\"%s\",\"role\":\"%s\",\"time\":\"", type, l->role);
+	add_time(t, clock_wall_ns());
+	add(t, "\",\"boot_ns\":%llu", (unsigned long long)clock_boot_ns());
+	return t;
+}
+
+static int fail(struct reqlog *l)
+{
+	if (!l->failing)
+		log_errno("request log: creates are refused until it can be written");
+	l->failing = true;
+	return -1;
+}
+
+/* One write(2): with O_APPEND it lands whole or, when the room ends, in part. */
+static int end(struct reqlog *l, struct line *t)
+{
+	if (l->prev[0])
+		add(t, ",\"prev\":\"%s\"}\n", l->prev);
+	else
+		add(t, ",\"prev\":null}\n");
+	if (t->bad) {
+		errno = EMSGSIZE;
+		return fail(l);
+	}
+	const char *from = l->torn ? t->text : t->text + 1;
+	size_t len = (size_t)(t->text + t->n - from);
+	ssize_t w = write(l->fd, from, len);
+	if (w != (ssize_t)len) {
+		if (w > 0) {
+			l->torn = true;
+			errno = ENOSPC;
+		}
+		return fail(l);
+	}
+	uint8_t digest[SHA256_LEN];
+	sha256(t->text + 1, t->n - 2, digest);
+	format_hex(digest, sizeof(digest), l->prev);
+	l->torn = false;
+	return 0;
+}
+
+/* What was written is on the disk from here on. */
+static int sync_log(struct reqlog *l)
+{
+	if (fdatasync(l->fd) < 0)
+		return fail(l);
+	if (l->failing)
+		log_info("request log: can be written again");
+	l->failing = false;
+	return 0;
+}
+
+static void add_members(struct line *t, const char *name, const struct field *fields, const void *base)
+{
+	char members[MEMBERS_MAX];
+
+	if (ops_audit(fields, base, members, sizeof(members)) < 0)
+		t->bad = true;
+	add(t, ",\"%s\":{%s}", name, members);
+}
+
+static void add_request(struct line *t, const struct request *q)
+{
+	char op_id[ID_HEX], vm[ID_HEX];
+
+	format_id(q->op_id, op_id);
+	add(t, ",\"seq\":%llu,\"op\":\"%s\",\"op_id\":\"%s\"", (unsigned long long)q->seq, q->op->name, op_id);
+	if (q->op->scope != SCOPE_SLOT)
+		return;
+	format_id(q->vm, vm);
+	add(t, ",\"slot\":%u,\"generation\":%u,\"vm\":\"%s\",\"owner\":%u", q->slot, q->generation, vm, q->owner);
+}
+
+int reqlog_start(struct reqlog *l, pid_t pid, uint32_t uid)
+{
+	struct line t;
+
+	add(begin(&t, l, "start"), ",\"version\":\"%s\",\"pid\":%d,\"uid\":%u", BANGER_VERSION, (int)pid, uid);
+	return end(l, &t);
+}
+
+int reqlog_intent(struct reqlog *l, const struct request *q)
+{
+	struct line t;
+
+	if (q->op->effect == EFFECT_READ)
+		return 0;
+	add_request(begin(&t, l, "intent"), q);
+	add_members(&t, "args", q->op->args(), &q->hello);
+	return end(l, &t) < 0 ? -1 : sync_log(l);
+}
+
+/* A LIST's objects are the kernel's, there to be seen again; its count is enough. */
+static void add_reply(struct line *t, const struct request *q, const struct reply *reply)
+{
+	if (reply->status != ST_OK)
+		return;
+	if (q->op->code == OP_LIST)
+		add(t, ",\"objects\":%zu", reply->list.objects.n / LIST_FIELDS);
+	else
+		add_members(t, "reply", q->op->reply(), &reply->hello);
+}
+
+int reqlog_result(struct reqlog *l, const struct request *q, const struct reply *reply, uint64_t us)
+{
+	bool read = q->op->effect == EFFECT_READ;
+	struct line t;
+
+	if (q->op->code == OP_PING) {
+		l->pings++;
+		return 0;
+	}
+	l->reads += read;
+	add_request(begin(&t, l, read ? "read" : "result"), q);
+	if (read)
+		add_members(&t, "args", q->op->args(), &q->hello);
+	add(&t, ",\"status\":\"%s\",\"us\":%llu", status_name(reply->status), (unsigned long long)us);
+	add_reply(&t, q, reply);
+	return end(l, &t);
+}
+
+int reqlog_violation(struct reqlog *l, const char *why, const void *packet, size_t len)
+{
+	uint8_t digest[SHA256_LEN];
+	char hex[SHA256_HEX];
+	struct line t;
+
+	sha256(packet, len, digest);
+	format_hex(digest, sizeof(digest), hex);
+	add(begin(&t, l, "violation"), ",\"why\":\"%s\",\"length\":%zu,\"sha256\":\"%s\"", why, len, hex);
+	return end(l, &t) < 0 ? -1 : sync_log(l);
+}
+
+int reqlog_stop(struct reqlog *l)
+{
+	struct line t;
+
+	add(begin(&t, l, "stop"), ",\"pings\":%llu,\"reads\":%llu", (unsigned long long)l->pings,
+	    (unsigned long long)l->reads);
+	return end(l, &t) < 0 ? -1 : sync_log(l);
+}

@@ -1,0 +1,35 @@
+/* reqlog.h - the request log of a role: one JSON line for what was asked, one for what came of it.
+ *
+ * The intent of a change is on the disk before the kernel is touched.  Each line ends with the SHA-256 of the line
+ * before it (without its newline); the first of a process says "start" and has none. */
+#ifndef BANGER_PRIVHELPER_REQLOG_H
+#define BANGER_PRIVHELPER_REQLOG_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "common/sha256.h"
+#include "proto/ops.h"
+
+struct reqlog {
+	int fd;             /* O_APPEND */
+	const char *role;
+	char prev[SHA256_HEX]; /* of the last whole line; "" before the first */
+	bool torn;          /* the last write ended inside a line: the next begins with a newline */
+	bool failing;       /* said so on standard error already */
+	uint64_t pings, reads;
+};
+
+void reqlog_init(struct reqlog *l, int fd, const char *role);
+
+/* Each writes one line.  Return: 0, or -1 (logged once): nothing, or a part, of it was written. */
+int reqlog_start(struct reqlog *l, pid_t pid, uint32_t uid);
+/* Synced, and so slow (about 0.1 ms), for CREATE and REMOVE; READ operations have no intent. */
+int reqlog_intent(struct reqlog *l, const struct request *q);
+/* @us: microseconds that the operation took.  Of a READ it is the only line; PING is counted alone. */
+int reqlog_result(struct reqlog *l, const struct request *q, const struct reply *reply, uint64_t us);
+/* A packet that no honest controller sends: its length and hash, never its bytes. */
+int reqlog_violation(struct reqlog *l, const char *why, const void *packet, size_t len);
+int reqlog_stop(struct reqlog *l);
+
+#endif

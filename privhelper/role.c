@@ -1,0 +1,416 @@
+/* Theory of operation.  A role's process has two lives.  As root it opens what it needs (prepare) and gives up the rest
+ * (lockdown.c).  Then it serves one datagram after another, each through the same gates, in this order:
+ *
+ *   shape       decoded strictly, this role's operation, this phase, a new sequence number, the right number of descriptors;
+ *               anything else is a VIOLATION: our only peer is broken or hostile, so it is recorded and the role ends
+ *   belonging   slot, generation, owner and VM against the ledger
+ *   room        sealed, cap of the owner, rate; for creates alone, so that a release never waits for any of them
+ *   record      the intent, on the disk
+ *   handler     the one part that is the role's own
+ *   record      the result, then the answer
+ *
+ * The ledger says who may touch a slot.  A row is never forgotten: its generation refuses late requests of a VM that is
+ * gone.  `live` is what holds() said last, and is what caps count.  Nothing here allocates. */
+#include "privhelper/role.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/fdio.h"
+#include "common/log.h"
+#include "privhelper/lockdown.h"
+#include "privhelper/reqlog.h"
+
+#define EXIT_VIOLATION 70 /* sysexits.h, EX_SOFTWARE: our peer's fault or ours, never the host's */
+#define EXIT_START 71     /* EX_OSERR: never became ready */
+
+/* Longer than any packet, so that one that is too long is still hashed whole up to here. */
+#define RECEIVE_MAX (2 * OPS_PACKET_MAX)
+
+#define NSEC UINT64_C(1000000000)
+
+/* What serving needs beside the role. */
+struct serve {
+	struct role *role;
+	struct reqlog log;
+	uint64_t last_seq;
+	uint64_t credit_ns, refilled_ns; /* the token bucket, in time: a create costs NSEC / rate */
+};
+
+/* One datagram on its way through the gates. */
+struct packet {
+	uint8_t bytes[RECEIVE_MAX];
+	size_t len;
+	int fds_in[FDIO_MAX], fds_out[FDIO_MAX];
+	size_t nfds;
+	struct request q;
+	struct reply reply;
+};
+
+/* ---- the ledger ---- */
+
+void role_adopt(struct role *r, uint32_t slot, uint32_t generation, uint32_t owner)
+{
+	if (slot >= SLOT_MAX || generation == 0)
+		return;
+	struct owner_row *w = &r->ledger[slot];
+	if (generation < w->generation)
+		return;
+	if (generation > w->generation)
+		*w = (struct owner_row){ .generation = generation, .owner = owner };
+	else if (w->owner == OWNER_UNKNOWN)
+		w->owner = owner;
+	w->live = true;
+}
+
+static bool vm_unknown(const struct owner_row *w)
+{
+	static const uint8_t none[ID_LEN];
+
+	return memcmp(w->vm, none, ID_LEN) == 0;
+}
+
+bool role_owns(const struct role *r, const struct request *q)
+{
+	const struct owner_row *w = &r->ledger[q->slot];
+
+	return w->generation == q->generation && (w->owner == q->owner || w->owner == OWNER_UNKNOWN) &&
+	       (vm_unknown(w) || memcmp(w->vm, q->vm, ID_LEN) == 0);
+}
+
+bool role_list_add(struct rep_list *l, enum object kind, uint32_t slot, uint32_t generation, uint32_t owner, uint64_t id)
+{
+	const uint64_t row[LIST_FIELDS] = { kind, slot, generation, owner, id };
+
+	if (l->objects.n + LIST_FIELDS > LIST_MAX * LIST_FIELDS)
+		return false;
+	memcpy(&l->objects.v[l->objects.n], row, sizeof(row));
+	l->objects.n += LIST_FIELDS;
+	return true;
+}
+
+/* The first create of a VM in its slot: nothing of an earlier one may be left there. */
+static enum status take_slot(struct role *r, const struct request *q)
+{
+	struct owner_row *w = &r->ledger[q->slot];
+
+	if (r->holds(r, q->slot))
+		return ST_BUSY;
+	*w = (struct owner_row){ .generation = q->generation, .owner = q->owner };
+	memcpy(w->vm, q->vm, ID_LEN);
+	return ST_OK;
+}
+
+/* A release of a slot where another VM lives, or where a newer one has been, touches nothing. */
+static enum status check_remove(struct role *r, const struct request *q)
+{
+	const struct owner_row *w = &r->ledger[q->slot];
+
+	if (q->generation < w->generation || (q->generation > w->generation && r->holds(r, q->slot)))
+		return ST_DENIED;
+	return ST_OK;
+}
+
+static enum status check_belonging(struct role *r, const struct request *q)
+{
+	struct owner_row *w = &r->ledger[q->slot];
+
+	if (q->op->scope == SCOPE_HOST)
+		return ST_OK;
+	if (q->slot >= r->config.slots)
+		return ST_DENIED;
+	if (q->generation == w->generation) {
+		if (!role_owns(r, q))
+			return ST_DENIED;
+		if (q->op->effect == EFFECT_CREATE)
+			memcpy(w->vm, q->vm, ID_LEN);
+		return ST_OK;
+	}
+	switch (q->op->effect) {
+	case EFFECT_CREATE:
+		return q->generation < w->generation ? ST_DENIED : take_slot(r, q);
+	case EFFECT_REMOVE:
+		return check_remove(r, q);
+	case EFFECT_READ:
+		break;
+	}
+	return w->generation == 0 ? ST_ABSENT : ST_DENIED;
+}
+
+/* ---- room ---- */
+
+/* Slots of @owner that are in use, beside @slot.  @refresh: ask the kernel again about each. */
+static uint32_t count_slots(struct role *r, uint32_t owner, uint32_t slot, bool refresh)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < r->config.slots; i++) {
+		struct owner_row *w = &r->ledger[i];
+		if (i == slot || !w->live || w->owner != owner)
+			continue;
+		if (refresh)
+			w->live = r->holds(r, i);
+		n += w->live;
+	}
+	return n;
+}
+
+/* A slot in use has its room.  A VM that ended by itself may still be counted, so the kernel has the last word. */
+static bool owner_has_room(struct role *r, const struct request *q)
+{
+	uint32_t max = r->config.max_vms_per_owner;
+
+	return r->ledger[q->slot].live || count_slots(r, q->owner, q->slot, false) < max ||
+	       count_slots(r, q->owner, q->slot, true) < max;
+}
+
+/* A token bucket of creates_per_second, twice that deep, counted in nanoseconds. */
+static bool take_token(struct serve *s)
+{
+	uint64_t rate = s->role->config.creates_per_second, now = clock_boot_ns();
+	uint64_t full = 2 * NSEC, cost = NSEC / rate;
+
+	s->credit_ns += now - s->refilled_ns;
+	s->refilled_ns = now;
+	if (s->credit_ns > full)
+		s->credit_ns = full;
+	if (s->credit_ns < cost)
+		return false;
+	s->credit_ns -= cost;
+	return true;
+}
+
+/* ---- operations of every role ---- */
+
+static enum status do_hello(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+{
+	(void)fds_in;
+	(void)fds_out;
+	if (q->hello.version != OPS_VERSION)
+		return ST_DENIED;
+	r->phase = P_RECONCILE;
+	reply->hello.role = r->id;
+	return ST_OK;
+}
+
+static enum status do_ping(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+{
+	(void)r;
+	(void)q;
+	(void)fds_in;
+	(void)reply;
+	(void)fds_out;
+	return ST_OK;
+}
+
+static enum status do_reconcile_done(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+{
+	(void)q;
+	(void)fds_in;
+	(void)reply;
+	(void)fds_out;
+	r->phase = P_RUN;
+	return ST_OK;
+}
+
+static enum status do_seal(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+{
+	(void)q;
+	(void)fds_in;
+	(void)reply;
+	(void)fds_out;
+	r->sealed = true;
+	return ST_OK;
+}
+
+static handler_fn find_handler(const struct role *r, enum op_code op)
+{
+	static const struct handler everyone[] = {
+		{ OP_HELLO, do_hello }, { OP_PING, do_ping }, { OP_RECONCILE_DONE, do_reconcile_done }, { OP_SEAL, do_seal },
+	};
+
+	if (op == OP_LIST)
+		return r->list;
+	for (size_t i = 0; i < ARRAY_SIZE(everyone); i++)
+		if (everyone[i].op == op)
+			return everyone[i].fn;
+	for (const struct handler *h = r->handlers; h->fn; h++)
+		if (h->op == op)
+			return h->fn;
+	return NULL;
+}
+
+/* ---- one request ---- */
+
+_Noreturn static void violation(struct serve *s, const struct packet *p, const char *why)
+{
+	log_error("violation: %s, %zu bytes, %zu descriptors", why, p->len, p->nfds);
+	(void)reqlog_violation(&s->log, why, p->bytes, p->len);
+	_exit(EXIT_VIOLATION);
+}
+
+/* Return: what is wrong with the packet's shape, or NULL. */
+static const char *shape(struct serve *s, struct packet *p)
+{
+	const struct request *q = &p->q;
+
+	if (p->len > OPS_PACKET_MAX || ops_decode_request(p->bytes, p->len, &p->q) < 0)
+		return "undecodable";
+	if (q->op->role != ROLE_ANY && q->op->role != s->role->id)
+		return "another role's operation";
+	if (!(q->op->phases & s->role->phase))
+		return "wrong phase";
+	if (q->seq <= s->last_seq)
+		return "sequence number used before";
+	if (p->nfds != q->op->fds_in)
+		return "wrong number of descriptors";
+	s->last_seq = q->seq;
+	return NULL;
+}
+
+/* Belonging, room and record.  Return: ST_OK when the handler may run. */
+static enum status admit(struct serve *s, const struct request *q)
+{
+	bool create = q->op->effect == EFFECT_CREATE;
+	enum status st = create && s->role->sealed ? ST_DENIED : check_belonging(s->role, q);
+
+	if (st == ST_OK && create && (!owner_has_room(s->role, q) || !take_token(s)))
+		st = ST_LIMIT;
+	if (st != ST_OK)
+		return st;
+	return reqlog_intent(&s->log, q) < 0 && create ? ST_NOLOG : ST_OK;
+}
+
+/* A handler that says OK without the descriptors it owes, or the other way round, is our own bug. */
+static void check_fds_out(const struct packet *p)
+{
+	for (unsigned i = 0; i < FDIO_MAX; i++) {
+		bool owed = p->reply.status == ST_OK && i < p->q.op->fds_out;
+		if (owed != (p->fds_out[i] >= 0))
+			die(EXIT_VIOLATION, "%s: wrong number of descriptors to send", p->q.op->name);
+	}
+}
+
+static void handle(struct serve *s, struct packet *p)
+{
+	handler_fn fn = find_handler(s->role, p->q.op->code);
+	uint64_t began = clock_boot_ns();
+
+	memset(&p->reply, 0, sizeof(p->reply));
+	p->reply.seq = p->q.seq;
+	p->reply.status = fn ? admit(s, &p->q) : ST_KERNEL;
+	if (p->reply.status == ST_OK) {
+		p->reply.status = fn(s->role, &p->q, p->fds_in, &p->reply, p->fds_out);
+		if (p->q.op->effect != EFFECT_READ)
+			s->role->ledger[p->q.slot].live = s->role->holds(s->role, p->q.slot);
+	}
+	check_fds_out(p);
+	(void)reqlog_result(&s->log, &p->q, &p->reply, (clock_boot_ns() - began) / 1000);
+}
+
+static void answer(const struct packet *p)
+{
+	uint8_t buf[OPS_PACKET_MAX];
+	int n = ops_encode_reply(p->q.op, &p->reply, buf);
+
+	if (n < 0)
+		die(EXIT_VIOLATION, "%s: an answer that the table does not allow", p->q.op->name);
+	if (fdio_send(RPC_FD, buf, (size_t)n, p->fds_out, p->reply.status == ST_OK ? p->q.op->fds_out : 0) < 0 &&
+	    errno != EPIPE)
+		die_errno(EXIT_VIOLATION, "answer");
+}
+
+/* Return: false at the end of the connection. */
+static bool serve_one(struct serve *s, struct packet *p)
+{
+	ssize_t n = fdio_recv(RPC_FD, p->bytes, sizeof(p->bytes), p->fds_in, &p->nfds);
+
+	if (n == 0 || (n < 0 && errno == ECONNRESET)) {
+		fdio_close_all(p->fds_in, p->nfds);
+		return false;
+	}
+	p->len = n > 0 ? (size_t)n : 0;
+	if (n < 0)
+		violation(s, p, errno == EBADMSG ? "cut short, or with what is no descriptor" : "receive");
+	for (size_t i = 0; i < FDIO_MAX; i++)
+		p->fds_out[i] = -1;
+	const char *wrong = shape(s, p);
+	if (wrong)
+		violation(s, p, wrong);
+	handle(s, p);
+	fdio_close_all(p->fds_in, p->nfds);
+	answer(p);
+	fdio_close_all(p->fds_out, FDIO_MAX);
+	return true;
+}
+
+/* ---- the life ---- */
+
+static int allow_serving(void *arg, scmp_filter_ctx ctx)
+{
+	struct role *r = arg;
+	int bad = lockdown_allow_base(ctx) | lockdown_allow_arg(ctx, SCMP_SYS(recvmsg), 0, RPC_FD) |
+		  lockdown_allow_arg(ctx, SCMP_SYS(sendmsg), 0, RPC_FD) |
+		  lockdown_allow_arg(ctx, SCMP_SYS(write), 0, REQLOG_FD) |
+		  lockdown_allow_arg(ctx, SCMP_SYS(fdatasync), 0, REQLOG_FD) | lockdown_allow(ctx, SCMP_SYS(close));
+
+	return bad ? -1 : r->filter(r, ctx);
+}
+
+/* The request log and the socket must be what they are for; a wrong one is the supervisor's bug. */
+static void check_boot_fds(void)
+{
+	int flags = fcntl(REQLOG_FD, F_GETFL);
+
+	if (flags < 0 || !(flags & O_APPEND) || (flags & O_ACCMODE) != O_WRONLY)
+		die(EXIT_START, "descriptor %d is no log to append to", REQLOG_FD);
+	if (fcntl(RPC_FD, F_GETFD) < 0)
+		die(EXIT_START, "descriptor %d is no socket", RPC_FD);
+}
+
+static void become(struct role *r, pid_t parent)
+{
+	struct lockdown l = {
+		.caps = r->caps, .may_fork = r->id == ROLE_SPAWN, .parent = parent, .filter = allow_serving, .arg = r,
+	};
+
+	check_boot_fds();
+	if (config_from_memfd(CONFIG_FD, &r->config) < 0)
+		die_errno(EXIT_START, "the configuration at descriptor %d", CONFIG_FD);
+	l.status_fd = lockdown_begin(REQLOG_FD + 1);
+	if (l.status_fd < 0 || r->prepare(r) < 0)
+		_exit(EXIT_START);
+	l.account = *r->account;
+	if (lockdown_apply(&l) < 0)
+		_exit(EXIT_START);
+}
+
+void role_main(struct role *r)
+{
+	static struct serve s;
+	static struct packet p;
+	static char name[32];
+	pid_t parent = getppid(), pid = getpid();
+
+	(void)snprintf(name, sizeof(name), "banger-role-%s", r->name);
+	log_name(name);
+	become(r, parent);
+	r->phase = P_HELLO;
+	s.role = r;
+	s.credit_ns = 2 * NSEC;
+	s.refilled_ns = clock_boot_ns();
+	reqlog_init(&s.log, REQLOG_FD, r->name);
+	if (r->scan(r) < 0)
+		die(EXIT_START, "can not read what the kernel has");
+	/* Refused creates say that the log is full; releases have to work. */
+	(void)reqlog_start(&s.log, pid, r->account->uid);
+	while (serve_one(&s, &p))
+		;
+	(void)reqlog_stop(&s.log);
+	_exit(0);
+}

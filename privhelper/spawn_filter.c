@@ -1,0 +1,189 @@
+/* Two lists, because a filter outlives execve and can only be narrowed.
+ *
+ * The role's filter is what the role needs, and all that any VMM needs.  A VMM
+ * then loads a second one: what VMMs need alone.  So a taken-over role can not
+ * call what neither needs, and a taken-over VMM has no way to another uid, no
+ * new process, no capability.  QEMU adds its own (-sandbox), Firecracker its
+ * own per thread.
+ *
+ * QEMU's list is from strace -f of 7.2 and 10.0, with TCG and KVM; Firecracker's
+ * from the JSON that its release ships.  Never in either: mounts, namespaces,
+ * ptrace and process_vm, bpf, modules, keys, perf, userfaultfd, handles of
+ * files, other processes' descriptors, any socket family but unix. */
+#include "privhelper/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <linux/seccomp.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+
+#define FILTER_MAX 2048 /* instructions; the kernel takes 4,096 (BPF_MAXINSNS) */
+
+/* Allowed whatever the arguments, to the role and to VMMs. */
+static const int vmm_calls[] = {
+	/* descriptors and files; which files is for the root, the modes and Landlock to say */
+	SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(readv), SCMP_SYS(writev), SCMP_SYS(pread64), SCMP_SYS(pwrite64),
+	SCMP_SYS(preadv), SCMP_SYS(pwritev), SCMP_SYS(preadv2), SCMP_SYS(pwritev2), SCMP_SYS(open), SCMP_SYS(openat),
+	SCMP_SYS(close), SCMP_SYS(close_range), SCMP_SYS(lseek), SCMP_SYS(stat), SCMP_SYS(lstat), SCMP_SYS(fstat),
+	SCMP_SYS(newfstatat), SCMP_SYS(statx), SCMP_SYS(statfs), SCMP_SYS(fstatfs), SCMP_SYS(access),
+	SCMP_SYS(faccessat), SCMP_SYS(faccessat2), SCMP_SYS(readlink), SCMP_SYS(readlinkat), SCMP_SYS(getcwd),
+	SCMP_SYS(getdents64), SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(umask), SCMP_SYS(fsync),
+	SCMP_SYS(fdatasync), SCMP_SYS(ftruncate), SCMP_SYS(fallocate), SCMP_SYS(sync_file_range), SCMP_SYS(fcntl),
+	SCMP_SYS(dup), SCMP_SYS(dup2), SCMP_SYS(dup3), SCMP_SYS(pipe), SCMP_SYS(pipe2), SCMP_SYS(eventfd2),
+	SCMP_SYS(timerfd_create), SCMP_SYS(timerfd_settime), SCMP_SYS(timerfd_gettime), SCMP_SYS(signalfd4),
+	SCMP_SYS(memfd_create),
+	/* waiting */
+	SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(select), SCMP_SYS(pselect6), SCMP_SYS(epoll_create1),
+	SCMP_SYS(epoll_ctl), SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait), SCMP_SYS(epoll_pwait2), SCMP_SYS(nanosleep),
+	SCMP_SYS(clock_nanosleep), SCMP_SYS(futex), SCMP_SYS(futex_waitv), SCMP_SYS(restart_syscall),
+	SCMP_SYS(sched_yield),
+	/* memory; executable pages too, TCG writes code */
+	SCMP_SYS(mmap), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(mprotect), SCMP_SYS(madvise), SCMP_SYS(mincore),
+	SCMP_SYS(msync), SCMP_SYS(brk), SCMP_SYS(membarrier),
+	/* itself: threads, signals, time, identity */
+	SCMP_SYS(set_tid_address), SCMP_SYS(set_robust_list), SCMP_SYS(rseq), SCMP_SYS(arch_prctl), SCMP_SYS(gettid),
+	SCMP_SYS(getpid), SCMP_SYS(getppid), SCMP_SYS(getuid), SCMP_SYS(geteuid), SCMP_SYS(getgid), SCMP_SYS(getegid),
+	SCMP_SYS(tgkill), SCMP_SYS(tkill), SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),
+	SCMP_SYS(rt_sigtimedwait), SCMP_SYS(sigaltstack), SCMP_SYS(exit), SCMP_SYS(exit_group),
+	SCMP_SYS(clock_gettime), SCMP_SYS(clock_getres), SCMP_SYS(gettimeofday), SCMP_SYS(time), SCMP_SYS(alarm),
+	SCMP_SYS(getrandom), SCMP_SYS(uname), SCMP_SYS(sysinfo), SCMP_SYS(getrusage), SCMP_SYS(getrlimit),
+	SCMP_SYS(sched_getaffinity), SCMP_SYS(getcpu),
+	/* sockets that exist; which can be made is below */
+	SCMP_SYS(bind), SCMP_SYS(listen), SCMP_SYS(accept), SCMP_SYS(accept4), SCMP_SYS(connect), SCMP_SYS(shutdown),
+	SCMP_SYS(getsockname), SCMP_SYS(getpeername), SCMP_SYS(getsockopt), SCMP_SYS(setsockopt), SCMP_SYS(sendmsg),
+	SCMP_SYS(recvmsg), SCMP_SYS(sendto), SCMP_SYS(recvfrom),
+	/* the way in; in the VMMs' root it leads to this same filter and uid */
+	SCMP_SYS(execve),
+};
+
+/* What the role does itself, and a child before its own filter. */
+static const int role_calls[] = {
+	SCMP_SYS(clone3),                                  /* its arguments are behind a pointer */
+	SCMP_SYS(capset), SCMP_SYS(getgroups), SCMP_SYS(prlimit64), SCMP_SYS(setrlimit),
+	SCMP_SYS(mkdirat), SCMP_SYS(pidfd_open),
+	SCMP_SYS(landlock_create_ruleset), SCMP_SYS(landlock_add_rule), SCMP_SYS(landlock_restrict_self),
+};
+
+/* Tried by programs that live well without: told so rather than killed. */
+static const int absent_calls[] = {
+	SCMP_SYS(io_uring_setup), SCMP_SYS(userfaultfd), SCMP_SYS(mbind), SCMP_SYS(get_mempolicy), SCMP_SYS(mlock2),
+	SCMP_SYS(sched_setattr), SCMP_SYS(setpriority), SCMP_SYS(sched_setscheduler), SCMP_SYS(sched_setaffinity),
+};
+
+/* ioctl(2) by the type byte of the request: KVM, terminals and tun, block devices, files. */
+static const unsigned ioctl_types[] = { 0xae, 'T', 0x12, 'f', 'X', 0x94, 0x03, 0x00 };
+
+static const int prctl_options[] = {
+	PR_SET_NAME, PR_GET_NAME, PR_SET_NO_NEW_PRIVS, PR_GET_NO_NEW_PRIVS, PR_SET_TIMERSLACK, PR_GET_DUMPABLE,
+	PR_SET_DUMPABLE, PR_CAPBSET_READ, 0x53564d41 /* PR_SET_VMA: names for anonymous memory */,
+};
+
+static int allow_all(scmp_filter_ctx ctx, const int *calls, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (seccomp_rule_add(ctx, SCMP_ACT_ALLOW, calls[i], 0) < 0)
+			return -1;
+	return 0;
+}
+
+static int allow_if(scmp_filter_ctx ctx, int call, struct scmp_arg_cmp cmp)
+{
+	return seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, call, 1, &cmp) < 0 ? -1 : 0;
+}
+
+static int add_arguments(scmp_filter_ctx ctx)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(ioctl_types); i++)
+		if (allow_if(ctx, SCMP_SYS(ioctl), SCMP_A1_64(SCMP_CMP_MASKED_EQ, 0xff00, ioctl_types[i] << 8)) < 0)
+			return -1;
+	for (size_t i = 0; i < ARRAY_SIZE(prctl_options); i++)
+		if (allow_if(ctx, SCMP_SYS(prctl), SCMP_A0_32(SCMP_CMP_EQ, (unsigned)prctl_options[i])) < 0)
+			return -1;
+	/* CLONE_THREAD: a thread of the caller, never a process. */
+	if (allow_if(ctx, SCMP_SYS(clone), SCMP_A0_64(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD)) < 0 ||
+	    allow_if(ctx, SCMP_SYS(socket), SCMP_A0_32(SCMP_CMP_EQ, AF_UNIX)) < 0 ||
+	    allow_if(ctx, SCMP_SYS(socketpair), SCMP_A0_32(SCMP_CMP_EQ, AF_UNIX)) < 0)
+		return -1;
+	/* A filter can only narrow; asking what is known is harmless. */
+	if (allow_if(ctx, SCMP_SYS(seccomp), SCMP_A0_32(SCMP_CMP_EQ, SECCOMP_SET_MODE_FILTER)) < 0 ||
+	    allow_if(ctx, SCMP_SYS(seccomp), SCMP_A0_32(SCMP_CMP_EQ, SECCOMP_GET_ACTION_AVAIL)) < 0)
+		return -1;
+	/* Reading a limit, not setting one. */
+	return allow_if(ctx, SCMP_SYS(prlimit64), SCMP_A2_64(SCMP_CMP_EQ, 0));
+}
+
+static int add_vmm(scmp_filter_ctx ctx)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(absent_calls); i++)
+		if (seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), absent_calls[i], 0) < 0)
+			return -1;
+	return allow_all(ctx, vmm_calls, ARRAY_SIZE(vmm_calls)) < 0 ? -1 : add_arguments(ctx);
+}
+
+/* The slots' ids and no other: config_load() has made uid_base a multiple of a power of two at or above slots. */
+static int bound_ids(scmp_filter_ctx ctx, const struct config *c)
+{
+	uint64_t span = 1;
+
+	while (span < c->slots)
+		span <<= 1;
+	struct scmp_arg_cmp cmp[] = {
+		SCMP_A0_64(SCMP_CMP_MASKED_EQ, ~(span - 1), c->uid_base),
+		SCMP_A1_64(SCMP_CMP_MASKED_EQ, ~(span - 1), c->uid_base),
+		SCMP_A2_64(SCMP_CMP_MASKED_EQ, ~(span - 1), c->uid_base),
+	};
+
+	if (c->uid_base == 0 || c->uid_base & (span - 1))
+		return -1;
+	return seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(setresuid), 3, cmp) < 0 ||
+	       seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(setresgid), 3, cmp) < 0 ? -1 : 0;
+}
+
+int spawn_filter_role(struct role *r, scmp_filter_ctx ctx)
+{
+	if (add_vmm(ctx) < 0 || allow_all(ctx, role_calls, ARRAY_SIZE(role_calls)) < 0 ||
+	    bound_ids(ctx, &r->config) < 0) {
+		log_error("spawn: the system call filter could not be made");
+		return -1;
+	}
+	return 0;
+}
+
+/* libseccomp writes to a descriptor only; the filter is wanted in memory, for a child that has no time for it. */
+static int export(scmp_filter_ctx ctx, struct sock_fprog *out)
+{
+	static struct sock_filter code[FILTER_MAX];
+	_cleanup_close_ int fd = memfd_create("filter", MFD_CLOEXEC);
+
+	if (fd < 0 || seccomp_export_bpf(ctx, fd) < 0)
+		return -1;
+	ssize_t n = pread(fd, code, sizeof(code), 0);
+	if (n <= 0 || n == (ssize_t)sizeof(code) || n % (ssize_t)sizeof(code[0]) != 0)
+		return -1;
+	*out = (struct sock_fprog){ (unsigned short)((size_t)n / sizeof(code[0])), code };
+	return 0;
+}
+
+int spawn_filter_vmm(struct sock_fprog *out)
+{
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	int r = -1;
+
+	/* clone3 can not be looked into; libc falls back to clone, which can (glibc since 2.34 tries it first). */
+	if (ctx && seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) == 0 &&
+	    seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) == 0 && add_vmm(ctx) == 0)
+		r = export(ctx, out);
+	if (r < 0)
+		log_error("spawn: the VMMs' system call filter could not be made");
+	if (ctx)
+		seccomp_release(ctx);
+	return r;
+}

@@ -1,0 +1,363 @@
+/* ctl_fixture.h - a whole controller in a temporary folder, for one test program: store, workers and watch are real;
+ * the roles are fake_helper.c; disks, seeds and monitors are the few lines below.
+ *
+ * Included once by a test; what it defines takes the place of storage*.c, seed.c and vmm*.c in the link. */
+#ifndef BANGER_TESTS_CTL_FIXTURE_H
+#define BANGER_TESTS_CTL_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+/* cmocka.h wants these first. */
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "controller/helper.h"
+#include "controller/lifecycle.h"
+#include "controller/loop.h"
+#include "controller/seed.h"
+#include "controller/storage.h"
+#include "controller/store.h"
+#include "controller/vmm.h"
+#include "controller/watch.h"
+#include "controller/worker.h"
+#include "tests/unit/fake_helper.h"
+
+#define OWNER 1001
+#define SLOTS 4
+
+struct fixture {
+	struct ctl c;
+	struct fake_helper *fake;
+	struct caller caller;
+	char dir[64], db[96];
+	int epoll_fd;
+};
+
+/* ---- what stands for disks, seeds and monitors ---- */
+
+static struct {
+	bool create_fails, seed_fails, remove_fails;
+	bool choose_fails, boot_fails, boot_dies, boot_waits, shutdown_fails, guest_obeys;
+	unsigned boots, shutdowns, removes;
+	struct fixture *f;
+} host;
+
+static int fake_create(struct ctl *c, const struct vm *vm, struct error *e)
+{
+	(void)c;
+	return host.create_fails ? error_set(e, FAIL_HOST, vm->name, "no room for its disk") : 0;
+}
+
+static const enum object fake_objects[] = { OBJ_LOOP_BASE, OBJ_LOOP_COW, OBJ_DM };
+static const struct storage_driver fake_storage = { "fake-dm", DISK_DM, fake_create, fake_objects, 3 };
+
+const struct storage_driver *storage_choose(struct ctl *c)
+{
+	(void)c;
+	return &fake_storage;
+}
+
+const struct storage_driver *storage_by_name(const char *name)
+{
+	return strcmp(name, fake_storage.name) == 0 ? &fake_storage : NULL;
+}
+
+int storage_remove(struct ctl *c, uint32_t slot, struct error *e)
+{
+	(void)c;
+	host.removes++;
+	return host.remove_fails ? error_set(e, FAIL_HOST, "disk", "slot %u: read-only file system", slot) : 0;
+}
+
+int storage_open_part(struct ctl *c, const struct vm *vm, unsigned part, struct error *e)
+{
+	(void)c, (void)vm, (void)part, (void)e;
+	return open("/dev/null", O_RDWR | O_CLOEXEC);
+}
+
+int seed_write(struct ctl *c, const struct vm *vm, struct error *e)
+{
+	(void)c;
+	return host.seed_fails ? error_set(e, FAIL_HOST, vm->name, "no room for its seed") : 0;
+}
+
+static void wait_for_cancel(const struct operation *o)
+{
+	for (int i = 0; i < 5000 && !(o->cancelled && *o->cancelled); i++)
+		(void)poll(NULL, 0, 1);
+}
+
+static int fake_boot(struct ctl *c, const struct vm *vm, const struct operation *o, int pidfd, struct error *e)
+{
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+
+	(void)c;
+	__atomic_add_fetch(&host.boots, 1, __ATOMIC_RELAXED);
+	assert_true(pidfd >= 0);
+	if (host.boot_dies) {
+		fake_helper_vmm_exit(host.f->fake, vm->slot);
+		assert_int_equal(poll(&p, 1, 5000), 1);
+		return error_set(e, FAIL_GENERAL, "vmm", "it ended while it started");
+	}
+	if (host.boot_waits)
+		wait_for_cancel(o);
+	return host.boot_fails ? error_set(e, FAIL_TIMEOUT, "vmm", "no answer within 30 s") : 0;
+}
+
+static int fake_shutdown(struct ctl *c, const struct vm *vm, struct error *e)
+{
+	(void)c;
+	host.shutdowns++;
+	if (host.shutdown_fails)
+		return error_set(e, FAIL_GENERAL, "vmm", "no answer");
+	if (host.guest_obeys)
+		fake_helper_vmm_exit(host.f->fake, vm->slot);
+	return 0;
+}
+
+const struct vmm_driver *vmm_driver(enum vmm_kind kind)
+{
+	static const struct vmm_driver d = { "fake", VMM_QEMU, fake_boot, fake_shutdown, NULL };
+
+	return kind == VMM_QEMU ? &d : NULL;
+}
+
+int vmm_choose(struct ctl *c, const struct vm *vm, const struct operation *o, enum vmm_kind *kind, uint32_t *accel,
+	       struct error *e)
+{
+	(void)c, (void)vm, (void)o;
+	*kind = VMM_QEMU;
+	*accel = ACCEL_TCG;
+	return host.choose_fails ? error_set(e, FAIL_HOST, "vmm", "this host has none") : 0;
+}
+
+/* ---- a controller ---- */
+
+static void make_dir(const char *path)
+{
+	assert_true(mkdir(path, 0700) == 0);
+}
+
+static void make_folders(struct fixture *f)
+{
+	static const char *const names[] = { "state", "state/slots", "state/consoles", "run", "run/slots" };
+	char path[160];
+
+	(void)snprintf(f->dir, sizeof(f->dir), "/tmp/banger-ctl-XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", f->dir, names[i]);
+		make_dir(path);
+	}
+	for (int i = 0; i < SLOTS; i++) {
+		(void)snprintf(path, sizeof(path), "%s/run/slots/%d", f->dir, i);
+		make_dir(path);
+	}
+	(void)snprintf(f->c.config.state_dir, sizeof(f->c.config.state_dir), "%s/state", f->dir);
+	(void)snprintf(f->c.config.run_dir, sizeof(f->c.config.run_dir), "%s/run", f->dir);
+	(void)snprintf(f->db, sizeof(f->db), "%s/state/banger.db", f->dir);
+}
+
+/* Also what a restart of the controller does, with the roles' objects still there. */
+static void open_all(struct fixture *f)
+{
+	struct error e = { 0 };
+
+	f->c.store = store_open(f->db, &e);
+	assert_non_null(f->c.store);
+	f->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	f->c.workers = workers_start(&f->c);
+	assert_non_null(f->c.workers);
+	f->c.watch = watch_open(&f->c, f->epoll_fd);
+	assert_non_null(f->c.watch);
+	f->c.storage = &fake_storage;
+}
+
+static void close_all(struct fixture *f)
+{
+	workers_stop(f->c.workers);
+	watch_close(f->c.watch);
+	store_close(f->c.store);
+	(void)close(f->epoll_fd);
+}
+
+static void roles_start(struct fixture *f)
+{
+	int fds[3];
+
+	f->fake = fake_helper_start(fds);
+	f->c.helper = helper_open(fds[0], fds[1], fds[2]);
+	assert_non_null(f->c.helper);
+	assert_int_equal(helper_hello(f->c.helper), 0);
+}
+
+static void roles_run(struct fixture *f)
+{
+	for (enum role_id role = ROLE_NET; role < ROLE_COUNT; role++) {
+		struct request q = helper_request(OP_RECONCILE_DONE, NULL, NULL);
+		struct reply r;
+		assert_int_equal(helper_call_role(f->c.helper, role, &q, &r), 0);
+	}
+	fake_helper_forget(f->fake);
+}
+
+static void add_image(struct fixture *f)
+{
+	struct kernel k = { .name = "linux", .size = 1, .owner = 0 };
+	struct image i = { .name = "debian", .kernel = "linux", .size = 64 << 20, .owner = 0 };
+	struct error e = { 0 };
+
+	memset(k.digest, 'a', 64);
+	memset(i.digest, 'b', 64);
+	memcpy(i.kernel_digest, k.digest, sizeof(k.digest));
+	assert_int_equal(store_kernel_add(f->c.store, &k, &e), 0);
+	assert_int_equal(store_image_add(f->c.store, &i, &e), 0);
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	memset(&host, 0, sizeof(host));
+	host.f = f;
+	host.guest_obeys = true;
+	f->caller = (struct caller){ .uid = OWNER };
+	f->c.config = (struct config){ .slots = SLOTS, .uid_base = 65536, .max_vcpus = 4, .max_mem_mib = 4096,
+				       .max_disk_mib = 8192, .max_vms_per_owner = 8 };
+	(void)snprintf(f->c.boot_id, sizeof(f->c.boot_id), "11111111-2222-3333-4444-555555555555");
+	make_folders(f);
+	open_all(f);
+	roles_start(f);
+	roles_run(f);
+	add_image(f);
+	*state = f;
+	return 0;
+}
+
+static int unlink_one(const char *path, const struct stat *st, int type, struct FTW *w)
+{
+	(void)st, (void)type, (void)w;
+	return remove(path);
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	close_all(f);
+	helper_close(f->c.helper);
+	fake_helper_stop(f->fake);
+	(void)nftw(f->dir, unlink_one, 16, FTW_DEPTH | FTW_PHYS);
+	free(f);
+	return 0;
+}
+
+/* ---- what the tests say often ---- */
+
+static struct operation operation(struct fixture *f)
+{
+	static unsigned n;
+	struct operation o = { .caller = &f->caller };
+	unsigned v = __atomic_add_fetch(&n, 1, __ATOMIC_RELAXED);
+
+	memcpy(o.id, &v, sizeof(v));
+	format_id(o.id, o.hex);
+	return o;
+}
+
+static struct vm create(struct fixture *f, const char *name, bool nat)
+{
+	struct operation o = operation(f);
+	struct call_vm_create a = { .nat = nat };
+	struct error e = { 0 };
+	struct vm vm;
+
+	(void)snprintf(a.name, sizeof(a.name), "%s", name);
+	(void)snprintf(a.image, sizeof(a.image), "debian");
+	if (vm_create(&f->c, &o, &a, &vm, &e) < 0)
+		fail_msg("create: %s: %s", e.what, e.why);
+	return vm;
+}
+
+static int start(struct fixture *f, const char *name, bool *already, struct error *e)
+{
+	struct operation o = operation(f);
+	struct vm vm;
+	bool ignored;
+
+	return vm_start(&f->c, &o, name, already ? already : &ignored, &vm, e);
+}
+
+static void must_start(struct fixture *f, const char *name)
+{
+	struct error e = { 0 };
+
+	if (start(f, name, NULL, &e) < 0)
+		fail_msg("start: %s: %s", e.what, e.why);
+}
+
+static struct vm row(struct fixture *f, const char *name)
+{
+	struct error e = { 0 };
+	struct vm vm;
+
+	if (store_vm_find(f->c.store, &f->caller, name, &vm, &e) < 0)
+		fail_msg("find: %s: %s", e.what, e.why);
+	return vm;
+}
+
+static size_t ledger(struct fixture *f, const struct vm *vm, struct ledger_row rows[OBJ_COUNT])
+{
+	struct ledger_row ignored[OBJ_COUNT];
+	struct error e = { 0 };
+	size_t n = 0;
+
+	assert_int_equal(store_ledger_rows(f->c.store, vm->id, rows ? rows : ignored, &n, &e), 0);
+	return n;
+}
+
+static bool runtime_is_empty(const struct vm *vm)
+{
+	const struct vm_runtime *r = &vm->runtime;
+
+	return !r->tap[0] && !r->dm[0] && !r->boot_id[0] && !r->api_socket[0] && r->loop_base < 0 && r->loop_cow < 0 &&
+	       !r->pid && !r->pid_start;
+}
+
+/* Nothing in the kernel, nothing in the ledger, nothing in the runtime. */
+static void assert_nothing_left(struct fixture *f, const char *name, enum vm_state state)
+{
+	struct vm vm = row(f, name);
+
+	assert_int_equal(fake_helper_objects(f->fake, 0), 0);
+	assert_int_equal(ledger(f, &vm, NULL), 0);
+	assert_true(runtime_is_empty(&vm));
+	assert_string_equal(vm_state_name(vm.state), vm_state_name(state));
+	assert_int_equal(fake_helper_violations(f->fake), 0);
+}
+
+/* One turn of the main loop: the watch hears what there is to hear. */
+__attribute__((unused)) static void pump(struct fixture *f, int ms)
+{
+	struct epoll_event ev[8];
+	int n = epoll_wait(f->epoll_fd, ev, 8, ms);
+
+	for (int i = 0; i < n; i++) {
+		struct loop_source *s = ev[i].data.ptr;
+		s->ready(s, ev[i].events);
+	}
+}
+
+#endif

@@ -1,0 +1,199 @@
+/* The spawn role's command lines, cgroup names and the one kernel text it reads. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "privhelper/spawn_argv.c"
+#include "privhelper/spawn_cgroup.c"
+
+static struct spawn_state state(void)
+{
+	return (struct spawn_state){ .qemu = "/usr/bin/qemu-system-x86_64", .firecracker = "/libexec/firecracker",
+				     .kvmprobe = "/libexec/banger-kvmprobe" };
+}
+
+static struct request request(enum vmm_kind vmm, enum accel accel, enum disk_kind disk)
+{
+	return (struct request){ .slot = 7, .generation = 1,
+				 .vmm_spawn = { .vmm = vmm, .accel = accel, .disk = disk, .vcpus = 2, .mem_mib = 512 } };
+}
+
+/* The value behind an option, or NULL. */
+static const char *value(const struct argv *a, const char *option, const char *begins)
+{
+	for (size_t i = 1; i + 1 < a->n; i++)
+		if (strcmp(a->v[i], option) == 0 && strncmp(a->v[i + 1], begins, strlen(begins)) == 0)
+			return a->v[i + 1];
+	return NULL;
+}
+
+static void expect(const struct argv *a, const char *option, const char *whole)
+{
+	const char *v = value(a, option, whole);
+
+	if (!v || strcmp(v, whole) != 0)
+		fail_msg("%s %s is not there", option, whole);
+}
+
+static void test_qemu_tcg_file(void **unused)
+{
+	struct spawn_state s = state();
+	struct request q = request(VMM_QEMU, ACCEL_TCG, DISK_FILE);
+	struct argv a;
+
+	(void)unused;
+	assert_int_equal(argv_vmm(&s, &q, &a), 0);
+	assert_string_equal(a.v[0], "/usr/bin/qemu-system-x86_64");
+	assert_null(a.v[a.n]);
+	expect(&a, "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+	expect(&a, "-accel", "tcg,thread=multi,tb-size=128");
+	expect(&a, "-cpu", "max");
+	expect(&a, "-smp", "2");
+	expect(&a, "-m", "512M");
+	expect(&a, "-netdev", "tap,id=net,ifname=bgr7,script=no,downscript=no");
+	expect(&a, "-device", "virtio-net-device,netdev=net,mac=02:fc:00:00:00:07");
+	expect(&a, "-chardev", "socket,id=qmp,path=/run/7/api.sock,server=on,wait=off");
+	expect(&a, "-kernel", "/state/7/kernel");
+	expect(&a, "-initrd", "/state/7/initrd");
+	assert_non_null(strstr(value(&a, "-drive", "id=root"), ",file=/state/7/disk"));
+	assert_non_null(strstr(value(&a, "-M", "microvm"), "acpi=on"));
+}
+
+static void test_qemu_kvm_dm(void **unused)
+{
+	struct spawn_state s = state();
+	struct request q = request(VMM_QEMU, ACCEL_KVM, DISK_DM);
+	struct argv a;
+
+	(void)unused;
+	q.slot = 999;
+	assert_int_equal(argv_vmm(&s, &q, &a), 0);
+	expect(&a, "-accel", "kvm");
+	expect(&a, "-cpu", "host");
+	assert_non_null(strstr(value(&a, "-drive", "id=root"), "cache=none"));
+	assert_non_null(strstr(value(&a, "-drive", "id=root"), ",file=/run/999/vda"));
+	expect(&a, "-device", "virtio-net-device,netdev=net,mac=02:fc:00:00:03:e7");
+}
+
+static void test_largest_values_fit(void **unused)
+{
+	struct spawn_state s = state();
+	struct request q = request(VMM_QEMU, ACCEL_TCG, DISK_FILE);
+	struct argv a;
+
+	(void)unused;
+	memset(s.qemu, 'q', sizeof(s.qemu) - 1);
+	q.slot = 999;
+	q.vmm_spawn.vcpus = 256;
+	q.vmm_spawn.mem_mib = 16777216;
+	assert_int_equal(argv_vmm(&s, &q, &a), 0);
+	expect(&a, "-smp", "256");
+	expect(&a, "-m", "16777216M");
+}
+
+static void test_too_long_is_refused(void **unused)
+{
+	struct argv a = { .used = ARGV_TEXT - 4 };
+
+	(void)unused;
+	add(&a, "%s", "abc");
+	assert_false(a.full);
+	add(&a, "%s", "d");
+	assert_true(a.full);
+	assert_int_equal(finish(&a), -1);
+	assert_int_equal(errno, ENOSPC);
+}
+
+static void test_firecracker(void **unused)
+{
+	struct spawn_state s = state();
+	struct request q = request(VMM_FIRECRACKER, ACCEL_KVM, DISK_DM);
+	static const char *const want[] = { "/libexec/firecracker", "--api-sock", "/run/7/api.sock", "--id", "bgr-7" };
+	struct argv a;
+
+	(void)unused;
+	assert_int_equal(argv_vmm(&s, &q, &a), 0);
+	assert_int_equal(a.n, 5);
+	for (size_t i = 0; i < 5; i++)
+		assert_string_equal(a.v[i], want[i]);
+}
+
+static void test_missing_programs(void **unused)
+{
+	struct spawn_state s = state();
+	struct request q = request(VMM_FIRECRACKER, ACCEL_TCG, DISK_DM);
+	struct argv a;
+
+	(void)unused;
+	assert_int_equal(argv_vmm(&s, &q, &a), -1); /* Firecracker has no TCG */
+	assert_int_equal(errno, ENOENT);
+	s.qemu[0] = '\0';
+	q = request(VMM_QEMU, ACCEL_TCG, DISK_DM);
+	assert_int_equal(argv_vmm(&s, &q, &a), -1);
+	assert_int_equal(errno, ENOENT);
+}
+
+static void test_tag_round_trip(void **unused)
+{
+	static const struct tag t[] = {
+		{ 0, 1, 0, TAG_VMM }, { 999, UINT32_MAX, UINT32_MAX, TAG_VMM }, { 999, UINT32_MAX, UINT32_MAX, TAG_PROBE },
+	};
+	char name[TAG_NAME];
+	struct tag back;
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
+		tag_name(&t[i], name);
+		assert_int_equal(tag_parse(name, &back), 0);
+		assert_memory_equal(&back, &t[i], sizeof(back));
+	}
+	tag_name(&t[2], name);
+	assert_string_equal(name, "999.4294967295.4294967295.probe");
+}
+
+static void test_foreign_names_are_no_tags(void **unused)
+{
+	static const char *const bad[] = {
+		"", ".", "..", "...", "1", "1.2", "1.2.", "1..2.3", ".1.2.3", "1.2.3.", "1.2.3.4", "1.2.3.probe.", "1.2.3.probes",
+		"01.2.3", "1.0.3", "1000.1.0", "1.2.4294967296", "-1.2.3", "1.2.+3", "1.2.3 ", "1.2.3.probe.probe",
+		"99999999999999999999999999999999999999999999999999.1.1",
+	};
+	struct tag t;
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		if (tag_parse(bad[i], &t) == 0)
+			fail_msg("'%s' was taken", bad[i]);
+}
+
+static void test_start_time(void **unused)
+{
+	(void)unused;
+	assert_int_equal(stat_start_time("7 (qemu) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 4711 99 1"), 4711);
+	/* a name that imitates the line's end */
+	assert_int_equal(stat_start_time("7 (a) b) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 12 99 1"), 12);
+	assert_int_equal(stat_start_time(""), 0);
+	assert_int_equal(stat_start_time("7 (qemu"), 0);
+	assert_int_equal(stat_start_time("7 (qemu) S 1 7"), 0);
+	assert_int_equal(stat_start_time("7 (q) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 99999999999999999999999 9"), 0);
+	assert_int_equal(stat_start_time("7 (q) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 x"), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_qemu_tcg_file),
+		cmocka_unit_test(test_qemu_kvm_dm),
+		cmocka_unit_test(test_largest_values_fit),
+		cmocka_unit_test(test_too_long_is_refused),
+		cmocka_unit_test(test_firecracker),
+		cmocka_unit_test(test_missing_programs),
+		cmocka_unit_test(test_tag_round_trip),
+		cmocka_unit_test(test_foreign_names_are_no_tags),
+		cmocka_unit_test(test_start_time),
+	};
+
+	return cmocka_run_group_tests_name("spawn argv", tests, NULL, NULL);
+}

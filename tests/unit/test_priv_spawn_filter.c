@@ -1,0 +1,172 @@
+/* The spawn role's two filters, loaded for real in a child: what is let through, what is told, what is the end. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "privhelper/spawn_filter.c"
+
+#define BASE 0x40000u /* 262144: a multiple of 1024 */
+
+enum end { PASSED, TOLD, KILLED, BROKEN };
+
+static struct sock_fprog vmm, role_filter;
+
+static int setup(void **unused)
+{
+	static struct role r = { .config = { .slots = 600, .uid_base = BASE } };
+	static struct sock_filter copy[FILTER_MAX];
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
+
+	(void)unused;
+	/* export() has one buffer: the first result moves out of it. */
+	if (!ctx || spawn_filter_role(&r, ctx) < 0 || export(ctx, &role_filter) < 0)
+		return -1;
+	memcpy(copy, role_filter.filter, role_filter.len * sizeof(copy[0]));
+	role_filter.filter = copy;
+	seccomp_release(ctx);
+	return spawn_filter_vmm(&vmm);
+}
+
+/* One system call under a filter.  Bad descriptors and pointers make those that pass harmless. */
+static enum end attempt(const struct sock_fprog *f, long nr, long a, long b, long c)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+		if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, f) < 0)
+			syscall(SYS_exit_group, 9);
+		long r = syscall(nr, a, b, c, 0, 0, 0);
+		syscall(SYS_exit_group, r < 0 && errno == ENOSYS ? 1 : 0);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		return BROKEN;
+	if (WIFSIGNALED(status))
+		return WTERMSIG(status) == SIGSYS ? KILLED : BROKEN;
+	return WEXITSTATUS(status) == 0 ? PASSED : WEXITSTATUS(status) == 1 ? TOLD : BROKEN;
+}
+
+static void test_never_in_either(void **unused)
+{
+	static const long never[] = {
+		SYS_mount, SYS_umount2, SYS_pivot_root, SYS_chroot, SYS_open_tree, SYS_move_mount, SYS_fsopen, SYS_fsmount,
+		SYS_mount_setattr, SYS_unshare, SYS_setns, SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_bpf,
+		SYS_kexec_load, SYS_kexec_file_load, SYS_init_module, SYS_finit_module, SYS_delete_module, SYS_keyctl,
+		SYS_add_key, SYS_request_key, SYS_perf_event_open, SYS_open_by_handle_at, SYS_name_to_handle_at,
+		SYS_pidfd_getfd, SYS_pidfd_send_signal, SYS_kill, SYS_setuid, SYS_setgid, SYS_setreuid, SYS_setregid,
+		SYS_setgroups, SYS_setfsuid, SYS_fork, SYS_vfork, SYS_execveat, SYS_mknod, SYS_mknodat, SYS_link, SYS_linkat,
+		SYS_symlink, SYS_chmod, SYS_fchmod, SYS_chown, SYS_fchown, SYS_fchownat, SYS_setsid, SYS_reboot,
+		SYS_io_uring_enter, SYS_iopl, SYS_ioperm, SYS_quotactl, SYS_personality, SYS_acct, SYS_swapon,
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_SIZE(never); i++) {
+		if (attempt(&role_filter, never[i], -1, -1, -1) != KILLED)
+			fail_msg("the role may call %ld", never[i]);
+		if (attempt(&vmm, never[i], -1, -1, -1) != KILLED)
+			fail_msg("a VMM may call %ld", never[i]);
+	}
+}
+
+static void test_ids_are_the_slots(void **unused)
+{
+	static const struct {
+		uint64_t id[3];
+		enum end want;
+	} t[] = {
+		{ { BASE, BASE, BASE }, PASSED },          { { BASE + 1023, BASE, BASE }, PASSED },
+		{ { 0, 0, 0 }, KILLED },                   { { BASE - 1, BASE, BASE }, KILLED },
+		{ { BASE, BASE + 1024, BASE }, KILLED },   { { BASE, BASE, 0 }, KILLED },
+		{ { UINT64_MAX, UINT64_MAX, BASE }, KILLED }, { { UINT32_MAX, BASE, BASE }, KILLED },
+		{ { BASE | 1ull << 32, BASE, BASE }, KILLED },
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
+		long a = (long)t[i].id[0], b = (long)t[i].id[1], c = (long)t[i].id[2];
+
+		assert_int_equal(attempt(&role_filter, SYS_setresuid, a, b, c), t[i].want);
+		assert_int_equal(attempt(&role_filter, SYS_setresgid, a, b, c), t[i].want);
+		assert_int_equal(attempt(&vmm, SYS_setresuid, a, b, c), KILLED);
+		assert_int_equal(attempt(&vmm, SYS_setresgid, a, b, c), KILLED);
+	}
+}
+
+static void test_a_base_off_its_multiple_is_refused(void **unused)
+{
+	static struct role r = { .config = { .slots = 600, .uid_base = BASE + 512 } };
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
+
+	(void)unused;
+	assert_int_equal(spawn_filter_role(&r, ctx), -1);
+	seccomp_release(ctx);
+	ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	r.config.uid_base = 0;
+	assert_int_equal(spawn_filter_role(&r, ctx), -1);
+	seccomp_release(ctx);
+}
+
+static void test_threads_not_processes(void **unused)
+{
+	(void)unused;
+	assert_int_equal(attempt(&vmm, SYS_clone, SIGCHLD, 0, 0), KILLED);
+	assert_int_equal(attempt(&role_filter, SYS_clone, SIGCHLD, 0, 0), KILLED);
+	assert_int_equal(attempt(&vmm, SYS_clone, CLONE_THREAD, 0, 0), PASSED); /* EINVAL without CLONE_SIGHAND */
+	assert_int_equal(attempt(&vmm, SYS_clone3, 0, 0, 0), TOLD);
+	assert_int_equal(attempt(&role_filter, SYS_clone3, 0, 0, 0), PASSED);
+}
+
+static void test_sockets_are_unix(void **unused)
+{
+	(void)unused;
+	assert_int_equal(attempt(&vmm, SYS_socket, AF_UNIX, SOCK_STREAM, 0), PASSED);
+	for (long family = 0; family < 48; family++)
+		if (family != AF_UNIX) {
+			assert_int_equal(attempt(&vmm, SYS_socket, family, SOCK_STREAM, 0), KILLED);
+			assert_int_equal(attempt(&role_filter, SYS_socketpair, family, SOCK_STREAM, 0), KILLED);
+		}
+}
+
+static void test_arguments(void **unused)
+{
+	(void)unused;
+	assert_int_equal(attempt(&vmm, SYS_ioctl, -1, 0xae80, 0), PASSED);     /* KVM_RUN */
+	assert_int_equal(attempt(&vmm, SYS_ioctl, -1, 0x400454ca, 0), PASSED); /* TUNSETIFF */
+	assert_int_equal(attempt(&vmm, SYS_ioctl, -1, 0x8914, 0), KILLED);     /* SIOCSIFFLAGS */
+	assert_int_equal(attempt(&vmm, SYS_ioctl, -1, 0x2285, 0), KILLED);     /* SG_IO */
+	assert_int_equal(attempt(&vmm, SYS_ioctl, -1, (long)0xc138fd00, 0), KILLED); /* DM_VERSION */
+	assert_int_equal(attempt(&vmm, SYS_prctl, PR_SET_NAME, 0, 0), PASSED);
+	assert_int_equal(attempt(&vmm, SYS_prctl, PR_SET_SECUREBITS, 0, 0), KILLED);
+	assert_int_equal(attempt(&vmm, SYS_prctl, PR_CAP_AMBIENT, 2, 0), KILLED);
+	assert_int_equal(attempt(&vmm, SYS_prlimit64, 0, 7, 0), PASSED);
+	assert_int_equal(attempt(&vmm, SYS_prlimit64, 0, 7, 1), KILLED);
+	assert_int_equal(attempt(&vmm, SYS_capset, 0, 0, 0), KILLED);
+	assert_int_equal(attempt(&vmm, SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, 0), PASSED);
+	assert_int_equal(attempt(&vmm, SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, 0), KILLED);
+	assert_int_equal(attempt(&vmm, SYS_io_uring_setup, 8, 0, 0), TOLD);
+	assert_int_equal(attempt(&vmm, SYS_userfaultfd, 0, 0, 0), TOLD);
+	/* the x32 way in */
+	assert_int_equal(attempt(&vmm, SYS_read | 0x40000000, -1, 0, 0), KILLED);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_never_in_either),
+		cmocka_unit_test(test_ids_are_the_slots),
+		cmocka_unit_test(test_a_base_off_its_multiple_is_refused),
+		cmocka_unit_test(test_threads_not_processes),
+		cmocka_unit_test(test_sockets_are_unix),
+		cmocka_unit_test(test_arguments),
+	};
+
+	return cmocka_run_group_tests_name("spawn filter", tests, setup, NULL);
+}
