@@ -5,7 +5,8 @@
 #   make install DESTDIR=...   make lint   make clean
 MODE ?= release
 B := build/$(MODE)
-CC ?= gcc
+# V=1 shows the commands.
+Q := $(if $(V),,@)
 PREFIX ?= /usr
 VERSION := 0.1.0
 
@@ -37,7 +38,7 @@ COMMON := common/fdio.c common/log.c common/parse.c
 PROTO := proto/slot.c proto/wire.c proto/ops.c
 CONTROL := proto/control.c
 ROLE := privhelper/role.c privhelper/lockdown.c privhelper/reqlog.c common/config_fd.c common/sha256.c
-SUP := $(filter-out %_test.c,$(wildcard privhelper/supervisor*.c)) common/config.c common/config_fd.c
+SUP := $(wildcard privhelper/supervisor*.c) privhelper/lockdown.c common/config.c common/config_fd.c
 NET := $(wildcard privhelper/net*.c)
 BLK := $(wildcard privhelper/blk*.c)
 SPAWN := $(wildcard privhelper/spawn*.c)
@@ -52,7 +53,7 @@ SRC_banger-kvmprobe := privhelper/kvmprobe.c
 SRC_banger-controller := $(COMMON) $(PROTO) $(CONTROL) $(CONTROLLER)
 SRC_banger := $(COMMON) $(PROTO) $(CONTROL) $(CLI)
 
-LIB_banger-privhelper := inih
+LIB_banger-privhelper := inih libseccomp libcap-ng
 LIB_banger-role-net := libseccomp libcap-ng libmnl libnftnl
 LIB_banger-role-blk := libseccomp libcap-ng
 LIB_banger-role-spawn := libseccomp libcap-ng
@@ -66,13 +67,15 @@ all: $(PROGRAMS:%=$(B)/%)
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(call pkg_cflags,$(ALL_LIBS)) -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(call pkg_cflags,$(ALL_LIBS)) -MMD -MP -c $< -o $@
 
 define program
 $(B)/$(1): $$(patsubst %.c,$(B)/%.o,$$(SRC_$(1)))
-	$$(CC) $$(LDFLAGS_ALL) $$^ -o $$@ $$(if $$(LIB_$(1)),$$(call pkg_libs,$$(LIB_$(1)))) -pthread
+	$(Q)$$(CC) $$(LDFLAGS_ALL) $$^ -o $$@ $$(if $$(LIB_$(1)),$$(call pkg_libs,$$(LIB_$(1)))) -pthread
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
+
+$(B)/controller/cli/guest.o: $(wildcard controller/cli/guest/*)
 
 -include $(shell [ -d $(B) ] && find $(B) -name '*.d')
 
@@ -88,16 +91,16 @@ ROOM_cli := $(CONTROL) $(filter-out controller/cli/main.c,$(CLI))
 define room
 $(B)/lib$(1).a: $(patsubst %.c,$(B)/%.o,$(sort $(COMMON) $(PROTO) $(ROOM_$(1))))
 	@rm -f $$@
-	$(AR) rcs $$@ $$^
+	$(Q)$(AR) rcs $$@ $$^
 $(B)/unit/test_$(1)_%: $(B)/tests/unit/test_$(1)_%.o $(B)/lib$(1).a
 	@mkdir -p $$(@D)
-	$$(CC) $$(LDFLAGS_ALL) $$< $(B)/lib$(1).a -o $$@ $$(call pkg_libs,$(ALL_LIBS)) -pthread
+	$(Q)$$(CC) $$(LDFLAGS_ALL) $$< $(B)/lib$(1).a -o $$@ $$(call pkg_libs,$(ALL_LIBS)) -pthread
 endef
 $(foreach r,common proto priv ctl cli,$(eval $(call room,$(r))))
 .SECONDARY:
 
 $(B)/peer: $(patsubst %.c,$(B)/%.o,tests/integration/peer.c $(COMMON) $(PROTO) common/config.c common/config_fd.c)
-	$(CC) $(LDFLAGS_ALL) $^ -o $@ $(call pkg_libs,inih) -pthread
+	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(call pkg_libs,inih) -pthread
 
 tests: all $(UNIT) $(B)/peer
 

@@ -15,7 +15,6 @@
 struct store;   /* store.h: the database */
 struct helper;  /* helper.h: the three roles */
 struct watch;   /* watch.h: pidfds and consoles of running VMs */
-struct storage_driver;
 struct workers; /* worker.h: the threads that run operations */
 
 struct ctl {

@@ -11,4 +11,7 @@ int image_delete(struct ctl *c, struct operation *o, const char *name, struct er
 int kernel_import(struct ctl *c, struct operation *o, const char *name, const int fds[3], char digest[65], struct error *e);
 int kernel_delete(struct ctl *c, struct operation *o, const char *name, struct error *e);
 
+/* At start-up, before any request is served: whatever an import or a delete that was cut short has left goes. */
+int images_sweep(struct ctl *c, struct error *e);
+
 #endif

@@ -76,11 +76,17 @@ static int note_vm(void *arg, const struct vm *vm)
 	return 0;
 }
 
+/* Only the operation that was the last to change the row: an older one whose end could not be recorded is history. */
 static bool was_cut(const struct pass *p, const struct vm *vm, const char *verb)
 {
-	for (size_t i = 0; i < p->n_cuts; i++)
-		if (p->cuts[i].has_vm && !memcmp(p->cuts[i].vm, vm->id, ID_LEN) && !strcmp(p->cuts[i].verb, verb))
+	char hex[ID_HEX];
+
+	for (size_t i = 0; i < p->n_cuts; i++) {
+		const struct cut *cut = &p->cuts[i];
+		format_id(cut->op, hex);
+		if (cut->has_vm && !memcmp(cut->vm, vm->id, ID_LEN) && !strcmp(cut->verb, verb) && !strcmp(hex, vm->op))
 			return true;
+	}
 	return false;
 }
 

@@ -11,7 +11,6 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
-#include "controller/network.h"
 #include "controller/objects.h"
 #include "controller/storage.h"
 #include "controller/store.h"
@@ -59,9 +58,8 @@ static void give_back(struct ctl *c, const struct vm *vm, struct ledger_row *row
 		      struct pass *p)
 {
 	struct error e = { 0 };
-	int r = row->kind == OBJ_NAT ? nat_cleanup(c, vm, o, &e) : object_release(c, vm, row->kind, o, &e);
 
-	if (r == 0)
+	if (object_release(c, vm, row->kind, o, &e) == 0)
 		return;
 	row->state = LEDGER_RELEASING;
 	(void)snprintf(row->error, sizeof(row->error), "%.*s", (int)sizeof(row->error) - 1, e.why);

@@ -127,7 +127,7 @@ int vm_delete(struct ctl *c, struct operation *o, const char *ref, struct error 
 
 	if (operation_enter(c, o, ref, true, &vm, e) < 0)
 		return -1;
-	int r = operation_begin(c, o, "delete", &vm, e);
+	int r = operation_begin_state(c, o, "delete", &vm, VM_STOPPING, e);
 	if (r == 0)
 		r = operation_end(c, o, vm_remove(c, &vm, 0, o, e), e);
 	return operation_leave(c, o, &vm, r, e);

@@ -228,17 +228,27 @@ void time_text(uint64_t ns, char out[32])
 	(void)snprintf(out + n, 32 - n, ".%09uZ", (unsigned)(ns % 1000000000u));
 }
 
+/* ".5" is half a second, in nanoseconds; *end behind the digits that count. */
+static unsigned fraction(const char *text, const char **end)
+{
+	unsigned ns = 0, unit = 1000000000;
+
+	for (text++; unit > 1 && *text >= '0' && *text <= '9'; text++)
+		ns += (unsigned)(*text - '0') * (unit /= 10);
+	*end = text;
+	return ns;
+}
+
 uint64_t time_parse(const char *text)
 {
 	struct tm t = { 0 };
-	const char *dot = strptime(text, "%Y-%m-%dT%H:%M:%S", &t);
-	unsigned ns = 0;
-	char zone = 0;
-
-	if (!dot || (*dot == '.' ? sscanf(dot, ".%9u%c", &ns, &zone) != 2 || zone != 'Z' : strcmp(dot, "Z") != 0))
-		return 0;
+	const char *p = strptime(text, "%Y-%m-%dT%H:%M:%S", &t);
+	unsigned ns = p && *p == '.' ? fraction(p, &p) : 0;
 	time_t seconds = timegm(&t);
-	return seconds < 0 ? 0 : (uint64_t)seconds * 1000000000u + ns;
+
+	if (!p || strcmp(p, "Z") != 0 || seconds < 0)
+		return 0;
+	return (uint64_t)seconds * 1000000000u + ns;
 }
 
 /* ---- open ---- */

@@ -85,9 +85,9 @@ static uint64_t cap_mask(const struct lockdown *l)
 
 /* Without the fix-up that clears them, capabilities outlive the change of ids, until libcap-ng sets all five sets at
  * once.  Its own capng_change_id() would do for the rest, but gives up CAP_SETPCAP before KEEP_CAPS can be locked. */
-static int change_ids(const struct lockdown *l)
+int lockdown_ids(const struct account *account, const unsigned *caps)
 {
-	uint32_t uid = l->account.uid, gid = l->account.gid;
+	uint32_t uid = account->uid, gid = account->gid;
 	int bad = 0;
 
 	if (prctl(PR_SET_SECUREBITS, SECUREBITS) < 0)
@@ -95,7 +95,7 @@ static int change_ids(const struct lockdown *l)
 	if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
 		return failed("ids");
 	capng_clear(CAPNG_SELECT_ALL);
-	for (const unsigned *c = l->caps; *c != UINT_MAX; c++)
+	for (const unsigned *c = caps; *c != UINT_MAX; c++)
 		bad |= capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, *c);
 	if (bad || capng_apply(CAPNG_SELECT_ALL) < 0)
 		return failed("capabilities");
@@ -301,7 +301,7 @@ static int load_filter(const struct lockdown *l)
 
 int lockdown_apply(const struct lockdown *l)
 {
-	if (limit(l) < 0 || change_ids(l) < 0 || bind_to_parent(l) < 0)
+	if (limit(l) < 0 || lockdown_ids(&l->account, l->caps) < 0 || bind_to_parent(l) < 0)
 		return -1;
 	if (check_status(l) < 0 || check_bits() < 0 || check_no_return(l) < 0)
 		return -1;

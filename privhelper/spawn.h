@@ -90,6 +90,9 @@ int cgroup_pid(int dir);
  */
 enum status cgroup_end(int vm_dir, const struct tag *t);
 
+/* Remove the tag's cgroup when nothing runs in it.  Return: ST_OK (also when there was none), ST_BUSY, or ST_KERNEL. */
+enum status cgroup_remove(int vm_dir, const struct tag *t);
+
 /* Field 22 of /proc/<pid>/stat: clock ticks from boot to the process's start (proc(5)); 0 when it can not be read. */
 uint64_t proc_start_time(int proc_dir, int pid);
 

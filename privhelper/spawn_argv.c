@@ -45,9 +45,10 @@ static int finish(struct argv *a)
 
 static void qemu_machine(const struct req_vmm_spawn *r, struct argv *a)
 {
-	/* acpi=on: a stock Debian kernel finds virtio-mmio devices in ACPI tables only, and powers off through them. */
+	/* acpi=on: a stock Debian kernel finds virtio-mmio devices in ACPI tables only, and powers off through them.
+	 * The timer and the interrupt controller of old (pit, pic) stay: without them it hangs under TCG. */
 	add(a, "-M");
-	add(a, "microvm,x-option-roms=off,pit=off,pic=off,rtc=on,isa-serial=on,acpi=on");
+	add(a, "microvm,x-option-roms=off,rtc=on,isa-serial=on,acpi=on");
 	add(a, "-accel");
 	if (r->accel == ACCEL_KVM)
 		add(a, "kvm");

@@ -190,20 +190,24 @@ static enum status kill_and_wait(int dir)
 	return ST_BUSY;
 }
 
-enum status cgroup_end(int vm_dir, const struct tag *t)
+enum status cgroup_remove(int vm_dir, const struct tag *t)
 {
-	_cleanup_close_ int dir = cgroup_open(vm_dir, t);
 	char name[TAG_NAME];
 
-	if (dir < 0)
-		return errno == ENOENT ? ST_OK : ST_KERNEL;
-	enum status s = kill_and_wait(dir);
-	if (s != ST_OK)
-		return s;
 	tag_name(t, name);
 	if (unlinkat(vm_dir, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
 		return ST_OK;
 	return errno == EBUSY ? ST_BUSY : ST_KERNEL;
+}
+
+enum status cgroup_end(int vm_dir, const struct tag *t)
+{
+	_cleanup_close_ int dir = cgroup_open(vm_dir, t);
+
+	if (dir < 0)
+		return errno == ENOENT ? ST_OK : ST_KERNEL;
+	enum status s = kill_and_wait(dir);
+	return s == ST_OK ? cgroup_remove(vm_dir, t) : s;
 }
 
 /* The name, field 2, may itself hold spaces and parentheses; nothing behind it does. */

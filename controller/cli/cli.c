@@ -195,8 +195,8 @@ static int parse_options(struct cli *c, int argc, char **argv, struct error *e)
 			return error_set(e, FAIL_USAGE, word, "no such option here");
 		const struct option_row *r = row_of(c->command, got);
 		if (option_set(&c->opt, r, optarg) < 0)
-			return error_set(e, FAIL_USAGE, r->name, "\"%s\" is %s; %s is expected", optarg,
-					 errno == ERANGE ? "out of range" : "not understood", r->arg);
+			return error_set(e, FAIL_USAGE, r->name, "\"%s\" is %s; %s: %s", optarg,
+					 errno == ERANGE ? "out of range" : "not understood", r->arg, r->help);
 	}
 	c->pos = argv + optind;
 	c->npos = argc - optind;
@@ -320,8 +320,8 @@ static void print_overview(FILE *f, const char *noun)
 		char left[64];
 		if (noun && strcmp(noun, cmd->noun) != 0)
 			continue;
-		(void)snprintf(left, sizeof(left), "%s%s%s %s%s", cmd->noun, cmd->verb ? " " : "", cmd->verb ? cmd->verb : "",
-			       cmd->args, cmd->guest ? " [-- command...]" : "");
+		(void)snprintf(left, sizeof(left), "%s%s%s%s%s%s", cmd->noun, cmd->verb ? " " : "",
+			       cmd->verb ? cmd->verb : "", cmd->args[0] ? " " : "", cmd->args, cmd->guest ? " [-- command...]" : "");
 		fprintf(f, "  %-38s  %.*s%s%s%s\n", left, (int)strcspn(cmd->help, "\n"), cmd->help,
 			cmd->alias ? " (banger " : "", cmd->alias ? cmd->alias : "", cmd->alias ? ")" : "");
 	}

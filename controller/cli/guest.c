@@ -1,10 +1,14 @@
-/* The file of guest/init, taken in by the assembler. */
-#include "controller/cli/initramfs.h"
+#include "controller/cli/guest.h"
 
-__asm__(".section .rodata\n"
-	".global guest_init, guest_init_end\n"
-	"guest_init:\n"
-	".incbin \"controller/cli/guest/init\"\n"
-	"guest_init_end:\n"
-	".byte 0\n"
-	".previous\n");
+/* Paths are from the top of the tree, where make runs. */
+#define TAKE_IN(name, path)                      \
+	__asm__(".section .rodata\n"             \
+		".global " #name ", " #name "_end\n" \
+		#name ":\n"                      \
+		".incbin \"" path "\"\n"         \
+		#name "_end:\n"                  \
+		".byte 0\n"                      \
+		".previous\n")
+
+TAKE_IN(guest_init, "controller/cli/guest/init");
+TAKE_IN(guest_customize, "controller/cli/guest/customize");

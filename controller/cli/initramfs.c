@@ -9,6 +9,7 @@
 #include <sys/sysmacros.h>
 
 #include "common/cleanup.h"
+#include "controller/cli/guest.h"
 #include "controller/cli/unpack.h"
 
 #define WHAT "initramfs"

@@ -4,9 +4,6 @@
 
 #include "proto/control.h"
 
-/* guest/init, as it was when this program was built. */
-extern const char guest_init[], guest_init_end[];
-
 /**
  * initramfs_build() - write the archive (cpio newc, gzip; padded with zeros to 512 bytes)
  * @fd:		an empty regular file

@@ -93,19 +93,21 @@ void format_size(uint64_t bytes, char out[16])
 void format_age(const char *rfc3339, char out[16])
 {
 	struct tm tm = { 0 };
-	const char *end = strptime(rfc3339, "%Y-%m-%dT%H:%M:%S", &tm);
-	long long age = end ? (long long)(time(NULL) - timegm(&tm)) : -1;
 
-	if (!end)
+	if (!strptime(rfc3339, "%Y-%m-%dT%H:%M:%S", &tm)) {
 		(void)strcpy(out, "-");
-	else if (age < 120)
-		(void)snprintf(out, 16, "%lld s", age > 0 ? age : 0);
+		return;
+	}
+	long long s = (long long)(time(NULL) - timegm(&tm));
+	unsigned age = s < 0 ? 0 : s > UINT32_MAX ? UINT32_MAX : (unsigned)s;
+	if (age < 120)
+		(void)snprintf(out, 16, "%u s", age);
 	else if (age < 7200)
-		(void)snprintf(out, 16, "%lld min", age / 60);
+		(void)snprintf(out, 16, "%u min", age / 60);
 	else if (age < 172800)
-		(void)snprintf(out, 16, "%lld h", age / 3600);
+		(void)snprintf(out, 16, "%u h", age / 3600);
 	else
-		(void)snprintf(out, 16, "%lld d", age / 86400);
+		(void)snprintf(out, 16, "%u d", age / 86400);
 }
 
 /* ---- JSON ---- */
@@ -259,7 +261,9 @@ void out_stage(struct cli *c, const struct ev_stage *s)
 		fputs(": ", c->err);
 		put_text(c->err, s->detail);
 	}
-	if (s->us)
+	if (s->us >= 1000000)
+		fprintf(c->err, " (%.1f s)", (double)s->us / 1e6);
+	else if (s->us)
 		fprintf(c->err, " (%.1f ms)", (double)s->us / 1000);
 	if (!redraw)
 		fputc('\n', c->err);

@@ -38,8 +38,8 @@ static int payload(const struct blob *image, const uint8_t **start, size_t *len,
 
 int vmlinux_extract(const struct blob *image, struct blob *out, struct error *e)
 {
-	const uint8_t *p;
-	size_t len;
+	const uint8_t *p = NULL;
+	size_t len = 0;
 
 	if (payload(image, &p, &len, e) < 0)
 		return -1;

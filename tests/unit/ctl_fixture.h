@@ -7,6 +7,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdint.h>
 /* cmocka.h wants these first. */
 #include <cmocka.h>
@@ -337,7 +338,7 @@ static bool runtime_is_empty(const struct vm *vm)
 }
 
 /* Nothing in the kernel, nothing in the ledger, nothing in the runtime. */
-static void assert_nothing_left(struct fixture *f, const char *name, enum vm_state state)
+__attribute__((unused)) static void assert_nothing_left(struct fixture *f, const char *name, enum vm_state state)
 {
 	struct vm vm = row(f, name);
 

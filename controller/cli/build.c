@@ -1,0 +1,190 @@
+/* build.c - image build debian: mmdebstrap, our few changes, mke2fs; all as the calling user.
+ *
+ * mmdebstrap gives a tar, so that the one step that must know true owners is the last: unpack and mke2fs -d, as root
+ * directly, else in a user namespace (unshare --map-root-user --map-auto, which needs a range in /etc/subuid), else
+ * under fakeroot.  The same choice decides mmdebstrap's own mode. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "controller/cli/cli.h"
+#include "controller/cli/guest.h"
+#include "controller/cli/objects.h"
+#include "controller/cli/out.h"
+#include "controller/cli/proc.h"
+
+#define PACKAGES "systemd-sysv,udev,dbus,openssh-server,iproute2,iputils-ping,e2fsprogs,ca-certificates"
+#define DEFAULT_MIB 1024
+
+enum way { WAY_ROOT, WAY_UNSHARE, WAY_FAKE, WAY_NONE };
+
+struct build {
+	struct cli *c;
+	enum way way;
+	char tmp[4096], tar[4200], img[4200];
+};
+
+/* Tar and file system in one shell, so that both see the same owners.  $1 tar, $2 folder, $3 image, $4 MiB.
+ * Device nodes are left out: nobody but root can make them, and a guest's /dev is the kernel's. */
+static const char finish[] =
+	"set -e; mkdir \"$2\"; tar -x --numeric-owner --exclude='./dev/*' -C \"$2\" -f \"$1\"; rm \"$1\"\n"
+	"mke2fs -q -t ext4 -L root -d \"$2\" -E root_owner=0:0 \"$3\" \"$4\"M; rm -rf \"$2\"\n";
+
+/* Has the caller a range in @path, by name or by number (subuid(5))? */
+static bool has_range(const char *path)
+{
+	_cleanup_fclose_ FILE *f = fopen(path, "re");
+	const struct passwd *pw = getpwuid(getuid());
+	char line[256], uid[24];
+
+	(void)snprintf(uid, sizeof(uid), "%u", (unsigned)getuid());
+	while (f && fgets(line, sizeof(line), f)) {
+		line[strcspn(line, ":\n")] = '\0';
+		if (strcmp(line, uid) == 0 || (pw && strcmp(line, pw->pw_name) == 0))
+			return true;
+	}
+	return false;
+}
+
+static int choose_way(struct build *b, struct error *e)
+{
+	if (geteuid() == 0)
+		b->way = WAY_ROOT;
+	else if (has_range("/etc/subuid") && has_range("/etc/subgid") && proc_exists("newuidmap"))
+		b->way = WAY_UNSHARE;
+	else if (proc_exists("fakechroot") && proc_exists("fakeroot"))
+		b->way = WAY_FAKE;
+	else
+		b->way = WAY_NONE;
+	if (b->way != WAY_NONE)
+		return 0;
+	error_set(e, FAIL_HOST, "build", "no way to make files of other owners");
+	error_hint(e, "an administrator: usermod --add-subuids 200000-265535 --add-subgids 200000-265535 <you> "
+		      "(package uidmap), or install fakechroot and fakeroot");
+	return -1;
+}
+
+static void done(struct build *b, const char *what, uint64_t began)
+{
+	struct ev_stage s = { .us = (clock_boot_ns() - began) / 1000 };
+
+	(void)snprintf(s.stage, sizeof(s.stage), "%s", what);
+	out_stage(b->c, &s);
+	out_stage_end(b->c);
+}
+
+/* The host's release, from os-release(5). */
+static int suite(struct cli *c, char out[64], struct error *e)
+{
+	char line[256];
+
+	if (c->opt.suite)
+		return text_put(out, 64, "suite", c->opt.suite, e);
+	_cleanup_fclose_ FILE *f = fopen("/etc/os-release", "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "VERSION_CODENAME=%63[a-z]", out) == 1)
+			return 0;
+	error_set(e, FAIL_USAGE, "build", "which Debian release?");
+	error_hint(e, "--suite bookworm");
+	return -1;
+}
+
+static int bootstrap(struct build *b, struct error *e)
+{
+	static const char *const modes[] = { "--mode=root", "--mode=unshare", "--mode=fakechroot" };
+	_cleanup_free_ char *include = NULL;
+	char release[64];
+	uint64_t began = clock_boot_ns();
+
+	if (suite(b->c, release, e) < 0)
+		return -1;
+	/* By the environment: a file of ours is out of reach for the ids of mmdebstrap's own namespace. */
+	if (asprintf(&include, "--include=" PACKAGES "%s%s", b->c->opt.include ? "," : "",
+		     b->c->opt.include ? b->c->opt.include : "") < 0 ||
+	    setenv("BANGER_CUSTOMIZE", guest_customize, 1) < 0)
+		return error_set(e, FAIL_GENERAL, "build", "out of memory");
+	const char *const argv[] = { "mmdebstrap", "--quiet", "--variant=apt", "--format=tar", modes[b->way], include,
+				     "--customize-hook=eval \"$BANGER_CUSTOMIZE\"", release, b->tar, NULL };
+	const struct proc_io io = { .quiet_out = true };
+	out_note(b->c, "packages of Debian %s (%s)", release, modes[b->way] + 2);
+	if (proc_must(b->c, argv, &io, "mmdebstrap", e) < 0)
+		return -1;
+	done(b, "packages", began);
+	return 0;
+}
+
+static int make_fs(struct build *b, struct error *e)
+{
+	static const char *const before[][4] = { { NULL }, { "unshare", "--map-root-user", "--map-auto", NULL },
+						 { "fakeroot", "--", NULL } };
+	const char *argv[16];
+	char tree[4200], mib[24];
+	uint64_t began = clock_boot_ns();
+	size_t n = 0;
+
+	(void)snprintf(tree, sizeof(tree), "%s/tree", b->tmp);
+	(void)snprintf(mib, sizeof(mib), "%u", (unsigned)(b->c->opt.size_mib ? b->c->opt.size_mib : DEFAULT_MIB));
+	for (; before[b->way][n]; n++)
+		argv[n] = before[b->way][n];
+	const char *const rest[] = { "sh", "-c", finish, "sh", b->tar, tree, b->img, mib, NULL };
+	memcpy(argv + n, rest, sizeof(rest));
+	const struct proc_io io = { .quiet_out = true };
+	if (proc_must(b->c, argv, &io, "e2fsprogs", e) < 0) {
+		error_hint(e, "if the file system is full: --size 2G");
+		return -1;
+	}
+	done(b, "file system", began);
+	return 0;
+}
+
+static int build(struct build *b, struct error *e)
+{
+	if (choose_way(b, e) < 0)
+		return -1;
+	(void)snprintf(b->tar, sizeof(b->tar), "%s/root.tar", b->tmp);
+	if (b->c->opt.output)
+		(void)snprintf(b->img, sizeof(b->img), "%s", b->c->opt.output);
+	else
+		(void)snprintf(b->img, sizeof(b->img), "%s/root.ext4", b->tmp);
+	if (bootstrap(b, e) < 0 || make_fs(b, e) < 0)
+		return -1;
+	if (b->c->opt.output) {
+		fprintf(b->c->out, "%s\n", b->c->opt.output);
+		return 0;
+	}
+	_cleanup_close_ int fd = open_input(b->img, e);
+	return fd < 0 ? -1 : image_import_fd(b->c, b->c->pos[1], fd, e);
+}
+
+static int check(struct cli *c, struct error *e)
+{
+	if (strcmp(c->pos[0], "debian") != 0)
+		return error_set(e, FAIL_USAGE, c->pos[0], "only \"debian\" can be built");
+	if ((c->npos == 2) == (c->opt.output != NULL))
+		return error_set(e, FAIL_USAGE, "build", "NAME and --kernel, or --output FILE");
+	if (c->opt.output && access(c->opt.output, F_OK) == 0 && truncate(c->opt.output, 0) < 0)
+		return error_set(e, FAIL_GENERAL, c->opt.output, "%s", strerror(errno));
+	return c->opt.output ? 0 : need_kernel(c, e);
+}
+
+int cmd_image_build(struct cli *c)
+{
+	struct build b = { .c = c };
+	struct error e = { 0 };
+
+	if (check(c, &e) < 0 || signals_hold(c, &e) < 0 || tempdir_make(b.tmp, sizeof(b.tmp), &e) < 0)
+		return out_error(c, &e);
+	int ret = build(&b, &e);
+	tempdir_remove(c, b.tmp);
+	if (ret == 0)
+		return 0;
+	if (c->opt.output)
+		(void)unlink(c->opt.output);
+	ret = out_error(c, &e);
+	return c->signal ? 128 + c->signal : ret;
+}

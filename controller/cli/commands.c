@@ -1,0 +1,65 @@
+/* The table of commands.  A row here is a command, its help and its line in the overview. */
+#include "controller/cli/cli.h"
+
+#define PRINTS (O(OUTPUT) | O(QUIET))
+#define WORKS (PRINTS | O(PROGRESS))
+#define SHAPE (O(NAME) | O(IMAGE) | O(VCPUS) | O(MEMORY) | O(DISK) | O(NAT))
+
+const struct command commands[] = {
+	{ "vm", "run", "run", "", 0, 0, true,
+	  WORKS | SHAPE | O(RM) | O(DETACH) | O(TIMEOUT) | O(TTY),
+	  "make a VM, start it, and run a command in it, or a shell\n"
+	  "Waits until the guest's ssh server answers (120s, or --timeout).  The exit status is the command's.\n"
+	  "One word behind -- is a line for the guest's shell; several are the words of one command.\n"
+	  "With --rm the VM is deleted whatever happened, except that one whose ssh never answered is kept to be\n"
+	  "looked at (exit status 7).", cmd_vm_run },
+	{ "vm", "create", NULL, "[NAME]", 0, 1, false, WORKS | SHAPE,
+	  "make a VM; it does not run yet\nPrints its name.", cmd_vm_create },
+	{ "vm", "start", NULL, "VM...", 1, -1, false, WORKS,
+	  "start VMs\nReturns when the VMM runs; `vm ssh` waits for the guest.", cmd_vm_start },
+	{ "vm", "stop", "stop", "VM...", 1, -1, false, WORKS | O(TIMEOUT),
+	  "ask guests to end, and end those that do not\n--timeout: how long a guest has.", cmd_vm_stop },
+	{ "vm", "restart", NULL, "VM...", 1, -1, false, WORKS | O(TIMEOUT), "stop, then start", cmd_vm_restart },
+	{ "vm", "kill", NULL, "VM...", 1, -1, false, WORKS, "end VMs at once, as a power cut would", cmd_vm_kill },
+	{ "vm", "delete", "rm", "VM...", 1, -1, false, WORKS | O(IF_EXISTS),
+	  "end VMs and remove all that is theirs, disks too", cmd_vm_delete },
+	{ "vm", "list", "ps", "", 0, 0, false, PRINTS | O(ALL), "your VMs\nThe running ones, or --all.", cmd_vm_list },
+	{ "vm", "show", NULL, "VM", 1, 1, false, PRINTS,
+	  "all that is known of a VM\n`runtime` names what it holds on the host, for cleaning up by hand.", cmd_vm_show },
+	{ "vm", "set", NULL, "VM", 1, 1, false, WORKS | O(VCPUS) | O(MEMORY) | O(NAT) | O(NO_NAT),
+	  "change a VM\nNAT changes at once, processors and memory at the next start.", cmd_vm_set },
+	{ "vm", "ssh", "ssh", "VM", 1, 1, true, O(TTY) | O(TIMEOUT) | O(PROGRESS),
+	  "a shell in a running VM, as root\nThe exit status is the shell's.", cmd_vm_ssh },
+	{ "vm", "exec", "exec", "VM", 1, 1, true, O(TTY) | O(TIMEOUT) | O(PROGRESS),
+	  "run a command in a running VM, as root\n"
+	  "The exit status is the command's.  Never asks anything.\n"
+	  "One word behind -- is a line for the guest's shell; several are the words of one command.", cmd_vm_exec },
+	{ "vm", "logs", "logs", "VM", 1, 1, false, O(FOLLOW),
+	  "what the guest wrote to its console\nOn a terminal without control bytes and escape sequences.", cmd_vm_logs },
+	{ "image", "list", NULL, "", 0, 0, false, PRINTS, "the root file systems that VMs start from", cmd_image_list },
+	{ "image", "import", NULL, "NAME FILE", 2, 2, false, WORKS | O(KERNEL),
+	  "take in a finished ext4 file system\nThe file is opened here, with your rights.", cmd_image_import },
+	{ "image", "build", NULL, "debian [NAME]", 1, 2, false,
+	  O(PROGRESS) | O(KERNEL) | O(SIZE) | O(INCLUDE) | O(SUITE) | O(OUTPUT_FILE),
+	  "make a Debian root file system with mmdebstrap, as you, and take it in\n"
+	  "NAME and --kernel, or --output FILE alone.  Packages come from this host's apt sources.\n"
+	  "Needs the packages mmdebstrap and e2fsprogs; not as root also uidmap and a range in /etc/subuid, or\n"
+	  "fakechroot and fakeroot.", cmd_image_build },
+	{ "image", "delete", NULL, "IMAGE...", 1, -1, false, WORKS | O(IF_EXISTS), "remove images that no VM uses", cmd_image_delete },
+	{ "kernel", "list", NULL, "", 0, 0, false, PRINTS, "the kernels that images are started with", cmd_kernel_list },
+	{ "kernel", "import", NULL, "NAME [debian]", 1, 2, false, WORKS | O(DEB) | O(VMLINUZ) | O(MODULES),
+	  "take in a kernel, and make its initramfs\n"
+	  "From a package (--deb), from files (--vmlinuz with --modules), or `NAME debian`: the package that\n"
+	  "linux-image-cloud-amd64 stands for, fetched with this host's apt.\n"
+	  "Needs the packages busybox-static and kmod.", cmd_kernel_import },
+	{ "kernel", "delete", NULL, "KERNEL...", 1, -1, false, WORKS | O(IF_EXISTS), "remove kernels that no image uses",
+	  cmd_kernel_delete },
+	{ "audit", "show", NULL, "[OPERATION]", 0, 1, false, O(OUTPUT),
+	  "the record of what was asked of the privileged roles\nOf one operation (the id behind `op`) or of all.",
+	  cmd_audit_show },
+	{ "doctor", NULL, NULL, "", 0, 0, false, O(OUTPUT),
+	  "check this host\nWorks without the daemon and without root.  Exit status 9 when something FAILs.", cmd_doctor },
+	{ "version", NULL, NULL, "", 0, 0, false, O(OUTPUT), "versions of this program and of the daemon", cmd_version },
+	{ "help", NULL, NULL, "[COMMAND]", 0, 2, false, 0, "this list, or one command's help", cmd_help },
+	{ 0 },
+};

@@ -1,0 +1,16 @@
+/* each.h - the commands that take several targets. */
+#ifndef BANGER_CLI_EACH_H
+#define BANGER_CLI_EACH_H
+
+#include <jansson.h>
+
+#include "controller/cli/cli.h"
+
+/* Do it to @ref; @said: what to tell beside the name; @result: an object for -o json.  Return: 0, or -1 with @e. */
+typedef int (*one_fn)(struct cli *c, const char *ref, const char **said, json_t **result, struct error *e);
+
+/* Each positional argument in order; one failure ends none of the others.
+ * Return: the exit status: of several, FAIL_PARTLY when any failed. */
+int each_target(struct cli *c, one_fn one);
+
+#endif

@@ -1,0 +1,220 @@
+/* kernel.c - kernel import: from a package or files to the three descriptors that the daemon takes. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+
+#include "common/cleanup.h"
+#include "controller/cli/cli.h"
+#include "controller/cli/conn.h"
+#include "controller/cli/initramfs.h"
+#include "controller/cli/objects.h"
+#include "controller/cli/out.h"
+#include "controller/cli/proc.h"
+#include "controller/cli/vmlinux.h"
+
+#define META_PACKAGE "linux-image-cloud-amd64"
+#define BZIMAGE_MAX (256u << 20)
+
+struct import {
+	struct cli *c;
+	char tmp[4096];
+	char deb[4200], vmlinuz[4400], modules[4400];
+	bool own_modules; /* the modules folder is our copy, depmod may write there */
+};
+
+/* The first entry of @dir that starts with @prefix, as a path.  Return: 0, or -1. */
+static int find_entry(const char *dir, const char *prefix, char *out, size_t size)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+	int ret = -1;
+
+	while (d && ret < 0 && (e = readdir(d)))
+		if (e->d_name[0] != '.' && strncmp(e->d_name, prefix, strlen(prefix)) == 0)
+			ret = snprintf(out, size, "%s/%s", dir, e->d_name) < (int)size ? 0 : -1;
+	if (d)
+		(void)closedir(d);
+	return ret;
+}
+
+/* What the meta package depends on: "linux-image-6.1.0-56-cloud-amd64". */
+static int real_package(struct cli *c, char name[128], struct error *e)
+{
+	const char *const argv[] = { "apt-cache", "--no-all-versions", "show", META_PACKAGE, NULL };
+	char text[16384] = "";
+	const struct proc_io io = { .capture = text, .capture_size = sizeof(text) };
+
+	if (proc_must(c, argv, &io, "apt", e) < 0)
+		return -1;
+	const char *p = strstr(text, "\nDepends: ");
+	size_t line = p ? strcspn(p + 1, "\n") : 0;
+	p = p ? memmem(p, line + 1, "linux-image-", 12) : NULL;
+	size_t n = p ? strspn(p, "abcdefghijklmnopqrstuvwxyz0123456789.+-") : 0;
+	if (!n || n >= 128) {
+		error_set(e, FAIL_HOST, META_PACKAGE, "apt does not know what it stands for");
+		error_hint(e, "apt-get update");
+		return -1;
+	}
+	memcpy(name, p, n);
+	name[n] = '\0';
+	return 0;
+}
+
+static int download(struct import *im, struct error *e)
+{
+	/* As root apt would fetch as user _apt, who can not write in our folder. */
+	const char *const argv[] = { "apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", NULL, NULL };
+	const char *full[ARRAY_SIZE(argv)];
+	const struct proc_io io = { .quiet_out = true, .dir = im->tmp };
+	char package[128];
+
+	if (real_package(im->c, package, e) < 0)
+		return -1;
+	out_note(im->c, "fetching %s", package);
+	memcpy(full, argv, sizeof(argv));
+	full[5] = package;
+	if (proc_must(im->c, full, &io, "apt", e) < 0) {
+		error_hint(e, "apt-get update, if the package lists are old");
+		return -1;
+	}
+	if (find_entry(im->tmp, package, im->deb, sizeof(im->deb)) < 0)
+		return error_set(e, FAIL_GENERAL, package, "apt-get left no file");
+	return 0;
+}
+
+static int unpack_deb(struct import *im, struct error *e)
+{
+	char tree[4200], boot[4300], lib[4300];
+	const char *const argv[] = { "dpkg-deb", "-x", im->deb, tree, NULL };
+
+	(void)snprintf(tree, sizeof(tree), "%s/tree", im->tmp);
+	(void)snprintf(boot, sizeof(boot), "%s/boot", tree);
+	if (proc_must(im->c, argv, NULL, "dpkg", e) < 0)
+		return -1;
+	if (find_entry(boot, "vmlinuz-", im->vmlinuz, sizeof(im->vmlinuz)) < 0)
+		return error_set(e, FAIL_USAGE, im->deb, "no kernel in it; a meta package?");
+	/* Since Debian 13 under usr/. */
+	(void)snprintf(lib, sizeof(lib), "%s/lib/modules", tree);
+	if (find_entry(lib, "", im->modules, sizeof(im->modules)) < 0)
+		(void)snprintf(lib, sizeof(lib), "%s/usr/lib/modules", tree);
+	if (find_entry(lib, "", im->modules, sizeof(im->modules)) < 0)
+		return error_set(e, FAIL_USAGE, im->deb, "no modules in it");
+	im->own_modules = true;
+	return 0;
+}
+
+/* modules.dep, which a package does not carry. */
+static int depmod(struct import *im, struct error *e)
+{
+	char base[4400], dep[4500];
+	const char *release = strrchr(im->modules, '/') + 1;
+	const char *const argv[] = { "depmod", "-b", base, release, NULL };
+
+	(void)snprintf(dep, sizeof(dep), "%s/modules.dep", im->modules);
+	if (!im->own_modules)
+		return access(dep, R_OK) == 0 ? 0 : error_set(e, FAIL_USAGE, dep, "not there; run depmod");
+	/* depmod adds lib/modules/<release> to its base; where that is usr/lib/modules, the base is usr. */
+	(void)snprintf(base, sizeof(base), "%.*s", (int)(strstr(im->modules, "/lib/modules/") - im->modules), im->modules);
+	return proc_must(im->c, argv, NULL, "kmod", e);
+}
+
+static int sources(struct import *im, struct error *e)
+{
+	const struct options *o = &im->c->opt;
+	bool fetch = im->c->npos == 2;
+
+	if (fetch && strcmp(im->c->pos[1], "debian") != 0)
+		return error_set(e, FAIL_USAGE, im->c->pos[1], "only \"debian\" can be fetched");
+	if ((fetch ? 1 : 0) + (o->deb ? 1 : 0) + (o->vmlinuz || o->modules ? 1 : 0) != 1 || !o->vmlinuz != !o->modules)
+		return error_set(e, FAIL_USAGE, "kernel", "one of: debian, --deb FILE, --vmlinuz FILE --modules DIR");
+	if (o->vmlinuz) {
+		size_t n = strlen(o->modules);
+		while (n > 1 && o->modules[n - 1] == '/')
+			n--;
+		(void)snprintf(im->vmlinuz, sizeof(im->vmlinuz), "%s", o->vmlinuz);
+		(void)snprintf(im->modules, sizeof(im->modules), "%.*s", (int)n, o->modules);
+		return 0;
+	}
+	if (o->deb)
+		(void)snprintf(im->deb, sizeof(im->deb), "%s", o->deb);
+	else if (download(im, e) < 0)
+		return -1;
+	return unpack_deb(im, e);
+}
+
+/* A busybox for the guest: it must need no library. */
+static const char *busybox(void)
+{
+	static const char *const places[] = { "/usr/lib/busybox-static/busybox", "/usr/bin/busybox", "/bin/busybox" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++)
+		if (access(places[i], R_OK) == 0)
+			return places[i];
+	return NULL;
+}
+
+/* An empty file of ours in the temporary folder, open for both. */
+static int output(const struct import *im, const char *name, struct error *e)
+{
+	char path[4200];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", im->tmp, name);
+	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	return fd < 0 ? error_set(e, FAIL_GENERAL, path, "%s", strerror(errno)) : fd;
+}
+
+static int write_vmlinux(struct import *im, int fd, struct error *e)
+{
+	_cleanup_blob_ struct blob image = { 0 }, elf = { 0 };
+
+	if (blob_read(im->vmlinuz, BZIMAGE_MAX, &image, e) < 0 || vmlinux_extract(&image, &elf, e) < 0)
+		return -1;
+	if (fdio_write_all(fd, elf.data, elf.len) < 0)
+		return error_set(e, FAIL_GENERAL, "vmlinux", "%s", strerror(errno));
+	return 0;
+}
+
+static int make_and_send(struct import *im, struct error *e)
+{
+	struct call_kernel_import a = { 0 };
+	struct res_kernel_import r;
+	struct cli *c = im->c;
+
+	if (text_put(a.name, sizeof(a.name), "name", c->pos[0], e) < 0 || sources(im, e) < 0 || depmod(im, e) < 0)
+		return -1;
+	const char *bb = busybox();
+	if (!bb) {
+		error_set(e, FAIL_HOST, "busybox", "not on this host");
+		error_hint(e, "install the package busybox-static");
+		return -1;
+	}
+	out_note(c, "making the initramfs");
+	_cleanup_close_ int kernel = open_input(im->vmlinuz, e);
+	_cleanup_close_ int initramfs = kernel < 0 ? -1 : output(im, "initramfs", e);
+	_cleanup_close_ int vmlinux = initramfs < 0 ? -1 : output(im, "vmlinux", e);
+	if (vmlinux < 0 || initramfs_build(initramfs, im->modules, bb, e) < 0 || write_vmlinux(im, vmlinux, e) < 0)
+		return -1;
+	if (signals_pending(c))
+		return signals_error(c, "import", e);
+	const int fds[] = { kernel, initramfs, vmlinux };
+	if (conn_call(c, CALL_KERNEL_IMPORT, &a, fds, NULL, &r, e) < 0)
+		return -1;
+	return print_import(c, a.name, out_fields_json(control_call(CALL_KERNEL_IMPORT)->result(), &r));
+}
+
+int cmd_kernel_import(struct cli *c)
+{
+	struct import im = { .c = c };
+	struct error e = { 0 };
+
+	if (signals_hold(c, &e) < 0 || tempdir_make(im.tmp, sizeof(im.tmp), &e) < 0)
+		return out_error(c, &e);
+	int ret = make_and_send(&im, &e);
+	tempdir_remove(c, im.tmp);
+	if (ret < 0)
+		ret = c->signal ? (out_error(c, &e), 128 + c->signal) : out_error(c, &e);
+	return ret;
+}

@@ -1,0 +1,18 @@
+/* objects.h - finished files on their way into the daemon. */
+#ifndef BANGER_CLI_OBJECTS_H
+#define BANGER_CLI_OBJECTS_H
+
+#include <jansson.h>
+
+#include "controller/cli/cli.h"
+
+/* A regular file for reading, opened with the caller's rights.  Return: a descriptor, or -1 with @e. */
+int open_input(const char *path, struct error *e);
+/* Refuse an image without --kernel.  Return: 0, or -1 with @e. */
+int need_kernel(struct cli *c, struct error *e);
+/* Hand a finished ext4 to the daemon and print what became of it.  Return: 0, or -1 with @e. */
+int image_import_fd(struct cli *c, const char *name, int fd, struct error *e);
+/* Print the result of an import (and drop the reference).  Return: 0, or FAIL_GENERAL when stdout failed. */
+int print_import(struct cli *c, const char *name, json_t *result);
+
+#endif

@@ -1,0 +1,186 @@
+/* run.c - vm run, ssh and exec: what goes on in a guest, and the promise that --rm leaves nothing.
+ *
+ * The three signals that end programs are held from before the VM is made until after it is deleted.  Whoever waits
+ * (for an answer, for the guest's ssh, for the command) also watches the signal descriptor, gives up, and the way
+ * back through cmd_vm_run() deletes the VM on a connection of its own.  The one answer that is always waited for is
+ * that of vm_create: without it nobody would know what to delete. */
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "controller/cli/cli.h"
+#include "controller/cli/conn.h"
+#include "controller/cli/out.h"
+#include "controller/cli/ssh.h"
+
+#define RUN_TIMEOUT_MS 120000
+#define LOGIN_TIMEOUT_MS 10000 /* a VM that should be up already */
+#define DELETE_TIMEOUT_MS 60000
+
+/* The exit status for @e where every other status is the guest's. */
+static int ours(struct cli *c, const struct error *e)
+{
+	int code = out_error(c, e);
+
+	if (c->signal)
+		return 128 + c->signal;
+	return code == FAIL_USAGE || code == FAIL_TIMEOUT ? code : EXIT_OURS;
+}
+
+static int check_run(struct cli *c, struct error *e)
+{
+	if (c->opt.detach && c->opt.rm)
+		return error_set(e, FAIL_USAGE, "run", "--rm deletes the VM when the command ends; with --detach there is none");
+	if (c->opt.detach && c->guest)
+		return error_set(e, FAIL_USAGE, "run", "--detach waits for nothing, so it takes no command");
+	return 0;
+}
+
+static int create(struct cli *c, const struct ssh *s, struct res_vm_create *r, struct error *e)
+{
+	const struct reply_to to = { .uncut = true };
+	struct call_vm_create a;
+
+	if (vm_create_args(c, &a, c->opt.name, s->line, e) < 0)
+		return -1;
+	return conn_call(c, CALL_VM_CREATE, &a, NULL, &to, r, e);
+}
+
+static int start(struct cli *c, const char *id, struct error *e)
+{
+	struct call_vm_start a = { 0 };
+	struct res_vm_start r;
+
+	if (signals_pending(c))
+		return signals_error(c, "run", e);
+	(void)strcpy(a.vm, id);
+	return conn_call(c, CALL_VM_START, &a, NULL, NULL, &r, e);
+}
+
+/* A stage of our own among the daemon's. */
+static void stage(struct cli *c, const char *name, const char *detail, uint64_t began_ns)
+{
+	struct ev_stage s = { .us = began_ns ? (clock_boot_ns() - began_ns) / 1000 : 0 };
+
+	(void)snprintf(s.stage, sizeof(s.stage), "%s", name);
+	(void)snprintf(s.detail, sizeof(s.detail), "%s", detail);
+	out_stage(c, &s);
+}
+
+static int reach(struct cli *c, const struct ev_vm *vm, uint64_t timeout_ms, struct error *e)
+{
+	uint64_t began = clock_boot_ns();
+
+	stage(c, "ssh", "waiting for the guest", 0);
+	if (ssh_wait(c, vm->ip, timeout_ms, e) < 0) {
+		if (e->code == FAIL_TIMEOUT)
+			error_hint(e, "the VM is kept: banger vm logs %s, then banger vm delete %s", vm->name, vm->name);
+		return -1;
+	}
+	stage(c, "ssh", "the guest answers", began);
+	out_stage_end(c);
+	return 0;
+}
+
+/* Everything between create and delete.  Return: the guest's status, or -1 with @e. */
+static int session(struct cli *c, const struct ssh *s, const char *id, struct error *e)
+{
+	struct ev_vm vm;
+
+	if (start(c, id, e) < 0 || vm_lookup(c, id, &vm, e) < 0)
+		return -1;
+	if (c->opt.detach)
+		return 0;
+	if (reach(c, &vm, c->opt.timeout_ms ? c->opt.timeout_ms : RUN_TIMEOUT_MS, e) < 0)
+		return -1;
+	return ssh_run(c, s, &vm, c->guest, c->opt.tty, c->guest != NULL, e);
+}
+
+/* Whatever happened: a connection of its own, no signal ends it, and a bound so that a dead daemon can not hold us. */
+static int remove_vm(struct cli *c, const char *id, const char *name)
+{
+	const struct reply_to to = { .uncut = true, .timeout_ms = DELETE_TIMEOUT_MS };
+	struct call_vm_delete a = { 0 };
+	struct res_vm_delete r;
+	struct error e;
+
+	(void)strcpy(a.vm, id);
+	if (conn_call(c, CALL_VM_DELETE, &a, NULL, &to, &r, &e) < 0 && e.code != FAIL_NOT_FOUND) {
+		if (!e.hint[0])
+			error_hint(&e, "the VM may be left: banger vm delete %s", name);
+		(void)out_error(c, &e);
+		return -1;
+	}
+	ssh_forget(id);
+	return 0;
+}
+
+static int print_created(struct cli *c, const struct res_vm_create *r)
+{
+	if (c->opt.format == FORMAT_JSON)
+		return out_json(c, out_fields_json(control_call(CALL_VM_CREATE)->result(), r));
+	fprintf(c->out, "%s\n", r->name);
+	return 0;
+}
+
+int cmd_vm_run(struct cli *c)
+{
+	struct error e = { 0 };
+	struct res_vm_create r;
+	struct ssh s;
+
+	if (check_run(c, &e) < 0)
+		return out_error(c, &e);
+	if (signals_hold(c, &e) < 0 || ssh_prepare(c, &s, &e) < 0 || create(c, &s, &r, &e) < 0)
+		return c->opt.detach ? out_error(c, &e) : ours(c, &e);
+	int status = session(c, &s, r.id, &e);
+	bool post_mortem = status < 0 && e.code == FAIL_TIMEOUT;
+	if (status < 0) {
+		if (!c->opt.rm && !e.hint[0])
+			error_hint(&e, "the VM is kept: banger vm delete %s", r.name);
+		status = c->opt.detach ? out_error(c, &e) : ours(c, &e);
+	} else if (c->opt.detach) {
+		status = print_created(c, &r);
+	}
+	if (c->opt.rm && !post_mortem && remove_vm(c, r.id, r.name) < 0 && status == 0)
+		status = EXIT_OURS;
+	return status;
+}
+
+/* ssh and exec: into a VM that runs. */
+static int enter(struct cli *c, bool batch)
+{
+	struct error e = { 0 };
+	struct ev_vm vm;
+	struct ssh s;
+
+	if (signals_hold(c, &e) < 0 || vm_lookup(c, c->pos[0], &vm, &e) < 0)
+		return ours(c, &e);
+	if (strcmp(vm.state, "running") != 0) {
+		error_set(&e, FAIL_STATE, vm.name, "it is %s", vm.state);
+		error_hint(&e, "banger vm start %s", vm.name);
+		return ours(c, &e);
+	}
+	if (ssh_prepare(c, &s, &e) < 0 ||
+	    ssh_wait(c, vm.ip, c->opt.timeout_ms ? c->opt.timeout_ms : LOGIN_TIMEOUT_MS, &e) < 0)
+		return ours(c, &e);
+	int status = ssh_run(c, &s, &vm, c->guest, c->opt.tty, batch, &e);
+	return status < 0 ? ours(c, &e) : status;
+}
+
+int cmd_vm_ssh(struct cli *c)
+{
+	return enter(c, false);
+}
+
+int cmd_vm_exec(struct cli *c)
+{
+	struct error e = { 0 };
+
+	if (!c->guest) {
+		error_set(&e, FAIL_USAGE, "exec", "which command?");
+		error_hint(&e, "banger vm exec %s -- uname -a", c->pos[0]);
+		return out_error(c, &e);
+	}
+	return enter(c, true);
+}

@@ -1,0 +1,141 @@
+/* net.h - what the net role's files share: its sockets, its tags, and one function for each thing it does. */
+#ifndef BANGER_PRIVHELPER_NET_H
+#define BANGER_PRIVHELPER_NET_H
+
+#include <linux/netlink.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "privhelper/role.h"
+
+#define NET_TABLE "banger" /* of family bridge and of family inet */
+
+/* Who an object belongs to, as the kernel keeps it for us: the text "banger:<slot>:<generation>:<owner>" is the alias
+ * of a tap and the comment of a set element. */
+#define NET_TAG_PREFIX "banger:"
+#define NET_TAG_MAX 48 /* with the NUL */
+
+struct net_tag {
+	uint32_t slot, generation, owner;
+};
+
+struct net_state {
+	const struct config *config;
+	int route, nft, ct; /* netlink sockets: NETLINK_ROUTE, and two of NETLINK_NETFILTER */
+	int bridge;         /* ifindex */
+};
+
+void net_tag_format(const struct net_tag *t, char out[NET_TAG_MAX]);
+
+/* Return: false when @len bytes at @text (a NUL among them ends it) are anything but what net_tag_format() writes. */
+bool net_tag_parse(const char *text, size_t len, struct net_tag *out);
+
+/* The tag of the VM that @q names. */
+struct net_tag net_tag_of(const struct request *q);
+
+/* How a failed system call reads in the protocol. */
+enum status net_status(int err);
+
+/* ---- net_netlink.c: the transport ---- */
+
+/* One outgoing datagram under construction: netlink messages one after another. */
+struct nl_out {
+	uint8_t *buf;
+	size_t size, used;
+	uint32_t first, last;  /* sequence numbers of the messages in it */
+	struct nlmsghdr *h;    /* the message under construction */
+};
+
+/* A socket that speaks to the kernel alone.  Return: a descriptor, or -1 with errno. */
+int nl_open(int protocol);
+
+/* Start a datagram in the role's one buffer; an unfinished one is dropped. */
+void nl_begin(struct nl_out *o);
+
+/* Append a message and return where its fixed header, @extra bytes of zeros, is.  NLM_F_REQUEST is added. */
+void *nl_message(struct nl_out *o, uint16_t type, uint16_t flags, size_t extra);
+
+/* Room for one message; nl_message() stops the process rather than pass the end of the buffer. */
+#define NL_MESSAGE_MAX 2048
+
+typedef void (*nl_fn)(void *arg, const struct nlmsghdr *h);
+
+/**
+ * nl_talk() - send a datagram and take in every answer to it
+ * @fn:	called for each message that is no acknowledgement; may be NULL
+ *
+ * The last message must ask for an acknowledgement (NLM_F_ACK) or be a dump.
+ * The kernel has put all answers into the socket's buffer when the send
+ * returns, or adds to it as we read (dumps): nothing here ever blocks.
+ * Return: 0, or -1 with errno: the first error that any message met.
+ */
+int nl_talk(int fd, struct nl_out *o, nl_fn fn, void *arg);
+
+/* ---- net_link.c: bridge and taps ---- */
+
+/* Make the bridge or find ours, give it its address.  A foreign one of that name is refused.  Return: 0, or -1 (logged). */
+int net_bridge_prepare(struct net_state *n);
+
+/* The slot's tap, if it carries a tag of ours.  Return: its ifindex, 0 when there is none, -1 with errno. */
+int net_tap_find(const struct net_state *n, uint32_t slot, struct net_tag *tag);
+
+/* Make the tap of @tag's VM, or find it; nothing is left of a failed one. */
+enum status net_tap_create(const struct net_state *n, const struct net_tag *tag, int *ifindex);
+
+enum status net_tap_remove(const struct net_state *n, uint32_t slot);
+
+/* ---- net_nft.c: set elements ---- */
+
+enum net_set { SET_GUEST, SET_NAT4, SETS };
+
+/* Names, families and keys of the two sets; see net_rules.c. */
+struct net_set_info {
+	const char *name;
+	uint8_t family;
+	uint32_t key_type, key_len; /* what nft(8) calls the type: six bits each */
+};
+
+const struct net_set_info *net_set_info(enum net_set set);
+
+/* Messages of the nftables batch protocol (NFNL_MSG_BATCH_BEGIN, _END) and one element of it. */
+void net_batch_mark(struct nl_out *o, uint16_t type);
+void net_elem_put(struct nl_out *o, const struct config *c, enum net_set set, uint32_t slot, const struct net_tag *tag,
+		  uint16_t type, uint16_t flags);
+
+/* The slot's element.  Return: 1 with its tag (generation 0: it has none of ours), 0 absent, -1 with errno. */
+int net_elem_get(const struct net_state *n, enum net_set set, uint32_t slot, struct net_tag *tag);
+
+/* Idempotent; an add finds the rules gone and puts them back. */
+enum status net_elem_add(const struct net_state *n, enum net_set set, const struct net_tag *tag);
+enum status net_elem_remove(const struct net_state *n, enum net_set set, uint32_t slot);
+
+/* ---- net_rules.c: what is the same for all VMs ---- */
+
+/* Encode the rules, once, while memory may still be had.  Return: 0, or -1 (logged). */
+int net_rules_prepare(const struct config *c);
+
+/**
+ * net_rules_load() - replace both tables in one transaction, with the elements of VMs that are there now
+ *
+ * No packet meets half of it, and no VM loses its network.  Return: 0, or -1 with errno.
+ */
+int net_rules_load(const struct net_state *n);
+
+/* Load them again if somebody took some away (nft flush ruleset).  Return: 0, or -1 with errno. */
+int net_rules_repair(const struct net_state *n);
+
+/* ---- net_conntrack.c ---- */
+
+/* Forget every flow that the slot's address began or answers.  Return: ST_OK or ST_KERNEL. */
+enum status net_conntrack_flush(const struct net_state *n, uint32_t slot);
+
+/* ---- net_root.c ---- */
+
+/* Where the one node is that the role may open, in the root that net_root_enter() makes. */
+#define NET_TUN_NODE "/tun"
+
+/* Namespaces (but not of the network) and a root with nothing but NET_TUN_NODE.  Return: 0, or -1 (logged). */
+int net_root_enter(const struct account *a);
+
+#endif

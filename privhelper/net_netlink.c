@@ -1,0 +1,129 @@
+/* net_netlink.c - requests to the kernel by netlink, and the checks of its answers. */
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "privhelper/net.h"
+
+/* Both tables, the rules and two elements for each of SLOT_MAX slots are some 300 kB. */
+#define OUT_SIZE (1u << 20)
+#define IN_SIZE 32768 /* what the kernel fills at most with one part of a dump (NLMSG_GOODSIZE, af_netlink.c) */
+
+static uint8_t out_buffer[OUT_SIZE] __attribute__((aligned(8)));
+static uint8_t in_buffer[IN_SIZE] __attribute__((aligned(8)));
+
+int nl_open(int protocol)
+{
+	const struct sockaddr_nl any = { .nl_family = AF_NETLINK };
+	const int room = 2 * OUT_SIZE, on = 1;
+	_cleanup_close_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
+
+	/* nl_pid 0 gives us an address of the kernel's choice; connected to 0, only the kernel is heard or spoken to. */
+	if (fd < 0 || bind(fd, (const void *)&any, sizeof(any)) < 0 || connect(fd, (const void *)&any, sizeof(any)) < 0)
+		return -1;
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room)) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)) < 0 ||
+	    setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof(on)) < 0)
+		return -1;
+	return steal_fd(&fd);
+}
+
+void nl_begin(struct nl_out *o)
+{
+	static uint32_t last;
+
+	/* A range of its own for each datagram, so that a late answer to an earlier one is known as such. */
+	last += OUT_SIZE / NLMSG_HDRLEN;
+	*o = (struct nl_out){ .buf = out_buffer, .size = sizeof(out_buffer), .first = last, .last = last - 1 };
+}
+
+void *nl_message(struct nl_out *o, uint16_t type, uint16_t flags, size_t extra)
+{
+	if (o->h)
+		o->used += NLMSG_ALIGN(o->h->nlmsg_len);
+	if (o->size - o->used < NL_MESSAGE_MAX)
+		die(1, "netlink: %zu bytes are too many", o->used);
+	o->h = mnl_nlmsg_put_header(o->buf + o->used);
+	o->h->nlmsg_type = type;
+	o->h->nlmsg_flags = NLM_F_REQUEST | flags;
+	o->h->nlmsg_seq = ++o->last;
+	return mnl_nlmsg_put_extra_header(o->h, extra);
+}
+
+/* What is still to come. */
+struct answers {
+	const struct nl_out *to;
+	nl_fn fn;
+	void *arg;
+	int error; /* the first */
+	bool over;
+};
+
+/* NLMSG_ERROR and NLMSG_DONE begin with an errno, negative; NLMSG_DONE may lack it. */
+static void take_verdict(struct answers *a, const struct nlmsghdr *h)
+{
+	int e = 0;
+
+	if (mnl_nlmsg_get_payload_len(h) >= sizeof(e))
+		memcpy(&e, mnl_nlmsg_get_payload(h), sizeof(e));
+	if (e && !a->error)
+		a->error = e < 0 ? -e : EPROTO;
+	if (h->nlmsg_seq == a->to->last)
+		a->over = true;
+}
+
+static void take_messages(struct answers *a, int len)
+{
+	const struct nlmsghdr *h = (const void *)in_buffer;
+
+	for (; mnl_nlmsg_ok(h, len); h = mnl_nlmsg_next(h, &len)) {
+		if (h->nlmsg_seq - a->to->first > a->to->last - a->to->first)
+			continue;
+		if (h->nlmsg_type == NLMSG_ERROR || h->nlmsg_type == NLMSG_DONE)
+			take_verdict(a, h);
+		else if (a->fn && h->nlmsg_type >= NLMSG_MIN_TYPE)
+			a->fn(a->arg, h);
+	}
+}
+
+/* Return: 0 more was taken in, -1 with errno. */
+static int take_datagram(int fd, struct answers *a)
+{
+	struct sockaddr_nl from = { 0 };
+	socklen_t size = sizeof(from);
+	ssize_t n = recvfrom(fd, in_buffer, sizeof(in_buffer), MSG_DONTWAIT | MSG_TRUNC, (void *)&from, &size);
+
+	if (n < 0 && errno == EINTR)
+		return 0;
+	if (n < 0) {
+		/* A batch that fails as a whole has its error on its first message, and then nothing more. */
+		if (errno == EAGAIN)
+			errno = a->error ? a->error : EPROTO;
+		return -1;
+	}
+	if ((size_t)n > sizeof(in_buffer)) {
+		errno = EMSGSIZE;
+		return -1;
+	}
+	if (size == sizeof(from) && from.nl_pid == 0)
+		take_messages(a, (int)n);
+	return 0;
+}
+
+int nl_talk(int fd, struct nl_out *o, nl_fn fn, void *arg)
+{
+	struct answers a = { .to = o, .fn = fn, .arg = arg };
+
+	o->used += NLMSG_ALIGN(o->h->nlmsg_len);
+	o->h = NULL;
+	if (send(fd, o->buf, o->used, 0) != (ssize_t)o->used)
+		return -1;
+	while (!a.over)
+		if (take_datagram(fd, &a) < 0)
+			return -1;
+	errno = a.error;
+	return a.error ? -1 : 0;
+}

@@ -1,0 +1,40 @@
+/* net_root.c - the root that the net role lives in: one tun node, openable by its uid alone. */
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "privhelper/net.h"
+
+#define TUN_MAJOR 10 /* Documentation/admin-guide/devices.txt: misc */
+#define TUN_MINOR 200
+
+/* A tmpfs over /tmp, without nodev, then over /; pivot_root(2): "." on "." needs no second folder. */
+static int change_root(const struct account *a)
+{
+	const char *node = NET_TUN_NODE + 1;
+
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return -1;
+	if (mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=755,size=4k,nr_inodes=4") < 0 || chdir("/tmp") < 0)
+		return -1;
+	if (mknod(node, S_IFCHR | 0600, makedev(TUN_MAJOR, TUN_MINOR)) < 0 || lchown(node, a->uid, a->gid) < 0)
+		return -1;
+	if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+		return -1;
+	return mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NOEXEC, NULL);
+}
+
+int net_root_enter(const struct account *a)
+{
+	if (unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS) < 0 || change_root(a) < 0) {
+		log_errno("a root of our own");
+		return -1;
+	}
+	return 0;
+}

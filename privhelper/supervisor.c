@@ -1,0 +1,324 @@
+/* Theory of operation.
+ *
+ *   as root      check the arguments, forget the environment and every descriptor, read the configuration, make the
+ *                places, execute three roles and the controller
+ *   locked down  its own uid, one capability (CAP_KILL) and a filter that lets it use that on its four children alone;
+ *                wait for the controller's word that all is ready, tell the service manager, wait for an end
+ *
+ * The set lives and ends together.  SIGTERM: the line to the controller is closed, the controller ends, its lines to the
+ * roles close, the roles end.  A child that ends unasked: the others see their lines close, and are killed if they do
+ * not care.  VMs are in none of this: they run on, and the next set adopts them.
+ *
+ * CAP_KILL is there for two things: to end a child that hangs, and because PR_SET_PDEATHSIG, which ends the children
+ * when we are killed ourselves, asks whether the dying parent may signal the child. */
+#include "privhelper/supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/capability.h>
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "privhelper/lockdown.h"
+
+#define READY_MS 20000 /* from the start of the children to the controller's byte */
+#define STOP_MS 5000   /* from SIGTERM to the last child's end */
+#define ENDED_MS 1000  /* from one child's unasked end to the others' */
+
+/* ---- as root ---- */
+
+/* The service manager's socket (sd_notify(3)); '@' stands for the NUL of an abstract address. */
+static int notify_open(const char *path)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	size_t n = path ? strlen(path) : 0;
+
+	if (n < 2 || n >= sizeof(a.sun_path) || (path[0] != '/' && path[0] != '@'))
+		return -1;
+	memcpy(a.sun_path, path, n);
+	if (a.sun_path[0] == '@')
+		a.sun_path[0] = '\0';
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&a, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) < 0) {
+		log_errno("NOTIFY_SOCKET");
+		return -1;
+	}
+	return steal_fd(&fd);
+}
+
+static void notify(const struct supervisor *s, const char *state)
+{
+	if (s->notify_fd >= 0)
+		(void)!write(s->notify_fd, state, strlen(state));
+}
+
+static const char *read_arguments(int argc, char **argv)
+{
+	if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+		printf("banger-privhelper %s\n", BANGER_VERSION);
+		exit(0);
+	}
+	if (argc == 1)
+		return CONFIG_DEFAULT_PATH;
+	if (argc == 3 && strcmp(argv[1], "--config") == 0)
+		return argv[2];
+	die(2, "usage: banger-privhelper [--config PATH | --version]");
+}
+
+/* Nothing of the caller's but standard error stays. */
+static void forget_caller(void)
+{
+	if (clearenv() != 0 || chdir("/") < 0)
+		die_errno(1, "start");
+	(void)umask(022);
+	(void)close(STDIN_FILENO);
+	if (open("/dev/null", O_RDWR) != STDIN_FILENO || dup2(STDIN_FILENO, STDOUT_FILENO) < 0)
+		die_errno(1, "/dev/null");
+	if (fcntl(STDERR_FILENO, F_GETFD) < 0 && dup2(STDIN_FILENO, STDERR_FILENO) < 0)
+		die_errno(1, "/dev/null");
+	if (close_range(STDERR_FILENO + 1, UINT_MAX, 0) < 0)
+		die_errno(1, "close_range");
+}
+
+static int take_signals(void)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return -1;
+	return signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+static void prepare(struct supervisor *s, const char *path)
+{
+	if (config_load(path, 0, &s->config) < 0 || places_make(s) < 0 || places_open_logs(s) < 0 || places_listen(s) < 0)
+		_exit(1);
+	s->config_fd = config_to_memfd(&s->config);
+	s->signal_fd = take_signals();
+	if (s->config_fd < 0 || s->signal_fd < 0)
+		die_errno(1, "start");
+	if (children_start(s) < 0)
+		_exit(1);
+}
+
+/* ---- locked down ---- */
+
+static int allow_waiting(void *arg, scmp_filter_ctx ctx)
+{
+	static const int calls[] = { SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(waitid), SCMP_SYS(close), -1 };
+	const struct supervisor *s = arg;
+	int bad = lockdown_allow_base(ctx) | lockdown_allow_list(ctx, calls);
+
+	bad |= lockdown_allow_arg(ctx, SCMP_SYS(read), 0, (uint32_t)s->signal_fd);
+	bad |= lockdown_allow_arg(ctx, SCMP_SYS(read), 0, (uint32_t)s->life_fd);
+	if (s->notify_fd >= 0)
+		bad |= lockdown_allow_arg(ctx, SCMP_SYS(write), 0, (uint32_t)s->notify_fd);
+	for (int i = 0; i < CHILDREN; i++)
+		bad |= lockdown_allow_arg(ctx, SCMP_SYS(pidfd_send_signal), 0, (uint32_t)s->children[i].pidfd);
+	return bad;
+}
+
+static void lock(struct supervisor *s)
+{
+	static const unsigned caps[] = { CAP_KILL, UINT_MAX };
+	const struct lockdown l = {
+		.account = s->config.supervisor,
+		.caps = caps,
+		.status_fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC),
+		.filter = allow_waiting,
+		.arg = s,
+	};
+
+	if (l.status_fd < 0 || lockdown_apply(&l) < 0)
+		die(1, "can not lock down");
+}
+
+static int ms_left(uint64_t end_ns)
+{
+	uint64_t now = clock_boot_ns();
+
+	return now >= end_ns ? 0 : (int)((end_ns - now) / 1000000 + 1);
+}
+
+/* Wait for a child that has ended and say how.  Closing its pidfd would free the number that the filter allows. */
+static void reap(struct child *c, bool unasked)
+{
+	siginfo_t i = { 0 };
+
+	if (waitid(P_PIDFD, (id_t)c->pidfd, &i, WEXITED) < 0)
+		die_errno(1, "%s: wait", c->program);
+	bool killed = i.si_code != CLD_EXITED;
+	if (unasked || killed || i.si_status != 0)
+		log_error("%s ended: %s %d", c->program, killed ? "signal" : "status", i.si_status);
+	c->pid = 0;
+}
+
+enum event { EV_TIMEOUT, EV_SIGNAL, EV_LIFE, EV_ENDED };
+
+/* Wait for the first of: a child's end (@which), a signal, a byte or the end of the controller's line. */
+static enum event wait_event(struct supervisor *s, int ms, struct child **which)
+{
+	struct pollfd p[CHILDREN + 2];
+
+	for (int i = 0; i < CHILDREN; i++)
+		p[i] = (struct pollfd){ s->children[i].pid ? s->children[i].pidfd : -1, POLLIN, 0 };
+	p[CHILDREN] = (struct pollfd){ s->signal_fd, POLLIN, 0 };
+	p[CHILDREN + 1] = (struct pollfd){ s->life_fd, POLLIN, 0 };
+	int n;
+	do
+		n = poll(p, CHILDREN + 2, ms);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		die_errno(1, "poll");
+	for (int i = 0; i < CHILDREN; i++)
+		if (p[i].revents) {
+			*which = &s->children[i];
+			return EV_ENDED;
+		}
+	if (p[CHILDREN].revents)
+		return EV_SIGNAL;
+	return p[CHILDREN + 1].revents ? EV_LIFE : EV_TIMEOUT;
+}
+
+static bool any_left(const struct supervisor *s)
+{
+	for (int i = 0; i < CHILDREN; i++)
+		if (s->children[i].pid)
+			return true;
+	return false;
+}
+
+static void kill_rest(struct supervisor *s)
+{
+	for (int i = 0; i < CHILDREN; i++) {
+		struct child *c = &s->children[i];
+		if (!c->pid)
+			continue;
+		log_warn("%s does not end, and is killed", c->program);
+		(void)pidfd_send_signal(c->pidfd, SIGKILL, NULL, 0);
+	}
+}
+
+/* Close the line to the controller and wait for everybody, at most @ms, then as long again once killed. */
+_Noreturn static void end_all(struct supervisor *s, int ms, int status)
+{
+	struct child *c;
+
+	if (s->life_fd >= 0)
+		(void)close(s->life_fd);
+	s->life_fd = -1;
+	for (int round = 0; round < 2 && any_left(s); round++) {
+		uint64_t end = clock_boot_ns() + (uint64_t)ms * 1000000;
+		if (round)
+			kill_rest(s);
+		while (any_left(s) && ms_left(end) > 0) {
+			enum event e = wait_event(s, ms_left(end), &c);
+			if (e == EV_ENDED)
+				reap(c, false);
+			else if (e == EV_SIGNAL)
+				s->signal_fd = -1; /* asked twice; once is enough */
+		}
+	}
+	_exit(status);
+}
+
+_Noreturn static void stop(struct supervisor *s)
+{
+	notify(s, "STOPPING=1");
+	log_info("stopping; VMs run on");
+	end_all(s, STOP_MS, 0);
+}
+
+_Noreturn static void ended(struct supervisor *s, struct child *c)
+{
+	reap(c, true);
+	end_all(s, ENDED_MS, 1);
+}
+
+static void wait_ready(struct supervisor *s)
+{
+	uint64_t end = clock_boot_ns() + READY_MS * UINT64_C(1000000);
+	struct child *c;
+	char byte;
+
+	switch (wait_event(s, ms_left(end), &c)) {
+	case EV_ENDED:
+		ended(s, c);
+	case EV_SIGNAL:
+		stop(s);
+	case EV_TIMEOUT:
+		log_error("not ready after %d s", READY_MS / 1000);
+		end_all(s, ENDED_MS, 1);
+	case EV_LIFE:
+		if (read(s->life_fd, &byte, 1) == 1)
+			return;
+		log_error("banger-controller closed its line before it was ready");
+		end_all(s, ENDED_MS, 1);
+	}
+}
+
+_Noreturn static void watch(struct supervisor *s)
+{
+	struct child *c;
+
+	for (;;)
+		switch (wait_event(s, -1, &c)) {
+		case EV_ENDED:
+			ended(s, c);
+		case EV_SIGNAL:
+			stop(s);
+		case EV_LIFE:
+			/* Nothing more is to come: only its end can have woken us. */
+			log_error("banger-controller closed its line");
+			end_all(s, ENDED_MS, 1);
+		case EV_TIMEOUT:
+			break;
+		}
+}
+
+int main(int argc, char **argv)
+{
+	static struct supervisor s = {
+		.config_fd = -1, .listen_fd = -1, .life_fd = -1, .notify_fd = -1, .signal_fd = -1,
+		.children = {
+			[CHILD_NET] = { "banger-role-net", 0, -1 },
+			[CHILD_BLK] = { "banger-role-blk", 0, -1 },
+			[CHILD_SPAWN] = { "banger-role-spawn", 0, -1 },
+			[CHILD_CONTROLLER] = { "banger-controller", 0, -1 },
+		},
+	};
+	char socket_path[sizeof(((struct sockaddr_un *)0)->sun_path)] = "";
+
+	log_name("banger-privhelper");
+	const char *path = read_arguments(argc, argv), *env = getenv("NOTIFY_SOCKET");
+	if (geteuid() != 0)
+		die(1, "must be started as root, by the service manager");
+	if (env)
+		(void)snprintf(socket_path, sizeof(socket_path), "%s", env);
+	forget_caller();
+	s.notify_fd = notify_open(socket_path);
+	prepare(&s, path);
+	lock(&s);
+	wait_ready(&s);
+	notify(&s, "READY=1");
+	log_info("ready: %u slots, control socket %s/control.sock", s.config.slots, s.config.run_dir);
+	watch(&s);
+}

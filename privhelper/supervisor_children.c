@@ -1,0 +1,186 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "privhelper/lockdown.h"
+#include "privhelper/supervisor.h"
+
+#define HIGH_FD 32 /* above every fixed number, so that moving one never hits another */
+
+/* The descriptors of a child, in the order of its fixed numbers from CONFIG_FD on. */
+struct boot {
+	int fds[BOOT_FDS - CONFIG_FD];
+	int n;
+};
+
+/* The two ends of each line between processes; -1 once handed over. */
+struct lines {
+	int controller[CHILDREN], role[CHILDREN], life;
+};
+
+static int high(int fd)
+{
+	int up = fcntl(fd, F_DUPFD_CLOEXEC, HIGH_FD);
+
+	(void)close(fd);
+	return up;
+}
+
+static int pair(int type, int *a, int *b)
+{
+	int p[2];
+
+	if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, p) < 0)
+		return -1;
+	*a = high(p[0]);
+	*b = high(p[1]);
+	return *a < 0 || *b < 0 ? -1 : 0;
+}
+
+/* Fixed numbers for @b, /dev/null for input and output, nothing else; no signal blocked. */
+static int arrange(const struct boot *b)
+{
+	sigset_t none;
+
+	for (int i = 0; i < b->n; i++)
+		if (dup2(b->fds[i], CONFIG_FD + i) < 0)
+			return -1;
+	(void)sigemptyset(&none);
+	return sigprocmask(SIG_SETMASK, &none, NULL) | close_range((unsigned)(CONFIG_FD + b->n), UINT_MAX, 0);
+}
+
+/* Ends with @parent; to be called again after each change of ids (prctl(2)). */
+static int bind_to(pid_t parent)
+{
+	return prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent ? -1 : 0;
+}
+
+/* A role gives up root itself, after it has opened what it needs; the controller never has it. */
+static int become_controller(const struct config *c, pid_t parent)
+{
+	static const unsigned no_caps[] = { UINT_MAX };
+
+	return lockdown_ids(&c->controller, no_caps) < 0 || bind_to(parent) < 0 ||
+	       prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -1 : 0;
+}
+
+_Noreturn static void child(const struct supervisor *s, enum child_id id, const struct boot *b, pid_t parent)
+{
+	char path[PATH_MAX];
+#ifdef BANGER_SANITIZED
+	/* Its leak check needs ptrace, which no child has. */
+	char *const env[] = { "ASAN_OPTIONS=detect_leaks=0", NULL };
+#else
+	char *const env[] = { NULL };
+#endif
+	char *const argv[] = { (char *)s->children[id].program, NULL };
+
+	(void)snprintf(path, sizeof(path), "%s/%s", s->config.libexec_dir, s->children[id].program);
+	if (bind_to(parent) < 0 || arrange(b) < 0)
+		die_errno(1, "%s: start", argv[0]);
+	if (id == CHILD_CONTROLLER && become_controller(&s->config, parent) < 0)
+		die_errno(1, "%s: can not become uid %u", argv[0], s->config.controller.uid);
+	(void)execve(path, argv, env);
+	die_errno(1, "%s", path);
+}
+
+/* What runs as root must be root's: the program, and the folder where it could be replaced. */
+static int check_program(const struct supervisor *s, const char *program)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	for (int folder = 0; folder < 2; folder++) {
+		(void)snprintf(path, sizeof(path), "%s%s%s", s->config.libexec_dir, folder ? "" : "/",
+			       folder ? "" : program);
+		if (stat(path, &st) < 0) {
+			log_errno("%s", path);
+			return -1;
+		}
+		if (st.st_uid != 0 || st.st_mode & (S_IWGRP | S_IWOTH)) {
+			log_error("%s: must belong to root and be writable by nobody else", path);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int start_one(struct supervisor *s, enum child_id id, const struct boot *b)
+{
+	struct child *c = &s->children[id];
+	pid_t parent = getpid();
+
+	if (check_program(s, c->program) < 0)
+		return -1;
+	c->pid = fork();
+	if (c->pid == 0)
+		child(s, id, b, parent);
+	/* Not waited for yet, so its number can not be another process' (pidfd_open(2)). */
+	c->pidfd = c->pid < 0 ? -1 : pidfd_open(c->pid, 0);
+	if (c->pidfd < 0) {
+		log_errno("%s: start", c->program);
+		return -1;
+	}
+	return 0;
+}
+
+static int make_lines(struct supervisor *s, struct lines *l)
+{
+	for (int i = CHILD_NET; i <= CHILD_SPAWN; i++)
+		if (pair(SOCK_SEQPACKET, &l->controller[i], &l->role[i]) < 0)
+			return -1;
+	if (pair(SOCK_STREAM, &s->life_fd, &l->life) < 0)
+		return -1;
+	s->config_fd = high(s->config_fd);
+	s->listen_fd = high(s->listen_fd);
+	for (int i = CHILD_NET; i <= CHILD_SPAWN; i++)
+		s->logs[i] = high(s->logs[i]);
+	return 0;
+}
+
+/* A line has two ends and no third: what stays open here would hide an end from the other. */
+static void let_go(struct supervisor *s, const struct lines *l)
+{
+	for (int i = CHILD_NET; i <= CHILD_SPAWN; i++) {
+		(void)close(l->controller[i]);
+		(void)close(l->role[i]);
+		(void)close(s->logs[i]);
+	}
+	(void)close(l->life);
+	(void)close(s->config_fd);
+	(void)close(s->listen_fd);
+}
+
+int children_start(struct supervisor *s)
+{
+	struct lines l;
+
+	if (make_lines(s, &l) < 0) {
+		log_errno("sockets between the processes");
+		return -1;
+	}
+	for (enum child_id i = CHILD_NET; i <= CHILD_SPAWN; i++) {
+		const struct boot b = { .fds = { s->config_fd, l.role[i], s->logs[i] }, .n = 3 };
+		if (start_one(s, i, &b) < 0)
+			return -1;
+	}
+	const struct boot b = {
+		.fds = { s->config_fd, l.controller[CHILD_NET], l.controller[CHILD_BLK], l.controller[CHILD_SPAWN],
+			 s->listen_fd, l.life },
+		.n = 6,
+	};
+	if (start_one(s, CHILD_CONTROLLER, &b) < 0)
+		return -1;
+	let_go(s, &l);
+	return 0;
+}

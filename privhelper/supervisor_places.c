@@ -1,0 +1,308 @@
+/* Theory of operation.  Everything here runs as root in places that root's configuration names, and some of these
+ * folders belong to the controller or to VMMs, who may be hostile and may run right now (VMs outlive us).  So each
+ * folder is opened once, without following a link, its owner is checked before it is changed, and what is in it is
+ * made by openat(2) and friends relative to that descriptor. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "privhelper/supervisor.h"
+#include "proto/slot.h"
+
+#define SLOTS_TMPFS_BYTES (16u << 20)
+#define SLOTS_TMPFS_INODES_EACH 64 /* a slot's folder, sockets and node; shared, so a VMM that makes more starves others */
+#define LISTEN_BACKLOG 64
+
+/* What a folder is to be. */
+struct shape {
+	uint32_t uid, gid;
+	mode_t mode;
+};
+
+static int failed(const char *what, const char *name)
+{
+	log_errno("%s: %s", what, name);
+	return -1;
+}
+
+/**
+ * folder() - make a folder, or check the one that is there, and give it its shape
+ * @parent:	where; AT_FDCWD with an absolute @name
+ *
+ * An existing one must belong to root or to whom it is meant for.
+ * Return: a descriptor of it, or -1 (logged).
+ */
+static int folder(int parent, const char *name, const struct shape *want)
+{
+	struct stat st;
+
+	if (mkdirat(parent, name, 0700) < 0 && errno != EEXIST)
+		return failed("can not make", name);
+	_cleanup_close_ int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return failed("can not open", name);
+	if (st.st_uid != 0 && st.st_uid != want->uid) {
+		log_error("%s: belongs to uid %u, not to root or uid %u; remove it", name, st.st_uid, want->uid);
+		return -1;
+	}
+	/* The mode after the owner: chown(2) clears the set-group-id bit. */
+	if (fchown(fd, want->uid, want->gid) < 0 || fchmod(fd, want->mode) < 0)
+		return failed("can not hand over", name);
+	return steal_fd(&fd);
+}
+
+static int folder_once(int parent, const char *name, const struct shape *want)
+{
+	int fd = folder(parent, name, want);
+
+	return fd < 0 ? -1 : close(fd);
+}
+
+/* ---- slots ---- */
+
+static int slot_folders(const struct config *c, int parent, bool run)
+{
+	char name[12];
+
+	for (uint32_t i = 0; i < c->slots; i++) {
+		uint32_t id = slot_uid(c, i);
+		struct shape state = { c->controller.uid, id, 02750 }, vmm = { id, c->controller.gid, 02770 };
+		(void)snprintf(name, sizeof(name), "%u", i);
+		if (folder_once(parent, name, run ? &vmm : &state) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Device nodes work in it, whatever the mount options above (a /run is nodev): VMMs open their disks here. */
+static int mount_slots(const struct config *c, const char *path)
+{
+	char options[96];
+
+	(void)snprintf(options, sizeof(options), "size=%u,nr_inodes=%u,mode=0711", SLOTS_TMPFS_BYTES,
+		       SLOTS_TMPFS_INODES_EACH * (c->slots + 1));
+	if (mount("banger-slots", path, "tmpfs", MS_NOSUID | MS_NOEXEC, options) < 0)
+		return failed("can not mount a tmpfs at", path);
+	return 0;
+}
+
+/* Our own tmpfs from an earlier start has VMs' sockets in it and stays. */
+static int slots_mounted(int run, int slots)
+{
+	struct stat above, here;
+	struct statvfs v;
+	struct statfs f;
+
+	if (fstat(run, &above) < 0 || fstat(slots, &here) < 0 || fstatfs(slots, &f) < 0 || fstatvfs(slots, &v) < 0)
+		return failed("can not look at", "slots");
+	if (above.st_dev == here.st_dev)
+		return 0;
+	if (f.f_type == TMPFS_MAGIC && !(v.f_flag & ST_NODEV))
+		return 1;
+	log_error("slots: something else than our tmpfs is mounted there");
+	return -1;
+}
+
+static int make_run_dir(const struct config *c)
+{
+	const struct shape open_to_all = { 0, 0, 0755 }, passage = { 0, 0, 0711 };
+	char path[sizeof(c->run_dir) + 8];
+
+	_cleanup_close_ int run = folder(AT_FDCWD, c->run_dir, &open_to_all);
+	if (run < 0)
+		return -1;
+	_cleanup_close_ int under = folder(run, "slots", &passage);
+	int mounted = under < 0 ? -1 : slots_mounted(run, under);
+	(void)snprintf(path, sizeof(path), "%s/slots", c->run_dir);
+	if (mounted < 0 || (mounted == 0 && mount_slots(c, path) < 0))
+		return -1;
+	/* Again, to be on the mount and not below it. */
+	_cleanup_close_ int slots = folder(run, "slots", &passage);
+	return slots < 0 ? -1 : slot_folders(c, slots, true);
+}
+
+static int make_state_dir(const struct config *c)
+{
+	const struct account *a = &c->controller;
+	const struct shape outer = { a->uid, a->gid, 0711 }, private = { a->uid, a->gid, 0700 }, roots = { 0, 0, 0711 };
+
+	_cleanup_close_ int state = folder(AT_FDCWD, c->state_dir, &outer);
+	if (state < 0 || folder_once(state, "images", &private) < 0 || folder_once(state, "kernels", &private) < 0 ||
+	    folder_once(state, "consoles", &private) < 0)
+		return -1;
+	/* The controller owns the folder around it and could put another one here, but not one of root's. */
+	_cleanup_close_ int slots = folder(state, "slots", &roots);
+	return slots < 0 ? -1 : slot_folders(c, slots, false);
+}
+
+/* ---- control groups ---- */
+
+/* The first cgroup v2 mount of /proc/self/mountinfo (proc_pid_mountinfo(5)): the fifth field is the place, the file
+ * system's type follows " - ". */
+static int find_cgroup_mount(char *out, size_t size)
+{
+	_cleanup_fclose_ FILE *f = fopen("/proc/self/mountinfo", "re");
+	char line[4096], place[256];
+
+	while (f && fgets(line, sizeof(line), f)) {
+		const char *type = strstr(line, " - ");
+		if (!type || strncmp(type, " - cgroup2 ", 11) != 0 || sscanf(line, "%*s %*s %*s %*s %255s", place) != 1)
+			continue;
+		if (snprintf(out, size, "%s/banger", place) < (int)size)
+			return 0;
+	}
+	log_error("no cgroup v2 is mounted: VMMs can not be kept apart nor ended");
+	return -1;
+}
+
+/* Controllers are enabled one by one: a host may lack some, and then has no such limit. */
+static void enable_controllers(int group)
+{
+	static const char *const names[] = { "+memory", "+pids", "+cpu" };
+	_cleanup_close_ int fd = openat(group, "cgroup.subtree_control", O_WRONLY | O_CLOEXEC);
+
+	for (size_t i = 0; fd >= 0 && i < ARRAY_SIZE(names); i++)
+		(void)!write(fd, names[i], strlen(names[i]));
+}
+
+/* Delegation to the spawn role (cgroups(7), "Cgroup delegation"): the folder and its list of processes, no more. */
+static int delegate(int group, const struct account *a)
+{
+	if (fchown(group, a->uid, a->gid) < 0 || fchownat(group, "cgroup.procs", a->uid, a->gid, AT_SYMLINK_NOFOLLOW) < 0)
+		return failed("can not hand over", "a control group");
+	return 0;
+}
+
+static int make_cgroups(struct config *c)
+{
+	const struct shape d = { c->spawn.uid, c->spawn.gid, 0755 };
+	char above[sizeof(c->cgroup_dir)];
+	struct statfs f;
+
+	if (!c->cgroup_dir[0] && find_cgroup_mount(c->cgroup_dir, sizeof(c->cgroup_dir)) < 0)
+		return -1;
+	(void)snprintf(above, sizeof(above), "%.*s", (int)(strrchr(c->cgroup_dir, '/') - c->cgroup_dir), c->cgroup_dir);
+	_cleanup_close_ int parent = open(above, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (parent < 0 || fstatfs(parent, &f) < 0)
+		return failed("can not open", above);
+	if (f.f_type != CGROUP2_SUPER_MAGIC) {
+		log_error("%s: is not in a cgroup v2 file system", above);
+		return -1;
+	}
+	enable_controllers(parent);
+	_cleanup_close_ int top = folder(AT_FDCWD, c->cgroup_dir, &d);
+	if (top < 0)
+		return -1;
+	enable_controllers(top);
+	_cleanup_close_ int spawn = folder(top, "spawn", &d), vm = folder(top, "vm", &d);
+	if (spawn < 0 || vm < 0)
+		return -1;
+	enable_controllers(vm);
+	return delegate(top, &c->spawn) | delegate(spawn, &c->spawn) | delegate(vm, &c->spawn);
+}
+
+int places_make(struct supervisor *s)
+{
+	struct config *c = &s->config;
+	const struct shape logs = { 0, c->controller.gid, 0750 };
+
+	if (folder_once(AT_FDCWD, c->log_dir, &logs) < 0)
+		return -1;
+	return make_run_dir(c) < 0 || make_state_dir(c) < 0 || make_cgroups(c) < 0 ? -1 : 0;
+}
+
+/* ---- logs ---- */
+
+/* A line that a crash or a full disk cut short is ended here, so that the next one starts a line of its own. */
+static int end_last_line(int dir, const char *name, int log)
+{
+	_cleanup_close_ int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	off_t size = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
+	char last = '\n';
+
+	if (size < 0)
+		return -1;
+	if (size > 0 && pread(fd, &last, 1, size - 1) != 1)
+		return -1;
+	/* On a full disk it stays torn; the role refuses creates there anyway. */
+	if (last != '\n')
+		(void)!write(log, "\n", 1);
+	return 0;
+}
+
+static int open_log(const struct config *c, int dir, const char *name)
+{
+	struct stat st;
+
+	_cleanup_close_ int fd = openat(dir, name, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return failed("can not open", name);
+	if (!S_ISREG(st.st_mode) || st.st_uid != 0 || st.st_nlink != 1) {
+		log_error("%s: is not a log of root's", name);
+		return -1;
+	}
+	if (fchown(fd, 0, c->controller.gid) < 0 || fchmod(fd, 0640) < 0 || end_last_line(dir, name, fd) < 0)
+		return failed("can not prepare", name);
+	return steal_fd(&fd);
+}
+
+int places_open_logs(struct supervisor *s)
+{
+	static const char *const names[] = { [CHILD_NET] = "net.log", [CHILD_BLK] = "blk.log", [CHILD_SPAWN] = "spawn.log" };
+	_cleanup_close_ int dir = open(s->config.log_dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (dir < 0)
+		return failed("can not open", s->config.log_dir);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		s->logs[i] = open_log(&s->config, dir, names[i]);
+		if (s->logs[i] < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* ---- the control socket ---- */
+
+/* Who answers there would be a second set of ours; a socket that nobody listens at is a dead set's. */
+static int is_served(const struct sockaddr_un *a)
+{
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	return fd >= 0 && (connect(fd, (const struct sockaddr *)a, sizeof(*a)) == 0 || errno == EAGAIN);
+}
+
+int places_listen(struct supervisor *s)
+{
+	const struct config *c = &s->config;
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	bool all = c->users_gid == UINT32_MAX;
+
+	if (snprintf(a.sun_path, sizeof(a.sun_path), "%s/control.sock", c->run_dir) >= (int)sizeof(a.sun_path)) {
+		log_error("%s: too long for a socket's address", c->run_dir);
+		return -1;
+	}
+	if (is_served(&a)) {
+		log_error("%s: another banger is running", a.sun_path);
+		return -1;
+	}
+	if (unlink(a.sun_path) < 0 && errno != ENOENT)
+		return failed("can not remove", a.sun_path);
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&a, sizeof(a)) < 0 ||
+	    chown(a.sun_path, 0, all ? 0 : c->users_gid) < 0 || chmod(a.sun_path, all ? 0666 : 0660) < 0 ||
+	    listen(fd, LISTEN_BACKLOG) < 0)
+		return failed("can not listen at", a.sun_path);
+	s->listen_fd = steal_fd(&fd);
+	return 0;
+}

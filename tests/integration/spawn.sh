@@ -1,0 +1,217 @@
+#!/bin/bash
+# The spawn role against a scripted peer: real VMMs, read back through /proc; what a VMM that was taken over can still
+# reach; and that VMMs outlive the role, which finds them again. The guest is a few instructions of our own under TCG.
+. "$(dirname "$0")/lib.sh"
+in_ns "$@"
+[ -n "$(cgroup_mount)" ] || skip_all "no cgroup v2 is mounted"
+command -v qemu-system-x86_64 >/dev/null || skip_all "needs qemu-system-x86_64"
+here=$(dirname "$0")
+
+# ---- a guest: the PVH entry of an ELF file (Xen note 18), one line on the console, halt ----
+guest_make() {
+	cat >"$T/guest.s" <<-'END'
+		.section .note.pvh, "a", @note
+		.long 4, 4, 18
+		.asciz "Xen"
+		.long _start
+		.text
+		.globl _start
+	_start:	mov $0x3f8, %dx
+		mov $text, %esi
+	1:	lodsb
+		test %al, %al
+		jz 2f
+		out %al, %dx
+		jmp 1b
+	2:	cli
+		hlt
+		jmp 2b
+	text:	.asciz "guest is up\n"
+	END
+	as --32 "$T/guest.s" -o "$T/guest.o" &&
+		ld -m elf_i386 -Ttext=0x100000 --section-start=.note.pvh=0x101000 -z noexecstack "$T/guest.o" -o "$T/guest"
+}
+
+slot_make() { # slot_make N: what the controller puts there
+	local s=$T/state/slots/$1
+	cp "$T/guest" "$s/kernel"
+	: >"$s/initrd"
+	truncate -s 1M "$s/disk"
+	chown $CTL_ID:$((UID_BASE + $1)) "$s"/*
+	chmod 640 "$s"/*
+	chmod 660 "$s/disk"
+	ip tuntap add "bgr$1" mode tap user $((UID_BASE + $1))
+	mkfifo "$T/console.$1"
+	background cat <>"$T/console.$1" >"$T/console.$1.log"
+}
+
+field() { awk -v f="$2:" '$1 == f { $1 = ""; print substr($0, 2) }' "/proc/$1/status"; }
+said() { grep -qF -- "$2" "$T/console.$1.log"; }
+gone() { ! kill -0 "$1" 2>/dev/null; }
+pid_in() { [[ $1 =~ pid=([0-9]+) ]] && echo "${BASH_REMATCH[1]}"; }
+spawn() { # spawn SLOT [GEN [OWNER]]
+	ask spawn vmm_spawn "slot=$1" "gen=${2-1}" "owner=${3-1000}" vmm=0 accel=2 disk=1 vcpus=1 mem_mib=64 \
+		"fd=$T/console.$1:rw"
+}
+
+check "a guest is assembled" guest_make
+conf_make
+places_make
+slot_make 0
+slot_make 1
+
+# ---- start ----
+peer_start spawn
+is "$(ask spawn run)" ok "the role gets ready"
+is "$(ask spawn vmm_watch slot=0)" absent "nothing runs at first"
+is "$(ask spawn vmm_spawn slot=0 vmm=0 accel=2 disk=1 vcpus=1 mem_mib=64 fd=/dev/null:rw)" denied "a device is no console"
+is "$(ask spawn vmm_spawn slot=0 vmm=0 accel=2 disk=1 vcpus=1 mem_mib=64 "fd=$T/console.0:ro")" denied \
+	"a FIFO that is open for reading alone is no console"
+is "$(ask spawn vmm_spawn slot=0 vmm=0 accel=2 disk=1 vcpus=1 mem_mib=64 "fd=$T/console.0:path")" denied \
+	"an O_PATH descriptor is no console"
+is "$(ask spawn vmm_spawn slot=0 vmm=0 accel=2 disk=1 vcpus=5 mem_mib=64 "fd=$T/console.0:rw")" limit \
+	"more processors than root allows are refused"
+is "$(ask spawn vmm_spawn slot=0 vmm=0 accel=2 disk=1 vcpus=1 mem_mib=1025 "fd=$T/console.0:rw")" limit \
+	"more memory than root allows is refused"
+is "$(ask spawn vmm_spawn slot=0 vmm=1 accel=1 disk=1 vcpus=1 mem_mib=64 "fd=$T/console.0:rw")" kernel \
+	"a VMM that this host does not have is not started"
+is "$(our_cgroups)" "" "refusals leave no cgroup"
+
+first=$(spawn 0)
+is "$first" "ok pid=* start=* fd=*" "a VMM starts"
+pid=$(pid_in "$first")
+fd=${first##*fd=}
+check "its guest runs: the console says so" wait_for 20 said 0 "guest is up"
+
+# ---- read back ----
+is "$(tr '\0' ' ' <"/proc/$pid/cmdline")" "/usr/bin/qemu-system-x86_64 *path=/run/0/api.sock*" "it is QEMU, with slot 0's paths"
+is "$(field "$pid" Uid)" "$UID_BASE $UID_BASE $UID_BASE $UID_BASE" "it has the slot's uid"
+is "$(field "$pid" Gid)" "$UID_BASE $UID_BASE $UID_BASE $UID_BASE" "it has the slot's gid"
+is "$(field "$pid" Groups)" "" "it has no other group"
+for set in CapInh CapPrm CapEff CapBnd CapAmb; do
+	is "$(field "$pid" $set)" 0000000000000000 "$set is empty"
+done
+is "$(field "$pid" NoNewPrivs) $(field "$pid" Seccomp)" "1 2" "no new privileges, and a filter"
+is "$(field "$pid" Seccomp_filters)" "[3-9]" "the role's filter, the VMMs' and QEMU's own are stacked"
+is "$(field "$pid" SigIgn)" 000000000000?000 "no ignored signal was inherited" # QEMU itself ignores SIGPIPE
+is "$(cut -d: -f3- "/proc/$pid/cgroup" | tail -n 1)" "*/banger-test-$$/vm/0.1.1000" "it is in a cgroup whose name says whose it is"
+start=$(awk '{ sub(/.*\) /, ""); print $20 }' "/proc/$pid/stat")
+is "$first" "* start=$start *" "the start time in the answer is the kernel's"
+is "$(ls -x "/proc/$pid/root" | xargs)" "bin dev lib lib64 libexec run sbin state usr" "its root has what it needs"
+is "$(ls "/proc/$pid/root/dev" "/proc/$pid/root/dev/net" | grep -v : | xargs)" "*net null urandom zero tun" "few devices are there"
+refuses "its root can not be written, not even by root" touch "/proc/$pid/root/x" "/proc/$pid/root/usr/x"
+is "$(stat -c %a "$T/run/slots/0/api.sock")" 770 "its API socket is its group's"
+is "$(stat -c %g "$T/run/slots/0/api.sock")" $CTL_ID "the group is the controller's"
+say='{"execute":"qmp_capabilities"}{"execute":"query-status"}'
+is "$(setpriv --reuid $CTL_ID --regid $CTL_ID --clear-groups bash -c "(echo '$say'; sleep 1) | socat - UNIX:$T/run/slots/0/api.sock" 2>/dev/null |
+	jq -r 'select(.return.status).return.status' 2>/dev/null)" "$(command -v socat >/dev/null && echo running)" \
+	"the controller reaches QMP there"
+in_jail() { nsenter --mount="/proc/$pid/ns/mnt" --root="/proc/$pid/root" --wd=/ -- setpriv --reuid $UID_BASE --regid $UID_BASE --clear-groups "$@"; }
+check "its uid can read its kernel" in_jail cat /state/0/kernel
+refuses "its uid can not enter another slot's state" in_jail ls /state/1
+refuses "its uid can not enter another slot's run folder" in_jail ls /run/1
+refuses "its uid can not leave its cgroup" setpriv --reuid $UID_BASE --regid $UID_BASE --clear-groups \
+	bash -c "echo $pid >$CGROUP/spawn/cgroup.procs"
+
+# ---- idempotent, owned, enumerable ----
+is "$(spawn 0)" "ok pid=$pid start=$start fd=*" "the same request again finds the same VMM"
+is "$(ask spawn vmm_watch slot=0)" "ok pid=$pid start=$start fd=*" "watch finds it"
+is "$(ask spawn vmm_watch slot=0 owner=1001)" denied "another owner can not watch it"
+is "$(ask spawn vmm_kill slot=0 owner=1001)" denied "another owner can not end it"
+is "$(spawn 0 2)" busy "a newer generation waits for the slot to be free"
+is "$(ask spawn vmm_kill slot=0 gen=2)" denied "a newer generation can not end it"
+is "$(ask spawn list)" "ok next=0 objects=7,0,1,1000,1" "list shows it"
+second=$(spawn 1)
+is "$second" "ok pid=*" "a second VMM starts beside it"
+is "$(ask spawn list)" "ok next=0 objects=7,?,1,1000,1,7,?,1,1000,1" "list shows both"
+
+# ---- VMMs outlive the role ----
+role_pid() { pgrep -u $SPAWN_ID -f banger-role-spawn | head -n 1; }
+kill -9 "$(role_pid)"
+sleep 0.2
+check "the role killed: the first VMM lives" kill -0 "$pid"
+is "$(ask spawn restart)" started "another role starts"
+is "$(ask spawn run)" ok "it gets ready"
+is "$(ask spawn list)" "ok next=0 objects=7,?,1,1000,1,7,?,1,1000,1" "it finds both VMMs"
+is "$(ask spawn vmm_watch slot=0)" "ok pid=$pid start=$start fd=*" "it watches the first"
+is "$(spawn 0)" "ok pid=$pid start=$start fd=*" "it does not start it twice"
+is "$(ask spawn vmm_kill slot=0)" ok "it ends the first"
+is "$(ask spawn waitfd "$fd" 5000)" ready "the pidfd of the first role's time says so"
+check "the process is gone" wait_for 5 gone "$pid"
+is "$(our_cgroups)" "*/vm/1.1.1000" "its cgroup is gone, the other's is not"
+is "$(ask spawn vmm_kill slot=0)" ok "ending what is gone succeeds"
+is "$(ask spawn vmm_watch slot=0)" absent "watch says that it is gone"
+third=$(spawn 0 2)
+is "$third" "ok pid=*" "the next generation can have the slot"
+is "$(ask spawn vmm_watch slot=0)" denied "the old one is refused"
+
+# ---- a VMM that ends by itself ----
+kill -9 "$(pid_in "$third")"
+is "$(ask spawn waitfd "${third##*fd=}" 5000)" ready "a VMM that ends by itself makes its pidfd readable"
+is "$(ask spawn vmm_watch slot=0 gen=2)" absent "watch says that it ended"
+is "$(ask spawn list)" "ok next=0 objects=*7,0,2,1000,0*" "list shows the empty cgroup until it is released"
+is "$(ask spawn vmm_kill slot=0 gen=2) $(ask spawn vmm_kill slot=1)" "ok ok" "both slots are released"
+is "$(ask spawn list)" "ok next=0 objects=" "list is empty"
+
+# ---- the probe ----
+mkfifo "$T/console.probe"
+exec {probe}<>"$T/console.probe"
+is "$(ask spawn kvm_probe slot=0 gen=2 "fd=$T/console.probe:rw")" "ok pid=* fd=*" "the probe starts"
+read -r -n 1 -t 5 verdict <&"$probe"
+is "${verdict-}" "[yn]" "it answers within five seconds: ${verdict-}"
+kvm_works() { # ask QEMU the same: does our guest come up with KVM?
+	[ -e /dev/kvm ] && timeout 10 qemu-system-x86_64 -M microvm,x-option-roms=off -accel kvm -cpu host -m 64M -nodefaults \
+		-display none -serial stdio -kernel "$T/guest" </dev/null 2>/dev/null | grep -q "guest is up"
+}
+is "${verdict-}" "$(kvm_works && echo y || echo n)" "QEMU with KVM agrees"
+is "$(ask spawn vmm_kill slot=0 gen=2)" ok "what the probe left is released"
+peer_stop spawn
+
+# ---- a VMM that was taken over ----
+if ${CC:-cc} -static -O1 -D_GNU_SOURCE -o "$T/vmm" "$here/spawn_vmm.c" 2>"$T/cc.err"; then
+	conf_make qemu="$T/vmm"
+	background nc -lkU @banger-test-abstract 2>/dev/null
+	install -m 666 /dev/null "$T/state/slots/1/open"
+	install -m 666 /dev/null "$T/run/slots/1/open"
+	: >"$T/console.0.log"
+	peer_start spawn
+	ask spawn run >/dev/null
+	hostile=$(spawn 0 3)
+	is "$hostile" "ok *" "a program outside /usr is started from /libexec"
+	check "it gets to its end" wait_for 10 said 0 "now a process"
+	is "$(ask spawn waitfd "${hostile##*fd=}" 5000)" ready "trying for a process of its own is the end of it"
+	sleep 0.2
+	while read -r name want; do
+		is "$(grep -m 1 -- "^${name//_/ } " "$T/console.0.log")" "${name//_/ } $want" "taken over: $name $want"
+	done <<-END
+		ids $UID_BASE $UID_BASE $UID_BASE $UID_BASE *
+		environment none, cwd /, core 0
+		descriptors 0 1 2
+		list_/run refused
+		list_/state refused
+		list_/run/0 *
+		list_/run/1 refused
+		list_/state/1 refused
+		open_/state/0/kernel ok
+		open_/state/0/disk ok
+		open_/state/0/new EACCES
+		open_/state/1/open EACCES
+		open_/run/1/open EACCES
+		open_/usr/file E*
+		open_/file E*
+		open_/dev/null ok
+		open_/dev/net/tun ok
+		open_/etc/passwd ENOENT
+		open_/proc/self/status ENOENT
+		bind_/run/0/test.sock ok mode 770
+		abstract E*
+	END
+	is "$(grep -c "kernel EACCES" "$T/console.0.log")" 1 "taken over: its kernel can not be written"
+	is "$(grep -c survived "$T/console.0.log")" 0 "taken over: no process of its own"
+	is "$(ask spawn vmm_kill slot=0 gen=3)" ok "it is released"
+	peer_stop spawn
+else
+	skip "a VMM that was taken over" "no static C library"
+fi
+ip link del bgr0
+ip link del bgr1

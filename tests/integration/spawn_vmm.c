@@ -1,0 +1,120 @@
+/* spawn_vmm.c - stands in for a VMM that its guest has taken over: says what it finds and what it may still do.
+ *
+ * The test builds it static and configures it as the QEMU of the host.  One line a fact on standard output; at the end
+ * it tries for a process of its own, which is the end of it. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static void try_open(const char *path, int flags)
+{
+	int fd = open(path, flags, 0600);
+
+	printf("open %s %s\n", path, fd < 0 ? strerrorname_np(errno) : "ok");
+	if (fd >= 0)
+		(void)close(fd);
+}
+
+static void list(const char *path)
+{
+	DIR *d = opendir(path);
+	char line[1024] = "";
+
+	for (struct dirent *e; d && (e = readdir(d));)
+		if (e->d_name[0] != '.' && strlen(line) + strlen(e->d_name) + 2 < sizeof(line))
+			strcat(strcat(line, " "), e->d_name);
+	printf("list %s%s\n", path, d ? line : " refused");
+	if (d)
+		(void)closedir(d);
+}
+
+static void descriptors(void)
+{
+	struct stat st;
+
+	printf("descriptors");
+	for (int fd = 0; fd < 1024; fd++)
+		if (fstat(fd, &st) == 0)
+			printf(" %d", fd);
+	printf("\n");
+}
+
+/* An abstract name of the host's network namespace: no mode protects those. */
+static void abstract_socket(const char *name)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	memcpy(a.sun_path + 1, name, strlen(name));
+	int r = connect(fd, (struct sockaddr *)&a, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name)));
+	printf("abstract %s\n", r < 0 ? strerrorname_np(errno) : "ok");
+	(void)close(fd);
+}
+
+static void own_socket(const char *path)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	struct stat st = { 0 };
+
+	(void)snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
+	int r = bind(fd, (struct sockaddr *)&a, sizeof(a));
+	(void)stat(path, &st);
+	printf("bind %s %s mode %o\n", path, r < 0 ? strerrorname_np(errno) : "ok", st.st_mode & 07777);
+	(void)close(fd);
+}
+
+int main(int argc, char **argv)
+{
+	struct rlimit core = { 0 };
+	(void)argc;
+	(void)argv;
+	(void)setvbuf(stdout, NULL, _IONBF, 0);
+	(void)getrlimit(RLIMIT_CORE, &core);
+	printf("ids %d %d %d %d groups %ld\n", getuid(), geteuid(), getgid(), getegid(), 0l);
+	printf("environment %s, cwd %s, core %lu\n", environ[0] ? "some" : "none", getcwd((char[64]){ 0 }, 64),
+	       (unsigned long)core.rlim_max);
+	descriptors();
+	list("/");
+	list("/dev");
+	list("/run");
+	list("/state");
+	list("/run/0");
+	list("/run/1");
+	list("/state/1");
+	try_open("/state/0/kernel", O_RDONLY);
+	try_open("/state/0/kernel", O_RDWR);
+	try_open("/state/0/disk", O_RDWR);
+	try_open("/state/0/new", O_WRONLY | O_CREAT);
+	try_open("/state/1/open", O_RDONLY);
+	try_open("/run/1/open", O_RDWR);
+	try_open("/run/0/file", O_WRONLY | O_CREAT);
+	try_open("/usr/file", O_WRONLY | O_CREAT);
+	try_open("/file", O_WRONLY | O_CREAT);
+	try_open("/dev/null", O_RDWR);
+	try_open("/dev/net/tun", O_RDWR);
+	try_open("/etc/passwd", O_RDONLY);
+	try_open("/proc/self/status", O_RDONLY);
+	try_open("/..", O_RDONLY);
+	own_socket("/run/0/test.sock");
+	abstract_socket("banger-test-abstract");
+	printf("now a process\n");
+	(void)fork();
+	printf("survived\n");
+	for (;;)
+		(void)pause();
+}

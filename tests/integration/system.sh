@@ -1,0 +1,251 @@
+#!/bin/bash
+# The whole set with real guests: a kernel of Debian's, a root disk with nothing but busybox, QEMU.  Isolation of
+# users, adoption after every kind of death, release of everything, bad input.
+. "$(dirname "$0")/lib.sh"
+for tool in qemu-system-x86_64 mke2fs jq dpkg-deb sqlite3; do
+	command -v $tool >/dev/null || { [ "$(id -u)" = 0 ] && skip_all "needs $tool"; }
+done
+[ -n "$(cgroup_mount)" ] || skip_all "needs cgroup v2"
+in_ns "$@"
+
+ALICE=64201 BOB=64202
+SET=
+
+# ---- the set ----
+set_start() { # set_start: the supervisor and its children; false when they do not come up
+	"$B/banger-privhelper" --config "$CONF" 2>>"$T/set.err" &
+	SET=$!
+	wait_for 20 as $ALICE vm list -o json
+}
+
+set_stop() {
+	[ -n "$SET" ] || return 0
+	kill -TERM "$SET" 2>/dev/null
+	wait "$SET"
+	local rc=$?
+	SET=
+	return $rc
+}
+
+set_gone() { # all of it has ended, whatever ended it
+	wait "$SET"
+	SET=
+	wait_for 10 eval '! pgrep -f "$B/banger-(privhelper|role|controller)"'
+}
+
+child() { # child net|blk|spawn|controller: its pid
+	local name=banger-role-$1
+	[ "$1" = controller ] && name=banger-controller
+	pgrep -P "$SET" -f "$B/$name"
+}
+
+as() { # as UID COMMAND...: banger as that user; standard error is in $T/err
+	local uid=$1
+	shift
+	mkdir -p "$T/home.$uid" && chown "$uid:$uid" "$T/home.$uid"
+	setpriv --reuid "$uid" --regid "$uid" --clear-groups env -i PATH="$PATH" HOME="$T/home.$uid" \
+		BANGER_SOCKET="$T/run/control.sock" "$B/banger" "$@" 2>"$T/err"
+}
+
+status_of() { # status_of COMMAND...: its exit status, quietly
+	"$@" >/dev/null 2>&1
+	echo $?
+}
+
+field() { # field UID VM MEMBER
+	as "$1" vm show "$2" -o json | jq -r ".$3"
+}
+
+state_is() { [ "$(field "$1" "$2" state)" = "$3" ]; }
+console_has() { as "$1" vm logs "$2" | grep -q "$3"; }
+
+nft_elems() { # nft_elems FAMILY SET: the number of its elements, by nft
+	nft -j list set "$1" banger "$2" | jq '[.nftables[].set? // empty | .elem[]?] | length'
+}
+
+taps() { ip -j link | jq '[.[] | select(.ifname | test("^bgr[0-9]"))] | length'; }
+vmm_pid() { slot_processes | head -n 1; }
+
+nothing_of_vms() { # taps, elements, processes, cgroups and loops of VMs are all gone
+	[ "$(taps)/$(nft_elems inet nat4)/$(nft_elems bridge guest)" = 0/0/0 ] && [ -z "$(slot_processes)$(our_cgroups)$(our_loops)" ]
+}
+
+# ---- the guest: its init says what it sees, for ever ----
+kernel_deb() {
+	local cache=$ROOT/build/cache
+	mkdir -p "$cache"
+	[ -s "$cache/kernel.deb" ] && return 0
+	(cd "$T" && pkg=$(apt-cache depends linux-image-cloud-amd64 | awk '/Depends: linux-image-/ { print $2; exit }') &&
+		apt-get download -qq "$pkg" && mv "$pkg"_*.deb "$cache/kernel.deb.part" && mv "$cache/kernel.deb.part" "$cache/kernel.deb") >&2
+}
+
+guest_image() {
+	local d=$T/guest
+	mkdir -p "$d"/{bin,sbin,dev,proc,sys,etc,root,tmp}
+	cp /bin/busybox "$d/bin/busybox"
+	cat >"$d/sbin/init" <<-'INIT'
+		#!/bin/busybox sh
+		export PATH=/bin
+		/bin/busybox --install -s /bin
+		n=$(cat /etc/boots 2>/dev/null || echo 0); n=$((n + 1)); echo $n >/etc/boots; sync
+		echo "GUEST-UP boot $n $(hostname) $(ip -4 -o addr show eth0 | awk '{ print $4 }')"
+		while :; do
+			ping -c 1 -W 1 198.51.100.1 >/dev/null 2>&1 && echo "NAT-YES" || echo "NAT-NO"
+			sleep 0.3
+		done
+	INIT
+	chmod 755 "$d/sbin/init"
+	mke2fs -q -t ext4 -d "$d" -E root_owner=0:0 "$T/guest.ext4" 16M
+	chmod 644 "$T/guest.ext4"
+}
+
+outside() { # a second namespace that answers to pings
+	ip netns add "bgr-out-$$"
+	ip link add up0 type veth peer name eth0 netns "bgr-out-$$"
+	ip addr add 198.51.100.2/24 dev up0
+	ip link set up0 up
+	ip netns exec "bgr-out-$$" ip addr add 198.51.100.1/24 dev eth0
+	ip netns exec "bgr-out-$$" ip link set eth0 up
+	ip route add default via 198.51.100.1
+}
+trap 'set_stop; ip netns del "bgr-out-$$" 2>/dev/null; finish' EXIT
+
+kernel_deb || skip_all "the kernel package can not be had"
+mount -t tmpfs run /run && mkdir -p /run/netns
+conf_make slots=3 per_owner=3
+guest_image
+outside
+
+# ---- it comes up, each part with what it needs and no more ----
+if set_start; then ok "the set comes up"; else not_ok "the set comes up" "$(cat "$T/set.err")"; exit 1; fi
+caps() { awk '/^CapEff/ { print $2 }' "/proc/$(child "$1")/status"; }
+confined() { awk '/^(NoNewPrivs|Seccomp|CapBnd|CapAmb|CapInh|Groups):/ { printf "%s ", $2 }' "/proc/$(child "$1")/status"; }
+is "$(caps net)" 0000000000001000 "net holds CAP_NET_ADMIN alone"
+is "$(caps blk)" 0000000000200000 "blk holds CAP_SYS_ADMIN alone"
+is "$(caps spawn)" 00000000000000c0 "spawn holds CAP_SETUID and CAP_SETGID alone"
+is "$(caps controller)" 0000000000000000 "the controller holds no capability"
+for part in net blk spawn controller; do
+	is "$(awk '/^NoNewPrivs|^Seccomp:/ { printf "%s ", $2 }' "/proc/$(child $part)/status")" "1 2 " "$part: no new privileges, seccomp filter"
+	is "$(awk '/^Uid/ { print ($2 > 0 && $2 == $3 && $3 == $4) }' "/proc/$(child $part)/status")" 1 "$part is not root"
+done
+
+# ---- images, by root and by a user ----
+cp "$ROOT/build/cache/kernel.deb" "$T/kernel.deb" && chmod 644 "$T/kernel.deb"
+check "root imports the kernel" as 0 kernel import debian --deb "$T/kernel.deb"
+check "root imports the image" as 0 image import tiny "$T/guest.ext4" --kernel debian
+is "$(as $ALICE image list -o json | jq -r '.[].name')" tiny "root's image is everybody's to use"
+is "$(status_of as $ALICE image delete tiny)" "[34]" "but not everybody's to delete"
+
+# ---- a guest's life ----
+check "alice creates web1" as $ALICE vm create web1 --image tiny --memory 128M
+is "$(field $ALICE web1 state)" created "it is created"
+check "alice starts web1" as $ALICE vm start web1
+is "$(field $ALICE web1 state)" running "it is running"
+check "its console says that the guest is up, by its name and address" wait_for 30 console_has $ALICE web1 "GUEST-UP boot 1 web1 10.97.0.2/24"
+is "$(ip -j -d link show bgr0 | jq -r '.[0] | "\(.linkinfo.info_data.user) \(.master) \(.linkinfo.info_slave_data.isolated)"')" \
+	"$UID_BASE bgtest true" "its tap belongs to the slot's uid, sits on the bridge, isolated"
+is "$(ps -o ruid= -p "$(vmm_pid)" | tr -d ' ')" "$UID_BASE" "its VMM runs as the slot's uid"
+is "$(awk '/^CapPrm|^CapEff/ { printf "%s ", $2 }' "/proc/$(vmm_pid)/status")" "0000000000000000 0000000000000000 " "without a capability"
+is "$(nft_elems bridge guest)/$(nft_elems inet nat4)" 1/0 "it may send with its own address; it has no NAT"
+check "the guest can not reach the outside" wait_for 20 console_has $ALICE web1 NAT-NO
+check "starting it again succeeds" as $ALICE vm start web1
+is "$(cat "$T/err")" "*already*" "and says that it was already so"
+
+check "alice turns NAT on while it runs" as $ALICE vm set web1 --nat
+is "$(nft_elems inet nat4)" 1 "nft shows its address in the NAT set"
+check "the guest reaches the outside" wait_for 20 console_has $ALICE web1 NAT-YES
+check "alice turns NAT off" as $ALICE vm set web1 --no-nat
+is "$(nft_elems inet nat4)" 0 "nft shows the NAT set empty"
+check "alice turns NAT on again" as $ALICE vm set web1 --nat
+
+# ---- one user can not see or touch another's ----
+is "$(as $BOB vm list -o json)" "\[\]" "bob sees no VM"
+for verb in start stop kill delete show ssh logs; do
+	is "$(status_of as $BOB vm $verb web1)" "[13]*" "bob's vm $verb web1 fails"
+	is "$(cat "$T/err")" "*web1*not*" "as for a VM that does not exist"
+done
+is "$(field $ALICE web1 state)" running "web1 did not notice"
+is "$(as 0 vm list --all -o json | jq -r '.[].name')" web1 "root sees it with --all"
+refuses "bob can not look into the state folder" setpriv --reuid $BOB --regid $BOB --clear-groups ls "$T/state/slots/0"
+refuses "bob can not open its API socket" setpriv --reuid $BOB --regid $BOB --clear-groups ls "$T/run/slots/0"
+check "bob has a web1 of his own" as $BOB vm create web1 --image tiny --memory 128M
+
+# ---- the set dies, guests do not ----
+boot_pid=$(vmm_pid)
+for victim in controller net blk spawn supervisor; do
+	if [ $victim = supervisor ]; then kill -9 "$SET"; else kill -9 "$(child $victim)"; fi
+	check "kill -9 $victim: all of the set ends" set_gone
+	is "$(vmm_pid)" "$boot_pid" "kill -9 $victim: the VMM lives on"
+	check "kill -9 $victim: the set comes up again" set_start
+	is "$(field $ALICE web1 state) $(field $ALICE web1 runtime_pid)" "running $boot_pid" "kill -9 $victim: web1 is adopted"
+	is "$(nft_elems bridge guest)/$(nft_elems inet nat4)/$(taps)" 1/1/1 "kill -9 $victim: its network is as it was"
+done
+check "a clean stop of the set succeeds" set_stop
+is "$(vmm_pid)" "$boot_pid" "a clean stop leaves the VMM alone"
+check "the set comes up again" set_start
+lines=$(as $ALICE vm logs web1 | wc -l)
+check "the console of an adopted VM goes on" wait_for 10 eval '[ "$(as $ALICE vm logs web1 | wc -l)" -gt '"$lines"' ]'
+
+# ---- ends ----
+check "alice stops web1 (a guest that ignores the power button)" as $ALICE vm stop web1 --timeout 1s
+is "$(field $ALICE web1 state)" stopped "it is stopped"
+check "and nothing of it is left in the kernel" nothing_of_vms
+check "stopping it again succeeds" as $ALICE vm stop web1
+check "it starts again" as $ALICE vm start web1
+check "with its disk as it left it" wait_for 30 console_has $ALICE web1 "GUEST-UP boot 2"
+kill -9 "$(vmm_pid)"
+check "kill -9 of the VMM: web1 is stopped by itself" wait_for 10 state_is $ALICE web1 stopped
+check "kill -9 of the VMM: nothing of it is left" wait_for 5 nothing_of_vms
+check "alice starts and kills it" eval 'as $ALICE vm start web1 && as $ALICE vm kill web1'
+is "$(field $ALICE web1 state)" stopped "killed is stopped"
+check "vm kill: nothing of it is left" nothing_of_vms
+
+# ---- both daemons gone, the database too ----
+check "alice starts it once more, with NAT" as $ALICE vm start web1
+set_stop
+rm -f "$T"/state/banger.db*
+check "the set comes up without its database" set_start
+check "what was tagged and had no row is removed" wait_for 10 nothing_of_vms
+is "$(as 0 vm list --all -o json)" "\[\]" "and no VM is claimed"
+
+# ---- bad input ----
+check "root imports kernel and image again" eval 'as 0 kernel import debian --deb "$T/kernel.deb" && as 0 image import tiny "$T/guest.ext4" --kernel debian'
+bad() { # bad STATUS TEXT COMMAND...: that exit status, and an error that names it
+	local want=$1 text=$2
+	shift 2
+	as $ALICE "$@" >/dev/null
+	is "$? $(cat "$T/err")" "$want banger: *$text*" "refused with $want: $*"
+}
+bad 2 Web vm create Web --image tiny
+bad 2 -- vm create -- -web
+bad 2 "a.b" vm create a.b --image tiny
+bad 3 nosuch vm create x --image nosuch
+bad 3 nosuch vm start nosuch
+bad "[26]" mem vm create x --image tiny --memory 900G
+bad 2 memory vm create x --image tiny --memory 12monkeys
+bad "[26]" vcpu vm create x --image tiny --vcpus 200
+bad "[26]" disk vm create x --image tiny --disk 9000G
+is "$(as $ALICE vm list -o json)" "\[\]" "none of it left a row"
+check "alice takes the first slot" as $ALICE vm create a1 --image tiny --memory 64M
+bad 5 a1 vm create a1 --image tiny
+check "and the others" eval 'as $ALICE vm create a2 --image tiny && as $ALICE vm create a3 --image tiny'
+bad 6 "" vm create a4 --image tiny
+as $BOB vm create b1 --image tiny >/dev/null
+is "$? $(cat "$T/err")" "6 banger: *slot*" "a full subnet is exit status 6 and says so"
+bad 5 "use" image delete tiny
+check "alice deletes hers" eval 'as $ALICE vm delete a1 a2 a3'
+is "$(as 0 vm list --all -o json)" "\[\]" "all rows are gone"
+is "$(find "$T/state/slots" -mindepth 2)" "" "all files are gone"
+is "$(BANGER_SOCKET=/nonexistent "$B/banger" vm list 2>&1 >/dev/null; echo $?)" "*no socket*8" "no daemon: exit status 8, and which of the reasons it is"
+set_stop
+
+# ---- a VMM binary that is not there ----
+conf_make slots=3 qemu=/usr/bin/no-such-vmm
+check "the set comes up with a VMM that is not there" set_start
+as $ALICE vm create x --image tiny --memory 64M >/dev/null
+as $ALICE vm start x >/dev/null
+is "$? $(cat "$T/err")" "[19] banger: *" "starting says why: $(head -c 200 "$T/err" | tr '\n' ' ')"
+is "$(field $ALICE x state)" "@(created|stopped)" "it is not said to run"
+check "and nothing is left" nothing_of_vms
+as $ALICE vm delete x >/dev/null
+set_stop

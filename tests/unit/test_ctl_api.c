@@ -1,0 +1,627 @@
+/* The control socket: who is heard, who is dropped, what goes on when a client goes, and that nobody holds up others.
+ * The test is the main loop; it includes api.c to look at the connections and to move their deadlines. */
+#include <errno.h>
+#include <semaphore.h>
+#include <stddef.h>
+#include <sys/un.h>
+
+#include "controller/api.c"
+#include "controller/images.h"
+#include "tests/unit/ctl_fixture.h"
+
+#define OTHER 1002
+#define ROUNDS 3000 /* of 1 ms: what one answer may take */
+
+static struct {
+	struct fixture *f;
+	struct api *api;
+	int listener;
+	struct caller next; /* who connects next */
+	unsigned stages;    /* EVENT stage, seen by ask() */
+	size_t bytes, rows; /* EVENT bytes, EVENT vm */
+	struct ev_vm vm;
+} t;
+
+/* Images are not the matter here; theirs take the place of images.c in the link. */
+int image_import(struct ctl *c, struct operation *o, const char *name, const char *kernel, int fd, char digest[65],
+		 struct error *e)
+{
+	(void)c, (void)o, (void)kernel, (void)fd, (void)digest;
+	return error_set(e, FAIL_GENERAL, name, "not here");
+}
+
+int image_delete(struct ctl *c, struct operation *o, const char *name, struct error *e)
+{
+	(void)c, (void)o;
+	return error_set(e, FAIL_GENERAL, name, "not here");
+}
+
+int kernel_import(struct ctl *c, struct operation *o, const char *name, const int fds[3], char digest[65], struct error *e)
+{
+	(void)c, (void)o, (void)fds, (void)digest;
+	return error_set(e, FAIL_GENERAL, name, "not here");
+}
+
+int kernel_delete(struct ctl *c, struct operation *o, const char *name, struct error *e)
+{
+	(void)c, (void)o;
+	return error_set(e, FAIL_GENERAL, name, "not here");
+}
+
+static int identify(int fd, struct caller *who)
+{
+	(void)fd;
+	*who = t.next;
+	return 0;
+}
+
+static struct sockaddr_un address(const struct fixture *f)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+
+	(void)snprintf(a.sun_path, sizeof(a.sun_path), "%s/run/control.sock", f->dir);
+	return a;
+}
+
+static int api_setup(void **state)
+{
+	(void)setup(state);
+	t.f = *state;
+	struct sockaddr_un a = address(t.f);
+	t.listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(t.listener, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(t.listener, 128), 0);
+	t.api = api_open(&t.f->c, t.f->epoll_fd, t.listener, identify);
+	assert_non_null(t.api);
+	return 0;
+}
+
+static int api_teardown(void **state)
+{
+	/* The fixture stops the workers; the connections go after that, and before what they point to. */
+	workers_stop(t.f->c.workers);
+	t.f->c.workers = NULL;
+	api_close(t.api);
+	(void)close(t.listener);
+	return teardown(state);
+}
+
+static void turn(int ms)
+{
+	struct epoll_event ev;
+
+	(void)api_tick(t.api);
+	if (epoll_wait(t.f->epoll_fd, &ev, 1, ms) == 1) {
+		struct loop_source *s = ev.data.ptr;
+		s->ready(s, ev.events);
+	}
+}
+
+static struct control client(uint32_t uid)
+{
+	struct sockaddr_un a = address(t.f);
+	struct control c;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	control_init(&c, fd);
+	t.next = (struct caller){ .uid = uid, .pid = 1 };
+	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+	for (int i = 0; i < 3; i++)
+		turn(0);
+	return c;
+}
+
+static void note_event(const struct message *m)
+{
+	t.stages += m->event->id == EVENT_STAGE;
+	t.rows += m->event->id == EVENT_VM;
+	t.bytes += m->event->id == EVENT_BYTES ? m->body.ev_bytes.data.n : 0;
+	if (m->event->id == EVENT_VM)
+		t.vm = m->body.ev_vm;
+}
+
+/* Wait for the answer.  Return: 1, or 0 when the connection was closed without one. */
+static int hear(struct control *c, enum call_id id, struct message *m)
+{
+	for (int i = 0; i < ROUNDS; i++) {
+		int r;
+		while ((r = control_next(c, control_call(id), m)) == 1) {
+			if (m->kind != MSG_EVENT)
+				return 1;
+			note_event(m);
+		}
+		assert_int_equal(r, 0);
+		r = control_fill(c);
+		if (r == 0 || (r < 0 && errno == ECONNRESET))
+			return 0;
+		if (r < 0) {
+			assert_int_equal(errno, EAGAIN);
+			turn(1);
+		}
+	}
+	fail_msg("no answer to %s", control_call(id)->name);
+	return 0;
+}
+
+static void say(struct control *c, enum call_id id, const union control_body *args)
+{
+	static const union control_body none;
+
+	assert_int_equal(control_send_request(c->fd, 7, control_call(id), args ? args : &none, NULL, 0), 0);
+}
+
+static struct message ask(struct control *c, enum call_id id, const union control_body *args)
+{
+	struct message m;
+
+	t.stages = 0;
+	t.rows = t.bytes = 0;
+	say(c, id, args);
+	if (!hear(c, id, &m))
+		fail_msg("closed without an answer to %s", control_call(id)->name);
+	assert_int_equal(m.id, 7);
+	return m;
+}
+
+static void assert_works(uint32_t uid)
+{
+	struct control c = client(uid);
+	struct message m = ask(&c, CALL_VERSION, NULL);
+
+	assert_int_equal(m.kind, MSG_RESULT);
+	assert_int_equal(m.body.res_version.protocol, CONTROL_VERSION);
+	control_close(&c);
+	for (int i = 0; i < 3; i++)
+		turn(0);
+}
+
+static bool is_closed(struct control *c)
+{
+	for (int i = 0; i < ROUNDS; i++) {
+		int r = control_fill(c);
+		if (r == 0 || (r < 0 && errno == ECONNRESET))
+			return true;
+		turn(1);
+	}
+	return false;
+}
+
+static union control_body about(const char *vm)
+{
+	union control_body b = { };
+
+	COPY(b.vm_show.vm, vm); /* the reference is the first argument of all calls about a VM */
+	return b;
+}
+
+/* ---- answers ---- */
+
+static void a_connection_serves_many_requests(void **state)
+{
+	struct control c = client(OWNER);
+
+	(void)state;
+	for (int i = 0; i < 50; i++)
+		assert_int_equal(ask(&c, CALL_VERSION, NULL).kind, MSG_RESULT);
+	assert_int_equal(t.api->n_conns, 1);
+	control_close(&c);
+}
+
+static void users_see_their_own(void **state)
+{
+	struct control mine = client(OWNER), theirs = client(OTHER), root = client(0);
+	union control_body web = about("web"), all = { .vm_list = { .all = true } };
+
+	(void)create(*state, "web", false);
+	assert_int_equal(ask(&mine, CALL_VM_SHOW, &web).kind, MSG_RESULT);
+	assert_int_equal(t.vm.owner, OWNER);
+	assert_string_equal(t.vm.state, "created");
+	assert_int_equal(ask(&theirs, CALL_VM_SHOW, &web).error.code, FAIL_NOT_FOUND);
+	assert_int_equal(ask(&mine, CALL_VM_LIST, NULL).body.res_vm_list.count, 1);
+	assert_int_equal(t.rows, 1);
+	assert_int_equal(ask(&theirs, CALL_VM_LIST, NULL).body.res_vm_list.count, 0);
+	assert_int_equal(ask(&mine, CALL_VM_LIST, &all).error.code, FAIL_NOT_ALLOWED);
+	assert_int_equal(ask(&root, CALL_VM_LIST, &all).body.res_vm_list.count, 1);
+	assert_int_equal(ask(&root, CALL_VM_LIST, NULL).body.res_vm_list.count, 0);
+	assert_int_equal(ask(&theirs, CALL_VM_DELETE, &web).error.code, FAIL_NOT_FOUND);
+	control_close(&mine);
+	control_close(&theirs);
+	control_close(&root);
+}
+
+static void an_operation_tells_its_stages_and_its_id(void **state)
+{
+	struct control c = client(OWNER);
+	union control_body web = about("web"), none = about("none");
+
+	(void)create(*state, "web", false);
+	struct message m = ask(&c, CALL_VM_START, &web);
+	assert_int_equal(m.kind, MSG_RESULT);
+	assert_true(t.stages > 0);
+	assert_int_equal(strlen(m.body.res_vm_start.op), ID_HEX - 1);
+	assert_string_equal(row(*state, "web").op, m.body.res_vm_start.op);
+	m = ask(&c, CALL_VM_START, &none);
+	assert_int_equal(m.error.code, FAIL_NOT_FOUND);
+	assert_int_equal(strlen(m.error.op), ID_HEX - 1);
+	control_close(&c);
+}
+
+static void descriptors_must_be_as_many_as_the_table_says(void **state)
+{
+	struct control c = client(OWNER);
+	union control_body args = { };
+	struct message m;
+	int pipes[2];
+	char byte;
+
+	(void)state;
+	COPY(args.image_import.name, "img");
+	assert_int_equal(ask(&c, CALL_IMAGE_IMPORT, &args).error.code, FAIL_USAGE);
+	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+	assert_int_equal(control_send_request(c.fd, 7, control_call(CALL_VERSION), &args, &pipes[1], 1), 0);
+	(void)close(pipes[1]);
+	assert_int_equal(hear(&c, CALL_VERSION, &m), 1);
+	assert_int_equal(m.error.code, FAIL_USAGE);
+	assert_int_equal(read(pipes[0], &byte, 1), 0); /* it was closed over there */
+	(void)close(pipes[0]);
+	assert_int_equal(ask(&c, CALL_VERSION, NULL).kind, MSG_RESULT);
+	control_close(&c);
+}
+
+/* ---- those who break the rules ---- */
+
+static void a_malformed_message_drops_that_client_alone(void **state)
+{
+	struct control good = client(OWNER), bad = client(OWNER);
+
+	(void)state;
+	assert_int_equal(write(bad.fd, "GET / HTTP/1.0\r\n\r\n", 18), 18);
+	assert_true(is_closed(&bad));
+	assert_int_equal(ask(&good, CALL_VERSION, NULL).kind, MSG_RESULT);
+	assert_int_equal(t.api->n_conns, 1);
+	control_close(&good);
+	control_close(&bad);
+}
+
+static void two_requests_at_once_drop_the_client(void **state)
+{
+	struct control c = client(OWNER);
+
+	(void)state;
+	say(&c, CALL_VERSION, NULL);
+	say(&c, CALL_VERSION, NULL);
+	assert_true(is_closed(&c));
+	control_close(&c);
+	assert_works(OWNER);
+}
+
+static void random_bytes_drop_their_client_alone(void **state)
+{
+	unsigned seed = 1;
+
+	(void)state;
+	for (int i = 0; i < 300; i++) {
+		struct control c = client(OWNER);
+		uint8_t bytes[64] = { 0x94, 0x00 };
+		size_t n = 2 + (size_t)rand_r(&seed) % (sizeof(bytes) - 2);
+		for (size_t k = i & 1 ? 2 : 0; k < n; k++)
+			bytes[k] = (uint8_t)rand_r(&seed);
+		(void)!write(c.fd, bytes, n);
+		turn(0);
+		control_close(&c);
+		for (int k = 0; k < 4; k++)
+			turn(0);
+	}
+	assert_works(OWNER);
+	assert_int_equal(t.api->n_conns, 0);
+}
+
+static void a_silent_client_is_dropped_when_its_time_is_over(void **state)
+{
+	struct control silent = client(OWNER), slow = client(OWNER), idle = client(OWNER);
+
+	(void)state;
+	assert_int_equal(ask(&idle, CALL_VERSION, NULL).kind, MSG_RESULT);
+	uint64_t now = clock_boot_ns();
+	assert_int_equal(write(slow.fd, "\x94", 1), 1);
+	turn(10);
+	for (struct conn *c = t.api->conns; c; c = c->next) {
+		uint64_t ms = c->x.call ? API_IDLE_MS : API_MESSAGE_MS;
+		assert_in_range(c->due_ns, now, now + ms * 1000000u);
+		if (!c->x.call)
+			c->due_ns = now;
+	}
+	/* More of the same message does not buy more time. */
+	assert_int_equal(write(slow.fd, "\0", 1), 1);
+	assert_true(is_closed(&silent));
+	assert_true(is_closed(&slow));
+	assert_int_equal(ask(&idle, CALL_VERSION, NULL).kind, MSG_RESULT);
+	control_close(&silent);
+	control_close(&slow);
+	control_close(&idle);
+}
+
+static void a_request_in_pieces_is_served(void **state)
+{
+	struct control c = client(OWNER);
+	static const char version[] = "\x94\x00\x07\xa7version\x90";
+	struct message m;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(version) - 1; i++) {
+		assert_int_equal(write(c.fd, version + i, 1), 1);
+		turn(10);
+	}
+	assert_int_equal(hear(&c, CALL_VERSION, &m), 1);
+	assert_int_equal(m.kind, MSG_RESULT);
+	control_close(&c);
+}
+
+static void one_user_can_not_take_all_connections(void **state)
+{
+	struct control many[API_CONNECTIONS_PER_UID + 1];
+	struct message m;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(many); i++)
+		many[i] = client(OWNER);
+	assert_int_equal(t.api->n_conns, API_CONNECTIONS_PER_UID);
+	struct control *last = &many[API_CONNECTIONS_PER_UID];
+	assert_int_equal(hear(last, CALL_VERSION, &m), 1);
+	assert_int_equal(m.error.code, FAIL_LIMIT);
+	assert_true(is_closed(last));
+	assert_works(OTHER);
+	control_close(&many[0]);
+	turn(10);
+	assert_works(OWNER);
+	for (size_t i = 1; i < ARRAY_SIZE(many); i++)
+		control_close(&many[i]);
+}
+
+static void all_users_together_leave_room_for_root(void **state)
+{
+	static struct control many[API_CONNECTIONS_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < API_CONNECTIONS_MAX; i++)
+		many[i] = client(2000 + (uint32_t)(i / API_CONNECTIONS_PER_UID));
+	assert_int_equal(t.api->n_conns, API_CONNECTIONS_MAX);
+	struct control one_more = client(OTHER);
+	assert_true(is_closed(&one_more));
+	control_close(&one_more);
+	assert_works(0);
+	for (size_t i = 0; i < API_CONNECTIONS_MAX; i++)
+		control_close(&many[i]);
+}
+
+/* ---- waiting, and going away ---- */
+
+static void those_who_wait_hold_no_worker(void **state)
+{
+	struct control waiting[3 * WORKER_THREADS];
+	union control_body web = about("web");
+	struct message m;
+
+	(void)create(*state, "web", false);
+	must_start(*state, "web");
+	for (size_t i = 0; i < ARRAY_SIZE(waiting); i++) {
+		web = about("web");
+		if (i & 1)
+			web.vm_logs.follow = true;
+		else
+			web.vm_wait.timeout_ms = 60000;
+		waiting[i] = client(OWNER);
+		say(&waiting[i], i & 1 ? CALL_VM_LOGS : CALL_VM_WAIT, &web);
+	}
+	for (int i = 0; i < 300; i++)
+		turn(1);
+	assert_works(OWNER);
+	assert_works(OTHER);
+	struct control c = client(OWNER);
+	web = about("web");
+	assert_int_equal(ask(&c, CALL_VM_STOP, &web).kind, MSG_RESULT);
+	for (size_t i = 0; i < ARRAY_SIZE(waiting); i++) {
+		assert_int_equal(hear(&waiting[i], i & 1 ? CALL_VM_LOGS : CALL_VM_WAIT, &m), 1);
+		assert_int_equal(m.kind, MSG_RESULT);
+		if (!(i & 1))
+			assert_string_equal(m.body.res_vm_wait.state, "stopped");
+		control_close(&waiting[i]);
+	}
+	control_close(&c);
+}
+
+static void a_wait_ends_with_its_time(void **state)
+{
+	struct control c = client(OWNER);
+	union control_body web = about("web");
+
+	(void)create(*state, "web", false);
+	must_start(*state, "web");
+	web.vm_wait.timeout_ms = 150;
+	assert_string_equal(ask(&c, CALL_VM_WAIT, &web).body.res_vm_wait.state, "running");
+	control_close(&c);
+}
+
+static void a_follower_hears_what_is_said_later(void **state)
+{
+	struct fixture *f = *state;
+	struct control c = client(OWNER);
+	union control_body web = about("web");
+	struct message m;
+
+	struct vm vm = create(f, "web", false);
+	must_start(f, "web");
+	t.bytes = 0;
+	web.vm_logs.follow = true;
+	say(&c, CALL_VM_LOGS, &web);
+	for (int i = 0; i < 200; i++)
+		turn(1);
+	vm.state = VM_RUNNING;
+	_cleanup_close_ int console = watch_console_open(f->c.watch, &vm);
+	assert_int_equal(write(console, "later\n", 6), 6);
+	for (int i = 0; i < 50; i++)
+		turn(1);
+	fake_helper_vmm_exit(f->fake, vm.slot);
+	assert_int_equal(hear(&c, CALL_VM_LOGS, &m), 1);
+	uint64_t offset = 0;
+	char all[4096];
+	ssize_t n = watch_console_read(f->c.watch, &vm, &offset, all, sizeof(all));
+	assert_int_equal(t.bytes, n);
+	assert_non_null(memmem(all, (size_t)n, "later\n", 6));
+	control_close(&c);
+}
+
+static void a_client_that_goes_leaves_its_start_running(void **state)
+{
+	struct fixture *f = *state;
+	struct control c = client(OWNER);
+	union control_body web = about("web");
+
+	(void)create(f, "web", false);
+	fake_helper_delay(f->fake, OP_VMM_SPAWN, 100);
+	say(&c, CALL_VM_START, &web);
+	for (int i = 0; i < 20; i++)
+		turn(1);
+	control_close(&c);
+	for (int i = 0; i < ROUNDS && row(f, "web").state != VM_RUNNING; i++)
+		turn(1);
+	assert_int_equal(row(f, "web").state, VM_RUNNING);
+	for (int i = 0; i < 50; i++)
+		turn(1);
+	assert_int_equal(t.api->n_conns, 0);
+}
+
+static void a_client_that_goes_ends_what_only_it_wanted(void **state)
+{
+	struct control c = client(OWNER);
+	union control_body web = about("web");
+
+	(void)create(*state, "web", false);
+	must_start(*state, "web");
+	web.vm_wait.timeout_ms = 3600000;
+	say(&c, CALL_VM_WAIT, &web);
+	for (int i = 0; i < 50; i++)
+		turn(1);
+	assert_int_equal(t.api->n_conns, 1);
+	control_close(&c);
+	for (int i = 0; i < 250; i++)
+		turn(1);
+	assert_int_equal(t.api->n_conns, 0);
+}
+
+/* 1 MiB does not fit a socket, so the worker waits for a client that never reads. */
+static void a_client_that_does_not_read_is_given_up(void **state)
+{
+	struct fixture *f = *state;
+	struct control c = client(OWNER);
+	union control_body web = about("web");
+	static char page[4096];
+
+	struct vm vm = create(f, "web", false);
+	must_start(f, "web");
+	vm.state = VM_RUNNING;
+	_cleanup_close_ int console = watch_console_open(f->c.watch, &vm);
+	for (int i = 0; i < 256; i++) {
+		(void)!write(console, page, sizeof(page));
+		turn(0);
+	}
+	for (int i = 0; i < 50; i++)
+		turn(1);
+	say(&c, CALL_VM_LOGS, &web);
+	uint64_t since = clock_boot_ns();
+	turn(10);
+	assert_works(OWNER);
+	assert_true(clock_boot_ns() - since < 1000000000u);
+	while (t.api->n_conns && clock_boot_ns() - since < 3ull * API_SEND_MS * 1000000)
+		turn(50);
+	assert_int_equal(t.api->n_conns, 0);
+	control_close(&c);
+}
+
+static sem_t gate;
+
+static void wait_at_gate(struct ctl *c, void *arg)
+{
+	(void)c, (void)arg;
+	(void)sem_wait(&gate);
+}
+
+static void a_full_queue_is_said(void **state)
+{
+	struct fixture *f = *state;
+	struct control c = client(OWNER);
+	unsigned jobs = 0;
+
+	assert_int_equal(sem_init(&gate, 0, 0), 0);
+	for (int quiet = 0; quiet < 20; quiet++) {
+		while (workers_run(f->c.workers, wait_at_gate, NULL) == 0) {
+			jobs++;
+			quiet = 0;
+		}
+		(void)poll(NULL, 0, 5);
+	}
+	assert_int_equal(ask(&c, CALL_VERSION, NULL).error.code, FAIL_LIMIT);
+	for (unsigned i = 0; i < jobs; i++)
+		(void)sem_post(&gate);
+	(void)poll(NULL, 0, 100);
+	assert_int_equal(ask(&c, CALL_VERSION, NULL).kind, MSG_RESULT);
+	(void)sem_destroy(&gate);
+	control_close(&c);
+}
+
+static void one_user_can_not_take_all_workers(void **state)
+{
+	struct fixture *f = *state;
+	struct control many[2 * WORKER_THREADS];
+	union control_body web = about("web");
+
+	(void)create(f, "web", false);
+	fake_helper_delay(f->fake, OP_VMM_SPAWN, 300);
+	for (size_t i = 0; i < ARRAY_SIZE(many); i++) {
+		many[i] = client(OWNER);
+		say(&many[i], CALL_VM_START, &web); /* all but one wait for the VM's turn */
+	}
+	uint64_t since = clock_boot_ns();
+	for (int i = 0; i < 20; i++)
+		turn(1);
+	assert_int_equal(count_of(t.api, OWNER, true), API_WORKERS_PER_UID);
+	assert_works(OTHER);
+	assert_true(clock_boot_ns() - since < 250000000u);
+	for (size_t i = 0; i < ARRAY_SIZE(many); i++) {
+		struct message m;
+		assert_int_equal(hear(&many[i], CALL_VM_START, &m), 1);
+		assert_int_equal(m.kind, MSG_RESULT);
+		control_close(&many[i]);
+	}
+	assert_int_equal(fake_helper_count(f->fake, OP_VMM_SPAWN), 1);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, api_setup, api_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_connection_serves_many_requests),
+		TEST(users_see_their_own),
+		TEST(an_operation_tells_its_stages_and_its_id),
+		TEST(descriptors_must_be_as_many_as_the_table_says),
+		TEST(a_malformed_message_drops_that_client_alone),
+		TEST(two_requests_at_once_drop_the_client),
+		TEST(random_bytes_drop_their_client_alone),
+		TEST(a_silent_client_is_dropped_when_its_time_is_over),
+		TEST(a_request_in_pieces_is_served),
+		TEST(one_user_can_not_take_all_connections),
+		TEST(all_users_together_leave_room_for_root),
+		TEST(those_who_wait_hold_no_worker),
+		TEST(a_wait_ends_with_its_time),
+		TEST(a_follower_hears_what_is_said_later),
+		TEST(a_client_that_goes_leaves_its_start_running),
+		TEST(a_client_that_goes_ends_what_only_it_wanted),
+		TEST(a_client_that_does_not_read_is_given_up),
+		TEST(a_full_queue_is_said),
+		TEST(one_user_can_not_take_all_workers),
+	};
+
+	return cmocka_run_group_tests_name("ctl_api", tests, NULL, NULL);
+}

@@ -1,0 +1,321 @@
+/* The controller's end of the helper protocol, against roles that answer, refuse, mislead and die. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "common/fdio.h"
+#include "controller/helper.h"
+#include "tests/unit/fake_helper.h"
+
+struct bench {
+	struct fake_helper *fake;
+	struct helper *h;
+};
+
+static const struct vm a_vm = { .slot = 7, .generation = 3, .owner = 1000, .id = { 1, 2, 3 } };
+static const struct operation an_op = { .id = { 9 }, .hex = "09" };
+
+static int setup(void **state)
+{
+	static struct bench b;
+	int fds[3];
+
+	b.fake = fake_helper_start(fds);
+	b.h = helper_open(fds[0], fds[1], fds[2]);
+	*state = &b;
+	return b.h ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	struct bench *b = *state;
+
+	helper_close(b->h);
+	fake_helper_stop(b->fake);
+	return 0;
+}
+
+static void to_run(struct bench *b)
+{
+	struct reply a;
+
+	assert_int_equal(helper_hello(b->h), 0);
+	for (enum role_id r = ROLE_NET; r < ROLE_COUNT; r++) {
+		struct request q = helper_request(OP_RECONCILE_DONE, NULL, NULL);
+		assert_int_equal(helper_call_role(b->h, r, &q, &a), 0);
+		assert_int_equal(a.status, ST_OK);
+	}
+}
+
+static void test_envelope(void **state)
+{
+	struct bench *b = *state;
+	struct request q = helper_request(OP_TAP_CREATE, &a_vm, &an_op), seen;
+	struct reply a;
+
+	to_run(b);
+	fake_helper_forget(b->fake);
+	assert_int_equal(helper_call(b->h, &q, NULL, &a, NULL), 0);
+	assert_int_equal(a.status, ST_OK);
+	assert_int_equal(a.tap_create.ifindex, 107);
+	assert_true(fake_helper_request(b->fake, 0, &seen));
+	assert_int_equal(seen.op->code, OP_TAP_CREATE);
+	assert_int_equal(seen.slot, 7);
+	assert_int_equal(seen.generation, 3);
+	assert_int_equal(seen.owner, 1000);
+	assert_memory_equal(seen.vm, a_vm.id, ID_LEN);
+	assert_memory_equal(seen.op_id, an_op.id, ID_LEN);
+	assert_true(fake_helper_has(b->fake, 7, OBJ_TAP));
+	assert_int_equal(fake_helper_violations(b->fake), 0);
+}
+
+static void test_status_is_not_an_error(void **state)
+{
+	struct bench *b = *state;
+	struct request q = helper_request(OP_TAP_CREATE, &a_vm, &an_op);
+	struct reply a;
+
+	to_run(b);
+	fake_helper_fail(b->fake, OP_TAP_CREATE, ST_LIMIT, 1);
+	assert_int_equal(helper_call(b->h, &q, NULL, &a, NULL), 0);
+	assert_int_equal(a.status, ST_LIMIT);
+	assert_int_equal(helper_call(b->h, &q, NULL, &a, NULL), 0);
+	assert_int_equal(a.status, ST_OK);
+}
+
+static void test_descriptors(void **state)
+{
+	struct bench *b = *state;
+	struct request q = helper_request(OP_VMM_SPAWN, &a_vm, &an_op);
+	struct reply a;
+	int p[2], pidfd = -1;
+	char text[16] = "";
+
+	to_run(b);
+	assert_int_equal(pipe2(p, O_CLOEXEC), 0);
+	q.vmm_spawn = (struct req_vmm_spawn){ .accel = ACCEL_TCG, .vcpus = 1, .mem_mib = 128 };
+	assert_int_equal(helper_call(b->h, &q, NULL, &a, &pidfd), -1); /* its descriptor is missing */
+	assert_int_equal(errno, EINVAL);
+	assert_int_equal(helper_call(b->h, &q, &p[1], &a, &pidfd), 0);
+	assert_int_equal(a.status, ST_OK);
+	assert_int_equal(a.vmm_spawn.pid, fake_helper_vmm(b->fake, 7));
+	assert_true(pidfd >= 0);
+	assert_int_equal(read(p[0], text, sizeof(text) - 1), 11);
+	assert_string_equal(text, "fake guest\n");
+	fake_helper_vmm_exit(b->fake, 7);
+	struct pollfd fd = { .fd = pidfd, .events = POLLIN };
+	assert_int_equal(poll(&fd, 1, 5000), 1);
+	(void)close(pidfd);
+
+	q = helper_request(OP_VMM_WATCH, &a_vm, &an_op);
+	assert_int_equal(helper_call(b->h, &q, NULL, &a, &pidfd), 0);
+	assert_int_equal(a.status, ST_ABSENT);
+	assert_int_equal(pidfd, -1); /* never a stale number for a caller to close */
+	(void)close(p[0]);
+	(void)close(p[1]);
+}
+
+static void test_kvm_probe(void **state)
+{
+	struct bench *b = *state;
+	struct request q = helper_request(OP_KVM_PROBE, &a_vm, &an_op);
+	struct reply a;
+	int p[2], pidfd;
+	char answer = 0;
+
+	to_run(b);
+	fake_helper_kvm(b->fake, 'y');
+	assert_int_equal(pipe2(p, O_CLOEXEC), 0);
+	assert_int_equal(helper_call(b->h, &q, &p[1], &a, &pidfd), 0);
+	assert_int_equal(a.status, ST_OK);
+	assert_int_equal(read(p[0], &answer, 1), 1);
+	assert_int_equal(answer, 'y');
+	(void)close(pidfd);
+	(void)close(p[0]);
+	(void)close(p[1]);
+}
+
+static void test_list_pages(void **state)
+{
+	struct bench *b = *state;
+	struct reply a;
+	size_t seen = 0;
+	uint64_t cursor = 0;
+
+	to_run(b);
+	for (uint32_t s = 0; s < 40; s++)
+		fake_helper_put(b->fake, OBJ_TAP, s, 1, 1000);
+	do {
+		struct request q = helper_request(OP_LIST, NULL, NULL);
+		q.list.cursor = cursor;
+		assert_int_equal(helper_call_role(b->h, ROLE_NET, &q, &a), 0);
+		seen += a.list.objects.n / LIST_FIELDS;
+		cursor = a.list.next;
+	} while (cursor);
+	assert_int_equal(seen, 40);
+}
+
+static void test_wrong_use(void **state)
+{
+	struct bench *b = *state;
+	struct request ping = helper_request(OP_PING, NULL, NULL), tap = helper_request(OP_TAP_CREATE, &a_vm, &an_op);
+	struct reply a;
+
+	assert_int_equal(helper_call(b->h, &ping, NULL, &a, NULL), -1); /* which role? */
+	assert_int_equal(errno, EINVAL);
+	assert_int_equal(helper_call_role(b->h, ROLE_BLK, &tap, &a), -1);
+	assert_int_equal(errno, EINVAL);
+	assert_int_equal(fake_helper_total(b->fake), 0);
+	/* A value out of bounds does not leave the process and does not break the line. */
+	struct request q = helper_request(OP_LOOP_DETACH, &a_vm, &an_op);
+	q.loop_detach.part = 9;
+	assert_int_equal(helper_call(b->h, &q, NULL, &a, NULL), -1);
+	assert_int_equal(errno, EINVAL);
+	to_run(b);
+}
+
+/* After an answer that is not one, the line is closed for good: a late answer must not be taken for the next one's. */
+static void refuse(struct bench *b, const void *bytes, size_t n)
+{
+	struct request q = helper_request(OP_TAP_REMOVE, &a_vm, &an_op);
+	struct reply a;
+
+	to_run(b);
+	fake_helper_nonsense(b->fake, ROLE_NET, bytes, n);
+	assert_int_equal(helper_call(b->h, &q, NULL, &a, NULL), -1);
+	assert_int_equal(errno, EBADMSG);
+	assert_int_equal(helper_call(b->h, &q, NULL, &a, NULL), -1);
+	assert_int_equal(errno, EPIPE);
+	struct pollfd fd = { .fd = helper_fd(b->h, ROLE_NET), .events = POLLIN };
+	assert_int_equal(poll(&fd, 1, 5000), 1); /* which is how the main loop learns of it */
+	q = helper_request(OP_SNAPSHOT_REMOVE, &a_vm, &an_op);
+	assert_int_equal(helper_call(b->h, &q, NULL, &a, NULL), 0); /* the others go on */
+}
+
+static void test_garbage(void **state)
+{
+	refuse(*state, "\xff\xff", 2);
+}
+
+static void test_trailing_byte(void **state)
+{
+	refuse(*state, "\x93\x01\x03\x00\x00", 5);
+}
+
+static void test_wrong_seq(void **state)
+{
+	refuse(*state, "\x93\x01\x07\x00", 4);
+}
+
+static void test_death(void **state)
+{
+	struct bench *b = *state;
+	struct request q = helper_request(OP_TAP_REMOVE, &a_vm, &an_op);
+	struct reply a;
+
+	to_run(b);
+	fake_helper_die(b->fake, ROLE_NET);
+	assert_int_equal(helper_call(b->h, &q, NULL, &a, NULL), -1);
+	assert_int_equal(errno, EPIPE);
+}
+
+static void test_unexpected_descriptor(void **state)
+{
+	int sv[2], out = -1;
+	struct request q = helper_request(OP_TAP_REMOVE, &a_vm, &an_op);
+	struct reply a;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv), 0);
+	/* The answer is there before the question: seq 1, ok, with a descriptor that the row does not have. */
+	assert_int_equal(fdio_send(sv[1], "\x93\x01\x01\x00", 4, &sv[1], 1), 0);
+	struct helper *h = helper_open(sv[0], -1, -1);
+	assert_int_equal(helper_fd(h, ROLE_BLK), -1);
+	assert_int_equal(helper_call(h, &q, NULL, &a, &out), -1);
+	assert_int_equal(errno, EBADMSG);
+	helper_close(h);
+	(void)close(sv[1]);
+}
+
+static void test_missing_descriptor(void **state)
+{
+	int sv[2], out = -1;
+	struct request q = helper_request(OP_VMM_WATCH, &a_vm, &an_op);
+	struct reply a;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv), 0);
+	assert_int_equal(fdio_send(sv[1], "\x95\x01\x01\x00\x02\x00", 6, NULL, 0), 0);
+	struct helper *h = helper_open(-1, -1, sv[0]);
+	assert_int_equal(helper_call(h, &q, NULL, &a, &out), -1);
+	assert_int_equal(errno, EBADMSG);
+	helper_close(h);
+	(void)close(sv[1]);
+}
+
+static void *hammer(void *arg)
+{
+	struct bench *b = arg;
+	static uint32_t next;
+	struct vm vm = a_vm;
+	uintptr_t bad = 0;
+
+	vm.slot = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED);
+	for (int i = 0; i < 200; i++) {
+		struct request q = helper_request(i % 2 ? OP_TAP_REMOVE : OP_TAP_CREATE, &vm, &an_op);
+		struct reply a;
+		if (helper_call(b->h, &q, NULL, &a, NULL) < 0 || a.status != ST_OK ||
+		    (i % 2 == 0 && a.tap_create.ifindex != 100 + vm.slot))
+			bad++;
+	}
+	return (void *)bad;
+}
+
+static void test_threads_do_not_mix(void **state)
+{
+	struct bench *b = *state;
+	pthread_t t[8];
+	void *bad;
+
+	to_run(b);
+	for (size_t i = 0; i < 8; i++)
+		assert_int_equal(pthread_create(&t[i], NULL, hammer, b), 0);
+	for (size_t i = 0; i < 8; i++) {
+		assert_int_equal(pthread_join(t[i], &bad), 0);
+		assert_null(bad);
+	}
+	assert_int_equal(fake_helper_count(b->fake, OP_TAP_CREATE), 800);
+	assert_int_equal(fake_helper_objects(b->fake, 0), 0);
+	assert_int_equal(fake_helper_violations(b->fake), 0);
+}
+
+#define BENCH(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		BENCH(test_envelope),
+		BENCH(test_status_is_not_an_error),
+		BENCH(test_descriptors),
+		BENCH(test_kvm_probe),
+		BENCH(test_list_pages),
+		BENCH(test_wrong_use),
+		BENCH(test_garbage),
+		BENCH(test_trailing_byte),
+		BENCH(test_wrong_seq),
+		BENCH(test_death),
+		cmocka_unit_test(test_unexpected_descriptor),
+		cmocka_unit_test(test_missing_descriptor),
+		BENCH(test_threads_do_not_mix),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

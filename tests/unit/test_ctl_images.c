@@ -1,0 +1,541 @@
+/* Images and kernels as files, and the disks that are made of them: what is taken, what is refused, what is left. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "common/fdio.h"
+#include "controller/images.h"
+#include "controller/storage.h"
+#include "controller/store.h"
+
+#define MIB (1u << 20)
+
+static struct ctl ctl;
+static _Thread_local struct error e;
+static char folder[64];
+static const struct caller root = { .uid = 0 }, ann = { .uid = 1000 }, bob = { .uid = 1001 };
+
+static struct operation operation(const struct caller *c)
+{
+	static unsigned n;
+	unsigned id = __atomic_add_fetch(&n, 1, __ATOMIC_RELAXED);
+	struct operation o = { .caller = c, .id = { (uint8_t)(id >> 8), (uint8_t)id } };
+
+	format_id(o.id, o.hex);
+	return o;
+}
+
+static const char *path(const char *sub)
+{
+	static _Thread_local char p[256];
+
+	(void)snprintf(p, sizeof(p), "%s/%s", folder, sub);
+	return p;
+}
+
+static int setup(void **state)
+{
+	static const char *const folders[] = { "images", "kernels", "slots", "slots/3", "run", "run/slots", "run/slots/3" };
+
+	(void)state;
+	(void)snprintf(folder, sizeof(folder), "/tmp/banger-images-XXXXXX");
+	assert_non_null(mkdtemp(folder));
+	for (size_t i = 0; i < 7; i++)
+		assert_int_equal(mkdir(path(folders[i]), 0700), 0);
+	ctl.config = (struct config){ .slots = 10, .max_disk_mib = 64, .max_vms_per_owner = 10 };
+	(void)snprintf(ctl.config.state_dir, sizeof(ctl.config.state_dir), "%s", folder);
+	(void)snprintf(ctl.config.run_dir, sizeof(ctl.config.run_dir), "%s/run", folder);
+	ctl.store = store_open(":memory:", &e);
+	return ctl.store ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	char command[128];
+
+	(void)state;
+	store_close(ctl.store);
+	(void)snprintf(command, sizeof(command), "rm -r %s", folder);
+	return system(command);
+}
+
+/* How many entries a folder has. */
+static unsigned entries(const char *sub)
+{
+	DIR *d = opendir(path(sub));
+	unsigned n = 0;
+
+	assert_non_null(d);
+	for (struct dirent *x; (x = readdir(d));)
+		n += x->d_name[0] != '.';
+	(void)closedir(d);
+	return n;
+}
+
+static int file(size_t size, size_t at, const char *bytes, size_t n)
+{
+	int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, (off_t)size), 0);
+	if (n)
+		assert_int_equal(pwrite(fd, bytes, n, (off_t)at), n);
+	return fd;
+}
+
+/* A file that has the magic of ext4, and @text in its middle. */
+static int ext4(size_t size, const char *text)
+{
+	int fd = file(size, 1080, "\x53\xef", 2);
+
+	assert_int_equal(pwrite(fd, text, strlen(text), (off_t)size / 2), strlen(text));
+	return fd;
+}
+
+static int import_kernel(const struct caller *c, const char *name, const char *head, const char *elf, char digest[65])
+{
+	struct operation o = operation(c);
+	int fds[3] = { file(4096, 0x202, head, strlen(head)), file(10, 0, "initramfs", 9), file(100, 0, elf, strlen(elf)) };
+	int r = kernel_import(&ctl, &o, name, fds, digest, &e);
+
+	fdio_close_all(fds, 3);
+	return r;
+}
+
+static int import(const struct caller *c, const char *name, int fd, char digest[65])
+{
+	struct operation o = operation(c);
+	int r = image_import(&ctl, &o, name, "k", fd, digest, &e);
+
+	(void)close(fd);
+	return r;
+}
+
+static void have_kernel(void)
+{
+	char digest[65];
+
+	if (import_kernel(&root, "k", "HdrS", "\177ELF", digest) < 0)
+		fail_msg("%s: %s", e.what, e.why);
+}
+
+static int delete_image(const struct caller *c, const char *name)
+{
+	struct operation o = operation(c);
+
+	return image_delete(&ctl, &o, name, &e);
+}
+
+static int delete_kernel(const struct caller *c, const char *name)
+{
+	struct operation o = operation(c);
+
+	return kernel_delete(&ctl, &o, name, &e);
+}
+
+/* ---- images ---- */
+
+static void test_import(void **state)
+{
+	char digest[65], name[256];
+	struct stat st;
+	struct image i;
+
+	(void)state;
+	have_kernel();
+	if (import(&ann, "debian", ext4(16 * MIB, "hello"), digest) < 0)
+		fail_msg("%s: %s", e.what, e.why);
+	path_image(&ctl.config, digest, name);
+	assert_int_equal(stat(name, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0444);
+	assert_int_equal(st.st_nlink, 1);
+	assert_int_equal(st.st_size, 16 * MIB);
+	assert_true(st.st_blocks * 512 < MIB); /* two blocks of 64 KiB */
+	assert_int_equal(store_image_find(ctl.store, &ann, "debian", &i, &e), 0);
+	assert_string_equal(i.digest, digest);
+	assert_int_equal(i.size, 16 * MIB);
+	assert_string_equal(i.kernel, "k");
+	assert_int_equal(entries("images"), 1);
+
+	int fd = open(name, O_RDONLY | O_CLOEXEC);
+	char text[6] = "";
+	assert_int_equal(pread(fd, text, 5, 8 * MIB), 5);
+	assert_string_equal(text, "hello");
+	(void)close(fd);
+}
+
+/* The digest is of the bytes, not of the holes; and of their places. */
+static void test_digest(void **state)
+{
+	char a[65], b[65], zeros[65536] = "";
+	int fd = ext4(16 * MIB, "hello");
+
+	(void)state;
+	have_kernel();
+	for (off_t at = 65536; at < 8 * (off_t)MIB; at += 65536)
+		assert_int_equal(pwrite(fd, zeros, sizeof(zeros), at), sizeof(zeros));
+	assert_int_equal(import(&ann, "full", fd, a), 0);
+	assert_int_equal(import(&bob, "sparse", ext4(16 * MIB, "hello"), b), 0);
+	assert_string_equal(a, b);
+	assert_int_equal(entries("images"), 1);
+	assert_int_equal(import(&ann, "moved", ext4(17 * MIB, "hello"), b), 0);
+	assert_string_not_equal(a, b);
+	assert_int_equal(import(&ann, "other", ext4(16 * MIB, "hellp"), b), 0);
+	assert_string_not_equal(a, b);
+}
+
+static void refuse(int fd, enum fail code)
+{
+	char digest[65];
+
+	assert_int_equal(import(&ann, "bad", fd, digest), -1);
+	assert_int_equal(e.code, code);
+	assert_int_equal(entries("images"), 0);
+}
+
+static void test_refusals(void **state)
+{
+	char digest[65];
+	int p[2];
+
+	(void)state;
+	have_kernel();
+	refuse(file(MIB, 0, "", 0), FAIL_USAGE);              /* no magic */
+	refuse(file(MIB - 512, 1080, "\x53\xef", 2), FAIL_USAGE); /* too small */
+	refuse(file(65 * (size_t)MIB, 1080, "\x53\xef", 2), FAIL_LIMIT);
+	refuse(file(MIB + 1, 1080, "\x53\xef", 2), FAIL_USAGE); /* not of sectors */
+	refuse(open("/dev/zero", O_RDONLY | O_CLOEXEC), FAIL_USAGE);
+	refuse(open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), FAIL_USAGE);
+	assert_int_equal(pipe2(p, O_CLOEXEC), 0);
+	refuse(p[0], FAIL_USAGE);
+	(void)close(p[1]);
+	refuse(open("/proc/self/exe", O_PATH | O_CLOEXEC), FAIL_GENERAL); /* can not be read */
+	assert_int_equal(import(&ann, "Bad Name", ext4(MIB, "x"), digest), -1);
+	assert_int_equal(e.code, FAIL_USAGE);
+	assert_int_equal(import(&ann, "../x", ext4(MIB, "x"), digest), -1);
+	assert_int_equal(e.code, FAIL_USAGE);
+
+	assert_int_equal(import(&ann, "taken", ext4(MIB, "x"), digest), 0);
+	assert_int_equal(import(&ann, "taken", ext4(MIB, "y"), digest), -1);
+	assert_int_equal(e.code, FAIL_STATE);
+	assert_int_equal(entries("images"), 1);
+	struct operation o = operation(&ann);
+	int fd = ext4(MIB, "z");
+	assert_int_equal(image_import(&ctl, &o, "z", "no-kernel", fd, digest, &e), -1);
+	assert_int_equal(e.code, FAIL_NOT_FOUND);
+	(void)close(fd);
+}
+
+static void test_interrupted(void **state)
+{
+	volatile bool cancelled = true;
+	struct operation o = operation(&ann);
+	char digest[65];
+	int fd = ext4(MIB, "x");
+
+	(void)state;
+	have_kernel();
+	o.cancelled = &cancelled;
+	assert_int_equal(image_import(&ctl, &o, "x", "k", fd, digest, &e), -1);
+	assert_int_equal(e.code, FAIL_STATE);
+	assert_int_equal(entries("images"), 0);
+	(void)close(fd);
+}
+
+static void shrink(void *arg, const char *stage, const char *detail)
+{
+	(void)detail;
+	if (strcmp(stage, "copy") == 0)
+		assert_int_equal(ftruncate(*(int *)arg, 4096), 0);
+}
+
+/* The caller keeps a descriptor and can cut the file under us. */
+static void test_shrinks_while_read(void **state)
+{
+	struct operation o = operation(&ann);
+	int fd = ext4(4 * MIB, "x");
+	char digest[65];
+
+	(void)state;
+	have_kernel();
+	o.stage = shrink;
+	o.stage_arg = &fd;
+	assert_int_equal(image_import(&ctl, &o, "x", "k", fd, digest, &e), -1);
+	assert_int_equal(e.code, FAIL_USAGE);
+	assert_int_equal(entries("images"), 0);
+	(void)close(fd);
+}
+
+static void test_delete(void **state)
+{
+	char digest[65];
+
+	(void)state;
+	have_kernel();
+	assert_int_equal(import(&root, "shared", ext4(MIB, "x"), digest), 0);
+	assert_int_equal(import(&ann, "mine", ext4(MIB, "x"), digest), 0);
+	assert_int_equal(entries("images"), 1);
+	assert_int_equal(delete_image(&ann, "shared"), -1);
+	assert_int_equal(e.code, FAIL_NOT_ALLOWED);
+	assert_int_equal(delete_image(&bob, "mine"), -1);
+	assert_int_equal(e.code, FAIL_NOT_FOUND);
+	assert_int_equal(delete_image(&ann, "mine"), 0);
+	assert_int_equal(entries("images"), 1); /* root still has that content */
+	assert_int_equal(delete_kernel(&root, "k"), -1);
+	assert_int_equal(e.code, FAIL_STATE);
+	assert_non_null(strstr(e.why, "1 image"));
+	assert_int_equal(delete_image(&root, "shared"), 0);
+	assert_int_equal(entries("images"), 0);
+	assert_int_equal(delete_kernel(&root, "k"), 0);
+	assert_int_equal(entries("kernels"), 0);
+}
+
+static void *import_and_delete(void *arg)
+{
+	const struct caller c = { .uid = 2000 + (uid_t)(uintptr_t)arg };
+	char digest[65], name[256];
+	uintptr_t bad = 0;
+
+	for (int i = 0; i < 20; i++) {
+		bad += import(&c, "x", ext4(MIB, "same"), digest) < 0;
+		path_image(&ctl.config, digest, name);
+		bad += access(name, F_OK) != 0; /* whoever else deletes theirs now */
+		bad += delete_image(&c, "x") < 0;
+	}
+	return (void *)bad;
+}
+
+static void test_same_content_at_once(void **state)
+{
+	pthread_t t[6];
+	void *bad;
+
+	(void)state;
+	have_kernel();
+	for (uintptr_t i = 0; i < 6; i++)
+		assert_int_equal(pthread_create(&t[i], NULL, import_and_delete, (void *)i), 0);
+	for (size_t i = 0; i < 6; i++) {
+		assert_int_equal(pthread_join(t[i], &bad), 0);
+		assert_null(bad);
+	}
+	assert_int_equal(entries("images"), 0);
+}
+
+/* ---- kernels ---- */
+
+static void test_kernel(void **state)
+{
+	char digest[65], other[65], name[256];
+	struct stat st;
+	static const char *const files[] = { "kernel", "initramfs", "vmlinux" };
+
+	(void)state;
+	assert_int_equal(import_kernel(&ann, "k", "HdrS", "\177ELF", digest), 0);
+	for (size_t i = 0; i < 3; i++) {
+		path_kernel(&ctl.config, digest, files[i], name);
+		assert_int_equal(stat(name, &st), 0);
+		assert_int_equal(st.st_mode & 07777, 0444);
+	}
+	assert_int_equal(import_kernel(&bob, "k", "HdrS", "\177ELF", other), 0);
+	assert_string_equal(digest, other);
+	assert_int_equal(import_kernel(&bob, "k2", "HdrS", "\177ELFx", other), 0);
+	assert_string_not_equal(digest, other);
+	assert_int_equal(entries("kernels"), 2);
+	assert_int_equal(import_kernel(&bob, "k", "HdrS", "\177ELF", other), -1);
+	assert_int_equal(e.code, FAIL_STATE);
+	assert_int_equal(import_kernel(&bob, "k3", "hdrS", "\177ELF", other), -1);
+	assert_int_equal(e.code, FAIL_USAGE);
+	assert_int_equal(import_kernel(&bob, "k3", "HdrS", "ELF", other), -1);
+	assert_int_equal(e.code, FAIL_USAGE);
+	assert_int_equal(entries("kernels"), 2);
+	assert_int_equal(delete_kernel(&ann, "k"), 0);
+	assert_int_equal(entries("kernels"), 2);
+	assert_int_equal(delete_kernel(&bob, "k"), 0);
+	assert_int_equal(entries("kernels"), 1);
+}
+
+static void test_kernel_too_large(void **state)
+{
+	struct operation o = operation(&ann);
+	char digest[65];
+	int fds[3] = { file(4096, 0x202, "HdrS", 4), file((256u << 20) + 1, 0, "", 0), file(100, 0, "\177ELF", 4) };
+
+	(void)state;
+	assert_int_equal(kernel_import(&ctl, &o, "k", fds, digest, &e), -1);
+	assert_int_equal(e.code, FAIL_LIMIT);
+	fdio_close_all(fds, 3);
+}
+
+/* ---- sweep ---- */
+
+static void touch(const char *sub)
+{
+	int fd = open(path(sub), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	(void)close(fd);
+}
+
+static void test_sweep(void **state)
+{
+	char digest[65], marker[128];
+
+	(void)state;
+	have_kernel();
+	assert_int_equal(import(&ann, "x", ext4(MIB, "x"), digest), 0);
+	(void)snprintf(marker, sizeof(marker), "images/pending-%s", digest);
+	touch(marker);                      /* cut short behind the row's insertion */
+	touch("images/pending-0123");       /* cut short before it */
+	touch("images/0123.ext4");
+	touch("images/4567.ext4");          /* no row, no marker: the database may have been lost */
+	touch("images/import-00ff");
+	assert_int_equal(mkdir(path("kernels/import-00ee"), 0700), 0);
+	touch("kernels/import-00ee/kernel");
+	touch("kernels/pending-89ab");
+	assert_int_equal(mkdir(path("kernels/89ab"), 0700), 0);
+	touch("kernels/89ab/vmlinux");
+	assert_int_equal(images_sweep(&ctl, &e), 0);
+	assert_int_equal(entries("images"), 2);
+	assert_int_equal(access(path("images/4567.ext4"), F_OK), 0);
+	assert_int_equal(entries("kernels"), 1);
+	assert_int_equal(images_sweep(&ctl, &e), 0);
+	assert_int_equal(entries("images"), 2);
+}
+
+/* ---- disks ---- */
+
+static struct vm a_vm(uint32_t disk_mib)
+{
+	struct operation o = operation(&ann);
+	struct vm vm = { .owner = 1000, .name = "web", .disk_mib = disk_mib, .vcpus = 1, .mem_mib = 128 };
+	struct image i;
+
+	have_kernel();
+	assert_int_equal(import(&ann, "x", ext4(4 * MIB, "hello"), vm.image_digest), 0);
+	assert_int_equal(store_image_find(ctl.store, &ann, "x", &i, &e), 0);
+	assert_int_equal(store_vm_create(ctl.store, &vm, &ctl.config, &o, &e), 0);
+	vm.slot = 3;
+	return vm;
+}
+
+static void check_disk(const char *driver)
+{
+	struct vm vm = a_vm(8);
+	struct stat st;
+	char text[6] = "";
+
+	umask(077);
+	touch("slots/3/leftover");
+	touch("run/slots/3/api.sock");
+	if (storage_by_name(driver)->create(&ctl, &vm, &e) < 0)
+		fail_msg("%s: %s", e.what, e.why);
+	assert_int_equal(entries("slots/3"), 3); /* disk, kernel, vmlinux */
+	assert_int_equal(entries("run/slots/3"), 0);
+	assert_int_equal(stat(path("slots/3/disk"), &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0660);
+	assert_int_equal(st.st_size, 8 * MIB);
+	assert_true(st.st_blocks * 512 < MIB);
+	int fd = open(path("slots/3/disk"), O_RDONLY | O_CLOEXEC);
+	assert_int_equal(pread(fd, text, 5, 2 * MIB), 5);
+	assert_string_equal(text, "hello");
+	(void)close(fd);
+	assert_int_equal(stat(path("slots/3/kernel"), &st), 0);
+	assert_int_equal(st.st_nlink, 2);
+	assert_int_equal(storage_remove(&ctl, 3, &e), 0);
+	assert_int_equal(entries("slots/3"), 0);
+	assert_int_equal(storage_remove(&ctl, 3, &e), 0);
+	assert_int_equal(storage_remove(&ctl, 4, &e), 0); /* has no folder */
+}
+
+static void test_copy(void **state)
+{
+	(void)state;
+	check_disk("copy");
+}
+
+static void test_reflink_or_copy(void **state)
+{
+	(void)state;
+	check_disk("reflink");
+}
+
+static void test_dm(void **state)
+{
+	struct vm vm = a_vm(4);
+	const struct storage_driver *d = storage_by_name("dm-snapshot");
+	struct stat st;
+	int fd;
+
+	(void)state;
+	assert_int_equal(d->n_objects, 3);
+	assert_int_equal(d->create(&ctl, &vm, &e), 0);
+	assert_int_equal(stat(path("slots/3/cow"), &st), 0);
+	/* 1,024 chunks of 4 KiB: a header, four areas of metadata, and the one that the kernel clears beyond them. */
+	assert_int_equal(st.st_size, (1 + 1024 + 4 + 1) * 4096);
+	assert_int_equal(st.st_blocks, 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	fd = storage_open_part(&ctl, &vm, 0, &e);
+	assert_int_equal(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+	(void)close(fd);
+	fd = storage_open_part(&ctl, &vm, 1, &e);
+	assert_int_equal(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDWR);
+	(void)close(fd);
+	vm.disk_mib = 8;
+	assert_int_equal(d->create(&ctl, &vm, &e), -1);
+	assert_int_equal(e.code, FAIL_HOST);
+	assert_true(e.hint[0]);
+	assert_null(storage_by_name("floppy"));
+}
+
+static void test_links_are_not_followed(void **state)
+{
+	struct vm vm = a_vm(4);
+
+	(void)state;
+	assert_int_equal(storage_by_name("dm-snapshot")->create(&ctl, &vm, &e), 0);
+	assert_int_equal(unlink(path("slots/3/cow")), 0);
+	char target[256];
+	(void)snprintf(target, sizeof(target), "%s", path("images"));
+	assert_int_equal(symlink(target, path("slots/3/cow")), 0);
+	assert_int_equal(storage_open_part(&ctl, &vm, 1, &e), -1);
+	/* A VMM that puts a folder where its socket should be is not in the way. */
+	assert_int_equal(mkdir(path("run/slots/3/api.sock"), 0700), 0);
+	assert_int_equal(storage_remove(&ctl, 3, &e), 0);
+	assert_int_equal(entries("run/slots/3"), 0);
+	assert_int_equal(entries("images"), 1);
+	vm.slot = 7;
+	assert_int_equal(storage_by_name("copy")->create(&ctl, &vm, &e), -1);
+	assert_int_equal(e.code, FAIL_HOST);
+}
+
+static void test_choice(void **state)
+{
+	const struct storage_driver *d = storage_choose(&ctl);
+
+	(void)state;
+	assert_non_null(d);
+	assert_string_not_equal(d->name, "dm-snapshot"); /* there is no blk role */
+}
+
+#define FILES(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		FILES(test_import), FILES(test_digest), FILES(test_refusals), FILES(test_interrupted),
+		FILES(test_shrinks_while_read), FILES(test_delete), FILES(test_same_content_at_once), FILES(test_kernel),
+		FILES(test_kernel_too_large), FILES(test_sweep), FILES(test_copy), FILES(test_reflink_or_copy), FILES(test_dm),
+		FILES(test_links_are_not_followed), FILES(test_choice),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

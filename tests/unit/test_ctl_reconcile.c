@@ -1,0 +1,418 @@
+/* Restarts: what lives is adopted, what does not is released, what nobody has is removed, and what was cut short is
+ * brought to an end. */
+#include "controller/objects.h"
+#include "controller/operation.h"
+#include "tests/unit/ctl_fixture.h"
+
+/* The fake counts a second HELLO as a violation; that one is the test's own, so only what comes later counts. */
+static size_t expected_violations;
+
+static void hello(struct fixture *f)
+{
+	close_all(f);
+	open_all(f);
+	assert_int_equal(helper_hello(f->c.helper), 0);
+	expected_violations = fake_helper_violations(f->fake);
+	fake_helper_forget(f->fake);
+}
+
+static void must_reconcile(struct fixture *f)
+{
+	struct error e = { 0 };
+
+	if (reconcile(&f->c, &e) < 0)
+		fail_msg("%s: %s", e.what, e.why);
+	assert_int_equal(fake_helper_violations(f->fake), expected_violations);
+}
+
+static void restart(struct fixture *f)
+{
+	hello(f);
+	must_reconcile(f);
+}
+
+static size_t removals(struct fixture *f)
+{
+	size_t n = 0;
+	struct request q;
+
+	for (size_t i = 0; fake_helper_request(f->fake, i, &q); i++)
+		n += q.op->effect == EFFECT_REMOVE;
+	return n;
+}
+
+static void assert_gone(struct fixture *f, const char *name, enum vm_state state)
+{
+	struct vm vm = row(f, name);
+
+	assert_int_equal(fake_helper_objects(f->fake, 0), 0);
+	assert_int_equal(ledger(f, &vm, NULL), 0);
+	assert_true(runtime_is_empty(&vm));
+	assert_string_equal(vm_state_name(vm.state), vm_state_name(state));
+}
+
+static int count_op(void *arg, const uint8_t op[ID_LEN], const char *verb, const uint8_t vm[ID_LEN])
+{
+	(void)op, (void)verb, (void)vm;
+	++*(unsigned *)arg;
+	return 0;
+}
+
+static unsigned unfinished(struct fixture *f)
+{
+	struct error e = { 0 };
+	unsigned n = 0;
+
+	assert_int_equal(store_op_unfinished(f->c.store, count_op, &n, &e), 0);
+	return n;
+}
+
+/* An operation whose process died right after this row. */
+static void cut(struct fixture *f, const char *verb, struct vm *vm)
+{
+	struct operation o = operation(f);
+	struct error e = { 0 };
+
+	assert_int_equal(operation_begin_state(&f->c, &o, verb, vm, vm->state, &e), 0);
+}
+
+/* ---- adopt ---- */
+
+static void what_lives_is_adopted(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)create(f, "web", true);
+	must_start(f, "web");
+	pid_t pid = fake_helper_vmm(f->fake, 0);
+	restart(f);
+	assert_int_equal(removals(f), 0);
+	assert_int_equal(fake_helper_vmm(f->fake, 0), pid);
+	struct vm vm = row(f, "web");
+	assert_int_equal(vm.state, VM_RUNNING);
+	assert_int_equal(vm.runtime.pid, pid);
+	_cleanup_close_ int pidfd = watch_pidfd(f->c.watch, vm.id);
+	assert_true(pidfd_alive(pidfd));
+	assert_int_equal(ledger(f, &vm, NULL), OBJ_COUNT - 1);
+	assert_int_equal(unfinished(f), 0);
+}
+
+static void an_adopted_vm_still_ends_and_stops(void **state)
+{
+	struct fixture *f = *state;
+	struct operation o = operation(f);
+	struct error e = { 0 };
+	bool already, forced;
+
+	(void)create(f, "a", true);
+	(void)create(f, "b", true);
+	must_start(f, "a");
+	must_start(f, "b");
+	restart(f);
+	fake_helper_vmm_exit(f->fake, 0);
+	for (int i = 0; i < 200 && row(f, "a").state != VM_STOPPED; i++)
+		pump(f, 10);
+	assert_string_equal(row(f, "a").reason, "the VMM ended");
+	assert_int_equal(vm_stop(&f->c, &o, "b", 0, &already, &forced, &e), 0);
+	assert_false(already || forced);
+	assert_int_equal(fake_helper_objects(f->fake, 0), 0);
+}
+
+static void elements_that_were_flushed_are_put_back(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)create(f, "web", true);
+	must_start(f, "web");
+	fake_helper_drop(f->fake, OBJ_GUEST, 0);
+	fake_helper_drop(f->fake, OBJ_NAT, 0);
+	restart(f);
+	assert_true(fake_helper_has(f->fake, 0, OBJ_GUEST));
+	assert_true(fake_helper_has(f->fake, 0, OBJ_NAT));
+	assert_int_equal(fake_helper_count(f->fake, OP_TAP_CREATE), 0);
+	assert_int_equal(row(f, "web").state, VM_RUNNING);
+}
+
+static void a_lost_tap_is_degraded_and_can_be_stopped(void **state)
+{
+	struct fixture *f = *state;
+	struct operation o = operation(f);
+	struct error e = { 0 };
+	bool already, forced;
+
+	(void)create(f, "web", false);
+	must_start(f, "web");
+	fake_helper_drop(f->fake, OBJ_TAP, 0);
+	restart(f);
+	struct vm vm = row(f, "web");
+	assert_int_equal(vm.state, VM_DEGRADED);
+	assert_non_null(strstr(vm.reason, "tap is gone"));
+	assert_true(fake_helper_vmm(f->fake, 0) > 0);
+	assert_int_equal(start(f, "web", NULL, &e), -1);
+	assert_int_equal(e.code, FAIL_STATE);
+	assert_int_equal(vm_stop(&f->c, &o, "web", 0, &already, &forced, &e), 0);
+	assert_gone(f, "web", VM_STOPPED);
+}
+
+static void nat_follows_the_flag(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)create(f, "off", false);
+	(void)create(f, "on", true);
+	must_start(f, "off");
+	must_start(f, "on");
+	struct vm off = row(f, "off");
+	fake_helper_put(f->fake, OBJ_NAT, off.slot, off.generation, OWNER);
+	cut(f, "set", &off);
+	restart(f);
+	assert_false(fake_helper_has(f->fake, off.slot, OBJ_NAT));
+	assert_true(fake_helper_has(f->fake, row(f, "on").slot, OBJ_NAT));
+	assert_int_equal(row(f, "off").state, VM_RUNNING);
+	assert_int_equal(unfinished(f), 0);
+}
+
+/* ---- release ---- */
+
+static void a_vmm_that_died_meanwhile_is_released(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)create(f, "web", true);
+	must_start(f, "web");
+	fake_helper_vmm_exit(f->fake, 0);
+	restart(f);
+	assert_gone(f, "web", VM_STOPPED);
+	assert_string_equal(row(f, "web").reason, "the VMM ended");
+}
+
+static void after_a_reboot_nothing_is_adopted(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)create(f, "web", true);
+	must_start(f, "web");
+	f->c.boot_id[0] = 'f';
+	restart(f);
+	assert_gone(f, "web", VM_STOPPED);
+	assert_string_equal(row(f, "web").reason, "the host was started again");
+}
+
+static void a_process_that_only_has_the_pid_is_not_adopted(void **state)
+{
+	struct fixture *f = *state;
+	struct error e = { 0 };
+
+	(void)create(f, "web", true);
+	must_start(f, "web");
+	struct vm vm = row(f, "web");
+	vm.runtime.pid_start++;
+	assert_int_equal(store_vm_update(f->c.store, &vm, &e), 0);
+	restart(f);
+	assert_gone(f, "web", VM_STOPPED);
+}
+
+static void a_degraded_vm_is_released_at_last(void **state)
+{
+	struct fixture *f = *state;
+	struct operation o = operation(f);
+	struct error e = { 0 };
+	bool already, forced;
+
+	(void)create(f, "web", true);
+	must_start(f, "web");
+	fake_helper_fail(f->fake, OP_TAP_REMOVE, ST_KERNEL, 1);
+	assert_int_equal(vm_stop(&f->c, &o, "web", 0, &already, &forced, &e), -1);
+	restart(f);
+	assert_gone(f, "web", VM_STOPPED);
+}
+
+static void a_vm_at_rest_is_left_alone(void **state)
+{
+	struct fixture *f = *state;
+	struct request q;
+
+	(void)create(f, "web", true);
+	restart(f);
+	for (size_t i = 0; fake_helper_request(f->fake, i, &q); i++)
+		assert_int_equal(q.op->scope, SCOPE_HOST);
+	assert_int_equal(row(f, "web").state, VM_CREATED);
+}
+
+/* What is there under the slot and generation of a VM that does not know of it, e.g. of a probe that was cut short. */
+static void what_a_resting_vm_does_not_know_of_goes(void **state)
+{
+	struct fixture *f = *state;
+	struct vm vm = create(f, "web", false);
+
+	fake_helper_put(f->fake, OBJ_VMM, vm.slot, vm.generation, OWNER);
+	fake_helper_put(f->fake, OBJ_NAT, vm.slot, vm.generation, OWNER);
+	restart(f);
+	assert_gone(f, "web", VM_CREATED);
+}
+
+/* ---- orphans ---- */
+
+static void orphans_go_and_their_slots_go_on_above_them(void **state)
+{
+	struct fixture *f = *state;
+	struct request q;
+
+	for (enum object k = 1; k < OBJ_COUNT; k++)
+		fake_helper_put(f->fake, k, 1, 7, 4242);
+	hello(f);
+	must_reconcile(f);
+	assert_int_equal(fake_helper_objects(f->fake, 0), 0);
+	for (size_t i = 0; fake_helper_request(f->fake, i, &q); i++)
+		if (q.op->scope == SCOPE_SLOT) {
+			assert_int_equal(q.slot, 1);
+			assert_int_equal(q.generation, 7);
+			assert_int_equal(q.owner, 4242);
+		}
+	(void)create(f, "a", false);
+	struct vm b = create(f, "b", false);
+	assert_int_equal(b.slot, 1);
+	assert_true(b.generation > 7);
+}
+
+static void an_orphan_that_can_not_be_removed_does_not_stop_the_service(void **state)
+{
+	struct fixture *f = *state;
+
+	fake_helper_put(f->fake, OBJ_TAP, 1, 7, 4242);
+	hello(f);
+	fake_helper_fail(f->fake, OP_TAP_REMOVE, ST_DENIED, 1);
+	must_reconcile(f);
+	(void)create(f, "web", false);
+	must_start(f, "web");
+}
+
+/* ---- what was cut short ---- */
+
+/* The state right after the plan's commit, with the first @made objects there. */
+static struct vm cut_start(struct fixture *f, size_t made)
+{
+	struct vm vm = create(f, "web", true);
+	enum object kinds[OBJ_COUNT];
+	struct operation o = operation(f);
+	struct error e = { 0 };
+
+	cut(f, "start", &vm);
+	vm.state = VM_STARTING;
+	size_t n = objects_planned(&f->c, &vm, kinds);
+	assert_int_equal(n, OBJ_COUNT - 1);
+	assert_int_equal(store_ledger_plan(f->c.store, &vm, kinds, n, &o, &e), 0);
+	for (size_t i = 0; i < made; i++)
+		fake_helper_put(f->fake, kinds[i], vm.slot, vm.generation, OWNER);
+	return vm;
+}
+
+static void a_start_cut_short_anywhere_is_rolled_back(void **state)
+{
+	struct fixture *f = *state;
+	struct error e = { 0 };
+
+	for (size_t made = 0; made < OBJ_COUNT; made++) {
+		(void)cut_start(f, made);
+		restart(f);
+		assert_gone(f, "web", VM_CREATED);
+		assert_int_equal(unfinished(f), 0);
+		struct operation o = operation(f);
+		assert_int_equal(vm_delete(&f->c, &o, "web", &e), 0);
+	}
+}
+
+static void a_stop_cut_short_is_finished(void **state)
+{
+	struct fixture *f = *state;
+	static const char *const verbs[] = { "stop", "kill" };
+
+	(void)create(f, "web", true);
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
+		must_start(f, "web");
+		struct vm vm = row(f, "web");
+		cut(f, verbs[i], &vm);
+		restart(f);
+		assert_gone(f, "web", VM_STOPPED);
+		assert_int_equal(unfinished(f), 0);
+	}
+}
+
+static void an_end_that_was_never_recorded_stops_nothing_later(void **state)
+{
+	struct fixture *f = *state;
+	struct error e = { 0 };
+
+	(void)create(f, "web", true);
+	must_start(f, "web");
+	struct vm vm = row(f, "web");
+	char op[ID_HEX];
+	memcpy(op, vm.op, sizeof(op));
+	cut(f, "stop", &vm);
+	memcpy(vm.op, op, sizeof(op)); /* a later start has changed the row */
+	assert_int_equal(store_vm_update(f->c.store, &vm, &e), 0);
+	restart(f);
+	assert_int_equal(row(f, "web").state, VM_RUNNING);
+	assert_int_equal(removals(f), 0);
+	assert_int_equal(unfinished(f), 0);
+}
+
+static void a_delete_and_a_create_cut_short_end_without_a_row(void **state)
+{
+	struct fixture *f = *state;
+	struct error e = { 0 };
+	struct vm vm;
+
+	(void)create(f, "a", true);
+	must_start(f, "a");
+	vm = row(f, "a");
+	cut(f, "delete", &vm);
+	vm = create(f, "b", true);
+	cut(f, "create", &vm);
+	restart(f);
+	assert_int_equal(fake_helper_objects(f->fake, 0), 0);
+	assert_int_equal(store_vm_find(f->c.store, &f->caller, "a", &vm, &e), -1);
+	assert_int_equal(store_vm_find(f->c.store, &f->caller, "b", &vm, &e), -1);
+	assert_int_equal(host.removes, 2);
+	assert_int_equal(unfinished(f), 0);
+}
+
+static void a_role_that_does_not_answer_is_an_error(void **state)
+{
+	struct fixture *f = *state;
+	struct error e = { 0 };
+
+	hello(f);
+	fake_helper_die(f->fake, ROLE_BLK);
+	assert_int_equal(reconcile(&f->c, &e), -1);
+	assert_int_equal(e.code, FAIL_HOST);
+	assert_non_null(strstr(e.why, "blk"));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(what_lives_is_adopted),
+		TEST(an_adopted_vm_still_ends_and_stops),
+		TEST(elements_that_were_flushed_are_put_back),
+		TEST(a_lost_tap_is_degraded_and_can_be_stopped),
+		TEST(nat_follows_the_flag),
+		TEST(a_vmm_that_died_meanwhile_is_released),
+		TEST(after_a_reboot_nothing_is_adopted),
+		TEST(a_process_that_only_has_the_pid_is_not_adopted),
+		TEST(a_degraded_vm_is_released_at_last),
+		TEST(a_vm_at_rest_is_left_alone),
+		TEST(what_a_resting_vm_does_not_know_of_goes),
+		TEST(orphans_go_and_their_slots_go_on_above_them),
+		TEST(an_orphan_that_can_not_be_removed_does_not_stop_the_service),
+		TEST(a_start_cut_short_anywhere_is_rolled_back),
+		TEST(a_stop_cut_short_is_finished),
+		TEST(an_end_that_was_never_recorded_stops_nothing_later),
+		TEST(a_delete_and_a_create_cut_short_end_without_a_row),
+		TEST(a_role_that_does_not_answer_is_an_error),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,792 @@
+/* The state database: migrations, slots, references, the ledger, and what happens when there is no room. */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "controller/store_internal.h"
+
+#define DIGEST_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define DIGEST_K "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
+
+static const struct caller root = { .uid = 0 }, ann = { .uid = 1000 }, bob = { .uid = 1001 };
+static struct config config = { .slots = 8, .max_vms_per_owner = 8 };
+static _Thread_local struct error e;
+
+static struct operation operation(const struct caller *c, unsigned n)
+{
+	struct operation o = { .caller = c };
+
+	o.id[0] = (uint8_t)(n >> 8);
+	o.id[1] = (uint8_t)n;
+	format_id(o.id, o.hex);
+	return o;
+}
+
+static void add_image(struct store *s, uint32_t owner, const char *name)
+{
+	struct kernel k = { .owner = owner, .digest = DIGEST_K, .size = 5 };
+	struct image i = { .owner = owner, .digest = DIGEST_A, .kernel_digest = DIGEST_K, .size = 1 << 20 };
+
+	(void)snprintf(k.name, sizeof(k.name), "%s", name);
+	(void)snprintf(i.name, sizeof(i.name), "%s", name);
+	(void)snprintf(i.kernel, sizeof(i.kernel), "%s", name);
+	assert_int_equal(store_kernel_add(s, &k, &e), 0);
+	assert_int_equal(store_image_add(s, &i, &e), 0);
+}
+
+static int setup(void **state)
+{
+	struct store *s = store_open(":memory:", &e);
+
+	if (!s)
+		return -1;
+	add_image(s, 0, "debian");
+	config.slots = config.max_vms_per_owner = 8;
+	*state = s;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	store_close(*state);
+	return 0;
+}
+
+static struct vm wanted(uint32_t owner, const char *name)
+{
+	struct vm vm = { .owner = owner, .image = "debian", .image_digest = DIGEST_A, .vcpus = 2, .mem_mib = 512,
+			 .disk_mib = 1024, .nat = true, .ssh_key = "ssh-ed25519 AAAA x" };
+
+	(void)snprintf(vm.name, sizeof(vm.name), "%s", name);
+	return vm;
+}
+
+static int try_create(struct store *s, uint32_t owner, const char *name, struct vm *vm)
+{
+	static unsigned n;
+	const struct caller c = { .uid = owner };
+	struct operation o = operation(&c, __atomic_add_fetch(&n, 1, __ATOMIC_RELAXED));
+	struct error mine = { 0 };
+	int r;
+
+	*vm = wanted(owner, name);
+	r = store_vm_create(s, vm, &config, &o, &mine);
+	if (r < 0)
+		e = mine;
+	return r;
+}
+
+static struct vm create(struct store *s, uint32_t owner, const char *name)
+{
+	struct vm vm;
+
+	if (try_create(s, owner, name, &vm) < 0)
+		fail_msg("%s: %s", e.what, e.why);
+	return vm;
+}
+
+/* ---- files ---- */
+
+static char folder[64];
+
+static const char *in_folder(const char *name)
+{
+	static char path[128];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", folder, name);
+	return path;
+}
+
+static int setup_folder(void **state)
+{
+	(void)state;
+	(void)snprintf(folder, sizeof(folder), "/tmp/banger-store-XXXXXX");
+	return mkdtemp(folder) ? 0 : -1;
+}
+
+static int teardown_folder(void **state)
+{
+	static const char *const names[] = { "db", "db-wal", "db-shm", "db.v1", "db.v1-wal", "db.v1-shm" };
+
+	(void)state;
+	for (size_t i = 0; i < 6; i++)
+		(void)unlink(in_folder(names[i]));
+	return rmdir(folder); /* fails when something else was left */
+}
+
+static void sql(const char *path, const char *text)
+{
+	sqlite3 *db;
+	char *message = NULL;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	if (sqlite3_exec(db, text, NULL, NULL, &message) != SQLITE_OK)
+		fail_msg("%s", message);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+/* The first schema, as it was written then: never to be edited. */
+static const char schema_1[] =
+	"CREATE TABLE kernels (id INTEGER PRIMARY KEY, owner INTEGER NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL,"
+	" size INTEGER NOT NULL, created TEXT NOT NULL, UNIQUE (owner, name)) STRICT;"
+	"CREATE TABLE images (id INTEGER PRIMARY KEY, owner INTEGER NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL,"
+	" kernel INTEGER NOT NULL REFERENCES kernels(id) ON DELETE RESTRICT, size INTEGER NOT NULL,"
+	" created TEXT NOT NULL, UNIQUE (owner, name)) STRICT;"
+	"CREATE TABLE slots (slot INTEGER PRIMARY KEY, generation INTEGER NOT NULL, freed INTEGER NOT NULL DEFAULT 0) STRICT;"
+	"CREATE TABLE vms (seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),"
+	" owner INTEGER NOT NULL, name TEXT NOT NULL, image INTEGER NOT NULL REFERENCES images(id) ON DELETE RESTRICT,"
+	" slot INTEGER NOT NULL UNIQUE REFERENCES slots(slot) ON DELETE RESTRICT, generation INTEGER NOT NULL,"
+	" vcpus INTEGER NOT NULL, mem_mib INTEGER NOT NULL, disk_mib INTEGER NOT NULL, nat INTEGER NOT NULL,"
+	" ssh_key TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL, created TEXT NOT NULL,"
+	" started TEXT NOT NULL, op TEXT NOT NULL, runtime TEXT NOT NULL DEFAULT '{}', UNIQUE (owner, name)) STRICT;"
+	"CREATE TABLE operations (seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, verb TEXT NOT NULL, vm BLOB,"
+	" uid INTEGER, owner INTEGER, begun TEXT NOT NULL, ended TEXT, code INTEGER, error TEXT) STRICT;"
+	"CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;"
+	"INSERT INTO kernels VALUES (1, 0, 'deb', 'k', 1, '2024-01-01T00:00:00Z');"
+	"INSERT INTO images VALUES (1, 0, 'deb', 'd', 1, 1048576, '2024-01-01T00:00:00Z');"
+	"INSERT INTO slots VALUES (3, 5, 0), (4, 1, 0);"
+	"INSERT INTO vms VALUES (1, x'000102030405060708090a0b0c0d0e0f', 1000, 'old', 1, 3, 5, 1, 256, 1, 1, '', 'running',"
+	" '', '2024-01-02T03:04:05Z', '2024-01-02T03:04:06.5Z', '', '{\"tap\":\"bgr3\"}');"
+	"INSERT INTO vms VALUES (2, x'100102030405060708090a0b0c0d0e0f', 1000, 'broken', 1, 4, 1, 1, 256, 1, 0, '', 'dreaming',"
+	" '', 'never', '', '', 'no JSON');"
+	"PRAGMA user_version = 1;";
+
+static void test_migration(void **state)
+{
+	struct store *s;
+	struct vm vm;
+	struct ledger_row rows[OBJ_COUNT];
+	struct stat st;
+	size_t n;
+	const enum object tap = OBJ_TAP;
+
+	(void)state;
+	sql(in_folder("db"), schema_1);
+	s = store_open(in_folder("db"), &e);
+	if (!s)
+		fail_msg("%s: %s", e.what, e.why);
+	assert_int_equal(store_vm_find(s, &ann, "old", &vm, &e), 0);
+	assert_string_equal(vm.runtime.tap, "bgr3");
+	assert_int_equal(vm.runtime.loop_base, -1);
+	assert_int_equal(vm.runtime.loop_cow, -1);
+	assert_string_equal(vm.runtime.boot_id, "");
+	assert_int_equal(vm.slot, 3);
+	assert_int_equal(vm.generation, 5);
+	assert_int_equal(vm.created_ns, 1704164645000000000u);
+	assert_int_equal(vm.state, VM_RUNNING);
+	/* The new table works with the old row. */
+	assert_int_equal(store_ledger_rows(s, vm.id, rows, &n, &e), 0);
+	assert_int_equal(n, 0);
+	assert_int_equal(store_ledger_plan(s, &vm, &tap, 1, NULL, &e), 0);
+	/* What can not be read is empty, and the row can still be had. */
+	assert_int_equal(store_vm_find(s, &ann, "broken", &vm, &e), 0);
+	assert_int_equal(vm.runtime.loop_base, -1);
+	assert_int_equal(vm.state, VM_FAILED);
+	store_close(s);
+	assert_int_equal(stat(in_folder("db.v1"), &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	sql(in_folder("db.v1"), "SELECT count(*) FROM vms");
+
+	/* A second time there is nothing to do. */
+	assert_int_equal(unlink(in_folder("db.v1")), 0);
+	s = store_open(in_folder("db"), &e);
+	assert_non_null(s);
+	store_close(s);
+	assert_int_equal(access(in_folder("db.v1"), F_OK), -1);
+}
+
+static void test_new_file(void **state)
+{
+	struct store *s = store_open(in_folder("db"), &e);
+	struct stat st;
+
+	(void)state;
+	assert_non_null(s);
+	assert_int_equal(stat(in_folder("db"), &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	assert_int_equal(stat(in_folder("db-wal"), &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	store_close(s);
+	assert_int_equal(access(in_folder("db.v1"), F_OK), -1);
+}
+
+static void test_newer_is_refused(void **state)
+{
+	(void)state;
+	sql(in_folder("db"), "CREATE TABLE future (x); PRAGMA user_version = 99;");
+	assert_null(store_open(in_folder("db"), &e));
+	assert_int_equal(e.code, FAIL_STATE);
+	assert_non_null(strstr(e.why, "99"));
+	assert_true(e.hint[0]);
+}
+
+static void test_foreign_is_refused(void **state)
+{
+	(void)state;
+	sql(in_folder("db"), "CREATE TABLE cookies (x);");
+	assert_null(store_open(in_folder("db"), &e));
+	assert_int_equal(e.code, FAIL_STATE);
+}
+
+static void test_garbage_is_refused(void **state)
+{
+	FILE *f = fopen(in_folder("db"), "w");
+
+	(void)state;
+	assert_non_null(f);
+	for (int i = 0; i < 4096; i++)
+		(void)fputc('x', f);
+	(void)fclose(f);
+	assert_null(store_open(in_folder("db"), &e));
+	assert_int_equal(e.code, FAIL_GENERAL);
+	assert_null(store_open("/nonexistent/db", &e));
+	assert_int_equal(e.code, FAIL_GENERAL);
+}
+
+static void test_survives_a_reopen(void **state)
+{
+	struct store *s = store_open(in_folder("db"), &e);
+	struct vm vm, again;
+
+	(void)state;
+	add_image(s, 0, "debian");
+	vm = create(s, 1000, "web");
+	vm.state = VM_RUNNING;
+	vm.started_ns = 1700000000123456789u;
+	vm.runtime = (struct vm_runtime){ .boot_id = "b", .tap = "bgr0", .dm = "bgr-0", .loop_base = 0, .loop_cow = 12,
+					  .pid = 77, .pid_start = 88, .vmm = VMM_FIRECRACKER, .accel = ACCEL_KVM,
+					  .storage = "copy", .api_socket = "/run/x" };
+	assert_int_equal(store_vm_update(s, &vm, &e), 0);
+	store_close(s);
+	s = store_open(in_folder("db"), &e);
+	assert_int_equal(store_vm_by_id(s, vm.id, &again, &e), 0);
+	assert_memory_equal(&again.runtime, &vm.runtime, sizeof(vm.runtime));
+	assert_int_equal(again.started_ns, vm.started_ns);
+	assert_int_equal(again.created_ns, vm.created_ns);
+	assert_string_equal(again.ssh_key, vm.ssh_key);
+	assert_string_equal(again.image, "debian");
+	assert_string_equal(again.kernel_digest, DIGEST_K);
+	store_close(s);
+}
+
+static void test_full(void **state)
+{
+	struct store *s = store_open(in_folder("db"), &e);
+	struct vm vm;
+	int made = 0;
+
+	(void)state;
+	add_image(s, 0, "debian");
+	config.slots = config.max_vms_per_owner = 1000;
+	assert_int_equal(sqlite3_exec(s->db, "PRAGMA max_page_count = 40", NULL, NULL, NULL), SQLITE_OK);
+	for (char name[16]; made < 1000; made++) {
+		(void)snprintf(name, sizeof(name), "vm%d", made);
+		vm = wanted(1000, name);
+		memset(vm.ssh_key, 'k', 3000);
+		struct operation o = operation(&ann, (unsigned)made);
+		if (store_vm_create(s, &vm, &config, &o, &e) < 0)
+			break;
+	}
+	assert_in_range(made, 1, 100);
+	assert_int_equal(e.code, FAIL_HOST);
+	assert_non_null(strstr(e.why, "no room"));
+	assert_true(e.hint[0]);
+	/* What failed left nothing, and releasing still works. */
+	assert_int_equal(store_vm_find(s, &ann, vm.name, &vm, &e), -1);
+	assert_int_equal(e.code, FAIL_NOT_FOUND);
+	assert_int_equal(store_vm_find(s, &ann, "vm0", &vm, &e), 0);
+	assert_int_equal(store_vm_delete(s, &vm, &e), 0);
+	assert_int_equal(sqlite3_exec(s->db, "PRAGMA max_page_count = 4000", NULL, NULL, NULL), SQLITE_OK);
+	(void)create(s, 1000, "after");
+	store_close(s);
+}
+
+/* ---- slots ---- */
+
+static void test_name_taken(void **state)
+{
+	struct vm vm;
+
+	(void)create(*state, 1000, "web");
+	assert_int_equal(try_create(*state, 1000, "web", &vm), -1);
+	assert_int_equal(e.code, FAIL_STATE);
+	(void)create(*state, 1001, "web"); /* another's name space */
+}
+
+static void test_slots_exhausted(void **state)
+{
+	struct vm vm;
+
+	config.slots = 2;
+	(void)create(*state, 1000, "a");
+	(void)create(*state, 1000, "b");
+	assert_int_equal(try_create(*state, 1000, "c", &vm), -1);
+	assert_int_equal(e.code, FAIL_LIMIT);
+	assert_non_null(strstr(e.why, "slots"));
+}
+
+static void test_owner_cap(void **state)
+{
+	struct vm vm;
+
+	config.max_vms_per_owner = 1;
+	(void)create(*state, 1000, "a");
+	assert_int_equal(try_create(*state, 1000, "b", &vm), -1);
+	assert_int_equal(e.code, FAIL_LIMIT);
+	assert_true(e.hint[0]);
+	(void)create(*state, 1001, "a");
+}
+
+static void test_slot_reuse(void **state)
+{
+	struct vm a, b, c, d;
+
+	config.slots = 3;
+	a = create(*state, 1000, "a");
+	b = create(*state, 1000, "b");
+	assert_int_equal(a.slot, 0);
+	assert_int_equal(b.slot, 1);
+	assert_int_equal(a.generation, 1);
+	assert_int_equal(store_vm_delete(*state, &b, &e), 0);
+	assert_int_equal(store_vm_delete(*state, &a, &e), 0);
+	c = create(*state, 1000, "c"); /* never used before used */
+	assert_int_equal(c.slot, 2);
+	d = create(*state, 1000, "d"); /* b's came back before a's */
+	assert_int_equal(d.slot, 1);
+	assert_int_equal(d.generation, 2);
+	assert_memory_not_equal(d.id, b.id, ID_LEN);
+}
+
+static void test_slot_floor(void **state)
+{
+	struct vm vm;
+
+	assert_int_equal(store_slot_floor(*state, 0, 41, &e), 0);
+	assert_int_equal(store_slot_floor(*state, 0, 7, &e), 0); /* never down */
+	config.slots = 1;
+	vm = create(*state, 1000, "a");
+	assert_int_equal(vm.slot, 0);
+	assert_int_equal(vm.generation, 42);
+}
+
+static void *create_many(void *arg)
+{
+	static unsigned n;
+	unsigned me = __atomic_fetch_add(&n, 1, __ATOMIC_RELAXED);
+	struct vm vm;
+	char name[32];
+	uintptr_t made = 0;
+
+	for (unsigned i = 0; i < 20; i++) {
+		(void)snprintf(name, sizeof(name), "vm-%u-%u", me, i);
+		made += try_create(arg, 1000 + me, name, &vm) == 0;
+	}
+	return (void *)made;
+}
+
+static int mark_slot(void *arg, const struct vm *vm)
+{
+	unsigned *uses = arg;
+
+	uses[vm->slot]++;
+	return 0;
+}
+
+static void test_threads_never_share_a_slot(void **state)
+{
+	pthread_t t[8];
+	unsigned uses[100] = { 0 };
+	uintptr_t made = 0;
+	void *r;
+
+	config.slots = config.max_vms_per_owner = 100; /* 160 are wanted */
+	for (size_t i = 0; i < 8; i++)
+		assert_int_equal(pthread_create(&t[i], NULL, create_many, *state), 0);
+	for (size_t i = 0; i < 8; i++) {
+		assert_int_equal(pthread_join(t[i], &r), 0);
+		made += (uintptr_t)r;
+	}
+	assert_int_equal(made, 100);
+	assert_int_equal(store_vm_each(*state, NULL, true, mark_slot, uses, &e), 0);
+	for (size_t i = 0; i < 100; i++)
+		assert_int_equal(uses[i], 1);
+}
+
+static void test_no_such_image(void **state)
+{
+	struct operation o = operation(&ann, 1);
+	struct vm vm = wanted(1000, "a");
+
+	vm.image_digest[0] = 'b';
+	assert_int_equal(store_vm_create(*state, &vm, &config, &o, &e), -1);
+	assert_int_equal(e.code, FAIL_NOT_FOUND);
+}
+
+static void test_another_users_image(void **state)
+{
+	struct store *s = *state;
+	struct operation o = operation(&ann, 1);
+	struct vm vm = wanted(1000, "a");
+	struct image i;
+	bool last;
+
+	/* Only bob has that content now. */
+	assert_int_equal(store_image_find(s, &root, "debian", &i, &e), 0);
+	assert_int_equal(store_image_delete(s, &i, &last, &e), 0);
+	assert_true(last);
+	add_image(s, 1001, "debian");
+	assert_int_equal(store_vm_create(s, &vm, &config, &o, &e), -1);
+	assert_int_equal(e.code, FAIL_NOT_FOUND);
+	assert_int_equal(store_image_find(s, &ann, "debian", &i, &e), -1);
+	assert_int_equal(e.code, FAIL_NOT_FOUND);
+	assert_int_equal(store_image_find(s, &ann, "1001/debian", &i, &e), -1);
+	assert_int_equal(store_image_find(s, &bob, "debian", &i, &e), 0);
+	assert_int_equal(store_image_find(s, &root, "1001/debian", &i, &e), 0);
+}
+
+/* ---- references ---- */
+
+static void test_find(void **state)
+{
+	struct vm web = create(*state, 1000, "web"), found;
+	char hex[ID_HEX], prefix[ID_HEX];
+
+	format_id(web.id, hex);
+	assert_int_equal(store_vm_find(*state, &ann, "web", &found, &e), 0);
+	assert_memory_equal(found.id, web.id, ID_LEN);
+	assert_int_equal(found.vcpus, 2);
+	assert_true(found.nat);
+	assert_int_equal(store_vm_find(*state, &ann, hex, &found, &e), 0);
+	(void)snprintf(prefix, sizeof(prefix), "%.6s", hex);
+	assert_int_equal(store_vm_find(*state, &ann, prefix, &found, &e), 0);
+	(void)snprintf(prefix, sizeof(prefix), "%.3s", hex);
+	assert_int_equal(store_vm_find(*state, &ann, prefix, &found, &e), -1);
+	assert_int_equal(e.code, FAIL_NOT_FOUND);
+	/* Another user's is like none. */
+	assert_int_equal(store_vm_find(*state, &bob, "web", &found, &e), -1);
+	assert_int_equal(e.code, FAIL_NOT_FOUND);
+	assert_int_equal(store_vm_find(*state, &bob, hex, &found, &e), -1);
+	assert_int_equal(e.code, FAIL_NOT_FOUND);
+	assert_int_equal(store_vm_find(*state, &bob, "1000/web", &found, &e), -1);
+	assert_int_equal(e.code, FAIL_NOT_FOUND);
+	/* Root says whose, or the id. */
+	assert_int_equal(store_vm_find(*state, &root, "web", &found, &e), -1);
+	assert_int_equal(store_vm_find(*state, &root, "1000/web", &found, &e), 0);
+	assert_int_equal(store_vm_find(*state, &root, hex, &found, &e), 0);
+	static const char *const bad[] = { "", "/", "/web", "1000/", "01000/web", "99999999999999999999/web", "%", "web'" };
+	for (size_t i = 0; i < 8; i++) {
+		assert_int_equal(store_vm_find(*state, &root, bad[i], &found, &e), -1);
+		assert_int_equal(e.code, FAIL_NOT_FOUND);
+	}
+}
+
+static void test_prefix_ambiguous(void **state)
+{
+	struct store *s = *state;
+	struct vm found;
+
+	(void)create(s, 1000, "a");
+	(void)create(s, 1000, "b");
+	(void)create(s, 1001, "c");
+	(void)create(s, 1000, "abcd");
+	assert_int_equal(sqlite3_exec(s->db,
+				      "UPDATE vms SET id = x'abcd0000000000000000000000000001' WHERE name = 'a';"
+				      "UPDATE vms SET id = x'abcd1000000000000000000000000002' WHERE name = 'b';"
+				      "UPDATE vms SET id = x'abcd0000000000000000000000000003' WHERE name = 'c';",
+				      NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(store_vm_find(s, &ann, "abcd0", &found, &e), 0); /* c is not ann's to see */
+	assert_string_equal(found.name, "a");
+	assert_int_equal(store_vm_find(s, &root, "abcd0", &found, &e), -1);
+	assert_int_equal(e.code, FAIL_USAGE);
+	assert_int_equal(store_vm_find(s, &ann, "abcd", &found, &e), 0); /* a name goes first */
+	assert_string_equal(found.name, "abcd");
+	assert_int_equal(store_vm_delete(s, &found, &e), 0);
+	assert_int_equal(store_vm_find(s, &ann, "abcd", &found, &e), -1);
+	assert_int_equal(e.code, FAIL_USAGE);
+}
+
+struct names {
+	struct store *s;
+	char text[256];
+	bool remove;
+};
+
+static int note(void *arg, const struct vm *vm)
+{
+	struct names *n = arg;
+	struct error ignored;
+
+	(void)snprintf(n->text + strlen(n->text), sizeof(n->text) - strlen(n->text), "%s ", vm->name);
+	return n->remove ? store_vm_delete(n->s, vm, &ignored) : 0;
+}
+
+static void test_each(void **state)
+{
+	struct names n = { .s = *state };
+
+	(void)create(*state, 1000, "b");
+	(void)create(*state, 1000, "a");
+	(void)create(*state, 1001, "c");
+	assert_int_equal(store_vm_each(*state, &ann, true, note, &n, &e), 0); /* all is for root */
+	assert_string_equal(n.text, "a b ");
+	n.text[0] = '\0';
+	assert_int_equal(store_vm_each(*state, &root, false, note, &n, &e), 0);
+	assert_string_equal(n.text, "");
+	n.remove = true; /* the callback may change the table */
+	assert_int_equal(store_vm_each(*state, &root, true, note, &n, &e), 0);
+	assert_string_equal(n.text, "a b c ");
+	n.text[0] = '\0';
+	assert_int_equal(store_vm_each(*state, NULL, false, note, &n, &e), 0);
+	assert_string_equal(n.text, "");
+}
+
+/* ---- ledger ---- */
+
+static void expect_rows(struct store *s, const struct vm *vm, const char *want)
+{
+	struct ledger_row rows[OBJ_COUNT];
+	char have[256] = "";
+	size_t n;
+
+	assert_int_equal(store_ledger_rows(s, vm->id, rows, &n, &e), 0);
+	for (size_t i = 0; i < n; i++)
+		(void)snprintf(have + strlen(have), sizeof(have) - strlen(have), "%s:%d:%d%s ", object_name(rows[i].kind),
+			       (int)rows[i].state, (int)rows[i].ident, rows[i].error);
+	assert_string_equal(have, want);
+}
+
+static void test_ledger(void **state)
+{
+	struct store *s = *state;
+	struct operation o = operation(&ann, 99);
+	struct vm vm = create(s, 1000, "web"), again;
+	const enum object kinds[] = { OBJ_LOOP_BASE, OBJ_TAP, OBJ_VMM };
+	struct ledger_row rows[3] = { { .kind = OBJ_LOOP_BASE, .ident = 4 }, { .kind = OBJ_TAP, .ident = 17 },
+				      { .kind = OBJ_VMM, .ident = 1 } };
+
+	vm.state = VM_STARTING;
+	assert_int_equal(store_ledger_plan(s, &vm, kinds, 3, &o, &e), 0);
+	expect_rows(s, &vm, "loop-base:0:-1 tap:0:-1 vmm:0:-1 ");
+	assert_int_equal(store_vm_by_id(s, vm.id, &again, &e), 0);
+	assert_int_equal(again.state, VM_STARTING);
+	assert_string_equal(again.op, o.hex);
+
+	vm.state = VM_RUNNING;
+	assert_int_equal(store_ledger_present(s, &vm, rows, 3, &e), 0);
+	expect_rows(s, &vm, "loop-base:1:4 tap:1:17 vmm:1:1 ");
+	assert_int_equal(store_vm_delete(s, &vm, &e), -1);
+	assert_int_equal(e.code, FAIL_STATE);
+
+	/* One more while it runs, then it alone goes. */
+	const enum object nat = OBJ_NAT;
+	assert_int_equal(store_ledger_plan(s, &vm, &nat, 1, &o, &e), 0);
+	expect_rows(s, &vm, "loop-base:1:4 tap:1:17 vmm:1:1 nat:0:-1 ");
+	for (size_t i = 0; i < 3; i++)
+		rows[i].state = LEDGER_PRESENT;
+	assert_int_equal(store_ledger_settle(s, &vm, rows, 3, &e), 0);
+	expect_rows(s, &vm, "loop-base:1:4 tap:1:17 vmm:1:1 ");
+
+	/* A pass that could not release the tap keeps it, told backwards; and one that the ledger did not have. */
+	const struct ledger_row left[] = { { .kind = OBJ_DM, .state = LEDGER_RELEASING, .ident = -1, .error = "busy" },
+					   { .kind = OBJ_TAP, .state = LEDGER_RELEASING, .ident = 17, .error = "no" } };
+	vm.state = VM_DEGRADED;
+	assert_int_equal(store_ledger_settle(s, &vm, left, 2, &e), 0);
+	expect_rows(s, &vm, "tap:2:17no dm:2:-1busy ");
+	assert_int_equal(store_vm_delete(s, &vm, &e), -1);
+
+	vm.state = VM_STOPPED;
+	assert_int_equal(store_ledger_settle(s, &vm, NULL, 0, &e), 0);
+	expect_rows(s, &vm, "");
+	assert_int_equal(store_vm_delete(s, &vm, &e), 0);
+	assert_int_equal(store_vm_delete(s, &vm, &e), -1);
+	assert_int_equal(e.code, FAIL_NOT_FOUND);
+	assert_int_equal(store_ledger_plan(s, &vm, kinds, 3, &o, &e), -1);
+	assert_int_equal(e.code, FAIL_NOT_FOUND);
+}
+
+/* A plan that fails half-way is no plan. */
+static void test_plan_is_atomic(void **state)
+{
+	struct store *s = *state;
+	struct operation o = operation(&ann, 98);
+	struct vm vm = create(s, 1000, "web"), again;
+	const enum object kinds[] = { OBJ_TAP, OBJ_VMM };
+
+	assert_int_equal(sqlite3_exec(s->db, "CREATE TRIGGER t BEFORE INSERT ON ledger WHEN new.kind = 'vmm'"
+					     " BEGIN SELECT raise(ABORT, 'injected'); END", NULL, NULL, NULL), SQLITE_OK);
+	vm.state = VM_STARTING;
+	assert_int_equal(store_ledger_plan(s, &vm, kinds, 2, &o, &e), -1);
+	assert_int_equal(e.code, FAIL_GENERAL);
+	assert_non_null(strstr(e.why, "injected"));
+	expect_rows(s, &vm, "");
+	assert_int_equal(store_vm_by_id(s, vm.id, &again, &e), 0);
+	assert_int_equal(again.state, VM_CREATED);
+}
+
+/* ---- operations ---- */
+
+static int note_op(void *arg, const uint8_t op[ID_LEN], const char *verb, const uint8_t vm[ID_LEN])
+{
+	struct names *n = arg;
+
+	(void)snprintf(n->text + strlen(n->text), sizeof(n->text) - strlen(n->text), "%u%s%s ", op[1], verb, vm ? "+" : "");
+	return 0;
+}
+
+static void test_operations(void **state)
+{
+	struct store *s = *state;
+	struct vm vm = create(s, 1000, "web");
+	struct operation a = operation(&ann, 1), b = operation(&root, 2), c = operation(NULL, 3);
+	struct names n = { .s = s };
+	const struct error failed = { .code = FAIL_TIMEOUT, .what = "web", .why = "too slow" };
+
+	assert_int_equal(store_op_begin(s, &a, "create", NULL, &e), 0);
+	assert_int_equal(store_op_begin(s, &b, "stop", vm.id, &e), 0);
+	assert_int_equal(store_op_begin(s, &c, "ended", vm.id, &e), 0);
+	assert_int_equal(store_op_begin(s, &c, "ended", vm.id, &e), -1); /* an id is used once */
+	assert_int_equal(store_op_unfinished(s, note_op, &n, &e), 0);
+	assert_string_equal(n.text, "1create 2stop+ 3ended+ ");
+	assert_int_equal(store_op_end(s, &a, NULL, &e), 0);
+	assert_int_equal(store_op_end(s, &b, &failed, &e), 0);
+	n.text[0] = '\0';
+	assert_int_equal(store_op_unfinished(s, note_op, &n, &e), 0);
+	assert_string_equal(n.text, "3ended+ ");
+
+	assert_int_equal(store_op_visible(s, &ann, a.hex, &e), 1);
+	assert_int_equal(store_op_visible(s, &bob, a.hex, &e), 0);
+	assert_int_equal(store_op_visible(s, &root, a.hex, &e), 1);
+	assert_int_equal(store_op_visible(s, &ann, b.hex, &e), 1); /* by root, but about ann's VM */
+	assert_int_equal(store_op_visible(s, &bob, b.hex, &e), 0);
+	assert_int_equal(store_op_visible(s, &ann, c.hex, &e), 1);
+	assert_int_equal(store_vm_delete(s, &vm, &e), 0);
+	assert_int_equal(store_op_visible(s, &ann, b.hex, &e), 1);
+	assert_int_equal(store_op_visible(s, &ann, "nonsense", &e), 0);
+}
+
+/* ---- images, facts ---- */
+
+static int count_image(void *arg, const struct image *i)
+{
+	*(unsigned *)arg += 1 + 10 * i->used_by;
+	return 0;
+}
+
+static int count_kernel(void *arg, const struct kernel *k)
+{
+	*(unsigned *)arg += 1 + 10 * k->used_by;
+	return 0;
+}
+
+static void test_used_is_undeletable(void **state)
+{
+	struct store *s = *state;
+	struct vm vm = create(s, 1000, "web");
+	struct image i;
+	struct kernel k;
+	unsigned n = 0;
+	bool last;
+
+	assert_int_equal(store_image_find(s, &ann, "debian", &i, &e), 0);
+	assert_int_equal(store_kernel_find(s, &ann, "debian", &k, &e), 0);
+	assert_int_equal(i.used_by, 1);
+	assert_int_equal(strlen(i.created), 20);
+	assert_int_equal(store_image_delete(s, &i, &last, &e), -1);
+	assert_int_equal(e.code, FAIL_STATE);
+	assert_int_equal(store_kernel_delete(s, &k, &last, &e), -1);
+	assert_int_equal(e.code, FAIL_STATE);
+
+	add_image(s, 1000, "mine"); /* the same content under a name of ann's */
+	assert_int_equal(store_image_each(s, &ann, count_image, &n, &e), 0);
+	assert_int_equal(n, 12);
+	n = 0;
+	assert_int_equal(store_image_each(s, &bob, count_image, &n, &e), 0);
+	assert_int_equal(n, 11);
+	n = 0;
+	assert_int_equal(store_kernel_each(s, &ann, count_kernel, &n, &e), 0);
+	assert_int_equal(n, 22);
+	assert_int_equal(store_vm_delete(s, &vm, &e), 0);
+	assert_int_equal(store_image_delete(s, &i, &last, &e), 0);
+	assert_false(last);
+	assert_int_equal(store_image_delete(s, &i, &last, &e), -1);
+	assert_int_equal(e.code, FAIL_NOT_FOUND);
+	assert_int_equal(store_image_find(s, &ann, "mine", &i, &e), 0);
+	assert_int_equal(store_image_delete(s, &i, &last, &e), 0);
+	assert_true(last);
+	assert_int_equal(store_kernel_delete(s, &k, &last, &e), 0);
+	assert_false(last);
+}
+
+static void test_image_names(void **state)
+{
+	struct store *s = *state;
+	struct image i = { .owner = 0, .name = "debian", .digest = "d", .kernel = "debian", .kernel_digest = DIGEST_K };
+
+	assert_int_equal(store_image_add(s, &i, &e), -1);
+	assert_int_equal(e.code, FAIL_STATE);
+	assert_true(e.hint[0]);
+	(void)snprintf(i.name, sizeof(i.name), "other");
+	i.kernel_digest[0] = 'x';
+	assert_int_equal(store_image_add(s, &i, &e), -1);
+	assert_int_equal(e.code, FAIL_NOT_FOUND);
+	/* One's own name hides root's. */
+	add_image(s, 1000, "debian");
+	assert_int_equal(store_image_find(s, &ann, "debian", &i, &e), 0);
+	assert_int_equal(i.owner, 1000);
+	assert_int_equal(store_image_find(s, &bob, "debian", &i, &e), 0);
+	assert_int_equal(i.owner, 0);
+	assert_int_equal(store_image_find(s, &ann, "0/debian", &i, &e), 0);
+	assert_int_equal(i.owner, 0);
+}
+
+static void test_facts(void **state)
+{
+	char out[8];
+
+	assert_int_equal(store_fact_get(*state, "kvm", out, sizeof(out)), 0);
+	assert_int_equal(store_fact_set(*state, "kvm", "yes"), 0);
+	assert_int_equal(store_fact_set(*state, "kvm", "no"), 0);
+	assert_int_equal(store_fact_get(*state, "kvm", out, sizeof(out)), 1);
+	assert_string_equal(out, "no");
+}
+
+static void test_time(void **state)
+{
+	char out[32];
+
+	(void)state;
+	time_text(1704164645000000001u, out);
+	assert_string_equal(out, "2024-01-02T03:04:05.000000001Z");
+	assert_int_equal(time_parse(out), 1704164645000000001u);
+	time_text(0, out);
+	assert_string_equal(out, "");
+	assert_int_equal(time_parse(""), 0);
+	assert_int_equal(time_parse("2024-01-02T03:04:05+01:00"), 0);
+	assert_int_equal(time_parse("2024-01-02T03:04:05Z"), 1704164645000000000u);
+	assert_int_equal(time_parse("2024-01-02T03:04:05.5Z"), 1704164645500000000u);
+}
+
+#define STORE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define FILES(f) cmocka_unit_test_setup_teardown(f, setup_folder, teardown_folder)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		FILES(test_new_file), FILES(test_migration), FILES(test_newer_is_refused), FILES(test_foreign_is_refused),
+		FILES(test_garbage_is_refused), FILES(test_survives_a_reopen), FILES(test_full),
+		STORE(test_name_taken), STORE(test_slots_exhausted), STORE(test_owner_cap), STORE(test_slot_reuse),
+		STORE(test_slot_floor), STORE(test_threads_never_share_a_slot), STORE(test_no_such_image),
+		STORE(test_another_users_image), STORE(test_find), STORE(test_prefix_ambiguous), STORE(test_each),
+		STORE(test_ledger), STORE(test_plan_is_atomic), STORE(test_operations), STORE(test_used_is_undeletable),
+		STORE(test_image_names), STORE(test_facts), cmocka_unit_test(test_time),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

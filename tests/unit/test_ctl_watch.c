@@ -1,0 +1,308 @@
+/* The watch: a console file that can not grow, whose offsets hold, that nobody else is shown; and the end of a VMM. */
+#include <errno.h>
+#include <semaphore.h>
+#include <stddef.h>
+#include <sys/syscall.h>
+
+#include "tests/unit/ctl_fixture.h"
+
+#define LINE 64 /* bytes of a numbered line */
+
+static struct vm some_vm(uint8_t id, uint32_t slot)
+{
+	struct vm vm = { .id = { id }, .slot = slot, .generation = 1, .state = VM_STARTING };
+
+	return vm;
+}
+
+/* Start watching @vm with ourselves as its VMM.  Return: what the VMM writes to. */
+static int begin(struct fixture *f, struct vm *vm)
+{
+	int console = watch_console_open(f->c.watch, vm);
+	int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0u);
+
+	assert_true(console >= 0 && pidfd >= 0);
+	int ours = dup(console);
+	assert_int_equal(watch_add(f->c.watch, vm, pidfd, console), 0);
+	vm->state = VM_RUNNING;
+	return ours;
+}
+
+/* Write numbered lines [@from, @to) as fast as they are taken. */
+static void say(struct fixture *f, int fd, unsigned from, unsigned to)
+{
+	char line[LINE + 1];
+
+	for (unsigned i = from; i < to; i++) {
+		(void)snprintf(line, sizeof(line), "%*u\n", LINE - 1, i);
+		while (write(fd, line, LINE) < 0) {
+			assert_int_equal(errno, EAGAIN);
+			pump(f, 1000);
+		}
+	}
+	pump(f, 100);
+	pump(f, 0);
+}
+
+/* All that can be read from @offset on, NUL-terminated; the caller frees it. */
+static char *hear(struct fixture *f, const struct vm *vm, uint64_t *offset, size_t *len)
+{
+	char *buf = calloc(1, CONSOLE_MAX + 1);
+	ssize_t n;
+
+	assert_non_null(buf);
+	*len = 0;
+	while ((n = watch_console_read(f->c.watch, vm, offset, buf + *len, CONSOLE_MAX - *len)) > 0)
+		*len += (size_t)n;
+	assert_int_equal(n, 0);
+	return buf;
+}
+
+static size_t file_size(struct fixture *f, const char *name)
+{
+	char path[160];
+	struct stat st;
+
+	(void)snprintf(path, sizeof(path), "%s/consoles/%s", f->c.config.state_dir, name);
+	return stat(path, &st) == 0 ? (size_t)st.st_size : 0;
+}
+
+static unsigned last_number(const char *text, size_t len)
+{
+	return (unsigned)strtoul(text + len - LINE, NULL, 10);
+}
+
+static void console_is_bounded_and_keeps_the_newest(void **state)
+{
+	struct fixture *f = *state;
+	struct vm vm = some_vm(1, 2);
+	_cleanup_close_ int fd = begin(f, &vm);
+	uint64_t offset = 0;
+	size_t len;
+
+	say(f, fd, 0, 3 * CONSOLE_MAX / LINE + 7);
+	assert_in_range(file_size(f, "2.log"), 1, CONSOLE_MAX / 2);
+	assert_in_range(file_size(f, "2.log.1"), CONSOLE_MAX / 2 - LINE, CONSOLE_MAX / 2);
+	_cleanup_free_ char *text = hear(f, &vm, &offset, &len);
+	assert_in_range(len, CONSOLE_MAX / 2, CONSOLE_MAX);
+	assert_int_equal(last_number(text, len), 3 * CONSOLE_MAX / LINE + 6);
+	/* Nothing is missing between the two files. */
+	for (size_t i = LINE; i + LINE <= len; i += LINE)
+		assert_int_equal(last_number(text, len - i + LINE), 3 * CONSOLE_MAX / LINE + 7 - i / LINE);
+	assert_true(offset > 3u * CONSOLE_MAX);
+}
+
+static void offsets_count_everything_and_survive_a_restart(void **state)
+{
+	struct fixture *f = *state;
+	struct vm vm = some_vm(1, 0);
+	uint64_t offset = 0, begin_again = 0;
+	size_t len;
+
+	int fd = begin(f, &vm);
+	say(f, fd, 0, CONSOLE_MAX / LINE);
+	_cleanup_free_ char *first = hear(f, &vm, &offset, &len);
+	uint64_t before = offset;
+	assert_in_range(before, CONSOLE_MAX, CONSOLE_MAX + 2 * LINE);
+
+	watch_close(f->c.watch);
+	f->c.watch = watch_open(&f->c, f->epoll_fd);
+	(void)close(fd);
+	fd = begin(f, &vm); /* running: adopted, not begun */
+	say(f, fd, 5000, 5001);
+	_cleanup_free_ char *second = hear(f, &vm, &offset, &len);
+	assert_int_equal(len, LINE);
+	assert_int_equal(last_number(second, len), 5000);
+	assert_int_equal(offset, before + LINE);
+	free(hear(f, &vm, &begin_again, &len));
+	assert_int_equal(begin_again, offset);
+	(void)close(fd);
+}
+
+static void a_start_begins_an_empty_console_with_a_line(void **state)
+{
+	struct fixture *f = *state;
+	struct vm vm = some_vm(1, 0);
+	uint64_t offset = 0;
+	size_t len;
+
+	int fd = begin(f, &vm);
+	say(f, fd, 0, CONSOLE_MAX / LINE);
+	free(hear(f, &vm, &offset, &len));
+	watch_remove(f->c.watch, vm.id);
+	(void)close(fd);
+
+	vm.state = VM_STARTING;
+	fd = begin(f, &vm);
+	assert_int_equal(file_size(f, "0.log.1"), 0);
+	_cleanup_free_ char *text = hear(f, &vm, &offset, &len); /* a follower's offset of the run before */
+	assert_non_null(strstr(text, "--- banger: started 2"));
+	assert_int_equal(strcspn(text, "\n"), len - 1);
+	(void)close(fd);
+}
+
+static void the_next_vm_of_a_slot_is_not_shown_the_console(void **state)
+{
+	struct fixture *f = *state;
+	struct vm vm = some_vm(1, 3), next = some_vm(2, 3);
+	uint64_t offset = 0;
+	size_t len;
+
+	int fd = begin(f, &vm);
+	say(f, fd, 0, CONSOLE_MAX / LINE);
+	watch_remove(f->c.watch, vm.id);
+	(void)close(fd);
+	next.state = VM_CREATED;
+	_cleanup_free_ char *text = hear(f, &next, &offset, &len);
+	assert_int_equal(len, 0);
+	assert_int_equal(offset, 0);
+}
+
+static void what_was_said_last_is_kept_at_the_end(void **state)
+{
+	struct fixture *f = *state;
+	struct vm vm = some_vm(1, 0);
+	_cleanup_close_ int fd = begin(f, &vm);
+	uint64_t offset = 0;
+	size_t len;
+
+	assert_int_equal(write(fd, "last words\n", 11), 11);
+	watch_remove(f->c.watch, vm.id);
+	_cleanup_free_ char *text = hear(f, &vm, &offset, &len);
+	assert_non_null(strstr(text, "last words\n"));
+}
+
+/* The VMM shares the open file description that it was given, with its O_NONBLOCK. */
+static void a_vmm_can_not_make_the_loop_wait(void **state)
+{
+	struct fixture *f = *state;
+	struct vm vm = some_vm(1, 0);
+	_cleanup_close_ int fd = begin(f, &vm);
+	struct epoll_event ev;
+	char byte;
+
+	assert_int_equal(fcntl(fd, F_SETFL, O_RDWR), 0);
+	assert_int_equal(write(fd, "x", 1), 1);
+	assert_int_equal(epoll_wait(f->epoll_fd, &ev, 1, 1000), 1);
+	assert_int_equal(read(fd, &byte, 1), 1); /* snatched away */
+	(void)alarm(5);
+	watch_event(f->c.watch, ev.data.ptr, ev.events);
+	(void)alarm(0);
+}
+
+static void a_file_in_place_of_the_fifo_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct vm vm = some_vm(1, 1);
+	char path[160];
+
+	vm.state = VM_RUNNING;
+	(void)snprintf(path, sizeof(path), "%s/consoles/1.fifo", f->c.config.state_dir);
+	_cleanup_close_ int made = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+	assert_int_equal(watch_console_open(f->c.watch, &vm), -1);
+	vm.slot = SLOT_MAX;
+	assert_int_equal(watch_console_open(f->c.watch, &vm), -1);
+}
+
+/* ---- the end of a VMM ---- */
+
+static bool becomes(struct fixture *f, const char *name, enum vm_state want)
+{
+	for (int i = 0; i < 300; i++) {
+		struct vm vm = row(f, name);
+		if (vm.state == want)
+			return true;
+		pump(f, 10);
+	}
+	return false;
+}
+
+static void the_end_of_a_vmm_is_reported(void **state)
+{
+	struct fixture *f = *state;
+	struct vm vm = create(f, "web", false);
+
+	must_start(f, "web");
+	_cleanup_close_ int pidfd = watch_pidfd(f->c.watch, vm.id);
+	assert_true(pidfd >= 0);
+	fake_helper_vmm_exit(f->fake, vm.slot);
+	assert_true(becomes(f, "web", VM_STOPPED));
+	assert_nothing_left(f, "web", VM_STOPPED);
+	assert_int_equal(watch_pidfd(f->c.watch, vm.id), -1);
+	/* Our copy of the pidfd still fires; nobody may hear it. */
+	struct epoll_event ev;
+	assert_int_equal(epoll_wait(f->epoll_fd, &ev, 1, 0), 0);
+}
+
+static void a_removed_vm_is_not_reported(void **state)
+{
+	struct fixture *f = *state;
+	struct vm vm = create(f, "web", false);
+	struct epoll_event ev;
+
+	must_start(f, "web");
+	while (epoll_wait(f->epoll_fd, &ev, 1, 0) == 1) /* its console */
+		pump(f, 0);
+	fake_helper_vmm_exit(f->fake, vm.slot);
+	assert_int_equal(epoll_wait(f->epoll_fd, &ev, 1, 1000), 1);
+	watch_remove(f->c.watch, vm.id);
+	watch_event(f->c.watch, ev.data.ptr, ev.events); /* on its way already */
+	(void)poll(NULL, 0, 50);
+	assert_int_equal(row(f, "web").state, VM_RUNNING);
+}
+
+static sem_t gate;
+
+static void wait_at_gate(struct ctl *c, void *arg)
+{
+	(void)c, (void)arg;
+	(void)sem_wait(&gate);
+}
+
+static void an_end_that_finds_the_queue_full_is_reported_later(void **state)
+{
+	struct fixture *f = *state;
+	struct vm vm = create(f, "web", false);
+	unsigned jobs = 0;
+
+	must_start(f, "web");
+	assert_int_equal(sem_init(&gate, 0, 0), 0);
+	for (int quiet = 0; quiet < 20; quiet++) {
+		while (workers_run(f->c.workers, wait_at_gate, NULL) == 0) {
+			jobs++;
+			quiet = 0;
+		}
+		(void)poll(NULL, 0, 5);
+	}
+	fake_helper_vmm_exit(f->fake, vm.slot);
+	for (int i = 0; i < 5; i++)
+		pump(f, 20);
+	watch_tick(f->c.watch);
+	for (unsigned i = 0; i < jobs; i++)
+		(void)sem_post(&gate);
+	(void)poll(NULL, 0, 100);
+	assert_int_equal(row(f, "web").state, VM_RUNNING);
+	watch_tick(f->c.watch);
+	assert_true(becomes(f, "web", VM_STOPPED));
+	(void)sem_destroy(&gate);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(console_is_bounded_and_keeps_the_newest),
+		TEST(offsets_count_everything_and_survive_a_restart),
+		TEST(a_start_begins_an_empty_console_with_a_line),
+		TEST(the_next_vm_of_a_slot_is_not_shown_the_console),
+		TEST(what_was_said_last_is_kept_at_the_end),
+		TEST(a_vmm_can_not_make_the_loop_wait),
+		TEST(a_file_in_place_of_the_fifo_is_refused),
+		TEST(the_end_of_a_vmm_is_reported),
+		TEST(a_removed_vm_is_not_reported),
+		TEST(an_end_that_finds_the_queue_full_is_reported_later),
+	};
+
+	return cmocka_run_group_tests_name("ctl_watch", tests, NULL, NULL);
+}

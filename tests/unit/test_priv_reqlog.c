@@ -1,0 +1,228 @@
+/* The request log: its lines, its chain, and what a disk without room does to it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/cleanup.h"
+#include "privhelper/reqlog.c"
+
+struct log_file {
+	char path[40];
+	struct reqlog log;
+	char text[65536];
+	size_t n;
+};
+
+static int set_up(void **state)
+{
+	static struct log_file f;
+
+	memset(&f, 0, sizeof(f));
+	strcpy(f.path, "/tmp/banger-reqlog.XXXXXX");
+	int fd = mkstemp(f.path);
+	if (fd < 0)
+		return -1;
+	(void)close(fd);
+	reqlog_init(&f.log, open(f.path, O_WRONLY | O_APPEND), "net");
+	*state = &f;
+	return f.log.fd < 0;
+}
+
+static int tear_down(void **state)
+{
+	struct log_file *f = *state;
+
+	if (f->log.fd >= 0)
+		(void)close(f->log.fd);
+	return unlink(f->path);
+}
+
+static struct request request(enum op_code op, uint64_t seq)
+{
+	struct request q = { .op = op_find(op), .seq = seq };
+
+	if (q.op->scope == SCOPE_SLOT) {
+		q.slot = 7;
+		q.generation = 3;
+		q.owner = 1000;
+		q.vm[0] = 0xab;
+	}
+	q.op_id[15] = 0xcd;
+	return q;
+}
+
+static void read_back(struct log_file *f)
+{
+	int fd = open(f->path, O_RDONLY);
+	ssize_t n = read(fd, f->text, sizeof(f->text) - 1);
+
+	assert_true(n >= 0);
+	f->text[n] = '\0';
+	f->n = (size_t)n;
+	(void)close(fd);
+}
+
+/* Every whole line names the hash of the whole line before it.  Return: how many there are. */
+static int verify(struct log_file *f)
+{
+	char prev[SHA256_HEX] = "", want[SHA256_HEX + 16];
+	uint8_t digest[SHA256_LEN];
+	int lines = 0;
+
+	read_back(f);
+	for (char *line = f->text, *end; (end = strchr(line, '\n')); line = end + 1) {
+		size_t n = (size_t)(end - line);
+		if (n == 0 || end[-1] != '}')
+			continue; /* torn */
+		(void)snprintf(want, sizeof(want), prev[0] ? ",\"prev\":\"%s\"}" : ",\"prev\":null}", prev);
+		assert_true(n > strlen(want));
+		if (strncmp(end - strlen(want), want, strlen(want)) != 0)
+			return -1;
+		sha256(line, n, digest);
+		format_hex(digest, sizeof(digest), prev);
+		lines++;
+	}
+	return lines;
+}
+
+static void fill(struct log_file *f)
+{
+	struct request tap = request(OP_TAP_CREATE, 5), ping = request(OP_PING, 6), list = request(OP_LIST, 7);
+	struct reply r = { .seq = 5, .status = ST_OK, .tap_create = { .ifindex = 42 } };
+
+	assert_int_equal(reqlog_start(&f->log, 4711, 101), 0);
+	assert_int_equal(reqlog_intent(&f->log, &tap), 0);
+	assert_int_equal(reqlog_result(&f->log, &tap, &r, 360), 0);
+	memset(&r, 0, sizeof(r));
+	assert_int_equal(reqlog_intent(&f->log, &ping), 0);
+	assert_int_equal(reqlog_result(&f->log, &ping, &r, 1), 0);
+	r.list.objects.n = 2 * LIST_FIELDS;
+	assert_int_equal(reqlog_result(&f->log, &list, &r, 9), 0);
+	assert_int_equal(reqlog_violation(&f->log, "undecodable", "abc", 3), 0);
+	assert_int_equal(reqlog_stop(&f->log), 0);
+}
+
+static void lines(void **state)
+{
+	struct log_file *f = *state;
+
+	fill(f);
+	assert_int_equal(verify(f), 6);
+	assert_non_null(strstr(f->text, "{\"type\":\"start\",\"role\":\"net\",\"time\":\"20"));
+	assert_non_null(strstr(f->text, "\"seq\":5,\"op\":\"tap_create\",\"op_id\":\"000000000000000000000000000000cd\","
+					"\"slot\":7,\"generation\":3,\"vm\":\"ab000000000000000000000000000000\","
+					"\"owner\":1000,\"args\":{},\"prev\""));
+	assert_non_null(strstr(f->text, "\"status\":\"ok\",\"us\":360,\"reply\":{\"ifindex\":42},\"prev\""));
+	assert_non_null(strstr(f->text, "\"op\":\"list\""));
+	assert_non_null(strstr(f->text, "\"args\":{\"cursor\":0},\"status\":\"ok\",\"us\":9,\"objects\":2,\"prev\""));
+	assert_non_null(strstr(f->text, "\"why\":\"undecodable\",\"length\":3,\"sha256\":"
+					"\"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\""));
+	assert_non_null(strstr(f->text, "\"type\":\"stop\""));
+	assert_non_null(strstr(f->text, "\"pings\":1,\"reads\":1"));
+	assert_null(strstr(f->text, "\"op\":\"ping\""));
+}
+
+/* Any one byte changed, in any line but the last, breaks the chain. */
+static void chain_shows_changes(void **state)
+{
+	struct log_file *f = *state;
+
+	fill(f);
+	assert_int_equal(verify(f), 6);
+	char *last = f->text + f->n - 1;
+	while (last[-1] != '\n')
+		last--;
+	for (size_t at = 2; f->text + at < last; at += 7) {
+		if (f->text[at] == '\n' || f->text[at] == '}')
+			continue;
+		int fd = open(f->path, O_WRONLY);
+		char was = f->text[at], is = (char)(was ^ 1);
+		assert_int_equal(pwrite(fd, &is, 1, (off_t)at), 1);
+		assert_int_equal(verify(f), -1);
+		assert_int_equal(pwrite(fd, &was, 1, (off_t)at), 1);
+		(void)close(fd);
+	}
+	assert_int_equal(verify(f), 6);
+}
+
+/* RLIMIT_FSIZE stands for a full disk: the line is cut short, and the next one starts on a line of its own. */
+static void full_disk(void **state)
+{
+	struct log_file *f = *state;
+	struct request q = request(OP_TAP_CREATE, 1);
+	struct reply r = { .status = ST_NOLOG };
+	struct rlimit old, small;
+
+	assert_int_equal(reqlog_start(&f->log, 1, 1), 0);
+	read_back(f);
+	(void)signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	small = (struct rlimit){ f->n + 40, old.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	assert_int_equal(reqlog_intent(&f->log, &q), -1);
+	assert_true(f->log.torn);
+	assert_int_equal(reqlog_intent(&f->log, &q), -1);
+	assert_int_equal(reqlog_result(&f->log, &q, &r, 1), -1);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	assert_int_equal(reqlog_intent(&f->log, &q), 0);
+	assert_false(f->log.torn || f->log.failing);
+	assert_int_equal(reqlog_result(&f->log, &q, &r, 1), 0);
+	assert_int_equal(verify(f), 3);
+}
+
+static void not_writable(void **state)
+{
+	struct log_file *f = *state;
+	struct request q = request(OP_TAP_CREATE, 1), read = request(OP_LIST, 2);
+
+	(void)close(f->log.fd);
+	f->log.fd = -1;
+	assert_int_equal(reqlog_intent(&f->log, &q), -1);
+	assert_int_equal(reqlog_intent(&f->log, &read), 0); /* reads have none */
+	assert_int_equal(reqlog_violation(&f->log, "x", "", 0), -1);
+}
+
+static void expect_time(uint64_t seconds, const char *want)
+{
+	struct line t = { .n = 0 };
+
+	add_time(&t, seconds * 1000000000u + 7);
+	assert_string_equal(t.text, want);
+}
+
+/* date -u -d @SECONDS says the same. */
+static void times(void **state)
+{
+	(void)state;
+	expect_time(0, "1970-01-01T00:00:00.000000007Z");
+	expect_time(951782399, "2000-02-28T23:59:59.000000007Z");
+	expect_time(951782400, "2000-02-29T00:00:00.000000007Z");
+	expect_time(951868800, "2000-03-01T00:00:00.000000007Z");
+	expect_time(1709164800, "2024-02-29T00:00:00.000000007Z");
+	expect_time(1767225599, "2025-12-31T23:59:59.000000007Z");
+	expect_time(4107542400, "2100-03-01T00:00:00.000000007Z");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(lines, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(chain_shows_changes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(full_disk, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(not_writable, set_up, tear_down),
+		cmocka_unit_test(times),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
