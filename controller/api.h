@@ -48,7 +48,7 @@ struct exchange {
 	struct operation op;
 	struct error error;
 	uint64_t begun_ns, waited_ns; /* CLOCK_BOOTTIME; the time spent on sending */
-	volatile bool gone;      /* the client went away or does not read: nothing more is sent */
+	_Atomic bool gone;       /* the client went away or does not read: nothing more is sent */
 
 	/* A handler that has to wait gives its worker back: it returns EXCHANGE_AGAIN and is called again later. */
 	unsigned passes;

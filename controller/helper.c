@@ -117,7 +117,8 @@ static int exchange(struct peer *p, struct request *q, const int *fds_in, struct
 	return fail(saved);
 }
 
-static int call(struct helper *h, enum role_id role, struct request *q, const int *fds_in, struct reply *reply, int *fds_out)
+static int call(struct helper *h, enum role_id role, struct request *q, const int *fds_in, struct reply *reply,
+		int *fds_out)
 {
 	struct peer *p = &h->peers[role];
 	int fds[FDIO_MAX] = { -1, -1, -1, -1 };

@@ -83,7 +83,8 @@ static int read_at(int fd, const char *what, void *buf, size_t n, uint64_t at, s
 	return 0;
 }
 
-static int check_magic(int fd, const char *what, uint64_t at, const char *magic, size_t n, const char *kind, struct error *e)
+static int check_magic(int fd, const char *what, uint64_t at, const char *magic, size_t n, const char *kind,
+		       struct error *e)
 {
 	char found[8];
 
@@ -352,7 +353,8 @@ static int check_image(struct ctl *c, const struct operation *o, const char *nam
 	return check_magic(fd, "image", 1024 + 56, "\x53\xef", 2, "an ext4 file system", e);
 }
 
-int image_import(struct ctl *c, struct operation *o, const char *name, const char *kernel, int fd, char digest[65], struct error *e)
+int image_import(struct ctl *c, struct operation *o, const char *name, const char *kernel, int fd,
+		 char digest[65], struct error *e)
 {
 	char temp[64];
 	struct image i;
@@ -399,7 +401,8 @@ int image_delete(struct ctl *c, struct operation *o, const char *name, struct er
 
 /* ---- kernels ---- */
 
-static int copy_kernel_file(const struct operation *o, int dir, const char *name, int from, uint64_t size, SHA2_CTX *hash,
+static int copy_kernel_file(const struct operation *o, int dir, const char *name, int from, uint64_t size,
+			    SHA2_CTX *hash,
 			    struct error *e)
 {
 	_cleanup_free_ uint8_t *buf = malloc(BLOCK);
@@ -423,7 +426,8 @@ static int copy_kernel_file(const struct operation *o, int dir, const char *name
 	return fdatasync(to) < 0 ? storage_fail(name, e) : 0;
 }
 
-static int check_kernel(struct ctl *c, const struct operation *o, const char *name, const int fds[3], uint64_t sizes[3],
+static int check_kernel(struct ctl *c, const struct operation *o, const char *name, const int fds[3],
+			uint64_t sizes[3],
 			struct error *e)
 {
 	const struct caller caller = { .uid = asker(o) };
@@ -481,7 +485,8 @@ static int publish_kernel(struct ctl *c, int dir, const char *temp, const struct
 	return r;
 }
 
-int kernel_import(struct ctl *c, struct operation *o, const char *name, const int fds[3], char digest[65], struct error *e)
+int kernel_import(struct ctl *c, struct operation *o, const char *name, const int fds[3], char digest[65],
+		  struct error *e)
 {
 	struct kernel k = { .owner = asker(o) };
 	uint64_t sizes[3];

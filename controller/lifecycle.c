@@ -42,8 +42,8 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-static int choose_sizes(const struct config *k, const struct call_vm_create *a, const struct image *i, struct vm *vm,
-			struct error *e)
+static int choose_sizes(const struct config *k, const struct call_vm_create *a, const struct image *i,
+			struct vm *vm, struct error *e)
 {
 	const uint64_t image_mib = (i->size + (1 << 20) - 1) >> 20;
 	uint64_t vcpus = a->vcpus ? a->vcpus : DEFAULT_VCPUS;
@@ -149,7 +149,8 @@ static int create(struct ctl *c, const struct operation *o, struct vm *vm, struc
 	return operation_end(c, o, -1, e);
 }
 
-int vm_create(struct ctl *c, struct operation *o, const struct call_vm_create *args, struct vm *out, struct error *e)
+int vm_create(struct ctl *c, struct operation *o, const struct call_vm_create *args, struct vm *out,
+	      struct error *e)
 {
 	if (describe(c, o, args, out, e) < 0)
 		return -1;
@@ -170,8 +171,8 @@ static int set(struct ctl *c, const struct operation *o, const struct call_vm_se
 	after.mem_mib = a->mem_mib ? (uint32_t)a->mem_mib : before->mem_mib;
 	after.nat = a->nat ? a->nat == 2 : before->nat;
 	memcpy(after.op, o->hex, sizeof(after.op));
-	/* Only what is asked for is judged: a limit that was lowered since must not be in the way of anything else. */
-	if (check_cpu_and_memory(&c->config, a->vcpus ? a->vcpus : 1, a->mem_mib ? a->mem_mib : MIN_MEM_MIB, e) < 0)
+	/* Only what is asked for is judged: a limit that was lowered since must not be in the way of the rest. */
+	if (check_cpu_and_memory(&c->config, a->vcpus ?: 1, a->mem_mib ?: MIN_MEM_MIB, e) < 0)
 		return -1;
 	if (operation_begin(c, o, "set", before, e) < 0)
 		return -1;

@@ -8,9 +8,11 @@
 
 #include "controller/ctl.h"
 
-int vm_create(struct ctl *c, struct operation *o, const struct call_vm_create *args, struct vm *out, struct error *e);
+int vm_create(struct ctl *c, struct operation *o, const struct call_vm_create *args, struct vm *out,
+	      struct error *e);
 int vm_start(struct ctl *c, struct operation *o, const char *ref, bool *already, struct vm *out, struct error *e);
-int vm_stop(struct ctl *c, struct operation *o, const char *ref, uint64_t timeout_ms, bool *already, bool *forced, struct error *e);
+int vm_stop(struct ctl *c, struct operation *o, const char *ref, uint64_t timeout_ms, bool *already, bool *forced,
+	    struct error *e);
 int vm_kill(struct ctl *c, struct operation *o, const char *ref, bool *already, struct error *e);
 int vm_delete(struct ctl *c, struct operation *o, const char *ref, struct error *e);
 int vm_set(struct ctl *c, struct operation *o, const struct call_vm_set *args, struct error *e);

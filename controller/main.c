@@ -22,6 +22,7 @@
 #include "controller/api.h"
 #include "controller/doctor.h"
 #include "controller/helper.h"
+#include "controller/images.h"
 #include "controller/lifecycle.h"
 #include "controller/lock.h"
 #include "controller/loop.h"
@@ -129,6 +130,8 @@ static void start(struct program *p)
 	c->store = store_open(path, &e);
 	if (!c->store)
 		die_error("database", &e);
+	if (images_sweep(c, &e) < 0)
+		die_error("images", &e);
 	c->helper = helper_open(CTL_NET_FD, CTL_BLK_FD, CTL_SPAWN_FD);
 	if (!c->helper || helper_hello(c->helper) < 0)
 		die_errno(1, "the roles do not answer");

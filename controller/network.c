@@ -102,8 +102,8 @@ static int turn_off(struct ctl *c, const struct vm *before, const struct vm *aft
 	return settle(c, after, NULL, e);
 }
 
-int nat_apply_config_change(struct ctl *c, const struct vm *before, const struct vm *after, const struct operation *o,
-			    struct error *e)
+int nat_apply_config_change(struct ctl *c, const struct vm *before, const struct vm *after,
+			    const struct operation *o, struct error *e)
 {
 	if (before->nat == after->nat || !alive(before))
 		return 0;

@@ -8,8 +8,8 @@
 int nat_prepare(struct ctl *c, const struct vm *vm, const struct operation *o, struct error *e);
 
 /* The flag may have changed on a VM that may be alive: asks the helper only when both are true; keeps the ledger. */
-int nat_apply_config_change(struct ctl *c, const struct vm *before, const struct vm *after, const struct operation *o,
-			    struct error *e);
+int nat_apply_config_change(struct ctl *c, const struct vm *before, const struct vm *after,
+			    const struct operation *o, struct error *e);
 
 /* Undo; asks nothing when the VM never had NAT, or when neither ledger nor runtime knows of a tap. */
 int nat_cleanup(struct ctl *c, const struct vm *vm, const struct operation *o, struct error *e);

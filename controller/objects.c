@@ -7,6 +7,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "controller/helper.h"
+#include "controller/operation.h"
 #include "controller/storage.h"
 #include "controller/watch.h"
 #include "proto/slot.h"
@@ -127,7 +128,8 @@ static int vmm_args(struct ctl *c, const struct vm *vm, const struct object_row 
 
 	(void)row;
 	if (!storage)
-		return error_set(e, FAIL_GENERAL, "disk", "no storage driver is called \"%s\"", vm->runtime.storage);
+		return error_set(e, FAIL_GENERAL, "disk", "no storage driver is called \"%s\"",
+				 vm->runtime.storage);
 	q->vmm_spawn = (struct req_vmm_spawn){
 		.vmm = vm->runtime.vmm, .accel = vm->runtime.accel, .disk = storage->disk,
 		.vcpus = vm->vcpus, .mem_mib = vm->mem_mib,
@@ -209,7 +211,8 @@ size_t objects_planned(const struct ctl *c, const struct vm *vm, enum object kin
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		enum object k = rows[i].kind;
-		bool wanted = object_role(k) == ROLE_BLK ? driver_makes(storage_of(c, vm), k) : k != OBJ_NAT || vm->nat;
+		bool of_disk = object_role(k) == ROLE_BLK;
+		bool wanted = of_disk ? driver_makes(storage_of(c, vm), k) : k != OBJ_NAT || vm->nat;
 		if (wanted)
 			kinds[n++] = k;
 	}
@@ -269,7 +272,24 @@ int object_explain(enum object kind, int status, struct error *e)
 	}
 }
 
-int object_make(struct ctl *c, struct vm *vm, enum object kind, const struct operation *o, struct made *m, struct error *e)
+/* The role's rate of creations, or what the slot's last holder has not quite let go of, passes by itself. */
+static int call_patiently(struct ctl *c, struct request *q, const int *fd, const struct operation *o,
+			  struct reply *r, int *fd_out)
+{
+	const uint64_t end = clock_boot_ns() + MAKE_MS * UINT64_C(1000000);
+
+	for (;;) {
+		if (helper_call(c->helper, q, fd, r, fd_out) < 0)
+			return -1;
+		bool passes = r->status == ST_BUSY || r->status == ST_LIMIT;
+		if (!passes || clock_boot_ns() >= end || operation_cancelled(o))
+			return (int)r->status;
+		(void)poll(NULL, 0, 20);
+	}
+}
+
+int object_make(struct ctl *c, struct vm *vm, enum object kind, const struct operation *o, struct made *m,
+		struct error *e)
 {
 	const struct object_row *row = row_of(kind);
 	struct request q = helper_request(row->make, vm, o);
@@ -279,10 +299,9 @@ int object_make(struct ctl *c, struct vm *vm, enum object kind, const struct ope
 	*m = (struct made){ .ident = -1, .console = -1, .pidfd = -1 };
 	if (row->args && row->args(c, vm, row, &q, &fd, e) < 0)
 		return -1;
-	if (helper_call(c->helper, &q, &fd, &r, &m->pidfd) < 0)
-		return object_explain(kind, -1, e);
-	if (r.status != ST_OK)
-		return object_explain(kind, (int)r.status, e);
+	int status = call_patiently(c, &q, &fd, o, &r, &m->pidfd);
+	if (status != ST_OK)
+		return object_explain(kind, status, e);
 	if (row->note)
 		m->ident = row->note(c, vm, &r);
 	if (m->pidfd >= 0)
@@ -340,12 +359,13 @@ static void wait_a_little(struct ctl *c, const struct vm *vm, enum object kind, 
 	if (kind == OBJ_VMM && c->watch)
 		pidfd = watch_pidfd(c->watch, vm->id);
 	struct pollfd p = { .fd = pidfd, .events = POLLIN };
-	/* An ended process leaves its cgroup some microseconds later: look again at once, but not in a tight loop. */
+	/* An ended process leaves its cgroup some microseconds later: look again soon, but not in a tight loop. */
 	if (poll(&p, 1, ms) > 0)
 		(void)poll(NULL, 0, 1);
 }
 
-int object_release(struct ctl *c, const struct vm *vm, enum object kind, const struct operation *o, struct error *e)
+int object_release(struct ctl *c, const struct vm *vm, enum object kind, const struct operation *o,
+		   struct error *e)
 {
 	const uint64_t end = clock_boot_ns() + (kind == OBJ_VMM ? RELEASE_VMM_MS : RELEASE_MS) * UINT64_C(1000000);
 	int status, ms = 1;

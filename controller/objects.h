@@ -1,4 +1,4 @@
-/* objects.h - the kernel objects that a VM can hold: for each the request that makes it and the one that removes it.
+/* objects.h - the kernel objects that a VM can hold: the request that makes each, and the one that removes it.
  *
  * The table behind this is in order of making; a release walks it backwards.
  * Nothing else knows which request belongs to which object, or which runtime
@@ -22,10 +22,10 @@ enum role_id object_role(enum object kind);
 /* What @vm holds once it runs, in order of making.  Return: how many. */
 size_t objects_planned(const struct ctl *c, const struct vm *vm, enum object kinds[OBJ_COUNT]);
 
-/* Does the runtime name it?  True for what only follows from a name there, as the guest's elements follow from its tap. */
+/* Does the runtime name it?  True also for what follows from a name there, as the guest's elements from its tap. */
 bool object_named(const struct vm *vm, enum object kind);
 
-/* The runtime names no object any more; the storage driver stays, since the files of the VM are still of its kind. */
+/* The runtime names no object any more; the storage driver stays, since the VM's files are still of its kind. */
 void runtime_clear(struct vm *vm);
 
 /* Drop from the runtime what names @kind. */
@@ -34,9 +34,11 @@ void object_forget(struct vm *vm, enum object kind);
 /**
  * object_make() - ask the role for it and note its identity in @vm's runtime
  *
- * Asking for what the VM has already succeeds.  Errors: FAIL_LIMIT, FAIL_HOST, FAIL_GENERAL, with the reason.
+ * Asking for what the VM has already succeeds.  A limit may be one of rate:
+ * it is asked again for MAKE_MS.  Errors: FAIL_LIMIT, FAIL_HOST, FAIL_GENERAL, with the reason.
  */
-int object_make(struct ctl *c, struct vm *vm, enum object kind, const struct operation *o, struct made *m, struct error *e);
+int object_make(struct ctl *c, struct vm *vm, enum object kind, const struct operation *o, struct made *m,
+		struct error *e);
 
 /**
  * object_remove() - ask the role once to remove it
@@ -53,10 +55,12 @@ int object_remove(struct ctl *c, const struct vm *vm, enum object kind, const st
  * A VMM gets RELEASE_VMM_MS to end (freeing a large guest takes the kernel
  * seconds), anything else RELEASE_MS.  Return: 0 gone, or -1 with the reason.
  */
-int object_release(struct ctl *c, const struct vm *vm, enum object kind, const struct operation *o, struct error *e);
+int object_release(struct ctl *c, const struct vm *vm, enum object kind, const struct operation *o,
+		   struct error *e);
 
 #define RELEASE_VMM_MS 10000
 #define RELEASE_MS 3000
+#define MAKE_MS 2000
 
 /* The pidfd of a living VMM, and what the role knows of it.  Return: descriptor, or -1: there is none. */
 int object_vmm(struct ctl *c, const struct vm *vm, const struct operation *o, int64_t *pid, int64_t *start);

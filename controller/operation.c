@@ -8,7 +8,8 @@
 #include "controller/store.h"
 #include "controller/worker.h"
 
-int operation_enter(struct ctl *c, struct operation *o, const char *ref, bool interrupt, struct vm *vm, struct error *e)
+int operation_enter(struct ctl *c, struct operation *o, const char *ref, bool interrupt, struct vm *vm,
+		    struct error *e)
 {
 	uint8_t id[ID_LEN];
 
@@ -40,7 +41,8 @@ void operation_own(struct operation *o)
 	format_id(o->id, o->hex);
 }
 
-int operation_begin(struct ctl *c, const struct operation *o, const char *verb, const struct vm *vm, struct error *e)
+int operation_begin(struct ctl *c, const struct operation *o, const char *verb, const struct vm *vm,
+		    struct error *e)
 {
 	return store_op_begin(c->store, o, verb, vm ? vm->id : NULL, e);
 }
@@ -54,8 +56,8 @@ int operation_end(struct ctl *c, const struct operation *o, int r, const struct 
 	return r;
 }
 
-int operation_begin_state(struct ctl *c, const struct operation *o, const char *verb, struct vm *vm, enum vm_state to,
-			  struct error *e)
+int operation_begin_state(struct ctl *c, const struct operation *o, const char *verb, struct vm *vm,
+			  enum vm_state to, struct error *e)
 {
 	const enum vm_state from = vm->state;
 

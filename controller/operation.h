@@ -11,7 +11,8 @@
  * On success o->cancelled is set, and operation_leave() is due.
  * Errors: FAIL_NOT_FOUND, also when it was deleted while we waited.
  */
-int operation_enter(struct ctl *c, struct operation *o, const char *ref, bool interrupt, struct vm *vm, struct error *e);
+int operation_enter(struct ctl *c, struct operation *o, const char *ref, bool interrupt, struct vm *vm,
+		    struct error *e);
 
 /* Give the turn back; an error gets the operation's id.  Return: @r. */
 int operation_leave(struct ctl *c, struct operation *o, const struct vm *vm, int r, struct error *e);
@@ -20,14 +21,15 @@ int operation_leave(struct ctl *c, struct operation *o, const struct vm *vm, int
 void operation_own(struct operation *o);
 
 /* Write its row; @vm may be NULL. */
-int operation_begin(struct ctl *c, const struct operation *o, const char *verb, const struct vm *vm, struct error *e);
+int operation_begin(struct ctl *c, const struct operation *o, const char *verb, const struct vm *vm,
+		    struct error *e);
 
-/* Close the row with @e when @r is negative.  A row that can not be closed is found at the next start-up.  Return: @r. */
+/* Close the row, with @e when @r is negative; one that can not be closed is found at the next start-up.  Return: @r. */
 int operation_end(struct ctl *c, const struct operation *o, int r, const struct error *e);
 
 /* Begin, and write the VM's row in the state @to, in one commit. */
-int operation_begin_state(struct ctl *c, const struct operation *o, const char *verb, struct vm *vm, enum vm_state to,
-			  struct error *e);
+int operation_begin_state(struct ctl *c, const struct operation *o, const char *verb, struct vm *vm,
+			  enum vm_state to, struct error *e);
 
 bool operation_cancelled(const struct operation *o);
 

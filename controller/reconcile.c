@@ -76,7 +76,7 @@ static int note_vm(void *arg, const struct vm *vm)
 	return 0;
 }
 
-/* Only the operation that was the last to change the row: an older one whose end could not be recorded is history. */
+/* Only the operation that changed the row last: an older one whose end could not be recorded is history. */
 static bool was_cut(const struct pass *p, const struct vm *vm, const char *verb)
 {
 	char hex[ID_HEX];
@@ -84,7 +84,8 @@ static bool was_cut(const struct pass *p, const struct vm *vm, const char *verb)
 	for (size_t i = 0; i < p->n_cuts; i++) {
 		const struct cut *cut = &p->cuts[i];
 		format_id(cut->op, hex);
-		if (cut->has_vm && !memcmp(cut->vm, vm->id, ID_LEN) && !strcmp(cut->verb, verb) && !strcmp(hex, vm->op))
+		bool same_vm = cut->has_vm && !memcmp(cut->vm, vm->id, ID_LEN);
+		if (same_vm && !strcmp(cut->verb, verb) && !strcmp(hex, vm->op))
 			return true;
 	}
 	return false;
@@ -94,7 +95,9 @@ static bool was_cut(const struct pass *p, const struct vm *vm, const char *verb)
 
 static bool same_vmm(const struct ctl *c, const struct vm *vm, int64_t pid, int64_t start)
 {
-	return pid == vm->runtime.pid && start == vm->runtime.pid_start && strcmp(vm->runtime.boot_id, c->boot_id) == 0;
+	const struct vm_runtime *r = &vm->runtime;
+
+	return pid == r->pid && start == r->pid_start && strcmp(r->boot_id, c->boot_id) == 0;
 }
 
 /* Return: the pidfd of its VMM, when that lives and is the one that its row tells of; else -1. */
@@ -198,7 +201,8 @@ static void remove_orphan(struct pass *p, const struct listed *l)
 	struct error e = { 0 };
 
 	p->orphans++;
-	log_warn("slot %u, generation %u: %s belongs to no VM and is removed", l->slot, l->generation, object_name(l->kind));
+	log_warn("slot %u, generation %u: %s belongs to no VM and is removed", l->slot, l->generation,
+		 object_name(l->kind));
 	if (object_release(p->c, &nobody, l->kind, &p->o, &e) == 0)
 		return;
 	log_error("slot %u: %s: %s", l->slot, object_name(l->kind), e.why);
@@ -224,7 +228,8 @@ static void remove_orphans(struct pass *p)
 /* ---- what a living VM lacks ---- */
 
 /* Rows for all that it has; those that came or were missing with them. */
-static int complete_ledger(struct pass *p, const struct vm *vm, const enum object *kinds, size_t n, struct error *e)
+static int complete_ledger(struct pass *p, const struct vm *vm, const enum object *kinds, size_t n,
+			   struct error *e)
 {
 	struct ledger_row rows[OBJ_COUNT];
 

@@ -169,8 +169,8 @@ static void add_console(struct ctl *c, const struct vm *vm, struct error *e)
 }
 
 /* @e keeps why the start failed; what could not be given back is added to it. */
-static void undo(struct ctl *c, struct vm *vm, const struct start *s, enum vm_state back, const struct operation *o,
-		 struct error *e)
+static void undo(struct ctl *c, struct vm *vm, const struct start *s, enum vm_state back,
+		 const struct operation *o, struct error *e)
 {
 	bool died = s->pidfd >= 0 && !pidfd_alive(s->pidfd);
 	struct error failed = { 0 };

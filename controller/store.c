@@ -377,7 +377,8 @@ static int unfinished_load(struct store *s, int64_t seq, struct unfinished *u, s
 	return read_end(s, q_end(&q, r), "operations", e);
 }
 
-int store_op_unfinished(struct store *s, int (*fn)(void *arg, const uint8_t op[ID_LEN], const char *verb, const uint8_t vm[ID_LEN]),
+int store_op_unfinished(struct store *s, int (*fn)(void *arg, const uint8_t op[ID_LEN], const char *verb,
+			const uint8_t vm[ID_LEN]),
 			void *arg, struct error *e)
 {
 	struct rowids ids;

@@ -28,7 +28,8 @@ int store_group_end(struct store *s, int r, struct error *e);
  * @config:	slots and the cap per owner
  * Errors: FAIL_STATE the owner has that name; FAIL_LIMIT no free slot, or the owner's cap; FAIL_NOT_FOUND the image.
  */
-int store_vm_create(struct store *s, struct vm *vm, const struct config *config, const struct operation *o, struct error *e);
+int store_vm_create(struct store *s, struct vm *vm, const struct config *config, const struct operation *o,
+		    struct error *e);
 int store_vm_by_id(struct store *s, const uint8_t id[ID_LEN], struct vm *vm, struct error *e);
 /**
  * store_vm_find() - a reference of the caller's: name, id, unique id prefix of 4+ digits, or (root) "uid/name"
@@ -36,7 +37,8 @@ int store_vm_by_id(struct store *s, const uint8_t id[ID_LEN], struct vm *vm, str
  */
 int store_vm_find(struct store *s, const struct caller *c, const char *ref, struct vm *vm, struct error *e);
 /* Calls @fn for each VM that @c may see (root with @all: everybody's), by name.  @c NULL: all.  No lock is held: @fn may call the store. */
-int store_vm_each(struct store *s, const struct caller *c, bool all, int (*fn)(void *arg, const struct vm *vm), void *arg,
+int store_vm_each(struct store *s, const struct caller *c, bool all, int (*fn)(void *arg, const struct vm *vm),
+		  void *arg,
 		  struct error *e);
 /* Writes spec (vcpus, mem_mib, nat), state, reason, runtime and op of the row in one transaction. */
 int store_vm_update(struct store *s, const struct vm *vm, struct error *e);
@@ -56,20 +58,27 @@ struct ledger_row {
 };
 
 /* Plan @n objects of @vm and write its row (state, op), in one durable commit. */
-int store_ledger_plan(struct store *s, const struct vm *vm, const enum object *kinds, size_t n, const struct operation *o,
+int store_ledger_plan(struct store *s, const struct vm *vm, const enum object *kinds, size_t n,
+		      const struct operation *o,
 		      struct error *e);
 /* The end of a start: every planned object of @vm is present with its identity, and the row is written; one commit. */
-int store_ledger_present(struct store *s, const struct vm *vm, const struct ledger_row *rows, size_t n, struct error *e);
+int store_ledger_present(struct store *s, const struct vm *vm, const struct ledger_row *rows, size_t n,
+			 struct error *e);
 /* The rows of a VM in the order of their making. */
-int store_ledger_rows(struct store *s, const uint8_t vm[ID_LEN], struct ledger_row rows[OBJ_COUNT], size_t *n, struct error *e);
+int store_ledger_rows(struct store *s, const uint8_t vm[ID_LEN], struct ledger_row rows[OBJ_COUNT], size_t *n,
+		      struct error *e);
 /* After a release pass: drop the confirmed, keep the failed with their errors, and write the row; one commit. */
-int store_ledger_settle(struct store *s, const struct vm *vm, const struct ledger_row *left, size_t n, struct error *e);
+int store_ledger_settle(struct store *s, const struct vm *vm, const struct ledger_row *left, size_t n,
+			struct error *e);
 
 /* ---- operations: an unfinished one at start-up is rolled back (start) or forward (stop, kill, delete) ---- */
-int store_op_begin(struct store *s, const struct operation *o, const char *verb, const uint8_t *vm /* or NULL */, struct error *e);
-int store_op_end(struct store *s, const struct operation *o, const struct error *result /* NULL: success */, struct error *e);
+int store_op_begin(struct store *s, const struct operation *o, const char *verb,
+		   const uint8_t *vm /* or NULL */, struct error *e);
+int store_op_end(struct store *s, const struct operation *o, const struct error *result /* NULL: success */,
+		 struct error *e);
 /* @vm of @fn is NULL when the operation had none.  No lock is held, @fn may call the store. */
-int store_op_unfinished(struct store *s, int (*fn)(void *arg, const uint8_t op[ID_LEN], const char *verb, const uint8_t vm[ID_LEN]),
+int store_op_unfinished(struct store *s, int (*fn)(void *arg, const uint8_t op[ID_LEN], const char *verb,
+			const uint8_t vm[ID_LEN]),
 			void *arg, struct error *e);
 /* May @c read the audit of this operation? (its own, or root).  Return: 1, 0, or -1. */
 int store_op_visible(struct store *s, const struct caller *c, const char *op_hex, struct error *e);
@@ -89,12 +98,14 @@ struct kernel {
 };
 int store_image_add(struct store *s, const struct image *i, struct error *e);   /* FAIL_STATE: name taken */
 int store_image_find(struct store *s, const struct caller *c, const char *name, struct image *i, struct error *e);
-int store_image_each(struct store *s, const struct caller *c, int (*fn)(void *arg, const struct image *i), void *arg, struct error *e);
+int store_image_each(struct store *s, const struct caller *c, int (*fn)(void *arg, const struct image *i),
+		     void *arg, struct error *e);
 /* FAIL_STATE while a VM uses it.  *last: no other row has this digest, so the files may go. */
 int store_image_delete(struct store *s, const struct image *i, bool *last, struct error *e);
 int store_kernel_add(struct store *s, const struct kernel *k, struct error *e);
 int store_kernel_find(struct store *s, const struct caller *c, const char *name, struct kernel *k, struct error *e);
-int store_kernel_each(struct store *s, const struct caller *c, int (*fn)(void *arg, const struct kernel *k), void *arg, struct error *e);
+int store_kernel_each(struct store *s, const struct caller *c, int (*fn)(void *arg, const struct kernel *k),
+		      void *arg, struct error *e);
 int store_kernel_delete(struct store *s, const struct kernel *k, bool *last, struct error *e);
 
 /* ---- small facts, e.g. "kvm:<boot id>:<kernel release>" -> "yes" ---- */

@@ -136,7 +136,8 @@ int store_kernel_find(struct store *s, const struct caller *c, const char *name,
 
 /* ---- list ---- */
 
-static int take_visible(struct store *s, const struct table *t, const struct caller *c, struct rowids *ids, struct error *e)
+static int take_visible(struct store *s, const struct table *t, const struct caller *c, struct rowids *ids,
+			struct error *e)
 {
 	read_begin(s, e);
 	struct query q = query(s, t->visible);
@@ -156,7 +157,8 @@ static int load_id(struct store *s, const struct table *t, int64_t id, void *out
 	return read_end(s, q_end(&q, r), t->noun, e);
 }
 
-int store_image_each(struct store *s, const struct caller *c, int (*fn)(void *arg, const struct image *i), void *arg, struct error *e)
+int store_image_each(struct store *s, const struct caller *c, int (*fn)(void *arg, const struct image *i),
+		     void *arg, struct error *e)
 {
 	struct rowids ids;
 	struct image row;
@@ -169,7 +171,8 @@ int store_image_each(struct store *s, const struct caller *c, int (*fn)(void *ar
 	return r < 0 ? -1 : 0;
 }
 
-int store_kernel_each(struct store *s, const struct caller *c, int (*fn)(void *arg, const struct kernel *k), void *arg, struct error *e)
+int store_kernel_each(struct store *s, const struct caller *c, int (*fn)(void *arg, const struct kernel *k),
+		      void *arg, struct error *e)
 {
 	struct rowids ids;
 	struct kernel row;
@@ -185,7 +188,8 @@ int store_kernel_each(struct store *s, const struct caller *c, int (*fn)(void *a
 /* ---- add ---- */
 
 /* FAIL_STATE when the owner has something of that name in the table; @scratch has room for its row. */
-static int check_free(struct store *s, const struct table *t, uint32_t owner, const char *name, void *scratch, struct error *e)
+static int check_free(struct store *s, const struct table *t, uint32_t owner, const char *name, void *scratch,
+		      struct error *e)
 {
 	int r = find_owned(s, t, owner, name, scratch);
 

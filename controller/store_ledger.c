@@ -46,7 +46,8 @@ static int drop(struct store *s, const struct vm *vm, enum object kind)
 	return q_run(&q);
 }
 
-int store_ledger_plan(struct store *s, const struct vm *vm, const enum object *kinds, size_t n, const struct operation *o,
+int store_ledger_plan(struct store *s, const struct vm *vm, const enum object *kinds, size_t n,
+		      const struct operation *o,
 		      struct error *e)
 {
 	const char *op = o ? o->hex : vm->op;
@@ -62,7 +63,8 @@ int store_ledger_plan(struct store *s, const struct vm *vm, const enum object *k
 	return tx_end(s, r, vm->name, e);
 }
 
-int store_ledger_present(struct store *s, const struct vm *vm, const struct ledger_row *rows, size_t n, struct error *e)
+int store_ledger_present(struct store *s, const struct vm *vm, const struct ledger_row *rows, size_t n,
+			 struct error *e)
 {
 	if (tx_begin(s, e) < 0)
 		return -1;
@@ -76,7 +78,8 @@ int store_ledger_present(struct store *s, const struct vm *vm, const struct ledg
 	return tx_end(s, r, vm->name, e);
 }
 
-int store_ledger_rows(struct store *s, const uint8_t vm[ID_LEN], struct ledger_row rows[OBJ_COUNT], size_t *n, struct error *e)
+int store_ledger_rows(struct store *s, const uint8_t vm[ID_LEN], struct ledger_row rows[OBJ_COUNT], size_t *n,
+		      struct error *e)
 {
 	char kind[16], state[16];
 	int r = 0;

@@ -307,7 +307,8 @@ static int create(struct store *s, struct vm *vm, const struct config *config, s
 	return vm_row_write(s, vm, vm->op, e);
 }
 
-int store_vm_create(struct store *s, struct vm *vm, const struct config *config, const struct operation *o, struct error *e)
+int store_vm_create(struct store *s, struct vm *vm, const struct config *config, const struct operation *o,
+		    struct error *e)
 {
 	if (getrandom(vm->id, ID_LEN, 0) != ID_LEN)
 		return error_set(e, FAIL_GENERAL, vm->name, "no random bytes for its id");
@@ -346,7 +347,8 @@ int store_vm_by_id(struct store *s, const uint8_t id[ID_LEN], struct vm *vm, str
 	return read_end(s, vm_take(&q, hex, vm, e), hex, e);
 }
 
-static int find_name(struct store *s, uint32_t owner, const char *name, const char *ref, struct vm *vm, struct error *e)
+static int find_name(struct store *s, uint32_t owner, const char *name, const char *ref, struct vm *vm,
+		     struct error *e)
 {
 	struct query q = query(s, VM_SELECT "WHERE v.owner = ?1 AND v.name = ?2");
 
@@ -420,7 +422,8 @@ static int load_seq(struct store *s, int64_t seq, struct vm *vm, struct error *e
 	return read_end(s, vm_take(&q, "VM", vm, e), "VM", e);
 }
 
-int store_vm_each(struct store *s, const struct caller *c, bool all, int (*fn)(void *arg, const struct vm *vm), void *arg,
+int store_vm_each(struct store *s, const struct caller *c, bool all, int (*fn)(void *arg, const struct vm *vm),
+		  void *arg,
 		  struct error *e)
 {
 	struct rowids ids;

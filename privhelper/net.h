@@ -56,6 +56,9 @@ void nl_begin(struct nl_out *o);
 /* Append a message and return where its fixed header, @extra bytes of zeros, is.  NLM_F_REQUEST is added. */
 void *nl_message(struct nl_out *o, uint16_t type, uint16_t flags, size_t extra);
 
+/* Append a copy of a whole message, with a sequence number of this datagram. */
+void nl_append(struct nl_out *o, const struct nlmsghdr *h);
+
 /* Room for one message; nl_message() stops the process rather than pass the end of the buffer. */
 #define NL_MESSAGE_MAX 2048
 

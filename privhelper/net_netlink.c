@@ -40,12 +40,25 @@ void nl_begin(struct nl_out *o)
 	*o = (struct nl_out){ .buf = out_buffer, .size = sizeof(out_buffer), .first = last, .last = last - 1 };
 }
 
-void *nl_message(struct nl_out *o, uint16_t type, uint16_t flags, size_t extra)
+/* Go past the message under construction. */
+static void next(struct nl_out *o)
 {
 	if (o->h)
 		o->used += NLMSG_ALIGN(o->h->nlmsg_len);
 	if (o->size - o->used < NL_MESSAGE_MAX)
 		die(1, "netlink: %zu bytes are too many", o->used);
+}
+
+void nl_append(struct nl_out *o, const struct nlmsghdr *h)
+{
+	next(o);
+	o->h = memcpy(o->buf + o->used, h, h->nlmsg_len);
+	o->h->nlmsg_seq = ++o->last;
+}
+
+void *nl_message(struct nl_out *o, uint16_t type, uint16_t flags, size_t extra)
+{
+	next(o);
 	o->h = mnl_nlmsg_put_header(o->buf + o->used);
 	o->h->nlmsg_type = type;
 	o->h->nlmsg_flags = NLM_F_REQUEST | flags;

@@ -67,7 +67,7 @@ static struct line *begin(struct line *t, const struct reqlog *l, const char *ty
 	return t;
 }
 
-static int fail(struct reqlog *l)
+static int lost(struct reqlog *l)
 {
 	if (!l->failing)
 		log_errno("request log: creates are refused until it can be written");
@@ -84,7 +84,7 @@ static int end(struct reqlog *l, struct line *t)
 		add(t, ",\"prev\":null}\n");
 	if (t->bad) {
 		errno = EMSGSIZE;
-		return fail(l);
+		return lost(l);
 	}
 	const char *from = l->torn ? t->text : t->text + 1;
 	size_t len = (size_t)(t->text + t->n - from);
@@ -94,7 +94,7 @@ static int end(struct reqlog *l, struct line *t)
 			l->torn = true;
 			errno = ENOSPC;
 		}
-		return fail(l);
+		return lost(l);
 	}
 	uint8_t digest[SHA256_LEN];
 	sha256(t->text + 1, t->n - 2, digest);
@@ -107,7 +107,7 @@ static int end(struct reqlog *l, struct line *t)
 static int sync_log(struct reqlog *l)
 {
 	if (fdatasync(l->fd) < 0)
-		return fail(l);
+		return lost(l);
 	if (l->failing)
 		log_info("request log: can be written again");
 	l->failing = false;

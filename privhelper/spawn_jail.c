@@ -4,7 +4,7 @@
  *   /dev             null, zero, urandom, net/tun, and kvm where the host has it: nodes of our own, open to all
  *   /run/<i>         run_dir/slots/<i>: API socket and disk node, slot i's alone
  *   /state/<i>       state_dir/slots/<i>: kernel, initrd, disk; readable by slot i alone
- *   /libexec         programs of ours that are not below /usr
+ *   /libexec         our own program, where it is not below /usr (VMMs always are: config_load() sees to it)
  *
  * No /proc, no /sys, no /etc.  It is made once: a VMM costs no mount, and what
  * keeps two of them apart is their uid, the modes of their folders and Landlock.
@@ -38,7 +38,7 @@ struct source {
 	int tree;
 };
 
-enum { SRC_USR, SRC_BIN, SRC_SBIN, SRC_LIB, SRC_LIB64, SRC_RUN, SRC_STATE, SRC_PROBE, SRC_QEMU, SRC_FC, SRC_COUNT };
+enum { SRC_USR, SRC_BIN, SRC_SBIN, SRC_LIB, SRC_LIB64, SRC_RUN, SRC_STATE, SRC_PROBE, SRC_COUNT };
 
 #define READ_ONLY (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
 
@@ -58,26 +58,22 @@ static int make_devices(bool kvm)
 	return kvm ? make_node("dev/kvm", 10, 232) : 0;
 }
 
-/* Below /usr a program keeps its path, and an upgrade shows; any other is bound to a place in /libexec. */
-static void place_program(const char *host, const char *at, char out[SPAWN_PATH], struct source *src)
+/* Below /usr the program keeps its path, and an upgrade shows; elsewhere it is bound to a fixed place. */
+static void place_probe(const char *libexec, struct spawn_state *s, struct source *src)
 {
-	if (!*host || strncmp(host, "/usr/", 5) == 0) {
-		(void)snprintf(out, SPAWN_PATH, "%s", host);
-		return;
-	}
-	(void)snprintf(out, SPAWN_PATH, "/%s", at);
-	*src = (struct source){ .at = at, .attr = READ_ONLY, .file = true, .tree = -1 };
-	(void)snprintf(src->path, sizeof(src->path), "%s", host);
+	bool inside = strncmp(libexec, "/usr/", 5) == 0;
+
+	*src = (struct source){ .at = "libexec/banger-kvmprobe", .attr = READ_ONLY, .file = true, .tree = -1 };
+	(void)snprintf(inside ? s->kvmprobe : src->path, SPAWN_PATH, "%s/banger-kvmprobe", libexec);
+	if (!inside)
+		(void)snprintf(s->kvmprobe, SPAWN_PATH, "/%s", src->at);
 }
 
-static void place_sources(const struct config *c, struct spawn_state *s, struct source *src)
+/* bin, sbin, lib, lib64 where they are folders; a link is made again by copy_link(). */
+static void place_tops(struct source *src)
 {
 	static const char *const tops[] = { "bin", "sbin", "lib", "lib64" };
-	char probe[PATH_MAX];
 
-	for (int i = 0; i < SRC_COUNT; i++)
-		src[i] = (struct source){ .tree = -1 };
-	src[SRC_USR] = (struct source){ "/usr", "usr", READ_ONLY, false, -1 };
 	for (int i = 0; i < 4; i++) {
 		struct source *t = &src[SRC_BIN + i];
 		struct stat st;
@@ -85,18 +81,23 @@ static void place_sources(const struct config *c, struct spawn_state *s, struct 
 		*t = (struct source){ .at = tops[i], .attr = READ_ONLY, .tree = -1 };
 		(void)snprintf(t->path, sizeof(t->path), "/%s", tops[i]);
 		if (lstat(t->path, &st) < 0 || !S_ISDIR(st.st_mode))
-			t->path[0] = '\0'; /* a link, made below, or nothing */
+			t->path[0] = '\0';
 	}
+}
+
+static void place_sources(const struct config *c, struct spawn_state *s, struct source *src)
+{
+	place_tops(src);
+	src[SRC_USR] = (struct source){ "/usr", "usr", READ_ONLY, false, -1 };
 	src[SRC_RUN] = (struct source){ .at = "run", .attr = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, .tree = -1 };
 	(void)snprintf(src[SRC_RUN].path, PATH_MAX, "%s/slots", c->run_dir);
 	src[SRC_STATE] = (struct source){
 		.at = "state", .attr = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, .tree = -1,
 	};
 	(void)snprintf(src[SRC_STATE].path, PATH_MAX, "%s/slots", c->state_dir);
-	(void)snprintf(probe, sizeof(probe), "%s/banger-kvmprobe", c->libexec_dir);
-	place_program(probe, "libexec/banger-kvmprobe", s->kvmprobe, &src[SRC_PROBE]);
-	place_program(c->qemu, "libexec/qemu", s->qemu, &src[SRC_QEMU]);
-	place_program(c->firecracker, "libexec/firecracker", s->firecracker, &src[SRC_FC]);
+	place_probe(c->libexec_dir, s, &src[SRC_PROBE]);
+	(void)snprintf(s->qemu, SPAWN_PATH, "%s", c->qemu);
+	(void)snprintf(s->firecracker, SPAWN_PATH, "%s", c->firecracker);
 }
 
 static int clone_sources(struct source *src)

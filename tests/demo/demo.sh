@@ -27,8 +27,10 @@ helper=
 fail() { failures=$((failures + 1)); printf '%s  not so:%s %s\n' "$red" "$off" "$*"; }
 inside() { nsenter --net="/run/netns/$ns" "$@"; }
 outside() { nsenter --net="/run/netns/$out" "$@"; }
+# An ordinary user, whom the host does not know: ssh wants a name for the uid, so these commands see a passwd file with one.
 as_user() {
-	nsenter --net="/run/netns/$ns" setpriv --reuid $user_uid --regid $user_uid --clear-groups \
+	nsenter --net="/run/netns/$ns" unshare --mount --propagation private \
+		sh -c 'mount --bind "$0" /etc/passwd && exec "$@"' "$work/passwd" setpriv --reuid $user_uid --regid $user_uid --clear-groups \
 		env -i HOME="$work/home" PATH="$PATH" TERM="${TERM-dumb}" BANGER_SOCKET="$work/run/control.sock" "$@"
 }
 banger() { as_user "$build/banger" "$@"; }
@@ -81,13 +83,15 @@ step "two network namespaces: the host that banger manages, and the outside (198
 
 # ---- the set: supervisor, three roles, controller ----
 install -d -m 711 "$work"
+{ cat /etc/passwd; echo "visitor:x:$user_uid:$user_uid::$work/home:/bin/sh"; } >"$work/passwd"
+chmod 644 "$work/passwd"
 install -d -m 700 -o $user_uid -g $user_uid "$work/home"
 cgroups=$(findmnt -n -t cgroup2 -o TARGET | head -1)
 cat >"$work/banger.conf" <<CONF
 [slots]
-slots = 8
+count = 8
 [network]
-bridge = bgrdemo0
+bridge = brdemo0
 subnet = 172.29.0.0/24
 [accounts]
 net = 61001:61001
@@ -103,7 +107,7 @@ cgroup_dir = $cgroups/bgr-demo-$$
 libexec_dir = $build
 CONF
 chmod 644 "$work/banger.conf"
-inside "$build/banger-privhelper" --config "$work/banger.conf" 2>"$work/helper.err" &
+nsenter --net="/run/netns/$ns" "$build/banger-privhelper" --config "$work/banger.conf" 2>"$work/helper.err" &
 helper=$!
 for _ in $(seq 100); do
 	[ -S "$work/run/control.sock" ] && banger vm list -o json >/dev/null 2>&1 && break

@@ -13,7 +13,7 @@
 set -u
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 B=${BANGER_BUILD:-$ROOT/build/release}
-T= TESTS=0 FAILED=0 ENDED=
+T='' TESTS=0 FAILED=0 ENDED=''
 PIDS=()
 declare -A PEER_IN PEER_OUT PEER_PID
 
@@ -168,12 +168,14 @@ peer_start() { # peer_start ROLE: its log is $T/ROLE.log, its standard error $T/
 	"$B/peer" --role "$role" --config "$CONF" --log "$T/$role.log" "$B/banger-role-$role" \
 		<"$T/peer.$role.in" >"$T/peer.$role.out" 2>>"$T/$role.err" &
 	PEER_PID[$role]=$!
+	# shellcheck disable=SC1083
 	exec {PEER_IN[$role]}>"$T/peer.$role.in" {PEER_OUT[$role]}<"$T/peer.$role.out"
 }
 
 ask() { # ask ROLE COMMAND...: one command to it, prints its one line of answer
 	local role=$1 line
 	shift
+	kill -0 "${PEER_PID[$role]}" 2>/dev/null || { echo "peer ended: $(tail -n 1 "$T/$role.err")"; return; }
 	echo "$*" >&"${PEER_IN[$role]}"
 	read -r -t "${ASK_SECONDS:-120}" line <&"${PEER_OUT[$role]}" || line="no answer"
 	echo "$line"
@@ -182,6 +184,7 @@ ask() { # ask ROLE COMMAND...: one command to it, prints its one line of answer
 peer_stop() { # peer_stop ROLE
 	local role=$1
 	[ -n "${PEER_PID[$role]-}" ] || return 0
+	# shellcheck disable=SC1083,SC2093
 	exec {PEER_IN[$role]}>&- {PEER_OUT[$role]}<&-
 	wait "${PEER_PID[$role]}"
 	unset "PEER_PID[$role]"
@@ -193,8 +196,11 @@ background() { # background COMMAND...: ended with the test
 	PIDS+=($!)
 }
 
-slot_processes() { # pids of processes whose real uid is a slot's
-	ps -eo pid=,ruid= | awk -v lo="$UID_BASE" -v n="$SLOTS" '$2 >= lo && $2 < lo + n { print $1 }'
+slot_processes() { # pids of processes whose real uid is a slot's; of this test alone, whatever else runs on the host
+	local p
+	for p in $(ps -eo pid=,ruid= | awk -v lo="$UID_BASE" -v n="$SLOTS" '$2 >= lo && $2 < lo + n { print $1 }'); do
+		[ "$(readlink "/proc/$p/ns/ipc")" != "$(readlink /proc/self/ns/ipc)" ] || echo "$p"
+	done
 }
 
 our_loops() { # loop devices over files below $T

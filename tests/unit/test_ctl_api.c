@@ -547,6 +547,36 @@ static void wait_at_gate(struct ctl *c, void *arg)
 	(void)sem_wait(&gate);
 }
 
+/* The end of the client is heard while a worker has the connection, and not told again. */
+static void a_client_that_goes_in_the_middle_of_its_turn_is_remembered(void **state)
+{
+	struct fixture *f = *state;
+	struct control c = client(OWNER);
+	union control_body web = about("web");
+
+	(void)create(f, "web", false);
+	must_start(f, "web");
+	assert_int_equal(sem_init(&gate, 0, 0), 0);
+	for (int i = 0; i < WORKER_THREADS; i++)
+		assert_int_equal(workers_run(f->c.workers, wait_at_gate, NULL), 0);
+	(void)poll(NULL, 0, 50);
+	web.vm_wait.timeout_ms = 3600000;
+	say(&c, CALL_VM_WAIT, &web);
+	for (int i = 0; i < 20; i++)
+		turn(1);
+	assert_int_equal(count_of(t.api, OWNER, true), 1);
+	control_close(&c);
+	for (int i = 0; i < 20; i++)
+		turn(1);
+	assert_int_equal(t.api->n_conns, 1);
+	for (int i = 0; i < WORKER_THREADS; i++)
+		(void)sem_post(&gate);
+	for (int i = 0; i < 300; i++)
+		turn(1);
+	assert_int_equal(t.api->n_conns, 0);
+	(void)sem_destroy(&gate);
+}
+
 static void a_full_queue_is_said(void **state)
 {
 	struct fixture *f = *state;
@@ -619,6 +649,7 @@ int main(void)
 		TEST(a_client_that_goes_leaves_its_start_running),
 		TEST(a_client_that_goes_ends_what_only_it_wanted),
 		TEST(a_client_that_does_not_read_is_given_up),
+		TEST(a_client_that_goes_in_the_middle_of_its_turn_is_remembered),
 		TEST(a_full_queue_is_said),
 		TEST(one_user_can_not_take_all_workers),
 	};

@@ -218,7 +218,12 @@ static void test_refusals(void **state)
 	assert_int_equal(pipe2(p, O_CLOEXEC), 0);
 	refuse(p[0], FAIL_USAGE);
 	(void)close(p[1]);
-	refuse(open("/proc/self/exe", O_PATH | O_CLOEXEC), FAIL_GENERAL); /* can not be read */
+	int fd = ext4(MIB, "x");
+	char self[32];
+	(void)snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	refuse(open(self, O_WRONLY | O_CLOEXEC), FAIL_GENERAL); /* can not be read */
+	refuse(open(self, O_PATH | O_CLOEXEC), FAIL_GENERAL);
+	(void)close(fd);
 	assert_int_equal(import(&ann, "Bad Name", ext4(MIB, "x"), digest), -1);
 	assert_int_equal(e.code, FAIL_USAGE);
 	assert_int_equal(import(&ann, "../x", ext4(MIB, "x"), digest), -1);
@@ -229,7 +234,7 @@ static void test_refusals(void **state)
 	assert_int_equal(e.code, FAIL_STATE);
 	assert_int_equal(entries("images"), 1);
 	struct operation o = operation(&ann);
-	int fd = ext4(MIB, "z");
+	fd = ext4(MIB, "z");
 	assert_int_equal(image_import(&ctl, &o, "z", "no-kernel", fd, digest, &e), -1);
 	assert_int_equal(e.code, FAIL_NOT_FOUND);
 	(void)close(fd);

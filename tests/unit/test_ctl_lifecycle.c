@@ -205,15 +205,25 @@ static void each_step_failing_with_each_status_leaves_nothing(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(makes); i++)
 		for (int s = ST_ABSENT; s < ST_COUNT; s++) {
 			struct error e = { 0 };
+			bool waits = s == ST_BUSY || s == ST_LIMIT; /* two seconds each: at two steps only */
+			if (waits && makes[i] != OP_TAP_CREATE && makes[i] != OP_VMM_SPAWN)
+				continue;
 			fake_helper_forget(f->fake);
-			fake_helper_fail(f->fake, makes[i], (enum status)s, 1);
+			fake_helper_fail(f->fake, makes[i], (enum status)s, waits ? UINT32_MAX : 1);
 			assert_int_equal(start(f, "web", NULL, &e), -1);
+			fake_helper_fail(f->fake, makes[i], ST_OK, 0);
+			if (waits) {
+				assert_true(fake_helper_count(f->fake, makes[i]) > 5);
+				assert_nothing_left(f, "web", VM_CREATED);
+				tried++;
+				continue;
+			}
 			assert_true(e.code != FAIL_NONE && e.what[0] && e.why[0] && e.op[0]);
 			assert_walked_backwards(f);
 			assert_nothing_left(f, "web", VM_CREATED);
 			tried++;
 		}
-	assert_int_equal(tried, ARRAY_SIZE(makes) * (ST_COUNT - 1));
+	assert_int_equal(tried, ARRAY_SIZE(makes) * (ST_COUNT - 3) + 4);
 	must_start(f, "web");
 }
 
@@ -223,8 +233,9 @@ static void a_refusal_says_what_and_why(void **state)
 	struct error e = { 0 };
 
 	(void)create(f, "web", false);
-	fake_helper_fail(f->fake, OP_TAP_CREATE, ST_LIMIT, 1);
+	fake_helper_fail(f->fake, OP_TAP_CREATE, ST_LIMIT, UINT32_MAX);
 	assert_int_equal(start(f, "web", NULL, &e), -1);
+	fake_helper_fail(f->fake, OP_TAP_CREATE, ST_OK, 0);
 	assert_int_equal(e.code, FAIL_LIMIT);
 	assert_string_equal(e.what, "tap");
 	assert_non_null(strstr(e.why, "net role"));
@@ -352,6 +363,18 @@ static void what_is_busy_is_asked_again(void **state)
 	assert_int_equal(fake_helper_count(f->fake, OP_VMM_KILL), 4);
 	assert_int_equal(fake_helper_count(f->fake, OP_SNAPSHOT_REMOVE), 4);
 	assert_nothing_left(f, "web", VM_STOPPED);
+}
+
+static void a_rate_that_is_reached_only_delays_a_start(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)create(f, "web", true);
+	fake_helper_fail(f->fake, OP_NAT_ADD, ST_LIMIT, 3);
+	fake_helper_fail(f->fake, OP_LOOP_ATTACH, ST_BUSY, 3);
+	must_start(f, "web");
+	assert_int_equal(fake_helper_count(f->fake, OP_NAT_ADD), 4);
+	assert_int_equal(fake_helper_count(f->fake, OP_LOOP_ATTACH), 5);
 }
 
 static void a_start_cleans_up_what_a_stop_could_not(void **state)
@@ -606,7 +629,8 @@ static void a_start_notices_that_the_vmm_has_ended(void **state)
 
 /* ---- create and set ---- */
 
-static int try_create(struct fixture *f, const char *name, uint64_t vcpus, uint64_t mem, uint64_t disk, struct error *e)
+static int try_create(struct fixture *f, const char *name, uint64_t vcpus, uint64_t mem, uint64_t disk,
+		      struct error *e)
 {
 	struct operation o = operation(f);
 	struct call_vm_create a = { .vcpus = vcpus, .mem_mib = mem, .disk_mib = disk };
@@ -739,9 +763,9 @@ static void set_that_fails_changes_nothing(void **state)
 
 	(void)create(f, "web", false);
 	must_start(f, "web");
-	fake_helper_fail(f->fake, OP_NAT_ADD, ST_LIMIT, 1);
+	fake_helper_fail(f->fake, OP_NAT_ADD, ST_NOLOG, 1);
 	assert_int_equal(set(f, 2, 0, 2, &e), -1);
-	assert_int_equal(e.code, FAIL_LIMIT);
+	assert_int_equal(e.code, FAIL_HOST);
 	struct vm vm = row(f, "web");
 	assert_false(vm.nat);
 	assert_int_equal(vm.vcpus, 1);
@@ -782,6 +806,7 @@ int main(void)
 		TEST(a_plan_that_can_not_be_written_asks_for_nothing),
 		TEST(each_removal_failing_is_degraded_until_it_works),
 		TEST(what_is_busy_is_asked_again),
+		TEST(a_rate_that_is_reached_only_delays_a_start),
 		TEST(a_start_cleans_up_what_a_stop_could_not),
 		TEST(a_dead_role_is_degraded_with_every_row_kept),
 		TEST(delete_of_a_running_vm_leaves_nothing),

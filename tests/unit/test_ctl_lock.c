@@ -28,7 +28,7 @@
 #include "controller/lock.h"
 
 #define TUNSETIFF_ 0x400454cau /* linux/if_tun.h */
-#define LOOP_SET_FD_ 0x4c00u   /* linux/loop.h */
+#define LOOP_CLR_FD_ 0x4c01u   /* linux/loop.h; its last byte is that of TCGETS, which is allowed */
 #define PASSED 42
 
 static struct ctl ctl;
@@ -98,6 +98,12 @@ static int do_fork(void)
 	return (int)syscall(SYS_fork);
 }
 
+/* What fork(3) calls. */
+static int do_clone(void)
+{
+	return (int)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+}
+
 static int do_vfork(void)
 {
 	return (int)syscall(SYS_clone, CLONE_VM | CLONE_VFORK | SIGCHLD, 0, 0, 0, 0);
@@ -125,7 +131,7 @@ static int do_tun(void)
 
 static int do_loop(void)
 {
-	return ioctl(-1, LOOP_SET_FD_, 0);
+	return ioctl(-1, LOOP_CLR_FD_, 0);
 }
 
 /* The kernel takes 32 bits of an ioctl's number (fs/ioctl.c), so the upper ones must not hide it. */
@@ -179,7 +185,8 @@ static void what_it_never_needs_kills_it(void **state)
 		const char *what;
 		int (*fn)(void);
 	} acts[] = {
-		{ "execve", do_execve }, { "execveat", do_execveat }, { "fork", do_fork }, { "vfork", do_vfork },
+		{ "execve", do_execve }, { "execveat", do_execveat }, { "fork", do_fork },
+		{ "clone", do_clone }, { "vfork", do_vfork },
 		{ "unshare", do_unshare }, { "inet socket", do_inet }, { "netlink socket", do_netlink },
 		{ "tun ioctl", do_tun }, { "loop ioctl", do_loop }, { "ioctl with high bits", do_high_ioctl },
 		{ "ptrace", do_ptrace }, { "mknod of a device", do_mknod },

@@ -251,6 +251,22 @@ static void a_removed_vm_is_not_reported(void **state)
 	assert_int_equal(row(f, "web").state, VM_RUNNING);
 }
 
+/* A copy of the pidfd keeps its place in the epoll set (epoll(7)); the main loop must not hear of it for ever. */
+static void a_removed_vm_is_silent_whoever_has_its_pidfd(void **state)
+{
+	struct fixture *f = *state;
+	struct vm vm = create(f, "web", false);
+	struct epoll_event ev;
+
+	must_start(f, "web");
+	_cleanup_close_ int copy = watch_pidfd(f->c.watch, vm.id);
+	watch_remove(f->c.watch, vm.id);
+	fake_helper_vmm_exit(f->fake, vm.slot);
+	struct pollfd p = { .fd = copy, .events = POLLIN };
+	assert_int_equal(poll(&p, 1, 1000), 1);
+	assert_int_equal(epoll_wait(f->epoll_fd, &ev, 1, 50), 0);
+}
+
 static sem_t gate;
 
 static void wait_at_gate(struct ctl *c, void *arg)
@@ -301,6 +317,7 @@ int main(void)
 		TEST(a_file_in_place_of_the_fifo_is_refused),
 		TEST(the_end_of_a_vmm_is_reported),
 		TEST(a_removed_vm_is_not_reported),
+		TEST(a_removed_vm_is_silent_whoever_has_its_pidfd),
 		TEST(an_end_that_finds_the_queue_full_is_reported_later),
 	};
 

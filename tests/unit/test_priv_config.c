@@ -122,7 +122,7 @@ static void refuses_values(void **state)
 		"[slots]\ncount = 200\nuid_base = 65664\n" /* a multiple of 128, not of 256 */,
 		"[network]\nbridge =\n", "[network]\nbridge = a/b\n", "[network]\nbridge = sixteen-letters-\n",
 		"[network]\nbridge = -x\n", "[network]\nuplink = a b\n", "[network]\nsubnet = 10.0.0.1/24\n",
-		"[network]\nsubnet = 10.0.0.0/24\n" /* too small for 250 slots */, "[network]\ndns = x\n",
+		"[network]\nsubnet = 10.0.0.0/25\n", "[slots]\ncount = 254\n[network]\nsubnet = 10.0.0.0/24\n", "[network]\ndns = x\n",
 		"[places]\nstate_dir = relative\n", "[places]\nstate_dir = /a/../b\n", "[places]\nstate_dir = /a//b\n",
 		"[places]\nstate_dir = /a/\n", "[places]\nstate_dir = /\n", "[places]\nstate_dir =\n",
 		"[places]\nstate_dir = /a/.\n", "[places]\nstate_dir = /a$b\n",

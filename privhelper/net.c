@@ -1,0 +1,323 @@
+/* net.c - the role that gives VMs their network; it holds CAP_NET_ADMIN and nothing else.
+ *
+ * A VM's network is a tap, an element of the set of guests (frames pass with its own MAC and address alone) and an
+ * element of the set of those with NAT.  What belongs to whom is read from the kernel each time: nothing here
+ * remembers, so nothing here can be wrong after a crash, or after somebody's `nft flush ruleset`. */
+#include "privhelper/net.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/capability.h>
+#include <linux/if_tun.h>
+#include <linux/netlink.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "common/parse.h"
+#include "privhelper/lockdown.h"
+
+static struct net_state *state(struct role *r)
+{
+	return r->state;
+}
+
+/* ---- tags ---- */
+
+void net_tag_format(const struct net_tag *t, char out[NET_TAG_MAX])
+{
+	(void)snprintf(out, NET_TAG_MAX, NET_TAG_PREFIX "%u:%u:%u", t->slot, t->generation, t->owner);
+}
+
+/* Take a number off the front of *@text, up to ':' or its end. */
+static bool take_number(char **text, uint64_t min, uint64_t max, uint32_t *out)
+{
+	char *end = *text ? strchr(*text, ':') : NULL, *at = *text;
+	uint64_t v;
+
+	if (end)
+		*end++ = '\0';
+	*text = end;
+	if (!at || parse_uint(at, min, max, &v) < 0)
+		return false;
+	*out = (uint32_t)v;
+	return true;
+}
+
+bool net_tag_parse(const char *text, size_t len, struct net_tag *out)
+{
+	size_t prefix = strlen(NET_TAG_PREFIX), n = strnlen(text, len);
+	char copy[NET_TAG_MAX], *at = copy + prefix;
+	struct net_tag t;
+
+	if (n < prefix || n >= sizeof(copy) || memcmp(text, NET_TAG_PREFIX, prefix) != 0)
+		return false;
+	memcpy(copy, text, n);
+	copy[n] = '\0';
+	if (!take_number(&at, 0, SLOT_MAX - 1, &t.slot) || !take_number(&at, 1, UINT32_MAX, &t.generation) ||
+	    !take_number(&at, 0, UINT32_MAX - 1, &t.owner) || at)
+		return false;
+	*out = t;
+	return true;
+}
+
+struct net_tag net_tag_of(const struct request *q)
+{
+	return (struct net_tag){ q->slot, q->generation, q->owner };
+}
+
+/* EXFULL: a bridge has 1,023 ports (br_if.c, find_portno()); ENFILE: a set is full. */
+enum status net_status(int err)
+{
+	switch (err) {
+	case ENOSPC:
+	case EXFULL:
+	case ENFILE:
+		return ST_LIMIT;
+	case EBUSY:
+		return ST_BUSY;
+	default:
+		log_warn("the kernel refused: %s", strerror(err));
+		return ST_KERNEL;
+	}
+}
+
+/* ---- as root ---- */
+
+static int enable_forwarding(void)
+{
+	static const char path[] = "/proc/sys/net/ipv4/ip_forward";
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, "1", 1) != 1) {
+		log_errno("%s", path);
+		return -1;
+	}
+	return 0;
+}
+
+static int open_sockets(struct net_state *n)
+{
+	n->route = nl_open(NETLINK_ROUTE);
+	n->nft = nl_open(NETLINK_NETFILTER);
+	n->ct = nl_open(NETLINK_NETFILTER);
+	if (n->route >= 0 && n->nft >= 0 && n->ct >= 0)
+		return 0;
+	log_errno("netlink");
+	return -1;
+}
+
+static int net_prepare(struct role *r)
+{
+	struct net_state *n = state(r);
+
+	n->config = &r->config;
+	if (open_sockets(n) < 0 || net_rules_prepare(n->config) < 0)
+		return -1;
+	/* The rules first: no bridge of ours is ever without them. */
+	if (net_rules_load(n) < 0) {
+		log_errno("nftables rules");
+		return -1;
+	}
+	if (net_bridge_prepare(n) < 0 || enable_forwarding() < 0)
+		return -1;
+	/* Nothing to flush: has the kernel load the module now, and says so if it has none. */
+	if (net_conntrack_flush(n, 0) != ST_OK)
+		log_warn("flows can not be flushed on this kernel");
+	return net_root_enter(r->account);
+}
+
+static int net_filter(struct role *r, scmp_filter_ctx ctx)
+{
+	const struct net_state *n = state(r);
+	const int sockets[] = { n->route, n->nft, n->ct };
+	static const uint32_t ioctls[] = { TUNSETIFF, TUNSETOWNER, TUNSETGROUP, TUNSETPERSIST };
+	int bad = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(sockets); i++)
+		bad |= lockdown_allow_arg(ctx, SCMP_SYS(sendto), 0, (uint32_t)sockets[i]) |
+		       lockdown_allow_arg(ctx, SCMP_SYS(recvfrom), 0, (uint32_t)sockets[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(ioctls); i++)
+		bad |= lockdown_allow_ioctl(ctx, -1, ioctls[i]);
+	/* The root holds the tun node alone, so the name needs no check. */
+	return bad | lockdown_allow_arg(ctx, SCMP_SYS(openat), 2, O_RDWR | O_CLOEXEC);
+}
+
+/* ---- what the kernel shows ---- */
+
+/* What is there of one slot. */
+struct view {
+	int ifindex;                 /* of the tap; 0: none */
+	struct net_tag tap, set[SETS]; /* generation 0: none of ours */
+};
+
+static int look(const struct net_state *n, uint32_t slot, struct view *v)
+{
+	v->ifindex = net_tap_find(n, slot, &v->tap);
+	if (v->ifindex < 0)
+		return -1;
+	for (enum net_set s = 0; s < SETS; s++)
+		if (net_elem_get(n, s, slot, &v->set[s]) < 0)
+			return -1;
+	return 0;
+}
+
+static int net_scan(struct role *r)
+{
+	struct view v;
+
+	for (uint32_t i = 0; i < r->config.slots; i++) {
+		if (look(state(r), i, &v) < 0) {
+			log_errno("slot %u", i);
+			return -1;
+		}
+		if (v.ifindex)
+			role_adopt(r, i, v.tap.generation, v.tap.owner);
+		for (enum net_set s = 0; s < SETS; s++)
+			role_adopt(r, i, v.set[s].generation, v.set[s].owner);
+	}
+	return 0;
+}
+
+/* When the kernel does not say, there may be something: a newer generation has to wait. */
+static bool net_holds(struct role *r, uint32_t slot)
+{
+	struct view v;
+
+	return look(state(r), slot, &v) < 0 || v.ifindex || v.set[SET_GUEST].generation || v.set[SET_NAT4].generation;
+}
+
+static void list_view(struct rep_list *out, uint32_t slot, const struct view *v)
+{
+	static const enum object kinds[SETS] = { [SET_GUEST] = OBJ_GUEST, [SET_NAT4] = OBJ_NAT };
+
+	if (v->ifindex)
+		(void)role_list_add(out, OBJ_TAP, slot, v->tap.generation, v->tap.owner, (uint64_t)v->ifindex);
+	for (enum net_set s = 0; s < SETS; s++)
+		if (v->set[s].generation)
+			(void)role_list_add(out, kinds[s], slot, v->set[s].generation, v->set[s].owner, 0);
+}
+
+/* The cursor is the next slot; 0 begins, and has the rules put back if somebody took them away. */
+static enum status net_list(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+{
+	struct rep_list *out = &reply->list;
+	uint32_t slot = (uint32_t)q->list.cursor;
+	struct view v;
+
+	(void)fds_in;
+	(void)fds_out;
+	if (slot == 0 && net_rules_repair(state(r)) < 0)
+		return net_status(errno);
+	for (; slot < r->config.slots && out->objects.n / LIST_FIELDS + 1 + SETS <= LIST_MAX; slot++) {
+		if (look(state(r), slot, &v) < 0)
+			return net_status(errno);
+		list_view(out, slot, &v);
+	}
+	out->next = slot < r->config.slots ? slot : 0;
+	return ST_OK;
+}
+
+/* ---- operations ---- */
+
+static enum status tap_create(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+{
+	const struct net_tag tag = net_tag_of(q);
+	int ifindex = 0;
+
+	(void)fds_in;
+	(void)fds_out;
+	enum status s = net_tap_create(state(r), &tag, &ifindex);
+	reply->tap_create.ifindex = (uint64_t)ifindex;
+	return s;
+}
+
+static enum status tap_remove(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+{
+	(void)fds_in;
+	(void)reply;
+	(void)fds_out;
+	return net_tap_remove(state(r), q->slot);
+}
+
+static enum status guest_allow(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+{
+	const struct net_tag tag = net_tag_of(q);
+
+	(void)fds_in;
+	(void)reply;
+	(void)fds_out;
+	return net_elem_add(state(r), SET_GUEST, &tag);
+}
+
+static enum status guest_deny(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+{
+	(void)fds_in;
+	(void)reply;
+	(void)fds_out;
+	return net_elem_remove(state(r), SET_GUEST, q->slot);
+}
+
+static enum status nat_add(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+{
+	const struct net_tag tag = net_tag_of(q);
+
+	(void)fds_in;
+	(void)reply;
+	(void)fds_out;
+	return net_elem_add(state(r), SET_NAT4, &tag);
+}
+
+static enum status nat_remove(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+{
+	(void)fds_in;
+	(void)reply;
+	(void)fds_out;
+	return net_elem_remove(state(r), SET_NAT4, q->slot);
+}
+
+static enum status conntrack_flush(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+{
+	(void)fds_in;
+	(void)reply;
+	(void)fds_out;
+	return net_conntrack_flush(state(r), q->slot);
+}
+
+static const unsigned caps[] = { CAP_NET_ADMIN, UINT_MAX };
+
+static const struct handler handlers[] = {
+	{ OP_TAP_CREATE, tap_create },
+	{ OP_TAP_REMOVE, tap_remove },
+	{ OP_GUEST_ALLOW, guest_allow },
+	{ OP_GUEST_DENY, guest_deny },
+	{ OP_NAT_ADD, nat_add },
+	{ OP_NAT_REMOVE, nat_remove },
+	{ OP_CONNTRACK_FLUSH, conntrack_flush },
+	{ 0, NULL },
+};
+
+static struct net_state net;
+
+static struct role role = {
+	.id = ROLE_NET,
+	.name = "net",
+	.caps = caps,
+	.handlers = handlers,
+	.prepare = net_prepare,
+	.filter = net_filter,
+	.scan = net_scan,
+	.holds = net_holds,
+	.list = net_list,
+	.state = &net,
+};
+
+int main(void)
+{
+	role.account = &role.config.net;
+	role_main(&role);
+}

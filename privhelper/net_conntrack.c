@@ -1,0 +1,130 @@
+/* net_conntrack.c - forgetting the flows of an address, so that its next holder receives none of them.
+ *
+ * A flow is a guest's when its first packet came from the address (CTA_TUPLE_ORIG) or when the answers do
+ * (CTA_TUPLE_REPLY).  The kernel picks them (CTA_FILTER, since Linux 5.8), we check each again and ask for its removal on
+ * a second socket, as a dump may be open on one socket only while others go on (net/netlink/af_netlink.c). */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/log.h"
+#include "privhelper/net.h"
+
+/* net/netfilter/nf_internals.h, CTA_FILTER_F_CTA_IP_SRC; not in the kernel's public headers. */
+#define FILTER_IP_SRC 1u
+
+#define DELETE_MAX 512 /* bytes of a request to delete: a tuple, an id, a zone */
+
+struct flush {
+	const struct net_state *n;
+	uint32_t ip; /* network byte order */
+	uint16_t tuple;
+	bool failed;
+};
+
+static const struct nlattr *find(const struct nlattr *nest, uint16_t type)
+{
+	const struct nlattr *a;
+
+	mnl_attr_for_each_nested(a, nest)
+		if (mnl_attr_get_type(a) == type)
+			return a;
+	return NULL;
+}
+
+static bool from_address(const struct nlattr *tuple, uint32_t want)
+{
+	const struct nlattr *ip = tuple ? find(tuple, CTA_TUPLE_IP) : NULL;
+	const struct nlattr *src = ip ? find(ip, CTA_IP_V4_SRC) : NULL;
+
+	return src && mnl_attr_get_payload_len(src) == sizeof(want) && mnl_attr_get_u32(src) == want;
+}
+
+static void start(struct nlmsghdr *h, uint16_t type, uint16_t flags)
+{
+	h->nlmsg_type = (uint16_t)(NFNL_SUBSYS_CTNETLINK << 8 | type);
+	h->nlmsg_flags = NLM_F_REQUEST | flags;
+	struct nfgenmsg *g = mnl_nlmsg_put_extra_header(h, sizeof(*g));
+	g->nfgen_family = AF_INET;
+	g->version = NFNETLINK_V0;
+}
+
+static void copy(struct nlmsghdr *h, const struct nlattr *a)
+{
+	if (a && h->nlmsg_len + MNL_ALIGN(a->nla_len) <= DELETE_MAX)
+		mnl_attr_put(h, a->nla_type, mnl_attr_get_payload_len(a), mnl_attr_get_payload(a));
+}
+
+/* The kernel's answer is in the socket when send() returns; a flow that ended meanwhile is as good as deleted. */
+static int delete(int fd, const struct nlattr *orig, const struct nlattr *id, const struct nlattr *zone)
+{
+	uint8_t out[DELETE_MAX] __attribute__((aligned(8))), in[256] __attribute__((aligned(8)));
+	struct nlmsghdr *h = mnl_nlmsg_put_header(out);
+	const struct nlmsghdr *answer = (const void *)in;
+
+	start(h, IPCTNL_MSG_CT_DELETE, NLM_F_ACK);
+	copy(h, orig);
+	copy(h, id);
+	copy(h, zone);
+	if (send(fd, out, h->nlmsg_len, 0) < 0)
+		return -1;
+	ssize_t n = recvfrom(fd, in, sizeof(in), MSG_DONTWAIT, NULL, NULL);
+	if (n < (ssize_t)mnl_nlmsg_size(sizeof(int)) || answer->nlmsg_type != NLMSG_ERROR) {
+		errno = EPROTO;
+		return -1;
+	}
+	errno = -*(const int *)mnl_nlmsg_get_payload(answer);
+	return errno == 0 || errno == ENOENT ? 0 : -1;
+}
+
+static void on_flow(void *arg, const struct nlmsghdr *h)
+{
+	const struct nlattr *a, *found[CTA_MAX + 1] = { NULL };
+	struct flush *f = arg;
+
+	if (h->nlmsg_type != (NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_NEW))
+		return;
+	mnl_attr_for_each(a, h, sizeof(struct nfgenmsg))
+		if (mnl_attr_get_type(a) <= CTA_MAX)
+			found[mnl_attr_get_type(a)] = a;
+	if (found[CTA_TUPLE_ORIG] && found[CTA_ID] && from_address(found[f->tuple], f->ip) &&
+	    delete(f->n->ct, found[CTA_TUPLE_ORIG], found[CTA_ID], found[CTA_ZONE]) < 0) {
+		if (!f->failed)
+			log_errno("conntrack: delete");
+		f->failed = true;
+	}
+}
+
+static int flush(struct flush *f)
+{
+	const uint16_t flags = f->tuple == CTA_TUPLE_ORIG ? CTA_FILTER_ORIG_FLAGS : CTA_FILTER_REPLY_FLAGS;
+	struct nl_out o;
+
+	nl_begin(&o);
+	struct nfgenmsg *g = nl_message(&o, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET, NLM_F_DUMP, sizeof(*g));
+	g->nfgen_family = AF_INET;
+	g->version = NFNETLINK_V0;
+	struct nlattr *tuple = mnl_attr_nest_start(o.h, f->tuple), *ip = mnl_attr_nest_start(o.h, CTA_TUPLE_IP);
+	mnl_attr_put_u32(o.h, CTA_IP_V4_SRC, f->ip);
+	mnl_attr_nest_end(o.h, ip);
+	mnl_attr_nest_end(o.h, tuple);
+	struct nlattr *filter = mnl_attr_nest_start(o.h, CTA_FILTER);
+	mnl_attr_put_u32(o.h, flags, FILTER_IP_SRC);
+	mnl_attr_nest_end(o.h, filter);
+	return nl_talk(f->n->nft, &o, on_flow, f) < 0 || f->failed ? -1 : 0;
+}
+
+enum status net_conntrack_flush(const struct net_state *n, uint32_t slot)
+{
+	struct flush f = { .n = n, .ip = htonl(slot_ip(n->config, slot)) };
+
+	f.tuple = CTA_TUPLE_ORIG;
+	if (flush(&f) < 0)
+		return ST_KERNEL;
+	f.tuple = CTA_TUPLE_REPLY;
+	return flush(&f) < 0 ? ST_KERNEL : ST_OK;
+}

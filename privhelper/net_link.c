@@ -1,0 +1,333 @@
+/* Theory of operation.  A tap belongs to the process that made it until TUNSETPERSIST, and goes with it.  So a new tap
+ * gets its owner, its tag and its place in the bridge first and becomes persistent last: whatever fails or kills us
+ * before that, the kernel takes the tap away, and no tap without a tag stays behind.
+ *
+ * A port of the bridge is as deaf as it can be.  Its guest's MAC is a static entry of the bridge's table, learning is
+ * off, and frames for an unknown MAC or a group are not flooded to it; isolated ports do not hear each other at all
+ * (net/bridge/br_private.h, br_skb_isolated()).  What remains is the guest's own traffic and broadcast: ARP of the host. */
+#include "privhelper/net.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libmnl/libmnl.h>
+#include <linux/if_bridge.h>
+#include <linux/if_link.h>
+#include <linux/if_tun.h>
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+
+#define BRIDGE_ALIAS NET_TAG_PREFIX "bridge"
+
+/* What we ask about an interface. */
+struct link {
+	int index; /* 0: there is none */
+	bool bridge, tun, ours, tagged, persistent;
+	uint32_t owner, group;
+	struct net_tag tag;
+};
+
+/* ---- reading ---- */
+
+static void read_kind(struct link *l, const struct nlattr *kind)
+{
+	const char *name = mnl_attr_get_payload(kind);
+	size_t n = strnlen(name, mnl_attr_get_payload_len(kind));
+
+	l->bridge = n == 6 && memcmp(name, "bridge", n) == 0;
+	l->tun = n == 3 && memcmp(name, "tun", n) == 0;
+}
+
+/* drivers/net/tun.c, tun_fill_info(): owner and group are left out when there is none. */
+static void read_tun(struct link *l, const struct nlattr *data)
+{
+	const struct nlattr *a;
+
+	mnl_attr_for_each_nested(a, data) {
+		if (mnl_attr_get_type(a) == IFLA_TUN_OWNER && mnl_attr_get_payload_len(a) >= 4)
+			l->owner = mnl_attr_get_u32(a);
+		else if (mnl_attr_get_type(a) == IFLA_TUN_GROUP && mnl_attr_get_payload_len(a) >= 4)
+			l->group = mnl_attr_get_u32(a);
+		else if (mnl_attr_get_type(a) == IFLA_TUN_PERSIST && mnl_attr_get_payload_len(a) >= 1)
+			l->persistent = mnl_attr_get_u8(a);
+	}
+}
+
+static void read_info(struct link *l, const struct nlattr *info)
+{
+	const struct nlattr *a, *data = NULL;
+
+	mnl_attr_for_each_nested(a, info) {
+		if (mnl_attr_get_type(a) == IFLA_INFO_KIND)
+			read_kind(l, a);
+		else if (mnl_attr_get_type(a) == IFLA_INFO_DATA)
+			data = a;
+	}
+	if (l->tun && data)
+		read_tun(l, data);
+}
+
+static void read_alias(struct link *l, const struct nlattr *alias)
+{
+	const char *text = mnl_attr_get_payload(alias);
+	size_t room = mnl_attr_get_payload_len(alias), n = strnlen(text, room);
+
+	l->ours = n == strlen(BRIDGE_ALIAS) && memcmp(text, BRIDGE_ALIAS, n) == 0;
+	l->tagged = net_tag_parse(text, room, &l->tag);
+}
+
+static void read_link(void *arg, const struct nlmsghdr *h)
+{
+	const struct ifinfomsg *i = mnl_nlmsg_get_payload(h);
+	const struct nlattr *a;
+	struct link *l = arg;
+
+	if (h->nlmsg_type != RTM_NEWLINK || mnl_nlmsg_get_payload_len(h) < sizeof(*i))
+		return;
+	l->index = i->ifi_index;
+	mnl_attr_for_each(a, h, sizeof(*i)) {
+		if (mnl_attr_get_type(a) == IFLA_LINKINFO)
+			read_info(l, a);
+		else if (mnl_attr_get_type(a) == IFLA_IFALIAS)
+			read_alias(l, a);
+	}
+}
+
+/* Return: 0, also when there is none (index 0), or -1 with errno. */
+static int find(const struct net_state *n, const char *name, struct link *l)
+{
+	struct nl_out o;
+
+	*l = (struct link){ .owner = UINT32_MAX, .group = UINT32_MAX };
+	nl_begin(&o);
+	(void)nl_message(&o, RTM_GETLINK, NLM_F_ACK, sizeof(struct ifinfomsg));
+	mnl_attr_put_strz(o.h, IFLA_IFNAME, name);
+	mnl_attr_put_u32(o.h, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+	if (nl_talk(n->route, &o, read_link, l) == 0 || errno == ENODEV)
+		return 0;
+	return -1;
+}
+
+static int find_tap(const struct net_state *n, uint32_t slot, struct link *l)
+{
+	char name[16];
+
+	slot_tap(slot, name);
+	return find(n, name, l);
+}
+
+/* One of ours: the name, the kind and the tag agree. */
+static bool is_ours(const struct link *l, uint32_t slot)
+{
+	return l->index && l->tun && l->tagged && l->tag.slot == slot;
+}
+
+int net_tap_find(const struct net_state *n, uint32_t slot, struct net_tag *tag)
+{
+	struct link l;
+
+	if (find_tap(n, slot, &l) < 0)
+		return -1;
+	*tag = l.tag;
+	return is_ours(&l, slot) ? l.index : 0;
+}
+
+/* ---- writing ---- */
+
+static void put_link(struct nl_out *o, uint16_t type, int family, int index, unsigned flags)
+{
+	struct ifinfomsg *i = nl_message(o, type, NLM_F_ACK, sizeof(*i));
+
+	i->ifi_family = (unsigned char)family;
+	i->ifi_index = index;
+	i->ifi_flags = i->ifi_change = flags;
+}
+
+/* The attributes that `bridge link set` sets, by the message that it sends. */
+static void put_port(struct nl_out *o, int index)
+{
+	put_link(o, RTM_SETLINK, AF_BRIDGE, index, 0);
+	struct nlattr *port = mnl_attr_nest_start(o->h, IFLA_PROTINFO);
+	mnl_attr_put_u8(o->h, IFLA_BRPORT_ISOLATED, 1);
+	mnl_attr_put_u8(o->h, IFLA_BRPORT_LEARNING, 0);
+	mnl_attr_put_u8(o->h, IFLA_BRPORT_UNICAST_FLOOD, 0);
+	mnl_attr_put_u8(o->h, IFLA_BRPORT_MCAST_FLOOD, 0);
+	mnl_attr_nest_end(o->h, port);
+}
+
+/* NUD_NOARP is what `bridge fdb` calls static; it goes with the port. */
+static void put_fdb(struct nl_out *o, int index, uint32_t slot)
+{
+	struct ndmsg *d = nl_message(o, RTM_NEWNEIGH, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, sizeof(*d));
+	uint8_t mac[6];
+
+	slot_mac(slot, mac);
+	d->ndm_family = AF_BRIDGE;
+	d->ndm_ifindex = index;
+	d->ndm_state = NUD_NOARP;
+	d->ndm_flags = NTF_MASTER;
+	mnl_attr_put(o->h, NDA_LLADDR, sizeof(mac), mac);
+}
+
+/* Tag, place and state of a tap, the last first to matter: up comes when all else is there. */
+static int dress(const struct net_state *n, int index, const struct net_tag *tag)
+{
+	char text[NET_TAG_MAX];
+	struct nl_out o;
+
+	net_tag_format(tag, text);
+	nl_begin(&o);
+	put_link(&o, RTM_SETLINK, AF_UNSPEC, index, 0);
+	mnl_attr_put_strz(o.h, IFLA_IFALIAS, text);
+	mnl_attr_put_u32(o.h, IFLA_MASTER, (uint32_t)n->bridge);
+	put_port(&o, index);
+	put_fdb(&o, index, tag->slot);
+	put_link(&o, RTM_SETLINK, AF_UNSPEC, index, IFF_UP);
+	return nl_talk(n->route, &o, NULL, NULL);
+}
+
+/* A new tap on a descriptor of its own; EBUSY when an interface of that name is there. */
+static int attach_new(const struct net_tag *tag, const struct config *c)
+{
+	struct ifreq r = { .ifr_flags = 0 };
+	/* The constant has bit 15, ifr_flags is short. */
+	const unsigned flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_TUN_EXCL;
+	_cleanup_close_ int fd = open(NET_TUN_NODE, O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return -1;
+	slot_tap(tag->slot, r.ifr_name);
+	r.ifr_flags = (short)flags;
+	if (ioctl(fd, TUNSETIFF, &r) < 0)
+		return -1;
+	if (ioctl(fd, TUNSETOWNER, (unsigned long)slot_uid(c, tag->slot)) < 0 ||
+	    ioctl(fd, TUNSETGROUP, (unsigned long)slot_uid(c, tag->slot)) < 0)
+		return -1;
+	return steal_fd(&fd);
+}
+
+static enum status make(const struct net_state *n, const struct net_tag *tag, int *ifindex)
+{
+	_cleanup_close_ int fd = attach_new(tag, n->config);
+	struct link l;
+
+	if (fd < 0)
+		return net_status(errno);
+	if (find_tap(n, tag->slot, &l) < 0 || !l.index || dress(n, l.index, tag) < 0 || ioctl(fd, TUNSETPERSIST, 1ul) < 0)
+		return net_status(errno);
+	*ifindex = l.index;
+	return ST_OK;
+}
+
+enum status net_tap_create(const struct net_state *n, const struct net_tag *tag, int *ifindex)
+{
+	const uint32_t id = slot_uid(n->config, tag->slot);
+	struct link l;
+
+	if (find_tap(n, tag->slot, &l) < 0)
+		return net_status(errno);
+	if (!l.index)
+		return make(n, tag, ifindex);
+	if (!is_ours(&l, tag->slot))
+		return ST_DENIED;
+	/* Who holds a tap's descriptor can give it another owner: such a tap has to be removed first. */
+	if (l.tag.generation != tag->generation || l.tag.owner != tag->owner || !l.persistent || l.owner != id || l.group != id)
+		return ST_BUSY;
+	*ifindex = l.index;
+	return dress(n, l.index, tag) < 0 ? net_status(errno) : ST_OK;
+}
+
+enum status net_tap_remove(const struct net_state *n, uint32_t slot)
+{
+	struct link l;
+	struct nl_out o;
+
+	if (find_tap(n, slot, &l) < 0)
+		return net_status(errno);
+	if (!l.index)
+		return ST_OK;
+	if (!is_ours(&l, slot))
+		return ST_DENIED;
+	nl_begin(&o);
+	put_link(&o, RTM_DELLINK, AF_UNSPEC, l.index, 0);
+	return nl_talk(n->route, &o, NULL, NULL) == 0 || errno == ENODEV ? ST_OK : net_status(errno);
+}
+
+/* ---- the bridge ---- */
+
+/* A name under the taps' prefix would be caught by the rules for taps. */
+static bool name_is_free_for_us(const char *name)
+{
+	return strncmp(name, SLOT_TAP_PREFIX, strlen(SLOT_TAP_PREFIX)) != 0;
+}
+
+/* The alias is no attribute of creation (net/core/rtnetlink.c, rtnl_create_link()), but goes in the same system call. */
+static int make_bridge(const struct net_state *n)
+{
+	/* An address of its own, or the bridge takes that of whichever tap is there. */
+	static const uint8_t mac[6] = { 0x02, 0xfc, 0xff, 0, 0, 1 };
+	struct nl_out o;
+
+	nl_begin(&o);
+	struct ifinfomsg *i = nl_message(&o, RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, sizeof(*i));
+	mnl_attr_put_strz(o.h, IFLA_IFNAME, n->config->bridge);
+	mnl_attr_put(o.h, IFLA_ADDRESS, sizeof(mac), mac);
+	struct nlattr *info = mnl_attr_nest_start(o.h, IFLA_LINKINFO);
+	mnl_attr_put_strz(o.h, IFLA_INFO_KIND, "bridge");
+	struct nlattr *data = mnl_attr_nest_start(o.h, IFLA_INFO_DATA);
+	mnl_attr_put_u8(o.h, IFLA_BR_MCAST_SNOOPING, 0);
+	mnl_attr_nest_end(o.h, data);
+	mnl_attr_nest_end(o.h, info);
+	put_link(&o, RTM_SETLINK, AF_UNSPEC, 0, 0);
+	mnl_attr_put_strz(o.h, IFLA_IFNAME, n->config->bridge);
+	mnl_attr_put_strz(o.h, IFLA_IFALIAS, BRIDGE_ALIAS);
+	return nl_talk(n->route, &o, NULL, NULL);
+}
+
+static int address_bridge(const struct net_state *n)
+{
+	struct nl_out o;
+
+	nl_begin(&o);
+	struct ifaddrmsg *a = nl_message(&o, RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, sizeof(*a));
+	a->ifa_family = AF_INET;
+	a->ifa_prefixlen = (unsigned char)n->config->prefix;
+	a->ifa_index = (unsigned)n->bridge;
+	mnl_attr_put_u32(o.h, IFA_LOCAL, htonl(slot_gateway(n->config)));
+	mnl_attr_put_u32(o.h, IFA_ADDRESS, htonl(slot_gateway(n->config)));
+	put_link(&o, RTM_SETLINK, AF_UNSPEC, n->bridge, IFF_UP);
+	return nl_talk(n->route, &o, NULL, NULL);
+}
+
+int net_bridge_prepare(struct net_state *n)
+{
+	const char *name = n->config->bridge;
+	struct link l;
+
+	if (!name_is_free_for_us(name)) {
+		log_error("bridge %s: names that begin with \"" SLOT_TAP_PREFIX "\" are for taps", name);
+		return -1;
+	}
+	if (find(n, name, &l) < 0 || (!l.index && (make_bridge(n) < 0 || find(n, name, &l) < 0))) {
+		log_errno("bridge %s", name);
+		return -1;
+	}
+	if (!l.bridge || !l.ours) {
+		log_error("bridge %s: an interface of that name is there and is not ours; remove it, or name another "
+			  "bridge in the configuration", name);
+		return -1;
+	}
+	n->bridge = l.index;
+	if (address_bridge(n) < 0) {
+		log_errno("bridge %s: address", name);
+		return -1;
+	}
+	return 0;
+}

@@ -1,0 +1,90 @@
+#!/bin/bash
+# A hostile controller against each role: it answers, or records the packet and exits 70; it never does what was not
+# allowed, never ends otherwise, and the next start finds nothing.
+. "$(dirname "$0")/lib.sh"
+in_ns "$@"
+conf_make
+places_make || skip_all "no cgroup v2"
+# The roles enter a root of their own, and net's bridge is a kernel module that may be missing: only test what starts.
+probe() { # probe ROLE
+	peer_start "$1"
+	[ "$(ask "$1" run)" = ok ]
+}
+
+vm="slot=1 gen=5 owner=1000"
+declare -A first=([net]=tap_create [blk]="loop_detach part=1" [spawn]=vmm_kill)
+declare -A own=([net]="tap_create guest_allow nat_add tap_remove" [blk]="snapshot_create snapshot_remove" [spawn]="vmm_watch vmm_kill")
+declare -A foreign=([net]=vmm_kill [blk]=tap_remove [spawn]=nat_remove)
+declare -A phase_create=([net]=tap_create [blk]=snapshot_create [spawn]="vmm_spawn vmm=0 accel=2 disk=1 vcpus=1 mem_mib=64 fd=/dev/null:rw")
+
+fresh() { # fresh ROLE [run]: a new process of it
+	ask "$1" restart >/dev/null
+	[ "${2-}" != run ] || ask "$1" run >/dev/null
+}
+
+for role in net blk spawn; do
+	if ! probe $role; then
+		skip "$role: a hostile controller" "the role does not start here: $(tail -n 1 "$T/$role.err")"
+		peer_stop $role
+		continue
+	fi
+
+	# ---- shape ----
+	fresh $role
+	is "$(ask $role ping)" "exit 70" "$role: an operation before HELLO ends it"
+	fresh $role
+	ask $role hello >/dev/null
+	is "$(ask $role hello)" "exit 70" "$role: a second HELLO ends it"
+	fresh $role
+	ask $role hello >/dev/null
+	# shellcheck disable=SC2086
+	is "$(ask $role ${phase_create[$role]} $vm)" "exit 70" "$role: a create while reconciling ends it"
+	fresh $role run
+	# shellcheck disable=SC2086
+	is "$(ask $role ${foreign[$role]} $vm)" "exit 70" "$role: another role's operation ends it"
+	fresh $role run
+	is "$(ask $role ping seq=2)" "exit 70" "$role: a used sequence number ends it"
+	fresh $role run
+	is "$(ask $role ping fd=/dev/null:ro)" "exit 70" "$role: a descriptor too many ends it"
+	fresh $role run
+	is "$(ask $role ping fd=/dev/null:ro fd=/dev/null:ro fd=/dev/null:ro)" "exit 70" "$role: three too many likewise"
+	fresh $role run
+	is "$(ask $role raw "$(printf '00%.0s' {1..600})")" "exit 70" "$role: a packet longer than any ends it"
+	fresh $role run
+	is "$(ask $role raw c1)" "exit 70" "$role: a byte that msgpack never uses ends it"
+	is "$(tail -n 1 "$T/$role.log" | jq -r '.type, .length, .sha256' | paste -sd' ')" \
+		"violation 1 $(printf '\xc1' | sha256sum | cut -d' ' -f1)" "$role: recorded by length and hash"
+	fresh $role run
+	is "$(ask $role close)" "exit 0" "$role: the end of the connection is no fault"
+
+	# ---- every bit and every length of a request ----
+	for op in "ping" "list cursor=0" "${first[$role]} $vm"; do
+		out=$(ask $role cut "$op")
+		is "$out" "tried *[0-9] answered 0 refused *[0-9] other 0" "$role: each other length of ${op%% *} is refused ($out)"
+		out=$(ask $role flip "$op")
+		is "$out" "tried *[1-9]* refused *[1-9]* other 0" "$role: each flipped bit of ${op%% *} is answered or refused ($out)"
+	done
+
+	# ---- belonging ----
+	fresh $role run
+	for op in ${own[$role]}; do
+		is "$(ask $role "$op" slot=8 gen=1)" denied "$role: $op in a slot that the configuration does not have"
+	done
+	is "$(ask $role list)" "ok *" "$role: still answers"
+	peer_stop $role
+done
+
+# ---- the chain of what was recorded, with other tools ----
+for log in "$T"/*.log; do
+	[ -s "$log" ] || continue # of a role that did not start
+	prev=null bad=0 n=0
+	while IFS= read -r line; do
+		jq -e . >/dev/null <<<"$line" || bad=$((bad + 1))
+		[[ $line == *'"type":"start"'* ]] && prev=null
+		want=$([ $prev = null ] && echo '"prev":null}' || echo "\"prev\":\"$prev\"}")
+		[[ $line == *"$want" ]] || bad=$((bad + 1))
+		prev=$(printf %s "$line" | sha256sum | cut -d' ' -f1)
+		n=$((n + 1))
+	done < <(tail -n 100 "$log" | sed -n '/"type":"start"/,$p')
+	is "$bad" 0 "${log##*/}: each of the last $n lines names the one before"
+done

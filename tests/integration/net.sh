@@ -1,0 +1,385 @@
+#!/bin/bash
+# The net role against a scripted peer, in a network namespace of its own: what it makes is read back with ip, bridge,
+# nft and conntrack; guests are played on real taps by net_guest.pl; the outside is one more namespace behind a veth.
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/lib.sh"
+in_ns "$@"
+for tool in jq nft ip bridge conntrack perl setpriv nsenter ping; do
+	command -v $tool >/dev/null || skip_all "needs $tool"
+done
+[ -c /dev/net/tun ] || skip_all "this kernel has no /dev/net/tun"
+
+GW=10.97.0.1 BR=bgtest BRMAC=02:fc:ff:00:00:01
+mac() { printf '02:fc:00:00:00:%02x' "$1"; }
+addr() { echo "10.97.0.$((2 + $1))"; }
+net() { ask net "$@"; }
+link() { ip -j -d link show "$1" 2>/dev/null | jq -c ".[0] | $2"; }
+elements() { # elements FAMILY SET: value and comment of each, one a line
+	nft -j list set "$1" banger "$2" | jq -r '.nftables[].set? // empty | .elem[]? | .elem // {val: ., comment: "none"} |
+		[(.val.concat? // [.val] | join("/")), .comment] | join(" ")' 2>/dev/null | sort
+}
+objects() { # what LIST says, all pages, one object a line
+	local cursor=0 line
+	while line=$(net list cursor=$cursor) && [[ $line == ok* ]]; do
+		line=${line#ok next=} cursor=${line%% *} line=${line##*objects=}
+		tr ',' '\n' <<<"$line" | paste -d, - - - - - | sed '/^,*$/d'
+		[ "$cursor" != 0 ] || break
+	done
+}
+role_pid() { pgrep -P "${PEER_PID[net]}"; }
+
+# ---- the start ----
+conf_make per_owner=8
+ip link add $BR type bridge
+peer_start net
+is "$(net hello)" "exit 71" "a bridge that somebody else made is refused"
+is "$(link $BR '.ifalias // "none"')" '"none"' "and is not touched"
+peer_stop net
+ip link del $BR
+ip link add $BR type dummy && ip link set $BR alias banger:bridge
+peer_start net
+is "$(net hello)" "exit 71" "what has the alias but is no bridge is refused as well"
+peer_stop net
+ip link del $BR
+is "$(cat "$T/net.err")" "*bridge $BR: an interface of that name is there and is not ours*" "the log says why"
+: >"$T/net.err"
+
+echo 0 >/proc/sys/net/ipv4/ip_forward
+peer_start net
+is "$(net run)" ok "the role gets ready"
+pid=$(role_pid)
+is "$(cat /proc/sys/net/ipv4/ip_forward)" 1 "forwarding is on"
+is "$(link $BR '[.ifalias, .address, .linkinfo.info_kind, (.flags | index("UP") != null)]')" \
+	"[[]\"banger:bridge\",\"$BRMAC\",\"bridge\",true[]]" "the bridge has tag and address, and is up"
+is "$(ip -j -4 addr show $BR | jq -c '.[0].addr_info | map([.local, .prefixlen])')" "[[][[]\"$GW\",24[]][]]" \
+	"the bridge has the gateway's address alone"
+is "$(grep -E '^(Uid|CapEff|CapBnd|CapPrm|Seccomp|NoNewPrivs):' "/proc/$pid/status" | tr -s '\t ' ' ' | tr '\n' ';')" \
+	"Uid: $NET_ID $NET_ID $NET_ID $NET_ID;CapPrm: 0000000000001000;CapEff: 0000000000001000;CapBnd: 0000000000000000;NoNewPrivs: 1;Seccomp: 2;" \
+	"the role has its own uid, CAP_NET_ADMIN alone, and a filter"
+is "$(ls -A "/proc/$pid/root" | tr '\n' ' ')" "tun " "its root has one node"
+refuses "the root is read-only" touch "/proc/$pid/root/x"
+
+# ---- the rules, against their text ----
+rules_text() {
+	cat <<END
+table bridge banger {
+	set guest { type ifname . ether_addr . ipv4_addr; size 1000; }
+	chain pre {
+		type filter hook prerouting priority -300; policy accept;
+		iifname != "bgr*" accept
+		ether type ip iifname . ether saddr . ip saddr @guest accept
+		ether type arp iifname . ether saddr . arp saddr ip @guest iifname . arp saddr ether . arp saddr ip @guest accept
+		counter drop
+	}
+	chain in {
+		type filter hook input priority -300; policy accept;
+		iifname "bgr*" ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00 drop
+	}
+}
+table inet banger {
+	set nat4 { type ipv4_addr; size 1000; }
+	chain pre {
+		type filter hook prerouting priority raw; policy accept;
+		iifname "bgr*" drop
+	}
+	chain post {
+		type nat hook postrouting priority srcnat; policy accept;
+		ip saddr @nat4 oifname $1 masquerade
+	}
+	chain forward {
+		type filter hook forward priority filter; policy accept;
+		iifname "$BR" ip saddr @nat4 oifname $1 accept
+		oifname "$BR" ct state established,related accept
+		iifname "$BR" drop
+		oifname "$BR" drop
+	}
+	chain input {
+		type filter hook input priority filter; policy accept;
+		iifname != "$BR" accept
+		meta nfproto != ipv4 drop
+		ct state established,related accept
+		icmp type echo-request accept
+		drop
+	}
+}
+END
+}
+rules_of_nft() { # as nft encodes the text: what it prints of the loaded expressions, without handles and use counts
+	unshare -n sh -c 'nft -f "$1" && nft --debug=netlink list ruleset' sh "$1" | normal
+}
+normal() { sed -E 's/ use [0-9]+//; s/pkts [0-9]+ bytes [0-9]+/pkts 0 bytes 0/; s/packets [0-9]+ bytes [0-9]+/packets 0 bytes 0/;
+	s/ handle [0-9]+//; s/^((ip|inet|bridge) [a-z]+ [a-z]+) [0-9 ]+$/\1/'; }
+rules_text "!= \"$BR\"" >"$T/want.nft"
+rules_of_nft "$T/want.nft" >"$T/want"
+nft --debug=netlink list ruleset | normal >"$T/got"
+check "the rules are what nft makes of their text, expression by expression" diff -u "$T/want" "$T/got"
+is "$(wc -l <"$T/want")" "1[0-9][0-9]" "and that is a real listing"
+
+# ---- taps ----
+is "$(net tap_create slot=1)" "ok ifindex=*" "a tap is made"
+index=$(link bgr1 .ifindex)
+uid=$((UID_BASE + 1))
+is "$(net tap_create slot=1)" "ok ifindex=$index" "made again, it is there, with the same ifindex"
+is "$(link bgr1 '[.ifalias, .master, (.flags | index("UP") != null)]')" "[[]\"banger:1:1:1000\",\"$BR\",true[]]" \
+	"it has the tag, is in the bridge and up"
+is "$(link bgr1 '.linkinfo.info_data | [.type, .pi, .vnet_hdr, .persist]')" '[[]"tap",false,true,true[]]' "it is a persistent tap"
+is "$(ip -d tuntap show dev bgr1 | tr -s ' \n' ' ')" "bgr1: tap vnet_hdr persist user $uid group $uid*" "owner and group are the slot's"
+is "$(bridge -j -d link show dev bgr1 | jq -c '.[0] | [.isolated, .learning, .flood, .mcast_flood]')" "[[]true,false,false,false[]]" \
+	"its port is isolated, learns nothing and is not flooded"
+is "$(bridge -j fdb show dev bgr1 | jq -r '.[] | select(.state == "static" or .flags[]? == "static") | .mac')" "$(mac 1)" \
+	"the bridge knows its guest's MAC"
+is "$(objects)" "1,1,1,1000,$index" "LIST tells it from its tag"
+
+mount -t tmpfs -o mode=755 dev "$T/net-dev" 2>/dev/null || { mkdir "$T/net-dev" && mount -t tmpfs -o mode=755 dev "$T/net-dev"; }
+mknod -m 666 "$T/net-dev/tun" c 10 200
+install -m 755 "$ROOT/tests/integration/net_guest.pl" "$T/net-dev/guest"
+as() { local id=$((UID_BASE + $1)); shift; setpriv --reuid $id --regid $id --clear-groups "$@"; }
+is "$(as 1 perl "$T/net-dev/guest" "$T/net-dev/tun" bgr1 "$(mac 1)" "$(addr 1)" </dev/null 2>&1)" "attached*" "the slot's uid may attach to it"
+is "$(as 2 perl "$T/net-dev/guest" "$T/net-dev/tun" bgr1 "$(mac 1)" "$(addr 1)" </dev/null 2>&1)" "attach: Operation not permitted" \
+	"another slot's uid may not"
+
+ip link add bgr3 type dummy
+is "$(net tap_create slot=3)" denied "a foreign interface of a tap's name is not taken over"
+is "$(net tap_remove slot=3)" denied "nor removed"
+is "$(link bgr3 '.ifalias // "none"')" '"none"' "nor touched"
+ip link del bgr3
+ip tuntap add bgr3 mode tap
+is "$(net tap_create slot=3)" denied "nor is a foreign tap"
+ip link set bgr3 alias banger:2:1:1000
+is "$(net tap_create slot=3)" denied "nor a tap with another slot's tag"
+ip link set bgr3 alias banger:3:1:1000x
+is "$(net tap_remove slot=3)" denied "nor one whose tag is not exactly a tag"
+is "$(link bgr3 .ifname)" '"bgr3"' "all that left it alone"
+is "$(objects)" "1,1,1,1000,$index" "and LIST has nothing of it"
+ip link del bgr3
+
+ip link set bgr1 alias banger:1:1:1001
+is "$(net tap_create slot=1)" busy "a tap that is tagged for another owner is not handed out"
+ip link set bgr1 alias banger:1:1:1000
+is "$(net tap_create slot=1 owner=1001)" denied "nor asked for by another owner"
+is "$(net tap_create slot=1 gen=2)" busy "a newer generation waits until the slot is free"
+is "$(net tap_remove slot=1)" ok "a tap is removed"
+refuses "it is gone" ip link show bgr1
+is "$(net tap_remove slot=1)" ok "removed again, it is absent, and that is fine"
+is "$(net tap_create slot=1 gen=2)" "ok *" "now the newer generation has it"
+is "$(net tap_remove slot=1 gen=1)" denied "and the older one can not remove it"
+is "$(net tap_remove slot=1 gen=2)" ok "its own can"
+
+# ---- set elements ----
+is "$(net guest_allow slot=1 gen=3)" ok "a guest is allowed"
+is "$(net guest_allow slot=1 gen=3)" ok "twice is once"
+is "$(elements bridge guest)" "bgr1/$(mac 1)/$(addr 1) banger:1:3:1000" "the set has its tap, MAC, address and tag"
+is "$(net nat_add slot=1 gen=3)" ok "it gets NAT"
+is "$(net nat_add slot=1 gen=3)" ok "twice is once"
+is "$(elements inet nat4)" "$(addr 1) banger:1:3:1000" "the set has its address and tag"
+is "$(objects | tr '\n' ' ')" "2,1,3,1000,0 3,1,3,1000,0 " "LIST tells both"
+is "$(net nat_remove slot=1 gen=3)$(net nat_remove slot=1 gen=3)" okok "NAT is removed, twice"
+is "$(net guest_deny slot=1 gen=3)$(net guest_deny slot=1 gen=3)" okok "the guest is denied, twice"
+is "$(elements bridge guest)$(elements inet nat4)" "" "both sets are empty"
+nft add element inet banger nat4 "{ $(addr 2) comment \"mine\" }"
+is "$(net nat_add slot=2)" denied "an element that somebody else put there is not ours"
+is "$(objects)" "" "nor listed"
+is "$(net nat_remove slot=2)" ok "but what is absent for us can be removed"
+is "$(elements inet nat4)" "" "and is gone"
+
+# ---- traffic: guests 4 and 5, an outside behind a veth ----
+guest_start() { # guest_start SLOT: on its tap, as its uid
+	mkfifo "$T/g$1.in" "$T/g$1.out"
+	as "$1" perl "$T/net-dev/guest" "$T/net-dev/tun" "bgr$1" "$(mac "$1")" "$(addr "$1")" <"$T/g$1.in" >"$T/g$1.out" 2>"$T/g$1.err" &
+	PIDS+=($!)
+	exec {G_IN[$1]}>"$T/g$1.in" {G_OUT[$1]}<"$T/g$1.out"
+	read -r -t 10 line <&"${G_OUT[$1]}" && [ "$line" = attached ] || not_ok "guest $1 runs" "$(cat "$T/g$1.err")"
+}
+guest() { # guest SLOT COMMAND...: its answer
+	local line
+	echo "${*:2}" >&"${G_IN[$1]}"
+	read -r -t 10 line <&"${G_OUT[$1]}" || line="no answer"
+	echo "$line"
+}
+declare -A G_IN G_OUT
+for i in 4 5; do
+	is "$(net tap_create slot=$i)" "ok *" "tap $i is there"
+	guest_start $i
+done
+background unshare -n sleep 600
+out=${PIDS[-1]}
+sleep 0.2
+ip link add up0 type veth peer name eth0 netns "$out"
+ip addr add 192.0.2.1/24 dev up0
+ip link set up0 up
+nsenter -t "$out" -n sh -c 'ip link set lo up; ip addr add 192.0.2.2/24 dev eth0; ip link set eth0 up'
+# What comes behind our rules: frames from a tap in the bridge, packets that enter IP from a tap itself.
+nft -f - <<'END'
+table bridge watch {
+	counter passed { }
+	chain pre { type filter hook prerouting priority 0; iifname "bgr*" counter name passed; }
+}
+table inet watch {
+	counter leaked { }
+	counter early { }
+	chain early { type filter hook prerouting priority -450; iifname "bgr*" counter name early; }
+	chain late { type filter hook prerouting priority -200; iifname "bgr*" counter name leaked; }
+}
+END
+counter() { nft -j list counter "$1" watch "$2" | jq '.nftables[].counter? // empty | .packets'; }
+dropped() { nft -j list chain bridge banger pre | jq '.nftables[].rule? // empty | .expr[].counter? // empty | .packets'; }
+passes() { # passes WANT(+0|+1) NAME GUEST COMMAND...: do frames of the command come through?
+	local before=$(counter bridge passed) drops=$(dropped) want=$1 name=$2 got
+	shift 2
+	GOT=$(guest "$@")
+	got=$(($(counter bridge passed) - before)) drops=$(($(dropped) - drops))
+	if [ "$want" = +0 ]; then is "$got $drops" "0 1" "$name"; else is "$got $drops" "[1-9]* 0" "$name"; fi
+}
+m4=$(mac 4) a4=$(addr 4) m5=$(mac 5) a5=$(addr 5)
+
+passes +0 "a tap without an element has no network: ARP" 4 arp "$m4" "$m4" "$a4" $GW
+passes +0 "nor IP" 4 ping "$m4" "$a4" $BRMAC $GW
+is "$(net guest_allow slot=4)$(net guest_allow slot=5)" okok "both guests are allowed"
+passes +1 "its own ARP passes" 4 arp "$m4" "$m4" "$a4" $GW
+is "$GOT" "reply $BRMAC" "and the bridge answers"
+passes +1 "its own IP passes" 4 ping "$m4" "$a4" $BRMAC $GW
+is "$GOT" reply "and the host answers a ping"
+passes +0 "a wrong source address is dropped" 4 ping "$m4" "$a5" $BRMAC $GW
+passes +0 "a wrong MAC is dropped" 4 ping "$m5" "$a4" $BRMAC $GW
+passes +0 "another guest's MAC and address are dropped" 4 ping "$m5" "$a5" $BRMAC $GW
+passes +0 "ARP for a wrong address is dropped" 4 arp "$m4" "$m4" "$a5" $GW
+passes +0 "ARP that claims the gateway is dropped" 4 arp "$m4" "$m4" $GW "$a5"
+passes +0 "ARP from a wrong MAC is dropped" 4 arp "$m5" "$m4" "$a4" $GW
+passes +0 "ARP that names a wrong MAC inside is dropped" 4 arp "$m4" "$m5" "$a4" $GW
+passes +0 "a VLAN tag does not help, with a wrong address" 4 ping "$m4" "$a5" $BRMAC $GW vlan
+passes +0 "nor with its own" 4 ping "$m4" "$a4" $BRMAC $GW vlan
+passes +0 "IPv6 is dropped" 4 raw "ffffffffffff${m4//:/}86dd6000000000083aff$(printf 'fe80%028d' 1)$(printf 'ff02%028d' 1)8000000000000000"
+passes +0 "another EtherType is dropped" 4 raw "ffffffffffff${m4//:/}88cc0207040000000000010000000000000000000000"
+passes +1 "a ping to the other guest's MAC enters the bridge" 4 ping "$m4" "$a4" "$m5" "$a5"
+is "$GOT" none "and ends there: ports are isolated"
+is "$(guest 5 wait 100)" "seen 0" "the other guest has seen none of all that"
+passes +1 "a packet for the other guest by way of the gateway" 4 ping "$m4" "$a4" $BRMAC "$a5"
+is "$GOT" none "is dropped by the host"
+
+# 01:80:c2:00:00:0x does not pass prerouting of the bridge: straight to the host's IP, as if the tap had an address.
+ip4() { local IFS=.; printf '%02x%02x%02x%02x' $1; }
+frame() { echo "$1${m4//:/}0800450000240001000040110000$(ip4 "$2")$(ip4 $GW)10001000001000000000000000000000"; }
+early=$(counter inet early)
+is "$(guest 4 raw "$(frame 0180c2000003 "$a5")")$(guest 4 raw "$(frame 0180c200000e 192.0.2.9)")" sentsent "frames to link-local groups are sent"
+sleep 0.1
+is "$(counter inet leaked) $(($(counter inet early) - early))" "0 0" "none becomes a packet"
+nft flush chain bridge banger in
+is "$(guest 4 raw "$(frame 0180c2000003 "$a5")")" sent "without the bridge's rule for them"
+sleep 0.1
+is "$(counter inet leaked) $(($(counter inet early) - early))" "0 1" "the rule for packets from taps still drops them"
+
+# ---- repair ----
+is "$(objects | wc -l)" 4 "LIST sees four objects"
+nft --debug=netlink list table bridge banger | normal | grep -v element >"$T/got"
+unshare -n sh -c 'nft -f "$1" && nft --debug=netlink list table bridge banger' sh "$T/want.nft" | normal >"$T/want"
+check "and has put the missing rule back" diff -u "$T/want" "$T/got"
+is "$(elements bridge guest | wc -l)" 2 "with the elements of both guests"
+is "$(guest 4 ping "$m4" "$a4" $BRMAC $GW)" reply "which have their network"
+nft delete table bridge banger
+is "$(net guest_allow slot=4)" ok "an element finds its table gone"
+is "$(elements bridge guest)" "bgr4/$m4/$a4 banger:4:1:1000" "and has it made again"
+is "$(nft -j list table bridge banger | jq '[.nftables[].rule? // empty] | length')" 5 "with its rules"
+is "$(net guest_allow slot=5)" ok "the other guest is allowed again"
+
+# ---- NAT ----
+host_of() { nsenter -t "$out" -n conntrack -L -p icmp 2>/dev/null | grep -o 'src=[0-9.]*' | head -n 1; }
+is "$(guest 4 ping "$m4" "$a4" $BRMAC 192.0.2.2)" none "without NAT the outside is out of reach"
+is "$(net nat_add slot=4)" ok "NAT for guest 4"
+is "$(guest 4 ping "$m4" "$a4" $BRMAC 192.0.2.2)" reply "now it is in reach"
+is "$(guest 5 ping "$m5" "$a5" $BRMAC 192.0.2.2)" none "for that guest alone"
+is "$(conntrack -L -s "$a4" -d 192.0.2.2 -p icmp 2>/dev/null | tr -s ' ')" "*src=$a4 dst=192.0.2.2 * src=192.0.2.2 dst=192.0.2.1*" \
+	"by the host's address"
+is "$(guest 4 ping "$m4" "$a4" $BRMAC "$a5")" none "NAT is no way to the other guest"
+nsenter -t "$out" -n ip route add 10.97.0.0/24 via 192.0.2.1
+if nsenter -t "$out" -n ping -c 1 -W 1 "$a4" >/dev/null; then not_ok "the outside can not begin"; else ok "the outside can not begin"; fi
+ip link add up1 type dummy && ip addr add 198.51.100.1/24 dev up1 && ip link set up1 up
+guest 4 wait 1500 >/dev/null & # it answers ARP and echo meanwhile
+waiter=$!
+check "the host reaches its guest" ping -c 1 -W 1 "$a4"
+wait $waiter
+
+# ---- conntrack ----
+flows() { conntrack -L 2>/dev/null | grep -c -w -e "src=$1"; }
+is "$(guest 5 ping "$m5" "$a5" $BRMAC $GW)" reply "a flow of the other guest"
+is "$(flows "$a4") $(flows "$a5")" "[1-9]* [1-9]*" "both have flows"
+is "$(conntrack -L -s $GW -d "$a4" 2>/dev/null | wc -l)" "[1-9]*" "one began at the host"
+is "$(net conntrack_flush slot=4)" ok "flows of guest 4 are forgotten"
+is "$(flows "$a4") $(flows "$a5")" "0 [1-9]*" "all of them, and none of the other's"
+for ((i = 1; i <= 1500; i++)); do
+	echo "add 10 -s $a4 -d 203.0.113.$((i % 250)) -p udp --sport $((1000 + i)) --dport 53 -t 300"
+done | sed 's/^add 10/-I/' >"$T/flows"
+conntrack -R "$T/flows" >/dev/null 2>&1 || conntrack --load-file "$T/flows" >/dev/null 2>&1
+is "$(flows "$a4")" 1500 "1,500 flows more"
+is "$(net conntrack_flush slot=4)" ok "are flushed"
+is "$(flows "$a4") $(flows "$a5")" "0 [1-9]*" "to the last"
+is "$(net conntrack_flush slot=4)" ok "flushing nothing is fine"
+
+# ---- restart ----
+before=$(objects)
+link bgr4 .ifindex >"$T/index"
+is "$(net restart) $(net hello)" "started ok role=1" "the role is started anew"
+is "$(objects)" "$before" "LIST says what it said before"
+is "$(guest 4 ping "$m4" "$a4" $BRMAC 192.0.2.2)" reply "guest 4 has its NAT still"
+is "$(net reconcile_done)" ok "reconciled"
+is "$(net tap_create slot=4)" "ok ifindex=$(cat "$T/index")" "its owner finds its tap"
+is "$(net tap_create slot=4 owner=1001)" denied "and another owner does not"
+nft delete table inet banger && nft -f "$T/want.nft" && nft add element inet banger nat4 "{ $(addr 6) comment \"banger:7:1:1000\" }"
+is "$(net restart) $(net run)" "started ok" "a start over tables with an element of a wrong tag"
+is "$(elements inet nat4)" "" "does not keep it"
+is "$(net guest_allow slot=4)$(net guest_allow slot=5)$(net nat_add slot=4)" okokok "elements put back"
+
+# A restart under traffic: no packet of a living VM is lost to it.
+restarts() { local i; for i in 1 2 3 4 5 6; do net restart; net run; done >"$T/restarts"; }
+restarts &
+waiter=$! lost=0
+while kill -0 $waiter 2>/dev/null; do
+	[ "$(guest 4 ping "$m4" "$a4" $BRMAC 192.0.2.2)" = reply ] || lost=$((lost + 1))
+done
+wait $waiter
+is "$(sort -u "$T/restarts" | tr '\n' ' ') $lost" "ok started  0" "six restarts lose no packet"
+
+# ---- kill -9 at any moment leaves nothing that is not listed ----
+unlisted=0 rounds=25 killed=0
+for ((round = 0; round < rounds; round++)); do
+	[ "$(net restart) $(net run)" = "started ok" ] || not_ok "round $round starts"
+	pid=$(role_pid)
+	(sleep "0.0$((RANDOM % 30 + 10))"; kill -9 "$pid") &
+	for i in 0 1 2 6; do
+		for op in tap_create guest_allow nat_add nat_remove tap_remove tap_create; do
+			got=$(net $op slot=$i gen=$((round + 10)))
+			[[ $got == signal* ]] && killed=$((killed + 1)) && break 2
+		done
+	done
+	wait $!
+	is_listed=$(net restart; net hello; objects)
+	for i in 0 1 2 6; do
+		if ip link show bgr$i >/dev/null 2>&1; then grep -q "^1,$i," <<<"$is_listed" || unlisted=$((unlisted + 1)); fi
+		if elements inet nat4 | grep -q "^$(addr $i) "; then grep -q "^3,$i," <<<"$is_listed" || unlisted=$((unlisted + 1)); fi
+		if elements bridge guest | grep -q "^bgr$i/"; then grep -q "^2,$i," <<<"$is_listed" || unlisted=$((unlisted + 1)); fi
+		for op in nat_remove guest_deny tap_remove; do
+			[ "$(net $op slot=$i gen=$((round + 10)))" = ok ] || not_ok "round $round: $op"
+		done
+	done
+done
+is "$unlisted $killed" "0 [1-9]*" "$rounds kills leave nothing unlisted, and all is removed by its owner"
+
+# ---- room ----
+peer_stop net
+conf_make per_owner=8 uplink=up0
+peer_start net
+is "$(net run)" ok "a start with an uplink"
+rules_text '"up0"' >"$T/want.nft"
+unshare -n sh -c 'nft -f "$1" && nft --debug=netlink list table inet banger' sh "$T/want.nft" | normal >"$T/want"
+nft --debug=netlink list table inet banger | normal | grep -v element >"$T/got"
+check "masquerades and forwards to it alone" diff -u "$T/want" "$T/got"
+is "$(guest 4 ping "$m4" "$a4" $BRMAC 192.0.2.2)" reply "guest 4 goes out by it"
+is "$(net seal)" ok "sealed"
+is "$(net tap_create slot=0 gen=99) $(net nat_add slot=4)" "denied denied" "nothing more is made"
+for i in 4 5; do
+	is "$(net nat_remove slot=$i) $(net guest_deny slot=$i) $(net tap_remove slot=$i) $(net conntrack_flush slot=$i)" "ok ok ok ok" \
+		"all of guest $i is released"
+done
+is "$(objects)" "" "LIST is empty"
+is "$(elements bridge guest)$(elements inet nat4)$(ip -j link | jq -r '.[].ifname | select(startswith("bgr"))')" "" "and so is the kernel"
+is "$(net flip tap_remove slot=1)" "tried * other 0" "no flipped bit of a packet ends it in another way"
+is "$(net close)" "exit 0" "it ends when its peer does"

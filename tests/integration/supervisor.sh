@@ -1,0 +1,186 @@
+#!/bin/bash
+# The life of the whole set: what is made at the start and with which rights, that each process is locked down, that
+# any end ends all, that a clean stop is clean, and what is refused.
+. "$(dirname "$0")/lib.sh"
+in_ns "$@"
+[ -n "$(cgroup_mount)" ] || skip_all "no cgroup v2"
+# A copy: what runs as root must be in a folder of root's, wherever the tests are built.
+conf_make slots=4 users=64200
+mkdir -m 755 "$T/libexec"
+install -m 755 "$B"/banger-{privhelper,controller,kvmprobe} "$B"/banger-role-* "$T/libexec/"
+sed -i "s#^libexec_dir.*#libexec_dir = $T/libexec#" "$CONF"
+SUP="$T/libexec/banger-privhelper" SOCK=$T/run/control.sock
+P='' receiver=''
+
+up() { # start the set and wait until it says so
+	: >"$T/sup.err"
+	"$SUP" --config "$CONF" 2>"$T/sup.err" &
+	P=$!
+	# shellcheck disable=SC2034 # lib.sh ends them
+	PIDS=("$P" ${receiver:+"$receiver"})
+	wait_for 30 ready_or_gone
+	said ready
+}
+said() { grep -q "banger-privhelper: $1" "$T/sup.err"; }
+ready_or_gone() { said ready || ! kill -0 "$P" 2>/dev/null; }
+children() { pgrep -P "$P"; }
+child() { # the pid of a child by the name it was executed with
+	local p
+	for p in $(children); do [ "$(tr '\0' ' ' <"/proc/$p/cmdline")" = "$1 " ] && echo "$p"; done
+}
+ended() { ! kill -0 "$1" 2>/dev/null || grep -q '^State:.Z' "/proc/$1/status"; }
+all_ended() {
+	local p
+	for p in "$@"; do ended "$p" || return 1; done
+}
+status_of() { awk -v k="$2:" '$1 == k { $1 = ""; print substr($0, 2) }' "/proc/$1/status"; }
+mode() { stat -c '%a %u:%g' "$1"; }
+
+# ---- start ----
+if up; then ok "the set gets ready"; else
+	not_ok "the set gets ready" "$(cat "$T/sup.err")"
+	exit 1
+fi
+is "$(mode "$T/run")" "755 0:0" "run_dir"
+is "$(mode "$T/run/slots")" "711 0:0" "run_dir/slots"
+is "$(findmnt -J "$T/run/slots" | jq -r '.filesystems[0] | .fstype + " " + .options')" "tmpfs *nosuid,noexec*" "its tmpfs"
+is "$(findmnt -no OPTIONS "$T/run/slots" | grep -cw nodev)" 0 "nodes work in it"
+is "$(mode "$T/run/slots/3")" "2770 $((UID_BASE + 3)):$CTL_ID" "run_dir/slots/3"
+is "$(mode "$T/state")" "711 $CTL_ID:$CTL_ID" "state_dir"
+is "$(mode "$T/state/slots")" "711 0:0" "state_dir/slots"
+is "$(mode "$T/state/slots/3")" "2750 $CTL_ID:$((UID_BASE + 3))" "state_dir/slots/3"
+is "$(mode "$T/state/consoles")" "700 $CTL_ID:$CTL_ID" "state_dir/consoles"
+is "$(mode "$T/log/net.log")" "640 0:$CTL_ID" "log_dir/net.log"
+is "$(mode "$SOCK")" "660 0:64200" "the control socket is for the group of users"
+is "$(mode "$CGROUP/vm/cgroup.procs")" "644 $SPAWN_ID:$SPAWN_ID" "the VMs' control group is the spawn role's"
+is "$(cat "$CGROUP/spawn/cgroup.procs")" "$(child banger-role-spawn)" "and it lives next to it"
+
+# ---- each process is what it should be ----
+net=$(child banger-role-net) blk=$(child banger-role-blk) spawn=$(child banger-role-spawn) ctl=$(child banger-controller)
+locked() { # locked NAME PID UID CAPS
+	local name=$1 p=$2 id=$3 caps=$4
+	is "$(status_of "$p" Uid)" "$id $id $id $id" "$name: its uid"
+	is "$(status_of "$p" Gid)" "$id $id $id $id" "$name: its gid"
+	is "$(status_of "$p" Groups)" "" "$name: no other group"
+	is "$(for k in Inh Prm Eff Bnd Amb; do status_of "$p" Cap$k; done | paste -sd' ')" \
+		"0000000000000000 $caps $caps 0000000000000000 0000000000000000" "$name: its capabilities"
+	is "$(status_of "$p" NoNewPrivs) $(status_of "$p" Seccomp)" "1 2" "$name: no new privileges, a filter"
+	is "$(awk '/Max core file size/ { print $6 }' "/proc/$p/limits")" 0 "$name: no core"
+	[ "$name" = supervisor ] || is "$(tr '\0' '\n' <"/proc/$p/environ" | grep -vc ASAN_OPTIONS)" 0 "$name: no environment"
+}
+locked supervisor "$P" $SUP_ID 0000000000000020
+locked net "$net" $NET_ID 0000000000001000
+locked blk "$blk" $BLK_ID 0000000000200000
+locked spawn "$spawn" $SPAWN_ID 00000000000000c0
+locked controller "$ctl" $CTL_ID 0000000000000000
+for p in "$net" "$blk"; do
+	is "$(awk '/Max processes/ { print $3 }' "/proc/$p/limits")" 0 "$(tr -d '\0' <"/proc/$p/cmdline"): may not fork"
+done
+is "$(find "/proc/$ctl/fd" -lname '*.log' | wc -l)" 0 "the controller has no request log"
+is "$(find "/proc/$P/fd" -lname 'socket:*' | wc -l)" 1 "the supervisor keeps its own line alone"
+
+# ---- stop ----
+all="$net $blk $spawn $ctl"
+kill -TERM "$P"
+wait "$P"
+is $? 0 "SIGTERM ends the supervisor with 0"
+# shellcheck disable=SC2086
+check "and its children" wait_for 2 all_ended $all
+is "$(tail -qn 1 "$T"/log/*.log | jq -r .type | paste -sd' ')" "stop stop stop" "each role wrote its last record"
+
+# ---- any end ends all ----
+for victim in banger-role-net banger-role-blk banger-role-spawn banger-controller; do
+	up
+	all=$(children)
+	kill -KILL "$(child $victim)"
+	wait "$P"
+	is $? 1 "$victim killed: the supervisor ends with 1"
+	# shellcheck disable=SC2086
+	check "$victim killed: so do the others" wait_for 2 all_ended $all
+	check "$victim killed: the log names it" said "$victim ended: signal 9"
+done
+up
+all=$(children)
+kill -KILL "$P"
+wait "$P" 2>/dev/null
+# shellcheck disable=SC2086
+check "the supervisor killed: no child survives" wait_for 2 all_ended $all
+up
+ctl=$(child banger-controller) all=$(children)
+kill -STOP "$ctl"
+kill -TERM "$P"
+wait "$P"
+is $? 0 "a controller that hangs: SIGTERM still ends the set"
+# shellcheck disable=SC2086
+check "a controller that hangs is killed" wait_for 2 all_ended $all
+
+# ---- a second one, and what an earlier one left ----
+up
+running() { find /proc -maxdepth 2 -name exe -lname "$T/libexec/*" 2>/dev/null | wc -l; }
+refused() { # refused NAME: the supervisor does not start, and leaves nothing behind
+	local before rc
+	before=$(running)
+	timeout 20 "$SUP" --config "${2-$CONF}" 2>"$T/refused.err"
+	rc=$?
+	if [ $rc != 0 ] && [ $rc -lt 124 ] && [ "$(running)" = "$before" ]; then
+		ok "$1"
+	else
+		not_ok "$1" "status $rc, $before then $(running) processes" "$(cat "$T/refused.err")"
+	fi
+}
+refused "a second set at the same places is refused"
+check "the first one lives" kill -0 "$P"
+kill -KILL "$P"
+wait "$P" 2>/dev/null
+touch "$T/run/slots/1/api.sock"
+up
+check "a stale control socket is replaced" test -S "$SOCK"
+check "the slots' tmpfs and what is in it stays" test -e "$T/run/slots/1/api.sock"
+is "$(findmnt -rn -o TARGET | grep -c "^$T/run/slots$")" 1 "and is mounted once"
+kill -TERM "$P"
+wait "$P"
+
+# ---- what is refused ----
+chmod 664 "$CONF"
+refused "a configuration that a group can write"
+chmod 644 "$CONF"
+cp "$CONF" "$T/other.conf"
+chown $CTL_ID "$T/other.conf"
+refused "a configuration of another user's" "$T/other.conf"
+sed 's/^count.*/count = 0/' "$CONF" >"$T/other.conf"
+chown 0 "$T/other.conf"
+refused "a value out of bounds" "$T/other.conf"
+is "$(cat "$T/refused.err")" "*other.conf:2: count = 0*" "and the message names the line"
+chown $CTL_ID "$T/libexec/banger-role-net"
+refused "a role's program that is not root's"
+chown 0 "$T/libexec/banger-role-net"
+chmod 777 "$T/libexec"
+refused "a folder of programs that others can write"
+chmod 755 "$T/libexec"
+mv "$T/state/slots" "$T/state/slots.away"
+ln -s /etc "$T/state/slots"
+refused "a link where a folder should be"
+rm "$T/state/slots"
+install -d -o $CTL_ID -g $CTL_ID "$T/state/slots"
+refused "a folder of slots that the controller made"
+rm -r "$T/state/slots"
+mv "$T/state/slots.away" "$T/state/slots"
+ln -f "$T/log/net.log" "$T/log/second"
+refused "a request log with a second name"
+rm "$T/log/second"
+is "$("$SUP" --version)" "banger-privhelper *" "--version"
+refuses "an unknown argument" "$SUP" --frobnicate
+refuses "a second argument" "$SUP" --config "$CONF" x
+refuses "another user" setpriv --reuid=$CTL_ID --clear-groups "$SUP" --config "$CONF"
+
+# ---- readiness for a service manager ----
+"$B/peer" --receive "$T/notify" >"$T/notified" &
+receiver=$!
+wait_for 5 test -S "$T/notify"
+export NOTIFY_SOCKET=$T/notify
+up
+check "READY=1 is sent" wait_for 5 grep -q READY=1 "$T/notified"
+kill -TERM "$P"
+wait "$P"
+check "STOPPING=1 is sent" wait_for 5 grep -q STOPPING=1 "$T/notified"
+kill "$receiver"

@@ -1,0 +1,292 @@
+/* cli_fixture.h - what the tests of the command line share: a fake controller in a thread, fake tools in PATH, a home
+ * of its own, and cli_main() with its output caught. */
+#ifndef BANGER_TEST_CLI_FIXTURE_H
+#define BANGER_TEST_CLI_FIXTURE_H
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "controller/cli/cli.h"
+
+#define VM_ID "0123456789abcdef0123456789abcdef"
+#define OP_ID "fedcba9876543210fedcba9876543210"
+
+static struct fixture {
+	char dir[64], out[65536], err[65536];
+	int listener;
+	pthread_t server;
+	pthread_mutex_t lock;
+	char calls[4096];          /* "vm_create vm_start ": what was asked, in order */
+	union control_body last[CALL_COUNT];
+	enum fail fail[CALL_COUNT]; /* answer this instead */
+	const char *fail_for;      /* only when the request names this VM; NULL: always */
+	const char *state, *ip;    /* of the VM that vm_show tells of */
+	const char *log;           /* what vm_logs sends */
+} fx;
+
+/* ---- the fake controller ---- */
+
+static void send_vm(int fd, const char *name)
+{
+	struct ev_vm vm = { .owner = 1000, .vcpus = 2, .mem_mib = 512, .disk_mib = 2048, .nat = true, .slot = 3, .generation = 1 };
+
+	(void)strcpy(vm.id, VM_ID);
+	(void)strcpy(vm.name, name);
+	(void)strcpy(vm.state, fx.state);
+	(void)strcpy(vm.image, "debian");
+	(void)strcpy(vm.ip, fx.ip);
+	(void)strcpy(vm.created, "2026-01-02T03:04:05Z");
+	(void)strcpy(vm.runtime_tap, "bgr3");
+	(void)control_send_event(fd, control_event(EVENT_VM), &vm);
+}
+
+static void send_events(int fd, enum call_id id)
+{
+	if (id == CALL_VM_START) {
+		struct ev_stage s = { .op = OP_ID, .stage = "network", .detail = "tap bgr3", .us = 1500 };
+		(void)control_send_event(fd, control_event(EVENT_STAGE), &s);
+	} else if (id == CALL_VM_SHOW) {
+		send_vm(fd, "web1");
+	} else if (id == CALL_VM_LIST) {
+		send_vm(fd, "web1");
+		send_vm(fd, "a-much-longer-name");
+	} else if (id == CALL_VM_LOGS) {
+		struct ev_bytes b = { .data = { .n = strlen(fx.log) } };
+		memcpy(b.data.v, fx.log, b.data.n);
+		(void)control_send_event(fd, control_event(EVENT_BYTES), &b);
+	} else if (id == CALL_DOCTOR) {
+		struct ev_check k = { .name = "bridge", .verdict = "FAIL", .text = "no bridge", .hint = "make one" };
+		(void)control_send_event(fd, control_event(EVENT_CHECK), &k);
+	} else if (id == CALL_AUDIT_SHOW) {
+		struct ev_line l = { .text = "{\"op\":\"tap_create\"}" };
+		(void)control_send_event(fd, control_event(EVENT_LINE), &l);
+	} else if (id == CALL_IMAGE_LIST) {
+		struct ev_image i = { .name = "debian", .kernel = "debian", .size = 1u << 30, .created = "2026-01-02T03:04:05Z" };
+		(void)control_send_event(fd, control_event(EVENT_IMAGE), &i);
+	}
+}
+
+static void send_answer(int fd, const struct message *m)
+{
+	union control_body r;
+	enum call_id id = m->call->id;
+
+	memset(&r, 0, sizeof(r));
+	if (id == CALL_VM_CREATE) {
+		(void)strcpy(r.res_vm_create.id, VM_ID);
+		(void)strcpy(r.res_vm_create.op, OP_ID);
+		(void)strcpy(r.res_vm_create.name, m->body.vm_create.name[0] ? m->body.vm_create.name : "made-up");
+	} else if (id == CALL_VERSION) {
+		(void)strcpy(r.res_version.version, "9.9");
+		r.res_version.protocol = 1;
+	} else if (id == CALL_VM_WAIT) {
+		(void)strcpy(r.res_vm_wait.state, "stopped");
+	}
+	(void)control_send_result(fd, m->id, m->call, &r);
+}
+
+static void answer(int fd, const struct message *m)
+{
+	struct error e = { .op = OP_ID };
+	enum call_id id = m->call->id;
+	/* The reference is the first field of every call on a VM. */
+	bool meant = !fx.fail_for || strcmp((const char *)&m->body, fx.fail_for) == 0;
+
+	pthread_mutex_lock(&fx.lock);
+	fx.last[id] = m->body;
+	(void)strcat(strcat(fx.calls, m->call->name), " ");
+	pthread_mutex_unlock(&fx.lock);
+	if (fx.fail[id] && meant) {
+		error_set(&e, fx.fail[id], "web1", "as the test asked");
+		error_hint(&e, "do something else");
+		(void)control_send_error(fd, m->id, &e);
+		return;
+	}
+	send_events(fd, id);
+	send_answer(fd, m);
+}
+
+static void *serve(void *arg)
+{
+	int fd;
+
+	(void)arg;
+	while ((fd = accept4(fx.listener, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+		struct control c;
+		struct message m;
+		int n = 0;
+		control_init(&c, fd);
+		while ((n = control_next(&c, NULL, &m)) == 0 && control_fill(&c) > 0)
+			;
+		if (n > 0)
+			answer(fd, &m);
+		control_close(&c);
+	}
+	return NULL;
+}
+
+/* ---- a place of its own ---- */
+
+static void write_script(const char *name, const char *body)
+{
+	char path[160];
+
+	(void)snprintf(path, sizeof(path), "%s/bin/%s", fx.dir, name);
+	FILE *f = fopen(path, "w");
+	assert_non_null(f);
+	fprintf(f, "#!/bin/sh\n%s", body);
+	(void)fclose(f);
+	(void)chmod(path, 0755);
+}
+
+static void set_path(void)
+{
+	char path[160];
+
+	(void)snprintf(path, sizeof(path), "%s/bin:/usr/bin:/bin:/usr/sbin:/sbin", fx.dir);
+	(void)setenv("PATH", path, 1);
+	(void)setenv("HOME", fx.dir, 1);
+	(void)unsetenv("XDG_STATE_HOME");
+	(void)unsetenv("SSH_AUTH_SOCK");
+	(void)snprintf(path, sizeof(path), "%s/sock", fx.dir);
+	(void)setenv("BANGER_SOCKET", path, 1);
+}
+
+static void start_server(void)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	sigset_t all, old;
+
+	(void)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/sock", fx.dir);
+	fx.listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(fx.listener, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(fx.listener, 8), 0);
+	/* Signals are for the thread that runs cli_main(). */
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_BLOCK, &all, &old);
+	assert_int_equal(pthread_create(&fx.server, NULL, serve, NULL), 0);
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+static int fixture_setup(void **state)
+{
+	char path[160];
+
+	(void)state;
+	memset(&fx, 0, sizeof(fx));
+	(void)pthread_mutex_init(&fx.lock, NULL);
+	fx.state = "running";
+	fx.ip = "255.255.255.255"; /* connect() to it fails at once */
+	fx.log = "";
+	(void)strcpy(fx.dir, "/tmp/banger-cli-XXXXXX");
+	assert_non_null(mkdtemp(fx.dir));
+	(void)snprintf(path, sizeof(path), "%s/bin", fx.dir);
+	assert_int_equal(mkdir(path, 0755), 0);
+	set_path();
+	write_script("ssh-keygen", "while [ $# -gt 0 ]; do [ \"$1\" = -f ] && f=$2; [ \"$1\" = -y ] && exit 1; shift; done\n"
+				   "echo private >\"$f\"; echo 'ssh-ed25519 AAAA banger' >\"$f.pub\"\n");
+	write_script("ssh", "for a; do echo \"$a\"; done >\"$HOME/ssh.args\"; exit 7\n");
+	start_server();
+	return 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st, (void)type, (void)ftw;
+	return remove(path);
+}
+
+static int fixture_teardown(void **state)
+{
+	(void)state;
+	(void)shutdown(fx.listener, SHUT_RDWR);
+	(void)pthread_join(fx.server, NULL);
+	(void)close(fx.listener);
+	return nftw(fx.dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+/* ---- running it ---- */
+
+static void slurp(int fd, char *buf, size_t size)
+{
+	ssize_t n = pread(fd, buf, size - 1, 0);
+
+	buf[n > 0 ? n : 0] = '\0';
+	(void)close(fd);
+}
+
+static int catch(int target, int *saved)
+{
+	char path[160];
+
+	(void)snprintf(path, sizeof(path), "%s/caught", fx.dir);
+	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_APPEND, 0600);
+	(void)unlink(path);
+	*saved = dup(target);
+	(void)dup2(fd, target);
+	return fd;
+}
+
+/* cli_main() with these words behind "banger".  Return: its status; fx.out and fx.err have what it said. */
+static int banger(const char *first, ...)
+{
+	char *argv[32] = { (char *)"banger" }, copies[32][128];
+	int argc = 1, out, err, saved_out, saved_err;
+	va_list ap;
+
+	va_start(ap, first);
+	for (const char *w = first; w && argc < 31; w = va_arg(ap, const char *), argc++) {
+		(void)snprintf(copies[argc], sizeof(copies[argc]), "%s", w);
+		argv[argc] = copies[argc];
+	}
+	va_end(ap);
+	(void)fflush(NULL);
+	out = catch(STDOUT_FILENO, &saved_out);
+	err = catch(STDERR_FILENO, &saved_err);
+	int status = cli_main(argc, argv);
+	(void)fflush(NULL);
+	(void)dup2(saved_out, STDOUT_FILENO);
+	(void)dup2(saved_err, STDERR_FILENO);
+	(void)close(saved_out);
+	(void)close(saved_err);
+	slurp(out, fx.out, sizeof(fx.out));
+	slurp(err, fx.err, sizeof(fx.err));
+	return status;
+}
+
+#define BANGER(...) banger(__VA_ARGS__, NULL)
+
+static void assert_has(const char *text, const char *part)
+{
+	if (!strstr(text, part))
+		fail_msg("no \"%s\" in:\n%s", part, text);
+}
+
+static void assert_lacks(const char *text, const char *part)
+{
+	if (strstr(text, part))
+		fail_msg("\"%s\" in:\n%s", part, text);
+}
+
+/* Not every file uses all of it. */
+static inline void fixture_used(void)
+{
+	(void)write_script, (void)assert_lacks, (void)assert_has, (void)banger;
+	(void)fixture_setup, (void)fixture_teardown;
+}
+
+#endif

@@ -1,0 +1,153 @@
+/* The command line's own words: options anywhere, strict values, what is refused before anything is asked of the
+ * daemon, help from the table, and the line that goes to a guest's shell. */
+#include "tests/unit/cli_fixture.h"
+
+#include "controller/cli/ssh.h"
+
+#define T(f) cmocka_unit_test_setup_teardown(f, fixture_setup, fixture_teardown)
+
+static void test_values_reach_the_daemon(void **state)
+{
+	const struct call_vm_create *a = &fx.last[CALL_VM_CREATE].vm_create;
+
+	(void)state;
+	assert_int_equal(BANGER("vm", "create", "--memory", "2G", "web1", "--vcpus=3", "--disk", "512M", "--nat", "--image", "deb"), 0);
+	assert_string_equal(fx.calls, "vm_create ");
+	assert_string_equal(a->name, "web1");
+	assert_string_equal(a->image, "deb");
+	assert_string_equal(a->ssh_key, "ssh-ed25519 AAAA banger");
+	assert_int_equal(a->mem_mib, 2048);
+	assert_int_equal(a->disk_mib, 512);
+	assert_int_equal(a->vcpus, 3);
+	assert_true(a->nat);
+	assert_string_equal(fx.out, "web1\n");
+}
+
+static void test_defaults_are_the_daemons(void **state)
+{
+	const struct call_vm_create *a = &fx.last[CALL_VM_CREATE].vm_create;
+
+	(void)state;
+	assert_int_equal(BANGER("vm", "create"), 0);
+	assert_string_equal(a->name, "");
+	assert_int_equal(a->mem_mib + a->disk_mib + a->vcpus, 0);
+	assert_false(a->nat);
+	assert_string_equal(fx.out, "made-up\n");
+}
+
+static void test_bad_words_ask_nothing(void **state)
+{
+	static const char *const bad[][8] = {
+		{ "vm", "create", "--memory", "512" }, { "vm", "create", "--memory", "0" }, { "vm", "create", "--memory", "2g" },
+		{ "vm", "create", "--memory", "1M1" }, { "vm", "create", "--memory", "-1M" }, { "vm", "create", "--memory", "99999999T" },
+		{ "vm", "create", "--memory", "1025K" }, { "vm", "create", "--vcpus", "0" }, { "vm", "create", "--vcpus", "257" },
+		{ "vm", "create", "--vcpus", "0x2" }, { "vm", "create", "--vcpus" }, { "vm", "create", "--frobnicate" },
+		{ "vm", "create", "a", "b" }, { "vm", "create", "-o", "yaml" }, { "vm", "list", "x" }, { "vm", "show" },
+		{ "vm", "stop", "a", "--timeout", "5h" }, { "vm", "stop", "a", "--timeout", "" }, { "vm", "stop", "a", "--timeout", "2h" },
+		{ "vm", "stop", "a", "--timeout", "61m" }, { "vm", "run", "--rm", "-d" }, { "vm", "run", "-d", "--", "true" },
+		{ "vm", "run", "name" }, { "vm", "run", "--" }, { "vm", "exec", "web1" }, { "vm", "exec", "web1", "--" }, { "vm", "set", "web1" },
+		{ "vm" }, { "vm", "frob" }, { "frob" }, { "--frob" }, { "help", "frob" }, { "help", "vm", "frob" },
+		{ "image", "import", "a", "/dev/null" }, { "image", "build", "debian" }, { "image", "build", "fedora", "x" },
+		{ "vm", "list", "--progress", "gaudy" }, { "vm", "show", "a", "--memory", "1G" },
+		{ "kernel", "import", "k" }, { "kernel", "import", "k", "fedora" }, { "kernel", "import", "k", "--deb", "x", "--vmlinuz", "y" },
+		{ "kernel", "import", "k", "--vmlinuz", "y" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		const char *const *b = bad[i];
+		int status = banger(b[0], b[1], b[2], b[3], b[4], b[5], b[6], NULL);
+		if (status != FAIL_USAGE)
+			fail_msg("row %zu (%s %s %s): %d\n%s", i, b[0], b[1] ? b[1] : "", b[2] ? b[2] : "", status, fx.err);
+		assert_has(fx.err, "banger: ");
+		assert_string_equal(fx.out, "");
+		assert_string_equal(fx.calls, "");
+	}
+	assert_int_equal(banger(NULL), FAIL_USAGE);
+}
+
+static void test_too_long_is_said(void **state)
+{
+	char name[80];
+
+	(void)state;
+	memset(name, 'a', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	assert_int_equal(BANGER("vm", "show", name), FAIL_USAGE);
+	assert_has(fx.err, "longer than 75 bytes");
+	assert_int_equal(BANGER("vm", "create", name), FAIL_USAGE);
+	assert_string_equal(fx.calls, "");
+}
+
+static void test_aliases(void **state)
+{
+	(void)state;
+	assert_int_equal(BANGER("ps", "-a"), 0);
+	assert_true(fx.last[CALL_VM_LIST].vm_list.all);
+	assert_int_equal(BANGER("stop", "web1", "--timeout", "90s"), 0);
+	assert_int_equal(fx.last[CALL_VM_STOP].vm_stop.timeout_ms, 90000);
+	assert_int_equal(BANGER("stop", "--timeout", "500ms", "web1"), 0);
+	assert_int_equal(fx.last[CALL_VM_STOP].vm_stop.timeout_ms, 500);
+	assert_int_equal(BANGER("rm", "web1"), 0);
+	assert_string_equal(fx.calls, "vm_list vm_stop vm_stop vm_show vm_delete ");
+	/* By id: what the name means may change in between. */
+	assert_string_equal(fx.last[CALL_VM_DELETE].vm_delete.vm, VM_ID);
+}
+
+static void test_set(void **state)
+{
+	const struct call_vm_set *a = &fx.last[CALL_VM_SET].vm_set;
+
+	(void)state;
+	assert_int_equal(BANGER("vm", "set", "web1", "--no-nat"), 0);
+	assert_int_equal(a->nat, 1);
+	assert_int_equal(BANGER("vm", "set", "web1", "--nat", "--vcpus", "4"), 0);
+	assert_int_equal(a->nat, 2);
+	assert_int_equal(a->vcpus, 4);
+	assert_int_equal(a->mem_mib, 0);
+}
+
+static void test_help_knows_every_command(void **state)
+{
+	(void)state;
+	assert_int_equal(BANGER("help"), 0);
+	char *all = strdup(fx.out);
+	for (const struct command *cmd = commands; cmd->noun; cmd++) {
+		assert_has(all, cmd->noun);
+		if (cmd->verb)
+			assert_has(all, cmd->verb);
+		assert_int_equal(banger("help", cmd->noun, cmd->verb, NULL), 0);
+		assert_has(fx.out, "usage: banger ");
+		char *by_help = strdup(fx.out);
+		assert_int_equal(cmd->verb ? BANGER(cmd->noun, cmd->verb, "--help") : BANGER(cmd->noun, "-h"), 0);
+		assert_string_equal(fx.out, by_help);
+		free(by_help);
+	}
+	free(all);
+	assert_string_equal(fx.calls, "");
+}
+
+static void test_guest_line(void **state)
+{
+	(void)state;
+	static char *const one[] = { (char *)"ls | wc -l", NULL };
+	static char *const several[] = { (char *)"printf", (char *)"%s", (char *)"it's a $HOME; \"x\"", (char *)"", NULL };
+	char *line = ssh_line(one);
+
+	assert_string_equal(line, "ls | wc -l");
+	free(line);
+	line = ssh_line(several);
+	assert_string_equal(line, "'printf' '%s' 'it'\\''s a $HOME; \"x\"' ''");
+	free(line);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_values_reach_the_daemon), T(test_defaults_are_the_daemons), T(test_bad_words_ask_nothing),
+		T(test_too_long_is_said), T(test_aliases), T(test_set), T(test_help_knows_every_command),
+		cmocka_unit_test(test_guest_line),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,233 @@
+/* What the command line prints: tables, JSON, names, errors and exit codes of every kind, stages, cleaned guest text. */
+#include "tests/unit/cli_fixture.h"
+
+#include <jansson.h>
+
+#include "controller/cli/out.h"
+
+#define T(f) cmocka_unit_test_setup_teardown(f, fixture_setup, fixture_teardown)
+
+static json_t *parsed(const char *text)
+{
+	json_error_t e;
+	json_t *j = json_loads(text, 0, &e);
+
+	if (!j)
+		fail_msg("not JSON (%s):\n%s", e.text, text);
+	return j;
+}
+
+static void test_table(void **state)
+{
+	(void)state;
+	assert_int_equal(BANGER("vm", "list"), 0);
+	assert_string_equal(fx.out,
+			    "NAME                STATE    IP               CPUS  MEMORY  DISK  IMAGE   OWNER\n"
+			    "web1                running  255.255.255.255  2     512M    2G    debian  1000\n"
+			    "a-much-longer-name  running  255.255.255.255  2     512M    2G    debian  1000\n");
+}
+
+static void test_list_json(void **state)
+{
+	(void)state;
+	assert_int_equal(BANGER("vm", "list", "-o", "json"), 0);
+	json_t *j = parsed(fx.out), *vm = json_array_get(j, 0);
+	assert_int_equal(json_array_size(j), 2);
+	assert_int_equal(json_integer_value(json_object_get(vm, "memory")), 512LL << 20);
+	assert_int_equal(json_integer_value(json_object_get(vm, "disk")), 2048LL << 20);
+	assert_string_equal(json_string_value(json_object_get(vm, "created")), "2026-01-02T03:04:05Z");
+	assert_string_equal(json_string_value(json_object_get(json_object_get(vm, "runtime"), "tap")), "bgr3");
+	assert_true(json_is_null(json_object_get(json_object_get(vm, "runtime"), "pid")));
+	assert_null(json_object_get(vm, "mem_mib"));
+	json_decref(j);
+	assert_int_equal(BANGER("vm", "list", "-q"), 0);
+	assert_string_equal(fx.out, "web1\na-much-longer-name\n");
+	assert_int_equal(BANGER("vm", "show", "web1", "-o", "json"), 0);
+	j = parsed(fx.out);
+	assert_true(json_is_object(j));
+	json_decref(j);
+	assert_int_equal(BANGER("image", "list", "-o", "json"), 0);
+	j = parsed(fx.out);
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(j, 0), "size")), 1LL << 30);
+	json_decref(j);
+	assert_int_equal(BANGER("kernel", "list", "-o", "json"), 0);
+	j = parsed(fx.out);
+	assert_int_equal(json_array_size(j), 0);
+	json_decref(j);
+}
+
+static void test_errors(void **state)
+{
+	(void)state;
+	for (enum fail f = FAIL_GENERAL; f < FAIL_COUNT; f++) {
+		fx.fail[CALL_VM_SHOW] = f;
+		assert_int_equal(BANGER("vm", "show", "web1"), f);
+		assert_string_equal(fx.out, "");
+		assert_string_equal(fx.err, "banger: web1: as the test asked\nhint: do something else\n(op " OP_ID ")\n");
+		assert_int_equal(BANGER("vm", "show", "web1", "-o", "json"), f);
+		assert_string_equal(fx.out, "");
+		json_t *j = parsed(fx.err);
+		assert_int_equal(json_integer_value(json_object_get(j, "exit")), f);
+		assert_string_equal(json_string_value(json_object_get(j, "error")), "web1: as the test asked");
+		assert_string_equal(json_string_value(json_object_get(j, "hint")), "do something else");
+		assert_string_equal(json_string_value(json_object_get(j, "op_id")), OP_ID);
+		assert_non_null(json_string_value(json_object_get(j, "code")));
+		json_decref(j);
+	}
+}
+
+static void test_several_targets(void **state)
+{
+	(void)state;
+	fx.fail[CALL_VM_STOP] = FAIL_NOT_FOUND;
+	fx.fail_for = "two";
+	assert_int_equal(BANGER("vm", "stop", "one", "two", "three"), FAIL_PARTLY);
+	assert_string_equal(fx.out, "one: stopped\nthree: stopped\n");
+	assert_has(fx.err, "banger: web1: as the test asked\n");
+	assert_string_equal(fx.calls, "vm_stop vm_stop vm_stop ");
+	assert_int_equal(BANGER("vm", "stop", "two"), FAIL_NOT_FOUND);
+	assert_int_equal(BANGER("vm", "stop", "one", "three"), 0);
+	assert_int_equal(BANGER("vm", "stop", "one", "three", "-o", "json"), 0);
+	json_t *j = parsed(fx.out);
+	assert_int_equal(json_array_size(j), 2);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(j, 1), "target")), "three");
+	json_decref(j);
+}
+
+static void test_if_exists(void **state)
+{
+	(void)state;
+	fx.fail[CALL_VM_SHOW] = FAIL_NOT_FOUND;
+	assert_int_equal(BANGER("vm", "delete", "gone"), FAIL_NOT_FOUND);
+	assert_int_equal(BANGER("vm", "delete", "gone", "--if-exists"), 0);
+	assert_string_equal(fx.out, "gone: not there\n");
+	fx.fail[CALL_VM_SHOW] = FAIL_NOT_ALLOWED;
+	assert_int_equal(BANGER("vm", "delete", "gone", "--if-exists"), FAIL_NOT_ALLOWED);
+}
+
+static void test_stages(void **state)
+{
+	(void)state;
+	assert_int_equal(BANGER("vm", "start", "web1"), 0);
+	assert_string_equal(fx.err, "  network: tap bgr3 (1.5 ms)\n");
+	assert_string_equal(fx.out, "web1: started\n");
+	assert_int_equal(BANGER("vm", "start", "web1", "--progress", "none"), 0);
+	assert_string_equal(fx.err, "");
+	assert_int_equal(BANGER("vm", "start", "web1", "--progress=json"), 0);
+	json_t *j = parsed(fx.err);
+	assert_string_equal(json_string_value(json_object_get(j, "event")), "stage");
+	assert_string_equal(json_string_value(json_object_get(j, "op")), OP_ID);
+	assert_int_equal(json_integer_value(json_object_get(j, "us")), 1500);
+	json_decref(j);
+}
+
+static void test_logs_not_on_a_terminal(void **state)
+{
+	(void)state;
+	fx.log = "\033[31mred\033[0m\r\nplain\n";
+	assert_int_equal(BANGER("vm", "logs", "web1"), 0);
+	assert_string_equal(fx.out, fx.log);
+}
+
+static void test_unreachable(void **state)
+{
+	char path[160];
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "%s/none", fx.dir);
+	(void)setenv("BANGER_SOCKET", path, 1);
+	assert_int_equal(BANGER("vm", "list"), FAIL_UNREACHABLE);
+	assert_has(fx.err, "no socket at ");
+	int fd = open(path, O_CREAT | O_CLOEXEC | O_WRONLY, 0600);
+	assert_int_equal(BANGER("vm", "list"), FAIL_UNREACHABLE);
+	assert_has(fx.err, "nobody listens at ");
+	(void)close(fd);
+	if (geteuid() != 0) {
+		assert_int_equal(chmod(path, 0), 0);
+		assert_int_equal(BANGER("vm", "list"), FAIL_UNREACHABLE);
+		assert_has(fx.err, "no permission to open ");
+	}
+	assert_int_equal(BANGER("version"), 0);
+	assert_has(fx.out, "daemon: ");
+	assert_int_equal(BANGER("doctor"), FAIL_HOST);
+	assert_has(fx.out, "FAIL     here   daemon");
+}
+
+static void test_doctor(void **state)
+{
+	(void)state;
+	assert_int_equal(BANGER("doctor"), FAIL_HOST);
+	assert_has(fx.out, "daemon  bridge");
+	assert_has(fx.out, "make one");
+	assert_int_equal(BANGER("doctor", "-o", "json"), FAIL_HOST);
+	json_t *j = parsed(fx.out);
+	assert_true(json_array_size(j) > 3);
+	json_decref(j);
+	assert_int_equal(BANGER("version"), 0);
+	assert_has(fx.out, "daemon 9.9 (protocol 1)");
+	assert_int_equal(BANGER("audit", "show"), 0);
+	assert_string_equal(fx.out, "{\"op\":\"tap_create\"}\n");
+	assert_int_equal(BANGER("audit", "show", "-o", "json", OP_ID), 0);
+	j = parsed(fx.out);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(j, 0), "op")), "tap_create");
+	json_decref(j);
+	assert_string_equal(fx.last[CALL_AUDIT_SHOW].audit_show.op, OP_ID);
+}
+
+static void test_clean(void **state)
+{
+	static const struct {
+		const char *in, *out;
+	} rows[] = {
+		{ "plain\n\ttext", "plain\n\ttext" }, { "a\rb\ab\bc\177d", "abbcd" }, { "\033[31mred\033[0m", "red" },
+		{ "\033]0;title\007x", "x" }, { "\033]0;title\033\\x", "x" }, { "\033Pdcs\033\\x", "x" }, { "\033(Bx", "x" },
+		{ "\033cx", "x" }, { "\033]never ends\nx", "\nx" }, { "\033[12\nx", "\nx" }, { "\xc2\x9b" "31mred", "red" },
+		{ "\xc3\xa9\xc2\xa9", "\xc3\xa9\xc2\xa9" }, { "\xc2\x85x", "x" }, { "\xc2", "" }, { "", "" },
+		{ "\xc2\xc2\xa9", "\xc2\xc2\xa9" }, { "\xc2\nx", "\nx" }, { "\xc2\033[1mx", "\xc2x" },
+	};
+	char out[64];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct clean whole = { 0 }, bits = { 0 };
+		size_t n = clean_bytes(&whole, rows[i].in, strlen(rows[i].in), out), have = 0;
+		out[n] = '\0';
+		assert_string_equal(out, rows[i].out);
+		/* The same, a byte at a time: a sequence may be cut anywhere. */
+		for (const char *p = rows[i].in; *p; p++)
+			have += clean_bytes(&bits, p, 1, out + have);
+		out[have] = '\0';
+		assert_string_equal(out, rows[i].out);
+	}
+}
+
+static void test_sizes(void **state)
+{
+	static const struct {
+		uint64_t bytes;
+		const char *text;
+	} rows[] = { { 0, "0" }, { 1023, "1023" }, { 1024, "1K" }, { 512u << 20, "512M" }, { 1u << 30, "1G" }, { 1536u << 20, "1.5G" },
+		     { UINT64_MAX, "16384P" } };
+	char out[16];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		format_size(rows[i].bytes, out);
+		assert_string_equal(out, rows[i].text);
+	}
+	format_age("not a time", out);
+	assert_string_equal(out, "-");
+	format_age("2099-01-01T00:00:00Z", out);
+	assert_string_equal(out, "0 s");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_table), T(test_list_json), T(test_errors), T(test_several_targets), T(test_if_exists), T(test_stages),
+		T(test_logs_not_on_a_terminal), T(test_unreachable), T(test_doctor),
+		cmocka_unit_test(test_clean), cmocka_unit_test(test_sizes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

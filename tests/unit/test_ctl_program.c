@@ -1,0 +1,531 @@
+/* The whole banger-controller, as the supervisor executes it: its own account, its own confinement, fake roles, and a
+ * monitor that speaks enough QMP.  Every request of control.def is made once, so that a system call that is missing
+ * from the filter shows here as a dead program.
+ *
+ * The program is $BANGER_CONTROLLER, or banger-controller in the folder above this test's. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka.h wants these first. */
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <grp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "proto/control.h"
+#include "tests/unit/fake_firecracker.h"
+#include "tests/unit/fake_helper.h"
+
+#define TEST_UID 54321u
+
+static struct {
+	char dir[64], program[4200];
+	uint32_t uid;
+	struct config config;
+	struct fake_helper *fake;
+	struct fake_firecracker *firecracker;
+	int sup;
+	pid_t pid;
+	int monitors[SLOT_MAX]; /* listening sockets; 0: none */
+	size_t bytes, lines, checks, rows;
+	struct ev_vm vm;
+	char failed_check[512];
+} t;
+
+/* ---- a monitor ---- */
+
+static void answer_line(int fd, const char *line)
+{
+	const char *id = strstr(line, "\"id\":");
+	char out[128];
+
+	(void)snprintf(out, sizeof(out), "{\"return\":{%s},\"id\":%d}\r\n",
+		       strstr(line, "query-status") ? "\"status\":\"running\",\"running\":true" : "",
+		       id ? atoi(id + 5) : 0);
+	(void)send(fd, out, strlen(out), MSG_NOSIGNAL);
+}
+
+static void *monitor(void *arg)
+{
+	uint32_t slot = (uint32_t)(uintptr_t)arg;
+	static const char greeting[] = "{\"QMP\":{\"version\":{},\"capabilities\":[]}}\r\n";
+	bool down = false;
+	char line[1024];
+	ssize_t n;
+	int fd;
+
+	while (!down && (fd = accept(t.monitors[slot], NULL, NULL)) >= 0) {
+		(void)send(fd, greeting, sizeof(greeting) - 1, MSG_NOSIGNAL);
+		while (!down && (n = recv(fd, line, sizeof(line) - 1, 0)) > 0) {
+			line[n] = '\0';
+			down = strstr(line, "system_powerdown");
+			answer_line(fd, line);
+		}
+		(void)close(fd);
+	}
+	if (down)
+		fake_helper_vmm_exit(t.fake, slot);
+	return NULL;
+}
+
+/* Called by the spawn role's thread: the VMM makes its socket before anybody looks for it. */
+static void on_request(void *arg, const struct request *q)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	pthread_t thread;
+
+	(void)arg;
+	if (q->op->code != OP_VMM_SPAWN)
+		return;
+	(void)snprintf(a.sun_path, sizeof(a.sun_path), "%s/run/slots/%u/api.sock", t.dir, q->slot);
+	(void)unlink(a.sun_path);
+	if (q->vmm_spawn.vmm == VMM_FIRECRACKER) {
+		t.firecracker = fake_firecracker_start(a.sun_path);
+		if (!t.firecracker || chown(a.sun_path, t.uid, (gid_t)-1) < 0)
+			abort();
+		return;
+	}
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(fd, 4) < 0 || chown(a.sun_path, t.uid, (gid_t)-1) < 0)
+		abort();
+	t.monitors[q->slot] = fd;
+	if (pthread_create(&thread, NULL, monitor, (void *)(uintptr_t)q->slot) == 0)
+		(void)pthread_detach(thread);
+}
+
+/* ---- the program ---- */
+
+static void make_folder(const char *name, mode_t mode)
+{
+	char path[160];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", t.dir, name);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(chown(path, t.uid, (gid_t)-1), 0);
+	assert_int_equal(chmod(path, mode), 0);
+}
+
+static void make_place(void)
+{
+	static const char *const names[] = { "state", "state/slots", "state/slots/0", "state/consoles",
+					     "state/images", "state/kernels", "run", "run/slots", "run/slots/0",
+					     "log" };
+	struct config *c = &t.config;
+
+	(void)snprintf(t.dir, sizeof(t.dir), "/tmp/banger-program-XXXXXX");
+	assert_non_null(mkdtemp(t.dir));
+	assert_int_equal(chmod(t.dir, 0711), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		make_folder(names[i], 0700);
+	/* One slot, whose VMM has the controller's own uid: no root is needed to play it. */
+	*c = (struct config){ .magic = CONFIG_MAGIC, .size = sizeof(*c), .slots = 1, .uid_base = t.uid, .bridge = "bgr-none",
+			      .subnet = 0x0a400000, .prefix = 16, .users_gid = UINT32_MAX, .accel = ACCEL_TCG,
+			      .controller = { t.uid, t.uid }, .max_vcpus = 4, .max_mem_mib = 4096, .max_disk_mib = 1024,
+			      .max_vms_per_owner = 8, .creates_per_second = 100, .qemu = "/usr/bin/qemu-system-x86_64" };
+	(void)snprintf(c->state_dir, sizeof(c->state_dir), "%s/state", t.dir);
+	(void)snprintf(c->run_dir, sizeof(c->run_dir), "%s/run", t.dir);
+	(void)snprintf(c->log_dir, sizeof(c->log_dir), "%s/log", t.dir);
+	(void)snprintf(c->cgroup_dir, sizeof(c->cgroup_dir), "%s/cgroup", t.dir);
+}
+
+static bool find_program(void)
+{
+	const char *named = getenv("BANGER_CONTROLLER");
+	char self[4096];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	if (named) {
+		(void)snprintf(t.program, sizeof(t.program), "%s", named);
+	} else {
+		assert_true(n > 0);
+		self[n] = '\0';
+		*strrchr(self, '/') = '\0';
+		(void)snprintf(t.program, sizeof(t.program), "%s/../banger-controller", self);
+	}
+	return access(t.program, X_OK) == 0;
+}
+
+/* In the child: the descriptors of enum boot_fd, and the account. */
+static void become(const int *fds)
+{
+	char *const argv[] = { t.program, NULL };
+
+	for (int i = CONFIG_FD; i < BOOT_FDS; i++)
+		if (dup2(fds[i], i) < 0)
+			_exit(90);
+	(void)syscall(SYS_close_range, (unsigned)BOOT_FDS, ~0u, 0u);
+	if (getuid() == 0 && (setgroups(0, NULL) < 0 || setresgid(t.uid, t.uid, t.uid) < 0 ||
+			      setresuid(t.uid, t.uid, t.uid) < 0))
+		_exit(91);
+	(void)execv(t.program, argv);
+	_exit(92);
+}
+
+static int listener(void)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)snprintf(a.sun_path, sizeof(a.sun_path), "%s/control.sock", t.dir);
+	(void)unlink(a.sun_path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(fd, 16), 0);
+	return fd;
+}
+
+/* Above every number of enum boot_fd, so that dup2() in the child overwrites none. */
+static int high(int fd)
+{
+	int h = fcntl(fd, F_DUPFD_CLOEXEC, 64);
+
+	assert_true(h >= 64);
+	(void)close(fd);
+	return h;
+}
+
+/* Return: the byte came. */
+static bool start_program(void)
+{
+	int fds[BOOT_FDS], roles[3], sup[2];
+	char ready = 0;
+
+	t.fake = fake_helper_start(roles);
+	fake_helper_hook(t.fake, on_request, NULL);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sup), 0);
+	t.sup = high(sup[0]);
+	fds[CONFIG_FD] = high(config_to_memfd(&t.config));
+	fds[CTL_NET_FD] = high(roles[0]);
+	fds[CTL_BLK_FD] = high(roles[1]);
+	fds[CTL_SPAWN_FD] = high(roles[2]);
+	fds[CTL_LISTEN_FD] = high(listener());
+	fds[CTL_SUP_FD] = high(sup[1]);
+	t.pid = fork();
+	if (t.pid == 0)
+		become(fds);
+	for (int i = CONFIG_FD; i < BOOT_FDS; i++)
+		(void)close(fds[i]);
+	struct pollfd p = { .fd = t.sup, .events = POLLIN };
+	return poll(&p, 1, 20000) == 1 && read(t.sup, &ready, 1) == 1 && ready;
+}
+
+/* Return: its exit status, or 1000 + the signal that ended it. */
+static int end_of_program(void)
+{
+	int status;
+
+	(void)alarm(30);
+	assert_int_equal(waitpid(t.pid, &status, 0), t.pid);
+	(void)alarm(0);
+	t.pid = 0;
+	return WIFSIGNALED(status) ? 1000 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	memset(&t, 0, sizeof(t));
+	t.uid = getuid() ? getuid() : TEST_UID;
+	if (!find_program())
+		return 0;
+	make_place();
+	return 0;
+}
+
+static int unlink_one(const char *path, const struct stat *st, int type, struct FTW *w)
+{
+	(void)st, (void)type, (void)w;
+	return remove(path);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	if (t.pid > 0) {
+		(void)kill(t.pid, SIGKILL);
+		(void)waitpid(t.pid, NULL, 0);
+	}
+	if (t.fake)
+		fake_helper_stop(t.fake);
+	if (t.sup)
+		(void)close(t.sup);
+	if (t.firecracker)
+		fake_firecracker_stop(t.firecracker);
+	for (size_t i = 0; i < SLOT_MAX; i++)
+		if (t.monitors[i])
+			(void)shutdown(t.monitors[i], SHUT_RDWR);
+	if (t.dir[0])
+		(void)nftw(t.dir, unlink_one, 16, FTW_DEPTH | FTW_PHYS);
+	return 0;
+}
+
+static void need_program(void)
+{
+	if (access(t.program, X_OK) < 0) {
+		print_message("SKIP: %s is not built\n", t.program);
+		skip();
+	}
+}
+
+/* ---- a client ---- */
+
+static void note_event(const struct message *m)
+{
+	const struct ev_check *k = &m->body.ev_check;
+
+	t.bytes += m->event->id == EVENT_BYTES ? m->body.ev_bytes.data.n : 0;
+	t.lines += m->event->id == EVENT_LINE;
+	t.rows += m->event->id == EVENT_VM || m->event->id == EVENT_IMAGE || m->event->id == EVENT_KERNEL;
+	t.checks += m->event->id == EVENT_CHECK;
+	if (m->event->id == EVENT_VM)
+		t.vm = m->body.ev_vm;
+	if (m->event->id == EVENT_CHECK && strcmp(k->verdict, "FAIL") == 0)
+		(void)snprintf(t.failed_check + strlen(t.failed_check), sizeof(t.failed_check) - strlen(t.failed_check),
+			       "%s ", k->name);
+}
+
+static struct message ask(enum call_id id, const union control_body *args, const int *fds)
+{
+	static const union control_body none;
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	const struct timeval patience = { .tv_sec = 30 };
+	struct control c;
+	struct message m;
+	int r;
+
+	control_init(&c, socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+	(void)snprintf(a.sun_path, sizeof(a.sun_path), "%s/control.sock", t.dir);
+	assert_int_equal(connect(c.fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(setsockopt(c.fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+	t.bytes = t.lines = t.checks = t.rows = 0;
+	assert_int_equal(control_send_request(c.fd, 1, control_call(id), args ? args : &none, fds, control_call(id)->fds_in), 0);
+	for (;;) {
+		while ((r = control_next(&c, control_call(id), &m)) == 1 && m.kind == MSG_EVENT)
+			note_event(&m);
+		if (r == 1)
+			break;
+		if (r < 0 || control_fill(&c) <= 0)
+			fail_msg("%s: the connection ended (%s)", control_call(id)->name, strerror(errno));
+	}
+	control_close(&c);
+	return m;
+}
+
+static struct message want(enum call_id id, const union control_body *args, const int *fds)
+{
+	struct message m = ask(id, args, fds);
+
+	if (m.kind != MSG_RESULT)
+		fail_msg("%s: %s: %s", control_call(id)->name, m.error.what, m.error.why);
+	return m;
+}
+
+static union control_body about(const char *name)
+{
+	union control_body b = { };
+
+	/* The reference, or the name, is the first argument of each of these calls. */
+	(void)snprintf(b.vm_show.vm, sizeof(b.vm_show.vm), "%s", name);
+	return b;
+}
+
+/* A file with @magic at @at, unlinked. */
+static int file_with(off_t size, off_t at, const char *magic)
+{
+	char path[] = "/tmp/banger-file-XXXXXX";
+	int fd = mkostemp(path, O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	(void)unlink(path);
+	assert_int_equal(ftruncate(fd, size), 0);
+	assert_int_equal(pwrite(fd, magic, strlen(magic), at), strlen(magic));
+	return fd;
+}
+
+static void bring_image(void)
+{
+	int fds[3] = { file_with(4096, 0x202, "HdrS"), file_with(4096, 0, "070701"), file_with(4096, 0, "\177ELF") };
+	int image = file_with(8 << 20, 1024 + 56, "\x53\xef");
+	union control_body k = about("linux"), i = about("debian");
+
+	(void)want(CALL_KERNEL_IMPORT, &k, fds);
+	(void)snprintf(i.image_import.kernel, sizeof(i.image_import.kernel), "linux");
+	(void)want(CALL_IMAGE_IMPORT, &i, &image);
+	for (int n = 0; n < 3; n++)
+		(void)close(fds[n]);
+	(void)close(image);
+	(void)want(CALL_KERNEL_LIST, NULL, NULL);
+	assert_int_equal(t.rows, 1);
+	(void)want(CALL_IMAGE_LIST, NULL, NULL);
+	assert_int_equal(t.rows, 1);
+}
+
+static void create(const char *name)
+{
+	union control_body b = about(name);
+
+	(void)snprintf(b.vm_create.image, sizeof(b.vm_create.image), "debian");
+	b.vm_create.nat = true;
+	(void)want(CALL_VM_CREATE, &b, NULL);
+}
+
+static void assert_state(const char *name, const char *state)
+{
+	union control_body b = about(name);
+
+	(void)want(CALL_VM_SHOW, &b, NULL);
+	assert_string_equal(t.vm.state, state);
+}
+
+/* ---- the tests ---- */
+
+static void live_once(const char *name)
+{
+	union control_body b = about(name);
+
+	(void)want(CALL_VM_START, &b, NULL);
+	assert_true(want(CALL_VM_START, &b, NULL).body.res_vm_start.already);
+	assert_state(name, "running");
+	assert_true(t.vm.runtime_pid > 0);
+	assert_string_equal(t.vm.vmm, "qemu");
+	(void)want(CALL_VM_LOGS, &b, NULL);
+	assert_true(t.bytes > 0);
+	b.vm_set.nat = 1;
+	(void)want(CALL_VM_SET, &b, NULL);
+	b = about(name);
+	b.vm_wait.timeout_ms = 100;
+	assert_string_equal(want(CALL_VM_WAIT, &b, NULL).body.res_vm_wait.state, "running");
+}
+
+static void every_request_works_under_the_filter(void **state)
+{
+	union control_body web = about("web"), db = about("db");
+
+	(void)state;
+	need_program();
+	assert_true(start_program());
+	assert_int_equal(want(CALL_VERSION, NULL, NULL).body.res_version.protocol, CONTROL_VERSION);
+	bring_image();
+	create("web");
+	(void)want(CALL_VM_LIST, NULL, NULL);
+	assert_int_equal(t.rows, 1);
+	live_once("web");
+	assert_false(want(CALL_VM_STOP, &web, NULL).body.res_vm_stop.forced);
+	assert_state("web", "stopped");
+	(void)want(CALL_VM_DELETE, &web, NULL);
+	create("db");
+	live_once("db");
+	(void)want(CALL_VM_KILL, &db, NULL);
+	assert_state("db", "stopped");
+	assert_int_equal(fake_helper_objects(t.fake, 0), 0);
+	(void)want(CALL_DOCTOR, NULL, NULL);
+	assert_true(t.checks > 10);
+	assert_null(strstr(t.failed_check, "seccomp"));
+	assert_null(strstr(t.failed_check, "database"));
+	assert_null(strstr(t.failed_check, "role"));
+	assert_null(strstr(t.failed_check, "space"));
+	(void)want(CALL_AUDIT_SHOW, NULL, NULL);
+	(void)want(CALL_VM_DELETE, &db, NULL);
+	web = about("debian");
+	(void)want(CALL_IMAGE_DELETE, &web, NULL);
+	web = about("linux");
+	(void)want(CALL_KERNEL_DELETE, &web, NULL);
+	assert_int_equal(fake_helper_violations(t.fake), 0);
+	assert_int_equal(waitpid(t.pid, NULL, WNOHANG), 0);
+}
+
+/* libcurl makes other system calls than QMP does; and KVM is probed once. */
+static void firecracker_works_under_the_filter(void **state)
+{
+	union control_body web = about("web");
+
+	(void)state;
+	need_program();
+	t.config.accel = ACCEL_AUTO;
+	(void)snprintf(t.config.firecracker, sizeof(t.config.firecracker), "/usr/bin/firecracker");
+	assert_true(start_program());
+	fake_helper_kvm(t.fake, 'y');
+	bring_image();
+	create("web");
+	(void)want(CALL_VM_START, &web, NULL);
+	assert_state("web", "running");
+	assert_string_equal(t.vm.vmm, "firecracker");
+	assert_string_equal(t.vm.accel, "kvm");
+	assert_true(fake_firecracker_running(t.firecracker));
+	web.vm_stop.timeout_ms = 500;
+	assert_true(want(CALL_VM_STOP, &web, NULL).body.res_vm_stop.forced);
+	assert_true(fake_firecracker_ctrl_alt_del(t.firecracker));
+	assert_int_equal(fake_helper_count(t.fake, OP_KVM_PROBE), 1);
+}
+
+static void it_ends_well_when_the_supervisor_goes(void **state)
+{
+	(void)state;
+	need_program();
+	assert_true(start_program());
+	bring_image();
+	create("web");
+	union control_body web = about("web");
+	(void)want(CALL_VM_START, &web, NULL);
+	(void)close(t.sup);
+	t.sup = 0;
+	assert_int_equal(end_of_program(), 0);
+	/* The VM lives on. */
+	assert_true(fake_helper_has(t.fake, 0, OBJ_VMM));
+	assert_true(fake_helper_vmm(t.fake, 0) > 0);
+}
+
+static void it_ends_when_a_role_ends(void **state)
+{
+	(void)state;
+	need_program();
+	assert_true(start_program());
+	fake_helper_die(t.fake, ROLE_BLK);
+	assert_int_equal(end_of_program(), 1);
+}
+
+static void nobody_else_can_start_it(void **state)
+{
+	char *const argv[] = { t.program, NULL };
+
+	(void)state;
+	need_program();
+	t.pid = fork();
+	if (t.pid == 0) {
+		(void)syscall(SYS_close_range, 3u, ~0u, 0u);
+		(void)execv(t.program, argv);
+		_exit(92);
+	}
+	assert_int_equal(end_of_program(), 2);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(every_request_works_under_the_filter),
+		TEST(firecracker_works_under_the_filter),
+		TEST(it_ends_well_when_the_supervisor_goes),
+		TEST(it_ends_when_a_role_ends),
+		TEST(nobody_else_can_start_it),
+	};
+
+	return cmocka_run_group_tests_name("ctl_program", tests, NULL, NULL);
+}

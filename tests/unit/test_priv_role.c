@@ -1,0 +1,325 @@
+/* The gates that a request passes before a handler sees it, over a role that makes nothing. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "privhelper/lockdown.c"
+#include "privhelper/reqlog.c"
+#include "privhelper/role.c"
+
+/* What the kernel would show. */
+static struct {
+	bool there[SLOT_MAX];
+	unsigned calls;
+	enum status next;
+} fake;
+
+static bool fake_holds(struct role *r, uint32_t slot)
+{
+	(void)r;
+	return fake.there[slot];
+}
+
+static enum status fake_create(struct role *r, const struct request *q, int *in, struct reply *reply, int *out)
+{
+	(void)r;
+	(void)in;
+	(void)out;
+	fake.calls++;
+	if (fake.next == ST_OK)
+		fake.there[q->slot] = true;
+	reply->tap_create.ifindex = 1;
+	return fake.next;
+}
+
+static enum status fake_remove(struct role *r, const struct request *q, int *in, struct reply *reply, int *out)
+{
+	(void)r;
+	(void)in;
+	(void)reply;
+	(void)out;
+	fake.calls++;
+	fake.there[q->slot] = false;
+	return ST_OK;
+}
+
+static const struct handler handlers[] = {
+	{ OP_TAP_CREATE, fake_create }, { OP_GUEST_ALLOW, fake_create }, { OP_TAP_REMOVE, fake_remove },
+	{ OP_CONNTRACK_FLUSH, fake_remove }, { 0, NULL },
+};
+
+static struct role role;
+static struct serve serve;
+static char log_path[40];
+
+static int set_up(void **state)
+{
+	(void)state;
+	memset(&fake, 0, sizeof(fake));
+	memset(&serve, 0, sizeof(serve));
+	role = (struct role){
+		.id = ROLE_NET, .name = "net", .handlers = handlers, .holds = fake_holds, .phase = P_RUN,
+		.config = { .slots = 8, .max_vms_per_owner = 2, .creates_per_second = 1000 },
+	};
+	serve.role = &role;
+	serve.credit_ns = 2 * NSEC;
+	serve.refilled_ns = clock_boot_ns();
+	strcpy(log_path, "/tmp/banger-role.XXXXXX");
+	int fd = mkstemp(log_path);
+	reqlog_init(&serve.log, fd, "net");
+	return fd < 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	(void)close(serve.log.fd);
+	return unlink(log_path);
+}
+
+static struct request about(enum op_code op, uint32_t slot, uint32_t generation, uint32_t owner)
+{
+	struct request q = { .op = op_find(op), .seq = 1, .slot = slot, .generation = generation, .owner = owner };
+
+	q.vm[0] = (uint8_t)(slot + 1);
+	q.vm[1] = (uint8_t)generation;
+	return q;
+}
+
+static enum status ask(struct request q)
+{
+	struct packet p = { .q = q, .fds_in = { -1, -1, -1, -1 }, .fds_out = { -1, -1, -1, -1 } };
+
+	handle(&serve, &p);
+	return p.reply.status;
+}
+
+static enum status ask_about(enum op_code op, uint32_t slot, uint32_t generation, uint32_t owner)
+{
+	return ask(about(op, slot, generation, owner));
+}
+
+static void owner_and_vm(void **state)
+{
+	struct request q = about(OP_TAP_REMOVE, 1, 1, 1000);
+
+	(void)state;
+	assert_int_equal(ask_about(OP_TAP_CREATE, 1, 1, 1000), ST_OK);
+	assert_int_equal(ask_about(OP_TAP_CREATE, 1, 1, 1000), ST_OK);
+	assert_int_equal(ask_about(OP_TAP_CREATE, 1, 1, 1001), ST_DENIED);
+	assert_int_equal(ask_about(OP_TAP_REMOVE, 1, 1, 1001), ST_DENIED);
+	q.vm[0] ^= 1;
+	assert_int_equal(ask(q), ST_DENIED);
+	assert_int_equal(fake.calls, 2);
+	assert_true(fake.there[1]);
+	assert_int_equal(ask_about(OP_TAP_REMOVE, 1, 1, 1000), ST_OK);
+	assert_int_equal(ask_about(OP_TAP_REMOVE, 1, 1, 1000), ST_OK);
+}
+
+static void generations(void **state)
+{
+	(void)state;
+	assert_int_equal(ask_about(OP_TAP_CREATE, 1, 5, 1000), ST_OK);
+	assert_int_equal(ask_about(OP_TAP_CREATE, 1, 4, 1000), ST_DENIED);
+	assert_int_equal(ask_about(OP_TAP_REMOVE, 1, 4, 1000), ST_DENIED);
+	assert_int_equal(ask_about(OP_TAP_CREATE, 1, 6, 1000), ST_BUSY);
+	assert_int_equal(ask_about(OP_TAP_REMOVE, 1, 6, 1000), ST_DENIED);
+	assert_true(fake.there[1]);
+	assert_int_equal(ask_about(OP_TAP_REMOVE, 1, 5, 1000), ST_OK);
+	assert_int_equal(ask_about(OP_TAP_CREATE, 1, 6, 1001), ST_OK);
+	assert_int_equal(ask_about(OP_TAP_REMOVE, 1, 5, 1000), ST_DENIED);
+	assert_true(fake.there[1]);
+}
+
+/* Nothing is known of the slot: a release is harmless and has to work, a create makes it known. */
+static void unknown_slot(void **state)
+{
+	(void)state;
+	assert_int_equal(ask_about(OP_CONNTRACK_FLUSH, 3, 9, 1000), ST_OK);
+	assert_int_equal(role.ledger[3].generation, 0);
+	fake.there[4] = true; /* of whom, nobody knows */
+	assert_int_equal(ask_about(OP_TAP_CREATE, 4, 9, 1000), ST_BUSY);
+	assert_int_equal(ask_about(OP_TAP_REMOVE, 4, 9, 1000), ST_DENIED);
+	assert_int_equal(ask_about(OP_TAP_CREATE, 8, 1, 1000), ST_DENIED); /* config.slots is 8 */
+}
+
+static void adopted(void **state)
+{
+	(void)state;
+	fake.there[2] = fake.there[3] = true;
+	role_adopt(&role, 2, 7, 1000);
+	role_adopt(&role, 2, 6, 2000);
+	role_adopt(&role, 3, 7, OWNER_UNKNOWN);
+	role_adopt(&role, SLOT_MAX, 7, 1);
+	assert_int_equal(role.ledger[2].owner, 1000);
+	assert_int_equal(ask_about(OP_TAP_REMOVE, 2, 7, 2000), ST_DENIED);
+	assert_int_equal(ask_about(OP_TAP_REMOVE, 2, 7, 1000), ST_OK);
+	assert_int_equal(ask_about(OP_TAP_REMOVE, 3, 7, 4000), ST_OK);
+}
+
+static void cap_of_an_owner(void **state)
+{
+	(void)state;
+	assert_int_equal(ask_about(OP_TAP_CREATE, 0, 1, 1000), ST_OK);
+	assert_int_equal(ask_about(OP_TAP_CREATE, 1, 1, 1000), ST_OK);
+	assert_int_equal(ask_about(OP_GUEST_ALLOW, 1, 1, 1000), ST_OK);
+	assert_int_equal(ask_about(OP_TAP_CREATE, 2, 1, 1000), ST_LIMIT);
+	assert_int_equal(ask_about(OP_TAP_CREATE, 2, 1, 1000), ST_LIMIT); /* nor by asking twice */
+	assert_int_equal(ask_about(OP_TAP_CREATE, 3, 1, 1001), ST_OK);
+	fake.there[0] = false; /* ended by itself */
+	assert_int_equal(ask_about(OP_TAP_CREATE, 2, 1, 1000), ST_OK);
+}
+
+static void rate(void **state)
+{
+	unsigned made = 0;
+
+	(void)state;
+	role.config.creates_per_second = 1;
+	for (int i = 0; i < 20; i++)
+		made += ask_about(OP_TAP_CREATE, 1, 1, 1000) == ST_OK;
+	assert_int_equal(made, 2);
+	assert_int_equal(ask_about(OP_TAP_REMOVE, 1, 1, 1000), ST_OK);
+	serve.refilled_ns -= NSEC;
+	assert_int_equal(ask_about(OP_TAP_CREATE, 1, 1, 1000), ST_OK);
+	assert_int_equal(ask_about(OP_TAP_CREATE, 1, 1, 1000), ST_LIMIT);
+}
+
+static void sealed(void **state)
+{
+	(void)state;
+	assert_int_equal(ask_about(OP_TAP_CREATE, 1, 1, 1000), ST_OK);
+	assert_int_equal(ask((struct request){ .op = op_find(OP_SEAL), .seq = 1 }), ST_OK);
+	assert_int_equal(ask_about(OP_TAP_CREATE, 1, 1, 1000), ST_DENIED);
+	assert_int_equal(ask_about(OP_TAP_REMOVE, 1, 1, 1000), ST_OK);
+}
+
+static void log_full(void **state)
+{
+	int good = serve.log.fd;
+
+	(void)state;
+	assert_int_equal(ask_about(OP_TAP_CREATE, 1, 1, 1000), ST_OK);
+	serve.log.fd = open("/dev/full", O_WRONLY);
+	assert_true(serve.log.fd >= 0);
+	assert_int_equal(ask_about(OP_TAP_CREATE, 1, 1, 1000), ST_NOLOG);
+	assert_int_equal(fake.calls, 1);
+	assert_int_equal(ask_about(OP_TAP_REMOVE, 1, 1, 1000), ST_OK);
+	assert_int_equal(fake.calls, 2);
+	(void)close(serve.log.fd);
+	serve.log.fd = good;
+	assert_int_equal(ask_about(OP_TAP_CREATE, 1, 1, 1000), ST_OK);
+}
+
+/* A failed create counts for nothing. */
+static void failure_is_not_live(void **state)
+{
+	(void)state;
+	fake.next = ST_KERNEL;
+	assert_int_equal(ask_about(OP_TAP_CREATE, 1, 1, 1000), ST_KERNEL);
+	assert_false(role.ledger[1].live);
+	fake.next = ST_OK;
+	assert_int_equal(ask_about(OP_TAP_CREATE, 1, 1, 1000), ST_OK);
+	assert_true(role.ledger[1].live);
+}
+
+/* ---- the shape, over a real socket, in a process that may end ---- */
+
+/* Send @n requests (seq as given) to a role in @phase.  Return: its exit status. */
+static int serve_in_child(enum phase phase, const struct request *q, size_t n, int fd)
+{
+	uint8_t buf[OPS_PACKET_MAX];
+	int pair[2], status;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	for (size_t i = 0; i < n; i++) {
+		int len = ops_encode_request(&q[i], buf);
+		assert_true(len > 0);
+		assert_int_equal(fdio_send(pair[0], buf, (size_t)len, &fd, fd >= 0), 0);
+	}
+	pid_t pid = fork();
+	if (pid == 0) {
+		static struct packet p;
+		role.phase = phase;
+		int log = fcntl(serve.log.fd, F_DUPFD, 20), sock = fcntl(pair[1], F_DUPFD, 20);
+		(void)close_range(STDERR_FILENO, 19, 0);
+		serve.log.fd = log;
+		if (dup2(sock, RPC_FD) < 0)
+			_exit(99);
+		for (size_t i = 0; i < n; i++)
+			if (!serve_one(&serve, &p))
+				_exit(98);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	(void)close(pair[0]);
+	(void)close(pair[1]);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static int serve_one_in_child(enum phase phase, struct request q)
+{
+	return serve_in_child(phase, &q, 1, -1);
+}
+
+static void phases(void **state)
+{
+	struct request hello = { .op = op_find(OP_HELLO), .seq = 1, .hello = { .version = OPS_VERSION } };
+	struct request ping = { .op = op_find(OP_PING), .seq = 1 };
+
+	(void)state;
+	assert_int_equal(serve_one_in_child(P_HELLO, hello), 0);
+	assert_int_equal(serve_one_in_child(P_RECONCILE, hello), EXIT_VIOLATION);
+	assert_int_equal(serve_one_in_child(P_HELLO, ping), EXIT_VIOLATION);
+	assert_int_equal(serve_one_in_child(P_RECONCILE, ping), 0);
+	assert_int_equal(serve_one_in_child(P_RECONCILE, about(OP_TAP_CREATE, 1, 1, 1)), EXIT_VIOLATION);
+	assert_int_equal(serve_one_in_child(P_RECONCILE, about(OP_TAP_REMOVE, 1, 1, 1)), 0);
+	assert_int_equal(serve_one_in_child(P_RUN, about(OP_TAP_CREATE, 1, 1, 1)), 0);
+	assert_int_equal(serve_one_in_child(P_RUN, about(OP_VMM_KILL, 1, 1, 1)), EXIT_VIOLATION); /* spawn's */
+}
+
+static void sequence_and_descriptors(void **state)
+{
+	struct request q[2] = { { .op = op_find(OP_PING), .seq = 4 }, { .op = op_find(OP_PING), .seq = 5 } };
+
+	(void)state;
+	assert_int_equal(serve_in_child(P_RUN, q, 2, -1), 0);
+	q[1].seq = 4;
+	assert_int_equal(serve_in_child(P_RUN, q, 2, -1), EXIT_VIOLATION);
+	assert_int_equal(serve_in_child(P_RUN, q, 1, STDIN_FILENO), EXIT_VIOLATION);
+}
+
+static void records_violations(void **state)
+{
+	char text[4096] = "";
+
+	(void)state;
+	assert_int_equal(serve_one_in_child(P_RUN, about(OP_VMM_KILL, 1, 1, 1)), EXIT_VIOLATION);
+	assert_true(pread(serve.log.fd, text, sizeof(text) - 1, 0) > 0);
+	assert_non_null(strstr(text, "\"type\":\"violation\""));
+	assert_non_null(strstr(text, "\"why\":\"another role's operation\""));
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(owner_and_vm), TEST(generations), TEST(unknown_slot), TEST(adopted), TEST(cap_of_an_owner), TEST(rate),
+		TEST(sealed), TEST(log_full), TEST(failure_is_not_live), TEST(phases), TEST(sequence_and_descriptors),
+		TEST(records_violations),
+	};
+
+	log_name("test");
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
