@@ -1,7 +1,7 @@
-/* Theory of operation.  inih cuts the text into (section, key, value); keys[] says for each pair which member it fills
- * and how.  inih has no line numbers for its handler, so next_line() below feeds it one line a call and counts.  Every
- * fault is logged and reading goes on, so that an administrator sees all of them at once; what depends on several
- * values (the subnet holds the slots, accounts are apart) is checked at the end. */
+/* Theory of operation.  inih cuts the text into (section, key, value); keys[] says for each pair which member it
+ * fills and how.  inih has no line numbers for its handler, so next_line() below feeds it one line a call and counts.
+ * Every fault is logged and reading goes on, so that an administrator sees all of them at once; what depends on
+ * several values (the subnet holds the slots, accounts are apart) is checked at the end. */
 #include "common/config.h"
 
 #include <errno.h>
@@ -110,8 +110,8 @@ static int set_uint(struct reader *r, const struct key *k, const char *value, ui
 	uint64_t v;
 
 	if (parse_uint(value, k->min, k->max, &v) < 0)
-		return fault(r, "%s = %s: want a number from %llu to %llu", k->name, value, (unsigned long long)k->min,
-			     (unsigned long long)k->max);
+		return fault(r, "%s = %s: want a number from %llu to %llu", k->name, value,
+			     (unsigned long long)k->min, (unsigned long long)k->max);
 	*at = (uint32_t)v;
 	return 0;
 }
@@ -127,7 +127,7 @@ static int set_text(struct reader *r, const struct key *k, const char *value, co
 	if (strspn(value, allowed) != n)
 		return fault(r, "%s = %s: has a character that is not allowed", k->name, value);
 	memset(at, 0, k->max);
-	memcpy(at, value, n);
+	(void)snprintf(at, k->max, "%s", value);
 	return 0;
 }
 
@@ -164,7 +164,8 @@ static int set_path(struct reader *r, const struct key *k, const char *value, ch
 static int set_program(struct reader *r, const struct key *k, const char *value, char *at)
 {
 	if (value[0] && strncmp(value, "/usr/", 5) != 0)
-		return fault(r, "%s = %s: want a program below /usr, the only part of the host that VMMs see", k->name, value);
+		return fault(r, "%s = %s: want a program below /usr, the only part of the host that VMMs see", k->name,
+			     value);
 	return set_path(r, k, value, at);
 }
 
@@ -433,7 +434,7 @@ static void check_accounts(struct reader *r)
 
 	for (size_t i = 0; i < ARRAY_SIZE(a); i++) {
 		if (in_slot_range(c, a[i]->uid) || in_slot_range(c, a[i]->gid))
-			(void)fault(r, "[accounts] uid %u gid %u lies in the range of the slots", a[i]->uid, a[i]->gid);
+			(void)fault(r, "[accounts] uid %u gid %u lies in the slots' range", a[i]->uid, a[i]->gid);
 		for (size_t k = 0; k < i; k++)
 			if (a[i]->uid == a[k]->uid || a[i]->gid == a[k]->gid)
 				(void)fault(r, "[accounts] uid %u gid %u is used twice", a[i]->uid, a[i]->gid);
@@ -459,11 +460,13 @@ static void check_whole(struct reader *r)
 
 int config_load(const char *path, uint32_t owner, struct config *c)
 {
+	static struct reader state; /* large, and one file at a time */
+	struct reader *r = &state;
 	_cleanup_close_ int fd = open_checked(path, owner);
-	_cleanup_free_ struct reader *r = calloc(1, sizeof(*r));
 
-	if (fd < 0 || !r)
+	if (fd < 0)
 		return -1;
+	memset(r, 0, sizeof(*r));
 	*c = defaults;
 	r->path = path;
 	r->c = c;

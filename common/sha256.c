@@ -39,8 +39,9 @@ static void compress(uint32_t h[8], const uint8_t *block)
 	memcpy(s, h, sizeof(s));
 	for (size_t i = 0; i < 64; i++) {
 		uint32_t e = s[4], a = s[0];
-		uint32_t t1 = s[7] + (rotr(e, 6) ^ rotr(e, 11) ^ rotr(e, 25)) + ((e & s[5]) ^ (~e & s[6])) + K[i] + w[i];
+		uint32_t t1 = s[7] + (rotr(e, 6) ^ rotr(e, 11) ^ rotr(e, 25)) + ((e & s[5]) ^ (~e & s[6]));
 		uint32_t t2 = (rotr(a, 2) ^ rotr(a, 13) ^ rotr(a, 22)) + ((a & s[1]) ^ (a & s[2]) ^ (s[1] & s[2]));
+		t1 += K[i] + w[i];
 		memmove(s + 1, s, 7 * sizeof(s[0]));
 		s[4] += t1;
 		s[0] = t1 + t2;

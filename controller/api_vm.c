@@ -177,7 +177,7 @@ static bool goes_on(const struct vm *vm)
 
 static int send_console(struct exchange *x, const struct vm *vm)
 {
-	struct ev_bytes ev;
+	struct ev_bytes ev = { 0 };
 
 	for (size_t total = 0; total < CONSOLE_MAX; total += ev.data.n) {
 		ssize_t n = watch_console_read(x->ctl->watch, vm, &x->cursor, (char *)ev.data.v, sizeof(ev.data.v));

@@ -30,8 +30,8 @@ struct report {
 enum verdict { PASS, WARN, FAIL, SKIP };
 
 /* One row.  @hint: what to do about it; not told with PASS. */
-__attribute__((format(printf, 5, 6))) static void row(struct report *r, const char *name, enum verdict v, const char *hint,
-						      const char *text, ...)
+__attribute__((format(printf, 5, 6))) static void row(struct report *r, const char *name, enum verdict v,
+						      const char *hint, const char *text, ...)
 {
 	static const char *const verdicts[] = { "PASS", "WARN", "FAIL", "SKIP" };
 	struct ev_check ev = { 0 };
@@ -195,8 +195,8 @@ static void check_space(struct report *r)
 		return;
 	}
 	uint64_t mib = (uint64_t)v.f_bavail * v.f_frsize >> 20;
-	row(r, "space", mib < SPACE_FAIL_MIB ? FAIL : mib < SPACE_WARN_MIB ? WARN : PASS, "delete VMs or images, or make room",
-	    "%" PRIu64 " MiB free in %s", mib, dir);
+	row(r, "space", mib < SPACE_FAIL_MIB ? FAIL : mib < SPACE_WARN_MIB ? WARN : PASS,
+	    "delete VMs or images, or make room", "%" PRIu64 " MiB free in %s", mib, dir);
 }
 
 static void close_db(sqlite3 **db)

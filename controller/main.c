@@ -31,7 +31,7 @@
 #include "controller/watch.h"
 #include "controller/worker.h"
 
-#define STOP_SECONDS 20 /* what still runs then is rolled back, or forward, at the next start */
+#define STOP_SECONDS 4  /* the supervisor kills after 5; what still runs is rolled back, or forward, at the next start */
 #define FILES_MAX 8192  /* connections with their descriptors, and three files a running VM */
 
 struct program {

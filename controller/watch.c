@@ -417,7 +417,8 @@ void watch_tick(struct watch *w)
 /* ---- reading back ---- */
 
 /* Read at *@offset from one file of the console; before its first byte: from there. */
-static ssize_t read_part(struct watch *w, const struct vm *vm, const char *suffix, uint64_t *offset, char *buf, size_t size)
+static ssize_t read_part(struct watch *w, const struct vm *vm, const char *suffix, uint64_t *offset, char *buf,
+			 size_t size)
 {
 	char name[32];
 	uint64_t base;

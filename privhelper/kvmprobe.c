@@ -53,7 +53,7 @@ static void answer(char c)
 #define SEL_TSS 0x28
 
 #define PORT_DONE 0xf4
-#define LOOPS 20000000 /* 10 ms on a processor, 0.3 s under QEMU's translation of a nested KVM */
+#define LOOPS 20000000 /* 10 ms on a processor, under 0.3 s in a nested KVM that QEMU translates */
 
 #define STR_(x) #x
 #define STR(x) STR_(x)
@@ -214,8 +214,8 @@ static bool has_arch_capabilities(int vcpu)
 	return false;
 }
 
-/* IA32_ARCH_CAPABILITIES: KVM says what it offers, and must take that back for the processor.  QEMU aborts, and
- * Firecracker refuses to start, where it does not. */
+/* IA32_ARCH_CAPABILITIES: KVM says what it offers, and must take that back for the processor.  QEMU aborts where
+ * it does not (target/i386/kvm/kvm.c, kvm_buf_set_msrs()). */
 static int set_feature_msr(int kvm, int vcpu)
 {
 	struct {

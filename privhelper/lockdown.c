@@ -156,7 +156,8 @@ static int check_status(const struct lockdown *l)
 	return expect_ids(text, "Uid", l->account.uid) | expect_ids(text, "Gid", l->account.gid) |
 	       expect_line(text, "\nGroups:\t \n") | expect_hex(text, "CapInh", 0) |
 	       expect_hex(text, "CapPrm", cap_mask(l)) | expect_hex(text, "CapEff", cap_mask(l)) |
-	       expect_hex(text, "CapBnd", 0) | expect_hex(text, "CapAmb", 0) | expect_line(text, "\nNoNewPrivs:\t1\n");
+	       expect_hex(text, "CapBnd", 0) | expect_hex(text, "CapAmb", 0) |
+	       expect_line(text, "\nNoNewPrivs:\t1\n");
 }
 
 /* Who holds CAP_SETUID could come back; its filter bounds the ids instead. */
@@ -175,7 +176,8 @@ static int check_bits(void)
 {
 	if (prctl(PR_GET_SECUREBITS) == SECUREBITS)
 		return 0;
-	log_error("lock-down: securebits are 0x%x, not 0x%x", (unsigned)prctl(PR_GET_SECUREBITS), (unsigned)SECUREBITS);
+	log_error("lock-down: securebits are 0x%x, not 0x%x", (unsigned)prctl(PR_GET_SECUREBITS),
+		  (unsigned)SECUREBITS);
 	return -1;
 }
 
@@ -228,7 +230,8 @@ int lockdown_allow_ioctl(scmp_filter_ctx ctx, int fd, uint32_t request)
 		{ 0, SCMP_CMP_MASKED_EQ, UINT32_MAX, (uint32_t)fd },
 	};
 
-	return refused(seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), fd < 0 ? 1 : 2, cmp), SCMP_SYS(ioctl));
+	return refused(seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), fd < 0 ? 1 : 2, cmp),
+		       SCMP_SYS(ioctl));
 }
 
 int lockdown_allow_memory(scmp_filter_ctx ctx)
@@ -241,9 +244,10 @@ int lockdown_allow_memory(scmp_filter_ctx ctx)
 	};
 	const struct scmp_arg_cmp protect = { 2, SCMP_CMP_MASKED_EQ, ~(scmp_datum_t)(PROT_READ | PROT_WRITE), 0 };
 
-	return refused(seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2, map), SCMP_SYS(mmap)) |
-	       refused(seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, &protect), SCMP_SYS(mprotect)) |
-	       lockdown_allow_list(ctx, calls);
+	int bad = refused(seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2, map), SCMP_SYS(mmap));
+
+	bad |= refused(seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, &protect), SCMP_SYS(mprotect));
+	return bad | lockdown_allow_list(ctx, calls);
 }
 
 #ifdef BANGER_SANITIZED
@@ -252,10 +256,12 @@ int lockdown_allow_memory(scmp_filter_ctx ctx)
 static int allow_sanitizer(scmp_filter_ctx ctx)
 {
 	static const int calls[] = {
-		SCMP_SYS(mmap), SCMP_SYS(munmap), SCMP_SYS(mprotect), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(brk),
+		SCMP_SYS(mmap), SCMP_SYS(munmap), SCMP_SYS(mprotect), SCMP_SYS(mremap), SCMP_SYS(madvise),
+		SCMP_SYS(brk),
 		SCMP_SYS(sigaltstack), SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(futex),
 		SCMP_SYS(sched_yield), SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(readlink), SCMP_SYS(open),
-		SCMP_SYS(openat), SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(fstat), SCMP_SYS(newfstatat), SCMP_SYS(lseek),
+		SCMP_SYS(openat), SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(fstat), SCMP_SYS(newfstatat),
+		SCMP_SYS(lseek),
 		SCMP_SYS(getrlimit), SCMP_SYS(prlimit64), SCMP_SYS(sched_getaffinity), SCMP_SYS(getuid), -1,
 	};
 

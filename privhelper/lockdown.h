@@ -30,7 +30,7 @@ int lockdown_begin(int first);
  * Return: 0, or -1 (logged): the caller must end at once, it is neither what it was nor what it should be. */
 int lockdown_apply(const struct lockdown *l);
 
-/* The part of it about ids, capabilities and securebits alone, for a child that is about to execute the controller. */
+/* The part of it about ids, capabilities and securebits, for the child that is about to execute the controller. */
 int lockdown_ids(const struct account *account, const unsigned *caps);
 
 /* What every locked process may call: end, log to descriptor 2, read clocks, ask what its own locks are. */

@@ -176,12 +176,28 @@ static void put_fdb(struct nl_out *o, int index, uint32_t slot)
 	mnl_attr_put(o->h, NDA_LLADDR, sizeof(mac), mac);
 }
 
+/* The host talks no IPv6 on this interface: no address of its own, so no solicitations (addrconf.c).  A kernel without
+ * IPv6 refuses the request, which is as good. */
+static void no_ipv6(const struct net_state *n, int index)
+{
+	struct nl_out o;
+
+	nl_begin(&o);
+	put_link(&o, RTM_SETLINK, AF_UNSPEC, index, 0);
+	struct nlattr *spec = mnl_attr_nest_start(o.h, IFLA_AF_SPEC), *inet6 = mnl_attr_nest_start(o.h, AF_INET6);
+	mnl_attr_put_u8(o.h, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+	mnl_attr_nest_end(o.h, inet6);
+	mnl_attr_nest_end(o.h, spec);
+	(void)nl_talk(n->route, &o, NULL, NULL);
+}
+
 /* Tag, place and state of a tap, the last first to matter: up comes when all else is there. */
 static int dress(const struct net_state *n, int index, const struct net_tag *tag)
 {
 	char text[NET_TAG_MAX];
 	struct nl_out o;
 
+	no_ipv6(n, index);
 	net_tag_format(tag, text);
 	nl_begin(&o);
 	put_link(&o, RTM_SETLINK, AF_UNSPEC, index, 0);
@@ -325,6 +341,7 @@ int net_bridge_prepare(struct net_state *n)
 		return -1;
 	}
 	n->bridge = l.index;
+	no_ipv6(n, n->bridge);
 	if (address_bridge(n) < 0) {
 		log_errno("bridge %s: address", name);
 		return -1;

@@ -1,16 +1,17 @@
-/* Theory of operation.  A role's process has two lives.  As root it opens what it needs (prepare) and gives up the rest
- * (lockdown.c).  Then it serves one datagram after another, each through the same gates, in this order:
+/* Theory of operation.  A role's process has two lives.  As root it opens what it needs (prepare) and gives up the
+ * rest (lockdown.c).  Then it serves one datagram after another, each through the same gates, in this order:
  *
- *   shape       decoded strictly, this role's operation, this phase, a new sequence number, the right number of descriptors;
- *               anything else is a VIOLATION: our only peer is broken or hostile, so it is recorded and the role ends
+ *   shape       decoded strictly, this role's operation, this phase, a new sequence number, the right number of
+ *               descriptors; anything else is a VIOLATION: our only peer is broken or hostile, so it is recorded
+ *               and the role ends
  *   belonging   slot, generation, owner and VM against the ledger
  *   room        sealed, cap of the owner, rate; for creates alone, so that a release never waits for any of them
  *   record      the intent, on the disk
  *   handler     the one part that is the role's own
  *   record      the result, then the answer
  *
- * The ledger says who may touch a slot.  A row is never forgotten: its generation refuses late requests of a VM that is
- * gone.  `live` is what holds() said last, and is what caps count.  Nothing here allocates. */
+ * The ledger says who may touch a slot.  A row is never forgotten: its generation refuses late requests of a VM that
+ * is gone.  `live` is what holds() said last, and is what caps count.  Nothing here allocates. */
 #include "privhelper/role.h"
 
 #include <errno.h>
@@ -83,7 +84,8 @@ bool role_owns(const struct role *r, const struct request *q)
 	       (vm_unknown(w) || memcmp(w->vm, q->vm, ID_LEN) == 0);
 }
 
-bool role_list_add(struct rep_list *l, enum object kind, uint32_t slot, uint32_t generation, uint32_t owner, uint64_t id)
+bool role_list_add(struct rep_list *l, enum object kind, uint32_t slot, uint32_t generation, uint32_t owner,
+		   uint64_t id)
 {
 	const uint64_t row[LIST_FIELDS] = { kind, slot, generation, owner, id };
 
@@ -208,7 +210,8 @@ static enum status do_ping(struct role *r, const struct request *q, int *fds_in,
 	return ST_OK;
 }
 
-static enum status do_reconcile_done(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+static enum status do_reconcile_done(struct role *r, const struct request *q, int *fds_in, struct reply *reply,
+				     int *fds_out)
 {
 	(void)q;
 	(void)fds_in;
@@ -231,7 +234,8 @@ static enum status do_seal(struct role *r, const struct request *q, int *fds_in,
 static handler_fn find_handler(const struct role *r, enum op_code op)
 {
 	static const struct handler everyone[] = {
-		{ OP_HELLO, do_hello }, { OP_PING, do_ping }, { OP_RECONCILE_DONE, do_reconcile_done }, { OP_SEAL, do_seal },
+		{ OP_HELLO, do_hello }, { OP_PING, do_ping },
+		{ OP_RECONCILE_DONE, do_reconcile_done }, { OP_SEAL, do_seal },
 	};
 
 	if (op == OP_LIST)

@@ -28,7 +28,8 @@ struct role;
  * @fds_out:	-1s, filled with the ones to send back, closed by role.c after sending
  * @reply:	the operation's reply struct to fill, meaningful with ST_OK
  */
-typedef enum status (*handler_fn)(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out);
+typedef enum status (*handler_fn)(struct role *r, const struct request *q, int *fds_in, struct reply *reply,
+				  int *fds_out);
 
 struct handler {
 	enum op_code op;
@@ -71,6 +72,7 @@ void role_adopt(struct role *r, uint32_t slot, uint32_t generation, uint32_t own
 bool role_owns(const struct role *r, const struct request *q);
 
 /* Append an object to a LIST reply.  Return: false when it is full. */
-bool role_list_add(struct rep_list *l, enum object kind, uint32_t slot, uint32_t generation, uint32_t owner, uint64_t id);
+bool role_list_add(struct rep_list *l, enum object kind, uint32_t slot, uint32_t generation, uint32_t owner,
+		   uint64_t id);
 
 #endif

@@ -23,6 +23,7 @@ struct spawn_state {
 
 	struct sock_fprog filter; /* what a VMM loads before it is executed */
 	int landlock_abi;         /* 0: the kernel has none */
+	uint32_t tsc_khz;         /* rate of the host's time stamp counter; 0: not known */
 };
 
 /* ---- spawn_jail.c: the VMMs' root ---- */

@@ -112,18 +112,24 @@ static void qemu_net(uint32_t slot, struct argv *a)
 	add(a, "virtio-net-device,netdev=net,mac=%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
 }
 
-static void qemu_kernel(uint32_t slot, struct argv *a)
+/* Under TCG the guest's time stamp counter is the host's.  On a busy host the guest's kernel can not measure it against
+ * the emulated PIT, and then waits for ever for a timer tick that it has not set up: so it is told
+ * (Documentation/admin-guide/kernel-parameters.txt: tsc_early_khz, tsc=reliable).  KVM guests have kvm-clock. */
+static void qemu_kernel(const struct spawn_state *s, const struct request *q, struct argv *a)
 {
 	add(a, "-object");
 	add(a, "rng-builtin,id=rng");
 	add(a, "-device");
 	add(a, "virtio-rng-device,rng=rng");
 	add(a, "-kernel");
-	add(a, "/state/%u/kernel", slot);
+	add(a, "/state/%u/kernel", q->slot);
 	add(a, "-initrd");
-	add(a, "/state/%u/initrd", slot);
+	add(a, "/state/%u/initrd", q->slot);
 	add(a, "-append");
-	add(a, "%s", KERNEL_LINE);
+	if (q->vmm_spawn.accel == ACCEL_TCG && s->tsc_khz)
+		add(a, KERNEL_LINE " tsc_early_khz=%u tsc=reliable", s->tsc_khz);
+	else
+		add(a, KERNEL_LINE);
 }
 
 static void qemu(const struct spawn_state *s, const struct request *q, struct argv *a)
@@ -134,7 +140,7 @@ static void qemu(const struct spawn_state *s, const struct request *q, struct ar
 	qemu_talk(q->slot, a);
 	qemu_disk(q->slot, q->vmm_spawn.disk, a);
 	qemu_net(q->slot, a);
-	qemu_kernel(q->slot, a);
+	qemu_kernel(s, q, a);
 }
 
 /* Machine, disk, network and boot source come over its API, from the controller. */

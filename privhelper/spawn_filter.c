@@ -6,8 +6,8 @@
  * new process, no capability.  QEMU adds its own (-sandbox), Firecracker its
  * own per thread.
  *
- * QEMU's list is from strace -f of 7.2 and 10.0, with TCG and KVM; Firecracker's
- * from the JSON that its release ships.  Never in either: mounts, namespaces,
+ * QEMU's list is from strace -f of 7.2 under TCG, Firecracker's from the filter
+ * that its source carries (resources/seccomp).  Never in either: mounts, namespaces,
  * ptrace and process_vm, bpf, modules, keys, perf, userfaultfd, handles of
  * files, other processes' descriptors, any socket family but unix. */
 #include "privhelper/spawn.h"

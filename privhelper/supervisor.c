@@ -1,13 +1,13 @@
 /* Theory of operation.
  *
- *   as root      check the arguments, forget the environment and every descriptor, read the configuration, make the
- *                places, execute three roles and the controller
- *   locked down  its own uid, one capability (CAP_KILL) and a filter that lets it use that on its four children alone;
- *                wait for the controller's word that all is ready, tell the service manager, wait for an end
+ *   as root      check the arguments, forget the environment and every descriptor, read the configuration, make
+ *                the places, execute three roles and the controller
+ *   locked down  its own uid, one capability (CAP_KILL) and a filter that lets it use that on its four children
+ *                alone; wait for the controller's word that all is ready, tell the service manager, wait for an end
  *
- * The set lives and ends together.  SIGTERM: the line to the controller is closed, the controller ends, its lines to the
- * roles close, the roles end.  A child that ends unasked: the others see their lines close, and are killed if they do
- * not care.  VMs are in none of this: they run on, and the next set adopts them.
+ * The set lives and ends together.  SIGTERM: the line to the controller is closed, the controller ends, its lines to
+ * the roles close, the roles end.  A child that ends unasked: the others see their lines close, and are killed if
+ * they do not care.  VMs are in none of this: they run on, and the next set adopts them.
  *
  * CAP_KILL is there for two things: to end a child that hangs, and because PR_SET_PDEATHSIG, which ends the children
  * when we are killed ourselves, asks whether the dying parent may signal the child. */
@@ -53,7 +53,8 @@ static int notify_open(const char *path)
 	if (a.sun_path[0] == '@')
 		a.sun_path[0] = '\0';
 	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&a, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) < 0) {
+	if (fd < 0 ||
+	    connect(fd, (struct sockaddr *)&a, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) < 0) {
 		log_errno("NOTIFY_SOCKET");
 		return -1;
 	}
@@ -109,7 +110,8 @@ static int take_signals(void)
 
 static void prepare(struct supervisor *s, const char *path)
 {
-	if (config_load(path, 0, &s->config) < 0 || places_make(s) < 0 || places_open_logs(s) < 0 || places_listen(s) < 0)
+	if (config_load(path, 0, &s->config) < 0 || places_make(s) < 0 || places_open_logs(s) < 0 ||
+	    places_listen(s) < 0)
 		_exit(1);
 	s->config_fd = config_to_memfd(&s->config);
 	s->signal_fd = take_signals();

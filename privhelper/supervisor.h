@@ -1,4 +1,4 @@
-/* supervisor.h - the first process: root for some milliseconds, then a watcher that can do no more than end its set. */
+/* supervisor.h - the first process: root for some milliseconds, then a watcher that can only end its set. */
 #ifndef BANGER_PRIVHELPER_SUPERVISOR_H
 #define BANGER_PRIVHELPER_SUPERVISOR_H
 

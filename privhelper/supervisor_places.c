@@ -21,7 +21,8 @@
 #include "proto/slot.h"
 
 #define SLOTS_TMPFS_BYTES (16u << 20)
-#define SLOTS_TMPFS_INODES_EACH 64 /* a slot's folder, sockets and node; shared, so a VMM that makes more starves others */
+/* A slot's folder, sockets and disk node; from one pool, so that a hostile VMM can keep others from starting. */
+#define SLOTS_TMPFS_INODES_EACH 64
 #define LISTEN_BACKLOG 64
 
 /* What a folder is to be. */
@@ -135,7 +136,8 @@ static int make_run_dir(const struct config *c)
 static int make_state_dir(const struct config *c)
 {
 	const struct account *a = &c->controller;
-	const struct shape outer = { a->uid, a->gid, 0711 }, private = { a->uid, a->gid, 0700 }, roots = { 0, 0, 0711 };
+	const struct shape outer = { a->uid, a->gid, 0711 }, private = { a->uid, a->gid, 0700 };
+	const struct shape roots = { 0, 0, 0711 };
 
 	_cleanup_close_ int state = folder(AT_FDCWD, c->state_dir, &outer);
 	if (state < 0 || folder_once(state, "images", &private) < 0 || folder_once(state, "kernels", &private) < 0 ||
@@ -157,7 +159,8 @@ static int find_cgroup_mount(char *out, size_t size)
 
 	while (f && fgets(line, sizeof(line), f)) {
 		const char *type = strstr(line, " - ");
-		if (!type || strncmp(type, " - cgroup2 ", 11) != 0 || sscanf(line, "%*s %*s %*s %*s %255s", place) != 1)
+		if (!type || strncmp(type, " - cgroup2 ", 11) != 0 ||
+		    sscanf(line, "%*s %*s %*s %*s %255s", place) != 1)
 			continue;
 		if (snprintf(out, size, "%s/banger", place) < (int)size)
 			return 0;
@@ -179,7 +182,8 @@ static void enable_controllers(int group)
 /* Delegation to the spawn role (cgroups(7), "Cgroup delegation"): the folder and its list of processes, no more. */
 static int delegate(int group, const struct account *a)
 {
-	if (fchown(group, a->uid, a->gid) < 0 || fchownat(group, "cgroup.procs", a->uid, a->gid, AT_SYMLINK_NOFOLLOW) < 0)
+	if (fchown(group, a->uid, a->gid) < 0 ||
+	    fchownat(group, "cgroup.procs", a->uid, a->gid, AT_SYMLINK_NOFOLLOW) < 0)
 		return failed("can not hand over", "a control group");
 	return 0;
 }
@@ -192,7 +196,8 @@ static int make_cgroups(struct config *c)
 
 	if (!c->cgroup_dir[0] && find_cgroup_mount(c->cgroup_dir, sizeof(c->cgroup_dir)) < 0)
 		return -1;
-	(void)snprintf(above, sizeof(above), "%.*s", (int)(strrchr(c->cgroup_dir, '/') - c->cgroup_dir), c->cgroup_dir);
+	const char *slash = strrchr(c->cgroup_dir, '/');
+	(void)snprintf(above, sizeof(above), "%.*s", (int)(slash - c->cgroup_dir), c->cgroup_dir);
 	_cleanup_close_ int parent = open(above, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (parent < 0 || fstatfs(parent, &f) < 0)
 		return failed("can not open", above);
@@ -259,7 +264,9 @@ static int open_log(const struct config *c, int dir, const char *name)
 
 int places_open_logs(struct supervisor *s)
 {
-	static const char *const names[] = { [CHILD_NET] = "net.log", [CHILD_BLK] = "blk.log", [CHILD_SPAWN] = "spawn.log" };
+	static const char *const names[] = {
+		[CHILD_NET] = "net.log", [CHILD_BLK] = "blk.log", [CHILD_SPAWN] = "spawn.log",
+	};
 	_cleanup_close_ int dir = open(s->config.log_dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	if (dir < 0)

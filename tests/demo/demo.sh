@@ -145,11 +145,11 @@ step "image imported: $(du -h "$cache/root.ext4" | cut -f1) of Debian $VERSION_I
 # ---- the run ----
 title "\$ banger vm run --rm --nat --name demo -- <command>      (uid $user_uid)"
 began=$EPOCHREALTIME
-banger vm run --rm --nat --name demo --image debian --memory 384M --progress plain -- '
+banger vm run --rm --nat --timeout ${DEMO_TIMEOUT:-120s} --name demo --image debian --memory 384M --progress plain -- '
 	echo "hello from $(hostname): $(uname -sr), $(. /etc/os-release; echo $PRETTY_NAME)"
 	ip -4 -br addr show eth0
 	ping -c 2 -W 5 198.51.100.1
-	exit 7' >"$work/guest" 2>"$work/stages" &
+	exit 42' >"$work/guest" 2>"$work/stages" &
 run=$!
 while kill -0 $run 2>/dev/null; do
 	sleep 0.2
@@ -164,12 +164,13 @@ wait $run
 status=$?
 took=$(awk -v a="$began" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", b - a }')
 quote <"$work/stages"
+[ $status = 42 ] || { step "the end of its console:"; banger vm logs demo 2>/dev/null | tail -n 30 | quote; }
 step "what the guest said:"
 quote <"$work/guest"
 step "what the host's own tools showed meanwhile:"
 quote <"$work/mid"
-step "the guest's own exit status was 7; banger's: $status; from command to prompt: $took s"
-[ $status = 7 ] || fail "exit status $status, not the guest's 7"
+step "the guest's own exit status was 42; banger's: $status; from command to prompt: $took s"
+[ $status = 42 ] || fail "exit status $status, not the guest's 42"
 grep -q '^hello from demo: Linux' "$work/guest" || fail "no greeting from the guest"
 grep -q '172\.29\.0\.' "$work/guest" || fail "the guest has no address of its slot"
 grep -qE ' [12] received' "$work/guest" || fail "the guest did not reach the outside through NAT"

@@ -2,7 +2,7 @@
 # The blk role's snapshots on a kernel that has device-mapper: a guest of a few seconds (QEMU, TCG, busybox) runs this
 # same role and the scripted peer, and dmsetup and losetup say what they made. The guest's serial console is our TAP.
 set -u
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit 1
 mode=${MODE:-release} cache=$PWD/build/cache
 peer=build/$mode/peer role=build/$mode/banger-role-blk
 skip() { echo "ok 1 - blk snapshots in a guest # SKIP $1"; echo 1..1; exit 0; }
@@ -205,7 +205,7 @@ GUEST
 chmod 755 "$root/init"
 (cd "$root" && find . | cpio -o -H newc --quiet --owner 0:0) | gzip -1 >"$work/initrd"
 
-timeout -k 5 120 qemu-system-x86_64 -M microvm,x-option-roms=off,rtc=on,isa-serial=on,acpi=on -accel tcg,thread=multi -cpu max \
+timeout -k 5 120 qemu-system-x86_64 -M q35 -accel tcg,thread=multi -cpu max \
 	-smp 1 -m 384 -nodefaults -no-user-config -display none -no-reboot -serial "file:$work/console" \
 	-kernel "$guest/vmlinuz" -initrd "$work/initrd" -append "console=ttyS0 quiet panic=-1 rdinit=/init" </dev/null 2>"$work/qemu"
 tr -d '\r' <"$work/console" >"$work/tap"

@@ -17,6 +17,8 @@ declare -A own=([net]="tap_create guest_allow nat_add tap_remove" [blk]="snapsho
 declare -A foreign=([net]=vmm_kill [blk]=tap_remove [spawn]=nat_remove)
 declare -A phase_create=([net]=tap_create [blk]=snapshot_create [spawn]="vmm_spawn vmm=0 accel=2 disk=1 vcpus=1 mem_mib=64 fd=/dev/null:rw")
 
+declare -A missing=([blk]="loop_attach part=1" [spawn]="vmm_spawn vmm=0 accel=2 disk=1 vcpus=1 mem_mib=64")
+
 fresh() { # fresh ROLE [run]: a new process of it
 	ask "$1" restart >/dev/null
 	[ "${2-}" != run ] || ask "$1" run >/dev/null
@@ -58,12 +60,19 @@ for role in net blk spawn; do
 	is "$(ask $role close)" "exit 0" "$role: the end of the connection is no fault"
 
 	# ---- every bit and every length of a request ----
-	for op in "ping" "list cursor=0" "${first[$role]} $vm"; do
+	for op in "ping" "${first[$role]} $vm"; do
 		out=$(ask $role cut "$op")
 		is "$out" "tried *[0-9] answered 0 refused *[0-9] other 0" "$role: each other length of ${op%% *} is refused ($out)"
 		out=$(ask $role flip "$op")
 		is "$out" "tried *[1-9]* refused *[1-9]* other 0" "$role: each flipped bit of ${op%% *} is answered or refused ($out)"
 	done
+
+	if [ $role = net ]; then
+		# Changed bits of the slot, the generation and the owner name VMs that may be made: in slots that there are.
+		is "$(ip -j link | jq '[.[].ifname | select(test("^bgr")) | select(test("^bgr[0-7]$") | not)] | length')" 0 \
+			"net: no tap beyond the slots"
+		for tap in $(ip -j link | jq -r '.[].ifname | select(test("^bgr[0-9]"))'); do ip link del "$tap"; done
+	fi
 
 	# ---- belonging ----
 	fresh $role run
@@ -71,6 +80,23 @@ for role in net blk spawn; do
 		is "$(ask $role "$op" slot=8 gen=1)" denied "$role: $op in a slot that the configuration does not have"
 	done
 	is "$(ask $role list)" "ok *" "$role: still answers"
+	if [ $role = net ]; then
+		is "$(ask net tap_create slot=2 gen=5)" "ok ifindex=*" "net: a tap of one VM"
+		for op in tap_create guest_allow tap_remove conntrack_flush; do
+			is "$(ask net $op slot=2 gen=4)" denied "net: $op of an earlier generation"
+			is "$(ask net $op slot=2 gen=5 owner=1001)" denied "net: $op of another owner"
+			is "$(ask net $op slot=2 gen=5 vm=ffffffffffffffffffffffffffffffff)" denied "net: $op of another VM"
+		done
+		is "$(ask net tap_create slot=2 gen=6)" busy "net: the next generation waits"
+		check "net: the tap is untouched" ip link show bgr2
+		is "$(ask net tap_remove slot=2 gen=5)" ok "net: its own VM removes it"
+		is "$(ask net seal)" ok "net: sealed"
+		is "$(ask net tap_create slot=3 gen=1)" denied "net: nothing is made any more"
+		is "$(ask net tap_remove slot=3 gen=1)" ok "net: a removal works"
+	else
+		# shellcheck disable=SC2086
+		is "$(ask $role ${missing[$role]} slot=1)" "exit 70" "$role: a descriptor that is missing ends it"
+	fi
 	peer_stop $role
 done
 

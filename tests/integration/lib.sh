@@ -80,7 +80,7 @@ in_ns() { # in_ns "$@": run this script again in namespaces of its own, once
 	T=$(mktemp -d /tmp/banger-test.XXXXXX)
 	chmod 711 "$T"
 	trap finish EXIT
-	trap 'exit 130' INT TERM
+	trap 'exit 130' INT TERM PIPE
 }
 
 # ---- configuration: numeric accounts, and a range of slots, that belong to nobody ----

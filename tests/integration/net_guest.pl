@@ -5,7 +5,7 @@
 #   ping SMAC SIP DMAC DIP [vlan]   an ICMP echo request         -> reply | none
 #   arp SMAC SHA SPA TPA            an ARP request                -> reply MAC | none
 #   raw HEX                         a frame as it is              -> sent
-#   wait MS                         serve for a while             -> seen N (frames that were not for MAC or broadcast)
+#   wait MS                         serve for a while             -> seen N (frames so far that another guest sent)
 # All numbers of ioctls are those of <linux/if_tun.h>; a frame has 10 bytes of virtio header before it.
 use strict;
 use warnings;
@@ -49,7 +49,7 @@ sub take {
 	$f = substr($f, 10);
 	my ($dst, $src, $type) = unpack('a6a6n', $f);
 	my $p = substr($f, 14);
-	$strange++ if $dst ne $me && $dst ne "\xff" x 6;
+	$strange++ if substr($src, 0, 4) eq "\x02\xfc\0\0";
 	if ($type == 0x0806) {
 		my ($op, $sha, $spa, $tha, $tpa) = unpack('x6na6a4a6a4', $p);
 		if ($op == 1 && $tpa eq $my_ip) {

@@ -1,12 +1,13 @@
 /* peer.c - plays the controller against one role: `peer --role net --config FILE --log FILE ROLE_BINARY`.
  *
  * Reads commands line by line and prints one line for each:
- *   OPERATION [slot=N] [gen=N] [owner=N] [vm=HEX] [op=HEX] [seq=N] [ARGUMENT=VALUE]... [fd=PATH:ro|rw|path]...
- *                      -> ok NAME=VALUE... [fd=N] | absent | busy | limit | denied | nolog | kernel | exit N | signal N
+ *   OPERATION [slot=N] [gen=N] [owner=N] [vm=HEX] [op=HEX] [seq=N] [ARG=VALUE]... [fd=PATH:ro|rw|path]...
+ *                      -> ok NAME=VALUE... [fd=N] | absent | busy | limit | denied | nolog | kernel
+ *                         or, when the role ended: exit N | signal N
  *   run                hello and reconcile_done
  *   raw HEX [fd=...]   these bytes; the answer's status without its values
- *   flip OPERATION ... each bit of that packet inverted, each in a fresh role that has been through `run`
- *   cut OPERATION ...  each shorter length of it likewise, and one byte more
+ *   flip OPERATION ... each bit of that packet inverted in turn, to roles that have been through `run`
+ *   cut OPERATION ...  each other length of it likewise, up to one byte more
  *                      -> tried N answered N refused N other N
  *   waitfd N [MS]      until the Nth kept descriptor is readable -> ready | timeout
  *   restart            end the role, start another -> started
@@ -31,6 +32,7 @@
 #include "common/fdio.h"
 #include "common/log.h"
 #include "proto/ops.h"
+#include "proto/wire.h"
 
 #define ANSWER_MS 30000
 #define KEPT_MAX 1024
@@ -170,6 +172,18 @@ static int say_ended(void)
 	return -1;
 }
 
+/* A changed packet may have used up a later number: the second element of its answer says which. */
+static void note_seq(const uint8_t *buf, size_t n)
+{
+	struct wire_reader r = { buf, buf + n, false };
+
+	(void)wire_get_array(&r, UINT16_MAX);
+	(void)wire_get_uint(&r, 0, UINT8_MAX);
+	peer.seq = wire_get_uint(&r, 0, UINT64_MAX - 1);
+	if (r.bad)
+		die(1, "an answer that can not be decoded");
+}
+
 /* @op: NULL when the packet is not one of the table's.  Return: 0 answered, -1 the role ended. */
 static int exchange(const struct op *op, const void *bytes, size_t len, const int *fds, size_t nfds)
 {
@@ -190,9 +204,13 @@ static int exchange(const struct op *op, const void *bytes, size_t len, const in
 		die(1, "%s: an answer that can not be decoded", op->name);
 	if (op && ngot != (r.status == ST_OK ? op->fds_out : 0))
 		die(1, "%s: %zu descriptors came back", op->name, ngot);
-	if (op)
+	if (op) {
 		print_answer(op, &r, got, ngot);
-	else if (!peer.quiet)
+		return 0;
+	}
+	note_seq(buf, (size_t)n);
+	fdio_close_all(got, ngot);
+	if (!peer.quiet)
 		printf("answered %zd\n", n);
 	return 0;
 }
@@ -349,7 +367,9 @@ static int do_run(void)
 	bool quiet = peer.quiet;
 
 	peer.quiet = true;
-	int r = parse_ask(hello, 1, &a) < 0 || send_ask(&a) < 0 || parse_ask(done, 1, &a) < 0 || send_ask(&a) < 0 ? -1 : 0;
+	int r = parse_ask(hello, 1, &a) < 0 || send_ask(&a) < 0 ? -1 : 0;
+	if (r == 0)
+		r = parse_ask(done, 1, &a) < 0 || send_ask(&a) < 0 ? -1 : 0;
 	peer.quiet = quiet;
 	if (!quiet)
 		printf("%s\n", r < 0 ? peer.ended : "ok");
@@ -377,49 +397,73 @@ struct tally {
 	unsigned tried, answered, refused, other;
 };
 
-/* Send @len bytes to a role in phase RUN, starting one when the last is gone. */
-static void try_packet(struct tally *t, const uint8_t *bytes, size_t len, const struct ask *a)
+/* Have a role in phase RUN, and the next packet in @buf.  Return: its length. */
+static int next_packet(struct ask *a, uint8_t buf[OPS_PACKET_MAX + 1])
 {
-	peer.quiet = true;
 	if (!peer.pid) {
 		start();
 		if (do_run() < 0)
 			die(1, "the role does not start: %s", peer.ended);
 	}
+	a->q.seq = peer.seq + 1;
+	int n = ops_encode_request(&a->q, buf);
+	if (n < 0)
+		die_errno(1, "encode");
+	buf[n] = 0;
+	return n;
+}
+
+/* A role that answers goes on; a refused packet costs a new one. */
+static void try_packet(struct tally *t, const uint8_t *bytes, size_t len, const struct ask *a)
+{
 	t->tried++;
 	if (exchange(NULL, bytes, len, a->fds, a->nfds) == 0) {
 		t->answered++;
-		finish(); /* the next packet has the same sequence number */
 	} else if (strcmp(peer.ended, "exit 70") == 0) {
 		t->refused++;
 	} else {
 		t->other++;
 		log_error("packet of %zu bytes: %s", len, peer.ended);
 	}
-	peer.quiet = false;
+}
+
+static void flip_all(struct tally *t, struct ask *a)
+{
+	uint8_t buf[OPS_PACKET_MAX + 1];
+
+	for (int bit = 0, len = 1; bit < 8 * len; bit++) {
+		len = next_packet(a, buf);
+		buf[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		try_packet(t, buf, (size_t)len, a);
+	}
+}
+
+/* Not the empty packet, which can not be told from the end of the connection. */
+static void cut_all(struct tally *t, struct ask *a)
+{
+	uint8_t buf[OPS_PACKET_MAX + 1];
+
+	for (int cut = 1, len = 1; cut <= len + 1; cut++) {
+		len = next_packet(a, buf);
+		if (cut != len)
+			try_packet(t, buf, (size_t)cut, a);
+	}
 }
 
 static void do_mutate(char **words, size_t n, bool flip)
 {
-	uint8_t buf[OPS_PACKET_MAX + 1] = { 0 };
 	struct tally t = { 0 };
 	struct ask a;
 
 	finish();
-	peer.seq = 2; /* after `run` */
 	if (n < 2 || parse_ask(words + 1, n - 1, &a) < 0)
 		return;
-	int len = ops_encode_request(&a.q, buf);
-	if (len < 0)
-		die_errno(1, "encode");
-	for (int bit = 0; flip && bit < 8 * len; bit++) {
-		buf[bit / 8] ^= (uint8_t)(1 << bit % 8);
-		try_packet(&t, buf, (size_t)len, &a);
-		buf[bit / 8] ^= (uint8_t)(1 << bit % 8);
-	}
-	for (int cut = 1; !flip && cut <= len + 1; cut++)
-		if (cut != len)
-			try_packet(&t, buf, (size_t)cut, &a);
+	peer.quiet = true;
+	if (flip)
+		flip_all(&t, &a);
+	else
+		cut_all(&t, &a);
+	peer.quiet = false;
 	fdio_close_all(a.fds, a.nfds);
 	printf("tried %u answered %u refused %u other %u\n", t.tried, t.answered, t.refused, t.other);
 }

@@ -39,7 +39,7 @@ slot_make() { # slot_make N: what the controller puts there
 	cp "$T/guest" "$s/kernel"
 	: >"$s/initrd"
 	truncate -s 1M "$s/disk"
-	chown $CTL_ID:$((UID_BASE + $1)) "$s"/*
+	chown "$CTL_ID:$((UID_BASE + $1))" "$s"/*
 	chmod 640 "$s"/*
 	chmod 660 "$s/disk"
 	ip tuntap add "bgr$1" mode tap user $((UID_BASE + $1))
@@ -130,7 +130,7 @@ is "$second" "ok pid=*" "a second VMM starts beside it"
 is "$(ask spawn list)" "ok next=0 objects=7,?,1,1000,1,7,?,1,1000,1" "list shows both"
 
 # ---- VMMs outlive the role ----
-role_pid() { pgrep -u $SPAWN_ID -f banger-role-spawn | head -n 1; }
+role_pid() { pgrep -P "${PEER_PID[spawn]}"; }
 kill -9 "$(role_pid)"
 sleep 0.2
 check "the role killed: the first VMM lives" kill -0 "$pid"
@@ -191,7 +191,7 @@ if ${CC:-cc} -static -O1 -D_GNU_SOURCE -o "$T/vmm" "$here/spawn_vmm.c" 2>"$T/cc.
 		name=${name//_/ }
 		is "$(grep -m 1 -- "^$name " "$T/console.0.log")" "$name $want" "taken over: $name: $want"
 	done <<-END
-		ids $UID_BASE $UID_BASE $UID_BASE $UID_BASE *
+		ids $UID_BASE $UID_BASE $UID_BASE $UID_BASE
 		environment none, cwd /, core 0
 		descriptors 0 1 2
 		list_/run refused

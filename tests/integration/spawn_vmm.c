@@ -85,7 +85,7 @@ int main(int argc, char **argv)
 	(void)argv;
 	(void)setvbuf(stdout, NULL, _IONBF, 0);
 	(void)getrlimit(RLIMIT_CORE, &core);
-	printf("ids %d %d %d %d groups %ld\n", getuid(), geteuid(), getgid(), getegid(), 0l);
+	printf("ids %d %d %d %d\n", getuid(), geteuid(), getgid(), getegid());
 	printf("environment %s, cwd %s, core %lu\n", environ[0] ? "some" : "none", getcwd((char[64]){ 0 }, 64),
 	       (unsigned long)core.rlim_max);
 	descriptors();

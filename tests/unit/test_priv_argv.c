@@ -11,7 +11,7 @@
 static struct spawn_state state(void)
 {
 	return (struct spawn_state){ .qemu = "/usr/bin/qemu-system-x86_64", .firecracker = "/libexec/firecracker",
-				     .kvmprobe = "/libexec/banger-kvmprobe" };
+				     .kvmprobe = "/libexec/banger-kvmprobe", .tsc_khz = 2596184 };
 }
 
 static struct request request(enum vmm_kind vmm, enum accel accel, enum disk_kind disk)
@@ -59,6 +59,7 @@ static void test_qemu_tcg_file(void **unused)
 	expect(&a, "-initrd", "/state/7/initrd");
 	assert_non_null(strstr(value(&a, "-drive", "id=root"), ",file=/state/7/disk"));
 	assert_non_null(strstr(value(&a, "-M", "microvm"), "acpi=on"));
+	assert_non_null(strstr(value(&a, "-append", "console=ttyS0 "), " tsc_early_khz=2596184 tsc=reliable"));
 }
 
 static void test_qemu_kvm_dm(void **unused)
@@ -72,6 +73,7 @@ static void test_qemu_kvm_dm(void **unused)
 	assert_int_equal(argv_vmm(&s, &q, &a), 0);
 	expect(&a, "-accel", "kvm");
 	expect(&a, "-cpu", "host");
+	assert_null(strstr(value(&a, "-append", "console=ttyS0 "), "tsc"));
 	assert_non_null(strstr(value(&a, "-drive", "id=root"), "cache=none"));
 	assert_non_null(strstr(value(&a, "-drive", "id=root"), ",file=/run/999/vda"));
 	expect(&a, "-device", "virtio-net-device,netdev=net,mac=02:fc:00:00:03:e7");
