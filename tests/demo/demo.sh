@@ -35,16 +35,18 @@ as_user() {
 }
 banger() { as_user "$build/banger" "$@"; }
 
-# What the host looks like, to compare before and after.  Process names only: other people's pids come and go.
+# What the host looks like, to compare before and after.  Processes: all that run under a uid of the demo's, or from its
+# build; those of others come and go.
 snapshot() {
 	echo "== links"; ip -o link | awk '{ print $2 }'
 	echo "== nft"; nft list ruleset
 	echo "== loops"; losetup -a
 	echo "== dm"; command -v dmsetup >/dev/null && dmsetup ls 2>/dev/null
-	echo "== cgroups"; find /sys/fs/cgroup -type d -name '*banger*' 2>/dev/null
+	echo "== cgroups"; find /sys/fs/cgroup -type d -name 'bgr-demo-*'
 	echo "== mounts"; awk '{ print $2, $3 }' /proc/mounts
-	echo "== processes"; pgrep -a 'banger|qemu|firecracker' | grep -vE 'demo.sh|make' | cut -d' ' -f2-
-	echo "== namespaces"; ip netns list
+	echo "== processes"
+	ps -eo uid=,args= | awk -v exe="$build/banger-" '($1 >= 61000 && $1 <= 61005) || ($1 >= 1879048192 && $1 < 1879048200) || index($2, exe) == 1'
+	echo "== namespaces"; ip netns list | grep bgr-
 }
 
 stop_daemons() {
@@ -55,7 +57,6 @@ stop_daemons() {
 cleanup() {
 	stop_daemons
 	local cg
-	cg=$(awk -F'"' '/^cgroup/ { print $2 }' "$work/banger.conf" 2>/dev/null)
 	[ -d "$work/run/slots" ] && umount "$work/run/slots" 2>/dev/null
 	cg=$(findmnt -n -t cgroup2 -o TARGET | head -1)/bgr-demo-$$
 	[ -d "$cg" ] && { [ -w "$cg/cgroup.kill" ] && echo 1 >"$cg/cgroup.kill"; sleep 0.1; find "$cg" -depth -type d -exec rmdir {} +; }
@@ -90,6 +91,7 @@ cgroups=$(findmnt -n -t cgroup2 -o TARGET | head -1)
 cat >"$work/banger.conf" <<CONF
 [slots]
 count = 8
+uid_base = 1879048192
 [network]
 bridge = brdemo0
 subnet = 172.29.0.0/24
@@ -157,7 +159,7 @@ while kill -0 $run 2>/dev/null; do
 	[ -s "$work/mid" ] || ! grep -qE ' boot|ssh' "$work/stages" || {
 		inside ip -br link show type tun; inside nft list set inet banger nat4 | grep elements
 		losetup -a | grep banger
-		ps -eo uid=,args= | awk '$1 >= 100000 && /qemu|firecracker/ { print "uid", $1 ":", $2, $3, $4, $5, $6, "..." ; exit }'
+		ps -eo uid=,args= | awk '$1 >= 1879048192 && /qemu|firecracker/ { print "uid", $1 ":", $2, $3, $4, $5, $6, "..." ; exit }'
 	} >"$work/mid" 2>/dev/null
 done
 wait $run
