@@ -78,21 +78,33 @@ int vmm_wait_fd(const struct vmm_wait *w, int fd, short events, unsigned ms, str
 	}
 }
 
+/* EPERM when @fd is not a socket that the slot's uid made. */
+static int check_inode(const struct ctl *c, const struct vm *vm, int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -1;
+	if (S_ISSOCK(st.st_mode) && st.st_uid == slot_uid(&c->config, vm->slot))
+		return 0;
+	errno = EPERM;
+	return -1;
+}
+
 /* Open the socket's inode.  Return: a descriptor; -1 with errno, EPERM when it is not the monitor's socket. */
 static int open_inode(const struct ctl *c, const struct vm *vm)
 {
 	char path[200];
-	struct stat st;
 
 	path_slot_run(&c->config, vm->slot, "api.sock", path);
-	_cleanup_close_ int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return -1;
-	if (!S_ISSOCK(st.st_mode) || st.st_uid != slot_uid(&c->config, vm->slot)) {
-		errno = EPERM;
-		return -1;
+	int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd >= 0 && check_inode(c, vm, fd) < 0) {
+		int saved = errno;
+		(void)close(fd);
+		errno = saved;
+		fd = -1;
 	}
-	return steal_fd(&fd);
+	return fd;
 }
 
 /* Return: a connection that does not block, or -1 with errno. */
@@ -137,7 +149,7 @@ void vmm_peer_text(char *out, size_t size, const char *text)
 {
 	size_t n = 0;
 
-	for (; text[n] && n < size - 1; n++)
+	for (; n < size - 1 && text[n]; n++)
 		out[n] = text[n] >= ' ' && text[n] <= '~' ? text[n] : '?';
 	out[n] = '\0';
 }

@@ -78,7 +78,7 @@ static int32_t loop_of_minor(const struct blk_state *b, unsigned major, unsigned
 
 static void table_format(unsigned base_minor, unsigned cow_minor, char out[64])
 {
-	(void)snprintf(out, 64, "%u:%u %u:%u P %u", LOOP_MAJOR, base_minor, LOOP_MAJOR, cow_minor, CHUNK);
+	(void)snprintf(out, 64, "%d:%u %d:%u P %d", LOOP_MAJOR, base_minor, LOOP_MAJOR, cow_minor, CHUNK);
 }
 
 bool blk_dm_table_parse(const struct blk_state *b, const char *text, struct blk_dm *out)

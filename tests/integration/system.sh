@@ -2,7 +2,7 @@
 # The whole set with real guests: a kernel of Debian's, a root disk with nothing but busybox, QEMU.  Isolation of
 # users, adoption after every kind of death, release of everything, bad input.
 . "$(dirname "$0")/lib.sh"
-for tool in qemu-system-x86_64 mke2fs jq dpkg-deb sqlite3; do
+for tool in qemu-system-x86_64 mke2fs jq dpkg-deb; do
 	command -v $tool >/dev/null || { [ "$(id -u)" = 0 ] && skip_all "needs $tool"; }
 done
 [ -n "$(cgroup_mount)" ] || skip_all "needs cgroup v2"
@@ -27,16 +27,26 @@ set_stop() {
 	return $rc
 }
 
+ours_alive() { # processes of the set's accounts; ended ones that nobody has waited for yet do not count
+	ps -eo ruid=,stat=,pid= | awk -v lo=$NET_ID -v hi=$SUP_ID '$1 >= lo && $1 <= hi && $2 !~ /^Z/ { print $3 }'
+}
+
+did() { # did NAME COMMAND...: as check, but in this shell, so that what it sets stays
+	local name=$1
+	shift
+	if "$@" >"$T/did" 2>&1; then ok "$name"; else not_ok "$name" "$* : $(cat "$T/did")"; fi
+}
+
 set_gone() { # all of it has ended, whatever ended it
 	wait "$SET"
 	SET=
-	wait_for 10 eval '! pgrep -f "$B/banger-(privhelper|role|controller)"'
+	wait_for 10 eval '[ -z "$(ours_alive)" ]'
 }
 
 child() { # child net|blk|spawn|controller: its pid
 	local name=banger-role-$1
 	[ "$1" = controller ] && name=banger-controller
-	pgrep -P "$SET" -f "$B/$name"
+	pgrep -P "$SET" -f "$name"
 }
 
 as() { # as UID COMMAND...: banger as that user; standard error is in $T/err
@@ -108,10 +118,14 @@ outside() { # a second namespace that answers to pings
 	ip netns exec "bgr-out-$$" ip link set eth0 up
 	ip route add default via 198.51.100.1
 }
-trap 'set_stop; ip netns del "bgr-out-$$" 2>/dev/null; finish' EXIT
+trap 'set_stop; umount /etc/passwd; ip netns del "bgr-out-$$" 2>/dev/null; finish' EXIT
 
-kernel_deb || skip_all "the kernel package can not be had"
 mount -t tmpfs run /run && mkdir -p /run/netns
+# ssh-keygen wants a name for its uid.
+{ cat /etc/passwd; echo "alice:x:$ALICE:$ALICE::$T/home.$ALICE:/bin/sh"; echo "bob:x:$BOB:$BOB::$T/home.$BOB:/bin/sh"; } >"$T/passwd"
+chmod 644 "$T/passwd"
+mount --bind "$T/passwd" /etc/passwd
+kernel_deb || skip_all "the kernel package can not be had"
 conf_make slots=3 per_owner=3
 guest_image
 outside
@@ -148,8 +162,7 @@ is "$(ps -o ruid= -p "$(vmm_pid)" | tr -d ' ')" "$UID_BASE" "its VMM runs as the
 is "$(awk '/^CapPrm|^CapEff/ { printf "%s ", $2 }' "/proc/$(vmm_pid)/status")" "0000000000000000 0000000000000000 " "without a capability"
 is "$(nft_elems bridge guest)/$(nft_elems inet nat4)" 1/0 "it may send with its own address; it has no NAT"
 check "the guest can not reach the outside" wait_for 20 console_has $ALICE web1 NAT-NO
-check "starting it again succeeds" as $ALICE vm start web1
-is "$(cat "$T/err")" "*already*" "and says that it was already so"
+is "$(as $ALICE vm start web1)" "*already*" "starting it again succeeds and says that it was already so"
 
 check "alice turns NAT on while it runs" as $ALICE vm set web1 --nat
 is "$(nft_elems inet nat4)" 1 "nft shows its address in the NAT set"
@@ -159,10 +172,10 @@ is "$(nft_elems inet nat4)" 0 "nft shows the NAT set empty"
 check "alice turns NAT on again" as $ALICE vm set web1 --nat
 
 # ---- one user can not see or touch another's ----
-is "$(as $BOB vm list -o json)" "\[\]" "bob sees no VM"
+is "$(as $BOB vm list -o json | jq -c .)" "\[\]" "bob sees no VM"
 for verb in start stop kill delete show ssh logs; do
 	is "$(status_of as $BOB vm $verb web1)" "[13]*" "bob's vm $verb web1 fails"
-	is "$(cat "$T/err")" "*web1*not*" "as for a VM that does not exist"
+	is "$(cat "$T/err")" "*web1*no such VM*" "as for a VM that does not exist"
 done
 is "$(field $ALICE web1 state)" running "web1 did not notice"
 is "$(as 0 vm list --all -o json | jq -r '.[].name')" web1 "root sees it with --all"
@@ -174,15 +187,15 @@ check "bob has a web1 of his own" as $BOB vm create web1 --image tiny --memory 1
 boot_pid=$(vmm_pid)
 for victim in controller net blk spawn supervisor; do
 	if [ $victim = supervisor ]; then kill -9 "$SET"; else kill -9 "$(child $victim)"; fi
-	check "kill -9 $victim: all of the set ends" set_gone
+	did "kill -9 $victim: all of the set ends" set_gone
 	is "$(vmm_pid)" "$boot_pid" "kill -9 $victim: the VMM lives on"
-	check "kill -9 $victim: the set comes up again" set_start
-	is "$(field $ALICE web1 state) $(field $ALICE web1 runtime_pid)" "running $boot_pid" "kill -9 $victim: web1 is adopted"
+	did "kill -9 $victim: the set comes up again" set_start
+	is "$(field $ALICE web1 state) $(field $ALICE web1 runtime.pid)" "running $boot_pid" "kill -9 $victim: web1 is adopted"
 	is "$(nft_elems bridge guest)/$(nft_elems inet nat4)/$(taps)" 1/1/1 "kill -9 $victim: its network is as it was"
 done
-check "a clean stop of the set succeeds" set_stop
+did "a clean stop of the set succeeds" set_stop
 is "$(vmm_pid)" "$boot_pid" "a clean stop leaves the VMM alone"
-check "the set comes up again" set_start
+did "the set comes up again" set_start
 lines=$(as $ALICE vm logs web1 | wc -l)
 check "the console of an adopted VM goes on" wait_for 10 eval '[ "$(as $ALICE vm logs web1 | wc -l)" -gt '"$lines"' ]'
 
@@ -204,9 +217,9 @@ check "vm kill: nothing of it is left" nothing_of_vms
 check "alice starts it once more, with NAT" as $ALICE vm start web1
 set_stop
 rm -f "$T"/state/banger.db*
-check "the set comes up without its database" set_start
+did "the set comes up without its database" set_start
 check "what was tagged and had no row is removed" wait_for 10 nothing_of_vms
-is "$(as 0 vm list --all -o json)" "\[\]" "and no VM is claimed"
+is "$(as 0 vm list --all -o json | jq -c .)" "\[\]" "and no VM is claimed"
 
 # ---- bad input ----
 check "root imports kernel and image again" eval 'as 0 kernel import debian --deb "$T/kernel.deb" && as 0 image import tiny "$T/guest.ext4" --kernel debian'
@@ -214,10 +227,10 @@ bad() { # bad STATUS TEXT COMMAND...: that exit status, and an error that names 
 	local want=$1 text=$2
 	shift 2
 	as $ALICE "$@" >/dev/null
-	is "$? $(cat "$T/err")" "$want banger: *$text*" "refused with $want: $*"
+	is "$? $(cat "$T/err")" "$want *banger: *$text*" "refused with $want: $*"
 }
 bad 2 Web vm create Web --image tiny
-bad 2 -- vm create -- -web
+bad 2 -web vm create -- -web
 bad 2 "a.b" vm create a.b --image tiny
 bad 3 nosuch vm create x --image nosuch
 bad 3 nosuch vm start nosuch
@@ -225,26 +238,27 @@ bad "[26]" mem vm create x --image tiny --memory 900G
 bad 2 memory vm create x --image tiny --memory 12monkeys
 bad "[26]" vcpu vm create x --image tiny --vcpus 200
 bad "[26]" disk vm create x --image tiny --disk 9000G
-is "$(as $ALICE vm list -o json)" "\[\]" "none of it left a row"
+is "$(as $ALICE vm list -o json | jq -c .)" "\[\]" "none of it left a row"
 check "alice takes the first slot" as $ALICE vm create a1 --image tiny --memory 64M
 bad 5 a1 vm create a1 --image tiny
 check "and the others" eval 'as $ALICE vm create a2 --image tiny && as $ALICE vm create a3 --image tiny'
 bad 6 "" vm create a4 --image tiny
 as $BOB vm create b1 --image tiny >/dev/null
-is "$? $(cat "$T/err")" "6 banger: *slot*" "a full subnet is exit status 6 and says so"
-bad 5 "use" image delete tiny
+is "$? $(cat "$T/err")" "6 *banger: *slot*" "a full subnet is exit status 6 and says so"
+as 0 image delete tiny
+is "$? $(cat "$T/err")" "5 *banger: *use*" "an image in use can not be deleted"
 check "alice deletes hers" eval 'as $ALICE vm delete a1 a2 a3'
-is "$(as 0 vm list --all -o json)" "\[\]" "all rows are gone"
+is "$(as 0 vm list --all -o json | jq -c .)" "\[\]" "all rows are gone"
 is "$(find "$T/state/slots" -mindepth 2)" "" "all files are gone"
 is "$(BANGER_SOCKET=/nonexistent "$B/banger" vm list 2>&1 >/dev/null; echo $?)" "*no socket*8" "no daemon: exit status 8, and which of the reasons it is"
 set_stop
 
 # ---- a VMM binary that is not there ----
 conf_make slots=3 qemu=/usr/bin/no-such-vmm
-check "the set comes up with a VMM that is not there" set_start
+did "the set comes up with a VMM that is not there" set_start
 as $ALICE vm create x --image tiny --memory 64M >/dev/null
 as $ALICE vm start x >/dev/null
-is "$? $(cat "$T/err")" "[19] banger: *" "starting says why: $(head -c 200 "$T/err" | tr '\n' ' ')"
+is "$? $(cat "$T/err")" "[19] *banger: *" "starting says why: $(head -c 200 "$T/err" | tr '\n' ' ')"
 is "$(field $ALICE x state)" "@(created|stopped)" "it is not said to run"
 check "and nothing is left" nothing_of_vms
 as $ALICE vm delete x >/dev/null
