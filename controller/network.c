@@ -1,5 +1,6 @@
 #include "controller/network.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "controller/objects.h"
@@ -60,7 +61,8 @@ static int settle(struct ctl *c, const struct vm *vm, const struct error *failed
 			continue;
 		if (rows[i].kind == OBJ_NAT) {
 			rows[i].state = LEDGER_RELEASING;
-			(void)strncpy(rows[i].error, failed->why, sizeof(rows[i].error) - 1);
+			(void)snprintf(rows[i].error, sizeof(rows[i].error), "%.*s",
+				       (int)sizeof(rows[i].error) - 1, failed->why);
 		}
 		rows[kept++] = rows[i];
 	}

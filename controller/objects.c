@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/cleanup.h"
@@ -145,7 +146,8 @@ static int64_t note_vmm(struct ctl *c, struct vm *vm, const struct reply *r)
 	char path[200];
 
 	path_slot_run(&c->config, vm->slot, "api.sock", path);
-	(void)strncpy(vm->runtime.api_socket, path, sizeof(vm->runtime.api_socket) - 1);
+	(void)snprintf(vm->runtime.api_socket, sizeof(vm->runtime.api_socket), "%.*s",
+		       (int)sizeof(vm->runtime.api_socket) - 1, path);
 	vm->runtime.pid = (int64_t)r->vmm_spawn.pid;
 	vm->runtime.pid_start = (int64_t)r->vmm_spawn.start;
 	return 1;

@@ -33,7 +33,7 @@ struct build {
  * Device nodes are left out: nobody but root can make them, and a guest's /dev is the kernel's. */
 static const char finish[] =
 	"set -e; mkdir \"$2\"; tar -x --numeric-owner --exclude='./dev/*' -C \"$2\" -f \"$1\"; rm \"$1\"\n"
-	"mke2fs -q -t ext4 -L root -d \"$2\" -E root_owner=0:0 \"$3\" \"$4\"M; rm -rf \"$2\"\n";
+	"mke2fs -q -t ext4 -L root -d \"$2\" -E root_owner=0:0 \"$3\" \"$4\"M >/dev/null; rm -rf \"$2\"\n";
 
 /* Has the caller a range in @path, by name or by number (subuid(5))? */
 static bool has_range(const char *path)

@@ -1,0 +1,276 @@
+/* vm run, ssh and exec: whose exit status it is, what ssh is told, and that --rm deletes whatever happens.
+ *
+ * A network namespace of the test's own has the "guest": a thread that says SSH-2.0 at 127.0.0.1 port 22. */
+#include "tests/unit/cli_fixture.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+
+#define T(f) cmocka_unit_test_setup_teardown(f, fixture_setup, fixture_teardown)
+
+static bool have_guest;
+
+static void *greet(void *arg)
+{
+	int listener = *(int *)arg, fd;
+
+	while ((fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+		(void)!write(fd, "SSH-2.0-test\r\n", 14);
+		(void)close(fd);
+	}
+	return NULL;
+}
+
+static bool make_guest(void)
+{
+	static int listener;
+	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons(22), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	sigset_t all, old;
+	pthread_t t;
+
+	if (unshare(geteuid() == 0 ? CLONE_NEWNET : CLONE_NEWUSER | CLONE_NEWNET) < 0)
+		return false;
+	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (ioctl(listener, SIOCSIFFLAGS, &lo) < 0 || bind(listener, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
+	    listen(listener, 8) < 0)
+		return false;
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_BLOCK, &all, &old);
+	bool ok = pthread_create(&t, NULL, greet, &listener) == 0;
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return ok;
+}
+
+static void need_guest(void)
+{
+	if (!have_guest) {
+		fprintf(stderr, "SKIP: no network namespace of our own here\n");
+		skip();
+	}
+	fx.ip = "127.0.0.1";
+}
+
+static const char *ssh_args(void)
+{
+	static char buf[8192];
+	char path[160];
+
+	(void)snprintf(path, sizeof(path), "%s/ssh.args", fx.dir);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	buf[0] = '\0';
+	if (fd >= 0)
+		slurp(fd, buf, sizeof(buf));
+	return buf;
+}
+
+static void test_status_is_the_guests(void **state)
+{
+	(void)state;
+	need_guest();
+	assert_int_equal(BANGER("vm", "run", "--rm", "--name", "web1", "--", "sh", "-c", "exit 7"), 7);
+	assert_string_equal(fx.calls, "vm_create vm_start vm_show vm_delete ");
+	assert_string_equal(fx.last[CALL_VM_DELETE].vm_delete.vm, VM_ID);
+	assert_has(ssh_args(), "HostKeyAlias=" VM_ID "\n");
+	assert_has(ssh_args(), "StrictHostKeyChecking=accept-new\n");
+	assert_has(ssh_args(), "IdentitiesOnly=yes\n");
+	assert_has(ssh_args(), "BatchMode=yes\n");
+	assert_has(ssh_args(), "root@127.0.0.1\n--\n'sh' '-c' 'exit 7'\n");
+	assert_string_equal(fx.out, "");
+}
+
+static void test_kept_without_rm(void **state)
+{
+	(void)state;
+	need_guest();
+	assert_int_equal(BANGER("run", "--", "true | false"), 7);
+	assert_string_equal(fx.calls, "vm_create vm_start vm_show ");
+	assert_has(ssh_args(), "\n--\ntrue | false\n");
+	assert_int_equal(BANGER("run"), 7);
+	assert_lacks(ssh_args(), "BatchMode");
+	assert_lacks(ssh_args(), "\n--\n");
+}
+
+static void test_create_failed(void **state)
+{
+	(void)state;
+	fx.fail[CALL_VM_CREATE] = FAIL_LIMIT;
+	assert_int_equal(BANGER("vm", "run", "--rm", "--", "true"), EXIT_OURS);
+	assert_string_equal(fx.calls, "vm_create ");
+	assert_int_equal(BANGER("vm", "run", "-d"), FAIL_LIMIT);
+}
+
+static void test_start_failed(void **state)
+{
+	(void)state;
+	fx.fail[CALL_VM_START] = FAIL_HOST;
+	assert_int_equal(BANGER("vm", "run", "--rm", "--", "true"), EXIT_OURS);
+	assert_string_equal(fx.calls, "vm_create vm_start vm_delete ");
+	assert_has(fx.err, "as the test asked");
+}
+
+static void test_show_failed(void **state)
+{
+	(void)state;
+	fx.fail[CALL_VM_SHOW] = FAIL_GENERAL;
+	assert_int_equal(BANGER("vm", "run", "--rm", "--", "true"), EXIT_OURS);
+	assert_string_equal(fx.calls, "vm_create vm_start vm_show vm_delete ");
+}
+
+static void test_delete_failed(void **state)
+{
+	(void)state;
+	need_guest();
+	write_script("ssh", "exit 0\n");
+	fx.fail[CALL_VM_DELETE] = FAIL_GENERAL;
+	assert_int_equal(BANGER("vm", "run", "--rm", "--", "true"), EXIT_OURS);
+	assert_has(fx.err, "as the test asked");
+	fx.fail[CALL_VM_DELETE] = FAIL_NOT_FOUND; /* somebody was faster */
+	assert_int_equal(BANGER("vm", "run", "--rm", "--", "true"), 0);
+}
+
+static void test_no_answer_keeps_it(void **state)
+{
+	(void)state; /* 255.255.255.255 */
+	assert_int_equal(BANGER("vm", "run", "--rm", "--timeout", "300ms", "--", "true"), FAIL_TIMEOUT);
+	assert_string_equal(fx.calls, "vm_create vm_start vm_show ");
+	assert_has(fx.err, "no answer from 255.255.255.255 port 22 within 0.3 s");
+	assert_has(fx.err, "hint: the VM is kept: banger vm logs web1");
+}
+
+static void test_detach(void **state)
+{
+	(void)state;
+	assert_int_equal(BANGER("vm", "run", "-d", "--name", "web9"), 0);
+	assert_string_equal(fx.out, "web9\n");
+	assert_string_equal(fx.calls, "vm_create vm_start vm_show ");
+}
+
+/* A second process of the test, for a signal that comes to cli_main() from outside after @ms. */
+static pid_t signal_later(int sig, unsigned ms)
+{
+	pid_t me = getpid(), pid = fork();
+
+	if (pid == 0) {
+		(void)usleep(ms * 1000);
+		(void)kill(me, sig);
+		_exit(0);
+	}
+	return pid;
+}
+
+static void interrupted_run(int sig, const char *calls)
+{
+	pid_t pid = signal_later(sig, 700);
+
+	assert_int_equal(BANGER("vm", "run", "--rm", "--", "sleep"), 128 + sig);
+	assert_string_equal(fx.calls, calls);
+	assert_has(fx.err, "interrupted");
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+static void test_signal_while_waiting(void **state)
+{
+	(void)state; /* for the ssh of 255.255.255.255 */
+	interrupted_run(SIGTERM, "vm_create vm_start vm_show vm_delete ");
+}
+
+static void test_signal_in_the_session(void **state)
+{
+	static const int sigs[] = { SIGINT, SIGTERM, SIGHUP };
+
+	(void)state;
+	need_guest();
+	write_script("ssh", "exec sleep 30\n");
+	for (size_t i = 0; i < sizeof(sigs) / sizeof(sigs[0]); i++) {
+		fx.calls[0] = '\0';
+		interrupted_run(sigs[i], "vm_create vm_start vm_show vm_delete ");
+	}
+}
+
+static void test_exec(void **state)
+{
+	(void)state;
+	need_guest();
+	assert_int_equal(BANGER("exec", "web1", "--", "uname", "-a"), 7);
+	assert_has(ssh_args(), "-T\nroot@127.0.0.1\n--\n'uname' '-a'\n");
+	assert_int_equal(BANGER("vm", "exec", "-t", "web1", "--", "top"), 7);
+	assert_has(ssh_args(), "-tt\n");
+	write_script("ssh", "kill -9 $$\n");
+	assert_int_equal(BANGER("exec", "web1", "--", "x"), 128 + 9);
+	fx.state = "stopped";
+	assert_int_equal(BANGER("exec", "web1", "--", "x"), EXIT_OURS);
+	assert_has(fx.err, "banger: web1: it is stopped\nhint: banger vm start web1\n");
+	fx.state = "running";
+	fx.fail[CALL_VM_SHOW] = FAIL_NOT_FOUND;
+	assert_int_equal(BANGER("ssh", "web1"), EXIT_OURS);
+}
+
+static void known_hosts(char *buf, size_t size, const char *write_this)
+{
+	char path[200];
+
+	(void)snprintf(path, sizeof(path), "%s/.local/state/banger/known_hosts", fx.dir);
+	int fd = open(path, write_this ? O_RDWR | O_CREAT | O_CLOEXEC : O_RDONLY | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	if (write_this)
+		assert_int_equal(write(fd, write_this, strlen(write_this)), (ssize_t)strlen(write_this));
+	slurp(fd, buf, size);
+}
+
+static void test_delete_forgets_the_host_key(void **state)
+{
+	char hosts[512];
+
+	(void)state;
+	assert_int_equal(BANGER("vm", "create"), 0); /* makes the state folder */
+	known_hosts(hosts, sizeof(hosts), "other ssh-ed25519 BBBB\n" VM_ID " ssh-ed25519 CCCC\n" VM_ID "0 ssh-ed25519 DDDD\n");
+	assert_int_equal(BANGER("rm", "web1"), 0);
+	known_hosts(hosts, sizeof(hosts), NULL);
+	assert_string_equal(hosts, "other ssh-ed25519 BBBB\n" VM_ID "0 ssh-ed25519 DDDD\n");
+}
+
+static void test_keys(void **state)
+{
+	const struct call_vm_create *a = &fx.last[CALL_VM_CREATE].vm_create;
+	char path[200];
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "%s/.ssh", fx.dir);
+	assert_int_equal(mkdir(path, 0700), 0);
+	(void)snprintf(path, sizeof(path), "%s/.ssh/id_rsa", fx.dir);
+	FILE *f = fopen(path, "w");
+	(void)fclose(f);
+	/* Half a pair is none. */
+	assert_int_equal(BANGER("vm", "create"), 0);
+	assert_string_equal(a->ssh_key, "ssh-ed25519 AAAA banger");
+	(void)strcat(path, ".pub");
+	f = fopen(path, "w");
+	fputs("ssh-rsa USERS me@here\n", f);
+	(void)fclose(f);
+	/* It has a passphrase, as far as the fake ssh-keygen tells, and there is no agent. */
+	assert_int_equal(BANGER("vm", "create"), 0);
+	assert_string_equal(a->ssh_key, "ssh-ed25519 AAAA banger");
+	(void)setenv("SSH_AUTH_SOCK", "/nonexistent", 1);
+	assert_int_equal(BANGER("vm", "create"), 0);
+	assert_string_equal(a->ssh_key, "ssh-rsa USERS me@here");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_status_is_the_guests), T(test_kept_without_rm), T(test_create_failed), T(test_start_failed),
+		T(test_show_failed), T(test_delete_failed), T(test_no_answer_keeps_it), T(test_detach),
+		T(test_signal_while_waiting), T(test_signal_in_the_session), T(test_exec),
+		T(test_delete_forgets_the_host_key), T(test_keys),
+	};
+
+	have_guest = make_guest();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
