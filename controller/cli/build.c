@@ -1,8 +1,8 @@
 /* build.c - image build debian: mmdebstrap, our few changes, mke2fs; all as the calling user.
  *
- * mmdebstrap gives a tar, so that the one step that must know true owners is the last: unpack and mke2fs -d, as root
- * directly, else in a user namespace (unshare --map-root-user --map-auto, which needs a range in /etc/subuid), else
- * under fakeroot.  The same choice decides mmdebstrap's own mode. */
+ * mmdebstrap gives a tar, so that the one step that must know true owners is the last: unpack and mke2fs -d, as
+ * root directly, else in a user namespace (unshare --map-root-user --map-auto, which needs a range in /etc/subuid),
+ * else under fakeroot.  The same choice decides mmdebstrap's own mode. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>

@@ -72,7 +72,10 @@ static int parse_mib(const char *s, uint64_t max, uint64_t *out)
 /* "500ms", "90s", "2m"; a bare number is seconds. */
 static int parse_time(const char *s, uint64_t max_ms, uint64_t *out)
 {
-	static const struct { const char *unit; uint64_t ms; } units[] = { { "", 1000 }, { "ms", 1 }, { "s", 1000 }, { "m", 60000 } };
+	static const struct {
+		const char *unit;
+		uint64_t ms;
+	} units[] = { { "", 1000 }, { "ms", 1 }, { "s", 1000 }, { "m", 60000 } };
 	size_t digits = strspn(s, "0123456789");
 	char number[24];
 
@@ -291,7 +294,8 @@ int signals_error(struct cli *c, const char *what, struct error *e)
 static void print_usage(FILE *f, const struct command *cmd)
 {
 	fprintf(f, "banger %s%s%s%s%s%s%s", cmd->noun, cmd->verb ? " " : "", cmd->verb ? cmd->verb : "",
-		cmd->options & ~(O(HELP)) ? " [options]" : "", cmd->args[0] ? " " : "", cmd->args, cmd->guest ? " [-- command...]" : "");
+		cmd->options & ~(O(HELP)) ? " [options]" : "", cmd->args[0] ? " " : "", cmd->args,
+		cmd->guest ? " [-- command...]" : "");
 }
 
 static void print_help(FILE *f, const struct command *cmd)

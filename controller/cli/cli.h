@@ -14,7 +14,7 @@ enum progress { PROGRESS_AUTO, PROGRESS_NONE, PROGRESS_PLAIN, PROGRESS_JSON };
 /* Exit status of run, exec and ssh for a failure that is ours: every other value is the guest's. */
 #define EXIT_OURS 125
 
-/* Every option that any command takes; a command's row says which are its own.  The order is that of cli.c's table. */
+/* Every option that any command takes, in the order of cli.c's table; a command's row says which are its own. */
 enum option_id {
 	O_HELP, O_OUTPUT, O_QUIET, O_PROGRESS, O_NAME, O_IMAGE, O_KERNEL, O_VCPUS, O_MEMORY, O_DISK, O_NAT, O_NO_NAT,
 	O_RM, O_DETACH, O_TIMEOUT, O_ALL, O_FOLLOW, O_TTY, O_IF_EXISTS, O_DEB, O_VMLINUZ, O_MODULES, O_SIZE, O_INCLUDE,
@@ -65,7 +65,7 @@ extern const struct command commands[]; /* ends with a NULL noun */
 /* The whole program: parse, run, say what went wrong.  Return: the exit status. */
 int cli_main(int argc, char **argv);
 
-/* Hold the three signals that end programs, so that cleaning up can not be cut short; they are read from c->sigfd. */
+/* Hold the three signals that end programs, so that nothing cuts cleaning up short; c->sigfd has them. */
 int signals_hold(struct cli *c, struct error *e);
 /* In a child before exec(), and when cleaning up is over. */
 void signals_release(void);

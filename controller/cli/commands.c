@@ -45,7 +45,8 @@ const struct command commands[] = {
 	  "NAME and --kernel, or --output FILE alone.  Packages come from this host's apt sources.\n"
 	  "Needs the packages mmdebstrap and e2fsprogs; not as root also uidmap and a range in /etc/subuid, or\n"
 	  "fakechroot and fakeroot.", cmd_image_build },
-	{ "image", "delete", NULL, "IMAGE...", 1, -1, false, WORKS | O(IF_EXISTS), "remove images that no VM uses", cmd_image_delete },
+	{ "image", "delete", NULL, "IMAGE...", 1, -1, false, WORKS | O(IF_EXISTS), "remove images that no VM uses",
+	  cmd_image_delete },
 	{ "kernel", "list", NULL, "", 0, 0, false, PRINTS, "the kernels that images are started with", cmd_kernel_list },
 	{ "kernel", "import", NULL, "NAME [debian]", 1, 2, false, WORKS | O(DEB) | O(VMLINUZ) | O(MODULES),
 	  "take in a kernel, and make its initramfs\n"

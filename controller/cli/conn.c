@@ -100,8 +100,8 @@ static int take(struct cli *c, const struct reply_to *to, const struct message *
 	return error_set(e, FAIL_GENERAL, WHAT, "a request instead of an answer");
 }
 
-static int answer(struct cli *c, struct control *conn, const struct call *call, const struct reply_to *to, void *result,
-		  struct error *e)
+static int answer(struct cli *c, struct control *conn, const struct call *call, const struct reply_to *to,
+		  void *result, struct error *e)
 {
 	struct message m;
 

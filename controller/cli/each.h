@@ -6,7 +6,7 @@
 
 #include "controller/cli/cli.h"
 
-/* Do it to @ref; @said: what to tell beside the name; @result: an object for -o json.  Return: 0, or -1 with @e. */
+/* Do it to @ref.  @said: what to tell beside the name; @result: an object for -o json.  Return: 0, or -1 with @e. */
 typedef int (*one_fn)(struct cli *c, const char *ref, const char **said, json_t **result, struct error *e);
 
 /* Each positional argument in order; one failure ends none of the others.

@@ -102,7 +102,8 @@ static void check_kvm(struct doctor *d)
 	if (fd >= 0)
 		check(d, "kvm", "PASS", "/dev/kvm opens", "");
 	else if (errno == ENOENT)
-		check(d, "kvm", "WARN", "no /dev/kvm: guests are emulated, several times slower", "enable virtualization, load kvm_intel or kvm_amd");
+		check(d, "kvm", "WARN", "no /dev/kvm: guests are emulated, several times slower",
+		      "enable virtualization, load kvm_intel or kvm_amd");
 	else
 		check(d, "kvm", "SKIP", "/dev/kvm is not for this user; the daemon knows better", "");
 }

@@ -221,9 +221,10 @@ int initramfs_build(int fd, const char *modules, const char *busybox, struct err
 	archive_write_set_format_cpio_newc(a);
 	archive_write_add_filter_gzip(a);
 	archive_write_set_options(a, "gzip:!timestamp");
-	ret = archive_write_open_fd(a, fd) == ARCHIVE_OK ? 0 : error_set(e, FAIL_GENERAL, WHAT, "%s", archive_error_string(a));
-	if (ret == 0)
+	if (archive_write_open_fd(a, fd) == ARCHIVE_OK)
 		ret = put_base(a, busybox, e);
+	else
+		ret = error_set(e, FAIL_GENERAL, WHAT, "%s", archive_error_string(a));
 	for (size_t i = 0; i < plan.n && ret == 0; i++)
 		ret = put_module(a, modules, plan.path[i], i, e);
 	if (ret == 0 && archive_write_close(a) != ARCHIVE_OK)

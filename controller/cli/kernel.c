@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
+#include <unistd.h>
 
 #include "common/cleanup.h"
 #include "controller/cli/cli.h"
@@ -96,10 +96,10 @@ static int unpack_deb(struct import *im, struct error *e)
 		return -1;
 	if (find_entry(boot, "vmlinuz-", im->vmlinuz, sizeof(im->vmlinuz)) < 0)
 		return error_set(e, FAIL_USAGE, im->deb, "no kernel in it; a meta package?");
-	/* Since Debian 13 under usr/. */
+	/* Since Debian 13 they are under usr/, and depmod looks in the one or the other: the link leads from both. */
+	(void)snprintf(lib, sizeof(lib), "%s/lib", tree);
+	(void)!symlink("usr/lib", lib);
 	(void)snprintf(lib, sizeof(lib), "%s/lib/modules", tree);
-	if (find_entry(lib, "", im->modules, sizeof(im->modules)) < 0)
-		(void)snprintf(lib, sizeof(lib), "%s/usr/lib/modules", tree);
 	if (find_entry(lib, "", im->modules, sizeof(im->modules)) < 0)
 		return error_set(e, FAIL_USAGE, im->deb, "no modules in it");
 	im->own_modules = true;
@@ -109,15 +109,14 @@ static int unpack_deb(struct import *im, struct error *e)
 /* modules.dep, which a package does not carry. */
 static int depmod(struct import *im, struct error *e)
 {
-	char base[4400], dep[4500];
+	char base[4200], dep[4500];
 	const char *release = strrchr(im->modules, '/') + 1;
 	const char *const argv[] = { "depmod", "-b", base, release, NULL };
 
 	(void)snprintf(dep, sizeof(dep), "%s/modules.dep", im->modules);
 	if (!im->own_modules)
 		return access(dep, R_OK) == 0 ? 0 : error_set(e, FAIL_USAGE, dep, "not there; run depmod");
-	/* depmod adds lib/modules/<release> to its base; where that is usr/lib/modules, the base is usr. */
-	(void)snprintf(base, sizeof(base), "%.*s", (int)(strstr(im->modules, "/lib/modules/") - im->modules), im->modules);
+	(void)snprintf(base, sizeof(base), "%s/tree", im->tmp);
 	return proc_must(im->c, argv, NULL, "kmod", e);
 }
 

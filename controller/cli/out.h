@@ -51,7 +51,7 @@ void out_note(struct cli *c, const char *fmt, ...) __attribute__((format(printf,
 void out_stage(struct cli *c, const struct ev_stage *s);
 void out_stage_end(struct cli *c);
 
-/* A state machine that drops control bytes and escape sequences (ECMA-48) from a guest's output; keeps \n and \t. */
+/* A state machine that drops control bytes, but \n and \t, and escape sequences (ECMA-48) from a guest's output. */
 struct clean {
 	enum { CLEAN_TEXT, CLEAN_ESC, CLEAN_CSI, CLEAN_STRING, CLEAN_STRING_ESC, CLEAN_C2 } state;
 };

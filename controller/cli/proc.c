@@ -58,7 +58,8 @@ static void tend(struct cli *c, pid_t pid, int pidfd, int out, const struct proc
 
 	for (;;) {
 		bool told = c->signal != 0;
-		struct pollfd p[] = { { pidfd, POLLIN, 0 }, { reading ? out : -1, POLLIN, 0 }, { told ? -1 : c->sigfd, POLLIN, 0 } };
+		struct pollfd p[] = { { pidfd, POLLIN, 0 }, { reading ? out : -1, POLLIN, 0 },
+				      { told ? -1 : c->sigfd, POLLIN, 0 } };
 		int left = -1;
 		if (deadline) {
 			uint64_t now = clock_boot_ns() / 1000000;
@@ -113,7 +114,8 @@ int proc_run(struct cli *c, const char *const argv[], const struct proc_io *io, 
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-int proc_must(struct cli *c, const char *const argv[], const struct proc_io *io, const char *package, struct error *e)
+int proc_must(struct cli *c, const char *const argv[], const struct proc_io *io, const char *package,
+	      struct error *e)
 {
 	int status = proc_run(c, argv, io, e);
 

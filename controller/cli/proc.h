@@ -26,7 +26,8 @@ struct proc_io {
 int proc_run(struct cli *c, const char *const argv[], const struct proc_io *io, struct error *e);
 
 /* proc_run() that takes only 0 for success.  @hint: a package that has the program, or NULL. */
-int proc_must(struct cli *c, const char *const argv[], const struct proc_io *io, const char *package, struct error *e);
+int proc_must(struct cli *c, const char *const argv[], const struct proc_io *io, const char *package,
+	      struct error *e);
 
 /* Is there such a program in PATH? */
 bool proc_exists(const char *name);

@@ -1,9 +1,9 @@
 /* run.c - vm run, ssh and exec: what goes on in a guest, and the promise that --rm leaves nothing.
  *
- * The three signals that end programs are held from before the VM is made until after it is deleted.  Whoever waits
- * (for an answer, for the guest's ssh, for the command) also watches the signal descriptor, gives up, and the way
- * back through cmd_vm_run() deletes the VM on a connection of its own.  The one answer that is always waited for is
- * that of vm_create: without it nobody would know what to delete. */
+ * The three signals that end programs are held from before the VM is made until after it is deleted.  Whoever
+ * waits (for an answer, for the guest's ssh, for the command) also watches the signal descriptor, gives up, and the
+ * way back through cmd_vm_run() deletes the VM on a connection of its own.  The one answer that is always waited
+ * for is that of vm_create: without it nobody would know what to delete. */
 #include <string.h>
 
 #include "common/cleanup.h"
@@ -96,7 +96,7 @@ static int session(struct cli *c, const struct ssh *s, const char *id, struct er
 	return ssh_run(c, s, &vm, c->guest, c->opt.tty, c->guest != NULL, e);
 }
 
-/* Whatever happened: a connection of its own, no signal ends it, and a bound so that a dead daemon can not hold us. */
+/* Whatever happened: a connection of its own, no signal ends it, and a bound, for a daemon that hangs. */
 static int remove_vm(struct cli *c, const char *id, const char *name)
 {
 	const struct reply_to to = { .uncut = true, .timeout_ms = DELETE_TIMEOUT_MS };

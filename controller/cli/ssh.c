@@ -163,7 +163,8 @@ int ssh_wait(struct cli *c, const char *ip, uint64_t timeout_ms, struct error *e
 	if (n < 0)
 		return signals_error(c, WHAT, e);
 	if (n == 0)
-		return error_set(e, FAIL_TIMEOUT, WHAT, "no answer from %s port 22 within %.1f s", ip, (double)timeout_ms / 1000);
+		return error_set(e, FAIL_TIMEOUT, WHAT, "no answer from %s port 22 within %.1f s", ip,
+				 (double)timeout_ms / 1000);
 	return 0;
 }
 

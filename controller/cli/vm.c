@@ -76,7 +76,8 @@ static void table_row(struct table *t, const struct ev_vm *vm)
 	(void)snprintf(owner, sizeof(owner), "%u", (unsigned)vm->owner);
 	format_size(vm->mem_mib << 20, mem);
 	format_size(vm->disk_mib << 20, disk);
-	(void)table_add(t, (const char *const[TABLE_COLUMNS]){ vm->name, vm->state, vm->ip, cpu, mem, disk, vm->image, owner });
+	(void)table_add(t, (const char *const[TABLE_COLUMNS]){ vm->name, vm->state, vm->ip, cpu, mem, disk,
+								  vm->image, owner });
 }
 
 static int list_vm(void *arg, const struct event *event, const union control_body *body, struct error *e)
@@ -173,7 +174,8 @@ int cmd_vm_set(struct cli *c)
 		error_set(&e, FAIL_USAGE, "set", "nothing to set: --vcpus, --memory, --nat or --no-nat");
 		return out_error(c, &e);
 	}
-	if (text_put(a.vm, sizeof(a.vm), "VM", c->pos[0], &e) < 0 || conn_call(c, CALL_VM_SET, &a, NULL, NULL, &r, &e) < 0)
+	if (text_put(a.vm, sizeof(a.vm), "VM", c->pos[0], &e) < 0 ||
+	    conn_call(c, CALL_VM_SET, &a, NULL, NULL, &r, &e) < 0)
 		return out_error(c, &e);
 	if (c->opt.format == FORMAT_JSON)
 		return out_json(c, out_fields_json(control_call(CALL_VM_SET)->result(), &r));
