@@ -12,7 +12,7 @@ VERSION := 0.1.0
 
 # Library names differ between Debian releases.
 PKG := pkg-config
-MSGPACK := $(shell $(PKG) --exists msgpack-c && echo msgpack-c || echo msgpack)
+MSGPACK := $(shell $(PKG) --exists msgpack-c 2>/dev/null && echo msgpack-c || echo msgpack)
 pkg_cflags = $(shell $(PKG) --cflags $(1) 2>/dev/null)
 pkg_libs = $(shell $(PKG) --libs $(1) 2>/dev/null)
 

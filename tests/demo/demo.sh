@@ -6,7 +6,7 @@
 # command over ssh, and every tap, rule, loop, dm device, cgroup, mount and process is gone afterwards.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-build=$PWD/build/release
+release=$PWD/build/release
 cache=$PWD/build/cache
 [ "$(id -u)" = 0 ] || { echo "demo: needs root (it makes network namespaces): sudo make demo" >&2; exit 1; }
 
@@ -21,6 +21,7 @@ quote() { sed "s/^/         ${dim}|${off} /"; }
 user_uid=61000
 ns=bgr-demo-$$ out=bgr-out-$$
 work=$(mktemp -d /tmp/banger-demo.XXXXXX) || exit 1
+build=$work/bin # a copy: the source tree may be in a folder that only its owner may enter
 failures=0
 helper=
 
@@ -84,6 +85,7 @@ step "two network namespaces: the host that banger manages, and the outside (198
 
 # ---- the set: supervisor, three roles, controller ----
 install -d -m 711 "$work"
+install -D -m 755 -t "$build" "$release"/banger*
 { cat /etc/passwd; echo "visitor:x:$user_uid:$user_uid::$work/home:/bin/sh"; } >"$work/passwd"
 chmod 644 "$work/passwd"
 install -d -m 700 -o $user_uid -g $user_uid "$work/home"
@@ -137,7 +139,6 @@ if [ ! -s "$cache/root.ext4" ]; then
 		{ cat "$work/build.err" >&2; echo "demo: can not build the image" >&2; exit 1; }
 fi
 cp "$cache/kernel.deb" "$work/home/kernel.deb" && chmod 644 "$work/home/kernel.deb"
-chmod 755 "$cache" && chmod 644 "$cache/root.ext4"
 exec 9<"$cache/root.ext4"
 banger kernel import debian --deb "$work/home/kernel.deb" 2>"$work/err" >/dev/null || { cat "$work/err" >&2; exit 1; }
 step "kernel imported, its initramfs built by the user"

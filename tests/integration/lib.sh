@@ -79,6 +79,9 @@ in_ns() { # in_ns "$@": run this script again in namespaces of its own, once
 	ip link set lo up
 	T=$(mktemp -d /tmp/banger-test.XXXXXX)
 	chmod 711 "$T"
+	# A copy: the tree may be in a folder that only its owner may enter, and it may be built again meanwhile.
+	find "$B" -maxdepth 1 -type f -perm -100 -exec install -D -m 755 -t "$T/bin" {} +
+	B=$T/bin
 	trap finish EXIT
 	trap 'exit 130' INT TERM PIPE
 }
