@@ -22,6 +22,7 @@ user_uid=61000
 ns=bgr-demo-$$ out=bgr-out-$$
 work=$(mktemp -d /tmp/banger-demo.XXXXXX) || exit 1
 build=$work/bin # a copy: the source tree may be in a folder that only its owner may enter
+netns_was=$(findmnt -n /run/netns)
 failures=0
 helper=
 
@@ -63,6 +64,8 @@ cleanup() {
 	[ -d "$cg" ] && { [ -w "$cg/cgroup.kill" ] && echo 1 >"$cg/cgroup.kill"; sleep 0.1; find "$cg" -depth -type d -exec rmdir {} +; }
 	ip netns del "$ns" 2>/dev/null
 	ip netns del "$out" 2>/dev/null
+	# ip netns made this mount if nobody had used it before.
+	[ -z "$netns_was" ] && umount /run/netns 2>/dev/null
 	rm -rf "$work"
 }
 trap cleanup EXIT
@@ -134,8 +137,8 @@ if [ ! -s "$cache/kernel.deb" ]; then
 fi
 if [ ! -s "$cache/root.ext4" ]; then
 	step "building a Debian root file system (first run only; about half a minute)"
-	"$build/banger" image build debian --output "$cache/root.ext4.part" 2>"$work/build.err" | quote &&
-		[ "${PIPESTATUS[0]}" = 0 ] && mv "$cache/root.ext4.part" "$cache/root.ext4" ||
+	"$build/banger" image build debian --output "$cache/root.ext4.part" 2>"$work/build.err" >/dev/null &&
+		mv "$cache/root.ext4.part" "$cache/root.ext4" ||
 		{ cat "$work/build.err" >&2; echo "demo: can not build the image" >&2; exit 1; }
 fi
 cp "$cache/kernel.deb" "$work/home/kernel.deb" && chmod 644 "$work/home/kernel.deb"

@@ -107,7 +107,7 @@ END
 rules_of_nft() { # as nft encodes the text: what it prints of the loaded expressions, without handles and use counts
 	unshare -n sh -c 'nft -f "$1" && nft --debug=netlink list ruleset' sh "$1" | normal
 }
-without_elements() { sed '/elements = {/,/}$/d'; }
+without_elements() { sed -E '/^\telement /d; /elements = \{.*\}$/d; /elements = \{/,/\}$/d'; }
 normal() { sed -E 's/ use [0-9]+//; s/pkts [0-9]+ bytes [0-9]+/pkts 0 bytes 0/; s/packets [0-9]+ bytes [0-9]+/packets 0 bytes 0/;
 	s/ handle [0-9]+//; s/^((ip|inet|bridge) [a-z]+ [a-z]+) [0-9 ]+$/\1/'; }
 rules_text "!= \"$BR\"" >"$T/want.nft"
@@ -189,6 +189,7 @@ guest_start() { # guest_start SLOT: on its tap, as its uid
 	# Without our ends of the peer's pipes, or it would never see the end of its commands.
 	as "$1" perl "$T/net-dev/guest" "$T/net-dev/tun" "bgr$1" "$(mac "$1")" "$(addr "$1")" \
 		<"$T/g$1.in" >"$T/g$1.out" 2>"$T/g$1.err" {PEER_IN[net]}>&- {PEER_OUT[net]}<&- &
+	G_PID[$1]=$!
 	PIDS+=($!)
 	exec {G_IN[$1]}>"$T/g$1.in" {G_OUT[$1]}<"$T/g$1.out"
 	read -r -t 10 line <&"${G_OUT[$1]}" && [ "$line" = attached ] || not_ok "guest $1 runs" "$(cat "$T/g$1.err")"
@@ -199,7 +200,7 @@ guest() { # guest SLOT COMMAND...: its answer
 	read -r -t 10 line <&"${G_OUT[$1]}" || line="no answer"
 	echo "$line"
 }
-declare -A G_IN G_OUT
+declare -A G_IN G_OUT G_PID
 for i in 4 5; do
 	is "$(net tap_create slot=$i)" "ok *" "tap $i is there"
 	guest_start $i
@@ -383,6 +384,6 @@ for i in 4 5; do
 done
 is "$(objects)" "" "LIST is empty"
 is "$(elements bridge guest)$(elements inet nat4)$(ip -j link | jq -r '.[].ifname | select(startswith("bgr"))')" "" "and so is the kernel"
-for i in 4 5; do exec {G_IN[$i]}>&- {G_OUT[$i]}<&-; done
+kill "${G_PID[@]}"
 is "$(net flip tap_remove slot=1)" "tried * other 0" "no flipped bit of a packet ends it in another way"
 is "$(net close)" "exit 0" "it ends when its peer does"

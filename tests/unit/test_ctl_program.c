@@ -170,11 +170,13 @@ static void become(const int *fds)
 	for (int i = CONFIG_FD; i < BOOT_FDS; i++)
 		if (dup2(fds[i], i) < 0)
 			_exit(90);
+	/* Opened by whoever runs the test: the account may not enter the folders above it. */
 	(void)syscall(SYS_close_range, (unsigned)BOOT_FDS, ~0u, 0u);
+	int program = open(t.program, O_PATH | O_CLOEXEC);
 	if (getuid() == 0 && (setgroups(0, NULL) < 0 || setresgid(t.uid, t.uid, t.uid) < 0 ||
 			      setresuid(t.uid, t.uid, t.uid) < 0))
 		_exit(91);
-	(void)execv(t.program, argv);
+	(void)syscall(SYS_execveat, program, "", argv, environ, AT_EMPTY_PATH);
 	_exit(92);
 }
 
