@@ -79,7 +79,6 @@ static bool is_left(const struct pass *p, enum object kind)
  * What the VMM left in its run folder would be in the way of the slot's next
  * holder.  The folder belongs to the VMM's uid and can hold anything, so
  * entries are removed by their last component and never opened or followed.
- * The disk node was made by the supervisor and stays.
  */
 static void sweep_run_folder(struct ctl *c, uint32_t slot)
 {
@@ -95,7 +94,7 @@ static void sweep_run_folder(struct ctl *c, uint32_t slot)
 		return;
 	}
 	while ((d = readdir(dir))) {
-		if (!strcmp(d->d_name, ".") || !strcmp(d->d_name, "..") || !strcmp(d->d_name, "vda"))
+		if (!strcmp(d->d_name, ".") || !strcmp(d->d_name, ".."))
 			continue;
 		kept += unlinkat(dirfd(dir), d->d_name, 0) < 0 && unlinkat(dirfd(dir), d->d_name, AT_REMOVEDIR) < 0;
 	}

@@ -205,7 +205,7 @@ static json_t *drive(const struct ctl *c, const struct vm *vm)
 	char path[40];
 
 	if (c->storage && c->storage->disk == DISK_DM)
-		(void)snprintf(path, sizeof(path), "/run/%u/vda", vm->slot);
+		(void)snprintf(path, sizeof(path), "/run/vda%u", vm->slot);
 	else
 		(void)snprintf(path, sizeof(path), "/state/%u/disk", vm->slot);
 	return json_pack("{s:s, s:s, s:b, s:b, s:s}", "drive_id", "rootfs", "path_on_host", path, "is_root_device", 1,

@@ -105,7 +105,7 @@ bool blk_dm_table_parse(const struct blk_state *b, const char *text, struct blk_
 
 /* ---- blk_root.c ---- */
 
-/* Make slots/<i>/vda for each slot, while still root.  Return: 0, or -1 (logged). */
+/* Make slots/vda<i> for each slot, while still root.  Return: 0, or -1 (logged). */
 int blk_make_disk_nodes(const struct blk_state *b);
 
 /* Become alone: namespaces of our own and a root that holds nothing but loop nodes.  Return: 0, or -1 (logged). */

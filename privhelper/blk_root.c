@@ -16,36 +16,33 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 
-#define NODE_NEW ".vda" /* in slots/, which only root can write */
-#define NODE "vda"
+#define NODE_NEW ".vda"
 
 /* Is the slot's node there and right?  A VMM that runs may have it open; leave it alone. */
-static bool node_is_right(int dir, dev_t dev, uint32_t uid)
+static bool node_is_right(int slots, const char *name, dev_t dev, uint32_t uid)
 {
 	struct stat st;
 
-	return fstatat(dir, NODE, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISBLK(st.st_mode) && st.st_rdev == dev &&
+	return fstatat(slots, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISBLK(st.st_mode) && st.st_rdev == dev &&
 	       st.st_uid == uid && (st.st_mode & 07777) == 0600;
 }
 
-/* The VMM owns the folder and may be hostile: the node is finished where it can not reach, then moved in. */
+/* The nodes lie beside the slots' folders, not in them: a VMM owns its folder, and could leave the slot's next holder
+ * something else under the node's name. */
 static int make_node(const struct blk_state *b, int slots, uint32_t slot)
 {
 	const dev_t dev = makedev(b->dm_major, SLOT_DM_MINOR + slot);
 	const uint32_t uid = slot_uid(b->config, slot);
 	char name[16];
 
-	(void)snprintf(name, sizeof(name), "%u", slot);
-	_cleanup_close_ int dir = openat(slots, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (dir < 0)
-		return -1;
-	if (node_is_right(dir, dev, uid))
+	(void)snprintf(name, sizeof(name), "vda%u", slot);
+	if (node_is_right(slots, name, dev, uid))
 		return 0;
 	if (unlinkat(slots, NODE_NEW, 0) < 0 && errno != ENOENT)
 		return -1;
 	if (mknodat(slots, NODE_NEW, S_IFBLK | 0600, dev) < 0 || fchownat(slots, NODE_NEW, uid, uid, AT_SYMLINK_NOFOLLOW) < 0)
 		return -1;
-	return renameat(slots, NODE_NEW, dir, NODE);
+	return renameat(slots, NODE_NEW, slots, name);
 }
 
 int blk_make_disk_nodes(const struct blk_state *b)
@@ -58,10 +55,11 @@ int blk_make_disk_nodes(const struct blk_state *b)
 		log_errno("%s", path);
 		return -1;
 	}
-	/* One folder that a VMM spoilt (a folder named vda, say) costs that slot its disk, not the host its VMs. */
 	for (uint32_t i = 0; i < b->config->slots; i++)
-		if (make_node(b, slots, i) < 0)
-			log_errno("%s/%u/" NODE, path, i);
+		if (make_node(b, slots, i) < 0) {
+			log_errno("%s/vda%u", path, i);
+			return -1;
+		}
 	return 0;
 }
 

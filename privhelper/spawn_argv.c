@@ -91,7 +91,7 @@ static void qemu_disk(uint32_t slot, uint64_t disk, struct argv *a)
 {
 	add(a, "-drive");
 	if (disk == DISK_DM)
-		add(a, "id=root,if=none,format=raw,cache=none,aio=threads,file=/run/%u/vda", slot);
+		add(a, "id=root,if=none,format=raw,cache=none,aio=threads,file=/run/vda%u", slot);
 	else
 		add(a, "id=root,if=none,format=raw,cache=writeback,aio=threads,discard=unmap,file=/state/%u/disk",
 		    slot);

@@ -134,6 +134,9 @@ static int restrict_files(const struct child *c)
 	(void)snprintf(path, sizeof(path), "/run/%u", c->slot);
 	if (allow(rules, FS_SOCKETS & all, path) < 0)
 		return -1;
+	(void)snprintf(path, sizeof(path), "/run/vda%u", c->slot);
+	if (allow(rules, (FS_WRITE & ~LANDLOCK_ACCESS_FS_READ_DIR) & all, path) < 0)
+		return -1;
 	(void)snprintf(path, sizeof(path), "/state/%u", c->slot);
 	if (allow(rules, FS_WRITE & all, path) < 0)
 		return -1;

@@ -130,7 +130,7 @@ try "ok loop=$b" "loop_attach part=0 fd=$s/base:ro" "attaching the base again is
 try 'ok minor=100000' "snapshot_create" "and again changes nothing"
 
 # ---- the VMM's side ----
-d=/run/slots/0/vda
+d=/run/slots/vda0
 is "b600 700000:700000" "$(stat -c '%F %a %u:%g' $d | sed 's/block special file /b/')" "the slot's node is made before the lock-down"
 is the-base "$(su v0 -c "head -c 8 $d")" "the slot's uid reads the base through it"
 su v1 -c "head -c 8 $d" >/dev/null 2>&1; is 1 $? "another slot's uid does not"
@@ -144,7 +144,7 @@ is 8192 "$(blockdev --getsz $d)" "its size is the base's"
 attach 1; c1=$c
 try 'ok minor=100001' "snapshot_create slot=1" "another slot's snapshot"
 is 4 "$(loops)" "losetup: one base, two CoW stores, the foreign one"
-is the-base "$(su v1 -c 'head -c 8 /run/slots/1/vda')" "it has none of the other's writes"
+is the-base "$(su v1 -c 'head -c 8 /run/slots/vda1')" "it has none of the other's writes"
 try busy "loop_detach part=1" "a CoW store under a snapshot is busy"
 try busy "loop_detach part=0" "so is its base"
 attach 3
@@ -154,7 +154,7 @@ ask "loop_detach slot=3 part=0"; ask "loop_detach slot=3 part=1"
 
 # ---- the role dies, the disks do not ----
 kill -9 $role; ask ping; is 'signal 9' "$answer" "kill -9 of the role"
-is the-base "$(su v1 -c 'head -c 8 /run/slots/1/vda')" "the disks go on"
+is the-base "$(su v1 -c 'head -c 8 /run/slots/vda1')" "the disks go on"
 ask restart
 dmsetup create bgr-2 --notable --uuid BANGER-2-1 --major "$(stat -c %t $d | sed 's/^/0x/' | awk '{printf "%d", $1}')" --minor 100002 2>/dev/null ||
 	dmsetup create bgr-2 --notable --uuid BANGER-2-1

@@ -134,7 +134,7 @@ is "$(objects)" "1,1,1,1000,$index" "LIST tells it from its tag"
 mount -t tmpfs -o mode=755 dev "$T/net-dev" 2>/dev/null || { mkdir "$T/net-dev" && mount -t tmpfs -o mode=755 dev "$T/net-dev"; }
 mknod -m 666 "$T/net-dev/tun" c 10 200
 install -m 755 "$ROOT/tests/integration/net_guest.pl" "$T/net-dev/guest"
-as() { local id=$((UID_BASE + $1)); shift; setpriv --reuid $id --regid $id --clear-groups "$@"; }
+as() { local id=$((UID_BASE + $1)); shift; exec setpriv --reuid $id --regid $id --clear-groups "$@"; } # only in ( )
 is "$(as 1 perl "$T/net-dev/guest" "$T/net-dev/tun" bgr1 "$(mac 1)" "$(addr 1)" </dev/null 2>&1)" "attached*" "the slot's uid may attach to it"
 is "$(as 2 perl "$T/net-dev/guest" "$T/net-dev/tun" bgr1 "$(mac 1)" "$(addr 1)" </dev/null 2>&1)" "attach: Operation not permitted" \
 	"another slot's uid may not"

@@ -125,7 +125,7 @@ static void test_dm_disk(void **state)
 
 	x->c.storage = &dm;
 	assert_int_equal(boot(x, &e), 0);
-	check_member(x, "/drives/rootfs", "path_on_host", "/run/0/vda");
+	check_member(x, "/drives/rootfs", "path_on_host", "/run/vda0");
 }
 
 static void test_shutdown_and_alive(void **state)
