@@ -203,7 +203,8 @@ static void list_view(struct rep_list *out, uint32_t slot, const struct view *v)
 }
 
 /* The cursor is the next slot; 0 begins, and has the rules put back if somebody took them away. */
-static enum status net_list(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+static enum status net_list(struct role *r, const struct request *q, int *fds_in,
+			    struct reply *reply, int *fds_out)
 {
 	struct rep_list *out = &reply->list;
 	uint32_t slot = (uint32_t)q->list.cursor;
@@ -224,7 +225,8 @@ static enum status net_list(struct role *r, const struct request *q, int *fds_in
 
 /* ---- operations ---- */
 
-static enum status tap_create(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+static enum status tap_create(struct role *r, const struct request *q, int *fds_in,
+			      struct reply *reply, int *fds_out)
 {
 	const struct net_tag tag = net_tag_of(q);
 	int ifindex = 0;
@@ -236,7 +238,8 @@ static enum status tap_create(struct role *r, const struct request *q, int *fds_
 	return s;
 }
 
-static enum status tap_remove(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+static enum status tap_remove(struct role *r, const struct request *q, int *fds_in,
+			      struct reply *reply, int *fds_out)
 {
 	(void)fds_in;
 	(void)reply;
@@ -244,7 +247,8 @@ static enum status tap_remove(struct role *r, const struct request *q, int *fds_
 	return net_tap_remove(state(r), q->slot);
 }
 
-static enum status guest_allow(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+static enum status guest_allow(struct role *r, const struct request *q, int *fds_in,
+			       struct reply *reply, int *fds_out)
 {
 	const struct net_tag tag = net_tag_of(q);
 
@@ -254,7 +258,8 @@ static enum status guest_allow(struct role *r, const struct request *q, int *fds
 	return net_elem_add(state(r), SET_GUEST, &tag);
 }
 
-static enum status guest_deny(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+static enum status guest_deny(struct role *r, const struct request *q, int *fds_in,
+			      struct reply *reply, int *fds_out)
 {
 	(void)fds_in;
 	(void)reply;
@@ -262,7 +267,8 @@ static enum status guest_deny(struct role *r, const struct request *q, int *fds_
 	return net_elem_remove(state(r), SET_GUEST, q->slot);
 }
 
-static enum status nat_add(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+static enum status nat_add(struct role *r, const struct request *q, int *fds_in,
+			   struct reply *reply, int *fds_out)
 {
 	const struct net_tag tag = net_tag_of(q);
 
@@ -272,7 +278,8 @@ static enum status nat_add(struct role *r, const struct request *q, int *fds_in,
 	return net_elem_add(state(r), SET_NAT4, &tag);
 }
 
-static enum status nat_remove(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+static enum status nat_remove(struct role *r, const struct request *q, int *fds_in,
+			      struct reply *reply, int *fds_out)
 {
 	(void)fds_in;
 	(void)reply;
@@ -280,7 +287,8 @@ static enum status nat_remove(struct role *r, const struct request *q, int *fds_
 	return net_elem_remove(state(r), SET_NAT4, q->slot);
 }
 
-static enum status conntrack_flush(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+static enum status conntrack_flush(struct role *r, const struct request *q, int *fds_in,
+				   struct reply *reply, int *fds_out)
 {
 	(void)fds_in;
 	(void)reply;

@@ -4,7 +4,7 @@ set -eu
 build="gcc make pkg-config libmsgpack-dev libcap-ng-dev libseccomp-dev libcurl4-openssl-dev libmnl-dev libnftnl-dev
 	libjansson-dev libinih-dev libarchive-dev libmd-dev libsqlite3-dev libcmocka-dev libc6-dev linux-libc-dev"
 run="iproute2 nftables jq procps util-linux e2fsprogs kmod conntrack dmsetup iputils-ping qemu-system-x86 busybox-static cpio
-	libarchive-tools"
+	libarchive-tools sqlite3"
 guest="mmdebstrap openssh-client zstd xz-utils"
 lint="clang-tidy cppcheck shellcheck"
 case ${1-} in

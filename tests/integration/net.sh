@@ -124,7 +124,7 @@ is "$(net tap_create slot=1)" "ok ifindex=$index" "made again, it is there, with
 is "$(link bgr1 '[.ifalias, .master, (.flags | index("UP") != null)]')" "[[]\"banger:1:1:1000\",\"$BR\",true[]]" \
 	"it has the tag, is in the bridge and up"
 is "$(link bgr1 '.linkinfo.info_data | [.type, .pi, .vnet_hdr, .persist]')" '[[]"tap",false,true,true[]]' "it is a persistent tap"
-is "$(link bgr1 '.linkinfo.info_data | [.user, .group]' | tr -d '"')" "[[]$uid,$uid[]]" "owner and group are the slot's"
+is "$(link bgr1 '.linkinfo.info_data | [.user, .group]' | tr -d '"')" "[[]${uid},${uid}[]]" "owner and group are the slot's"
 is "$(bridge -j -d link show dev bgr1 | jq -c '.[0] | [.isolated, .learning, .flood, .mcast_flood]')" "[[]true,false,false,false[]]" \
 	"its port is isolated, learns nothing and is not flooded"
 is "$(bridge -j fdb show dev bgr1 | jq -r '.[] | select(.state == "static" or .flags[]? == "static") | .mac')" "$(mac 1)" \
