@@ -292,7 +292,7 @@ static int make_bridge(const struct net_state *n)
 	struct nl_out o;
 
 	nl_begin(&o);
-	struct ifinfomsg *i = nl_message(&o, RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, sizeof(*i));
+	(void)nl_message(&o, RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, sizeof(struct ifinfomsg));
 	mnl_attr_put_strz(o.h, IFLA_IFNAME, n->config->bridge);
 	mnl_attr_put(o.h, IFLA_ADDRESS, sizeof(mac), mac);
 	struct nlattr *info = mnl_attr_nest_start(o.h, IFLA_LINKINFO);

@@ -3,7 +3,7 @@
 #
 # A program that ends badly, or without having said what it tested, is a failure of its own.
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 pattern=${1-}
 passed=0 failed=0 skipped=0
 tmp=$(mktemp -d)

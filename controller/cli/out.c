@@ -120,7 +120,7 @@ static json_t *value(const struct field *f, const void *base, bool null_if_empty
 	switch (f->type) {
 	case FIELD_U:
 		memcpy(&u, p, sizeof(u));
-		return null_if_empty && !u ? json_null() : json_integer((json_int_t)(u << shift));
+		return null_if_empty && !u ? json_null() : json_integer((json_int_t)u << shift);
 	case FIELD_F:
 		return json_boolean(*(const bool *)p);
 	case FIELD_S:
