@@ -1,0 +1,42 @@
+#!/bin/bash
+# The real Firecracker, where it is on PATH: started by the spawn role in the jail under both filters, configured by our
+# driver over its API.  Whether a guest then boots is the KVM's affair; that each request is taken is ours.
+. "$(dirname "$0")/lib.sh"
+REAL=$(command -v firecracker) || skip_all "needs firecracker on PATH (it is in no registry)"
+[ -e /dev/kvm ] || skip_all "needs /dev/kvm"
+[ -s "$ROOT/build/cache/kernel.deb" ] || skip_all "needs build/cache/kernel.deb (system.sh fetches it)"
+in_ns "$@"
+
+# VMM binaries lie below /usr by rule; this mount is in our own namespace.
+mkdir "$T/vmm" && install -m 755 "$REAL" "$T/vmm/firecracker"
+mount -t tmpfs vmm /usr/local/share && cp -a "$T/vmm" /usr/local/share/
+conf_make slots=2 accel=kvm firecracker=/usr/local/share/vmm/firecracker
+mkdir "$T/tree" && mkdir "$T/tree/sbin" && mke2fs -q -t ext4 -d "$T/tree" "$T/root.ext4" 8M >/dev/null 2>&1
+cli() { BANGER_SOCKET=$T/run/control.sock HOME=$T "$B/banger" "$@" 2>"$T/err"; }
+gone() { [ -z "$(slot_processes)$(our_cgroups)" ] && [ "$(ip -j link | jq '[.[] | select(.ifname | test("^bgr[0-9]"))] | length')" = 0 ]; }
+accepted() { # accepted PATH: the real server said 204 to our PUT there
+	cli vm logs fc | grep -A 1 "Put request on \"$1\"" | grep -q "204 No Content"
+}
+
+background "$B/banger-privhelper" --config "$CONF" 2>"$T/set.err"
+check "the set comes up" wait_for 20 cli vm list
+check "a kernel and an image" eval 'cli kernel import k --deb "$ROOT/build/cache/kernel.deb" && cli image import i "$T/root.ext4" --kernel k'
+check "a VM" cli vm create fc --image i --memory 128M
+for round in first second; do
+	cli vm start fc >/dev/null
+	started=$?
+	for path in /machine-config /boot-source /drives/rootfs /network-interfaces/eth0; do
+		check "$round start: $path is accepted" accepted $path
+	done
+	check "$round start: InstanceStart was asked" eval 'cli vm logs fc | grep -q InstanceStart'
+	if [ $started = 0 ]; then
+		is "$(cli vm show fc -o json | jq -r '.state + " " + .vmm')" "running firecracker" "$round start: it runs"
+	else
+		is "$(cat "$T/err")" "*banger: *" "$round start: the KVM here can not, and the error says so"
+	fi
+	check "$round start: killed" cli vm kill fc
+	check "$round start: nothing of it is left" wait_for 5 gone
+done
+check "deleted" cli vm delete fc
+kill "${PIDS[0]}" && wait "${PIDS[0]}"
+umount /usr/local/share
