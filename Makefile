@@ -101,8 +101,10 @@ $(foreach r,common proto priv ctl cli,$(eval $(call room,$(r))))
 
 $(B)/peer: $(patsubst %.c,$(B)/%.o,tests/integration/peer.c $(COMMON) $(PROTO) common/config.c common/config_fd.c)
 	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(call pkg_libs,inih) -pthread
+$(B)/nat_scenarios: $(B)/tests/integration/nat_scenarios.o $(B)/libctl.a
+	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(call pkg_libs,$(ALL_LIBS)) -pthread
 
-tests: all $(UNIT) $(B)/peer
+tests: all $(UNIT) $(B)/peer $(B)/nat_scenarios
 
 # ---- what people call ----
 check: deps

@@ -72,6 +72,7 @@ static const struct key keys[] = {
 	{ "limits", "max_mem_mib", K_UINT, AT(max_mem_mib), 32, 16777216 },
 	{ "limits", "max_disk_mib", K_UINT, AT(max_disk_mib), 1, 16777216 },
 	{ "limits", "max_vms_per_owner", K_UINT, AT(max_vms_per_owner), 1, 1000 },
+	{ "limits", "max_images_per_owner", K_UINT, AT(max_images_per_owner), 1, 10000 },
 	{ "limits", "creates_per_second", K_UINT, AT(creates_per_second), 1, 10000 },
 };
 _Static_assert(ARRAY_SIZE(keys) <= 64, "reader.seen has a bit for each key");
@@ -85,7 +86,7 @@ static const struct config defaults = {
 	.libexec_dir = "/usr/libexec/banger",
 	.qemu = "/usr/bin/qemu-system-x86_64", .accel = ACCEL_AUTO,
 	.max_vcpus = 16, .max_mem_mib = 16384, .max_disk_mib = 65536,
-	.max_vms_per_owner = 20, .creates_per_second = 100,
+	.max_vms_per_owner = 20, .max_images_per_owner = 10, .creates_per_second = 100,
 };
 
 /* A fault at the present line; line 0: of the file as a whole.  Return: -1. */

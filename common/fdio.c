@@ -7,13 +7,13 @@
 #include <unistd.h>
 
 union control {
-	char buf[CMSG_SPACE(FDIO_MAX * sizeof(int))];
+	char buf[CMSG_SPACE(FDIO_ROOM_MAX * sizeof(int))];
 	struct cmsghdr align;
 };
 
 int fdio_send(int sock, const void *buf, size_t len, const int *fds, size_t nfds)
 {
-	union control control = { 0 };
+	union control control;
 	struct iovec iov = { (void *)buf, len };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 
@@ -22,6 +22,7 @@ int fdio_send(int sock, const void *buf, size_t len, const int *fds, size_t nfds
 		return -1;
 	}
 	if (nfds) {
+		memset(control.buf, 0, CMSG_SPACE(FDIO_MAX * sizeof(int)));
 		msg.msg_control = control.buf;
 		msg.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
 		struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
@@ -46,7 +47,7 @@ int fdio_send(int sock, const void *buf, size_t len, const int *fds, size_t nfds
 }
 
 /* Take every descriptor out of @msg.  Return: 0, or -1 when something else came along. */
-static int take_fds(struct msghdr *msg, int fds[FDIO_MAX], size_t *nfds)
+static int take_fds(struct msghdr *msg, int *fds, size_t room, size_t *nfds)
 {
 	int bad = 0;
 
@@ -59,7 +60,7 @@ static int take_fds(struct msghdr *msg, int fds[FDIO_MAX], size_t *nfds)
 		for (size_t i = 0; i < n; i++) {
 			int fd;
 			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
-			if (*nfds < FDIO_MAX)
+			if (*nfds < room)
 				fds[(*nfds)++] = fd;
 			else
 				bad = close(fd) | 1;
@@ -68,13 +69,13 @@ static int take_fds(struct msghdr *msg, int fds[FDIO_MAX], size_t *nfds)
 	return bad ? -1 : 0;
 }
 
-ssize_t fdio_recv(int sock, void *buf, size_t size, int fds[FDIO_MAX], size_t *nfds)
+ssize_t fdio_recv_room(int sock, void *buf, size_t size, int *fds, size_t room, size_t *nfds)
 {
 	union control control;
 	struct iovec iov = { buf, size };
 	struct msghdr msg = {
 		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = control.buf, .msg_controllen = sizeof(control.buf),
+		.msg_control = control.buf, .msg_controllen = CMSG_SPACE(room * sizeof(int)),
 	};
 	ssize_t n;
 
@@ -84,12 +85,22 @@ ssize_t fdio_recv(int sock, void *buf, size_t size, int fds[FDIO_MAX], size_t *n
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -1;
-	int bad = take_fds(&msg, fds, nfds);
+	int bad = take_fds(&msg, fds, room, nfds);
 	if (bad || (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
+		errno = EBADMSG;
+		return -1;
+	}
+	return n;
+}
+
+ssize_t fdio_recv(int sock, void *buf, size_t size, int fds[FDIO_MAX], size_t *nfds)
+{
+	ssize_t n = fdio_recv_room(sock, buf, size, fds, FDIO_MAX, nfds);
+
+	if (n < 0 && *nfds) {
 		fdio_close_all(fds, *nfds);
 		*nfds = 0;
 		errno = EBADMSG;
-		return -1;
 	}
 	return n;
 }

@@ -7,6 +7,8 @@
 
 /* The most descriptors any message of ours carries. */
 #define FDIO_MAX 4
+/* The most that the kernel lets a message of anybody's carry (include/net/scm.h, SCM_MAX_FD). */
+#define FDIO_ROOM_MAX 253
 
 /**
  * fdio_send() - send one message with descriptors (unix(7), SCM_RIGHTS)
@@ -34,6 +36,14 @@ int fdio_send(int sock, const void *buf, size_t len, const int *fds, size_t nfds
  * Return: bytes, 0 at end of file, or -1 with errno.
  */
 ssize_t fdio_recv(int sock, void *buf, size_t size, int fds[FDIO_MAX], size_t *nfds);
+
+/**
+ * fdio_recv_room() - the same for a peer whose descriptors may be slow to close (close(2) asks a FUSE server first)
+ * @fds:	room for @room descriptors, at most FDIO_ROOM_MAX
+ *
+ * What came is the caller's even with EBADMSG, so that it decides where it is closed.
+ */
+ssize_t fdio_recv_room(int sock, void *buf, size_t size, int *fds, size_t room, size_t *nfds);
 
 /* Close @n descriptors of @fds, skipping negative ones, and set them to -1. */
 void fdio_close_all(int *fds, size_t n);

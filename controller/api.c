@@ -5,6 +5,11 @@
  *
  *   READING -> [WAITING ->] RUNNING -> READING ...        WAITING: its user has enough workers for now
  *                           RUNNING -> PARKED -> RUNNING  PARKED: the handler wants to be called again later
+ *   any -> CLOSING                                        a thread of its own closes what the client sent
+ *
+ * The last close(2) of a descriptor runs the code of its kind, here: the server of a FUSE file is asked, a TCP socket
+ * may linger, both for as long as the client wants.  So neither the loop nor a worker closes what a client sent, nor
+ * a connection in whose queue more may be; until it is done the connection counts as its user's.
  *
  * So a client that only waits holds no worker, and no user holds all of them.  Sockets do not block while the loop
  * has them, and block for at most API_SEND_MS while a worker has them. */
@@ -12,6 +17,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -27,7 +33,7 @@
 #define TICK_MS 1000
 #define NOTE_NS 10000000000u /* between two log lines about what clients do wrong: they must not fill the log */
 
-enum conn_state { READING, WAITING, RUNNING, PARKED };
+enum conn_state { READING, WAITING, RUNNING, PARKED, CLOSING };
 
 struct conn {
 	struct loop_source source;
@@ -37,6 +43,9 @@ struct conn {
 	struct control in;
 	enum conn_state state;
 	bool through;               /* set by the worker: answered */
+	bool ending;                /* CLOSING: the connection too, not only what came with its request */
+	bool apart;                 /* CLOSING: by a thread, and not because none could be had by us */
+	pthread_t closer;
 	uint64_t due_ns;            /* READING: closed then; PARKED: runs then (CLOCK_BOOTTIME) */
 	struct exchange x;
 };
@@ -46,12 +55,12 @@ struct api {
 	int epoll_fd, listener, bell;
 	int (*identify)(int fd, struct caller *who);
 	struct loop_source listen_source, bell_source;
-	bool listening, paused;     /* paused: no descriptor left, until the next tick */
+	bool listening, paused;     /* paused: no descriptor or no room left, for TICK_MS */
 	struct conn *conns;
 	size_t n_conns;
 	pthread_mutex_t lock;       /* of returned */
 	struct conn *returned;
-	uint64_t noted_ns;
+	uint64_t noted_ns, paused_until_ns;
 	unsigned unnoted;
 };
 
@@ -130,27 +139,10 @@ static size_t count_of(const struct api *a, uid_t uid, bool running)
 	return n;
 }
 
-/* Never of a RUNNING one. */
-static void drop(struct conn *c)
+static void give_back(struct conn *c)
 {
 	struct api *a = c->api;
 
-	list_remove(a, c);
-	a->n_conns--;
-	fdio_close_all(c->x.fds, c->x.nfds);
-	control_close(&c->in);
-	free(c);
-}
-
-/* ---- to the workers and back ---- */
-
-static void work(struct ctl *ctl, void *arg)
-{
-	struct conn *c = arg;
-	struct api *a = c->api;
-
-	(void)ctl;
-	c->through = exchange_run(&c->x);
 	(void)pthread_mutex_lock(&a->lock);
 	c->returned = a->returned;
 	a->returned = c;
@@ -158,7 +150,114 @@ static void work(struct ctl *ctl, void *arg)
 	(void)eventfd_write(a->bell, 1);
 }
 
-static void read_on(struct conn *c);
+/* ---- closing ---- */
+
+static void close_parts(struct conn *c)
+{
+	fdio_close_all(c->x.fds, c->x.nfds);
+	c->x.nfds = 0;
+	if (c->ending)
+		control_close(&c->in);
+}
+
+static void *closer_thread(void *arg)
+{
+	struct conn *c = arg;
+	sigset_t set;
+
+	/* api_tick() ends with it what can be ended: the lingering of a socket. */
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGUSR1);
+	(void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	close_parts(c);
+	give_back(c);
+	return NULL;
+}
+
+static int closer_start(struct conn *c)
+{
+	sigset_t all, old;
+
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
+	int e = pthread_create(&c->closer, NULL, closer_thread, c);
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return e ? -1 : 0;
+}
+
+static void conn_free(struct conn *c)
+{
+	struct api *a = c->api;
+
+	list_remove(a, c);
+	a->n_conns--;
+	free(c);
+}
+
+/* Nothing of the client's would be closed with the connection.  Once it is shut down nothing more can come. */
+static bool is_bare(struct conn *c)
+{
+	char byte;
+
+	(void)shutdown(c->in.fd, SHUT_RDWR);
+	return !c->x.nfds && !c->in.nfds && recv(c->in.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+/* Close the connection, or only what came with its request.  The caller is done with @c. */
+static void close_apart(struct conn *c, bool ending)
+{
+	c->ending = ending;
+	if (c->in.fd >= 0)
+		(void)epoll_ctl(c->api->epoll_fd, EPOLL_CTL_DEL, c->in.fd, NULL);
+	bool bare = ending && is_bare(c);
+	c->state = CLOSING;
+	c->due_ns = after_ms(TICK_MS);
+	c->apart = !bare && closer_start(c) == 0;
+	if (c->apart)
+		return;
+	close_parts(c);
+	if (ending)
+		conn_free(c);
+	else
+		give_back(c);
+}
+
+/* Never of a RUNNING or CLOSING one. */
+static void drop(struct conn *c)
+{
+	close_apart(c, true);
+}
+
+/* ---- to the workers and back ---- */
+
+/* Fair shares: nobody has all workers, and few users together can not have them either. */
+static bool has_share(const struct api *a, const struct conn *c)
+{
+	size_t all = 0, own = 0, imports = 0;
+	bool import = c->x.call->fds_in > 0;
+
+	for (const struct conn *o = a->conns; o; o = o->next) {
+		bool same = o->x.caller.uid == c->x.caller.uid;
+		if (o->state != RUNNING)
+			continue;
+		all++;
+		own += same;
+		if (import && o->x.call->fds_in > 0)
+			imports += same ? API_IMPORTS : 1;
+	}
+	return own < (all < API_WORKERS_SHARED ? API_WORKERS_PER_UID : 1) && imports < API_IMPORTS;
+}
+
+static void work(struct ctl *ctl, void *arg)
+{
+	struct conn *c = arg;
+
+	(void)ctl;
+	c->through = exchange_run(&c->x);
+	give_back(c);
+}
+
+static void answered(struct conn *c);
 
 static void hand_over(struct conn *c)
 {
@@ -178,8 +277,7 @@ static void hand_over(struct conn *c)
 	(void)error_set(&c->x.error, FAIL_LIMIT, c->x.call->name, "too many operations are waiting");
 	error_hint(&c->x.error, "try again in a moment");
 	exchange_fail(&c->x);
-	c->due_ns = after_ms(API_IDLE_MS);
-	read_on(c);
+	answered(c);
 }
 
 /* Start what may start: requests that wait for their user's share, follow-ups that are due. */
@@ -192,7 +290,7 @@ static void dispatch(struct api *a)
 		next = c->next;
 		if (c->state != WAITING && !(c->state == PARKED && now >= c->due_ns))
 			continue;
-		if (count_of(a, c->x.caller.uid, true) < API_WORKERS_PER_UID)
+		if (has_share(a, c))
 			hand_over(c);
 	}
 }
@@ -231,12 +329,39 @@ static void read_on(struct conn *c)
 		drop(c);
 		return;
 	}
-	if (count_of(a, c->x.caller.uid, true) < API_WORKERS_PER_UID)
+	if (has_share(a, c))
 		hand_over(c);
+}
+
+/* For the next request, once what came with this one is closed. */
+static void answered(struct conn *c)
+{
+	if (c->x.nfds) {
+		close_apart(c, false);
+		return;
+	}
+	c->due_ns = after_ms(API_IDLE_MS);
+	read_on(c);
+}
+
+static void closed(struct conn *c)
+{
+	if (c->apart)
+		(void)pthread_join(c->closer, NULL);
+	if (c->ending)
+		conn_free(c);
+	else if (set_events(c->api, EPOLL_CTL_ADD, c, EPOLLRDHUP | EPOLLONESHOT) < 0)
+		drop(c);
+	else
+		answered(c);
 }
 
 static void take_back(struct conn *c)
 {
+	if (c->state == CLOSING) {
+		closed(c);
+		return;
+	}
 	if (!c->through && !c->x.gone) {
 		c->state = PARKED;
 		c->due_ns = after_ms(EXCHANGE_AGAIN_MS);
@@ -246,8 +371,7 @@ static void take_back(struct conn *c)
 	list_remove(c->api, c); /* behind the others of its user */
 	list_append(c->api, c);
 	set_blocking(c->in.fd, false);
-	c->due_ns = after_ms(API_IDLE_MS);
-	read_on(c);
+	answered(c);
 }
 
 static void bell_ready(struct loop_source *s, uint32_t events)
@@ -279,6 +403,8 @@ static void conn_ready(struct loop_source *s, uint32_t events)
 		c->x.gone = true;
 		return;
 	}
+	if (c->state == CLOSING)
+		return;
 	if (c->state != READING) { /* it went away before its turn, or while it waited */
 		drop(c);
 		return;
@@ -331,14 +457,22 @@ static bool has_room(const struct api *a, uid_t uid)
 }
 
 /* Nothing was asked yet, so the answer has the number that a client starts with. */
-static void refuse(struct api *a, int fd, uid_t uid)
+static void refuse(struct conn *c)
 {
 	struct error e = { 0 };
 
-	note(a, uid, "too many connections; one more is refused");
+	note(c->api, c->x.caller.uid, "too many connections; one more is refused");
 	(void)error_set(&e, FAIL_LIMIT, "connection", "too many are open");
 	error_hint(&e, "wait until some of your commands have ended");
-	(void)control_send_error(fd, 1, &e);
+	(void)control_send_error(c->in.fd, 1, &e);
+	drop(c);
+}
+
+/* The listener stays readable; without this the loop would spin. */
+static void pause_listening(struct api *a)
+{
+	a->paused = epoll_ctl(a->epoll_fd, EPOLL_CTL_DEL, a->listener, NULL) == 0;
+	a->paused_until_ns = after_ms(TICK_MS);
 }
 
 static void listen_ready(struct loop_source *s, uint32_t events)
@@ -347,23 +481,28 @@ static void listen_ready(struct loop_source *s, uint32_t events)
 	struct caller who;
 
 	(void)events;
+	if (a->n_conns >= API_CONNECTIONS_MAX + API_CLOSING_MORE) {
+		pause_listening(a);
+		return;
+	}
 	_cleanup_close_ int fd = accept4(a->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd < 0) {
 		if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM)
 			return;
 		log_errno("control socket");
-		/* The listener stays readable; without this the loop would spin. */
-		a->paused = epoll_ctl(a->epoll_fd, EPOLL_CTL_DEL, a->listener, NULL) == 0;
+		pause_listening(a);
 		return;
 	}
 	if (a->identify(fd, &who) < 0) {
 		log_errno("control socket: who connected");
 		return;
 	}
-	if (!has_room(a, who.uid))
-		refuse(a, fd, who.uid);
-	else if (conn_new(a, fd, &who))
+	bool room = has_room(a, who.uid);
+	struct conn *c = conn_new(a, fd, &who);
+	if (c)
 		(void)steal_fd(&fd);
+	if (c && !room)
+		refuse(c);
 }
 
 /* ---- the whole ---- */
@@ -375,10 +514,16 @@ static int listen_on(struct api *a)
 	return epoll_ctl(a->epoll_fd, EPOLL_CTL_ADD, a->listener, &ev);
 }
 
+static void interrupt(int sig)
+{
+	(void)sig;
+}
+
 struct api *api_open(struct ctl *c, int epoll_fd, int listener, int (*identify)(int fd, struct caller *who))
 {
 	struct api *a = calloc(1, sizeof(*a));
 	struct epoll_event ev = { .events = EPOLLIN };
+	const struct sigaction sa = { .sa_handler = interrupt };
 
 	if (!a)
 		return NULL;
@@ -388,6 +533,7 @@ struct api *api_open(struct ctl *c, int epoll_fd, int listener, int (*identify)(
 	a->bell_source = (struct loop_source){ bell_ready, a };
 	ev.data.ptr = &a->bell_source;
 	(void)pthread_mutex_init(&a->lock, NULL);
+	(void)sigaction(SIGUSR1, &sa, NULL); /* without SA_RESTART: it ends a wait */
 	a->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	/* Another process may take the connection first, or it may be gone: the loop must not wait for the next. */
 	int flags = fcntl(listener, F_GETFL);
@@ -414,12 +560,18 @@ int api_tick(struct api *a)
 	struct conn *c, *next;
 	int wait = TICK_MS;
 
-	if (a->paused && a->listening)
+	if (a->paused && a->listening && now >= a->paused_until_ns)
 		a->paused = listen_on(a) < 0;
 	for (c = a->conns; c; c = next) {
 		next = c->next;
-		if (c->state == READING && now >= c->due_ns)
+		if (c->state == READING && now >= c->due_ns) {
 			drop(c);
+			continue;
+		}
+		if (c->state != CLOSING || !c->apart || now < c->due_ns)
+			continue;
+		(void)pthread_kill(c->closer, SIGUSR1);
+		c->due_ns = after_ms(TICK_MS);
 	}
 	dispatch(a);
 	for (c = a->conns; c; c = c->next)
@@ -428,12 +580,29 @@ int api_tick(struct api *a)
 	return wait;
 }
 
+/* The process ends soon, however long this takes (main.c). */
+static void wait_closed(struct conn *c)
+{
+	if (c->apart) {
+		(void)pthread_kill(c->closer, SIGUSR1);
+		(void)pthread_join(c->closer, NULL);
+	}
+	if (c->ending)
+		conn_free(c);
+	else
+		drop(c);
+}
+
 void api_close(struct api *a)
 {
 	if (!a)
 		return;
-	while (a->conns)
-		drop(a->conns);
+	for (struct conn *c; (c = a->conns);) {
+		if (c->state != CLOSING)
+			drop(c);
+		else
+			wait_closed(c);
+	}
 	api_stop_listening(a);
 	fdio_close_all(&a->bell, 1);
 	(void)pthread_mutex_destroy(&a->lock);

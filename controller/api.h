@@ -8,7 +8,10 @@
 
 #define API_CONNECTIONS_MAX 512         /* of all users; root may pass it, up to its own share */
 #define API_CONNECTIONS_PER_UID 64
-#define API_WORKERS_PER_UID 6           /* of WORKER_THREADS: nobody alone keeps all of them busy */
+#define API_WORKERS_PER_UID 8           /* of WORKER_THREADS: nobody alone keeps all of them busy */
+#define API_WORKERS_SHARED 48           /* when so many are busy, each user has one more at most */
+#define API_IMPORTS 2                   /* at a time, one a user: they fill the disk, and last as long as its user likes */
+#define API_CLOSING_MORE 256            /* connections beyond API_CONNECTIONS_MAX that are being closed */
 #define API_MESSAGE_MS 10000            /* from accept, or from its first byte, until a request is whole */
 #define API_IDLE_MS 300000              /* between two requests */
 #define API_SEND_MS 5000                /* the time one request may wait for its client to read */
@@ -43,7 +46,7 @@ struct exchange {
 	uint64_t id;             /* the client's number of the request */
 	const struct call *call;
 	union control_body args, result;
-	int fds[FDIO_MAX];       /* what came with it; closed afterwards */
+	int fds[FDIO_MAX];       /* what came with it; closed by api.c afterwards */
 	size_t nfds;
 	struct operation op;
 	struct error error;
@@ -68,7 +71,7 @@ void exchange_begin(struct exchange *x, const struct message *m, int *fds, size_
 /* Run the handler once and send its answer.  Return: true when the request is through. */
 bool exchange_run(struct exchange *x);
 
-/* Answer with x->error, the operation's id filled in, and let go of the descriptors. */
+/* Answer with x->error, the operation's id filled in. */
 void exchange_fail(struct exchange *x);
 
 /* Send an event; a client that does not take it is marked as gone.  Return: 0, or -1 when it is. */

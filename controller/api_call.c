@@ -95,12 +95,6 @@ void exchange_begin(struct exchange *x, const struct message *m, int *fds, size_
 	format_id(x->op.id, x->op.hex);
 }
 
-static void finish(struct exchange *x)
-{
-	fdio_close_all(x->fds, x->nfds);
-	x->nfds = 0;
-}
-
 void exchange_fail(struct exchange *x)
 {
 	uint64_t now = clock_boot_ns();
@@ -110,7 +104,6 @@ void exchange_fail(struct exchange *x)
 		x->error.code = FAIL_GENERAL;
 	if (!x->gone)
 		(void)sent(x, control_send_error(x->fd, x->id, &x->error), now);
-	finish(x);
 }
 
 static void succeed(struct exchange *x)
@@ -119,7 +112,6 @@ static void succeed(struct exchange *x)
 
 	if (!x->gone)
 		(void)sent(x, control_send_result(x->fd, x->id, x->call, &x->result), now);
-	finish(x);
 }
 
 static int serve(struct exchange *x)

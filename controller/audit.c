@@ -43,8 +43,10 @@ static bool may_see(const struct audit_query *q, json_t *record)
 {
 	const json_t *owner = json_object_get(record, "owner");
 
-	if (q->all || (q->op[0] && q->op_is_ours))
+	if (q->all)
 		return true;
+	if (!owner) /* of no VM: a list, say */
+		return q->op[0] && q->op_is_ours;
 	return json_is_integer(owner) && json_integer_value(owner) == (json_int_t)q->uid;
 }
 

@@ -11,7 +11,7 @@ struct audit_query {
 	uint32_t uid;
 	bool all;        /* root: every record */
 	const char *op;  /* "": of any operation */
-	bool op_is_ours; /* the operation is the caller's: its records are, too, whoever owns the VM */
+	bool op_is_ours; /* the operation is the caller's: its records of no VM are, too; another's VM's never are */
 	int (*line)(void *arg, const char *json); /* negative: enough */
 	void *arg;
 };

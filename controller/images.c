@@ -310,7 +310,7 @@ static int publish_image(struct ctl *c, int dir, const char *temp, const struct 
 	if ((linkat(dir, temp, dir, name, 0) < 0 && errno != EEXIST) || fsync(dir) < 0)
 		r = storage_fail(name, e);
 	else
-		r = store_image_add(c->store, i, e);
+		r = store_image_add(c->store, i, c->config.max_images_per_owner, e);
 	settle(c, dir, false, i->digest);
 	return r;
 }
@@ -333,15 +333,14 @@ static int check_image(struct ctl *c, const struct operation *o, const char *nam
 		       struct image *i, struct error *e)
 {
 	struct kernel k;
-	struct image taken;
 	const struct caller caller = { .uid = asker(o) };
 
 	*i = (struct image){ .owner = caller.uid };
 	if (check_new_name(name, e) < 0 || store_kernel_find(c->store, &caller, kernel, &k, e) < 0)
 		return -1;
 	/* Told now rather than after the copy; the row's insertion tells it again. */
-	if (store_image_find(c->store, &caller, name, &taken, e) == 0 && taken.owner == caller.uid)
-		return error_set(e, FAIL_STATE, name, "you have one of that name already");
+	if (store_image_check(c->store, caller.uid, name, c->config.max_images_per_owner, e) < 0)
+		return -1;
 	if (check_file(fd, "image", IMAGE_MIN, (uint64_t)c->config.max_disk_mib << 20, &i->size, e) < 0)
 		return -1;
 	if (i->size % SECTOR)
@@ -430,13 +429,9 @@ static int check_kernel(struct ctl *c, const struct operation *o, const char *na
 			uint64_t sizes[3],
 			struct error *e)
 {
-	const struct caller caller = { .uid = asker(o) };
-	struct kernel taken;
-
-	if (check_new_name(name, e) < 0)
+	if (check_new_name(name, e) < 0 ||
+	    store_kernel_check(c->store, asker(o), name, c->config.max_images_per_owner, e) < 0)
 		return -1;
-	if (store_kernel_find(c->store, &caller, name, &taken, e) == 0 && taken.owner == caller.uid)
-		return error_set(e, FAIL_STATE, name, "you have one of that name already");
 	for (size_t i = 0; i < ARRAY_SIZE(kernel_files); i++)
 		if (check_file(fds[i], kernel_files[i], 1, KERNEL_FILE_MAX, &sizes[i], e) < 0)
 			return -1;
@@ -480,7 +475,7 @@ static int publish_kernel(struct ctl *c, int dir, const char *temp, const struct
 	if (r == 0 && fsync(dir) < 0)
 		r = storage_fail(temp, e);
 	if (r == 0)
-		r = store_kernel_add(c->store, k, e);
+		r = store_kernel_add(c->store, k, c->config.max_images_per_owner, e);
 	settle(c, dir, true, k->digest);
 	return r;
 }

@@ -274,14 +274,6 @@ static int configure(sqlite3 *db)
 	return sqlite3_exec(db, settings, NULL, NULL, NULL) == SQLITE_OK ? 0 : -1;
 }
 
-static int prune_operations(struct store *s)
-{
-	struct query q = query(s, "DELETE FROM operations WHERE ended IS NOT NULL AND"
-				  " seq <= (SELECT coalesce(max(seq), 0) FROM operations) - ?1");
-	q_int(&q, OPERATIONS_KEPT);
-	return q_run(&q);
-}
-
 struct store *store_open(const char *path, struct error *e)
 {
 	struct store *s = calloc(1, sizeof(*s));
@@ -299,8 +291,8 @@ struct store *store_open(const char *path, struct error *e)
 	(void)pthread_mutex_init(&s->lock, &recursive);
 	if (sqlite3_open_v2(path, &s->db, flags, NULL) != SQLITE_OK || configure(s->db) < 0)
 		(void)store_fail(s->db, path, e);
-	else if (schema_migrate(s->db, path, e) == 0 && prune_operations(s) < 0)
-		(void)store_fail(s->db, path, e);
+	else
+		(void)schema_migrate(s->db, path, e);
 	if (e->code == FAIL_NONE)
 		return s;
 	store_close(s);
@@ -320,6 +312,14 @@ void store_close(struct store *s)
 
 /* ---- operations ---- */
 
+static int prune_operations(struct store *s)
+{
+	struct query q = query(s, "DELETE FROM operations WHERE ended IS NOT NULL AND"
+				  " seq <= (SELECT coalesce(max(seq), 0) FROM operations) - ?1");
+	q_int(&q, OPERATIONS_KEPT);
+	return q_run(&q);
+}
+
 int store_op_begin(struct store *s, const struct operation *o, const char *verb, const uint8_t *vm, struct error *e)
 {
 	char now[32];
@@ -335,7 +335,8 @@ int store_op_begin(struct store *s, const struct operation *o, const char *verb,
 	q_blob(&q, vm, ID_LEN);
 	q_text(&q, now);
 	q_int(&q, o->caller ? (int64_t)o->caller->uid : -1);
-	return tx_end(s, q_run(&q), verb, e);
+	/* Here, not once a start: a user who does nothing but begin them must not fill the disk. */
+	return tx_end(s, q_run(&q) < 0 || prune_operations(s) < 0 ? -1 : 0, verb, e);
 }
 
 int store_op_end(struct store *s, const struct operation *o, const struct error *result, struct error *e)

@@ -13,12 +13,15 @@ static void now_text(char out[32])
 	(void)memcpy(out + 19, "Z", 2);
 }
 
-#define IMAGE_SELECT                                                                                      \
-	"SELECT i.name, i.digest, k.name, k.digest, i.created, i.owner, i.size,"                          \
-	" (SELECT count(*) FROM vms v WHERE v.image = i.id) FROM images i JOIN kernels k ON k.id = i.kernel "
-#define KERNEL_SELECT                                                \
-	"SELECT k.name, k.digest, k.created, k.owner, k.size,"       \
-	" (SELECT count(*) FROM images i WHERE i.kernel = k.id) FROM kernels k "
+/* ?1 is the asker, 0 root.  How many use what is root's is no other user's matter, but for what they have themselves. */
+#define IMAGE_SELECT                                                                                   \
+	"SELECT i.name, i.digest, k.name, k.digest, i.created, i.owner, i.size,"                       \
+	" (SELECT count(*) FROM vms v WHERE v.image = i.id AND ?1 IN (v.owner, i.owner, 0))"           \
+	" FROM images i JOIN kernels k ON k.id = i.kernel "
+#define KERNEL_SELECT                                                                                  \
+	"SELECT k.name, k.digest, k.created, k.owner, k.size,"                                         \
+	" (SELECT count(*) FROM images i WHERE i.kernel = k.id AND ?1 IN (i.owner, k.owner, 0))"       \
+	" FROM kernels k "
 
 static void image_load(struct query *q, void *out)
 {
@@ -52,9 +55,10 @@ static void kernel_load(struct query *q, void *out)
 struct table {
 	const char *noun;
 	void (*load)(struct query *q, void *out);
-	const char *by_name; /* ?1 owner, ?2 name */
+	const char *by_name; /* ?1 asker, ?2 owner, ?3 name */
 	const char *visible; /* ?1 uid; ids */
-	const char *by_id;
+	const char *by_id;   /* ?1 asker, ?2 id */
+	const char *owned;   /* ?1 owner; how many */
 	const char *last;    /* ?1 digest; rows of it */
 	const char *remove;  /* ?1 owner, ?2 name */
 };
@@ -62,9 +66,10 @@ struct table {
 static const struct table images = {
 	.noun = "image",
 	.load = image_load,
-	.by_name = IMAGE_SELECT "WHERE i.owner = ?1 AND i.name = ?2",
+	.by_name = IMAGE_SELECT "WHERE i.owner = ?2 AND i.name = ?3",
 	.visible = "SELECT id FROM images WHERE owner IN (?1, 0) OR ?1 = 0 ORDER BY name, owner",
-	.by_id = IMAGE_SELECT "WHERE i.id = ?1",
+	.by_id = IMAGE_SELECT "WHERE i.id = ?2",
+	.owned = "SELECT count(*) FROM images WHERE owner = ?1",
 	.last = "SELECT count(*) FROM images WHERE digest = ?1",
 	.remove = "DELETE FROM images WHERE owner = ?1 AND name = ?2 RETURNING 1",
 };
@@ -72,9 +77,10 @@ static const struct table images = {
 static const struct table kernels = {
 	.noun = "kernel",
 	.load = kernel_load,
-	.by_name = KERNEL_SELECT "WHERE k.owner = ?1 AND k.name = ?2",
+	.by_name = KERNEL_SELECT "WHERE k.owner = ?2 AND k.name = ?3",
 	.visible = "SELECT id FROM kernels WHERE owner IN (?1, 0) OR ?1 = 0 ORDER BY name, owner",
-	.by_id = KERNEL_SELECT "WHERE k.id = ?1",
+	.by_id = KERNEL_SELECT "WHERE k.id = ?2",
+	.owned = "SELECT count(*) FROM kernels WHERE owner = ?1",
 	.last = "SELECT count(*) FROM kernels WHERE digest = ?1",
 	.remove = "DELETE FROM kernels WHERE owner = ?1 AND name = ?2 RETURNING 1",
 };
@@ -82,10 +88,12 @@ static const struct table kernels = {
 /* ---- find ---- */
 
 /* 1 and @out filled, 0 none, -1. */
-static int find_owned(struct store *s, const struct table *t, uint32_t owner, const char *name, void *out)
+static int find_owned(struct store *s, const struct table *t, uint32_t asker, uint32_t owner, const char *name,
+		      void *out)
 {
 	struct query q = query(s, t->by_name);
 
+	q_int(&q, asker);
 	q_int(&q, owner);
 	q_text(&q, name);
 	int r = q_row(&q);
@@ -102,8 +110,8 @@ static int find(struct store *s, const struct table *t, const struct caller *c, 
 	uint64_t uid;
 
 	if (!slash) {
-		int r = find_owned(s, t, c->uid, name, out);
-		return r || c->uid == 0 ? r : find_owned(s, t, 0, name, out);
+		int r = find_owned(s, t, c->uid, c->uid, name, out);
+		return r || c->uid == 0 ? r : find_owned(s, t, c->uid, 0, name, out);
 	}
 	if ((size_t)(slash - name) >= sizeof(number))
 		return 0;
@@ -111,7 +119,7 @@ static int find(struct store *s, const struct table *t, const struct caller *c, 
 	number[slash - name] = '\0';
 	if (parse_uint(number, 0, UINT32_MAX - 1, &uid) < 0 || (c->uid != 0 && uid != c->uid && uid != 0))
 		return 0;
-	return find_owned(s, t, (uint32_t)uid, slash + 1, out);
+	return find_owned(s, t, c->uid, (uint32_t)uid, slash + 1, out);
 }
 
 static int find_locked(struct store *s, const struct table *t, const struct caller *c, const char *name, void *out,
@@ -146,10 +154,12 @@ static int take_visible(struct store *s, const struct table *t, const struct cal
 }
 
 /* 1 and @out filled, 0 deleted meanwhile, -1. */
-static int load_id(struct store *s, const struct table *t, int64_t id, void *out, struct error *e)
+static int load_id(struct store *s, const struct table *t, const struct caller *c, int64_t id, void *out,
+		   struct error *e)
 {
 	read_begin(s, e);
 	struct query q = query(s, t->by_id);
+	q_int(&q, c ? c->uid : 0);
 	q_int(&q, id);
 	int r = q_row(&q);
 	if (r > 0)
@@ -165,7 +175,7 @@ int store_image_each(struct store *s, const struct caller *c, int (*fn)(void *ar
 	int r = take_visible(s, &images, c, &ids, e);
 
 	for (size_t i = 0; i < ids.n && r >= 0; i++)
-		if ((r = load_id(s, &images, ids.v[i], &row, e)) > 0)
+		if ((r = load_id(s, &images, c, ids.v[i], &row, e)) > 0)
 			r = fn(arg, &row);
 	free(ids.v);
 	return r < 0 ? -1 : 0;
@@ -179,7 +189,7 @@ int store_kernel_each(struct store *s, const struct caller *c, int (*fn)(void *a
 	int r = take_visible(s, &kernels, c, &ids, e);
 
 	for (size_t i = 0; i < ids.n && r >= 0; i++)
-		if ((r = load_id(s, &kernels, ids.v[i], &row, e)) > 0)
+		if ((r = load_id(s, &kernels, c, ids.v[i], &row, e)) > 0)
 			r = fn(arg, &row);
 	free(ids.v);
 	return r < 0 ? -1 : 0;
@@ -187,17 +197,44 @@ int store_kernel_each(struct store *s, const struct caller *c, int (*fn)(void *a
 
 /* ---- add ---- */
 
-/* FAIL_STATE when the owner has something of that name in the table; @scratch has room for its row. */
-static int check_free(struct store *s, const struct table *t, uint32_t owner, const char *name, void *scratch,
-		      struct error *e)
+/* FAIL_STATE when the owner has something of that name in the table, FAIL_LIMIT when there is no room for more. */
+static int check_new(struct store *s, const struct table *t, uint32_t owner, const char *name, uint32_t max,
+		     struct error *e)
 {
-	int r = find_owned(s, t, owner, name, scratch);
+	union { struct image i; struct kernel k; } scratch;
+	int64_t has;
+	int r = find_owned(s, t, owner, owner, name, &scratch);
 
-	if (r <= 0)
-		return r;
-	(void)error_set(e, FAIL_STATE, name, "you have one of that name already");
-	error_hint(e, "delete it first, or choose another name");
+	if (r > 0) {
+		(void)error_set(e, FAIL_STATE, name, "you have one of that name already");
+		error_hint(e, "delete it first, or choose another name");
+	}
+	struct query q = query(s, t->owned);
+	q_int(&q, owner);
+	if (r || q_one_int(&q, 0, &has) < 0)
+		return -1;
+	if (has < max)
+		return 0;
+	(void)error_set(e, FAIL_LIMIT, name, "you have %lld %ss, and %u are allowed", (long long)has, t->noun, max);
+	error_hint(e, "delete one, or ask the administrator to raise max_images_per_owner");
 	return -1;
+}
+
+static int check_locked(struct store *s, const struct table *t, uint32_t owner, const char *name, uint32_t max,
+			struct error *e)
+{
+	read_begin(s, e);
+	return read_end(s, check_new(s, t, owner, name, max, e), name, e);
+}
+
+int store_image_check(struct store *s, uint32_t owner, const char *name, uint32_t max, struct error *e)
+{
+	return check_locked(s, &images, owner, name, max, e);
+}
+
+int store_kernel_check(struct store *s, uint32_t owner, const char *name, uint32_t max, struct error *e)
+{
+	return check_locked(s, &kernels, owner, name, max, e);
 }
 
 static int find_kernel(struct store *s, const struct image *i, int64_t *kernel, struct error *e)
@@ -212,13 +249,12 @@ static int find_kernel(struct store *s, const struct image *i, int64_t *kernel, 
 	return *kernel < 0 ? error_set(e, FAIL_NOT_FOUND, i->kernel, "there is no such kernel") : 0;
 }
 
-static int add_image(struct store *s, const struct image *i, struct error *e)
+static int add_image(struct store *s, const struct image *i, uint32_t max, struct error *e)
 {
-	struct image scratch;
 	char now[32];
 	int64_t kernel;
 
-	if (check_free(s, &images, i->owner, i->name, &scratch, e) < 0 || find_kernel(s, i, &kernel, e) < 0)
+	if (check_new(s, &images, i->owner, i->name, max, e) < 0 || find_kernel(s, i, &kernel, e) < 0)
 		return -1;
 	now_text(now);
 	struct query q = query(s, "INSERT INTO images(owner, name, digest, kernel, size, created)"
@@ -232,19 +268,18 @@ static int add_image(struct store *s, const struct image *i, struct error *e)
 	return q_run(&q);
 }
 
-int store_image_add(struct store *s, const struct image *i, struct error *e)
+int store_image_add(struct store *s, const struct image *i, uint32_t max, struct error *e)
 {
 	if (tx_begin(s, e) < 0)
 		return -1;
-	return tx_end(s, add_image(s, i, e), i->name, e);
+	return tx_end(s, add_image(s, i, max, e), i->name, e);
 }
 
-static int add_kernel(struct store *s, const struct kernel *k, struct error *e)
+static int add_kernel(struct store *s, const struct kernel *k, uint32_t max, struct error *e)
 {
-	struct kernel scratch;
 	char now[32];
 
-	if (check_free(s, &kernels, k->owner, k->name, &scratch, e) < 0)
+	if (check_new(s, &kernels, k->owner, k->name, max, e) < 0)
 		return -1;
 	now_text(now);
 	struct query q = query(s, "INSERT INTO kernels(owner, name, digest, size, created) VALUES (?1, ?2, ?3, ?4, ?5)");
@@ -256,11 +291,11 @@ static int add_kernel(struct store *s, const struct kernel *k, struct error *e)
 	return q_run(&q);
 }
 
-int store_kernel_add(struct store *s, const struct kernel *k, struct error *e)
+int store_kernel_add(struct store *s, const struct kernel *k, uint32_t max, struct error *e)
 {
 	if (tx_begin(s, e) < 0)
 		return -1;
-	return tx_end(s, add_kernel(s, k, e), k->name, e);
+	return tx_end(s, add_kernel(s, k, max, e), k->name, e);
 }
 
 /* ---- delete ---- */

@@ -1,4 +1,4 @@
-/* Two things behind one mutex: a ring of jobs that eight threads empty, and the turns.
+/* Two things behind one mutex: a ring of jobs that the threads empty, and the turns.
  *
  * A turn is made by the first who wants it and unmade by the last who leaves.  Tickets keep it fair: whoever came
  * first is served first, and one who interrupts only asks the holders before it to hurry. */

@@ -4,7 +4,7 @@
 
 #include "controller/ctl.h"
 
-#define WORKER_THREADS 8
+#define WORKER_THREADS 64 /* most of them wait: for a guest to end, for a VM's turn, for a disk */
 #define WORKER_QUEUE_MAX 256
 
 struct workers *workers_start(struct ctl *c);

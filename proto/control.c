@@ -221,23 +221,21 @@ int control_send_event(int fd, const struct event *event, const void *fields)
 
 int control_fill(struct control *c)
 {
-	int fds[FDIO_MAX];
 	size_t nfds;
 
 	if (c->have == sizeof(c->buf)) {
 		errno = EBADMSG;
 		return -1;
 	}
-	ssize_t n = fdio_recv(c->fd, c->buf + c->have, sizeof(c->buf) - c->have, fds, &nfds);
+	ssize_t n = fdio_recv_room(c->fd, c->buf + c->have, sizeof(c->buf) - c->have, c->fds + c->nfds, FDIO_ROOM_MAX,
+				   &nfds);
+	c->nfds += nfds; /* also with an error: control_close() closes them */
 	if (n < 0)
 		return -1;
-	if (c->nfds + nfds > FDIO_MAX) {
-		fdio_close_all(fds, nfds);
+	if (c->nfds > FDIO_MAX) {
 		errno = EBADMSG;
 		return -1;
 	}
-	for (size_t i = 0; i < nfds; i++)
-		c->fds[c->nfds++] = fds[i];
 	c->have += (size_t)n;
 	return n > 0;
 }

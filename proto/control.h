@@ -104,7 +104,7 @@ struct control {
 	int fd;
 	size_t have;                    /* bytes in buf */
 	uint8_t buf[CONTROL_MESSAGE_MAX];
-	int fds[FDIO_MAX];              /* descriptors that came; the taker sets them to -1 */
+	int fds[FDIO_MAX + FDIO_ROOM_MAX]; /* descriptors that came, more than FDIO_MAX only with EBADMSG; the taker sets nfds to 0 */
 	size_t nfds;
 };
 

@@ -3,6 +3,7 @@
 # driver over its API.  Whether a guest then boots is the KVM's affair; that each request is taken is ours.
 . "$(dirname "$0")/lib.sh"
 REAL=$(command -v firecracker) || skip_all "needs firecracker on PATH (it is in no registry)"
+[ -n "$(cgroup_mount)" ] || skip_all "needs cgroup v2"
 [ -e /dev/kvm ] || skip_all "needs /dev/kvm"
 [ -s "$ROOT/build/cache/kernel.deb" ] || skip_all "needs build/cache/kernel.deb (system.sh fetches it)"
 in_ns "$@"
@@ -14,8 +15,13 @@ conf_make slots=2 accel=kvm firecracker=/usr/local/share/vmm/firecracker
 mkdir "$T/tree" && mkdir "$T/tree/sbin" && mke2fs -q -t ext4 -d "$T/tree" "$T/root.ext4" 8M >/dev/null 2>&1
 cli() { BANGER_SOCKET=$T/run/control.sock HOME=$T "$B/banger" "$@" 2>"$T/err"; }
 gone() { [ -z "$(slot_processes)$(our_cgroups)" ] && [ "$(ip -j link | jq '[.[] | select(.ifname | test("^bgr[0-9]"))] | length')" = 0 ]; }
-accepted() { # accepted PATH: the real server said 204 to our PUT there
-	cli vm logs fc | grep -A 1 "Put request on \"$1\"" | grep -q "204 No Content"
+filters() { # how many seccomp filters each of the VMM's threads has; KVM's kernel threads in its process share them
+	local p
+	for p in $(slot_processes); do cat "/proc/$p/task/"*/status; done | awk '/^Seccomp_filters/ { print $2 }' | sort -u
+}
+said() { cli vm logs fc | awk '/^--- banger: started/ { n = 0 } { line[n++] = $0 } END { for (i = 0; i < n; i++) print line[i] }'; }
+accepted() { # accepted PATH: the real server said 204 to our PUT there, since the last start
+	said | grep -A 1 "Put request on \"$1\"" | grep -q "204 No Content"
 }
 
 background "$B/banger-privhelper" --config "$CONF" 2>"$T/set.err"
@@ -28,15 +34,32 @@ for round in first second; do
 	for path in /machine-config /boot-source /drives/rootfs /network-interfaces/eth0; do
 		check "$round start: $path is accepted" accepted $path
 	done
-	check "$round start: InstanceStart was asked" eval 'cli vm logs fc | grep -q InstanceStart'
+	check "$round start: InstanceStart was asked" eval 'said | grep -q InstanceStart'
 	if [ $started = 0 ]; then
 		is "$(cli vm show fc -o json | jq -r '.state + " " + .vmm')" "running firecracker" "$round start: it runs"
+		is "$(filters)" 3 "$round start: each thread has the role's filter, the VMM's and Firecracker's own"
+		is "$(ip -j link | jq -r '.[] | select(.ifname | test("^bgr[0-9]")).operstate')" UP "$round start: it holds the tap"
 	else
-		is "$(cat "$T/err")" "*banger: *" "$round start: the KVM here can not, and the error says so"
+		is "$(cat "$T/err")" "*banger: *Firecracker: /actions: status *" "$round start: the KVM here can not, and the error says so"
+		check "$round start: nothing of it is left" wait_for 5 gone
 	fi
 	check "$round start: killed" cli vm kill fc
 	check "$round start: nothing of it is left" wait_for 5 gone
 done
 check "deleted" cli vm delete fc
+
+# Its configuration is taken and its start refused, on any host: the kernel is read no earlier than that.
+check "a VM again" cli vm create fc --image i --memory 128M
+for kernel in "$T"/state/slots/*/vmlinux; do
+	head -c 64 /dev/zero >"$kernel"
+done
+refuses "a start without a kernel in its file fails" cli vm start fc
+is "$(cat "$T/err")" "*banger: *Firecracker: /actions: status 400: *ernel*" "with Firecracker's own words"
+for path in /machine-config /boot-source /drives/rootfs /network-interfaces/eth0; do
+	check "before that, $path is accepted" accepted $path
+done
+is "$(cli vm show fc -o json | jq -r .state)" "@(created|stopped|failed)" "it is not said to run"
+check "and nothing of it is left, without a kill" wait_for 5 gone
+check "this one is deleted too" cli vm delete fc
 kill "${PIDS[0]}" && wait "${PIDS[0]}"
 umount /usr/local/share

@@ -222,8 +222,8 @@ static void add_image(struct fixture *f)
 	memset(k.digest, 'a', 64);
 	memset(i.digest, 'b', 64);
 	memcpy(i.kernel_digest, k.digest, sizeof(k.digest));
-	assert_int_equal(store_kernel_add(f->c.store, &k, &e), 0);
-	assert_int_equal(store_image_add(f->c.store, &i, &e), 0);
+	assert_int_equal(store_kernel_add(f->c.store, &k, 8, &e), 0);
+	assert_int_equal(store_image_add(f->c.store, &i, 8, &e), 0);
 }
 
 static int setup(void **state)
@@ -236,7 +236,7 @@ static int setup(void **state)
 	host.guest_obeys = true;
 	f->caller = (struct caller){ .uid = OWNER };
 	f->c.config = (struct config){ .slots = SLOTS, .uid_base = 65536, .max_vcpus = 4, .max_mem_mib = 4096,
-				       .max_disk_mib = 8192, .max_vms_per_owner = 8 };
+				       .max_disk_mib = 8192, .max_vms_per_owner = 8, .max_images_per_owner = 8 };
 	(void)snprintf(f->c.boot_id, sizeof(f->c.boot_id), "11111111-2222-3333-4444-555555555555");
 	make_folders(f);
 	open_all(f);

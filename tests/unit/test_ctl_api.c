@@ -1,6 +1,7 @@
 /* The control socket: who is heard, who is dropped, what goes on when a client goes, and that nobody holds up others.
  * The test is the main loop; it includes api.c to look at the connections and to move their deadlines. */
 #include <errno.h>
+#include <netinet/in.h>
 #include <semaphore.h>
 #include <stddef.h>
 #include <sys/un.h>
@@ -283,6 +284,7 @@ static void descriptors_must_be_as_many_as_the_table_says(void **state)
 	(void)close(pipes[1]);
 	assert_int_equal(hear(&c, CALL_VERSION, &m), 1);
 	assert_int_equal(m.error.code, FAIL_USAGE);
+	run_for(20);
 	assert_int_equal(read(pipes[0], &byte, 1), 0); /* it was closed over there */
 	(void)close(pipes[0]);
 	assert_int_equal(ask(&c, CALL_VERSION, NULL).kind, MSG_RESULT);
@@ -421,7 +423,7 @@ static void all_users_together_leave_room_for_root(void **state)
 
 static void those_who_wait_hold_no_worker(void **state)
 {
-	struct control waiting[3 * WORKER_THREADS];
+	struct control waiting[3 * API_WORKERS_PER_UID];
 	union control_body web = about("web");
 	struct message m;
 
@@ -606,7 +608,7 @@ static void a_full_queue_is_said(void **state)
 static void one_user_can_not_take_all_workers(void **state)
 {
 	struct fixture *f = *state;
-	struct control many[2 * WORKER_THREADS];
+	struct control many[2 * API_WORKERS_PER_UID];
 	union control_body web = about("web");
 
 	(void)create(f, "web", false);
@@ -626,6 +628,146 @@ static void one_user_can_not_take_all_workers(void **state)
 		control_close(&many[i]);
 	}
 	assert_int_equal(fake_helper_count(f->fake, OP_VMM_SPAWN), 1);
+}
+
+/* As with `vm stop --timeout 1h`, here for ever: all of them wait for the turn of their user's VM. */
+static void few_users_can_not_take_all_workers(void **state)
+{
+	enum { USERS = 3 };
+	struct control many[USERS][API_WORKERS_PER_UID];
+	struct fixture *f = *state;
+	union control_body web = about("web");
+	volatile bool *cancelled;
+	struct message m;
+	struct vm vm[USERS];
+
+	for (uint32_t u = 0; u < USERS; u++) {
+		f->caller.uid = 3000 + u;
+		vm[u] = create(f, "web", false);
+		vm_turn_take(f->c.workers, vm[u].id, false, &cancelled);
+		for (size_t i = 0; i < API_WORKERS_PER_UID; i++) {
+			many[u][i] = client(3000 + u);
+			say(&many[u][i], CALL_VM_STOP, &web);
+		}
+	}
+	run_for(100);
+	assert_int_equal(count_of(t.api, 3000 + USERS - 1, true), API_WORKERS_PER_UID);
+	assert_works(OTHER);
+	for (uint32_t u = 0; u < USERS; u++) {
+		vm_turn_give(f->c.workers, vm[u].id);
+		for (size_t i = 0; i < API_WORKERS_PER_UID; i++) {
+			assert_int_equal(hear(&many[u][i], CALL_VM_STOP, &m), 1);
+			control_close(&many[u][i]);
+		}
+	}
+}
+
+static void when_most_workers_are_busy_each_user_has_one(void **state)
+{
+	struct api a = { .ctl = NULL };
+	static struct conn busy[API_WORKERS_SHARED + 2];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(busy); i++) {
+		busy[i].x.caller.uid = 3000 + (uint32_t)(i / API_WORKERS_PER_UID);
+		busy[i].x.call = control_call(CALL_VERSION);
+		busy[i].state = RUNNING;
+	}
+	struct conn *one = &busy[API_WORKERS_SHARED], *two = &busy[API_WORKERS_SHARED + 1];
+	one->x.caller.uid = two->x.caller.uid = OTHER;
+	one->state = two->state = WAITING;
+	for (size_t i = 0; i < ARRAY_SIZE(busy); i++)
+		list_append(&a, &busy[i]);
+	assert_true(has_share(&a, one));
+	one->state = RUNNING;
+	assert_false(has_share(&a, two));
+	for (size_t i = 0; i < API_WORKERS_PER_UID; i++)
+		busy[i].state = READING;
+	assert_true(has_share(&a, two));
+}
+
+static void imports_are_few_at_a_time(void **state)
+{
+	struct api a = { .ctl = NULL };
+	static struct conn c[4];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(c); i++) {
+		c[i].x.caller.uid = 3000 + (uint32_t)i;
+		c[i].x.call = control_call(i & 1 ? CALL_KERNEL_IMPORT : CALL_IMAGE_IMPORT);
+		c[i].state = WAITING;
+		list_append(&a, &c[i]);
+	}
+	c[0].state = RUNNING;
+	assert_true(has_share(&a, &c[1]));
+	c[1].x.caller.uid = 3000; /* a second one of the same user */
+	assert_false(has_share(&a, &c[1]));
+	c[2].state = RUNNING;
+	assert_false(has_share(&a, &c[3]));
+	c[3].x.call = control_call(CALL_VERSION);
+	assert_true(has_share(&a, &c[3]));
+}
+
+/* A TCP socket whose close(2) waits for half a minute: there is more to send than its peer takes.  @peer: the other end. */
+static int lingering(int *peer)
+{
+	const struct linger linger = { .l_onoff = 1, .l_linger = 30 };
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(a);
+	static char bytes[65536];
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (bind(listener, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(listener, 1) < 0 ||
+	    getsockname(listener, (struct sockaddr *)&a, &len) < 0 || connect(s, (struct sockaddr *)&a, len) < 0) {
+		(void)close(listener);
+		(void)close(s);
+		return -1;
+	}
+	*peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	(void)close(listener);
+	while (send(s, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+		;
+	assert_int_equal(setsockopt(s, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
+	return s;
+}
+
+/* What a client sends may take as long to close as it wants; nobody else waits for that. */
+static void descriptors_that_are_slow_to_close_hold_up_nobody(void **state)
+{
+	static const char *const ways[] = { "with a request", "with half of one", "behind a request", "too many" };
+	union control_body none = { };
+
+	(void)state;
+	for (size_t way = 0; way < ARRAY_SIZE(ways); way++) {
+		struct control bad = client(OWNER);
+		int peer = -1, fds[FDIO_MAX] = { lingering(&peer), 0, 0, 0 };
+		uint64_t since = clock_boot_ns();
+		if (fds[0] < 0)
+			skip(); /* no loopback interface here */
+		if (way == 1)
+			assert_int_equal(fdio_send(bad.fd, "\x94", 1, fds, 1), 0);
+		else if (way == 3) /* each fits, together they do not */
+			for (int i = 0; i < 2; i++)
+				assert_int_equal(fdio_send(bad.fd, "\x94\x00", 1 + (size_t)i, fds, 3), 0);
+		else
+			assert_int_equal(control_send_request(bad.fd, 7, control_call(CALL_VERSION), &none, fds, way == 0), 0);
+		if (way == 2)
+			assert_int_equal(fdio_send(bad.fd, "\x94", 1, fds, 1), 0);
+		(void)close(fds[0]);
+		if (way)
+			control_close(&bad);
+		assert_works(OTHER);
+		assert_true(clock_boot_ns() - since < 5000000000u);
+		if (!way) { /* and its own connection goes on when it is done */
+			struct message m;
+			assert_int_equal(hear(&bad, CALL_VERSION, &m), 1);
+			assert_int_equal(m.error.code, FAIL_USAGE);
+			control_close(&bad);
+		}
+		RUN_UNTIL(t.api->n_conns == 0);
+		(void)close(peer);
+		assert_true(clock_boot_ns() - since < 10000000000u);
+	}
 }
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, api_setup, api_teardown)
@@ -653,6 +795,10 @@ int main(void)
 		TEST(a_client_that_goes_in_the_middle_of_its_turn_is_remembered),
 		TEST(a_full_queue_is_said),
 		TEST(one_user_can_not_take_all_workers),
+		TEST(few_users_can_not_take_all_workers),
+		TEST(when_most_workers_are_busy_each_user_has_one),
+		TEST(imports_are_few_at_a_time),
+		TEST(descriptors_that_are_slow_to_close_hold_up_nobody),
 	};
 
 	return cmocka_run_group_tests_name("ctl_api", tests, NULL, NULL);

@@ -135,6 +135,9 @@ static void an_operation_is_shown_to_its_owner_alone(void **state)
 	records(p);
 	(void)look(p, 1001, OP_A, true);
 	assert_string_equal(p->seen, "tap loop list vmm ");
+	/* An id is no key: what it did to others' VMs stays theirs. */
+	assert_int_equal(look(p, 1002, OP_A, true).shown, 1);
+	assert_string_equal(p->seen, "list ");
 	/* Somebody else's: what is theirs in it, that is nothing. */
 	assert_int_equal(look(p, 1002, OP_A, false).shown, 0);
 	/* "ours" says nothing when no operation is asked for. */

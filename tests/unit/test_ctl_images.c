@@ -51,7 +51,7 @@ static int setup(void **state)
 	assert_non_null(mkdtemp(folder));
 	for (size_t i = 0; i < 7; i++)
 		assert_int_equal(mkdir(path(folders[i]), 0700), 0);
-	ctl.config = (struct config){ .slots = 10, .max_disk_mib = 64, .max_vms_per_owner = 10 };
+	ctl.config = (struct config){ .slots = 10, .max_disk_mib = 64, .max_vms_per_owner = 10, .max_images_per_owner = 3 };
 	(void)snprintf(ctl.config.state_dir, sizeof(ctl.config.state_dir), "%s", folder);
 	(void)snprintf(ctl.config.run_dir, sizeof(ctl.config.run_dir), "%s/run", folder);
 	ctl.store = store_open(":memory:", &e);

@@ -138,7 +138,7 @@ static void make_place(void)
 	*c = (struct config){ .magic = CONFIG_MAGIC, .size = sizeof(*c), .slots = 1, .uid_base = t.uid, .bridge = "bgr-none",
 			      .subnet = 0x0a400000, .prefix = 16, .users_gid = UINT32_MAX, .accel = ACCEL_TCG,
 			      .controller = { t.uid, t.uid }, .max_vcpus = 4, .max_mem_mib = 4096, .max_disk_mib = 1024,
-			      .max_vms_per_owner = 8, .creates_per_second = 100, .qemu = "/usr/bin/qemu-system-x86_64" };
+			      .max_vms_per_owner = 8, .max_images_per_owner = 8, .creates_per_second = 100, .qemu = "/usr/bin/qemu-system-x86_64" };
 	(void)snprintf(c->state_dir, sizeof(c->state_dir), "%s/state", t.dir);
 	(void)snprintf(c->run_dir, sizeof(c->run_dir), "%s/run", t.dir);
 	(void)snprintf(c->log_dir, sizeof(c->log_dir), "%s/log", t.dir);

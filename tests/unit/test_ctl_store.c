@@ -37,8 +37,8 @@ static void add_image(struct store *s, uint32_t owner, const char *name)
 	(void)snprintf(k.name, sizeof(k.name), "%s", name);
 	(void)snprintf(i.name, sizeof(i.name), "%s", name);
 	(void)snprintf(i.kernel, sizeof(i.kernel), "%s", name);
-	assert_int_equal(store_kernel_add(s, &k, &e), 0);
-	assert_int_equal(store_image_add(s, &i, &e), 0);
+	assert_int_equal(store_kernel_add(s, &k, 8, &e), 0);
+	assert_int_equal(store_image_add(s, &i, 8, &e), 0);
 }
 
 static int setup(void **state)
@@ -671,6 +671,24 @@ static void test_operations(void **state)
 	assert_int_equal(store_op_visible(s, &ann, "nonsense", &e), 0);
 }
 
+static void test_operations_are_bounded(void **state)
+{
+	struct store *s = *state;
+	struct operation ended = operation(&ann, 1), open = operation(&ann, 2), next = operation(&ann, 3);
+	struct names n = { .s = s };
+
+	assert_int_equal(store_op_begin(s, &ended, "set", NULL, &e), 0);
+	assert_int_equal(store_op_end(s, &ended, NULL, &e), 0);
+	assert_int_equal(store_op_begin(s, &open, "start", NULL, &e), 0);
+	assert_int_equal(sqlite3_exec(s->db, "INSERT INTO operations(seq, id, verb, begun) VALUES (1000000, x'00', 'stop', '')",
+				      NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(store_op_visible(s, &ann, ended.hex, &e), 1);
+	assert_int_equal(store_op_begin(s, &next, "kill", NULL, &e), 0);
+	assert_int_equal(store_op_visible(s, &ann, ended.hex, &e), 0);
+	assert_int_equal(store_op_unfinished(s, note_op, &n, &e), 0);
+	assert_non_null(strstr(n.text, "start")); /* one that goes on is kept */
+}
+
 /* ---- images, facts ---- */
 
 static int count_image(void *arg, const struct image *i)
@@ -708,9 +726,15 @@ static void test_used_is_undeletable(void **state)
 	assert_int_equal(n, 12);
 	n = 0;
 	assert_int_equal(store_image_each(s, &bob, count_image, &n, &e), 0);
-	assert_int_equal(n, 11);
+	assert_int_equal(n, 1); /* that ann uses it is not bob's to know */
+	n = 0;
+	assert_int_equal(store_image_each(s, &root, count_image, &n, &e), 0);
+	assert_int_equal(n, 12);
 	n = 0;
 	assert_int_equal(store_kernel_each(s, &ann, count_kernel, &n, &e), 0);
+	assert_int_equal(n, 12); /* root's image on root's kernel is not ann's */
+	n = 0;
+	assert_int_equal(store_kernel_each(s, &root, count_kernel, &n, &e), 0);
 	assert_int_equal(n, 22);
 	assert_int_equal(store_vm_delete(s, &vm, &e), 0);
 	assert_int_equal(store_image_delete(s, &i, &last, &e), 0);
@@ -724,17 +748,37 @@ static void test_used_is_undeletable(void **state)
 	assert_false(last);
 }
 
+static void test_image_limit(void **state)
+{
+	struct store *s = *state;
+	struct image i = { .owner = 1000, .name = "b", .digest = "d", .kernel = "debian", .kernel_digest = DIGEST_K };
+	struct kernel k = { .owner = 1000, .name = "b", .digest = DIGEST_K };
+
+	add_image(s, 1000, "a");
+	assert_int_equal(store_image_check(s, 1000, "b", 1, &e), -1);
+	assert_int_equal(e.code, FAIL_LIMIT);
+	assert_true(e.hint[0]);
+	assert_int_equal(store_image_add(s, &i, 1, &e), -1);
+	assert_int_equal(e.code, FAIL_LIMIT);
+	assert_int_equal(store_kernel_add(s, &k, 1, &e), -1);
+	assert_int_equal(e.code, FAIL_LIMIT);
+	assert_int_equal(store_image_add(s, &i, 2, &e), 0);
+	assert_int_equal(store_image_check(s, 1001, "b", 1, &e), 0); /* another's do not count */
+	assert_int_equal(store_image_check(s, 1000, "b", 9, &e), -1);
+	assert_int_equal(e.code, FAIL_STATE);
+}
+
 static void test_image_names(void **state)
 {
 	struct store *s = *state;
 	struct image i = { .owner = 0, .name = "debian", .digest = "d", .kernel = "debian", .kernel_digest = DIGEST_K };
 
-	assert_int_equal(store_image_add(s, &i, &e), -1);
+	assert_int_equal(store_image_add(s, &i, 8, &e), -1);
 	assert_int_equal(e.code, FAIL_STATE);
 	assert_true(e.hint[0]);
 	(void)snprintf(i.name, sizeof(i.name), "other");
 	i.kernel_digest[0] = 'x';
-	assert_int_equal(store_image_add(s, &i, &e), -1);
+	assert_int_equal(store_image_add(s, &i, 8, &e), -1);
 	assert_int_equal(e.code, FAIL_NOT_FOUND);
 	/* One's own name hides root's. */
 	add_image(s, 1000, "debian");
@@ -784,7 +828,8 @@ int main(void)
 		STORE(test_name_taken), STORE(test_slots_exhausted), STORE(test_owner_cap), STORE(test_slot_reuse),
 		STORE(test_slot_floor), STORE(test_threads_never_share_a_slot), STORE(test_no_such_image),
 		STORE(test_another_users_image), STORE(test_find), STORE(test_prefix_ambiguous), STORE(test_each),
-		STORE(test_ledger), STORE(test_plan_is_atomic), STORE(test_operations), STORE(test_used_is_undeletable),
+		STORE(test_ledger), STORE(test_plan_is_atomic), STORE(test_operations), STORE(test_operations_are_bounded), STORE(test_image_limit),
+		STORE(test_used_is_undeletable),
 		STORE(test_image_names), STORE(test_facts), cmocka_unit_test(test_time),
 	};
 
