@@ -34,16 +34,29 @@
 #define SECTOR 512u /* what a loop device counts in */
 #define KERNEL_FILE_MAX (256u << 20)
 #define FUSE_MAGIC 0x65735546 /* fs/fuse/inode.c */
+#define OVERLAY_MAGIC 0x794c7630 /* include/uapi/linux/magic.h */
 #define TEMP_PREFIX "import-"
 #define PENDING_PREFIX "pending-"
 
 /* ---- what comes in ---- */
 
 /*
- * A regular file of that size.  One of FUSE is refused: its server is a
- * program of the caller's, which can let a read wait for ever.
+ * The server of a FUSE file is a program of the caller's, which can let a
+ * read wait for ever.  An overlay hides what is below it, and anybody can
+ * mount one over FUSE in a user namespace: it is taken only where the host
+ * itself lives on one, as in a container.
  */
-static int check_file(int fd, const char *what, uint64_t min, uint64_t max, uint64_t *size, struct error *e)
+static bool may_hang(const struct ctl *c, const struct statfs *fs)
+{
+	struct statfs own;
+
+	if (fs->f_type != OVERLAY_MAGIC)
+		return fs->f_type == FUSE_MAGIC;
+	return statfs(c->config.state_dir, &own) < 0 || own.f_type != OVERLAY_MAGIC;
+}
+
+/* A regular file of that size. */
+static int check_file(const struct ctl *c, int fd, const char *what, uint64_t min, uint64_t max, uint64_t *size, struct error *e)
 {
 	struct stat st;
 	struct statfs fs;
@@ -52,8 +65,8 @@ static int check_file(int fd, const char *what, uint64_t min, uint64_t max, uint
 		return error_set(e, FAIL_GENERAL, what, "%s", strerrordesc_np(errno));
 	if (!S_ISREG(st.st_mode))
 		return error_set(e, FAIL_USAGE, what, "it is not a regular file");
-	if (fs.f_type == FUSE_MAGIC) {
-		(void)error_set(e, FAIL_USAGE, what, "files of a FUSE file system are not taken");
+	if (may_hang(c, &fs)) {
+		(void)error_set(e, FAIL_USAGE, what, "files of a FUSE or overlay file system are not taken");
 		error_hint(e, "copy it to a local file system first");
 		return -1;
 	}
@@ -341,7 +354,7 @@ static int check_image(struct ctl *c, const struct operation *o, const char *nam
 	/* Told now rather than after the copy; the row's insertion tells it again. */
 	if (store_image_check(c->store, caller.uid, name, c->config.max_images_per_owner, e) < 0)
 		return -1;
-	if (check_file(fd, "image", IMAGE_MIN, (uint64_t)c->config.max_disk_mib << 20, &i->size, e) < 0)
+	if (check_file(c, fd, "image", IMAGE_MIN, (uint64_t)c->config.max_disk_mib << 20, &i->size, e) < 0)
 		return -1;
 	if (i->size % SECTOR)
 		return error_set(e, FAIL_USAGE, "image", "its size is not a multiple of %u bytes", SECTOR);
@@ -433,7 +446,7 @@ static int check_kernel(struct ctl *c, const struct operation *o, const char *na
 	    store_kernel_check(c->store, asker(o), name, c->config.max_images_per_owner, e) < 0)
 		return -1;
 	for (size_t i = 0; i < ARRAY_SIZE(kernel_files); i++)
-		if (check_file(fds[i], kernel_files[i], 1, KERNEL_FILE_MAX, &sizes[i], e) < 0)
+		if (check_file(c, fds[i], kernel_files[i], 1, KERNEL_FILE_MAX, &sizes[i], e) < 0)
 			return -1;
 	/* Documentation/arch/x86/boot.rst: the setup header's magic; elf(5). */
 	if (sizes[0] < 0x206 || sizes[2] < 4)

@@ -44,7 +44,7 @@ struct blk_tag {
 /* A snapshot device as the kernel shows it. */
 struct blk_dm {
 	uint32_t slot, generation;
-	bool active;               /* has a live table and is not suspended */
+	bool active;               /* has a live table of the form we make, and is not suspended */
 	int32_t base_index, cow_index; /* loops of the live table; -1 when there is none */
 };
 
@@ -91,7 +91,7 @@ uint32_t blk_loop_minor(const struct blk_state *b, int32_t index);
 /* What device-mapper has under the slot's name.  Return: 1 ours, 0 nothing or not ours, -1 with errno. */
 int blk_dm_find(const struct blk_state *b, uint32_t slot, struct blk_dm *out);
 
-/* Create, load and resume "snapshot base cow P 8"; nothing is left on failure.  Return: ST_OK, ST_BUSY, ST_KERNEL. */
+/* Create, load, resume and read back "snapshot base cow P 8"; nothing is left on failure.  Return: ST_OK, ST_BUSY, ST_KERNEL. */
 enum status blk_dm_create(const struct blk_state *b, uint32_t slot, uint32_t generation, uint64_t sectors);
 
 /* Remove by uuid, so never another's device.  Return: ST_OK (also when absent), ST_BUSY, ST_KERNEL. */

@@ -6,7 +6,11 @@
  * which generation, minor because the VMM's node with that number was made before this role locked itself down.
  *
  * Three ioctls make a device: create, load a table, resume.  A role that dies in between leaves a device without a
- * live table; the next create of the same generation removes it first, and a remove works at each point. */
+ * live table; the next create of the same generation removes it first, and a remove works at each point.
+ *
+ * The CoW store is the controller's file and its header may name another chunk size than we do, up to 1 GiB, of which
+ * the kernel then keeps three buffers (dm-snap-persistent.c, read_header()).  The table that is read back has the size
+ * in use: a device with any other than ours is removed again. */
 #include "privhelper/blk.h"
 
 #include <errno.h>
@@ -131,6 +135,7 @@ int blk_dm_find(const struct blk_state *b, uint32_t slot, struct blk_dm *out)
 		   c.h.dev == makedev(b->dm_major, SLOT_DM_MINOR + slot);
 	if (d.active && read_table(b, &d) < 0)
 		return -1;
+	d.active = d.active && d.cow_index >= 0;
 	*out = d;
 	return 1;
 }
@@ -171,6 +176,8 @@ static int resume(const struct blk_state *b, uint32_t slot, uint32_t generation)
 
 enum status blk_dm_create(const struct blk_state *b, uint32_t slot, uint32_t generation, uint64_t sectors)
 {
+	struct blk_dm d;
+
 	if (create(b, slot, generation) < 0) {
 		log_errno("slot %u: dm create", slot);
 		return errno == EBUSY ? ST_BUSY : ST_KERNEL;
@@ -179,6 +186,8 @@ enum status blk_dm_create(const struct blk_state *b, uint32_t slot, uint32_t gen
 		log_errno("slot %u: dm load", slot);
 	else if (resume(b, slot, generation) < 0)
 		log_errno("slot %u: dm resume", slot);
+	else if (blk_dm_find(b, slot, &d) != 1 || !d.active)
+		log_error("slot %u: the snapshot is not what was asked for", slot);
 	else
 		return ST_OK;
 	(void)blk_dm_remove(b, slot, generation);

@@ -19,28 +19,30 @@
 #define NODE_NEW ".vda"
 
 /* Is the slot's node there and right?  A VMM that runs may have it open; leave it alone. */
-static bool node_is_right(int slots, const char *name, dev_t dev, uint32_t uid)
+static bool node_is_right(int slots, const char *name, dev_t dev, uint32_t gid)
 {
 	struct stat st;
 
 	return fstatat(slots, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISBLK(st.st_mode) && st.st_rdev == dev &&
-	       st.st_uid == uid && (st.st_mode & 07777) == 0600;
+	       st.st_uid == 0 && st.st_gid == gid && (st.st_mode & 07777) == 0660;
 }
 
 /* The nodes lie beside the slots' folders, not in them: a VMM owns its folder, and could leave the slot's next holder
- * something else under the node's name. */
+ * something else under the node's name.  Nor does it own the node: an owner could open it to others, for good. */
 static int make_node(const struct blk_state *b, int slots, uint32_t slot)
 {
 	const dev_t dev = makedev(b->dm_major, SLOT_DM_MINOR + slot);
-	const uint32_t uid = slot_uid(b->config, slot);
+	const uint32_t gid = slot_uid(b->config, slot);
 	char name[16];
 
 	(void)snprintf(name, sizeof(name), "vda%u", slot);
-	if (node_is_right(slots, name, dev, uid))
+	if (node_is_right(slots, name, dev, gid))
 		return 0;
 	if (unlinkat(slots, NODE_NEW, 0) < 0 && errno != ENOENT)
 		return -1;
-	if (mknodat(slots, NODE_NEW, S_IFBLK | 0600, dev) < 0 || fchownat(slots, NODE_NEW, uid, uid, AT_SYMLINK_NOFOLLOW) < 0)
+	/* The mode last and by name: the umask would have a say in mknod(2), and only root can write in slots/. */
+	if (mknodat(slots, NODE_NEW, S_IFBLK | 0600, dev) < 0 || fchownat(slots, NODE_NEW, 0, gid, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    fchmodat(slots, NODE_NEW, 0660, 0) < 0)
 		return -1;
 	return renameat(slots, NODE_NEW, slots, name);
 }

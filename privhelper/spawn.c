@@ -272,7 +272,9 @@ static enum status vmm_spawn(struct role *r, const struct request *q, int *fds_i
 	};
 	struct tag t = tag_of(q, TAG_VMM);
 	static struct argv argv;
-	struct child c = { .argv = &argv, .console = fds_in[0] };
+	struct child c = {
+		.argv = &argv, .console = fds_in[0], .api = v->vmm == VMM_FIRECRACKER ? API_OWN : API_MADE,
+	};
 
 	if (v->vcpus > r->config.max_vcpus || v->mem_mib > r->config.max_mem_mib)
 		return ST_LIMIT;

@@ -135,9 +135,16 @@ int spawn_filter_vmm(struct sock_fprog *out);
 
 /* ---- spawn_child.c: from the clone to execve ---- */
 
+#define API_FD 3 /* where API_MADE puts the listening socket */
+
+/* Its API socket: the probe has none; QEMU is given one that listens already, and so need not write in its folder;
+ * Firecracker makes its own. */
+enum child_api { API_NONE, API_MADE, API_OWN };
+
 struct child {
 	const struct spawn_state *state;
 	const struct argv *argv;
+	enum child_api api;
 	uint32_t id;   /* uid and gid to become */
 	uint32_t slot;
 	int console;

@@ -73,14 +73,14 @@ static void qemu_base(struct argv *a)
 	add(a, "-no-reboot");
 }
 
-static void qemu_talk(uint32_t slot, struct argv *a)
+static void qemu_talk(struct argv *a)
 {
 	add(a, "-chardev");
 	add(a, "stdio,id=console,signal=off");
 	add(a, "-serial");
 	add(a, "chardev:console");
 	add(a, "-chardev");
-	add(a, "socket,id=qmp,path=/run/%u/api.sock,server=on,wait=off", slot);
+	add(a, "socket,id=qmp,fd=%d,server=on,wait=off", API_FD);
 	add(a, "-mon");
 	add(a, "chardev=qmp,mode=control");
 }
@@ -137,7 +137,7 @@ static void qemu(const struct spawn_state *s, const struct request *q, struct ar
 	add(a, "%s", s->qemu);
 	qemu_base(a);
 	qemu_machine(&q->vmm_spawn, a);
-	qemu_talk(q->slot, a);
+	qemu_talk(a);
 	qemu_disk(q->slot, q->vmm_spawn.disk, a);
 	qemu_net(q->slot, a);
 	qemu_kernel(s, q, a);

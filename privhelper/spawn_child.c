@@ -1,9 +1,8 @@
 /* From the clone to execve.
  *
  * The child is a copy of the role with its two capabilities, so the order is
- * the point: descriptors first, then Landlock and the id (which need nothing
- * more than the role's filter allows), then no capability, then the narrower
- * filter, then the program.  Everything is a plain system call: the memory is a
+ * the point: descriptors first, then the id and no capability, then the API
+ * socket (which is the slot's own), Landlock, the narrower filter, the program.  Everything is a plain system call: the memory is a
  * copy of a locked process, and nothing in libc is asked to know about that. */
 #include "privhelper/spawn.h"
 
@@ -18,8 +17,10 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -87,7 +88,7 @@ struct ruleset_attr {
 #define FS_READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 #define FS_RUN (FS_READ | LANDLOCK_ACCESS_FS_EXECUTE)
 #define FS_WRITE (FS_READ | LANDLOCK_ACCESS_FS_WRITE_FILE | FS_TRUNCATE | FS_IOCTL_DEV)
-#define FS_SOCKETS (FS_WRITE | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_REMOVE_FILE)
+#define FS_SOCKETS (LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_REMOVE_FILE)
 
 static uint64_t handled(int abi)
 {
@@ -132,7 +133,7 @@ static int restrict_files(const struct child *c)
 	if (allow(rules, FS_WRITE & all, "/dev") < 0)
 		return -1;
 	(void)snprintf(path, sizeof(path), "/run/%u", c->slot);
-	if (allow(rules, FS_SOCKETS & all, path) < 0)
+	if (c->api == API_OWN && allow(rules, FS_SOCKETS, path) < 0)
 		return -1;
 	(void)snprintf(path, sizeof(path), "/run/vda%u", c->slot);
 	if (allow(rules, (FS_WRITE & ~LANDLOCK_ACCESS_FS_READ_DIR) & all, path) < 0)
@@ -163,6 +164,23 @@ static int become(uint32_t id)
 	return (int)syscall(SYS_capset, &head, none);
 }
 
+/* With the slot's uid.  What an earlier VMM left under the name would be in the way: this one could not start. */
+static int prepare_api(const struct child *c)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+
+	if (c->api == API_NONE)
+		return 0;
+	(void)snprintf(a.sun_path, sizeof(a.sun_path), "/run/%u/api.sock", c->slot);
+	if (unlink(a.sun_path) < 0 && errno != ENOENT)
+		return -1;
+	if (c->api == API_OWN)
+		return 0;
+	if (socket(AF_UNIX, SOCK_STREAM, 0) != API_FD || bind(API_FD, (const struct sockaddr *)&a, sizeof(a)) < 0)
+		return -1;
+	return listen(API_FD, 1);
+}
+
 static int load_filter(const struct sock_fprog *f)
 {
 	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0u, f);
@@ -182,6 +200,8 @@ static _Noreturn void run(const struct child *c)
 		give_up("no_new_privs", program);
 	if (become(c->id) < 0)
 		give_up("identity", program);
+	if (prepare_api(c) < 0)
+		give_up("its API socket", program);
 	if (restrict_files(c) < 0)
 		give_up("landlock", program);
 	if (load_filter(&c->state->filter) < 0)

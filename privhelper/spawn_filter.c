@@ -9,7 +9,8 @@
  * QEMU's list is from strace -f of 7.2 under TCG, Firecracker's from the filter
  * that its source carries (resources/seccomp).  Never in either: mounts, namespaces,
  * ptrace and process_vm, bpf, modules, keys, perf, userfaultfd, handles of
- * files, other processes' descriptors, any socket family but unix. */
+ * files, other processes' descriptors, any socket family but unix, any way to call on a
+ * socket that somebody else listens at, any way to make a file or folder. */
 #include "privhelper/spawn.h"
 
 #include <errno.h>
@@ -31,12 +32,11 @@
 static const int vmm_calls[] = {
 	/* descriptors and files; which files is for the root, the modes and Landlock to say */
 	SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(readv), SCMP_SYS(writev), SCMP_SYS(pread64), SCMP_SYS(pwrite64),
-	SCMP_SYS(preadv), SCMP_SYS(pwritev), SCMP_SYS(preadv2), SCMP_SYS(pwritev2), SCMP_SYS(open), SCMP_SYS(openat),
-	SCMP_SYS(close), SCMP_SYS(close_range), SCMP_SYS(lseek), SCMP_SYS(stat), SCMP_SYS(lstat), SCMP_SYS(fstat),
+	SCMP_SYS(preadv), SCMP_SYS(pwritev), SCMP_SYS(preadv2), SCMP_SYS(pwritev2), SCMP_SYS(close), SCMP_SYS(close_range), SCMP_SYS(lseek), SCMP_SYS(stat), SCMP_SYS(lstat), SCMP_SYS(fstat),
 	SCMP_SYS(newfstatat), SCMP_SYS(statx), SCMP_SYS(statfs), SCMP_SYS(fstatfs), SCMP_SYS(access),
 	SCMP_SYS(faccessat), SCMP_SYS(faccessat2), SCMP_SYS(readlink), SCMP_SYS(readlinkat), SCMP_SYS(getcwd),
 	SCMP_SYS(fchdir), SCMP_SYS(getdents64), SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(umask), SCMP_SYS(fsync),
-	SCMP_SYS(fdatasync), SCMP_SYS(ftruncate), SCMP_SYS(fallocate), SCMP_SYS(sync_file_range), SCMP_SYS(fcntl),
+	SCMP_SYS(fdatasync), SCMP_SYS(ftruncate), SCMP_SYS(fallocate), SCMP_SYS(sync_file_range),
 	SCMP_SYS(dup), SCMP_SYS(dup2), SCMP_SYS(dup3), SCMP_SYS(pipe), SCMP_SYS(pipe2), SCMP_SYS(eventfd2),
 	SCMP_SYS(timerfd_create), SCMP_SYS(timerfd_settime), SCMP_SYS(timerfd_gettime), SCMP_SYS(signalfd4),
 	SCMP_SYS(memfd_create),
@@ -58,7 +58,7 @@ static const int vmm_calls[] = {
 	SCMP_SYS(sched_getaffinity), SCMP_SYS(getcpu),
 	SCMP_SYS(seccomp), /* a filter can only narrow; libseccomp asks for every operation before it uses one */
 	/* sockets that exist; which can be made is below */
-	SCMP_SYS(bind), SCMP_SYS(listen), SCMP_SYS(accept), SCMP_SYS(accept4), SCMP_SYS(connect), SCMP_SYS(shutdown),
+	SCMP_SYS(bind), SCMP_SYS(listen), SCMP_SYS(accept), SCMP_SYS(accept4), SCMP_SYS(shutdown),
 	SCMP_SYS(getsockname), SCMP_SYS(getpeername), SCMP_SYS(getsockopt), SCMP_SYS(setsockopt), SCMP_SYS(sendmsg),
 	SCMP_SYS(recvmsg), SCMP_SYS(sendto), SCMP_SYS(recvfrom),
 	/* the way in; in the VMMs' root it leads to this same filter and uid */
@@ -77,6 +77,7 @@ static const int role_calls[] = {
 static const int absent_calls[] = {
 	SCMP_SYS(io_uring_setup), SCMP_SYS(userfaultfd), SCMP_SYS(mbind), SCMP_SYS(get_mempolicy), SCMP_SYS(set_mempolicy),
 	SCMP_SYS(mlock2),
+	SCMP_SYS(connect), /* abstract sockets of the host have no mode that would say no */
 	SCMP_SYS(sched_setattr), SCMP_SYS(setpriority), SCMP_SYS(sched_setscheduler), SCMP_SYS(sched_setaffinity),
 };
 
@@ -101,6 +102,31 @@ static int allow_if(scmp_filter_ctx ctx, int call, struct scmp_arg_cmp cmp)
 	return seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, call, 1, &cmp) < 0 ? -1 : 0;
 }
 
+/* Files that are there, whatever the modes and Landlock would let be made beside them. */
+static int allow_open(scmp_filter_ctx ctx, int call, unsigned flags_at)
+{
+	const unsigned making[] = { O_CREAT, O_TMPFILE & ~O_DIRECTORY };
+	struct scmp_arg_cmp none = { flags_at, SCMP_CMP_MASKED_EQ, making[0] | making[1], 0 };
+	int bad = allow_if(ctx, call, none);
+
+	for (size_t i = 0; i < ARRAY_SIZE(making); i++) {
+		struct scmp_arg_cmp has = { flags_at, SCMP_CMP_MASKED_EQ, making[i], making[i] };
+		bad |= seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO(EACCES), call, 1, &has);
+	}
+	return bad ? -1 : 0;
+}
+
+/* Streams: a datagram can be sent to any address without connect(2). */
+static int allow_socket(scmp_filter_ctx ctx, int call)
+{
+	const struct scmp_arg_cmp cmp[] = {
+		SCMP_A0_32(SCMP_CMP_EQ, AF_UNIX),
+		SCMP_A1_32(SCMP_CMP_MASKED_EQ, ~(unsigned)(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_STREAM),
+	};
+
+	return seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, call, ARRAY_SIZE(cmp), cmp) < 0 ? -1 : 0;
+}
+
 static int add_arguments(scmp_filter_ctx ctx)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(ioctl_types); i++)
@@ -111,8 +137,11 @@ static int add_arguments(scmp_filter_ctx ctx)
 			return -1;
 	/* CLONE_THREAD: a thread of the caller, never a process. */
 	if (allow_if(ctx, SCMP_SYS(clone), SCMP_A0_64(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD)) < 0 ||
-	    allow_if(ctx, SCMP_SYS(socket), SCMP_A0_32(SCMP_CMP_EQ, AF_UNIX)) < 0 ||
-	    allow_if(ctx, SCMP_SYS(socketpair), SCMP_A0_32(SCMP_CMP_EQ, AF_UNIX)) < 0)
+	    allow_socket(ctx, SCMP_SYS(socket)) < 0 || allow_socket(ctx, SCMP_SYS(socketpair)) < 0 ||
+	    allow_open(ctx, SCMP_SYS(open), 1) < 0 || allow_open(ctx, SCMP_SYS(openat), 2) < 0)
+		return -1;
+	/* A console's FIFO is counted against the controller's pipes (pipe(7), pipe-user-pages-soft): not to be grown. */
+	if (allow_if(ctx, SCMP_SYS(fcntl), SCMP_A1_32(SCMP_CMP_NE, F_SETPIPE_SZ)) < 0)
 		return -1;
 	/* Reading a limit, not setting one. */
 	return allow_if(ctx, SCMP_SYS(prlimit64), SCMP_A2_64(SCMP_CMP_EQ, 0));

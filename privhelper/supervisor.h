@@ -13,6 +13,7 @@ enum child_id { CHILD_NET, CHILD_BLK, CHILD_SPAWN, CHILD_CONTROLLER, CHILDREN };
 struct supervisor {
 	struct config config;
 	int config_fd;        /* sealed; the children's CONFIG_FD */
+	int lock_fd;          /* held for as long as we live: one set at these places */
 	int listen_fd;        /* the control socket */
 	int logs[CHILDREN];   /* of the roles */
 	int life_fd;          /* our end of the controller's CTL_SUP_FD */

@@ -7,6 +7,7 @@
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -217,6 +218,23 @@ static int make_cgroups(struct config *c)
 	return delegate(top, &c->spawn) | delegate(spawn, &c->spawn) | delegate(vm, &c->spawn);
 }
 
+/* A lock that this process alone has, by a file that root alone can open; held until we end.  That somebody listens
+ * at the old socket proves nothing: a controller whose thread hangs in a user's FUSE server can not even be killed. */
+static int be_the_only_one(struct supervisor *s)
+{
+	const char *run = s->config.run_dir;
+	char path[sizeof(s->config.run_dir) + 16];
+
+	(void)snprintf(path, sizeof(path), "%s/supervisor.lock", run);
+	s->lock_fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (s->lock_fd < 0)
+		return failed("can not open", path);
+	if (flock(s->lock_fd, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	log_error("%s: another banger is running", run);
+	return -1;
+}
+
 int places_make(struct supervisor *s)
 {
 	struct config *c = &s->config;
@@ -224,7 +242,7 @@ int places_make(struct supervisor *s)
 
 	if (folder_once(AT_FDCWD, c->log_dir, &logs) < 0)
 		return -1;
-	return make_run_dir(c) < 0 || make_state_dir(c) < 0 || make_cgroups(c) < 0 ? -1 : 0;
+	return make_run_dir(c) < 0 || be_the_only_one(s) < 0 || make_state_dir(c) < 0 || make_cgroups(c) < 0 ? -1 : 0;
 }
 
 /* ---- logs ---- */
@@ -281,14 +299,6 @@ int places_open_logs(struct supervisor *s)
 
 /* ---- the control socket ---- */
 
-/* Who answers there would be a second set of ours; a socket that nobody listens at is a dead set's. */
-static int is_served(const struct sockaddr_un *a)
-{
-	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	return fd >= 0 && (connect(fd, (const struct sockaddr *)a, sizeof(*a)) == 0 || errno == EAGAIN);
-}
-
 int places_listen(struct supervisor *s)
 {
 	const struct config *c = &s->config;
@@ -297,10 +307,6 @@ int places_listen(struct supervisor *s)
 
 	if (snprintf(a.sun_path, sizeof(a.sun_path), "%s/control.sock", c->run_dir) >= (int)sizeof(a.sun_path)) {
 		log_error("%s: too long for a socket's address", c->run_dir);
-		return -1;
-	}
-	if (is_served(&a)) {
-		log_error("%s: another banger is running", a.sun_path);
 		return -1;
 	}
 	if (unlink(a.sun_path) < 0 && errno != ENOENT)

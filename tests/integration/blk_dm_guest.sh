@@ -95,7 +95,7 @@ mkdir /state; mount -t tmpfs -o size=128m state /state
 mount -t tmpfs -o dev slots /run && mkdir /run/slots && for i in 0 1 2 3 4 5 6 7; do
 	mkdir /run/slots/$i; chown $((700000 + i)):64101 /run/slots/$i; chmod 2770 /run/slots/$i; done
 s=/state
-for f in base cow0 cow1 cow2 cow3; do
+for f in base cow0 cow1 cow2 cow3 cow4; do
 	dd if=/dev/zero of=$s/$f bs=1M count=0 seek=4 2>/dev/null; chown 64101 $s/$f; done
 echo the-base | dd of=$s/base conv=notrunc 2>/dev/null
 mkfifo /tmp/in /tmp/out
@@ -131,7 +131,7 @@ try 'ok minor=100000' "snapshot_create" "and again changes nothing"
 
 # ---- the VMM's side ----
 d=/run/slots/vda0
-is "b600 700000:700000" "$(stat -c '%F %a %u:%g' $d | sed 's/block special file /b/')" "the slot's node is made before the lock-down"
+is "b660 0:700000" "$(stat -c '%F %a %u:%g' $d | sed 's/block special file /b/')" "the slot's node is made before the lock-down"
 is the-base "$(su v0 -c "head -c 8 $d")" "the slot's uid reads the base through it"
 su v1 -c "head -c 8 $d" >/dev/null 2>&1; is 1 $? "another slot's uid does not"
 su v0 -c "echo changed! | dd of=$d conv=notrunc 2>/dev/null; sync"
@@ -152,6 +152,18 @@ try busy "snapshot_create slot=3" "a device of another's under our name is left 
 is LVM-1 "$(dmsetup info -c --noheadings -o uuid bgr-3)" "dmsetup: it is there"
 ask "loop_detach slot=3 part=0"; ask "loop_detach slot=3 part=1"
 
+# ---- a CoW store that asks for chunks of its own: three buffers of that size in the kernel, for each of 1000 slots ----
+printf 'SnAp\001\000\000\000\001\000\000\000\000\010\000\000' | dd of=$s/cow4 conv=notrunc 2>/dev/null
+attach 4
+try kernel "snapshot_create slot=4" "a CoW store with a chunk size of its own is refused"
+is 0 "$(dmsetup ls | grep -c '^bgr-4')" "dmsetup: nothing of it is left"
+ask "loop_detach slot=4 part=0"; ask "loop_detach slot=4 part=1"
+
+# ---- nodes: checked, and made again where they are not right ----
+rm /run/slots/vda2 /run/slots/vda3 /run/slots/vda4; echo x >/run/slots/vda2; mknod /run/slots/vda3 b 7 0; ln -s vda0 /run/slots/vda4
+chmod 666 /run/slots/vda5; chown 700000 /run/slots/vda6; mknod /run/slots/.vda b 7 0
+kept=$(stat -c %i $d)
+
 # ---- the role dies, the disks do not ----
 kill -9 $role; ask ping; is 'signal 9' "$answer" "kill -9 of the role"
 is the-base "$(su v1 -c 'head -c 8 /run/slots/vda1')" "the disks go on"
@@ -159,6 +171,8 @@ ask restart
 dmsetup create bgr-2 --notable --uuid BANGER-2-1 --major "$(stat -c %t $d | sed 's/^/0x/' | awk '{printf "%d", $1}')" --minor 100002 2>/dev/null ||
 	dmsetup create bgr-2 --notable --uuid BANGER-2-1
 ask run
+is 8 "$(stat -c '%F %a %u %t:%T' /run/slots/vda? | grep -c "^block special file 660 0 $(stat -c %t $d):186a[0-7]\$")" "the nodes were checked, and made again where wrong"
+is "$kept" "$(stat -c %i $d)" "the right one was left alone"
 ask list
 like "ok next=0 objects=4,0,1,1000,*,5,0,1,1000,*,6,0,1,1000,100000,4,1,1,1000,$b,5,1,1,1000,$c1,6,1,1,1000,100001,6,2,1,4294967295,100002" \
 	"$answer" "the next role finds them, with owner and all"
@@ -197,7 +211,7 @@ settled 1 "an administrator removes it: the loops go"
 ask "snapshot_remove slot=0 gen=2 owner=1001"; is ok "$answer" "the role takes it as done"
 is "0 8192 linear 7:${foreign#/dev/loop} 0" "$(dmsetup table foreign)" "the foreign device was never touched"
 ask close; is 'exit 0' "$answer" "the role ends with its peer"
-grep -v 'slot 3: dm create' /tmp/err | sed 's/^/# /'
+grep -v 'slot 3: dm create\|slot 4: the snapshot' /tmp/err | sed 's/^/# /'
 echo "1..$n"
 echo GUEST-END
 poweroff -f

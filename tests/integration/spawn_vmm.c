@@ -72,9 +72,9 @@ static void own_socket(const char *path)
 	struct stat st = { 0 };
 
 	(void)snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
-	int r = bind(fd, (struct sockaddr *)&a, sizeof(a));
+	const char *result = bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ? strerrorname_np(errno) : "ok";
 	(void)stat(path, &st);
-	printf("bind %s %s mode %o\n", path, r < 0 ? strerrorname_np(errno) : "ok", st.st_mode & 07777);
+	printf("bind %s %s mode %o\n", path, result, st.st_mode & 07777);
 	(void)close(fd);
 }
 
@@ -103,6 +103,7 @@ int main(int argc, char **argv)
 	try_open("/state/1/open", O_RDONLY);
 	try_open("/run/1/open", O_RDWR);
 	try_open("/run/0/file", O_WRONLY | O_CREAT);
+	try_open("/run/0", O_RDWR | O_TMPFILE);
 	try_open("/usr/file", O_WRONLY | O_CREAT);
 	try_open("/file", O_WRONLY | O_CREAT);
 	try_open("/dev/null", O_RDWR);

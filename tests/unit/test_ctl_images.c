@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -531,12 +533,38 @@ static void test_choice(void **state)
 	assert_string_not_equal(d->name, "dm-snapshot"); /* there is no blk role */
 }
 
+/* What is below an overlay can be FUSE, and its own type does not tell. */
+static void test_overlay_is_refused(void **state)
+{
+	char options[300], digest[65];
+
+	(void)state;
+	have_kernel();
+	assert_int_equal(mkdir(path("below"), 0700) | mkdir(path("below2"), 0700) | mkdir(path("over"), 0700), 0);
+	(void)snprintf(options, sizeof(options), "lowerdir=%s/below:%s/below2", folder, folder);
+	int fd = open(path("below/image"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(ftruncate(fd, 2 * MIB), 0);
+	assert_int_equal(pwrite(fd, "\x53\xef", 2, 1080), 2);
+	(void)close(fd);
+	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("overlay", path("over"), "overlay", MS_RDONLY, options) < 0) {
+		print_message("SKIP: can not mount an overlay\n");
+		skip();
+	}
+	fd = open(path("over/image"), O_RDONLY | O_CLOEXEC);
+	assert_int_equal(umount2(path("over"), MNT_DETACH), 0);
+	assert_int_equal(import(&ann, "over", fd, digest), -1);
+	assert_int_equal(e.code, FAIL_USAGE);
+	assert_true(e.hint[0]);
+	assert_int_equal(entries("images"), 0);
+}
+
 #define FILES(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		FILES(test_import), FILES(test_digest), FILES(test_refusals), FILES(test_interrupted),
+		FILES(test_overlay_is_refused), FILES(test_import), FILES(test_digest), FILES(test_refusals), FILES(test_interrupted),
 		FILES(test_shrinks_while_read), FILES(test_delete), FILES(test_same_content_at_once), FILES(test_kernel),
 		FILES(test_kernel_too_large), FILES(test_sweep), FILES(test_copy), FILES(test_reflink_or_copy), FILES(test_dm),
 		FILES(test_links_are_not_followed), FILES(test_choice),

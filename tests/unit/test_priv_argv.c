@@ -54,7 +54,7 @@ static void test_qemu_tcg_file(void **unused)
 	expect(&a, "-m", "512M");
 	expect(&a, "-netdev", "tap,id=net,ifname=bgr7,script=no,downscript=no");
 	expect(&a, "-device", "virtio-net-device,netdev=net,mac=02:fc:00:00:00:07");
-	expect(&a, "-chardev", "socket,id=qmp,path=/run/7/api.sock,server=on,wait=off");
+	expect(&a, "-chardev", "socket,id=qmp,fd=3,server=on,wait=off");
 	expect(&a, "-kernel", "/state/7/kernel");
 	expect(&a, "-initrd", "/state/7/initrd");
 	assert_non_null(strstr(value(&a, "-drive", "id=root"), ",file=/state/7/disk"));

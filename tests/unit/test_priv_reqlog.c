@@ -181,6 +181,31 @@ static void full_disk(void **state)
 	assert_int_equal(verify(f), 3);
 }
 
+/* Who only reads, or asks for what is refused, can do so as fast as it likes. */
+static void cheap_lines_are_bounded(void **state)
+{
+	struct log_file *f = *state;
+	struct reply ok = { .status = ST_OK }, denied = { .status = ST_DENIED };
+	struct request tap = request(OP_TAP_CREATE, 200000);
+	struct stat st;
+
+	assert_int_equal(reqlog_start(&f->log, 1, 1), 0);
+	for (uint64_t i = 1; i <= 50000; i++) {
+		struct request q = request(i & 1 ? OP_LIST : OP_TAP_CREATE, i);
+		assert_int_equal(reqlog_result(&f->log, &q, i & 1 ? &ok : &denied, 1), 0);
+	}
+	assert_int_equal(stat(f->path, &st), 0);
+	assert_true(st.st_size < 3 * REQLOG_CHEAP_BURST * 400);
+	assert_true(f->log.skipped > 0);
+	assert_int_equal(ftruncate(f->log.fd, 0), 0); /* only to have the rest in one buffer */
+	f->log.prev[0] = '\0';
+	assert_int_equal(reqlog_intent(&f->log, &tap), 0); /* what changes something is always written */
+	assert_int_equal(reqlog_result(&f->log, &tap, &denied, 1), 0);
+	assert_int_equal(verify(f), 2);
+	assert_non_null(strstr(f->text, ",\"skipped\":4"));
+	assert_int_equal(f->log.skipped, 0);
+}
+
 static void not_writable(void **state)
 {
 	struct log_file *f = *state;
@@ -220,6 +245,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(lines, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(chain_shows_changes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(full_disk, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(cheap_lines_are_bounded, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(not_writable, set_up, tear_down),
 		cmocka_unit_test(times),
 	};

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -34,8 +35,8 @@ static int setup(void **unused)
 	return spawn_filter_vmm(&vmm);
 }
 
-/* One system call under a filter.  Bad descriptors and pointers make those that pass harmless. */
-static enum end attempt(const struct sock_fprog *f, long nr, long a, long b, long c)
+/* One system call under a filter.  Return: the child's status of waitpid(2); its exit status is the call's errno. */
+static int attempt_status(const struct sock_fprog *f, long nr, long a, long b, long c)
 {
 	int status;
 	pid_t pid = fork();
@@ -43,15 +44,31 @@ static enum end attempt(const struct sock_fprog *f, long nr, long a, long b, lon
 	if (pid == 0) {
 		(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 		if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, f) < 0)
-			syscall(SYS_exit_group, 9);
+			syscall(SYS_exit_group, 255);
 		long r = syscall(nr, a, b, c, 0, 0, 0);
-		syscall(SYS_exit_group, r < 0 && errno == ENOSYS ? 1 : 0);
+		syscall(SYS_exit_group, r < 0 ? errno : 0);
 	}
-	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+	return pid < 0 || waitpid(pid, &status, 0) != pid ? -1 : status;
+}
+
+/* Return: the call's errno, 0 when it succeeded, or -1 when it was the end. */
+static int attempt_errno(const struct sock_fprog *f, long nr, long a, long b, long c)
+{
+	int status = attempt_status(f, nr, a, b, c);
+
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* Bad descriptors and pointers make the calls that pass harmless. */
+static enum end attempt(const struct sock_fprog *f, long nr, long a, long b, long c)
+{
+	int status = attempt_status(f, nr, a, b, c);
+
+	if (status == -1)
 		return BROKEN;
 	if (WIFSIGNALED(status))
 		return WTERMSIG(status) == SIGSYS ? KILLED : BROKEN;
-	return WEXITSTATUS(status) == 0 ? PASSED : WEXITSTATUS(status) == 1 ? TOLD : BROKEN;
+	return WEXITSTATUS(status) == 255 ? BROKEN : WEXITSTATUS(status) == ENOSYS ? TOLD : PASSED;
 }
 
 static void test_never_in_either(void **unused)
@@ -135,6 +152,42 @@ static void test_sockets_are_unix(void **unused)
 		}
 }
 
+/* Abstract names of the host's network namespace have no mode: no call may send to an address of its choice. */
+static void test_sockets_reach_nobody(void **unused)
+{
+	(void)unused;
+	assert_int_equal(attempt(&vmm, SYS_connect, -1, 0, 0), TOLD);
+	assert_int_equal(attempt(&vmm, SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), PASSED);
+	assert_int_equal(attempt(&vmm, SYS_socket, AF_UNIX, SOCK_DGRAM, 0), KILLED);
+	assert_int_equal(attempt(&vmm, SYS_socket, AF_UNIX, SOCK_RAW, 0), KILLED); /* a datagram socket, in AF_UNIX */
+	assert_int_equal(attempt(&vmm, SYS_socketpair, AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0), KILLED);
+}
+
+/* Also where there is no Landlock: nothing in the folders that outlives the VMM but sockets. */
+static void test_no_files_are_made(void **unused)
+{
+	static const long making[] = { O_CREAT, O_CREAT | O_EXCL | O_RDWR, O_TMPFILE | O_RDWR };
+	char path[] = "/tmp/banger-filter-XXXXXX";
+	int fd = mkstemp(path);
+
+	(void)unused;
+	assert_true(fd >= 0);
+	(void)close(fd);
+	assert_int_equal(attempt_errno(&vmm, SYS_open, (long)path, O_RDWR, 0), 0);
+	assert_int_equal(attempt_errno(&vmm, SYS_openat, AT_FDCWD, (long)path, O_RDWR), 0);
+	assert_int_equal(attempt_errno(&vmm, SYS_openat, AT_FDCWD, (long)"/tmp", O_RDONLY | O_DIRECTORY), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(making); i++) {
+		const char *where = (making[i] & O_TMPFILE) == O_TMPFILE ? "/tmp" : path;
+		assert_int_equal(attempt_errno(&vmm, SYS_open, (long)where, making[i], 0600), EACCES);
+		assert_int_equal(attempt_errno(&vmm, SYS_openat, AT_FDCWD, (long)where, making[i]), EACCES);
+	}
+	(void)unlink(path);
+	assert_int_equal(attempt(&vmm, SYS_mkdir, -1, 0, 0), KILLED);
+	assert_int_equal(attempt(&vmm, SYS_mkdirat, -1, 0, 0), KILLED);
+	assert_int_equal(attempt(&vmm, SYS_rename, -1, 0, 0), KILLED);
+	assert_int_equal(attempt(&vmm, SYS_creat, -1, 0, 0), KILLED);
+}
+
 static void test_arguments(void **unused)
 {
 	(void)unused;
@@ -143,6 +196,8 @@ static void test_arguments(void **unused)
 	assert_int_equal(attempt(&vmm, SYS_ioctl, -1, 0x8914, 0), KILLED);     /* SIOCSIFFLAGS */
 	assert_int_equal(attempt(&vmm, SYS_ioctl, -1, 0x2285, 0), KILLED);     /* SG_IO */
 	assert_int_equal(attempt(&vmm, SYS_ioctl, -1, (long)0xc138fd00, 0), KILLED); /* DM_VERSION */
+	assert_int_equal(attempt(&vmm, SYS_fcntl, -1, F_SETFL, 0), PASSED);
+	assert_int_equal(attempt(&vmm, SYS_fcntl, -1, F_SETPIPE_SZ, 1 << 20), KILLED);
 	assert_int_equal(attempt(&vmm, SYS_prctl, PR_SET_NAME, 0, 0), PASSED);
 	assert_int_equal(attempt(&vmm, SYS_prctl, PR_SET_SECUREBITS, 0, 0), KILLED);
 	assert_int_equal(attempt(&vmm, SYS_prctl, PR_CAP_AMBIENT, 2, 0), KILLED);
@@ -164,6 +219,8 @@ int main(void)
 		cmocka_unit_test(test_a_base_off_its_multiple_is_refused),
 		cmocka_unit_test(test_threads_not_processes),
 		cmocka_unit_test(test_sockets_are_unix),
+		cmocka_unit_test(test_sockets_reach_nobody),
+		cmocka_unit_test(test_no_files_are_made),
 		cmocka_unit_test(test_arguments),
 	};
 
