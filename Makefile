@@ -1,6 +1,7 @@
 # banger: nothing else builds this project.
 #   make                 the programs, hardened, in build/release/
 #   make check           deps, sanitizer build in build/check/, unit and integration tests
+#   make check-vm        the test guest: device-mapper, systemd, SELinux, KVM; SCENARIO=... picks; make vm-shell looks in
 #   make demo            a guest through the whole chain, and the proof that nothing is left
 #   make install DESTDIR=...   make lint   make clean
 MODE ?= release
@@ -112,8 +113,25 @@ check: deps
 	$(MAKE) --no-print-directory MODE=release tests
 	tests/run.sh
 
+# The test guest: dm, systemd, SELinux and KVM for real.  SCENARIO=dm runs those with dm in their name.
+check-vm: guest-deps
+	$(MAKE) --no-print-directory MODE=release guest-programs
+	tests/guest/run.sh $(SCENARIO)
+
+vm-shell: guest-deps
+	$(MAKE) --no-print-directory MODE=release guest-programs
+	tests/guest/run.sh --shell
+
+build/release/tsckhz: tests/guest/tsckhz.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $< -o $@
+guest-programs: all build/release/tsckhz
+
 deps:
 	@tests/deps.sh build
+
+guest-deps:
+	@tests/deps.sh guest
 
 demo:
 	@tests/deps.sh demo
@@ -135,5 +153,5 @@ lint: deps
 clean:
 	rm -rf build/release build/check
 
-.PHONY: all tests check deps demo install lint clean
+.PHONY: all tests check check-vm vm-shell guest-programs guest-deps deps demo install lint clean
 .DEFAULT_GOAL := all

@@ -1,0 +1,154 @@
+#!/bin/bash
+# run.sh [PATTERN] - boot the test guest, run the scenarios whose name contains PATTERN in it, count their TAP.
+# run.sh --shell   - the same guest, and a shell of root's in it; the disk is thrown away afterwards.
+#
+# One boot serves all scenarios, but for those that ask for another: status 93 is a clean reboot, 94 a power cut, after
+# which the scenario is called again with the next phase.  Words that it left in /root/next-cmdline are added to the
+# kernel's command line for that one boot.  Every wait has an end; a guest that dies shows its console.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+pattern=${1-} scenarios=tests/guest/scenarios
+BOOT_SECONDS=300 SCENARIO_SECONDS=900
+cache=$PWD/build/cache/guest
+passed=0 failed=0 skipped=0 qemu=
+closing() { echo "$passed passed, $failed failed, $skipped skipped"; [ $failed = 0 ]; exit; }
+skip_all() { echo "ok 1 - the test guest # SKIP $*"; skipped=1; closing; }
+
+[ "$(uname -m)" = x86_64 ] || skip_all "the guest is x86-64"
+[ "$(id -u)" = 0 ] || skip_all "needs root, to build its disk"
+bash tests/guest/build.sh || { echo "not ok 1 - the test guest's disk can be built"; failed=1; closing; }
+work=$(mktemp -d build/guest.XXXXXX)
+end() { [ -z "$qemu" ] || kill -9 "$qemu" 2>/dev/null; rm -rf "$work"; }
+trap end EXIT
+trap 'exit 130' INT TERM
+
+# ---- what it is given: the tree with the built programs, as a tar on its second disk ----
+payload() {
+	local extra=()
+	git ls-files -co --exclude-standard >"$work/files" 2>/dev/null || find . -type f -not -path './build/*' -not -path './.git/*' >"$work/files"
+	find build/release -type f -not -path '*/unit/*' -not -name '*.a' >>"$work/files"
+	ls build/cache/kernel.deb build/cache/guest/*.ext4 2>/dev/null >>"$work/files"
+	if command -v firecracker >/dev/null; then
+		install -m 755 "$(command -v firecracker)" "$work/firecracker"
+		extra=(--transform 's,^.*/guest\.[^/]*/firecracker,firecracker,' "$work/firecracker")
+	fi
+	tar cf "$work/payload" --owner 0 --group 0 --verbatim-files-from -T "$work/files" "${extra[@]}"
+}
+
+# ---- the machine ----
+ssh_opts=(-i "$cache/key" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o BatchMode=yes -o ConnectTimeout=10
+	-o ServerAliveInterval=20 -o ServerAliveCountMax=6)
+inside() { ssh "${ssh_opts[@]}" -p "$port" root@127.0.0.1 "$@"; }
+alive() { [ -n "$qemu" ] && kill -0 "$qemu" 2>/dev/null; }
+died() { # died WHAT: why is on its console
+	echo "not ok - $1"
+	failed=$((failed + 1))
+	tr -d '\r' <"$work/console" | tail -n 60 | sed 's/^/  | /'
+	tail -n 5 "$work/qemu.err" | sed 's/^/  | /'
+}
+
+boot() { # boot [KERNEL PARAMETERS]: false when it does not answer in time
+	local until=$((SECONDS + BOOT_SECONDS)) began=$SECONDS
+	port=$(perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport')
+	qemu-system-x86_64 -name banger-test -M q35 -accel tcg,thread=multi -cpu max -smp 2 -m 3072 -nodefaults -no-user-config -display none \
+		-no-reboot -serial "file:$work/console" -drive "file=$work/disk,format=raw,if=virtio,cache=unsafe" \
+		-drive "file=$work/payload,format=raw,if=virtio,readonly=on" -netdev "user,id=n,restrict=on,hostfwd=tcp:127.0.0.1:$port-:22" \
+		-device virtio-net-pci,netdev=n -device virtio-rng-pci -kernel "$cache/vmlinuz" -initrd "$cache/initrd" \
+		-append "console=ttyS0 quiet panic=-1 security=selinux selinux=1 enforcing=1 audit=1 audit_backlog_limit=8192 tsc_early_khz=$tsc tsc=reliable ${1-}" \
+		</dev/null >/dev/null 2>"$work/qemu.err" &
+	qemu=$!
+	until inside true 2>/dev/null; do
+		alive && [ $SECONDS -lt $until ] || return 1
+		sleep 0.5
+	done
+	echo "# the test guest is up after $((SECONDS - began)) s"
+}
+
+power_off() { # the clean way, else the other
+	timeout 20 ssh "${ssh_opts[@]}" -p "$port" root@127.0.0.1 systemctl poweroff >/dev/null 2>&1
+	timeout 90 tail --pid="$qemu" -f /dev/null
+	cut_power
+}
+
+cut_power() {
+	kill -9 "$qemu" 2>/dev/null
+	wait "$qemu" 2>/dev/null
+	qemu=
+}
+
+# ---- scenarios ----
+count() { # count NAME STATUS: the TAP in $work/tap; a script that ends badly, or says nothing, has failed
+	local ok bad skip
+	skip=$(grep -cE '^ok .*# SKIP' "$work/tap")
+	ok=$(($(grep -cE '^ok ' "$work/tap") - skip))
+	bad=$(grep -cE '^not ok ' "$work/tap")
+	case $2 in
+	0 | 93 | 94) ;;
+	*) [ "$bad" != 0 ] || { echo "not ok - $1 ended with status $2"; bad=1; } ;;
+	esac
+	[ $((ok + bad + skip)) != 0 ] || { echo "not ok - $1 tested nothing"; bad=1; }
+	passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
+	[ "$bad" = 0 ] || timeout 60 ssh "${ssh_opts[@]}" -p "$port" root@127.0.0.1 'journalctl -b -n 60 --no-pager -o short-monotonic' 2>/dev/null | sed 's/^/  | /'
+}
+
+phase() { # phase NAME N: one call; its status
+	local client
+	timeout -k 10 $SCENARIO_SECONDS ssh "${ssh_opts[@]}" -p "$port" root@127.0.0.1 \
+		"cd /root/banger && exec bash $scenarios/$1.sh $2" >"$work/tap" 2>"$work/err" </dev/null &
+	client=$!
+	tail --pid=$client -n +1 -f "$work/tap" 2>/dev/null | grep --line-buffered -E '^(ok|not ok|#|1\.\.)' &
+	while kill -0 $client 2>/dev/null; do
+		alive || kill $client 2>/dev/null
+		sleep 0.2
+	done
+	wait $client
+	local rc=$?
+	wait $! 2>/dev/null
+	[ $rc = 0 ] || [ $rc = 93 ] || [ $rc = 94 ] || tail -n 40 "$work/err" | sed 's/^/  | /'
+	return $rc
+}
+
+ensure_up() { # boot what is down; false when that does not go
+	alive && timeout 30 ssh "${ssh_opts[@]}" -p "$port" root@127.0.0.1 true 2>/dev/null && return 0
+	[ -z "$qemu" ] || cut_power
+	boot "${1-}" || { died "the test guest boots"; return 1; }
+}
+
+scenario() { # scenario NAME: all its phases
+	local name=$1 n=1 rc words
+	echo "# guest $name"
+	while ensure_up "${words-}"; do
+		words=
+		phase "$name" $n
+		rc=$?
+		alive || died "the test guest lives through $name"
+		count "$name" $rc
+		[ $rc = 93 ] || [ $rc = 94 ] || return
+		words=$(inside 'cat /root/next-cmdline 2>/dev/null; rm -f /root/next-cmdline; sync')
+		if [ $rc = 93 ]; then power_off; else cut_power; fi
+		n=$((n + 1))
+	done
+}
+
+tsc=$(build/release/tsckhz) || exit 1
+payload || exit 1
+cp --sparse=always --reflink=auto "$cache/base.raw" "$work/disk"
+if ! boot; then died "the test guest boots"; closing; fi
+inside 'mkdir -p /root/banger && tar xf /dev/vdb -C /root/banger && cd /root/banger && if [ -e firecracker ]; then mv firecracker /usr/local/bin/; fi; restorecon -RF /root /usr/local' ||
+	{ died "the tree can be unpacked in the guest"; closing; }
+if [ "$pattern" = --shell ]; then
+	echo "# the tree is in /root/banger; the disk is thrown away at the end"
+	ssh -t "${ssh_opts[@]}" -p "$port" root@127.0.0.1
+	power_off
+	exit 0
+fi
+ran=0
+for file in "$scenarios"/*.sh; do
+	name=$(basename "$file" .sh)
+	[[ $name == *"$pattern"* ]] || continue
+	ran=$((ran + 1))
+	scenario "$name"
+done
+[ $ran != 0 ] || { echo "not ok - no scenario has \"$pattern\" in its name"; failed=1; }
+alive && power_off
+closing
