@@ -130,9 +130,7 @@ mkdir -p "$cache"
 title "The guest"
 if [ ! -s "$cache/kernel.deb" ]; then
 	step "fetching the distribution's kernel package (first run only)"
-	(cd "$work" && apt-get update -qq >/dev/null 2>&1
-	pkg=$(apt-cache depends linux-image-cloud-amd64 | awk '/Depends: linux-image-/ { print $2; exit }')
-	apt-get download -qq "$pkg" >/dev/null 2>&1 && mv "$pkg"_*.deb "$cache/kernel.deb.part" && mv "$cache/kernel.deb.part" "$cache/kernel.deb") ||
+	tests/kernel.sh >/dev/null ||
 		{ echo "demo: can not fetch the kernel package" >&2; exit 1; }
 fi
 if [ ! -s "$cache/root.ext4" ]; then

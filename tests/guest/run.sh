@@ -88,7 +88,8 @@ count() { # count NAME STATUS: the TAP in $work/tap; a script that ends badly, o
 	esac
 	[ $((ok + bad + skip)) != 0 ] || { echo "not ok - $1 tested nothing"; bad=1; }
 	passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
-	[ "$bad" = 0 ] || timeout 60 ssh "${ssh_opts[@]}" -p "$port" root@127.0.0.1 'journalctl -b -n 60 --no-pager -o short-monotonic' 2>/dev/null | sed 's/^/  | /'
+	[ "$bad" = 0 ] || timeout 60 ssh "${ssh_opts[@]}" -p "$port" root@127.0.0.1 'journalctl -b -n 2000 --no-pager -o short-monotonic' 2>/dev/null |
+		grep -vE 'sshd|systemd-logind|USER_|CRED_|PROCTITLE' | tail -n 60 | sed 's/^/  | /'
 }
 
 phase() { # phase NAME N: one call; its status

@@ -15,12 +15,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 # ---- Debian's kernel, fetched once; of it the image and the modules that the test needs ----
-mkdir -p "$cache"
-if [ ! -s "$cache/kernel.deb" ]; then
-	pkg=$(apt-cache depends linux-image-cloud-amd64 2>/dev/null | awk '/Depends: linux-image-/ {print $2; exit}')
-	[ -n "$pkg" ] && (cd "$work" && apt-get download -qq "$pkg" >/dev/null 2>&1 && mv "$pkg"_*.deb "$cache/kernel.deb") ||
-		skip "can not fetch the distribution's kernel package"
-fi
+tests/kernel.sh >/dev/null || skip "can not fetch the distribution's kernel package"
 guest=$cache/dm-guest
 if [ ! -s "$guest/vmlinuz" ] || [ "$cache/kernel.deb" -nt "$guest/vmlinuz" ]; then
 	mkdir "$work/deb" && dpkg-deb -x "$cache/kernel.deb" "$work/deb" || skip "the kernel package can not be unpacked"

@@ -81,14 +81,6 @@ nothing_of_vms() { # taps, elements, processes, cgroups and loops of VMs are all
 }
 
 # ---- the guest: its init says what it sees, for ever ----
-kernel_deb() {
-	local cache=$ROOT/build/cache
-	mkdir -p "$cache"
-	[ -s "$cache/kernel.deb" ] && return 0
-	(cd "$T" && pkg=$(apt-cache depends linux-image-cloud-amd64 | awk '/Depends: linux-image-/ { print $2; exit }') &&
-		apt-get download -qq "$pkg" && mv "$pkg"_*.deb "$cache/kernel.deb.part" && mv "$cache/kernel.deb.part" "$cache/kernel.deb") >&2
-}
-
 guest_image() {
 	local d=$T/guest
 	mkdir -p "$d"/{bin,sbin,dev,proc,sys,etc,root,tmp}
@@ -125,7 +117,7 @@ mount -t tmpfs run /run && mkdir -p /run/netns
 { cat /etc/passwd; echo "alice:x:$ALICE:$ALICE::$T/home.$ALICE:/bin/sh"; echo "bob:x:$BOB:$BOB::$T/home.$BOB:/bin/sh"; } >"$T/passwd"
 chmod 644 "$T/passwd"
 mount --bind "$T/passwd" /etc/passwd
-kernel_deb || skip_all "the kernel package can not be had"
+"$ROOT/tests/kernel.sh" >/dev/null || skip_all "the kernel package can not be had"
 conf_make slots=3 per_owner=3
 guest_image
 outside
