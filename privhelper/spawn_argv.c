@@ -91,7 +91,8 @@ static void qemu_disk(uint32_t slot, uint64_t disk, struct argv *a)
 {
 	add(a, "-drive");
 	if (disk == DISK_DM)
-		add(a, "id=root,if=none,format=raw,cache=none,aio=threads,file=/run/vda%u", slot);
+		/* The driver by name: to find it, QEMU would ask whether this is a CD-ROM, which its filter does not let it. */
+		add(a, "id=root,if=none,format=raw,cache=none,aio=threads,file.driver=host_device,file.filename=/run/vda%u", slot);
 	else
 		add(a, "id=root,if=none,format=raw,cache=writeback,aio=threads,discard=unmap,file=/state/%u/disk",
 		    slot);

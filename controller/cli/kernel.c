@@ -92,7 +92,7 @@ static int unpack_deb(struct import *im, struct error *e)
 
 	(void)snprintf(tree, sizeof(tree), "%s/tree", im->tmp);
 	(void)snprintf(boot, sizeof(boot), "%s/boot", tree);
-	if (proc_must(im->c, argv, NULL, "dpkg", e) < 0)
+	if (proc_must(im->c, argv, &(struct proc_io){ .stay = true }, "dpkg", e) < 0)
 		return -1;
 	if (find_entry(boot, "vmlinuz-", im->vmlinuz, sizeof(im->vmlinuz)) < 0)
 		return error_set(e, FAIL_USAGE, im->deb, "no kernel in it; a meta package?");
@@ -117,7 +117,7 @@ static int depmod(struct import *im, struct error *e)
 	if (!im->own_modules)
 		return access(dep, R_OK) == 0 ? 0 : error_set(e, FAIL_USAGE, dep, "not there; run depmod");
 	(void)snprintf(base, sizeof(base), "%s/tree", im->tmp);
-	return proc_must(im->c, argv, NULL, "kmod", e);
+	return proc_must(im->c, argv, &(struct proc_io){ .stay = true }, "kmod", e);
 }
 
 static int sources(struct import *im, struct error *e)

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,6 +32,8 @@ _Noreturn static void child(const char *const argv[], const struct proc_io *io, 
 	if (null >= 0)
 		(void)dup2(null, STDERR_FILENO);
 	if (io->dir && chdir(io->dir) < 0)
+		_exit(126);
+	if (io->stay && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		_exit(126);
 	(void)execvp(argv[0], (char *const *)argv);
 	_exit(errno == ENOENT ? 127 : 126);

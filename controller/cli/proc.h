@@ -13,6 +13,7 @@ struct proc_io {
 	char *capture;         /* stdout into this buffer, NUL-terminated, cut at its size */
 	size_t capture_size;
 	const char *dir;       /* working folder */
+	bool stay;             /* no new privileges: where SELinux would move it to a domain that our files are closed to, it stays in ours */
 };
 
 /**

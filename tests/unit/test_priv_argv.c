@@ -75,7 +75,7 @@ static void test_qemu_kvm_dm(void **unused)
 	expect(&a, "-cpu", "host");
 	assert_null(strstr(value(&a, "-append", "console=ttyS0 "), "tsc"));
 	assert_non_null(strstr(value(&a, "-drive", "id=root"), "cache=none"));
-	assert_non_null(strstr(value(&a, "-drive", "id=root"), ",file=/run/vda999"));
+	assert_non_null(strstr(value(&a, "-drive", "id=root"), ",file.driver=host_device,file.filename=/run/vda999"));
 	expect(&a, "-device", "virtio-net-device,netdev=net,mac=02:fc:00:00:03:e7");
 }
 
