@@ -4,6 +4,7 @@
 #include "controller/cli/cli.h"
 #include "controller/cli/conn.h"
 #include "controller/cli/each.h"
+#include "controller/cli/holders.h"
 #include "controller/cli/out.h"
 #include "controller/cli/proc.h"
 #include "controller/cli/ssh.h"
@@ -186,6 +187,14 @@ int cmd_vm_set(struct cli *c)
 
 /* ---- one or several ---- */
 
+/* Of what gives back all that a VM holds: a disk that somebody else uses can not go. */
+static int release_failed(struct cli *c, const char *ref, struct error *e)
+{
+	if (e->code == FAIL_GENERAL)
+		holders_hint(c, ref, e);
+	return -1;
+}
+
 static int start_one(struct cli *c, const char *ref, const char **said, json_t **result, struct error *e)
 {
 	struct call_vm_start a = { 0 };
@@ -204,7 +213,7 @@ static int stop_one(struct cli *c, const char *ref, const char **said, json_t **
 	struct res_vm_stop r;
 
 	if (text_put(a.vm, sizeof(a.vm), "VM", ref, e) < 0 || conn_call(c, CALL_VM_STOP, &a, NULL, NULL, &r, e) < 0)
-		return -1;
+		return release_failed(c, ref, e);
 	*said = r.already ? "already stopped" : r.forced ? "stopped (it did not end by itself)" : "stopped";
 	*result = out_fields_json(control_call(CALL_VM_STOP)->result(), &r);
 	return 0;
@@ -229,7 +238,7 @@ static int kill_one(struct cli *c, const char *ref, const char **said, json_t **
 	struct res_vm_kill r;
 
 	if (text_put(a.vm, sizeof(a.vm), "VM", ref, e) < 0 || conn_call(c, CALL_VM_KILL, &a, NULL, NULL, &r, e) < 0)
-		return -1;
+		return release_failed(c, ref, e);
 	*said = r.already ? "already stopped" : "killed";
 	*result = out_fields_json(control_call(CALL_VM_KILL)->result(), &r);
 	return 0;
@@ -246,7 +255,7 @@ static int delete_one(struct cli *c, const char *ref, const char **said, json_t 
 		return -1;
 	(void)strcpy(a.vm, vm.id);
 	if (conn_call(c, CALL_VM_DELETE, &a, NULL, NULL, &r, e) < 0)
-		return -1;
+		return release_failed(c, vm.id, e);
 	ssh_forget(vm.id);
 	*said = "deleted";
 	*result = out_fields_json(control_call(CALL_VM_DELETE)->result(), &r);

@@ -1,0 +1,140 @@
+/* holders.c - the daemon can not look into processes; whoever calls may, as far as the kernel lets them. */
+#include "controller/cli/holders.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+
+#define _cleanup_closedir_ __attribute__((cleanup(cleanup_closedir)))
+
+struct list {
+	char text[160];
+};
+
+static void cleanup_closedir(DIR **d)
+{
+	if (*d)
+		(void)closedir(*d);
+}
+
+static void add(struct list *l, const char *what, const char *name)
+{
+	size_t n = strlen(l->text);
+
+	(void)snprintf(l->text + n, sizeof(l->text) - n, "%s%s %s", n ? ", " : "", what, name);
+}
+
+/* The first line of a small file. */
+static bool read_line(int dir, const char *path, char *out, size_t size)
+{
+	_cleanup_close_ int fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, out, size - 1);
+
+	if (n <= 0)
+		return false;
+	out[n] = '\0';
+	out[strcspn(out, "\n")] = '\0';
+	return true;
+}
+
+/* The block device of that device-mapper name; sysfs knows it also where no udev made a link. */
+static bool find_device(const char *dm, dev_t *dev, char *name, size_t size)
+{
+	_cleanup_closedir_ DIR *d = opendir("/sys/block");
+	char path[300], text[160];
+	unsigned major, minor;
+	struct dirent *entry;
+
+	while (d && (entry = readdir(d))) {
+		(void)snprintf(path, sizeof(path), "%s/dm/name", entry->d_name);
+		if (!read_line(dirfd(d), path, text, sizeof(text)) || strcmp(text, dm) != 0)
+			continue;
+		(void)snprintf(path, sizeof(path), "%s/dev", entry->d_name);
+		if (!read_line(dirfd(d), path, text, sizeof(text)) || sscanf(text, "%u:%u", &major, &minor) != 2)
+			return false;
+		*dev = makedev(major, minor);
+		(void)snprintf(name, size, "%s", entry->d_name);
+		return true;
+	}
+	return false;
+}
+
+static void find_devices_above(const char *name, struct list *l)
+{
+	char path[300];
+	struct dirent *entry;
+
+	(void)snprintf(path, sizeof(path), "/sys/block/%s/holders", name);
+	_cleanup_closedir_ DIR *d = opendir(path);
+	while (d && (entry = readdir(d)))
+		if (entry->d_name[0] != '.')
+			add(l, "the device", entry->d_name);
+}
+
+/* The third field is the device, the fifth where it is mounted (proc_pid_mountinfo(5)). */
+static void find_mounts(dev_t dev, struct list *l)
+{
+	_cleanup_fclose_ FILE *f = fopen("/proc/self/mountinfo", "re");
+	char line[4096], place[256];
+	unsigned ma, mi;
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "%*s %*s %u:%u %*s %255s", &ma, &mi, place) == 3 && makedev(ma, mi) == dev)
+			add(l, "the mount at", place);
+}
+
+static bool has_open(int process, dev_t dev)
+{
+	_cleanup_close_ int fd = openat(process, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	struct stat st;
+
+	if (d)
+		(void)steal_fd(&fd);
+	while (d && (entry = readdir(d)))
+		if (fstatat(dirfd(d), entry->d_name, &st, 0) == 0 && S_ISBLK(st.st_mode) && st.st_rdev == dev)
+			return true;
+	return false;
+}
+
+static void find_processes(dev_t dev, struct list *l)
+{
+	_cleanup_closedir_ DIR *d = opendir("/proc");
+	char comm[32], text[64];
+	struct dirent *entry;
+
+	while (d && (entry = readdir(d))) {
+		if (!isdigit((unsigned char)entry->d_name[0]))
+			continue;
+		_cleanup_close_ int process = openat(dirfd(d), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (process < 0 || !has_open(process, dev) || !read_line(process, "comm", comm, sizeof(comm)))
+			continue;
+		(void)snprintf(text, sizeof(text), "%.16s (pid %.10s)", comm, entry->d_name);
+		add(l, "the process", text);
+	}
+}
+
+void holders_hint(struct cli *c, const char *ref, struct error *e)
+{
+	struct error ignored = { 0 };
+	struct list l = { { 0 } };
+	struct ev_vm vm;
+	char name[64];
+	dev_t dev;
+
+	if (vm_lookup(c, ref, &vm, &ignored) < 0 || !vm.runtime_dm[0] || !find_device(vm.runtime_dm, &dev, name, sizeof(name)))
+		return;
+	find_devices_above(name, &l);
+	find_mounts(dev, &l);
+	find_processes(dev, &l);
+	if (l.text[0])
+		error_hint(e, "its disk %s is held by %s; end that, and stop or delete the VM again", vm.runtime_dm, l.text);
+}

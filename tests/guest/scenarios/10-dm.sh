@@ -1,0 +1,134 @@
+#!/bin/bash
+# Root disks on device-mapper: real guests write to real snapshots, and dmsetup, losetup and e2fsck say what became of it.
+. "$(dirname "$0")/../lib.sh"
+installed
+tiny_image
+B=/var/lib/banger
+
+table() { dmsetup table "bgr-$(slot_of "$1")" 2>/dev/null; }
+loop_of() { table "$1" | awk -v n="$2" '{ sub("7:", "/dev/loop", $n); print $n }'; } # loop_of VM 4|5: base, CoW store
+loops() { losetup -J -l | jq '[.loopdevices[]? | select(."back-file" | startswith("/var/lib/banger/"))] | length'; }
+nothing_of_dm() { [ "$(dmsetup ls | grep -c ^bgr-)/$(loops)" = 0/0 ]; }
+mkdir -p /tmp/disk
+
+# ---- a life, and another ----
+check "a VM is created" banger vm create first --image tiny --memory 128M
+is "$(banger vm show first -o json | jq -r .storage)" dm-snapshot "its disk is to be a snapshot"
+cow=$B/slots/$(slot_of first)/cow
+is "$(stat -c %s "$cow")" "$((16777216 + 16777216 / 256 + 2 * 4096))" "its CoW store can hold every chunk of the image, and what describes them"
+is "$(($(stat -c %b "$cow") * 512 < 1048576))" 1 "and is sparse"
+check "it starts" banger vm start first
+check "its guest is up" wait_for 120 console_has first "GUEST-UP boot 1 first"
+is "$(table first)" "0 32768 snapshot 7:* 7:* P 8" "dmsetup: a persistent snapshot, in chunks of 4 KiB"
+base=$(loop_of first 4)
+is "$(losetup -J -l "$base" | jq -r '.loopdevices[0] | "\(.ro) \(."back-file")"')" "true $B/images/*" "losetup: its origin is the image, read only"
+is "$(losetup -J -l "$(loop_of first 5)" | jq -r '.loopdevices[0] | "\(.ro) \(.autoclear) \(."back-file")"')" "false true $cow" \
+	"losetup: its CoW store, cleared with its last user"
+is "$(dmsetup info -c --noheadings -o minor,uuid --separator ' ' "bgr-$(slot_of first)")" \
+	"$((100000 + $(slot_of first))) BANGER-$(slot_of first)-1" "dmsetup: the slot's own minor, slot and generation in its uuid"
+image=$(losetup -J -l "$base" | jq -r '.loopdevices[0]."back-file"')
+before=$(sha256sum <"$image")
+check "it stops" banger vm stop first
+check "nothing of it is left in device-mapper and loops" wait_for 10 nothing_of_dm
+check "it starts again" banger vm start first
+check "its data is still there" wait_for 120 console_has first "GUEST-UP boot 2 first"
+is "$(sha256sum <"$image")" "$before" "the image is as it was"
+
+# ---- the premade node ----
+node=/run/banger/slots/vda$(slot_of first) uid=$((1879048192 + $(slot_of first)))
+is "$(stat -c '%F %a %u %g %Hr:%Lr' "$node")" "block special file 660 0 $uid *:$((100000 + $(slot_of first)))" "its node is root's, for the slot's group"
+opens() { setpriv --reuid "$1" --regid "$1" --clear-groups --inh-caps=-all --bounding-set=-all dd if="$node" of=/dev/null bs=4k count=1; }
+check "the slot's uid opens it" opens $uid
+refuses "the next slot's uid does not" opens $((uid + 1))
+refuses "nor does an ordinary user" opens 1000
+
+# ---- many of one image ----
+for vm in second third; do check "$vm is created and started" eval "banger vm create $vm --image tiny --memory 128M && banger vm start $vm"; done
+check "their guests are up" eval 'wait_for 120 console_has second "GUEST-UP boot 1" && wait_for 120 console_has third "GUEST-UP boot 1"'
+is "$(loop_of second 4) $(loop_of third 4)" "$base $base" "one base loop serves all three"
+is "$(loops)" 4 "losetup: one base and three CoW stores"
+
+# ---- kill -9: the VMM ----
+kill -9 "$(vmm_of second)"
+check "a killed VMM is noticed" wait_for 30 eval '[ "$(state_of second)" != running ]'
+check "its snapshot and CoW loop go, the others stay" wait_for 20 eval '[ "$(dmsetup ls | grep -c ^bgr-) $(loops)" = "2 3" ]'
+disk_is_whole() { # disk_is_whole VM: its disk, put together by hand, passes e2fsck after its journal was replayed
+	local slot dev cow
+	slot=$(slot_of "$1")
+	dev=$(losetup -f --show -r "$image") && cow=$(losetup -f --show "$B/slots/$slot/cow") || return 1
+	dmsetup create by-hand --table "0 32768 snapshot $dev $cow P 8" || return 1
+	mount /dev/mapper/by-hand /tmp/disk && umount /tmp/disk && e2fsck -fn /dev/mapper/by-hand
+	local rc=$?
+	dmsetup remove --retry by-hand
+	losetup -d "$dev" "$cow"
+	return $rc
+}
+check "its disk is consistent once the journal was replayed" disk_is_whole second
+check "it starts again" banger vm start second
+check "with its data" wait_for 120 console_has second "GUEST-UP boot 2 second"
+
+# ---- kill -9: every process of ours, the VMMs too ----
+pids=$(pgrep -f '^(/usr/sbin/)?banger-(privhelper|role|controller)|^/usr/libexec/banger/|^banger-role'; for vm in first second third; do vmm_of $vm; done)
+# shellcheck disable=SC2086
+kill -9 $pids
+check "after kill -9 of every process of ours the service comes back" wait_for 60 banger vm list
+check "and says of no VM that it runs" wait_for 30 eval '! banger vm list -o json | jq -r ".[].state" | grep -q running'
+check "nothing is left in device-mapper and loops" wait_for 30 nothing_of_dm
+for vm in first second third; do check "the disk of $vm is consistent" disk_is_whole $vm; done
+check "the VMs start again" banger vm start first second third
+check "with their data" eval 'wait_for 120 console_has first "GUEST-UP boot 3" && wait_for 120 console_has second "GUEST-UP boot 3" && wait_for 120 console_has third "GUEST-UP boot 2"'
+check "two go" banger vm delete second third
+
+# ---- a busy disk ----
+sleep 300 </dev/mapper/bgr-"$(slot_of first)" 3<"/dev/mapper/bgr-$(slot_of first)" &
+holder=$!
+out=$(banger vm kill first 2>&1)
+rc=$?
+is "$rc" "[1-9]*" "a disk that somebody holds open: the kill says that it is not all done"
+is "$out" "*in use*sleep (pid $holder)*" "and names who holds it"
+is "$(state_of first)" degraded "the VM is degraded, not stopped"
+is "$(dmsetup ls | grep -c "^bgr-$(slot_of first)")" 1 "its snapshot is there, and on record"
+is "$(banger vm show first -o json | jq -r .reason)" "*in use*" "with the reason"
+kill $holder
+wait $holder 2>/dev/null
+check "once it is let go, the next kill succeeds" banger vm kill first
+check "and nothing is left" wait_for 10 nothing_of_dm
+(sleep 1.5 <"/dev/zero" 3</dev/null) & wait
+check "it starts" banger vm start first
+check "its guest is up" wait_for 120 console_has first "GUEST-UP boot 4"
+sleep 1 3<"/dev/mapper/bgr-$(slot_of first)" &
+check "a disk that is held for a moment is waited for" banger vm stop first --timeout 1s
+wait
+check "nothing is left" wait_for 10 nothing_of_dm
+check "first goes" banger vm delete first
+
+# ---- the CoW store can not overflow ----
+check "a VM that overwrites its whole disk" eval 'banger vm create fill --image tiny --memory 128M && banger vm start fill'
+check "it filled its file system and said so" wait_for 180 console_has fill "FILLED"
+is "$(dmsetup status "bgr-$(slot_of fill)")" "0 32768 snapshot [0-9]*/[0-9]* *" "dmsetup: the snapshot is valid"
+check "it goes" banger vm delete fill
+
+# ---- the file system under the CoW stores is full ----
+check "a VM on a file system that will be full" eval 'banger vm create full --image tiny --memory 128M && banger vm create calm --image tiny --memory 128M && banger vm start calm'
+check "another one runs" wait_for 120 console_has calm "GUEST-UP boot 1"
+avail=$(df --output=avail -B1 $B | tail -n 1)
+fallocate -l "$((avail - 6 * 1048576))" $B/ballast
+dd if=/dev/zero of=$B/ballast2 bs=64k 2>/dev/null
+is "$(df --output=avail -B1 $B | tail -n 1)" 0 "there is no room left"
+banger vm start full >/tmp/full.out 2>&1
+rc=$?
+if [ $rc = 0 ]; then
+	check "the VM itself meets the error, and says so" wait_for 120 eval 'console_has full "I/O error" || console_has full "WRITE-FAILED" || console_has full "Read-only"'
+else
+	is "$(cat /tmp/full.out)" "*banger: *space*" "the start is refused, and says why"
+fi
+check "the other VM goes on" eval '[ "$(state_of calm)" = running ] && kill -0 "$(vmm_of calm)"'
+check "it can be stopped on a full disk" banger vm kill calm
+check "the one that met the error can be killed" banger vm kill full
+check "nothing is left" wait_for 20 nothing_of_dm
+rm -f $B/ballast $B/ballast2
+check "with room again, calm starts" banger vm start calm
+check "with its data" wait_for 120 console_has calm "GUEST-UP boot 2"
+check "both go" banger vm delete calm full
+check "nothing is left in the end" wait_for 20 nothing_of_dm
+done_testing
