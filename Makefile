@@ -3,7 +3,7 @@
 #   make check           deps, sanitizer build in build/check/, unit and integration tests
 #   make check-vm        the test guest: device-mapper, systemd, SELinux, KVM; SCENARIO=... picks; make vm-shell looks in
 #   make demo            a guest through the whole chain, and the proof that nothing is left
-#   make install DESTDIR=...   make lint   make clean
+#   make install [DESTDIR=...]   make uninstall [PURGE=1]   make lint   make clean
 MODE ?= release
 B := build/$(MODE)
 # V=1 shows the commands.
@@ -138,7 +138,10 @@ demo:
 	@$(MAKE) --no-print-directory -s all
 	@tests/demo/demo.sh
 
+# ---- on this host, or below DESTDIR for a package ----
 LIBEXEC := $(PREFIX)/libexec/banger
+LIB := $(DESTDIR)$(PREFIX)/lib
+HOST := privhelper/host
 install: all
 	install -D -m 755 $(B)/banger $(DESTDIR)$(PREFIX)/bin/banger
 	install -D -m 755 $(B)/banger-privhelper $(DESTDIR)$(PREFIX)/sbin/banger-privhelper
@@ -146,6 +149,20 @@ install: all
 		install -D -m 755 $(B)/$$p $(DESTDIR)$(LIBEXEC)/$$p || exit 1; done
 	[ -e $(DESTDIR)/etc/banger/banger.conf ] || \
 		install -D -m 644 privhelper/banger.conf $(DESTDIR)/etc/banger/banger.conf
+	install -d $(LIB)/systemd/system
+	sed 's,/usr/sbin/banger,$(PREFIX)/sbin/banger,' $(HOST)/banger.service >$(LIB)/systemd/system/banger.service
+	install -m 644 $(HOST)/run-banger-slots.mount $(LIB)/systemd/system/run-banger-slots.mount
+	install -D -m 644 $(HOST)/sysusers.conf $(LIB)/sysusers.d/banger.conf
+	install -D -m 644 $(HOST)/tmpfiles.conf $(LIB)/tmpfiles.d/banger.conf
+	install -D -m 644 $(HOST)/sysctl.conf $(LIB)/sysctl.d/50-banger.conf
+	install -D -m 644 $(HOST)/udev.rules $(LIB)/udev/rules.d/50-banger.rules
+	install -D -m 644 $(HOST)/logrotate.conf $(DESTDIR)/etc/logrotate.d/banger
+	install -D -m 755 $(HOST)/uninstall.sh $(DESTDIR)$(LIBEXEC)/uninstall
+	$(if $(DESTDIR),,$(HOST)/activate.sh)
+
+# What `make install` brought; PURGE=1: also configuration, logs, images and disks.
+uninstall:
+	$(LIBEXEC)/uninstall $(if $(PURGE),--purge)
 
 lint: deps
 	@tests/lint.sh
@@ -153,5 +170,5 @@ lint: deps
 clean:
 	rm -rf build/release build/check
 
-.PHONY: all tests check check-vm vm-shell guest-programs guest-deps deps demo install lint clean
+.PHONY: all tests check check-vm vm-shell guest-programs guest-deps deps demo install uninstall lint clean
 .DEFAULT_GOAL := all

@@ -86,4 +86,12 @@ struct operation {
 
 void operation_stage(const struct operation *o, const char *stage, const char *detail);
 
+#define ROOM_LEAST_MIB 64u /* below this, nothing new is begun */
+
+/* Free space where the state is, in MiB.  Return: 0, or -1 with errno. */
+int room_mib(const struct config *c, uint64_t *mib);
+
+/* Is there room to begin something that writes?  Ends and deletes never ask.  Return: 0, or -1 (FAIL_HOST). */
+int room_check(const struct config *c, const char *what, struct error *e);
+
 #endif

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -17,7 +16,6 @@
 #include "controller/storage.h"
 #include "controller/store.h"
 
-#define SPACE_FAIL_MIB 64u
 #define SPACE_WARN_MIB 1024u
 
 struct report {
@@ -188,14 +186,13 @@ static void check_confinement(struct report *r)
 static void check_space(struct report *r)
 {
 	const char *dir = r->ctl->config.state_dir;
-	struct statvfs v;
+	uint64_t mib;
 
-	if (statvfs(dir, &v) < 0) {
+	if (room_mib(&r->ctl->config, &mib) < 0) {
 		row(r, "space", FAIL, "see that the folder is there", "%s: %s", dir, strerrordesc_np(errno));
 		return;
 	}
-	uint64_t mib = (uint64_t)v.f_bavail * v.f_frsize >> 20;
-	row(r, "space", mib < SPACE_FAIL_MIB ? FAIL : mib < SPACE_WARN_MIB ? WARN : PASS,
+	row(r, "space", mib < ROOM_LEAST_MIB ? FAIL : mib < SPACE_WARN_MIB ? WARN : PASS,
 	    "delete VMs or images, or make room", "%" PRIu64 " MiB free in %s", mib, dir);
 }
 

@@ -349,7 +349,7 @@ static int check_image(struct ctl *c, const struct operation *o, const char *nam
 	const struct caller caller = { .uid = asker(o) };
 
 	*i = (struct image){ .owner = caller.uid };
-	if (check_new_name(name, e) < 0 || store_kernel_find(c->store, &caller, kernel, &k, e) < 0)
+	if (check_new_name(name, e) < 0 || room_check(&c->config, name, e) < 0 || store_kernel_find(c->store, &caller, kernel, &k, e) < 0)
 		return -1;
 	/* Told now rather than after the copy; the row's insertion tells it again. */
 	if (store_image_check(c->store, caller.uid, name, c->config.max_images_per_owner, e) < 0)
@@ -442,7 +442,7 @@ static int check_kernel(struct ctl *c, const struct operation *o, const char *na
 			uint64_t sizes[3],
 			struct error *e)
 {
-	if (check_new_name(name, e) < 0 ||
+	if (check_new_name(name, e) < 0 || room_check(&c->config, name, e) < 0 ||
 	    store_kernel_check(c->store, asker(o), name, c->config.max_images_per_owner, e) < 0)
 		return -1;
 	for (size_t i = 0; i < ARRAY_SIZE(kernel_files); i++)

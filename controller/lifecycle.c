@@ -93,7 +93,8 @@ static int describe(struct ctl *c, const struct operation *o, const struct call_
 	*vm = (struct vm){ .owner = o->caller->uid, .nat = a->nat, .state = VM_CREATED };
 	vm->runtime.loop_base = vm->runtime.loop_cow = -1;
 	(void)snprintf(vm->runtime.storage, sizeof(vm->runtime.storage), "%s", c->storage->name);
-	if (choose_name(a->name, vm, e) < 0 || store_image_find(c->store, o->caller, a->image, &i, e) < 0)
+	if (choose_name(a->name, vm, e) < 0 || store_image_find(c->store, o->caller, a->image, &i, e) < 0 ||
+	    room_check(&c->config, vm->name, e) < 0)
 		return -1;
 	(void)snprintf(vm->image, sizeof(vm->image), "%s", i.name);
 	memcpy(vm->image_digest, i.digest, sizeof(vm->image_digest));

@@ -14,12 +14,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/log.h"
 #include "controller/store_internal.h"
 
 #define OPERATIONS_KEPT 100000
+
+/* A checkpoint comes after 1,000 pages, 4 MiB; as much again while it can not write. */
+#define LOG_ROOM (8 << 20)
+#define DB_PIECE (1 << 20)
 
 int store_fail(sqlite3 *db, const char *what, struct error *e)
 {
@@ -274,6 +280,31 @@ static int configure(sqlite3 *db)
 	return sqlite3_exec(db, settings, NULL, NULL, NULL) == SQLITE_OK ? 0 : -1;
 }
 
+/*
+ * A full disk must not keep a VM from being stopped.  The log's file is as long as it ever gets, and stays so when it is
+ * closed: commits go to blocks that it has.  The database itself grows a piece at a time, ahead of what is in it.
+ */
+static void keep_room(sqlite3 *db, const char *path)
+{
+	static const char zeros[65536];
+	int persist = 1, piece = DB_PIECE;
+	char name[256];
+
+	if (strcmp(path, ":memory:") == 0)
+		return;
+	(void)sqlite3_file_control(db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
+	(void)sqlite3_file_control(db, "main", SQLITE_FCNTL_CHUNK_SIZE, &piece);
+	(void)snprintf(name, sizeof(name), "%s-wal", path);
+	_cleanup_close_ int fd = open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	off_t size = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
+	/* What is behind the last valid frame is not read (sqlite.org/fileformat2.html, "WAL File Format"). */
+	for (; size >= 0 && size < LOG_ROOM; size += (off_t)sizeof(zeros))
+		if (write(fd, zeros, sizeof(zeros)) != (ssize_t)sizeof(zeros))
+			break;
+	if (size < LOG_ROOM)
+		log_warn("%s: no room can be kept for a full disk", name);
+}
+
 struct store *store_open(const char *path, struct error *e)
 {
 	struct store *s = calloc(1, sizeof(*s));
@@ -293,8 +324,10 @@ struct store *store_open(const char *path, struct error *e)
 		(void)store_fail(s->db, path, e);
 	else
 		(void)schema_migrate(s->db, path, e);
-	if (e->code == FAIL_NONE)
+	if (e->code == FAIL_NONE) {
+		keep_room(s->db, path);
 		return s;
+	}
 	store_close(s);
 	return NULL;
 }

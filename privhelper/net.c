@@ -88,11 +88,16 @@ enum status net_status(int err)
 
 /* ---- as root ---- */
 
+/* Where sysctl.d(5) has done it, as the installed file asks, /proc/sys may be read-only here. */
 static int enable_forwarding(void)
 {
 	static const char path[] = "/proc/sys/net/ipv4/ip_forward";
-	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+	_cleanup_close_ int now = open(path, O_RDONLY | O_CLOEXEC);
+	char on = 0;
 
+	if (now >= 0 && read(now, &on, 1) == 1 && on == '1')
+		return 0;
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0 || write(fd, "1", 1) != 1) {
 		log_errno("%s", path);
 		return -1;

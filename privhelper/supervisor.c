@@ -37,6 +37,7 @@
 
 #define READY_MS 20000 /* from the start of the children to the controller's byte */
 #define STOP_MS 5000   /* from SIGTERM to the last child's end */
+#define EXIT_CONFIG 78 /* sysexits.h, EX_CONFIG: the service manager need not try again */
 #define ENDED_MS 1000  /* from one child's unasked end to the others' */
 
 /* ---- as root ---- */
@@ -110,8 +111,9 @@ static int take_signals(void)
 
 static void prepare(struct supervisor *s, const char *path)
 {
-	if (config_load(path, 0, &s->config) < 0 || places_make(s) < 0 || places_open_logs(s) < 0 ||
-	    places_listen(s) < 0)
+	if (config_load(path, 0, &s->config) < 0)
+		_exit(EXIT_CONFIG);
+	if (places_make(s) < 0 || places_open_logs(s) < 0 || places_listen(s) < 0)
 		_exit(1);
 	s->config_fd = config_to_memfd(&s->config);
 	s->signal_fd = take_signals();

@@ -67,16 +67,15 @@ done_testing() { # the end of a phase; done_testing [93|94] asks for a reboot, a
 # ---- banger ----
 installed() { # installed as an administrator would, and active; at once when it is so already
 	systemctl is-active -q banger 2>/dev/null && return 0
-	[ -e "$ROOT/privhelper/banger.service" ] || interim
 	make -C "$ROOT" --no-print-directory install >/tmp/install.log 2>&1 || { not_ok "make install" "$(tail -n 20 /tmp/install.log)"; done_testing; }
-	systemctl daemon-reload
 	systemctl enable -q --now banger || { not_ok "banger.service starts" "$(journalctl -u banger -n 30 --no-pager)"; done_testing; }
 }
 
-interim() {
-	for u in banger banger-net banger-blk banger-spawn banger-sup; do useradd -r -M -s /usr/sbin/nologin $u; done
-	modprobe -a dm_snapshot loop tun kvm_amd
-	printf '[Service]\nType=notify\nExecStart=/usr/sbin/banger-privhelper\nKillMode=process\nRestart=always\n[Install]\nWantedBy=multi-user.target\n' >/etc/systemd/system/banger.service
+part() { # part NAME: the pid of that process of ours: privhelper, role-net, role-blk, role-spawn, controller
+	case $1 in
+	privhelper) systemctl show -P MainPID banger ;;
+	*) pgrep -f "^banger-$1\$" ;;
+	esac
 }
 
 # ---- VMs ----
@@ -103,7 +102,7 @@ tiny_image() { # tiny_image: image "tiny" with kernel "debian" is there
 			while dd if=/dev/urandom of=/root/fill bs=64k count=100 conv=fsync 2>/dev/null; do :; done
 			echo "WRITE-FAILED"; dmesg | tail -n 5 ;;
 		esac
-		while :; do sleep 1; done
+		while :; do echo "BEAT $(cat /proc/sys/kernel/random/boot_id)"; sleep 1; done
 	INIT
 	chmod 755 $d/sbin/init
 	mke2fs -q -t ext4 -d $d -E root_owner=0:0 /tmp/tiny.ext4 16M &&
@@ -118,3 +117,9 @@ state_of() { vm_field "$1" state; }
 slot_of() { vm_field "$1" slot; }
 console_has() { banger vm logs "$1" | grep -q "$2"; }
 vmm_of() { ps -eo pid=,ruid=,comm= | awk -v u=$((1879048192 + $(slot_of "$1"))) '$2 == u { print $1; exit }'; } # by its uid
+boot_of() { banger vm logs "$1" | sed -n 's/.*BEAT \([0-9a-f-]\{36\}\).*/\1/p' | tail -n 1; } # the guest's boot id
+beats() { # beats VM BOOT-ID: that very boot of its guest is at work now
+	local before
+	before=$(banger vm logs "$1" | grep -c "BEAT $2")
+	wait_for 20 eval '[ "$(banger vm logs '"$1"' | grep -c "BEAT '"$2"'")" -gt '"$before"' ]' && [ "$(boot_of "$1")" = "$2" ]
+}

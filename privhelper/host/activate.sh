@@ -1,0 +1,21 @@
+#!/bin/sh
+# activate.sh - after `make install` on this very host: accounts, folders, sysctl, udev and units take effect.
+#
+# A service that runs is not restarted: that is the administrator's to choose (systemctl restart banger; VMs go on).
+set -eu
+have() { command -v "$1" >/dev/null; }
+if have systemd-sysusers; then systemd-sysusers banger.conf; fi
+if have systemd-tmpfiles; then systemd-tmpfiles --create banger.conf; fi
+[ -d /run/systemd/system ] || exit 0
+# Labels, where a policy has some for us.
+if have restorecon; then
+	restorecon -RF /usr/libexec/banger /usr/sbin/banger-privhelper /usr/bin/banger /etc/banger /var/lib/banger /var/log/banger /run/banger
+fi
+systemctl daemon-reload
+systemctl restart systemd-sysctl.service
+if have udevadm; then udevadm control --reload; fi
+if systemctl -q is-active banger.service; then
+	echo "banger is running; to use what was installed: systemctl restart banger (VMs go on)"
+else
+	echo "to start banger now and at each boot: systemctl enable --now banger"
+fi

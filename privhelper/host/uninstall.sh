@@ -1,0 +1,60 @@
+#!/bin/sh
+# uninstall [--purge] - take banger off this host: service, programs, and what it made in the kernel.
+#
+# Configuration, logs, images and disks stay, unless --purge.  Refuses while a VM runs: whoever uses it would lose it.
+set -eu
+purge=
+case ${1-} in
+'') ;;
+--purge) purge=1 ;;
+*) echo "usage: uninstall [--purge]" >&2; exit 2 ;;
+esac
+[ "$(id -u)" = 0 ] || { echo "banger: uninstall: must be root" >&2; exit 1; }
+libexec=$(cd "$(dirname "$0")" && pwd)
+prefix=${libexec%/libexec/banger}
+conf=/etc/banger/banger.conf
+setting() { sed -n "s/^$1[ 	]*=[ 	]*//p" "$conf" 2>/dev/null | tail -n 1; }
+or() { if [ -n "$1" ]; then echo "$1"; else echo "$2"; fi; }
+run=$(or "$(setting run_dir)" /run/banger)
+cgroup=$(or "$(setting cgroup_dir)" "$(findmnt -n -o TARGET -t cgroup2 | head -n 1)/banger")
+bridge=$(or "$(setting bridge)" banger0)
+
+for group in "$cgroup"/vm/*/; do
+	[ -e "$group" ] || continue
+	if grep -q 'populated 1' "$group/cgroup.events"; then
+		echo "banger: uninstall: VMs are running; stop them first: banger vm list --all" >&2
+		exit 1
+	fi
+done
+if [ -d /run/systemd/system ]; then
+	systemctl -q disable --now banger.service 2>/dev/null || :
+	systemctl -q stop run-banger-slots.mount 2>/dev/null || :
+fi
+
+# ---- what outlives the service, so that VMs can ----
+for group in "$cgroup"/vm/* "$cgroup"/vm "$cgroup"/spawn "$cgroup"; do
+	[ ! -d "$group" ] || rmdir "$group"
+done
+for table in inet bridge; do nft delete table $table banger 2>/dev/null || :; done
+if ip -d link show dev "$bridge" 2>/dev/null | grep -q 'alias banger:bridge'; then ip link delete "$bridge"; fi
+! mountpoint -q "$run/slots" || umount "$run/slots"
+rm -rf "$run"
+
+# ---- what was installed ----
+rm -f "$prefix/bin/banger" "$prefix/sbin/banger-privhelper" "$prefix/lib/systemd/system/banger.service" \
+	"$prefix/lib/systemd/system/run-banger-slots.mount" "$prefix/lib/sysusers.d/banger.conf" \
+	"$prefix/lib/tmpfiles.d/banger.conf" "$prefix/lib/sysctl.d/50-banger.conf" "$prefix/lib/udev/rules.d/50-banger.rules" \
+	/etc/logrotate.d/banger
+rm -rf "$libexec"
+if [ -d /run/systemd/system ]; then
+	systemctl daemon-reload
+	systemctl -q reset-failed banger.service 2>/dev/null || :
+	udevadm control --reload 2>/dev/null || :
+fi
+if [ -n "$purge" ]; then
+	rm -rf "$(or "$(setting state_dir)" /var/lib/banger)" "$(or "$(setting log_dir)" /var/log/banger)" /etc/banger
+	# The accounts stay: files of theirs may lie elsewhere, and a number that is given out again would inherit them.
+	echo "banger is gone, with its images, disks and logs; its five accounts are left"
+else
+	echo "banger is gone; configuration, logs, images and disks are kept (uninstall --purge removes them)"
+fi

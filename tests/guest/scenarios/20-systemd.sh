@@ -1,0 +1,137 @@
+#!/bin/bash
+# systemd has banger in its hands: whatever it does to the service, VMs run on and are adopted again.
+. "$(dirname "$0")/../lib.sh"
+LIB=/usr/lib
+check "make install" make -C "$ROOT" --no-print-directory install
+check "the units are well-formed" systemd-analyze verify $LIB/systemd/system/banger.service $LIB/systemd/system/run-banger-slots.mount
+for user in banger banger-net banger-blk banger-spawn banger-sup; do
+	is "$(getent passwd $user)" "$user:*:/usr/sbin/nologin" "$user is an account that nobody can log in to"
+done
+is "$(stat -c '%U:%G %a' /var/lib/banger /var/log/banger | xargs)" "banger:banger 711 root:banger 750" "state and logs have their folders"
+is "$(sysctl -n net.ipv4.ip_forward)" 1 "packets are forwarded"
+check "it is enabled and started" systemctl enable --now banger
+check "at once, without a wait, it answers: Type=notify says ready when it is" banger vm list
+is "$(systemctl is-enabled banger)/$(systemctl is-active banger)" enabled/active "enabled and active"
+is "$(findmnt -n -o FSTYPE,OPTIONS /run/banger/slots)" "tmpfs *" "the slots' tmpfs is a mount of the host's"
+is "$(findmnt -n -o OPTIONS /run/banger/slots)" "*nosuid*noexec*" "nothing in it is executed"
+
+tiny_image
+check "a VM starts" eval "banger vm create run --image tiny --memory 128M && banger vm start run"
+check "its guest is up" wait_for 180 console_has run "BEAT"
+boot=$(boot_of run)
+vmm=$(vmm_of run)
+cgroup=$(cut -d: -f3 "/proc/$vmm/cgroup")
+is "$cgroup" "/banger/vm/$(slot_of run).*" "the VMM is in no control group of the service's"
+for p in role-net role-blk controller privhelper; do
+	is "$(cut -d: -f3 "/proc/$(part $p)/cgroup")" "/system.slice/banger.service" "$p is in the service's"
+done
+
+# ---- whatever happens to the service ----
+survives() { # survives WHAT: the same VMM, the same boot of the guest, and we say so
+	check "$1: the service answers" wait_for 30 banger vm list
+	is "$(state_of run) $(vmm_of run)" "running $vmm" "$1: the VM is adopted"
+	check "$1: its guest goes on, not started anew" beats run "$boot"
+}
+check "systemctl restart" systemctl restart banger
+survives restart
+for p in privhelper role-net role-blk role-spawn controller; do
+	old=$(part privhelper)
+	kill -9 "$(part $p)"
+	check "kill -9 of $p: systemd starts a new set" wait_for 20 eval '[ "$(part privhelper)" != '"$old"' ] && [ "$(part privhelper)" != 0 ] && systemctl is-active -q banger'
+	survives "kill -9 of $p"
+done
+systemctl kill -s KILL banger
+check "kill -9 of all of the service: systemd starts a new set" wait_for 20 systemctl is-active -q banger
+survives "kill -9 of all"
+systemctl stop banger
+is "$(systemctl is-active banger)" inactive "systemctl stop"
+is "$(pgrep -c '^banger-')" 0 "no process of ours is left"
+check "the VMM runs while the service is stopped" kill -0 "$vmm"
+out=$(banger vm list 2>&1)
+is "$?: $out" "8: *banger: *systemctl start banger*" "the command line says that the service is down, and what to do"
+check "systemctl start" systemctl start banger
+survives "stop and start"
+check "daemon-reload" systemctl daemon-reload
+survives daemon-reload
+check "daemon-reexec" systemctl daemon-reexec
+survives daemon-reexec
+
+# ---- new programs in place ----
+inode=$(stat -c %i /usr/libexec/banger/banger-role-net)
+check "an upgrade in place" make -C "$ROOT" --no-print-directory install
+is "$([ "$inode" != "$(stat -c %i /usr/libexec/banger/banger-role-net)" ]; echo $?)" 0 "puts new programs there while the old ones run"
+survives "the upgrade, before a restart"
+check "restart to the new ones" systemctl restart banger
+is "$(stat -L -c %i "/proc/$(part role-net)/exe")" "$(stat -c %i /usr/libexec/banger/banger-role-net)" "they are what runs"
+survives "the upgrade"
+
+# ---- logs ----
+before=$(wc -l </var/log/banger/net.log)
+check "logrotate" logrotate -f /etc/logrotate.d/banger
+is "$(cat /var/log/banger/net.log-* 2>/dev/null | wc -l)" "$((before + 1))" "keeps each record of the net role's log" # and its "stop"
+is "$(head -n 1 /var/log/banger/net.log | jq -r '"\(.kind) \(.prev)"')" "start null" "and the new log begins a chain"
+survives logrotate
+
+# ---- the devices that it may touch: loops, and nothing of the host's ----
+is "$(systemctl show -P DevicePolicy banger)" closed "DevicePolicy=closed"
+size=$(blockdev --getsz /dev/vda)
+in_service() { bash -c 'echo $$ >/sys/fs/cgroup/system.slice/banger.service/cgroup.procs && exec "$@"' in-service "$@"; }
+check "root outside the service can map the host's disk" dmsetup create steal --table "0 8 linear /dev/vdb 0"
+dmsetup remove steal
+out=$(in_service dmsetup create steal --table "0 8 linear /dev/vdb 0" 2>&1)
+is "$?" "[1-9]*" "root, with all its capabilities, in the service can not"
+is "$(dmesg | tail -n 5)" "*Device lookup failed (-EPERM)*" "because the kernel refuses the disk to the table"
+dmsetup remove steal 2>/dev/null
+is "$size" "[1-9]*" "the host's disk is there to be refused"
+out=$(in_service dd if=/dev/vda of=/dev/null bs=512 count=1 2>&1)
+is "$out" "*Operation not permitted*" "nor read it"
+out=$(in_service mknod /tmp/stolen b 254 0 2>&1)
+is "$out" "*Operation not permitted*" "nor make a node for it"
+
+# ---- what a guest wrote on its disk is not read by the host's udev ----
+cp /tmp/tiny.ext4 /tmp/hostile.ext4
+e2label /tmp/hostile.ext4 HOSTILE
+loop=$(losetup -f --show /tmp/hostile.ext4)
+check "a loop of somebody else's: udev reads its label" wait_for 20 test -e /dev/disk/by-label/HOSTILE
+losetup -d "$loop"
+check "and forgets it" wait_for 20 eval '! test -e /dev/disk/by-label/HOSTILE'
+check "an image with that label is imported" banger image import hostile /tmp/hostile.ext4 --kernel debian
+check "a VM of it starts" eval "banger vm create hostile --image hostile --memory 128M && banger vm start hostile"
+udevadm settle -t 20
+is "$(ls /dev/disk/by-label 2>/dev/null | grep -c HOSTILE)" 0 "udev does not read it from our loops nor from device-mapper"
+base=$(dmsetup table "bgr-$(slot_of hostile)" | awk '{ sub("7:", "/dev/loop", $4); print $4 }')
+is "$(udevadm info -q property -n "$base")" "*UDEV_DISABLE_PERSISTENT_STORAGE_RULES_FLAG=1*" "by the rule that is installed"
+is "$(udevadm info -q property -n "$base" | grep -c ID_FS_)" 0 "and knows nothing of what is on it"
+check "it goes, and its image" eval "banger vm delete hostile && banger image delete hostile"
+
+# ---- systemd's own opinion ----
+is "$(systemd-analyze security --no-pager banger | tail -n 1)" "*banger.service: 4.? *" "systemd-analyze security"
+systemd-analyze security --no-pager banger | tail -n 1 | sed 's/^/# /'
+
+# ---- a configuration that can not be read ----
+cp /etc/banger/banger.conf /tmp/banger.conf
+printf '[slots]\nnonsense = 1\n' >>/etc/banger/banger.conf
+systemctl restart banger 2>/dev/null
+sleep 2
+is "$(systemctl show -P ExecMainStatus banger) $(systemctl is-active banger)" "78 failed" "a bad configuration is told once, and not tried again"
+is "$(journalctl -u banger -n 20 --no-pager)" "*banger.conf*nonsense*" "with the line"
+check "the VM runs all the while" kill -0 "$vmm"
+cp /tmp/banger.conf /etc/banger/banger.conf
+check "once it is mended, the service starts" systemctl restart banger
+survives "a bad configuration"
+
+# ---- off this host ----
+refuses "uninstall refuses while a VM runs" make -C "$ROOT" --no-print-directory uninstall
+survives "a refused uninstall"
+check "the VM is deleted" banger vm delete run
+check "uninstall" make -C "$ROOT" --no-print-directory uninstall
+is "$(pgrep -c '^banger-')" 0 "no process of ours is left"
+is "$(ls -d /usr/bin/banger /usr/sbin/banger-* /usr/libexec/banger /run/banger /sys/fs/cgroup/banger $LIB/systemd/system/*banger* $LIB/*.d/*banger* $LIB/udev/rules.d/*banger* 2>/dev/null)" "" "no file of ours is left"
+is "$(nft list tables | grep -c banger)/$(ip -j link | jq '[.[] | select(.ifname | test("^banger|^bgr"))] | length')" 0/0 "no table, bridge or tap"
+is "$(dmsetup ls | grep -c ^bgr-)/$(losetup -J -l | jq '[.loopdevices[]? | select(."back-file" | startswith("/var/lib/banger/"))] | length')" 0/0 "no disk"
+is "$(ls /etc/banger /var/lib/banger | xargs)" "*banger.conf*banger.db*images*" "what people made is kept"
+check "installed again" eval 'make -C "$ROOT" --no-print-directory install && systemctl enable --now banger'
+is "$(banger image list -o json | jq -r '.[].name')" tiny "their images are there again"
+check "uninstall with PURGE=1" make -C "$ROOT" --no-print-directory uninstall PURGE=1
+is "$(ls -d /etc/banger /var/lib/banger /var/log/banger 2>/dev/null)" "" "takes those too"
+done_testing
