@@ -151,7 +151,8 @@ static void ended(struct ctl *c, struct vm *vm, struct operation *o)
 
 /*
  * The news may be old: a stop may have come first, even a new start behind
- * it.  With the turn in hand it is the row and the pidfd that count.
+ * it.  With the turn in hand it is the row and the pidfd that count.  A VM
+ * that is degraded and not watched was released as far as that went.
  */
 void vm_ended(struct ctl *c, const uint8_t id[ID_LEN])
 {
@@ -163,7 +164,8 @@ void vm_ended(struct ctl *c, const uint8_t id[ID_LEN])
 	vm_turn_take(c->workers, id, false, &cancelled);
 	if (store_vm_by_id(c->store, id, &vm, &e) == 0 && !vm_at_rest(&vm)) {
 		_cleanup_close_ int pidfd = watch_pidfd(c->watch, id);
-		if (!pidfd_alive(pidfd))
+		bool released = pidfd < 0 && vm.state == VM_DEGRADED;
+		if (!released && !pidfd_alive(pidfd))
 			ended(c, &vm, &o);
 	}
 	vm_turn_give(c->workers, id);

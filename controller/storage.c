@@ -197,6 +197,8 @@ int storage_open_part(struct ctl *c, const struct vm *vm, unsigned part, struct 
 	_cleanup_close_ int dir = storage_slot_dir(&c->config, vm->slot, e);
 	if (dir < 0)
 		return -1;
-	int fd = openat(dir, "cow", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-	return fd < 0 ? storage_fail("cow", e) : fd;
+	_cleanup_close_ int fd = openat(dir, "cow", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return storage_fail("cow", e);
+	return storage_dm_revive(fd, vm, e) < 0 ? -1 : steal_fd(&fd);
 }

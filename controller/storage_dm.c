@@ -6,10 +6,12 @@
  * is lost with all that was written, so the store is as large as it can ever
  * need to be, and being sparse it costs what is written.
  */
+#include <endian.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/log.h"
 #include "controller/storage_internal.h"
 
 /*
@@ -21,6 +23,7 @@
  */
 #define CHUNK 4096u
 #define EXCEPTIONS (CHUNK / 16)
+#define MAGIC 0x70416e53u /* "SnAp" */
 
 static uint64_t cow_size(uint64_t origin)
 {
@@ -49,6 +52,32 @@ static int create(struct ctl *c, const struct vm *vm, struct error *e)
 	if (cow < 0)
 		return -1;
 	return ftruncate(cow, (off_t)cow_size(size)) < 0 ? storage_fail("cow", e) : 0;
+}
+
+/*
+ * A write that the full file system under a store refuses makes the kernel
+ * give the snapshot up: it clears "valid" in the header and fails all I/O.
+ * That is for backups, where a chunk of the origin was lost.  Our origins do
+ * not change, and what was acknowledged is on the store in order, so with
+ * room again the disk is what a power cut would have left.
+ */
+struct header {
+	uint32_t magic, valid, version, chunk; /* little-endian (struct disk_header) */
+};
+
+int storage_dm_revive(int cow, const struct vm *vm, struct error *e)
+{
+	struct header h;
+
+	if (pread(cow, &h, sizeof(h), 0) != sizeof(h))
+		return storage_fail("cow", e);
+	if (le32toh(h.magic) != MAGIC || le32toh(h.version) != 1 || h.valid)
+		return 0; /* a new store is all zeros */
+	h.valid = htole32(1);
+	if (pwrite(cow, &h, sizeof(h), 0) != sizeof(h) || fdatasync(cow) < 0)
+		return storage_fail("cow", e);
+	log_warn("%s: the kernel had given its disk up; it is as after a power cut, and used again", vm->name);
+	return 0;
 }
 
 static const enum object objects[] = { OBJ_LOOP_BASE, OBJ_LOOP_COW, OBJ_DM };

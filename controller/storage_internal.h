@@ -21,4 +21,7 @@ int storage_new_file(int dir, const char *name, mode_t mode, struct error *e);
 /* Empty the folder of @vm's slot and link its kernel there: how every create begins.  Return: the folder, or -1. */
 int storage_begin(struct ctl *c, const struct vm *vm, struct error *e);
 
+/* Before a start: take the mark off a CoW store that says the kernel gave it up.  Return: 0, or -1. */
+int storage_dm_revive(int cow, const struct vm *vm, struct error *e);
+
 #endif

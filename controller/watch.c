@@ -29,6 +29,7 @@
 #include "controller/worker.h"
 
 #define HALF (CONSOLE_MAX / 2)
+#define LAST_WORDS (64 * 1024)
 #define HEADER (ID_HEX - 1 + 1 + 16 + 1) /* "<id> <offset, 16 digits>\n" */
 #define CHUNK 16384
 #define CHUNKS_PER_EVENT 4               /* one full pipe; then the others have their turn */
@@ -236,6 +237,8 @@ static int begin_console(struct watch *w, const struct vm *vm)
 	if (fd < 0)
 		return -1;
 	(void)gmtime_r(&now, &tm);
+	/* On a full disk the last words of a guest are what people look for: they have their room from the start. */
+	(void)fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, LAST_WORDS);
 	size_t n = strftime(line, sizeof(line), "--- banger: started %Y-%m-%dT%H:%M:%SZ ---\n", &tm);
 	return fdio_write_all(fd, line, n);
 }

@@ -97,7 +97,8 @@ static void qemu_disk(uint32_t slot, uint64_t disk, struct argv *a)
 		add(a, "id=root,if=none,format=raw,cache=writeback,aio=threads,discard=unmap,file=/state/%u/disk",
 		    slot);
 	add(a, "-device");
-	add(a, "virtio-blk-device,drive=root");
+	/* The guest hears of a full disk at once; by default QEMU would stop it and wait for somebody to make room. */
+	add(a, "virtio-blk-device,drive=root,werror=report");
 }
 
 static void qemu_net(uint32_t slot, struct argv *a)

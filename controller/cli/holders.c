@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -26,9 +27,10 @@ static void cleanup_closedir(DIR **d)
 
 static void add(struct list *l, const char *what, const char *name)
 {
-	size_t n = strlen(l->text);
+	size_t n = strlen(l->text), left = sizeof(l->text) - n;
 
-	(void)snprintf(l->text + n, sizeof(l->text) - n, "%s%s %s", n ? ", " : "", what, name);
+	if (snprintf(l->text + n, left, "%s%s %s", n ? ", " : "", what, name) >= (int)left)
+		l->text[n] = '\0'; /* no half names */
 }
 
 /* The first line of a small file. */
@@ -45,7 +47,7 @@ static bool read_line(int dir, const char *path, char *out, size_t size)
 }
 
 /* The block device of that device-mapper name; sysfs knows it also where no udev made a link. */
-static bool find_device(const char *dm, dev_t *dev, char *name, size_t size)
+static bool find_device(const char *dm, dev_t *dev, char name[NAME_MAX + 1])
 {
 	_cleanup_closedir_ DIR *d = opendir("/sys/block");
 	char path[300], text[160];
@@ -60,7 +62,7 @@ static bool find_device(const char *dm, dev_t *dev, char *name, size_t size)
 		if (!read_line(dirfd(d), path, text, sizeof(text)) || sscanf(text, "%u:%u", &major, &minor) != 2)
 			return false;
 		*dev = makedev(major, minor);
-		(void)snprintf(name, size, "%s", entry->d_name);
+		(void)snprintf(name, NAME_MAX + 1, "%s", entry->d_name);
 		return true;
 	}
 	return false;
@@ -127,10 +129,10 @@ void holders_hint(struct cli *c, const char *ref, struct error *e)
 	struct error ignored = { 0 };
 	struct list l = { { 0 } };
 	struct ev_vm vm;
-	char name[64];
+	char name[NAME_MAX + 1];
 	dev_t dev;
 
-	if (vm_lookup(c, ref, &vm, &ignored) < 0 || !vm.runtime_dm[0] || !find_device(vm.runtime_dm, &dev, name, sizeof(name)))
+	if (vm_lookup(c, ref, &vm, &ignored) < 0 || !vm.runtime_dm[0] || !find_device(vm.runtime_dm, &dev, name))
 		return;
 	find_devices_above(name, &l);
 	find_mounts(dev, &l);

@@ -36,6 +36,11 @@ check() { # check NAME COMMAND...: succeeds
 	if out=$("$@" 2>&1); then ok "$name"; else not_ok "$name" "$* : $out"; fi
 }
 
+need() { # need NAME COMMAND...: as check, and without it the rest has no meaning
+	check "$@"
+	[ $FAILED = 0 ] || done_testing
+}
+
 refuses() { # refuses NAME COMMAND...: fails, and not by a signal
 	local name=$1 out rc
 	shift
@@ -99,6 +104,7 @@ tiny_image() { # tiny_image: image "tiny" with kernel "debian" is there
 			dd if=/dev/urandom of=/root/fill bs=64k 2>/dev/null; sync
 			echo "FILLED" ;;
 		full)
+			sleep 15
 			while dd if=/dev/urandom of=/root/fill bs=64k count=100 conv=fsync 2>/dev/null; do :; done
 			echo "WRITE-FAILED"; dmesg | tail -n 5 ;;
 		esac

@@ -503,6 +503,28 @@ static void test_dm(void **state)
 	assert_null(storage_by_name("floppy"));
 }
 
+/* The kernel's mark for a snapshot that it gave up is taken off at the next start, and nothing else is touched. */
+static void test_dm_is_used_again(void **state)
+{
+	static const uint32_t given_up[4] = { 0x70416e53, 0, 1, 8 }, other[4] = { 0x12345678, 0, 1, 8 };
+	struct vm vm = a_vm(4);
+	uint32_t header[4];
+
+	(void)state;
+	assert_int_equal(storage_by_name("dm-snapshot")->create(&ctl, &vm, &e), 0);
+	for (size_t i = 0; i < 2; i++) {
+		int fd = storage_open_part(&ctl, &vm, 1, &e);
+		assert_int_equal(pwrite(fd, i ? other : given_up, sizeof(header), 0), sizeof(header));
+		(void)close(fd);
+		fd = storage_open_part(&ctl, &vm, 1, &e);
+		assert_int_equal(pread(fd, header, sizeof(header), 0), sizeof(header));
+		assert_int_equal(header[1], i ? 0 : 1);
+		assert_int_equal(header[0], i ? other[0] : given_up[0]);
+		assert_int_equal(header[3], 8);
+		(void)close(fd);
+	}
+}
+
 static void test_links_are_not_followed(void **state)
 {
 	struct vm vm = a_vm(4);
@@ -566,7 +588,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		FILES(test_overlay_is_refused), FILES(test_import), FILES(test_digest), FILES(test_refusals), FILES(test_interrupted),
 		FILES(test_shrinks_while_read), FILES(test_delete), FILES(test_same_content_at_once), FILES(test_kernel),
-		FILES(test_kernel_too_large), FILES(test_sweep), FILES(test_copy), FILES(test_reflink_or_copy), FILES(test_dm),
+		FILES(test_kernel_too_large), FILES(test_sweep), FILES(test_copy), FILES(test_reflink_or_copy), FILES(test_dm), FILES(test_dm_is_used_again),
 		FILES(test_links_are_not_followed), FILES(test_choice),
 	};
 
