@@ -3,6 +3,7 @@
  * One commit plans every object; then they are asked for, in the table's order; then one commit says that all are
  * there.  Whatever ends the way between the two (a refusal, a cancellation, our own death) finds the whole plan in the
  * ledger, and vm_release() walks it backwards without asking how far the start had come. */
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -134,8 +135,11 @@ static int finish(struct ctl *c, struct vm *vm, const struct start *s, const str
 
 /* ---- the way back ---- */
 
+#define LINE_MAX_SHOWN 120
+#define LEAVING_MS 300
+
 /* A line of the console for a message: bytes that a terminal could take for more than text become '?'. */
-static void last_line(char *buf, size_t n, char out[121])
+static void last_line(char *buf, size_t n, char out[LINE_MAX_SHOWN + 1])
 {
 	size_t from;
 
@@ -144,8 +148,12 @@ static void last_line(char *buf, size_t n, char out[121])
 	for (from = n; from && buf[from - 1] != '\n'; from--)
 		if (buf[from - 1] < ' ' || buf[from - 1] > '~')
 			buf[from - 1] = '?';
-	if (n && strncmp(buf + from, "--- banger:", 11) != 0)
-		(void)snprintf(out, 121, "%.*s", (int)(n - from < 120 ? n - from : 120), buf + from);
+	if (n == 0 || strncmp(buf + from, "--- banger:", 11) == 0)
+		return;
+	bool long_line = n - from > LINE_MAX_SHOWN; /* the reason is at its end */
+	if (long_line)
+		from = n - LINE_MAX_SHOWN + 3;
+	(void)snprintf(out, LINE_MAX_SHOWN + 1, "%s%.*s", long_line ? "..." : "", (int)(n - from), buf + from);
 }
 
 static void append(struct error *e, const char *before, const char *text)
@@ -158,7 +166,7 @@ static void append(struct error *e, const char *before, const char *text)
 /* A monitor that ended says why on its console, and nowhere else. */
 static void add_console(struct ctl *c, const struct vm *vm, struct error *e)
 {
-	char buf[4096], line[121] = "";
+	char buf[4096], line[LINE_MAX_SHOWN + 1] = "";
 	uint64_t offset = 0;
 	ssize_t n;
 
@@ -168,11 +176,19 @@ static void add_console(struct ctl *c, const struct vm *vm, struct error *e)
 		append(e, "; its last line: ", line);
 }
 
+/* One that closed its socket may still be on its way out. */
+static bool ended_by_itself(int pidfd)
+{
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+
+	return pidfd >= 0 && poll(&p, 1, LEAVING_MS) > 0;
+}
+
 /* @e keeps why the start failed; what could not be given back is added to it. */
 static void undo(struct ctl *c, struct vm *vm, const struct start *s, enum vm_state back,
 		 const struct operation *o, struct error *e)
 {
-	bool died = s->pidfd >= 0 && !pidfd_alive(s->pidfd);
+	bool died = ended_by_itself(s->pidfd);
 	struct error failed = { 0 };
 
 	operation_stage(o, "undo", "");

@@ -19,7 +19,10 @@
 
 #define STOP_TIMEOUT_MS 10000
 
-/* True once the VMM has ended; false after @ms, or when a kill or a delete waits behind us. */
+/* A guest that is still booting has nobody who listens to its power button yet. */
+#define ASK_AGAIN_MS 5000
+
+/* Return: true once the VMM has ended; false after @ms, or when a kill or a delete waits behind us. */
 static bool wait_end(int pidfd, uint64_t ms, const struct operation *o)
 {
 	const uint64_t end = clock_boot_ns() + ms * 1000000u;
@@ -31,9 +34,10 @@ static bool wait_end(int pidfd, uint64_t ms, const struct operation *o)
 	return !pidfd_alive(pidfd);
 }
 
-/* Ask the guest to power off and wait for it.  Return: true when no VMM is left to be killed. */
+/* Ask the guest to power off, and again, until it does.  Return: true when no VMM is left to be killed. */
 static bool shut_down(struct ctl *c, const struct vm *vm, uint64_t timeout_ms, const struct operation *o)
 {
+	const uint64_t end = clock_boot_ns() + (timeout_ms ? timeout_ms : STOP_TIMEOUT_MS) * 1000000u;
 	const struct vmm_driver *d = vmm_driver(vm->runtime.vmm);
 	_cleanup_close_ int pidfd = watch_pidfd(c->watch, vm->id);
 	struct error e = { 0 };
@@ -41,9 +45,15 @@ static bool shut_down(struct ctl *c, const struct vm *vm, uint64_t timeout_ms, c
 	if (!pidfd_alive(pidfd))
 		return true;
 	operation_stage(o, "shutdown", "");
-	if (d && d->shutdown(c, vm, &e) == 0)
-		return wait_end(pidfd, timeout_ms ? timeout_ms : STOP_TIMEOUT_MS, o);
-	log_warn("%s: the monitor does not take a shutdown: %s", vm->name, e.why);
+	for (uint64_t now = clock_boot_ns(); now < end && !operation_cancelled(o); now = clock_boot_ns()) {
+		uint64_t left = (end - now) / 1000000u;
+		if (!d || d->shutdown(c, vm, &e) < 0) {
+			log_warn("%s: the monitor does not take a shutdown: %s", vm->name, e.why);
+			break;
+		}
+		if (wait_end(pidfd, left < ASK_AGAIN_MS ? left : ASK_AGAIN_MS, o))
+			return true;
+	}
 	return !pidfd_alive(pidfd);
 }
 

@@ -42,6 +42,13 @@ static void qmp_close(struct qmp **q)
 }
 #define _cleanup_qmp_ __attribute__((cleanup(qmp_close)))
 
+static int talk_error(struct error *e)
+{
+	if (errno == ECONNRESET || errno == EPIPE)
+		return error_set(e, FAIL_GENERAL, WHO, "it closed its API socket");
+	return error_set(e, FAIL_GENERAL, WHO, "its API socket: %s", strerrordesc_np(errno));
+}
+
 /* Read some.  Return: 0, or -1 with the error. */
 static int fill(struct qmp *q, struct error *e)
 {
@@ -58,7 +65,7 @@ static int fill(struct qmp *q, struct error *e)
 		if (n == 0)
 			return error_set(e, FAIL_GENERAL, WHO, "it closed its API socket in the middle of an answer");
 		if (errno != EAGAIN && errno != EINTR)
-			return error_set(e, FAIL_GENERAL, WHO, "its API socket: %s", strerrordesc_np(errno));
+			return talk_error(e);
 	}
 }
 
@@ -91,7 +98,7 @@ static int send_line(struct qmp *q, const char *line, size_t n, struct error *e)
 	while (n) {
 		ssize_t sent = send(q->fd, line, n, MSG_NOSIGNAL);
 		if (sent < 0 && errno != EAGAIN && errno != EINTR)
-			return error_set(e, FAIL_GENERAL, WHO, "its API socket: %s", strerrordesc_np(errno));
+			return talk_error(e);
 		if (sent < 0 && vmm_wait_fd(q->w, q->fd, POLLOUT, VMM_BOOT_MS, e) < 0)
 			return -1;
 		if (sent > 0) {

@@ -16,7 +16,7 @@ skip_all() { echo "ok 1 - the test guest # SKIP $*"; skipped=1; closing; }
 
 [ "$(uname -m)" = x86_64 ] || skip_all "the guest is x86-64"
 [ "$(id -u)" = 0 ] || skip_all "needs root, to build its disk"
-bash tests/guest/build.sh || { echo "not ok 1 - the test guest's disk can be built"; failed=1; closing; }
+{ bash tests/guest/build.sh && bash tests/guest/image.sh; } || { echo "not ok 1 - the test guest's disks can be built"; failed=1; closing; }
 work=$(mktemp -d build/guest.XXXXXX)
 end() { [ -z "$qemu" ] || kill -9 "$qemu" 2>/dev/null; rm -rf "$work"; }
 trap end EXIT
@@ -32,7 +32,7 @@ payload() {
 		install -m 755 "$(command -v firecracker)" "$work/firecracker"
 		extra=(--transform 's,^.*/guest\.[^/]*/firecracker,firecracker,' "$work/firecracker")
 	fi
-	tar cf "$work/payload" --owner 0 --group 0 --verbatim-files-from -T "$work/files" "${extra[@]}"
+	tar cSf "$work/payload" --owner 0 --group 0 --verbatim-files-from -T "$work/files" "${extra[@]}"
 }
 
 # ---- the machine ----
