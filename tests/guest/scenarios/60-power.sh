@@ -1,0 +1,54 @@
+#!/bin/bash
+# The power goes while VMs run and one is being made; then a clean reboot.  What is said afterwards is true.
+. "$(dirname "$0")/../lib.sh"
+states() { banger vm list -o json | jq -r 'map("\(.name) \(.state)") | join(", ")'; }
+kernel_has() { # what of ours the kernel holds, by its own tools: links, loops, snapshots, NAT elements, control groups
+	ip -j link | jq '[.[] | select(.ifname | test("^bgr[0-9]"))] | length'
+	losetup -J -l | jq '[.loopdevices[]? | select(."back-file" | startswith("/var/lib/banger/"))] | length'
+	dmsetup ls | grep -c ^bgr-
+	nft -j list set inet banger nat4 | jq '[.nftables[].set? // empty | .elem // empty] | length'
+	find /sys/fs/cgroup/banger/vm -mindepth 1 -type d | wc -l
+}
+orderly() { is "$(journalctl -b --no-pager | grep -ci 'ordering cycle')" 0 "systemd finds no cycle in the units' order"; }
+
+case $PHASE in
+1)
+	installed
+	tiny_image
+	for vm in one two three; do
+		check "$vm is created" banger vm create $vm --image tiny --memory 128M --nat
+	done
+	check "two are started" banger vm start one two
+	check "their guests are up" eval 'wait_for 120 console_has one "BEAT" && wait_for 120 console_has two "BEAT"'
+	boot_of one >/root/boot-of-one
+	banger vm start three >/dev/null 2>&1 & # the power goes in the middle of this
+	sleep 0.1
+	done_testing 94
+	;;
+2)
+	check "after the power cut the service is up by itself" wait_for 60 banger vm list
+	orderly
+	is "$(journalctl -b -u banger --no-pager | grep -c 'can not be read\|corrupt')" 0 "without a complaint about its database"
+	is "$(sqlite3 /var/lib/banger/banger.db 'PRAGMA integrity_check')" ok "sqlite3: the database is whole"
+	is "$(states)" "one stopped, three @(stopped|created), two stopped" "no VM is said to run"
+	is "$(vm_field one reason)" "the host was started again" "and why is said"
+	is "$(kernel_has | xargs)" "0 0 0 0 0" "the kernel holds nothing of theirs"
+	is "$(sqlite3 /var/lib/banger/banger.db "SELECT count(*) FROM ledger")" 0 "the ledger says so too"
+	check "they start again" banger vm start one two three
+	check "with their disks" eval 'wait_for 120 console_has one "GUEST-UP boot [23]" && wait_for 120 console_has two "GUEST-UP boot [23]"'
+	is "$(boot_of one)" "????????-*" "in a new boot of the guest"
+	is "$([ "$(boot_of one)" = "$(cat /root/boot-of-one)" ]; echo $?)" 1 "that is not the old one"
+	done_testing 93
+	;;
+3)
+	check "after a clean reboot the service is up by itself" wait_for 60 banger vm list
+	orderly
+	is "$(states)" "one stopped, three stopped, two stopped" "no VM is said to run"
+	is "$(kernel_has | xargs)" "0 0 0 0 0" "the kernel holds nothing of theirs"
+	check "they start again" banger vm start one
+	check "with its disk" wait_for 120 console_has one "GUEST-UP boot [345]"
+	check "all go" banger vm delete one two three
+	check "nothing is left" eval '[ "$(kernel_has | xargs)" = "0 0 0 0 0" ]'
+	done_testing
+	;;
+esac
