@@ -174,6 +174,8 @@ static void add_console(struct ctl *c, const struct vm *vm, struct error *e)
 		last_line(buf, (size_t)n, line);
 	if (line[0])
 		append(e, "; its last line: ", line);
+	if (strstr(line, "jit buffer"))
+		error_hint(e, "SELinux forbids emulation here: install banger's policy module (make install-selinux)");
 }
 
 /* One that closed its socket may still be on its way out. */

@@ -1,0 +1,172 @@
+/* doctor.c - what is wrong with this host, seen by whoever asks; then what the daemon sees. */
+#include <errno.h>
+#include <fcntl.h>
+#include <mntent.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "controller/cli/cli.h"
+#include "controller/cli/conn.h"
+#include "controller/cli/out.h"
+#include "controller/cli/proc.h"
+
+struct doctor {
+	struct cli *c;
+	json_t *json;
+	struct table table;
+	unsigned failed;
+	const char *where;
+};
+
+static void check(struct doctor *d, const char *name, const char *verdict, const char *text, const char *hint)
+{
+	d->failed += strcmp(verdict, "FAIL") == 0;
+	if (d->c->opt.format == FORMAT_JSON) {
+		json_array_append_new(d->json, json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", name, "verdict", verdict,
+							 "text", text, "hint", hint, "where", d->where));
+		return;
+	}
+	(void)table_add(&d->table, (const char *const[TABLE_COLUMNS]){ verdict, d->where, name, text });
+	if (*hint && strcmp(verdict, "PASS") != 0)
+		(void)table_add(&d->table, (const char *const[TABLE_COLUMNS]){ " ", " ", " ", hint });
+}
+
+static void check_kvm(struct doctor *d)
+{
+	_cleanup_close_ int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	if (fd >= 0)
+		check(d, "kvm", "PASS", "/dev/kvm opens", "");
+	else if (errno == ENOENT)
+		check(d, "kvm", "WARN", "no /dev/kvm: guests are emulated, several times slower",
+		      "enable virtualization, load kvm_intel or kvm_amd");
+	else
+		check(d, "kvm", "SKIP", "/dev/kvm is not for this user; the daemon knows better", "");
+}
+
+/* Programs that this program runs; none of them is needed for every command. */
+static void check_programs(struct doctor *d)
+{
+	static const struct {
+		const char *program, *package, *for_what, *verdict;
+	} list[] = {
+		{ "ssh", "openssh-client", "vm run, ssh, exec", "FAIL" },
+		{ "ssh-keygen", "openssh-client", "vm run, create", "FAIL" },
+		{ "qemu-system-x86_64", "qemu-system-x86", "running guests without Firecracker", "WARN" },
+		{ "mmdebstrap", "mmdebstrap", "image build", "WARN" },
+		{ "mke2fs", "e2fsprogs", "image build", "WARN" },
+		{ "busybox", "busybox-static", "kernel import", "WARN" },
+		{ "depmod", "kmod", "kernel import", "WARN" },
+	};
+	char text[128], hint[96];
+
+	for (size_t i = 0; i < ARRAY_SIZE(list); i++) {
+		bool there = proc_exists(list[i].program);
+		(void)snprintf(text, sizeof(text), "%s (for: %s)", there ? "there" : "not there", list[i].for_what);
+		(void)snprintf(hint, sizeof(hint), "install the package %s", list[i].package);
+		check(d, list[i].program, there ? "PASS" : list[i].verdict, text, there ? "" : hint);
+	}
+}
+
+/* ---- without these the service does not start; asked for here when it is not there to be asked ---- */
+
+static bool has_cgroup2(void)
+{
+	FILE *mounts = setmntent("/proc/self/mounts", "re");
+	struct mntent *m;
+	bool found = false;
+
+	while (mounts && !found && (m = getmntent(mounts)))
+		found = strcmp(m->mnt_type, "cgroup2") == 0;
+	if (mounts)
+		(void)endmntent(mounts);
+	return found;
+}
+
+/* A part that is built in has its folder in /sys/module only if it has parameters; modules.builtin names it always.
+ * Where that can not be read, as in a container, nothing is said against the kernel. */
+static bool has_module(const char *name)
+{
+	char path[160], line[256], file[64];
+	struct utsname u;
+
+	(void)snprintf(path, sizeof(path), "/sys/module/%s", name);
+	if (access(path, F_OK) == 0)
+		return true;
+	(void)uname(&u);
+	(void)snprintf(path, sizeof(path), "/lib/modules/%.65s/modules.builtin", u.release);
+	(void)snprintf(file, sizeof(file), "/%s.ko\n", name);
+	_cleanup_fclose_ FILE *f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (strstr(line, file))
+			return true;
+	return !f;
+}
+
+static void check_needs(struct doctor *d)
+{
+	const struct {
+		const char *name, *lack, *hint;
+		bool there;
+	} needs[] = {
+		{ "cgroup v2", "none is mounted: VMMs could not be kept apart nor ended",
+		  "boot with systemd.unified_cgroup_hierarchy=1", has_cgroup2() },
+		{ "nftables", "nf_tables is not in the kernel: guests could not be kept apart", "modprobe nf_tables",
+		  has_module("nf_tables") },
+		{ "bridge", "not in the kernel: guests could have no network", "modprobe bridge", has_module("bridge") },
+		{ "tun", "/dev/net/tun is missing: guests could have no network", "modprobe tun",
+		  access("/dev/net/tun", F_OK) == 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(needs); i++)
+		check(d, needs[i].name, needs[i].there ? "PASS" : "FAIL", needs[i].there ? "there" : needs[i].lack,
+		      needs[i].there ? "" : needs[i].hint);
+}
+
+static int daemon_check(void *arg, const struct event *event, const union control_body *body, struct error *e)
+{
+	(void)e;
+	if (event->id == EVENT_CHECK)
+		check(arg, body->ev_check.name, body->ev_check.verdict, body->ev_check.text, body->ev_check.hint);
+	return 0;
+}
+
+static void check_daemon(struct doctor *d)
+{
+	const struct reply_to to = { .event = daemon_check, .arg = d, .timeout_ms = 60000 };
+	struct res_doctor r;
+	struct error e;
+
+	int fd = conn_open(&e);
+	if (fd < 0) {
+		check(d, "daemon", "FAIL", e.why, e.hint);
+		check_needs(d);
+		return;
+	}
+	(void)close(fd);
+	check(d, "daemon", "PASS", conn_path(), "");
+	d->where = "daemon";
+	if (conn_call(d->c, CALL_DOCTOR, NULL, NULL, &to, &r, &e) < 0)
+		check(d, "answer", "FAIL", e.why, e.hint);
+}
+
+int cmd_doctor(struct cli *c)
+{
+	struct doctor d = { .c = c, .json = json_array(), .where = "here",
+			    .table = { .head = { "VERDICT", "WHERE", "CHECK", "FOUND" } } };
+	int ret = 0;
+
+	check_kvm(&d);
+	check_programs(&d);
+	check_daemon(&d);
+	if (c->opt.format == FORMAT_JSON)
+		ret = out_json(c, json_incref(d.json));
+	else
+		table_print(&d.table, c->out);
+	json_decref(d.json);
+	table_free(&d.table);
+	return d.failed ? FAIL_HOST : ret;
+}
