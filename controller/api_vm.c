@@ -3,10 +3,13 @@
 #include "controller/api.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
+#include "controller/keeper.h"
 #include "controller/lifecycle.h"
+#include "controller/stats.h"
 #include "controller/store.h"
 #include "controller/watch.h"
 #include "proto/slot.h"
@@ -52,6 +55,11 @@ static void vm_to_event(const struct ctl *c, const struct vm *vm, struct ev_vm *
 	ev->mem_mib = vm->mem_mib;
 	ev->disk_mib = vm->disk_mib;
 	ev->nat = vm->nat;
+	if (vm->restart_max)
+		(void)snprintf(ev->restart, sizeof(ev->restart), "%s:%u", restart_policy_name(vm->restart), vm->restart_max);
+	else
+		COPY(ev->restart, restart_policy_name(vm->restart));
+	ev->auto_stop_s = vm->auto_stop_s;
 	ev->slot = vm->slot;
 	ev->generation = vm->generation;
 	format_ipv4(slot_ip(&c->config, vm->slot), ev->ip);
@@ -155,6 +163,60 @@ int api_vm_show(struct exchange *x)
 	vm_to_event(x->ctl, &vm, &ev);
 	(void)exchange_event(x, EVENT_VM, &ev);
 	return EXCHANGE_DONE;
+}
+
+/* ---- stats ---- */
+
+struct stats_rows {
+	struct api_rows rows; /* first: api_rows_send() takes it */
+	char *network;
+};
+
+static int add_stats(void *arg, const struct vm *vm)
+{
+	struct stats_rows *r = arg;
+	struct stats s;
+
+	if (vm->state != VM_RUNNING || stats_read(r->rows.ctl, vm, r->network, &s) < 0)
+		return 0;
+	struct ev_stats *ev = api_rows_add(&r->rows);
+	if (!ev)
+		return -1;
+	format_id(vm->id, ev->id);
+	COPY(ev->name, vm->name);
+	ev->owner = vm->owner;
+	ev->slot = vm->slot;
+	ev->vcpus = vm->vcpus;
+	ev->mem_mib = vm->mem_mib;
+	ev->cpu_us = s.cpu_us;
+	ev->resident = s.resident;
+	ev->processes = s.processes;
+	ev->received = s.received;
+	ev->sent = s.sent;
+	ev->idle_s = keeper_idle_s(r->rows.ctl->keeper, vm);
+	return 0;
+}
+
+static int stats_of_one(struct exchange *x, struct stats_rows *r)
+{
+	struct vm vm;
+
+	if (store_vm_find(x->ctl->store, &x->caller, x->args.vm_stats.vm, &vm, &x->error) < 0)
+		return -1;
+	if (vm.state != VM_RUNNING)
+		return error_set(&x->error, FAIL_STATE, vm.name, "it does not run");
+	return add_stats(r, &vm);
+}
+
+int api_vm_stats(struct exchange *x)
+{
+	struct stats_rows r = { .rows = { .ctl = x->ctl, .size = sizeof(struct ev_stats) },
+				.network = stats_network(x->ctl) };
+	int ret = x->args.vm_stats.vm[0] ? stats_of_one(x, &r)
+					 : store_vm_each(x->ctl->store, &x->caller, true, add_stats, &r, &x->error);
+
+	free(r.network);
+	return api_rows_send(x, &r.rows, ret, EVENT_STATS, &x->result.res_vm_stats.count);
 }
 
 /* ---- what waits: each pass is short, so that a waiting client holds no worker ---- */

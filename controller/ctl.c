@@ -5,6 +5,15 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
+const char *restart_policy_name(enum restart_policy p)
+{
+	static const char *const names[RESTART_POLICIES] = {
+		[RESTART_NO] = "no", [RESTART_ON_FAILURE] = "on-failure", [RESTART_ALWAYS] = "always",
+	};
+
+	return p < RESTART_POLICIES ? names[p] : "no";
+}
+
 const char *vm_state_name(enum vm_state s)
 {
 	static const char *const names[VM_STATES] = {

@@ -15,6 +15,7 @@
 struct store;   /* store.h: the database */
 struct helper;  /* helper.h: the three roles */
 struct watch;   /* watch.h: pidfds and consoles of running VMs */
+struct keeper;  /* keeper.h: what is done without being asked */
 struct workers; /* worker.h: the threads that run operations */
 
 struct ctl {
@@ -24,12 +25,14 @@ struct ctl {
 	struct helper *helper;
 	struct watch *watch;
 	struct workers *workers;
+	struct keeper *keeper; /* NULL: nothing is done without being asked */
 	const struct storage_driver *storage; /* chosen at start-up */
 	bool stopping;
 	/* What doctor tells and nobody can read any more once the controller is confined. */
 	struct host {
 		char cgroup_controllers[128]; /* "cpu memory pids"; "": none */
 		int landlock_abi;             /* 0: not in use */
+		int net_dev;                  /* /proc/self/net/dev, or -1 */
 		bool seccomp;
 	} host;
 };
@@ -44,6 +47,11 @@ enum vm_state { VM_CREATED, VM_STARTING, VM_RUNNING, VM_STOPPING, VM_STOPPED, VM
 
 const char *vm_state_name(enum vm_state s);
 
+/* What follows when a VM ends without having been asked to. */
+enum restart_policy { RESTART_NO, RESTART_ON_FAILURE, RESTART_ALWAYS, RESTART_POLICIES };
+
+const char *restart_policy_name(enum restart_policy p);
+
 /* A row of vms. */
 struct vm {
 	uint8_t id[ID_LEN];
@@ -54,6 +62,10 @@ struct vm {
 	uint32_t slot, generation;
 	uint32_t vcpus, mem_mib, disk_mib;
 	bool nat;
+	enum restart_policy restart;
+	uint32_t restart_max; /* in a row; 0: without an end */
+	uint32_t auto_stop_s; /* idle for so long: stopped; 0: never */
+	bool wanted;          /* started, and not stopped by anybody since: what the policy goes by */
 	char ssh_key[4001];
 	enum vm_state state;
 	char reason[256]; /* why degraded or failed; "" otherwise */

@@ -16,6 +16,7 @@
 #define DEFAULT_VCPUS 1
 #define DEFAULT_MEM_MIB 512
 #define MIN_MEM_MIB 64
+#define MIN_AUTO_STOP_S 60u
 
 /* ---- sizes and names ---- */
 
@@ -83,6 +84,23 @@ static int choose_name(const char *wanted, struct vm *vm, struct error *e)
 	return 0;
 }
 
+/* Of create and set: what was asked for; zero leaves it. */
+static int choose_policy(struct vm *vm, uint64_t restart, uint64_t restart_max, uint64_t auto_stop_s, struct error *e)
+{
+	if (auto_stop_s > 1 && auto_stop_s < MIN_AUTO_STOP_S)
+		return error_set(e, FAIL_USAGE, "auto-stop", "%llu s is too little, the least is %u s",
+				 (unsigned long long)auto_stop_s, MIN_AUTO_STOP_S);
+	if (restart) {
+		vm->restart = (enum restart_policy)(restart - 1);
+		vm->restart_max = vm->restart == RESTART_NO ? 0 : (uint32_t)restart_max;
+		/* One that rests now is not started by a policy that it did not have when it ended. */
+		vm->wanted &= !vm_at_rest(vm);
+	}
+	if (auto_stop_s)
+		vm->auto_stop_s = auto_stop_s == 1 ? 0 : (uint32_t)auto_stop_s;
+	return 0;
+}
+
 /* ---- create ---- */
 
 static int describe(struct ctl *c, const struct operation *o, const struct call_vm_create *a, struct vm *vm,
@@ -93,7 +111,7 @@ static int describe(struct ctl *c, const struct operation *o, const struct call_
 	*vm = (struct vm){ .owner = o->caller->uid, .nat = a->nat, .state = VM_CREATED };
 	vm->runtime.loop_base = vm->runtime.loop_cow = -1;
 	(void)snprintf(vm->runtime.storage, sizeof(vm->runtime.storage), "%s", c->storage->name);
-	if (choose_name(a->name, vm, e) < 0 || store_image_find(c->store, o->caller, a->image, &i, e) < 0 ||
+	if (choose_name(a->name, vm, e) < 0 || choose_policy(vm, a->restart, a->restart_max, a->auto_stop_s, e) < 0 || store_image_find(c->store, o->caller, a->image, &i, e) < 0 ||
 	    room_check(&c->config, vm->name, e) < 0)
 		return -1;
 	(void)snprintf(vm->image, sizeof(vm->image), "%s", i.name);
@@ -171,6 +189,8 @@ static int set(struct ctl *c, const struct operation *o, const struct call_vm_se
 	after.vcpus = a->vcpus ? (uint32_t)a->vcpus : before->vcpus;
 	after.mem_mib = a->mem_mib ? (uint32_t)a->mem_mib : before->mem_mib;
 	after.nat = a->nat ? a->nat == 2 : before->nat;
+	if (choose_policy(&after, a->restart, a->restart_max, a->auto_stop_s, e) < 0)
+		return -1;
 	memcpy(after.op, o->hex, sizeof(after.op));
 	/* Only what is asked for is judged: a limit that was lowered since must not be in the way of the rest. */
 	if (check_cpu_and_memory(&c->config, a->vcpus ?: 1, a->mem_mib ?: MIN_MEM_MIB, e) < 0)

@@ -20,6 +20,12 @@ int vm_set(struct ctl *c, struct operation *o, const struct call_vm_set *args, s
 /* The VMM of @id ended by itself: release what it held.  Called by a worker when watch.h saw the pidfd. */
 void vm_ended(struct ctl *c, const uint8_t id[ID_LEN]);
 
+/* What the keeper has a worker do, with the VM's turn and by what its row says then. */
+void vm_revive(struct ctl *c, const uint8_t id[ID_LEN]);        /* start it again, as its policy says */
+void vm_give_up(struct ctl *c, const uint8_t id[ID_LEN]);       /* it ended too often: not wanted any more */
+void vm_auto_stop(struct ctl *c, const uint8_t id[ID_LEN]);     /* it is idle */
+void vm_release_again(struct ctl *c, const uint8_t id[ID_LEN]); /* degraded, and its VMM is gone */
+
 /* At start-up, before any request is served: compare ledger, kernel and VMMs; adopt, release, remove orphans. */
 int reconcile(struct ctl *c, struct error *e);
 

@@ -109,6 +109,9 @@ static int confine_files(const struct config *c)
 	if (ruleset < 0 || allow_below(ruleset, c->state_dir, fs_write & known) < 0 ||
 	    allow_below(ruleset, c->run_dir, fs_write & known) < 0 || allow_below(ruleset, c->log_dir, fs_read) < 0)
 		return -1;
+	/* What VMs use is read from their control groups; a controller that is tried without any does not start VMs. */
+	if (c->cgroup_dir[0] && allow_below(ruleset, c->cgroup_dir, fs_read) < 0 && errno != ENOENT)
+		return -1;
 	return syscall(SYS_landlock_restrict_self, ruleset, 0u) < 0 ? -1 : (int)abi;
 }
 

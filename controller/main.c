@@ -23,9 +23,11 @@
 #include "controller/doctor.h"
 #include "controller/helper.h"
 #include "controller/images.h"
+#include "controller/keeper.h"
 #include "controller/lifecycle.h"
 #include "controller/lock.h"
 #include "controller/loop.h"
+#include "controller/stats.h"
 #include "controller/storage.h"
 #include "controller/store.h"
 #include "controller/watch.h"
@@ -113,6 +115,7 @@ static void before_lock(struct ctl *c)
 	tzset(); /* reads its file once */
 	read_boot_id(c);
 	doctor_prepare(c);
+	stats_prepare(c);
 }
 
 static void die_error(const char *what, const struct error *e)
@@ -145,6 +148,9 @@ static void start(struct program *p)
 		die_errno(1, "watch");
 	if (reconcile(c, &e) < 0)
 		die_error("reconcile", &e);
+	c->keeper = keeper_open(c);
+	if (!c->keeper)
+		die_errno(1, "keeper");
 	p->api = api_open(c, p->epoll_fd, CTL_LISTEN_FD, NULL);
 	if (!p->api || add_sources(p) < 0)
 		die_errno(1, "main loop");
@@ -166,6 +172,7 @@ static void loop(struct program *p)
 	while (!p->ctl.stopping && !p->lost_role) {
 		int wait = api_tick(p->api);
 		watch_tick(p->ctl.watch);
+		keeper_tick(p->ctl.keeper);
 		int n = epoll_wait(p->epoll_fd, &ev, 1, wait);
 		if (n < 0 && errno != EINTR)
 			die_errno(1, "main loop");
@@ -190,6 +197,7 @@ static void stop(struct program *p)
 	(void)alarm(STOP_SECONDS);
 	api_stop_listening(p->api);
 	workers_stop(c->workers);
+	keeper_close(c->keeper);
 	api_close(p->api);
 	watch_close(c->watch);
 	helper_close(c->helper);

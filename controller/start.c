@@ -9,6 +9,7 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/log.h"
 #include "controller/lifecycle.h"
 #include "controller/network.h"
 #include "controller/objects.h"
@@ -19,6 +20,7 @@
 #include "controller/store.h"
 #include "controller/vmm.h"
 #include "controller/watch.h"
+#include "controller/worker.h"
 
 struct start {
 	enum object kinds[OBJ_COUNT];
@@ -50,6 +52,7 @@ static int plan(struct ctl *c, struct vm *vm, struct start *s, const struct oper
 {
 	fill_runtime(c, vm);
 	vm->state = VM_STARTING;
+	vm->wanted = true;
 	vm->reason[0] = '\0';
 	memcpy(vm->op, o->hex, sizeof(vm->op));
 	s->n = objects_planned(c, vm, s->kinds);
@@ -207,6 +210,7 @@ static int run(struct ctl *c, struct vm *vm, const struct operation *o, struct e
 	struct start s = { .pidfd = -1 };
 	const enum vm_state back = vm_rest_state(vm);
 	const uint64_t started_ns = vm->started_ns;
+	const bool wanted = vm->wanted;
 
 	int r = plan(c, vm, &s, o, e);
 	if (r == 0)
@@ -219,6 +223,7 @@ static int run(struct ctl *c, struct vm *vm, const struct operation *o, struct e
 		r = finish(c, vm, &s, o, e);
 	if (r < 0) {
 		vm->started_ns = started_ns;
+		vm->wanted = wanted;
 		undo(c, vm, &s, back, o, e);
 	}
 	cleanup_close(&s.pidfd);
@@ -263,4 +268,36 @@ int vm_start(struct ctl *c, struct operation *o, const char *ref, bool *already,
 	if (operation_enter(c, o, ref, false, out, e) < 0)
 		return -1;
 	return operation_leave(c, o, out, start(c, out, o, already, e), e);
+}
+
+/* ---- again, without being asked ---- */
+
+/* Why it is not up is told by its row: nobody waits for an answer. */
+static void tell(struct ctl *c, struct vm *vm, const struct error *why)
+{
+	struct error e = { 0 };
+
+	log_error("%s: it can not be started again: %s", vm->name, why->why);
+	if (!vm_at_rest(vm))
+		return; /* what is left of it is told already */
+	(void)snprintf(vm->reason, sizeof(vm->reason), "not started again: %.*s", (int)sizeof(vm->reason) - 24, why->why);
+	if (store_vm_update(c->store, vm, &e) < 0)
+		log_error("%s: %s", vm->name, e.why);
+}
+
+void vm_revive(struct ctl *c, const uint8_t id[ID_LEN])
+{
+	struct operation o;
+	struct error e = { 0 };
+	bool already = false;
+	struct vm vm;
+
+	operation_own(&o);
+	vm_turn_take(c->workers, id, false, &o.cancelled);
+	if (store_vm_by_id(c->store, id, &vm, &e) == 0 && vm_at_rest(&vm) && vm.wanted && vm.restart != RESTART_NO) {
+		log_info("%s: started again, as its restart policy says", vm.name);
+		if (start(c, &vm, &o, &already, &e) < 0)
+			tell(c, &vm, &e);
+	}
+	vm_turn_give(c->workers, id);
 }

@@ -18,6 +18,7 @@
 #include "controller/worker.h"
 
 #define STOP_TIMEOUT_MS 10000
+#define TAIL 4096 /* of a console, to be searched for a farewell */
 
 /* A guest that is still booting has nobody who listens to its power button yet. */
 #define ASK_AGAIN_MS 5000
@@ -67,10 +68,20 @@ static int release(struct ctl *c, struct vm *vm, const struct operation *o, stru
 static int stop(struct ctl *c, struct vm *vm, uint64_t timeout_ms, const struct operation *o, bool *forced,
 		struct error *e)
 {
+	vm->wanted = false;
 	if (operation_begin_state(c, o, "stop", vm, VM_STOPPING, e) < 0)
 		return -1;
 	*forced = !shut_down(c, vm, timeout_ms, o);
 	return release(c, vm, o, e);
+}
+
+/* One that waits to be started again is not wanted any more. */
+static int unwant(struct ctl *c, struct vm *vm, struct error *e)
+{
+	bool was = vm->wanted;
+
+	vm->wanted = false;
+	return was ? store_vm_update(c->store, vm, e) : 0;
 }
 
 int vm_stop(struct ctl *c, struct operation *o, const char *ref, uint64_t timeout_ms, bool *already, bool *forced,
@@ -83,8 +94,7 @@ int vm_stop(struct ctl *c, struct operation *o, const char *ref, uint64_t timeou
 	if (operation_enter(c, o, ref, false, &vm, e) < 0)
 		return -1;
 	*already = vm_at_rest(&vm);
-	if (!*already)
-		r = stop(c, &vm, timeout_ms, o, forced, e);
+	r = *already ? unwant(c, &vm, e) : stop(c, &vm, timeout_ms, o, forced, e);
 	return operation_leave(c, o, &vm, r, e);
 }
 
@@ -97,6 +107,9 @@ int vm_kill(struct ctl *c, struct operation *o, const char *ref, bool *already, 
 	if (operation_enter(c, o, ref, true, &vm, e) < 0)
 		return -1;
 	*already = vm_at_rest(&vm);
+	if (*already)
+		r = unwant(c, &vm, e);
+	vm.wanted = false;
 	if (!*already)
 		r = operation_begin_state(c, o, "kill", &vm, VM_STOPPING, e);
 	if (r == 0 && !*already)
@@ -145,6 +158,40 @@ int vm_delete(struct ctl *c, struct operation *o, const char *ref, struct error 
 
 /* ---- by itself ---- */
 
+/* What a Linux guest writes to its console, quiet or not, when it ends as it was meant to (kernel/reboot.c). */
+static const char *const farewells[] = { "reboot: Power down", "reboot: Restarting system", "reboot: System halted" };
+
+static bool said_farewell(struct ctl *c, const struct vm *vm)
+{
+	char buf[2 * TAIL + 1];
+	uint64_t offset = 0;
+	size_t have = 0;
+	ssize_t n;
+
+	while ((n = watch_console_read(c->watch, vm, &offset, buf + have, TAIL)) > 0) {
+		have += (size_t)n;
+		if (have > TAIL) {
+			memmove(buf, buf + have - TAIL, TAIL);
+			have = TAIL;
+		}
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(farewells); i++)
+		if (memmem(buf, have, farewells[i], strlen(farewells[i])))
+			return true;
+	return false;
+}
+
+/* After the release, which takes what was still in the console's pipe. */
+static void decide(struct ctl *c, struct vm *vm)
+{
+	struct error e = { 0 };
+
+	if (!vm->wanted || vm->restart == RESTART_ALWAYS || (vm->restart == RESTART_ON_FAILURE && !said_farewell(c, vm)))
+		return;
+	if (unwant(c, vm, &e) < 0)
+		log_error("%s: %s", vm->name, e.why);
+}
+
 static void ended(struct ctl *c, struct vm *vm, struct operation *o)
 {
 	struct error e = { 0 };
@@ -157,6 +204,7 @@ static void ended(struct ctl *c, struct vm *vm, struct operation *o)
 		r = operation_end(c, o, vm_release(c, vm, vm_rest_state(vm), o, &e), &e);
 	if (r < 0)
 		log_error("%s: %s", vm->name, e.why);
+	decide(c, vm);
 }
 
 /*
@@ -177,6 +225,61 @@ void vm_ended(struct ctl *c, const uint8_t id[ID_LEN])
 		bool released = pidfd < 0 && vm.state == VM_DEGRADED;
 		if (!released && !pidfd_alive(pidfd))
 			ended(c, &vm, &o);
+	}
+	vm_turn_give(c->workers, id);
+}
+
+/* ---- by the keeper ---- */
+
+void vm_auto_stop(struct ctl *c, const uint8_t id[ID_LEN])
+{
+	struct operation o;
+	struct error e = { 0 };
+	bool forced = false;
+	struct vm vm;
+
+	operation_own(&o);
+	vm_turn_take(c->workers, id, false, &o.cancelled);
+	if (store_vm_by_id(c->store, id, &vm, &e) == 0 && vm.state == VM_RUNNING && vm.auto_stop_s) {
+		log_info("%s: idle for %u s and more, so it is stopped", vm.name, vm.auto_stop_s);
+		if (stop(c, &vm, 0, &o, &forced, &e) < 0)
+			log_error("%s: %s", vm.name, e.why);
+		(void)snprintf(vm.reason, sizeof(vm.reason), "it was idle for %u s", vm.auto_stop_s);
+		if (vm_at_rest(&vm) && store_vm_update(c->store, &vm, &e) < 0)
+			log_error("%s: %s", vm.name, e.why);
+	}
+	vm_turn_give(c->workers, id);
+}
+
+void vm_release_again(struct ctl *c, const uint8_t id[ID_LEN])
+{
+	struct operation o;
+	struct error e = { 0 };
+	struct vm vm;
+
+	operation_own(&o);
+	vm_turn_take(c->workers, id, false, &o.cancelled);
+	if (store_vm_by_id(c->store, id, &vm, &e) == 0 && vm.state == VM_DEGRADED) {
+		_cleanup_close_ int pidfd = watch_pidfd(c->watch, id);
+		if (!pidfd_alive(pidfd) && vm_release(c, &vm, vm_rest_state(&vm), &o, &e) == 0)
+			log_info("%s: what it still held is released", vm.name);
+	}
+	vm_turn_give(c->workers, id);
+}
+
+void vm_give_up(struct ctl *c, const uint8_t id[ID_LEN])
+{
+	volatile bool *cancelled;
+	struct error e = { 0 };
+	struct vm vm;
+
+	vm_turn_take(c->workers, id, false, &cancelled);
+	if (store_vm_by_id(c->store, id, &vm, &e) == 0 && vm_at_rest(&vm) && vm.wanted) {
+		(void)snprintf(vm.reason, sizeof(vm.reason), "it ended %u times in a row and is not started again",
+			       vm.restart_max + 1);
+		log_warn("%s: %s", vm.name, vm.reason);
+		if (unwant(c, &vm, &e) < 0)
+			log_error("%s: %s", vm.name, e.why);
 	}
 	vm_turn_give(c->workers, id);
 }

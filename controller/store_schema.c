@@ -46,6 +46,12 @@ static const char *const steps[] = {
 	"  seq INTEGER PRIMARY KEY, vm BLOB NOT NULL REFERENCES vms(id) ON DELETE RESTRICT, kind TEXT NOT NULL,"
 	"  state TEXT NOT NULL CHECK (state IN ('planned', 'present', 'releasing')),"
 	"  ident INTEGER NOT NULL, op TEXT NOT NULL, error TEXT NOT NULL DEFAULT '', UNIQUE (vm, kind)) STRICT;",
+
+	/* 3: what is to become of a VM that nobody stopped. */
+	"ALTER TABLE vms ADD COLUMN restart TEXT NOT NULL DEFAULT 'no';"
+	"ALTER TABLE vms ADD COLUMN restart_max INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE vms ADD COLUMN auto_stop_s INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE vms ADD COLUMN wanted INTEGER NOT NULL DEFAULT 0;",
 };
 
 #define SCHEMA_VERSION ((int)ARRAY_SIZE(steps))

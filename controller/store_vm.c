@@ -104,7 +104,7 @@ static void runtime_load(const char *text, struct vm_runtime *r)
 
 #define VM_SELECT                                                                                              \
 	"SELECT v.id, v.name, v.owner, i.name, i.digest, k.digest, v.slot, v.generation, v.vcpus, v.mem_mib,"  \
-	" v.disk_mib, v.nat, v.ssh_key, v.state, v.reason, v.created, v.started, v.op, v.runtime"              \
+	" v.disk_mib, v.nat, v.restart, v.restart_max, v.auto_stop_s, v.wanted, v.ssh_key, v.state, v.reason, v.created, v.started, v.op, v.runtime"              \
 	" FROM vms v JOIN images i ON i.id = v.image JOIN kernels k ON k.id = i.kernel "
 
 static enum vm_state state_parse(const char *name)
@@ -113,6 +113,14 @@ static enum vm_state state_parse(const char *name)
 		if (strcmp(name, vm_state_name((enum vm_state)s)) == 0)
 			return (enum vm_state)s;
 	return VM_FAILED; /* of a newer program: it can still be deleted */
+}
+
+static enum restart_policy restart_parse(const char *name)
+{
+	for (int p = 0; p < RESTART_POLICIES; p++)
+		if (strcmp(name, restart_policy_name((enum restart_policy)p)) == 0)
+			return (enum restart_policy)p;
+	return RESTART_NO;
 }
 
 static uint64_t q_get_time(struct query *q)
@@ -130,7 +138,7 @@ static uint32_t q_get_u32(struct query *q)
 
 static void vm_load(struct query *q, struct vm *vm)
 {
-	char state[16];
+	char state[16]; /* and the policy */
 
 	memset(vm, 0, sizeof(*vm));
 	q_get_id(q, vm->id);
@@ -145,6 +153,11 @@ static void vm_load(struct query *q, struct vm *vm)
 	vm->mem_mib = q_get_u32(q);
 	vm->disk_mib = q_get_u32(q);
 	vm->nat = q_get_int(q) != 0;
+	q_get_text(q, state, sizeof(state));
+	vm->restart = restart_parse(state);
+	vm->restart_max = q_get_u32(q);
+	vm->auto_stop_s = q_get_u32(q);
+	vm->wanted = q_get_int(q) != 0;
 	q_get_text(q, vm->ssh_key, sizeof(vm->ssh_key));
 	q_get_text(q, state, sizeof(state));
 	vm->state = state_parse(state);
@@ -180,7 +193,8 @@ int vm_row_write(struct store *s, const struct vm *vm, const char *op, struct er
 		return error_set(e, FAIL_GENERAL, vm->name, "out of memory");
 	time_text(vm->started_ns, started);
 	struct query q = query(s, "UPDATE vms SET vcpus = ?1, mem_mib = ?2, nat = ?3, state = ?4, reason = ?5, started = ?6,"
-				  " op = ?7, runtime = ?8 WHERE id = ?9 RETURNING 1");
+				  " op = ?7, runtime = ?8, restart = ?9, restart_max = ?10, auto_stop_s = ?11, wanted = ?12"
+				  " WHERE id = ?13 RETURNING 1");
 	q_int(&q, vm->vcpus);
 	q_int(&q, vm->mem_mib);
 	q_int(&q, vm->nat);
@@ -189,6 +203,10 @@ int vm_row_write(struct store *s, const struct vm *vm, const char *op, struct er
 	q_text(&q, started);
 	q_text(&q, op);
 	q_text(&q, runtime);
+	q_text(&q, restart_policy_name(vm->restart));
+	q_int(&q, vm->restart_max);
+	q_int(&q, vm->auto_stop_s);
+	q_int(&q, vm->wanted);
 	q_blob(&q, vm->id, ID_LEN);
 	int64_t found;
 	if (q_one_int(&q, 0, &found) < 0)

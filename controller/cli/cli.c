@@ -12,7 +12,7 @@
 #include "common/cleanup.h"
 #include "controller/cli/out.h"
 
-enum kind { K_FLAG, K_TEXT, K_COUNT, K_MIB, K_TIME, K_FORMAT, K_PROGRESS, K_VALUE };
+enum kind { K_FLAG, K_TEXT, K_COUNT, K_MIB, K_TIME, K_FORMAT, K_PROGRESS, K_RESTART, K_IDLE, K_VALUE };
 
 static const struct option_row {
 	const char *name;
@@ -36,6 +36,10 @@ static const struct option_row {
 	[O_DISK] = { "disk", 0, K_MIB, "SIZE", "size of the root disk, at least the image's", AT(disk_mib), 16777216 },
 	[O_NAT] = { "nat", 0, K_VALUE, NULL, "let it reach other networks, from the host's address", AT(nat), 2 },
 	[O_NO_NAT] = { "no-nat", 0, K_VALUE, NULL, "no network but the host", AT(nat), 1 },
+	[O_RESTART] = { "restart", 0, K_RESTART, "no|on-failure[:N]|always",
+			"start it again when it ends by itself (N times in a row), also after a restart of the host", 0, 0 },
+	[O_AUTO_STOP] = { "auto-stop", 0, K_IDLE, "TIME|never", "stop it when it was idle for so long, as 30m or 8h",
+			  AT(auto_stop_s), 31536000000 },
 	[O_RM] = { "rm", 0, K_FLAG, NULL, "delete it when the command or shell ends, however it ends", AT(rm), 0 },
 	[O_DETACH] = { "detach", 'd', K_FLAG, NULL, "start it, print its name, and leave it", AT(detach), 0 },
 	[O_TIMEOUT] = { "timeout", 0, K_TIME, "TIME", "how long to wait, as 90s or 2m", AT(timeout_ms), 3600000 },
@@ -69,13 +73,13 @@ static int parse_mib(const char *s, uint64_t max, uint64_t *out)
 	return 0;
 }
 
-/* "500ms", "90s", "2m"; a bare number is seconds. */
+/* "500ms", "90s", "2m", "8h"; a bare number is seconds. */
 static int parse_time(const char *s, uint64_t max_ms, uint64_t *out)
 {
 	static const struct {
 		const char *unit;
 		uint64_t ms;
-	} units[] = { { "", 1000 }, { "ms", 1 }, { "s", 1000 }, { "m", 60000 } };
+	} units[] = { { "", 1000 }, { "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "h", 3600000 } };
 	size_t digits = strspn(s, "0123456789");
 	char number[24];
 
@@ -91,6 +95,36 @@ static int parse_time(const char *s, uint64_t max_ms, uint64_t *out)
 			*out *= units[i].ms;
 			return 0;
 		}
+	return -1;
+}
+
+/* As control.def has it: 1 is never. */
+static int parse_idle(const char *s, uint64_t max_ms, uint64_t *out)
+{
+	uint64_t ms = 1000;
+
+	if (strcmp(s, "never") != 0 && parse_time(s, max_ms, &ms) < 0)
+		return -1;
+	*out = ms / 1000;
+	if (ms % 1000 == 0)
+		return 0;
+	errno = EINVAL;
+	return -1;
+}
+
+/* "no", "always", "on-failure", "on-failure:3". */
+static int parse_restart(const char *s, struct options *o)
+{
+	static const char *const words[] = { "no", "on-failure", "always" };
+	size_t n = strcspn(s, ":");
+
+	for (uint64_t i = 0; i < ARRAY_SIZE(words); i++) {
+		if (strlen(words[i]) != n || strncmp(words[i], s, n) != 0)
+			continue;
+		o->restart = i + 1;
+		o->restart_max = 0;
+		return !s[n] ? 0 : i == 1 ? parse_uint(s + n + 1, 1, 1000, &o->restart_max) : -1;
+	}
 	return -1;
 }
 
@@ -123,6 +157,11 @@ static int option_set(struct options *o, const struct option_row *r, const char 
 		return parse_mib(arg, r->max, at);
 	case K_TIME:
 		return parse_time(arg, r->max, at);
+	case K_IDLE:
+		return parse_idle(arg, r->max, at);
+	case K_RESTART:
+		errno = EINVAL;
+		return parse_restart(arg, o);
 	case K_FORMAT:
 		n = choose(formats, arg);
 		o->format = n < 0 ? FORMAT_TABLE : (enum format)n;

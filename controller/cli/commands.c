@@ -3,7 +3,7 @@
 
 #define PRINTS (O(OUTPUT) | O(QUIET))
 #define WORKS (PRINTS | O(PROGRESS))
-#define SHAPE (O(NAME) | O(IMAGE) | O(VCPUS) | O(MEMORY) | O(DISK) | O(NAT))
+#define SHAPE (O(NAME) | O(IMAGE) | O(VCPUS) | O(MEMORY) | O(DISK) | O(NAT) | O(RESTART) | O(AUTO_STOP))
 
 const struct command commands[] = {
 	{ "vm", "run", "run", "", 0, 0, true,
@@ -26,8 +26,10 @@ const struct command commands[] = {
 	{ "vm", "list", "ps", "", 0, 0, false, PRINTS | O(ALL), "your VMs\nThe running ones, or --all.", cmd_vm_list },
 	{ "vm", "show", NULL, "VM", 1, 1, false, PRINTS,
 	  "all that is known of a VM\n`runtime` names what it holds on the host, for cleaning up by hand.", cmd_vm_show },
-	{ "vm", "set", NULL, "VM", 1, 1, false, WORKS | O(VCPUS) | O(MEMORY) | O(NAT) | O(NO_NAT),
-	  "change a VM\nNAT changes at once, processors and memory at the next start.", cmd_vm_set },
+	{ "vm", "stats", "stats", "[VM...]", 0, -1, false, O(OUTPUT),
+	  "what running VMs use\nOver one second; -o json gives the kernel's counters as they are.", cmd_vm_stats },
+	{ "vm", "set", NULL, "VM", 1, 1, false, WORKS | O(VCPUS) | O(MEMORY) | O(NAT) | O(NO_NAT) | O(RESTART) | O(AUTO_STOP),
+	  "change a VM\nProcessors and memory change at the next start, the rest at once.", cmd_vm_set },
 	{ "vm", "ssh", "ssh", "VM", 1, 1, true, O(TTY) | O(TIMEOUT) | O(PROGRESS),
 	  "a shell in a running VM, as root\nThe exit status is the shell's.", cmd_vm_ssh },
 	{ "vm", "exec", "exec", "VM", 1, 1, true, O(TTY) | O(TIMEOUT) | O(PROGRESS),

@@ -42,6 +42,9 @@ int vm_create_args(struct cli *c, struct call_vm_create *a, const char *name, co
 	a->mem_mib = o->mem_mib;
 	a->disk_mib = o->disk_mib;
 	a->nat = o->nat == 2;
+	a->restart = o->restart;
+	a->restart_max = o->restart_max;
+	a->auto_stop_s = o->auto_stop_s;
 	return 0;
 }
 
@@ -167,12 +170,14 @@ int cmd_vm_show(struct cli *c)
 
 int cmd_vm_set(struct cli *c)
 {
-	struct call_vm_set a = { .vcpus = c->opt.vcpus, .mem_mib = c->opt.mem_mib, .nat = c->opt.nat };
+	struct call_vm_set a = { .vcpus = c->opt.vcpus, .mem_mib = c->opt.mem_mib, .nat = c->opt.nat,
+				 .restart = c->opt.restart, .restart_max = c->opt.restart_max,
+				 .auto_stop_s = c->opt.auto_stop_s };
 	struct res_vm_set r;
 	struct error e = { 0 };
 
-	if (!a.vcpus && !a.mem_mib && !a.nat) {
-		error_set(&e, FAIL_USAGE, "set", "nothing to set: --vcpus, --memory, --nat or --no-nat");
+	if (!a.vcpus && !a.mem_mib && !a.nat && !a.restart && !a.auto_stop_s) {
+		error_set(&e, FAIL_USAGE, "set", "nothing to set: see banger vm set --help");
 		return out_error(c, &e);
 	}
 	if (text_put(a.vm, sizeof(a.vm), "VM", c->pos[0], &e) < 0 ||

@@ -1,7 +1,7 @@
 #!/bin/bash
 # The power goes while VMs run and one is being made; then a clean reboot.  What is said afterwards is true.
 . "$(dirname "$0")/../lib.sh"
-states() { banger vm list -o json | jq -r 'map("\(.name) \(.state)") | join(", ")'; }
+states() { banger vm list --all -o json | jq -r 'map(select(.name != "again") | "\(.name) \(.state)") | join(", ")'; }
 kernel_has() { # what of ours the kernel holds, by its own tools: links, loops, snapshots, NAT elements, control groups
 	ip -j link | jq '[.[] | select(.ifname | test("^bgr[0-9]"))] | length'
 	losetup -J -l | jq '[.loopdevices[]? | select(."back-file" | startswith("/var/lib/banger/"))] | length'
@@ -21,6 +21,8 @@ case $PHASE in
 	check "two are started" banger vm start one two
 	check "their guests are up" eval 'wait_for 120 console_has one "BEAT" && wait_for 120 console_has two "BEAT"'
 	boot_of one >/root/boot-of-one
+	check "one more is to be restarted always" eval 'banger vm create again --image tiny --memory 128M --restart always && banger vm start again'
+	check "and one that was, but is stopped" eval 'banger vm create rests --image tiny --memory 128M --restart always && banger vm start rests && banger vm kill rests'
 	banger vm start three >/dev/null 2>&1 & # the power goes in the middle of this
 	sleep 0.1
 	done_testing 94
@@ -30,10 +32,11 @@ case $PHASE in
 	orderly
 	is "$(journalctl -b -u banger --no-pager | grep -c 'can not be read\|corrupt')" 0 "without a complaint about its database"
 	is "$(sqlite3 /var/lib/banger/banger.db 'PRAGMA integrity_check')" ok "sqlite3: the database is whole"
-	is "$(states)" "one stopped, three @(stopped|created), two stopped" "no VM is said to run"
+	is "$(states)" "one stopped, rests stopped, three @(stopped|created), two stopped" "no VM is said to run"
 	is "$(vm_field one reason)" "the host was started again" "and why is said"
-	is "$(kernel_has | xargs)" "0 0 0 0 0" "the kernel holds nothing of theirs"
-	is "$(sqlite3 /var/lib/banger/banger.db "SELECT count(*) FROM ledger")" 0 "the ledger says so too"
+	check "the one with a restart policy comes back by itself" wait_for 60 eval '[ "$(state_of again)" = running ]'
+	is "$(kernel_has | xargs)" "1 2 1 0 1" "the kernel holds what is of that one, and nothing else"
+	is "$(sqlite3 /var/lib/banger/banger.db "SELECT DISTINCT name FROM ledger JOIN vms ON vms.id = ledger.vm")" again "the ledger says so too"
 	check "they start again" banger vm start one two three
 	check "with their disks" eval 'wait_for 120 console_has one "GUEST-UP boot [23]" && wait_for 120 console_has two "GUEST-UP boot [23]"'
 	is "$(boot_of one)" "????????-*" "in a new boot of the guest"
@@ -43,11 +46,12 @@ case $PHASE in
 3)
 	check "after a clean reboot the service is up by itself" wait_for 60 banger vm list
 	orderly
-	is "$(states)" "one stopped, three stopped, two stopped" "no VM is said to run"
-	is "$(kernel_has | xargs)" "0 0 0 0 0" "the kernel holds nothing of theirs"
+	is "$(states)" "one stopped, rests stopped, three stopped, two stopped" "no VM is said to run"
+	check "again comes back, again" wait_for 60 eval '[ "$(state_of again)" = running ]'
+	is "$(kernel_has | xargs)" "1 2 1 0 1" "the kernel holds what is of that one, and nothing else"
 	check "they start again" banger vm start one
 	check "with its disk" wait_for 120 console_has one "GUEST-UP boot [345]"
-	check "all go" banger vm delete one two three
+	check "all go" banger vm delete one two three again rests
 	check "nothing is left" eval '[ "$(kernel_has | xargs)" = "0 0 0 0 0" ]'
 	done_testing
 	;;

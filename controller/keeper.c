@@ -1,0 +1,252 @@
+/* Theory of operation.  What a VM needs follows from its row and from what was seen of it in the last passes; the
+ * latter is kept by slot, in memory: a restart of the controller begins to count anew.  A pass only looks and queues;
+ * what it queues takes the VM's turn and judges again by the row, since a person may have come first.
+ *
+ *   at rest, wanted, with a policy    started again, after 1, 2, 4 ... 60 s; one VM a pass, so a host that comes back
+ *                                     does not start all of them at once; given up after restart_max in a row
+ *   runs for STEADY_S                 what came before no longer counts as "in a row"
+ *   runs, idle for its auto_stop_s    stopped
+ *   degraded, its VMM gone            what it still holds is released again, every RETRY_S */
+#include "controller/keeper.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "controller/lifecycle.h"
+#include "controller/stats.h"
+#include "controller/store.h"
+#include "controller/watch.h"
+#include "controller/worker.h"
+#include "controller/operation.h"
+#include "common/cleanup.h"
+
+#define SECOND 1000000000ull
+#define PASS_S 2
+#define STEADY_S 60
+#define RETRY_S 15
+#define LONGEST_WAIT_S 60
+
+/* A guest that nobody uses still has timers, and answers ARP. */
+#define SAMPLE_S 10
+#define IDLE_CPU_PERCENT 10
+#define IDLE_BYTES (8 * 1024)
+
+struct kept {
+	struct keeper *keeper;
+	void (*job)(struct ctl *c, const uint8_t id[ID_LEN]); /* queued or at work; NULL: none */
+	uint8_t vm[ID_LEN];
+	uint64_t due_ns;          /* the next attempt; 0: none is planned */
+	uint64_t up_ns;           /* seen running since; 0: it does not run */
+	unsigned tries;           /* restarts in a row */
+	struct stats last;
+	uint64_t sampled_ns, active_ns;
+};
+
+struct keeper {
+	struct ctl *ctl;
+	pthread_mutex_t lock;
+	bool busy; /* a pass is queued or at work */
+	uint64_t next_ns;
+	struct kept slots[SLOT_MAX];
+};
+
+struct pass {
+	struct keeper *k;
+	uint64_t now;
+	char *network;
+	bool started; /* one restart a pass */
+};
+
+static void unlock(pthread_mutex_t **m)
+{
+	(void)pthread_mutex_unlock(*m);
+}
+
+#define LOCKED(k)                                                                       \
+	pthread_mutex_t *locked_ __attribute__((cleanup(unlock), unused)) = &(k)->lock; \
+	(void)pthread_mutex_lock(locked_)
+
+struct keeper *keeper_open(struct ctl *c)
+{
+	struct keeper *k = calloc(1, sizeof(*k));
+
+	if (!k)
+		return NULL;
+	k->ctl = c;
+	(void)pthread_mutex_init(&k->lock, NULL);
+	for (uint32_t i = 0; i < SLOT_MAX; i++)
+		k->slots[i].keeper = k;
+	return k;
+}
+
+void keeper_close(struct keeper *k)
+{
+	if (k)
+		(void)pthread_mutex_destroy(&k->lock);
+	free(k);
+}
+
+/* ---- jobs ---- */
+
+static void do_job(struct ctl *c, void *arg)
+{
+	struct kept *s = arg;
+	void (*job)(struct ctl *, const uint8_t[ID_LEN]);
+	uint8_t id[ID_LEN];
+
+	{
+		LOCKED(s->keeper);
+		job = s->job;
+		memcpy(id, s->vm, ID_LEN);
+	}
+	job(c, id);
+	LOCKED(s->keeper);
+	s->job = NULL;
+}
+
+static bool queue(struct kept *s, void (*job)(struct ctl *c, const uint8_t id[ID_LEN]))
+{
+	s->job = job;
+	if (workers_run(s->keeper->ctl->workers, do_job, s) == 0)
+		return true;
+	s->job = NULL; /* the queue is full: the next pass tries again */
+	return false;
+}
+
+/* ---- what is seen ---- */
+
+static void sample(struct pass *p, struct kept *s, const struct vm *vm)
+{
+	struct stats now;
+
+	if (s->sampled_ns && p->now - s->sampled_ns < SAMPLE_S * SECOND)
+		return;
+	if (stats_read(p->k->ctl, vm, p->network, &now) < 0)
+		return;
+	uint64_t us = (p->now - s->sampled_ns) / 1000;
+	bool busy = !s->sampled_ns || now.cpu_us - s->last.cpu_us > us * IDLE_CPU_PERCENT / 100 ||
+		    now.received + now.sent - s->last.received - s->last.sent > IDLE_BYTES;
+	if (busy)
+		s->active_ns = p->now;
+	s->last = now;
+	s->sampled_ns = p->now;
+}
+
+static void runs(struct pass *p, struct kept *s, const struct vm *vm)
+{
+	if (!s->up_ns)
+		s->up_ns = p->now;
+	if (p->now - s->up_ns >= STEADY_S * SECOND)
+		s->tries = 0;
+	s->due_ns = 0;
+	sample(p, s, vm);
+	if (vm->auto_stop_s && s->active_ns && p->now - s->active_ns >= vm->auto_stop_s * SECOND)
+		(void)queue(s, vm_auto_stop);
+}
+
+static uint64_t wait_ns(unsigned tries)
+{
+	uint64_t s = tries < 6 ? 1ull << tries : LONGEST_WAIT_S;
+
+	return s * SECOND;
+}
+
+static void rests(struct pass *p, struct kept *s, const struct vm *vm)
+{
+	if (!vm->wanted || vm->restart == RESTART_NO || vm->state == VM_FAILED) {
+		s->tries = 0;
+		s->due_ns = 0;
+		return;
+	}
+	if (!s->due_ns)
+		s->due_ns = p->now + wait_ns(s->tries);
+	if (p->now < s->due_ns || p->started)
+		return;
+	bool enough = vm->restart_max && s->tries >= vm->restart_max;
+	if (!queue(s, enough ? vm_give_up : vm_revive))
+		return;
+	p->started = true;
+	s->tries++;
+	s->due_ns = 0;
+}
+
+static void degraded(struct pass *p, struct kept *s, const struct vm *vm)
+{
+	_cleanup_close_ int pidfd = watch_pidfd(p->k->ctl->watch, vm->id);
+
+	if (pidfd_alive(pidfd))
+		return;
+	if (!s->due_ns)
+		s->due_ns = p->now + RETRY_S * SECOND;
+	if (p->now >= s->due_ns && queue(s, vm_release_again))
+		s->due_ns = 0;
+}
+
+static int look(void *arg, const struct vm *vm)
+{
+	struct pass *p = arg;
+
+	if (vm->slot >= SLOT_MAX)
+		return 0;
+	LOCKED(p->k);
+	struct kept *s = &p->k->slots[vm->slot];
+	if (s->job)
+		return 0;
+	if (memcmp(s->vm, vm->id, ID_LEN) != 0) {
+		*s = (struct kept){ .keeper = p->k };
+		memcpy(s->vm, vm->id, ID_LEN);
+	}
+	if (vm->state == VM_RUNNING) {
+		runs(p, s, vm);
+		return 0;
+	}
+	s->up_ns = s->sampled_ns = s->active_ns = 0;
+	if (vm->state == VM_DEGRADED)
+		degraded(p, s, vm);
+	else if (vm_at_rest(vm))
+		rests(p, s, vm);
+	return 0;
+}
+
+void keeper_pass(struct keeper *k, uint64_t now_ns)
+{
+	struct pass p = { .k = k, .now = now_ns, .network = stats_network(k->ctl) };
+	struct error e = { 0 };
+
+	if (store_vm_each(k->ctl->store, NULL, true, look, &p, &e) < 0)
+		log_warn("the VMs can not be looked after: %s", e.why);
+	free(p.network);
+}
+
+static void pass_job(struct ctl *c, void *arg)
+{
+	struct keeper *k = arg;
+
+	(void)c;
+	keeper_pass(k, clock_boot_ns());
+	LOCKED(k);
+	k->busy = false;
+	k->next_ns = clock_boot_ns() + PASS_S * SECOND;
+}
+
+void keeper_tick(struct keeper *k)
+{
+	LOCKED(k);
+	if (k->busy || clock_boot_ns() < k->next_ns)
+		return;
+	k->busy = workers_run(k->ctl->workers, pass_job, k) == 0;
+}
+
+uint32_t keeper_idle_s(struct keeper *k, const struct vm *vm)
+{
+	if (!k || vm->slot >= SLOT_MAX)
+		return 0;
+	LOCKED(k);
+	const struct kept *s = &k->slots[vm->slot];
+	if (memcmp(s->vm, vm->id, ID_LEN) != 0 || !s->active_ns)
+		return 0;
+	return (uint32_t)((s->sampled_ns - s->active_ns) / SECOND);
+}

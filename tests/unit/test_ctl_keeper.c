@@ -1,0 +1,335 @@
+/* What the controller does by itself: restart policies, stops of idle VMs, releases that are tried again.  The keeper's
+ * passes are made here, at times of our own. */
+#include "tests/unit/ctl_fixture.h"
+
+#include "controller/keeper.h"
+#include "controller/operation.h"
+#include "controller/stats.h"
+
+#define S 1000000000ull
+
+static uint64_t now = 1000 * S;
+
+static void pass(struct fixture *f, unsigned after_s)
+{
+	(void)poll(NULL, 0, 20); /* a job is over for the keeper just after its VM's turn is given back */
+	now += after_s * S;
+	keeper_pass(f->c.keeper, now);
+}
+
+static int keep_setup(void **state)
+{
+	struct fixture *f;
+
+	(void)setup(state);
+	f = *state;
+	f->c.host.net_dev = -1;
+	f->c.keeper = keeper_open(&f->c);
+	(void)snprintf(f->c.config.cgroup_dir, sizeof(f->c.config.cgroup_dir), "%s", f->dir);
+	return 0;
+}
+
+static int keep_teardown(void **state)
+{
+	struct fixture *f = *state;
+	struct keeper *k = f->c.keeper;
+
+	(void)teardown(state);
+	keeper_close(k);
+	return 0;
+}
+
+static void policy(struct fixture *f, const char *name, enum restart_policy p, uint32_t max)
+{
+	struct operation o = operation(f);
+	struct call_vm_set a = { .restart = (uint64_t)p + 1, .restart_max = max };
+	struct error e = { 0 };
+
+	(void)snprintf(a.vm, sizeof(a.vm), "%s", name);
+	if (vm_set(&f->c, &o, &a, &e) < 0)
+		fail_msg("set: %s", e.why);
+}
+
+static void must_stop(struct fixture *f, const char *name)
+{
+	struct operation o = operation(f);
+	bool already, forced;
+	struct error e = { 0 };
+
+	if (vm_stop(&f->c, &o, name, 0, &already, &forced, &e) < 0)
+		fail_msg("stop: %s", e.why);
+}
+
+static bool becomes(struct fixture *f, const char *name, enum vm_state s)
+{
+	for (int i = 0; i < 300; i++) {
+		pump(f, 10);
+		if (row(f, name).state == s) {
+			/* The operation's last commit is behind the state: its turn is ours once it is done. */
+			struct operation o = operation(f);
+			struct error e = { 0 };
+			struct vm vm;
+			return operation_enter(&f->c, &o, name, false, &vm, &e) == 0 && operation_leave(&f->c, &o, &vm, 0, &e) == 0;
+		}
+	}
+	return false;
+}
+
+/* A VM that runs, whose VMM then ends by itself; the console says @last before. */
+static void run_and_end(struct fixture *f, const char *last)
+{
+	char path[160];
+
+	fake_helper_vmm_exit(f->fake, 0);
+	(void)snprintf(path, sizeof(path), "%s/state/consoles/0.log", f->dir);
+	FILE *console = fopen(path, "ae");
+	assert_non_null(console);
+	(void)fprintf(console, "%s\n", last);
+	(void)fclose(console);
+	assert_true(becomes(f, "web", VM_STOPPED));
+}
+
+static void one_without_a_policy_stays_down(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)create(f, "web", false);
+	must_start(f, "web");
+	assert_true(row(f, "web").wanted);
+	run_and_end(f, "Kernel panic");
+	assert_false(row(f, "web").wanted);
+	pass(f, 0);
+	pass(f, 100);
+	assert_int_equal(host.boots, 1);
+	/* Nor does a policy that it gets later start it. */
+	policy(f, "web", RESTART_ALWAYS, 0);
+	pass(f, 0);
+	pass(f, 100);
+	assert_int_equal(host.boots, 1);
+}
+
+static void always_is_always_but_after_a_stop(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)create(f, "web", false);
+	policy(f, "web", RESTART_ALWAYS, 0);
+	pass(f, 100);
+	assert_int_equal(host.boots, 0); /* nobody has started it yet */
+	must_start(f, "web");
+	run_and_end(f, "reboot: Power down");
+	pass(f, 0);
+	pass(f, 2);
+	assert_true(becomes(f, "web", VM_RUNNING));
+	assert_int_equal(host.boots, 2);
+	/* A second end in a row is waited for longer. */
+	run_and_end(f, "");
+	pass(f, 0);
+	pass(f, 1);
+	assert_int_equal(row(f, "web").state, VM_STOPPED);
+	pass(f, 2);
+	assert_true(becomes(f, "web", VM_RUNNING));
+	/* A stop is a stop, also of one that waits to be started again. */
+	run_and_end(f, "");
+	must_stop(f, "web");
+	pass(f, 0);
+	pass(f, 100);
+	assert_int_equal(row(f, "web").state, VM_STOPPED);
+	assert_int_equal(host.boots, 3);
+}
+
+static void on_failure_asks_how_the_guest_ended(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)create(f, "web", false);
+	policy(f, "web", RESTART_ON_FAILURE, 0);
+	must_start(f, "web");
+	run_and_end(f, "Kernel panic - not syncing");
+	pass(f, 0);
+	pass(f, 2);
+	assert_true(becomes(f, "web", VM_RUNNING));
+	run_and_end(f, "[   12.3] reboot: Power down");
+	assert_false(row(f, "web").wanted);
+	pass(f, 0);
+	pass(f, 100);
+	assert_int_equal(row(f, "web").state, VM_STOPPED);
+	assert_int_equal(host.boots, 2);
+}
+
+static void it_is_given_up_after_so_many_in_a_row(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)create(f, "web", false);
+	policy(f, "web", RESTART_ON_FAILURE, 1);
+	must_start(f, "web");
+	run_and_end(f, "");
+	pass(f, 0);
+	pass(f, 2);
+	assert_true(becomes(f, "web", VM_RUNNING));
+	/* One that was up for a minute begins anew. */
+	pass(f, 0);
+	pass(f, 61);
+	run_and_end(f, "");
+	pass(f, 0);
+	pass(f, 2);
+	assert_true(becomes(f, "web", VM_RUNNING));
+	run_and_end(f, "");
+	pass(f, 0);
+	pass(f, 2);
+	for (int i = 0; i < 300 && row(f, "web").wanted; i++)
+		pump(f, 10);
+	assert_false(row(f, "web").wanted);
+	assert_non_null(strstr(row(f, "web").reason, "not started again"));
+	pass(f, 100);
+	assert_int_equal(host.boots, 3);
+}
+
+static void a_restart_that_fails_is_told_and_tried_again(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)create(f, "web", false);
+	policy(f, "web", RESTART_ALWAYS, 0);
+	must_start(f, "web");
+	host.boot_fails = true;
+	run_and_end(f, "");
+	pass(f, 0);
+	pass(f, 2);
+	for (int i = 0; i < 300 && !strstr(row(f, "web").reason, "not started again: no answer"); i++)
+		pump(f, 10);
+	assert_non_null(strstr(row(f, "web").reason, "not started again: no answer"));
+	assert_true(row(f, "web").wanted);
+	assert_true(becomes(f, "web", VM_STOPPED));
+	host.boot_fails = false;
+	pass(f, 0);
+	pass(f, 5);
+	assert_true(becomes(f, "web", VM_RUNNING));
+}
+
+static void they_are_started_one_by_one(void **state)
+{
+	struct fixture *f = *state;
+	struct error e = { 0 };
+	struct vm vm;
+
+	for (int i = 0; i < 3; i++) {
+		char name[16];
+		(void)snprintf(name, sizeof(name), "vm%d", i);
+		(void)create(f, name, false);
+		policy(f, name, RESTART_ALWAYS, 0);
+		vm = row(f, name); /* as after a restart of the host */
+		vm.wanted = true;
+		assert_int_equal(store_vm_update(f->c.store, &vm, &e), 0);
+	}
+	pass(f, 0);
+	pass(f, 5);
+	assert_true(becomes(f, "vm0", VM_RUNNING));
+	assert_int_equal(host.boots, 1);
+	pass(f, 0);
+	assert_true(becomes(f, "vm1", VM_RUNNING));
+	pass(f, 0);
+	assert_true(becomes(f, "vm2", VM_RUNNING));
+	assert_int_equal(host.boots, 3);
+}
+
+static void what_was_left_is_released_in_the_end(void **state)
+{
+	struct fixture *f = *state;
+	struct operation o = operation(f);
+	struct error e = { 0 };
+	bool already;
+
+	(void)create(f, "web", false);
+	must_start(f, "web");
+	fake_helper_fail(f->fake, OP_SNAPSHOT_REMOVE, ST_BUSY, UINT32_MAX);
+	assert_int_equal(vm_kill(&f->c, &o, "web", &already, &e), -1);
+	assert_int_equal(row(f, "web").state, VM_DEGRADED);
+	fake_helper_fail(f->fake, OP_SNAPSHOT_REMOVE, ST_OK, 0);
+	pass(f, 0);
+	pass(f, 16);
+	assert_true(becomes(f, "web", VM_STOPPED));
+	assert_nothing_left(f, "web", VM_STOPPED);
+}
+
+/* What the kernel would show of the VM's control group. */
+static void put_cpu(struct fixture *f, const struct vm *vm, unsigned long us)
+{
+	char path[200];
+
+	(void)snprintf(path, sizeof(path), "%s/vm", f->dir);
+	(void)mkdir(path, 0700);
+	(void)snprintf(path, sizeof(path), "%s/vm/%u.%u.%u", f->dir, vm->slot, vm->generation, vm->owner);
+	(void)mkdir(path, 0700);
+	(void)strcat(path, "/cpu.stat");
+	FILE *file = fopen(path, "we");
+	assert_non_null(file);
+	(void)fprintf(file, "usage_usec %lu\nuser_usec 1\n", us);
+	(void)fclose(file);
+}
+
+static void an_idle_one_is_stopped_and_stays_so(void **state)
+{
+	struct fixture *f = *state;
+	struct error e = { 0 };
+	unsigned long us = 0;
+
+	(void)create(f, "web", false);
+	must_start(f, "web");
+	struct vm vm = row(f, "web");
+	vm.auto_stop_s = 60;
+	vm.restart = RESTART_ALWAYS;
+	assert_int_equal(store_vm_update(f->c.store, &vm, &e), 0);
+	for (int i = 0; i < 10; i++, us += 5000000) { /* at work: half a processor */
+		put_cpu(f, &vm, us);
+		pass(f, 10);
+	}
+	assert_int_equal(keeper_idle_s(f->c.keeper, &vm), 0);
+	for (int i = 0; i < 5; i++, us += 100000) { /* at rest: a hundredth */
+		put_cpu(f, &vm, us);
+		pass(f, 10);
+	}
+	assert_int_equal(row(f, "web").state, VM_RUNNING);
+	assert_in_range(keeper_idle_s(f->c.keeper, &vm), 40, 50);
+	pass(f, 20);
+	assert_true(becomes(f, "web", VM_STOPPED));
+	assert_int_equal(host.shutdowns, 1);
+	pass(f, 0);
+	pass(f, 100);
+	assert_int_equal(row(f, "web").state, VM_STOPPED);
+	assert_string_equal(row(f, "web").reason, "it was idle for 60 s");
+}
+
+/* A tap's line is found by its whole name, and what it sent is what the guest received. */
+static void counters_of_a_tap(void **state)
+{
+	static const char network[] =
+		"Inter-|   Receive  |  Transmit\n face |bytes packets\n"
+		"  bgr1: 11 1 0 0 0 0 0 0 12 1 0 0 0 0 0 0\n bgr10: 21 1 0 0 0 0 0 0 22 1 0 0 0 0 0 0\n";
+	struct fixture *f = *state;
+	struct vm vm = { .slot = 10, .generation = 1, .owner = OWNER };
+	struct stats s;
+
+	assert_int_equal(stats_read(&f->c, &vm, network, &s), -1);
+	put_cpu(f, &vm, 42);
+	assert_int_equal(stats_read(&f->c, &vm, network, &s), 0);
+	assert_int_equal(s.cpu_us, 42);
+	assert_int_equal(s.sent, 21);
+	assert_int_equal(s.received, 22);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, keep_setup, keep_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(one_without_a_policy_stays_down), TEST(always_is_always_but_after_a_stop),
+		TEST(on_failure_asks_how_the_guest_ended), TEST(it_is_given_up_after_so_many_in_a_row),
+		TEST(a_restart_that_fails_is_told_and_tried_again), TEST(they_are_started_one_by_one),
+		TEST(what_was_left_is_released_in_the_end), TEST(an_idle_one_is_stopped_and_stays_so),
+		TEST(counters_of_a_tap),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
