@@ -5,6 +5,7 @@
 
 #include "controller/audit.h"
 #include "controller/doctor.h"
+#include "controller/lifecycle.h"
 #include "controller/store.h"
 
 int api_version(struct exchange *x)
@@ -52,5 +53,28 @@ static int send_check(void *arg, const struct ev_check *row)
 int api_doctor(struct exchange *x)
 {
 	x->result.res_doctor.failed = doctor_run(x->ctl, send_check, x);
+	return EXCHANGE_DONE;
+}
+
+static void send_finding(void *arg, const char *line)
+{
+	(void)send_line(arg, line);
+}
+
+int api_host_reconcile(struct exchange *x)
+{
+	const struct call_host_reconcile *a = &x->args.host_reconcile;
+	struct res_host_reconcile *res = &x->result.res_host_reconcile;
+	struct repaired n;
+
+	if (x->caller.uid != 0) {
+		(void)error_set(&x->error, FAIL_NOT_ALLOWED, "host", "only root looks after what belongs to all");
+		return EXCHANGE_FAILED;
+	}
+	if (repair(x->ctl, a->restore, a->dry_run, send_finding, x, &n, &x->error) < 0)
+		return EXCHANGE_FAILED;
+	res->found = n.found;
+	res->mended = n.mended;
+	res->failed = n.failed;
 	return EXCHANGE_DONE;
 }

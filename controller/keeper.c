@@ -6,7 +6,10 @@
  *                                     does not start all of them at once; given up after restart_max in a row
  *   runs for STEADY_S                 what came before no longer counts as "in a row"
  *   runs, idle for its auto_stop_s    stopped
- *   degraded, its VMM gone            what it still holds is released again, every RETRY_S */
+ *   degraded, its VMM gone            what it still holds is released again, every RETRY_S
+ *
+ * And every REPAIR_PASSES passes, what the kernel has is compared with what is written (repair.c): what somebody
+ * flushed is put back, what can not be is told. */
 #include "controller/keeper.h"
 
 #include <pthread.h>
@@ -25,6 +28,7 @@
 
 #define SECOND 1000000000ull
 #define PASS_S 2
+#define REPAIR_PASSES 5
 #define STEADY_S 60
 #define RETRY_S 15
 #define LONGEST_WAIT_S 60
@@ -50,6 +54,7 @@ struct keeper {
 	pthread_mutex_t lock;
 	bool busy; /* a pass is queued or at work */
 	uint64_t next_ns;
+	unsigned passes;
 	struct kept slots[SLOT_MAX];
 };
 
@@ -225,8 +230,12 @@ static void pass_job(struct ctl *c, void *arg)
 {
 	struct keeper *k = arg;
 
-	(void)c;
+	struct repaired n;
+	struct error e = { 0 };
+
 	keeper_pass(k, clock_boot_ns());
+	if (++k->passes % REPAIR_PASSES == 0 && repair(c, true, false, NULL, NULL, &n, &e) < 0)
+		log_warn("kernel and records can not be compared: %s", e.why);
 	LOCKED(k);
 	k->busy = false;
 	k->next_ns = clock_boot_ns() + PASS_S * SECOND;

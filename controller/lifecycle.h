@@ -29,4 +29,20 @@ void vm_release_again(struct ctl *c, const uint8_t id[ID_LEN]); /* degraded, and
 /* At start-up, before any request is served: compare ledger, kernel and VMMs; adopt, release, remove orphans. */
 int reconcile(struct ctl *c, struct error *e);
 
+struct repaired {
+	unsigned found, mended, failed;
+};
+
+/**
+ * repair() - reconcile while everybody works: what is so, against what is written
+ * @restore:	make again what running VMs lack, or say that they are degraded; else leave them alone
+ * @dry_run:	change nothing
+ * @tell:	each finding as one line, or NULL
+ *
+ * Objects of VMs that rest, and objects of no VM, are removed.  Takes the turn of a VM before it is judged.
+ * Return: 0, or -1 when the kernel or the store can not be read.
+ */
+int repair(struct ctl *c, bool restore, bool dry_run, void (*tell)(void *arg, const char *line), void *arg,
+	   struct repaired *out, struct error *e);
+
 #endif

@@ -1,10 +1,18 @@
-/* lifecycle_internal.h - what reconcile finishes of operations that a crash has cut short. */
+/* lifecycle_internal.h - what reconcile, at start-up, and repair, later, have in common with the operations. */
 #ifndef BANGER_CONTROLLER_LIFECYCLE_INTERNAL_H
 #define BANGER_CONTROLLER_LIFECYCLE_INTERNAL_H
 
 #include "controller/ctl.h"
+#include "controller/inventory.h"
 
 /* Everything of @vm goes: objects (@listed as in release.h), files, the row.  The caller has the turn, or is alone. */
 int vm_remove(struct ctl *c, struct vm *vm, unsigned listed, const struct operation *o, struct error *e);
+
+/* A running VM gets again what @inv lacks of it, and can be made again; else it is degraded, with the reason.
+ * Its row is written.  Return: 0, or -1 with the reason. */
+int vm_restore(struct ctl *c, const struct inventory *inv, struct vm *vm, const struct operation *o, struct error *e);
+
+/* An object that no VM has.  Return: 0 gone, or -1; either is logged. */
+int orphan_remove(struct ctl *c, const struct listed *l, const struct operation *o);
 
 #endif

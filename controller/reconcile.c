@@ -195,90 +195,90 @@ static void settle(struct pass *p, struct known *k)
 
 /* ---- what nobody has ---- */
 
-static void remove_orphan(struct pass *p, const struct listed *l)
+int orphan_remove(struct ctl *c, const struct listed *l, const struct operation *o)
 {
 	/* The role knows the VM's id no better than we do: zeros. */
 	const struct vm nobody = { .slot = l->slot, .generation = l->generation, .owner = l->owner };
 	struct error e = { 0 };
 
-	p->orphans++;
+	/* The database that made it may be gone: the slot must go on above its generation. */
+	if (store_slot_floor(c->store, l->slot, l->generation, &e) < 0)
+		log_error("slot %u: %s", l->slot, e.why);
 	log_warn("slot %u, generation %u: %s belongs to no VM and is removed", l->slot, l->generation,
 		 object_name(l->kind));
-	if (object_release(p->c, &nobody, l->kind, &p->o, &e) == 0)
-		return;
+	if (object_release(c, &nobody, l->kind, o, &e) == 0)
+		return 0;
 	log_error("slot %u: %s: %s", l->slot, object_name(l->kind), e.why);
-	p->failed++;
+	return -1;
 }
 
-/* The database that made them is gone: their slots must go on above their generations. */
 static void remove_orphans(struct pass *p)
 {
-	struct error e = { 0 };
-
 	for (size_t k = OBJ_COUNT - 1; k-- > 0;)
 		for (size_t i = 0; i < p->inv.n; i++) {
 			const struct listed *l = &p->inv.v[i];
 			if (l->claimed || l->kind != object_nth(k))
 				continue;
-			if (store_slot_floor(p->c->store, l->slot, l->generation, &e) < 0)
-				log_error("slot %u: %s", l->slot, e.why);
-			remove_orphan(p, l);
+			p->orphans++;
+			p->failed += orphan_remove(p->c, l, &p->o) < 0;
 		}
 }
 
 /* ---- what a living VM lacks ---- */
 
 /* Rows for all that it has; those that came or were missing with them. */
-static int complete_ledger(struct pass *p, const struct vm *vm, const enum object *kinds, size_t n,
-			   struct error *e)
+static int complete_ledger(struct ctl *c, const struct inventory *inv, const struct vm *vm, const enum object *kinds,
+			   size_t n, struct error *e)
 {
 	struct ledger_row rows[OBJ_COUNT];
 
 	for (size_t i = 0; i < n; i++)
 		rows[i] = (struct ledger_row){ .kind = kinds[i], .state = LEDGER_PRESENT,
-					       .ident = inventory_ident(&p->inv, vm, kinds[i]) };
-	return store_ledger_settle(p->c->store, vm, rows, n, e);
+					       .ident = inventory_ident(inv, vm, kinds[i]) };
+	return store_ledger_settle(c->store, vm, rows, n, e);
 }
 
 /* Elements can be made again under a living guest; its tap and its disk can not. */
-static int restore_one(struct pass *p, struct vm *vm, enum object kind, struct error *e)
+static int restore_one(struct ctl *c, const struct inventory *inv, struct vm *vm, enum object kind,
+		       const struct operation *o, struct error *e)
 {
 	struct made m;
 
-	if (inventory_ident(&p->inv, vm, kind) >= 0 || kind == OBJ_LOOP_BASE || kind == OBJ_LOOP_COW)
+	if (inventory_ident(inv, vm, kind) >= 0 || kind == OBJ_LOOP_BASE || kind == OBJ_LOOP_COW)
 		return 0; /* a loop lives as long as the disk that is made of it */
 	if (kind != OBJ_GUEST && kind != OBJ_NAT)
 		return error_set(e, FAIL_GENERAL, vm->name, "it runs, but its %s is gone", object_name(kind));
 	log_warn("%s: its %s was gone and is made again", vm->name, object_name(kind));
-	return object_make(p->c, vm, kind, &p->o, &m, e);
+	return object_make(c, vm, kind, o, &m, e);
 }
 
-/* A change of the flag that was cut short may have left it. */
-static int drop_unwanted(struct pass *p, const struct vm *vm, struct error *e)
+int vm_restore(struct ctl *c, const struct inventory *inv, struct vm *vm, const struct operation *o, struct error *e)
 {
-	return vm->nat ? 0 : object_release(p->c, vm, OBJ_NAT, &p->o, e);
+	enum object kinds[OBJ_COUNT];
+	struct error failed = { 0 };
+	size_t n = objects_planned(c, vm, kinds);
+	/* A change of the flag that was cut short may have left it. */
+	int r = vm->nat ? 0 : object_release(c, vm, OBJ_NAT, o, e);
+
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = restore_one(c, inv, vm, kinds[i], o, e);
+	vm->state = r < 0 ? VM_DEGRADED : VM_RUNNING;
+	(void)snprintf(vm->reason, sizeof(vm->reason), "%.*s", (int)sizeof(vm->reason) - 1, r < 0 ? e->why : "");
+	if (r < 0)
+		log_error("%s: %s", vm->name, e->why);
+	int written = r < 0 ? store_vm_update(c->store, vm, &failed) : complete_ledger(c, inv, vm, kinds, n, &failed);
+	if (written < 0)
+		log_error("%s: %s", vm->name, failed.why);
+	return r;
 }
 
 static void restore(struct pass *p, const struct known *k)
 {
-	enum object kinds[OBJ_COUNT];
-	struct error e = { 0 }, failed = { 0 };
+	struct error e = { 0 };
 	struct vm vm;
-	int r;
 
-	if (store_vm_by_id(p->c->store, k->id, &vm, &e) < 0)
-		return;
-	size_t n = objects_planned(p->c, &vm, kinds);
-	r = drop_unwanted(p, &vm, &e);
-	for (size_t i = 0; i < n && r == 0; i++)
-		r = restore_one(p, &vm, kinds[i], &e);
-	vm.state = r < 0 ? VM_DEGRADED : VM_RUNNING;
-	(void)snprintf(vm.reason, sizeof(vm.reason), "%.*s", (int)sizeof(vm.reason) - 1, r < 0 ? e.why : "");
-	if (r < 0)
-		log_error("%s: %s", vm.name, e.why);
-	r = r < 0 ? store_vm_update(p->c->store, &vm, &failed) : complete_ledger(p, &vm, kinds, n, &failed);
-	if (r < 0)
-		log_error("%s: %s", vm.name, failed.why);
+	if (store_vm_by_id(p->c->store, k->id, &vm, &e) == 0)
+		(void)vm_restore(p->c, &p->inv, &vm, &p->o, &e);
 }
 
 /* ---- the whole ---- */

@@ -54,6 +54,7 @@ static const struct option_row {
 	[O_INCLUDE] = { "include", 0, K_TEXT, "PACKAGES", "more packages, with commas between", AT(include), 0 },
 	[O_SUITE] = { "suite", 0, K_TEXT, "SUITE", "Debian release (default: the host's)", AT(suite), 0 },
 	[O_OUTPUT_FILE] = { "output", 0, K_TEXT, "FILE", "write the image to FILE, import nothing", AT(output), 0 },
+	[O_DRY_RUN] = { "dry-run", 0, K_FLAG, NULL, "say what would be done, and do nothing", AT(dry_run), 0 },
 #undef AT
 };
 

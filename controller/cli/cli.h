@@ -18,7 +18,7 @@ enum progress { PROGRESS_AUTO, PROGRESS_NONE, PROGRESS_PLAIN, PROGRESS_JSON };
 enum option_id {
 	O_HELP, O_OUTPUT, O_QUIET, O_PROGRESS, O_NAME, O_IMAGE, O_KERNEL, O_VCPUS, O_MEMORY, O_DISK, O_NAT, O_NO_NAT, O_RESTART, O_AUTO_STOP,
 	O_RM, O_DETACH, O_TIMEOUT, O_ALL, O_FOLLOW, O_TTY, O_IF_EXISTS, O_DEB, O_VMLINUZ, O_MODULES, O_SIZE, O_INCLUDE,
-	O_SUITE, O_OUTPUT_FILE, O_COUNT
+	O_SUITE, O_OUTPUT_FILE, O_DRY_RUN, O_COUNT
 };
 
 #define O(x) (UINT64_C(1) << O_##x)
@@ -30,7 +30,7 @@ struct options {
 	uint64_t vcpus, mem_mib, disk_mib, size_mib, timeout_ms; /* 0: not given */
 	uint64_t nat;                                            /* vm_set's: 0 not given, 1 off, 2 on */
 	uint64_t restart, restart_max, auto_stop_s;              /* as in control.def */
-	bool rm, detach, all, follow, tty, if_exists, help;
+	bool dry_run, rm, detach, all, follow, tty, if_exists, help;
 };
 
 struct command;
@@ -101,6 +101,7 @@ int cmd_kernel_list(struct cli *c);
 int cmd_kernel_delete(struct cli *c);
 int cmd_audit_show(struct cli *c);
 int cmd_vm_stats(struct cli *c);
+int cmd_host_reconcile(struct cli *c);
 int cmd_doctor(struct cli *c);
 int cmd_version(struct cli *c);
 int cmd_help(struct cli *c);

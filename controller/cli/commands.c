@@ -57,6 +57,12 @@ const struct command commands[] = {
 	  "Needs the packages busybox-static and kmod.", cmd_kernel_import },
 	{ "kernel", "delete", NULL, "KERNEL...", 1, -1, false, WORKS | O(IF_EXISTS), "remove kernels that no image uses",
 	  cmd_kernel_delete },
+	{ "host", "reconcile", NULL, "", 0, 0, false, O(OUTPUT) | O(DRY_RUN),
+	  "compare what the kernel has with what is written, and mend it\n"
+	  "For root.  It is done by itself at every start and every ten seconds; running VMs go on.", cmd_host_reconcile },
+	{ "host", "gc", NULL, "", 0, 0, false, O(OUTPUT) | O(DRY_RUN),
+	  "remove what no VM has, and what resting VMs still have\nFor root.  Running VMs are left alone.",
+	  cmd_host_reconcile },
 	{ "audit", "show", NULL, "[OPERATION]", 0, 1, false, O(OUTPUT),
 	  "the record of what was asked of the privileged roles\nOf one operation (the id behind `op`) or of all.",
 	  cmd_audit_show },

@@ -1,4 +1,4 @@
-/* host.c - version and audit: of the host rather than of a VM. */
+/* host.c - version, audit, reconcile and gc: of the host rather than of a VM. */
 #include <string.h>
 
 #include "common/cleanup.h"
@@ -66,4 +66,40 @@ int cmd_audit_show(struct cli *c)
 		ret = out_json(c, json_incref(audit.json));
 	json_decref(audit.json);
 	return ret;
+}
+
+/* ---- reconcile and gc ---- */
+
+static int finding(void *arg, const struct event *event, const union control_body *body, struct error *e)
+{
+	struct audit *a = arg;
+
+	(void)e;
+	if (event->id != EVENT_LINE)
+		return 0;
+	if (a->c->opt.format == FORMAT_JSON)
+		json_array_append_new(a->json, json_string(body->ev_line.text));
+	else
+		fprintf(a->c->out, "%s\n", body->ev_line.text);
+	return 0;
+}
+
+int cmd_host_reconcile(struct cli *c)
+{
+	struct audit found = { .c = c, .json = json_array() };
+	const struct reply_to to = { .event = finding, .arg = &found, .timeout_ms = 600000 };
+	struct call_host_reconcile a = { .restore = strcmp(c->command->verb, "reconcile") == 0, .dry_run = c->opt.dry_run };
+	struct res_host_reconcile r;
+	struct error e = { 0 };
+	int ret = 0;
+
+	if (conn_call(c, CALL_HOST_RECONCILE, &a, NULL, &to, &r, &e) < 0)
+		ret = out_error(c, &e);
+	else if (c->opt.format == FORMAT_JSON)
+		ret = out_json(c, json_pack("{s:O, s:I, s:I, s:I}", "findings", found.json, "found", (json_int_t)r.found,
+					    "mended", (json_int_t)r.mended, "failed", (json_int_t)r.failed));
+	else
+		fprintf(c->out, "%u found, %u mended, %u failed\n", (unsigned)r.found, (unsigned)r.mended, (unsigned)r.failed);
+	json_decref(found.json);
+	return ret ? ret : r.failed ? FAIL_GENERAL : 0;
 }

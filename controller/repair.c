@@ -1,0 +1,218 @@
+/* Theory of operation.  A look at all costs one LIST of each role and one reading of the rows, in that order: a row is
+ * there before its objects and goes after them, so what is listed without a row is nobody's.  But operations go on
+ * meanwhile, so what looks wrong is only suspected: a VM is looked at again, alone, with its turn in hand, and an
+ * object must be nobody's in two looks. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "controller/lifecycle.h"
+#include "controller/lifecycle_internal.h"
+#include "controller/objects.h"
+#include "controller/operation.h"
+#include "controller/release.h"
+#include "controller/store.h"
+#include "controller/watch.h"
+#include "controller/worker.h"
+
+struct repair {
+	struct ctl *c;
+	bool restore, dry_run;
+	void (*tell)(void *arg, const char *line);
+	void *arg;
+	struct repaired *n;
+	struct inventory *inv;            /* that rows are claimed in at the moment */
+	uint8_t (*suspects)[ID_LEN];
+	size_t n_suspects;
+};
+
+static void cleanup_inventory(struct inventory *inv)
+{
+	inventory_free(inv);
+}
+#define _cleanup_inventory_ __attribute__((cleanup(cleanup_inventory)))
+
+__attribute__((format(printf, 2, 3))) static void say(struct repair *p, const char *format, ...)
+{
+	char line[256];
+	va_list ap;
+
+	p->n->found++;
+	va_start(ap, format);
+	(void)vsnprintf(line, sizeof(line), format, ap);
+	va_end(ap);
+	if (p->tell)
+		p->tell(p->arg, line);
+}
+
+/* ---- VMs ---- */
+
+/* What a VM that runs lacks, as 1u << kind.  A loop lives as long as the disk that is made of it. */
+static unsigned lacks(struct ctl *c, const struct vm *vm, unsigned listed)
+{
+	enum object kinds[OBJ_COUNT];
+	size_t n = objects_planned(c, vm, kinds);
+	unsigned all = 0;
+
+	for (size_t i = 0; i < n; i++)
+		all |= 1u << kinds[i];
+	return all & ~listed & ~(1u << OBJ_LOOP_BASE | 1u << OBJ_LOOP_COW);
+}
+
+static bool is_wrong(struct repair *p, const struct vm *vm, unsigned listed)
+{
+	if (vm_at_rest(vm))
+		return listed;
+	return p->restore && vm->state == VM_RUNNING &&
+	       (lacks(p->c, vm, listed) || (!vm->nat && (listed & 1u << OBJ_NAT)));
+}
+
+static int suspect(void *arg, const struct vm *vm)
+{
+	struct repair *p = arg;
+
+	if (!is_wrong(p, vm, inventory_claim(p->inv, vm)))
+		return 0;
+	void *more = reallocarray(p->suspects, p->n_suspects + 1, ID_LEN);
+	if (!more)
+		return -1;
+	p->suspects = more;
+	memcpy(p->suspects[p->n_suspects++], vm->id, ID_LEN);
+	return 0;
+}
+
+static void names(unsigned kinds, char *out, size_t size)
+{
+	size_t n = 0;
+
+	out[0] = '\0';
+	for (unsigned k = 1; k < OBJ_COUNT; k++)
+		if (kinds & 1u << k && n < size)
+			n += (size_t)snprintf(out + n, size - n, "%s%s", n ? ", " : "", object_name((enum object)k));
+}
+
+static void mend(struct repair *p, struct vm *vm, const struct inventory *inv, unsigned listed)
+{
+	struct operation o;
+	struct error e = { 0 };
+
+	operation_own(&o);
+	int r = operation_begin(p->c, &o, "reconcile", vm, &e);
+	if (r == 0) {
+		memcpy(vm->op, o.hex, sizeof(vm->op));
+		r = vm->state == VM_RUNNING ? vm_restore(p->c, inv, vm, &o, &e)
+					    : vm_release_listed(p->c, vm, listed, vm_rest_state(vm), &o, &e);
+		r = operation_end(p->c, &o, r, &e);
+	}
+	if (r < 0)
+		log_error("%s: %s", vm->name, e.why);
+	p->n->mended += r == 0;
+	p->n->failed += r < 0;
+}
+
+/* With the turn in hand: nobody else changes this VM. */
+static int judge(struct repair *p, struct vm *vm, struct error *e)
+{
+	_cleanup_close_ int pidfd = watch_pidfd(p->c->watch, vm->id);
+	_cleanup_inventory_ struct inventory inv = { 0 };
+	char what[128];
+
+	if (inventory_take(p->c, &inv, e) < 0)
+		return -1;
+	unsigned listed = inventory_claim(&inv, vm);
+	if (!is_wrong(p, vm, listed) || (vm->state == VM_RUNNING && !pidfd_alive(pidfd)))
+		return 0; /* its end is being seen to */
+	unsigned missing = vm->state == VM_RUNNING ? lacks(p->c, vm, listed) : 0;
+	names(missing ? missing : vm->state == VM_RUNNING ? 1u << OBJ_NAT : listed, what, sizeof(what));
+	say(p, "%s (slot %u), %s: %s %s", vm->name, vm->slot, vm_state_name(vm->state), missing ? "it lacks" : "it still has",
+	    what);
+	if (!p->dry_run)
+		mend(p, vm, &inv, listed);
+	return 0;
+}
+
+static int look_again(struct repair *p, const uint8_t id[ID_LEN], struct error *e)
+{
+	volatile bool *cancelled;
+	struct vm vm;
+	int r = 0;
+
+	vm_turn_take(p->c->workers, id, false, &cancelled);
+	if (store_vm_by_id(p->c->store, id, &vm, e) == 0)
+		r = judge(p, &vm, e);
+	vm_turn_give(p->c->workers, id);
+	return r;
+}
+
+/* ---- what nobody has ---- */
+
+static const struct listed *find_unclaimed(const struct inventory *inv, const struct listed *like)
+{
+	for (size_t i = 0; i < inv->n; i++) {
+		const struct listed *l = &inv->v[i];
+		if (!l->claimed && l->kind == like->kind && l->slot == like->slot && l->generation == like->generation)
+			return l;
+	}
+	return NULL;
+}
+
+static int claim(void *arg, const struct vm *vm)
+{
+	(void)inventory_claim(((struct repair *)arg)->inv, vm);
+	return 0;
+}
+
+static void remove_orphan(struct repair *p, const struct listed *l)
+{
+	struct operation o;
+
+	say(p, "slot %u, generation %u: %s belongs to no VM", l->slot, l->generation, object_name(l->kind));
+	if (p->dry_run)
+		return;
+	operation_own(&o);
+	bool gone = orphan_remove(p->c, l, &o) == 0;
+	p->n->mended += gone;
+	p->n->failed += !gone;
+}
+
+static int remove_orphans(struct repair *p, const struct inventory *before, struct error *e)
+{
+	_cleanup_inventory_ struct inventory now = { 0 };
+	bool any = false;
+
+	for (size_t i = 0; i < before->n; i++)
+		any |= !before->v[i].claimed;
+	if (!any)
+		return 0;
+	p->inv = &now;
+	if (inventory_take(p->c, &now, e) < 0 || store_vm_each(p->c->store, NULL, true, claim, p, e) < 0)
+		return -1;
+	for (size_t k = OBJ_COUNT - 1; k-- > 0;)
+		for (size_t i = 0; i < now.n; i++)
+			if (!now.v[i].claimed && now.v[i].kind == object_nth(k) && find_unclaimed(before, &now.v[i]))
+				remove_orphan(p, &now.v[i]);
+	return 0;
+}
+
+int repair(struct ctl *c, bool restore, bool dry_run, void (*tell)(void *arg, const char *line), void *arg,
+	   struct repaired *out, struct error *e)
+{
+	_cleanup_inventory_ struct inventory inv = { 0 };
+	struct repair p = {
+		.c = c, .restore = restore, .dry_run = dry_run, .tell = tell, .arg = arg, .n = out, .inv = &inv,
+	};
+
+	*out = (struct repaired){ 0 };
+	int r = inventory_take(c, &inv, e);
+	if (r == 0)
+		r = store_vm_each(c->store, NULL, true, suspect, &p, e);
+	for (size_t i = 0; i < p.n_suspects && r == 0; i++)
+		r = look_again(&p, p.suspects[i], e);
+	if (r == 0)
+		r = remove_orphans(&p, &inv, e);
+	free(p.suspects);
+	return r;
+}

@@ -1,0 +1,162 @@
+/* Reconcile while everybody works: what was flushed is put back, what nobody has is removed, and a look changes nothing. */
+#include "tests/unit/ctl_fixture.h"
+
+static char said[1024];
+
+static void note(void *arg, const char *line)
+{
+	size_t n = strlen(said);
+
+	(void)arg;
+	(void)snprintf(said + n, sizeof(said) - n, "%s\n", line);
+}
+
+static struct repaired look(struct fixture *f, bool restore, bool dry_run)
+{
+	struct repaired n;
+	struct error e = { 0 };
+
+	said[0] = '\0';
+	if (repair(&f->c, restore, dry_run, note, NULL, &n, &e) < 0)
+		fail_msg("repair: %s", e.why);
+	return n;
+}
+
+static void all_is_well(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)create(f, "web", true);
+	(void)create(f, "rests", false);
+	must_start(f, "web");
+	assert_int_equal(look(f, true, false).found, 0);
+	assert_string_equal(said, "");
+}
+
+static void what_was_flushed_is_put_back(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)create(f, "web", true);
+	must_start(f, "web");
+	fake_helper_drop(f->fake, OBJ_NAT, 0);
+	fake_helper_drop(f->fake, OBJ_GUEST, 0);
+	assert_int_equal(look(f, false, false).found, 0); /* gc leaves running VMs alone */
+	struct repaired n = look(f, true, true);
+	assert_int_equal(n.found, 1);
+	assert_int_equal(n.mended, 0);
+	assert_non_null(strstr(said, "web (slot 0), running: it lacks"));
+	assert_false(fake_helper_has(f->fake, 0, OBJ_NAT)); /* it only looked */
+	n = look(f, true, false);
+	assert_int_equal(n.mended, 1);
+	assert_true(fake_helper_has(f->fake, 0, OBJ_NAT));
+	assert_true(fake_helper_has(f->fake, 0, OBJ_GUEST));
+	assert_int_equal(row(f, "web").state, VM_RUNNING);
+	assert_int_equal(look(f, true, false).found, 0);
+}
+
+static void what_can_not_be_put_back_is_told(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)create(f, "web", false);
+	must_start(f, "web");
+	fake_helper_drop(f->fake, OBJ_TAP, 0);
+	struct repaired n = look(f, true, false);
+	assert_int_equal(n.failed, 1);
+	assert_int_equal(row(f, "web").state, VM_DEGRADED);
+	assert_non_null(strstr(row(f, "web").reason, "tap is gone"));
+	assert_true(fake_helper_vmm(f->fake, 0) > 0);
+}
+
+static void nat_that_is_not_wanted_goes(void **state)
+{
+	struct fixture *f = *state;
+	struct vm vm = create(f, "web", false);
+
+	must_start(f, "web");
+	fake_helper_put(f->fake, OBJ_NAT, vm.slot, vm.generation, OWNER);
+	assert_int_equal(look(f, true, false).mended, 1);
+	assert_false(fake_helper_has(f->fake, 0, OBJ_NAT));
+}
+
+static void what_a_resting_vm_has_goes(void **state)
+{
+	struct fixture *f = *state;
+	struct vm vm = create(f, "web", false);
+
+	fake_helper_put(f->fake, OBJ_TAP, vm.slot, vm.generation, OWNER);
+	assert_int_equal(look(f, false, true).found, 1);
+	assert_int_equal(fake_helper_objects(f->fake, 0), 1);
+	assert_int_equal(look(f, false, false).mended, 1);
+	assert_nothing_left(f, "web", VM_CREATED);
+}
+
+static void what_nobody_has_goes(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)create(f, "web", true);
+	must_start(f, "web");
+	size_t ours = fake_helper_objects(f->fake, 0);
+	fake_helper_put(f->fake, OBJ_TAP, 2, 7, OWNER);
+	fake_helper_put(f->fake, OBJ_DM, 3, 1, OWNER);
+	struct repaired n = look(f, false, true);
+	assert_int_equal(n.found, 2);
+	assert_int_equal(fake_helper_objects(f->fake, 0), ours + 2);
+	n = look(f, false, false);
+	assert_int_equal(n.mended, 2);
+	assert_int_equal(n.failed, 0);
+	assert_int_equal(fake_helper_objects(f->fake, 0), ours);
+	/* The slot goes on above the orphan's generation. */
+	(void)create(f, "a", false);
+	assert_int_equal(create(f, "b", false).generation, 8);
+}
+
+/* With starts and stops on the way, nothing of theirs is taken for anybody's leftover. */
+static void *repair_on_and_on(void *arg)
+{
+	struct fixture *f = arg;
+	struct repaired n;
+	struct error e = { 0 };
+
+	for (int i = 0; i < 60; i++)
+		if (repair(&f->c, true, false, note, NULL, &n, &e) < 0 || n.failed)
+			return (void *)1;
+	return NULL;
+}
+
+static void it_does_not_disturb(void **state)
+{
+	struct fixture *f = *state;
+	pthread_t thread;
+	void *bad;
+
+	said[0] = '\0';
+	assert_int_equal(pthread_create(&thread, NULL, repair_on_and_on, f), 0);
+	for (int i = 0; i < 15; i++) {
+		struct operation o = operation(f);
+		struct error e = { 0 };
+		(void)create(f, "web", true);
+		must_start(f, "web");
+		if (vm_delete(&f->c, &o, "web", &e) < 0)
+			fail_msg("delete: %s", e.why);
+	}
+	assert_int_equal(pthread_join(thread, &bad), 0);
+	assert_null(bad);
+	assert_string_equal(said, "");
+	assert_int_equal(fake_helper_objects(f->fake, 0), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(all_is_well), TEST(what_was_flushed_is_put_back), TEST(what_can_not_be_put_back_is_told),
+		TEST(nat_that_is_not_wanted_goes), TEST(what_a_resting_vm_has_goes), TEST(what_nobody_has_goes),
+		TEST(it_does_not_disturb),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
