@@ -101,5 +101,7 @@ int cmd_host_reconcile(struct cli *c)
 	else
 		fprintf(c->out, "%u found, %u mended, %u failed\n", (unsigned)r.found, (unsigned)r.mended, (unsigned)r.failed);
 	json_decref(found.json);
+	if (ret == 0 && r.failed)
+		out_note(c, "what could not be mended is in the service's log; a restart of it removes what no VM has");
 	return ret ? ret : r.failed ? FAIL_GENERAL : 0;
 }

@@ -247,6 +247,46 @@ is "$(nft_elems inet nat4) $(nft_elems bridge guest) $(taps) $(field $ALICE web1
 is "$(nft -j list set inet admins nat4 | jq -c '[.nftables[].set? // empty | .elem[]?]')" '\["10.97.0.2"\]' "an admin's own set of the same name is untouched"
 nft delete table inet admins
 
+# ---- what an administrator breaks is put back, or told ----
+check "alice starts web1, with NAT" as $ALICE vm start web1
+elems() { [ "$(nft_elems bridge guest 2>/dev/null)/$(nft_elems inet nat4 2>/dev/null)" = 1/1 ]; }
+nft flush ruleset
+check "nft flush ruleset: its rules are back by themselves" wait_for 20 elems
+nft delete table inet banger
+check "nft delete table: it is back, with its elements" wait_for 20 elems
+nft delete element bridge banger guest "$(nft -j list set bridge banger guest | jq -r '[.nftables[].set? // empty | .elem[]?][0] | (.elem.val // .).concat | "{ \(join(" . ")) }"')"
+check "a lost element: host reconcile puts it back at once" as 0 host reconcile
+is "$(nft_elems bridge guest)" 1 "as nft shows"
+is "$(as 0 host reconcile --dry-run)" "0 found*" "a second look finds nothing"
+is "$(as $ALICE host gc; echo $?) $(cat "$T/err")" "[1-9]* *root*" "it is for root alone"
+check "alice starts another one" eval 'as $ALICE vm create web2 --image tiny --memory 128M && as $ALICE vm start web2'
+lost=$(field $ALICE web2 slot)
+sqlite3 "$T/state/banger.db" "DELETE FROM ledger WHERE vm = (SELECT id FROM vms WHERE name = 'web2'); DELETE FROM vms WHERE name = 'web2'"
+ip tuntap add bgr1 mode tap 2>/dev/null || ip tuntap add bgr0 mode tap # somebody else's, without our tag
+out=$(as 0 host gc --dry-run)
+is "$out" "*slot $lost, generation *: vmm belongs to no VM*slot $lost*tap belongs to no VM*[1-9] found, 0 mended, 0 failed" "gc --dry-run names what lost its row"
+is "$(taps)/$(slot_processes | wc -l)" "3/2" "and leaves it"
+set_stop
+did "a new set, whose roles know it as nobody's" set_start
+is "$(taps)/$(slot_processes | wc -l)" "2/1" "removes it, and neither web1 nor a tap without our tag"
+ip link del bgr1
+ip link del bgr0
+check "a tap that was deleted: the VM is degraded" wait_for 20 state_is $ALICE web1 degraded
+is "$(field $ALICE web1 reason)" "*tap is gone*" "and says why"
+check "it can be stopped" as $ALICE vm kill web1
+check "and nothing is left" nothing_of_vms
+
+# ---- what ends by itself, and a policy ----
+check "alice wants it always" as $ALICE vm set web1 --restart always
+check "and starts it" as $ALICE vm start web1
+was=$(vmm_pid)
+kill -9 "$was"
+check "a VMM that dies: another one runs soon" wait_for 20 eval '[ -n "$(vmm_pid)" ] && [ "$(vmm_pid)" != '"$was"' ] && state_is $ALICE web1 running'
+check "one that was stopped stays so" as $ALICE vm kill web1
+sleep 5
+is "$(field $ALICE web1 state) $(vmm_pid)" "stopped " "and does not come back"
+check "no more" as $ALICE vm set web1 --restart no
+
 # ---- both daemons gone, the database too ----
 check "alice starts it once more, with NAT" as $ALICE vm start web1
 set_stop
