@@ -10,6 +10,7 @@
 set -u
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C
+# shellcheck disable=SC2034
 PHASE=${1:-1} TESTS=0 FAILED=0
 
 # ---- TAP ----
@@ -63,6 +64,7 @@ wait_for() { # wait_for SECONDS COMMAND...: until it succeeds; status 1 when it 
 	done
 }
 
+# shellcheck disable=SC2120
 done_testing() { # the end of a phase; done_testing [93|94] asks for a reboot, a power cut, and the next phase
 	echo "1..$TESTS"
 	[ $FAILED = 0 ] || [ -n "${1-}" ] || exit 1

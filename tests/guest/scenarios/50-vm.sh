@@ -29,14 +29,13 @@ ip -n out link set up0 up
 need "a kernel is imported" eval 'banger kernel list -o json | jq -e ".[] | select(.name == \"debian\")" || banger kernel import debian --deb "$ROOT/build/cache/kernel.deb"'
 need "a Debian image is imported" banger image import debian "$ROOT/build/cache/guest/root.ext4" --kernel debian
 
-is "$(banger doctor -o json | jq -r '.[] | select(.name == "kvm" and .where == "daemon") | .text')" "runs guests" "our own probe says that KVM runs guests here"
-
 # ---- one command ----
 out=$(alice vm run --rm --nat --timeout 150s --name once --image debian --memory 384M -- 'echo "hello from $(hostname), $(id -un)"; ping -c 1 -W 5 198.51.100.1; exit 42')
 is "$?" 42 "vm run: its exit status is the guest's"
 is "$out" "hello from once, root*1 received*" "its output too, and it reached the outside through NAT"
 check "and nothing of it is left" wait_for 20 nothing_left
-is "$(alice vm list -o json)" "[[]]" "not even its row"
+is "$(alice vm list --all -o json)" "[[]]" "not even its row"
+is "$(banger doctor -o json | jq -r '.[] | select(.name == "kvm" and .where == "daemon") | .text')" "runs guests" "our own probe says that KVM runs guests here"
 
 # ---- a life by each driver ----
 life() { # life DRIVER
