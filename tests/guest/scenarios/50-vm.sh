@@ -34,7 +34,7 @@ out=$(alice vm run --rm --nat --timeout 150s --name once --image debian --memory
 is "$?" 42 "vm run: its exit status is the guest's"
 is "$out" "hello from once, root*1 received*" "its output too, and it reached the outside through NAT"
 check "and nothing of it is left" wait_for 20 nothing_left
-is "$(alice vm list --all -o json)" "[[]]" "not even its row"
+is "$(alice vm list -o json)" "[[]]" "not even its row"
 is "$(banger doctor -o json | jq -r '.[] | select(.name == "kvm" and .where == "daemon") | .text')" "runs guests" "our own probe says that KVM runs guests here"
 
 # ---- a life by each driver ----
