@@ -39,10 +39,10 @@ COMMON := common/fdio.c common/log.c common/parse.c
 PROTO := proto/slot.c proto/wire.c proto/ops.c
 CONTROL := proto/control.c
 ROLE := privhelper/role.c privhelper/lockdown.c privhelper/reqlog.c common/config_fd.c common/sha256.c
-SUP := $(wildcard privhelper/supervisor*.c) privhelper/lockdown.c common/config.c common/config_fd.c
+SUP := $(wildcard privhelper/supervisor*.c) privhelper/label.c privhelper/lockdown.c common/config.c common/config_fd.c
 NET := $(wildcard privhelper/net*.c)
-BLK := $(wildcard privhelper/blk*.c)
-SPAWN := $(wildcard privhelper/spawn*.c)
+BLK := $(wildcard privhelper/blk*.c) privhelper/label.c
+SPAWN := $(wildcard privhelper/spawn*.c) privhelper/label.c
 CONTROLLER := $(wildcard controller/*.c) common/config_fd.c
 CLI := $(wildcard controller/cli/*.c)
 

@@ -144,6 +144,7 @@ static const int plain[] = {
 	SCMP_SYS(rename), SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(mkdir), SCMP_SYS(mkdirat), SCMP_SYS(rmdir),
 	SCMP_SYS(link), SCMP_SYS(linkat), SCMP_SYS(chmod), SCMP_SYS(fchmod), SCMP_SYS(fchmodat), SCMP_SYS(copy_file_range),
 	SCMP_SYS(sendfile), SCMP_SYS(fadvise64), SCMP_SYS(flock),
+	SCMP_SYS(fgetxattr), SCMP_SYS(fsetxattr), /* SELinux labels of files in slots */
 };
 
 /* Allowed when one argument, masked, has one value. */

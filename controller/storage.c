@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -86,15 +87,42 @@ int storage_slot_dir(const struct config *c, uint32_t slot, struct error *e)
 	return -1;
 }
 
+/* ---- SELinux: what is in a slot's folder has the folder's level, and with it the slot's category ---- */
+
+#define LABEL_MAX 256
+
+/* user:role:type:level.  Return: the level in @context, or NULL: no SELinux, or a policy without levels. */
+static char *level_of(int fd, char context[LABEL_MAX])
+{
+	ssize_t n = fgetxattr(fd, "security.selinux", context, LABEL_MAX - 1);
+	char *at = context;
+
+	if (n < 0)
+		return NULL;
+	context[n] = '\0';
+	for (int colons = 0; at && colons < 3; colons++)
+		at = strchr(at + (colons > 0), ':');
+	return at ? at + 1 : NULL;
+}
+
+int storage_label(int dir, int fd, struct error *e)
+{
+	char folder[LABEL_MAX], file[LABEL_MAX], want[2 * LABEL_MAX];
+	const char *theirs = level_of(dir, folder), *own = level_of(fd, file);
+
+	if (!theirs || !own || strcmp(theirs, own) == 0)
+		return 0;
+	(void)snprintf(want, sizeof(want), "%.*s%s", (int)(own - file), file, theirs);
+	return fsetxattr(fd, "security.selinux", want, strlen(want) + 1, 0) < 0 ? storage_fail("SELinux label", e) : 0;
+}
+
 int storage_new_file(int dir, const char *name, mode_t mode, struct error *e)
 {
-	int fd = openat(dir, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+	_cleanup_close_ int fd = openat(dir, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
 
-	if (fd >= 0 && fchmod(fd, mode) == 0)
-		return fd;
-	(void)storage_fail(name, e);
-	cleanup_close(&fd);
-	return -1;
+	if (fd < 0 || fchmod(fd, mode) < 0)
+		return storage_fail(name, e);
+	return storage_label(dir, fd, e) < 0 ? -1 : steal_fd(&fd);
 }
 
 int storage_open_image(const struct config *c, const struct vm *vm, uint64_t *size, struct error *e)
@@ -200,5 +228,7 @@ int storage_open_part(struct ctl *c, const struct vm *vm, unsigned part, struct 
 	_cleanup_close_ int fd = openat(dir, "cow", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return storage_fail("cow", e);
+	if (storage_label(dir, fd, e) < 0)
+		return -1;
 	return storage_dm_revive(fd, vm, e) < 0 ? -1 : steal_fd(&fd);
 }

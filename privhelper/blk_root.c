@@ -15,6 +15,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "privhelper/label.h"
 
 #define NODE_NEW ".vda"
 
@@ -27,6 +28,13 @@ static bool node_is_right(int slots, const char *name, dev_t dev, uint32_t gid)
 	       st.st_uid == 0 && st.st_gid == gid && (st.st_mode & 07777) == 0660;
 }
 
+static int label_node(int slots, const char *name, uint32_t slot)
+{
+	_cleanup_close_ int node = openat(slots, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+	return node < 0 ? -1 : label_slot(node, slot);
+}
+
 /* The nodes lie beside the slots' folders, not in them: a VMM owns its folder, and could leave the slot's next holder
  * something else under the node's name.  Nor does it own the node: an owner could open it to others, for good. */
 static int make_node(const struct blk_state *b, int slots, uint32_t slot)
@@ -37,12 +45,12 @@ static int make_node(const struct blk_state *b, int slots, uint32_t slot)
 
 	(void)snprintf(name, sizeof(name), "vda%u", slot);
 	if (node_is_right(slots, name, dev, gid))
-		return 0;
+		return label_node(slots, name, slot);
 	if (unlinkat(slots, NODE_NEW, 0) < 0 && errno != ENOENT)
 		return -1;
 	/* The mode last and by name: the umask would have a say in mknod(2), and only root can write in slots/. */
 	if (mknodat(slots, NODE_NEW, S_IFBLK | 0600, dev) < 0 || fchownat(slots, NODE_NEW, 0, gid, AT_SYMLINK_NOFOLLOW) < 0 ||
-	    fchmodat(slots, NODE_NEW, 0660, 0) < 0)
+	    label_node(slots, NODE_NEW, slot) < 0 || fchmodat(slots, NODE_NEW, 0660, 0) < 0)
 		return -1;
 	return renameat(slots, NODE_NEW, slots, name);
 }

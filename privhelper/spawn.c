@@ -130,6 +130,10 @@ static int prepare(struct role *r)
 {
 	struct spawn_state *s = state(r);
 
+	if (label_vmm_open(&s->label) < 0) {
+		log_errno("spawn: SELinux");
+		return -1;
+	}
 	s->vm_dir = open_vm_dir(r->config.cgroup_dir);
 	s->proc_dir = open_proc();
 	if (s->vm_dir < 0 || s->proc_dir < 0 || enter_own_cgroup(r->config.cgroup_dir) < 0)
@@ -246,8 +250,12 @@ static enum status start(struct role *r, const struct request *q, const struct t
 			 struct child *c, int *pidfd, uint64_t *pid, uint64_t *start_time)
 {
 	struct spawn_state *s = state(r);
-	_cleanup_close_ int dir = cgroup_make(s->vm_dir, t, l);
 
+	if (label_vmm_set(&s->label, q->slot) < 0) {
+		log_errno("spawn: the VMM's SELinux context");
+		return ST_KERNEL;
+	}
+	_cleanup_close_ int dir = cgroup_make(s->vm_dir, t, l);
 	if (dir < 0)
 		return errno == EAGAIN ? ST_LIMIT : ST_KERNEL;
 	c->state = s;

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "privhelper/label.h"
 #include "privhelper/role.h"
 
 #define SPAWN_PATH 160
@@ -17,6 +18,7 @@ struct spawn_state {
 	int vm_dir;   /* <cgroup_dir>/vm, a detached clone of its mount: nothing above it can be reached from here */
 	int proc_dir; /* a procfs of our own with processes only: their start times are nowhere else */
 	int null_fd;  /* /dev/null, the standard input of every VMM */
+	struct label_vmm label;
 
 	/* Programs, as the VMMs' root shows them; "": none. */
 	char qemu[SPAWN_PATH], firecracker[SPAWN_PATH], kvmprobe[SPAWN_PATH];

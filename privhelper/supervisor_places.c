@@ -18,6 +18,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "privhelper/label.h"
 #include "privhelper/supervisor.h"
 #include "proto/slot.h"
 
@@ -81,8 +82,11 @@ static int slot_folders(const struct config *c, int parent, bool run)
 		uint32_t id = slot_uid(c, i);
 		struct shape state = { c->controller.uid, id, 02750 }, vmm = { id, c->controller.gid, 02770 };
 		(void)snprintf(name, sizeof(name), "%u", i);
-		if (folder_once(parent, name, run ? &vmm : &state) < 0)
+		_cleanup_close_ int fd = folder(parent, name, run ? &vmm : &state);
+		if (fd < 0)
 			return -1;
+		if (label_slot(fd, i) < 0)
+			return failed("can not label", name);
 	}
 	return 0;
 }
