@@ -165,6 +165,20 @@ static int output(const struct import *im, const char *name, struct error *e)
 	return fd < 0 ? error_set(e, FAIL_GENERAL, path, "%s", strerror(errno)) : fd;
 }
 
+/* What is handed over can be read and nothing else: it is another process' from then on. */
+static int read_only(int *fd, struct error *e)
+{
+	char path[32];
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", *fd);
+	int again = open(path, O_RDONLY | O_CLOEXEC);
+	if (again < 0)
+		return error_set(e, FAIL_GENERAL, path, "%s", strerror(errno));
+	(void)close(*fd);
+	*fd = again;
+	return 0;
+}
+
 static int write_vmlinux(struct import *im, int fd, struct error *e)
 {
 	_cleanup_blob_ struct blob image = { 0 }, elf = { 0 };
@@ -194,7 +208,8 @@ static int make_and_send(struct import *im, struct error *e)
 	_cleanup_close_ int kernel = open_input(im->vmlinuz, e);
 	_cleanup_close_ int initramfs = kernel < 0 ? -1 : output(im, "initramfs", e);
 	_cleanup_close_ int vmlinux = initramfs < 0 ? -1 : output(im, "vmlinux", e);
-	if (vmlinux < 0 || initramfs_build(initramfs, im->modules, bb, e) < 0 || write_vmlinux(im, vmlinux, e) < 0)
+	if (vmlinux < 0 || initramfs_build(initramfs, im->modules, bb, e) < 0 || write_vmlinux(im, vmlinux, e) < 0 ||
+	    read_only(&initramfs, e) < 0 || read_only(&vmlinux, e) < 0)
 		return -1;
 	if (signals_pending(c))
 		return signals_error(c, "import", e);

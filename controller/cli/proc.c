@@ -20,6 +20,20 @@
 
 #define PATIENCE_MS 5000
 
+/* The next program runs in our own SELinux domain, where the user may choose one; where there is none, nothing happens.
+ * Without new privileges (prctl(2)) it stays there in any case, but an enforcing kernel logs that as a denial. */
+static int stay_here(void)
+{
+	_cleanup_close_ int now = open("/proc/self/attr/current", O_RDONLY | O_CLOEXEC);
+	_cleanup_close_ int next = open("/proc/self/attr/exec", O_WRONLY | O_CLOEXEC);
+	char domain[256];
+	ssize_t n = now < 0 ? -1 : read(now, domain, sizeof(domain));
+
+	if (n > 0 && next >= 0)
+		(void)!write(next, domain, (size_t)n);
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
 _Noreturn static void child(const char *const argv[], const struct proc_io *io, int out)
 {
 	signals_release();
@@ -33,7 +47,7 @@ _Noreturn static void child(const char *const argv[], const struct proc_io *io, 
 		(void)dup2(null, STDERR_FILENO);
 	if (io->dir && chdir(io->dir) < 0)
 		_exit(126);
-	if (io->stay && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+	if (io->stay && stay_here() < 0)
 		_exit(126);
 	(void)execvp(argv[0], (char *const *)argv);
 	_exit(errno == ENOENT ? 127 : 126);
