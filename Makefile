@@ -4,6 +4,7 @@
 #   make check-vm        the test guest: device-mapper, systemd, SELinux, KVM; SCENARIO=... picks; make vm-shell looks in
 #   make demo            a guest through the whole chain, and the proof that nothing is left
 #   make install [DESTDIR=...]   make uninstall [PURGE=1]   make lint   make clean
+#   make install-selinux         the policy module, after the programs; make uninstall-selinux
 MODE ?= release
 B := build/$(MODE)
 # V=1 shows the commands.
@@ -125,7 +126,14 @@ vm-shell: guest-deps
 build/release/tsckhz: tests/guest/tsckhz.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $< -o $@
-guest-programs: all build/release/tsckhz
+build/release/probe: tests/guest/probe.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) -D_GNU_SOURCE $(LDFLAGS_ALL) $< -o $@
+guest-programs: all build/release/tsckhz build/release/probe selinux
+	@$(MAKE) --no-print-directory -C selinux probe
+
+selinux:
+	@$(MAKE) --no-print-directory -C selinux
 
 deps:
 	@tests/deps.sh build
@@ -164,11 +172,20 @@ install: all
 uninstall:
 	$(LIBEXEC)/uninstall $(if $(PURGE),--purge)
 
+# SELinux: after the programs, on this host or, to be loaded there, below DESTDIR.
+install-selinux: selinux
+	install -D -m 644 build/selinux/banger.pp $(DESTDIR)$(PREFIX)/share/selinux/packages/banger.pp
+	$(if $(DESTDIR),,selinux/install.sh build/selinux/banger.pp)
+
+uninstall-selinux:
+	selinux/remove.sh
+	rm -f $(PREFIX)/share/selinux/packages/banger.pp
+
 lint: deps
 	@tests/lint.sh
 
 clean:
-	rm -rf build/release build/check
+	rm -rf build/release build/check build/selinux
 
-.PHONY: all tests check check-vm vm-shell guest-programs guest-deps deps demo install uninstall lint clean
+.PHONY: all tests check check-vm vm-shell guest-programs guest-deps deps demo install uninstall selinux install-selinux uninstall-selinux lint clean
 .DEFAULT_GOAL := all

@@ -10,7 +10,6 @@
 #include "common/cleanup.h"
 
 #define XATTR "security.selinux"
-#define SLOT_TYPE "banger_slot_t"
 #define SPAWN_TYPE "banger_spawn_t"
 #define VMM_TYPE "banger_vm_t"
 
@@ -33,6 +32,7 @@ int label_derive(const char *context, const char *from, const char *to, uint32_t
 
 int label_slot(int fd, uint32_t slot)
 {
+	static const char *const types[] = { "banger_slot_t", "banger_disk_device_t" };
 	char path[32], now[LABEL_MAX], want[LABEL_MAX];
 
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
@@ -40,9 +40,10 @@ int label_slot(int fd, uint32_t slot)
 	if (n < 0)
 		return errno == ENODATA || errno == EOPNOTSUPP ? 0 : -1;
 	now[n] = '\0';
-	if (label_derive(now, SLOT_TYPE, SLOT_TYPE, slot, want) < 0 || strcmp(now, want) == 0)
-		return 0;
-	return setxattr(path, XATTR, want, strlen(want) + 1, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+		if (label_derive(now, types[i], types[i], slot, want) == 0 && strcmp(now, want) != 0)
+			return setxattr(path, XATTR, want, strlen(want) + 1, 0);
+	return 0;
 }
 
 /* Without SELinux the kernel has no such file, or another module answers in a form of its own. */

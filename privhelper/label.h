@@ -24,7 +24,7 @@ int label_derive(const char *context, const char *from, const char *to, uint32_t
  * label_slot() - give a folder or a node of a slot its category
  * @fd:	it; may be O_PATH
  *
- * Takes /proc and the ownership of the file.  What is not of the slots' type is left alone.
+ * Takes /proc and the ownership of the file.  What is of none of the slots' types is left alone.
  * Return: 0, or -1 with errno.
  */
 int label_slot(int fd, uint32_t slot);

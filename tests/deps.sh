@@ -5,8 +5,8 @@ build="gcc make pkg-config libmsgpack-dev libcap-ng-dev libseccomp-dev libcurl4-
 	libjansson-dev libinih-dev libarchive-dev libmd-dev libsqlite3-dev libcmocka-dev libc6-dev linux-libc-dev"
 run="iproute2 nftables jq procps util-linux e2fsprogs kmod conntrack dmsetup iputils-ping qemu-system-x86 busybox-static cpio
 	libarchive-tools sqlite3"
-guest="mmdebstrap openssh-client zstd xz-utils"
-lint="clang-tidy cppcheck shellcheck"
+guest="mmdebstrap openssh-client zstd xz-utils selinux-policy-dev checkpolicy semodule-utils m4 gawk"
+lint="clang-tidy cppcheck shellcheck selint"
 case ${1-} in
 build) want="$build $run $guest $lint" ;;
 demo | guest) want="$build $run $guest" ;;

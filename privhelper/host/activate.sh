@@ -7,9 +7,9 @@ have() { command -v "$1" >/dev/null; }
 if have systemd-sysusers; then systemd-sysusers banger.conf; fi
 if have systemd-tmpfiles; then systemd-tmpfiles --create banger.conf; fi
 [ -d /run/systemd/system ] || exit 0
-# Labels, where a policy has some for us.
+# Types, where a policy has some for us; not levels (-F), a slot's category would be lost.
 if have restorecon; then
-	restorecon -RF /usr/libexec/banger /usr/sbin/banger-privhelper /usr/bin/banger /etc/banger /var/lib/banger /var/log/banger /run/banger
+	restorecon -R /usr/libexec/banger /usr/sbin/banger-privhelper /usr/bin/banger /etc/banger /var/lib/banger /var/log/banger /run/banger
 fi
 systemctl daemon-reload
 systemctl restart systemd-sysctl.service
