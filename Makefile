@@ -130,7 +130,6 @@ build/release/probe: tests/guest/probe.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_ALL) -D_GNU_SOURCE $(LDFLAGS_ALL) $< -o $@
 guest-programs: all build/release/tsckhz build/release/probe selinux
-	@$(MAKE) --no-print-directory -C selinux probe
 
 selinux:
 	@$(MAKE) --no-print-directory -C selinux
