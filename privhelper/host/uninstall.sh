@@ -40,6 +40,15 @@ if ip -d link show dev "$bridge" 2>/dev/null | grep -q 'alias banger:bridge'; th
 ! mountpoint -q "$run/slots" || umount "$run/slots"
 rm -rf "$run"
 
+# ---- the policy module, if it was installed; what stays is labelled as the rest of the host is ----
+if command -v semodule >/dev/null && semodule -l 2>/dev/null | grep -qx banger; then
+	semodule -X 400 -r banger
+	for path in /etc/banger "$(or "$(setting state_dir)" /var/lib/banger)" "$(or "$(setting log_dir)" /var/log/banger)"; do
+		[ ! -e "$path" ] || restorecon -RF "$path"
+	done
+fi
+rm -f "$prefix/share/selinux/packages/banger.pp"
+
 # ---- what was installed ----
 rm -f "$prefix/bin/banger" "$prefix/sbin/banger-privhelper" "$prefix/lib/systemd/system/banger.service" \
 	"$prefix/lib/systemd/system/run-banger-slots.mount" "$prefix/lib/sysusers.d/banger.conf" \

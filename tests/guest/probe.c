@@ -7,7 +7,7 @@
  *   become:CONTEXT                                 without executing anything
  *   socket:route|netfilter|inet|packet             make one
  *   connect:PATH                                   a stream to the unix socket
- *   cap:admin|net|chown|kill                       something that takes that capability
+ *   cap:admin|net|chown                            something that takes that capability
  *   fd:append fd:truncate                          on standard error, which is not what answers go to
  *   relabel:PATH:CONTEXT rename:PATH unlink:PATH   of a file (rename: to PATH.new)
  *   mknod:PATH                                     a node of the null device */
@@ -16,7 +16,6 @@
 #include <linux/if_packet.h>
 #include <linux/netlink.h>
 #include <netinet/in.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,12 +104,13 @@ static int try_connect(const char *path)
 
 static int try_cap(const char *what)
 {
+	char name[65] = "";
+
+	/* The name that it has already. */
 	if (strcmp(what, "admin") == 0)
-		return sethostname("probed", 6);
+		return gethostname(name, sizeof(name) - 1) < 0 ? -1 : sethostname(name, strlen(name));
 	if (strcmp(what, "chown") == 0)
 		return chown("/proc/self/exe", 1, 1);
-	if (strcmp(what, "kill") == 0)
-		return kill(1, 0);
 	return put("/proc/sys/net/ipv4/conf/lo/forwarding", "1");
 }
 
