@@ -85,6 +85,30 @@ part() { # part NAME: the pid of that process of ours: privhelper, role-net, rol
 	esac
 }
 
+# ---- SELinux ----
+POLICY=$ROOT/build/selinux/banger.pp
+has_policy() { # has_policy: the module was built, and the guest is enforcing; else nothing here has a meaning
+	[ -e "$POLICY" ] || { skip "the policy module" "it was not built: the host has no selinux-policy-dev"; done_testing; }
+	need "SELinux is enforcing" eval '[ "$(getenforce)" = Enforcing ]'
+	AUDIT_SEEN=$(wc -l </var/log/audit/audit.log)
+}
+
+promises() { sed -i "s/^expand-check=.*/expand-check=$1/" /etc/selinux/semanage.conf; } # promises 1|0: neverallow is looked at
+
+confined() { # confined: the module is loaded, and banger runs in its domains
+	semodule -l | grep -qx banger || need "make install-selinux" make -C "$ROOT" --no-print-directory install-selinux
+	need "banger is restarted" systemctl restart banger
+	is "$(domain_of "$(part controller)")" banger_t "the controller is in banger_t"
+}
+
+domain_of() { ps -o label= -p "$1" | cut -d: -f3; }
+level_of() { ps -o label= -p "$1" | cut -d: -f4-; }
+denials() { # denials: what was denied to us, or to others because of us, since the last call
+	sleep 1
+	tail -n "+$((AUDIT_SEEN + 1))" /var/log/audit/audit.log | grep -aE 'avc: +denied|SELINUX_ERR' | grep -a banger
+	AUDIT_SEEN=$(wc -l </var/log/audit/audit.log)
+}
+
 # ---- VMs ----
 # A root disk with busybox alone.  What its guest does follows from the VM's name; it says it on its console.
 tiny_image() { # tiny_image: image "tiny" with kernel "debian" is there

@@ -7,9 +7,10 @@
  *   become:CONTEXT                                 without executing anything
  *   socket:route|netfilter|inet|packet             make one
  *   connect:PATH                                   a stream to the unix socket
- *   cap:admin|net|chown                            something that takes that capability
+ *   cap:admin|net                                  something that takes that capability
  *   fd:append fd:truncate                          on standard error, which is not what answers go to
  *   relabel:PATH:CONTEXT rename:PATH unlink:PATH   of a file (rename: to PATH.new)
+ *   chown:PATH                                     to another user
  *   mknod:PATH                                     a node of the null device */
 #include <errno.h>
 #include <fcntl.h>
@@ -109,9 +110,8 @@ static int try_cap(const char *what)
 	/* The name that it has already. */
 	if (strcmp(what, "admin") == 0)
 		return gethostname(name, sizeof(name) - 1) < 0 ? -1 : sethostname(name, strlen(name));
-	if (strcmp(what, "chown") == 0)
-		return chown("/proc/self/exe", 1, 1);
-	return put("/proc/sys/net/ipv4/conf/lo/forwarding", "1");
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0), size = 65536;
+	return fd < 0 ? -1 : setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
 }
 
 static int try_fd(const char *what)
@@ -167,6 +167,8 @@ static int act(const char *verb, char *arg)
 		return try_rename(arg);
 	if (strcmp(verb, "unlink") == 0)
 		return unlink(arg);
+	if (strcmp(verb, "chown") == 0)
+		return chown(arg, 1, 1);
 	if (strcmp(verb, "mknod") == 0)
 		return mknod(arg, S_IFCHR | 0600, makedev(1, 3));
 	errno = ENOSYS;
