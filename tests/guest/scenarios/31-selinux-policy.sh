@@ -19,7 +19,7 @@ logs=$(sesearch -A -t banger_reqlog_t -c file -p write,append)
 is "$(echo "$logs" | awk '/[{ ]write[ }]/ { print $2 }' | sort -u | xargs)" files_unconfined_type "who may write in the request log: administrators alone"
 is "$(echo "$logs" | awk '{ print $2 }' | sort -u | xargs)" "banger_role_domain banger_sup_t files_unconfined_type" "who may append to it"
 caps=$(sesearch -A -rs -s '^banger_' -c capability,capability2,cap_userns)
-is "$(echo "$caps" | awk '{ print $2 }' | sort -u | xargs)" "banger_net_t banger_role_domain banger_sup_t" "who has a capability: neither the controller nor a VMM"
+is "$(echo "$caps" | awk '{ print $2 }' | sort -u | xargs)" "banger_blk_t banger_net_t banger_spawn_t banger_sup_t" "who has a capability: neither the controller nor a VMM"
 is "$(echo "$caps" | grep net_admin | awk '{ print $2 }')" banger_net_t "who has CAP_NET_ADMIN"
 is "$(seinfo -a mcs_constrained_type -x | grep -c banger_vm_t)" 1 "categories keep VMMs apart"
 is "$(seinfo --permissive | grep -c banger)" 0 "no domain of ours is permissive"

@@ -63,12 +63,14 @@ done
 cp "$PROBE" $P/probe
 cp /bin/true $P/true
 chcon system_u:object_r:banger_probe_exec_t:s0 $P/probe
+cp /bin/dash $P/sh
 chcon system_u:object_r:bin_t:s0 $P/true
+chcon system_u:object_r:shell_exec_t:s0 $P/sh
 # What stands in has the labels of what it stands for.
 installed
+"$ROOT"/selinux/relabel.sh
 check "the service runs" systemctl restart banger
 for pair in db:/var/lib/banger/banger.db log:/var/log/banger/net.log conf:/etc/banger/banger.conf disk1:/run/banger/slots/vda1 slot2:/run/banger/slots/2; do
-	"$ROOT"/selinux/relabel.sh
 	[ -e ${pair#*:} ] || continue
 	is "$(stat -c %C $P/${pair%%:*})" "$(stat -c %C ${pair#*:})" "${pair#*:} has the label of its stand-in"
 done
@@ -134,7 +136,7 @@ socket:netfilter create banger_vm_t netlink_netfilter_socket
 socket:inet create banger_vm_t tcp_socket
 socket:packet create banger_vm_t packet_socket
 exec:$P/true execute bin_t file
-exec:/usr/bin/dash execute shell_exec_t file
+exec:$P/sh execute shell_exec_t file
 enter:system_u:system_r:banger_t:s0 setexec banger_vm_t process
 become:system_u:system_r:initrc_t:s0 setcurrent banger_vm_t process
 relabel:$P/other:system_u:object_r:banger_slot_t:s0:c1 relabelfrom banger_slot_t file
@@ -165,7 +167,7 @@ socket:netfilter create banger_t netlink_netfilter_socket
 socket:inet create banger_t tcp_socket
 socket:packet create banger_t packet_socket
 exec:$P/true execute bin_t file
-exec:/usr/bin/dash execute shell_exec_t file
+exec:$P/sh execute shell_exec_t file
 enter:system_u:system_r:banger_vm_t:s0 setexec banger_t process
 become:system_u:system_r:banger_net_t:s0 setcurrent banger_t process
 cap:admin sys_admin banger_t capability
@@ -194,7 +196,7 @@ read:$P/kvm read banger_kvm_device_t chr_file
 read:$P/loopctl read loop_control_device_t chr_file
 read:$P/dmctl read lvm_control_t chr_file
 exec:$P/true execute bin_t file
-exec:/usr/bin/dash execute shell_exec_t file
+exec:$P/sh execute shell_exec_t file
 enter:system_u:system_r:banger_vm_t:s0 setexec banger_net_t process
 become:system_u:system_r:banger_blk_t:s0 setcurrent banger_net_t process
 TABLE
@@ -219,7 +221,7 @@ socket:route create banger_blk_t netlink_route_socket
 socket:netfilter create banger_blk_t netlink_netfilter_socket
 socket:inet create banger_blk_t tcp_socket
 exec:$P/true execute bin_t file
-exec:/usr/bin/dash execute shell_exec_t file
+exec:$P/sh execute shell_exec_t file
 enter:system_u:system_r:banger_vm_t:s0 setexec banger_blk_t process
 become:system_u:system_r:banger_net_t:s0 setcurrent banger_blk_t process
 cap:net net_admin banger_blk_t capability
@@ -242,7 +244,7 @@ socket:route create banger_spawn_t netlink_route_socket
 socket:netfilter create banger_spawn_t netlink_netfilter_socket
 socket:inet create banger_spawn_t tcp_socket
 exec:$P/true execute bin_t file
-exec:/usr/bin/dash execute shell_exec_t file
+exec:$P/sh execute shell_exec_t file
 enter:system_u:system_r:banger_t:s0 transition banger_t process
 enter:system_u:system_r:initrc_t:s0 transition initrc_t process
 become:system_u:system_r:banger_vm_t:s0 setcurrent banger_spawn_t process
@@ -265,7 +267,7 @@ read:$P/shadow read shadow_t file
 socket:route create banger_sup_t netlink_route_socket
 socket:inet create banger_sup_t tcp_socket
 exec:$P/true execute bin_t file
-exec:/usr/bin/dash execute shell_exec_t file
+exec:$P/sh execute shell_exec_t file
 enter:system_u:system_r:banger_vm_t:s0 setexec banger_sup_t process
 become:system_u:system_r:banger_t:s0 setcurrent banger_sup_t process
 TABLE
