@@ -11,6 +11,7 @@
 #include "controller/lifecycle.h"
 #include "controller/stats.h"
 #include "controller/store.h"
+#include "controller/vmm.h"
 #include "controller/watch.h"
 #include "proto/slot.h"
 
@@ -237,14 +238,33 @@ static bool goes_on(const struct vm *vm)
 	return vm->state == VM_STARTING || vm->state == VM_RUNNING || vm->state == VM_STOPPING;
 }
 
-static int send_console(struct exchange *x, const struct vm *vm)
+/* Before the first bytes.  A monitor that does not flush its metrics in time has those that came by themselves. */
+static int begin_logs(struct exchange *x, const struct vm *vm, enum stream_kind what)
+{
+	const struct vmm_driver *d = vmm_driver(vm->runtime.vmm);
+	struct error ignored;
+
+	if (what == STREAM_CONSOLE)
+		return 0;
+	if (!watch_has(x->ctl->watch, vm, what)) {
+		(void)error_set(&x->error, FAIL_STATE, vm->name, "its latest start has no %s: Firecracker has, QEMU "
+				"has not", what == STREAM_VMM ? "log of the monitor" : "metrics");
+		error_hint(&x->error, "what QEMU says is on the console: banger vm logs %s", vm->name);
+		return -1;
+	}
+	if (what == STREAM_METRICS && vm->state == VM_RUNNING && d && d->flush)
+		(void)d->flush(x->ctl, vm, &ignored);
+	return 0;
+}
+
+static int send_stream(struct exchange *x, const struct vm *vm, enum stream_kind what)
 {
 	struct ev_bytes ev = { 0 };
 
 	for (size_t total = 0; total < CONSOLE_MAX; total += ev.data.n) {
-		ssize_t n = watch_console_read(x->ctl->watch, vm, &x->cursor, (char *)ev.data.v, sizeof(ev.data.v));
+		ssize_t n = watch_read(x->ctl->watch, vm, what, &x->cursor, (char *)ev.data.v, sizeof(ev.data.v));
 		if (n < 0)
-			return error_set(&x->error, FAIL_GENERAL, vm->name, "its console can not be read");
+			return error_set(&x->error, FAIL_GENERAL, vm->name, "what it said can not be read");
 		ev.data.n = (size_t)n;
 		if (n == 0 || exchange_event(x, EVENT_BYTES, &ev) < 0)
 			break;
@@ -255,12 +275,15 @@ static int send_console(struct exchange *x, const struct vm *vm)
 int api_vm_logs(struct exchange *x)
 {
 	const struct call_vm_logs *a = &x->args.vm_logs;
+	enum stream_kind what = (enum stream_kind)a->what;
 	struct vm vm;
 
 	if (find_again(x, a->vm, &vm) < 0)
 		return x->passes ? EXCHANGE_DONE : EXCHANGE_FAILED; /* deleted meanwhile: that is the end of its log */
-	/* The state was read before the console, so what a VM said last is sent after it was seen to be stopped. */
-	if (send_console(x, &vm) < 0)
+	if (!x->passes && begin_logs(x, &vm, what) < 0)
+		return EXCHANGE_FAILED;
+	/* The state was read before the bytes, so what a VM said last is sent after it was seen to be stopped. */
+	if (send_stream(x, &vm, what) < 0)
 		return EXCHANGE_FAILED;
 	return a->follow && goes_on(&vm) ? EXCHANGE_AGAIN : EXCHANGE_DONE;
 }

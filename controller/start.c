@@ -166,15 +166,15 @@ static void append(struct error *e, const char *before, const char *text)
 	(void)snprintf(e->why + n, sizeof(e->why) - n, "%s%s", before, text);
 }
 
-/* A monitor that ended says why on its console, and nowhere else. */
-static void add_console(struct ctl *c, const struct vm *vm, struct error *e)
+/* A monitor that ended says why on its console, or in its own log. */
+static void add_last_words(struct ctl *c, const struct vm *vm, struct error *e)
 {
 	char buf[4096], line[LINE_MAX_SHOWN + 1] = "";
-	uint64_t offset = 0;
 	ssize_t n;
 
-	while ((n = watch_console_read(c->watch, vm, &offset, buf, sizeof(buf))) > 0)
-		last_line(buf, (size_t)n, line);
+	for (int kind = STREAM_CONSOLE; kind <= STREAM_VMM && !line[0]; kind++)
+		for (uint64_t at = 0; (n = watch_read(c->watch, vm, kind, &at, buf, sizeof(buf))) > 0;)
+			last_line(buf, (size_t)n, line);
 	if (line[0])
 		append(e, "; its last line: ", line);
 	if (strstr(line, "jit buffer"))
@@ -199,7 +199,7 @@ static void undo(struct ctl *c, struct vm *vm, const struct start *s, enum vm_st
 	operation_stage(o, "undo", "");
 	int r = vm_release(c, vm, back, o, &failed);
 	if (died)
-		add_console(c, vm, e); /* after the release, which takes what was still in the pipe */
+		add_last_words(c, vm, e); /* after the release, which takes what was still in the pipe */
 	if (r < 0)
 		append(e, "; and left behind: ", failed.why);
 	(void)operation_end(c, o, -1, e);

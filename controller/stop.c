@@ -119,18 +119,6 @@ int vm_kill(struct ctl *c, struct operation *o, const char *ref, bool *already, 
 
 /* ---- delete ---- */
 
-/* Console files are named after the slot: its next holder must not find this one's. */
-static void remove_console(struct ctl *c, uint32_t slot)
-{
-	static const char *const ends[] = { "log", "log.1", "fifo" };
-	char path[200];
-
-	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
-		(void)snprintf(path, sizeof(path), "%s/consoles/%u.%s", c->config.state_dir, slot, ends[i]);
-		(void)unlink(path);
-	}
-}
-
 int vm_remove(struct ctl *c, struct vm *vm, unsigned listed, const struct operation *o, struct error *e)
 {
 	operation_stage(o, "release", "");
@@ -140,7 +128,8 @@ int vm_remove(struct ctl *c, struct vm *vm, unsigned listed, const struct operat
 	operation_stage(o, "files", "");
 	if (storage_remove(c, vm->slot, e) < 0)
 		return -1;
-	remove_console(c, vm->slot);
+	if (c->watch)
+		watch_discard(c->watch, vm->slot);
 	return store_vm_delete(c->store, vm, e);
 }
 
@@ -168,7 +157,7 @@ static bool said_farewell(struct ctl *c, const struct vm *vm)
 	size_t have = 0;
 	ssize_t n;
 
-	while ((n = watch_console_read(c->watch, vm, &offset, buf + have, TAIL)) > 0) {
+	while ((n = watch_read(c->watch, vm, STREAM_CONSOLE, &offset, buf + have, TAIL)) > 0) {
 		have += (size_t)n;
 		if (have > TAIL) {
 			memmove(buf, buf + have - TAIL, TAIL);

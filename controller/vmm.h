@@ -16,6 +16,8 @@ struct vmm_driver {
 	int (*shutdown)(struct ctl *c, const struct vm *vm, struct error *e);
 	/* Is the monitor itself answering?  Return: 1 running, 0 not, -1 no answer. */
 	int (*alive)(struct ctl *c, const struct vm *vm, struct error *e);
+	/* Write the metrics now, not only now and then; NULL: it has none. */
+	int (*flush)(struct ctl *c, const struct vm *vm, struct error *e);
 };
 
 const struct vmm_driver *vmm_driver(enum vmm_kind kind);

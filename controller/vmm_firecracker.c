@@ -1,8 +1,8 @@
 /* vmm_firecracker.c - Firecracker over HTTP on its API socket (src/firecracker/swagger/firecracker.yaml, 1.14).
  *
- * It starts with an empty machine: machine, boot source, drive and network interface are put, then the instance is
- * started, and each answer is 204 or a fault message.  One connection a request; whatever the monitor sends, a request
- * ends with its time, its size, the monitor or a cancellation. */
+ * It starts with an empty machine: log, metrics, machine, boot source, drive and network interface are put, then the
+ * instance is started, and each answer is 204 or a fault message.  One connection a request; whatever the monitor
+ * sends, a request ends with its time, its size, the monitor or a cancellation. */
 #include <curl/curl.h>
 #include <jansson.h>
 #include <pthread.h>
@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/log.h"
 #include "controller/storage.h"
 #include "controller/vmm.h"
 #include "controller/vmm_peer.h"
@@ -184,12 +185,29 @@ static int put(const char *socket, const char *path, json_t *body, struct answer
 	return request(socket, path, text, 204, a, e);
 }
 
+/* Paths are those of the monitor's own root: /state is state_dir/slots, /run is run_dir/slots.  */
+static json_t *logger(const struct vm *vm)
+{
+	char path[40];
+
+	(void)snprintf(path, sizeof(path), "/run/%u/log", vm->slot);
+	return json_pack("{s:s, s:s, s:b, s:b}", "log_path", path, "level", "Info", "show_level", 1,
+			 "show_log_origin", 0);
+}
+
+static json_t *metrics(const struct vm *vm)
+{
+	char path[40];
+
+	(void)snprintf(path, sizeof(path), "/run/%u/metrics", vm->slot);
+	return json_pack("{s:s}", "metrics_path", path);
+}
+
 static json_t *machine(const struct vm *vm)
 {
 	return json_pack("{s:i, s:i}", "vcpu_count", (int)vm->vcpus, "mem_size_mib", (int)vm->mem_mib);
 }
 
-/* Paths are those of the monitor's own root: /state is state_dir/slots, /run is run_dir/slots. */
 static json_t *boot_source(const struct vm *vm)
 {
 	char kernel[40], initrd[40];
@@ -240,8 +258,18 @@ static int state(const char *socket, struct answer *a, struct error *e)
 	return strcmp(s, "Running") == 0;
 }
 
+/* A monitor that can not have them (without Landlock its filter says no) runs, and logs to the console as before. */
+static void put_sinks(const struct vm *vm, const char *socket, struct answer *a)
+{
+	struct error e;
+
+	if (put(socket, "/logger", logger(vm), a, &e) < 0 || put(socket, "/metrics", metrics(vm), a, &e) < 0)
+		log_warn("%s: no log or metrics: %s", vm->name, e.why);
+}
+
 static int configure(const struct ctl *c, const struct vm *vm, const char *socket, struct answer *a, struct error *e)
 {
+	put_sinks(vm, socket, a);
 	if (put(socket, "/machine-config", machine(vm), a, e) < 0 || put(socket, "/boot-source", boot_source(vm), a, e) < 0)
 		return -1;
 	if (put(socket, "/drives/rootfs", drive(c, vm), a, e) < 0)
@@ -295,10 +323,21 @@ static int fc_alive(struct ctl *c, const struct vm *vm, struct error *e)
 	return inode < 0 ? -1 : state(socket, a, e);
 }
 
+static int fc_flush(struct ctl *c, const struct vm *vm, struct error *e)
+{
+	const struct vmm_wait w = vmm_wait_start(WHO, VMM_TALK_MS, -1, NULL);
+	_cleanup_free_ struct answer *a = NULL;
+	char socket[32];
+	_cleanup_close_ int inode = begin(c, vm, &w, socket, &a, e);
+
+	return inode < 0 ? -1 : action(socket, "FlushMetrics", a, e);
+}
+
 const struct vmm_driver vmm_firecracker = {
 	.name = "firecracker",
 	.kind = VMM_FIRECRACKER,
 	.boot = fc_boot,
 	.shutdown = fc_shutdown,
 	.alive = fc_alive,
+	.flush = fc_flush,
 };

@@ -1,13 +1,18 @@
 /* Theory of operation.  Each slot has one entry in an array that stays for ever, so an event that is already on its
  * way when a worker gives the VM up finds an unused entry, not freed memory.  One mutex guards all of it.
  *
- * The VMM is hostile and holds the FIFO it was given: it shares that open file description and may clear its
- * O_NONBLOCK.  So we read from a description of our own, opened by path in a folder that only we can enter; being
- * open for both directions, neither side ever sees end of file (fifo(7)).
+ * A VM says something in up to three places: its guest's console, and, by Firecracker, the monitor's own log and its
+ * metrics.  Each is a stream: a FIFO that the VMM writes to, and a bounded file that we read it into.
  *
- * A console is one or two files, <slot>.log.1 (older) and <slot>.log, half of CONSOLE_MAX each.  Both begin with a
- * header: whose console it is, and the offset of its first byte.  A slot's next VM can therefore never be shown the
- * console of the one before, and offsets survive a restart of the controller. */
+ * The VMM is hostile and holds the console's FIFO that it was given: it shares that open file description and may clear
+ * its O_NONBLOCK.  So we read from a description of our own, opened by path in a folder that only we can enter; being
+ * open for both directions, neither side ever sees end of file (fifo(7)).  The VMM opens the FIFOs of log and metrics
+ * itself, so they lie in its own folder, where it can put anything in their place: they are opened without following or
+ * waiting and looked at, and a VM whose log can not be had is watched without it.
+ *
+ * A stream's file is one or two: for the console <slot>.log.1 (older) and <slot>.log, each half of its limit.  Both
+ * begin with a header: whose it is, and the offset of its first byte.  A slot's next VM can therefore never be shown
+ * what the one before said, and offsets survive a restart of the controller. */
 #include "controller/watch.h"
 
 #include <errno.h>
@@ -26,23 +31,46 @@
 #include "common/log.h"
 #include "controller/lifecycle.h"
 #include "controller/loop.h"
+#include "controller/storage.h"
 #include "controller/worker.h"
 
-#define HALF (CONSOLE_MAX / 2)
 #define LAST_WORDS (64 * 1024)
 #define HEADER (ID_HEX - 1 + 1 + 16 + 1) /* "<id> <offset, 16 digits>\n" */
 #define CHUNK 16384
 #define CHUNKS_PER_EVENT 4               /* one full pipe; then the others have their turn */
 
+#define FIFO_MODE 0606                   /* the slot's uid is neither owner nor group; Firecracker opens for both */
+
+/* Where a stream is kept.  slack: so much before it is full, a file ends with the next whole line. */
+struct sink {
+	const char *suffix, *older;
+	const char *fifo; /* its name in the slot's run folder; NULL: <slot>.fifo beside the files */
+	size_t half, slack;
+};
+
+static const struct sink sinks[STREAM_COUNT] = {
+	[STREAM_CONSOLE] = { "log", "log.1", NULL, CONSOLE_MAX / 2, 0 },
+	[STREAM_VMM] = { "vmm", "vmm.1", "log", VMM_STREAM_MAX / 2, VMM_STREAM_MAX / 8 },
+	[STREAM_METRICS] = { "metrics", "metrics.1", "metrics", VMM_STREAM_MAX / 2, VMM_STREAM_MAX / 8 },
+};
+
+struct stream {
+	struct loop_source source; /* its owner: the entry */
+	const struct sink *sink;
+	int fifo, file;
+	bool warned, mid_line;
+	uint64_t base; /* offset of the first byte of the newer file */
+	size_t size;   /* of that file, with its header */
+};
+
 struct entry {
-	struct loop_source pid_source, console_source;
+	struct loop_source pid_source;
+	struct stream streams[STREAM_COUNT];
 	struct watch *watch;
 	uint32_t slot;
-	bool used, ended, reported, warned;
+	bool used, ended, reported;
 	uint8_t vm[ID_LEN];
-	int pidfd, fifo, file;
-	uint64_t base; /* offset of the first byte of <slot>.log */
-	size_t size;   /* of <slot>.log, with its header */
+	int pidfd;
 };
 
 struct watch {
@@ -92,8 +120,9 @@ struct watch *watch_open(struct ctl *c, int epoll_fd)
 	(void)pthread_mutex_init(&w->lock, NULL);
 	for (uint32_t i = 0; i < SLOT_MAX; i++) {
 		struct entry *e = &w->entries[i];
-		*e = (struct entry){ .watch = w, .slot = i, .pidfd = -1, .fifo = -1, .file = -1 };
-		e->pid_source = e->console_source = (struct loop_source){ source_ready, e };
+		*e = (struct entry){ .watch = w, .slot = i, .pidfd = -1, .pid_source = { source_ready, e } };
+		for (int k = 0; k < STREAM_COUNT; k++)
+			e->streams[k] = (struct stream){ { source_ready, e }, &sinks[k], .fifo = -1, .file = -1 };
 	}
 	return w;
 }
@@ -109,7 +138,7 @@ static int write_header(int fd, const uint8_t vm[ID_LEN], uint64_t base)
 	return fdio_write_all(fd, header, HEADER);
 }
 
-/* Return: 0 with the offset of the file's first byte, or -1 when it is not a console of @vm. */
+/* Return: 0 with the offset of the file's first byte, or -1 when it is not @vm's. */
 static int read_header(int fd, const uint8_t vm[ID_LEN], uint64_t *base)
 {
 	char id[ID_HEX], header[HEADER + 1] = "";
@@ -121,12 +150,12 @@ static int read_header(int fd, const uint8_t vm[ID_LEN], uint64_t *base)
 	return 0;
 }
 
-/* A new, empty <slot>.log.  Return: a descriptor that appends, or -1 with errno. */
-static int file_make(struct watch *w, uint32_t slot, const uint8_t vm[ID_LEN], uint64_t base)
+/* A new, empty file.  Return: a descriptor that appends, or -1 with errno. */
+static int file_make(struct watch *w, uint32_t slot, const struct sink *k, const uint8_t vm[ID_LEN], uint64_t base)
 {
 	char name[32];
 
-	name_of(slot, "log", name);
+	name_of(slot, k->suffix, name);
 	int fd = openat(w->dir, name, O_WRONLY | O_APPEND | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd >= 0 && write_header(fd, vm, base) < 0) {
 		(void)close(fd);
@@ -135,83 +164,97 @@ static int file_make(struct watch *w, uint32_t slot, const uint8_t vm[ID_LEN], u
 	return fd;
 }
 
-/* Go on with the file of @vm, or begin one. */
-static int file_continue(struct entry *e, const uint8_t vm[ID_LEN])
+/* Go on with the file of the entry's VM, or begin one. */
+static int file_continue(struct entry *e, struct stream *s)
 {
 	struct stat st;
 	char name[32];
 
-	name_of(e->slot, "log", name);
-	e->file = openat(e->watch->dir, name, O_RDWR | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
-	if (e->file >= 0 && fstat(e->file, &st) == 0 && read_header(e->file, vm, &e->base) == 0) {
-		e->size = (size_t)st.st_size;
+	name_of(e->slot, s->sink->suffix, name);
+	s->file = openat(e->watch->dir, name, O_RDWR | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
+	if (s->file >= 0 && fstat(s->file, &st) == 0 && read_header(s->file, e->vm, &s->base) == 0) {
+		s->size = (size_t)st.st_size;
 		return 0;
 	}
-	fdio_close_all(&e->file, 1);
-	e->base = 0;
-	e->size = HEADER;
-	e->file = file_make(e->watch, e->slot, vm, 0);
-	return e->file < 0 ? -1 : 0;
+	fdio_close_all(&s->file, 1);
+	s->base = 0;
+	s->size = HEADER;
+	s->file = file_make(e->watch, e->slot, s->sink, e->vm, 0);
+	return s->file < 0 ? -1 : 0;
 }
 
-static int file_rotate(struct entry *e)
+static int file_rotate(struct entry *e, struct stream *s)
 {
 	char name[32], older[32];
 
-	name_of(e->slot, "log", name);
-	name_of(e->slot, "log.1", older);
+	name_of(e->slot, s->sink->suffix, name);
+	name_of(e->slot, s->sink->older, older);
 	if (renameat(e->watch->dir, name, e->watch->dir, older) < 0)
 		return -1;
-	int fd = file_make(e->watch, e->slot, e->vm, e->base + e->size - HEADER);
-	fdio_close_all(&e->file, 1);
-	e->file = fd;
-	e->base += e->size - HEADER;
-	e->size = HEADER;
+	int fd = file_make(e->watch, e->slot, s->sink, e->vm, s->base + s->size - HEADER);
+	fdio_close_all(&s->file, 1);
+	s->file = fd;
+	s->base += s->size - HEADER;
+	s->size = HEADER;
 	return fd < 0 ? -1 : 0;
 }
 
-/* What can not be written (a full disk) is dropped: a console must not hold up anything. */
-static void file_append(struct entry *e, const char *buf, size_t n)
+static bool is_full(const struct stream *s)
 {
-	while (n) {
-		if (e->file < 0 || (e->size >= HALF && file_rotate(e) < 0))
-			break;
-		size_t room = HALF - e->size;
-		ssize_t w = write(e->file, buf, n < room ? n : room);
-		if (w <= 0)
-			break;
-		e->size += (size_t)w;
-		buf += w;
-		n -= (size_t)w;
-	}
-	if (n && !e->warned)
-		log_errno("console of slot %u: output is lost", e->slot);
-	e->warned = n > 0;
+	return s->size >= s->sink->half || (!s->mid_line && s->size >= s->sink->half - s->sink->slack);
 }
 
-static void drain(struct entry *e)
+/* What can not be written (a full disk) is dropped: what a VM says must not hold up anything. */
+static void file_append(struct entry *e, struct stream *s, const char *buf, size_t n)
+{
+	while (n) {
+		if (s->file < 0 || (is_full(s) && file_rotate(e, s) < 0))
+			break;
+		size_t room = s->sink->half - s->size;
+		ssize_t w = write(s->file, buf, n < room ? n : room);
+		if (w <= 0)
+			break;
+		s->size += (size_t)w;
+		buf += w;
+		n -= (size_t)w;
+		s->mid_line = buf[-1] != '\n';
+	}
+	if (n && !s->warned)
+		log_errno("slot %u: what it says (%s) is lost", e->slot, s->sink->suffix);
+	s->warned = n > 0;
+}
+
+static void drain(struct entry *e, struct stream *s)
 {
 	char buf[CHUNK];
 
-	for (int i = 0; i < CHUNKS_PER_EVENT && e->fifo >= 0; i++) {
-		ssize_t n = read(e->fifo, buf, sizeof(buf));
+	for (int i = 0; i < CHUNKS_PER_EVENT && s->fifo >= 0; i++) {
+		ssize_t n = read(s->fifo, buf, sizeof(buf));
 		if (n <= 0)
 			return;
-		file_append(e, buf, (size_t)n);
+		file_append(e, s, buf, (size_t)n);
 	}
 }
 
-/* ---- the FIFO ---- */
+/* ---- FIFOs ---- */
 
-static int fifo_open(struct watch *w, uint32_t slot)
+static void fifo_path(const struct watch *w, uint32_t slot, const struct sink *k, char out[200])
+{
+	const struct config *c = &w->ctl->config;
+
+	if (k->fifo)
+		path_slot_run(c, slot, k->fifo, out);
+	else
+		(void)snprintf(out, 200, "%s/consoles/%u.fifo", c->state_dir, slot);
+}
+
+static int fifo_open(const struct watch *w, uint32_t slot, const struct sink *k)
 {
 	struct stat st;
-	char name[32];
+	char path[200];
 
-	name_of(slot, "fifo", name);
-	if (mkfifoat(w->dir, name, 0600) < 0 && errno != EEXIST)
-		return -1;
-	int fd = openat(w->dir, name, O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+	fifo_path(w, slot, k, path);
+	int fd = open(path, O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
 	if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode))) {
 		(void)close(fd);
 		errno = EEXIST;
@@ -220,20 +263,54 @@ static int fifo_open(struct watch *w, uint32_t slot)
 	return fd;
 }
 
-/* Whoever still holds the FIFO of an earlier start keeps a pipe that nobody reads. */
-static int begin_console(struct watch *w, const struct vm *vm)
+static int fifo_make(const struct watch *w, uint32_t slot, const struct sink *k)
 {
-	static const char *const stale[] = { "fifo", "log.1", "log" };
-	time_t now = (time_t)(clock_wall_ns() / 1000000000u);
-	char name[32], line[96];
-	struct tm tm;
+	char path[200];
 
-	for (size_t i = 0; i < ARRAY_SIZE(stale); i++) {
-		name_of(vm->slot, stale[i], name);
-		if (unlinkat(w->dir, name, 0) < 0 && errno != ENOENT)
+	fifo_path(w, slot, k, path);
+	return mkfifo(path, 0600);
+}
+
+/* One that the VMM is to open itself, whatever our umask. */
+static int fifo_make_open_to(const struct watch *w, uint32_t slot, const struct sink *k)
+{
+	if (fifo_make(w, slot, k) < 0)
+		return -1;
+	_cleanup_close_ int fd = fifo_open(w, slot, k);
+	return fd < 0 ? -1 : fchmod(fd, FIFO_MODE);
+}
+
+static int discard(struct watch *w, uint32_t slot)
+{
+	char name[32], path[200];
+
+	for (const struct sink *k = sinks; k < sinks + STREAM_COUNT; k++) {
+		const char *const ends[] = { k->older, k->suffix };
+		for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+			name_of(slot, ends[i], name);
+			if (unlinkat(w->dir, name, 0) < 0 && errno != ENOENT)
+				return -1;
+		}
+		fifo_path(w, slot, k, path);
+		if (unlink(path) < 0 && errno != ENOENT)
 			return -1;
 	}
-	_cleanup_close_ int fd = file_make(w, vm->slot, vm->id, 0);
+	return 0;
+}
+
+void watch_discard(struct watch *w, uint32_t slot)
+{
+	LOCKED(w);
+	(void)discard(w, slot);
+}
+
+static int begin_console(struct watch *w, const struct vm *vm)
+{
+	time_t now = (time_t)(clock_wall_ns() / 1000000000u);
+	char line[96];
+	struct tm tm;
+
+	_cleanup_close_ int fd = file_make(w, vm->slot, &sinks[STREAM_CONSOLE], vm->id, 0);
 	if (fd < 0)
 		return -1;
 	(void)gmtime_r(&now, &tm);
@@ -241,6 +318,17 @@ static int begin_console(struct watch *w, const struct vm *vm)
 	(void)fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, LAST_WORDS);
 	size_t n = strftime(line, sizeof(line), "--- banger: started %Y-%m-%dT%H:%M:%SZ ---\n", &tm);
 	return fdio_write_all(fd, line, n);
+}
+
+/* Whoever still holds a FIFO of an earlier start keeps a pipe that nobody reads. */
+static int begin_streams(struct watch *w, const struct vm *vm)
+{
+	if (discard(w, vm->slot) < 0 || begin_console(w, vm) < 0)
+		return -1;
+	if (vm->runtime.vmm != VMM_FIRECRACKER)
+		return 0;
+	return fifo_make_open_to(w, vm->slot, &sinks[STREAM_VMM]) < 0 ||
+	       fifo_make_open_to(w, vm->slot, &sinks[STREAM_METRICS]) < 0 ? -1 : 0;
 }
 
 static bool is_alive(const struct vm *vm)
@@ -259,10 +347,12 @@ int watch_console_open(struct watch *w, const struct vm *vm)
 	LOCKED(w);
 	if (!is_alive(vm)) {
 		forget(&w->entries[vm->slot]);
-		if (begin_console(w, vm) < 0)
+		if (begin_streams(w, vm) < 0)
 			return -1;
 	}
-	return fifo_open(w, vm->slot);
+	if (fifo_make(w, vm->slot, &sinks[STREAM_CONSOLE]) < 0 && errno != EEXIST)
+		return -1;
+	return fifo_open(w, vm->slot, &sinks[STREAM_CONSOLE]);
 }
 
 /* ---- entries ---- */
@@ -275,14 +365,20 @@ static void unwatch(struct watch *w, int *fd)
 	fdio_close_all(fd, 1);
 }
 
+static void stream_close(struct entry *e, struct stream *s)
+{
+	drain(e, s);
+	unwatch(e->watch, &s->fifo);
+	fdio_close_all(&s->file, 1);
+}
+
 static void forget(struct entry *e)
 {
 	if (!e->used)
 		return;
-	drain(e);
 	unwatch(e->watch, &e->pidfd);
-	unwatch(e->watch, &e->fifo);
-	fdio_close_all(&e->file, 1);
+	for (int k = 0; k < STREAM_COUNT; k++)
+		stream_close(e, &e->streams[k]);
 	e->used = false;
 }
 
@@ -291,6 +387,27 @@ static int source_add(struct watch *w, int fd, struct loop_source *s)
 	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = s };
 
 	return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &ev);
+}
+
+static int stream_open(struct entry *e, enum stream_kind kind)
+{
+	struct stream *s = &e->streams[kind];
+
+	s->warned = s->mid_line = false;
+	s->fifo = fifo_open(e->watch, e->slot, s->sink);
+	if (s->fifo >= 0 && file_continue(e, s) == 0 && source_add(e->watch, s->fifo, &s->source) == 0)
+		return 0;
+	int saved = errno;
+	stream_close(e, s);
+	errno = saved;
+	return -1;
+}
+
+/* Its folder is the VMM's own: what it did there does not keep us from watching the rest. */
+static void stream_try(struct entry *e, enum stream_kind kind)
+{
+	if (stream_open(e, kind) < 0)
+		log_errno("slot %u: the monitor's %s can not be read", e->slot, sinks[kind].fifo);
 }
 
 int watch_add(struct watch *w, const struct vm *vm, int pidfd, int console)
@@ -305,16 +422,18 @@ int watch_add(struct watch *w, const struct vm *vm, int pidfd, int console)
 	struct entry *e = &w->entries[vm->slot];
 	forget(e);
 	e->used = true;
-	e->ended = e->reported = e->warned = false;
+	e->ended = e->reported = false;
 	memcpy(e->vm, vm->id, ID_LEN);
 	e->pidfd = pidfd;
-	e->fifo = fifo_open(w, vm->slot);
-	if (e->fifo < 0 || file_continue(e, vm->id) < 0 || source_add(w, pidfd, &e->pid_source) < 0 ||
-	    source_add(w, e->fifo, &e->console_source) < 0) {
+	if (stream_open(e, STREAM_CONSOLE) < 0 || source_add(w, pidfd, &e->pid_source) < 0) {
 		int saved = errno;
 		forget(e);
 		errno = saved;
 		return -1;
+	}
+	if (vm->runtime.vmm == VMM_FIRECRACKER) {
+		stream_try(e, STREAM_VMM);
+		stream_try(e, STREAM_METRICS);
 	}
 	return 0;
 }
@@ -400,8 +519,9 @@ void watch_event(struct watch *w, void *ptr, uint32_t events)
 		return;
 	if (s == &e->pid_source)
 		on_pidfd(e);
-	else
-		drain(e);
+	for (int k = 0; k < STREAM_COUNT; k++)
+		if (s == &e->streams[k].source)
+			drain(e, &e->streams[k]);
 }
 
 void watch_tick(struct watch *w)
@@ -419,7 +539,7 @@ void watch_tick(struct watch *w)
 
 /* ---- reading back ---- */
 
-/* Read at *@offset from one file of the console; before its first byte: from there. */
+/* Read at *@offset from one file of a stream; before its first byte: from there. */
 static ssize_t read_part(struct watch *w, const struct vm *vm, const char *suffix, uint64_t *offset, char *buf,
 			 size_t size)
 {
@@ -440,20 +560,40 @@ static ssize_t read_part(struct watch *w, const struct vm *vm, const char *suffi
 	return n;
 }
 
-/* The offset just behind the newest byte, and that of the first byte of <slot>.log; zeros without a console. */
-static void console_end(struct watch *w, const struct vm *vm, uint64_t *base, uint64_t *end)
+/* The offset just behind the newest byte, and that of the first byte of the newer file.  Return: is there one? */
+static bool find_end(struct watch *w, const struct vm *vm, const struct sink *k, uint64_t *base, uint64_t *end)
 {
 	struct stat st;
 	char name[32];
 
-	name_of(vm->slot, "log", name);
-	_cleanup_close_ int fd = openat(w->dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	*base = *end = 0;
-	if (fd >= 0 && read_header(fd, vm->id, base) == 0 && fstat(fd, &st) == 0)
-		*end = *base + (uint64_t)st.st_size - HEADER;
+	name_of(vm->slot, k->suffix, name);
+	_cleanup_close_ int fd = openat(w->dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || read_header(fd, vm->id, base) < 0 || fstat(fd, &st) < 0)
+		return false;
+	*end = *base + (uint64_t)st.st_size - HEADER;
+	return true;
 }
 
-ssize_t watch_console_read(struct watch *w, const struct vm *vm, uint64_t *offset, char *buf, size_t size)
+bool watch_has(struct watch *w, const struct vm *vm, enum stream_kind kind)
+{
+	uint64_t base, end;
+
+	LOCKED(w);
+	return vm->slot < SLOT_MAX && find_end(w, vm, &sinks[kind], &base, &end);
+}
+
+/* What is in the pipe was said before we were asked. */
+static void catch_up(struct watch *w, const struct vm *vm, enum stream_kind kind)
+{
+	struct entry *e = &w->entries[vm->slot];
+
+	if (e->used && memcmp(e->vm, vm->id, ID_LEN) == 0)
+		drain(e, &e->streams[kind]);
+}
+
+ssize_t watch_read(struct watch *w, const struct vm *vm, enum stream_kind kind, uint64_t *offset, char *buf,
+		   size_t size)
 {
 	uint64_t base, end;
 	ssize_t n = 0;
@@ -461,10 +601,11 @@ ssize_t watch_console_read(struct watch *w, const struct vm *vm, uint64_t *offse
 	if (vm->slot >= SLOT_MAX)
 		return 0;
 	LOCKED(w);
-	console_end(w, vm, &base, &end);
+	catch_up(w, vm, kind);
+	(void)find_end(w, vm, &sinks[kind], &base, &end);
 	if (*offset > end)
 		*offset = 0; /* started again since */
 	if (*offset < base)
-		n = read_part(w, vm, "log.1", offset, buf, size);
-	return n ? n : read_part(w, vm, "log", offset, buf, size);
+		n = read_part(w, vm, sinks[kind].older, offset, buf, size);
+	return n ? n : read_part(w, vm, sinks[kind].suffix, offset, buf, size);
 }

@@ -1,11 +1,15 @@
-/* watch.h - the main loop's eyes on running VMs: their pidfds and their consoles. */
+/* watch.h - the main loop's eyes on running VMs: their pidfds, and what they say. */
 #ifndef BANGER_CONTROLLER_WATCH_H
 #define BANGER_CONTROLLER_WATCH_H
 
 #include "controller/ctl.h"
 
-/* The console of a VM never takes more than this on disk; the older half goes first. */
+/* What a VM says, each in a file of its own.  The last two are Firecracker's; CALL vm_logs asks by these numbers. */
+enum stream_kind { STREAM_CONSOLE, STREAM_VMM, STREAM_METRICS, STREAM_COUNT };
+
+/* They never take more than this on disk; the older half goes first. */
 #define CONSOLE_MAX (1024 * 1024)
+#define VMM_STREAM_MAX (256 * 1024) /* the monitor's log; its metrics */
 
 /* @epoll_fd stays the caller's; its data.ptr is a struct loop_source.  Return: NULL with errno on failure. */
 struct watch *watch_open(struct ctl *c, int epoll_fd);
@@ -16,28 +20,37 @@ void watch_close(struct watch *w);
  *
  * A VM that is being started gets a new FIFO and an empty console file with
  * one line that marks the start; one that runs (adopted) goes on with both.
+ * A start by Firecracker also gets the FIFOs that it is to open itself, `log`
+ * and `metrics` in the slot's run folder.
  * Return: a descriptor of the caller's, or -1 with errno.
  */
 int watch_console_open(struct watch *w, const struct vm *vm);
 
-/* From now on @pidfd is watched and the slot's console is read into the bounded file.  Both descriptors are the
+/* From now on @pidfd is watched and the slot's streams are read into their bounded files.  Both descriptors are the
  * watch's, even on failure.  Thread-safe.  Return: 0, or -1 with errno. */
 int watch_add(struct watch *w, const struct vm *vm, int pidfd, int console);
 
-/* Forget the VM, after the last of its console was taken; a pidfd that fires later is not reported.  Thread-safe. */
+/* Forget the VM, after the last that it said was taken; a pidfd that fires later is not reported.  Thread-safe. */
 void watch_remove(struct watch *w, const uint8_t vm[ID_LEN]);
 
 /* A copy of the pidfd, to wait for the end of the VMM; -1 when it is not watched. */
 int watch_pidfd(struct watch *w, const uint8_t vm[ID_LEN]);
 
+/* Whether there is such a stream of the VM's latest start, be it empty.  Thread-safe. */
+bool watch_has(struct watch *w, const struct vm *vm, enum stream_kind kind);
+
 /**
- * watch_console_read() - what the VM's console said at its latest start, running or not
+ * watch_read() - what the VM has said since its latest start, running or not
  * @offset:	in and out, of everything written since that start; older than the files: their beginning
  *
- * Guest bytes as they came: whoever shows them cleans them.  Thread-safe.
+ * Bytes of a guest or a monitor as they came: whoever shows them cleans them.  Thread-safe.
  * Return: bytes, 0 when there is nothing more now, or -1 with errno.
  */
-ssize_t watch_console_read(struct watch *w, const struct vm *vm, uint64_t *offset, char *buf, size_t size);
+ssize_t watch_read(struct watch *w, const struct vm *vm, enum stream_kind kind, uint64_t *offset, char *buf,
+		   size_t size);
+
+/* Remove the slot's files and FIFOs: they are named after the slot, and its next holder must not find this one's. */
+void watch_discard(struct watch *w, uint32_t slot);
 
 /* An event of the epoll loop with data.ptr inside the watch. */
 void watch_event(struct watch *w, void *ptr, uint32_t events);

@@ -138,7 +138,9 @@ static int prepare(struct role *r)
 	s->proc_dir = open_proc();
 	if (s->vm_dir < 0 || s->proc_dir < 0 || enter_own_cgroup(r->config.cgroup_dir) < 0)
 		return -1;
-	if (spawn_jail_enter(&r->config, s) < 0 || spawn_filter_vmm(&s->filter) < 0)
+	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+	s->landlock_abi = abi > 0 ? (int)abi : 0;
+	if (spawn_jail_enter(&r->config, s) < 0 || spawn_filter_vmm(&s->filter, s->landlock_abi > 0) < 0)
 		return -1;
 	s->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (s->null_fd < 0 || no_zombies() < 0) {
@@ -146,8 +148,6 @@ static int prepare(struct role *r)
 		return -1;
 	}
 	s->tsc_khz = measure_tsc_khz();
-	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-	s->landlock_abi = abi > 0 ? (int)abi : 0;
 	return 0;
 }
 

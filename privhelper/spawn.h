@@ -132,8 +132,8 @@ int argv_probe(const struct spawn_state *s, struct argv *a);
 /* The role's own calls, and, because a filter outlives execve, those of the VMMs.  Return: 0, or -1 (logged). */
 int spawn_filter_role(struct role *r, scmp_filter_ctx ctx);
 
-/* The narrower filter that a VMM gets on top.  Allocates once.  Return: 0, or -1 (logged). */
-int spawn_filter_vmm(struct sock_fprog *out);
+/* The narrower filter that a VMM gets on top, below @landlock or alone.  Allocates once.  Return: 0, or -1 (logged). */
+int spawn_filter_vmm(struct sock_fprog *out, bool landlock);
 
 /* ---- spawn_child.c: from the clone to execve ---- */
 

@@ -89,6 +89,7 @@ struct ruleset_attr {
 #define FS_RUN (FS_READ | LANDLOCK_ACCESS_FS_EXECUTE)
 #define FS_WRITE (FS_READ | LANDLOCK_ACCESS_FS_WRITE_FILE | FS_TRUNCATE | FS_IOCTL_DEV)
 #define FS_SOCKETS (LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_REMOVE_FILE)
+#define FS_FIFOS (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE) /* log, metrics: opened for both */
 
 static uint64_t handled(int abi)
 {
@@ -133,7 +134,7 @@ static int restrict_files(const struct child *c)
 	if (allow(rules, FS_WRITE & all, "/dev") < 0)
 		return -1;
 	(void)snprintf(path, sizeof(path), "/run/%u", c->slot);
-	if (c->api == API_OWN && allow(rules, FS_SOCKETS, path) < 0)
+	if (c->api == API_OWN && allow(rules, FS_SOCKETS | FS_FIFOS, path) < 0)
 		return -1;
 	(void)snprintf(path, sizeof(path), "/run/vda%u", c->slot);
 	if (allow(rules, (FS_WRITE & ~LANDLOCK_ACCESS_FS_READ_DIR) & all, path) < 0)

@@ -10,7 +10,7 @@
  * that its source carries (resources/seccomp).  Never in either: mounts, namespaces,
  * ptrace and process_vm, bpf, modules, keys, perf, userfaultfd, handles of
  * files, other processes' descriptors, any socket family but unix, any way to call on a
- * socket that somebody else listens at, any way to make a file or folder. */
+ * socket that somebody else listens at, any way to make a file or folder (one open that could is left to Landlock). */
 #include "privhelper/spawn.h"
 
 #include <errno.h>
@@ -102,16 +102,30 @@ static int allow_if(scmp_filter_ctx ctx, int call, struct scmp_arg_cmp cmp)
 	return seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, call, 1, &cmp) < 0 ? -1 : 0;
 }
 
-/* Files that are there, whatever the modes and Landlock would let be made beside them. */
-static int allow_open(scmp_filter_ctx ctx, int call, unsigned flags_at)
-{
-	const unsigned making[] = { O_CREAT, O_TMPFILE & ~O_DIRECTORY };
-	struct scmp_arg_cmp none = { flags_at, SCMP_CMP_MASKED_EQ, making[0] | making[1], 0 };
-	int bad = allow_if(ctx, call, none);
+#define TMPFILE (O_TMPFILE & ~O_DIRECTORY)
 
-	for (size_t i = 0; i < ARRAY_SIZE(making); i++) {
-		struct scmp_arg_cmp has = { flags_at, SCMP_CMP_MASKED_EQ, making[i], making[i] };
-		bad |= seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO(EACCES), call, 1, &has);
+/*
+ * Files that are there, whatever the modes and Landlock would let be made beside them.
+ * Firecracker opens its log and its metrics with O_CREAT and O_NONBLOCK (src/vmm/src/utils/mod.rs).
+ * They are there too, so that is let through, but only where Landlock refuses to make them.
+ */
+static int allow_open(scmp_filter_ctx ctx, int call, unsigned flags_at, bool landlock)
+{
+	const struct {
+		unsigned mask, value;
+		uint32_t then;
+	} rules[] = { /* no two that differ in what then happens have a value in common */
+		{ O_CREAT | TMPFILE, 0, SCMP_ACT_ALLOW },
+		{ TMPFILE, TMPFILE, SCMP_ACT_ERRNO(EACCES) },
+		{ O_CREAT | O_NONBLOCK, O_CREAT, SCMP_ACT_ERRNO(EACCES) },
+		{ O_CREAT | O_NONBLOCK | TMPFILE, O_CREAT | O_NONBLOCK,
+		  landlock ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(EACCES) },
+	};
+	int bad = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rules); i++) {
+		struct scmp_arg_cmp cmp = { flags_at, SCMP_CMP_MASKED_EQ, rules[i].mask, rules[i].value };
+		bad |= seccomp_rule_add_array(ctx, rules[i].then, call, 1, &cmp);
 	}
 	return bad ? -1 : 0;
 }
@@ -127,7 +141,7 @@ static int allow_socket(scmp_filter_ctx ctx, int call)
 	return seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, call, ARRAY_SIZE(cmp), cmp) < 0 ? -1 : 0;
 }
 
-static int add_arguments(scmp_filter_ctx ctx)
+static int add_arguments(scmp_filter_ctx ctx, bool landlock)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(ioctl_types); i++)
 		if (allow_if(ctx, SCMP_SYS(ioctl), SCMP_A1_64(SCMP_CMP_MASKED_EQ, 0xff00, ioctl_types[i] << 8)) < 0)
@@ -138,7 +152,7 @@ static int add_arguments(scmp_filter_ctx ctx)
 	/* CLONE_THREAD: a thread of the caller, never a process. */
 	if (allow_if(ctx, SCMP_SYS(clone), SCMP_A0_64(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD)) < 0 ||
 	    allow_socket(ctx, SCMP_SYS(socket)) < 0 || allow_socket(ctx, SCMP_SYS(socketpair)) < 0 ||
-	    allow_open(ctx, SCMP_SYS(open), 1) < 0 || allow_open(ctx, SCMP_SYS(openat), 2) < 0)
+	    allow_open(ctx, SCMP_SYS(open), 1, landlock) < 0 || allow_open(ctx, SCMP_SYS(openat), 2, landlock) < 0)
 		return -1;
 	/* A console's FIFO is counted against the controller's pipes (pipe(7), pipe-user-pages-soft): not to be grown. */
 	if (allow_if(ctx, SCMP_SYS(fcntl), SCMP_A1_32(SCMP_CMP_NE, F_SETPIPE_SZ)) < 0)
@@ -147,12 +161,12 @@ static int add_arguments(scmp_filter_ctx ctx)
 	return allow_if(ctx, SCMP_SYS(prlimit64), SCMP_A2_64(SCMP_CMP_EQ, 0));
 }
 
-static int add_vmm(scmp_filter_ctx ctx)
+static int add_vmm(scmp_filter_ctx ctx, bool landlock)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(absent_calls); i++)
 		if (seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), absent_calls[i], 0) < 0)
 			return -1;
-	return allow_all(ctx, vmm_calls, ARRAY_SIZE(vmm_calls)) < 0 ? -1 : add_arguments(ctx);
+	return allow_all(ctx, vmm_calls, ARRAY_SIZE(vmm_calls)) < 0 ? -1 : add_arguments(ctx, landlock);
 }
 
 /* The slots' ids and no other: config_load() has made uid_base a multiple of a power of two at or above slots. */
@@ -176,7 +190,8 @@ static int bound_ids(scmp_filter_ctx ctx, const struct config *c)
 
 int spawn_filter_role(struct role *r, scmp_filter_ctx ctx)
 {
-	if (add_vmm(ctx) < 0 || allow_all(ctx, role_calls, ARRAY_SIZE(role_calls)) < 0 ||
+	/* A VMM's own filter says whether it has Landlock. */
+	if (add_vmm(ctx, true) < 0 || allow_all(ctx, role_calls, ARRAY_SIZE(role_calls)) < 0 ||
 	    bound_ids(ctx, &r->config) < 0) {
 		log_error("spawn: the system call filter could not be made");
 		return -1;
@@ -199,14 +214,15 @@ static int export(scmp_filter_ctx ctx, struct sock_fprog *out)
 	return 0;
 }
 
-int spawn_filter_vmm(struct sock_fprog *out)
+int spawn_filter_vmm(struct sock_fprog *out, bool landlock)
 {
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	int r = -1;
 
 	/* clone3 can not be looked into; libc falls back to clone, which can (glibc since 2.34 tries it first). */
 	if (ctx && seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) == 0 &&
-	    seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) == 0 && add_vmm(ctx) == 0)
+	    seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) == 0 &&
+	    add_vmm(ctx, landlock) == 0)
 		r = export(ctx, out);
 	if (r < 0)
 		log_error("spawn: the VMMs' system call filter could not be made");

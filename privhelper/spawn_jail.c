@@ -2,7 +2,7 @@
  *
  *   /usr             the host's, read-only; bin, lib, lib64, sbin as on the host
  *   /dev             null, zero, urandom, net/tun, and kvm where the host has it: nodes of our own, open to all
- *   /run/<i>         run_dir/slots/<i>: API socket, slot i's alone
+ *   /run/<i>         run_dir/slots/<i>: API socket, FIFOs for log and metrics, slot i's alone
  *   /run/vda<i>      its disk node, where disks are device-mapper snapshots
  *   /state/<i>       state_dir/slots/<i>: kernel, initrd, disk; readable by slot i alone
  *   /libexec         our own program, where it is not below /usr (VMMs always are: config_load() sees to it)

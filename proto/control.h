@@ -12,7 +12,7 @@
 #include "common/fdio.h"
 #include "proto/ops.h" /* struct field */
 
-#define CONTROL_VERSION 2
+#define CONTROL_VERSION 3
 #define CONTROL_MESSAGE_MAX 8192 /* bytes of any one message; longer ones end the connection */
 
 /* Why a request failed; also the exit status of the command line. */

@@ -45,6 +45,8 @@ static const struct option_row {
 	[O_TIMEOUT] = { "timeout", 0, K_TIME, "TIME", "how long to wait, as 90s or 2m", AT(timeout_ms), 3600000 },
 	[O_ALL] = { "all", 'a', K_FLAG, NULL, "also those that are not running; root: of everybody", AT(all), 0 },
 	[O_FOLLOW] = { "follow", 'f', K_FLAG, NULL, "go on until the VM stops", AT(follow), 0 },
+	[O_VMM] = { "vmm", 0, K_VALUE, NULL, "the log of the monitor that runs it (Firecracker)", AT(what), 1 },
+	[O_METRICS] = { "metrics", 0, K_VALUE, NULL, "the monitor's metrics (Firecracker): JSON lines", AT(what), 2 },
 	[O_TTY] = { "tty", 't', K_FLAG, NULL, "give the command a terminal", AT(tty), 0 },
 	[O_IF_EXISTS] = { "if-exists", 0, K_FLAG, NULL, "what is not there counts as done", AT(if_exists), 0 },
 	[O_DEB] = { "deb", 0, K_TEXT, "FILE", "a Debian linux-image package", AT(deb), 0 },

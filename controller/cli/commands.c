@@ -36,8 +36,10 @@ const struct command commands[] = {
 	  "run a command in a running VM, as root\n"
 	  "The exit status is the command's.  Never asks anything.\n"
 	  "One word behind -- is a line for the guest's shell; several are the words of one command.", cmd_vm_exec },
-	{ "vm", "logs", "logs", "VM", 1, 1, false, O(FOLLOW),
-	  "what the guest wrote to its console\nOn a terminal without control bytes and escape sequences.", cmd_vm_logs },
+	{ "vm", "logs", "logs", "VM", 1, 1, false, O(FOLLOW) | O(VMM) | O(METRICS),
+	  "what the guest wrote to its console\n"
+	  "Or the monitor's own log (--vmm), or its metrics, the newest last (--metrics).  Firecracker has these two;\n"
+	  "what QEMU says is on the console.  On a terminal without control bytes and escape sequences.", cmd_vm_logs },
 	{ "image", "list", NULL, "", 0, 0, false, PRINTS, "the root file systems that VMs start from", cmd_image_list },
 	{ "image", "import", NULL, "NAME FILE", 2, 2, false, WORKS | O(KERNEL),
 	  "take in a finished ext4 file system\nThe file is opened here, with your rights.", cmd_image_import },

@@ -321,7 +321,7 @@ int cmd_vm_logs(struct cli *c)
 {
 	struct logs l = { .c = c };
 	const struct reply_to to = { .event = log_bytes, .arg = &l };
-	struct call_vm_logs a = { .follow = c->opt.follow };
+	struct call_vm_logs a = { .follow = c->opt.follow, .what = c->opt.what };
 	struct res_vm_logs r;
 	struct error e = { 0 };
 

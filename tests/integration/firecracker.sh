@@ -19,7 +19,7 @@ filters() { # how many seccomp filters each of the VMM's threads has; KVM's kern
 	local p
 	for p in $(slot_processes); do cat "/proc/$p/task/"*/status; done | awk '/^Seccomp_filters/ { print $2 }' | sort -u
 }
-said() { cli vm logs fc | awk '/^--- banger: started/ { n = 0 } { line[n++] = $0 } END { for (i = 0; i < n; i++) print line[i] }'; }
+said() { cli vm logs --vmm fc; }
 accepted() { # accepted PATH: the real server said 204 to our PUT there, since the last start
 	said | grep -A 1 "Put request on \"$1\"" | grep -q "204 No Content"
 }
@@ -35,10 +35,14 @@ for round in first second; do
 		check "$round start: $path is accepted" accepted $path
 	done
 	check "$round start: InstanceStart was asked" eval 'said | grep -q InstanceStart'
+	check "$round start: /metrics is accepted" accepted /metrics
+	is "$(cli vm logs fc | grep -c InstanceStart)" 0 "$round start: the console has nothing of what its log has"
+	is "$(said | grep -c "^--- banger")$(said | grep -c '/metrics')" 01 "$round start: its log is that of this start alone"
 	if [ $started = 0 ]; then
 		is "$(cli vm show fc -o json | jq -r '.state + " " + .vmm')" "running firecracker" "$round start: it runs"
 		is "$(filters)" 3 "$round start: each thread has the role's filter, the VMM's and Firecracker's own"
 		is "$(ip -j link | jq -r '.[] | select(.ifname | test("^bgr[0-9]")).operstate')" UP "$round start: it holds the tap"
+		is "$(cli vm logs --metrics fc | jq -s 'length > 0 and (last | has("vcpu") and has("net"))')" true "$round start: its metrics"
 	else
 		is "$(cat "$T/err")" "*banger: *Firecracker: /actions: status *" "$round start: the KVM here can not, and the error says so"
 		check "$round start: nothing of it is left" wait_for 5 gone
@@ -60,6 +64,7 @@ for path in /machine-config /boot-source /drives/rootfs /network-interfaces/eth0
 done
 is "$(cli vm show fc -o json | jq -r .state)" "@(created|stopped|failed)" "it is not said to run"
 check "and nothing of it is left, without a kill" wait_for 5 gone
+is "$(find "$T"/run/slots/0 "$T"/run/slots/1 -mindepth 1)" "" "not even its FIFOs"
 check "this one is deleted too" cli vm delete fc
 kill "${PIDS[0]}" && wait "${PIDS[0]}"
 umount /usr/local/share

@@ -206,6 +206,7 @@ if ${CC:-cc} -static -O1 -D_GNU_SOURCE -o "$T/vmm" "$here/spawn_vmm.c" 2>"$T/cc.
 		open_/state/1/open EACCES
 		open_/run/1/open EACCES
 		open_/run/0/file EACCES
+		open_/run/0/nonblock EACCES
 		open_/run/0 EACCES
 		open_/usr/file E*
 		open_/file E*
@@ -215,7 +216,8 @@ if ${CC:-cc} -static -O1 -D_GNU_SOURCE -o "$T/vmm" "$here/spawn_vmm.c" 2>"$T/cc.
 		open_/proc/self/status ENOENT
 		abstract ENOSYS
 	END
-	if [ "$(perl -e 'print syscall(444, 0, 0, 1)')" -ge 1 ]; then
+	landlock=$(perl -e 'print syscall(444, 0, 0, 1)')
+	if [ "$landlock" -ge 1 ]; then
 		is "$(grep -m 1 ^bind "$T/console.0.log")" "bind /run/0/test.sock EACCES mode 0" "taken over: no socket beside its API socket"
 		is "$(ls -A "$T/run/slots/0")" api.sock "taken over: it leaves its API socket alone behind"
 	else
@@ -224,6 +226,26 @@ if ${CC:-cc} -static -O1 -D_GNU_SOURCE -o "$T/vmm" "$here/spawn_vmm.c" 2>"$T/cc.
 	is "$(grep -c "kernel EACCES" "$T/console.0.log")" 1 "taken over: its kernel can not be written"
 	is "$(grep -c survived "$T/console.0.log")" 0 "taken over: no process of its own"
 	is "$(ask spawn vmm_kill slot=0 gen=3)" ok "it is released"
+	peer_stop spawn
+
+	# Firecracker opens two FIFOs of the controller's, with O_CREAT, and makes its socket itself.
+	sed -i 's,^firecracker =.*,firecracker = /usr/bin/qemu-system-x86_64,' "$CONF"
+	mkfifo -m 606 "$T/run/slots/0/log"
+	: >"$T/console.0.log"
+	peer_start spawn
+	ask spawn run >/dev/null
+	hostile=$(ask spawn vmm_spawn slot=0 gen=4 owner=1000 vmm=1 accel=1 disk=1 vcpus=1 mem_mib=64 "fd=$T/console.0:rw")
+	is "$hostile" "ok *" "it is started as if it were Firecracker"
+	check "it gets to its end too" wait_for 10 said 0 "now a process"
+	is "$(ask spawn waitfd "${hostile##*fd=}" 5000)" ready "a process of its own is the end of this one too"
+	sleep 0.2
+	is "$(grep "^open /run/0/log" "$T/console.0.log")" "open /run/0/log $([ "$landlock" -ge 1 ] && echo ok || echo EACCES)" \
+		"taken over as Firecracker: the FIFO for its log can be opened"
+	for name in /run/0/file /run/0/nonblock /state/0/new /run/1/open; do
+		is "$(grep "^open $name " "$T/console.0.log")" "open $name EACCES" "taken over as Firecracker: $name can not be made or opened"
+	done
+	is "$(grep "^list /run/0 " "$T/console.0.log")" "list /run/0 refused" "taken over as Firecracker: its folder is not shown"
+	is "$(ask spawn vmm_kill slot=0 gen=4)" ok "this one is released too"
 	peer_stop spawn
 	umount /usr/bin/qemu-system-x86_64
 else

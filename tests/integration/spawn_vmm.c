@@ -103,6 +103,8 @@ int main(int argc, char **argv)
 	try_open("/state/1/open", O_RDONLY);
 	try_open("/run/1/open", O_RDWR);
 	try_open("/run/0/file", O_WRONLY | O_CREAT);
+	try_open("/run/0/nonblock", O_RDWR | O_CREAT | O_NONBLOCK);
+	try_open("/run/0/log", O_RDWR | O_CREAT | O_NONBLOCK | O_CLOEXEC);
 	try_open("/run/0", O_RDWR | O_TMPFILE);
 	try_open("/usr/file", O_WRONLY | O_CREAT);
 	try_open("/file", O_WRONLY | O_CREAT);

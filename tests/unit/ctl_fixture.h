@@ -49,8 +49,8 @@ struct fixture {
 
 static struct {
 	bool create_fails, seed_fails, remove_fails;
-	bool choose_fails, boot_fails, boot_dies, boot_waits, shutdown_fails, guest_obeys;
-	unsigned boots, shutdowns, removes;
+	bool choose_fails, boot_fails, boot_dies, boot_waits, shutdown_fails, guest_obeys, firecracker;
+	unsigned boots, shutdowns, removes, flushes;
 	struct fixture *f;
 } host;
 
@@ -127,18 +127,25 @@ static int fake_shutdown(struct ctl *c, const struct vm *vm, struct error *e)
 	return 0;
 }
 
+static int fake_flush(struct ctl *c, const struct vm *vm, struct error *e)
+{
+	(void)c, (void)vm;
+	host.flushes++;
+	return error_set(e, FAIL_TIMEOUT, "vmm", "no answer");
+}
+
 const struct vmm_driver *vmm_driver(enum vmm_kind kind)
 {
-	static const struct vmm_driver d = { "fake", VMM_QEMU, fake_boot, fake_shutdown, NULL };
+	static const struct vmm_driver d = { "fake", VMM_QEMU, fake_boot, fake_shutdown, NULL, fake_flush };
 
-	return kind == VMM_QEMU ? &d : NULL;
+	return kind == VMM_QEMU || kind == VMM_FIRECRACKER ? &d : NULL;
 }
 
 int vmm_choose(struct ctl *c, const struct vm *vm, const struct operation *o, enum vmm_kind *kind, uint32_t *accel,
 	       struct error *e)
 {
 	(void)c, (void)vm, (void)o;
-	*kind = VMM_QEMU;
+	*kind = host.firecracker ? VMM_FIRECRACKER : VMM_QEMU;
 	*accel = ACCEL_TCG;
 	return host.choose_fails ? error_set(e, FAIL_HOST, "vmm", "this host has none") : 0;
 }

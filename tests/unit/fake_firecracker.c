@@ -27,7 +27,8 @@ struct fake_firecracker {
 	int listener, stop[2];
 	enum fc_fault fault;
 	unsigned fault_after;
-	bool kernel, drive, running, ctrl_alt_del;
+	bool kernel, drive, running, ctrl_alt_del, no_sinks;
+	unsigned flushes;
 	struct seen seen[SEEN_MAX];
 	size_t n;
 };
@@ -43,6 +44,12 @@ struct member {
 
 /* JSON_TRUE stands for a boolean. */
 static const struct member schema[] = {
+	{ "/logger", "log_path", JSON_STRING, false, NULL },
+	{ "/logger", "level", JSON_STRING, false, "|Error|Warning|Info|Debug|Trace|Off|" },
+	{ "/logger", "show_level", JSON_TRUE, false, NULL },
+	{ "/logger", "show_log_origin", JSON_TRUE, false, NULL },
+	{ "/logger", "module", JSON_STRING, false, NULL },
+	{ "/metrics", "metrics_path", JSON_STRING, true, NULL },
 	{ "/machine-config", "vcpu_count", JSON_INTEGER, true, NULL },
 	{ "/machine-config", "mem_size_mib", JSON_INTEGER, true, NULL },
 	{ "/machine-config", "smt", JSON_TRUE, false, NULL },
@@ -149,6 +156,8 @@ static const char *do_action(struct fake_firecracker *f, const json_t *body)
 		return "The requested operation is not supported before starting the microVM.";
 	} else if (text_is(body, "action_type", "SendCtrlAltDel")) {
 		f->ctrl_alt_del = true;
+	} else {
+		f->flushes++;
 	}
 	return NULL;
 }
@@ -169,6 +178,8 @@ static const char *apply(struct fake_firecracker *f, const char *path, const jso
 		return do_action(f, body);
 	if (f->running)
 		return "The requested operation is not supported after starting the microVM.";
+	if (strcmp(path, "/logger") == 0 || strcmp(path, "/metrics") == 0)
+		return f->no_sinks ? "Failed to open target file: Permission denied (os error 13)" : NULL;
 	if (strcmp(path, "/machine-config") == 0)
 		return check_machine(body);
 	if (strcmp(path, "/boot-source") == 0) {
@@ -444,6 +455,21 @@ bool fake_firecracker_running(struct fake_firecracker *f)
 	bool running = f->running;
 	(void)pthread_mutex_unlock(&f->lock);
 	return running;
+}
+
+void fake_firecracker_no_sinks(struct fake_firecracker *f)
+{
+	(void)pthread_mutex_lock(&f->lock);
+	f->no_sinks = true;
+	(void)pthread_mutex_unlock(&f->lock);
+}
+
+unsigned fake_firecracker_flushes(struct fake_firecracker *f)
+{
+	(void)pthread_mutex_lock(&f->lock);
+	unsigned n = f->flushes;
+	(void)pthread_mutex_unlock(&f->lock);
+	return n;
 }
 
 bool fake_firecracker_ctrl_alt_del(struct fake_firecracker *f)

@@ -38,6 +38,12 @@ const char *fake_firecracker_request(struct fake_firecracker *f, size_t i);
 const char *fake_firecracker_body(struct fake_firecracker *f, const char *path);
 bool fake_firecracker_running(struct fake_firecracker *f);
 
+/* Neither log nor metrics can be opened. */
+void fake_firecracker_no_sinks(struct fake_firecracker *f);
+
+/* How often the metrics were asked for. */
+unsigned fake_firecracker_flushes(struct fake_firecracker *f);
+
 /* The guest was asked to end. */
 bool fake_firecracker_ctrl_alt_del(struct fake_firecracker *f);
 

@@ -127,6 +127,12 @@ static void test_logs_not_on_a_terminal(void **state)
 	fx.log = "\033[31mred\033[0m\r\nplain\n";
 	assert_int_equal(BANGER("vm", "logs", "web1"), 0);
 	assert_string_equal(fx.out, fx.log);
+	assert_int_equal(fx.last[CALL_VM_LOGS].vm_logs.what, 0);
+	assert_int_equal(BANGER("vm", "logs", "--vmm", "web1"), 0);
+	assert_int_equal(fx.last[CALL_VM_LOGS].vm_logs.what, 1);
+	assert_int_equal(BANGER("logs", "web1", "--metrics"), 0);
+	assert_int_equal(fx.last[CALL_VM_LOGS].vm_logs.what, 2);
+	assert_string_equal(fx.out, fx.log);
 }
 
 static void test_unreachable(void **state)

@@ -487,9 +487,41 @@ static void a_follower_hears_what_is_said_later(void **state)
 	assert_int_equal(hear(&c, CALL_VM_LOGS, &m), 1);
 	uint64_t offset = 0;
 	char all[4096];
-	ssize_t n = watch_console_read(f->c.watch, &vm, &offset, all, sizeof(all));
+	ssize_t n = watch_read(f->c.watch, &vm, STREAM_CONSOLE, &offset, all, sizeof(all));
 	assert_int_equal(t.bytes, n);
 	assert_non_null(memmem(all, (size_t)n, "later\n", 6));
+	control_close(&c);
+}
+
+static void a_monitors_log_and_metrics_are_asked_for_by_number(void **state)
+{
+	struct fixture *f = *state;
+	struct control c = client(OWNER);
+	union control_body web = about("web");
+
+	(void)create(f, "web", false);
+	for (web.vm_logs.what = STREAM_VMM; web.vm_logs.what <= STREAM_METRICS; web.vm_logs.what++) {
+		struct message m = ask(&c, CALL_VM_LOGS, &web);
+		assert_int_equal(m.kind, MSG_ERROR);
+		assert_int_equal(m.error.code, FAIL_STATE);
+	}
+	must_start(f, "web"); /* by QEMU */
+	web.vm_logs.what = STREAM_METRICS;
+	assert_non_null(strstr(ask(&c, CALL_VM_LOGS, &web).error.why, "no metrics: Firecracker has, QEMU has not"));
+	assert_int_equal(host.flushes, 0);
+	web.vm_logs.what = STREAM_CONSOLE;
+	assert_int_equal(ask(&c, CALL_VM_STOP, &web).kind, MSG_RESULT);
+	host.firecracker = true;
+	must_start(f, "web");
+	char path[200];
+	path_slot_run(&f->c.config, row(f, "web").slot, "metrics", path);
+	_cleanup_close_ int metrics = open(path, O_RDWR | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0600);
+	assert_int_equal(write(metrics, "{\"vcpu\":1}\n", 11), 11);
+	t.bytes = 0;
+	web.vm_logs.what = STREAM_METRICS;
+	assert_int_equal(ask(&c, CALL_VM_LOGS, &web).kind, MSG_RESULT); /* the monitor does not answer: what there is */
+	assert_int_equal(t.bytes, 11);
+	assert_int_equal(host.flushes, 1);
 	control_close(&c);
 }
 
@@ -789,6 +821,7 @@ int main(void)
 		TEST(those_who_wait_hold_no_worker),
 		TEST(a_wait_ends_with_its_time),
 		TEST(a_follower_hears_what_is_said_later),
+		TEST(a_monitors_log_and_metrics_are_asked_for_by_number),
 		TEST(a_client_that_goes_leaves_its_start_running),
 		TEST(a_client_that_goes_ends_what_only_it_wanted),
 		TEST(a_client_that_does_not_read_is_given_up),

@@ -97,7 +97,7 @@ static void check_member(struct fix *x, const char *path, const char *name, cons
 static void test_boot(void **state)
 {
 	static const char *const order[] = {
-		"PUT /machine-config", "PUT /boot-source", "PUT /drives/rootfs", "PUT /network-interfaces/eth0", "PUT /actions", "GET /", "",
+		"PUT /logger", "PUT /metrics", "PUT /machine-config", "PUT /boot-source", "PUT /drives/rootfs", "PUT /network-interfaces/eth0", "PUT /actions", "GET /", "",
 	};
 	struct fix *x = *state;
 	struct error e;
@@ -105,6 +105,10 @@ static void test_boot(void **state)
 	assert_int_equal(boot(x, &e), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(order); i++)
 		assert_string_equal(fake_firecracker_request(x->f, i), order[i]);
+	check_member(x, "/logger", "log_path", "/run/0/log");
+	check_member(x, "/logger", "level", "Info");
+	check_member(x, "/logger", "show_level", "true");
+	check_member(x, "/metrics", "metrics_path", "/run/0/metrics");
 	check_member(x, "/machine-config", "vcpu_count", "2");
 	check_member(x, "/machine-config", "mem_size_mib", "512");
 	check_member(x, "/boot-source", "kernel_image_path", "/state/0/vmlinux");
@@ -140,6 +144,33 @@ static void test_shutdown_and_alive(void **state)
 	assert_int_equal(vmm_firecracker.alive(&x->c, &x->vm, &e), 1);
 	assert_int_equal(vmm_firecracker.shutdown(&x->c, &x->vm, &e), 0);
 	assert_true(fake_firecracker_ctrl_alt_del(x->f));
+}
+
+/* Without them it runs all the same. */
+static void test_no_log(void **state)
+{
+	struct fix *x = *state;
+	struct error e;
+
+	fake_firecracker_no_sinks(x->f);
+	assert_int_equal(boot(x, &e), 0);
+	assert_string_equal(fake_firecracker_request(x->f, 0), "PUT /machine-config");
+	assert_true(fake_firecracker_running(x->f));
+}
+
+static void test_flush(void **state)
+{
+	struct fix *x = *state;
+	struct error e = { 0 };
+
+	assert_int_equal(vmm_firecracker.flush(&x->c, &x->vm, &e), -1);
+	assert_int_equal(boot(x, &e), 0);
+	assert_int_equal(vmm_firecracker.flush(&x->c, &x->vm, &e), 0);
+	assert_int_equal(fake_firecracker_flushes(x->f), 1);
+	fake_firecracker_fault(x->f, FC_HANG, 0);
+	uint64_t began = clock_boot_ns();
+	assert_int_equal(vmm_firecracker.flush(&x->c, &x->vm, &e), -1);
+	assert_true(clock_boot_ns() - began < 1500000000u);
 }
 
 /* What the API refuses is said in its words. */
@@ -210,7 +241,7 @@ static void test_faults_end(void **state)
 	struct error e;
 
 	for (size_t i = 0; i < ARRAY_SIZE(faults); i++)
-		for (unsigned nth = 0; nth < 6; nth += 5) {
+		for (unsigned nth = 0; nth < 8; nth += 7) {
 			fake_firecracker_stop(x->f);
 			x->f = fake_firecracker_start(x->socket);
 			fake_firecracker_fault(x->f, faults[i].fault, nth);
@@ -229,7 +260,7 @@ static void test_odd_faults_end(void **state)
 	struct fix *x = *state;
 	struct error e;
 
-	fake_firecracker_fault(x->f, FC_HALF, 5);
+	fake_firecracker_fault(x->f, FC_HALF, 7);
 	assert_int_equal(boot(x, &e), -1);
 	fake_firecracker_stop(x->f);
 	x->f = fake_firecracker_start(x->socket);
@@ -245,7 +276,7 @@ static void test_slow(void **state)
 	struct fix *x = *state;
 	struct error e;
 
-	fake_firecracker_fault(x->f, FC_SLOW, 5);
+	fake_firecracker_fault(x->f, FC_SLOW, 7);
 	assert_int_equal(boot(x, &e), 0);
 }
 
@@ -321,7 +352,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_boot),       T(test_dm_disk),       T(test_shutdown_and_alive), T(test_refused),   T(test_fake_is_strict),
 		T(test_faults_end), T(test_odd_faults_end), T(test_slow),              T(test_cancelled), T(test_monitor_ends),
-		T(test_no_socket),  T(test_not_its_socket),
+		T(test_no_socket),  T(test_not_its_socket), T(test_no_log),            T(test_flush),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

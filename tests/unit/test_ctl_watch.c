@@ -52,7 +52,7 @@ static char *hear(struct fixture *f, const struct vm *vm, uint64_t *offset, size
 
 	assert_non_null(buf);
 	*len = 0;
-	while ((n = watch_console_read(f->c.watch, vm, offset, buf + *len, CONSOLE_MAX - *len)) > 0)
+	while ((n = watch_read(f->c.watch, vm, STREAM_CONSOLE, offset, buf + *len, CONSOLE_MAX - *len)) > 0)
 		*len += (size_t)n;
 	assert_int_equal(n, 0);
 	return buf;
@@ -204,6 +204,177 @@ static void a_file_in_place_of_the_fifo_is_refused(void **state)
 	assert_int_equal(watch_console_open(f->c.watch, &vm), -1);
 }
 
+/* ---- the monitor's own log and metrics ---- */
+
+/* Open a FIFO as Firecracker does (src/vmm/src/utils/mod.rs). */
+static int open_sink(struct fixture *f, const struct vm *vm, const char *name)
+{
+	char path[200];
+
+	path_slot_run(&f->c.config, vm->slot, name, path);
+	int fd = open(path, O_RDWR | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static struct vm by_firecracker(uint8_t id, uint32_t slot)
+{
+	struct vm vm = some_vm(id, slot);
+
+	vm.runtime.vmm = VMM_FIRECRACKER;
+	return vm;
+}
+
+/* Is @want, or nothing (NULL), what the stream holds in all? */
+static void assert_said(struct fixture *f, const struct vm *vm, enum stream_kind kind, const char *want)
+{
+	char buf[256];
+	uint64_t offset = 0;
+	ssize_t n = watch_read(f->c.watch, vm, kind, &offset, buf, sizeof(buf) - 1);
+
+	assert_true(n >= 0);
+	buf[n] = '\0';
+	assert_string_equal(buf, want ? want : "");
+	assert_int_equal(watch_has(f->c.watch, vm, kind), want != NULL);
+}
+
+static void log_and_metrics_are_apart_from_the_console(void **state)
+{
+	struct fixture *f = *state;
+	struct vm vm = by_firecracker(1, 1);
+	char path[200];
+	struct stat st;
+	uint64_t offset = 0;
+	size_t len;
+
+	mode_t mask = umask(0077);
+	_cleanup_close_ int console = begin(f, &vm);
+	(void)umask(mask);
+	_cleanup_close_ int log = open_sink(f, &vm, "log");
+	_cleanup_close_ int metrics = open_sink(f, &vm, "metrics");
+	path_slot_run(&f->c.config, 1, "log", path);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode, S_IFIFO | 0606);
+	assert_said(f, &vm, STREAM_VMM, "");
+	assert_int_equal(write(log, "a warning\n", 10), 10);
+	assert_int_equal(write(metrics, "{}\n", 3), 3);
+	pump(f, 1000);
+	assert_said(f, &vm, STREAM_VMM, "a warning\n");
+	assert_int_equal(write(metrics, "{}\n", 3), 3);
+	assert_said(f, &vm, STREAM_METRICS, "{}\n{}\n"); /* not yet seen by the loop */
+	_cleanup_free_ char *text = hear(f, &vm, &offset, &len);
+	assert_int_equal(strcspn(text, "\n"), len - 1);
+	watch_discard(f->c.watch, 1);
+	assert_said(f, &vm, STREAM_VMM, NULL);
+	assert_int_equal(stat(path, &st), -1);
+}
+
+static void a_log_is_bounded_and_begins_with_a_whole_line(void **state)
+{
+	struct fixture *f = *state;
+	struct vm vm = by_firecracker(1, 1);
+	_cleanup_close_ int console = begin(f, &vm);
+	_cleanup_close_ int log = open_sink(f, &vm, "log");
+	static char buf[VMM_STREAM_MAX];
+	uint64_t offset = 0;
+
+	say(f, log, 0, 3 * VMM_STREAM_MAX / LINE + 7);
+	assert_in_range(file_size(f, "1.vmm"), 1, VMM_STREAM_MAX / 2);
+	assert_in_range(file_size(f, "1.vmm.1"), VMM_STREAM_MAX / 4, VMM_STREAM_MAX / 2);
+	assert_int_equal(file_size(f, "1.log.1"), 0);
+	ssize_t n = watch_read(f->c.watch, &vm, STREAM_VMM, &offset, buf, sizeof(buf));
+	assert_true(n > VMM_STREAM_MAX / 4);
+	assert_int_equal(strcspn(buf, "\n"), LINE - 1);
+	n = watch_read(f->c.watch, &vm, STREAM_VMM, &offset, buf, sizeof(buf));
+	assert_int_equal(last_number(buf, (size_t)n), 3 * VMM_STREAM_MAX / LINE + 6);
+	/* Without a line's end it is as bounded. */
+	for (int i = 0; i < 3 * VMM_STREAM_MAX / LINE; i++) {
+		(void)!write(log, buf, LINE - 1);
+		pump(f, 0);
+	}
+	assert_in_range(file_size(f, "1.vmm"), 1, VMM_STREAM_MAX / 2);
+	assert_in_range(file_size(f, "1.vmm.1"), 1, VMM_STREAM_MAX / 2);
+}
+
+static void restart(struct fixture *f)
+{
+	watch_close(f->c.watch);
+	f->c.watch = watch_open(&f->c, f->epoll_fd);
+	assert_non_null(f->c.watch);
+}
+
+static void a_log_goes_on_after_a_restart(void **state)
+{
+	struct fixture *f = *state;
+	struct vm vm = by_firecracker(1, 1);
+	_cleanup_close_ int console = begin(f, &vm);
+	_cleanup_close_ int log = open_sink(f, &vm, "log");
+
+	assert_int_equal(write(log, "one\n", 4), 4);
+	restart(f);
+	assert_int_equal(write(log, "two\n", 4), 4); /* nobody reads just now */
+	_cleanup_close_ int again = begin(f, &vm);
+	assert_said(f, &vm, STREAM_VMM, "one\ntwo\n");
+}
+
+static void what_a_vmm_puts_in_the_place_of_its_log_is_not_followed(void **state)
+{
+	struct fixture *f = *state;
+	struct vm vm = by_firecracker(1, 1);
+	char path[200], secret[200];
+
+	(void)snprintf(secret, sizeof(secret), "%s/secret", f->dir);
+	_cleanup_close_ int made = open(secret, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+	assert_int_equal(write(made, "secret", 6), 6);
+	path_slot_run(&f->c.config, 1, "log", path);
+	for (int what = 0; what < 4; what++) {
+		vm.state = VM_STARTING;
+		(void)close(begin(f, &vm));
+		assert_int_equal(unlink(path), 0);
+		if (what == 1)
+			assert_int_equal(symlink(secret, path), 0);
+		if (what == 2)
+			assert_int_equal(link(secret, path), 0);
+		if (what == 3)
+			assert_int_equal(mkdir(path, 0700), 0);
+		restart(f);
+		_cleanup_close_ int console = begin(f, &vm); /* adopted all the same */
+		assert_said(f, &vm, STREAM_VMM, "");
+		say(f, console, what, what + 1);
+		uint64_t offset = 0;
+		size_t len;
+		_cleanup_free_ char *text = hear(f, &vm, &offset, &len);
+		assert_int_equal(last_number(text, len), what);
+	}
+	vm.state = VM_STARTING;
+	assert_int_equal(watch_console_open(f->c.watch, &vm), -1); /* the folder: it is swept before a start */
+}
+
+static void the_next_start_is_not_shown_the_log(void **state)
+{
+	struct fixture *f = *state;
+	struct vm vm = by_firecracker(1, 1), next = by_firecracker(2, 1);
+	char path[200];
+	struct stat st;
+
+	(void)close(begin(f, &vm));
+	_cleanup_close_ int log = open_sink(f, &vm, "log");
+	assert_int_equal(write(log, "mine\n", 5), 5);
+	watch_remove(f->c.watch, vm.id);
+	assert_said(f, &vm, STREAM_VMM, "mine\n");
+	assert_said(f, &next, STREAM_VMM, NULL);
+	(void)close(begin(f, &next));
+	assert_int_equal(write(log, "late\n", 5), 5); /* by a VMM that outlived its time */
+	assert_said(f, &next, STREAM_VMM, "");
+	watch_remove(f->c.watch, next.id);
+	next.state = VM_STARTING;
+	next.runtime.vmm = VMM_QEMU;
+	(void)close(begin(f, &next));
+	assert_said(f, &next, STREAM_VMM, NULL);
+	path_slot_run(&f->c.config, 1, "log", path);
+	assert_int_equal(stat(path, &st), -1);
+}
+
 /* ---- the end of a VMM ---- */
 
 static bool becomes(struct fixture *f, const char *name, enum vm_state want)
@@ -315,6 +486,11 @@ int main(void)
 		TEST(what_was_said_last_is_kept_at_the_end),
 		TEST(a_vmm_can_not_make_the_loop_wait),
 		TEST(a_file_in_place_of_the_fifo_is_refused),
+		TEST(log_and_metrics_are_apart_from_the_console),
+		TEST(a_log_is_bounded_and_begins_with_a_whole_line),
+		TEST(a_log_goes_on_after_a_restart),
+		TEST(what_a_vmm_puts_in_the_place_of_its_log_is_not_followed),
+		TEST(the_next_start_is_not_shown_the_log),
 		TEST(the_end_of_a_vmm_is_reported),
 		TEST(a_removed_vm_is_not_reported),
 		TEST(a_removed_vm_is_silent_whoever_has_its_pidfd),

@@ -17,22 +17,26 @@
 
 enum end { PASSED, TOLD, KILLED, BROKEN };
 
-static struct sock_fprog vmm, role_filter;
+static struct sock_fprog vmm, vmm_landlock, role_filter;
 
 static int setup(void **unused)
 {
 	static struct role r = { .config = { .slots = 600, .uid_base = BASE } };
-	static struct sock_filter copy[FILTER_MAX];
+	static struct sock_filter copy[FILTER_MAX], second[FILTER_MAX];
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
 
 	(void)unused;
-	/* export() has one buffer: the first result moves out of it. */
+	/* export() has one buffer: what it gave moves out of it. */
 	if (!ctx || spawn_filter_role(&r, ctx) < 0 || export(ctx, &role_filter) < 0)
 		return -1;
 	memcpy(copy, role_filter.filter, role_filter.len * sizeof(copy[0]));
 	role_filter.filter = copy;
 	seccomp_release(ctx);
-	return spawn_filter_vmm(&vmm);
+	if (spawn_filter_vmm(&vmm_landlock, true) < 0)
+		return -1;
+	memcpy(second, vmm_landlock.filter, vmm_landlock.len * sizeof(second[0]));
+	vmm_landlock.filter = second;
+	return spawn_filter_vmm(&vmm, false);
 }
 
 /* One system call under a filter.  Return: the child's status of waitpid(2); its exit status is the call's errno. */
@@ -166,7 +170,11 @@ static void test_sockets_reach_nobody(void **unused)
 /* Also where there is no Landlock: nothing in the folders that outlives the VMM but sockets. */
 static void test_no_files_are_made(void **unused)
 {
-	static const long making[] = { O_CREAT, O_CREAT | O_EXCL | O_RDWR, O_TMPFILE | O_RDWR };
+	static const long making[] = {
+		O_CREAT, O_CREAT | O_EXCL | O_RDWR, O_TMPFILE | O_RDWR, O_TMPFILE | O_RDWR | O_CREAT,
+		O_TMPFILE | O_RDWR | O_NONBLOCK, O_TMPFILE | O_RDWR | O_CREAT | O_NONBLOCK,
+	};
+	const long sink = O_RDWR | O_CREAT | O_NONBLOCK | O_CLOEXEC; /* as Firecracker opens its log */
 	char path[] = "/tmp/banger-filter-XXXXXX";
 	int fd = mkstemp(path);
 
@@ -180,7 +188,13 @@ static void test_no_files_are_made(void **unused)
 		const char *where = (making[i] & O_TMPFILE) == O_TMPFILE ? "/tmp" : path;
 		assert_int_equal(attempt_errno(&vmm, SYS_open, (long)where, making[i], 0600), EACCES);
 		assert_int_equal(attempt_errno(&vmm, SYS_openat, AT_FDCWD, (long)where, making[i]), EACCES);
+		assert_int_equal(attempt_errno(&vmm_landlock, SYS_open, (long)where, making[i], 0600), EACCES);
+		assert_int_equal(attempt_errno(&vmm_landlock, SYS_openat, AT_FDCWD, (long)where, making[i]), EACCES);
 	}
+	assert_int_equal(attempt_errno(&vmm, SYS_open, (long)path, sink, 0600), EACCES);
+	assert_int_equal(attempt_errno(&vmm, SYS_openat, AT_FDCWD, (long)path, sink), EACCES);
+	assert_int_equal(attempt_errno(&vmm_landlock, SYS_open, (long)path, sink, 0600), 0);
+	assert_int_equal(attempt_errno(&vmm_landlock, SYS_openat, AT_FDCWD, (long)path, sink), 0);
 	(void)unlink(path);
 	assert_int_equal(attempt(&vmm, SYS_mkdir, -1, 0, 0), KILLED);
 	assert_int_equal(attempt(&vmm, SYS_mkdirat, -1, 0, 0), KILLED);

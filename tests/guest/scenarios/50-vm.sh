@@ -37,6 +37,31 @@ check "and nothing of it is left" wait_for 20 nothing_left
 is "$(alice vm list -o json)" "[[]]" "not even its row"
 is "$(banger doctor -o json | jq -r '.[] | select(.name == "kvm" and .where == "daemon") | .text')" "runs guests" "our own probe says that KVM runs guests here"
 
+# ---- what a monitor says of itself ----
+newest_metrics() { alice vm logs --metrics debian | jq -s -c "last | $1"; } # newest_metrics JQ
+flushes() { alice vm logs --vmm debian | grep -c FlushMetrics; }
+goes_on() { # a flush that is asked for now comes out at the end of both
+	local before
+	before=$(flushes) || return 1
+	[ "$(newest_metrics 'has("vcpu")')" = true ] && [ "$(flushes)" -gt "$before" ]
+}
+says_qemu() {
+	is "$(alice vm logs --vmm debian; echo $?) $(err)" "5 *QEMU has not*on the console*" "qemu: it has no log of its own, and that is said"
+	is "$(alice vm logs --metrics debian; echo $?) $(err)" "5 *no metrics*" "qemu: no metrics either"
+}
+says_firecracker() {
+	is "$(alice vm logs --vmm debian | grep -c 'Put request on "/actions" with body.*InstanceStart')" 1 "firecracker: its own log"
+	is "$(newest_metrics 'has("vcpu") and has("net")')" true "firecracker: its metrics"
+	is "$(alice vm logs --metrics debian | jq -s 'map(.utc_timestamp_ms) | length > 1 and .[0] > 0 and . == sort')" true \
+		"firecracker: a line each time, the newest last"
+	is "$(alice vm logs debian | tr -d '\r' | awk '/Put request on "\/logger"/ { seen = 1; next } seen && /\[bgr-[0-9]+:/' | wc -l)" 0 \
+		"firecracker: once it has its log, the console is the guest's alone"
+	is "$(alice vm logs debian | grep -c 'Put request on "/logger"')" 1 "firecracker: what it said before is on the console"
+	is "$(bob vm logs --metrics debian; echo $?)$(bob vm logs --vmm debian; echo $?)" 33 "firecracker: another user is shown neither"
+	is "$(find "/run/banger/slots/$(vm_of .slot)" -type p -printf '%f %m %U\n' | sort | xargs)" "log 606 $(id -u banger) metrics 606 $(id -u banger)" \
+		"firecracker: their FIFOs are the controller's"
+}
+
 # ---- a life by each driver ----
 life() { # life DRIVER
 	local by=$1 was pid
@@ -51,6 +76,7 @@ life() { # life DRIVER
 	is "$(alice vm stats debian -o json | jq '.[0] | .cpu_us > 100000 and .received > 1000 and .sent > 1000 and .memory == 402653184')" true \
 		"$by: its counters count"
 	is "$(alice vm stats debian | xargs)" "NAME CPU MEMORY * debian [0-9]*% */*384M *" "$by: and are a table for people"
+	"says_$by"
 	check "$by: NAT is taken from it" alice vm set debian --no-nat
 	is "$(guest 'ping -c 1 -W 3 198.51.100.1')" "*0 received*" "$by: and it reaches the outside no more"
 	is "$(bob vm list -o json)$(bob vm show debian -o json)" "[[]]" "$by: another user does not see it"
@@ -62,6 +88,7 @@ life() { # life DRIVER
 	check "$by: the set is started anew" wait_for 30 banger vm list
 	is "$(vm_of .state) $(vmm_pid)" "running $pid" "$by: it is adopted"
 	is "$(boot_id)" "$was" "$by: the guest did not notice"
+	[ "$by" = qemu ] || check "$by: its log and its metrics go on" goes_on
 	guest 'echo kept >/root/file; sync'
 	check "$by: stopped" alice vm stop debian --timeout 60s
 	is "$(err)" "*release*" "$by: by its own power-off, not by force"
