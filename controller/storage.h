@@ -24,6 +24,9 @@ int storage_remove(struct ctl *c, uint32_t slot, struct error *e);
 /* Open a file of a VM's image or slot folder for the blk role: part 0 the image, 1 the CoW store.  Return: fd or -1. */
 int storage_open_part(struct ctl *c, const struct vm *vm, unsigned part, struct error *e);
 
+/* Give a file in a slot's folder the folder's SELinux level, where there are levels.  Return: 0, or -1. */
+int storage_label(int dir, int fd, struct error *e);
+
 /* Paths, all below config.state_dir and run_dir. */
 void path_slot_state(const struct config *c, uint32_t slot, const char *file, char out[200]);
 void path_slot_run(const struct config *c, uint32_t slot, const char *file, char out[200]);

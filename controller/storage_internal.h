@@ -15,9 +15,6 @@ int storage_slot_dir(const struct config *c, uint32_t slot, struct error *e);
 /* The image of @vm, read-only, and its size.  Return: a descriptor, or -1. */
 int storage_open_image(const struct config *c, const struct vm *vm, uint64_t *size, struct error *e);
 
-/* Give a file in a slot's folder the folder's SELinux level, where there are levels.  Return: 0, or -1. */
-int storage_label(int dir, int fd, struct error *e);
-
 /* A new file of exactly that mode, whatever the umask; it is in nobody's way (O_EXCL).  Return: a descriptor, or -1. */
 int storage_new_file(int dir, const char *name, mode_t mode, struct error *e);
 

@@ -271,13 +271,18 @@ static int fifo_make(const struct watch *w, uint32_t slot, const struct sink *k)
 	return mkfifo(path, 0600);
 }
 
-/* One that the VMM is to open itself, whatever our umask. */
+/* One that the VMM is to open itself, whatever our umask and our own SELinux level. */
 static int fifo_make_open_to(const struct watch *w, uint32_t slot, const struct sink *k)
 {
+	struct error ignored;
+	char path[200];
+
 	if (fifo_make(w, slot, k) < 0)
 		return -1;
+	path_slot_run(&w->ctl->config, slot, "", path);
+	_cleanup_close_ int dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	_cleanup_close_ int fd = fifo_open(w, slot, k);
-	return fd < 0 ? -1 : fchmod(fd, FIFO_MODE);
+	return dir < 0 || fd < 0 || storage_label(dir, fd, &ignored) < 0 ? -1 : fchmod(fd, FIFO_MODE);
 }
 
 static int discard(struct watch *w, uint32_t slot)

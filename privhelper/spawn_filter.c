@@ -16,8 +16,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <linux/if_tun.h>
 #include <linux/seccomp.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -81,8 +83,15 @@ static const int absent_calls[] = {
 	SCMP_SYS(sched_setattr), SCMP_SYS(setpriority), SCMP_SYS(sched_setscheduler), SCMP_SYS(sched_setaffinity),
 };
 
-/* ioctl(2) by the type byte of the request: KVM, terminals and tun, block devices, files. */
-static const unsigned ioctl_types[] = { 0xae, 'T', 0x12, 'f', 'X', 0x94, 0x03, 0x00 };
+/* ioctl(2) by the type byte of the request: KVM, block devices, files. */
+static const unsigned ioctl_types[] = { 0xae, 0x12, 'f', 'X', 0x94, 0x03, 0x00 };
+
+/* Terminals and tun share a type byte: by number, since any holder of a tap may change its owner, its group, its link
+ * type and whether it persists (drivers/net/tun.c, __tun_chr_ioctl). */
+static const unsigned ioctls[] = {
+	TCGETS, TCSETS, TCSETSW, TCSETSF, TIOCGWINSZ, FIONREAD, FIONBIO, FIOCLEX, FIONCLEX,
+	TUNSETIFF, TUNGETIFF, TUNGETFEATURES, TUNSETOFFLOAD, TUNSETSNDBUF, TUNGETVNETHDRSZ, TUNSETVNETHDRSZ,
+};
 
 static const int prctl_options[] = {
 	PR_SET_NAME, PR_GET_NAME, PR_SET_NO_NEW_PRIVS, PR_GET_NO_NEW_PRIVS, PR_SET_TIMERSLACK, PR_GET_DUMPABLE,
@@ -145,6 +154,10 @@ static int add_arguments(scmp_filter_ctx ctx, bool landlock)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(ioctl_types); i++)
 		if (allow_if(ctx, SCMP_SYS(ioctl), SCMP_A1_64(SCMP_CMP_MASKED_EQ, 0xff00, ioctl_types[i] << 8)) < 0)
+			return -1;
+	/* The kernel looks at 32 bits; libraries that hold the number in an int extend its sign. */
+	for (size_t i = 0; i < ARRAY_SIZE(ioctls); i++)
+		if (allow_if(ctx, SCMP_SYS(ioctl), SCMP_A1_64(SCMP_CMP_MASKED_EQ, UINT32_MAX, ioctls[i])) < 0)
 			return -1;
 	for (size_t i = 0; i < ARRAY_SIZE(prctl_options); i++)
 		if (allow_if(ctx, SCMP_SYS(prctl), SCMP_A0_32(SCMP_CMP_EQ, (unsigned)prctl_options[i])) < 0)
