@@ -34,6 +34,8 @@ struct ctl {
 		int landlock_abi;             /* 0: not in use */
 		int net_dev;                  /* /proc/self/net/dev, or -1 */
 		bool seccomp;
+		bool enforcing;               /* SELinux; what it denies it also prevents */
+		char domain[64];              /* our SELinux type; "": there is no SELinux */
 	} host;
 };
 

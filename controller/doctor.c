@@ -181,6 +181,21 @@ static void check_confinement(struct report *r)
 		row(r, "landlock", WARN, "use a kernel of 5.19 or later with landlock in its lsm= list", "not in use");
 }
 
+static void check_selinux(struct report *r)
+{
+	const char *domain = r->ctl->host.domain;
+
+	if (!domain[0])
+		row(r, "selinux", SKIP, "boot with security=selinux where the host has a policy", "not in use");
+	else if (strcmp(domain, "banger_t") != 0)
+		row(r, "selinux", WARN, "make install-selinux, and restart the service", "our module is not loaded: we run as %s",
+		    domain);
+	else if (!r->ctl->host.enforcing)
+		row(r, "selinux", WARN, "setenforce 1", "permissive: what our module denies is only logged");
+	else
+		row(r, "selinux", PASS, "", "enforcing, with our module");
+}
+
 /* ---- our own ---- */
 
 static void check_space(struct report *r)
@@ -240,15 +255,29 @@ static void check_vmm(struct report *r, const char *name, const char *path)
 		row(r, name, PASS, "", "%s", path);
 }
 
-void doctor_prepare(struct ctl *c)
+/* The first line of a small file; "" when there is none. */
+static void read_line(const char *path, char *out, size_t size)
 {
-	char path[160], *out = c->host.cgroup_controllers;
-
-	(void)snprintf(path, sizeof(path), "%s/cgroup.controllers", c->config.cgroup_dir);
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, out, sizeof(c->host.cgroup_controllers) - 1);
+	ssize_t n = fd < 0 ? -1 : read(fd, out, size - 1);
+
 	out[n > 0 ? n : 0] = '\0';
 	out[strcspn(out, "\n")] = '\0';
+}
+
+void doctor_prepare(struct ctl *c)
+{
+	char path[160], context[256], enforce[4];
+
+	(void)snprintf(path, sizeof(path), "%s/cgroup.controllers", c->config.cgroup_dir);
+	read_line(path, c->host.cgroup_controllers, sizeof(c->host.cgroup_controllers));
+	read_line("/sys/fs/selinux/enforce", enforce, sizeof(enforce));
+	c->host.enforcing = enforce[0] == '1';
+	if (!enforce[0])
+		return;
+	read_line("/proc/self/attr/current", context, sizeof(context));
+	if (sscanf(context, "%*[^:]:%*[^:]:%63[^:]", c->host.domain) != 1)
+		c->host.domain[0] = '\0';
 }
 
 unsigned doctor_run(struct ctl *c, int (*tell)(void *arg, const struct ev_check *row), void *arg)
@@ -267,6 +296,7 @@ unsigned doctor_run(struct ctl *c, int (*tell)(void *arg, const struct ev_check 
 	check_storage(&r);
 	check_cgroup(&r);
 	check_confinement(&r);
+	check_selinux(&r);
 	check_space(&r);
 	check_database(&r);
 	return r.failed;

@@ -51,6 +51,7 @@ check "the guest goes on" beats a "$boot"
 check "a kernel and an image are imported and deleted" eval 'banger kernel import second --deb build/cache/kernel.deb &&
 	banger image import second /tmp/tiny.ext4 --kernel second && banger image delete second && banger kernel delete second'
 check "doctor" banger doctor
+is "$(banger doctor -o json | jq -r '.[] | select(.name == "selinux") | "\(.verdict) \(.text)"')" "PASS enforcing, with our module" "doctor says that the module is in force"
 check "audit show" eval "banger audit show | grep -q vmm_spawn"
 check "delete" banger vm delete a
 

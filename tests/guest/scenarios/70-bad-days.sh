@@ -25,6 +25,7 @@ case $PHASE in
 	is "$(doctor_row kvm here)" "WARN: no /dev/kvm*kvm_amd*" "doctor names KVM, and what to do"
 	is "$(doctor_row kvm daemon)" "WARN: /dev/kvm is missing*kvm_amd*" "the daemon's opinion too"
 	is "$(doctor_row landlock daemon)" "WARN: not in use: *landlock in its lsm= list" "doctor names Landlock"
+	is "$(doctor_row selinux daemon)" "WARN: our module is not loaded*make install-selinux*" "and SELinux without our module"
 	out=$(banger vm create bad --image tiny --memory 128M 2>&1 && banger vm start bad 2>&1)
 	is "$out" "*jit buffer*make install-selinux*" "SELinux without our policy forbids emulation: the start says so"
 	check "it goes" banger vm delete bad
