@@ -158,6 +158,7 @@ install: all
 		install -D -m 644 privhelper/banger.conf $(DESTDIR)/etc/banger/banger.conf
 	install -d $(LIB)/systemd/system
 	sed 's,/usr/sbin/banger,$(PREFIX)/sbin/banger,' $(HOST)/banger.service >$(LIB)/systemd/system/banger.service
+	sed 's,/usr/bin/banger,$(PREFIX)/bin/banger,' $(HOST)/banger-vms.service >$(LIB)/systemd/system/banger-vms.service
 	install -m 644 $(HOST)/run-banger-slots.mount $(LIB)/systemd/system/run-banger-slots.mount
 	install -D -m 644 $(HOST)/sysusers.conf $(LIB)/sysusers.d/banger.conf
 	install -D -m 644 $(HOST)/tmpfiles.conf $(LIB)/tmpfiles.d/banger.conf

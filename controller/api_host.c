@@ -61,16 +61,31 @@ static void send_finding(void *arg, const char *line)
 	(void)send_line(arg, line);
 }
 
+static bool is_root(struct exchange *x)
+{
+	if (x->caller.uid != 0)
+		(void)error_set(&x->error, FAIL_NOT_ALLOWED, "host", "only root looks after what belongs to all");
+	return x->caller.uid == 0;
+}
+
+int api_host_drain(struct exchange *x)
+{
+	struct drained d;
+
+	if (!is_root(x) || host_drain(x->ctl, x->args.host_drain.timeout_ms, &d, &x->error) < 0)
+		return EXCHANGE_FAILED;
+	x->result.res_host_drain = (struct res_host_drain){ .vms = d.vms, .killed = d.killed, .left = d.left };
+	return EXCHANGE_DONE;
+}
+
 int api_host_reconcile(struct exchange *x)
 {
 	const struct call_host_reconcile *a = &x->args.host_reconcile;
 	struct res_host_reconcile *res = &x->result.res_host_reconcile;
 	struct repaired n;
 
-	if (x->caller.uid != 0) {
-		(void)error_set(&x->error, FAIL_NOT_ALLOWED, "host", "only root looks after what belongs to all");
+	if (!is_root(x))
 		return EXCHANGE_FAILED;
-	}
 	if (repair(x->ctl, a->restore, a->dry_run, send_finding, x, &n, &x->error) < 0)
 		return EXCHANGE_FAILED;
 	res->found = n.found;

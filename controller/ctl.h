@@ -3,6 +3,7 @@
 #define BANGER_CONTROLLER_CTL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -28,6 +29,7 @@ struct ctl {
 	struct keeper *keeper; /* NULL: nothing is done without being asked */
 	const struct storage_driver *storage; /* chosen at start-up */
 	bool stopping;
+	atomic_bool draining; /* the host goes down (lifecycle.h): VMs end, none is started */
 	/* What doctor tells and nobody can read any more once the controller is confined. */
 	struct host {
 		char cgroup_controllers[128]; /* "cpu memory pids"; "": none */

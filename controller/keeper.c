@@ -244,7 +244,7 @@ static void pass_job(struct ctl *c, void *arg)
 void keeper_tick(struct keeper *k)
 {
 	LOCKED(k);
-	if (k->busy || clock_boot_ns() < k->next_ns)
+	if (k->ctl->draining || k->busy || clock_boot_ns() < k->next_ns)
 		return;
 	k->busy = workers_run(k->ctl->workers, pass_job, k) == 0;
 }

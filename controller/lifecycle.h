@@ -24,7 +24,21 @@ void vm_ended(struct ctl *c, const uint8_t id[ID_LEN]);
 void vm_revive(struct ctl *c, const uint8_t id[ID_LEN]);        /* start it again, as its policy says */
 void vm_give_up(struct ctl *c, const uint8_t id[ID_LEN]);       /* it ended too often: not wanted any more */
 void vm_auto_stop(struct ctl *c, const uint8_t id[ID_LEN]);     /* it is idle */
+void vm_end_wanted(struct ctl *c, const uint8_t id[ID_LEN]);    /* kill it, whatever it does; it stays wanted */
 void vm_release_again(struct ctl *c, const uint8_t id[ID_LEN]); /* degraded, and its VMM is gone */
+
+struct drained {
+	unsigned vms, killed, left; /* that were not at rest; that were killed; that still hold something */
+};
+
+/**
+ * host_drain() - end all VMs because the host goes down, and start none from now on
+ * @timeout_ms:	how long the guests have to power off, all together; then they are killed
+ *
+ * What is wanted stays so: restart policies begin anew with the next controller.
+ * Return: 0, or -1 when the store can not be read.
+ */
+int host_drain(struct ctl *c, uint64_t timeout_ms, struct drained *out, struct error *e);
 
 /* At start-up, before any request is served: compare ledger, kernel and VMMs; adopt, release, remove orphans. */
 int reconcile(struct ctl *c, struct error *e);

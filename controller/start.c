@@ -248,6 +248,11 @@ static int start(struct ctl *c, struct vm *vm, const struct operation *o, bool *
 {
 	_cleanup_close_ int pidfd = watch_pidfd(c->watch, vm->id);
 
+	if (c->draining) {
+		error_set(e, FAIL_STATE, vm->name, "the host is being shut down");
+		error_hint(e, "if it is not: systemctl restart banger banger-vms");
+		return -1;
+	}
 	if (vm->state == VM_RUNNING && pidfd_alive(pidfd)) {
 		*already = true;
 		return 0;

@@ -18,6 +18,7 @@
 #include "controller/worker.h"
 
 #define STOP_TIMEOUT_MS 10000
+#define DRAINED "the host was shut down"
 #define TAIL 4096 /* of a console, to be searched for a farewell */
 
 /* A guest that is still booting has nobody who listens to its power button yet. */
@@ -175,7 +176,7 @@ static void decide(struct ctl *c, struct vm *vm)
 {
 	struct error e = { 0 };
 
-	if (!vm->wanted || vm->restart == RESTART_ALWAYS || (vm->restart == RESTART_ON_FAILURE && !said_farewell(c, vm)))
+	if (c->draining || !vm->wanted || vm->restart == RESTART_ALWAYS || (vm->restart == RESTART_ON_FAILURE && !said_farewell(c, vm)))
 		return;
 	if (unwant(c, vm, &e) < 0)
 		log_error("%s: %s", vm->name, e.why);
@@ -187,7 +188,7 @@ static void ended(struct ctl *c, struct vm *vm, struct operation *o)
 
 	operation_own(o);
 	log_info("%s: the VMM ended", vm->name);
-	(void)snprintf(vm->reason, sizeof(vm->reason), "the VMM ended");
+	(void)snprintf(vm->reason, sizeof(vm->reason), "%s", c->draining ? DRAINED : "the VMM ended");
 	int r = operation_begin_state(c, o, "ended", vm, VM_STOPPING, &e);
 	if (r == 0)
 		r = operation_end(c, o, vm_release(c, vm, vm_rest_state(vm), o, &e), &e);
@@ -235,6 +236,25 @@ void vm_auto_stop(struct ctl *c, const uint8_t id[ID_LEN])
 			log_error("%s: %s", vm.name, e.why);
 		(void)snprintf(vm.reason, sizeof(vm.reason), "it was idle for %u s", vm.auto_stop_s);
 		if (vm_at_rest(&vm) && store_vm_update(c->store, &vm, &e) < 0)
+			log_error("%s: %s", vm.name, e.why);
+	}
+	vm_turn_give(c->workers, id);
+}
+
+void vm_end_wanted(struct ctl *c, const uint8_t id[ID_LEN])
+{
+	struct operation o;
+	struct error e = { 0 };
+	struct vm vm;
+
+	operation_own(&o);
+	vm_turn_take(c->workers, id, true, &o.cancelled);
+	if (store_vm_by_id(c->store, id, &vm, &e) == 0 && !vm_at_rest(&vm)) {
+		(void)snprintf(vm.reason, sizeof(vm.reason), DRAINED);
+		int r = operation_begin_state(c, &o, "kill", &vm, VM_STOPPING, &e);
+		if (r == 0)
+			r = operation_end(c, &o, vm_release(c, &vm, vm_rest_state(&vm), &o, &e), &e);
+		if (r < 0)
 			log_error("%s: %s", vm.name, e.why);
 	}
 	vm_turn_give(c->workers, id);

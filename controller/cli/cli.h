@@ -103,6 +103,7 @@ int cmd_kernel_delete(struct cli *c);
 int cmd_audit_show(struct cli *c);
 int cmd_vm_stats(struct cli *c);
 int cmd_host_reconcile(struct cli *c);
+int cmd_host_drain(struct cli *c);
 int cmd_doctor(struct cli *c);
 int cmd_version(struct cli *c);
 int cmd_help(struct cli *c);

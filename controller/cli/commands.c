@@ -65,6 +65,10 @@ const struct command commands[] = {
 	{ "host", "gc", NULL, "", 0, 0, false, O(OUTPUT) | O(DRY_RUN),
 	  "remove what no VM has, and what resting VMs still have\nFor root.  Running VMs are left alone.",
 	  cmd_host_reconcile },
+	{ "host", "drain", NULL, "", 0, 0, false, O(OUTPUT) | O(TIMEOUT),
+	  "power all VMs off because the host goes down, and start none any more\n"
+	  "For root; banger-vms.service calls it.  Restart policies are kept, and hold at the next start of the service.",
+	  cmd_host_drain },
 	{ "audit", "show", NULL, "[OPERATION]", 0, 1, false, O(OUTPUT),
 	  "the record of what was asked of the privileged roles\nOf one operation (the id behind `op`) or of all.",
 	  cmd_audit_show },

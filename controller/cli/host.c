@@ -105,3 +105,23 @@ int cmd_host_reconcile(struct cli *c)
 		out_note(c, "what could not be mended is in the service's log; a restart of it removes what no VM has");
 	return ret ? ret : r.failed ? FAIL_GENERAL : 0;
 }
+
+/* ---- drain ---- */
+
+#define DRAIN_MS 60000 /* less than banger-vms.service has for its end */
+
+int cmd_host_drain(struct cli *c)
+{
+	struct call_host_drain a = { .timeout_ms = c->opt.timeout_ms ? c->opt.timeout_ms : DRAIN_MS };
+	const struct reply_to to = { .timeout_ms = (int)a.timeout_ms + 120000 };
+	struct res_host_drain r;
+	struct error e = { 0 };
+
+	if (conn_call(c, CALL_HOST_DRAIN, &a, NULL, &to, &r, &e) < 0)
+		return out_error(c, &e);
+	if (c->opt.format == FORMAT_JSON)
+		return out_json(c, json_pack("{s:I, s:I, s:I}", "vms", (json_int_t)r.vms, "killed", (json_int_t)r.killed, "left",
+					     (json_int_t)r.left));
+	fprintf(c->out, "%u VMs ended, %u of them killed\n", (unsigned)(r.vms - r.left), (unsigned)r.killed);
+	return r.left ? FAIL_GENERAL : 0;
+}

@@ -27,6 +27,7 @@ for group in "$cgroup"/vm/*/; do
 	fi
 done
 if [ -d /run/systemd/system ]; then
+	systemctl -q stop banger-vms.service 2>/dev/null || :
 	systemctl -q disable --now banger.service 2>/dev/null || :
 	systemctl -q stop run-banger-slots.mount 2>/dev/null || :
 fi
@@ -51,7 +52,7 @@ rm -f "$prefix/share/selinux/packages/banger.pp"
 
 # ---- what was installed ----
 rm -f "$prefix/bin/banger" "$prefix/sbin/banger-privhelper" "$prefix/lib/systemd/system/banger.service" \
-	"$prefix/lib/systemd/system/run-banger-slots.mount" "$prefix/lib/sysusers.d/banger.conf" \
+	"$prefix/lib/systemd/system/banger-vms.service" "$prefix/lib/systemd/system/run-banger-slots.mount" "$prefix/lib/sysusers.d/banger.conf" \
 	"$prefix/lib/tmpfiles.d/banger.conf" "$prefix/lib/sysctl.d/50-banger.conf" "$prefix/lib/udev/rules.d/50-banger.rules" \
 	/etc/logrotate.d/banger
 rm -rf "$libexec"

@@ -301,6 +301,42 @@ static void an_idle_one_is_stopped_and_stays_so(void **state)
 	assert_string_equal(row(f, "web").reason, "it was idle for 60 s");
 }
 
+/* The host goes down: guests that obey and one that does not.  Nobody asked for their end, so nothing is unwanted. */
+static void a_host_that_goes_down_takes_nothing_back(void **state)
+{
+	struct fixture *f = *state;
+	struct operation o = operation(f);
+	struct error e = { 0 };
+	struct drained d;
+	bool already;
+	struct vm vm;
+
+	(void)create(f, "web", false);
+	(void)create(f, "rests", false);
+	policy(f, "web", RESTART_ALWAYS, 0);
+	must_start(f, "web");
+	host.guest_obeys = true;
+	assert_int_equal(host_drain(&f->c, 5000, &d, &e), 0);
+	assert_int_equal(d.vms * 100 + d.killed * 10 + d.left, 100);
+	assert_int_equal(host.shutdowns, 1);
+	assert_nothing_left(f, "web", VM_STOPPED);
+	assert_string_equal(row(f, "web").reason, "the host was shut down");
+	assert_true(row(f, "web").wanted);
+	assert_int_equal(vm_start(&f->c, &o, "web", &already, &vm, &e), -1);
+	assert_int_equal(e.code, FAIL_STATE);
+	assert_non_null(strstr(e.why, "shut down"));
+
+	f->c.draining = false; /* the next controller */
+	pass(f, 0);
+	pass(f, 2);
+	assert_true(becomes(f, "web", VM_RUNNING));
+	host.guest_obeys = false;
+	assert_int_equal(host_drain(&f->c, 300, &d, &e), 0);
+	assert_int_equal(d.vms * 100 + d.killed * 10 + d.left, 110);
+	assert_nothing_left(f, "web", VM_STOPPED);
+	assert_true(row(f, "web").wanted);
+}
+
 /* A tap's line is found by its whole name, and what it sent is what the guest received. */
 static void counters_of_a_tap(void **state)
 {
@@ -328,6 +364,7 @@ int main(void)
 		TEST(on_failure_asks_how_the_guest_ended), TEST(it_is_given_up_after_so_many_in_a_row),
 		TEST(a_restart_that_fails_is_told_and_tried_again), TEST(they_are_started_one_by_one),
 		TEST(what_was_left_is_released_in_the_end), TEST(an_idle_one_is_stopped_and_stays_so),
+		TEST(a_host_that_goes_down_takes_nothing_back),
 		TEST(counters_of_a_tap),
 	};
 

@@ -3,7 +3,7 @@
 . "$(dirname "$0")/../lib.sh"
 LIB=/usr/lib
 need "make install" make -C "$ROOT" --no-print-directory install
-check "the units are well-formed" systemd-analyze verify $LIB/systemd/system/banger.service $LIB/systemd/system/run-banger-slots.mount
+check "the units are well-formed" systemd-analyze verify $LIB/systemd/system/banger{,-vms}.service $LIB/systemd/system/run-banger-slots.mount
 for user in banger banger-net banger-blk banger-spawn banger-sup; do
 	is "$(getent passwd $user)" "$user:*:/usr/sbin/nologin" "$user is an account that nobody can log in to"
 done

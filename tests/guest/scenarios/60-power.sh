@@ -39,6 +39,7 @@ case $PHASE in
 	is "$(sqlite3 /var/lib/banger/banger.db "SELECT DISTINCT name FROM ledger JOIN vms ON vms.id = ledger.vm")" again "the ledger says so too"
 	check "they start again" banger vm start one two three
 	check "with their disks" eval 'wait_for 120 console_has one "GUEST-UP boot [23]" && wait_for 120 console_has two "GUEST-UP boot [23]"'
+	is "$(systemctl is-active banger-vms)" active "guests will be powered off before the host goes down"
 	is "$(boot_of one)" "????????-*" "in a new boot of the guest"
 	is "$([ "$(boot_of one)" = "$(cat /root/boot-of-one)" ]; echo $?)" 1 "that is not the old one"
 	done_testing 93
@@ -47,6 +48,7 @@ case $PHASE in
 	check "after a clean reboot the service is up by itself" wait_for 60 banger vm list
 	orderly
 	is "$(states)" "one stopped, rests stopped, three stopped, two stopped" "no VM is said to run"
+	is "$(vm_field one reason)" "the host was shut down" "they were ended in good order"
 	check "again comes back, again" wait_for 60 eval '[ "$(state_of again)" = running ]'
 	is "$(kernel_has | xargs)" "1 2 1 0 1" "the kernel holds what is of that one, and nothing else"
 	check "they start again" banger vm start one

@@ -1,0 +1,115 @@
+/* drain.c - the host goes down: all guests are asked to power off at once, in the end those are killed that did not.
+ *
+ * Nobody asked for the end of any of them: what is wanted stays wanted, and the restart policies hold at the next boot.
+ * Nothing is started any more until this controller is; the host's service manager is about to end it. */
+#include <poll.h>
+#include <stdlib.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "controller/lifecycle.h"
+#include "controller/operation.h"
+#include "controller/store.h"
+#include "controller/vmm.h"
+#include "controller/watch.h"
+
+#define LOOK_MS 100
+#define ASK_AGAIN_MS 5000 /* a guest that still boots does not hear its power button */
+
+/* All that are not at rest. */
+struct list {
+	struct vm *v;
+	size_t n, room;
+};
+
+static void list_free(struct list *l)
+{
+	free(l->v);
+}
+
+static int take(void *arg, const struct vm *vm)
+{
+	struct list *l = arg;
+
+	if (vm_at_rest(vm))
+		return 0;
+	if (l->n == l->room) {
+		struct vm *more = reallocarray(l->v, l->room + 64, sizeof(*more));
+		if (!more)
+			return -1;
+		l->v = more;
+		l->room += 64;
+	}
+	l->v[l->n++] = *vm;
+	return 0;
+}
+
+static int collect(struct ctl *c, struct list *l, struct error *e)
+{
+	l->n = 0;
+	return store_vm_each(c->store, NULL, true, take, l, e);
+}
+
+static bool lives(struct ctl *c, const struct vm *vm)
+{
+	_cleanup_close_ int pidfd = watch_pidfd(c->watch, vm->id);
+
+	return pidfd_alive(pidfd);
+}
+
+static void ask(struct ctl *c, const struct list *l, uint64_t end)
+{
+	struct error e;
+
+	for (size_t i = 0; i < l->n && clock_boot_ns() < end; i++) {
+		const struct vm *vm = &l->v[i];
+		const struct vmm_driver *d = vmm_driver(vm->runtime.vmm);
+		if (lives(c, vm) && d && d->shutdown(c, vm, &e) < 0)
+			log_warn("%s: the monitor does not take a shutdown: %s", vm->name, e.why);
+	}
+}
+
+/* Until no VMM lives, or @end. */
+static int power_off(struct ctl *c, struct list *l, uint64_t end, struct error *e)
+{
+	uint64_t due = 0;
+
+	for (;;) {
+		size_t living = 0;
+		if (collect(c, l, e) < 0)
+			return -1;
+		for (size_t i = 0; i < l->n; i++)
+			living += lives(c, &l->v[i]);
+		uint64_t now = clock_boot_ns();
+		if (!living || now >= end)
+			return 0;
+		if (now >= due) {
+			ask(c, l, end);
+			due = now + ASK_AGAIN_MS * 1000000ull;
+		}
+		(void)poll(NULL, 0, LOOK_MS);
+	}
+}
+
+int host_drain(struct ctl *c, uint64_t timeout_ms, struct drained *out, struct error *e)
+{
+	__attribute__((cleanup(list_free))) struct list l = { 0 };
+
+	*out = (struct drained){ 0 };
+	atomic_store(&c->draining, true);
+	log_info("the host goes down: VMs are powered off, none is started");
+	if (collect(c, &l, e) < 0)
+		return -1;
+	out->vms = (unsigned)l.n;
+	if (power_off(c, &l, clock_boot_ns() + timeout_ms * 1000000u, e) < 0)
+		return -1;
+	for (size_t i = 0; i < l.n; i++) {
+		out->killed += lives(c, &l.v[i]);
+		vm_end_wanted(c, l.v[i].id);
+	}
+	if (collect(c, &l, e) < 0)
+		return -1;
+	out->left = (unsigned)l.n;
+	return 0;
+}
