@@ -150,6 +150,7 @@ LIBEXEC := $(PREFIX)/libexec/banger
 LIB := $(DESTDIR)$(PREFIX)/lib
 HOST := privhelper/host
 install: all
+	$(if $(filter release,$(MODE)),,$(error what is installed is MODE=release, not $(MODE)))
 	install -D -m 755 $(B)/banger $(DESTDIR)$(PREFIX)/bin/banger
 	install -D -m 755 $(B)/banger-privhelper $(DESTDIR)$(PREFIX)/sbin/banger-privhelper
 	for p in banger-controller banger-role-net banger-role-blk banger-role-spawn banger-kvmprobe; do \

@@ -7,8 +7,10 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/cleanup.h"
 #include "controller/keeper.h"
 #include "controller/lifecycle.h"
+#include "controller/operation.h"
 #include "controller/stats.h"
 #include "controller/store.h"
 #include "controller/vmm.h"
@@ -252,8 +254,9 @@ static int begin_logs(struct exchange *x, const struct vm *vm, enum stream_kind 
 		error_hint(&x->error, "what QEMU says is on the console: banger vm logs %s", vm->name);
 		return -1;
 	}
-	if (what == STREAM_METRICS && vm->state == VM_RUNNING && d && d->flush)
-		(void)d->flush(x->ctl, vm, &ignored);
+	_cleanup_close_ int pidfd = watch_pidfd(x->ctl->watch, vm->id);
+	if (what == STREAM_METRICS && d && d->flush && pidfd_alive(pidfd))
+		(void)d->flush(x->ctl, vm, pidfd, &ignored);
 	return 0;
 }
 
@@ -261,6 +264,7 @@ static int send_stream(struct exchange *x, const struct vm *vm, enum stream_kind
 {
 	struct ev_bytes ev = { 0 };
 
+	watch_catch_up(x->ctl->watch, vm, what);
 	for (size_t total = 0; total < CONSOLE_MAX; total += ev.data.n) {
 		ssize_t n = watch_read(x->ctl->watch, vm, what, &x->cursor, (char *)ev.data.v, sizeof(ev.data.v));
 		if (n < 0)

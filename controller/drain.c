@@ -3,6 +3,7 @@
  * Nobody asked for the end of any of them: what is wanted stays wanted, and the restart policies hold at the next boot.
  * Nothing is started any more until this controller is; the host's service manager is about to end it. */
 #include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "common/cleanup.h"
@@ -15,6 +16,7 @@
 #include "controller/watch.h"
 
 #define LOOK_MS 100
+#define ASK_THREADS 64
 #define ASK_AGAIN_MS 5000 /* a guest that still boots does not hear its power button */
 
 /* All that are not at rest. */
@@ -58,16 +60,40 @@ static bool lives(struct ctl *c, const struct vm *vm)
 	return pidfd_alive(pidfd);
 }
 
-static void ask(struct ctl *c, const struct list *l, uint64_t end)
+struct asking {
+	struct ctl *ctl;
+	const struct list *list;
+	atomic_size_t next;
+	uint64_t end_ns;
+};
+
+static void *ask_some(void *arg)
 {
+	struct asking *a = arg;
 	struct error e;
 
-	for (size_t i = 0; i < l->n && clock_boot_ns() < end; i++) {
-		const struct vm *vm = &l->v[i];
+	for (size_t i; (i = atomic_fetch_add(&a->next, 1)) < a->list->n && clock_boot_ns() < a->end_ns;) {
+		const struct vm *vm = &a->list->v[i];
 		const struct vmm_driver *d = vmm_driver(vm->runtime.vmm);
-		if (lives(c, vm) && d && d->shutdown(c, vm, &e) < 0)
+		_cleanup_close_ int pidfd = watch_pidfd(a->ctl->watch, vm->id);
+		if (pidfd_alive(pidfd) && d && d->shutdown(a->ctl, vm, pidfd, &e) < 0)
 			log_warn("%s: the monitor does not take a shutdown: %s", vm->name, e.why);
 	}
+	return NULL;
+}
+
+/* Many at once: one user's monitors that do not answer must not take the time of all others' guests. */
+static void ask(struct ctl *c, const struct list *l, uint64_t end)
+{
+	struct asking a = { .ctl = c, .list = l, .end_ns = end };
+	pthread_t threads[ASK_THREADS];
+	size_t n = 0;
+
+	while (n < ASK_THREADS && n + 1 < l->n && pthread_create(&threads[n], NULL, ask_some, &a) == 0)
+		n++;
+	(void)ask_some(&a);
+	while (n)
+		(void)pthread_join(threads[--n], NULL);
 }
 
 /* Until no VMM lives, or @end. */

@@ -34,7 +34,7 @@
 #include "controller/worker.h"
 
 #define STOP_SECONDS 4  /* the supervisor kills after 5; what still runs is rolled back, or forward, at the next start */
-#define FILES_MAX 8192  /* connections with their descriptors, and three files a running VM */
+#define FILES_MAX 16384 /* connections with their descriptors, and seven files a running VM */
 
 struct program {
 	struct ctl ctl;

@@ -49,7 +49,7 @@ static bool shut_down(struct ctl *c, const struct vm *vm, uint64_t timeout_ms, c
 	operation_stage(o, "shutdown", "");
 	for (uint64_t now = clock_boot_ns(); now < end && !operation_cancelled(o); now = clock_boot_ns()) {
 		uint64_t left = (end - now) / 1000000u;
-		if (!d || d->shutdown(c, vm, &e) < 0) {
+		if (!d || d->shutdown(c, vm, pidfd, &e) < 0) {
 			log_warn("%s: the monitor does not take a shutdown: %s", vm->name, e.why);
 			break;
 		}

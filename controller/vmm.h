@@ -12,12 +12,13 @@ struct vmm_driver {
 	enum vmm_kind kind;
 	/* After vmm_spawn: configure and start the guest; returns when the monitor says that it runs.  FAIL_TIMEOUT, FAIL_GENERAL. */
 	int (*boot)(struct ctl *c, const struct vm *vm, const struct operation *o, int pidfd, struct error *e);
-	/* Ask the guest to power off.  Return: 0 when the monitor took it; the guest may still ignore it. */
-	int (*shutdown)(struct ctl *c, const struct vm *vm, struct error *e);
+	/* Ask the guest to power off; the end of @pidfd ends the wait, so that no later monitor of the slot is asked.
+	 * Return: 0 when the monitor took it; the guest may still ignore it. */
+	int (*shutdown)(struct ctl *c, const struct vm *vm, int pidfd, struct error *e);
 	/* Is the monitor itself answering?  Return: 1 running, 0 not, -1 no answer. */
 	int (*alive)(struct ctl *c, const struct vm *vm, struct error *e);
-	/* Write the metrics now, not only now and then; NULL: it has none. */
-	int (*flush)(struct ctl *c, const struct vm *vm, struct error *e);
+	/* Write the metrics now, not only now and then; @pidfd as above; NULL: it has none. */
+	int (*flush)(struct ctl *c, const struct vm *vm, int pidfd, struct error *e);
 };
 
 const struct vmm_driver *vmm_driver(enum vmm_kind kind);

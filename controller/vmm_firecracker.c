@@ -311,9 +311,9 @@ static int fc_boot(struct ctl *c, const struct vm *vm, const struct operation *o
 	return running < 0 ? -1 : 0;
 }
 
-static int fc_shutdown(struct ctl *c, const struct vm *vm, struct error *e)
+static int fc_shutdown(struct ctl *c, const struct vm *vm, int pidfd, struct error *e)
 {
-	const struct vmm_wait w = vmm_wait_start(WHO, VMM_TALK_MS, -1, NULL);
+	const struct vmm_wait w = vmm_wait_start(WHO, VMM_TALK_MS, pidfd, NULL);
 	_cleanup_free_ struct answer *a = NULL;
 	char socket[32];
 	_cleanup_close_ int inode = begin(c, vm, &w, socket, &a, e);
@@ -331,9 +331,9 @@ static int fc_alive(struct ctl *c, const struct vm *vm, struct error *e)
 	return inode < 0 ? -1 : state(socket, a, e);
 }
 
-static int fc_flush(struct ctl *c, const struct vm *vm, struct error *e)
+static int fc_flush(struct ctl *c, const struct vm *vm, int pidfd, struct error *e)
 {
-	const struct vmm_wait w = vmm_wait_start(WHO, VMM_TALK_MS, -1, NULL);
+	const struct vmm_wait w = vmm_wait_start(WHO, VMM_TALK_MS, pidfd, NULL);
 	_cleanup_free_ struct answer *a = NULL;
 	char socket[32];
 	_cleanup_close_ int inode = begin(c, vm, &w, socket, &a, e);

@@ -208,9 +208,9 @@ static int qemu_boot(struct ctl *c, const struct vm *vm, const struct operation 
 	}
 }
 
-static int qemu_shutdown(struct ctl *c, const struct vm *vm, struct error *e)
+static int qemu_shutdown(struct ctl *c, const struct vm *vm, int pidfd, struct error *e)
 {
-	const struct vmm_wait w = vmm_wait_start(WHO, VMM_TALK_MS, -1, NULL);
+	const struct vmm_wait w = vmm_wait_start(WHO, VMM_TALK_MS, pidfd, NULL);
 	_cleanup_qmp_ struct qmp *q = NULL;
 
 	if (open_qmp(c, vm, &w, &q, e) < 0)

@@ -330,10 +330,10 @@ static int begin_streams(struct watch *w, const struct vm *vm)
 {
 	if (discard(w, vm->slot) < 0 || begin_console(w, vm) < 0)
 		return -1;
-	if (vm->runtime.vmm != VMM_FIRECRACKER)
-		return 0;
-	return fifo_make_open_to(w, vm->slot, &sinks[STREAM_VMM]) < 0 ||
-	       fifo_make_open_to(w, vm->slot, &sinks[STREAM_METRICS]) < 0 ? -1 : 0;
+	for (int k = STREAM_VMM; vm->runtime.vmm == VMM_FIRECRACKER && k < STREAM_COUNT; k++)
+		if (fifo_make_open_to(w, vm->slot, &sinks[k]) < 0)
+			log_errno("slot %u: no FIFO for the monitor's %s", vm->slot, sinks[k].fifo);
+	return 0;
 }
 
 static bool is_alive(const struct vm *vm)
@@ -588,11 +588,12 @@ bool watch_has(struct watch *w, const struct vm *vm, enum stream_kind kind)
 	return vm->slot < SLOT_MAX && find_end(w, vm, &sinks[kind], &base, &end);
 }
 
-/* What is in the pipe was said before we were asked. */
-static void catch_up(struct watch *w, const struct vm *vm, enum stream_kind kind)
+void watch_catch_up(struct watch *w, const struct vm *vm, enum stream_kind kind)
 {
+	if (vm->slot >= SLOT_MAX)
+		return;
+	LOCKED(w);
 	struct entry *e = &w->entries[vm->slot];
-
 	if (e->used && memcmp(e->vm, vm->id, ID_LEN) == 0)
 		drain(e, &e->streams[kind]);
 }
@@ -606,7 +607,6 @@ ssize_t watch_read(struct watch *w, const struct vm *vm, enum stream_kind kind, 
 	if (vm->slot >= SLOT_MAX)
 		return 0;
 	LOCKED(w);
-	catch_up(w, vm, kind);
 	(void)find_end(w, vm, &sinks[kind], &base, &end);
 	if (*offset > end)
 		*offset = 0; /* started again since */

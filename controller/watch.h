@@ -39,6 +39,9 @@ int watch_pidfd(struct watch *w, const uint8_t vm[ID_LEN]);
 /* Whether there is such a stream of the VM's latest start, be it empty.  Thread-safe. */
 bool watch_has(struct watch *w, const struct vm *vm, enum stream_kind kind);
 
+/* Take what is in the pipe now, so that a reader gets all that was said before it asked.  Thread-safe. */
+void watch_catch_up(struct watch *w, const struct vm *vm, enum stream_kind kind);
+
 /**
  * watch_read() - what the VM has said since its latest start, running or not
  * @offset:	in and out, of everything written since that start; older than the files: their beginning

@@ -22,9 +22,6 @@
 #include "privhelper/supervisor.h"
 #include "proto/slot.h"
 
-#define SLOTS_TMPFS_BYTES (16u << 20)
-/* A slot's folder, sockets and disk node; from one pool, so that a hostile VMM can keep others from starting. */
-#define SLOTS_TMPFS_INODES_EACH 64
 #define LISTEN_BACKLOG 64
 
 /* What a folder is to be. */
@@ -91,13 +88,13 @@ static int slot_folders(const struct config *c, int parent, bool run)
 	return 0;
 }
 
-/* Device nodes work in it, whatever the mount options above (a /run is nodev): VMMs open their disks here. */
-static int mount_slots(const struct config *c, const char *path)
+/* Device nodes work in it, whatever the mount options above (a /run is nodev): VMMs open their disks here.  Files without
+ * a limit: a VMM may make sockets, and each counts against its own control group's memory (mm/shmem.c, SLAB_ACCOUNT); from
+ * a pool for all, one VMM could keep every other from starting. */
+static int mount_slots(const char *path)
 {
-	char options[96];
+	static const char options[] = "size=16M,nr_inodes=0,mode=0711";
 
-	(void)snprintf(options, sizeof(options), "size=%u,nr_inodes=%u,mode=0711", SLOTS_TMPFS_BYTES,
-		       SLOTS_TMPFS_INODES_EACH * (c->slots + 1));
 	if (mount("banger-slots", path, "tmpfs", MS_NOSUID | MS_NOEXEC, options) < 0)
 		return failed("can not mount a tmpfs at", path);
 	return 0;
@@ -131,7 +128,7 @@ static int make_run_dir(const struct config *c)
 	_cleanup_close_ int under = folder(run, "slots", &passage);
 	int mounted = under < 0 ? -1 : slots_mounted(run, under);
 	(void)snprintf(path, sizeof(path), "%s/slots", c->run_dir);
-	if (mounted < 0 || (mounted == 0 && mount_slots(c, path) < 0))
+	if (mounted < 0 || (mounted == 0 && mount_slots(path) < 0))
 		return -1;
 	/* Again, to be on the mount and not below it. */
 	_cleanup_close_ int slots = folder(run, "slots", &passage);

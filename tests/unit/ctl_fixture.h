@@ -116,9 +116,11 @@ static int fake_boot(struct ctl *c, const struct vm *vm, const struct operation 
 	return host.boot_fails ? error_set(e, FAIL_TIMEOUT, "vmm", "no answer within 30 s") : 0;
 }
 
-static int fake_shutdown(struct ctl *c, const struct vm *vm, struct error *e)
+static int fake_shutdown(struct ctl *c, const struct vm *vm, int pidfd, struct error *e)
 {
-	(void)c;
+	(void)c, (void)pidfd;
+	if (strncmp(vm->name, "stuck", 5) == 0)
+		return (void)poll(NULL, 0, 500), error_set(e, FAIL_TIMEOUT, "vmm", "no answer");
 	host.shutdowns++;
 	if (host.shutdown_fails)
 		return error_set(e, FAIL_GENERAL, "vmm", "no answer");
@@ -127,9 +129,9 @@ static int fake_shutdown(struct ctl *c, const struct vm *vm, struct error *e)
 	return 0;
 }
 
-static int fake_flush(struct ctl *c, const struct vm *vm, struct error *e)
+static int fake_flush(struct ctl *c, const struct vm *vm, int pidfd, struct error *e)
 {
-	(void)c, (void)vm;
+	(void)c, (void)vm, (void)pidfd;
 	host.flushes++;
 	return error_set(e, FAIL_TIMEOUT, "vmm", "no answer");
 }

@@ -138,11 +138,11 @@ static void test_shutdown_and_alive(void **state)
 	struct error e = { 0 };
 
 	assert_int_equal(vmm_firecracker.alive(&x->c, &x->vm, &e), 0);
-	assert_int_equal(vmm_firecracker.shutdown(&x->c, &x->vm, &e), -1);
+	assert_int_equal(vmm_firecracker.shutdown(&x->c, &x->vm, -1, &e), -1);
 	assert_non_null(strstr(e.why, "not supported before starting"));
 	assert_int_equal(boot(x, &e), 0);
 	assert_int_equal(vmm_firecracker.alive(&x->c, &x->vm, &e), 1);
-	assert_int_equal(vmm_firecracker.shutdown(&x->c, &x->vm, &e), 0);
+	assert_int_equal(vmm_firecracker.shutdown(&x->c, &x->vm, -1, &e), 0);
 	assert_true(fake_firecracker_ctrl_alt_del(x->f));
 }
 
@@ -163,13 +163,13 @@ static void test_flush(void **state)
 	struct fix *x = *state;
 	struct error e = { 0 };
 
-	assert_int_equal(vmm_firecracker.flush(&x->c, &x->vm, &e), -1);
+	assert_int_equal(vmm_firecracker.flush(&x->c, &x->vm, -1, &e), -1);
 	assert_int_equal(boot(x, &e), 0);
-	assert_int_equal(vmm_firecracker.flush(&x->c, &x->vm, &e), 0);
+	assert_int_equal(vmm_firecracker.flush(&x->c, &x->vm, -1, &e), 0);
 	assert_int_equal(fake_firecracker_flushes(x->f), 1);
 	fake_firecracker_fault(x->f, FC_HANG, 0);
 	uint64_t began = clock_boot_ns();
-	assert_int_equal(vmm_firecracker.flush(&x->c, &x->vm, &e), -1);
+	assert_int_equal(vmm_firecracker.flush(&x->c, &x->vm, -1, &e), -1);
 	assert_true(clock_boot_ns() - began < 1500000000u);
 }
 

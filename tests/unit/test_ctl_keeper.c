@@ -337,6 +337,24 @@ static void a_host_that_goes_down_takes_nothing_back(void **state)
 	assert_true(row(f, "web").wanted);
 }
 
+/* Monitors that take a connection and never answer take nobody's time but their own. */
+static void stuck_monitors_do_not_hold_up_the_others(void **state)
+{
+	static const char *const names[] = { "stuck1", "stuck2", "stuck3", "web" };
+	struct fixture *f = *state;
+	struct error e = { 0 };
+	struct drained d;
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		(void)create(f, names[i], false);
+		must_start(f, names[i]);
+	}
+	host.guest_obeys = true;
+	assert_int_equal(host_drain(&f->c, 1000, &d, &e), 0);
+	assert_int_equal(host.shutdowns, 1);
+	assert_int_equal(d.vms * 100 + d.killed * 10 + d.left, 430);
+}
+
 /* A tap's line is found by its whole name, and what it sent is what the guest received. */
 static void counters_of_a_tap(void **state)
 {
@@ -364,7 +382,7 @@ int main(void)
 		TEST(on_failure_asks_how_the_guest_ended), TEST(it_is_given_up_after_so_many_in_a_row),
 		TEST(a_restart_that_fails_is_told_and_tried_again), TEST(they_are_started_one_by_one),
 		TEST(what_was_left_is_released_in_the_end), TEST(an_idle_one_is_stopped_and_stays_so),
-		TEST(a_host_that_goes_down_takes_nothing_back),
+		TEST(a_host_that_goes_down_takes_nothing_back), TEST(stuck_monitors_do_not_hold_up_the_others),
 		TEST(counters_of_a_tap),
 	};
 

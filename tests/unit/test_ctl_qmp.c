@@ -116,7 +116,7 @@ static void test_shutdown_and_alive(void **state)
 
 	assert_int_equal(vmm_qemu.alive(&x->c, &x->vm, &e), 1);
 	assert_false(fake_qmp_powerdown(x->f));
-	assert_int_equal(vmm_qemu.shutdown(&x->c, &x->vm, &e), 0);
+	assert_int_equal(vmm_qemu.shutdown(&x->c, &x->vm, -1, &e), 0);
 	assert_true(fake_qmp_powerdown(x->f));
 	fake_qmp_status(x->f, "shutdown", 0);
 	assert_int_equal(vmm_qemu.alive(&x->c, &x->vm, &e), 0);

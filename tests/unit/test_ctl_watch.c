@@ -230,6 +230,7 @@ static void assert_said(struct fixture *f, const struct vm *vm, enum stream_kind
 {
 	char buf[256];
 	uint64_t offset = 0;
+	watch_catch_up(f->c.watch, vm, kind);
 	ssize_t n = watch_read(f->c.watch, vm, kind, &offset, buf, sizeof(buf) - 1);
 
 	assert_true(n >= 0);
