@@ -90,7 +90,8 @@ POLICY=$ROOT/build/selinux/banger.pp
 has_policy() { # has_policy: the module was built, and the guest is enforcing; else nothing here has a meaning
 	[ -e "$POLICY" ] || { skip "the policy module" "it was not built: the host has no selinux-policy-dev"; done_testing; }
 	need "SELinux is enforcing" eval '[ "$(getenforce)" = Enforcing ]'
-	AUDIT_SEEN=$(wc -l </var/log/audit/audit.log)
+	pkill -USR2 -x auditd # resume: a scenario that filled the disk has suspended it
+	audit_mark
 }
 
 promises() { sed -i "s/^expand-check=.*/expand-check=$1/" /etc/selinux/semanage.conf; } # promises 1|0: neverallow is looked at
@@ -103,11 +104,16 @@ confined() { # confined: the module is loaded, and banger runs in its domains
 
 domain_of() { ps -o label= -p "$1" | cut -d: -f3; }
 level_of() { ps -o label= -p "$1" | cut -d: -f4-; }
-denials() { # denials: what was denied to us, or to others because of us, since the last call
-	sleep 1
-	tail -n "+$((AUDIT_SEEN + 1))" /var/log/audit/audit.log | grep -aE 'avc: +denied|SELINUX_ERR' | grep -a banger
-	AUDIT_SEEN=$(wc -l </var/log/audit/audit.log)
+audit_all() { # shellcheck disable=SC2012 # names of auditd's
+	ls -tr /var/log/audit/audit.log* | xargs cat; }
+audit_says() { auditctl -m "$1" && wait_for 20 eval 'audit_all | grep -qaF '"'$1'"; } # what came before is in the log too, then
+audit_mark() { AUDIT_MARK=mark-$EPOCHREALTIME; need "denials are recorded" audit_says "$AUDIT_MARK"; }
+audit_since() { # audit_since: what was recorded since the last audit_mark; a log that records nothing is no proof of anything
+	local end=end-$EPOCHREALTIME
+	audit_says "$end" || { echo "avc:  denied: nothing is recorded, of banger or of others"; return; }
+	audit_all | sed -n "/$AUDIT_MARK/,/$end/p"
 }
+denials() { audit_since | grep -aE 'avc: +denied|SELINUX_ERR' | grep -a banger; } # what was denied to us, or to others because of us
 
 # ---- VMs ----
 # A root disk with busybox alone.  What its guest does follows from the VM's name; it says it on its console.

@@ -13,7 +13,7 @@ boot=$(boot_of old) vmm=$(vmm_of old)
 out=$(make -C "$ROOT" --no-print-directory install-selinux 2>&1)
 is "$?: $out" "0: *VMs that run were not started under this module*banger is running*" "make install-selinux says what to do about what runs"
 is "$(semodule -lfull | grep -w banger)" "400 banger *" "the module is loaded at priority 400"
-denials >/dev/null
+audit_mark
 need "banger is restarted" systemctl restart banger
 for p in privhelper:sup role-net:net role-blk:blk role-spawn:spawn; do
 	is "$(domain_of "$(part ${p%:*})")" "banger_${p#*:}_t" "${p%:*} is in banger_${p#*:}_t"

@@ -38,7 +38,7 @@ broken "a role that executes a shell" '(allow banger_net_t shell_exec_t (file (e
 check "a VM starts" eval "banger vm create b --image tiny --memory 128M && banger vm start b"
 check "its guest is up" wait_for 180 console_has b BEAT
 boot=$(boot_of b) vmm=$(vmm_of b)
-denials >/dev/null
+audit_mark
 out=$(make -C "$ROOT" --no-print-directory install-selinux 2>&1)
 is "$?: $out" "0: *banger is running*" "an upgrade of the module"
 check "restart" systemctl restart banger

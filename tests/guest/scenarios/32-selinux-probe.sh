@@ -3,7 +3,7 @@
 # denials names what was tried.  Beside them stand tries that succeed, so that a probe that can do nothing proves nothing.
 . "$(dirname "$0")/../lib.sh"
 has_policy
-PROBE=$ROOT/build/release/probe P=/usr/lib/banger-probe LOG=/var/log/audit/audit.log
+PROBE=$ROOT/build/release/probe P=/usr/lib/banger-probe
 
 # ---- the probe may be executed in our domains; that breaks promises, so they are not looked at here ----
 DOMAINS="banger_sup_t banger_net_t banger_blk_t banger_spawn_t banger_t banger_vm_t"
@@ -77,19 +77,18 @@ done
 
 # tries DOMAIN [LEVEL] <<TABLE: lines "ACT ok", "ACT ERRNO" (the policy let it pass), or "ACT PERMISSION TYPE CLASS [IOCTL]".
 tries() {
-	local domain=$1 level=${2-s0} acts=() wants=() act want out got i began
+	local domain=$1 level=${2-s0} acts=() wants=() act want out got i
 	while read -r act want; do
 		[ -n "$act" ] || continue
 		acts+=("$act") wants+=("$want")
 	done
-	began=$(wc -l <$LOG)
+	audit_mark >/dev/null
 	: >$P/out
 	# Opened by systemd, which executes the probe: D-Bus may not carry a descriptor of ours.
 	systemd-run --quiet --wait --collect -p "SELinuxContext=system_u:system_r:$domain:$level" -p StandardInput=null \
 		-p StandardOutput=append:$P/out -p StandardError=append:$P/log $P/probe "${acts[@]}"
-	sleep 1
 	out=$(cat $P/out)
-	tail -n "+$((began + 1))" $LOG | grep -a "avc: *denied.*:$domain:" >/tmp/denied
+	audit_since | grep -a "avc: *denied.*:$domain:" >/tmp/denied
 	for i in "${!acts[@]}"; do
 		got=$(echo "$out" | grep -F "${acts[i]}: " | head -n 1)
 		got=${got##*: }
