@@ -104,10 +104,13 @@ confined() { # confined: the module is loaded, and banger runs in its domains
 
 domain_of() { ps -o label= -p "$1" | cut -d: -f3; }
 level_of() { ps -o label= -p "$1" | cut -d: -f4-; }
-audit_all() { # shellcheck disable=SC2012 # names of auditd's
-	ls -tr /var/log/audit/audit.log* | xargs cat; }
-audit_says() { auditctl -m "$1" && wait_for 20 eval 'audit_all | grep -qaF '"'$1'"; } # what came before is in the log too, then
-audit_mark() { AUDIT_MARK=mark-$EPOCHREALTIME; need "denials are recorded" audit_says "$AUDIT_MARK"; }
+audit_all() { # the oldest file has the highest number
+	local f=(/var/log/audit/audit.log*) i
+	for ((i = ${#f[@]} - 1; i >= 0; i--)); do cat "${f[i]}"; done
+}
+audit_has() { audit_all | grep -qaF "$1"; }
+audit_says() { auditctl -m "$1" && wait_for 20 audit_has "$1"; } # then what came before is in the log too
+audit_mark() { AUDIT_MARK=mark-$EPOCHREALTIME; audit_says "$AUDIT_MARK"; }
 audit_since() { # audit_since: what was recorded since the last audit_mark; a log that records nothing is no proof of anything
 	local end=end-$EPOCHREALTIME
 	audit_says "$end" || { echo "avc:  denied: nothing is recorded, of banger or of others"; return; }

@@ -7,7 +7,7 @@ is "$(systemctl --failed --no-legend --plain | xargs)" "" "no unit failed"
 is "$(getenforce)" Enforcing "SELinux enforces"
 is "$(cat /proc/1/attr/current | tr -d '\0')" "system_u:system_r:init_t:*" "PID 1 is in its own domain"
 is "$(id -Z)" "unconfined_u:unconfined_r:unconfined_t:*" "we are an unconfined administrator"
-audit_mark
+check "denials are recorded" audit_says mark-0
 for m in dm_snapshot loop tun bridge nf_tables nft_chain_nat; do
 	check "the kernel has $m" modprobe "$m"
 done
