@@ -16,12 +16,14 @@ enum boot_fd {
 	CONFIG_FD = 3,   /* all: the sealed struct config */
 	RPC_FD = 4,      /* a role: its socketpair to the controller */
 	REQLOG_FD = 5,   /* a role: its request log, append only */
+	WAKE_FD = 6,     /* role net: an eventfd(2) to say that something of ours was taken away */
 	CTL_NET_FD = 4,  /* the controller: the other ends */
 	CTL_BLK_FD = 5,
 	CTL_SPAWN_FD = 6,
 	CTL_LISTEN_FD = 7, /* the controller: the listening control socket */
 	CTL_SUP_FD = 8,    /* the controller: one byte out says ready; end of file in says stop */
-	BOOT_FDS = 9,
+	CTL_WAKE_FD = 9,   /* the controller: the same eventfd, to read */
+	BOOT_FDS = 10,
 };
 
 struct account {

@@ -8,8 +8,8 @@
  *   runs, idle for its auto_stop_s    stopped
  *   degraded, its VMM gone            what it still holds is released again, every RETRY_S
  *
- * And every REPAIR_PASSES passes, what the kernel has is compared with what is written (repair.c): what somebody
- * flushed is put back, what can not be is told. */
+ * And every REPAIR_S, and soon after the net role said that something was taken away, what the kernel has is compared
+ * with what is written (repair.c): what somebody flushed is put back, what can not be is told. */
 #include "controller/keeper.h"
 
 #include <pthread.h>
@@ -28,7 +28,8 @@
 
 #define SECOND 1000000000ull
 #define PASS_S 2
-#define REPAIR_PASSES 5
+#define REPAIR_S 10
+#define HURRY_S 1
 #define STEADY_S 60
 #define RETRY_S 15
 #define LONGEST_WAIT_S 60
@@ -53,8 +54,7 @@ struct keeper {
 	struct ctl *ctl;
 	pthread_mutex_t lock;
 	bool busy; /* a pass is queued or at work */
-	uint64_t next_ns;
-	unsigned passes;
+	uint64_t next_ns, repair_ns, repaired_ns; /* the next pass, the next with a repair, the start of the latest one */
 	struct kept slots[SLOT_MAX];
 };
 
@@ -81,6 +81,8 @@ struct keeper *keeper_open(struct ctl *c)
 	if (!k)
 		return NULL;
 	k->ctl = c;
+	k->repaired_ns = clock_boot_ns(); /* reconcile() was just before */
+	k->repair_ns = k->repaired_ns + REPAIR_S * SECOND;
 	(void)pthread_mutex_init(&k->lock, NULL);
 	for (uint32_t i = 0; i < SLOT_MAX; i++)
 		k->slots[i].keeper = k;
@@ -226,19 +228,40 @@ void keeper_pass(struct keeper *k, uint64_t now_ns)
 	free(p.network);
 }
 
+static bool repair_due(struct keeper *k, uint64_t now)
+{
+	LOCKED(k);
+	if (now < k->repair_ns)
+		return false;
+	k->repaired_ns = now;
+	k->repair_ns = now + REPAIR_S * SECOND;
+	return true;
+}
+
 static void pass_job(struct ctl *c, void *arg)
 {
 	struct keeper *k = arg;
-
 	struct repaired n;
 	struct error e = { 0 };
 
 	keeper_pass(k, clock_boot_ns());
-	if (++k->passes % REPAIR_PASSES == 0 && repair(c, true, false, NULL, NULL, &n, &e) < 0)
+	if (repair_due(k, clock_boot_ns()) && repair(c, true, false, NULL, NULL, &n, &e) < 0)
 		log_warn("kernel and records can not be compared: %s", e.why);
 	LOCKED(k);
 	k->busy = false;
 	k->next_ns = clock_boot_ns() + PASS_S * SECOND;
+	if (k->next_ns > k->repair_ns)
+		k->next_ns = k->repair_ns;
+}
+
+void keeper_hurry(struct keeper *k)
+{
+	LOCKED(k);
+	uint64_t soon = k->repaired_ns + HURRY_S * SECOND;
+	if (k->repair_ns > soon)
+		k->repair_ns = soon;
+	if (k->next_ns > soon)
+		k->next_ns = soon;
 }
 
 void keeper_tick(struct keeper *k)

@@ -14,6 +14,9 @@ void keeper_close(struct keeper *k); /* after the workers have ended */
 /* From the main loop, as often as it comes round: begins a pass in a worker when one is due. */
 void keeper_tick(struct keeper *k);
 
+/* Something was taken away: kernel and records are compared soon, at most once a second. */
+void keeper_hurry(struct keeper *k);
+
 /* One pass, here, at @now_ns of clock_boot_ns(): what a worker does, and tests. */
 void keeper_pass(struct keeper *k, uint64_t now_ns);
 

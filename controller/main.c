@@ -40,7 +40,7 @@ struct program {
 	struct ctl ctl;
 	struct api *api;
 	int epoll_fd;
-	struct loop_source sup, roles[ROLE_COUNT];
+	struct loop_source sup, wake, roles[ROLE_COUNT];
 	int lost_role;  /* 0: none */
 };
 
@@ -60,6 +60,17 @@ static void role_ready(struct loop_source *s, uint32_t events)
 	p->lost_role = (int)(s - p->roles);
 }
 
+/* The net role saw that something of ours was taken away. */
+static void wake_ready(struct loop_source *s, uint32_t events)
+{
+	struct program *p = s->owner;
+	uint64_t times;
+
+	(void)events;
+	if (read(CTL_WAKE_FD, &times, sizeof(times)) == sizeof(times))
+		keeper_hurry(p->ctl.keeper);
+}
+
 static int add_source(struct program *p, int fd, struct loop_source *s, uint32_t events,
 		      void (*ready)(struct loop_source *s, uint32_t events))
 {
@@ -72,7 +83,8 @@ static int add_source(struct program *p, int fd, struct loop_source *s, uint32_t
 /* A role's socket is read by whoever called it; here only its end counts. */
 static int add_sources(struct program *p)
 {
-	if (add_source(p, CTL_SUP_FD, &p->sup, EPOLLIN | EPOLLRDHUP, sup_ready) < 0)
+	if (add_source(p, CTL_SUP_FD, &p->sup, EPOLLIN | EPOLLRDHUP, sup_ready) < 0 ||
+	    add_source(p, CTL_WAKE_FD, &p->wake, EPOLLIN, wake_ready) < 0)
 		return -1;
 	for (enum role_id r = ROLE_NET; r < ROLE_COUNT; r++)
 		if (add_source(p, helper_fd(p->ctl.helper, r), &p->roles[r], EPOLLRDHUP, role_ready) < 0)

@@ -110,7 +110,7 @@ static int open_sockets(struct net_state *n)
 	n->route = nl_open(NETLINK_ROUTE);
 	n->nft = nl_open(NETLINK_NETFILTER);
 	n->ct = nl_open(NETLINK_NETFILTER);
-	if (n->route >= 0 && n->nft >= 0 && n->ct >= 0)
+	if (n->route >= 0 && n->nft >= 0 && n->ct >= 0 && net_events_open(n) == 0)
 		return 0;
 	log_errno("netlink");
 	return -1;
@@ -139,13 +139,16 @@ static int net_prepare(struct role *r)
 static int net_filter(struct role *r, scmp_filter_ctx ctx)
 {
 	const struct net_state *n = state(r);
-	const int sockets[] = { n->route, n->nft, n->ct };
+	const int sockets[] = { n->route, n->nft, n->ct }, events[] = { n->link_events, n->nft_events };
 	static const uint32_t ioctls[] = { TUNSETIFF, TUNSETOWNER, TUNSETGROUP, TUNSETPERSIST };
 	int bad = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(sockets); i++)
 		bad |= lockdown_allow_arg(ctx, SCMP_SYS(sendto), 0, (uint32_t)sockets[i]) |
 		       lockdown_allow_arg(ctx, SCMP_SYS(recvfrom), 0, (uint32_t)sockets[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(events); i++)
+		bad |= lockdown_allow_arg(ctx, SCMP_SYS(recvfrom), 0, (uint32_t)events[i]);
+	bad |= lockdown_allow(ctx, SCMP_SYS(poll)) | lockdown_allow_arg(ctx, SCMP_SYS(write), 0, WAKE_FD);
 	for (size_t i = 0; i < ARRAY_SIZE(ioctls); i++)
 		bad |= lockdown_allow_ioctl(ctx, -1, ioctls[i]);
 	/* The root holds the tun node alone, so the name needs no check. */
@@ -325,6 +328,7 @@ static struct role role = {
 	.filter = net_filter,
 	.scan = net_scan,
 	.holds = net_holds,
+	.wait = net_wait,
 	.list = net_list,
 	.state = &net,
 };

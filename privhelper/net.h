@@ -23,6 +23,7 @@ struct net_tag {
 struct net_state {
 	const struct config *config;
 	int route, nft, ct; /* netlink sockets: NETLINK_ROUTE, and two of NETLINK_NETFILTER */
+	int link_events, nft_events; /* and two that only listen: net_events.c */
 	int bridge;         /* ifindex */
 };
 
@@ -132,6 +133,18 @@ int net_rules_repair(const struct net_state *n);
 
 /* Forget every flow that the slot's address began or answers.  Return: ST_OK or ST_KERNEL. */
 enum status net_conntrack_flush(const struct net_state *n, uint32_t slot);
+
+/* ---- net_events.c ---- */
+
+/* Listen to what the kernel says of links and of nftables.  Return: 0, or -1 with errno. */
+int net_events_open(struct net_state *n);
+
+/**
+ * net_wait() - wait for the next request, and meanwhile for somebody else's `ip link del` or `nft flush ruleset`
+ *
+ * One that takes something of ours away is told at WAKE_FD; what it was, the controller finds out as at any other time.
+ */
+void net_wait(struct role *r);
 
 /* ---- net_root.c ---- */
 

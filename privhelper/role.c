@@ -332,6 +332,8 @@ static void answer(const struct packet *p)
 /* Return: false at the end of the connection. */
 static bool serve_one(struct serve *s, struct packet *p)
 {
+	if (s->role->wait)
+		s->role->wait(s->role);
 	ssize_t n = fdio_recv(RPC_FD, p->bytes, sizeof(p->bytes), p->fds_in, &p->nfds);
 
 	if (n == 0 || (n < 0 && errno == ECONNRESET)) {
@@ -386,7 +388,7 @@ static void become(struct role *r, pid_t parent)
 	check_boot_fds();
 	if (config_from_memfd(CONFIG_FD, &r->config) < 0)
 		die_errno(EXIT_START, "the configuration at descriptor %d", CONFIG_FD);
-	l.status_fd = lockdown_begin(REQLOG_FD + 1);
+	l.status_fd = lockdown_begin((r->wait ? WAKE_FD : REQLOG_FD) + 1);
 	if (l.status_fd < 0 || r->prepare(r) < 0)
 		_exit(EXIT_START);
 	l.account = *r->account;

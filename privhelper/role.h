@@ -52,6 +52,8 @@ struct role {
 	int (*scan)(struct role *r);
 	/* True while the kernel has anything of ours in @slot; a newer generation is refused until it is false. */
 	bool (*holds)(struct role *r, uint32_t slot);
+	/* Waits until RPC_FD is readable, for a role that has something else to listen to; it then has WAKE_FD.  May be NULL. */
+	void (*wait)(struct role *r);
 	/* LIST: the objects from @cursor on.  Return: as a handler. */
 	handler_fn list;
 

@@ -4,6 +4,7 @@
 #include <linux/limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/eventfd.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -23,9 +24,9 @@ struct boot {
 	int n;
 };
 
-/* The two ends of each line between processes; -1 once handed over. */
+/* The two ends of each line between processes; -1 once handed over.  wake: from the net role to the controller. */
 struct lines {
-	int controller[CHILDREN], role[CHILDREN], life;
+	int controller[CHILDREN], role[CHILDREN], life, wake;
 };
 
 static int high(int fd)
@@ -141,6 +142,10 @@ static int make_lines(struct supervisor *s, struct lines *l)
 			return -1;
 	if (pair(SOCK_STREAM, &s->life_fd, &l->life) < 0)
 		return -1;
+	l->wake = eventfd(0, EFD_NONBLOCK);
+	if (l->wake < 0)
+		return -1;
+	l->wake = high(l->wake);
 	s->config_fd = high(s->config_fd);
 	s->listen_fd = high(s->listen_fd);
 	for (int i = CHILD_NET; i <= CHILD_SPAWN; i++)
@@ -157,6 +162,7 @@ static void let_go(struct supervisor *s, const struct lines *l)
 		(void)close(s->logs[i]);
 	}
 	(void)close(l->life);
+	(void)close(l->wake);
 	(void)close(s->config_fd);
 	(void)close(s->listen_fd);
 }
@@ -170,14 +176,14 @@ int children_start(struct supervisor *s)
 		return -1;
 	}
 	for (enum child_id i = CHILD_NET; i <= CHILD_SPAWN; i++) {
-		const struct boot b = { .fds = { s->config_fd, l.role[i], s->logs[i] }, .n = 3 };
+		const struct boot b = { .fds = { s->config_fd, l.role[i], s->logs[i], l.wake }, .n = i == CHILD_NET ? 4 : 3 };
 		if (start_one(s, i, &b) < 0)
 			return -1;
 	}
 	const struct boot b = {
 		.fds = { s->config_fd, l.controller[CHILD_NET], l.controller[CHILD_BLK], l.controller[CHILD_SPAWN],
-			 s->listen_fd, l.life },
-		.n = 6,
+			 s->listen_fd, l.life, l.wake },
+		.n = 7,
 	};
 	if (start_one(s, CHILD_CONTROLLER, &b) < 0)
 		return -1;

@@ -61,7 +61,7 @@ const struct command commands[] = {
 	  cmd_kernel_delete },
 	{ "host", "reconcile", NULL, "", 0, 0, false, O(OUTPUT) | O(DRY_RUN),
 	  "compare what the kernel has with what is written, and mend it\n"
-	  "For root.  It is done by itself at every start and every ten seconds; running VMs go on.", cmd_host_reconcile },
+	  "For root.  It is done by itself at every start, every ten seconds, and when something is taken away; VMs go on.", cmd_host_reconcile },
 	{ "host", "gc", NULL, "", 0, 0, false, O(OUTPUT) | O(DRY_RUN),
 	  "remove what no VM has, and what resting VMs still have\nFor root.  Running VMs are left alone.",
 	  cmd_host_reconcile },

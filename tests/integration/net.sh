@@ -152,7 +152,12 @@ ip link set bgr3 alias banger:3:1:1000x
 is "$(net tap_remove slot=3)" denied "nor one whose tag is not exactly a tag"
 is "$(link bgr3 .ifname)" '"bgr3"' "all that left it alone"
 is "$(objects)" "1,1,1,1000,$index" "and LIST has nothing of it"
+net woken >/dev/null
+ip link add notours type bridge && ip link set notours up && ip link del notours
+nft add table inet other && nft add set inet other banger '{ type ipv4_addr; elements = { 192.0.2.1 }; }' && nft delete table inet other
+is "$(net woken 300)" no "what others do with theirs is no news"
 ip link del bgr3
+is "$(net woken 5000)" yes "a tap that somebody deletes is, at once"
 
 ip link set bgr1 alias banger:1:1:1001
 is "$(net tap_create slot=1)" busy "a tap that is tagged for another owner is not handed out"
@@ -162,6 +167,7 @@ is "$(net tap_create slot=1 gen=2)" busy "a newer generation waits until the slo
 is "$(net tap_remove slot=1)" ok "a tap is removed"
 refuses "it is gone" ip link show bgr1
 is "$(net tap_remove slot=1)" ok "removed again, it is absent, and that is fine"
+is "$(net woken 300)" no "what was asked for is no news"
 is "$(net tap_create slot=1 gen=2)" "ok *" "now the newer generation has it"
 is "$(net tap_remove slot=1 gen=1)" denied "and the older one can not remove it"
 is "$(net tap_remove slot=1 gen=2)" ok "its own can"
@@ -279,7 +285,11 @@ unshare -n sh -c 'nft -f "$1" && nft --debug=netlink list table bridge banger' s
 check "and has put the missing rule back" diff -u "$T/want" "$T/got"
 is "$(elements bridge guest | wc -l)" 2 "with the elements of both guests"
 is "$(guest 4 ping "$m4" "$a4" $BRMAC $GW)" reply "which have their network"
+net woken >/dev/null
+nft delete element bridge banger guest "{ bgr4 . $m4 . $a4 }"
+is "$(net woken 5000)" yes "an element that somebody deletes is told at once"
 nft delete table bridge banger
+is "$(net woken 5000)" yes "and a table"
 is "$(net guest_allow slot=4)" ok "an element finds its table gone"
 is "$(elements bridge guest)" "bgr4/$m4/$a4 banger:4:1:1000" "and has it made again"
 is "$(nft -j list table bridge banger | jq '[.nftables[].rule? // empty] | length')" 5 "with its rules"

@@ -10,6 +10,7 @@
  *   cut OPERATION ...  each other length of it likewise, up to one byte more
  *                      -> tried N answered N refused N other N
  *   waitfd N [MS]      until the Nth kept descriptor is readable -> ready | timeout
+ *   woken [MS]         whether the role has told since then that something was taken away -> yes | no
  *   restart            end the role, start another -> started
  *   close              end the connection -> exit N
  * `peer --receive PATH` plays a service manager instead: it prints each datagram that comes to that socket.
@@ -22,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -42,7 +44,7 @@ static struct peer {
 	const char *binary, *log;
 	struct config config;
 	pid_t pid; /* 0: not running */
-	int sock;
+	int sock, wake;
 	uint64_t seq;
 	char ended[32]; /* how the last role ended */
 	int kept[KEPT_MAX];
@@ -61,7 +63,7 @@ struct ask {
 
 _Noreturn static void child(int config, int sock, int log)
 {
-	const int from[] = { config, sock, log }, to[] = { CONFIG_FD, RPC_FD, REQLOG_FD };
+	const int from[] = { config, sock, log, peer.wake }, to[] = { CONFIG_FD, RPC_FD, REQLOG_FD, WAKE_FD };
 	int null = open("/dev/null", O_RDWR);
 
 	(void)dup2(null, STDIN_FILENO);
@@ -92,6 +94,8 @@ static void start(void)
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		die_errno(1, "socketpair");
+	if (!peer.wake)
+		peer.wake = high(eventfd(0, EFD_NONBLOCK));
 	peer.sock = high(pair[0]);
 	int theirs = high(pair[1]), config = high(config_to_memfd(&peer.config));
 	int log = high(open(peer.log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640));
@@ -481,6 +485,15 @@ static void do_waitfd(char **words, size_t n)
 	printf("%s\n", poll(&p, 1, ms) == 1 ? "ready" : "timeout");
 }
 
+static void do_woken(char **words, size_t n)
+{
+	struct pollfd p = { peer.wake, POLLIN, 0 };
+	int ms = n > 1 ? atoi(words[1]) : 0;
+	uint64_t times;
+
+	printf("%s\n", poll(&p, 1, ms) == 1 && read(peer.wake, &times, sizeof(times)) == sizeof(times) ? "yes" : "no");
+}
+
 static void do_line(char *line)
 {
 	char *words[WORDS_MAX], *save = NULL;
@@ -498,6 +511,8 @@ static void do_line(char *line)
 		do_mutate(words, n, words[0][0] == 'f');
 	} else if (strcmp(words[0], "waitfd") == 0) {
 		do_waitfd(words, n);
+	} else if (strcmp(words[0], "woken") == 0) {
+		do_woken(words, n);
 	} else if (strcmp(words[0], "restart") == 0) {
 		finish();
 		start();

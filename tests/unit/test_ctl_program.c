@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -218,6 +219,7 @@ static bool start_program(void)
 	fds[CTL_SPAWN_FD] = high(roles[2]);
 	fds[CTL_LISTEN_FD] = high(listener());
 	fds[CTL_SUP_FD] = high(sup[1]);
+	fds[CTL_WAKE_FD] = high(eventfd(0, EFD_NONBLOCK));
 	t.pid = fork();
 	if (t.pid == 0)
 		become(fds);
