@@ -26,6 +26,11 @@ BASE := -std=gnu17 -g $(WARN) -fno-common
 ifeq ($(MODE),check)
 CFLAGS_MODE := -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DBANGER_SANITIZED
 LDFLAGS_MODE := -fsanitize=address,undefined
+else ifeq ($(MODE),fail)
+# Failpoints, for the crash test; never installed.
+CFLAGS_MODE := -O2 -DBANGER_FAILPOINTS
+FAIL := common/failpoint.c
+FAIL_OPS := $(FAIL) proto/ops_failpoint.c
 else
 CFLAGS_MODE := -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection \
 	-fcf-protection -fPIE
@@ -46,12 +51,12 @@ SPAWN := $(wildcard privhelper/spawn*.c)
 CONTROLLER := $(wildcard controller/*.c) common/config_fd.c
 CLI := $(wildcard controller/cli/*.c)
 
-SRC_banger-privhelper := $(COMMON) proto/slot.c $(SUP)
-SRC_banger-role-net := $(COMMON) $(PROTO) $(ROLE) $(NET)
-SRC_banger-role-blk := $(COMMON) $(PROTO) $(ROLE) $(BLK)
-SRC_banger-role-spawn := $(COMMON) $(PROTO) $(ROLE) $(SPAWN)
+SRC_banger-privhelper := $(COMMON) proto/slot.c $(SUP) $(FAIL)
+SRC_banger-role-net := $(COMMON) $(PROTO) $(ROLE) $(NET) $(FAIL_OPS)
+SRC_banger-role-blk := $(COMMON) $(PROTO) $(ROLE) $(BLK) $(FAIL_OPS)
+SRC_banger-role-spawn := $(COMMON) $(PROTO) $(ROLE) $(SPAWN) $(FAIL_OPS)
 SRC_banger-kvmprobe := privhelper/kvmprobe.c
-SRC_banger-controller := $(COMMON) $(PROTO) $(CONTROL) $(CONTROLLER)
+SRC_banger-controller := $(COMMON) $(PROTO) $(CONTROL) $(CONTROLLER) $(FAIL_OPS)
 SRC_banger := $(COMMON) $(PROTO) $(CONTROL) $(CLI)
 
 LIB_banger-privhelper := inih libseccomp libcap-ng
@@ -168,7 +173,7 @@ lint: deps
 	@tests/lint.sh
 
 clean:
-	rm -rf build/release build/check
+	rm -rf build/release build/check build/fail
 
 .PHONY: all tests check check-vm vm-shell guest-programs guest-deps deps demo install uninstall lint clean
 .DEFAULT_GOAL := all

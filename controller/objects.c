@@ -7,6 +7,7 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/failpoint.h"
 #include "controller/helper.h"
 #include "controller/operation.h"
 #include "controller/storage.h"
@@ -304,6 +305,7 @@ int object_make(struct ctl *c, struct vm *vm, enum object kind, const struct ope
 	int status = call_patiently(c, &q, &fd, o, &r, &m->pidfd);
 	if (status != ST_OK)
 		return object_explain(kind, status, e);
+	FAILPOINT("object.made");
 	if (row->note)
 		m->ident = row->note(c, vm, &r);
 	if (m->pidfd >= 0)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "controller/helper.h"
 #include "controller/inventory.h"
@@ -315,14 +316,19 @@ static int run(struct pass *p, struct error *e)
 
 	if (inventory_take(c, &p->inv, e) < 0 || store_vm_each(c->store, NULL, true, note_vm, p, e) < 0)
 		return -1;
+	FAILPOINT("reconcile.inventory");
 	for (size_t i = 0; i < p->n_vms; i++)
 		settle(p, &p->vms[i]);
+	FAILPOINT("reconcile.settled");
 	remove_orphans(p);
+	FAILPOINT("reconcile.orphans");
 	if (reconcile_done(c, e) < 0)
 		return -1;
+	FAILPOINT("reconcile.done");
 	for (size_t i = 0; i < p->n_vms; i++)
 		if (p->vms[i].adopted)
 			restore(p, &p->vms[i]);
+	FAILPOINT("reconcile.restored");
 	end_cuts(p);
 	log_info("reconciled: %zu VMs, %u adopted, %u released, %u orphans, %u failures", p->n_vms, p->adopted,
 		 p->released, p->orphans, p->failed);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "controller/objects.h"
 #include "controller/storage.h"
@@ -142,11 +143,13 @@ int vm_release_listed(struct ctl *c, struct vm *vm, unsigned listed, enum vm_sta
 		if (row->kind)
 			give_back(c, vm, row, o, &p);
 	}
+	FAILPOINT("release.objects");
 	if (!is_left(&p, OBJ_VMM)) {
 		if (c->watch)
 			watch_remove(c->watch, vm->id);
 		sweep_run_folder(c, vm->slot);
 	}
+	FAILPOINT("release.swept");
 	forget_gone(vm, &p);
 	vm->state = p.n_left ? VM_DEGRADED : to;
 	if (p.n_left)

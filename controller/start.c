@@ -9,6 +9,7 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "controller/lifecycle.h"
 #include "controller/network.h"
@@ -78,8 +79,10 @@ static const char *stage_of(enum object kind)
 /* From here on the watch has the console, and tells of the VMM's end. */
 static int hand_to_watch(struct ctl *c, const struct vm *vm, struct start *s, struct made *m, struct error *e)
 {
+	FAILPOINT("watch.before");
 	if (watch_add(c->watch, vm, m->pidfd, m->console) < 0)
 		return error_set(e, FAIL_GENERAL, "vmm", "its end and its console can not be watched");
+	FAILPOINT("watch.after");
 	s->pidfd = watch_pidfd(c->watch, vm->id);
 	return 0;
 }

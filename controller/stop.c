@@ -6,6 +6,7 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "controller/lifecycle.h"
 #include "controller/lifecycle_internal.h"
@@ -127,6 +128,7 @@ static void remove_console(struct ctl *c, uint32_t slot)
 
 	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
 		(void)snprintf(path, sizeof(path), "%s/consoles/%u.%s", c->config.state_dir, slot, ends[i]);
+		FAILPOINT("console.remove");
 		(void)unlink(path);
 	}
 }

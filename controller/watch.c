@@ -22,6 +22,7 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/failpoint.h"
 #include "common/fdio.h"
 #include "common/log.h"
 #include "controller/lifecycle.h"
@@ -257,6 +258,7 @@ int watch_console_open(struct watch *w, const struct vm *vm)
 		return -1;
 	}
 	LOCKED(w);
+	FAILPOINT("console.open");
 	if (!is_alive(vm)) {
 		forget(&w->entries[vm->slot]);
 		if (begin_console(w, vm) < 0)
