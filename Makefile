@@ -110,12 +110,22 @@ $(B)/peer: $(patsubst %.c,$(B)/%.o,tests/integration/peer.c $(COMMON) $(PROTO) c
 $(B)/nat_scenarios: $(B)/tests/integration/nat_scenarios.o $(B)/libctl.a
 	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(call pkg_libs,$(ALL_LIBS)) -pthread
 
+$(B)/crash: $(patsubst %.c,$(B)/%.o,$(wildcard tests/integration/crash*.c) $(COMMON) $(PROTO) $(CONTROL) common/config.c)
+	$(Q)$(CC) $(LDFLAGS_ALL) $(filter-out %/crash_vmm.o,$^) -o $@ $(call pkg_libs,inih sqlite3 jansson $(MSGPACK)) -pthread
+$(B)/crash_vmm: $(B)/tests/integration/crash_vmm.o
+	$(Q)$(CC) -static $^ -o $@
+
+ifeq ($(MODE),fail)
+tests: all $(B)/crash $(B)/crash_vmm
+else
 tests: all $(UNIT) $(B)/peer $(B)/nat_scenarios
+endif
 
 # ---- what people call ----
 check: deps
 	$(MAKE) --no-print-directory MODE=check tests
 	$(MAKE) --no-print-directory MODE=release tests
+	$(MAKE) --no-print-directory MODE=fail tests
 	tests/run.sh
 
 # The test guest: dm, systemd, SELinux and KVM for real.  SCENARIO=dm runs those with dm in their name.

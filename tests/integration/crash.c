@@ -1,0 +1,859 @@
+/* crash.c - the exhaustive crash test: every verb, stopped at every failpoint on its way, with every victim.
+ *
+ *	crash CONFIG DIR                              everything; CRASH_FULL=1 in the environment: the whole product
+ *	crash CONFIG DIR VERB                         one verb
+ *	crash CONFIG DIR VERB PROGRAM:NAME[:N] VICTIM EFFECT   one case, as a failing one prints itself
+ *
+ * Theory of operation.  A verb is run once with nobody in its way; the trace of that run is the list of the failpoints
+ * on it.  Then it is run again for each of them and each victim: stopped there, the victim killed (or the step failed,
+ * or the VMM made to misbehave), let go.  The set is started anew as the service manager would, and what the kernel,
+ * the files and the database hold is judged by crash_world.c.  A second start must change nothing, the VM must start
+ * again, and its deletion must leave nothing.  Beside it all the time: a bystander VM that must never be touched, and
+ * things of others. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/integration/crash.h"
+
+#define POINTS 4096
+#define SETTLE_MS 4000 /* what the kernel or a worker does a little later */
+
+struct config config;
+const char *conf_path, *work_dir;
+
+static const char *const victim_names[VICTIMS] = { "controller", "net", "blk", "spawn", "supervisor", "all", "vmm" };
+static const char *const effect_names[EFFECTS] = { "kill", "fail", "hang", "garbage", "half" };
+
+/* What a verb needs, does and promises. */
+struct verb {
+	const char *name;
+	const char *conf;        /* suffix of the configuration */
+	enum { NO_VM, CREATED, RUNNING } needs;
+	bool nat;                /* of the VM that it needs */
+	void (*prepare)(void);   /* further, with the set up */
+	void (*before_start)(void); /* for verbs that are a start of the set: with the set down */
+	enum { BY_CALL, BY_START, BY_STOP } how;
+	void (*call)(struct ask *a);
+	void (*trigger)(void);   /* once the request is under way */
+	const char *after;       /* state of the VM when the verb succeeded; "": none, NULL: any */
+	const char *never;       /* state that it must not have after an error was answered */
+	void (*restore)(void);   /* at the end of a case */
+};
+
+static unsigned cases, leaks, lies, twices, missed;
+static unsigned tests, failed_tests;
+static bool one_case; /* tell more */
+static pid_t bystander;
+static unsigned newest[64]; /* generation of each slot */
+static struct point seen_points[POINTS];
+static size_t n_seen;
+
+/* ---- requests ---- */
+
+static struct ask *request(enum call_id id)
+{
+	static struct ask a;
+
+	memset(&a, 0, sizeof(a));
+	a.id = id;
+	return &a;
+}
+
+static void text_copy(char *out, size_t size, const char *v)
+{
+	size_t n = strnlen(v, size - 1);
+
+	memcpy(out, v, n);
+	out[n] = '\0';
+}
+#define SET(field, v) text_copy(field, sizeof(field), v)
+
+static void create_args(struct ask *a, const char *name, bool nat)
+{
+	a->id = CALL_VM_CREATE;
+	SET(a->args.vm_create.name, name);
+	SET(a->args.vm_create.image, "tiny");
+	a->args.vm_create.mem_mib = 64;
+	a->args.vm_create.nat = nat;
+}
+
+static int call_vm(enum call_id id, const char *name)
+{
+	struct ask *a = request(id);
+
+	switch (id) {
+	case CALL_VM_START: SET(a->args.vm_start.vm, name); break;
+	case CALL_VM_KILL: SET(a->args.vm_kill.vm, name); break;
+	case CALL_VM_DELETE: SET(a->args.vm_delete.vm, name); break;
+	case CALL_VM_SHOW: SET(a->args.vm_show.vm, name); break;
+	default: bail("no such request");
+	}
+	int r = ask(a);
+	if (r != 0 && id != CALL_VM_SHOW)
+		printf("# %s %s: %d %s: %s\n", control_call(id)->name, name, r, a->error.what, a->error.why);
+	return r;
+}
+
+/* The state as the control socket tells it; "" when there is no such VM. */
+static const char *state_of(const char *name)
+{
+	static char state[16];
+	struct ask *a = request(CALL_VM_SHOW);
+
+	SET(a->args.vm_show.vm, name);
+	int r = ask(a);
+	SET(state, r == 0 ? a->vm.state : "");
+	return state;
+}
+
+static int create(const char *name, bool nat)
+{
+	struct ask *a = request(CALL_VM_CREATE);
+
+	create_args(a, name, nat);
+	int r = ask(a);
+	if (r != 0)
+		printf("# create %s: %d %s: %s\n", name, r, a->error.what, a->error.why);
+	return r;
+}
+
+/* ---- images ---- */
+
+static int make_file(const char *name, off_t size, off_t at, const char *magic, size_t n)
+{
+	char path[300];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", work_dir, name);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	if (fd < 0 || ftruncate(fd, size) < 0 || pwrite(fd, magic, n, at) != (ssize_t)n ||
+	    pwrite(fd, name, strlen(name), size - 64) < 0)
+		bail("%s: %s", path, strerror(errno));
+	return fd;
+}
+
+static void kernel_import_call(struct ask *a)
+{
+	a->id = CALL_KERNEL_IMPORT;
+	SET(a->args.kernel_import.name, "second");
+	a->fds[0] = make_file("bzimage2", 4096, 0x202, "HdrS", 4);
+	a->fds[1] = make_file("initramfs2", 4096, 0, "0707", 4);
+	a->fds[2] = make_file("vmlinux2", 4096, 0, "\177ELF", 4);
+}
+
+static void image_import_call(struct ask *a)
+{
+	a->id = CALL_IMAGE_IMPORT;
+	SET(a->args.image_import.name, "second");
+	SET(a->args.image_import.kernel, "debian");
+	a->fds[0] = make_file("image2", 1 << 20, 1024 + 56, "\x53\xef", 2);
+}
+
+static void close_fds(struct ask *a)
+{
+	for (unsigned i = 0; i < control_call(a->id)->fds_in; i++)
+		(void)close(a->fds[i]);
+}
+
+static void import_first(void)
+{
+	struct ask *a = request(CALL_KERNEL_IMPORT);
+
+	kernel_import_call(a);
+	SET(a->args.kernel_import.name, "debian");
+	if (ask(a) != 0)
+		bail("the kernel can not be imported: %s: %s", a->error.what, a->error.why);
+	close_fds(a);
+	a = request(CALL_IMAGE_IMPORT);
+	image_import_call(a);
+	SET(a->args.image_import.name, "tiny");
+	if (ask(a) != 0)
+		bail("the image can not be imported: %s: %s", a->error.what, a->error.why);
+	close_fds(a);
+}
+
+static void drop_second(void)
+{
+	struct ask *a = request(CALL_IMAGE_DELETE);
+
+	SET(a->args.image_delete.image, "second");
+	(void)ask(a);
+	a = request(CALL_KERNEL_DELETE);
+	SET(a->args.kernel_delete.kernel, "second");
+	(void)ask(a);
+}
+
+/* ---- what misbehaves ---- */
+
+static void vmm_fault(char c)
+{
+	char path[300];
+
+	(void)snprintf(path, sizeof(path), "%.*s/fault", (int)(strrchr(config.qemu, '/') - config.qemu), config.qemu);
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	if (fd < 0 || pwrite(fd, &c, 1, 0) != 1)
+		bail("%s: %s", path, strerror(errno));
+	(void)close(fd);
+}
+
+static pid_t vmm_of_v(void)
+{
+	struct seen s = world_vm("v");
+
+	return s.state[0] ? s.vmm : 0;
+}
+
+static void kill_vmm_of_v(void)
+{
+	pid_t p = vmm_of_v();
+
+	if (p > 0)
+		(void)kill(p, SIGKILL);
+}
+
+/* ---- verbs ---- */
+
+static void do_create(struct ask *a) { create_args(a, "v", true); }
+static void do_start(struct ask *a) { a->id = CALL_VM_START; SET(a->args.vm_start.vm, "v"); }
+static void do_stop(struct ask *a)
+{
+	a->id = CALL_VM_STOP;
+	SET(a->args.vm_stop.vm, "v");
+	a->args.vm_stop.timeout_ms = 300;
+}
+static void do_kill(struct ask *a) { a->id = CALL_VM_KILL; SET(a->args.vm_kill.vm, "v"); }
+static void do_delete(struct ask *a) { a->id = CALL_VM_DELETE; SET(a->args.vm_delete.vm, "v"); }
+static void do_nat(struct ask *a, unsigned nat)
+{
+	a->id = CALL_VM_SET;
+	SET(a->args.vm_set.vm, "v");
+	a->args.vm_set.nat = nat;
+}
+static void do_nat_on(struct ask *a) { do_nat(a, 2); }
+static void do_nat_off(struct ask *a) { do_nat(a, 1); }
+static void do_image_delete(struct ask *a) { a->id = CALL_IMAGE_DELETE; SET(a->args.image_delete.image, "second"); }
+static void do_kernel_delete(struct ask *a) { a->id = CALL_KERNEL_DELETE; SET(a->args.kernel_delete.kernel, "second"); }
+static void do_wait(struct ask *a)
+{
+	a->id = CALL_VM_WAIT;
+	SET(a->args.vm_wait.vm, "v");
+	a->args.vm_wait.timeout_ms = 5000;
+}
+
+static void ignore_button(void) { vmm_fault('i'); }
+
+static void have_second_image(void)
+{
+	struct ask *a = request(CALL_IMAGE_IMPORT);
+
+	image_import_call(a);
+	(void)pwrite(a->fds[0], "other", 5, 4096);
+	if (ask(a) != 0)
+		bail("image import: %s", a->error.why);
+	close_fds(a);
+}
+
+static void have_second_kernel(void)
+{
+	struct ask *a = request(CALL_KERNEL_IMPORT);
+
+	kernel_import_call(a);
+	(void)pwrite(a->fds[1], "other", 5, 100);
+	if (ask(a) != 0)
+		bail("kernel import: %s", a->error.why);
+	close_fds(a);
+}
+
+static void do_image_import(struct ask *a)
+{
+	image_import_call(a);
+	(void)pwrite(a->fds[0], "other", 5, 4096);
+}
+
+static void do_kernel_import(struct ask *a)
+{
+	kernel_import_call(a);
+	(void)pwrite(a->fds[1], "other", 5, 100);
+}
+
+static void shell(const char *command)
+{
+	char out[4096];
+
+	if (run(out, sizeof(out), (const char *const[]){ "bash", "-c", command, NULL }) != 0)
+		bail("%s: %s", command, out);
+}
+
+/* An administrator's flush, while nobody looks. */
+static void flush_rules(void) { shell("nft flush ruleset; nft add table inet decoy; nft 'add set inet decoy nat4 { type ipv4_addr; elements = { 10.97.0.2 }; }'"); }
+
+static void lose_rows(void)
+{
+	world_sql("DELETE FROM ledger WHERE vm = (SELECT id FROM vms WHERE name = 'v'); DELETE FROM vms WHERE name = 'v'");
+	/* Whoever lost the rows has not lost the files; a person would remove them. */
+	char command[500];
+	(void)snprintf(command, sizeof(command), "cd %s/slots && for i in *; do sqlite3 %s/banger.db \"SELECT slot FROM vms\" | grep -qx $i || "
+		       "rm -f $i/* ../consoles/$i.*; done", config.state_dir, config.state_dir);
+	shell(command);
+}
+
+/* Leave an operation half done: stop it at a failpoint and kill all but the VMMs. */
+static void cut(void (*call)(struct ask *a), const char *name, uint32_t nth)
+{
+	struct point p = { .program = FP_CONTROLLER, .nth = nth };
+	struct ask *a = request(0);
+
+	SET(p.name, name);
+	call(a);
+	page_arm(&p);
+	ask_start(a);
+	if (wait_outcome(false) != O_PAUSED)
+		bail("%s is not on the way", name);
+	set_kill();
+	page_disarm();
+	(void)ask_join();
+}
+
+static void cut_start(void) { cut(do_start, "vmm.qmp.after", 1); }
+static void cut_stop(void) { cut(do_stop, "release.objects", 1); }
+static void cut_delete(void) { cut(do_delete, "request.guest_deny.after", 1); }
+static void cut_create(void) { cut(do_create, "seed.before", 1); }
+static void cut_nat(void) { cut(do_nat_on, "request.nat_add.after", 1); }
+
+/* As on a host that has never seen us; the bystander goes too. */
+static void first_time(void)
+{
+	char command[1000];
+
+	(void)call_vm(CALL_VM_DELETE, "bystander");
+	set_kill();
+	(void)snprintf(command, sizeof(command), "rm -rf %s/{banger.db*,images,kernels,slots,consoles}; umount %s/slots; ip link del %s; "
+		       "nft delete table inet banger; nft delete table bridge banger; rmdir %s/vm %s/spawn %s; true",
+		       config.state_dir, config.run_dir, config.bridge, config.cgroup_dir, config.cgroup_dir, config.cgroup_dir);
+	shell(command);
+}
+
+static void make_bystander(void)
+{
+	if (create("bystander", true) != 0 || call_vm(CALL_VM_START, "bystander") != 0)
+		bail("the bystander does not start");
+	bystander = world_vm("bystander").vmm;
+}
+
+static void second_time(void)
+{
+	import_first();
+	memset(newest, 0, sizeof(newest));
+	make_bystander();
+}
+
+static void forget_facts(void) { world_sql("DELETE FROM facts"); }
+
+static const struct verb verbs[] = {
+	{ .name = "create", .call = do_create, .after = "created", .never = "created" },
+	{ .name = "start", .needs = CREATED, .nat = true, .call = do_start, .after = "running", .never = "running" },
+	{ .name = "start-firecracker", .conf = ".fc", .needs = CREATED, .call = do_start, .after = "running", .never = "running" },
+	{ .name = "start-probe", .conf = ".auto", .needs = CREATED, .prepare = forget_facts, .call = do_start, .after = "running", .never = "running" },
+	{ .name = "stop", .needs = RUNNING, .nat = true, .call = do_stop, .after = "stopped" },
+	{ .name = "stop-ignored", .needs = RUNNING, .prepare = ignore_button, .call = do_stop, .after = "stopped" },
+	{ .name = "stop-firecracker", .conf = ".fc", .needs = RUNNING, .call = do_stop, .after = "stopped" },
+	{ .name = "kill", .needs = RUNNING, .nat = true, .call = do_kill, .after = "stopped" },
+	{ .name = "delete", .needs = RUNNING, .nat = true, .call = do_delete, .after = "" },
+	{ .name = "delete-created", .needs = CREATED, .call = do_delete, .after = "" },
+	{ .name = "nat-on", .needs = RUNNING, .call = do_nat_on, .after = "running" },
+	{ .name = "nat-off", .needs = RUNNING, .nat = true, .call = do_nat_off, .after = "running" },
+	{ .name = "ended", .needs = RUNNING, .nat = true, .call = do_wait, .trigger = kill_vmm_of_v, .after = "stopped" },
+	{ .name = "image-import", .call = do_image_import, .restore = drop_second },
+	{ .name = "image-delete", .prepare = have_second_image, .call = do_image_delete, .restore = drop_second },
+	{ .name = "kernel-import", .call = do_kernel_import, .restore = drop_second },
+	{ .name = "kernel-delete", .prepare = have_second_kernel, .call = do_kernel_delete, .restore = drop_second },
+	{ .name = "reconcile-adopt", .needs = RUNNING, .nat = true, .before_start = flush_rules, .how = BY_START, .after = "running" },
+	{ .name = "reconcile-dead", .needs = RUNNING, .nat = true, .before_start = kill_vmm_of_v, .how = BY_START, .after = "stopped" },
+	{ .name = "reconcile-orphan", .needs = RUNNING, .nat = true, .before_start = lose_rows, .how = BY_START, .after = "" },
+	{ .name = "reconcile-start", .needs = CREATED, .nat = true, .prepare = cut_start, .how = BY_START, .after = "created" },
+	{ .name = "reconcile-stop", .needs = RUNNING, .nat = true, .prepare = cut_stop, .how = BY_START, .after = "stopped" },
+	{ .name = "reconcile-delete", .needs = RUNNING, .nat = true, .prepare = cut_delete, .how = BY_START, .after = "" },
+	{ .name = "reconcile-create", .prepare = cut_create, .how = BY_START, .after = "" },
+	{ .name = "reconcile-nat", .needs = RUNNING, .prepare = cut_nat, .how = BY_START, .after = "running" },
+	{ .name = "first-start", .prepare = first_time, .how = BY_START, .restore = second_time },
+	{ .name = "shutdown", .needs = RUNNING, .nat = true, .how = BY_STOP, .after = "running" },
+};
+#define N_VERBS (sizeof(verbs) / sizeof(verbs[0]))
+
+/* ---- one case ---- */
+
+struct what {
+	const struct verb *verb;
+	const struct point *point; /* NULL: a recording */
+	enum victim victim;
+	enum harm effect;
+};
+
+static char conf_base[200], conf_now[220];
+
+static void up(const struct verb *v)
+{
+	char want[220];
+
+	(void)snprintf(want, sizeof(want), "%s%s", conf_base, v->conf ? v->conf : "");
+	if (strcmp(want, conf_now) != 0) {
+		SET(conf_now, want);
+		conf_path = conf_now;
+		set_kill();
+	}
+	if (!set_up())
+		bail("the set does not come up; see %s/set.err", work_dir);
+}
+
+static void remove_v(void)
+{
+	if (strcmp(state_of("v"), "") != 0)
+		(void)call_vm(CALL_VM_DELETE, "v");
+}
+
+static void note_generation(struct text *faults)
+{
+	struct seen s = world_vm("v");
+
+	if (!s.state[0] || s.slot >= 64)
+		return;
+	if (s.generation < newest[s.slot])
+		text_add(faults, "twice generation %u of slot %u, after %u\n", s.generation, s.slot, newest[s.slot]);
+	newest[s.slot] = s.generation;
+}
+
+static void ready_for(const struct verb *v)
+{
+	page_disarm();
+	up(v);
+	vmm_fault('n');
+	if (v->needs != NO_VM && create("v", v->nat) != 0)
+		bail("%s: the VM can not be created", v->name);
+	if (v->needs == RUNNING && call_vm(CALL_VM_START, "v") != 0)
+		bail("%s: the VM can not be started", v->name);
+	if (v->prepare)
+		v->prepare();
+	if (v->how == BY_START) {
+		set_kill();
+		if (v->before_start)
+			v->before_start();
+	}
+}
+
+static void kill_victim(enum victim victim, pid_t vmm)
+{
+	static const enum failpoint_program programs[] = { FP_CONTROLLER, FP_NET, FP_BLK, FP_SPAWN, FP_SUPERVISOR };
+
+	for (int i = 0; i < V_ALL; i++)
+		if (victim == (enum victim)i || victim == V_ALL) {
+			pid_t p = set_pid(programs[i]);
+			if (p > 0)
+				(void)kill(p, SIGKILL);
+		}
+	if ((victim == V_VMM || victim == V_ALL) && vmm > 0)
+		(void)kill(vmm, SIGKILL);
+}
+
+/* A victim that is not there yet, or any more, is no case. */
+static bool has_victim(enum victim victim)
+{
+	static const enum failpoint_program programs[] = { FP_CONTROLLER, FP_NET, FP_BLK, FP_SPAWN, FP_SUPERVISOR };
+
+	if (victim == V_ALL)
+		return true;
+	if (victim == V_VMM)
+		return vmm_of_v() > 0;
+	return process_lives(set_pid(programs[victim]));
+}
+
+static void apply(const struct what *w)
+{
+	static const char faults[EFFECTS] = { [E_HANG] = 'h', [E_GARBAGE] = 'g', [E_HALF] = 'p' };
+
+	if (w->effect == E_KILL)
+		kill_victim(w->victim, w->victim == V_ALL || w->victim == V_VMM ? vmm_of_v() : 0);
+	else if (w->effect != E_FAIL)
+		vmm_fault(faults[w->effect]);
+	page_go(w->effect == E_FAIL ? FP_FAIL : FP_GO);
+}
+
+static enum outcome begin(const struct verb *v, struct ask *a)
+{
+	switch (v->how) {
+	case BY_CALL:
+		v->call(a);
+		ask_start(a);
+		if (v->trigger)
+			v->trigger();
+		return wait_outcome(false);
+	case BY_START:
+		set_start();
+		return wait_outcome(true);
+	case BY_STOP:
+		(void)kill(set_pid(FP_SUPERVISOR), SIGTERM);
+		return wait_outcome(false);
+	}
+	return O_LATE;
+}
+
+/* Wait until the verb has ended in whatever way. */
+static bool end(const struct verb *v, struct ask *a)
+{
+	if (v->how == BY_CALL) {
+		bool in_time = ask_join();
+		close_fds(a);
+		return in_time;
+	}
+	enum outcome o = wait_outcome(v->how == BY_START);
+	a->code = o == O_DONE || (v->how == BY_STOP && o == O_DEAD) ? 0 : -1;
+	return o != O_LATE && (v->how != BY_STOP || set_wait_gone());
+}
+
+static void print_what(const struct what *w, const char *before)
+{
+	printf("%s%s %s:%s:%u %s %s", before, w->verb->name, w->point ? program_name(w->point->program) : "-",
+	       w->point ? w->point->name : "-", w->point ? w->point->nth : 0, victim_names[w->victim], effect_names[w->effect]);
+}
+
+static unsigned count_lines(const struct text *t, const char *word)
+{
+	unsigned n = 0;
+
+	for (const char *p = t->v; *p; p = strchr(p, '\n') + 1)
+		n += strncmp(p, word, strlen(word)) == 0;
+	return n;
+}
+
+/* Judge until there is no fault, for what comes a little later. */
+static void judge(struct text *faults, bool settled, const char *when)
+{
+	static struct text t;
+	uint64_t until = now_ms() + SETTLE_MS;
+
+	for (;;) {
+		t = (struct text){ 0 };
+		world_judge(&t, settled);
+		if (!t.n || now_ms() > until)
+			break;
+		(void)nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
+	}
+	if (t.n)
+		text_add(faults, "%s", t.v);
+	if (t.n && one_case)
+		printf("# (%s)\n", when);
+}
+
+static bool one_of(const char *state, const char *list)
+{
+	return list && *list && strstr(list, state);
+}
+
+/* What the client was told, against what is so. */
+static void judge_answer(const struct what *w, const struct ask *a, struct text *faults)
+{
+	const struct verb *v = w->verb;
+	bool vmm_too = w->victim == V_VMM || (w->victim == V_ALL && w->effect == E_KILL);
+	const char *state = state_of("v");
+
+	if (a->code == 0 && v->after && strcmp(state, v->after) != 0 && !(vmm_too && one_of(state, "created stopped")))
+		text_add(faults, "lie it was said to be done, and v is \"%s\"\n", state);
+	if (a->code > 0 && v->never && strcmp(state, v->never) == 0)
+		text_add(faults, "lie it was said to have failed (%s: %s), and v is \"%s\"\n", a->error.what, a->error.why, state);
+	if (a->code > 0 && (v->call == do_nat_on || v->call == do_nat_off) && world_vm("v").nat != v->nat)
+		text_add(faults, "lie the change of NAT was said to have failed, and is made\n");
+	if ((v->call == do_nat_on || v->call == do_nat_off || v->how == BY_STOP) && !vmm_too && strcmp(state, "running") != 0)
+		text_add(faults, "lie the guest is lost: v is \"%s\"\n", state);
+}
+
+static void judge_bystander(struct text *faults)
+{
+	if (bystander && !process_lives(bystander))
+		text_add(faults, "lie the bystander's VMM is dead\n");
+}
+
+/* A further start of the set changes nothing. */
+static void judge_second_start(struct text *faults)
+{
+	static struct text before, after;
+
+	before = after = (struct text){ 0 };
+	world_read(&before);
+	set_kill();
+	if (!set_up()) {
+		text_add(faults, "lie the set does not come up a second time\n");
+		return;
+	}
+	world_read(&after);
+	if (strcmp(before.v, after.v) != 0)
+		text_add(faults, "lie a second reconcile has changed something\n");
+	if (strcmp(before.v, after.v) != 0 && one_case)
+		printf("# before:\n%s# after:\n%s", before.v, after.v);
+}
+
+/* It starts again, and its deletion leaves nothing. */
+static void judge_next_start(const struct verb *v, struct text *faults)
+{
+	(void)v;
+	if (!*state_of("v") && create("v", false) != 0)
+		text_add(faults, "lie it can not be created any more\n");
+	note_generation(faults);
+	if (call_vm(CALL_VM_START, "v") != 0)
+		text_add(faults, "lie it does not start any more\n");
+	judge(faults, true, "after its next start");
+	if (call_vm(CALL_VM_DELETE, "v") != 0)
+		text_add(faults, "lie it can not be deleted any more\n");
+	judge(faults, true, "after its deletion");
+}
+
+static void tell(const struct what *w, const struct text *faults)
+{
+	unsigned l = count_lines(faults, "leak"), t = count_lines(faults, "twice");
+
+	leaks += l;
+	twices += t;
+	lies += count_lines(faults, "lie");
+	if (!faults->n)
+		return;
+	print_what(w, "# FAULT ");
+	printf("\n");
+	for (const char *p = faults->v; *p; p = strchr(p, '\n') + 1)
+		printf("#   %.*s\n", (int)strcspn(p, "\n"), p);
+	(void)fflush(stdout);
+}
+
+/* Return: false when the point was not reached. */
+static bool run_case(const struct what *w)
+{
+	static struct text faults;
+	static struct ask a;
+	const struct verb *v = w->verb;
+
+	faults = (struct text){ 0 };
+	memset(&a, 0, sizeof(a));
+	ready_for(v);
+	page_arm(w->point);
+	enum outcome o = begin(v, &a);
+	bool reached = o == O_PAUSED;
+	bool there = reached && (w->effect == E_FAIL || has_victim(w->victim));
+	if (there)
+		apply(w);
+	else
+		page_go(FP_GO);
+	if (!end(v, &a))
+		text_add(&faults, "lie it does not end within %d s\n", SECONDS_MOST);
+	page_disarm();
+	vmm_fault('n');
+	if (there) {
+		cases++;
+		bool died = (w->effect == E_KILL && w->victim != V_VMM) || !set_whole() || v->how == BY_STOP;
+		if (died && !set_wait_gone())
+			text_add(&faults, "lie a process of the set does not end\n");
+		if (!set_up())
+			text_add(&faults, "lie the set does not come up again\n");
+		judge(&faults, died, "after the case");
+		judge_answer(w, &a, &faults);
+		if (died && (one_case || cases % 4 == 0))
+			judge_second_start(&faults);
+		judge_bystander(&faults);
+		judge_next_start(v, &faults);
+		if (cases % 16 == 0)
+			decoys_judge(&faults);
+	} else {
+		(void)set_up();
+	}
+	tell(w, &faults);
+	remove_v();
+	if (v->restore)
+		v->restore();
+	return reached;
+}
+
+/* ---- a verb ---- */
+
+static bool known(const struct point *p)
+{
+	for (size_t i = 0; i < n_seen; i++)
+		if (seen_points[i].program == p->program && strcmp(seen_points[i].name, p->name) == 0)
+			return true;
+	return false;
+}
+
+static size_t record(const struct verb *v, struct point *points)
+{
+	static struct ask a;
+
+	memset(&a, 0, sizeof(a));
+	ready_for(v);
+	page_arm(NULL);
+	(void)begin(v, &a);
+	if (!end(v, &a) || a.code != 0)
+		bail("%s does not succeed: %d %s: %s", v->name, a.code, a.error.what, a.error.why);
+	(void)nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL); /* what comes behind the answer */
+	size_t n = page_trace(points, POINTS);
+	page_disarm();
+	for (size_t i = 0; i < n; i++)
+		if (!known(&points[i]) && n_seen < POINTS)
+			seen_points[n_seen++] = points[i];
+	up(v);
+	remove_v();
+	if (v->restore)
+		v->restore();
+	return n;
+}
+
+static struct {
+	struct point p;
+	bool fails, reached;
+} listed[1024];
+static size_t n_listed;
+
+static void list_points(void)
+{
+	static const char *const programs[FP_PROGRAMS] = {
+		"banger-privhelper", "banger-controller", "banger-role-net", "banger-role-blk", "banger-role-spawn",
+	};
+	static char out[65536];
+	char path[300], word[16];
+
+	for (int i = 0; i < FP_PROGRAMS; i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", config.libexec_dir, programs[i]);
+		if (run(out, sizeof(out), (const char *const[]){ path, "--failpoints", NULL }) != 0)
+			bail("%s --failpoints", path);
+		for (char *line = strtok(out, "\n"); line; line = strtok(NULL, "\n")) {
+			word[0] = '\0';
+			listed[n_listed].p.program = i;
+			(void)sscanf(line, "%47s %15s", listed[n_listed].p.name, word);
+			listed[n_listed++].fails = word[0];
+		}
+	}
+}
+
+static bool can_fail(const struct point *p)
+{
+	for (size_t i = 0; i < n_listed; i++)
+		if (listed[i].p.program == p->program && strcmp(listed[i].p.name, p->name) == 0)
+			return listed[i].fails;
+	bail("%s:%s is not in the program's own list", program_name(p->program), p->name);
+}
+
+static enum victim own(const struct point *p)
+{
+	static const enum victim victims[FP_PROGRAMS] = { V_SUPERVISOR, V_CONTROLLER, V_NET, V_BLK, V_SPAWN };
+
+	return victims[p->program];
+}
+
+static void case_of(const struct verb *v, const struct point *p, enum victim victim, enum harm effect)
+{
+	const struct what w = { v, p, victim, effect };
+
+	if (!run_case(&w))
+		missed++;
+}
+
+/* Its own process, the controller, the VMM and all: always.  The others in turn, or with @full all. */
+static void cases_of(const struct verb *v, const struct point *p, size_t i, bool full)
+{
+	static const enum victim turns[] = { V_NET, V_SPAWN, V_SUPERVISOR, V_BLK };
+
+	for (int victim = 0; victim < VICTIMS; victim++) {
+		enum victim x = (enum victim)victim;
+		bool always = x == own(p) || x == V_CONTROLLER || x == V_ALL || x == V_VMM;
+		if (always || full || turns[i % 4] == x)
+			case_of(v, p, x, E_KILL);
+	}
+	if (can_fail(p))
+		case_of(v, p, own(p), E_FAIL);
+	if (p->program == FP_CONTROLLER && strncmp(p->name, "vmm.", 4) == 0)
+		for (int e = E_HANG; e < EFFECTS; e++)
+			case_of(v, p, V_VMM, (enum harm)e);
+}
+
+static void run_verb(const struct verb *v, bool full)
+{
+	static struct point points[POINTS];
+	size_t n = record(v, points);
+	unsigned cases0 = cases, faults0 = leaks + lies + twices, missed0 = missed;
+	uint64_t t0 = now_ms();
+
+	for (size_t i = 0; i < n; i++)
+		cases_of(v, &points[i], i, full);
+	bool good = leaks + lies + twices == faults0;
+	tests++;
+	failed_tests += !good;
+	printf("%s %u - %s: %u cases at %zu failpoints\n", good ? "ok" : "not ok", tests, v->name, cases - cases0, n);
+	printf("# %llu ms a case, %u not reached\n", (unsigned long long)(now_ms() - t0) / (cases - cases0 ? cases - cases0 : 1), missed - missed0);
+	(void)fflush(stdout);
+}
+
+static const struct verb *verb_of(const char *name)
+{
+	for (size_t i = 0; i < N_VERBS; i++)
+		if (strcmp(verbs[i].name, name) == 0)
+			return &verbs[i];
+	bail("there is no verb \"%s\"", name);
+}
+
+static void run_one(char **argv)
+{
+	struct what w = { .verb = verb_of(argv[0]), .victim = VICTIMS, .effect = EFFECTS };
+	struct point p = { .nth = 1, .program = FP_PROGRAMS };
+	char *colon = strchr(argv[1], ':');
+
+	for (int i = 0; colon && i < FP_PROGRAMS; i++)
+		if (strncmp(argv[1], program_name(i), (size_t)(colon - argv[1])) == 0)
+			p.program = i;
+	if (!colon || sscanf(colon + 1, "%47[^:]:%u", p.name, &p.nth) < 1 || p.program == FP_PROGRAMS)
+		bail("a failpoint is PROGRAM:NAME[:N]");
+	for (int i = 0; i < VICTIMS; i++)
+		if (strcmp(argv[2], victim_names[i]) == 0)
+			w.victim = (enum victim)i;
+	for (int i = 0; i < EFFECTS; i++)
+		if (strcmp(argv[3], effect_names[i]) == 0)
+			w.effect = (enum harm)i;
+	if (w.victim == VICTIMS || w.effect == EFFECTS)
+		bail("no such victim or effect");
+	w.point = &p;
+	one_case = true;
+	if (!run_case(&w))
+		printf("# not reached\n");
+}
+
+int main(int argc, char **argv)
+{
+	bool full = getenv("CRASH_FULL");
+
+	if (argc < 3)
+		bail("usage: crash CONFIG DIR [VERB [PROGRAM:NAME[:N] VICTIM EFFECT]]");
+	(void)setvbuf(stdout, NULL, _IOLBF, 0);
+	SET(conf_base, argv[1]);
+	SET(conf_now, argv[1]);
+	conf_path = conf_now;
+	work_dir = argv[2];
+	if (config_load(conf_path, 0, &config) < 0)
+		bail("%s", conf_path);
+	list_points();
+	set_prepare();
+	decoys_make();
+	vmm_fault('n');
+	if (!set_up())
+		bail("the set does not come up; see %s/set.err", work_dir);
+	import_first();
+	make_bystander();
+	if (argc == 7)
+		run_one(argv + 3);
+	else if (argc == 4)
+		run_verb(verb_of(argv[3]), full);
+	else
+		for (size_t i = 0; i < N_VERBS; i++)
+			run_verb(&verbs[i], full);
+	printf("# %u cases (verb, failpoint, victim, effect): %u leaks, %u lies, %u double allocations\n", cases, leaks, lies, twices);
+	(void)call_vm(CALL_VM_DELETE, "bystander");
+	set_kill();
+	return leaks + lies + twices ? 1 : 0;
+}
