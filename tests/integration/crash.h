@@ -89,12 +89,18 @@ void text_add(struct text *t, const char *fmt, ...) __attribute__((format(printf
 /* Everything, sorted, one thing a line; equal texts are equal worlds. */
 void world_read(struct text *t);
 
-/* What is wrong with it, one line a fault that begins with leak, lie or twice; empty: nothing.
- * @settled: nothing may be under way or left over (the set has been started anew, or no step failed). */
-void world_judge(struct text *faults, bool settled);
+enum strictness {
+	J_FAILED,  /* a step has failed: what is left over must be on record, and said */
+	J_SETTLED, /* nothing may be left over; the end of an operation may have got lost */
+	J_STARTED, /* the set has been started anew: nor that */
+};
+
+/* What is wrong with it, one line a fault that begins with leak, lie or twice; empty: nothing. */
+void world_judge(struct text *faults, enum strictness how);
 
 /* Foreign things beside ours: made once, and looked at. */
 void decoys_make(void);
+void decoys_remove(void);
 void decoys_judge(struct text *faults);
 
 /* The VM of that name: state ("" when there is none), slot, the VMM's process (0: none). */

@@ -21,7 +21,7 @@ conf qemu=$vmm/vmm firecracker=$vmm/vmm accel=kvm && cp "$T/banger.conf" "$T/ban
 conf qemu=$vmm/vmm accel=auto && cp "$T/banger.conf" "$T/banger.conf.auto"
 conf qemu=$vmm/vmm accel=tcg
 sed -i 's/^creates_per_second.*/creates_per_second = 1000/' "$T"/banger.conf*
-trap 'T=$T0; rmdir "$CGROUP-decoy" 2>/dev/null; finish' EXIT
+trap 'rc=$?; for l in $(losetup -n -O NAME -j "$T/work/decoy.loop"); do losetup -d "$l"; done; T=$T0; rmdir "$CGROUP-decoy" 2>/dev/null; (exit $rc); finish' EXIT
 mkdir -p "$T/work/sys"
 mount -t sysfs -o ro crash-sys "$T/work/sys" # the old one shows the old network namespace
 chmod 711 "$T/work"

@@ -589,9 +589,10 @@ static void judge_files(const struct world *w, bool settled, struct text *f)
 	}
 }
 
-void world_judge(struct text *faults, bool settled)
+void world_judge(struct text *faults, enum strictness how)
 {
 	struct world *w = look();
+	bool settled = how != J_FAILED;
 
 	for (size_t i = 0; i < w->n_vms; i++)
 		judge_vm(w, &w->vms[i], settled, faults);
@@ -599,7 +600,7 @@ void world_judge(struct text *faults, bool settled)
 	judge_loops(w, faults);
 	judge_addresses(w, faults);
 	judge_files(w, settled, faults);
-	if (settled && w->open_operations)
+	if (how == J_STARTED && w->open_operations)
 		text_add(faults, "lie %zu operations have no end\n", w->open_operations);
 }
 
@@ -680,6 +681,15 @@ void decoys_make(void)
 	if (!f || fprintf(f, "%d", decoy_process) < 0 || fclose(f) != 0)
 		bail("%s: %s", path, strerror(errno));
 	decoys_read(&decoys);
+}
+
+void decoys_remove(void)
+{
+	char text[300], out[100];
+
+	(void)kill(decoy_process, SIGKILL);
+	(void)snprintf(text, sizeof(text), "losetup -d $(losetup -n -O NAME -j %s/decoy.loop); rmdir %s-decoy", work_dir, config.cgroup_dir);
+	(void)run(out, sizeof(out), (const char *const[]){ "bash", "-c", text, NULL });
 }
 
 void decoys_judge(struct text *faults)
