@@ -172,21 +172,6 @@ static const char *why_gone(const struct pass *p, const struct vm *vm)
 	return strcmp(vm->runtime.boot_id, p->c->boot_id) == 0 ? "the VMM ended" : "the host was started again";
 }
 
-/* Its end was wanted and did not come through, say because the role was gone: a VMM that lives on is nobody's wish. */
-static bool was_being_released(const struct pass *p, const struct vm *vm)
-{
-	struct ledger_row rows[OBJ_COUNT];
-	struct error e = { 0 };
-	size_t n;
-
-	if (store_ledger_rows(p->c->store, vm->id, rows, &n, &e) < 0)
-		return false;
-	for (size_t i = 0; i < n; i++)
-		if (rows[i].kind == OBJ_VMM && rows[i].state == LEDGER_RELEASING)
-			return true;
-	return false;
-}
-
 static void settle(struct pass *p, struct known *k)
 {
 	struct error e = { 0 };
@@ -197,7 +182,7 @@ static void settle(struct pass *p, struct known *k)
 	unsigned listed = inventory_claim(&p->inv, &vm);
 	bool runs = vm.state == VM_RUNNING || vm.state == VM_DEGRADED;
 	bool ending = was_cut(p, &vm, "stop") || was_cut(p, &vm, "kill") || was_cut(p, &vm, "ended") ||
-		      was_being_released(p, &vm);
+		      vm_release_failed(p->c, &vm);
 
 	if (was_cut(p, &vm, "delete") || was_cut(p, &vm, "create")) {
 		(void)finish_delete(p, &vm, listed);

@@ -165,3 +165,17 @@ int vm_release(struct ctl *c, struct vm *vm, enum vm_state to, const struct oper
 {
 	return vm_release_listed(c, vm, 0, to, o, e);
 }
+
+bool vm_release_failed(struct ctl *c, const struct vm *vm)
+{
+	struct ledger_row rows[OBJ_COUNT];
+	struct error e = { 0 };
+	size_t n;
+
+	if (store_ledger_rows(c->store, vm->id, rows, &n, &e) < 0)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (rows[i].kind == OBJ_VMM && rows[i].state == LEDGER_RELEASING)
+			return true;
+	return false;
+}

@@ -22,4 +22,7 @@ int vm_release(struct ctl *c, struct vm *vm, enum vm_state to, const struct oper
 int vm_release_listed(struct ctl *c, struct vm *vm, unsigned listed, enum vm_state to, const struct operation *o,
 		      struct error *e);
 
+/* Its VMM should have ended and could not be made to, say because the role was gone: one that lives on is nobody's wish. */
+bool vm_release_failed(struct ctl *c, const struct vm *vm);
+
 #endif

@@ -255,7 +255,7 @@ static int start(struct ctl *c, struct vm *vm, const struct operation *o, bool *
 		*already = true;
 		return 0;
 	}
-	if (vm->state == VM_DEGRADED && pidfd_alive(pidfd)) {
+	if (vm->state == VM_DEGRADED && pidfd_alive(pidfd) && !vm_release_failed(c, vm)) {
 		error_set(e, FAIL_STATE, vm->name, "it runs, but is degraded: %s", vm->reason);
 		error_hint(e, "stop it first");
 		return -1;
