@@ -142,7 +142,11 @@ static int finish(struct ctl *c, struct vm *vm, const struct start *s, const str
 /* ---- the way back ---- */
 
 #define LINE_MAX_SHOWN 120
+#ifndef BANGER_FAILPOINTS
 #define LEAVING_MS 300
+#else
+#define LEAVING_MS 10
+#endif
 
 /* A line of the console for a message: bytes that a terminal could take for more than text become '?'. */
 static void last_line(char *buf, size_t n, char out[LINE_MAX_SHOWN + 1])

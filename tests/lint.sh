@@ -17,5 +17,6 @@ cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-sup
 clang-tidy --quiet --warnings-as-errors='*' "${sources[@]}" -- -std=gnu17 -D_GNU_SOURCE -DBANGER_VERSION='"lint"' -I. $cflags \
 	2>/dev/null || status=1
 git ls-files '*.sh' '.ci/run' | xargs shellcheck -S warning -e SC1007,SC1083,SC2093,SC2010,SC2011,SC2155 # x= y=, {fd}>, ls of /proc || status=1
+git ls-files 'controller/*.c' 'privhelper/*.c' | grep -v -e /cli/ -e kvmprobe | xargs awk -f tests/failpoints.awk || status=1
 [ $status = 0 ] && echo "lint: clean"
 exit $status

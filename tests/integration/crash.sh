@@ -14,6 +14,9 @@ done
 # ---- all of it: some parts at once, since a case waits for the kernel more than it computes ----
 if [ $# = 0 ]; then
 	[ "$(id -u)" = 0 ] || skip_all "needs root"
+	for program in banger banger-controller banger-privhelper banger-role-net banger-role-blk banger-role-spawn; do
+		is "$(grep -ciE 'failpoint' "$ROOT/build/release/$program")" 0 "nothing of failpoints is in the release's $program"
+	done
 	parts=${CRASH_PARTS:-$(($(nproc) + 1))}
 	out=$(mktemp -d)
 	trap 'rm -rf "$out"' EXIT
