@@ -203,7 +203,7 @@ static int set(struct ctl *c, const struct operation *o, const struct call_vm_se
 		return -1;
 	operation_stage(o, "set", "");
 	int r = nat_apply_config_change(c, before, &after, o, e);
-	if (r == 0)
+	if (r == 0 && !nat_is_applied(before, &after))
 		r = store_vm_update(c->store, &after, e);
 	return operation_end(c, o, r, e);
 }
