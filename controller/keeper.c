@@ -6,7 +6,8 @@
  *                                     does not start all of them at once; given up after restart_max in a row
  *   runs for STEADY_S                 what came before no longer counts as "in a row"
  *   runs, idle for its auto_stop_s    stopped
- *   degraded, its VMM gone            what it still holds is released again, every RETRY_S
+ *   runs, its VMM gone                its end could not be recorded: once more
+ *   degraded, its VMM gone or to go   what it still holds is released again, every RETRY_S
  *
  * And every REPAIR_PASSES passes, what the kernel has is compared with what is written (repair.c): what somebody
  * flushed is put back, what can not be is told. */
@@ -19,6 +20,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "controller/lifecycle.h"
+#include "controller/release.h"
 #include "controller/stats.h"
 #include "controller/store.h"
 #include "controller/watch.h"
@@ -142,6 +144,13 @@ static void sample(struct pass *p, struct kept *s, const struct vm *vm)
 
 static void runs(struct pass *p, struct kept *s, const struct vm *vm)
 {
+	_cleanup_close_ int pidfd = watch_pidfd(p->k->ctl->watch, vm->id);
+
+	/* Its end was told, and could not be recorded, say on a full disk. */
+	if (!pidfd_alive(pidfd)) {
+		(void)queue(s, vm_ended);
+		return;
+	}
 	if (!s->up_ns)
 		s->up_ns = p->now;
 	if (p->now - s->up_ns >= STEADY_S * SECOND)
@@ -182,7 +191,7 @@ static void degraded(struct pass *p, struct kept *s, const struct vm *vm)
 {
 	_cleanup_close_ int pidfd = watch_pidfd(p->k->ctl->watch, vm->id);
 
-	if (pidfd_alive(pidfd))
+	if (pidfd_alive(pidfd) && !vm_release_failed(p->k->ctl, vm))
 		return;
 	if (!s->due_ns)
 		s->due_ns = p->now + RETRY_S * SECOND;

@@ -241,7 +241,7 @@ static int run(struct ctl *c, struct vm *vm, const struct operation *o, struct e
 static int ready(struct ctl *c, struct vm *vm, const struct operation *o, struct error *e)
 {
 	if (vm->state == VM_FAILED) {
-		error_set(e, FAIL_STATE, vm->name, "it was never completed: %s", vm->reason);
+		error_set(e, FAIL_STATE, vm->name, "it is not complete: %s", vm->reason);
 		error_hint(e, "delete it and create it again");
 		return -1;
 	}
