@@ -234,9 +234,12 @@ static int complete_ledger(struct ctl *c, const struct inventory *inv, const str
 {
 	struct ledger_row rows[OBJ_COUNT];
 
+	/* An element has no number of its own; a start writes -1 too. */
 	for (size_t i = 0; i < n; i++)
-		rows[i] = (struct ledger_row){ .kind = kinds[i], .state = LEDGER_PRESENT,
-					       .ident = inventory_ident(inv, vm, kinds[i]) };
+		rows[i] = (struct ledger_row){
+			.kind = kinds[i], .state = LEDGER_PRESENT,
+			.ident = kinds[i] == OBJ_GUEST || kinds[i] == OBJ_NAT ? -1 : inventory_ident(inv, vm, kinds[i]),
+		};
 	return store_ledger_settle(c->store, vm, rows, n, e);
 }
 
