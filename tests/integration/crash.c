@@ -250,6 +250,11 @@ static void do_wait(struct ask *a)
 	a->args.vm_wait.timeout_ms = 5000;
 }
 
+static void do_host_reconcile(struct ask *a)
+{
+	a->id = CALL_HOST_RECONCILE;
+	a->args.host_reconcile.restore = true;
+}
 static void answer_garbage(void) { vmm_fault('g'); }
 static void ignore_button(void) { vmm_fault('i'); }
 
@@ -375,6 +380,7 @@ static const struct verb verbs[] = {
 	{ .name = "nat-on", .needs = RUNNING, .call = do_nat_on, .after = "running" },
 	{ .name = "nat-off", .needs = RUNNING, .nat = true, .call = do_nat_off, .after = "running" },
 	{ .name = "ended", .needs = RUNNING, .nat = true, .call = do_wait, .trigger = kill_vmm_of_v, .after = "stopped" },
+	{ .name = "host-reconcile", .needs = RUNNING, .nat = true, .prepare = flush_rules, .call = do_host_reconcile, .after = "running" },
 	{ .name = "image-import", .call = do_image_import, .restore = drop_second },
 	{ .name = "image-delete", .prepare = have_second_image, .call = do_image_delete, .restore = drop_second },
 	{ .name = "kernel-import", .call = do_kernel_import, .restore = drop_second },
@@ -569,7 +575,8 @@ static void judge_answer_once(const struct what *w, const struct ask *a, struct 
 	bool vmm_too = w->victim == V_VMM || (w->victim == V_ALL && w->effect == E_KILL);
 	const char *state = state_of("v");
 
-	if (a->code == 0 && v->after && strcmp(state, v->after) != 0 && !(vmm_too && one_of(state, "created stopped")))
+	if (a->code == 0 && v->after && strcmp(state, v->after) != 0 && !(vmm_too && one_of(state, "created stopped")) &&
+	    !(w->effect == E_FAIL && v->trigger && strcmp(state, "degraded") == 0))
 		text_add(faults, "lie it was said to be done, and v is \"%s\"\n", state);
 	if (a->code > 0 && v->never && strcmp(state, v->never) == 0)
 		text_add(faults, "lie it was said to have failed (%s: %s), and v is \"%s\"\n", a->error.what, a->error.why, state);
@@ -632,6 +639,9 @@ static void judge_second_start(struct text *faults)
 static void judge_next_start(const struct verb *v, struct text *faults)
 {
 	(void)v;
+	/* What says of itself that it can only be deleted is not asked for more. */
+	if (strcmp(state_of("v"), "failed") == 0 && call_vm(CALL_VM_DELETE, "v") != 0)
+		text_add(faults, "lie it can not be deleted any more\n");
 	if (!*state_of("v") && create("v", false) != 0)
 		text_add(faults, "lie it can not be created any more\n");
 	note_generation(faults);

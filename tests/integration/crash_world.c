@@ -460,7 +460,7 @@ static void judge_degraded(const struct world *w, const struct row *r, struct te
 	for (int k = 0; k < THINGS; k++)
 		if (!is_loop(k) && count(w, r, k) && !r->ledger[k])
 			text_add(f, "leak %s is degraded, has a %s, and its ledger does not\n", r->name, thing_names[k]);
-	if (!r->reason[0])
+	if (!r->reason[0] && strcmp(r->state, "degraded") == 0)
 		text_add(f, "lie %s is degraded without a reason\n", r->name);
 }
 
@@ -472,6 +472,8 @@ static void judge_vm(const struct world *w, const struct row *r, bool settled, s
 		judge_resting(w, r, f);
 	else if (!settled && strcmp(r->state, "degraded") == 0)
 		judge_degraded(w, r, f);
+	else if (!settled && (strcmp(r->state, "stopping") == 0 || strcmp(r->state, "starting") == 0))
+		judge_degraded(w, r, f); /* the commit of its end was what failed */
 	else if (!settled && strcmp(r->state, "failed") == 0)
 		judge_resting(w, r, f);
 	else
