@@ -387,8 +387,14 @@ int object_vmm(struct ctl *c, const struct vm *vm, const struct operation *o, in
 	struct reply r;
 	int pidfd = -1;
 
-	if (helper_call(c->helper, &q, NULL, &r, &pidfd) < 0 || r.status != ST_OK)
+	if (helper_call(c->helper, &q, NULL, &r, &pidfd) < 0) {
+		errno = EPIPE;
 		return -1;
+	}
+	if (r.status != ST_OK) {
+		errno = r.status == ST_KERNEL ? EAGAIN : ENOENT;
+		return -1;
+	}
 	*pid = (int64_t)r.vmm_watch.pid;
 	*start = (int64_t)r.vmm_watch.start;
 	return pidfd;

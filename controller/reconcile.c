@@ -5,6 +5,8 @@
  * it may hold is released; operations that our own end has cut short are rolled back (create, start) or forward
  * (stop, kill, delete).  What the kernel holds and no row claims is removed.  Only then do the roles make things
  * again, and what an administrator's flush took from a living VM is put back. */
+#include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +23,10 @@
 #include "controller/release.h"
 #include "controller/store.h"
 #include "controller/watch.h"
+
+/* A kernel that does not say whether a VMM lives is asked again: taking a guest for dead would be the end of it. */
+#define TRIES 5
+#define TRIES_MS 20
 
 /* An operation without an end. */
 struct cut {
@@ -43,6 +49,7 @@ struct pass {
 	struct known *vms;
 	size_t n_vms;
 	unsigned adopted, released, orphans, failed;
+	bool blind; /* the spawn role went away: who lives can not be told */
 };
 
 /* ---- what is written ---- */
@@ -109,7 +116,13 @@ static int living(struct pass *p, const struct vm *vm, unsigned listed)
 
 	if (!(listed & 1u << OBJ_VMM))
 		return -1;
-	pidfd = object_vmm(p->c, vm, &p->o, &pid, &start);
+	for (int i = 0; i < TRIES; i++) {
+		pidfd = object_vmm(p->c, vm, &p->o, &pid, &start);
+		if (pidfd >= 0 || errno != EAGAIN)
+			break;
+		(void)poll(NULL, 0, TRIES_MS);
+	}
+	p->blind |= pidfd < 0 && errno == EPIPE;
 	return pidfd_alive(pidfd) && same_vmm(p->c, vm, pid, start) ? steal_fd(&pidfd) : -1;
 }
 
@@ -139,12 +152,16 @@ static int release(struct pass *p, struct vm *vm, unsigned listed, const char *r
 	return -1;
 }
 
+/* In the name of the operation that was cut: should we be cut in turn, the next start finds it in the row again. */
 static int finish_delete(struct pass *p, struct vm *vm, unsigned listed)
 {
+	struct operation o = p->o;
 	struct error e = { 0 };
 
+	memcpy(o.hex, vm->op, sizeof(o.hex));
+	(void)parse_id(o.hex, o.id);
 	p->released++;
-	if (vm_remove(p->c, vm, listed, &p->o, &e) == 0)
+	if (vm_remove(p->c, vm, listed, &o, &e) == 0)
 		return 0;
 	log_error("%s: can not be deleted: %s", vm->name, e.why);
 	p->failed++;
@@ -189,6 +206,8 @@ static void settle(struct pass *p, struct known *k)
 		return;
 	}
 	int pidfd = runs && !ending ? living(p, &vm, listed) : -1;
+	if (p->blind)
+		return;
 	if (pidfd >= 0)
 		k->adopted = adopt(p, &vm, pidfd) == 0;
 	else if (ending || holds_something(p, &vm, listed))
@@ -196,6 +215,33 @@ static void settle(struct pass *p, struct known *k)
 }
 
 /* ---- what nobody has ---- */
+
+struct slot_use {
+	uint32_t slot;
+	bool used;
+};
+
+static int match_slot(void *arg, const struct vm *vm)
+{
+	struct slot_use *u = arg;
+
+	u->used |= vm->slot == u->slot;
+	return 0;
+}
+
+/* What an orphan's VMM has left there; a VM that has the slot by now sees to it when it starts.  The store is held, so
+ * that nobody is given the slot meanwhile. */
+static void sweep_unused(struct ctl *c, uint32_t slot)
+{
+	struct slot_use u = { .slot = slot };
+	struct error e = { 0 };
+
+	if (store_group_begin(c->store, &e) < 0)
+		return;
+	if (store_vm_each(c->store, NULL, true, match_slot, &u, &e) == 0 && !u.used)
+		release_sweep(c, slot);
+	(void)store_group_end(c->store, 0, &e);
+}
 
 int orphan_remove(struct ctl *c, const struct listed *l, const struct operation *o)
 {
@@ -208,8 +254,11 @@ int orphan_remove(struct ctl *c, const struct listed *l, const struct operation 
 		log_error("slot %u: %s", l->slot, e.why);
 	log_warn("slot %u, generation %u: %s belongs to no VM and is removed", l->slot, l->generation,
 		 object_name(l->kind));
-	if (object_release(c, &nobody, l->kind, o, &e) == 0)
+	if (object_release(c, &nobody, l->kind, o, &e) == 0) {
+		if (l->kind == OBJ_VMM)
+			sweep_unused(c, l->slot);
 		return 0;
+	}
 	log_error("slot %u: %s: %s", l->slot, object_name(l->kind), e.why);
 	return -1;
 }
@@ -321,8 +370,10 @@ static int run(struct pass *p, struct error *e)
 	if (inventory_take(c, &p->inv, e) < 0 || store_vm_each(c->store, NULL, true, note_vm, p, e) < 0)
 		return -1;
 	FAILPOINT("reconcile.inventory");
-	for (size_t i = 0; i < p->n_vms; i++)
+	for (size_t i = 0; i < p->n_vms && !p->blind; i++)
 		settle(p, &p->vms[i]);
+	if (p->blind)
+		return error_set(e, FAIL_HOST, "reconcile", "the spawn role is gone");
 	FAILPOINT("reconcile.settled");
 	remove_orphans(p);
 	FAILPOINT("reconcile.orphans");

@@ -81,7 +81,7 @@ static bool is_left(const struct pass *p, enum object kind)
  * holder.  The folder belongs to the VMM's uid and can hold anything, so
  * entries are removed by their last component and never opened or followed.
  */
-static void sweep_run_folder(struct ctl *c, uint32_t slot)
+void release_sweep(struct ctl *c, uint32_t slot)
 {
 	char path[200];
 	struct dirent *d;
@@ -147,7 +147,7 @@ int vm_release_listed(struct ctl *c, struct vm *vm, unsigned listed, enum vm_sta
 	if (!is_left(&p, OBJ_VMM)) {
 		if (c->watch)
 			watch_remove(c->watch, vm->id);
-		sweep_run_folder(c, vm->slot);
+		release_sweep(c, vm->slot);
 	}
 	FAILPOINT("release.swept");
 	forget_gone(vm, &p);

@@ -12,8 +12,8 @@
 #define VMM_BOOT_MS 30000
 #define VMM_TALK_MS 5000
 #else /* one that hangs is a case among thousands */
-#define VMM_BOOT_MS 600
-#define VMM_TALK_MS 300
+#define VMM_BOOT_MS 2000
+#define VMM_TALK_MS 1000
 #endif
 
 /* What ends a wait: the deadline, the monitor's own end, a cancellation. */
