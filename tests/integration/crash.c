@@ -43,6 +43,8 @@ struct verb {
 	enum { BY_CALL, BY_START, BY_STOP } how;
 	void (*call)(struct ask *a);
 	void (*trigger)(void);   /* once the request is under way */
+	bool again;              /* a failed step is made good by asking again */
+	bool tells_late;         /* nobody is told that a step has failed, but for the state */
 	bool fails;              /* an error is the right answer */
 	enum failpoint_program signalled; /* BY_STOP: whom, and by what */
 	int signal;
@@ -342,6 +344,7 @@ static void first_time(void)
 	char command[1000];
 
 	(void)call_vm(CALL_VM_DELETE, "bystander");
+	bystander = 0;
 	set_kill();
 	(void)snprintf(command, sizeof(command), "rm -rf %s/{banger.db*,images,kernels,slots,consoles}; umount %s/slots; ip link del %s; "
 		       "nft delete table inet banger; nft delete table bridge banger; rmdir %s/vm %s/spawn %s; true",
@@ -379,22 +382,22 @@ static const struct verb verbs[] = {
 	{ .name = "delete-created", .needs = CREATED, .call = do_delete, .after = "" },
 	{ .name = "nat-on", .needs = RUNNING, .call = do_nat_on, .after = "running" },
 	{ .name = "nat-off", .needs = RUNNING, .nat = true, .call = do_nat_off, .after = "running" },
-	{ .name = "ended", .needs = RUNNING, .nat = true, .call = do_wait, .trigger = kill_vmm_of_v, .after = "stopped" },
-	{ .name = "host-reconcile", .needs = RUNNING, .nat = true, .prepare = flush_rules, .call = do_host_reconcile, .after = "running" },
+	{ .name = "ended", .needs = RUNNING, .nat = true, .call = do_wait, .trigger = kill_vmm_of_v, .tells_late = true, .after = "stopped" },
+	{ .name = "host-reconcile", .needs = RUNNING, .nat = true, .prepare = flush_rules, .call = do_host_reconcile, .again = true, .after = "running" },
 	{ .name = "image-import", .call = do_image_import, .restore = drop_second },
 	{ .name = "image-delete", .prepare = have_second_image, .call = do_image_delete, .restore = drop_second },
 	{ .name = "kernel-import", .call = do_kernel_import, .restore = drop_second },
 	{ .name = "kernel-delete", .prepare = have_second_kernel, .call = do_kernel_delete, .restore = drop_second },
 	{ .name = "reconcile-plain", .how = BY_START },
-	{ .name = "reconcile-adopt", .needs = RUNNING, .nat = true, .before_start = flush_rules, .how = BY_START, .after = "running" },
-	{ .name = "reconcile-dead", .needs = RUNNING, .nat = true, .before_start = kill_vmm_of_v, .how = BY_START, .after = "stopped" },
-	{ .name = "reconcile-orphan", .needs = RUNNING, .nat = true, .before_start = lose_rows, .how = BY_START, .after = "" },
-	{ .name = "reconcile-start", .needs = CREATED, .nat = true, .prepare = cut_start, .how = BY_START, .after = "created" },
-	{ .name = "reconcile-stop", .needs = RUNNING, .nat = true, .prepare = cut_stop, .how = BY_START, .after = "stopped" },
-	{ .name = "reconcile-delete", .needs = RUNNING, .nat = true, .prepare = cut_delete, .how = BY_START, .after = "" },
-	{ .name = "reconcile-create", .prepare = cut_create, .how = BY_START, .after = "" },
-	{ .name = "reconcile-nat", .needs = RUNNING, .prepare = cut_nat, .how = BY_START, .after = "running" },
-	{ .name = "first-start", .prepare = first_time, .how = BY_START, .restore = second_time },
+	{ .name = "reconcile-adopt", .needs = RUNNING, .nat = true, .before_start = flush_rules, .again = true, .how = BY_START, .tells_late = true, .after = "running" },
+	{ .name = "reconcile-dead", .needs = RUNNING, .nat = true, .before_start = kill_vmm_of_v, .how = BY_START, .tells_late = true, .after = "stopped" },
+	{ .name = "reconcile-orphan", .needs = RUNNING, .nat = true, .before_start = lose_rows, .again = true, .how = BY_START, .tells_late = true, .after = "" },
+	{ .name = "reconcile-start", .needs = CREATED, .nat = true, .prepare = cut_start, .how = BY_START, .tells_late = true, .after = "created" },
+	{ .name = "reconcile-stop", .needs = RUNNING, .nat = true, .prepare = cut_stop, .how = BY_START, .tells_late = true, .after = "stopped" },
+	{ .name = "reconcile-delete", .needs = RUNNING, .nat = true, .prepare = cut_delete, .how = BY_START, .tells_late = true, .after = "" },
+	{ .name = "reconcile-create", .prepare = cut_create, .how = BY_START, .tells_late = true, .after = "" },
+	{ .name = "reconcile-nat", .needs = RUNNING, .prepare = cut_nat, .how = BY_START, .tells_late = true, .after = "running" },
+	{ .name = "first-start", .prepare = first_time, .how = BY_START, .tells_late = true, .restore = second_time },
 	{ .name = "shutdown", .needs = RUNNING, .nat = true, .how = BY_STOP, .signalled = FP_SUPERVISOR, .signal = SIGTERM, .after = "running" },
 	{ .name = "role-dies", .needs = RUNNING, .nat = true, .how = BY_STOP, .signalled = FP_NET, .signal = SIGKILL, .after = "running" },
 };
@@ -576,7 +579,7 @@ static void judge_answer_once(const struct what *w, const struct ask *a, struct 
 	const char *state = state_of("v");
 
 	if (a->code == 0 && v->after && strcmp(state, v->after) != 0 && !(vmm_too && one_of(state, "created stopped")) &&
-	    !(w->effect == E_FAIL && v->trigger && strcmp(state, "degraded") == 0))
+	    !(w->effect == E_FAIL && v->tells_late && one_of(state, "degraded failed")))
 		text_add(faults, "lie it was said to be done, and v is \"%s\"\n", state);
 	if (a->code > 0 && v->never && strcmp(state, v->never) == 0)
 		text_add(faults, "lie it was said to have failed (%s: %s), and v is \"%s\"\n", a->error.what, a->error.why, state);
@@ -614,6 +617,15 @@ static void judge_bystander(struct text *faults)
 {
 	if (bystander && !process_lives(bystander))
 		text_add(faults, "lie the bystander's VMM is dead\n");
+}
+
+/* What the controller does by itself every ten seconds. */
+static int host_reconcile(void)
+{
+	struct ask *a = request(CALL_HOST_RECONCILE);
+
+	do_host_reconcile(a);
+	return ask(a);
 }
 
 /* A further start of the set changes nothing. */
@@ -702,13 +714,19 @@ static bool run_case(const struct what *w)
 		if (!set_up())
 			text_add(&faults, "lie the set does not come up again\n");
 		lap("up again");
+		if (w->effect == E_FAIL && v->again)
+			(void)host_reconcile();
 		judge(&faults, died ? J_STARTED : w->effect == E_KILL ? J_SETTLED : J_FAILED, "after the case");
 		lap("judged");
+		if (w->effect == E_FAIL && host_reconcile() != 0)
+			text_add(&faults, "lie it can not be reconciled\n");
 		judge_answer(w, &a, &faults);
 		if (died && (one_case || cases % 4 == 0))
 			judge_second_start(&faults);
 		lap("second start");
 		judge_bystander(&faults);
+		if (v->restore == second_time) /* there is no image */
+			second_time();
 		judge_next_start(v, &faults);
 		lap("next start and deletion");
 		if (cases % 16 == 0)
@@ -718,7 +736,7 @@ static bool run_case(const struct what *w)
 	}
 	tell(w, &faults);
 	remove_v();
-	if (v->restore)
+	if (v->restore && !(there && v->restore == second_time))
 		v->restore();
 	return reached;
 }

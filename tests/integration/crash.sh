@@ -24,7 +24,7 @@ if [ $# = 0 ]; then
 		bash "$0" part $k "$parts" >"$out/$k" 2>"$out/$k.err" &
 	done
 	wait
-	grep -hE '^# (FAULT|  )|^# .*way of no verb' "$out"/*
+	grep -hE '^# (FAULT|  )|^# .*way of no verb|^# [a-z_]+ v:|^not ok - ' "$out"/*
 	for ((k = 0; k < parts; k++)); do
 		grep -q '^total ' "$out/$k" || { not_ok "part $k comes to its end" "$(tail -n 20 "$out/$k" "$out/$k.err")"; continue; }
 		grep -E '^not ok' -A 5 "$out/$k" | sed 's/^/# /'

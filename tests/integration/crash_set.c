@@ -1,4 +1,5 @@
 /* See crash.h. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -229,6 +230,27 @@ static void sleep_us(long us)
 	(void)nanosleep(&(struct timespec){ .tv_nsec = us * 1000 }, NULL);
 }
 
+/* One that was forked and not executed yet has not said its name on the page, and may hold the supervisor's lock. */
+static bool any_of_the_set(void)
+{
+	DIR *d = opendir("/proc");
+	char path[300], name[32];
+	bool any = false;
+
+	for (struct dirent *e; d && !any && (e = readdir(d));) {
+		if (e->d_name[0] < '0' || e->d_name[0] > '9')
+			continue;
+		(void)snprintf(path, sizeof(path), "/proc/%s/comm", e->d_name);
+		FILE *f = fopen(path, "re");
+		any = f && fgets(name, sizeof(name), f) && strncmp(name, "banger-", 7) == 0 && process_lives(atoi(e->d_name));
+		if (f)
+			(void)fclose(f);
+	}
+	if (d)
+		(void)closedir(d);
+	return any;
+}
+
 bool set_wait_gone(void)
 {
 	uint64_t end = now_ms() + SECONDS_MOST * 1000;
@@ -238,7 +260,7 @@ bool set_wait_gone(void)
 		reap();
 		for (int i = 0; i < FP_PROGRAMS; i++)
 			any |= exists(i);
-		if (!any && !supervisor)
+		if (!any && !supervisor && !any_of_the_set())
 			return true;
 		if (now_ms() > end)
 			return false;

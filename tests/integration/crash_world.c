@@ -340,6 +340,11 @@ static void see_slot(struct world *w, sqlite3_stmt *st)
 
 static void see_database(struct world *w)
 {
+	char path[200];
+
+	(void)snprintf(path, sizeof(path), "%s/banger.db", config.state_dir);
+	if (access(path, F_OK) < 0)
+		return; /* the first start has not come so far */
 	sqlite3 *db = db_open(SQLITE_OPEN_READONLY);
 
 	db_each(db, "SELECT hex(id), name, slot, generation, owner, nat, state, reason, runtime FROM vms ORDER BY name",
@@ -561,7 +566,9 @@ static void judge_file(const struct world *w, const char *path, bool settled, st
 		if (!r || (settled && strcmp(r->state, "running") != 0) || strcmp(name, "api.sock") != 0)
 			text_add(f, "leak file %s\n", path);
 	} else if (sscanf(below, "slots/%u/%255s", &slot, name) == 2) {
-		if (!in_slot(w, slot) || !is_one_of(name, " kernel vmlinux initrd disk cow "))
+		const struct row *r = in_slot(w, slot);
+		bool half = r && strcmp(r->state, "failed") == 0; /* it can only be deleted, and they with it */
+		if (!half && (!r || !is_one_of(name, " kernel vmlinux initrd disk cow ")))
 			text_add(f, "leak file %s\n", path);
 	} else if (sscanf(below, "consoles/%u.%255s", &slot, name) == 2) {
 		if (!in_slot(w, slot) || !is_one_of(name, " fifo log log.1 "))
