@@ -131,6 +131,7 @@ check: deps
 # The test guest: dm, systemd, SELinux and KVM for real.  SCENARIO=dm runs those with dm in their name.
 check-vm: guest-deps
 	$(MAKE) --no-print-directory MODE=release guest-programs
+	$(MAKE) --no-print-directory MODE=fail tests
 	tests/guest/run.sh $(SCENARIO)
 
 vm-shell: guest-deps

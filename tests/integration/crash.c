@@ -463,6 +463,13 @@ static void ready_for(const struct verb *v)
 	}
 }
 
+static enum victim own(const struct point *p)
+{
+	static const enum victim victims[FP_PROGRAMS] = { V_SUPERVISOR, V_CONTROLLER, V_NET, V_BLK, V_SPAWN };
+
+	return victims[p->program];
+}
+
 static void kill_victim(enum victim victim, pid_t vmm)
 {
 	static const enum failpoint_program programs[] = { FP_CONTROLLER, FP_NET, FP_BLK, FP_SPAWN, FP_SUPERVISOR };
@@ -665,6 +672,39 @@ static void judge_next_start(const struct verb *v, struct text *faults)
 	judge(faults, J_SETTLED, "after its deletion");
 }
 
+static unsigned crashed_again; /* recoveries */
+
+/* The recovery is stopped and killed in turn, and so is the recovery of that. */
+static void crash_recovery(unsigned turn)
+{
+	static const struct point points[] = {
+		{ FP_CONTROLLER, "reconcile.inventory", 1 }, { FP_CONTROLLER, "request.vmm_kill.after", 1 },
+		{ FP_SPAWN, "cgroup.killed", 1 }, { FP_CONTROLLER, "request.nat_remove.after", 1 },
+		{ FP_NET, "element.after", 1 }, { FP_CONTROLLER, "request.tap_remove.before", 1 },
+		{ FP_NET, "tap.delete", 1 }, { FP_CONTROLLER, "release.objects", 1 }, { FP_CONTROLLER, "release.swept", 1 },
+		{ FP_CONTROLLER, "commit.before", 2 }, { FP_CONTROLLER, "commit.after", 2 }, { FP_CONTROLLER, "files.unlink", 2 },
+		{ FP_CONTROLLER, "console.remove", 1 }, { FP_CONTROLLER, "commit.before", 3 }, { FP_CONTROLLER, "reconcile.settled", 1 },
+		{ FP_SPAWN, "vmm_watch.after", 1 }, { FP_CONTROLLER, "reconcile.done", 1 }, { FP_CONTROLLER, "commit.after", 3 },
+		{ FP_CONTROLLER, "ready.before", 1 },
+	};
+	const unsigned n = sizeof(points) / sizeof(points[0]);
+
+	for (unsigned k = 0; k < 2; k++) {
+		const struct point *p = &points[(turn + k * 7) % n];
+		page_arm(p);
+		set_start();
+		bool reached = wait_outcome(true) == O_PAUSED;
+		if (reached)
+			kill_victim(turn % 2 ? V_ALL : own(p), 0);
+		page_disarm();
+		if (!reached)
+			return;
+		crashed_again++;
+		if (!set_wait_gone())
+			bail("a set whose recovery was crashed does not end");
+	}
+}
+
 static void tell(const struct what *w, const struct text *faults)
 {
 	unsigned l = count_lines(faults, "leak"), t = count_lines(faults, "twice");
@@ -711,6 +751,8 @@ static bool run_case(const struct what *w)
 		bool died = (w->effect == E_KILL && w->victim != V_VMM) || !set_whole() || v->how == BY_STOP;
 		if (died && !set_wait_gone())
 			text_add(&faults, "lie a process of the set does not end\n");
+		if (died && w->effect == E_KILL && (one_case || cases % 4 == 1))
+			crash_recovery(cases / 4);
 		if (!set_up())
 			text_add(&faults, "lie the set does not come up again\n");
 		lap("up again");
@@ -829,21 +871,31 @@ static bool can_fail(const struct point *p)
 	bail("%s:%s is not in the program's own list", program_name(p->program), p->name);
 }
 
-static enum victim own(const struct point *p)
-{
-	static const enum victim victims[FP_PROGRAMS] = { V_SUPERVISOR, V_CONTROLLER, V_NET, V_BLK, V_SPAWN };
-
-	return victims[p->program];
-}
-
 static unsigned part, parts = 1;
+static bool in_part;
+
+/* Is one of the words of @list the beginning of PROGRAM:NAME? */
+static bool begins_like_one(const struct point *p, const char *list)
+{
+	char full[80], words[400];
+
+	(void)snprintf(full, sizeof(full), "%s:%s", program_name(p->program), p->name);
+	(void)snprintf(words, sizeof(words), "%s", list);
+	for (char *w = strtok(words, " "); w; w = strtok(NULL, " "))
+		if (strncmp(full, w, strlen(w)) == 0)
+			return true;
+	return false;
+}
 
 /* The same part whatever else was recorded: FNV-1a over the case. */
 static bool is_ours(const struct verb *v, const struct point *p, enum victim victim, enum harm effect)
 {
-	char text[200];
+	const char *only = getenv("CRASH_POINTS");
 	uint32_t h = 2166136261u;
+	char text[200];
 
+	if (only && !begins_like_one(p, only))
+		return false;
 	(void)snprintf(text, sizeof(text), "%s %d %s %u %d %d", v->name, (int)p->program, p->name, p->nth, (int)victim, (int)effect);
 	for (const char *c = text; *c; c++)
 		h = (h ^ (unsigned char)*c) * 16777619u;
@@ -914,7 +966,7 @@ static void run_verb(const struct verb *v, bool full)
 		memcpy(plain, points, sizeof(points));
 		n_plain = n;
 	}
-	if (parts > 1) {
+	if (in_part) {
 		printf("verb %s %u %zu %u %llu %u\n", v->name, cases - cases0, n, leaks + lies + twices - faults0,
 		       (unsigned long long)(now_ms() - t0), missed - missed0);
 		return;
@@ -1053,6 +1105,7 @@ int main(int argc, char **argv)
 	if (argc == 6) {
 		part = (unsigned)atoi(argv[4]);
 		parts = (unsigned)atoi(argv[5]);
+		in_part = true;
 	}
 	if (argc == 7)
 		run_one(argv + 3);
@@ -1069,8 +1122,8 @@ int main(int argc, char **argv)
 			judge_coverage();
 	}
 	printf("# %u cases (verb, failpoint, victim, effect): %u leaks, %u lies, %u double allocations\n", cases, leaks, lies, twices);
-	if (parts > 1)
-		printf("total %u %u %u %u\n", cases, leaks, lies, twices);
+	if (in_part)
+		printf("total %u %u %u %u %u\n", cases, leaks, lies, twices, crashed_again);
 	(void)call_vm(CALL_VM_DELETE, "bystander");
 	set_kill();
 	decoys_remove();
