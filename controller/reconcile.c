@@ -216,30 +216,32 @@ static void settle(struct pass *p, struct known *k)
 
 /* ---- what nobody has ---- */
 
-struct slot_use {
-	uint32_t slot;
-	bool used;
+struct used_slots {
+	bool used[SLOT_MAX];
 };
 
-static int match_slot(void *arg, const struct vm *vm)
+static int note_slot(void *arg, const struct vm *vm)
 {
-	struct slot_use *u = arg;
+	struct used_slots *u = arg;
 
-	u->used |= vm->slot == u->slot;
+	if (vm->slot < SLOT_MAX)
+		u->used[vm->slot] = true;
 	return 0;
 }
 
-/* What an orphan's VMM has left there; a VM that has the slot by now sees to it when it starts.  The store is held, so
- * that nobody is given the slot meanwhile. */
-static void sweep_unused(struct ctl *c, uint32_t slot)
+/* What orphaned VMMs have left in slots @from .. @to; a VM that has the slot by now sees to it when it starts.  The store
+ * is held, so that nobody is given one meanwhile. */
+static void sweep_unused(struct ctl *c, uint32_t from, uint32_t to)
 {
-	struct slot_use u = { .slot = slot };
+	struct used_slots u = { 0 };
 	struct error e = { 0 };
 
 	if (store_group_begin(c->store, &e) < 0)
 		return;
-	if (store_vm_each(c->store, NULL, true, match_slot, &u, &e) == 0 && !u.used)
-		release_sweep(c, slot);
+	bool known = store_vm_each(c->store, NULL, true, note_slot, &u, &e) == 0;
+	for (uint32_t i = from; known && i <= to && i < SLOT_MAX; i++)
+		if (!u.used[i])
+			release_sweep(c, i);
 	(void)store_group_end(c->store, 0, &e);
 }
 
@@ -254,11 +256,11 @@ int orphan_remove(struct ctl *c, const struct listed *l, const struct operation 
 		log_error("slot %u: %s", l->slot, e.why);
 	log_warn("slot %u, generation %u: %s belongs to no VM and is removed", l->slot, l->generation,
 		 object_name(l->kind));
-	if (object_release(c, &nobody, l->kind, o, &e) == 0) {
-		if (l->kind == OBJ_VMM)
-			sweep_unused(c, l->slot);
+	int r = object_release(c, &nobody, l->kind, o, &e);
+	if (l->kind == OBJ_VMM)
+		sweep_unused(c, l->slot, l->slot);
+	if (r == 0)
 		return 0;
-	}
 	log_error("slot %u: %s: %s", l->slot, object_name(l->kind), e.why);
 	return -1;
 }
@@ -376,6 +378,8 @@ static int run(struct pass *p, struct error *e)
 		return error_set(e, FAIL_HOST, "reconcile", "the spawn role is gone");
 	FAILPOINT("reconcile.settled");
 	remove_orphans(p);
+	/* Had we been cut between an orphan's end and this, nothing would tell of what it left. */
+	sweep_unused(c, 0, c->config.slots - 1);
 	FAILPOINT("reconcile.orphans");
 	if (reconcile_done(c, e) < 0)
 		return -1;
