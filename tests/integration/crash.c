@@ -24,6 +24,7 @@
 #include "tests/integration/crash.h"
 
 #define POINTS 4096
+#define WAY 512 /* failpoints on the way of one verb */
 #define SETTLE_MS 4000 /* what the kernel or a worker does a little later */
 
 struct config config;
@@ -35,6 +36,7 @@ static const char *const effect_names[EFFECTS] = { "kill", "fail", "hang", "garb
 /* What a verb needs, does and promises. */
 struct verb {
 	const char *name;
+	const char *like;        /* a verb before it whose way it mostly goes */
 	const char *conf;        /* suffix of the configuration */
 	enum { NO_VM, CREATED, RUNNING } needs;
 	bool nat;                /* of the VM that it needs */
@@ -371,33 +373,33 @@ static void forget_facts(void) { world_sql("DELETE FROM facts"); }
 static const struct verb verbs[] = {
 	{ .name = "create", .call = do_create, .after = "created", .never = "created" },
 	{ .name = "start", .needs = CREATED, .nat = true, .call = do_start, .after = "running", .never = "running" },
-	{ .name = "start-fails", .needs = CREATED, .nat = true, .prepare = answer_garbage, .call = do_start, .fails = true, .never = "running" },
-	{ .name = "start-firecracker", .conf = ".fc", .needs = CREATED, .call = do_start, .after = "running", .never = "running" },
-	{ .name = "start-probe", .conf = ".auto", .needs = CREATED, .prepare = forget_facts, .call = do_start, .after = "running", .never = "running" },
+	{ .name = "start-fails", .like = "start", .needs = CREATED, .nat = true, .prepare = answer_garbage, .call = do_start, .fails = true, .never = "running" },
+	{ .name = "start-firecracker", .like = "start", .conf = ".fc", .needs = CREATED, .call = do_start, .after = "running", .never = "running" },
+	{ .name = "start-probe", .like = "start", .conf = ".auto", .needs = CREATED, .prepare = forget_facts, .call = do_start, .after = "running", .never = "running" },
 	{ .name = "stop", .needs = RUNNING, .nat = true, .call = do_stop, .after = "stopped" },
-	{ .name = "stop-ignored", .needs = RUNNING, .prepare = ignore_button, .call = do_stop, .after = "stopped" },
-	{ .name = "stop-firecracker", .conf = ".fc", .needs = RUNNING, .call = do_stop, .after = "stopped" },
-	{ .name = "kill", .needs = RUNNING, .nat = true, .call = do_kill, .after = "stopped" },
-	{ .name = "delete", .needs = RUNNING, .nat = true, .call = do_delete, .after = "" },
-	{ .name = "delete-created", .needs = CREATED, .call = do_delete, .after = "" },
+	{ .name = "stop-ignored", .like = "stop", .needs = RUNNING, .prepare = ignore_button, .call = do_stop, .after = "stopped" },
+	{ .name = "stop-firecracker", .like = "stop", .conf = ".fc", .needs = RUNNING, .call = do_stop, .after = "stopped" },
+	{ .name = "kill", .like = "stop", .needs = RUNNING, .nat = true, .call = do_kill, .after = "stopped" },
+	{ .name = "delete", .like = "kill", .needs = RUNNING, .nat = true, .call = do_delete, .after = "" },
+	{ .name = "delete-created", .like = "delete", .needs = CREATED, .call = do_delete, .after = "" },
 	{ .name = "nat-on", .needs = RUNNING, .call = do_nat_on, .after = "running" },
 	{ .name = "nat-off", .needs = RUNNING, .nat = true, .call = do_nat_off, .after = "running" },
-	{ .name = "ended", .needs = RUNNING, .nat = true, .call = do_wait, .trigger = kill_vmm_of_v, .tells_late = true, .after = "stopped" },
+	{ .name = "ended", .like = "kill", .needs = RUNNING, .nat = true, .call = do_wait, .trigger = kill_vmm_of_v, .tells_late = true, .after = "stopped" },
 	{ .name = "host-reconcile", .needs = RUNNING, .nat = true, .prepare = flush_rules, .call = do_host_reconcile, .again = true, .after = "running" },
 	{ .name = "image-import", .call = do_image_import, .restore = drop_second },
 	{ .name = "image-delete", .prepare = have_second_image, .call = do_image_delete, .restore = drop_second },
 	{ .name = "kernel-import", .call = do_kernel_import, .restore = drop_second },
 	{ .name = "kernel-delete", .prepare = have_second_kernel, .call = do_kernel_delete, .restore = drop_second },
 	{ .name = "reconcile-plain", .how = BY_START },
-	{ .name = "reconcile-adopt", .needs = RUNNING, .nat = true, .before_start = flush_rules, .again = true, .how = BY_START, .tells_late = true, .after = "running" },
-	{ .name = "reconcile-dead", .needs = RUNNING, .nat = true, .before_start = kill_vmm_of_v, .how = BY_START, .tells_late = true, .after = "stopped" },
-	{ .name = "reconcile-orphan", .needs = RUNNING, .nat = true, .before_start = lose_rows, .again = true, .how = BY_START, .tells_late = true, .after = "" },
-	{ .name = "reconcile-start", .needs = CREATED, .nat = true, .prepare = cut_start, .how = BY_START, .tells_late = true, .after = "created" },
-	{ .name = "reconcile-stop", .needs = RUNNING, .nat = true, .prepare = cut_stop, .how = BY_START, .tells_late = true, .after = "stopped" },
-	{ .name = "reconcile-delete", .needs = RUNNING, .nat = true, .prepare = cut_delete, .how = BY_START, .tells_late = true, .after = "" },
-	{ .name = "reconcile-create", .prepare = cut_create, .how = BY_START, .tells_late = true, .after = "" },
-	{ .name = "reconcile-nat", .needs = RUNNING, .prepare = cut_nat, .how = BY_START, .tells_late = true, .after = "running" },
-	{ .name = "first-start", .prepare = first_time, .how = BY_START, .tells_late = true, .restore = second_time },
+	{ .name = "reconcile-adopt", .like = "reconcile-plain", .needs = RUNNING, .nat = true, .before_start = flush_rules, .again = true, .how = BY_START, .tells_late = true, .after = "running" },
+	{ .name = "reconcile-dead", .like = "reconcile-plain", .needs = RUNNING, .nat = true, .before_start = kill_vmm_of_v, .how = BY_START, .tells_late = true, .after = "stopped" },
+	{ .name = "reconcile-orphan", .like = "reconcile-plain", .needs = RUNNING, .nat = true, .before_start = lose_rows, .again = true, .how = BY_START, .tells_late = true, .after = "" },
+	{ .name = "reconcile-start", .like = "reconcile-plain", .needs = CREATED, .nat = true, .prepare = cut_start, .how = BY_START, .tells_late = true, .after = "created" },
+	{ .name = "reconcile-stop", .like = "reconcile-plain", .needs = RUNNING, .nat = true, .prepare = cut_stop, .how = BY_START, .tells_late = true, .after = "stopped" },
+	{ .name = "reconcile-delete", .like = "reconcile-plain", .needs = RUNNING, .nat = true, .prepare = cut_delete, .how = BY_START, .tells_late = true, .after = "" },
+	{ .name = "reconcile-create", .like = "reconcile-plain", .prepare = cut_create, .how = BY_START, .tells_late = true, .after = "" },
+	{ .name = "reconcile-nat", .like = "reconcile-plain", .needs = RUNNING, .prepare = cut_nat, .how = BY_START, .tells_late = true, .after = "running" },
+	{ .name = "first-start", .like = "reconcile-plain", .prepare = first_time, .how = BY_START, .tells_late = true, .restore = second_time },
 	{ .name = "shutdown", .needs = RUNNING, .nat = true, .how = BY_STOP, .signalled = FP_SUPERVISOR, .signal = SIGTERM, .after = "running" },
 	{ .name = "role-dies", .needs = RUNNING, .nat = true, .how = BY_STOP, .signalled = FP_NET, .signal = SIGKILL, .after = "running" },
 };
@@ -912,13 +914,18 @@ static void case_of(const struct verb *v, const struct point *p, enum victim vic
 		missed++;
 }
 
-/* The way of a start that finds nothing to do. */
-static struct point plain[POINTS];
-static size_t n_plain;
+/* The way of each verb, once it has been recorded. */
+static struct {
+	struct point points[WAY];
+	size_t n;
+} ways[N_VERBS];
 
-static bool is_plain(const struct point *p)
+static bool is_common(const struct verb *v, const struct point *p)
 {
-	return has(plain, n_plain, p);
+	for (size_t i = 0; v->like && i < N_VERBS; i++)
+		if (strcmp(verbs[i].name, v->like) == 0)
+			return has(ways[i].points, ways[i].n, p);
+	return false;
 }
 
 /* Its own process always; the controller and the VMM, or all at once and another, in turn; with @full everybody. */
@@ -936,8 +943,8 @@ static bool is_due(const struct point *p, size_t i, enum victim victim, bool ful
 
 static void cases_of(const struct verb *v, const struct point *p, size_t i, bool full)
 {
-	/* What every start has in common is tested by "reconcile-plain", and here in samples. */
-	if (v->how == BY_START && n_plain && is_plain(p) && !full) {
+	/* What it has in common with another verb is tested there, and here in samples. */
+	if (!full && is_common(v, p)) {
 		if (i % 6 == 0)
 			case_of(v, p, own(p), E_KILL);
 		return;
@@ -962,10 +969,8 @@ static void run_verb(const struct verb *v, bool full)
 	for (size_t i = 0; i < n; i++)
 		cases_of(v, &points[i], i, full);
 	bool good = leaks + lies + twices == faults0;
-	if (strcmp(v->name, "reconcile-plain") == 0) {
-		memcpy(plain, points, sizeof(points));
-		n_plain = n;
-	}
+	ways[v - verbs].n = n < WAY ? n : WAY;
+	memcpy(ways[v - verbs].points, points, ways[v - verbs].n * sizeof(*points));
 	if (in_part) {
 		printf("verb %s %u %zu %u %llu %u\n", v->name, cases - cases0, n, leaks + lies + twices - faults0,
 		       (unsigned long long)(now_ms() - t0), missed - missed0);

@@ -270,10 +270,12 @@ static sqlite3 *db_open(int flags)
 
 static void db_each(sqlite3 *db, const char *sql, void (*fn)(struct world *w, sqlite3_stmt *st), struct world *w)
 {
-	sqlite3_stmt *st;
+	sqlite3_stmt *st = NULL;
 	int rc;
 
-	if (sqlite3_prepare_v2(db, sql, -1, &st, NULL) != SQLITE_OK)
+	if (sqlite3_prepare_v2(db, sql, -1, &st, NULL) != SQLITE_OK && strstr(sqlite3_errmsg(db), "no such table"))
+		return; /* likewise */
+	if (!st)
 		bail("%s: %s", sql, sqlite3_errmsg(db));
 	while ((rc = sqlite3_step(st)) == SQLITE_ROW)
 		fn(w, st);
