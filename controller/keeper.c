@@ -29,8 +29,13 @@
 #include "common/cleanup.h"
 
 #define SECOND 1000000000ull
-#define PASS_S 2
+#ifndef BANGER_FAILPOINTS
+#define PASS_MS 2000
 #define REPAIR_PASSES 5
+#else
+#define PASS_MS 100 /* the crash test waits for what a pass sees; what a comparison asks the roles would be in its way */
+#define REPAIR_PASSES 100
+#endif
 #define STEADY_S 60
 #define RETRY_S 15
 #define LONGEST_WAIT_S 60
@@ -247,7 +252,7 @@ static void pass_job(struct ctl *c, void *arg)
 		log_warn("kernel and records can not be compared: %s", e.why);
 	LOCKED(k);
 	k->busy = false;
-	k->next_ns = clock_boot_ns() + PASS_S * SECOND;
+	k->next_ns = clock_boot_ns() + PASS_MS * (SECOND / 1000);
 }
 
 void keeper_tick(struct keeper *k)

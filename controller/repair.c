@@ -197,14 +197,14 @@ static int remove_orphans(struct repair *p, const struct inventory *before, stru
 		any |= !before->v[i].claimed;
 	if (!any)
 		return 0;
-	p->inv = &now;
-	if (inventory_take(p->c, &now, e) < 0 || store_vm_each(p->c->store, NULL, true, claim, p, e) < 0)
-		return -1;
-	for (size_t k = OBJ_COUNT - 1; k-- > 0;)
+	p->inv = &now; /* for claim() */
+	int r = inventory_take(p->c, &now, e) < 0 || store_vm_each(p->c->store, NULL, true, claim, p, e) < 0 ? -1 : 0;
+	p->inv = NULL;
+	for (size_t k = OBJ_COUNT - 1; r == 0 && k-- > 0;)
 		for (size_t i = 0; i < now.n; i++)
 			if (!now.v[i].claimed && now.v[i].kind == object_nth(k) && find_unclaimed(before, &now.v[i]))
 				remove_orphan(p, &now.v[i]);
-	return 0;
+	return r;
 }
 
 int repair(struct ctl *c, bool restore, bool dry_run, void (*tell)(void *arg, const char *line), void *arg,

@@ -19,7 +19,7 @@ BEGIN {
 	exempt["controller/watch.c:begin_console"] = "console.open comes before"
 	exempt["controller/watch.c:file_rotate"] = "a console's bytes, nothing that is held"
 	exempt["controller/watch.c:watch_open"] = "a folder that stays"
-	exempt["controller/release.c:sweep_run_folder"] = "release.objects before, release.swept behind"
+	exempt["controller/release.c:release_sweep"] = "release.objects before, release.swept behind"
 	exempt["controller/images.c:sweep_entry"] = "at start, each entry by itself; settle() has its own"
 	controller = "exchange\\(p,|\"COMMIT\"|(linkat|renameat|rename|unlinkat|unlink|mkdirat|mkdir|mkfifo|mkfifoat)\\(|curl_easy_perform\\(|send_line\\(q, line|storage->create\\("
 	roles = "ioctl\\([^;]*(TUNSETIFF|TUNSETPERSIST|LOOP_CONFIGURE|DM_DEV_CREATE|DM_DEV_REMOVE|DM_DEV_SUSPEND|DM_TABLE_LOAD)|nl_talk\\(|SYS_clone3|" \

@@ -36,12 +36,13 @@ static const char *const effect_names[EFFECTS] = { "kill", "fail", "hang", "garb
 /* What a verb needs, does and promises. */
 struct verb {
 	const char *name;
-	const char *like;        /* a verb before it whose way it mostly goes */
+	const char *like;        /* verbs before it whose way it mostly goes */
 	const char *conf;        /* suffix of the configuration */
 	enum { NO_VM, CREATED, RUNNING } needs;
 	bool nat;                /* of the VM that it needs */
 	void (*prepare)(void);   /* further, with the set up */
 	void (*before_start)(void); /* for verbs that are a start of the set: with the set down */
+	void (*calm)(void);      /* once it has ended: nothing is to happen by itself any more */
 	enum { BY_CALL, BY_START, BY_STOP } how;
 	void (*call)(struct ask *a);
 	void (*trigger)(void);   /* once the request is under way */
@@ -235,6 +236,12 @@ static void do_stop(struct ask *a)
 	SET(a->args.vm_stop.vm, "v");
 	a->args.vm_stop.timeout_ms = 300;
 }
+/* As `banger vm restart` does it. */
+static void do_restart(struct ask *a)
+{
+	do_stop(a);
+	a->then = do_start;
+}
 static void do_kill(struct ask *a) { a->id = CALL_VM_KILL; SET(a->args.vm_kill.vm, "v"); }
 static void do_delete(struct ask *a) { a->id = CALL_VM_DELETE; SET(a->args.vm_delete.vm, "v"); }
 static void do_nat(struct ask *a, unsigned nat)
@@ -334,6 +341,10 @@ static void cut(void (*call)(struct ask *a), const char *name, uint32_t nth)
 	(void)ask_join();
 }
 
+/* No request takes so few seconds.  Once the case is over, the VM is not to be stopped while it is judged. */
+static void be_idle(void) { world_sql("UPDATE vms SET auto_stop_s = 1 WHERE name = 'v'"); }
+static void be_busy(void) { world_sql("UPDATE vms SET auto_stop_s = 0 WHERE name = 'v'"); }
+
 static void cut_start(void) { cut(do_start, "vmm.qmp.after", 1); }
 static void cut_stop(void) { cut(do_stop, "release.objects", 1); }
 static void cut_delete(void) { cut(do_delete, "request.guest_deny.after", 1); }
@@ -379,6 +390,8 @@ static const struct verb verbs[] = {
 	{ .name = "stop", .needs = RUNNING, .nat = true, .call = do_stop, .after = "stopped" },
 	{ .name = "stop-ignored", .like = "stop", .needs = RUNNING, .prepare = ignore_button, .call = do_stop, .after = "stopped" },
 	{ .name = "stop-firecracker", .like = "stop", .conf = ".fc", .needs = RUNNING, .call = do_stop, .after = "stopped" },
+	{ .name = "restart", .like = "start stop", .needs = RUNNING, .nat = true, .call = do_restart, .after = "running" },
+	{ .name = "auto-stop", .like = "stop", .needs = RUNNING, .nat = true, .call = do_wait, .trigger = be_idle, .calm = be_busy, .tells_late = true, .after = "stopped" },
 	{ .name = "kill", .needs = RUNNING, .nat = true, .call = do_kill, .after = "stopped" },
 	{ .name = "delete", .needs = RUNNING, .nat = true, .call = do_delete, .after = "" },
 	{ .name = "delete-created", .needs = CREATED, .call = do_delete, .after = "" },
@@ -458,11 +471,11 @@ static void ready_for(const struct verb *v)
 		bail("%s: the VM can not be started", v->name);
 	if (v->prepare)
 		v->prepare();
-	if (v->how == BY_START) {
-		set_kill();
-		if (v->before_start)
-			v->before_start();
-	}
+	if (v->how != BY_START)
+		return;
+	set_kill();
+	if (v->before_start)
+		v->before_start();
 }
 
 static enum victim own(const struct point *p)
@@ -753,6 +766,8 @@ static bool run_case(const struct what *w)
 		bool died = (w->effect == E_KILL && w->victim != V_VMM) || !set_whole() || v->how == BY_STOP;
 		if (died && !set_wait_gone())
 			text_add(&faults, "lie a process of the set does not end\n");
+		if (died && v->calm)
+			v->calm();
 		if (died && w->effect == E_KILL && (one_case || cases % 4 == 1))
 			crash_recovery(cases / 4);
 		if (!set_up())
@@ -768,6 +783,8 @@ static bool run_case(const struct what *w)
 		if (died && (one_case || cases % 4 == 0))
 			judge_second_start(&faults);
 		lap("second start");
+		if (v->calm)
+			v->calm();
 		judge_bystander(&faults);
 		if (v->restore == second_time) /* there is no image */
 			second_time();
@@ -914,6 +931,15 @@ static void case_of(const struct verb *v, const struct point *p, enum victim vic
 		missed++;
 }
 
+static bool is_word(const char *list, const char *word)
+{
+	char a[400], b[80];
+
+	(void)snprintf(a, sizeof(a), " %s ", list);
+	(void)snprintf(b, sizeof(b), " %s ", word);
+	return strstr(a, b);
+}
+
 /* The way of each verb, once it has been recorded. */
 static struct {
 	struct point points[WAY];
@@ -923,8 +949,8 @@ static struct {
 static bool is_common(const struct verb *v, const struct point *p)
 {
 	for (size_t i = 0; v->like && i < N_VERBS; i++)
-		if (strcmp(verbs[i].name, v->like) == 0)
-			return has(ways[i].points, ways[i].n, p);
+		if (is_word(v->like, verbs[i].name) && has(ways[i].points, ways[i].n, p))
+			return true;
 	return false;
 }
 
@@ -1075,15 +1101,6 @@ static void run_one(char **argv)
 	one_case = true;
 	if (!run_case(&w))
 		printf("# not reached\n");
-}
-
-static bool is_word(const char *list, const char *word)
-{
-	char a[400], b[80];
-
-	(void)snprintf(a, sizeof(a), " %s ", list);
-	(void)snprintf(b, sizeof(b), " %s ", word);
-	return strstr(a, b);
 }
 
 int main(int argc, char **argv)

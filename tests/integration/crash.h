@@ -42,6 +42,7 @@ struct ask {
 	enum call_id id;
 	union control_body args, result;
 	int fds[4];
+	void (*then)(struct ask *a); /* what follows when it has succeeded, of the same client */
 	int code; /* enum fail; -1: the connection ended first */
 	struct error error;
 	struct ev_vm vm;

@@ -345,18 +345,29 @@ static int answer_of(struct control *conn, const struct call *call, struct ask *
 	}
 }
 
+static int ask_once(struct ask *a)
+{
+	const struct call *call = control_call(a->id);
+	struct control conn;
+	int fd = connect_control(), code = -1;
+
+	control_init(&conn, fd);
+	if (fd >= 0 && control_send_request(fd, 1, call, &a->args, a->fds, call->fds_in) == 0)
+		code = answer_of(&conn, call, a);
+	control_close(&conn);
+	return code;
+}
+
 static void *ask_thread(void *arg)
 {
 	struct ask *a = arg;
-	const struct call *call = control_call(a->id);
-	struct control conn;
-	int fd = connect_control();
 
-	a->code = -1;
-	control_init(&conn, fd);
-	if (fd >= 0 && control_send_request(fd, 1, call, &a->args, a->fds, call->fds_in) == 0)
-		a->code = answer_of(&conn, call, a);
-	control_close(&conn);
+	a->code = ask_once(a);
+	if (a->code == FAIL_NONE && a->then) {
+		memset(&a->args, 0, sizeof(a->args));
+		a->then(a);
+		a->code = ask_once(a);
+	}
 	done = true;
 	news();
 	return NULL;
