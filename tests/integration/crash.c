@@ -25,6 +25,7 @@
 
 #define POINTS 4096
 #define WAY 512 /* failpoints on the way of one verb */
+#define ROLES 3
 #define SETTLE_MS 4000 /* what the kernel or a worker does a little later */
 
 struct config config;
@@ -59,6 +60,7 @@ struct verb {
 static unsigned cases, leaks, lies, twices, missed;
 static unsigned tests, failed_tests;
 static bool one_case; /* tell more */
+static bool thorough; /* every victim everywhere, every look behind every case */
 static pid_t bystander;
 static unsigned newest[64]; /* generation of each slot */
 static struct point seen_points[POINTS];
@@ -768,7 +770,7 @@ static bool run_case(const struct what *w)
 			text_add(&faults, "lie a process of the set does not end\n");
 		if (died && v->calm)
 			v->calm();
-		if (died && w->effect == E_KILL && (one_case || cases % 4 == 1))
+		if (died && w->effect == E_KILL && (one_case || thorough || cases % 4 == 1))
 			crash_recovery(cases / 4);
 		if (!set_up())
 			text_add(&faults, "lie the set does not come up again\n");
@@ -780,7 +782,7 @@ static bool run_case(const struct what *w)
 		if (w->effect == E_FAIL && host_reconcile() != 0)
 			text_add(&faults, "lie it can not be reconciled\n");
 		judge_answer(w, &a, &faults);
-		if (died && (one_case || cases % 4 == 0))
+		if (died && (one_case || thorough || cases % 4 == 0))
 			judge_second_start(&faults);
 		lap("second start");
 		if (v->calm)
@@ -954,29 +956,37 @@ static bool is_common(const struct verb *v, const struct point *p)
 	return false;
 }
 
-/* Its own process always; the controller and the VMM, or all at once and another, in turn; with @full everybody. */
-static bool is_due(const struct point *p, size_t i, enum victim victim, bool full)
+/* A look changes nothing: the first at each role is tested in full, the others of the same way in samples. */
+static bool is_look_again(const struct point *p)
+{
+	bool role = p->program != FP_CONTROLLER;
+
+	return strncmp(p->name, role ? "list." : "request.list.", role ? 5 : 13) == 0 && p->nth > (role ? 1 : ROLES);
+}
+
+/* Its own process always; the controller and the VMM, or all at once and another, in turn; with CRASH_FULL everybody. */
+static bool is_due(const struct point *p, size_t i, enum victim victim)
 {
 	static const enum victim turns[] = { V_NET, V_SPAWN, V_SUPERVISOR, V_BLK };
 	bool odd = i % 2;
 
-	if (full || victim == own(p))
+	if (thorough || victim == own(p))
 		return true;
 	if (victim == V_CONTROLLER || victim == V_VMM)
 		return !odd;
 	return odd && (victim == V_ALL || victim == turns[i / 2 % 4]);
 }
 
-static void cases_of(const struct verb *v, const struct point *p, size_t i, bool full)
+static void cases_of(const struct verb *v, const struct point *p, size_t i)
 {
 	/* What it has in common with another verb is tested there, and here in samples. */
-	if (!full && is_common(v, p)) {
+	if (!thorough && (is_common(v, p) || is_look_again(p))) {
 		if (i % 6 == 0)
 			case_of(v, p, own(p), E_KILL);
 		return;
 	}
 	for (int victim = 0; victim < VICTIMS; victim++)
-		if (is_due(p, i, (enum victim)victim, full))
+		if (is_due(p, i, (enum victim)victim))
 			case_of(v, p, (enum victim)victim, E_KILL);
 	if (can_fail(p))
 		case_of(v, p, own(p), E_FAIL);
@@ -985,7 +995,7 @@ static void cases_of(const struct verb *v, const struct point *p, size_t i, bool
 			case_of(v, p, V_VMM, (enum harm)e);
 }
 
-static void run_verb(const struct verb *v, bool full)
+static void run_verb(const struct verb *v)
 {
 	static struct point points[POINTS];
 	size_t n = record(v, points);
@@ -993,7 +1003,7 @@ static void run_verb(const struct verb *v, bool full)
 	uint64_t t0 = now_ms();
 
 	for (size_t i = 0; i < n; i++)
-		cases_of(v, &points[i], i, full);
+		cases_of(v, &points[i], i);
 	bool good = leaks + lies + twices == faults0;
 	ways[v - verbs].n = n < WAY ? n : WAY;
 	memcpy(ways[v - verbs].points, points, ways[v - verbs].n * sizeof(*points));
@@ -1105,10 +1115,9 @@ static void run_one(char **argv)
 
 int main(int argc, char **argv)
 {
-	bool full = getenv("CRASH_FULL");
-
 	if (argc < 3)
 		bail("usage: crash CONFIG DIR [VERB [PROGRAM:NAME[:N] VICTIM EFFECT]]");
+	thorough = getenv("CRASH_FULL");
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
 	SET(conf_base, argv[1]);
 	SET(conf_now, argv[1]);
@@ -1134,12 +1143,12 @@ int main(int argc, char **argv)
 	else if (argc == 4 && strcmp(argv[3], "ways") == 0)
 		print_ways();
 	else if (argc == 4)
-		run_verb(verb_of(argv[3]), full);
+		run_verb(verb_of(argv[3]));
 	else {
 		const char *only = getenv("CRASH_VERBS");
 		for (size_t i = 0; i < N_VERBS; i++)
 			if (!only || is_word(only, verbs[i].name))
-				run_verb(&verbs[i], full);
+				run_verb(&verbs[i]);
 		if (!only)
 			judge_coverage();
 	}
