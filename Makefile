@@ -27,6 +27,11 @@ BASE := -std=gnu17 -g $(WARN) -fno-common
 ifeq ($(MODE),check)
 CFLAGS_MODE := -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DBANGER_SANITIZED
 LDFLAGS_MODE := -fsanitize=address,undefined
+else ifeq ($(MODE),fail)
+# Failpoints, for the crash test; never installed.
+CFLAGS_MODE := -O2 -DBANGER_FAILPOINTS
+FAIL := common/failpoint.c
+FAIL_OPS := $(FAIL) proto/ops_failpoint.c
 else
 CFLAGS_MODE := -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection \
 	-fcf-protection -fPIE
@@ -47,12 +52,12 @@ SPAWN := $(wildcard privhelper/spawn*.c) privhelper/label.c
 CONTROLLER := $(wildcard controller/*.c) common/config_fd.c
 CLI := $(wildcard controller/cli/*.c)
 
-SRC_banger-privhelper := $(COMMON) proto/slot.c $(SUP)
-SRC_banger-role-net := $(COMMON) $(PROTO) $(ROLE) $(NET)
-SRC_banger-role-blk := $(COMMON) $(PROTO) $(ROLE) $(BLK)
-SRC_banger-role-spawn := $(COMMON) $(PROTO) $(ROLE) $(SPAWN)
+SRC_banger-privhelper := $(COMMON) proto/slot.c $(SUP) $(FAIL)
+SRC_banger-role-net := $(COMMON) $(PROTO) $(ROLE) $(NET) $(FAIL_OPS)
+SRC_banger-role-blk := $(COMMON) $(PROTO) $(ROLE) $(BLK) $(FAIL_OPS)
+SRC_banger-role-spawn := $(COMMON) $(PROTO) $(ROLE) $(SPAWN) $(FAIL_OPS)
 SRC_banger-kvmprobe := privhelper/kvmprobe.c
-SRC_banger-controller := $(COMMON) $(PROTO) $(CONTROL) $(CONTROLLER)
+SRC_banger-controller := $(COMMON) $(PROTO) $(CONTROL) $(CONTROLLER) $(FAIL_OPS)
 SRC_banger := $(COMMON) $(PROTO) $(CONTROL) $(CLI)
 
 LIB_banger-privhelper := inih libseccomp libcap-ng
@@ -106,17 +111,28 @@ $(B)/peer: $(patsubst %.c,$(B)/%.o,tests/integration/peer.c $(COMMON) $(PROTO) c
 $(B)/nat_scenarios: $(B)/tests/integration/nat_scenarios.o $(B)/libctl.a
 	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(call pkg_libs,$(ALL_LIBS)) -pthread
 
+$(B)/crash: $(patsubst %.c,$(B)/%.o,$(wildcard tests/integration/crash*.c) $(COMMON) $(PROTO) $(CONTROL) common/config.c)
+	$(Q)$(CC) $(LDFLAGS_ALL) $(filter-out %/crash_vmm.o,$^) -o $@ $(call pkg_libs,inih sqlite3 jansson $(MSGPACK)) -pthread
+$(B)/crash_vmm: $(B)/tests/integration/crash_vmm.o
+	$(Q)$(CC) -static $^ -o $@
+
+ifeq ($(MODE),fail)
+tests: all $(B)/crash $(B)/crash_vmm
+else
 tests: all $(UNIT) $(B)/peer $(B)/nat_scenarios
+endif
 
 # ---- what people call ----
 check: deps
 	$(MAKE) --no-print-directory MODE=check tests
 	$(MAKE) --no-print-directory MODE=release tests
+	$(MAKE) --no-print-directory MODE=fail tests
 	tests/run.sh
 
 # The test guest: dm, systemd, SELinux and KVM for real.  SCENARIO=dm runs those with dm in their name.
 check-vm: guest-deps
 	$(MAKE) --no-print-directory MODE=release guest-programs
+	$(MAKE) --no-print-directory MODE=fail tests
 	tests/guest/run.sh $(SCENARIO)
 
 vm-shell: guest-deps
@@ -186,7 +202,7 @@ lint: deps
 	@tests/lint.sh
 
 clean:
-	rm -rf build/release build/check build/selinux
+	rm -rf build/release build/check build/fail build/selinux
 
 .PHONY: all tests check check-vm vm-shell guest-programs guest-deps deps demo install uninstall selinux install-selinux uninstall-selinux lint clean
 .DEFAULT_GOAL := all

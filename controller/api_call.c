@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "common/clock.h"
+#include "common/failpoint.h"
 #include "common/log.h"
 
 static const exchange_fn handlers[CALL_COUNT] = {
@@ -102,6 +103,7 @@ void exchange_fail(struct exchange *x)
 	memcpy(x->error.op, x->op.hex, ID_HEX);
 	if (x->error.code == FAIL_NONE)
 		x->error.code = FAIL_GENERAL;
+	FAILPOINT("answer.error");
 	if (!x->gone)
 		(void)sent(x, control_send_error(x->fd, x->id, &x->error), now);
 }
@@ -110,8 +112,10 @@ static void succeed(struct exchange *x)
 {
 	uint64_t now = clock_boot_ns();
 
+	FAILPOINT("answer.before");
 	if (!x->gone)
 		(void)sent(x, control_send_result(x->fd, x->id, x->call, &x->result), now);
+	FAILPOINT("answer.after");
 }
 
 static int serve(struct exchange *x)

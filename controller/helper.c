@@ -6,7 +6,9 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
+#include "common/failpoint.h"
 #include "common/fdio.h"
+#include "proto/ops_failpoint.h"
 
 /* A role's slowest work is a few hundred milliseconds; one that is silent for this long is taken for broken. */
 #define ANSWER_SECONDS 30
@@ -117,16 +119,28 @@ static int exchange(struct peer *p, struct request *q, const int *fds_in, struct
 	return fail(saved);
 }
 
+/* As if the role had said that the kernel refuses. */
+static int refuse(struct reply *reply, int *fds)
+{
+	fdio_close_all(fds, FDIO_MAX);
+	*reply = (struct reply){ .status = ST_KERNEL };
+	return 0;
+}
+
 static int call(struct helper *h, enum role_id role, struct request *q, const int *fds_in, struct reply *reply,
 		int *fds_out)
 {
 	struct peer *p = &h->peers[role];
 	int fds[FDIO_MAX] = { -1, -1, -1, -1 };
 
+	if (FAILPOINT_OF_FAILS("request.%s.before", ops_failpoint_each, q->op->name))
+		return refuse(reply, fds);
 	(void)pthread_mutex_lock(&p->lock);
 	int r = exchange(p, q, fds_in, reply, fds);
 	int saved = errno;
 	(void)pthread_mutex_unlock(&p->lock);
+	if (FAILPOINT_OF_FAILS("request.%s.after", ops_failpoint_each, q->op->name) && r == 0)
+		return refuse(reply, fds);
 	for (unsigned i = 0; i < q->op->fds_out; i++)
 		fds_out[i] = fds[i];
 	errno = saved;

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/failpoint.h"
 #include "common/fdio.h"
 #include "common/log.h"
 #include "controller/storage_internal.h"
@@ -206,8 +207,13 @@ static int mark(int dir, const char *digest, struct error *e)
 	char name[96];
 
 	(void)snprintf(name, sizeof(name), PENDING_PREFIX "%s", digest);
+	if (FAILPOINT_FAILS("images.mark.before"))
+		return storage_fail(name, e);
 	_cleanup_close_ int fd = openat(dir, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	return fd < 0 || fsync(dir) < 0 ? storage_fail(name, e) : 0;
+	if (fd < 0 || fsync(dir) < 0)
+		return storage_fail(name, e);
+	FAILPOINT("images.mark.after");
+	return 0;
 }
 
 static void unmark(int dir, const char *digest)
@@ -215,7 +221,9 @@ static void unmark(int dir, const char *digest)
 	char name[96];
 
 	(void)snprintf(name, sizeof(name), PENDING_PREFIX "%s", digest);
+	FAILPOINT("images.unmark.before");
 	(void)unlinkat(dir, name, 0);
+	FAILPOINT("images.unmark.after");
 }
 
 static const char *const kernel_files[] = { "kernel", "initramfs", "vmlinux" };
@@ -225,8 +233,11 @@ static void remove_folder(int dir, const char *name)
 {
 	_cleanup_close_ int sub = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-	for (size_t i = 0; sub >= 0 && i < ARRAY_SIZE(kernel_files); i++)
+	for (size_t i = 0; sub >= 0 && i < ARRAY_SIZE(kernel_files); i++) {
+		FAILPOINT("kernels.unlink");
 		(void)unlinkat(sub, kernel_files[i], 0);
+	}
+	FAILPOINT("kernels.rmdir");
 	if (unlinkat(dir, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		log_errno("%s can not be removed", name);
 }
@@ -236,6 +247,7 @@ static void remove_image_file(int dir, const char *digest)
 	char name[80];
 
 	(void)snprintf(name, sizeof(name), "%s.ext4", digest);
+	FAILPOINT("images.unlink");
 	if (unlinkat(dir, name, 0) < 0 && errno != ENOENT)
 		log_errno("%s can not be removed", name);
 }
@@ -320,10 +332,12 @@ static int publish_image(struct ctl *c, int dir, const char *temp, const struct 
 	if (lock_store(dir, e) < 0 || mark(dir, i->digest, e) < 0)
 		return -1;
 	/* A file of that digest that is there already has the same bytes, and loops may be on it. */
+	FAILPOINT("images.link.before");
 	if ((linkat(dir, temp, dir, name, 0) < 0 && errno != EEXIST) || fsync(dir) < 0)
 		r = storage_fail(name, e);
 	else
-		r = store_image_add(c->store, i, c->config.max_images_per_owner, e);
+		r = FAILPOINT_FAILS("images.link.after") ? storage_fail(name, e) :
+			store_image_add(c->store, i, c->config.max_images_per_owner, e);
 	settle(c, dir, false, i->digest);
 	return r;
 }
@@ -382,10 +396,12 @@ int image_import(struct ctl *c, struct operation *o, const char *name, const cha
 	if (to < 0)
 		return -1;
 	operation_stage(o, "copy", "");
-	int r = copy_image(o, fd, to, &i, e);
+	int r = FAILPOINT_FAILS("images.copy.before") ? storage_fail("image", e) : copy_image(o, fd, to, &i, e);
+	FAILPOINT("images.copy.after");
 	operation_stage(o, "publish", "");
 	if (r == 0)
 		r = publish_image(c, dir, temp, &i, e);
+	FAILPOINT("images.temp.unlink");
 	(void)unlinkat(dir, temp, 0);
 	memcpy(digest, i.digest, sizeof(i.digest));
 	return r;
@@ -463,11 +479,14 @@ static int copy_kernel(const struct operation *o, int dir, const char *temp, con
 	SHA2_CTX hash;
 	_cleanup_close_ int sub = -1;
 
+	FAILPOINT("kernels.mkdir");
 	if (mkdirat(dir, temp, 0700) < 0 ||
 	    (sub = openat(dir, temp, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) < 0)
 		return storage_fail(temp, e);
 	SHA256Init(&hash);
 	for (size_t i = 0; i < ARRAY_SIZE(kernel_files); i++) {
+		if (FAILPOINT_FAILS("kernels.copy"))
+			return storage_fail(temp, e);
 		if (copy_kernel_file(o, sub, kernel_files[i], fds[i], sizes[i], &hash, e) < 0)
 			return -1;
 		k->size += sizes[i];
@@ -483,10 +502,12 @@ static int publish_kernel(struct ctl *c, int dir, const char *temp, const struct
 	if (lock_store(dir, e) < 0 || mark(dir, k->digest, e) < 0)
 		return -1;
 	/* A folder of that digest that is there already has the same files. */
+	FAILPOINT("kernels.rename.before");
 	if (renameat(dir, temp, dir, k->digest) < 0 && errno != ENOTEMPTY && errno != EEXIST)
 		r = storage_fail(temp, e);
 	if (r == 0 && fsync(dir) < 0)
 		r = storage_fail(temp, e);
+	FAILPOINT("kernels.rename.after");
 	if (r == 0)
 		r = store_kernel_add(c->store, k, c->config.max_images_per_owner, e);
 	settle(c, dir, true, k->digest);

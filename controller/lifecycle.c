@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "controller/lifecycle_internal.h"
 #include "controller/network.h"
@@ -125,8 +126,11 @@ static int describe(struct ctl *c, const struct operation *o, const struct call_
 static int make_files(struct ctl *c, const struct operation *o, const struct vm *vm, struct error *e)
 {
 	operation_stage(o, "disk", c->storage->name);
+	if (FAILPOINT_FAILS("disk.before"))
+		return error_set(e, FAIL_HOST, "disk", "no room left for it");
 	if (c->storage->create(c, vm, e) < 0)
 		return -1;
+	FAILPOINT("disk.after");
 	operation_stage(o, "seed", "");
 	return seed_write(c, vm, e);
 }
@@ -199,7 +203,7 @@ static int set(struct ctl *c, const struct operation *o, const struct call_vm_se
 		return -1;
 	operation_stage(o, "set", "");
 	int r = nat_apply_config_change(c, before, &after, o, e);
-	if (r == 0)
+	if (r == 0 && !nat_is_applied(before, &after))
 		r = store_vm_update(c->store, &after, e);
 	return operation_end(c, o, r, e);
 }

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/failpoint.h"
 #include "common/fdio.h"
 #include "common/log.h"
 #include "controller/api.h"
@@ -172,6 +173,7 @@ static void say_ready(void)
 {
 	static const char ready = 1;
 
+	FAILPOINT("ready.before");
 	if (fdio_send(CTL_SUP_FD, &ready, 1, NULL, 0) < 0)
 		die_errno(1, "supervisor");
 }
@@ -205,6 +207,7 @@ static void stop(struct program *p)
 	struct ctl *c = &p->ctl;
 
 	log_info("stopping; running VMs go on");
+	FAILPOINT("stop.before");
 	(void)signal(SIGALRM, out_of_time);
 	(void)alarm(STOP_SECONDS);
 	api_stop_listening(p->api);
@@ -214,6 +217,7 @@ static void stop(struct program *p)
 	watch_close(c->watch);
 	helper_close(c->helper);
 	store_close(c->store);
+	FAILPOINT("stop.after");
 	(void)close(p->epoll_fd);
 }
 
@@ -230,6 +234,7 @@ int main(void)
 		return 1;
 	start(&p);
 	say_ready();
+	FAILPOINT("ready.after");
 	log_info("ready: storage %s, Landlock ABI %d", p.ctl.storage ? p.ctl.storage->name : "none",
 		 p.ctl.host.landlock_abi);
 	loop(&p);

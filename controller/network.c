@@ -98,16 +98,26 @@ static int turn_off(struct ctl *c, const struct vm *before, const struct vm *aft
 	struct error ignored = { 0 };
 
 	if (nat_cleanup(c, before, o, e) < 0) {
-		(void)settle(c, before, e, &ignored);
+		/* The flag stays on.  Nobody knows whether the element did: with it there again, all agrees. */
+		if (nat_prepare(c, before, o, &ignored) < 0)
+			(void)settle(c, before, e, &ignored);
 		return -1;
 	}
-	return settle(c, after, NULL, e);
+	if (settle(c, after, NULL, e) == 0)
+		return 0;
+	(void)nat_prepare(c, before, o, &ignored);
+	return -1;
+}
+
+bool nat_is_applied(const struct vm *before, const struct vm *after)
+{
+	return before->nat != after->nat && alive(before);
 }
 
 int nat_apply_config_change(struct ctl *c, const struct vm *before, const struct vm *after,
 			    const struct operation *o, struct error *e)
 {
-	if (before->nat == after->nat || !alive(before))
+	if (!nat_is_applied(before, after))
 		return 0;
 	return after->nat ? turn_on(c, before, after, o, e) : turn_off(c, before, after, o, e);
 }

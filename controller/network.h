@@ -8,6 +8,7 @@
 int nat_prepare(struct ctl *c, const struct vm *vm, const struct operation *o, struct error *e);
 
 /* The flag may have changed on a VM that may be alive: asks the helper only when both are true; keeps the ledger. */
+bool nat_is_applied(const struct vm *before, const struct vm *after); /* is it a change that is made at once, with @after's row? */
 int nat_apply_config_change(struct ctl *c, const struct vm *before, const struct vm *after,
 			    const struct operation *o, struct error *e);
 

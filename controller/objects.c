@@ -7,6 +7,7 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/failpoint.h"
 #include "controller/helper.h"
 #include "controller/operation.h"
 #include "controller/storage.h"
@@ -304,6 +305,7 @@ int object_make(struct ctl *c, struct vm *vm, enum object kind, const struct ope
 	int status = call_patiently(c, &q, &fd, o, &r, &m->pidfd);
 	if (status != ST_OK)
 		return object_explain(kind, status, e);
+	FAILPOINT("object.made");
 	if (row->note)
 		m->ident = row->note(c, vm, &r);
 	if (m->pidfd >= 0)
@@ -385,8 +387,14 @@ int object_vmm(struct ctl *c, const struct vm *vm, const struct operation *o, in
 	struct reply r;
 	int pidfd = -1;
 
-	if (helper_call(c->helper, &q, NULL, &r, &pidfd) < 0 || r.status != ST_OK)
+	if (helper_call(c->helper, &q, NULL, &r, &pidfd) < 0) {
+		errno = EPIPE;
 		return -1;
+	}
+	if (r.status != ST_OK) {
+		errno = r.status == ST_KERNEL ? EAGAIN : ENOENT;
+		return -1;
+	}
 	*pid = (int64_t)r.vmm_watch.pid;
 	*start = (int64_t)r.vmm_watch.start;
 	return pidfd;

@@ -62,7 +62,8 @@ int object_release(struct ctl *c, const struct vm *vm, enum object kind, const s
 #define RELEASE_MS 3000
 #define MAKE_MS 2000
 
-/* The pidfd of a living VMM, and what the role knows of it.  Return: descriptor, or -1: there is none. */
+/* The pidfd of a living VMM, and what the role knows of it.
+ * Return: descriptor, or -1 with errno: ENOENT there is none, EAGAIN the kernel does not say, EPIPE the role is gone. */
 int object_vmm(struct ctl *c, const struct vm *vm, const struct operation *o, int64_t *pid, int64_t *start);
 
 /* "the net role: <why>" of a status or -1. */

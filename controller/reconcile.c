@@ -5,11 +5,14 @@
  * it may hold is released; operations that our own end has cut short are rolled back (create, start) or forward
  * (stop, kill, delete).  What the kernel holds and no row claims is removed.  Only then do the roles make things
  * again, and what an administrator's flush took from a living VM is put back. */
+#include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "controller/helper.h"
 #include "controller/inventory.h"
@@ -20,6 +23,10 @@
 #include "controller/release.h"
 #include "controller/store.h"
 #include "controller/watch.h"
+
+/* A kernel that does not say whether a VMM lives is asked again: taking a guest for dead would be the end of it. */
+#define TRIES 5
+#define TRIES_MS 20
 
 /* An operation without an end. */
 struct cut {
@@ -42,6 +49,7 @@ struct pass {
 	struct known *vms;
 	size_t n_vms;
 	unsigned adopted, released, orphans, failed;
+	bool blind; /* the spawn role went away: who lives can not be told */
 };
 
 /* ---- what is written ---- */
@@ -108,7 +116,13 @@ static int living(struct pass *p, const struct vm *vm, unsigned listed)
 
 	if (!(listed & 1u << OBJ_VMM))
 		return -1;
-	pidfd = object_vmm(p->c, vm, &p->o, &pid, &start);
+	for (int i = 0; i < TRIES; i++) {
+		pidfd = object_vmm(p->c, vm, &p->o, &pid, &start);
+		if (pidfd >= 0 || errno != EAGAIN)
+			break;
+		(void)poll(NULL, 0, TRIES_MS);
+	}
+	p->blind |= pidfd < 0 && errno == EPIPE;
 	return pidfd_alive(pidfd) && same_vmm(p->c, vm, pid, start) ? steal_fd(&pidfd) : -1;
 }
 
@@ -138,12 +152,16 @@ static int release(struct pass *p, struct vm *vm, unsigned listed, const char *r
 	return -1;
 }
 
+/* In the name of the operation that was cut: should we be cut in turn, the next start finds it in the row again. */
 static int finish_delete(struct pass *p, struct vm *vm, unsigned listed)
 {
+	struct operation o = p->o;
 	struct error e = { 0 };
 
+	memcpy(o.hex, vm->op, sizeof(o.hex));
+	(void)parse_id(o.hex, o.id);
 	p->released++;
-	if (vm_remove(p->c, vm, listed, &p->o, &e) == 0)
+	if (vm_remove(p->c, vm, listed, &o, &e) == 0)
 		return 0;
 	log_error("%s: can not be deleted: %s", vm->name, e.why);
 	p->failed++;
@@ -180,13 +198,16 @@ static void settle(struct pass *p, struct known *k)
 		return;
 	unsigned listed = inventory_claim(&p->inv, &vm);
 	bool runs = vm.state == VM_RUNNING || vm.state == VM_DEGRADED;
-	bool ending = was_cut(p, &vm, "stop") || was_cut(p, &vm, "kill") || was_cut(p, &vm, "ended");
+	bool ending = was_cut(p, &vm, "stop") || was_cut(p, &vm, "kill") || was_cut(p, &vm, "ended") ||
+		      vm_release_failed(p->c, &vm);
 
 	if (was_cut(p, &vm, "delete") || was_cut(p, &vm, "create")) {
 		(void)finish_delete(p, &vm, listed);
 		return;
 	}
 	int pidfd = runs && !ending ? living(p, &vm, listed) : -1;
+	if (p->blind)
+		return;
 	if (pidfd >= 0)
 		k->adopted = adopt(p, &vm, pidfd) == 0;
 	else if (ending || holds_something(p, &vm, listed))
@@ -194,6 +215,35 @@ static void settle(struct pass *p, struct known *k)
 }
 
 /* ---- what nobody has ---- */
+
+struct used_slots {
+	bool used[SLOT_MAX];
+};
+
+static int note_slot(void *arg, const struct vm *vm)
+{
+	struct used_slots *u = arg;
+
+	if (vm->slot < SLOT_MAX)
+		u->used[vm->slot] = true;
+	return 0;
+}
+
+/* What orphaned VMMs have left in slots @from .. @to; a VM that has the slot by now sees to it when it starts.  The store
+ * is held, so that nobody is given one meanwhile. */
+static void sweep_unused(struct ctl *c, uint32_t from, uint32_t to)
+{
+	struct used_slots u = { 0 };
+	struct error e = { 0 };
+
+	if (store_group_begin(c->store, &e) < 0)
+		return;
+	bool known = store_vm_each(c->store, NULL, true, note_slot, &u, &e) == 0;
+	for (uint32_t i = from; known && i <= to && i < SLOT_MAX; i++)
+		if (!u.used[i])
+			release_sweep(c, i);
+	(void)store_group_end(c->store, 0, &e);
+}
 
 int orphan_remove(struct ctl *c, const struct listed *l, const struct operation *o)
 {
@@ -206,7 +256,10 @@ int orphan_remove(struct ctl *c, const struct listed *l, const struct operation 
 		log_error("slot %u: %s", l->slot, e.why);
 	log_warn("slot %u, generation %u: %s belongs to no VM and is removed", l->slot, l->generation,
 		 object_name(l->kind));
-	if (object_release(c, &nobody, l->kind, o, &e) == 0)
+	int r = object_release(c, &nobody, l->kind, o, &e);
+	if (l->kind == OBJ_VMM)
+		sweep_unused(c, l->slot, l->slot);
+	if (r == 0)
 		return 0;
 	log_error("slot %u: %s: %s", l->slot, object_name(l->kind), e.why);
 	return -1;
@@ -232,9 +285,12 @@ static int complete_ledger(struct ctl *c, const struct inventory *inv, const str
 {
 	struct ledger_row rows[OBJ_COUNT];
 
+	/* An element has no number of its own; a start writes -1 too. */
 	for (size_t i = 0; i < n; i++)
-		rows[i] = (struct ledger_row){ .kind = kinds[i], .state = LEDGER_PRESENT,
-					       .ident = inventory_ident(inv, vm, kinds[i]) };
+		rows[i] = (struct ledger_row){
+			.kind = kinds[i], .state = LEDGER_PRESENT,
+			.ident = kinds[i] == OBJ_GUEST || kinds[i] == OBJ_NAT ? -1 : inventory_ident(inv, vm, kinds[i]),
+		};
 	return store_ledger_settle(c->store, vm, rows, n, e);
 }
 
@@ -315,14 +371,23 @@ static int run(struct pass *p, struct error *e)
 
 	if (inventory_take(c, &p->inv, e) < 0 || store_vm_each(c->store, NULL, true, note_vm, p, e) < 0)
 		return -1;
-	for (size_t i = 0; i < p->n_vms; i++)
+	FAILPOINT("reconcile.inventory");
+	for (size_t i = 0; i < p->n_vms && !p->blind; i++)
 		settle(p, &p->vms[i]);
+	if (p->blind)
+		return error_set(e, FAIL_HOST, "reconcile", "the spawn role is gone");
+	FAILPOINT("reconcile.settled");
 	remove_orphans(p);
+	/* Had we been cut between an orphan's end and this, nothing would tell of what it left. */
+	sweep_unused(c, 0, c->config.slots - 1);
+	FAILPOINT("reconcile.orphans");
 	if (reconcile_done(c, e) < 0)
 		return -1;
+	FAILPOINT("reconcile.done");
 	for (size_t i = 0; i < p->n_vms; i++)
 		if (p->vms[i].adopted)
 			restore(p, &p->vms[i]);
+	FAILPOINT("reconcile.restored");
 	end_cuts(p);
 	log_info("reconciled: %zu VMs, %u adopted, %u released, %u orphans, %u failures", p->n_vms, p->adopted,
 		 p->released, p->orphans, p->failed);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "controller/objects.h"
 #include "controller/storage.h"
@@ -80,7 +81,7 @@ static bool is_left(const struct pass *p, enum object kind)
  * holder.  The folder belongs to the VMM's uid and can hold anything, so
  * entries are removed by their last component and never opened or followed.
  */
-static void sweep_run_folder(struct ctl *c, uint32_t slot)
+void release_sweep(struct ctl *c, uint32_t slot)
 {
 	char path[200];
 	struct dirent *d;
@@ -142,23 +143,44 @@ int vm_release_listed(struct ctl *c, struct vm *vm, unsigned listed, enum vm_sta
 		if (row->kind)
 			give_back(c, vm, row, o, &p);
 	}
+	FAILPOINT("release.objects");
 	if (!is_left(&p, OBJ_VMM)) {
 		if (c->watch)
 			watch_remove(c->watch, vm->id);
-		sweep_run_folder(c, vm->slot);
+		release_sweep(c, vm->slot);
 	}
+	FAILPOINT("release.swept");
 	forget_gone(vm, &p);
 	vm->state = p.n_left ? VM_DEGRADED : to;
 	if (p.n_left)
 		(void)snprintf(vm->reason, sizeof(vm->reason), "%.*s", (int)sizeof(vm->reason) - 1, p.joined.why);
 	if (o)
 		memcpy(vm->op, o->hex, sizeof(vm->op));
-	if (store_ledger_settle(c->store, vm, p.left, p.n_left, &failed) < 0)
+	if (store_ledger_settle(c->store, vm, p.left, p.n_left, &failed) < 0) {
 		join(&p, "state", &failed);
+		/* The ledger still has all of it: no row may say that nothing is left, and the keeper tries again. */
+		vm->state = VM_DEGRADED;
+		(void)snprintf(vm->reason, sizeof(vm->reason), "%.*s", (int)sizeof(vm->reason) - 1, p.joined.why);
+		(void)store_vm_update(c->store, vm, &failed);
+	}
 	return finish(&p, vm, e);
 }
 
 int vm_release(struct ctl *c, struct vm *vm, enum vm_state to, const struct operation *o, struct error *e)
 {
 	return vm_release_listed(c, vm, 0, to, o, e);
+}
+
+bool vm_release_failed(struct ctl *c, const struct vm *vm)
+{
+	struct ledger_row rows[OBJ_COUNT];
+	struct error e = { 0 };
+	size_t n;
+
+	if (store_ledger_rows(c->store, vm->id, rows, &n, &e) < 0)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (rows[i].kind == OBJ_VMM && rows[i].state == LEDGER_RELEASING)
+			return true;
+	return false;
 }

@@ -62,10 +62,19 @@ static unsigned lacks(struct ctl *c, const struct vm *vm, unsigned listed)
 	return all & ~listed & ~(1u << OBJ_LOOP_BASE | 1u << OBJ_LOOP_COW);
 }
 
+/* It was said to be degraded because something could not be made again, which can be tried once more. */
+static bool may_be_restored(struct repair *p, const struct vm *vm, unsigned listed)
+{
+	return vm->state == VM_DEGRADED && (listed & 1u << OBJ_VMM) && !vm_release_failed(p->c, vm) &&
+	       !(lacks(p->c, vm, listed) & ~(1u << OBJ_GUEST | 1u << OBJ_NAT));
+}
+
 static bool is_wrong(struct repair *p, const struct vm *vm, unsigned listed)
 {
 	if (vm_at_rest(vm))
 		return listed;
+	if (p->restore && may_be_restored(p, vm, listed))
+		return true;
 	return p->restore && vm->state == VM_RUNNING &&
 	       (lacks(p->c, vm, listed) || (!vm->nat && (listed & 1u << OBJ_NAT)));
 }
@@ -103,7 +112,7 @@ static void mend(struct repair *p, struct vm *vm, const struct inventory *inv, u
 	int r = operation_begin(p->c, &o, "reconcile", vm, &e);
 	if (r == 0) {
 		memcpy(vm->op, o.hex, sizeof(vm->op));
-		r = vm->state == VM_RUNNING ? vm_restore(p->c, inv, vm, &o, &e)
+		r = !vm_at_rest(vm) ? vm_restore(p->c, inv, vm, &o, &e)
 					    : vm_release_listed(p->c, vm, listed, vm_rest_state(vm), &o, &e);
 		r = operation_end(p->c, &o, r, &e);
 	}
@@ -123,10 +132,11 @@ static int judge(struct repair *p, struct vm *vm, struct error *e)
 	if (inventory_take(p->c, &inv, e) < 0)
 		return -1;
 	unsigned listed = inventory_claim(&inv, vm);
-	if (!is_wrong(p, vm, listed) || (vm->state == VM_RUNNING && !pidfd_alive(pidfd)))
+	const bool rests = vm_at_rest(vm);
+	if (!is_wrong(p, vm, listed) || (!rests && !pidfd_alive(pidfd)))
 		return 0; /* its end is being seen to */
-	unsigned missing = vm->state == VM_RUNNING ? lacks(p->c, vm, listed) : 0;
-	names(missing ? missing : vm->state == VM_RUNNING ? 1u << OBJ_NAT : listed, what, sizeof(what));
+	unsigned missing = rests ? 0 : lacks(p->c, vm, listed);
+	names(missing ? missing : rests ? listed : 1u << OBJ_NAT, what, sizeof(what));
 	say(p, "%s (slot %u), %s: %s %s", vm->name, vm->slot, vm_state_name(vm->state), missing ? "it lacks" : "it still has",
 	    what);
 	if (!p->dry_run)
@@ -187,14 +197,14 @@ static int remove_orphans(struct repair *p, const struct inventory *before, stru
 		any |= !before->v[i].claimed;
 	if (!any)
 		return 0;
-	p->inv = &now;
-	if (inventory_take(p->c, &now, e) < 0 || store_vm_each(p->c->store, NULL, true, claim, p, e) < 0)
-		return -1;
-	for (size_t k = OBJ_COUNT - 1; k-- > 0;)
+	p->inv = &now; /* for claim() */
+	int r = inventory_take(p->c, &now, e) < 0 || store_vm_each(p->c->store, NULL, true, claim, p, e) < 0 ? -1 : 0;
+	p->inv = NULL;
+	for (size_t k = OBJ_COUNT - 1; r == 0 && k-- > 0;)
 		for (size_t i = 0; i < now.n; i++)
 			if (!now.v[i].claimed && now.v[i].kind == object_nth(k) && find_unclaimed(before, &now.v[i]))
 				remove_orphan(p, &now.v[i]);
-	return 0;
+	return r;
 }
 
 int repair(struct ctl *c, bool restore, bool dry_run, void (*tell)(void *arg, const char *line), void *arg,

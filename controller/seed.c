@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/failpoint.h"
 #include "common/fdio.h"
 #include "controller/storage_internal.h"
 #include "proto/slot.h"
@@ -138,7 +139,10 @@ int seed_write(struct ctl *c, const struct vm *vm, struct error *e)
 	_cleanup_close_ int out = storage_new_file(dir, "initrd.new", 0640, e);
 	if (out < 0)
 		return -1;
+	if (FAILPOINT_FAILS("seed.before"))
+		return storage_fail("initrd", e);
 	if (write_initrd(initramfs, out, &a) < 0 || renameat(dir, "initrd.new", dir, "initrd") < 0)
 		return storage_fail("initrd", e);
+	FAILPOINT("seed.after");
 	return 0;
 }

@@ -9,6 +9,7 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "controller/lifecycle.h"
 #include "controller/network.h"
@@ -78,8 +79,10 @@ static const char *stage_of(enum object kind)
 /* From here on the watch has the console, and tells of the VMM's end. */
 static int hand_to_watch(struct ctl *c, const struct vm *vm, struct start *s, struct made *m, struct error *e)
 {
+	FAILPOINT("watch.before");
 	if (watch_add(c->watch, vm, m->pidfd, m->console) < 0)
 		return error_set(e, FAIL_GENERAL, "vmm", "its end and its console can not be watched");
+	FAILPOINT("watch.after");
 	s->pidfd = watch_pidfd(c->watch, vm->id);
 	return 0;
 }
@@ -139,7 +142,11 @@ static int finish(struct ctl *c, struct vm *vm, const struct start *s, const str
 /* ---- the way back ---- */
 
 #define LINE_MAX_SHOWN 120
+#ifndef BANGER_FAILPOINTS
 #define LEAVING_MS 300
+#else
+#define LEAVING_MS 10
+#endif
 
 /* A line of the console for a message: bytes that a terminal could take for more than text become '?'. */
 static void last_line(char *buf, size_t n, char out[LINE_MAX_SHOWN + 1])
@@ -234,7 +241,7 @@ static int run(struct ctl *c, struct vm *vm, const struct operation *o, struct e
 static int ready(struct ctl *c, struct vm *vm, const struct operation *o, struct error *e)
 {
 	if (vm->state == VM_FAILED) {
-		error_set(e, FAIL_STATE, vm->name, "it was never completed: %s", vm->reason);
+		error_set(e, FAIL_STATE, vm->name, "it is not complete: %s", vm->reason);
 		error_hint(e, "delete it and create it again");
 		return -1;
 	}
@@ -257,7 +264,7 @@ static int start(struct ctl *c, struct vm *vm, const struct operation *o, bool *
 		*already = true;
 		return 0;
 	}
-	if (vm->state == VM_DEGRADED && pidfd_alive(pidfd)) {
+	if (vm->state == VM_DEGRADED && pidfd_alive(pidfd) && !vm_release_failed(c, vm)) {
 		error_set(e, FAIL_STATE, vm->name, "it runs, but is degraded: %s", vm->reason);
 		error_hint(e, "stop it first");
 		return -1;

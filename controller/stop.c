@@ -6,6 +6,7 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "controller/lifecycle.h"
 #include "controller/lifecycle_internal.h"
@@ -123,8 +124,9 @@ int vm_kill(struct ctl *c, struct operation *o, const char *ref, bool *already, 
 int vm_remove(struct ctl *c, struct vm *vm, unsigned listed, const struct operation *o, struct error *e)
 {
 	operation_stage(o, "release", "");
-	vm->reason[0] = '\0';
-	if (vm_release_listed(c, vm, listed, vm_rest_state(vm), o, e) < 0)
+	/* From here on some of its files may be gone: whatever stops us, it must not look as if it could be started. */
+	(void)snprintf(vm->reason, sizeof(vm->reason), "its deletion has begun");
+	if (vm_release_listed(c, vm, listed, VM_FAILED, o, e) < 0)
 		return -1;
 	operation_stage(o, "files", "");
 	if (storage_remove(c, vm->slot, e) < 0)
@@ -270,7 +272,7 @@ void vm_release_again(struct ctl *c, const uint8_t id[ID_LEN])
 	vm_turn_take(c->workers, id, false, &o.cancelled);
 	if (store_vm_by_id(c->store, id, &vm, &e) == 0 && vm.state == VM_DEGRADED) {
 		_cleanup_close_ int pidfd = watch_pidfd(c->watch, id);
-		if (!pidfd_alive(pidfd) && vm_release(c, &vm, vm_rest_state(&vm), &o, &e) == 0)
+		if ((!pidfd_alive(pidfd) || vm_release_failed(c, &vm)) && vm_release(c, &vm, vm_rest_state(&vm), &o, &e) == 0)
 			log_info("%s: what it still held is released", vm.name);
 	}
 	vm_turn_give(c->workers, id);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/failpoint.h"
 #include "common/fdio.h"
 #include "common/log.h"
 #include "controller/helper.h"
@@ -119,6 +120,7 @@ static int link_kernel(struct ctl *c, const struct vm *vm, int dir, struct error
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		path_kernel(&c->config, vm->kernel_digest, names[i], path);
+		FAILPOINT("kernel.link");
 		if (linkat(AT_FDCWD, path, dir, names[i], 0) < 0)
 			return storage_fail(path, e);
 	}
@@ -151,7 +153,8 @@ static int empty_folder(int fd)
 	while ((entry = readdir(d))) {
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 			continue;
-		if (unlinkat(dirfd(d), entry->d_name, 0) < 0 && errno != ENOENT) {
+		if (FAILPOINT_FAILS("files.unlink") ||
+		    (unlinkat(dirfd(d), entry->d_name, 0) < 0 && errno != ENOENT)) {
 			saved = errno;
 			r = -1;
 		}

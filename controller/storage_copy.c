@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/failpoint.h"
 #include "common/fdio.h"
 #include "controller/storage_internal.h"
 
@@ -95,6 +96,8 @@ static int create(struct ctl *c, const struct vm *vm, bool reflink, struct error
 	_cleanup_close_ int disk = storage_new_file(dir, "disk", 0660, e);
 	if (disk < 0)
 		return -1;
+	if (FAILPOINT_FAILS("disk.fill"))
+		return storage_fail("disk", e);
 	return fill(image, disk, size, vm, reflink) < 0 ? storage_fail("disk", e) : 0;
 }
 

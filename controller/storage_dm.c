@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "controller/storage_internal.h"
 
@@ -49,8 +50,8 @@ static int create(struct ctl *c, const struct vm *vm, struct error *e)
 	if (dir < 0)
 		return -1;
 	_cleanup_close_ int cow = storage_new_file(dir, "cow", 0600, e);
-	if (cow < 0)
-		return -1;
+	if (cow < 0 || FAILPOINT_FAILS("disk.cow"))
+		return cow < 0 ? -1 : storage_fail("cow", e);
 	return ftruncate(cow, (off_t)cow_size(size)) < 0 ? storage_fail("cow", e) : 0;
 }
 

@@ -18,6 +18,7 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "controller/store_internal.h"
 
@@ -185,8 +186,10 @@ int tx_end(struct store *s, int r, const char *what, struct error *e)
 {
 	const bool outermost = --s->depth == 0;
 
-	if (r == 0 && outermost)
-		r = run(s, "COMMIT");
+	if (r == 0 && outermost) {
+		r = FAILPOINT_FAILS("commit.before") ? -1 : run(s, "COMMIT");
+		FAILPOINT("commit.after");
+	}
 	if (r < 0 && e->code == FAIL_NONE)
 		(void)store_fail(s->db, what, e);
 	/* A full disk or an input/output error may have rolled back already (sqlite.org/lang_transaction.html). */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "controller/store_internal.h"
 
@@ -106,11 +107,14 @@ static int step(sqlite3 *db, int version, struct error *e)
 	char bump[64];
 
 	(void)snprintf(bump, sizeof(bump), "PRAGMA user_version = %d", version);
+	FAILPOINT("migrate.before");
 	if (sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK &&
 	    sqlite3_exec(db, steps[version - 1], NULL, NULL, NULL) == SQLITE_OK &&
 	    sqlite3_exec(db, bump, NULL, NULL, NULL) == SQLITE_OK &&
-	    sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK)
+	    sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK) {
+		FAILPOINT("migrate.after");
 		return 0;
+	}
 	(void)store_fail(db, "migration of the state database", e);
 	(void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
 	return -1;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/failpoint.h"
 #include "controller/helper.h"
 #include "controller/store.h"
 #include "controller/vmm_peer.h"
@@ -86,7 +87,9 @@ static int probe(struct ctl *c, const struct vm *vm, const struct operation *o, 
 	*sure = false;
 	if (reply.status != ST_OK)
 		return 0;
+	FAILPOINT("probe.wait.before");
 	char answer = probe_wait(fifo, pidfd, o, &why);
+	FAILPOINT("probe.wait.after");
 	probe_end(c, vm, o);
 	if (why.code == FAIL_STATE) {
 		*e = why;

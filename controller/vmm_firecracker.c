@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "controller/storage.h"
 #include "controller/vmm.h"
@@ -175,7 +176,11 @@ static int request(const char *socket, const char *path, const char *body, long 
 		return error_set(e, FAIL_GENERAL, WHO, "%s: libcurl can not prepare the request", path);
 	if (vmm_wait_check(a->w, e) < 0)
 		return -1;
+	if (FAILPOINT_FAILS("vmm.http.before"))
+		return transfer_error(CURLE_SEND_ERROR, path, a, e);
 	CURLcode code = curl_easy_perform(h);
+	if (FAILPOINT_FAILS("vmm.http.after"))
+		return transfer_error(CURLE_RECV_ERROR, path, a, e);
 	if (code != CURLE_OK)
 		return transfer_error(code, path, a, e);
 	if (curl_easy_getinfo(h, CURLINFO_RESPONSE_CODE, &a->status) != CURLE_OK || a->status != want)

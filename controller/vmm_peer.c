@@ -12,6 +12,7 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/failpoint.h"
 #include "controller/storage.h"
 
 #define SLICE_MS 100 /* how late a cancellation may be seen */
@@ -129,10 +130,12 @@ static bool may_come(int err)
 int vmm_peer_find(const struct ctl *c, const struct vm *vm, const struct vmm_wait *w, char path[32], int *sock,
 		  struct error *e)
 {
+	FAILPOINT("vmm.connect.before");
 	for (;;) {
 		_cleanup_close_ int inode = open_inode(c, vm);
 		_cleanup_close_ int s = inode < 0 ? -1 : connect_inode(inode, path);
 		if (s >= 0) {
+			FAILPOINT("vmm.connect.after");
 			if (sock)
 				*sock = steal_fd(&s);
 			return steal_fd(&inode);

@@ -8,8 +8,13 @@
 #define VMM_ANSWER_MAX 65536
 
 /* How long a start, and any later exchange, may take; a loaded host under TCG needs seconds for the first word. */
+#ifndef BANGER_FAILPOINTS
 #define VMM_BOOT_MS 30000
 #define VMM_TALK_MS 5000
+#else /* one that hangs is a case among thousands */
+#define VMM_BOOT_MS 2000
+#define VMM_TALK_MS 1000
+#endif
 
 /* What ends a wait: the deadline, the monitor's own end, a cancellation. */
 struct vmm_wait {

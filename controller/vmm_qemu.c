@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/failpoint.h"
 #include "controller/vmm.h"
 #include "controller/vmm_peer.h"
 
@@ -129,8 +130,11 @@ static int command(struct qmp *q, const char *name, json_t **result, struct erro
 	int n = snprintf(line, sizeof(line), "{\"execute\":\"%s\",\"id\":%u}\n", name, ++q->id);
 
 	q->read = q->have;
+	if (FAILPOINT_FAILS("vmm.qmp.before"))
+		return talk_error(e);
 	if (send_line(q, line, (size_t)n, e) < 0)
 		return -1;
+	FAILPOINT("vmm.qmp.sent");
 	for (;;) {
 		_cleanup_json_ json_t *j = next_line(q, e);
 		if (!j)
@@ -143,6 +147,8 @@ static int command(struct qmp *q, const char *name, json_t **result, struct erro
 		const json_t *id = json_object_get(j, "id");
 		if (!value || !json_is_integer(id) || json_integer_value(id) != q->id)
 			return error_set(e, FAIL_GENERAL, WHO, "%s: an answer that is not QMP", name);
+		if (FAILPOINT_FAILS("vmm.qmp.after"))
+			return talk_error(e);
 		if (result)
 			*result = json_incref(value);
 		return 0;

@@ -27,6 +27,7 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/failpoint.h"
 #include "common/fdio.h"
 #include "common/log.h"
 #include "controller/lifecycle.h"
@@ -268,6 +269,7 @@ static int fifo_make(const struct watch *w, uint32_t slot, const struct sink *k)
 	char path[200];
 
 	fifo_path(w, slot, k, path);
+	FAILPOINT("stream.fifo");
 	return mkfifo(path, 0600);
 }
 
@@ -293,6 +295,7 @@ static int discard(struct watch *w, uint32_t slot)
 		const char *const ends[] = { k->older, k->suffix };
 		for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
 			name_of(slot, ends[i], name);
+			FAILPOINT("console.remove");
 			if (unlinkat(w->dir, name, 0) < 0 && errno != ENOENT)
 				return -1;
 		}
@@ -350,6 +353,7 @@ int watch_console_open(struct watch *w, const struct vm *vm)
 		return -1;
 	}
 	LOCKED(w);
+	FAILPOINT("console.open");
 	if (!is_alive(vm)) {
 		forget(&w->entries[vm->slot]);
 		if (begin_streams(w, vm) < 0)

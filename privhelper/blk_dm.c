@@ -21,6 +21,7 @@
 #include <sys/ioctl.h>
 #include <sys/sysmacros.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 
 #define TARGET "snapshot"
@@ -148,6 +149,8 @@ static int create(const struct blk_state *b, uint32_t slot, uint32_t generation)
 	slot_dm_name(slot, name);
 	(void)snprintf(c.h.name, sizeof(c.h.name), "%s", name);
 	c.h.dev = makedev(b->dm_major, SLOT_DM_MINOR + slot);
+	if (FAILPOINT_FAILS("dm.create"))
+		return -1;
 	return ioctl(b->dm_control, DM_DEV_CREATE, &c);
 }
 
@@ -163,6 +166,8 @@ static int load(const struct blk_state *b, uint32_t slot, uint32_t generation, u
 	c.spec.next = sizeof(c.room);
 	memcpy(c.spec.target_type, TARGET, sizeof(TARGET));
 	memcpy(c.room + sizeof(c.spec), table, sizeof(table));
+	if (FAILPOINT_FAILS("dm.load"))
+		return -1;
 	return ioctl(b->dm_control, DM_TABLE_LOAD, &c);
 }
 
@@ -171,6 +176,8 @@ static int resume(const struct blk_state *b, uint32_t slot, uint32_t generation)
 {
 	struct dm_call c = call_by_uuid(slot, generation, 0);
 
+	if (FAILPOINT_FAILS("dm.resume"))
+		return -1;
 	return ioctl(b->dm_control, DM_DEV_SUSPEND, &c);
 }
 
@@ -186,7 +193,7 @@ enum status blk_dm_create(const struct blk_state *b, uint32_t slot, uint32_t gen
 		log_errno("slot %u: dm load", slot);
 	else if (resume(b, slot, generation) < 0)
 		log_errno("slot %u: dm resume", slot);
-	else if (blk_dm_find(b, slot, &d) != 1 || !d.active)
+	else if (FAILPOINT_FAILS("dm.resumed") || blk_dm_find(b, slot, &d) != 1 || !d.active)
 		log_error("slot %u: the snapshot is not what was asked for", slot);
 	else
 		return ST_OK;
@@ -198,6 +205,8 @@ enum status blk_dm_remove(const struct blk_state *b, uint32_t slot, uint32_t gen
 {
 	struct dm_call c = call_by_uuid(slot, generation, 0);
 
+	if (FAILPOINT_FAILS("dm.remove"))
+		return ST_KERNEL;
 	if (b->dm_control < 0 || ioctl(b->dm_control, DM_DEV_REMOVE, &c) == 0 || errno == ENXIO)
 		return ST_OK;
 	if (errno == EBUSY)

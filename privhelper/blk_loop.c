@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/failpoint.h"
 #include "common/log.h"
 
 #define TAG_BASE "banger-base"
@@ -149,6 +150,8 @@ static int configure(int node, int file, const struct blk_tag *tag)
 	memcpy(c.info.lo_file_name, name, sizeof(name));
 	/* Direct I/O where the file can; the kernel drops the flag where not. */
 	c.info.lo_flags = LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO | (tag->base ? LO_FLAGS_READ_ONLY : 0);
+	if (FAILPOINT_FAILS("loop.configure"))
+		return -1;
 	return ioctl(node, LOOP_CONFIGURE, &c);
 }
 
@@ -240,7 +243,7 @@ enum status blk_loop_attach(struct blk_state *b, const struct request *q, enum b
 		s = ST_OK;
 	if (s != ST_OK)
 		return s;
-	if (!is_loop(made.fd, &tag, &made) || blk_loop_sectors(&made) != size / BLK_SECTOR) {
+	if (FAILPOINT_FAILS("loop.configured") || !is_loop(made.fd, &tag, &made) || blk_loop_sectors(&made) != size / BLK_SECTOR) {
 		log_error("loop%d: what it shows is not what was bound", made.index);
 		cleanup_close(&made.fd);
 		return ST_KERNEL;
@@ -277,6 +280,7 @@ enum status blk_loop_detach(struct blk_state *b, uint32_t slot, enum blk_part pa
 {
 	struct blk_loop *l = &b->slots[slot].part[part];
 
+	FAILPOINT("loop.close");
 	cleanup_close(&l->fd);
 	l->fd = -1;
 	if (l->index < 0)

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "privhelper/label.h"
 
@@ -52,6 +53,7 @@ static int make_node(const struct blk_state *b, int slots, uint32_t slot)
 	if (mknodat(slots, NODE_NEW, S_IFBLK | 0600, dev) < 0 || fchownat(slots, NODE_NEW, 0, gid, AT_SYMLINK_NOFOLLOW) < 0 ||
 	    label_node(slots, NODE_NEW, slot) < 0 || fchmodat(slots, NODE_NEW, 0660, 0) < 0)
 		return -1;
+	FAILPOINT("disknode.made");
 	return renameat(slots, NODE_NEW, slots, name);
 }
 
@@ -94,6 +96,7 @@ static int change_root(const struct blk_state *b)
 {
 	char options[64];
 
+	FAILPOINT("root.before");
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return -1;
 	(void)snprintf(options, sizeof(options), "mode=755,size=64k,nr_inodes=%d", BLK_LOOPS + 8);

@@ -30,6 +30,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/failpoint.h"
 #include "common/log.h"
 
 #define LOCK(bit) (SECBIT_##bit | SECBIT_##bit##_LOCKED)
@@ -278,7 +279,7 @@ static int allow_sanitizer(scmp_filter_ctx ctx)
 int lockdown_allow_base(scmp_filter_ctx ctx)
 {
 	static const int calls[] = {
-		SCMP_SYS(exit_group), SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall), SCMP_SYS(clock_gettime), -1,
+		FAILPOINT_CALLS SCMP_SYS(exit_group), SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall), SCMP_SYS(clock_gettime), -1,
 	};
 
 	/* log.c asks whether descriptor 2 is a terminal. */

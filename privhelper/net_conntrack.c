@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "privhelper/net.h"
 
@@ -115,6 +116,8 @@ static int flush(struct flush *f)
 	struct nlattr *filter = mnl_attr_nest_start(o.h, CTA_FILTER);
 	mnl_attr_put_u32(o.h, flags, FILTER_IP_SRC);
 	mnl_attr_nest_end(o.h, filter);
+	if (FAILPOINT_FAILS("flows.flush"))
+		return -1;
 	return nl_talk(f->n->nft, &o, on_flow, f) < 0 || f->failed ? -1 : 0;
 }
 

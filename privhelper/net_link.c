@@ -22,6 +22,7 @@
 #include <sys/socket.h>
 
 #include "common/cleanup.h"
+#include "common/failpoint.h"
 #include "common/log.h"
 
 #define BRIDGE_ALIAS NET_TAG_PREFIX "bridge"
@@ -198,6 +199,8 @@ static int dress(const struct net_state *n, int index, const struct net_tag *tag
 	struct nl_out o;
 
 	no_ipv6(n, index);
+	if (FAILPOINT_FAILS("tap.dress"))
+		return -1;
 	net_tag_format(tag, text);
 	nl_begin(&o);
 	put_link(&o, RTM_SETLINK, AF_UNSPEC, index, 0);
@@ -223,6 +226,8 @@ static int attach_new(const struct net_tag *tag, const struct config *c)
 	r.ifr_flags = (short)flags;
 	if (ioctl(fd, TUNSETIFF, &r) < 0)
 		return -1;
+	if (FAILPOINT_FAILS("tap.made"))
+		return -1;
 	if (ioctl(fd, TUNSETOWNER, (unsigned long)slot_uid(c, tag->slot)) < 0 ||
 	    ioctl(fd, TUNSETGROUP, (unsigned long)slot_uid(c, tag->slot)) < 0)
 		return -1;
@@ -236,8 +241,11 @@ static enum status make(const struct net_state *n, const struct net_tag *tag, in
 
 	if (fd < 0)
 		return net_status(errno);
-	if (find_tap(n, tag->slot, &l) < 0 || !l.index || dress(n, l.index, tag) < 0 || ioctl(fd, TUNSETPERSIST, 1ul) < 0)
+	if (find_tap(n, tag->slot, &l) < 0 || !l.index || dress(n, l.index, tag) < 0)
 		return net_status(errno);
+	if (FAILPOINT_FAILS("tap.dressed") || ioctl(fd, TUNSETPERSIST, 1ul) < 0)
+		return net_status(errno);
+	FAILPOINT("tap.persistent");
 	*ifindex = l.index;
 	return ST_OK;
 }
@@ -271,6 +279,8 @@ enum status net_tap_remove(const struct net_state *n, uint32_t slot)
 		return ST_OK;
 	if (!is_ours(&l, slot))
 		return ST_DENIED;
+	if (FAILPOINT_FAILS("tap.delete"))
+		return net_status(errno);
 	nl_begin(&o);
 	put_link(&o, RTM_DELLINK, AF_UNSPEC, l.index, 0);
 	return nl_talk(n->route, &o, NULL, NULL) == 0 || errno == ENODEV ? ST_OK : net_status(errno);
@@ -291,6 +301,7 @@ static int make_bridge(const struct net_state *n)
 	static const uint8_t mac[6] = { 0x02, 0xfc, 0xff, 0, 0, 1 };
 	struct nl_out o;
 
+	FAILPOINT("bridge.make");
 	nl_begin(&o);
 	(void)nl_message(&o, RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, sizeof(struct ifinfomsg));
 	mnl_attr_put_strz(o.h, IFLA_IFNAME, n->config->bridge);
@@ -311,6 +322,7 @@ static int address_bridge(const struct net_state *n)
 {
 	struct nl_out o;
 
+	FAILPOINT("bridge.address");
 	nl_begin(&o);
 	struct ifaddrmsg *a = nl_message(&o, RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, sizeof(*a));
 	a->ifa_family = AF_INET;
@@ -341,6 +353,7 @@ int net_bridge_prepare(struct net_state *n)
 		return -1;
 	}
 	n->bridge = l.index;
+	FAILPOINT("bridge.made");
 	no_ipv6(n, n->bridge);
 	if (address_bridge(n) < 0) {
 		log_errno("bridge %s: address", name);

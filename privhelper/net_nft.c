@@ -10,6 +10,7 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <string.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "privhelper/net.h"
 
@@ -147,12 +148,16 @@ static int change(const struct net_state *n, enum net_set set, uint32_t slot, co
 {
 	struct nl_out o;
 
+	if (FAILPOINT_FAILS("element.before"))
+		return -1;
 	nl_begin(&o);
 	net_batch_mark(&o, NFNL_MSG_BATCH_BEGIN);
 	net_elem_put(&o, n->config, set, slot, tag, type, NLM_F_ACK | flags);
 	net_batch_mark(&o, NFNL_MSG_BATCH_END);
 	o.last--; /* the end of a batch is not acknowledged (before Linux 6.10) */
-	return nl_talk(n->nft, &o, NULL, NULL);
+	int r = nl_talk(n->nft, &o, NULL, NULL);
+	FAILPOINT("element.after");
+	return r;
 }
 
 static int add(const struct net_state *n, enum net_set set, const struct net_tag *tag)

@@ -8,6 +8,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "privhelper/net.h"
 
@@ -19,6 +20,7 @@ static int change_root(const struct account *a)
 {
 	const char *node = NET_TUN_NODE + 1;
 
+	FAILPOINT("root.before");
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return -1;
 	if (mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=755,size=4k,nr_inodes=4") < 0 || chdir("/tmp") < 0)

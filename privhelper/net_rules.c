@@ -65,6 +65,7 @@
 #include <netinet/ip_icmp.h>
 #include <string.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "privhelper/net.h"
 
@@ -455,6 +456,7 @@ int net_rules_load(const struct net_state *n)
 
 	if (read_elements(n, kept) < 0)
 		return -1;
+	FAILPOINT("rules.before");
 	nl_begin(&o);
 	net_batch_mark(&o, NFNL_MSG_BATCH_BEGIN);
 	for (; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left))
@@ -466,7 +468,9 @@ int net_rules_load(const struct net_state *n)
 	o.h->nlmsg_flags |= NLM_F_ACK;
 	net_batch_mark(&o, NFNL_MSG_BATCH_END);
 	o.last--; /* as in net_nft.c */
-	return nl_talk(n->nft, &o, NULL, NULL);
+	int r = nl_talk(n->nft, &o, NULL, NULL);
+	FAILPOINT("rules.after");
+	return r;
 }
 
 static void count_rule(void *arg, const struct nlmsghdr *h)

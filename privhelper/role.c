@@ -22,10 +22,12 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/failpoint.h"
 #include "common/fdio.h"
 #include "common/log.h"
 #include "privhelper/lockdown.h"
 #include "privhelper/reqlog.h"
+#include "proto/ops_failpoint.h"
 
 #define EXIT_VIOLATION 70 /* sysexits.h, EX_SOFTWARE: our peer's fault or ours, never the host's */
 #define EXIT_START 71     /* EX_OSERR: never became ready */
@@ -287,7 +289,8 @@ static enum status admit(struct serve *s, const struct request *q)
 		st = ST_LIMIT;
 	if (st != ST_OK)
 		return st;
-	return reqlog_intent(&s->log, q) < 0 && create ? ST_NOLOG : ST_OK;
+	bool full = FAILPOINT_OF_FAILS("%s.intent", ops_failpoint_each, q->op->name);
+	return (full || reqlog_intent(&s->log, q) < 0) && create ? ST_NOLOG : ST_OK;
 }
 
 /* A handler that says OK without the descriptors it owes, or the other way round, is our own bug. */
@@ -300,6 +303,13 @@ static void check_fds_out(const struct packet *p)
 	}
 }
 
+/* Done, and said not to be. */
+static void fail_after(struct packet *p)
+{
+	fdio_close_all(p->fds_out, FDIO_MAX);
+	p->reply.status = ST_KERNEL;
+}
+
 static void handle(struct serve *s, struct packet *p)
 {
 	handler_fn fn = find_handler(s->role, p->q.op->code);
@@ -309,12 +319,16 @@ static void handle(struct serve *s, struct packet *p)
 	p->reply.seq = p->q.seq;
 	p->reply.status = fn ? admit(s, &p->q) : ST_KERNEL;
 	if (p->reply.status == ST_OK) {
-		p->reply.status = fn(s->role, &p->q, p->fds_in, &p->reply, p->fds_out);
+		bool fails = FAILPOINT_OF_FAILS("%s.before", ops_failpoint_each, p->q.op->name);
+		p->reply.status = fails ? ST_KERNEL : fn(s->role, &p->q, p->fds_in, &p->reply, p->fds_out);
+		if (FAILPOINT_OF_FAILS("%s.after", ops_failpoint_each, p->q.op->name))
+			fail_after(p);
 		if (p->q.op->effect != EFFECT_READ)
 			s->role->ledger[p->q.slot].live = s->role->holds(s->role, p->q.slot);
 	}
 	check_fds_out(p);
 	(void)reqlog_result(&s->log, &p->q, &p->reply, (clock_boot_ns() - began) / 1000);
+	FAILPOINT_OF("%s.logged", ops_failpoint_each, p->q.op->name);
 }
 
 static void answer(const struct packet *p)
@@ -351,6 +365,7 @@ static bool serve_one(struct serve *s, struct packet *p)
 	handle(s, p);
 	fdio_close_all(p->fds_in, p->nfds);
 	answer(p);
+	FAILPOINT_OF("%s.answered", ops_failpoint_each, p->q.op->name);
 	fdio_close_all(p->fds_out, FDIO_MAX);
 	return true;
 }
@@ -389,8 +404,10 @@ static void become(struct role *r, pid_t parent)
 	if (config_from_memfd(CONFIG_FD, &r->config) < 0)
 		die_errno(EXIT_START, "the configuration at descriptor %d", CONFIG_FD);
 	l.status_fd = lockdown_begin((r->wait ? WAKE_FD : REQLOG_FD) + 1);
+	FAILPOINT("prepare.before");
 	if (l.status_fd < 0 || r->prepare(r) < 0)
 		_exit(EXIT_START);
+	FAILPOINT("prepare.after");
 	l.account = *r->account;
 	if (lockdown_apply(&l) < 0)
 		_exit(EXIT_START);
@@ -411,6 +428,7 @@ void role_main(struct role *r)
 	s.credit_ns = 2 * NSEC;
 	s.refilled_ns = clock_boot_ns();
 	reqlog_init(&s.log, REQLOG_FD, r->name);
+	FAILPOINT("locked");
 	if (r->scan(r) < 0)
 		die(EXIT_START, "can not read what the kernel has");
 	/* Refused creates say that the log is full; releases have to work. */

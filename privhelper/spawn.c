@@ -293,9 +293,11 @@ static enum status vmm_spawn(struct role *r, const struct request *q, int *fds_i
 		return s;
 	if (argv_vmm(state(r), q, &argv) < 0)
 		return ST_KERNEL;
-	/* What is left of a probe that has answered; one that still runs is vmm_kill's. */
+	/* A probe whose end was asked for in vain, or never: it would be there for as long as the VM. */
 	struct tag probe = tag_of(q, TAG_PROBE);
-	(void)cgroup_remove(state(r)->vm_dir, &probe);
+	s = cgroup_end(state(r)->vm_dir, &probe);
+	if (s != ST_OK)
+		return s;
 	return start(r, q, &t, &l, &c, &fds_out[0], &reply->vmm_spawn.pid, &reply->vmm_spawn.start);
 }
 

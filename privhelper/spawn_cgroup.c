@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/failpoint.h"
 #include "common/parse.h"
 
 #define PROBE_SUFFIX ".probe"
@@ -150,6 +151,8 @@ int cgroup_make(int vm_dir, const struct tag *t, const struct limits *l)
 	tag_name(t, name);
 	if (mkdirat(vm_dir, name, 0755) < 0 && errno != EEXIST)
 		return -1;
+	if (FAILPOINT_FAILS("cgroup.made"))
+		return -1;
 	_cleanup_close_ int dir = cgroup_open(vm_dir, t);
 	if (dir < 0 || set_limits(dir, l) < 0)
 		return -1;
@@ -180,8 +183,9 @@ int cgroup_pid(int dir)
 
 static enum status kill_and_wait(int dir)
 {
-	if (write_file(dir, "cgroup.kill", "1") < 0 && errno != ENODEV)
+	if (FAILPOINT_FAILS("cgroup.kill") || (write_file(dir, "cgroup.kill", "1") < 0 && errno != ENODEV))
 		return ST_KERNEL;
+	FAILPOINT("cgroup.killed");
 	for (int ms = 0; ms < END_WAIT_MS; ms++) {
 		if (cgroup_populated(dir) <= 0)
 			return ST_OK;
@@ -195,6 +199,8 @@ enum status cgroup_remove(int vm_dir, const struct tag *t)
 	char name[TAG_NAME];
 
 	tag_name(t, name);
+	if (FAILPOINT_FAILS("cgroup.remove"))
+		return ST_KERNEL;
 	if (unlinkat(vm_dir, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
 		return ST_OK;
 	return errno == EBUSY ? ST_BUSY : ST_KERNEL;

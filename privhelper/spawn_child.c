@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/failpoint.h"
 
 #define CHILD_FILES 256 /* a QEMU with one vCPU opens about 40 */
 
@@ -192,6 +193,7 @@ static _Noreturn void run(const struct child *c)
 	static char *const no_environment[] = { NULL };
 	const char *program = c->argv->v[0];
 
+	FAILPOINT("child.begin");
 	if (set_files(c) < 0)
 		_exit(127);
 	(void)umask(0007);
@@ -199,15 +201,16 @@ static _Noreturn void run(const struct child *c)
 		give_up("limits", program);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		give_up("no_new_privs", program);
-	if (become(c->id) < 0)
+	if (FAILPOINT_FAILS("child.identity") || become(c->id) < 0)
 		give_up("identity", program);
-	if (prepare_api(c) < 0)
+	if (FAILPOINT_FAILS("child.socket") || prepare_api(c) < 0)
 		give_up("its API socket", program);
 	if (restrict_files(c) < 0)
 		give_up("landlock", program);
 	if (load_filter(&c->state->filter) < 0)
 		give_up("seccomp", program);
-	(void)execve(program, c->argv->v, no_environment);
+	if (!FAILPOINT_FAILS("child.execute"))
+		(void)execve(program, c->argv->v, no_environment);
 	give_up("execve", program);
 }
 
@@ -220,12 +223,15 @@ int spawn_child(int cgroup, const struct child *c, int *pidfd)
 		.exit_signal = SIGCHLD,
 		.cgroup = (uint64_t)cgroup,
 	};
+	if (FAILPOINT_FAILS("clone.before"))
+		return -1;
 	long pid = syscall(SYS_clone3, &args, sizeof(args));
 
 	if (pid == 0)
 		run(c);
 	if (pid < 0)
 		return -1;
+	FAILPOINT("clone.after");
 	*pidfd = fd;
 	return (int)pid;
 }

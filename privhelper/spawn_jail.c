@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/failpoint.h"
 #include "common/log.h"
 
 #define ROOT_OPTIONS "mode=755,size=64k,nr_inodes=64"
@@ -168,6 +169,7 @@ static int enter(void)
 {
 	struct mount_attr ro = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC };
 
+	FAILPOINT("jail.filled");
 	if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
 		return -1;
 	return mount_setattr(AT_FDCWD, "/", 0, &ro, sizeof(ro));
@@ -193,6 +195,7 @@ int spawn_jail_enter(const struct config *c, struct spawn_state *s)
 	static struct source src[SRC_COUNT];
 	mode_t mask = umask(0);
 
+	FAILPOINT("jail.before");
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
 		log_errno("spawn: a mount namespace");
 		return -1;

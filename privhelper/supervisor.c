@@ -32,6 +32,7 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "privhelper/lockdown.h"
 
@@ -246,6 +247,7 @@ _Noreturn static void end_all(struct supervisor *s, int ms, int status)
 
 _Noreturn static void stop(struct supervisor *s)
 {
+	FAILPOINT("stop");
 	notify(s, "STOPPING=1");
 	log_info("stopping; VMs run on");
 	end_all(s, STOP_MS, 0);
@@ -254,6 +256,7 @@ _Noreturn static void stop(struct supervisor *s)
 _Noreturn static void ended(struct supervisor *s, struct child *c)
 {
 	reap(c, true);
+	FAILPOINT("child.ended");
 	end_all(s, ENDED_MS, 1);
 }
 
@@ -321,7 +324,9 @@ int main(int argc, char **argv)
 	s.notify_fd = notify_open(socket_path);
 	prepare(&s, path);
 	lock(&s);
+	FAILPOINT("locked");
 	wait_ready(&s);
+	FAILPOINT("ready");
 	notify(&s, "READY=1");
 	log_info("ready: %u slots, control socket %s/control.sock", s.config.slots, s.config.run_dir);
 	watch(&s);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "privhelper/lockdown.h"
 #include "privhelper/supervisor.h"
@@ -82,7 +83,7 @@ _Noreturn static void child(const struct supervisor *s, enum child_id id, const 
 	/* Its leak check needs ptrace, which no child has. */
 	char *const env[] = { "ASAN_OPTIONS=detect_leaks=0", NULL };
 #else
-	char *const env[] = { NULL };
+	char *const env[] = { FAILPOINT_ENV NULL };
 #endif
 	char *const argv[] = { (char *)s->children[id].program, NULL };
 
@@ -123,6 +124,7 @@ static int start_one(struct supervisor *s, enum child_id id, const struct boot *
 
 	if (check_program(s, c->program) < 0)
 		return -1;
+	FAILPOINT("child.fork");
 	c->pid = fork();
 	if (c->pid == 0)
 		child(s, id, b, parent);
@@ -132,6 +134,7 @@ static int start_one(struct supervisor *s, enum child_id id, const struct boot *
 		log_errno("%s: start", c->program);
 		return -1;
 	}
+	FAILPOINT("child.forked");
 	return 0;
 }
 

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "privhelper/label.h"
 #include "privhelper/supervisor.h"
@@ -95,6 +96,7 @@ static int mount_slots(const char *path)
 {
 	static const char options[] = "size=16M,nr_inodes=0,mode=0711";
 
+	FAILPOINT("places.mount");
 	if (mount("banger-slots", path, "tmpfs", MS_NOSUID | MS_NOEXEC, options) < 0)
 		return failed("can not mount a tmpfs at", path);
 	return 0;
@@ -243,7 +245,16 @@ int places_make(struct supervisor *s)
 
 	if (folder_once(AT_FDCWD, c->log_dir, &logs) < 0)
 		return -1;
-	return make_run_dir(c) < 0 || be_the_only_one(s) < 0 || make_state_dir(c) < 0 || make_cgroups(c) < 0 ? -1 : 0;
+	FAILPOINT("places.before");
+	if (make_run_dir(c) < 0 || be_the_only_one(s) < 0)
+		return -1;
+	FAILPOINT("places.alone");
+	if (make_state_dir(c) < 0)
+		return -1;
+	FAILPOINT("places.state");
+	int r = make_cgroups(c);
+	FAILPOINT("places.cgroups");
+	return r < 0 ? -1 : 0;
 }
 
 /* ---- logs ---- */
@@ -310,6 +321,7 @@ int places_listen(struct supervisor *s)
 		log_error("%s: too long for a socket's address", c->run_dir);
 		return -1;
 	}
+	FAILPOINT("places.listen.before");
 	if (unlink(a.sun_path) < 0 && errno != ENOENT)
 		return failed("can not remove", a.sun_path);
 	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -317,6 +329,7 @@ int places_listen(struct supervisor *s)
 	    chown(a.sun_path, 0, all ? 0 : c->users_gid) < 0 || chmod(a.sun_path, all ? 0666 : 0660) < 0 ||
 	    listen(fd, LISTEN_BACKLOG) < 0)
 		return failed("can not listen at", a.sun_path);
+	FAILPOINT("places.listen.after");
 	s->listen_fd = steal_fd(&fd);
 	return 0;
 }

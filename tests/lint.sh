@@ -3,7 +3,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 status=0
-mapfile -t sources < <(git ls-files '*.c' | grep -v '^tests/')
+mapfile -t sources < <(git ls-files '*.c' | grep -v -e '^tests/' -e failpoint)
 cflags=$(pkg-config --cflags libarchive libseccomp libcap-ng libmnl libnftnl sqlite3 libcurl jansson libmd 2>/dev/null)
 # resourceLeak, memleak: cppcheck does not know cleanup attributes; the sanitizers watch for leaks.  *Called: those calls
 # are made before there is a second thread.  comparePointers: start and end of a blob that the assembler placed.
@@ -16,8 +16,11 @@ cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-sup
 	--library=posix -D_GNU_SOURCE -I. "${sources[@]}" || status=1
 clang-tidy --quiet --warnings-as-errors='*' "${sources[@]}" -- -std=gnu17 -D_GNU_SOURCE -DBANGER_VERSION='"lint"' -I. $cflags \
 	2>/dev/null || status=1
+clang-tidy --quiet --warnings-as-errors='*' common/failpoint.c proto/ops_failpoint.c -- -std=gnu17 -D_GNU_SOURCE -DBANGER_FAILPOINTS -I. \
+	2>/dev/null || status=1
 git ls-files '*.sh' '.ci/run' | xargs shellcheck -S warning -e SC1007,SC1083,SC2093,SC2010,SC2011,SC2155 # x= y=, {fd}>, ls of /proc || status=1
 # S-001, W-011: reference policy has no interface for the few types of its own that we name.
 selint --source --recursive --summary --fail --disable=S-001 --disable=W-011 selinux 2>/dev/null || status=1
+git ls-files 'controller/*.c' 'privhelper/*.c' | grep -v -e /cli/ -e kvmprobe | xargs awk -f tests/failpoints.awk || status=1
 [ $status = 0 ] && echo "lint: clean"
 exit $status

@@ -27,6 +27,7 @@ payload() {
 	local extra=()
 	git ls-files -co --exclude-standard >"$work/files" 2>/dev/null || find . -type f -not -path './build/*' -not -path './.git/*' >"$work/files"
 	find build/release -type f -not -path '*/unit/*' -not -name '*.a' >>"$work/files"
+	find build/fail -maxdepth 1 -type f -perm -100 2>/dev/null >>"$work/files"
 	ls build/cache/kernel.deb build/cache/guest/*.ext4 build/selinux/*.pp 2>/dev/null >>"$work/files"
 	if command -v firecracker >/dev/null; then
 		install -m 755 "$(command -v firecracker)" "$work/firecracker"

@@ -28,7 +28,7 @@ daemons_start() {
 	rm -f "$T"/nat.{in,out}
 	mkfifo "$T/nat.in" "$T/nat.out"
 	"$B/nat_scenarios" "$CONF" "$T/net.log" "$B/banger-role-net" <"$T/nat.in" >"$T/nat.out" 2>>"$T/nat.err" &
-	PEER_PID[nat]=$!
+	PEER_PID["nat"]=$!
 	# shellcheck disable=SC1083
 	exec {PEER_IN[nat]}>"$T/nat.in" {PEER_OUT[nat]}<"$T/nat.out"
 	read -r -t 30 line <&"${PEER_OUT[nat]}"

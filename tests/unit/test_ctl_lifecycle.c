@@ -439,9 +439,30 @@ static void delete_keeps_the_row_of_what_it_can_not_release(void **state)
 	assert_int_equal(host.removes, 0);
 	host.remove_fails = true;
 	assert_int_equal(delete(f, "web", &e), -1);
-	assert_nothing_left(f, "web", VM_STOPPED);
+	/* Some of its files may be gone: it is no VM that could be started. */
+	assert_nothing_left(f, "web", VM_FAILED);
+	assert_string_equal(row(f, "web").reason, "its deletion has begun");
 	host.remove_fails = false;
 	assert_int_equal(delete(f, "web", &e), 0);
+}
+
+static void a_start_finishes_a_release_that_failed(void **state)
+{
+	struct fixture *f = *state;
+	struct operation o = operation(f);
+	struct error e = { 0 };
+	bool already;
+
+	(void)create(f, "web", true);
+	must_start(f, "web");
+	pid_t pid = fake_helper_vmm(f->fake, 0);
+	fake_helper_fail(f->fake, OP_VMM_KILL, ST_KERNEL, 1);
+	assert_int_equal(vm_kill(&f->c, &o, "web", &already, &e), -1);
+	assert_int_equal(row(f, "web").state, VM_DEGRADED);
+	assert_int_equal(fake_helper_vmm(f->fake, 0), pid);
+	must_start(f, "web");
+	assert_int_equal(row(f, "web").state, VM_RUNNING);
+	assert_int_not_equal(fake_helper_vmm(f->fake, 0), pid);
 }
 
 static void the_generation_goes_up_on_reuse(void **state)
@@ -811,6 +832,7 @@ int main(void)
 		TEST(a_dead_role_is_degraded_with_every_row_kept),
 		TEST(delete_of_a_running_vm_leaves_nothing),
 		TEST(delete_keeps_the_row_of_what_it_can_not_release),
+		TEST(a_start_finishes_a_release_that_failed),
 		TEST(the_generation_goes_up_on_reuse),
 		TEST(of_two_starts_at_once_one_says_already),
 		TEST(delete_interrupts_a_start),

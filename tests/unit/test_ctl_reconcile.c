@@ -389,6 +389,59 @@ static void a_role_that_does_not_answer_is_an_error(void **state)
 	assert_non_null(strstr(e.why, "blk"));
 }
 
+static void nonsense_at_watch(void *arg, const struct request *q)
+{
+	if (q->op->code == OP_VMM_WATCH)
+		fake_helper_nonsense(arg, ROLE_SPAWN, "?", 1);
+}
+
+/* Who lives can not be told then, and nobody may be taken for dead. */
+static void a_role_that_goes_away_takes_no_guest_with_it(void **state)
+{
+	struct fixture *f = *state;
+	struct error e = { 0 };
+
+	(void)create(f, "a", true);
+	(void)create(f, "b", true);
+	must_start(f, "a");
+	must_start(f, "b");
+	hello(f);
+	fake_helper_hook(f->fake, nonsense_at_watch, f->fake);
+	assert_int_equal(reconcile(&f->c, &e), -1);
+	fake_helper_hook(f->fake, NULL, NULL);
+	assert_int_equal(removals(f), 0);
+	assert_int_equal(row(f, "a").state, VM_RUNNING);
+	assert_int_equal(row(f, "b").state, VM_RUNNING);
+}
+
+static void a_kernel_that_does_not_say_who_lives_is_asked_again(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)create(f, "a", true);
+	must_start(f, "a");
+	hello(f);
+	fake_helper_fail(f->fake, OP_VMM_WATCH, ST_KERNEL, 2);
+	must_reconcile(f);
+	assert_int_equal(removals(f), 0);
+	assert_int_equal(row(f, "a").state, VM_RUNNING);
+}
+
+static void a_release_that_failed_is_finished(void **state)
+{
+	struct fixture *f = *state;
+	struct operation o = operation(f);
+	struct error e = { 0 };
+	bool already;
+
+	(void)create(f, "a", true);
+	must_start(f, "a");
+	fake_helper_fail(f->fake, OP_VMM_KILL, ST_KERNEL, 1);
+	assert_int_equal(vm_kill(&f->c, &o, "a", &already, &e), -1);
+	restart(f);
+	assert_gone(f, "a", VM_STOPPED);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -412,6 +465,9 @@ int main(void)
 		TEST(an_end_that_was_never_recorded_stops_nothing_later),
 		TEST(a_delete_and_a_create_cut_short_end_without_a_row),
 		TEST(a_role_that_does_not_answer_is_an_error),
+		TEST(a_role_that_goes_away_takes_no_guest_with_it),
+		TEST(a_kernel_that_does_not_say_who_lives_is_asked_again),
+		TEST(a_release_that_failed_is_finished),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

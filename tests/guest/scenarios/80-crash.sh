@@ -1,0 +1,19 @@
+#!/bin/bash
+# The crash test where disks are snapshots: what the development host lacks of it, that is every step of the blk role and
+# of the controller towards it.  See tests/integration/crash.c.
+. "$(dirname "$0")/../lib.sh"
+# Names and minors of device-mapper are the whole host's: the service and its VMs make room.
+systemctl stop banger 2>/dev/null
+is "$(dmsetup ls | grep -c '^bgr-')" 0 "no snapshot of ours is there"
+export BANGER_BUILD=$ROOT/build/fail
+CRASH_POINTS="blk: controller:request.loop controller:request.snapshot controller:disk. controller:object.made" \
+	CRASH_VERBS="create start start-fails stop kill delete ended reconcile-adopt reconcile-dead reconcile-orphan reconcile-start reconcile-delete" \
+	timeout 840 bash "$ROOT/tests/integration/crash.sh" >/tmp/crash.out 2>/tmp/crash.err
+rc=$?
+grep -E '^(ok|not ok|#)' /tmp/crash.out | grep -v '^1\.\.' >/tmp/crash.tap
+sed -i '/^ok/s/^ok [0-9]* - /# /' /tmp/crash.tap
+cat /tmp/crash.tap
+is "$rc" 0 "the crash test ends well: $(grep -oE '[0-9]+ cases.*' /tmp/crash.tap | tail -n 1)"
+is "$(dmsetup ls | grep -c '^bgr-')/$(losetup -n | grep -c banger-test)" 0/0 "dmsetup, losetup: nothing of it is left"
+systemctl start banger 2>/dev/null
+done_testing

@@ -1,0 +1,1162 @@
+/* crash.c - the exhaustive crash test: every verb, stopped at every failpoint on its way, with every victim.
+ *
+ *	crash CONFIG DIR                              everything; CRASH_FULL=1 in the environment: the whole product
+ *	crash CONFIG DIR part K N                     the Kth of N parts of it, K from 0; lines "verb NAME CASES POINTS FAULTS MS"
+ *	crash CONFIG DIR VERB                         one verb
+ *	crash CONFIG DIR ways                         no cases: the failpoints on the way of each verb
+ *	crash CONFIG DIR VERB PROGRAM:NAME[:N] VICTIM EFFECT   one case, as a failing one prints itself
+ *
+ * Theory of operation.  A verb is run once with nobody in its way; the trace of that run is the list of the failpoints
+ * on it.  Then it is run again for each of them and each victim: stopped there, the victim killed (or the step failed,
+ * or the VMM made to misbehave), let go.  The set is started anew as the service manager would, and what the kernel,
+ * the files and the database hold is judged by crash_world.c.  A second start must change nothing, the VM must start
+ * again, and its deletion must leave nothing.  Beside it all the time: a bystander VM that must never be touched, and
+ * things of others. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/integration/crash.h"
+
+#define POINTS 4096
+#define WAY 512 /* failpoints on the way of one verb */
+#define ROLES 3
+#define SETTLE_MS 4000 /* what the kernel or a worker does a little later */
+
+struct config config;
+const char *conf_path, *work_dir;
+
+static const char *const victim_names[VICTIMS] = { "controller", "net", "blk", "spawn", "supervisor", "all", "vmm" };
+static const char *const effect_names[EFFECTS] = { "kill", "fail", "hang", "garbage", "half" };
+
+/* What a verb needs, does and promises. */
+struct verb {
+	const char *name;
+	const char *like;        /* verbs before it whose way it mostly goes */
+	const char *conf;        /* suffix of the configuration */
+	enum { NO_VM, CREATED, RUNNING } needs;
+	bool nat;                /* of the VM that it needs */
+	void (*prepare)(void);   /* further, with the set up */
+	void (*before_start)(void); /* for verbs that are a start of the set: with the set down */
+	void (*calm)(void);      /* once it has ended: nothing is to happen by itself any more */
+	enum { BY_CALL, BY_START, BY_STOP } how;
+	void (*call)(struct ask *a);
+	void (*trigger)(void);   /* once the request is under way */
+	bool again;              /* a failed step is made good by asking again */
+	bool tells_late;         /* nobody is told that a step has failed, but for the state */
+	bool fails;              /* an error is the right answer */
+	enum failpoint_program signalled; /* BY_STOP: whom, and by what */
+	int signal;
+	const char *after;       /* state of the VM when the verb succeeded; "": none, NULL: any */
+	const char *never;       /* state that it must not have after an error was answered */
+	void (*restore)(void);   /* at the end of a case */
+};
+
+static unsigned cases, leaks, lies, twices, missed;
+static unsigned tests, failed_tests;
+static bool one_case; /* tell more */
+static bool thorough; /* every victim everywhere, every look behind every case */
+static pid_t bystander;
+static unsigned newest[64]; /* generation of each slot */
+static struct point seen_points[POINTS];
+static size_t n_seen;
+
+/* ---- requests ---- */
+
+static struct ask *request(enum call_id id)
+{
+	static struct ask a;
+
+	memset(&a, 0, sizeof(a));
+	a.id = id;
+	return &a;
+}
+
+static void text_copy(char *out, size_t size, const char *v)
+{
+	size_t n = strnlen(v, size - 1);
+
+	memcpy(out, v, n);
+	out[n] = '\0';
+}
+#define SET(field, v) text_copy(field, sizeof(field), v)
+
+static void create_args(struct ask *a, const char *name, bool nat)
+{
+	a->id = CALL_VM_CREATE;
+	SET(a->args.vm_create.name, name);
+	SET(a->args.vm_create.image, "tiny");
+	a->args.vm_create.mem_mib = 64;
+	a->args.vm_create.nat = nat;
+}
+
+static int call_vm(enum call_id id, const char *name)
+{
+	struct ask *a = request(id);
+
+	switch (id) {
+	case CALL_VM_START: SET(a->args.vm_start.vm, name); break;
+	case CALL_VM_KILL: SET(a->args.vm_kill.vm, name); break;
+	case CALL_VM_DELETE: SET(a->args.vm_delete.vm, name); break;
+	case CALL_VM_SHOW: SET(a->args.vm_show.vm, name); break;
+	default: bail("no such request");
+	}
+	int r = ask(a);
+	if (r != 0 && id != CALL_VM_SHOW)
+		printf("# %s %s: %d %s: %s\n", control_call(id)->name, name, r, a->error.what, a->error.why);
+	return r;
+}
+
+/* The state as the control socket tells it; "" when there is no such VM. */
+static const char *state_of(const char *name)
+{
+	static char state[16];
+	struct ask *a = request(CALL_VM_SHOW);
+
+	SET(a->args.vm_show.vm, name);
+	int r = ask(a);
+	SET(state, r == 0 ? a->vm.state : "");
+	return state;
+}
+
+static int create(const char *name, bool nat)
+{
+	struct ask *a = request(CALL_VM_CREATE);
+
+	create_args(a, name, nat);
+	int r = ask(a);
+	if (r != 0)
+		printf("# create %s: %d %s: %s\n", name, r, a->error.what, a->error.why);
+	return r;
+}
+
+/* ---- images ---- */
+
+static int make_file(const char *name, off_t size, off_t at, const char *magic, size_t n)
+{
+	char path[300];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", work_dir, name);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	if (fd < 0 || ftruncate(fd, size) < 0 || pwrite(fd, magic, n, at) != (ssize_t)n ||
+	    pwrite(fd, name, strlen(name), size - 64) < 0)
+		bail("%s: %s", path, strerror(errno));
+	return fd;
+}
+
+static void kernel_import_call(struct ask *a)
+{
+	a->id = CALL_KERNEL_IMPORT;
+	SET(a->args.kernel_import.name, "second");
+	a->fds[0] = make_file("bzimage2", 4096, 0x202, "HdrS", 4);
+	a->fds[1] = make_file("initramfs2", 4096, 0, "0707", 4);
+	a->fds[2] = make_file("vmlinux2", 4096, 0, "\177ELF", 4);
+}
+
+static void image_import_call(struct ask *a)
+{
+	a->id = CALL_IMAGE_IMPORT;
+	SET(a->args.image_import.name, "second");
+	SET(a->args.image_import.kernel, "debian");
+	a->fds[0] = make_file("image2", 1 << 20, 1024 + 56, "\x53\xef", 2);
+}
+
+static void close_fds(struct ask *a)
+{
+	for (unsigned i = 0; i < control_call(a->id)->fds_in; i++)
+		(void)close(a->fds[i]);
+}
+
+static void import_first(void)
+{
+	struct ask *a = request(CALL_KERNEL_IMPORT);
+
+	kernel_import_call(a);
+	SET(a->args.kernel_import.name, "debian");
+	if (ask(a) != 0)
+		bail("the kernel can not be imported: %s: %s", a->error.what, a->error.why);
+	close_fds(a);
+	a = request(CALL_IMAGE_IMPORT);
+	image_import_call(a);
+	SET(a->args.image_import.name, "tiny");
+	if (ask(a) != 0)
+		bail("the image can not be imported: %s: %s", a->error.what, a->error.why);
+	close_fds(a);
+}
+
+static void drop_second(void)
+{
+	struct ask *a = request(CALL_IMAGE_DELETE);
+
+	SET(a->args.image_delete.image, "second");
+	(void)ask(a);
+	a = request(CALL_KERNEL_DELETE);
+	SET(a->args.kernel_delete.kernel, "second");
+	(void)ask(a);
+}
+
+/* ---- what misbehaves ---- */
+
+static void vmm_fault(char c)
+{
+	char path[300];
+
+	(void)snprintf(path, sizeof(path), "%.*s/fault", (int)(strrchr(config.qemu, '/') - config.qemu), config.qemu);
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	if (fd < 0 || pwrite(fd, &c, 1, 0) != 1)
+		bail("%s: %s", path, strerror(errno));
+	(void)close(fd);
+}
+
+static pid_t vmm_of_v(void)
+{
+	struct seen s = world_vm("v");
+
+	return s.state[0] ? s.vmm : 0;
+}
+
+static void kill_vmm_of_v(void)
+{
+	pid_t p = vmm_of_v();
+
+	if (p > 0)
+		(void)kill(p, SIGKILL);
+}
+
+/* ---- verbs ---- */
+
+static void do_create(struct ask *a) { create_args(a, "v", true); }
+static void do_start(struct ask *a) { a->id = CALL_VM_START; SET(a->args.vm_start.vm, "v"); }
+static void do_stop(struct ask *a)
+{
+	a->id = CALL_VM_STOP;
+	SET(a->args.vm_stop.vm, "v");
+	a->args.vm_stop.timeout_ms = 300;
+}
+/* As `banger vm restart` does it. */
+static void do_restart(struct ask *a)
+{
+	do_stop(a);
+	a->then = do_start;
+}
+static void do_kill(struct ask *a) { a->id = CALL_VM_KILL; SET(a->args.vm_kill.vm, "v"); }
+static void do_delete(struct ask *a) { a->id = CALL_VM_DELETE; SET(a->args.vm_delete.vm, "v"); }
+static void do_nat(struct ask *a, unsigned nat)
+{
+	a->id = CALL_VM_SET;
+	SET(a->args.vm_set.vm, "v");
+	a->args.vm_set.nat = nat;
+}
+static void do_nat_on(struct ask *a) { do_nat(a, 2); }
+static void do_nat_off(struct ask *a) { do_nat(a, 1); }
+static void do_image_delete(struct ask *a) { a->id = CALL_IMAGE_DELETE; SET(a->args.image_delete.image, "second"); }
+static void do_kernel_delete(struct ask *a) { a->id = CALL_KERNEL_DELETE; SET(a->args.kernel_delete.kernel, "second"); }
+static void do_wait(struct ask *a)
+{
+	a->id = CALL_VM_WAIT;
+	SET(a->args.vm_wait.vm, "v");
+	a->args.vm_wait.timeout_ms = 5000;
+}
+
+static void do_host_reconcile(struct ask *a)
+{
+	a->id = CALL_HOST_RECONCILE;
+	a->args.host_reconcile.restore = true;
+}
+static void answer_garbage(void) { vmm_fault('g'); }
+static void ignore_button(void) { vmm_fault('i'); }
+
+static void have_second_image(void)
+{
+	struct ask *a = request(CALL_IMAGE_IMPORT);
+
+	image_import_call(a);
+	(void)pwrite(a->fds[0], "other", 5, 4096);
+	if (ask(a) != 0)
+		bail("image import: %s", a->error.why);
+	close_fds(a);
+}
+
+static void have_second_kernel(void)
+{
+	struct ask *a = request(CALL_KERNEL_IMPORT);
+
+	kernel_import_call(a);
+	(void)pwrite(a->fds[1], "other", 5, 100);
+	if (ask(a) != 0)
+		bail("kernel import: %s", a->error.why);
+	close_fds(a);
+}
+
+static void do_image_import(struct ask *a)
+{
+	image_import_call(a);
+	(void)pwrite(a->fds[0], "other", 5, 4096);
+}
+
+static void do_kernel_import(struct ask *a)
+{
+	kernel_import_call(a);
+	(void)pwrite(a->fds[1], "other", 5, 100);
+}
+
+static void shell(const char *command)
+{
+	char out[4096];
+
+	if (run(out, sizeof(out), (const char *const[]){ "bash", "-c", command, NULL }) != 0)
+		bail("%s: %s", command, out);
+}
+
+/* An administrator's flush, while nobody looks. */
+static void flush_rules(void) { shell("nft flush ruleset; nft add table inet decoy; nft 'add set inet decoy nat4 { type ipv4_addr; elements = { 10.97.0.2 }; }'"); }
+
+static void lose_rows(void)
+{
+	world_sql("DELETE FROM ledger WHERE vm = (SELECT id FROM vms WHERE name = 'v'); DELETE FROM vms WHERE name = 'v'");
+	/* Whoever lost the rows has not lost the files; a person would remove them. */
+	char command[500];
+	(void)snprintf(command, sizeof(command), "cd %s/slots && for i in *; do sqlite3 %s/banger.db \"SELECT slot FROM vms\" | grep -qx $i || "
+		       "rm -f $i/* ../consoles/$i.*; done", config.state_dir, config.state_dir);
+	shell(command);
+}
+
+/* Leave an operation half done: stop it at a failpoint and kill all but the VMMs. */
+static void cut(void (*call)(struct ask *a), const char *name, uint32_t nth)
+{
+	struct point p = { .program = FP_CONTROLLER, .nth = nth };
+	struct ask *a = request(0);
+
+	SET(p.name, name);
+	call(a);
+	page_arm(&p);
+	ask_start(a);
+	if (wait_outcome(false) != O_PAUSED)
+		bail("%s is not on the way", name);
+	set_kill();
+	page_disarm();
+	(void)ask_join();
+}
+
+/* No request takes so few seconds.  Once the case is over, the VM is not to be stopped while it is judged. */
+static void be_idle(void) { world_sql("UPDATE vms SET auto_stop_s = 1 WHERE name = 'v'"); }
+static void be_busy(void) { world_sql("UPDATE vms SET auto_stop_s = 0 WHERE name = 'v'"); }
+
+static void cut_start(void) { cut(do_start, "vmm.qmp.after", 1); }
+static void cut_stop(void) { cut(do_stop, "release.objects", 1); }
+static void cut_delete(void) { cut(do_delete, "request.guest_deny.after", 1); }
+static void cut_create(void) { cut(do_create, "seed.before", 1); }
+static void cut_nat(void) { cut(do_nat_on, "request.nat_add.after", 1); }
+
+/* As on a host that has never seen us; the bystander goes too. */
+static void first_time(void)
+{
+	char command[1000];
+
+	(void)call_vm(CALL_VM_DELETE, "bystander");
+	bystander = 0;
+	set_kill();
+	(void)snprintf(command, sizeof(command), "rm -rf %s/{banger.db*,images,kernels,slots,consoles}; umount %s/slots; ip link del %s; "
+		       "nft delete table inet banger; nft delete table bridge banger; rmdir %s/vm %s/spawn %s; true",
+		       config.state_dir, config.run_dir, config.bridge, config.cgroup_dir, config.cgroup_dir, config.cgroup_dir);
+	shell(command);
+}
+
+static void make_bystander(void)
+{
+	if (create("bystander", true) != 0 || call_vm(CALL_VM_START, "bystander") != 0)
+		bail("the bystander does not start");
+	bystander = world_vm("bystander").vmm;
+}
+
+static void second_time(void)
+{
+	import_first();
+	memset(newest, 0, sizeof(newest));
+	make_bystander();
+}
+
+static void forget_facts(void) { world_sql("DELETE FROM facts"); }
+
+static const struct verb verbs[] = {
+	{ .name = "create", .call = do_create, .after = "created", .never = "created" },
+	{ .name = "start", .needs = CREATED, .nat = true, .call = do_start, .after = "running", .never = "running" },
+	{ .name = "start-fails", .like = "start", .needs = CREATED, .nat = true, .prepare = answer_garbage, .call = do_start, .fails = true, .never = "running" },
+	{ .name = "start-firecracker", .like = "start", .conf = ".fc", .needs = CREATED, .call = do_start, .after = "running", .never = "running" },
+	{ .name = "start-probe", .like = "start", .conf = ".auto", .needs = CREATED, .prepare = forget_facts, .call = do_start, .after = "running", .never = "running" },
+	{ .name = "stop", .needs = RUNNING, .nat = true, .call = do_stop, .after = "stopped" },
+	{ .name = "stop-ignored", .like = "stop", .needs = RUNNING, .prepare = ignore_button, .call = do_stop, .after = "stopped" },
+	{ .name = "stop-firecracker", .like = "stop", .conf = ".fc", .needs = RUNNING, .call = do_stop, .after = "stopped" },
+	{ .name = "restart", .like = "start stop", .needs = RUNNING, .nat = true, .call = do_restart, .after = "running" },
+	{ .name = "auto-stop", .like = "stop", .needs = RUNNING, .nat = true, .call = do_wait, .trigger = be_idle, .calm = be_busy, .tells_late = true, .after = "stopped" },
+	{ .name = "kill", .needs = RUNNING, .nat = true, .call = do_kill, .after = "stopped" },
+	{ .name = "delete", .needs = RUNNING, .nat = true, .call = do_delete, .after = "" },
+	{ .name = "delete-created", .needs = CREATED, .call = do_delete, .after = "" },
+	{ .name = "nat-on", .needs = RUNNING, .call = do_nat_on, .after = "running" },
+	{ .name = "nat-off", .needs = RUNNING, .nat = true, .call = do_nat_off, .after = "running" },
+	{ .name = "ended", .needs = RUNNING, .nat = true, .call = do_wait, .trigger = kill_vmm_of_v, .tells_late = true, .after = "stopped" },
+	{ .name = "host-reconcile", .needs = RUNNING, .nat = true, .prepare = flush_rules, .call = do_host_reconcile, .again = true, .after = "running" },
+	{ .name = "image-import", .call = do_image_import, .restore = drop_second },
+	{ .name = "image-delete", .prepare = have_second_image, .call = do_image_delete, .restore = drop_second },
+	{ .name = "kernel-import", .call = do_kernel_import, .restore = drop_second },
+	{ .name = "kernel-delete", .prepare = have_second_kernel, .call = do_kernel_delete, .restore = drop_second },
+	{ .name = "reconcile-plain", .how = BY_START },
+	{ .name = "reconcile-adopt", .like = "reconcile-plain", .needs = RUNNING, .nat = true, .before_start = flush_rules, .again = true, .how = BY_START, .tells_late = true, .after = "running" },
+	{ .name = "reconcile-dead", .like = "reconcile-plain", .needs = RUNNING, .nat = true, .before_start = kill_vmm_of_v, .how = BY_START, .tells_late = true, .after = "stopped" },
+	{ .name = "reconcile-orphan", .like = "reconcile-plain", .needs = RUNNING, .nat = true, .before_start = lose_rows, .again = true, .how = BY_START, .tells_late = true, .after = "" },
+	{ .name = "reconcile-start", .like = "reconcile-plain", .needs = CREATED, .nat = true, .prepare = cut_start, .how = BY_START, .tells_late = true, .after = "created" },
+	{ .name = "reconcile-stop", .like = "reconcile-plain", .needs = RUNNING, .nat = true, .prepare = cut_stop, .how = BY_START, .tells_late = true, .after = "stopped" },
+	{ .name = "reconcile-delete", .like = "reconcile-plain", .needs = RUNNING, .nat = true, .prepare = cut_delete, .how = BY_START, .tells_late = true, .after = "" },
+	{ .name = "reconcile-create", .like = "reconcile-plain", .prepare = cut_create, .how = BY_START, .tells_late = true, .after = "" },
+	{ .name = "reconcile-nat", .like = "reconcile-plain", .needs = RUNNING, .prepare = cut_nat, .how = BY_START, .tells_late = true, .after = "running" },
+	{ .name = "first-start", .like = "reconcile-plain", .prepare = first_time, .how = BY_START, .tells_late = true, .restore = second_time },
+	{ .name = "shutdown", .needs = RUNNING, .nat = true, .how = BY_STOP, .signalled = FP_SUPERVISOR, .signal = SIGTERM, .after = "running" },
+	{ .name = "role-dies", .needs = RUNNING, .nat = true, .how = BY_STOP, .signalled = FP_NET, .signal = SIGKILL, .after = "running" },
+};
+#define N_VERBS (sizeof(verbs) / sizeof(verbs[0]))
+
+/* ---- one case ---- */
+
+struct what {
+	const struct verb *verb;
+	const struct point *point; /* NULL: a recording */
+	enum victim victim;
+	enum harm effect;
+};
+
+static char conf_base[200], conf_now[220];
+
+static void up(const struct verb *v)
+{
+	char want[220];
+
+	(void)snprintf(want, sizeof(want), "%s%s", conf_base, v->conf ? v->conf : "");
+	if (strcmp(want, conf_now) != 0) {
+		SET(conf_now, want);
+		conf_path = conf_now;
+		set_kill();
+	}
+	if (!set_up())
+		bail("the set does not come up; see %s/set.err", work_dir);
+}
+
+static void remove_v(void)
+{
+	if (strcmp(state_of("v"), "") != 0)
+		(void)call_vm(CALL_VM_DELETE, "v");
+}
+
+static void note_generation(struct text *faults)
+{
+	struct seen s = world_vm("v");
+
+	if (!s.state[0] || s.slot >= 64)
+		return;
+	if (s.generation < newest[s.slot])
+		text_add(faults, "twice generation %u of slot %u, after %u\n", s.generation, s.slot, newest[s.slot]);
+	newest[s.slot] = s.generation;
+}
+
+static void ready_for(const struct verb *v)
+{
+	page_disarm();
+	up(v);
+	vmm_fault('n');
+	if (v->needs != NO_VM && create("v", v->nat) != 0)
+		bail("%s: the VM can not be created", v->name);
+	if (v->needs == RUNNING && call_vm(CALL_VM_START, "v") != 0)
+		bail("%s: the VM can not be started", v->name);
+	if (v->prepare)
+		v->prepare();
+	if (v->how != BY_START)
+		return;
+	set_kill();
+	if (v->before_start)
+		v->before_start();
+}
+
+static enum victim own(const struct point *p)
+{
+	static const enum victim victims[FP_PROGRAMS] = { V_SUPERVISOR, V_CONTROLLER, V_NET, V_BLK, V_SPAWN };
+
+	return victims[p->program];
+}
+
+static void kill_victim(enum victim victim, pid_t vmm)
+{
+	static const enum failpoint_program programs[] = { FP_CONTROLLER, FP_NET, FP_BLK, FP_SPAWN, FP_SUPERVISOR };
+
+	for (int i = 0; i < V_ALL; i++)
+		if (victim == (enum victim)i || victim == V_ALL) {
+			pid_t p = set_pid(programs[i]);
+			if (p > 0)
+				(void)kill(p, SIGKILL);
+		}
+	if ((victim == V_VMM || victim == V_ALL) && vmm > 0)
+		(void)kill(vmm, SIGKILL);
+}
+
+/* A victim that is not there yet, or any more, is no case. */
+static bool has_victim(enum victim victim)
+{
+	static const enum failpoint_program programs[] = { FP_CONTROLLER, FP_NET, FP_BLK, FP_SPAWN, FP_SUPERVISOR };
+
+	if (victim == V_ALL)
+		return true;
+	if (victim == V_VMM)
+		return vmm_of_v() > 0;
+	return process_lives(set_pid(programs[victim]));
+}
+
+static void apply(const struct what *w)
+{
+	static const char faults[EFFECTS] = { [E_HANG] = 'h', [E_GARBAGE] = 'g', [E_HALF] = 'p' };
+
+	if (w->effect == E_KILL)
+		kill_victim(w->victim, w->victim == V_ALL || w->victim == V_VMM ? vmm_of_v() : 0);
+	else if (w->effect != E_FAIL)
+		vmm_fault(faults[w->effect]);
+	page_go(w->effect == E_FAIL ? FP_FAIL : FP_GO);
+}
+
+static enum outcome begin(const struct verb *v, struct ask *a)
+{
+	switch (v->how) {
+	case BY_CALL:
+		v->call(a);
+		ask_start(a);
+		if (v->trigger)
+			v->trigger();
+		return wait_outcome(false);
+	case BY_START:
+		set_start();
+		return wait_outcome(true);
+	case BY_STOP:
+		(void)kill(set_pid(v->signalled), v->signal);
+		return wait_outcome(false);
+	}
+	return O_LATE;
+}
+
+/* Wait until the verb has ended in whatever way. */
+static bool end(const struct verb *v, struct ask *a)
+{
+	if (v->how == BY_CALL) {
+		bool in_time = ask_join();
+		close_fds(a);
+		return in_time;
+	}
+	enum outcome o = wait_outcome(v->how == BY_START);
+	a->code = o == O_DONE || (v->how == BY_STOP && o == O_DEAD) ? 0 : -1;
+	return o != O_LATE && (v->how != BY_STOP || set_wait_gone());
+}
+
+static void print_what(const struct what *w, const char *before)
+{
+	printf("%s%s %s:%s:%u %s %s", before, w->verb->name, w->point ? program_name(w->point->program) : "-",
+	       w->point ? w->point->name : "-", w->point ? w->point->nth : 0, victim_names[w->victim], effect_names[w->effect]);
+}
+
+static unsigned count_lines(const struct text *t, const char *word)
+{
+	unsigned n = 0;
+
+	for (const char *p = t->v; *p; p = strchr(p, '\n') + 1)
+		n += strncmp(p, word, strlen(word)) == 0;
+	return n;
+}
+
+/* Judge until there is no fault, for what comes a little later. */
+static void judge(struct text *faults, enum strictness how, const char *when)
+{
+	static struct text t;
+	uint64_t until = now_ms() + SETTLE_MS;
+
+	for (;;) {
+		t = (struct text){ 0 };
+		world_judge(&t, how);
+		if (!t.n || now_ms() > until)
+			break;
+		(void)nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
+	}
+	if (t.n)
+		text_add(faults, "%s", t.v);
+	if (t.n && one_case)
+		printf("# (%s)\n", when);
+}
+
+static bool one_of(const char *state, const char *list)
+{
+	return list && *list && strstr(list, state);
+}
+
+/* What the client was told, against what is so. */
+static void judge_answer_once(const struct what *w, const struct ask *a, struct text *faults)
+{
+	const struct verb *v = w->verb;
+	bool vmm_too = w->victim == V_VMM || (w->victim == V_ALL && w->effect == E_KILL);
+	const char *state = state_of("v");
+
+	if (a->code == 0 && v->after && strcmp(state, v->after) != 0 && !(vmm_too && one_of(state, "created stopped")) &&
+	    !(w->effect == E_FAIL && v->tells_late && one_of(state, "degraded failed")))
+		text_add(faults, "lie it was said to be done, and v is \"%s\"\n", state);
+	if (a->code > 0 && v->never && strcmp(state, v->never) == 0)
+		text_add(faults, "lie it was said to have failed (%s: %s), and v is \"%s\"\n", a->error.what, a->error.why, state);
+	if (a->code > 0 && (v->call == do_nat_on || v->call == do_nat_off) && world_vm("v").nat != v->nat)
+		text_add(faults, "lie the change of NAT was said to have failed, and is made\n");
+	if ((v->call == do_nat_on || v->call == do_nat_off || v->how == BY_STOP) && !vmm_too && strcmp(state, "running") != 0)
+		text_add(faults, "lie the guest is lost: v is \"%s\"\n", state);
+}
+
+/* A VMM that was killed is noticed a little later. */
+static void judge_answer(const struct what *w, const struct ask *a, struct text *faults)
+{
+	static struct text t;
+	uint64_t until = now_ms() + SETTLE_MS;
+
+	do {
+		t = (struct text){ 0 };
+		judge_answer_once(w, a, &t);
+	} while (t.n && now_ms() < until && nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL) == 0);
+	text_add(faults, "%s", t.v);
+}
+
+/* Where the time of a case goes. */
+static void lap(const char *what)
+{
+	static uint64_t last;
+	uint64_t now = now_ms();
+
+	if (one_case && last)
+		printf("# %4llu ms: %s\n", (unsigned long long)(now - last), what);
+	last = now;
+}
+
+static void judge_bystander(struct text *faults)
+{
+	if (bystander && !process_lives(bystander))
+		text_add(faults, "lie the bystander's VMM is dead\n");
+}
+
+/* What the controller does by itself every ten seconds. */
+static int host_reconcile(void)
+{
+	struct ask *a = request(CALL_HOST_RECONCILE);
+
+	do_host_reconcile(a);
+	return ask(a);
+}
+
+/* A further start of the set changes nothing. */
+static void judge_second_start(struct text *faults)
+{
+	static struct text before, after;
+
+	before = after = (struct text){ 0 };
+	world_read(&before);
+	set_kill();
+	if (!set_up()) {
+		text_add(faults, "lie the set does not come up a second time\n");
+		return;
+	}
+	world_read(&after);
+	if (strcmp(before.v, after.v) != 0)
+		text_add(faults, "lie a second reconcile has changed something\n");
+	if (strcmp(before.v, after.v) != 0 && one_case)
+		printf("# before:\n%s# after:\n%s", before.v, after.v);
+}
+
+/* It starts again, and its deletion leaves nothing. */
+static void judge_next_start(const struct verb *v, struct text *faults)
+{
+	(void)v;
+	/* What says of itself that it can only be deleted is not asked for more. */
+	if (strcmp(state_of("v"), "failed") == 0 && call_vm(CALL_VM_DELETE, "v") != 0)
+		text_add(faults, "lie it can not be deleted any more\n");
+	if (!*state_of("v") && create("v", false) != 0)
+		text_add(faults, "lie it can not be created any more\n");
+	note_generation(faults);
+	if (call_vm(CALL_VM_START, "v") != 0)
+		text_add(faults, "lie it does not start any more\n");
+	judge(faults, J_SETTLED, "after its next start");
+	if (call_vm(CALL_VM_DELETE, "v") != 0)
+		text_add(faults, "lie it can not be deleted any more\n");
+	judge(faults, J_SETTLED, "after its deletion");
+}
+
+static unsigned crashed_again; /* recoveries */
+
+/* The recovery is stopped and killed in turn, and so is the recovery of that. */
+static void crash_recovery(unsigned turn)
+{
+	static const struct point points[] = {
+		{ FP_CONTROLLER, "reconcile.inventory", 1 }, { FP_CONTROLLER, "request.vmm_kill.after", 1 },
+		{ FP_SPAWN, "cgroup.killed", 1 }, { FP_CONTROLLER, "request.nat_remove.after", 1 },
+		{ FP_NET, "element.after", 1 }, { FP_CONTROLLER, "request.tap_remove.before", 1 },
+		{ FP_NET, "tap.delete", 1 }, { FP_CONTROLLER, "release.objects", 1 }, { FP_CONTROLLER, "release.swept", 1 },
+		{ FP_CONTROLLER, "commit.before", 2 }, { FP_CONTROLLER, "commit.after", 2 }, { FP_CONTROLLER, "files.unlink", 2 },
+		{ FP_CONTROLLER, "console.remove", 1 }, { FP_CONTROLLER, "commit.before", 3 }, { FP_CONTROLLER, "reconcile.settled", 1 },
+		{ FP_SPAWN, "vmm_watch.after", 1 }, { FP_CONTROLLER, "reconcile.done", 1 }, { FP_CONTROLLER, "commit.after", 3 },
+		{ FP_CONTROLLER, "ready.before", 1 },
+	};
+	const unsigned n = sizeof(points) / sizeof(points[0]);
+
+	for (unsigned k = 0; k < 2; k++) {
+		const struct point *p = &points[(turn + k * 7) % n];
+		page_arm(p);
+		set_start();
+		bool reached = wait_outcome(true) == O_PAUSED;
+		if (reached)
+			kill_victim(turn % 2 ? V_ALL : own(p), 0);
+		page_disarm();
+		if (!reached)
+			return;
+		crashed_again++;
+		if (!set_wait_gone())
+			bail("a set whose recovery was crashed does not end");
+	}
+}
+
+static void tell(const struct what *w, const struct text *faults)
+{
+	unsigned l = count_lines(faults, "leak"), t = count_lines(faults, "twice");
+
+	leaks += l;
+	twices += t;
+	lies += count_lines(faults, "lie");
+	if (!faults->n)
+		return;
+	print_what(w, "# FAULT ");
+	printf("\n");
+	for (const char *p = faults->v; *p; p = strchr(p, '\n') + 1)
+		printf("#   %.*s\n", (int)strcspn(p, "\n"), p);
+	(void)fflush(stdout);
+}
+
+/* Return: false when the point was not reached. */
+static bool run_case(const struct what *w)
+{
+	static struct text faults;
+	static struct ask a;
+	const struct verb *v = w->verb;
+
+	faults = (struct text){ 0 };
+	memset(&a, 0, sizeof(a));
+	lap("");
+	ready_for(v);
+	lap("prepared");
+	page_arm(w->point);
+	enum outcome o = begin(v, &a);
+	bool reached = o == O_PAUSED;
+	bool there = reached && (w->effect == E_FAIL || has_victim(w->victim));
+	if (there)
+		apply(w);
+	else
+		page_go(FP_GO);
+	if (!end(v, &a))
+		text_add(&faults, "lie it does not end within %d s\n", SECONDS_MOST);
+	page_disarm();
+	lap("done");
+	vmm_fault('n');
+	if (there) {
+		cases++;
+		bool died = (w->effect == E_KILL && w->victim != V_VMM) || !set_whole() || v->how == BY_STOP;
+		if (died && !set_wait_gone())
+			text_add(&faults, "lie a process of the set does not end\n");
+		if (died && v->calm)
+			v->calm();
+		if (died && w->effect == E_KILL && (one_case || thorough || cases % 4 == 1))
+			crash_recovery(cases / 4);
+		if (!set_up())
+			text_add(&faults, "lie the set does not come up again\n");
+		lap("up again");
+		if (w->effect == E_FAIL && v->again)
+			(void)host_reconcile();
+		judge(&faults, died ? J_STARTED : w->effect == E_KILL ? J_SETTLED : J_FAILED, "after the case");
+		lap("judged");
+		if (w->effect == E_FAIL && host_reconcile() != 0)
+			text_add(&faults, "lie it can not be reconciled\n");
+		judge_answer(w, &a, &faults);
+		if (died && (one_case || thorough || cases % 4 == 0))
+			judge_second_start(&faults);
+		lap("second start");
+		if (v->calm)
+			v->calm();
+		judge_bystander(&faults);
+		if (v->restore == second_time) /* there is no image */
+			second_time();
+		judge_next_start(v, &faults);
+		lap("next start and deletion");
+		if (cases % 16 == 0)
+			decoys_judge(&faults);
+	} else {
+		(void)set_up();
+	}
+	tell(w, &faults);
+	remove_v();
+	if (v->restore && !(there && v->restore == second_time))
+		v->restore();
+	return reached;
+}
+
+/* ---- a verb ---- */
+
+static bool known(const struct point *p)
+{
+	for (size_t i = 0; i < n_seen; i++)
+		if (seen_points[i].program == p->program && strcmp(seen_points[i].name, p->name) == 0)
+			return true;
+	return false;
+}
+
+static size_t record_once(const struct verb *v, struct point *points)
+{
+	static struct ask a;
+
+	memset(&a, 0, sizeof(a));
+	ready_for(v);
+	page_arm(NULL);
+	(void)begin(v, &a);
+	if (!end(v, &a) || (a.code != 0) != v->fails)
+		bail("%s does not succeed: %d %s: %s", v->name, a.code, a.error.what, a.error.why);
+	(void)nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL); /* what comes behind the answer */
+	size_t n = page_trace(points, POINTS);
+	page_disarm();
+	for (size_t i = 0; i < n; i++)
+		if (!known(&points[i]) && n_seen < POINTS)
+			seen_points[n_seen++] = points[i];
+	up(v);
+	remove_v();
+	if (v->restore)
+		v->restore();
+	return n;
+}
+
+static bool has(const struct point *points, size_t n, const struct point *p)
+{
+	for (size_t i = 0; i < n; i++)
+		if (points[i].program == p->program && points[i].nth == p->nth && strcmp(points[i].name, p->name) == 0)
+			return true;
+	return false;
+}
+
+/* Twice: what two threads do at the end may come in either order, or not in time. */
+static size_t record(const struct verb *v, struct point *points)
+{
+	static struct point again[POINTS];
+	size_t n = record_once(v, points), m = record_once(v, again);
+
+	for (size_t i = 0; i < m && n < POINTS; i++)
+		if (!has(points, n, &again[i]))
+			points[n++] = again[i];
+	return n;
+}
+
+static struct {
+	struct point p;
+	bool fails;
+} listed[1024];
+static size_t n_listed;
+
+static void list_points(void)
+{
+	static const char *const programs[FP_PROGRAMS] = {
+		"banger-privhelper", "banger-controller", "banger-role-net", "banger-role-blk", "banger-role-spawn",
+	};
+	static char out[65536];
+	char path[300], word[16];
+
+	for (int i = 0; i < FP_PROGRAMS; i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", config.libexec_dir, programs[i]);
+		if (run(out, sizeof(out), (const char *const[]){ path, "--failpoints", NULL }) != 0)
+			bail("%s --failpoints", path);
+		for (char *line = strtok(out, "\n"); line; line = strtok(NULL, "\n")) {
+			word[0] = '\0';
+			listed[n_listed].p.program = i;
+			(void)sscanf(line, "%47s %15s", listed[n_listed].p.name, word);
+			listed[n_listed++].fails = word[0];
+		}
+	}
+}
+
+static bool can_fail(const struct point *p)
+{
+	for (size_t i = 0; i < n_listed; i++)
+		if (listed[i].p.program == p->program && strcmp(listed[i].p.name, p->name) == 0)
+			return listed[i].fails;
+	bail("%s:%s is not in the program's own list", program_name(p->program), p->name);
+}
+
+static unsigned part, parts = 1;
+static bool in_part;
+
+/* Is one of the words of @list the beginning of PROGRAM:NAME? */
+static bool begins_like_one(const struct point *p, const char *list)
+{
+	char full[80], words[400];
+
+	(void)snprintf(full, sizeof(full), "%s:%s", program_name(p->program), p->name);
+	(void)snprintf(words, sizeof(words), "%s", list);
+	for (char *w = strtok(words, " "); w; w = strtok(NULL, " "))
+		if (strncmp(full, w, strlen(w)) == 0)
+			return true;
+	return false;
+}
+
+/* The same part whatever else was recorded: FNV-1a over the case. */
+static bool is_ours(const struct verb *v, const struct point *p, enum victim victim, enum harm effect)
+{
+	const char *only = getenv("CRASH_POINTS");
+	uint32_t h = 2166136261u;
+	char text[200];
+
+	if (only && !begins_like_one(p, only))
+		return false;
+	(void)snprintf(text, sizeof(text), "%s %d %s %u %d %d", v->name, (int)p->program, p->name, p->nth, (int)victim, (int)effect);
+	for (const char *c = text; *c; c++)
+		h = (h ^ (unsigned char)*c) * 16777619u;
+	return (h >> 8) % parts == part;
+}
+
+static void case_of(const struct verb *v, const struct point *p, enum victim victim, enum harm effect)
+{
+	const struct what w = { v, p, victim, effect };
+
+	if (!is_ours(v, p, victim, effect))
+		return;
+	if (!run_case(&w))
+		missed++;
+}
+
+static bool is_word(const char *list, const char *word)
+{
+	char a[400], b[80];
+
+	(void)snprintf(a, sizeof(a), " %s ", list);
+	(void)snprintf(b, sizeof(b), " %s ", word);
+	return strstr(a, b);
+}
+
+/* The way of each verb, once it has been recorded. */
+static struct {
+	struct point points[WAY];
+	size_t n;
+} ways[N_VERBS];
+
+static bool is_common(const struct verb *v, const struct point *p)
+{
+	for (size_t i = 0; v->like && i < N_VERBS; i++)
+		if (is_word(v->like, verbs[i].name) && has(ways[i].points, ways[i].n, p))
+			return true;
+	return false;
+}
+
+/* A look changes nothing: the first at each role is tested in full, the others of the same way in samples. */
+static bool is_look_again(const struct point *p)
+{
+	bool role = p->program != FP_CONTROLLER;
+
+	return strncmp(p->name, role ? "list." : "request.list.", role ? 5 : 13) == 0 && p->nth > (role ? 1 : ROLES);
+}
+
+/* Its own process always; the controller and the VMM, or all at once and another, in turn; with CRASH_FULL everybody. */
+static bool is_due(const struct point *p, size_t i, enum victim victim)
+{
+	static const enum victim turns[] = { V_NET, V_SPAWN, V_SUPERVISOR, V_BLK };
+	bool odd = i % 2;
+
+	if (thorough || victim == own(p))
+		return true;
+	if (victim == V_CONTROLLER || victim == V_VMM)
+		return !odd;
+	return odd && (victim == V_ALL || victim == turns[i / 2 % 4]);
+}
+
+static void cases_of(const struct verb *v, const struct point *p, size_t i)
+{
+	/* What it has in common with another verb is tested there, and here in samples. */
+	if (!thorough && (is_common(v, p) || is_look_again(p))) {
+		if (i % 6 == 0)
+			case_of(v, p, own(p), E_KILL);
+		return;
+	}
+	for (int victim = 0; victim < VICTIMS; victim++)
+		if (is_due(p, i, (enum victim)victim))
+			case_of(v, p, (enum victim)victim, E_KILL);
+	if (can_fail(p))
+		case_of(v, p, own(p), E_FAIL);
+	if (p->program == FP_CONTROLLER && strncmp(p->name, "vmm.", 4) == 0)
+		for (int e = E_HANG; e < EFFECTS; e++)
+			case_of(v, p, V_VMM, (enum harm)e);
+}
+
+static void run_verb(const struct verb *v)
+{
+	static struct point points[POINTS];
+	size_t n = record(v, points);
+	unsigned cases0 = cases, faults0 = leaks + lies + twices, missed0 = missed;
+	uint64_t t0 = now_ms();
+
+	for (size_t i = 0; i < n; i++)
+		cases_of(v, &points[i], i);
+	bool good = leaks + lies + twices == faults0;
+	ways[v - verbs].n = n < WAY ? n : WAY;
+	memcpy(ways[v - verbs].points, points, ways[v - verbs].n * sizeof(*points));
+	if (in_part) {
+		printf("verb %s %u %zu %u %llu %u\n", v->name, cases - cases0, n, leaks + lies + twices - faults0,
+		       (unsigned long long)(now_ms() - t0), missed - missed0);
+		return;
+	}
+	tests++;
+	failed_tests += !good;
+	printf("%s %u - %s: %u cases at %zu failpoints\n", good ? "ok" : "not ok", tests, v->name, cases - cases0, n);
+	printf("# %llu ms a case, %u not reached\n", (unsigned long long)(now_ms() - t0) / (cases - cases0 ? cases - cases0 : 1), missed - missed0);
+	(void)fflush(stdout);
+}
+
+/* On the way of no verb, and why. */
+static const struct {
+	const char *name; /* the beginning of PROGRAM:NAME */
+	bool only_without_dm;
+	const char *why;
+} excused[] = {
+	{ "*:request.ping", false, "nobody asks for it yet" }, { "*:request.seal", false, "likewise" },
+	{ "*:ping.", false, "likewise" }, { "*:seal.", false, "likewise" },
+	{ "blk:loop", true, "no device-mapper here: disks are copies" }, { "blk:snapshot", true, "likewise" },
+	{ "blk:dm.", true, "likewise" }, { "blk:disknode", true, "likewise" }, { "*:request.loop", true, "likewise" },
+	{ "*:request.snapshot", true, "likewise" }, { "controller:disk.cow", true, "likewise" },
+};
+
+static bool is_excused(const struct point *p, bool dm)
+{
+	char full[80];
+
+	(void)snprintf(full, sizeof(full), "%s:%s", program_name(p->program), p->name);
+	for (size_t i = 0; i < sizeof(excused) / sizeof(excused[0]); i++) {
+		const char *want = excused[i].name, *have = *want == '*' ? strchr(full, ':') : full;
+		want += *want == '*';
+		if (strncmp(have, want, strlen(want)) == 0 && !(dm && excused[i].only_without_dm))
+			return true;
+	}
+	return false;
+}
+
+static void judge_coverage(void)
+{
+	bool dm = access("/sys/class/misc/device-mapper", F_OK) == 0;
+	size_t reached = 0, exempt = 0, forgotten = 0;
+
+	for (size_t i = 0; i < n_listed; i++) {
+		const struct point *p = &listed[i].p;
+		if (known(p)) {
+			reached++;
+		} else if (is_excused(p, dm)) {
+			exempt++;
+		} else {
+			printf("# on the way of no verb: %s:%s\n", program_name(p->program), p->name);
+			forgotten++;
+		}
+	}
+	tests++;
+	failed_tests += forgotten != 0;
+	printf("%s %u - of %zu failpoints in the programs' own lists, %zu are on the way of a verb, %zu are excused\n",
+	       forgotten ? "not ok" : "ok", tests, n_listed, reached, exempt);
+}
+
+static const struct verb *verb_of(const char *name)
+{
+	for (size_t i = 0; i < N_VERBS; i++)
+		if (strcmp(verbs[i].name, name) == 0)
+			return &verbs[i];
+	bail("there is no verb \"%s\"", name);
+}
+
+static void print_ways(void)
+{
+	static struct point points[POINTS];
+
+	for (size_t v = 0; v < N_VERBS; v++) {
+		size_t n = record(&verbs[v], points);
+		for (size_t i = 0; i < n; i++)
+			printf("# %s %zu %s:%s:%u\n", verbs[v].name, i, program_name(points[i].program), points[i].name, points[i].nth);
+	}
+	judge_coverage();
+}
+
+static void run_one(char **argv)
+{
+	struct what w = { .verb = verb_of(argv[0]), .victim = VICTIMS, .effect = EFFECTS };
+	struct point p = { .nth = 1, .program = FP_PROGRAMS };
+	char *colon = strchr(argv[1], ':');
+
+	for (int i = 0; colon && i < FP_PROGRAMS; i++)
+		if (strncmp(argv[1], program_name(i), (size_t)(colon - argv[1])) == 0)
+			p.program = i;
+	if (!colon || sscanf(colon + 1, "%47[^:]:%u", p.name, &p.nth) < 1 || p.program == FP_PROGRAMS)
+		bail("a failpoint is PROGRAM:NAME[:N]");
+	for (int i = 0; i < VICTIMS; i++)
+		if (strcmp(argv[2], victim_names[i]) == 0)
+			w.victim = (enum victim)i;
+	for (int i = 0; i < EFFECTS; i++)
+		if (strcmp(argv[3], effect_names[i]) == 0)
+			w.effect = (enum harm)i;
+	if (w.victim == VICTIMS || w.effect == EFFECTS)
+		bail("no such victim or effect");
+	w.point = &p;
+	one_case = true;
+	if (!run_case(&w))
+		printf("# not reached\n");
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 3)
+		bail("usage: crash CONFIG DIR [VERB [PROGRAM:NAME[:N] VICTIM EFFECT]]");
+	thorough = getenv("CRASH_FULL");
+	(void)setvbuf(stdout, NULL, _IOLBF, 0);
+	SET(conf_base, argv[1]);
+	SET(conf_now, argv[1]);
+	conf_path = conf_now;
+	work_dir = argv[2];
+	if (config_load(conf_path, 0, &config) < 0)
+		bail("%s", conf_path);
+	list_points();
+	set_prepare();
+	decoys_make();
+	vmm_fault('n');
+	if (!set_up())
+		bail("the set does not come up; see %s/set.err", work_dir);
+	import_first();
+	make_bystander();
+	if (argc == 6) {
+		part = (unsigned)atoi(argv[4]);
+		parts = (unsigned)atoi(argv[5]);
+		in_part = true;
+	}
+	if (argc == 7)
+		run_one(argv + 3);
+	else if (argc == 4 && strcmp(argv[3], "ways") == 0)
+		print_ways();
+	else if (argc == 4)
+		run_verb(verb_of(argv[3]));
+	else {
+		const char *only = getenv("CRASH_VERBS");
+		for (size_t i = 0; i < N_VERBS; i++)
+			if (!only || is_word(only, verbs[i].name))
+				run_verb(&verbs[i]);
+		if (!only)
+			judge_coverage();
+	}
+	printf("# %u cases (verb, failpoint, victim, effect): %u leaks, %u lies, %u double allocations\n", cases, leaks, lies, twices);
+	if (in_part)
+		printf("total %u %u %u %u %u\n", cases, leaks, lies, twices, crashed_again);
+	(void)call_vm(CALL_VM_DELETE, "bystander");
+	set_kill();
+	decoys_remove();
+	return leaks + lies + twices || failed_tests ? 1 : 0;
+}

@@ -1,0 +1,76 @@
+#!/bin/bash
+# The exhaustive crash test: each verb, each failpoint on its way, each victim.  See crash.c.
+#	crash.sh                                          what `make check` runs; CRASH_FULL=1: the whole product
+#	crash.sh VERB | ways                              one verb; or no case, but what is on the way of each verb
+#	crash.sh VERB PROGRAM:NAME[:N] VICTIM EFFECT      one case, as a failing one prints itself
+# CRASH_VERBS: some verbs alone.  CRASH_POINTS: those alone that begin so, as PROGRAM:NAME.  CRASH_PARTS: how many run
+# side by side, each in namespaces of its own.
+BANGER_BUILD=${BANGER_BUILD:-$(dirname "$0")/../../build/fail}
+. "$(dirname "$0")/lib.sh"
+for tool in nft ip losetup sqlite3; do
+	command -v $tool >/dev/null || { [ "$(id -u)" = 0 ] && skip_all "needs $tool"; }
+done
+[ -n "$(cgroup_mount)" ] || skip_all "needs cgroup v2"
+
+# ---- all of it: some parts at once, since a case waits for the kernel more than it computes ----
+if [ $# = 0 ]; then
+	[ "$(id -u)" = 0 ] || skip_all "needs root"
+	for program in banger banger-controller banger-privhelper banger-role-net banger-role-blk banger-role-spawn; do
+		is "$(grep -ciE 'failpoint' "$ROOT/build/release/$program")" 0 "nothing of failpoints is in the release's $program"
+	done
+	parts=${CRASH_PARTS:-$(($(nproc) + 1))}
+	[ ! -e /sys/class/misc/device-mapper ] || parts=1 # its names and minors are the whole host's
+	out=$(mktemp -d)
+	trap 'rm -rf "$out"' EXIT
+	for ((k = 0; k < parts; k++)); do
+		bash "$0" part $k "$parts" >"$out/$k" 2>"$out/$k.err" &
+	done
+	wait
+	grep -hE '^# (FAULT|  )|^# .*way of no verb|^# [a-z_]+ v:|^not ok - ' "$out"/*
+	for ((k = 0; k < parts; k++)); do
+		grep -q '^total ' "$out/$k" || { not_ok "part $k comes to its end" "$(tail -n 20 "$out/$k" "$out/$k.err")"; continue; }
+		grep -E '^not ok' -A 5 "$out/$k" | sed 's/^/# /'
+	done
+	while read -r verb cases points faults ms; do
+		if [ "$faults" = 0 ]; then ok "$verb: $cases cases at $points failpoints"; else not_ok "$verb: $cases cases at $points failpoints, $faults faults"; fi
+		echo "# $((ms / (cases ? cases : 1))) ms a case"
+	done < <(awk '$1 == "verb" && $3 { if (!($2 in c)) name[n++] = $2; c[$2] += $3; p[$2] = $4; f[$2] += $5; m[$2] += $6 }
+		END { for (i = 0; i < n; i++) print name[i], c[name[i]], p[name[i]], f[name[i]], m[name[i]] }' "$out"/*)
+	[ -n "${CRASH_VERBS-}" ] || is "$(grep -hE '^(not )?ok .* failpoints in the programs' "$out/0")" "ok *" "$(grep -hoE 'of [0-9]+ failpoints in.*' "$out/0")"
+	is "$(cat "$out"/? | grep -c '^ok .*nothing is left')" "$parts" "nothing is left behind by any part"
+	read -r cases leaks lies twice again < <(awk '$1 == "total" { c += $2; l += $3; i += $4; t += $5; a += $6 }
+		END { print c + 0, l + 0, i + 0, t + 0, a + 0 }' "$out"/*)
+	echo "# $again recoveries were crashed in turn"
+	is "$leaks $lies $twice" "0 0 0" "$cases cases (verb, failpoint, victim, effect): $leaks leaks, $lies lies, $twice double allocations"
+	echo "1..$TESTS"
+	[ $FAILED = 0 ]
+	exit
+fi
+in_ns "$@"
+
+# The disks of this test are memory: it is about order, and a sync would only take time.
+mkdir "$T/mem" && mount -t tmpfs -o size=512m,mode=711 crash "$T/mem"
+vmm=/usr/local/src
+mount -t tmpfs -o mode=755 crash-vmm $vmm && install -m 755 "$B/crash_vmm" $vmm/vmm
+T0=$T T=$T/mem
+conf() { conf_make slots=8 per_owner=8 "$@"; }
+conf qemu=$vmm/vmm firecracker=$vmm/vmm accel=kvm && cp "$T/banger.conf" "$T/banger.conf.fc"
+conf qemu=$vmm/vmm accel=auto && cp "$T/banger.conf" "$T/banger.conf.auto"
+conf qemu=$vmm/vmm accel=tcg
+sed -i 's/^creates_per_second.*/creates_per_second = 1000/' "$T"/banger.conf*
+end() {
+	local rc=$? l
+	for l in $(losetup -n -O NAME -j "$T/work/decoy.loop"); do losetup -d "$l"; done
+	rmdir "$CGROUP-decoy" 2>/dev/null
+	T=$T0
+	(exit $rc)
+	finish
+}
+trap end EXIT
+mkdir -p "$T/work/sys"
+mount -t sysfs -o ro crash-sys "$T/work/sys" # the old one shows the old network namespace
+chmod 711 "$T/work"
+unshare --pid --fork --kill-child --mount-proc -- "$B/crash" "$T/banger.conf" "$T/work" "$@"
+rc=$?
+is $rc 0 "the crash test ends well"
+[ $rc = 0 ] || tail -n 20 "$T/work/set.err" | sed 's/^/# /'
