@@ -23,7 +23,7 @@ void inventory_free(struct inventory *inv);
 /* The kinds that are listed under @vm's slot and generation, as 1u << kind; they count as claimed from now on. */
 unsigned inventory_claim(struct inventory *inv, const struct vm *vm);
 
-/* The identity that was listed, or -1. */
+/* The identity that was listed, or -1; 0 for a disk that the kernel has given up. */
 int64_t inventory_ident(const struct inventory *inv, const struct vm *vm, enum object kind);
 
 #endif

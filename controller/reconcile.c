@@ -244,9 +244,13 @@ static int complete_ledger(struct ctl *c, const struct inventory *inv, const str
 static int restore_one(struct ctl *c, const struct inventory *inv, struct vm *vm, enum object kind,
 		       const struct operation *o, struct error *e)
 {
+	int64_t ident = inventory_ident(inv, vm, kind);
 	struct made m;
 
-	if (inventory_ident(inv, vm, kind) >= 0 || kind == OBJ_LOOP_BASE || kind == OBJ_LOOP_COW)
+	if (kind == OBJ_DM && ident == 0)
+		return error_set(e, FAIL_HOST, vm->name, "it runs, but its disk was given up by the kernel: a write failed, "
+				 "as on a full file system");
+	if (ident >= 0 || kind == OBJ_LOOP_BASE || kind == OBJ_LOOP_COW)
 		return 0; /* a loop lives as long as the disk that is made of it */
 	if (kind != OBJ_GUEST && kind != OBJ_NAT)
 		return error_set(e, FAIL_GENERAL, vm->name, "it runs, but its %s is gone", object_name(kind));

@@ -126,6 +126,21 @@ static void check_needs(struct doctor *d)
 		      needs[i].there ? "" : needs[i].hint);
 }
 
+/* The service turns it on when it starts; who turns it off later takes the outside from every guest with NAT. */
+static void check_forwarding(struct doctor *d)
+{
+	_cleanup_close_ int fd = open("/proc/sys/net/ipv4/ip_forward", O_RDONLY | O_CLOEXEC);
+	char on = 0;
+
+	if (fd < 0 || read(fd, &on, 1) != 1)
+		return;
+	if (on == '1')
+		check(d, "forwarding", "PASS", "packets are forwarded", "");
+	else
+		check(d, "forwarding", "FAIL", "net.ipv4.ip_forward is 0: guests with NAT reach nothing",
+		      "sysctl net.ipv4.ip_forward=1, and see who turned it off");
+}
+
 static int daemon_check(void *arg, const struct event *event, const union control_body *body, struct error *e)
 {
 	(void)e;
@@ -148,6 +163,7 @@ static void check_daemon(struct doctor *d)
 	}
 	(void)close(fd);
 	check(d, "daemon", "PASS", conn_path(), "");
+	check_forwarding(d);
 	d->where = "daemon";
 	if (conn_call(d->c, CALL_DOCTOR, NULL, NULL, &to, &r, &e) < 0)
 		check(d, "answer", "FAIL", e.why, e.hint);

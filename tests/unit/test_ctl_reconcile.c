@@ -154,6 +154,19 @@ static void a_lost_tap_is_degraded_and_can_be_stopped(void **state)
 	assert_gone(f, "web", VM_STOPPED);
 }
 
+static void a_disk_that_the_kernel_gave_up_is_degraded(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)create(f, "web", false);
+	must_start(f, "web");
+	fake_helper_spoil_disk(f->fake, 0);
+	restart(f);
+	assert_int_equal(row(f, "web").state, VM_DEGRADED);
+	assert_non_null(strstr(row(f, "web").reason, "given up by the kernel"));
+	assert_true(fake_helper_vmm(f->fake, 0) > 0);
+}
+
 static void nat_follows_the_flag(void **state)
 {
 	struct fixture *f = *state;
@@ -421,6 +434,7 @@ int main(void)
 		TEST(an_adopted_vm_still_ends_and_stops),
 		TEST(elements_that_were_flushed_are_put_back),
 		TEST(a_lost_tap_is_degraded_and_can_be_stopped),
+		TEST(a_disk_that_the_kernel_gave_up_is_degraded),
 		TEST(nat_follows_the_flag),
 		TEST(a_vmm_that_died_meanwhile_is_released),
 		TEST(after_a_reboot_nothing_is_adopted),
