@@ -19,5 +19,8 @@ clang-tidy --quiet --warnings-as-errors='*' "${sources[@]}" -- -std=gnu17 -D_GNU
 git ls-files '*.sh' '.ci/run' | xargs shellcheck -S warning -e SC1007,SC1083,SC2093,SC2010,SC2011,SC2155 # x= y=, {fd}>, ls of /proc || status=1
 # S-001, W-011: reference policy has no interface for the few types of its own that we name.
 selint --source --recursive --summary --fail --disable=S-001 --disable=W-011 selinux 2>/dev/null || status=1
+# A terminal may know no more: what the command line prints is ASCII.
+git ls-files 'controller/cli/*.[ch]' | xargs grep -nP '[^\x00-\x7F]' && status=1
+tests/failures.sh || status=1
 [ $status = 0 ] && echo "lint: clean"
 exit $status

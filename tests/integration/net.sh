@@ -320,6 +320,8 @@ is "$(guest 4 ping "$m4" "$a4" $BRMAC 192.0.2.2)" none "without NAT the outside 
 is "$(net nat_add slot=4)" ok "NAT for guest 4"
 is "$(guest 4 ping "$m4" "$a4" $BRMAC 192.0.2.2)" reply "now it is in reach"
 is "$(guest 5 ping "$m5" "$a5" $BRMAC 192.0.2.2)" none "for that guest alone"
+sysctl -qw net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.$BR.rp_filter=1
+is "$(guest 4 ping "$m4" "$a4" $BRMAC 192.0.2.2)" reply "with rp_filter strict a guest reaches the outside"
 is "$(conntrack -L -s "$a4" -d 192.0.2.2 -p icmp 2>/dev/null | tr -s ' ')" "*src=$a4 dst=192.0.2.2 * src=192.0.2.2 dst=192.0.2.1*" \
 	"by the host's address"
 is "$(guest 4 ping "$m4" "$a4" $BRMAC "$a5")" none "NAT is no way to the other guest"
