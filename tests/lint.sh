@@ -5,6 +5,9 @@ cd "$(dirname "$0")/.." || exit 1
 status=0
 mapfile -t sources < <(git ls-files '*.c' | grep -v '^tests/')
 cflags=$(pkg-config --cflags libarchive libseccomp libcap-ng libmnl libnftnl sqlite3 libcurl jansson libmd 2>/dev/null)
+# A terminal may know no more: what the command line prints is ASCII.
+git ls-files 'controller/cli/*.[ch]' | xargs grep -nP '[^\x00-\x7F]' && status=1
+tests/failures.sh || status=1
 # resourceLeak, memleak: cppcheck does not know cleanup attributes; the sanitizers watch for leaks.  *Called: those calls
 # are made before there is a second thread.  comparePointers: start and end of a blob that the assembler placed.
 # preprocessorErrorDirective: macros that take other macros (proto/ops.h).  ctunullpointer, nullPointerRedundantCheck: it loses a check that a helper function made.
@@ -19,8 +22,5 @@ clang-tidy --quiet --warnings-as-errors='*' "${sources[@]}" -- -std=gnu17 -D_GNU
 git ls-files '*.sh' '.ci/run' | xargs shellcheck -S warning -e SC1007,SC1083,SC2093,SC2010,SC2011,SC2155 # x= y=, {fd}>, ls of /proc || status=1
 # S-001, W-011: reference policy has no interface for the few types of its own that we name.
 selint --source --recursive --summary --fail --disable=S-001 --disable=W-011 selinux 2>/dev/null || status=1
-# A terminal may know no more: what the command line prints is ASCII.
-git ls-files 'controller/cli/*.[ch]' | xargs grep -nP '[^\x00-\x7F]' && status=1
-tests/failures.sh || status=1
 [ $status = 0 ] && echo "lint: clean"
 exit $status

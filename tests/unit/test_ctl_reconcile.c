@@ -240,6 +240,29 @@ static void a_degraded_vm_is_released_at_last(void **state)
 	assert_gone(f, "web", VM_STOPPED);
 }
 
+/* A count that an administrator lowered under living VMs: their guests run on, and nothing is said of them. */
+static void a_slot_that_is_not_configured_any_more_is_an_error(void **state)
+{
+	struct fixture *f = *state;
+	struct error e = { 0 };
+
+	(void)create(f, "a", true);
+	(void)create(f, "b", true);
+	must_start(f, "b");
+	f->c.config.slots = 1;
+	hello(f);
+	assert_int_equal(reconcile(&f->c, &e), -1);
+	assert_int_equal(e.code, FAIL_STATE);
+	assert_non_null(strstr(e.why, "1 slots, but VM 1001/b has slot 1"));
+	assert_non_null(strstr(e.hint, "at least 2"));
+	assert_int_equal(fake_helper_total(f->fake), 0);
+	assert_int_equal(row(f, "b").state, VM_RUNNING);
+	f->c.config.slots = 2;
+	restart(f);
+	assert_int_equal(removals(f), 0);
+	assert_int_equal(row(f, "b").state, VM_RUNNING);
+}
+
 static void a_vm_at_rest_is_left_alone(void **state)
 {
 	struct fixture *f = *state;
@@ -402,29 +425,6 @@ static void a_role_that_does_not_answer_is_an_error(void **state)
 	assert_non_null(strstr(e.why, "blk"));
 }
 
-/* A count that an administrator lowered under living VMs: their guests run on, and nothing is said of them. */
-static void a_slot_that_is_not_configured_any_more_is_an_error(void **state)
-{
-	struct fixture *f = *state;
-	struct error e = { 0 };
-
-	(void)create(f, "a", true);
-	(void)create(f, "b", true);
-	must_start(f, "b");
-	f->c.config.slots = 1;
-	hello(f);
-	assert_int_equal(reconcile(&f->c, &e), -1);
-	assert_int_equal(e.code, FAIL_STATE);
-	assert_non_null(strstr(e.why, "1 slots, but VM 1001/b has slot 1"));
-	assert_non_null(strstr(e.hint, "at least 2"));
-	assert_int_equal(fake_helper_total(f->fake), 0);
-	assert_int_equal(row(f, "b").state, VM_RUNNING);
-	f->c.config.slots = 2;
-	restart(f);
-	assert_int_equal(removals(f), 0);
-	assert_int_equal(row(f, "b").state, VM_RUNNING);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -440,6 +440,7 @@ int main(void)
 		TEST(after_a_reboot_nothing_is_adopted),
 		TEST(a_process_that_only_has_the_pid_is_not_adopted),
 		TEST(a_degraded_vm_is_released_at_last),
+		TEST(a_slot_that_is_not_configured_any_more_is_an_error),
 		TEST(a_vm_at_rest_is_left_alone),
 		TEST(what_a_resting_vm_does_not_know_of_goes),
 		TEST(orphans_go_and_their_slots_go_on_above_them),
@@ -449,7 +450,6 @@ int main(void)
 		TEST(an_end_that_was_never_recorded_stops_nothing_later),
 		TEST(a_delete_and_a_create_cut_short_end_without_a_row),
 		TEST(a_role_that_does_not_answer_is_an_error),
-		TEST(a_slot_that_is_not_configured_any_more_is_an_error),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
