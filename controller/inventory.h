@@ -20,6 +20,9 @@ struct inventory {
 int inventory_take(struct ctl *c, struct inventory *inv, struct error *e);
 void inventory_free(struct inventory *inv);
 
+/* Beside the kinds: the disk is there, but the kernel has given it up. */
+#define INVENTORY_GIVEN_UP (1u << OBJ_COUNT)
+
 /* The kinds that are listed under @vm's slot and generation, as 1u << kind; they count as claimed from now on. */
 unsigned inventory_claim(struct inventory *inv, const struct vm *vm);
 

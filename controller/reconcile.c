@@ -42,8 +42,6 @@ struct pass {
 	struct known *vms;
 	size_t n_vms;
 	unsigned adopted, released, orphans, failed;
-	char beyond[96]; /* the VM in the highest slot that the configuration does not have; "": none */
-	uint32_t beyond_slot;
 };
 
 /* ---- what is written ---- */
@@ -290,26 +288,26 @@ static void restore(struct pass *p, const struct known *k)
 /* ---- the whole ---- */
 
 /* The roles know no slot above their number: nothing of such a VM would be seen, it would be said to have ended. */
-static int check_slot(void *arg, const struct vm *vm)
+static int highest_slot(void *arg, const struct vm *vm)
 {
-	struct pass *p = arg;
+	struct vm *highest = arg;
 
-	if (vm->slot < p->c->config.slots || (p->beyond[0] && vm->slot < p->beyond_slot))
-		return 0;
-	(void)snprintf(p->beyond, sizeof(p->beyond), "%u/%s", vm->owner, vm->name);
-	p->beyond_slot = vm->slot;
+	if (!highest->name[0] || vm->slot > highest->slot)
+		*highest = *vm;
 	return 0;
 }
 
-static int check_slots(struct pass *p, struct error *e)
+static int check_slots(struct ctl *c, struct error *e)
 {
-	if (store_vm_each(p->c->store, NULL, true, check_slot, p, e) < 0)
+	struct vm vm = { 0 };
+
+	if (store_vm_each(c->store, NULL, true, highest_slot, &vm, e) < 0)
 		return -1;
-	if (!p->beyond[0])
+	if (!vm.name[0] || vm.slot < c->config.slots)
 		return 0;
-	(void)error_set(e, FAIL_STATE, "banger.conf", "%u slots, but VM %s has slot %u", p->c->config.slots, p->beyond,
-			p->beyond_slot);
-	error_hint(e, "set count to at least %u until that VM is deleted", p->beyond_slot + 1);
+	(void)error_set(e, FAIL_STATE, "banger.conf", "%u slots, but VM %u/%s has slot %u", c->config.slots, vm.owner, vm.name,
+			vm.slot);
+	error_hint(e, "set count to at least %u until that VM is deleted", vm.slot + 1);
 	return -1;
 }
 
@@ -364,7 +362,7 @@ int reconcile(struct ctl *c, struct error *e)
 	struct pass p = { .c = c };
 
 	operation_own(&p.o);
-	int r = check_slots(&p, e);
+	int r = check_slots(c, e);
 	if (r == 0)
 		r = store_op_unfinished(c->store, note_cut, &p, e);
 	if (r == 0)

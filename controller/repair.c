@@ -51,7 +51,7 @@ __attribute__((format(printf, 2, 3))) static void say(struct repair *p, const ch
 /* ---- VMs ---- */
 
 /* What a VM that runs lacks, as 1u << kind.  A loop lives as long as the disk that is made of it. */
-static unsigned lacks(struct ctl *c, const struct inventory *inv, const struct vm *vm, unsigned listed)
+static unsigned lacks(struct ctl *c, const struct vm *vm, unsigned listed)
 {
 	enum object kinds[OBJ_COUNT];
 	size_t n = objects_planned(c, vm, kinds);
@@ -60,22 +60,22 @@ static unsigned lacks(struct ctl *c, const struct inventory *inv, const struct v
 	for (size_t i = 0; i < n; i++)
 		all |= 1u << kinds[i];
 	all &= ~listed & ~(1u << OBJ_LOOP_BASE | 1u << OBJ_LOOP_COW);
-	return inventory_ident(inv, vm, OBJ_DM) == 0 ? all | 1u << OBJ_DM : all;
+	return listed & INVENTORY_GIVEN_UP ? all | 1u << OBJ_DM : all;
 }
 
-static bool is_wrong(struct repair *p, const struct inventory *inv, const struct vm *vm, unsigned listed)
+static bool is_wrong(struct repair *p, const struct vm *vm, unsigned listed)
 {
 	if (vm_at_rest(vm))
 		return listed;
 	return p->restore && vm->state == VM_RUNNING &&
-	       (lacks(p->c, inv, vm, listed) || (!vm->nat && (listed & 1u << OBJ_NAT)));
+	       (lacks(p->c, vm, listed) || (!vm->nat && (listed & 1u << OBJ_NAT)));
 }
 
 static int suspect(void *arg, const struct vm *vm)
 {
 	struct repair *p = arg;
 
-	if (!is_wrong(p, p->inv, vm, inventory_claim(p->inv, vm)))
+	if (!is_wrong(p, vm, inventory_claim(p->inv, vm)))
 		return 0;
 	void *more = reallocarray(p->suspects, p->n_suspects + 1, ID_LEN);
 	if (!more)
@@ -124,9 +124,9 @@ static int judge(struct repair *p, struct vm *vm, struct error *e)
 	if (inventory_take(p->c, &inv, e) < 0)
 		return -1;
 	unsigned listed = inventory_claim(&inv, vm);
-	if (!is_wrong(p, &inv, vm, listed) || (vm->state == VM_RUNNING && !pidfd_alive(pidfd)))
+	if (!is_wrong(p, vm, listed) || (vm->state == VM_RUNNING && !pidfd_alive(pidfd)))
 		return 0; /* its end is being seen to */
-	unsigned missing = vm->state == VM_RUNNING ? lacks(p->c, &inv, vm, listed) : 0;
+	unsigned missing = vm->state == VM_RUNNING ? lacks(p->c, vm, listed) : 0;
 	names(missing ? missing : vm->state == VM_RUNNING ? 1u << OBJ_NAT : listed, what, sizeof(what));
 	say(p, "%s (slot %u), %s: %s %s", vm->name, vm->slot, vm_state_name(vm->state), missing ? "it lacks" : "it still has",
 	    what);
