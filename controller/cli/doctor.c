@@ -141,13 +141,13 @@ static void check_forwarding(struct doctor *d)
 		      "sysctl net.ipv4.ip_forward=1, and see who turned it off");
 }
 
-/* What our table accepts, any other chain at the same hook may still drop: Docker's by its policy, firewalld's by a rule. */
+/* What our table accepts another chain at the same hook may drop: Docker's by its policy, firewalld's by a rule. */
 static bool may_drop(const json_t *entry, const char **table, const char **name)
 {
 	const char *family = "", *hook = "", *policy = "";
 
-	if (json_unpack((json_t *)entry, "{s:{s:s, s:s, s:s, s:s, s:s}}", "chain", "family", &family, "table", table, "name", name,
-			"hook", &hook, "policy", &policy) < 0)
+	if (json_unpack((json_t *)entry, "{s:{s:s, s:s, s:s, s:s, s:s}}", "chain", "family", &family, "table", table,
+			"name", name, "hook", &hook, "policy", &policy) < 0)
 		return false;
 	if (strcmp(hook, "forward") != 0 || (strcmp(family, "ip") != 0 && strcmp(family, "inet") != 0) ||
 	    strcmp(*table, "banger") == 0)
