@@ -207,19 +207,7 @@ static void list_view(struct rep_list *out, uint32_t slot, const struct view *v)
 			(void)role_list_add(out, kinds[s], slot, v->set[s].generation, v->set[s].owner, 0);
 }
 
-/* A bridge that somebody deleted, set down or took the address of is made good; its ports have lost it, too. */
-static void mend(struct role *r)
-{
-	struct net_state *n = state(r);
-
-	if (net_bridge_prepare(n) < 0)
-		return;
-	for (uint32_t i = 0; i < r->config.slots; i++)
-		if (r->ledger[i].generation)
-			net_tap_mend(n, i);
-}
-
-/* The cursor is the next slot; 0 begins, and has put back what somebody took away: rules, the bridge, its ports. */
+/* The cursor is the next slot; 0 begins, and has the rules put back if somebody took them away. */
 static enum status net_list(struct role *r, const struct request *q, int *fds_in,
 			    struct reply *reply, int *fds_out)
 {
@@ -231,8 +219,6 @@ static enum status net_list(struct role *r, const struct request *q, int *fds_in
 	(void)fds_out;
 	if (slot == 0 && net_rules_repair(state(r)) < 0)
 		return net_status(errno);
-	if (slot == 0)
-		mend(r);
 	for (; slot < r->config.slots && out->objects.n / LIST_FIELDS + 1 + SETS <= LIST_MAX; slot++) {
 		if (look(state(r), slot, &v) < 0)
 			return net_status(errno);

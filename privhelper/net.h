@@ -88,9 +88,6 @@ enum status net_tap_create(const struct net_state *n, const struct net_tag *tag,
 
 enum status net_tap_remove(const struct net_state *n, uint32_t slot);
 
-/* Put the slot's tap back into the bridge, and up, where somebody took it out; nothing when there is none of ours. */
-void net_tap_mend(const struct net_state *n, uint32_t slot);
-
 /* ---- net_nft.c: set elements ---- */
 
 enum net_set { SET_GUEST, SET_NAT4, SETS };

@@ -29,8 +29,8 @@
 /* What we ask about an interface. */
 struct link {
 	int index; /* 0: there is none */
-	bool bridge, tun, ours, tagged, persistent, up;
-	uint32_t owner, group, master;
+	bool bridge, tun, ours, tagged, persistent;
+	uint32_t owner, group;
 	struct net_tag tag;
 };
 
@@ -92,14 +92,11 @@ static void read_link(void *arg, const struct nlmsghdr *h)
 	if (h->nlmsg_type != RTM_NEWLINK || mnl_nlmsg_get_payload_len(h) < sizeof(*i))
 		return;
 	l->index = i->ifi_index;
-	l->up = i->ifi_flags & IFF_UP;
 	mnl_attr_for_each(a, h, sizeof(*i)) {
 		if (mnl_attr_get_type(a) == IFLA_LINKINFO)
 			read_info(l, a);
 		else if (mnl_attr_get_type(a) == IFLA_IFALIAS)
 			read_alias(l, a);
-		else if (mnl_attr_get_type(a) == IFLA_MASTER && mnl_attr_get_payload_len(a) >= 4)
-			l->master = mnl_attr_get_u32(a);
 	}
 }
 
@@ -277,17 +274,6 @@ enum status net_tap_remove(const struct net_state *n, uint32_t slot)
 	nl_begin(&o);
 	put_link(&o, RTM_DELLINK, AF_UNSPEC, l.index, 0);
 	return nl_talk(n->route, &o, NULL, NULL) == 0 || errno == ENODEV ? ST_OK : net_status(errno);
-}
-
-void net_tap_mend(const struct net_state *n, uint32_t slot)
-{
-	struct link l;
-
-	if (find_tap(n, slot, &l) < 0 || !is_ours(&l, slot) || (l.up && l.master == (uint32_t)n->bridge))
-		return;
-	log_warn("slot %u: its tap was taken out of the bridge, or down, and is put back", slot);
-	if (dress(n, l.index, &l.tag) < 0)
-		log_errno("slot %u: its tap", slot);
 }
 
 /* ---- the bridge ---- */
