@@ -285,35 +285,6 @@ is "$(elements bridge guest)" "bgr4/$m4/$a4 banger:4:1:1000" "and has it made ag
 is "$(nft -j list table bridge banger | jq '[.nftables[].rule? // empty] | length')" 5 "with its rules"
 is "$(net guest_allow slot=5)" ok "the other guest is allowed again"
 
-# ---- the bridge under living guests ----
-in_place() { # in_place NAME: the bridge and both ports are as they were, and guest 4 reaches the host
-	is "$(objects | wc -l)" 4 "$1: LIST sees four objects"
-	is "$(link $BR '[.ifalias, .address, (.flags | index("UP") != null)]')" "[[]\"banger:bridge\",\"$BRMAC\",true[]]" "$1: the bridge is there"
-	is "$(ip -j -4 addr show $BR | jq -c '.[0].addr_info | map([.local, .prefixlen])')" "[[][[]\"$GW\",24[]][]]" "$1: with its address"
-	for i in 4 5; do
-		is "$(link bgr$i '[.ifalias, .master, (.flags | index("UP") != null)]')" "[[]\"banger:$i:1:1000\",\"$BR\",true[]]" "$1: tap $i is in it"
-		is "$(bridge -j -d link show dev bgr$i | jq -c '.[0] | [.isolated, .learning, .flood, .mcast_flood]')" "[[]true,false,false,false[]]" \
-			"$1: tap $i is isolated"
-		ip neigh replace "$(addr $i)" lladdr "$(mac $i)" dev $BR nud permanent
-	done
-	is "$(guest 4 ping "$m4" "$a4" $BRMAC $GW)" reply "$1: its guest has its network"
-}
-ip link del $BR
-in_place "the bridge deleted"
-ip link set $BR down
-in_place "the bridge set down"
-ip addr flush dev $BR
-in_place "its address removed"
-ip link set bgr4 nomaster
-ip link set bgr5 down
-in_place "a tap taken out, another set down"
-ip link set $BR down && ip link set $BR name other && ip link add $BR type veth peer name other2
-is "$(objects | wc -l)" 4 "a foreign interface in the bridge's place: LIST works"
-is "$(link $BR '.ifalias // "none"')" '"none"' "and leaves it alone"
-ip link del $BR
-ip link del other
-in_place "the bridge renamed and deleted"
-
 # ---- NAT ----
 host_of() { nsenter -t "$out" -n conntrack -L -p icmp 2>/dev/null | grep -o 'src=[0-9.]*' | head -n 1; }
 is "$(guest 4 ping "$m4" "$a4" $BRMAC 192.0.2.2)" none "without NAT the outside is out of reach"
