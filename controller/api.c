@@ -46,7 +46,7 @@ struct conn {
 	bool ending;                /* CLOSING: the connection too, not only what came with its request */
 	bool apart;                 /* CLOSING: by a thread, and not because none could be had by us */
 	pthread_t closer;
-	uint64_t due_ns;            /* READING: closed then; PARKED: runs then (CLOCK_BOOTTIME) */
+	uint64_t due_ns;            /* READING: closed then; PARKED: runs then (CLOCK_MONOTONIC) */
 	struct exchange x;
 };
 

@@ -50,7 +50,7 @@ struct exchange {
 	size_t nfds;
 	struct operation op;
 	struct error error;
-	uint64_t begun_ns, waited_ns; /* CLOCK_BOOTTIME; the time spent on sending */
+	uint64_t begun_ns, waited_ns; /* CLOCK_MONOTONIC; the time spent on sending */
 	_Atomic bool gone;       /* the client went away or does not read: nothing more is sent */
 
 	/* A handler that has to wait gives its worker back: it returns EXCHANGE_AGAIN and is called again later. */

@@ -86,6 +86,8 @@ unsigned inventory_claim(struct inventory *inv, const struct vm *vm)
 			continue;
 		l->claimed = true;
 		kinds |= 1u << l->kind;
+		if (l->kind == OBJ_DM && l->ident == 0)
+			kinds |= INVENTORY_GIVEN_UP;
 	}
 	return kinds;
 }

@@ -20,10 +20,13 @@ struct inventory {
 int inventory_take(struct ctl *c, struct inventory *inv, struct error *e);
 void inventory_free(struct inventory *inv);
 
+/* Beside the kinds: the disk is there, but the kernel has given it up. */
+#define INVENTORY_GIVEN_UP (1u << OBJ_COUNT)
+
 /* The kinds that are listed under @vm's slot and generation, as 1u << kind; they count as claimed from now on. */
 unsigned inventory_claim(struct inventory *inv, const struct vm *vm);
 
-/* The identity that was listed, or -1. */
+/* The identity that was listed, or -1; 0 for a disk that the kernel has given up. */
 int64_t inventory_ident(const struct inventory *inv, const struct vm *vm, enum object kind);
 
 #endif

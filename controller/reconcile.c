@@ -298,9 +298,13 @@ static int complete_ledger(struct ctl *c, const struct inventory *inv, const str
 static int restore_one(struct ctl *c, const struct inventory *inv, struct vm *vm, enum object kind,
 		       const struct operation *o, struct error *e)
 {
+	int64_t ident = inventory_ident(inv, vm, kind);
 	struct made m;
 
-	if (inventory_ident(inv, vm, kind) >= 0 || kind == OBJ_LOOP_BASE || kind == OBJ_LOOP_COW)
+	if (kind == OBJ_DM && ident == 0)
+		return error_set(e, FAIL_HOST, vm->name, "it runs, but its disk was given up by the kernel: a write failed, "
+				 "as on a full file system");
+	if (ident >= 0 || kind == OBJ_LOOP_BASE || kind == OBJ_LOOP_COW)
 		return 0; /* a loop lives as long as the disk that is made of it */
 	if (kind != OBJ_GUEST && kind != OBJ_NAT)
 		return error_set(e, FAIL_GENERAL, vm->name, "it runs, but its %s is gone", object_name(kind));
@@ -338,6 +342,30 @@ static void restore(struct pass *p, const struct known *k)
 }
 
 /* ---- the whole ---- */
+
+/* The roles know no slot above their number: nothing of such a VM would be seen, it would be said to have ended. */
+static int highest_slot(void *arg, const struct vm *vm)
+{
+	struct vm *highest = arg;
+
+	if (!highest->name[0] || vm->slot > highest->slot)
+		*highest = *vm;
+	return 0;
+}
+
+static int check_slots(struct ctl *c, struct error *e)
+{
+	struct vm vm = { 0 };
+
+	if (store_vm_each(c->store, NULL, true, highest_slot, &vm, e) < 0)
+		return -1;
+	if (!vm.name[0] || vm.slot < c->config.slots)
+		return 0;
+	(void)error_set(e, FAIL_STATE, "banger.conf", "%u slots, but VM %u/%s has slot %u", c->config.slots, vm.owner, vm.name,
+			vm.slot);
+	error_hint(e, "set count to at least %u until that VM is deleted", vm.slot + 1);
+	return -1;
+}
 
 static int reconcile_done(struct ctl *c, struct error *e)
 {
@@ -399,7 +427,9 @@ int reconcile(struct ctl *c, struct error *e)
 	struct pass p = { .c = c };
 
 	operation_own(&p.o);
-	int r = store_op_unfinished(c->store, note_cut, &p, e);
+	int r = check_slots(c, e);
+	if (r == 0)
+		r = store_op_unfinished(c->store, note_cut, &p, e);
 	if (r == 0)
 		r = operation_begin(c, &p.o, "reconcile", NULL, e);
 	if (r == 0)

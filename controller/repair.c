@@ -59,7 +59,8 @@ static unsigned lacks(struct ctl *c, const struct vm *vm, unsigned listed)
 
 	for (size_t i = 0; i < n; i++)
 		all |= 1u << kinds[i];
-	return all & ~listed & ~(1u << OBJ_LOOP_BASE | 1u << OBJ_LOOP_COW);
+	all &= ~listed & ~(1u << OBJ_LOOP_BASE | 1u << OBJ_LOOP_COW);
+	return listed & INVENTORY_GIVEN_UP ? all | 1u << OBJ_DM : all;
 }
 
 /* It was said to be degraded because something could not be made again, which can be tried once more. */

@@ -19,7 +19,7 @@
 /* What ends a wait: the deadline, the monitor's own end, a cancellation. */
 struct vmm_wait {
 	const char *who;              /* "QEMU", for messages */
-	uint64_t deadline_ns;         /* CLOCK_BOOTTIME */
+	uint64_t deadline_ns;         /* CLOCK_MONOTONIC */
 	unsigned ms;                  /* the whole of it, for messages */
 	int pidfd;                    /* -1: not watched */
 	const volatile bool *cancelled; /* NULL: can not be */

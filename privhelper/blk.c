@@ -193,7 +193,7 @@ static void list_slot(struct role *r, uint32_t slot, struct rep_list *out)
 			(void)role_list_add(out, p == PART_BASE ? OBJ_LOOP_BASE : OBJ_LOOP_COW, slot, w->generation,
 					    w->owner, (uint64_t)b->slots[slot].part[p].index);
 	if (blk_dm_find(b, slot, &d) == 1)
-		(void)role_list_add(out, OBJ_DM, slot, d.generation, w->owner, SLOT_DM_MINOR + slot);
+		(void)role_list_add(out, OBJ_DM, slot, d.generation, w->owner, d.invalid ? 0 : SLOT_DM_MINOR + slot);
 }
 
 /* The cursor is the next slot; 0 begins, and reads the kernel again for what came and went without us. */

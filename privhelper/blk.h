@@ -45,6 +45,7 @@ struct blk_tag {
 struct blk_dm {
 	uint32_t slot, generation;
 	bool active;               /* has a live table of the form we make, and is not suspended */
+	bool invalid;              /* given up by the kernel: a write found no room, or an error, in the CoW store */
 	int32_t base_index, cow_index; /* loops of the live table; -1 when there is none */
 };
 

@@ -117,6 +117,18 @@ static int read_table(const struct blk_state *b, struct blk_dm *d)
 	return 0;
 }
 
+/* A snapshot that works says how full it is, "16/8192 16"; any other a word, e.g. "Invalid" (dm-snap.c, snapshot_status()). */
+static int read_health(const struct blk_state *b, struct blk_dm *d)
+{
+	struct dm_call c = call_by_uuid(d->slot, d->generation, DM_NOFLUSH_FLAG);
+
+	if (ioctl(b->dm_control, DM_TABLE_STATUS, &c) < 0)
+		return -1;
+	char first = c.room[sizeof(c.spec)];
+	d->invalid = c.h.target_count == 1 && (first < '0' || first > '9');
+	return 0;
+}
+
 int blk_dm_find(const struct blk_state *b, uint32_t slot, struct blk_dm *out)
 {
 	struct dm_call c = new_call(0);
@@ -134,7 +146,7 @@ int blk_dm_find(const struct blk_state *b, uint32_t slot, struct blk_dm *out)
 		return 0;
 	d.active = (c.h.flags & DM_ACTIVE_PRESENT_FLAG) && !(c.h.flags & DM_SUSPEND_FLAG) &&
 		   c.h.dev == makedev(b->dm_major, SLOT_DM_MINOR + slot);
-	if (d.active && read_table(b, &d) < 0)
+	if (d.active && (read_table(b, &d) < 0 || read_health(b, &d) < 0))
 		return -1;
 	d.active = d.active && d.cow_index >= 0;
 	*out = d;

@@ -126,6 +126,60 @@ static void check_needs(struct doctor *d)
 		      needs[i].there ? "" : needs[i].hint);
 }
 
+/* The service turns it on when it starts; who turns it off later takes the outside from every guest with NAT. */
+static void check_forwarding(struct doctor *d)
+{
+	_cleanup_close_ int fd = open("/proc/sys/net/ipv4/ip_forward", O_RDONLY | O_CLOEXEC);
+	char on = 0;
+
+	if (fd < 0 || read(fd, &on, 1) != 1)
+		return;
+	if (on == '1')
+		check(d, "forwarding", "PASS", "packets are forwarded", "");
+	else
+		check(d, "forwarding", "FAIL", "net.ipv4.ip_forward is 0: guests with NAT reach nothing",
+		      "sysctl net.ipv4.ip_forward=1, and see who turned it off");
+}
+
+/* What our table accepts another chain at the same hook may drop: Docker's by its policy, firewalld's by a rule. */
+static bool may_drop(const json_t *entry, const char **table, const char **name)
+{
+	const char *family = "", *hook = "", *policy = "";
+
+	if (json_unpack((json_t *)entry, "{s:{s:s, s:s, s:s, s:s, s:s}}", "chain", "family", &family, "table", table,
+			"name", name, "hook", &hook, "policy", &policy) < 0)
+		return false;
+	if (strcmp(hook, "forward") != 0 || (strcmp(family, "ip") != 0 && strcmp(family, "inet") != 0) ||
+	    strcmp(*table, "banger") == 0)
+		return false;
+	return strcmp(policy, "drop") == 0 || strcmp(*table, "firewalld") == 0;
+}
+
+/* Only root is shown the rules; they are never ours to change. */
+static void check_firewall(struct doctor *d)
+{
+	enum { ROOM = 1 << 18 };
+	const char *const argv[] = { "nft", "-j", "list", "chains", NULL };
+	_cleanup_free_ char *text = calloc(1, ROOM);
+	const struct proc_io io = { .capture = text, .capture_size = ROOM, .null_err = true };
+	const char *table = "", *name = "";
+	char found[160] = "";
+	struct error e;
+
+	if (!text || !proc_exists(argv[0]) || proc_run(d->c, argv, &io, &e) != 0)
+		return;
+	json_t *all = json_loads(text, 0, NULL), *entry;
+	size_t i;
+	json_array_foreach(json_object_get(all, "nftables"), i, entry)
+		if (!found[0] && may_drop(entry, &table, &name))
+			(void)snprintf(found, sizeof(found), "chain %s of table %s may drop what guests with NAT send", name, table);
+	if (found[0])
+		check(d, "firewall", "WARN", found, "have it accept what comes from and goes to banger's bridge");
+	else if (all)
+		check(d, "firewall", "PASS", "no other table drops what is forwarded", "");
+	json_decref(all);
+}
+
 static int daemon_check(void *arg, const struct event *event, const union control_body *body, struct error *e)
 {
 	(void)e;
@@ -148,6 +202,8 @@ static void check_daemon(struct doctor *d)
 	}
 	(void)close(fd);
 	check(d, "daemon", "PASS", conn_path(), "");
+	check_forwarding(d);
+	check_firewall(d);
 	d->where = "daemon";
 	if (conn_call(d->c, CALL_DOCTOR, NULL, NULL, &to, &r, &e) < 0)
 		check(d, "answer", "FAIL", e.why, e.hint);

@@ -154,6 +154,18 @@ try kernel "snapshot_create slot=4" "a CoW store with a chunk size of its own is
 is 0 "$(dmsetup ls | grep -c '^bgr-4')" "dmsetup: nothing of it is left"
 ask "loop_detach slot=4 part=0"; ask "loop_detach slot=4 part=1"
 
+# ---- no room under a CoW store ----
+dd if=/dev/zero of=$s/cow5 bs=1M count=0 seek=4 2>/dev/null; chown 64101 $s/cow5
+attach 5
+try 'ok minor=100005' "snapshot_create slot=5" "a snapshot on a file system that will be full"
+ask list; like "*,6,5,1,1000,100005" "$answer" "list shows it with its number"
+mount -o remount,size=8m /state; dd if=/dev/zero of=$s/ballast bs=64k 2>/dev/null
+dd if=/dev/zero of=/run/slots/vda5 bs=4k count=256 conv=fsync 2>/dev/null
+like "0 8192 snapshot Invalid*" "$(dmsetup status bgr-5)" "dmsetup: the kernel has given it up"
+ask list; like "*,6,5,1,1000,0" "$answer" "list shows that"
+rm $s/ballast; mount -o remount,size=128m /state
+try ok "snapshot_remove slot=5" "it can be removed all the same"
+
 # ---- nodes: checked, and made again where they are not right ----
 rm /run/slots/vda2 /run/slots/vda3 /run/slots/vda4; echo x >/run/slots/vda2; mknod /run/slots/vda3 b 7 0; ln -s vda0 /run/slots/vda4
 chmod 666 /run/slots/vda5; chown 700000 /run/slots/vda6; mknod /run/slots/.vda b 7 0

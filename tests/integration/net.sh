@@ -301,6 +301,8 @@ is "$(guest 4 ping "$m4" "$a4" $BRMAC 192.0.2.2)" none "without NAT the outside 
 is "$(net nat_add slot=4)" ok "NAT for guest 4"
 is "$(guest 4 ping "$m4" "$a4" $BRMAC 192.0.2.2)" reply "now it is in reach"
 is "$(guest 5 ping "$m5" "$a5" $BRMAC 192.0.2.2)" none "for that guest alone"
+sysctl -qw net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.$BR.rp_filter=1
+is "$(guest 4 ping "$m4" "$a4" $BRMAC 192.0.2.2)" reply "with rp_filter strict a guest reaches the outside"
 is "$(conntrack -L -s "$a4" -d 192.0.2.2 -p icmp 2>/dev/null | tr -s ' ')" "*src=$a4 dst=192.0.2.2 * src=192.0.2.2 dst=192.0.2.1*" \
 	"by the host's address"
 is "$(guest 4 ping "$m4" "$a4" $BRMAC "$a5")" none "NAT is no way to the other guest"
@@ -386,6 +388,24 @@ unshare -n sh -c 'nft -f "$1" && nft --debug=netlink list table inet banger' sh 
 nft --debug=netlink list table inet banger | normal | without_elements >"$T/got"
 check "masquerades and forwards to it alone" diff -u "$T/want" "$T/got"
 is "$(guest 4 ping "$m4" "$a4" $BRMAC 192.0.2.2)" reply "guest 4 goes out by it"
+ports=$(ip -j link show master $BR | jq length)
+for ((i = 0; i < 512; i++)); do
+	echo "link add full$i group 77 type veth peer name llun$i"
+	echo "link set full$i master $BR"
+	echo "link set llun$i master $BR"
+done | awk -v room=$((1023 - ports)) '!/ master / || room-- > 0' >"$T/ports"
+ip -b "$T/ports"
+is "$(ip -j link show master $BR | jq length)" 1023 "the bridge has as many ports as it can have"
+is "$(net tap_create slot=0 gen=98)" limit "one more tap is refused as a limit"
+refuses "and nothing of it is left" ip link show bgr0
+ip link del group 77
+is "$(net tap_create slot=0 gen=98)" "ok *" "with room again it is made"
+is "$(net tap_remove slot=0 gen=98)" ok "and removed"
+nft -f - <<<"add element inet banger nat4 { $(for ((i = 0; i < 999; i++)); do echo "192.168.$((i / 250)).$((i % 250)),"; done) }"
+is "$(net nat_add slot=5)" limit "an element in a full set is refused as a limit"
+is "$(elements inet nat4 | grep -c "^$(addr 5) ")" 0 "and is not there"
+nft -f - <<<"delete element inet banger nat4 { $(for ((i = 0; i < 999; i++)); do echo "192.168.$((i / 250)).$((i % 250)),"; done) }"
+is "$(net nat_add slot=5) $(net nat_remove slot=5)" "ok ok" "with room again it is"
 is "$(net seal)" ok "sealed"
 is "$(net tap_create slot=0 gen=99) $(net nat_add slot=4)" "denied denied" "nothing more is made"
 for i in 4 5; do

@@ -255,6 +255,15 @@ check "nft flush ruleset: its rules are back by themselves" wait_for 20 elems
 nft delete table inet banger
 check "nft delete table: it is back, with its elements" wait_for 20 elems
 nft delete element bridge banger guest "$(nft -j list set bridge banger guest | jq -r '[.nftables[].set? // empty | .elem[]?][0] | (.elem.val // .).concat | "{ \(join(" . ")) }"')"
+echo 0 >/proc/sys/net/ipv4/ip_forward
+is "$(as $ALICE doctor -o json | jq -r '.[] | select(.name == "forwarding") | "\(.verdict) \(.hint)"')" "FAIL sysctl net.ipv4.ip_forward=1*" \
+	"forwarding turned off: doctor says so"
+echo 1 >/proc/sys/net/ipv4/ip_forward
+is "$(as $ALICE doctor -o json | jq -r '.[] | select(.name == "forwarding").verdict')" PASS "and that it is on again"
+ip link del bgtest
+check "the bridge deleted: it is back by itself" wait_for 20 eval 'ip -j link show bgtest | jq -e ".[0].ifalias == \"banger:bridge\""'
+check "with its taps" wait_for 20 eval '[ "$(ip -j link show master bgtest | jq -r ".[].ifname" | grep -c ^bgr)" = 1 ]'
+check "the guest reaches the outside again" wait_for 20 eval '[ "$(as $ALICE vm logs web1 | grep -c NAT-)" -gt 0 ] && as $ALICE vm logs web1 | tail -n 2 | grep -q NAT-YES'
 check "a lost element: host reconcile puts it back at once" as 0 host reconcile
 is "$(nft_elems bridge guest)" 1 "as nft shows"
 is "$(as 0 host reconcile --dry-run)" "0 found*" "a second look finds nothing"

@@ -431,6 +431,13 @@ void fake_helper_drop(struct fake_helper *f, enum object kind, uint32_t slot)
 	(void)pthread_mutex_unlock(&f->lock);
 }
 
+void fake_helper_spoil_disk(struct fake_helper *f, uint32_t slot)
+{
+	(void)pthread_mutex_lock(&f->lock);
+	f->things[OBJ_DM][slot].ident = 0;
+	(void)pthread_mutex_unlock(&f->lock);
+}
+
 void fake_helper_fail(struct fake_helper *f, enum op_code op, enum status status, uint32_t times)
 {
 	(void)pthread_mutex_lock(&f->lock);

@@ -127,6 +127,41 @@ static void test_help_knows_every_command(void **state)
 	assert_string_equal(fx.calls, "");
 }
 
+static bool is_command(const char *noun, const char *verb)
+{
+	for (const struct command *cmd = commands; cmd->noun; cmd++)
+		if ((strcmp(noun, cmd->noun) == 0 && (!cmd->verb || strcmp(verb, cmd->verb) == 0)) ||
+		    (cmd->alias && strcmp(noun, cmd->alias) == 0))
+			return true;
+	return false;
+}
+
+/* What the README tells people to type exists. */
+static void test_readme(void **state)
+{
+	FILE *f = fopen("README.md", "re");
+	char line[1024], noun[64], verb[64];
+	unsigned seen = 0;
+
+	(void)state;
+	if (!f) {
+		print_message("SKIP: not in the project's folder\n");
+		skip();
+	}
+	while (fgets(line, sizeof(line), f))
+		for (const char *p = line; (p = strstr(p, "banger ")); p += 7) {
+			verb[0] = '\0';
+			bool typed = strncmp(line, "    ", 4) == 0 || (p > line && p[-1] == '`');
+			if (!typed || sscanf(p, "banger %63[a-z] %63[a-z]", noun, verb) < 1)
+				continue;
+			if (!is_command(noun, verb))
+				fail_msg("README.md: there is no \"banger %s %s\"", noun, verb);
+			seen++;
+		}
+	(void)fclose(f);
+	assert_true(seen > 10);
+}
+
 static void test_guest_line(void **state)
 {
 	(void)state;
@@ -145,7 +180,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_values_reach_the_daemon), T(test_defaults_are_the_daemons), T(test_bad_words_ask_nothing),
-		T(test_too_long_is_said), T(test_aliases), T(test_set), T(test_help_knows_every_command),
+		T(test_too_long_is_said), T(test_aliases), T(test_set), T(test_help_knows_every_command), cmocka_unit_test(test_readme),
 		cmocka_unit_test(test_guest_line),
 	};
 

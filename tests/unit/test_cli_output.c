@@ -180,6 +180,41 @@ static void test_doctor(void **state)
 	assert_string_equal(fx.last[CALL_AUDIT_SHOW].audit_show.op, OP_ID);
 }
 
+/* Another firewall on the same hook is named; one that only looks like it is not, nor are we. */
+static void test_doctor_firewall(void **state)
+{
+	static const struct {
+		const char *chain, *want;
+	} rows[] = {
+		{ "\"family\":\"ip\",\"table\":\"filter\",\"name\":\"FORWARD\",\"hook\":\"forward\",\"policy\":\"drop\"", "WARN" },
+		{ "\"family\":\"inet\",\"table\":\"firewalld\",\"name\":\"filter_FORWARD\",\"hook\":\"forward\",\"policy\":\"accept\"", "WARN" },
+		{ "\"family\":\"inet\",\"table\":\"banger\",\"name\":\"forward\",\"hook\":\"forward\",\"policy\":\"drop\"", "PASS" },
+		{ "\"family\":\"ip\",\"table\":\"filter\",\"name\":\"INPUT\",\"hook\":\"input\",\"policy\":\"drop\"", "PASS" },
+		{ "\"family\":\"ip6\",\"table\":\"filter\",\"name\":\"FORWARD\",\"hook\":\"forward\",\"policy\":\"drop\"", "PASS" },
+		{ "\"family\":\"ip\",\"table\":\"filter\",\"name\":\"DOCKER\"", "PASS" },
+	};
+	char script[512];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		(void)snprintf(script, sizeof(script), "echo '{\"nftables\":[{\"metainfo\":{}},{\"chain\":{%s}}]}'\n", rows[i].chain);
+		write_script("nft", script);
+		(void)BANGER("doctor", "-o", "json");
+		json_t *all = parsed(fx.out), *row;
+		const char *verdict = "";
+		size_t k;
+		json_array_foreach(all, k, row)
+			if (strcmp(json_string_value(json_object_get(row, "name")), "firewall") == 0)
+				verdict = json_string_value(json_object_get(row, "verdict"));
+		assert_string_equal(verdict, rows[i].want);
+		json_decref(all);
+	}
+	write_script("nft", "echo 'Operation not permitted' >&2; exit 1\n");
+	(void)BANGER("doctor");
+	assert_lacks(fx.out, "firewall");
+	assert_lacks(fx.err, "not permitted");
+}
+
 static void test_clean(void **state)
 {
 	static const struct {
@@ -231,7 +266,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_table), T(test_list_json), T(test_errors), T(test_several_targets), T(test_if_exists), T(test_stages),
-		T(test_logs_not_on_a_terminal), T(test_unreachable), T(test_doctor),
+		T(test_logs_not_on_a_terminal), T(test_unreachable), T(test_doctor), T(test_doctor_firewall),
 		cmocka_unit_test(test_clean), cmocka_unit_test(test_sizes),
 	};
 

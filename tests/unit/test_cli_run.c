@@ -250,6 +250,7 @@ static void test_keys(void **state)
 	/* Half a pair is none. */
 	assert_int_equal(BANGER("vm", "create"), 0);
 	assert_string_equal(a->ssh_key, "ssh-ed25519 AAAA banger");
+	assert_int_equal(access(path, F_OK), 0); /* nor is it ours to tidy up */
 	(void)strcat(path, ".pub");
 	f = fopen(path, "w");
 	fputs("ssh-rsa USERS me@here\n", f);

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <semaphore.h>
 #include <stddef.h>
+#include <sys/resource.h>
 #include <sys/un.h>
 
 #include "controller/api.c"
@@ -802,6 +803,70 @@ static void descriptors_that_are_slow_to_close_hold_up_nobody(void **state)
 	}
 }
 
+/* All descriptors are taken: whoever is connected is served, who comes waits, and the loop does not spin. */
+static void without_a_descriptor_newcomers_wait(void **state)
+{
+	struct control old = client(OWNER), late;
+	struct sockaddr_un a = address(t.f);
+	struct rlimit was, none;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), probe = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	(void)state;
+	(void)close(probe);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+	none = was;
+	none.rlim_cur = (rlim_t)probe; /* the lowest free number */
+	t.next = (struct caller){ .uid = OTHER, .pid = 1 };
+	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+	control_init(&late, fd);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	unsigned turns = 0;
+	for (uint64_t end = after_ms(300); clock_boot_ns() < end; turns++)
+		turn(20);
+	assert_in_range(turns, 1, 100);
+	assert_int_equal(t.api->n_conns, 1);
+	assert_int_equal(ask(&old, CALL_VERSION, NULL).kind, MSG_RESULT);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+	assert_int_equal(ask(&late, CALL_VERSION, NULL).kind, MSG_RESULT);
+	control_close(&old);
+	control_close(&late);
+}
+
+/* A hundred starts, and Ctrl-C on all of their command lines: each VM is started once, and stays. */
+static void a_hundred_clients_that_go_leave_what_they_started(void **state)
+{
+	enum { USERS = 2, EACH = 50 };
+	static const char *const names[] = { "a", "b" };
+	static struct control many[USERS][EACH];
+	struct fixture *f = *state;
+
+	fake_helper_delay(f->fake, OP_TAP_CREATE, 50);
+	for (uint32_t u = 0; u < USERS; u++) {
+		f->caller.uid = 3000 + u;
+		for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+			(void)create(f, names[i], true);
+		for (size_t i = 0; i < EACH; i++) {
+			union control_body b = about(names[i % ARRAY_SIZE(names)]);
+			many[u][i] = client(f->caller.uid);
+			say(&many[u][i], CALL_VM_START, &b);
+		}
+	}
+	run_for(50);
+	for (size_t i = 0; i < USERS * EACH; i++)
+		control_close(&many[i % USERS][i / USERS]);
+	RUN_UNTIL(t.api->n_conns == 0);
+	for (uint32_t u = 0; u < USERS; u++) {
+		f->caller.uid = 3000 + u;
+		for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+			struct vm vm = row(f, names[i]);
+			assert_int_equal(vm.state, VM_RUNNING);
+			assert_int_equal(ledger(f, &vm, NULL), OBJ_COUNT - 1);
+		}
+	}
+	assert_int_equal(fake_helper_count(f->fake, OP_VMM_SPAWN), USERS * ARRAY_SIZE(names));
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, api_setup, api_teardown)
 
 int main(void)
@@ -832,6 +897,8 @@ int main(void)
 		TEST(when_most_workers_are_busy_each_user_has_one),
 		TEST(imports_are_few_at_a_time),
 		TEST(descriptors_that_are_slow_to_close_hold_up_nobody),
+		TEST(without_a_descriptor_newcomers_wait),
+		TEST(a_hundred_clients_that_go_leave_what_they_started),
 	};
 
 	return cmocka_run_group_tests_name("ctl_api", tests, NULL, NULL);

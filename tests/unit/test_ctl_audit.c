@@ -116,6 +116,17 @@ static void root_sees_all_in_the_order_of_time(void **state)
 	assert_string_equal(p->seen, "theirs ");
 }
 
+/* The wall clock was set back: what a role did in its order is shown in its order. */
+static void a_clock_set_back_does_not_turn_a_log_around(void **state)
+{
+	struct place *p = *state;
+
+	put_text(p, "net", "{" T("7") ",\"name\":\"first\"}\n{" T("1") ",\"name\":\"second\"}\n{" T("2") ",\"name\":\"third\"}\n");
+	put_text(p, "blk", "{" T("3") ",\"name\":\"other\"}\n");
+	assert_int_equal(look(p, 0, "", false).shown, 4);
+	assert_string_equal(p->seen, "other first second third ");
+}
+
 static void a_user_sees_records_of_own_vms_alone(void **state)
 {
 	struct place *p = *state;
@@ -215,7 +226,7 @@ static void a_caller_that_has_enough_ends_it(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(root_sees_all_in_the_order_of_time),
+		TEST(root_sees_all_in_the_order_of_time), TEST(a_clock_set_back_does_not_turn_a_log_around),
 		TEST(a_user_sees_records_of_own_vms_alone),
 		TEST(an_operation_is_shown_to_its_owner_alone),
 		TEST(an_owner_that_is_no_number_is_nobody),

@@ -337,6 +337,106 @@ static void test_same_content_at_once(void **state)
 	assert_int_equal(entries("images"), 0);
 }
 
+/* A small file system of its own at @sub; only root has it, in a mount namespace that the other tests do not mind. */
+static void small(const char *sub, const char *options)
+{
+	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("small", path(sub), "tmpfs", 0, options) < 0) {
+		print_message("SKIP: can not mount a tmpfs\n");
+		skip();
+	}
+}
+
+static int full_of_data(size_t size)
+{
+	static char block[65536];
+	int fd = ext4(size, "x");
+
+	memset(block, 'd', sizeof(block));
+	for (off_t at = 65536; at < (off_t)size; at += 65536)
+		assert_int_equal(pwrite(fd, block, sizeof(block), at), sizeof(block));
+	return fd;
+}
+
+static void test_no_room(void **state)
+{
+	char digest[65];
+
+	(void)state;
+	small("images", "size=2m");
+	have_kernel();
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(import(&ann, "big", full_of_data(4 * MIB), digest), -1);
+		assert_int_equal(e.code, FAIL_HOST);
+		assert_non_null(strstr(e.why, "no room"));
+		assert_true(e.hint[0]);
+		assert_int_equal(entries("images"), 0);
+	}
+	assert_int_equal(import(&ann, "small", full_of_data(MIB), digest), 0);
+	assert_int_equal(umount2(path("images"), MNT_DETACH), 0);
+	small("kernels", "size=2m");
+	struct operation o = operation(&ann);
+	int fds[3] = { file(4096, 0x202, "HdrS", 4), full_of_data(3 * MIB), file(100, 0, "\177ELF", 4) };
+	assert_int_equal(kernel_import(&ctl, &o, "k2", fds, digest, &e), -1);
+	assert_int_equal(e.code, FAIL_HOST);
+	assert_int_equal(entries("kernels"), 0);
+	fdio_close_all(fds, 3);
+	assert_int_equal(umount2(path("kernels"), MNT_DETACH), 0);
+}
+
+static void test_no_room_for_a_disk(void **state)
+{
+	static const char *const folders[] = { "images", "kernels", "slots", "slots/3", "run", "run/slots", "run/slots/3" };
+	static const char *const drivers[] = { "copy", "reflink" };
+	struct operation o = operation(&ann);
+	struct vm vm = { .owner = 1000, .name = "web", .disk_mib = 8, .vcpus = 1, .mem_mib = 128 };
+	struct image i;
+
+	(void)state;
+	small(".", "size=72m");
+	for (size_t d = 0; d < 7; d++)
+		assert_int_equal(mkdir(path(folders[d]), 0700), 0);
+	have_kernel();
+	assert_int_equal(import(&ann, "x", full_of_data(4 * MIB), vm.image_digest), 0);
+	assert_int_equal(store_image_find(ctl.store, &ann, "x", &i, &e), 0);
+	assert_int_equal(store_vm_create(ctl.store, &vm, &ctl.config, &o, &e), 0);
+	vm.slot = 3;
+	int ballast = full_of_data(66 * MIB);
+	for (size_t d = 0; d < 2; d++) {
+		assert_int_equal(storage_by_name(drivers[d])->create(&ctl, &vm, &e), -1);
+		assert_int_equal(e.code, FAIL_HOST);
+		assert_non_null(strstr(e.why, "no room"));
+	}
+	assert_int_equal(storage_remove(&ctl, 3, &e), 0);
+	assert_int_equal(entries("slots/3"), 0);
+	(void)close(ballast);
+	assert_int_equal(storage_by_name("copy")->create(&ctl, &vm, &e), 0);
+	assert_int_equal(umount2(folder, MNT_DETACH), 0);
+}
+
+/* The kernel makes a file system read-only when its disk fails. */
+static void test_read_only(void **state)
+{
+	char digest[65];
+	struct image i;
+
+	(void)state;
+	small("images", "size=8m");
+	have_kernel();
+	assert_int_equal(import(&ann, "x", full_of_data(MIB), digest), 0);
+	assert_int_equal(mount(NULL, path("images"), NULL, MS_REMOUNT | MS_RDONLY, NULL), 0);
+	assert_int_equal(import(&ann, "y", full_of_data(2 * MIB), digest), -1);
+	assert_non_null(strstr(e.why, "Read-only"));
+	assert_int_equal(delete_image(&ann, "x"), -1);
+	assert_non_null(strstr(e.why, "Read-only"));
+	assert_int_equal(store_image_find(ctl.store, &ann, "x", &i, &e), 0); /* its row stays with its file */
+	assert_int_equal(entries("images"), 1);
+	assert_int_equal(mount(NULL, path("images"), NULL, MS_REMOUNT, NULL), 0);
+	assert_int_equal(delete_image(&ann, "x"), 0);
+	assert_int_equal(entries("images"), 0);
+	assert_int_equal(umount2(path("images"), MNT_DETACH), 0);
+}
+
 /* ---- kernels ---- */
 
 static void test_kernel(void **state)
@@ -586,6 +686,7 @@ static void test_overlay_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		FILES(test_no_room), FILES(test_no_room_for_a_disk), FILES(test_read_only),
 		FILES(test_overlay_is_refused), FILES(test_import), FILES(test_digest), FILES(test_refusals), FILES(test_interrupted),
 		FILES(test_shrinks_while_read), FILES(test_delete), FILES(test_same_content_at_once), FILES(test_kernel),
 		FILES(test_kernel_too_large), FILES(test_sweep), FILES(test_copy), FILES(test_reflink_or_copy), FILES(test_dm), FILES(test_dm_is_used_again),

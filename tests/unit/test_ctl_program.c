@@ -478,6 +478,35 @@ static void firecracker_works_under_the_filter(void **state)
 	assert_int_equal(fake_helper_count(t.fake, OP_KVM_PROBE), 1);
 }
 
+/* Somebody stops the process in the middle of a start, and lets it go on after a while. */
+static void it_goes_on_after_it_was_held_up(void **state)
+{
+	union control_body web = about("web");
+
+	(void)state;
+	need_program();
+	assert_true(start_program());
+	bring_image();
+	create("web");
+	fake_helper_delay(t.fake, OP_VMM_SPAWN, 300);
+	pid_t helper = fork();
+	if (helper == 0) {
+		(void)usleep(150000);
+		(void)kill(t.pid, SIGSTOP);
+		(void)usleep(1500000);
+		_exit(kill(t.pid, SIGCONT) != 0);
+	}
+	(void)want(CALL_VM_START, &web, NULL);
+	int status = -1;
+	assert_int_equal(waitpid(helper, &status, 0), helper);
+	assert_int_equal(status, 0);
+	assert_state("web", "running");
+	assert_int_equal(fake_helper_count(t.fake, OP_VMM_SPAWN), 1);
+	(void)want(CALL_VM_KILL, &web, NULL);
+	assert_state("web", "stopped");
+	assert_int_equal(fake_helper_objects(t.fake, 0), 0);
+}
+
 static void it_ends_well_when_the_supervisor_goes(void **state)
 {
 	(void)state;
@@ -526,6 +555,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(every_request_works_under_the_filter),
 		TEST(firecracker_works_under_the_filter),
+		TEST(it_goes_on_after_it_was_held_up),
 		TEST(it_ends_well_when_the_supervisor_goes),
 		TEST(it_ends_when_a_role_ends),
 		TEST(nobody_else_can_start_it),

@@ -154,6 +154,19 @@ static void a_lost_tap_is_degraded_and_can_be_stopped(void **state)
 	assert_gone(f, "web", VM_STOPPED);
 }
 
+static void a_disk_that_the_kernel_gave_up_is_degraded(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)create(f, "web", false);
+	must_start(f, "web");
+	fake_helper_spoil_disk(f->fake, 0);
+	restart(f);
+	assert_int_equal(row(f, "web").state, VM_DEGRADED);
+	assert_non_null(strstr(row(f, "web").reason, "given up by the kernel"));
+	assert_true(fake_helper_vmm(f->fake, 0) > 0);
+}
+
 static void nat_follows_the_flag(void **state)
 {
 	struct fixture *f = *state;
@@ -225,6 +238,29 @@ static void a_degraded_vm_is_released_at_last(void **state)
 	assert_int_equal(vm_stop(&f->c, &o, "web", 0, &already, &forced, &e), -1);
 	restart(f);
 	assert_gone(f, "web", VM_STOPPED);
+}
+
+/* A count that an administrator lowered under living VMs: their guests run on, and nothing is said of them. */
+static void a_slot_that_is_not_configured_any_more_is_an_error(void **state)
+{
+	struct fixture *f = *state;
+	struct error e = { 0 };
+
+	(void)create(f, "a", true);
+	(void)create(f, "b", true);
+	must_start(f, "b");
+	f->c.config.slots = 1;
+	hello(f);
+	assert_int_equal(reconcile(&f->c, &e), -1);
+	assert_int_equal(e.code, FAIL_STATE);
+	assert_non_null(strstr(e.why, "1 slots, but VM 1001/b has slot 1"));
+	assert_non_null(strstr(e.hint, "at least 2"));
+	assert_int_equal(fake_helper_total(f->fake), 0);
+	assert_int_equal(row(f, "b").state, VM_RUNNING);
+	f->c.config.slots = 2;
+	restart(f);
+	assert_int_equal(removals(f), 0);
+	assert_int_equal(row(f, "b").state, VM_RUNNING);
 }
 
 static void a_vm_at_rest_is_left_alone(void **state)
@@ -451,11 +487,13 @@ int main(void)
 		TEST(an_adopted_vm_still_ends_and_stops),
 		TEST(elements_that_were_flushed_are_put_back),
 		TEST(a_lost_tap_is_degraded_and_can_be_stopped),
+		TEST(a_disk_that_the_kernel_gave_up_is_degraded),
 		TEST(nat_follows_the_flag),
 		TEST(a_vmm_that_died_meanwhile_is_released),
 		TEST(after_a_reboot_nothing_is_adopted),
 		TEST(a_process_that_only_has_the_pid_is_not_adopted),
 		TEST(a_degraded_vm_is_released_at_last),
+		TEST(a_slot_that_is_not_configured_any_more_is_an_error),
 		TEST(a_vm_at_rest_is_left_alone),
 		TEST(what_a_resting_vm_does_not_know_of_goes),
 		TEST(orphans_go_and_their_slots_go_on_above_them),

@@ -69,6 +69,27 @@ static void what_can_not_be_put_back_is_told(void **state)
 	assert_true(fake_helper_vmm(f->fake, 0) > 0);
 }
 
+static void a_disk_that_the_kernel_gave_up_is_told(void **state)
+{
+	struct fixture *f = *state;
+	struct operation o = operation(f);
+	struct error e = { 0 };
+	bool already;
+
+	(void)create(f, "web", false);
+	must_start(f, "web");
+	fake_helper_spoil_disk(f->fake, 0);
+	struct repaired n = look(f, true, false);
+	assert_int_equal(n.failed, 1);
+	assert_int_equal(row(f, "web").state, VM_DEGRADED);
+	assert_non_null(strstr(row(f, "web").reason, "given up by the kernel"));
+	assert_int_equal(look(f, true, false).found, 0);
+	assert_int_equal(vm_kill(&f->c, &o, "web", &already, &e), 0);
+	assert_nothing_left(f, "web", VM_STOPPED);
+	must_start(f, "web");
+	assert_int_equal(look(f, true, false).found, 0);
+}
+
 static void nat_that_is_not_wanted_goes(void **state)
 {
 	struct fixture *f = *state;
@@ -154,6 +175,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(all_is_well), TEST(what_was_flushed_is_put_back), TEST(what_can_not_be_put_back_is_told),
+		TEST(a_disk_that_the_kernel_gave_up_is_told),
 		TEST(nat_that_is_not_wanted_goes), TEST(what_a_resting_vm_has_goes), TEST(what_nobody_has_goes),
 		TEST(it_does_not_disturb),
 	};

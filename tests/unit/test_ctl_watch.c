@@ -1,7 +1,9 @@
 /* The watch: a console file that can not grow, whose offsets hold, that nobody else is shown; and the end of a VMM. */
 #include <errno.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stddef.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include "tests/unit/ctl_fixture.h"
@@ -170,6 +172,31 @@ static void what_was_said_last_is_kept_at_the_end(void **state)
 	watch_remove(f->c.watch, vm.id);
 	_cleanup_free_ char *text = hear(f, &vm, &offset, &len);
 	assert_non_null(strstr(text, "last words\n"));
+}
+
+/* No room (here: no larger files): what is said is lost, not the one who says it, and later lines are kept again. */
+static void a_full_disk_holds_up_nobody(void **state)
+{
+	struct fixture *f = *state;
+	struct vm vm = some_vm(1, 2);
+	struct rlimit was, none;
+	uint64_t offset = 0;
+	size_t len;
+
+	_cleanup_close_ int fd = begin(f, &vm);
+	say(f, fd, 0, 10);
+	(void)signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+	none = was;
+	none.rlim_cur = file_size(f, "2.log");
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+	say(f, fd, 10, 5000); /* more than a pipe holds */
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+	assert_int_equal(file_size(f, "2.log"), none.rlim_cur);
+	say(f, fd, 5000, 5001);
+	_cleanup_free_ char *text = hear(f, &vm, &offset, &len);
+	assert_int_equal(last_number(text, len), 5000);
+	assert_int_equal(last_number(text, len - LINE), 9);
 }
 
 /* The VMM shares the open file description that it was given, with its O_NONBLOCK. */
@@ -485,6 +512,7 @@ int main(void)
 		TEST(a_start_begins_an_empty_console_with_a_line),
 		TEST(the_next_vm_of_a_slot_is_not_shown_the_console),
 		TEST(what_was_said_last_is_kept_at_the_end),
+		TEST(a_full_disk_holds_up_nobody),
 		TEST(a_vmm_can_not_make_the_loop_wait),
 		TEST(a_file_in_place_of_the_fifo_is_refused),
 		TEST(log_and_metrics_are_apart_from_the_console),

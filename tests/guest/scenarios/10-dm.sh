@@ -124,6 +124,8 @@ out=$(banger vm create later --image tiny 2>&1)
 is "$? $out" "9 *banger: later: *room*" "nor created"
 check "a VM that writes meets the error, and says so" wait_for 120 console_has full "WRITE-FAILED"
 is "$(dmsetup status "bgr-$(slot_of full)")" "*Invalid*" "dmsetup: the kernel has given up its snapshot"
+check "within seconds it is degraded, not running" wait_for 60 eval '[ "$(state_of full)" = degraded ]'
+is "$(banger vm show full -o json | jq -r .reason)" "*given up by the kernel*" "and says why"
 is "$(state_of calm)" running "the other VM runs"
 check "doctor names it" eval 'banger doctor | grep -q "^FAIL .* space .* 0 MiB free"'
 check "the calm one can be stopped on a full disk" banger vm kill calm
