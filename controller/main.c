@@ -118,9 +118,12 @@ static void before_lock(struct ctl *c)
 	stats_prepare(c);
 }
 
-static void die_error(const char *what, const struct error *e)
+_Noreturn static void die_error(const struct error *e)
 {
-	die(1, "%s: %s: %s%s%s", what, e->what, e->why, e->hint[0] ? "; " : "", e->hint);
+	log_error("%s: %s", e->what, e->why);
+	if (e->hint[0])
+		log_error("hint: %s", e->hint);
+	_exit(1);
 }
 
 static void start(struct program *p)
@@ -132,9 +135,9 @@ static void start(struct program *p)
 	(void)snprintf(path, sizeof(path), "%s/banger.db", c->config.state_dir);
 	c->store = store_open(path, &e);
 	if (!c->store)
-		die_error("database", &e);
+		die_error(&e);
 	if (images_sweep(c, &e) < 0)
-		die_error("images", &e);
+		die_error(&e);
 	c->helper = helper_open(CTL_NET_FD, CTL_BLK_FD, CTL_SPAWN_FD);
 	if (!c->helper || helper_hello(c->helper) < 0)
 		die_errno(1, "the roles do not answer");
@@ -147,7 +150,7 @@ static void start(struct program *p)
 	if (!c->watch)
 		die_errno(1, "watch");
 	if (reconcile(c, &e) < 0)
-		die_error("reconcile", &e);
+		die_error(&e);
 	c->keeper = keeper_open(c);
 	if (!c->keeper)
 		die_errno(1, "keeper");

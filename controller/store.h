@@ -8,9 +8,13 @@
 
 #include "controller/ctl.h"
 
-/* Open or create; migrates.  A database of a newer schema is refused (FAIL_STATE).  @path may be ":memory:". */
+/* Open or create; migrates.  Refused and left as it is: a newer schema, another's (FAIL_STATE), a damaged one (FAIL_HOST).
+ * @path may be ":memory:". */
 struct store *store_open(const char *path, struct error *e);
 void store_close(struct store *s);
+
+/* A copy as <path>.backup, when the last one is older than @age_s.  Return: 1 made, 0 not due, -1. */
+int store_backup(struct store *s, unsigned age_s, struct error *e);
 
 /**
  * store_group_begin(), store_group_end() - what is written between them is one durable commit, or nothing

@@ -9,6 +9,7 @@
 #define STORE_STATEMENTS 96
 
 struct store {
+	char path[256];
 	pthread_mutex_t lock; /* recursive, for groups */
 	unsigned depth;       /* transactions open: a group and those within it are one */
 	sqlite3 *db;
@@ -19,10 +20,29 @@ struct store {
 	} cache[STORE_STATEMENTS];
 };
 
-/* Bring the schema of @db up to this program's; @path is for the backup.  FAIL_STATE: newer than we are, or foreign. */
+/* The schema that this program writes. */
+int schema_known(void);
+
+/* May this program use what is in @db?  Changes nothing.  FAIL_STATE: newer than we are, or foreign. */
+int schema_check(sqlite3 *db, const char *path, struct error *e);
+
+/* Bring the schema of @db, which was checked, up to this program's; with a backup first. */
 int schema_migrate(sqlite3 *db, const char *path, struct error *e);
 
-/* FAIL_GENERAL with SQLite's words; FAIL_HOST with a hint when it is the disk that is full. */
+/* One integer of @db.  Return: 0, or -1. */
+int schema_number(sqlite3 *db, const char *sql, int *out);
+
+/* Is it sound in itself (PRAGMA integrity_check, foreign_key_check)?  "": it is; else what is wrong first.
+ * Return: 0, or -1 when even that can not be said: SQLite's error is in @db. */
+int store_integrity(sqlite3 *db, char wrong[160]);
+
+/* A copy of @db under @to, private, whole or not there at all.  Return: 0, or -1. */
+int store_copy(sqlite3 *db, const char *to);
+
+#define STORE_HINT_DAMAGED \
+	"nothing was changed: keep it, and put a backup in its place without its -wal and -shm; VMs run on meanwhile"
+
+/* What a person can do about it: FAIL_HOST with a hint for what is the host's, else FAIL_GENERAL with SQLite's words. */
 int store_fail(sqlite3 *db, const char *what, struct error *e);
 
 /**
