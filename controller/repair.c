@@ -15,6 +15,7 @@
 #include "controller/operation.h"
 #include "controller/release.h"
 #include "controller/store.h"
+#include "controller/strays.h"
 #include "controller/watch.h"
 #include "controller/worker.h"
 
@@ -197,6 +198,26 @@ static int remove_orphans(struct repair *p, const struct inventory *before, stru
 	return 0;
 }
 
+static void stray(void *arg, const char *line)
+{
+	struct repair *p = arg;
+
+	say(p, "%s", line);
+	p->n->mended += !p->dry_run;
+}
+
+/* Files are for a person to give up: a database that knows them may still be put back. */
+static int remove_strays(struct repair *p, struct error *e)
+{
+	int failed = strays_remove(p->c, p->dry_run, stray, p);
+
+	if (failed < 0)
+		return error_set(e, FAIL_HOST, "slots", "the state database can not be held");
+	p->n->failed += (unsigned)failed;
+	p->n->mended -= (unsigned)failed;
+	return 0;
+}
+
 int repair(struct ctl *c, bool restore, bool dry_run, void (*tell)(void *arg, const char *line), void *arg,
 	   struct repaired *out, struct error *e)
 {
@@ -213,6 +234,8 @@ int repair(struct ctl *c, bool restore, bool dry_run, void (*tell)(void *arg, co
 		r = look_again(&p, p.suspects[i], e);
 	if (r == 0)
 		r = remove_orphans(&p, &inv, e);
+	if (r == 0 && !restore)
+		r = remove_strays(&p, e);
 	free(p.suspects);
 	return r;
 }

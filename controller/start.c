@@ -257,7 +257,7 @@ static int start(struct ctl *c, struct vm *vm, const struct operation *o, bool *
 		error_hint(e, "stop it first");
 		return -1;
 	}
-	if (ready(c, vm, o, e) < 0 || room_check(&c->config, vm->name, e) < 0)
+	if (storage_check_owner(&c->config, vm, e) < 0 || ready(c, vm, o, e) < 0 || room_check(&c->config, vm->name, e) < 0)
 		return -1;
 	return run(c, vm, o, e);
 }

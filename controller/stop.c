@@ -138,7 +138,7 @@ int vm_remove(struct ctl *c, struct vm *vm, unsigned listed, const struct operat
 	if (vm_release_listed(c, vm, listed, vm_rest_state(vm), o, e) < 0)
 		return -1;
 	operation_stage(o, "files", "");
-	if (storage_remove(c, vm->slot, e) < 0)
+	if (storage_is_of(&c->config, vm) && storage_remove(c, vm->slot, e) < 0)
 		return -1;
 	remove_console(c, vm->slot);
 	return store_vm_delete(c->store, vm, e);

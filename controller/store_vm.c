@@ -345,11 +345,23 @@ int store_slot_floor(struct store *s, uint32_t slot, uint32_t generation, struct
 {
 	if (tx_begin(s, e) < 0)
 		return -1;
-	struct query q = query(s, "INSERT INTO slots(slot, generation) VALUES (?1, ?2) ON CONFLICT(slot)"
-				  " DO UPDATE SET generation = max(generation, excluded.generation)");
+	struct query q = query(s, "INSERT INTO slots(slot, generation, freed)"
+				  " VALUES (?1, ?2, (SELECT coalesce(max(freed), 0) + 1 FROM slots)) ON CONFLICT(slot)"
+				  " DO UPDATE SET generation = max(generation, excluded.generation), freed = excluded.freed");
 	q_int(&q, slot);
 	q_int(&q, generation);
 	return tx_end(s, q_run(&q), "slots", e);
+}
+
+int store_slot_used(struct store *s, uint32_t slot, uint8_t vm[ID_LEN], struct error *e)
+{
+	read_begin(s, e);
+	struct query q = query(s, "SELECT id FROM vms WHERE slot = ?1");
+	q_int(&q, slot);
+	int r = q_row(&q);
+	if (r > 0)
+		q_get_id(&q, vm);
+	return read_end(s, q_end(&q, r), "slots", e);
 }
 
 /* ---- read ---- */

@@ -61,7 +61,7 @@ const struct command commands[] = {
 	  "compare what the kernel has with what is written, and mend it\n"
 	  "For root.  It is done by itself at every start and every ten seconds; running VMs go on.", cmd_host_reconcile },
 	{ "host", "gc", NULL, "", 0, 0, false, O(OUTPUT) | O(DRY_RUN),
-	  "remove what no VM has, and what resting VMs still have\nFor root.  Running VMs are left alone.",
+	  "remove what no VM has, disks too, and what resting VMs still have\nFor root.  Running VMs are left alone.",
 	  cmd_host_reconcile },
 	{ "audit", "show", NULL, "[OPERATION]", 0, 1, false, O(OUTPUT),
 	  "the record of what was asked of the privileged roles\nOf one operation (the id behind `op`) or of all.",
