@@ -6,6 +6,7 @@
 #   make install [DESTDIR=...]   make uninstall [PURGE=1]   make lint   make clean
 MODE ?= release
 B := build/$(MODE)
+comma := ,
 # V=1 shows the commands.
 Q := $(if $(V),,@)
 PREFIX ?= /usr
@@ -99,6 +100,7 @@ $(B)/unit/test_$(1)_%: $(B)/tests/unit/test_$(1)_%.o $(B)/lib$(1).a
 endef
 $(foreach r,common proto priv ctl cli,$(eval $(call room,$(r))))
 .SECONDARY:
+$(B)/unit/test_ctl_memory: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc reallocarray strdup vm_turn_take)
 
 $(B)/peer: $(patsubst %.c,$(B)/%.o,tests/integration/peer.c $(COMMON) $(PROTO) common/config.c common/config_fd.c)
 	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(call pkg_libs,inih) -pthread

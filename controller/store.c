@@ -44,6 +44,9 @@ int store_fail(sqlite3 *db, const char *what, struct error *e)
 	};
 	int rc = db ? sqlite3_errcode(db) & 0xff : SQLITE_NOMEM;
 
+	/* A column that could not be had: by now the statement is reset. */
+	if (rc == SQLITE_OK || rc == SQLITE_ROW)
+		rc = SQLITE_NOMEM;
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
 		if (known[i].rc != rc)
 			continue;
@@ -111,11 +114,13 @@ int q_row(struct query *q)
 
 int q_end(struct query *q, int r)
 {
+	bool bad = q->rc != SQLITE_OK && q->rc != SQLITE_ROW && q->rc != SQLITE_DONE;
+
 	if (q->st) {
 		(void)sqlite3_reset(q->st);
 		(void)sqlite3_clear_bindings(q->st);
 	}
-	return r;
+	return bad ? -1 : r;
 }
 
 int q_run(struct query *q)
@@ -128,16 +133,29 @@ int64_t q_get_int(struct query *q)
 	return sqlite3_column_int64(q->st, q->column++);
 }
 
+/* A value may have to be copied to be had: without memory it is NULL, and must not be taken for an empty one. */
+static const void *had(struct query *q, const void *v)
+{
+	if (!v && sqlite3_errcode(q->s->db) == SQLITE_NOMEM)
+		q->rc = SQLITE_NOMEM;
+	return v;
+}
+
+const char *q_text_at(struct query *q)
+{
+	const char *text = had(q, sqlite3_column_text(q->st, q->column++));
+
+	return text ? text : "";
+}
+
 void q_get_text(struct query *q, char *out, size_t size)
 {
-	const char *text = (const char *)sqlite3_column_text(q->st, q->column++);
-
-	(void)snprintf(out, size, "%s", text ? text : "");
+	(void)snprintf(out, size, "%s", q_text_at(q));
 }
 
 void q_get_id(struct query *q, uint8_t id[ID_LEN])
 {
-	const void *v = sqlite3_column_blob(q->st, q->column);
+	const void *v = had(q, sqlite3_column_blob(q->st, q->column));
 
 	if (v && sqlite3_column_bytes(q->st, q->column) == ID_LEN)
 		memcpy(id, v, ID_LEN);

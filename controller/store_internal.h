@@ -77,9 +77,10 @@ void q_text(struct query *q, const char *v);        /* must live until the query
 void q_blob(struct query *q, const void *v, int n); /* likewise; NULL binds NULL */
 int q_row(struct query *q);                         /* 1 a row, 0 the end, -1 */
 int q_run(struct query *q);                         /* to the end, no row wanted: 0 or -1 */
-int q_end(struct query *q, int r);                  /* reset, and pass @r on */
+int q_end(struct query *q, int r);                  /* reset, and pass @r on, or -1 after a fault */
 
 int64_t q_get_int(struct query *q);
+const char *q_text_at(struct query *q); /* until the next call; "" for NULL, and when there is no memory for it */
 void q_get_text(struct query *q, char *out, size_t size);
 void q_get_id(struct query *q, uint8_t id[ID_LEN]);
 
@@ -89,6 +90,9 @@ int q_one_int(struct query *q, int64_t none, int64_t *out);
 /* RFC 3339, UTC, nanoseconds, 30 bytes: "2024-05-06T07:08:09.000000001Z"; 0 is "". */
 void time_text(uint64_t ns, char out[32]);
 uint64_t time_parse(const char *text); /* 0 when it is not such a text */
+
+/* Before the first row: have jansson's allocations noted. */
+void store_vm_prepare(void);
 
 /* Write what may change of a VM's row, within a transaction; the ledger commits it together with its own rows. */
 int vm_row_write(struct store *s, const struct vm *vm, const char *op, struct error *e);

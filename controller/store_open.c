@@ -268,6 +268,7 @@ struct store *store_open(const char *path, struct error *e)
 		free(s);
 		return NULL;
 	}
+	store_vm_prepare();
 	pthread_mutexattr_t recursive;
 	(void)pthread_mutexattr_init(&recursive);
 	(void)pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);

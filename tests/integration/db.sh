@@ -20,7 +20,7 @@ row() { # row NAME [UID]: what doctor --db says of it
 doctor_fails() { as 0 doctor --db --config "$CONF" -o json | jq -r '[.[] | select(.verdict == "FAIL") | .name] | join(" ")'; }
 slot_of() { field $ALICE "$1" slot; }
 mark_of() { cut -d' ' -f3 "$T/state/slots/$1/owner"; }
-sums() { sha256sum "$DB" $([ ! -s "$DB-wal" ] || echo "$DB-wal"); } # an empty log is none
+sums() { find "$T/state" -maxdepth 1 \( -name banger.db -o -name banger.db-wal -size +0 \) -exec sha256sum {} + | sort; } # an empty log is none
 as_controller() { setpriv --reuid $CTL_ID --regid $CTL_ID --clear-groups "$@"; }
 put_back() { # put_back FILE: what the README says: the file, and no log of another one
 	rm -f "$DB-wal" "$DB-shm"

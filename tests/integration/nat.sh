@@ -28,6 +28,7 @@ daemons_start() {
 	rm -f "$T"/nat.{in,out}
 	mkfifo "$T/nat.in" "$T/nat.out"
 	"$B/nat_scenarios" "$CONF" "$T/net.log" "$B/banger-role-net" <"$T/nat.in" >"$T/nat.out" 2>>"$T/nat.err" &
+	# shellcheck disable=SC2154 # lib.sh declares it
 	PEER_PID[nat]=$!
 	# shellcheck disable=SC1083
 	exec {PEER_IN[nat]}>"$T/nat.in" {PEER_OUT[nat]}<"$T/nat.out"

@@ -376,6 +376,42 @@ unshare -n sh -c 'nft -f "$1" && nft --debug=netlink list table inet banger' sh 
 nft --debug=netlink list table inet banger | normal | without_elements >"$T/got"
 check "masquerades and forwards to it alone" diff -u "$T/want" "$T/got"
 is "$(guest 4 ping "$m4" "$a4" $BRMAC 192.0.2.2)" reply "guest 4 goes out by it"
+
+# ---- a bridge has 1,023 ports, a set 1,000 elements: one more is a limit, and nothing of it is left ----
+ports=$((1023 - $(ip -j link show master $BR | jq length)))
+for ((i = 0; i < ports; i++)); do echo "tuntap add name adm$i mode tap"; echo "link set adm$i master $BR group 77"; done >"$T/ports"
+check "the bridge is full" ip -batch "$T/ports"
+is "$(net tap_create slot=0 gen=99)" limit "a tap more is a limit"
+refuses "and there is none" ip link show bgr0
+is "$(ip -j link show master $BR | jq length) $(objects | grep -c ^1,0,)" "1023 0" "nor a port"
+is "$(net guest_deny slot=0 gen=99) $(net tap_remove slot=0 gen=99)" "ok ok" "its release is as ever"
+ip link del adm0
+is "$(net tap_create slot=0 gen=99)" "ok ifindex=*" "with a port free it is made"
+is "$(net tap_remove slot=0 gen=99)" ok "and removed"
+ip link del group 77
+fill() { # fill FAMILY SET ELEMENT...: up to 1,000
+	local left=$((1000 - $(elements "$1" "$2" | wc -l))) i
+	for ((i = 0; i < left; i++)); do
+		[ "$2" = nat4 ] && echo "10.200.$((i / 250)).$((i % 250))" || echo "\"adm$i\" . 02:00:00:00:00:01 . 10.200.$((i / 250)).$((i % 250))"
+	done | paste -sd, | sed "s/.*/add element $1 banger $2 { & }/" >"$T/fill"
+	nft -f "$T/fill"
+}
+is "$(net tap_create slot=0 gen=99)" "ok ifindex=*" "a tap"
+check "the set of guests is full" fill bridge guest
+is "$(net guest_allow slot=0 gen=99)" limit "a guest more is a limit"
+is "$(elements bridge guest | wc -l)" 1000 "and nothing was put in"
+nft delete element bridge banger guest '{ "adm0" . 02:00:00:00:00:01 . 10.200.0.0 }'
+is "$(net guest_allow slot=0 gen=99)" ok "with room it is allowed"
+check "the set of those with NAT is full" fill inet nat4
+is "$(net nat_add slot=0 gen=99)" limit "NAT for one more is a limit"
+is "$(net nat_remove slot=0 gen=99) $(net nat_remove slot=4)" "ok ok" "removing works"
+is "$(net nat_add slot=0 gen=99)" ok "and makes room"
+is "$(net nat_remove slot=0 gen=99) $(net guest_deny slot=0 gen=99) $(net tap_remove slot=0 gen=99)" "ok ok ok" "all of it is released"
+sed s/add/delete/ "$T/fill" | nft -f -
+nft -j list set bridge banger guest | jq -r '.nftables[].set? // empty | .elem[]? | (.elem.val // .).concat | select(.[0] | startswith("adm")) | "\"\(.[0])\" . \(.[1]) . \(.[2])"' |
+	paste -sd, | sed 's/.*/delete element bridge banger guest { & }/' | nft -f -
+is "$(net nat_add slot=4)" ok "guest 4 has its NAT again"
+
 is "$(net seal)" ok "sealed"
 is "$(net tap_create slot=0 gen=99) $(net nat_add slot=4)" "denied denied" "nothing more is made"
 for i in 4 5; do
