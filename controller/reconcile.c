@@ -331,7 +331,7 @@ static int run(struct pass *p, struct error *e)
 	struct ctl *c = p->c;
 
 	if (inventory_take(c, &p->inv, e) < 0 || store_vm_each(c->store, NULL, true, note_vm, p, e) < 0)
-		return -1;
+		return e->code == FAIL_NONE ? error_set(e, FAIL_GENERAL, "reconcile", "out of memory") : -1;
 	for (size_t i = 0; i < p->n_vms; i++)
 		settle(p, &p->vms[i]);
 	remove_orphans(p);

@@ -227,6 +227,7 @@ int repair(struct ctl *c, bool restore, bool dry_run, void (*tell)(void *arg, co
 	};
 
 	*out = (struct repaired){ 0 };
+	e->code = FAIL_NONE;
 	int r = inventory_take(c, &inv, e);
 	if (r == 0)
 		r = store_vm_each(c->store, NULL, true, suspect, &p, e);
@@ -237,5 +238,7 @@ int repair(struct ctl *c, bool restore, bool dry_run, void (*tell)(void *arg, co
 	if (r == 0 && !restore)
 		r = remove_strays(&p, e);
 	free(p.suspects);
+	if (r < 0 && e->code == FAIL_NONE)
+		(void)error_set(e, FAIL_GENERAL, "reconcile", "out of memory");
 	return r;
 }

@@ -1,7 +1,6 @@
 /* Out of memory, at any allocation: each verb is done with the first, the second, the third ... allocation failing,
  * once alone and once with all that follow, until one comes through.  What fails says so, leaves nothing, and works
- * when there is memory again; what succeeds is whole.  Of SQLite's, which are many, and tested there, each 9th: a call
- * of it makes more than that.
+ * when there is memory again; what succeeds is whole.  Of SQLite's, which are many, and tested there, some.
  *
  * The linker gives our own calls to the functions below (Makefile, --wrap), jansson's come through one of ours, and
  * SQLite is told of them. */
@@ -177,6 +176,12 @@ static void bring_to(struct fixture *f, enum before want)
 {
 	struct error e = { 0 };
 
+	if (want == RUNS && there(f) && row(f, "web").state == VM_RUNNING)
+		return;
+	if (want == RUNS_WITHOUT_ELEMENTS && there(f) && row(f, "web").state == VM_RUNNING) {
+		fake_helper_drop(f->fake, OBJ_GUEST, row(f, "web").slot);
+		return;
+	}
 	if (there(f) && do_delete(f, &e) < 0)
 		fail_msg("delete: %s: %s", e.what, e.why);
 	assert_int_equal(fake_helper_objects(f->fake, 0), 0);
@@ -259,9 +264,9 @@ static void every_allocation_may_fail(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
 		for (int mode = 0; mode < 4; mode++) {
 			const bool on = mode & 1, sqlite = mode & 2;
-			unsigned n = 1 + 4 * (on && sqlite);
+			unsigned n = 1 + 11 * (on && sqlite);
 			for (; one_try(f, &verbs[i], n, on, sqlite); tries++)
-				n += sqlite ? 9 : 1;
+				n += sqlite ? 23 : 1;
 			assert_in_range(n, 2, 2000);
 		}
 	print_message("# %u tries\n", tries);
