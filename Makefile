@@ -7,6 +7,7 @@
 #   make install-selinux         the policy module, after the programs; make uninstall-selinux
 MODE ?= release
 B := build/$(MODE)
+comma := ,
 # V=1 shows the commands.
 Q := $(if $(V),,@)
 PREFIX ?= /usr
@@ -58,14 +59,14 @@ SRC_banger-role-blk := $(COMMON) $(PROTO) $(ROLE) $(BLK) $(FAIL_OPS)
 SRC_banger-role-spawn := $(COMMON) $(PROTO) $(ROLE) $(SPAWN) $(FAIL_OPS)
 SRC_banger-kvmprobe := privhelper/kvmprobe.c
 SRC_banger-controller := $(COMMON) $(PROTO) $(CONTROL) $(CONTROLLER) $(FAIL_OPS)
-SRC_banger := $(COMMON) $(PROTO) $(CONTROL) $(CLI)
+SRC_banger := $(COMMON) $(PROTO) $(CONTROL) common/config.c $(CLI)
 
 LIB_banger-privhelper := inih libseccomp libcap-ng
 LIB_banger-role-net := libseccomp libcap-ng libmnl libnftnl
 LIB_banger-role-blk := libseccomp libcap-ng
 LIB_banger-role-spawn := libseccomp libcap-ng
 LIB_banger-controller := $(MSGPACK) sqlite3 libcurl jansson libseccomp libmd
-LIB_banger := $(MSGPACK) jansson libarchive
+LIB_banger := $(MSGPACK) jansson libarchive inih
 
 PROGRAMS := banger banger-controller banger-privhelper banger-role-net banger-role-blk banger-role-spawn banger-kvmprobe
 ALL_LIBS := inih libseccomp libcap-ng libmnl libnftnl $(MSGPACK) sqlite3 libcurl jansson libmd libarchive cmocka
@@ -93,7 +94,7 @@ ROOM_common := common/config.c common/config_fd.c $(wildcard common/sha256.c)
 ROOM_proto := $(CONTROL)
 ROOM_priv := common/config.c common/config_fd.c $(wildcard common/sha256.c)
 ROOM_ctl := $(CONTROL) common/config.c $(filter-out controller/main.c,$(CONTROLLER)) $(FAKES)
-ROOM_cli := $(CONTROL) $(filter-out controller/cli/main.c,$(CLI))
+ROOM_cli := $(CONTROL) common/config.c $(filter-out controller/cli/main.c,$(CLI))
 
 define room
 $(B)/lib$(1).a: $(patsubst %.c,$(B)/%.o,$(sort $(COMMON) $(PROTO) $(ROOM_$(1))))
@@ -105,6 +106,7 @@ $(B)/unit/test_$(1)_%: $(B)/tests/unit/test_$(1)_%.o $(B)/lib$(1).a
 endef
 $(foreach r,common proto priv ctl cli,$(eval $(call room,$(r))))
 .SECONDARY:
+$(B)/unit/test_ctl_memory: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc reallocarray strdup vm_turn_take)
 
 $(B)/peer: $(patsubst %.c,$(B)/%.o,tests/integration/peer.c $(COMMON) $(PROTO) common/config.c common/config_fd.c)
 	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(call pkg_libs,inih) -pthread

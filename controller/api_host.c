@@ -56,6 +56,12 @@ int api_doctor(struct exchange *x)
 	return EXCHANGE_DONE;
 }
 
+int api_doctor_db(struct exchange *x)
+{
+	x->result.res_doctor_db.failed = doctor_db(&x->ctl->config, send_check, x);
+	return EXCHANGE_DONE;
+}
+
 static void send_finding(void *arg, const char *line)
 {
 	(void)send_line(arg, line);

@@ -1,4 +1,4 @@
-#include "controller/doctor.h"
+#include "controller/doctor_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,18 +18,7 @@
 
 #define SPACE_WARN_MIB 1024u
 
-struct report {
-	struct ctl *ctl;
-	int (*tell)(void *arg, const struct ev_check *row);
-	void *arg;
-	unsigned failed;
-};
-
-enum verdict { PASS, WARN, FAIL, SKIP };
-
-/* One row.  @hint: what to do about it; not told with PASS. */
-__attribute__((format(printf, 5, 6))) static void row(struct report *r, const char *name, enum verdict v,
-						      const char *hint, const char *text, ...)
+void doctor_row(struct report *r, const char *name, enum verdict v, const char *hint, const char *text, ...)
 {
 	static const char *const verdicts[] = { "PASS", "WARN", "FAIL", "SKIP" };
 	struct ev_check ev = { 0 };
@@ -237,7 +226,7 @@ static void check_database(struct report *r)
 	if (strcmp(answer, "ok") == 0)
 		row(r, "database", PASS, "", "quick_check: ok");
 	else
-		row(r, "database", FAIL, "stop the service, move the file away, start it: reconcile removes what is left",
+		row(r, "database", FAIL, "`banger doctor --db` says more, and what to do",
 		    "%s: %s", path, answer);
 }
 

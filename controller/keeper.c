@@ -10,7 +10,8 @@
  *   degraded, its VMM gone or to go   what it still holds is released again, every RETRY_S
  *
  * And every REPAIR_S, and soon after the net role said that something was taken away, what the kernel has is compared
- * with what is written (repair.c): what somebody flushed is put back, what can not be is told. */
+ * with what is written (repair.c): what somebody flushed is put back, what can not be is told.  Once a day the state
+ * database is copied. */
 #include "controller/keeper.h"
 
 #include <pthread.h>
@@ -39,6 +40,7 @@
 #define STEADY_S 60
 #define RETRY_S 15
 #define LONGEST_WAIT_S 60
+#define BACKUP_S (24 * 3600)
 
 /* A guest that nobody uses still has timers, and answers ARP. */
 #define SAMPLE_S 10
@@ -251,6 +253,15 @@ static bool repair_due(struct keeper *k, uint64_t now)
 	return true;
 }
 
+/* Not on a disk that is nearly full: stops need that room more. */
+static void back_up(struct ctl *c)
+{
+	struct error e = { 0 };
+
+	if (room_check(&c->config, "backup", &e) == 0 && store_backup(c->store, BACKUP_S, &e) < 0)
+		log_warn("%s: %s", e.what, e.why);
+}
+
 static void pass_job(struct ctl *c, void *arg)
 {
 	struct keeper *k = arg;
@@ -258,8 +269,11 @@ static void pass_job(struct ctl *c, void *arg)
 	struct error e = { 0 };
 
 	keeper_pass(k, clock_boot_ns());
-	if (repair_due(k, clock_boot_ns()) && repair(c, true, false, NULL, NULL, &n, &e) < 0)
-		log_warn("kernel and records can not be compared: %s", e.why);
+	if (repair_due(k, clock_boot_ns())) {
+		if (repair(c, true, false, NULL, NULL, &n, &e) < 0)
+			log_warn("kernel and records can not be compared: %s", e.why);
+		back_up(c);
+	}
 	LOCKED(k);
 	k->busy = false;
 	k->next_ns = clock_boot_ns() + PASS_MS * (SECOND / 1000);

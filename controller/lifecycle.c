@@ -199,7 +199,8 @@ static int set(struct ctl *c, const struct operation *o, const struct call_vm_se
 	/* Only what is asked for is judged: a limit that was lowered since must not be in the way of the rest. */
 	if (check_cpu_and_memory(&c->config, a->vcpus ?: 1, a->mem_mib ?: MIN_MEM_MIB, e) < 0)
 		return -1;
-	if (operation_begin(c, o, "set", before, e) < 0)
+	/* On a full disk the room that is kept is for ends. */
+	if (room_check(&c->config, before->name, e) < 0 || operation_begin(c, o, "set", before, e) < 0)
 		return -1;
 	operation_stage(o, "set", "");
 	int r = nat_apply_config_change(c, before, &after, o, e);

@@ -53,7 +53,7 @@ struct repaired {
  * @dry_run:	change nothing
  * @tell:	each finding as one line, or NULL
  *
- * Objects of VMs that rest, and objects of no VM, are removed.  Takes the turn of a VM before it is judged.
+ * Objects of VMs that rest, and objects of no VM, are removed; without @restore (gc) also files of no VM.  Takes the turn of a VM before it is judged.
  * Return: 0, or -1 when the kernel or the store can not be read.
  */
 int repair(struct ctl *c, bool restore, bool dry_run, void (*tell)(void *arg, const char *line), void *arg,

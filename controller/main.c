@@ -7,6 +7,7 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,9 +132,12 @@ static void before_lock(struct ctl *c)
 	stats_prepare(c);
 }
 
-static void die_error(const char *what, const struct error *e)
+_Noreturn static void die_error(const struct error *e)
 {
-	die(1, "%s: %s: %s%s%s", what, e->what, e->why, e->hint[0] ? "; " : "", e->hint);
+	log_error("%s: %s", e->what, e->why);
+	if (e->hint[0])
+		log_error("hint: %s", e->hint);
+	_exit(1);
 }
 
 static void start(struct program *p)
@@ -145,9 +149,9 @@ static void start(struct program *p)
 	(void)snprintf(path, sizeof(path), "%s/banger.db", c->config.state_dir);
 	c->store = store_open(path, &e);
 	if (!c->store)
-		die_error("database", &e);
+		die_error(&e);
 	if (images_sweep(c, &e) < 0)
-		die_error("images", &e);
+		die_error(&e);
 	c->helper = helper_open(CTL_NET_FD, CTL_BLK_FD, CTL_SPAWN_FD);
 	if (!c->helper || helper_hello(c->helper) < 0)
 		die_errno(1, "the roles do not answer");
@@ -160,7 +164,7 @@ static void start(struct program *p)
 	if (!c->watch)
 		die_errno(1, "watch");
 	if (reconcile(c, &e) < 0)
-		die_error("reconcile", &e);
+		die_error(&e);
 	c->keeper = keeper_open(c);
 	if (!c->keeper)
 		die_errno(1, "keeper");
@@ -221,11 +225,41 @@ static void stop(struct program *p)
 	(void)close(p->epoll_fd);
 }
 
-int main(void)
+/* ---- without the service ---- */
+
+static int print_check(void *arg, const struct ev_check *c)
+{
+	json_t *o = json_pack("{s:s, s:s, s:s, s:s}", "name", c->name, "verdict", c->verdict, "text", c->text, "hint", c->hint);
+
+	(void)arg;
+	int r = o ? json_dumpf(o, stdout, JSON_COMPACT) : -1;
+	json_decref(o);
+	return r < 0 || putchar('\n') == EOF ? -1 : 0;
+}
+
+/* `banger doctor --db`, as root, has this run under the controller's account: the database is that account's, and root
+ * must not be who parses it. */
+static int check_db(const char *dir)
+{
+	static struct ctl c;
+
+	(void)snprintf(c.config.state_dir, sizeof(c.config.state_dir), "%s", dir);
+	/* What lock_down() leaves: this folder alone. */
+	memcpy(c.config.run_dir, c.config.state_dir, sizeof(c.config.run_dir) - 1);
+	memcpy(c.config.log_dir, c.config.state_dir, sizeof(c.config.log_dir) - 1);
+	if (lock_check_identity() < 0 || lock_down(&c) < 0)
+		return 1;
+	(void)doctor_db(&c.config, print_check, NULL);
+	return fflush(stdout) == 0 ? 0 : 1;
+}
+
+int main(int argc, char **argv)
 {
 	static struct program p;
 
 	log_name("banger-controller");
+	if (argc == 3 && strcmp(argv[1], "--check-db") == 0)
+		return check_db(argv[2]);
 	take_descriptors(&p.ctl);
 	if (lock_check_identity() < 0)
 		return 2;

@@ -21,7 +21,9 @@
 #include "controller/objects.h"
 #include "controller/operation.h"
 #include "controller/release.h"
+#include "controller/storage.h"
 #include "controller/store.h"
+#include "controller/strays.h"
 #include "controller/watch.h"
 
 /* A kernel that does not say whether a VMM lives is asked again: taking a guest for dead would be the end of it. */
@@ -189,6 +191,19 @@ static const char *why_gone(const struct pass *p, const struct vm *vm)
 	return strcmp(vm->runtime.boot_id, p->c->boot_id) == 0 ? "the VMM ended" : "the host was started again";
 }
 
+/* The database is older than the host: the slot was another VM's since, and what its files are is not for this one. */
+static void disown(struct pass *p, struct vm *vm)
+{
+	struct error e = { 0 };
+
+	log_error("%s: " STORAGE_OLDER, vm->name);
+	vm->state = VM_FAILED;
+	vm->wanted = false;
+	(void)snprintf(vm->reason, sizeof(vm->reason), STORAGE_OLDER);
+	if (store_vm_update(p->c->store, vm, &e) < 0)
+		log_error("%s: %s", vm->name, e.why);
+}
+
 static void settle(struct pass *p, struct known *k)
 {
 	struct error e = { 0 };
@@ -212,6 +227,8 @@ static void settle(struct pass *p, struct known *k)
 		k->adopted = adopt(p, &vm, pidfd) == 0;
 	else if (ending || holds_something(p, &vm, listed))
 		(void)release(p, &vm, listed, ending ? "" : why_gone(p, &vm));
+	if (vm_at_rest(&vm) && !storage_is_of(&p->c->config, &vm))
+		disown(p, &vm);
 }
 
 /* ---- what nobody has ---- */
@@ -398,7 +415,7 @@ static int run(struct pass *p, struct error *e)
 	struct ctl *c = p->c;
 
 	if (inventory_take(c, &p->inv, e) < 0 || store_vm_each(c->store, NULL, true, note_vm, p, e) < 0)
-		return -1;
+		return e->code == FAIL_NONE ? error_set(e, FAIL_GENERAL, "reconcile", "out of memory") : -1;
 	FAILPOINT("reconcile.inventory");
 	for (size_t i = 0; i < p->n_vms && !p->blind; i++)
 		settle(p, &p->vms[i]);
@@ -409,6 +426,7 @@ static int run(struct pass *p, struct error *e)
 	/* Had we been cut between an orphan's end and this, nothing would tell of what it left. */
 	sweep_unused(c, 0, c->config.slots - 1);
 	FAILPOINT("reconcile.orphans");
+	strays_note(c);
 	if (reconcile_done(c, e) < 0)
 		return -1;
 	FAILPOINT("reconcile.done");

@@ -15,6 +15,7 @@
 #include "controller/operation.h"
 #include "controller/release.h"
 #include "controller/store.h"
+#include "controller/strays.h"
 #include "controller/watch.h"
 #include "controller/worker.h"
 
@@ -208,6 +209,26 @@ static int remove_orphans(struct repair *p, const struct inventory *before, stru
 	return r;
 }
 
+static void stray(void *arg, const char *line)
+{
+	struct repair *p = arg;
+
+	say(p, "%s", line);
+	p->n->mended += !p->dry_run;
+}
+
+/* Files are for a person to give up: a database that knows them may still be put back. */
+static int remove_strays(struct repair *p, struct error *e)
+{
+	int failed = strays_remove(p->c, p->dry_run, stray, p);
+
+	if (failed < 0)
+		return error_set(e, FAIL_HOST, "slots", "the state database can not be held");
+	p->n->failed += (unsigned)failed;
+	p->n->mended -= (unsigned)failed;
+	return 0;
+}
+
 int repair(struct ctl *c, bool restore, bool dry_run, void (*tell)(void *arg, const char *line), void *arg,
 	   struct repaired *out, struct error *e)
 {
@@ -217,6 +238,7 @@ int repair(struct ctl *c, bool restore, bool dry_run, void (*tell)(void *arg, co
 	};
 
 	*out = (struct repaired){ 0 };
+	e->code = FAIL_NONE;
 	int r = inventory_take(c, &inv, e);
 	if (r == 0)
 		r = store_vm_each(c->store, NULL, true, suspect, &p, e);
@@ -224,6 +246,10 @@ int repair(struct ctl *c, bool restore, bool dry_run, void (*tell)(void *arg, co
 		r = look_again(&p, p.suspects[i], e);
 	if (r == 0)
 		r = remove_orphans(&p, &inv, e);
+	if (r == 0 && !restore)
+		r = remove_strays(&p, e);
 	free(p.suspects);
+	if (r < 0 && e->code == FAIL_NONE)
+		(void)error_set(e, FAIL_GENERAL, "reconcile", "out of memory");
 	return r;
 }

@@ -3,9 +3,11 @@
  * One commit plans every object; then they are asked for, in the table's order; then one commit says that all are
  * there.  Whatever ends the way between the two (a refusal, a cancellation, our own death) finds the whole plan in the
  * ledger, and vm_release() walks it backwards without asking how far the start had come. */
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 #include "common/cleanup.h"
 #include "common/clock.h"
@@ -22,6 +24,9 @@
 #include "controller/vmm.h"
 #include "controller/watch.h"
 #include "controller/worker.h"
+
+#define RUN_LEAST (64u << 10)
+#define RUN_LEAST_FILES 8
 
 struct start {
 	enum object kinds[OBJ_COUNT];
@@ -251,6 +256,23 @@ static int ready(struct ctl *c, struct vm *vm, const struct operation *o, struct
 	return vm_release(c, vm, vm_rest_state(vm), o, e);
 }
 
+/* Where VMMs have their sockets.  One that can not make it ends without a word that a person could use. */
+static int check_run_room(const struct ctl *c, const struct vm *vm, struct error *e)
+{
+	char path[200];
+	struct statvfs v;
+
+	(void)snprintf(path, sizeof(path), "%s/slots", c->config.run_dir);
+	if (statvfs(path, &v) < 0)
+		return error_set(e, FAIL_HOST, vm->name, "%s: %s", path, strerrordesc_np(errno));
+	/* f_files 0: such a file system does not count them. */
+	if ((uint64_t)v.f_bavail * v.f_frsize >= RUN_LEAST && (!v.f_files || v.f_favail >= RUN_LEAST_FILES))
+		return 0;
+	(void)error_set(e, FAIL_HOST, vm->name, "no room for its sockets in %s", path);
+	error_hint(e, "remove what is not banger's there; a VM that fills it is killed with `banger vm kill`");
+	return -1;
+}
+
 static int start(struct ctl *c, struct vm *vm, const struct operation *o, bool *already, struct error *e)
 {
 	_cleanup_close_ int pidfd = watch_pidfd(c->watch, vm->id);
@@ -269,7 +291,7 @@ static int start(struct ctl *c, struct vm *vm, const struct operation *o, bool *
 		error_hint(e, "stop it first");
 		return -1;
 	}
-	if (ready(c, vm, o, e) < 0 || room_check(&c->config, vm->name, e) < 0)
+	if (storage_check_owner(&c->config, vm, e) < 0 || check_run_room(c, vm, e) < 0 || ready(c, vm, o, e) < 0 || room_check(&c->config, vm->name, e) < 0)
 		return -1;
 	return run(c, vm, o, e);
 }

@@ -129,7 +129,7 @@ int vm_remove(struct ctl *c, struct vm *vm, unsigned listed, const struct operat
 	if (vm_release_listed(c, vm, listed, VM_FAILED, o, e) < 0)
 		return -1;
 	operation_stage(o, "files", "");
-	if (storage_remove(c, vm->slot, e) < 0)
+	if (storage_is_of(&c->config, vm) && storage_remove(c, vm->slot, e) < 0)
 		return -1;
 	if (c->watch)
 		watch_discard(c->watch, vm->slot);

@@ -127,17 +127,30 @@ static int link_kernel(struct ctl *c, const struct vm *vm, int dir, struct error
 	return 0;
 }
 
+static int mark(const struct vm *vm, int dir, struct error *e)
+{
+	_cleanup_close_ int fd = storage_new_file(dir, STORAGE_OWNER, 0600, e);
+	char id[ID_HEX];
+
+	if (fd < 0)
+		return -1;
+	format_id(vm->id, id);
+	if (dprintf(fd, "%s %u %u\n", id, vm->generation, vm->owner) < 0 || fdatasync(fd) < 0)
+		return storage_fail(STORAGE_OWNER, e);
+	return 0;
+}
+
 int storage_begin(struct ctl *c, const struct vm *vm, struct error *e)
 {
 	if (storage_remove(c, vm->slot, e) < 0)
 		return -1;
 	_cleanup_close_ int dir = storage_slot_dir(&c->config, vm->slot, e);
-	if (dir < 0 || link_kernel(c, vm, dir, e) < 0)
+	if (dir < 0 || mark(vm, dir, e) < 0 || link_kernel(c, vm, dir, e) < 0)
 		return -1;
 	return steal_fd(&dir);
 }
 
-/* The folder is flat: nobody but us can make anything in it.  Return: 0, or -1 with errno. */
+/* The folder is flat: nobody but us can make anything in it.  The mark goes last.  Return: 0, or -1 with errno. */
 static int empty_folder(int fd)
 {
 	DIR *d = fdopendir(fd);
@@ -151,13 +164,18 @@ static int empty_folder(int fd)
 		return -1;
 	}
 	while ((entry = readdir(d))) {
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+		    strcmp(entry->d_name, STORAGE_OWNER) == 0)
 			continue;
 		if (FAILPOINT_FAILS("files.unlink") ||
 		    (unlinkat(dirfd(d), entry->d_name, 0) < 0 && errno != ENOENT)) {
 			saved = errno;
 			r = -1;
 		}
+	}
+	if (r == 0 && unlinkat(dirfd(d), STORAGE_OWNER, 0) < 0 && errno != ENOENT) {
+		saved = errno;
+		r = -1;
 	}
 	(void)closedir(d);
 	errno = saved;

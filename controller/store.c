@@ -24,20 +24,38 @@
 
 #define OPERATIONS_KEPT 100000
 
-/* A checkpoint comes after 1,000 pages, 4 MiB; as much again while it can not write. */
-#define LOG_ROOM (8 << 20)
-#define DB_PIECE (1 << 20)
+#define FOR_ACCOUNT "its folder and its files must belong to the controller's account, and its file system be writable"
 
 int store_fail(sqlite3 *db, const char *what, struct error *e)
 {
-	int rc = db ? sqlite3_errcode(db) : SQLITE_NOMEM;
+	static const struct {
+		int rc;
+		const char *why, *hint;
+	} known[] = {
+		{ SQLITE_FULL, "no room left for the state database",
+		  "free some space on the file system of the state directory" },
+		{ SQLITE_CORRUPT, "the state database is damaged", STORE_HINT_DAMAGED },
+		{ SQLITE_NOTADB, "it is no database, or its beginning is damaged", STORE_HINT_DAMAGED },
+		{ SQLITE_BUSY, "another program holds the state database", "end it; `fuser -v` on the file names it" },
+		{ SQLITE_READONLY, "the state database can not be written", FOR_ACCOUNT },
+		{ SQLITE_CANTOPEN, "the state database can not be opened", FOR_ACCOUNT },
+		{ SQLITE_PERM, "the state database can not be opened", FOR_ACCOUNT },
+		{ SQLITE_IOERR, "the disk fails to read or write the state database", "the kernel's log says why" },
+		{ SQLITE_NOMEM, "out of memory", "nothing was changed; try again" },
+	};
+	int rc = db ? sqlite3_errcode(db) & 0xff : SQLITE_NOMEM;
 
-	if (rc == SQLITE_FULL) {
-		(void)error_set(e, FAIL_HOST, what, "no room left for the state database");
-		error_hint(e, "free some space on the file system of the state directory");
+	/* A column that could not be had: by now the statement is reset. */
+	if (rc == SQLITE_OK || rc == SQLITE_ROW)
+		rc = SQLITE_NOMEM;
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
+		if (known[i].rc != rc)
+			continue;
+		(void)error_set(e, FAIL_HOST, what, "%s", known[i].why);
+		error_hint(e, "%s", known[i].hint);
 		return -1;
 	}
-	return error_set(e, FAIL_GENERAL, what, "state database: %s", db ? sqlite3_errmsg(db) : "out of memory");
+	return error_set(e, FAIL_GENERAL, what, "state database: %s", sqlite3_errmsg(db));
 }
 
 /* ---- queries ---- */
@@ -97,11 +115,13 @@ int q_row(struct query *q)
 
 int q_end(struct query *q, int r)
 {
+	bool bad = q->rc != SQLITE_OK && q->rc != SQLITE_ROW && q->rc != SQLITE_DONE;
+
 	if (q->st) {
 		(void)sqlite3_reset(q->st);
 		(void)sqlite3_clear_bindings(q->st);
 	}
-	return r;
+	return bad ? -1 : r;
 }
 
 int q_run(struct query *q)
@@ -114,16 +134,29 @@ int64_t q_get_int(struct query *q)
 	return sqlite3_column_int64(q->st, q->column++);
 }
 
+/* A value may have to be copied to be had: without memory it is NULL, and must not be taken for an empty one. */
+static const void *had(struct query *q, const void *v)
+{
+	if (!v && sqlite3_errcode(q->s->db) == SQLITE_NOMEM)
+		q->rc = SQLITE_NOMEM;
+	return v;
+}
+
+const char *q_text_at(struct query *q)
+{
+	const char *text = had(q, sqlite3_column_text(q->st, q->column++));
+
+	return text ? text : "";
+}
+
 void q_get_text(struct query *q, char *out, size_t size)
 {
-	const char *text = (const char *)sqlite3_column_text(q->st, q->column++);
-
-	(void)snprintf(out, size, "%s", text ? text : "");
+	(void)snprintf(out, size, "%s", q_text_at(q));
 }
 
 void q_get_id(struct query *q, uint8_t id[ID_LEN])
 {
-	const void *v = sqlite3_column_blob(q->st, q->column);
+	const void *v = had(q, sqlite3_column_blob(q->st, q->column));
 
 	if (v && sqlite3_column_bytes(q->st, q->column) == ID_LEN)
 		memcpy(id, v, ID_LEN);
@@ -258,92 +291,6 @@ uint64_t time_parse(const char *text)
 	if (!p || strcmp(p, "Z") != 0 || seconds < 0)
 		return 0;
 	return (uint64_t)seconds * 1000000000u + ns;
-}
-
-/* ---- open ---- */
-
-/* The file exists with our mode before SQLite opens it; the log and its index get the same one (sqlite3 os_unix.c). */
-static int make_private(const char *path)
-{
-	_cleanup_close_ int fd = -1;
-
-	if (strcmp(path, ":memory:") == 0)
-		return 0;
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	return fd < 0 ? -1 : 0;
-}
-
-static int configure(sqlite3 *db)
-{
-	static const char settings[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
-				       "PRAGMA trusted_schema = OFF;";
-
-	if (sqlite3_busy_timeout(db, 5000) != SQLITE_OK)
-		return -1;
-	return sqlite3_exec(db, settings, NULL, NULL, NULL) == SQLITE_OK ? 0 : -1;
-}
-
-/*
- * A full disk must not keep a VM from being stopped.  The log's file is as long as it ever gets, and stays so when it is
- * closed: commits go to blocks that it has.  The database itself grows a piece at a time, ahead of what is in it.
- */
-static void keep_room(sqlite3 *db, const char *path)
-{
-	static const char zeros[65536];
-	int persist = 1, piece = DB_PIECE;
-	char name[256];
-
-	if (strcmp(path, ":memory:") == 0)
-		return;
-	(void)sqlite3_file_control(db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
-	(void)sqlite3_file_control(db, "main", SQLITE_FCNTL_CHUNK_SIZE, &piece);
-	(void)snprintf(name, sizeof(name), "%s-wal", path);
-	_cleanup_close_ int fd = open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-	off_t size = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
-	/* What is behind the last valid frame is not read (sqlite.org/fileformat2.html, "WAL File Format"). */
-	for (; size >= 0 && size < LOG_ROOM; size += (off_t)sizeof(zeros))
-		if (write(fd, zeros, sizeof(zeros)) != (ssize_t)sizeof(zeros))
-			break;
-	if (size < LOG_ROOM)
-		log_warn("%s: no room can be kept for a full disk", name);
-}
-
-struct store *store_open(const char *path, struct error *e)
-{
-	struct store *s = calloc(1, sizeof(*s));
-	const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-
-	e->code = FAIL_NONE;
-	if (!s || make_private(path) < 0) {
-		(void)error_set(e, FAIL_GENERAL, path, "%s", strerrordesc_np(errno));
-		free(s);
-		return NULL;
-	}
-	pthread_mutexattr_t recursive;
-	(void)pthread_mutexattr_init(&recursive);
-	(void)pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
-	(void)pthread_mutex_init(&s->lock, &recursive);
-	if (sqlite3_open_v2(path, &s->db, flags, NULL) != SQLITE_OK || configure(s->db) < 0)
-		(void)store_fail(s->db, path, e);
-	else
-		(void)schema_migrate(s->db, path, e);
-	if (e->code == FAIL_NONE) {
-		keep_room(s->db, path);
-		return s;
-	}
-	store_close(s);
-	return NULL;
-}
-
-void store_close(struct store *s)
-{
-	if (!s)
-		return;
-	for (size_t i = 0; i < STORE_STATEMENTS; i++)
-		(void)sqlite3_finalize(s->cache[i].st);
-	(void)sqlite3_close(s->db);
-	(void)pthread_mutex_destroy(&s->lock);
-	free(s);
 }
 
 /* ---- operations ---- */

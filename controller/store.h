@@ -8,9 +8,13 @@
 
 #include "controller/ctl.h"
 
-/* Open or create; migrates.  A database of a newer schema is refused (FAIL_STATE).  @path may be ":memory:". */
+/* Open or create; migrates.  Refused and left as it is: a newer schema, another's (FAIL_STATE), a damaged one (FAIL_HOST).
+ * @path may be ":memory:". */
 struct store *store_open(const char *path, struct error *e);
 void store_close(struct store *s);
+
+/* A copy as <path>.backup, when the last one is older than @age_s.  Return: 1 made, 0 not due, -1. */
+int store_backup(struct store *s, unsigned age_s, struct error *e);
 
 /**
  * store_group_begin(), store_group_end() - what is written between them is one durable commit, or nothing
@@ -44,8 +48,11 @@ int store_vm_each(struct store *s, const struct caller *c, bool all, int (*fn)(v
 int store_vm_update(struct store *s, const struct vm *vm, struct error *e);
 /* Removes row and slot; FAIL_STATE while the ledger still has objects of it. */
 int store_vm_delete(struct store *s, const struct vm *vm, struct error *e);
-/* The kernel shows something of ours in @slot with that generation: the slot's next one is higher (the database was lost). */
+/* The host has something of ours in @slot with that generation that this database does not know: the slot's next one is
+ * higher, and it is given out last. */
 int store_slot_floor(struct store *s, uint32_t slot, uint32_t generation, struct error *e);
+/* Which VM has it.  Return: 1 and @vm filled, 0 none, -1. */
+int store_slot_used(struct store *s, uint32_t slot, uint8_t vm[ID_LEN], struct error *e);
 
 /* ---- the ledger: one row a kernel object, written before the helper is asked ---- */
 enum ledger_state { LEDGER_PLANNED, LEDGER_PRESENT, LEDGER_RELEASING };

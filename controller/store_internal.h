@@ -9,6 +9,7 @@
 #define STORE_STATEMENTS 96
 
 struct store {
+	char path[256];
 	pthread_mutex_t lock; /* recursive, for groups */
 	unsigned depth;       /* transactions open: a group and those within it are one */
 	sqlite3 *db;
@@ -19,10 +20,29 @@ struct store {
 	} cache[STORE_STATEMENTS];
 };
 
-/* Bring the schema of @db up to this program's; @path is for the backup.  FAIL_STATE: newer than we are, or foreign. */
+/* The schema that this program writes. */
+int schema_known(void);
+
+/* May this program use what is in @db?  Changes nothing.  FAIL_STATE: newer than we are, or foreign. */
+int schema_check(sqlite3 *db, const char *path, struct error *e);
+
+/* Bring the schema of @db, which was checked, up to this program's; with a backup first. */
 int schema_migrate(sqlite3 *db, const char *path, struct error *e);
 
-/* FAIL_GENERAL with SQLite's words; FAIL_HOST with a hint when it is the disk that is full. */
+/* One integer of @db.  Return: 0, or -1. */
+int schema_number(sqlite3 *db, const char *sql, int *out);
+
+/* Is it sound in itself (PRAGMA integrity_check, foreign_key_check)?  "": it is; else what is wrong first.
+ * Return: 0, or -1 when even that can not be said: SQLite's error is in @db. */
+int store_integrity(sqlite3 *db, char wrong[160]);
+
+/* A copy of @db under @to, private, whole or not there at all.  Return: 0, or -1. */
+int store_copy(sqlite3 *db, const char *to);
+
+#define STORE_HINT_DAMAGED \
+	"nothing was changed: keep it, and put a backup in its place without its -wal and -shm; VMs run on meanwhile"
+
+/* What a person can do about it: FAIL_HOST with a hint for what is the host's, else FAIL_GENERAL with SQLite's words. */
 int store_fail(sqlite3 *db, const char *what, struct error *e);
 
 /**
@@ -57,9 +77,10 @@ void q_text(struct query *q, const char *v);        /* must live until the query
 void q_blob(struct query *q, const void *v, int n); /* likewise; NULL binds NULL */
 int q_row(struct query *q);                         /* 1 a row, 0 the end, -1 */
 int q_run(struct query *q);                         /* to the end, no row wanted: 0 or -1 */
-int q_end(struct query *q, int r);                  /* reset, and pass @r on */
+int q_end(struct query *q, int r);                  /* reset, and pass @r on, or -1 after a fault */
 
 int64_t q_get_int(struct query *q);
+const char *q_text_at(struct query *q); /* until the next call; "" for NULL, and when there is no memory for it */
 void q_get_text(struct query *q, char *out, size_t size);
 void q_get_id(struct query *q, uint8_t id[ID_LEN]);
 
@@ -69,6 +90,9 @@ int q_one_int(struct query *q, int64_t none, int64_t *out);
 /* RFC 3339, UTC, nanoseconds, 30 bytes: "2024-05-06T07:08:09.000000001Z"; 0 is "". */
 void time_text(uint64_t ns, char out[32]);
 uint64_t time_parse(const char *text); /* 0 when it is not such a text */
+
+/* Before the first row: have jansson's allocations noted. */
+void store_vm_prepare(void);
 
 /* Write what may change of a VM's row, within a transaction; the ledger commits it together with its own rows. */
 int vm_row_write(struct store *s, const struct vm *vm, const char *op, struct error *e);

@@ -3,7 +3,6 @@
  * released: a database remembers only how many of them it has seen
  * (PRAGMA user_version), and each runs in a transaction with its number.
  */
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -57,7 +56,12 @@ static const char *const steps[] = {
 
 #define SCHEMA_VERSION ((int)ARRAY_SIZE(steps))
 
-static int number(sqlite3 *db, const char *sql, int *out)
+int schema_known(void)
+{
+	return SCHEMA_VERSION;
+}
+
+int schema_number(sqlite3 *db, const char *sql, int *out)
 {
 	sqlite3_stmt *st = NULL;
 	int rc = sqlite3_prepare_v2(db, sql, -1, &st, NULL);
@@ -68,35 +72,16 @@ static int number(sqlite3 *db, const char *sql, int *out)
 	return rc == SQLITE_ROW ? 0 : -1;
 }
 
-static int copy_database(sqlite3 *db, const char *to)
-{
-	sqlite3 *copy = NULL;
-	int rc = sqlite3_open_v2(to, &copy, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
-
-	if (rc == SQLITE_OK) {
-		sqlite3_backup *b = sqlite3_backup_init(copy, "main", db, "main");
-		rc = b ? sqlite3_backup_step(b, -1) : SQLITE_ERROR;
-		if (b)
-			(void)sqlite3_backup_finish(b);
-	}
-	(void)sqlite3_close(copy);
-	return rc == SQLITE_DONE ? 0 : -1;
-}
-
-/* <path>.v<version>, private, whole or not there at all. */
+/* <path>.v<version>: what there was before a migration. */
 static int back_up(sqlite3 *db, const char *path, int version, struct error *e)
 {
-	char to[512], part[520];
+	char to[512];
 
 	if (strcmp(path, ":memory:") == 0)
 		return 0;
 	(void)snprintf(to, sizeof(to), "%s.v%d", path, version);
-	(void)snprintf(part, sizeof(part), "%s.part", to);
-	(void)unlink(part);
-	_cleanup_close_ int fd = open(part, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd >= 0 && copy_database(db, part) == 0 && rename(part, to) == 0)
+	if (store_copy(db, to) == 0)
 		return 0;
-	(void)unlink(part);
 	(void)error_set(e, FAIL_HOST, to, "the state database can not be backed up before its migration");
 	error_hint(e, "check the room and the permissions of its folder");
 	return -1;
@@ -122,23 +107,40 @@ static int step(sqlite3 *db, int version, struct error *e)
 
 static int refuse_newer(const char *path, int version, struct error *e)
 {
+	char backup[512];
+
 	(void)error_set(e, FAIL_STATE, path, "the state database has schema %d, this program knows up to %d", version,
 			SCHEMA_VERSION);
-	error_hint(e, "install the newer banger again, or put the backup %s.v%d in its place", path, SCHEMA_VERSION);
+	(void)snprintf(backup, sizeof(backup), "%s.v%d", path, SCHEMA_VERSION);
+	if (access(backup, F_OK) == 0)
+		error_hint(e, "install the newer banger again, or put the backup %s in its place", backup);
+	else
+		error_hint(e, "install the newer banger again");
+	return -1;
+}
+
+int schema_check(sqlite3 *db, const char *path, struct error *e)
+{
+	int version, tables;
+
+	if (schema_number(db, "PRAGMA user_version", &version) < 0 ||
+	    schema_number(db, "SELECT count(*) FROM sqlite_schema", &tables) < 0)
+		return store_fail(db, path, e);
+	if (version > SCHEMA_VERSION || version < 0)
+		return refuse_newer(path, version, e);
+	if (version > 0 || tables == 0)
+		return 0;
+	(void)error_set(e, FAIL_STATE, path, "it is a database, but not one of banger's");
+	error_hint(e, "move it away");
 	return -1;
 }
 
 int schema_migrate(sqlite3 *db, const char *path, struct error *e)
 {
-	int version, tables;
+	int version;
 
-	if (number(db, "PRAGMA user_version", &version) < 0 ||
-	    number(db, "SELECT count(*) FROM sqlite_schema", &tables) < 0)
+	if (schema_number(db, "PRAGMA user_version", &version) < 0)
 		return store_fail(db, path, e);
-	if (version > SCHEMA_VERSION || version < 0)
-		return refuse_newer(path, version, e);
-	if (version == 0 && tables > 0)
-		return error_set(e, FAIL_STATE, path, "it is a database, but not one of banger's");
 	if (version > 0 && version < SCHEMA_VERSION) {
 		log_info("state database: schema %d becomes %d", version, SCHEMA_VERSION);
 		if (back_up(db, path, version, e) < 0)

@@ -18,39 +18,52 @@
 static const char *const vmm_names[VMM_KINDS] = { "qemu", "firecracker" };
 static const char *const accel_names[] = { "auto", "kvm", "tcg" };
 
-static void put_text(json_t *o, const char *key, const char *v)
+/* Without memory jansson says "invalid token" of a sound text (load.c), and leaves keys out of what it writes (dump.c). */
+static _Thread_local bool lacked;
+
+static void *noting_malloc(size_t n)
 {
-	if (v[0])
-		(void)json_object_set_new(o, key, json_string(v));
+	void *p = malloc(n);
+
+	lacked |= !p;
+	return p;
 }
 
-static void put_int(json_t *o, const char *key, int64_t v, int64_t least)
+void store_vm_prepare(void)
 {
-	if (v >= least)
-		(void)json_object_set_new(o, key, json_integer(v));
+	json_set_alloc_funcs(noting_malloc, free);
 }
 
-/* The caller frees it; NULL: no memory. */
+/* Return: 0, or -1: no memory. */
+static int put_text(json_t *o, const char *key, const char *v)
+{
+	return v[0] ? json_object_set_new(o, key, json_string(v)) : 0;
+}
+
+static int put_int(json_t *o, const char *key, int64_t v, int64_t least)
+{
+	return v >= least ? json_object_set_new(o, key, json_integer(v)) : 0;
+}
+
+/* The caller frees it; NULL: no memory.  One without a member that it should have would be a leak later. */
 static char *runtime_dump(const struct vm_runtime *r)
 {
+	lacked = false;
 	json_t *o = json_object();
+	int bad = put_text(o, "boot_id", r->boot_id) | put_text(o, "tap", r->tap) | put_text(o, "dm", r->dm) |
+		  put_text(o, "storage", r->storage) | put_text(o, "api_socket", r->api_socket) |
+		  put_int(o, "loop_base", r->loop_base, 0) | put_int(o, "loop_cow", r->loop_cow, 0) |
+		  put_int(o, "pid", r->pid, 1) | put_int(o, "pid_start", r->pid_start, 1);
 
-	put_text(o, "boot_id", r->boot_id);
-	put_text(o, "tap", r->tap);
-	put_text(o, "dm", r->dm);
-	put_text(o, "storage", r->storage);
-	put_text(o, "api_socket", r->api_socket);
-	put_int(o, "loop_base", r->loop_base, 0);
-	put_int(o, "loop_cow", r->loop_cow, 0);
-	put_int(o, "pid", r->pid, 1);
-	put_int(o, "pid_start", r->pid_start, 1);
-	if (r->pid > 0 || r->boot_id[0]) {
-		put_text(o, "vmm", vmm_names[r->vmm % VMM_KINDS]);
-		put_text(o, "accel", accel_names[r->accel % ARRAY_SIZE(accel_names)]);
-	}
-	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+	if (r->pid > 0 || r->boot_id[0])
+		bad |= put_text(o, "vmm", vmm_names[r->vmm % VMM_KINDS]) |
+		       put_text(o, "accel", accel_names[r->accel % ARRAY_SIZE(accel_names)]);
+	char *text = o && !bad ? json_dumps(o, JSON_COMPACT) : NULL;
 	json_decref(o);
-	return text;
+	if (!lacked)
+		return text;
+	free(text);
+	return NULL;
 }
 
 static void get_text(json_t *o, const char *key, char *out, size_t size)
@@ -79,11 +92,15 @@ static uint32_t get_name(json_t *o, const char *key, const char *const *names, s
 	return 0;
 }
 
-static void runtime_load(const char *text, struct vm_runtime *r)
+/* Return: 0, or -1: no memory, which must not be taken for a runtime that can not be read. */
+static int runtime_load(const char *text, struct vm_runtime *r)
 {
+	lacked = false;
 	json_t *o = json_loads(text, 0, NULL);
 
 	*r = (struct vm_runtime){ .loop_base = -1, .loop_cow = -1 };
+	if (!o && lacked)
+		return -1;
 	if (!json_is_object(o))
 		log_warn("state database: the runtime of a VM is not a JSON object and is taken for empty");
 	get_text(o, "boot_id", r->boot_id, sizeof(r->boot_id));
@@ -98,6 +115,7 @@ static void runtime_load(const char *text, struct vm_runtime *r)
 	r->vmm = (enum vmm_kind)get_name(o, "vmm", vmm_names, VMM_KINDS);
 	r->accel = get_name(o, "accel", accel_names, ARRAY_SIZE(accel_names));
 	json_decref(o);
+	return 0;
 }
 
 /* ---- rows ---- */
@@ -136,7 +154,8 @@ static uint32_t q_get_u32(struct query *q)
 	return (uint32_t)q_get_int(q);
 }
 
-static void vm_load(struct query *q, struct vm *vm)
+/* Return: 0, or -1: no memory. */
+static int vm_load(struct query *q, struct vm *vm)
 {
 	char state[16]; /* and the policy */
 
@@ -165,7 +184,13 @@ static void vm_load(struct query *q, struct vm *vm)
 	vm->created_ns = q_get_time(q);
 	vm->started_ns = q_get_time(q);
 	q_get_text(q, vm->op, sizeof(vm->op));
-	runtime_load((const char *)sqlite3_column_text(q->st, q->column) ?: "{}", &vm->runtime);
+	const char *runtime = q_text_at(q);
+	return q->rc == SQLITE_ROW ? runtime_load(runtime, &vm->runtime) : -1;
+}
+
+static int no_memory(const char *ref, struct error *e)
+{
+	return error_set(e, FAIL_GENERAL, ref, "out of memory");
 }
 
 static int not_found(const char *ref, struct error *e)
@@ -178,8 +203,8 @@ static int vm_take(struct query *q, const char *ref, struct vm *vm, struct error
 {
 	int r = q_row(q);
 
-	if (r > 0)
-		vm_load(q, vm);
+	if (r > 0 && vm_load(q, vm) < 0)
+		r = no_memory(ref, e);
 	(void)q_end(q, 0);
 	return r == 0 ? not_found(ref, e) : r < 0 ? -1 : 0;
 }
@@ -190,7 +215,7 @@ int vm_row_write(struct store *s, const struct vm *vm, const char *op, struct er
 	char started[32];
 
 	if (!runtime)
-		return error_set(e, FAIL_GENERAL, vm->name, "out of memory");
+		return no_memory(vm->name, e);
 	time_text(vm->started_ns, started);
 	struct query q = query(s, "UPDATE vms SET vcpus = ?1, mem_mib = ?2, nat = ?3, state = ?4, reason = ?5, started = ?6,"
 				  " op = ?7, runtime = ?8, restart = ?9, restart_max = ?10, auto_stop_s = ?11, wanted = ?12"
@@ -345,11 +370,23 @@ int store_slot_floor(struct store *s, uint32_t slot, uint32_t generation, struct
 {
 	if (tx_begin(s, e) < 0)
 		return -1;
-	struct query q = query(s, "INSERT INTO slots(slot, generation) VALUES (?1, ?2) ON CONFLICT(slot)"
-				  " DO UPDATE SET generation = max(generation, excluded.generation)");
+	struct query q = query(s, "INSERT INTO slots(slot, generation, freed)"
+				  " VALUES (?1, ?2, (SELECT coalesce(max(freed), 0) + 1 FROM slots)) ON CONFLICT(slot)"
+				  " DO UPDATE SET generation = max(generation, excluded.generation), freed = excluded.freed");
 	q_int(&q, slot);
 	q_int(&q, generation);
 	return tx_end(s, q_run(&q), "slots", e);
+}
+
+int store_slot_used(struct store *s, uint32_t slot, uint8_t vm[ID_LEN], struct error *e)
+{
+	read_begin(s, e);
+	struct query q = query(s, "SELECT id FROM vms WHERE slot = ?1");
+	q_int(&q, slot);
+	int r = q_row(&q);
+	if (r > 0)
+		q_get_id(&q, vm);
+	return read_end(s, q_end(&q, r), "slots", e);
 }
 
 /* ---- read ---- */
@@ -383,7 +420,8 @@ static int find_prefix(struct store *s, const struct caller *c, const char *ref,
 	q_int(&q, c->uid);
 	int r = q_row(&q);
 	if (r > 0) {
-		vm_load(&q, vm);
+		if (vm_load(&q, vm) < 0)
+			return q_end(&q, no_memory(ref, e));
 		r = q_row(&q) == 0 ? 0 : error_set(e, FAIL_USAGE, ref, "more than one VM's id begins like this");
 	} else if (r == 0) {
 		r = not_found(ref, e);

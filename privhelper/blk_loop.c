@@ -155,6 +155,13 @@ static int configure(int node, int file, const struct blk_tag *tag)
 	return ioctl(node, LOOP_CONFIGURE, &c);
 }
 
+/* ENOSPC: no number is left; ENOMEM: no room for one more; EMFILE: too many are held. */
+static enum status refusal(const char *what)
+{
+	log_errno("%s", what);
+	return errno == ENOSPC || errno == ENOMEM || errno == EMFILE ? ST_LIMIT : ST_KERNEL;
+}
+
 /* Find a free number and bind @file to it.  l->fd is ours on ST_OK. */
 static enum status bind_new(struct blk_state *b, enum blk_part part, int file, const struct blk_tag *tag,
 			    struct blk_loop *l)
@@ -162,21 +169,19 @@ static enum status bind_new(struct blk_state *b, enum blk_part part, int file, c
 	for (int i = 0; i < BIND_TRIES; i++) {
 		int index = ioctl(b->loop_control, LOOP_CTL_GET_FREE);
 		if (index < 0)
-			return ST_KERNEL;
+			return refusal("loop-control");
 		if (index >= BLK_LOOPS)
 			return ST_LIMIT;
 		_cleanup_close_ int node = open_node(index, part);
 		if (node < 0)
-			return errno == EMFILE ? ST_LIMIT : ST_KERNEL;
+			return refusal("loop node");
 		l->index = index;
 		if (configure(node, file, tag) == 0) {
 			l->fd = steal_fd(&node);
 			return ST_OK;
 		}
-		if (errno != EBUSY) {
-			log_errno("loop%d: configure", index);
-			return ST_KERNEL;
-		}
+		if (errno != EBUSY)
+			return refusal("loop configure");
 	}
 	return ST_BUSY;
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/config.h"
 #include "controller/cli/out.h"
 
 enum kind { K_FLAG, K_TEXT, K_COUNT, K_MIB, K_TIME, K_FORMAT, K_PROGRESS, K_RESTART, K_IDLE, K_VALUE };
@@ -43,7 +44,7 @@ static const struct option_row {
 	[O_RM] = { "rm", 0, K_FLAG, NULL, "delete it when the command or shell ends, however it ends", AT(rm), 0 },
 	[O_DETACH] = { "detach", 'd', K_FLAG, NULL, "start it, print its name, and leave it", AT(detach), 0 },
 	[O_TIMEOUT] = { "timeout", 0, K_TIME, "TIME", "how long to wait, as 90s or 2m", AT(timeout_ms), 3600000 },
-	[O_ALL] = { "all", 'a', K_FLAG, NULL, "also those that are not running; root: of everybody", AT(all), 0 },
+	[O_ALL] = { "all", 'a', K_FLAG, NULL, "root: of everybody", AT(all), 0 },
 	[O_FOLLOW] = { "follow", 'f', K_FLAG, NULL, "go on until the VM stops", AT(follow), 0 },
 	[O_VMM] = { "vmm", 0, K_VALUE, NULL, "the log of the monitor that runs it (Firecracker)", AT(what), 1 },
 	[O_METRICS] = { "metrics", 0, K_VALUE, NULL, "the monitor's metrics (Firecracker): JSON lines", AT(what), 2 },
@@ -56,6 +57,9 @@ static const struct option_row {
 	[O_INCLUDE] = { "include", 0, K_TEXT, "PACKAGES", "more packages, with commas between", AT(include), 0 },
 	[O_SUITE] = { "suite", 0, K_TEXT, "SUITE", "Debian release (default: the host's)", AT(suite), 0 },
 	[O_OUTPUT_FILE] = { "output", 0, K_TEXT, "FILE", "write the image to FILE, import nothing", AT(output), 0 },
+	[O_DB] = { "db", 0, K_FLAG, NULL, "the state database alone; as root also without the daemon", AT(db), 0 },
+	[O_CONFIG] = { "config", 0, K_TEXT, "FILE", "with --db and no daemon: where it is (default: " CONFIG_DEFAULT_PATH ")",
+		       AT(config), 0 },
 	[O_DRY_RUN] = { "dry-run", 0, K_FLAG, NULL, "say what would be done, and do nothing", AT(dry_run), 0 },
 #undef AT
 };

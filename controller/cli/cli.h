@@ -18,7 +18,7 @@ enum progress { PROGRESS_AUTO, PROGRESS_NONE, PROGRESS_PLAIN, PROGRESS_JSON };
 enum option_id {
 	O_HELP, O_OUTPUT, O_QUIET, O_PROGRESS, O_NAME, O_IMAGE, O_KERNEL, O_VCPUS, O_MEMORY, O_DISK, O_NAT, O_NO_NAT,
 	O_RESTART, O_AUTO_STOP, O_RM, O_DETACH, O_TIMEOUT, O_ALL, O_FOLLOW, O_VMM, O_METRICS, O_TTY, O_IF_EXISTS, O_DEB,
-	O_VMLINUZ, O_MODULES, O_SIZE, O_INCLUDE, O_SUITE, O_OUTPUT_FILE, O_DRY_RUN, O_COUNT
+	O_VMLINUZ, O_MODULES, O_SIZE, O_INCLUDE, O_SUITE, O_OUTPUT_FILE, O_DRY_RUN, O_DB, O_CONFIG, O_COUNT
 };
 
 #define O(x) (UINT64_C(1) << O_##x)
@@ -26,12 +26,12 @@ enum option_id {
 struct options {
 	enum format format;
 	enum progress progress;
-	const char *name, *image, *kernel, *deb, *vmlinuz, *modules, *include, *suite, *output;
+	const char *name, *image, *kernel, *deb, *vmlinuz, *modules, *include, *suite, *output, *config;
 	uint64_t vcpus, mem_mib, disk_mib, size_mib, timeout_ms; /* 0: not given */
 	uint64_t nat;                                            /* vm_set's: 0 not given, 1 off, 2 on */
 	uint64_t restart, restart_max, auto_stop_s;              /* as in control.def */
 	uint64_t what;                                           /* vm_logs': 0 console, 1 monitor, 2 metrics */
-	bool dry_run, rm, detach, all, follow, tty, if_exists, help;
+	bool db, dry_run, rm, detach, all, follow, tty, if_exists, help;
 };
 
 struct command;

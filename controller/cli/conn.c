@@ -63,7 +63,7 @@ int conn_open(struct error *e)
 static int gone(struct error *e)
 {
 	error_set(e, FAIL_UNREACHABLE, WHAT, "it ended before it answered");
-	error_hint(e, "it finishes or undoes what it had begun when it is back; look with: banger vm list --all");
+	error_hint(e, "it finishes or undoes what it had begun when it is back; look with: banger vm list");
 	return -1;
 }
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <grp.h>
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
@@ -46,6 +47,10 @@ _Noreturn static void child(const char *const argv[], const struct proc_io *io, 
 	if (null >= 0)
 		(void)dup2(null, STDERR_FILENO);
 	if (io->dir && chdir(io->dir) < 0)
+		_exit(126);
+	const struct account *as = io->as;
+	if (as && (setgroups(0, NULL) < 0 || setresgid(as->gid, as->gid, as->gid) < 0 ||
+		   setresuid(as->uid, as->uid, as->uid) < 0))
 		_exit(126);
 	if (io->stay && stay_here() < 0)
 		_exit(126);

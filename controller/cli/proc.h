@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 
+#include "common/config.h"
 #include "controller/cli/cli.h"
 
 /* Where a program's output goes; zero means: where ours goes. */
@@ -13,6 +14,7 @@ struct proc_io {
 	char *capture;         /* stdout into this buffer, NUL-terminated, cut at its size */
 	size_t capture_size;
 	const char *dir;       /* working folder */
+	const struct account *as; /* as that account, with no other group; NULL: as us */
 	bool stay;             /* no new privileges: where SELinux would move it to a domain that our files are closed to, it stays in ours */
 };
 

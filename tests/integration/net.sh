@@ -406,6 +406,22 @@ is "$(net nat_add slot=5)" limit "an element in a full set is refused as a limit
 is "$(elements inet nat4 | grep -c "^$(addr 5) ")" 0 "and is not there"
 nft -f - <<<"delete element inet banger nat4 { $(for ((i = 0; i < 999; i++)); do echo "192.168.$((i / 250)).$((i % 250)),"; done) }"
 is "$(net nat_add slot=5) $(net nat_remove slot=5)" "ok ok" "with room again it is"
+fill() { # fill FAMILY SET ELEMENT...: up to 1,000
+	local left=$((1000 - $(elements "$1" "$2" | wc -l))) i
+	for ((i = 0; i < left; i++)); do
+		[ "$2" = nat4 ] && echo "10.200.$((i / 250)).$((i % 250))" || echo "\"adm$i\" . 02:00:00:00:00:01 . 10.200.$((i / 250)).$((i % 250))"
+	done | paste -sd, | sed "s/.*/add element $1 banger $2 { & }/" >"$T/fill"
+	nft -f "$T/fill"
+}
+is "$(net tap_create slot=0 gen=99)" "ok ifindex=*" "a tap"
+check "the set of guests is full" fill bridge guest
+is "$(net guest_allow slot=0 gen=99)" limit "a guest more is a limit"
+is "$(elements bridge guest | wc -l)" 1000 "and nothing was put in"
+nft delete element bridge banger guest '{ "adm0" . 02:00:00:00:00:01 . 10.200.0.0 }'
+is "$(net guest_allow slot=0 gen=99)" ok "with room it is allowed"
+is "$(net guest_deny slot=0 gen=99) $(net tap_remove slot=0 gen=99)" "ok ok" "all of it is released"
+nft -j list set bridge banger guest | jq -r '.nftables[].set? // empty | .elem[]? | (.elem.val // .).concat | select(.[0] | startswith("adm")) | "\"\(.[0])\" . \(.[1]) . \(.[2])"' |
+	paste -sd, | sed 's/.*/delete element bridge banger guest { & }/' | nft -f -
 is "$(net seal)" ok "sealed"
 is "$(net tap_create slot=0 gen=99) $(net nat_add slot=4)" "denied denied" "nothing more is made"
 for i in 4 5; do

@@ -422,6 +422,35 @@ static void all_users_together_leave_room_for_root(void **state)
 
 /* ---- waiting, and going away ---- */
 
+/* No descriptor is left for one more connection: it waits, the loop does not turn in circles, nobody else notices. */
+static void without_a_descriptor_a_client_waits(void **state)
+{
+	struct control first = client(OWNER), second;
+	struct sockaddr_un a = address(t.f);
+	struct rlimit was, few;
+
+	(void)state;
+	control_init(&second, socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+	t.next = (struct caller){ .uid = OTHER, .pid = 1 };
+	assert_int_equal(connect(second.fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(fcntl(second.fd, F_SETFL, O_NONBLOCK), 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+	few = (struct rlimit){ (rlim_t)second.fd, was.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	int turns = 0;
+	for (uint64_t end = after_ms(300); clock_boot_ns() < end; turns++)
+		turn(50);
+	assert_in_range(turns, 1, 20);
+	assert_int_equal(t.api->n_conns, 1);
+	assert_true(t.api->paused);
+	assert_int_equal(ask(&first, CALL_VERSION, NULL).kind, MSG_RESULT);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+	assert_int_equal(ask(&second, CALL_VERSION, NULL).kind, MSG_RESULT);
+	assert_int_equal(t.api->n_conns, 2);
+	control_close(&first);
+	control_close(&second);
+}
+
 static void those_who_wait_hold_no_worker(void **state)
 {
 	struct control waiting[3 * API_WORKERS_PER_UID];
@@ -883,7 +912,7 @@ int main(void)
 		TEST(a_request_in_pieces_is_served),
 		TEST(one_user_can_not_take_all_connections),
 		TEST(all_users_together_leave_room_for_root),
-		TEST(those_who_wait_hold_no_worker),
+		TEST(without_a_descriptor_a_client_waits), TEST(those_who_wait_hold_no_worker),
 		TEST(a_wait_ends_with_its_time),
 		TEST(a_follower_hears_what_is_said_later),
 		TEST(a_monitors_log_and_metrics_are_asked_for_by_number),

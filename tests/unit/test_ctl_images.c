@@ -545,7 +545,7 @@ static void check_disk(const char *driver)
 	touch("run/slots/3/api.sock");
 	if (storage_by_name(driver)->create(&ctl, &vm, &e) < 0)
 		fail_msg("%s: %s", e.what, e.why);
-	assert_int_equal(entries("slots/3"), 3); /* disk, kernel, vmlinux */
+	assert_int_equal(entries("slots/3"), 4); /* disk, kernel, vmlinux, and whose they are */
 	assert_int_equal(entries("run/slots/3"), 0);
 	assert_int_equal(stat(path("slots/3/disk"), &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0660);
@@ -625,6 +625,38 @@ static void test_dm_is_used_again(void **state)
 	}
 }
 
+/* A VM whose row is older than what is in its slot does not get at it. */
+static void test_whose_the_files_are(void **state)
+{
+	struct vm vm = a_vm(4), other = vm;
+	struct storage_owner o;
+
+	(void)state;
+	assert_int_equal(storage_owner(&ctl.config, 4, &o), STORAGE_EMPTY);
+	assert_int_equal(storage_owner(&ctl.config, 3, &o), STORAGE_EMPTY);
+	assert_true(storage_is_of(&ctl.config, &vm));
+	touch("slots/3/disk");
+	assert_int_equal(storage_owner(&ctl.config, 3, &o), STORAGE_UNMARKED);
+	assert_true(storage_is_of(&ctl.config, &vm)); /* of a banger that wrote no mark */
+	assert_int_equal(storage_by_name("copy")->create(&ctl, &vm, &e), 0);
+	assert_int_equal(storage_owner(&ctl.config, 3, &o), STORAGE_MARKED);
+	assert_memory_equal(o.vm, vm.id, ID_LEN);
+	assert_int_equal(o.generation, vm.generation);
+	assert_int_equal(o.uid, vm.owner);
+	assert_int_equal(storage_check_owner(&ctl.config, &vm, &e), 0);
+	other.id[0] ^= 1;
+	assert_int_equal(storage_check_owner(&ctl.config, &other, &e), -1);
+	assert_int_equal(e.code, FAIL_STATE);
+	/* Cut while it was removed: the mark stays until all else is gone. */
+	assert_int_equal(mkdir(path("slots/3/stuck"), 0700), 0);
+	assert_int_equal(storage_remove(&ctl, 3, &e), -1);
+	assert_int_equal(entries("slots/3"), 2);
+	assert_int_equal(storage_owner(&ctl.config, 3, &o), STORAGE_MARKED);
+	assert_int_equal(rmdir(path("slots/3/stuck")), 0);
+	assert_int_equal(storage_remove(&ctl, 3, &e), 0);
+	assert_int_equal(entries("slots/3"), 0);
+}
+
 static void test_links_are_not_followed(void **state)
 {
 	struct vm vm = a_vm(4);
@@ -690,7 +722,7 @@ int main(void)
 		FILES(test_overlay_is_refused), FILES(test_import), FILES(test_digest), FILES(test_refusals), FILES(test_interrupted),
 		FILES(test_shrinks_while_read), FILES(test_delete), FILES(test_same_content_at_once), FILES(test_kernel),
 		FILES(test_kernel_too_large), FILES(test_sweep), FILES(test_copy), FILES(test_reflink_or_copy), FILES(test_dm), FILES(test_dm_is_used_again),
-		FILES(test_links_are_not_followed), FILES(test_choice),
+		FILES(test_whose_the_files_are), FILES(test_links_are_not_followed), FILES(test_choice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

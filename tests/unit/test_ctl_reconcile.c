@@ -305,10 +305,106 @@ static void orphans_go_and_their_slots_go_on_above_them(void **state)
 			assert_int_equal(q.generation, 7);
 			assert_int_equal(q.owner, 4242);
 		}
-	(void)create(f, "a", false);
-	struct vm b = create(f, "b", false);
-	assert_int_equal(b.slot, 1);
-	assert_true(b.generation > 7);
+	for (unsigned i = 0; i < SLOTS - 1; i++)
+		assert_int_not_equal(create(f, "", false).slot, 1);
+	struct vm last = create(f, "last", false);
+	assert_int_equal(last.slot, 1);
+	assert_true(last.generation > 7);
+}
+
+/* ---- a database that is older than the host ---- */
+
+/* The files of a slot, with the mark of the VM that made them. */
+static void put_files(struct fixture *f, uint32_t slot, const uint8_t vm[ID_LEN], uint32_t generation)
+{
+	char path[200], id[ID_HEX];
+
+	path_slot_state(&f->c.config, slot, "", path);
+	(void)mkdir(path, 0700);
+	path_slot_state(&f->c.config, slot, STORAGE_OWNER, path);
+	FILE *mark = fopen(path, "w");
+	assert_non_null(mark);
+	format_id(vm, id);
+	(void)fprintf(mark, "%s %u 4242\n", id, generation);
+	(void)fclose(mark);
+}
+
+static void a_slot_that_was_anothers_since_is_not_started(void **state)
+{
+	struct fixture *f = *state;
+	struct operation o = operation(f);
+	const uint8_t other[ID_LEN] = { 7 };
+	struct error e = { 0 };
+
+	struct vm vm = create(f, "web", true);
+	put_files(f, vm.slot, other, vm.generation + 3);
+	/* At once, */
+	assert_int_equal(start(f, "web", NULL, &e), -1);
+	assert_int_equal(e.code, FAIL_STATE);
+	assert_non_null(strstr(e.why, "another VM"));
+	assert_true(e.hint[0]);
+	assert_nothing_left(f, "web", VM_CREATED);
+	/* and told from the start on. */
+	restart(f);
+	assert_string_equal(row(f, "web").reason, STORAGE_OLDER);
+	assert_gone(f, "web", VM_FAILED);
+	assert_int_equal(start(f, "web", NULL, &e), -1);
+	/* It can be deleted; the files are not its. */
+	unsigned removes = host.removes;
+	assert_int_equal(vm_delete(&f->c, &o, "web", &e), 0);
+	assert_int_equal(host.removes, removes);
+	/* Whose they are is remembered, */
+	for (unsigned i = 0; i < SLOTS - 1; i++)
+		assert_int_not_equal(create(f, "", false).slot, vm.slot);
+	/* and nobody gets the slot in their generation again. */
+	assert_int_equal(create(f, "last", false).generation, vm.generation + 4);
+}
+
+static void files_that_no_row_names_stay(void **state)
+{
+	struct fixture *f = *state;
+	const uint8_t lost[ID_LEN] = { 7 };
+	unsigned removes;
+
+	struct vm web = create(f, "web", false);
+	put_files(f, web.slot, web.id, web.generation);
+	put_files(f, 2, lost, 9);
+	removes = host.removes;
+	restart(f);
+	assert_int_equal(host.removes, removes);
+	assert_int_equal(row(f, "web").state, VM_CREATED);
+	must_start(f, "web");
+	assert_int_equal(create(f, "a", false).slot, 1);
+	assert_int_equal(create(f, "b", false).slot, 3);
+	struct vm last = create(f, "c", false);
+	assert_int_equal(last.slot, 2);
+	assert_int_equal(last.generation, 10);
+}
+
+/* Stopped and started again since the copy: the VMM is not the one of the row. */
+static void a_vmm_that_the_row_does_not_know_is_released(void **state)
+{
+	struct fixture *f = *state;
+	struct error e = { 0 };
+
+	(void)create(f, "runs", true);
+	must_start(f, "runs");
+	(void)create(f, "rests", true);
+	must_start(f, "rests");
+	struct vm vm = row(f, "runs");
+	vm.runtime.pid_start--;
+	assert_int_equal(store_vm_update(f->c.store, &vm, &e), 0);
+	vm = row(f, "rests");
+	assert_int_equal(store_ledger_settle(f->c.store, &vm, NULL, 0, &e), 0);
+	runtime_clear(&vm);
+	vm.state = VM_STOPPED;
+	assert_int_equal(store_vm_update(f->c.store, &vm, &e), 0);
+	restart(f);
+	assert_gone(f, "runs", VM_STOPPED);
+	assert_gone(f, "rests", VM_STOPPED);
+	assert_int_equal(unfinished(f), 0);
+	must_start(f, "runs");
+	must_start(f, "rests");
 }
 
 static void an_orphan_that_can_not_be_removed_does_not_stop_the_service(void **state)
@@ -496,7 +592,8 @@ int main(void)
 		TEST(a_slot_that_is_not_configured_any_more_is_an_error),
 		TEST(a_vm_at_rest_is_left_alone),
 		TEST(what_a_resting_vm_does_not_know_of_goes),
-		TEST(orphans_go_and_their_slots_go_on_above_them),
+		TEST(orphans_go_and_their_slots_go_on_above_them), TEST(a_slot_that_was_anothers_since_is_not_started),
+		TEST(files_that_no_row_names_stay), TEST(a_vmm_that_the_row_does_not_know_is_released),
 		TEST(an_orphan_that_can_not_be_removed_does_not_stop_the_service),
 		TEST(a_start_cut_short_anywhere_is_rolled_back),
 		TEST(a_stop_cut_short_is_finished),

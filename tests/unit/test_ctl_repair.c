@@ -129,9 +129,39 @@ static void what_nobody_has_goes(void **state)
 	assert_int_equal(n.mended, 2);
 	assert_int_equal(n.failed, 0);
 	assert_int_equal(fake_helper_objects(f->fake, 0), ours);
-	/* The slot goes on above the orphan's generation. */
-	(void)create(f, "a", false);
-	assert_int_equal(create(f, "b", false).generation, 8);
+	/* The slot goes on above the orphan's generation, after the others. */
+	assert_int_equal(create(f, "a", false).slot, 1);
+	assert_int_equal(create(f, "b", false).generation, 2);
+	assert_int_equal(create(f, "c", false).generation, 8);
+}
+
+static void files_of_no_vm_go_when_they_are_asked_to(void **state)
+{
+	struct fixture *f = *state;
+	char path[200];
+
+	(void)create(f, "web", true);
+	for (uint32_t slot = 0; slot < 3; slot++) {
+		path_slot_state(&f->c.config, slot, "", path);
+		assert_int_equal(mkdir(path, 0700), 0);
+		path_slot_state(&f->c.config, slot, slot == 1 ? "disk" : STORAGE_OWNER, path);
+		FILE *file = fopen(path, "w");
+		assert_non_null(file);
+		(void)fputs("00000000000000000000000000000001 5 4242\n", file);
+		(void)fclose(file);
+	}
+	unsigned removes = host.removes;
+	assert_int_equal(look(f, true, false).found, 0);
+	assert_int_equal(look(f, false, true).found, 2);
+	assert_int_equal(host.removes, removes);
+	struct repaired n = look(f, false, false);
+	assert_int_equal(n.found, 2);
+	assert_int_equal(n.mended, 2);
+	assert_int_equal(host.removes, removes + 2); /* not those in the slot of a VM, whosever they are */
+	host.remove_fails = true;
+	n = look(f, false, false);
+	assert_int_equal(n.mended, 0);
+	assert_int_equal(n.failed, 2);
 }
 
 /* With starts and stops on the way, nothing of theirs is taken for anybody's leftover. */
@@ -177,6 +207,7 @@ int main(void)
 		TEST(all_is_well), TEST(what_was_flushed_is_put_back), TEST(what_can_not_be_put_back_is_told),
 		TEST(a_disk_that_the_kernel_gave_up_is_told),
 		TEST(nat_that_is_not_wanted_goes), TEST(what_a_resting_vm_has_goes), TEST(what_nobody_has_goes),
+		TEST(files_of_no_vm_go_when_they_are_asked_to),
 		TEST(it_does_not_disturb),
 	};
 

@@ -1,4 +1,5 @@
 /* The state database: migrations, slots, references, the ledger, and what happens when there is no room. */
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -113,10 +114,10 @@ static int setup_folder(void **state)
 
 static int teardown_folder(void **state)
 {
-	static const char *const names[] = { "db", "db-wal", "db-shm", "db.v1", "db.v1-wal", "db.v1-shm" };
+	static const char *const names[] = { "db", "db-wal", "db-shm", "db.v1", "db.v1-wal", "db.v1-shm", "db.v3", "db.backup" };
 
 	(void)state;
-	for (size_t i = 0; i < 6; i++)
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		(void)unlink(in_folder(names[i]));
 	return rmdir(folder); /* fails when something else was left */
 }
@@ -217,37 +218,339 @@ static void test_new_file(void **state)
 	assert_int_equal(access(in_folder("db.v1"), F_OK), -1);
 }
 
+/* ---- bad days ---- */
+
+#define PAGE 4096u
+
+struct bytes {
+	unsigned char *v;
+	size_t n;
+};
+
+/* No file: no bytes. */
+static struct bytes slurp(const char *name)
+{
+	FILE *f = fopen(in_folder(name), "r");
+	struct bytes b = { 0 };
+
+	if (!f)
+		return b;
+	(void)fseek(f, 0, SEEK_END);
+	b.n = (size_t)ftell(f);
+	rewind(f);
+	b.v = malloc(b.n + 1);
+	assert_non_null(b.v);
+	assert_int_equal(fread(b.v, 1, b.n, f), b.n);
+	(void)fclose(f);
+	return b;
+}
+
+static void spit(const char *name, const void *v, size_t n)
+{
+	FILE *f = fopen(in_folder(name), "w");
+
+	assert_non_null(f);
+	assert_int_equal(fwrite(v, 1, n, f), n);
+	assert_int_equal(fclose(f), 0);
+}
+
+static void assert_same(const char *name, struct bytes *before)
+{
+	struct bytes now = slurp(name);
+
+	assert_int_equal(now.n, before->n);
+	if (now.n)
+		assert_memory_equal(now.v, before->v, now.n);
+	free(now.v);
+	free(before->v);
+}
+
+/* Refused, with what is wrong and a hint, and left byte for byte as it was. */
+static void assert_refused(enum fail code, const char *why)
+{
+	struct bytes db = slurp("db"), log = slurp("db-wal");
+
+	assert_null(store_open(in_folder("db"), &e));
+	assert_int_equal(e.code, code);
+	assert_string_equal(e.what, in_folder("db"));
+	if (!strstr(e.why, why))
+		fail_msg("\"%s\" does not say \"%s\"", e.why, why);
+	assert_true(e.hint[0]);
+	assert_same("db", &db);
+	assert_same("db-wal", &log);
+}
+
+static struct store *must_open(void)
+{
+	struct store *s = store_open(in_folder("db"), &e);
+
+	if (!s)
+		fail_msg("%s: %s", e.what, e.why);
+	return s;
+}
+
+static void make_some(struct store *s, int from, int to)
+{
+	char name[16];
+
+	config.slots = config.max_vms_per_owner = 1000;
+	for (int i = from; i < to; i++) {
+		(void)snprintf(name, sizeof(name), "vm%d", i);
+		(void)create(s, 1000, name);
+	}
+}
+
+static int count_vm(void *arg, const struct vm *vm)
+{
+	(void)vm;
+	++*(int *)arg;
+	return 0;
+}
+
+static int count_vms(struct store *s)
+{
+	int n = 0;
+
+	assert_int_equal(store_vm_each(s, NULL, true, count_vm, &n, &e), 0);
+	return n;
+}
+
 static void test_newer_is_refused(void **state)
 {
 	(void)state;
 	sql(in_folder("db"), "CREATE TABLE future (x); PRAGMA user_version = 99;");
-	assert_null(store_open(in_folder("db"), &e));
-	assert_int_equal(e.code, FAIL_STATE);
-	assert_non_null(strstr(e.why, "99"));
-	assert_true(e.hint[0]);
+	assert_refused(FAIL_STATE, "schema 99");
+	assert_string_equal(e.hint, "install the newer banger again"); /* there is no backup to be named */
+	spit("db.v3", "", 0);
+	assert_refused(FAIL_STATE, "schema 99");
+	assert_non_null(strstr(e.hint, "db.v3"));
 }
 
 static void test_foreign_is_refused(void **state)
 {
 	(void)state;
 	sql(in_folder("db"), "CREATE TABLE cookies (x);");
-	assert_null(store_open(in_folder("db"), &e));
-	assert_int_equal(e.code, FAIL_STATE);
+	assert_refused(FAIL_STATE, "not one of banger's");
 }
 
 static void test_garbage_is_refused(void **state)
 {
-	FILE *f = fopen(in_folder("db"), "w");
+	static char x[PAGE];
 
 	(void)state;
-	assert_non_null(f);
-	for (int i = 0; i < 4096; i++)
-		(void)fputc('x', f);
-	(void)fclose(f);
-	assert_null(store_open(in_folder("db"), &e));
-	assert_int_equal(e.code, FAIL_GENERAL);
+	memset(x, 'x', sizeof(x));
+	spit("db", x, sizeof(x));
+	assert_refused(FAIL_HOST, "no database");
 	assert_null(store_open("/nonexistent/db", &e));
-	assert_int_equal(e.code, FAIL_GENERAL);
+	assert_int_equal(e.code, FAIL_HOST);
+	assert_int_equal(unlink(in_folder("db")), 0);
+	assert_int_equal(symlink("/etc/hostname", in_folder("db")), 0);
+	assert_null(store_open(in_folder("db"), &e));
+	assert_int_equal(e.code, FAIL_HOST);
+	assert_true(e.hint[0]);
+}
+
+static bool is_used(const unsigned char *page)
+{
+	for (size_t i = 0; i < PAGE; i++)
+		if (page[i])
+			return true;
+	return false;
+}
+
+/* One page after the other is overwritten. */
+static void test_damage_is_refused(void **state)
+{
+	struct store *s = must_open();
+	unsigned refused = 0;
+
+	(void)state;
+	add_image(s, 0, "debian");
+	make_some(s, 0, 60);
+	store_close(s);
+	struct bytes whole = slurp("db");
+	assert_int_equal(unlink(in_folder("db-wal")), 0);
+	for (size_t at = 0; at + PAGE <= whole.n; at += PAGE) {
+		unsigned char was[PAGE];
+		if (!is_used(whole.v + at))
+			continue; /* room that is kept, not a page yet */
+		memcpy(was, whole.v + at, PAGE);
+		memset(whole.v + at, 0x5a, PAGE);
+		spit("db", whole.v, whole.n);
+		assert_refused(FAIL_HOST, at ? "damaged" : "no database");
+		memcpy(whole.v + at, was, PAGE);
+		refused++;
+	}
+	assert_in_range(refused, 20, 200);
+	spit("db", whole.v, whole.n);
+	free(whole.v);
+	s = must_open();
+	assert_int_equal(count_vms(s), 60);
+	store_close(s);
+}
+
+/* SQLite would take it for a new one, and throw the log away. */
+static void test_a_cut_file_is_refused(void **state)
+{
+	struct store *s = must_open();
+
+	(void)state;
+	add_image(s, 0, "debian");
+	store_close(s);
+	assert_int_equal(truncate(in_folder("db"), 0), 0);
+	assert_refused(FAIL_HOST, "it was cut");
+	/* Without a log it is what an installation that was cut short has left. */
+	assert_int_equal(unlink(in_folder("db-wal")), 0);
+	store_close(must_open());
+}
+
+static void test_a_locked_one_is_refused(void **state)
+{
+	struct store *s = must_open();
+	sqlite3 *other;
+
+	(void)state;
+	add_image(s, 0, "debian");
+	store_close(s);
+	assert_int_equal(sqlite3_open(in_folder("db"), &other), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(other, "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE", NULL, NULL, NULL), SQLITE_OK);
+	assert_null(store_open(in_folder("db"), &e));
+	assert_int_equal(e.code, FAIL_HOST);
+	assert_non_null(strstr(e.why, "another program holds"));
+	assert_non_null(strstr(e.hint, "fuser"));
+	assert_int_equal(sqlite3_close(other), SQLITE_OK);
+	store_close(must_open());
+}
+
+/* While it is open: commits fail with the reason, and nothing is half done. */
+static void test_a_lock_while_it_is_open(void **state)
+{
+	struct store *s = must_open();
+	sqlite3 *other;
+	struct vm vm;
+
+	(void)state;
+	add_image(s, 0, "debian");
+	make_some(s, 0, 1);
+	assert_int_equal(sqlite3_open(in_folder("db"), &other), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_busy_timeout(s->db, 10), SQLITE_OK);
+	assert_int_equal(try_create(s, 1000, "late", &vm), -1);
+	assert_int_equal(e.code, FAIL_HOST);
+	assert_non_null(strstr(e.why, "another program holds"));
+	assert_int_equal(count_vms(s), 1);
+	assert_int_equal(sqlite3_close(other), SQLITE_OK);
+	make_some(s, 1, 2);
+	assert_int_equal(count_vms(s), 2);
+	store_close(s);
+}
+
+/* What a power cut can leave of the log: a beginning of it, the rest as it was before.  Commits are lost from the end
+ * alone, and each is there whole or not at all. */
+static void test_a_torn_log(void **state)
+{
+	struct store *s = must_open();
+	const size_t frame = 24 + PAGE;
+	int last = 0;
+
+	(void)state;
+	add_image(s, 0, "debian");
+	assert_int_equal(sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_FULL, NULL, NULL), SQLITE_OK);
+	make_some(s, 0, 10);
+	struct bytes db = slurp("db"), log = slurp("db-wal"); /* as a kill leaves them */
+	store_close(s);
+	for (size_t at = 0; last < 10 && at < log.n; at += frame + frame / 3) {
+		spit("db", db.v, db.n);
+		spit("db-wal", log.v, at);
+		(void)unlink(in_folder("db-shm"));
+		s = must_open();
+		int n = count_vms(s);
+		assert_in_range(n, last, 10);
+		last = n;
+		store_close(s);
+	}
+	assert_int_equal(last, 10);
+	free(db.v);
+	free(log.v);
+}
+
+/* A database of yesterday is put in the place of today's, the log beside it forgotten. */
+static void test_a_copy_does_not_meet_another_ones_log(void **state)
+{
+	struct store *s = must_open();
+
+	(void)state;
+	add_image(s, 0, "debian");
+	make_some(s, 0, 20);
+	assert_int_equal(store_backup(s, 0, &e), 1);
+	struct bytes yesterday = slurp("db.backup");
+	make_some(s, 20, 300); /* with checkpoints, so that the log has a part of it only */
+	struct bytes killed = slurp("db-wal");
+	store_close(s); /* the clean stop that everybody makes first */
+	spit("db", yesterday.v, yesterday.n);
+	s = must_open();
+	assert_int_equal(count_vms(s), 20);
+	store_close(s);
+
+	/* After a kill the log is full: the mixture is refused, and neither half of it is lost. */
+	spit("db", yesterday.v, yesterday.n);
+	spit("db-wal", killed.v, killed.n);
+	(void)unlink(in_folder("db-shm"));
+	assert_refused(FAIL_HOST, "damaged");
+	assert_int_equal(unlink(in_folder("db-wal")), 0);
+	s = must_open();
+	assert_int_equal(count_vms(s), 20);
+	store_close(s);
+	free(yesterday.v);
+	free(killed.v);
+}
+
+static void test_backup(void **state)
+{
+	struct store *s = must_open();
+	struct timespec old[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
+	struct stat st;
+
+	(void)state;
+	add_image(s, 0, "debian");
+	make_some(s, 0, 3);
+	assert_int_equal(store_backup(s, 86400, &e), 1);
+	assert_int_equal(store_backup(s, 86400, &e), 0);
+	assert_int_equal(utimensat(AT_FDCWD, in_folder("db.backup"), old, 0), 0);
+	make_some(s, 3, 4);
+	assert_int_equal(store_backup(s, 86400, &e), 1);
+	assert_int_equal(stat(in_folder("db.backup"), &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	store_close(s);
+	s = store_open(in_folder("db.backup"), &e);
+	assert_non_null(s);
+	assert_int_equal(count_vms(s), 4);
+	store_close(s);
+	(void)unlink(in_folder("db.backup-wal"));
+	(void)unlink(in_folder("db.backup-shm"));
+}
+
+/* Room for what a full disk must not prevent: as long as the log can ever get (a checkpoint comes every 4 MiB). */
+static void test_room_is_kept(void **state)
+{
+	struct store *s = must_open();
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(stat(in_folder("db-wal"), &st), 0);
+	assert_in_range(st.st_size, 8 << 20, 9 << 20);
+	assert_in_range(st.st_blocks * 512, 8 << 20, 9 << 20); /* blocks, not a hole */
+	add_image(s, 0, "debian");
+	make_some(s, 0, 300); /* several checkpoints */
+	assert_int_equal(stat(in_folder("db-wal"), &st), 0);
+	assert_in_range(st.st_size, 8 << 20, 9 << 20);
+	store_close(s);
+	assert_int_equal(stat(in_folder("db-wal"), &st), 0);
+	assert_in_range(st.st_size, 8 << 20, 9 << 20);
+	assert_int_equal(truncate(in_folder("db-wal"), 0), 0);
+	store_close(must_open());
+	assert_int_equal(stat(in_folder("db-wal"), &st), 0);
+	assert_in_range(st.st_size, 8 << 20, 9 << 20);
 }
 
 static void test_survives_a_reopen(void **state)
@@ -824,7 +1127,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		FILES(test_new_file), FILES(test_migration), FILES(test_newer_is_refused), FILES(test_foreign_is_refused),
-		FILES(test_garbage_is_refused), FILES(test_survives_a_reopen), FILES(test_full),
+		FILES(test_garbage_is_refused), FILES(test_damage_is_refused), FILES(test_a_cut_file_is_refused),
+		FILES(test_a_locked_one_is_refused), FILES(test_a_lock_while_it_is_open), FILES(test_a_torn_log),
+		FILES(test_a_copy_does_not_meet_another_ones_log), FILES(test_backup), FILES(test_room_is_kept),
+		FILES(test_survives_a_reopen), FILES(test_full),
 		STORE(test_name_taken), STORE(test_slots_exhausted), STORE(test_owner_cap), STORE(test_slot_reuse),
 		STORE(test_slot_floor), STORE(test_threads_never_share_a_slot), STORE(test_no_such_image),
 		STORE(test_another_users_image), STORE(test_find), STORE(test_prefix_ambiguous), STORE(test_each),

@@ -125,11 +125,11 @@ static void a_free_one_is_bound(void **state)
 	assert_string_equal((const char *)fake.bound.info.lo_file_name, "banger:2:1:1000");
 }
 
-static void no_free_one_is_the_kernels_word(void **state)
+static void no_free_one_is_a_limit(void **state)
 {
 	(void)state;
 	fake.free[0] = -1;
-	assert_int_equal(attach(), ST_KERNEL);
+	assert_int_equal(attach(), ST_LIMIT);
 	assert_nothing();
 }
 
@@ -175,7 +175,7 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(a_free_one_is_bound), TEST(no_free_one_is_the_kernels_word), TEST(one_beyond_our_nodes_is_a_limit),
+		TEST(a_free_one_is_bound), TEST(no_free_one_is_a_limit), TEST(one_beyond_our_nodes_is_a_limit),
 		TEST(one_that_was_taken_meanwhile_is_no_matter), TEST(it_ends_where_others_are_always_faster),
 		TEST(no_descriptor_is_a_limit),
 	};

@@ -1,0 +1,265 @@
+/* What can be said of the state database without the service: read by connections of its own, nothing is changed. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "controller/doctor_internal.h"
+#include "controller/storage.h"
+#include "controller/store_internal.h"
+
+#define LOG_LEAST (8u << 20)
+#define LOG_MOST (64u << 20)
+#define HINT_PUT_BACK "stop the service, keep the file, put a backup in its place without its -wal and -shm, and start it"
+
+struct look {
+	struct report r;
+	const struct config *config;
+	char path[160];
+	sqlite3 *db; /* NULL: can not be read */
+	unsigned backups;
+};
+
+static void close_db(sqlite3 **db)
+{
+	(void)sqlite3_close(*db);
+}
+
+/* ---- the file ---- */
+
+static void check_folder(struct look *l)
+{
+	const char *dir = l->config->state_dir;
+	struct statvfs v;
+
+	if (statvfs(dir, &v) < 0)
+		row(&l->r, "folder", FAIL, "see that state_dir in banger.conf is right", "%s: %s", dir, strerrordesc_np(errno));
+	else if (v.f_flag & ST_RDONLY)
+		row(&l->r, "folder", FAIL, "mount it writable again; the kernel's log says why it is not",
+		    "%s is on a read-only file system", dir);
+	else if (access(dir, W_OK) < 0)
+		row(&l->r, "folder", FAIL, "chown it to the controller's account", "%s: %s", dir, strerrordesc_np(errno));
+	else
+		row(&l->r, "folder", PASS, "", "%s", dir);
+}
+
+/* Return: true when the file can be looked into. */
+static bool check_file(struct look *l)
+{
+	struct stat st, log;
+	char name[200];
+
+	(void)snprintf(name, sizeof(name), "%s-wal", l->path);
+	if (stat(l->path, &st) < 0) {
+		bool fresh = errno == ENOENT && l->backups == 0;
+		row(&l->r, "database", fresh ? SKIP : FAIL,
+		    fresh ? "the service makes it" : "put the backup in its place: without it, the next start knows no VM",
+		    "%s: %s", l->path, strerrordesc_np(errno));
+		return false;
+	}
+	if (st.st_size == 0 && stat(name, &log) == 0) {
+		row(&l->r, "database", FAIL, HINT_PUT_BACK, "%s is empty, but has a log: it was cut", l->path);
+		return false;
+	}
+	if (access(l->path, R_OK | W_OK) == 0)
+		return true;
+	row(&l->r, "database", FAIL, "chown it to the controller's account", "%s: %s", l->path, strerrordesc_np(errno));
+	return false;
+}
+
+static bool check_whole(struct look *l)
+{
+	struct error e = { 0 };
+	char wrong[160] = "";
+
+	if (!check_file(l))
+		return false;
+	if (sqlite3_open_v2(l->path, &l->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOFOLLOW, NULL) != SQLITE_OK ||
+	    sqlite3_busy_timeout(l->db, 1000) != SQLITE_OK || store_integrity(l->db, wrong) < 0)
+		(void)store_fail(l->db, l->path, &e);
+	if (e.code != FAIL_NONE)
+		row(&l->r, "database", FAIL, e.hint, "%s: %s", e.what, e.why);
+	else if (wrong[0])
+		row(&l->r, "database", FAIL, HINT_PUT_BACK, "%s is damaged: %s", l->path, wrong);
+	else
+		row(&l->r, "database", PASS, "", "%s is whole (integrity_check)", l->path);
+	return e.code == FAIL_NONE && !wrong[0];
+}
+
+static void check_schema(struct look *l)
+{
+	int version = -1;
+
+	(void)schema_number(l->db, "PRAGMA user_version", &version);
+	if (version == schema_known())
+		row(&l->r, "schema", PASS, "", "%d, as this program writes it", version);
+	else if (version > schema_known())
+		row(&l->r, "schema", FAIL, "install the newer banger again, or put a backup of this schema in its place",
+		    "%d, and this program knows up to %d", version, schema_known());
+	else
+		row(&l->r, "schema", version < 0 ? FAIL : WARN, "the next start of the service migrates it, with a backup first",
+		    "%d, and this program writes %d", version, schema_known());
+}
+
+/* ---- what is beside it ---- */
+
+/* banger.db.backup, banger.db.v2: copies that nobody writes to, so nothing has to be made beside them to read them. */
+static void check_backup(struct look *l, const char *name)
+{
+	sqlite3 *db __attribute__((cleanup(close_db))) = NULL;
+	char uri[480], wrong[160] = "", made[32];
+	int version = -1, vms = -1;
+	struct stat st;
+
+	(void)snprintf(uri, sizeof(uri), "file:%s/%s?immutable=1", l->config->state_dir, name);
+	l->backups++;
+	if (sqlite3_open_v2(uri, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL) != SQLITE_OK ||
+	    store_integrity(db, wrong) < 0 || wrong[0] || schema_number(db, "PRAGMA user_version", &version) < 0 ||
+	    schema_number(db, "SELECT count(*) FROM vms", &vms) < 0) {
+		row(&l->r, "backup", WARN, "remove it: it is of no use", "%s: %s", name,
+		    wrong[0] ? wrong : sqlite3_errmsg(db));
+		return;
+	}
+	(void)snprintf(uri, sizeof(uri), "%s/%s", l->config->state_dir, name);
+	time_text(stat(uri, &st) == 0 ? (uint64_t)st.st_mtime * 1000000000u : 0, made);
+	row(&l->r, "backup", PASS, "", "%s: whole, of %.19sZ, schema %d, %d VMs", name, made, version, vms);
+}
+
+static bool is_backup(const char *name)
+{
+	static const char head[] = "banger.db.";
+	const char *tail = name + sizeof(head) - 1;
+
+	if (strncmp(name, head, sizeof(head) - 1) != 0)
+		return false;
+	return strcmp(tail, "backup") == 0 || (tail[0] == 'v' && tail[1] && strspn(tail + 1, "0123456789") == strlen(tail + 1));
+}
+
+static void check_backups(struct look *l)
+{
+	DIR *d = opendir(l->config->state_dir);
+	struct dirent *entry;
+
+	while (d && (entry = readdir(d)))
+		if (is_backup(entry->d_name))
+			check_backup(l, entry->d_name);
+	if (d)
+		(void)closedir(d);
+	if (!l->backups)
+		row(&l->r, "backup", WARN, "a service that runs makes one a day, and one before each migration", "there is none");
+}
+
+static void check_log(struct look *l)
+{
+	char name[200];
+	struct stat st;
+
+	(void)snprintf(name, sizeof(name), "%s-wal", l->path);
+	if (stat(name, &st) < 0)
+		st.st_size = 0;
+	if (st.st_size < LOG_LEAST || (uint64_t)st.st_blocks * 512 < LOG_LEAST)
+		row(&l->r, "log", WARN, "make room, then restart the service",
+		    "%" PRIu64 " KiB: no room is kept for ends on a full disk", (uint64_t)st.st_size >> 10);
+	else if (st.st_size > LOG_MOST)
+		row(&l->r, "log", WARN, "end other programs that read the database; `fuser -v` names them",
+		    "%" PRIu64 " MiB: it can not be taken over into the database", (uint64_t)st.st_size >> 20);
+	else
+		row(&l->r, "log", PASS, "", "%" PRIu64 " MiB, so that ends go on when the disk is full", (uint64_t)st.st_size >> 20);
+}
+
+static void check_space(struct look *l)
+{
+	uint64_t mib;
+
+	if (room_mib(l->config, &mib) < 0)
+		return; /* the folder's row says why */
+	row(&l->r, "space", mib < ROOM_LEAST_MIB ? FAIL : mib < 16 * ROOM_LEAST_MIB ? WARN : PASS,
+	    "delete VMs or images, or make room: stop and delete work meanwhile",
+	    "%" PRIu64 " MiB free; below %u nothing new is begun", mib, ROOM_LEAST_MIB);
+}
+
+/* ---- its rows against what there is ---- */
+
+/* Which VM the database gives the slot to.  Return: 1, 0 none, -1. */
+static int holder(sqlite3 *db, uint32_t slot, uint8_t id[ID_LEN])
+{
+	sqlite3_stmt *st = NULL;
+	int r = -1;
+
+	if (sqlite3_prepare_v2(db, "SELECT id FROM vms WHERE slot = ?1", -1, &st, NULL) == SQLITE_OK &&
+	    sqlite3_bind_int64(st, 1, slot) == SQLITE_OK) {
+		int rc = sqlite3_step(st);
+		r = rc == SQLITE_ROW ? 1 : rc == SQLITE_DONE ? 0 : -1;
+		if (r > 0 && sqlite3_column_bytes(st, 0) == ID_LEN)
+			memcpy(id, sqlite3_column_blob(st, 0), ID_LEN);
+	}
+	(void)sqlite3_finalize(st);
+	return r;
+}
+
+static void check_slots(struct look *l)
+{
+	unsigned others = 0, nobodys = 0, first = 0;
+
+	for (uint32_t slot = 0; slot < SLOT_MAX; slot++) {
+		struct storage_owner o;
+		uint8_t id[ID_LEN] = { 0 };
+		enum storage_mark mark = storage_owner(l->config, slot, &o);
+		int used = mark == STORAGE_EMPTY ? -1 : holder(l->db, slot, id);
+		bool wrong = used > 0 && mark == STORAGE_MARKED && memcmp(id, o.vm, ID_LEN) != 0;
+		if (!wrong && used != 0)
+			continue;
+		if (!others && !nobodys)
+			first = slot;
+		others += wrong;
+		nobodys += used == 0;
+	}
+	if (others)
+		row(&l->r, "slots", FAIL, "this database is older than the host: put the newer one back, or delete these VMs",
+		    "%u VMs have a slot with another VM's files, first: slot %u", others, first);
+	else if (nobodys)
+		row(&l->r, "slots", WARN, "`banger host gc` removes them, unless a newer database that knows them is put back",
+		    "%u slots have files that no VM has, first: slot %u", nobodys, first);
+	else
+		row(&l->r, "slots", PASS, "", "their files are those of the VMs that have them");
+}
+
+static void check_ledger(struct look *l)
+{
+	int left = -1;
+
+	if (schema_number(l->db, "SELECT count(*) FROM ledger WHERE state = 'releasing'", &left) < 0)
+		return; /* an older schema */
+	if (left)
+		row(&l->r, "ledger", WARN, "`banger vm list` says of which VMs and why; it is tried again every 15 s",
+		    "%d objects are not given back yet", left);
+	else
+		row(&l->r, "ledger", PASS, "", "nothing waits to be given back");
+}
+
+unsigned doctor_db(const struct config *config, int (*tell)(void *arg, const struct ev_check *row_), void *arg)
+{
+	struct look l = { .r = { .tell = tell, .arg = arg }, .config = config };
+
+	(void)snprintf(l.path, sizeof(l.path), "%s/banger.db", config->state_dir);
+	check_folder(&l);
+	check_backups(&l);
+	bool whole = check_whole(&l);
+	if (whole)
+		check_schema(&l);
+	check_log(&l);
+	check_space(&l);
+	if (whole) {
+		check_slots(&l);
+		check_ledger(&l);
+	}
+	(void)sqlite3_close(l.db);
+	return l.r.failed;
+}

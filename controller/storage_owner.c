@@ -1,0 +1,78 @@
+/* Whose the files of a slot are, by a file among them that was there first and goes last.
+ *
+ * The state database says which VM has which slot.  One that is older than the files, put back from a copy, may say
+ * that of a VM whose slot was given to another one since: without this its owner would get the other one's disk. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "controller/storage.h"
+
+static bool is_empty(int dir)
+{
+	_cleanup_close_ int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	bool empty = true;
+
+	if (!d)
+		return false;
+	(void)steal_fd(&fd);
+	while (empty && (entry = readdir(d)))
+		empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+	(void)closedir(d);
+	return empty;
+}
+
+/* "<id> <generation> <uid>\n" */
+static bool parse(char *text, struct storage_owner *o)
+{
+	char *save = NULL, *id = strtok_r(text, " \n", &save), *generation = strtok_r(NULL, " \n", &save);
+	char *uid = strtok_r(NULL, " \n", &save);
+	uint64_t g, u;
+
+	if (!uid || parse_id(id, o->vm) < 0 || parse_uint(generation, 1, UINT32_MAX, &g) < 0 ||
+	    parse_uint(uid, 0, UINT32_MAX, &u) < 0)
+		return false;
+	o->generation = (uint32_t)g;
+	o->uid = (uint32_t)u;
+	return true;
+}
+
+enum storage_mark storage_owner(const struct config *c, uint32_t slot, struct storage_owner *o)
+{
+	char path[200], text[128];
+
+	*o = (struct storage_owner){ 0 };
+	path_slot_state(c, slot, "", path);
+	_cleanup_close_ int dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dir < 0 || is_empty(dir))
+		return STORAGE_EMPTY;
+	_cleanup_close_ int fd = openat(dir, STORAGE_OWNER, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (n <= 0)
+		return STORAGE_UNMARKED;
+	text[n] = '\0';
+	return parse(text, o) ? STORAGE_MARKED : STORAGE_UNMARKED;
+}
+
+bool storage_is_of(const struct config *c, const struct vm *vm)
+{
+	struct storage_owner o;
+
+	return storage_owner(c, vm->slot, &o) != STORAGE_MARKED || memcmp(o.vm, vm->id, ID_LEN) == 0;
+}
+
+int storage_check_owner(const struct config *c, const struct vm *vm, struct error *e)
+{
+	if (storage_is_of(c, vm))
+		return 0;
+	(void)error_set(e, FAIL_STATE, vm->name, STORAGE_OLDER);
+	error_hint(e, "put the newer state database back; or delete this VM, which leaves the files alone");
+	return -1;
+}

@@ -1,0 +1,321 @@
+/*
+ * How the database is opened and closed, its copies, and what is refused.
+ *
+ * Nothing is written, and the log is not played back into the file, before
+ * both are known to be sound and ours: what is refused is left as it was found,
+ * for a person to look at.
+ *
+ * The log outlives its connection (keep_room()).  A copy of the database that
+ * is put in its place must not meet a log of what it does not have: so a clean
+ * close makes the log say that it is empty, and after any other end the check
+ * at the next open is what stands between the two.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "controller/store_internal.h"
+
+/* A checkpoint comes after 1,000 pages, 4 MiB; as much again while it can not write. */
+#define LOG_ROOM (8 << 20)
+#define LOG_HEADER 32
+#define DB_PIECE (1 << 20)
+
+static bool in_memory(const char *path)
+{
+	return strcmp(path, ":memory:") == 0;
+}
+
+static void log_path(const char *path, char out[272])
+{
+	(void)snprintf(out, 272, "%s-wal", path);
+}
+
+/* ---- copies ---- */
+
+static int fill_copy(sqlite3 *db, const char *to)
+{
+	sqlite3 *copy = NULL;
+	int rc = sqlite3_open_v2(to, &copy, SQLITE_OPEN_READWRITE, NULL);
+
+	if (rc == SQLITE_OK) {
+		sqlite3_backup *b = sqlite3_backup_init(copy, "main", db, "main");
+		rc = b ? sqlite3_backup_step(b, -1) : SQLITE_ERROR;
+		if (b)
+			(void)sqlite3_backup_finish(b);
+	}
+	(void)sqlite3_close(copy);
+	return rc == SQLITE_DONE ? 0 : -1;
+}
+
+/* The name is on the disk before what it is a copy of is changed. */
+static int sync_folder(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char folder[512] = ".";
+
+	if (slash)
+		(void)snprintf(folder, sizeof(folder), "%.*s", slash == path ? 1 : (int)(slash - path), path);
+	_cleanup_close_ int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -1 : fsync(fd);
+}
+
+int store_copy(sqlite3 *db, const char *to)
+{
+	char part[520];
+
+	(void)snprintf(part, sizeof(part), "%s.part", to);
+	(void)unlink(part);
+	_cleanup_close_ int fd = open(part, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd >= 0 && fill_copy(db, part) == 0 && rename(part, to) == 0 && sync_folder(to) == 0)
+		return 0;
+	(void)unlink(part);
+	return -1;
+}
+
+int store_backup(struct store *s, unsigned age_s, struct error *e)
+{
+	char to[300];
+	struct stat st;
+	sqlite3 *db = NULL;
+
+	if (in_memory(s->path))
+		return 0;
+	(void)snprintf(to, sizeof(to), "%s.backup", s->path);
+	time_t now = time(NULL);
+	/* One from the future is of a clock that was wrong. */
+	if (stat(to, &st) == 0 && st.st_mtime <= now && now - st.st_mtime < (time_t)age_s)
+		return 0;
+	/* On a connection of its own: the store's is for everybody. */
+	bool made = sqlite3_open_v2(s->path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOFOLLOW, NULL) == SQLITE_OK &&
+		    sqlite3_busy_timeout(db, 1000) == SQLITE_OK && store_copy(db, to) == 0;
+	(void)sqlite3_close(db);
+	return made ? 1 : error_set(e, FAIL_HOST, to, "the state database can not be copied");
+}
+
+/* ---- open ---- */
+
+static int open_fail(const char *path, struct error *e)
+{
+	int saved = errno;
+
+	(void)error_set(e, FAIL_HOST, path, "%s", strerrordesc_np(saved));
+	if (saved == ENOSPC || saved == EDQUOT)
+		error_hint(e, "free some space on the file system of the state directory");
+	else if (saved == EACCES || saved == EPERM)
+		error_hint(e, "it must belong to the controller's account: chown it as the folder around it");
+	else if (saved == EROFS)
+		error_hint(e, "mount its file system writable again; the kernel's log says why it is not");
+	else if (saved == ELOOP)
+		error_hint(e, "it must be a file, not a link to one");
+	return -1;
+}
+
+/*
+ * The file exists with our mode before SQLite opens it; the log and its index
+ * get the same one (sqlite3 os_unix.c).  SQLite takes an empty one for a new
+ * database and throws the log away; with a log it is one that was cut.
+ */
+static int make_private(const char *path, struct error *e)
+{
+	struct stat st;
+	char log[272];
+
+	if (in_memory(path))
+		return 0;
+	_cleanup_close_ int old = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (old < 0 && errno == ENOENT) {
+		_cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		return fd < 0 ? open_fail(path, e) : 0;
+	}
+	if (old < 0 || fstat(old, &st) < 0)
+		return open_fail(path, e);
+	if (!S_ISREG(st.st_mode))
+		return error_set(e, FAIL_HOST, path, "it is not a regular file");
+	log_path(path, log);
+	if (st.st_size > 0 || access(log, F_OK) < 0)
+		return 0;
+	(void)error_set(e, FAIL_HOST, path, "the state database is empty, but has a log: it was cut");
+	error_hint(e, STORE_HINT_DAMAGED);
+	return -1;
+}
+
+static int take_first(void *arg, int n, char **values, char **names)
+{
+	char *out = arg;
+
+	(void)names;
+	if (!out[0])
+		(void)snprintf(out, 160, "%s", n && values[0] ? values[0] : "?");
+	return 0;
+}
+
+/* The check's own words have lines of their own: "*** in database main ***\nTree 4 page 4: ...". */
+static void one_line(char *text)
+{
+	const char *last = strrchr(text, '\n');
+
+	if (last && last[1])
+		memmove(text, last + 1, strlen(last + 1) + 1);
+	text[strcspn(text, "\n")] = '\0';
+}
+
+int store_integrity(sqlite3 *db, char wrong[160])
+{
+	char table[160] = "";
+
+	wrong[0] = '\0';
+	if (sqlite3_exec(db, "PRAGMA integrity_check(1)", take_first, wrong, NULL) != SQLITE_OK)
+		return -1;
+	if (strcmp(wrong, "ok") != 0) {
+		one_line(wrong);
+		return 0;
+	}
+	wrong[0] = '\0';
+	if (sqlite3_exec(db, "PRAGMA foreign_key_check", take_first, table, NULL) != SQLITE_OK)
+		return -1;
+	if (table[0])
+		(void)snprintf(wrong, 160, "a row of %.100s refers to one that is not there", table);
+	return 0;
+}
+
+static int check(struct store *s, struct error *e)
+{
+	char wrong[160];
+
+	if (schema_check(s->db, s->path, e) < 0)
+		return -1;
+	if (store_integrity(s->db, wrong) < 0)
+		return store_fail(s->db, s->path, e);
+	if (!wrong[0])
+		return 0;
+	(void)error_set(e, FAIL_HOST, s->path, "the state database is damaged: %s", wrong);
+	error_hint(e, STORE_HINT_DAMAGED);
+	return -1;
+}
+
+static int configure(struct store *s, struct error *e)
+{
+	static const char settings[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+				       "PRAGMA trusted_schema = OFF;";
+
+	if (sqlite3_exec(s->db, settings, NULL, NULL, NULL) != SQLITE_OK)
+		return store_fail(s->db, s->path, e);
+	return 0;
+}
+
+/* Until it was checked, not even the end of the connection may write (sqlite3_db_config(3)). */
+static int hold_back(sqlite3 *db, int yes)
+{
+	return sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, yes, NULL);
+}
+
+/*
+ * A full disk must not keep a VM from being stopped.  The log's file is as long as it ever gets, and stays so when it is
+ * closed: commits go to blocks that it has.  The database itself grows a piece at a time, ahead of what is in it.
+ */
+static void keep_room(sqlite3 *db, const char *path)
+{
+	static const char zeros[65536];
+	int persist = 1, piece = DB_PIECE;
+	char name[272];
+
+	if (in_memory(path))
+		return;
+	(void)sqlite3_file_control(db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
+	(void)sqlite3_file_control(db, "main", SQLITE_FCNTL_CHUNK_SIZE, &piece);
+	log_path(path, name);
+	_cleanup_close_ int fd = open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	off_t size = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
+	/* What is behind the last valid frame is not read (sqlite.org/fileformat2.html, "WAL File Format"). */
+	for (; size >= 0 && size < LOG_ROOM; size += (off_t)sizeof(zeros))
+		if (write(fd, zeros, sizeof(zeros)) != (ssize_t)sizeof(zeros))
+			break;
+	if (size < LOG_ROOM)
+		log_warn("%s: no room can be kept for a full disk", name);
+}
+
+static int open_checked(struct store *s, struct error *e)
+{
+	const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (in_memory(s->path) ? SQLITE_OPEN_CREATE : 0);
+
+	if (make_private(s->path, e) < 0)
+		return -1;
+	if (sqlite3_open_v2(s->path, &s->db, flags, NULL) != SQLITE_OK || hold_back(s->db, 1) != SQLITE_OK ||
+	    sqlite3_busy_timeout(s->db, 5000) != SQLITE_OK)
+		return store_fail(s->db, s->path, e);
+	if (check(s, e) < 0 || configure(s, e) < 0 || schema_migrate(s->db, s->path, e) < 0)
+		return -1;
+	(void)hold_back(s->db, 0);
+	keep_room(s->db, s->path);
+	return 0;
+}
+
+struct store *store_open(const char *path, struct error *e)
+{
+	struct store *s = calloc(1, sizeof(*s));
+
+	e->code = FAIL_NONE;
+	if (!s || snprintf(s->path, sizeof(s->path), "%s", path) >= (int)sizeof(s->path)) {
+		(void)error_set(e, FAIL_GENERAL, path, "%s", s ? "the name is too long" : "out of memory");
+		free(s);
+		return NULL;
+	}
+	store_vm_prepare();
+	pthread_mutexattr_t recursive;
+	(void)pthread_mutexattr_init(&recursive);
+	(void)pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+	(void)pthread_mutex_init(&s->lock, &recursive);
+	if (open_checked(s, e) == 0)
+		return s;
+	store_close(s);
+	return NULL;
+}
+
+/* ---- close ---- */
+
+/* All of the log is in the database, and on the disk. */
+static bool checkpointed(struct store *s)
+{
+	int frames = -1, done = -1;
+	bool allowed = s->db && !in_memory(s->path) &&
+		       sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, -1, &done) == SQLITE_OK && !done;
+
+	return allowed && sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_FULL, &frames, &done) == SQLITE_OK &&
+	       frames >= 0 && frames == done;
+}
+
+/* A log without a header has no frames; the room stays. */
+static void empty_log(const char *path)
+{
+	static const char none[LOG_HEADER];
+	char name[272];
+	struct stat st;
+
+	log_path(path, name);
+	_cleanup_close_ int fd = open(name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_size < LOG_HEADER)
+		return;
+	if (pwrite(fd, none, sizeof(none), 0) != sizeof(none) || fdatasync(fd) < 0)
+		log_errno("%s", name);
+}
+
+void store_close(struct store *s)
+{
+	if (!s)
+		return;
+	for (size_t i = 0; i < STORE_STATEMENTS; i++)
+		(void)sqlite3_finalize(s->cache[i].st);
+	bool empty = checkpointed(s);
+	if (sqlite3_close(s->db) == SQLITE_OK && empty)
+		empty_log(s->path);
+	(void)pthread_mutex_destroy(&s->lock);
+	free(s);
+}

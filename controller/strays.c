@@ -1,0 +1,81 @@
+#include "controller/strays.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "controller/storage.h"
+#include "controller/store.h"
+
+static void describe(uint32_t slot, enum storage_mark mark, const struct storage_owner *o, char out[160])
+{
+	char id[ID_HEX];
+
+	format_id(o->vm, id);
+	if (mark == STORAGE_MARKED)
+		(void)snprintf(out, 160, "slot %u: files of VM %s, generation %u, of uid %u, which no row names", slot, id,
+			       o->generation, o->uid);
+	else
+		(void)snprintf(out, 160, "slot %u: files of a VM that no row names", slot);
+}
+
+/* The slot's files are another's than its row says, if it has one. */
+static bool is_stray(struct ctl *c, uint32_t slot, enum storage_mark mark, const struct storage_owner *o, bool *used)
+{
+	struct error e = { 0 };
+	uint8_t vm[ID_LEN];
+	int r = store_slot_used(c->store, slot, vm, &e);
+
+	*used = r != 0;
+	if (mark == STORAGE_EMPTY || r < 0)
+		return false;
+	return r == 0 || (mark == STORAGE_MARKED && memcmp(o->vm, vm, ID_LEN) != 0);
+}
+
+void strays_note(struct ctl *c)
+{
+	for (uint32_t slot = 0; slot < c->config.slots; slot++) {
+		struct storage_owner o;
+		struct error e = { 0 };
+		char line[160];
+		bool used;
+
+		enum storage_mark mark = storage_owner(&c->config, slot, &o);
+		if (!is_stray(c, slot, mark, &o, &used))
+			continue;
+		describe(slot, mark, &o, line);
+		log_warn("%s; they stay until the slot is needed, or `banger host gc`", line);
+		if (store_slot_floor(c->store, slot, o.generation, &e) < 0)
+			log_error("slot %u: %s", slot, e.why);
+	}
+}
+
+int strays_remove(struct ctl *c, bool dry_run, void (*tell)(void *arg, const char *line), void *arg)
+{
+	int failed = 0;
+
+	for (uint32_t slot = 0; slot < c->config.slots; slot++) {
+		struct storage_owner o;
+		struct error e = { 0 };
+		char line[160];
+		bool used;
+
+		enum storage_mark mark = storage_owner(&c->config, slot, &o);
+		if (mark == STORAGE_EMPTY)
+			continue;
+		/* The store is held, so that nobody is given the slot meanwhile. */
+		if (store_group_begin(c->store, &e) < 0)
+			return -1;
+		mark = storage_owner(&c->config, slot, &o);
+		bool stray = is_stray(c, slot, mark, &o, &used) && !used;
+		bool stays = stray && !dry_run && storage_remove(c, slot, &e) < 0;
+		(void)store_group_end(c->store, 0, &e);
+		if (stays)
+			log_error("slot %u: %s", slot, e.why);
+		failed += stays;
+		describe(slot, mark, &o, line);
+		if (stray)
+			tell(arg, line);
+	}
+	return failed;
+}

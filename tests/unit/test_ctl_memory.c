@@ -1,0 +1,307 @@
+/* Out of memory, at any allocation: each verb is done with the first, the second, the third ... allocation failing,
+ * once alone and once with all that follow, until one comes through.  What fails says so, leaves nothing, and works
+ * when there is memory again; what succeeds is whole.  Of SQLite's, which are many, and tested there, some.
+ *
+ * The linker gives our own calls to the functions below (Makefile, --wrap), jansson's come through one of ours, and
+ * SQLite is told of them. */
+#include <errno.h>
+#include <sqlite3.h>
+
+#include "controller/objects.h"
+#include "controller/release.h"
+#include "controller/store_internal.h"
+#include "tests/unit/ctl_fixture.h"
+
+/* Of this thread alone: the roles are threads too. */
+static _Thread_local struct {
+	bool armed, on; /* on: once it failed, it goes on failing */
+	bool sqlite;    /* SQLite's, not ours */
+	unsigned left, failed;
+} mem;
+
+static bool fails(bool sqlite)
+{
+	if (!mem.armed || sqlite != mem.sqlite)
+		return false;
+	if (mem.left && --mem.left)
+		return false;
+	if (mem.failed && !mem.on)
+		return false;
+	mem.failed++;
+	errno = ENOMEM;
+	return true;
+}
+
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t n);
+void *__real_reallocarray(void *p, size_t n, size_t size);
+char *__real_strdup(const char *s);
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t n);
+void *__wrap_reallocarray(void *p, size_t n, size_t size);
+char *__wrap_strdup(const char *s);
+
+void *__wrap_malloc(size_t n)
+{
+	return fails(false) ? NULL : __real_malloc(n);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return fails(false) ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *p, size_t n)
+{
+	return fails(false) ? NULL : __real_realloc(p, n);
+}
+
+void *__wrap_reallocarray(void *p, size_t n, size_t size)
+{
+	return fails(false) ? NULL : __real_reallocarray(p, n, size);
+}
+
+char *__wrap_strdup(const char *s)
+{
+	return fails(false) ? NULL : __real_strdup(s);
+}
+
+/* The turns are apart: without the few bytes for one the service ends, to be started again (worker.c). */
+void __real_vm_turn_take(struct workers *w, const uint8_t vm[ID_LEN], bool interrupt, volatile bool **cancelled);
+void __wrap_vm_turn_take(struct workers *w, const uint8_t vm[ID_LEN], bool interrupt, volatile bool **cancelled);
+
+void __wrap_vm_turn_take(struct workers *w, const uint8_t vm[ID_LEN], bool interrupt, volatile bool **cancelled)
+{
+	bool armed = mem.armed;
+
+	mem.armed = false;
+	__real_vm_turn_take(w, vm, interrupt, cancelled);
+	mem.armed = armed;
+}
+
+static sqlite3_mem_methods usual;
+
+static void *sql_malloc(int n)
+{
+	return fails(true) ? NULL : usual.xMalloc(n);
+}
+
+static void *sql_realloc(void *p, int n)
+{
+	return fails(true) ? NULL : usual.xRealloc(p, n);
+}
+
+static void listen_to_all(void)
+{
+	sqlite3_mem_methods ours;
+
+	assert_int_equal(sqlite3_config(SQLITE_CONFIG_GETMALLOC, &usual), SQLITE_OK);
+	ours = usual;
+	ours.xMalloc = sql_malloc;
+	ours.xRealloc = sql_realloc;
+	assert_int_equal(sqlite3_config(SQLITE_CONFIG_MALLOC, &ours), SQLITE_OK);
+}
+
+/* ---- verbs ---- */
+
+static int do_create(struct fixture *f, struct error *e)
+{
+	struct operation o = operation(f);
+	struct call_vm_create a = { .name = "web", .image = "debian", .nat = true };
+	struct vm vm;
+
+	return vm_create(&f->c, &o, &a, &vm, e);
+}
+
+static int do_start(struct fixture *f, struct error *e)
+{
+	return start(f, "web", NULL, e);
+}
+
+static int do_set(struct fixture *f, struct error *e)
+{
+	struct operation o = operation(f);
+	struct call_vm_set a = { .nat = 1, .mem_mib = 256 };
+
+	(void)snprintf(a.vm, sizeof(a.vm), "web");
+	return vm_set(&f->c, &o, &a, e);
+}
+
+static int do_stop(struct fixture *f, struct error *e)
+{
+	struct operation o = operation(f);
+	bool already, forced;
+
+	return vm_stop(&f->c, &o, "web", 0, &already, &forced, e);
+}
+
+static int do_kill(struct fixture *f, struct error *e)
+{
+	struct operation o = operation(f);
+	bool already;
+
+	return vm_kill(&f->c, &o, "web", &already, e);
+}
+
+static int do_delete(struct fixture *f, struct error *e)
+{
+	struct operation o = operation(f);
+
+	return vm_delete(&f->c, &o, "web", e);
+}
+
+static int do_repair(struct fixture *f, struct error *e)
+{
+	struct repaired n;
+
+	int r = repair(&f->c, true, false, NULL, NULL, &n, e);
+	if (r == 0 && n.failed)
+		r = error_set(e, FAIL_GENERAL, "repair", "%u failed", n.failed);
+	return r;
+}
+
+enum before { NOTHING, CREATED, RUNS, RUNS_WITHOUT_ELEMENTS };
+
+static bool there(struct fixture *f)
+{
+	struct error e = { 0 };
+	struct vm vm;
+
+	return store_vm_find(f->c.store, &f->caller, "web", &vm, &e) == 0;
+}
+
+static void bring_to(struct fixture *f, enum before want)
+{
+	struct error e = { 0 };
+
+	if (want == RUNS && there(f) && row(f, "web").state == VM_RUNNING)
+		return;
+	if (want == RUNS_WITHOUT_ELEMENTS && there(f) && row(f, "web").state == VM_RUNNING) {
+		fake_helper_drop(f->fake, OBJ_GUEST, row(f, "web").slot);
+		return;
+	}
+	if (there(f) && do_delete(f, &e) < 0)
+		fail_msg("delete: %s: %s", e.what, e.why);
+	assert_int_equal(fake_helper_objects(f->fake, 0), 0);
+	if (want == NOTHING)
+		return;
+	(void)create(f, "web", true);
+	if (want == CREATED)
+		return;
+	must_start(f, "web");
+	if (want == RUNS_WITHOUT_ELEMENTS)
+		fake_helper_drop(f->fake, OBJ_GUEST, row(f, "web").slot);
+}
+
+/* What is on record is what the roles have. */
+static void assert_no_lie(struct fixture *f, const char *verb, unsigned n)
+{
+	size_t objects = fake_helper_objects(f->fake, 0);
+
+	if (!there(f)) {
+		if (objects)
+			fail_msg("%s, allocation %u: %zu objects of no VM", verb, n, objects);
+		return;
+	}
+	struct vm vm = row(f, "web");
+	size_t held = ledger(f, &vm, NULL);
+	bool rests = vm.state == VM_CREATED || vm.state == VM_STOPPED;
+	if (rests && (objects || held || !runtime_is_empty(&vm)))
+		fail_msg("%s, allocation %u: %s, with %zu objects and %zu rows", verb, n, vm_state_name(vm.state), objects, held);
+	if (objects > held)
+		fail_msg("%s, allocation %u: %zu objects, %zu rows", verb, n, objects, held);
+	if (vm.state != VM_RUNNING)
+		return;
+	if (!vm.runtime.tap[0] || vm.runtime.pid <= 0 || vm.runtime.pid_start <= 0 || !vm.runtime.boot_id[0] ||
+	    !vm.runtime.dm[0] || !vm.runtime.storage[0] || !vm.runtime.api_socket[0] || vm.runtime.loop_base < 0)
+		fail_msg("%s, allocation %u: a runtime with holes", verb, n);
+}
+
+static const struct verb {
+	const char *name;
+	enum before before;
+	int (*fn)(struct fixture *f, struct error *e);
+} verbs[] = {
+	{ "create", NOTHING, do_create },      { "start", CREATED, do_start }, { "set", RUNS, do_set },
+	{ "stop", RUNS, do_stop },             { "kill", RUNS, do_kill },      { "delete", RUNS, do_delete },
+	{ "repair", RUNS_WITHOUT_ELEMENTS, do_repair },
+};
+
+/* Return: false when all allocations were done before it came to the @n-th. */
+static bool one_try(struct fixture *f, const struct verb *v, unsigned n, bool on, bool sqlite)
+{
+	struct error e = { 0 };
+
+	bring_to(f, v->before);
+	mem = (typeof(mem)){ .armed = true, .on = on, .sqlite = sqlite, .left = n };
+	int r = v->fn(f, &e);
+	mem.armed = false;
+	bool hit = mem.failed > 0;
+	if (r < 0 && (e.code == FAIL_NONE || !e.why[0]))
+		fail_msg("%s, allocation %u: no reason", v->name, n);
+	if (!hit && r < 0)
+		fail_msg("%s: %s: %s", v->name, e.what, e.why);
+	if (r < 0 && v->fn != do_repair) {
+		/* Once more, with memory: what was half done is done, or done anew. */
+		struct error again = { 0 };
+		bool gone = v->fn == do_delete && !there(f);
+		bool made = v->fn == do_create && there(f);
+		if (!gone && !made && v->fn(f, &again) < 0)
+			fail_msg("%s, allocation %u: again: %s: %s", v->name, n, again.what, again.why);
+	}
+	assert_no_lie(f, v->name, n);
+	return hit;
+}
+
+static void every_allocation_may_fail(void **state)
+{
+	struct fixture *f = *state;
+	unsigned tries = 0;
+
+	assert_int_equal(sqlite3_exec(f->c.store->db, "PRAGMA synchronous = OFF", NULL, NULL, NULL), SQLITE_OK);
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		for (int mode = 0; mode < 4; mode++) {
+			const bool on = mode & 1, sqlite = mode & 2;
+			unsigned n = 1 + 11 * (on && sqlite);
+			for (; one_try(f, &verbs[i], n, on, sqlite); tries++)
+				n += sqlite ? 23 : 1;
+			assert_in_range(n, 2, 2000);
+		}
+	print_message("# %u tries\n", tries);
+	bring_to(f, NOTHING);
+	assert_int_equal(fake_helper_violations(f->fake), 0);
+}
+
+/* Opening checks the whole database; what fails there says so and changes nothing. */
+static void the_database_opens_or_says_why(void **state)
+{
+	struct fixture *f = *state;
+	struct error e = { 0 };
+
+	bring_to(f, RUNS);
+	store_close(f->c.store);
+	f->c.store = NULL;
+	for (unsigned n = 1; !f->c.store; n += 9) {
+		e = (struct error){ 0 };
+		mem = (typeof(mem)){ .armed = true, .on = true, .sqlite = true, .left = n };
+		f->c.store = store_open(f->db, &e);
+		mem.armed = false;
+		if (!f->c.store && (e.code == FAIL_NONE || !e.why[0]))
+			fail_msg("allocation %u: no reason", n);
+		assert_in_range(n, 1, 2000);
+	}
+	assert_no_lie(f, "open", 0);
+	bring_to(f, NOTHING);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { TEST(every_allocation_may_fail), TEST(the_database_opens_or_says_why) };
+
+	listen_to_all();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
