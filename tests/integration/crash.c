@@ -537,7 +537,7 @@ static enum outcome begin(const struct verb *v, struct ask *a)
 		set_start();
 		return wait_outcome(true);
 	case BY_STOP:
-		(void)kill(set_pid(v->signalled), v->signal);
+		set_signal(v->signalled, v->signal);
 		return wait_outcome(false);
 	}
 	return O_LATE;

@@ -55,6 +55,7 @@ bool set_up(void);                    /* start it if it is down, and wait; false
 bool set_whole(void);                 /* all five processes are there */
 bool set_wait_gone(void);             /* every process of it has ended */
 void set_kill(void);                  /* all of it, and wait */
+void set_signal(enum failpoint_program p, int signal); /* then wait_outcome(false) */
 bool process_lives(pid_t pid);         /* one that nobody has waited for yet does not */
 pid_t set_pid(enum failpoint_program p);
 const char *program_name(enum failpoint_program p);

@@ -32,9 +32,9 @@ if [ $# = 0 ]; then
 		grep -E '^not ok' -A 5 "$out/$k" | sed 's/^/# /'
 	done
 	while read -r verb cases points faults ms; do
-		if [ "$faults" = 0 ]; then ok "$verb: $cases cases at $points failpoints"; else not_ok "$verb: $cases cases at $points failpoints, $faults faults"; fi
+		if [ "$faults" = 0 ] && [ "$cases" != 0 ]; then ok "$verb: $cases cases at $points failpoints"; else not_ok "$verb: $cases cases at $points failpoints, $faults faults"; fi
 		echo "# $((ms / (cases ? cases : 1))) ms a case"
-	done < <(awk '$1 == "verb" && $3 { if (!($2 in c)) name[n++] = $2; c[$2] += $3; p[$2] = $4; f[$2] += $5; m[$2] += $6 }
+	done < <(awk -v some="${CRASH_POINTS-}" '$1 == "verb" && ($3 || !some) { if (!($2 in c)) name[n++] = $2; c[$2] += $3; p[$2] = $4; f[$2] += $5; m[$2] += $6 }
 		END { for (i = 0; i < n; i++) print name[i], c[name[i]], p[name[i]], f[name[i]], m[name[i]] }' "$out"/*)
 	[ -n "${CRASH_VERBS-}" ] || is "$(grep -hE '^(not )?ok .* failpoints in the programs' "$out/0")" "ok *" "$(grep -hoE 'of [0-9]+ failpoints in.*' "$out/0")"
 	is "$(cat "$out"/? | grep -c '^ok .*nothing is left')" "$parts" "nothing is left behind by any part"

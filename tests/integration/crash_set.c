@@ -278,6 +278,12 @@ void set_kill(void)
 		bail("a process of the set can not be killed");
 }
 
+void set_signal(enum failpoint_program p, int signal)
+{
+	done = false; /* of the last request: nobody asks now */
+	(void)kill(set_pid(p), signal);
+}
+
 bool set_up(void)
 {
 	if (supervisor && set_whole() && ready)
