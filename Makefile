@@ -112,11 +112,14 @@ $(B)/nat_scenarios: $(B)/tests/integration/nat_scenarios.o $(B)/libctl.a
 
 $(B)/crash: $(patsubst %.c,$(B)/%.o,$(wildcard tests/integration/crash*.c) $(COMMON) $(PROTO) $(CONTROL) common/config.c)
 	$(Q)$(CC) $(LDFLAGS_ALL) $(filter-out %/crash_vmm.o,$^) -o $@ $(call pkg_libs,inih sqlite3 jansson $(MSGPACK)) -pthread
+$(B)/model: $(patsubst %.c,$(B)/%.o,$(wildcard tests/integration/model*.c) $(addprefix tests/integration/,crash_set.c crash_ask.c crash_world.c) \
+	$(COMMON) $(PROTO) $(CONTROL) common/config.c)
+	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(call pkg_libs,inih sqlite3 jansson $(MSGPACK)) -pthread
 $(B)/crash_vmm: $(B)/tests/integration/crash_vmm.o
 	$(Q)$(CC) -static $^ -o $@
 
 ifeq ($(MODE),fail)
-tests: all $(B)/crash $(B)/crash_vmm
+tests: all $(B)/crash $(B)/crash_vmm $(B)/model
 else
 tests: all $(UNIT) $(B)/peer $(B)/nat_scenarios
 endif

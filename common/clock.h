@@ -5,13 +5,22 @@
 #include <stdint.h>
 #include <time.h>
 
+#ifdef BANGER_FAILPOINTS
+#include <stdbool.h>
+/* Clocks that the test makes jump; weak: a program may be built without. */
+int64_t failpoint_clock_shift(bool wall) __attribute__((weak));
+#define CLOCK_SHIFT(wall) (failpoint_clock_shift ? (uint64_t)failpoint_clock_shift(wall) : 0)
+#else
+#define CLOCK_SHIFT(wall) 0
+#endif
+
 /* Nanoseconds of CLOCK_BOOTTIME (goes on during suspend, never back): durations and bounds. */
 static inline uint64_t clock_boot_ns(void)
 {
 	struct timespec t;
 
 	(void)clock_gettime(CLOCK_BOOTTIME, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec + CLOCK_SHIFT(false);
 }
 
 /* Nanoseconds of CLOCK_REALTIME since 1970: records for people, never compared. */
@@ -20,7 +29,7 @@ static inline uint64_t clock_wall_ns(void)
 	struct timespec t;
 
 	(void)clock_gettime(CLOCK_REALTIME, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec + CLOCK_SHIFT(true);
 }
 
 #endif
