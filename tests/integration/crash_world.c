@@ -120,7 +120,7 @@ static bool tag_of(const char *text, const char *prefix, struct tag *t)
 /* The last component of what a link points at; "": there is none. */
 static void link_target(char *out, size_t size, const char *dir, const char *name)
 {
-	char path[512], to[256];
+	char path[700], to[256];
 
 	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
 	ssize_t n = readlink(path, to, sizeof(to) - 1);

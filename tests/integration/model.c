@@ -138,7 +138,8 @@ static struct step draw_step(unsigned swarm)
 	s.w = (unsigned)draw(n_who);
 	s.n = s.verb->most ? (unsigned)draw(s.verb->most) : 0;
 	bool request = s.verb->fill, spy = s.verb->what == W_SPY;
-	s.as_root = request && !spy && draw(12) == 0;
+	bool owns = s.verb->what == W_CREATE || s.verb->what == W_IMAGE; /* whoever asks is the owner */
+	s.as_root = request && !spy && !owns && draw(12) == 0;
 	s.behind = request && draw(6) == 0;
 	if (spy && !s.u)
 		s.u = 1 + (unsigned)draw(USERS - 1);

@@ -507,7 +507,7 @@ void world_wipe(void)
 	while (kill_all() && now_ms() < end)
 		(void)nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
 	shellf("exec 2>/dev/null; rm -rf %s; while umount %s/slots; do :; done; rm -rf %s; for i in $(seq 0 %u); do ip link del bgr$i; done; ip link del %s;"
-	       "nft delete table inet banger; nft delete table bridge banger; rmdir %s/vm/*/ %s/vm %s/spawn %s; rm -f %s/{notify,failpoints}; true",
+	       "nft delete table inet banger; nft delete table bridge banger; rmdir %s/vm/*/ %s/vm %s/spawn %s; rm -f %s/{notify,failpoints,set.err}; true",
 	       config.state_dir, config.run_dir, config.run_dir, config.slots - 1, config.bridge, config.cgroup_dir,
 	       config.cgroup_dir, config.cgroup_dir, config.cgroup_dir, work_dir);
 }
