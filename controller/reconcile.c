@@ -300,6 +300,11 @@ static int restore_one(struct ctl *c, const struct inventory *inv, struct vm *vm
 {
 	struct made m;
 
+	if (kind == OBJ_TAP && inventory_ident(inv, vm, kind) == TAP_UNCONNECTED) {
+		error_set(e, FAIL_HOST, vm->name, "it runs, but its tap can not be put back into the bridge");
+		error_hint(e, "`banger doctor` and the net role's messages say what is in the way");
+		return -1;
+	}
 	if (inventory_ident(inv, vm, kind) >= 0 || kind == OBJ_LOOP_BASE || kind == OBJ_LOOP_COW)
 		return 0; /* a loop lives as long as the disk that is made of it */
 	if (kind != OBJ_GUEST && kind != OBJ_NAT)

@@ -26,10 +26,12 @@ struct config config;
 const char *conf_path, *work_dir;
 
 static struct result {
-	unsigned at, kills;
+	unsigned at;
 	bool bailed;
+	struct tally tally;
 	struct text faults;
 } *result; /* shared with the process that runs */
+struct tally *tally;
 
 /* ---- steps as text ---- */
 
@@ -109,7 +111,7 @@ static unsigned draw_swarm(void)
 	unsigned chosen = 1u << SWARM_ALWAYS;
 
 	for (unsigned i = 1; i < SWARM_MANY; i++)
-		chosen |= draw(2) ? 1u << i : 0;
+		chosen |= (!getenv("MODEL_ONLY") || strchr(getenv("MODEL_ONLY"), (int)(48 + i))) && draw(2) ? 1u << i : 0;
 	return draw(5) ? chosen : 1u << SWARM_ALWAYS;
 }
 
@@ -367,6 +369,7 @@ int main(int argc, char **argv)
 	result = mmap(NULL, sizeof(*result), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (result == MAP_FAILED)
 		bail("mmap: %s", strerror(errno));
+	tally = &result->tally;
 	decoys_make();
 	if (strcmp(argv[3], "replay") == 0) {
 		n = read_steps(argv[4], steps);
@@ -378,10 +381,12 @@ int main(int argc, char **argv)
 	uint64_t t0 = now_ms();
 	bool good = run_steps(steps, n);
 	unsigned long long ms = now_ms() - t0;
+	struct tally t = *tally;
 	if (!good)
 		report(steps, n, what);
 	printf("%s - %s: %zu steps\n", good ? "ok" : "not ok", what, n);
-	printf("# %llu ms, %llu ms a step\n", ms, ms / (n ? n : 1));
+	printf("# %llu ms; %u requests done, %u refused, %u lost; %u disturbances, %u cuts; the set started %u times, settled %u times\n", ms,
+	       t.done, t.refused, t.lost, t.disturbances, t.cuts, t.starts, t.settled);
 	world_wipe();
 	decoys_remove();
 	return !good;

@@ -18,7 +18,7 @@
 
 struct step;
 
-enum what { W_NONE, W_CREATE, W_START, W_STOP, W_KILL, W_DELETE, W_NAT, W_POLICY, W_IMAGE, W_IMAGE_DELETE, W_SPY, W_LIST, W_ROOTS };
+enum what { W_NONE, W_CREATE, W_START, W_STOP, W_KILL, W_DELETE, W_NAT, W_POLICY, W_LOGS, W_IMAGE, W_IMAGE_DELETE, W_SPY, W_LIST, W_ROOTS };
 
 struct verb {
 	const char *name;
@@ -40,6 +40,11 @@ extern const struct verb verbs[];
 extern const unsigned n_verbs;
 extern const char *const who_names[];
 extern const unsigned n_who;
+
+/* What came to pass, that a sequence which only got refusals is not taken for a test. */
+extern struct tally {
+	unsigned done, refused, lost, starts, cuts, settled, disturbances;
+} *tally;
 
 /* ---- model_do.c ---- */
 
@@ -67,10 +72,11 @@ bool truth_slot(unsigned u, unsigned m, unsigned *slot);
 const char *truth_id(unsigned u, unsigned m);          /* "": not known */
 void truth_vmm_died(unsigned u, unsigned m);
 void truth_tap_gone(unsigned u, unsigned m);           /* it can not be given back to one that runs */
-void truth_all_taps(void (*fn)(unsigned u, unsigned m));
+void truth_all(void (*fn)(unsigned u, unsigned m));
 void truth_files_gone(unsigned u, unsigned m);
 void truth_image_gone(unsigned u);                     /* USERS: the one of all */
 void truth_db_gone(void);
+void truth_image_back(void);                           /* the one of all */
 bool truth_any_restless(void);                         /* a restart policy may be at work */
 
 #endif

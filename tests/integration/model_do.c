@@ -15,7 +15,7 @@
 #define STARTS 6 /* of the set, until it has to be up */
 #define BEHIND 4 /* requests that nobody waits for */
 #define SETTLE_MS 4000
-#define S 1000000000ll
+#define SECOND 1000000000ll
 
 const char *const who_names[] = { "supervisor", "controller", "net", "blk", "spawn", "all", "self", "fail" };
 const unsigned n_who = sizeof(who_names) / sizeof(who_names[0]);
@@ -91,6 +91,7 @@ static void kill_one(pid_t pid, unsigned n)
 static void cut_now(enum failpoint_program at)
 {
 	truth_disturbed();
+	tally->cuts++;
 	cut_armed = false;
 	if (cut_who == WHO_FAIL) {
 		page_go(FP_FAIL);
@@ -135,6 +136,7 @@ static void up(void)
 		if (!set_wait_gone())
 			bail("a process of the set does not end");
 		set_start();
+		tally->starts++;
 		while (wait_outcome(true) == O_PAUSED)
 			while_waiting();
 	}
@@ -162,6 +164,9 @@ static void ended(struct behind *b, struct text *faults)
 	if (!wait_answer(&b->a))
 		bail("no answer to %s within %d s", b->s.verb->name, SECONDS_MOST);
 	close_fds(&b->a);
+	tally->done += b->a.code == 0;
+	tally->refused += b->a.code > 0;
+	tally->lost += b->a.code < 0;
 	truth_answered(&b->s, &b->a, faults);
 	b->used = false;
 }
@@ -212,7 +217,7 @@ static void name_of(const struct step *s, char out[76])
 static void fill_create(const struct step *s, struct ask *a)
 {
 	create_args(a, vm_name(s->m), s->n & 1);
-	if (s->n & 2)
+	if (s->n == 6 || s->n == 7)
 		(void)snprintf(a->args.vm_create.image, sizeof(a->args.vm_create.image), "own%u", s->u);
 }
 
@@ -256,6 +261,12 @@ static void fill_policy(const struct step *s, struct ask *a)
 	a->args.vm_set.restart = 1 + s->n; /* no, on-failure:2, always */
 	a->args.vm_set.restart_max = most[s->n];
 	name_of(s, a->args.vm_set.vm);
+}
+
+static void fill_logs(const struct step *s, struct ask *a)
+{
+	a->id = CALL_VM_LOGS;
+	name_of(s, a->args.vm_logs.vm);
 }
 
 static void fill_list(const struct step *s, struct ask *a)
@@ -347,6 +358,8 @@ static void reconcile_now(struct ask *a)
 }
 
 /* Until kernel, ledger and state agree; what is tried again only after a while is given that while. */
+static bool needs_restart; /* as the error that people see says */
+
 static void settle(const struct step *s, struct text *faults)
 {
 	static struct text t;
@@ -359,6 +372,9 @@ static void settle(const struct step *s, struct text *faults)
 	page_disarm();
 	all_ended(faults);
 	thaw(true);
+	if (needs_restart)
+		set_kill();
+	needs_restart = false;
 	for (unsigned i = 0;; i++) {
 		reconcile_now(&a);
 		t = (struct text){ 0 };
@@ -369,9 +385,10 @@ static void settle(const struct step *s, struct text *faults)
 			return;
 		}
 		if (i >= 3)
-			page_shift_clocks(8 * S, 0);
+			page_shift_clocks(8 * SECOND, 0);
 		(void)nanosleep(&(struct timespec){ .tv_nsec = i < 5 ? 3000000 : 50000000 }, NULL);
 	}
+	tally->settled++;
 	truth_settled(faults);
 	if (!truth_any_restless()) {
 		reconcile_now(&a);
@@ -434,12 +451,146 @@ static void do_vmm_freezes(const struct step *s, struct text *faults)
 	freeze(vmm_of(s->u, s->m), 1 + s->n);
 }
 
+/* ---- clocks: that of the boot never goes back (a suspended host's goes on), the other one does ---- */
+
+static void do_boot_clock(const struct step *s, struct text *faults)
+{
+	static const int64_t seconds[] = { 1, 3, 20, 70, 600, 86400 };
+
+	(void)faults;
+	truth_disturbed(); /* what has a bound may be over it */
+	page_shift_clocks(seconds[s->n] * SECOND, 0);
+}
+
+static void do_wall_clock(const struct step *s, struct text *faults)
+{
+	static const int64_t seconds[] = { -1, 3600, -3600, 86400 * 30, -86400 * 30, -86400 * 365 * 10 };
+
+	(void)faults;
+	page_shift_clocks(0, seconds[s->n] * SECOND);
+}
+
+/* ---- an administrator who does not know better: the network ---- */
+
+static const char decoy_table[] = "nft add table inet decoy; nft 'add set inet decoy nat4 { type ipv4_addr; elements = { 10.97.0.2 }; }'";
+
+static void do_flush(const struct step *s, struct text *faults)
+{
+	(void)s;
+	(void)faults;
+	truth_disturbed();
+	shellf("nft flush ruleset; %s", decoy_table);
+}
+
+static void do_rules(const struct step *s, struct text *faults)
+{
+	static const char *const commands[] = {
+		"delete table inet banger", "delete table bridge banger", "flush set inet banger nat4", "flush set bridge banger guest",
+		"flush chain inet banger forward", "add rule inet banger forward accept", "flush table bridge banger",
+	};
+
+	(void)faults;
+	truth_disturbed();
+	shellf("nft %s || true", commands[s->n]);
+}
+
+static void do_tap(const struct step *s, struct text *faults)
+{
+	static const char *const commands[] = {
+		"ip link del $tap", "ip link set $tap down", "ip link set $tap nomaster", "bridge link set dev $tap isolated off",
+	};
+	unsigned slot;
+
+	(void)faults;
+	if (!truth_slot(s->u, s->m, &slot))
+		return;
+	truth_disturbed();
+	if (s->n == 0)
+		truth_tap_gone(s->u, s->m);
+	shellf("exec 2>/dev/null; tap=bgr%u; %s || true", slot, commands[s->n]);
+}
+
+static void do_bridge(const struct step *s, struct text *faults)
+{
+	static const char *const commands[] = { "link del", "link set down", "addr flush" };
+
+	(void)faults;
+	truth_disturbed();
+	shellf("ip %s dev %s", commands[s->n], config.bridge);
+}
+
+/* ---- files ---- */
+
+static void do_run_gone(const struct step *s, struct text *faults)
+{
+	static const char *const commands[] = { "rm -f control.sock", "rm -rf *", "umount -l slots" };
+
+	(void)faults;
+	truth_disturbed();
+	shellf("exec 2>/dev/null; cd %s; %s || true", config.run_dir, commands[s->n]);
+	needs_restart = true;
+}
+
+static void do_files_gone(const struct step *s, struct text *faults)
+{
+	static const char *const commands[] = {
+		"rm -f disk", "rm -f initrd", "rm -f kernel", "rm -f *", "truncate -s 100 disk initrd", "rm -rf ../$i",
+		"rm -f ../../consoles/$i.*", "echo garbage >../../consoles/$i.log", "rm -rf $run/slots/$i/*",
+	};
+	unsigned slot;
+
+	(void)faults;
+	if (!truth_slot(s->u, s->m, &slot))
+		return;
+	truth_disturbed();
+	truth_files_gone(s->u, s->m);
+	needs_restart |= s->n == 5;
+	shellf("exec 2>/dev/null; i=%u run=%s; cd %s/slots/$i && %s || true", slot, config.run_dir, config.state_dir, commands[s->n]);
+}
+
+static void do_images_gone(const struct step *s, struct text *faults)
+{
+	static const char *const commands[] = { "rm -f images/*", "rm -rf kernels/*", "rm -rf consoles", "rm -rf slots/*" };
+
+	(void)faults;
+	truth_disturbed();
+	for (unsigned u = 0; u <= USERS && s->n < 2; u++)
+		truth_image_gone(u);
+	if (s->n == 3)
+		truth_all(truth_files_gone);
+	needs_restart |= s->n == 3;
+	shellf("cd %s && %s", config.state_dir, commands[s->n]);
+}
+
+static void do_logs(const struct step *s, struct text *faults)
+{
+	static const char *const commands[] = { "rm -f *", "truncate -s 100 *", "for i in *; do head -c 200 /dev/urandom >>$i; done" };
+
+	(void)faults;
+	shellf("cd %s && %s", config.log_dir, commands[s->n]);
+}
+
+/* ---- the database: with it all VMs are gone, and nothing of them stays in the kernel ---- */
+
+static void do_db_gone(const struct step *s, struct text *faults)
+{
+	all_ended(faults);
+	if (s->n)
+		set_kill();
+	shellf("rm -f %s/banger.db*", config.state_dir);
+	set_kill();
+	truth_db_gone();
+	up();
+	import_first();
+	truth_image_back();
+}
+
 const struct verb verbs[] = {
-	{ "create", "umn", 4, 110, SWARM_ALWAYS, do_request, fill_create, W_CREATE },
-	{ "start", "um", 0, 130, SWARM_ALWAYS, do_request, fill_start, W_START },
+	{ "create", "umn", 8, 200, SWARM_ALWAYS, do_request, fill_create, W_CREATE },
+	{ "start", "um", 0, 160, SWARM_ALWAYS, do_request, fill_start, W_START },
 	{ "stop", "um", 0, 60, SWARM_ALWAYS, do_request, fill_stop, W_STOP },
 	{ "kill", "um", 0, 50, SWARM_ALWAYS, do_request, fill_kill, W_KILL },
-	{ "delete", "um", 0, 60, SWARM_ALWAYS, do_request, fill_delete, W_DELETE },
+	{ "delete", "um", 0, 40, SWARM_ALWAYS, do_request, fill_delete, W_DELETE },
 	{ "nat", "umn", 2, 60, SWARM_ALWAYS, do_request, fill_nat, W_NAT },
 	{ "policy", "umn", 3, 30, SWARM_ALWAYS, do_request, fill_policy, W_POLICY },
 	{ "image", "un", 2, 15, SWARM_ALWAYS, do_request, fill_image, W_IMAGE },
@@ -447,19 +598,32 @@ const struct verb verbs[] = {
 	{ "spy", "umn", 64, 50, SWARM_ALWAYS, do_request, fill_spy, W_SPY },
 	{ "list", "u", 0, 10, SWARM_ALWAYS, do_request, fill_list, W_LIST },
 	{ "list-all", "u", 0, 10, SWARM_ALWAYS, do_request, fill_list_all, W_ROOTS },
+	{ "logs", "um", 0, 20, SWARM_ALWAYS, do_request, fill_logs, W_LOGS },
 	{ "reconcile", "u", 0, 15, SWARM_ALWAYS, do_request, fill_reconcile, W_ROOTS },
 	{ "settle", "", 0, 60, SWARM_ALWAYS, settle, NULL, W_NONE },
-	{ "cut", "wn", 150, 80, SWARM_KILLS, do_cut, NULL, W_NONE },
+	{ "cut", "wn", 60, 80, SWARM_KILLS, do_cut, NULL, W_NONE },
 	{ "kill-one", "w", 0, 20, SWARM_KILLS, do_kill, NULL, W_NONE },
 	{ "vmm-dies", "um", 0, 40, SWARM_KILLS, do_vmm_dies, NULL, W_NONE },
 	{ "freeze", "wn", 40, 25, SWARM_STOPS, do_freeze, NULL, W_NONE },
 	{ "vmm-freezes", "umn", 40, 25, SWARM_STOPS, do_vmm_freezes, NULL, W_NONE },
+	{ "boot-clock", "n", 6, 30, SWARM_CLOCKS, do_boot_clock, NULL, W_NONE },
+	{ "wall-clock", "n", 6, 15, SWARM_CLOCKS, do_wall_clock, NULL, W_NONE },
+	{ "flush-rules", "", 0, 15, SWARM_NET, do_flush, NULL, W_NONE },
+	{ "rules", "n", 7, 15, SWARM_NET, do_rules, NULL, W_NONE },
+	{ "tap", "umn", 4, 20, SWARM_NET, do_tap, NULL, W_NONE },
+	{ "bridge", "n", 3, 10, SWARM_NET, do_bridge, NULL, W_NONE },
+	{ "run-gone", "n", 3, 10, SWARM_FILES, do_run_gone, NULL, W_NONE },
+	{ "files-gone", "umn", 9, 20, SWARM_FILES, do_files_gone, NULL, W_NONE },
+	{ "images-gone", "n", 4, 10, SWARM_FILES, do_images_gone, NULL, W_NONE },
+	{ "logs-gone", "n", 3, 10, SWARM_FILES, do_logs, NULL, W_NONE },
+	{ "db-gone", "n", 2, 10, SWARM_DB, do_db_gone, NULL, W_NONE },
 };
 const unsigned n_verbs = sizeof(verbs) / sizeof(verbs[0]);
 
 void step_do(const struct step *s, struct text *faults)
 {
 	while_waiting();
+	tally->disturbances += s->verb->swarm != SWARM_ALWAYS;
 	s->verb->go(s, faults);
 }
 

@@ -102,7 +102,7 @@ struct after {
 
 static struct after after_create(const struct step *s, unsigned state)
 {
-	const unsigned image = images[s->n & 2 ? s->u : USERS];
+	const unsigned image = images[s->n >= 6 ? s->u : USERS];
 	unsigned least = 0, most = 0, all_least = 0, all_most = 0;
 	struct after a = { 0, CREATED };
 
@@ -123,7 +123,7 @@ static struct after after_create(const struct step *s, unsigned state)
 		a.codes |= CODE(FAIL_LIMIT);
 	if (state == NONE && image & CREATED && (uncounted || (least < PER_OWNER && all_least < SLOTS_HERE)))
 		a.codes |= CODE(FAIL_NONE);
-	if (images_spoiled[s->n & 2 ? s->u : USERS] || images_loose[s->u])
+	if (images_spoiled[s->n >= 6 ? s->u : USERS] || images_loose[s->u])
 		a.codes |= TROUBLE | CODE(FAIL_NONE) | CODE(FAIL_NOT_FOUND);
 	return a;
 }
@@ -327,7 +327,7 @@ void truth_tap_gone(unsigned u, unsigned m)
 	v->can |= v->can & RUNNING ? DEGRADED : 0;
 }
 
-void truth_all_taps(void (*fn)(unsigned u, unsigned m))
+void truth_all(void (*fn)(unsigned u, unsigned m))
 {
 	for (unsigned u = 0; u < USERS; u++)
 		for (unsigned m = 0; m < NAMES; m++)
@@ -359,6 +359,12 @@ void truth_db_gone(void)
 	memset(newest, 0, sizeof(newest));
 	world_excuse.images = true;
 	memset(world_excuse.files, true, sizeof(world_excuse.files));
+}
+
+void truth_image_back(void)
+{
+	images[USERS] = CREATED;
+	images_spoiled[USERS] = false;
 }
 
 bool truth_any_restless(void)
