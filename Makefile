@@ -1,6 +1,7 @@
 # banger: nothing else builds this project.
 #   make                 the programs, hardened, in build/release/
 #   make check           deps, sanitizer build in build/check/, unit and integration tests
+#   make soak            the model test with seeds from the clock: SOAK_SECONDS=..., or SEEDS=... STEPS=...
 #   make check-vm        the test guest: device-mapper, systemd, SELinux, KVM; SCENARIO=... picks; make vm-shell looks in
 #   make demo            a guest through the whole chain, and the proof that nothing is left
 #   make install [DESTDIR=...]   make uninstall [PURGE=1]   make lint   make clean
@@ -131,6 +132,11 @@ check: deps
 	$(MAKE) --no-print-directory MODE=fail tests
 	tests/run.sh
 
+# The model test for hours: SOAK_SECONDS=3600, or SEEDS=10 STEPS=2000.
+soak: deps
+	$(MAKE) --no-print-directory MODE=fail tests
+	tests/integration/model.sh soak
+
 # The test guest: dm, systemd, SELinux and KVM for real.  SCENARIO=dm runs those with dm in their name.
 check-vm: guest-deps
 	$(MAKE) --no-print-directory MODE=release guest-programs
@@ -189,5 +195,5 @@ lint: deps
 clean:
 	rm -rf build/release build/check build/fail
 
-.PHONY: all tests check check-vm vm-shell guest-programs guest-deps deps demo install uninstall lint clean
+.PHONY: all tests check soak check-vm vm-shell guest-programs guest-deps deps demo install uninstall lint clean
 .DEFAULT_GOAL := all
