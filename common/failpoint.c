@@ -12,6 +12,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/clock.h"
+
 #define VARIABLE "BANGER_FAILPOINTS"
 
 /* Start and end of the section that the sites are in (ld(1) makes both names); weak: a program may have no site. */

@@ -79,6 +79,7 @@ static int folder_open(struct ctl *c)
 	char path[160];
 
 	(void)snprintf(path, sizeof(path), "%s/consoles", c->config.state_dir);
+	FAILPOINT("console.folder");
 	(void)mkdir(path, 0700);
 	return open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }

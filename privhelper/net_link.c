@@ -374,6 +374,7 @@ static int raise_bridge(const struct net_state *n)
 {
 	struct nl_out o;
 
+	FAILPOINT("bridge.up");
 	nl_begin(&o);
 	put_link(&o, RTM_SETLINK, AF_UNSPEC, n->bridge, IFF_UP);
 	return nl_talk(n->route, &o, NULL, NULL);
