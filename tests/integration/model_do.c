@@ -289,6 +289,12 @@ static void fill_reconcile(const struct step *s, struct ask *a)
 	a->args.host_reconcile.restore = true;
 }
 
+static void fill_look(const struct step *s, struct ask *a)
+{
+	fill_reconcile(s, a);
+	a->args.host_reconcile.dry_run = true;
+}
+
 static void fill_image(const struct step *s, struct ask *a)
 {
 	char name[16];
@@ -562,6 +568,14 @@ static void do_images_gone(const struct step *s, struct text *faults)
 	shellf("cd %s && %s", config.state_dir, commands[s->n]);
 }
 
+/* Of running VMs, where there is device-mapper: the kernel keeps them for as long as they are in use. */
+static void do_loops(const struct step *s, struct text *faults)
+{
+	(void)s;
+	(void)faults;
+	shellf("losetup -n -O NAME,BACK-FILE | awk -v s=%s/ 'index($2, s) == 1 { print $1 }' | xargs -r losetup -d; true", config.state_dir);
+}
+
 static void do_logs(const struct step *s, struct text *faults)
 {
 	static const char *const commands[] = { "rm -f *", "truncate -s 100 *", "for i in *; do head -c 200 /dev/urandom >>$i; done" };
@@ -600,6 +614,7 @@ const struct verb verbs[] = {
 	{ "list-all", "u", 0, 10, SWARM_ALWAYS, do_request, fill_list_all, W_ROOTS },
 	{ "logs", "um", 0, 20, SWARM_ALWAYS, do_request, fill_logs, W_LOGS },
 	{ "reconcile", "u", 0, 15, SWARM_ALWAYS, do_request, fill_reconcile, W_ROOTS },
+	{ "look", "u", 0, 5, SWARM_ALWAYS, do_request, fill_look, W_ROOTS },
 	{ "settle", "", 0, 60, SWARM_ALWAYS, settle, NULL, W_NONE },
 	{ "cut", "wn", 60, 80, SWARM_KILLS, do_cut, NULL, W_NONE },
 	{ "kill-one", "w", 0, 20, SWARM_KILLS, do_kill, NULL, W_NONE },
@@ -616,6 +631,7 @@ const struct verb verbs[] = {
 	{ "files-gone", "umn", 9, 20, SWARM_FILES, do_files_gone, NULL, W_NONE },
 	{ "images-gone", "n", 4, 10, SWARM_FILES, do_images_gone, NULL, W_NONE },
 	{ "logs-gone", "n", 3, 10, SWARM_FILES, do_logs, NULL, W_NONE },
+	{ "loops", "", 0, 10, SWARM_FILES, do_loops, NULL, W_NONE },
 	{ "db-gone", "n", 2, 10, SWARM_DB, do_db_gone, NULL, W_NONE },
 };
 const unsigned n_verbs = sizeof(verbs) / sizeof(verbs[0]);
