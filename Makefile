@@ -1,6 +1,7 @@
 # banger: nothing else builds this project.
 #   make                 the programs, hardened, in build/release/
 #   make check           deps, sanitizer build in build/check/, unit and integration tests
+#   make soak            the model test with seeds from the clock: SOAK_SECONDS=..., or SEEDS=... STEPS=...
 #   make check-vm        the test guest: device-mapper, systemd, SELinux, KVM; SCENARIO=... picks; make vm-shell looks in
 #   make demo            a guest through the whole chain, and the proof that nothing is left
 #   make install [DESTDIR=...]   make uninstall [PURGE=1]   make lint   make clean
@@ -115,11 +116,14 @@ $(B)/nat_scenarios: $(B)/tests/integration/nat_scenarios.o $(B)/libctl.a
 
 $(B)/crash: $(patsubst %.c,$(B)/%.o,$(wildcard tests/integration/crash*.c) $(COMMON) $(PROTO) $(CONTROL) common/config.c)
 	$(Q)$(CC) $(LDFLAGS_ALL) $(filter-out %/crash_vmm.o,$^) -o $@ $(call pkg_libs,inih sqlite3 jansson $(MSGPACK)) -pthread
+$(B)/model: $(patsubst %.c,$(B)/%.o,$(wildcard tests/integration/model*.c) $(addprefix tests/integration/,crash_set.c crash_ask.c crash_world.c) \
+	$(COMMON) $(PROTO) $(CONTROL) common/config.c)
+	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(call pkg_libs,inih sqlite3 jansson $(MSGPACK)) -pthread
 $(B)/crash_vmm: $(B)/tests/integration/crash_vmm.o
 	$(Q)$(CC) -static $^ -o $@
 
 ifeq ($(MODE),fail)
-tests: all $(B)/crash $(B)/crash_vmm
+tests: all $(B)/crash $(B)/crash_vmm $(B)/model
 else
 tests: all $(UNIT) $(B)/peer $(B)/nat_scenarios
 endif
@@ -130,6 +134,11 @@ check: deps
 	$(MAKE) --no-print-directory MODE=release tests
 	$(MAKE) --no-print-directory MODE=fail tests
 	tests/run.sh
+
+# The model test for hours: SOAK_SECONDS=3600, or SEEDS=10 STEPS=2000.
+soak: deps
+	$(MAKE) --no-print-directory MODE=fail tests
+	tests/integration/model.sh soak
 
 # The test guest: dm, systemd, SELinux and KVM for real.  SCENARIO=dm runs those with dm in their name.
 check-vm: guest-deps
@@ -206,5 +215,5 @@ lint: deps
 clean:
 	rm -rf build/release build/check build/fail build/selinux
 
-.PHONY: all tests check check-vm vm-shell guest-programs guest-deps deps demo install uninstall selinux install-selinux uninstall-selinux lint clean
+.PHONY: all tests check soak check-vm vm-shell guest-programs guest-deps deps demo install uninstall selinux install-selinux uninstall-selinux lint clean
 .DEFAULT_GOAL := all

@@ -12,6 +12,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/clock.h"
+
 #define VARIABLE "BANGER_FAILPOINTS"
 
 /* Start and end of the section that the sites are in (ld(1) makes both names); weak: a program may have no site. */
@@ -110,7 +112,7 @@ static bool stop_here(struct failpoint_page *g)
 {
 	uint32_t action;
 
-	atomic_store(&g->paused, 1);
+	atomic_store(&g->paused, 1 + program);
 	atomic_fetch_add(&g->news, 1);
 	(void)syscall(SYS_futex, &g->news, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 	while ((action = atomic_load(&g->action)) == FP_WAIT)
@@ -121,8 +123,15 @@ static bool stop_here(struct failpoint_page *g)
 
 static bool is_stop(struct failpoint_page *g, const char *name)
 {
-	return g->stop_nth && g->stop_program == program && strcmp(g->stop_name, name) == 0 &&
+	bool any = g->stop_program == FP_PROGRAMS;
+
+	return g->stop_nth && (any || (g->stop_program == program && strcmp(g->stop_name, name) == 0)) &&
 	       atomic_fetch_add(&g->matched, 1) + 1 == g->stop_nth;
+}
+
+int64_t failpoint_clock_shift(bool wall)
+{
+	return !page ? 0 : atomic_load(wall ? &page->wall_shift_ns : &page->boot_shift_ns);
 }
 
 bool failpoint_hit(const struct failpoint *f, const char *of)

@@ -30,12 +30,14 @@ struct failpoint_page {
 	uint32_t magic;
 	_Atomic uint32_t armed;   /* nothing is recorded, and nothing stops, while it is 0 */
 	_Atomic uint32_t news;    /* futex: counts whatever the test may wait for */
-	_Atomic uint32_t paused;  /* a process waits at the stop */
+	_Atomic uint32_t paused;  /* 1 + enum failpoint_program of the process that waits at the stop */
 	_Atomic uint32_t action;  /* futex: what it is to do, enum failpoint_action */
 	_Atomic uint32_t matched; /* hits of the stop since it was armed */
-	uint32_t stop_program, stop_nth; /* written while it is not armed; nth 0: stop nowhere */
+	/* Written while it is not armed.  nth 0: stop nowhere; program FP_PROGRAMS: at the nth of all, whatever its name. */
+	uint32_t stop_program, stop_nth;
 	char stop_name[FAILPOINT_NAME];
 	_Atomic int32_t pid[FP_PROGRAMS];
+	_Atomic int64_t boot_shift_ns, wall_shift_ns; /* what common/clock.h adds */
 	_Atomic uint32_t hits;
 	struct {
 		uint32_t program;

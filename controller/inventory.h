@@ -16,6 +16,8 @@ struct inventory {
 	size_t n, room;
 };
 
+#define TAP_UNCONNECTED 0 /* as the identity of a tap: it is there, but no port of the bridge */
+
 /* LIST of each role that is there.  Return: 0, or -1 with the error. */
 int inventory_take(struct ctl *c, struct inventory *inv, struct error *e);
 void inventory_free(struct inventory *inv);

@@ -321,6 +321,11 @@ static int restore_one(struct ctl *c, const struct inventory *inv, struct vm *vm
 	if (kind == OBJ_DM && ident == 0)
 		return error_set(e, FAIL_HOST, vm->name, "it runs, but its disk was given up by the kernel: a write failed, "
 				 "as on a full file system");
+	if (kind == OBJ_TAP && ident == TAP_UNCONNECTED) {
+		error_set(e, FAIL_HOST, vm->name, "it runs, but its tap can not be put back into the bridge");
+		error_hint(e, "`banger doctor` and the net role's messages say what is in the way");
+		return -1;
+	}
 	if (ident >= 0 || kind == OBJ_LOOP_BASE || kind == OBJ_LOOP_COW)
 		return 0; /* a loop lives as long as the disk that is made of it */
 	if (kind != OBJ_GUEST && kind != OBJ_NAT)

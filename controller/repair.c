@@ -52,7 +52,7 @@ __attribute__((format(printf, 2, 3))) static void say(struct repair *p, const ch
 /* ---- VMs ---- */
 
 /* What a VM that runs lacks, as 1u << kind.  A loop lives as long as the disk that is made of it. */
-static unsigned lacks(struct ctl *c, const struct vm *vm, unsigned listed)
+static unsigned lacks(struct ctl *c, const struct vm *vm, const struct inventory *inv, unsigned listed)
 {
 	enum object kinds[OBJ_COUNT];
 	size_t n = objects_planned(c, vm, kinds);
@@ -60,32 +60,34 @@ static unsigned lacks(struct ctl *c, const struct vm *vm, unsigned listed)
 
 	for (size_t i = 0; i < n; i++)
 		all |= 1u << kinds[i];
+	if (inventory_ident(inv, vm, OBJ_TAP) == TAP_UNCONNECTED)
+		listed &= ~(1u << OBJ_TAP);
 	all &= ~listed & ~(1u << OBJ_LOOP_BASE | 1u << OBJ_LOOP_COW);
 	return listed & INVENTORY_GIVEN_UP ? all | 1u << OBJ_DM : all;
 }
 
 /* It was said to be degraded because something could not be made again, which can be tried once more. */
-static bool may_be_restored(struct repair *p, const struct vm *vm, unsigned listed)
+static bool may_be_restored(struct repair *p, const struct vm *vm, const struct inventory *inv, unsigned listed)
 {
 	return vm->state == VM_DEGRADED && (listed & 1u << OBJ_VMM) && !vm_release_failed(p->c, vm) &&
-	       !(lacks(p->c, vm, listed) & ~(1u << OBJ_GUEST | 1u << OBJ_NAT));
+	       !(lacks(p->c, vm, inv, listed) & ~(1u << OBJ_GUEST | 1u << OBJ_NAT));
 }
 
-static bool is_wrong(struct repair *p, const struct vm *vm, unsigned listed)
+static bool is_wrong(struct repair *p, const struct vm *vm, const struct inventory *inv, unsigned listed)
 {
 	if (vm_at_rest(vm))
 		return listed;
-	if (p->restore && may_be_restored(p, vm, listed))
+	if (p->restore && may_be_restored(p, vm, inv, listed))
 		return true;
 	return p->restore && vm->state == VM_RUNNING &&
-	       (lacks(p->c, vm, listed) || (!vm->nat && (listed & 1u << OBJ_NAT)));
+	       (lacks(p->c, vm, inv, listed) || (!vm->nat && (listed & 1u << OBJ_NAT)));
 }
 
 static int suspect(void *arg, const struct vm *vm)
 {
 	struct repair *p = arg;
 
-	if (!is_wrong(p, vm, inventory_claim(p->inv, vm)))
+	if (!is_wrong(p, vm, p->inv, inventory_claim(p->inv, vm)))
 		return 0;
 	void *more = reallocarray(p->suspects, p->n_suspects + 1, ID_LEN);
 	if (!more)
@@ -135,9 +137,9 @@ static int judge(struct repair *p, struct vm *vm, struct error *e)
 		return -1;
 	unsigned listed = inventory_claim(&inv, vm);
 	const bool rests = vm_at_rest(vm);
-	if (!is_wrong(p, vm, listed) || (!rests && !pidfd_alive(pidfd)))
+	if (!is_wrong(p, vm, &inv, listed) || (!rests && !pidfd_alive(pidfd)))
 		return 0; /* its end is being seen to */
-	unsigned missing = rests ? 0 : lacks(p->c, vm, listed);
+	unsigned missing = rests ? 0 : lacks(p->c, vm, &inv, listed);
 	names(missing ? missing : rests ? listed : 1u << OBJ_NAT, what, sizeof(what));
 	say(p, "%s (slot %u), %s: %s %s", vm->name, vm->slot, vm_state_name(vm->state), missing ? "it lacks" : "it still has",
 	    what);

@@ -102,16 +102,38 @@ static void source_ready(struct loop_source *s, uint32_t events)
 	watch_event(((struct entry *)s->owner)->watch, s, events);
 }
 
+static int folder_open(struct ctl *c)
+{
+	char path[160];
+
+	(void)snprintf(path, sizeof(path), "%s/consoles", c->config.state_dir);
+	FAILPOINT("console.folder");
+	(void)mkdir(path, 0700);
+	return open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* Somebody may have removed it: nothing can be made in what we hold then. */
+static void folder_check(struct watch *w)
+{
+	struct stat st;
+
+	if (fstat(w->dir, &st) == 0 && st.st_nlink > 0)
+		return;
+	int fd = folder_open(w->ctl);
+	if (fd < 0)
+		return;
+	log_warn("the folder of the consoles was gone and is made again");
+	(void)close(w->dir);
+	w->dir = fd;
+}
+
 struct watch *watch_open(struct ctl *c, int epoll_fd)
 {
 	struct watch *w = calloc(1, sizeof(*w));
-	char path[160];
 
 	if (!w)
 		return NULL;
-	(void)snprintf(path, sizeof(path), "%s/consoles", c->config.state_dir);
-	(void)mkdir(path, 0700);
-	w->dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	w->dir = folder_open(c);
 	if (w->dir < 0) {
 		free(w);
 		return NULL;
@@ -354,6 +376,7 @@ int watch_console_open(struct watch *w, const struct vm *vm)
 	}
 	LOCKED(w);
 	FAILPOINT("console.open");
+	folder_check(w);
 	if (!is_alive(vm)) {
 		forget(&w->entries[vm->slot]);
 		if (begin_streams(w, vm) < 0)

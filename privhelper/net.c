@@ -157,6 +157,8 @@ static int net_filter(struct role *r, scmp_filter_ctx ctx)
 
 /* ---- what the kernel shows ---- */
 
+#define DISCONNECTED INT_MAX
+
 /* What is there of one slot. */
 struct view {
 	int ifindex;                 /* of the tap; 0: none */
@@ -204,13 +206,24 @@ static void list_view(struct rep_list *out, uint32_t slot, const struct view *v)
 	static const enum object kinds[SETS] = { [SET_GUEST] = OBJ_GUEST, [SET_NAT4] = OBJ_NAT };
 
 	if (v->ifindex)
-		(void)role_list_add(out, OBJ_TAP, slot, v->tap.generation, v->tap.owner, (uint64_t)v->ifindex);
+		(void)role_list_add(out, OBJ_TAP, slot, v->tap.generation, v->tap.owner,
+				    v->ifindex == DISCONNECTED ? 0 : (uint64_t)v->ifindex);
 	for (enum net_set s = 0; s < SETS; s++)
 		if (v->set[s].generation)
 			(void)role_list_add(out, kinds[s], slot, v->set[s].generation, v->set[s].owner, 0);
 }
 
-/* The cursor is the next slot; 0 begins, and has the rules put back if somebody took them away. */
+/* A tap that can not be put back into its bridge is listed with the ifindex 0: it is there, and of no use. */
+static void mend(struct net_state *n, uint32_t slot, bool bridge, struct view *v)
+{
+	if (v->ifindex && (!bridge || net_tap_repair(n, slot) < 0)) {
+		log_warn("slot %u: its tap is not connected", slot);
+		v->ifindex = DISCONNECTED;
+	}
+}
+
+/* The cursor is the next slot; 0 begins.  What is the same for all, and where each tap belongs, is put back if somebody
+ * changed it. */
 static enum status net_list(struct role *r, const struct request *q, int *fds_in,
 			    struct reply *reply, int *fds_out)
 {
@@ -222,9 +235,11 @@ static enum status net_list(struct role *r, const struct request *q, int *fds_in
 	(void)fds_out;
 	if (slot == 0 && net_rules_repair(state(r)) < 0)
 		return net_status(errno);
+	bool bridge = net_bridge_repair(state(r)) == 0;
 	for (; slot < r->config.slots && out->objects.n / LIST_FIELDS + 1 + SETS <= LIST_MAX; slot++) {
 		if (look(state(r), slot, &v) < 0)
 			return net_status(errno);
+		mend(state(r), slot, bridge, &v);
 		list_view(out, slot, &v);
 	}
 	out->next = slot < r->config.slots ? slot : 0;

@@ -81,11 +81,17 @@ int nl_talk(int fd, struct nl_out *o, nl_fn fn, void *arg);
 /* Make the bridge or find ours, give it its address.  A foreign one of that name is refused.  Return: 0, or -1 (logged). */
 int net_bridge_prepare(struct net_state *n);
 
+/* Put it back if somebody took it, its address or its state away; its ports are net_tap_repair()'s.  Return: 0, or -1 with errno. */
+int net_bridge_repair(struct net_state *n);
+
 /* The slot's tap, if it carries a tag of ours.  Return: its ifindex, 0 when there is none, -1 with errno. */
 int net_tap_find(const struct net_state *n, uint32_t slot, struct net_tag *tag);
 
 /* Make the tap of @tag's VM, or find it; nothing is left of a failed one. */
-enum status net_tap_create(const struct net_state *n, const struct net_tag *tag, int *ifindex);
+enum status net_tap_create(struct net_state *n, const struct net_tag *tag, int *ifindex);
+
+/* Put the slot's tap back into the bridge, up, deaf and apart, if somebody changed that.  Return: 0, or -1 with errno. */
+int net_tap_repair(const struct net_state *n, uint32_t slot);
 
 enum status net_tap_remove(const struct net_state *n, uint32_t slot);
 

@@ -30,7 +30,9 @@
 /* What we ask about an interface. */
 struct link {
 	int index; /* 0: there is none */
-	bool bridge, tun, ours, tagged, persistent;
+	int master; /* ifindex of the bridge that it is a port of; 0: none */
+	bool up, bridge, tun, ours, tagged, persistent;
+	bool isolated, hears; /* of a port; it hears what is not for it, or is learned from */
 	uint32_t owner, group;
 	struct net_tag tag;
 };
@@ -61,6 +63,24 @@ static void read_tun(struct link *l, const struct nlattr *data)
 	}
 }
 
+static void read_port(struct link *l, const struct nlattr *data)
+{
+	const struct nlattr *a;
+
+	mnl_attr_for_each_nested(a, data) {
+		bool on = mnl_attr_get_payload_len(a) >= 1 && mnl_attr_get_u8(a);
+		switch (mnl_attr_get_type(a)) {
+		case IFLA_BRPORT_ISOLATED:
+			l->isolated = on;
+			break;
+		case IFLA_BRPORT_LEARNING:
+		case IFLA_BRPORT_UNICAST_FLOOD:
+		case IFLA_BRPORT_MCAST_FLOOD:
+			l->hears |= on;
+		}
+	}
+}
+
 static void read_info(struct link *l, const struct nlattr *info)
 {
 	const struct nlattr *a, *data = NULL;
@@ -70,6 +90,8 @@ static void read_info(struct link *l, const struct nlattr *info)
 			read_kind(l, a);
 		else if (mnl_attr_get_type(a) == IFLA_INFO_DATA)
 			data = a;
+		else if (mnl_attr_get_type(a) == IFLA_INFO_SLAVE_DATA)
+			read_port(l, a);
 	}
 	if (l->tun && data)
 		read_tun(l, data);
@@ -93,11 +115,14 @@ static void read_link(void *arg, const struct nlmsghdr *h)
 	if (h->nlmsg_type != RTM_NEWLINK || mnl_nlmsg_get_payload_len(h) < sizeof(*i))
 		return;
 	l->index = i->ifi_index;
+	l->up = i->ifi_flags & IFF_UP;
 	mnl_attr_for_each(a, h, sizeof(*i)) {
 		if (mnl_attr_get_type(a) == IFLA_LINKINFO)
 			read_info(l, a);
 		else if (mnl_attr_get_type(a) == IFLA_IFALIAS)
 			read_alias(l, a);
+		else if (mnl_attr_get_type(a) == IFLA_MASTER && mnl_attr_get_payload_len(a) >= 4)
+			l->master = (int)mnl_attr_get_u32(a);
 	}
 }
 
@@ -250,12 +275,24 @@ static enum status make(const struct net_state *n, const struct net_tag *tag, in
 	return ST_OK;
 }
 
-enum status net_tap_create(const struct net_state *n, const struct net_tag *tag, int *ifindex)
+int net_tap_repair(const struct net_state *n, uint32_t slot)
+{
+	struct link l;
+
+	if (find_tap(n, slot, &l) < 0)
+		return -1;
+	if (!is_ours(&l, slot) || (l.up && l.master == n->bridge && l.isolated && !l.hears))
+		return 0;
+	log_warn("slot %u: its tap is not as it was made: putting it back into the bridge", slot);
+	return dress(n, l.index, &l.tag);
+}
+
+enum status net_tap_create(struct net_state *n, const struct net_tag *tag, int *ifindex)
 {
 	const uint32_t id = slot_uid(n->config, tag->slot);
 	struct link l;
 
-	if (find_tap(n, tag->slot, &l) < 0)
+	if (net_bridge_repair(n) < 0 || find_tap(n, tag->slot, &l) < 0)
 		return net_status(errno);
 	if (!l.index)
 		return make(n, tag, ifindex);
@@ -324,14 +361,42 @@ static int address_bridge(const struct net_state *n)
 
 	FAILPOINT("bridge.address");
 	nl_begin(&o);
-	struct ifaddrmsg *a = nl_message(&o, RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, sizeof(*a));
+	struct ifaddrmsg *a = nl_message(&o, RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, sizeof(*a));
 	a->ifa_family = AF_INET;
 	a->ifa_prefixlen = (unsigned char)n->config->prefix;
 	a->ifa_index = (unsigned)n->bridge;
 	mnl_attr_put_u32(o.h, IFA_LOCAL, htonl(slot_gateway(n->config)));
 	mnl_attr_put_u32(o.h, IFA_ADDRESS, htonl(slot_gateway(n->config)));
+	return nl_talk(n->route, &o, NULL, NULL) == 0 || errno == EEXIST ? 0 : -1;
+}
+
+static int raise_bridge(const struct net_state *n)
+{
+	struct nl_out o;
+
+	FAILPOINT("bridge.up");
+	nl_begin(&o);
 	put_link(&o, RTM_SETLINK, AF_UNSPEC, n->bridge, IFF_UP);
 	return nl_talk(n->route, &o, NULL, NULL);
+}
+
+/* Find it or make it.  Return: 0, or -1 (logged). */
+static int have_bridge(struct net_state *n, struct link *l)
+{
+	const char *name = n->config->bridge;
+
+	if (find(n, name, l) < 0 || (!l->index && (make_bridge(n) < 0 || find(n, name, l) < 0))) {
+		log_errno("bridge %s", name);
+		return -1;
+	}
+	if (!l->bridge || !l->ours) {
+		log_error("bridge %s: an interface of that name is there and is not ours; remove it, or name another "
+			  "bridge in the configuration", name);
+		errno = EEXIST;
+		return -1;
+	}
+	n->bridge = l->index;
+	return 0;
 }
 
 int net_bridge_prepare(struct net_state *n)
@@ -343,21 +408,27 @@ int net_bridge_prepare(struct net_state *n)
 		log_error("bridge %s: names that begin with \"" SLOT_TAP_PREFIX "\" are for taps", name);
 		return -1;
 	}
-	if (find(n, name, &l) < 0 || (!l.index && (make_bridge(n) < 0 || find(n, name, &l) < 0))) {
-		log_errno("bridge %s", name);
+	if (have_bridge(n, &l) < 0)
 		return -1;
-	}
-	if (!l.bridge || !l.ours) {
-		log_error("bridge %s: an interface of that name is there and is not ours; remove it, or name another "
-			  "bridge in the configuration", name);
-		return -1;
-	}
-	n->bridge = l.index;
 	FAILPOINT("bridge.made");
 	no_ipv6(n, n->bridge);
-	if (address_bridge(n) < 0) {
+	if (address_bridge(n) < 0 || raise_bridge(n) < 0) {
 		log_errno("bridge %s: address", name);
 		return -1;
 	}
 	return 0;
+}
+
+int net_bridge_repair(struct net_state *n)
+{
+	const int before = n->bridge;
+	struct link l;
+
+	if (have_bridge(n, &l) < 0)
+		return -1;
+	if (n->bridge == before && l.up)
+		return address_bridge(n);
+	log_warn("bridge %s was %s: it is put back", n->config->bridge, n->bridge == before ? "down" : "gone");
+	no_ipv6(n, n->bridge);
+	return address_bridge(n) < 0 ? -1 : raise_bridge(n);
 }

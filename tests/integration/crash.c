@@ -77,24 +77,6 @@ static struct ask *request(enum call_id id)
 	return &a;
 }
 
-static void text_copy(char *out, size_t size, const char *v)
-{
-	size_t n = strnlen(v, size - 1);
-
-	memcpy(out, v, n);
-	out[n] = '\0';
-}
-#define SET(field, v) text_copy(field, sizeof(field), v)
-
-static void create_args(struct ask *a, const char *name, bool nat)
-{
-	a->id = CALL_VM_CREATE;
-	SET(a->args.vm_create.name, name);
-	SET(a->args.vm_create.image, "tiny");
-	a->args.vm_create.mem_mib = 64;
-	a->args.vm_create.nat = nat;
-}
-
 static int call_vm(enum call_id id, const char *name)
 {
 	struct ask *a = request(id);
@@ -137,58 +119,6 @@ static int create(const char *name, bool nat)
 
 /* ---- images ---- */
 
-static int make_file(const char *name, off_t size, off_t at, const char *magic, size_t n)
-{
-	char path[300];
-
-	(void)snprintf(path, sizeof(path), "%s/%s", work_dir, name);
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-	if (fd < 0 || ftruncate(fd, size) < 0 || pwrite(fd, magic, n, at) != (ssize_t)n ||
-	    pwrite(fd, name, strlen(name), size - 64) < 0)
-		bail("%s: %s", path, strerror(errno));
-	return fd;
-}
-
-static void kernel_import_call(struct ask *a)
-{
-	a->id = CALL_KERNEL_IMPORT;
-	SET(a->args.kernel_import.name, "second");
-	a->fds[0] = make_file("bzimage2", 4096, 0x202, "HdrS", 4);
-	a->fds[1] = make_file("initramfs2", 4096, 0, "0707", 4);
-	a->fds[2] = make_file("vmlinux2", 4096, 0, "\177ELF", 4);
-}
-
-static void image_import_call(struct ask *a)
-{
-	a->id = CALL_IMAGE_IMPORT;
-	SET(a->args.image_import.name, "second");
-	SET(a->args.image_import.kernel, "debian");
-	a->fds[0] = make_file("image2", 1 << 20, 1024 + 56, "\x53\xef", 2);
-}
-
-static void close_fds(struct ask *a)
-{
-	for (unsigned i = 0; i < control_call(a->id)->fds_in; i++)
-		(void)close(a->fds[i]);
-}
-
-static void import_first(void)
-{
-	struct ask *a = request(CALL_KERNEL_IMPORT);
-
-	kernel_import_call(a);
-	SET(a->args.kernel_import.name, "debian");
-	if (ask(a) != 0)
-		bail("the kernel can not be imported: %s: %s", a->error.what, a->error.why);
-	close_fds(a);
-	a = request(CALL_IMAGE_IMPORT);
-	image_import_call(a);
-	SET(a->args.image_import.name, "tiny");
-	if (ask(a) != 0)
-		bail("the image can not be imported: %s: %s", a->error.what, a->error.why);
-	close_fds(a);
-}
-
 static void drop_second(void)
 {
 	struct ask *a = request(CALL_IMAGE_DELETE);
@@ -201,17 +131,6 @@ static void drop_second(void)
 }
 
 /* ---- what misbehaves ---- */
-
-static void vmm_fault(char c)
-{
-	char path[300];
-
-	(void)snprintf(path, sizeof(path), "%.*s/fault", (int)(strrchr(config.qemu, '/') - config.qemu), config.qemu);
-	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-	if (fd < 0 || pwrite(fd, &c, 1, 0) != 1)
-		bail("%s: %s", path, strerror(errno));
-	(void)close(fd);
-}
 
 static pid_t vmm_of_v(void)
 {
@@ -305,14 +224,6 @@ static void do_kernel_import(struct ask *a)
 	(void)pwrite(a->fds[1], "other", 5, 100);
 }
 
-static void shell(const char *command)
-{
-	char out[4096];
-
-	if (run(out, sizeof(out), (const char *const[]){ "bash", "-c", command, NULL }) != 0)
-		bail("%s: %s", command, out);
-}
-
 /* An administrator's flush, while nobody looks. */
 static void flush_rules(void) { shell("nft flush ruleset; nft add table inet decoy; nft 'add set inet decoy nat4 { type ipv4_addr; elements = { 10.97.0.2 }; }'"); }
 
@@ -340,7 +251,7 @@ static void cut(void (*call)(struct ask *a), const char *name, uint32_t nth)
 		bail("%s is not on the way", name);
 	set_kill();
 	page_disarm();
-	(void)ask_join();
+	(void)ask_join(a);
 }
 
 /* No request takes so few seconds.  Once the case is over, the VM is not to be stopped while it is judged. */
@@ -547,7 +458,7 @@ static enum outcome begin(const struct verb *v, struct ask *a)
 static bool end(const struct verb *v, struct ask *a)
 {
 	if (v->how == BY_CALL) {
-		bool in_time = ask_join();
+		bool in_time = ask_join(a);
 		close_fds(a);
 		return in_time;
 	}

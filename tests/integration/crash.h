@@ -2,10 +2,13 @@
  *
  * crash.c        verbs, cases, the count
  * crash_set.c    the set under test: started, asked, stopped at a failpoint, killed
+ * crash_ask.c    what it is asked for
  * crash_world.c  what the kernel, the files and the database hold, read without any of the set's code, and judged */
 #ifndef BANGER_TESTS_CRASH_H
 #define BANGER_TESTS_CRASH_H
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -24,7 +27,7 @@ _Noreturn void bail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* ---- crash_set.c ---- */
 
-/* A failpoint on the way of a verb. */
+/* A failpoint on the way of a verb; program FP_PROGRAMS: whichever is the nth. */
 struct point {
 	enum failpoint_program program;
 	char name[FAILPOINT_NAME];
@@ -43,6 +46,11 @@ struct ask {
 	union control_body args, result;
 	int fds[4];
 	void (*then)(struct ask *a); /* what follows when it has succeeded, of the same client */
+	uint32_t uid; /* who asks */
+	struct ev_vm *rows; /* EVENT vm: the first @room of them; @vm: the last */
+	size_t room, n_rows;
+	_Atomic bool done;
+	pthread_t thread;
 	int code; /* enum fail; -1: the connection ended first */
 	struct error error;
 	struct ev_vm vm;
@@ -63,11 +71,14 @@ const char *program_name(enum failpoint_program p);
 void page_arm(const struct point *stop); /* NULL: only trace */
 void page_disarm(void);
 void page_go(enum failpoint_action a);
+enum failpoint_program page_paused(void);  /* who waits at the stop; FP_PROGRAMS: nobody */
+void page_shift_clocks(int64_t boot_ns, int64_t wall_ns); /* of the whole set, as of now */
+uint32_t news_now(void);
+void news_wait(uint32_t seen);        /* until anything is new since, at most 10 ms */
 size_t page_trace(struct point *out, size_t room);
 
-void ask_start(struct ask *a);        /* not while another is under way */
-bool ask_done(void);
-bool ask_join(void);                  /* false: not in time */
+void ask_start(struct ask *a);        /* wait_outcome() waits for the newest one */
+bool ask_join(struct ask *a);         /* false: not in time */
 int ask(struct ask *a);               /* both */
 
 enum outcome wait_outcome(bool starting); /* @starting: until the set is ready, not until a request is answered */
@@ -76,6 +87,21 @@ enum outcome wait_outcome(bool starting); /* @starting: until the set is ready, 
 int run(char *out, size_t size, const char *const argv[]);
 
 uint64_t now_ms(void);
+
+/* ---- crash_ask.c ---- */
+
+void text_copy(char *out, size_t size, const char *v);
+#define SET(field, v) text_copy(field, sizeof(field), v)
+
+void create_args(struct ask *a, const char *name, bool nat);
+/* A file below work_dir with @magic at @at; its descriptor, for reading and writing. */
+int make_file(const char *name, off_t size, off_t at, const char *magic, size_t n);
+void kernel_import_call(struct ask *a); /* "second"; the caller may name it otherwise, and write to its files */
+void image_import_call(struct ask *a);
+void close_fds(struct ask *a);
+void import_first(void);                /* kernel "debian" and image "tiny", root's */
+void vmm_fault(char c);                 /* crash_vmm.c */
+void shell(const char *command);        /* bash's; it must succeed */
 
 /* ---- crash_world.c ---- */
 
@@ -97,6 +123,13 @@ enum strictness {
 	J_STARTED, /* the set has been started anew: nor that */
 };
 
+/* What somebody has done to it, and what can therefore not be asked of it. */
+extern struct world_excuse {
+	bool (*may_be)(uint32_t owner, const char *name, const char *state); /* degraded, failed; NULL: none may */
+	bool images;    /* files of images may be missing, or there without a row */
+	bool files[64]; /* likewise those of a slot */
+} world_excuse;
+
 /* What is wrong with it, one line a fault that begins with leak, lie or twice; empty: nothing. */
 void world_judge(struct text *faults, enum strictness how);
 
@@ -113,6 +146,17 @@ struct seen {
 	bool nat;
 };
 struct seen world_vm(const char *name);
+
+/* A VM as its row has it, and two things that the kernel has. */
+struct known_vm {
+	char id[40], name[64], state[16], reason[256], restart[16]; /* id: upper case */
+	uint32_t owner;
+	unsigned slot, generation, processes, taps;
+	bool nat, wanted;
+};
+size_t world_vms(struct known_vm *out, size_t room);
+bool world_has_image(uint32_t owner, const char *name);
+
 pid_t world_vmm(unsigned slot);
 
 /* Run SQL on the state database, for what an older or broken program could have left. */

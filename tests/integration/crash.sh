@@ -47,29 +47,7 @@ if [ $# = 0 ]; then
 	exit
 fi
 in_ns "$@"
-
-# The disks of this test are memory: it is about order, and a sync would only take time.
-mkdir "$T/mem" && mount -t tmpfs -o size=512m,mode=711 crash "$T/mem"
-vmm=/usr/local/src
-mount -t tmpfs -o mode=755 crash-vmm $vmm && install -m 755 "$B/crash_vmm" $vmm/vmm
-T0=$T T=$T/mem
-conf() { conf_make slots=8 per_owner=8 "$@"; }
-conf qemu=$vmm/vmm firecracker=$vmm/vmm accel=kvm && cp "$T/banger.conf" "$T/banger.conf.fc"
-conf qemu=$vmm/vmm accel=auto && cp "$T/banger.conf" "$T/banger.conf.auto"
-conf qemu=$vmm/vmm accel=tcg
-sed -i 's/^creates_per_second.*/creates_per_second = 1000/' "$T"/banger.conf*
-end() {
-	local rc=$? l
-	for l in $(losetup -n -O NAME -j "$T/work/decoy.loop"); do losetup -d "$l"; done
-	rmdir "$CGROUP-decoy" 2>/dev/null
-	T=$T0
-	(exit $rc)
-	finish
-}
-trap end EXIT
-mkdir -p "$T/work/sys"
-mount -t sysfs -o ro crash-sys "$T/work/sys" # the old one shows the old network namespace
-chmod 711 "$T/work"
+crash_places slots=8 per_owner=8
 unshare --pid --fork --kill-child --mount-proc -- "$B/crash" "$T/banger.conf" "$T/work" "$@"
 rc=$?
 is $rc 0 "the crash test ends well"

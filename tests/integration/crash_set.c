@@ -24,8 +24,8 @@ static struct failpoint_page *page;
 static char page_path[100], notify_path[100];
 static int notify_fd;
 static pid_t supervisor;
-static _Atomic bool ready, done;
-static pthread_t asker;
+static _Atomic bool ready;
+static struct ask *asked; /* the newest request */
 
 uint64_t now_ms(void)
 {
@@ -56,6 +56,16 @@ static void news(void)
 	(void)syscall(SYS_futex, &page->news, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
+uint32_t news_now(void)
+{
+	return atomic_load(&page->news);
+}
+
+void news_wait(uint32_t seen)
+{
+	(void)syscall(SYS_futex, &page->news, FUTEX_WAIT, seen, &(struct timespec){ .tv_nsec = 10000000 }, NULL, 0);
+}
+
 void page_arm(const struct point *stop)
 {
 	atomic_store(&page->armed, 0);
@@ -69,6 +79,19 @@ void page_arm(const struct point *stop)
 		memcpy(page->stop_name, stop->name, sizeof(page->stop_name));
 	}
 	atomic_store(&page->armed, 1);
+}
+
+enum failpoint_program page_paused(void)
+{
+	uint32_t p = atomic_load(&page->paused);
+
+	return p ? (enum failpoint_program)(p - 1) : FP_PROGRAMS;
+}
+
+void page_shift_clocks(int64_t boot_ns, int64_t wall_ns)
+{
+	atomic_fetch_add(&page->boot_shift_ns, boot_ns);
+	atomic_fetch_add(&page->wall_shift_ns, wall_ns);
 }
 
 void page_go(enum failpoint_action a)
@@ -280,7 +303,9 @@ void set_kill(void)
 
 void set_signal(enum failpoint_program p, int signal)
 {
-	done = false; /* of the last request: nobody asks now */
+	static struct ask nobody;
+
+	asked = &nobody; /* not the last request, whose answer is there */
 	(void)kill(set_pid(p), signal);
 }
 
@@ -298,17 +323,17 @@ enum outcome wait_outcome(bool starting)
 	uint64_t end = now_ms() + SECONDS_MOST * 1000;
 
 	for (;;) {
-		uint32_t seen = atomic_load(&page->news);
-		if (atomic_load(&page->paused))
+		uint32_t seen = news_now();
+		if (page_paused() != FP_PROGRAMS)
 			return O_PAUSED;
-		if (starting ? ready : done)
+		if (starting ? ready : asked->done)
 			return O_DONE;
 		reap();
 		if (!supervisor)
 			return O_DEAD;
 		if (now_ms() > end)
 			return O_LATE;
-		(void)syscall(SYS_futex, &page->news, FUTEX_WAIT, seen, &(struct timespec){ .tv_nsec = 10000000 }, NULL, 0);
+		news_wait(seen);
 	}
 }
 
@@ -345,6 +370,8 @@ static int answer_of(struct control *conn, const struct call *call, struct ask *
 			return m.error.code;
 		} else if (n > 0 && m.kind == MSG_EVENT && m.event->id == EVENT_VM) {
 			a->vm = m.body.ev_vm;
+			if (a->n_rows < a->room)
+				a->rows[a->n_rows++] = m.body.ev_vm;
 		}
 		if (n < 0)
 			return -1;
@@ -368,44 +395,44 @@ static void *ask_thread(void *arg)
 {
 	struct ask *a = arg;
 
+	/* The system call itself changes this thread alone. */
+	if (a->uid && (syscall(SYS_setresgid, -1, a->uid, -1) < 0 || syscall(SYS_setresuid, -1, a->uid, -1) < 0))
+		bail("uid %u: %s", a->uid, strerror(errno));
 	a->code = ask_once(a);
 	if (a->code == FAIL_NONE && a->then) {
 		memset(&a->args, 0, sizeof(a->args));
 		a->then(a);
 		a->code = ask_once(a);
 	}
-	done = true;
+	a->done = true;
 	news();
 	return NULL;
 }
 
 void ask_start(struct ask *a)
 {
-	done = false;
+	asked = a;
+	a->done = false;
+	a->n_rows = 0;
 	memset(&a->error, 0, sizeof(a->error));
 	memset(&a->vm, 0, sizeof(a->vm));
-	if (pthread_create(&asker, NULL, ask_thread, a) != 0)
+	if (pthread_create(&a->thread, NULL, ask_thread, a) != 0)
 		bail("no thread");
 }
 
-bool ask_done(void)
-{
-	return done;
-}
-
-bool ask_join(void)
+bool ask_join(struct ask *a)
 {
 	struct timespec t;
 
 	(void)clock_gettime(CLOCK_REALTIME, &t);
 	t.tv_sec += SECONDS_MOST;
-	return pthread_timedjoin_np(asker, NULL, &t) == 0;
+	return pthread_timedjoin_np(a->thread, NULL, &t) == 0;
 }
 
 int ask(struct ask *a)
 {
 	ask_start(a);
-	if (!ask_join())
+	if (!ask_join(a))
 		bail("no answer to %s within %d s", control_call(a->id)->name, SECONDS_MOST);
 	return a->code;
 }

@@ -193,6 +193,33 @@ peer_stop() { # peer_stop ROLE
 	unset "PEER_PID[$role]"
 }
 
+# ---- for crash.c and model.c ----
+# Their disks are memory: they are about order, and a sync would only take time.  $T becomes a folder in it, with three
+# configurations that differ in the VMM, and their own sysfs, since the old one shows the old network namespace.
+crash_places() { # crash_places [NAME=VALUE...]: as conf_make
+	local vmm=/usr/local/src
+	mkdir "$T/mem" && mount -t tmpfs -o size=512m,mode=711 crash "$T/mem"
+	mount -t tmpfs -o mode=755 crash-vmm $vmm && install -m 755 "$B/crash_vmm" $vmm/vmm
+	T0=$T T=$T/mem
+	conf_make "$@" qemu=$vmm/vmm firecracker=$vmm/vmm accel=kvm && cp "$T/banger.conf" "$T/banger.conf.fc"
+	conf_make "$@" qemu=$vmm/vmm accel=auto && cp "$T/banger.conf" "$T/banger.conf.auto"
+	conf_make "$@" qemu=$vmm/vmm accel=tcg
+	sed -i 's/^creates_per_second.*/creates_per_second = 1000/' "$T"/banger.conf*
+	trap crash_end EXIT
+	mkdir -p "$T/work/sys"
+	mount -t sysfs -o ro crash-sys "$T/work/sys"
+	chmod 711 "$T/work"
+}
+
+crash_end() {
+	local rc=$? l
+	for l in $(losetup -n -O NAME -j "$T/work/decoy.loop"); do losetup -d "$l"; done
+	rmdir "$CGROUP-decoy" 2>/dev/null
+	T=$T0
+	(exit $rc)
+	finish
+}
+
 # ---- the end ----
 background() { # background COMMAND...: ended with the test
 	"$@" &

@@ -295,6 +295,40 @@ is "$(elements bridge guest)" "bgr4/$m4/$a4 banger:4:1:1000" "and has it made ag
 is "$(nft -j list table bridge banger | jq '[.nftables[].rule? // empty] | length')" 5 "with its rules"
 is "$(net guest_allow slot=5)" ok "the other guest is allowed again"
 
+# What an administrator does to links is put back by the next LIST, and by the next tap.
+port() {
+	ip -j -d link show "bgr$1" | jq -r '.[] | "\(.master) \(.flags | index("UP") != null) \(.linkinfo.info_slave_data |
+		"\(.isolated) \(.learning) \(.flood) \(.mcast_flood)")"'
+}
+good="bgtest true true false false false"
+is "$(port 4)" "$good" "a tap is up, in the bridge, apart and deaf"
+while read -r broken; do
+	eval "$broken"
+	is "$(objects | grep -c '^1,[45],.*,0$')" 0 "$broken: LIST finds nothing that it can not put back"
+	is "$(port 4) $(port 5)" "$good $good" "each port is as it was"
+	is "$(guest 4 ping "$m4" "$a4" $BRMAC $GW)" reply "and the guest has its network"
+done <<'EOF'
+ip link del bgtest
+ip link set bgtest down
+ip addr flush dev bgtest
+ip link set bgr4 nomaster
+ip link set bgr4 down
+bridge link set dev bgr4 isolated off
+bridge link set dev bgr4 learning on
+bridge link set dev bgr4 flood on
+EOF
+ip link del bgtest
+is "$(net tap_create slot=6)" "ok ifindex=*" "a tap finds its bridge gone"
+is "$(port 6)" "$good" "and has it made again"
+is "$(net tap_remove slot=6)" ok "that tap is removed"
+ip link del bgtest
+ip link add bgtest type dummy
+is "$(objects | grep -c '^1,[45],.*,0$')" 2 "with a foreign interface in its place the taps are told to be unconnected"
+is "$(ip -j -d link show bgtest | jq -r '.[].linkinfo.info_kind')" dummy "which is not touched"
+is "$(net tap_create slot=6)" "kernel" "and no further tap is made"
+ip link del bgtest
+is "$(objects | grep -c '^1,[45],.*,0$') $(port 4)" "0 $good" "once it has gone all is well again"
+
 # ---- NAT ----
 host_of() { nsenter -t "$out" -n conntrack -L -p icmp 2>/dev/null | grep -o 'src=[0-9.]*' | head -n 1; }
 is "$(guest 4 ping "$m4" "$a4" $BRMAC 192.0.2.2)" none "without NAT the outside is out of reach"

@@ -438,6 +438,13 @@ void fake_helper_spoil_disk(struct fake_helper *f, uint32_t slot)
 	(void)pthread_mutex_unlock(&f->lock);
 }
 
+void fake_helper_connect(struct fake_helper *f, uint32_t slot, bool connected)
+{
+	(void)pthread_mutex_lock(&f->lock);
+	f->things[OBJ_TAP][slot].ident = connected ? ident_of(OBJ_TAP, slot) : 0;
+	(void)pthread_mutex_unlock(&f->lock);
+}
+
 void fake_helper_fail(struct fake_helper *f, enum op_code op, enum status status, uint32_t times)
 {
 	(void)pthread_mutex_lock(&f->lock);

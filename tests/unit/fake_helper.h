@@ -38,6 +38,9 @@ void fake_helper_drop(struct fake_helper *f, enum object kind, uint32_t slot);
 /* The kernel gave that slot's disk up. */
 void fake_helper_spoil_disk(struct fake_helper *f, uint32_t slot);
 
+/* Its tap is listed as one that is in no bridge, or is in order again. */
+void fake_helper_connect(struct fake_helper *f, uint32_t slot, bool connected);
+
 /* The next @times requests of @op are answered with @status and change nothing; UINT32_MAX: for ever; 0: no more. */
 void fake_helper_fail(struct fake_helper *f, enum op_code op, enum status status, uint32_t times);
 

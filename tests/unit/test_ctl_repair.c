@@ -90,6 +90,25 @@ static void a_disk_that_the_kernel_gave_up_is_told(void **state)
 	assert_int_equal(look(f, true, false).found, 0);
 }
 
+/* Nobody may call a guest without a network running; once the way is free it is. */
+static void a_tap_without_its_bridge_is_told(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)create(f, "web", false);
+	must_start(f, "web");
+	fake_helper_connect(f->fake, 0, false);
+	assert_int_equal(look(f, true, false).failed, 1);
+	assert_int_equal(row(f, "web").state, VM_DEGRADED);
+	assert_non_null(strstr(row(f, "web").reason, "can not be put back into the bridge"));
+	assert_true(fake_helper_vmm(f->fake, 0) > 0);
+	assert_int_equal(look(f, true, false).found, 0);
+	fake_helper_connect(f->fake, 0, true);
+	assert_int_equal(look(f, true, false).mended, 1);
+	assert_int_equal(row(f, "web").state, VM_RUNNING);
+	assert_string_equal(row(f, "web").reason, "");
+}
+
 static void nat_that_is_not_wanted_goes(void **state)
 {
 	struct fixture *f = *state;
@@ -206,6 +225,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(all_is_well), TEST(what_was_flushed_is_put_back), TEST(what_can_not_be_put_back_is_told),
 		TEST(a_disk_that_the_kernel_gave_up_is_told),
+		TEST(a_tap_without_its_bridge_is_told),
 		TEST(nat_that_is_not_wanted_goes), TEST(what_a_resting_vm_has_goes), TEST(what_nobody_has_goes),
 		TEST(files_of_no_vm_go_when_they_are_asked_to),
 		TEST(it_does_not_disturb),

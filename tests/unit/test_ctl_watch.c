@@ -143,6 +143,32 @@ static void a_start_begins_an_empty_console_with_a_line(void **state)
 	(void)close(fd);
 }
 
+/* Somebody's rm -r of the folder, with the program up. */
+static void a_removed_folder_is_made_again(void **state)
+{
+	static const char *const left[] = { "0.log", "0.log.1", "0.fifo" };
+	struct fixture *f = *state;
+	struct vm vm = some_vm(1, 0);
+	uint64_t offset = 0;
+	char path[200];
+	size_t len;
+
+	(void)close(begin(f, &vm));
+	watch_remove(f->c.watch, vm.id);
+	for (size_t i = 0; i < ARRAY_SIZE(left); i++) {
+		(void)snprintf(path, sizeof(path), "%s/consoles/%s", f->c.config.state_dir, left[i]);
+		(void)unlink(path);
+	}
+	(void)snprintf(path, sizeof(path), "%s/consoles", f->c.config.state_dir);
+	assert_int_equal(rmdir(path), 0);
+
+	vm.state = VM_STARTING;
+	_cleanup_close_ int fd = begin(f, &vm);
+	say(f, fd, 0, 3);
+	_cleanup_free_ char *text = hear(f, &vm, &offset, &len);
+	assert_non_null(strstr(text, "--- banger: started 2"));
+}
+
 static void the_next_vm_of_a_slot_is_not_shown_the_console(void **state)
 {
 	struct fixture *f = *state;
@@ -510,6 +536,7 @@ int main(void)
 		TEST(console_is_bounded_and_keeps_the_newest),
 		TEST(offsets_count_everything_and_survive_a_restart),
 		TEST(a_start_begins_an_empty_console_with_a_line),
+		TEST(a_removed_folder_is_made_again),
 		TEST(the_next_vm_of_a_slot_is_not_shown_the_console),
 		TEST(what_was_said_last_is_kept_at_the_end),
 		TEST(a_full_disk_holds_up_nobody),

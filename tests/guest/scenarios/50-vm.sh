@@ -135,7 +135,7 @@ errors() { # errors DRIVER KERNEL-FILE KERNEL-WORDS DISK-WORDS
 errors qemu kernel "its last line: *kernel*" "/run/vda*No such file"
 
 if command -v firecracker >/dev/null; then
-	sed -i "s,^;firecracker =.*,firecracker = $(command -v firecracker)," /etc/banger/banger.conf
+	sed -i "s,^;\?firecracker =.*,firecracker = $(command -v firecracker)," /etc/banger/banger.conf
 	check "Firecracker is named in banger.conf" systemctl restart banger
 	check "and the service is up" wait_for 20 banger vm list
 	life firecracker
