@@ -75,6 +75,11 @@ as 0 image delete big >/dev/null
 # ---- request logs ----
 check "alice starts one" as $ALICE vm start one
 fill "$T/log" 4k
+# The last page of a log has room for some lines more.
+for _ in 1 2 3 4 5 6 7 8 9; do
+	as $ALICE vm start two >/dev/null || break
+	as $ALICE vm kill two >/dev/null
+done
 refused 9 "can not write its request log*free some" vm start two
 check "one can be killed" as $ALICE vm kill one
 check "and nothing is left" nothing_of_vms

@@ -37,7 +37,8 @@ did() { # did NAME COMMAND...: as check, but in this shell, so that what it sets
 	if "$@" >"$T/did" 2>&1; then ok "$name"; else not_ok "$name" "$* : $(cat "$T/did")"; fi
 }
 
-set_gone() { # all of it has ended, whatever ended it
+set_gone() { # all of it has ended, whatever ended it; false when it goes on
+	wait_for 30 eval '! kill -0 "$SET" || [[ $(ps -o stat= -p "$SET") == Z* ]]' || return 1
 	wait "$SET"
 	SET=
 	wait_for 10 eval '[ -z "$(ours_alive)" ]'
