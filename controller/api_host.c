@@ -58,7 +58,7 @@ int api_doctor(struct exchange *x)
 
 int api_doctor_db(struct exchange *x)
 {
-	x->result.res_doctor_db.failed = doctor_db(&x->ctl->config, send_check, x);
+	x->result.res_doctor_db.failed = doctor_db(&x->ctl->config, x->caller.uid == 0, send_check, x);
 	return EXCHANGE_DONE;
 }
 

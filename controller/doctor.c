@@ -30,6 +30,10 @@ void doctor_row(struct report *r, const char *name, enum verdict v, const char *
 	va_start(ap, text);
 	(void)vsnprintf(ev.text, sizeof(ev.text), text, ap);
 	va_end(ap);
+	/* A damaged database's own words may be in it. */
+	for (char *at = ev.text; *at; at++)
+		if (*at < ' ' || *at > '~')
+			*at = '?';
 	r->failed += v == FAIL;
 	(void)r->tell(r->arg, &ev);
 }

@@ -11,6 +11,6 @@ void doctor_prepare(struct ctl *c);
 unsigned doctor_run(struct ctl *c, int (*tell)(void *arg, const struct ev_check *row), void *arg);
 
 /* Likewise of the state database alone; needs config.state_dir and no service. */
-unsigned doctor_db(const struct config *config, int (*tell)(void *arg, const struct ev_check *row), void *arg);
+unsigned doctor_db(const struct config *config, bool all, int (*tell)(void *arg, const struct ev_check *row), void *arg);
 
 #endif

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/parse.h"
 #include "controller/doctor_internal.h"
 #include "controller/storage.h"
 #include "controller/store_internal.h"
@@ -25,6 +26,7 @@ struct look {
 	char path[160];
 	sqlite3 *db; /* NULL: can not be read */
 	unsigned backups;
+	bool all; /* the asker may know of everybody's VMs */
 };
 
 static void close_db(sqlite3 **db)
@@ -66,6 +68,10 @@ static bool check_file(struct look *l)
 	}
 	if (st.st_size == 0 && stat(name, &log) == 0) {
 		row(&l->r, "database", FAIL, HINT_PUT_BACK, "%s is empty, but has a log: it was cut", l->path);
+		return false;
+	}
+	if (!S_ISREG(st.st_mode) || (lstat(name, &log) == 0 && !S_ISREG(log.st_mode))) {
+		row(&l->r, "database", FAIL, HINT_PUT_BACK, "%s or its log is not a regular file", l->path);
 		return false;
 	}
 	if (access(l->path, R_OK | W_OK) == 0)
@@ -118,8 +124,14 @@ static void check_backup(struct look *l, const char *name)
 	int version = -1, vms = -1;
 	struct stat st;
 
-	(void)snprintf(uri, sizeof(uri), "file:%s/%s?immutable=1", l->config->state_dir, name);
 	l->backups++;
+	(void)snprintf(uri, sizeof(uri), "%s/%s", l->config->state_dir, name);
+	if (lstat(uri, &st) < 0 || !S_ISREG(st.st_mode)) {
+		row(&l->r, "backup", WARN, "remove it: it is of no use", "%s is not a regular file", name);
+		return;
+	}
+	time_text((uint64_t)st.st_mtime * 1000000000u, made);
+	(void)snprintf(uri, sizeof(uri), "file:%s/%s?immutable=1", l->config->state_dir, name);
 	if (sqlite3_open_v2(uri, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL) != SQLITE_OK ||
 	    store_integrity(db, wrong) < 0 || wrong[0] || schema_number(db, "PRAGMA user_version", &version) < 0 ||
 	    schema_number(db, "SELECT count(*) FROM vms", &vms) < 0) {
@@ -127,9 +139,10 @@ static void check_backup(struct look *l, const char *name)
 		    wrong[0] ? wrong : sqlite3_errmsg(db));
 		return;
 	}
-	(void)snprintf(uri, sizeof(uri), "%s/%s", l->config->state_dir, name);
-	time_text(stat(uri, &st) == 0 ? (uint64_t)st.st_mtime * 1000000000u : 0, made);
-	row(&l->r, "backup", PASS, "", "%s: whole, of %.19sZ, schema %d, %d VMs", name, made, version, vms);
+	if (l->all)
+		row(&l->r, "backup", PASS, "", "%s: whole, of %.19sZ, schema %d, %d VMs", name, made, version, vms);
+	else
+		row(&l->r, "backup", PASS, "", "%s: whole, of %.19sZ, schema %d", name, made, version);
 }
 
 static bool is_backup(const char *name)
@@ -139,7 +152,9 @@ static bool is_backup(const char *name)
 
 	if (strncmp(name, head, sizeof(head) - 1) != 0)
 		return false;
-	return strcmp(tail, "backup") == 0 || (tail[0] == 'v' && tail[1] && strspn(tail + 1, "0123456789") == strlen(tail + 1));
+	uint64_t version;
+	return strcmp(tail, "backup") == 0 ||
+	       (tail[0] == 'v' && tail[1] != '0' && parse_uint(tail + 1, 1, (uint64_t)schema_known(), &version) == 0);
 }
 
 static void check_backups(struct look *l)
@@ -207,6 +222,7 @@ static int holder(sqlite3 *db, uint32_t slot, uint8_t id[ID_LEN])
 static void check_slots(struct look *l)
 {
 	unsigned others = 0, nobodys = 0, first = 0;
+	char where[48] = "";
 
 	for (uint32_t slot = 0; slot < SLOT_MAX; slot++) {
 		struct storage_owner o;
@@ -221,12 +237,14 @@ static void check_slots(struct look *l)
 		others += wrong;
 		nobodys += used == 0;
 	}
+	if (l->all)
+		(void)snprintf(where, sizeof(where), ": %u, first: slot %u", others ? others : nobodys, first);
 	if (others)
 		row(&l->r, "slots", FAIL, "this database is older than the host: put the newer one back, or delete these VMs",
-		    "%u VMs have a slot with another VM's files, first: slot %u", others, first);
+		    "VMs have slots with other VMs' files%s", where);
 	else if (nobodys)
 		row(&l->r, "slots", WARN, "`banger host gc` removes them, unless a newer database that knows them is put back",
-		    "%u slots have files that no VM has, first: slot %u", nobodys, first);
+		    "slots have files that no VM has%s", where);
 	else
 		row(&l->r, "slots", PASS, "", "their files are those of the VMs that have them");
 }
@@ -244,9 +262,9 @@ static void check_ledger(struct look *l)
 		row(&l->r, "ledger", PASS, "", "nothing waits to be given back");
 }
 
-unsigned doctor_db(const struct config *config, int (*tell)(void *arg, const struct ev_check *row_), void *arg)
+unsigned doctor_db(const struct config *config, bool all, int (*tell)(void *arg, const struct ev_check *row_), void *arg)
 {
-	struct look l = { .r = { .tell = tell, .arg = arg }, .config = config };
+	struct look l = { .r = { .tell = tell, .arg = arg }, .config = config, .all = all };
 
 	(void)snprintf(l.path, sizeof(l.path), "%s/banger.db", config->state_dir);
 	check_folder(&l);

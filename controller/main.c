@@ -249,8 +249,8 @@ static int check_db(const char *dir)
 	memcpy(c.config.log_dir, c.config.state_dir, sizeof(c.config.log_dir) - 1);
 	if (lock_check_identity() < 0 || lock_down(&c) < 0)
 		return 1;
-	(void)doctor_db(&c.config, print_check, NULL);
-	return fflush(stdout) == 0 ? 0 : 1;
+	unsigned bad = doctor_db(&c.config, true, print_check, NULL);
+	return fflush(stdout) != 0 ? 1 : bad ? FAIL_HOST : 0;
 }
 
 int main(int argc, char **argv)

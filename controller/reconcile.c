@@ -274,7 +274,7 @@ int orphan_remove(struct ctl *c, const struct listed *l, const struct operation 
 	log_warn("slot %u, generation %u: %s belongs to no VM and is removed", l->slot, l->generation,
 		 object_name(l->kind));
 	int r = object_release(c, &nobody, l->kind, o, &e);
-	if (l->kind == OBJ_VMM)
+	if (l->kind == OBJ_VMM && r == 0)
 		sweep_unused(c, l->slot, l->slot);
 	if (r == 0)
 		return 0;

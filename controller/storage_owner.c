@@ -53,7 +53,8 @@ enum storage_mark storage_owner(const struct config *c, uint32_t slot, struct st
 	_cleanup_close_ int dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir < 0 || is_empty(dir))
 		return STORAGE_EMPTY;
-	_cleanup_close_ int fd = openat(dir, STORAGE_OWNER, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	/* Not waiting: one that is a FIFO, whoever made it, is as good as none. */
+	_cleanup_close_ int fd = openat(dir, STORAGE_OWNER, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
 	if (n <= 0)
 		return STORAGE_UNMARKED;

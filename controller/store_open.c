@@ -140,7 +140,11 @@ static int make_private(const char *path, struct error *e)
 	if (!S_ISREG(st.st_mode))
 		return error_set(e, FAIL_HOST, path, "it is not a regular file");
 	log_path(path, log);
-	if (st.st_size > 0 || access(log, F_OK) < 0)
+	struct stat beside;
+	bool has_log = lstat(log, &beside) == 0;
+	if (has_log && !S_ISREG(beside.st_mode))
+		return error_set(e, FAIL_HOST, log, "it is not a regular file");
+	if (st.st_size > 0 || !has_log)
 		return 0;
 	(void)error_set(e, FAIL_HOST, path, "the state database is empty, but has a log: it was cut");
 	error_hint(e, STORE_HINT_DAMAGED);

@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "controller/store_internal.h"
 
+#define FLOOR_STEP_MOST 10000000 /* generations */
 #define PREFIX_MIN 4 /* digits of an id that are taken for a reference */
 
 /* ---- runtime: members may be missing or unknown, since an older or a newer program may have written them ---- */
@@ -370,11 +371,14 @@ int store_slot_floor(struct store *s, uint32_t slot, uint32_t generation, struct
 {
 	if (tx_begin(s, e) < 0)
 		return -1;
+	/* A slot does not begin so often in any database's life; a lie must not use its generations up. */
 	struct query q = query(s, "INSERT INTO slots(slot, generation, freed)"
-				  " VALUES (?1, ?2, (SELECT coalesce(max(freed), 0) + 1 FROM slots)) ON CONFLICT(slot)"
+				  " SELECT ?1, ?2, (SELECT coalesce(max(freed), 0) + 1 FROM slots)"
+				  " WHERE ?2 <= ?3 + coalesce((SELECT generation FROM slots WHERE slot = ?1), 0) ON CONFLICT(slot)"
 				  " DO UPDATE SET generation = max(generation, excluded.generation), freed = excluded.freed");
 	q_int(&q, slot);
 	q_int(&q, generation);
+	q_int(&q, FLOOR_STEP_MOST);
 	return tx_end(s, q_run(&q), "slots", e);
 }
 

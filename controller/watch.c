@@ -179,7 +179,7 @@ static int file_make(struct watch *w, uint32_t slot, const struct sink *k, const
 	char name[32];
 
 	name_of(slot, k->suffix, name);
-	int fd = openat(w->dir, name, O_WRONLY | O_APPEND | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int fd = openat(w->dir, name, O_WRONLY | O_APPEND | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 	if (fd >= 0 && write_header(fd, vm, base) < 0) {
 		(void)close(fd);
 		return -1;
@@ -194,7 +194,7 @@ static int file_continue(struct entry *e, struct stream *s)
 	char name[32];
 
 	name_of(e->slot, s->sink->suffix, name);
-	s->file = openat(e->watch->dir, name, O_RDWR | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
+	s->file = openat(e->watch->dir, name, O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (s->file >= 0 && fstat(s->file, &st) == 0 && read_header(s->file, e->vm, &s->base) == 0) {
 		s->size = (size_t)st.st_size;
 		return 0;
@@ -579,7 +579,7 @@ static ssize_t read_part(struct watch *w, const struct vm *vm, const char *suffi
 	uint64_t base;
 
 	name_of(vm->slot, suffix, name);
-	_cleanup_close_ int fd = openat(w->dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int fd = openat(w->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -1;
 	if (read_header(fd, vm->id, &base) < 0)
@@ -600,7 +600,7 @@ static bool find_end(struct watch *w, const struct vm *vm, const struct sink *k,
 
 	*base = *end = 0;
 	name_of(vm->slot, k->suffix, name);
-	_cleanup_close_ int fd = openat(w->dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int fd = openat(w->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0 || read_header(fd, vm->id, base) < 0 || fstat(fd, &st) < 0)
 		return false;
 	*end = *base + (uint64_t)st.st_size - HEADER;

@@ -214,9 +214,9 @@ static void list_view(struct rep_list *out, uint32_t slot, const struct view *v)
 }
 
 /* A tap that can not be put back into its bridge is listed with the ifindex 0: it is there, and of no use. */
-static void mend(struct net_state *n, uint32_t slot, bool bridge, struct view *v)
+static void mend(const struct net_state *n, uint32_t slot, struct view *v)
 {
-	if (v->ifindex && (!bridge || net_tap_repair(n, slot) < 0)) {
+	if (v->ifindex && (!n->bridged || net_tap_repair(n, slot) < 0)) {
 		log_warn("slot %u: its tap is not connected", slot);
 		v->ifindex = DISCONNECTED;
 	}
@@ -235,11 +235,12 @@ static enum status net_list(struct role *r, const struct request *q, int *fds_in
 	(void)fds_out;
 	if (slot == 0 && net_rules_repair(state(r)) < 0)
 		return net_status(errno);
-	bool bridge = net_bridge_repair(state(r)) == 0;
+	if (slot == 0)
+		state(r)->bridged = net_bridge_repair(state(r)) == 0;
 	for (; slot < r->config.slots && out->objects.n / LIST_FIELDS + 1 + SETS <= LIST_MAX; slot++) {
 		if (look(state(r), slot, &v) < 0)
 			return net_status(errno);
-		mend(state(r), slot, bridge, &v);
+		mend(state(r), slot, &v);
 		list_view(out, slot, &v);
 	}
 	out->next = slot < r->config.slots ? slot : 0;

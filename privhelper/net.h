@@ -25,6 +25,7 @@ struct net_state {
 	int route, nft, ct; /* netlink sockets: NETLINK_ROUTE, and two of NETLINK_NETFILTER */
 	int link_events, nft_events; /* and two that only listen: net_events.c */
 	int bridge;         /* ifindex */
+	bool bridged;       /* the bridge was found in order, or made so, when the latest round of LIST began */
 };
 
 void net_tag_format(const struct net_tag *t, char out[NET_TAG_MAX]);

@@ -35,6 +35,19 @@ static int stay_here(void)
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
+/* Another account's program gets none of our descriptors, the terminal above all. */
+static int become(const struct account *as)
+{
+	int null = open("/dev/null", O_RDWR);
+
+	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDERR_FILENO) < 0 ||
+	    close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
+		return -1;
+	(void)umask(077);
+	return setgroups(0, NULL) < 0 || setresgid(as->gid, as->gid, as->gid) < 0 ||
+	       setresuid(as->uid, as->uid, as->uid) < 0 ? -1 : 0;
+}
+
 _Noreturn static void child(const char *const argv[], const struct proc_io *io, int out)
 {
 	signals_release();
@@ -48,9 +61,7 @@ _Noreturn static void child(const char *const argv[], const struct proc_io *io, 
 		(void)dup2(null, STDERR_FILENO);
 	if (io->dir && chdir(io->dir) < 0)
 		_exit(126);
-	const struct account *as = io->as;
-	if (as && (setgroups(0, NULL) < 0 || setresgid(as->gid, as->gid, as->gid) < 0 ||
-		   setresuid(as->uid, as->uid, as->uid) < 0))
+	if (io->as && become(io->as) < 0)
 		_exit(126);
 	if (io->stay && stay_here() < 0)
 		_exit(126);
@@ -74,7 +85,7 @@ static void drain(int fd, const struct proc_io *io, size_t *have, bool *open_)
 /* Wait for the end of @pid, passing signals on and filling the capture buffer. */
 static void tend(struct cli *c, pid_t pid, int pidfd, int out, const struct proc_io *io)
 {
-	uint64_t deadline = 0;
+	uint64_t deadline = io->most_ms ? clock_boot_ns() / 1000000 + io->most_ms : 0;
 	bool reading = out >= 0;
 	size_t have = 0;
 

@@ -14,7 +14,8 @@ struct proc_io {
 	char *capture;         /* stdout into this buffer, NUL-terminated, cut at its size */
 	size_t capture_size;
 	const char *dir;       /* working folder */
-	const struct account *as; /* as that account, with no other group; NULL: as us */
+	const struct account *as; /* as that account, with no other group, and nothing of ours but its output; NULL: as us */
+	unsigned most_ms;      /* killed after so long; 0: it has all the time it wants */
 	bool stay;             /* no new privileges: where SELinux would move it to a domain that our files are closed to, it stays in ours */
 };
 

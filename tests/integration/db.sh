@@ -74,7 +74,7 @@ check "one that rests starts again" as $ALICE vm start rests
 check "and ends" as $ALICE vm kill rests
 check "it can be deleted" as $ALICE vm delete gone
 is "$(sha256sum "$T/state/slots/$gone/disk")" "$theirs" "which leaves the other one's disk alone"
-is "$(row slots)" "WARN daemon: 3 slots have files that no VM has*host gc*" "doctor --db counts the files that no VM has"
+is "$(row slots)" "WARN daemon: slots have files that no VM has: 3, first: slot [0-9]*host gc*" "doctor --db counts the files that no VM has"
 is "$(as 0 host reconcile)" "0 found*" "reconcile leaves them"
 did "a clean stop" set_stop
 put_back "$T/today.db"
@@ -116,6 +116,11 @@ refused "cut" "damaged" "put a backup in its place"
 : >"$DB"
 refused "cut to nothing" "it was cut" "put a backup in its place"
 is "$(row database)" "FAIL here: *it was cut*" "doctor --db says it too"
+rm -f "$DB" "$DB-wal" "$DB-shm"
+as_controller mkfifo "$DB"
+did "no file at all: the set does not come up" set_refuses
+is "$(row database)" "FAIL here: *is not a regular file*" "doctor --db says it, and does not wait for it"
+rm -f "$DB"
 put_back "$T/good.db"
 
 # ---- locked, read-only ----

@@ -655,6 +655,10 @@ static void test_whose_the_files_are(void **state)
 	assert_int_equal(rmdir(path("slots/3/stuck")), 0);
 	assert_int_equal(storage_remove(&ctl, 3, &e), 0);
 	assert_int_equal(entries("slots/3"), 0);
+	/* What somebody left there that nobody writes to must not be waited for. */
+	assert_int_equal(mkfifo(path("slots/3/owner"), 0600), 0);
+	assert_int_equal(storage_owner(&ctl.config, 3, &o), STORAGE_UNMARKED);
+	assert_int_equal(storage_remove(&ctl, 3, &e), 0);
 }
 
 static void test_links_are_not_followed(void **state)

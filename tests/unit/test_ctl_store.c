@@ -673,6 +673,7 @@ static void test_slot_floor(void **state)
 
 	assert_int_equal(store_slot_floor(*state, 0, 41, &e), 0);
 	assert_int_equal(store_slot_floor(*state, 0, 7, &e), 0); /* never down */
+	assert_int_equal(store_slot_floor(*state, 0, UINT32_MAX, &e), 0); /* nor out of all use, by a lie */
 	config.slots = 1;
 	vm = create(*state, 1000, "a");
 	assert_int_equal(vm.slot, 0);
