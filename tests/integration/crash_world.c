@@ -625,16 +625,16 @@ static void judge_file(const struct world *w, const char *path, bool settled, st
 	if (strncmp(path, config.run_dir, run_len) == 0 && sscanf(path + run_len, "/slots/%u/%255s", &slot, name) == 2) {
 		const struct row *r = in_slot(w, slot);
 		bool lives = r && (strcmp(r->state, "running") == 0 || excused(r, "degraded"));
-		if (!r || (settled && !lives) || strcmp(name, "api.sock") != 0)
+		if (!r || (settled && !lives) || !is_one_of(name, " api.sock log metrics "))
 			text_add(f, "leak file %s\n", path);
 	} else if (sscanf(below, "slots/%u/%255s", &slot, name) == 2) {
 		const struct row *r = in_slot(w, slot);
 		bool half = r && strcmp(r->state, "failed") == 0; /* it can only be deleted, and they with it */
-		if (!half && (!r || !is_one_of(name, " kernel vmlinux initrd disk cow ")))
+		if (!half && (!r || !is_one_of(name, " owner kernel vmlinux initrd disk cow ")))
 			text_add(f, "leak file %s\n", path);
 	} else if (sscanf(below, "consoles/%u.%255s", &slot, name) == 2) {
 		bool lost = slot < SLOTS && world_excuse.files[slot]; /* whoever lost the row has not lost them */
-		if ((!in_slot(w, slot) && !lost) || !is_one_of(name, " fifo log log.1 "))
+		if ((!in_slot(w, slot) && !lost) || !is_one_of(name, " fifo log log.1 vmm vmm.1 metrics metrics.1 "))
 			text_add(f, "leak file %s\n", path);
 	} else if (!has_row(w, below) && !world_excuse.images) {
 		text_add(f, "leak file %s\n", path);
