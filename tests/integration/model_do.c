@@ -449,6 +449,9 @@ static void do_vmm_dies(const struct step *s, struct text *faults)
 		return;
 	truth_vmm_died(s->u, s->m);
 	(void)kill(p, SIGKILL);
+	/* One that is still on its way out would be taken for alive, by right. */
+	for (int ms = 0; ms < 1000 && process_lives(p); ms++)
+		(void)nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
 }
 
 static void do_vmm_freezes(const struct step *s, struct text *faults)
@@ -497,7 +500,7 @@ static void do_rules(const struct step *s, struct text *faults)
 
 	(void)faults;
 	truth_disturbed();
-	shellf("nft %s || true", commands[s->n]);
+	shellf("nft %s 2>/dev/null || true", commands[s->n]);
 }
 
 static void do_tap(const struct step *s, struct text *faults)
@@ -522,7 +525,7 @@ static void do_bridge(const struct step *s, struct text *faults)
 
 	(void)faults;
 	truth_disturbed();
-	shellf("ip %s dev %s", commands[s->n], config.bridge);
+	shellf("ip %s dev %s 2>/dev/null || true", commands[s->n], config.bridge);
 }
 
 /* ---- files ---- */
@@ -560,8 +563,10 @@ static void do_images_gone(const struct step *s, struct text *faults)
 
 	(void)faults;
 	truth_disturbed();
-	for (unsigned u = 0; u <= USERS && s->n < 2; u++)
+	for (unsigned u = 0; u <= USERS && s->n == 0; u++)
 		truth_image_gone(u);
+	if (s->n == 1)
+		truth_kernel_gone();
 	if (s->n == 3)
 		truth_all(truth_files_gone);
 	needs_restart |= s->n == 3;

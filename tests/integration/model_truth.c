@@ -27,7 +27,7 @@ static struct truth {
 } vms[USERS][NAMES];
 
 static unsigned images[USERS + 1]; /* NONE, CREATED */
-static bool images_spoiled[USERS + 1], images_loose[USERS + 1];
+static bool images_spoiled[USERS + 1], kernel_spoiled, images_loose[USERS + 1];
 static bool disturbed, uncounted;
 static struct {
 	unsigned generation;
@@ -79,7 +79,7 @@ void truth_begin(void)
 			vms[u][m] = (struct truth){ .can = NONE, .nat = OFF, .policy = POLICY_NO };
 	}
 	images[USERS] = CREATED;
-	disturbed = uncounted = false;
+	disturbed = uncounted = kernel_spoiled = false;
 }
 
 static struct truth *vm_of_step(const struct step *s)
@@ -123,7 +123,7 @@ static struct after after_create(const struct step *s, unsigned state)
 		a.codes |= CODE(FAIL_LIMIT);
 	if (state == NONE && image & CREATED && (uncounted || (least < PER_OWNER && all_least < SLOTS_HERE)))
 		a.codes |= CODE(FAIL_NONE);
-	if (images_spoiled[s->n >= 6 ? s->u : USERS] || images_loose[s->u])
+	if (kernel_spoiled || images_spoiled[s->n >= 6 ? s->u : USERS] || images_loose[s->u])
 		a.codes |= TROUBLE | CODE(FAIL_NONE) | CODE(FAIL_NOT_FOUND);
 	return a;
 }
@@ -314,7 +314,7 @@ void truth_vmm_died(unsigned u, unsigned m)
 {
 	struct truth *v = &vms[u][m];
 
-	if (v->can & (RUNNING | DEGRADED) || v->asked)
+	if (widened(v, v->can) & (RUNNING | DEGRADED) || v->asked)
 		v->can = (v->can & ~(unsigned)(RUNNING | DEGRADED)) | REST;
 	v->loose |= v->asked > 0;
 }
@@ -324,7 +324,7 @@ void truth_tap_gone(unsigned u, unsigned m)
 	struct truth *v = &vms[u][m];
 
 	v->loose |= v->asked > 0;
-	v->can |= v->can & RUNNING ? DEGRADED : 0;
+	v->can |= widened(v, v->can) & RUNNING ? DEGRADED : 0;
 }
 
 void truth_all(void (*fn)(unsigned u, unsigned m))
@@ -340,6 +340,12 @@ void truth_files_gone(unsigned u, unsigned m)
 	vms[u][m].loose |= vms[u][m].asked > 0;
 	if (vms[u][m].placed)
 		world_excuse.files[vms[u][m].slot] = true;
+}
+
+void truth_kernel_gone(void)
+{
+	kernel_spoiled = true;
+	world_excuse.images = true;
 }
 
 void truth_image_gone(unsigned u)
@@ -364,7 +370,7 @@ void truth_db_gone(void)
 void truth_image_back(void)
 {
 	images[USERS] = CREATED;
-	images_spoiled[USERS] = false;
+	images_spoiled[USERS] = kernel_spoiled = false;
 }
 
 bool truth_any_restless(void)
