@@ -299,6 +299,26 @@ void truth_disturbed(void)
 	/* What was asked for before may fail too. */
 }
 
+bool truth_is_calm(void)
+{
+	return !disturbed && !truth_any_restless();
+}
+
+/* One that is to run always, and could, and does not. */
+bool truth_waits_for_policy(void)
+{
+	static struct known_vm known[64];
+	size_t n = world_vms(known, 64);
+
+	for (size_t i = 0; i < n; i++)
+		for (unsigned u = 0; u < USERS; u++)
+			for (unsigned m = 0; m < NAMES; m++)
+				if (known[i].owner == uid_of(u) && strcmp(known[i].name, vm_name(m)) == 0 && known[i].wanted &&
+				    strcmp(known[i].restart, "always") == 0 && bit_of(known[i].state) & REST && !vms[u][m].spoiled)
+					return true;
+	return false;
+}
+
 bool truth_slot(unsigned u, unsigned m, unsigned *slot)
 {
 	*slot = vms[u][m].slot;
