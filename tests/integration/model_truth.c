@@ -19,6 +19,7 @@ static struct truth {
 	unsigned can, nat, policy; /* sets */
 	unsigned before, asked;    /* when the newest request went out; how many are under way */
 	bool loose;                /* two at once: anything may have come of it */
+	bool hurt;                 /* what runs may lack its tap */
 	bool restless;             /* it may be started by its policy */
 	bool spoiled;              /* files of its are gone */
 	bool placed;
@@ -56,12 +57,19 @@ static const char *set_text(unsigned can)
 	return out;
 }
 
+/* What a restart policy, or a look at what it lacks, may make of it meanwhile. */
+static unsigned widened(const struct truth *v, unsigned can)
+{
+	can |= v->restless && can & REST ? REST | RUNNING : 0;
+	return v->hurt && can & RUNNING ? can | DEGRADED : can;
+}
+
 static bool may_be(uint32_t owner, const char *name, const char *state)
 {
 	for (unsigned u = 0; u < USERS; u++)
 		for (unsigned m = 0; m < NAMES; m++)
 			if (uid_of(u) == owner && strcmp(vm_name(m), name) == 0)
-				return vms[u][m].loose || vms[u][m].can & bit_of(state);
+				return vms[u][m].loose || widened(&vms[u][m], vms[u][m].can) & bit_of(state);
 	return false;
 }
 
@@ -85,12 +93,6 @@ void truth_begin(void)
 static struct truth *vm_of_step(const struct step *s)
 {
 	return strchr(s->verb->args, 'm') && s->verb->what != W_SPY && s->verb->what != W_NONE ? &vms[s->u][s->m] : NULL;
-}
-
-/* What a restart policy may make of it meanwhile. */
-static unsigned widened(const struct truth *v, unsigned can)
-{
-	return v->restless && can & REST ? can | REST | RUNNING : can;
 }
 
 /* ---- what may be answered ---- */
@@ -252,8 +254,10 @@ static void vm_answered(struct truth *v, const struct step *s, const struct ask 
 	if (code != CODE(FAIL_NONE) && disturbed)
 		can |= was | after_any(s, was).next | (was & (RUNNING | DEGRADED) || s->verb->what == W_START ? REST : 0) |
 		       (s->verb->what == W_DELETE || s->verb->what == W_CREATE ? FAILED | NONE : 0);
-	/* A release that failed is tried again; till then it is degraded. */
 	v->can = v->loose ? ANY : can;
+	if (code == CODE(FAIL_NONE) && (s->verb->what == W_STOP || s->verb->what == W_KILL || s->verb->what == W_DELETE ||
+					(s->verb->what == W_START && !a->result.res_vm_start.already)))
+		v->hurt = false;
 	if (v->can == CREATED && s->verb->what == W_CREATE && code == CODE(FAIL_NONE)) {
 		v->placed = true;
 		v->slot = (unsigned)a->result.res_vm_create.slot;
@@ -344,7 +348,7 @@ void truth_tap_gone(unsigned u, unsigned m)
 	struct truth *v = &vms[u][m];
 
 	v->loose |= v->asked > 0;
-	v->can |= widened(v, v->can) & RUNNING ? DEGRADED : 0;
+	v->hurt |= widened(v, v->can) & RUNNING;
 }
 
 void truth_all(void (*fn)(unsigned u, unsigned m))
@@ -438,6 +442,7 @@ static void judge_vm(unsigned u, unsigned m, const struct known_vm *k, struct te
 	v->can = is;
 	v->nat = k->nat ? ON : OFF;
 	v->policy = policy;
+	v->hurt = is == DEGRADED;
 	v->restless = k->wanted && policy != POLICY_NO;
 	v->placed = true;
 	v->loose = false;
