@@ -214,7 +214,8 @@ void truth_asked(const struct step *s)
 {
 	struct truth *v = vm_of_step(s);
 
-	if (s->verb->what == W_IMAGE || s->verb->what == W_IMAGE_DELETE)
+	/* Its image may come or go before a request that nobody waits for is looked at. */
+	if (s->verb->what == W_IMAGE || s->verb->what == W_IMAGE_DELETE || (s->verb->what == W_CREATE && s->n >= 6))
 		images_loose[s->u] |= s->behind;
 	if (!v)
 		return;
