@@ -12,7 +12,7 @@ for tool in nft ip losetup sqlite3; do
 done
 [ "$(id -u)" = 0 ] || skip_all "needs root"
 [ -n "$(cgroup_mount)" ] || skip_all "needs cgroup v2"
-STEPS=${STEPS:-${MODEL_STEPS:-700}}
+STEPS=${STEPS:-${MODEL_STEPS:-1500}}
 side_by_side=$(($(nproc) + 1))
 [ ! -e /sys/class/misc/device-mapper ] || side_by_side=1 # its names and minors are the whole host's
 

@@ -19,6 +19,7 @@ static struct truth {
 	unsigned can, nat, policy; /* sets */
 	unsigned before, asked;    /* when the newest request went out; how many are under way */
 	bool loose;                /* two at once: anything may have come of it */
+	bool hurt;                 /* what runs may lack its tap */
 	bool restless;             /* it may be started by its policy */
 	bool spoiled;              /* files of its are gone */
 	bool placed;
@@ -27,7 +28,7 @@ static struct truth {
 } vms[USERS][NAMES];
 
 static unsigned images[USERS + 1]; /* NONE, CREATED */
-static bool images_spoiled[USERS + 1], images_loose[USERS + 1];
+static bool images_spoiled[USERS + 1], kernel_spoiled, images_loose[USERS + 1];
 static bool disturbed, uncounted;
 static struct {
 	unsigned generation;
@@ -56,12 +57,19 @@ static const char *set_text(unsigned can)
 	return out;
 }
 
+/* What a restart policy, or a look at what it lacks, may make of it meanwhile. */
+static unsigned widened(const struct truth *v, unsigned can)
+{
+	can |= v->restless && can & REST ? REST | RUNNING : 0;
+	return v->hurt && can & RUNNING ? can | DEGRADED : can;
+}
+
 static bool may_be(uint32_t owner, const char *name, const char *state)
 {
 	for (unsigned u = 0; u < USERS; u++)
 		for (unsigned m = 0; m < NAMES; m++)
 			if (uid_of(u) == owner && strcmp(vm_name(m), name) == 0)
-				return vms[u][m].loose || vms[u][m].can & bit_of(state);
+				return vms[u][m].loose || widened(&vms[u][m], vms[u][m].can) & bit_of(state);
 	return false;
 }
 
@@ -79,18 +87,12 @@ void truth_begin(void)
 			vms[u][m] = (struct truth){ .can = NONE, .nat = OFF, .policy = POLICY_NO };
 	}
 	images[USERS] = CREATED;
-	disturbed = uncounted = false;
+	disturbed = uncounted = kernel_spoiled = false;
 }
 
 static struct truth *vm_of_step(const struct step *s)
 {
 	return strchr(s->verb->args, 'm') && s->verb->what != W_SPY && s->verb->what != W_NONE ? &vms[s->u][s->m] : NULL;
-}
-
-/* What a restart policy may make of it meanwhile. */
-static unsigned widened(const struct truth *v, unsigned can)
-{
-	return v->restless && can & REST ? can | REST | RUNNING : can;
 }
 
 /* ---- what may be answered ---- */
@@ -123,7 +125,7 @@ static struct after after_create(const struct step *s, unsigned state)
 		a.codes |= CODE(FAIL_LIMIT);
 	if (state == NONE && image & CREATED && (uncounted || (least < PER_OWNER && all_least < SLOTS_HERE)))
 		a.codes |= CODE(FAIL_NONE);
-	if (images_spoiled[s->n >= 6 ? s->u : USERS] || images_loose[s->u])
+	if (kernel_spoiled || images_spoiled[s->n >= 6 ? s->u : USERS] || images_loose[s->u])
 		a.codes |= TROUBLE | CODE(FAIL_NONE) | CODE(FAIL_NOT_FOUND);
 	return a;
 }
@@ -212,7 +214,8 @@ void truth_asked(const struct step *s)
 {
 	struct truth *v = vm_of_step(s);
 
-	if (s->verb->what == W_IMAGE || s->verb->what == W_IMAGE_DELETE)
+	/* Its image may come or go before a request that nobody waits for is looked at. */
+	if (s->verb->what == W_IMAGE || s->verb->what == W_IMAGE_DELETE || (s->verb->what == W_CREATE && s->n >= 6))
 		images_loose[s->u] |= s->behind;
 	if (!v)
 		return;
@@ -252,8 +255,10 @@ static void vm_answered(struct truth *v, const struct step *s, const struct ask 
 	if (code != CODE(FAIL_NONE) && disturbed)
 		can |= was | after_any(s, was).next | (was & (RUNNING | DEGRADED) || s->verb->what == W_START ? REST : 0) |
 		       (s->verb->what == W_DELETE || s->verb->what == W_CREATE ? FAILED | NONE : 0);
-	/* A release that failed is tried again; till then it is degraded. */
 	v->can = v->loose ? ANY : can;
+	if (code == CODE(FAIL_NONE) && (s->verb->what == W_STOP || s->verb->what == W_KILL || s->verb->what == W_DELETE ||
+					(s->verb->what == W_START && !a->result.res_vm_start.already)))
+		v->hurt = false;
 	if (v->can == CREATED && s->verb->what == W_CREATE && code == CODE(FAIL_NONE)) {
 		v->placed = true;
 		v->slot = (unsigned)a->result.res_vm_create.slot;
@@ -299,6 +304,26 @@ void truth_disturbed(void)
 	/* What was asked for before may fail too. */
 }
 
+bool truth_is_calm(void)
+{
+	return !disturbed && !truth_any_restless();
+}
+
+/* One that is to run always, and could, and does not. */
+bool truth_waits_for_policy(void)
+{
+	static struct known_vm known[64];
+	size_t n = world_vms(known, 64);
+
+	for (size_t i = 0; i < n; i++)
+		for (unsigned u = 0; u < USERS; u++)
+			for (unsigned m = 0; m < NAMES; m++)
+				if (known[i].owner == uid_of(u) && strcmp(known[i].name, vm_name(m)) == 0 && known[i].wanted &&
+				    strcmp(known[i].restart, "always") == 0 && bit_of(known[i].state) & REST && !vms[u][m].spoiled)
+					return true;
+	return false;
+}
+
 bool truth_slot(unsigned u, unsigned m, unsigned *slot)
 {
 	*slot = vms[u][m].slot;
@@ -314,7 +339,7 @@ void truth_vmm_died(unsigned u, unsigned m)
 {
 	struct truth *v = &vms[u][m];
 
-	if (v->can & (RUNNING | DEGRADED) || v->asked)
+	if (widened(v, v->can) & (RUNNING | DEGRADED) || v->asked)
 		v->can = (v->can & ~(unsigned)(RUNNING | DEGRADED)) | REST;
 	v->loose |= v->asked > 0;
 }
@@ -324,7 +349,7 @@ void truth_tap_gone(unsigned u, unsigned m)
 	struct truth *v = &vms[u][m];
 
 	v->loose |= v->asked > 0;
-	v->can |= v->can & RUNNING ? DEGRADED : 0;
+	v->hurt |= widened(v, v->can) & RUNNING;
 }
 
 void truth_all(void (*fn)(unsigned u, unsigned m))
@@ -340,6 +365,12 @@ void truth_files_gone(unsigned u, unsigned m)
 	vms[u][m].loose |= vms[u][m].asked > 0;
 	if (vms[u][m].placed)
 		world_excuse.files[vms[u][m].slot] = true;
+}
+
+void truth_kernel_gone(void)
+{
+	kernel_spoiled = true;
+	world_excuse.images = true;
 }
 
 void truth_image_gone(unsigned u)
@@ -364,7 +395,7 @@ void truth_db_gone(void)
 void truth_image_back(void)
 {
 	images[USERS] = CREATED;
-	images_spoiled[USERS] = false;
+	images_spoiled[USERS] = kernel_spoiled = false;
 }
 
 bool truth_any_restless(void)
@@ -412,6 +443,7 @@ static void judge_vm(unsigned u, unsigned m, const struct known_vm *k, struct te
 	v->can = is;
 	v->nat = k->nat ? ON : OFF;
 	v->policy = policy;
+	v->hurt = is == DEGRADED;
 	v->restless = k->wanted && policy != POLICY_NO;
 	v->placed = true;
 	v->loose = false;

@@ -322,9 +322,9 @@ is "$(net tap_create slot=6)" "ok ifindex=*" "a tap finds its bridge gone"
 is "$(port 6)" "$good" "and has it made again"
 is "$(net tap_remove slot=6)" ok "that tap is removed"
 ip link del bgtest
-ip link add bgtest type dummy
+ip link add bgtest type veth peer name other
 is "$(objects | grep -c '^1,[45],.*,0$')" 2 "with a foreign interface in its place the taps are told to be unconnected"
-is "$(ip -j -d link show bgtest | jq -r '.[].linkinfo.info_kind')" dummy "which is not touched"
+is "$(ip -j -d link show bgtest | jq -r '.[].linkinfo.info_kind')" veth "which is not touched"
 is "$(net tap_create slot=6)" "kernel" "and no further tap is made"
 ip link del bgtest
 is "$(objects | grep -c '^1,[45],.*,0$') $(port 4)" "0 $good" "once it has gone all is well again"
