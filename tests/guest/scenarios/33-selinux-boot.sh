@@ -18,7 +18,7 @@ case $PHASE in
 	check "so is the VM" wait_for 60 eval '[ "$(state_of b)" = running ]'
 	is "$(domain_of "$(vmm_of b)") $(level_of "$(vmm_of b)")" "banger_vm_t s0:c$(slot_of b)" "in its domain, with its category"
 	check "its guest is up" wait_for 180 console_has b "GUEST-UP boot 2"
-	is "$(journalctl -b --no-pager | grep -aE 'avc: +denied' | grep -a banger)" "" "nothing was denied since the host was started"
+	is "$(journalctl -b --no-pager -o cat | grep -aE "avc: +denied" | grep -a banger)" "" "nothing was denied since the host was started"
 	check "delete" banger vm delete b
 	check "the module is removed" "$ROOT"/selinux/remove.sh
 	done_testing
