@@ -67,7 +67,7 @@ void truth_answered(const struct step *s, const struct ask *a, struct text *faul
 void truth_disturbed(void);                            /* until the next settling, a step may fail that should not */
 void truth_settled(struct text *faults);               /* against what each user sees and what is written */
 
-/* Where it is, as far as anybody was told; false: nobody was. */
+/* Where it is; false: it is nowhere. */
 bool truth_slot(unsigned u, unsigned m, unsigned *slot);
 const char *truth_id(unsigned u, unsigned m);          /* "": not known */
 void truth_vmm_died(unsigned u, unsigned m);

@@ -46,6 +46,7 @@ __attribute__((format(printf, 1, 2))) static void shellf(const char *fmt, ...)
 
 /* ---- what is about to happen while a request is under way ---- */
 
+static struct point cut_at;
 static unsigned cut_who;
 static bool cut_armed;
 
@@ -131,10 +132,14 @@ static void up(void)
 	for (int i = 0; i < STARTS; i++) {
 		if (set_whole() && set_ready())
 			return;
+		while_waiting();
 		thaw(true);
 		truth_disturbed();
+		page_disarm(); /* on its way out nobody is to stop; on the way in again */
 		if (!set_wait_gone())
 			bail("a process of the set does not end");
+		if (cut_armed)
+			page_arm(&cut_at);
 		set_start();
 		tally->starts++;
 		while (wait_outcome(true) == O_PAUSED)
@@ -454,13 +459,12 @@ static void do_keep(const struct step *s, struct text *faults)
 
 static void do_cut(const struct step *s, struct text *faults)
 {
-	struct point p = { .program = FP_PROGRAMS, .nth = 1 + s->n };
-
 	(void)faults;
 	page_disarm();
+	cut_at = (struct point){ .program = FP_PROGRAMS, .nth = 1 + s->n };
 	cut_who = s->w;
 	cut_armed = true;
-	page_arm(&p);
+	page_arm(&cut_at);
 }
 
 static void do_kill(const struct step *s, struct text *faults)
@@ -612,8 +616,10 @@ static void do_images_gone(const struct step *s, struct text *faults)
 		truth_image_gone(u);
 	if (s->n == 1)
 		truth_kernel_gone();
-	if (s->n == 3)
+	if (s->n == 3) {
+		memset(world_excuse.files, true, sizeof(world_excuse.files)); /* also of one whose creation was not answered */
 		truth_all(truth_files_gone);
+	}
 	needs_backup |= s->n < 2;
 	needs_restart |= s->n == 3;
 	shellf("cd %s && %s", config.state_dir, commands[s->n]);

@@ -22,8 +22,6 @@ static struct truth {
 	bool hurt;                 /* what runs may lack its tap */
 	bool restless;             /* it may be started by its policy */
 	bool spoiled;              /* files of its are gone */
-	bool placed;
-	unsigned slot;
 	char id[40];
 } vms[USERS][NAMES];
 
@@ -259,12 +257,10 @@ static void vm_answered(struct truth *v, const struct step *s, const struct ask 
 	if (code == CODE(FAIL_NONE) && (s->verb->what == W_STOP || s->verb->what == W_KILL || s->verb->what == W_DELETE ||
 					(s->verb->what == W_START && !a->result.res_vm_start.already)))
 		v->hurt = false;
-	if (v->can == CREATED && s->verb->what == W_CREATE && code == CODE(FAIL_NONE)) {
-		v->placed = true;
-		v->slot = (unsigned)a->result.res_vm_create.slot;
+	if (s->verb->what == W_CREATE && code == CODE(FAIL_NONE)) {
 		SET(v->id, a->result.res_vm_create.id);
 		v->spoiled = false;
-		world_excuse.files[v->slot] = false;
+		world_excuse.files[a->result.res_vm_create.slot] = false;
 	}
 	if (code == CODE(FAIL_NONE) || code & TROUBLE)
 		note_change(v, s, code == CODE(FAIL_NONE) && !v->loose);
@@ -324,10 +320,18 @@ bool truth_waits_for_policy(void)
 	return false;
 }
 
+/* By its row: an answer that got lost told nobody. */
 bool truth_slot(unsigned u, unsigned m, unsigned *slot)
 {
-	*slot = vms[u][m].slot;
-	return vms[u][m].placed && vms[u][m].can != NONE;
+	static struct known_vm known[64];
+	size_t n = world_vms(known, 64);
+
+	for (size_t i = 0; i < n; i++)
+		if (known[i].owner == uid_of(u) && strcmp(known[i].name, vm_name(m)) == 0) {
+			*slot = known[i].slot;
+			return true;
+		}
+	return false;
 }
 
 const char *truth_id(unsigned u, unsigned m)
@@ -361,10 +365,12 @@ void truth_all(void (*fn)(unsigned u, unsigned m))
 
 void truth_files_gone(unsigned u, unsigned m)
 {
+	unsigned slot;
+
 	vms[u][m].spoiled = true;
 	vms[u][m].loose |= vms[u][m].asked > 0;
-	if (vms[u][m].placed)
-		world_excuse.files[vms[u][m].slot] = true;
+	if (truth_slot(u, m, &slot))
+		world_excuse.files[slot] = true;
 }
 
 void truth_kernel_gone(void)
@@ -445,9 +451,7 @@ static void judge_vm(unsigned u, unsigned m, const struct known_vm *k, struct te
 	v->policy = policy;
 	v->hurt = is == DEGRADED;
 	v->restless = k->wanted && policy != POLICY_NO;
-	v->placed = true;
 	v->loose = false;
-	v->slot = k->slot;
 	for (size_t i = 0; i < sizeof(v->id); i++)
 		v->id[i] = k->id[i] >= 'A' && k->id[i] <= 'F' ? (char)(k->id[i] - 'A' + 'a') : k->id[i];
 }
