@@ -337,6 +337,50 @@ static void a_host_that_goes_down_takes_nothing_back(void **state)
 	assert_true(row(f, "web").wanted);
 }
 
+struct late {
+	struct fixture *f;
+	struct error e;
+	int r;
+};
+
+static void *start_late(void *arg)
+{
+	struct late *l = arg;
+
+	l->r = start(l->f, "web", NULL, &l->e);
+	return NULL;
+}
+
+/* One that had begun before, and is at rest as far as its row tells: a FIFO holds it up before its first commit. */
+static void a_start_on_its_way_ends_when_the_host_goes_down(void **state)
+{
+	struct late l = { .f = *state };
+	struct fixture *f = *state;
+	struct error e = { 0 };
+	struct drained d;
+	pthread_t thread;
+	char path[200];
+	int fd;
+
+	struct vm vm = create(f, "web", false);
+	path_slot_state(&f->c.config, vm.slot, "", path);
+	make_dir(path);
+	path_slot_state(&f->c.config, vm.slot, STORAGE_OWNER, path);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(pthread_create(&thread, NULL, start_late, &l), 0);
+	for (int i = 0; i < 5000 && (fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC)) < 0; i++)
+		(void)poll(NULL, 0, 1);
+	assert_true(fd >= 0); /* it reads, and nothing is there yet */
+	assert_int_equal(host_drain(&f->c, 5000, &d, &e), 0);
+	assert_int_equal(d.vms + d.left, 0);
+	(void)close(fd);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(l.r, -1);
+	assert_non_null(strstr(l.e.why, "shut down"));
+	assert_int_equal(host.boots, 0);
+	assert_nothing_left(f, "web", VM_CREATED);
+}
+
 /* Monitors that take a connection and never answer take nobody's time but their own. */
 static void stuck_monitors_do_not_hold_up_the_others(void **state)
 {
@@ -382,7 +426,8 @@ int main(void)
 		TEST(on_failure_asks_how_the_guest_ended), TEST(it_is_given_up_after_so_many_in_a_row),
 		TEST(a_restart_that_fails_is_told_and_tried_again), TEST(they_are_started_one_by_one),
 		TEST(what_was_left_is_released_in_the_end), TEST(an_idle_one_is_stopped_and_stays_so),
-		TEST(a_host_that_goes_down_takes_nothing_back), TEST(stuck_monitors_do_not_hold_up_the_others),
+		TEST(a_host_that_goes_down_takes_nothing_back),
+		TEST(a_start_on_its_way_ends_when_the_host_goes_down), TEST(stuck_monitors_do_not_hold_up_the_others),
 		TEST(counters_of_a_tap),
 	};
 
