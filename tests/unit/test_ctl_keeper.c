@@ -417,6 +417,94 @@ static void counters_of_a_tap(void **state)
 	assert_int_equal(s.received, 22);
 }
 
+/* ---- with everybody at work ---- */
+
+static unsigned at_work;
+
+static int one_of(struct fixture *f, unsigned what, struct error *e)
+{
+	struct operation o = operation(f);
+	struct call_vm_create a = { .name = "web", .image = "debian", .restart = RESTART_ALWAYS + 1 };
+	struct call_vm_set change = { .vm = "web", .restart = 1 + what % RESTART_POLICIES };
+	bool already, forced;
+	struct vm vm;
+
+	switch (what % 8) {
+	case 0:
+		return vm_create(&f->c, &o, &a, &vm, e);
+	case 1:
+		return vm_delete(&f->c, &o, "web", e);
+	case 2:
+		return vm_stop(&f->c, &o, "web", 50, &already, &forced, e);
+	case 3:
+		return vm_kill(&f->c, &o, "web", &already, e);
+	case 4:
+		return vm_set(&f->c, &o, &change, e);
+	case 5: /* it ends by itself */
+		fake_helper_vmm_exit(f->fake, what / 8 % SLOTS);
+		return 0;
+	default:
+		return vm_start(&f->c, &o, "web", &already, &vm, e);
+	}
+}
+
+static void *person(void *arg)
+{
+	static unsigned seed;
+	unsigned mine = __atomic_add_fetch(&seed, 1, __ATOMIC_RELAXED);
+	uintptr_t bad = 0;
+
+	for (int i = 0; i < 60; i++) {
+		struct error e = { 0 };
+		if (one_of(arg, (unsigned)rand_r(&mine), &e) < 0)
+			bad += e.code != FAIL_STATE && e.code != FAIL_NOT_FOUND;
+	}
+	(void)__atomic_sub_fetch(&at_work, 1, __ATOMIC_RELAXED);
+	return (void *)bad;
+}
+
+/* A row is what there is, once what was queued is done. */
+static bool is_so(struct fixture *f)
+{
+	struct error e = { 0 };
+	struct vm vm;
+
+	if (store_vm_find(f->c.store, &f->caller, "web", &vm, &e) < 0)
+		return fake_helper_objects(f->fake, 0) == 0;
+	_cleanup_close_ int pidfd = watch_pidfd(f->c.watch, vm.id);
+	if (vm.state == VM_RUNNING)
+		return pidfd_alive(pidfd) && fake_helper_objects(f->fake, 0) == ledger(f, &vm, NULL);
+	return vm_at_rest(&vm) && fake_helper_objects(f->fake, 0) + ledger(f, &vm, NULL) == 0;
+}
+
+static void the_keeper_and_everybody(void **state)
+{
+	struct fixture *f = *state;
+	struct error e = { 0 };
+	pthread_t threads[4];
+	struct vm vm;
+	void *bad;
+
+	at_work = ARRAY_SIZE(threads);
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, person, f), 0);
+	while (__atomic_load_n(&at_work, __ATOMIC_RELAXED)) {
+		pump(f, 1);
+		keeper_pass(f->c.keeper, now += S / 4);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++) {
+		assert_int_equal(pthread_join(threads[i], &bad), 0);
+		assert_null(bad);
+	}
+	for (int i = 0; i < 500 && !is_so(f); i++)
+		pump(f, 10);
+	assert_true(is_so(f));
+	assert_int_equal(fake_helper_violations(f->fake), 0);
+	if (store_vm_find(f->c.store, &f->caller, "web", &vm, &e) == 0)
+		assert_int_equal(one_of(f, 1, &e), 0);
+	assert_int_equal(fake_helper_objects(f->fake, 0), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, keep_setup, keep_teardown)
 
 int main(void)
@@ -428,7 +516,7 @@ int main(void)
 		TEST(what_was_left_is_released_in_the_end), TEST(an_idle_one_is_stopped_and_stays_so),
 		TEST(a_host_that_goes_down_takes_nothing_back),
 		TEST(a_start_on_its_way_ends_when_the_host_goes_down), TEST(stuck_monitors_do_not_hold_up_the_others),
-		TEST(counters_of_a_tap),
+		TEST(counters_of_a_tap), TEST(the_keeper_and_everybody),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
