@@ -29,6 +29,9 @@ BASE := -std=gnu17 -g $(WARN) -fno-common
 ifeq ($(MODE),check)
 CFLAGS_MODE := -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DBANGER_SANITIZED
 LDFLAGS_MODE := -fsanitize=address,undefined
+else ifeq ($(MODE),tsan)
+CFLAGS_MODE := -O1 -fsanitize=thread -fno-omit-frame-pointer -DBANGER_SANITIZED
+LDFLAGS_MODE := -fsanitize=thread
 else ifeq ($(MODE),fail)
 # Failpoints, for the crash test; never installed.
 CFLAGS_MODE := -O2 -DBANGER_FAILPOINTS

@@ -28,7 +28,7 @@ struct ctl {
 	struct workers *workers;
 	struct keeper *keeper; /* NULL: nothing is done without being asked */
 	const struct storage_driver *storage; /* chosen at start-up */
-	bool stopping;
+	atomic_bool stopping; /* the service ends: what can be interrupted is */
 	atomic_bool draining; /* the host goes down (lifecycle.h): VMs end, none is started */
 	/* What doctor tells and nobody can read any more once the controller is confined. */
 	struct host {
@@ -97,7 +97,7 @@ struct operation {
 	/* Tell the caller of a stage; @detail may be "".  NULL: nobody listens. */
 	void (*stage)(void *arg, const char *stage, const char *detail);
 	void *stage_arg;
-	volatile bool *cancelled; /* NULL: can not be interrupted */
+	atomic_bool *cancelled; /* NULL: can not be interrupted */
 };
 
 void operation_stage(const struct operation *o, const char *stage, const char *detail);

@@ -148,8 +148,9 @@ static void undo_create(struct ctl *c, struct vm *vm, const struct operation *o,
 	(void)store_vm_update(c->store, vm, &e);
 }
 
-/* Row and operation come together: a row without files and without a sign of why must not be. */
-static int reserve(struct ctl *c, const struct operation *o, struct vm *vm, struct error *e)
+/* Row and operation come together: a row without files and without a sign of why must not be.  And who sees the row
+ * finds its turn taken, until the files are there; a new id's turn is nobody's, so this waits for no one. */
+static int reserve(struct ctl *c, struct operation *o, struct vm *vm, struct error *e)
 {
 	operation_stage(o, "reserve", "");
 	if (store_group_begin(c->store, e) < 0)
@@ -157,14 +158,15 @@ static int reserve(struct ctl *c, const struct operation *o, struct vm *vm, stru
 	int r = store_vm_create(c->store, vm, &c->config, o, e);
 	if (r == 0)
 		r = operation_begin(c, o, "create", vm, e);
-	return store_group_end(c->store, r, e);
+	const bool made = r == 0;
+	if (made)
+		vm_turn_take(c->workers, vm->id, false, &o->cancelled);
+	r = store_group_end(c->store, r, e);
+	return made && r < 0 ? operation_leave(c, o, vm, r, e) : r;
 }
 
 static int create(struct ctl *c, const struct operation *o, struct vm *vm, struct error *e)
 {
-	/* Between the reservation and our turn the owner can have deleted it again. */
-	if (store_vm_by_id(c->store, vm->id, vm, e) < 0)
-		return operation_end(c, o, -1, e);
 	/* Without its end on record it would be rolled back at the next start-up: better now, and told. */
 	if (make_files(c, o, vm, e) == 0 && store_op_end(c->store, o, NULL, e) == 0)
 		return 0;
@@ -179,7 +181,6 @@ int vm_create(struct ctl *c, struct operation *o, const struct call_vm_create *a
 		return -1;
 	if (reserve(c, o, out, e) < 0)
 		return -1;
-	vm_turn_take(c->workers, out->id, false, &o->cancelled);
 	return operation_leave(c, o, out, create(c, o, out, e), e);
 }
 

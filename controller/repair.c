@@ -150,7 +150,7 @@ static int judge(struct repair *p, struct vm *vm, struct error *e)
 
 static int look_again(struct repair *p, const uint8_t id[ID_LEN], struct error *e)
 {
-	volatile bool *cancelled;
+	atomic_bool *cancelled;
 	struct vm vm;
 	int r = 0;
 

@@ -35,13 +35,23 @@ struct start {
 	int pidfd; /* our copy, until the start has ended */
 };
 
-static int not_cancelled(struct ctl *c, const struct operation *o, struct error *e)
+static int not_drained(struct ctl *c, const struct vm *vm, struct error *e)
+{
+	if (!c->draining)
+		return 0;
+	error_set(e, FAIL_STATE, vm->name, "the host is being shut down");
+	error_hint(e, "if it is not: systemctl restart banger banger-vms");
+	return -1;
+}
+
+/* Also of a drain: it did not see this VM, if its row said that it was at rest then. */
+static int not_cancelled(struct ctl *c, const struct vm *vm, const struct operation *o, struct error *e)
 {
 	if (operation_cancelled(o))
 		return error_set(e, FAIL_STATE, "start", "interrupted by a later command for this VM");
 	if (c->stopping)
 		return error_set(e, FAIL_STATE, "start", "the service is stopping");
-	return 0;
+	return not_drained(c, vm, e);
 }
 
 /* ---- the plan ---- */
@@ -109,7 +119,7 @@ static int acquire(struct ctl *c, struct vm *vm, struct start *s, const struct o
 
 	for (size_t i = 0; i < s->n; i++) {
 		const char *stage = stage_of(s->kinds[i]);
-		if (not_cancelled(c, o, e) < 0)
+		if (not_cancelled(c, vm, o, e) < 0)
 			return -1;
 		if (stage != last)
 			operation_stage(o, stage, "");
@@ -117,7 +127,7 @@ static int acquire(struct ctl *c, struct vm *vm, struct start *s, const struct o
 		if (acquire_one(c, vm, s, i, o, e) < 0)
 			return -1;
 	}
-	return not_cancelled(c, o, e);
+	return not_cancelled(c, vm, o, e);
 }
 
 static int boot(struct ctl *c, struct vm *vm, struct start *s, const struct operation *o, struct error *e)
@@ -129,7 +139,7 @@ static int boot(struct ctl *c, struct vm *vm, struct start *s, const struct oper
 	operation_stage(o, "boot", d->name);
 	if (d->boot(c, vm, o, s->pidfd, e) < 0)
 		return -1;
-	return not_cancelled(c, o, e);
+	return not_cancelled(c, vm, o, e);
 }
 
 static int finish(struct ctl *c, struct vm *vm, const struct start *s, const struct operation *o, struct error *e)
@@ -277,11 +287,8 @@ static int start(struct ctl *c, struct vm *vm, const struct operation *o, bool *
 {
 	_cleanup_close_ int pidfd = watch_pidfd(c->watch, vm->id);
 
-	if (c->draining) {
-		error_set(e, FAIL_STATE, vm->name, "the host is being shut down");
-		error_hint(e, "if it is not: systemctl restart banger banger-vms");
+	if (not_drained(c, vm, e) < 0)
 		return -1;
-	}
 	if (vm->state == VM_RUNNING && pidfd_alive(pidfd)) {
 		*already = true;
 		return 0;

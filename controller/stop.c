@@ -208,7 +208,7 @@ void vm_ended(struct ctl *c, const uint8_t id[ID_LEN])
 {
 	struct operation o;
 	struct error e = { 0 };
-	volatile bool *cancelled;
+	atomic_bool *cancelled;
 	struct vm vm;
 
 	vm_turn_take(c->workers, id, false, &cancelled);
@@ -280,7 +280,7 @@ void vm_release_again(struct ctl *c, const uint8_t id[ID_LEN])
 
 void vm_give_up(struct ctl *c, const uint8_t id[ID_LEN])
 {
-	volatile bool *cancelled;
+	atomic_bool *cancelled;
 	struct error e = { 0 };
 	struct vm vm;
 

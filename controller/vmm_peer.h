@@ -22,7 +22,7 @@ struct vmm_wait {
 	uint64_t deadline_ns;         /* CLOCK_MONOTONIC */
 	unsigned ms;                  /* the whole of it, for messages */
 	int pidfd;                    /* -1: not watched */
-	const volatile bool *cancelled; /* NULL: can not be */
+	const atomic_bool *cancelled; /* NULL: can not be */
 };
 
 struct vmm_wait vmm_wait_start(const char *who, unsigned ms, int pidfd, const struct operation *o);

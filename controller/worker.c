@@ -20,7 +20,7 @@ struct turn {
 	struct turn *next;
 	uint8_t vm[ID_LEN];
 	uint64_t serving, tickets; /* who has it; how many were given out */
-	volatile bool cancelled;
+	atomic_bool cancelled;
 };
 
 struct workers {
@@ -155,7 +155,7 @@ static struct turn *turn_get(struct workers *w, const uint8_t vm[ID_LEN])
 	return *p;
 }
 
-void vm_turn_take(struct workers *w, const uint8_t vm[ID_LEN], bool interrupt, volatile bool **cancelled)
+void vm_turn_take(struct workers *w, const uint8_t vm[ID_LEN], bool interrupt, atomic_bool **cancelled)
 {
 	(void)pthread_mutex_lock(&w->lock);
 	struct turn *t = turn_get(w, vm);

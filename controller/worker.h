@@ -18,7 +18,7 @@ int workers_run(struct workers *w, void (*fn)(struct ctl *c, void *arg), void *a
  * @interrupt:	cancel the one that runs, if it can be (delete, kill)
  * @cancelled:	out: a flag that another operation may set while we have the turn
  */
-void vm_turn_take(struct workers *w, const uint8_t vm[ID_LEN], bool interrupt, volatile bool **cancelled);
+void vm_turn_take(struct workers *w, const uint8_t vm[ID_LEN], bool interrupt, atomic_bool **cancelled);
 void vm_turn_give(struct workers *w, const uint8_t vm[ID_LEN]);
 
 #endif

@@ -12,6 +12,7 @@
 /* cmocka.h wants these first. */
 #include <cmocka.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <poll.h>
@@ -50,13 +51,39 @@ struct fixture {
 static struct {
 	bool create_fails, seed_fails, remove_fails;
 	bool choose_fails, boot_fails, boot_dies, boot_waits, shutdown_fails, guest_obeys, firecracker;
-	unsigned boots, shutdowns, removes, flushes;
+	bool files; /* disks are files, which take their time to be made */
+	unsigned boots, shutdowns, removes, flushes, missing;
 	struct fixture *f;
 } host;
 
+#define COUNT(n) (void)__atomic_add_fetch(&(n), 1, __ATOMIC_RELAXED)
+
+static void make_owner(struct ctl *c, const struct vm *vm)
+{
+	char path[200], id[ID_HEX];
+
+	path_slot_state(&c->config, vm->slot, "", path);
+	assert_true(mkdir(path, 0700) == 0 || errno == EEXIST);
+	(void)poll(NULL, 0, 5);
+	path_slot_state(&c->config, vm->slot, STORAGE_OWNER, path);
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	format_id(vm->id, id);
+	assert_true(dprintf(fd, "%s %u %u\n", id, vm->generation, vm->owner) > 0);
+}
+
+/* With `files`: are they there, and that VM's? */
+static bool has_files(struct ctl *c, const struct vm *vm)
+{
+	struct storage_owner o;
+
+	return storage_owner(&c->config, vm->slot, &o) == STORAGE_MARKED && memcmp(o.vm, vm->id, ID_LEN) == 0;
+}
+
 static int fake_create(struct ctl *c, const struct vm *vm, struct error *e)
 {
-	(void)c;
+	if (host.files)
+		make_owner(c, vm);
 	return host.create_fails ? error_set(e, FAIL_HOST, vm->name, "no room for its disk") : 0;
 }
 
@@ -76,8 +103,12 @@ const struct storage_driver *storage_by_name(const char *name)
 
 int storage_remove(struct ctl *c, uint32_t slot, struct error *e)
 {
-	(void)c;
-	host.removes++;
+	char path[200];
+
+	COUNT(host.removes);
+	path_slot_state(&c->config, slot, STORAGE_OWNER, path);
+	if (host.files)
+		(void)unlink(path);
 	return host.remove_fails ? error_set(e, FAIL_HOST, "disk", "slot %u: read-only file system", slot) : 0;
 }
 
@@ -103,8 +134,9 @@ static int fake_boot(struct ctl *c, const struct vm *vm, const struct operation 
 {
 	struct pollfd p = { .fd = pidfd, .events = POLLIN };
 
-	(void)c;
-	__atomic_add_fetch(&host.boots, 1, __ATOMIC_RELAXED);
+	COUNT(host.boots);
+	if (host.files && !has_files(c, vm))
+		COUNT(host.missing);
 	assert_true(pidfd >= 0);
 	if (host.boot_dies) {
 		fake_helper_vmm_exit(host.f->fake, vm->slot);
@@ -121,7 +153,7 @@ static int fake_shutdown(struct ctl *c, const struct vm *vm, int pidfd, struct e
 	(void)c, (void)pidfd;
 	if (strncmp(vm->name, "stuck", 5) == 0)
 		return (void)poll(NULL, 0, 500), error_set(e, FAIL_TIMEOUT, "vmm", "no answer");
-	host.shutdowns++;
+	COUNT(host.shutdowns);
 	if (host.shutdown_fails)
 		return error_set(e, FAIL_GENERAL, "vmm", "no answer");
 	if (host.guest_obeys)
@@ -132,7 +164,7 @@ static int fake_shutdown(struct ctl *c, const struct vm *vm, int pidfd, struct e
 static int fake_flush(struct ctl *c, const struct vm *vm, int pidfd, struct error *e)
 {
 	(void)c, (void)vm, (void)pidfd;
-	host.flushes++;
+	COUNT(host.flushes);
 	return error_set(e, FAIL_TIMEOUT, "vmm", "no answer");
 }
 

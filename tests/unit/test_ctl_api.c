@@ -699,7 +699,7 @@ static void few_users_can_not_take_all_workers(void **state)
 	struct control many[USERS][API_WORKERS_PER_UID];
 	struct fixture *f = *state;
 	union control_body web = about("web");
-	volatile bool *cancelled;
+	atomic_bool *cancelled;
 	struct message m;
 	struct vm vm[USERS];
 

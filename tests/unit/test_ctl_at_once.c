@@ -69,6 +69,16 @@ static int do_repair(struct fixture *f, struct operation *o, struct error *e)
 	return repair(&f->c, true, false, NULL, NULL, &n, e);
 }
 
+static int do_gc(struct fixture *f, struct operation *o, struct error *e)
+{
+	struct repaired n;
+
+	(void)o;
+	if (repair(&f->c, false, false, NULL, NULL, &n, e) < 0)
+		return -1;
+	return n.found ? error_set(e, FAIL_GENERAL, "gc", "%u things were taken for nobody's", n.found) : 0;
+}
+
 static void *run(void *arg)
 {
 	struct job *j = arg;
@@ -151,6 +161,92 @@ static void two_creates_of_one_name(void **state)
 		assert_int_equal((j[0].r == 0) + (j[1].r == 0), 1);
 		assert_false(exists(f));
 	}
+}
+
+/* Who can see it can not yet start it. */
+static void a_create_and_a_start(void **state)
+{
+	struct fixture *f = *state;
+	struct job a, b, c;
+
+	host.files = true;
+	for (int round = 0; round < ROUNDS; round++) {
+		begin(f, &a, do_create);
+		for (int i = 0; i < 5000 && !exists(f); i++)
+			(void)poll(NULL, 0, 1);
+		begin(f, &b, round % 3 ? do_start : do_stop);
+		end(&a);
+		end(&b);
+		must(&a);
+		must(&b);
+		assert_true_to_its_word(f);
+		assert_int_equal(host.missing, 0);
+		struct vm vm = row(f, "web");
+		assert_true(has_files(&f->c, &vm));
+		begin(f, &c, do_delete);
+		end(&c);
+		must(&c);
+	}
+}
+
+static void a_create_and_a_delete(void **state)
+{
+	struct fixture *f = *state;
+	struct job a, b;
+
+	host.files = true;
+	for (int round = 0; round < ROUNDS; round++) {
+		at_once(f, &a, round % 2 ? do_create : do_delete, &b, round % 2 ? do_delete : do_create);
+		must(round % 2 ? &a : &b);
+		struct job *gone = round % 2 ? &b : &a;
+		if (gone->r < 0) {
+			assert_int_equal(gone->e.code, FAIL_NOT_FOUND);
+			struct vm vm = row(f, "web");
+			assert_true(has_files(&f->c, &vm));
+			begin(f, &a, do_delete);
+			end(&a);
+			must(&a);
+		}
+		assert_false(exists(f));
+	}
+}
+
+static bool enough;
+
+static void *gc_on_and_on(void *arg)
+{
+	uintptr_t bad = 0;
+
+	while (!__atomic_load_n(&enough, __ATOMIC_RELAXED)) {
+		struct error e = { 0 };
+		bad += do_gc(arg, NULL, &e) < 0;
+	}
+	return (void *)bad;
+}
+
+/* What is being made, or being taken away, is not nobody's. */
+static void a_gc_and_a_create(void **state)
+{
+	struct fixture *f = *state;
+	pthread_t thread;
+	void *bad;
+
+	host.files = true;
+	__atomic_store_n(&enough, false, __ATOMIC_RELAXED);
+	assert_int_equal(pthread_create(&thread, NULL, gc_on_and_on, f), 0);
+	for (int round = 0; round < 2 * ROUNDS; round++) {
+		struct operation o = operation(f);
+		struct error e = { 0 };
+		struct vm vm = create(f, "web", true);
+		must_start(f, "web");
+		assert_true(has_files(&f->c, &vm));
+		assert_int_equal(do_delete(f, &o, &e), 0);
+	}
+	__atomic_store_n(&enough, true, __ATOMIC_RELAXED);
+	assert_int_equal(pthread_join(thread, &bad), 0);
+	assert_null(bad);
+	assert_int_equal(host.missing, 0);
+	assert_int_equal(fake_helper_objects(f->fake, 0), 0);
 }
 
 static void a_start_and_a_stop(void **state)
@@ -269,7 +365,7 @@ static void a_hundred_starts(void **state)
 static void *whatever(void *arg)
 {
 	static int (*const commands[])(struct fixture *, struct operation *, struct error *) = {
-		do_create, do_start, do_stop, do_kill, do_delete, do_set, do_repair, do_start, do_create,
+		do_create, do_start, do_stop, do_kill, do_delete, do_set, do_repair, do_gc, do_start, do_create,
 	};
 	static unsigned seed;
 	unsigned mine = __atomic_add_fetch(&seed, 1, __ATOMIC_RELAXED);
@@ -346,7 +442,8 @@ static void no_descriptor_is_lost(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(two_creates_of_one_name), TEST(a_start_and_a_stop), TEST(a_stop_and_a_delete), TEST(a_change_and_a_start),
+		TEST(two_creates_of_one_name), TEST(a_create_and_a_start), TEST(a_create_and_a_delete), TEST(a_gc_and_a_create),
+		TEST(a_start_and_a_stop), TEST(a_stop_and_a_delete), TEST(a_change_and_a_start),
 		TEST(a_create_and_the_deletion_of_its_image), TEST(a_hundred_starts), TEST(everything),
 		TEST(no_descriptor_is_lost),
 	};

@@ -244,7 +244,7 @@ static void test_refusals(void **state)
 
 static void test_interrupted(void **state)
 {
-	volatile bool cancelled = true;
+	atomic_bool cancelled = true;
 	struct operation o = operation(&ann);
 	char digest[65];
 	int fd = ext4(MIB, "x");

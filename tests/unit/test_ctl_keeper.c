@@ -337,6 +337,50 @@ static void a_host_that_goes_down_takes_nothing_back(void **state)
 	assert_true(row(f, "web").wanted);
 }
 
+struct late {
+	struct fixture *f;
+	struct error e;
+	int r;
+};
+
+static void *start_late(void *arg)
+{
+	struct late *l = arg;
+
+	l->r = start(l->f, "web", NULL, &l->e);
+	return NULL;
+}
+
+/* One that had begun before, and is at rest as far as its row tells: a FIFO holds it up before its first commit. */
+static void a_start_on_its_way_ends_when_the_host_goes_down(void **state)
+{
+	struct late l = { .f = *state };
+	struct fixture *f = *state;
+	struct error e = { 0 };
+	struct drained d;
+	pthread_t thread;
+	char path[200];
+	int fd;
+
+	struct vm vm = create(f, "web", false);
+	path_slot_state(&f->c.config, vm.slot, "", path);
+	make_dir(path);
+	path_slot_state(&f->c.config, vm.slot, STORAGE_OWNER, path);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(pthread_create(&thread, NULL, start_late, &l), 0);
+	for (int i = 0; i < 5000 && (fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC)) < 0; i++)
+		(void)poll(NULL, 0, 1);
+	assert_true(fd >= 0); /* it reads, and nothing is there yet */
+	assert_int_equal(host_drain(&f->c, 5000, &d, &e), 0);
+	assert_int_equal(d.vms + d.left, 0);
+	(void)close(fd);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(l.r, -1);
+	assert_non_null(strstr(l.e.why, "shut down"));
+	assert_int_equal(host.boots, 0);
+	assert_nothing_left(f, "web", VM_CREATED);
+}
+
 /* Monitors that take a connection and never answer take nobody's time but their own. */
 static void stuck_monitors_do_not_hold_up_the_others(void **state)
 {
@@ -373,6 +417,94 @@ static void counters_of_a_tap(void **state)
 	assert_int_equal(s.received, 22);
 }
 
+/* ---- with everybody at work ---- */
+
+static unsigned at_work;
+
+static int one_of(struct fixture *f, unsigned what, struct error *e)
+{
+	struct operation o = operation(f);
+	struct call_vm_create a = { .name = "web", .image = "debian", .restart = RESTART_ALWAYS + 1 };
+	struct call_vm_set change = { .vm = "web", .restart = 1 + what % RESTART_POLICIES };
+	bool already, forced;
+	struct vm vm;
+
+	switch (what % 8) {
+	case 0:
+		return vm_create(&f->c, &o, &a, &vm, e);
+	case 1:
+		return vm_delete(&f->c, &o, "web", e);
+	case 2:
+		return vm_stop(&f->c, &o, "web", 50, &already, &forced, e);
+	case 3:
+		return vm_kill(&f->c, &o, "web", &already, e);
+	case 4:
+		return vm_set(&f->c, &o, &change, e);
+	case 5: /* it ends by itself */
+		fake_helper_vmm_exit(f->fake, what / 8 % SLOTS);
+		return 0;
+	default:
+		return vm_start(&f->c, &o, "web", &already, &vm, e);
+	}
+}
+
+static void *person(void *arg)
+{
+	static unsigned seed;
+	unsigned mine = __atomic_add_fetch(&seed, 1, __ATOMIC_RELAXED);
+	uintptr_t bad = 0;
+
+	for (int i = 0; i < 60; i++) {
+		struct error e = { 0 };
+		if (one_of(arg, (unsigned)rand_r(&mine), &e) < 0)
+			bad += e.code != FAIL_STATE && e.code != FAIL_NOT_FOUND;
+	}
+	(void)__atomic_sub_fetch(&at_work, 1, __ATOMIC_RELAXED);
+	return (void *)bad;
+}
+
+/* A row is what there is, once what was queued is done. */
+static bool is_so(struct fixture *f)
+{
+	struct error e = { 0 };
+	struct vm vm;
+
+	if (store_vm_find(f->c.store, &f->caller, "web", &vm, &e) < 0)
+		return fake_helper_objects(f->fake, 0) == 0;
+	_cleanup_close_ int pidfd = watch_pidfd(f->c.watch, vm.id);
+	if (vm.state == VM_RUNNING)
+		return pidfd_alive(pidfd) && fake_helper_objects(f->fake, 0) == ledger(f, &vm, NULL);
+	return vm_at_rest(&vm) && fake_helper_objects(f->fake, 0) + ledger(f, &vm, NULL) == 0;
+}
+
+static void the_keeper_and_everybody(void **state)
+{
+	struct fixture *f = *state;
+	struct error e = { 0 };
+	pthread_t threads[4];
+	struct vm vm;
+	void *bad;
+
+	at_work = ARRAY_SIZE(threads);
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, person, f), 0);
+	while (__atomic_load_n(&at_work, __ATOMIC_RELAXED)) {
+		pump(f, 1);
+		keeper_pass(f->c.keeper, now += S / 4);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++) {
+		assert_int_equal(pthread_join(threads[i], &bad), 0);
+		assert_null(bad);
+	}
+	for (int i = 0; i < 500 && !is_so(f); i++)
+		pump(f, 10);
+	assert_true(is_so(f));
+	assert_int_equal(fake_helper_violations(f->fake), 0);
+	if (store_vm_find(f->c.store, &f->caller, "web", &vm, &e) == 0)
+		assert_int_equal(one_of(f, 1, &e), 0);
+	assert_int_equal(fake_helper_objects(f->fake, 0), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, keep_setup, keep_teardown)
 
 int main(void)
@@ -382,8 +514,9 @@ int main(void)
 		TEST(on_failure_asks_how_the_guest_ended), TEST(it_is_given_up_after_so_many_in_a_row),
 		TEST(a_restart_that_fails_is_told_and_tried_again), TEST(they_are_started_one_by_one),
 		TEST(what_was_left_is_released_in_the_end), TEST(an_idle_one_is_stopped_and_stays_so),
-		TEST(a_host_that_goes_down_takes_nothing_back), TEST(stuck_monitors_do_not_hold_up_the_others),
-		TEST(counters_of_a_tap),
+		TEST(a_host_that_goes_down_takes_nothing_back),
+		TEST(a_start_on_its_way_ends_when_the_host_goes_down), TEST(stuck_monitors_do_not_hold_up_the_others),
+		TEST(counters_of_a_tap), TEST(the_keeper_and_everybody),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

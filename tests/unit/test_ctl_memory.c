@@ -69,10 +69,10 @@ char *__wrap_strdup(const char *s)
 }
 
 /* The turns are apart: without the few bytes for one the service ends, to be started again (worker.c). */
-void __real_vm_turn_take(struct workers *w, const uint8_t vm[ID_LEN], bool interrupt, volatile bool **cancelled);
-void __wrap_vm_turn_take(struct workers *w, const uint8_t vm[ID_LEN], bool interrupt, volatile bool **cancelled);
+void __real_vm_turn_take(struct workers *w, const uint8_t vm[ID_LEN], bool interrupt, atomic_bool **cancelled);
+void __wrap_vm_turn_take(struct workers *w, const uint8_t vm[ID_LEN], bool interrupt, atomic_bool **cancelled);
 
-void __wrap_vm_turn_take(struct workers *w, const uint8_t vm[ID_LEN], bool interrupt, volatile bool **cancelled)
+void __wrap_vm_turn_take(struct workers *w, const uint8_t vm[ID_LEN], bool interrupt, atomic_bool **cancelled)
 {
 	bool armed = mem.armed;
 

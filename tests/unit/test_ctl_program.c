@@ -17,6 +17,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,15 +37,22 @@
 
 #define TEST_UID 54321u
 
+struct monitor {
+	uint32_t slot;
+	int listener;
+	pthread_t thread;
+};
+
 static struct {
 	char dir[64], program[4200];
 	uint32_t uid;
 	struct config config;
 	struct fake_helper *fake;
-	struct fake_firecracker *firecracker;
+	_Atomic(struct fake_firecracker *) firecracker;
 	int sup;
 	pid_t pid;
-	int monitors[SLOT_MAX]; /* listening sockets; 0: none */
+	struct monitor monitors[16];
+	atomic_size_t n_monitors;
 	size_t bytes, lines, checks, rows;
 	struct ev_vm vm;
 	char failed_check[512];
@@ -65,14 +73,14 @@ static void answer_line(int fd, const char *line)
 
 static void *monitor(void *arg)
 {
-	uint32_t slot = (uint32_t)(uintptr_t)arg;
+	const struct monitor *m = arg;
 	static const char greeting[] = "{\"QMP\":{\"version\":{},\"capabilities\":[]}}\r\n";
 	bool down = false;
 	char line[1024];
 	ssize_t n;
 	int fd;
 
-	while (!down && (fd = accept(t.monitors[slot], NULL, NULL)) >= 0) {
+	while (!down && (fd = accept(m->listener, NULL, NULL)) >= 0) {
 		(void)send(fd, greeting, sizeof(greeting) - 1, MSG_NOSIGNAL);
 		while (!down && (n = recv(fd, line, sizeof(line) - 1, 0)) > 0) {
 			line[n] = '\0';
@@ -82,7 +90,7 @@ static void *monitor(void *arg)
 		(void)close(fd);
 	}
 	if (down)
-		fake_helper_vmm_exit(t.fake, slot);
+		fake_helper_vmm_exit(t.fake, m->slot);
 	return NULL;
 }
 
@@ -90,7 +98,7 @@ static void *monitor(void *arg)
 static void on_request(void *arg, const struct request *q)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	pthread_t thread;
+	struct monitor *m = &t.monitors[t.n_monitors];
 
 	(void)arg;
 	if (q->op->code != OP_VMM_SPAWN)
@@ -98,17 +106,18 @@ static void on_request(void *arg, const struct request *q)
 	(void)snprintf(a.sun_path, sizeof(a.sun_path), "%s/run/slots/%u/api.sock", t.dir, q->slot);
 	(void)unlink(a.sun_path);
 	if (q->vmm_spawn.vmm == VMM_FIRECRACKER) {
-		t.firecracker = fake_firecracker_start(a.sun_path);
-		if (!t.firecracker || chown(a.sun_path, t.uid, (gid_t)-1) < 0)
+		struct fake_firecracker *f = fake_firecracker_start(a.sun_path);
+		t.firecracker = f;
+		if (!f || chown(a.sun_path, t.uid, (gid_t)-1) < 0)
 			abort();
 		return;
 	}
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(fd, 4) < 0 || chown(a.sun_path, t.uid, (gid_t)-1) < 0)
+	*m = (struct monitor){ .slot = q->slot, .listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) };
+	if (t.n_monitors + 1 == ARRAY_SIZE(t.monitors) || bind(m->listener, (struct sockaddr *)&a, sizeof(a)) < 0 ||
+	    listen(m->listener, 4) < 0 || chown(a.sun_path, t.uid, (gid_t)-1) < 0 ||
+	    pthread_create(&m->thread, NULL, monitor, m) != 0)
 		abort();
-	t.monitors[q->slot] = fd;
-	if (pthread_create(&thread, NULL, monitor, (void *)(uintptr_t)q->slot) == 0)
-		(void)pthread_detach(thread);
+	t.n_monitors++;
 }
 
 /* ---- the program ---- */
@@ -265,15 +274,17 @@ static int teardown(void **state)
 		(void)kill(t.pid, SIGKILL);
 		(void)waitpid(t.pid, NULL, 0);
 	}
+	for (size_t i = 0; i < t.n_monitors; i++) {
+		(void)shutdown(t.monitors[i].listener, SHUT_RDWR);
+		(void)pthread_join(t.monitors[i].thread, NULL);
+		(void)close(t.monitors[i].listener);
+	}
 	if (t.fake)
 		fake_helper_stop(t.fake);
 	if (t.sup)
 		(void)close(t.sup);
 	if (t.firecracker)
 		fake_firecracker_stop(t.firecracker);
-	for (size_t i = 0; i < SLOT_MAX; i++)
-		if (t.monitors[i])
-			(void)shutdown(t.monitors[i], SHUT_RDWR);
 	if (t.dir[0])
 		(void)nftw(t.dir, unlink_one, 16, FTW_DEPTH | FTW_PHYS);
 	return 0;

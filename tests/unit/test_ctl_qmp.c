@@ -31,7 +31,7 @@ struct fix {
 	struct ctl c;
 	struct vm vm;
 	struct operation o;
-	volatile bool cancelled;
+	atomic_bool cancelled;
 	struct fake_qmp *f;
 };
 

@@ -9,7 +9,8 @@
 #include <poll.h>
 #include <string.h>
 
-#include "controller/worker.h"
+/* To see who waits for a turn. */
+#include "controller/worker.c"
 
 static const uint8_t vm_a[ID_LEN] = "a", vm_b[ID_LEN] = "b";
 
@@ -92,7 +93,7 @@ struct taker {
 	bool interrupt;
 	unsigned got, leave, *order;
 	unsigned place;
-	volatile bool *cancelled;
+	atomic_bool *cancelled;
 	pthread_t thread;
 };
 
@@ -121,6 +122,21 @@ static void end(struct taker *t)
 	assert_int_equal(pthread_join(t->thread, NULL), 0);
 }
 
+/* Until so many have asked for the turn of vm_a, whoever has it now included. */
+static void wait_for_askers(struct ctl *c, uint64_t want)
+{
+	uint64_t have = 0;
+
+	for (int i = 0; i < 5000 && have != want; i++) {
+		nap();
+		(void)pthread_mutex_lock(&c->workers->lock);
+		const struct turn *t = *turn_slot(c->workers, vm_a);
+		have = t ? t->tickets - t->serving : 0;
+		(void)pthread_mutex_unlock(&c->workers->lock);
+	}
+	assert_int_equal(have, want);
+}
+
 static void a_vm_has_one_turn_and_others_have_theirs(void **state)
 {
 	struct ctl *c = *state;
@@ -131,6 +147,7 @@ static void a_vm_has_one_turn_and_others_have_theirs(void **state)
 	begin(&second);
 	begin(&other);
 	assert_true(wait_until(&other.got, 1));
+	wait_for_askers(c, 2);
 	(void)poll(NULL, 0, 20);
 	assert_int_equal(__atomic_load_n(&second.got, __ATOMIC_SEQ_CST), 0);
 	assert_false(*first.cancelled);
@@ -149,7 +166,7 @@ static void one_who_interrupts_sets_the_flag_of_each_before_it(void **state)
 	begin(&first);
 	assert_true(wait_until(&first.got, 1));
 	begin(&second);
-	(void)poll(NULL, 0, 20);
+	wait_for_askers(c, 2);
 	begin(&last);
 	for (int i = 0; i < 5000 && !*first.cancelled; i++)
 		nap();
@@ -176,7 +193,7 @@ static void turns_come_in_the_order_of_asking(void **state)
 	for (unsigned i = 0; i < 5; i++) {
 		rest[i] = (struct taker){ .c = c, .vm = vm_a, .order = &order, .leave = 1 };
 		begin(&rest[i]);
-		(void)poll(NULL, 0, 20);
+		wait_for_askers(c, i + 2);
 	}
 	end(&first);
 	for (unsigned i = 0; i < 5; i++) {
