@@ -60,7 +60,7 @@ struct table {
 	const char *by_id;   /* ?1 asker, ?2 id */
 	const char *owned;   /* ?1 owner; how many */
 	const char *last;    /* ?1 digest; rows of it */
-	const char *remove;  /* ?1 owner, ?2 name */
+	const char *remove;  /* ?1 owner, ?2 name, ?3 digest: since it was found the name may have got another content */
 };
 
 static const struct table images = {
@@ -71,7 +71,7 @@ static const struct table images = {
 	.by_id = IMAGE_SELECT "WHERE i.id = ?2",
 	.owned = "SELECT count(*) FROM images WHERE owner = ?1",
 	.last = "SELECT count(*) FROM images WHERE digest = ?1",
-	.remove = "DELETE FROM images WHERE owner = ?1 AND name = ?2 RETURNING 1",
+	.remove = "DELETE FROM images WHERE owner = ?1 AND name = ?2 AND digest = ?3 RETURNING 1",
 };
 
 static const struct table kernels = {
@@ -82,7 +82,7 @@ static const struct table kernels = {
 	.by_id = KERNEL_SELECT "WHERE k.id = ?2",
 	.owned = "SELECT count(*) FROM kernels WHERE owner = ?1",
 	.last = "SELECT count(*) FROM kernels WHERE digest = ?1",
-	.remove = "DELETE FROM kernels WHERE owner = ?1 AND name = ?2 RETURNING 1",
+	.remove = "DELETE FROM kernels WHERE owner = ?1 AND name = ?2 AND digest = ?3 RETURNING 1",
 };
 
 /* ---- find ---- */
@@ -308,6 +308,7 @@ static int delete_row(struct store *s, const struct table *t, uint32_t owner, co
 
 	q_int(&q, owner);
 	q_text(&q, name);
+	q_text(&q, digest);
 	int r = q_one_int(&q, 0, &gone);
 	if (r < 0 && sqlite3_errcode(s->db) == SQLITE_CONSTRAINT) /* ON DELETE RESTRICT */
 		return error_set(e, FAIL_STATE, name, "it is in use");

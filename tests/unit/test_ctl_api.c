@@ -570,6 +570,175 @@ static void a_client_that_goes_leaves_its_start_running(void **state)
 	RUN_UNTIL(t.api->n_conns == 0);
 }
 
+/* ---- gone at every stage of every verb ---- */
+
+/* Each verb, the state before it, and that after it ("": no such VM). */
+static const struct {
+	enum call_id call;
+	bool exists, runs;
+	const char *then;
+} verbs[] = {
+	{ CALL_VM_CREATE, false, false, "created" }, { CALL_VM_START, true, false, "running" },
+	{ CALL_VM_STOP, true, true, "stopped" }, { CALL_VM_KILL, true, true, "stopped" },
+	{ CALL_VM_DELETE, true, true, "" }, { CALL_VM_SET, true, true, "running" },
+};
+
+static const char *state_of(struct fixture *f)
+{
+	struct error e = { 0 };
+	struct vm vm;
+
+	return store_vm_find(f->c.store, &f->caller, "web", &vm, &e) == 0 ? vm_state_name(vm.state) : "";
+}
+
+static union control_body args_of(enum call_id call)
+{
+	union control_body b = about("web");
+
+	if (call == CALL_VM_CREATE) {
+		b = (union control_body){ .vm_create = { .nat = true } };
+		COPY(b.vm_create.name, "web");
+		COPY(b.vm_create.image, "debian");
+	} else if (call == CALL_VM_SET) {
+		b.vm_set.nat = 1;
+	}
+	return b;
+}
+
+static void bring_to(struct fixture *f, bool is, bool runs)
+{
+	struct operation o = operation(f);
+	struct error e = { 0 };
+
+	if (vm_delete(&f->c, &o, "web", &e) < 0)
+		assert_int_equal(e.code, FAIL_NOT_FOUND);
+	if (is)
+		(void)create(f, "web", true);
+	if (runs)
+		must_start(f, "web");
+}
+
+/* Hear so many stages.  Return: false when the answer came first. */
+static bool hear_stages(struct control *c, enum call_id call, unsigned n)
+{
+	struct message m;
+
+	for (uint64_t end = clock_boot_ns() + PATIENCE_NS; n && clock_boot_ns() < end;) {
+		int r = control_next(c, control_call(call), &m);
+		assert_true(r >= 0);
+		if (r == 1 && m.kind != MSG_EVENT)
+			return false;
+		if (r == 1)
+			n -= m.event->id == EVENT_STAGE;
+		else if (control_fill(c) <= 0)
+			turn(1);
+	}
+	assert_int_equal(n, 0);
+	return true;
+}
+
+/* Return: false when there are not so many. */
+static bool goes_after(struct fixture *f, size_t verb, unsigned stages)
+{
+	enum call_id call = verbs[verb].call;
+	union control_body args = args_of(call);
+
+	bring_to(f, verbs[verb].exists, verbs[verb].runs);
+	struct control c = client(OWNER);
+	say(&c, call, &args);
+	if (!stages) /* after it was taken, and before anything is said */
+		RUN_UNTIL(t.api->conns->state == RUNNING);
+	bool heard = hear_stages(&c, call, stages);
+	control_close(&c);
+	RUN_UNTIL(t.api->n_conns == 0);
+	assert_string_equal(state_of(f), verbs[verb].then);
+	if (!verbs[verb].then[0])
+		assert_int_equal(fake_helper_objects(f->fake, 0), 0);
+	else if (call == CALL_VM_SET)
+		assert_false(row(f, "web").nat);
+	return heard;
+}
+
+static void a_client_may_go_at_any_stage(void **state)
+{
+	struct fixture *f = *state;
+	unsigned all = 0;
+
+	for (size_t v = 0; v < ARRAY_SIZE(verbs); v++) {
+		unsigned n = 0;
+		while (goes_after(f, v, n))
+			n++;
+		assert_true(n > 1); /* each verb tells of something */
+		all += n;
+	}
+	assert_in_range(all, 15, 40);
+	assert_int_equal(fake_helper_violations(f->fake), 0);
+}
+
+/* Any part of a request is none. */
+static void a_client_that_goes_before_its_request_is_whole_asked_for_nothing(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t whole[4096];
+	int ends[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+	for (size_t v = 0; v < ARRAY_SIZE(verbs); v++) {
+		union control_body args = args_of(verbs[v].call);
+		assert_int_equal(control_send_request(ends[0], 7, control_call(verbs[v].call), &args, NULL, 0), 0);
+		ssize_t size = recv(ends[1], whole, sizeof(whole), 0);
+		assert_in_range(size, 5, sizeof(whole) - 1);
+		bring_to(f, verbs[v].exists, verbs[v].runs);
+		size_t before = fake_helper_total(f->fake);
+		const char *was = state_of(f);
+		for (ssize_t n = 1; n < size; n++) {
+			struct control c = client(OWNER);
+			assert_int_equal(send(c.fd, whole, (size_t)n, MSG_NOSIGNAL), n);
+			if (n % 2)
+				turn(0);
+			control_close(&c);
+			RUN_UNTIL(t.api->n_conns == 0);
+		}
+		assert_string_equal(state_of(f), was);
+		assert_int_equal(fake_helper_total(f->fake), before);
+	}
+	(void)close(ends[0]);
+	(void)close(ends[1]);
+}
+
+/* It waited for its user's share of the workers: what it wanted is not begun any more. */
+static void a_client_that_goes_before_its_turn_asked_for_nothing(void **state)
+{
+	struct control many[API_WORKERS_PER_UID], late;
+	struct fixture *f = *state;
+	union control_body web = about("web"), other = about("other");
+	atomic_bool *cancelled;
+	struct message m;
+
+	struct vm vm = create(f, "web", false);
+	(void)create(f, "other", false);
+	vm_turn_take(f->c.workers, vm.id, false, &cancelled);
+	for (size_t i = 0; i < ARRAY_SIZE(many); i++) {
+		many[i] = client(OWNER);
+		say(&many[i], CALL_VM_STOP, &web);
+		RUN_UNTIL(count_of(t.api, OWNER, true) == i + 1);
+	}
+	late = client(OWNER);
+	say(&late, CALL_VM_START, &other);
+	run_for(20);
+	assert_int_equal(count_of(t.api, OWNER, true), ARRAY_SIZE(many));
+	control_close(&late);
+	RUN_UNTIL(t.api->n_conns == ARRAY_SIZE(many));
+	vm_turn_give(f->c.workers, vm.id);
+	for (size_t i = 0; i < ARRAY_SIZE(many); i++) {
+		assert_int_equal(hear(&many[i], CALL_VM_STOP, &m), 1);
+		control_close(&many[i]);
+	}
+	RUN_UNTIL(t.api->n_conns == 0);
+	assert_int_equal(row(f, "other").state, VM_CREATED);
+	assert_int_equal(host.boots, 0);
+}
+
 static void a_client_that_goes_ends_what_only_it_wanted(void **state)
 {
 	struct control c = client(OWNER);
@@ -917,6 +1086,9 @@ int main(void)
 		TEST(a_follower_hears_what_is_said_later),
 		TEST(a_monitors_log_and_metrics_are_asked_for_by_number),
 		TEST(a_client_that_goes_leaves_its_start_running),
+		TEST(a_client_may_go_at_any_stage),
+		TEST(a_client_that_goes_before_its_request_is_whole_asked_for_nothing),
+		TEST(a_client_that_goes_before_its_turn_asked_for_nothing),
 		TEST(a_client_that_goes_ends_what_only_it_wanted),
 		TEST(a_client_that_does_not_read_is_given_up),
 		TEST(a_client_that_goes_in_the_middle_of_its_turn_is_remembered),

@@ -337,6 +337,134 @@ static void test_same_content_at_once(void **state)
 	assert_int_equal(entries("images"), 0);
 }
 
+/* ---- several at once ---- */
+
+static bool refused(void)
+{
+	return e.code == FAIL_STATE || e.code == FAIL_NOT_FOUND;
+}
+
+static void *many_contents_of_one_name(void *arg)
+{
+	static unsigned n;
+	char digest[65], text[16];
+	uintptr_t bad = 0;
+
+	(void)arg;
+	for (int i = 0; i < 40; i++) {
+		(void)snprintf(text, sizeof(text), "%u", __atomic_add_fetch(&n, 1, __ATOMIC_RELAXED));
+		bad += import(&ann, "x", ext4(MIB, text), digest) < 0 && !refused();
+		bad += delete_image(&ann, "x") < 0 && !refused();
+	}
+	return (void *)bad;
+}
+
+/* Whose name was given to another content meanwhile deletes neither, and no file is left that nobody knows of. */
+static void test_one_name_at_once(void **state)
+{
+	enum { THREADS = 4 };
+	pthread_t t[THREADS];
+	void *bad;
+
+	(void)state;
+	have_kernel();
+	for (size_t i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&t[i], NULL, many_contents_of_one_name, NULL), 0);
+	for (size_t i = 0; i < THREADS; i++) {
+		assert_int_equal(pthread_join(t[i], &bad), 0);
+		assert_null(bad);
+	}
+	(void)delete_image(&ann, "x");
+	assert_int_equal(entries("images"), 0);
+}
+
+static bool enough;
+
+static void *delete_and_import(void *arg)
+{
+	uintptr_t bad = 0;
+	char digest[65];
+
+	for (unsigned i = 0; !__atomic_load_n(&enough, __ATOMIC_RELAXED); i++) {
+		bad += arg ? delete_image(&ann, "x") < 0 && !refused() : delete_kernel(&root, "k") < 0 && !refused();
+		bad += arg ? import(&ann, "x", ext4(MIB, i % 2 ? "one" : "two"), digest) < 0 && !refused() :
+			     import_kernel(&root, "k", "HdrS", "\177ELF", digest) < 0 && !refused();
+	}
+	return (void *)bad;
+}
+
+static void begin(pthread_t *t, void *images)
+{
+	__atomic_store_n(&enough, false, __ATOMIC_RELAXED);
+	assert_int_equal(pthread_create(t, NULL, delete_and_import, images), 0);
+}
+
+static void end(pthread_t t)
+{
+	void *bad;
+
+	__atomic_store_n(&enough, true, __ATOMIC_RELAXED);
+	assert_int_equal(pthread_join(t, &bad), 0);
+	assert_null(bad);
+}
+
+/* A VM that has its row has the file of its image. */
+static void test_a_disk_and_the_deletion_of_its_image(void **state)
+{
+	unsigned made = 0;
+	pthread_t t;
+
+	have_kernel();
+	begin(&t, state);
+	for (int i = 0; i < 100000 && made < 40; i++) {
+		struct operation o = operation(&ann);
+		struct vm vm = { .owner = 1000, .name = "web", .disk_mib = 2, .vcpus = 1, .mem_mib = 128 };
+		struct image x;
+		if (store_image_find(ctl.store, &ann, "x", &x, &e) < 0)
+			continue;
+		memcpy(vm.image_digest, x.digest, sizeof(x.digest));
+		if (store_vm_create(ctl.store, &vm, &ctl.config, &o, &e) < 0) {
+			assert_int_equal(e.code, FAIL_NOT_FOUND);
+			continue;
+		}
+		struct vm disk = vm;
+		disk.slot = 3; /* the one that has a folder */
+		if (storage_by_name("copy")->create(&ctl, &disk, &e) < 0)
+			fail_msg("%s: %s", e.what, e.why);
+		assert_int_equal(storage_remove(&ctl, 3, &e), 0);
+		assert_int_equal(store_vm_delete(ctl.store, &vm, &e), 0);
+		made++;
+	}
+	end(t);
+	assert_true(made > 0);
+}
+
+/* An image that has its row has the files of its kernel. */
+static void test_an_image_and_the_deletion_of_its_kernel(void **state)
+{
+	unsigned made = 0;
+	pthread_t t;
+
+	(void)state;
+	have_kernel();
+	begin(&t, NULL);
+	for (int i = 0; i < 100000 && made < 40; i++) {
+		char digest[65], file_name[256];
+		struct image x;
+		if (import(&ann, "x", ext4(MIB, "x"), digest) < 0) {
+			assert_int_equal(e.code, FAIL_NOT_FOUND);
+			continue;
+		}
+		made++;
+		assert_int_equal(store_image_find(ctl.store, &ann, "x", &x, &e), 0);
+		path_kernel(&ctl.config, x.kernel_digest, "kernel", file_name);
+		assert_int_equal(access(file_name, F_OK), 0);
+		assert_int_equal(delete_image(&ann, "x"), 0);
+	}
+	end(t);
+	assert_true(made > 0);
+}
+
 /* A small file system of its own at @sub; only root has it, in a mount namespace that the other tests do not mind. */
 static void small(const char *sub, const char *options)
 {
@@ -724,7 +852,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		FILES(test_no_room), FILES(test_no_room_for_a_disk), FILES(test_read_only),
 		FILES(test_overlay_is_refused), FILES(test_import), FILES(test_digest), FILES(test_refusals), FILES(test_interrupted),
-		FILES(test_shrinks_while_read), FILES(test_delete), FILES(test_same_content_at_once), FILES(test_kernel),
+		FILES(test_shrinks_while_read), FILES(test_delete), FILES(test_same_content_at_once), FILES(test_one_name_at_once),
+		FILES(test_a_disk_and_the_deletion_of_its_image), FILES(test_an_image_and_the_deletion_of_its_kernel), FILES(test_kernel),
 		FILES(test_kernel_too_large), FILES(test_sweep), FILES(test_copy), FILES(test_reflink_or_copy), FILES(test_dm), FILES(test_dm_is_used_again),
 		FILES(test_whose_the_files_are), FILES(test_links_are_not_followed), FILES(test_choice),
 	};

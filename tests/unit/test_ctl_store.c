@@ -1041,6 +1041,14 @@ static void test_used_is_undeletable(void **state)
 	assert_int_equal(store_kernel_each(s, &root, count_kernel, &n, &e), 0);
 	assert_int_equal(n, 22);
 	assert_int_equal(store_vm_delete(s, &vm, &e), 0);
+	struct image was = i;
+	struct kernel unlike = k;
+	was.digest[0] ^= 1; /* as it was found, before the name was given to another content */
+	unlike.digest[0] ^= 1;
+	assert_int_equal(store_image_delete(s, &was, &last, &e), -1);
+	assert_int_equal(e.code, FAIL_NOT_FOUND);
+	assert_int_equal(store_kernel_delete(s, &unlike, &last, &e), -1);
+	assert_int_equal(e.code, FAIL_NOT_FOUND);
 	assert_int_equal(store_image_delete(s, &i, &last, &e), 0);
 	assert_false(last);
 	assert_int_equal(store_image_delete(s, &i, &last, &e), -1);
