@@ -51,6 +51,7 @@ struct fixture {
 static struct {
 	bool create_fails, seed_fails, remove_fails;
 	bool choose_fails, boot_fails, boot_dies, boot_waits, shutdown_fails, guest_obeys, firecracker;
+	bool goes_down; /* while a start is on its way */
 	bool files; /* disks are files, which take their time to be made */
 	unsigned boots, shutdowns, removes, flushes, missing;
 	struct fixture *f;
@@ -178,7 +179,9 @@ const struct vmm_driver *vmm_driver(enum vmm_kind kind)
 int vmm_choose(struct ctl *c, const struct vm *vm, const struct operation *o, enum vmm_kind *kind, uint32_t *accel,
 	       struct error *e)
 {
-	(void)c, (void)vm, (void)o;
+	(void)vm, (void)o;
+	if (host.goes_down)
+		c->draining = true;
 	*kind = host.firecracker ? VMM_FIRECRACKER : VMM_QEMU;
 	*accel = ACCEL_TCG;
 	return host.choose_fails ? error_set(e, FAIL_HOST, "vmm", "this host has none") : 0;
