@@ -303,9 +303,7 @@ void set_kill(void)
 
 void set_signal(enum failpoint_program p, int signal)
 {
-	static struct ask nobody;
-
-	asked = &nobody; /* not the last request, whose answer is there */
+	asked = NULL; /* nobody asks now */
 	(void)kill(set_pid(p), signal);
 }
 
@@ -326,7 +324,7 @@ enum outcome wait_outcome(bool starting)
 		uint32_t seen = news_now();
 		if (page_paused() != FP_PROGRAMS)
 			return O_PAUSED;
-		if (starting ? ready : asked->done)
+		if (starting ? ready : asked && asked->done)
 			return O_DONE;
 		reap();
 		if (!supervisor)

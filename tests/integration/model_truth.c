@@ -259,8 +259,8 @@ static void vm_answered(struct truth *v, const struct step *s, const struct ask 
 		v->hurt = false;
 	if (s->verb->what == W_CREATE && code == CODE(FAIL_NONE)) {
 		SET(v->id, a->result.res_vm_create.id);
-		v->spoiled = false;
-		world_excuse.files[a->result.res_vm_create.slot] = false;
+		v->spoiled &= s->behind; /* then they may be gone again since */
+		world_excuse.files[a->result.res_vm_create.slot] &= s->behind;
 	}
 	if (code == CODE(FAIL_NONE) || code & TROUBLE)
 		note_change(v, s, code == CODE(FAIL_NONE) && !v->loose);
