@@ -83,10 +83,18 @@ static void signal_who(unsigned who, void (*fn)(pid_t pid, unsigned n), unsigned
 			fn(set_pid((enum failpoint_program)i), n);
 }
 
+/* One that is still on its way out would be taken for alive, by right. */
+static void kill_and_wait(pid_t pid)
+{
+	(void)kill(pid, SIGKILL);
+	for (int ms = 0; ms < 1000 && process_lives(pid); ms++)
+		(void)nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+}
+
 static void kill_one(pid_t pid, unsigned n)
 {
 	(void)n;
-	(void)kill(pid, SIGKILL);
+	kill_and_wait(pid);
 }
 
 static void cut_now(enum failpoint_program at)
@@ -497,10 +505,7 @@ static void do_vmm_dies(const struct step *s, struct text *faults)
 	if (p <= 0)
 		return;
 	truth_vmm_died(s->u, s->m);
-	(void)kill(p, SIGKILL);
-	/* One that is still on its way out would be taken for alive, by right. */
-	for (int ms = 0; ms < 1000 && process_lives(p); ms++)
-		(void)nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	kill_and_wait(p);
 }
 
 static void do_vmm_freezes(const struct step *s, struct text *faults)
