@@ -1,6 +1,6 @@
 # banger: nothing else builds this project.
 #   make                 the programs, hardened, in build/release/
-#   make check           deps, sanitizer build in build/check/, unit and integration tests
+#   make check           deps, sanitizer builds in build/check/ and build/tsan/, unit and integration tests
 #   make soak            the model test with seeds from the clock: SOAK_SECONDS=..., or SEEDS=... STEPS=...
 #   make check-vm        the test guest: device-mapper, systemd, SELinux, KVM; SCENARIO=... picks; make vm-shell looks in
 #   make demo            a guest through the whole chain, and the proof that nothing is left
@@ -30,7 +30,9 @@ ifeq ($(MODE),check)
 CFLAGS_MODE := -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DBANGER_SANITIZED
 LDFLAGS_MODE := -fsanitize=address,undefined
 else ifeq ($(MODE),tsan)
+# Data races: the controller, and those of its tests that have threads.
 CFLAGS_MODE := -O1 -fsanitize=thread -fno-omit-frame-pointer -DBANGER_SANITIZED
+TSAN := api at_once helper images keeper lifecycle program repair store watch worker
 LDFLAGS_MODE := -fsanitize=thread
 else ifeq ($(MODE),fail)
 # Failpoints, for the crash test; never installed.
@@ -127,6 +129,8 @@ $(B)/crash_vmm: $(B)/tests/integration/crash_vmm.o
 
 ifeq ($(MODE),fail)
 tests: all $(B)/crash $(B)/crash_vmm $(B)/model
+else ifeq ($(MODE),tsan)
+tests: $(B)/banger-controller $(TSAN:%=$(B)/unit/test_ctl_%)
 else
 tests: all $(UNIT) $(B)/peer $(B)/nat_scenarios
 endif
@@ -134,6 +138,7 @@ endif
 # ---- what people call ----
 check: deps
 	$(MAKE) --no-print-directory MODE=check tests
+	$(MAKE) --no-print-directory MODE=tsan tests
 	$(MAKE) --no-print-directory MODE=release tests
 	$(MAKE) --no-print-directory MODE=fail tests
 	tests/run.sh
@@ -216,7 +221,7 @@ lint: deps
 	@tests/lint.sh
 
 clean:
-	rm -rf build/release build/check build/fail build/selinux
+	rm -rf build/release build/check build/tsan build/fail build/selinux
 
 .PHONY: all tests check soak check-vm vm-shell guest-programs guest-deps deps demo install uninstall selinux install-selinux uninstall-selinux lint clean
 .DEFAULT_GOAL := all

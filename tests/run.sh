@@ -9,14 +9,22 @@ passed=0 failed=0 skipped=0
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
-one() { # one NAME COMMAND...: run it, show its TAP, count
-	local name=$1 out=$tmp/out rc ok bad skip seconds=${TEST_TIMEOUT:-600}
+wanted() { # wanted NAME
+	[[ $1 == *"$pattern"* ]]
+}
+
+run() { # run FILE NAME COMMAND...: what it says into FILE.out and FILE.err, its status into FILE.rc
+	local file=$1 name=$2 seconds=${TEST_TIMEOUT:-600}
 	[[ $name != *crash.sh ]] || seconds=$((3 * seconds)) # thousands of starts: minutes on an idle machine
-	shift
-	[[ $name == *"$pattern"* ]] || return 0
+	shift 2
+	CMOCKA_MESSAGE_OUTPUT=tap timeout -k 10 "$seconds" "$@" >"$file.out" 2>"$file.err" </dev/null
+	echo $? >"$file.rc"
+}
+
+show() { # show FILE NAME: its TAP, counted
+	local out=$1.out err=$1.err name=$2 rc ok bad skip
+	rc=$(cat "$1.rc")
 	echo "# $name"
-	CMOCKA_MESSAGE_OUTPUT=tap timeout -k 10 "$seconds" "$@" >"$out" 2>"$tmp/err" </dev/null
-	rc=$?
 	grep -E '^(ok|not ok|#)' "$out"
 	# cmocka writes a skip as "not ok N # SKIP name".
 	skip=$(grep -ciE '^(not )?ok .*# *skip' "$out")
@@ -25,15 +33,43 @@ one() { # one NAME COMMAND...: run it, show its TAP, count
 	if [ $bad = 0 ] && { [ $rc != 0 ] || [ $((ok + skip)) = 0 ]; }; then
 		echo "not ok - $name ended with status $rc"
 		bad=1
+	elif [ $bad = 0 ] && grep -q 'WARNING: ThreadSanitizer' "$err"; then # of a program that was killed later
+		echo "not ok - $name: data race"
+		bad=1
 	fi
-	[ $bad = 0 ] || { grep -vE '^(ok|not ok|#)' "$out" | tail -n 40; tail -n 60 "$tmp/err"; } | sed 's/^/  | /'
+	[ $bad = 0 ] || { grep -vE '^(ok|not ok|#)' "$out" | tail -n 40; tail -n 60 "$err"; } | sed 's/^/  | /'
 	passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
+}
+
+one() { # one NAME COMMAND...
+	wanted "$1" || return 0
+	run "$tmp/one" "$@"
+	show "$tmp/one" "$1"
+}
+
+# Some side by side: they wait more than they compute.  Without randomized addresses, of which ThreadSanitizer's run-time
+# takes fewer bits than newer kernels give.
+tsan() {
+	local t fixed=() ours=()
+	setarch -R true 2>/dev/null && fixed=(setarch -R)
+	for t in build/tsan/unit/test_*; do
+		[ -x "$t" ] && [ ! -d "$t" ] && case $t in *.*) ;; *) wanted "tsan ${t##*/}" && ours+=("${t##*/}") ;; esac
+	done
+	for t in "${ours[@]}"; do
+		[ "$(jobs -rp | wc -l)" -lt 4 ] || wait -n
+		run "$tmp/$t" "tsan $t" "${fixed[@]}" "build/tsan/unit/$t" &
+	done
+	wait
+	for t in "${ours[@]}"; do
+		show "$tmp/$t" "tsan $t"
+	done
 }
 
 export ASAN_OPTIONS=${ASAN_OPTIONS-detect_leaks=1:abort_on_error=0} UBSAN_OPTIONS=print_stacktrace=1
 for t in build/check/unit/test_*; do
 	[ -x "$t" ] && [ ! -d "$t" ] && case $t in *.*) ;; *) one "unit ${t##*/}" "$t" ;; esac
 done
+tsan
 for t in tests/integration/*.sh; do
 	case ${t##*/} in lib*.sh) ;; *) one "integration ${t##*/}" bash "$t" ;; esac
 done

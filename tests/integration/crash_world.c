@@ -359,6 +359,16 @@ static void see_slot(struct world *w, sqlite3_stmt *st)
 	text_add(&w->dump, "slot %s generation %s\n", column(st, 0), column(st, 1));
 }
 
+/* The newest schema's last column; without it, the first start was cut on its way there and made no VM. */
+static bool is_migrated(sqlite3 *db)
+{
+	sqlite3_stmt *st = NULL;
+	bool is = sqlite3_prepare_v2(db, "SELECT wanted FROM vms", -1, &st, NULL) == SQLITE_OK;
+
+	(void)sqlite3_finalize(st);
+	return is;
+}
+
 static void see_database(struct world *w)
 {
 	char path[200];
@@ -368,6 +378,10 @@ static void see_database(struct world *w)
 		return; /* the first start has not come so far */
 	sqlite3 *db = db_open(SQLITE_OPEN_READONLY);
 
+	if (!is_migrated(db)) {
+		(void)sqlite3_close(db);
+		return;
+	}
 	db_each(db, "SELECT hex(id), name, slot, generation, owner, nat, state, reason, runtime, restart, wanted FROM vms"
 		" ORDER BY name, owner",
 		see_vm, w);
