@@ -55,9 +55,7 @@ static int collect(struct ctl *c, struct list *l, struct error *e)
 
 static bool lives(struct ctl *c, const struct vm *vm)
 {
-	_cleanup_close_ int pidfd = watch_pidfd(c->watch, vm->id);
-
-	return pidfd_alive(pidfd);
+	return watch_life(c->watch, vm->id) == WATCH_LIVES;
 }
 
 struct asking {

@@ -152,10 +152,8 @@ static void sample(struct pass *p, struct kept *s, const struct vm *vm)
 
 static void runs(struct pass *p, struct kept *s, const struct vm *vm)
 {
-	_cleanup_close_ int pidfd = watch_pidfd(p->k->ctl->watch, vm->id);
-
 	/* Its end was told, and could not be recorded, say on a full disk. */
-	if (!pidfd_alive(pidfd)) {
+	if (watch_life(p->k->ctl->watch, vm->id) != WATCH_LIVES) {
 		(void)queue(s, vm_ended);
 		return;
 	}
@@ -197,9 +195,7 @@ static void rests(struct pass *p, struct kept *s, const struct vm *vm)
 
 static void degraded(struct pass *p, struct kept *s, const struct vm *vm)
 {
-	_cleanup_close_ int pidfd = watch_pidfd(p->k->ctl->watch, vm->id);
-
-	if (pidfd_alive(pidfd) && !vm_release_failed(p->k->ctl, vm))
+	if (watch_life(p->k->ctl->watch, vm->id) == WATCH_LIVES && !vm_release_failed(p->k->ctl, vm))
 		return;
 	if (!s->due_ns)
 		s->due_ns = p->now + RETRY_S * SECOND;

@@ -285,15 +285,15 @@ static int check_run_room(const struct ctl *c, const struct vm *vm, struct error
 
 static int start(struct ctl *c, struct vm *vm, const struct operation *o, bool *already, struct error *e)
 {
-	_cleanup_close_ int pidfd = watch_pidfd(c->watch, vm->id);
+	const bool lives = watch_life(c->watch, vm->id) == WATCH_LIVES;
 
 	if (not_drained(c, vm, e) < 0)
 		return -1;
-	if (vm->state == VM_RUNNING && pidfd_alive(pidfd)) {
+	if (vm->state == VM_RUNNING && lives) {
 		*already = true;
 		return 0;
 	}
-	if (vm->state == VM_DEGRADED && pidfd_alive(pidfd) && !vm_release_failed(c, vm)) {
+	if (vm->state == VM_DEGRADED && lives && !vm_release_failed(c, vm)) {
 		error_set(e, FAIL_STATE, vm->name, "it runs, but is degraded: %s", vm->reason);
 		error_hint(e, "stop it first");
 		return -1;

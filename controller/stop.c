@@ -213,9 +213,9 @@ void vm_ended(struct ctl *c, const uint8_t id[ID_LEN])
 
 	vm_turn_take(c->workers, id, false, &cancelled);
 	if (store_vm_by_id(c->store, id, &vm, &e) == 0 && !vm_at_rest(&vm)) {
-		_cleanup_close_ int pidfd = watch_pidfd(c->watch, id);
-		bool released = pidfd < 0 && vm.state == VM_DEGRADED;
-		if (!released && !pidfd_alive(pidfd))
+		enum watch_life life = watch_life(c->watch, id);
+		bool released = life == WATCH_NOT && vm.state == VM_DEGRADED;
+		if (!released && life != WATCH_LIVES)
 			ended(c, &vm, &o);
 	}
 	vm_turn_give(c->workers, id);
@@ -271,8 +271,7 @@ void vm_release_again(struct ctl *c, const uint8_t id[ID_LEN])
 	operation_own(&o);
 	vm_turn_take(c->workers, id, false, &o.cancelled);
 	if (store_vm_by_id(c->store, id, &vm, &e) == 0 && vm.state == VM_DEGRADED) {
-		_cleanup_close_ int pidfd = watch_pidfd(c->watch, id);
-		if ((!pidfd_alive(pidfd) || vm_release_failed(c, &vm)) && vm_release(c, &vm, vm_rest_state(&vm), &o, &e) == 0)
+		if ((watch_life(c->watch, id) != WATCH_LIVES || vm_release_failed(c, &vm)) && vm_release(c, &vm, vm_rest_state(&vm), &o, &e) == 0)
 			log_info("%s: what it still held is released", vm.name);
 	}
 	vm_turn_give(c->workers, id);

@@ -493,6 +493,18 @@ int watch_pidfd(struct watch *w, const uint8_t vm[ID_LEN])
 	return e && e->pidfd >= 0 ? fcntl(e->pidfd, F_DUPFD_CLOEXEC, 0) : -1;
 }
 
+enum watch_life watch_life(struct watch *w, const uint8_t vm[ID_LEN])
+{
+	LOCKED(w);
+	struct entry *e = find(w, vm);
+	struct pollfd p = { .fd = e ? e->pidfd : -1, .events = POLLIN };
+
+	if (p.fd < 0)
+		return WATCH_NOT;
+	/* pidfd_open(2): readable once the process has ended. */
+	return poll(&p, 1, 0) == 0 ? WATCH_LIVES : WATCH_ENDED;
+}
+
 void watch_close(struct watch *w)
 {
 	if (!w)

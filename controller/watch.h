@@ -36,6 +36,10 @@ void watch_remove(struct watch *w, const uint8_t vm[ID_LEN]);
 /* A copy of the pidfd, to wait for the end of the VMM; -1 when it is not watched. */
 int watch_pidfd(struct watch *w, const uint8_t vm[ID_LEN]);
 
+/* Whether its VMM lives.  Takes no descriptor: a controller that has none left takes no guest for dead.  Thread-safe. */
+enum watch_life { WATCH_NOT, WATCH_LIVES, WATCH_ENDED };
+enum watch_life watch_life(struct watch *w, const uint8_t vm[ID_LEN]);
+
 /* Whether there is such a stream of the VM's latest start, be it empty.  Thread-safe. */
 bool watch_has(struct watch *w, const struct vm *vm, enum stream_kind kind);
 

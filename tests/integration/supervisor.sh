@@ -132,7 +132,7 @@ refused "a second set at the same places is refused"
 check "the first one lives" kill -0 "$P"
 kill -KILL "$P"
 wait "$P" 2>/dev/null
-touch "$T/run/slots/1/api.sock"
+touch "$T/run/slots/stays"
 # A controller whose thread hangs in the kernel can not be killed: it goes on listening.
 rm -f "$SOCK"
 perl -MIO::Socket::UNIX -e 'my $s = IO::Socket::UNIX->new(Local => $ARGV[0], Listen => 1) or die; sleep 60' "$SOCK" &
@@ -142,7 +142,7 @@ name="an earlier controller that can not be killed does not keep the set from st
 if up; then ok "$name"; else not_ok "$name" "$(cat "$T/sup.err")"; fi
 kill "$hung"
 check "a stale control socket is replaced" test -S "$SOCK"
-check "the slots' tmpfs and what is in it stays" test -e "$T/run/slots/1/api.sock"
+check "the slots' tmpfs and what is in it stays" test -e "$T/run/slots/stays"
 is "$(findmnt -rn -o TARGET | grep -c "^$T/run/slots$")" 1 "and is mounted once"
 kill -TERM "$P"
 wait "$P"
