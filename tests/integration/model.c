@@ -111,7 +111,7 @@ static unsigned draw_swarm(void)
 	unsigned chosen = 1u << SWARM_ALWAYS;
 
 	for (unsigned i = 1; i < SWARM_MANY; i++)
-		chosen |= (!getenv("MODEL_ONLY") || strchr(getenv("MODEL_ONLY"), (int)(48 + i))) && draw(2) ? 1u << i : 0;
+		chosen |= draw(2) ? 1u << i : 0;
 	return draw(5) ? chosen : 1u << SWARM_ALWAYS;
 }
 
