@@ -4,7 +4,7 @@
 #	model.sh SEED [STEPS]       one seed
 #	model.sh replay FILE        the steps in FILE, as a failing sequence is printed
 #	model.sh soak               seeds from the clock for SOAK_SECONDS, or SEEDS of them with STEPS steps each
-# A failing sequence is left in build/fail/model-SEED as well.
+# A failing sequence is left in build/fail/model-SEED as well, and what was said about it in model-SEED.out.
 BANGER_BUILD=${BANGER_BUILD:-$(dirname "$0")/../../build/fail}
 . "$(dirname "$0")/lib.sh"
 for tool in nft ip losetup sqlite3; do
@@ -28,6 +28,7 @@ told() { # told SEED: its outcome as one test
 		grep -E '^# [0-9]+ ms' "$out/$1"
 	else
 		not_ok "seed $1: $STEPS steps"
+		cp "$out/$1" "$ROOT/build/fail/model-$1.out"
 		sed 's/^[^#]/# &/' "$out/$1"
 	fi
 }
