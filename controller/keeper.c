@@ -58,9 +58,11 @@ struct kept {
 	uint64_t sampled_ns, active_ns;
 };
 
+/* Two locks, never both at once.  A pass holds that of the slots while it reads the store or the kernel; the main
+ * thread, which waits for neither, takes that of the times alone. */
 struct keeper {
 	struct ctl *ctl;
-	pthread_mutex_t lock;
+	pthread_mutex_t times, lock;
 	bool busy; /* a pass is queued or at work */
 	uint64_t next_ns, repair_ns, repaired_ns; /* the next pass, the next with a repair, the start of the latest one */
 	struct kept slots[SLOT_MAX];
@@ -78,8 +80,8 @@ static void unlock(pthread_mutex_t **m)
 	(void)pthread_mutex_unlock(*m);
 }
 
-#define LOCKED(k)                                                                       \
-	pthread_mutex_t *locked_ __attribute__((cleanup(unlock), unused)) = &(k)->lock; \
+#define LOCKED(mutex)                                                                 \
+	pthread_mutex_t *locked_ __attribute__((cleanup(unlock), unused)) = &(mutex); \
 	(void)pthread_mutex_lock(locked_)
 
 struct keeper *keeper_open(struct ctl *c)
@@ -91,6 +93,7 @@ struct keeper *keeper_open(struct ctl *c)
 	k->ctl = c;
 	k->repaired_ns = clock_boot_ns(); /* reconcile() was just before */
 	k->repair_ns = k->repaired_ns + REPAIR_S * SECOND;
+	(void)pthread_mutex_init(&k->times, NULL);
 	(void)pthread_mutex_init(&k->lock, NULL);
 	for (uint32_t i = 0; i < SLOT_MAX; i++)
 		k->slots[i].keeper = k;
@@ -99,8 +102,10 @@ struct keeper *keeper_open(struct ctl *c)
 
 void keeper_close(struct keeper *k)
 {
-	if (k)
-		(void)pthread_mutex_destroy(&k->lock);
+	if (!k)
+		return;
+	(void)pthread_mutex_destroy(&k->times);
+	(void)pthread_mutex_destroy(&k->lock);
 	free(k);
 }
 
@@ -113,12 +118,12 @@ static void do_job(struct ctl *c, void *arg)
 	uint8_t id[ID_LEN];
 
 	{
-		LOCKED(s->keeper);
+		LOCKED(s->keeper->lock);
 		job = s->job;
 		memcpy(id, s->vm, ID_LEN);
 	}
 	job(c, id);
-	LOCKED(s->keeper);
+	LOCKED(s->keeper->lock);
 	s->job = NULL;
 }
 
@@ -209,7 +214,7 @@ static int look(void *arg, const struct vm *vm)
 
 	if (vm->slot >= SLOT_MAX)
 		return 0;
-	LOCKED(p->k);
+	LOCKED(p->k->lock);
 	struct kept *s = &p->k->slots[vm->slot];
 	if (s->job)
 		return 0;
@@ -241,7 +246,7 @@ void keeper_pass(struct keeper *k, uint64_t now_ns)
 
 static bool repair_due(struct keeper *k, uint64_t now)
 {
-	LOCKED(k);
+	LOCKED(k->times);
 	if (now < k->repair_ns)
 		return false;
 	k->repaired_ns = now;
@@ -270,7 +275,7 @@ static void pass_job(struct ctl *c, void *arg)
 			log_warn("kernel and records can not be compared: %s", e.why);
 		back_up(c);
 	}
-	LOCKED(k);
+	LOCKED(k->times);
 	k->busy = false;
 	k->next_ns = clock_boot_ns() + PASS_MS * (SECOND / 1000);
 	if (k->next_ns > k->repair_ns)
@@ -279,7 +284,7 @@ static void pass_job(struct ctl *c, void *arg)
 
 void keeper_hurry(struct keeper *k)
 {
-	LOCKED(k);
+	LOCKED(k->times);
 	uint64_t soon = k->repaired_ns + HURRY_S * SECOND;
 	if (k->repair_ns > soon)
 		k->repair_ns = soon;
@@ -289,7 +294,7 @@ void keeper_hurry(struct keeper *k)
 
 void keeper_tick(struct keeper *k)
 {
-	LOCKED(k);
+	LOCKED(k->times);
 	if (k->ctl->draining || k->busy || clock_boot_ns() < k->next_ns)
 		return;
 	k->busy = workers_run(k->ctl->workers, pass_job, k) == 0;
@@ -299,7 +304,7 @@ uint32_t keeper_idle_s(struct keeper *k, const struct vm *vm)
 {
 	if (!k || vm->slot >= SLOT_MAX)
 		return 0;
-	LOCKED(k);
+	LOCKED(k->lock);
 	const struct kept *s = &k->slots[vm->slot];
 	if (memcmp(s->vm, vm->id, ID_LEN) != 0 || !s->active_ns)
 		return 0;
