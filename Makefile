@@ -37,7 +37,7 @@ LDFLAGS_MODE := -fsanitize=thread
 else ifeq ($(MODE),fail)
 # Failpoints, for the crash test; never installed.
 CFLAGS_MODE := -O2 -DBANGER_FAILPOINTS
-FAIL := common/failpoint.c
+FAIL := common/failpoint.c common/failpoint_alloc.c
 FAIL_OPS := $(FAIL) proto/ops_failpoint.c
 else
 CFLAGS_MODE := -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection \
@@ -112,7 +112,7 @@ $(B)/unit/test_$(1)_%: $(B)/tests/unit/test_$(1)_%.o $(B)/lib$(1).a
 endef
 $(foreach r,common proto priv ctl cli,$(eval $(call room,$(r))))
 .SECONDARY:
-$(B)/unit/test_ctl_memory: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc reallocarray strdup vm_turn_take)
+$(B)/unit/test_ctl_memory: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc reallocarray strdup)
 
 $(B)/peer: $(patsubst %.c,$(B)/%.o,tests/integration/peer.c $(COMMON) $(PROTO) common/config.c common/config_fd.c)
 	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(call pkg_libs,inih) -pthread
@@ -148,7 +148,7 @@ soak: deps
 	$(MAKE) --no-print-directory MODE=fail tests
 	tests/integration/model.sh soak
 
-# The test guest: dm, systemd, SELinux and KVM for real.  SCENARIO=dm runs those with dm in their name.
+# The test guest: dm, systemd, SELinux and KVM for real.  SCENARIO="dm vm" runs those with either in their name.
 check-vm: guest-deps
 	$(MAKE) --no-print-directory MODE=release guest-programs
 	$(MAKE) --no-print-directory MODE=fail tests

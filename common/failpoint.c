@@ -134,6 +134,14 @@ int64_t failpoint_clock_shift(bool wall)
 	return !page ? 0 : atomic_load(wall ? &page->wall_shift_ns : &page->boot_shift_ns);
 }
 
+bool failpoint_starves(void)
+{
+	if (!page || program == FP_PROGRAMS || !atomic_load(&page->armed))
+		return false;
+	uint32_t n = atomic_fetch_add(&page->allocations[program], 1) + 1;
+	return page->starve_program == program && page->starve_from && n >= page->starve_from && n <= page->starve_to;
+}
+
 bool failpoint_hit(const struct failpoint *f, const char *of)
 {
 	const int saved = errno;

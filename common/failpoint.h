@@ -38,6 +38,9 @@ struct failpoint_page {
 	char stop_name[FAILPOINT_NAME];
 	_Atomic int32_t pid[FP_PROGRAMS];
 	_Atomic int64_t boot_shift_ns, wall_shift_ns; /* what common/clock.h adds */
+	/* Allocations while armed (failpoint_alloc.c), and which of whose fail; counted from 1, from 0: none. */
+	_Atomic uint32_t allocations[FP_PROGRAMS];
+	uint32_t starve_program, starve_from, starve_to;
 	_Atomic uint32_t hits;
 	struct {
 		uint32_t program;
@@ -54,6 +57,9 @@ struct failpoint {
 
 /* Return: true when the step is to fail; errno is then EIO. */
 bool failpoint_hit(const struct failpoint *f, const char *of);
+
+/* Count an allocation.  Return: true when it is to fail. */
+bool failpoint_starves(void);
 
 /* The variable for a process that is executed; NULL: nobody tests us. */
 char *failpoint_env(void);

@@ -47,7 +47,10 @@ struct caller {
 	pid_t pid;
 };
 
-enum vm_state { VM_CREATED, VM_STARTING, VM_RUNNING, VM_STOPPING, VM_STOPPED, VM_DEGRADED, VM_FAILED, VM_STATES };
+/* VM_CREATING: its files are not all there; such a row outlives its operation only where that could not be recorded. */
+enum vm_state {
+	VM_CREATING, VM_CREATED, VM_STARTING, VM_RUNNING, VM_STOPPING, VM_STOPPED, VM_DEGRADED, VM_FAILED, VM_STATES
+};
 
 const char *vm_state_name(enum vm_state s);
 

@@ -181,7 +181,7 @@ static uint64_t wait_ns(unsigned tries)
 
 static void rests(struct pass *p, struct kept *s, const struct vm *vm)
 {
-	if (!vm->wanted || vm->restart == RESTART_NO || vm->state == VM_FAILED) {
+	if (!vm->wanted || vm->restart == RESTART_NO || vm->state == VM_FAILED || vm->state == VM_CREATING) {
 		s->tries = 0;
 		s->due_ns = 0;
 		return;

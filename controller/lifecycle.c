@@ -109,7 +109,7 @@ static int describe(struct ctl *c, const struct operation *o, const struct call_
 {
 	struct image i;
 
-	*vm = (struct vm){ .owner = o->caller->uid, .nat = a->nat, .state = VM_CREATED };
+	*vm = (struct vm){ .owner = o->caller->uid, .nat = a->nat, .state = VM_CREATING };
 	vm->runtime.loop_base = vm->runtime.loop_cow = -1;
 	(void)snprintf(vm->runtime.storage, sizeof(vm->runtime.storage), "%s", c->storage->name);
 	if (choose_name(a->name, vm, e) < 0 || choose_policy(vm, a->restart, a->restart_max, a->auto_stop_s, e) < 0 || store_image_find(c->store, o->caller, a->image, &i, e) < 0 ||
@@ -165,10 +165,19 @@ static int reserve(struct ctl *c, struct operation *o, struct vm *vm, struct err
 	return made && r < 0 ? operation_leave(c, o, vm, r, e) : r;
 }
 
+static int record_created(struct ctl *c, const struct operation *o, struct vm *vm, struct error *e)
+{
+	if (store_group_begin(c->store, e) < 0)
+		return -1;
+	vm->state = VM_CREATED;
+	int r = store_vm_update(c->store, vm, e) < 0 || store_op_end(c->store, o, NULL, e) < 0 ? -1 : 0;
+	return store_group_end(c->store, r, e);
+}
+
 static int create(struct ctl *c, const struct operation *o, struct vm *vm, struct error *e)
 {
 	/* Without its end on record it would be rolled back at the next start-up: better now, and told. */
-	if (make_files(c, o, vm, e) == 0 && store_op_end(c->store, o, NULL, e) == 0)
+	if (make_files(c, o, vm, e) == 0 && record_created(c, o, vm, e) == 0)
 		return 0;
 	undo_create(c, vm, o, e);
 	return operation_end(c, o, -1, e);

@@ -82,11 +82,13 @@ bool operation_cancelled(const struct operation *o)
 
 bool vm_at_rest(const struct vm *vm)
 {
-	return vm->state == VM_CREATED || vm->state == VM_STOPPED || vm->state == VM_FAILED;
+	return vm->state == VM_CREATING || vm->state == VM_CREATED || vm->state == VM_STOPPED || vm->state == VM_FAILED;
 }
 
 enum vm_state vm_rest_state(const struct vm *vm)
 {
+	if (vm->state == VM_CREATING)
+		return VM_CREATING;
 	return vm->started_ns ? VM_STOPPED : VM_CREATED;
 }
 

@@ -73,6 +73,20 @@ static bool may_be_restored(struct repair *p, const struct vm *vm, const struct 
 	       !(lacks(p->c, vm, inv, listed) & ~(1u << OBJ_GUEST | 1u << OBJ_NAT));
 }
 
+/* An operation that was cut by want of memory, or on a full disk, and could not even say so. */
+static bool is_half_done(struct ctl *c, const struct vm *vm)
+{
+	struct ledger_row rows[OBJ_COUNT];
+	struct error ignored = { 0 };
+	size_t n = 0;
+
+	(void)store_ledger_rows(c->store, vm->id, rows, &n, &ignored);
+	for (size_t i = 0; i < n; i++)
+		if (rows[i].state != LEDGER_PRESENT)
+			return true;
+	return false;
+}
+
 static bool is_wrong(struct repair *p, const struct vm *vm, const struct inventory *inv, unsigned listed)
 {
 	if (vm_at_rest(vm))
@@ -80,7 +94,7 @@ static bool is_wrong(struct repair *p, const struct vm *vm, const struct invento
 	if (p->restore && may_be_restored(p, vm, inv, listed))
 		return true;
 	return p->restore && vm->state == VM_RUNNING &&
-	       (lacks(p->c, vm, inv, listed) || (!vm->nat && (listed & 1u << OBJ_NAT)));
+	       (lacks(p->c, vm, inv, listed) || (!vm->nat && (listed & 1u << OBJ_NAT)) || is_half_done(p->c, vm));
 }
 
 static int suspect(void *arg, const struct vm *vm)
@@ -140,9 +154,10 @@ static int judge(struct repair *p, struct vm *vm, struct error *e)
 	if (!is_wrong(p, vm, &inv, listed) || (!rests && !pidfd_alive(pidfd)))
 		return 0; /* its end is being seen to */
 	unsigned missing = rests ? 0 : lacks(p->c, vm, &inv, listed);
-	names(missing ? missing : rests ? listed : 1u << OBJ_NAT, what, sizeof(what));
-	say(p, "%s (slot %u), %s: %s %s", vm->name, vm->slot, vm_state_name(vm->state), missing ? "it lacks" : "it still has",
-	    what);
+	unsigned extra = rests ? listed : vm->nat ? 0 : listed & 1u << OBJ_NAT;
+	names(missing ? missing : extra, what, sizeof(what));
+	say(p, "%s (slot %u), %s: %s %s", vm->name, vm->slot, vm_state_name(vm->state),
+	    missing ? "it lacks" : extra ? "it still has" : "a change of it was not recorded to its end", what);
 	if (!p->dry_run)
 		mend(p, vm, &inv, listed);
 	return 0;

@@ -255,8 +255,9 @@ static int run(struct ctl *c, struct vm *vm, const struct operation *o, struct e
 /* What an earlier end has left is given back before anything is made again. */
 static int ready(struct ctl *c, struct vm *vm, const struct operation *o, struct error *e)
 {
-	if (vm->state == VM_FAILED) {
-		error_set(e, FAIL_STATE, vm->name, "it is not complete: %s", vm->reason);
+	if (vm->state == VM_FAILED || vm->state == VM_CREATING) {
+		error_set(e, FAIL_STATE, vm->name, "it is not complete: %s",
+			  vm->state == VM_FAILED ? vm->reason : "its creation has not ended");
 		error_hint(e, "delete it and create it again");
 		return -1;
 	}

@@ -78,8 +78,8 @@ struct query query(struct store *s, const char *sql)
 {
 	struct query q = { .s = s, .st = prepared(s, sql), .rc = SQLITE_OK };
 
-	if (!q.st)
-		q.rc = SQLITE_ERROR;
+	if (!q.st || s->torn)
+		q.rc = SQLITE_NOMEM;
 	return q;
 }
 
@@ -203,10 +203,19 @@ static int run(struct store *s, const char *sql)
 	return q_run(&q);
 }
 
-int tx_begin(struct store *s, struct error *e)
+/* A transaction that could not even be rolled back, for want of memory, is now: until then nobody reads what never was. */
+static void enter(struct store *s, struct error *e)
 {
 	(void)pthread_mutex_lock(&s->lock);
 	e->code = FAIL_NONE;
+	s->torn = false;
+	if (!s->depth && !sqlite3_get_autocommit(s->db))
+		s->torn = run(s, "ROLLBACK") < 0;
+}
+
+int tx_begin(struct store *s, struct error *e)
+{
+	enter(s, e);
 	if (s->depth++ || run(s, "BEGIN IMMEDIATE") == 0)
 		return 0;
 	s->depth--;
@@ -244,8 +253,7 @@ int store_group_end(struct store *s, int r, struct error *e)
 
 void read_begin(struct store *s, struct error *e)
 {
-	(void)pthread_mutex_lock(&s->lock);
-	e->code = FAIL_NONE;
+	enter(s, e);
 }
 
 int read_end(struct store *s, int r, const char *what, struct error *e)

@@ -12,6 +12,7 @@ struct store {
 	char path[256];
 	pthread_mutex_t lock; /* recursive, for groups */
 	unsigned depth;       /* transactions open: a group and those within it are one */
+	bool torn;            /* the latest one could not be rolled back; nothing else can be done before */
 	sqlite3 *db;
 	/* Prepared once and kept; found by the address of their text, which is a literal. */
 	struct {

@@ -358,7 +358,7 @@ int store_vm_create(struct store *s, struct vm *vm, const struct config *config,
 		return error_set(e, FAIL_GENERAL, vm->name, "no random bytes for its id");
 	vm->created_ns = clock_wall_ns();
 	vm->started_ns = 0;
-	vm->state = VM_CREATED;
+	vm->state = VM_CREATING;
 	vm->reason[0] = '\0';
 	vm->runtime.loop_base = vm->runtime.loop_cow = -1;
 	memcpy(vm->op, o->hex, sizeof(vm->op));

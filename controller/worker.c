@@ -1,7 +1,8 @@
 /* Two things behind one mutex: a ring of jobs that the threads empty, and the turns.
  *
- * A turn is made by the first who wants it and unmade by the last who leaves.  Tickets keep it fair: whoever came
- * first is served first, and one who interrupts only asks the holders before it to hurry. */
+ * A turn is a VM's from the first who wants it to the last who leaves; no thread wants two, so there are enough, and an
+ * end needs no memory.  Tickets keep it fair: whoever came first is served first, and one who interrupts only asks the
+ * holders before it to hurry. */
 #include "controller/worker.h"
 
 #include <errno.h>
@@ -11,15 +12,16 @@
 
 #include "common/log.h"
 
+#define TURNS (WORKER_THREADS + 8) /* and the main thread's, before there are workers */
+
 struct job {
 	void (*fn)(struct ctl *c, void *arg);
 	void *arg;
 };
 
 struct turn {
-	struct turn *next;
 	uint8_t vm[ID_LEN];
-	uint64_t serving, tickets; /* who has it; how many were given out */
+	uint64_t serving, tickets; /* who has it; how many were given out; equal: it is nobody's */
 	atomic_bool cancelled;
 };
 
@@ -30,7 +32,7 @@ struct workers {
 	struct job queue[WORKER_QUEUE_MAX];
 	size_t head, n;
 	bool stopping;
-	struct turn *turns;
+	struct turn turns[TURNS];
 	pthread_t threads[WORKER_THREADS];
 	size_t n_threads;
 };
@@ -132,33 +134,27 @@ int workers_run(struct workers *w, void (*fn)(struct ctl *c, void *arg), void *a
 	return r;
 }
 
-static struct turn **turn_slot(struct workers *w, const uint8_t vm[ID_LEN])
+static struct turn *turn_of(struct workers *w, const uint8_t vm[ID_LEN])
 {
-	struct turn **p = &w->turns;
+	struct turn *free = NULL;
 
-	while (*p && memcmp((*p)->vm, vm, ID_LEN) != 0)
-		p = &(*p)->next;
-	return p;
-}
-
-/* Running out of memory for a few bytes is no state that an operation could be brought to an end in. */
-static struct turn *turn_get(struct workers *w, const uint8_t vm[ID_LEN])
-{
-	struct turn **p = turn_slot(w, vm);
-
-	if (*p)
-		return *p;
-	*p = calloc(1, sizeof(**p));
-	if (!*p)
-		die(1, "out of memory");
-	memcpy((*p)->vm, vm, ID_LEN);
-	return *p;
+	for (size_t i = 0; i < TURNS; i++) {
+		struct turn *t = &w->turns[i];
+		if (t->serving == t->tickets)
+			free = t;
+		else if (memcmp(t->vm, vm, ID_LEN) == 0)
+			return t;
+	}
+	if (!free)
+		die(1, "more turns than threads");
+	memcpy(free->vm, vm, ID_LEN);
+	return free;
 }
 
 void vm_turn_take(struct workers *w, const uint8_t vm[ID_LEN], bool interrupt, atomic_bool **cancelled)
 {
 	(void)pthread_mutex_lock(&w->lock);
-	struct turn *t = turn_get(w, vm);
+	struct turn *t = turn_of(w, vm);
 	uint64_t mine = t->tickets++;
 	while (t->serving != mine) {
 		if (interrupt)
@@ -172,13 +168,9 @@ void vm_turn_take(struct workers *w, const uint8_t vm[ID_LEN], bool interrupt, a
 void vm_turn_give(struct workers *w, const uint8_t vm[ID_LEN])
 {
 	(void)pthread_mutex_lock(&w->lock);
-	struct turn **p = turn_slot(w, vm), *t = *p;
+	struct turn *t = turn_of(w, vm);
 	t->serving++;
 	t->cancelled = false;
-	if (t->serving == t->tickets) {
-		*p = t->next;
-		free(t);
-	}
 	(void)pthread_cond_broadcast(&w->turns_cond);
 	(void)pthread_mutex_unlock(&w->lock);
 }

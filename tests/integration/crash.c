@@ -26,13 +26,14 @@
 #define POINTS 4096
 #define WAY 512 /* failpoints on the way of one verb */
 #define ROLES 3
+#define HUNGERS 24 /* samples of the allocations of a program on the way of one verb */
 #define SETTLE_MS 4000 /* what the kernel or a worker does a little later */
 
 struct config config;
 const char *conf_path, *work_dir;
 
 static const char *const victim_names[VICTIMS] = { "controller", "net", "blk", "spawn", "supervisor", "all", "vmm" };
-static const char *const effect_names[EFFECTS] = { "kill", "fail", "hang", "garbage", "half" };
+static const char *const effect_names[EFFECTS] = { "kill", "fail", "hang", "garbage", "half", "starve" };
 
 /* What a verb needs, does and promises. */
 struct verb {
@@ -340,6 +341,11 @@ struct what {
 	enum harm effect;
 };
 
+static bool step_fails(const struct what *w)
+{
+	return w->effect == E_FAIL || w->effect == E_STARVE;
+}
+
 static char conf_base[200], conf_now[220];
 
 static void up(const struct verb *v)
@@ -503,7 +509,7 @@ static void judge(struct text *faults, enum strictness how, const char *when)
 
 static bool one_of(const char *state, const char *list)
 {
-	return list && *list && strstr(list, state);
+	return *state && strstr(list, state);
 }
 
 /* What the client was told, against what is so. */
@@ -514,7 +520,7 @@ static void judge_answer_once(const struct what *w, const struct ask *a, struct 
 	const char *state = state_of("v");
 
 	if (a->code == 0 && v->after && strcmp(state, v->after) != 0 && !(vmm_too && one_of(state, "created stopped")) &&
-	    !(w->effect == E_FAIL && v->tells_late && one_of(state, "degraded failed")))
+	    !(step_fails(w) && v->tells_late && one_of(state, "degraded failed")))
 		text_add(faults, "lie it was said to be done, and v is \"%s\"\n", state);
 	if (a->code > 0 && v->never && strcmp(state, v->never) == 0)
 		text_add(faults, "lie it was said to have failed (%s: %s), and v is \"%s\"\n", a->error.what, a->error.why, state);
@@ -563,6 +569,14 @@ static int host_reconcile(void)
 	return ask(a);
 }
 
+/* Without memory nothing could be put on record either: whoever looks later does, and a new start makes it whole. */
+static void judge_hungry(struct text *faults)
+{
+	(void)host_reconcile();
+	judge(faults, J_FAILED, "with memory again");
+	set_kill();
+}
+
 /* A further start of the set changes nothing. */
 static void judge_second_start(struct text *faults)
 {
@@ -587,7 +601,7 @@ static void judge_next_start(const struct verb *v, struct text *faults)
 {
 	(void)v;
 	/* What says of itself that it can only be deleted is not asked for more. */
-	if (strcmp(state_of("v"), "failed") == 0 && call_vm(CALL_VM_DELETE, "v") != 0)
+	if (one_of(state_of("v"), "failed creating") && call_vm(CALL_VM_DELETE, "v") != 0)
 		text_add(faults, "lie it can not be deleted any more\n");
 	if (!*state_of("v") && create("v", false) != 0)
 		text_add(faults, "lie it can not be created any more\n");
@@ -649,6 +663,19 @@ static void tell(const struct what *w, const struct text *faults)
 	(void)fflush(stdout);
 }
 
+static bool is_allocation(const struct point *p)
+{
+	return strcmp(p->name, ALLOCATION) == 0;
+}
+
+static void arm(const struct what *w)
+{
+	if (is_allocation(w->point))
+		page_arm_hunger(w->point, w->effect == E_STARVE);
+	else
+		page_arm(w->point);
+}
+
 /* Return: false when the point was not reached. */
 static bool run_case(const struct what *w)
 {
@@ -661,11 +688,11 @@ static bool run_case(const struct what *w)
 	lap("");
 	ready_for(v);
 	lap("prepared");
-	page_arm(w->point);
+	arm(w);
 	enum outcome o = begin(v, &a);
-	bool reached = o == O_PAUSED;
-	bool there = reached && (w->effect == E_FAIL || has_victim(w->victim));
-	if (there)
+	bool reached = o == O_PAUSED || page_hungered();
+	bool there = reached && (step_fails(w) || has_victim(w->victim));
+	if (o == O_PAUSED && there)
 		apply(w);
 	else
 		page_go(FP_GO);
@@ -677,6 +704,10 @@ static bool run_case(const struct what *w)
 	if (there) {
 		cases++;
 		bool died = (w->effect == E_KILL && w->victim != V_VMM) || !set_whole() || v->how == BY_STOP;
+		if (w->effect == E_STARVE && !died) {
+			died = true;
+			judge_hungry(&faults);
+		}
 		if (died && !set_wait_gone())
 			text_add(&faults, "lie a process of the set does not end\n");
 		if (died && v->calm)
@@ -686,11 +717,11 @@ static bool run_case(const struct what *w)
 		if (!set_up())
 			text_add(&faults, "lie the set does not come up again\n");
 		lap("up again");
-		if (w->effect == E_FAIL && v->again)
+		if (step_fails(w) && v->again)
 			(void)host_reconcile();
 		judge(&faults, died ? J_STARTED : w->effect == E_KILL ? J_SETTLED : J_FAILED, "after the case");
 		lap("judged");
-		if (w->effect == E_FAIL && host_reconcile() != 0)
+		if (step_fails(w) && host_reconcile() != 0)
 			text_add(&faults, "lie it can not be reconciled\n");
 		judge_answer(w, &a, &faults);
 		if (died && (one_case || thorough || cases % 4 == 0))
@@ -725,6 +756,8 @@ static bool known(const struct point *p)
 	return false;
 }
 
+static unsigned allocations[FP_PROGRAMS]; /* in the latest recording */
+
 static size_t record_once(const struct verb *v, struct point *points)
 {
 	static struct ask a;
@@ -738,6 +771,8 @@ static size_t record_once(const struct verb *v, struct point *points)
 	(void)nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL); /* what comes behind the answer */
 	size_t n = page_trace(points, POINTS);
 	page_disarm();
+	for (int i = 0; i < FP_PROGRAMS; i++)
+		allocations[i] = page_allocations(i);
 	for (size_t i = 0; i < n; i++)
 		if (!known(&points[i]) && n_seen < POINTS)
 			seen_points[n_seen++] = points[i];
@@ -906,6 +941,20 @@ static void cases_of(const struct verb *v, const struct point *p, size_t i)
 			case_of(v, p, V_VMM, (enum harm)e);
 }
 
+/* Memory that runs out: at one allocation, or from there on.  Samples, at other places for each verb. */
+static void hunger_cases_of(const struct verb *v)
+{
+	for (int i = 0; i < FP_PROGRAMS; i++) {
+		unsigned n = allocations[i], most = v->like ? HUNGERS / 4 : HUNGERS, step = thorough || n < most ? 1 : n / most;
+		for (unsigned nth = 1 + (unsigned)(v - verbs) % step; nth <= n; nth += step) {
+			struct point p = { .program = i, .name = ALLOCATION, .nth = nth };
+			case_of(v, &p, own(&p), E_FAIL);
+			if (thorough || (nth / step) % 2)
+				case_of(v, &p, own(&p), E_STARVE);
+		}
+	}
+}
+
 static void run_verb(const struct verb *v)
 {
 	static struct point points[POINTS];
@@ -915,6 +964,7 @@ static void run_verb(const struct verb *v)
 
 	for (size_t i = 0; i < n; i++)
 		cases_of(v, &points[i], i);
+	hunger_cases_of(v);
 	bool good = leaks + lies + twices == faults0;
 	ways[v - verbs].n = n < WAY ? n : WAY;
 	memcpy(ways[v - verbs].points, points, ways[v - verbs].n * sizeof(*points));
@@ -995,6 +1045,8 @@ static void print_ways(void)
 		size_t n = record(&verbs[v], points);
 		for (size_t i = 0; i < n; i++)
 			printf("# %s %zu %s:%s:%u\n", verbs[v].name, i, program_name(points[i].program), points[i].name, points[i].nth);
+		for (int i = 0; i < FP_PROGRAMS; i++)
+			printf("# %s %u allocations of %s\n", verbs[v].name, allocations[i], program_name(i));
 	}
 	judge_coverage();
 }

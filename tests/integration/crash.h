@@ -27,6 +27,8 @@ _Noreturn void bail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* ---- crash_set.c ---- */
 
+#define ALLOCATION "allocation" /* the name of a point that is no failpoint: the nth allocation of the program */
+
 /* A failpoint on the way of a verb; program FP_PROGRAMS: whichever is the nth. */
 struct point {
 	enum failpoint_program program;
@@ -35,7 +37,7 @@ struct point {
 };
 
 enum victim { V_CONTROLLER, V_NET, V_BLK, V_SPAWN, V_SUPERVISOR, V_ALL, V_VMM, VICTIMS };
-enum harm { E_KILL, E_FAIL, E_HANG, E_GARBAGE, E_HALF, EFFECTS };
+enum harm { E_KILL, E_FAIL, E_HANG, E_GARBAGE, E_HALF, E_STARVE, EFFECTS };
 
 /* What became of it. */
 enum outcome { O_PAUSED, O_DONE, O_DEAD, O_LATE };
@@ -69,6 +71,9 @@ pid_t set_pid(enum failpoint_program p);
 const char *program_name(enum failpoint_program p);
 
 void page_arm(const struct point *stop); /* NULL: only trace */
+void page_arm_hunger(const struct point *from, bool on); /* that allocation fails; @on: and all that follow */
+bool page_hungered(void);                /* it has come to that */
+uint32_t page_allocations(enum failpoint_program p);
 void page_disarm(void);
 void page_go(enum failpoint_action a);
 enum failpoint_program page_paused(void);  /* who waits at the stop; FP_PROGRAMS: nobody */

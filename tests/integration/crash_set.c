@@ -66,19 +66,46 @@ void news_wait(uint32_t seen)
 	(void)syscall(SYS_futex, &page->news, FUTEX_WAIT, seen, &(struct timespec){ .tv_nsec = 10000000 }, NULL, 0);
 }
 
-void page_arm(const struct point *stop)
+static void reset(void)
 {
 	atomic_store(&page->armed, 0);
 	atomic_store(&page->paused, 0);
 	atomic_store(&page->action, FP_WAIT);
 	atomic_store(&page->matched, 0);
 	atomic_store(&page->hits, 0);
+	for (int i = 0; i < FP_PROGRAMS; i++)
+		atomic_store(&page->allocations[i], 0);
+	page->stop_nth = page->starve_from = 0;
+}
+
+void page_arm(const struct point *stop)
+{
+	reset();
 	page->stop_nth = stop ? stop->nth : 0;
 	if (stop) {
 		page->stop_program = stop->program;
 		memcpy(page->stop_name, stop->name, sizeof(page->stop_name));
 	}
 	atomic_store(&page->armed, 1);
+}
+
+void page_arm_hunger(const struct point *from, bool on)
+{
+	reset();
+	page->starve_program = from->program;
+	page->starve_from = from->nth;
+	page->starve_to = on ? UINT32_MAX : from->nth;
+	atomic_store(&page->armed, 1);
+}
+
+uint32_t page_allocations(enum failpoint_program p)
+{
+	return atomic_load(&page->allocations[p]);
+}
+
+bool page_hungered(void)
+{
+	return page->starve_from && page_allocations(page->starve_program) >= page->starve_from;
 }
 
 enum failpoint_program page_paused(void)

@@ -542,6 +542,12 @@ static bool excused(const struct row *r, const char *state)
 	return strcmp(r->state, state) == 0 && world_excuse.may_be && world_excuse.may_be(r->tag.owner, r->name, state);
 }
 
+/* It can only be deleted. */
+static bool incomplete(const struct row *r)
+{
+	return strcmp(r->state, "failed") == 0 || strcmp(r->state, "creating") == 0;
+}
+
 static void judge_vm(const struct world *w, const struct row *r, bool settled, struct text *f)
 {
 	if (strcmp(r->state, "running") == 0)
@@ -552,7 +558,7 @@ static void judge_vm(const struct world *w, const struct row *r, bool settled, s
 		judge_degraded(w, r, f);
 	else if (!settled && (strcmp(r->state, "stopping") == 0 || strcmp(r->state, "starting") == 0))
 		judge_degraded(w, r, f); /* the commit of its end was what failed */
-	else if ((!settled && strcmp(r->state, "failed") == 0) || excused(r, "failed"))
+	else if ((!settled && incomplete(r)) || excused(r, "failed"))
 		judge_resting(w, r, f);
 	else
 		text_add(f, "lie %s is %s: %s\n", r->name, r->state, r->reason);
@@ -627,7 +633,18 @@ static bool is_one_of(const char *name, const char *names)
 }
 
 /* A file that nothing accounts for. */
-static void judge_file(const struct world *w, const char *path, bool settled, struct text *f)
+/* An image that comes or goes; the next start removes it, as a marker beside it says. */
+static bool is_pending(const struct world *w, const char *path)
+{
+	char marker[512];
+	const char *base = strrchr(path, '/') + 1;
+
+	base += strncmp(base, "pending-", 8) == 0 ? 8 : 0;
+	(void)snprintf(marker, sizeof(marker), "/pending-%.64s\n", base);
+	return strlen(base) >= 64 && strstr(w->dump.v, marker);
+}
+
+static void judge_file(const struct world *w, const char *path, enum strictness how, struct text *f)
 {
 	size_t state = strlen(config.state_dir), run_len = strlen(config.run_dir);
 	const char *below = path + state + 1;
@@ -639,30 +656,30 @@ static void judge_file(const struct world *w, const char *path, bool settled, st
 	if (strncmp(path, config.run_dir, run_len) == 0 && sscanf(path + run_len, "/slots/%u/%255s", &slot, name) == 2) {
 		const struct row *r = in_slot(w, slot);
 		bool lives = r && (strcmp(r->state, "running") == 0 || excused(r, "degraded"));
-		if (!r || (settled && !lives) || !is_one_of(name, " api.sock log metrics "))
+		if (!r || (how != J_FAILED && !lives) || !is_one_of(name, " api.sock log metrics "))
 			text_add(f, "leak file %s\n", path);
 	} else if (sscanf(below, "slots/%u/%255s", &slot, name) == 2) {
 		const struct row *r = in_slot(w, slot);
-		bool half = r && strcmp(r->state, "failed") == 0; /* it can only be deleted, and they with it */
+		bool half = r && incomplete(r); /* they go with it */
 		if (!half && (!r || !is_one_of(name, " owner kernel vmlinux initrd disk cow ")))
 			text_add(f, "leak file %s\n", path);
 	} else if (sscanf(below, "consoles/%u.%255s", &slot, name) == 2) {
 		bool lost = slot < SLOTS && world_excuse.files[slot]; /* whoever lost the row has not lost them */
 		if ((!in_slot(w, slot) && !lost) || !is_one_of(name, " fifo log log.1 vmm vmm.1 metrics metrics.1 "))
 			text_add(f, "leak file %s\n", path);
-	} else if (!has_row(w, below) && !world_excuse.images) {
+	} else if (!has_row(w, below) && !world_excuse.images && (how == J_STARTED || !is_pending(w, path))) {
 		text_add(f, "leak file %s\n", path);
 	}
 }
 
-static void judge_files(const struct world *w, bool settled, struct text *f)
+static void judge_files(const struct world *w, enum strictness how, struct text *f)
 {
 	const char *line = w->dump.v;
 	char path[512];
 
 	for (; *line; line = strchr(line, '\n') + 1)
 		if (sscanf(line, "file %299[^\n]", path) == 1)
-			judge_file(w, path, settled, f);
+			judge_file(w, path, how, f);
 	for (size_t i = 0; i < w->n_images; i++) {
 		(void)snprintf(path, sizeof(path), "file %s/%s\n", config.state_dir, w->images[i]);
 		if (!strstr(w->dump.v, path) && !world_excuse.images)
@@ -671,7 +688,7 @@ static void judge_files(const struct world *w, bool settled, struct text *f)
 	for (size_t i = 0; i < w->n_vms; i++) {
 		(void)snprintf(path, sizeof(path), "file %s/slots/%u/initrd\n", config.state_dir, w->vms[i].tag.slot);
 		bool gone = w->vms[i].tag.slot < SLOTS && world_excuse.files[w->vms[i].tag.slot];
-		if (!strstr(w->dump.v, path) && strcmp(w->vms[i].state, "failed") != 0 && !gone)
+		if (!strstr(w->dump.v, path) && !incomplete(&w->vms[i]) && !gone)
 			text_add(f, "lie %s has no files\n", w->vms[i].name);
 	}
 }
@@ -686,7 +703,7 @@ void world_judge(struct text *faults, enum strictness how)
 	judge_owners(w, faults);
 	judge_loops(w, faults);
 	judge_addresses(w, faults);
-	judge_files(w, settled, faults);
+	judge_files(w, how, faults);
 	if (how == J_STARTED && w->open_operations)
 		text_add(faults, "lie %zu operations have no end\n", w->open_operations);
 }

@@ -68,19 +68,6 @@ char *__wrap_strdup(const char *s)
 	return fails(false) ? NULL : __real_strdup(s);
 }
 
-/* The turns are apart: without the few bytes for one the service ends, to be started again (worker.c). */
-void __real_vm_turn_take(struct workers *w, const uint8_t vm[ID_LEN], bool interrupt, atomic_bool **cancelled);
-void __wrap_vm_turn_take(struct workers *w, const uint8_t vm[ID_LEN], bool interrupt, atomic_bool **cancelled);
-
-void __wrap_vm_turn_take(struct workers *w, const uint8_t vm[ID_LEN], bool interrupt, atomic_bool **cancelled)
-{
-	bool armed = mem.armed;
-
-	mem.armed = false;
-	__real_vm_turn_take(w, vm, interrupt, cancelled);
-	mem.armed = armed;
-}
-
 static sqlite3_mem_methods usual;
 
 static void *sql_malloc(int n)

@@ -931,7 +931,7 @@ static void test_plan_is_atomic(void **state)
 	assert_non_null(strstr(e.why, "injected"));
 	expect_rows(s, &vm, "");
 	assert_int_equal(store_vm_by_id(s, vm.id, &again, &e), 0);
-	assert_int_equal(again.state, VM_CREATED);
+	assert_int_equal(again.state, VM_CREATING);
 }
 
 /* ---- operations ---- */

@@ -130,8 +130,8 @@ static void wait_for_askers(struct ctl *c, uint64_t want)
 	for (int i = 0; i < 5000 && have != want; i++) {
 		nap();
 		(void)pthread_mutex_lock(&c->workers->lock);
-		const struct turn *t = *turn_slot(c->workers, vm_a);
-		have = t ? t->tickets - t->serving : 0;
+		const struct turn *t = turn_of(c->workers, vm_a);
+		have = t->tickets - t->serving;
 		(void)pthread_mutex_unlock(&c->workers->lock);
 	}
 	assert_int_equal(have, want);
