@@ -2,11 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "controller/json.h"
 
 /* One role's log, standing at its next record that the caller may see. */
 struct log {
@@ -53,7 +53,7 @@ static bool may_see(const struct audit_query *q, json_t *record)
 /* Return: 1 to be shown, 0 not, -1 when it is no record. */
 static int judge(struct log *l, const struct audit_query *q)
 {
-	json_t *record __attribute__((cleanup(drop_json))) = json_loads(l->line, JSON_REJECT_DUPLICATES, NULL);
+	json_t *record __attribute__((cleanup(drop_json))) = json_read(l->line, strlen(l->line));
 	const char *time = json_string_value(json_object_get(record, "time"));
 	const char *op = json_string_value(json_object_get(record, "op_id"));
 

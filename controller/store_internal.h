@@ -92,9 +92,6 @@ int q_one_int(struct query *q, int64_t none, int64_t *out);
 void time_text(uint64_t ns, char out[32]);
 uint64_t time_parse(const char *text); /* 0 when it is not such a text */
 
-/* Before the first row: have jansson's allocations noted. */
-void store_vm_prepare(void);
-
 /* Write what may change of a VM's row, within a transaction; the ledger commits it together with its own rows. */
 int vm_row_write(struct store *s, const struct vm *vm, const char *op, struct error *e);
 

@@ -21,6 +21,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "controller/json.h"
 #include "controller/store_internal.h"
 
 /* A checkpoint comes after 1,000 pages, 4 MiB; as much again while it can not write. */
@@ -272,7 +273,7 @@ struct store *store_open(const char *path, struct error *e)
 		free(s);
 		return NULL;
 	}
-	store_vm_prepare();
+	json_prepare();
 	pthread_mutexattr_t recursive;
 	(void)pthread_mutexattr_init(&recursive);
 	(void)pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);

@@ -1,6 +1,6 @@
 /* The rows of VMs: slots given out and taken back, references resolved, the runtime kept as JSON. */
+#include <errno.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +9,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "controller/json.h"
 #include "controller/store_internal.h"
 
 #define FLOOR_STEP_MOST 10000000 /* generations */
@@ -18,22 +19,6 @@
 
 static const char *const vmm_names[VMM_KINDS] = { "qemu", "firecracker" };
 static const char *const accel_names[] = { "auto", "kvm", "tcg" };
-
-/* Without memory jansson says "invalid token" of a sound text (load.c), and leaves keys out of what it writes (dump.c). */
-static _Thread_local bool lacked;
-
-static void *noting_malloc(size_t n)
-{
-	void *p = malloc(n);
-
-	lacked |= !p;
-	return p;
-}
-
-void store_vm_prepare(void)
-{
-	json_set_alloc_funcs(noting_malloc, free);
-}
 
 /* Return: 0, or -1: no memory. */
 static int put_text(json_t *o, const char *key, const char *v)
@@ -49,7 +34,6 @@ static int put_int(json_t *o, const char *key, int64_t v, int64_t least)
 /* The caller frees it; NULL: no memory.  One without a member that it should have would be a leak later. */
 static char *runtime_dump(const struct vm_runtime *r)
 {
-	lacked = false;
 	json_t *o = json_object();
 	int bad = put_text(o, "boot_id", r->boot_id) | put_text(o, "tap", r->tap) | put_text(o, "dm", r->dm) |
 		  put_text(o, "storage", r->storage) | put_text(o, "api_socket", r->api_socket) |
@@ -59,12 +43,9 @@ static char *runtime_dump(const struct vm_runtime *r)
 	if (r->pid > 0 || r->boot_id[0])
 		bad |= put_text(o, "vmm", vmm_names[r->vmm % VMM_KINDS]) |
 		       put_text(o, "accel", accel_names[r->accel % ARRAY_SIZE(accel_names)]);
-	char *text = o && !bad ? json_dumps(o, JSON_COMPACT) : NULL;
+	char *text = o && !bad ? json_write(o) : NULL;
 	json_decref(o);
-	if (!lacked)
-		return text;
-	free(text);
-	return NULL;
+	return text;
 }
 
 static void get_text(json_t *o, const char *key, char *out, size_t size)
@@ -96,11 +77,10 @@ static uint32_t get_name(json_t *o, const char *key, const char *const *names, s
 /* Return: 0, or -1: no memory, which must not be taken for a runtime that can not be read. */
 static int runtime_load(const char *text, struct vm_runtime *r)
 {
-	lacked = false;
-	json_t *o = json_loads(text, 0, NULL);
+	json_t *o = json_read(text, strlen(text));
 
 	*r = (struct vm_runtime){ .loop_base = -1, .loop_cow = -1 };
-	if (!o && lacked)
+	if (!o && errno == ENOMEM)
 		return -1;
 	if (!json_is_object(o))
 		log_warn("state database: the runtime of a VM is not a JSON object and is taken for empty");

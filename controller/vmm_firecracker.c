@@ -4,7 +4,6 @@
  * instance is started, and each answer is 204 or a fault message.  One connection a request; whatever the monitor
  * sends, a request ends with its time, its size, the monitor or a cancellation. */
 #include <curl/curl.h>
-#include <jansson.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 #include "common/cleanup.h"
 #include "common/failpoint.h"
 #include "common/log.h"
+#include "controller/json.h"
 #include "controller/storage.h"
 #include "controller/vmm.h"
 #include "controller/vmm_peer.h"
@@ -148,7 +148,7 @@ static int transfer_error(CURLcode code, const char *path, const struct answer *
 /* What a refusal says: {"fault_message": "..."}. */
 static int fault(const char *path, const struct answer *a, struct error *e)
 {
-	_cleanup_json_ json_t *j = json_loadb(a->body, a->n, JSON_REJECT_DUPLICATES, NULL);
+	_cleanup_json_ json_t *j = json_read(a->body, a->n);
 	const char *message = json_string_value(json_object_get(j, "fault_message"));
 	char text[240];
 
@@ -191,7 +191,7 @@ static int request(const char *socket, const char *path, const char *body, long 
 static int put(const char *socket, const char *path, json_t *body, struct answer *a, struct error *e)
 {
 	_cleanup_json_ json_t *owned = body;
-	_cleanup_free_ char *text = owned ? json_dumps(owned, JSON_COMPACT) : NULL;
+	_cleanup_free_ char *text = json_write(owned);
 
 	if (!text)
 		return error_set(e, FAIL_GENERAL, WHO, "out of memory");
@@ -264,7 +264,7 @@ static int state(const char *socket, struct answer *a, struct error *e)
 {
 	if (request(socket, "/", NULL, 200, a, e) < 0)
 		return -1;
-	_cleanup_json_ json_t *j = json_loadb(a->body, a->n, JSON_REJECT_DUPLICATES, NULL);
+	_cleanup_json_ json_t *j = json_read(a->body, a->n);
 	const char *s = json_string_value(json_object_get(j, "state"));
 	if (!s)
 		return error_set(e, FAIL_GENERAL, WHO, "an answer that is not its API's");

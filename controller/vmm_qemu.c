@@ -4,7 +4,6 @@
  * it that the guest runs.  Lines about events may come between a command and its answer and are skipped; an answer
  * is known by the id that went with the command. */
 #include <errno.h>
-#include <jansson.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 
 #include "common/cleanup.h"
 #include "common/failpoint.h"
+#include "controller/json.h"
 #include "controller/vmm.h"
 #include "controller/vmm_peer.h"
 
@@ -84,7 +84,7 @@ static json_t *next_line(struct qmp *q, struct error *e)
 			return NULL;
 	}
 	size_t n = (size_t)(end - q->buf);
-	json_t *j = json_loadb(q->buf, n, JSON_REJECT_DUPLICATES, NULL);
+	json_t *j = json_read(q->buf, n);
 	q->have -= n + 1;
 	memmove(q->buf, end + 1, q->have);
 	if (json_is_object(j))

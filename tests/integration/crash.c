@@ -558,6 +558,8 @@ static void judge_bystander(struct text *faults)
 {
 	if (bystander && !process_lives(bystander))
 		text_add(faults, "lie the bystander's VMM is dead\n");
+	if (bystander && !process_lives(bystander))
+		bystander = call_vm(CALL_VM_START, "bystander") == 0 ? world_vm("bystander").vmm : 0;
 }
 
 /* What the controller does by itself every ten seconds. */
@@ -647,8 +649,21 @@ static void crash_recovery(unsigned turn)
 	}
 }
 
+/* What the set said last. */
+static void tell_log(void)
+{
+	static char out[8192];
+	char path[300];
+
+	(void)snprintf(path, sizeof(path), "%s/set.err", work_dir);
+	(void)run(out, sizeof(out), (const char *const[]){ "tail", "-n", "30", path, NULL });
+	for (const char *p = out; *p; p += strcspn(p, "\n") + (strchr(p, '\n') != NULL))
+		printf("#   | %.*s\n", (int)strcspn(p, "\n"), p);
+}
+
 static void tell(const struct what *w, const struct text *faults)
 {
+	static unsigned told;
 	unsigned l = count_lines(faults, "leak"), t = count_lines(faults, "twice");
 
 	leaks += l;
@@ -660,6 +675,8 @@ static void tell(const struct what *w, const struct text *faults)
 	printf("\n");
 	for (const char *p = faults->v; *p; p = strchr(p, '\n') + 1)
 		printf("#   %.*s\n", (int)strcspn(p, "\n"), p);
+	if (told++ < 5)
+		tell_log();
 	(void)fflush(stdout);
 }
 
@@ -841,12 +858,12 @@ static bool can_fail(const struct point *p)
 static unsigned part, parts = 1;
 static bool in_part;
 
-/* Is one of the words of @list the beginning of PROGRAM:NAME? */
+/* Is one of the words of @list the beginning of PROGRAM:NAME:N? */
 static bool begins_like_one(const struct point *p, const char *list)
 {
 	char full[80], words[400];
 
-	(void)snprintf(full, sizeof(full), "%s:%s", program_name(p->program), p->name);
+	(void)snprintf(full, sizeof(full), "%s:%s:%u", program_name(p->program), p->name, p->nth);
 	(void)snprintf(words, sizeof(words), "%s", list);
 	for (char *w = strtok(words, " "); w; w = strtok(NULL, " "))
 		if (strncmp(full, w, strlen(w)) == 0)

@@ -3,7 +3,7 @@
 #	crash.sh                                          what `make check` runs; CRASH_FULL=1: the whole product
 #	crash.sh VERB | ways                              one verb; or no case, but what is on the way of each verb
 #	crash.sh VERB PROGRAM:NAME[:N] VICTIM EFFECT      one case, as a failing one prints itself
-# CRASH_VERBS: some verbs alone.  CRASH_POINTS: those alone that begin so, as PROGRAM:NAME.  CRASH_PARTS: how many run
+# CRASH_VERBS: some verbs alone.  CRASH_POINTS: those alone that begin so, as PROGRAM:NAME:N.  CRASH_PARTS: how many run
 # side by side, each in namespaces of its own.
 BANGER_BUILD=${BANGER_BUILD:-$(dirname "$0")/../../build/fail}
 . "$(dirname "$0")/lib.sh"
