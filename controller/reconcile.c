@@ -51,7 +51,7 @@ struct pass {
 	struct known *vms;
 	size_t n_vms;
 	unsigned adopted, released, orphans, failed;
-	bool blind; /* the spawn role went away: who lives can not be told */
+	struct error blind; /* why it can not be told who lives: then nobody's end is taken for granted, and the start fails */
 };
 
 /* ---- what is written ---- */
@@ -124,20 +124,21 @@ static int living(struct pass *p, const struct vm *vm, unsigned listed)
 			break;
 		(void)poll(NULL, 0, TRIES_MS);
 	}
-	p->blind |= pidfd < 0 && errno == EPIPE;
+	if (pidfd < 0 && errno == EPIPE)
+		(void)error_set(&p->blind, FAIL_HOST, "reconcile", "the spawn role is gone");
 	return pidfd_alive(pidfd) && same_vmm(p->c, vm, pid, start) ? steal_fd(&pidfd) : -1;
 }
 
-static int adopt(struct pass *p, struct vm *vm, int pidfd)
+static bool adopt(struct pass *p, struct vm *vm, int pidfd)
 {
 	int console = watch_console_open(p->c->watch, vm);
 
 	if (watch_add(p->c->watch, vm, pidfd, console) < 0) {
-		log_errno("%s: its VMM lives, but can not be watched", vm->name);
-		return -1;
+		(void)error_set(&p->blind, FAIL_HOST, vm->name, "its VMM lives, but can not be watched: %s", strerrordesc_np(errno));
+		return false;
 	}
 	p->adopted++;
-	return 0;
+	return true;
 }
 
 static int release(struct pass *p, struct vm *vm, unsigned listed, const char *reason)
@@ -206,10 +207,10 @@ static void disown(struct pass *p, struct vm *vm)
 
 static void settle(struct pass *p, struct known *k)
 {
-	struct error e = { 0 };
 	struct vm vm;
 
-	if (store_vm_by_id(p->c->store, k->id, &vm, &e) < 0)
+	/* What it has would be taken for nobody's. */
+	if (store_vm_by_id(p->c->store, k->id, &vm, &p->blind) < 0)
 		return;
 	unsigned listed = inventory_claim(&p->inv, &vm);
 	bool runs = vm.state == VM_RUNNING || vm.state == VM_DEGRADED;
@@ -221,10 +222,10 @@ static void settle(struct pass *p, struct known *k)
 		return;
 	}
 	int pidfd = runs && !ending ? living(p, &vm, listed) : -1;
-	if (p->blind)
+	if (p->blind.code != FAIL_NONE)
 		return;
 	if (pidfd >= 0)
-		k->adopted = adopt(p, &vm, pidfd) == 0;
+		k->adopted = adopt(p, &vm, pidfd);
 	else if (ending || holds_something(p, &vm, listed))
 		(void)release(p, &vm, listed, ending ? "" : why_gone(p, &vm));
 	if (vm_at_rest(&vm) && !storage_is_of(&p->c->config, &vm))
@@ -422,10 +423,12 @@ static int run(struct pass *p, struct error *e)
 	if (inventory_take(c, &p->inv, e) < 0 || store_vm_each(c->store, NULL, true, note_vm, p, e) < 0)
 		return e->code == FAIL_NONE ? error_set(e, FAIL_GENERAL, "reconcile", "out of memory") : -1;
 	FAILPOINT("reconcile.inventory");
-	for (size_t i = 0; i < p->n_vms && !p->blind; i++)
+	for (size_t i = 0; i < p->n_vms && p->blind.code == FAIL_NONE; i++)
 		settle(p, &p->vms[i]);
-	if (p->blind)
-		return error_set(e, FAIL_HOST, "reconcile", "the spawn role is gone");
+	if (p->blind.code != FAIL_NONE) {
+		*e = p->blind;
+		return -1;
+	}
 	FAILPOINT("reconcile.settled");
 	remove_orphans(p);
 	/* Had we been cut between an orphan's end and this, nothing would tell of what it left. */

@@ -675,7 +675,7 @@ static void tell(const struct what *w, const struct text *faults)
 	printf("\n");
 	for (const char *p = faults->v; *p; p = strchr(p, '\n') + 1)
 		printf("#   %.*s\n", (int)strcspn(p, "\n"), p);
-	if (told++ < 5)
+	if (told++ < 5 || getenv("CRASH_TELL"))
 		tell_log();
 	(void)fflush(stdout);
 }
