@@ -259,7 +259,7 @@ static void sweep_unused(struct ctl *c, uint32_t from, uint32_t to)
 	bool known = store_vm_each(c->store, NULL, true, note_slot, &u, &e) == 0;
 	for (uint32_t i = from; known && i <= to && i < SLOT_MAX; i++)
 		if (!u.used[i])
-			release_sweep(c, i);
+			(void)release_sweep(c, i);
 	(void)store_group_end(c->store, 0, &e);
 }
 

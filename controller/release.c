@@ -17,10 +17,13 @@
 #include "controller/store.h"
 #include "controller/watch.h"
 
+#define SWEEP_MOST 20000 /* entries: a third of a second */
+
 struct pass {
 	struct ledger_row held[OBJ_COUNT]; /* indexed by kind; kind 0: not held */
 	struct ledger_row left[OBJ_COUNT];
 	size_t n_left;
+	bool unswept;        /* files are left in the run folder */
 	struct error joined; /* code FAIL_NONE: nothing failed */
 };
 
@@ -80,28 +83,42 @@ static bool is_left(const struct pass *p, enum object kind)
  * What the VMM left in its run folder would be in the way of the slot's next
  * holder.  The folder belongs to the VMM's uid and can hold anything, so
  * entries are removed by their last component and never opened or followed.
+ * There may be as many as the VM's memory allows: each call has an end.
  */
-void release_sweep(struct ctl *c, uint32_t slot)
+bool release_sweep(struct ctl *c, uint32_t slot)
 {
 	char path[200];
 	struct dirent *d;
-	unsigned kept = 0;
+	unsigned kept = 0, seen = 0;
 
 	path_slot_run(&c->config, slot, "", path);
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	if (!dir) {
 		cleanup_close(&fd);
-		return;
+		return true;
 	}
-	while ((d = readdir(dir))) {
+	while ((d = readdir(dir)) && seen < SWEEP_MOST) {
 		if (!strcmp(d->d_name, ".") || !strcmp(d->d_name, ".."))
 			continue;
+		seen++;
 		kept += unlinkat(dirfd(dir), d->d_name, 0) < 0 && unlinkat(dirfd(dir), d->d_name, AT_REMOVEDIR) < 0;
 	}
 	if (kept)
 		log_warn("slot %u: %u entries of its run folder can not be removed", slot, kept);
 	(void)closedir(dir);
+	return !d;
+}
+
+static void sweep(struct ctl *c, uint32_t slot, struct pass *p)
+{
+	struct error e = { 0 };
+
+	if (release_sweep(c, slot))
+		return;
+	p->unswept = true;
+	(void)error_set(&e, FAIL_HOST, "", "its VMM left more than %u files there", SWEEP_MOST);
+	join(p, "run folder", &e);
 }
 
 /* The tap's name is kept while anything that follows from it is left: an older row has nothing else to find it by. */
@@ -147,12 +164,12 @@ int vm_release_listed(struct ctl *c, struct vm *vm, unsigned listed, enum vm_sta
 	if (!is_left(&p, OBJ_VMM)) {
 		if (c->watch)
 			watch_remove(c->watch, vm->id);
-		release_sweep(c, vm->slot);
+		sweep(c, vm->slot, &p);
 	}
 	FAILPOINT("release.swept");
 	forget_gone(vm, &p);
-	vm->state = p.n_left ? VM_DEGRADED : to;
-	if (p.n_left)
+	vm->state = p.n_left || p.unswept ? VM_DEGRADED : to;
+	if (vm->state == VM_DEGRADED)
 		(void)snprintf(vm->reason, sizeof(vm->reason), "%.*s", (int)sizeof(vm->reason) - 1, p.joined.why);
 	if (o)
 		memcpy(vm->op, o->hex, sizeof(vm->op));

@@ -22,8 +22,9 @@ int vm_release(struct ctl *c, struct vm *vm, enum vm_state to, const struct oper
 int vm_release_listed(struct ctl *c, struct vm *vm, unsigned listed, enum vm_state to, const struct operation *o,
 		      struct error *e);
 
-/* Empty the slot's run folder of what its VMM, which has ended, has left there. */
-void release_sweep(struct ctl *c, uint32_t slot);
+/* Empty the slot's run folder of what its VMM, which has ended, has left there.  Return: false when some is left for the
+ * next call. */
+bool release_sweep(struct ctl *c, uint32_t slot);
 
 /* Its VMM should have ended and could not be made to, say because the role was gone: one that lives on is nobody's wish. */
 bool vm_release_failed(struct ctl *c, const struct vm *vm);

@@ -284,6 +284,16 @@ static int check_run_room(const struct ctl *c, const struct vm *vm, struct error
 	return -1;
 }
 
+/* What an orphaned VMM of that slot has left, which no release took. */
+static int check_swept(struct ctl *c, const struct vm *vm, struct error *e)
+{
+	if (release_sweep(c, vm->slot))
+		return 0;
+	(void)error_set(e, FAIL_HOST, vm->name, "a VMM that had its slot before left very many files, which are being removed");
+	error_hint(e, "try again");
+	return -1;
+}
+
 static int start(struct ctl *c, struct vm *vm, const struct operation *o, bool *already, struct error *e)
 {
 	const bool lives = watch_life(c->watch, vm->id) == WATCH_LIVES;
@@ -299,7 +309,8 @@ static int start(struct ctl *c, struct vm *vm, const struct operation *o, bool *
 		error_hint(e, "stop it first");
 		return -1;
 	}
-	if (storage_check_owner(&c->config, vm, e) < 0 || check_run_room(c, vm, e) < 0 || ready(c, vm, o, e) < 0 || room_check(&c->config, vm->name, e) < 0)
+	if (storage_check_owner(&c->config, vm, e) < 0 || check_run_room(c, vm, e) < 0 || ready(c, vm, o, e) < 0 ||
+	    check_swept(c, vm, e) < 0 || room_check(&c->config, vm->name, e) < 0)
 		return -1;
 	return run(c, vm, o, e);
 }

@@ -176,6 +176,29 @@ static void what_the_vmm_left_in_its_folder_goes(void **state)
 	assert_int_equal(access(path, F_OK), -1);
 }
 
+/* Somebody's monitor may leave as many as its memory holds: nobody else waits for that. */
+static void very_many_files_take_more_than_one_release(void **state)
+{
+	struct fixture *f = *state;
+	char path[200], name[16];
+	struct error e = { 0 };
+
+	(void)create(f, "web", false);
+	must_start(f, "web");
+	for (int i = 0; i < 20001; i++) {
+		(void)snprintf(name, sizeof(name), "%d", i);
+		path_slot_run(&f->c.config, 0, name, path);
+		assert_int_equal(mknod(path, S_IFIFO | 0600, 0), 0);
+	}
+	assert_int_equal(stop(f, "web", 0, NULL, NULL, &e), -1);
+	assert_non_null(strstr(e.why, "run folder: its VMM left more than 20000 files"));
+	assert_int_equal(row(f, "web").state, VM_DEGRADED);
+	must_stop(f, "web");
+	assert_nothing_left(f, "web", VM_STOPPED);
+	must_start(f, "web");
+	must_stop(f, "web");
+}
+
 /* ---- a start that fails ---- */
 
 /* The removals came backwards, each of them, and after the last thing that was made. */
@@ -817,7 +840,7 @@ int main(void)
 		TEST(start_costs_two_durable_commits),
 		TEST(a_vm_can_be_started_again),
 		TEST(a_guest_that_ignores_the_shutdown_is_killed),
-		TEST(what_the_vmm_left_in_its_folder_goes),
+		TEST(what_the_vmm_left_in_its_folder_goes), TEST(very_many_files_take_more_than_one_release),
 		TEST(each_step_failing_with_each_status_leaves_nothing),
 		TEST(a_refusal_says_what_and_why),
 		TEST(a_host_without_a_monitor_starts_nothing),
