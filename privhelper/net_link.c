@@ -25,7 +25,6 @@
 #include "common/failpoint.h"
 #include "common/log.h"
 
-#define BRIDGE_ALIAS NET_TAG_PREFIX "bridge"
 
 /* What we ask about an interface. */
 struct link {
@@ -102,7 +101,7 @@ static void read_alias(struct link *l, const struct nlattr *alias)
 	const char *text = mnl_attr_get_payload(alias);
 	size_t room = mnl_attr_get_payload_len(alias), n = strnlen(text, room);
 
-	l->ours = n == strlen(BRIDGE_ALIAS) && memcmp(text, BRIDGE_ALIAS, n) == 0;
+	l->ours = n == strlen(SLOT_BRIDGE_ALIAS) && memcmp(text, SLOT_BRIDGE_ALIAS, n) == 0;
 	l->tagged = net_tag_parse(text, room, &l->tag);
 }
 
@@ -351,7 +350,7 @@ static int make_bridge(const struct net_state *n)
 	mnl_attr_nest_end(o.h, info);
 	put_link(&o, RTM_SETLINK, AF_UNSPEC, 0, 0);
 	mnl_attr_put_strz(o.h, IFLA_IFNAME, n->config->bridge);
-	mnl_attr_put_strz(o.h, IFLA_IFALIAS, BRIDGE_ALIAS);
+	mnl_attr_put_strz(o.h, IFLA_IFALIAS, SLOT_BRIDGE_ALIAS);
 	return nl_talk(n->route, &o, NULL, NULL);
 }
 

@@ -14,6 +14,7 @@
 #define SLOT_TAP_PREFIX "bgr"
 #define SLOT_DM_PREFIX "bgr-"
 #define SLOT_UUID_PREFIX "BANGER-"
+#define SLOT_BRIDGE_ALIAS "banger:bridge" /* by which our bridge is known, whatever its name */
 
 /* The uid, and gid, of the slot's VMM. */
 uint32_t slot_uid(const struct config *c, uint32_t slot);

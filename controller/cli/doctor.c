@@ -8,20 +8,11 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "controller/cli/cli.h"
 #include "controller/cli/conn.h"
-#include "controller/cli/out.h"
+#include "controller/cli/doctor.h"
 #include "controller/cli/proc.h"
 
-struct doctor {
-	struct cli *c;
-	json_t *json;
-	struct table table;
-	unsigned failed;
-	const char *where;
-};
-
-static void check(struct doctor *d, const char *name, const char *verdict, const char *text, const char *hint)
+void doctor_say(struct doctor *d, const char *name, const char *verdict, const char *text, const char *hint)
 {
 	d->failed += strcmp(verdict, "FAIL") == 0;
 	if (d->c->opt.format == FORMAT_JSON) {
@@ -39,12 +30,12 @@ static void check_kvm(struct doctor *d)
 	_cleanup_close_ int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 
 	if (fd >= 0)
-		check(d, "kvm", "PASS", "/dev/kvm opens", "");
+		doctor_say(d, "kvm", "PASS", "/dev/kvm opens", "");
 	else if (errno == ENOENT)
-		check(d, "kvm", "WARN", "no /dev/kvm: guests are emulated, several times slower",
+		doctor_say(d, "kvm", "WARN", "no /dev/kvm: guests are emulated, several times slower",
 		      "enable virtualization, load kvm_intel or kvm_amd");
 	else
-		check(d, "kvm", "SKIP", "/dev/kvm is not for this user; the daemon knows better", "");
+		doctor_say(d, "kvm", "SKIP", "/dev/kvm is not for this user; the daemon knows better", "");
 }
 
 /* Programs that this program runs; none of them is needed for every command. */
@@ -67,7 +58,7 @@ static void check_programs(struct doctor *d)
 		bool there = proc_exists(list[i].program);
 		(void)snprintf(text, sizeof(text), "%s (for: %s)", there ? "there" : "not there", list[i].for_what);
 		(void)snprintf(hint, sizeof(hint), "install the package %s", list[i].package);
-		check(d, list[i].program, there ? "PASS" : list[i].verdict, text, there ? "" : hint);
+		doctor_say(d, list[i].program, there ? "PASS" : list[i].verdict, text, there ? "" : hint);
 	}
 }
 
@@ -122,69 +113,15 @@ static void check_needs(struct doctor *d)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(needs); i++)
-		check(d, needs[i].name, needs[i].there ? "PASS" : "FAIL", needs[i].there ? "there" : needs[i].lack,
+		doctor_say(d, needs[i].name, needs[i].there ? "PASS" : "FAIL", needs[i].there ? "there" : needs[i].lack,
 		      needs[i].there ? "" : needs[i].hint);
-}
-
-/* The service turns it on when it starts; who turns it off later takes the outside from every guest with NAT. */
-static void check_forwarding(struct doctor *d)
-{
-	_cleanup_close_ int fd = open("/proc/sys/net/ipv4/ip_forward", O_RDONLY | O_CLOEXEC);
-	char on = 0;
-
-	if (fd < 0 || read(fd, &on, 1) != 1)
-		return;
-	if (on == '1')
-		check(d, "forwarding", "PASS", "packets are forwarded", "");
-	else
-		check(d, "forwarding", "FAIL", "net.ipv4.ip_forward is 0: guests with NAT reach nothing",
-		      "sysctl net.ipv4.ip_forward=1, and see who turned it off");
-}
-
-/* What our table accepts another chain at the same hook may drop: Docker's by its policy, firewalld's by a rule. */
-static bool may_drop(const json_t *entry, const char **table, const char **name)
-{
-	const char *family = "", *hook = "", *policy = "";
-
-	if (json_unpack((json_t *)entry, "{s:{s:s, s:s, s:s, s:s, s:s}}", "chain", "family", &family, "table", table,
-			"name", name, "hook", &hook, "policy", &policy) < 0)
-		return false;
-	if (strcmp(hook, "forward") != 0 || (strcmp(family, "ip") != 0 && strcmp(family, "inet") != 0) ||
-	    strcmp(*table, "banger") == 0)
-		return false;
-	return strcmp(policy, "drop") == 0 || strcmp(*table, "firewalld") == 0;
-}
-
-/* Only root is shown the rules; they are never ours to change. */
-static void check_firewall(struct doctor *d)
-{
-	enum { ROOM = 1 << 18 };
-	const char *const argv[] = { "nft", "-j", "list", "chains", NULL };
-	_cleanup_free_ char *text = calloc(1, ROOM);
-	const struct proc_io io = { .capture = text, .capture_size = ROOM, .null_err = true };
-	const char *table = "", *name = "";
-	char found[160] = "";
-	struct error e;
-
-	if (!text || !proc_exists(argv[0]) || proc_run(d->c, argv, &io, &e) != 0)
-		return;
-	json_t *all = json_loads(text, 0, NULL), *entry;
-	size_t i;
-	json_array_foreach(json_object_get(all, "nftables"), i, entry)
-		if (!found[0] && may_drop(entry, &table, &name))
-			(void)snprintf(found, sizeof(found), "chain %s of table %s may drop what guests with NAT send", name, table);
-	if (found[0])
-		check(d, "firewall", "WARN", found, "have it accept what comes from and goes to banger's bridge");
-	else if (all)
-		check(d, "firewall", "PASS", "no other table drops what is forwarded", "");
-	json_decref(all);
 }
 
 static int daemon_check(void *arg, const struct event *event, const union control_body *body, struct error *e)
 {
 	(void)e;
 	if (event->id == EVENT_CHECK)
-		check(arg, body->ev_check.name, body->ev_check.verdict, body->ev_check.text, body->ev_check.hint);
+		doctor_say(arg, body->ev_check.name, body->ev_check.verdict, body->ev_check.text, body->ev_check.hint);
 	return 0;
 }
 
@@ -196,18 +133,17 @@ static void check_daemon(struct doctor *d)
 
 	int fd = conn_open(&e);
 	if (fd < 0) {
-		check(d, "daemon", "FAIL", e.why, e.hint);
+		doctor_say(d, "daemon", "FAIL", e.why, e.hint);
 		check_needs(d);
 		return;
 	}
 	(void)close(fd);
-	check(d, "daemon", "PASS", conn_path(), "");
-	check_forwarding(d);
-	check_firewall(d);
+	doctor_say(d, "daemon", "PASS", conn_path(), "");
+	doctor_network(d);
 	d->where = "daemon";
 	if (conn_call(d->c, CALL_DOCTOR, NULL, NULL, &to, &r, &e) == 0)
 		return;
-	check(d, "answer", "FAIL", e.why, e.hint);
+	doctor_say(d, "answer", "FAIL", e.why, e.hint);
 	d->where = "here"; /* one that ends again and again: see what it lacks */
 	check_needs(d);
 }
@@ -223,7 +159,7 @@ static void check_lines(struct doctor *d, char *text)
 		const char *name, *verdict, *found, *hint;
 		json_t *o = json_loads(line, 0, NULL);
 		if (json_unpack(o, "{s:s, s:s, s:s, s:s}", "name", &name, "verdict", &verdict, "text", &found, "hint", &hint) == 0)
-			check(d, name, verdict, found, hint);
+			doctor_say(d, name, verdict, found, hint);
 		json_decref(o);
 	}
 }
@@ -240,7 +176,7 @@ static void check_db_here(struct doctor *d)
 	struct error e = { 0 };
 
 	if (config_load(path, 0, &config) < 0) {
-		check(d, "configuration", "FAIL", path, "correct it, or name another one by --config");
+		doctor_say(d, "configuration", "FAIL", path, "correct it, or name another one by --config");
 		return;
 	}
 	(void)snprintf(program, sizeof(program), "%s/banger-controller", config.libexec_dir);
@@ -251,9 +187,9 @@ static void check_db_here(struct doctor *d)
 	int status = proc_run(d->c, argv, &io, &e);
 	check_lines(d, out);
 	if (status < 0)
-		check(d, "check", "FAIL", e.why, "");
+		doctor_say(d, "check", "FAIL", e.why, "");
 	else if (status != (d->failed ? FAIL_HOST : 0))
-		check(d, "check", "FAIL", program, "it did not end well; run it with --check-db and the folder as the controller's account");
+		doctor_say(d, "check", "FAIL", program, "it did not end well; run it with --check-db and the folder as the controller's account");
 }
 
 static void check_db(struct doctor *d)
@@ -267,13 +203,13 @@ static void check_db(struct doctor *d)
 		(void)close(fd);
 		d->where = "daemon";
 		if (conn_call(d->c, CALL_DOCTOR_DB, NULL, NULL, &to, &r, &e) < 0)
-			check(d, "answer", "FAIL", e.why, e.hint);
+			doctor_say(d, "answer", "FAIL", e.why, e.hint);
 		else if (r.failed && !d->failed)
-			check(d, "answer", "FAIL", "a check failed that is not shown", "");
+			doctor_say(d, "answer", "FAIL", "a check failed that is not shown", "");
 	} else if (geteuid() == 0) {
 		check_db_here(d);
 	} else {
-		check(d, "daemon", "FAIL", e.why, "as root this works without it");
+		doctor_say(d, "daemon", "FAIL", e.why, "as root this works without it");
 	}
 }
 

@@ -164,6 +164,15 @@ is "$(as $ALICE doctor -o json | jq -r '.[] | select(.name == "forwarding") | "\
 	"forwarding turned off: doctor says so"
 echo 1 >/proc/sys/net/ipv4/ip_forward
 is "$(as $ALICE doctor -o json | jq -r '.[] | select(.name == "forwarding").verdict')" PASS "and that it is on again"
+export -f as
+export T B
+# In a mount namespace whose /sys is of this network namespace.
+found() { unshare -m bash -c "mount -t sysfs sysfs /sys && as $ALICE doctor -o json" | jq -r --arg n "$1" '.[] | select(.name == $n) | "\(.verdict) \(.text)"'; }
+is "$(found subnet)" "PASS *" "nobody else has our subnet"
+ip link add same type bridge && ip addr add 10.97.0.77/25 dev same && ip link set same up
+is "$(found subnet)" "WARN *of same is in the VMs' subnet*" "somebody else's address in it: doctor says so"
+ip link del same
+is "$(found flows)" "PASS [0-9]* of [0-9]* in use" "doctor says how full the table of flows is"
 ip link del bgtest
 check "the bridge deleted: it is back by itself" wait_for 20 eval 'ip -j link show bgtest | jq -e ".[0].ifalias == \"banger:bridge\""'
 check "with its taps" wait_for 20 eval '[ "$(ip -j link show master bgtest | jq -r ".[].ifname" | grep -c ^bgr)" = 1 ]'

@@ -104,6 +104,14 @@ is "$(udevadm info -q property -n "$base")" "*UDEV_DISABLE_PERSISTENT_STORAGE_RU
 is "$(udevadm info -q property -n "$base" | grep -c ID_FS_)" 0 "and knows nothing of what is on it"
 check "it goes, and its image" eval "banger vm delete hostile && banger image delete hostile"
 
+# ---- a table that all share ----
+most=$(sysctl -n net.netfilter.nf_conntrack_max)
+sysctl -q -w net.netfilter.nf_conntrack_max=1
+row=$(banger doctor -o json | jq -r '.[] | select(.name == "flows") | "\(.verdict) \(.text)"')
+sysctl -q -w net.netfilter.nf_conntrack_max="$most"
+is "$row" "FAIL *of 1 in use*new connections of guests are dropped" "the table of flows is full: doctor says so"
+is "$(banger doctor -o json | jq -r '.[] | select(.name == "flows").verdict')" PASS "and not when there is room again"
+
 # ---- systemd's own opinion ----
 is "$(systemd-analyze security --no-pager banger | tail -n 1)" "*banger.service: 4.2 OK*" "systemd-analyze security"
 systemd-analyze security --no-pager banger | tail -n 1 | sed 's/^/# /'

@@ -1,0 +1,166 @@
+/* doctor_net.c - what is between guests and the outside, and not ours to change. */
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "controller/cli/doctor.h"
+#include "controller/cli/proc.h"
+#include "proto/slot.h"
+
+/* The service turns it on when it starts; who turns it off later takes the outside from every guest with NAT. */
+static void check_forwarding(struct doctor *d)
+{
+	_cleanup_close_ int fd = open("/proc/sys/net/ipv4/ip_forward", O_RDONLY | O_CLOEXEC);
+	char on = 0;
+
+	if (fd < 0 || read(fd, &on, 1) != 1)
+		return;
+	if (on == '1')
+		doctor_say(d, "forwarding", "PASS", "packets are forwarded", "");
+	else
+		doctor_say(d, "forwarding", "FAIL", "net.ipv4.ip_forward is 0: guests with NAT reach nothing",
+		      "sysctl net.ipv4.ip_forward=1, and see who turned it off");
+}
+
+/* What our table accepts another chain at the same hook may drop: Docker's by its policy, firewalld's by a rule. */
+static bool may_drop(const json_t *entry, const char **table, const char **name)
+{
+	const char *family = "", *hook = "", *policy = "";
+
+	if (json_unpack((json_t *)entry, "{s:{s:s, s:s, s:s, s:s, s:s}}", "chain", "family", &family, "table", table,
+			"name", name, "hook", &hook, "policy", &policy) < 0)
+		return false;
+	if (strcmp(hook, "forward") != 0 || (strcmp(family, "ip") != 0 && strcmp(family, "inet") != 0) ||
+	    strcmp(*table, "banger") == 0)
+		return false;
+	return strcmp(policy, "drop") == 0 || strcmp(*table, "firewalld") == 0;
+}
+
+/* Only root is shown the rules; they are never ours to change. */
+static void check_firewall(struct doctor *d)
+{
+	enum { ROOM = 1 << 18 };
+	const char *const argv[] = { "nft", "-j", "list", "chains", NULL };
+	_cleanup_free_ char *text = calloc(1, ROOM);
+	const struct proc_io io = { .capture = text, .capture_size = ROOM, .null_err = true };
+	const char *table = "", *name = "";
+	char found[160] = "";
+	struct error e;
+
+	if (!text || !proc_exists(argv[0]) || proc_run(d->c, argv, &io, &e) != 0)
+		return;
+	json_t *all = json_loads(text, 0, NULL), *entry;
+	size_t i;
+	json_array_foreach(json_object_get(all, "nftables"), i, entry)
+		if (!found[0] && may_drop(entry, &table, &name))
+			(void)snprintf(found, sizeof(found), "chain %s of table %s may drop what guests with NAT send", name, table);
+	if (found[0])
+		doctor_say(d, "firewall", "WARN", found, "have it accept what comes from and goes to banger's bridge");
+	else if (all)
+		doctor_say(d, "firewall", "PASS", "no other table drops what is forwarded", "");
+	json_decref(all);
+}
+
+/* ---- tables that all share ---- */
+
+/* A number at the beginning of line @line of a file; -1: it is not there. */
+static long long number_in(const char *path, unsigned line, int base)
+{
+	_cleanup_fclose_ FILE *f = fopen(path, "re");
+	char text[256], *end = text;
+	long long v = -1;
+
+	for (unsigned i = 0; f && i <= line; i++)
+		if (!fgets(text, sizeof(text), f))
+			return -1;
+	if (f)
+		v = strtoll(text, &end, base);
+	return end == text ? -1 : v;
+}
+
+static void check_fill(struct doctor *d, const char *name, long long used, long long most, const char *loss, const char *hint)
+{
+	char text[160];
+
+	if (used < 0 || most <= 0)
+		return;
+	(void)snprintf(text, sizeof(text), "%lld of %lld in use%s%s", used, most, used < most / 10 * 9 ? "" : "; when there are none left, ",
+		       used < most / 10 * 9 ? "" : loss);
+	if (used < most / 10 * 9)
+		doctor_say(d, name, "PASS", text, "");
+	else
+		doctor_say(d, name, used >= most ? "FAIL" : "WARN", text, hint);
+}
+
+/* nf_conntrack-sysctl.rst, arp(7); a network namespace of its own has no limit of neighbours to show. */
+static void check_tables(struct doctor *d)
+{
+	check_fill(d, "flows", number_in("/proc/sys/net/netfilter/nf_conntrack_count", 0, 10),
+		   number_in("/proc/sys/net/netfilter/nf_conntrack_max", 0, 10), "new connections of guests are dropped",
+		   "sysctl net.netfilter.nf_conntrack_max, and see whose flows they are: conntrack -L");
+	check_fill(d, "neighbours", number_in("/proc/net/stat/arp_cache", 1, 16),
+		   number_in("/proc/sys/net/ipv4/neigh/default/gc_thresh3", 0, 10), "guests can not be reached",
+		   "sysctl net.ipv4.neigh.default.gc_thresh3, at least twice the number of VMs");
+}
+
+/* ---- who else has our subnet ---- */
+
+static bool is_bridge(const char *name)
+{
+	char path[64], alias[16] = "";
+
+	(void)snprintf(path, sizeof(path), "/sys/class/net/%.15s/ifalias", name);
+	_cleanup_fclose_ FILE *f = fopen(path, "re");
+	return f && fgets(alias, sizeof(alias), f) && strcmp(alias, SLOT_BRIDGE_ALIAS "\n") == 0;
+}
+
+static bool is_ipv4(const struct ifaddrs *a)
+{
+	return a->ifa_addr && a->ifa_netmask && a->ifa_addr->sa_family == AF_INET;
+}
+
+static uint32_t ipv4(const struct sockaddr *a)
+{
+	return ((const struct sockaddr_in *)a)->sin_addr.s_addr;
+}
+
+static bool overlap(const struct ifaddrs *a, const struct ifaddrs *b)
+{
+	return ((ipv4(a->ifa_addr) ^ ipv4(b->ifa_addr)) & ipv4(a->ifa_netmask) & ipv4(b->ifa_netmask)) == 0;
+}
+
+static void check_subnet(struct doctor *d)
+{
+	struct ifaddrs *all = NULL, *ours = NULL;
+	char text[160];
+
+	if (getifaddrs(&all) < 0)
+		return;
+	for (struct ifaddrs *a = all; a && !ours; a = a->ifa_next)
+		if (is_ipv4(a) && is_bridge(a->ifa_name))
+			ours = a;
+	for (struct ifaddrs *a = all; a && ours; a = a->ifa_next) {
+		if (!is_ipv4(a) || strcmp(a->ifa_name, ours->ifa_name) == 0 || !overlap(a, ours))
+			continue;
+		(void)snprintf(text, sizeof(text), "an address of %s is in the VMs' subnet: packets for guests may go there", a->ifa_name);
+		doctor_say(d, "subnet", "WARN", text, "set subnet in banger.conf to one that nobody has, or take that address away");
+		ours = NULL;
+	}
+	if (ours)
+		doctor_say(d, "subnet", "PASS", "nobody else has an address in it", "");
+	freeifaddrs(all);
+}
+
+void doctor_network(struct doctor *d)
+{
+	check_forwarding(d);
+	check_firewall(d);
+	check_tables(d);
+	check_subnet(d);
+}
