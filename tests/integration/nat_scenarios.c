@@ -214,6 +214,9 @@ static int do_create(const char *name, const char *nat, struct error *e)
 	memset(vm.image_digest, 'b', 64);
 	if (store_vm_create(s.c.store, &vm, &s.c.config, &o, e) < 0)
 		return -1;
+	vm.state = VM_CREATED; /* it has no files here */
+	if (store_vm_update(s.c.store, &vm, e) < 0)
+		return -1;
 	printf("ok slot=%u gen=%u", vm.slot, vm.generation);
 	return 0;
 }
