@@ -146,7 +146,7 @@ check: deps
 # The model test for hours: SOAK_SECONDS=3600, or SEEDS=10 STEPS=2000.
 soak: deps
 	$(MAKE) --no-print-directory MODE=fail tests
-	tests/integration/model.sh soak
+	bash tests/integration/model.sh soak
 
 # The test guest: dm, systemd, SELinux and KVM for real.  SCENARIO="dm vm" runs those with either in their name.
 check-vm: guest-deps
