@@ -125,11 +125,11 @@ put_back "$T/good.db"
 
 # ---- locked, read-only ----
 mkfifo "$T/hold"
-as_controller sqlite3 "$DB" <"$T/hold" >/dev/null &
+as_controller sqlite3 "$DB" <"$T/hold" >"$T/held" &
 holder=$!
 exec {hold}>"$T/hold"
-echo "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE;" >&$hold
-wait_for 5 eval '! timeout 5 sqlite3 "$DB" "SELECT 1 FROM vms" 2>/dev/null'
+printf '%s\n' ".timeout 5000" "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; SELECT 'locked';" >&$hold
+check "another program holds it" wait_for 10 grep -qx locked "$T/held"
 refused "locked" "another program holds" "fuser"
 exec {hold}>&-
 wait $holder
