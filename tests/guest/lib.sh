@@ -120,9 +120,17 @@ denials() { audit_since | grep -aE 'avc: +denied|SELINUX_ERR' | grep -a banger; 
 
 # ---- VMs ----
 # A root disk with busybox alone.  What its guest does follows from the VM's name; it says it on its console.
-tiny_image() { # tiny_image: image "tiny" with kernel "debian" is there
-	local d=/tmp/tiny
+tiny_image() { # tiny_image: image "tiny" with kernel "debian" is there, and /tmp/tiny.ext4, which no reboot leaves
+	[ -e /tmp/tiny.ext4 ] || tiny_disk || { not_ok "the tiny image can be made"; done_testing; }
 	banger image list -o json | jq -e '.[] | select(.name == "tiny")' >/dev/null && return 0
+	{ banger kernel list -o json | jq -e '.[] | select(.name == "debian")' >/dev/null ||
+		banger kernel import debian --deb "$ROOT/build/cache/kernel.deb"; } >/dev/null 2>/tmp/tiny.err &&
+		banger image import tiny /tmp/tiny.ext4 --kernel debian >/dev/null 2>>/tmp/tiny.err ||
+		{ not_ok "the tiny image can be imported" "$(cat /tmp/tiny.err)"; done_testing; }
+}
+
+tiny_disk() {
+	local d=/tmp/tiny
 	mkdir -p $d/{bin,sbin,dev,proc,sys,etc,root,tmp}
 	cp /bin/busybox $d/bin/
 	cat >$d/sbin/init <<-'INIT'
@@ -146,11 +154,7 @@ tiny_image() { # tiny_image: image "tiny" with kernel "debian" is there
 		while :; do echo "BEAT $(cat /proc/sys/kernel/random/boot_id)"; sleep 1; done
 	INIT
 	chmod 755 $d/sbin/init
-	mke2fs -q -t ext4 -d $d -E root_owner=0:0 /tmp/tiny.ext4 16M &&
-		{ banger kernel list -o json | jq -e '.[] | select(.name == "debian")' >/dev/null ||
-			banger kernel import debian --deb "$ROOT/build/cache/kernel.deb"; } >/dev/null 2>/tmp/tiny.err &&
-		banger image import tiny /tmp/tiny.ext4 --kernel debian >/dev/null 2>>/tmp/tiny.err ||
-		{ not_ok "the tiny image can be imported" "$(cat /tmp/tiny.err)"; done_testing; }
+	mke2fs -q -t ext4 -d $d -E root_owner=0:0 /tmp/tiny.ext4 16M
 }
 
 vm_field() { banger vm show "$1" -o json | jq -r ".$2"; }
