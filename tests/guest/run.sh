@@ -41,9 +41,7 @@ ssh_opts=(-i "$cache/key" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev
 	-o ServerAliveInterval=20 -o ServerAliveCountMax=6)
 inside() { ssh "${ssh_opts[@]}" -p "$port" root@127.0.0.1 "$@"; }
 alive() { [ -n "$qemu" ] && kill -0 "$qemu" 2>/dev/null; }
-died() { # died WHAT: why is on its console
-	echo "not ok - $1"
-	failed=$((failed + 1))
+console() { # the end of what it said; why it does not answer, if it does not
 	alive && ask_why
 	tr -d '\r' <"$work/console" | tail -n 160 | sed 's/^/  | /'
 	tail -n 5 "$work/qemu.err" | sed 's/^/  | /'
@@ -89,6 +87,7 @@ power_off() { # the clean way, else the other
 }
 
 cut_power() {
+	[ -n "$qemu" ] || return 0
 	kill -9 "$qemu" 2>/dev/null
 	wait "$qemu" 2>/dev/null
 	qemu=
@@ -130,33 +129,51 @@ phase() { # phase NAME N: one call; its status
 answers() { alive && timeout 30 ssh "${ssh_opts[@]}" -p "$port" root@127.0.0.1 true 2>/dev/null; }
 
 ensure_up() { # boot what is down; false when that does not go
-	answers && return 0
-	[ -z "$qemu" ] || cut_power
-	boot "${1-}" || { died "the test guest boots"; return 1; }
+	answers || { cut_power; boot "${1-}"; }
 }
 
-scenario() { # scenario NAME: all its phases
-	local name=$1 n=1 rc words
-	echo "# guest $name"
-	while ensure_up "${words-}"; do
+fresh() { # a new disk with the tree on it, booted; false when that does not go
+	cut_power
+	cp --sparse=always --reflink=auto "$cache/base.raw" "$work/disk"
+	boot && inside 'mkdir -p /root/banger && tar xf /dev/vdb -C /root/banger && cd /root/banger &&
+		if [ -e firecracker ]; then mv firecracker /usr/local/bin/; fi && restorecon -RF /root /usr/local'
+}
+
+phases() { # phases NAME: all of them; false when the guest dies under them
+	local name=$1 n=1 rc words=
+	while ensure_up "$words"; do
 		words=
 		phase "$name" $n
 		rc=$?
-		answers || died "the test guest lives through $name"
+		answers || return 1
 		count "$name" $rc
-		[ $rc = 93 ] || [ $rc = 94 ] || return
+		[ $rc = 93 ] || [ $rc = 94 ] || return 0
 		words=$(inside 'cat /root/next-cmdline 2>/dev/null; rm -f /root/next-cmdline; sync')
 		if [ $rc = 93 ]; then power_off; else cut_power; fi
 		n=$((n + 1))
 	done
+	return 1
+}
+
+# A kernel that dies under a program without a bug of its own is the emulator's doing: besides the above, QEMU 7.2 now and
+# then mixes up who runs, a nested guest or its host.  Then nothing of the scenario counts, and it is run again, twice at most.
+scenario() {
+	local before="$passed $failed $skipped" try
+	for try in 1 2 3; do
+		echo "# guest $1"
+		phases "$1" && return
+		console
+		read -r passed failed skipped <<<"$before"
+		echo "# the kernel of the test guest died under $1, try $try of 3"
+		fresh || console
+	done
+	echo "not ok - the test guest lives through $1"
+	failed=$((failed + 1))
 }
 
 tsc=$(build/release/tsckhz) || exit 1
 payload || exit 1
-cp --sparse=always --reflink=auto "$cache/base.raw" "$work/disk"
-if ! boot; then died "the test guest boots"; closing; fi
-inside 'mkdir -p /root/banger && tar xf /dev/vdb -C /root/banger && cd /root/banger && if [ -e firecracker ]; then mv firecracker /usr/local/bin/; fi; restorecon -RF /root /usr/local' ||
-	{ died "the tree can be unpacked in the guest"; closing; }
+fresh || fresh || { console; echo "not ok - the test guest boots, and takes the tree"; failed=1; closing; }
 if [ "${1-}" = --shell ]; then
 	echo "# the tree is in /root/banger; the disk is thrown away at the end"
 	ssh -t "${ssh_opts[@]}" -p "$port" root@127.0.0.1
