@@ -146,6 +146,8 @@ tiny_disk() {
 			rm /root/fill; sync
 			dd if=/dev/urandom of=/root/fill bs=64k 2>/dev/null; sync
 			echo "FILLED" ;;
+		calm) # writes no more, nor does its file system: lazy inode tables, checkpoints of the journal
+			mount -o remount,ro none / && echo "CALM" ;;
 		full)
 			sleep 15
 			while dd if=/dev/urandom of=/root/fill bs=64k count=100 conv=fsync 2>/dev/null; do :; done

@@ -113,7 +113,7 @@ check "it goes" banger vm delete fill
 
 # ---- the file system under the CoW stores is full ----
 check "VMs on a file system that will be full" eval 'for vm in calm full late; do banger vm create $vm --image tiny --memory 128M; done; banger vm start calm full'
-check "their guests are up" eval 'wait_for 120 console_has calm "GUEST-UP boot 1" && wait_for 120 console_has full "GUEST-UP boot 1"'
+check "their guests are up" eval 'wait_for 120 console_has calm "CALM" && wait_for 120 console_has full "GUEST-UP boot 1"'
 avail=$(df --output=avail -B1 $B | tail -n 1)
 fallocate -l "$((avail - 6 * 1048576))" $B/ballast
 dd if=/dev/zero of=$B/ballast2 bs=64k 2>/dev/null
