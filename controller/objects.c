@@ -16,12 +16,11 @@
 
 /*
  * One row a kind.  @args fills the request that makes it and may open the
- * descriptor that goes with it; @note takes the identity out of the answer;
- * @then is asked after a removal that worked.
+ * descriptor that goes with it; @note takes the identity out of the answer.
  */
 struct object_row {
 	enum object kind;
-	enum op_code make, remove, then;
+	enum op_code make, remove;
 	uint64_t part; /* of a loop */
 	int (*args)(struct ctl *c, const struct vm *vm, const struct object_row *row, struct request *q, int *fd,
 		    struct error *e);
@@ -166,10 +165,9 @@ static void forget_vmm(struct vm *vm)
 }
 
 static const struct object_row rows[] = {
-	{ .kind = OBJ_TAP, .make = OP_TAP_CREATE, .remove = OP_TAP_REMOVE,
+	{ .kind = OBJ_TAP, .make = OP_TAP_CREATE, .remove = OP_TAP_RETIRE,
 	  .note = note_tap, .named = tap_named, .forget = forget_tap },
-	{ .kind = OBJ_GUEST, .make = OP_GUEST_ALLOW, .remove = OP_GUEST_DENY, .then = OP_CONNTRACK_FLUSH,
-	  .named = tap_named },
+	{ .kind = OBJ_GUEST, .make = OP_GUEST_ALLOW, .remove = OP_GUEST_DENY, .named = tap_named },
 	{ .kind = OBJ_NAT, .make = OP_NAT_ADD, .remove = OP_NAT_REMOVE, .named = nat_named },
 	{ .kind = OBJ_LOOP_BASE, .make = OP_LOOP_ATTACH, .remove = OP_LOOP_DETACH, .part = 0,
 	  .args = loop_args, .note = note_loop_base, .named = loop_base_named, .forget = forget_loop_base },
@@ -332,27 +330,15 @@ static int ask(struct ctl *c, struct request *q)
 	return r.status == ST_ABSENT ? ST_OK : (int)r.status;
 }
 
-static struct request removal(const struct object_row *row, enum op_code op, const struct vm *vm,
-			      const struct operation *o)
-{
-	struct request q = helper_request(op, vm, o);
-
-	q.slot = slot_for(vm, row->kind);
-	if (op == OP_LOOP_DETACH)
-		q.loop_detach.part = row->part;
-	return q;
-}
-
 int object_remove(struct ctl *c, const struct vm *vm, enum object kind, const struct operation *o)
 {
 	const struct object_row *row = row_of(kind);
-	struct request q = removal(row, row->remove, vm, o);
-	int status = ask(c, &q);
+	struct request q = helper_request(row->remove, vm, o);
 
-	if (status != ST_OK || !row->then)
-		return status;
-	q = removal(row, row->then, vm, o);
-	return ask(c, &q);
+	q.slot = slot_for(vm, kind);
+	if (row->remove == OP_LOOP_DETACH)
+		q.loop_detach.part = row->part;
+	return row->remove == OP_TAP_RETIRE ? helper_remove_tap(c->helper, &q) : ask(c, &q);
 }
 
 /* Until the VMM has ended, but no longer than @ms; for other objects, and when nobody watches it: @ms. */

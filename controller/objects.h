@@ -43,8 +43,8 @@ int object_make(struct ctl *c, struct vm *vm, enum object kind, const struct ope
 /**
  * object_remove() - ask the role once to remove it
  *
- * For the guest's elements the flows of its address are forgotten too, since
- * the address is not free before that.
+ * With the tap the flows of its address are forgotten, since the address is
+ * not free before that.
  * Return: ST_OK gone or never there, another status, or -1: the role is gone.
  */
 int object_remove(struct ctl *c, const struct vm *vm, enum object kind, const struct operation *o);

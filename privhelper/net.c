@@ -118,6 +118,7 @@ static int open_sockets(struct net_state *n)
 
 static int net_prepare(struct role *r)
 {
+	static const bool first[SLOT_MAX] = { true };
 	struct net_state *n = state(r);
 
 	n->config = &r->config;
@@ -131,7 +132,7 @@ static int net_prepare(struct role *r)
 	if (net_bridge_prepare(n) < 0 || enable_forwarding() < 0)
 		return -1;
 	/* Nothing to flush: has the kernel load the module now, and says so if it has none. */
-	if (net_conntrack_flush(n, 0) != ST_OK)
+	if (net_conntrack_flush(n, first) != ST_OK)
 		log_warn("flows can not be flushed on this kernel");
 	return net_root_enter(r->account);
 }
@@ -262,13 +263,22 @@ static enum status tap_create(struct role *r, const struct request *q, int *fds_
 	return s;
 }
 
-static enum status tap_remove(struct role *r, const struct request *q, int *fds_in,
+static enum status tap_retire(struct role *r, const struct request *q, int *fds_in,
 			      struct reply *reply, int *fds_out)
 {
 	(void)fds_in;
 	(void)reply;
 	(void)fds_out;
-	return net_tap_remove(state(r), q->slot);
+	return net_tap_retire(state(r), q->slot);
+}
+
+static enum status tap_sweep(struct role *r, const struct request *q, int *fds_in,
+			     struct reply *reply, int *fds_out)
+{
+	(void)q;
+	(void)fds_in;
+	(void)fds_out;
+	return net_tap_sweep(state(r), &reply->tap_sweep.taps);
 }
 
 static enum status guest_allow(struct role *r, const struct request *q, int *fds_in,
@@ -311,25 +321,16 @@ static enum status nat_remove(struct role *r, const struct request *q, int *fds_
 	return net_elem_remove(state(r), SET_NAT4, q->slot);
 }
 
-static enum status conntrack_flush(struct role *r, const struct request *q, int *fds_in,
-				   struct reply *reply, int *fds_out)
-{
-	(void)fds_in;
-	(void)reply;
-	(void)fds_out;
-	return net_conntrack_flush(state(r), q->slot);
-}
-
 static const unsigned caps[] = { CAP_NET_ADMIN, UINT_MAX };
 
 static const struct handler handlers[] = {
 	{ OP_TAP_CREATE, tap_create },
-	{ OP_TAP_REMOVE, tap_remove },
+	{ OP_TAP_RETIRE, tap_retire },
+	{ OP_TAP_SWEEP, tap_sweep },
 	{ OP_GUEST_ALLOW, guest_allow },
 	{ OP_GUEST_DENY, guest_deny },
 	{ OP_NAT_ADD, nat_add },
 	{ OP_NAT_REMOVE, nat_remove },
-	{ OP_CONNTRACK_FLUSH, conntrack_flush },
 	{ 0, NULL },
 };
 

@@ -47,6 +47,7 @@ struct nl_out {
 	size_t size, used;
 	uint32_t first, last;  /* sequence numbers of the messages in it */
 	struct nlmsghdr *h;    /* the message under construction */
+	bool interrupted;      /* what was dumped changed meanwhile: some of it may be missing (NLM_F_DUMP_INTR) */
 };
 
 /* A socket that speaks to the kernel alone.  Return: a descriptor, or -1 with errno. */
@@ -94,7 +95,24 @@ enum status net_tap_create(struct net_state *n, const struct net_tag *tag, int *
 /* Put the slot's tap back into the bridge, up, deaf and apart, if somebody changed that.  Return: 0, or -1 with errno. */
 int net_tap_repair(const struct net_state *n, uint32_t slot);
 
-enum status net_tap_remove(const struct net_state *n, uint32_t slot);
+/**
+ * net_tap_retire() - have the slot's tap go with the next net_tap_sweep()
+ *
+ * What is retired is written at the tap itself, so that a crash between the
+ * two forgets nothing.  Without a tap, the slot's flows are forgotten here,
+ * as no sweep would.  ST_DENIED: an interface of that name that is not ours.
+ */
+enum status net_tap_retire(const struct net_state *n, uint32_t slot);
+
+/**
+ * net_tap_sweep() - forget the flows of all retired taps' slots, then remove the taps
+ * @taps:	how many there were
+ *
+ * However many: the kernel is waited for once (RCU, the walk through its
+ * table of flows), not once for each.  ST_BUSY: interfaces came or went as we
+ * looked; ask again.
+ */
+enum status net_tap_sweep(const struct net_state *n, uint64_t *taps);
 
 /* ---- net_nft.c: set elements ---- */
 
@@ -138,8 +156,8 @@ int net_rules_repair(const struct net_state *n);
 
 /* ---- net_conntrack.c ---- */
 
-/* Forget every flow that the slot's address began or answers.  Return: ST_OK or ST_KERNEL. */
-enum status net_conntrack_flush(const struct net_state *n, uint32_t slot);
+/* Forget every flow that an address of these slots began or answers.  Return: ST_OK or ST_KERNEL. */
+enum status net_conntrack_flush(const struct net_state *n, const bool slots[SLOT_MAX]);
 
 /* ---- net_events.c ---- */
 

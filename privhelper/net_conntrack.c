@@ -1,8 +1,9 @@
-/* net_conntrack.c - forgetting the flows of an address, so that its next holder receives none of them.
+/* net_conntrack.c - forgetting the flows of addresses, so that their next holders receive none of them.
  *
  * A flow is a guest's when its first packet came from the address (CTA_TUPLE_ORIG) or when the answers do
- * (CTA_TUPLE_REPLY).  The kernel picks them (CTA_FILTER, since Linux 5.8), we check each again and ask for its removal on
- * a second socket, as a dump may be open on one socket only while others go on (net/netlink/af_netlink.c). */
+ * (CTA_TUPLE_REPLY).  For one address the kernel picks them (CTA_FILTER, since Linux 5.8) on two walks through its table,
+ * which take it as long whatever they find; for several we see all flows, on one walk.  We check each and ask for its removal
+ * on a second socket, as a dump may be open on one socket only while others go on (net/netlink/af_netlink.c). */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <libmnl/libmnl.h>
@@ -22,8 +23,7 @@
 
 struct flush {
 	const struct net_state *n;
-	uint32_t ip; /* network byte order */
-	uint16_t tuple;
+	const bool *slots; /* SLOT_MAX of them */
 	bool failed;
 };
 
@@ -37,12 +37,16 @@ static const struct nlattr *find(const struct nlattr *nest, uint16_t type)
 	return NULL;
 }
 
-static bool from_address(const struct nlattr *tuple, uint32_t want)
+/* Is the tuple's source the address of one of the slots? */
+static bool of_slots(const struct flush *f, const struct nlattr *tuple)
 {
 	const struct nlattr *ip = tuple ? find(tuple, CTA_TUPLE_IP) : NULL;
 	const struct nlattr *src = ip ? find(ip, CTA_IP_V4_SRC) : NULL;
 
-	return src && mnl_attr_get_payload_len(src) == sizeof(want) && mnl_attr_get_u32(src) == want;
+	if (!src || mnl_attr_get_payload_len(src) != sizeof(uint32_t))
+		return false;
+	uint32_t slot = ntohl(mnl_attr_get_u32(src)) - slot_ip(f->n->config, 0);
+	return slot < SLOT_MAX && f->slots[slot];
 }
 
 static void start(struct nlmsghdr *h, uint16_t type, uint16_t flags)
@@ -92,7 +96,9 @@ static void on_flow(void *arg, const struct nlmsghdr *h)
 	mnl_attr_for_each(a, h, sizeof(struct nfgenmsg))
 		if (mnl_attr_get_type(a) <= CTA_MAX)
 			found[mnl_attr_get_type(a)] = a;
-	if (found[CTA_TUPLE_ORIG] && found[CTA_ID] && from_address(found[f->tuple], f->ip) &&
+	if (!found[CTA_TUPLE_ORIG] || !found[CTA_ID])
+		return;
+	if ((of_slots(f, found[CTA_TUPLE_ORIG]) || of_slots(f, found[CTA_TUPLE_REPLY])) &&
 	    delete(f->n->ct, found[CTA_TUPLE_ORIG], found[CTA_ID], found[CTA_ZONE]) < 0) {
 		if (!f->failed)
 			log_errno("conntrack: delete");
@@ -100,34 +106,49 @@ static void on_flow(void *arg, const struct nlmsghdr *h)
 	}
 }
 
-static int flush(struct flush *f)
+/* @tuple: CTA_TUPLE_ORIG or CTA_TUPLE_REPLY */
+static void put_filter(struct nl_out *o, uint16_t tuple, uint32_t addr)
 {
-	const uint16_t flags = f->tuple == CTA_TUPLE_ORIG ? CTA_FILTER_ORIG_FLAGS : CTA_FILTER_REPLY_FLAGS;
+	const uint16_t flags = tuple == CTA_TUPLE_ORIG ? CTA_FILTER_ORIG_FLAGS : CTA_FILTER_REPLY_FLAGS;
+	struct nlattr *t = mnl_attr_nest_start(o->h, tuple), *ip = mnl_attr_nest_start(o->h, CTA_TUPLE_IP);
+
+	mnl_attr_put_u32(o->h, CTA_IP_V4_SRC, htonl(addr));
+	mnl_attr_nest_end(o->h, ip);
+	mnl_attr_nest_end(o->h, t);
+	struct nlattr *filter = mnl_attr_nest_start(o->h, CTA_FILTER);
+	mnl_attr_put_u32(o->h, flags, FILTER_IP_SRC);
+	mnl_attr_nest_end(o->h, filter);
+}
+
+/* One walk.  @tuple: 0 for all flows, else those whose source there is @addr. */
+static int flush(struct flush *f, uint16_t tuple, uint32_t addr)
+{
 	struct nl_out o;
 
 	nl_begin(&o);
 	struct nfgenmsg *g = nl_message(&o, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET, NLM_F_DUMP, sizeof(*g));
 	g->nfgen_family = AF_INET;
 	g->version = NFNETLINK_V0;
-	struct nlattr *tuple = mnl_attr_nest_start(o.h, f->tuple), *ip = mnl_attr_nest_start(o.h, CTA_TUPLE_IP);
-	mnl_attr_put_u32(o.h, CTA_IP_V4_SRC, f->ip);
-	mnl_attr_nest_end(o.h, ip);
-	mnl_attr_nest_end(o.h, tuple);
-	struct nlattr *filter = mnl_attr_nest_start(o.h, CTA_FILTER);
-	mnl_attr_put_u32(o.h, flags, FILTER_IP_SRC);
-	mnl_attr_nest_end(o.h, filter);
+	if (tuple)
+		put_filter(&o, tuple, addr);
 	if (FAILPOINT_FAILS("flows.flush"))
 		return -1;
 	return nl_talk(f->n->nft, &o, on_flow, f) < 0 || f->failed ? -1 : 0;
 }
 
-enum status net_conntrack_flush(const struct net_state *n, uint32_t slot)
+enum status net_conntrack_flush(const struct net_state *n, const bool slots[SLOT_MAX])
 {
-	struct flush f = { .n = n, .ip = htonl(slot_ip(n->config, slot)) };
+	struct flush f = { .n = n, .slots = slots };
+	uint32_t count = 0, addr = 0;
 
-	f.tuple = CTA_TUPLE_ORIG;
-	if (flush(&f) < 0)
-		return ST_KERNEL;
-	f.tuple = CTA_TUPLE_REPLY;
-	return flush(&f) < 0 ? ST_KERNEL : ST_OK;
+	for (uint32_t i = 0; i < SLOT_MAX; i++)
+		if (slots[i]) {
+			count++;
+			addr = slot_ip(n->config, i);
+		}
+	if (count == 0)
+		return ST_OK;
+	if (count > 1)
+		return flush(&f, 0, 0) < 0 ? ST_KERNEL : ST_OK;
+	return flush(&f, CTA_TUPLE_ORIG, addr) < 0 || flush(&f, CTA_TUPLE_REPLY, addr) < 0 ? ST_KERNEL : ST_OK;
 }

@@ -4,7 +4,10 @@
  *
  * A port of the bridge is as deaf as it can be.  Its guest's MAC is a static entry of the bridge's table, learning is
  * off, and frames for an unknown MAC or a group are not flooded to it; isolated ports do not hear each other at all
- * (net/bridge/br_private.h, br_skb_isolated()).  What remains is the guest's own traffic and broadcast: ARP of the host. */
+ * (net/bridge/br_private.h, br_skb_isolated()).  What remains is the guest's own traffic and broadcast: ARP of the host.
+ *
+ * A removal makes the kernel wait for RCU, some milliseconds whatever it removes.  So a tap is first retired, which is
+ * written at the tap, and a sweep removes all retired ones at once. */
 #include "privhelper/net.h"
 
 #include <arpa/inet.h>
@@ -17,6 +20,7 @@
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -25,12 +29,15 @@
 #include "common/failpoint.h"
 #include "common/log.h"
 
+/* The group of interfaces (IFLA_GROUP) that a tap is in once it may go; "bgr" and a zero. */
+#define RETIRED 0x62677200u
 
 /* What we ask about an interface. */
 struct link {
 	int index; /* 0: there is none */
 	int master; /* ifindex of the bridge that it is a port of; 0: none */
-	bool up, bridge, tun, ours, tagged, persistent;
+	char name[16];
+	bool up, bridge, tun, ours, tagged, persistent, retired;
 	bool isolated, hears; /* of a port; it hears what is not for it, or is learned from */
 	uint32_t owner, group;
 	struct net_tag tag;
@@ -105,6 +112,12 @@ static void read_alias(struct link *l, const struct nlattr *alias)
 	l->tagged = net_tag_parse(text, room, &l->tag);
 }
 
+static void read_name(struct link *l, const struct nlattr *name)
+{
+	if (mnl_attr_validate(name, MNL_TYPE_NUL_STRING) >= 0)
+		(void)snprintf(l->name, sizeof(l->name), "%s", mnl_attr_get_str(name));
+}
+
 static void read_link(void *arg, const struct nlmsghdr *h)
 {
 	const struct ifinfomsg *i = mnl_nlmsg_get_payload(h);
@@ -120,6 +133,10 @@ static void read_link(void *arg, const struct nlmsghdr *h)
 			read_info(l, a);
 		else if (mnl_attr_get_type(a) == IFLA_IFALIAS)
 			read_alias(l, a);
+		else if (mnl_attr_get_type(a) == IFLA_IFNAME)
+			read_name(l, a);
+		else if (mnl_attr_get_type(a) == IFLA_GROUP && mnl_attr_get_payload_len(a) >= 4)
+			l->retired = mnl_attr_get_u32(a) == RETIRED;
 		else if (mnl_attr_get_type(a) == IFLA_MASTER && mnl_attr_get_payload_len(a) >= 4)
 			l->master = (int)mnl_attr_get_u32(a);
 	}
@@ -297,29 +314,117 @@ enum status net_tap_create(struct net_state *n, const struct net_tag *tag, int *
 		return make(n, tag, ifindex);
 	if (!is_ours(&l, tag->slot))
 		return ST_DENIED;
+	if (l.tag.generation != tag->generation || l.tag.owner != tag->owner || l.retired)
+		return ST_BUSY;
 	/* Who holds a tap's descriptor can give it another owner: such a tap has to be removed first. */
-	if (l.tag.generation != tag->generation || l.tag.owner != tag->owner || !l.persistent || l.owner != id || l.group != id)
+	if (!l.persistent || l.owner != id || l.group != id)
 		return ST_BUSY;
 	*ifindex = l.index;
 	return dress(n, l.index, tag) < 0 ? net_status(errno) : ST_OK;
 }
 
-enum status net_tap_remove(const struct net_state *n, uint32_t slot)
+/* ---- removal: retired one by one, swept together ---- */
+
+enum status net_tap_retire(const struct net_state *n, uint32_t slot)
 {
+	bool alone[SLOT_MAX] = { false };
 	struct link l;
 	struct nl_out o;
 
 	if (find_tap(n, slot, &l) < 0)
 		return net_status(errno);
-	if (!l.index)
-		return ST_OK;
+	if (!l.index) {
+		alone[slot] = true;
+		return net_conntrack_flush(n, alone);
+	}
 	if (!is_ours(&l, slot))
 		return ST_DENIED;
-	if (FAILPOINT_FAILS("tap.delete"))
+	if (FAILPOINT_FAILS("tap.retire"))
 		return net_status(errno);
 	nl_begin(&o);
-	put_link(&o, RTM_DELLINK, AF_UNSPEC, l.index, 0);
-	return nl_talk(n->route, &o, NULL, NULL) == 0 || errno == ENODEV ? ST_OK : net_status(errno);
+	put_link(&o, RTM_SETLINK, AF_UNSPEC, l.index, 0);
+	mnl_attr_put_u32(o.h, IFLA_GROUP, RETIRED);
+	return nl_talk(n->route, &o, NULL, NULL) < 0 ? net_status(errno) : ST_OK;
+}
+
+/* What is retired. */
+struct retired {
+	bool slots[SLOT_MAX];
+	int index[SLOT_MAX]; /* of the tap */
+	size_t n;
+	bool foreign;        /* somebody put an interface that is not ours into our group */
+};
+
+static void see(void *arg, const struct nlmsghdr *h)
+{
+	struct retired *r = arg;
+	struct link l = { .index = 0 };
+	char name[16];
+
+	read_link(&l, h);
+	if (!l.retired)
+		return;
+	slot_tap(l.tag.slot, name);
+	if (!is_ours(&l, l.tag.slot) || strcmp(l.name, name) != 0) {
+		r->foreign = true;
+		return;
+	}
+	r->n += !r->slots[l.tag.slot];
+	r->slots[l.tag.slot] = true;
+	r->index[l.tag.slot] = l.index;
+}
+
+static enum status find_retired(const struct net_state *n, struct retired *r)
+{
+	struct nl_out o;
+
+	nl_begin(&o);
+	(void)nl_message(&o, RTM_GETLINK, NLM_F_DUMP, sizeof(struct ifinfomsg));
+	mnl_attr_put_u32(o.h, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+	if (nl_talk(n->route, &o, see, r) < 0)
+		return net_status(errno);
+	return o.interrupted ? ST_BUSY : ST_OK;
+}
+
+/* The kernel waits for RCU once for a whole group (net/core/rtnetlink.c, rtnl_group_dellink()). */
+static int delete_all(const struct net_state *n)
+{
+	struct nl_out o;
+
+	nl_begin(&o);
+	put_link(&o, RTM_DELLINK, AF_UNSPEC, 0, 0);
+	mnl_attr_put_u32(o.h, IFLA_GROUP, RETIRED);
+	return nl_talk(n->route, &o, NULL, NULL) < 0 && errno != ENODEV ? -1 : 0;
+}
+
+static int delete_each(const struct net_state *n, const struct retired *r)
+{
+	struct nl_out o;
+
+	for (uint32_t slot = 0; slot < SLOT_MAX; slot++) {
+		if (!r->slots[slot])
+			continue;
+		nl_begin(&o);
+		put_link(&o, RTM_DELLINK, AF_UNSPEC, r->index[slot], 0);
+		if (nl_talk(n->route, &o, NULL, NULL) < 0 && errno != ENODEV)
+			return -1;
+	}
+	return 0;
+}
+
+enum status net_tap_sweep(const struct net_state *n, uint64_t *taps)
+{
+	struct retired r = { .n = 0 };
+	enum status s = find_retired(n, &r);
+
+	if (s == ST_OK)
+		s = net_conntrack_flush(n, r.slots);
+	if (s != ST_OK || r.n == 0)
+		return s;
+	if (FAILPOINT_FAILS("tap.delete"))
+		return net_status(errno);
+	*taps = r.n;
+	return (r.foreign ? delete_each(n, &r) : delete_all(n)) < 0 ? net_status(errno) : ST_OK;
 }
 
 /* ---- the bridge ---- */

@@ -68,7 +68,7 @@ void *nl_message(struct nl_out *o, uint16_t type, uint16_t flags, size_t extra)
 
 /* What is still to come. */
 struct answers {
-	const struct nl_out *to;
+	struct nl_out *to;
 	nl_fn fn;
 	void *arg;
 	int error; /* the first */
@@ -95,6 +95,7 @@ static void take_messages(struct answers *a, int len)
 	for (; mnl_nlmsg_ok(h, len); h = mnl_nlmsg_next(h, &len)) {
 		if (h->nlmsg_seq - a->to->first > a->to->last - a->to->first)
 			continue;
+		a->to->interrupted |= h->nlmsg_flags & NLM_F_DUMP_INTR;
 		if (h->nlmsg_type == NLMSG_ERROR || h->nlmsg_type == NLMSG_DONE)
 			take_verdict(a, h);
 		else if (a->fn && h->nlmsg_type >= NLMSG_MIN_TYPE)

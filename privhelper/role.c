@@ -323,7 +323,7 @@ static void handle(struct serve *s, struct packet *p)
 		p->reply.status = fails ? ST_KERNEL : fn(s->role, &p->q, p->fds_in, &p->reply, p->fds_out);
 		if (FAILPOINT_OF_FAILS("%s.after", ops_failpoint_each, p->q.op->name))
 			fail_after(p);
-		if (p->q.op->effect != EFFECT_READ)
+		if (p->q.op->effect != EFFECT_READ && p->q.op->scope == SCOPE_SLOT)
 			s->role->ledger[p->q.slot].live = s->role->holds(s->role, p->q.slot);
 	}
 	check_fds_out(p);

@@ -185,7 +185,7 @@ title "What the privileged roles were asked (their own logs)"
 cat "$work"/log/*.log | jq -rs 'map(select(.type == "intent" or .type == "result")) | group_by([.role, .seq])
 	| map({ t: .[0].boot_ns, role: .[0].role, op: (map(.op // empty) | first), slot: (map(.slot // empty) | first),
 		status: (map(.status // empty) | first), us: (map(.us // empty) | first) })
-	| sort_by(.t) | .[] | [.role, .op, "slot \(.slot)", .status, "\(.us) us"] | @tsv' |
+	| sort_by(.t) | .[] | [.role, .op, (if .slot == null then "" else "slot \(.slot)" end), .status, "\(.us) us"] | @tsv' |
 	awk -F'\t' '{ printf "%-6s %-16s %-7s %-7s %10s\n", $1, $2, $3, $4, $5 }' >"$work/asked"
 quote <"$work/asked"
 grep -q nat_add "$work/asked" || fail "nat_add is not in the request log"

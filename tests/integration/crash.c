@@ -624,7 +624,7 @@ static void crash_recovery(unsigned turn)
 	static const struct point points[] = {
 		{ FP_CONTROLLER, "reconcile.inventory", 1 }, { FP_CONTROLLER, "request.vmm_kill.after", 1 },
 		{ FP_SPAWN, "cgroup.killed", 1 }, { FP_CONTROLLER, "request.nat_remove.after", 1 },
-		{ FP_NET, "element.after", 1 }, { FP_CONTROLLER, "request.tap_remove.before", 1 },
+		{ FP_NET, "element.after", 1 }, { FP_CONTROLLER, "request.tap_retire.before", 1 },
 		{ FP_NET, "tap.delete", 1 }, { FP_CONTROLLER, "release.objects", 1 }, { FP_CONTROLLER, "release.swept", 1 },
 		{ FP_CONTROLLER, "commit.before", 2 }, { FP_CONTROLLER, "commit.after", 2 }, { FP_CONTROLLER, "files.unlink", 2 },
 		{ FP_CONTROLLER, "console.remove", 1 }, { FP_CONTROLLER, "commit.before", 3 }, { FP_CONTROLLER, "reconcile.settled", 1 },

@@ -13,8 +13,8 @@ probe() { # probe ROLE
 
 vm="slot=1 gen=5 owner=1000"
 declare -A first=([net]=tap_create [blk]="loop_detach part=1" [spawn]=vmm_kill)
-declare -A own=([net]="tap_create guest_allow nat_add tap_remove" [blk]="snapshot_create snapshot_remove" [spawn]="vmm_watch vmm_kill")
-declare -A foreign=([net]=vmm_kill [blk]=tap_remove [spawn]=nat_remove)
+declare -A own=([net]="tap_create guest_allow nat_add tap_retire" [blk]="snapshot_create snapshot_remove" [spawn]="vmm_watch vmm_kill")
+declare -A foreign=([net]=vmm_kill [blk]=tap_retire [spawn]=nat_remove)
 declare -A phase_create=([net]=tap_create [blk]=snapshot_create [spawn]="vmm_spawn vmm=0 accel=2 disk=1 vcpus=1 mem_mib=64 fd=/dev/null:rw")
 
 declare -A missing=([blk]="loop_attach part=1" [spawn]="vmm_spawn vmm=0 accel=2 disk=1 vcpus=1 mem_mib=64")
@@ -82,17 +82,18 @@ for role in net blk spawn; do
 	is "$(ask $role list)" "ok *" "$role: still answers"
 	if [ $role = net ]; then
 		is "$(ask net tap_create slot=2 gen=5)" "ok ifindex=*" "net: a tap of one VM"
-		for op in tap_create guest_allow tap_remove conntrack_flush; do
+		for op in tap_create guest_allow tap_retire; do
 			is "$(ask net $op slot=2 gen=4)" denied "net: $op of an earlier generation"
 			is "$(ask net $op slot=2 gen=5 owner=1001)" denied "net: $op of another owner"
 			is "$(ask net $op slot=2 gen=5 vm=ffffffffffffffffffffffffffffffff)" denied "net: $op of another VM"
 		done
 		is "$(ask net tap_create slot=2 gen=6)" busy "net: the next generation waits"
+		is "$(ask net tap_sweep)" "ok taps=0" "net: a sweep takes nothing of it"
 		check "net: the tap is untouched" ip link show bgr2
-		is "$(ask net tap_remove slot=2 gen=5)" ok "net: its own VM removes it"
+		is "$(ask net tap_retire slot=2 gen=5) $(ask net tap_sweep)" "ok ok taps=1" "net: its own VM removes it"
 		is "$(ask net seal)" ok "net: sealed"
 		is "$(ask net tap_create slot=3 gen=1)" denied "net: nothing is made any more"
-		is "$(ask net tap_remove slot=3 gen=1)" ok "net: a removal works"
+		is "$(ask net tap_retire slot=3 gen=1) $(ask net tap_sweep)" "ok ok taps=0" "net: a removal works"
 	else
 		# shellcheck disable=SC2086
 		is "$(ask $role ${missing[$role]} slot=1)" "exit 70" "$role: a descriptor that is missing ends it"

@@ -13,6 +13,13 @@ GW=10.97.0.1 BR=bgtest BRMAC=02:fc:ff:00:00:01
 mac() { printf '02:fc:00:00:00:%02x' "$1"; }
 addr() { echo "10.97.0.$((2 + $1))"; }
 net() { ask net "$@"; }
+tap_remove() { # tap_remove slot=N...: the two steps of it; "ok" when both are
+	local got
+	got=$(net tap_retire "$@")
+	[ "$got" = ok ] || { echo "$got"; return; }
+	got=$(net tap_sweep)
+	echo "${got%% *}"
+}
 link() { ip -j -d link show "$1" 2>/dev/null | jq -c ".[0] | $2"; }
 elements() { # elements FAMILY SET: value and comment of each, one a line
 	nft -j list set "$1" banger "$2" | jq -r '.nftables[].set? // empty | .elem[]? | .elem // {val: ., comment: "none"} |
@@ -141,7 +148,7 @@ is "$(as 2 perl "$T/net-dev/guest" "$T/net-dev/tun" bgr1 "$(mac 1)" "$(addr 1)" 
 
 ip link add bgr3 type veth peer name other
 is "$(net tap_create slot=3)" denied "a foreign interface of a tap's name is not taken over"
-is "$(net tap_remove slot=3)" denied "nor removed"
+is "$(tap_remove slot=3)" denied "nor removed"
 is "$(link bgr3 '.ifalias // "none"')" '"none"' "nor touched"
 ip link del bgr3
 ip tuntap add bgr3 mode tap
@@ -149,7 +156,7 @@ is "$(net tap_create slot=3)" denied "nor is a foreign tap"
 ip link set bgr3 alias banger:2:1:1000
 is "$(net tap_create slot=3)" denied "nor a tap with another slot's tag"
 ip link set bgr3 alias banger:3:1:1000x
-is "$(net tap_remove slot=3)" denied "nor one whose tag is not exactly a tag"
+is "$(tap_remove slot=3)" denied "nor one whose tag is not exactly a tag"
 is "$(link bgr3 .ifname)" '"bgr3"' "all that left it alone"
 is "$(objects)" "1,1,1,1000,$index" "and LIST has nothing of it"
 net woken >/dev/null
@@ -164,13 +171,13 @@ is "$(net tap_create slot=1)" busy "a tap that is tagged for another owner is no
 ip link set bgr1 alias banger:1:1:1000
 is "$(net tap_create slot=1 owner=1001)" denied "nor asked for by another owner"
 is "$(net tap_create slot=1 gen=2)" busy "a newer generation waits until the slot is free"
-is "$(net tap_remove slot=1)" ok "a tap is removed"
+is "$(tap_remove slot=1)" ok "a tap is removed"
 refuses "it is gone" ip link show bgr1
-is "$(net tap_remove slot=1)" ok "removed again, it is absent, and that is fine"
+is "$(tap_remove slot=1)" ok "removed again, it is absent, and that is fine"
 is "$(net woken 300)" no "what was asked for is no news"
 is "$(net tap_create slot=1 gen=2)" "ok *" "now the newer generation has it"
-is "$(net tap_remove slot=1 gen=1)" denied "and the older one can not remove it"
-is "$(net tap_remove slot=1 gen=2)" ok "its own can"
+is "$(tap_remove slot=1 gen=1)" denied "and the older one can not remove it"
+is "$(tap_remove slot=1 gen=2)" ok "its own can"
 
 # ---- set elements ----
 is "$(net guest_allow slot=1 gen=3)" ok "a guest is allowed"
@@ -320,7 +327,7 @@ EOF
 ip link del bgtest
 is "$(net tap_create slot=6)" "ok ifindex=*" "a tap finds its bridge gone"
 is "$(port 6)" "$good" "and has it made again"
-is "$(net tap_remove slot=6)" ok "that tap is removed"
+is "$(tap_remove slot=6)" ok "that tap is removed"
 ip link del bgtest
 ip link add bgtest type veth peer name other
 is "$(objects | grep -c '^1,[45],.*,0$')" 2 "with a foreign interface in its place the taps are told to be unconnected"
@@ -352,16 +359,44 @@ flows() { conntrack -L 2>/dev/null | grep -c -w -e "src=$1"; }
 is "$(guest 5 ping "$m5" "$a5" $BRMAC $GW)" reply "a flow of the other guest"
 is "$(flows "$a4") $(flows "$a5")" "[1-9]* [1-9]*" "both have flows"
 is "$(conntrack -L -s $GW -d "$a4" 2>/dev/null | wc -l)" "[1-9]*" "one began at the host"
-is "$(net conntrack_flush slot=4)" ok "flows of guest 4 are forgotten"
-is "$(flows "$a4") $(flows "$a5")" "0 [1-9]*" "all of them, and none of the other's"
-for ((i = 1; i <= 1500; i++)); do
-	echo "add 10 -s $a4 -d 203.0.113.$((i % 250)) -p udp --sport $((1000 + i)) --dport 53 -t 300"
-done | sed 's/^add 10/-I/' >"$T/flows"
-conntrack -R "$T/flows" >/dev/null 2>&1 || conntrack --load-file "$T/flows" >/dev/null 2>&1
-is "$(flows "$a4")" 1500 "1,500 flows more"
-is "$(net conntrack_flush slot=4)" ok "are flushed"
-is "$(flows "$a4") $(flows "$a5")" "0 [1-9]*" "to the last"
-is "$(net conntrack_flush slot=4)" ok "flushing nothing is fine"
+insert() { # insert N ADDR [-r]: flows of it to N places; -r: from them to it, so that it is the one who answers
+	local i dirs="-s $2 -d 203.0.113."
+	[ -z "${3-}" ] || dirs="-d $2 -s 203.0.113."
+	for ((i = 1; i <= $1; i++)); do echo "-I $dirs$((i % 250)) -p udp --sport $((1000 + i)) --dport 53 -t 300"; done >"$T/flows"
+	conntrack -R "$T/flows" >/dev/null 2>&1 || conntrack --load-file "$T/flows" >/dev/null 2>&1
+}
+retired=$((0x62677200))
+for i in 0 1 2 3; do is "$(net tap_create slot=$i gen=50)" "ok *" "a tap for slot $i"; done
+insert 1500 "$(addr 0)"
+insert 1500 "$(addr 1)"
+insert 500 "$(addr 2)" -r
+is "$(flows "$(addr 0)") $(flows "$(addr 1)") $(flows "$(addr 2)")" "1500 1500 500" "with flows, some begun elsewhere"
+is "$(net tap_sweep)" "ok taps=0" "a sweep takes nothing that is not retired"
+is "$(net tap_retire slot=0 gen=50)" ok "one is retired"
+is "$(ip -j link show group $retired | jq -r ".[].ifname // empty")" bgr0 "ip: it is in our group of interfaces"
+is "$(objects | grep -c '^1,0,50,')" 1 "and still listed"
+is "$(net tap_create slot=0 gen=50)" busy "it is not handed out again"
+is "$(net tap_sweep)" "ok taps=1" "it goes with the next sweep"
+is "$(link bgr0 .ifname)" "" "ip: it is gone"
+is "$(flows "$(addr 0)") $(flows "$(addr 1)") $(flows "$(addr 2)")" "0 1500 500" "with all its flows and nobody else's"
+is "$(net tap_retire slot=1 gen=50) $(net tap_retire slot=2 gen=50)" "ok ok" "two are retired"
+is "$(net restart) $(net run)" "started ok" "the role is started anew"
+is "$(net guest_allow slot=4)$(net guest_allow slot=5)$(net nat_add slot=4)" okokok "elements are as before"
+is "$(net tap_sweep)" "ok taps=2" "both go with the next sweep: it is written at the taps"
+is "$(link bgr1 .ifname)$(link bgr2 .ifname) $(link bgr3 .ifname)" ' "bgr3"' "ip: they are gone, and the third is not"
+is "$(flows "$(addr 1)") $(flows "$(addr 2)")" "0 0" "with all their flows"
+is "$(flows "$a4") $(flows "$a5")" "[1-9]* [1-9]*" "and none of the others'"
+insert 20 "$(addr 0)"
+is "$(net tap_retire slot=0 gen=50) $(flows "$(addr 0)")" "ok 0" "a slot whose tap somebody took has its flows forgotten as well"
+for i in 0 1; do is "$(net tap_create slot=$i gen=50)" "ok *" "a tap for slot $i"; done
+ip link add decoy type bridge && ip link set decoy group $retired
+ip tuntap add decoy2 mode tap && ip link set decoy2 group $retired alias banger:2:50:1000
+is "$(net tap_retire slot=0 gen=50) $(net tap_retire slot=1 gen=50) $(net tap_sweep)" "ok ok ok taps=2" \
+	"with interfaces of somebody else's in our group"
+is "$(ip -j link | jq -r '.[].ifname | select(test("^(decoy|bgr[0-3]$)"))' | paste -sd' ')" "bgr3 decoy decoy2" "the taps alone are removed"
+ip link del decoy && ip link del decoy2
+is "$(tap_remove slot=3 gen=50)" ok "the third goes"
+net woken >/dev/null
 
 # ---- restart ----
 before=$(objects)
@@ -394,8 +429,11 @@ for ((round = 0; round < rounds; round++)); do
 	pid=$(role_pid)
 	(sleep "0.0$((RANDOM % 30 + 10))"; kill -9 "$pid") &
 	for i in 0 1 2 6; do
-		for op in tap_create guest_allow nat_add nat_remove tap_remove tap_create; do
-			got=$(net $op slot=$i gen=$((round + 10)))
+		for op in tap_create guest_allow nat_add nat_remove tap_retire tap_sweep tap_create; do
+			at="slot=$i gen=$((round + 10))"
+			[ $op != tap_sweep ] || at=
+			# shellcheck disable=SC2086
+			got=$(net $op $at)
 			[[ $got == signal* ]] && killed=$((killed + 1)) && break 2
 		done
 	done
@@ -405,8 +443,8 @@ for ((round = 0; round < rounds; round++)); do
 		if ip link show bgr$i >/dev/null 2>&1; then grep -q "^1,$i," <<<"$is_listed" || unlisted=$((unlisted + 1)); fi
 		if elements inet nat4 | grep -q "^$(addr $i) "; then grep -q "^3,$i," <<<"$is_listed" || unlisted=$((unlisted + 1)); fi
 		if elements bridge guest | grep -q "^bgr$i/"; then grep -q "^2,$i," <<<"$is_listed" || unlisted=$((unlisted + 1)); fi
-		for op in nat_remove guest_deny tap_remove; do
-			[ "$(net $op slot=$i gen=$((round + 10)))" = ok ] || not_ok "round $round: $op"
+		for op in "net nat_remove" "net guest_deny" tap_remove; do
+			[ "$($op slot=$i gen=$((round + 10)))" = ok ] || not_ok "round $round: $op"
 		done
 	done
 done
@@ -434,7 +472,7 @@ is "$(net tap_create slot=0 gen=98)" limit "one more tap is refused as a limit"
 refuses "and nothing of it is left" ip link show bgr0
 ip link del group 77
 is "$(net tap_create slot=0 gen=98)" "ok *" "with room again it is made"
-is "$(net tap_remove slot=0 gen=98)" ok "and removed"
+is "$(tap_remove slot=0 gen=98)" ok "and removed"
 nft -f - <<<"add element inet banger nat4 { $(for ((i = 0; i < 999; i++)); do echo "192.168.$((i / 250)).$((i % 250)),"; done) }"
 is "$(net nat_add slot=5)" limit "an element in a full set is refused as a limit"
 is "$(elements inet nat4 | grep -c "^$(addr 5) ")" 0 "and is not there"
@@ -453,17 +491,18 @@ is "$(net guest_allow slot=0 gen=99)" limit "a guest more is a limit"
 is "$(elements bridge guest | wc -l)" 1000 "and nothing was put in"
 nft delete element bridge banger guest '{ "adm0" . 02:00:00:00:00:01 . 10.200.0.0 }'
 is "$(net guest_allow slot=0 gen=99)" ok "with room it is allowed"
-is "$(net guest_deny slot=0 gen=99) $(net tap_remove slot=0 gen=99)" "ok ok" "all of it is released"
+is "$(net guest_deny slot=0 gen=99) $(tap_remove slot=0 gen=99)" "ok ok" "all of it is released"
 nft -j list set bridge banger guest | jq -r '.nftables[].set? // empty | .elem[]? | (.elem.val // .).concat | select(.[0] | startswith("adm")) | "\"\(.[0])\" . \(.[1]) . \(.[2])"' |
 	paste -sd, | sed 's/.*/delete element bridge banger guest { & }/' | nft -f -
 is "$(net seal)" ok "sealed"
 is "$(net tap_create slot=0 gen=99) $(net nat_add slot=4)" "denied denied" "nothing more is made"
 for i in 4 5; do
-	is "$(net nat_remove slot=$i) $(net guest_deny slot=$i) $(net tap_remove slot=$i) $(net conntrack_flush slot=$i)" "ok ok ok ok" \
+	is "$(net nat_remove slot=$i) $(net guest_deny slot=$i) $(tap_remove slot=$i)" "ok ok ok" \
 		"all of guest $i is released"
 done
 is "$(objects)" "" "LIST is empty"
 is "$(elements bridge guest)$(elements inet nat4)$(ip -j link | jq -r '.[].ifname | select(startswith("bgr"))')" "" "and so is the kernel"
 kill "${G_PID[@]}"
-is "$(net flip tap_remove slot=1)" "tried * other 0" "no flipped bit of a packet ends it in another way"
+is "$(net flip tap_retire slot=1)" "tried * other 0" "no flipped bit of a packet ends it in another way"
+is "$(net restart) $(net run) $(net tap_sweep)" "started ok ok taps=[01]" "a tap that such a packet made was retired by others"
 is "$(net close)" "exit 0" "it ends when its peer does"

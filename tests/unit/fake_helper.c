@@ -22,6 +22,7 @@ struct thing {
 	bool there;
 	uint32_t generation, owner;
 	uint64_t ident;
+	bool retired;
 };
 
 struct fake_role {
@@ -67,7 +68,9 @@ static uint64_t ident_of(enum object kind, uint32_t slot)
 
 static void put(struct fake_helper *f, enum object kind, const struct request *q)
 {
-	f->things[kind][q->slot] = (struct thing){ true, q->generation, q->owner, ident_of(kind, q->slot) };
+	f->things[kind][q->slot] = (struct thing){
+		.there = true, .generation = q->generation, .owner = q->owner, .ident = ident_of(kind, q->slot),
+	};
 }
 
 static void drop(struct fake_helper *f, enum object kind, uint32_t slot)
@@ -192,8 +195,13 @@ static enum status serve_net(struct fake_helper *f, const struct request *q, str
 		put(f, OBJ_TAP, q);
 		a->tap_create.ifindex = ident_of(OBJ_TAP, q->slot);
 		break;
-	case OP_TAP_REMOVE:
-		drop(f, OBJ_TAP, q->slot);
+	case OP_TAP_RETIRE:
+		f->things[OBJ_TAP][q->slot].retired = true;
+		break;
+	case OP_TAP_SWEEP:
+		for (uint32_t i = 0; i < SLOT_MAX; i++)
+			if (f->things[OBJ_TAP][i].retired)
+				drop(f, OBJ_TAP, i);
 		break;
 	case OP_GUEST_ALLOW:
 		put(f, OBJ_GUEST, q);
@@ -207,7 +215,7 @@ static enum status serve_net(struct fake_helper *f, const struct request *q, str
 	case OP_NAT_REMOVE:
 		drop(f, OBJ_NAT, q->slot);
 		break;
-	default: /* CONNTRACK_FLUSH */
+	default:
 		break;
 	}
 	return ST_OK;

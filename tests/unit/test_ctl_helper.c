@@ -185,7 +185,7 @@ static void test_wrong_use(void **state)
 /* After an answer that is not one, the line is closed for good: a late answer must not be taken for the next one's. */
 static void refuse(struct bench *b, const void *bytes, size_t n)
 {
-	struct request q = helper_request(OP_TAP_REMOVE, &a_vm, &an_op);
+	struct request q = helper_request(OP_TAP_RETIRE, &a_vm, &an_op);
 	struct reply a;
 
 	to_run(b);
@@ -218,7 +218,7 @@ static void test_wrong_seq(void **state)
 static void test_death(void **state)
 {
 	struct bench *b = *state;
-	struct request q = helper_request(OP_TAP_REMOVE, &a_vm, &an_op);
+	struct request q = helper_request(OP_TAP_RETIRE, &a_vm, &an_op);
 	struct reply a;
 
 	to_run(b);
@@ -230,7 +230,7 @@ static void test_death(void **state)
 static void test_unexpected_descriptor(void **state)
 {
 	int sv[2], out = -1;
-	struct request q = helper_request(OP_TAP_REMOVE, &a_vm, &an_op);
+	struct request q = helper_request(OP_TAP_RETIRE, &a_vm, &an_op);
 	struct reply a;
 
 	(void)state;
@@ -270,7 +270,7 @@ static void *hammer(void *arg)
 
 	vm.slot = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED);
 	for (int i = 0; i < 200; i++) {
-		struct request q = helper_request(i % 2 ? OP_TAP_REMOVE : OP_TAP_CREATE, &vm, &an_op);
+		struct request q = helper_request(i % 2 ? OP_GUEST_DENY : OP_TAP_CREATE, &vm, &an_op);
 		struct reply a;
 		if (helper_call(b->h, &q, NULL, &a, NULL) < 0 || a.status != ST_OK ||
 		    (i % 2 == 0 && a.tap_create.ifindex != 100 + vm.slot))
@@ -293,8 +293,78 @@ static void test_threads_do_not_mix(void **state)
 		assert_null(bad);
 	}
 	assert_int_equal(fake_helper_count(b->fake, OP_TAP_CREATE), 800);
-	assert_int_equal(fake_helper_objects(b->fake, 0), 0);
+	assert_int_equal(fake_helper_objects(b->fake, 0), 8);
 	assert_int_equal(fake_helper_violations(b->fake), 0);
+}
+
+/* ---- one sweep for all who wait ---- */
+
+static void *make_and_remove(void *arg)
+{
+	struct bench *b = arg;
+	static uint32_t next = 100;
+	struct vm vm = a_vm;
+	struct reply a;
+
+	vm.slot = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED);
+	for (int i = 0; i < 20; i++) {
+		struct request make = helper_request(OP_TAP_CREATE, &vm, &an_op), retire = helper_request(OP_TAP_RETIRE, &vm, &an_op);
+		if (helper_call(b->h, &make, NULL, &a, NULL) < 0 || helper_remove_tap(b->h, &retire) != ST_OK)
+			return "asking failed";
+		if (fake_helper_has(b->fake, vm.slot, OBJ_TAP))
+			return "swept, and still there";
+	}
+	return NULL;
+}
+
+static void at_once(struct bench *b, void *(*fn)(void *), size_t n)
+{
+	pthread_t t[8];
+	void *wrong;
+
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(pthread_create(&t[i], NULL, fn, b), 0);
+	for (size_t i = 0; i < n; i++) {
+		assert_int_equal(pthread_join(t[i], &wrong), 0);
+		if (wrong)
+			fail_msg("%s", (const char *)wrong);
+	}
+}
+
+static void test_one_sweep_serves_many(void **state)
+{
+	struct bench *b = *state;
+
+	to_run(b);
+	fake_helper_delay(b->fake, OP_TAP_SWEEP, 2);
+	at_once(b, make_and_remove, 8);
+	assert_int_equal(fake_helper_count(b->fake, OP_TAP_RETIRE), 160);
+	assert_in_range(fake_helper_count(b->fake, OP_TAP_SWEEP), 20, 159);
+	assert_int_equal(fake_helper_objects(b->fake, 0), 0);
+}
+
+static void *sweep_in_vain(void *arg)
+{
+	struct bench *b = arg;
+	struct request q = helper_request(OP_TAP_RETIRE, &a_vm, &an_op);
+
+	return helper_remove_tap(b->h, &q) == ST_KERNEL ? NULL : "an error was not told";
+}
+
+/* One that fails says nothing of the others: each asks and hears for itself. */
+static void test_a_failed_sweep_is_told_to_its_asker_alone(void **state)
+{
+	struct bench *b = *state;
+	struct request q = helper_request(OP_TAP_RETIRE, &a_vm, &an_op);
+
+	to_run(b);
+	fake_helper_delay(b->fake, OP_TAP_SWEEP, 2);
+	fake_helper_fail(b->fake, OP_TAP_SWEEP, ST_KERNEL, 8);
+	at_once(b, sweep_in_vain, 8);
+	assert_int_equal(fake_helper_count(b->fake, OP_TAP_SWEEP), 8);
+	assert_int_equal(helper_remove_tap(b->h, &q), ST_OK);
+	fake_helper_die(b->fake, ROLE_NET);
+	assert_int_equal(helper_remove_tap(b->h, &q), -1);
 }
 
 #define BENCH(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -315,6 +385,8 @@ int main(void)
 		cmocka_unit_test(test_unexpected_descriptor),
 		cmocka_unit_test(test_missing_descriptor),
 		BENCH(test_threads_do_not_mix),
+		BENCH(test_one_sweep_serves_many),
+		BENCH(test_a_failed_sweep_is_told_to_its_asker_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

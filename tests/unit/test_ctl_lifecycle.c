@@ -9,7 +9,7 @@ static const enum op_code makes[] = {
 };
 static const enum op_code removes[] = {
 	OP_VMM_KILL, OP_SNAPSHOT_REMOVE, OP_LOOP_DETACH, OP_LOOP_DETACH, OP_NAT_REMOVE, OP_GUEST_DENY,
-	OP_CONNTRACK_FLUSH, OP_TAP_REMOVE,
+	OP_TAP_RETIRE, OP_TAP_SWEEP,
 };
 
 static int stop(struct fixture *f, const char *name, uint64_t ms, bool *already, bool *forced, struct error *e)
@@ -359,8 +359,8 @@ static void each_removal_failing_is_degraded_until_it_works(void **state)
 		fake_helper_forget(f->fake);
 		fake_helper_fail(f->fake, removes[i], ST_KERNEL, 1);
 		assert_int_equal(stop(f, "web", 0, NULL, NULL, &e), -1);
-		/* Every step was tried: without a flush nothing follows a denied guest, else all are there. */
-		assert_int_equal(fake_helper_total(f->fake), ARRAY_SIZE(removes) - (removes[i] == OP_GUEST_DENY));
+		/* Every step was tried; but nobody sweeps for a tap that could not be retired. */
+		assert_int_equal(fake_helper_total(f->fake), ARRAY_SIZE(removes) - (removes[i] == OP_TAP_RETIRE));
 		struct vm vm = row(f, "web");
 		struct ledger_row rows[OBJ_COUNT];
 		assert_int_equal(vm.state, VM_DEGRADED);
@@ -407,7 +407,7 @@ static void a_start_cleans_up_what_a_stop_could_not(void **state)
 
 	(void)create(f, "web", true);
 	must_start(f, "web");
-	fake_helper_fail(f->fake, OP_TAP_REMOVE, ST_KERNEL, 1);
+	fake_helper_fail(f->fake, OP_TAP_RETIRE, ST_KERNEL, 1);
 	assert_int_equal(stop(f, "web", 0, NULL, NULL, &e), -1);
 	must_start(f, "web");
 	assert_int_equal(row(f, "web").state, VM_RUNNING);

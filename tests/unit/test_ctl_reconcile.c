@@ -234,7 +234,7 @@ static void a_degraded_vm_is_released_at_last(void **state)
 
 	(void)create(f, "web", true);
 	must_start(f, "web");
-	fake_helper_fail(f->fake, OP_TAP_REMOVE, ST_KERNEL, 1);
+	fake_helper_fail(f->fake, OP_TAP_RETIRE, ST_KERNEL, 1);
 	assert_int_equal(vm_stop(&f->c, &o, "web", 0, &already, &forced, &e), -1);
 	restart(f);
 	assert_gone(f, "web", VM_STOPPED);
@@ -413,7 +413,7 @@ static void an_orphan_that_can_not_be_removed_does_not_stop_the_service(void **s
 
 	fake_helper_put(f->fake, OBJ_TAP, 1, 7, 4242);
 	hello(f);
-	fake_helper_fail(f->fake, OP_TAP_REMOVE, ST_DENIED, 1);
+	fake_helper_fail(f->fake, OP_TAP_RETIRE, ST_DENIED, 1);
 	must_reconcile(f);
 	(void)create(f, "web", false);
 	must_start(f, "web");

@@ -53,9 +53,20 @@ static enum status fake_remove(struct role *r, const struct request *q, int *in,
 	return ST_OK;
 }
 
+static enum status fake_sweep(struct role *r, const struct request *q, int *in, struct reply *reply, int *out)
+{
+	(void)r;
+	(void)q;
+	(void)in;
+	(void)reply;
+	(void)out;
+	fake.calls++;
+	return ST_OK;
+}
+
 static const struct handler handlers[] = {
-	{ OP_TAP_CREATE, fake_create }, { OP_GUEST_ALLOW, fake_create }, { OP_TAP_REMOVE, fake_remove },
-	{ OP_CONNTRACK_FLUSH, fake_remove }, { 0, NULL },
+	{ OP_TAP_CREATE, fake_create }, { OP_GUEST_ALLOW, fake_create }, { OP_TAP_RETIRE, fake_remove },
+	{ OP_TAP_SWEEP, fake_sweep }, { 0, NULL },
 };
 
 static struct role role;
@@ -111,19 +122,19 @@ static enum status ask_about(enum op_code op, uint32_t slot, uint32_t generation
 
 static void owner_and_vm(void **state)
 {
-	struct request q = about(OP_TAP_REMOVE, 1, 1, 1000);
+	struct request q = about(OP_TAP_RETIRE, 1, 1, 1000);
 
 	(void)state;
 	assert_int_equal(ask_about(OP_TAP_CREATE, 1, 1, 1000), ST_OK);
 	assert_int_equal(ask_about(OP_TAP_CREATE, 1, 1, 1000), ST_OK);
 	assert_int_equal(ask_about(OP_TAP_CREATE, 1, 1, 1001), ST_DENIED);
-	assert_int_equal(ask_about(OP_TAP_REMOVE, 1, 1, 1001), ST_DENIED);
+	assert_int_equal(ask_about(OP_TAP_RETIRE, 1, 1, 1001), ST_DENIED);
 	q.vm[0] ^= 1;
 	assert_int_equal(ask(q), ST_DENIED);
 	assert_int_equal(fake.calls, 2);
 	assert_true(fake.there[1]);
-	assert_int_equal(ask_about(OP_TAP_REMOVE, 1, 1, 1000), ST_OK);
-	assert_int_equal(ask_about(OP_TAP_REMOVE, 1, 1, 1000), ST_OK);
+	assert_int_equal(ask_about(OP_TAP_RETIRE, 1, 1, 1000), ST_OK);
+	assert_int_equal(ask_about(OP_TAP_RETIRE, 1, 1, 1000), ST_OK);
 }
 
 static void generations(void **state)
@@ -131,25 +142,35 @@ static void generations(void **state)
 	(void)state;
 	assert_int_equal(ask_about(OP_TAP_CREATE, 1, 5, 1000), ST_OK);
 	assert_int_equal(ask_about(OP_TAP_CREATE, 1, 4, 1000), ST_DENIED);
-	assert_int_equal(ask_about(OP_TAP_REMOVE, 1, 4, 1000), ST_DENIED);
+	assert_int_equal(ask_about(OP_TAP_RETIRE, 1, 4, 1000), ST_DENIED);
 	assert_int_equal(ask_about(OP_TAP_CREATE, 1, 6, 1000), ST_BUSY);
-	assert_int_equal(ask_about(OP_TAP_REMOVE, 1, 6, 1000), ST_DENIED);
+	assert_int_equal(ask_about(OP_TAP_RETIRE, 1, 6, 1000), ST_DENIED);
 	assert_true(fake.there[1]);
-	assert_int_equal(ask_about(OP_TAP_REMOVE, 1, 5, 1000), ST_OK);
+	assert_int_equal(ask_about(OP_TAP_RETIRE, 1, 5, 1000), ST_OK);
 	assert_int_equal(ask_about(OP_TAP_CREATE, 1, 6, 1001), ST_OK);
-	assert_int_equal(ask_about(OP_TAP_REMOVE, 1, 5, 1000), ST_DENIED);
+	assert_int_equal(ask_about(OP_TAP_RETIRE, 1, 5, 1000), ST_DENIED);
 	assert_true(fake.there[1]);
+}
+
+/* What names no VM says nothing of the one in slot 0. */
+static void host_wide_removal(void **state)
+{
+	(void)state;
+	fake.there[0] = true;
+	assert_int_equal(ask((struct request){ .op = op_find(OP_TAP_SWEEP), .seq = 1 }), ST_OK);
+	assert_int_equal(fake.calls, 1);
+	assert_false(role.ledger[0].live);
 }
 
 /* Nothing is known of the slot: a release is harmless and has to work, a create makes it known. */
 static void unknown_slot(void **state)
 {
 	(void)state;
-	assert_int_equal(ask_about(OP_CONNTRACK_FLUSH, 3, 9, 1000), ST_OK);
+	assert_int_equal(ask_about(OP_TAP_RETIRE, 3, 9, 1000), ST_OK);
 	assert_int_equal(role.ledger[3].generation, 0);
 	fake.there[4] = true; /* of whom, nobody knows */
 	assert_int_equal(ask_about(OP_TAP_CREATE, 4, 9, 1000), ST_BUSY);
-	assert_int_equal(ask_about(OP_TAP_REMOVE, 4, 9, 1000), ST_DENIED);
+	assert_int_equal(ask_about(OP_TAP_RETIRE, 4, 9, 1000), ST_DENIED);
 	assert_int_equal(ask_about(OP_TAP_CREATE, 8, 1, 1000), ST_DENIED); /* config.slots is 8 */
 }
 
@@ -162,9 +183,9 @@ static void adopted(void **state)
 	role_adopt(&role, 3, 7, OWNER_UNKNOWN);
 	role_adopt(&role, SLOT_MAX, 7, 1);
 	assert_int_equal(role.ledger[2].owner, 1000);
-	assert_int_equal(ask_about(OP_TAP_REMOVE, 2, 7, 2000), ST_DENIED);
-	assert_int_equal(ask_about(OP_TAP_REMOVE, 2, 7, 1000), ST_OK);
-	assert_int_equal(ask_about(OP_TAP_REMOVE, 3, 7, 4000), ST_OK);
+	assert_int_equal(ask_about(OP_TAP_RETIRE, 2, 7, 2000), ST_DENIED);
+	assert_int_equal(ask_about(OP_TAP_RETIRE, 2, 7, 1000), ST_OK);
+	assert_int_equal(ask_about(OP_TAP_RETIRE, 3, 7, 4000), ST_OK);
 }
 
 static void cap_of_an_owner(void **state)
@@ -189,7 +210,7 @@ static void rate(void **state)
 	for (int i = 0; i < 20; i++)
 		made += ask_about(OP_TAP_CREATE, 1, 1, 1000) == ST_OK;
 	assert_int_equal(made, 2);
-	assert_int_equal(ask_about(OP_TAP_REMOVE, 1, 1, 1000), ST_OK);
+	assert_int_equal(ask_about(OP_TAP_RETIRE, 1, 1, 1000), ST_OK);
 	serve.refilled_ns -= NSEC;
 	assert_int_equal(ask_about(OP_TAP_CREATE, 1, 1, 1000), ST_OK);
 	assert_int_equal(ask_about(OP_TAP_CREATE, 1, 1, 1000), ST_LIMIT);
@@ -201,7 +222,7 @@ static void sealed(void **state)
 	assert_int_equal(ask_about(OP_TAP_CREATE, 1, 1, 1000), ST_OK);
 	assert_int_equal(ask((struct request){ .op = op_find(OP_SEAL), .seq = 1 }), ST_OK);
 	assert_int_equal(ask_about(OP_TAP_CREATE, 1, 1, 1000), ST_DENIED);
-	assert_int_equal(ask_about(OP_TAP_REMOVE, 1, 1, 1000), ST_OK);
+	assert_int_equal(ask_about(OP_TAP_RETIRE, 1, 1, 1000), ST_OK);
 }
 
 static void log_full(void **state)
@@ -214,7 +235,7 @@ static void log_full(void **state)
 	assert_true(serve.log.fd >= 0);
 	assert_int_equal(ask_about(OP_TAP_CREATE, 1, 1, 1000), ST_NOLOG);
 	assert_int_equal(fake.calls, 1);
-	assert_int_equal(ask_about(OP_TAP_REMOVE, 1, 1, 1000), ST_OK);
+	assert_int_equal(ask_about(OP_TAP_RETIRE, 1, 1, 1000), ST_OK);
 	assert_int_equal(fake.calls, 2);
 	(void)close(serve.log.fd);
 	serve.log.fd = good;
@@ -284,7 +305,7 @@ static void phases(void **state)
 	assert_int_equal(serve_one_in_child(P_HELLO, ping), EXIT_VIOLATION);
 	assert_int_equal(serve_one_in_child(P_RECONCILE, ping), 0);
 	assert_int_equal(serve_one_in_child(P_RECONCILE, about(OP_TAP_CREATE, 1, 1, 1)), EXIT_VIOLATION);
-	assert_int_equal(serve_one_in_child(P_RECONCILE, about(OP_TAP_REMOVE, 1, 1, 1)), 0);
+	assert_int_equal(serve_one_in_child(P_RECONCILE, about(OP_TAP_RETIRE, 1, 1, 1)), 0);
 	assert_int_equal(serve_one_in_child(P_RUN, about(OP_TAP_CREATE, 1, 1, 1)), 0);
 	assert_int_equal(serve_one_in_child(P_RUN, about(OP_VMM_KILL, 1, 1, 1)), EXIT_VIOLATION); /* spawn's */
 }
@@ -315,7 +336,8 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(owner_and_vm), TEST(generations), TEST(unknown_slot), TEST(adopted), TEST(cap_of_an_owner), TEST(rate),
+		TEST(owner_and_vm), TEST(generations), TEST(unknown_slot), TEST(host_wide_removal),
+		TEST(adopted), TEST(cap_of_an_owner), TEST(rate),
 		TEST(sealed), TEST(log_full), TEST(failure_is_not_live), TEST(phases), TEST(sequence_and_descriptors),
 		TEST(records_violations),
 	};
