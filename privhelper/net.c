@@ -2,7 +2,7 @@
  *
  * A VM's network is a tap, an element of the set of guests (frames pass with its own MAC and address alone) and an
  * element of the set of those with NAT.  What belongs to whom is read from the kernel each time: nothing here
- * remembers, so nothing here can be wrong after a crash, or after somebody's `nft flush ruleset`. */
+ * remembers what there is, so nothing here can be wrong after a crash, or after somebody's `nft flush ruleset`. */
 #include "privhelper/net.h"
 
 #include <errno.h>
@@ -118,7 +118,6 @@ static int open_sockets(struct net_state *n)
 
 static int net_prepare(struct role *r)
 {
-	static const bool first[SLOT_MAX] = { true };
 	struct net_state *n = state(r);
 
 	n->config = &r->config;
@@ -131,9 +130,9 @@ static int net_prepare(struct role *r)
 	}
 	if (net_bridge_prepare(n) < 0 || enable_forwarding() < 0)
 		return -1;
-	/* Nothing to flush: has the kernel load the module now, and says so if it has none. */
-	if (net_conntrack_flush(n, first) != ST_OK)
-		log_warn("flows can not be flushed on this kernel");
+	/* Has the kernel load the module now, and says so if it has none. */
+	if (net_conntrack_probe(n) < 0)
+		log_errno("flows can not be flushed on this kernel");
 	return net_root_enter(r->account);
 }
 

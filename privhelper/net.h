@@ -26,6 +26,7 @@ struct net_state {
 	int link_events, nft_events; /* and two that only listen: net_events.c */
 	int bridge;         /* ifindex */
 	bool bridged;       /* the bridge was found in order, or made so, when the latest round of LIST began */
+	bool retired[SLOT_MAX]; /* since this start: a tap that somebody takes away, or out of its group, hides none */
 };
 
 void net_tag_format(const struct net_tag *t, char out[NET_TAG_MAX]);
@@ -99,20 +100,20 @@ int net_tap_repair(const struct net_state *n, uint32_t slot);
  * net_tap_retire() - have the slot's tap go with the next net_tap_sweep()
  *
  * What is retired is written at the tap itself, so that a crash between the
- * two forgets nothing.  Without a tap, the slot's flows are forgotten here,
- * as no sweep would.  ST_DENIED: an interface of that name that is not ours.
+ * two forgets nothing.  Without a tap, the slot's flows are forgotten here.
+ * ST_DENIED: an interface of that name that is not ours.
  */
-enum status net_tap_retire(const struct net_state *n, uint32_t slot);
+enum status net_tap_retire(struct net_state *n, uint32_t slot);
 
 /**
- * net_tap_sweep() - forget the flows of all retired taps' slots, then remove the taps
- * @taps:	how many there were
+ * net_tap_sweep() - forget the flows of all retired slots, then remove their taps
+ * @taps:	out: how many there were
  *
- * However many: the kernel is waited for once (RCU, the walk through its
- * table of flows), not once for each.  ST_BUSY: interfaces came or went as we
- * looked; ask again.
+ * However many: the kernel walks through its table of flows once, and waits
+ * little longer than for one (RCU).  What fails leaves all that is not yet
+ * gone retired.  ST_BUSY: interfaces came or went as we looked; ask again.
  */
-enum status net_tap_sweep(const struct net_state *n, uint64_t *taps);
+enum status net_tap_sweep(struct net_state *n, uint64_t *taps);
 
 /* ---- net_nft.c: set elements ---- */
 
@@ -158,6 +159,9 @@ int net_rules_repair(const struct net_state *n);
 
 /* Forget every flow that an address of these slots began or answers.  Return: ST_OK or ST_KERNEL. */
 enum status net_conntrack_flush(const struct net_state *n, const bool slots[SLOT_MAX]);
+
+/* Can flows be looked at?  Changes nothing.  Return: 0, or -1 with errno. */
+int net_conntrack_probe(const struct net_state *n);
 
 /* ---- net_events.c ---- */
 

@@ -121,7 +121,7 @@ static void put_filter(struct nl_out *o, uint16_t tuple, uint32_t addr)
 }
 
 /* One walk.  @tuple: 0 for all flows, else those whose source there is @addr. */
-static int flush(struct flush *f, uint16_t tuple, uint32_t addr)
+static int walk(struct flush *f, uint16_t tuple, uint32_t addr)
 {
 	struct nl_out o;
 
@@ -149,6 +149,14 @@ enum status net_conntrack_flush(const struct net_state *n, const bool slots[SLOT
 	if (count == 0)
 		return ST_OK;
 	if (count > 1)
-		return flush(&f, 0, 0) < 0 ? ST_KERNEL : ST_OK;
-	return flush(&f, CTA_TUPLE_ORIG, addr) < 0 || flush(&f, CTA_TUPLE_REPLY, addr) < 0 ? ST_KERNEL : ST_OK;
+		return walk(&f, 0, 0) < 0 ? ST_KERNEL : ST_OK;
+	return walk(&f, CTA_TUPLE_ORIG, addr) < 0 || walk(&f, CTA_TUPLE_REPLY, addr) < 0 ? ST_KERNEL : ST_OK;
+}
+
+int net_conntrack_probe(const struct net_state *n)
+{
+	static const bool none[SLOT_MAX];
+	struct flush f = { .n = n, .slots = none };
+
+	return walk(&f, CTA_TUPLE_ORIG, slot_gateway(n->config));
 }

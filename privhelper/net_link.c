@@ -165,10 +165,13 @@ static int find_tap(const struct net_state *n, uint32_t slot, struct link *l)
 	return find(n, name, l);
 }
 
-/* One of ours: the name, the kind and the tag agree. */
+/* One of ours: name, kind and tag agree.  The kernel finds interfaces by their other names too (ip-link(8), altname). */
 static bool is_ours(const struct link *l, uint32_t slot)
 {
-	return l->index && l->tun && l->tagged && l->tag.slot == slot;
+	char name[16];
+
+	slot_tap(slot, name);
+	return l->index && l->tun && l->tagged && l->tag.slot == slot && strcmp(l->name, name) == 0;
 }
 
 int net_tap_find(const struct net_state *n, uint32_t slot, struct net_tag *tag)
@@ -297,6 +300,10 @@ int net_tap_repair(const struct net_state *n, uint32_t slot)
 
 	if (find_tap(n, slot, &l) < 0)
 		return -1;
+	if (is_ours(&l, slot) && l.retired) {
+		errno = EBUSY;
+		return -1;
+	}
 	if (!is_ours(&l, slot) || (l.up && l.master == n->bridge && l.isolated && !l.hears))
 		return 0;
 	log_warn("slot %u: its tap is not as it was made: putting it back into the bridge", slot);
@@ -310,11 +317,13 @@ enum status net_tap_create(struct net_state *n, const struct net_tag *tag, int *
 
 	if (net_bridge_repair(n) < 0 || find_tap(n, tag->slot, &l) < 0)
 		return net_status(errno);
+	if (l.index && !is_ours(&l, tag->slot))
+		return ST_DENIED;
+	if (l.retired || n->retired[tag->slot])
+		return ST_BUSY;
 	if (!l.index)
 		return make(n, tag, ifindex);
-	if (!is_ours(&l, tag->slot))
-		return ST_DENIED;
-	if (l.tag.generation != tag->generation || l.tag.owner != tag->owner || l.retired)
+	if (l.tag.generation != tag->generation || l.tag.owner != tag->owner)
 		return ST_BUSY;
 	/* Who holds a tap's descriptor can give it another owner: such a tap has to be removed first. */
 	if (!l.persistent || l.owner != id || l.group != id)
@@ -325,106 +334,116 @@ enum status net_tap_create(struct net_state *n, const struct net_tag *tag, int *
 
 /* ---- removal: retired one by one, swept together ---- */
 
-enum status net_tap_retire(const struct net_state *n, uint32_t slot)
+/* Return: 1, 0 when the interface has gone meanwhile, or -1 with errno. */
+static int retire(const struct net_state *n, int index)
+{
+	struct nl_out o;
+
+	if (FAILPOINT_FAILS("tap.retire"))
+		return -1;
+	nl_begin(&o);
+	put_link(&o, RTM_SETLINK, AF_UNSPEC, index, 0);
+	mnl_attr_put_u32(o.h, IFLA_GROUP, RETIRED);
+	if (nl_talk(n->route, &o, NULL, NULL) == 0)
+		return 1;
+	return errno == ENODEV ? 0 : -1;
+}
+
+enum status net_tap_retire(struct net_state *n, uint32_t slot)
 {
 	bool alone[SLOT_MAX] = { false };
 	struct link l;
-	struct nl_out o;
 
 	if (find_tap(n, slot, &l) < 0)
 		return net_status(errno);
-	if (!l.index) {
-		alone[slot] = true;
-		return net_conntrack_flush(n, alone);
-	}
-	if (!is_ours(&l, slot))
+	if (l.index && !is_ours(&l, slot))
 		return ST_DENIED;
-	if (FAILPOINT_FAILS("tap.retire"))
+	int r = l.index ? retire(n, l.index) : 0;
+	if (r < 0)
 		return net_status(errno);
-	nl_begin(&o);
-	put_link(&o, RTM_SETLINK, AF_UNSPEC, l.index, 0);
-	mnl_attr_put_u32(o.h, IFLA_GROUP, RETIRED);
-	return nl_talk(n->route, &o, NULL, NULL) < 0 ? net_status(errno) : ST_OK;
+	n->retired[slot] = true;
+	if (r > 0)
+		return ST_OK;
+	alone[slot] = true;
+	enum status s = net_conntrack_flush(n, alone);
+	n->retired[slot] = s != ST_OK;
+	return s;
 }
 
-/* What is retired. */
-struct retired {
-	bool slots[SLOT_MAX];
-	int index[SLOT_MAX]; /* of the tap */
-	size_t n;
-	bool foreign;        /* somebody put an interface that is not ours into our group */
+/* What a sweep finds. */
+struct sweep {
+	const struct net_state *n;
+	bool slots[SLOT_MAX]; /* retired, with a tap or without */
+	int index[SLOT_MAX];  /* of the tap; 0: it has gone meanwhile */
+	size_t taps;
+	bool mixed;           /* somebody changed which interfaces are in our group */
 };
 
 static void see(void *arg, const struct nlmsghdr *h)
 {
-	struct retired *r = arg;
+	struct sweep *w = arg;
 	struct link l = { .index = 0 };
-	char name[16];
 
 	read_link(&l, h);
-	if (!l.retired)
+	const uint32_t slot = l.tag.slot;
+	const bool goes = is_ours(&l, slot) && (l.retired || w->n->retired[slot]);
+	w->mixed |= l.retired != goes;
+	if (!goes)
 		return;
-	slot_tap(l.tag.slot, name);
-	if (!is_ours(&l, l.tag.slot) || strcmp(l.name, name) != 0) {
-		r->foreign = true;
-		return;
-	}
-	r->n += !r->slots[l.tag.slot];
-	r->slots[l.tag.slot] = true;
-	r->index[l.tag.slot] = l.index;
+	w->taps += !w->index[slot];
+	w->slots[slot] = true;
+	w->index[slot] = l.index;
 }
 
-static enum status find_retired(const struct net_state *n, struct retired *r)
+static enum status look_for_retired(const struct net_state *n, struct sweep *w)
 {
 	struct nl_out o;
 
+	memcpy(w->slots, n->retired, sizeof(w->slots));
 	nl_begin(&o);
 	(void)nl_message(&o, RTM_GETLINK, NLM_F_DUMP, sizeof(struct ifinfomsg));
 	mnl_attr_put_u32(o.h, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
-	if (nl_talk(n->route, &o, see, r) < 0)
+	if (nl_talk(n->route, &o, see, w) < 0)
 		return net_status(errno);
 	return o.interrupted ? ST_BUSY : ST_OK;
 }
 
-/* The kernel waits for RCU once for a whole group (net/core/rtnetlink.c, rtnl_group_dellink()). */
-static int delete_all(const struct net_state *n)
+/* @index: 0 for the whole group, for which the kernel waits as for one (net/core/rtnetlink.c, rtnl_group_dellink()). */
+static int delete_links(const struct net_state *n, int index)
 {
 	struct nl_out o;
 
+	if (FAILPOINT_FAILS("tap.delete"))
+		return -1;
 	nl_begin(&o);
-	put_link(&o, RTM_DELLINK, AF_UNSPEC, 0, 0);
-	mnl_attr_put_u32(o.h, IFLA_GROUP, RETIRED);
+	put_link(&o, RTM_DELLINK, AF_UNSPEC, index, 0);
+	if (!index)
+		mnl_attr_put_u32(o.h, IFLA_GROUP, RETIRED);
 	return nl_talk(n->route, &o, NULL, NULL) < 0 && errno != ENODEV ? -1 : 0;
 }
 
-static int delete_each(const struct net_state *n, const struct retired *r)
+static int delete_each(const struct net_state *n, const struct sweep *w)
 {
-	struct nl_out o;
-
-	for (uint32_t slot = 0; slot < SLOT_MAX; slot++) {
-		if (!r->slots[slot])
-			continue;
-		nl_begin(&o);
-		put_link(&o, RTM_DELLINK, AF_UNSPEC, r->index[slot], 0);
-		if (nl_talk(n->route, &o, NULL, NULL) < 0 && errno != ENODEV)
+	for (uint32_t slot = 0; slot < SLOT_MAX; slot++)
+		if (w->index[slot] && delete_links(n, w->index[slot]) < 0)
 			return -1;
-	}
 	return 0;
 }
 
-enum status net_tap_sweep(const struct net_state *n, uint64_t *taps)
+enum status net_tap_sweep(struct net_state *n, uint64_t *taps)
 {
-	struct retired r = { .n = 0 };
-	enum status s = find_retired(n, &r);
+	struct sweep w = { .n = n };
+	enum status s = look_for_retired(n, &w);
 
 	if (s == ST_OK)
-		s = net_conntrack_flush(n, r.slots);
-	if (s != ST_OK || r.n == 0)
+		s = net_conntrack_flush(n, w.slots);
+	if (s != ST_OK)
 		return s;
-	if (FAILPOINT_FAILS("tap.delete"))
+	if (w.taps && (w.mixed ? delete_each(n, &w) : delete_links(n, 0)) < 0)
 		return net_status(errno);
-	*taps = r.n;
-	return (r.foreign ? delete_each(n, &r) : delete_all(n)) < 0 ? net_status(errno) : ST_OK;
+	memset(n->retired, 0, sizeof(n->retired));
+	*taps = w.taps;
+	return ST_OK;
 }
 
 /* ---- the bridge ---- */

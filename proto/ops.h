@@ -10,7 +10,7 @@
 #include "common/parse.h"
 #include "proto/slot.h"
 
-#define OPS_VERSION 1
+#define OPS_VERSION 2
 #define OPS_PACKET_MAX 512 /* bytes of a request or a reply */
 #define OPS_FDS_MAX 1
 #define LIST_MAX 12        /* objects in one LIST reply: 12 * 23 bytes and the envelope fit a packet */

@@ -374,19 +374,19 @@ is "$(flows "$(addr 0)") $(flows "$(addr 1)") $(flows "$(addr 2)")" "1500 1500 5
 is "$(net tap_sweep)" "ok taps=0" "a sweep takes nothing that is not retired"
 is "$(net tap_retire slot=0 gen=50)" ok "one is retired"
 is "$(ip -j link show group $retired | jq -r ".[].ifname // empty")" bgr0 "ip: it is in our group of interfaces"
-is "$(objects | grep -c '^1,0,50,')" 1 "and still listed"
+is "$(objects | grep '^1,0,50,')" 1,0,50,1000,0 "and still listed, but as one of no use"
 is "$(net tap_create slot=0 gen=50)" busy "it is not handed out again"
 is "$(net tap_sweep)" "ok taps=1" "it goes with the next sweep"
 is "$(link bgr0 .ifname)" "" "ip: it is gone"
 is "$(flows "$(addr 0)") $(flows "$(addr 1)") $(flows "$(addr 2)")" "0 1500 500" "with all its flows and nobody else's"
 is "$(net tap_retire slot=1 gen=50) $(net tap_retire slot=2 gen=50)" "ok ok" "two are retired"
-is "$(net restart) $(net run)" "started ok" "the role is started anew"
+insert 20 "$(addr 0)"
+is "$(net restart) $(net run) $(flows "$(addr 0)")" "started ok 20" "the role is started anew, and no flow is lost to it"
 is "$(net guest_allow slot=4)$(net guest_allow slot=5)$(net nat_add slot=4)" okokok "elements are as before"
 is "$(net tap_sweep)" "ok taps=2" "both go with the next sweep: it is written at the taps"
 is "$(link bgr1 .ifname)$(link bgr2 .ifname) $(link bgr3 .ifname)" ' "bgr3"' "ip: they are gone, and the third is not"
 is "$(flows "$(addr 1)") $(flows "$(addr 2)")" "0 0" "with all their flows"
 is "$(flows "$a4") $(flows "$a5")" "[1-9]* [1-9]*" "and none of the others'"
-insert 20 "$(addr 0)"
 is "$(net tap_retire slot=0 gen=50) $(flows "$(addr 0)")" "ok 0" "a slot whose tap somebody took has its flows forgotten as well"
 for i in 0 1; do is "$(net tap_create slot=$i gen=50)" "ok *" "a tap for slot $i"; done
 ip link add decoy type bridge && ip link set decoy group $retired
@@ -395,6 +395,19 @@ is "$(net tap_retire slot=0 gen=50) $(net tap_retire slot=1 gen=50) $(net tap_sw
 	"with interfaces of somebody else's in our group"
 is "$(ip -j link | jq -r '.[].ifname | select(test("^(decoy|bgr[0-3]$)"))' | paste -sd' ')" "bgr3 decoy decoy2" "the taps alone are removed"
 ip link del decoy && ip link del decoy2
+for i in 0 1 2; do
+	is "$(net tap_create slot=$i gen=50) $(net tap_retire slot=$i gen=50)" "ok ifindex=* ok" "slot $i: made and retired"
+	insert 20 "$(addr $i)"
+done
+ip link set bgr1 group 0 && ip link del bgr2
+is "$(net tap_create slot=2 gen=51)" busy "one that somebody took meanwhile is not made again before the sweep"
+is "$(net tap_sweep)" "ok taps=2" "one that somebody took out of the group is swept with the rest"
+is "$(link bgr0 .ifname)$(link bgr1 .ifname)$(link bgr2 .ifname) $(flows "$(addr 0)") $(flows "$(addr 1)") $(flows "$(addr 2)")" " 0 0 0" \
+	"ip, conntrack: none of them is left, nor a flow of theirs"
+is "$(net tap_create slot=2 gen=51) $(tap_remove slot=2 gen=51)" "ok ifindex=* ok" "their slots are free"
+ip link add altlink type bridge && ip link property add dev altlink altname bgr2 && ip link set altlink alias banger:2:51:1000
+is "$(net tap_create slot=2 gen=51) $(net tap_retire slot=2 gen=51)" "denied denied" "what has a tap's name for another name is not ours"
+ip link del altlink
 is "$(tap_remove slot=3 gen=50)" ok "the third goes"
 net woken >/dev/null
 

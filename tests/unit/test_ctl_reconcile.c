@@ -312,6 +312,18 @@ static void orphans_go_and_their_slots_go_on_above_them(void **state)
 	assert_true(last.generation > 7);
 }
 
+/* Somebody took its tap away: its flows are forgotten with what is left. */
+static void an_orphan_without_a_tap_has_its_flows_forgotten(void **state)
+{
+	struct fixture *f = *state;
+
+	fake_helper_put(f->fake, OBJ_GUEST, 1, 7, 4242);
+	hello(f);
+	must_reconcile(f);
+	assert_int_equal(fake_helper_objects(f->fake, 0), 0);
+	assert_int_equal(fake_helper_count(f->fake, OP_TAP_RETIRE), 1);
+}
+
 /* ---- a database that is older than the host ---- */
 
 /* The files of a slot, with the mark of the VM that made them. */
@@ -592,7 +604,8 @@ int main(void)
 		TEST(a_slot_that_is_not_configured_any_more_is_an_error),
 		TEST(a_vm_at_rest_is_left_alone),
 		TEST(what_a_resting_vm_does_not_know_of_goes),
-		TEST(orphans_go_and_their_slots_go_on_above_them), TEST(a_slot_that_was_anothers_since_is_not_started),
+		TEST(orphans_go_and_their_slots_go_on_above_them), TEST(an_orphan_without_a_tap_has_its_flows_forgotten),
+		TEST(a_slot_that_was_anothers_since_is_not_started),
 		TEST(files_that_no_row_names_stay), TEST(a_vmm_that_the_row_does_not_know_is_released),
 		TEST(an_orphan_that_can_not_be_removed_does_not_stop_the_service),
 		TEST(a_start_cut_short_anywhere_is_rolled_back),
