@@ -200,6 +200,8 @@ install: all
 	install -D -m 644 $(HOST)/tmpfiles.conf $(LIB)/tmpfiles.d/banger.conf
 	install -D -m 644 $(HOST)/sysctl.conf $(LIB)/sysctl.d/50-banger.conf
 	install -D -m 644 $(HOST)/udev.rules $(LIB)/udev/rules.d/50-banger.rules
+	install -D -m 644 $(HOST)/networkd.network $(LIB)/systemd/network/00-banger.network
+	install -D -m 644 $(HOST)/NetworkManager.conf $(LIB)/NetworkManager/conf.d/50-banger.conf
 	install -D -m 644 $(HOST)/logrotate.conf $(DESTDIR)/etc/logrotate.d/banger
 	install -D -m 755 $(HOST)/uninstall.sh $(DESTDIR)$(LIBEXEC)/uninstall
 	$(if $(DESTDIR),,$(HOST)/activate.sh)

@@ -45,6 +45,9 @@ int store_fail(sqlite3 *db, const char *what, struct error *e)
 	};
 	int rc = db ? sqlite3_errcode(db) & 0xff : SQLITE_NOMEM;
 
+	/* A quota: no room, but SQLite takes only ENOSPC for that (os_unix.c). */
+	if (rc == SQLITE_IOERR && sqlite3_system_errno(db) == EDQUOT)
+		rc = SQLITE_FULL;
 	/* A column that could not be had: by now the statement is reset. */
 	if (rc == SQLITE_OK || rc == SQLITE_ROW)
 		rc = SQLITE_NOMEM;

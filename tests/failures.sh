@@ -1,5 +1,5 @@
 #!/bin/bash
-# failures.sh - every test that failures.md names is there, and every number has a row, a reason in README.md, or is open.
+# failures.sh - every test that failures.md names is there, and every number has a row, or a reason in README.md.
 cd "$(dirname "$0")" || exit 1
 bad=0
 while IFS=$'\t' read -r file name; do

@@ -42,6 +42,23 @@ static bool may_drop(const json_t *entry, const char **table, const char **name)
 	return strcmp(policy, "drop") == 0 || strcmp(*table, "firewalld") == 0;
 }
 
+/* The older iptables has tables that nft does not show.  To ask for one makes it, so this asks only for what is there. */
+static bool legacy_may_drop(struct doctor *d)
+{
+	static const char *const argv[] = { "iptables-legacy", "-S", "FORWARD", NULL };
+	_cleanup_fclose_ FILE *f = fopen("/proc/net/ip_tables_names", "re");
+	char line[64], rules[8192] = "";
+	const struct proc_io io = { .capture = rules, .capture_size = sizeof(rules), .null_err = true };
+	struct error e;
+	bool there = false;
+
+	while (f && fgets(line, sizeof(line), f))
+		there |= strcmp(line, "filter\n") == 0;
+	if (!there || !proc_exists(argv[0]) || proc_run(d->c, argv, &io, &e) != 0)
+		return false;
+	return strstr(rules, "-P FORWARD DROP\n") || strstr(rules, "-j DROP") || strstr(rules, "-j REJECT");
+}
+
 /* Only root is shown the rules; they are never ours to change. */
 static void check_firewall(struct doctor *d)
 {
@@ -60,6 +77,8 @@ static void check_firewall(struct doctor *d)
 	json_array_foreach(json_object_get(all, "nftables"), i, entry)
 		if (!found[0] && may_drop(entry, &table, &name))
 			(void)snprintf(found, sizeof(found), "chain %s of table %s may drop what guests with NAT send", name, table);
+	if (all && !found[0] && legacy_may_drop(d))
+		(void)snprintf(found, sizeof(found), "chain FORWARD of iptables-legacy may drop what guests with NAT send");
 	if (found[0])
 		doctor_say(d, "firewall", "WARN", found, "have it accept what comes from and goes to banger's bridge");
 	else if (all)

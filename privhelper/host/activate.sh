@@ -14,6 +14,9 @@ fi
 systemctl daemon-reload
 systemctl restart systemd-sysctl.service
 if have udevadm; then udevadm control --reload; fi
+# Who else has networks reads that ours are not theirs; at the latest when it starts the next time.
+if systemctl -q is-active systemd-networkd.service; then timeout 5 networkctl reload 2>/dev/null || :; fi
+if systemctl -q is-active NetworkManager.service; then timeout 5 nmcli general reload conf 2>/dev/null || :; fi
 if systemctl -q is-active banger.service; then
 	echo "banger is running; to use what was installed: systemctl restart banger (VMs go on)"
 else

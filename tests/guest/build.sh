@@ -48,7 +48,8 @@ printf '[Match]\nName=en* eth*\n[Network]\nAddress=10.0.2.15/24\nLinkLocalAddres
 chroot "$tree" systemctl -q enable systemd-networkd ssh auditd
 chroot "$tree" systemctl -q mask apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer \
 	systemd-networkd-wait-online.service getty@tty1.service serial-getty@ttyS0.service systemd-timesyncd.service cron.service \
-	selinux-autorelabel-mark.service
+	selinux-autorelabel-mark.service docker.service docker.socket containerd.service firewalld.service ufw.service \
+	NetworkManager.service NetworkManager-wait-online.service NetworkManager-dispatcher.service quotarpc.service quota.service
 sed -i 's/^#\?PermitRootLogin.*/PermitRootLogin prohibit-password/; s/^#\?UseDNS.*/UseDNS no/' "$tree/etc/ssh/sshd_config"
 printf 'MaxSessions 30\nMaxStartups 30\n' >>"$tree/etc/ssh/sshd_config"
 ssh-keygen -q -t ed25519 -N '' -C banger-guest -f "$work/out/key"

@@ -148,6 +148,11 @@ tiny_disk() {
 			echo "FILLED" ;;
 		calm) # writes no more, nor does its file system: lazy inode tables, checkpoints of the journal
 			mount -o remount,ro none / && echo "CALM" ;;
+		far) # says whether it reaches the outside
+			while :; do
+				if printf 'GET / HTTP/1.0\r\n\r\n' | nc -w 2 198.51.100.1 8080 2>/dev/null | grep -q outside; then echo "REACHED"; else echo "LOST"; fi
+				sleep 1
+			done ;;
 		full)
 			sleep 15
 			while dd if=/dev/urandom of=/root/fill bs=64k count=100 conv=fsync 2>/dev/null; do :; done
