@@ -111,8 +111,9 @@ count() { # count NAME STATUS: the TAP in $work/tap; a script that ends badly, o
 
 phase() { # phase NAME N: one call; its status
 	local client
+	: >"$work/tap" # there before anyone reads it
 	timeout -k 10 $SCENARIO_SECONDS ssh "${ssh_opts[@]}" -p "$port" root@127.0.0.1 \
-		"cd /root/banger && exec bash $scenarios/$1.sh $2" >"$work/tap" 2>"$work/err" </dev/null &
+		"cd /root/banger && exec bash $scenarios/$1.sh $2" >>"$work/tap" 2>"$work/err" </dev/null &
 	client=$!
 	tail --pid=$client -n +1 -f "$work/tap" 2>/dev/null | grep --line-buffered -E '^(ok|not ok|#|1\.\.)' &
 	while kill -0 $client 2>/dev/null; do
