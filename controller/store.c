@@ -34,7 +34,8 @@ int store_fail(sqlite3 *db, const char *what, struct error *e)
 	} known[] = {
 		{ SQLITE_FULL, "no room left for the state database",
 		  "free some space on the file system of the state directory" },
-		{ SQLITE_CORRUPT, "the state database is damaged", STORE_HINT_DAMAGED },
+		/* Also when a read ends with EIO (vdbe.c, SQLITE_IOERR_CORRUPTFS). */
+		{ SQLITE_CORRUPT, "the state database is damaged, or its disk fails: see the kernel's log", STORE_HINT_DAMAGED },
 		{ SQLITE_NOTADB, "it is no database, or its beginning is damaged", STORE_HINT_DAMAGED },
 		{ SQLITE_BUSY, "another program holds the state database", "end it; `fuser -v` on the file names it" },
 		{ SQLITE_READONLY, "the state database can not be written", FOR_ACCOUNT },

@@ -65,6 +65,6 @@ refuses "its blocks can not be read" dd if=/dev/mapper/broken of=/dev/null bs=40
 out=$(banger vm create more --image tiny --memory 128M 2>&1)
 is "$? $out" "9 *banger: *" "nothing is created on a disk that fails, and the command line says so"
 out=$(timeout 60 banger vm kill runs 2>&1)
-is "$? $out" "9 *banger: runs: *" "nor can be ended what no row can be read of: it is said"
+is "$? $out" "9 *banger: runs: *disk fails*" "nor can be ended what no row can be read of: it is said"
 check "doctor names it" eval 'banger doctor 2>&1 | grep -E "^FAIL" | grep -qiE "database|read-only|disk"'
 done_testing 93
