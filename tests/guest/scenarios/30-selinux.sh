@@ -39,6 +39,7 @@ life a
 i=$(slot_of a)
 is "$(stat -c %C /run/banger/slots/"$i" /run/banger/slots/vda"$i" /var/lib/banger/slots/"$i" /var/lib/banger/slots/"$i"/{cow,initrd} | cut -d: -f4- | sort -u)" \
 	"s0:c$i" "the slot's folders, node and files have its category"
+restorecon -R /var/lib/banger/slots # by that name too
 is "$(stat -c %C /var/lib/banger/slots/"$i"/kernel)" "system_u:object_r:banger_image_t:s0" "the kernel, which all share, has none"
 is "$(ss -xlpZ 2>/dev/null | grep "/run/$i/api.sock")" "*banger_vm_t:s0:c$i*" "its API socket is its own"
 for p in privhelper role-net role-blk role-spawn controller; do
