@@ -274,10 +274,10 @@ int orphan_remove(struct ctl *c, const struct listed *l, const struct operation 
 		log_error("slot %u: %s", l->slot, e.why);
 	log_warn("slot %u, generation %u: %s belongs to no VM and is removed", l->slot, l->generation,
 		 object_name(l->kind));
-	int r = object_release(c, &nobody, l->kind, o, &e);
-	/* Its tap may have been taken away already, and then nothing else would have its flows forgotten. */
-	if (l->kind == OBJ_GUEST && r == 0)
-		r = object_release(c, &nobody, OBJ_TAP, o, &e);
+	/* Its tap may have been taken away already: then the flows go first, as this element alone holds the slot meanwhile. */
+	int r = l->kind == OBJ_GUEST ? object_release(c, &nobody, OBJ_TAP, o, &e) : 0;
+	if (r == 0)
+		r = object_release(c, &nobody, l->kind, o, &e);
 	if (l->kind == OBJ_VMM && r == 0)
 		sweep_unused(c, l->slot, l->slot);
 	if (r == 0)

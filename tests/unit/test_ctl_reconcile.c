@@ -318,8 +318,11 @@ static void an_orphan_without_a_tap_has_its_flows_forgotten(void **state)
 	struct fixture *f = *state;
 
 	fake_helper_put(f->fake, OBJ_GUEST, 1, 7, 4242);
+	fake_helper_fail(f->fake, OP_TAP_RETIRE, ST_KERNEL, 1);
 	hello(f);
 	must_reconcile(f);
+	assert_true(fake_helper_has(f->fake, 1, OBJ_GUEST)); /* it keeps the slot until then */
+	restart(f);
 	assert_int_equal(fake_helper_objects(f->fake, 0), 0);
 	assert_int_equal(fake_helper_count(f->fake, OP_TAP_RETIRE), 1);
 }
