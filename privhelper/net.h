@@ -160,7 +160,7 @@ int net_rules_repair(const struct net_state *n);
 /* Forget every flow that an address of these slots began or answers.  Return: ST_OK or ST_KERNEL. */
 enum status net_conntrack_flush(const struct net_state *n, const bool slots[SLOT_MAX]);
 
-/* Can flows be looked at?  Changes nothing.  Return: 0, or -1 with errno. */
+/* Is there a table of flows to ask?  Changes nothing.  Return: 0, or -1 with errno. */
 int net_conntrack_probe(const struct net_state *n);
 
 /* ---- net_events.c ---- */

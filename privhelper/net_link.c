@@ -20,7 +20,6 @@
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -36,7 +35,7 @@
 struct link {
 	int index; /* 0: there is none */
 	int master; /* ifindex of the bridge that it is a port of; 0: none */
-	char name[16];
+	int named;  /* slot whose tap has this name; -1: none */
 	bool up, bridge, tun, ours, tagged, persistent, retired;
 	bool isolated, hears; /* of a port; it hears what is not for it, or is learned from */
 	uint32_t owner, group;
@@ -112,12 +111,6 @@ static void read_alias(struct link *l, const struct nlattr *alias)
 	l->tagged = net_tag_parse(text, room, &l->tag);
 }
 
-static void read_name(struct link *l, const struct nlattr *name)
-{
-	if (mnl_attr_validate(name, MNL_TYPE_NUL_STRING) >= 0)
-		(void)snprintf(l->name, sizeof(l->name), "%s", mnl_attr_get_str(name));
-}
-
 static void read_link(void *arg, const struct nlmsghdr *h)
 {
 	const struct ifinfomsg *i = mnl_nlmsg_get_payload(h);
@@ -133,8 +126,8 @@ static void read_link(void *arg, const struct nlmsghdr *h)
 			read_info(l, a);
 		else if (mnl_attr_get_type(a) == IFLA_IFALIAS)
 			read_alias(l, a);
-		else if (mnl_attr_get_type(a) == IFLA_IFNAME)
-			read_name(l, a);
+		else if (mnl_attr_get_type(a) == IFLA_IFNAME && mnl_attr_validate(a, MNL_TYPE_NUL_STRING) >= 0)
+			l->named = slot_of_tap(mnl_attr_get_str(a));
 		else if (mnl_attr_get_type(a) == IFLA_GROUP && mnl_attr_get_payload_len(a) >= 4)
 			l->retired = mnl_attr_get_u32(a) == RETIRED;
 		else if (mnl_attr_get_type(a) == IFLA_MASTER && mnl_attr_get_payload_len(a) >= 4)
@@ -147,7 +140,7 @@ static int find(const struct net_state *n, const char *name, struct link *l)
 {
 	struct nl_out o;
 
-	*l = (struct link){ .owner = UINT32_MAX, .group = UINT32_MAX };
+	*l = (struct link){ .owner = UINT32_MAX, .group = UINT32_MAX, .named = -1 };
 	nl_begin(&o);
 	(void)nl_message(&o, RTM_GETLINK, NLM_F_ACK, sizeof(struct ifinfomsg));
 	mnl_attr_put_strz(o.h, IFLA_IFNAME, name);
@@ -168,10 +161,7 @@ static int find_tap(const struct net_state *n, uint32_t slot, struct link *l)
 /* One of ours: name, kind and tag agree.  The kernel finds interfaces by their other names too (ip-link(8), altname). */
 static bool is_ours(const struct link *l, uint32_t slot)
 {
-	char name[16];
-
-	slot_tap(slot, name);
-	return l->index && l->tun && l->tagged && l->tag.slot == slot && strcmp(l->name, name) == 0;
+	return l->index && l->tun && l->tagged && l->tag.slot == slot && l->named == (int)slot;
 }
 
 int net_tap_find(const struct net_state *n, uint32_t slot, struct net_tag *tag)
@@ -382,7 +372,7 @@ struct sweep {
 static void see(void *arg, const struct nlmsghdr *h)
 {
 	struct sweep *w = arg;
-	struct link l = { .index = 0 };
+	struct link l = { .named = -1 };
 
 	read_link(&l, h);
 	const uint32_t slot = l.tag.slot;
@@ -399,6 +389,7 @@ static enum status look_for_retired(const struct net_state *n, struct sweep *w)
 {
 	struct nl_out o;
 
+	*w = (struct sweep){ .n = n };
 	memcpy(w->slots, n->retired, sizeof(w->slots));
 	nl_begin(&o);
 	(void)nl_message(&o, RTM_GETLINK, NLM_F_DUMP, sizeof(struct ifinfomsg));
@@ -432,18 +423,24 @@ static int delete_each(const struct net_state *n, const struct sweep *w)
 
 enum status net_tap_sweep(struct net_state *n, uint64_t *taps)
 {
-	struct sweep w = { .n = n };
+	struct sweep w;
 	enum status s = look_for_retired(n, &w);
 
 	if (s == ST_OK)
 		s = net_conntrack_flush(n, w.slots);
 	if (s != ST_OK)
 		return s;
+	*taps = w.taps;
 	if (w.taps && (w.mixed ? delete_each(n, &w) : delete_links(n, 0)) < 0)
 		return net_status(errno);
-	memset(n->retired, 0, sizeof(n->retired));
-	*taps = w.taps;
-	return ST_OK;
+	/* Somebody may have changed what is in the group meanwhile. */
+	if (w.taps)
+		s = look_for_retired(n, &w);
+	if (s == ST_OK && w.taps)
+		s = ST_BUSY;
+	if (s == ST_OK)
+		memset(n->retired, 0, sizeof(n->retired));
+	return s;
 }
 
 /* ---- the bridge ---- */

@@ -405,6 +405,16 @@ is "$(net tap_sweep)" "ok taps=2" "one that somebody took out of the group is sw
 is "$(link bgr0 .ifname)$(link bgr1 .ifname)$(link bgr2 .ifname) $(flows "$(addr 0)") $(flows "$(addr 1)") $(flows "$(addr 2)")" " 0 0 0" \
 	"ip, conntrack: none of them is left, nor a flow of theirs"
 is "$(net tap_create slot=2 gen=51) $(tap_remove slot=2 gen=51)" "ok ifindex=* ok" "their slots are free"
+lies=0 meant=0
+for ((round = 60; round < 80; round++)); do # in the time of the walk through the flows
+	[[ $(net tap_create slot=1 gen=$round) == ok* && $(net tap_retire slot=1 gen=$round) == ok ]] && meant=$((meant + 1))
+	(sleep "0.0$((RANDOM % 2))$((RANDOM % 10))"; ip link set bgr1 group 0) 2>/dev/null &
+	got=$(net tap_sweep)
+	wait $!
+	[[ $got != ok* || -z $(link bgr1 .ifname) ]] || lies=$((lies + 1))
+	tap_remove slot=1 gen=$round >/dev/null
+done
+is "$meant $lies" "20 0" "whenever somebody takes one out of the group, the sweep says ok only when it has gone"
 ip link add altlink type bridge && ip link property add dev altlink altname bgr2 && ip link set altlink alias banger:2:51:1000
 is "$(net tap_create slot=2 gen=51) $(net tap_retire slot=2 gen=51)" "denied denied" "what has a tap's name for another name is not ours"
 ip link del altlink
