@@ -196,9 +196,6 @@ static _Noreturn void run(const struct child *c)
 	FAILPOINT("child.begin");
 	if (set_files(c) < 0)
 		_exit(127);
-	/* What a terminal or the end of a job sends to the set does not end VMs (setsid(2), credentials(7)). */
-	if (setsid() < 0)
-		give_up("session", program);
 	(void)umask(0007);
 	if (reset_signals() < 0 || set_limits() < 0)
 		give_up("limits", program);

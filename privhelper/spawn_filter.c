@@ -71,7 +71,7 @@ static const int vmm_calls[] = {
 static const int role_calls[] = {
 	SCMP_SYS(clone3),                                  /* its arguments are behind a pointer */
 	SCMP_SYS(capset), SCMP_SYS(getgroups), SCMP_SYS(prlimit64), SCMP_SYS(setrlimit),
-	SCMP_SYS(mkdirat), SCMP_SYS(pidfd_open), SCMP_SYS(setsid),
+	SCMP_SYS(mkdirat), SCMP_SYS(pidfd_open),
 	SCMP_SYS(landlock_create_ruleset), SCMP_SYS(landlock_add_rule), SCMP_SYS(landlock_restrict_self),
 };
 

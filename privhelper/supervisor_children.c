@@ -88,7 +88,8 @@ _Noreturn static void child(const struct supervisor *s, enum child_id id, const 
 	char *const argv[] = { (char *)s->children[id].program, NULL };
 
 	(void)snprintf(path, sizeof(path), "%s/%s", s->config.libexec_dir, s->children[id].program);
-	if (bind_to(parent) < 0 || arrange(b) < 0)
+	/* What a terminal, or the end of a job, sends to our session ends us, and no VM with us (credentials(7)). */
+	if (bind_to(parent) < 0 || setsid() < 0 || arrange(b) < 0)
 		die_errno(1, "%s: start", argv[0]);
 	if (id == CHILD_CONTROLLER && become_controller(&s->config, parent) < 0)
 		die_errno(1, "%s: can not become uid %u", argv[0], s->config.controller.uid);

@@ -55,6 +55,7 @@ check "its console says that the guest is up, by its name and address" wait_for 
 is "$(ip -j -d link show bgr0 | jq -r '.[0] | "\(.linkinfo.info_data.user) \(.master) \(.linkinfo.info_slave_data.isolated)"')" \
 	"$UID_BASE bgtest true" "its tap belongs to the slot's uid, sits on the bridge, isolated"
 is "$(ps -o ruid= -p "$(vmm_pid)" | tr -d ' ')" "$UID_BASE" "its VMM runs as the slot's uid"
+is "$(ps -o sid= -p "$(vmm_pid)" | tr -d ' ')" "$(child spawn)" "in the session of its role: what a terminal sends to the supervisor's ends no VM"
 is "$(awk '/^CapPrm|^CapEff/ { printf "%s ", $2 }' "/proc/$(vmm_pid)/status")" "0000000000000000 0000000000000000 " "without a capability"
 is "$(nft_elems bridge guest)/$(nft_elems inet nat4)" 1/0 "it may send with its own address; it has no NAT"
 check "the guest can not reach the outside" wait_for 20 console_has $ALICE web1 NAT-NO
