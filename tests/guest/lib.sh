@@ -168,6 +168,12 @@ vm_field() { banger vm show "$1" -o json | jq -r ".$2"; }
 state_of() { vm_field "$1" state; }
 slot_of() { vm_field "$1" slot; }
 console_has() { banger vm logs "$1" | grep -q "$2"; }
+says() { # says SECONDS VM TEXT: its guest does, on its console, in time; else what there was instead
+	wait_for "$1" console_has "$2" "$3" && return 0
+	echo "$2 is $(state_of "$2"), its VMM: $(ps -o pid=,stat=,etimes=,times=,wchan=,comm= -p "$(vmm_of "$2")"); its console:"
+	banger vm logs "$2" | tail -n 25
+	return 1
+}
 vmm_of() { ps -eo pid=,ruid=,comm= | awk -v u=$((1879048192 + $(slot_of "$1"))) '$2 == u { print $1; exit }'; } # by its uid
 boot_of() { banger vm logs "$1" | sed -n 's/.*BEAT \([0-9a-f-]\{36\}\).*/\1/p' | tail -n 1; } # the guest's boot id
 beats() { # beats VM BOOT-ID: that very boot of its guest is at work now

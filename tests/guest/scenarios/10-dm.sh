@@ -18,7 +18,7 @@ cow=$B/slots/$(slot_of first)/cow
 is "$(stat -c %s "$cow")" "$((16777216 + 16777216 / 256 + 2 * 4096))" "its CoW store can hold every chunk of the image, and what describes them"
 is "$(($(stat -c %b "$cow") * 512 < 1048576))" 1 "and is sparse"
 check "it starts" banger vm start first
-check "its guest is up" wait_for 120 console_has first "GUEST-UP boot 1 first"
+check "its guest is up" says 120 first "GUEST-UP boot 1 first"
 is "$(table first)" "0 32768 snapshot 7:* 7:* P 8" "dmsetup: a persistent snapshot, in chunks of 4 KiB"
 base=$(loop_of first 4)
 is "$(losetup -J -l "$base" | jq -r '.loopdevices[0] | "\(.ro) \(."back-file")"')" "true $B/images/*" "losetup: its origin is the image, read only"
@@ -31,7 +31,7 @@ before=$(sha256sum <"$image")
 check "it stops" banger vm stop first
 check "nothing of it is left in device-mapper and loops" wait_for 10 nothing_of_dm
 check "it starts again" banger vm start first
-check "its data is still there" wait_for 120 console_has first "GUEST-UP boot 2 first"
+check "its data is still there" says 120 first "GUEST-UP boot 2 first"
 is "$(sha256sum <"$image")" "$before" "the image is as it was"
 
 # ---- the premade node ----
@@ -44,7 +44,7 @@ refuses "nor does an ordinary user" opens 1000
 
 # ---- many of one image ----
 for vm in second third; do check "$vm is created and started" eval "banger vm create $vm --image tiny --memory 128M && banger vm start $vm"; done
-check "their guests are up" eval 'wait_for 120 console_has second "GUEST-UP boot 1" && wait_for 120 console_has third "GUEST-UP boot 1"'
+check "their guests are up" eval 'says 120 second "GUEST-UP boot 1" && says 120 third "GUEST-UP boot 1"'
 is "$(loop_of second 4) $(loop_of third 4)" "$base $base" "one base loop serves all three"
 is "$(loops)" 4 "losetup: one base and three CoW stores"
 
@@ -65,7 +65,7 @@ disk_is_whole() { # disk_is_whole VM: its disk, put together by hand, passes e2f
 }
 check "its disk is consistent once the journal was replayed" disk_is_whole second
 check "it starts again" banger vm start second
-check "with its data" wait_for 120 console_has second "GUEST-UP boot 2 second"
+check "with its data" says 120 second "GUEST-UP boot 2 second"
 
 # ---- kill -9: every process of ours, the VMMs too ----
 pids=$(pgrep -f '^(/usr/sbin/)?banger-(privhelper|role|controller)|^/usr/libexec/banger/|^banger-role'; for vm in first second third; do vmm_of $vm; done)
@@ -76,7 +76,7 @@ check "and says of no VM that it runs" wait_for 30 eval '! banger vm list -o jso
 check "nothing is left in device-mapper and loops" wait_for 30 nothing_of_dm
 for vm in first second third; do check "the disk of $vm is consistent" disk_is_whole $vm; done
 check "the VMs start again" banger vm start first second third
-check "with their data" eval 'wait_for 120 console_has first "GUEST-UP boot 3" && wait_for 120 console_has second "GUEST-UP boot 3" && wait_for 120 console_has third "GUEST-UP boot 2"'
+check "with their data" eval 'says 120 first "GUEST-UP boot 3" && says 120 second "GUEST-UP boot 3" && says 120 third "GUEST-UP boot 2"'
 check "two go" banger vm delete second third
 
 # ---- a busy disk ----
@@ -96,7 +96,7 @@ wait $holder 2>/dev/null
 check "once it is let go, the next kill succeeds" banger vm kill first
 check "and nothing is left" wait_for 10 nothing_of_dm
 check "it starts" banger vm start first
-check "its guest is up" wait_for 120 console_has first "GUEST-UP boot 4"
+check "its guest is up" says 120 first "GUEST-UP boot 4"
 exec 3<"/run/banger/slots/vda$(slot_of first)"
 sleep 1 &
 exec 3<&-
@@ -107,13 +107,13 @@ check "first goes" banger vm delete first
 
 # ---- the CoW store can not overflow ----
 check "a VM that overwrites its whole disk" eval 'banger vm create fill --image tiny --memory 128M && banger vm start fill'
-check "it filled its file system and said so" wait_for 180 console_has fill "FILLED"
+check "it filled its file system and said so" says 180 fill "FILLED"
 is "$(dmsetup status "bgr-$(slot_of fill)")" "0 32768 snapshot [0-9]*/[0-9]* *" "dmsetup: the snapshot is valid"
 check "it goes" banger vm delete fill
 
 # ---- the file system under the CoW stores is full ----
 check "VMs on a file system that will be full" eval 'for vm in calm full late; do banger vm create $vm --image tiny --memory 128M; done; banger vm start calm full'
-check "their guests are up" eval 'wait_for 120 console_has calm "CALM" && wait_for 120 console_has full "GUEST-UP boot 1"'
+check "their guests are up" eval 'says 120 calm "CALM" && says 120 full "GUEST-UP boot 1"'
 avail=$(df --output=avail -B1 $B | tail -n 1)
 fallocate -l "$((avail - 6 * 1048576))" $B/ballast
 dd if=/dev/zero of=$B/ballast2 bs=64k 2>/dev/null
@@ -122,7 +122,7 @@ out=$(banger vm start late 2>&1)
 is "$? $out" "9 *banger: late: *room*" "no VM is started any more, and the command line says why"
 out=$(banger vm create later --image tiny 2>&1)
 is "$? $out" "9 *banger: later: *room*" "nor created"
-check "a VM that writes meets the error, and says so" wait_for 120 console_has full "WRITE-FAILED"
+check "a VM that writes meets the error, and says so" says 120 full "WRITE-FAILED"
 is "$(dmsetup status "bgr-$(slot_of full)")" "*Invalid*" "dmsetup: the kernel has given up its snapshot"
 check "within seconds it is degraded, not running" wait_for 60 eval '[ "$(state_of full)" = degraded ]'
 is "$(banger vm show full -o json | jq -r .reason)" "*given up by the kernel*" "and says why"
@@ -134,8 +134,8 @@ check "the one that did not start can be deleted" banger vm delete late
 check "nothing is left" wait_for 20 nothing_of_dm
 rm -f $B/ballast $B/ballast2
 check "with room again, both start" banger vm start calm full
-check "calm with its data" wait_for 120 console_has calm "GUEST-UP boot 2"
-check "and the full one with what it had before" wait_for 120 console_has full "GUEST-UP boot 2"
+check "calm with its data" says 120 calm "GUEST-UP boot 2"
+check "and the full one with what it had before" says 120 full "GUEST-UP boot 2"
 check "both go" banger vm delete calm full
 check "nothing is left in the end" wait_for 20 nothing_of_dm
 done_testing

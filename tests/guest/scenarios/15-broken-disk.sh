@@ -25,7 +25,7 @@ if [ "$PHASE" = 2 ]; then
 	check "sqlite3: the database is whole" db_is_whole
 	is "$(banger vm list -o json | jq -r '[.[] | "\(.name) \(.state)"] | sort | join(", ")')" "late created, runs stopped" \
 		"the VMs are those that were there, and none is said to run"
-	check "one starts, with its data" eval 'banger vm start runs && wait_for 120 console_has runs "GUEST-UP boot 3"'
+	check "one starts, with its data" eval 'banger vm start runs && says 120 runs "GUEST-UP boot 3"'
 	check "both can be deleted" banger vm delete runs late
 	check "nothing is left" wait_for 20 nothing_of_dm
 	systemctl stop banger
@@ -39,7 +39,7 @@ truncate -s 700M /var/tmp/broken.img
 disk_on format
 need "the service has its state there" systemctl start banger
 tiny_image
-need "a VM runs" eval 'banger vm create runs --image tiny --memory 128M && banger vm start runs && wait_for 120 console_has runs "GUEST-UP boot 1"'
+need "a VM runs" eval 'banger vm create runs --image tiny --memory 128M && banger vm start runs && says 120 runs "GUEST-UP boot 1"'
 check "one more is there" banger vm create rests --image tiny --memory 128M
 
 # ---- the account's quota is used up ----
@@ -55,7 +55,7 @@ check "it can be killed" banger vm kill runs
 check "one can be deleted" banger vm delete rests
 check "nothing of them is left" wait_for 20 nothing_of_dm
 setquota -u banger 0 0 0 0 $B
-check "without the quota it starts again" eval 'banger vm start runs && wait_for 120 console_has runs "GUEST-UP boot 2"'
+check "without the quota it starts again" eval 'banger vm start runs && says 120 runs "GUEST-UP boot 2"'
 
 # ---- the disk fails ----
 check "the database is written to it" banger vm create --image tiny --memory 128M late

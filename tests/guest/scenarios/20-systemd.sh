@@ -17,7 +17,7 @@ is "$(findmnt -n -o OPTIONS /run/banger/slots)" "*nosuid*noexec*" "nothing in it
 
 tiny_image
 need "a VM starts" eval "banger vm create run --image tiny --memory 128M && banger vm start run"
-need "its guest is up" wait_for 180 console_has run "BEAT"
+need "its guest is up" says 180 run "BEAT"
 boot=$(boot_of run)
 vmm=$(vmm_of run)
 cgroup=$(cut -d: -f3 "/proc/$vmm/cgroup")

@@ -8,7 +8,7 @@ tiny_image
 
 # ---- installed under a VM that runs ----
 need "a VM starts without the module" eval "banger vm create old --image tiny --memory 128M && banger vm start old"
-need "its guest is up" wait_for 180 console_has old BEAT
+need "its guest is up" says 180 old BEAT
 boot=$(boot_of old) vmm=$(vmm_of old)
 out=$(make -C "$ROOT" --no-print-directory install-selinux 2>&1)
 is "$?: $out" "0: *VMs that run were not started under this module*banger is running*" "make install-selinux says what to do about what runs"
@@ -28,12 +28,12 @@ is "$(domain_of "$(vmm_of old)")" banger_vm_t "and now it is confined"
 # ---- the whole life ----
 life() { # life NAME: of a VM whose guest says BEAT
 	check "$1: create, start" eval "banger vm create $1 --image tiny --memory 128M && banger vm start $1"
-	check "$1: its guest is up" wait_for 180 console_has "$1" BEAT
+	check "$1: its guest is up" says 180 "$1" BEAT
 	is "$(domain_of "$(vmm_of "$1")") $(level_of "$(vmm_of "$1")")" "banger_vm_t s0:c$(slot_of "$1")" "$1: in banger_vm_t, with its slot's category"
 	check "$1: NAT and back" eval "banger vm set $1 --nat && banger vm set $1 --no-nat"
 	check "$1: stop, start" eval "banger vm stop $1 && banger vm start $1"
 	check "$1: restart" banger vm restart "$1"
-	check "$1: and its guest is up again" wait_for 180 console_has "$1" BEAT
+	check "$1: and its guest is up again" says 180 "$1" BEAT
 }
 life a
 i=$(slot_of a)
@@ -63,7 +63,7 @@ conf() { # conf KEY VALUE
 }
 conf accel tcg
 check "a VM is emulated" eval "banger vm create emulated --image tiny --memory 128M && banger vm start emulated"
-check "its guest is up" wait_for 300 console_has emulated BEAT
+check "its guest is up" says 300 emulated BEAT
 check "delete" banger vm delete emulated
 conf accel auto
 if command -v firecracker >/dev/null; then

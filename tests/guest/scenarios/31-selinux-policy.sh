@@ -36,7 +36,7 @@ broken "a role that executes a shell" '(allow banger_net_t shell_exec_t (file (e
 
 # ---- the module's own life ----
 check "a VM starts" eval "banger vm create b --image tiny --memory 128M && banger vm start b"
-check "its guest is up" wait_for 180 console_has b BEAT
+check "its guest is up" says 180 b BEAT
 boot=$(boot_of b) vmm=$(vmm_of b)
 audit_mark
 out=$(make -C "$ROOT" --no-print-directory install-selinux 2>&1)

@@ -9,7 +9,7 @@ case $PHASE in
 	tiny_image
 	confined
 	check "a VM is to run always" eval "banger vm create b --image tiny --memory 128M --nat --restart always && banger vm start b"
-	check "its guest is up" wait_for 180 console_has b BEAT
+	check "its guest is up" says 180 b BEAT
 	done_testing 93
 	;;
 2)
@@ -17,7 +17,7 @@ case $PHASE in
 	is "$(domain_of "$(part controller)")" banger_t "the controller is in banger_t"
 	check "so is the VM" wait_for 60 eval '[ "$(state_of b)" = running ]'
 	is "$(domain_of "$(vmm_of b)") $(level_of "$(vmm_of b)")" "banger_vm_t s0:c$(slot_of b)" "in its domain, with its category"
-	check "its guest is up" wait_for 180 console_has b "GUEST-UP boot 2"
+	check "its guest is up" says 180 b "GUEST-UP boot 2"
 	is "$(journalctl -b --no-pager -o cat | grep -aE "avc: +denied" | grep -a banger)" "" "nothing was denied since the host was started"
 	check "delete" banger vm delete b
 	check "the module is removed" "$ROOT"/selinux/remove.sh

@@ -19,7 +19,7 @@ case $PHASE in
 		check "$vm is created" banger vm create $vm --image tiny --memory 128M --nat
 	done
 	check "two are started" banger vm start one two
-	check "their guests are up" eval 'wait_for 120 console_has one "BEAT" && wait_for 120 console_has two "BEAT"'
+	check "their guests are up" eval 'says 120 one "BEAT" && says 120 two "BEAT"'
 	boot_of one >/root/boot-of-one
 	check "one more is to be restarted always" eval 'banger vm create again --image tiny --memory 128M --restart always && banger vm start again'
 	check "and one that was, but is stopped" eval 'banger vm create rests --image tiny --memory 128M --restart always && banger vm start rests && banger vm kill rests'
@@ -38,7 +38,7 @@ case $PHASE in
 	is "$(kernel_has | xargs)" "1 2 1 0 1" "the kernel holds what is of that one, and nothing else"
 	is "$(sqlite3 /var/lib/banger/banger.db "SELECT DISTINCT name FROM ledger JOIN vms ON vms.id = ledger.vm")" again "the ledger says so too"
 	check "they start again" banger vm start one two three
-	check "with their disks" eval 'wait_for 120 console_has one "GUEST-UP boot [23]" && wait_for 120 console_has two "GUEST-UP boot [23]"'
+	check "with their disks" eval 'says 120 one "GUEST-UP boot [23]" && says 120 two "GUEST-UP boot [23]"'
 	is "$(systemctl is-active banger-vms)" active "guests will be powered off before the host goes down"
 	is "$(boot_of one)" "????????-*" "in a new boot of the guest"
 	is "$([ "$(boot_of one)" = "$(cat /root/boot-of-one)" ]; echo $?)" 1 "that is not the old one"
@@ -52,7 +52,7 @@ case $PHASE in
 	check "again comes back, again" wait_for 60 eval '[ "$(state_of again)" = running ]'
 	is "$(kernel_has | xargs)" "1 2 1 0 1" "the kernel holds what is of that one, and nothing else"
 	check "they start again" banger vm start one
-	check "with its disk" wait_for 120 console_has one "GUEST-UP boot [345]"
+	check "with its disk" says 120 one "GUEST-UP boot [345]"
 	check "all go" banger vm delete one two three again rests
 	check "nothing is left" eval '[ "$(kernel_has | xargs)" = "0 0 0 0 0" ]'
 	done_testing

@@ -8,7 +8,7 @@ next() { # next KERNEL-WORDS: the following phase boots with them
 doctor_row() { banger doctor -o json | jq -r --arg n "$1" --arg w "$2" '.[] | select(.name == $n and .where == $w) | "\(.verdict): \(.text): \(.hint)"'; }
 a_life() { # a_life: create, start, boot, kill, delete; by whatever this host has
 	check "a VM is created and started all the same" eval 'banger vm create bad --image tiny --memory 128M && banger vm start bad'
-	check "and its guest runs" wait_for 240 console_has bad "BEAT"
+	check "and its guest runs" says 240 bad "BEAT"
 	is "$(banger vm show bad -o json | jq -r ".storage + \" \" + .accel")" "$1" "by what there is"
 	check "it goes" banger vm delete bad
 }
