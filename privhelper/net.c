@@ -185,7 +185,9 @@ static int net_scan(struct role *r)
 			log_errno("slot %u", i);
 			return -1;
 		}
-		if (v.ifindex)
+		if (!v.ifindex)
+			state(r)->flows[i] = FLOWS_NO_NEW;
+		else
 			role_adopt(r, i, v.tap.generation, v.tap.owner);
 		for (enum net_set s = 0; s < SETS; s++)
 			role_adopt(r, i, v.set[s].generation, v.set[s].owner);
@@ -288,6 +290,7 @@ static enum status guest_allow(struct role *r, const struct request *q, int *fds
 	(void)fds_in;
 	(void)reply;
 	(void)fds_out;
+	state(r)->flows[q->slot] = FLOWS_POSSIBLE;
 	return net_elem_add(state(r), SET_GUEST, &tag);
 }
 
@@ -297,7 +300,10 @@ static enum status guest_deny(struct role *r, const struct request *q, int *fds_
 	(void)fds_in;
 	(void)reply;
 	(void)fds_out;
-	return net_elem_remove(state(r), SET_GUEST, q->slot);
+	enum status s = net_elem_remove(state(r), SET_GUEST, q->slot);
+	if (s == ST_OK && state(r)->flows[q->slot] == FLOWS_POSSIBLE)
+		state(r)->flows[q->slot] = FLOWS_NO_NEW;
+	return s;
 }
 
 static enum status nat_add(struct role *r, const struct request *q, int *fds_in,

@@ -20,12 +20,20 @@ struct net_tag {
 	uint32_t slot, generation, owner;
 };
 
+/* What is known of a slot's flows since this start.  Who has no tap, or no element in the set of guests, begins none. */
+enum net_flows {
+	FLOWS_POSSIBLE = 0,
+	FLOWS_NO_NEW,  /* it begins none any more; there may be some */
+	FLOWS_NONE,
+};
+
 struct net_state {
 	const struct config *config;
 	int route, nft, ct; /* netlink sockets: NETLINK_ROUTE, and two of NETLINK_NETFILTER */
 	int link_events, nft_events; /* and two that only listen: net_events.c */
 	int bridge;         /* ifindex */
 	bool bridged;       /* the bridge was found in order, or made so, when the latest round of LIST began */
+	enum net_flows flows[SLOT_MAX];
 	bool retired[SLOT_MAX]; /* since this start: a tap that somebody takes away, or out of its group, hides none */
 };
 
@@ -90,7 +98,7 @@ int net_bridge_repair(struct net_state *n);
 /* The slot's tap, if it carries a tag of ours.  Return: its ifindex, 0 when there is none, -1 with errno. */
 int net_tap_find(const struct net_state *n, uint32_t slot, struct net_tag *tag);
 
-/* Make the tap of @tag's VM, or find it; nothing is left of a failed one. */
+/* Make the tap of @tag's VM, where no flow of the slot's is left, or find it; nothing is left of a failed one. */
 enum status net_tap_create(struct net_state *n, const struct net_tag *tag, int *ifindex);
 
 /* Put the slot's tap back into the bridge, up, deaf and apart, if somebody changed that.  Return: 0, or -1 with errno. */
@@ -158,7 +166,10 @@ int net_rules_repair(const struct net_state *n);
 /* ---- net_conntrack.c ---- */
 
 /* Forget every flow that an address of these slots began or answers.  Return: ST_OK or ST_KERNEL. */
-enum status net_conntrack_flush(const struct net_state *n, const bool slots[SLOT_MAX]);
+enum status net_conntrack_flush(struct net_state *n, const bool slots[SLOT_MAX]);
+
+/* The slot has no tap: see to it that no flow of its address is left, with those of all that begin none any more. */
+enum status net_conntrack_clear(struct net_state *n, uint32_t slot);
 
 /* Is there a table of flows to ask?  Changes nothing.  Return: 0, or -1 with errno. */
 int net_conntrack_probe(const struct net_state *n);

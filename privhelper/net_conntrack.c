@@ -142,7 +142,8 @@ static int walk(struct flush *f, uint16_t tuple, uint32_t addr)
 	return nl_talk(f->n->nft, &o, on_flow, f) < 0 || f->failed ? -1 : 0;
 }
 
-enum status net_conntrack_flush(const struct net_state *n, const bool slots[SLOT_MAX])
+/* One address is picked by the kernel, of several we see all. */
+static int walk_for(const struct net_state *n, const bool slots[SLOT_MAX])
 {
 	struct flush f = { .n = n, .slots = slots };
 	uint32_t count = 0, addr = 0;
@@ -153,10 +154,30 @@ enum status net_conntrack_flush(const struct net_state *n, const bool slots[SLOT
 			addr = slot_ip(n->config, i);
 		}
 	if (count == 0)
-		return ST_OK;
+		return 0;
 	if (count > 1)
-		return walk(&f, 0, 0) < 0 ? ST_KERNEL : ST_OK;
-	return walk(&f, CTA_TUPLE_ORIG, addr) < 0 || walk(&f, CTA_TUPLE_REPLY, addr) < 0 ? ST_KERNEL : ST_OK;
+		return walk(&f, 0, 0);
+	return walk(&f, CTA_TUPLE_ORIG, addr) < 0 ? -1 : walk(&f, CTA_TUPLE_REPLY, addr);
+}
+
+enum status net_conntrack_flush(struct net_state *n, const bool slots[SLOT_MAX])
+{
+	if (walk_for(n, slots) < 0)
+		return ST_KERNEL;
+	for (uint32_t i = 0; i < SLOT_MAX; i++)
+		if (slots[i] && n->flows[i] == FLOWS_NO_NEW)
+			n->flows[i] = FLOWS_NONE;
+	return ST_OK;
+}
+
+enum status net_conntrack_clear(struct net_state *n, uint32_t slot)
+{
+	bool slots[SLOT_MAX];
+
+	n->flows[slot] = FLOWS_NO_NEW;
+	for (uint32_t i = 0; i < SLOT_MAX; i++)
+		slots[i] = n->flows[i] == FLOWS_NO_NEW;
+	return net_conntrack_flush(n, slots);
 }
 
 int net_conntrack_probe(const struct net_state *n)

@@ -268,17 +268,22 @@ static int attach_new(const struct net_tag *tag, const struct config *c)
 	return steal_fd(&fd);
 }
 
-static enum status make(const struct net_state *n, const struct net_tag *tag, int *ifindex)
+/* Whatever the controller asked for before, or somebody took away: the new holder receives nothing that is the last one's. */
+static enum status make(struct net_state *n, const struct net_tag *tag, int *ifindex)
 {
-	_cleanup_close_ int fd = attach_new(tag, n->config);
+	enum status s = n->flows[tag->slot] == FLOWS_NONE ? ST_OK : net_conntrack_clear(n, tag->slot);
 	struct link l;
 
+	if (s != ST_OK)
+		return s;
+	_cleanup_close_ int fd = attach_new(tag, n->config);
 	if (fd < 0)
 		return net_status(errno);
 	if (find_tap(n, tag->slot, &l) < 0 || !l.index || dress(n, l.index, tag) < 0)
 		return net_status(errno);
 	if (FAILPOINT_FAILS("tap.dressed") || ioctl(fd, TUNSETPERSIST, 1ul) < 0)
 		return net_status(errno);
+	n->flows[tag->slot] = FLOWS_POSSIBLE;
 	FAILPOINT("tap.persistent");
 	*ifindex = l.index;
 	return ST_OK;
@@ -341,7 +346,6 @@ static int retire(const struct net_state *n, int index)
 
 enum status net_tap_retire(struct net_state *n, uint32_t slot)
 {
-	bool alone[SLOT_MAX] = { false };
 	struct link l;
 
 	if (find_tap(n, slot, &l) < 0)
@@ -354,8 +358,7 @@ enum status net_tap_retire(struct net_state *n, uint32_t slot)
 	n->retired[slot] = true;
 	if (r > 0)
 		return ST_OK;
-	alone[slot] = true;
-	enum status s = net_conntrack_flush(n, alone);
+	enum status s = net_conntrack_clear(n, slot);
 	n->retired[slot] = s != ST_OK;
 	return s;
 }

@@ -419,6 +419,24 @@ ip link add altlink type bridge && ip link property add dev altlink altname bgr2
 is "$(net tap_create slot=2 gen=51) $(net tap_retire slot=2 gen=51)" "denied denied" "what has a tap's name for another name is not ours"
 ip link del altlink
 is "$(tap_remove slot=3 gen=50)" ok "the third goes"
+# A controller that is not ours any more may leave a guest talking to the end, or not retire it at all.
+is "$(net tap_create slot=2 gen=52) $(net guest_allow slot=2 gen=52)" "ok ifindex=* ok" "a guest may talk"
+is "$(net tap_retire slot=2 gen=52) $(net tap_sweep)" "ok ok taps=1" "its tap goes, while its element stays"
+insert 20 "$(addr 2)" # by frames that were on their way
+is "$(net guest_deny slot=2 gen=52) $(net tap_create slot=2 gen=53) $(flows "$(addr 2)")" "ok ok ifindex=* 0" \
+	"the slot's next holder gets none of its flows"
+is "$(net guest_allow slot=2 gen=53) $(net guest_deny slot=2 gen=53) $(net tap_retire slot=2 gen=53) $(net tap_sweep)" \
+	"ok ok ok ok taps=1" "that one goes in good order"
+is "$(net guest_allow slot=2 gen=54) $(net tap_create slot=2 gen=54)" "ok ok ifindex=*" "the next has its element before its tap"
+ip link del bgr2
+insert 20 "$(addr 2)" -r
+is "$(net guest_deny slot=2 gen=54) $(net tap_create slot=2 gen=55) $(flows "$(addr 2)")" "ok ok ifindex=* 0" \
+	"nor does one whose tap somebody took away leave any"
+is "$(tap_remove slot=2 gen=55)" ok "it goes"
+insert 20 "$(addr 2)"
+is "$(net restart) $(net run) $(net tap_create slot=2 gen=56) $(flows "$(addr 2)")" "started ok ok ifindex=* 0" \
+	"nor does one that was there before the role was started"
+is "$(tap_remove slot=2 gen=56) $(net guest_allow slot=4)$(net guest_allow slot=5)$(net nat_add slot=4)" "ok okokok" "all is as before"
 net woken >/dev/null
 
 # ---- restart ----
