@@ -2,6 +2,7 @@
 #   make                 the programs, hardened, in build/release/
 #   make check           deps, sanitizer builds in build/check/ and build/tsan/, unit and integration tests
 #   make soak            the model test with seeds from the clock: SOAK_SECONDS=..., or SEEDS=... STEPS=...
+#   make bench           roles against forked tools, side by side: BENCH_VMS=...
 #   make check-vm        the test guest: device-mapper, systemd, SELinux, KVM; SCENARIO=... picks; make vm-shell looks in
 #   make demo            a guest through the whole chain, and the proof that nothing is left
 #   make install [DESTDIR=...]   make uninstall [PURGE=1]   make lint   make clean
@@ -148,6 +149,11 @@ soak: deps
 	$(MAKE) --no-print-directory MODE=fail tests
 	bash tests/integration/model.sh soak
 
+# Times, not tests: what the roles do, beside the same work by ip, iptables, nft, losetup.
+bench: bench-deps
+	$(MAKE) --no-print-directory MODE=release tests
+	tests/bench.sh $(BENCH_VMS)
+
 # The test guest: dm, systemd, SELinux and KVM for real.  SCENARIO="dm vm" runs those with either in their name.
 check-vm: guest-deps
 	$(MAKE) --no-print-directory MODE=release guest-programs
@@ -174,6 +180,8 @@ deps:
 
 guest-deps:
 	@tests/deps.sh guest
+bench-deps:
+	@tests/deps.sh bench
 
 demo:
 	@tests/deps.sh demo
@@ -225,5 +233,5 @@ lint: deps
 clean:
 	rm -rf build/release build/check build/tsan build/fail build/selinux
 
-.PHONY: all tests check soak check-vm vm-shell guest-programs guest-deps deps demo install uninstall selinux install-selinux uninstall-selinux lint clean
+.PHONY: all tests check soak bench bench-deps check-vm vm-shell guest-programs guest-deps deps demo install uninstall selinux install-selinux uninstall-selinux lint clean
 .DEFAULT_GOAL := all

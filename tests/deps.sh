@@ -1,5 +1,5 @@
 #!/bin/bash
-# deps.sh build|demo|guest - install what is missing, with apt, when we are root; else say what is missing.
+# deps.sh build|demo|guest|bench - install what is missing, with apt, when we are root; else say what is missing.
 set -eu
 build="gcc make pkg-config libmsgpack-dev libcap-ng-dev libseccomp-dev libcurl4-openssl-dev libmnl-dev libnftnl-dev
 	libjansson-dev libinih-dev libarchive-dev libmd-dev libsqlite3-dev libcmocka-dev libc6-dev linux-libc-dev"
@@ -9,8 +9,9 @@ guest="mmdebstrap openssh-client zstd xz-utils selinux-policy-dev checkpolicy se
 lint="clang-tidy cppcheck shellcheck selint"
 case ${1-} in
 build) want="$build $run $guest $lint" ;;
+bench) want="$build $run iptables" ;;
 demo | guest) want="$build $run $guest" ;;
-*) echo "usage: deps.sh build|demo|guest" >&2; exit 2 ;;
+*) echo "usage: deps.sh build|demo|guest|bench" >&2; exit 2 ;;
 esac
 missing=
 for p in $want; do
