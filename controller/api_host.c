@@ -5,6 +5,7 @@
 
 #include "controller/audit.h"
 #include "controller/doctor.h"
+#include "controller/images.h"
 #include "controller/lifecycle.h"
 #include "controller/store.h"
 
@@ -84,6 +85,33 @@ int api_host_drain(struct exchange *x)
 	return EXCHANGE_DONE;
 }
 
+struct finding {
+	struct exchange *x;
+	unsigned found;
+};
+
+static void found_image(void *arg, const char *line)
+{
+	struct finding *f = arg;
+
+	f->found++;
+	send_finding(f->x, line);
+}
+
+/* Like files of slots, images are for a person to give up. */
+static int gc_images(struct exchange *x, bool dry_run, struct repaired *n)
+{
+	struct finding f = { .x = x };
+	int failed = images_gc(x->ctl, dry_run, found_image, &f, &x->error);
+
+	if (failed < 0)
+		return -1;
+	n->found += f.found;
+	n->failed += (unsigned)failed;
+	n->mended += dry_run ? 0 : f.found - (unsigned)failed;
+	return 0;
+}
+
 int api_host_reconcile(struct exchange *x)
 {
 	const struct call_host_reconcile *a = &x->args.host_reconcile;
@@ -93,6 +121,8 @@ int api_host_reconcile(struct exchange *x)
 	if (!is_root(x))
 		return EXCHANGE_FAILED;
 	if (repair(x->ctl, a->restore, a->dry_run, send_finding, x, &n, &x->error) < 0)
+		return EXCHANGE_FAILED;
+	if (!a->restore && gc_images(x, a->dry_run, &n) < 0)
 		return EXCHANGE_FAILED;
 	res->found = n.found;
 	res->mended = n.mended;

@@ -13,6 +13,7 @@
 #include "common/cleanup.h"
 #include "common/parse.h"
 #include "controller/doctor_internal.h"
+#include "controller/images.h"
 #include "controller/storage.h"
 #include "controller/store_internal.h"
 
@@ -249,6 +250,45 @@ static void check_slots(struct look *l)
 		row(&l->r, "slots", PASS, "", "their files are those of the VMs that have them");
 }
 
+struct nameless {
+	sqlite3_stmt *row;
+	unsigned n;
+};
+
+static void count_nameless(void *arg, const char *digest)
+{
+	struct nameless *x = arg;
+
+	if (sqlite3_bind_text(x->row, 1, digest, -1, SQLITE_STATIC) == SQLITE_OK)
+		x->n += sqlite3_step(x->row) == SQLITE_DONE;
+	(void)sqlite3_reset(x->row);
+}
+
+static int nameless(struct look *l, bool kernels)
+{
+	const char *sql = kernels ? "SELECT 1 FROM kernels WHERE digest = ?1" : "SELECT 1 FROM images WHERE digest = ?1";
+	struct nameless x = { 0 };
+	int r = -1;
+
+	if (sqlite3_prepare_v2(l->db, sql, -1, &x.row, NULL) == SQLITE_OK)
+		r = images_each(l->config, kernels, count_nameless, &x);
+	(void)sqlite3_finalize(x.row);
+	return r < 0 ? -1 : (int)x.n;
+}
+
+static void check_images(struct look *l)
+{
+	int images = nameless(l, false), kernels = nameless(l, true);
+
+	if (images < 0 || kernels < 0)
+		return; /* the folder's row says why */
+	if (images + kernels)
+		row(&l->r, "images", WARN, "`banger host gc` removes them, unless a newer database that knows them is put back",
+		    "files of %d images and %d kernels are there that no row names", images, kernels);
+	else
+		row(&l->r, "images", PASS, "", "each file of an image or a kernel is one that a row names");
+}
+
 static void check_ledger(struct look *l)
 {
 	int left = -1;
@@ -276,6 +316,7 @@ unsigned doctor_db(const struct config *config, bool all, int (*tell)(void *arg,
 	check_space(&l);
 	if (whole) {
 		check_slots(&l);
+		check_images(&l);
 		check_ledger(&l);
 	}
 	(void)sqlite3_close(l.db);

@@ -5,8 +5,8 @@
  * A delete takes back: row, files.  Between the two steps of either, the files
  * may be without a row; an empty marker "pending-<digest>" says so, and a
  * start that finds it asks the database whether the files stay.  Without a
- * marker nothing is ever removed, so that a lost database does not take the
- * images with it.  A lock on the folder (flock(2), by open file, so that it
+ * marker nothing is removed but by a person's `host gc`, so that a lost
+ * database does not take the images with it.  A lock on the folder (flock(2), by open file, so that it
  * holds between threads too) keeps publishing and taking back apart.
  */
 #include "controller/images.h"
@@ -183,11 +183,11 @@ static int copy_sparse(struct copy *k, struct error *e)
 
 /* ---- the folder ---- */
 
-static int open_store(const struct ctl *c, const char *name, struct error *e)
+static int open_store(const struct config *c, const char *name, struct error *e)
 {
 	char path[200];
 
-	(void)snprintf(path, sizeof(path), "%s/%s", c->config.state_dir, name);
+	(void)snprintf(path, sizeof(path), "%s/%s", c->state_dir, name);
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 ? storage_fail(path, e) : fd;
 }
@@ -388,7 +388,7 @@ int image_import(struct ctl *c, struct operation *o, const char *name, const cha
 	operation_stage(o, "check", "");
 	if (check_image(c, o, name, kernel, fd, &i, e) < 0)
 		return -1;
-	_cleanup_close_ int dir = open_store(c, "images", e);
+	_cleanup_close_ int dir = open_store(&c->config, "images", e);
 	if (dir < 0)
 		return -1;
 	(void)snprintf(temp, sizeof(temp), TEMP_PREFIX "%s", o->hex);
@@ -419,7 +419,7 @@ int image_delete(struct ctl *c, struct operation *o, const char *name, struct er
 		return error_set(e, FAIL_NOT_ALLOWED, name, "the image is not yours");
 	if (i.used_by)
 		return used(name, i.used_by, "VM", e);
-	_cleanup_close_ int dir = open_store(c, "images", e);
+	_cleanup_close_ int dir = open_store(&c->config, "images", e);
 	if (dir < 0 || lock_store(dir, e) < 0 || mark(dir, i.digest, e) < 0)
 		return -1;
 	int r = store_image_delete(c->store, &i, &last, e);
@@ -526,7 +526,7 @@ int kernel_import(struct ctl *c, struct operation *o, const char *name, const in
 		return -1;
 	(void)snprintf(k.name, sizeof(k.name), "%s", name);
 	(void)snprintf(temp, sizeof(temp), TEMP_PREFIX "%s", o->hex);
-	_cleanup_close_ int dir = open_store(c, "kernels", e);
+	_cleanup_close_ int dir = open_store(&c->config, "kernels", e);
 	if (dir < 0)
 		return -1;
 	operation_stage(o, "copy", "");
@@ -551,7 +551,7 @@ int kernel_delete(struct ctl *c, struct operation *o, const char *name, struct e
 		return error_set(e, FAIL_NOT_ALLOWED, name, "the kernel is not yours");
 	if (k.used_by)
 		return used(name, k.used_by, "image", e);
-	_cleanup_close_ int dir = open_store(c, "kernels", e);
+	_cleanup_close_ int dir = open_store(&c->config, "kernels", e);
 	if (dir < 0 || lock_store(dir, e) < 0 || mark(dir, k.digest, e) < 0)
 		return -1;
 	int r = store_kernel_delete(c->store, &k, &last, e);
@@ -575,7 +575,7 @@ static void sweep_entry(struct ctl *c, int dir, bool kernel, const char *name)
 
 static int sweep(struct ctl *c, const char *store, bool kernel, struct error *e)
 {
-	int fd = open_store(c, store, e);
+	int fd = open_store(&c->config, store, e);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
 
@@ -592,4 +592,91 @@ static int sweep(struct ctl *c, const char *store, bool kernel, struct error *e)
 int images_sweep(struct ctl *c, struct error *e)
 {
 	return sweep(c, "images", false, e) < 0 || sweep(c, "kernels", true, e) < 0 ? -1 : 0;
+}
+
+/* ---- what no row names ---- */
+
+#define DIGEST_HEX 64u
+
+static bool is_published(const char *name, bool kernel, char digest[DIGEST_HEX + 1])
+{
+	if (strspn(name, "0123456789abcdef") != DIGEST_HEX || strcmp(name + DIGEST_HEX, kernel ? "" : ".ext4") != 0)
+		return false;
+	memcpy(digest, name, DIGEST_HEX);
+	digest[DIGEST_HEX] = '\0';
+	return true;
+}
+
+int images_each(const struct config *c, bool kernels, void (*fn)(void *arg, const char *digest), void *arg)
+{
+	char digest[DIGEST_HEX + 1];
+	struct dirent *entry;
+	struct error e;
+	int fd = open_store(c, kernels ? "kernels" : "images", &e);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!d) {
+		cleanup_close(&fd);
+		return -1;
+	}
+	while ((entry = readdir(d)))
+		if (is_published(entry->d_name, kernels, digest))
+			fn(arg, digest);
+	(void)closedir(d);
+	return 0;
+}
+
+struct gc {
+	struct ctl *c;
+	int dir;
+	bool kernels, dry_run;
+	void (*tell)(void *arg, const char *line);
+	void *arg;
+	int failed;
+};
+
+static bool is_there(int dir, bool kernel, const char *digest)
+{
+	char name[80];
+	struct stat st;
+
+	(void)snprintf(name, sizeof(name), "%s%s", digest, kernel ? "" : ".ext4");
+	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static void collect(void *arg, const char *digest)
+{
+	struct gc *g = arg;
+	struct error e;
+	char line[96];
+
+	if (has_row(g->c, g->kernels, digest) != 0)
+		return;
+	(void)snprintf(line, sizeof(line), "%s %.12s: files that no row names", g->kernels ? "kernel" : "image", digest);
+	g->tell(g->arg, line);
+	if (g->dry_run)
+		return;
+	if (mark(g->dir, digest, &e) < 0)
+		log_error("%s: %s: %s", line, e.what, e.why);
+	else
+		settle(g->c, g->dir, g->kernels, digest);
+	g->failed += is_there(g->dir, g->kernels, digest);
+}
+
+int images_gc(struct ctl *c, bool dry_run, void (*tell)(void *arg, const char *line), void *arg, struct error *e)
+{
+	struct gc g = { .c = c, .dry_run = dry_run, .tell = tell, .arg = arg };
+
+	for (int kernels = 0; kernels < 2; kernels++) {
+		const char *name = kernels ? "kernels" : "images";
+		_cleanup_close_ int dir = open_store(&c->config, name, e);
+		/* So that nothing is between its file and its row. */
+		if (dir < 0 || lock_store(dir, e) < 0)
+			return -1;
+		g.dir = dir;
+		g.kernels = kernels;
+		if (images_each(&c->config, kernels, collect, &g) < 0)
+			return storage_fail(name, e);
+	}
+	return g.failed;
 }

@@ -16,4 +16,15 @@ int kernel_delete(struct ctl *c, struct operation *o, const char *name, struct e
 /* At start-up, before any request is served: whatever an import or a delete that was cut short has left goes. */
 int images_sweep(struct ctl *c, struct error *e);
 
+/* Call @fn for each published image (@kernels: kernel) that is there, whether a row names it or not.  Return: 0, or -1 with errno. */
+int images_each(const struct config *c, bool kernels, void (*fn)(void *arg, const char *digest), void *arg);
+
+/**
+ * images_gc() - remove the images and kernels that no row names: a lost database leaves them to a person
+ * @dry_run:	only tell
+ * @tell:	each finding as one line
+ * Return: how many could not be removed, or -1.
+ */
+int images_gc(struct ctl *c, bool dry_run, void (*tell)(void *arg, const char *line), void *arg, struct error *e);
+
 #endif

@@ -43,7 +43,7 @@ check "alice starts two VMs" eval 'as $ALICE vm start stays && as $ALICE vm star
 stays=$(field $ALICE stays runtime.pid)
 is "$(as $ALICE doctor --db -o json | jq -r '[.[] | select(.where != "daemon" or .verdict == "FAIL")] | length')/$?" 0/0 \
 	"doctor --db: by the daemon anybody hears that all is well"
-for name in folder database schema log space slots ledger; do
+for name in folder database schema log space slots images ledger; do
 	is "$(row $name $ALICE)" "PASS daemon: *" "doctor --db: $name"
 done
 check "a copy is made by itself" wait_for 30 test -s "$DB.backup"
@@ -182,4 +182,27 @@ check "and nothing is left" nothing_of_vms
 check "but files that no row names, which gc takes" as 0 host gc
 is "$(find "$T/state/slots" -mindepth 2)" "" "so that no file is left"
 is "$(doctor_fails)" "" "doctor --db: all is well"
+did "a clean stop" set_stop
+
+# ---- gone: images stay until a person gives them up ----
+files() { find "$T/state/images" "$T/state/kernels" -mindepth 1 -maxdepth 1 | wc -l; }
+is "$(row images)" "PASS here: *" "gone: before that each image has its row"
+mv "$DB" "$T/last.db" && rm -f "$DB-wal" "$DB-shm"
+did "gone: the set comes up with an empty one" set_start
+is "$(as 0 image list -o json) $(files)" "[[][]] 2" "gone: no image is known, and the files are there"
+is "$(row images)" "WARN daemon: files of 1 images and 1 kernels * no row names: *host gc*" "gone: doctor --db counts them"
+is "$(as 0 host reconcile) $(files)" "0 found* 2" "gone: reconcile leaves them"
+is "$(as 0 host gc --dry-run | tr '\n' ' ') $(files)" "image ????????????: files * no row names kernel ????????????: * 2 found, 0 mended* 2" \
+	"gone: gc --dry-run names them"
+did "a clean stop" set_stop
+put_back "$T/last.db"
+did "gone: it is found again and put back" set_start
+is "$(as 0 image list -o json | jq -r '.[].name') $(as 0 host gc --dry-run)" "tiny 0 found*" "gone: the image is known again, gc takes nothing"
+check "gone: and makes a VM" eval 'as $ALICE vm create last --image tiny && as $ALICE vm delete last'
+did "a clean stop" set_stop
+rm -f "$DB" "$DB-wal" "$DB-shm"
+did "gone for good: the set comes up" set_start
+is "$(as 0 host gc | tail -n 1) $(files)" "2 found, 2 mended, 0 failed 0" "gone for good: gc removes them"
+is "$(row images)" "PASS daemon: *" "gone for good: doctor --db: all is well"
+check "gone for good: they can be imported again" set_images
 did "a clean stop" set_stop

@@ -659,6 +659,47 @@ static void test_sweep(void **state)
 	assert_int_equal(entries("images"), 2);
 }
 
+struct told {
+	unsigned n;
+	char last[96];
+};
+
+static void hear(void *arg, const char *line)
+{
+	struct told *t = arg;
+
+	t->n++;
+	(void)snprintf(t->last, sizeof(t->last), "%s", line);
+}
+
+static void test_gc(void **state)
+{
+	static const char nobodys[] = "images/00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff.ext4";
+	struct told t = { 0 };
+	char digest[65];
+
+	(void)state;
+	have_kernel();
+	assert_int_equal(import(&ann, "x", ext4(MIB, "x"), digest), 0);
+	assert_int_equal(images_gc(&ctl, false, hear, &t, &e), 0);
+	assert_int_equal(t.n, 0);
+	touch(nobodys);
+	touch("images/import-00ff"); /* an import that goes on */
+	touch("images/README");      /* not ours */
+	assert_int_equal(images_gc(&ctl, true, hear, &t, &e), 0);
+	assert_int_equal(t.n, 1);
+	assert_string_equal(t.last, "image 001122334455: files that no row names");
+	assert_int_equal(entries("images"), 4);
+	assert_int_equal(images_gc(&ctl, false, hear, &t, &e), 0);
+	assert_int_equal(t.n, 2);
+	assert_int_equal(access(path(nobodys), F_OK), -1);
+	assert_int_equal(entries("images"), 3);
+	/* What can not be removed is counted: a folder is no file. */
+	assert_int_equal(mkdir(path(nobodys), 0700), 0);
+	assert_int_equal(images_gc(&ctl, false, hear, &t, &e), 1);
+	assert_int_equal(rmdir(path(nobodys)), 0);
+}
+
 /* ---- disks ---- */
 
 static struct vm a_vm(uint32_t disk_mib)
@@ -867,7 +908,7 @@ int main(void)
 		FILES(test_overlay_is_refused), FILES(test_import), FILES(test_digest), FILES(test_refusals), FILES(test_interrupted),
 		FILES(test_shrinks_while_read), FILES(test_delete), FILES(test_same_content_at_once), FILES(test_one_name_at_once),
 		FILES(test_a_disk_and_the_deletion_of_its_image), FILES(test_an_image_and_the_deletion_of_its_kernel), FILES(test_kernel),
-		FILES(test_kernel_too_large), FILES(test_sweep), FILES(test_copy), FILES(test_reflink_or_copy), FILES(test_dm), FILES(test_dm_is_used_again),
+		FILES(test_kernel_too_large), FILES(test_sweep), FILES(test_gc), FILES(test_copy), FILES(test_reflink_or_copy), FILES(test_dm), FILES(test_dm_is_used_again),
 		FILES(test_whose_the_files_are), FILES(test_links_are_not_followed), FILES(test_choice),
 	};
 
