@@ -63,7 +63,8 @@ const struct command commands[] = {
 	  "compare what the kernel has with what is written, and mend it\n"
 	  "For root.  It is done by itself at every start, every ten seconds, and when something is taken away; VMs go on.", cmd_host_reconcile },
 	{ "host", "gc", NULL, "", 0, 0, false, O(OUTPUT) | O(DRY_RUN),
-	  "remove what no VM has, disks too, and what resting VMs still have\nFor root.  Running VMs are left alone.",
+	  "remove what no VM has, disks too, what resting VMs still have, images that nobody knows of\n"
+	  "For root.  Running VMs are left alone.",
 	  cmd_host_reconcile },
 	{ "host", "drain", NULL, "", 0, 0, false, O(OUTPUT) | O(TIMEOUT),
 	  "power all VMs off because the host goes down, and start none any more\n"
