@@ -6,8 +6,9 @@
  * may be without a row; an empty marker "pending-<digest>" says so, and a
  * start that finds it asks the database whether the files stay.  Without a
  * marker nothing is removed but by a person's `host gc`, so that a lost
- * database does not take the images with it.  A lock on the folder (flock(2), by open file, so that it
- * holds between threads too) keeps publishing and taking back apart.
+ * database does not take the images with it.  A lock on the folder (flock(2),
+ * by open file, so that it holds between threads too) keeps publishing and
+ * taking back apart.
  */
 #include "controller/images.h"
 
@@ -644,23 +645,38 @@ static bool is_there(int dir, bool kernel, const char *digest)
 	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+/* Under the folder's lock, so that nothing is between its file and its row.  Return: whether no row names it. */
+static bool take_away(struct gc *g, const char *digest)
+{
+	struct error e;
+
+	if (!is_there(g->dir, g->kernels, digest) || has_row(g->c, g->kernels, digest) != 0)
+		return false;
+	if (g->dry_run)
+		return true;
+	if (mark(g->dir, digest, &e) < 0)
+		log_error("%s: %s", e.what, e.why);
+	else
+		settle(g->c, g->dir, g->kernels, digest);
+	g->failed += is_there(g->dir, g->kernels, digest);
+	return true;
+}
+
 static void collect(void *arg, const char *digest)
 {
 	struct gc *g = arg;
 	struct error e;
 	char line[96];
 
-	if (has_row(g->c, g->kernels, digest) != 0)
+	if (lock_store(g->dir, &e) < 0) {
+		log_error("%s: %s", e.what, e.why);
 		return;
+	}
+	bool took = take_away(g, digest);
+	(void)flock(g->dir, LOCK_UN); /* who is told may be slow */
 	(void)snprintf(line, sizeof(line), "%s %.12s: files that no row names", g->kernels ? "kernel" : "image", digest);
-	g->tell(g->arg, line);
-	if (g->dry_run)
-		return;
-	if (mark(g->dir, digest, &e) < 0)
-		log_error("%s: %s: %s", line, e.what, e.why);
-	else
-		settle(g->c, g->dir, g->kernels, digest);
-	g->failed += is_there(g->dir, g->kernels, digest);
+	if (took)
+		g->tell(g->arg, line);
 }
 
 int images_gc(struct ctl *c, bool dry_run, void (*tell)(void *arg, const char *line), void *arg, struct error *e)
@@ -670,8 +686,7 @@ int images_gc(struct ctl *c, bool dry_run, void (*tell)(void *arg, const char *l
 	for (int kernels = 0; kernels < 2; kernels++) {
 		const char *name = kernels ? "kernels" : "images";
 		_cleanup_close_ int dir = open_store(&c->config, name, e);
-		/* So that nothing is between its file and its row. */
-		if (dir < 0 || lock_store(dir, e) < 0)
+		if (dir < 0)
 			return -1;
 		g.dir = dir;
 		g.kernels = kernels;
