@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
+#include "controller/store.h"
+
 const char *restart_policy_name(enum restart_policy p)
 {
 	static const char *const names[RESTART_POLICIES] = {
@@ -53,4 +55,9 @@ int room_check(const struct config *c, const char *what, struct error *e)
 			c->state_dir, ROOM_LEAST_MIB);
 	error_hint(e, "delete VMs or images, or make room there; stop, kill and delete work all the same");
 	return -1;
+}
+
+int work_check(const struct ctl *c, const char *what, struct error *e)
+{
+	return room_check(&c->config, what, e) < 0 ? -1 : store_in_place(c->store, what, e);
 }

@@ -113,4 +113,7 @@ int room_mib(const struct config *c, uint64_t *mib);
 /* Is there room to begin something that writes?  Ends and deletes never ask.  Return: 0, or -1 (FAIL_HOST). */
 int room_check(const struct config *c, const char *what, struct error *e);
 
+/* Likewise, and is the state database in its place, so that the next start will know of it? */
+int work_check(const struct ctl *c, const char *what, struct error *e);
+
 #endif

@@ -221,7 +221,12 @@ static void check_database(struct report *r)
 {
 	sqlite3 *db __attribute__((cleanup(close_db))) = NULL;
 	char path[160], answer[128] = "";
+	struct error e = { 0 };
 
+	if (store_in_place(r->ctl->store, "", &e) < 0) {
+		row(r, "database", FAIL, e.hint, "%s", e.why);
+		return;
+	}
 	(void)snprintf(path, sizeof(path), "%s/banger.db", r->ctl->config.state_dir);
 	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOFOLLOW, NULL) != SQLITE_OK ||
 	    sqlite3_busy_timeout(db, 1000) != SQLITE_OK ||

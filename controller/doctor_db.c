@@ -117,7 +117,7 @@ static void check_schema(struct look *l)
 
 /* ---- what is beside it ---- */
 
-/* banger.db.backup, banger.db.v2: copies that nobody writes to, so nothing has to be made beside them to read them. */
+/* banger.db.backup, banger.db.rescued, banger.db.v2: copies that nobody writes to, so nothing has to be made beside them to read them. */
 static void check_backup(struct look *l, const char *name)
 {
 	sqlite3 *db __attribute__((cleanup(close_db))) = NULL;
@@ -154,7 +154,7 @@ static bool is_backup(const char *name)
 	if (strncmp(name, head, sizeof(head) - 1) != 0)
 		return false;
 	uint64_t version;
-	return strcmp(tail, "backup") == 0 ||
+	return strcmp(tail, "backup") == 0 || strcmp(tail, "rescued") == 0 ||
 	       (tail[0] == 'v' && tail[1] != '0' && parse_uint(tail + 1, 1, (uint64_t)schema_known(), &version) == 0);
 }
 
@@ -253,17 +253,24 @@ static void check_slots(struct look *l)
 struct nameless {
 	sqlite3_stmt *row;
 	unsigned n;
+	bool blind;
 };
 
-static void count_nameless(void *arg, const char *digest)
+static void count_nameless(void *arg, const char *digest, bool marked)
 {
 	struct nameless *x = arg;
 
-	if (sqlite3_bind_text(x->row, 1, digest, -1, SQLITE_STATIC) == SQLITE_OK)
-		x->n += sqlite3_step(x->row) == SQLITE_DONE;
+	if (marked)
+		return;
+	int rc = sqlite3_bind_text(x->row, 1, digest, -1, SQLITE_STATIC);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(x->row);
+	x->n += rc == SQLITE_DONE;
+	x->blind |= rc != SQLITE_DONE && rc != SQLITE_ROW;
 	(void)sqlite3_reset(x->row);
 }
 
+/* Files that no row names.  Return: how many, or -1. */
 static int nameless(struct look *l, bool kernels)
 {
 	const char *sql = kernels ? "SELECT 1 FROM kernels WHERE digest = ?1" : "SELECT 1 FROM images WHERE digest = ?1";
@@ -273,20 +280,51 @@ static int nameless(struct look *l, bool kernels)
 	if (sqlite3_prepare_v2(l->db, sql, -1, &x.row, NULL) == SQLITE_OK)
 		r = images_each(l->config, kernels, count_nameless, &x);
 	(void)sqlite3_finalize(x.row);
-	return r < 0 ? -1 : (int)x.n;
+	return r < 0 || x.blind ? -1 : (int)x.n;
+}
+
+/* Rows whose file is not there.  Return: how many, or -1. */
+static int fileless(struct look *l, bool kernels)
+{
+	const char *sql = kernels ? "SELECT digest FROM kernels" : "SELECT digest FROM images";
+	sqlite3_stmt *st = NULL;
+	char path[256];
+	int n = 0, rc = sqlite3_prepare_v2(l->db, sql, -1, &st, NULL);
+
+	while (rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+		const char *digest = (const char *)sqlite3_column_text(st, 0);
+		if (digest && kernels)
+			path_kernel(l->config, digest, "kernel", path);
+		else if (digest)
+			path_image(l->config, digest, path);
+		n += digest && access(path, F_OK) < 0 && errno == ENOENT;
+		rc = SQLITE_OK;
+	}
+	(void)sqlite3_finalize(st);
+	return rc == SQLITE_DONE ? n : -1;
 }
 
 static void check_images(struct look *l)
 {
-	int images = nameless(l, false), kernels = nameless(l, true);
+	int images = nameless(l, false), kernels = nameless(l, true), gone = fileless(l, false), gone_kernels = fileless(l, true);
+	char how_many[64] = "";
 
-	if (images < 0 || kernels < 0)
-		return; /* the folder's row says why */
-	if (images + kernels)
+	if (images < 0 || kernels < 0 || gone < 0 || gone_kernels < 0) {
+		row(&l->r, "images", WARN, "see that its folders are there, and ask again", "files and rows can not be compared");
+		return;
+	}
+	if (gone + gone_kernels) {
+		if (l->all)
+			(void)snprintf(how_many, sizeof(how_many), ": %d images, %d kernels", gone, gone_kernels);
+		row(&l->r, "images", FAIL, "import the same files again, under any name", "rows name files that are not there%s", how_many);
+	} else if (images + kernels) {
+		if (l->all)
+			(void)snprintf(how_many, sizeof(how_many), ": of %d images, %d kernels", images, kernels);
 		row(&l->r, "images", WARN, "`banger host gc` removes them, unless a newer database that knows them is put back",
-		    "files of %d images and %d kernels are there that no row names", images, kernels);
-	else
-		row(&l->r, "images", PASS, "", "each file of an image or a kernel is one that a row names");
+		    "files are there that no row names%s", how_many);
+	} else {
+		row(&l->r, "images", PASS, "", "each file of an image or a kernel has its row");
+	}
 }
 
 static void check_ledger(struct look *l)

@@ -15,6 +15,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <sha2.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/failpoint.h"
 #include "common/fdio.h"
 #include "common/log.h"
@@ -217,6 +219,12 @@ static int mark(int dir, const char *digest, struct error *e)
 	return 0;
 }
 
+/* A disk without room for a marker must not keep anything from being deleted: a crash then leaves what `host gc` finds. */
+static int mark_if_room(int dir, const char *digest, struct error *e)
+{
+	return mark(dir, digest, e) == 0 || e->code == FAIL_HOST ? 0 : -1;
+}
+
 static void unmark(int dir, const char *digest)
 {
 	char name[96];
@@ -243,7 +251,21 @@ static void remove_folder(int dir, const char *name)
 		log_errno("%s can not be removed", name);
 }
 
-static void remove_image_file(int dir, const char *digest)
+/* Out of the way first: under a published name there are all files or none. */
+static void remove_kernel(int dir, const char *digest)
+{
+	char temp[96];
+
+	/* The time: what an earlier try could not remove may still be there. */
+	(void)snprintf(temp, sizeof(temp), TEMP_PREFIX "%.16s-%" PRIx64, digest, clock_boot_ns());
+	FAILPOINT("kernels.retire");
+	if (renameat(dir, digest, dir, temp) == 0)
+		remove_folder(dir, temp);
+	else if (errno != ENOENT)
+		log_errno("kernel %s can not be removed", digest);
+}
+
+static void remove_image(int dir, const char *digest)
 {
 	char name[80];
 
@@ -251,6 +273,25 @@ static void remove_image_file(int dir, const char *digest)
 	FAILPOINT("images.unlink");
 	if (unlinkat(dir, name, 0) < 0 && errno != ENOENT)
 		log_errno("%s can not be removed", name);
+}
+
+static bool is_there(int dir, bool kernel, const char *digest)
+{
+	char name[80];
+	struct stat st;
+
+	(void)snprintf(name, sizeof(name), "%s%s", digest, kernel ? "" : ".ext4");
+	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+}
+
+/* Return: whether nothing is left under that name.  Of a kernel's files the next start removes what could not be now. */
+static bool remove_published(int dir, bool kernel, const char *digest)
+{
+	if (kernel)
+		remove_kernel(dir, digest);
+	else
+		remove_image(dir, digest);
+	return !is_there(dir, kernel, digest);
 }
 
 static int used(const char *name, uint32_t by, const char *users, struct error *e)
@@ -313,13 +354,9 @@ static void settle(struct ctl *c, int dir, bool kernel, const char *digest)
 {
 	int found = has_row(c, kernel, digest);
 
-	if (found < 0)
-		return; /* the marker stays, for the next start */
-	if (!found && kernel)
-		remove_folder(dir, digest);
-	if (!found && !kernel)
-		remove_image_file(dir, digest);
-	unmark(dir, digest);
+	/* Else the marker stays, for the next start. */
+	if (found > 0 || (found == 0 && remove_published(dir, kernel, digest)))
+		unmark(dir, digest);
 }
 
 /* ---- images ---- */
@@ -330,11 +367,15 @@ static int publish_image(struct ctl *c, int dir, const char *temp, const struct 
 	int r;
 
 	(void)snprintf(name, sizeof(name), "%s.ext4", i->digest);
-	if (lock_store(dir, e) < 0 || mark(dir, i->digest, e) < 0)
+	if (lock_store(dir, e) < 0)
 		return -1;
-	/* A file of that digest that is there already has the same bytes, and loops may be on it. */
+	/* A file of that digest that is there already has the same bytes; loops, or a newer database, may know of it. */
+	if (is_there(dir, false, i->digest))
+		return store_image_add(c->store, i, c->config.max_images_per_owner, e);
+	if (mark(dir, i->digest, e) < 0)
+		return -1;
 	FAILPOINT("images.link.before");
-	if ((linkat(dir, temp, dir, name, 0) < 0 && errno != EEXIST) || fsync(dir) < 0)
+	if (linkat(dir, temp, dir, name, 0) < 0 || fsync(dir) < 0)
 		r = storage_fail(name, e);
 	else
 		r = FAILPOINT_FAILS("images.link.after") ? storage_fail(name, e) :
@@ -364,7 +405,7 @@ static int check_image(struct ctl *c, const struct operation *o, const char *nam
 	const struct caller caller = { .uid = asker(o) };
 
 	*i = (struct image){ .owner = caller.uid };
-	if (check_new_name(name, e) < 0 || room_check(&c->config, name, e) < 0 || store_kernel_find(c->store, &caller, kernel, &k, e) < 0)
+	if (check_new_name(name, e) < 0 || work_check(c, name, e) < 0 || store_kernel_find(c->store, &caller, kernel, &k, e) < 0)
 		return -1;
 	/* Told now rather than after the copy; the row's insertion tells it again. */
 	if (store_image_check(c->store, caller.uid, name, c->config.max_images_per_owner, e) < 0)
@@ -421,7 +462,7 @@ int image_delete(struct ctl *c, struct operation *o, const char *name, struct er
 	if (i.used_by)
 		return used(name, i.used_by, "VM", e);
 	_cleanup_close_ int dir = open_store(&c->config, "images", e);
-	if (dir < 0 || lock_store(dir, e) < 0 || mark(dir, i.digest, e) < 0)
+	if (dir < 0 || lock_store(dir, e) < 0 || mark_if_room(dir, i.digest, e) < 0)
 		return -1;
 	int r = store_image_delete(c->store, &i, &last, e);
 	settle(c, dir, false, i.digest);
@@ -459,7 +500,7 @@ static int check_kernel(struct ctl *c, const struct operation *o, const char *na
 			uint64_t sizes[3],
 			struct error *e)
 {
-	if (check_new_name(name, e) < 0 || room_check(&c->config, name, e) < 0 ||
+	if (check_new_name(name, e) < 0 || work_check(c, name, e) < 0 ||
 	    store_kernel_check(c->store, asker(o), name, c->config.max_images_per_owner, e) < 0)
 		return -1;
 	for (size_t i = 0; i < ARRAY_SIZE(kernel_files); i++)
@@ -500,13 +541,15 @@ static int publish_kernel(struct ctl *c, int dir, const char *temp, const struct
 {
 	int r = 0;
 
-	if (lock_store(dir, e) < 0 || mark(dir, k->digest, e) < 0)
+	if (lock_store(dir, e) < 0)
 		return -1;
 	/* A folder of that digest that is there already has the same files. */
+	if (is_there(dir, true, k->digest))
+		return store_kernel_add(c->store, k, c->config.max_images_per_owner, e);
+	if (mark(dir, k->digest, e) < 0)
+		return -1;
 	FAILPOINT("kernels.rename.before");
-	if (renameat(dir, temp, dir, k->digest) < 0 && errno != ENOTEMPTY && errno != EEXIST)
-		r = storage_fail(temp, e);
-	if (r == 0 && fsync(dir) < 0)
+	if (renameat(dir, temp, dir, k->digest) < 0 || fsync(dir) < 0)
 		r = storage_fail(temp, e);
 	FAILPOINT("kernels.rename.after");
 	if (r == 0)
@@ -553,7 +596,7 @@ int kernel_delete(struct ctl *c, struct operation *o, const char *name, struct e
 	if (k.used_by)
 		return used(name, k.used_by, "image", e);
 	_cleanup_close_ int dir = open_store(&c->config, "kernels", e);
-	if (dir < 0 || lock_store(dir, e) < 0 || mark(dir, k.digest, e) < 0)
+	if (dir < 0 || lock_store(dir, e) < 0 || mark_if_room(dir, k.digest, e) < 0)
 		return -1;
 	int r = store_kernel_delete(c->store, &k, &last, e);
 	settle(c, dir, true, k.digest);
@@ -608,7 +651,17 @@ static bool is_published(const char *name, bool kernel, char digest[DIGEST_HEX +
 	return true;
 }
 
-int images_each(const struct config *c, bool kernels, void (*fn)(void *arg, const char *digest), void *arg)
+/* An import or a delete is at work, or was when we ended. */
+static bool is_marked(int dir, const char *digest)
+{
+	char name[96];
+
+	(void)snprintf(name, sizeof(name), PENDING_PREFIX "%s", digest);
+	return faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+int images_each(const struct config *c, bool kernels, void (*fn)(void *arg, const char *digest, bool marked),
+		void *arg)
 {
 	char digest[DIGEST_HEX + 1];
 	struct dirent *entry;
@@ -620,11 +673,13 @@ int images_each(const struct config *c, bool kernels, void (*fn)(void *arg, cons
 		cleanup_close(&fd);
 		return -1;
 	}
-	while ((entry = readdir(d)))
+	for (errno = 0; (entry = readdir(d)); errno = 0)
 		if (is_published(entry->d_name, kernels, digest))
-			fn(arg, digest);
+			fn(arg, digest, is_marked(dirfd(d), digest));
+	int failed = errno;
 	(void)closedir(d);
-	return 0;
+	errno = failed;
+	return failed ? -1 : 0;
 }
 
 struct gc {
@@ -634,44 +689,36 @@ struct gc {
 	void (*tell)(void *arg, const char *line);
 	void *arg;
 	int failed;
+	struct error *e; /* why a look failed; FAIL_NONE: none has */
 };
-
-static bool is_there(int dir, bool kernel, const char *digest)
-{
-	char name[80];
-	struct stat st;
-
-	(void)snprintf(name, sizeof(name), "%s%s", digest, kernel ? "" : ".ext4");
-	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
-}
 
 /* Under the folder's lock, so that nothing is between its file and its row.  Return: whether no row names it. */
 static bool take_away(struct gc *g, const char *digest)
 {
-	struct error e;
+	int named = is_there(g->dir, g->kernels, digest) ? has_row(g->c, g->kernels, digest) : 1;
 
-	if (!is_there(g->dir, g->kernels, digest) || has_row(g->c, g->kernels, digest) != 0)
+	if (named < 0)
+		(void)error_set(g->e, FAIL_HOST, "images", "the state database can not be read");
+	if (named)
 		return false;
 	if (g->dry_run)
 		return true;
-	if (mark(g->dir, digest, &e) < 0)
-		log_error("%s: %s", e.what, e.why);
+	/* No marker: what is cut in the middle no row names either, and the next one finds it. */
+	if (remove_published(g->dir, g->kernels, digest))
+		unmark(g->dir, digest);
 	else
-		settle(g->c, g->dir, g->kernels, digest);
-	g->failed += is_there(g->dir, g->kernels, digest);
+		g->failed++;
 	return true;
 }
 
-static void collect(void *arg, const char *digest)
+static void collect(void *arg, const char *digest, bool marked)
 {
 	struct gc *g = arg;
-	struct error e;
 	char line[96];
 
-	if (lock_store(g->dir, &e) < 0) {
-		log_error("%s: %s", e.what, e.why);
+	(void)marked; /* by somebody who is at work, or was: under the lock it is who was */
+	if (g->e->code != FAIL_NONE || lock_store(g->dir, g->e) < 0)
 		return;
-	}
 	bool took = take_away(g, digest);
 	(void)flock(g->dir, LOCK_UN); /* who is told may be slow */
 	(void)snprintf(line, sizeof(line), "%s %.12s: files that no row names", g->kernels ? "kernel" : "image", digest);
@@ -681,7 +728,9 @@ static void collect(void *arg, const char *digest)
 
 int images_gc(struct ctl *c, bool dry_run, void (*tell)(void *arg, const char *line), void *arg, struct error *e)
 {
-	struct gc g = { .c = c, .dry_run = dry_run, .tell = tell, .arg = arg };
+	struct gc g = { .c = c, .dry_run = dry_run, .tell = tell, .arg = arg, .e = e };
+
+	e->code = FAIL_NONE;
 
 	for (int kernels = 0; kernels < 2; kernels++) {
 		const char *name = kernels ? "kernels" : "images";
@@ -693,5 +742,5 @@ int images_gc(struct ctl *c, bool dry_run, void (*tell)(void *arg, const char *l
 		if (images_each(&c->config, kernels, collect, &g) < 0)
 			return storage_fail(name, e);
 	}
-	return g.failed;
+	return e->code == FAIL_NONE ? g.failed : -1;
 }

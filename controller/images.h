@@ -16,8 +16,9 @@ int kernel_delete(struct ctl *c, struct operation *o, const char *name, struct e
 /* At start-up, before any request is served: whatever an import or a delete that was cut short has left goes. */
 int images_sweep(struct ctl *c, struct error *e);
 
-/* Call @fn for each published image (@kernels: kernel) that is there, whether a row names it or not.  Return: 0, or -1 with errno. */
-int images_each(const struct config *c, bool kernels, void (*fn)(void *arg, const char *digest), void *arg);
+/* Call @fn for each published image (@kernels: kernel) that is there, whether a row names it or not; @marked: an import or
+ * a delete is at work on it, or was cut short.  Return: 0, or -1 with errno. */
+int images_each(const struct config *c, bool kernels, void (*fn)(void *arg, const char *digest, bool marked), void *arg);
 
 /**
  * images_gc() - remove the images and kernels that no row names: a lost database leaves them to a person

@@ -8,10 +8,11 @@
  *   runs, idle for its auto_stop_s    stopped
  *   runs, its VMM gone                its end could not be recorded: once more
  *   degraded, its VMM gone or to go   what it still holds is released again, every RETRY_S
+ *   starts or stops, by nobody        not even the failure of its release could be recorded: likewise
  *
  * And every REPAIR_S, and soon after the net role said that something was taken away, what the kernel has is compared
  * with what is written (repair.c): what somebody flushed is put back, what can not be is told.  Once a day the state
- * database is copied. */
+ * database is copied, and all the time once somebody has taken it away. */
 #include "controller/keeper.h"
 
 #include <pthread.h>
@@ -34,11 +35,12 @@
 #define HURRY_S 1
 #ifndef BANGER_FAILPOINTS
 #define PASS_MS 2000
+#define RETRY_S 15
 #else
 #define PASS_MS 100 /* the crash test waits for what a pass sees */
+#define RETRY_S 1
 #endif
 #define STEADY_S 60
-#define RETRY_S 15
 #define LONGEST_WAIT_S 60
 #define BACKUP_S (24 * 3600)
 
@@ -54,8 +56,9 @@ struct kept {
 	uint64_t due_ns;          /* the next attempt; 0: none is planned */
 	uint64_t up_ns;           /* seen running since; 0: it does not run */
 	unsigned tries;           /* restarts in a row */
+	uint64_t started_ns;      /* the start, as in its row, that all below is of */
 	struct stats last;
-	uint64_t sampled_ns, active_ns;
+	uint64_t sampled_ns, active_ns; /* sampled_ns 0: not yet, and active_ns says nothing */
 };
 
 /* Two locks, never both at once.  A pass holds that of the slots while it reads the store or the kernel; the main
@@ -144,8 +147,10 @@ static void sample(struct pass *p, struct kept *s, const struct vm *vm)
 
 	if (s->sampled_ns && p->now - s->sampled_ns < SAMPLE_S * SECOND)
 		return;
-	if (stats_read(p->k->ctl, vm, p->network, &now) < 0)
+	if (!p->network || stats_read(p->k->ctl, vm, p->network, &now) < 0) {
+		s->sampled_ns = 0; /* what can not be seen is not idle */
 		return;
+	}
 	uint64_t us = (p->now - s->sampled_ns) / 1000;
 	bool busy = !s->sampled_ns || now.cpu_us - s->last.cpu_us > us * IDLE_CPU_PERCENT / 100 ||
 		    now.received + now.sent - s->last.received - s->last.sent > IDLE_BYTES;
@@ -155,6 +160,11 @@ static void sample(struct pass *p, struct kept *s, const struct vm *vm)
 	s->sampled_ns = p->now;
 }
 
+static uint32_t idle_s(const struct kept *s)
+{
+	return s->sampled_ns ? (uint32_t)((s->sampled_ns - s->active_ns) / SECOND) : 0;
+}
+
 static void runs(struct pass *p, struct kept *s, const struct vm *vm)
 {
 	/* Its end was told, and could not be recorded, say on a full disk. */
@@ -162,13 +172,17 @@ static void runs(struct pass *p, struct kept *s, const struct vm *vm)
 		(void)queue(s, vm_ended);
 		return;
 	}
+	/* It may have been stopped and started since the last pass. */
+	if (s->started_ns != vm->started_ns)
+		s->up_ns = s->sampled_ns = 0;
+	s->started_ns = vm->started_ns;
 	if (!s->up_ns)
 		s->up_ns = p->now;
 	if (p->now - s->up_ns >= STEADY_S * SECOND)
 		s->tries = 0;
 	s->due_ns = 0;
 	sample(p, s, vm);
-	if (vm->auto_stop_s && s->active_ns && p->now - s->active_ns >= vm->auto_stop_s * SECOND)
+	if (vm->auto_stop_s && idle_s(s) >= vm->auto_stop_s)
 		(void)queue(s, vm_auto_stop);
 }
 
@@ -181,7 +195,7 @@ static uint64_t wait_ns(unsigned tries)
 
 static void rests(struct pass *p, struct kept *s, const struct vm *vm)
 {
-	if (!vm->wanted || vm->restart == RESTART_NO || vm->state == VM_FAILED || vm->state == VM_CREATING) {
+	if (!vm->wanted || vm->restart == RESTART_NO || vm_is_incomplete(vm)) {
 		s->tries = 0;
 		s->due_ns = 0;
 		return;
@@ -198,10 +212,20 @@ static void rests(struct pass *p, struct kept *s, const struct vm *vm)
 	s->due_ns = 0;
 }
 
-static void degraded(struct pass *p, struct kept *s, const struct vm *vm)
+static bool is_unreleased(struct ctl *c, const struct vm *vm)
 {
-	if (watch_life(p->k->ctl->watch, vm->id) == WATCH_LIVES && !vm_release_failed(p->k->ctl, vm))
+	if (vm->state == VM_DEGRADED)
+		return watch_life(c->watch, vm->id) != WATCH_LIVES || vm_release_failed(c, vm);
+	return !vm_turn_is_taken(c->workers, vm->id);
+}
+
+/* Degraded, or on the way up or down. */
+static void holds(struct pass *p, struct kept *s, const struct vm *vm)
+{
+	if (!is_unreleased(p->k->ctl, vm)) {
+		s->due_ns = 0;
 		return;
+	}
 	if (!s->due_ns)
 		s->due_ns = p->now + RETRY_S * SECOND;
 	if (p->now >= s->due_ns && queue(s, vm_release_again))
@@ -226,11 +250,11 @@ static int look(void *arg, const struct vm *vm)
 		runs(p, s, vm);
 		return 0;
 	}
-	s->up_ns = s->sampled_ns = s->active_ns = 0;
-	if (vm->state == VM_DEGRADED)
-		degraded(p, s, vm);
-	else if (vm_at_rest(vm))
+	s->up_ns = s->sampled_ns = 0;
+	if (vm_at_rest(vm))
 		rests(p, s, vm);
+	else
+		holds(p, s, vm);
 	return 0;
 }
 
@@ -259,8 +283,15 @@ static void back_up(struct ctl *c)
 {
 	struct error e = { 0 };
 
-	if (room_check(&c->config, "backup", &e) == 0 && store_backup(c->store, BACKUP_S, &e) < 0)
+	if (room_check(&c->config, "backup", &e) < 0)
+		return;
+	if (store_in_place(c->store, "state", &e) < 0) {
+		log_error("%s; hint: %s", e.why, e.hint);
+		if (store_rescue(c->store, &e) < 0)
+			log_error("%s: %s", e.what, e.why);
+	} else if (store_backup(c->store, BACKUP_S, &e) < 0) {
 		log_warn("%s: %s", e.what, e.why);
+	}
 }
 
 static void pass_job(struct ctl *c, void *arg)
@@ -306,7 +337,7 @@ uint32_t keeper_idle_s(struct keeper *k, const struct vm *vm)
 		return 0;
 	LOCKED(k->lock);
 	const struct kept *s = &k->slots[vm->slot];
-	if (memcmp(s->vm, vm->id, ID_LEN) != 0 || !s->active_ns)
+	if (memcmp(s->vm, vm->id, ID_LEN) != 0 || s->started_ns != vm->started_ns)
 		return 0;
-	return (uint32_t)((s->sampled_ns - s->active_ns) / SECOND);
+	return idle_s(s);
 }

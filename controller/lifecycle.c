@@ -113,7 +113,7 @@ static int describe(struct ctl *c, const struct operation *o, const struct call_
 	vm->runtime.loop_base = vm->runtime.loop_cow = -1;
 	(void)snprintf(vm->runtime.storage, sizeof(vm->runtime.storage), "%s", c->storage->name);
 	if (choose_name(a->name, vm, e) < 0 || choose_policy(vm, a->restart, a->restart_max, a->auto_stop_s, e) < 0 || store_image_find(c->store, o->caller, a->image, &i, e) < 0 ||
-	    room_check(&c->config, vm->name, e) < 0)
+	    work_check(c, vm->name, e) < 0)
 		return -1;
 	(void)snprintf(vm->image, sizeof(vm->image), "%s", i.name);
 	memcpy(vm->image_digest, i.digest, sizeof(vm->image_digest));
@@ -210,7 +210,7 @@ static int set(struct ctl *c, const struct operation *o, const struct call_vm_se
 	if (check_cpu_and_memory(&c->config, a->vcpus ?: 1, a->mem_mib ?: MIN_MEM_MIB, e) < 0)
 		return -1;
 	/* On a full disk the room that is kept is for ends. */
-	if (room_check(&c->config, before->name, e) < 0 || operation_begin(c, o, "set", before, e) < 0)
+	if (work_check(c, before->name, e) < 0 || operation_begin(c, o, "set", before, e) < 0)
 		return -1;
 	operation_stage(o, "set", "");
 	int r = nat_apply_config_change(c, before, &after, o, e);

@@ -25,7 +25,7 @@ void vm_revive(struct ctl *c, const uint8_t id[ID_LEN]);        /* start it agai
 void vm_give_up(struct ctl *c, const uint8_t id[ID_LEN]);       /* it ended too often: not wanted any more */
 void vm_auto_stop(struct ctl *c, const uint8_t id[ID_LEN]);     /* it is idle */
 void vm_end_wanted(struct ctl *c, const uint8_t id[ID_LEN]);    /* kill it, whatever it does; it stays wanted */
-void vm_release_again(struct ctl *c, const uint8_t id[ID_LEN]); /* degraded, and its VMM is gone */
+void vm_release_again(struct ctl *c, const uint8_t id[ID_LEN]); /* its end failed, or was not even recorded */
 
 struct drained {
 	unsigned vms, killed, left; /* that were not at rest; that were killed; that still hold something */

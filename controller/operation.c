@@ -85,10 +85,15 @@ bool vm_at_rest(const struct vm *vm)
 	return vm->state == VM_CREATING || vm->state == VM_CREATED || vm->state == VM_STOPPED || vm->state == VM_FAILED;
 }
 
+bool vm_is_incomplete(const struct vm *vm)
+{
+	return vm->state == VM_CREATING || vm->state == VM_FAILED;
+}
+
 enum vm_state vm_rest_state(const struct vm *vm)
 {
-	if (vm->state == VM_CREATING)
-		return VM_CREATING;
+	if (vm_is_incomplete(vm))
+		return vm->state;
 	return vm->started_ns ? VM_STOPPED : VM_CREATED;
 }
 

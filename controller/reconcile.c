@@ -193,10 +193,12 @@ static const char *why_gone(const struct pass *p, const struct vm *vm)
 }
 
 /* The database is older than the host: the slot was another VM's since, and what its files are is not for this one. */
-static void disown(struct pass *p, struct vm *vm)
+static void disown_others(struct pass *p, struct vm *vm)
 {
 	struct error e = { 0 };
 
+	if (storage_check_owner(&p->c->config, vm, &e) == 0 || e.code != FAIL_STATE)
+		return;
 	log_error("%s: " STORAGE_OLDER, vm->name);
 	vm->state = VM_FAILED;
 	vm->wanted = false;
@@ -228,8 +230,8 @@ static void settle(struct pass *p, struct known *k)
 		k->adopted = adopt(p, &vm, pidfd);
 	else if (ending || holds_something(p, &vm, listed))
 		(void)release(p, &vm, listed, ending ? "" : why_gone(p, &vm));
-	if (vm_at_rest(&vm) && !storage_is_of(&p->c->config, &vm))
-		disown(p, &vm);
+	if (vm_at_rest(&vm))
+		disown_others(p, &vm);
 }
 
 /* ---- what nobody has ---- */

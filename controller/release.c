@@ -13,6 +13,7 @@
 #include "common/failpoint.h"
 #include "common/log.h"
 #include "controller/objects.h"
+#include "controller/operation.h"
 #include "controller/storage.h"
 #include "controller/store.h"
 #include "controller/watch.h"
@@ -151,6 +152,8 @@ static int finish(struct pass *p, const struct vm *vm, struct error *e)
 int vm_release_listed(struct ctl *c, struct vm *vm, unsigned listed, enum vm_state to, const struct operation *o,
 		      struct error *e)
 {
+	/* What lacks files must never look as if it could be started: it is released again by whoever deletes it. */
+	const enum vm_state bad = vm_is_incomplete(vm) ? VM_FAILED : VM_DEGRADED;
 	struct pass p = { 0 };
 	struct error failed = { 0 };
 
@@ -168,15 +171,16 @@ int vm_release_listed(struct ctl *c, struct vm *vm, unsigned listed, enum vm_sta
 	}
 	FAILPOINT("release.swept");
 	forget_gone(vm, &p);
-	vm->state = p.n_left || p.unswept ? VM_DEGRADED : to;
-	if (vm->state == VM_DEGRADED)
+	const bool whole = !p.n_left && !p.unswept;
+	vm->state = whole ? to : bad;
+	if (!whole)
 		(void)snprintf(vm->reason, sizeof(vm->reason), "%.*s", (int)sizeof(vm->reason) - 1, p.joined.why);
 	if (o)
 		memcpy(vm->op, o->hex, sizeof(vm->op));
 	if (store_ledger_settle(c->store, vm, p.left, p.n_left, &failed) < 0) {
 		join(&p, "state", &failed);
 		/* The ledger still has all of it: no row may say that nothing is left, and the keeper tries again. */
-		vm->state = VM_DEGRADED;
+		vm->state = bad;
 		(void)snprintf(vm->reason, sizeof(vm->reason), "%.*s", (int)sizeof(vm->reason) - 1, p.joined.why);
 		(void)store_vm_update(c->store, vm, &failed);
 	}

@@ -255,7 +255,7 @@ static int run(struct ctl *c, struct vm *vm, const struct operation *o, struct e
 /* What an earlier end has left is given back before anything is made again. */
 static int ready(struct ctl *c, struct vm *vm, const struct operation *o, struct error *e)
 {
-	if (vm->state == VM_FAILED || vm->state == VM_CREATING) {
+	if (vm_is_incomplete(vm)) {
 		error_set(e, FAIL_STATE, vm->name, "it is not complete: %s",
 			  vm->state == VM_FAILED ? vm->reason : "its creation has not ended");
 		error_hint(e, "delete it and create it again");
@@ -310,7 +310,7 @@ static int start(struct ctl *c, struct vm *vm, const struct operation *o, bool *
 		return -1;
 	}
 	if (storage_check_owner(&c->config, vm, e) < 0 || check_run_room(c, vm, e) < 0 || ready(c, vm, o, e) < 0 ||
-	    check_swept(c, vm, e) < 0 || room_check(&c->config, vm->name, e) < 0)
+	    check_swept(c, vm, e) < 0 || work_check(c, vm->name, e) < 0)
 		return -1;
 	return run(c, vm, o, e);
 }

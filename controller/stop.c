@@ -8,6 +8,7 @@
 #include "common/clock.h"
 #include "common/failpoint.h"
 #include "common/log.h"
+#include "controller/keeper.h"
 #include "controller/lifecycle.h"
 #include "controller/lifecycle_internal.h"
 #include "controller/operation.h"
@@ -121,6 +122,19 @@ int vm_kill(struct ctl *c, struct operation *o, const char *ref, bool *already, 
 
 /* ---- delete ---- */
 
+/* What its slot has, unless that is another VM's. */
+static int remove_files(struct ctl *c, const struct vm *vm, struct error *e)
+{
+	struct error whose = { 0 };
+
+	if (storage_check_owner(&c->config, vm, &whose) == 0)
+		return storage_remove(c, vm->slot, e);
+	if (whose.code == FAIL_STATE)
+		return 0;
+	*e = whose;
+	return -1;
+}
+
 int vm_remove(struct ctl *c, struct vm *vm, unsigned listed, const struct operation *o, struct error *e)
 {
 	operation_stage(o, "release", "");
@@ -129,7 +143,7 @@ int vm_remove(struct ctl *c, struct vm *vm, unsigned listed, const struct operat
 	if (vm_release_listed(c, vm, listed, VM_FAILED, o, e) < 0)
 		return -1;
 	operation_stage(o, "files", "");
-	if (storage_is_of(&c->config, vm) && storage_remove(c, vm->slot, e) < 0)
+	if (remove_files(c, vm, e) < 0)
 		return -1;
 	if (c->watch)
 		watch_discard(c->watch, vm->slot);
@@ -142,7 +156,7 @@ int vm_delete(struct ctl *c, struct operation *o, const char *ref, struct error 
 
 	if (operation_enter(c, o, ref, true, &vm, e) < 0)
 		return -1;
-	int r = operation_begin_state(c, o, "delete", &vm, VM_STOPPING, e);
+	int r = operation_begin_state(c, o, "delete", &vm, vm_is_incomplete(&vm) ? vm.state : VM_STOPPING, e);
 	if (r == 0)
 		r = operation_end(c, o, vm_remove(c, &vm, 0, o, e), e);
 	return operation_leave(c, o, &vm, r, e);
@@ -232,7 +246,9 @@ void vm_auto_stop(struct ctl *c, const uint8_t id[ID_LEN])
 
 	operation_own(&o);
 	vm_turn_take(c->workers, id, false, &o.cancelled);
-	if (store_vm_by_id(c->store, id, &vm, &e) == 0 && vm.state == VM_RUNNING && vm.auto_stop_s) {
+	/* Somebody may have come first: it may be another start of it, or be used again. */
+	if (store_vm_by_id(c->store, id, &vm, &e) == 0 && vm.state == VM_RUNNING && vm.auto_stop_s &&
+	    keeper_idle_s(c->keeper, &vm) >= vm.auto_stop_s) {
 		log_info("%s: idle for %u s and more, so it is stopped", vm.name, vm.auto_stop_s);
 		if (stop(c, &vm, 0, &o, &forced, &e) < 0)
 			log_error("%s: %s", vm.name, e.why);
@@ -262,6 +278,14 @@ void vm_end_wanted(struct ctl *c, const uint8_t id[ID_LEN])
 	vm_turn_give(c->workers, id);
 }
 
+/* With its turn in hand, nobody is at work on one that starts or stops. */
+static bool is_to_be_released(struct ctl *c, const struct vm *vm)
+{
+	if (vm->state == VM_DEGRADED)
+		return watch_life(c->watch, vm->id) != WATCH_LIVES || vm_release_failed(c, vm);
+	return vm->state == VM_STARTING || vm->state == VM_STOPPING;
+}
+
 void vm_release_again(struct ctl *c, const uint8_t id[ID_LEN])
 {
 	struct operation o;
@@ -270,10 +294,9 @@ void vm_release_again(struct ctl *c, const uint8_t id[ID_LEN])
 
 	operation_own(&o);
 	vm_turn_take(c->workers, id, false, &o.cancelled);
-	if (store_vm_by_id(c->store, id, &vm, &e) == 0 && vm.state == VM_DEGRADED) {
-		if ((watch_life(c->watch, id) != WATCH_LIVES || vm_release_failed(c, &vm)) && vm_release(c, &vm, vm_rest_state(&vm), &o, &e) == 0)
-			log_info("%s: what it still held is released", vm.name);
-	}
+	if (store_vm_by_id(c->store, id, &vm, &e) == 0 && is_to_be_released(c, &vm) &&
+	    vm_release(c, &vm, vm_rest_state(&vm), &o, &e) == 0)
+		log_info("%s: what it still held is released", vm.name);
 	vm_turn_give(c->workers, id);
 }
 

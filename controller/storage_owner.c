@@ -44,6 +44,12 @@ static bool parse(char *text, struct storage_owner *o)
 	return true;
 }
 
+/* Not there, or not what we make: anything else, say no descriptor left, tells nothing about what is there. */
+static enum storage_mark unless_unknown(enum storage_mark mark)
+{
+	return errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EISDIR ? mark : STORAGE_UNKNOWN;
+}
+
 enum storage_mark storage_owner(const struct config *c, uint32_t slot, struct storage_owner *o)
 {
 	char path[200], text[128];
@@ -51,27 +57,27 @@ enum storage_mark storage_owner(const struct config *c, uint32_t slot, struct st
 	*o = (struct storage_owner){ 0 };
 	path_slot_state(c, slot, "", path);
 	_cleanup_close_ int dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (dir < 0 || is_empty(dir))
+	if (dir < 0)
+		return unless_unknown(STORAGE_EMPTY);
+	if (is_empty(dir))
 		return STORAGE_EMPTY;
 	/* Not waiting: one that is a FIFO, whoever made it, is as good as none. */
 	_cleanup_close_ int fd = openat(dir, STORAGE_OWNER, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	if (n <= 0)
-		return STORAGE_UNMARKED;
+	if (n < 0)
+		return unless_unknown(STORAGE_UNMARKED);
 	text[n] = '\0';
 	return parse(text, o) ? STORAGE_MARKED : STORAGE_UNMARKED;
 }
 
-bool storage_is_of(const struct config *c, const struct vm *vm)
-{
-	struct storage_owner o;
-
-	return storage_owner(c, vm->slot, &o) != STORAGE_MARKED || memcmp(o.vm, vm->id, ID_LEN) == 0;
-}
-
 int storage_check_owner(const struct config *c, const struct vm *vm, struct error *e)
 {
-	if (storage_is_of(c, vm))
+	struct storage_owner o;
+	enum storage_mark mark = storage_owner(c, vm->slot, &o);
+
+	if (mark == STORAGE_UNKNOWN)
+		return error_set(e, FAIL_HOST, vm->name, "the files of its slot can not be read: %s", strerrordesc_np(errno));
+	if (mark != STORAGE_MARKED || memcmp(o.vm, vm->id, ID_LEN) == 0)
 		return 0;
 	(void)error_set(e, FAIL_STATE, vm->name, STORAGE_OLDER);
 	error_hint(e, "put the newer state database back; or delete this VM, which leaves the files alone");

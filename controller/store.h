@@ -13,6 +13,17 @@
 struct store *store_open(const char *path, struct error *e);
 void store_close(struct store *s);
 
+/**
+ * store_in_place() - is what is written here still what the next start will open?
+ *
+ * A file that was removed, or another put in its place, goes on to be written to by whoever has it open, for nothing.
+ * Return: 0, or -1 (FAIL_HOST).
+ */
+int store_in_place(struct store *s, const char *what, struct error *e);
+
+/* All that it holds as <path>.rescued, for a person to put back.  Return: 0, or -1. */
+int store_rescue(struct store *s, struct error *e);
+
 /* A copy as <path>.backup, when the last one is older than @age_s.  Return: 1 made, 0 not due, -1. */
 int store_backup(struct store *s, unsigned age_s, struct error *e);
 

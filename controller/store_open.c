@@ -101,6 +101,35 @@ int store_backup(struct store *s, unsigned age_s, struct error *e)
 	return made ? 1 : error_set(e, FAIL_HOST, to, "the state database can not be copied");
 }
 
+/* ---- taken away while it is open ---- */
+
+/* SQLITE_FCNTL_HAS_MOVED (sqlite3.h): its name is gone, or leads to another file. */
+static bool has_moved(sqlite3 *db)
+{
+	int moved = 0;
+
+	return sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved;
+}
+
+int store_in_place(struct store *s, const char *what, struct error *e)
+{
+	if (!has_moved(s->db))
+		return 0;
+	(void)error_set(e, FAIL_HOST, what, "the state database was removed or replaced while it is in use");
+	error_hint(e, "stop the service, put %s.rescued in its place, without -wal and -shm, and start it: VMs run on", s->path);
+	return -1;
+}
+
+int store_rescue(struct store *s, struct error *e)
+{
+	char to[300];
+
+	(void)snprintf(to, sizeof(to), "%s.rescued", s->path);
+	read_begin(s, e);
+	int r = store_copy(s->db, to);
+	return read_end(s, r < 0 ? error_set(e, FAIL_HOST, to, "the state database can not be copied") : 0, to, e);
+}
+
 /* ---- open ---- */
 
 static int open_fail(const char *path, struct error *e)
@@ -316,9 +345,15 @@ void store_close(struct store *s)
 {
 	if (!s)
 		return;
+	struct error e = { 0 };
+
 	for (size_t i = 0; i < STORE_STATEMENTS; i++)
 		(void)sqlite3_finalize(s->cache[i].st);
-	bool empty = checkpointed(s);
+	bool moved = s->db && has_moved(s->db);
+	if (moved && store_rescue(s, &e) < 0)
+		log_error("%s: %s", e.what, e.why);
+	/* A log by our log's name is not ours then. */
+	bool empty = checkpointed(s) && !moved;
 	if (sqlite3_close(s->db) == SQLITE_OK && empty)
 		empty_log(s->path);
 	(void)pthread_mutex_destroy(&s->lock);

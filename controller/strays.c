@@ -27,7 +27,7 @@ static bool is_stray(struct ctl *c, uint32_t slot, enum storage_mark mark, const
 	int r = store_slot_used(c->store, slot, vm, &e);
 
 	*used = r != 0;
-	if (mark == STORAGE_EMPTY || r < 0)
+	if (mark == STORAGE_EMPTY || mark == STORAGE_UNKNOWN || r < 0)
 		return false;
 	return r == 0 || (mark == STORAGE_MARKED && memcmp(o->vm, vm, ID_LEN) != 0);
 }
@@ -41,6 +41,8 @@ void strays_note(struct ctl *c)
 		bool used;
 
 		enum storage_mark mark = storage_owner(&c->config, slot, &o);
+		if (mark == STORAGE_UNKNOWN)
+			log_errno("slot %u: whose its files are", slot);
 		if (!is_stray(c, slot, mark, &o, &used))
 			continue;
 		describe(slot, mark, &o, line);
@@ -61,7 +63,11 @@ int strays_remove(struct ctl *c, bool dry_run, void (*tell)(void *arg, const cha
 		bool used;
 
 		enum storage_mark mark = storage_owner(&c->config, slot, &o);
-		if (mark == STORAGE_EMPTY)
+		if (mark == STORAGE_UNKNOWN) {
+			log_errno("slot %u: whose its files are", slot);
+			failed++;
+		}
+		if (mark == STORAGE_EMPTY || mark == STORAGE_UNKNOWN)
 			continue;
 		/* The store is held, so that nobody is given the slot meanwhile. */
 		if (store_group_begin(c->store, &e) < 0)

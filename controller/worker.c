@@ -134,16 +134,21 @@ int workers_run(struct workers *w, void (*fn)(struct ctl *c, void *arg), void *a
 	return r;
 }
 
+static bool is_of(const struct turn *t, const uint8_t vm[ID_LEN])
+{
+	return t->serving != t->tickets && memcmp(t->vm, vm, ID_LEN) == 0;
+}
+
 static struct turn *turn_of(struct workers *w, const uint8_t vm[ID_LEN])
 {
 	struct turn *free = NULL;
 
 	for (size_t i = 0; i < TURNS; i++) {
 		struct turn *t = &w->turns[i];
+		if (is_of(t, vm))
+			return t;
 		if (t->serving == t->tickets)
 			free = t;
-		else if (memcmp(t->vm, vm, ID_LEN) == 0)
-			return t;
 	}
 	if (!free)
 		die(1, "more turns than threads");
@@ -173,4 +178,15 @@ void vm_turn_give(struct workers *w, const uint8_t vm[ID_LEN])
 	t->cancelled = false;
 	(void)pthread_cond_broadcast(&w->turns_cond);
 	(void)pthread_mutex_unlock(&w->lock);
+}
+
+bool vm_turn_is_taken(struct workers *w, const uint8_t vm[ID_LEN])
+{
+	bool taken = false;
+
+	(void)pthread_mutex_lock(&w->lock);
+	for (size_t i = 0; i < TURNS && !taken; i++)
+		taken = is_of(&w->turns[i], vm);
+	(void)pthread_mutex_unlock(&w->lock);
+	return taken;
 }

@@ -21,4 +21,7 @@ int workers_run(struct workers *w, void (*fn)(struct ctl *c, void *arg), void *a
 void vm_turn_take(struct workers *w, const uint8_t vm[ID_LEN], bool interrupt, atomic_bool **cancelled);
 void vm_turn_give(struct workers *w, const uint8_t vm[ID_LEN]);
 
+/* Whether somebody has it, or waits for it, at this moment. */
+bool vm_turn_is_taken(struct workers *w, const uint8_t vm[ID_LEN]);
+
 #endif

@@ -184,13 +184,39 @@ is "$(find "$T/state/slots" -mindepth 2)" "" "so that no file is left"
 is "$(doctor_fails)" "" "doctor --db: all is well"
 did "a clean stop" set_stop
 
+# ---- taken away while it is in use: nothing new is begun that would be forgotten, what it held is rescued ----
+did "taken away: the set comes up" set_start
+check "taken away: alice starts one" eval 'as $ALICE vm create kept --image tiny && as $ALICE vm start kept'
+pid=$(slot_processes)
+rm -f "$DB"
+is "$(status_of as $ALICE vm create more --image tiny) $(cat "$T/err")" "9 *removed or replaced*banger.db.rescued*" \
+	"taken away: nothing new is begun, and what to do is said"
+is "$(status_of as $ALICE vm start kept)/$(status_of as $ALICE image delete tiny)" "0/4" "taken away: what is so can still be told"
+is "$(as 0 doctor -o json | jq -r '.[] | select(.name == "database") | "\(.verdict) \(.text): \(.hint)"')" "FAIL *removed or replaced*" \
+	"taken away: doctor says so"
+check "taken away: what it held is rescued" wait_for 30 test -s "$DB.rescued"
+kill -9 "$SET"
+did "taken away: kill -9 of the set" set_gone
+put_back "$DB.rescued"
+did "taken away: the set comes up with it" set_start
+is "$(field $ALICE kept state) $(slot_processes)" "running $pid" "taken away: the VM is adopted"
+cp "$T/yesterday.db" "$T/other.db" && mv "$T/other.db" "$DB"
+is "$(status_of as $ALICE vm create more --image tiny)" 9 "replaced: nothing new is begun"
+check "replaced: a VM can be ended and deleted" as $ALICE vm delete kept
+did "replaced: a clean stop" set_stop
+put_back "$DB.rescued"
+did "replaced: the set comes up" set_start
+is "$(as 0 vm list --all -o json)" "[[][]]" "replaced: with what it knew in the end"
+did "replaced: a clean stop" set_stop
+rm -f "$DB.rescued"
+
 # ---- gone: images stay until a person gives them up ----
 files() { find "$T/state/images" "$T/state/kernels" -mindepth 1 -maxdepth 1 | wc -l; }
 is "$(row images)" "PASS here: *" "gone: before that each image has its row"
 mv "$DB" "$T/last.db" && rm -f "$DB-wal" "$DB-shm"
 did "gone: the set comes up with an empty one" set_start
 is "$(as 0 image list -o json) $(files)" "[[][]] 2" "gone: no image is known, and the files are there"
-is "$(row images)" "WARN daemon: files of 1 images and 1 kernels * no row names: *host gc*" "gone: doctor --db counts them"
+is "$(row images)" "WARN daemon: files are there that no row names: of 1 images, 1 kernels*host gc*" "gone: doctor --db counts them"
 is "$(as 0 host reconcile) $(files)" "0 found* 2" "gone: reconcile leaves them"
 is "$(as 0 host gc --dry-run | tr '\n' ' ') $(files)" "image ????????????: files * no row names kernel ????????????: * 2 found, 0 mended* 2" \
 	"gone: gc --dry-run names them"

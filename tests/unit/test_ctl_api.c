@@ -50,7 +50,7 @@ int kernel_delete(struct ctl *c, struct operation *o, const char *name, struct e
 	return error_set(e, FAIL_GENERAL, name, "not here");
 }
 
-int images_each(const struct config *c, bool kernels, void (*fn)(void *arg, const char *digest), void *arg)
+int images_each(const struct config *c, bool kernels, void (*fn)(void *arg, const char *digest, bool marked), void *arg)
 {
 	(void)c, (void)kernels, (void)fn, (void)arg;
 	return 0;

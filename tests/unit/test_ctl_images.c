@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sched.h>
+#include <sqlite3.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -18,7 +20,7 @@
 #include "common/fdio.h"
 #include "controller/images.h"
 #include "controller/storage.h"
-#include "controller/store.h"
+#include "controller/store_internal.h"
 
 #define MIB (1u << 20)
 
@@ -36,6 +38,8 @@ static struct operation operation(const struct caller *c)
 	format_id(o.id, o.hex);
 	return o;
 }
+
+static const char nobodys[] = "images/00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff.ext4";
 
 static const char *path(const char *sub)
 {
@@ -674,7 +678,6 @@ static void hear(void *arg, const char *line)
 
 static void test_gc(void **state)
 {
-	static const char nobodys[] = "images/00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff.ext4";
 	struct told t = { 0 };
 	char digest[65];
 
@@ -698,6 +701,73 @@ static void test_gc(void **state)
 	assert_int_equal(mkdir(path(nobodys), 0700), 0);
 	assert_int_equal(images_gc(&ctl, false, hear, &t, &e), 1);
 	assert_int_equal(rmdir(path(nobodys)), 0);
+	/* Nor is anything taken for nameless when the rows can not be read. */
+	touch(nobodys);
+	assert_int_equal(sqlite3_exec(ctl.store->db, "ALTER TABLE images RENAME TO away", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(images_gc(&ctl, false, hear, &t, &e), -1);
+	assert_non_null(strstr(e.why, "can not be read"));
+	assert_int_equal(access(path(nobodys), F_OK), 0);
+}
+
+/* What frees room must not need any: a marker is a new file. */
+static void test_deleting_needs_no_room(void **state)
+{
+	struct told t = { 0 };
+	char digest[65];
+
+	(void)state;
+	small("images", "size=8m,nr_inodes=4");
+	have_kernel();
+	assert_int_equal(import(&ann, "x", full_of_data(MIB), digest), 0);
+	touch(nobodys);
+	touch("images/more");
+	assert_int_equal(open(path("images/none"), O_CREAT | O_WRONLY | O_CLOEXEC, 0600), -1);
+	assert_int_equal(delete_image(&ann, "x"), 0);
+	touch("images/again");
+	assert_int_equal(images_gc(&ctl, false, hear, &t, &e), 0);
+	assert_int_equal(access(path(nobodys), F_OK), -1);
+	assert_int_equal(entries("images"), 2);
+	assert_int_equal(umount2(path("images"), MNT_DETACH), 0);
+}
+
+/* Bytes that are there already, of a row that this database does not know, outlive an import that fails. */
+static void test_a_failed_import_takes_nothing(void **state)
+{
+	char digest[65], name[256];
+
+	(void)state;
+	have_kernel();
+	assert_int_equal(import(&ann, "x", ext4(MIB, "x"), digest), 0);
+	assert_int_equal(sqlite3_exec(ctl.store->db, "DELETE FROM images", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(import(&ann, "y", ext4(MIB, "y"), digest), 0);
+	assert_int_equal(sqlite3_exec(ctl.store->db, "CREATE TRIGGER no BEFORE INSERT ON images BEGIN SELECT RAISE(ABORT, 'no'); END",
+				      NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(import(&ann, "z", ext4(MIB, "x"), digest), -1);
+	path_image(&ctl.config, digest, name);
+	assert_int_equal(access(name, F_OK), 0);
+	assert_int_equal(entries("images"), 2);
+}
+
+/* Under a kernel's name there are all of its files, or none. */
+static void test_a_kernel_that_goes_only_in_part(void **state)
+{
+	char digest[65], name[256];
+
+	(void)state;
+	assert_int_equal(import_kernel(&root, "k", "HdrS", "\177ELF", digest), 0);
+	path_kernel(&ctl.config, digest, "vmlinux", name);
+	assert_int_equal(unlink(name), 0);
+	assert_int_equal(mkdir(name, 0700), 0); /* which no unlink() takes */
+	assert_int_equal(delete_kernel(&root, "k"), 0);
+	assert_int_equal(import_kernel(&root, "k", "HdrS", "\177ELF", digest), 0);
+	for (size_t i = 0; i < 3; i++) {
+		static const char *const files[] = { "kernel", "initramfs", "vmlinux" };
+		path_kernel(&ctl.config, digest, files[i], name);
+		assert_int_equal(access(name, R_OK), 0);
+	}
+	assert_int_equal(delete_kernel(&root, "k"), 0);
+	path_kernel(&ctl.config, digest, "kernel", name);
+	assert_int_equal(access(name, F_OK), -1);
 }
 
 /* ---- disks ---- */
@@ -816,10 +886,10 @@ static void test_whose_the_files_are(void **state)
 	(void)state;
 	assert_int_equal(storage_owner(&ctl.config, 4, &o), STORAGE_EMPTY);
 	assert_int_equal(storage_owner(&ctl.config, 3, &o), STORAGE_EMPTY);
-	assert_true(storage_is_of(&ctl.config, &vm));
+	assert_int_equal(storage_check_owner(&ctl.config, &vm, &e), 0);
 	touch("slots/3/disk");
 	assert_int_equal(storage_owner(&ctl.config, 3, &o), STORAGE_UNMARKED);
-	assert_true(storage_is_of(&ctl.config, &vm)); /* of a banger that wrote no mark */
+	assert_int_equal(storage_check_owner(&ctl.config, &vm, &e), 0); /* of a banger that wrote no mark */
 	assert_int_equal(storage_by_name("copy")->create(&ctl, &vm, &e), 0);
 	assert_int_equal(storage_owner(&ctl.config, 3, &o), STORAGE_MARKED);
 	assert_memory_equal(o.vm, vm.id, ID_LEN);
@@ -837,6 +907,22 @@ static void test_whose_the_files_are(void **state)
 	assert_int_equal(rmdir(path("slots/3/stuck")), 0);
 	assert_int_equal(storage_remove(&ctl, 3, &e), 0);
 	assert_int_equal(entries("slots/3"), 0);
+	/* No descriptor is left to look: nobody is let at them, and they are not taken for anybody's. */
+	assert_int_equal(storage_by_name("copy")->create(&ctl, &vm, &e), 0);
+	for (int spare = 0; spare < 2; spare++) {
+		struct rlimit was, now;
+		int next = dup(0);
+		(void)close(next);
+		assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+		now = was;
+		now.rlim_cur = (rlim_t)(next + spare);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &now), 0);
+		int r = storage_check_owner(&ctl.config, &other, &e);
+		(void)setrlimit(RLIMIT_NOFILE, &was);
+		assert_int_equal(r, -1);
+		assert_int_equal(e.code, FAIL_HOST);
+	}
+	assert_int_equal(storage_remove(&ctl, 3, &e), 0);
 	/* What somebody left there that nobody writes to must not be waited for. */
 	assert_int_equal(mkfifo(path("slots/3/owner"), 0600), 0);
 	assert_int_equal(storage_owner(&ctl.config, 3, &o), STORAGE_UNMARKED);
@@ -908,7 +994,8 @@ int main(void)
 		FILES(test_overlay_is_refused), FILES(test_import), FILES(test_digest), FILES(test_refusals), FILES(test_interrupted),
 		FILES(test_shrinks_while_read), FILES(test_delete), FILES(test_same_content_at_once), FILES(test_one_name_at_once),
 		FILES(test_a_disk_and_the_deletion_of_its_image), FILES(test_an_image_and_the_deletion_of_its_kernel), FILES(test_kernel),
-		FILES(test_kernel_too_large), FILES(test_sweep), FILES(test_gc), FILES(test_copy), FILES(test_reflink_or_copy), FILES(test_dm), FILES(test_dm_is_used_again),
+		FILES(test_kernel_too_large), FILES(test_sweep), FILES(test_gc), FILES(test_a_failed_import_takes_nothing),
+		FILES(test_a_kernel_that_goes_only_in_part), FILES(test_deleting_needs_no_room), FILES(test_copy), FILES(test_reflink_or_copy), FILES(test_dm), FILES(test_dm_is_used_again),
 		FILES(test_whose_the_files_are), FILES(test_links_are_not_followed), FILES(test_choice),
 	};
 

@@ -2,6 +2,9 @@
  * passes are made here, at times of our own. */
 #include "tests/unit/ctl_fixture.h"
 
+#include <sqlite3.h>
+
+#include "common/clock.h"
 #include "controller/keeper.h"
 #include "controller/operation.h"
 #include "controller/stats.h"
@@ -17,13 +20,28 @@ static void pass(struct fixture *f, unsigned after_s)
 	keeper_pass(f->c.keeper, now);
 }
 
+/* What the kernel would show of the tap of slot 0. */
+static void put_bytes(struct fixture *f, unsigned long n)
+{
+	char path[160];
+
+	(void)snprintf(path, sizeof(path), "%s/net_dev", f->dir);
+	FILE *file = fopen(path, "we");
+	assert_non_null(file);
+	(void)fprintf(file, "  bgr0: %lu 1 0 0 0 0 0 0 0 1 0 0 0 0 0 0\n", n);
+	(void)fclose(file);
+	if (f->c.host.net_dev <= 0)
+		f->c.host.net_dev = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(f->c.host.net_dev >= 0);
+}
+
 static int keep_setup(void **state)
 {
 	struct fixture *f;
 
 	(void)setup(state);
 	f = *state;
-	f->c.host.net_dev = -1;
+	put_bytes(f, 0);
 	f->c.keeper = keeper_open(&f->c);
 	(void)snprintf(f->c.config.cgroup_dir, sizeof(f->c.config.cgroup_dir), "%s", f->dir);
 	return 0;
@@ -34,6 +52,7 @@ static int keep_teardown(void **state)
 	struct fixture *f = *state;
 	struct keeper *k = f->c.keeper;
 
+	(void)close(f->c.host.net_dev);
 	(void)teardown(state);
 	keeper_close(k);
 	return 0;
@@ -234,6 +253,70 @@ static void they_are_started_one_by_one(void **state)
 	assert_int_equal(host.boots, 3);
 }
 
+static void sql(struct fixture *f, const char *text)
+{
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(f->db, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, text, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+/* A database that takes no end for a while, as when another program holds it: the row goes on to say "stopping", and nobody
+ * is at work on it. */
+static void an_end_that_could_not_be_recorded_is_made_up_for(void **state)
+{
+	struct fixture *f = *state;
+	struct operation o = operation(f);
+	struct error e = { 0 };
+	bool already, forced;
+
+	(void)create(f, "web", false);
+	policy(f, "web", RESTART_ALWAYS, 0);
+	must_start(f, "web");
+	sql(f, "CREATE TRIGGER held BEFORE UPDATE ON vms WHEN NEW.state IN ('stopped', 'degraded')"
+	       " BEGIN SELECT RAISE(ABORT, 'held'); END");
+	fake_helper_fail(f->fake, OP_TAP_RETIRE, ST_KERNEL, 1);
+	assert_int_equal(vm_stop(&f->c, &o, "web", 50, &already, &forced, &e), -1);
+	pump(f, 50); /* the end of the VMM is told, too */
+	assert_int_equal(row(f, "web").state, VM_STOPPING);
+	assert_true(fake_helper_objects(f->fake, 0) > 0);
+	pass(f, 0);
+	pass(f, 16);
+	pump(f, 50);
+	assert_int_equal(row(f, "web").state, VM_STOPPING);
+	sql(f, "DROP TRIGGER held");
+	pass(f, 0);
+	pass(f, 14);
+	assert_int_equal(row(f, "web").state, VM_STOPPING);
+	pass(f, 2);
+	assert_true(becomes(f, "web", VM_STOPPED));
+	assert_nothing_left(f, "web", VM_STOPPED);
+}
+
+/* A start or a stop that takes its time is nobody's business. */
+static void one_that_somebody_is_at_work_on_is_left_alone(void **state)
+{
+	struct fixture *f = *state;
+	struct operation o = operation(f);
+	struct error e = { 0 };
+	struct vm vm;
+
+	(void)create(f, "web", false);
+	must_start(f, "web");
+	assert_int_equal(operation_enter(&f->c, &o, "web", false, &vm, &e), 0);
+	vm.state = VM_STOPPING;
+	assert_int_equal(store_vm_update(f->c.store, &vm, &e), 0);
+	for (int i = 0; i < 10; i++)
+		pass(f, 10);
+	assert_int_equal(row(f, "web").state, VM_STOPPING);
+	assert_true(fake_helper_objects(f->fake, 0) > 0);
+	assert_int_equal(operation_leave(&f->c, &o, &vm, 0, &e), 0);
+	pass(f, 0);
+	pass(f, 16);
+	assert_true(becomes(f, "web", VM_STOPPED));
+}
+
 static void what_was_left_is_released_in_the_end(void **state)
 {
 	struct fixture *f = *state;
@@ -299,6 +382,93 @@ static void an_idle_one_is_stopped_and_stays_so(void **state)
 	pass(f, 100);
 	assert_int_equal(row(f, "web").state, VM_STOPPED);
 	assert_string_equal(row(f, "web").reason, "it was idle for 60 s");
+}
+
+/* A VM that is to be stopped once it is idle for a minute, and is, as far as was seen. */
+static struct vm nearly_idle(struct fixture *f)
+{
+	struct error e = { 0 };
+
+	(void)create(f, "web", false);
+	must_start(f, "web");
+	struct vm vm = row(f, "web");
+	vm.auto_stop_s = 60;
+	assert_int_equal(store_vm_update(f->c.store, &vm, &e), 0);
+	put_cpu(f, &vm, 0);
+	for (int i = 0; i < 6; i++)
+		pass(f, 10);
+	assert_int_equal(keeper_idle_s(f->c.keeper, &vm), 50);
+	return vm;
+}
+
+static void one_that_sends_is_not_idle(void **state)
+{
+	struct fixture *f = *state;
+	struct vm vm = nearly_idle(f);
+
+	for (unsigned long i = 1; i < 10; i++) {
+		put_bytes(f, i * 10000);
+		pass(f, 10);
+		assert_int_equal(keeper_idle_s(f->c.keeper, &vm), 0);
+	}
+	assert_int_equal(row(f, "web").state, VM_RUNNING);
+}
+
+static void one_that_can_not_be_seen_is_not_idle(void **state)
+{
+	struct fixture *f = *state;
+	struct vm vm = nearly_idle(f);
+	char path[200], away[208];
+
+	(void)snprintf(path, sizeof(path), "%s/vm", f->dir);
+	(void)snprintf(away, sizeof(away), "%s-away", path);
+	assert_int_equal(rename(path, away), 0);
+	for (int i = 0; i < 10; i++)
+		pass(f, 10);
+	assert_int_equal(keeper_idle_s(f->c.keeper, &vm), 0);
+	assert_int_equal(rename(away, path), 0);
+	pass(f, 10);
+	assert_int_equal(row(f, "web").state, VM_RUNNING);
+}
+
+/* Stopped and started between two passes: what was seen before is not of this start. */
+static void another_start_of_it_is_not_idle(void **state)
+{
+	struct fixture *f = *state;
+	struct vm vm = nearly_idle(f);
+
+	must_stop(f, "web");
+	must_start(f, "web");
+	vm = row(f, "web");
+	put_cpu(f, &vm, 0);
+	pass(f, 20);
+	pass(f, 10);
+	assert_int_equal(keeper_idle_s(f->c.keeper, &vm), 10);
+	assert_int_equal(row(f, "web").state, VM_RUNNING);
+	/* Nor by a job that was queued for the one before. */
+	vm_auto_stop(&f->c, vm.id);
+	assert_int_equal(row(f, "web").state, VM_RUNNING);
+}
+
+/* Ticks for so long, as the main loop does.  Return: how often the net role was asked what it has. */
+static size_t lists_within(struct fixture *f, unsigned ms)
+{
+	size_t before = fake_helper_count(f->fake, OP_LIST);
+
+	for (uint64_t end = clock_boot_ns() + ms * 1000000ull; clock_boot_ns() < end;) {
+		keeper_tick(f->c.keeper);
+		(void)poll(NULL, 0, 10);
+	}
+	return fake_helper_count(f->fake, OP_LIST) - before;
+}
+
+static void what_was_taken_away_is_looked_for_at_once(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(lists_within(f, 1500), 0);
+	keeper_hurry(f->c.keeper);
+	assert_true(lists_within(f, 300) > 0);
 }
 
 /* The host goes down: guests that obey and one that does not.  Nobody asked for their end, so nothing is unwanted. */
@@ -483,7 +653,10 @@ int main(void)
 		TEST(one_without_a_policy_stays_down), TEST(always_is_always_but_after_a_stop),
 		TEST(on_failure_asks_how_the_guest_ended), TEST(it_is_given_up_after_so_many_in_a_row),
 		TEST(a_restart_that_fails_is_told_and_tried_again), TEST(they_are_started_one_by_one),
-		TEST(what_was_left_is_released_in_the_end), TEST(an_idle_one_is_stopped_and_stays_so),
+		TEST(what_was_left_is_released_in_the_end), TEST(an_end_that_could_not_be_recorded_is_made_up_for),
+		TEST(one_that_somebody_is_at_work_on_is_left_alone), TEST(an_idle_one_is_stopped_and_stays_so),
+		TEST(one_that_sends_is_not_idle), TEST(one_that_can_not_be_seen_is_not_idle),
+		TEST(another_start_of_it_is_not_idle), TEST(what_was_taken_away_is_looked_for_at_once),
 		TEST(a_host_that_goes_down_takes_nothing_back),
 		TEST(a_start_on_its_way_ends_when_the_host_goes_down), TEST(stuck_monitors_do_not_hold_up_the_others),
 		TEST(counters_of_a_tap), TEST(the_keeper_and_everybody),

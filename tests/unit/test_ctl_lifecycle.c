@@ -469,6 +469,32 @@ static void delete_keeps_the_row_of_what_it_can_not_release(void **state)
 	assert_int_equal(delete(f, "web", &e), 0);
 }
 
+/* Files that were never all there, or are not any more: whatever fails after that, nothing makes it look whole. */
+static void what_is_incomplete_stays_so(void **state)
+{
+	struct fixture *f = *state;
+	struct error e = { 0 };
+	struct repaired n;
+
+	(void)create(f, "web", true);
+	must_start(f, "web");
+	struct vm vm = row(f, "web");
+	vm.state = VM_CREATING; /* as one whose end could not be recorded */
+	assert_int_equal(store_vm_update(f->c.store, &vm, &e), 0);
+	fake_helper_fail(f->fake, OP_NAT_REMOVE, ST_KERNEL, 1);
+	assert_int_equal(delete(f, "web", &e), -1);
+	assert_int_equal(row(f, "web").state, VM_FAILED);
+	assert_int_equal(repair(&f->c, true, false, NULL, NULL, &n, &e), 0);
+	assert_int_equal(n.mended, 1);
+	assert_int_equal(fake_helper_objects(f->fake, 0), 0);
+	assert_int_equal(row(f, "web").state, VM_FAILED);
+	vm_release_again(&f->c, vm.id);
+	assert_int_equal(row(f, "web").state, VM_FAILED);
+	assert_int_equal(start(f, "web", NULL, &e), -1);
+	assert_int_equal(e.code, FAIL_STATE);
+	assert_int_equal(delete(f, "web", &e), 0);
+}
+
 static void a_start_finishes_a_release_that_failed(void **state)
 {
 	struct fixture *f = *state;
@@ -854,7 +880,7 @@ int main(void)
 		TEST(a_start_cleans_up_what_a_stop_could_not),
 		TEST(a_dead_role_is_degraded_with_every_row_kept),
 		TEST(delete_of_a_running_vm_leaves_nothing),
-		TEST(delete_keeps_the_row_of_what_it_can_not_release),
+		TEST(delete_keeps_the_row_of_what_it_can_not_release), TEST(what_is_incomplete_stays_so),
 		TEST(a_start_finishes_a_release_that_failed),
 		TEST(the_generation_goes_up_on_reuse),
 		TEST(of_two_starts_at_once_one_says_already),

@@ -505,6 +505,44 @@ static void test_a_copy_does_not_meet_another_ones_log(void **state)
 	free(killed.v);
 }
 
+/* Its name is taken away, or given to another file, while it is in use. */
+static void test_taken_away(void **state)
+{
+	char db[128], away[128], rescued[128];
+	struct vm vm;
+
+	(void)state;
+	(void)snprintf(db, sizeof(db), "%s", in_folder("db"));
+	(void)snprintf(away, sizeof(away), "%s", in_folder("db.v1"));
+	(void)snprintf(rescued, sizeof(rescued), "%s", in_folder("db.rescued"));
+	struct store *s = store_open(db, &e);
+	assert_non_null(s);
+	assert_int_equal(store_in_place(s, "web", &e), 0);
+	assert_int_equal(rename(db, away), 0);
+	assert_int_equal(store_in_place(s, "web", &e), -1);
+	assert_int_equal(e.code, FAIL_HOST);
+	assert_non_null(strstr(e.hint, "db.rescued"));
+	assert_int_equal(rename(away, db), 0);
+	assert_int_equal(store_in_place(s, "web", &e), 0);
+	assert_int_equal(unlink(in_folder("db")), 0);
+	sql(in_folder("db"), "CREATE TABLE other (id INTEGER)");
+	assert_int_equal(store_in_place(s, "web", &e), -1);
+	assert_int_equal(store_rescue(s, &e), 0);
+	/* What is written after that is rescued at the end. */
+	add_image(s, 0, "debian");
+	config.slots = config.max_vms_per_owner = 8;
+	vm = create(s, 1000, "late");
+	store_close(s);
+	(void)unlink(in_folder("db"));
+	(void)unlink(in_folder("db-wal"));
+	(void)unlink(in_folder("db-shm"));
+	assert_int_equal(rename(rescued, db), 0);
+	s = store_open(in_folder("db"), &e);
+	assert_non_null(s);
+	assert_int_equal(store_vm_by_id(s, vm.id, &vm, &e), 0);
+	store_close(s);
+}
+
 static void test_backup(void **state)
 {
 	struct store *s = must_open();
@@ -1151,7 +1189,7 @@ int main(void)
 		FILES(test_new_file), FILES(test_migration), FILES(test_newer_is_refused), FILES(test_foreign_is_refused),
 		FILES(test_garbage_is_refused), FILES(test_damage_is_refused), FILES(test_a_cut_file_is_refused),
 		FILES(test_a_locked_one_is_refused), FILES(test_a_lock_while_it_is_open), FILES(test_a_torn_log),
-		FILES(test_a_copy_does_not_meet_another_ones_log), FILES(test_backup), FILES(test_room_is_kept),
+		FILES(test_a_copy_does_not_meet_another_ones_log), FILES(test_backup), FILES(test_taken_away), FILES(test_room_is_kept),
 		FILES(test_survives_a_reopen), FILES(test_full),
 		STORE(test_name_taken), STORE(test_slots_exhausted), STORE(test_owner_cap), STORE(test_slot_reuse),
 		STORE(test_slot_floor), STORE(test_threads_never_share_a_slot), STORE(test_no_such_image),
