@@ -176,8 +176,10 @@ static int look(const struct net_state *n, uint32_t slot, struct view *v)
 	return 0;
 }
 
+/* What an earlier role, or a crash of it, left to nobody is forgotten at the start; a VM that runs keeps its flows. */
 static int net_scan(struct role *r)
 {
+	bool unused[SLOT_MAX] = { false };
 	struct view v;
 
 	for (uint32_t i = 0; i < r->config.slots; i++) {
@@ -185,13 +187,13 @@ static int net_scan(struct role *r)
 			log_errno("slot %u", i);
 			return -1;
 		}
-		if (!v.ifindex)
-			state(r)->flows[i] = FLOWS_NO_NEW;
-		else
+		unused[i] = !v.ifindex && !v.set[SET_GUEST].generation;
+		if (v.ifindex)
 			role_adopt(r, i, v.tap.generation, v.tap.owner);
 		for (enum net_set s = 0; s < SETS; s++)
 			role_adopt(r, i, v.set[s].generation, v.set[s].owner);
 	}
+	(void)net_flows_forget(state(r), unused); /* what fails is tried again, or told, when the slot is used */
 	return 0;
 }
 
@@ -290,7 +292,7 @@ static enum status guest_allow(struct role *r, const struct request *q, int *fds
 	(void)fds_in;
 	(void)reply;
 	(void)fds_out;
-	state(r)->flows[q->slot] = FLOWS_POSSIBLE;
+	state(r)->flowless[q->slot] = false;
 	return net_elem_add(state(r), SET_GUEST, &tag);
 }
 
@@ -300,10 +302,7 @@ static enum status guest_deny(struct role *r, const struct request *q, int *fds_
 	(void)fds_in;
 	(void)reply;
 	(void)fds_out;
-	enum status s = net_elem_remove(state(r), SET_GUEST, q->slot);
-	if (s == ST_OK && state(r)->flows[q->slot] == FLOWS_POSSIBLE)
-		state(r)->flows[q->slot] = FLOWS_NO_NEW;
-	return s;
+	return net_elem_remove(state(r), SET_GUEST, q->slot);
 }
 
 static enum status nat_add(struct role *r, const struct request *q, int *fds_in,

@@ -20,20 +20,14 @@ struct net_tag {
 	uint32_t slot, generation, owner;
 };
 
-/* What is known of a slot's flows since this start.  Who has no tap, or no element in the set of guests, begins none. */
-enum net_flows {
-	FLOWS_POSSIBLE = 0,
-	FLOWS_NO_NEW,  /* it begins none any more; there may be some */
-	FLOWS_NONE,
-};
-
 struct net_state {
 	const struct config *config;
 	int route, nft, ct; /* netlink sockets: NETLINK_ROUTE, and two of NETLINK_NETFILTER */
 	int link_events, nft_events; /* and two that only listen: net_events.c */
+	uint32_t nft_port;  /* the address of `nft`, which the kernel says with each change that we asked for */
 	int bridge;         /* ifindex */
 	bool bridged;       /* the bridge was found in order, or made so, when the latest round of LIST began */
-	enum net_flows flows[SLOT_MAX];
+	bool flowless[SLOT_MAX]; /* known of a slot: no flow of its address is left, and it can begin none (net_conntrack.c) */
 	bool retired[SLOT_MAX]; /* since this start: a tap that somebody takes away, or out of its group, hides none */
 };
 
@@ -98,7 +92,7 @@ int net_bridge_repair(struct net_state *n);
 /* The slot's tap, if it carries a tag of ours.  Return: its ifindex, 0 when there is none, -1 with errno. */
 int net_tap_find(const struct net_state *n, uint32_t slot, struct net_tag *tag);
 
-/* Make the tap of @tag's VM, where no flow of the slot's is left, or find it; nothing is left of a failed one. */
+/* Make the tap of @tag's VM, once no flow of the slot's is left, or find it; nothing is left of a failed one. */
 enum status net_tap_create(struct net_state *n, const struct net_tag *tag, int *ifindex);
 
 /* Put the slot's tap back into the bridge, up, deaf and apart, if somebody changed that.  Return: 0, or -1 with errno. */
@@ -114,12 +108,13 @@ int net_tap_repair(const struct net_state *n, uint32_t slot);
 enum status net_tap_retire(struct net_state *n, uint32_t slot);
 
 /**
- * net_tap_sweep() - forget the flows of all retired slots, then remove their taps
+ * net_tap_sweep() - remove the taps of all retired slots, then forget their flows
  * @taps:	out: how many there were
  *
- * However many: the kernel walks through its table of flows once, and waits
- * little longer than for one (RCU).  What fails leaves all that is not yet
- * gone retired.  ST_BUSY: interfaces came or went as we looked; ask again.
+ * However many: the kernel waits little longer than for one (RCU), and walks
+ * through its table of flows once.  Taps that can not be removed stay retired;
+ * whoever is told that flows could not be forgotten retires its slot again.
+ * ST_BUSY: interfaces came or went as we looked; ask again.
  */
 enum status net_tap_sweep(struct net_state *n, uint64_t *taps);
 
@@ -165,11 +160,17 @@ int net_rules_repair(const struct net_state *n);
 
 /* ---- net_conntrack.c ---- */
 
-/* Forget every flow that an address of these slots began or answers.  Return: ST_OK or ST_KERNEL. */
-enum status net_conntrack_flush(struct net_state *n, const bool slots[SLOT_MAX]);
+/**
+ * net_flows_forget() - forget every flow that an address of these slots began or answers
+ *
+ * Those that have no element in the set of guests, under rules that are whole, are flowless from then on: until they get
+ * one, or somebody else changes the rules.
+ * Return: ST_OK or ST_KERNEL: of one or more slots not all are forgotten.
+ */
+enum status net_flows_forget(struct net_state *n, const bool slots[SLOT_MAX]);
 
-/* The slot has no tap: see to it that no flow of its address is left, with those of all that begin none any more. */
-enum status net_conntrack_clear(struct net_state *n, uint32_t slot);
+/* See to it that the slot is without flows.  Costs nothing when that is known. */
+enum status net_flows_none(struct net_state *n, uint32_t slot);
 
 /* Is there a table of flows to ask?  Changes nothing.  Return: 0, or -1 with errno. */
 int net_conntrack_probe(const struct net_state *n);
@@ -178,6 +179,9 @@ int net_conntrack_probe(const struct net_state *n);
 
 /* Listen to what the kernel says of links and of nftables.  Return: 0, or -1 with errno. */
 int net_events_open(struct net_state *n);
+
+/* Take in what was said of the rules so far: once somebody else has changed them, no slot counts as flowless. */
+void net_events_of_rules(struct net_state *n);
 
 /**
  * net_wait() - wait for the next request, and meanwhile for somebody else's `ip link del` or `nft flush ruleset`

@@ -1,5 +1,10 @@
 /* net_conntrack.c - forgetting the flows of addresses, so that their next holders receive none of them.
  *
+ * An address that is not in the set of guests begins no flow, as long as the rules are there (net_rules.c).  So a slot is
+ * known to be flowless once we have seen, in this order: the rules are whole; it has no element; its flows are gone.  Not
+ * any more when it is given an element, or when somebody else changed the rules, be it for a moment: the kernel has told
+ * us by the time it matters (net_events.c).  What the controller asked for, or did not, is no part of that.
+ *
  * A flow is a guest's when its first packet came from the address (CTA_TUPLE_ORIG) or when the answers do
  * (CTA_TUPLE_REPLY).  For one address the kernel picks them (CTA_FILTER, since Linux 5.8) on two walks through its table,
  * which take it as long whatever they find; for several we see all flows, on one walk: beside 100,000 flows of others 61 ms
@@ -13,6 +18,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "common/cleanup.h"
 #include "common/failpoint.h"
 #include "common/log.h"
 #include "privhelper/net.h"
@@ -25,7 +31,7 @@
 struct flush {
 	const struct net_state *n;
 	const bool *slots; /* SLOT_MAX of them */
-	bool failed;
+	bool failed[SLOT_MAX];
 };
 
 static const struct nlattr *find(const struct nlattr *nest, uint16_t type)
@@ -38,16 +44,16 @@ static const struct nlattr *find(const struct nlattr *nest, uint16_t type)
 	return NULL;
 }
 
-/* Is the tuple's source the address of one of the slots? */
-static bool of_slots(const struct flush *f, const struct nlattr *tuple)
+/* The one of the slots whose address is the tuple's source; -1: none. */
+static int slot_of(const struct flush *f, const struct nlattr *tuple)
 {
 	const struct nlattr *ip = tuple ? find(tuple, CTA_TUPLE_IP) : NULL;
 	const struct nlattr *src = ip ? find(ip, CTA_IP_V4_SRC) : NULL;
 
 	if (!src || mnl_attr_get_payload_len(src) != sizeof(uint32_t))
-		return false;
+		return -1;
 	uint32_t slot = ntohl(mnl_attr_get_u32(src)) - slot_ip(f->n->config, 0);
-	return slot < f->n->config->slots && f->slots[slot];
+	return slot < f->n->config->slots && f->slots[slot] ? (int)slot : -1;
 }
 
 static void start(struct nlmsghdr *h, uint16_t type, uint16_t flags)
@@ -99,11 +105,17 @@ static void on_flow(void *arg, const struct nlmsghdr *h)
 			found[mnl_attr_get_type(a)] = a;
 	if (!found[CTA_TUPLE_ORIG] || !found[CTA_ID])
 		return;
-	if ((of_slots(f, found[CTA_TUPLE_ORIG]) || of_slots(f, found[CTA_TUPLE_REPLY])) &&
-	    delete(f->n->ct, found[CTA_TUPLE_ORIG], found[CTA_ID], found[CTA_ZONE]) < 0) {
-		if (!f->failed)
-			log_errno("conntrack: delete");
-		f->failed = true;
+	/* Between two guests, as under rules that somebody took away, it is both's. */
+	const int slots[] = { slot_of(f, found[CTA_TUPLE_ORIG]), slot_of(f, found[CTA_TUPLE_REPLY]) };
+	if ((slots[0] < 0 && slots[1] < 0) || delete(f->n->ct, found[CTA_TUPLE_ORIG], found[CTA_ID], found[CTA_ZONE]) == 0)
+		return;
+	const int e = errno;
+	for (size_t i = 0; i < ARRAY_SIZE(slots); i++) {
+		if (slots[i] < 0)
+			continue;
+		if (!f->failed[slots[i]])
+			log_warn("slot %d: a flow can not be deleted: %s", slots[i], strerror(e));
+		f->failed[slots[i]] = true;
 	}
 }
 
@@ -139,45 +151,56 @@ static int walk(struct flush *f, uint16_t tuple, uint32_t addr)
 		put_filter(&o, tuple, addr);
 	if (FAILPOINT_FAILS("flows.flush"))
 		return -1;
-	return nl_talk(f->n->nft, &o, on_flow, f) < 0 || f->failed ? -1 : 0;
+	return nl_talk(f->n->nft, &o, on_flow, f);
 }
 
 /* One address is picked by the kernel, of several we see all. */
-static int walk_for(const struct net_state *n, const bool slots[SLOT_MAX])
+static int walk_for(struct flush *f)
 {
-	struct flush f = { .n = n, .slots = slots };
 	uint32_t count = 0, addr = 0;
 
 	for (uint32_t i = 0; i < SLOT_MAX; i++)
-		if (slots[i]) {
+		if (f->slots[i]) {
 			count++;
-			addr = slot_ip(n->config, i);
+			addr = slot_ip(f->n->config, i);
 		}
 	if (count == 0)
 		return 0;
 	if (count > 1)
-		return walk(&f, 0, 0);
-	return walk(&f, CTA_TUPLE_ORIG, addr) < 0 ? -1 : walk(&f, CTA_TUPLE_REPLY, addr);
+		return walk(f, 0, 0);
+	return walk(f, CTA_TUPLE_ORIG, addr) < 0 ? -1 : walk(f, CTA_TUPLE_REPLY, addr);
 }
 
-enum status net_conntrack_flush(struct net_state *n, const bool slots[SLOT_MAX])
+enum status net_flows_forget(struct net_state *n, const bool slots[SLOT_MAX])
 {
-	if (walk_for(n, slots) < 0)
+	struct flush f = { .n = n, .slots = slots };
+	const bool whole = net_rules_repair(n) == 0;
+	bool silent[SLOT_MAX] = { false };
+	enum status s = ST_OK;
+	struct net_tag tag;
+
+	for (uint32_t i = 0; i < n->config->slots; i++)
+		silent[i] = slots[i] && whole && net_elem_get(n, SET_GUEST, i, &tag) == 0;
+	if (walk_for(&f) < 0)
 		return ST_KERNEL;
-	for (uint32_t i = 0; i < SLOT_MAX; i++)
-		if (slots[i] && n->flows[i] == FLOWS_NO_NEW)
-			n->flows[i] = FLOWS_NONE;
-	return ST_OK;
+	for (uint32_t i = 0; i < n->config->slots; i++) {
+		if (slots[i])
+			n->flowless[i] = silent[i] && !f.failed[i];
+		if (f.failed[i])
+			s = ST_KERNEL;
+	}
+	return s;
 }
 
-enum status net_conntrack_clear(struct net_state *n, uint32_t slot)
+enum status net_flows_none(struct net_state *n, uint32_t slot)
 {
-	bool slots[SLOT_MAX];
+	bool slots[SLOT_MAX] = { false };
 
-	n->flows[slot] = FLOWS_NO_NEW;
-	for (uint32_t i = 0; i < SLOT_MAX; i++)
-		slots[i] = n->flows[i] == FLOWS_NO_NEW;
-	return net_conntrack_flush(n, slots);
+	net_events_of_rules(n);
+	if (n->flowless[slot])
+		return ST_OK;
+	slots[slot] = true;
+	return net_flows_forget(n, slots);
 }
 
 int net_conntrack_probe(const struct net_state *n)

@@ -1,8 +1,9 @@
 /* net_events.c - somebody else takes away what is ours: told at once, instead of found at the next look.
  *
- * What the kernel says is used for nothing but that word.  Our own removals come by as well, after the request that
- * caused them; they are taken in before the next wait and not told.  Something of somebody else's may be lost with
- * them: the controller looks now and then in any case. */
+ * What the kernel says is used for nothing but that word, and to doubt what was known of flows.  Of rules it says who
+ * changed them, so that we know our own.  Our own removals of links come by as well, after the request that caused them;
+ * they are taken in before the next wait and not told.  Something of somebody else's may be lost with them: the
+ * controller looks now and then in any case. */
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <linux/netfilter/nf_tables.h>
@@ -33,6 +34,12 @@ static int listen_to(int protocol, unsigned group)
 
 int net_events_open(struct net_state *n)
 {
+	struct sockaddr_nl own;
+	socklen_t size = sizeof(own);
+
+	if (getsockname(n->nft, (void *)&own, &size) < 0)
+		return -1;
+	n->nft_port = own.nl_pid;
 	n->link_events = listen_to(NETLINK_ROUTE, RTNLGRP_LINK);
 	n->nft_events = listen_to(NETLINK_NETFILTER, NFNLGRP_NFTABLES);
 	return n->link_events < 0 || n->nft_events < 0 ? -1 : 0;
@@ -59,24 +66,17 @@ static bool link_is_ours(const struct net_state *n, const struct nlmsghdr *h)
 	return name && (strncmp(name, SLOT_TAP_PREFIX, strlen(SLOT_TAP_PREFIX)) == 0 || strcmp(name, n->config->bridge) == 0);
 }
 
-/* Attribute 1 of every one of them is the table's name (linux/netfilter/nf_tables.h: NFTA_TABLE_NAME, NFTA_CHAIN_TABLE...). */
-static bool rule_is_ours(const struct nlmsghdr *h)
+/*
+ * Another's change of a table of ours, whatever it is: a rule of his in it lets through what ours would not.  Attribute 1
+ * of every one of them is the table's name (linux/netfilter/nf_tables.h: NFTA_TABLE_NAME, NFTA_CHAIN_TABLE...); that of
+ * NFT_MSG_NEWGEN is a number.
+ */
+static bool rule_is_ours(const struct net_state *n, const struct nlmsghdr *h)
 {
-	const char *table;
-
-	if (NFNL_SUBSYS_ID(h->nlmsg_type) != NFNL_SUBSYS_NFTABLES)
+	if (NFNL_SUBSYS_ID(h->nlmsg_type) != NFNL_SUBSYS_NFTABLES || h->nlmsg_pid == n->nft_port)
 		return false;
-	switch (NFNL_MSG_TYPE(h->nlmsg_type)) {
-	case NFT_MSG_DELTABLE:
-	case NFT_MSG_DELCHAIN:
-	case NFT_MSG_DELRULE:
-	case NFT_MSG_DELSET:
-	case NFT_MSG_DELSETELEM:
-		table = text_of(h, sizeof(struct nfgenmsg), NFTA_TABLE_NAME);
-		return table && strcmp(table, NET_TABLE) == 0;
-	default:
-		return false;
-	}
+	const char *table = text_of(h, sizeof(struct nfgenmsg), NFTA_TABLE_NAME);
+	return table && strcmp(table, NET_TABLE) == 0;
 }
 
 static bool is_ours(const struct net_state *n, int fd, const void *buf, ssize_t len)
@@ -84,12 +84,12 @@ static bool is_ours(const struct net_state *n, int fd, const void *buf, ssize_t 
 	int left = (int)len;
 
 	for (const struct nlmsghdr *h = buf; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left))
-		if (fd == n->link_events ? link_is_ours(n, h) : rule_is_ours(h))
+		if (fd == n->link_events ? link_is_ours(n, h) : rule_is_ours(n, h))
 			return true;
 	return false;
 }
 
-/* Return: something of ours was taken away, or (the kernel had to drop events) may have been. */
+/* Return: something of ours was taken away or changed, or (there were too many events) may have been. */
 static bool take(const struct net_state *n, int fd)
 {
 	static uint8_t buf[EVENT_MAX] __attribute__((aligned(8)));
@@ -100,12 +100,12 @@ static bool take(const struct net_state *n, int fd)
 		socklen_t size = sizeof(from);
 		ssize_t len = recvfrom(fd, buf, sizeof(buf), 0, (void *)&from, &size);
 		if (len < 0 && errno != ENOBUFS)
-			break;
+			return ours;
 		/* Only the kernel is believed; any process may send to us. */
 		if (len < 0 || (from.nl_pid == 0 && is_ours(n, fd, buf, len)))
 			ours = true;
 	}
-	return ours;
+	return true; /* there are more, whatever they say */
 }
 
 static void tell(void)
@@ -115,14 +115,23 @@ static void tell(void)
 	(void)!write(WAKE_FD, &one, sizeof(one)); /* full: it was told often enough */
 }
 
+void net_events_of_rules(struct net_state *n)
+{
+	if (!take(n, n->nft_events))
+		return;
+	memset(n->flowless, 0, sizeof(n->flowless));
+	tell();
+}
+
 void net_wait(struct role *r)
 {
-	const struct net_state *n = r->state;
+	struct net_state *n = r->state;
 	struct pollfd p[] = { { RPC_FD, POLLIN, 0 }, { n->link_events, POLLIN, 0 }, { n->nft_events, POLLIN, 0 } };
 
 	(void)take(n, n->link_events);
-	(void)take(n, n->nft_events);
-	while (!p[0].revents)
-		if (poll(p, ARRAY_SIZE(p), -1) > 0 && take(n, n->link_events) + take(n, n->nft_events) > 0)
+	while (!p[0].revents) {
+		net_events_of_rules(n);
+		if (poll(p, ARRAY_SIZE(p), -1) > 0 && take(n, n->link_events))
 			tell();
+	}
 }

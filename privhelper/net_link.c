@@ -271,7 +271,7 @@ static int attach_new(const struct net_tag *tag, const struct config *c)
 /* Whatever the controller asked for before, or somebody took away: the new holder receives nothing that is the last one's. */
 static enum status make(struct net_state *n, const struct net_tag *tag, int *ifindex)
 {
-	enum status s = n->flows[tag->slot] == FLOWS_NONE ? ST_OK : net_conntrack_clear(n, tag->slot);
+	enum status s = net_flows_none(n, tag->slot);
 	struct link l;
 
 	if (s != ST_OK)
@@ -283,7 +283,6 @@ static enum status make(struct net_state *n, const struct net_tag *tag, int *ifi
 		return net_status(errno);
 	if (FAILPOINT_FAILS("tap.dressed") || ioctl(fd, TUNSETPERSIST, 1ul) < 0)
 		return net_status(errno);
-	n->flows[tag->slot] = FLOWS_POSSIBLE;
 	FAILPOINT("tap.persistent");
 	*ifindex = l.index;
 	return ST_OK;
@@ -355,12 +354,8 @@ enum status net_tap_retire(struct net_state *n, uint32_t slot)
 	int r = l.index ? retire(n, l.index) : 0;
 	if (r < 0)
 		return net_status(errno);
-	n->retired[slot] = true;
-	if (r > 0)
-		return ST_OK;
-	enum status s = net_conntrack_clear(n, slot);
-	n->retired[slot] = s != ST_OK;
-	return s;
+	n->retired[slot] = r > 0;
+	return r > 0 ? ST_OK : net_flows_none(n, slot);
 }
 
 /* What a sweep finds. */
@@ -426,24 +421,24 @@ static int delete_each(const struct net_state *n, const struct sweep *w)
 
 enum status net_tap_sweep(struct net_state *n, uint64_t *taps)
 {
-	struct sweep w;
+	struct sweep w, after;
 	enum status s = look_for_retired(n, &w);
 
-	if (s == ST_OK)
-		s = net_conntrack_flush(n, w.slots);
 	if (s != ST_OK)
 		return s;
 	*taps = w.taps;
+	memcpy(n->retired, w.slots, sizeof(n->retired));
 	if (w.taps && (w.mixed ? delete_each(n, &w) : delete_links(n, 0)) < 0)
 		return net_status(errno);
 	/* Somebody may have changed what is in the group meanwhile. */
-	if (w.taps)
-		s = look_for_retired(n, &w);
-	if (s == ST_OK && w.taps)
+	s = w.taps ? look_for_retired(n, &after) : ST_OK;
+	if (s == ST_OK && w.taps && after.taps)
 		s = ST_BUSY;
-	if (s == ST_OK)
-		memset(n->retired, 0, sizeof(n->retired));
-	return s;
+	if (s != ST_OK)
+		return s;
+	memset(n->retired, 0, sizeof(n->retired));
+	/* Now that nothing of theirs is on its way any more. */
+	return net_flows_forget(n, w.slots);
 }
 
 /* ---- the bridge ---- */

@@ -17,9 +17,10 @@
  *	}
  *	table inet banger {
  *		set nat4 { type ipv4_addr; size 1000; }
- *		chain pre {                             a packet of a guest comes from the bridge, never from a tap
+ *		chain pre {                             a packet of a guest comes from the bridge, never from elsewhere
  *			type filter hook prerouting priority raw; policy accept;
  *			iifname "bgr*" drop
+ *			iifname != BRIDGE iifname != "lo" ip saddr SUBNET drop
  *		}
  *		chain post {
  *			type nat hook postrouting priority srcnat; policy accept;
@@ -245,6 +246,17 @@ static void has_nat(struct build *b)
 	in_set(b, SET_NAT4);
 }
 
+static void from_subnet(struct build *b)
+{
+	const uint32_t bits = htonl(UINT32_MAX << (32 - b->c->prefix)), subnet = htonl(b->c->subnet);
+
+	meta(b, NFT_META_NFPROTO);
+	cmp_byte(b, NFT_CMP_EQ, NFPROTO_IPV4);
+	payload(b, NFT_PAYLOAD_NETWORK_HEADER, 12, sizeof(uint32_t), NFT_REG_1);
+	mask(b, &bits, sizeof(bits));
+	cmp(b, NFT_CMP_EQ, &subnet, sizeof(subnet));
+}
+
 static void is_reply(struct build *b)
 {
 	const uint32_t states = NF_CT_STATE_BIT(IP_CT_ESTABLISHED) | NF_CT_STATE_BIT(IP_CT_RELATED), none = 0;
@@ -355,6 +367,12 @@ static void packets_from_taps(struct build *b)
 	chain(b, "pre", "filter", NF_INET_PRE_ROUTING, PRIO_EARLY);
 	rule(b);
 	from_tap(b, NFT_CMP_EQ);
+	verdict(b, NF_DROP);
+	/* Else somebody outside could begin a flow in a guest's name, by which the guest is let in (to_the_host()). */
+	rule(b);
+	name_is(b, NFT_META_IIFNAME, NFT_CMP_NEQ, b->c->bridge);
+	name_is(b, NFT_META_IIFNAME, NFT_CMP_NEQ, "lo");
+	from_subnet(b);
 	verdict(b, NF_DROP);
 }
 

@@ -88,6 +88,7 @@ table inet banger {
 	chain pre {
 		type filter hook prerouting priority raw; policy accept;
 		iifname "bgr*" drop
+		iifname != "$BR" iifname != "lo" ip saddr & 255.255.255.0 == 10.97.0.0 drop
 	}
 	chain post {
 		type nat hook postrouting priority srcnat; policy accept;
@@ -381,12 +382,15 @@ is "$(link bgr0 .ifname)" "" "ip: it is gone"
 is "$(flows "$(addr 0)") $(flows "$(addr 1)") $(flows "$(addr 2)")" "0 1500 500" "with all its flows and nobody else's"
 is "$(net tap_retire slot=1 gen=50) $(net tap_retire slot=2 gen=50)" "ok ok" "two are retired"
 insert 20 "$(addr 0)"
-is "$(net restart) $(net run) $(flows "$(addr 0)")" "started ok 20" "the role is started anew, and no flow is lost to it"
+is "$(net restart) $(net run) $(flows "$(addr 0)") $(flows "$a5")" "started ok 0 [1-9]*" \
+	"the role is started anew: flows of who is not there are forgotten, nobody else's"
 is "$(net guest_allow slot=4)$(net guest_allow slot=5)$(net nat_add slot=4)" okokok "elements are as before"
 is "$(net tap_sweep)" "ok taps=2" "both go with the next sweep: it is written at the taps"
 is "$(link bgr1 .ifname)$(link bgr2 .ifname) $(link bgr3 .ifname)" ' "bgr3"' "ip: they are gone, and the third is not"
 is "$(flows "$(addr 1)") $(flows "$(addr 2)")" "0 0" "with all their flows"
 is "$(flows "$a4") $(flows "$a5")" "[1-9]* [1-9]*" "and none of the others'"
+nft delete table inet banger # while a rule is missing, anybody can begin them
+insert 20 "$(addr 0)"
 is "$(net tap_retire slot=0 gen=50) $(flows "$(addr 0)")" "ok 0" "a slot whose tap somebody took has its flows forgotten as well"
 for i in 0 1; do is "$(net tap_create slot=$i gen=50)" "ok *" "a tap for slot $i"; done
 ip link add decoy type bridge && ip link set decoy group $retired
@@ -436,7 +440,46 @@ is "$(tap_remove slot=2 gen=55)" ok "it goes"
 insert 20 "$(addr 2)"
 is "$(net restart) $(net run) $(net tap_create slot=2 gen=56) $(flows "$(addr 2)")" "started ok ok ifindex=* 0" \
 	"nor does one that was there before the role was started"
-is "$(tap_remove slot=2 gen=56) $(net guest_allow slot=4)$(net guest_allow slot=5)$(net nat_add slot=4)" "ok okokok" "all is as before"
+is "$(net guest_allow slot=2 gen=56) $(net guest_deny slot=2 gen=56) $(tap_remove slot=2 gen=56)" "ok ok ok" "it goes"
+# Rules that are away let another guest begin flows in its name, however short that was.
+nft delete table bridge banger
+insert 20 "$(addr 2)"
+is "$(net list cursor=0)" "ok *" "somebody took the rules, LIST puts them back"
+is "$(net tap_create slot=2 gen=57) $(flows "$(addr 2)")" "ok ifindex=* 0" "the slot's next holder gets no flow of that time"
+is "$(net guest_allow slot=2 gen=57) $(net guest_deny slot=2 gen=57) $(tap_remove slot=2 gen=57)" "ok ok ok" "it goes"
+nft list table bridge banger >"$T/rules.nft"
+nft flush chain bridge banger pre
+insert 20 "$(addr 2)"
+nft delete table bridge banger && nft -f "$T/rules.nft"
+is "$(net tap_create slot=2 gen=58) $(flows "$(addr 2)")" "ok ifindex=* 0" "nor when somebody puts them back himself"
+is "$(net guest_allow slot=2 gen=58)" ok "a guest may talk"
+nft flush chain bridge banger pre
+is "$(net guest_deny slot=2 gen=58) $(net tap_retire slot=2 gen=58) $(net tap_sweep)" "ok ok ok taps=1" "it goes while they are away"
+nft add rule bridge banger pre iifname '"bgr*"' accept
+insert 20 "$(addr 2)"
+is "$(net tap_create slot=2 gen=59) $(flows "$(addr 2)")" "ok ifindex=* 0" "its next holder gets no flow of that time"
+# Names and tags that come back: what speaks has an element.
+is "$(net guest_allow slot=2 gen=59)" ok "a guest may talk"
+ip link set bgr2 down && ip link set bgr2 name away2
+is "$(net tap_retire slot=2 gen=59)" ok "its tap is retired while it has another name"
+ip link set away2 name bgr2 && ip link set bgr2 up
+insert 20 "$(addr 2)"
+ip link del bgr2
+is "$(net guest_deny slot=2 gen=59) $(net tap_create slot=2 gen=60) $(flows "$(addr 2)")" "ok ok ifindex=* 0" "what it said then is forgotten"
+is "$(net guest_allow slot=2 gen=60)" ok "a guest may talk"
+ip link set bgr2 alias lost
+is "$(net restart) $(net run) $(net tap_retire slot=3 gen=60)" "started ok ok" "the role is started anew while its tap has no tag"
+insert 20 "$(addr 2)"
+ip link del bgr2
+is "$(net guest_deny slot=2 gen=60) $(net tap_create slot=2 gen=61) $(flows "$(addr 2)")" "ok ok ifindex=* 0" "what it said then is forgotten"
+# Nor can the outside begin a flow in the name of a guest, by which that one would be let in.
+for i in all up0; do echo 0 >"/proc/sys/net/ipv4/conf/$i/rp_filter"; done
+for from in "$(addr 2)" 198.51.100.9; do
+	nsenter -t "$out" -n ip addr add "$from/32" dev lo
+	nsenter -t "$out" -n ping -c 1 -W 1 -I "$from" 192.0.2.1 >/dev/null 2>&1
+done
+is "$(flows 198.51.100.9) $(flows "$(addr 2)")" "[1-9]* 0" "a packet from outside in a guest's name begins no flow"
+is "$(tap_remove slot=2 gen=61) $(net guest_allow slot=4)$(net guest_allow slot=5)$(net nat_add slot=4)" "ok okokok" "all is as before"
 net woken >/dev/null
 
 # ---- restart ----
