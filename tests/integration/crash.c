@@ -55,6 +55,9 @@ struct verb {
 	int signal;
 	const char *after;       /* state of the VM when the verb succeeded; "": none, NULL: any */
 	const char *never;       /* state that it must not have after an error was answered */
+	const char *not_yet;     /* likewise, at the moment of the answer: it may be tried again by itself */
+	const char *table;       /* that is to have "second" in it when the verb succeeded, or @takes it away */
+	bool takes;
 	void (*restore)(void);   /* at the end of a case */
 };
 
@@ -63,7 +66,10 @@ static unsigned tests, failed_tests;
 static bool one_case; /* tell more */
 static bool thorough; /* every victim everywhere, every look behind every case */
 static pid_t bystander;
-static unsigned newest[64]; /* generation of each slot */
+static struct {
+	unsigned generation;
+	char id[40];
+} newest[64]; /* of each slot */
 static struct point seen_points[POINTS];
 static size_t n_seen;
 
@@ -301,22 +307,22 @@ static const struct verb verbs[] = {
 	{ .name = "start-fails", .like = "start", .needs = CREATED, .nat = true, .prepare = answer_garbage, .call = do_start, .fails = true, .never = "running" },
 	{ .name = "start-firecracker", .like = "start", .conf = ".fc", .needs = CREATED, .call = do_start, .after = "running", .never = "running" },
 	{ .name = "start-probe", .like = "start", .conf = ".auto", .needs = CREATED, .prepare = forget_facts, .call = do_start, .after = "running", .never = "running" },
-	{ .name = "stop", .needs = RUNNING, .nat = true, .call = do_stop, .after = "stopped" },
-	{ .name = "stop-ignored", .like = "stop", .needs = RUNNING, .prepare = ignore_button, .call = do_stop, .after = "stopped" },
-	{ .name = "stop-firecracker", .like = "stop", .conf = ".fc", .needs = RUNNING, .call = do_stop, .after = "stopped" },
+	{ .name = "stop", .needs = RUNNING, .nat = true, .call = do_stop, .after = "stopped", .not_yet = "stopped" },
+	{ .name = "stop-ignored", .like = "stop", .needs = RUNNING, .prepare = ignore_button, .call = do_stop, .after = "stopped", .not_yet = "stopped" },
+	{ .name = "stop-firecracker", .like = "stop", .conf = ".fc", .needs = RUNNING, .call = do_stop, .after = "stopped", .not_yet = "stopped" },
 	{ .name = "restart", .like = "start stop", .needs = RUNNING, .nat = true, .call = do_restart, .after = "running" },
 	{ .name = "auto-stop", .like = "stop", .needs = RUNNING, .nat = true, .call = do_wait, .trigger = be_idle, .calm = be_busy, .tells_late = true, .after = "stopped" },
-	{ .name = "kill", .needs = RUNNING, .nat = true, .call = do_kill, .after = "stopped" },
-	{ .name = "delete", .needs = RUNNING, .nat = true, .call = do_delete, .after = "" },
-	{ .name = "delete-created", .needs = CREATED, .call = do_delete, .after = "" },
+	{ .name = "kill", .needs = RUNNING, .nat = true, .call = do_kill, .after = "stopped", .not_yet = "stopped" },
+	{ .name = "delete", .needs = RUNNING, .nat = true, .call = do_delete, .after = "", .not_yet = "" },
+	{ .name = "delete-created", .needs = CREATED, .call = do_delete, .after = "", .not_yet = "" },
 	{ .name = "nat-on", .needs = RUNNING, .call = do_nat_on, .after = "running" },
 	{ .name = "nat-off", .needs = RUNNING, .nat = true, .call = do_nat_off, .after = "running" },
 	{ .name = "ended", .needs = RUNNING, .nat = true, .call = do_wait, .trigger = kill_vmm_of_v, .tells_late = true, .after = "stopped" },
 	{ .name = "host-reconcile", .needs = RUNNING, .nat = true, .prepare = flush_rules, .call = do_host_reconcile, .again = true, .after = "running" },
-	{ .name = "image-import", .call = do_image_import, .restore = drop_second },
-	{ .name = "image-delete", .prepare = have_second_image, .call = do_image_delete, .restore = drop_second },
-	{ .name = "kernel-import", .call = do_kernel_import, .restore = drop_second },
-	{ .name = "kernel-delete", .prepare = have_second_kernel, .call = do_kernel_delete, .restore = drop_second },
+	{ .name = "image-import", .call = do_image_import, .table = "images", .restore = drop_second },
+	{ .name = "image-delete", .prepare = have_second_image, .call = do_image_delete, .table = "images", .takes = true, .restore = drop_second },
+	{ .name = "kernel-import", .call = do_kernel_import, .table = "kernels", .restore = drop_second },
+	{ .name = "kernel-delete", .prepare = have_second_kernel, .call = do_kernel_delete, .table = "kernels", .takes = true, .restore = drop_second },
 	{ .name = "reconcile-plain", .how = BY_START },
 	{ .name = "reconcile-adopt", .like = "reconcile-plain", .needs = RUNNING, .nat = true, .before_start = flush_rules, .again = true, .how = BY_START, .tells_late = true, .after = "running" },
 	{ .name = "reconcile-dead", .like = "reconcile-plain", .needs = RUNNING, .nat = true, .before_start = kill_vmm_of_v, .how = BY_START, .tells_late = true, .after = "stopped" },
@@ -374,9 +380,11 @@ static void note_generation(struct text *faults)
 
 	if (!s.state[0] || s.slot >= 64)
 		return;
-	if (s.generation < newest[s.slot])
-		text_add(faults, "twice generation %u of slot %u, after %u\n", s.generation, s.slot, newest[s.slot]);
-	newest[s.slot] = s.generation;
+	bool same = strcmp(newest[s.slot].id, s.id) == 0;
+	if (same ? s.generation != newest[s.slot].generation : s.generation <= newest[s.slot].generation)
+		text_add(faults, "twice generation %u of slot %u, after %u\n", s.generation, s.slot, newest[s.slot].generation);
+	newest[s.slot].generation = s.generation;
+	SET(newest[s.slot].id, s.id);
 }
 
 static void ready_for(const struct verb *v)
@@ -512,6 +520,14 @@ static bool one_of(const char *state, const char *list)
 	return *state && strstr(list, state);
 }
 
+/* An error that was answered, before anybody can have tried again. */
+static void judge_refusal(const struct verb *v, const struct ask *a, struct text *faults)
+{
+	if (v->not_yet && a->code > 0 && strcmp(world_vm("v").state, v->not_yet) == 0)
+		text_add(faults, "lie it was said to have failed (%s: %s), and v is \"%s\" at once\n", a->error.what, a->error.why,
+			 v->not_yet);
+}
+
 /* What the client was told, against what is so. */
 static void judge_answer_once(const struct what *w, const struct ask *a, struct text *faults)
 {
@@ -524,6 +540,9 @@ static void judge_answer_once(const struct what *w, const struct ask *a, struct 
 		text_add(faults, "lie it was said to be done, and v is \"%s\"\n", state);
 	if (a->code > 0 && v->never && strcmp(state, v->never) == 0)
 		text_add(faults, "lie it was said to have failed (%s: %s), and v is \"%s\"\n", a->error.what, a->error.why, state);
+	if (v->table && a->code >= 0 && world_has(v->table, 0, "second") != ((a->code == 0) != v->takes))
+		text_add(faults, "lie it was said to %s, and %s has %s row\n", a->code ? "have failed" : "be done", v->table,
+			 (a->code == 0) != v->takes ? "no" : "a");
 	if (a->code > 0 && (v->call == do_nat_on || v->call == do_nat_off) && world_vm("v").nat != v->nat)
 		text_add(faults, "lie the change of NAT was said to have failed, and is made\n");
 	if ((v->call == do_nat_on || v->call == do_nat_off || v->how == BY_STOP) && !vmm_too && strcmp(state, "running") != 0)
@@ -704,6 +723,7 @@ static bool run_case(const struct what *w)
 	memset(&a, 0, sizeof(a));
 	lap("");
 	ready_for(v);
+	note_generation(&faults);
 	lap("prepared");
 	arm(w);
 	enum outcome o = begin(v, &a);
@@ -716,6 +736,7 @@ static bool run_case(const struct what *w)
 	if (!end(v, &a))
 		text_add(&faults, "lie it does not end within %d s\n", SECONDS_MOST);
 	page_disarm();
+	judge_refusal(v, &a, &faults);
 	lap("done");
 	vmm_fault('n');
 	if (there) {

@@ -145,7 +145,7 @@ void decoys_judge(struct text *faults);
 
 /* The VM of that name: state ("" when there is none), slot, the VMM's process (0: none). */
 struct seen {
-	char state[16];
+	char id[40], state[16];
 	unsigned slot, generation;
 	pid_t vmm;
 	bool nat;
@@ -160,7 +160,7 @@ struct known_vm {
 	bool nat, wanted;
 };
 size_t world_vms(struct known_vm *out, size_t room);
-bool world_has_image(uint32_t owner, const char *name);
+bool world_has(const char *table, uint32_t owner, const char *name); /* "images", "kernels" */
 
 pid_t world_vmm(unsigned slot);
 

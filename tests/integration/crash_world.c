@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <jansson.h>
+#include <linux/if_bridge.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <stdarg.h>
@@ -129,23 +130,42 @@ static void link_target(char *out, size_t size, const char *dir, const char *nam
 	(void)snprintf(out, size, "%.60s", slash ? slash + 1 : to);
 }
 
+/* Is the slot's MAC known to the bridge behind that port, and no other? */
+static bool has_mac(const char *dir, const char *bridge, unsigned slot, unsigned port)
+{
+	const uint8_t mac[6] = { 0x02, 0xfc, 0, 0, (uint8_t)(slot >> 8), (uint8_t)slot };
+	struct __fdb_entry e;
+	char path[512];
+	unsigned here = 0, elsewhere = 0;
+
+	(void)snprintf(path, sizeof(path), "%s/%s/brforward", dir, bridge);
+	FILE *f = fopen(path, "re");
+	while (f && fread(&e, sizeof(e), 1, f) == 1)
+		if (memcmp(e.mac_addr, mac, sizeof(mac)) == 0)
+			*((e.port_no | (unsigned)e.port_hi << 8) == port ? &here : &elsewhere) += 1;
+	if (f)
+		(void)fclose(f);
+	return here == 1 && elsewhere == 0;
+}
+
 static void see_link(struct world *w, const char *dir, const char *name)
 {
-	char alias[128], mac[32], uid[32], up[32], master[64], isolated[32], port[600];
+	char alias[128], uid[32], up[32], master[64], isolated[32], number[32], port[600];
 	struct tag t = { ~0u, 0, 0 };
 
 	if (strncmp(name, "bgr", 3) != 0 || name[3] < '0' || name[3] > '9')
 		return;
 	(void)read_line(alias, sizeof(alias), "%s/%s/ifalias", dir, name);
-	(void)read_line(mac, sizeof(mac), "%s/%s/address", dir, name);
 	(void)read_line(uid, sizeof(uid), "%s/%s/owner", dir, name);
 	(void)read_line(up, sizeof(up), "%s/%s/flags", dir, name);
 	if (!tag_of(alias, "banger:", &t))
 		(void)sscanf(name, "bgr%u", &t.slot);
 	(void)read_line(isolated, sizeof(isolated), "%s/%s/brport/isolated", dir, name);
+	bool port_of = read_line(number, sizeof(number), "%s/%s/brport/port_no", dir, name);
 	(void)snprintf(port, sizeof(port), "%s/%s", dir, name);
 	link_target(master, sizeof(master), port, "master");
-	thing(w, T_TAP, t, "%.15s uid %s flags %s master %s isolated %s", name, uid, up, master, isolated);
+	bool has = port_of && has_mac(dir, master, t.slot, (unsigned)strtoul(number, NULL, 16));
+	thing(w, T_TAP, t, "%.15s uid %s flags %s master %s isolated %s mac %d", name, uid, up, master, isolated, has);
 }
 
 /* An element, or {"elem": {"val": .., "comment": ..}}. */
@@ -393,13 +413,15 @@ static void see_database(struct world *w)
 	(void)sqlite3_close(db);
 }
 
-bool world_has_image(uint32_t owner, const char *name)
+bool world_has(const char *table, uint32_t owner, const char *name)
 {
 	sqlite3 *db = db_open(SQLITE_OPEN_READONLY);
 	sqlite3_stmt *st = NULL;
 	bool is = false;
+	char sql[100];
 
-	if (sqlite3_prepare_v2(db, "SELECT 1 FROM images WHERE owner = ?1 AND name = ?2", -1, &st, NULL) == SQLITE_OK) {
+	(void)snprintf(sql, sizeof(sql), "SELECT 1 FROM %s WHERE owner = ?1 AND name = ?2", table);
+	if (sqlite3_prepare_v2(db, sql, -1, &st, NULL) == SQLITE_OK) {
 		(void)sqlite3_bind_int64(st, 1, owner);
 		(void)sqlite3_bind_text(st, 2, name, -1, SQLITE_STATIC);
 		is = sqlite3_step(st) == SQLITE_ROW;
@@ -483,16 +505,18 @@ static bool wanted(const struct row *r, enum thing k)
 	return k == T_TAP || k == T_GUEST || k == T_VMM || dm_here();
 }
 
-/* Is there a tap of that slot that is up, in our bridge and apart from the others? */
+/* Is there a tap of that slot, its VMM's, that is up, in our bridge with its MAC, and apart from the others? */
 static bool has_port(const struct world *w, unsigned slot)
 {
-	char want[64];
+	char want[64], uid[32];
 
-	(void)snprintf(want, sizeof(want), " master %s isolated 1", config.bridge);
+	(void)snprintf(want, sizeof(want), " master %s isolated 1 mac 1", config.bridge);
+	(void)snprintf(uid, sizeof(uid), "bgr%u uid %u ", slot, config.uid_base + slot);
 	for (size_t i = 0; i < w->n_things; i++) {
 		const char *flags = strstr(w->things[i].what, " flags 0x");
 		if (w->things[i].kind == T_TAP && w->things[i].tag.slot == slot && flags)
-			return strtoul(flags + 7, NULL, 16) & 1 && strstr(w->things[i].what, want);
+			return strtoul(flags + 7, NULL, 16) & 1 && strstr(w->things[i].what, want) &&
+			       strncmp(w->things[i].what, uid, strlen(uid)) == 0;
 	}
 	return false;
 }
@@ -570,14 +594,7 @@ static void judge_owners(struct world *w, struct text *f)
 		enum thing k = w->things[i].kind;
 		if (k != T_LOOP_BASE && !owner_of(w, w->things[i].tag, k))
 			text_add(f, "leak %s %s belongs to nobody\n", thing_names[k], w->things[i].what);
-		for (size_t j = 0; j < i; j++)
-			if (w->things[j].kind == k && !is_loop(k) && strcmp(w->things[i].what, w->things[j].what) == 0)
-				text_add(f, "twice %s %s\n", thing_names[k], w->things[i].what);
 	}
-	for (size_t i = 0; i < w->n_vms; i++)
-		for (size_t j = 0; j < i; j++)
-			if (w->vms[i].tag.slot == w->vms[j].tag.slot)
-				text_add(f, "twice slot %u: %s and %s\n", w->vms[i].tag.slot, w->vms[i].name, w->vms[j].name);
 }
 
 static void judge_loops(const struct world *w, struct text *f)
@@ -592,19 +609,20 @@ static void judge_loops(const struct world *w, struct text *f)
 		text_add(f, "leak %u loops of images, %u VMs run\n", bases, running);
 }
 
-/* The address of a slot, in its elements. */
+/* What a slot's elements must be, as lib.sh's subnet and the documents have it, and not as the set's code computes it. */
 static void judge_addresses(const struct world *w, struct text *f)
 {
-	char ip[INET_ADDRSTRLEN + 2], quoted[INET_ADDRSTRLEN + 4];
+	char want[128];
 
 	for (size_t i = 0; i < w->n_things; i++) {
-		if (w->things[i].kind != T_GUEST && w->things[i].kind != T_NAT)
-			continue;
-		struct in_addr a = { htonl(config.subnet + 2 + w->things[i].tag.slot) };
-		(void)inet_ntop(AF_INET, &a, ip, sizeof(ip));
-		(void)snprintf(quoted, sizeof(quoted), "\"%s\"", ip);
-		if (!strstr(w->things[i].what, quoted))
-			text_add(f, "lie element %s of slot %u\n", w->things[i].what, w->things[i].tag.slot);
+		unsigned slot = w->things[i].tag.slot;
+		if (w->things[i].kind == T_NAT)
+			(void)snprintf(want, sizeof(want), "\"10.97.0.%u\"", slot + 2);
+		else
+			(void)snprintf(want, sizeof(want), "{\"concat\":[\"bgr%u\",\"02:fc:00:00:%02x:%02x\",\"10.97.0.%u\"]}", slot,
+				       slot / 256 % 256, slot % 256, slot + 2);
+		if ((w->things[i].kind == T_NAT || w->things[i].kind == T_GUEST) && strcmp(w->things[i].what, want) != 0)
+			text_add(f, "lie element %s of slot %u\n", w->things[i].what, slot);
 	}
 }
 
@@ -710,12 +728,15 @@ void world_judge(struct text *faults, enum strictness how)
 
 struct seen world_vm(const char *name)
 {
-	struct world *w = look();
+	static struct world w;
 	struct seen s = { 0 };
 
-	for (size_t i = 0; i < w->n_vms; i++)
-		if (strcmp(w->vms[i].name, name) == 0) {
-			const struct row *r = &w->vms[i];
+	memset(&w, 0, sizeof(w));
+	see_database(&w);
+	for (size_t i = 0; i < w.n_vms; i++)
+		if (strcmp(w.vms[i].name, name) == 0) {
+			const struct row *r = &w.vms[i];
+			memcpy(s.id, r->id, sizeof(s.id));
 			memcpy(s.state, r->state, sizeof(s.state));
 			s.slot = r->tag.slot;
 			s.generation = r->tag.generation;

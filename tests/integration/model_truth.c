@@ -498,7 +498,7 @@ void truth_settled(struct text *faults)
 		}
 		judge_list(u, known, n, faults);
 		(void)snprintf(name, sizeof(name), "own%u", u);
-		bool is = world_has_image(uid_of(u), name);
+		bool is = world_has("images", uid_of(u), name);
 		if (!images_loose[u] && !(images[u] & (is ? CREATED : NONE)))
 			text_add(faults, "lie image %s is %sthere\n", name, is ? "" : "not ");
 		images[u] = is ? CREATED : NONE;
