@@ -1,6 +1,7 @@
 # banger: nothing else builds this project.
 #   make                 the programs, hardened, in build/release/
 #   make check           deps, sanitizer builds in build/check/ and build/tsan/, unit and integration tests
+#   make crash-full      the crash test with every victim and effect at every failpoint, for hours
 #   make soak            the model test with seeds from the clock: SOAK_SECONDS=..., or SEEDS=... STEPS=...
 #   make bench           roles against forked tools, side by side: BENCH_VMS=...
 #   make check-vm        the test guest: device-mapper, systemd, SELinux, KVM; SCENARIO=... picks; make vm-shell looks in
@@ -144,6 +145,12 @@ check: deps
 	$(MAKE) --no-print-directory MODE=fail tests
 	tests/run.sh
 
+# The crash test without samples, for hours.
+crash-full: deps
+	$(MAKE) --no-print-directory MODE=release tests
+	$(MAKE) --no-print-directory MODE=fail tests
+	CRASH_FULL=1 bash tests/integration/crash.sh
+
 # The model test for hours: SOAK_SECONDS=3600, or SEEDS=10 STEPS=2000.
 soak: deps
 	$(MAKE) --no-print-directory MODE=fail tests
@@ -233,5 +240,5 @@ lint: deps
 clean:
 	rm -rf build/release build/check build/tsan build/fail build/selinux
 
-.PHONY: all tests check soak bench bench-deps check-vm vm-shell guest-programs guest-deps deps demo install uninstall selinux install-selinux uninstall-selinux lint clean
+.PHONY: all tests check crash-full soak bench bench-deps check-vm vm-shell guest-programs guest-deps deps demo install uninstall selinux install-selinux uninstall-selinux lint clean
 .DEFAULT_GOAL := all
