@@ -173,6 +173,7 @@ static int empty_folder(int fd)
 			r = -1;
 		}
 	}
+	FAILPOINT("files.owner.unlink");
 	if (r == 0 && unlinkat(dirfd(d), STORAGE_OWNER, 0) < 0 && errno != ENOENT) {
 		saved = errno;
 		r = -1;

@@ -322,6 +322,7 @@ static int discard(struct watch *w, uint32_t slot)
 				return -1;
 		}
 		fifo_path(w, slot, k, path);
+		FAILPOINT("console.remove.fifo");
 		if (unlink(path) < 0 && errno != ENOENT)
 			return -1;
 	}

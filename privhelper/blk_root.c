@@ -47,6 +47,7 @@ static int make_node(const struct blk_state *b, int slots, uint32_t slot)
 	(void)snprintf(name, sizeof(name), "vda%u", slot);
 	if (node_is_right(slots, name, dev, gid))
 		return label_node(slots, name, slot);
+	FAILPOINT("disknode.before");
 	if (unlinkat(slots, NODE_NEW, 0) < 0 && errno != ENOENT)
 		return -1;
 	/* The mode last and by name: the umask would have a say in mknod(2), and only root can write in slots/. */

@@ -1,36 +1,65 @@
-# failpoints.awk - names each function that changes something and has no failpoint, so that no step can be forgotten.
-# Input: the sources of controller/ and privhelper/.  Status 1 when there is one.
+# failpoints.awk - names each change of the kernel, a file or the database that has no failpoint beside it, so that no step
+# can be forgotten.  Input: the sources of controller/ and privhelper/.  Status 1 when there is one.
+#
+# A change is a line; a failpoint is beside it when no other change is between the two, in the same function.
 BEGIN {
-	# Why a function may do without.
-	exempt["privhelper/supervisor_places.c:folder"] = "many alike; those that make them have one before and after"
-	exempt["privhelper/net_link.c:find"] = "reads"
-	exempt["privhelper/net_link.c:no_ipv6"] = "its callers have one before and after"
-	exempt["privhelper/net_nft.c:net_elem_get"] = "reads"
-	exempt["privhelper/net_rules.c:count_rules"] = "reads"
-	exempt["privhelper/net_link.c:look_for_retired"] = "reads"
-	exempt["privhelper/net_conntrack.c:net_conntrack_probe"] = "reads"
-	exempt["privhelper/net_netlink.c:nl_talk"] = "the call itself"
-	exempt["privhelper/spawn_cgroup.c:write_file"] = "the call itself"
-	exempt["privhelper/spawn_cgroup.c:set_limit"] = "cgroup_make() has one before and after"
-	exempt["controller/helper.c:exchange"] = "call() has one before and after"
-	exempt["controller/store_open.c:store_copy"] = "a copy beside the database; a part that is left is made anew"
-	exempt["controller/vmm.c:probe_fifo"] = "has no name any more when it is used"
-	exempt["controller/storage.c:remove_api_socket"] = "release_listed() has one before, storage_remove() one behind"
-	exempt["controller/watch.c:fifo_open"] = "console.open comes before"
-	exempt["controller/watch.c:file_rotate"] = "a console's bytes, nothing that is held"
-	exempt["controller/watch.c:watch_open"] = "a folder that stays"
-	exempt["controller/release.c:release_sweep"] = "release.objects before, release.swept behind"
-	exempt["controller/images.c:sweep_entry"] = "at start, each entry by itself; settle() has its own"
-	controller = "exchange\\(p,|\"COMMIT\"|(linkat|renameat|rename|unlinkat|unlink|mkdirat|mkdir|mkfifo|mkfifoat)\\(|curl_easy_perform\\(|send_line\\(q, line|storage->create\\("
+	# Why a change may do without.
+	except("controller/doctor.c:check_database", "sqlite3_exec", "reads")
+	except("controller/helper.c:exchange", "exchange", "call() has one before and after")
+	except("controller/images.c:copy_sparse", "ftruncate", "of a file that no row names yet; images.copy.before and .after")
+	except("controller/images.c:sweep_entry", "unlinkat", "at start, each entry by itself; settle() has its own")
+	except("controller/release.c:release_sweep", "unlinkat", "release.objects before, release.swept behind")
+	except("controller/storage.c:has_reflink", "FICLONE", "of two files that have no name")
+	except("controller/storage.c:remove_api_socket", "unlinkat", "release_listed() has one before, storage_remove() one behind")
+	except("controller/storage_copy.c:copy_extent", "copy_file_range", "a part of fill()")
+	except("controller/storage_copy.c:fill", "ftruncate FICLONE", "a file of a row that is `creating`; those that make disks have one before and after")
+	except("controller/storage_label.c:storage_label", "fsetxattr", "of a file that is just being made")
+	except("controller/store_open.c:store_copy", "unlink rename", "a copy beside the database; a part that is left is made anew")
+	except("controller/store_open.c:store_integrity", "sqlite3_exec", "reads")
+	except("controller/store_open.c:configure", "sqlite3_exec", "settings of the connection")
+	except("controller/store_schema.c:step", "sqlite3_exec", "within the transaction")
+	except("controller/vmm.c:probe_fifo", "unlink mkfifo", "has no name any more when it is used")
+	except("controller/watch.c:file_rotate", "renameat", "a console's bytes, nothing that is held")
+	except("privhelper/blk_root.c:make_loop_nodes", "mknod lchown", "in the role's own root, which ends with it")
+	except("privhelper/blk_root.c:change_root", "mount SYS_pivot_root", "the role's own root")
+	except("privhelper/net_conntrack.c:net_conntrack_probe", "nl_talk", "reads")
+	except("privhelper/net_link.c:find", "nl_talk", "reads")
+	except("privhelper/net_link.c:no_ipv6", "nl_talk", "its callers have one before and after")
+	except("privhelper/net_link.c:look_for_retired", "nl_talk", "reads")
+	except("privhelper/net_nft.c:net_elem_get", "nl_talk", "reads")
+	except("privhelper/net_root.c:change_root", "mount mknod SYS_pivot_root", "the role's own root")
+	except("privhelper/net_rules.c:count_rules", "nl_talk", "reads")
+	except("privhelper/spawn_cgroup.c:set_limit", "write_file", "cgroup_make() has one before and after")
+	except("privhelper/spawn_child.c:prepare_api", "unlink", "in the VMM's own process, which ends when it is cut")
+	except("privhelper/spawn_jail.c:make_node", "mknod", "the role's own root")
+	except("privhelper/spawn_jail.c:make_devices", "mkdir", "the role's own root")
+	except("privhelper/spawn_jail.c:attach", "mkdir mount", "the role's own root")
+	except("privhelper/spawn_jail.c:copy_link", "symlink", "the role's own root")
+	except("privhelper/spawn_jail.c:fill_root", "mkdir", "the role's own root")
+	except("privhelper/spawn_jail.c:build", "mount", "the role's own root")
+	except("privhelper/supervisor_places.c:folder", "mkdirat fchown", "many alike, made again at each start; those that call it have one before and after")
+	except("privhelper/supervisor_places.c:delegate", "fchown fchownat", "likewise")
+	except("privhelper/supervisor_places.c:open_log", "fchown", "likewise")
+	controller = "exchange\\(p,|\"COMMIT\"|FICLONE|curl_easy_perform\\(|send_line\\(q, line|storage->create\\(|" \
+		"(^|[^a-z_])(linkat|renameat|rename|unlinkat|unlink|mkdirat|mkdir|mkfifo|mkfifoat|mknodat|mknod|ftruncate|copy_file_range|fsetxattr|sqlite3_exec)\\("
 	roles = "ioctl\\([^;]*(TUNSETIFF|TUNSETPERSIST|LOOP_CONFIGURE|DM_DEV_CREATE|DM_DEV_REMOVE|DM_DEV_SUSPEND|DM_TABLE_LOAD)|nl_talk\\(|SYS_clone3|" \
-		"(mkdirat|unlinkat|write_file|pivot_root|fork|execve)\\(|SYS_pivot_root|fn\\(s->role"
+		"SYS_pivot_root|fn\\(s->role|(^|[^a-z_])(mkdirat|mkdir|mknodat|mknod|unlinkat|unlink|renameat|symlink|mount|umount2|fchown|fchownat|chown|" \
+		"lchown|ftruncate|write_file|pivot_root|fork|execve)\\("
 }
 
+function except(place, calls, why,   n, i, each) {
+	n = split(calls, each, " ")
+	for (i = 1; i <= n; i++)
+		exempt[place ":" each[i]] = why
+}
+
+# No failpoint came behind the change that waits for one either.
 function judge() {
-	if (!changes || has || (FILENAME ":" name) in exempt)
-		return
-	printf "%s:%d: %s() changes something (%s) and has no failpoint\n", FILENAME, begins, name, changes
-	bad = 1
+	if (what != "" && !((FILENAME ":" name ":" what) in exempt)) {
+		printf "%s:%d: %s() has no failpoint before or behind %s\n", FILENAME, line, name, what
+		bad = 1
+	}
+	what = ""
 }
 
 FNR == 1 { inside = 0 }
@@ -39,15 +68,18 @@ FNR == 1 { inside = 0 }
 	sub(/\(.*/, "", head)
 	sub(/.*[ *]/, "", head)
 	name = head
-	begins = FNR
 }
-/^\{/ { inside = 1; has = 0; changes = "" }
-inside && /FAILPOINT/ { has = 1 }
-inside && !changes && !/^[ \t]*(\/\*|\*)/ {
-	pattern = FILENAME ~ /^controller/ ? controller : roles
-	if (match($0, pattern)) {
-		changes = substr($0, RSTART, RLENGTH)
+/^\{/ { inside = 1; before = 0; what = "" }
+inside && /FAILPOINT/ { before = 1; what = "" }
+inside && !/^[ \t]*(\/\*|\*)/ && match($0, FILENAME ~ /controller/ ? controller : roles) {
+	judge()
+	if (!before) {
+		what = substr($0, RSTART, RLENGTH)
+		sub(/^[^a-zA-Z"]/, "", what)
+		sub(/\(.*/, "", what)
+		line = FNR
 	}
+	before = 0
 }
 /^\}/ { if (inside) judge(); inside = 0 }
 END { exit bad }

@@ -24,6 +24,15 @@ clang-tidy --quiet --warnings-as-errors='*' common/failpoint.c proto/ops_failpoi
 git ls-files '*.sh' '.ci/run' | xargs shellcheck -S warning -e SC1007,SC1083,SC2093,SC2010,SC2011,SC2155 # x= y=, {fd}>, ls of /proc || status=1
 # S-001, W-011: reference policy has no interface for the few types of its own that we name.
 selint --source --recursive --summary --fail --disable=S-001 --disable=W-011 selinux 2>/dev/null || status=1
+# What the look for failpoints must refuse: of the changes here, all but the first and the last.
+places=$(mktemp -d) && mkdir "$places/controller" "$places/privhelper"
+printf '%s\n' 'static int f(void)' '{' 'FAILPOINT("a");' 'if (renameat(d, n, d, m) < 0)' 'return ftruncate(fd, 0);' 'return ioctl(to, FICLONE, from);' \
+	'FAILPOINT("b");' 'return sqlite3_exec(db, "DELETE", NULL, NULL, NULL);' '}' >"$places/controller/f.c"
+printf '%s\n' 'static int g(void)' '{' 'FAILPOINT("a");' 'mknod(n, m, d);' 'return mount(a, b, c, 0, NULL);' 'fchown(fd, 0, 0);' 'umount2(a, 0);' 'FAILPOINT("b");' '}' \
+	>"$places/privhelper/g.c"
+[ "$(awk -f tests/failpoints.awk "$places"/*/*.c | grep -oE '[a-z0-9_]+$|FICLONE$' | paste -sd ' ')" = "ftruncate mount fchown" ] ||
+	{ echo "failpoints.awk does not refuse what it should"; status=1; }
+rm -r "$places"
 git ls-files 'controller/*.c' 'privhelper/*.c' | grep -v -e /cli/ -e kvmprobe | xargs awk -f tests/failpoints.awk || status=1
 [ $status = 0 ] && echo "lint: clean"
 exit $status
