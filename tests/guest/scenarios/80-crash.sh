@@ -6,12 +6,15 @@
 systemctl stop banger 2>/dev/null
 is "$(dmsetup ls | grep -c '^bgr-')" 0 "no snapshot of ours is there"
 export BANGER_BUILD=$ROOT/build/fail
-CRASH_POINTS="blk: controller:request.snapshot" CRASH_VERBS="start kill" \
+CRASH_DM=1 CRASH_SAMPLE=6 \
+	CRASH_POINTS="blk:loop blk:snapshot blk:dm. blk:disknode controller:request.loop controller:request.snapshot controller:disk.cow" \
+	CRASH_VERBS="create start kill delete reconcile-dead reconcile-orphan reconcile-start reconcile-stop reconcile-adopt" \
 	timeout 840 bash "$ROOT/tests/integration/crash.sh" >/tmp/crash.out 2>/tmp/crash.err
 rc=$?
 grep -E '^(ok|not ok|#)' /tmp/crash.out | grep -v '^1\.\.' >/tmp/crash.tap
 sed -i '/^ok/s/^ok [0-9]* - /# /' /tmp/crash.tap
 cat /tmp/crash.tap
+echo "# $SECONDS s"
 is "$rc" 0 "the crash test ends well: $(grep -oE '[0-9]+ cases.*' /tmp/crash.tap | tail -n 1)"
 is "$(dmsetup ls | grep -c '^bgr-')/$(losetup -n | grep -c banger-test)" 0/0 "dmsetup, losetup: nothing of it is left"
 systemctl start banger 2>/dev/null
