@@ -48,6 +48,7 @@ struct ask {
 	union control_body args, result;
 	int fds[4];
 	void (*then)(struct ask *a); /* what follows when it has succeeded, of the same client */
+	const char *until; /* SQL: behind the answer, until it has a row; else -1 is the answer */
 	uint32_t uid; /* who asks */
 	struct ev_vm *rows; /* EVENT vm: the first @room of them; @vm: the last */
 	size_t room, n_rows;
@@ -133,6 +134,7 @@ extern struct world_excuse {
 	bool (*may_be)(uint32_t owner, const char *name, const char *state); /* degraded, failed; NULL: none may */
 	bool images;    /* files of images may be missing, or there without a row */
 	bool files[64]; /* likewise those of a slot */
+	bool consoles[64]; /* likewise: `host gc` takes the files of a slot's VM, not what it has said */
 } world_excuse;
 
 /* What is wrong with it, one line a fault that begins with leak, lie or twice; empty: nothing. */
@@ -145,7 +147,7 @@ void decoys_judge(struct text *faults);
 
 /* The VM of that name: state ("" when there is none), slot, the VMM's process (0: none). */
 struct seen {
-	char id[40], state[16];
+	char id[40], state[16], reason[256];
 	unsigned slot, generation;
 	pid_t vmm;
 	bool nat;
@@ -163,6 +165,8 @@ size_t world_vms(struct known_vm *out, size_t room);
 bool world_has(const char *table, uint32_t owner, const char *name); /* "images", "kernels" */
 
 pid_t world_vmm(unsigned slot);
+
+bool world_is(const char *sql);               /* it has a row; of any thread */
 
 /* Run SQL on the state database, for what an older or broken program could have left. */
 void world_sql(const char *sql);

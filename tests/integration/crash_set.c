@@ -20,6 +20,8 @@
 
 #include "tests/integration/crash.h"
 
+#define UNTIL_MS 6000 /* a second attempt of the keeper's included */
+
 static struct failpoint_page *page;
 static char page_path[100], notify_path[100];
 static int notify_fd;
@@ -416,6 +418,19 @@ static int ask_once(struct ask *a)
 	return code;
 }
 
+/* What comes by itself, behind the answer.  Return: false when it does not in time, or the set has ended first. */
+static bool comes_true(const char *sql)
+{
+	uint64_t end = now_ms() + UNTIL_MS;
+
+	while (!world_is(sql)) {
+		if (now_ms() > end || !exists(FP_CONTROLLER))
+			return false;
+		sleep_us(5000);
+	}
+	return true;
+}
+
 static void *ask_thread(void *arg)
 {
 	struct ask *a = arg;
@@ -429,6 +444,8 @@ static void *ask_thread(void *arg)
 		a->then(a);
 		a->code = ask_once(a);
 	}
+	if (a->code == FAIL_NONE && a->until && !comes_true(a->until))
+		a->code = -1;
 	a->done = true;
 	news();
 	return NULL;

@@ -431,6 +431,17 @@ bool world_has(const char *table, uint32_t owner, const char *name)
 	return is;
 }
 
+bool world_is(const char *sql)
+{
+	sqlite3 *db = db_open(SQLITE_OPEN_READONLY);
+	sqlite3_stmt *st = NULL;
+	bool is = sqlite3_prepare_v2(db, sql, -1, &st, NULL) == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW;
+
+	(void)sqlite3_finalize(st);
+	(void)sqlite3_close(db);
+	return is;
+}
+
 void world_sql(const char *sql)
 {
 	sqlite3 *db = db_open(SQLITE_OPEN_READWRITE);
@@ -682,7 +693,7 @@ static void judge_file(const struct world *w, const char *path, enum strictness 
 		if (!half && (!r || !is_one_of(name, " owner kernel vmlinux initrd disk cow ")))
 			text_add(f, "leak file %s\n", path);
 	} else if (sscanf(below, "consoles/%u.%255s", &slot, name) == 2) {
-		bool lost = slot < SLOTS && world_excuse.files[slot]; /* whoever lost the row has not lost them */
+		bool lost = slot < SLOTS && (world_excuse.files[slot] || world_excuse.consoles[slot]); /* whoever lost the row has not lost them */
 		if ((!in_slot(w, slot) && !lost) || !is_one_of(name, " fifo log log.1 vmm vmm.1 metrics metrics.1 "))
 			text_add(f, "leak file %s\n", path);
 	} else if (!has_row(w, below) && !world_excuse.images && (how == J_STARTED || !is_pending(w, path))) {
@@ -738,6 +749,7 @@ struct seen world_vm(const char *name)
 			const struct row *r = &w.vms[i];
 			memcpy(s.id, r->id, sizeof(s.id));
 			memcpy(s.state, r->state, sizeof(s.state));
+			memcpy(s.reason, r->reason, sizeof(s.reason));
 			s.slot = r->tag.slot;
 			s.generation = r->tag.generation;
 			s.nat = r->nat;

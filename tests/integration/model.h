@@ -77,7 +77,8 @@ void truth_files_gone(unsigned u, unsigned m);
 void truth_image_gone(unsigned u);                     /* USERS: the one of all */
 void truth_kernel_gone(void);
 void truth_db_gone(void);
-void truth_image_back(void);                           /* the one of all */
+void truth_images_back(void);
+bool truth_collected(void);                            /* files that no row names are gone; false: there were none */
 bool truth_is_calm(void);                              /* nothing has been disturbed since all was in order */
 bool truth_waits_for_policy(void);
 bool truth_any_restless(void);                         /* a restart policy may be at work */

@@ -398,10 +398,29 @@ void truth_db_gone(void)
 	memset(world_excuse.files, true, sizeof(world_excuse.files));
 }
 
-void truth_image_back(void)
+void truth_images_back(void)
 {
 	images[USERS] = CREATED;
-	images_spoiled[USERS] = kernel_spoiled = false;
+	memset(images_spoiled, 0, sizeof(images_spoiled));
+	kernel_spoiled = false;
+}
+
+/* Files without a row are gone.  Return: whether any had been excused. */
+bool truth_collected(void)
+{
+	static struct known_vm known[64];
+	size_t n = world_vms(known, 64);
+	bool any = world_excuse.images, has_row[64] = { false };
+
+	world_excuse.images = false;
+	for (size_t i = 0; i < n; i++)
+		has_row[known[i].slot % 64] = true;
+	for (unsigned i = 0; i < 64; i++) {
+		any |= world_excuse.files[i] && !has_row[i];
+		world_excuse.consoles[i] |= world_excuse.files[i];
+		world_excuse.files[i] &= has_row[i];
+	}
+	return any;
 }
 
 bool truth_any_restless(void)
