@@ -28,7 +28,7 @@
 #define WAY 512 /* failpoints on the way of one verb */
 #define ROLES 3
 #define HUNGERS 24 /* samples of the allocations of a program on the way of one verb */
-#define MISSED_PERCENT 4
+#define MISSED_PERCENT 8
 #define SETTLE_MS 4000 /* what the kernel or a worker does a little later */
 
 struct config config;
@@ -50,7 +50,10 @@ struct verb {
 	enum { BY_CALL, BY_START, BY_STOP } how;
 	void (*call)(struct ask *a);
 	void (*trigger)(void);   /* once the request is under way */
+	const char *until;       /* SQL that has a row once it is over, for what comes by itself behind the answer */
 	bool again;              /* a failed step is made good by asking again */
+	void (*repeat)(struct text *faults); /* in whatever way it ended: this makes it good */
+	bool last;               /* nothing is asked of that set any more */
 	bool tells_late;         /* nobody is told that a step has failed, but for the state */
 	bool fails;              /* an error is the right answer */
 	enum failpoint_program signalled; /* BY_STOP: whom, and by what */
@@ -67,6 +70,7 @@ static unsigned cases, leaks, lies, twices;
 static unsigned missed, product; /* not reached; with every victim and effect at every point */
 static unsigned tests, failed_tests;
 static bool one_case; /* tell more */
+static uint64_t verb_until; /* no case begins later */
 static bool thorough; /* every victim everywhere, every look behind every case */
 static pid_t bystander;
 static struct {
@@ -274,13 +278,116 @@ static void cut_delete(void) { cut(do_delete, "request.guest_deny.after", 1); }
 static void cut_create(void) { cut(do_create, "seed.before", 1); }
 static void cut_nat(void) { cut(do_nat_on, "request.nat_add.after", 1); }
 
+/* ---- what a keeper does ---- */
+
+static void set_policy(unsigned restart, unsigned most)
+{
+	struct ask *a = request(CALL_VM_SET);
+
+	SET(a->args.vm_set.vm, "v");
+	a->args.vm_set.restart = restart; /* see control.def: 1 no, 2 on failure, 3 always */
+	a->args.vm_set.restart_max = most;
+	if (ask(a) != 0)
+		bail("vm set: %s", a->error.why);
+}
+
+static bool comes_soon(const char *sql, unsigned seconds)
+{
+	for (unsigned i = 0; i < 50 && !world_is(sql); i++) {
+		(void)nanosleep(&(struct timespec){ .tv_nsec = 150000000 }, NULL); /* a pass, which plans it */
+		page_shift_clocks(seconds * 1000000000ll, 0);
+	}
+	return world_is(sql);
+}
+
+#define RUNS "SELECT 1 FROM vms WHERE name = 'v' AND state = 'running'"
+#define RESTS "SELECT 1 FROM vms WHERE name = 'v' AND state = 'stopped'"
+#define GIVEN_UP RESTS " AND wanted = 0"
+
+static void restart_always(void) { set_policy(3, 0); }
+
+/* It has ended once, and will not be started a second time. */
+static void restart_once(void)
+{
+	set_policy(2, 1);
+	kill_vmm_of_v();
+	if (!comes_soon(RESTS " OR wanted = 0", 0) || !comes_soon(RUNS, 1))
+		bail("the VM is not started again");
+}
+
+/* What a policy does is over: nothing is to start while it is judged. */
+static void restart_never(void)
+{
+	if (!*world_vm("v").state)
+		return;
+	if (set_whole() && set_ready())
+		set_policy(1, 0);
+	else
+		world_sql("UPDATE vms SET restart = 'no', wanted = 0 WHERE name = 'v'");
+}
+
+/* A stop that could not give everything back. */
+static void be_degraded(void)
+{
+	struct point p = { .program = FP_NET, .name = "nat_remove.before", .nth = 1 };
+	struct ask *a = request(0);
+
+	do_stop(a);
+	page_arm(&p);
+	ask_start(a);
+	if (wait_outcome(false) != O_PAUSED)
+		bail("%s is not on the way", p.name);
+	page_go(FP_FAIL);
+	(void)ask_join(a);
+	page_disarm();
+	if (strcmp(world_vm("v").state, "degraded") != 0)
+		bail("what can not be given back is not said to be there");
+}
+
+static void do_show(struct ask *a) { a->id = CALL_VM_SHOW; SET(a->args.vm_show.vm, "v"); }
+
+/* It is tried until it works. */
+static void release_at_last(struct text *faults)
+{
+	if (!comes_soon(RESTS, 1))
+		text_add(faults, "lie what is left is not tried again: v is \"%s\"\n", world_vm("v").state);
+}
+
+/* ---- the host ---- */
+
+/* Files of a VM, an image and a kernel that no row names. */
+static void have_strays(void)
+{
+	char command[500];
+
+	(void)snprintf(command, sizeof(command), "cd %s; d=$(printf 'c%%.0s' {1..64}); for i in disk initrd owner; do echo x >slots/%u/$i; done;"
+		       "echo x >images/$d.ext4; mkdir -p kernels/$d; echo x >kernels/$d/kernel; chown -R --reference kernels images kernels",
+		       config.state_dir, (world_vm("bystander").slot + 3) % config.slots);
+	shell(command);
+}
+
+static void do_gc(struct ask *a) { a->id = CALL_HOST_RECONCILE; }
+
+static void gc_again(struct text *faults)
+{
+	if (ask(request(CALL_HOST_RECONCILE)) != 0)
+		text_add(faults, "lie what no row names can not be removed any more\n");
+}
+
+static void do_drain(struct ask *a) { a->id = CALL_HOST_DRAIN; a->args.host_drain.timeout_ms = 1000; }
+
+static void drop_bystander(void)
+{
+	(void)call_vm(CALL_VM_DELETE, "bystander");
+	bystander = 0;
+}
+
 /* As on a host that has never seen us; the bystander goes too. */
 static void first_time(void)
 {
 	char command[1000];
 
-	(void)call_vm(CALL_VM_DELETE, "bystander");
-	bystander = 0;
+	drop_bystander();
 	set_kill();
 	(void)snprintf(command, sizeof(command), "rm -rf %s/{banger.db*,images,kernels,slots,consoles}; umount %s/slots; ip link del %s; "
 		       "nft delete table inet banger; nft delete table bridge banger; rmdir %s/vm %s/spawn %s; true",
@@ -322,6 +429,11 @@ static const struct verb verbs[] = {
 	{ .name = "nat-off", .needs = RUNNING, .nat = true, .call = do_nat_off, .after = "running" },
 	{ .name = "ended", .needs = RUNNING, .nat = true, .call = do_wait, .trigger = kill_vmm_of_v, .tells_late = true, .after = "stopped" },
 	{ .name = "host-reconcile", .needs = RUNNING, .nat = true, .prepare = flush_rules, .call = do_host_reconcile, .again = true, .after = "running" },
+	{ .name = "revive", .like = "ended start", .needs = RUNNING, .nat = true, .prepare = restart_always, .call = do_wait, .trigger = kill_vmm_of_v, .calm = restart_never, .until = RUNS },
+	{ .name = "give-up", .like = "ended revive", .needs = RUNNING, .prepare = restart_once, .call = do_wait, .trigger = kill_vmm_of_v, .calm = restart_never, .until = GIVEN_UP },
+	{ .name = "release-again", .like = "kill", .needs = RUNNING, .nat = true, .prepare = be_degraded, .call = do_show, .until = RESTS, .repeat = release_at_last },
+	{ .name = "gc", .prepare = have_strays, .call = do_gc, .repeat = gc_again },
+	{ .name = "drain", .like = "stop kill", .needs = RUNNING, .nat = true, .prepare = drop_bystander, .call = do_drain, .last = true, .after = "stopped", .restore = make_bystander },
 	{ .name = "image-import", .call = do_image_import, .table = "images", .restore = drop_second },
 	{ .name = "image-delete", .prepare = have_second_image, .call = do_image_delete, .table = "images", .takes = true, .restore = drop_second },
 	{ .name = "kernel-import", .call = do_kernel_import, .table = "kernels", .restore = drop_second },
@@ -457,6 +569,7 @@ static enum outcome begin(const struct verb *v, struct ask *a)
 	switch (v->how) {
 	case BY_CALL:
 		v->call(a);
+		a->until = v->until;
 		ask_start(a);
 		if (v->trigger)
 			v->trigger();
@@ -526,7 +639,11 @@ static bool one_of(const char *state, const char *list)
 /* An error that was answered, before anybody can have tried again. */
 static void judge_refusal(const struct verb *v, const struct ask *a, struct text *faults)
 {
-	if (v->not_yet && a->code > 0 && strcmp(world_vm("v").state, v->not_yet) == 0)
+	if (!v->not_yet || a->code <= 0)
+		return;
+	struct seen s = world_vm("v");
+	/* The end of its VMM was noticed, and what the request could not do was done then. */
+	if (strcmp(s.state, v->not_yet) == 0 && !s.reason[0])
 		text_add(faults, "lie it was said to have failed (%s: %s), and v is \"%s\" at once\n", a->error.what, a->error.why,
 			 v->not_yet);
 }
@@ -594,9 +711,11 @@ static int host_reconcile(void)
 }
 
 /* Without memory nothing could be put on record either: whoever looks later does, and a new start makes it whole. */
-static void judge_hungry(struct text *faults)
+static void judge_hungry(const struct verb *v, struct text *faults)
 {
 	(void)host_reconcile();
+	if (v->repeat)
+		v->repeat(faults);
 	judge(faults, J_FAILED, "with memory again");
 	set_kill();
 }
@@ -758,11 +877,15 @@ static bool run_case(const struct what *w)
 		bool died = (w->effect == E_KILL && w->victim != V_VMM) || !set_whole() || v->how == BY_STOP;
 		if (w->effect == E_STARVE && !died) {
 			died = true;
-			judge_hungry(&faults);
+			judge_hungry(v, &faults);
+		}
+		if (v->last && !died) {
+			set_kill();
+			died = true;
 		}
 		if (died && !set_wait_gone())
 			text_add(&faults, "lie a process of the set does not end\n");
-		if (died && v->calm)
+		if (v->calm && (died || v->until))
 			v->calm();
 		if (died && w->effect == E_KILL && (one_case || thorough || cases % 4 == 1))
 			crash_recovery(cases / 4);
@@ -771,6 +894,8 @@ static bool run_case(const struct what *w)
 		lap("up again");
 		if (step_fails(w) && v->again)
 			(void)host_reconcile();
+		if (v->repeat)
+			v->repeat(&faults);
 		judge(&faults, died ? J_STARTED : w->effect == E_KILL ? J_SETTLED : J_FAILED, "after the case");
 		lap("judged");
 		if (step_fails(w) && host_reconcile() != 0)
@@ -825,6 +950,10 @@ static size_t record_once(const struct verb *v, struct point *points)
 	page_disarm();
 	for (int i = 0; i < FP_PROGRAMS; i++)
 		allocations[i] = page_allocations(i);
+	if (v->calm)
+		v->calm();
+	if (v->last)
+		set_kill();
 	for (size_t i = 0; i < n; i++)
 		if (!known(&points[i]) && n_seen < POINTS)
 			seen_points[n_seen++] = points[i];
@@ -928,7 +1057,7 @@ static void case_of(const struct verb *v, const struct point *p, enum victim vic
 	if (!is_ours(v, p, victim, effect))
 		return;
 	product++;
-	if (!due && !thorough)
+	if ((!due && !thorough) || now_ms() > verb_until)
 		return;
 	if (run_case(&w))
 		return;
@@ -1013,7 +1142,7 @@ static void hunger_cases_of(const struct verb *v)
 /* Cases that were not reached test nothing; what two threads do at the end, and the last allocations, may not come again. */
 static bool too_many(unsigned lost, unsigned reached)
 {
-	return lost > 2 && lost * 100 > (lost + reached) * MISSED_PERCENT;
+	return lost > 3 && !getenv("CRASH_POINTS") && lost * 100 > (lost + reached) * MISSED_PERCENT;
 }
 
 static void run_verb(const struct verb *v)
@@ -1046,6 +1175,31 @@ static void run_verb(const struct verb *v)
 	       product - product0, n);
 	printf("# %llu ms a case, %u not reached\n", (unsigned long long)(now_ms() - t0) / (cases - cases0 ? cases - cases0 : 1), lost);
 	(void)fflush(stdout);
+}
+
+static bool is_chosen(const struct verb *v)
+{
+	const char *only = getenv("CRASH_VERBS");
+
+	return !only || is_word(only, v->name);
+}
+
+/* With CRASH_SECONDS, each verb has its share of what is left of them. */
+static void run_verbs(void)
+{
+	const char *seconds = getenv("CRASH_SECONDS");
+	uint64_t end = now_ms() + (seconds ? (uint64_t)atoi(seconds) : 1000000u) * 1000;
+	unsigned left = 0;
+
+	for (size_t i = 0; i < N_VERBS; i++)
+		left += is_chosen(&verbs[i]);
+	for (size_t i = 0; i < N_VERBS; i++) {
+		if (!is_chosen(&verbs[i]))
+			continue;
+		verb_until = now_ms() < end ? now_ms() + (end - now_ms()) / left : 0;
+		left--;
+		run_verb(&verbs[i]);
+	}
 }
 
 /* On the way of no verb, and why. */
@@ -1154,6 +1308,7 @@ int main(int argc, char **argv)
 	if (argc < 3)
 		bail("usage: crash CONFIG DIR [VERB [PROGRAM:NAME[:N] VICTIM EFFECT]]");
 	thorough = getenv("CRASH_FULL");
+	verb_until = UINT64_MAX;
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
 	SET(conf_base, argv[1]);
 	SET(conf_now, argv[1]);
@@ -1182,9 +1337,7 @@ int main(int argc, char **argv)
 		run_verb(verb_of(argv[3]));
 	else {
 		const char *only = getenv("CRASH_VERBS");
-		for (size_t i = 0; i < N_VERBS; i++)
-			if (!only || is_word(only, verbs[i].name))
-				run_verb(&verbs[i]);
+		run_verbs();
 		if (!only || getenv("CRASH_DM"))
 			judge_coverage(only);
 	}
