@@ -914,6 +914,8 @@ static bool run_case(const struct what *w)
 		judge_next_start(v, &faults);
 		lap("next start and deletion");
 	} else {
+		if (v->last)
+			set_kill();
 		(void)set_up();
 	}
 	tell(w, &faults);
@@ -1081,6 +1083,12 @@ static struct {
 	size_t n;
 } ways[N_VERBS];
 
+static void keep_way(const struct verb *v, const struct point *points, size_t n)
+{
+	ways[v - verbs].n = n < WAY ? n : WAY;
+	memcpy(ways[v - verbs].points, points, ways[v - verbs].n * sizeof(*points));
+}
+
 static bool is_common(const struct verb *v, const struct point *p)
 {
 	for (size_t i = 0; v->like && i < N_VERBS; i++)
@@ -1089,12 +1097,17 @@ static bool is_common(const struct verb *v, const struct point *p)
 	return false;
 }
 
-/* A look changes nothing: the first at each role is tested in full, the others of the same way in samples. */
-static bool is_look_again(const struct point *p)
+static bool is_look(const struct point *p)
 {
 	bool role = p->program != FP_CONTROLLER;
 
-	return strncmp(p->name, role ? "list." : "request.list.", role ? 5 : 13) == 0 && p->nth > (role ? 1 : ROLES);
+	return strncmp(p->name, role ? "list." : "request.list.", role ? 5 : 13) == 0;
+}
+
+/* A look changes nothing: the first at each role is tested in full, the others of the same way in samples. */
+static bool is_look_again(const struct point *p)
+{
+	return is_look(p) && p->nth > (p->program != FP_CONTROLLER ? 1 : ROLES);
 }
 
 /* Its own process always; the controller and the VMM, or all at once and another, in turn; with CRASH_FULL everybody. */
@@ -1115,6 +1128,8 @@ static void cases_of(const struct verb *v, const struct point *p, size_t i)
 	/* What it has in common with another verb is tested there, and here in samples. */
 	bool sample = is_common(v, p) || is_look_again(p);
 
+	if (v->until && is_look(p))
+		return; /* the keeper's, which comes when it comes */
 	for (int victim = 0; victim < VICTIMS; victim++)
 		case_of(v, p, (enum victim)victim, E_KILL,
 			sample ? i % 6 == 0 && victim == (int)own(p) : is_due(p, i, (enum victim)victim));
@@ -1148,6 +1163,9 @@ static bool too_many(unsigned lost, unsigned reached)
 static void run_verb(const struct verb *v)
 {
 	static struct point points[POINTS];
+	for (size_t i = 0; v->like && i < N_VERBS; i++)
+		if (is_word(v->like, verbs[i].name) && !ways[i].n)
+			keep_way(&verbs[i], points, record(&verbs[i], points));
 	size_t n = record(v, points);
 	const struct what none = { .verb = v };
 	unsigned cases0 = cases, faults0 = leaks + lies + twices, missed0 = missed, product0 = product;
@@ -1162,8 +1180,7 @@ static void run_verb(const struct verb *v)
 	tell(&none, &foreign);
 	unsigned faults = leaks + lies + twices - faults0, lost = missed - missed0;
 	bool good = !faults && !too_many(lost, cases - cases0);
-	ways[v - verbs].n = n < WAY ? n : WAY;
-	memcpy(ways[v - verbs].points, points, ways[v - verbs].n * sizeof(*points));
+	keep_way(v, points, n);
 	if (in_part) {
 		printf("verb %s %u %zu %u %llu %u %u\n", v->name, cases - cases0, n, faults, (unsigned long long)(now_ms() - t0), lost,
 		       product - product0);
