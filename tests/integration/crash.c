@@ -875,7 +875,7 @@ static bool run_case(const struct what *w)
 	if (there) {
 		cases++;
 		bool died = (w->effect == E_KILL && w->victim != V_VMM) || !set_whole() || v->how == BY_STOP;
-		if (w->effect == E_STARVE && !died) {
+		if (w->effect == E_STARVE && !died && !v->last) {
 			died = true;
 			judge_hungry(v, &faults);
 		}
