@@ -145,7 +145,7 @@ static bool has_mac(const char *dir, const char *bridge, unsigned slot, unsigned
 			*((e.port_no | (unsigned)e.port_hi << 8) == port ? &here : &elsewhere) += 1;
 	if (f)
 		(void)fclose(f);
-	return here == 1 && elsewhere == 0;
+	return here && !elsewhere; /* one for each VLAN, where there are those */
 }
 
 static void see_link(struct world *w, const char *dir, const char *name)
