@@ -269,7 +269,12 @@ static void cut(void (*call)(struct ask *a), const char *name, uint32_t nth)
 }
 
 /* No request takes so few seconds.  Once the case is over, the VM is not to be stopped while it is judged. */
-static void be_idle(void) { world_sql("UPDATE vms SET auto_stop_s = 1 WHERE name = 'v'"); }
+static void be_idle(void)
+{
+	world_sql("UPDATE vms SET auto_stop_s = 1 WHERE name = 'v'");
+	page_shift_clocks(11 * 1000000000ll, 0); /* the keeper looks every ten seconds whether a guest is used */
+}
+static void be_seen(void) { (void)nanosleep(&(struct timespec){ .tv_sec = 1, .tv_nsec = 200000000 }, NULL); } /* by it, once */
 static void be_busy(void) { world_sql("UPDATE vms SET auto_stop_s = 0 WHERE name = 'v'"); }
 
 static void cut_start(void) { cut(do_start, "vmm.qmp.after", 1); }
@@ -421,7 +426,7 @@ static const struct verb verbs[] = {
 	{ .name = "stop-ignored", .like = "stop", .needs = RUNNING, .prepare = ignore_button, .call = do_stop, .after = "stopped", .not_yet = "stopped" },
 	{ .name = "stop-firecracker", .like = "stop", .conf = ".fc", .needs = RUNNING, .call = do_stop, .after = "stopped", .not_yet = "stopped" },
 	{ .name = "restart", .like = "start stop", .needs = RUNNING, .nat = true, .call = do_restart, .after = "running" },
-	{ .name = "auto-stop", .like = "stop", .needs = RUNNING, .nat = true, .call = do_wait, .trigger = be_idle, .calm = be_busy, .tells_late = true, .after = "stopped" },
+	{ .name = "auto-stop", .like = "stop", .needs = RUNNING, .nat = true, .prepare = be_seen, .call = do_wait, .trigger = be_idle, .calm = be_busy, .tells_late = true, .until = RESTS, .after = "stopped" },
 	{ .name = "kill", .needs = RUNNING, .nat = true, .call = do_kill, .after = "stopped", .not_yet = "stopped" },
 	{ .name = "delete", .needs = RUNNING, .nat = true, .call = do_delete, .after = "", .not_yet = "" },
 	{ .name = "delete-created", .needs = CREATED, .call = do_delete, .after = "", .not_yet = "" },
