@@ -29,6 +29,7 @@
 #define ROLES 3
 #define HUNGERS 24 /* samples of the allocations of a program on the way of one verb */
 #define MISSED_PERCENT 8
+#define RETRY_MS 10000 /* what the keeper tries again, every second in this build */
 #define SETTLE_MS 4000 /* what the kernel or a worker does a little later */
 
 struct config config;
@@ -621,7 +622,7 @@ static unsigned count_lines(const struct text *t, const char *word)
 static void judge(struct text *faults, enum strictness how, const char *when)
 {
 	static struct text t;
-	uint64_t until = now_ms() + SETTLE_MS;
+	uint64_t until = now_ms() + (how == J_RESTED ? RETRY_MS : SETTLE_MS);
 
 	for (;;) {
 		t = (struct text){ 0 };
@@ -722,6 +723,7 @@ static void judge_hungry(const struct verb *v, struct text *faults)
 	if (v->repeat)
 		v->repeat(faults);
 	judge(faults, J_FAILED, "with memory again");
+	judge(faults, J_RESTED, "with memory again for a while");
 	set_kill();
 }
 
@@ -905,6 +907,8 @@ static bool run_case(const struct what *w)
 		lap("judged");
 		if (step_fails(w) && host_reconcile() != 0)
 			text_add(&faults, "lie it can not be reconciled\n");
+		if (step_fails(w) && !died)
+			judge(&faults, J_RESTED, "a while later");
 		judge_answer(w, &a, &faults);
 		if (died && (one_case || thorough || cases % 4 == 0))
 			judge_second_start(&faults);

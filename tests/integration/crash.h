@@ -125,6 +125,7 @@ void world_read(struct text *t);
 
 enum strictness {
 	J_FAILED,  /* a step has failed: what is left over must be on record, and said */
+	J_RESTED,  /* that is a while ago: nothing is on its way any more */
 	J_SETTLED, /* nothing may be left over; the end of an operation may have got lost */
 	J_STARTED, /* the set has been started anew: nor that */
 };

@@ -583,15 +583,17 @@ static bool incomplete(const struct row *r)
 	return strcmp(r->state, "failed") == 0 || strcmp(r->state, "creating") == 0;
 }
 
-static void judge_vm(const struct world *w, const struct row *r, bool settled, struct text *f)
+static void judge_vm(const struct world *w, const struct row *r, enum strictness how, struct text *f)
 {
+	bool settled = how > J_RESTED;
+
 	if (strcmp(r->state, "running") == 0)
 		judge_running(w, r, f);
 	else if (strcmp(r->state, "created") == 0 || strcmp(r->state, "stopped") == 0)
 		judge_resting(w, r, f);
 	else if ((!settled && strcmp(r->state, "degraded") == 0) || excused(r, "degraded"))
 		judge_degraded(w, r, f);
-	else if (!settled && (strcmp(r->state, "stopping") == 0 || strcmp(r->state, "starting") == 0))
+	else if (how == J_FAILED && (strcmp(r->state, "stopping") == 0 || strcmp(r->state, "starting") == 0))
 		judge_degraded(w, r, f); /* the commit of its end was what failed */
 	else if ((!settled && incomplete(r)) || excused(r, "failed"))
 		judge_resting(w, r, f);
@@ -685,7 +687,7 @@ static void judge_file(const struct world *w, const char *path, enum strictness 
 	if (strncmp(path, config.run_dir, run_len) == 0 && sscanf(path + run_len, "/slots/%u/%255s", &slot, name) == 2) {
 		const struct row *r = in_slot(w, slot);
 		bool lives = r && (strcmp(r->state, "running") == 0 || excused(r, "degraded"));
-		if (!r || (how != J_FAILED && !lives) || !is_one_of(name, " api.sock log metrics "))
+		if (!r || (how > J_RESTED && !lives) || !is_one_of(name, " api.sock log metrics "))
 			text_add(f, "leak file %s\n", path);
 	} else if (sscanf(below, "slots/%u/%255s", &slot, name) == 2) {
 		const struct row *r = in_slot(w, slot);
@@ -725,10 +727,9 @@ static void judge_files(const struct world *w, enum strictness how, struct text 
 void world_judge(struct text *faults, enum strictness how)
 {
 	struct world *w = look();
-	bool settled = how != J_FAILED;
 
 	for (size_t i = 0; i < w->n_vms; i++)
-		judge_vm(w, &w->vms[i], settled, faults);
+		judge_vm(w, &w->vms[i], how, faults);
 	judge_owners(w, faults);
 	judge_loops(w, faults);
 	judge_addresses(w, faults);
