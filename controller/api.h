@@ -7,7 +7,7 @@
 #include "controller/ctl.h"
 
 #define API_CONNECTIONS_MAX 512         /* of all users; root may pass it, up to its own share */
-#define API_CONNECTIONS_PER_UID 64
+#define API_CONNECTIONS_PER_UID 128     /* a hundred commands at once, and a few to look */
 #define API_WORKERS_PER_UID 8           /* of WORKER_THREADS: nobody alone keeps all of them busy */
 #define API_WORKERS_SHARED 48           /* when so many are busy, each user has one more at most */
 #define API_IMPORTS 2                   /* at a time, one a user: they fill the disk, and last as long as its user likes */

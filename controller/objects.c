@@ -241,6 +241,28 @@ void object_forget(struct vm *vm, enum object kind)
 		row->forget(vm);
 }
 
+/* The rate of creations has passed by the time this is said (call_patiently()). */
+static int explain_limit(enum object kind, struct error *e)
+{
+	static const struct {
+		const char *why, *hint;
+	} full[OBJ_COUNT] = {
+		[OBJ_TAP] = { "the bridge has no port left, or its owner has as many taps as one may",
+			      "`bridge link` shows the ports, 1,023 at most; the caps are in banger.conf" },
+		[OBJ_GUEST] = { "the nftables set of guests is full", "`nft list table bridge banger` shows who is in it" },
+		[OBJ_NAT] = { "the nftables set of NAT is full", "`nft list table inet banger` shows who is in it" },
+		[OBJ_LOOP_BASE] = { "no loop device is left", "`losetup -l` shows who has them" },
+		[OBJ_LOOP_COW] = { "no loop device is left", "`losetup -l` shows who has them" },
+		[OBJ_DM] = { "there are too many of them", "the caps are in banger.conf" },
+		[OBJ_VMM] = { "the host has no room for its processes",
+			      "see TasksMax of the service, pids.max of its control group, and the caps in banger.conf" },
+	};
+
+	error_set(e, FAIL_LIMIT, object_name(kind), "%s", full[kind].why);
+	error_hint(e, "%s", full[kind].hint);
+	return -1;
+}
+
 int object_explain(enum object kind, int status, struct error *e)
 {
 	const char *role = role_name(object_role(kind)), *name = object_name(kind);
@@ -251,9 +273,7 @@ int object_explain(enum object kind, int status, struct error *e)
 	case ST_BUSY:
 		return error_set(e, FAIL_GENERAL, name, "still in use");
 	case ST_LIMIT:
-		error_set(e, FAIL_LIMIT, name, "the %s role has reached a limit, or its rate of creations", role);
-		error_hint(e, "try again in a second; the limits are in banger.conf");
-		return -1;
+		return explain_limit(kind, e);
 	case ST_DENIED:
 		error_set(e, FAIL_GENERAL, name, "the %s role refused it", role);
 		error_hint(e, "`banger audit show` with the operation's id says why");

@@ -139,10 +139,11 @@ int conn_call(struct cli *c, enum call_id id, const void *args, const int *fds, 
 	if (fd < 0)
 		return -1;
 	control_init(&conn, fd);
-	if (control_send_request(fd, 1, call, args, fds, call->fds_in) < 0)
-		ret = errno == EINVAL ? error_set(e, FAIL_USAGE, call->name, "a value is out of bounds") : gone(e);
-	else
+	/* EPIPE: one that does not want us has said why, perhaps, before it closed. */
+	if (control_send_request(fd, 1, call, args, fds, call->fds_in) == 0 || errno == EPIPE || errno == ECONNRESET)
 		ret = answer(c, &conn, call, to ? to : &plain, result, e);
+	else
+		ret = errno == EINVAL ? error_set(e, FAIL_USAGE, call->name, "a value is out of bounds") : gone(e);
 	out_stage_end(c);
 	control_close(&conn);
 	return ret;

@@ -101,7 +101,7 @@ check "with room again one starts" as $ALICE vm start one
 if [ -e "$CGROUP/vm/pids.max" ]; then
 	is "$(cat "$CGROUP"/vm/*.*.*/pids.max)" 129 "a VM has a limit of processes"
 	echo 1 >"$CGROUP/vm/pids.max"
-	refused 6 "limit*" vm start two
+	refused 6 "no room for its processes*TasksMax*" vm start two
 	is "$(taps)/$(slot_processes | wc -l)" 1/1 "nothing of it is left"
 	echo max >"$CGROUP/vm/pids.max"
 	check "without the limit two starts" as $ALICE vm start two
