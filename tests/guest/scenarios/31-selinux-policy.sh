@@ -3,6 +3,7 @@
 # runs, and removed.
 . "$(dirname "$0")/../lib.sh"
 has_policy
+check "selint finds nothing in the module's source" make -C "$ROOT"/selinux --no-print-directory lint
 installed
 tiny_image
 confined
