@@ -16,9 +16,10 @@ for t in banger_t banger_net_t banger_blk_t banger_spawn_t; do
 	is "$(enters $t)" banger_sup_t "who may enter $t"
 done
 is "$(enters banger_sup_t)" "init_t initrc_t" "who may enter banger_sup_t"
+is "$(sesearch -A -rs -s '^banger_' -c process -p setexec,setcurrent | awk '{ print $2 (/setcurrent/ ? " becomes another" : "") }')" banger_spawn_t "who may ask for another domain"
 logs=$(sesearch -A -t banger_reqlog_t -c file -p write,append)
-is "$(echo "$logs" | awk '/[{ ]write[ }]/ { print $2 }' | sort -u | xargs)" files_unconfined_type "who may write in the request log: administrators alone"
-is "$(echo "$logs" | awk '{ print $2 }' | sort -u | xargs)" "banger_role_domain banger_sup_t files_unconfined_type" "who may append to it"
+is "$(echo "$logs" | awk '/[{ ]write[ }]/ { print $2 }' | sort -u | xargs)" "files_unconfined_type logrotate_t" "who may write in the request log: administrators, and who compresses it"
+is "$(echo "$logs" | awk '/[{ ]append[ }]/ { print $2 }' | sort -u | xargs)" "banger_role_domain banger_sup_t files_unconfined_type" "who may append to it"
 caps=$(sesearch -A -rs -s '^banger_' -c capability,capability2,cap_userns)
 is "$(echo "$caps" | awk '{ print $2 }' | sort -u | xargs)" "banger_blk_t banger_net_t banger_spawn_t banger_sup_t" "who has a capability: neither the controller nor a VMM"
 is "$(echo "$caps" | grep net_admin | awk '{ print $2 }')" banger_net_t "who has CAP_NET_ADMIN"
