@@ -1,9 +1,10 @@
 #!/bin/sh
-# remove.sh - take the module off this host.  Refuses while a VM runs in its domain: it would be left without any.
+# remove.sh - take the module off this host.  Refuses while a VM runs: its domain may be the module's, and its folder in /run goes.
 set -eu
 [ "$(id -u)" = 0 ] || { echo "selinux: must be root" >&2; exit 1; }
 semodule -l | grep -qx banger || exit 0
-if ps -eo label= | grep -q ':banger_vm_t:'; then
+groups=$(findmnt -n -o TARGET -t cgroup2 | head -n 1)/banger/vm
+if ps -eo label= | grep -q ':banger_vm_t:' || grep -qs 'populated 1' "$groups"/*/cgroup.events; then
 	echo "selinux: VMs are running; stop them first: banger vm list --all" >&2
 	exit 1
 fi

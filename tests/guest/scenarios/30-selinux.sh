@@ -22,6 +22,9 @@ is "$(domain_of "$(part controller)")" banger_t "the controller is in banger_t"
 is "$(state_of old) $(vmm_of old)" "running $vmm" "the VM from before is adopted"
 check "its guest goes on" beats old "$boot"
 is "$(domain_of "$vmm")" initrc_t "in the domain of its start"
+refuses "the module is not removed while it runs" "$ROOT"/selinux/remove.sh
+is "$(semodule -l | grep -cx banger) $(state_of old) $(vmm_of old)" "1 running $vmm" "and nothing was taken from under it"
+check "nor from its guest" beats old "$boot"
 check "it is stopped and started" eval "banger vm stop old && banger vm start old"
 is "$(domain_of "$(vmm_of old)")" banger_vm_t "and now it is confined"
 
