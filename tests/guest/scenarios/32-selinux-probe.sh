@@ -112,7 +112,15 @@ read:$P/slot1/disk ok
 read:$P/image ok
 ioctl:$P/tun:800454cf ok
 ioctl:$P/kvm:ae00 EINVAL
+write:$P/null ok
+ioctl:$P/null:5401 ENOTTY
+ioctl:$P/disk1:80081272 ok
 write:$P/disk2 write banger_disk_device_t blk_file
+ioctl:$P/disk1:125d ioctl banger_disk_device_t blk_file 0x125d
+ioctl:$P/null:5411 ioctl banger_device_t chr_file 0x5411
+ioctl:$P/slot1/disk:9409 ioctl banger_slot_t file 0x9409
+ioctl:$P/image:9409 ioctl banger_image_t file 0x9409
+read:$P/loop read banger_loop_device_t blk_file
 read:$P/slot2/disk search banger_slot_t dir
 read:$P/other read banger_slot_t file
 write:$P/image write banger_image_t file
@@ -189,6 +197,7 @@ read:$P/db read banger_var_lib_t file
 read:$P/image read banger_image_t file
 read:$P/other read banger_slot_t file
 read:$P/disk1 read banger_disk_device_t blk_file
+read:$P/loop read banger_loop_device_t blk_file
 read:$P/hostdisk read fixed_disk_device_t blk_file
 read:$P/hosttun read tun_tap_device_t chr_file
 read:$P/kvm read banger_kvm_device_t chr_file
@@ -234,6 +243,7 @@ read:$P/db read banger_var_lib_t file
 read:$P/image read banger_image_t file
 read:$P/other read banger_slot_t file
 write:$P/disk1 write banger_disk_device_t blk_file
+read:$P/loop read banger_loop_device_t blk_file
 read:$P/hostdisk read fixed_disk_device_t blk_file
 read:$P/tun read banger_tun_device_t chr_file
 read:$P/kvm read banger_kvm_device_t chr_file
@@ -259,7 +269,9 @@ read:$P/db read banger_var_lib_t file
 read:$P/image read banger_image_t file
 read:$P/other read banger_slot_t file
 write:$P/disk1 write banger_disk_device_t blk_file
+read:$P/loop read banger_loop_device_t blk_file
 read:$P/hostdisk read fixed_disk_device_t blk_file
+ioctl:$P/null:5401 ioctl banger_device_t chr_file 0x5401
 read:$P/tun read banger_tun_device_t chr_file
 read:$P/kvm read banger_kvm_device_t chr_file
 read:$P/shadow read shadow_t file
