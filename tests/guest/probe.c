@@ -1,7 +1,7 @@
 /* probe - try what a domain may not do, one act an argument, and say how each ended: a line "ACT: ok" or "ACT: ERRNO".
  *
  *   read:PATH write:PATH append:PATH list:DIR      open it so
- *   ioctl:PATH:REQUEST                             on the file, opened for both
+ *   ioctl:PATH:REQUEST                             on the file, opened for both, or to be read
  *   exec:PATH                                      in a child; "ok" when it was executed
  *   enter:CONTEXT                                  execute this program in that context; likewise
  *   become:CONTEXT                                 without executing anything
@@ -42,6 +42,8 @@ static int try_ioctl(char *arg)
 
 	*request++ = '\0';
 	int fd = open(arg, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		fd = open(arg, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return -1;
 	int r = ioctl(fd, strtoul(request, NULL, 16), room), saved = errno;

@@ -53,6 +53,7 @@ done
 {
 	node loop b $(minor "$loop") banger_loop_device_t
 	node hostdisk b $(minor /dev/vda) fixed_disk_device_t
+	node null c 1 3 banger_device_t
 	node tun c 10 200 banger_tun_device_t
 	node hosttun c 10 200 tun_tap_device_t
 	node kvm c 10 232 banger_kvm_device_t
@@ -157,6 +158,9 @@ write:$P/image ok
 relabel:$P/slot1/disk:system_u:object_r:banger_slot_t:s0:c1 ok
 write:$P/log write banger_reqlog_t file
 append:$P/log append banger_reqlog_t file
+ioctl:$P/log:9409 ioctl banger_reqlog_t file 0x9409
+ioctl:$P/db:9409 EBADF
+ioctl:$P/db:5411 ioctl banger_var_lib_t file 0x5411
 relabel:$P/log:system_u:object_r:banger_slot_t:s0 relabelfrom banger_reqlog_t file
 read:$P/conf open banger_etc_t file
 read:$P/shadow read shadow_t file
@@ -245,6 +249,7 @@ read:$P/other read banger_slot_t file
 write:$P/disk1 write banger_disk_device_t blk_file
 read:$P/loop read banger_loop_device_t blk_file
 read:$P/hostdisk read fixed_disk_device_t blk_file
+ioctl:$P/null:5401 ioctl banger_device_t chr_file 0x5401
 read:$P/tun read banger_tun_device_t chr_file
 read:$P/kvm read banger_kvm_device_t chr_file
 read:$P/loopctl read loop_control_device_t chr_file
@@ -271,7 +276,6 @@ read:$P/other read banger_slot_t file
 write:$P/disk1 write banger_disk_device_t blk_file
 read:$P/loop read banger_loop_device_t blk_file
 read:$P/hostdisk read fixed_disk_device_t blk_file
-ioctl:$P/null:5401 ioctl banger_device_t chr_file 0x5401
 read:$P/tun read banger_tun_device_t chr_file
 read:$P/kvm read banger_kvm_device_t chr_file
 read:$P/shadow read shadow_t file
