@@ -6,7 +6,8 @@
  *   enter:CONTEXT                                  execute this program in that context; likewise
  *   become:CONTEXT                                 without executing anything
  *   socket:route|netfilter|inet|packet             make one
- *   connect:PATH                                   a stream to the unix socket
+ *   connect:PATH connect:@NAME                     a stream to the unix socket, or to one without a file
+ *   listen:@NAME                                   make that, and wait for ever
  *   cap:admin|net                                  something that takes that capability
  *   fd:append fd:truncate                          on standard error, which is not what answers go to
  *   relabel:PATH:CONTEXT rename:PATH unlink:PATH   of a file (rename: to PATH.new)
@@ -17,6 +18,7 @@
 #include <linux/if_packet.h>
 #include <linux/netlink.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,15 +93,20 @@ static int try_socket(const char *kind)
 	return fd < 0 ? -1 : close(fd);
 }
 
-static int try_connect(const char *path)
+static int try_stream(const char *path, int (*act)(int, const struct sockaddr *, socklen_t))
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path) + (path[0] != '@'));
 
 	(void)snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
+	if (path[0] == '@')
+		a.sun_path[0] = '\0';
 	if (fd < 0)
 		return -1;
-	int r = connect(fd, (const struct sockaddr *)&a, sizeof(a)), saved = errno;
+	int r = act(fd, (const struct sockaddr *)&a, size), saved = errno;
+	if (r == 0 && act == bind && (r = listen(fd, 9)) == 0)
+		(void)pause();
 	(void)close(fd);
 	errno = saved;
 	return r;
@@ -158,7 +165,9 @@ static int act(const char *verb, char *arg)
 	if (strcmp(verb, "socket") == 0)
 		return try_socket(arg);
 	if (strcmp(verb, "connect") == 0)
-		return try_connect(arg);
+		return try_stream(arg, connect);
+	if (strcmp(verb, "listen") == 0)
+		return try_stream(arg, bind);
 	if (strcmp(verb, "cap") == 0)
 		return try_cap(arg);
 	if (strcmp(verb, "fd") == 0)

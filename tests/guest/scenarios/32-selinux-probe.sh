@@ -6,6 +6,7 @@ has_policy
 PROBE=$ROOT/build/release/probe P=/usr/lib/banger-probe
 
 # ---- the probe may be executed in our domains; that breaks promises, so they are not looked at here ----
+# It may also ask for another domain, which else nobody but the spawn role may (31-selinux-policy.sh): what is tried is to enter it.
 DOMAINS="banger_sup_t banger_net_t banger_blk_t banger_spawn_t banger_t banger_vm_t"
 rules() {
 	for t in banger_probe_exec_t banger_probe_out_t; do
@@ -15,6 +16,7 @@ rules() {
 	for d in $DOMAINS; do
 		echo "(allow $d banger_probe_exec_t (file (entrypoint execute getattr map open read)))
 		(allow init_t $d (process (transition siginh rlimitinh noatsecure))) (allow init_t $d (process2 (nnp_transition nosuid_transition)))
+		(allow $d self (process (setcurrent setexec)))
 		(allow $d init_t (fd (use))) (allow $d banger_probe_out_t (file (append getattr write)))"
 	done
 	echo '(allow init_t banger_probe_exec_t (file (execute getattr map open read)))'
@@ -61,6 +63,16 @@ done
 	node loopctl c $(minor /dev/loop-control) loop_control_device_t
 	node dmctl c $(minor /dev/mapper/control) lvm_control_t
 }
+# Folders where files may be taken away, and then files that may not; sockets, and what listens without a file.
+mkdir -m 777 $P/run $P/lib
+chcon system_u:object_r:banger_runtime_t:s0 $P/run
+chcon system_u:object_r:banger_var_lib_t:s0 $P/lib
+for d in run lib slot1; do file $d/log banger_reqlog_t; done
+perl -MIO::Socket::UNIX -e 'for (@ARGV) { push @s, IO::Socket::UNIX->new(Local => $_, Listen => 9) or die; chmod 0666, $_ } sleep' $P/control $P/api2 &
+listener=$!
+need "sockets stand in" wait_for 20 test -S $P/api2
+chcon system_u:object_r:banger_runtime_t:s0 $P/control
+chcon system_u:object_r:banger_slot_t:s0:c2 $P/api2
 cp "$PROBE" $P/probe
 cp /bin/true $P/true
 chcon system_u:object_r:banger_probe_exec_t:s0 $P/probe
@@ -72,9 +84,17 @@ installed
 "$ROOT"/selinux/relabel.sh
 check "the service runs" systemctl restart banger
 for pair in db:/var/lib/banger/banger.db log:/var/log/banger/net.log conf:/etc/banger/banger.conf disk1:/run/banger/slots/vda1 slot2:/run/banger/slots/2; do
-	[ -e ${pair#*:} ] || continue
 	is "$(stat -c %C $P/${pair%%:*})" "$(stat -c %C ${pair#*:})" "${pair#*:} has the label of its stand-in"
 done
+
+# What answers in a domain, at a name without a file: nothing but the policy for sockets is between it and who connects.
+listens() { # listens NAME DOMAIN LEVEL
+	systemd-run --quiet --collect --unit "probe-$1" -p "SELinuxContext=system_u:system_r:$2:$3" -p StandardInput=null -p StandardOutput=append:$P/out \
+		-p StandardError=append:$P/log $P/probe "listen:@$1"
+	need "$2 listens at @$1" wait_for 20 grep -q "@$1\$" /proc/net/unix
+}
+listens sup banger_sup_t s0
+listens vm2 banger_vm_t s0:c2
 
 # tries DOMAIN [LEVEL] <<TABLE: lines "ACT ok", "ACT ERRNO" (the policy let it pass), or "ACT PERMISSION TYPE CLASS [IOCTL]".
 tries() {
@@ -139,14 +159,20 @@ ioctl:$P/tun:400454cc ioctl banger_tun_device_t chr_file 0x54cc
 ioctl:$P/tun:400454cb ioctl banger_tun_device_t chr_file 0x54cb
 ioctl:$P/tun:8924 ioctl banger_tun_device_t chr_file 0x8924
 connect:/run/banger/control.sock search banger_runtime_t dir
+connect:$P/control write banger_runtime_t sock_file
+connect:$P/api2 write banger_slot_t sock_file
+connect:@sup connectto banger_sup_t unix_stream_socket
+connect:@vm2 connectto banger_vm_t unix_stream_socket
+unlink:$P/slot1/log unlink banger_reqlog_t file
+rename:$P/slot1/log rename banger_reqlog_t file
 socket:route create banger_vm_t netlink_route_socket
 socket:netfilter create banger_vm_t netlink_netfilter_socket
 socket:inet create banger_vm_t tcp_socket
 socket:packet create banger_vm_t packet_socket
 exec:$P/true execute bin_t file
 exec:$P/sh execute shell_exec_t file
-enter:system_u:system_r:banger_t:s0 setexec banger_vm_t process
-become:system_u:system_r:initrc_t:s0 setcurrent banger_vm_t process
+enter:system_u:system_r:banger_t:s0 transition banger_t process
+become:system_u:system_r:initrc_t:s0 dyntransition initrc_t process
 relabel:$P/other:system_u:object_r:banger_slot_t:s0:c1 relabelfrom banger_slot_t file
 cap:admin sys_admin banger_vm_t capability
 TABLE
@@ -179,10 +205,14 @@ socket:inet create banger_t tcp_socket
 socket:packet create banger_t packet_socket
 exec:$P/true execute bin_t file
 exec:$P/sh execute shell_exec_t file
-enter:system_u:system_r:banger_vm_t:s0 setexec banger_t process
-become:system_u:system_r:banger_net_t:s0 setcurrent banger_t process
+enter:system_u:system_r:banger_vm_t:s0 transition banger_vm_t process
+become:system_u:system_r:banger_net_t:s0 dyntransition banger_net_t process
 cap:admin sys_admin banger_t capability
 chown:$P/image chown banger_t capability
+connect:@vm2 ok
+connect:@sup connectto banger_sup_t unix_stream_socket
+unlink:$P/lib/log unlink banger_reqlog_t file
+rename:$P/lib/log rename banger_reqlog_t file
 TABLE
 
 tries banger_net_t <<TABLE
@@ -209,8 +239,10 @@ read:$P/loopctl read loop_control_device_t chr_file
 read:$P/dmctl read lvm_control_t chr_file
 exec:$P/true execute bin_t file
 exec:$P/sh execute shell_exec_t file
-enter:system_u:system_r:banger_vm_t:s0 setexec banger_net_t process
-become:system_u:system_r:banger_blk_t:s0 setcurrent banger_net_t process
+enter:system_u:system_r:banger_vm_t:s0 transition banger_vm_t process
+become:system_u:system_r:banger_blk_t:s0 dyntransition banger_blk_t process
+connect:@sup connectto banger_sup_t unix_stream_socket
+connect:@vm2 connectto banger_vm_t unix_stream_socket
 TABLE
 
 tries banger_blk_t <<TABLE
@@ -234,9 +266,13 @@ socket:netfilter create banger_blk_t netlink_netfilter_socket
 socket:inet create banger_blk_t tcp_socket
 exec:$P/true execute bin_t file
 exec:$P/sh execute shell_exec_t file
-enter:system_u:system_r:banger_vm_t:s0 setexec banger_blk_t process
-become:system_u:system_r:banger_net_t:s0 setcurrent banger_blk_t process
+enter:system_u:system_r:banger_vm_t:s0 transition banger_vm_t process
+become:system_u:system_r:banger_net_t:s0 dyntransition banger_net_t process
 cap:net net_admin banger_blk_t capability
+connect:@sup connectto banger_sup_t unix_stream_socket
+connect:@vm2 connectto banger_vm_t unix_stream_socket
+unlink:$P/slot1/log unlink banger_reqlog_t file
+rename:$P/slot1/log rename banger_reqlog_t file
 TABLE
 
 tries banger_spawn_t <<TABLE
@@ -261,7 +297,11 @@ exec:$P/true execute bin_t file
 exec:$P/sh execute shell_exec_t file
 enter:system_u:system_r:banger_t:s0 transition banger_t process
 enter:system_u:system_r:initrc_t:s0 transition initrc_t process
-become:system_u:system_r:banger_vm_t:s0 setcurrent banger_spawn_t process
+become:system_u:system_r:banger_vm_t:s0 dyntransition banger_vm_t process
+connect:@sup connectto banger_sup_t unix_stream_socket
+connect:@vm2 connectto banger_vm_t unix_stream_socket
+unlink:$P/slot1/log unlink banger_reqlog_t file
+rename:$P/slot1/log rename banger_reqlog_t file
 TABLE
 
 tries banger_sup_t <<TABLE
@@ -283,11 +323,22 @@ socket:route create banger_sup_t netlink_route_socket
 socket:inet create banger_sup_t tcp_socket
 exec:$P/true execute bin_t file
 exec:$P/sh execute shell_exec_t file
-enter:system_u:system_r:banger_vm_t:s0 setexec banger_sup_t process
-become:system_u:system_r:banger_t:s0 setcurrent banger_sup_t process
+enter:system_u:system_r:banger_vm_t:s0 transition banger_vm_t process
+become:system_u:system_r:banger_t:s0 dyntransition banger_t process
+connect:@vm2 connectto banger_vm_t unix_stream_socket
+unlink:$P/run/log unlink banger_reqlog_t file
+rename:$P/run/log rename banger_reqlog_t file
 TABLE
 
+# ---- an administrator, who may do nearly anything, but not enter our domains ----
+audit_mark
+for d in $DOMAINS; do refuses "unconfined_t does not enter $d" runcon -r system_r -t "$d" $P/probe cap:net; done
+audit_since | grep -a 'avc: *denied.*{ transition }.*scontext=[^ ]*:unconfined_t:' >/tmp/denied
+for d in $DOMAINS; do is "$(grep -c "tcontext=[^ ]*:$d:" /tmp/denied)" 1 "it is the transition to $d that is refused"; done
+
 # ---- and away ----
+systemctl stop probe-sup probe-vm2
+kill $listener
 losetup -d "$loop"
 rm -rf $P /tmp/probe.disk
 check "the probe's rules are gone" semodule -X 400 -r banger_probe
