@@ -2,6 +2,8 @@
 # systemd has banger in its hands: whatever it does to the service, VMs run on and are adopted again.
 . "$(dirname "$0")/../lib.sh"
 LIB=/usr/lib
+[ ! -e /usr/libexec/banger/uninstall ] || need "uninstall, to begin anew" make -C "$ROOT" --no-print-directory uninstall
+is "$(systemctl is-enabled banger 2>&1)/$(systemctl is-active banger)" "*No such file*/inactive" "there is no service"
 need "make install" make -C "$ROOT" --no-print-directory install
 check "the units are well-formed" systemd-analyze verify $LIB/systemd/system/banger{,-vms}.service $LIB/systemd/system/run-banger-slots.mount
 for user in banger banger-net banger-blk banger-spawn banger-sup; do
@@ -11,6 +13,7 @@ is "$(stat -c '%U:%G %a' /var/lib/banger /var/log/banger | xargs)" "banger:bange
 is "$(sysctl -n net.ipv4.ip_forward)" 1 "packets are forwarded"
 need "it is enabled and started" systemctl enable --now banger
 check "at once, without a wait, it answers: Type=notify says ready when it is" banger vm list
+check "and after a restart" eval "systemctl restart banger && banger vm list"
 is "$(systemctl is-enabled banger)/$(systemctl is-active banger)" enabled/active "enabled and active"
 is "$(findmnt -n -o FSTYPE,OPTIONS /run/banger/slots)" "tmpfs *" "the slots' tmpfs is a mount of the host's"
 is "$(findmnt -n -o OPTIONS /run/banger/slots)" "*nosuid*noexec*" "nothing in it is executed"
