@@ -154,6 +154,12 @@ tiny_disk() {
 				if printf 'GET / HTTP/1.0\r\n\r\n' | nc -w 2 198.51.100.1 8080 2>/dev/null | grep -q outside; then echo "REACHED"; else echo "LOST"; fi
 				sleep 1
 			done ;;
+		diary) # says what it has written, once that is on its disk
+			d=$(tail -n 1 /root/diary 2>/dev/null || echo 0)
+			echo "FOUND $d in boot $n"
+			while :; do d=$((d + 1)); echo $d >>/root/diary && sync && echo "SYNCED $d"; usleep 100000; done ;;
+		hostile) # puts another label on its disk, where its file system was
+			mkswap -L REWRITTEN /dev/vda >/dev/null && sync && echo "LABELLED" ;;
 		full)
 			sleep 15
 			while dd if=/dev/urandom of=/root/fill bs=64k count=100 conv=fsync 2>/dev/null; do :; done

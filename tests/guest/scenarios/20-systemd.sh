@@ -100,11 +100,34 @@ losetup -d "$loop"
 check "and forgets it" wait_for 20 eval '! test -e /dev/disk/by-label/HOSTILE'
 check "an image with that label is imported" banger image import hostile /tmp/hostile.ext4 --kernel debian
 check "a VM of it starts" eval "banger vm create hostile --image hostile --memory 128M && banger vm start hostile"
+dm=/sys/block/dm-$((100000 + $(slot_of hostile)))
+read -r base cow < <(dmsetup table "bgr-$(slot_of hostile)" | awk '{ gsub("7:", "/sys/block/loop"); print $4, $5 }')
+labels() { ls /dev/disk/by-label 2>/dev/null | grep -cE 'HOSTILE|REWRITTEN'; }
+unread() { # unread WHEN: udev knows nothing of what is on its devices
+	udevadm settle -t 20
+	for dev in "$dm" "$base" "$cow"; do
+		is "$(udevadm info -q property -p "$dev" | grep -cE '^UDEV_DISABLE_PERSISTENT_STORAGE_RULES_FLAG=1|^ID_FS_|by-label')" 1 "$1: udev has not read ${dev##*/}"
+	done
+	is "$(labels)" 0 "$1: no link has its name"
+}
+unread "a VM with a label of that name"
+check "its guest writes another" says 120 hostile LABELLED
+is "$(blkid -p -o value -s LABEL "/run/banger/slots/vda$(slot_of hostile)")" REWRITTEN "who looks can read it"
+udevadm trigger --action=change "$dm" "$base" "$cow"
+unread "it is there, and udev looks again"
+check "it stops" banger vm kill hostile
 udevadm settle -t 20
-is "$(ls /dev/disk/by-label 2>/dev/null | grep -c HOSTILE)" 0 "udev does not read it from our loops nor from device-mapper"
-base=$(dmsetup table "bgr-$(slot_of hostile)" | awk '{ sub("7:", "/dev/loop", $4); print $4 }')
-is "$(udevadm info -q property -n "$base")" "*UDEV_DISABLE_PERSISTENT_STORAGE_RULES_FLAG=1*" "by the rule that is installed"
-is "$(udevadm info -q property -n "$base" | grep -c ID_FS_)" 0 "and knows nothing of what is on it"
+is "$(labels)" 0 "nor is there a link when it has stopped"
+# The same by another's hand: a link there is, where the rule does not hold.
+loop=$(losetup -f --show -r /tmp/hostile.ext4)
+truncate -s 1M /tmp/hostile.cow
+cow=$(losetup -f --show /tmp/hostile.cow)
+check "a snapshot of somebody else's, of the same image" dmsetup create hostile --table "0 32768 snapshot $loop $cow P 8"
+udevadm settle -t 20
+is "$(udevadm info -q symlink -n /dev/mapper/hostile)" "*disk/by-label/HOSTILE*" "has its link"
+dmsetup remove --retry hostile
+losetup -d "$loop" "$cow"
+rm /tmp/hostile.cow
 check "it goes, and its image" eval "banger vm delete hostile && banger image delete hostile"
 
 # ---- a table that all share ----
