@@ -39,7 +39,7 @@ payload() {
 # ---- the machine ----
 ssh_opts=(-i "$cache/key" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o BatchMode=yes -o ConnectTimeout=10
 	-o ServerAliveInterval=20 -o ServerAliveCountMax=6)
-inside() { ssh "${ssh_opts[@]}" -p "$port" root@127.0.0.1 "$@"; }
+inside() { timeout -k 10 "$1" ssh "${ssh_opts[@]}" -p "$port" root@127.0.0.1 "${@:2}"; } # inside SECONDS COMMAND: a guest may live and not answer
 alive() { [ -n "$qemu" ] && kill -0 "$qemu" 2>/dev/null; }
 console() { # the end of what it said; why it does not answer, if it does not
 	alive && ask_why
@@ -58,7 +58,7 @@ ask_why() {
 # (preempt_notifier_inc()), likewise for limits of CPU time (cfs_bandwidth_usage_inc()); so there is always one more of both.
 keep_patched() { # a VM with its APIC and a vCPU, in a unit with a limit
 	local vm='sysopen(K, q(/dev/kvm), 2) && open(V, q(+<&=), ioctl(K, 0xAE01, 0)) && ioctl(V, 0xAE60, 0) && ioctl(V, 0xAE41, 0)'
-	inside "modprobe -q kvm_amd; systemd-run -q --unit kept -p CPUQuota=50% perl -e '$vm; sleep'" ||
+	inside 60 "modprobe -q kvm_amd; systemd-run -q --unit kept -p CPUQuota=50% perl -e '$vm; sleep'" ||
 		echo "# nothing keeps the scheduler's text as it is: the guest may hang"
 }
 
@@ -72,7 +72,7 @@ boot() { # boot [KERNEL PARAMETERS]: false when it does not answer in time
 		-append "console=ttyS0 quiet panic=-1 security=selinux selinux=1 enforcing=1 audit=1 audit_backlog_limit=8192 tsc_early_khz=$tsc tsc=reliable sysrq_always_enabled unknown_nmi_panic ${1-}" \
 		</dev/null >/dev/null 2>"$work/qemu.err" &
 	qemu=$!
-	until inside true 2>/dev/null; do
+	until inside 30 true 2>/dev/null; do
 		alive && [ $SECONDS -lt $until ] || return 1
 		sleep 0.5
 	done
@@ -81,7 +81,7 @@ boot() { # boot [KERNEL PARAMETERS]: false when it does not answer in time
 }
 
 power_off() { # the clean way, else the other
-	timeout 20 ssh "${ssh_opts[@]}" -p "$port" root@127.0.0.1 systemctl poweroff >/dev/null 2>&1
+	inside 20 systemctl poweroff >/dev/null 2>&1
 	timeout 90 tail --pid="$qemu" -f /dev/null
 	cut_power
 }
@@ -105,7 +105,7 @@ count() { # count NAME STATUS: the TAP in $work/tap; a script that ends badly, o
 	esac
 	[ $((ok + bad + skip)) != 0 ] || { echo "not ok - $1 tested nothing"; bad=1; }
 	passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
-	[ "$bad" = 0 ] || timeout 60 ssh "${ssh_opts[@]}" -p "$port" root@127.0.0.1 'journalctl -b -n 2000 --no-pager -o short-monotonic' 2>/dev/null |
+	[ "$bad" = 0 ] || ! alive || inside 60 'journalctl -b -n 2000 --no-pager -o short-monotonic' 2>/dev/null |
 		grep -vE 'sshd|systemd-logind|USER_|CRED_|PROCTITLE' | tail -n 60 | sed 's/^/  | /'
 }
 
@@ -122,12 +122,13 @@ phase() { # phase NAME N: one call; its status
 	done
 	wait $client
 	local rc=$?
+	[ $rc != 94 ] || cut_power # at once: what it holds in memory alone is lost
 	wait $! 2>/dev/null
 	[ $rc = 0 ] || [ $rc = 93 ] || [ $rc = 94 ] || tail -n 40 "$work/err" | sed 's/^/  | /'
 	return $rc
 }
 
-answers() { alive && timeout 30 ssh "${ssh_opts[@]}" -p "$port" root@127.0.0.1 true 2>/dev/null; }
+answers() { alive && inside 30 true 2>/dev/null; }
 
 ensure_up() { # boot what is down; false when that does not go
 	answers || { cut_power; boot "${1-}"; }
@@ -136,7 +137,7 @@ ensure_up() { # boot what is down; false when that does not go
 fresh() { # a new disk with the tree on it, booted; false when that does not go
 	cut_power
 	cp --sparse=always --reflink=auto "$cache/base.raw" "$work/disk"
-	boot && inside 'mkdir -p /root/banger && tar xf /dev/vdb -C /root/banger && cd /root/banger &&
+	boot && inside 300 'mkdir -p /root/banger && tar xf /dev/vdb -C /root/banger && cd /root/banger &&
 		if [ -e firecracker ]; then mv firecracker /usr/local/bin/; fi && restorecon -RF /root /usr/local'
 }
 
@@ -146,11 +147,18 @@ phases() { # phases NAME: all of them; false when the guest dies under them
 		words=
 		phase "$name" $n
 		rc=$?
-		answers || return 1
+		[ $rc = 94 ] || answers || return 1
 		count "$name" $rc
-		[ $rc = 93 ] || [ $rc = 94 ] || return 0
-		words=$(inside 'cat /root/next-cmdline 2>/dev/null; rm -f /root/next-cmdline; sync')
-		if [ $rc = 93 ]; then power_off; else cut_power; fi
+		case $rc in
+		93)
+			words=$(inside 60 'cat /root/next-cmdline 2>/dev/null; rm -f /root/next-cmdline; sync')
+			power_off ;;
+		94) ;;
+		124 | 137) # its shell goes on in the guest
+			fresh || console
+			return 0 ;;
+		*) return 0 ;;
+		esac
 		n=$((n + 1))
 	done
 	return 1
