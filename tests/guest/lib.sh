@@ -146,7 +146,9 @@ tiny_disk() {
 			dd if=/dev/urandom of=/root/fill bs=64k 2>/dev/null; sync
 			rm /root/fill; sync
 			dd if=/dev/urandom of=/root/fill bs=64k 2>/dev/null; sync
-			echo "FILLED" ;;
+			echo "FILLED"
+			dd if=/dev/urandom of=/dev/vda bs=64k 2>/dev/null; sync
+			echo "OVERWRITTEN" ;;
 		calm) # writes no more, nor does its file system: lazy inode tables, checkpoints of the journal
 			mount -o remount,ro none / && echo "CALM" ;;
 		far) # says whether it reaches the outside
