@@ -43,14 +43,23 @@ refuses "the next slot's uid does not" opens $((uid + 1))
 refuses "nor does an ordinary user" opens 1000
 
 # ---- many of one image ----
-for vm in second third; do check "$vm is created and started" eval "banger vm create $vm --image tiny --memory 128M && banger vm start $vm"; done
-check "their guests are up" eval 'says 120 second "GUEST-UP boot 1" && says 120 third "GUEST-UP boot 1"'
-is "$(loop_of second 4) $(loop_of third 4)" "$base $base" "one base loop serves all three"
+for vm in diary third; do check "$vm is created and started" eval "banger vm create $vm --image tiny --memory 128M && banger vm start $vm"; done
+check "their guests are up, and one writes all the while" eval 'says 120 diary "SYNCED 5" && says 120 third "GUEST-UP boot 1"'
+is "$(loop_of diary 4) $(loop_of third 4)" "$base $base" "one base loop serves all three"
 is "$(loops)" 4 "losetup: one base and three CoW stores"
 
 # ---- kill -9: the VMM ----
-kill -9 "$(vmm_of second)"
-check "a killed VMM is noticed" wait_for 30 eval '[ "$(state_of second)" != running ]'
+kept() { # kept BOOT: what the guest said to be on its disk was there in that boot; WROTE is the last of that
+	local found
+	says 120 diary "FOUND [0-9]* in boot $1" || return
+	found=$(banger vm logs diary | sed -n "s/.*FOUND \([0-9]*\) in boot $1.*/\1/p")
+	echo "synced $wrote, found $found"
+	[ "${wrote:-0}" -ge 5 ] && [ "$found" -ge "$wrote" ]
+}
+wrote() { banger vm logs diary | sed -n 's/.*SYNCED \([0-9]*\).*/\1/p' | tail -n 1; }
+kill -9 "$(vmm_of diary)"
+check "a killed VMM is noticed" wait_for 30 eval '[ "$(state_of diary)" != running ]'
+wrote=$(wrote)
 check "its snapshot and CoW loop go, the others stay" wait_for 20 eval '[ "$(dmsetup ls | grep -c ^bgr-) $(loops)" = "2 3" ]'
 disk_is_whole() { # disk_is_whole VM: its disk, put together by hand, passes e2fsck after its journal was replayed
 	local slot dev cow
@@ -63,12 +72,14 @@ disk_is_whole() { # disk_is_whole VM: its disk, put together by hand, passes e2f
 	losetup -d "$dev" "$cow"
 	return $rc
 }
-check "its disk is consistent once the journal was replayed" disk_is_whole second
-check "it starts again" banger vm start second
-check "with its data" says 120 second "GUEST-UP boot 2 second"
+check "its disk is consistent once the journal was replayed" disk_is_whole diary
+check "it starts again" banger vm start diary
+check "with its data, up to the last that it had synced" kept 2
+check "and writes again" says 60 diary "SYNCED $((wrote + 5))"
 
 # ---- kill -9: every process of ours, the VMMs too ----
-pids=$(pgrep -f '^(/usr/sbin/)?banger-(privhelper|role|controller)|^/usr/libexec/banger/|^banger-role'; for vm in first second third; do vmm_of $vm; done)
+pids=$(pgrep -f '^(/usr/sbin/)?banger-(privhelper|role|controller)|^/usr/libexec/banger/|^banger-role'; for vm in first diary third; do vmm_of $vm; done)
+wrote=$(wrote)
 # shellcheck disable=SC2086
 kill -9 $pids
 check "after kill -9 of every process of ours the service comes back" wait_for 60 banger vm list
