@@ -110,6 +110,25 @@ check "alice starts and kills it" eval 'as $ALICE vm start web1 && as $ALICE vm 
 is "$(field $ALICE web1 state)" stopped "killed is stopped"
 check "vm kill: nothing of it is left" nothing_of_vms
 
+# ---- what stands still ----
+check "alice starts it" as $ALICE vm start web1
+was=$(vmm_pid)
+kill -STOP "$was"
+background sleep 600
+echo $! >"$(dirname "$(grep -l "^$was$" "$CGROUP"/vm/*/cgroup.procs)")/cgroup.procs" # somebody else's process in its control group
+kill -9 "$(child controller)"
+did "a monitor that stands still, the controller gone: all of the set ends" set_gone
+did "a monitor that stands still: the set comes up again" set_start
+is "$(field $ALICE web1 state) $(field $ALICE web1 runtime.pid)" "running $was" "a monitor that stands still: it is adopted, and it alone"
+check "a monitor that stands still: it is stopped all the same" as $ALICE vm stop web1 --timeout 1s
+check "a monitor that stands still: nothing of it is left" nothing_of_vms
+kill -STOP "$(child net)"
+is "$(status_of as $ALICE vm start web1)" "[1-9]*" "a role that stands still: a start fails in the end"
+did "a role that stands still: all of the set ends" set_gone
+did "a role that stands still: the set comes up again" set_start
+check "a role that stands still: nothing is left of the start" nothing_of_vms
+check "a role that stands still: another one succeeds" eval 'as $ALICE vm start web1 && as $ALICE vm kill web1'
+
 # ---- the seven scenarios that this project began with: requests counted in the role's own log, the rest asked of nft ----
 asked() { jq -rs --arg op "$1" '[.[] | select(.type == "intent" and .op == $op)] | length' "$T/log/net.log"; }
 mark() { ADDED=$(asked nat_add) REMOVED=$(asked nat_remove); }
