@@ -15,7 +15,7 @@ grep -E '^(ok|not ok|#)' /tmp/crash.out | grep -v '^1\.\.' >/tmp/crash.tap
 sed -i '/^ok/s/^ok [0-9]* - /# /' /tmp/crash.tap
 cat /tmp/crash.tap
 echo "# $SECONDS s"
-is "$rc" 0 "the crash test ends well: $(grep -oE '[0-9]+ cases.*' /tmp/crash.tap | tail -n 1)"
+is "$rc" 0 "the crash test ends well: $(grep -oE '[0-9]+ of [0-9]+ cases.*' /tmp/crash.tap | tail -n 1)"
 is "$(dmsetup ls | grep -c '^bgr-')/$(losetup -n | grep -c banger-test)" 0/0 "dmsetup, losetup: nothing of it is left"
 systemctl start banger 2>/dev/null
 done_testing
