@@ -5,7 +5,7 @@
  *   at rest, wanted, with a policy    started again, after 1, 2, 4 ... 60 s; one VM a pass, so a host that comes back
  *                                     does not start all of them at once; given up after restart_max in a row
  *   runs for STEADY_S                 what came before no longer counts as "in a row"
- *   runs, idle for its auto_stop_s    stopped
+ *   runs, idle for its auto_stop_s    stopped; it is looked at every SAMPLE_S
  *   runs, its VMM gone                its end could not be recorded: once more
  *   degraded, its VMM gone or to go   what it still holds is released again, every RETRY_S
  *   starts or stops, by nobody        not even the failure of its release could be recorded: likewise

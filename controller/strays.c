@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "controller/storage.h"
 #include "controller/store.h"
+#include "controller/watch.h"
 
 static void describe(uint32_t slot, enum storage_mark mark, const struct storage_owner *o, char out[160])
 {
@@ -67,14 +68,14 @@ int strays_remove(struct ctl *c, bool dry_run, void (*tell)(void *arg, const cha
 			log_errno("slot %u: whose its files are", slot);
 			failed++;
 		}
-		if (mark == STORAGE_EMPTY || mark == STORAGE_UNKNOWN)
-			continue;
 		/* The store is held, so that nobody is given the slot meanwhile. */
 		if (store_group_begin(c->store, &e) < 0)
 			return -1;
 		mark = storage_owner(&c->config, slot, &o);
 		bool stray = is_stray(c, slot, mark, &o, &used) && !used;
 		bool stays = stray && !dry_run && storage_remove(c, slot, &e) < 0;
+		if (!used && !dry_run && c->watch)
+			watch_discard(c->watch, slot); /* what its last VM said */
 		(void)store_group_end(c->store, 0, &e);
 		if (stays)
 			log_error("slot %u: %s", slot, e.why);

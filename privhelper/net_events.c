@@ -34,7 +34,7 @@ static int listen_to(int protocol, unsigned group)
 
 int net_events_open(struct net_state *n)
 {
-	struct sockaddr_nl own;
+	struct sockaddr_nl own = { 0 };
 	socklen_t size = sizeof(own);
 
 	if (getsockname(n->nft, (void *)&own, &size) < 0)

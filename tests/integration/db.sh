@@ -180,7 +180,7 @@ is "$(as 0 host reconcile --dry-run)" "0 found*" "a torn log: a second look find
 check "everything goes" eval 'as 0 vm list --all -o json | jq -r ".[] | \"\(.owner)/\(.name)\"" | xargs -n 1 setpriv env BANGER_SOCKET="$T/run/control.sock" "$B/banger" vm delete'
 check "and nothing is left" nothing_of_vms
 check "but files that no row names, which gc takes" as 0 host gc
-is "$(find "$T/state/slots" -mindepth 2)" "" "so that no file is left"
+is "$(find "$T/state/slots" -mindepth 2; find "$T/state/consoles" -mindepth 1)" "" "so that no file is left, nor a word of theirs"
 is "$(doctor_fails)" "" "doctor --db: all is well"
 did "a clean stop" set_stop
 

@@ -47,7 +47,7 @@ did "all are asked for at once" each_end
 is "$(statuses)" "$N times 0" "each of them is told that its VM runs"
 is "$(states) $(there)" "$N running $N/$N/$N" "and it does: list; ip, nft, cgroupfs"
 is "$(nft -j list set bridge banger guest | jq -c '[.nftables[].set? // empty | .elem[] | (.elem.val // .).concat] | [length, (transpose | map(unique | length))]')" \
-	"[[]$N,[[]$N,$N,$N[]][]]" "nft: no tap, MAC or address is two VMs'"
+	"[[]${N},[[]${N},${N},${N}[]][]]" "nft: no tap, MAC or address is two VMs'"
 is "$(ip -j -d link show master bgtest | jq -c '[.[] | .ifalias | split(":")[1]] | unique | length')" $N "ip: no slot is two VMs'"
 each kill
 did "all are killed at once" each_end
