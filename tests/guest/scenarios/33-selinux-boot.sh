@@ -9,18 +9,27 @@ case $PHASE in
 	tiny_image
 	confined
 	check "a VM is to run always" eval "banger vm create b --image tiny --memory 128M --nat --restart always && banger vm start b"
-	check "its guest is up" says 180 b BEAT
+	check "and one is not" eval "banger vm create c --image tiny --memory 128M && banger vm start c"
+	check "their guests are up" eval "says 180 b BEAT && says 180 c BEAT"
+	audit_mark
+	echo "$AUDIT_MARK" >/root/audit-mark
 	done_testing 93
 	;;
 2)
 	check "the service is up by itself" wait_for 60 banger vm list
+	is "$(state_of c), $(vm_field c reason)" "stopped, the host was shut down" "before, VMs were ended in good order"
 	is "$(domain_of "$(part controller)")" banger_t "the controller is in banger_t"
 	check "so is the VM" wait_for 60 eval '[ "$(state_of b)" = running ]'
 	is "$(domain_of "$(vmm_of b)") $(level_of "$(vmm_of b)")" "banger_vm_t s0:c$(slot_of b)" "in its domain, with its category"
 	check "its guest is up" says 180 b "GUEST-UP boot 2"
 	is "$(journalctl -b --no-pager -o cat | grep -aE "avc: +denied" | grep -a banger)" "" "nothing was denied since the host was started"
-	check "delete" banger vm delete b
-	check "the module is removed" "$ROOT"/selinux/remove.sh
+	AUDIT_MARK=$(cat /root/audit-mark)
+	check "the log of before is there" audit_has "$AUDIT_MARK"
+	is "$(denials)" "" "nor while it went down"
+	check "delete" banger vm delete b c
+	check "uninstall takes the module too" make -C "$ROOT" --no-print-directory uninstall
+	is "$(semodule -l | grep -cx banger)/$(ls /usr/share/selinux/packages/banger.pp /usr/sbin/banger-* 2>/dev/null)" "0/" "nothing of it is left"
+	is "$(find /etc/banger /var/lib/banger /var/log/banger -context '*unlabeled_t*' | head -n 3)" "" "no label is left without a meaning"
 	done_testing
 	;;
 esac
