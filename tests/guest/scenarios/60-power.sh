@@ -25,6 +25,7 @@ case $PHASE in
 	check "and one that was, but is stopped" eval 'banger vm create rests --image tiny --memory 128M --restart always && banger vm start rests && banger vm kill rests'
 	banger vm start three >/dev/null 2>&1 & # the power goes in the middle of this
 	sleep 0.1
+	check "and a VM is created, as the last thing before it" banger vm create last --image tiny --memory 128M
 	done_testing 94
 	;;
 2)
@@ -32,13 +33,13 @@ case $PHASE in
 	orderly
 	is "$(journalctl -b -u banger --no-pager | grep -c 'can not be read\|corrupt')" 0 "without a complaint about its database"
 	is "$(sqlite3 /var/lib/banger/banger.db 'PRAGMA integrity_check')" ok "sqlite3: the database is whole"
-	is "$(states)" "one stopped, rests stopped, three @(stopped|created), two stopped" "no VM is said to run"
+	is "$(states)" "last created, one stopped, rests stopped, three @(stopped|created), two stopped" "no VM is said to run, and the last one is there"
 	is "$(vm_field one reason)" "the host was started again" "and why is said"
 	check "the one with a restart policy comes back by itself" wait_for 60 eval '[ "$(state_of again)" = running ]'
 	is "$(kernel_has | xargs)" "1 2 1 0 1" "the kernel holds what is of that one, and nothing else"
 	is "$(sqlite3 /var/lib/banger/banger.db "SELECT DISTINCT name FROM ledger JOIN vms ON vms.id = ledger.vm")" again "the ledger says so too"
-	check "they start again" banger vm start one two three
-	check "with their disks" eval 'says 120 one "GUEST-UP boot [23]" && says 120 two "GUEST-UP boot [23]"'
+	check "they start again" banger vm start last one two three
+	check "with their disks" eval 'says 120 one "GUEST-UP boot [23]" && says 120 two "GUEST-UP boot [23]" && says 120 last "GUEST-UP boot 1"'
 	is "$(systemctl is-active banger-vms)" active "guests will be powered off before the host goes down"
 	is "$(boot_of one)" "????????-*" "in a new boot of the guest"
 	is "$([ "$(boot_of one)" = "$(cat /root/boot-of-one)" ]; echo $?)" 1 "that is not the old one"
@@ -47,13 +48,13 @@ case $PHASE in
 3)
 	check "after a clean reboot the service is up by itself" wait_for 60 banger vm list
 	orderly
-	is "$(states)" "one stopped, rests stopped, three stopped, two stopped" "no VM is said to run"
+	is "$(states)" "last stopped, one stopped, rests stopped, three stopped, two stopped" "no VM is said to run"
 	is "$(vm_field one reason)" "the host was shut down" "they were ended in good order"
 	check "again comes back, again" wait_for 60 eval '[ "$(state_of again)" = running ]'
 	is "$(kernel_has | xargs)" "1 2 1 0 1" "the kernel holds what is of that one, and nothing else"
 	check "they start again" banger vm start one
 	check "with its disk" says 120 one "GUEST-UP boot [345]"
-	check "all go" banger vm delete one two three again rests
+	check "all go" banger vm delete last one two three again rests
 	check "nothing is left" eval '[ "$(kernel_has | xargs)" = "0 0 0 0 0" ]'
 	done_testing
 	;;
