@@ -6,6 +6,15 @@ next() { # next KERNEL-WORDS: the following phase boots with them
 	done_testing 93
 }
 doctor_row() { banger doctor -o json | jq -r --arg n "$1" --arg w "$2" '.[] | select(.name == $n and .where == $w) | "\(.verdict): \(.text): \(.hint)"'; }
+is_down() { # is_down: the service is started again and again; what the command line and doctor say of that
+	wait_for 30 eval '[ "$(systemctl show -P NRestarts banger)" -gt 0 ]'
+	is "$(systemctl show -P NRestarts banger)" "[1-9]*" "it is tried again"
+	local out rc
+	wait_for 20 eval 'out=$(banger vm list 2>&1); rc=$?; [[ $out == *systemctl* ]]' # else it has just ended
+	is "$rc: $out" "8: *banger: *try: systemctl *banger*" "the command line says that the service is down, and what to do"
+	banger doctor >/dev/null 2>&1
+	is "$?" 9 "doctor fails"
+}
 a_life() { # a_life: create, start, boot, kill, delete; by whatever this host has
 	check "a VM is created and started all the same" eval 'banger vm create bad --image tiny --memory 128M && banger vm start bad'
 	check "and its guest runs" says 240 bad "BEAT"
@@ -42,7 +51,7 @@ case $PHASE in
 	next module_blacklist=nf_tables
 	;;
 4)
-	sleep 5
+	is_down
 	is "$(systemctl is-active banger)" "activating" "without nftables the service does not start: guests could not be kept apart"
 	is "$(doctor_row nftables here)" "FAIL: nf_tables is not in the kernel*modprobe nf_tables" "doctor says so without the service"
 	is "$(doctor_row "cgroup v2" here)" "PASS: *" "and that nothing else is missing"
@@ -50,7 +59,7 @@ case $PHASE in
 	next systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1
 	;;
 5)
-	sleep 5
+	is_down
 	is "$(systemctl is-active banger)" "activating" "with cgroup v1 alone the service does not start: VMMs could not be ended"
 	is "$(doctor_row "cgroup v2" here)" "FAIL: none is mounted*boot with systemd.unified_cgroup_hierarchy=1" "doctor says so, and what to do"
 	is "$(journalctl -b -u banger --no-pager)" "*no cgroup v2 is mounted*" "the service's log says it too"
