@@ -87,3 +87,4 @@ each delete
 did "all are deleted at once" each_end
 is "$(statuses) $(states) $(there)" "$N times 0  0/0/0" "nothing of them is left"
 is "$(find "$T/state/slots" -mindepth 2)" "" "no file either"
+did "a clean stop of the set succeeds" set_stop
