@@ -237,6 +237,8 @@ static enum status net_list(struct role *r, const struct request *q, int *fds_in
 
 	(void)fds_in;
 	(void)fds_out;
+	if (slot == 0)
+		net_events_of_rules(state(r));
 	if (slot == 0 && net_rules_repair(state(r)) < 0)
 		return net_status(errno);
 	if (slot == 0)

@@ -27,6 +27,8 @@ struct net_state {
 	uint32_t nft_port;  /* the address of `nft`, which the kernel says with each change that we asked for */
 	int bridge;         /* ifindex */
 	bool bridged;       /* the bridge was found in order, or made so, when the latest round of LIST began */
+	bool rules_changed; /* by somebody else, since we loaded them */
+	bool events_left;   /* of nft_events more are waiting; what was dropped behind them is not told any more (netlink(7)) */
 	bool flowless[SLOT_MAX]; /* known of a slot: no flow of its address is left, and it can begin none (net_conntrack.c) */
 	bool retired[SLOT_MAX]; /* since this start: a tap that somebody takes away, or out of its group, hides none */
 };
@@ -112,8 +114,8 @@ enum status net_tap_retire(struct net_state *n, uint32_t slot);
  * @taps:	out: how many there were
  *
  * However many: the kernel waits little longer than for one (RCU), and walks
- * through its table of flows once.  Taps that can not be removed stay retired;
- * whoever is told that flows could not be forgotten retires its slot again.
+ * through its table of flows once.  What fails leaves all of them retired:
+ * whoever retires its slot again hears of its own alone.
  * ST_BUSY: interfaces came or went as we looked; ask again.
  */
 enum status net_tap_sweep(struct net_state *n, uint64_t *taps);
@@ -155,8 +157,8 @@ int net_rules_prepare(const struct config *c);
  */
 int net_rules_load(const struct net_state *n);
 
-/* Load them again if somebody took some away (nft flush ruleset).  Return: 0, or -1 with errno. */
-int net_rules_repair(const struct net_state *n);
+/* Load them again if somebody took some away (nft flush ruleset) or changed them.  Return: 0, or -1 with errno. */
+int net_rules_repair(struct net_state *n);
 
 /* ---- net_conntrack.c ---- */
 

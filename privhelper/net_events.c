@@ -90,11 +90,12 @@ static bool is_ours(const struct net_state *n, int fd, const void *buf, ssize_t 
 }
 
 /* Return: something of ours was taken away or changed, or (there were too many events) may have been. */
-static bool take(const struct net_state *n, int fd)
+static bool take(const struct net_state *n, int fd, bool *left)
 {
 	static uint8_t buf[EVENT_MAX] __attribute__((aligned(8)));
-	bool ours = false;
+	bool ours = *left;
 
+	*left = false;
 	for (int i = 0; i < EVENTS_MOST; i++) {
 		struct sockaddr_nl from = { 0 };
 		socklen_t size = sizeof(from);
@@ -105,7 +106,8 @@ static bool take(const struct net_state *n, int fd)
 		if (len < 0 || (from.nl_pid == 0 && is_ours(n, fd, buf, len)))
 			ours = true;
 	}
-	return true; /* there are more, whatever they say */
+	*left = true;
+	return true; /* whatever the others say */
 }
 
 static void tell(void)
@@ -117,8 +119,9 @@ static void tell(void)
 
 void net_events_of_rules(struct net_state *n)
 {
-	if (!take(n, n->nft_events))
+	if (!take(n, n->nft_events, &n->events_left))
 		return;
+	n->rules_changed = true;
 	memset(n->flowless, 0, sizeof(n->flowless));
 	tell();
 }
@@ -128,10 +131,12 @@ void net_wait(struct role *r)
 	struct net_state *n = r->state;
 	struct pollfd p[] = { { RPC_FD, POLLIN, 0 }, { n->link_events, POLLIN, 0 }, { n->nft_events, POLLIN, 0 } };
 
-	(void)take(n, n->link_events);
+	bool left = false;
+
+	(void)take(n, n->link_events, &left);
 	while (!p[0].revents) {
 		net_events_of_rules(n);
-		if (poll(p, ARRAY_SIZE(p), -1) > 0 && take(n, n->link_events))
+		if (poll(p, ARRAY_SIZE(p), -1) > 0 && take(n, n->link_events, &left))
 			tell();
 	}
 }

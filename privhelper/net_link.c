@@ -271,9 +271,12 @@ static int attach_new(const struct net_tag *tag, const struct config *c)
 /* Whatever the controller asked for before, or somebody took away: the new holder receives nothing that is the last one's. */
 static enum status make(struct net_state *n, const struct net_tag *tag, int *ifindex)
 {
-	enum status s = net_flows_none(n, tag->slot);
 	struct link l;
 
+	/* A large change of somebody else's is there before it is told; rules that can not be loaded let nobody in. */
+	if (net_rules_repair(n) < 0)
+		return net_status(errno);
+	enum status s = net_flows_none(n, tag->slot);
 	if (s != ST_OK)
 		return s;
 	_cleanup_close_ int fd = attach_new(tag, n->config);
@@ -436,9 +439,11 @@ enum status net_tap_sweep(struct net_state *n, uint64_t *taps)
 		s = ST_BUSY;
 	if (s != ST_OK)
 		return s;
-	memset(n->retired, 0, sizeof(n->retired));
 	/* Now that nothing of theirs is on its way any more. */
-	return net_flows_forget(n, w.slots);
+	s = net_flows_forget(n, w.slots);
+	if (s == ST_OK)
+		memset(n->retired, 0, sizeof(n->retired));
+	return s;
 }
 
 /* ---- the bridge ---- */

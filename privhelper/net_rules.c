@@ -17,10 +17,9 @@
  *	}
  *	table inet banger {
  *		set nat4 { type ipv4_addr; size 1000; }
- *		chain pre {                             a packet of a guest comes from the bridge, never from elsewhere
+ *		chain pre {                             a packet of a guest comes from the bridge, never from a tap
  *			type filter hook prerouting priority raw; policy accept;
  *			iifname "bgr*" drop
- *			iifname != BRIDGE iifname != "lo" ip saddr SUBNET drop
  *		}
  *		chain post {
  *			type nat hook postrouting priority srcnat; policy accept;
@@ -37,7 +36,7 @@
  *			type filter hook input priority filter; policy accept;
  *			iifname != BRIDGE accept
  *			meta nfproto != ipv4 drop
- *			ct state established,related accept
+ *			ct state established,related ct direction reply accept
  *			icmp type echo-request accept
  *			drop
  *		}
@@ -59,6 +58,7 @@
 #include <linux/if_ether.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/nf_conntrack_tuple_common.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter_bridge.h>
@@ -246,17 +246,6 @@ static void has_nat(struct build *b)
 	in_set(b, SET_NAT4);
 }
 
-static void from_subnet(struct build *b)
-{
-	const uint32_t bits = htonl(UINT32_MAX << (32 - b->c->prefix)), subnet = htonl(b->c->subnet);
-
-	meta(b, NFT_META_NFPROTO);
-	cmp_byte(b, NFT_CMP_EQ, NFPROTO_IPV4);
-	payload(b, NFT_PAYLOAD_NETWORK_HEADER, 12, sizeof(uint32_t), NFT_REG_1);
-	mask(b, &bits, sizeof(bits));
-	cmp(b, NFT_CMP_EQ, &subnet, sizeof(subnet));
-}
-
 static void is_reply(struct build *b)
 {
 	const uint32_t states = NF_CT_STATE_BIT(IP_CT_ESTABLISHED) | NF_CT_STATE_BIT(IP_CT_RELATED), none = 0;
@@ -266,6 +255,16 @@ static void is_reply(struct build *b)
 	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_DREG, NFT_REG_1);
 	mask(b, &states, sizeof(states));
 	cmp(b, NFT_CMP_NEQ, &none, sizeof(none));
+}
+
+/* The host began it: not somebody outside, who can do so in a guest's name. */
+static void is_answer(struct build *b)
+{
+	is_reply(b);
+	struct nftnl_expr *e = expr(b, "ct");
+	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_KEY, NFT_CT_DIRECTION);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_DREG, NFT_REG_1);
+	cmp_byte(b, NFT_CMP_EQ, IP_CT_DIR_REPLY);
 }
 
 static void is_ping(struct build *b)
@@ -368,12 +367,6 @@ static void packets_from_taps(struct build *b)
 	rule(b);
 	from_tap(b, NFT_CMP_EQ);
 	verdict(b, NF_DROP);
-	/* Else somebody outside could begin a flow in a guest's name, by which the guest is let in (to_the_host()). */
-	rule(b);
-	name_is(b, NFT_META_IIFNAME, NFT_CMP_NEQ, b->c->bridge);
-	name_is(b, NFT_META_IIFNAME, NFT_CMP_NEQ, "lo");
-	from_subnet(b);
-	verdict(b, NF_DROP);
 }
 
 static void masquerade(struct build *b)
@@ -419,7 +412,7 @@ static void to_the_host(struct build *b)
 	cmp_byte(b, NFT_CMP_NEQ, NFPROTO_IPV4);
 	verdict(b, NF_DROP);
 	rule(b);
-	is_reply(b);
+	is_answer(b);
 	verdict(b, NF_ACCEPT);
 	rule(b);
 	is_ping(b);
@@ -511,14 +504,21 @@ static int count_rules(const struct net_state *n, uint8_t family, unsigned *coun
 	return nl_talk(n->nft, &o, count_rule, count) == 0 || errno == ENOENT ? 0 : -1;
 }
 
-int net_rules_repair(const struct net_state *n)
+int net_rules_repair(struct net_state *n)
 {
 	unsigned count = 0;
 
 	if (count_rules(n, NFPROTO_BRIDGE, &count) < 0 || count_rules(n, NFPROTO_INET, &count) < 0)
 		return -1;
-	if (count == rules.count)
+	if (count == rules.count && !n->rules_changed)
 		return 0;
-	log_warn("%u of our %u nftables rules are there: loading them again", count, rules.count);
-	return net_rules_load(n);
+	if (count == rules.count)
+		log_warn("somebody changed our nftables rules: loading them again");
+	else
+		log_warn("%u of our %u nftables rules are there: loading them again", count, rules.count);
+	memset(n->flowless, 0, sizeof(n->flowless));
+	if (net_rules_load(n) < 0)
+		return -1;
+	n->rules_changed = false;
+	return 0;
 }

@@ -93,17 +93,6 @@ else
 	skip "Firecracker" "it is not here"
 fi
 check "delete the VM from before" banger vm delete old
-
-# Without device-mapper, disks are files.
-module=$(modinfo -n dm_mod)
-check "device-mapper is taken away" eval 'systemctl stop banger && modprobe -r dm_snapshot && ! lsmod | grep -w dm_mod && mv "$module" "$module.away"'
-systemctl start banger
-check "a VM on a copy" eval "banger vm create copy --image tiny --memory 128M && banger vm start copy"
-is "$(banger vm show copy -o json | jq -r .storage)" copy "its disk is a file"
-check "its guest is up" says 180 copy BEAT
-check "delete" banger vm delete copy
-mv "$module.away" "$module"
-modprobe dm_snapshot && systemctl restart banger
 is "$(denials)" "" "nothing was denied in all of it"
 
 check "the module is removed" "$ROOT"/selinux/remove.sh

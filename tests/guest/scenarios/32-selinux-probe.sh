@@ -185,7 +185,7 @@ relabel:$P/slot1/disk:system_u:object_r:banger_slot_t:s0:c1 ok
 write:$P/log write banger_reqlog_t file
 append:$P/log append banger_reqlog_t file
 ioctl:$P/log:9409 ioctl banger_reqlog_t file 0x9409
-ioctl:$P/db:9409 EBADF
+ioctl:$P/db:9409 ENOTTY
 ioctl:$P/db:5411 ioctl banger_var_lib_t file 0x5411
 relabel:$P/log:system_u:object_r:banger_slot_t:s0 relabelfrom banger_reqlog_t file
 read:$P/conf open banger_etc_t file
