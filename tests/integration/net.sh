@@ -486,7 +486,7 @@ is "$(($(grep -c 'nftables rules' "$T/net.err") - told))" 0 "our own changes are
 # The outside can begin a flow in the name of a guest; that one is not let in by it.
 for i in all up0; do echo 0 >"/proc/sys/net/ipv4/conf/$i/rp_filter"; done
 perl -MSocket -e 'socket(S, AF_INET, SOCK_DGRAM, 0); bind(S, sockaddr_in(99, inet_aton("192.0.2.1"))) or die; $| = 1; print "bound\n";
-	while (my $from = recv(S, $_, 100, 0)) { print "$_\n"; send(S, "answer", 0, $from) }' >"$T/heard" &
+	while (my $from = recv(S, $_, 100, 0)) { print "$_\n"; send(S, "answer", 0, $from) }' >"$T/heard" {PEER_IN[net]}>&- {PEER_OUT[net]}<&- &
 PIDS+=($!)
 check "the host has a service" wait_for 5 grep -q bound "$T/heard"
 nsenter -t "$out" -n ip addr add "$a4/32" dev lo
