@@ -82,7 +82,7 @@ boot() { # boot [KERNEL PARAMETERS]: false when it does not answer in time
 
 power_off() { # the clean way, else the other
 	inside 20 systemctl poweroff >/dev/null 2>&1
-	timeout 90 tail --pid="$qemu" -f /dev/null
+	timeout 180 tail --pid="$qemu" -f /dev/null # guests that ignore their power button have a minute
 	cut_power
 }
 
