@@ -33,7 +33,7 @@ each() { # each WORD...: `banger vm WORD... vmN` for all of them at once; its ex
 		} &
 	done
 }
-each_end() { wait_for 60 eval '[ "$(find "$T/each" -name "*[0-9]" | wc -l)" = $N ]'; }
+each_end() { wait_for 120 eval '[ "$(find "$T/each" -name "*[0-9]" | wc -l)" = $N ]'; }
 statuses() { sort "$T/each"/*[0-9] | uniq -c | awk '{ printf "%s%d times %d", (NR > 1 ? ", " : ""), $1, $2 }'; }
 
 did "the set comes up" set_start
