@@ -1,5 +1,6 @@
 #include "controller/strays.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -65,8 +66,10 @@ int strays_remove(struct ctl *c, bool dry_run, void (*tell)(void *arg, const cha
 
 		enum storage_mark mark = storage_owner(&c->config, slot, &o);
 		if (mark == STORAGE_UNKNOWN) {
-			log_errno("slot %u: whose its files are", slot);
-			failed++;
+			(void)snprintf(line, sizeof(line), "slot %u: its files can not be looked at: %s", slot, strerrordesc_np(errno));
+			tell(arg, line);
+			failed += !dry_run;
+			continue;
 		}
 		/* The store is held, so that nobody is given the slot meanwhile. */
 		if (store_group_begin(c->store, &e) < 0)
