@@ -212,17 +212,10 @@ static void rests(struct pass *p, struct kept *s, const struct vm *vm)
 	s->due_ns = 0;
 }
 
-static bool is_unreleased(struct ctl *c, const struct vm *vm)
-{
-	if (vm->state == VM_DEGRADED)
-		return watch_life(c->watch, vm->id) != WATCH_LIVES || vm_release_failed(c, vm);
-	return !vm_turn_is_taken(c->workers, vm->id);
-}
-
 /* Degraded, or on the way up or down. */
 static void holds(struct pass *p, struct kept *s, const struct vm *vm)
 {
-	if (!is_unreleased(p->k->ctl, vm)) {
+	if (vm_turn_is_taken(p->k->ctl->workers, vm->id) || !vm_release_due(p->k->ctl, vm)) {
 		s->due_ns = 0;
 		return;
 	}

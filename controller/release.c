@@ -205,3 +205,10 @@ bool vm_release_failed(struct ctl *c, const struct vm *vm)
 			return true;
 	return false;
 }
+
+bool vm_release_due(struct ctl *c, const struct vm *vm)
+{
+	if (vm->state == VM_DEGRADED)
+		return watch_life(c->watch, vm->id) != WATCH_LIVES || vm_release_failed(c, vm);
+	return vm->state == VM_STARTING || vm->state == VM_STOPPING;
+}

@@ -29,4 +29,7 @@ bool release_sweep(struct ctl *c, uint32_t slot);
 /* Its VMM should have ended and could not be made to, say because the role was gone: one that lives on is nobody's wish. */
 bool vm_release_failed(struct ctl *c, const struct vm *vm);
 
+/* While nobody is at work on it: it holds what it should not, or is on a way up or down that nobody goes on with. */
+bool vm_release_due(struct ctl *c, const struct vm *vm);
+
 #endif

@@ -278,14 +278,6 @@ void vm_end_wanted(struct ctl *c, const uint8_t id[ID_LEN])
 	vm_turn_give(c->workers, id);
 }
 
-/* With its turn in hand, nobody is at work on one that starts or stops. */
-static bool is_to_be_released(struct ctl *c, const struct vm *vm)
-{
-	if (vm->state == VM_DEGRADED)
-		return watch_life(c->watch, vm->id) != WATCH_LIVES || vm_release_failed(c, vm);
-	return vm->state == VM_STARTING || vm->state == VM_STOPPING;
-}
-
 void vm_release_again(struct ctl *c, const uint8_t id[ID_LEN])
 {
 	struct operation o;
@@ -294,7 +286,7 @@ void vm_release_again(struct ctl *c, const uint8_t id[ID_LEN])
 
 	operation_own(&o);
 	vm_turn_take(c->workers, id, false, &o.cancelled);
-	if (store_vm_by_id(c->store, id, &vm, &e) == 0 && is_to_be_released(c, &vm) &&
+	if (store_vm_by_id(c->store, id, &vm, &e) == 0 && vm_release_due(c, &vm) &&
 	    vm_release(c, &vm, vm_rest_state(&vm), &o, &e) == 0)
 		log_info("%s: what it still held is released", vm.name);
 	vm_turn_give(c->workers, id);
