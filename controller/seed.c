@@ -141,7 +141,8 @@ int seed_write(struct ctl *c, const struct vm *vm, struct error *e)
 		return -1;
 	if (FAILPOINT_FAILS("seed.before"))
 		return storage_fail("initrd", e);
-	if (write_initrd(initramfs, out, &a) < 0 || renameat(dir, "initrd.new", dir, "initrd") < 0)
+	/* The seed is the last of a VM's files: with it, the names of all are on the disk before anybody is told of the VM. */
+	if (write_initrd(initramfs, out, &a) < 0 || renameat(dir, "initrd.new", dir, "initrd") < 0 || fsync(dir) < 0)
 		return storage_fail("initrd", e);
 	FAILPOINT("seed.after");
 	return 0;

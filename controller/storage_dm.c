@@ -52,7 +52,7 @@ static int create(struct ctl *c, const struct vm *vm, struct error *e)
 	_cleanup_close_ int cow = storage_new_file(dir, "cow", 0600, e);
 	if (cow < 0 || FAILPOINT_FAILS("disk.cow"))
 		return cow < 0 ? -1 : storage_fail("cow", e);
-	return ftruncate(cow, (off_t)cow_size(size)) < 0 ? storage_fail("cow", e) : 0;
+	return ftruncate(cow, (off_t)cow_size(size)) < 0 || fdatasync(cow) < 0 ? storage_fail("cow", e) : 0;
 }
 
 /*

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -35,15 +36,24 @@ static int state_dir(char *path, size_t size, struct error *e)
 
 /* ---- keys ---- */
 
-static bool usable(struct cli *c, const char *key)
+/* The public half of a private key that asks for nothing (-P "" fails on a key with a passphrase), as one line. */
+static int derive(struct cli *c, const char *key, char line[4001])
 {
-	/* -P "" fails on a key with a passphrase. */
 	const char *const argv[] = { "ssh-keygen", "-y", "-P", "", "-f", key, NULL };
-	char scrap[64];
-	const struct proc_io io = { .capture = scrap, .capture_size = sizeof(scrap), .null_err = true };
+	const struct proc_io io = { .capture = line, .capture_size = 4001, .null_err = true };
 	struct error e;
 
-	return getenv("SSH_AUTH_SOCK") || proc_run(c, argv, &io, &e) == 0;
+	if (proc_run(c, argv, &io, &e) != 0)
+		return -1;
+	line[strcspn(line, "\r\n")] = '\0';
+	return line[0] ? 0 : -1;
+}
+
+static bool usable(struct cli *c, const char *key)
+{
+	char line[4001];
+
+	return getenv("SSH_AUTH_SOCK") || derive(c, key, line) == 0;
 }
 
 static int public_line(const char *key, char line[4001], struct error *e)
@@ -66,14 +76,60 @@ static bool both_halves(const char *key)
 	return access(key, R_OK) == 0 && access(pub, R_OK) == 0;
 }
 
-static int make_key(struct cli *c, const char *key, struct error *e)
+/* ---- our own: the private half is all of it, so that it is there whole or not at all ---- */
+
+/* An empty one is what a power cut left of it. */
+static bool is_there(const char *key)
 {
-	const char *const argv[] = { "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "banger", "-f", key, NULL };
+	struct stat st;
+
+	return stat(key, &st) == 0 && st.st_size > 0;
+}
+
+/* A VM may be made with it at once: it is on the disk before it has its name, and its name before anybody uses it. */
+static int keep(const char *dir, const char *made, const char *key)
+{
+	_cleanup_close_ int file = open(made, O_RDONLY | O_CLOEXEC);
+	_cleanup_close_ int folder = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (file < 0 || folder < 0 || fsync(file) < 0 || rename(made, key) < 0)
+		return -1;
+	return fsync(folder);
+}
+
+static int make_key(struct cli *c, const char *dir, const char *key, struct error *e)
+{
+	char made[4096 + 8], pub[4096 + 16], lock_path[4096 + 8];
+	const char *const argv[] = { "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "banger", "-f", made, NULL };
 	const struct proc_io io = { .quiet_out = true };
 
-	/* Half a key is no key, and ssh-keygen would ask. */
-	(void)unlink(key);
-	return proc_must(c, argv, &io, "openssh-client", e);
+	(void)snprintf(made, sizeof(made), "%s.new", key);
+	(void)snprintf(pub, sizeof(pub), "%s.pub", made);
+	(void)snprintf(lock_path, sizeof(lock_path), "%s.lock", key);
+	/* Of two that were made at once, one VM's would be lost. */
+	_cleanup_close_ int lock = open(lock_path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (lock < 0 || flock(lock, LOCK_EX) < 0)
+		return error_set(e, FAIL_HOST, WHAT, "%s: %s", lock_path, strerror(errno));
+	if (is_there(key))
+		return 0;
+	(void)unlink(made); /* of one that was killed: ssh-keygen would ask */
+	if (proc_must(c, argv, &io, "openssh-client", e) < 0)
+		return -1;
+	(void)unlink(pub);
+	if (keep(dir, made, key) < 0)
+		return error_set(e, FAIL_HOST, WHAT, "%s: %s", key, strerror(errno));
+	return 0;
+}
+
+static int own_line(struct cli *c, const char *dir, const char *key, char line[4001], struct error *e)
+{
+	if (!is_there(key) && make_key(c, dir, key, e) < 0)
+		return -1;
+	if (derive(c, key, line) == 0 || public_line(key, line, e) == 0)
+		return 0;
+	(void)error_set(e, FAIL_GENERAL, WHAT, "%s: ssh-keygen can not use it without a passphrase", key);
+	error_hint(e, "move it away, and another is made; VMs that have this one keep it");
+	return -1;
 }
 
 int ssh_prepare(struct cli *c, struct ssh *s, struct error *e)
@@ -96,10 +152,9 @@ int ssh_prepare(struct cli *c, struct ssh *s, struct error *e)
 			n++;
 	}
 	(void)snprintf(s->keys[n], sizeof(s->keys[n]), "%s/id_ed25519", dir);
-	bool have = both_halves(s->keys[n]);
-	if (!s->line[0] && ((!have && make_key(c, s->keys[n], e) < 0) || public_line(s->keys[n], s->line, e) < 0))
+	if (!s->line[0] && own_line(c, dir, s->keys[n], s->line, e) < 0)
 		return -1;
-	if (!both_halves(s->keys[n]))
+	if (!is_there(s->keys[n]))
 		s->keys[n][0] = '\0';
 	return 0;
 }

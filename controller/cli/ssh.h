@@ -15,7 +15,7 @@ struct ssh {
  *
  * Offered are ~/.ssh/id_ed25519 and id_rsa, where both halves are there, and
  * our own in the state folder ($XDG_STATE_HOME or ~/.local/state, then
- * banger/id_ed25519).  A new VM gets the first that works without a question:
+ * banger/id_ed25519), where the private half is all that counts.  A new VM gets the first that works without a question:
  * without a passphrase, or any while an agent is there; else ours is made.
  * Return: 0, or -1 with @e.
  */

@@ -38,8 +38,13 @@ statuses() { sort "$T/each"/*[0-9] | uniq -c | awk '{ printf "%s%d times %d", (N
 
 did "the set comes up" set_start
 check "root brings kernel and image" set_images
-for ((i = 0; i < N; i++)); do as $ALICE vm create "vm$i" --image tiny --memory 64M >/dev/null || { sed "s,^,# ," "$T/err"; break; }; done
+# ---- a hundred VMs, made by somebody who has no key yet ----
+each create --image tiny --memory 64M
+did "all are made at once" each_end
+is "$(statuses)" "$N times 0" "each of them is told that its VM is there"
 is "$(states)" "$N created" "there are $N VMs"
+is "$(sqlite3 "$T/state/banger.db" "SELECT DISTINCT ssh_key FROM vms")" "$(ssh-keygen -y -f "$T/home.$ALICE/.local/state/banger/id_ed25519")" \
+	"sqlite3, ssh-keygen: all let the same key in, and it is there"
 
 # ---- a hundred starts ----
 each start

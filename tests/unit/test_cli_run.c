@@ -263,13 +263,44 @@ static void test_keys(void **state)
 	assert_string_equal(a->ssh_key, "ssh-rsa USERS me@here");
 }
 
+static void own_key(const char *name, const char *text)
+{
+	char path[300];
+
+	(void)snprintf(path, sizeof(path), "%s/.local/state/banger/%s", fx.dir, name);
+	FILE *f = fopen(path, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	(void)fclose(f);
+}
+
+static void test_own_key(void **state)
+{
+	const struct call_vm_create *a = &fx.last[CALL_VM_CREATE].vm_create;
+
+	(void)state;
+	assert_int_equal(BANGER("vm", "create"), 0);
+	/* What a power cut leaves of a key that was never used: nothing, or half of a making. */
+	own_key("id_ed25519", "");
+	own_key("id_ed25519.new", "half");
+	assert_int_equal(BANGER("vm", "create"), 0);
+	assert_string_equal(a->ssh_key, "ssh-ed25519 AAAA banger");
+	/* What can not be used is not thrown away: a VM may have it. */
+	own_key("id_ed25519", "with a passphrase");
+	assert_int_equal(BANGER("vm", "create"), 1);
+	assert_non_null(strstr(fx.err, "id_ed25519: ssh-keygen can not use it without a passphrase"));
+	own_key("id_ed25519.pub", "ssh-ed25519 KEPT me\n");
+	assert_int_equal(BANGER("vm", "create"), 0);
+	assert_string_equal(a->ssh_key, "ssh-ed25519 KEPT me");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_status_is_the_guests), T(test_kept_without_rm), T(test_create_failed), T(test_start_failed),
 		T(test_show_failed), T(test_delete_failed), T(test_no_answer_keeps_it), T(test_detach),
 		T(test_signal_while_waiting), T(test_signal_in_the_session), T(test_exec),
-		T(test_delete_forgets_the_host_key), T(test_keys),
+		T(test_delete_forgets_the_host_key), T(test_keys), T(test_own_key),
 	};
 
 	have_guest = make_guest();
