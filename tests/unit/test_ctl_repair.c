@@ -1,4 +1,8 @@
 /* Reconcile while everybody works: what was flushed is put back, what nobody has is removed, and a look changes nothing. */
+#include <fcntl.h>
+#include <sys/resource.h>
+
+#include "controller/strays.h"
 #include "tests/unit/ctl_fixture.h"
 
 static char said[1024];
@@ -218,6 +222,30 @@ static void it_does_not_disturb(void **state)
 	assert_int_equal(fake_helper_objects(f->fake, 0), 0);
 }
 
+/* No descriptor is left: that says nothing about what is there, so nothing is removed, and each slot counts once. */
+static void a_slot_that_can_not_be_looked_at_is_told(void **state)
+{
+	struct fixture *f = *state;
+	int probe = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0), failed[2];
+	struct rlimit was, none;
+	unsigned lines = 0;
+
+	(void)close(probe);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+	none = was;
+	none.rlim_cur = (rlim_t)probe; /* the lowest free number */
+	said[0] = '\0';
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	for (int dry_run = 0; dry_run < 2; dry_run++)
+		failed[dry_run] = strays_remove(&f->c, dry_run, note, NULL);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+	assert_int_equal(failed[0], SLOTS);
+	assert_int_equal(failed[1], 0); /* nothing was tried */
+	for (const char *p = said; (p = strstr(p, "can not be looked at: Too many open files")); p++)
+		lines++;
+	assert_int_equal(lines, 2 * SLOTS);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -228,7 +256,7 @@ int main(void)
 		TEST(a_tap_without_its_bridge_is_told),
 		TEST(nat_that_is_not_wanted_goes), TEST(what_a_resting_vm_has_goes), TEST(what_nobody_has_goes),
 		TEST(files_of_no_vm_go_when_they_are_asked_to),
-		TEST(it_does_not_disturb),
+		TEST(a_slot_that_can_not_be_looked_at_is_told), TEST(it_does_not_disturb),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
