@@ -82,7 +82,8 @@ boot() { # boot [KERNEL PARAMETERS]: false when it does not answer in time
 
 power_off() { # the clean way, else the other
 	inside 20 systemctl poweroff >/dev/null 2>&1
-	timeout 180 tail --pid="$qemu" -f /dev/null # guests that ignore their power button have a minute
+	timeout 300 tail --pid="$qemu" -f /dev/null || # guests that ignore their power button have a minute
+		echo "# the test guest does not end: its power is cut"
 	cut_power
 }
 
@@ -193,8 +194,9 @@ ran=0
 for file in "$scenarios"/*.sh; do
 	name=$(basename "$file" .sh)
 	[ $# = 0 ] || grep -qF "$(printf '%s\n' "$@")" <<<"$name" || continue
-	ran=$((ran + 1))
+	ran=$((ran + 1)) began=$SECONDS
 	scenario "$name"
+	echo "# $name: $((SECONDS - began)) s"
 done
 [ $ran != 0 ] || { echo "not ok - no scenario has $* in its name"; failed=1; }
 alive && power_off
