@@ -7,7 +7,6 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -78,52 +77,52 @@ static bool both_halves(const char *key)
 
 /* ---- our own: the private half is all of it, so that it is there whole or not at all ---- */
 
-/* An empty one is what a power cut left of it. */
-static bool is_there(const char *key)
+/* Return: its size; 0: what a power cut left of it; -1: there is none. */
+static off_t size_of(const char *key)
 {
 	struct stat st;
 
-	return stat(key, &st) == 0 && st.st_size > 0;
+	return stat(key, &st) < 0 ? -1 : st.st_size;
 }
 
-/* A VM may be made with it at once: it is on the disk before it has its name, and its name before anybody uses it. */
+/*
+ * A VM may be made with it at once: it is on the disk before it has its name, and its name before anybody uses it.
+ * Of several that are made at once the first stays, and all use that.
+ */
 static int keep(const char *dir, const char *made, const char *key)
 {
 	_cleanup_close_ int file = open(made, O_RDONLY | O_CLOEXEC);
 	_cleanup_close_ int folder = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (file < 0 || folder < 0 || fsync(file) < 0 || rename(made, key) < 0)
+	if (file < 0 || folder < 0 || fsync(file) < 0)
+		return -1;
+	if (size_of(key) == 0)
+		(void)unlink(key);
+	if (link(made, key) < 0 && errno != EEXIST)
 		return -1;
 	return fsync(folder);
 }
 
 static int make_key(struct cli *c, const char *dir, const char *key, struct error *e)
 {
-	char made[4096 + 8], pub[4096 + 16], lock_path[4096 + 8];
+	char made[4096 + 16], pub[4096 + 24];
 	const char *const argv[] = { "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "banger", "-f", made, NULL };
 	const struct proc_io io = { .quiet_out = true };
 
-	(void)snprintf(made, sizeof(made), "%s.new", key);
+	(void)snprintf(made, sizeof(made), "%s.%d", key, (int)getpid());
 	(void)snprintf(pub, sizeof(pub), "%s.pub", made);
-	(void)snprintf(lock_path, sizeof(lock_path), "%s.lock", key);
-	/* Of two that were made at once, one VM's would be lost. */
-	_cleanup_close_ int lock = open(lock_path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (lock < 0 || flock(lock, LOCK_EX) < 0)
-		return error_set(e, FAIL_HOST, WHAT, "%s: %s", lock_path, strerror(errno));
-	if (is_there(key))
-		return 0;
 	(void)unlink(made); /* of one that was killed: ssh-keygen would ask */
-	if (proc_must(c, argv, &io, "openssh-client", e) < 0)
-		return -1;
+	int r = proc_must(c, argv, &io, "openssh-client", e);
+	if (r == 0 && keep(dir, made, key) < 0)
+		r = error_set(e, FAIL_HOST, WHAT, "%s: %s", key, strerror(errno));
+	(void)unlink(made);
 	(void)unlink(pub);
-	if (keep(dir, made, key) < 0)
-		return error_set(e, FAIL_HOST, WHAT, "%s: %s", key, strerror(errno));
-	return 0;
+	return r;
 }
 
 static int own_line(struct cli *c, const char *dir, const char *key, char line[4001], struct error *e)
 {
-	if (!is_there(key) && make_key(c, dir, key, e) < 0)
+	if (size_of(key) <= 0 && make_key(c, dir, key, e) < 0)
 		return -1;
 	if (derive(c, key, line) == 0 || public_line(key, line, e) == 0)
 		return 0;
@@ -154,7 +153,7 @@ int ssh_prepare(struct cli *c, struct ssh *s, struct error *e)
 	(void)snprintf(s->keys[n], sizeof(s->keys[n]), "%s/id_ed25519", dir);
 	if (!s->line[0] && own_line(c, dir, s->keys[n], s->line, e) < 0)
 		return -1;
-	if (!is_there(s->keys[n]))
+	if (size_of(s->keys[n]) <= 0)
 		s->keys[n][0] = '\0';
 	return 0;
 }

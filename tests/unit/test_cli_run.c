@@ -277,12 +277,13 @@ static void own_key(const char *name, const char *text)
 static void test_own_key(void **state)
 {
 	const struct call_vm_create *a = &fx.last[CALL_VM_CREATE].vm_create;
+	char half[40];
 
 	(void)state;
 	assert_int_equal(BANGER("vm", "create"), 0);
-	/* What a power cut leaves of a key that was never used: nothing, or half of a making. */
-	own_key("id_ed25519", "");
-	own_key("id_ed25519.new", "half");
+	(void)snprintf(half, sizeof(half), "id_ed25519.%d", (int)getpid());
+	own_key("id_ed25519", ""); /* what a power cut leaves of a key that was never used */
+	own_key(half, "half"); /* and a kill, of the making of one */
 	assert_int_equal(BANGER("vm", "create"), 0);
 	assert_string_equal(a->ssh_key, "ssh-ed25519 AAAA banger");
 	/* What can not be used is not thrown away: a VM may have it. */
