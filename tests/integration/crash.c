@@ -944,7 +944,7 @@ static bool known(const struct point *p)
 	return false;
 }
 
-static unsigned allocations[FP_PROGRAMS]; /* in the latest recording */
+static unsigned allocations[FP_PROGRAMS]; /* the fewest in a recording of the verb */
 
 static size_t record_once(const struct verb *v, struct point *points)
 {
@@ -960,7 +960,8 @@ static size_t record_once(const struct verb *v, struct point *points)
 	size_t n = page_trace(points, POINTS);
 	page_disarm();
 	for (int i = 0; i < FP_PROGRAMS; i++)
-		allocations[i] = page_allocations(i);
+		if (page_allocations(i) < allocations[i])
+			allocations[i] = page_allocations(i);
 	if (v->calm)
 		v->calm();
 	if (v->last)
@@ -992,6 +993,7 @@ static size_t record(const struct verb *v, struct point *points)
 	static struct point seen[3][POINTS];
 	size_t n[3], kept = 0;
 
+	memset(allocations, 0xff, sizeof(allocations));
 	for (int i = 0; i < 3; i++)
 		n[i] = record_once(v, seen[i]);
 	for (int i = 0; i < 2; i++)
