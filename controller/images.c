@@ -739,7 +739,7 @@ int images_gc(struct ctl *c, bool dry_run, void (*tell)(void *arg, const char *l
 			return -1;
 		g.dir = dir;
 		g.kernels = kernels;
-		if (images_each(&c->config, kernels, collect, &g) < 0)
+		if (images_each(&c->config, kernels, collect, &g) < 0 || (!dry_run && fsync(dir) < 0))
 			return storage_fail(name, e);
 	}
 	return e->code == FAIL_NONE ? g.failed : -1;

@@ -114,18 +114,10 @@ static void forget_dm(struct vm *vm)
 
 /* ---- spawn ---- */
 
-/* The one that made its files, whatever this host would choose today. */
-static const struct storage_driver *storage_of(const struct ctl *c, const struct vm *vm)
-{
-	if (c->storage && strcmp(c->storage->name, vm->runtime.storage) == 0)
-		return c->storage;
-	return storage_by_name(vm->runtime.storage);
-}
-
 static int vmm_args(struct ctl *c, const struct vm *vm, const struct object_row *row, struct request *q, int *fd,
 		    struct error *e)
 {
-	const struct storage_driver *storage = storage_of(c, vm);
+	const struct storage_driver *storage = storage_by_name(vm->runtime.storage);
 
 	(void)row;
 	if (!storage)
@@ -206,14 +198,14 @@ static bool driver_makes(const struct storage_driver *d, enum object kind)
 	return false;
 }
 
-size_t objects_planned(const struct ctl *c, const struct vm *vm, enum object kinds[OBJ_COUNT])
+size_t objects_planned(const struct vm *vm, enum object kinds[OBJ_COUNT])
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		enum object k = rows[i].kind;
 		bool of_disk = object_role(k) == ROLE_BLK;
-		bool wanted = of_disk ? driver_makes(storage_of(c, vm), k) : k != OBJ_NAT || vm->nat;
+		bool wanted = of_disk ? driver_makes(storage_by_name(vm->runtime.storage), k) : k != OBJ_NAT || vm->nat;
 		if (wanted)
 			kinds[n++] = k;
 	}

@@ -20,7 +20,7 @@ enum object object_nth(size_t i);
 enum role_id object_role(enum object kind);
 
 /* What @vm holds once it runs, in order of making.  Return: how many. */
-size_t objects_planned(const struct ctl *c, const struct vm *vm, enum object kinds[OBJ_COUNT]);
+size_t objects_planned(const struct vm *vm, enum object kinds[OBJ_COUNT]);
 
 /* Does the runtime name it?  True also for what follows from a name there, as the guest's elements from its tap. */
 bool object_named(const struct vm *vm, enum object kind);

@@ -344,7 +344,7 @@ int vm_restore(struct ctl *c, const struct inventory *inv, struct vm *vm, const 
 {
 	enum object kinds[OBJ_COUNT];
 	struct error failed = { 0 };
-	size_t n = objects_planned(c, vm, kinds);
+	size_t n = objects_planned(vm, kinds);
 	/* A change of the flag that was cut short may have left it. */
 	int r = vm->nat ? 0 : object_release(c, vm, OBJ_NAT, o, e);
 

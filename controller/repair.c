@@ -52,10 +52,10 @@ __attribute__((format(printf, 2, 3))) static void say(struct repair *p, const ch
 /* ---- VMs ---- */
 
 /* What a VM that runs lacks, as 1u << kind.  A loop lives as long as the disk that is made of it. */
-static unsigned lacks(struct ctl *c, const struct vm *vm, const struct inventory *inv, unsigned listed)
+static unsigned lacks(const struct vm *vm, const struct inventory *inv, unsigned listed)
 {
 	enum object kinds[OBJ_COUNT];
-	size_t n = objects_planned(c, vm, kinds);
+	size_t n = objects_planned(vm, kinds);
 	unsigned all = 0;
 
 	for (size_t i = 0; i < n; i++)
@@ -70,7 +70,7 @@ static unsigned lacks(struct ctl *c, const struct vm *vm, const struct inventory
 static bool may_be_restored(struct repair *p, const struct vm *vm, const struct inventory *inv, unsigned listed)
 {
 	return vm->state == VM_DEGRADED && (listed & 1u << OBJ_VMM) && !vm_release_failed(p->c, vm) &&
-	       !(lacks(p->c, vm, inv, listed) & ~(1u << OBJ_GUEST | 1u << OBJ_NAT));
+	       !(lacks(vm, inv, listed) & ~(1u << OBJ_GUEST | 1u << OBJ_NAT));
 }
 
 /* An operation that was cut by want of memory, or on a full disk, and could not even say so. */
@@ -94,7 +94,7 @@ static bool is_wrong(struct repair *p, const struct vm *vm, const struct invento
 	if (p->restore && may_be_restored(p, vm, inv, listed))
 		return true;
 	return p->restore && vm->state == VM_RUNNING &&
-	       (lacks(p->c, vm, inv, listed) || (!vm->nat && (listed & 1u << OBJ_NAT)) || is_half_done(p->c, vm));
+	       (lacks(vm, inv, listed) || (!vm->nat && (listed & 1u << OBJ_NAT)) || is_half_done(p->c, vm));
 }
 
 static int suspect(void *arg, const struct vm *vm)
@@ -153,7 +153,7 @@ static int judge(struct repair *p, struct vm *vm, struct error *e)
 	const bool rests = vm_at_rest(vm);
 	if (!is_wrong(p, vm, &inv, listed) || (!rests && !pidfd_alive(pidfd)))
 		return 0; /* its end is being seen to */
-	unsigned missing = rests ? 0 : lacks(p->c, vm, &inv, listed);
+	unsigned missing = rests ? 0 : lacks(vm, &inv, listed);
 	unsigned extra = rests ? listed : vm->nat ? 0 : listed & 1u << OBJ_NAT;
 	names(missing ? missing : extra, what, sizeof(what));
 	say(p, "%s (slot %u), %s: %s %s", vm->name, vm->slot, vm_state_name(vm->state),

@@ -71,7 +71,7 @@ static int plan(struct ctl *c, struct vm *vm, struct start *s, const struct oper
 	vm->wanted = true;
 	vm->reason[0] = '\0';
 	memcpy(vm->op, o->hex, sizeof(vm->op));
-	s->n = objects_planned(c, vm, s->kinds);
+	s->n = objects_planned(vm, s->kinds);
 	if (store_group_begin(c->store, e) < 0)
 		return -1;
 	int r = operation_begin(c, o, "start", vm, e);

@@ -16,6 +16,7 @@ struct storage_driver {
 
 /* The driver that this host can run: dm-snapshot where the blk role can make one, else reflink, else sparse copy. */
 const struct storage_driver *storage_choose(struct ctl *c);
+/* A VM's is the one that made its files, runtime.storage, whatever this host would choose today.  NULL: there is none. */
 const struct storage_driver *storage_by_name(const char *name);
 
 #define STORAGE_OWNER "owner"

@@ -231,11 +231,12 @@ static json_t *boot_source(const struct vm *vm)
 }
 
 /* Writeback: the guest's flushes reach the host's disk; the default, Unsafe, ignores them. */
-static json_t *drive(const struct ctl *c, const struct vm *vm)
+static json_t *drive(const struct vm *vm)
 {
+	const struct storage_driver *storage = storage_by_name(vm->runtime.storage);
 	char path[40];
 
-	if (c->storage && c->storage->disk == DISK_DM)
+	if (storage && storage->disk == DISK_DM)
 		(void)snprintf(path, sizeof(path), "/run/vda%u", vm->slot);
 	else
 		(void)snprintf(path, sizeof(path), "/state/%u/disk", vm->slot);
@@ -280,12 +281,12 @@ static void put_sinks(const struct vm *vm, const char *socket, struct answer *a)
 		log_warn("%s: no log or metrics: %s", vm->name, e.why);
 }
 
-static int configure(const struct ctl *c, const struct vm *vm, const char *socket, struct answer *a, struct error *e)
+static int configure(const struct vm *vm, const char *socket, struct answer *a, struct error *e)
 {
 	put_sinks(vm, socket, a);
 	if (put(socket, "/machine-config", machine(vm), a, e) < 0 || put(socket, "/boot-source", boot_source(vm), a, e) < 0)
 		return -1;
-	if (put(socket, "/drives/rootfs", drive(c, vm), a, e) < 0)
+	if (put(socket, "/drives/rootfs", drive(vm), a, e) < 0)
 		return -1;
 	return put(socket, "/network-interfaces/eth0", interface(vm), a, e);
 }
@@ -308,7 +309,7 @@ static int fc_boot(struct ctl *c, const struct vm *vm, const struct operation *o
 	char socket[32];
 	_cleanup_close_ int inode = begin(c, vm, &w, socket, &a, e);
 
-	if (inode < 0 || configure(c, vm, socket, a, e) < 0 || action(socket, "InstanceStart", a, e) < 0)
+	if (inode < 0 || configure(vm, socket, a, e) < 0 || action(socket, "InstanceStart", a, e) < 0)
 		return -1;
 	int running = state(socket, a, e);
 	if (running == 0)

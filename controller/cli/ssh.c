@@ -36,23 +36,23 @@ static int state_dir(char *path, size_t size, struct error *e)
 /* ---- keys ---- */
 
 /* The public half of a private key that asks for nothing (-P "" fails on a key with a passphrase), as one line. */
-static int derive(struct cli *c, const char *key, char line[4001])
+static int derive(struct cli *c, const char *key, char line[4001], struct error *e)
 {
 	const char *const argv[] = { "ssh-keygen", "-y", "-P", "", "-f", key, NULL };
 	const struct proc_io io = { .capture = line, .capture_size = 4001, .null_err = true };
-	struct error e;
 
-	if (proc_run(c, argv, &io, &e) != 0)
-		return -1;
+	line[0] = '\0';
+	int r = proc_must(c, argv, &io, "openssh-client", e);
 	line[strcspn(line, "\r\n")] = '\0';
-	return line[0] ? 0 : -1;
+	return r;
 }
 
 static bool usable(struct cli *c, const char *key)
 {
 	char line[4001];
+	struct error e;
 
-	return getenv("SSH_AUTH_SOCK") || derive(c, key, line) == 0;
+	return getenv("SSH_AUTH_SOCK") || derive(c, key, line, &e) == 0;
 }
 
 static int public_line(const char *key, char line[4001], struct error *e)
@@ -85,25 +85,23 @@ static off_t size_of(const char *key)
 	return stat(key, &st) < 0 ? -1 : st.st_size;
 }
 
-/*
- * A VM may be made with it at once: it is on the disk before it has its name, and its name before anybody uses it.
- * Of several that are made at once the first stays, and all use that.
- */
-static int keep(const char *dir, const char *made, const char *key)
+/* Of several that are made at once the first has the name, and all use that; its data is on the disk before. */
+static int publish(const char *made, const char *key)
 {
-	_cleanup_close_ int file = open(made, O_RDONLY | O_CLOEXEC);
-	_cleanup_close_ int folder = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char pub[4096 + 8];
+	_cleanup_close_ int fd = open(made, O_RDONLY | O_CLOEXEC);
 
-	if (file < 0 || folder < 0 || fsync(file) < 0)
+	if (fd < 0 || fsync(fd) < 0)
 		return -1;
+	/* ssh would offer the public half of the key before. */
+	(void)snprintf(pub, sizeof(pub), "%s.pub", key);
+	(void)unlink(pub);
 	if (size_of(key) == 0)
 		(void)unlink(key);
-	if (link(made, key) < 0 && errno != EEXIST)
-		return -1;
-	return fsync(folder);
+	return link(made, key) < 0 && errno != EEXIST ? -1 : 0;
 }
 
-static int make_key(struct cli *c, const char *dir, const char *key, struct error *e)
+static int make_key(struct cli *c, const char *key, struct error *e)
 {
 	char made[4096 + 16], pub[4096 + 24];
 	const char *const argv[] = { "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "banger", "-f", made, NULL };
@@ -113,21 +111,32 @@ static int make_key(struct cli *c, const char *dir, const char *key, struct erro
 	(void)snprintf(pub, sizeof(pub), "%s.pub", made);
 	(void)unlink(made); /* of one that was killed: ssh-keygen would ask */
 	int r = proc_must(c, argv, &io, "openssh-client", e);
-	if (r == 0 && keep(dir, made, key) < 0)
+	if (r == 0 && publish(made, key) < 0)
 		r = error_set(e, FAIL_HOST, WHAT, "%s: %s", key, strerror(errno));
 	(void)unlink(made);
 	(void)unlink(pub);
 	return r;
 }
 
+/* A VM may be made with a key at once, by whoever finds it: its name is on the disk before. */
+static int sync_folder(const char *dir, struct error *e)
+{
+	_cleanup_close_ int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 || fsync(fd) < 0 ? error_set(e, FAIL_HOST, WHAT, "%s: %s", dir, strerror(errno)) : 0;
+}
+
 static int own_line(struct cli *c, const char *dir, const char *key, char line[4001], struct error *e)
 {
-	if (size_of(key) <= 0 && make_key(c, dir, key, e) < 0)
+	struct error none;
+
+	if ((size_of(key) <= 0 && make_key(c, key, e) < 0) || sync_folder(dir, e) < 0)
 		return -1;
-	if (derive(c, key, line) == 0 || public_line(key, line, e) == 0)
+	/* One that was given a passphrase may have its public half beside it. */
+	if (derive(c, key, line, e) == 0 || public_line(key, line, &none) == 0)
 		return 0;
-	(void)error_set(e, FAIL_GENERAL, WHAT, "%s: ssh-keygen can not use it without a passphrase", key);
-	error_hint(e, "move it away, and another is made; VMs that have this one keep it");
+	if (!e->hint[0] && !c->signal)
+		error_hint(e, "if %s has a passphrase, put its public half beside it; else move it away", key);
 	return -1;
 }
 
@@ -344,6 +353,6 @@ void ssh_forget(const char *id)
 		return;
 	(void)fchmod(fileno(out), 0600);
 	copy_others(in, out, id);
-	if (fflush(out) != 0 || rename(fresh, path) < 0)
+	if (fflush(out) != 0 || ferror(out) || fsync(fileno(out)) < 0 || rename(fresh, path) < 0)
 		(void)unlink(fresh);
 }

@@ -3,6 +3,7 @@
 #
 # A service that runs is not restarted: that is the administrator's to choose (systemctl restart banger; VMs go on).
 set -eu
+sync # a power cut now leaves what was installed, and not an empty file in its place
 have() { command -v "$1" >/dev/null; }
 if have systemd-sysusers; then systemd-sysusers banger.conf; fi
 if have systemd-tmpfiles; then systemd-tmpfiles --create banger.conf; fi

@@ -277,7 +277,7 @@ static void own_key(const char *name, const char *text)
 static void test_own_key(void **state)
 {
 	const struct call_vm_create *a = &fx.last[CALL_VM_CREATE].vm_create;
-	char half[40];
+	char half[200];
 
 	(void)state;
 	assert_int_equal(BANGER("vm", "create"), 0);
@@ -286,10 +286,19 @@ static void test_own_key(void **state)
 	own_key(half, "half"); /* and a kill, of the making of one */
 	assert_int_equal(BANGER("vm", "create"), 0);
 	assert_string_equal(a->ssh_key, "ssh-ed25519 AAAA banger");
+	/* Of a key that was moved away no half stays: ssh would offer it. */
+	own_key("id_ed25519.pub", "ssh-ed25519 OLD me\n");
+	(void)snprintf(half, sizeof(half), "%s/.local/state/banger/id_ed25519", fx.dir);
+	assert_int_equal(unlink(half), 0);
+	assert_int_equal(BANGER("vm", "create"), 0);
+	assert_string_equal(a->ssh_key, "ssh-ed25519 AAAA banger");
+	(void)strcat(half, ".pub");
+	assert_int_equal(access(half, F_OK), -1);
 	/* What can not be used is not thrown away: a VM may have it. */
 	own_key("id_ed25519", "with a passphrase");
 	assert_int_equal(BANGER("vm", "create"), 1);
-	assert_non_null(strstr(fx.err, "id_ed25519: ssh-keygen can not use it without a passphrase"));
+	assert_non_null(strstr(fx.err, "ssh-keygen: ended with status 1"));
+	assert_non_null(strstr(fx.err, "id_ed25519 has a passphrase, put its public half beside it"));
 	own_key("id_ed25519.pub", "ssh-ed25519 KEPT me\n");
 	assert_int_equal(BANGER("vm", "create"), 0);
 	assert_string_equal(a->ssh_key, "ssh-ed25519 KEPT me");

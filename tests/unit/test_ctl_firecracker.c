@@ -123,11 +123,12 @@ static void test_boot(void **state)
 
 static void test_dm_disk(void **state)
 {
-	static const struct storage_driver dm = { .name = "dm-snapshot", .disk = DISK_DM };
 	struct fix *x = *state;
 	struct error e;
 
-	x->c.storage = &dm;
+	/* By who made its files, not by what this host would choose today. */
+	x->c.storage = storage_by_name("copy");
+	(void)strcpy(x->vm.runtime.storage, "dm-snapshot");
 	assert_int_equal(boot(x, &e), 0);
 	check_member(x, "/drives/rootfs", "path_on_host", "/run/vda0");
 }

@@ -446,7 +446,7 @@ static struct vm cut_start(struct fixture *f, size_t made)
 
 	cut(f, "start", &vm);
 	vm.state = VM_STARTING;
-	size_t n = objects_planned(&f->c, &vm, kinds);
+	size_t n = objects_planned(&vm, kinds);
 	assert_int_equal(n, OBJ_COUNT - 1);
 	assert_int_equal(store_ledger_plan(f->c.store, &vm, kinds, n, &o, &e), 0);
 	for (size_t i = 0; i < made; i++)

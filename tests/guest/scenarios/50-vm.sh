@@ -129,6 +129,10 @@ errors() { # errors DRIVER KERNEL-FILE KERNEL-WORDS DISK-WORDS
 	mv "$node.away" "$node"
 	check "$by: nothing of it is left after a bad disk" wait_for 20 nothing_left
 	check "$by: with its disk it starts" alice vm start debian
+	is "$(guest hostname)" debian "$by: the guest lets its owner in"
+	check "$by: is killed in that moment" alice vm kill debian
+	check "$by: and started" alice vm start debian
+	is "$(guest hostname) $(err)" "debian " "$by: it is still known, and lets its owner in"
 	check "$by: deleted while it runs" alice vm delete debian
 	check "$by: and gone" wait_for 20 nothing_left
 }

@@ -56,6 +56,12 @@ case $PHASE in
 	check "with its disk" says 120 one "GUEST-UP boot [345]"
 	check "all go" banger vm delete last one two three again rests
 	check "nothing is left" eval '[ "$(kernel_has | xargs)" = "0 0 0 0 0" ]'
+	done_testing 94
+	;;
+4)
+	check "after one more power cut the service is up by itself" wait_for 60 banger vm list
+	is "$(banger vm list --all -o json) $(find /var/lib/banger/slots -type f | xargs)" "[[]] " "what was deleted does not come back, no file of it either"
+	is "$(banger host gc --dry-run)" "0 found*" "nor is there anything to collect"
 	done_testing
 	;;
 esac
