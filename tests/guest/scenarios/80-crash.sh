@@ -6,7 +6,7 @@
 systemctl stop banger 2>/dev/null
 is "$(dmsetup ls | grep -c '^bgr-')" 0 "no snapshot of ours is there"
 export BANGER_BUILD=$ROOT/build/fail
-CRASH_DM=1 CRASH_SECONDS=400 CRASH_SAMPLE=3 \
+CRASH_DM=1 CRASH_SECONDS=300 CRASH_SAMPLE=3 \
 	CRASH_POINTS="blk:loop blk:snapshot blk:dm. blk:disknode controller:request.loop controller:request.snapshot controller:disk.cow" \
 	CRASH_VERBS="create start kill delete reconcile-dead reconcile-orphan reconcile-start reconcile-stop reconcile-adopt first-start" \
 	timeout 840 bash "$ROOT/tests/integration/crash.sh" >/tmp/crash.out 2>/tmp/crash.err
