@@ -81,7 +81,7 @@ boot() { # boot [KERNEL PARAMETERS]: false when it does not answer in time
 }
 
 power_off() { # the clean way, else the other
-	inside 20 systemctl poweroff >/dev/null 2>&1
+	inside 60 systemctl poweroff >/dev/null 2>&1
 	timeout 300 tail --pid="$qemu" -f /dev/null || # guests that ignore their power button have a minute
 		echo "# the test guest does not end: its power is cut"
 	cut_power
