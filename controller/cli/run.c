@@ -131,7 +131,7 @@ int cmd_vm_run(struct cli *c)
 
 	if (check_run(c, &e) < 0)
 		return out_error(c, &e);
-	if (signals_hold(c, &e) < 0 || ssh_prepare(c, &s, &e) < 0 || create(c, &s, &r, &e) < 0)
+	if (signals_hold(c, &e) < 0 || ssh_prepare(c, &s, true, &e) < 0 || create(c, &s, &r, &e) < 0)
 		return c->opt.detach ? out_error(c, &e) : ours(c, &e);
 	int status = session(c, &s, r.id, &e);
 	bool post_mortem = status < 0 && e.code == FAIL_TIMEOUT;
@@ -161,7 +161,7 @@ static int enter(struct cli *c, bool batch)
 		error_hint(&e, "banger vm start %s", vm.name);
 		return ours(c, &e);
 	}
-	if (ssh_prepare(c, &s, &e) < 0 ||
+	if (ssh_prepare(c, &s, false, &e) < 0 ||
 	    ssh_wait(c, vm.ip, c->opt.timeout_ms ? c->opt.timeout_ms : LOGIN_TIMEOUT_MS, &e) < 0)
 		return ours(c, &e);
 	int status = ssh_run(c, &s, &vm, c->guest, c->opt.tty, batch, &e);

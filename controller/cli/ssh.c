@@ -142,7 +142,7 @@ static int own_line(struct cli *c, const char *dir, const char *key, char line[4
 	return -1;
 }
 
-int ssh_prepare(struct cli *c, struct ssh *s, struct error *e)
+int ssh_prepare(struct cli *c, struct ssh *s, bool new_vm, struct error *e)
 {
 	static const char *const names[] = { "id_ed25519", "id_rsa" };
 	char dir[4000];
@@ -156,13 +156,13 @@ int ssh_prepare(struct cli *c, struct ssh *s, struct error *e)
 		(void)snprintf(s->keys[n], sizeof(s->keys[n]), "%s/.ssh/%s", home_dir(), names[i]);
 		if (!both_halves(s->keys[n]))
 			s->keys[n][0] = '\0';
-		else if (!s->line[0] && usable(c, s->keys[n]) && public_line(s->keys[n], s->line, e) < 0)
+		else if (new_vm && !s->line[0] && usable(c, s->keys[n]) && public_line(s->keys[n], s->line, e) < 0)
 			return -1;
 		else
 			n++;
 	}
 	(void)snprintf(s->keys[n], sizeof(s->keys[n]), "%s/id_ed25519", dir);
-	if (!s->line[0] && own_line(c, dir, s->keys[n], s->line, e) < 0)
+	if (new_vm && !s->line[0] && own_line(c, dir, s->keys[n], s->line, e) < 0)
 		return -1;
 	if (size_of(s->keys[n]) <= 0)
 		s->keys[n][0] = '\0';

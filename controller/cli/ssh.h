@@ -7,19 +7,21 @@
 struct ssh {
 	char known_hosts[4096];
 	char keys[3][4096]; /* private halves to offer; "" ends them */
-	char line[4001];    /* the public half that a new VM is given */
+	char line[4001];    /* the public half that a new VM is given; "" when there is none to be made */
 };
 
 /**
  * ssh_prepare() - find the user's keys, or make one
+ * @new_vm:	one is to be made, with s->line; else nothing is asked of ssh-keygen, and no key made
  *
  * Offered are ~/.ssh/id_ed25519 and id_rsa, where both halves are there, and
  * our own in the state folder ($XDG_STATE_HOME or ~/.local/state, then
- * banger/id_ed25519), where the private half is all that counts.  A new VM gets the first that works without a question:
+ * banger/id_ed25519), where the private half is all that counts.
+ * A new VM gets the first that works without a question:
  * without a passphrase, or any while an agent is there; else ours is made.
  * Return: 0, or -1 with @e.
  */
-int ssh_prepare(struct cli *c, struct ssh *s, struct error *e);
+int ssh_prepare(struct cli *c, struct ssh *s, bool new_vm, struct error *e);
 
 /**
  * ssh_wait() - wait until a server answers with its banner (RFC 4253, 4.2)

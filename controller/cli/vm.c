@@ -57,7 +57,7 @@ int cmd_vm_create(struct cli *c)
 	struct res_vm_create r;
 	struct ssh s;
 
-	if (ssh_prepare(c, &s, &e) < 0 || vm_create_args(c, &a, c->npos ? c->pos[0] : c->opt.name, s.line, &e) < 0 ||
+	if (ssh_prepare(c, &s, true, &e) < 0 || vm_create_args(c, &a, c->npos ? c->pos[0] : c->opt.name, s.line, &e) < 0 ||
 	    conn_call(c, CALL_VM_CREATE, &a, NULL, NULL, &r, &e) < 0)
 		return out_error(c, &e);
 	if (c->opt.format == FORMAT_JSON)

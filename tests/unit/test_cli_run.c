@@ -196,9 +196,14 @@ static void test_signal_in_the_session(void **state)
 
 static void test_exec(void **state)
 {
+	char asked[200];
+
 	(void)state;
 	need_guest();
+	write_script("ssh-keygen", "echo >\"$HOME/asked\"; exit 1\n");
 	assert_int_equal(BANGER("exec", "web1", "--", "uname", "-a"), 7);
+	(void)snprintf(asked, sizeof(asked), "%s/asked", fx.dir);
+	assert_int_equal(access(asked, F_OK), -1); /* that is for new VMs alone */
 	assert_has(ssh_args(), "-T\nroot@127.0.0.1\n--\n'uname' '-a'\n");
 	assert_int_equal(BANGER("vm", "exec", "-t", "web1", "--", "top"), 7);
 	assert_has(ssh_args(), "-tt\n");
