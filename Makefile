@@ -52,7 +52,7 @@ LDFLAGS_ALL = $(LDFLAGS_MODE) $(LDFLAGS)
 # ---- what each program is made of ----
 COMMON := common/fdio.c common/log.c common/parse.c
 PROTO := proto/slot.c proto/wire.c proto/ops.c
-CONTROL := proto/control.c
+CONTROL := proto/control.c common/error.c
 ROLE := privhelper/role.c privhelper/lockdown.c privhelper/reqlog.c common/config_fd.c common/sha256.c
 SUP := $(wildcard privhelper/supervisor*.c) privhelper/label.c privhelper/lockdown.c common/config.c common/config_fd.c
 NET := $(wildcard privhelper/net*.c)

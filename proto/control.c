@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <msgpack.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -64,28 +63,6 @@ const struct call *control_call(enum call_id id)
 const struct event *control_event(enum event_id id)
 {
 	return (unsigned)id < EVENT_COUNT ? &events[id] : NULL;
-}
-
-int error_set(struct error *e, enum fail code, const char *what, const char *why, ...)
-{
-	va_list ap;
-
-	e->code = code;
-	(void)snprintf(e->what, sizeof(e->what), "%s", what);
-	e->hint[0] = '\0';
-	va_start(ap, why);
-	(void)vsnprintf(e->why, sizeof(e->why), why, ap);
-	va_end(ap);
-	return -1;
-}
-
-void error_hint(struct error *e, const char *hint, ...)
-{
-	va_list ap;
-
-	va_start(ap, hint);
-	(void)vsnprintf(e->hint, sizeof(e->hint), hint, ap);
-	va_end(ap);
 }
 
 void control_init(struct control *c, int fd)

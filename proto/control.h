@@ -9,24 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/error.h"
 #include "common/fdio.h"
 #include "proto/ops.h" /* struct field */
 
 #define CONTROL_VERSION 3
 #define CONTROL_MESSAGE_MAX 8192 /* bytes of any one message; longer ones end the connection */
-
-/* Why a request failed; also the exit status of the command line. */
-enum fail {
-	FAIL_NONE, FAIL_GENERAL, FAIL_USAGE, FAIL_NOT_FOUND, FAIL_NOT_ALLOWED, FAIL_STATE, FAIL_LIMIT, FAIL_TIMEOUT,
-	FAIL_UNREACHABLE, FAIL_HOST, FAIL_PARTLY, FAIL_COUNT
-};
-
-/* The one error type of controller and command line: "banger: <what>: <why>", "hint: <hint>", "(op <op>)". */
-struct error {
-	enum fail code;
-	char what[128], why[384], hint[256];
-	char op[ID_HEX]; /* "": none */
-};
 
 enum call_id {
 #define CALL(NAME, ...) CALL_##NAME,
@@ -138,10 +126,5 @@ int control_fill(struct control *c);
  * Return: 1 a message, 0 not whole yet, -1 with errno EBADMSG.
  */
 int control_next(struct control *c, const struct call *expect, struct message *m);
-
-/* Fill an error; the formats are printf's.  Return: -1, so that `return error_set(...)` reads well. */
-int error_set(struct error *e, enum fail code, const char *what, const char *why, ...)
-	__attribute__((format(printf, 4, 5)));
-void error_hint(struct error *e, const char *hint, ...) __attribute__((format(printf, 2, 3)));
 
 #endif
