@@ -115,8 +115,8 @@ static int blk_filter(struct role *r, scmp_filter_ctx ctx)
 	for (size_t i = 0; b->dm_control >= 0 && i < ARRAY_SIZE(dm_ioctls); i++)
 		bad |= lockdown_allow_ioctl(ctx, b->dm_control, dm_ioctls[i]);
 	/* The root holds loop nodes alone, so the name needs no check. */
-	bad |= lockdown_allow_arg(ctx, SCMP_SYS(openat), 2, O_RDONLY | O_CLOEXEC);
-	bad |= lockdown_allow_arg(ctx, SCMP_SYS(openat), 2, O_RDWR | O_CLOEXEC);
+	bad |= lockdown_allow_open(ctx, O_RDONLY | O_CLOEXEC);
+	bad |= lockdown_allow_open(ctx, O_RDWR | O_CLOEXEC);
 	/* fstat(3) of newer C libraries. */
 	bad |= lockdown_allow_arg(ctx, SCMP_SYS(newfstatat), 3, AT_EMPTY_PATH);
 	bad |= lockdown_allow(ctx, SCMP_SYS(fstat));

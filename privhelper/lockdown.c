@@ -224,6 +224,16 @@ int lockdown_allow_arg(scmp_filter_ctx ctx, int call, unsigned arg, uint32_t val
 	return refused(seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, call, 1, &cmp), call);
 }
 
+int lockdown_allow_open(scmp_filter_ctx ctx, uint32_t flags)
+{
+	const struct scmp_arg_cmp cmp[] = {
+		{ 0, SCMP_CMP_MASKED_EQ, UINT32_MAX, (uint32_t)AT_FDCWD },
+		{ 2, SCMP_CMP_MASKED_EQ, UINT32_MAX, flags },
+	};
+
+	return refused(seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(openat), 2, cmp), SCMP_SYS(openat));
+}
+
 int lockdown_allow_ioctl(scmp_filter_ctx ctx, int fd, uint32_t request)
 {
 	const struct scmp_arg_cmp cmp[] = {

@@ -43,6 +43,16 @@ int lockdown_allow_list(scmp_filter_ctx ctx, const int *calls);
 /* @call when the 32 low bits of argument @arg are @value: what the kernel sees of an int or unsigned int. */
 int lockdown_allow_arg(scmp_filter_ctx ctx, int call, unsigned arg, uint32_t value);
 
+/**
+ * lockdown_allow_open() - allow openat(2) with AT_FDCWD and exactly these flags
+ * @flags:	O_* without O_CREAT and O_TMPFILE, so that there is no mode to compare
+ *
+ * The descriptor is part of the rule: the kernel ignores it for an absolute
+ * path only, and a descriptor of a folder outside the process's root, which a
+ * peer can send by SCM_RIGHTS, would lead out of that root.
+ */
+int lockdown_allow_open(scmp_filter_ctx ctx, uint32_t flags);
+
 /* ioctl @request on @fd (-1: on any descriptor), both compared as the kernel does, in 32 bits. */
 int lockdown_allow_ioctl(scmp_filter_ctx ctx, int fd, uint32_t request);
 

@@ -152,7 +152,7 @@ static int net_filter(struct role *r, scmp_filter_ctx ctx)
 	for (size_t i = 0; i < ARRAY_SIZE(ioctls); i++)
 		bad |= lockdown_allow_ioctl(ctx, -1, ioctls[i]);
 	/* The root holds the tun node alone, so the name needs no check. */
-	return bad | lockdown_allow_arg(ctx, SCMP_SYS(openat), 2, O_RDWR | O_CLOEXEC);
+	return bad | lockdown_allow_open(ctx, O_RDWR | O_CLOEXEC);
 }
 
 /* ---- what the kernel shows ---- */

@@ -104,6 +104,30 @@ static void ioctls(void **state)
 	ENDS(any_ioctl, SYS_ioctl, 99, REQUEST ^ 1);
 }
 
+static int reads(scmp_filter_ctx ctx)
+{
+	return lockdown_allow_base(ctx) | lockdown_allow_open(ctx, O_RDONLY | O_CLOEXEC) |
+	       lockdown_allow_open(ctx, O_RDWR | O_CLOEXEC);
+}
+
+/* A descriptor of a folder that a peer sent opens nothing; the kernel looks at 32 bits of both arguments. */
+static void opens(void **state)
+{
+	const long name = (long)"dev/null";
+
+	(void)state;
+	LETS(reads, SYS_openat, AT_FDCWD, name, O_RDONLY | O_CLOEXEC);
+	LETS(reads, SYS_openat, AT_FDCWD, name, O_RDWR | O_CLOEXEC);
+	LETS(reads, SYS_openat, (uint32_t)AT_FDCWD, name, O_RDWR | O_CLOEXEC);
+	ENDS(reads, SYS_openat, 0, name, O_RDONLY | O_CLOEXEC);
+	ENDS(reads, SYS_openat, 7, name, O_RDWR | O_CLOEXEC);
+	ENDS(reads, SYS_openat, 1L << 32 | 7, name, O_RDWR | O_CLOEXEC);
+	for (int bit = 0; bit < 32; bit++)
+		ENDS(reads, SYS_openat, (uint32_t)AT_FDCWD ^ 1u << bit, name, O_RDWR | O_CLOEXEC);
+	ENDS(reads, SYS_openat, AT_FDCWD, name, O_PATH | O_CLOEXEC);
+	ENDS(reads, SYS_openat, AT_FDCWD, name, O_RDWR | O_CREAT | O_CLOEXEC);
+}
+
 static int memory(scmp_filter_ctx ctx)
 {
 	return lockdown_allow_base(ctx) | lockdown_allow_memory(ctx);
@@ -161,7 +185,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(base), cmocka_unit_test(nothing_else), cmocka_unit_test(other_architecture),
-		cmocka_unit_test(ioctls), cmocka_unit_test(memory_is_never_code), cmocka_unit_test(reads_back),
+		cmocka_unit_test(ioctls), cmocka_unit_test(opens), cmocka_unit_test(memory_is_never_code), cmocka_unit_test(reads_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
