@@ -423,18 +423,13 @@ static void default_accounts(struct reader *r)
 				(void)set(r, &keys[i], users[u][1]);
 }
 
-static bool in_slot_range(const struct config *c, uint32_t id)
-{
-	return id >= c->uid_base && id - c->uid_base < c->slots;
-}
-
 static void check_accounts(struct reader *r)
 {
 	const struct config *c = r->c;
 	const struct account *const a[] = { &c->net, &c->blk, &c->spawn, &c->controller, &c->supervisor };
 
 	for (size_t i = 0; i < ARRAY_SIZE(a); i++) {
-		if (in_slot_range(c, a[i]->uid) || in_slot_range(c, a[i]->gid))
+		if (config_in_slot_range(c, a[i]->uid) || config_in_slot_range(c, a[i]->gid))
 			(void)fault(r, "[accounts] uid %u gid %u lies in the slots' range", a[i]->uid, a[i]->gid);
 		for (size_t k = 0; k < i; k++)
 			if (a[i]->uid == a[k]->uid || a[i]->gid == a[k]->gid)
@@ -445,17 +440,17 @@ static void check_accounts(struct reader *r)
 static void check_whole(struct reader *r)
 {
 	const struct config *c = r->c;
-	uint32_t power = 1;
+	uint32_t span = config_slot_span(c);
 
-	while (power < c->slots)
-		power <<= 1;
-	if (c->uid_base % power)
-		(void)fault(r, "[slots] uid_base must be a multiple of %u for %u slots", power, c->slots);
+	if (c->uid_base % span)
+		(void)fault(r, "[slots] uid_base must be a multiple of %u for %u slots", span, c->slots);
 	/* The network's own address, the bridge's, and the broadcast address are no guest's. */
 	if ((UINT64_C(1) << (32 - c->prefix)) < c->slots + UINT64_C(3))
 		(void)fault(r, "[network] subnet: a /%u has no room for %u slots", c->prefix, c->slots);
 	if (!c->qemu[0] && !c->firecracker[0])
 		(void)fault(r, "[vmm] names neither qemu nor firecracker");
+	if (c->users_gid != UINT32_MAX && config_in_slot_range(c, c->users_gid))
+		(void)fault(r, "[accounts] users: gid %u lies in the slots' range", c->users_gid);
 	check_accounts(r);
 }
 

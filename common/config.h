@@ -87,6 +87,27 @@ int config_load(const char *path, uint32_t owner, struct config *c);
 /* A sealed memory file with @c in it.  Return: a descriptor, or -1 with errno. */
 int config_to_memfd(const struct config *c);
 
+/**
+ * config_slot_span() - how many ids from uid_base on are the slots'
+ *
+ * The power of two at or above slots, 1 to 1024.  It is not slots itself: the spawn role's system call filter compares
+ * ids under a mask, so that role can become each id of the span, also the few that no slot has.
+ */
+static inline uint32_t config_slot_span(const struct config *c)
+{
+	uint32_t span = 1;
+
+	while (span < c->slots)
+		span <<= 1;
+	return span;
+}
+
+/* True when @id, a uid or a gid, lies in the slots' span: a VMM may run under it, so no account, group or caller may have it. */
+static inline bool config_in_slot_range(const struct config *c, uint32_t id)
+{
+	return id >= c->uid_base && id - c->uid_base < config_slot_span(c);
+}
+
 /* Read it back at CONFIG_FD and check magic, size and seals.  Return: 0, or -1 with errno. */
 int config_from_memfd(int fd, struct config *c);
 

@@ -172,6 +172,7 @@ static void refuses_accounts(void **state)
 	static const char *const bad[] = {
 		"0:5", "5:0", "5", "5:", ":5", "5:6:7", "-1:5", "4294967295:5", "05:5", "no-such-user-here", "root",
 		"102:200" /* blk's uid */, "200:102" /* blk's gid */, "1879048192:5", "5:1879048200" /* slots' */,
+		"1879048447:5" /* no slot's, but within the power of two */,
 	};
 	char text[256];
 	struct config c;
@@ -186,6 +187,28 @@ static void refuses_accounts(void **state)
 	}
 	/* The standard names do not exist where the tests run, or are none of these. */
 	assert_int_equal(load("[accounts]\nnet=101:101\nblk=101:101\n", &c), -1);
+}
+
+/* 250 slots span 256 ids. */
+static void slot_range(void **state)
+{
+	struct config c;
+
+	(void)state;
+	assert_int_equal(load(ACCOUNTS, &c), 0);
+	assert_int_equal(config_slot_span(&c), 256);
+	assert_false(config_in_slot_range(&c, c.uid_base - 1));
+	assert_true(config_in_slot_range(&c, c.uid_base));
+	assert_true(config_in_slot_range(&c, c.uid_base + 249));
+	assert_true(config_in_slot_range(&c, c.uid_base + 255));
+	assert_false(config_in_slot_range(&c, c.uid_base + 256));
+	assert_false(config_in_slot_range(&c, 0));
+	assert_false(config_in_slot_range(&c, UINT32_MAX));
+	c.slots = 1;
+	assert_int_equal(config_slot_span(&c), 1);
+	assert_false(config_in_slot_range(&c, c.uid_base + 1));
+	assert_int_equal(load(ACCOUNTS "users = 1879048192\n", &c), -1);
+	assert_int_equal(load(ACCOUNTS "users = 1879048448\n", &c), 0);
 }
 
 static void refuses_files(void **state)
@@ -288,7 +311,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults), cmocka_unit_test(every_key), cmocka_unit_test(refuses_values),
-		cmocka_unit_test(refuses_shape), cmocka_unit_test(refuses_accounts), cmocka_unit_test(refuses_files),
+		cmocka_unit_test(refuses_shape), cmocka_unit_test(refuses_accounts), cmocka_unit_test(slot_range),
+		cmocka_unit_test(refuses_files),
 		cmocka_unit_test(the_sample_is_the_defaults), cmocka_unit_test(through_memory),
 		cmocka_unit_test(refuses_memory),
 	};
