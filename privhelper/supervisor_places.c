@@ -2,6 +2,7 @@
  * folders belong to the controller or to VMMs, who may be hostile and may run right now (VMs outlive us).  So each
  * folder is opened once, without following a link, its owner is checked before it is changed, and what is in it is
  * made by openat(2) and friends relative to that descriptor. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -37,11 +38,49 @@ static int failed(const char *what, const char *name)
 	return -1;
 }
 
+/* An entry beside "." and "..", and beside what mkfs.ext4(8) leaves in the top of a file system. */
+static bool is_entry(const char *name)
+{
+	return strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && strcmp(name, "lost+found") != 0;
+}
+
+/* True when nothing is in the folder @fd.  Control files are always in a control group, so there its subgroups count:
+ * its number of links is two more (fs/kernfs/inode.c, kernfs_refresh_inode()). */
+static bool is_empty(int fd, const struct stat *st)
+{
+	struct statfs f;
+	const struct dirent *e;
+
+	if (fstatfs(fd, &f) == 0 && f.f_type == CGROUP2_SUPER_MAGIC)
+		return st->st_nlink == 2;
+	int again = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = again < 0 ? NULL : fdopendir(again);
+	if (!d)
+		return false;
+	do
+		e = readdir(d);
+	while (e && !is_entry(e->d_name));
+	(void)closedir(d);
+	return !e;
+}
+
+/* True for a folder that an earlier start, or the installation, made: its owners are an account of ours, or what only
+ * run_dir, state_dir and cgroup_dir have is in it. */
+static bool is_ours(int fd, const struct stat *st, const struct shape *want)
+{
+	if ((want->uid || want->gid) && st->st_uid == want->uid && st->st_gid == want->gid)
+		return true;
+	return faccessat(fd, "slots", F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
+	       (faccessat(fd, "vm", F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
+		faccessat(fd, "spawn", F_OK, AT_SYMLINK_NOFOLLOW) == 0);
+}
+
 /**
  * folder() - make a folder, or check the one that is there, and give it its shape
- * @parent:	where; AT_FDCWD with an absolute @name
+ * @parent:	where; AT_FDCWD with an absolute @name, which the configuration gave
  *
- * An existing one must belong to root or to whom it is meant for.
+ * An existing one must belong to root or to the account that it is meant for.  One of root's that the configuration
+ * names must be empty or ours, so that a wrong line never hands over /srv or /run.
  * Return: a descriptor of it, or -1 (logged).
  */
 static int folder(int parent, const char *name, const struct shape *want)
@@ -55,6 +94,10 @@ static int folder(int parent, const char *name, const struct shape *want)
 		return failed("can not open", name);
 	if (st.st_uid != 0 && st.st_uid != want->uid) {
 		log_error("%s: belongs to uid %u, not to root or uid %u; remove it", name, st.st_uid, want->uid);
+		return -1;
+	}
+	if (parent == AT_FDCWD && !is_ours(fd, &st, want) && !is_empty(fd, &st)) {
+		log_error("%s: has something in it and is not banger's; name a folder that is empty or missing", name);
 		return -1;
 	}
 	/* The mode after the owner: chown(2) clears the set-group-id bit. */

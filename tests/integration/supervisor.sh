@@ -175,6 +175,13 @@ mv "$T/state/slots.away" "$T/state/slots"
 ln -f "$T/log/net.log" "$T/log/second"
 refused "a request log with a second name"
 rm "$T/log/second"
+# A wrong line of the configuration: the folder that it names is root's, and holds what others use.
+for place in state_dir run_dir log_dir; do
+	mkdir -p "$T/foreign/data"
+	sed "s#^$place.*#$place = $T/foreign#" "$CONF" >"$T/other.conf"
+	refused "$place is a folder of somebody else's" "$T/other.conf"
+	is "$(mode "$T/foreign") $(ls "$T/foreign")" "755 0:0 data" "and is left as it was"
+done
 is "$("$SUP" --version)" "banger-privhelper *" "--version"
 refuses "an unknown argument" "$SUP" --frobnicate
 refuses "a second argument" "$SUP" --config "$CONF" x
