@@ -68,6 +68,8 @@ static const struct key keys[] = {
 	{ "vmm", "qemu", K_PROGRAM, AT(qemu), 0, ROOM(qemu) },
 	{ "vmm", "firecracker", K_PROGRAM, AT(firecracker), 0, ROOM(firecracker) },
 	{ "vmm", "accel", K_ACCEL, AT(accel), 0, 0 },
+	{ "limits", "total_mem_percent", K_UINT, AT(total_mem_percent), 1, 100 },
+	{ "limits", "total_tasks", K_UINT, AT(total_tasks), 64, 4194304 },
 	{ "limits", "max_vcpus", K_UINT, AT(max_vcpus), 1, 256 },
 	{ "limits", "max_mem_mib", K_UINT, AT(max_mem_mib), 32, 16777216 },
 	{ "limits", "max_disk_mib", K_UINT, AT(max_disk_mib), 1, 16777216 },
@@ -85,6 +87,7 @@ static const struct config defaults = {
 	.state_dir = "/var/lib/banger", .run_dir = "/run/banger", .log_dir = "/var/log/banger",
 	.libexec_dir = "/usr/libexec/banger",
 	.qemu = "/usr/bin/qemu-system-x86_64", .accel = ACCEL_AUTO,
+	.total_mem_percent = 90, .total_tasks = 16384,
 	.max_vcpus = 16, .max_mem_mib = 16384, .max_disk_mib = 65536,
 	.max_vms_per_owner = 20, .max_images_per_owner = 10, .creates_per_second = 100,
 };

@@ -59,6 +59,10 @@ struct config {
 	char firecracker[128]; /* likewise */
 	uint32_t accel;        /* enum accel */
 
+	/* Limits of all VMs together: the control group around them has memory.max and pids.max. */
+	uint32_t total_mem_percent; /* of the host's memory, 1..100 */
+	uint32_t total_tasks;       /* processes and threads */
+
 	/* Limits that a taken-over controller can not pass. */
 	uint32_t max_vcpus, max_mem_mib, max_disk_mib;
 	uint32_t max_vms_per_owner;
@@ -90,8 +94,8 @@ int config_to_memfd(const struct config *c);
 /**
  * config_slot_span() - how many ids from uid_base on are the slots'
  *
- * The power of two at or above slots, 1 to 1024.  It is not slots itself: the spawn role's system call filter compares
- * ids under a mask, so that role can become each id of the span, also the few that no slot has.
+ * The power of two at or above slots, 1 to 1024.  It is not slots itself: the spawn role's system call filter
+ * compares ids under a mask, so that role can become each id of the span, also the few that no slot has.
  */
 static inline uint32_t config_slot_span(const struct config *c)
 {
@@ -102,7 +106,8 @@ static inline uint32_t config_slot_span(const struct config *c)
 	return span;
 }
 
-/* True when @id, a uid or a gid, lies in the slots' span: a VMM may run under it, so no account, group or caller may have it. */
+/* True when @id, a uid or a gid, lies in the slots' span: a VMM may run under it, so no account, group or caller may
+ * have it. */
 static inline bool config_in_slot_range(const struct config *c, uint32_t id)
 {
 	return id >= c->uid_base && id - c->uid_base < config_slot_span(c);

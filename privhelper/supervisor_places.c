@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
+#include <sys/sysinfo.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -235,6 +236,34 @@ static int delegate(int group, const struct account *a)
 	return 0;
 }
 
+/* A limit of a control group.  Where the controller is not enabled there is no file, and so no limit. */
+static int write_limit(int group, const char *name, uint64_t value)
+{
+	char text[24];
+	int n = snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
+	_cleanup_close_ int fd = openat(group, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0 && errno == ENOENT) {
+		log_warn("%s: the kernel has it not for the VMs' control group: their sum is not bounded", name);
+		return 0;
+	}
+	return fd < 0 || write(fd, text, (size_t)n) != n ? failed("can not set", name) : 0;
+}
+
+/* Bounds the sum of all VMs (cgroup-v2.rst, "memory.max", "pids.max"), so that what they use up is never the host's. */
+static int limit_vms(int vm, const struct config *c)
+{
+	struct sysinfo i;
+
+	if (sysinfo(&i) < 0)
+		return failed("can not read", "the size of memory");
+	uint64_t total = (uint64_t)i.totalram * i.mem_unit;
+	/* In this order the product has room: 64 bits hold a hundredth of any memory, times a hundred. */
+	if (write_limit(vm, "memory.max", total / 100 * c->total_mem_percent) < 0)
+		return -1;
+	return write_limit(vm, "pids.max", c->total_tasks);
+}
+
 static int make_cgroups(struct config *c)
 {
 	const struct shape d = { c->spawn.uid, c->spawn.gid, 0755 };
@@ -261,6 +290,8 @@ static int make_cgroups(struct config *c)
 	if (spawn < 0 || vm < 0)
 		return -1;
 	enable_controllers(vm);
+	if (limit_vms(vm, c) < 0)
+		return -1;
 	return delegate(top, &c->spawn) | delegate(spawn, &c->spawn) | delegate(vm, &c->spawn);
 }
 

@@ -54,6 +54,14 @@ is "$(mode "$T/log/net.log")" "640 0:$CTL_ID" "log_dir/net.log"
 is "$(mode "$SOCK")" "660 0:64200" "the control socket is for the group of users"
 is "$(mode "$CGROUP/vm/cgroup.procs")" "644 $SPAWN_ID:$SPAWN_ID" "the VMs' control group is the spawn role's"
 is "$(cat "$CGROUP/spawn/cgroup.procs")" "$(child banger-role-spawn)" "and it lives next to it"
+# Where the kernel has no such controller here, the log says so, once.
+for limit in memory.max pids.max; do
+	if [ -e "$CGROUP/vm/$limit" ]; then
+		refuses "all VMs together: $limit" grep -qx max "$CGROUP/vm/$limit"
+	else
+		is "$(grep -c "banger-privhelper: $limit: .*sum is not bounded" "$T/sup.err")" 1 "all VMs together: no $limit, and it is said"
+	fi
+done
 
 # ---- each process is what it should be ----
 net=$(child banger-role-net) blk=$(child banger-role-blk) spawn=$(child banger-role-spawn) ctl=$(child banger-controller)

@@ -96,7 +96,7 @@ static void every_key(void **state)
 			      "[network]\nbridge = br-x.1\nuplink = eth0\nsubnet = 192.168.7.0/24\ndns = 9.9.9.9\n"
 			      "[places]\nstate_dir = /a\nrun_dir = /b/c\nlog_dir = /d\ncgroup_dir = /e\nlibexec_dir = /f\n"
 			      "[vmm]\nqemu =\nfirecracker = /usr/bin/fc\naccel = tcg\n"
-			      "[limits]\nmax_vcpus = 1\nmax_mem_mib = 64\nmax_disk_mib = 10\nmax_vms_per_owner = 2\n"
+			      "[limits]\ntotal_mem_percent = 50\ntotal_tasks = 64\nmax_vcpus = 1\nmax_mem_mib = 64\nmax_disk_mib = 10\nmax_vms_per_owner = 2\n"
 			      "max_images_per_owner = 5\ncreates_per_second = 3", &c), 0);
 	assert_int_equal(c.slots, 8);
 	assert_int_equal(c.uid_base, 65536);
@@ -110,6 +110,8 @@ static void every_key(void **state)
 	assert_string_equal(c.qemu, "");
 	assert_string_equal(c.firecracker, "/usr/bin/fc");
 	assert_int_equal(c.accel, ACCEL_TCG);
+	assert_int_equal(c.total_mem_percent, 50);
+	assert_int_equal(c.total_tasks, 64);
 	assert_int_equal(c.max_vms_per_owner, 2);
 	assert_int_equal(c.max_images_per_owner, 5);
 	assert_int_equal(c.creates_per_second, 3);
@@ -131,7 +133,8 @@ static void refuses_values(void **state)
 		"0123456789012345678901234567890123456789\n",
 		"[vmm]\nqemu = /opt/qemu\n", "[vmm]\nqemu = /usr/../opt/qemu\n", "[vmm]\nqemu =\n", "[vmm]\naccel = hvf\n",
 		"[limits]\nmax_vcpus = 257\n", "[limits]\nmax_mem_mib = 31\n", "[limits]\nmax_vms_per_owner = 0\n", "[limits]\nmax_images_per_owner = 0\n",
-		"[limits]\ncreates_per_second = 0\n",
+		"[limits]\ncreates_per_second = 0\n", "[limits]\ntotal_mem_percent = 0\n",
+		"[limits]\ntotal_mem_percent = 101\n", "[limits]\ntotal_tasks = 63\n",
 	};
 	char text[1024];
 	struct config c;

@@ -1,4 +1,4 @@
-/* What the supervisor makes as root: which folders it takes. */
+/* What the supervisor makes as root: which folders it takes, and the limits of the VMs' control group. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -116,12 +116,45 @@ static void ours_is_taken_again(void **state)
 	assert_int_equal(take(&want), 0);
 }
 
+static uint64_t read_number(const char *name)
+{
+	char path[96];
+	unsigned long long n = 0;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", place, name);
+	FILE *f = fopen(path, "r");
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%llu", &n), 1);
+	(void)fclose(f);
+	return n;
+}
+
+/* An ordinary folder stands for the control group: this host may have no such controllers. */
+static void all_vms_together_have_limits(void **state)
+{
+	const struct config c = { .total_mem_percent = 50, .total_tasks = 1234 };
+	struct sysinfo i;
+
+	(void)state;
+	assert_int_equal(mkdir(place, 0755), 0);
+	int group = open(place, O_RDONLY | O_DIRECTORY);
+	assert_true(group >= 0);
+	assert_int_equal(limit_vms(group, &c), 0); /* no such files: no limits, no failure */
+	put("memory.max", false);
+	put("pids.max", false);
+	assert_int_equal(limit_vms(group, &c), 0);
+	assert_int_equal(sysinfo(&i), 0);
+	assert_int_equal(read_number("memory.max"), (uint64_t)i.totalram * i.mem_unit / 100 * 50);
+	assert_int_equal(read_number("pids.max"), 1234);
+	(void)close(group);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(missing_and_empty_folders_are_taken), TEST(a_foreign_folder_is_left_alone),
-		TEST(ours_is_taken_again),
+		TEST(ours_is_taken_again), TEST(all_vms_together_have_limits),
 	};
 
 	log_name("test");
