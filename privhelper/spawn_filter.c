@@ -1,5 +1,9 @@
 /* Two lists, because a filter outlives execve and can only be narrowed.
  *
+ * Arguments are compared with SCMP_CMP_EQ and SCMP_CMP_MASKED_EQ alone.  A filter sees 64 bits of each argument, and
+ * the kernel uses 32 of most: a comparison by "not equal" or by order lets a refused value through once a high bit of
+ * it is set.
+ *
  * The role's filter is what the role needs, and all that any VMM needs.  A VMM
  * then loads a second one: what VMMs need alone.  So a taken-over role can not
  * call what neither needs, and a taken-over VMM has no way to another uid, no
@@ -98,6 +102,14 @@ static const int prctl_options[] = {
 	PR_SET_DUMPABLE, PR_CAPBSET_READ, PR_MCE_KILL, 0x53564d41 /* PR_SET_VMA: names for anonymous memory */,
 };
 
+/* F_SETPIPE_SZ is not one of them: a console's FIFO counts against the controller's pipe pages (pipe(7),
+ * pipe-user-pages-soft), so a VMM must not enlarge it. */
+static const unsigned fcntl_commands[] = {
+	F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL,
+	F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW, /* QEMU's locks on its image */
+	F_ADD_SEALS, F_GET_SEALS,                                          /* of its memfd */
+};
+
 static int allow_all(scmp_filter_ctx ctx, const int *calls, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -167,9 +179,9 @@ static int add_arguments(scmp_filter_ctx ctx, bool landlock)
 	    allow_socket(ctx, SCMP_SYS(socket)) < 0 || allow_socket(ctx, SCMP_SYS(socketpair)) < 0 ||
 	    allow_open(ctx, SCMP_SYS(open), 1, landlock) < 0 || allow_open(ctx, SCMP_SYS(openat), 2, landlock) < 0)
 		return -1;
-	/* A console's FIFO is counted against the controller's pipes (pipe(7), pipe-user-pages-soft): not to be grown. */
-	if (allow_if(ctx, SCMP_SYS(fcntl), SCMP_A1_32(SCMP_CMP_NE, F_SETPIPE_SZ)) < 0)
-		return -1;
+	for (size_t i = 0; i < ARRAY_SIZE(fcntl_commands); i++)
+		if (allow_if(ctx, SCMP_SYS(fcntl), SCMP_A1_64(SCMP_CMP_MASKED_EQ, UINT32_MAX, fcntl_commands[i])) < 0)
+			return -1;
 	/* Reading a limit, not setting one. */
 	return allow_if(ctx, SCMP_SYS(prlimit64), SCMP_A2_64(SCMP_CMP_EQ, 0));
 }

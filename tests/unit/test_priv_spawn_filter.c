@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <linux/audit.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -243,6 +244,131 @@ static void test_arguments(void **unused)
 	assert_int_equal(attempt(&vmm, SYS_read | 0x40000000, -1, 0, 0), KILLED);
 }
 
+/* ---- the filters walked instead of run ---- */
+
+static bool argument_read; /* by the last answer() */
+
+static uint32_t load(const struct seccomp_data *d, uint32_t at)
+{
+	uint32_t word;
+
+	assert_true(at % 4 == 0 && at + 4 <= sizeof(*d));
+	argument_read |= at >= offsetof(struct seccomp_data, args);
+	memcpy(&word, (const uint8_t *)d + at, sizeof(word));
+	return word;
+}
+
+static bool jumps(const struct sock_filter *i, uint32_t a)
+{
+	switch (BPF_OP(i->code)) {
+	case BPF_JEQ:
+		return a == i->k;
+	case BPF_JGT:
+		return a > i->k;
+	case BPF_JGE:
+		return a >= i->k;
+	case BPF_JSET:
+		return a & i->k;
+	default:
+		fail_msg("a jump of kind %#x", i->code);
+		return false;
+	}
+}
+
+/* What the filter answers to a call (Documentation/networking/filter.rst; the instructions that libseccomp writes). */
+static uint32_t answer(const struct sock_fprog *f, const struct seccomp_data *d)
+{
+	uint32_t a = 0;
+
+	for (const struct sock_filter *i = f->filter;; i++) {
+		assert_true(i < f->filter + f->len);
+		if (i->code == (BPF_LD | BPF_W | BPF_ABS))
+			a = load(d, i->k);
+		else if (i->code == (BPF_ALU | BPF_AND | BPF_K))
+			a &= i->k;
+		else if (i->code == (BPF_JMP | BPF_JA))
+			i += i->k;
+		else if (BPF_CLASS(i->code) == BPF_JMP)
+			i += jumps(i, a) ? i->jt : i->jf;
+		else if (i->code == (BPF_RET | BPF_K))
+			return i->k;
+		else
+			fail_msg("an instruction %#x", i->code);
+	}
+}
+
+/* Arguments that pass, of the calls where one is not enough. */
+static struct seccomp_data call_of(uint32_t call)
+{
+	struct seccomp_data d = { .nr = (int)call, .arch = AUDIT_ARCH_X86_64 };
+
+	if (call == SYS_socket || call == SYS_socketpair) {
+		d.args[0] = AF_UNIX;
+		d.args[1] = SOCK_STREAM;
+	} else if (call == SYS_setresuid || call == SYS_setresgid) {
+		d.args[0] = d.args[1] = d.args[2] = BASE;
+	}
+	return d;
+}
+
+static bool lets_through(const struct sock_fprog *f, struct seccomp_data d, unsigned arg, uint64_t value)
+{
+	d.args[arg] = value;
+	return answer(f, &d) == SECCOMP_RET_ALLOW;
+}
+
+/* Each value that the filter compares anything with, and its neighbours: no other can make a difference. */
+static void walk_values(const struct sock_fprog *f, struct seccomp_data d, unsigned arg)
+{
+	for (unsigned short n = 0; n < f->len; n++)
+		for (unsigned near = 0; near < 3; near++) {
+			uint32_t low = f->filter[n].k + near - 1;
+			for (int bit = 32; bit < 64; bit += 31)
+				if (!lets_through(f, d, arg, low) && lets_through(f, d, arg, low | 1ull << bit))
+					fail_msg("call %d argument %u: 0x%x passes with bit %d", d.nr, arg, low, bit);
+		}
+}
+
+/* Return: how many calls of the filter depend on their arguments. */
+static int walk_calls(const struct sock_fprog *f)
+{
+	int n = 0;
+
+	for (uint32_t call = 0; call < 512; call++) {
+		struct seccomp_data d = call_of(call);
+
+		argument_read = false;
+		(void)answer(f, &d);
+		n += argument_read;
+		for (unsigned arg = 0; argument_read && arg < 6; arg++)
+			walk_values(f, d, arg);
+	}
+	return n;
+}
+
+/* The kernel takes 32 bits of most arguments: a value that is refused must not pass with a higher bit set. */
+static void test_high_bits_open_nothing(void **unused)
+{
+	(void)unused;
+	/* The VMMs' nine without prlimit64, which the role may use freely, and with setresuid and setresgid. */
+	assert_int_equal(walk_calls(&role_filter), 10);
+	/* ioctl, prctl, clone, socket, socketpair, open, openat, fcntl, prlimit64 */
+	assert_int_equal(walk_calls(&vmm), 9);
+	assert_int_equal(walk_calls(&vmm_landlock), 9);
+}
+
+static void test_pipes_are_not_enlarged(void **unused)
+{
+	const struct sock_fprog *const all[] = { &role_filter, &vmm, &vmm_landlock };
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		for (int bit = 32; bit < 64; bit++) {
+			long command = F_SETPIPE_SZ | (long)(1ull << bit);
+			assert_int_equal(attempt(all[i], SYS_fcntl, -1, command, 1 << 20), KILLED);
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -255,6 +381,8 @@ int main(void)
 		cmocka_unit_test(test_no_files_are_made),
 		cmocka_unit_test(test_taps_are_used_not_given_away),
 		cmocka_unit_test(test_arguments),
+		cmocka_unit_test(test_high_bits_open_nothing),
+		cmocka_unit_test(test_pipes_are_not_enlarged),
 	};
 
 	return cmocka_run_group_tests_name("spawn filter", tests, setup, NULL);
