@@ -126,6 +126,14 @@ static uint32_t measure_tsc_khz(void)
 }
 #endif
 
+static int make_filters(struct spawn_state *s)
+{
+	for (int kind = 0; kind < VMM_KINDS; kind++)
+		if (spawn_filter_vmm((enum vmm_kind)kind, s->landlock_abi > 0, &s->filters[kind]) < 0)
+			return -1;
+	return 0;
+}
+
 static int prepare(struct role *r)
 {
 	struct spawn_state *s = state(r);
@@ -140,7 +148,7 @@ static int prepare(struct role *r)
 		return -1;
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 	s->landlock_abi = abi > 0 ? (int)abi : 0;
-	if (spawn_jail_enter(&r->config, s) < 0 || spawn_filter_vmm(&s->filter, s->landlock_abi > 0) < 0)
+	if (spawn_jail_enter(&r->config, s) < 0 || make_filters(s) < 0)
 		return -1;
 	s->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (s->null_fd < 0 || no_zombies() < 0) {
@@ -282,6 +290,7 @@ static enum status vmm_spawn(struct role *r, const struct request *q, int *fds_i
 	static struct argv argv;
 	struct child c = {
 		.argv = &argv, .console = fds_in[0], .api = v->vmm == VMM_FIRECRACKER ? API_OWN : API_MADE,
+		.filter = &state(r)->filters[v->vmm],
 	};
 
 	if (v->vcpus > r->config.max_vcpus || v->mem_mib > r->config.max_mem_mib)
@@ -330,7 +339,7 @@ static enum status kvm_probe(struct role *r, const struct request *q, int *fds_i
 	struct limits l = { .memory = PROBE_MEMORY, .tasks = PROBE_TASKS, .cpu_us = 100000 };
 	struct tag t = tag_of(q, TAG_PROBE);
 	static struct argv argv;
-	struct child c = { .argv = &argv, .console = fds_in[0] };
+	struct child c = { .argv = &argv, .console = fds_in[0], .filter = &state(r)->filters[VMM_QEMU] };
 
 	if (!is_console(fds_in[0]))
 		return ST_DENIED;

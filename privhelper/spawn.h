@@ -23,8 +23,8 @@ struct spawn_state {
 	/* Programs, as the VMMs' root shows them; "": none. */
 	char qemu[SPAWN_PATH], firecracker[SPAWN_PATH], kvmprobe[SPAWN_PATH];
 
-	struct sock_fprog filter; /* what a VMM loads before it is executed */
-	int landlock_abi;         /* 0: the kernel has none */
+	struct sock_fprog filters[VMM_KINDS]; /* what each kind of VMM loads before it is executed */
+	int landlock_abi;                     /* 0: the kernel has none */
 	uint32_t tsc_khz;         /* rate of the host's time stamp counter; 0: not known */
 };
 
@@ -132,8 +132,15 @@ int argv_probe(const struct spawn_state *s, struct argv *a);
 /* The role's own calls, and, because a filter outlives execve, those of the VMMs.  Return: 0, or -1 (logged). */
 int spawn_filter_role(struct role *r, scmp_filter_ctx ctx);
 
-/* The narrower filter that a VMM gets on top, below @landlock or alone.  Allocates once.  Return: 0, or -1 (logged). */
-int spawn_filter_vmm(struct sock_fprog *out, bool landlock);
+/**
+ * spawn_filter_vmm() - the narrower filter that a VMM loads on top of the role's
+ * @kind:	which VMM: they differ in what they may do with sockets
+ * @landlock:	the VMM has a Landlock domain below it, which refuses files that it has no business to make
+ * @out:	out; its instructions stay in one buffer for each kind, which the next call for @kind overwrites
+ *
+ * Return: 0, or -1 (logged).
+ */
+int spawn_filter_vmm(enum vmm_kind kind, bool landlock, struct sock_fprog *out);
 
 /* ---- spawn_child.c: from the clone to execve ---- */
 
@@ -146,6 +153,7 @@ enum child_api { API_NONE, API_MADE, API_OWN };
 struct child {
 	const struct spawn_state *state;
 	const struct argv *argv;
+	const struct sock_fprog *filter;
 	enum child_api api;
 	uint32_t id;   /* uid and gid to become */
 	uint32_t slot;

@@ -207,7 +207,7 @@ static _Noreturn void run(const struct child *c)
 		give_up("its API socket", program);
 	if (restrict_files(c) < 0)
 		give_up("landlock", program);
-	if (load_filter(&c->state->filter) < 0)
+	if (load_filter(c->filter) < 0)
 		give_up("seccomp", program);
 	if (!FAILPOINT_FAILS("child.execute"))
 		(void)execve(program, c->argv->v, no_environment);

@@ -13,8 +13,8 @@
  * QEMU's list is from strace -f of 7.2 under TCG, Firecracker's from the filter
  * that its source carries (resources/seccomp).  Never in either: mounts, namespaces,
  * ptrace and process_vm, bpf, modules, keys, perf, userfaultfd, handles of
- * files, other processes' descriptors, any socket family but unix, any way to call on a
- * socket that somebody else listens at, any way to make a file or folder (one open that could is left to Landlock). */
+ * files, other processes' descriptors, any socket family but unix, connect(2),
+ * any way to make a file or folder (one open that could is left to Landlock). */
 #include "privhelper/spawn.h"
 
 #include <errno.h>
@@ -33,6 +33,7 @@
 #include "common/log.h"
 
 #define FILTER_MAX 2048 /* instructions; the kernel takes 4,096 (BPF_MAXINSNS) */
+#define FILTER_BYTES ((ssize_t)(FILTER_MAX * sizeof(struct sock_filter)))
 
 /* Allowed whatever the arguments, to the role and to VMMs. */
 static const int vmm_calls[] = {
@@ -63,9 +64,9 @@ static const int vmm_calls[] = {
 	SCMP_SYS(getrandom), SCMP_SYS(uname), SCMP_SYS(sysinfo), SCMP_SYS(getrusage), SCMP_SYS(getrlimit),
 	SCMP_SYS(sched_getaffinity), SCMP_SYS(getcpu),
 	SCMP_SYS(seccomp), /* a filter can only narrow; libseccomp asks for every operation before it uses one */
-	/* sockets that exist; which can be made is below */
-	SCMP_SYS(bind), SCMP_SYS(listen), SCMP_SYS(accept), SCMP_SYS(accept4), SCMP_SYS(shutdown),
-	SCMP_SYS(getsockname), SCMP_SYS(getpeername), SCMP_SYS(getsockopt), SCMP_SYS(setsockopt), SCMP_SYS(sendmsg),
+	/* sockets that exist; who may make or name one, and who may send descriptors, is below */
+	SCMP_SYS(listen), SCMP_SYS(accept), SCMP_SYS(accept4), SCMP_SYS(shutdown),
+	SCMP_SYS(getsockname), SCMP_SYS(getpeername), SCMP_SYS(getsockopt), SCMP_SYS(setsockopt),
 	SCMP_SYS(recvmsg), SCMP_SYS(sendto), SCMP_SYS(recvfrom),
 	/* the way in; in the VMMs' root it leads to this same filter and uid */
 	SCMP_SYS(execve),
@@ -75,7 +76,7 @@ static const int vmm_calls[] = {
 static const int role_calls[] = {
 	SCMP_SYS(clone3),                                  /* its arguments are behind a pointer */
 	SCMP_SYS(capset), SCMP_SYS(getgroups), SCMP_SYS(prlimit64), SCMP_SYS(setrlimit),
-	SCMP_SYS(mkdirat), SCMP_SYS(pidfd_open),
+	SCMP_SYS(mkdirat), SCMP_SYS(pidfd_open), SCMP_SYS(sendmsg),
 	SCMP_SYS(landlock_create_ruleset), SCMP_SYS(landlock_add_rule), SCMP_SYS(landlock_restrict_self),
 };
 
@@ -84,6 +85,7 @@ static const int absent_calls[] = {
 	SCMP_SYS(io_uring_setup), SCMP_SYS(userfaultfd), SCMP_SYS(mbind), SCMP_SYS(get_mempolicy), SCMP_SYS(set_mempolicy),
 	SCMP_SYS(mlock2),
 	SCMP_SYS(connect), /* abstract sockets of the host have no mode that would say no */
+	SCMP_SYS(socketpair),
 	SCMP_SYS(sched_setattr), SCMP_SYS(setpriority), SCMP_SYS(sched_setscheduler), SCMP_SYS(sched_setaffinity),
 };
 
@@ -152,14 +154,39 @@ static int allow_open(scmp_filter_ctx ctx, int call, unsigned flags_at, bool lan
 }
 
 /* Streams: a datagram can be sent to any address without connect(2). */
-static int allow_socket(scmp_filter_ctx ctx, int call)
+static int allow_own_socket(scmp_filter_ctx ctx)
 {
 	const struct scmp_arg_cmp cmp[] = {
 		SCMP_A0_32(SCMP_CMP_EQ, AF_UNIX),
 		SCMP_A1_32(SCMP_CMP_MASKED_EQ, ~(unsigned)(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_STREAM),
 	};
 
-	return seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, call, ARRAY_SIZE(cmp), cmp) < 0 ? -1 : 0;
+	if (seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), ARRAY_SIZE(cmp), cmp) < 0)
+		return -1;
+	return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(bind), 0) < 0 ? -1 : 0;
+}
+
+static int tell_absent(scmp_filter_ctx ctx, const int *calls, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), calls[i], 0) < 0)
+			return -1;
+	return 0;
+}
+
+/*
+ * A VMM has either sockets of its own or sendmsg(2), which alone can pass a descriptor on (unix(7), SCM_RIGHTS).
+ * QEMU answers by sendmsg(2) on a socket that was bound for it and that the controller alone can connect to.
+ * Firecracker binds its API socket itself and answers by write(2): it could bind an abstract name too, where any
+ * process of the host may connect, but can hand nothing over there.
+ */
+static int add_sockets(scmp_filter_ctx ctx, enum vmm_kind kind)
+{
+	static const int made[] = { SCMP_SYS(socket), SCMP_SYS(bind) }, passing[] = { SCMP_SYS(sendmsg) };
+
+	if (kind == VMM_FIRECRACKER)
+		return allow_own_socket(ctx) < 0 ? -1 : tell_absent(ctx, passing, ARRAY_SIZE(passing));
+	return allow_all(ctx, passing, ARRAY_SIZE(passing)) < 0 ? -1 : tell_absent(ctx, made, ARRAY_SIZE(made));
 }
 
 static int add_arguments(scmp_filter_ctx ctx, bool landlock)
@@ -176,7 +203,6 @@ static int add_arguments(scmp_filter_ctx ctx, bool landlock)
 			return -1;
 	/* CLONE_THREAD: a thread of the caller, never a process. */
 	if (allow_if(ctx, SCMP_SYS(clone), SCMP_A0_64(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD)) < 0 ||
-	    allow_socket(ctx, SCMP_SYS(socket)) < 0 || allow_socket(ctx, SCMP_SYS(socketpair)) < 0 ||
 	    allow_open(ctx, SCMP_SYS(open), 1, landlock) < 0 || allow_open(ctx, SCMP_SYS(openat), 2, landlock) < 0)
 		return -1;
 	for (size_t i = 0; i < ARRAY_SIZE(fcntl_commands); i++)
@@ -186,11 +212,11 @@ static int add_arguments(scmp_filter_ctx ctx, bool landlock)
 	return allow_if(ctx, SCMP_SYS(prlimit64), SCMP_A2_64(SCMP_CMP_EQ, 0));
 }
 
+/* What the VMMs have in common. */
 static int add_vmm(scmp_filter_ctx ctx, bool landlock)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(absent_calls); i++)
-		if (seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), absent_calls[i], 0) < 0)
-			return -1;
+	if (tell_absent(ctx, absent_calls, ARRAY_SIZE(absent_calls)) < 0)
+		return -1;
 	return allow_all(ctx, vmm_calls, ARRAY_SIZE(vmm_calls)) < 0 ? -1 : add_arguments(ctx, landlock);
 }
 
@@ -217,7 +243,7 @@ int spawn_filter_role(struct role *r, scmp_filter_ctx ctx)
 {
 	/* A VMM's own filter says whether it has Landlock. */
 	if (add_vmm(ctx, true) < 0 || allow_all(ctx, role_calls, ARRAY_SIZE(role_calls)) < 0 ||
-	    bound_ids(ctx, &r->config) < 0) {
+	    allow_own_socket(ctx) < 0 || bound_ids(ctx, &r->config) < 0) {
 		log_error("spawn: the system call filter could not be made");
 		return -1;
 	}
@@ -225,30 +251,30 @@ int spawn_filter_role(struct role *r, scmp_filter_ctx ctx)
 }
 
 /* libseccomp writes to a descriptor only; the filter is wanted in memory, for a child that has no time for it. */
-static int export(scmp_filter_ctx ctx, struct sock_fprog *out)
+static int export(scmp_filter_ctx ctx, struct sock_filter code[FILTER_MAX], struct sock_fprog *out)
 {
-	static struct sock_filter code[FILTER_MAX];
 	_cleanup_close_ int fd = memfd_create("filter", MFD_CLOEXEC);
 
 	if (fd < 0 || seccomp_export_bpf(ctx, fd) < 0)
 		return -1;
-	ssize_t n = pread(fd, code, sizeof(code), 0);
-	if (n <= 0 || n == (ssize_t)sizeof(code) || n % (ssize_t)sizeof(code[0]) != 0)
+	ssize_t n = pread(fd, code, FILTER_BYTES, 0);
+	if (n <= 0 || n == FILTER_BYTES || n % (ssize_t)sizeof(code[0]) != 0)
 		return -1;
 	*out = (struct sock_fprog){ (unsigned short)((size_t)n / sizeof(code[0])), code };
 	return 0;
 }
 
-int spawn_filter_vmm(struct sock_fprog *out, bool landlock)
+int spawn_filter_vmm(enum vmm_kind kind, bool landlock, struct sock_fprog *out)
 {
+	static struct sock_filter code[VMM_KINDS][FILTER_MAX];
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	int r = -1;
 
 	/* clone3 can not be looked into; libc falls back to clone, which can (glibc since 2.34 tries it first). */
 	if (ctx && seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) == 0 &&
 	    seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) == 0 &&
-	    add_vmm(ctx, landlock) == 0)
-		r = export(ctx, out);
+	    add_vmm(ctx, landlock) == 0 && add_sockets(ctx, kind) == 0)
+		r = export(ctx, code[kind], out);
 	if (r < 0)
 		log_error("spawn: the VMMs' system call filter could not be made");
 	if (ctx)

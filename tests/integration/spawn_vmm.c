@@ -65,17 +65,38 @@ static void abstract_socket(const char *name)
 	(void)close(fd);
 }
 
-static void own_socket(const char *path)
+/* A name beginning with '@' is abstract. */
+static void own_socket(const char *name)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	struct stat st = { 0 };
+	const char *result = fd < 0 ? strerrorname_np(errno) : "ok";
 
-	(void)snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
-	const char *result = bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ? strerrorname_np(errno) : "ok";
-	(void)stat(path, &st);
-	printf("bind %s %s mode %o\n", path, result, st.st_mode & 07777);
-	(void)close(fd);
+	(void)snprintf(a.sun_path, sizeof(a.sun_path), "%s", name);
+	if (*name == '@')
+		a.sun_path[0] = '\0';
+	if (fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
+		result = strerrorname_np(errno);
+	(void)stat(name, &st);
+	printf("bind %s %s mode %o\n", name, result, st.st_mode & 07777);
+	if (fd >= 0)
+		(void)close(fd);
+}
+
+/* Hand on a descriptor, to whatever descriptor 3 is: the answer tells whether the call was made. */
+static void hand_on(void)
+{
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int))];
+	} c = { .head = { CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
+	struct iovec byte = { (char[]){ 'x' }, 1 };
+	struct msghdr m = { .msg_iov = &byte, .msg_iovlen = 1, .msg_control = &c, .msg_controllen = sizeof(c) };
+
+	printf("sendmsg %s\n", sendmsg(3, &m, MSG_NOSIGNAL) < 0 ? strerrorname_np(errno) : "ok");
+	int pair[2];
+	printf("socketpair %s\n", socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0 ? strerrorname_np(errno) : "ok");
 }
 
 int main(int argc, char **argv)
@@ -114,7 +135,9 @@ int main(int argc, char **argv)
 	try_open("/proc/self/status", O_RDONLY);
 	try_open("/..", O_RDONLY);
 	own_socket("/run/0/test.sock");
+	own_socket("@banger-test-squatted");
 	abstract_socket("banger-test-abstract");
+	hand_on();
 	printf("now a process\n");
 	(void)fork();
 	printf("survived\n");
