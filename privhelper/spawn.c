@@ -155,6 +155,7 @@ static int prepare(struct role *r)
 		log_errno("spawn: /dev/null or SIGCHLD");
 		return -1;
 	}
+	s->disk_max = (uint64_t)r->config.max_disk_mib << 20;
 	s->tsc_khz = measure_tsc_khz();
 	return 0;
 }

@@ -47,25 +47,28 @@ static int set_files(const struct child *c)
 	return (int)syscall(SYS_close_range, 3u, ~0u, 0u);
 }
 
-/* Handlers go with execve, ignored signals do not. */
+/* Handlers go with execve, ignored signals do not (execve(2)).  So SIGXFSZ is ignored: a write past RLIMIT_FSIZE is then
+ * EFBIG, which a VMM passes on to its guest, and not the VMM's end. */
 static int reset_signals(void)
 {
-	struct sigaction dfl = { .sa_handler = SIG_DFL };
+	struct sigaction dfl = { .sa_handler = SIG_DFL }, ign = { .sa_handler = SIG_IGN };
 	sigset_t none;
 
 	for (int sig = 1; sig < SIGRTMAX; sig++)
-		(void)sigaction(sig, &dfl, NULL); /* refused for SIGKILL, SIGSTOP and libc's own two */
+		(void)sigaction(sig, sig == SIGXFSZ ? &ign : &dfl, NULL); /* refused for SIGKILL, SIGSTOP and libc's own two */
 	(void)sigemptyset(&none);
 	return sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static int set_limits(void)
+/* RLIMIT_FSIZE bounds what a disk that is a file can grow to; a device node has a size of its own. */
+static int set_limits(uint64_t disk_max)
 {
-	static const struct {
+	const struct {
 		int what;
 		rlim_t most;
 	} limits[] = {
 		{ RLIMIT_CORE, 0 }, { RLIMIT_NOFILE, CHILD_FILES }, { RLIMIT_MEMLOCK, 0 }, { RLIMIT_MSGQUEUE, 0 },
+		{ RLIMIT_FSIZE, disk_max },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
@@ -197,7 +200,7 @@ static _Noreturn void run(const struct child *c)
 	if (set_files(c) < 0)
 		_exit(127);
 	(void)umask(0007);
-	if (reset_signals() < 0 || set_limits() < 0)
+	if (reset_signals() < 0 || set_limits(c->state->disk_max) < 0)
 		give_up("limits", program);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		give_up("no_new_privs", program);

@@ -99,6 +99,19 @@ static void hand_on(void)
 	printf("socketpair %s\n", socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0 ? strerrorname_np(errno) : "ok");
 }
 
+/* Grow the disk, in the three ways that a VMM has, and within its bounds. */
+static void grow(const char *disk)
+{
+	const off_t tib = (off_t)1 << 40;
+	int fd = open(disk, O_RDWR);
+
+	printf("ftruncate %s\n", ftruncate(fd, tib) < 0 ? strerrorname_np(errno) : "ok");
+	printf("fallocate %s\n", fallocate(fd, 0, tib, 4096) < 0 ? strerrorname_np(errno) : "ok");
+	printf("pwrite %s\n", pwrite(fd, "x", 1, tib) < 0 ? strerrorname_np(errno) : "ok");
+	printf("shrink %s\n", ftruncate(fd, 1 << 20) < 0 ? strerrorname_np(errno) : "ok");
+	(void)close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	struct rlimit core = { 0 };
@@ -134,6 +147,7 @@ int main(int argc, char **argv)
 	try_open("/etc/passwd", O_RDONLY);
 	try_open("/proc/self/status", O_RDONLY);
 	try_open("/..", O_RDONLY);
+	grow("/state/0/disk");
 	own_socket("/run/0/test.sock");
 	own_socket("@banger-test-squatted");
 	abstract_socket("banger-test-abstract");
