@@ -86,6 +86,19 @@ static int open_proc(void)
 	return fd;
 }
 
+/* VMMs inherit oom_score_adj (proc_pid_oom_score_adj(5)) from this role, and the role from the service, which protects
+ * itself: out of memory, the kernel would then end the host's other processes before the VMMs.  EACCES: it is above 0
+ * already, and lowering it takes CAP_SYS_RESOURCE. */
+static int protect_no_vmm(void)
+{
+	_cleanup_close_ int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0 && (write(fd, "0", 1) == 1 || errno == EACCES))
+		return 0;
+	log_errno("spawn: /proc/self/oom_score_adj");
+	return -1;
+}
+
 /* Ended VMMs are nobody's to wait for: the pidfd says it.  So they must not stay as zombies. */
 static int no_zombies(void)
 {
@@ -144,7 +157,7 @@ static int prepare(struct role *r)
 	}
 	s->vm_dir = open_vm_dir(r->config.cgroup_dir);
 	s->proc_dir = open_proc();
-	if (s->vm_dir < 0 || s->proc_dir < 0 || enter_own_cgroup(r->config.cgroup_dir) < 0)
+	if (s->vm_dir < 0 || s->proc_dir < 0 || enter_own_cgroup(r->config.cgroup_dir) < 0 || protect_no_vmm() < 0)
 		return -1;
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 	s->landlock_abi = abi > 0 ? (int)abi : 0;

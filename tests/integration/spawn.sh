@@ -63,7 +63,10 @@ slot_make 0
 slot_make 1
 
 # ---- start ----
+was=$(cat /proc/self/oom_score_adj)
+echo -500 >"/proc/$$/oom_score_adj" # as the service has it
 peer_start spawn
+echo "$was" >"/proc/$$/oom_score_adj"
 is "$(ask spawn run)" ok "the role gets ready"
 is "$(ask spawn vmm_watch slot=0)" absent "nothing runs at first"
 is "$(ask spawn vmm_spawn slot=0 vmm=0 accel=2 disk=1 vcpus=1 mem_mib=64 fd=/dev/null:rw)" denied "a device is no console"
@@ -90,6 +93,7 @@ check "its guest runs: the console says so" wait_for 20 said 0 "guest is up"
 is "$(tr '\0' ' ' <"/proc/$pid/cmdline")" "/usr/bin/qemu-system-x86_64 *socket,id=qmp,fd=3,*/state/0/kernel*" "it is QEMU, with slot 0's paths"
 is "$(field "$pid" Uid)" "$UID_BASE $UID_BASE $UID_BASE $UID_BASE" "it has the slot's uid"
 is "$(field "$pid" Gid)" "$UID_BASE $UID_BASE $UID_BASE $UID_BASE" "it has the slot's gid"
+is "$(cat "/proc/$pid/oom_score_adj")" 0 "the service's protection from the OOM killer is not handed down to it"
 is "$(field "$pid" Groups)" "" "it has no other group"
 for set in CapInh CapPrm CapEff CapBnd CapAmb; do
 	is "$(field "$pid" $set)" 0000000000000000 "$set is empty"
