@@ -137,22 +137,27 @@ static const int plain[] = {
 	SCMP_SYS(accept4), SCMP_SYS(connect), SCMP_SYS(shutdown), SCMP_SYS(sendmsg), SCMP_SYS(recvmsg), SCMP_SYS(sendto),
 	SCMP_SYS(recvfrom), SCMP_SYS(getsockopt), SCMP_SYS(setsockopt), SCMP_SYS(getsockname), SCMP_SYS(getpeername),
 	/* files: SQLite, images, slots, consoles */
-	SCMP_SYS(openat), SCMP_SYS(open), SCMP_SYS(fstat), SCMP_SYS(newfstatat), SCMP_SYS(stat), SCMP_SYS(lstat),
+	SCMP_SYS(fstat), SCMP_SYS(newfstatat), SCMP_SYS(stat), SCMP_SYS(lstat),
 	SCMP_SYS(statx), SCMP_SYS(statfs), SCMP_SYS(fstatfs), SCMP_SYS(access), SCMP_SYS(faccessat), SCMP_SYS(faccessat2),
 	SCMP_SYS(readlink), SCMP_SYS(readlinkat), SCMP_SYS(getcwd), SCMP_SYS(getdents64), SCMP_SYS(ftruncate),
 	SCMP_SYS(fallocate), SCMP_SYS(fsync), SCMP_SYS(fdatasync), SCMP_SYS(syncfs), SCMP_SYS(unlink), SCMP_SYS(unlinkat),
-	SCMP_SYS(rename), SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(mkdir), SCMP_SYS(mkdirat), SCMP_SYS(rmdir),
-	SCMP_SYS(link), SCMP_SYS(linkat), SCMP_SYS(chmod), SCMP_SYS(fchmod), SCMP_SYS(fchmodat), SCMP_SYS(copy_file_range),
-	SCMP_SYS(sendfile), SCMP_SYS(fadvise64), SCMP_SYS(flock),
+	SCMP_SYS(rename), SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(rmdir), SCMP_SYS(link), SCMP_SYS(linkat),
+	SCMP_SYS(copy_file_range), SCMP_SYS(sendfile), SCMP_SYS(fadvise64), SCMP_SYS(flock),
 	SCMP_SYS(fgetxattr), SCMP_SYS(fsetxattr), /* SELinux labels of files in slots */
 };
 
-/* Allowed when one argument, masked, has one value. */
+/* Allowed when one argument, masked, has one value; a call with two rows passes with either. */
 struct filtered {
 	int call;
 	unsigned arg;
 	uint64_t mask, value;
 };
+
+/* Set-user-id, set-group-id, sticky.  Landlock does not govern modes: a program in state_dir with one of the first two
+ * would run under our account for any local user, without this filter. */
+#define SPECIAL_MODE 07000u
+/* open(2) reads its mode only with one of these; without them that register holds whatever was there before. */
+#define CREATES (O_CREAT | (O_TMPFILE & ~O_DIRECTORY))
 
 #define ALL_BITS 0xffffffffu
 #define THREAD (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD)
@@ -163,15 +168,35 @@ static const struct filtered filtered[] = {
 	{ SCMP_SYS(clone), 0, THREAD | NEW_WORLD | CLONE_PIDFD | CLONE_VFORK, THREAD },
 	{ SCMP_SYS(mmap), 2, PROT_EXEC, 0 },
 	{ SCMP_SYS(mprotect), 2, PROT_EXEC, 0 },
-	{ SCMP_SYS(socket), 0, ALL_BITS, AF_UNIX },
-	{ SCMP_SYS(socketpair), 0, ALL_BITS, AF_UNIX },
 	{ SCMP_SYS(ioctl), 1, ALL_BITS, FICLONE },
 	{ SCMP_SYS(ioctl), 1, ALL_BITS, TCGETS }, /* isatty(3) on standard error */
-	{ SCMP_SYS(mknodat), 2, S_IFMT, S_IFIFO },
-	{ SCMP_SYS(mknod), 1, S_IFMT, S_IFIFO },
+	{ SCMP_SYS(open), 1, CREATES, 0 },
+	{ SCMP_SYS(open), 2, SPECIAL_MODE, 0 },
+	{ SCMP_SYS(openat), 2, CREATES, 0 },
+	{ SCMP_SYS(openat), 3, SPECIAL_MODE, 0 },
+	{ SCMP_SYS(chmod), 1, SPECIAL_MODE, 0 },
+	{ SCMP_SYS(fchmod), 1, SPECIAL_MODE, 0 },
+	{ SCMP_SYS(fchmodat), 2, SPECIAL_MODE, 0 },
+	{ SCMP_SYS(mkdir), 1, SPECIAL_MODE, 0 },
+	{ SCMP_SYS(mkdirat), 2, SPECIAL_MODE, 0 },
+	{ SCMP_SYS(mknod), 1, S_IFMT | SPECIAL_MODE, S_IFIFO },
+	{ SCMP_SYS(mknodat), 2, S_IFMT | SPECIAL_MODE, S_IFIFO },
 	{ SCMP_SYS(prctl), 0, ALL_BITS, PR_SET_NAME },
 	{ SCMP_SYS(prlimit64), 2, ~0ull, 0 },        /* read only */
 	{ SCMP_SYS(pidfd_send_signal), 1, ALL_BITS, 0 }, /* is it alive */
+};
+
+/* Sockets: AF_UNIX streams, which is what the monitors' API sockets are.  Daemons that take datagrams (syslog, the
+ * journal, the service manager) are out of reach. */
+static const struct {
+	int call;
+	struct scmp_arg_cmp arg[2];
+} sockets[] = {
+#define UNIX_STREAM                                                                                             \
+	{ { 0, SCMP_CMP_MASKED_EQ, ALL_BITS, AF_UNIX },                                                         \
+	  { 1, SCMP_CMP_MASKED_EQ, ALL_BITS & ~(uint64_t)(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_STREAM } }
+	{ SCMP_SYS(socket), UNIX_STREAM },
+	{ SCMP_SYS(socketpair), UNIX_STREAM },
 };
 
 #ifdef BANGER_SANITIZED
@@ -204,6 +229,8 @@ static int add_rules(scmp_filter_ctx f)
 		struct scmp_arg_cmp cmp = { filtered[i].arg, SCMP_CMP_MASKED_EQ, filtered[i].mask, filtered[i].value };
 		r = seccomp_rule_add_array(f, SCMP_ACT_ALLOW, filtered[i].call, 1, &cmp);
 	}
+	for (size_t i = 0; i < ARRAY_SIZE(sockets) && r == 0; i++)
+		r = seccomp_rule_add_array(f, SCMP_ACT_ALLOW, sockets[i].call, 2, sockets[i].arg);
 	return r ? r : seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 }
 

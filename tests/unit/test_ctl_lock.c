@@ -179,6 +179,131 @@ static int do_make_executable(void)
 	return mprotect(page, 4096, PROT_READ | PROT_EXEC);
 }
 
+static int do_datagram(void)
+{
+	return socket(AF_UNIX, SOCK_DGRAM, 0);
+}
+
+static int do_packet(void)
+{
+	return socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+}
+
+/* ---- programs that another account would run as ours: each call, each of the bits ---- */
+
+static int bits; /* what the attempt adds to 0755 */
+
+static int do_chmod(void)
+{
+	return (int)syscall(SYS_chmod, "/nowhere/x", 0755 | bits);
+}
+
+static int do_fchmod(void)
+{
+	return (int)syscall(SYS_fchmod, -1, 0755 | bits);
+}
+
+static int do_fchmodat(void)
+{
+	return (int)syscall(SYS_fchmodat, AT_FDCWD, "/nowhere/x", 0755 | bits);
+}
+
+static int do_fchmodat2(void)
+{
+	return (int)syscall(452, AT_FDCWD, "/nowhere/x", 0755 | bits, 0); /* a newer kernel's, asm-generic/unistd.h */
+}
+
+static int do_open(void)
+{
+	return (int)syscall(SYS_open, "/nowhere/x", O_CREAT | O_WRONLY, 0755 | bits);
+}
+
+static int do_openat(void)
+{
+	return (int)syscall(SYS_openat, AT_FDCWD, "/nowhere/x", O_CREAT | O_WRONLY, 0755 | bits);
+}
+
+static int do_tmpfile(void)
+{
+	return (int)syscall(SYS_openat, AT_FDCWD, "/nowhere", O_TMPFILE | O_WRONLY, 0755 | bits);
+}
+
+static int do_creat(void)
+{
+	return (int)syscall(SYS_creat, "/nowhere/x", 0755 | bits);
+}
+
+static int do_openat2(void)
+{
+	const uint64_t how[3] = { O_CREAT | O_WRONLY, 0755u | (unsigned)bits, 0 }; /* linux/openat2.h */
+
+	return (int)syscall(SYS_openat2, AT_FDCWD, "/nowhere/x", how, sizeof(how));
+}
+
+static int do_mkdir(void)
+{
+	return (int)syscall(SYS_mkdir, "/nowhere/x", 0755 | bits);
+}
+
+static int do_mkdirat(void)
+{
+	return (int)syscall(SYS_mkdirat, AT_FDCWD, "/nowhere/x", 0755 | bits);
+}
+
+static int do_mkfifo(void)
+{
+	return (int)syscall(SYS_mknod, "/nowhere/x", S_IFIFO | 0755 | bits, 0);
+}
+
+static int do_mkfifoat(void)
+{
+	return (int)syscall(SYS_mknodat, AT_FDCWD, "/nowhere/x", S_IFIFO | 0755 | bits, 0);
+}
+
+static void no_file_gets_a_special_mode(void **state)
+{
+	static const struct {
+		const char *what;
+		int (*fn)(void);
+	} acts[] = {
+		{ "chmod", do_chmod }, { "fchmod", do_fchmod }, { "fchmodat", do_fchmodat }, { "fchmodat2", do_fchmodat2 },
+		{ "open", do_open }, { "openat", do_openat }, { "O_TMPFILE", do_tmpfile }, { "creat", do_creat },
+		{ "openat2", do_openat2 }, { "mkdir", do_mkdir }, { "mkdirat", do_mkdirat }, { "mknod", do_mkfifo },
+		{ "mknodat", do_mkfifoat },
+	};
+	static const int special[] = { S_ISUID, S_ISGID, S_ISVTX, S_ISUID | S_ISGID };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(acts) / sizeof(acts[0]); i++)
+		for (size_t b = 0; b < sizeof(special) / sizeof(special[0]); b++) {
+			bits = special[b];
+			if (locked(acts[i].fn) != KILLED)
+				fail_msg("%s with 0%o: %d", acts[i].what, (unsigned)bits, locked(acts[i].fn));
+		}
+}
+
+/* A mode that open(2) does not read may be anything, and an ordinary one passes everywhere. */
+static int ordinary_modes(void)
+{
+	int (*const fns[])(void) = {
+		do_chmod, do_fchmod, do_fchmodat, do_open, do_openat, do_tmpfile, do_mkdir, do_mkdirat, do_mkfifo, do_mkfifoat,
+	};
+
+	bits = 0;
+	for (size_t i = 0; i < sizeof(fns) / sizeof(fns[0]); i++)
+		if (fns[i]() != -1)
+			return 1;
+	(void)syscall(SYS_openat, AT_FDCWD, "/nowhere/x", O_RDONLY, 07777);
+	(void)syscall(SYS_open, "/nowhere/x", O_RDWR, 07777);
+	return PASSED;
+}
+
+static void ordinary_modes_pass(void **state)
+{
+	(void)state;
+	assert_int_equal(locked(ordinary_modes), PASSED);
+}
+
 static void what_it_never_needs_kills_it(void **state)
 {
 	static const struct {
@@ -188,6 +313,7 @@ static void what_it_never_needs_kills_it(void **state)
 		{ "execve", do_execve }, { "execveat", do_execveat }, { "fork", do_fork },
 		{ "clone", do_clone }, { "vfork", do_vfork },
 		{ "unshare", do_unshare }, { "inet socket", do_inet }, { "netlink socket", do_netlink },
+		{ "datagram socket", do_datagram }, { "packet socket", do_packet },
 		{ "tun ioctl", do_tun }, { "loop ioctl", do_loop }, { "ioctl with high bits", do_high_ioctl },
 		{ "ptrace", do_ptrace }, { "mknod of a device", do_mknod },
 		{ "symlink", do_symlink }, { "mount", do_mount },
@@ -313,6 +439,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_it_never_needs_kills_it),
+		cmocka_unit_test(no_file_gets_a_special_mode),
+		cmocka_unit_test(ordinary_modes_pass),
 		cmocka_unit_test(foreign_files_are_out_of_reach),
 		cmocka_unit_test(its_daily_work_is_allowed),
 		cmocka_unit_test(it_leaves_no_core),
