@@ -138,12 +138,18 @@ tests: all $(UNIT) $(B)/peer $(B)/nat_scenarios
 endif
 
 # ---- what people call ----
-check: deps
-	$(MAKE) --no-print-directory MODE=check tests
-	$(MAKE) --no-print-directory MODE=tsan tests
-	$(MAKE) --no-print-directory MODE=release tests
-	$(MAKE) --no-print-directory MODE=fail tests
+# Each processor compiles, unless make was told how many are to.
+JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
+SUBMAKE = $(MAKE) --no-print-directory $(JOBS)
+
+check: check-programs
 	tests/run.sh
+
+check-programs: deps
+	$(SUBMAKE) MODE=check tests
+	$(SUBMAKE) MODE=tsan tests
+	$(SUBMAKE) MODE=release tests
+	$(SUBMAKE) MODE=fail tests
 
 # The crash test without samples, for hours.
 crash-full: deps
@@ -162,10 +168,12 @@ bench: bench-deps
 	tests/bench.sh $(BENCH_VMS)
 
 # The test guest: dm, systemd, SELinux and KVM for real.  SCENARIO="dm vm" runs those with either in their name.
-check-vm: guest-deps
-	$(MAKE) --no-print-directory MODE=release guest-programs
-	$(MAKE) --no-print-directory MODE=fail tests
+check-vm: check-vm-programs
 	tests/guest/run.sh $(SCENARIO)
+
+check-vm-programs: guest-deps
+	$(SUBMAKE) MODE=release guest-programs
+	$(SUBMAKE) MODE=fail tests
 
 vm-shell: guest-deps
 	$(MAKE) --no-print-directory MODE=release guest-programs
@@ -240,5 +248,5 @@ lint: deps
 clean:
 	rm -rf build/release build/check build/tsan build/fail build/selinux
 
-.PHONY: all tests check crash-full soak bench bench-deps check-vm vm-shell guest-programs guest-deps deps demo install uninstall selinux install-selinux uninstall-selinux lint clean
+.PHONY: all tests check check-programs check-vm-programs crash-full soak bench bench-deps check-vm vm-shell guest-programs guest-deps deps demo install uninstall selinux install-selinux uninstall-selinux lint clean
 .DEFAULT_GOAL := all

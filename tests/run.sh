@@ -1,77 +1,130 @@
 #!/bin/bash
 # run.sh [PATTERN] - run unit (sanitized) and integration tests, count their TAP, end with "N passed, N failed, N skipped".
 #
+# TEST_JOBS of them run side by side, since most wait more than they compute; the long ones are started first.  The TAP of
+# each is printed whole, and always in the same order; one that fails is named as soon as it has ended.  A test whose file
+# has a line "# alone: WHY" runs when all others have ended.  The times of all come before the closing line.
+#
 # A program that ends badly, or without having said what it tested, is a failure of its own.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 pattern=${1-}
+width=${TEST_JOBS:-$((2 * $(nproc) + 1))}
 passed=0 failed=0 skipped=0
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
+# The longest, longest first; the others follow as they are listed.
+long="integration crash.sh, integration model.sh, integration exhaustion.sh, integration db.sh, integration system.sh, integration net.sh,"
 
-wanted() { # wanted NAME
-	[[ $1 == *"$pattern"* ]]
+# ---- what there is to run, in the order in which it is shown ----
+names=() commands=() alone=()
+add() { # add NAME FILE COMMAND...: if it is wanted
+	[[ $1 == *"$pattern"* ]] || return 0
+	names+=("$1") commands+=("${*:3}")
+	alone+=("$(grep -c '^# alone: ' "$2")")
 }
 
-run() { # run FILE NAME COMMAND...: what it says into FILE.out and FILE.err, its status into FILE.rc
-	local file=$1 name=$2 seconds=${TEST_TIMEOUT:-600}
-	[[ $name != *crash.sh ]] || seconds=$((3 * seconds)) # thousands of starts: minutes on an idle machine
-	shift 2
-	CMOCKA_MESSAGE_OUTPUT=tap timeout -k 10 "$seconds" "$@" >"$file.out" 2>"$file.err" </dev/null
-	echo $? >"$file.rc"
+programs() { # programs FOLDER: the test programs in it
+	find "$1" -maxdepth 1 -type f -name 'test_*' ! -name '*.*' -perm -100 -printf '%f\n' 2>/dev/null | sort
 }
 
-show() { # show FILE NAME: its TAP, counted
-	local out=$1.out err=$1.err name=$2 rc ok bad skip
-	rc=$(cat "$1.rc")
-	echo "# $name"
-	grep -E '^(ok|not ok|#)' "$out"
+list() {
+	local t fixed=
+	for t in $(programs build/check/unit); do add "unit $t" "tests/unit/$t.c" "build/check/unit/$t"; done
+	# Without randomized addresses, of which ThreadSanitizer's run-time takes fewer bits than newer kernels give.
+	setarch -R true 2>/dev/null && fixed="setarch -R"
+	for t in $(programs build/tsan/unit); do add "tsan $t" "tests/unit/$t.c" $fixed "build/tsan/unit/$t"; done
+	for t in tests/integration/*.sh; do
+		case ${t##*/} in lib*.sh) ;; *) add "integration ${t##*/}" "$t" bash "$t" ;; esac
+	done
+}
+
+# ---- one of them ----
+run() { # run N: what it says into N.out and N.err, its times into N.time, its status, last, into N.rc
+	local name=${names[$1]} file=$tmp/$1 seconds=${TEST_TIMEOUT:-600} ok bad skip why TIMEFORMAT='%R %U %S'
+	[[ $name != *crash.sh ]] || seconds=$((3 * seconds)) # thousands of starts
+	# shellcheck disable=SC2086
+	{ time CMOCKA_MESSAGE_OUTPUT=tap timeout -k 10 "$seconds" ${commands[$1]} >"$file.out" 2>"$file.err" </dev/null; } 2>"$file.time"
+	echo $? >"$file.rc.part"
+	mv "$file.rc.part" "$file.rc"
+	judge "$1"
+	[ $bad = 0 ] || echo "# FAILED: $name after $(cut -d' ' -f1 "$file.time") s; what it said follows in its turn"
+}
+
+judge() { # judge N: its TAP counted into ok, bad and skip; why it is bad if no line of its own says so
+	local out=$tmp/$1.out rc
+	rc=$(cat "$tmp/$1.rc") why=
 	# cmocka writes a skip as "not ok N # SKIP name".
 	skip=$(grep -ciE '^(not )?ok .*# *skip' "$out")
 	ok=$(grep -E '^ok ' "$out" | grep -ciEv '# *skip')
 	bad=$(grep -E '^not ok ' "$out" | grep -ciEv '# *skip')
-	if [ $bad = 0 ] && { [ $rc != 0 ] || [ $((ok + skip)) = 0 ]; }; then
-		echo "not ok - $name ended with status $rc"
-		bad=1
-	elif [ $bad = 0 ] && grep -q 'WARNING: ThreadSanitizer' "$err"; then # of a program that was killed later
-		echo "not ok - $name: data race"
-		bad=1
+	[ $bad = 0 ] || return 0
+	if [ $rc != 0 ] || [ $((ok + skip)) = 0 ]; then
+		why="${names[$1]} ended with status $rc"
+	elif grep -q 'WARNING: ThreadSanitizer' "$tmp/$1.err"; then # of a program that was killed later
+		why="${names[$1]}: data race"
 	fi
-	[ $bad = 0 ] || { grep -vE '^(ok|not ok|#)' "$out" | tail -n 40; tail -n 60 "$err"; } | sed 's/^/  | /'
+	[ -z "$why" ] || bad=1
+}
+
+show() { # show N: its TAP, counted
+	local ok bad skip why
+	echo "# ${names[$1]}"
+	grep -E '^(ok|not ok|#)' "$tmp/$1.out"
+	judge "$1"
+	[ -z "$why" ] || echo "not ok - $why"
+	[ $bad = 0 ] || { grep -vE '^(ok|not ok|#)' "$tmp/$1.out" | tail -n 40; tail -n 60 "$tmp/$1.err"; } | sed 's/^/  | /'
 	passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
 }
 
-one() { # one NAME COMMAND...
-	wanted "$1" || return 0
-	run "$tmp/one" "$@"
-	show "$tmp/one" "$1"
+# ---- all of them ----
+shown=0
+show_ended() { # those that have ended, and all before them
+	while [ $shown -lt ${#names[@]} ] && [ -e "$tmp/$shown.rc" ]; do
+		show $shown
+		shown=$((shown + 1))
+	done
 }
 
-# Some side by side: they wait more than they compute.  Without randomized addresses, of which ThreadSanitizer's run-time
-# takes fewer bits than newer kernels give.
-tsan() {
-	local t fixed=() ours=()
-	setarch -R true 2>/dev/null && fixed=(setarch -R)
-	for t in build/tsan/unit/test_*; do
-		[ -x "$t" ] && [ ! -d "$t" ] && case $t in *.*) ;; *) wanted "tsan ${t##*/}" && ours+=("${t##*/}") ;; esac
+begin() { # begin N: beside others, once there is room for it
+	while [ "$(jobs -rp | wc -l)" -ge "$width" ]; do
+		wait -n
+		show_ended
 	done
-	for t in "${ours[@]}"; do
-		[ "$(jobs -rp | wc -l)" -lt 4 ] || wait -n
-		run "$tmp/$t" "tsan $t" "${fixed[@]}" "build/tsan/unit/$t" &
+	run "$1" &
+}
+
+start_order() { # numbers of tests: the long ones, the others, those that run alone
+	local i before
+	for i in "${!names[@]}"; do
+		before=${long%%"${names[i]},"*}
+		[ "$before" != "$long" ] && echo "${alone[i]} ${#before} $i" || echo "${alone[i]} 100000 $i"
+	done | sort -k1,1n -k2,2n -k3,3n | cut -d' ' -f3
+}
+
+run_all() {
+	local i
+	for i in $(start_order); do
+		[ "${alone[i]}" = 0 ] || width=1
+		begin "$i"
 	done
-	wait
-	for t in "${ours[@]}"; do
-		show "$tmp/$t" "tsan $t"
+	while [ $shown -lt ${#names[@]} ]; do
+		wait -n
+		show_ended
 	done
+}
+
+times() { # the times of all, the longest first
+	local i
+	for i in "${!names[@]}"; do
+		awk -v name="${names[i]}" 'END { printf "# %7.1f s, %6.1f s of processors: %s\n", $1, $2 + $3, name }' "$tmp/$i.time"
+	done | sort -k2,2nr
 }
 
 export ASAN_OPTIONS=${ASAN_OPTIONS-detect_leaks=1:abort_on_error=0} UBSAN_OPTIONS=print_stacktrace=1
-for t in build/check/unit/test_*; do
-	[ -x "$t" ] && [ ! -d "$t" ] && case $t in *.*) ;; *) one "unit ${t##*/}" "$t" ;; esac
-done
-tsan
-for t in tests/integration/*.sh; do
-	case ${t##*/} in lib*.sh) ;; *) one "integration ${t##*/}" bash "$t" ;; esac
-done
+list
+run_all
+times
+echo "# all of it: $SECONDS s, $width side by side"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed = 0 ]
