@@ -102,22 +102,45 @@ static void place_sources(const struct config *c, struct spawn_state *s, struct 
 	(void)snprintf(s->firecracker, SPAWN_PATH, "%s", c->firecracker);
 }
 
+/* state_dir is the controller's, which may replace its "slots" between the supervisor's look at it and this one, and
+ * could so have any folder of the host mounted for the VMMs. */
+static int check_source(const struct source *s)
+{
+	struct stat st;
+
+	if (fstat(s->tree, &st) < 0) {
+		log_errno("spawn: %s", s->path);
+		return -1;
+	}
+	if (st.st_uid == 0 && (s->file ? S_ISREG(st.st_mode) : S_ISDIR(st.st_mode)))
+		return 0;
+	log_error("spawn: %s: must be a %s of root's, and no link", s->path, s->file ? "file" : "folder");
+	return -1;
+}
+
+static int clone_source(struct source *s)
+{
+	unsigned recursive = s->file ? 0 : AT_RECURSIVE;
+	struct mount_attr attr = { .attr_set = s->attr };
+
+	s->tree = open_tree(AT_FDCWD, s->path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW | recursive);
+	if (s->tree < 0) {
+		log_errno("spawn: %s", s->path);
+		return -1;
+	}
+	if (check_source(s) < 0)
+		return -1;
+	if (mount_setattr(s->tree, "", AT_EMPTY_PATH | recursive, &attr, sizeof(attr)) == 0)
+		return 0;
+	log_errno("spawn: %s", s->path);
+	return -1;
+}
+
 static int clone_sources(struct source *src)
 {
-	for (int i = 0; i < SRC_COUNT; i++) {
-		if (!*src[i].path)
-			continue;
-		unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (src[i].file ? 0 : AT_RECURSIVE);
-		struct mount_attr attr = { .attr_set = src[i].attr };
-
-		src[i].tree = open_tree(AT_FDCWD, src[i].path, flags);
-		if (src[i].tree < 0 ||
-		    mount_setattr(src[i].tree, "", AT_EMPTY_PATH | (src[i].file ? 0 : AT_RECURSIVE), &attr,
-				  sizeof(attr)) < 0) {
-			log_errno("spawn: %s", src[i].path);
+	for (int i = 0; i < SRC_COUNT; i++)
+		if (*src[i].path && clone_source(&src[i]) < 0)
 			return -1;
-		}
-	}
 	return 0;
 }
 

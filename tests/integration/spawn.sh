@@ -177,6 +177,23 @@ is "${verdict-}" "$(kvm_works && echo y || echo n)" "QEMU with KVM agrees"
 is "$(ask spawn vmm_kill slot=0 gen=2)" ok "what the probe left is released"
 peer_stop spawn
 
+# ---- a root that is not the VMMs' ----
+mv "$T/state/slots" "$T/state/slots.away"
+swapped() { # swapped NAME: the role does not start, and says why
+	: >"$T/spawn.err"
+	peer_start spawn
+	is "$(ask spawn run)" "exit [1-9]*" "$1: the role does not start"
+	peer_stop spawn
+	is "$(cat "$T/spawn.err")" "*$T/state/slots: must be a folder of root's, and no link*" "$1: it says why"
+}
+ln -s /etc "$T/state/slots"
+swapped "a link where the slots' folders should be"
+rm "$T/state/slots"
+install -d -o $CTL_ID -g $CTL_ID "$T/state/slots"
+swapped "a folder of the controller's where the slots' folders should be"
+rmdir "$T/state/slots"
+mv "$T/state/slots.away" "$T/state/slots"
+
 # ---- a VMM that was taken over ----
 if ${CC:-cc} -static -O1 -D_GNU_SOURCE -o "$T/vmm" "$here/spawn_vmm.c" 2>"$T/cc.err"; then
 	mount --bind "$T/vmm" /usr/bin/qemu-system-x86_64 # in this test's own mount namespace
