@@ -264,6 +264,15 @@ static int limit_vms(int vm, const struct config *c)
 	return write_limit(vm, "pids.max", c->total_tasks);
 }
 
+/* A spawn role that was taken over can leave a process beside itself, which no service manager would end: its control
+ * group is not the unit's.  We are the only supervisor, so what is in there is an earlier set's (cgroups(7)). */
+static int end_earlier(int group)
+{
+	_cleanup_close_ int fd = openat(group, "cgroup.kill", O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	return fd >= 0 && write(fd, "1", 1) == 1 ? 0 : failed("can not end what an earlier start left in", "spawn");
+}
+
 static int make_cgroups(struct config *c)
 {
 	const struct shape d = { c->spawn.uid, c->spawn.gid, 0755 };
@@ -287,7 +296,7 @@ static int make_cgroups(struct config *c)
 		return -1;
 	enable_controllers(top);
 	_cleanup_close_ int spawn = folder(top, "spawn", &d), vm = folder(top, "vm", &d);
-	if (spawn < 0 || vm < 0)
+	if (spawn < 0 || vm < 0 || end_earlier(spawn) < 0)
 		return -1;
 	enable_controllers(vm);
 	if (limit_vms(vm, c) < 0)

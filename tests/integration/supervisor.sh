@@ -141,6 +141,10 @@ check "the first one lives" kill -0 "$P"
 kill -KILL "$P"
 wait "$P" 2>/dev/null
 touch "$T/run/slots/stays"
+# The spawn role alone may put a process there (cgroups(7), delegation); one that was taken over may leave it.
+sleep 300 &
+left=$!
+echo $left >"$CGROUP/spawn/cgroup.procs"
 # A controller whose thread hangs in the kernel can not be killed: it goes on listening.
 rm -f "$SOCK"
 perl -MIO::Socket::UNIX -e 'my $s = IO::Socket::UNIX->new(Local => $ARGV[0], Listen => 1) or die; sleep 60' "$SOCK" &
@@ -149,6 +153,8 @@ wait_for 5 test -S "$SOCK"
 name="an earlier controller that can not be killed does not keep the set from starting"
 if up; then ok "$name"; else not_ok "$name" "$(cat "$T/sup.err")"; fi
 kill "$hung"
+check "what a spawn role left in its control group is ended" wait_for 2 ended "$left"
+kill "$left" 2>/dev/null
 check "a stale control socket is replaced" test -S "$SOCK"
 check "the slots' tmpfs and what is in it stays" test -e "$T/run/slots/stays"
 is "$(findmnt -rn -o TARGET | grep -c "^$T/run/slots$")" 1 "and is mounted once"
