@@ -65,9 +65,11 @@ struct config {
 
 	/* Limits that a taken-over controller can not pass. */
 	uint32_t max_vcpus, max_mem_mib, max_disk_mib;
-	uint32_t max_vms_per_owner;
-	uint32_t max_images_per_owner; /* and as many kernels; the controller alone counts them */
 	uint32_t creates_per_second; /* token bucket of each role, burst twice that */
+
+	/* Limits that the controller alone keeps: who a VM or an image belongs to is its word. */
+	uint32_t max_vms_per_owner;
+	uint32_t max_images_per_owner; /* and as many kernels */
 };
 
 enum accel { ACCEL_AUTO, ACCEL_KVM, ACCEL_TCG };

@@ -5,13 +5,14 @@
  *               descriptors; anything else is a VIOLATION: our only peer is broken or hostile, so it is recorded
  *               and the role ends
  *   belonging   slot, generation, owner and VM against the ledger
- *   room        sealed, cap of the owner, rate; for creates alone, so that a release never waits for any of them
+ *   room        sealed, rate; for creates alone, so that a release never waits for either
  *   record      the intent, on the disk
  *   handler     the one part that is the role's own
  *   record      the result, then the answer
  *
  * The ledger says who may touch a slot.  A row is never forgotten: its generation refuses late requests of a VM that
- * is gone.  `live` is what holds() said last, and is what caps count.  Nothing here allocates. */
+ * is gone.  `live` is what holds() said last.  How many VMs one owner may have is no gate: the owner is our peer's word,
+ * and a hostile one would name another each time.  Nothing here allocates. */
 #include "privhelper/role.h"
 
 #include <errno.h>
@@ -148,31 +149,6 @@ static enum status check_belonging(struct role *r, const struct request *q)
 
 /* ---- room ---- */
 
-/* Slots of @owner that are in use, beside @slot.  @refresh: ask the kernel again about each. */
-static uint32_t count_slots(struct role *r, uint32_t owner, uint32_t slot, bool refresh)
-{
-	uint32_t n = 0;
-
-	for (uint32_t i = 0; i < r->config.slots; i++) {
-		struct owner_row *w = &r->ledger[i];
-		if (i == slot || !w->live || w->owner != owner)
-			continue;
-		if (refresh)
-			w->live = r->holds(r, i);
-		n += w->live;
-	}
-	return n;
-}
-
-/* A slot in use has its room.  A VM that ended by itself may still be counted, so the kernel has the last word. */
-static bool owner_has_room(struct role *r, const struct request *q)
-{
-	uint32_t max = r->config.max_vms_per_owner;
-
-	return r->ledger[q->slot].live || count_slots(r, q->owner, q->slot, false) < max ||
-	       count_slots(r, q->owner, q->slot, true) < max;
-}
-
 /* A token bucket of creates_per_second, twice that deep, counted in nanoseconds. */
 static bool take_token(struct serve *s)
 {
@@ -285,7 +261,7 @@ static enum status admit(struct serve *s, const struct request *q)
 	bool create = q->op->effect == EFFECT_CREATE;
 	enum status st = create && s->role->sealed ? ST_DENIED : check_belonging(s->role, q);
 
-	if (st == ST_OK && create && (!owner_has_room(s->role, q) || !take_token(s)))
+	if (st == ST_OK && create && !take_token(s))
 		st = ST_LIMIT;
 	if (st != ST_OK)
 		return st;
