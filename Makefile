@@ -226,6 +226,7 @@ install: all
 	install -D -m 644 $(HOST)/networkd.network $(LIB)/systemd/network/00-banger.network
 	install -D -m 644 $(HOST)/NetworkManager.conf $(LIB)/NetworkManager/conf.d/50-banger.conf
 	install -D -m 644 $(HOST)/logrotate.conf $(DESTDIR)/etc/logrotate.d/banger
+	install -D -m 644 $(HOST)/logrotate.timer.conf $(LIB)/systemd/system/logrotate.timer.d/50-banger.conf
 	install -D -m 755 $(HOST)/uninstall.sh $(DESTDIR)$(LIBEXEC)/uninstall
 	$(if $(DESTDIR),,$(HOST)/activate.sh)
 

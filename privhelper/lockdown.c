@@ -24,7 +24,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -70,6 +69,9 @@ static int set_limit(__rlimit_resource_t what, rlim_t max)
 static int limit(const struct lockdown *l)
 {
 	if (!l->may_fork && set_limit(RLIMIT_NPROC, 0) < 0)
+		return -1;
+	/* A write beyond it is to fail (EFBIG) and not to end the process (setrlimit(2)). */
+	if (l->file_max && (signal(SIGXFSZ, SIG_IGN) == SIG_ERR || set_limit(RLIMIT_FSIZE, l->file_max) < 0))
 		return -1;
 	return set_limit(RLIMIT_CORE, 0) | set_limit(RLIMIT_MEMLOCK, 0) | set_limit(RLIMIT_MSGQUEUE, 0) |
 	       set_limit(RLIMIT_NOFILE, FILES_MAX);
@@ -243,22 +245,6 @@ int lockdown_allow_ioctl(scmp_filter_ctx ctx, int fd, uint32_t request)
 
 	return refused(seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), fd < 0 ? 1 : 2, cmp),
 		       SCMP_SYS(ioctl));
-}
-
-int lockdown_allow_memory(scmp_filter_ctx ctx)
-{
-	static const int calls[] = { SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), -1 };
-	/* PROT_NONE, PROT_READ, PROT_WRITE and nothing else; MAP_PRIVATE with MAP_ANONYMOUS. */
-	const struct scmp_arg_cmp map[] = {
-		{ 2, SCMP_CMP_MASKED_EQ, ~(scmp_datum_t)(PROT_READ | PROT_WRITE), 0 },
-		{ 3, SCMP_CMP_MASKED_EQ, MAP_PRIVATE | MAP_ANONYMOUS, MAP_PRIVATE | MAP_ANONYMOUS },
-	};
-	const struct scmp_arg_cmp protect = { 2, SCMP_CMP_MASKED_EQ, ~(scmp_datum_t)(PROT_READ | PROT_WRITE), 0 };
-
-	int bad = refused(seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2, map), SCMP_SYS(mmap));
-
-	bad |= refused(seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, &protect), SCMP_SYS(mprotect));
-	return bad | lockdown_allow_list(ctx, calls);
 }
 
 #ifdef BANGER_SANITIZED

@@ -16,6 +16,7 @@ struct lockdown {
 	struct account account; /* to become, with no supplementary group */
 	const unsigned *caps;   /* CAP_* numbers to keep, ended by UINT_MAX */
 	bool may_fork;          /* otherwise RLIMIT_NPROC is 0 */
+	uint64_t file_max;      /* bytes of the longest file that it may write (RLIMIT_FSIZE); 0: no limit */
 	pid_t parent;           /* dies with this parent (PR_SET_PDEATHSIG); 0: does not */
 	int status_fd;          /* /proc/self/status, opened before any change of the root; closed here */
 	int (*filter)(void *arg, scmp_filter_ctx ctx); /* adds the allowed calls; see lockdown_allow_base() */
@@ -55,8 +56,5 @@ int lockdown_allow_open(scmp_filter_ctx ctx, uint32_t flags);
 
 /* ioctl @request on @fd (-1: on any descriptor), both compared as the kernel does, in 32 bits. */
 int lockdown_allow_ioctl(scmp_filter_ctx ctx, int fd, uint32_t request);
-
-/* What malloc and free need: anonymous private memory that is never executable. */
-int lockdown_allow_memory(scmp_filter_ctx ctx);
 
 #endif

@@ -158,12 +158,12 @@ int reqlog_intent(struct reqlog *l, const struct request *q)
 	add_members(&t, "args", q->op->args(), &q->hello);
 	if (end(l, &t) < 0 || sync_log(l) < 0)
 		return -1;
-	l->intent_seq = q->seq;
+	l->owed_seq = q->seq;
 	return 0;
 }
 
-/* A token bucket, for the lines that no change stands behind. */
-static bool may_write_cheap(struct reqlog *l)
+/* A token bucket. */
+bool reqlog_has_room(struct reqlog *l)
 {
 	const uint64_t full = REQLOG_CHEAP_BURST * (uint64_t)REQLOG_CHEAP_NS, now = clock_boot_ns();
 
@@ -200,7 +200,7 @@ int reqlog_result(struct reqlog *l, const struct request *q, const struct reply 
 		return 0;
 	}
 	l->reads += read;
-	if (q->seq != l->intent_seq && !may_write_cheap(l))
+	if (q->seq != l->owed_seq && !reqlog_has_room(l))
 		return 0;
 	add_request(begin(&t, l, read ? "read" : "result"), q);
 	if (read)

@@ -255,6 +255,20 @@ static const char *shape(struct serve *s, struct packet *p)
 	return NULL;
 }
 
+/* True for a removal that no create stands behind: the slot is empty, or has been asked for REMOVALS_RECORDED times
+ * since the last create there.  Creates have a rate, so the records of all other removals have one too. */
+static bool is_repetition(struct role *r, const struct request *q)
+{
+	struct owner_row *w = &r->ledger[q->slot];
+
+	if (q->op->effect != EFFECT_REMOVE)
+		return false;
+	if (q->op->scope == SCOPE_HOST || !w->live || w->removals >= REMOVALS_RECORDED)
+		return true;
+	w->removals++;
+	return false;
+}
+
 /* Belonging, room and record.  Return: ST_OK when the handler may run. */
 static enum status admit(struct serve *s, const struct request *q)
 {
@@ -265,6 +279,10 @@ static enum status admit(struct serve *s, const struct request *q)
 		st = ST_LIMIT;
 	if (st != ST_OK)
 		return st;
+	if (create)
+		s->role->ledger[q->slot].removals = 0;
+	else if (is_repetition(s->role, q) && !reqlog_has_room(&s->log))
+		return ST_OK;
 	bool full = FAILPOINT_OF_FAILS("%s.intent", ops_failpoint_each, q->op->name);
 	return (full || reqlog_intent(&s->log, q) < 0) && create ? ST_NOLOG : ST_OK;
 }
@@ -286,6 +304,17 @@ static void fail_after(struct packet *p)
 	p->reply.status = ST_KERNEL;
 }
 
+/* What the slot holds after a change.  That it became empty is recorded, whatever else is skipped. */
+static void look_again(struct serve *s, const struct request *q)
+{
+	struct owner_row *w = &s->role->ledger[q->slot];
+	bool was = w->live;
+
+	w->live = s->role->holds(s->role, q->slot);
+	if (was && !w->live)
+		s->log.owed_seq = q->seq;
+}
+
 static void handle(struct serve *s, struct packet *p)
 {
 	handler_fn fn = find_handler(s->role, p->q.op->code);
@@ -300,7 +329,7 @@ static void handle(struct serve *s, struct packet *p)
 		if (FAILPOINT_OF_FAILS("%s.after", ops_failpoint_each, p->q.op->name))
 			fail_after(p);
 		if (p->q.op->effect != EFFECT_READ && p->q.op->scope == SCOPE_SLOT)
-			s->role->ledger[p->q.slot].live = s->role->holds(s->role, p->q.slot);
+			look_again(s, &p->q);
 	}
 	check_fds_out(p);
 	(void)reqlog_result(&s->log, &p->q, &p->reply, (clock_boot_ns() - began) / 1000);
@@ -374,6 +403,8 @@ static void become(struct role *r, pid_t parent)
 {
 	struct lockdown l = {
 		.caps = r->caps, .may_fork = r->id == ROLE_SPAWN, .parent = parent, .filter = allow_serving, .arg = r,
+		/* VMMs inherit limits, and write disks; net and blk write the log alone. */
+		.file_max = r->id == ROLE_SPAWN ? 0 : REQLOG_BYTES_MAX,
 	};
 
 	check_boot_fds();

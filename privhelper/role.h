@@ -13,8 +13,12 @@ struct owner_row {
 	uint32_t generation; /* 0: free */
 	uint32_t owner;
 	uint8_t vm[ID_LEN];  /* zeros when only the kernel's tag was left to learn from */
-	bool live;           /* holds() said so after the last change: counts against the owner's cap */
+	bool live;           /* holds() said so after the last change */
+	uint8_t removals;    /* recorded since the last create; at most REMOVALS_RECORDED */
 };
+
+/* A VM is released by three requests at most of each role; the rest is for those that are BUSY. */
+#define REMOVALS_RECORDED 8
 
 /* role_adopt(): the tag that would tell is gone; any owner may remove what is there.  No request can carry it. */
 #define OWNER_UNKNOWN UINT32_MAX
@@ -22,7 +26,7 @@ struct owner_row {
 struct role;
 
 /**
- * A handler serves one operation.  role.c has already checked phase, ownership, generation, caps, rate and the
+ * A handler serves one operation.  role.c has already checked phase, ownership, generation, rate and the
  * number of descriptors, and has written the intent.
  * @fds_in:	the descriptors that came, closed by role.c afterwards unless set to -1
  * @fds_out:	-1s, filled with the ones to send back, closed by role.c after sending

@@ -15,6 +15,7 @@ fi
 systemctl daemon-reload
 systemctl restart systemd-sysctl.service
 if have udevadm; then udevadm control --reload; fi
+if systemctl -q is-active logrotate.timer; then systemctl restart logrotate.timer; fi
 # Who else has networks reads that ours are not theirs; at the latest when it starts the next time.
 if systemctl -q is-active systemd-networkd.service; then timeout 5 networkctl reload 2>/dev/null || :; fi
 if systemctl -q is-active NetworkManager.service; then timeout 5 nmcli general reload conf 2>/dev/null || :; fi

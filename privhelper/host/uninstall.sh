@@ -54,7 +54,8 @@ rm -f "$prefix/share/selinux/packages/banger.pp"
 rm -f "$prefix/bin/banger" "$prefix/sbin/banger-privhelper" "$prefix/lib/systemd/system/banger.service" \
 	"$prefix/lib/systemd/system/banger-vms.service" "$prefix/lib/systemd/system/run-banger-slots.mount" "$prefix/lib/sysusers.d/banger.conf" \
 	"$prefix/lib/tmpfiles.d/banger.conf" "$prefix/lib/sysctl.d/50-banger.conf" "$prefix/lib/udev/rules.d/50-banger.rules" \
-	"$prefix/lib/systemd/network/00-banger.network" "$prefix/lib/NetworkManager/conf.d/50-banger.conf" /etc/logrotate.d/banger
+	"$prefix/lib/systemd/network/00-banger.network" "$prefix/lib/NetworkManager/conf.d/50-banger.conf" \
+	"$prefix/lib/systemd/system/logrotate.timer.d/50-banger.conf" /etc/logrotate.d/banger
 rm -rf "$libexec"
 if [ -d /run/systemd/system ]; then
 	systemctl daemon-reload

@@ -91,6 +91,13 @@ for role in net blk spawn; do
 		is "$(ask net tap_sweep)" "ok taps=0" "net: a sweep takes nothing of it"
 		check "net: the tap is untouched" ip link show bgr2
 		is "$(ask net tap_retire slot=2 gen=5) $(ask net tap_sweep)" "ok ok taps=1" "net: its own VM removes it"
+		truncate -s 1G "$T/net.log" # where a role's log ends
+		fresh net run
+		is "$(ask net tap_create slot=3 gen=1)" nolog "net: a log as long as it may get refuses creates"
+		is "$(ask net tap_retire slot=3 gen=1) $(ask net tap_sweep)" "ok ok taps=0" "net: and a removal works"
+		is "$(stat -c %s "$T/net.log")" $((1 << 30)) "net: it does not get longer"
+		truncate -s 0 "$T/net.log"
+		fresh net run
 		is "$(ask net seal)" ok "net: sealed"
 		is "$(ask net tap_create slot=3 gen=1)" denied "net: nothing is made any more"
 		is "$(ask net tap_retire slot=3 gen=1) $(ask net tap_sweep)" "ok ok taps=0" "net: a removal works"

@@ -83,6 +83,7 @@ locked spawn "$spawn" $SPAWN_ID 00000000000000c0
 locked controller "$ctl" $CTL_ID 0000000000000000
 for p in "$net" "$blk"; do
 	is "$(awk '/Max processes/ { print $3 }' "/proc/$p/limits")" 0 "$(tr -d '\0' <"/proc/$p/cmdline"): may not fork"
+	is "$(awk '/Max file size/ { print $4, $5 }' "/proc/$p/limits")" "1073741824 1073741824" "its log has an end"
 done
 is "$(find "/proc/$ctl/fd" -lname '*.log' | wc -l)" 0 "the controller has no request log"
 is "$(find "/proc/$P/fd" -lname 'socket:*' | wc -l)" 1 "the supervisor keeps its own line alone"

@@ -19,7 +19,7 @@
 
 /* What the kernel would show. */
 static struct {
-	bool there[SLOT_MAX];
+	bool there[SLOT_MAX], stays;
 	unsigned calls;
 	enum status next;
 } fake;
@@ -49,7 +49,7 @@ static enum status fake_remove(struct role *r, const struct request *q, int *in,
 	(void)reply;
 	(void)out;
 	fake.calls++;
-	fake.there[q->slot] = false;
+	fake.there[q->slot] = fake.there[q->slot] && fake.stays;
 	return ST_OK;
 }
 
@@ -104,6 +104,14 @@ static struct request about(enum op_code op, uint32_t slot, uint32_t generation,
 
 	q.vm[0] = (uint8_t)(slot + 1);
 	q.vm[1] = (uint8_t)generation;
+	return q;
+}
+
+static struct request about_seq(enum op_code op, uint32_t slot, uint64_t seq)
+{
+	struct request q = about(op, slot, 1, 1000);
+
+	q.seq = seq;
 	return q;
 }
 
@@ -195,6 +203,51 @@ static void slots_are_the_bound(void **state)
 	for (uint32_t i = 0; i < 8; i++)
 		assert_int_equal(ask_about(OP_TAP_CREATE, i, 1, 1000), ST_OK);
 	assert_int_equal(ask_about(OP_TAP_CREATE, 8, 1, 1000), ST_DENIED);
+}
+
+/* Ask for @op @n times.  Return: bytes that the log grew by. */
+static off_t grows(enum op_code op, uint32_t slot, unsigned n)
+{
+	off_t before = lseek(serve.log.fd, 0, SEEK_END);
+
+	for (unsigned i = 0; i < n; i++)
+		assert_int_equal(ask(op == OP_TAP_SWEEP ? (struct request){ .op = op_find(op), .seq = i + 2 } :
+							  about_seq(op, slot, i + 2)), ST_OK);
+	return lseek(serve.log.fd, 0, SEEK_END) - before;
+}
+
+/* Removals that remove nothing cost their sender nothing, and the log no more than a burst. */
+static void removals_of_nothing_are_bounded(void **state)
+{
+	const off_t line = 600;
+
+	(void)state;
+	serve.log.cheap_ns = 10 * (uint64_t)REQLOG_CHEAP_NS;
+	assert_true(grows(OP_TAP_RETIRE, 1, 1000) < (10 + 20) * 2 * line);
+	assert_true(grows(OP_TAP_SWEEP, 0, 1000) < 20 * 2 * line);
+	assert_true(serve.log.skipped > 1000);
+	assert_int_equal(fake.calls, 2000); /* each was done all the same */
+	/* One slot holds something that such a removal does not take away. */
+	assert_int_equal(ask_about(OP_TAP_CREATE, 2, 1, 1000), ST_OK);
+	fake.stays = true;
+	assert_true(grows(OP_TAP_RETIRE, 2, 1000) < (REMOVALS_RECORDED + 20) * 2 * line);
+}
+
+/* What a create stands behind is recorded, and so is the removal that empties the slot, with no room left. */
+static void removals_of_something_are_recorded(void **state)
+{
+	(void)state;
+	serve.log.cheap_ns = 0;
+	assert_int_equal(ask_about(OP_TAP_CREATE, 2, 1, 1000), ST_OK);
+	assert_true(grows(OP_TAP_RETIRE, 2, 1) > 400);
+	serve.log.cheap_ns = 0;
+	assert_int_equal(ask_about(OP_TAP_CREATE, 2, 1, 1000), ST_OK);
+	fake.stays = true;
+	(void)grows(OP_TAP_RETIRE, 2, 1000);
+	fake.stays = false;
+	serve.log.cheap_ns = 0;
+	serve.log.looked_ns = clock_boot_ns();
+	assert_true(grows(OP_TAP_RETIRE, 2, 1) > 200);
 }
 
 static void rate(void **state)
@@ -333,7 +386,8 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(owner_and_vm), TEST(generations), TEST(unknown_slot), TEST(host_wide_removal),
-		TEST(adopted), TEST(slots_are_the_bound), TEST(rate),
+		TEST(adopted), TEST(slots_are_the_bound), TEST(removals_of_nothing_are_bounded),
+		TEST(removals_of_something_are_recorded), TEST(rate),
 		TEST(sealed), TEST(log_full), TEST(failure_is_not_live), TEST(phases), TEST(sequence_and_descriptors),
 		TEST(records_violations),
 	};
