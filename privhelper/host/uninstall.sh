@@ -10,10 +10,23 @@ case ${1-} in
 *) echo "usage: uninstall [--purge]" >&2; exit 2 ;;
 esac
 [ "$(id -u)" = 0 ] || { echo "banger: uninstall: must be root" >&2; exit 1; }
-libexec=$(cd "$(dirname "$0")" && pwd)
+libexec=$(cd "$(dirname "$0")" && pwd -P)
 prefix=${libexec%/libexec/banger}
+# The folder that it lies in is removed at the end.  A copy elsewhere would take what is around it.
+if [ "$prefix" = "$libexec" ] || [ ! -e "$libexec/banger-controller" ]; then
+	echo "banger: uninstall: $libexec is no libexec/banger; run the copy that was installed" >&2
+	exit 1
+fi
 conf=/etc/banger/banger.conf
-setting() { sed -n "s/^$1[ 	]*=[ 	]*//p" "$conf" 2>/dev/null | tail -n 1; }
+setting() { sed -n "s/^$1[ 	]*=[ 	]*//p" "$conf" 2>/dev/null | sed 's/[ 	]*\( ;.*\)\{0,1\}$//' | tail -n 1; }
+# remove_place PLACE MARK: a folder that the configuration names, if it has what banger alone puts there.
+remove_place() {
+	if [ -e "$1/$2" ] && [ ! -L "$1" ]; then
+		rm -rf "$1"
+	elif [ -e "$1" ]; then
+		echo "banger: uninstall: $1 is left: it has no $2, so it is not banger's" >&2
+	fi
+}
 or() { if [ -n "$1" ]; then echo "$1"; else echo "$2"; fi; }
 run=$(or "$(setting run_dir)" /run/banger)
 cgroup=$(or "$(setting cgroup_dir)" "$(findmnt -n -o TARGET -t cgroup2 | head -n 1)/banger")
@@ -39,7 +52,7 @@ done
 for table in inet bridge; do nft delete table $table banger 2>/dev/null || :; done
 if ip -d link show dev "$bridge" 2>/dev/null | grep -q 'alias banger:bridge'; then ip link delete "$bridge"; fi
 ! mountpoint -q "$run/slots" || umount "$run/slots"
-rm -rf "$run"
+remove_place "$run" supervisor.lock
 
 # ---- the policy module, if it was installed; what stays is labelled as the rest of the host is ----
 if command -v semodule >/dev/null && semodule -l 2>/dev/null | grep -qx banger; then
@@ -63,7 +76,9 @@ if [ -d /run/systemd/system ]; then
 	udevadm control --reload 2>/dev/null || :
 fi
 if [ -n "$purge" ]; then
-	rm -rf "$(or "$(setting state_dir)" /var/lib/banger)" "$(or "$(setting log_dir)" /var/log/banger)" /etc/banger
+	remove_place "$(or "$(setting state_dir)" /var/lib/banger)" slots
+	remove_place "$(or "$(setting log_dir)" /var/log/banger)" net.log
+	rm -rf /etc/banger
 	# The accounts stay: files of theirs may lie elsewhere, and a number that is given out again would inherit them.
 	echo "banger is gone, with its images, disks and logs; its five accounts are left"
 else
