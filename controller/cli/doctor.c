@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <mntent.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -60,6 +61,19 @@ static void check_programs(struct doctor *d)
 		(void)snprintf(hint, sizeof(hint), "install the package %s", list[i].package);
 		doctor_say(d, list[i].program, there ? "PASS" : list[i].verdict, text, there ? "" : hint);
 	}
+}
+
+/* privhelper/host/sysusers.conf says what is read in a home; activate.sh can not change that of an account in use. */
+static void check_home(struct doctor *d)
+{
+	const struct passwd *controller = getpwnam("banger");
+	char text[256];
+
+	if (!controller)
+		return;
+	(void)snprintf(text, sizeof(text), "the home of the account banger is %.200s", controller->pw_dir);
+	doctor_say(d, "account", strcmp(controller->pw_dir, "/") == 0 ? "PASS" : "WARN", text,
+		   "systemctl stop banger; usermod --home / banger; systemctl start banger (VMs go on)");
 }
 
 /* ---- without these the service does not start; asked for here when it is not there to be asked ---- */
@@ -224,6 +238,7 @@ int cmd_doctor(struct cli *c)
 	} else {
 		check_kvm(&d);
 		check_programs(&d);
+		check_home(&d);
 		check_daemon(&d);
 	}
 	if (c->opt.format == FORMAT_JSON)

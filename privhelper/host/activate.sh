@@ -6,6 +6,11 @@ set -eu
 sync # a power cut now leaves what was installed, and not an empty file in its place
 have() { command -v "$1" >/dev/null; }
 if have systemd-sysusers; then systemd-sysusers banger.conf; fi
+# An account of an earlier version has its home in the state folder (sysusers.conf says why not), and systemd-sysusers leaves it
+# so.  usermod refuses while a process of the account lives.
+if [ "$(getent passwd banger | cut -d: -f6)" = /var/lib/banger ] && ! usermod --home / banger; then
+	echo "banger: to finish this upgrade: systemctl stop banger; usermod --home / banger; systemctl start banger (VMs go on)" >&2
+fi
 if have systemd-tmpfiles; then systemd-tmpfiles --create banger.conf; fi
 [ -d /run/systemd/system ] || exit 0
 # Types, where a policy has some for us; not levels (-F), a slot's category would be lost.

@@ -9,6 +9,11 @@ check "the units are well-formed" systemd-analyze verify $LIB/systemd/system/ban
 for user in banger banger-net banger-blk banger-spawn banger-sup; do
 	is "$(getent passwd $user)" "$user:*:/usr/sbin/nologin" "$user is an account that nobody can log in to"
 done
+is "$(getent passwd banger | cut -d: -f6)" / "the controller's home is none that it can write to"
+usermod --home /var/lib/banger banger
+check "doctor sees the home of an earlier version" eval "banger doctor 2>&1 | grep -q 'WARN.*account.*/var/lib/banger'"
+check "which the next installation mends" make -C "$ROOT" --no-print-directory install
+is "$(getent passwd banger | cut -d: -f6)" / "the home is / again"
 is "$(stat -c '%U:%G %a' /var/lib/banger /var/log/banger | xargs)" "banger:banger 711 root:banger 750" "state and logs have their folders"
 is "$(sysctl -n net.ipv4.ip_forward)" 1 "packets are forwarded"
 need "it is enabled and started" systemctl enable --now banger
