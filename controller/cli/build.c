@@ -14,7 +14,7 @@
 #include "common/clock.h"
 #include "controller/cli/cli.h"
 #include "controller/cli/guest.h"
-#include "controller/cli/objects.h"
+#include "controller/cli/images.h"
 #include "controller/cli/out.h"
 #include "controller/cli/proc.h"
 

@@ -364,22 +364,22 @@ static void print_help(FILE *f, const struct command *cmd)
 }
 
 /* The table, one line a command; @noun: only its own. */
-static void print_overview(FILE *f, const char *noun)
+static void print_overview(struct cli *c, const char *noun)
 {
-	for (const struct command *cmd = commands; cmd->noun; cmd++) {
+	for (const struct command *cmd = c->table; cmd->noun; cmd++) {
 		char left[64];
 		if (noun && strcmp(noun, cmd->noun) != 0)
 			continue;
 		(void)snprintf(left, sizeof(left), "%s%s%s%s%s%s", cmd->noun, cmd->verb ? " " : "",
 			       cmd->verb ? cmd->verb : "", cmd->args[0] ? " " : "", cmd->args, cmd->guest ? " [-- command...]" : "");
-		fprintf(f, "  %-38s  %.*s%s%s%s\n", left, (int)strcspn(cmd->help, "\n"), cmd->help,
+		fprintf(c->out, "  %-38s  %.*s%s%s%s\n", left, (int)strcspn(cmd->help, "\n"), cmd->help,
 			cmd->alias ? " (banger " : "", cmd->alias ? cmd->alias : "", cmd->alias ? ")" : "");
 	}
 }
 
-static const struct command *find(const char *a, const char *b)
+static const struct command *find(const struct cli *c, const char *a, const char *b)
 {
-	for (const struct command *cmd = commands; cmd->noun; cmd++) {
+	for (const struct command *cmd = c->table; cmd->noun; cmd++) {
 		if (strcmp(a, cmd->noun) == 0 && (!cmd->verb || (b && strcmp(b, cmd->verb) == 0)))
 			return cmd;
 		if (cmd->alias && strcmp(a, cmd->alias) == 0)
@@ -388,9 +388,9 @@ static const struct command *find(const char *a, const char *b)
 	return NULL;
 }
 
-static bool is_noun(const char *word)
+static bool is_noun(const struct cli *c, const char *word)
 {
-	for (const struct command *cmd = commands; cmd->noun; cmd++)
+	for (const struct command *cmd = c->table; cmd->noun; cmd++)
 		if (strcmp(cmd->noun, word) == 0)
 			return true;
 	return false;
@@ -400,17 +400,17 @@ int cmd_help(struct cli *c)
 {
 	if (c->npos == 0) {
 		fputs("banger: microVMs for the users of this host\n\n", c->out);
-		print_overview(c->out, NULL);
+		print_overview(c, NULL);
 		fputs("\n`banger help vm run` says more.  Exit status: 0 done, 1 failed, 2 usage, 3 not found, 4 not allowed,\n"
 		      "5 wrong state, 6 limit, 7 timed out, 8 daemon unreachable, 9 host not ready, 10 partly done;\n"
 		      "run, exec and ssh: the guest's own, 125 for a failure of banger's.\n", c->out);
 		return 0;
 	}
-	const struct command *cmd = find(c->pos[0], c->npos > 1 ? c->pos[1] : NULL);
+	const struct command *cmd = find(c, c->pos[0], c->npos > 1 ? c->pos[1] : NULL);
 	if (cmd) {
 		print_help(c->out, cmd);
-	} else if (is_noun(c->pos[0]) && c->npos == 1) {
-		print_overview(c->out, c->pos[0]);
+	} else if (is_noun(c, c->pos[0]) && c->npos == 1) {
+		print_overview(c, c->pos[0]);
 	} else {
 		struct error e = { 0 };
 		error_set(&e, FAIL_USAGE, c->pos[0], "no such command");
@@ -428,13 +428,13 @@ static int unknown(struct cli *c, int argc, char **argv)
 
 	if (argc < 2)
 		error_set(&e, FAIL_USAGE, "usage", "banger <noun> <verb> ...");
-	else if (is_noun(argv[1]) && argc > 2 && argv[2][0] != '-')
+	else if (is_noun(c, argv[1]) && argc > 2 && argv[2][0] != '-')
 		error_set(&e, FAIL_USAGE, argv[2], "%s has no such verb", argv[1]);
-	else if (is_noun(argv[1]))
+	else if (is_noun(c, argv[1]))
 		error_set(&e, FAIL_USAGE, argv[1], "which verb?");
 	else
 		error_set(&e, FAIL_USAGE, argv[1], "no such command");
-	error_hint(&e, argc >= 2 && is_noun(argv[1]) ? "banger help %s" : "banger help", argc >= 2 ? argv[1] : "");
+	error_hint(&e, argc >= 2 && is_noun(c, argv[1]) ? "banger help %s" : "banger help", argc >= 2 ? argv[1] : "");
 	return out_error(c, &e);
 }
 
@@ -460,7 +460,7 @@ static int dispatch(struct cli *c, int argc, char **argv)
 		return cmd_help(c);
 	if (argc > 1 && strcmp(argv[1], "--version") == 0)
 		argv[1] = version;
-	c->command = argc > 1 ? find(argv[1], argc > 2 ? argv[2] : NULL) : NULL;
+	c->command = argc > 1 ? find(c, argv[1], argc > 2 ? argv[2] : NULL) : NULL;
 	if (!c->command)
 		return unknown(c, argc, argv);
 	int words = c->command->verb && strcmp(argv[1], c->command->noun) == 0 && argc > 2 &&
@@ -479,9 +479,9 @@ static int dispatch(struct cli *c, int argc, char **argv)
 	return c->command->run(c);
 }
 
-int cli_main(int argc, char **argv)
+int cli_main(int argc, char **argv, const struct command *table)
 {
-	struct cli c = { .out = stdout, .err = stderr, .sigfd = -1 };
+	struct cli c = { .out = stdout, .err = stderr, .sigfd = -1, .table = table };
 
 	/* A reader that went away is an error of write(), not our silent death in the middle of cleaning up. */
 	(void)signal(SIGPIPE, SIG_IGN);

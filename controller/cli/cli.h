@@ -42,7 +42,8 @@ struct cli {
 	bool stage_open;       /* a line on the terminal waits to be redrawn */
 	int sigfd;             /* -1; else SIGINT, SIGTERM and SIGHUP are held and read here */
 	int signal;            /* the first one that came; 0: none */
-	const struct command *command;
+	const struct command *table;   /* all commands; a NULL noun ends it */
+	const struct command *command; /* the one that runs */
 	struct options opt;
 	char **pos; /* positional arguments */
 	int npos;
@@ -62,10 +63,16 @@ struct command {
 	int (*run)(struct cli *c); /* returns the exit status */
 };
 
-extern const struct command commands[]; /* ends with a NULL noun */
+/* commands.c has the program's table; it ends with a NULL noun. */
+extern const struct command commands[];
 
-/* The whole program: parse, run, say what went wrong.  Return: the exit status. */
-int cli_main(int argc, char **argv);
+/**
+ * cli_main() - parse the words, run the command, print its error
+ * @table:	the commands; the last row has a NULL noun
+ *
+ * Return: the exit status.
+ */
+int cli_main(int argc, char **argv, const struct command *table);
 
 /* Hold the three signals that end programs, so that nothing cuts cleaning up short; c->sigfd has them. */
 int signals_hold(struct cli *c, struct error *e);

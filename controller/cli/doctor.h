@@ -13,7 +13,7 @@ struct doctor {
 	const char *where;
 };
 
-/* One row.  @verdict: PASS, WARN, FAIL or SKIP; @hint: what to do, "" for nothing. */
+/* Add a row to the report.  @verdict: PASS, WARN, FAIL or SKIP; @hint: what to do, "" for nothing. */
 void doctor_say(struct doctor *d, const char *name, const char *verdict, const char *text, const char *hint);
 
 /* What is between guests and the outside, and not ours: for a service that runs. */

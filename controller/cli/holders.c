@@ -1,4 +1,5 @@
-/* holders.c - the daemon can not look into processes; whoever calls may, as far as the kernel lets them. */
+/* holders.c - find what still uses a disk.  The daemon can not look into processes; the caller of `banger` may, as far
+ * as the kernel lets them. */
 #include "controller/cli/holders.h"
 
 #include <ctype.h>
@@ -124,19 +125,17 @@ static void find_processes(dev_t dev, struct list *l)
 	}
 }
 
-void holders_hint(struct cli *c, const char *ref, struct error *e)
+void holders_hint(const char *dm, struct error *e)
 {
-	struct error ignored = { 0 };
 	struct list l = { { 0 } };
-	struct ev_vm vm;
 	char name[NAME_MAX + 1];
 	dev_t dev;
 
-	if (vm_lookup(c, ref, &vm, &ignored) < 0 || !vm.runtime_dm[0] || !find_device(vm.runtime_dm, &dev, name))
+	if (!dm[0] || !find_device(dm, &dev, name))
 		return;
 	find_devices_above(name, &l);
 	find_mounts(dev, &l);
 	find_processes(dev, &l);
 	if (l.text[0])
-		error_hint(e, "its disk %s is held by %s; end that, and stop or delete the VM again", vm.runtime_dm, l.text);
+		error_hint(e, "its disk %s is held by %s; end that, and stop or delete the VM again", dm, l.text);
 }

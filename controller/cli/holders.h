@@ -1,15 +1,16 @@
-/* holders.h - who keeps a VM's disk from going away. */
+/* holders.h - what keeps a VM's disk from being released. */
 #ifndef BANGER_CLI_HOLDERS_H
 #define BANGER_CLI_HOLDERS_H
 
-#include "controller/cli/cli.h"
+#include "common/error.h"
 
 /**
- * holders_hint() - name in @e's hint who still uses the device-mapper disk of the VM @ref
+ * holders_hint() - name in @e's hint what still uses a device-mapper disk
+ * @dm:	the name of the disk; "" changes nothing
  *
- * For an error of a stop, kill or delete; nothing changes when the VM has no such disk or nobody is found.  Processes of
- * others are seen by root alone (proc_pid_fd(5)); mounts and devices on top of it by everybody.
+ * For the error of a stop, kill or delete.  The hint stays as it is when no user of the disk is found.  Everybody sees
+ * mounts and devices on top of the disk; root alone sees the processes of others (proc_pid_fd(5)).
  */
-void holders_hint(struct cli *c, const char *ref, struct error *e);
+void holders_hint(const char *dm, struct error *e);
 
 #endif

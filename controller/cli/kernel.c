@@ -10,7 +10,7 @@
 #include "controller/cli/cli.h"
 #include "controller/cli/conn.h"
 #include "controller/cli/initramfs.h"
-#include "controller/cli/objects.h"
+#include "controller/cli/images.h"
 #include "controller/cli/out.h"
 #include "controller/cli/proc.h"
 #include "controller/cli/vmlinux.h"

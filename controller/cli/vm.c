@@ -192,11 +192,14 @@ int cmd_vm_set(struct cli *c)
 
 /* ---- one or several ---- */
 
-/* Of what gives back all that a VM holds: a disk that somebody else uses can not go. */
+/* A stop, kill or delete fails while another program uses the VM's disk: name that program.  Return: -1. */
 static int release_failed(struct cli *c, const char *ref, struct error *e)
 {
-	if (e->code == FAIL_GENERAL)
-		holders_hint(c, ref, e);
+	struct error ignored = { 0 };
+	struct ev_vm vm;
+
+	if (e->code == FAIL_GENERAL && vm_lookup(c, ref, &vm, &ignored) == 0)
+		holders_hint(vm.runtime_dm, e);
 	return -1;
 }
 

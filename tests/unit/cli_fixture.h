@@ -259,7 +259,7 @@ static int banger(const char *first, ...)
 	(void)fflush(NULL);
 	out = catch(STDOUT_FILENO, &saved_out);
 	err = catch(STDERR_FILENO, &saved_err);
-	int status = cli_main(argc, argv);
+	int status = cli_main(argc, argv, commands);
 	(void)fflush(NULL);
 	(void)dup2(saved_out, STDOUT_FILENO);
 	(void)dup2(saved_err, STDERR_FILENO);

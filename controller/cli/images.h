@@ -1,6 +1,6 @@
-/* objects.h - finished files on their way into the daemon. */
-#ifndef BANGER_CLI_OBJECTS_H
-#define BANGER_CLI_OBJECTS_H
+/* images.h - what the commands for images and kernels share: finished files, opened here and handed to the daemon. */
+#ifndef BANGER_CLI_IMAGES_H
+#define BANGER_CLI_IMAGES_H
 
 #include <jansson.h>
 

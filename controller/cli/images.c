@@ -1,4 +1,4 @@
-/* objects.c - images and kernels: list, delete, and taking in finished files. */
+/* images.c - images and kernels: they are listed, deleted, and imported from finished files. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "controller/cli/cli.h"
 #include "controller/cli/conn.h"
 #include "controller/cli/each.h"
-#include "controller/cli/objects.h"
+#include "controller/cli/images.h"
 #include "controller/cli/out.h"
 
 /* ---- lists ---- */
