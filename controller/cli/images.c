@@ -91,6 +91,50 @@ int cmd_kernel_list(struct cli *c)
 	return list(c, CALL_KERNEL_LIST, &l);
 }
 
+/* ---- the default image ---- */
+
+struct names {
+	size_t n;
+	char first[64], list[160];
+};
+
+static int note_name(void *arg, const struct event *event, const union control_body *body, struct error *e)
+{
+	struct names *l = arg;
+	size_t at = strlen(l->list), room = sizeof(l->list) - at;
+
+	(void)e;
+	if (event->id != EVENT_IMAGE)
+		return 0;
+	if (l->n++ == 0)
+		(void)snprintf(l->first, sizeof(l->first), "%s", body->ev_image.name);
+	if (snprintf(l->list + at, room, "%s%s", at ? ", " : "", body->ev_image.name) >= (int)room)
+		(void)strcpy(l->list + at, room > 4 ? "..." : ""); /* no part of a name */
+	return 0;
+}
+
+int image_default(struct cli *c, char name[64], struct error *e)
+{
+	struct names l = { 0 };
+	const struct reply_to to = { .event = note_name, .arg = &l };
+	struct res_image_list r;
+
+	if (conn_call(c, CALL_IMAGE_LIST, NULL, NULL, &to, &r, e) < 0)
+		return -1;
+	if (l.n == 1) {
+		(void)strcpy(name, l.first);
+		return 0;
+	}
+	if (l.n) {
+		error_set(e, FAIL_USAGE, "image", "there are %zu images, so one has to be named: %s", l.n, l.list);
+		error_hint(e, "--image %s", l.first);
+		return -1;
+	}
+	error_set(e, FAIL_NOT_FOUND, "image", "there is no image to make a VM from");
+	error_hint(e, "banger kernel import debian debian && banger image build debian bookworm --kernel debian");
+	return -1;
+}
+
 /* ---- delete ---- */
 
 static int delete_image(struct cli *c, const char *ref, const char **said, json_t **result, struct error *e)

@@ -5,6 +5,7 @@
 #include "controller/cli/conn.h"
 #include "controller/cli/each.h"
 #include "controller/cli/holders.h"
+#include "controller/cli/images.h"
 #include "controller/cli/out.h"
 #include "controller/cli/proc.h"
 #include "controller/cli/ssh.h"
@@ -37,6 +38,8 @@ int vm_create_args(struct cli *c, struct call_vm_create *a, const char *name, co
 	if (text_put(a->name, sizeof(a->name), "name", name, e) < 0 ||
 	    text_put(a->image, sizeof(a->image), "image", o->image, e) < 0 ||
 	    text_put(a->ssh_key, sizeof(a->ssh_key), "ssh key", key, e) < 0)
+		return -1;
+	if (!a->image[0] && image_default(c, a->image, e) < 0)
 		return -1;
 	a->vcpus = o->vcpus;
 	a->mem_mib = o->mem_mib;

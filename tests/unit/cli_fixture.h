@@ -36,6 +36,7 @@ static struct fixture {
 	const char *fail_for;      /* only when the request names this VM; NULL: always */
 	const char *state, *ip;    /* of the VM that vm_show tells of */
 	const char *log;           /* what vm_logs sends */
+	const char *images[8];     /* what image_list sends */
 } fx;
 
 /* ---- the fake controller ---- */
@@ -75,8 +76,11 @@ static void send_events(int fd, enum call_id id)
 		struct ev_line l = { .text = "{\"op\":\"tap_create\"}" };
 		(void)control_send_event(fd, control_event(EVENT_LINE), &l);
 	} else if (id == CALL_IMAGE_LIST) {
-		struct ev_image i = { .name = "debian", .kernel = "debian", .size = 1u << 30, .created = "2026-01-02T03:04:05Z" };
-		(void)control_send_event(fd, control_event(EVENT_IMAGE), &i);
+		struct ev_image i = { .kernel = "debian", .size = 1u << 30, .created = "2026-01-02T03:04:05Z" };
+		for (size_t n = 0; fx.images[n]; n++) {
+			(void)strcpy(i.name, fx.images[n]);
+			(void)control_send_event(fd, control_event(EVENT_IMAGE), &i);
+		}
 	}
 }
 
@@ -192,6 +196,7 @@ static int fixture_setup(void **state)
 	fx.state = "running";
 	fx.ip = "255.255.255.255"; /* connect() to it fails at once */
 	fx.log = "";
+	fx.images[0] = "debian";
 	(void)strcpy(fx.dir, "/tmp/banger-cli-XXXXXX");
 	assert_non_null(mkdtemp(fx.dir));
 	(void)snprintf(path, sizeof(path), "%s/bin", fx.dir);

@@ -35,6 +35,24 @@ static void test_defaults_are_the_daemons(void **state)
 	assert_string_equal(fx.out, "made-up\n");
 }
 
+static void test_the_only_image_is_the_default(void **state)
+{
+	const struct call_vm_create *a = &fx.last[CALL_VM_CREATE].vm_create;
+
+	(void)state;
+	assert_int_equal(BANGER("vm", "run", "-d"), 0);
+	assert_string_equal(a->image, "debian");
+	fx.images[0] = NULL;
+	assert_int_equal(BANGER("vm", "create"), FAIL_NOT_FOUND);
+	assert_has(fx.err, "hint: banger kernel import debian debian && banger image build debian bookworm --kernel debian");
+	fx.images[0] = "trixie";
+	fx.images[1] = "bookworm";
+	fx.calls[0] = '\0';
+	assert_int_equal(BANGER("run", "-d"), FAIL_USAGE);
+	assert_has(fx.err, "there are 2 images, so one has to be named: trixie, bookworm\nhint: --image trixie\n");
+	assert_string_equal(fx.calls, "image_list ");
+}
+
 static void test_bad_words_ask_nothing(void **state)
 {
 	static const char *const bad[][8] = {
@@ -179,7 +197,7 @@ static void test_guest_line(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_values_reach_the_daemon), T(test_defaults_are_the_daemons), T(test_bad_words_ask_nothing),
+		T(test_values_reach_the_daemon), T(test_defaults_are_the_daemons), T(test_the_only_image_is_the_default), T(test_bad_words_ask_nothing),
 		T(test_too_long_is_said), T(test_aliases), T(test_set), T(test_help_knows_every_command), cmocka_unit_test(test_readme),
 		cmocka_unit_test(test_guest_line),
 	};

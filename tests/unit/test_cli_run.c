@@ -74,7 +74,7 @@ static void test_status_is_the_guests(void **state)
 	(void)state;
 	need_guest();
 	assert_int_equal(BANGER("vm", "run", "--rm", "--name", "web1", "--", "sh", "-c", "exit 7"), 7);
-	assert_string_equal(fx.calls, "vm_create vm_start vm_show vm_delete ");
+	assert_string_equal(fx.calls, "image_list vm_create vm_start vm_show vm_delete ");
 	assert_string_equal(fx.last[CALL_VM_DELETE].vm_delete.vm, VM_ID);
 	assert_has(ssh_args(), "HostKeyAlias=" VM_ID "\n");
 	assert_has(ssh_args(), "StrictHostKeyChecking=accept-new\n");
@@ -89,7 +89,7 @@ static void test_kept_without_rm(void **state)
 	(void)state;
 	need_guest();
 	assert_int_equal(BANGER("run", "--", "true | false"), 7);
-	assert_string_equal(fx.calls, "vm_create vm_start vm_show ");
+	assert_string_equal(fx.calls, "image_list vm_create vm_start vm_show ");
 	assert_has(ssh_args(), "\n--\ntrue | false\n");
 	assert_int_equal(BANGER("run"), 7);
 	assert_lacks(ssh_args(), "BatchMode");
@@ -101,7 +101,7 @@ static void test_create_failed(void **state)
 	(void)state;
 	fx.fail[CALL_VM_CREATE] = FAIL_LIMIT;
 	assert_int_equal(BANGER("vm", "run", "--rm", "--", "true"), EXIT_OURS);
-	assert_string_equal(fx.calls, "vm_create ");
+	assert_string_equal(fx.calls, "image_list vm_create ");
 	assert_int_equal(BANGER("vm", "run", "-d"), FAIL_LIMIT);
 }
 
@@ -110,7 +110,7 @@ static void test_start_failed(void **state)
 	(void)state;
 	fx.fail[CALL_VM_START] = FAIL_HOST;
 	assert_int_equal(BANGER("vm", "run", "--rm", "--", "true"), EXIT_OURS);
-	assert_string_equal(fx.calls, "vm_create vm_start vm_delete ");
+	assert_string_equal(fx.calls, "image_list vm_create vm_start vm_delete ");
 	assert_has(fx.err, "as the test asked");
 }
 
@@ -119,7 +119,7 @@ static void test_show_failed(void **state)
 	(void)state;
 	fx.fail[CALL_VM_SHOW] = FAIL_GENERAL;
 	assert_int_equal(BANGER("vm", "run", "--rm", "--", "true"), EXIT_OURS);
-	assert_string_equal(fx.calls, "vm_create vm_start vm_show vm_delete ");
+	assert_string_equal(fx.calls, "image_list vm_create vm_start vm_show vm_delete ");
 }
 
 static void test_delete_failed(void **state)
@@ -138,7 +138,7 @@ static void test_no_answer_keeps_it(void **state)
 {
 	(void)state; /* 255.255.255.255 */
 	assert_int_equal(BANGER("vm", "run", "--rm", "--timeout", "300ms", "--", "true"), FAIL_TIMEOUT);
-	assert_string_equal(fx.calls, "vm_create vm_start vm_show ");
+	assert_string_equal(fx.calls, "image_list vm_create vm_start vm_show ");
 	assert_has(fx.err, "no answer from 255.255.255.255 port 22 within 0.3 s");
 	assert_has(fx.err, "hint: the VM is kept: banger vm logs web1");
 }
@@ -148,7 +148,7 @@ static void test_detach(void **state)
 	(void)state;
 	assert_int_equal(BANGER("vm", "run", "-d", "--name", "web9"), 0);
 	assert_string_equal(fx.out, "web9\n");
-	assert_string_equal(fx.calls, "vm_create vm_start vm_show ");
+	assert_string_equal(fx.calls, "image_list vm_create vm_start vm_show ");
 }
 
 /* A second process of the test, for a signal that comes to cli_main() from outside after @ms. */
@@ -178,7 +178,7 @@ static void interrupted_run(int sig, const char *calls)
 static void test_signal_while_waiting(void **state)
 {
 	(void)state; /* for the ssh of 255.255.255.255 */
-	interrupted_run(SIGTERM, "vm_create vm_start vm_show vm_delete ");
+	interrupted_run(SIGTERM, "image_list vm_create vm_start vm_show vm_delete ");
 }
 
 static void test_signal_in_the_session(void **state)
@@ -190,7 +190,7 @@ static void test_signal_in_the_session(void **state)
 	write_script("ssh", "exec sleep 30\n");
 	for (size_t i = 0; i < sizeof(sigs) / sizeof(sigs[0]); i++) {
 		fx.calls[0] = '\0';
-		interrupted_run(sigs[i], "vm_create vm_start vm_show vm_delete ");
+		interrupted_run(sigs[i], "image_list vm_create vm_start vm_show vm_delete ");
 	}
 }
 
