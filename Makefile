@@ -96,6 +96,8 @@ $(B)/controller/cli/guest.o: $(wildcard controller/cli/guest/*)
 -include $(shell [ -d $(B) ] && find $(B) -name '*.d')
 
 # ---- tests: one program a file, linked with the room its name says ----
+# All objects of the room go into the link, but those whose .c file the test includes: a test that defines a symbol of the
+# program does not link.  (Out of an archive the linker would take what is still undefined, and the test's would win.)
 UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
 FAKES := $(wildcard tests/unit/fake_*.c)
 ROOM_common := common/config.c common/config_fd.c $(wildcard common/sha256.c)
@@ -104,13 +106,13 @@ ROOM_priv := common/config.c common/config_fd.c $(wildcard common/sha256.c)
 ROOM_ctl := $(CONTROL) common/config.c $(filter-out controller/main.c,$(CONTROLLER)) $(FAKES)
 ROOM_cli := $(CONTROL) common/config.c $(filter-out controller/cli/main.c,$(CLI))
 
+room_objects = $(patsubst %.c,$(B)/%.o,$(sort $(COMMON) $(PROTO) $(ROOM_$(1))))
+included = $(shell sed -n 's/^#include "\(.*\)\.c"$$/\1.o/p' $(1))
 define room
-$(B)/lib$(1).a: $(patsubst %.c,$(B)/%.o,$(sort $(COMMON) $(PROTO) $(ROOM_$(1))))
-	@rm -f $$@
-	$(Q)$(AR) rcs $$@ $$^
-$(B)/unit/test_$(1)_%: $(B)/tests/unit/test_$(1)_%.o $(B)/lib$(1).a
+$(B)/unit/test_$(1)_%: $(B)/tests/unit/test_$(1)_%.o $(call room_objects,$(1))
 	@mkdir -p $$(@D)
-	$(Q)$$(CC) $$(LDFLAGS_ALL) $$< $(B)/lib$(1).a -o $$@ $$(call pkg_libs,$(ALL_LIBS)) -pthread
+	$(Q)$$(CC) $$(LDFLAGS_ALL) $$(filter-out $$(addprefix $(B)/,$$(call included,tests/unit/test_$(1)_$$*.c)),$$^) -o $$@ \
+		$$(call pkg_libs,$(ALL_LIBS)) -pthread
 endef
 $(foreach r,common proto priv ctl cli,$(eval $(call room,$(r))))
 .SECONDARY:
@@ -118,7 +120,7 @@ $(B)/unit/test_ctl_memory: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc ca
 
 $(B)/peer: $(patsubst %.c,$(B)/%.o,tests/integration/peer.c $(COMMON) $(PROTO) common/config.c common/config_fd.c)
 	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(call pkg_libs,inih) -pthread
-$(B)/nat_scenarios: $(B)/tests/integration/nat_scenarios.o $(B)/libctl.a
+$(B)/nat_scenarios: $(B)/tests/integration/nat_scenarios.o $(call room_objects,ctl)
 	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(call pkg_libs,$(ALL_LIBS)) -pthread
 
 $(B)/crash: $(patsubst %.c,$(B)/%.o,$(wildcard tests/integration/crash*.c) $(COMMON) $(PROTO) $(CONTROL) common/config.c)

@@ -243,7 +243,7 @@ static bool goes_on(const struct vm *vm)
 /* Before the first bytes.  A monitor that does not flush its metrics in time has those that came by themselves. */
 static int begin_logs(struct exchange *x, const struct vm *vm, enum stream_kind what)
 {
-	const struct vmm_driver *d = vmm_driver(vm->runtime.vmm);
+	const struct vmm_driver *d = vmm_driver(x->ctl, vm->runtime.vmm);
 	struct error ignored;
 
 	if (what == STREAM_CONSOLE)

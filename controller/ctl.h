@@ -27,7 +27,11 @@ struct ctl {
 	struct watch *watch;
 	struct workers *workers;
 	struct keeper *keeper; /* NULL: nothing is done without being asked */
-	const struct storage_driver *storage; /* chosen at start-up */
+	const struct storage_driver *storage; /* makes the disks of new VMs; chosen at start-up */
+	/* Seams: main.c sets the real tables, a unit test may set its own. */
+	const struct disk_ops *disks;         /* storage.h */
+	const struct seed_ops *seed;          /* seed.h */
+	const struct vmm_ops *vmm;            /* vmm.h */
 	atomic_bool stopping; /* the service ends: what can be interrupted is */
 	atomic_bool draining; /* the host goes down (lifecycle.h): VMs end, none is started */
 	/* What doctor tells and nobody can read any more once the controller is confined. */

@@ -72,7 +72,7 @@ static void *ask_some(void *arg)
 
 	for (size_t i; (i = atomic_fetch_add(&a->next, 1)) < a->list->n && clock_boot_ns() < a->end_ns;) {
 		const struct vm *vm = &a->list->v[i];
-		const struct vmm_driver *d = vmm_driver(vm->runtime.vmm);
+		const struct vmm_driver *d = vmm_driver(a->ctl, vm->runtime.vmm);
 		_cleanup_close_ int pidfd = watch_pidfd(a->ctl->watch, vm->id);
 		if (pidfd_alive(pidfd) && d && d->shutdown(a->ctl, vm, pidfd, &e) < 0)
 			log_warn("%s: the monitor does not take a shutdown: %s", vm->name, e.why);

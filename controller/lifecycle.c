@@ -132,7 +132,7 @@ static int make_files(struct ctl *c, const struct operation *o, const struct vm 
 		return -1;
 	FAILPOINT("disk.after");
 	operation_stage(o, "seed", "");
-	return seed_write(c, vm, e);
+	return c->seed->write(c, vm, e);
 }
 
 /* The row goes with its files; if even that fails it stays, failed, for its owner to delete. */

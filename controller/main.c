@@ -29,9 +29,11 @@
 #include "controller/lifecycle.h"
 #include "controller/lock.h"
 #include "controller/loop.h"
+#include "controller/seed.h"
 #include "controller/stats.h"
 #include "controller/storage.h"
 #include "controller/store.h"
+#include "controller/vmm.h"
 #include "controller/watch.h"
 #include "controller/worker.h"
 
@@ -156,6 +158,9 @@ static void start(struct program *p)
 	if (!c->helper || helper_hello(c->helper) < 0)
 		die_errno(1, "the roles do not answer");
 	c->storage = storage_choose(c);
+	c->disks = &storage_ops;
+	c->seed = &seed_ops;
+	c->vmm = &vmm_ops;
 	c->workers = workers_start(c);
 	if (!c->workers)
 		die_errno(1, "worker threads");

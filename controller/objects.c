@@ -59,7 +59,7 @@ static int loop_args(struct ctl *c, const struct vm *vm, const struct object_row
 		     struct error *e)
 {
 	q->loop_attach.part = row->part;
-	*fd = storage_open_part(c, vm, (unsigned)row->part, e);
+	*fd = c->disks->open_part(c, vm, (unsigned)row->part, e);
 	return *fd < 0 ? -1 : 0;
 }
 

@@ -147,3 +147,5 @@ int seed_write(struct ctl *c, const struct vm *vm, struct error *e)
 	FAILPOINT("seed.after");
 	return 0;
 }
+
+const struct seed_ops seed_ops = { .write = seed_write };

@@ -13,4 +13,10 @@
  */
 int seed_write(struct ctl *c, const struct vm *vm, struct error *e);
 
+/* As ctl.seed: seed_ops, or a unit test's own. */
+struct seed_ops {
+	int (*write)(struct ctl *c, const struct vm *vm, struct error *e); /* seed_write() */
+};
+extern const struct seed_ops seed_ops;
+
 #endif

@@ -132,7 +132,7 @@ static int acquire(struct ctl *c, struct vm *vm, struct start *s, const struct o
 
 static int boot(struct ctl *c, struct vm *vm, struct start *s, const struct operation *o, struct error *e)
 {
-	const struct vmm_driver *d = vmm_driver(vm->runtime.vmm);
+	const struct vmm_driver *d = vmm_driver(c, vm->runtime.vmm);
 
 	if (!d)
 		return error_set(e, FAIL_GENERAL, "vmm", "no driver for this kind");
@@ -236,7 +236,7 @@ static int run(struct ctl *c, struct vm *vm, const struct operation *o, struct e
 
 	int r = plan(c, vm, &s, o, e);
 	if (r == 0)
-		r = vmm_choose(c, vm, o, &vm->runtime.vmm, &vm->runtime.accel, e);
+		r = c->vmm->choose(c, vm, o, &vm->runtime.vmm, &vm->runtime.accel, e);
 	if (r == 0)
 		r = acquire(c, vm, &s, o, e);
 	if (r == 0)

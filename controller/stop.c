@@ -42,7 +42,7 @@ static bool wait_end(int pidfd, uint64_t ms, const struct operation *o)
 static bool shut_down(struct ctl *c, const struct vm *vm, uint64_t timeout_ms, const struct operation *o)
 {
 	const uint64_t end = clock_boot_ns() + (timeout_ms ? timeout_ms : STOP_TIMEOUT_MS) * 1000000u;
-	const struct vmm_driver *d = vmm_driver(vm->runtime.vmm);
+	const struct vmm_driver *d = vmm_driver(c, vm->runtime.vmm);
 	_cleanup_close_ int pidfd = watch_pidfd(c->watch, vm->id);
 	struct error e = { 0 };
 
@@ -128,7 +128,7 @@ static int remove_files(struct ctl *c, const struct vm *vm, struct error *e)
 	struct error whose = { 0 };
 
 	if (storage_check_owner(&c->config, vm, &whose) == 0)
-		return storage_remove(c, vm->slot, e);
+		return c->disks->remove(c, vm->slot, e);
 	if (whose.code == FAIL_STATE)
 		return 0;
 	*e = whose;

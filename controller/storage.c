@@ -233,3 +233,5 @@ int storage_open_part(struct ctl *c, const struct vm *vm, unsigned part, struct 
 		return -1;
 	return storage_dm_revive(fd, vm, e) < 0 ? -1 : steal_fd(&fd);
 }
+
+const struct disk_ops storage_ops = { .remove = storage_remove, .open_part = storage_open_part };

@@ -34,6 +34,13 @@ enum storage_mark storage_owner(const struct config *c, uint32_t slot, struct st
 /* Are the files of its slot its own?  Return: 0, or -1 with FAIL_STATE: another VM's; FAIL_HOST: it can not be told. */
 int storage_check_owner(const struct config *c, const struct vm *vm, struct error *e);
 
+/* What the rest of the controller does to the files of a VM's disk, as ctl.disks: storage_ops, or a unit test's own. */
+struct disk_ops {
+	int (*remove)(struct ctl *c, uint32_t slot, struct error *e);                            /* storage_remove() */
+	int (*open_part)(struct ctl *c, const struct vm *vm, unsigned part, struct error *e); /* storage_open_part() */
+};
+extern const struct disk_ops storage_ops;
+
 /* Everything in the slot's state folder goes; absence is success.  At delete, and for a create that failed. */
 int storage_remove(struct ctl *c, uint32_t slot, struct error *e);
 

@@ -76,7 +76,7 @@ int strays_remove(struct ctl *c, bool dry_run, void (*tell)(void *arg, const cha
 			return -1;
 		mark = storage_owner(&c->config, slot, &o);
 		bool stray = is_stray(c, slot, mark, &o, &used) && !used;
-		bool stays = stray && !dry_run && storage_remove(c, slot, &e) < 0;
+		bool stays = stray && !dry_run && c->disks->remove(c, slot, &e) < 0;
 		if (!used && !dry_run && c->watch)
 			watch_discard(c->watch, slot); /* what its last VM said */
 		(void)store_group_end(c->store, 0, &e);

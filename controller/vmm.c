@@ -18,14 +18,14 @@
 #define PROBE_MS 10000 /* models that hang are why there is a probe at all */
 #define PROBE_END_MS 3000
 
-const struct vmm_driver *vmm_driver(enum vmm_kind kind)
-{
-	static const struct vmm_driver *const drivers[VMM_KINDS] = {
-		[VMM_QEMU] = &vmm_qemu,
-		[VMM_FIRECRACKER] = &vmm_firecracker,
-	};
+static const struct vmm_driver *const drivers[VMM_KINDS] = {
+	[VMM_QEMU] = &vmm_qemu,
+	[VMM_FIRECRACKER] = &vmm_firecracker,
+};
 
-	return (unsigned)kind < VMM_KINDS ? drivers[kind] : NULL;
+const struct vmm_driver *vmm_driver(const struct ctl *c, enum vmm_kind kind)
+{
+	return (unsigned)kind < VMM_KINDS ? c->vmm->drivers[kind] : NULL;
 }
 
 /* ---- can KVM run a guest here? ---- */
@@ -157,3 +157,5 @@ int vmm_choose(struct ctl *c, const struct vm *vm, const struct operation *o, en
 		return -1;
 	return works ? choose_kvm(g, kind, accel) : choose_tcg(g, kind, accel, e);
 }
+
+const struct vmm_ops vmm_ops = { .drivers = drivers, .choose = vmm_choose };

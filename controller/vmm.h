@@ -21,7 +21,16 @@ struct vmm_driver {
 	int (*flush)(struct ctl *c, const struct vm *vm, int pidfd, struct error *e);
 };
 
-const struct vmm_driver *vmm_driver(enum vmm_kind kind);
+/* As ctl.vmm: vmm_ops, or a unit test's own. */
+struct vmm_ops {
+	const struct vmm_driver *const *drivers; /* VMM_KINDS of them, by kind */
+	int (*choose)(struct ctl *c, const struct vm *vm, const struct operation *o, enum vmm_kind *kind,
+		      uint32_t *accel, struct error *e); /* vmm_choose() */
+};
+extern const struct vmm_ops vmm_ops;
+
+/* The driver of @c for that kind of monitor.  Return: NULL when there is none. */
+const struct vmm_driver *vmm_driver(const struct ctl *c, enum vmm_kind kind);
 
 /**
  * vmm_choose() - which monitor and accelerator this host can really run

@@ -1,7 +1,8 @@
 /* ctl_fixture.h - a whole controller in a temporary folder, for one test program: store, workers and watch are real;
  * the roles are fake_helper.c; disks, seeds and monitors are the few lines below.
  *
- * Included once by a test; what it defines takes the place of storage*.c, seed.c and vmm*.c in the link. */
+ * Included once by a test.  The tables fake_disks, fake_seed and fake_vmm stand in struct ctl where main.c puts the real
+ * ones; nothing here has the name of a function of the program. */
 #ifndef BANGER_TESTS_CTL_FIXTURE_H
 #define BANGER_TESTS_CTL_FIXTURE_H
 
@@ -89,20 +90,10 @@ static int fake_create(struct ctl *c, const struct vm *vm, struct error *e)
 }
 
 static const enum object fake_objects[] = { OBJ_LOOP_BASE, OBJ_LOOP_COW, OBJ_DM };
-static const struct storage_driver fake_storage = { "fake-dm", DISK_DM, fake_create, fake_objects, 3 };
+/* It has the name of the real one, which makes the same objects: storage_by_name() finds that. */
+static const struct storage_driver fake_storage = { "dm-snapshot", DISK_DM, fake_create, fake_objects, 3 };
 
-const struct storage_driver *storage_choose(struct ctl *c)
-{
-	(void)c;
-	return &fake_storage;
-}
-
-const struct storage_driver *storage_by_name(const char *name)
-{
-	return strcmp(name, fake_storage.name) == 0 ? &fake_storage : NULL;
-}
-
-int storage_remove(struct ctl *c, uint32_t slot, struct error *e)
+static int fake_remove(struct ctl *c, uint32_t slot, struct error *e)
 {
 	char path[200];
 
@@ -113,17 +104,21 @@ int storage_remove(struct ctl *c, uint32_t slot, struct error *e)
 	return host.remove_fails ? error_set(e, FAIL_HOST, "disk", "slot %u: read-only file system", slot) : 0;
 }
 
-int storage_open_part(struct ctl *c, const struct vm *vm, unsigned part, struct error *e)
+static int fake_open_part(struct ctl *c, const struct vm *vm, unsigned part, struct error *e)
 {
 	(void)c, (void)vm, (void)part, (void)e;
 	return open("/dev/null", O_RDWR | O_CLOEXEC);
 }
 
-int seed_write(struct ctl *c, const struct vm *vm, struct error *e)
+static const struct disk_ops fake_disks = { .remove = fake_remove, .open_part = fake_open_part };
+
+static int fake_seed_write(struct ctl *c, const struct vm *vm, struct error *e)
 {
 	(void)c;
 	return host.seed_fails ? error_set(e, FAIL_HOST, vm->name, "no room for its seed") : 0;
 }
+
+static const struct seed_ops fake_seed = { .write = fake_seed_write };
 
 static void wait_for_cancel(const struct operation *o)
 {
@@ -169,15 +164,14 @@ static int fake_flush(struct ctl *c, const struct vm *vm, int pidfd, struct erro
 	return error_set(e, FAIL_TIMEOUT, "vmm", "no answer");
 }
 
-const struct vmm_driver *vmm_driver(enum vmm_kind kind)
-{
-	static const struct vmm_driver d = { "fake", VMM_QEMU, fake_boot, fake_shutdown, NULL, fake_flush };
+static const struct vmm_driver fake_driver = { "fake", VMM_QEMU, fake_boot, fake_shutdown, NULL, fake_flush };
+static const struct vmm_driver *const fake_drivers[VMM_KINDS] = {
+	[VMM_QEMU] = &fake_driver,
+	[VMM_FIRECRACKER] = &fake_driver,
+};
 
-	return kind == VMM_QEMU || kind == VMM_FIRECRACKER ? &d : NULL;
-}
-
-int vmm_choose(struct ctl *c, const struct vm *vm, const struct operation *o, enum vmm_kind *kind, uint32_t *accel,
-	       struct error *e)
+static int fake_choose(struct ctl *c, const struct vm *vm, const struct operation *o, enum vmm_kind *kind,
+		       uint32_t *accel, struct error *e)
 {
 	(void)vm, (void)o;
 	if (host.goes_down)
@@ -186,6 +180,8 @@ int vmm_choose(struct ctl *c, const struct vm *vm, const struct operation *o, en
 	*accel = ACCEL_TCG;
 	return host.choose_fails ? error_set(e, FAIL_HOST, "vmm", "this host has none") : 0;
 }
+
+static const struct vmm_ops fake_vmm = { .drivers = fake_drivers, .choose = fake_choose };
 
 /* ---- a controller ---- */
 
@@ -196,7 +192,8 @@ static void make_dir(const char *path)
 
 static void make_folders(struct fixture *f)
 {
-	static const char *const names[] = { "state", "state/slots", "state/consoles", "run", "run/slots" };
+	static const char *const names[] = { "state", "state/slots", "state/consoles", "state/images", "state/kernels",
+					     "run", "run/slots" };
 	char path[160];
 
 	(void)snprintf(f->dir, sizeof(f->dir), "/tmp/banger-ctl-XXXXXX");
@@ -227,6 +224,9 @@ static void open_all(struct fixture *f)
 	f->c.watch = watch_open(&f->c, f->epoll_fd);
 	assert_non_null(f->c.watch);
 	f->c.storage = &fake_storage;
+	f->c.disks = &fake_disks;
+	f->c.seed = &fake_seed;
+	f->c.vmm = &fake_vmm;
 }
 
 static void close_all(struct fixture *f)

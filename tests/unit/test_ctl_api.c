@@ -8,7 +8,6 @@
 #include <sys/un.h>
 
 #include "controller/api.c"
-#include "controller/images.h"
 #include "tests/unit/ctl_fixture.h"
 
 #define OTHER 1002
@@ -23,44 +22,6 @@ static struct {
 	size_t bytes, rows; /* EVENT bytes, EVENT vm */
 	struct ev_vm vm;
 } t;
-
-/* Images are not the matter here; theirs take the place of images.c in the link. */
-int image_import(struct ctl *c, struct operation *o, const char *name, const char *kernel, int fd, char digest[65],
-		 struct error *e)
-{
-	(void)c, (void)o, (void)kernel, (void)fd, (void)digest;
-	return error_set(e, FAIL_GENERAL, name, "not here");
-}
-
-int image_delete(struct ctl *c, struct operation *o, const char *name, struct error *e)
-{
-	(void)c, (void)o;
-	return error_set(e, FAIL_GENERAL, name, "not here");
-}
-
-int kernel_import(struct ctl *c, struct operation *o, const char *name, const int fds[3], char digest[65], struct error *e)
-{
-	(void)c, (void)o, (void)fds, (void)digest;
-	return error_set(e, FAIL_GENERAL, name, "not here");
-}
-
-int kernel_delete(struct ctl *c, struct operation *o, const char *name, struct error *e)
-{
-	(void)c, (void)o;
-	return error_set(e, FAIL_GENERAL, name, "not here");
-}
-
-int images_each(const struct config *c, bool kernels, void (*fn)(void *arg, const char *digest, bool marked), void *arg)
-{
-	(void)c, (void)kernels, (void)fn, (void)arg;
-	return 0;
-}
-
-int images_gc(struct ctl *c, bool dry_run, void (*tell)(void *arg, const char *line), void *arg, struct error *e)
-{
-	(void)c, (void)dry_run, (void)tell, (void)arg, (void)e;
-	return 0;
-}
 
 static int identify(int fd, struct caller *who)
 {
