@@ -2,12 +2,17 @@
 # run.sh [WORD...] - boot the test guest, run the scenarios with one of the words in their name, all without; count their TAP.
 # run.sh --shell - the same guest, and a shell of root's in it; the disk is thrown away afterwards.
 #
-# One boot serves all scenarios, but for those that ask for another: status 93 is a clean reboot, 94 a power cut, after
-# which the scenario is called again with the next phase.  Words that it left in /root/next-cmdline are added to the
+# GUESTS of them (two) run side by side, each with a disk of its own, and take the next scenario when they are done with one,
+# the long ones first.  The TAP of a scenario is printed whole, in the order of names; one that fails is named at once.
+#
+# A guest's boot serves all its scenarios, but for those that ask for another: status 93 is a clean reboot, 94 a power cut,
+# after which the scenario is called again with the next phase.  Words that it left in /root/next-cmdline are added to the
 # kernel's command line for that one boot.  Every wait has an end; a guest that dies shows its console.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 scenarios=tests/guest/scenarios
+# The longest, longest first; the others follow by name.  The first is what the others build on.
+long="00-host 32-selinux-probe 30-selinux 31-selinux-policy 70-bad-days 80-crash 50-vm 10-dm 60-power"
 BOOT_SECONDS=300 SCENARIO_SECONDS=900
 cache=$PWD/build/cache/guest
 passed=0 failed=0 skipped=0 qemu=
@@ -17,8 +22,12 @@ skip_all() { echo "ok 1 - the test guest # SKIP $*"; skipped=1; closing; }
 [ "$(uname -m)" = x86_64 ] || skip_all "the guest is x86-64"
 [ "$(id -u)" = 0 ] || skip_all "needs root, to build its disk"
 { bash tests/guest/build.sh && bash tests/guest/image.sh; } || { echo "not ok 1 - the test guest's disks can be built"; failed=1; closing; }
-work=$(mktemp -d build/guest.XXXXXX)
-end() { [ -z "$qemu" ] || kill -9 "$qemu" 2>/dev/null; rm -rf "$work"; }
+top=$(mktemp -d build/guest.XXXXXX) work=$top
+end() { # the guests too
+	local pid
+	for pid in $(cat "$top"/*/qemu.pid 2>/dev/null); do kill -9 "$pid" 2>/dev/null; done
+	rm -rf "$top"
+}
 trap end EXIT
 trap 'exit 130' INT TERM
 
@@ -33,7 +42,7 @@ payload() {
 		install -m 755 "$(command -v firecracker)" "$work/firecracker"
 		extra=(--transform 's,^.*/guest\.[^/]*/firecracker,firecracker,' "$work/firecracker")
 	fi
-	tar cSf "$work/payload" --owner 0 --group 0 --verbatim-files-from -T "$work/files" "${extra[@]}"
+	tar cSf "$top/payload" --owner 0 --group 0 --verbatim-files-from -T "$work/files" "${extra[@]}"
 }
 
 # ---- the machine ----
@@ -67,11 +76,12 @@ boot() { # boot [KERNEL PARAMETERS]: false when it does not answer in time
 	port=$(perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport')
 	qemu-system-x86_64 -name banger-test -M q35 -accel tcg,thread=multi -cpu max -smp 2 -m 3072 -nodefaults -no-user-config -display none \
 		-no-reboot -monitor "unix:$work/monitor,server=on,wait=off" -serial "file:$work/console" -drive "file=$work/disk,format=raw,if=virtio,cache=unsafe" \
-		-drive "file=$work/payload,format=raw,if=virtio,readonly=on" -netdev "user,id=n,restrict=on,hostfwd=tcp:127.0.0.1:$port-:22" \
+		-drive "file=$top/payload,format=raw,if=virtio,readonly=on" -netdev "user,id=n,restrict=on,hostfwd=tcp:127.0.0.1:$port-:22" \
 		-device virtio-net-pci,netdev=n -device virtio-rng-pci -kernel "$cache/vmlinuz" -initrd "$cache/initrd" \
 		-append "console=ttyS0 quiet panic=-1 security=selinux selinux=1 enforcing=1 audit=1 audit_backlog_limit=8192 tsc_early_khz=$tsc tsc=reliable sysrq_always_enabled unknown_nmi_panic ${1-}" \
 		</dev/null >/dev/null 2>"$work/qemu.err" &
 	qemu=$!
+	echo $qemu >"$work/qemu.pid"
 	until inside 30 true 2>/dev/null; do
 		alive && [ $SECONDS -lt $until ] || return 1
 		sleep 0.5
@@ -91,6 +101,7 @@ cut_power() {
 	[ -n "$qemu" ] || return 0
 	kill -9 "$qemu" 2>/dev/null
 	wait "$qemu" 2>/dev/null
+	rm -f "$work/qemu.pid"
 	qemu=
 }
 
@@ -181,23 +192,94 @@ scenario() {
 	failed=$((failed + 1))
 }
 
+# ---- the guests: each takes the next scenario, until there is none ----
+next() { # next: the name of the next scenario; false when there is none
+	local name
+	exec 9<>"$top/queue.lock"
+	flock 9
+	read -r name <"$top/queue" && sed -i 1d "$top/queue" && echo "$name"
+}
+
+ended() { # ended NAME SECONDS: what it has counted; who fails is told at once
+	echo "$passed $failed $skipped $2" >"$top/$1.part"
+	mv "$top/$1.part" "$top/$1.count"
+	[ $failed = 0 ] || echo "# FAILED: $1 after $2 s; what it said follows in its turn"
+}
+
+guest() { # guest N
+	local name began
+	work=$top/$1 qemu=
+	mkdir "$work"
+	trap - EXIT
+	trap 'exit 130' INT TERM
+	fresh >>"$work/said" || fresh >>"$work/said" ||
+		{ console >>"$work/said"; echo "# FAILED: the test guest, which does not boot, or does not take the tree"; return 1; }
+	cat "$work/said"
+	while name=$(next); do
+		began=$SECONDS passed=0 failed=0 skipped=0
+		if [ "$guests" = 1 ]; then
+			scenario "$name"
+		else
+			scenario "$name" >"$top/$name.out" 2>&1
+		fi
+		ended "$name" $((SECONDS - began))
+	done
+	! alive || power_off >/dev/null
+}
+
+show() { # show NAME: what it said, counted; without a count it was not run
+	local ok bad skip seconds
+	[ ! -e "$top/$1.out" ] || cat "$top/$1.out"
+	if [ ! -e "$top/$1.count" ]; then
+		echo "not ok - no test guest runs $1"
+		echo 0 1 0 0 >"$top/$1.count"
+	fi
+	read -r ok bad skip seconds <"$top/$1.count"
+	passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
+	echo "# $1: $seconds s"
+}
+
+chosen() { # chosen [WORD...]: the names
+	local file name
+	for file in "$scenarios"/*.sh; do
+		name=$(basename "$file" .sh)
+		[ $# = 0 ] || grep -qF "$(printf '%s\n' "$@")" <<<"$name" || continue
+		echo "$name"
+	done
+}
+
+run_all() { # the guests, and the scenarios' output in the order of their names
+	local n left=("${names[@]}")
+	{ for n in $long; do printf '%s\n' "${names[@]}" | grep -xF -- "$n"; done
+	printf '%s\n' "${names[@]}" | grep -vxF "${long// /$'\n'}"; } >"$top/queue"
+	for ((n = 1; n <= guests; n++)); do guest $n & done
+	while [ -n "$(jobs -rp)" ]; do
+		sleep 1
+		while [ ${#left[@]} != 0 ] && [ -e "$top/${left[0]}.count" ]; do
+			show "${left[0]}"
+			left=("${left[@]:1}")
+		done
+	done
+	for n in "${left[@]}"; do show "$n"; done
+	[ $failed = 0 ] || grep -hs . "$top"/*/said
+}
+
 tsc=$(build/release/tsckhz) || exit 1
 payload || exit 1
-fresh || fresh || { console; echo "not ok - the test guest boots, and takes the tree"; failed=1; closing; }
 if [ "${1-}" = --shell ]; then
+	work=$top/1
+	mkdir "$work"
+	fresh || fresh || { console; echo "not ok - the test guest boots, and takes the tree"; failed=1; closing; }
 	echo "# the tree is in /root/banger; the disk is thrown away at the end"
 	ssh -t "${ssh_opts[@]}" -p "$port" root@127.0.0.1
 	power_off
 	exit 0
 fi
-ran=0
-for file in "$scenarios"/*.sh; do
-	name=$(basename "$file" .sh)
-	[ $# = 0 ] || grep -qF "$(printf '%s\n' "$@")" <<<"$name" || continue
-	ran=$((ran + 1)) began=$SECONDS
-	scenario "$name"
-	echo "# $name: $((SECONDS - began)) s"
-done
-[ $ran != 0 ] || { echo "not ok - no scenario has $* in its name"; failed=1; }
-alive && power_off
+mapfile -t names < <(chosen "$@")
+[ ${#names[@]} != 0 ] || { echo "not ok - no scenario has $* in its name"; failed=1; closing; }
+guests=${GUESTS:-2}
+[ ${#names[@]} -ge "$guests" ] || guests=${#names[@]}
+run_all
+echo "# all of it: $SECONDS s, $guests guests side by side; the longest:"
+for n in "${names[@]}"; do echo "# $(cut -d' ' -f4 "$top/$n.count") s: $n"; done | sort -k2,2nr
 closing

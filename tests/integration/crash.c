@@ -2,7 +2,7 @@
  *
  *	crash CONFIG DIR                              everything; CRASH_FULL=1 in the environment: the whole product
  *	crash CONFIG DIR part K N                     the Kth of N parts of it, K from 0; lines
- *	                                              "verb NAME CASES POINTS FAULTS MS MISSED PRODUCT"
+ *	                                              "verb NAME CASES POINTS FAULTS MS MISSED LATE PRODUCT"
  *	crash CONFIG DIR VERB                         one verb
  *	crash CONFIG DIR ways                         no cases: the failpoints on the way of each verb
  *	crash CONFIG DIR VERB PROGRAM:NAME[:N] VICTIM EFFECT   one case, as a failing one prints itself
@@ -28,7 +28,7 @@
 #define WAY 512 /* failpoints on the way of one verb */
 #define ROLES 3
 #define HUNGERS 24 /* samples of the allocations of a program on the way of one verb */
-#define MISSED_PERCENT 8
+#define TRIES 4 /* of a case whose failpoint is not reached */
 #define RETRY_MS 10000 /* what the keeper tries again, every second in this build */
 #define SETTLE_MS 4000 /* what the kernel or a worker does a little later */
 
@@ -68,7 +68,8 @@ struct verb {
 };
 
 static unsigned cases, leaks, lies, twices;
-static unsigned missed, product; /* not reached; with every victim and effect at every point */
+static unsigned missed, late; /* not reached: a failure each; those that may be */
+static unsigned product; /* with every victim and effect at every point */
 static unsigned tests, failed_tests;
 static bool one_case; /* tell more */
 static uint64_t verb_until; /* no case begins later */
@@ -1072,6 +1073,46 @@ static bool is_ours(const struct verb *v, const struct point *p, enum victim vic
 	return (h >> 8) % (parts * (sample ? (unsigned)atoi(sample) : 1)) == part;
 }
 
+static bool is_word(const char *list, const char *word)
+{
+	char a[400], b[80];
+
+	(void)snprintf(a, sizeof(a), " %s ", list);
+	(void)snprintf(b, sizeof(b), " %s ", word);
+	return strstr(a, b);
+}
+
+/* Failpoints that a verb may not reach, even when it is tried again, and why. */
+static const struct {
+	const char *verbs, *point, *why;
+} may_be_late[] = {
+	{ "start-fails stop stop-ignored stop-firecracker restart auto-stop kill delete ended revive give-up release-again drain",
+	  "net:tap_sweep.answered", "the sweep is the last request of the verb, which may be over before the role has come so far" },
+};
+
+static const char *excuse_for_late(const struct verb *v, const struct point *p)
+{
+	char full[80];
+
+	(void)snprintf(full, sizeof(full), "%s:%s", program_name(p->program), p->name);
+	for (size_t i = 0; i < sizeof(may_be_late) / sizeof(may_be_late[0]); i++)
+		if (strcmp(full, may_be_late[i].point) == 0 && is_word(may_be_late[i].verbs, v->name))
+			return may_be_late[i].why;
+	return NULL;
+}
+
+static void note_missed(const struct what *w)
+{
+	const char *why = excuse_for_late(w->verb, w->point);
+
+	if (why)
+		late++;
+	else
+		missed++;
+	print_what(w, "# not reached: ");
+	printf("%s%s\n", why ? ", as may be: " : "", why ? why : "");
+}
+
 static void case_of(const struct verb *v, const struct point *p, enum victim victim, enum harm effect, bool due)
 {
 	const struct what w = { v, p, victim, effect };
@@ -1081,20 +1122,10 @@ static void case_of(const struct verb *v, const struct point *p, enum victim vic
 	product++;
 	if ((!due && !thorough) || now_ms() > verb_until)
 		return;
-	if (run_case(&w) || run_case(&w)) /* what races with the end of a verb comes one time in some */
-		return;
-	missed++;
-	print_what(&w, "# not reached: ");
-	printf("\n");
-}
-
-static bool is_word(const char *list, const char *word)
-{
-	char a[400], b[80];
-
-	(void)snprintf(a, sizeof(a), " %s ", list);
-	(void)snprintf(b, sizeof(b), " %s ", word);
-	return strstr(a, b);
+	for (int i = 0; i < TRIES; i++) /* what races with the end of a verb comes one time in some */
+		if (run_case(&w))
+			return;
+	note_missed(&w);
 }
 
 /* The way of each verb, once it has been recorded. */
@@ -1174,12 +1205,6 @@ static void hunger_cases_of(const struct verb *v)
 	}
 }
 
-/* Cases that were not reached test nothing; what two threads do at the end, and the last allocations, may not come again. */
-static bool too_many(unsigned lost, unsigned reached)
-{
-	return lost > 3 && !getenv("CRASH_POINTS") && lost * 100 > (lost + reached) * MISSED_PERCENT;
-}
-
 static void run_verb(const struct verb *v)
 {
 	static struct point points[POINTS];
@@ -1188,7 +1213,7 @@ static void run_verb(const struct verb *v)
 			keep_way(&verbs[i], points, record(&verbs[i], points));
 	size_t n = record(v, points);
 	const struct what none = { .verb = v };
-	unsigned cases0 = cases, faults0 = leaks + lies + twices, missed0 = missed, product0 = product;
+	unsigned cases0 = cases, faults0 = leaks + lies + twices, missed0 = missed, late0 = late, product0 = product;
 	uint64_t t0 = now_ms();
 	static struct text foreign;
 
@@ -1199,18 +1224,19 @@ static void run_verb(const struct verb *v)
 	decoys_judge(&foreign);
 	tell(&none, &foreign);
 	unsigned faults = leaks + lies + twices - faults0, lost = missed - missed0;
-	bool good = !faults && !too_many(lost, cases - cases0);
+	bool good = !faults && !lost;
 	keep_way(v, points, n);
 	if (in_part) {
-		printf("verb %s %u %zu %u %llu %u %u\n", v->name, cases - cases0, n, faults, (unsigned long long)(now_ms() - t0), lost,
-		       product - product0);
+		printf("verb %s %u %zu %u %llu %u %u %u\n", v->name, cases - cases0, n, faults, (unsigned long long)(now_ms() - t0), lost,
+		       late - late0, product - product0);
 		return;
 	}
 	tests++;
 	failed_tests += !good;
 	printf("%s %u - %s: %u of %u cases at %zu failpoints\n", good ? "ok" : "not ok", tests, v->name, cases - cases0,
 	       product - product0, n);
-	printf("# %llu ms a case, %u not reached\n", (unsigned long long)(now_ms() - t0) / (cases - cases0 ? cases - cases0 : 1), lost);
+	printf("# %llu ms a case, %u not reached, %u more as may be\n",
+	       (unsigned long long)(now_ms() - t0) / (cases - cases0 ? cases - cases0 : 1), lost, late - late0);
 	(void)fflush(stdout);
 }
 

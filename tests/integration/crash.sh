@@ -20,7 +20,7 @@ if [ $# = 0 ]; then
 	for program in banger banger-controller banger-privhelper banger-role-net banger-role-blk banger-role-spawn; do
 		is "$(grep -ciE 'failpoint' "$ROOT/build/release/$program")" 0 "nothing of failpoints is in the release's $program"
 	done
-	parts=${CRASH_PARTS:-$(($(nproc) + 1))}
+	parts=${CRASH_PARTS:-$((3 * $(nproc)))}
 	[ ! -e /sys/class/misc/device-mapper ] || parts=1 # its names and minors are the whole host's
 	out=$(mktemp -d)
 	trap 'rm -rf "$out"' EXIT
@@ -34,18 +34,17 @@ if [ $# = 0 ]; then
 		grep -q '^total ' "$out/$k" || { not_ok "part $k comes to its end" "$(tail -n 20 "$out/$k" "$out/$k.err")"; continue; }
 		grep -E '^not ok' -A 5 "$out/$k" | sed 's/^/# /'
 	done
-	while read -r verb cases points faults ms lost whole; do
+	while read -r verb cases points faults ms lost late whole; do
 		said="$verb: $cases of $whole cases at $points failpoints"
-		# What two threads do at the end, and the last allocations, may not come again.
 		if [ "$faults" != 0 ]; then not_ok "$said, $faults faults"
-		elif [ "$cases" = 0 ] || { [ -z "${CRASH_POINTS-}" ] && [ "$lost" -gt 3 ] && [ $((lost * 100)) -gt $(((lost + cases) * 8)) ]; }; then not_ok "$said, $lost not reached"
+		elif [ "$cases" = 0 ] || [ "$lost" != 0 ]; then not_ok "$said, $lost not reached" "none may be, but for those that crash.c names (may_be_late)"
 		else ok "$said"; fi
-		echo "# $((ms / (cases ? cases : 1))) ms a case, $lost not reached"
+		echo "# $((ms / (cases ? cases : 1))) ms a case, $lost not reached, $late more as may be"
 	done < <(awk -v some="${CRASH_POINTS-}" '$1 == "verb" && ($3 || !some) { if (!($2 in c)) name[n++] = $2; p[$2] = $4
-			c[$2] += $3; f[$2] += $5; m[$2] += $6; l[$2] += $7; w[$2] += $8 }
-		END { for (i = 0; i < n; i++) { v = name[i]; print v, c[v], p[v], f[v], m[v], l[v], w[v] } }' "$out"/*)
+			c[$2] += $3; f[$2] += $5; m[$2] += $6; l[$2] += $7; e[$2] += $8; w[$2] += $9 }
+		END { for (i = 0; i < n; i++) { v = name[i]; print v, c[v], p[v], f[v], m[v], l[v], e[v], w[v] } }' "$out"/*)
 	[ -n "${CRASH_VERBS-}" ] && [ -z "${CRASH_DM-}" ] || is "$(grep -hE '^(not )?ok .* failpoints in the programs' "$out/0")" "ok *" "$(grep -hoE 'of [0-9]+ failpoints in.*' "$out/0")"
-	is "$(cat "$out"/? | grep -c '^ok .*nothing is left')" "$parts" "nothing is left behind by any part"
+	is "$(for ((k = 0; k < parts; k++)); do cat "$out/$k"; done | grep -c '^ok .*nothing is left')" "$parts" "nothing is left behind by any part"
 	read -r cases leaks lies twice again whole < <(awk '$1 == "total" { c += $2; l += $3; i += $4; t += $5; a += $6; w += $7 }
 		END { print c + 0, l + 0, i + 0, t + 0, a + 0, w + 0 }' "$out"/*)
 	if [ -n "${CRASH_POINTS-}" ] || [ "$again" -gt 0 ]; then ok "$again recoveries were crashed in turn"
