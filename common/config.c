@@ -75,6 +75,7 @@ static const struct key keys[] = {
 	{ "limits", "max_disk_mib", K_UINT, AT(max_disk_mib), 1, 16777216 },
 	{ "limits", "max_vms_per_owner", K_UINT, AT(max_vms_per_owner), 1, 1000 },
 	{ "limits", "max_images_per_owner", K_UINT, AT(max_images_per_owner), 1, 10000 },
+	{ "limits", "max_flows_per_vm", K_UINT, AT(max_flows_per_vm), 64, 1000000 },
 	{ "limits", "creates_per_second", K_UINT, AT(creates_per_second), 1, 10000 },
 };
 _Static_assert(ARRAY_SIZE(keys) <= 64, "reader.seen has a bit for each key");
@@ -90,6 +91,7 @@ static const struct config defaults = {
 	.total_mem_percent = 90, .total_tasks = 16384,
 	.max_vcpus = 16, .max_mem_mib = 16384, .max_disk_mib = 65536,
 	.max_vms_per_owner = 20, .max_images_per_owner = 10, .creates_per_second = 100,
+	.max_flows_per_vm = 4096,
 };
 
 /* A fault at the present line; line 0: of the file as a whole.  Return: -1. */

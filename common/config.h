@@ -65,6 +65,7 @@ struct config {
 
 	/* Limits that a taken-over controller can not pass. */
 	uint32_t max_vcpus, max_mem_mib, max_disk_mib;
+	uint32_t max_flows_per_vm; /* open at once through NAT; 64..1000000 */
 	uint32_t creates_per_second; /* token bucket of each role, burst twice that */
 
 	/* Limits that the controller alone keeps: who a VM or an image belongs to is its word. */

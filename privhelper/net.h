@@ -131,6 +131,8 @@ struct net_set_info {
 	uint32_t key_type, key_len; /* what nft(8) calls the type: six bits each */
 };
 
+#define NET_TYPE_IPADDR 7u /* as nft(8) calls it */
+
 const struct net_set_info *net_set_info(enum net_set set);
 
 /* Messages of the nftables batch protocol (NFNL_MSG_BATCH_BEGIN, _END) and one element of it. */

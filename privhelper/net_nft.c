@@ -15,7 +15,6 @@
 #include "privhelper/net.h"
 
 /* The numbers that nft(8) gives to types (src: include/datatype.h), so that it can print the sets. */
-#define TYPE_IPADDR 7u
 #define TYPE_ETHERADDR 9u
 #define TYPE_IFNAME 41u
 #define TYPE_BITS 6
@@ -33,9 +32,9 @@ _Static_assert(sizeof(struct guest_key) == 28, "no hole but the one that is name
 #define UDATA_HEAD 2
 
 static const struct net_set_info sets[SETS] = {
-	[SET_GUEST] = { "guest", NFPROTO_BRIDGE, (TYPE_IFNAME << TYPE_BITS | TYPE_ETHERADDR) << TYPE_BITS | TYPE_IPADDR,
+	[SET_GUEST] = { "guest", NFPROTO_BRIDGE, (TYPE_IFNAME << TYPE_BITS | TYPE_ETHERADDR) << TYPE_BITS | NET_TYPE_IPADDR,
 			sizeof(struct guest_key) },
-	[SET_NAT4] = { "nat4", NFPROTO_INET, TYPE_IPADDR, sizeof(uint32_t) },
+	[SET_NAT4] = { "nat4", NFPROTO_INET, NET_TYPE_IPADDR, sizeof(uint32_t) },
 };
 
 const struct net_set_info *net_set_info(enum net_set set)

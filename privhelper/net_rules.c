@@ -17,9 +17,11 @@
  *	}
  *	table inet banger {
  *		set nat4 { type ipv4_addr; size 1000; }
+ *		set flows { type ipv4_addr; size 1000; flags dynamic; }
  *		chain pre {                             a packet of a guest comes from the bridge, never from a tap
  *			type filter hook prerouting priority raw; policy accept;
  *			iifname "bgr*" drop
+ *			iifname BRIDGE icmp type echo-request fib daddr type local notrack
  *		}
  *		chain post {
  *			type nat hook postrouting priority srcnat; policy accept;
@@ -27,7 +29,10 @@
  *		}
  *		chain forward {
  *			type filter hook forward priority filter; policy accept;
- *			iifname BRIDGE ip saddr @nat4 oifname != BRIDGE accept  (likewise)
+ *			iifname BRIDGE ip daddr 169.254.0.0/16 drop
+ *			iifname BRIDGE ip saddr @nat4 oifname != BRIDGE ct status confirmed accept              (likewise)
+ *			iifname BRIDGE ip saddr @nat4 oifname != BRIDGE ct state new,related add @flows
+ *			        { ip saddr limit rate MAX/32 per second burst MAX packets ct count MAX } accept (likewise)
  *			oifname BRIDGE ct state established,related accept
  *			iifname BRIDGE drop
  *			oifname BRIDGE drop
@@ -41,6 +46,15 @@
  *			drop
  *		}
  *	}
+ *
+ * Link-local addresses are not forwarded: what answers there (the metadata of a cloud) takes the guest for the host.
+ *
+ * A guest can not fill the host's table of flows (nf_conntrack_max).  Its pings of the host have no entry.  Of flows that
+ * leave the host, MAX (max_flows_per_vm) may be open at once; `ct count` leaves out TCP connections that wait for their
+ * time-out (net/netfilter/nf_conncount.c, already_closed(); 120 s at most), so the rate of new flows has a limit as well.
+ * Together: MAX open, and 120 * MAX / 32 + MAX closed.  The rate comes first, since counting takes as long as the list is.
+ * An element that can not be added does not match, so that nothing is accepted uncounted.  Rules that are loaded again
+ * begin to count at 0: flows that are open then stay open and are not counted.
  *
  * They are encoded once, as root, by libnftnl, which allocates; the bytes are kept, so that the locked role can load
  * them again when somebody has flushed them. */
@@ -62,6 +76,7 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter_bridge.h>
+#include <linux/rtnetlink.h>
 #include <netinet/in.h>
 #include <netinet/ip_icmp.h>
 #include <string.h>
@@ -73,6 +88,11 @@
 #define PRIO_EARLY (-300) /* "raw": before conntrack */
 #define PRIO_FILTER 0
 #define PRIO_SRCNAT 100
+
+/* The set in which the kernel itself keeps a count for each guest; no element of it is ours. */
+#define FLOWS "flows"
+#define FLOWS_ID (SETS + 1)
+static const struct net_set_info flows = { FLOWS, NFPROTO_INET, NET_TYPE_IPADDR, sizeof(uint32_t) };
 
 /* Messages without the marks of a batch. */
 static struct {
@@ -162,6 +182,23 @@ static void in_set(struct build *b, enum net_set set)
 	nftnl_expr_set_u32(e, NFTNL_EXPR_LOOKUP_SET_ID, set + 1);
 }
 
+static void ct(struct build *b, uint32_t key)
+{
+	struct nftnl_expr *e = expr(b, "ct");
+
+	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_KEY, key);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_DREG, NFT_REG_1);
+}
+
+static void ct_has(struct build *b, uint32_t key, uint32_t bits)
+{
+	const uint32_t none = 0;
+
+	ct(b, key);
+	mask(b, &bits, sizeof(bits));
+	cmp(b, NFT_CMP_NEQ, &none, sizeof(none));
+}
+
 /* ---- rules ---- */
 
 static void rule(struct build *b)
@@ -248,22 +285,42 @@ static void has_nat(struct build *b)
 
 static void is_reply(struct build *b)
 {
-	const uint32_t states = NF_CT_STATE_BIT(IP_CT_ESTABLISHED) | NF_CT_STATE_BIT(IP_CT_RELATED), none = 0;
-	struct nftnl_expr *e = expr(b, "ct");
+	ct_has(b, NFT_CT_STATE, NF_CT_STATE_BIT(IP_CT_ESTABLISHED) | NF_CT_STATE_BIT(IP_CT_RELATED));
+}
 
-	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_KEY, NFT_CT_STATE);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_DREG, NFT_REG_1);
-	mask(b, &states, sizeof(states));
-	cmp(b, NFT_CMP_NEQ, &none, sizeof(none));
+/* Its flow has an entry; the first packet of a flow gets one behind all rules (nf_conntrack_confirm()). */
+static void is_known(struct build *b)
+{
+	ct_has(b, NFT_CT_STATUS, IPS_CONFIRMED);
+}
+
+static void is_within_limits(struct build *b)
+{
+	const uint32_t max = b->c->max_flows_per_vm;
+	struct nftnl_expr *limit = got(nftnl_expr_alloc("limit")), *count = got(nftnl_expr_alloc("connlimit"));
+
+	ct_has(b, NFT_CT_STATE, NF_CT_STATE_BIT(IP_CT_NEW) | NF_CT_STATE_BIT(IP_CT_RELATED));
+	payload(b, NFT_PAYLOAD_NETWORK_HEADER, 12, sizeof(uint32_t), NFT_REG_1);
+	struct nftnl_expr *e = expr(b, "dynset");
+	nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_SREG_KEY, NFT_REG_1);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_OP, NFT_DYNSET_OP_ADD);
+	nftnl_expr_set_str(e, NFTNL_EXPR_DYNSET_SET_NAME, FLOWS);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_SET_ID, FLOWS_ID);
+	nftnl_expr_set_u64(limit, NFTNL_EXPR_LIMIT_RATE, max / 32);
+	nftnl_expr_set_u64(limit, NFTNL_EXPR_LIMIT_UNIT, 1); /* seconds */
+	nftnl_expr_set_u32(limit, NFTNL_EXPR_LIMIT_BURST, max);
+	nftnl_expr_set_u32(limit, NFTNL_EXPR_LIMIT_TYPE, NFT_LIMIT_PKTS);
+	nftnl_expr_set_u32(count, NFTNL_EXPR_CONNLIMIT_COUNT, max);
+	nftnl_expr_add_expr(e, NFTNL_EXPR_DYNSET_EXPRESSIONS, limit);
+	nftnl_expr_add_expr(e, NFTNL_EXPR_DYNSET_EXPRESSIONS, count);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_FLAGS, NFT_DYNSET_F_EXPR);
 }
 
 /* The host began it: not somebody outside, who can do so in a guest's name. */
 static void is_answer(struct build *b)
 {
 	is_reply(b);
-	struct nftnl_expr *e = expr(b, "ct");
-	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_KEY, NFT_CT_DIRECTION);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_DREG, NFT_REG_1);
+	ct(b, NFT_CT_DIRECTION);
 	cmp_byte(b, NFT_CMP_EQ, IP_CT_DIR_REPLY);
 }
 
@@ -275,6 +332,28 @@ static void is_ping(struct build *b)
 	cmp_byte(b, NFT_CMP_EQ, IPPROTO_ICMP);
 	payload(b, NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1, NFT_REG_1);
 	cmp_byte(b, NFT_CMP_EQ, ICMP_ECHO);
+}
+
+/* To an address of the host's own. */
+static void is_local(struct build *b)
+{
+	const uint32_t local = RTN_LOCAL;
+	struct nftnl_expr *e = expr(b, "fib");
+
+	nftnl_expr_set_u32(e, NFTNL_EXPR_FIB_FLAGS, NFTA_FIB_F_DADDR);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_FIB_RESULT, NFT_FIB_RESULT_ADDRTYPE);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_FIB_DREG, NFT_REG_1);
+	cmp(b, NFT_CMP_EQ, &local, sizeof(local));
+}
+
+static void is_link_local(struct build *b)
+{
+	static const uint8_t net[] = { 169, 254 };
+
+	meta(b, NFT_META_NFPROTO);
+	cmp_byte(b, NFT_CMP_EQ, NFPROTO_IPV4);
+	payload(b, NFT_PAYLOAD_NETWORK_HEADER, 16, sizeof(net), NFT_REG_1);
+	cmp(b, NFT_CMP_EQ, net, sizeof(net));
 }
 
 /* ---- tables, chains, sets ---- */
@@ -294,18 +373,19 @@ static void table(struct build *b, uint8_t family)
 	nftnl_table_free(t);
 }
 
-static void set(struct build *b, enum net_set which)
+static void set(struct build *b, const struct net_set_info *i, uint32_t id, uint32_t flags)
 {
-	const struct net_set_info *i = net_set_info(which);
 	struct nftnl_set *s = got(nftnl_set_alloc());
 
 	nftnl_set_set_str(s, NFTNL_SET_TABLE, NET_TABLE);
 	nftnl_set_set_str(s, NFTNL_SET_NAME, i->name);
 	nftnl_set_set_u32(s, NFTNL_SET_FAMILY, i->family);
-	nftnl_set_set_u32(s, NFTNL_SET_ID, which + 1);
+	nftnl_set_set_u32(s, NFTNL_SET_ID, id);
 	nftnl_set_set_u32(s, NFTNL_SET_KEY_TYPE, i->key_type);
 	nftnl_set_set_u32(s, NFTNL_SET_KEY_LEN, i->key_len);
 	nftnl_set_set_u32(s, NFTNL_SET_DESC_SIZE, SLOT_MAX);
+	if (flags)
+		nftnl_set_set_u32(s, NFTNL_SET_FLAGS, flags);
 	put(b, NFT_MSG_NEWSET, NLM_F_CREATE);
 	nftnl_set_nlmsg_build_payload(b->o.h, s);
 	nftnl_set_free(s);
@@ -367,6 +447,12 @@ static void packets_from_taps(struct build *b)
 	rule(b);
 	from_tap(b, NFT_CMP_EQ);
 	verdict(b, NF_DROP);
+	rule(b);
+	name_is(b, NFT_META_IIFNAME, NFT_CMP_EQ, b->c->bridge);
+	is_ping(b);
+	is_local(b);
+	(void)expr(b, "notrack");
+	finish(b);
 }
 
 static void masquerade(struct build *b)
@@ -386,8 +472,19 @@ static void forwarding(struct build *b)
 	chain(b, "forward", "filter", NF_INET_FORWARD, PRIO_FILTER);
 	rule(b);
 	name_is(b, NFT_META_IIFNAME, NFT_CMP_EQ, bridge);
+	is_link_local(b);
+	verdict(b, NF_DROP);
+	rule(b);
+	name_is(b, NFT_META_IIFNAME, NFT_CMP_EQ, bridge);
 	has_nat(b);
 	to_uplink(b);
+	is_known(b);
+	verdict(b, NF_ACCEPT);
+	rule(b);
+	name_is(b, NFT_META_IIFNAME, NFT_CMP_EQ, bridge);
+	has_nat(b);
+	to_uplink(b);
+	is_within_limits(b);
 	verdict(b, NF_ACCEPT);
 	rule(b);
 	name_is(b, NFT_META_OIFNAME, NFT_CMP_EQ, bridge);
@@ -428,11 +525,12 @@ int net_rules_prepare(const struct config *c)
 	rules.count = 0;
 	nl_begin(&b.o);
 	table(&b, NFPROTO_BRIDGE);
-	set(&b, SET_GUEST);
+	set(&b, net_set_info(SET_GUEST), SET_GUEST + 1, 0);
 	frames_from_taps(&b);
 	link_local_frames(&b);
 	table(&b, NFPROTO_INET);
-	set(&b, SET_NAT4);
+	set(&b, net_set_info(SET_NAT4), SET_NAT4 + 1, 0);
+	set(&b, &flows, FLOWS_ID, NFT_SET_EVAL);
 	packets_from_taps(&b);
 	masquerade(&b);
 	forwarding(&b);

@@ -89,7 +89,7 @@ in_ns() { # in_ns "$@": run this script again in namespaces of its own, once
 # ---- configuration: numeric accounts, and a range of slots, that belong to nobody ----
 conf_make() { # conf_make [NAME=VALUE...]: NAMEs as below
 	local slots=8 uid_base=1879048192 bridge=bgtest uplink='' subnet=10.97.0.0/24 dns=10.97.0.1 users='' cgroup_dir
-	local qemu=/usr/bin/qemu-system-x86_64 firecracker='' accel=tcg per_owner=4 rate=1000 kv
+	local qemu=/usr/bin/qemu-system-x86_64 firecracker='' accel=tcg flows=4096 per_owner=4 rate=1000 kv
 	cgroup_dir=$(cgroup_mount)/banger-test-$$
 	for kv in "$@"; do
 		local "${kv?}"
@@ -127,6 +127,7 @@ max_vcpus = 4
 max_mem_mib = 1024
 max_disk_mib = 4096
 max_vms_per_owner = $per_owner
+max_flows_per_vm = $flows
 creates_per_second = $rate
 EOF
 }

@@ -9,7 +9,7 @@ for tool in jq nft ip bridge conntrack perl setpriv nsenter ping; do
 done
 [ -c /dev/net/tun ] || skip_all "this kernel has no /dev/net/tun"
 
-GW=10.97.0.1 BR=bgtest BRMAC=02:fc:ff:00:00:01
+GW=10.97.0.1 BR=bgtest BRMAC=02:fc:ff:00:00:01 FLOWS=64
 mac() { printf '02:fc:00:00:00:%02x' "$1"; }
 addr() { echo "10.97.0.$((2 + $1))"; }
 net() { ask net "$@"; }
@@ -36,7 +36,7 @@ objects() { # what LIST says, all pages, one object a line
 role_pid() { pgrep -P "${PEER_PID[net]}"; }
 
 # ---- the start ----
-conf_make per_owner=8
+conf_make per_owner=8 flows=$FLOWS
 ip link add $BR type bridge
 peer_start net
 is "$(net hello)" "exit 71" "a bridge that somebody else made is refused"
@@ -85,9 +85,11 @@ table bridge banger {
 }
 table inet banger {
 	set nat4 { type ipv4_addr; size 1000; }
+	set flows { type ipv4_addr; size 1000; flags dynamic; }
 	chain pre {
 		type filter hook prerouting priority raw; policy accept;
 		iifname "bgr*" drop
+		iifname "$BR" icmp type echo-request fib daddr type local notrack
 	}
 	chain post {
 		type nat hook postrouting priority srcnat; policy accept;
@@ -95,7 +97,10 @@ table inet banger {
 	}
 	chain forward {
 		type filter hook forward priority filter; policy accept;
-		iifname "$BR" ip saddr @nat4 oifname $1 accept
+		iifname "$BR" ip daddr 169.254.0.0/16 drop
+		iifname "$BR" ip saddr @nat4 oifname $1 ct status confirmed accept
+		iifname "$BR" ip saddr @nat4 oifname $1 ct state new,related add @flows \
+			{ ip saddr limit rate $((FLOWS / 32))/second burst $FLOWS packets ct count $FLOWS } accept
 		oifname "$BR" ct state established,related accept
 		iifname "$BR" drop
 		oifname "$BR" drop
@@ -121,7 +126,7 @@ rules_text "!= \"$BR\"" >"$T/want.nft"
 rules_of_nft "$T/want.nft" >"$T/want"
 nft --debug=netlink list ruleset | normal >"$T/got"
 check "the rules are what nft makes of their text, expression by expression" diff -u "$T/want" "$T/got"
-is "$(wc -l <"$T/want")" "1[0-9][0-9]" "and that is a real listing"
+is "$(wc -l <"$T/want")" "2[0-9][0-9]" "and that is a real listing"
 
 # ---- taps ----
 is "$(net tap_create slot=1)" "ok ifindex=*" "a tap is made"
@@ -354,11 +359,51 @@ waiter=$!
 check "the host reaches its guest" ping -c 1 -W 1 "$a4"
 wait $waiter
 
-# ---- conntrack ----
 flows() { conntrack -L 2>/dev/null | grep -c -w -e "src=$1"; }
-is "$(guest 5 ping "$m5" "$a5" $BRMAC $GW)" reply "a flow of the other guest"
-is "$(flows "$a4") $(flows "$a5")" "[1-9]* [1-9]*" "both have flows"
-is "$(conntrack -L -s $GW -d "$a4" 2>/dev/null | wc -l)" "[1-9]*" "one began at the host"
+
+# ---- link-local addresses: the metadata of a cloud is the host's ----
+nsenter -t "$out" -n ip addr add 169.254.169.254/32 dev lo
+ip route add 169.254.169.254 via 192.0.2.2
+check "the host reaches a link-local address outside" ping -c 1 -W 1 169.254.169.254
+is "$(guest 4 ping "$m4" "$a4" $BRMAC 169.254.169.254)" none "a guest with NAT does not"
+is "$(nft -j list chain inet banger forward | jq -c '[.nftables[].rule? // empty | .expr[] | .match? // empty |
+	select(.left.payload.field? == "daddr") | .right.prefix]')" '[[]{"addr":"169.254.0.0","len":16}[]]' "nft: by one rule for all of them"
+ip route del 169.254.169.254
+nsenter -t "$out" -n ip addr del 169.254.169.254/32 dev lo
+
+# ---- how many flows a guest can have ----
+open_flows() { conntrack -L -s "$1" -d 192.0.2.2 -p "$2" 2>/dev/null | wc -l; }
+conntrack -F >/dev/null 2>&1
+is "$(guest 5 ping "$m5" "$a5" $BRMAC $GW) $(guest 5 ping "$m5" "$a5" $BRMAC 192.0.2.1)" "reply reply" "a guest without NAT pings addresses of the host"
+is "$(flows "$a5")" 0 "which leaves no entry in the table of flows"
+is "$(net nat_add slot=5)" ok "NAT for guest 5"
+is "$(guest 5 flood udp $((FLOWS + 40)) "$m5" "$a5" $BRMAC 192.0.2.2 2000)" sent "it begins more flows than it may have"
+is "$(open_flows "$a5" udp)" $FLOWS "and has as many as it may"
+is "$(guest 4 ping "$m4" "$a4" $BRMAC 192.0.2.2)" reply "the other guest has its own share"
+sleep 2.5
+is "$(guest 5 flood udp 10 "$m5" "$a5" $BRMAC 192.0.2.2 3000) $(open_flows "$a5" udp)" "sent $FLOWS" "later it has not one more"
+is "$(nft list set inet banger flows | grep -o "$a5 [^,}]*")" "$a5 limit rate $((FLOWS / 32))/second burst $FLOWS packets ct count $FLOWS " \
+	"nft: its element has both limits"
+conntrack -D -s "$a5" >/dev/null 2>&1
+sleep 2
+is "$(guest 5 flood udp 3 "$m5" "$a5" $BRMAC 192.0.2.2 4000) $(open_flows "$a5" udp)" "sent [1-3]" "once they have ended it begins new ones"
+# Connections that are closed are not counted, so they must not be made faster than their entries go.
+nsenter -t "$out" -n perl -MSocket -e 'socket(S, AF_INET, SOCK_STREAM, 0); bind(S, sockaddr_in(9, INADDR_ANY)) or die; listen(S, 999) or die; $| = 1;
+	print "listens\n"; sleep 60' >"$T/listens" {PEER_IN[net]}>&- {PEER_OUT[net]}<&- &
+listener=$!
+check "the outside has a service" wait_for 5 grep -q listens "$T/listens"
+for port in 2000 3000; do
+	is "$(guest 4 flood syn $FLOWS "$m4" "$a4" $BRMAC 192.0.2.2 $port)" sent "a guest begins connections"
+	sleep 0.3
+	is "$(guest 4 flood rst $FLOWS "$m4" "$a4" $BRMAC 192.0.2.2 $port)" sent "and ends them"
+	sleep 0.3
+done
+is "$(conntrack -L -s "$a4" -p tcp 2>/dev/null | grep -c CLOSE)" "[5-7][0-9]" "no more of them than a burst are in the table"
+kill $listener
+conntrack -F >/dev/null 2>&1
+is "$(net nat_remove slot=5)" ok "guest 5 has no NAT again"
+
+# ---- conntrack ----
 insert() { # insert N ADDR [-r]: flows of it to N places; -r: from them to it, so that it is the one who answers
 	local i dirs="-s $2 -d 203.0.113."
 	[ -z "${3-}" ] || dirs="-d $2 -s 203.0.113."
@@ -366,6 +411,14 @@ insert() { # insert N ADDR [-r]: flows of it to N places; -r: from them to it, s
 	conntrack -R "$T/flows" >/dev/null 2>&1 || conntrack --load-file "$T/flows" >/dev/null 2>&1
 }
 retired=$((0x62677200))
+insert 1 "$a4"
+insert 1 "$a5"
+guest 4 wait 1500 >/dev/null &
+waiter=$!
+check "the host begins a flow" ping -c 1 -W 1 "$a4"
+wait $waiter
+is "$(flows "$a4") $(flows "$a5")" "[1-9]* [1-9]*" "both guests have flows"
+is "$(conntrack -L -s $GW -d "$a4" 2>/dev/null | wc -l)" "[1-9]*" "one began at the host"
 for i in 0 1 2 3; do is "$(net tap_create slot=$i gen=50)" "ok *" "a tap for slot $i"; done
 insert 1500 "$(addr 0)"
 insert 1500 "$(addr 1)"
@@ -560,7 +613,7 @@ is "$unlisted $killed" "0 [1-9]*" "$rounds kills leave nothing unlisted, and all
 
 # ---- room ----
 peer_stop net
-conf_make per_owner=8 uplink=up0
+conf_make per_owner=8 flows=$FLOWS uplink=up0
 peer_start net
 is "$(net run)" ok "a start with an uplink"
 rules_text '"up0"' >"$T/want.nft"

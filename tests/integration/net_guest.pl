@@ -4,6 +4,7 @@
 # Answers ARP for IP and ICMP echo to it, as MAC. Reads commands, prints one line for each:
 #   ping SMAC SIP DMAC DIP [vlan]   an ICMP echo request         -> reply | none
 #   arp SMAC SHA SPA TPA            an ARP request                -> reply MAC | none
+#   flood PROTO N SMAC SIP DMAC DIP FIRST   N packets (udp, syn, rst), from the ports FIRST...   -> sent
 #   raw HEX                         a frame as it is              -> sent
 #   wait MS                         serve for a while             -> seen N (frames so far that another guest sent)
 # All numbers of ioctls are those of <linux/if_tun.h>; a frame has 10 bytes of virtio header before it.
@@ -33,13 +34,28 @@ sub sum {
 	return ~$s & 0xffff;
 }
 
+sub ip {
+	my ($src, $dst, $proto, $body) = @_;
+	my $h = pack('CCnnnCCna4a4', 0x45, 0, 20 + length($body), 1, 0, 64, $proto, 0, $src, $dst);
+	substr($h, 10, 2) = pack('n', sum($h));
+	return $h . $body;
+}
+
 sub icmp {
 	my ($src, $dst, $type, $rest) = @_;
 	my $body = pack('CCn', $type, 0, 0) . $rest;
 	substr($body, 2, 2) = pack('n', sum($body));
-	my $h = pack('CCnnnCCna4a4', 0x45, 0, 20 + length($body), 1, 0, 64, 1, 0, $src, $dst);
-	substr($h, 10, 2) = pack('n', sum($h));
-	return $h . $body;
+	return ip($src, $dst, 1, $body);
+}
+
+# To port 9: a datagram without a checksum, a SYN, or the RST that ends what its answer began.
+sub packet {
+	my ($proto, $src, $dst, $port) = @_;
+	return ip($src, $dst, 17, pack('nnnn', $port, 9, 8, 0)) if $proto eq 'udp';
+	my ($seq, $flags) = $proto eq 'syn' ? (1, 2) : (2, 4);
+	my $tcp = pack('nnNNCCnnn', $port, 9, $seq, 0, 5 << 4, $flags, 1024, 0, 0);
+	substr($tcp, 16, 2) = pack('n', sum(pack('a4a4nn', $src, $dst, 6, length($tcp)) . $tcp));
+	return ip($src, $dst, 6, $tcp);
 }
 
 # One frame from the host: answered here, or handed back as what it is.
@@ -92,6 +108,10 @@ sub command {
 		my $got = serve('arp', 400);
 		$got =~ s/^arp/reply/;
 		return $got || 'none';
+	} elsif ($what eq 'flood') {
+		put(hex_mac($a[4]) . hex_mac($a[2]) . pack('n', 0x0800) . packet($a[0], inet_aton($a[3]), inet_aton($a[5]), $a[6] + $_))
+			for 0 .. $a[1] - 1;
+		return 'sent';
 	} elsif ($what eq 'raw') {
 		put(pack('H*', $a[0]));
 		return 'sent';

@@ -97,7 +97,7 @@ static void every_key(void **state)
 			      "[places]\nstate_dir = /a\nrun_dir = /b/c\nlog_dir = /d\ncgroup_dir = /e\nlibexec_dir = /f\n"
 			      "[vmm]\nqemu =\nfirecracker = /usr/bin/fc\naccel = tcg\n"
 			      "[limits]\ntotal_mem_percent = 50\ntotal_tasks = 64\nmax_vcpus = 1\nmax_mem_mib = 64\nmax_disk_mib = 10\nmax_vms_per_owner = 2\n"
-			      "max_images_per_owner = 5\ncreates_per_second = 3", &c), 0);
+			      "max_images_per_owner = 5\nmax_flows_per_vm = 64\ncreates_per_second = 3", &c), 0);
 	assert_int_equal(c.slots, 8);
 	assert_int_equal(c.uid_base, 65536);
 	assert_string_equal(c.bridge, "br-x.1");
@@ -114,6 +114,7 @@ static void every_key(void **state)
 	assert_int_equal(c.total_tasks, 64);
 	assert_int_equal(c.max_vms_per_owner, 2);
 	assert_int_equal(c.max_images_per_owner, 5);
+	assert_int_equal(c.max_flows_per_vm, 64);
 	assert_int_equal(c.creates_per_second, 3);
 }
 
@@ -135,6 +136,7 @@ static void refuses_values(void **state)
 		"[limits]\nmax_vcpus = 257\n", "[limits]\nmax_mem_mib = 31\n", "[limits]\nmax_vms_per_owner = 0\n", "[limits]\nmax_images_per_owner = 0\n",
 		"[limits]\ncreates_per_second = 0\n", "[limits]\ntotal_mem_percent = 0\n",
 		"[limits]\ntotal_mem_percent = 101\n", "[limits]\ntotal_tasks = 63\n",
+		"[limits]\nmax_flows_per_vm = 63\n", "[limits]\nmax_flows_per_vm = 1000001\n",
 	};
 	char text[1024];
 	struct config c;
