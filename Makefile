@@ -65,7 +65,7 @@ SRC_banger-privhelper := $(COMMON) proto/slot.c $(SUP) $(FAIL)
 SRC_banger-role-net := $(COMMON) $(PROTO) $(ROLE) $(NET) $(FAIL_OPS)
 SRC_banger-role-blk := $(COMMON) $(PROTO) $(ROLE) $(BLK) $(FAIL_OPS)
 SRC_banger-role-spawn := $(COMMON) $(PROTO) $(ROLE) $(SPAWN) $(FAIL_OPS)
-SRC_banger-kvmprobe := privhelper/kvmprobe.c
+SRC_banger-kvmprobe := privhelper/kvmprobe/kvmprobe.c
 SRC_banger-controller := $(COMMON) $(PROTO) $(CONTROL) $(CONTROLLER) $(FAIL_OPS)
 SRC_banger := $(COMMON) $(PROTO) $(CONTROL) common/config.c $(CLI)
 

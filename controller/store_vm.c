@@ -17,7 +17,7 @@
 
 /* ---- runtime: members may be missing or unknown, since an older or a newer program may have written them ---- */
 
-static const char *const vmm_names[VMM_KINDS] = { "qemu", "firecracker" };
+static const char *const vmm_names[] = { "qemu", "firecracker" };
 static const char *const accel_names[] = { "auto", "kvm", "tcg" };
 
 /* Return: 0, or -1: no memory. */
@@ -41,7 +41,7 @@ static char *runtime_dump(const struct vm_runtime *r)
 		  put_int(o, "pid", r->pid, 1) | put_int(o, "pid_start", r->pid_start, 1);
 
 	if (r->pid > 0 || r->boot_id[0])
-		bad |= put_text(o, "vmm", vmm_names[r->vmm % VMM_KINDS]) |
+		bad |= put_text(o, "vmm", vmm_names[r->vmm % ARRAY_SIZE(vmm_names)]) |
 		       put_text(o, "accel", accel_names[r->accel % ARRAY_SIZE(accel_names)]);
 	char *text = o && !bad ? json_write(o) : NULL;
 	json_decref(o);
@@ -93,7 +93,7 @@ static int runtime_load(const char *text, struct vm_runtime *r)
 	get_int(o, "loop_cow", &r->loop_cow);
 	get_int(o, "pid", &r->pid);
 	get_int(o, "pid_start", &r->pid_start);
-	r->vmm = (enum vmm_kind)get_name(o, "vmm", vmm_names, VMM_KINDS);
+	r->vmm = (enum vmm_kind)get_name(o, "vmm", vmm_names, ARRAY_SIZE(vmm_names));
 	r->accel = get_name(o, "accel", accel_names, ARRAY_SIZE(accel_names));
 	json_decref(o);
 	return 0;

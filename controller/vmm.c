@@ -17,6 +17,7 @@
 
 #define PROBE_MS 10000 /* models that hang are why there is a probe at all */
 #define PROBE_END_MS 3000
+#define PROBE_MEM_MIB 32 /* its own memory, and its guest's 2 MiB */
 
 static const struct vmm_driver *const drivers[VMM_KINDS] = {
 	[VMM_QEMU] = &vmm_qemu,
@@ -46,8 +47,9 @@ static int probe_fifo(const struct ctl *c, const struct vm *vm)
 	return fd;
 }
 
-/* End the probe; the VMM's spawn would find its cgroup in the way otherwise. */
-static void probe_end(struct ctl *c, const struct vm *vm, const struct operation *o)
+/* End the probe: while it lives, the spawn role answers a request for the slot's VMM with it.  Return: 0, or -1 with
+ * the error. */
+static int probe_end(struct ctl *c, const struct vm *vm, const struct operation *o, struct error *e)
 {
 	const struct vmm_wait w = vmm_wait_start("probe", PROBE_END_MS, -1, NULL);
 	struct error ignored;
@@ -55,9 +57,12 @@ static void probe_end(struct ctl *c, const struct vm *vm, const struct operation
 
 	do {
 		struct request q = helper_request(OP_VMM_KILL, vm, o);
-		if (helper_call(c->helper, &q, NULL, &reply, NULL) < 0 || reply.status != ST_BUSY)
-			return;
-	} while (vmm_wait_fd(&w, -1, 0, 10, &ignored) >= 0);
+		if (helper_call(c->helper, &q, NULL, &reply, NULL) < 0)
+			return error_set(e, FAIL_HOST, "KVM", "the spawn role is gone");
+		if (reply.status == ST_OK)
+			return 0;
+	} while (reply.status == ST_BUSY && vmm_wait_fd(&w, -1, 0, 10, &ignored) >= 0);
+	return error_set(e, FAIL_HOST, "KVM", "its probe can not be ended");
 }
 
 /* The byte that the probe wrote; 0 when it ended or hung without a word. */
@@ -73,7 +78,7 @@ static char probe_wait(int fifo, int pidfd, const struct operation *o, struct er
 /* Run the probe.  @sure: out, the answer is worth remembering.  Return: 1 yes, 0 no, -1 with the error. */
 static int probe(struct ctl *c, const struct vm *vm, const struct operation *o, bool *sure, struct error *e)
 {
-	struct request q = helper_request(OP_KVM_PROBE, vm, o);
+	struct request q = helper_request(OP_VMM_SPAWN, vm, o);
 	struct error why = { 0 };
 	struct reply reply;
 	_cleanup_close_ int pidfd = -1;
@@ -81,6 +86,9 @@ static int probe(struct ctl *c, const struct vm *vm, const struct operation *o, 
 
 	if (fifo < 0)
 		return error_set(e, FAIL_HOST, "KVM", "the probe's FIFO: %s", strerrordesc_np(errno));
+	q.vmm_spawn = (struct req_vmm_spawn){
+		.vmm = VMM_PROBE, .accel = ACCEL_KVM, .disk = DISK_FILE, .vcpus = 1, .mem_mib = PROBE_MEM_MIB,
+	};
 	if (helper_call(c->helper, &q, &fifo, &reply, &pidfd) < 0)
 		return error_set(e, FAIL_HOST, "KVM", "the spawn role is gone");
 	/* No device, no probe, no room: KVM can not be used now; it may be another time. */
@@ -90,7 +98,8 @@ static int probe(struct ctl *c, const struct vm *vm, const struct operation *o, 
 	FAILPOINT("probe.wait.before");
 	char answer = probe_wait(fifo, pidfd, o, &why);
 	FAILPOINT("probe.wait.after");
-	probe_end(c, vm, o);
+	if (probe_end(c, vm, o, e) < 0)
+		return -1;
 	if (why.code == FAIL_STATE) {
 		*e = why;
 		return -1;

@@ -36,7 +36,7 @@ const struct vmm_driver *vmm_driver(const struct ctl *c, enum vmm_kind kind);
  * vmm_choose() - which monitor and accelerator this host can really run
  *
  * Firecracker where KVM runs a guest and the binary is configured, else QEMU
- * with KVM or TCG.  KVM is probed by running a guest (KVM_PROBE through the
+ * with KVM or TCG.  KVM is probed by running a guest (VMM_PROBE of the
  * spawn role, in @vm's slot) and the answer is kept for this boot and kernel.
  * Errors: FAIL_HOST with a hint when there is neither.
  */

@@ -32,9 +32,6 @@
 #define OVERHEAD_TCG_MIB 512
 #define WORKER_TASKS 128 /* QEMU's aio pool has up to 64 threads */
 
-#define PROBE_MEMORY (64u << 20)
-#define PROBE_TASKS 8
-
 static struct spawn_state *state(const struct role *r)
 {
 	return r->state;
@@ -242,13 +239,19 @@ static bool is_console(int fd)
 	       S_ISFIFO(st.st_mode);
 }
 
+/* A process of a VMM, as the controller is told of it; pidfd: -1 until there is one. */
+struct running {
+	int pidfd;
+	uint64_t pid, start;
+};
+
 /**
  * watch() - a pidfd of the process in a cgroup
  *
  * The pid is read again once the pidfd is there: had the process ended and its
  * number been given to another one, that one would not be in this cgroup.
  */
-static enum status watch(const struct spawn_state *s, const struct tag *t, int *pidfd, uint64_t *pid, uint64_t *start)
+static enum status watch(const struct spawn_state *s, const struct tag *t, struct running *out)
 {
 	_cleanup_close_ int dir = cgroup_open(s->vm_dir, t);
 
@@ -262,115 +265,94 @@ static enum status watch(const struct spawn_state *s, const struct tag *t, int *
 		return errno == ESRCH ? ST_ABSENT : ST_KERNEL;
 	if (cgroup_pid(dir) != found)
 		return ST_ABSENT;
-	*pid = (uint64_t)found;
-	*start = proc_start_time(s->proc_dir, found);
-	*pidfd = steal_fd(&fd);
+	*out = (struct running){ steal_fd(&fd), (uint64_t)found, proc_start_time(s->proc_dir, found) };
 	return ST_OK;
 }
 
-static enum status start(struct role *r, const struct request *q, const struct tag *t, const struct limits *l,
-			 struct child *c, int *pidfd, uint64_t *pid, uint64_t *start_time)
+static struct limits limits_of(const struct req_vmm_spawn *v)
 {
-	struct spawn_state *s = state(r);
+	return (struct limits){
+		.memory = (v->mem_mib + (v->accel == ACCEL_TCG ? OVERHEAD_TCG_MIB : OVERHEAD_KVM_MIB)) << 20,
+		.tasks = (uint32_t)v->vcpus + WORKER_TASKS,
+		.cpu_us = (uint32_t)v->vcpus * 100000 + 50000,
+	};
+}
 
+static enum status start(struct role *r, const struct request *q, int console, struct running *out)
+{
+	static const enum child_api apis[VMM_KINDS] = {
+		[VMM_QEMU] = API_MADE, [VMM_FIRECRACKER] = API_OWN, [VMM_PROBE] = API_NONE,
+	};
+	static struct argv argv;
+	struct spawn_state *s = state(r);
+	const struct limits l = limits_of(&q->vmm_spawn);
+	const struct tag t = tag_of(q);
+	const struct child c = {
+		.state = s, .argv = &argv, .filter = &s->filters[q->vmm_spawn.vmm], .api = apis[q->vmm_spawn.vmm],
+		.id = slot_uid(&r->config, q->slot), .slot = q->slot, .console = console,
+	};
+
+	if (argv_vmm(s, q, &argv) < 0)
+		return ST_KERNEL;
 	if (label_vmm_set(&s->label, q->slot) < 0) {
 		log_errno("spawn: the VMM's SELinux context");
 		return ST_KERNEL;
 	}
-	_cleanup_close_ int dir = cgroup_make(s->vm_dir, t, l);
+	_cleanup_close_ int dir = cgroup_make(s->vm_dir, &t, &l);
 	if (dir < 0)
 		return errno == EAGAIN ? ST_LIMIT : ST_KERNEL;
-	c->state = s;
-	c->slot = q->slot;
-	c->id = slot_uid(&r->config, q->slot);
-	int n = spawn_child(dir, c, pidfd);
-	if (n < 0)
+	int pid = spawn_child(dir, &c, &out->pidfd);
+	if (pid < 0)
 		return errno == EAGAIN || errno == ENOMEM ? ST_LIMIT : ST_KERNEL;
-	*pid = (uint64_t)n;
-	*start_time = proc_start_time(s->proc_dir, n);
+	out->pid = (uint64_t)pid;
+	out->start = proc_start_time(s->proc_dir, pid);
 	return ST_OK;
 }
 
 static enum status vmm_spawn(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
 {
 	const struct req_vmm_spawn *v = &q->vmm_spawn;
-	bool tcg = v->accel == ACCEL_TCG;
-	struct limits l = {
-		.memory = (v->mem_mib + (tcg ? OVERHEAD_TCG_MIB : OVERHEAD_KVM_MIB)) << 20,
-		.tasks = (uint32_t)v->vcpus + WORKER_TASKS,
-		.cpu_us = (uint32_t)v->vcpus * 100000 + 50000,
-	};
-	struct tag t = tag_of(q, TAG_VMM);
-	static struct argv argv;
-	struct child c = {
-		.argv = &argv, .console = fds_in[0], .api = v->vmm == VMM_FIRECRACKER ? API_OWN : API_MADE,
-		.filter = &state(r)->filters[v->vmm],
-	};
+	const struct tag t = tag_of(q);
+	struct running vmm = { .pidfd = -1 };
 
 	if (v->vcpus > r->config.max_vcpus || v->mem_mib > r->config.max_mem_mib)
 		return ST_LIMIT;
 	if (!is_console(fds_in[0]))
 		return ST_DENIED;
-	enum status s = watch(state(r), &t, &fds_out[0], &reply->vmm_spawn.pid, &reply->vmm_spawn.start);
-	if (s != ST_ABSENT)
-		return s;
-	if (argv_vmm(state(r), q, &argv) < 0)
-		return ST_KERNEL;
-	/* A probe whose end was asked for in vain, or never: it would be there for as long as the VM. */
-	struct tag probe = tag_of(q, TAG_PROBE);
-	s = cgroup_end(state(r)->vm_dir, &probe);
-	if (s != ST_OK)
-		return s;
-	return start(r, q, &t, &l, &c, &fds_out[0], &reply->vmm_spawn.pid, &reply->vmm_spawn.start);
+	enum status s = watch(state(r), &t, &vmm);
+	if (s == ST_ABSENT)
+		s = start(r, q, fds_in[0], &vmm);
+	fds_out[0] = vmm.pidfd;
+	reply->vmm_spawn = (struct rep_vmm_spawn){ vmm.pid, vmm.start };
+	return s;
 }
 
 static enum status vmm_watch(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
 {
-	struct tag t = tag_of(q, TAG_VMM);
+	const struct tag t = tag_of(q);
+	struct running vmm = { .pidfd = -1 };
 
 	(void)fds_in;
-	return watch(state(r), &t, &fds_out[0], &reply->vmm_watch.pid, &reply->vmm_watch.start);
+	enum status s = watch(state(r), &t, &vmm);
+	fds_out[0] = vmm.pidfd;
+	reply->vmm_watch = (struct rep_vmm_watch){ vmm.pid, vmm.start };
+	return s;
 }
 
 static enum status vmm_kill(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
 {
-	enum status worst = ST_OK;
+	const struct tag t = tag_of(q);
 
 	(void)fds_in;
 	(void)reply;
 	(void)fds_out;
-	for (int kind = 0; kind < TAG_KINDS; kind++) {
-		struct tag t = tag_of(q, (enum tag_kind)kind);
-		enum status s = cgroup_end(state(r)->vm_dir, &t);
-		if (s > worst)
-			worst = s;
-	}
-	return worst;
-}
-
-static enum status kvm_probe(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
-{
-	struct limits l = { .memory = PROBE_MEMORY, .tasks = PROBE_TASKS, .cpu_us = 100000 };
-	struct tag t = tag_of(q, TAG_PROBE);
-	static struct argv argv;
-	struct child c = { .argv = &argv, .console = fds_in[0], .filter = &state(r)->filters[VMM_QEMU] };
-
-	if (!is_console(fds_in[0]))
-		return ST_DENIED;
-	if (argv_probe(state(r), &argv) < 0)
-		return ST_KERNEL;
-	/* An earlier probe's answer went to another FIFO: this one starts from nothing. */
-	enum status s = cgroup_end(state(r)->vm_dir, &t);
-	if (s != ST_OK)
-		return s;
-	return start(r, q, &t, &l, &c, &fds_out[0], &reply->kvm_probe.pid, &reply->kvm_probe.start);
+	return cgroup_end(state(r)->vm_dir, &t);
 }
 
 static const struct handler handlers[] = {
 	{ OP_VMM_SPAWN, vmm_spawn },
 	{ OP_VMM_WATCH, vmm_watch },
 	{ OP_VMM_KILL, vmm_kill },
-	{ OP_KVM_PROBE, kvm_probe },
 	{ 0, NULL },
 };
 

@@ -20,8 +20,7 @@ struct spawn_state {
 	int null_fd;  /* /dev/null, the standard input of every VMM */
 	struct label_vmm label;
 
-	/* Programs, as the VMMs' root shows them; "": none. */
-	char qemu[SPAWN_PATH], firecracker[SPAWN_PATH], kvmprobe[SPAWN_PATH];
+	char programs[VMM_KINDS][SPAWN_PATH]; /* as the VMMs' root shows them; "": none */
 
 	struct sock_fprog filters[VMM_KINDS]; /* what each kind of VMM loads before it is executed */
 	int landlock_abi;                     /* 0: the kernel has none */
@@ -43,18 +42,15 @@ int spawn_jail_enter(const struct config *c, struct spawn_state *s);
 
 /* ---- spawn_cgroup.c: one cgroup a VM, its name is the tag ---- */
 
-enum tag_kind { TAG_VMM, TAG_PROBE, TAG_KINDS };
-
-/* What a cgroup's name says: "<slot>.<generation>.<owner>", a probe's with ".probe" behind. */
+/* What a cgroup's name says: "<slot>.<generation>.<owner>". */
 struct tag {
 	uint32_t slot, generation, owner;
-	enum tag_kind kind;
 };
 
 #define TAG_NAME 48
 #define TAGS_MAX (2 * SLOT_MAX)
 
-struct tag tag_of(const struct request *q, enum tag_kind kind);
+struct tag tag_of(const struct request *q);
 void tag_name(const struct tag *t, char out[TAG_NAME]);
 
 /* Return: 0, or -1 with EINVAL: not a name that tag_name() writes. */
@@ -124,9 +120,6 @@ struct argv {
  * Return: 0, or -1 with errno: ENOENT this host has no such VMM, ENOSPC it does not fit.
  */
 int argv_vmm(const struct spawn_state *s, const struct request *q, struct argv *a);
-
-/* The command line of the program that runs a tiny guest under KVM.  Return: 0, or -1 with ENOSPC. */
-int argv_probe(const struct spawn_state *s, struct argv *a);
 
 /* ---- spawn_filter.c: system calls ---- */
 

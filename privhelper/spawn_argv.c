@@ -136,7 +136,7 @@ static void qemu_kernel(const struct spawn_state *s, const struct request *q, st
 
 static void qemu(const struct spawn_state *s, const struct request *q, struct argv *a)
 {
-	add(a, "%s", s->qemu);
+	add(a, "%s", s->programs[VMM_QEMU]);
 	qemu_base(a);
 	qemu_machine(&q->vmm_spawn, a);
 	qemu_talk(a);
@@ -148,7 +148,7 @@ static void qemu(const struct spawn_state *s, const struct request *q, struct ar
 /* Machine, disk, network and boot source come over its API, from the controller. */
 static void firecracker(const struct spawn_state *s, uint32_t slot, struct argv *a)
 {
-	add(a, "%s", s->firecracker);
+	add(a, "%s", s->programs[VMM_FIRECRACKER]);
 	add(a, "--api-sock");
 	add(a, "/run/%u/api.sock", slot);
 	add(a, "--id");
@@ -157,25 +157,23 @@ static void firecracker(const struct spawn_state *s, uint32_t slot, struct argv 
 
 int argv_vmm(const struct spawn_state *s, const struct request *q, struct argv *a)
 {
-	bool fc = q->vmm_spawn.vmm == VMM_FIRECRACKER;
+	const struct req_vmm_spawn *v = &q->vmm_spawn;
 
 	a->n = a->used = 0;
 	a->full = false;
-	if (!*(fc ? s->firecracker : s->qemu) || (fc && q->vmm_spawn.accel != ACCEL_KVM)) {
+	if (!*s->programs[v->vmm] || (v->vmm != VMM_QEMU && v->accel != ACCEL_KVM)) {
 		errno = ENOENT;
 		return -1;
 	}
-	if (fc)
-		firecracker(s, q->slot, a);
-	else
+	switch ((enum vmm_kind)v->vmm) {
+	case VMM_QEMU:
 		qemu(s, q, a);
-	return finish(a);
-}
-
-int argv_probe(const struct spawn_state *s, struct argv *a)
-{
-	a->n = a->used = 0;
-	a->full = false;
-	add(a, "%s", s->kvmprobe);
+		break;
+	case VMM_FIRECRACKER:
+		firecracker(s, q->slot, a);
+		break;
+	default:
+		add(a, "%s", s->programs[VMM_PROBE]);
+	}
 	return finish(a);
 }

@@ -20,19 +20,17 @@
 #include "common/failpoint.h"
 #include "common/parse.h"
 
-#define PROBE_SUFFIX ".probe"
 #define CPU_PERIOD_US 100000
 #define END_WAIT_MS 100
 
-struct tag tag_of(const struct request *q, enum tag_kind kind)
+struct tag tag_of(const struct request *q)
 {
-	return (struct tag){ q->slot, q->generation, q->owner, kind };
+	return (struct tag){ q->slot, q->generation, q->owner };
 }
 
 void tag_name(const struct tag *t, char out[TAG_NAME])
 {
-	(void)snprintf(out, TAG_NAME, "%u.%u.%u%s", t->slot, t->generation, t->owner,
-		       t->kind == TAG_PROBE ? PROBE_SUFFIX : "");
+	(void)snprintf(out, TAG_NAME, "%u.%u.%u", t->slot, t->generation, t->owner);
 }
 
 int tag_parse(const char *name, struct tag *t)
@@ -50,8 +48,7 @@ int tag_parse(const char *name, struct tag *t)
 		errno = EINVAL;
 		return -1;
 	}
-	*t = (struct tag){ (uint32_t)slot, (uint32_t)generation, (uint32_t)owner,
-			   strtok_r(NULL, ".", &save) ? TAG_PROBE : TAG_VMM };
+	*t = (struct tag){ (uint32_t)slot, (uint32_t)generation, (uint32_t)owner };
 	/* Only what tag_name() writes: strtok_r() alone would take "1..2.3" too. */
 	tag_name(t, copy);
 	return strcmp(copy, name) == 0 ? 0 : -1;

@@ -178,15 +178,16 @@ static int tell_absent(scmp_filter_ctx ctx, const int *calls, size_t n)
  * A VMM has either sockets of its own or sendmsg(2), which alone can pass a descriptor on (unix(7), SCM_RIGHTS).
  * QEMU answers by sendmsg(2) on a socket that was bound for it and that the controller alone can connect to.
  * Firecracker binds its API socket itself and answers by write(2): it could bind an abstract name too, where any
- * process of the host may connect, but can hand nothing over there.
+ * process of the host may connect, but can hand nothing over there.  The probe has neither.
  */
 static int add_sockets(scmp_filter_ctx ctx, enum vmm_kind kind)
 {
 	static const int made[] = { SCMP_SYS(socket), SCMP_SYS(bind) }, passing[] = { SCMP_SYS(sendmsg) };
 
-	if (kind == VMM_FIRECRACKER)
-		return allow_own_socket(ctx) < 0 ? -1 : tell_absent(ctx, passing, ARRAY_SIZE(passing));
-	return allow_all(ctx, passing, ARRAY_SIZE(passing)) < 0 ? -1 : tell_absent(ctx, made, ARRAY_SIZE(made));
+	int bad = kind == VMM_FIRECRACKER ? allow_own_socket(ctx) : tell_absent(ctx, made, ARRAY_SIZE(made));
+
+	bad |= kind == VMM_QEMU ? allow_all(ctx, passing, ARRAY_SIZE(passing)) : tell_absent(ctx, passing, ARRAY_SIZE(passing));
+	return bad;
 }
 
 static int add_arguments(scmp_filter_ctx ctx, bool landlock)

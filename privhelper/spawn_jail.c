@@ -64,11 +64,12 @@ static int make_devices(bool kvm)
 static void place_probe(const char *libexec, struct spawn_state *s, struct source *src)
 {
 	bool inside = strncmp(libexec, "/usr/", 5) == 0;
+	char *program = s->programs[VMM_PROBE];
 
 	*src = (struct source){ .at = "libexec/banger-kvmprobe", .attr = READ_ONLY, .file = true, .tree = -1 };
-	(void)snprintf(inside ? s->kvmprobe : src->path, SPAWN_PATH, "%s/banger-kvmprobe", libexec);
+	(void)snprintf(inside ? program : src->path, SPAWN_PATH, "%s/banger-kvmprobe", libexec);
 	if (!inside)
-		(void)snprintf(s->kvmprobe, SPAWN_PATH, "/%s", src->at);
+		(void)snprintf(program, SPAWN_PATH, "/%s", src->at);
 }
 
 /* bin, sbin, lib, lib64 where they are folders; a link is made again by copy_link(). */
@@ -98,8 +99,8 @@ static void place_sources(const struct config *c, struct spawn_state *s, struct 
 	};
 	(void)snprintf(src[SRC_STATE].path, PATH_MAX, "%s/slots", c->state_dir);
 	place_probe(c->libexec_dir, s, &src[SRC_PROBE]);
-	(void)snprintf(s->qemu, SPAWN_PATH, "%s", c->qemu);
-	(void)snprintf(s->firecracker, SPAWN_PATH, "%s", c->firecracker);
+	(void)snprintf(s->programs[VMM_QEMU], SPAWN_PATH, "%s", c->qemu);
+	(void)snprintf(s->programs[VMM_FIRECRACKER], SPAWN_PATH, "%s", c->firecracker);
 }
 
 /* state_dir is the controller's, which may replace its "slots" between the supervisor's look at it and this one, and

@@ -29,7 +29,8 @@ enum object {
 	OBJ_COUNT
 };
 
-enum vmm_kind { VMM_QEMU, VMM_FIRECRACKER, VMM_KINDS };
+/* VMM_PROBE: the program that runs a tiny guest under KVM, to see whether this host can. */
+enum vmm_kind { VMM_QEMU, VMM_FIRECRACKER, VMM_PROBE, VMM_KINDS };
 /* Where the root disk is in the VMM's world: the premade device node, or the file in the slot's state folder. */
 enum disk_kind { DISK_DM, DISK_FILE, DISK_KINDS };
 

@@ -166,7 +166,8 @@ is "$(ask spawn list)" "ok next=0 objects=" "list is empty"
 # ---- the probe ----
 mkfifo "$T/console.probe"
 exec {probe}<>"$T/console.probe"
-is "$(ask spawn kvm_probe slot=0 gen=2 "fd=$T/console.probe:rw")" "ok pid=* fd=*" "the probe starts"
+is "$(ask spawn vmm_spawn slot=0 gen=2 vmm=2 accel=1 disk=1 vcpus=1 mem_mib=32 "fd=$T/console.probe:rw")" "ok pid=* fd=*" \
+	"the probe starts"
 read -r -n 1 -t 5 verdict <&"$probe"
 is "${verdict-}" "[yn]" "it answers within five seconds: ${verdict-}"
 kvm_works() { # ask QEMU the same: does our guest come up with KVM?
@@ -174,7 +175,9 @@ kvm_works() { # ask QEMU the same: does our guest come up with KVM?
 		-display none -serial stdio -kernel "$T/guest" </dev/null 2>/dev/null | grep -q "guest is up"
 }
 is "${verdict-}" "$(kvm_works && echo y || echo n)" "QEMU with KVM agrees"
+is "$(our_cgroups)" "*/vm/0.2.1000" "its cgroup has a VMM's name"
 is "$(ask spawn vmm_kill slot=0 gen=2)" ok "what the probe left is released"
+is "$(our_cgroups)" "" "nothing of the probe is left"
 peer_stop spawn
 
 # ---- a root that is not the VMMs' ----

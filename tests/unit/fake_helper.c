@@ -114,17 +114,16 @@ static void reap(struct fake_helper *f, uint32_t slot)
 
 static enum status serve_vmm(struct fake_helper *f, const struct request *q, int fd_in, struct reply *a, int *fd_out)
 {
+	bool probe = q->op->code == OP_VMM_SPAWN && q->vmm_spawn.vmm == VMM_PROBE;
 	pid_t pid;
 
 	switch (q->op->code) {
 	case OP_VMM_SPAWN:
 		if (f->things[OBJ_VMM][q->slot].there)
 			return ST_DENIED;
-		f->vmm[q->slot] = pid = child(fd_in, 0);
+		pid = child(fd_in, probe ? f->kvm : 0);
+		f->vmm[q->slot] = probe ? 0 : pid;
 		put(f, OBJ_VMM, q);
-		break;
-	case OP_KVM_PROBE:
-		pid = child(fd_in, f->kvm);
 		break;
 	case OP_VMM_WATCH:
 		pid = f->vmm[q->slot];
@@ -138,7 +137,7 @@ static enum status serve_vmm(struct fake_helper *f, const struct request *q, int
 	}
 	a->vmm_spawn = (struct rep_vmm_spawn){ (uint64_t)pid, 4711 };
 	*fd_out = pidfd_of(pid);
-	if (q->op->code == OP_KVM_PROBE)
+	if (probe)
 		(void)waitpid(pid, NULL, 0);
 	return *fd_out < 0 ? ST_KERNEL : ST_OK;
 }

@@ -50,7 +50,8 @@ void fake_helper_delay(struct fake_helper *f, enum op_code op, unsigned ms);
 /* Answer the next request of that role with these bytes instead. */
 void fake_helper_nonsense(struct fake_helper *f, enum role_id role, const void *bytes, size_t n);
 
-/* What KVM_PROBE's child writes: 'y' or 'n' (the default). */
+/* What the KVM probe writes: 'y' or 'n' (the default).  It has ended when its VMM_SPAWN is answered, and its object stays
+ * until VMM_KILL. */
 void fake_helper_kvm(struct fake_helper *f, char answer);
 
 /* Called by the role's thread with each request, before it is served; e.g. to play the monitor of a VMM. */

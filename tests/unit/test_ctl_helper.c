@@ -126,13 +126,14 @@ static void test_descriptors(void **state)
 static void test_kvm_probe(void **state)
 {
 	struct bench *b = *state;
-	struct request q = helper_request(OP_KVM_PROBE, &a_vm, &an_op);
+	struct request q = helper_request(OP_VMM_SPAWN, &a_vm, &an_op);
 	struct reply a;
 	int p[2], pidfd;
 	char answer = 0;
 
 	to_run(b);
 	fake_helper_kvm(b->fake, 'y');
+	q.vmm_spawn = (struct req_vmm_spawn){ .vmm = VMM_PROBE, .accel = ACCEL_KVM, .vcpus = 1, .mem_mib = 32 };
 	assert_int_equal(pipe2(p, O_CLOEXEC), 0);
 	assert_int_equal(helper_call(b->h, &q, &p[1], &a, &pidfd), 0);
 	assert_int_equal(a.status, ST_OK);

@@ -243,14 +243,14 @@ static void test_probe_is_remembered(void **state)
 	assert_int_equal(choose(x, &h, &e), 0);
 	assert_int_equal(h.kind, VMM_QEMU);
 	assert_int_equal(h.accel, ACCEL_TCG);
-	assert_int_equal(fake_helper_count(h.roles, OP_KVM_PROBE), 1);
+	assert_int_equal(fake_helper_count(h.roles, OP_VMM_SPAWN), 1);
 	assert_int_equal(fake_helper_objects(h.roles, OBJ_VMM), 0);
 	(void)uname(&u);
 	(void)snprintf(key, sizeof(key), "kvm:boot-1:%s", u.release);
 	assert_int_equal(store_fact_get(x->c.store, key, value, sizeof(value)), 1);
 	assert_string_equal(value, "no");
 	assert_int_equal(choose(x, &h, &e), 0);
-	assert_int_equal(fake_helper_count(h.roles, OP_KVM_PROBE), 1);
+	assert_int_equal(fake_helper_count(h.roles, OP_VMM_SPAWN), 1);
 
 	/* Another boot asks again. */
 	(void)snprintf(x->c.boot_id, sizeof(x->c.boot_id), "boot-2");
@@ -261,7 +261,7 @@ static void test_probe_is_remembered(void **state)
 	(void)snprintf(x->c.config.firecracker, sizeof(x->c.config.firecracker), "/usr/bin/firecracker");
 	assert_int_equal(choose(x, &h, &e), 0);
 	assert_int_equal(h.kind, VMM_FIRECRACKER);
-	assert_int_equal(fake_helper_count(h.roles, OP_KVM_PROBE), 2);
+	assert_int_equal(fake_helper_count(h.roles, OP_VMM_SPAWN), 2);
 	close_choice(x, &h);
 }
 
@@ -280,7 +280,7 @@ static void test_forced(void **state)
 	assert_int_equal(choose(x, &h, &e), 0);
 	assert_int_equal(h.kind, VMM_FIRECRACKER);
 	assert_int_equal(h.accel, ACCEL_KVM);
-	assert_int_equal(fake_helper_count(h.roles, OP_KVM_PROBE), 0);
+	assert_int_equal(fake_helper_count(h.roles, OP_VMM_SPAWN), 0);
 	close_choice(x, &h);
 }
 
@@ -311,11 +311,34 @@ static void test_probe_refused(void **state)
 
 	open_choice(x, &h);
 	fake_helper_kvm(h.roles, 'y');
-	fake_helper_fail(h.roles, OP_KVM_PROBE, ST_KERNEL, 1);
+	fake_helper_fail(h.roles, OP_VMM_SPAWN, ST_KERNEL, 1);
 	assert_int_equal(choose(x, &h, &e), 0);
 	assert_int_equal(h.accel, ACCEL_TCG);
 	assert_int_equal(choose(x, &h, &e), 0);
 	assert_int_equal(h.accel, ACCEL_KVM);
+	close_choice(x, &h);
+}
+
+/* The role answers a request for a slot's VMM with what lives there: no VM is started beside a probe. */
+static void test_probe_that_stays(void **state)
+{
+	struct fix *x = *state;
+	struct choice h;
+	struct error e;
+
+	open_choice(x, &h);
+	fake_helper_kvm(h.roles, 'y');
+	fake_helper_fail(h.roles, OP_VMM_KILL, ST_KERNEL, 1);
+	assert_int_equal(choose(x, &h, &e), -1);
+	assert_int_equal(e.code, FAIL_HOST);
+	struct request end = helper_request(OP_VMM_KILL, &x->vm, &x->o);
+	struct reply reply;
+	assert_int_equal(helper_call(x->c.helper, &end, NULL, &reply, NULL), 0);
+	assert_int_equal(reply.status, ST_OK);
+	fake_helper_fail(h.roles, OP_VMM_KILL, ST_BUSY, 5); /* the kernel takes its time */
+	assert_int_equal(choose(x, &h, &e), 0);
+	assert_int_equal(h.accel, ACCEL_KVM);
+	assert_int_equal(fake_helper_objects(h.roles, OBJ_VMM), 0);
 	close_choice(x, &h);
 }
 
@@ -325,7 +348,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_boot),      T(test_never_runs),    T(test_shutdown_and_alive), T(test_faults_end),
 		T(test_cancelled), T(test_monitor_ends),  T(test_probe_is_remembered), T(test_forced),
-		T(test_no_choice), T(test_probe_refused),
+		T(test_no_choice), T(test_probe_refused), T(test_probe_that_stays),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

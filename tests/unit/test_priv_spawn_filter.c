@@ -18,8 +18,8 @@
 
 enum end { PASSED, TOLD, KILLED, BROKEN };
 
-static struct sock_fprog vmm, vmm_landlock, firecracker, role_filter; /* vmm: QEMU */
-static const struct sock_fprog *const all[] = { &role_filter, &vmm, &vmm_landlock, &firecracker };
+static struct sock_fprog vmm, vmm_landlock, firecracker, probe, role_filter; /* vmm: QEMU */
+static const struct sock_fprog *const all[] = { &role_filter, &vmm, &vmm_landlock, &firecracker, &probe };
 
 static int setup(void **unused)
 {
@@ -36,7 +36,8 @@ static int setup(void **unused)
 	/* There is one buffer for a kind: what it has moves out of it. */
 	memcpy(copy, vmm_landlock.filter, vmm_landlock.len * sizeof(copy[0]));
 	vmm_landlock.filter = copy;
-	return spawn_filter_vmm(VMM_QEMU, false, &vmm) | spawn_filter_vmm(VMM_FIRECRACKER, false, &firecracker);
+	return spawn_filter_vmm(VMM_QEMU, false, &vmm) | spawn_filter_vmm(VMM_FIRECRACKER, false, &firecracker) |
+	       spawn_filter_vmm(VMM_PROBE, false, &probe);
 }
 
 /* One system call under a filter.  Return: the child's status of waitpid(2); its exit status is the call's errno. */
@@ -179,6 +180,8 @@ static void test_descriptors_are_not_handed_to_strangers(void **unused)
 		assert_int_equal(attempt(all[i], SYS_bind, -1, 0, 0), TOLD);
 		assert_int_equal(attempt(all[i], SYS_sendmsg, -1, 0, 0), PASSED);
 	}
+	assert_int_equal(attempt(&probe, SYS_socket, AF_UNIX, SOCK_STREAM, 0), TOLD);
+	assert_int_equal(attempt(&probe, SYS_sendmsg, -1, 0, 0), TOLD);
 	assert_int_equal(attempt(&firecracker, SYS_bind, -1, 0, 0), PASSED);
 	assert_int_equal(attempt(&firecracker, SYS_sendmsg, -1, 0, 0), TOLD);
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
@@ -370,6 +373,7 @@ static void test_high_bits_open_nothing(void **unused)
 	/* ioctl, prctl, clone, open, openat, fcntl, prlimit64 */
 	assert_int_equal(walk_calls(&vmm), 7);
 	assert_int_equal(walk_calls(&vmm_landlock), 7);
+	assert_int_equal(walk_calls(&probe), 7);
 	assert_int_equal(walk_calls(&firecracker), 8); /* socket */
 	/* prlimit64, which the role may use freely, is none of them; setresuid and setresgid are. */
 	assert_int_equal(walk_calls(&role_filter), 9);

@@ -9,7 +9,8 @@
  * a processor and more than our patience where each instruction is emulated.
  *
  * Writes one byte to standard output: 'y' or 'n'.  Ends within ALARM_S seconds.
- * The spawn role runs it with a slot's uid, in the VMMs' root. */
+ * The spawn role runs it as it runs a VMM: with a slot's uid, in the VMMs' root,
+ * in a VM's cgroup, below a VMM's filter.  It is trusted with nothing. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
