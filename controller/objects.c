@@ -11,6 +11,7 @@
 #include "controller/helper.h"
 #include "controller/operation.h"
 #include "controller/storage.h"
+#include "controller/tsc.h"
 #include "controller/watch.h"
 #include "proto/slot.h"
 
@@ -126,6 +127,7 @@ static int vmm_args(struct ctl *c, const struct vm *vm, const struct object_row 
 	q->vmm_spawn = (struct req_vmm_spawn){
 		.vmm = vm->runtime.vmm, .accel = vm->runtime.accel, .disk = storage->disk,
 		.vcpus = vm->vcpus, .mem_mib = vm->mem_mib,
+		.tsc_khz = vm->runtime.accel == ACCEL_TCG ? tsc_khz() : 0,
 	};
 	*fd = watch_console_open(c->watch, vm);
 	if (*fd < 0)

@@ -17,11 +17,9 @@
 #include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "common/clock.h"
 #include "common/log.h"
 #include "privhelper/role.h"
 #include "privhelper/spawn.h"
@@ -104,38 +102,6 @@ static int no_zombies(void)
 	return sigaction(SIGCHLD, &sa, NULL);
 }
 
-#ifdef __x86_64__
-/* Both clocks at one moment: the tightest of some pairs, since any one may have been interrupted half-way. */
-static void read_clocks(uint64_t *ticks, uint64_t *ns)
-{
-	uint64_t best = UINT64_MAX;
-
-	for (int i = 0; i < 16; i++) {
-		uint64_t before = __builtin_ia32_rdtsc(), now = clock_boot_ns(), after = __builtin_ia32_rdtsc();
-		if (after - before >= best)
-			continue;
-		best = after - before;
-		*ticks = before + best / 2;
-		*ns = now;
-	}
-}
-
-static uint32_t measure_tsc_khz(void)
-{
-	uint64_t t0 = 0, n0 = 0, t1 = 0, n1 = 0;
-
-	read_clocks(&t0, &n0);
-	(void)nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
-	read_clocks(&t1, &n1);
-	return n1 > n0 ? (uint32_t)((t1 - t0) * 1000000 / (n1 - n0)) : 0;
-}
-#else
-static uint32_t measure_tsc_khz(void)
-{
-	return 0;
-}
-#endif
-
 static int make_filters(struct spawn_state *s)
 {
 	for (int kind = 0; kind < VMM_KINDS; kind++)
@@ -166,7 +132,6 @@ static int prepare(struct role *r)
 		return -1;
 	}
 	s->disk_max = (uint64_t)r->config.max_disk_mib << 20;
-	s->tsc_khz = measure_tsc_khz();
 	return 0;
 }
 

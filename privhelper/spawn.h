@@ -25,7 +25,6 @@ struct spawn_state {
 	struct sock_fprog filters[VMM_KINDS]; /* what each kind of VMM loads before it is executed */
 	int landlock_abi;                     /* 0: the kernel has none */
 	uint64_t disk_max;        /* bytes: the largest disk of a VM, and so the largest file that a VMM may make of it */
-	uint32_t tsc_khz;         /* rate of the host's time stamp counter; 0: not known */
 };
 
 /* ---- spawn_jail.c: the VMMs' root ---- */

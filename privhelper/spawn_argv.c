@@ -117,8 +117,10 @@ static void qemu_net(uint32_t slot, struct argv *a)
 /* Under TCG the guest's time stamp counter is the host's.  On a busy host the guest's kernel can not measure it against
  * the emulated PIT, and then waits for ever for a timer tick that it has not set up: so it is told
  * (Documentation/admin-guide/kernel-parameters.txt: tsc_early_khz, tsc=reliable).  KVM guests have kvm-clock. */
-static void qemu_kernel(const struct spawn_state *s, const struct request *q, struct argv *a)
+static void qemu_kernel(const struct request *q, struct argv *a)
 {
+	const struct req_vmm_spawn *v = &q->vmm_spawn;
+
 	add(a, "-object");
 	add(a, "rng-builtin,id=rng");
 	add(a, "-device");
@@ -128,8 +130,8 @@ static void qemu_kernel(const struct spawn_state *s, const struct request *q, st
 	add(a, "-initrd");
 	add(a, "/state/%u/initrd", q->slot);
 	add(a, "-append");
-	if (q->vmm_spawn.accel == ACCEL_TCG && s->tsc_khz)
-		add(a, KERNEL_LINE " tsc_early_khz=%u tsc=reliable", s->tsc_khz);
+	if (v->accel == ACCEL_TCG && v->tsc_khz)
+		add(a, KERNEL_LINE " tsc_early_khz=%u tsc=reliable", (unsigned)v->tsc_khz);
 	else
 		add(a, KERNEL_LINE);
 }
@@ -142,7 +144,7 @@ static void qemu(const struct spawn_state *s, const struct request *q, struct ar
 	qemu_talk(a);
 	qemu_disk(q->slot, q->vmm_spawn.disk, a);
 	qemu_net(q->slot, a);
-	qemu_kernel(s, q, a);
+	qemu_kernel(q, a);
 }
 
 /* Machine, disk, network and boot source come over its API, from the controller. */

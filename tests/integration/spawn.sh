@@ -53,7 +53,7 @@ gone() { ! kill -0 "$1" 2>/dev/null; }
 pid_in() { [[ $1 =~ pid=([0-9]+) ]] && echo "${BASH_REMATCH[1]}"; }
 spawn() { # spawn SLOT [GEN [OWNER]]
 	ask spawn vmm_spawn "slot=$1" "gen=${2-1}" "owner=${3-1000}" vmm=0 accel=2 disk=1 vcpus=1 mem_mib=64 \
-		"fd=$T/console.$1:rw"
+		tsc_khz=2596184 "fd=$T/console.$1:rw"
 }
 
 check "a guest is assembled" guest_make
@@ -92,6 +92,7 @@ check "its guest runs: the console says so" wait_for 20 said 0 "guest is up"
 
 # ---- read back ----
 is "$(tr '\0' ' ' <"/proc/$pid/cmdline")" "/usr/bin/qemu-system-x86_64 *socket,id=qmp,fd=3,*/state/0/kernel*" "it is QEMU, with slot 0's paths"
+is "$(tr '\0' ' ' <"/proc/$pid/cmdline")" "* tsc_early_khz=2596184 tsc=reliable*" "its guest is told the rate that the request names"
 is "$(field "$pid" Uid)" "$UID_BASE $UID_BASE $UID_BASE $UID_BASE" "it has the slot's uid"
 is "$(field "$pid" Gid)" "$UID_BASE $UID_BASE $UID_BASE $UID_BASE" "it has the slot's gid"
 is "$(cat "/proc/$pid/oom_score_adj")" 0 "the service's own rank with the OOM killer is not handed down to it"

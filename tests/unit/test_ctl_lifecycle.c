@@ -2,6 +2,7 @@
  * the state says what is so. */
 #include "controller/objects.h"
 #include "controller/store_internal.h"
+#include "controller/tsc.h"
 #include "tests/unit/ctl_fixture.h"
 
 static const enum op_code makes[] = {
@@ -59,6 +60,9 @@ static void start_makes_and_stop_removes_in_order(void **state)
 	(void)create(f, "web", true);
 	must_start(f, "web");
 	assert_requests(f, makes, ARRAY_SIZE(makes));
+	struct request spawn;
+	assert_true(fake_helper_request(f->fake, ARRAY_SIZE(makes) - 1, &spawn));
+	assert_int_equal(spawn.vmm_spawn.tsc_khz, tsc_khz()); /* the fixture's VMM is one with TCG */
 	struct vm vm = row(f, "web");
 	assert_int_equal(vm.state, VM_RUNNING);
 	assert_int_equal(ledger(f, &vm, rows), OBJ_COUNT - 1);

@@ -12,14 +12,14 @@ static struct spawn_state state(void)
 {
 	return (struct spawn_state){ .programs = { [VMM_QEMU] = "/usr/bin/qemu-system-x86_64",
 						   [VMM_FIRECRACKER] = "/libexec/firecracker",
-						   [VMM_PROBE] = "/libexec/banger-kvmprobe" },
-				     .tsc_khz = 2596184 };
+						   [VMM_PROBE] = "/libexec/banger-kvmprobe" } };
 }
 
 static struct request request(enum vmm_kind vmm, enum accel accel, enum disk_kind disk)
 {
 	return (struct request){ .slot = 7, .generation = 1,
-				 .vmm_spawn = { .vmm = vmm, .accel = accel, .disk = disk, .vcpus = 2, .mem_mib = 512 } };
+				 .vmm_spawn = { .vmm = vmm, .accel = accel, .disk = disk, .vcpus = 2, .mem_mib = 512,
+						.tsc_khz = 2596184 } };
 }
 
 /* The value behind an option, or NULL. */
@@ -81,6 +81,18 @@ static void test_qemu_kvm_dm(void **unused)
 	expect(&a, "-device", "virtio-net-device,netdev=net,mac=02:fc:00:00:03:e7");
 }
 
+static void test_no_rate_no_word_of_it(void **unused)
+{
+	struct spawn_state s = state();
+	struct request q = request(VMM_QEMU, ACCEL_TCG, DISK_FILE);
+	struct argv a;
+
+	(void)unused;
+	q.vmm_spawn.tsc_khz = 0;
+	assert_int_equal(argv_vmm(&s, &q, &a), 0);
+	assert_null(strstr(value(&a, "-append", "console=ttyS0 "), "tsc"));
+}
+
 static void test_largest_values_fit(void **unused)
 {
 	struct spawn_state s = state();
@@ -92,6 +104,7 @@ static void test_largest_values_fit(void **unused)
 	q.slot = 999;
 	q.vmm_spawn.vcpus = 256;
 	q.vmm_spawn.mem_mib = 16777216;
+	q.vmm_spawn.tsc_khz = 10000000;
 	assert_int_equal(argv_vmm(&s, &q, &a), 0);
 	expect(&a, "-smp", "256");
 	expect(&a, "-m", "16777216M");
@@ -201,6 +214,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_qemu_tcg_file),
 		cmocka_unit_test(test_qemu_kvm_dm),
+		cmocka_unit_test(test_no_rate_no_word_of_it),
 		cmocka_unit_test(test_largest_values_fit),
 		cmocka_unit_test(test_too_long_is_refused),
 		cmocka_unit_test(test_firecracker),
