@@ -21,14 +21,29 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "privhelper/label.h"
 #include "privhelper/role.h"
-#include "privhelper/spawn.h"
+#include "privhelper/spawn_argv.h"
+#include "privhelper/spawn_cgroup.h"
+#include "privhelper/spawn_child.h"
+#include "privhelper/spawn_filter.h"
+#include "privhelper/spawn_jail.h"
 #include "proto/slot.h"
 
 /* What a VMM needs beside the guest's memory: its own heap and stacks, the page tables, and QEMU's translations. */
 #define OVERHEAD_KVM_MIB 256
 #define OVERHEAD_TCG_MIB 512
 #define WORKER_TASKS 128 /* QEMU's aio pool has up to 64 threads */
+
+struct spawn_state {
+	int vm_dir;   /* <cgroup_dir>/vm, a detached clone of its mount: nothing above it can be reached from here */
+	int proc_dir; /* a procfs of our own with processes only: their start times are nowhere else */
+	int null_fd;  /* /dev/null, the standard input of every VMM */
+	struct label_vmm label;
+	struct programs programs;
+	struct sock_fprog filters[VMM_KINDS]; /* what each kind of VMM loads before it is executed */
+	int landlock_abi;                     /* 0: the kernel has none */
+};
 
 static struct spawn_state *state(const struct role *r)
 {
@@ -124,14 +139,13 @@ static int prepare(struct role *r)
 		return -1;
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 	s->landlock_abi = abi > 0 ? (int)abi : 0;
-	if (spawn_jail_enter(&r->config, s) < 0 || make_filters(s) < 0)
+	if (spawn_jail_enter(&r->config, &s->programs) < 0 || make_filters(s) < 0)
 		return -1;
 	s->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (s->null_fd < 0 || no_zombies() < 0) {
 		log_errno("spawn: /dev/null or SIGCHLD");
 		return -1;
 	}
-	s->disk_max = (uint64_t)r->config.max_disk_mib << 20;
 	return 0;
 }
 
@@ -253,11 +267,12 @@ static enum status start(struct role *r, const struct request *q, int console, s
 	const struct limits l = limits_of(&q->vmm_spawn);
 	const struct tag t = tag_of(q);
 	const struct child c = {
-		.state = s, .argv = &argv, .filter = &s->filters[q->vmm_spawn.vmm], .api = apis[q->vmm_spawn.vmm],
-		.id = slot_uid(&r->config, q->slot), .slot = q->slot, .console = console,
+		.argv = &argv, .filter = &s->filters[q->vmm_spawn.vmm], .api = apis[q->vmm_spawn.vmm],
+		.id = slot_uid(&r->config, q->slot), .slot = q->slot, .null_fd = s->null_fd, .console = console,
+		.landlock_abi = s->landlock_abi, .disk_max = (uint64_t)r->config.max_disk_mib << 20,
 	};
 
-	if (argv_vmm(s, q, &argv) < 0)
+	if (argv_vmm(&s->programs, q, &argv) < 0)
 		return ST_KERNEL;
 	if (label_vmm_set(&s->label, q->slot) < 0) {
 		log_errno("spawn: the VMM's SELinux context");

@@ -1,10 +1,11 @@
-#include "privhelper/spawn.h"
+#include "privhelper/spawn_argv.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "privhelper/spawn_child.h"
 #include "proto/slot.h"
 
 /* QEMU translates into one buffer of this size; its own default is an eighth of the host's memory, up to 1 GiB. */
@@ -136,9 +137,9 @@ static void qemu_kernel(const struct request *q, struct argv *a)
 		add(a, KERNEL_LINE);
 }
 
-static void qemu(const struct spawn_state *s, const struct request *q, struct argv *a)
+static void qemu(const struct programs *p, const struct request *q, struct argv *a)
 {
-	add(a, "%s", s->programs[VMM_QEMU]);
+	add(a, "%s", p->path[VMM_QEMU]);
 	qemu_base(a);
 	qemu_machine(&q->vmm_spawn, a);
 	qemu_talk(a);
@@ -148,34 +149,34 @@ static void qemu(const struct spawn_state *s, const struct request *q, struct ar
 }
 
 /* Machine, disk, network and boot source come over its API, from the controller. */
-static void firecracker(const struct spawn_state *s, uint32_t slot, struct argv *a)
+static void firecracker(const struct programs *p, uint32_t slot, struct argv *a)
 {
-	add(a, "%s", s->programs[VMM_FIRECRACKER]);
+	add(a, "%s", p->path[VMM_FIRECRACKER]);
 	add(a, "--api-sock");
 	add(a, "/run/%u/api.sock", slot);
 	add(a, "--id");
 	add(a, "bgr-%u", slot);
 }
 
-int argv_vmm(const struct spawn_state *s, const struct request *q, struct argv *a)
+int argv_vmm(const struct programs *p, const struct request *q, struct argv *a)
 {
 	const struct req_vmm_spawn *v = &q->vmm_spawn;
 
 	a->n = a->used = 0;
 	a->full = false;
-	if (!*s->programs[v->vmm] || (v->vmm != VMM_QEMU && v->accel != ACCEL_KVM)) {
+	if (!*p->path[v->vmm] || (v->vmm != VMM_QEMU && v->accel != ACCEL_KVM)) {
 		errno = ENOENT;
 		return -1;
 	}
 	switch ((enum vmm_kind)v->vmm) {
 	case VMM_QEMU:
-		qemu(s, q, a);
+		qemu(p, q, a);
 		break;
 	case VMM_FIRECRACKER:
-		firecracker(s, q->slot, a);
+		firecracker(p, q->slot, a);
 		break;
 	default:
-		add(a, "%s", s->programs[VMM_PROBE]);
+		add(a, "%s", p->path[VMM_PROBE]);
 	}
 	return finish(a);
 }

@@ -4,7 +4,7 @@
  * the point: descriptors first, then the id and no capability, then the API
  * socket (which is the slot's own), Landlock, the narrower filter, the program.  Everything is a plain system call: the memory is a
  * copy of a locked process, and nothing in libc is asked to know about that. */
-#include "privhelper/spawn.h"
+#include "privhelper/spawn_child.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -41,7 +41,7 @@ static _Noreturn void give_up(const char *what, const char *program)
 
 static int set_files(const struct child *c)
 {
-	if (dup3(c->state->null_fd, STDIN_FILENO, 0) < 0 || dup3(c->console, STDOUT_FILENO, 0) < 0 ||
+	if (dup3(c->null_fd, STDIN_FILENO, 0) < 0 || dup3(c->console, STDOUT_FILENO, 0) < 0 ||
 	    dup3(c->console, STDERR_FILENO, 0) < 0)
 		return -1;
 	return (int)syscall(SYS_close_range, 3u, ~0u, 0u);
@@ -121,7 +121,7 @@ static int allow(int rules, uint64_t access_mask, const char *path)
 static int restrict_files(const struct child *c)
 {
 	static const char *const programs[] = { "/usr", "/bin", "/sbin", "/lib", "/lib64", "/libexec" };
-	int abi = c->state->landlock_abi;
+	int abi = c->landlock_abi;
 	uint64_t all = handled(abi);
 	struct ruleset_attr attr = { all, abi >= 4 ? NET_TCP : 0, abi >= 6 ? SCOPE_ALL : 0 };
 	char path[32];
@@ -200,7 +200,7 @@ static _Noreturn void run(const struct child *c)
 	if (set_files(c) < 0)
 		_exit(127);
 	(void)umask(0007);
-	if (reset_signals() < 0 || set_limits(c->state->disk_max) < 0)
+	if (reset_signals() < 0 || set_limits(c->disk_max) < 0)
 		give_up("limits", program);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		give_up("no_new_privs", program);

@@ -15,7 +15,7 @@
  * ptrace and process_vm, bpf, modules, keys, perf, userfaultfd, handles of
  * files, other processes' descriptors, any socket family but unix, connect(2),
  * any way to make a file or folder (one open that could is left to Landlock). */
-#include "privhelper/spawn.h"
+#include "privhelper/spawn_filter.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -221,20 +221,17 @@ static int add_vmm(scmp_filter_ctx ctx, bool landlock)
 	return allow_all(ctx, vmm_calls, ARRAY_SIZE(vmm_calls)) < 0 ? -1 : add_arguments(ctx, landlock);
 }
 
-/* The slots' ids and no other: config_load() has made uid_base a multiple of a power of two at or above slots. */
+/* The slots' ids and no other: config_load() has made uid_base a multiple of the span. */
 static int bound_ids(scmp_filter_ctx ctx, const struct config *c)
 {
-	uint64_t span = 1;
-
-	while (span < c->slots)
-		span <<= 1;
-	struct scmp_arg_cmp cmp[] = {
-		SCMP_A0_64(SCMP_CMP_MASKED_EQ, ~(span - 1), c->uid_base),
-		SCMP_A1_64(SCMP_CMP_MASKED_EQ, ~(span - 1), c->uid_base),
-		SCMP_A2_64(SCMP_CMP_MASKED_EQ, ~(span - 1), c->uid_base),
+	const scmp_datum_t above = ~(scmp_datum_t)(config_slot_span(c) - 1);
+	const struct scmp_arg_cmp cmp[] = {
+		SCMP_A0_64(SCMP_CMP_MASKED_EQ, above, c->uid_base),
+		SCMP_A1_64(SCMP_CMP_MASKED_EQ, above, c->uid_base),
+		SCMP_A2_64(SCMP_CMP_MASKED_EQ, above, c->uid_base),
 	};
 
-	if (c->uid_base == 0 || c->uid_base & (span - 1))
+	if (c->uid_base == 0 || c->uid_base & ~above)
 		return -1;
 	return seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(setresuid), 3, cmp) < 0 ||
 	       seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(setresgid), 3, cmp) < 0 ? -1 : 0;

@@ -11,7 +11,7 @@
  * keeps two of them apart is their uid, the modes of their folders and Landlock.
  * Sources are cloned as detached mounts (open_tree(2)) before the tmpfs covers
  * run_dir, which is the one folder sure to be there and to be ours. */
-#include "privhelper/spawn.h"
+#include "privhelper/spawn_jail.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -61,15 +61,15 @@ static int make_devices(bool kvm)
 }
 
 /* Below /usr the program keeps its path, and an upgrade shows; elsewhere it is bound to a fixed place. */
-static void place_probe(const char *libexec, struct spawn_state *s, struct source *src)
+static void place_probe(const char *libexec, struct programs *p, struct source *src)
 {
 	bool inside = strncmp(libexec, "/usr/", 5) == 0;
-	char *program = s->programs[VMM_PROBE];
+	char *program = p->path[VMM_PROBE];
 
 	*src = (struct source){ .at = "libexec/banger-kvmprobe", .attr = READ_ONLY, .file = true, .tree = -1 };
-	(void)snprintf(inside ? program : src->path, SPAWN_PATH, "%s/banger-kvmprobe", libexec);
+	(void)snprintf(inside ? program : src->path, PROGRAM_PATH, "%s/banger-kvmprobe", libexec);
 	if (!inside)
-		(void)snprintf(program, SPAWN_PATH, "/%s", src->at);
+		(void)snprintf(program, PROGRAM_PATH, "/%s", src->at);
 }
 
 /* bin, sbin, lib, lib64 where they are folders; a link is made again by copy_link(). */
@@ -88,7 +88,7 @@ static void place_tops(struct source *src)
 	}
 }
 
-static void place_sources(const struct config *c, struct spawn_state *s, struct source *src)
+static void place_sources(const struct config *c, struct programs *p, struct source *src)
 {
 	place_tops(src);
 	src[SRC_USR] = (struct source){ "/usr", "usr", READ_ONLY, false, -1 };
@@ -98,9 +98,9 @@ static void place_sources(const struct config *c, struct spawn_state *s, struct 
 		.at = "state", .attr = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, .tree = -1,
 	};
 	(void)snprintf(src[SRC_STATE].path, PATH_MAX, "%s/slots", c->state_dir);
-	place_probe(c->libexec_dir, s, &src[SRC_PROBE]);
-	(void)snprintf(s->programs[VMM_QEMU], SPAWN_PATH, "%s", c->qemu);
-	(void)snprintf(s->programs[VMM_FIRECRACKER], SPAWN_PATH, "%s", c->firecracker);
+	place_probe(c->libexec_dir, p, &src[SRC_PROBE]);
+	(void)snprintf(p->path[VMM_QEMU], PROGRAM_PATH, "%s", c->qemu);
+	(void)snprintf(p->path[VMM_FIRECRACKER], PROGRAM_PATH, "%s", c->firecracker);
 }
 
 /* state_dir is the controller's, which may replace its "slots" between the supervisor's look at it and this one, and
@@ -199,11 +199,11 @@ static int enter(void)
 	return mount_setattr(AT_FDCWD, "/", 0, &ro, sizeof(ro));
 }
 
-static int build(const struct config *c, struct spawn_state *s, struct source *src)
+static int build(const struct config *c, struct programs *p, struct source *src)
 {
 	bool kvm = access("/dev/kvm", F_OK) == 0;
 
-	place_sources(c, s, src);
+	place_sources(c, p, src);
 	if (clone_sources(src) < 0)
 		return -1;
 	if (mount("tmpfs", c->run_dir, "tmpfs", MS_NOSUID | MS_NOEXEC, ROOT_OPTIONS) < 0 || chdir(c->run_dir) < 0 ||
@@ -214,7 +214,7 @@ static int build(const struct config *c, struct spawn_state *s, struct source *s
 	return 0;
 }
 
-int spawn_jail_enter(const struct config *c, struct spawn_state *s)
+int spawn_jail_enter(const struct config *c, struct programs *p)
 {
 	static struct source src[SRC_COUNT];
 	mode_t mask = umask(0);
@@ -224,7 +224,7 @@ int spawn_jail_enter(const struct config *c, struct spawn_state *s)
 		log_errno("spawn: a mount namespace");
 		return -1;
 	}
-	int r = build(c, s, src);
+	int r = build(c, p, src);
 	for (int i = 0; i < SRC_COUNT; i++)
 		if (src[i].tree >= 0)
 			(void)close(src[i].tree);

@@ -8,11 +8,10 @@
 #include "privhelper/spawn_argv.c"
 #include "privhelper/spawn_cgroup.c"
 
-static struct spawn_state state(void)
+static struct programs programs(void)
 {
-	return (struct spawn_state){ .programs = { [VMM_QEMU] = "/usr/bin/qemu-system-x86_64",
-						   [VMM_FIRECRACKER] = "/libexec/firecracker",
-						   [VMM_PROBE] = "/libexec/banger-kvmprobe" } };
+	return (struct programs){ { [VMM_QEMU] = "/usr/bin/qemu-system-x86_64", [VMM_FIRECRACKER] = "/libexec/firecracker",
+				    [VMM_PROBE] = "/libexec/banger-kvmprobe" } };
 }
 
 static struct request request(enum vmm_kind vmm, enum accel accel, enum disk_kind disk)
@@ -41,12 +40,12 @@ static void expect(const struct argv *a, const char *option, const char *whole)
 
 static void test_qemu_tcg_file(void **unused)
 {
-	struct spawn_state s = state();
+	struct programs p = programs();
 	struct request q = request(VMM_QEMU, ACCEL_TCG, DISK_FILE);
 	struct argv a;
 
 	(void)unused;
-	assert_int_equal(argv_vmm(&s, &q, &a), 0);
+	assert_int_equal(argv_vmm(&p, &q, &a), 0);
 	assert_string_equal(a.v[0], "/usr/bin/qemu-system-x86_64");
 	assert_null(a.v[a.n]);
 	expect(&a, "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
@@ -66,13 +65,13 @@ static void test_qemu_tcg_file(void **unused)
 
 static void test_qemu_kvm_dm(void **unused)
 {
-	struct spawn_state s = state();
+	struct programs p = programs();
 	struct request q = request(VMM_QEMU, ACCEL_KVM, DISK_DM);
 	struct argv a;
 
 	(void)unused;
 	q.slot = 999;
-	assert_int_equal(argv_vmm(&s, &q, &a), 0);
+	assert_int_equal(argv_vmm(&p, &q, &a), 0);
 	expect(&a, "-accel", "kvm");
 	expect(&a, "-cpu", "host");
 	assert_null(strstr(value(&a, "-append", "console=ttyS0 "), "tsc"));
@@ -83,29 +82,29 @@ static void test_qemu_kvm_dm(void **unused)
 
 static void test_no_rate_no_word_of_it(void **unused)
 {
-	struct spawn_state s = state();
+	struct programs p = programs();
 	struct request q = request(VMM_QEMU, ACCEL_TCG, DISK_FILE);
 	struct argv a;
 
 	(void)unused;
 	q.vmm_spawn.tsc_khz = 0;
-	assert_int_equal(argv_vmm(&s, &q, &a), 0);
+	assert_int_equal(argv_vmm(&p, &q, &a), 0);
 	assert_null(strstr(value(&a, "-append", "console=ttyS0 "), "tsc"));
 }
 
 static void test_largest_values_fit(void **unused)
 {
-	struct spawn_state s = state();
+	struct programs p = programs();
 	struct request q = request(VMM_QEMU, ACCEL_TCG, DISK_FILE);
 	struct argv a;
 
 	(void)unused;
-	memset(s.programs[VMM_QEMU], 'q', SPAWN_PATH - 1);
+	memset(p.path[VMM_QEMU], 'q', PROGRAM_PATH - 1);
 	q.slot = 999;
 	q.vmm_spawn.vcpus = 256;
 	q.vmm_spawn.mem_mib = 16777216;
 	q.vmm_spawn.tsc_khz = 10000000;
-	assert_int_equal(argv_vmm(&s, &q, &a), 0);
+	assert_int_equal(argv_vmm(&p, &q, &a), 0);
 	expect(&a, "-smp", "256");
 	expect(&a, "-m", "16777216M");
 }
@@ -125,13 +124,13 @@ static void test_too_long_is_refused(void **unused)
 
 static void test_firecracker(void **unused)
 {
-	struct spawn_state s = state();
+	struct programs p = programs();
 	struct request q = request(VMM_FIRECRACKER, ACCEL_KVM, DISK_DM);
 	static const char *const want[] = { "/libexec/firecracker", "--api-sock", "/run/7/api.sock", "--id", "bgr-7" };
 	struct argv a;
 
 	(void)unused;
-	assert_int_equal(argv_vmm(&s, &q, &a), 0);
+	assert_int_equal(argv_vmm(&p, &q, &a), 0);
 	assert_int_equal(a.n, 5);
 	for (size_t i = 0; i < 5; i++)
 		assert_string_equal(a.v[i], want[i]);
@@ -139,12 +138,12 @@ static void test_firecracker(void **unused)
 
 static void test_probe(void **unused)
 {
-	struct spawn_state s = state();
+	struct programs p = programs();
 	struct request q = request(VMM_PROBE, ACCEL_KVM, DISK_FILE);
 	struct argv a;
 
 	(void)unused;
-	assert_int_equal(argv_vmm(&s, &q, &a), 0);
+	assert_int_equal(argv_vmm(&p, &q, &a), 0);
 	assert_int_equal(a.n, 1);
 	assert_string_equal(a.v[0], "/libexec/banger-kvmprobe");
 	assert_null(a.v[1]);
@@ -152,16 +151,16 @@ static void test_probe(void **unused)
 
 static void test_missing_programs(void **unused)
 {
-	struct spawn_state s = state();
+	struct programs p = programs();
 	struct request q = request(VMM_FIRECRACKER, ACCEL_TCG, DISK_DM);
 	struct argv a;
 
 	(void)unused;
-	assert_int_equal(argv_vmm(&s, &q, &a), -1); /* Firecracker has no TCG */
+	assert_int_equal(argv_vmm(&p, &q, &a), -1); /* Firecracker has no TCG */
 	assert_int_equal(errno, ENOENT);
-	s.programs[VMM_QEMU][0] = '\0';
+	p.path[VMM_QEMU][0] = '\0';
 	q = request(VMM_QEMU, ACCEL_TCG, DISK_DM);
-	assert_int_equal(argv_vmm(&s, &q, &a), -1);
+	assert_int_equal(argv_vmm(&p, &q, &a), -1);
 	assert_int_equal(errno, ENOENT);
 }
 
