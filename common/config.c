@@ -35,7 +35,7 @@ struct reader {
 	struct config *c;
 };
 
-enum kind { K_UINT, K_NAME, K_SUBNET, K_IPV4, K_ACCOUNT, K_GROUP, K_PATH, K_PROGRAM, K_ACCEL };
+enum kind { K_UINT, K_NAME, K_SUBNET, K_IPV4, K_ACCOUNT, K_GROUP, K_PATH, K_PROGRAM, K_ACCEL, K_DM };
 
 struct key {
 	const char *section, *name;
@@ -68,6 +68,7 @@ static const struct key keys[] = {
 	{ "vmm", "qemu", K_PROGRAM, AT(qemu), 0, ROOM(qemu) },
 	{ "vmm", "firecracker", K_PROGRAM, AT(firecracker), 0, ROOM(firecracker) },
 	{ "vmm", "accel", K_ACCEL, AT(accel), 0, 0 },
+	{ "storage", "dm", K_DM, AT(dm), 0, 0 },
 	{ "limits", "total_mem_percent", K_UINT, AT(total_mem_percent), 1, 100 },
 	{ "limits", "total_tasks", K_UINT, AT(total_tasks), 64, 4194304 },
 	{ "limits", "max_vcpus", K_UINT, AT(max_vcpus), 1, 256 },
@@ -245,16 +246,19 @@ static int set_ipv4(struct reader *r, const struct key *k, const char *value, ui
 	return 0;
 }
 
-static int set_accel(struct reader *r, const struct key *k, const char *value, uint32_t *at)
-{
-	static const char *const names[] = { [ACCEL_AUTO] = "auto", [ACCEL_KVM] = "kvm", [ACCEL_TCG] = "tcg" };
+static const char *const accels[] = { [ACCEL_AUTO] = "auto", [ACCEL_KVM] = "kvm", [ACCEL_TCG] = "tcg", NULL };
+static const char *const dm_uses[] = { [DM_AUTO] = "auto", [DM_OFF] = "off", NULL };
 
-	for (uint32_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (strcmp(value, names[i]) == 0) {
+/* One of @words, by its place among them. */
+static int set_word(struct reader *r, const struct key *k, const char *value, const char *const *words, uint32_t *at)
+{
+	for (uint32_t i = 0; words[i]; i++)
+		if (strcmp(value, words[i]) == 0) {
 			*at = i;
 			return 0;
 		}
-	return fault(r, "%s = %s: want auto, kvm or tcg", k->name, value);
+	return fault(r, "%s = %s: want %s, %s%s%s", k->name, value, words[0], words[1], words[2] ? ", " : "",
+		     words[2] ? words[2] : "");
 }
 
 static int set(struct reader *r, const struct key *k, const char *value)
@@ -279,7 +283,9 @@ static int set(struct reader *r, const struct key *k, const char *value)
 	case K_PROGRAM:
 		return set_program(r, k, value, at);
 	case K_ACCEL:
-		return set_accel(r, k, value, at);
+		return set_word(r, k, value, accels, at);
+	case K_DM:
+		return set_word(r, k, value, dm_uses, at);
 	}
 	return -1;
 }

@@ -59,6 +59,9 @@ struct config {
 	char firecracker[128]; /* likewise */
 	uint32_t accel;        /* enum accel */
 
+	/* Disks. */
+	uint32_t dm;           /* enum dm_use */
+
 	/* Limits of all VMs together: the control group around them has memory.max and pids.max. */
 	uint32_t total_mem_percent; /* of the host's memory, 1..100 */
 	uint32_t total_tasks;       /* processes and threads */
@@ -74,6 +77,9 @@ struct config {
 };
 
 enum accel { ACCEL_AUTO, ACCEL_KVM, ACCEL_TCG };
+
+/* DM_OFF: role blk does not open device-mapper's control node, through which it could change any device of the host's. */
+enum dm_use { DM_AUTO, DM_OFF };
 
 #define CONFIG_MAGIC 0x62677231u
 

@@ -36,7 +36,7 @@ static bool has_dm(struct ctl *c)
 {
 	struct stat st;
 
-	return c->helper && helper_fd(c->helper, ROLE_BLK) >= 0 && stat("/sys/class/misc/device-mapper", &st) == 0;
+	return c->config.dm != DM_OFF && c->helper && helper_fd(c->helper, ROLE_BLK) >= 0 && stat("/sys/class/misc/device-mapper", &st) == 0;
 }
 
 /* Only trying tells whether a file system shares extents (ioctl_ficlone(2)). */
@@ -53,10 +53,11 @@ const struct storage_driver *storage_choose(struct ctl *c)
 {
 	const struct storage_driver *d = &storage_copy;
 
-	if (has_dm(c))
-		d = &storage_dm;
-	else if (has_reflink(c->config.state_dir))
+	/* Not the other way round: with shared extents nothing privileged has a part in a disk. */
+	if (has_reflink(c->config.state_dir))
 		d = &storage_reflink;
+	else if (has_dm(c))
+		d = &storage_dm;
 	log_info("disks: %s", d->name);
 	return d;
 }

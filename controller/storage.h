@@ -14,7 +14,8 @@ struct storage_driver {
 	size_t n_objects;
 };
 
-/* The driver that this host can run: dm-snapshot where the blk role can make one, else reflink, else sparse copy. */
+/* The driver that this host can run: reflink where files of state_dir share extents, else dm-snapshot where the blk role
+ * can make one and the configuration wants it, else a sparse copy. */
 const struct storage_driver *storage_choose(struct ctl *c);
 /* A VM's is the one that made its files, runtime.storage, whatever this host would choose today.  NULL: there is none. */
 const struct storage_driver *storage_by_name(const char *name);

@@ -71,6 +71,36 @@ static int open_control(const char *path)
 	return fd;
 }
 
+/* True when a snapshot of an earlier start is there. */
+static bool has_snapshots(const struct blk_state *b)
+{
+	struct blk_dm d;
+
+	for (uint32_t i = 0; i < b->config->slots; i++)
+		if (blk_dm_find(b, i, &d) != 0)
+			return true;
+	return false;
+}
+
+/* Whoever has the control node can load a table into any device of the host's (drivers/md/dm-ioctl.c looks devices up by
+ * name alone), so it is opened only if it is wanted, or if snapshots are left that have to be removable. */
+static void open_dm(struct blk_state *b)
+{
+	b->dm_control = -1;
+	b->dm_major = block_major("device-mapper");
+	if (b->dm_major == 0)
+		return;
+	b->dm_control = open_control("/dev/mapper/control");
+	if (b->config->dm != DM_OFF || b->dm_control < 0)
+		return;
+	if (has_snapshots(b)) {
+		log_warn("dm = off takes effect at a start without snapshots; some are left");
+		return;
+	}
+	(void)close(b->dm_control);
+	b->dm_control = -1;
+}
+
 static int blk_prepare(struct role *r)
 {
 	struct blk_state *b = state(r);
@@ -81,8 +111,7 @@ static int blk_prepare(struct role *r)
 		for (unsigned p = 0; p < BLK_PARTS; p++)
 			b->slots[i].part[p] = (struct blk_loop){ -1, -1, 0, 0 };
 	b->loop_control = open_control("/dev/loop-control");
-	b->dm_control = open_control("/dev/mapper/control");
-	b->dm_major = block_major("device-mapper");
+	open_dm(b);
 	b->loop_shift = loop_shift();
 	b->partitions = open("/proc/partitions", O_RDONLY | O_CLOEXEC);
 	if (b->partitions < 0 || stat(r->config.state_dir, &st) < 0) {
@@ -90,8 +119,6 @@ static int blk_prepare(struct role *r)
 		return -1;
 	}
 	b->store_dev = st.st_dev;
-	if (b->dm_major == 0)
-		b->dm_control = -1;
 	if (b->dm_control >= 0 && blk_make_disk_nodes(b) < 0)
 		return -1;
 	return blk_enter_root(b);

@@ -218,6 +218,26 @@ settled 1 "an administrator removes it: the loops go"
 ask "snapshot_remove slot=0 gen=2 owner=1001"; is ok "$answer" "the role takes it as done"
 is "0 8192 linear 7:${foreign#/dev/loop} 0" "$(dmsetup table foreign)" "the foreign device was never touched"
 ask close; is 'exit 0' "$answer" "the role ends with its peer"
+
+# ---- [storage] dm = off ----
+printf '[storage]\ndm = off\n' >>/etc/banger.conf
+again() { # a peer and a role with the configuration of now
+	exec 3>&- 4<&-
+	/test/peer --role blk --config /etc/banger.conf --log /tmp/blk.log /test/role </tmp/in >/tmp/out 2>>/tmp/err &
+	exec 3>/tmp/in 4</tmp/out
+	ask run
+}
+holds() { ls -l /proc/$(pidof role)/fd | grep -c mapper/control; }
+again; is "ok 0" "$answer $(holds)" "dm = off: the role does not hold the control node"
+ask "loop_attach gen=3 part=0 fd=$s/base:ro"; ask "loop_attach gen=3 part=1 fd=$s/cow0:rw"
+try kernel "snapshot_create gen=3" "and can make no snapshot"
+try ok "loop_detach gen=3 part=0" "it lets the base go"; try ok "loop_detach gen=3 part=1" "and the CoW store"
+ask close
+dmsetup create bgr-2 --notable --uuid BANGER-2-9
+again; is "ok 1" "$answer $(holds)" "a snapshot is left: it is held, so that the snapshot can go"
+try ok "snapshot_remove slot=2 gen=9" "and it goes"
+is 0 "$(dmsetup ls | grep -c '^bgr-2')" "dmsetup: it is gone"
+ask close
 grep -v 'slot 3: dm create\|slot 4: the snapshot' /tmp/err | sed 's/^/# /'
 echo "1..$n"
 echo GUEST-END

@@ -95,7 +95,7 @@ static void every_key(void **state)
 			      "[slots]\ncount = 8\nuid_base = 65536\n"
 			      "[network]\nbridge = br-x.1\nuplink = eth0\nsubnet = 192.168.7.0/24\ndns = 9.9.9.9\n"
 			      "[places]\nstate_dir = /a\nrun_dir = /b/c\nlog_dir = /d\ncgroup_dir = /e\nlibexec_dir = /f\n"
-			      "[vmm]\nqemu =\nfirecracker = /usr/bin/fc\naccel = tcg\n"
+			      "[vmm]\nqemu =\nfirecracker = /usr/bin/fc\naccel = tcg\n[storage]\ndm = off\n"
 			      "[limits]\ntotal_mem_percent = 50\ntotal_tasks = 64\nmax_vcpus = 1\nmax_mem_mib = 64\nmax_disk_mib = 10\nmax_vms_per_owner = 2\n"
 			      "max_images_per_owner = 5\nmax_flows_per_vm = 64\ncreates_per_second = 3", &c), 0);
 	assert_int_equal(c.slots, 8);
@@ -110,6 +110,7 @@ static void every_key(void **state)
 	assert_string_equal(c.qemu, "");
 	assert_string_equal(c.firecracker, "/usr/bin/fc");
 	assert_int_equal(c.accel, ACCEL_TCG);
+	assert_int_equal(c.dm, DM_OFF);
 	assert_int_equal(c.total_mem_percent, 50);
 	assert_int_equal(c.total_tasks, 64);
 	assert_int_equal(c.max_vms_per_owner, 2);
@@ -133,6 +134,7 @@ static void refuses_values(void **state)
 		"[places]\nrun_dir = /012345678901234567890123456789012345678901234567890123456789"
 		"0123456789012345678901234567890123456789\n",
 		"[vmm]\nqemu = /opt/qemu\n", "[vmm]\nqemu = /usr/../opt/qemu\n", "[vmm]\nqemu =\n", "[vmm]\naccel = hvf\n",
+		"[storage]\ndm = on\n",
 		"[limits]\nmax_vcpus = 257\n", "[limits]\nmax_mem_mib = 31\n", "[limits]\nmax_vms_per_owner = 0\n", "[limits]\nmax_images_per_owner = 0\n",
 		"[limits]\ncreates_per_second = 0\n", "[limits]\ntotal_mem_percent = 0\n",
 		"[limits]\ntotal_mem_percent = 101\n", "[limits]\ntotal_tasks = 63\n",
