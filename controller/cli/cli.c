@@ -58,7 +58,7 @@ static const struct option_row {
 	[O_SUITE] = { "suite", 0, K_TEXT, "SUITE", "Debian release (default: the host's)", AT(suite), 0 },
 	[O_OUTPUT_FILE] = { "output", 0, K_TEXT, "FILE", "write the image to FILE, import nothing", AT(output), 0 },
 	[O_DB] = { "db", 0, K_FLAG, NULL, "the state database alone; as root also without the daemon", AT(db), 0 },
-	[O_CONFIG] = { "config", 0, K_TEXT, "FILE", "with --db and no daemon: where it is (default: " CONFIG_DEFAULT_PATH ")",
+	[O_CONFIG] = { "config", 0, K_TEXT, "FILE", "root's configuration (default: " CONFIG_DEFAULT_PATH ")",
 		       AT(config), 0 },
 	[O_DRY_RUN] = { "dry-run", 0, K_FLAG, NULL, "say what would be done, and do nothing", AT(dry_run), 0 },
 #undef AT

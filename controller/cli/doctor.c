@@ -226,6 +226,7 @@ int cmd_doctor(struct cli *c)
 		check_kvm(&d);
 		check_programs(&d);
 		check_home(&d);
+		doctor_host(&d);
 		check_daemon(&d);
 	}
 	if (c->opt.format == FORMAT_JSON)

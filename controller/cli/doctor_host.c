@@ -1,0 +1,222 @@
+/* doctor_host.c - what of this host's accounts, udev rules and disks does not go with root's configuration. */
+#include <dirent.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/parse.h"
+#include "controller/cli/doctor.h"
+#include "proto/slot.h"
+
+#define ASK_NS UINT64_C(3000000000) /* for each of two ways to ask a directory service, one id after another */
+
+/* ---- ids ---- */
+
+struct found {
+	unsigned n;
+	char first[160];
+};
+
+__attribute__((format(printf, 2, 3))) static void note(struct found *f, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (f->n++ == 0)
+		(void)vsnprintf(f->first, sizeof(f->first), fmt, ap);
+	va_end(ap);
+}
+
+static void look_at_user(const struct config *c, const struct passwd *pw, struct found *f)
+{
+	if (pw && (config_in_slot_range(c, pw->pw_uid) || config_in_slot_range(c, pw->pw_gid)))
+		note(f, "user %.64s (uid %u, gid %u)", pw->pw_name, pw->pw_uid, pw->pw_gid);
+}
+
+static void look_at_group(const struct config *c, const struct group *gr, struct found *f)
+{
+	if (gr && config_in_slot_range(c, gr->gr_gid))
+		note(f, "group %.64s (gid %u)", gr->gr_name, gr->gr_gid);
+}
+
+/* What can be listed: files, and those directory services that allow it. */
+static void look_at_lists(const struct config *c, struct found *f)
+{
+	const struct passwd *pw;
+	const struct group *gr;
+
+	setpwent();
+	while ((pw = getpwent()))
+		look_at_user(c, pw, f);
+	endpwent();
+	setgrent();
+	while ((gr = getgrent()))
+		look_at_group(c, gr, f);
+	endgrent();
+}
+
+/* What can only be asked for: most directory services.  Return: how many ids were, before the time was over. */
+static uint32_t ask_for_each(const struct config *c, struct found *f)
+{
+	uint64_t end = clock_boot_ns() + ASK_NS;
+	uint32_t i = 0;
+
+	for (; i < config_slot_span(c) && clock_boot_ns() < end; i++) {
+		look_at_user(c, getpwuid(c->uid_base + i), f);
+		look_at_group(c, getgrgid(c->uid_base + i), f);
+	}
+	return i;
+}
+
+/* subuid(5): owner:first:count. */
+static void look_at_ranges(const struct config *c, const char *path, struct found *f)
+{
+	_cleanup_fclose_ FILE *file = fopen(path, "re");
+	uint64_t first, count, base = c->uid_base, span = config_slot_span(c);
+	char line[256];
+
+	while (file && fgets(line, sizeof(line), file)) {
+		char *save = NULL, *owner = strtok_r(line, ":\n", &save), *a = strtok_r(NULL, ":\n", &save),
+		     *b = strtok_r(NULL, ":\n", &save);
+		if (!owner || !a || !b || parse_uint(a, 0, UINT32_MAX, &first) < 0 ||
+		    parse_uint(b, 1, UINT32_MAX, &count) < 0)
+			continue;
+		if (first < base + span && base < first + count)
+			note(f, "%s: the range of %.64s from %s on", path, owner, a);
+	}
+}
+
+static void check_ids(struct doctor *d, const struct config *c)
+{
+	uint32_t span = config_slot_span(c), asked = span;
+	char text[320], hint[128];
+	struct found f = { 0 };
+
+	look_at_lists(c, &f);
+	look_at_ranges(c, "/etc/subuid", &f);
+	look_at_ranges(c, "/etc/subgid", &f);
+	if (f.n == 0)
+		asked = ask_for_each(c, &f);
+	(void)snprintf(hint, sizeof(hint), "VMs run under %u to %u: give others another id, or set uid_base in [slots]",
+		       c->uid_base, c->uid_base + span - 1);
+	if (f.n) {
+		(void)snprintf(text, sizeof(text), "an id of the slots' is somebody's: %s%s; they reach VMs' disks", f.first,
+			       f.n > 1 ? ", and others" : "");
+		doctor_say(d, "slot ids", "FAIL", text, hint);
+		return;
+	}
+	(void)snprintf(text, sizeof(text), "%u to %u belong to no account, group or range of subordinate ids", c->uid_base,
+		       c->uid_base + span - 1);
+	if (asked == span) {
+		doctor_say(d, "slot ids", "PASS", text, "");
+		return;
+	}
+	(void)snprintf(text, sizeof(text), "the directory service is slow: it was asked about %u of %u ids", asked, span);
+	doctor_say(d, "slot ids", "WARN", text, hint);
+}
+
+/* ---- udev ---- */
+
+/* The file that udev takes (udev(7)): of several with one name, that of the first folder. */
+static FILE *open_rules(char *path, size_t size)
+{
+	static const char *const folders[] = {
+		"/etc/udev/rules.d", "/run/udev/rules.d", "/usr/local/lib/udev/rules.d", "/usr/lib/udev/rules.d",
+		"/lib/udev/rules.d",
+	};
+	FILE *f = NULL;
+
+	for (size_t i = 0; !f && i < ARRAY_SIZE(folders); i++) {
+		(void)snprintf(path, size, "%s/50-banger.rules", folders[i]);
+		f = fopen(path, "re");
+	}
+	return f;
+}
+
+static bool rules_cover(const char *state_dir, char *path, size_t size)
+{
+	_cleanup_fclose_ FILE *f = open_rules(path, size);
+	char line[512], want[256];
+
+	(void)snprintf(want, sizeof(want), "ATTR{loop/backing_file}==\"%s/*\"", state_dir);
+	while (f && fgets(line, sizeof(line), f))
+		if (line[strspn(line, " \t")] != '#' && strstr(line, want))
+			return true;
+	return false;
+}
+
+/* Without the rule, udev has blkid read as root what guests wrote.  Where no udev runs, nothing reads it. */
+static void check_udev(struct doctor *d, const struct config *c)
+{
+	char path[96], text[320], hint[512];
+
+	if (access("/run/udev/control", F_OK) < 0)
+		return;
+	if (rules_cover(c->state_dir, path, sizeof(path))) {
+		doctor_say(d, "udev rule", "PASS", path, "");
+		return;
+	}
+	(void)snprintf(text, sizeof(text), "it does not name %s: root's udev reads what guests write on their disks",
+		       c->state_dir);
+	(void)snprintf(hint, sizeof(hint),
+		       "sed 's,/var/lib/banger,%s,' /usr/lib/udev/rules.d/50-banger.rules >/etc/udev/rules.d/50-banger.rules; "
+		       "udevadm control --reload", c->state_dir);
+	doctor_say(d, "udev rule", "WARN", text, hint);
+}
+
+/* ---- device-mapper ---- */
+
+static bool is_foreign_dm(const char *name)
+{
+	char path[300], uuid[160] = "";
+
+	if (strncmp(name, "dm-", 3) != 0)
+		return false;
+	(void)snprintf(path, sizeof(path), "/sys/block/%s/dm/uuid", name);
+	_cleanup_fclose_ FILE *f = fopen(path, "re");
+	return !f || !fgets(uuid, sizeof(uuid), f) || strncmp(uuid, SLOT_UUID_PREFIX, sizeof(SLOT_UUID_PREFIX) - 1) != 0;
+}
+
+/* The control node knows no owners: who may make a snapshot with it may also load a table into the root volume. */
+static void check_dm(struct doctor *d, const struct config *c)
+{
+	const struct dirent *e;
+	char text[160];
+	unsigned n = 0;
+
+	if (c->dm == DM_OFF || access("/sys/class/misc/device-mapper", F_OK) < 0)
+		return;
+	DIR *dir = opendir("/sys/block");
+	while (dir && (e = readdir(dir)))
+		n += is_foreign_dm(e->d_name);
+	if (dir)
+		(void)closedir(dir);
+	if (n == 0) {
+		doctor_say(d, "device-mapper", "PASS", "only banger has such devices", "");
+		return;
+	}
+	(void)snprintf(text, sizeof(text), "a taken-over blk role could change %u device%s of the host's", n,
+		       n == 1 ? "" : "s");
+	doctor_say(d, "device-mapper", "WARN", text, "dm = off in [storage]; see there what it means for disks");
+}
+
+void doctor_host(struct doctor *d)
+{
+	static struct config config;
+	const char *path = d->c->opt.config ? d->c->opt.config : CONFIG_DEFAULT_PATH;
+
+	if (access(path, F_OK) < 0)
+		return;
+	if (config_load(path, 0, &config) < 0) {
+		doctor_say(d, "configuration", "FAIL", path, "correct what is said above: the service does not start with it");
+		return;
+	}
+	check_ids(d, &config);
+	check_udev(d, &config);
+	check_dm(d, &config);
+}

@@ -1,0 +1,64 @@
+#!/bin/bash
+# `banger doctor` compares root's configuration with this host: ids, udev's rule, device-mapper.
+. "$(dirname "$0")/lib.sh"
+in_ns "$@"
+conf_make slots=250
+# The host's own files are not touched: copies of /etc, an empty /run, and a /sys/block of ours.
+cp -a /etc "$T/etc"
+mount --bind "$T/etc" /etc
+mount -t tmpfs run /run
+rm -f /etc/udev/rules.d/50-banger.rules
+row() { # row NAME: the verdict and what was found
+	"$B/banger" doctor --config "$CONF" -o json 2>"$T/doctor.err" | jq -r --arg n "$1" '.[] | select(.name == $n) | "\(.verdict) \(.text)"'
+}
+
+# ---- ids that a VMM may run under ----
+is "$(row "slot ids")" "PASS 1879048192 to 1879048447 *" "nobody has an id of the slots'"
+meets() { # meets NAME FILE LINE WANT
+	cp "$2" "$T/kept" 2>/dev/null || : >"$T/kept"
+	echo "$3" >>"$2"
+	is "$(row "slot ids")" "$4" "$1"
+	cp "$T/kept" "$2"
+}
+meets "a user's uid" /etc/passwd "mallory:x:1879048200:100::/:/bin/sh" "FAIL *user mallory (uid 1879048200, gid 100)*"
+meets "a uid that no slot has, but the spawn role may take" /etc/passwd "gap:x:1879048447:100::/:/bin/sh" "FAIL *user gap*"
+meets "the uid behind the last one" /etc/passwd "next:x:1879048448:100::/:/bin/sh" "PASS *"
+meets "a user's own group" /etc/passwd "m:x:1000:1879048192::/:/bin/sh" "FAIL *user m *"
+meets "a group" /etc/group "kvmusers:x:1879048192:" "FAIL *group kvmusers (gid 1879048192)*"
+for file in /etc/subuid /etc/subgid; do
+	meets "$file: a range that holds the slots'" $file "bob:100000:2000000000" "FAIL *$file: the range of bob from 100000 on*"
+	meets "$file: a range that ends in it" $file "bob:1879048000:193" "FAIL *$file*"
+	meets "$file: a range that ends before it" $file "bob:1879048000:192" "PASS *"
+	meets "$file: a range behind it" $file "bob:1879048448:65536" "PASS *"
+	meets "$file: what is no range" $file "bob:x:" "PASS *"
+done
+cp "$CONF" "$T/good.conf"
+echo "nonsense" >>"$CONF"
+is "$(row configuration)" "FAIL $CONF" "a configuration that can not be read"
+is "$(cat "$T/doctor.err")" "*banger.conf:32: *" "and the line is named"
+cp "$T/good.conf" "$CONF"
+
+# ---- udev ----
+is "$(row "udev rule")" "" "where no udev runs, nothing reads disks"
+mkdir -p /run/udev /etc/udev/rules.d
+touch /run/udev/control
+cp "$ROOT/privhelper/host/udev.rules" /etc/udev/rules.d/50-banger.rules
+is "$(row "udev rule")" "WARN *$T/state*" "the installed rule does not name this state_dir"
+sed -i "s,/var/lib/banger,$T/state," /etc/udev/rules.d/50-banger.rules
+is "$(row "udev rule")" "PASS /etc/udev/rules.d/50-banger.rules" "as the hint says: it does"
+sed -i 's/^KERNEL/#&/' /etc/udev/rules.d/50-banger.rules
+is "$(row "udev rule")" "WARN *" "a comment is no rule"
+: >/etc/udev/rules.d/50-banger.rules
+is "$(row "udev rule")" "WARN *" "an empty file of that name takes the rule away"
+
+# ---- device-mapper ----
+mkdir -p "$T/sys/class/misc/device-mapper" "$T/sys/block/dm-0/dm" "$T/sys/block/sda"
+mount --bind "$T/sys" /sys
+echo BANGER-3-1 >/sys/block/dm-0/dm/uuid
+is "$(row device-mapper)" "PASS *" "only our own devices"
+mkdir -p /sys/block/dm-1/dm
+echo LVM-abc >/sys/block/dm-1/dm/uuid
+is "$(row device-mapper)" "WARN *1 device*" "a volume of the host's"
+printf '[storage]\ndm = off\n' >>"$CONF"
+is "$(row device-mapper)" "" "dm = off: no role holds the control node"
+umount /sys
