@@ -53,7 +53,7 @@ LDFLAGS_ALL = $(LDFLAGS_MODE) $(LDFLAGS)
 COMMON := common/fdio.c common/log.c common/parse.c
 PROTO := proto/slot.c proto/wire.c proto/ops.c
 CONTROL := proto/control.c common/error.c
-ROLE := privhelper/role.c privhelper/lockdown.c privhelper/reqlog.c common/config_fd.c common/sha256.c
+ROLE := privhelper/role.c privhelper/lockdown.c privhelper/reqlog.c common/config_fd.c
 SUP := $(wildcard privhelper/supervisor*.c) privhelper/label.c privhelper/lockdown.c common/config.c common/config_fd.c
 NET := $(wildcard privhelper/net*.c)
 BLK := $(wildcard privhelper/blk*.c) privhelper/label.c
@@ -70,9 +70,9 @@ SRC_banger-controller := $(COMMON) $(PROTO) $(CONTROL) $(CONTROLLER) $(FAIL_OPS)
 SRC_banger := $(COMMON) $(PROTO) $(CONTROL) common/config.c $(CLI)
 
 LIB_banger-privhelper := inih libseccomp libcap-ng
-LIB_banger-role-net := libseccomp libcap-ng libmnl libnftnl
-LIB_banger-role-blk := libseccomp libcap-ng
-LIB_banger-role-spawn := libseccomp libcap-ng
+LIB_banger-role-net := libseccomp libcap-ng libmd libmnl libnftnl
+LIB_banger-role-blk := libseccomp libcap-ng libmd
+LIB_banger-role-spawn := libseccomp libcap-ng libmd
 LIB_banger-controller := $(MSGPACK) sqlite3 libcurl jansson libseccomp libmd
 LIB_banger := $(MSGPACK) jansson libarchive inih
 
@@ -100,9 +100,9 @@ $(B)/controller/cli/guest.o: $(wildcard controller/cli/guest/*)
 # program does not link.  (Out of an archive the linker would take what is still undefined, and the test's would win.)
 UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
 FAKES := $(wildcard tests/unit/fake_*.c)
-ROOM_common := common/config.c common/config_fd.c $(wildcard common/sha256.c)
+ROOM_common := common/config.c common/config_fd.c
 ROOM_proto := $(CONTROL)
-ROOM_priv := common/config.c common/config_fd.c $(wildcard common/sha256.c)
+ROOM_priv := common/config.c common/config_fd.c
 ROOM_ctl := $(CONTROL) common/config.c $(filter-out controller/main.c,$(CONTROLLER)) $(FAKES)
 ROOM_cli := $(CONTROL) common/config.c $(filter-out controller/cli/main.c,$(CLI))
 

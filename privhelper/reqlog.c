@@ -1,6 +1,7 @@
 #include "privhelper/reqlog.h"
 
 #include <errno.h>
+#include <sha2.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -40,6 +41,18 @@ __attribute__((format(printf, 2, 3))) static void add(struct line *t, const char
 		t->bad = true;
 	else
 		t->n += (size_t)w;
+}
+
+/* SHA-256 by libmd, in the form that never allocates (sha2(3bsd)). */
+static void digest_hex(const void *bytes, size_t n, char out[REQLOG_DIGEST])
+{
+	uint8_t digest[SHA256_DIGEST_LENGTH];
+	SHA2_CTX ctx;
+
+	SHA256Init(&ctx);
+	SHA256Update(&ctx, bytes, n);
+	SHA256Final(digest, &ctx);
+	format_hex(digest, sizeof(digest), out);
 }
 
 /* RFC 3339 in UTC.  Not by gmtime(3), which opens time zone files at its first call.  The calendar counts years from
@@ -100,9 +113,7 @@ static int end(struct reqlog *l, struct line *t)
 		}
 		return lost(l);
 	}
-	uint8_t digest[SHA256_LEN];
-	sha256(t->text + 1, t->n - 2, digest);
-	format_hex(digest, sizeof(digest), l->prev);
+	digest_hex(t->text + 1, t->n - 2, l->prev);
 	l->torn = false;
 	l->skipped = 0;
 	return 0;
@@ -212,12 +223,10 @@ int reqlog_result(struct reqlog *l, const struct request *q, const struct reply 
 
 int reqlog_violation(struct reqlog *l, const char *why, const void *packet, size_t len)
 {
-	uint8_t digest[SHA256_LEN];
-	char hex[SHA256_HEX];
+	char hex[REQLOG_DIGEST];
 	struct line t;
 
-	sha256(packet, len, digest);
-	format_hex(digest, sizeof(digest), hex);
+	digest_hex(packet, len, hex);
 	add(begin(&t, l, "violation"), ",\"why\":\"%s\",\"length\":%zu,\"sha256\":\"%s\"", why, len, hex);
 	return end(l, &t) < 0 ? -1 : sync_log(l);
 }

@@ -12,13 +12,14 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "common/sha256.h"
 #include "proto/ops.h"
+
+#define REQLOG_DIGEST 65 /* SHA-256 in lower-case hexadecimal, with the NUL */
 
 struct reqlog {
 	int fd;             /* O_APPEND */
 	const char *role;
-	char prev[SHA256_HEX]; /* of the last whole line; "" before the first */
+	char prev[REQLOG_DIGEST]; /* of the last whole line; "" before the first */
 	bool torn;          /* the last write ended inside a line: the next begins with a newline */
 	bool failing;       /* said so on standard error already */
 	uint64_t pings, reads;

@@ -76,8 +76,7 @@ static void read_back(struct log_file *f)
 /* Every whole line names the hash of the whole line before it.  Return: how many there are. */
 static int verify(struct log_file *f)
 {
-	char prev[SHA256_HEX] = "", want[SHA256_HEX + 16];
-	uint8_t digest[SHA256_LEN];
+	char prev[REQLOG_DIGEST] = "", want[REQLOG_DIGEST + 16];
 	int lines = 0;
 
 	read_back(f);
@@ -89,8 +88,7 @@ static int verify(struct log_file *f)
 		assert_true(n > strlen(want));
 		if (strncmp(end - strlen(want), want, strlen(want)) != 0)
 			return -1;
-		sha256(line, n, digest);
-		format_hex(digest, sizeof(digest), prev);
+		digest_hex(line, n, prev);
 		lines++;
 	}
 	return lines;
@@ -218,6 +216,20 @@ static void not_writable(void **state)
 	assert_int_equal(reqlog_violation(&f->log, "x", "", 0), -1);
 }
 
+/* FIPS 180-4, and values of coreutils' sha256sum at the padding's edge. */
+static void digests(void **state)
+{
+	char zeros[119] = "", hex[REQLOG_DIGEST];
+
+	(void)state;
+	digest_hex("abc", 3, hex);
+	assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+	digest_hex(zeros, 55, hex);
+	assert_string_equal(hex, "02779466cdec163811d078815c633f21901413081449002f24aa3e80f0b88ef7");
+	digest_hex(zeros, 119, hex);
+	assert_string_equal(hex, "f616b0d54e78571a9611f343c9f8e022e859e920381ab0e4d3da01e193a7bd7e");
+}
+
 static void expect_time(uint64_t seconds, const char *want)
 {
 	struct line t = { .n = 0 };
@@ -247,7 +259,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(full_disk, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(cheap_lines_are_bounded, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(not_writable, set_up, tear_down),
-		cmocka_unit_test(times),
+		cmocka_unit_test(digests), cmocka_unit_test(times),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
