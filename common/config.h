@@ -23,7 +23,8 @@ enum boot_fd {
 	CTL_LISTEN_FD = 7, /* the controller: the listening control socket */
 	CTL_SUP_FD = 8,    /* the controller: one byte out says ready; end of file in says stop */
 	CTL_WAKE_FD = 9,   /* the controller: the same eventfd, to read */
-	BOOT_FDS = 10,
+	CTL_NET_DEV_FD = 10, /* the controller: /proc/net/dev of the host's network namespace, to read */
+	BOOT_FDS = 11,
 };
 
 struct account {

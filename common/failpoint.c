@@ -124,6 +124,11 @@ char *failpoint_env(void)
 	return variable[0] ? variable : NULL;
 }
 
+const char *failpoint_file(void)
+{
+	return variable[0] ? strchr(variable, '=') + 1 : "";
+}
+
 static void wait_while(_Atomic uint32_t *word, uint32_t value)
 {
 	(void)syscall(SYS_futex, word, FUTEX_WAIT, value, NULL, NULL, 0);

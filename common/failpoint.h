@@ -64,6 +64,9 @@ bool failpoint_starves(void);
 /* The variable for a process that is executed; NULL: nobody tests us. */
 char *failpoint_env(void);
 
+/* The path of the page; "": nobody tests us. */
+const char *failpoint_file(void);
+
 #define FAILPOINT_HIT(name_, each_, fails_, of_)                                                         \
 	__extension__({                                                                                  \
 		static struct failpoint site_ __attribute__((section("banger_failpoints"), used, aligned(8))) = \

@@ -25,9 +25,10 @@ struct boot {
 	int n;
 };
 
-/* The two ends of each line between processes; -1 once handed over.  wake: from the net role to the controller. */
+/* The two ends of each line between processes; -1 once handed over.  wake: from the net role to the controller.
+ * net_dev: the host's network statistics, which the controller can not open in its own network namespace. */
 struct lines {
-	int controller[CHILDREN], role[CHILDREN], life, wake;
+	int controller[CHILDREN], role[CHILDREN], life, wake, net_dev;
 };
 
 static int high(int fd)
@@ -91,6 +92,8 @@ _Noreturn static void child(const struct supervisor *s, enum child_id id, const 
 	/* What a terminal, or the end of a job, sends to our session ends us, and no VM with us (credentials(7)). */
 	if (bind_to(parent) < 0 || setsid() < 0 || arrange(b) < 0)
 		die_errno(1, "%s: start", argv[0]);
+	if (id == CHILD_CONTROLLER && view_enter(&s->config) < 0)
+		die_errno(1, "%s: a view of the host", argv[0]);
 	if (id == CHILD_CONTROLLER && become_controller(&s->config, parent) < 0)
 		die_errno(1, "%s: can not become uid %u", argv[0], s->config.controller.uid);
 	(void)execve(path, argv, env);
@@ -150,6 +153,10 @@ static int make_lines(struct supervisor *s, struct lines *l)
 	if (l->wake < 0)
 		return -1;
 	l->wake = high(l->wake);
+	l->net_dev = open("/proc/net/dev", O_RDONLY | O_CLOEXEC);
+	if (l->net_dev < 0)
+		return -1;
+	l->net_dev = high(l->net_dev);
 	s->config_fd = high(s->config_fd);
 	s->listen_fd = high(s->listen_fd);
 	for (int i = CHILD_NET; i <= CHILD_SPAWN; i++)
@@ -167,6 +174,7 @@ static void let_go(struct supervisor *s, const struct lines *l)
 	}
 	(void)close(l->life);
 	(void)close(l->wake);
+	(void)close(l->net_dev);
 	(void)close(s->config_fd);
 	(void)close(s->listen_fd);
 }
@@ -186,8 +194,8 @@ int children_start(struct supervisor *s)
 	}
 	const struct boot b = {
 		.fds = { s->config_fd, l.controller[CHILD_NET], l.controller[CHILD_BLK], l.controller[CHILD_SPAWN],
-			 s->listen_fd, l.life, l.wake },
-		.n = 7,
+			 s->listen_fd, l.life, l.wake, l.net_dev },
+		.n = 8,
 	};
 	if (start_one(s, CHILD_CONTROLLER, &b) < 0)
 		return -1;

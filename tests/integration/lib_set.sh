@@ -27,10 +27,10 @@ set_stop() {
 	return $rc
 }
 
-ours_alive() { # processes of the set's accounts, in this network namespace; ended ones that nobody waited for do not count
+ours_alive() { # processes of the set's accounts, in this test's IPC namespace: the controller has a network of its own; ended ones that nobody waited for do not count
 	local pid
 	ps -eo ruid=,stat=,pid= | awk -v lo=$NET_ID -v hi=$SUP_ID '$1 >= lo && $1 <= hi && $2 !~ /^Z/ { print $3 }' |
-		while read -r pid; do [ ! "/proc/$pid/ns/net" -ef /proc/self/ns/net ] || echo "$pid"; done
+		while read -r pid; do [ ! "/proc/$pid/ns/ipc" -ef /proc/self/ns/ipc ] || echo "$pid"; done
 }
 
 did() { # did NAME COMMAND...: as check, but in this shell, so that what it sets stays

@@ -88,6 +88,42 @@ done
 is "$(find "/proc/$ctl/fd" -lname '*.log' | wc -l)" 0 "the controller has no request log"
 is "$(find "/proc/$P/fd" -lname 'socket:*' | wc -l)" 1 "the supervisor keeps its own line alone"
 
+# ---- the controller's view of the host ----
+for p in "$P" "$net"; do
+	check "$(tr -d '\0' <"/proc/$p/cmdline"): in the host's network" test "/proc/$p/ns/net" -ef /proc/self/ns/net
+done
+is "$(nsenter -t "$ctl" -n ip -j link | jq -r '.[] | .ifname + " " + .operstate' | paste -sd,)" "lo DOWN" "the controller has a network with nothing in it"
+point() { awk '{ print $5 }' "/proc/$ctl/mountinfo"; }
+is "$(point | grep -vxE "/|/usr|/lib|/lib64|/etc/ld.so.cache|/proc|/sys/(class|devices|fs/selinux)|/usr/.*" | sort | paste -sd' ')" \
+	"$(printf '%s\n' "$CGROUP" "$T"/{state,run,run/slots,log,libexec} | sort | paste -sd' ')" "and of the host's folders what it needs"
+with() { awk -v want="$1" '("," $6 ",") ~ "," want "," { print $5 }' "/proc/$ctl/mountinfo" | sort | paste -sd' '; }
+is "$(with rw)" "$T/run $T/run/slots $T/state" "it writes below state_dir and run_dir alone"
+is "$(with '(suid|dev)')$(comm -23 <(point | sort) <(with nosuid | tr ' ' '\n' | sort))" "" "no mount gives a user id"
+is "$(comm -23 <(point | sort) <(with noexec | tr ' ' '\n' | sort) | grep -vE '^/usr/.' | paste -sd' ')" \
+	"$(for p in /lib /lib64 "$T/libexec" /usr; do point | grep -x "$p"; done | sort | paste -sd' ')" "what it executes is what it is linked with"
+is "$(find "/proc/$ctl/root/" "/proc/$ctl/root/etc/" -mindepth 1 -maxdepth 1 -printf '%P ' | tr ' ' '\n' | sort | paste -sd' ')" \
+	"*etc ld.so.cache lib lib64 proc sys tmp usr" "there is no /dev, no /run, no /home, no /var"
+cat >"$T/run/reach.pl" <<'EOF'
+use Socket;
+my ($how, @names) = @ARGV;
+for (@names) {
+	socket(my $s, AF_UNIX, SOCK_STREAM, 0) or die;
+	my $to = pack_sockaddr_un(s/^@/\0/r);
+	if ($how eq "listen") { bind($s, $to) && listen($s, 1) or die; push @keep, $s }
+	else { print connect($s, $to) ? "connected\n" : "$!\n" }
+}
+sleep 60 if $how eq "listen";
+EOF
+perl "$T/run/reach.pl" listen "$T/daemon.sock" "@banger-test-$$" &
+listener=$!
+names=("$T/daemon.sock" "@banger-test-$$" "$SOCK")
+wait_for 5 eval '[ "$(perl "$T/run/reach.pl" connect "${names[1]}")" = connected ]'
+is "$(perl "$T/run/reach.pl" connect "${names[@]}" | paste -sd,)" connected,connected,connected "the host has daemons"
+is "$(nsenter -t "$ctl" -m -n perl "$T/run/reach.pl" connect "${names[@]}" | paste -sd,)" \
+	"No such file or directory,Connection refused,connected" "the controller reaches those in run_dir alone"
+kill "$listener"
+rm "$T/run/reach.pl"
+
 # ---- stop ----
 all="$net $blk $spawn $ctl"
 kill -TERM "$P"

@@ -229,6 +229,7 @@ static bool start_program(void)
 	fds[CTL_LISTEN_FD] = high(listener());
 	fds[CTL_SUP_FD] = high(sup[1]);
 	fds[CTL_WAKE_FD] = high(eventfd(0, EFD_NONBLOCK));
+	fds[CTL_NET_DEV_FD] = high(open("/proc/net/dev", O_RDONLY | O_CLOEXEC));
 	t.pid = fork();
 	if (t.pid == 0)
 		become(fds);
