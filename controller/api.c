@@ -45,6 +45,7 @@ struct conn {
 	bool through;               /* set by the worker: answered */
 	bool ending;                /* CLOSING: the connection too, not only what came with its request */
 	bool apart;                 /* CLOSING: by a thread, and not because none could be had by us */
+	size_t held;                /* CLOSING: descriptors that the client sent, as many as there were at its begin */
 	pthread_t closer;
 	uint64_t due_ns;            /* READING: closed then; PARKED: runs then (CLOCK_MONOTONIC) */
 	struct exchange x;
@@ -139,6 +140,16 @@ static size_t count_of(const struct api *a, uid_t uid, bool running)
 	return n;
 }
 
+/* A close may last as long as the client wants, and until then its number is ours. */
+static bool holds_too_many(const struct api *a, uid_t uid)
+{
+	size_t n = 0;
+
+	for (const struct conn *c = a->conns; c; c = c->next)
+		n += c->x.caller.uid == uid && c->state == CLOSING ? c->held : 0;
+	return n > API_CLOSING_FDS;
+}
+
 static void give_back(struct conn *c)
 {
 	struct api *a = c->api;
@@ -211,6 +222,7 @@ static void close_apart(struct conn *c, bool ending)
 		(void)epoll_ctl(c->api->epoll_fd, EPOLL_CTL_DEL, c->in.fd, NULL);
 	bool bare = ending && is_bare(c);
 	c->state = CLOSING;
+	c->held = c->x.nfds + (ending ? c->in.nfds : 0);
 	c->due_ns = after_ms(TICK_MS);
 	c->apart = !bare && closer_start(c) == 0;
 	if (c->apart)
@@ -394,6 +406,33 @@ static void bell_ready(struct loop_source *s, uint32_t events)
 
 /* ---- clients ---- */
 
+/* No request was decoded, so the answer has the number that a client starts with. */
+static void refuse(struct conn *c, const struct error *e)
+{
+	note(c->api, c->x.caller.uid, e->why);
+	(void)control_send_error(c->in.fd, 1, e);
+	drop(c);
+}
+
+/* Too many of a user's descriptors are being closed; nothing of his is received, or it would be more of them. */
+static void refuse_descriptors(struct conn *c)
+{
+	struct error e = { 0 };
+
+	(void)error_set(&e, FAIL_LIMIT, "connection", "too many files that you sent earlier are still being closed");
+	error_hint(&e, "their file system does not answer (FUSE, network): unmount it, then try again");
+	refuse(c, &e);
+}
+
+static void refuse_connection(struct conn *c)
+{
+	struct error e = { 0 };
+
+	(void)error_set(&e, FAIL_LIMIT, "connection", "too many are open");
+	error_hint(&e, "wait until some of your commands have ended");
+	refuse(c, &e);
+}
+
 static void conn_ready(struct loop_source *s, uint32_t events)
 {
 	struct conn *c = s->owner;
@@ -407,6 +446,10 @@ static void conn_ready(struct loop_source *s, uint32_t events)
 		return;
 	if (c->state != READING) { /* it went away before its turn, or while it waited */
 		drop(c);
+		return;
+	}
+	if (holds_too_many(c->api, c->x.caller.uid)) {
+		refuse_descriptors(c);
 		return;
 	}
 	bool first_byte = !c->in.have;
@@ -456,18 +499,6 @@ static bool has_room(const struct api *a, uid_t uid)
 	return count_of(a, uid, false) < API_CONNECTIONS_PER_UID && (uid == 0 || a->n_conns < API_CONNECTIONS_MAX);
 }
 
-/* Nothing was asked yet, so the answer has the number that a client starts with. */
-static void refuse(struct conn *c)
-{
-	struct error e = { 0 };
-
-	note(c->api, c->x.caller.uid, "too many connections; one more is refused");
-	(void)error_set(&e, FAIL_LIMIT, "connection", "too many are open");
-	error_hint(&e, "wait until some of your commands have ended");
-	(void)control_send_error(c->in.fd, 1, &e);
-	drop(c);
-}
-
 /* The listener stays readable; without this the loop would spin. */
 static void pause_listening(struct api *a)
 {
@@ -502,7 +533,7 @@ static void listen_ready(struct loop_source *s, uint32_t events)
 	if (c)
 		(void)steal_fd(&fd);
 	if (c && !room)
-		refuse(c);
+		refuse_connection(c);
 }
 
 /* ---- the whole ---- */

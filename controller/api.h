@@ -12,6 +12,7 @@
 #define API_WORKERS_SHARED 48           /* when so many are busy, each user has one more at most */
 #define API_IMPORTS 2                   /* at a time, one a user: they fill the disk, and last as long as its user likes */
 #define API_CLOSING_MORE 256            /* connections beyond API_CONNECTIONS_MAX that are being closed */
+#define API_CLOSING_FDS 256             /* descriptors of a user that are being closed; beyond, he is not heard */
 #define API_MESSAGE_MS 10000            /* from accept, or from its first byte, until a request is whole */
 #define API_IDLE_MS 300000              /* between two requests */
 #define API_SEND_MS 5000                /* the time one request may wait for its client to read */

@@ -974,6 +974,70 @@ static void descriptors_that_are_slow_to_close_hold_up_nobody(void **state)
 	}
 }
 
+static size_t held_of(uint32_t uid)
+{
+	size_t n = 0;
+
+	for (const struct conn *c = t.api->conns; c; c = c->next)
+		n += c->x.caller.uid == uid && c->state == CLOSING ? c->held : 0;
+	return n;
+}
+
+/* One message with as many descriptors as the kernel takes (SCM_MAX_FD, unix(7)). */
+static void send_253(struct control *c, int what)
+{
+	enum { MANY = 253 };
+	int fds[MANY];
+	union {
+		struct cmsghdr h;
+		char room[CMSG_SPACE(sizeof(fds))];
+	} u = { .h = { .cmsg_len = CMSG_LEN(sizeof(fds)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS } };
+	struct iovec v = { (char[]){ '\x94' }, 1 };
+	const struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = &u, .msg_controllen = sizeof(u.room) };
+
+	for (int i = 0; i < MANY; i++)
+		fds[i] = what;
+	memcpy(CMSG_DATA(&u.h), fds, sizeof(fds));
+	assert_int_equal(sendmsg(c->fd, &m, MSG_NOSIGNAL), 1);
+}
+
+/* Every connection of a user sends as many as it can, all of them slow to close: that must not use up the descriptors of
+ * the whole service. */
+static void a_user_whose_descriptors_are_slow_to_close_is_not_heard(void **state)
+{
+	enum { CLIENTS = 12 };
+	struct control bad[CLIENTS];
+	int peer[CLIENTS];
+	struct message m;
+
+	(void)state;
+	for (size_t i = 0; i < CLIENTS; i++)
+		bad[i] = client(OWNER);
+	for (size_t i = 0; i < CLIENTS; i++) {
+		int slow = lingering(&peer[i]);
+		if (slow < 0)
+			skip(); /* no loopback interface here */
+		send_253(&bad[i], slow);
+		(void)close(slow);
+	}
+	RUN_UNTIL(held_of(OWNER) > API_CLOSING_FDS);
+	run_for(100);
+	assert_in_range(held_of(OWNER), API_CLOSING_FDS + 1, API_CLOSING_FDS + 253);
+	struct control late = client(OWNER);
+	say(&late, CALL_VERSION, NULL);
+	assert_int_equal(hear(&late, CALL_VERSION, &m), 1);
+	assert_int_equal(m.error.code, FAIL_LIMIT);
+	assert_works(OTHER);
+	assert_works(0);
+	for (size_t i = 0; i < CLIENTS; i++) {
+		(void)close(peer[i]);
+		control_close(&bad[i]);
+	}
+	control_close(&late);
+	RUN_UNTIL(t.api->n_conns == 0);
+	assert_works(OWNER);
+}
+
 /* All descriptors are taken: whoever is connected is served, who comes waits, and the loop does not spin. */
 static void without_a_descriptor_newcomers_wait(void **state)
 {
@@ -1071,6 +1135,7 @@ int main(void)
 		TEST(when_most_workers_are_busy_each_user_has_one),
 		TEST(imports_are_few_at_a_time),
 		TEST(descriptors_that_are_slow_to_close_hold_up_nobody),
+		TEST(a_user_whose_descriptors_are_slow_to_close_is_not_heard),
 		TEST(without_a_descriptor_newcomers_wait),
 		TEST(a_hundred_clients_that_go_leave_what_they_started),
 	};
