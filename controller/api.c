@@ -28,6 +28,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "controller/loop.h"
+#include "controller/rate.h"
 #include "controller/worker.h"
 
 #define TICK_MS 1000
@@ -63,6 +64,7 @@ struct api {
 	struct conn *returned;
 	uint64_t noted_ns, paused_until_ns;
 	unsigned unnoted;
+	struct rate rate;
 };
 
 static uint64_t after_ms(uint64_t ms)
@@ -271,6 +273,35 @@ static void work(struct ctl *ctl, void *arg)
 
 static void answered(struct conn *c);
 
+/* Answer a request that is not even begun. */
+static void reject(struct conn *c)
+{
+	exchange_fail(&c->x);
+	answered(c);
+}
+
+/* Calls that have the roles make something and take it away again: each is some lines in their request logs.  (An end
+ * alone needs no bound: there is nothing to end without a start.) */
+static bool is_recorded(const struct call *call)
+{
+	return call->id == CALL_VM_START || call->id == CALL_VM_SET;
+}
+
+/* Root is exempt: it can fill the log in other ways. */
+static bool is_too_often(struct conn *c)
+{
+	uid_t uid = c->x.caller.uid;
+	unsigned s = uid && is_recorded(c->x.call) ? rate_take(&c->api->rate, uid, clock_boot_ns()) : 0;
+
+	if (!s)
+		return false;
+	note(c->api, uid, "starts and changes VMs too often; one more is refused");
+	(void)error_set(&c->x.error, FAIL_LIMIT, c->x.call->name, "more than %u starts and changes of VMs in a row",
+			c->api->rate.burst);
+	error_hint(&c->x.error, "one more is allowed in %u s; root's creates_per_second in banger.conf decides", s);
+	return true;
+}
+
 static void hand_over(struct conn *c)
 {
 	struct api *a = c->api;
@@ -288,8 +319,7 @@ static void hand_over(struct conn *c)
 	}
 	(void)error_set(&c->x.error, FAIL_LIMIT, c->x.call->name, "too many operations are waiting");
 	error_hint(&c->x.error, "try again in a moment");
-	exchange_fail(&c->x);
-	answered(c);
+	reject(c);
 }
 
 /* Start what may start: requests that wait for their user's share, follow-ups that are due. */
@@ -341,7 +371,9 @@ static void read_on(struct conn *c)
 		drop(c);
 		return;
 	}
-	if (has_share(a, c))
+	if (is_too_often(c))
+		reject(c);
+	else if (has_share(a, c))
 		hand_over(c);
 }
 
@@ -559,6 +591,8 @@ struct api *api_open(struct ctl *c, int epoll_fd, int listener, int (*identify)(
 	if (!a)
 		return NULL;
 	*a = (struct api){ .ctl = c, .epoll_fd = epoll_fd, .listener = listener, .listening = true };
+	a->rate.burst = API_STARTS_BURST(c->config.creates_per_second);
+	a->rate.interval_ns = API_STARTS_NS(c->config.creates_per_second);
 	a->identify = identify ? identify : peer_of;
 	a->listen_source = (struct loop_source){ listen_ready, a };
 	a->bell_source = (struct loop_source){ bell_ready, a };

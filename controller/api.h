@@ -13,6 +13,10 @@
 #define API_IMPORTS 2                   /* at a time, one a user: they fill the disk, and last as long as its user likes */
 #define API_CLOSING_MORE 256            /* connections beyond API_CONNECTIONS_MAX that are being closed */
 #define API_CLOSING_FDS 256             /* descriptors of a user that are being closed; beyond, he is not heard */
+/* Starts and changes of VMs by one user: as many at once as the roles make things at once (struct config,
+ * creates_per_second), and a hundredth of their rate on end. */
+#define API_STARTS_BURST(creates_per_second) (2 * (creates_per_second))
+#define API_STARTS_NS(creates_per_second) (100000000000u / (creates_per_second))
 #define API_MESSAGE_MS 10000            /* from accept, or from its first byte, until a request is whole */
 #define API_IDLE_MS 300000              /* between two requests */
 #define API_SEND_MS 5000                /* the time one request may wait for its client to read */

@@ -280,7 +280,8 @@ static int setup(void **state)
 	host.guest_obeys = true;
 	f->caller = (struct caller){ .uid = OWNER };
 	f->c.config = (struct config){ .slots = SLOTS, .uid_base = 65536, .max_vcpus = 4, .max_mem_mib = 4096,
-				       .max_disk_mib = 8192, .max_vms_per_owner = 8, .max_images_per_owner = 8 };
+				       .max_disk_mib = 8192, .max_vms_per_owner = 8, .max_images_per_owner = 8,
+				       .creates_per_second = 1000 };
 	(void)snprintf(f->c.boot_id, sizeof(f->c.boot_id), "11111111-2222-3333-4444-555555555555");
 	make_folders(f);
 	open_all(f);

@@ -834,6 +834,38 @@ static void one_user_can_not_take_all_workers(void **state)
 	assert_int_equal(fake_helper_count(f->fake, OP_VMM_SPAWN), 1);
 }
 
+/* A loop of start and kill is bounded for a user, not for root and not for others; ends are not bounded. */
+static void a_user_can_not_start_and_kill_for_ever(void **state)
+{
+	enum { BURST = 50 };
+	struct control c = client(OWNER), other = client(OTHER), root = client(0);
+	union control_body none = about("none"), web = about("web"), change = { .vm_set = { .auto_stop_s = 60 } };
+	struct message m;
+	unsigned n = 0;
+
+	t.api->rate = (struct rate){ .burst = BURST, .interval_ns = 60000000000u };
+	(void)create(*state, "web", false);
+	must_start(*state, "web");
+	do
+		m = ask(&c, CALL_VM_START, &none);
+	while (m.error.code == FAIL_NOT_FOUND && ++n < 10 * BURST);
+	assert_int_equal(n, BURST);
+	assert_int_equal(m.error.code, FAIL_LIMIT);
+	assert_string_equal(m.error.what, "vm_start");
+	assert_non_null(strstr(m.error.hint, "allowed in 60 s"));
+	COPY(change.vm_set.vm, "web");
+	assert_int_equal(ask(&c, CALL_VM_SET, &change).error.code, FAIL_LIMIT);
+	assert_int_equal(ask(&c, CALL_VM_KILL, &web).kind, MSG_RESULT);
+	assert_int_equal(ask(&other, CALL_VM_START, &none).error.code, FAIL_NOT_FOUND);
+	for (unsigned i = 0; i < 2 * BURST; i++)
+		assert_int_equal(ask(&root, CALL_VM_START, &none).error.code, FAIL_NOT_FOUND);
+	memset(t.api->rate.buckets, 0, sizeof(t.api->rate.buckets)); /* time went by */
+	assert_int_equal(ask(&c, CALL_VM_START, &web).kind, MSG_RESULT);
+	control_close(&c);
+	control_close(&other);
+	control_close(&root);
+}
+
 /* As with `vm stop --timeout 1h`, here for ever: all of them wait for the turn of their user's VM. */
 static void few_users_can_not_take_all_workers(void **state)
 {
@@ -1131,6 +1163,7 @@ int main(void)
 		TEST(a_client_that_goes_in_the_middle_of_its_turn_is_remembered),
 		TEST(a_full_queue_is_said),
 		TEST(one_user_can_not_take_all_workers),
+		TEST(a_user_can_not_start_and_kill_for_ever),
 		TEST(few_users_can_not_take_all_workers),
 		TEST(when_most_workers_are_busy_each_user_has_one),
 		TEST(imports_are_few_at_a_time),
