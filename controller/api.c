@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,8 +97,51 @@ static int peer_of(int fd, struct caller *who)
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
 		return -1;
-	*who = (struct caller){ cred.uid, cred.pid };
+	*who = (struct caller){ cred.uid, cred.gid, cred.pid };
 	return 0;
+}
+
+/* Groups of the other end (SO_PEERGROUPS, socket(7)): those that it had when it connected.
+ * Return: one that lies in the slots' range, 0 when none does, -1 when they can not be had. */
+static int64_t group_of_a_slot(const struct config *c, int fd)
+{
+	gid_t few[64];
+	socklen_t len = sizeof(few);
+	int64_t found = 0;
+
+	int r = getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, few, &len);
+	gid_t *many = r < 0 && errno == ERANGE && len <= NGROUPS_MAX * sizeof(gid_t) ? malloc(len) : NULL;
+	if (many)
+		r = getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, many, &len);
+	for (size_t i = 0; r == 0 && i < len / sizeof(gid_t) && !found; i++) {
+		gid_t g = many ? many[i] : few[i];
+		found = config_in_slot_range(c, g) ? g : 0;
+	}
+	free(many);
+	return r < 0 ? -1 : found;
+}
+
+/* A caller with an id of the slots' could read the disks of the VM that runs under it, and signal its monitor.  Root may in
+ * any case.  Return: 0, or -1 with the refusal. */
+static int check_ids(const struct config *c, int fd, const struct caller *who, struct error *e)
+{
+	if (who->uid == 0)
+		return 0;
+	bool uid = config_in_slot_range(c, who->uid) || config_in_slot_range(c, who->gid);
+	int64_t group = uid ? 0 : group_of_a_slot(c, fd);
+
+	if (!uid && group == 0)
+		return 0;
+	if (group < 0)
+		return error_set(e, FAIL_NOT_ALLOWED, "connection", "your groups can not be had: %s", strerrordesc_np(errno));
+	if (uid)
+		(void)error_set(e, FAIL_NOT_ALLOWED, "connection", "uid %u gid %u lies in the range of the VMs' ids",
+				who->uid, who->gid);
+	else
+		(void)error_set(e, FAIL_NOT_ALLOWED, "connection", "group %u lies in the range of the VMs' ids",
+				(unsigned)group);
+	error_hint(e, "the account needs other ids, or [slots] uid_base in banger.conf another range");
+	return -1;
 }
 
 static int set_events(struct api *a, int op, struct conn *c, uint32_t events)
@@ -456,14 +500,6 @@ static void refuse_descriptors(struct conn *c)
 	refuse(c, &e);
 }
 
-static void refuse_connection(struct conn *c)
-{
-	struct error e = { 0 };
-
-	(void)error_set(&e, FAIL_LIMIT, "connection", "too many are open");
-	error_hint(&e, "wait until some of your commands have ended");
-	refuse(c, &e);
-}
 
 static void conn_ready(struct loop_source *s, uint32_t events)
 {
@@ -526,9 +562,18 @@ static struct conn *conn_new(struct api *a, int fd, const struct caller *who)
 	return c;
 }
 
-static bool has_room(const struct api *a, uid_t uid)
+/* May @who have one more connection?  Return: 0, or -1 with the refusal. */
+static int check_caller(const struct api *a, int fd, const struct caller *who, struct error *e)
 {
-	return count_of(a, uid, false) < API_CONNECTIONS_PER_UID && (uid == 0 || a->n_conns < API_CONNECTIONS_MAX);
+	bool full = who->uid != 0 && a->n_conns >= API_CONNECTIONS_MAX;
+
+	if (check_ids(&a->ctl->config, fd, who, e) < 0)
+		return -1;
+	if (!full && count_of(a, who->uid, false) < API_CONNECTIONS_PER_UID)
+		return 0;
+	(void)error_set(e, FAIL_LIMIT, "connection", "too many are open");
+	error_hint(e, "wait until some of your commands have ended");
+	return -1;
 }
 
 /* The listener stays readable; without this the loop would spin. */
@@ -541,6 +586,7 @@ static void pause_listening(struct api *a)
 static void listen_ready(struct loop_source *s, uint32_t events)
 {
 	struct api *a = s->owner;
+	struct error e = { 0 };
 	struct caller who;
 
 	(void)events;
@@ -560,12 +606,12 @@ static void listen_ready(struct loop_source *s, uint32_t events)
 		log_errno("control socket: who connected");
 		return;
 	}
-	bool room = has_room(a, who.uid);
+	bool welcome = check_caller(a, fd, &who, &e) == 0;
 	struct conn *c = conn_new(a, fd, &who);
 	if (c)
 		(void)steal_fd(&fd);
-	if (c && !room)
-		refuse_connection(c);
+	if (c && !welcome)
+		refuse(c, &e);
 }
 
 /* ---- the whole ---- */

@@ -48,6 +48,7 @@ struct ctl {
 /* Who asks: the kernel's word (SO_PEERCRED), taken once at accept. */
 struct caller {
 	uid_t uid;
+	gid_t gid;
 	pid_t pid;
 };
 

@@ -88,6 +88,12 @@ done
 is "$(find "/proc/$ctl/fd" -lname '*.log' | wc -l)" 0 "the controller has no request log"
 is "$(find "/proc/$P/fd" -lname 'socket:*' | wc -l)" 1 "the supervisor keeps its own line alone"
 
+# ---- callers ----
+list() { BANGER_SOCKET=$SOCK setpriv "$@" "$B/banger" vm list 2>&1; }
+check "a user is served" list --reuid 64201 --regid 64200 --clear-groups
+is "$(list --reuid $((UID_BASE + 3)) --regid 64200 --clear-groups)" "*uid * lies in the range of the VMs' ids*" "not one with a slot's uid"
+is "$(list --reuid 64201 --regid 64200 --groups $((UID_BASE + 3)))" "*group * lies in the range of the VMs' ids*" "not one with a slot's group"
+
 # ---- the controller's view of the host ----
 for p in "$P" "$net"; do
 	check "$(tr -d '\0' <"/proc/$p/cmdline"): in the host's network" test "/proc/$p/ns/net" -ef /proc/self/ns/net

@@ -5,6 +5,7 @@
 #include <semaphore.h>
 #include <stddef.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 
 #include "controller/api.c"
@@ -391,6 +392,48 @@ static void all_users_together_leave_room_for_root(void **state)
 	assert_works(0);
 	for (size_t i = 0; i < API_CONNECTIONS_MAX; i++)
 		control_close(&many[i]);
+}
+
+static void assert_refused(struct control *c, const char *why)
+{
+	struct message m;
+
+	assert_int_equal(hear(c, CALL_VERSION, &m), 1);
+	assert_int_equal(m.error.code, FAIL_NOT_ALLOWED);
+	if (!strstr(m.error.why, why))
+		fail_msg("%s", m.error.why);
+	assert_true(is_closed(c));
+	control_close(c);
+}
+
+/* The VM of a slot runs under the slot's ids: its disk and its console would be such a caller's. */
+static void callers_with_the_ids_of_slots_are_refused(void **state)
+{
+	const struct config *config = &t.f->c.config;
+	uint32_t base = config->uid_base, last = base + config_slot_span(config) - 1;
+	const gid_t groups[100] = { [0 ... 98] = 500, [99] = last };
+	struct control c;
+
+	(void)state;
+	c = client(base);
+	assert_refused(&c, "lies in the range");
+	c = client(last);
+	assert_refused(&c, "lies in the range");
+	assert_works(base - 1);
+	assert_works(last + 1);
+	if (getuid() != 0) {
+		print_message("SKIP: not root, so no groups can be had\n");
+		skip();
+	}
+	/* Groups are a thread's, and connect(2) notes those of its own; glibc would change all threads. */
+	assert_int_equal(syscall(SYS_setgroups, ARRAY_SIZE(groups), groups), 0);
+	c = client(OWNER);
+	struct control root = client(0);
+	assert_int_equal(syscall(SYS_setgroups, 0, NULL), 0);
+	assert_refused(&c, "group");
+	assert_int_equal(ask(&root, CALL_VERSION, NULL).kind, MSG_RESULT);
+	control_close(&root);
+	assert_works(OWNER);
 }
 
 /* ---- waiting, and going away ---- */
@@ -1150,6 +1193,7 @@ int main(void)
 		TEST(a_request_in_pieces_is_served),
 		TEST(one_user_can_not_take_all_connections),
 		TEST(all_users_together_leave_room_for_root),
+		TEST(callers_with_the_ids_of_slots_are_refused),
 		TEST(without_a_descriptor_a_client_waits), TEST(those_who_wait_hold_no_worker),
 		TEST(a_wait_ends_with_its_time),
 		TEST(a_follower_hears_what_is_said_later),
