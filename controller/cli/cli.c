@@ -1,7 +1,9 @@
 #include "controller/cli/cli.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
+#include <jansson.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -279,10 +281,35 @@ static int check_count(struct cli *c, struct error *e)
 	return 0;
 }
 
+/* The protocol and JSON carry UTF-8 alone; jansson makes no string of anything else. */
+static bool is_utf8(const char *s)
+{
+	json_t *j = json_string(s);
+
+	json_decref(j);
+	return j != NULL;
+}
+
+void text_printable(const char *src, char *dst, size_t size)
+{
+	bool utf8 = is_utf8(src);
+	size_t n = 0;
+
+	for (; src[n] && n + 1 < size; n++)
+		dst[n] = !utf8 && (unsigned char)src[n] >= 0x80 ? '?' : src[n];
+	dst[n] = '\0';
+}
+
 int text_put(char *dst, size_t size, const char *what, const char *src, struct error *e)
 {
+	char shown[64];
+
 	if (!src)
 		src = "";
+	if (!is_utf8(src)) {
+		text_printable(src, shown, sizeof(shown));
+		return error_set(e, FAIL_USAGE, what, "\"%s\" is not UTF-8 text", shown);
+	}
 	if (strlen(src) >= size)
 		return error_set(e, FAIL_USAGE, what, "longer than %zu bytes", size - 1);
 	(void)strcpy(dst, src);
@@ -291,13 +318,18 @@ int text_put(char *dst, size_t size, const char *what, const char *src, struct e
 
 /* ---- signals ---- */
 
-static const int held[] = { SIGINT, SIGTERM, SIGHUP };
+/* The signals that would end this program before it has cleaned up.  SIGKILL can not be held. */
+static const int held[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGXCPU };
 
+/* A signal that the caller ignores, as nohup(1) does, stays ignored: signalfd(2) would take it all the same. */
 static void held_set(sigset_t *set)
 {
+	struct sigaction now;
+
 	(void)sigemptyset(set);
 	for (size_t i = 0; i < ARRAY_SIZE(held); i++)
-		(void)sigaddset(set, held[i]);
+		if (sigaction(held[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN)
+			(void)sigaddset(set, held[i]);
 }
 
 int signals_hold(struct cli *c, struct error *e)
@@ -479,18 +511,47 @@ static int dispatch(struct cli *c, int argc, char **argv)
 	return c->command->run(c);
 }
 
+/* A program that is started without the descriptors 0, 1 or 2 would have its next file or socket there, and a child
+ * would read from it or print into it. */
+static void open_standard(void)
+{
+	while (true) {
+		int fd = open("/dev/null", O_RDWR); /* the lowest number that is free (open(2)) */
+		if (fd > STDERR_FILENO)
+			(void)close(fd);
+		if (fd < 0 || fd > STDERR_FILENO)
+			return;
+	}
+}
+
+/* All output is written, or the user is told why not.  Return: the exit status. */
+static int flush_output(struct cli *c, int status)
+{
+	struct error e = { 0 };
+
+	errno = 0;
+	if (fflush(c->out) == 0 && !ferror(c->out))
+		return status;
+	if (!c->output_told) {
+		error_set(&e, FAIL_GENERAL, "standard output", "can not be written%s%s", errno ? ": " : "",
+			  errno ? strerror(errno) : "");
+		(void)out_error(c, &e);
+	}
+	clearerr(c->out);
+	return status ? status : FAIL_GENERAL;
+}
+
 int cli_main(int argc, char **argv, const struct command *table)
 {
 	struct cli c = { .out = stdout, .err = stderr, .sigfd = -1, .table = table };
 
+	open_standard();
 	/* A reader that went away is an error of write(), not our silent death in the middle of cleaning up. */
 	(void)signal(SIGPIPE, SIG_IGN);
 	c.out_tty = isatty(STDOUT_FILENO);
 	c.err_tty = isatty(STDERR_FILENO);
 	widen_path();
-	int status = dispatch(&c, argc, argv);
-	if (fflush(stdout) != 0 && status == 0)
-		status = FAIL_GENERAL;
+	int status = flush_output(&c, dispatch(&c, argc, argv));
 	if (c.sigfd >= 0) {
 		(void)close(c.sigfd);
 		signals_release();

@@ -40,7 +40,8 @@ struct cli {
 	FILE *out, *err;
 	bool out_tty, err_tty; /* a person looks at it */
 	bool stage_open;       /* a line on the terminal waits to be redrawn */
-	int sigfd;             /* -1; else SIGINT, SIGTERM and SIGHUP are held and read here */
+	bool output_told;      /* the user was told that standard output can not be written */
+	int sigfd;             /* -1; else the signals that end programs are held and read here */
 	int signal;            /* the first one that came; 0: none */
 	const struct command *table;   /* all commands; a NULL noun ends it */
 	const struct command *command; /* the one that runs */
@@ -74,7 +75,7 @@ extern const struct command commands[];
  */
 int cli_main(int argc, char **argv, const struct command *table);
 
-/* Hold the three signals that end programs, so that nothing cuts cleaning up short; c->sigfd has them. */
+/* Hold the signals that end programs, but those that the caller ignores, until clean-up is done; c->sigfd has them. */
 int signals_hold(struct cli *c, struct error *e);
 /* In a child before exec(), and when cleaning up is over. */
 void signals_release(void);
@@ -83,8 +84,11 @@ bool signals_pending(struct cli *c);
 /* Set "interrupted".  Return: -1. */
 int signals_error(struct cli *c, const char *what, struct error *e);
 
-/* Copy @src into a field of the protocol.  Return: 0, or -1 when it is too long. */
+/* Copy @src into a field of the protocol.  Return: 0, or -1 with @e when it is too long or no UTF-8. */
 int text_put(char *dst, size_t size, const char *what, const char *src, struct error *e);
+
+/* Copy @src, cut at @size; when it is no UTF-8, each byte from 0x80 on becomes '?'. */
+void text_printable(const char *src, char *dst, size_t size);
 
 /* ---- the commands, by file ---- */
 int cmd_vm_create(struct cli *c);

@@ -181,14 +181,26 @@ static void put_text(FILE *f, const char *s)
 		fputc((unsigned char)*s < ' ' || *s == 127 ? '?' : *s, f);
 }
 
+/* An error may quote a word or a path that is no UTF-8. */
+static json_t *quoted(const char *text)
+{
+	char shown[sizeof(((struct error *)NULL)->what) + sizeof(((struct error *)NULL)->why) + 8];
+
+	text_printable(text, shown, sizeof(shown));
+	return json_string(shown);
+}
+
 static void error_json(struct cli *c, const struct error *e)
 {
+	char text[sizeof(e->what) + sizeof(e->why) + 4];
 	json_t *o = json_object();
+
+	(void)snprintf(text, sizeof(text), "%s: %s", e->what, e->why);
 
 	json_object_set_new(o, "code", json_string(e->code < FAIL_COUNT ? codes[e->code] : "failed"));
 	json_object_set_new(o, "exit", json_integer(e->code));
-	json_object_set_new(o, "error", json_sprintf("%s: %s", e->what, e->why));
-	json_object_set_new(o, "hint", e->hint[0] ? json_string(e->hint) : json_null());
+	json_object_set_new(o, "error", quoted(text));
+	json_object_set_new(o, "hint", e->hint[0] ? quoted(e->hint) : json_null());
 	json_object_set_new(o, "op_id", e->op[0] ? json_string(e->op) : json_null());
 	(void)json_dumpf(o, c->err, JSON_COMPACT);
 	fputc('\n', c->err);

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <string.h>
 
 #include "common/cleanup.h"
@@ -318,8 +319,10 @@ static int log_bytes(void *arg, const struct event *event, const union control_b
 		n = clean_bytes(&l->clean, out, n, clean);
 		out = clean;
 	}
-	if (fwrite(out, 1, n, l->c->out) != n || fflush(l->c->out) != 0)
-		return error_set(e, FAIL_GENERAL, "logs", "can not write the output");
+	if (fwrite(out, 1, n, l->c->out) != n || fflush(l->c->out) != 0) {
+		l->c->output_told = true;
+		return error_set(e, FAIL_GENERAL, "standard output", "can not be written: %s", strerror(errno));
+	}
 	return 0;
 }
 

@@ -2,6 +2,7 @@
 #include "tests/unit/cli_fixture.h"
 
 #include <jansson.h>
+#include <sys/wait.h>
 
 #include "controller/cli/out.h"
 
@@ -74,6 +75,113 @@ static void test_errors(void **state)
 		assert_non_null(json_string_value(json_object_get(j, "code")));
 		json_decref(j);
 	}
+}
+
+/* cli_main() in a process of its own, whose descriptors are prepared by @prepare.  Return: the exit status. */
+static int apart(void (*prepare)(void), int argc, char **argv)
+{
+	int status = 0;
+
+	(void)fflush(NULL);
+	pid_t pid = fork();
+	if (pid == 0) {
+		prepare();
+		_exit(cli_main(argc, argv, commands));
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static const char *said(void)
+{
+	static char text[4096];
+	char path[160];
+
+	(void)snprintf(path, sizeof(path), "%s/said", fx.dir);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	slurp(fd, text, sizeof(text));
+	return text;
+}
+
+static void error_to_file(void)
+{
+	char path[160];
+
+	(void)snprintf(path, sizeof(path), "%s/said", fx.dir);
+	(void)close(STDERR_FILENO);
+	if (open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600) != STDERR_FILENO)
+		_exit(99);
+}
+
+static void full(void)
+{
+	(void)dup2(open("/dev/full", O_WRONLY | O_CLOEXEC), STDOUT_FILENO);
+	error_to_file();
+}
+
+static void no_reader(void)
+{
+	int p[2];
+
+	if (pipe2(p, O_CLOEXEC) < 0)
+		_exit(99);
+	(void)close(p[0]);
+	(void)dup2(p[1], STDOUT_FILENO);
+	error_to_file();
+}
+
+static void test_output_that_can_not_be_written(void **state)
+{
+	static char *lists[][4] = { { (char *)"banger", (char *)"vm", (char *)"list" },
+				    { (char *)"banger", (char *)"vm", (char *)"logs", (char *)"web1" },
+				    { (char *)"banger", (char *)"vm", (char *)"list", (char *)"-ojson" } };
+
+	(void)state;
+	fx.log = "hello\n";
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(apart(full, i ? 4 : 3, lists[i]), FAIL_GENERAL);
+		assert_has(said(), "standard output");
+		assert_has(said(), "can not be written: No space left on device");
+		assert_ptr_equal(strchr(said(), '\n') + 1, said() + strlen(said())); /* one line */
+	}
+	assert_int_equal(apart(no_reader, 3, lists[0]), FAIL_GENERAL);
+	assert_string_equal(said(), "banger: standard output: can not be written: Broken pipe\n");
+}
+
+static void none_open(void)
+{
+	(void)close(STDIN_FILENO);
+	(void)close(STDOUT_FILENO);
+	(void)close(STDERR_FILENO);
+}
+
+/* The output of ssh-keygen is read from a pipe, which must not be descriptor 0, 1 or 2. */
+static void test_closed_standard_descriptors(void **state)
+{
+	static char *create[] = { (char *)"banger", (char *)"vm", (char *)"create", (char *)"nk" };
+
+	(void)state;
+	assert_int_equal(apart(none_open, 4, create), 0);
+	assert_string_equal(fx.last[CALL_VM_CREATE].vm_create.ssh_key, "ssh-ed25519 AAAA");
+}
+
+static void test_text_that_is_not_utf8(void **state)
+{
+	(void)state;
+	assert_int_equal(BANGER("vm", "show", "caf\xe9", "-o", "json"), FAIL_USAGE);
+	json_t *j = parsed(fx.err);
+	assert_string_equal(json_string_value(json_object_get(j, "error")), "VM: \"caf?\" is not UTF-8 text");
+	json_decref(j);
+	assert_int_equal(BANGER("vm", "show", "caf\xe9"), FAIL_USAGE);
+	assert_string_equal(fx.err, "banger: VM: \"caf?\" is not UTF-8 text\n");
+	assert_string_equal(fx.calls, "");
+	/* A path that is no UTF-8 is no less an error with a text. */
+	assert_int_equal(BANGER("image", "import", "x", "/tmp/caf\xe9.none", "--kernel", "k", "-o", "json"), FAIL_NOT_FOUND);
+	j = parsed(fx.err);
+	assert_string_equal(json_string_value(json_object_get(j, "error")), "/tmp/caf?.none: No such file or directory");
+	json_decref(j);
+	assert_int_equal(BANGER("vm", "show", "caf\xc3\xa9"), 0);
 }
 
 static void test_several_targets(void **state)
@@ -265,7 +373,8 @@ static void test_sizes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_table), T(test_list_json), T(test_errors), T(test_several_targets), T(test_if_exists), T(test_stages),
+		T(test_table), T(test_list_json), T(test_errors), T(test_output_that_can_not_be_written), T(test_closed_standard_descriptors),
+		T(test_text_that_is_not_utf8), T(test_several_targets), T(test_if_exists), T(test_stages),
 		T(test_logs_not_on_a_terminal), T(test_unreachable), T(test_doctor), T(test_doctor_firewall),
 		cmocka_unit_test(test_clean), cmocka_unit_test(test_sizes),
 	};
