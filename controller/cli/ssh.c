@@ -35,6 +35,16 @@ static int state_dir(char *path, size_t size, struct error *e)
 
 /* ---- keys ---- */
 
+/* Of "type base64 comment" the first two words are the key; a comment may be anything, also no UTF-8. */
+static void cut_comment(char *line)
+{
+	size_t n = strcspn(line, " ");
+
+	line[strcspn(line, "\r\n")] = '\0';
+	if (line[n])
+		line[n + 1 + strcspn(line + n + 1, " ")] = '\0';
+}
+
 /* The public half of a private key that asks for nothing (-P "" fails on a key with a passphrase), as one line. */
 static int derive(struct cli *c, const char *key, char line[4001], struct error *e)
 {
@@ -43,37 +53,105 @@ static int derive(struct cli *c, const char *key, char line[4001], struct error 
 
 	line[0] = '\0';
 	int r = proc_must(c, argv, &io, "openssh-client", e);
-	line[strcspn(line, "\r\n")] = '\0';
+	cut_comment(line);
 	return r;
 }
 
-static bool usable(struct cli *c, const char *key)
+/* Run @argv, whose output is text, and keep it.  Return: 0 when it succeeds. */
+static int text_of(struct cli *c, const char *const argv[], char *text, size_t size)
 {
-	char line[4001];
-	struct error e;
+	const struct proc_io io = { .capture = text, .capture_size = size, .null_err = true };
+	struct error ignored;
 
-	return getenv("SSH_AUTH_SOCK") || derive(c, key, line, &e) == 0;
+	text[0] = '\0';
+	return proc_run(c, argv, &io, &ignored) == 0 ? 0 : -1;
 }
 
-static int public_line(const char *key, char line[4001], struct error *e)
+/* "256 SHA256:abc comment (ED25519)": the second word, in place; NULL when there is none. */
+static char *fingerprint(char *line)
 {
-	char path[4096 + 8];
+	char *word = strchr(line, ' ');
 
-	(void)snprintf(path, sizeof(path), "%s.pub", key);
-	_cleanup_fclose_ FILE *f = fopen(path, "re");
-	if (!f || !fgets(line, 4001, f))
-		return error_set(e, FAIL_GENERAL, path, "%s", f ? "empty" : strerror(errno));
-	line[strcspn(line, "\r\n")] = '\0';
+	if (!word)
+		return NULL;
+	word++;
+	word[strcspn(word, " \n")] = '\0';
+	return *word ? word : NULL;
+}
+
+static char *nth_line(char *text, size_t n)
+{
+	for (; text && n; n--) {
+		text = strchr(text, '\n');
+		text = text ? text + 1 : NULL;
+	}
+	return text && *text ? text : NULL;
+}
+
+/* The agent's copy of @key as one line.  ssh-add(1) lists the keys in the same order by fingerprint and in full.
+ * Return: 0, or -1 when the agent has no such key, or there is no agent. */
+static int from_agent(struct cli *c, const char *key, char line[4001])
+{
+	enum { ROOM = 1 << 16 };
+	const char *const print[] = { "ssh-keygen", "-l", "-f", key, NULL };
+	const char *const prints[] = { "ssh-add", "-l", NULL }, *const keys[] = { "ssh-add", "-L", NULL };
+	_cleanup_free_ char *have = calloc(1, ROOM), *full = calloc(1, ROOM);
+	char mine[4096], *want, *word;
+
+	if (!getenv("SSH_AUTH_SOCK") || !have || !full || text_of(c, print, mine, sizeof(mine)) < 0 ||
+	    !(want = fingerprint(mine)) || text_of(c, prints, have, ROOM) < 0 || text_of(c, keys, full, ROOM) < 0)
+		return -1;
+	size_t n = 0;
+	char *save = NULL, *l = strtok_r(have, "\n", &save);
+	while (l && (!(word = fingerprint(l)) || strcmp(word, want) != 0)) {
+		l = strtok_r(NULL, "\n", &save);
+		n++;
+	}
+	char *found = l ? nth_line(full, n) : NULL;
+	if (!found)
+		return -1;
+	(void)snprintf(line, 4001, "%.4000s", found);
+	cut_comment(line);
 	return 0;
 }
 
-static bool both_halves(const char *key)
-{
-	char pub[4096 + 8];
+/* The kinds of file that ssh takes for a private key: PEM, and OpenSSH's own, which has the public half in it. */
+enum kind { KIND_NONE, KIND_PEM, KIND_OPENSSH };
 
-	(void)snprintf(pub, sizeof(pub), "%s.pub", key);
-	return access(key, R_OK) == 0 && access(pub, R_OK) == 0;
+static enum kind kind_of(const char *key)
+{
+	static const char openssh[] = "-----BEGIN OPENSSH ";
+	_cleanup_fclose_ FILE *f = fopen(key, "re");
+	char line[80];
+
+	if (!f || !fgets(line, sizeof(line), f) || strncmp(line, openssh, 11) != 0)
+		return KIND_NONE;
+	return strncmp(line, openssh, sizeof(openssh) - 1) == 0 ? KIND_OPENSSH : KIND_PEM;
 }
+
+/* Of a PEM file ssh offers what stands in the .pub file beside it.  One of another key keeps the key from being used. */
+static bool pub_disagrees(const char *key, const char *line)
+{
+	char path[4096 + 8], pub[4001];
+
+	(void)snprintf(path, sizeof(path), "%s.pub", key);
+	_cleanup_fclose_ FILE *f = fopen(path, "re");
+	if (!f || !fgets(pub, sizeof(pub), f))
+		return false;
+	cut_comment(pub);
+	return strcmp(pub, line) != 0;
+}
+
+/* May @key let the user into a new VM without a question?  @line: its public half. */
+static bool usable(struct cli *c, const char *key, char line[4001])
+{
+	struct error ignored;
+
+	if (derive(c, key, line, &ignored) == 0)
+		return kind_of(key) == KIND_OPENSSH || !pub_disagrees(key, line);
+	return from_agent(c, key, line) == 0;
+}
+
 
 /* ---- our own: the private half is all of it, so that it is there whole or not at all ---- */
 
@@ -130,15 +208,12 @@ static int sync_folder(const char *dir, struct error *e)
 
 static int own_line(struct cli *c, const char *dir, const char *key, char line[4001], struct error *e)
 {
-	struct error none;
-
 	if ((size_of(key) <= 0 && make_key(c, key, e) < 0) || sync_folder(dir, e) < 0)
 		return -1;
-	/* One that was given a passphrase may have its public half beside it. */
-	if (derive(c, key, line, e) == 0 || public_line(key, line, &none) == 0)
+	if (derive(c, key, line, e) == 0 || from_agent(c, key, line) == 0)
 		return 0;
 	if (!e->hint[0] && !c->signal)
-		error_hint(e, "if %s has a passphrase, put its public half beside it; else move it away", key);
+		error_hint(e, "if %s has a passphrase: ssh-add %s; else move it away", key, key);
 	return -1;
 }
 
@@ -154,12 +229,13 @@ int ssh_prepare(struct cli *c, struct ssh *s, bool new_vm, struct error *e)
 	(void)snprintf(s->known_hosts, sizeof(s->known_hosts), "%s/known_hosts", dir);
 	for (size_t i = 0; home_dir() && i < ARRAY_SIZE(names); i++) {
 		(void)snprintf(s->keys[n], sizeof(s->keys[n]), "%s/.ssh/%s", home_dir(), names[i]);
-		if (!both_halves(s->keys[n]))
+		if (kind_of(s->keys[n]) == KIND_NONE) {
 			s->keys[n][0] = '\0';
-		else if (new_vm && !s->line[0] && usable(c, s->keys[n]) && public_line(s->keys[n], s->line, e) < 0)
-			return -1;
-		else
-			n++;
+			continue;
+		}
+		if (new_vm && !s->line[0] && !usable(c, s->keys[n], s->line))
+			s->line[0] = '\0';
+		n++;
 	}
 	(void)snprintf(s->keys[n], sizeof(s->keys[n]), "%s/id_ed25519", dir);
 	if (new_vm && !s->line[0] && own_line(c, dir, s->keys[n], s->line, e) < 0)

@@ -14,11 +14,11 @@ struct ssh {
  * ssh_prepare() - find the user's keys, or make one
  * @new_vm:	one is to be made, with s->line; else nothing is asked of ssh-keygen, and no key made
  *
- * Offered are ~/.ssh/id_ed25519 and id_rsa, where both halves are there, and
- * our own in the state folder ($XDG_STATE_HOME or ~/.local/state, then
- * banger/id_ed25519), where the private half is all that counts.
- * A new VM gets the first that works without a question:
- * without a passphrase, or any while an agent is there; else ours is made.
+ * Offered are ~/.ssh/id_ed25519 and id_rsa, and our own in the state folder
+ * ($XDG_STATE_HOME or ~/.local/state, then banger/id_ed25519).  A new VM gets
+ * the public half of the first that works without a question: one that has no
+ * passphrase, or that the agent holds; else ours is made.  The public half is
+ * derived from the private one, or is the agent's; .pub files are not believed.
  * Return: 0, or -1 with @e.
  */
 int ssh_prepare(struct cli *c, struct ssh *s, bool new_vm, struct error *e);

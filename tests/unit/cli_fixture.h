@@ -203,9 +203,9 @@ static int fixture_setup(void **state)
 	assert_int_equal(mkdir(path, 0755), 0);
 	set_path();
 	write_script("ssh-keygen", "y=; while [ $# -gt 0 ]; do [ \"$1\" = -f ] && f=$2; [ \"$1\" = -y ] && y=1; shift; done\n"
-				   "if [ $y ]; then [ \"$(cat \"$f\")\" = private ] && echo 'ssh-ed25519 AAAA banger'; exit; fi\n"
+				   "if [ $y ]; then [ \"$(cat \"$f\")\" = '-----BEGIN OPENSSH private' ] && echo 'ssh-ed25519 AAAA banger'; exit; fi\n"
 				   "[ ! -e \"$f\" ] || exit 1\n"
-				   "echo private >\"$f\"; echo 'ssh-ed25519 AAAA banger' >\"$f.pub\"\n");
+				   "echo '-----BEGIN OPENSSH private' >\"$f\"; echo 'ssh-ed25519 AAAA banger' >\"$f.pub\"\n");
 	write_script("ssh", "for a; do echo \"$a\"; done >\"$HOME/ssh.args\"; exit 7\n");
 	start_server();
 	return 0;

@@ -15,7 +15,7 @@ static void test_values_reach_the_daemon(void **state)
 	assert_string_equal(fx.calls, "vm_create ");
 	assert_string_equal(a->name, "web1");
 	assert_string_equal(a->image, "deb");
-	assert_string_equal(a->ssh_key, "ssh-ed25519 AAAA banger");
+	assert_string_equal(a->ssh_key, "ssh-ed25519 AAAA");
 	assert_int_equal(a->mem_mib, 2048);
 	assert_int_equal(a->disk_mib, 512);
 	assert_int_equal(a->vcpus, 3);

@@ -183,7 +183,7 @@ static void test_signal_while_waiting(void **state)
 
 static void test_signal_in_the_session(void **state)
 {
-	static const int sigs[] = { SIGINT, SIGTERM, SIGHUP };
+	static const int sigs[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGXCPU, SIGUSR1 };
 
 	(void)state;
 	need_guest();
@@ -192,6 +192,21 @@ static void test_signal_in_the_session(void **state)
 		fx.calls[0] = '\0';
 		interrupted_run(sigs[i], "image_list vm_create vm_start vm_show vm_delete ");
 	}
+}
+
+/* nohup(1) starts a program with SIGHUP ignored. */
+static void test_an_ignored_signal_stays_ignored(void **state)
+{
+	(void)state;
+	need_guest();
+	write_script("ssh", "sleep 1; exit 5\n");
+	(void)signal(SIGHUP, SIG_IGN);
+	pid_t pid = signal_later(SIGHUP, 300);
+	assert_int_equal(BANGER("vm", "run", "--rm", "--", "sleep"), 5);
+	assert_lacks(fx.err, "interrupted");
+	(void)signal(SIGHUP, SIG_DFL);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
 }
 
 static void test_exec(void **state)
@@ -241,31 +256,76 @@ static void test_delete_forgets_the_host_key(void **state)
 	assert_string_equal(hosts, "other ssh-ed25519 BBBB\n" VM_ID "0 ssh-ed25519 DDDD\n");
 }
 
-static void test_keys(void **state)
+/* A shell that prepares a folder of keys with the real ssh-keygen and ssh-agent; the fake one of the fixture goes. */
+static void with_real_keys(const char *script)
 {
-	const struct call_vm_create *a = &fx.last[CALL_VM_CREATE].vm_create;
+	char line[2048], path[160];
+
+	(void)snprintf(path, sizeof(path), "%s/bin/ssh-keygen", fx.dir);
+	(void)unlink(path);
+	if (access("/usr/bin/ssh-keygen", X_OK) < 0 || access("/usr/bin/ssh-agent", X_OK) < 0)
+		skip();
+	(void)snprintf(line, sizeof(line), "mkdir -p -m 700 %s/.ssh && cd %s/.ssh && { %s\n} >/dev/null 2>&1", fx.dir, fx.dir, script);
+	assert_int_equal(system(line), 0);
+}
+
+/* The first two words of @file in the folder of keys. */
+static const char *public_half(const char *file)
+{
+	static char line[4096];
 	char path[200];
 
+	(void)snprintf(path, sizeof(path), "%s/.ssh/%s", fx.dir, file);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	slurp(fd, line, sizeof(line));
+	char *end = strchr(strchr(line, ' ') + 1, ' ');
+	if (end)
+		*end = '\0';
+	return line;
+}
+
+static void test_the_public_half_is_derived(void **state)
+{
+	const struct call_vm_create *a = &fx.last[CALL_VM_CREATE].vm_create;
+
 	(void)state;
-	(void)snprintf(path, sizeof(path), "%s/.ssh", fx.dir);
-	assert_int_equal(mkdir(path, 0700), 0);
-	(void)snprintf(path, sizeof(path), "%s/.ssh/id_rsa", fx.dir);
-	FILE *f = fopen(path, "w");
-	(void)fclose(f);
-	/* Half a pair is none. */
+	with_real_keys("ssh-keygen -q -t ed25519 -N '' -C \"$(printf 'caf\\351')\" -f id_ed25519; cp id_ed25519.pub true.pub\n"
+		       "ssh-keygen -q -t ed25519 -N '' -f other && mv other.pub id_ed25519.pub");
 	assert_int_equal(BANGER("vm", "create"), 0);
-	assert_string_equal(a->ssh_key, "ssh-ed25519 AAAA banger");
-	assert_int_equal(access(path, F_OK), 0); /* nor is it ours to tidy up */
-	(void)strcat(path, ".pub");
-	f = fopen(path, "w");
-	fputs("ssh-rsa USERS me@here\n", f);
-	(void)fclose(f);
-	/* It has a passphrase, as far as the fake ssh-keygen tells, and there is no agent. */
+	assert_string_equal(a->ssh_key, public_half("true.pub"));
+	with_real_keys("rm id_ed25519.pub");
 	assert_int_equal(BANGER("vm", "create"), 0);
-	assert_string_equal(a->ssh_key, "ssh-ed25519 AAAA banger");
-	(void)setenv("SSH_AUTH_SOCK", "/nonexistent", 1);
+	assert_string_equal(a->ssh_key, public_half("true.pub"));
+	/* Of a PEM file ssh would offer the stranger's half, so ours is made. */
+	with_real_keys("rm -f id_*; ssh-keygen -q -t rsa -m PEM -N '' -f id_rsa && cp id_rsa.pub true.pub");
 	assert_int_equal(BANGER("vm", "create"), 0);
-	assert_string_equal(a->ssh_key, "ssh-rsa USERS me@here");
+	assert_string_equal(a->ssh_key, public_half("true.pub"));
+	with_real_keys("ssh-keygen -y -f other >id_rsa.pub");
+	assert_int_equal(BANGER("vm", "create"), 0);
+	assert_string_not_equal(a->ssh_key, public_half("true.pub"));
+	assert_string_not_equal(a->ssh_key, public_half("id_rsa.pub"));
+}
+
+static void test_the_agent_is_asked_for_the_key(void **state)
+{
+	const struct call_vm_create *a = &fx.last[CALL_VM_CREATE].vm_create;
+	char sock[160];
+
+	(void)state;
+	with_real_keys("ssh-keygen -q -t ed25519 -N secret -f id_ed25519; ssh-keygen -q -t ed25519 -N '' -f other\n"
+		       "ssh-agent -a $PWD/agent >env; . ./env; ssh-add other");
+	(void)snprintf(sock, sizeof(sock), "%s/.ssh/agent", fx.dir);
+	(void)setenv("SSH_AUTH_SOCK", sock, 1);
+	/* There is an agent, but it does not have the key. */
+	assert_int_equal(BANGER("vm", "create"), 0);
+	assert_string_not_equal(a->ssh_key, public_half("id_ed25519.pub"));
+	assert_string_not_equal(a->ssh_key, public_half("other.pub"));
+	with_real_keys(". ./env; printf '#!/bin/sh\\necho secret\\n' >ask; chmod 700 ask\n"
+		       "SSH_ASKPASS=$PWD/ask SSH_ASKPASS_REQUIRE=force ssh-add id_ed25519 </dev/null");
+	assert_int_equal(BANGER("vm", "create"), 0);
+	assert_string_equal(a->ssh_key, public_half("id_ed25519.pub"));
+	with_real_keys(". ./env; kill $SSH_AGENT_PID");
 }
 
 static void own_key(const char *name, const char *text)
@@ -290,23 +350,20 @@ static void test_own_key(void **state)
 	own_key("id_ed25519", ""); /* what a power cut leaves of a key that was never used */
 	own_key(half, "half"); /* and a kill, of the making of one */
 	assert_int_equal(BANGER("vm", "create"), 0);
-	assert_string_equal(a->ssh_key, "ssh-ed25519 AAAA banger");
+	assert_string_equal(a->ssh_key, "ssh-ed25519 AAAA");
 	/* Of a key that was moved away no half stays: ssh would offer it. */
 	own_key("id_ed25519.pub", "ssh-ed25519 OLD me\n");
 	(void)snprintf(half, sizeof(half), "%s/.local/state/banger/id_ed25519", fx.dir);
 	assert_int_equal(unlink(half), 0);
 	assert_int_equal(BANGER("vm", "create"), 0);
-	assert_string_equal(a->ssh_key, "ssh-ed25519 AAAA banger");
+	assert_string_equal(a->ssh_key, "ssh-ed25519 AAAA");
 	(void)strcat(half, ".pub");
 	assert_int_equal(access(half, F_OK), -1);
 	/* What can not be used is not thrown away: a VM may have it. */
 	own_key("id_ed25519", "with a passphrase");
 	assert_int_equal(BANGER("vm", "create"), 1);
 	assert_non_null(strstr(fx.err, "ssh-keygen: ended with status 1"));
-	assert_non_null(strstr(fx.err, "id_ed25519 has a passphrase, put its public half beside it"));
-	own_key("id_ed25519.pub", "ssh-ed25519 KEPT me\n");
-	assert_int_equal(BANGER("vm", "create"), 0);
-	assert_string_equal(a->ssh_key, "ssh-ed25519 KEPT me");
+	assert_non_null(strstr(fx.err, "id_ed25519 has a passphrase: ssh-add "));
 }
 
 int main(void)
@@ -314,8 +371,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_status_is_the_guests), T(test_kept_without_rm), T(test_create_failed), T(test_start_failed),
 		T(test_show_failed), T(test_delete_failed), T(test_no_answer_keeps_it), T(test_detach),
-		T(test_signal_while_waiting), T(test_signal_in_the_session), T(test_exec),
-		T(test_delete_forgets_the_host_key), T(test_keys), T(test_own_key),
+		T(test_signal_while_waiting), T(test_signal_in_the_session), T(test_exec), T(test_an_ignored_signal_stays_ignored),
+		T(test_delete_forgets_the_host_key), T(test_the_public_half_is_derived), T(test_the_agent_is_asked_for_the_key), T(test_own_key),
 	};
 
 	have_guest = make_guest();
