@@ -8,7 +8,7 @@
 
 #include "common/clock.h"
 #include "common/cleanup.h"
-#include "controller/keeper.h"
+#include "controller/idle.h"
 #include "controller/lifecycle.h"
 #include "controller/operation.h"
 #include "controller/stats.h"
@@ -196,7 +196,7 @@ static int add_stats(void *arg, const struct vm *vm)
 	ev->processes = s.processes;
 	ev->received = s.received;
 	ev->sent = s.sent;
-	ev->idle_s = keeper_idle_s(r->rows.ctl->keeper, vm);
+	ev->idle_s = idle_seconds(r->rows.ctl->idle, vm);
 	return 0;
 }
 

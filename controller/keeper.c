@@ -5,7 +5,7 @@
  *   at rest, wanted, with a policy    started again, after 1, 2, 4 ... 60 s; one VM a pass, so a host that comes back
  *                                     does not start all of them at once; given up after restart_max in a row
  *   runs for STEADY_S                 what came before no longer counts as "in a row"
- *   runs, idle for its auto_stop_s    stopped; it is looked at every SAMPLE_S
+ *   runs, idle for its auto_stop_s    stopped; idle.c samples it
  *   runs, its VMM gone                its end could not be recorded: once more
  *   degraded, its VMM gone or to go   what it still holds is released again, every RETRY_S
  *   starts or stops, by nobody        not even the failure of its release could be recorded: likewise
@@ -20,15 +20,16 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/lock.h"
 #include "common/log.h"
+#include "controller/idle.h"
 #include "controller/lifecycle.h"
 #include "controller/release.h"
 #include "controller/stats.h"
 #include "controller/store.h"
 #include "controller/watch.h"
-#include "controller/worker.h"
 #include "controller/operation.h"
-#include "common/cleanup.h"
+#include "controller/worker.h"
 
 #define SECOND 1000000000ull
 #define REPAIR_S 10
@@ -44,11 +45,6 @@
 #define LONGEST_WAIT_S 60
 #define BACKUP_S (24 * 3600)
 
-/* A guest that nobody uses still has timers, and answers ARP. */
-#define SAMPLE_S 10
-#define IDLE_CPU_PERCENT 10
-#define IDLE_BYTES (8 * 1024)
-
 struct kept {
 	struct keeper *keeper;
 	void (*job)(struct ctl *c, const uint8_t id[ID_LEN]); /* queued or at work; NULL: none */
@@ -56,12 +52,10 @@ struct kept {
 	uint64_t due_ns;          /* the next attempt; 0: none is planned */
 	uint64_t up_ns;           /* seen running since; 0: it does not run */
 	unsigned tries;           /* restarts in a row */
-	uint64_t started_ns;      /* the start, as in its row, that all below is of */
-	struct stats last;
-	uint64_t sampled_ns, active_ns; /* sampled_ns 0: not yet, and active_ns says nothing */
+	uint64_t started_ns;      /* the start, as in its row, that up_ns is of */
 };
 
-/* Two locks, never both at once.  A pass holds that of the slots while it reads the store or the kernel; the main
+/* Two locks, never both at once; idle.c has one of its own.  A pass holds that of the slots while it reads the store or the kernel; the main
  * thread, which waits for neither, takes that of the times alone. */
 struct keeper {
 	struct ctl *ctl;
@@ -77,15 +71,6 @@ struct pass {
 	char *network;
 	bool started; /* one restart a pass */
 };
-
-static void unlock(pthread_mutex_t **m)
-{
-	(void)pthread_mutex_unlock(*m);
-}
-
-#define LOCKED(mutex)                                                                 \
-	pthread_mutex_t *locked_ __attribute__((cleanup(unlock), unused)) = &(mutex); \
-	(void)pthread_mutex_lock(locked_)
 
 struct keeper *keeper_open(struct ctl *c)
 {
@@ -120,13 +105,12 @@ static void do_job(struct ctl *c, void *arg)
 	void (*job)(struct ctl *, const uint8_t[ID_LEN]);
 	uint8_t id[ID_LEN];
 
-	{
-		LOCKED(s->keeper->lock);
-		job = s->job;
-		memcpy(id, s->vm, ID_LEN);
-	}
+	(void)pthread_mutex_lock(&s->keeper->lock);
+	job = s->job;
+	memcpy(id, s->vm, ID_LEN);
+	(void)pthread_mutex_unlock(&s->keeper->lock);
 	job(c, id);
-	LOCKED(s->keeper->lock);
+	_cleanup_unlock_ struct lock_guard g = lock_guard(&s->keeper->lock);
 	s->job = NULL;
 }
 
@@ -141,30 +125,6 @@ static bool queue(struct kept *s, void (*job)(struct ctl *c, const uint8_t id[ID
 
 /* ---- what is seen ---- */
 
-static void sample(struct pass *p, struct kept *s, const struct vm *vm)
-{
-	struct stats now;
-
-	if (s->sampled_ns && p->now - s->sampled_ns < SAMPLE_S * SECOND)
-		return;
-	if (!p->network || stats_read(p->k->ctl, vm, p->network, &now) < 0) {
-		s->sampled_ns = 0; /* what can not be seen is not idle */
-		return;
-	}
-	uint64_t us = (p->now - s->sampled_ns) / 1000;
-	bool busy = !s->sampled_ns || now.cpu_us - s->last.cpu_us > us * IDLE_CPU_PERCENT / 100 ||
-		    now.received + now.sent - s->last.received - s->last.sent > IDLE_BYTES;
-	if (busy)
-		s->active_ns = p->now;
-	s->last = now;
-	s->sampled_ns = p->now;
-}
-
-static uint32_t idle_s(const struct kept *s)
-{
-	return s->sampled_ns ? (uint32_t)((s->sampled_ns - s->active_ns) / SECOND) : 0;
-}
-
 static void runs(struct pass *p, struct kept *s, const struct vm *vm)
 {
 	/* Its end was told, and could not be recorded, say on a full disk. */
@@ -174,15 +134,15 @@ static void runs(struct pass *p, struct kept *s, const struct vm *vm)
 	}
 	/* It may have been stopped and started since the last pass. */
 	if (s->started_ns != vm->started_ns)
-		s->up_ns = s->sampled_ns = 0;
+		s->up_ns = 0;
 	s->started_ns = vm->started_ns;
 	if (!s->up_ns)
 		s->up_ns = p->now;
 	if (p->now - s->up_ns >= STEADY_S * SECOND)
 		s->tries = 0;
 	s->due_ns = 0;
-	sample(p, s, vm);
-	if (vm->auto_stop_s && idle_s(s) >= vm->auto_stop_s)
+	idle_sample(p->k->ctl, vm, p->network, p->now);
+	if (vm->auto_stop_s && idle_seconds(p->k->ctl->idle, vm) >= vm->auto_stop_s)
 		(void)queue(s, vm_auto_stop);
 }
 
@@ -231,7 +191,7 @@ static int look(void *arg, const struct vm *vm)
 
 	if (vm->slot >= SLOT_MAX)
 		return 0;
-	LOCKED(p->k->lock);
+	_cleanup_unlock_ struct lock_guard g = lock_guard(&p->k->lock);
 	struct kept *s = &p->k->slots[vm->slot];
 	if (s->job)
 		return 0;
@@ -243,7 +203,8 @@ static int look(void *arg, const struct vm *vm)
 		runs(p, s, vm);
 		return 0;
 	}
-	s->up_ns = s->sampled_ns = 0;
+	s->up_ns = 0;
+	idle_forget(p->k->ctl->idle, vm->slot);
 	if (vm_at_rest(vm))
 		rests(p, s, vm);
 	else
@@ -263,7 +224,7 @@ void keeper_pass(struct keeper *k, uint64_t now_ns)
 
 static bool repair_due(struct keeper *k, uint64_t now)
 {
-	LOCKED(k->times);
+	_cleanup_unlock_ struct lock_guard g = lock_guard(&k->times);
 	if (now < k->repair_ns)
 		return false;
 	k->repaired_ns = now;
@@ -299,7 +260,7 @@ static void pass_job(struct ctl *c, void *arg)
 			log_warn("kernel and records can not be compared: %s", e.why);
 		back_up(c);
 	}
-	LOCKED(k->times);
+	_cleanup_unlock_ struct lock_guard g = lock_guard(&k->times);
 	k->busy = false;
 	k->next_ns = clock_boot_ns() + PASS_MS * (SECOND / 1000);
 	if (k->next_ns > k->repair_ns)
@@ -308,7 +269,7 @@ static void pass_job(struct ctl *c, void *arg)
 
 void keeper_hurry(struct keeper *k)
 {
-	LOCKED(k->times);
+	_cleanup_unlock_ struct lock_guard g = lock_guard(&k->times);
 	uint64_t soon = k->repaired_ns + HURRY_S * SECOND;
 	if (k->repair_ns > soon)
 		k->repair_ns = soon;
@@ -318,19 +279,8 @@ void keeper_hurry(struct keeper *k)
 
 void keeper_tick(struct keeper *k)
 {
-	LOCKED(k->times);
+	_cleanup_unlock_ struct lock_guard g = lock_guard(&k->times);
 	if (k->ctl->draining || k->busy || clock_boot_ns() < k->next_ns)
 		return;
 	k->busy = workers_run(k->ctl->workers, pass_job, k) == 0;
-}
-
-uint32_t keeper_idle_s(struct keeper *k, const struct vm *vm)
-{
-	if (!k || vm->slot >= SLOT_MAX)
-		return 0;
-	LOCKED(k->lock);
-	const struct kept *s = &k->slots[vm->slot];
-	if (memcmp(s->vm, vm->id, ID_LEN) != 0 || s->started_ns != vm->started_ns)
-		return 0;
-	return idle_s(s);
 }

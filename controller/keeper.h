@@ -7,7 +7,7 @@
 
 struct keeper;
 
-/* Return: NULL when there is no memory for it. */
+/* @c->idle must be open.  Return: NULL when there is no memory for it. */
 struct keeper *keeper_open(struct ctl *c);
 void keeper_close(struct keeper *k); /* after the workers have ended */
 
@@ -19,8 +19,5 @@ void keeper_hurry(struct keeper *k);
 
 /* One pass, here, at @now_ns of clock_boot_ns(): what a worker does, and tests. */
 void keeper_pass(struct keeper *k, uint64_t now_ns);
-
-/* How long the VM was idle, in seconds; 0: it is not, or nobody has looked yet. */
-uint32_t keeper_idle_s(struct keeper *k, const struct vm *vm);
 
 #endif

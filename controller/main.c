@@ -25,6 +25,7 @@
 #include "controller/doctor.h"
 #include "controller/helper.h"
 #include "controller/images.h"
+#include "controller/idle.h"
 #include "controller/keeper.h"
 #include "controller/lifecycle.h"
 #include "controller/lock.h"
@@ -165,12 +166,13 @@ static void start(struct program *p)
 	if (!c->workers)
 		die_errno(1, "worker threads");
 	p->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	c->watch = p->epoll_fd < 0 ? NULL : watch_open(c, p->epoll_fd);
+	c->watch = p->epoll_fd < 0 ? NULL : watch_open(c, p->epoll_fd, vm_ended);
 	if (!c->watch)
 		die_errno(1, "watch");
 	if (reconcile(c, &e) < 0)
 		die_error(&e);
-	c->keeper = keeper_open(c);
+	c->idle = idle_open();
+	c->keeper = c->idle ? keeper_open(c) : NULL;
 	if (!c->keeper)
 		die_errno(1, "keeper");
 	p->api = api_open(c, p->epoll_fd, CTL_LISTEN_FD, NULL);
@@ -222,6 +224,7 @@ static void stop(struct program *p)
 	api_stop_listening(p->api);
 	workers_stop(c->workers);
 	keeper_close(c->keeper);
+	idle_close(c->idle);
 	api_close(p->api);
 	watch_close(c->watch);
 	helper_close(c->helper);

@@ -8,7 +8,7 @@
 #include "common/clock.h"
 #include "common/failpoint.h"
 #include "common/log.h"
-#include "controller/keeper.h"
+#include "controller/idle.h"
 #include "controller/lifecycle.h"
 #include "controller/lifecycle_internal.h"
 #include "controller/operation.h"
@@ -248,7 +248,7 @@ void vm_auto_stop(struct ctl *c, const uint8_t id[ID_LEN])
 	vm_turn_take(c->workers, id, false, &o.cancelled);
 	/* Somebody may have come first: it may be another start of it, or be used again. */
 	if (store_vm_by_id(c->store, id, &vm, &e) == 0 && vm.state == VM_RUNNING && vm.auto_stop_s &&
-	    keeper_idle_s(c->keeper, &vm) >= vm.auto_stop_s) {
+	    idle_seconds(c->idle, &vm) >= vm.auto_stop_s) {
 		log_info("%s: idle for %u s and more, so it is stopped", vm.name, vm.auto_stop_s);
 		if (stop(c, &vm, 0, &o, &forced, &e) < 0)
 			log_error("%s: %s", vm.name, e.why);

@@ -29,8 +29,8 @@
 #include "common/clock.h"
 #include "common/failpoint.h"
 #include "common/fdio.h"
+#include "common/lock.h"
 #include "common/log.h"
-#include "controller/lifecycle.h"
 #include "controller/loop.h"
 #include "controller/storage.h"
 #include "controller/worker.h"
@@ -78,19 +78,10 @@ struct watch {
 	struct ctl *ctl;
 	pthread_mutex_t lock;
 	int epoll_fd, dir;
+	watch_on_exit *on_exit;
 	bool unreported; /* an end found the workers' queue full */
 	struct entry entries[SLOT_MAX];
 };
-
-static void unlock(pthread_mutex_t **m)
-{
-	(void)pthread_mutex_unlock(*m);
-}
-
-/* Hold the watch's mutex until the end of the scope. */
-#define LOCKED(w)                                                                                       \
-	pthread_mutex_t *locked_ __attribute__((cleanup(unlock), unused)) = &(w)->lock;                 \
-	(void)pthread_mutex_lock(locked_)
 
 static void name_of(uint32_t slot, const char *suffix, char out[32])
 {
@@ -127,7 +118,7 @@ static void folder_check(struct watch *w)
 	w->dir = fd;
 }
 
-struct watch *watch_open(struct ctl *c, int epoll_fd)
+struct watch *watch_open(struct ctl *c, int epoll_fd, watch_on_exit *on_exit)
 {
 	struct watch *w = calloc(1, sizeof(*w));
 
@@ -140,6 +131,7 @@ struct watch *watch_open(struct ctl *c, int epoll_fd)
 	}
 	w->ctl = c;
 	w->epoll_fd = epoll_fd;
+	w->on_exit = on_exit;
 	(void)pthread_mutex_init(&w->lock, NULL);
 	for (uint32_t i = 0; i < SLOT_MAX; i++) {
 		struct entry *e = &w->entries[i];
@@ -331,7 +323,7 @@ static int discard(struct watch *w, uint32_t slot)
 
 void watch_discard(struct watch *w, uint32_t slot)
 {
-	LOCKED(w);
+	_cleanup_unlock_ struct lock_guard g = lock_guard(&w->lock);
 	(void)discard(w, slot);
 }
 
@@ -375,7 +367,7 @@ int watch_console_open(struct watch *w, const struct vm *vm)
 		errno = EINVAL;
 		return -1;
 	}
-	LOCKED(w);
+	_cleanup_unlock_ struct lock_guard g = lock_guard(&w->lock);
 	FAILPOINT("console.open");
 	folder_check(w);
 	if (!is_alive(vm)) {
@@ -451,7 +443,7 @@ int watch_add(struct watch *w, const struct vm *vm, int pidfd, int console)
 		errno = EINVAL;
 		return -1;
 	}
-	LOCKED(w);
+	_cleanup_unlock_ struct lock_guard g = lock_guard(&w->lock);
 	struct entry *e = &w->entries[vm->slot];
 	forget(e);
 	e->used = true;
@@ -481,7 +473,7 @@ static struct entry *find(struct watch *w, const uint8_t vm[ID_LEN])
 
 void watch_remove(struct watch *w, const uint8_t vm[ID_LEN])
 {
-	LOCKED(w);
+	_cleanup_unlock_ struct lock_guard g = lock_guard(&w->lock);
 	struct entry *e = find(w, vm);
 	if (e)
 		forget(e);
@@ -489,14 +481,14 @@ void watch_remove(struct watch *w, const uint8_t vm[ID_LEN])
 
 int watch_pidfd(struct watch *w, const uint8_t vm[ID_LEN])
 {
-	LOCKED(w);
+	_cleanup_unlock_ struct lock_guard g = lock_guard(&w->lock);
 	struct entry *e = find(w, vm);
 	return e && e->pidfd >= 0 ? fcntl(e->pidfd, F_DUPFD_CLOEXEC, 0) : -1;
 }
 
 enum watch_life watch_life(struct watch *w, const uint8_t vm[ID_LEN])
 {
-	LOCKED(w);
+	_cleanup_unlock_ struct lock_guard g = lock_guard(&w->lock);
 	struct entry *e = find(w, vm);
 	struct pollfd p = { .fd = e ? e->pidfd : -1, .events = POLLIN };
 
@@ -526,13 +518,12 @@ static void report_end(struct ctl *c, void *arg)
 	uint8_t vm[ID_LEN];
 	bool still;
 
-	{
-		LOCKED(e->watch);
-		still = e->used && e->ended;
-		memcpy(vm, e->vm, ID_LEN);
-	}
+	(void)pthread_mutex_lock(&e->watch->lock);
+	still = e->used && e->ended;
+	memcpy(vm, e->vm, ID_LEN);
+	(void)pthread_mutex_unlock(&e->watch->lock);
 	if (still)
-		vm_ended(c, vm);
+		e->watch->on_exit(c, vm);
 }
 
 static void report(struct entry *e)
@@ -559,7 +550,7 @@ void watch_event(struct watch *w, void *ptr, uint32_t events)
 	struct entry *e = s->owner;
 
 	(void)events;
-	LOCKED(w);
+	_cleanup_unlock_ struct lock_guard g = lock_guard(&w->lock);
 	if (!e->used)
 		return;
 	if (s == &e->pid_source)
@@ -571,7 +562,7 @@ void watch_event(struct watch *w, void *ptr, uint32_t events)
 
 void watch_tick(struct watch *w)
 {
-	LOCKED(w);
+	_cleanup_unlock_ struct lock_guard g = lock_guard(&w->lock);
 	if (!w->unreported)
 		return;
 	w->unreported = false;
@@ -624,7 +615,7 @@ bool watch_has(struct watch *w, const struct vm *vm, enum stream_kind kind)
 {
 	uint64_t base, end;
 
-	LOCKED(w);
+	_cleanup_unlock_ struct lock_guard g = lock_guard(&w->lock);
 	return vm->slot < SLOT_MAX && find_end(w, vm, &sinks[kind], &base, &end);
 }
 
@@ -632,7 +623,7 @@ void watch_catch_up(struct watch *w, const struct vm *vm, enum stream_kind kind)
 {
 	if (vm->slot >= SLOT_MAX)
 		return;
-	LOCKED(w);
+	_cleanup_unlock_ struct lock_guard g = lock_guard(&w->lock);
 	struct entry *e = &w->entries[vm->slot];
 	if (e->used && memcmp(e->vm, vm->id, ID_LEN) == 0)
 		drain(e, &e->streams[kind]);
@@ -646,7 +637,7 @@ ssize_t watch_read(struct watch *w, const struct vm *vm, enum stream_kind kind, 
 
 	if (vm->slot >= SLOT_MAX)
 		return 0;
-	LOCKED(w);
+	_cleanup_unlock_ struct lock_guard g = lock_guard(&w->lock);
 	(void)find_end(w, vm, &sinks[kind], &base, &end);
 	if (*offset > end)
 		*offset = 0; /* started again since */

@@ -11,8 +11,17 @@ enum stream_kind { STREAM_CONSOLE, STREAM_VMM, STREAM_METRICS, STREAM_COUNT };
 #define CONSOLE_MAX (1024 * 1024)
 #define VMM_STREAM_MAX (256 * 1024) /* the monitor's log; its metrics */
 
-/* @epoll_fd stays the caller's; its data.ptr is a struct loop_source.  Return: NULL with errno on failure. */
-struct watch *watch_open(struct ctl *c, int epoll_fd);
+/* Called in a worker when the VMM of a watched VM has exited.  The VM may have been released, deleted or started again
+ * since: the handler has to ask. */
+typedef void watch_on_exit(struct ctl *c, const uint8_t vm[ID_LEN]);
+
+/**
+ * watch_open() - watch no VM yet
+ * @epoll_fd:	stays the caller's; its data.ptr is a struct loop_source
+ * @on_exit:	the exit handler of all VMs that are added
+ * Return: NULL with errno on failure.
+ */
+struct watch *watch_open(struct ctl *c, int epoll_fd, watch_on_exit *on_exit);
 void watch_close(struct watch *w);
 
 /**

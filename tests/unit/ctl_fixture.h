@@ -221,7 +221,7 @@ static void open_all(struct fixture *f)
 	f->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	f->c.workers = workers_start(&f->c);
 	assert_non_null(f->c.workers);
-	f->c.watch = watch_open(&f->c, f->epoll_fd);
+	f->c.watch = watch_open(&f->c, f->epoll_fd, vm_ended);
 	assert_non_null(f->c.watch);
 	f->c.storage = &fake_storage;
 	f->c.disks = &fake_disks;

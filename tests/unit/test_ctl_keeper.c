@@ -5,6 +5,7 @@
 #include <sqlite3.h>
 
 #include "common/clock.h"
+#include "controller/idle.h"
 #include "controller/keeper.h"
 #include "controller/operation.h"
 #include "controller/stats.h"
@@ -42,6 +43,7 @@ static int keep_setup(void **state)
 	(void)setup(state);
 	f = *state;
 	put_bytes(f, 0);
+	f->c.idle = idle_open();
 	f->c.keeper = keeper_open(&f->c);
 	(void)snprintf(f->c.config.cgroup_dir, sizeof(f->c.config.cgroup_dir), "%s", f->dir);
 	return 0;
@@ -51,10 +53,12 @@ static int keep_teardown(void **state)
 {
 	struct fixture *f = *state;
 	struct keeper *k = f->c.keeper;
+	struct idle *idle = f->c.idle;
 
 	(void)close(f->c.host.net_dev);
 	(void)teardown(state);
 	keeper_close(k);
+	idle_close(idle);
 	return 0;
 }
 
@@ -368,13 +372,13 @@ static void an_idle_one_is_stopped_and_stays_so(void **state)
 		put_cpu(f, &vm, us);
 		pass(f, 10);
 	}
-	assert_int_equal(keeper_idle_s(f->c.keeper, &vm), 0);
+	assert_int_equal(idle_seconds(f->c.idle, &vm), 0);
 	for (int i = 0; i < 5; i++, us += 100000) { /* at rest: a hundredth */
 		put_cpu(f, &vm, us);
 		pass(f, 10);
 	}
 	assert_int_equal(row(f, "web").state, VM_RUNNING);
-	assert_in_range(keeper_idle_s(f->c.keeper, &vm), 40, 50);
+	assert_in_range(idle_seconds(f->c.idle, &vm), 40, 50);
 	pass(f, 20);
 	assert_true(becomes(f, "web", VM_STOPPED));
 	assert_int_equal(host.shutdowns, 1);
@@ -397,7 +401,7 @@ static struct vm nearly_idle(struct fixture *f)
 	put_cpu(f, &vm, 0);
 	for (int i = 0; i < 6; i++)
 		pass(f, 10);
-	assert_int_equal(keeper_idle_s(f->c.keeper, &vm), 50);
+	assert_int_equal(idle_seconds(f->c.idle, &vm), 50);
 	return vm;
 }
 
@@ -409,7 +413,7 @@ static void one_that_sends_is_not_idle(void **state)
 	for (unsigned long i = 1; i < 10; i++) {
 		put_bytes(f, i * 10000);
 		pass(f, 10);
-		assert_int_equal(keeper_idle_s(f->c.keeper, &vm), 0);
+		assert_int_equal(idle_seconds(f->c.idle, &vm), 0);
 	}
 	assert_int_equal(row(f, "web").state, VM_RUNNING);
 }
@@ -425,7 +429,7 @@ static void one_that_can_not_be_seen_is_not_idle(void **state)
 	assert_int_equal(rename(path, away), 0);
 	for (int i = 0; i < 10; i++)
 		pass(f, 10);
-	assert_int_equal(keeper_idle_s(f->c.keeper, &vm), 0);
+	assert_int_equal(idle_seconds(f->c.idle, &vm), 0);
 	assert_int_equal(rename(away, path), 0);
 	pass(f, 10);
 	assert_int_equal(row(f, "web").state, VM_RUNNING);
@@ -443,7 +447,7 @@ static void another_start_of_it_is_not_idle(void **state)
 	put_cpu(f, &vm, 0);
 	pass(f, 20);
 	pass(f, 10);
-	assert_int_equal(keeper_idle_s(f->c.keeper, &vm), 10);
+	assert_int_equal(idle_seconds(f->c.idle, &vm), 10);
 	assert_int_equal(row(f, "web").state, VM_RUNNING);
 	/* Nor by a job that was queued for the one before. */
 	vm_auto_stop(&f->c, vm.id);
