@@ -565,7 +565,7 @@ static struct conn *conn_new(struct api *a, int fd, const struct caller *who)
 /* May @who have one more connection?  Return: 0, or -1 with the refusal. */
 static int check_caller(const struct api *a, int fd, const struct caller *who, struct error *e)
 {
-	bool full = who->uid != 0 && a->n_conns >= API_CONNECTIONS_MAX;
+	bool full = a->n_conns >= API_CONNECTIONS_MAX && !access_allows(who, ACCESS_HOST, 0);
 
 	if (check_ids(&a->ctl->config, fd, who, e) < 0)
 		return -1;

@@ -27,7 +27,7 @@ static int send_line(void *arg, const char *json)
 int api_audit_show(struct exchange *x)
 {
 	const char *op = x->args.audit_show.op;
-	struct audit_query q = { .uid = x->caller.uid, .all = x->caller.uid == 0, .op = op, .line = send_line, .arg = x };
+	struct audit_query q = { .asker = &x->caller, .op = op, .line = send_line, .arg = x };
 	struct audit_count count;
 	uint8_t id[ID_LEN];
 
@@ -36,7 +36,7 @@ int api_audit_show(struct exchange *x)
 		error_hint(&x->error, "it has %d digits, 0-9 and a-f, as a command printed it", ID_HEX - 1);
 		return EXCHANGE_FAILED;
 	}
-	int ours = op[0] && !q.all ? store_op_visible(x->ctl->store, &x->caller, op, &x->error) : 0;
+	int ours = op[0] ? store_op_visible(x->ctl->store, &x->caller, op, &x->error) : 0;
 	if (ours < 0)
 		return EXCHANGE_FAILED;
 	q.op_is_ours = ours > 0;
@@ -59,7 +59,7 @@ int api_doctor(struct exchange *x)
 
 int api_doctor_db(struct exchange *x)
 {
-	x->result.res_doctor_db.failed = doctor_db(&x->ctl->config, x->caller.uid == 0, send_check, x);
+	x->result.res_doctor_db.failed = doctor_db(&x->ctl->config, access_sees_all(&x->caller), send_check, x);
 	return EXCHANGE_DONE;
 }
 
@@ -68,18 +68,19 @@ static void send_finding(void *arg, const char *line)
 	(void)send_line(arg, line);
 }
 
-static bool is_root(struct exchange *x)
+static bool may_host(struct exchange *x)
 {
-	if (x->caller.uid != 0)
-		(void)error_set(&x->error, FAIL_NOT_ALLOWED, "host", "only root looks after what belongs to all");
-	return x->caller.uid == 0;
+	if (access_allows(&x->caller, ACCESS_HOST, 0))
+		return true;
+	(void)error_set(&x->error, FAIL_NOT_ALLOWED, "host", "only root looks after what belongs to all");
+	return false;
 }
 
 int api_host_drain(struct exchange *x)
 {
 	struct drained d;
 
-	if (!is_root(x) || host_drain(x->ctl, x->args.host_drain.timeout_ms, &d, &x->error) < 0)
+	if (!may_host(x) || host_drain(x->ctl, x->args.host_drain.timeout_ms, &d, &x->error) < 0)
 		return EXCHANGE_FAILED;
 	x->result.res_host_drain = (struct res_host_drain){ .vms = d.vms, .killed = d.killed, .left = d.left };
 	return EXCHANGE_DONE;
@@ -118,7 +119,7 @@ int api_host_reconcile(struct exchange *x)
 	struct res_host_reconcile *res = &x->result.res_host_reconcile;
 	struct repaired n;
 
-	if (!is_root(x))
+	if (!may_host(x))
 		return EXCHANGE_FAILED;
 	if (repair(x->ctl, a->restore, a->dry_run, send_finding, x, &n, &x->error) < 0)
 		return EXCHANGE_FAILED;

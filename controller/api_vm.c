@@ -147,7 +147,7 @@ int api_vm_list(struct exchange *x)
 	struct api_rows rows = { .ctl = x->ctl, .size = sizeof(struct ev_vm) };
 	bool all = x->args.vm_list.all;
 
-	if (all && x->caller.uid != 0) {
+	if (all && !access_sees_all(&x->caller)) {
 		(void)error_set(&x->error, FAIL_NOT_ALLOWED, "list", "only root sees the VMs of all users");
 		error_hint(&x->error, "leave out --all to see your own");
 		return EXCHANGE_FAILED;

@@ -43,11 +43,12 @@ static bool may_see(const struct audit_query *q, json_t *record)
 {
 	const json_t *owner = json_object_get(record, "owner");
 
-	if (q->all)
+	if (access_sees_all(q->asker))
 		return true;
 	if (!owner) /* of no VM: a list, say */
 		return q->op[0] && q->op_is_ours;
-	return json_is_integer(owner) && json_integer_value(owner) == (json_int_t)q->uid;
+	json_int_t uid = json_is_integer(owner) ? json_integer_value(owner) : -1;
+	return uid >= 0 && uid <= UINT32_MAX && access_allows(q->asker, ACCESS_VM, (uid_t)uid);
 }
 
 /* Return: 1 to be shown, 0 not, -1 when it is no record. */

@@ -8,8 +8,7 @@
 #define AUDIT_LINE_MAX 2047
 
 struct audit_query {
-	uint32_t uid;
-	bool all;        /* root: every record */
+	const struct caller *asker; /* sees the records of VMs that are its own; root sees every record */
 	const char *op;  /* "": of any operation */
 	bool op_is_ours; /* the operation is the caller's: its records of no VM are, too; another's VM's never are */
 	int (*line)(void *arg, const char *json); /* negative: enough */

@@ -10,6 +10,7 @@
 
 #include "common/config.h"
 #include "common/parse.h"
+#include "controller/access.h"
 #include "proto/control.h"
 #include "proto/ops.h"
 
@@ -45,13 +46,6 @@ struct ctl {
 		bool enforcing;               /* SELinux; what it denies it also prevents */
 		char domain[64];              /* our SELinux type; "": there is no SELinux */
 	} host;
-};
-
-/* Who asks: the kernel's word (SO_PEERCRED), taken once at accept. */
-struct caller {
-	uid_t uid;
-	gid_t gid;
-	pid_t pid;
 };
 
 /* VM_CREATING: its files are not all there; such a row outlives its operation only where that could not be recorded. */

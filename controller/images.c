@@ -457,7 +457,7 @@ int image_delete(struct ctl *c, struct operation *o, const char *name, struct er
 
 	if (store_image_find(c->store, &caller, name, &i, e) < 0)
 		return -1;
-	if (caller.uid != 0 && i.owner != caller.uid)
+	if (!access_allows(&caller, ACCESS_REMOVE, i.owner))
 		return error_set(e, FAIL_NOT_ALLOWED, name, "the image is not yours");
 	if (i.used_by)
 		return used(name, i.used_by, "VM", e);
@@ -591,7 +591,7 @@ int kernel_delete(struct ctl *c, struct operation *o, const char *name, struct e
 
 	if (store_kernel_find(c->store, &caller, name, &k, e) < 0)
 		return -1;
-	if (caller.uid != 0 && k.owner != caller.uid)
+	if (!access_allows(&caller, ACCESS_REMOVE, k.owner))
 		return error_set(e, FAIL_NOT_ALLOWED, name, "the kernel is not yours");
 	if (k.used_by)
 		return used(name, k.used_by, "image", e);

@@ -397,12 +397,13 @@ int store_op_visible(struct store *s, const struct caller *c, const char *op_hex
 	uint8_t id[ID_LEN];
 	int64_t n;
 
-	if (c->uid == 0)
+	if (access_sees_all(c))
 		return 1;
 	if (parse_id(op_hex, id) < 0)
 		return 0;
 	read_begin(s, e);
-	struct query q = query(s, "SELECT count(*) FROM operations WHERE id = ?1 AND (uid = ?2 OR owner = ?2)");
+	struct query q = query(s, "SELECT count(*) FROM operations WHERE id = ?1"
+				  " AND (access_vm(?2, uid) OR access_vm(?2, owner))");
 	q_blob(&q, id, ID_LEN);
 	q_int(&q, c->uid);
 	if (read_end(s, q_one_int(&q, 0, &n), "operations", e) < 0)

@@ -13,14 +13,14 @@ static void now_text(char out[32])
 	(void)memcpy(out + 19, "Z", 2);
 }
 
-/* ?1 is the asker, 0 root.  How many use what is root's is no other user's matter, but for what they have themselves. */
+/* ?1 is the asker: of the VMs that use an image of root's, a user is told the number of his own alone. */
 #define IMAGE_SELECT                                                                                   \
 	"SELECT i.name, i.digest, k.name, k.digest, i.created, i.owner, i.size,"                       \
-	" (SELECT count(*) FROM vms v WHERE v.image = i.id AND ?1 IN (v.owner, i.owner, 0))"           \
+	" (SELECT count(*) FROM vms v WHERE v.image = i.id AND (access_vm(?1, v.owner) OR access_remove(?1, i.owner)))" \
 	" FROM images i JOIN kernels k ON k.id = i.kernel "
 #define KERNEL_SELECT                                                                                  \
 	"SELECT k.name, k.digest, k.created, k.owner, k.size,"                                         \
-	" (SELECT count(*) FROM images i WHERE i.kernel = k.id AND ?1 IN (i.owner, k.owner, 0))"       \
+	" (SELECT count(*) FROM images i WHERE i.kernel = k.id AND (access_remove(?1, i.owner) OR access_remove(?1, k.owner)))" \
 	" FROM kernels k "
 
 static void image_load(struct query *q, void *out)
@@ -67,7 +67,7 @@ static const struct table images = {
 	.noun = "image",
 	.load = image_load,
 	.by_name = IMAGE_SELECT "WHERE i.owner = ?2 AND i.name = ?3",
-	.visible = "SELECT id FROM images WHERE owner IN (?1, 0) OR ?1 = 0 ORDER BY name, owner",
+	.visible = "SELECT id FROM images WHERE access_use(?1, owner) ORDER BY name, owner",
 	.by_id = IMAGE_SELECT "WHERE i.id = ?2",
 	.owned = "SELECT count(*) FROM images WHERE owner = ?1",
 	.last = "SELECT count(*) FROM images WHERE digest = ?1",
@@ -78,7 +78,7 @@ static const struct table kernels = {
 	.noun = "kernel",
 	.load = kernel_load,
 	.by_name = KERNEL_SELECT "WHERE k.owner = ?2 AND k.name = ?3",
-	.visible = "SELECT id FROM kernels WHERE owner IN (?1, 0) OR ?1 = 0 ORDER BY name, owner",
+	.visible = "SELECT id FROM kernels WHERE access_use(?1, owner) ORDER BY name, owner",
 	.by_id = KERNEL_SELECT "WHERE k.id = ?2",
 	.owned = "SELECT count(*) FROM kernels WHERE owner = ?1",
 	.last = "SELECT count(*) FROM kernels WHERE digest = ?1",
@@ -111,13 +111,13 @@ static int find(struct store *s, const struct table *t, const struct caller *c, 
 
 	if (!slash) {
 		int r = find_owned(s, t, c->uid, c->uid, name, out);
-		return r || c->uid == 0 ? r : find_owned(s, t, c->uid, 0, name, out);
+		return r ? r : find_owned(s, t, c->uid, 0, name, out);
 	}
 	if ((size_t)(slash - name) >= sizeof(number))
 		return 0;
 	memcpy(number, name, (size_t)(slash - name));
 	number[slash - name] = '\0';
-	if (parse_uint(number, 0, UINT32_MAX - 1, &uid) < 0 || (c->uid != 0 && uid != c->uid && uid != 0))
+	if (parse_uint(number, 0, UINT32_MAX - 1, &uid) < 0 || !access_allows(c, ACCESS_USE, (uid_t)uid))
 		return 0;
 	return find_owned(s, t, c->uid, (uint32_t)uid, slash + 1, out);
 }
@@ -239,7 +239,7 @@ int store_kernel_check(struct store *s, uint32_t owner, const char *name, uint32
 
 static int find_kernel(struct store *s, const struct image *i, int64_t *kernel, struct error *e)
 {
-	struct query q = query(s, "SELECT id FROM kernels WHERE digest = ?1 AND (owner IN (?2, 0) OR ?2 = 0)"
+	struct query q = query(s, "SELECT id FROM kernels WHERE digest = ?1 AND access_use(?2, owner)"
 				  " ORDER BY name = ?3 DESC, owner = ?2 DESC, id LIMIT 1");
 	q_text(&q, i->kernel_digest);
 	q_int(&q, i->owner);

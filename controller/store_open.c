@@ -276,6 +276,34 @@ static void keep_room(sqlite3 *db, const char *path)
 		log_warn("%s: no room can be kept for a full disk", name);
 }
 
+/* access_NAME(caller's uid, owner's uid); NULL, or what is no uid, is never allowed. */
+static void allows(sqlite3_context *x, int n, sqlite3_value **v)
+{
+	const enum access_verb verb = (enum access_verb)(uintptr_t)sqlite3_user_data(x);
+	const sqlite3_int64 uid = sqlite3_value_int64(v[0]), owner = sqlite3_value_int64(v[1]);
+	const struct caller c = { .uid = (uid_t)uid };
+	bool known = sqlite3_value_type(v[0]) == SQLITE_INTEGER && sqlite3_value_type(v[1]) == SQLITE_INTEGER &&
+		     uid >= 0 && uid <= UINT32_MAX && owner >= 0 && owner <= UINT32_MAX;
+
+	(void)n;
+	sqlite3_result_int(x, known && access_allows(&c, verb, (uid_t)owner));
+}
+
+/* The rules of access.c for this connection's queries.  Nothing of the schema may call them (SQLITE_DIRECTONLY).
+ * Return: SQLite's code. */
+static int add_access_rules(sqlite3 *db)
+{
+	const int flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY;
+	int rc = SQLITE_OK;
+	char name[32];
+
+	for (uintptr_t v = 0; v < ACCESS_VERBS && rc == SQLITE_OK; v++) {
+		(void)snprintf(name, sizeof(name), "access_%s", access_verb_name((enum access_verb)v));
+		rc = sqlite3_create_function_v2(db, name, 2, flags, (void *)v, allows, NULL, NULL, NULL);
+	}
+	return rc;
+}
+
 static int open_checked(struct store *s, struct error *e)
 {
 	const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (in_memory(s->path) ? SQLITE_OPEN_CREATE : 0);
@@ -283,7 +311,7 @@ static int open_checked(struct store *s, struct error *e)
 	if (make_private(s->path, e) < 0)
 		return -1;
 	if (sqlite3_open_v2(s->path, &s->db, flags, NULL) != SQLITE_OK || hold_back(s->db, 1) != SQLITE_OK ||
-	    sqlite3_busy_timeout(s->db, 5000) != SQLITE_OK)
+	    sqlite3_busy_timeout(s->db, 5000) != SQLITE_OK || add_access_rules(s->db) != SQLITE_OK)
 		return store_fail(s->db, s->path, e);
 	if (check(s, e) < 0 || configure(s, e) < 0 || schema_migrate(s->db, s->path, e) < 0)
 		return -1;

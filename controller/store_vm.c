@@ -254,7 +254,7 @@ static int check_cap(struct store *s, const struct vm *vm, const struct config *
 static int find_image(struct store *s, struct vm *vm, int64_t *image, struct error *e)
 {
 	struct query q = query(s, "SELECT i.id, i.name, k.digest FROM images i JOIN kernels k ON k.id = i.kernel"
-				  " WHERE i.digest = ?1 AND (i.owner IN (?2, 0) OR ?2 = 0)"
+				  " WHERE i.digest = ?1 AND access_use(?2, i.owner)"
 				  " ORDER BY i.name = ?3 DESC, i.owner = ?2 DESC, i.id LIMIT 1");
 	q_text(&q, vm->image_digest);
 	q_int(&q, vm->owner);
@@ -399,7 +399,7 @@ static int find_name(struct store *s, uint32_t owner, const char *name, const ch
 static int find_prefix(struct store *s, const struct caller *c, const char *ref, struct vm *vm, struct error *e)
 {
 	struct query q = query(s, VM_SELECT "WHERE substr(lower(hex(v.id)), 1, length(?1)) = ?1"
-					    " AND (v.owner = ?2 OR ?2 = 0) LIMIT 2");
+					    " AND access_vm(?2, v.owner) LIMIT 2");
 	q_text(&q, ref);
 	q_int(&q, c->uid);
 	int r = q_row(&q);
@@ -431,7 +431,7 @@ static int find_qualified(struct store *s, const struct caller *c, const char *r
 		return not_found(ref, e);
 	memcpy(number, ref, (size_t)(slash - ref));
 	number[slash - ref] = '\0';
-	if (parse_uint(number, 0, UINT32_MAX - 1, &uid) < 0 || (c->uid != 0 && c->uid != uid))
+	if (parse_uint(number, 0, UINT32_MAX - 1, &uid) < 0 || !access_allows(c, ACCESS_VM, (uid_t)uid))
 		return not_found(ref, e);
 	return find_name(s, (uint32_t)uid, slash + 1, ref, vm, e);
 }
@@ -467,7 +467,7 @@ int store_vm_each(struct store *s, const struct caller *c, bool all, int (*fn)(v
 		  struct error *e)
 {
 	struct rowids ids;
-	bool everybody = !c || (c->uid == 0 && all);
+	bool everybody = !c || (all && access_sees_all(c));
 	int r;
 
 	read_begin(s, e);

@@ -84,7 +84,8 @@ static int take(void *arg, const char *json)
 
 static struct audit_count look(struct place *p, uint32_t uid, const char *op, bool ours)
 {
-	struct audit_query q = { .uid = uid, .all = uid == 0, .op = op, .op_is_ours = ours, .line = take, .arg = p };
+	const struct caller asker = { .uid = uid };
+	struct audit_query q = { .asker = &asker, .op = op, .op_is_ours = ours, .line = take, .arg = p };
 	struct audit_count count;
 	struct error e = { 0 };
 
@@ -199,7 +200,8 @@ static void the_longest_line_passes(void **state)
 static void logs_that_are_missing_are_empty_and_links_are_refused(void **state)
 {
 	struct place *p = *state;
-	struct audit_query q = { .all = true, .op = "", .line = take, .arg = p };
+	const struct caller root = { .uid = 0 };
+	struct audit_query q = { .asker = &root, .op = "", .line = take, .arg = p };
 	struct audit_count count;
 	struct error e = { 0 };
 	char path[128];
