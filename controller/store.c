@@ -188,7 +188,7 @@ int rowids_take(struct query *q, struct rowids *ids)
 			room = room ? 2 * room : 64;
 			int64_t *v = reallocarray(ids->v, room, sizeof(*v));
 			if (!v) {
-				r = -1;
+				r = store_no_memory(q->s, "list");
 				break;
 			}
 			ids->v = v;
@@ -208,18 +208,34 @@ static int run(struct store *s, const char *sql)
 }
 
 /* A transaction that could not even be rolled back, for want of memory, is now: until then nobody reads what never was. */
-static void enter(struct store *s, struct error *e)
+static void enter(struct store *s)
 {
 	(void)pthread_mutex_lock(&s->lock);
-	e->code = FAIL_NONE;
+	s->why.code = FAIL_NONE;
 	s->torn = false;
 	if (!s->depth && !sqlite3_get_autocommit(s->db))
 		s->torn = run(s, "ROLLBACK") < 0;
 }
 
+/* Return: -1, with the finer reason, or SQLite's. */
+static int report(struct store *s, const char *what, struct error *e)
+{
+	if (s->why.code == FAIL_NONE)
+		return store_fail(s->db, what, e);
+	*e = s->why;
+	return -1;
+}
+
+int store_no_memory(struct store *s, const char *what)
+{
+	(void)error_set(&s->why, FAIL_HOST, what, "out of memory");
+	error_hint(&s->why, "nothing was changed; try again");
+	return -1;
+}
+
 int tx_begin(struct store *s, struct error *e)
 {
-	enter(s, e);
+	enter(s);
 	if (s->depth++ || run(s, "BEGIN IMMEDIATE") == 0)
 		return 0;
 	s->depth--;
@@ -228,21 +244,27 @@ int tx_begin(struct store *s, struct error *e)
 	return -1;
 }
 
-int tx_end(struct store *s, int r, const char *what, struct error *e)
+/* @r: negative, rolls back; @e: of a commit that fails. */
+static int leave(struct store *s, int r, const char *what, struct error *e)
 {
 	const bool outermost = --s->depth == 0;
 
 	if (r == 0 && outermost) {
 		r = FAILPOINT_FAILS("commit.before") ? -1 : run(s, "COMMIT");
 		FAILPOINT("commit.after");
+		if (r < 0)
+			(void)store_fail(s->db, what, e);
 	}
-	if (r < 0 && e->code == FAIL_NONE)
-		(void)store_fail(s->db, what, e);
 	/* A full disk or an input/output error may have rolled back already (sqlite.org/lang_transaction.html). */
 	if (r < 0 && outermost && !sqlite3_get_autocommit(s->db))
 		(void)run(s, "ROLLBACK");
 	(void)pthread_mutex_unlock(&s->lock);
 	return r < 0 ? -1 : 0;
+}
+
+int tx_end(struct store *s, int r, const char *what, struct error *e)
+{
+	return leave(s, r < 0 ? report(s, what, e) : 0, what, e);
 }
 
 int store_group_begin(struct store *s, struct error *e)
@@ -252,18 +274,18 @@ int store_group_begin(struct store *s, struct error *e)
 
 int store_group_end(struct store *s, int r, struct error *e)
 {
-	return tx_end(s, r, "state", e);
+	return leave(s, r, "state", e);
 }
 
-void read_begin(struct store *s, struct error *e)
+void read_begin(struct store *s)
 {
-	enter(s, e);
+	enter(s);
 }
 
 int read_end(struct store *s, int r, const char *what, struct error *e)
 {
-	if (r < 0 && e->code == FAIL_NONE)
-		(void)store_fail(s->db, what, e);
+	if (r < 0)
+		(void)report(s, what, e);
 	(void)pthread_mutex_unlock(&s->lock);
 	return r;
 }
@@ -360,7 +382,7 @@ struct unfinished {
 /* 1 and @u filled, 0 when the row is gone or ended meanwhile, -1. */
 static int unfinished_load(struct store *s, int64_t seq, struct unfinished *u, struct error *e)
 {
-	read_begin(s, e);
+	read_begin(s);
 	struct query q = query(s, "SELECT id, vm, vm IS NOT NULL, verb FROM operations WHERE seq = ?1 AND ended IS NULL");
 	q_int(&q, seq);
 	int r = q_row(&q);
@@ -379,7 +401,7 @@ int store_op_unfinished(struct store *s, int (*fn)(void *arg, const uint8_t op[I
 {
 	struct rowids ids;
 
-	read_begin(s, e);
+	read_begin(s);
 	struct query q = query(s, "SELECT seq FROM operations WHERE ended IS NULL ORDER BY seq");
 	int r = read_end(s, rowids_take(&q, &ids), "operations", e);
 	for (size_t i = 0; i < ids.n && r == 0; i++) {
@@ -401,7 +423,7 @@ int store_op_visible(struct store *s, const struct caller *c, const char *op_hex
 		return 1;
 	if (parse_id(op_hex, id) < 0)
 		return 0;
-	read_begin(s, e);
+	read_begin(s);
 	struct query q = query(s, "SELECT count(*) FROM operations WHERE id = ?1"
 				  " AND (access_vm(?2, uid) OR access_vm(?2, owner))");
 	q_blob(&q, id, ID_LEN);
@@ -417,7 +439,7 @@ int store_fact_get(struct store *s, const char *key, char *out, size_t size)
 {
 	struct error e = { 0 };
 
-	read_begin(s, &e);
+	read_begin(s);
 	struct query q = query(s, "SELECT value FROM facts WHERE key = ?1");
 	q_text(&q, key);
 	int r = q_row(&q);

@@ -1,8 +1,10 @@
 /* store.h - the state database: SQLite in WAL mode, STRICT tables, foreign keys, numbered migrations.
  *
  * One connection behind one mutex; every function is one short transaction
- * and thread-safe.  Failures fill the error (FAIL_GENERAL with SQLite's
- * words, or the finer code stated) and return -1. */
+ * and thread-safe.  A function that fails returns -1 and fills in the error:
+ * FAIL_GENERAL with SQLite's words, FAIL_HOST for want of room or memory, or
+ * the finer code stated.  A function that succeeds does not touch it.  Where a
+ * callback ends a list, the error is the callback's to fill in. */
 #ifndef BANGER_CONTROLLER_STORE_H
 #define BANGER_CONTROLLER_STORE_H
 
@@ -29,7 +31,7 @@ int store_backup(struct store *s, unsigned age_s, struct error *e);
 
 /**
  * store_group_begin(), store_group_end() - what is written between them is one durable commit, or nothing
- * @r:	negative: something between has failed, its error is in @e, and all is undone
+ * @r:	negative: something between has failed, the caller has its error, and all is undone; @e is not touched
  *
  * The store is held in between: no waiting, no helper.  Return: 0, or -1; after a begin that fails no end is due.
  */

@@ -125,10 +125,10 @@ static int find(struct store *s, const struct table *t, const struct caller *c, 
 static int find_locked(struct store *s, const struct table *t, const struct caller *c, const char *name, void *out,
 		       struct error *e)
 {
-	read_begin(s, e);
+	read_begin(s);
 	int r = find(s, t, c, name, out);
 	if (r == 0)
-		r = error_set(e, FAIL_NOT_FOUND, name, "there is no such %s", t->noun);
+		r = error_set(&s->why, FAIL_NOT_FOUND, name, "there is no such %s", t->noun);
 	return read_end(s, r < 0 ? -1 : 0, name, e);
 }
 
@@ -147,7 +147,7 @@ int store_kernel_find(struct store *s, const struct caller *c, const char *name,
 static int take_visible(struct store *s, const struct table *t, const struct caller *c, struct rowids *ids,
 			struct error *e)
 {
-	read_begin(s, e);
+	read_begin(s);
 	struct query q = query(s, t->visible);
 	q_int(&q, c ? c->uid : 0);
 	return read_end(s, rowids_take(&q, ids), t->noun, e);
@@ -157,7 +157,7 @@ static int take_visible(struct store *s, const struct table *t, const struct cal
 static int load_id(struct store *s, const struct table *t, const struct caller *c, int64_t id, void *out,
 		   struct error *e)
 {
-	read_begin(s, e);
+	read_begin(s);
 	struct query q = query(s, t->by_id);
 	q_int(&q, c ? c->uid : 0);
 	q_int(&q, id);
@@ -198,9 +198,9 @@ int store_kernel_each(struct store *s, const struct caller *c, int (*fn)(void *a
 /* ---- add ---- */
 
 /* FAIL_STATE when the owner has something of that name in the table, FAIL_LIMIT when there is no room for more. */
-static int check_new(struct store *s, const struct table *t, uint32_t owner, const char *name, uint32_t max,
-		     struct error *e)
+static int check_new(struct store *s, const struct table *t, uint32_t owner, const char *name, uint32_t max)
 {
+	struct error *e = &s->why;
 	union { struct image i; struct kernel k; } scratch;
 	int64_t has;
 	int r = find_owned(s, t, owner, owner, name, &scratch);
@@ -223,8 +223,8 @@ static int check_new(struct store *s, const struct table *t, uint32_t owner, con
 static int check_locked(struct store *s, const struct table *t, uint32_t owner, const char *name, uint32_t max,
 			struct error *e)
 {
-	read_begin(s, e);
-	return read_end(s, check_new(s, t, owner, name, max, e), name, e);
+	read_begin(s);
+	return read_end(s, check_new(s, t, owner, name, max), name, e);
 }
 
 int store_image_check(struct store *s, uint32_t owner, const char *name, uint32_t max, struct error *e)
@@ -237,7 +237,7 @@ int store_kernel_check(struct store *s, uint32_t owner, const char *name, uint32
 	return check_locked(s, &kernels, owner, name, max, e);
 }
 
-static int find_kernel(struct store *s, const struct image *i, int64_t *kernel, struct error *e)
+static int find_kernel(struct store *s, const struct image *i, int64_t *kernel)
 {
 	struct query q = query(s, "SELECT id FROM kernels WHERE digest = ?1 AND access_use(?2, owner)"
 				  " ORDER BY name = ?3 DESC, owner = ?2 DESC, id LIMIT 1");
@@ -246,15 +246,15 @@ static int find_kernel(struct store *s, const struct image *i, int64_t *kernel, 
 	q_text(&q, i->kernel);
 	if (q_one_int(&q, -1, kernel) < 0)
 		return -1;
-	return *kernel < 0 ? error_set(e, FAIL_NOT_FOUND, i->kernel, "there is no such kernel") : 0;
+	return *kernel < 0 ? error_set(&s->why, FAIL_NOT_FOUND, i->kernel, "there is no such kernel") : 0;
 }
 
-static int add_image(struct store *s, const struct image *i, uint32_t max, struct error *e)
+static int add_image(struct store *s, const struct image *i, uint32_t max)
 {
 	char now[32];
 	int64_t kernel;
 
-	if (check_new(s, &images, i->owner, i->name, max, e) < 0 || find_kernel(s, i, &kernel, e) < 0)
+	if (check_new(s, &images, i->owner, i->name, max) < 0 || find_kernel(s, i, &kernel) < 0)
 		return -1;
 	now_text(now);
 	struct query q = query(s, "INSERT INTO images(owner, name, digest, kernel, size, created)"
@@ -272,14 +272,14 @@ int store_image_add(struct store *s, const struct image *i, uint32_t max, struct
 {
 	if (tx_begin(s, e) < 0)
 		return -1;
-	return tx_end(s, add_image(s, i, max, e), i->name, e);
+	return tx_end(s, add_image(s, i, max), i->name, e);
 }
 
-static int add_kernel(struct store *s, const struct kernel *k, uint32_t max, struct error *e)
+static int add_kernel(struct store *s, const struct kernel *k, uint32_t max)
 {
 	char now[32];
 
-	if (check_new(s, &kernels, k->owner, k->name, max, e) < 0)
+	if (check_new(s, &kernels, k->owner, k->name, max) < 0)
 		return -1;
 	now_text(now);
 	struct query q = query(s, "INSERT INTO kernels(owner, name, digest, size, created) VALUES (?1, ?2, ?3, ?4, ?5)");
@@ -295,13 +295,13 @@ int store_kernel_add(struct store *s, const struct kernel *k, uint32_t max, stru
 {
 	if (tx_begin(s, e) < 0)
 		return -1;
-	return tx_end(s, add_kernel(s, k, max, e), k->name, e);
+	return tx_end(s, add_kernel(s, k, max), k->name, e);
 }
 
 /* ---- delete ---- */
 
 static int delete_row(struct store *s, const struct table *t, uint32_t owner, const char *name, const char *digest,
-		      bool *last, struct error *e)
+		      bool *last)
 {
 	int64_t gone, left;
 	struct query q = query(s, t->remove);
@@ -311,11 +311,11 @@ static int delete_row(struct store *s, const struct table *t, uint32_t owner, co
 	q_text(&q, digest);
 	int r = q_one_int(&q, 0, &gone);
 	if (r < 0 && sqlite3_errcode(s->db) == SQLITE_CONSTRAINT) /* ON DELETE RESTRICT */
-		return error_set(e, FAIL_STATE, name, "it is in use");
+		return error_set(&s->why, FAIL_STATE, name, "it is in use");
 	if (r < 0)
 		return -1;
 	if (!gone)
-		return error_set(e, FAIL_NOT_FOUND, name, "there is no such %s", t->noun);
+		return error_set(&s->why, FAIL_NOT_FOUND, name, "there is no such %s", t->noun);
 	struct query rest = query(s, t->last);
 	q_text(&rest, digest);
 	r = q_one_int(&rest, 0, &left);
@@ -328,7 +328,7 @@ int store_image_delete(struct store *s, const struct image *i, bool *last, struc
 	*last = false;
 	if (tx_begin(s, e) < 0)
 		return -1;
-	return tx_end(s, delete_row(s, &images, i->owner, i->name, i->digest, last, e), i->name, e);
+	return tx_end(s, delete_row(s, &images, i->owner, i->name, i->digest, last), i->name, e);
 }
 
 int store_kernel_delete(struct store *s, const struct kernel *k, bool *last, struct error *e)
@@ -336,5 +336,5 @@ int store_kernel_delete(struct store *s, const struct kernel *k, bool *last, str
 	*last = false;
 	if (tx_begin(s, e) < 0)
 		return -1;
-	return tx_end(s, delete_row(s, &kernels, k->owner, k->name, k->digest, last, e), k->name, e);
+	return tx_end(s, delete_row(s, &kernels, k->owner, k->name, k->digest, last), k->name, e);
 }

@@ -13,6 +13,7 @@ struct store {
 	pthread_mutex_t lock; /* recursive, for groups */
 	unsigned depth;       /* transactions open: a group and those within it are one */
 	bool torn;            /* the latest one could not be rolled back; nothing else can be done before */
+	struct error why;     /* the finer reason why the statements under way fail; FAIL_NONE: SQLite's is the reason */
 	sqlite3 *db;
 	/* Prepared once and kept; found by the address of their text, which is a literal. */
 	struct {
@@ -49,15 +50,16 @@ int store_fail(sqlite3 *db, const char *what, struct error *e);
 /**
  * tx_begin(), tx_end() - one transaction, with the store's lock held from the one to the other
  * @r:	what the statements between said; negative rolls back
+ * @e:	filled in when -1 is returned, and not touched otherwise
  *
- * tx_end() fills the error from SQLite unless a finer one is there already.
+ * What fails in between says why in the store's `why`, or leaves it to SQLite's code.
  * Return: 0, or -1.  After a tx_begin() that fails the lock is free.
  */
 int tx_begin(struct store *s, struct error *e);
 int tx_end(struct store *s, int r, const char *what, struct error *e);
 
 /* Reads need the lock and no transaction.  read_end(): @r, with the error filled in when it is negative. */
-void read_begin(struct store *s, struct error *e);
+void read_begin(struct store *s);
 int read_end(struct store *s, int r, const char *what, struct error *e);
 
 /*
@@ -92,8 +94,12 @@ int q_one_int(struct query *q, int64_t none, int64_t *out);
 void time_text(uint64_t ns, char out[32]);
 uint64_t time_parse(const char *text); /* 0 when it is not such a text */
 
-/* Write what may change of a VM's row, within a transaction; the ledger commits it together with its own rows. */
-int vm_row_write(struct store *s, const struct vm *vm, const char *op, struct error *e);
+/* Out of memory, between a begin and an end.  Return: -1. */
+int store_no_memory(struct store *s, const char *what);
+
+/* Write what may change of a VM's row, within a transaction; the ledger commits it together with its own rows.
+ * Return: 0, or -1 with the store's `why`. */
+int vm_row_write(struct store *s, const struct vm *vm, const char *op);
 
 /* Row ids, taken under the lock so that what follows can go without it. */
 struct rowids {

@@ -54,7 +54,7 @@ int store_ledger_plan(struct store *s, const struct vm *vm, const enum object *k
 
 	if (tx_begin(s, e) < 0)
 		return -1;
-	int r = vm_row_write(s, vm, op, e);
+	int r = vm_row_write(s, vm, op);
 	for (size_t i = 0; i < n && r == 0; i++) {
 		const struct ledger_row row = { .kind = kinds[i], .state = LEDGER_PLANNED, .ident = -1 };
 		/* Made anew: it goes behind what was made before it. */
@@ -68,7 +68,7 @@ int store_ledger_present(struct store *s, const struct vm *vm, const struct ledg
 {
 	if (tx_begin(s, e) < 0)
 		return -1;
-	int r = vm_row_write(s, vm, vm->op, e);
+	int r = vm_row_write(s, vm, vm->op);
 	for (size_t i = 0; i < n && r == 0; i++) {
 		struct ledger_row row = rows[i];
 		row.state = LEDGER_PRESENT;
@@ -85,7 +85,7 @@ int store_ledger_rows(struct store *s, const uint8_t vm[ID_LEN], struct ledger_r
 	int r = 0;
 
 	*n = 0;
-	read_begin(s, e);
+	read_begin(s);
 	struct query q = query(s, "SELECT kind, state, ident, error FROM ledger WHERE vm = ?1 ORDER BY seq");
 	q_blob(&q, vm, ID_LEN);
 	while (*n < OBJ_COUNT && (r = q_row(&q)) > 0) {
@@ -107,7 +107,7 @@ int store_ledger_settle(struct store *s, const struct vm *vm, const struct ledge
 
 	if (tx_begin(s, e) < 0)
 		return -1;
-	int r = vm_row_write(s, vm, vm->op, e);
+	int r = vm_row_write(s, vm, vm->op);
 	for (size_t i = 0; i < n && r == 0; i++) {
 		kept[left[i].kind] = true;
 		r = put(s, vm, &left[i], vm->op);

@@ -125,9 +125,11 @@ int store_rescue(struct store *s, struct error *e)
 	char to[300];
 
 	(void)snprintf(to, sizeof(to), "%s.rescued", s->path);
-	read_begin(s, e);
+	read_begin(s);
 	int r = store_copy(s->db, to);
-	return read_end(s, r < 0 ? error_set(e, FAIL_HOST, to, "the state database can not be copied") : 0, to, e);
+	if (r < 0)
+		(void)error_set(&s->why, FAIL_HOST, to, "the state database can not be copied");
+	return read_end(s, r, to, e);
 }
 
 /* ---- open ---- */
@@ -324,7 +326,6 @@ struct store *store_open(const char *path, struct error *e)
 {
 	struct store *s = calloc(1, sizeof(*s));
 
-	e->code = FAIL_NONE;
 	if (!s || snprintf(s->path, sizeof(s->path), "%s", path) >= (int)sizeof(s->path)) {
 		(void)error_set(e, FAIL_GENERAL, path, "%s", s ? "the name is too long" : "out of memory");
 		free(s);

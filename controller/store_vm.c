@@ -169,34 +169,29 @@ static int vm_load(struct query *q, struct vm *vm)
 	return q->rc == SQLITE_ROW ? runtime_load(runtime, &vm->runtime) : -1;
 }
 
-static int no_memory(const char *ref, struct error *e)
+static int not_found(struct store *s, const char *ref)
 {
-	return error_set(e, FAIL_GENERAL, ref, "out of memory");
-}
-
-static int not_found(const char *ref, struct error *e)
-{
-	return error_set(e, FAIL_NOT_FOUND, ref, "there is no such VM");
+	return error_set(&s->why, FAIL_NOT_FOUND, ref, "there is no such VM");
 }
 
 /* The one row of @q into @vm, or FAIL_NOT_FOUND. */
-static int vm_take(struct query *q, const char *ref, struct vm *vm, struct error *e)
+static int vm_take(struct query *q, const char *ref, struct vm *vm)
 {
 	int r = q_row(q);
 
 	if (r > 0 && vm_load(q, vm) < 0)
-		r = no_memory(ref, e);
+		r = store_no_memory(q->s, ref);
 	(void)q_end(q, 0);
-	return r == 0 ? not_found(ref, e) : r < 0 ? -1 : 0;
+	return r == 0 ? not_found(q->s, ref) : r < 0 ? -1 : 0;
 }
 
-int vm_row_write(struct store *s, const struct vm *vm, const char *op, struct error *e)
+int vm_row_write(struct store *s, const struct vm *vm, const char *op)
 {
 	_cleanup_free_ char *runtime = runtime_dump(&vm->runtime);
 	char started[32];
 
 	if (!runtime)
-		return no_memory(vm->name, e);
+		return store_no_memory(s, vm->name);
 	time_text(vm->started_ns, started);
 	struct query q = query(s, "UPDATE vms SET vcpus = ?1, mem_mib = ?2, nat = ?3, state = ?4, reason = ?5, started = ?6,"
 				  " op = ?7, runtime = ?8, restart = ?9, restart_max = ?10, auto_stop_s = ?11, wanted = ?12"
@@ -217,12 +212,12 @@ int vm_row_write(struct store *s, const struct vm *vm, const char *op, struct er
 	int64_t found;
 	if (q_one_int(&q, 0, &found) < 0)
 		return -1;
-	return found ? 0 : not_found(vm->name, e);
+	return found ? 0 : not_found(s, vm->name);
 }
 
 /* ---- create ---- */
 
-static int check_name(struct store *s, const struct vm *vm, struct error *e)
+static int check_name(struct store *s, const struct vm *vm)
 {
 	int64_t taken;
 	struct query q = query(s, "SELECT count(*) FROM vms WHERE owner = ?1 AND name = ?2");
@@ -231,10 +226,10 @@ static int check_name(struct store *s, const struct vm *vm, struct error *e)
 	q_text(&q, vm->name);
 	if (q_one_int(&q, 0, &taken) < 0)
 		return -1;
-	return taken ? error_set(e, FAIL_STATE, vm->name, "you have a VM of that name") : 0;
+	return taken ? error_set(&s->why, FAIL_STATE, vm->name, "you have a VM of that name") : 0;
 }
 
-static int check_cap(struct store *s, const struct vm *vm, const struct config *config, struct error *e)
+static int check_cap(struct store *s, const struct vm *vm, const struct config *config)
 {
 	int64_t has;
 	struct query q = query(s, "SELECT count(*) FROM vms WHERE owner = ?1");
@@ -244,14 +239,14 @@ static int check_cap(struct store *s, const struct vm *vm, const struct config *
 		return -1;
 	if (has < config->max_vms_per_owner)
 		return 0;
-	(void)error_set(e, FAIL_LIMIT, vm->name, "you have %" PRId64 " VMs, and %u are allowed", has,
+	(void)error_set(&s->why, FAIL_LIMIT, vm->name, "you have %" PRId64 " VMs, and %u are allowed", has,
 			config->max_vms_per_owner);
-	error_hint(e, "delete one, or ask the administrator to raise max_vms_per_owner");
+	error_hint(&s->why, "delete one, or ask the administrator to raise max_vms_per_owner");
 	return -1;
 }
 
 /* The image's row: one of that content that the owner may use, the one of that name if there are more. */
-static int find_image(struct store *s, struct vm *vm, int64_t *image, struct error *e)
+static int find_image(struct store *s, struct vm *vm, int64_t *image)
 {
 	struct query q = query(s, "SELECT i.id, i.name, k.digest FROM images i JOIN kernels k ON k.id = i.kernel"
 				  " WHERE i.digest = ?1 AND access_use(?2, i.owner)"
@@ -268,14 +263,14 @@ static int find_image(struct store *s, struct vm *vm, int64_t *image, struct err
 	}
 	(void)q_end(&q, 0);
 	if (r == 0)
-		return error_set(e, FAIL_NOT_FOUND, vm->image, "there is no such image");
+		return error_set(&s->why, FAIL_NOT_FOUND, vm->image, "there is no such image");
 	if (r > 0)
 		memcpy(vm->image, name, sizeof(name));
 	return r < 0 ? -1 : 0;
 }
 
 /* The free slot that was given back the longest time ago, one that never was used first.  Its generation goes up. */
-static int take_slot(struct store *s, struct vm *vm, const struct config *config, struct error *e)
+static int take_slot(struct store *s, struct vm *vm, const struct config *config)
 {
 	int64_t slot, generation;
 	struct query q = query(s, "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1)"
@@ -287,7 +282,7 @@ static int take_slot(struct store *s, struct vm *vm, const struct config *config
 	if (q_one_int(&q, -1, &slot) < 0)
 		return -1;
 	if (slot < 0)
-		return error_set(e, FAIL_LIMIT, vm->name, "all %u slots of this host are in use", config->slots);
+		return error_set(&s->why, FAIL_LIMIT, vm->name, "all %u slots of this host are in use", config->slots);
 	struct query up = query(s, "INSERT INTO slots(slot, generation) VALUES (?1, 1)"
 				   " ON CONFLICT(slot) DO UPDATE SET generation = generation + 1 RETURNING generation");
 	q_int(&up, slot);
@@ -321,14 +316,14 @@ static int insert_vm(struct store *s, const struct vm *vm, int64_t image)
 	return q_run(&q);
 }
 
-static int create(struct store *s, struct vm *vm, const struct config *config, struct error *e)
+static int create(struct store *s, struct vm *vm, const struct config *config)
 {
 	int64_t image = -1;
 
-	if (check_name(s, vm, e) < 0 || check_cap(s, vm, config, e) < 0 || find_image(s, vm, &image, e) < 0 ||
-	    take_slot(s, vm, config, e) < 0 || insert_vm(s, vm, image) < 0)
+	if (check_name(s, vm) < 0 || check_cap(s, vm, config) < 0 || find_image(s, vm, &image) < 0 ||
+	    take_slot(s, vm, config) < 0 || insert_vm(s, vm, image) < 0)
 		return -1;
-	return vm_row_write(s, vm, vm->op, e);
+	return vm_row_write(s, vm, vm->op);
 }
 
 int store_vm_create(struct store *s, struct vm *vm, const struct config *config, const struct operation *o,
@@ -344,7 +339,7 @@ int store_vm_create(struct store *s, struct vm *vm, const struct config *config,
 	memcpy(vm->op, o->hex, sizeof(vm->op));
 	if (tx_begin(s, e) < 0)
 		return -1;
-	return tx_end(s, create(s, vm, config, e), vm->name, e);
+	return tx_end(s, create(s, vm, config), vm->name, e);
 }
 
 int store_slot_floor(struct store *s, uint32_t slot, uint32_t generation, struct error *e)
@@ -364,7 +359,7 @@ int store_slot_floor(struct store *s, uint32_t slot, uint32_t generation, struct
 
 int store_slot_used(struct store *s, uint32_t slot, uint8_t vm[ID_LEN], struct error *e)
 {
-	read_begin(s, e);
+	read_begin(s);
 	struct query q = query(s, "SELECT id FROM vms WHERE slot = ?1");
 	q_int(&q, slot);
 	int r = q_row(&q);
@@ -380,23 +375,22 @@ int store_vm_by_id(struct store *s, const uint8_t id[ID_LEN], struct vm *vm, str
 	char hex[ID_HEX];
 
 	format_id(id, hex);
-	read_begin(s, e);
+	read_begin(s);
 	struct query q = query(s, VM_SELECT "WHERE v.id = ?1");
 	q_blob(&q, id, ID_LEN);
-	return read_end(s, vm_take(&q, hex, vm, e), hex, e);
+	return read_end(s, vm_take(&q, hex, vm), hex, e);
 }
 
-static int find_name(struct store *s, uint32_t owner, const char *name, const char *ref, struct vm *vm,
-		     struct error *e)
+static int find_name(struct store *s, uint32_t owner, const char *name, const char *ref, struct vm *vm)
 {
 	struct query q = query(s, VM_SELECT "WHERE v.owner = ?1 AND v.name = ?2");
 
 	q_int(&q, owner);
 	q_text(&q, name);
-	return vm_take(&q, ref, vm, e);
+	return vm_take(&q, ref, vm);
 }
 
-static int find_prefix(struct store *s, const struct caller *c, const char *ref, struct vm *vm, struct error *e)
+static int find_prefix(struct store *s, const struct caller *c, const char *ref, struct vm *vm)
 {
 	struct query q = query(s, VM_SELECT "WHERE substr(lower(hex(v.id)), 1, length(?1)) = ?1"
 					    " AND access_vm(?2, v.owner) LIMIT 2");
@@ -405,10 +399,10 @@ static int find_prefix(struct store *s, const struct caller *c, const char *ref,
 	int r = q_row(&q);
 	if (r > 0) {
 		if (vm_load(&q, vm) < 0)
-			return q_end(&q, no_memory(ref, e));
-		r = q_row(&q) == 0 ? 0 : error_set(e, FAIL_USAGE, ref, "more than one VM's id begins like this");
+			return q_end(&q, store_no_memory(s, ref));
+		r = q_row(&q) == 0 ? 0 : error_set(&s->why, FAIL_USAGE, ref, "more than one VM's id begins like this");
 	} else if (r == 0) {
-		r = not_found(ref, e);
+		r = not_found(s, ref);
 	}
 	return q_end(&q, r);
 }
@@ -421,45 +415,45 @@ static bool is_prefix(const char *ref)
 }
 
 /* "uid/name": for root, and for a caller who names himself. */
-static int find_qualified(struct store *s, const struct caller *c, const char *ref, struct vm *vm, struct error *e)
+static int find_qualified(struct store *s, const struct caller *c, const char *ref, struct vm *vm)
 {
 	const char *slash = strchr(ref, '/');
 	char number[16];
 	uint64_t uid;
 
 	if ((size_t)(slash - ref) >= sizeof(number))
-		return not_found(ref, e);
+		return not_found(s, ref);
 	memcpy(number, ref, (size_t)(slash - ref));
 	number[slash - ref] = '\0';
 	if (parse_uint(number, 0, UINT32_MAX - 1, &uid) < 0 || !access_allows(c, ACCESS_VM, (uid_t)uid))
-		return not_found(ref, e);
-	return find_name(s, (uint32_t)uid, slash + 1, ref, vm, e);
+		return not_found(s, ref);
+	return find_name(s, (uint32_t)uid, slash + 1, ref, vm);
 }
 
-static int find(struct store *s, const struct caller *c, const char *ref, struct vm *vm, struct error *e)
+static int find(struct store *s, const struct caller *c, const char *ref, struct vm *vm)
 {
 	if (strchr(ref, '/'))
-		return find_qualified(s, c, ref, vm, e);
-	if (find_name(s, c->uid, ref, ref, vm, e) == 0)
+		return find_qualified(s, c, ref, vm);
+	if (find_name(s, c->uid, ref, ref, vm) == 0)
 		return 0;
-	if (e->code != FAIL_NOT_FOUND || !is_prefix(ref))
+	if (s->why.code != FAIL_NOT_FOUND || !is_prefix(ref))
 		return -1;
-	e->code = FAIL_NONE;
-	return find_prefix(s, c, ref, vm, e);
+	s->why.code = FAIL_NONE;
+	return find_prefix(s, c, ref, vm);
 }
 
 int store_vm_find(struct store *s, const struct caller *c, const char *ref, struct vm *vm, struct error *e)
 {
-	read_begin(s, e);
-	return read_end(s, find(s, c, ref, vm, e), ref, e);
+	read_begin(s);
+	return read_end(s, find(s, c, ref, vm), ref, e);
 }
 
 static int load_seq(struct store *s, int64_t seq, struct vm *vm, struct error *e)
 {
-	read_begin(s, e);
+	read_begin(s);
 	struct query q = query(s, VM_SELECT "WHERE v.seq = ?1");
 	q_int(&q, seq);
-	return read_end(s, vm_take(&q, "VM", vm, e), "VM", e);
+	return read_end(s, vm_take(&q, "VM", vm), "VM", e);
 }
 
 int store_vm_each(struct store *s, const struct caller *c, bool all, int (*fn)(void *arg, const struct vm *vm),
@@ -470,17 +464,20 @@ int store_vm_each(struct store *s, const struct caller *c, bool all, int (*fn)(v
 	bool everybody = !c || (all && access_sees_all(c));
 	int r;
 
-	read_begin(s, e);
+	read_begin(s);
 	struct query q = query(s, "SELECT seq FROM vms WHERE owner = ?1 OR ?2 ORDER BY name, owner");
 	q_int(&q, c ? c->uid : 0);
 	q_int(&q, everybody);
 	r = read_end(s, rowids_take(&q, &ids), "VMs", e);
 	for (size_t i = 0; i < ids.n && r == 0; i++) {
+		struct error why;
 		struct vm vm;
-		if (load_seq(s, ids.v[i], &vm, e) == 0)
+		if (load_seq(s, ids.v[i], &vm, &why) == 0) {
 			r = fn(arg, &vm) < 0 ? -1 : 0;
-		else if (e->code != FAIL_NOT_FOUND) /* deleted meanwhile */
+		} else if (why.code != FAIL_NOT_FOUND) { /* deleted meanwhile */
+			*e = why;
 			r = -1;
+		}
 	}
 	free(ids.v);
 	return r;
@@ -492,10 +489,10 @@ int store_vm_update(struct store *s, const struct vm *vm, struct error *e)
 {
 	if (tx_begin(s, e) < 0)
 		return -1;
-	return tx_end(s, vm_row_write(s, vm, vm->op, e), vm->name, e);
+	return tx_end(s, vm_row_write(s, vm, vm->op), vm->name, e);
 }
 
-static int delete_vm(struct store *s, const struct vm *vm, struct error *e)
+static int delete_vm(struct store *s, const struct vm *vm)
 {
 	int64_t held, slot;
 	struct query ledger = query(s, "SELECT count(*) FROM ledger WHERE vm = ?1");
@@ -504,13 +501,13 @@ static int delete_vm(struct store *s, const struct vm *vm, struct error *e)
 	if (q_one_int(&ledger, 0, &held) < 0)
 		return -1;
 	if (held)
-		return error_set(e, FAIL_STATE, vm->name, "%" PRId64 " of its objects are not released yet", held);
+		return error_set(&s->why, FAIL_STATE, vm->name, "%" PRId64 " of its objects are not released yet", held);
 	struct query q = query(s, "DELETE FROM vms WHERE id = ?1 RETURNING slot");
 	q_blob(&q, vm->id, ID_LEN);
 	if (q_one_int(&q, -1, &slot) < 0)
 		return -1;
 	if (slot < 0)
-		return not_found(vm->name, e);
+		return not_found(s, vm->name);
 	struct query freed = query(s, "UPDATE slots SET freed = (SELECT max(freed) + 1 FROM slots) WHERE slot = ?1");
 	q_int(&freed, slot);
 	return q_run(&freed);
@@ -520,5 +517,5 @@ int store_vm_delete(struct store *s, const struct vm *vm, struct error *e)
 {
 	if (tx_begin(s, e) < 0)
 		return -1;
-	return tx_end(s, delete_vm(s, vm, e), vm->name, e);
+	return tx_end(s, delete_vm(s, vm), vm->name, e);
 }

@@ -1180,6 +1180,38 @@ static void test_time(void **state)
 	assert_int_equal(time_parse("2024-01-02T03:04:05.5Z"), 1704164645500000000u);
 }
 
+/* A success does not touch the caller's error, a failure replaces what was there, and a group keeps the first reason. */
+static void test_errors_are_the_failures(void **state)
+{
+	struct store *s = *state;
+	struct error before, mine = { 0 };
+	struct operation o = operation(&ann, 77);
+	struct vm vm = create(s, 1000, "web"), found;
+
+	(void)error_set(&mine, FAIL_LIMIT, "before", "said before");
+	before = mine;
+	assert_int_equal(store_vm_find(s, &ann, "web", &found, &mine), 0);
+	char prefix[ID_HEX];
+	format_id(vm.id, prefix);
+	prefix[8] = '\0';
+	assert_int_equal(store_vm_find(s, &ann, prefix, &found, &mine), 0); /* not found by its name first */
+	assert_int_equal(store_vm_each(s, NULL, true, count_vm, &(unsigned){ 0 }, &mine), 0);
+	assert_int_equal(store_group_begin(s, &mine), 0);
+	assert_int_equal(store_op_begin(s, &o, "start", vm.id, &mine), 0);
+	assert_int_equal(store_vm_update(s, &vm, &mine), 0);
+	assert_int_equal(store_group_end(s, 0, &mine), 0);
+	assert_memory_equal(&mine, &before, sizeof(mine));
+
+	assert_int_equal(store_vm_find(s, &ann, "nothing", &found, &mine), -1);
+	assert_int_equal(mine.code, FAIL_NOT_FOUND);
+	assert_string_equal(mine.what, "nothing");
+
+	mine = before;
+	assert_int_equal(store_group_begin(s, &mine), 0);
+	assert_int_equal(store_group_end(s, -1, &mine), -1);
+	assert_memory_equal(&mine, &before, sizeof(mine));
+}
+
 #define STORE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 #define FILES(f) cmocka_unit_test_setup_teardown(f, setup_folder, teardown_folder)
 
@@ -1196,7 +1228,8 @@ int main(void)
 		STORE(test_another_users_image), STORE(test_find), STORE(test_prefix_ambiguous), STORE(test_each),
 		STORE(test_ledger), STORE(test_plan_is_atomic), STORE(test_operations), STORE(test_operations_are_bounded), STORE(test_image_limit),
 		STORE(test_used_is_undeletable),
-		STORE(test_image_names), STORE(test_facts), STORE(test_a_torn_transaction), cmocka_unit_test(test_time),
+		STORE(test_image_names), STORE(test_facts), STORE(test_a_torn_transaction), STORE(test_errors_are_the_failures),
+		cmocka_unit_test(test_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
