@@ -624,13 +624,15 @@ static void judge(struct text *faults, enum strictness how, const char *when)
 {
 	static struct text t;
 	uint64_t until = now_ms() + (how == J_RESTED ? RETRY_MS : SETTLE_MS);
+	long nap_ns = 2000000; /* a look is a process and ten milliseconds of work: the later, the fewer */
 
 	for (;;) {
 		t = (struct text){ 0 };
 		world_judge(&t, how);
 		if (!t.n || now_ms() > until)
 			break;
-		(void)nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
+		(void)nanosleep(&(struct timespec){ .tv_nsec = nap_ns }, NULL);
+		nap_ns = nap_ns < 20000000 ? nap_ns * 2 : nap_ns;
 	}
 	if (t.n)
 		text_add(faults, "%s", t.v);

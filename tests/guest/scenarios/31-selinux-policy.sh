@@ -88,8 +88,8 @@ breaks "a role that opens or reads the request log" "$roles" banger_reqlog_t fil
 promises 1
 printf '%s\n' "${rules[@]}" >/tmp/banger_broken.cil
 : >/tmp/reports
-while [ -s /tmp/banger_broken.cil ]; do # of each promise the first four rules are named that break it
-	report=$(semodule -n -i /tmp/banger_broken.cil 2>&1) && semodule -n -r banger_broken && break # not to a file: it may not write there
+while [ -s /tmp/banger_broken.cil ]; do # -v: of each promise all rules are named that break it, not the first four
+	report=$(semodule -v -n -i /tmp/banger_broken.cil 2>&1) && semodule -n -r banger_broken && break # not to a file: it may not write there
 	sed -n 's/^ *\((allow .*\)/\1/p' <<<"$report" | sort -u >/tmp/named
 	[ -s /tmp/named ] || { echo "# $report"; break; }
 	echo "$report" >>/tmp/reports
