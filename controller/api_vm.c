@@ -8,6 +8,7 @@
 
 #include "common/clock.h"
 #include "common/cleanup.h"
+#include "common/pidfd.h"
 #include "controller/idle.h"
 #include "controller/lifecycle.h"
 #include "controller/operation.h"
@@ -235,11 +236,6 @@ static int find_again(struct exchange *x, const char *ref, struct vm *vm)
 	return 0;
 }
 
-static bool goes_on(const struct vm *vm)
-{
-	return vm->state == VM_STARTING || vm->state == VM_RUNNING || vm->state == VM_STOPPING;
-}
-
 /* Before the first bytes.  A monitor that does not flush its metrics in time has those that came by themselves. */
 static int begin_logs(struct exchange *x, const struct vm *vm, enum stream_kind what)
 {
@@ -289,7 +285,7 @@ int api_vm_logs(struct exchange *x)
 	/* The state was read before the bytes, so what a VM said last is sent after it was seen to be stopped. */
 	if (send_stream(x, &vm, what) < 0)
 		return EXCHANGE_FAILED;
-	return a->follow && goes_on(&vm) ? EXCHANGE_AGAIN : EXCHANGE_DONE;
+	return a->follow && vm_is_active(&vm) ? EXCHANGE_AGAIN : EXCHANGE_DONE;
 }
 
 int api_vm_wait(struct exchange *x)
@@ -306,5 +302,5 @@ int api_vm_wait(struct exchange *x)
 	}
 	COPY(res->state, vm_state_name(vm.state));
 	bool late = clock_boot_ns() - x->begun_ns >= a->timeout_ms * 1000000u;
-	return goes_on(&vm) && !late ? EXCHANGE_AGAIN : EXCHANGE_DONE;
+	return vm_is_active(&vm) && !late ? EXCHANGE_AGAIN : EXCHANGE_DONE;
 }

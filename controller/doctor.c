@@ -13,6 +13,7 @@
 
 #include "common/cleanup.h"
 #include "controller/helper.h"
+#include "controller/preflight.h"
 #include "controller/storage.h"
 #include "controller/store.h"
 

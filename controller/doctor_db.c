@@ -14,6 +14,7 @@
 #include "common/parse.h"
 #include "controller/doctor_internal.h"
 #include "controller/images.h"
+#include "controller/preflight.h"
 #include "controller/storage.h"
 #include "controller/store_internal.h"
 

@@ -9,6 +9,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/pidfd.h"
 #include "controller/lifecycle.h"
 #include "controller/operation.h"
 #include "controller/store.h"

@@ -30,6 +30,7 @@
 #include "common/failpoint.h"
 #include "common/fdio.h"
 #include "common/log.h"
+#include "controller/preflight.h"
 #include "controller/storage_internal.h"
 #include "controller/store.h"
 

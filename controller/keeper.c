@@ -29,6 +29,7 @@
 #include "controller/store.h"
 #include "controller/watch.h"
 #include "controller/operation.h"
+#include "controller/preflight.h"
 #include "controller/worker.h"
 
 #define SECOND 1000000000ull

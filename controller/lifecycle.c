@@ -9,6 +9,7 @@
 #include "controller/lifecycle_internal.h"
 #include "controller/network.h"
 #include "controller/operation.h"
+#include "controller/preflight.h"
 #include "controller/seed.h"
 #include "controller/storage.h"
 #include "controller/store.h"

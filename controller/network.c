@@ -6,12 +6,6 @@
 #include "controller/objects.h"
 #include "controller/store.h"
 
-/* Its tap exists, so that NAT is not only a wish. */
-static bool alive(const struct vm *vm)
-{
-	return vm->state == VM_RUNNING || (vm->state == VM_DEGRADED && vm->runtime.pid > 0);
-}
-
 int nat_prepare(struct ctl *c, const struct vm *vm, const struct operation *o, struct error *e)
 {
 	struct vm scratch = *vm;
@@ -112,7 +106,7 @@ static int turn_off(struct ctl *c, const struct vm *before, const struct vm *aft
 
 bool nat_is_applied(const struct vm *before, const struct vm *after)
 {
-	return before->nat != after->nat && alive(before);
+	return before->nat != after->nat && vm_is_up(before);
 }
 
 int nat_apply_config_change(struct ctl *c, const struct vm *before, const struct vm *after,

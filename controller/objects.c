@@ -8,6 +8,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/failpoint.h"
+#include "common/pidfd.h"
 #include "controller/helper.h"
 #include "controller/operation.h"
 #include "controller/storage.h"
@@ -219,14 +220,6 @@ bool object_named(const struct vm *vm, enum object kind)
 	return row_of(kind)->named(vm);
 }
 
-void runtime_clear(struct vm *vm)
-{
-	struct vm_runtime r = { .loop_base = -1, .loop_cow = -1 };
-
-	memcpy(r.storage, vm->runtime.storage, sizeof(r.storage));
-	vm->runtime = r;
-}
-
 void object_forget(struct vm *vm, enum object kind)
 {
 	const struct object_row *row = row_of(kind);
@@ -362,9 +355,8 @@ static void wait_a_little(struct ctl *c, const struct vm *vm, enum object kind, 
 
 	if (kind == OBJ_VMM && c->watch)
 		pidfd = watch_pidfd(c->watch, vm->id);
-	struct pollfd p = { .fd = pidfd, .events = POLLIN };
 	/* An ended process leaves its cgroup some microseconds later: look again soon, but not in a tight loop. */
-	if (poll(&p, 1, ms) > 0)
+	if (pidfd_wait(pidfd, ms))
 		(void)poll(NULL, 0, 1);
 }
 

@@ -25,9 +25,6 @@ size_t objects_planned(const struct vm *vm, enum object kinds[OBJ_COUNT]);
 /* Does the runtime name it?  True also for what follows from a name there, as the guest's elements from its tap. */
 bool object_named(const struct vm *vm, enum object kind);
 
-/* The runtime names no object any more; the storage driver stays, since the VM's files are still of its kind. */
-void runtime_clear(struct vm *vm);
-
 /* Drop from the runtime what names @kind. */
 void object_forget(struct vm *vm, enum object kind);
 

@@ -1,6 +1,5 @@
 #include "controller/operation.h"
 
-#include <poll.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -73,34 +72,4 @@ int operation_begin_state(struct ctl *c, const struct operation *o, const char *
 	if (r < 0)
 		vm->state = from;
 	return r;
-}
-
-bool operation_cancelled(const struct operation *o)
-{
-	return o->cancelled && *o->cancelled;
-}
-
-bool vm_at_rest(const struct vm *vm)
-{
-	return vm->state == VM_CREATING || vm->state == VM_CREATED || vm->state == VM_STOPPED || vm->state == VM_FAILED;
-}
-
-bool vm_is_incomplete(const struct vm *vm)
-{
-	return vm->state == VM_CREATING || vm->state == VM_FAILED;
-}
-
-enum vm_state vm_rest_state(const struct vm *vm)
-{
-	if (vm_is_incomplete(vm))
-		return vm->state;
-	return vm->started_ns ? VM_STOPPED : VM_CREATED;
-}
-
-bool pidfd_alive(int pidfd)
-{
-	struct pollfd p = { .fd = pidfd, .events = POLLIN };
-
-	/* pidfd_open(2): readable once the process has ended. */
-	return pidfd >= 0 && poll(&p, 1, 0) == 0;
 }

@@ -31,18 +31,4 @@ int operation_end(struct ctl *c, const struct operation *o, int r, const struct 
 int operation_begin_state(struct ctl *c, const struct operation *o, const char *verb, struct vm *vm,
 			  enum vm_state to, struct error *e);
 
-bool operation_cancelled(const struct operation *o);
-
-/* No object of it exists, as far as its state tells. */
-bool vm_at_rest(const struct vm *vm);
-
-/* It has not all of its files yet, or any more: not to be started. */
-bool vm_is_incomplete(const struct vm *vm);
-
-/* The state of one that holds nothing: created until it has run for the first time; incomplete, as it is, if it is. */
-enum vm_state vm_rest_state(const struct vm *vm);
-
-/* Is @pidfd's process there still?  -1: no. */
-bool pidfd_alive(int pidfd);
-
 #endif

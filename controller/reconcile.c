@@ -14,6 +14,7 @@
 #include "common/cleanup.h"
 #include "common/failpoint.h"
 #include "common/log.h"
+#include "common/pidfd.h"
 #include "controller/helper.h"
 #include "controller/inventory.h"
 #include "controller/lifecycle.h"
@@ -215,7 +216,6 @@ static void settle(struct pass *p, struct known *k)
 	if (store_vm_by_id(p->c->store, k->id, &vm, &p->blind) < 0)
 		return;
 	unsigned listed = inventory_claim(&p->inv, &vm);
-	bool runs = vm.state == VM_RUNNING || vm.state == VM_DEGRADED;
 	bool ending = was_cut(p, &vm, "stop") || was_cut(p, &vm, "kill") || was_cut(p, &vm, "ended") ||
 		      vm_release_failed(p->c, &vm);
 
@@ -223,7 +223,7 @@ static void settle(struct pass *p, struct known *k)
 		(void)finish_delete(p, &vm, listed);
 		return;
 	}
-	int pidfd = runs && !ending ? living(p, &vm, listed) : -1;
+	int pidfd = vm_may_be_adopted(&vm) && !ending ? living(p, &vm, listed) : -1;
 	if (p->blind.code != FAIL_NONE)
 		return;
 	if (pidfd >= 0)

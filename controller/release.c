@@ -135,7 +135,7 @@ static void forget_gone(struct vm *vm, const struct pass *p)
 			object_forget(vm, kind);
 	}
 	if (p->n_left == 0)
-		runtime_clear(vm);
+		vm_clear_runtime(vm);
 }
 
 static int finish(struct pass *p, const struct vm *vm, struct error *e)
@@ -210,5 +210,5 @@ bool vm_release_due(struct ctl *c, const struct vm *vm)
 {
 	if (vm->state == VM_DEGRADED)
 		return watch_life(c->watch, vm->id) != WATCH_LIVES || vm_release_failed(c, vm);
-	return vm->state == VM_STARTING || vm->state == VM_STOPPING;
+	return vm_is_changing(vm);
 }

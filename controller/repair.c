@@ -9,6 +9,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/pidfd.h"
 #include "controller/lifecycle.h"
 #include "controller/lifecycle_internal.h"
 #include "controller/objects.h"

@@ -4,7 +4,6 @@
  * there.  Whatever ends the way between the two (a refusal, a cancellation, our own death) finds the whole plan in the
  * ledger, and vm_release() walks it backwards without asking how far the start had come. */
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -13,10 +12,12 @@
 #include "common/clock.h"
 #include "common/failpoint.h"
 #include "common/log.h"
+#include "common/pidfd.h"
 #include "controller/lifecycle.h"
 #include "controller/network.h"
 #include "controller/objects.h"
 #include "controller/operation.h"
+#include "controller/preflight.h"
 #include "controller/release.h"
 #include "controller/seed.h"
 #include "controller/storage.h"
@@ -58,7 +59,7 @@ static int not_cancelled(struct ctl *c, const struct vm *vm, const struct operat
 
 static void fill_runtime(struct ctl *c, struct vm *vm)
 {
-	runtime_clear(vm);
+	vm_clear_runtime(vm);
 	memcpy(vm->runtime.boot_id, c->boot_id, sizeof(vm->runtime.boot_id));
 	if (!vm->runtime.storage[0])
 		(void)snprintf(vm->runtime.storage, sizeof(vm->runtime.storage), "%s", c->storage->name);
@@ -206,9 +207,7 @@ static void add_last_words(struct ctl *c, const struct vm *vm, struct error *e)
 /* One that closed its socket may still be on its way out. */
 static bool ended_by_itself(int pidfd)
 {
-	struct pollfd p = { .fd = pidfd, .events = POLLIN };
-
-	return pidfd >= 0 && poll(&p, 1, LEAVING_MS) > 0;
+	return pidfd >= 0 && pidfd_wait(pidfd, LEAVING_MS);
 }
 
 /* @e keeps why the start failed; what could not be given back is added to it. */

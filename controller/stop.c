@@ -1,5 +1,4 @@
 /* The ways in which a VM ends: asked to, made to, deleted, or by itself.  All go through vm_release(). */
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,6 +7,7 @@
 #include "common/clock.h"
 #include "common/failpoint.h"
 #include "common/log.h"
+#include "common/pidfd.h"
 #include "controller/idle.h"
 #include "controller/lifecycle.h"
 #include "controller/lifecycle_internal.h"
@@ -30,10 +30,9 @@
 static bool wait_end(int pidfd, uint64_t ms, const struct operation *o)
 {
 	const uint64_t end = clock_boot_ns() + ms * 1000000u;
-	struct pollfd p = { .fd = pidfd, .events = POLLIN };
 
 	while (clock_boot_ns() < end && !operation_cancelled(o))
-		if (poll(&p, 1, 50) > 0)
+		if (pidfd_wait(pidfd, 50))
 			return true;
 	return !pidfd_alive(pidfd);
 }

@@ -13,6 +13,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/failpoint.h"
+#include "common/pidfd.h"
 #include "controller/storage.h"
 
 #define SLICE_MS 100 /* how late a cancellation may be seen */
@@ -36,18 +37,11 @@ unsigned vmm_wait_left(const struct vmm_wait *w)
 	return now >= w->deadline_ns ? 0 : (unsigned)((w->deadline_ns - now + 999999) / 1000000);
 }
 
-static bool ended(int pidfd)
-{
-	struct pollfd p = { pidfd, POLLIN, 0 };
-
-	return pidfd >= 0 && poll(&p, 1, 0) > 0;
-}
-
 int vmm_wait_check(const struct vmm_wait *w, struct error *e)
 {
 	if (w->cancelled && *w->cancelled)
 		return error_set(e, FAIL_STATE, w->who, "interrupted by a later command for this VM");
-	if (ended(w->pidfd))
+	if (pidfd_wait(w->pidfd, 0))
 		return error_set(e, FAIL_GENERAL, w->who, "the monitor ended");
 	if (vmm_wait_left(w) == 0)
 		return error_set(e, FAIL_TIMEOUT, w->who, "no answer on its API socket within %u ms", w->ms);

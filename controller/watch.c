@@ -18,7 +18,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +30,7 @@
 #include "common/fdio.h"
 #include "common/lock.h"
 #include "common/log.h"
+#include "common/pidfd.h"
 #include "controller/loop.h"
 #include "controller/storage.h"
 #include "controller/worker.h"
@@ -354,11 +354,6 @@ static int begin_streams(struct watch *w, const struct vm *vm)
 	return 0;
 }
 
-static bool is_alive(const struct vm *vm)
-{
-	return vm->state == VM_RUNNING || vm->state == VM_STOPPING || vm->state == VM_DEGRADED;
-}
-
 static void forget(struct entry *e);
 
 int watch_console_open(struct watch *w, const struct vm *vm)
@@ -370,7 +365,7 @@ int watch_console_open(struct watch *w, const struct vm *vm)
 	_cleanup_unlock_ struct lock_guard g = lock_guard(&w->lock);
 	FAILPOINT("console.open");
 	folder_check(w);
-	if (!is_alive(vm)) {
+	if (!vm_keeps_console(vm)) {
 		forget(&w->entries[vm->slot]);
 		if (begin_streams(w, vm) < 0)
 			return -1;
@@ -490,12 +485,9 @@ enum watch_life watch_life(struct watch *w, const uint8_t vm[ID_LEN])
 {
 	_cleanup_unlock_ struct lock_guard g = lock_guard(&w->lock);
 	struct entry *e = find(w, vm);
-	struct pollfd p = { .fd = e ? e->pidfd : -1, .events = POLLIN };
-
-	if (p.fd < 0)
+	if (!e || e->pidfd < 0)
 		return WATCH_NOT;
-	/* pidfd_open(2): readable once the process has ended. */
-	return poll(&p, 1, 0) == 0 ? WATCH_LIVES : WATCH_ENDED;
+	return pidfd_alive(e->pidfd) ? WATCH_LIVES : WATCH_ENDED;
 }
 
 void watch_close(struct watch *w)
@@ -535,9 +527,7 @@ static void report(struct entry *e)
 /* The event may be one of the slot's VM before: ask the pidfd itself. */
 static void on_pidfd(struct entry *e)
 {
-	struct pollfd p = { .fd = e->pidfd, .events = POLLIN };
-
-	if (e->ended || e->pidfd < 0 || poll(&p, 1, 0) != 1)
+	if (e->ended || !pidfd_wait(e->pidfd, 0))
 		return;
 	e->ended = true;
 	(void)epoll_ctl(e->watch->epoll_fd, EPOLL_CTL_DEL, e->pidfd, NULL);

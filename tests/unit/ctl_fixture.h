@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/pidfd.h"
 #include "controller/helper.h"
 #include "controller/lifecycle.h"
 #include "controller/loop.h"

@@ -411,7 +411,7 @@ static void a_vmm_that_the_row_does_not_know_is_released(void **state)
 	assert_int_equal(store_vm_update(f->c.store, &vm, &e), 0);
 	vm = row(f, "rests");
 	assert_int_equal(store_ledger_settle(f->c.store, &vm, NULL, 0, &e), 0);
-	runtime_clear(&vm);
+	vm_clear_runtime(&vm);
 	vm.state = VM_STOPPED;
 	assert_int_equal(store_vm_update(f->c.store, &vm, &e), 0);
 	restart(f);

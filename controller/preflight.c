@@ -1,4 +1,5 @@
-#include "controller/ctl.h"
+/* preflight.c - checks before anything new is begun. */
+#include "controller/preflight.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -6,32 +7,6 @@
 #include <sys/statvfs.h>
 
 #include "controller/store.h"
-
-const char *restart_policy_name(enum restart_policy p)
-{
-	static const char *const names[RESTART_POLICIES] = {
-		[RESTART_NO] = "no", [RESTART_ON_FAILURE] = "on-failure", [RESTART_ALWAYS] = "always",
-	};
-
-	return p < RESTART_POLICIES ? names[p] : "no";
-}
-
-const char *vm_state_name(enum vm_state s)
-{
-	static const char *const names[VM_STATES] = {
-		[VM_CREATING] = "creating", [VM_CREATED] = "created", [VM_STARTING] = "starting",
-		[VM_RUNNING] = "running", [VM_STOPPING] = "stopping", [VM_STOPPED] = "stopped",
-		[VM_DEGRADED] = "degraded", [VM_FAILED] = "failed",
-	};
-
-	return (unsigned)s < VM_STATES ? names[s] : "unknown";
-}
-
-void operation_stage(const struct operation *o, const char *stage, const char *detail)
-{
-	if (o && o->stage)
-		o->stage(o->stage_arg, stage, detail);
-}
 
 int room_mib(const struct config *c, uint64_t *mib)
 {

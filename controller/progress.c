@@ -1,0 +1,13 @@
+/* progress.c - stages and cancellation of an operation. */
+#include "controller/progress.h"
+
+void operation_stage(const struct operation *o, const char *stage, const char *detail)
+{
+	if (o && o->stage)
+		o->stage(o->stage_arg, stage, detail);
+}
+
+bool operation_cancelled(const struct operation *o)
+{
+	return o->cancelled && *o->cancelled;
+}
