@@ -16,6 +16,7 @@
 
 struct store;   /* store.h: the database */
 struct helper;  /* helper.h: the three roles */
+struct tap_sweep; /* tap_sweep.h: taps that are being removed */
 struct watch;   /* watch.h: pidfds and consoles of running VMs */
 struct idle;    /* idle.h: how long running VMs are idle */
 struct keeper;  /* keeper.h: what is done without being asked */
@@ -26,6 +27,7 @@ struct ctl {
 	char boot_id[37];   /* /proc/sys/kernel/random/boot_id: another one means that nothing survived */
 	struct store *store;
 	struct helper *helper;
+	struct tap_sweep *tap_sweep;
 	struct watch *watch;
 	struct workers *workers;
 	struct idle *idle;     /* NULL: no VM counts as idle */

@@ -1,3 +1,4 @@
+/* helper.c - requests to the roles over their socketpairs, one at a time a role. */
 #include "controller/helper.h"
 
 #include <errno.h>
@@ -20,12 +21,6 @@ struct helper {
 		uint64_t seq;
 		bool broken; /* an answer was lost: what comes next could belong to it */
 	} peers[ROLE_COUNT];
-	struct sweeps {
-		pthread_mutex_t lock;
-		pthread_cond_t done;
-		uint64_t retired, swept; /* how many were, and how many of those have gone */
-		bool busy;               /* one asks for a sweep */
-	} sweeps;
 };
 
 static int fail(int e)
@@ -51,8 +46,6 @@ struct helper *helper_open(int net, int blk, int spawn)
 
 	if (!h)
 		return NULL;
-	(void)pthread_mutex_init(&h->sweeps.lock, NULL);
-	(void)pthread_cond_init(&h->sweeps.done, NULL);
 	for (int i = 0; i < ROLE_COUNT; i++) {
 		h->peers[i].fd = fds[i];
 		(void)pthread_mutex_init(&h->peers[i].lock, NULL);
@@ -75,8 +68,6 @@ void helper_close(struct helper *h)
 		fdio_close_all(&h->peers[i].fd, 1);
 		(void)pthread_mutex_destroy(&h->peers[i].lock);
 	}
-	(void)pthread_mutex_destroy(&h->sweeps.lock);
-	(void)pthread_cond_destroy(&h->sweeps.done);
 	free(h);
 }
 
@@ -201,47 +192,4 @@ struct request helper_request(enum op_code op, const struct vm *vm, const struct
 		memcpy(q.vm, vm->id, ID_LEN);
 	}
 	return q;
-}
-
-static int status_of(struct helper *h, struct request *q)
-{
-	struct reply r;
-
-	return helper_call(h, q, NULL, &r, NULL) < 0 ? -1 : (int)r.status;
-}
-
-/* With the lock held, but for the time of the request. */
-static int sweep(struct helper *h, const uint8_t op_id[ID_LEN])
-{
-	struct request q = helper_request(OP_TAP_SWEEP, NULL, NULL);
-	struct sweeps *s = &h->sweeps;
-
-	memcpy(q.op_id, op_id, ID_LEN);
-	s->busy = true;
-	const uint64_t all = s->retired;
-	(void)pthread_mutex_unlock(&s->lock);
-	int status = status_of(h, &q);
-	(void)pthread_mutex_lock(&s->lock);
-	s->busy = false;
-	if (status == ST_OK)
-		s->swept = all;
-	(void)pthread_cond_broadcast(&s->done);
-	return status;
-}
-
-int helper_remove_tap(struct helper *h, struct request *q)
-{
-	struct sweeps *s = &h->sweeps;
-	int status = status_of(h, q);
-
-	if (status != ST_OK)
-		return status;
-	(void)pthread_mutex_lock(&s->lock);
-	const uint64_t mine = ++s->retired;
-	while (s->busy && s->swept < mine)
-		(void)pthread_cond_wait(&s->done, &s->lock);
-	if (s->swept < mine)
-		status = sweep(h, q->op_id);
-	(void)pthread_mutex_unlock(&s->lock);
-	return status;
 }

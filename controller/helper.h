@@ -34,17 +34,6 @@ int helper_hello(struct helper *h);
 int helper_call(struct helper *h, struct request *q, const int *fds_in, struct reply *reply, int *fds_out);
 int helper_call_role(struct helper *h, enum role_id role, struct request *q, struct reply *reply);
 
-/**
- * helper_remove_tap() - have a tap retired, then swept
- * @q:	TAP_RETIRE, filled in
- *
- * One sweep serves all whose tap is retired by then: threads that release
- * their VMs at the same time wait for the kernel together.  After one that
- * fails each asks for itself, so the answer is always the caller's own.
- * Return: a status, or -1: the role is gone.
- */
-int helper_remove_tap(struct helper *h, struct request *q);
-
 /* A request about a VM, its envelope filled in. */
 struct request helper_request(enum op_code op, const struct vm *vm, const struct operation *o);
 

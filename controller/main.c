@@ -34,6 +34,7 @@
 #include "controller/stats.h"
 #include "controller/storage.h"
 #include "controller/store.h"
+#include "controller/tap_sweep.h"
 #include "controller/vmm.h"
 #include "controller/watch.h"
 #include "controller/worker.h"
@@ -156,7 +157,8 @@ static void start(struct program *p)
 	if (images_sweep(c, &e) < 0)
 		die_error(&e);
 	c->helper = helper_open(CTL_NET_FD, CTL_BLK_FD, CTL_SPAWN_FD);
-	if (!c->helper || helper_hello(c->helper) < 0)
+	c->tap_sweep = tap_sweep_open();
+	if (!c->helper || !c->tap_sweep || helper_hello(c->helper) < 0)
 		die_errno(1, "the roles do not answer");
 	c->storage = storage_choose(c);
 	c->disks = &storage_ops;
@@ -228,6 +230,7 @@ static void stop(struct program *p)
 	api_close(p->api);
 	watch_close(c->watch);
 	helper_close(c->helper);
+	tap_sweep_close(c->tap_sweep);
 	store_close(c->store);
 	FAILPOINT("stop.after");
 	(void)close(p->epoll_fd);

@@ -1,3 +1,4 @@
+/* objects.c - the table of kernel objects, and the requests that make and remove them. */
 #include "controller/objects.h"
 
 #include <errno.h>
@@ -12,24 +13,41 @@
 #include "controller/helper.h"
 #include "controller/operation.h"
 #include "controller/storage.h"
+#include "controller/tap_sweep.h"
 #include "controller/tsc.h"
 #include "controller/watch.h"
 #include "proto/slot.h"
 
-/*
- * One row a kind.  @args fills the request that makes it and may open the
- * descriptor that goes with it; @note takes the identity out of the answer.
- */
+/* One row a kind, in order of making.  A hook that is NULL has nothing to do. */
 struct object_row {
-	enum object kind;
-	enum op_code make, remove;
-	uint64_t part; /* of a loop */
+	enum op_code make_op, remove_op;
+	uint64_t part;         /* of a loop */
+	enum object named_by;  /* the kind whose runtime field names this one too; 0: it has a field of its own */
+	unsigned release_ms;   /* how long a removal may be refused as busy; 0: RELEASE_MS */
+	/* Does a VM that runs have one?  NULL: always. */
+	bool (*planned)(const struct vm *vm, enum object kind);
+	/* Fill the request that makes it, and open the descriptor that goes with it. */
 	int (*args)(struct ctl *c, const struct vm *vm, const struct object_row *row, struct request *q, int *fd,
 		    struct error *e);
+	/* Note the identity that the answer has in the runtime.  Return: it. */
 	int64_t (*note)(struct ctl *c, struct vm *vm, const struct reply *r);
 	bool (*named)(const struct vm *vm);
 	void (*forget)(struct vm *vm);
+	/* Send the request that removes it, once.  Return: a status, or -1: the role is gone. */
+	int (*remove)(struct ctl *c, const struct object_row *row, struct request *q);
+	/* A pidfd of the caller's whose process is to exit before it can be removed, or -1. */
+	int (*exit_of)(struct ctl *c, const struct vm *vm);
 };
+
+static int remove_once(struct ctl *c, const struct object_row *row, struct request *q)
+{
+	struct reply r;
+
+	(void)row;
+	if (helper_call(c->helper, q, NULL, &r, NULL) < 0)
+		return -1;
+	return r.status == ST_ABSENT ? ST_OK : (int)r.status;
+}
 
 /* ---- net ---- */
 
@@ -50,12 +68,35 @@ static bool nat_named(const struct vm *vm)
 	return vm->nat && vm->runtime.tap[0];
 }
 
+static bool nat_planned(const struct vm *vm, enum object kind)
+{
+	(void)kind;
+	return vm->nat;
+}
+
 static void forget_tap(struct vm *vm)
 {
 	vm->runtime.tap[0] = '\0';
 }
 
+/* In two steps, of which the second is shared with other VMs. */
+static int remove_tap(struct ctl *c, const struct object_row *row, struct request *q)
+{
+	(void)row;
+	return tap_sweep_remove(c->tap_sweep, c->helper, q);
+}
+
 /* ---- blk ---- */
+
+static bool disk_planned(const struct vm *vm, enum object kind)
+{
+	const struct storage_driver *d = storage_by_name(vm->runtime.storage);
+
+	for (size_t i = 0; d && i < d->n_objects; i++)
+		if (d->objects[i] == kind)
+			return true;
+	return false;
+}
 
 static int loop_args(struct ctl *c, const struct vm *vm, const struct object_row *row, struct request *q, int *fd,
 		     struct error *e)
@@ -63,6 +104,12 @@ static int loop_args(struct ctl *c, const struct vm *vm, const struct object_row
 	q->loop_attach.part = row->part;
 	*fd = c->disks->open_part(c, vm, (unsigned)row->part, e);
 	return *fd < 0 ? -1 : 0;
+}
+
+static int remove_loop(struct ctl *c, const struct object_row *row, struct request *q)
+{
+	q->loop_detach.part = row->part;
+	return remove_once(c, row, q);
 }
 
 static int64_t note_loop_base(struct ctl *c, struct vm *vm, const struct reply *r)
@@ -159,73 +206,60 @@ static void forget_vmm(struct vm *vm)
 	vm->runtime.api_socket[0] = '\0';
 }
 
-static const struct object_row rows[] = {
-	{ .kind = OBJ_TAP, .make = OP_TAP_CREATE, .remove = OP_TAP_RETIRE,
-	  .note = note_tap, .named = tap_named, .forget = forget_tap },
-	{ .kind = OBJ_GUEST, .make = OP_GUEST_ALLOW, .remove = OP_GUEST_DENY, .named = tap_named },
-	{ .kind = OBJ_NAT, .make = OP_NAT_ADD, .remove = OP_NAT_REMOVE, .named = nat_named },
-	{ .kind = OBJ_LOOP_BASE, .make = OP_LOOP_ATTACH, .remove = OP_LOOP_DETACH, .part = 0,
-	  .args = loop_args, .note = note_loop_base, .named = loop_base_named, .forget = forget_loop_base },
-	{ .kind = OBJ_LOOP_COW, .make = OP_LOOP_ATTACH, .remove = OP_LOOP_DETACH, .part = 1,
-	  .args = loop_args, .note = note_loop_cow, .named = loop_cow_named, .forget = forget_loop_cow },
-	{ .kind = OBJ_DM, .make = OP_SNAPSHOT_CREATE, .remove = OP_SNAPSHOT_REMOVE,
-	  .note = note_dm, .named = dm_named, .forget = forget_dm },
-	{ .kind = OBJ_VMM, .make = OP_VMM_SPAWN, .remove = OP_VMM_KILL,
-	  .args = vmm_args, .note = note_vmm, .named = vmm_named, .forget = forget_vmm },
+static int vmm_exit_of(struct ctl *c, const struct vm *vm)
+{
+	return c->watch ? watch_pidfd(c->watch, vm->id) : -1;
+}
+
+static const struct object_row rows[OBJ_COUNT] = {
+	[OBJ_TAP] = { .make_op = OP_TAP_CREATE, .remove_op = OP_TAP_RETIRE,
+		      .note = note_tap, .named = tap_named, .forget = forget_tap, .remove = remove_tap },
+	[OBJ_GUEST] = { .make_op = OP_GUEST_ALLOW, .remove_op = OP_GUEST_DENY, .named_by = OBJ_TAP,
+			.named = tap_named, .remove = remove_once },
+	[OBJ_NAT] = { .make_op = OP_NAT_ADD, .remove_op = OP_NAT_REMOVE, .named_by = OBJ_TAP,
+		      .planned = nat_planned, .named = nat_named, .remove = remove_once },
+	[OBJ_LOOP_BASE] = { .make_op = OP_LOOP_ATTACH, .remove_op = OP_LOOP_DETACH, .part = 0, .planned = disk_planned,
+			    .args = loop_args, .note = note_loop_base, .named = loop_base_named,
+			    .forget = forget_loop_base, .remove = remove_loop },
+	[OBJ_LOOP_COW] = { .make_op = OP_LOOP_ATTACH, .remove_op = OP_LOOP_DETACH, .part = 1, .planned = disk_planned,
+			   .args = loop_args, .note = note_loop_cow, .named = loop_cow_named,
+			   .forget = forget_loop_cow, .remove = remove_loop },
+	[OBJ_DM] = { .make_op = OP_SNAPSHOT_CREATE, .remove_op = OP_SNAPSHOT_REMOVE, .planned = disk_planned,
+		     .note = note_dm, .named = dm_named, .forget = forget_dm, .remove = remove_once },
+	[OBJ_VMM] = { .make_op = OP_VMM_SPAWN, .remove_op = OP_VMM_KILL, .release_ms = RELEASE_VMM_MS,
+		      .args = vmm_args, .note = note_vmm, .named = vmm_named, .forget = forget_vmm,
+		      .remove = remove_once, .exit_of = vmm_exit_of },
 };
-_Static_assert(ARRAY_SIZE(rows) == OBJ_COUNT - 1, "every kind has a row");
-
-static const struct object_row *row_of(enum object kind)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		if (rows[i].kind == kind)
-			return &rows[i];
-	return NULL;
-}
-
-enum object object_nth(size_t i)
-{
-	return rows[i].kind;
-}
 
 enum role_id object_role(enum object kind)
 {
-	return op_find(row_of(kind)->make)->role;
-}
-
-static bool driver_makes(const struct storage_driver *d, enum object kind)
-{
-	for (size_t i = 0; d && i < d->n_objects; i++)
-		if (d->objects[i] == kind)
-			return true;
-	return false;
+	return op_find(rows[kind].make_op)->role;
 }
 
 size_t objects_planned(const struct vm *vm, enum object kinds[OBJ_COUNT])
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		enum object k = rows[i].kind;
-		bool of_disk = object_role(k) == ROLE_BLK;
-		bool wanted = of_disk ? driver_makes(storage_by_name(vm->runtime.storage), k) : k != OBJ_NAT || vm->nat;
-		if (wanted)
-			kinds[n++] = k;
-	}
+	for_each_object(kind)
+		if (!rows[kind].planned || rows[kind].planned(vm, kind))
+			kinds[n++] = kind;
 	return n;
+}
+
+enum object object_named_by(enum object kind)
+{
+	return rows[kind].named_by ? rows[kind].named_by : kind;
 }
 
 bool object_named(const struct vm *vm, enum object kind)
 {
-	return row_of(kind)->named(vm);
+	return rows[kind].named(vm);
 }
 
 void object_forget(struct vm *vm, enum object kind)
 {
-	const struct object_row *row = row_of(kind);
-
-	if (row->forget)
-		row->forget(vm);
+	if (rows[kind].forget)
+		rows[kind].forget(vm);
 }
 
 /* The rate of creations has passed by the time this is said (call_patiently()). */
@@ -299,12 +333,12 @@ static int call_patiently(struct ctl *c, struct request *q, const int *fd, const
 int object_make(struct ctl *c, struct vm *vm, enum object kind, const struct operation *o, struct made *m,
 		struct error *e)
 {
-	const struct object_row *row = row_of(kind);
-	struct request q = helper_request(row->make, vm, o);
+	const struct object_row *row = &rows[kind];
+	struct request q = helper_request(row->make_op, vm, o);
 	_cleanup_close_ int fd = -1;
 	struct reply r;
 
-	*m = (struct made){ .ident = -1, .console = -1, .pidfd = -1 };
+	*m = (struct made){ .ident = -1, .pidfd = -1 };
 	if (row->args && row->args(c, vm, row, &q, &fd, e) < 0)
 		return -1;
 	int status = call_patiently(c, &q, &fd, o, &r, &m->pidfd);
@@ -313,8 +347,6 @@ int object_make(struct ctl *c, struct vm *vm, enum object kind, const struct ope
 	FAILPOINT("object.made");
 	if (row->note)
 		m->ident = row->note(c, vm, &r);
-	if (m->pidfd >= 0)
-		m->console = steal_fd(&fd);
 	return 0;
 }
 
@@ -328,33 +360,19 @@ static uint32_t slot_for(const struct vm *vm, enum object kind)
 	return slot < 0 ? vm->slot : (uint32_t)slot;
 }
 
-static int ask(struct ctl *c, struct request *q)
-{
-	struct reply r;
-
-	if (helper_call(c->helper, q, NULL, &r, NULL) < 0)
-		return -1;
-	return r.status == ST_ABSENT ? ST_OK : (int)r.status;
-}
-
 int object_remove(struct ctl *c, const struct vm *vm, enum object kind, const struct operation *o)
 {
-	const struct object_row *row = row_of(kind);
-	struct request q = helper_request(row->remove, vm, o);
+	struct request q = helper_request(rows[kind].remove_op, vm, o);
 
 	q.slot = slot_for(vm, kind);
-	if (row->remove == OP_LOOP_DETACH)
-		q.loop_detach.part = row->part;
-	return row->remove == OP_TAP_RETIRE ? helper_remove_tap(c->helper, &q) : ask(c, &q);
+	return rows[kind].remove(c, &rows[kind], &q);
 }
 
-/* Until the VMM has ended, but no longer than @ms; for other objects, and when nobody watches it: @ms. */
+/* Until the process that holds it has exited, but no longer than @ms. */
 static void wait_a_little(struct ctl *c, const struct vm *vm, enum object kind, int ms)
 {
-	_cleanup_close_ int pidfd = -1;
+	_cleanup_close_ int pidfd = rows[kind].exit_of ? rows[kind].exit_of(c, vm) : -1;
 
-	if (kind == OBJ_VMM && c->watch)
-		pidfd = watch_pidfd(c->watch, vm->id);
 	/* An ended process leaves its cgroup some microseconds later: look again soon, but not in a tight loop. */
 	if (pidfd_wait(pidfd, ms))
 		(void)poll(NULL, 0, 1);
@@ -363,7 +381,8 @@ static void wait_a_little(struct ctl *c, const struct vm *vm, enum object kind, 
 int object_release(struct ctl *c, const struct vm *vm, enum object kind, const struct operation *o,
 		   struct error *e)
 {
-	const uint64_t end = clock_boot_ns() + (kind == OBJ_VMM ? RELEASE_VMM_MS : RELEASE_MS) * UINT64_C(1000000);
+	const unsigned longest = rows[kind].release_ms ? rows[kind].release_ms : RELEASE_MS;
+	const uint64_t end = clock_boot_ns() + longest * UINT64_C(1000000);
 	int status, ms = 1;
 
 	while ((status = object_remove(c, vm, kind, o)) == ST_BUSY && clock_boot_ns() < end) {

@@ -11,12 +11,13 @@
 /* What came of making one. */
 struct made {
 	int64_t ident;   /* as in LIST; -1: the role tells none */
-	int console;     /* OBJ_VMM: the FIFO's descriptor, and the VMM's pidfd; the caller's.  Else -1 */
-	int pidfd;
+	int pidfd;       /* OBJ_VMM: of the VMM, the caller's.  Else -1 */
 };
 
-/* The kinds in order of making: 0 .. OBJ_COUNT - 2. */
-enum object object_nth(size_t i);
+/* All kinds in order of making, which is the order of their numbers, and backwards, as they are released. */
+#define for_each_object(kind) for (enum object kind = OBJ_TAP; kind < OBJ_COUNT; kind++)
+#define for_each_object_reverse(kind) for (enum object kind = OBJ_COUNT - 1; kind > 0; kind--)
+
 enum role_id object_role(enum object kind);
 
 /* What @vm holds once it runs, in order of making.  Return: how many. */
@@ -24,6 +25,9 @@ size_t objects_planned(const struct vm *vm, enum object kinds[OBJ_COUNT]);
 
 /* Does the runtime name it?  True also for what follows from a name there, as the guest's elements from its tap. */
 bool object_named(const struct vm *vm, enum object kind);
+
+/* The kind whose field in the runtime names @kind: itself, or, for the guest's elements, the tap. */
+enum object object_named_by(enum object kind);
 
 /* Drop from the runtime what names @kind. */
 void object_forget(struct vm *vm, enum object kind);

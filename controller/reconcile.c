@@ -132,9 +132,9 @@ static int living(struct pass *p, const struct vm *vm, unsigned listed)
 
 static bool adopt(struct pass *p, struct vm *vm, int pidfd)
 {
-	int console = watch_console_open(p->c->watch, vm);
+	_cleanup_close_ int console = watch_console_open(p->c->watch, vm); /* if only to have a FIFO that can be watched */
 
-	if (watch_add(p->c->watch, vm, pidfd, console) < 0) {
+	if (watch_add(p->c->watch, vm, pidfd) < 0) {
 		(void)error_set(&p->blind, FAIL_HOST, vm->name, "its VMM lives, but can not be watched: %s", strerrordesc_np(errno));
 		return false;
 	}
@@ -180,8 +180,8 @@ static bool holds_something(struct pass *p, const struct vm *vm, unsigned listed
 
 	if (listed || !vm_at_rest(vm) || store_ledger_rows(p->c->store, vm->id, rows, &n, &e) < 0 || n)
 		return true;
-	for (size_t i = 0; i < OBJ_COUNT - 1; i++)
-		if (object_named(vm, object_nth(i)))
+	for_each_object(kind)
+		if (object_named(vm, kind))
 			return true;
 	return false;
 }
@@ -290,10 +290,10 @@ int orphan_remove(struct ctl *c, const struct listed *l, const struct operation 
 
 static void remove_orphans(struct pass *p)
 {
-	for (size_t k = OBJ_COUNT - 1; k-- > 0;)
+	for_each_object_reverse(kind)
 		for (size_t i = 0; i < p->inv.n; i++) {
 			const struct listed *l = &p->inv.v[i];
-			if (l->claimed || l->kind != object_nth(k))
+			if (l->claimed || l->kind != kind)
 				continue;
 			p->orphans++;
 			p->failed += orphan_remove(p->c, l, &p->o) < 0;

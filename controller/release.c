@@ -51,8 +51,7 @@ static void collect(struct ctl *c, const struct vm *vm, unsigned listed, struct 
 		log_warn("%s: its ledger can not be read: %s", vm->name, e.why);
 	for (size_t i = 0; !blind && i < n; i++)
 		p->held[rows[i].kind] = rows[i];
-	for (size_t i = 0; i < OBJ_COUNT - 1; i++) {
-		enum object kind = object_nth(i);
+	for_each_object(kind) {
 		bool held = blind || (listed & 1u << kind) || object_named(vm, kind);
 		if (!p->held[kind].kind && held)
 			p->held[kind] = (struct ledger_row){ .kind = kind, .state = LEDGER_PRESENT, .ident = -1 };
@@ -122,18 +121,16 @@ static void sweep(struct ctl *c, uint32_t slot, struct pass *p)
 	join(p, "run folder", &e);
 }
 
-/* The tap's name is kept while anything that follows from it is left: an older row has nothing else to find it by. */
+/* A name is kept while anything that follows from it is left: an older row has nothing else to find that by. */
 static void forget_gone(struct vm *vm, const struct pass *p)
 {
-	bool net_left = false;
+	bool names_left[OBJ_COUNT] = { false };
 
 	for (size_t i = 0; i < p->n_left; i++)
-		net_left |= object_role(p->left[i].kind) == ROLE_NET;
-	for (size_t i = 0; i < OBJ_COUNT - 1; i++) {
-		enum object kind = object_nth(i);
-		if (!is_left(p, kind) && !(net_left && kind == OBJ_TAP))
+		names_left[object_named_by(p->left[i].kind)] = true;
+	for_each_object(kind)
+		if (!names_left[kind])
 			object_forget(vm, kind);
-	}
 	if (p->n_left == 0)
 		vm_clear_runtime(vm);
 }
@@ -158,11 +155,9 @@ int vm_release_listed(struct ctl *c, struct vm *vm, unsigned listed, enum vm_sta
 	struct error failed = { 0 };
 
 	collect(c, vm, listed, &p);
-	for (size_t i = OBJ_COUNT - 1; i-- > 0;) {
-		struct ledger_row *row = &p.held[object_nth(i)];
-		if (row->kind)
-			give_back(c, vm, row, o, &p);
-	}
+	for_each_object_reverse(kind)
+		if (p.held[kind].kind)
+			give_back(c, vm, &p.held[kind], o, &p);
 	FAILPOINT("release.objects");
 	if (!is_left(&p, OBJ_VMM)) {
 		if (c->watch)

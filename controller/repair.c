@@ -220,11 +220,13 @@ static int remove_orphans(struct repair *p, const struct inventory *before, stru
 	p->inv = &now; /* for claim() */
 	int r = inventory_take(p->c, &now, e) < 0 || store_vm_each(p->c->store, NULL, true, claim, p, e) < 0 ? -1 : 0;
 	p->inv = NULL;
-	for (size_t k = OBJ_COUNT - 1; r == 0 && k-- > 0;)
+	if (r < 0)
+		return -1;
+	for_each_object_reverse(kind)
 		for (size_t i = 0; i < now.n; i++)
-			if (!now.v[i].claimed && now.v[i].kind == object_nth(k) && find_unclaimed(before, &now.v[i]))
+			if (!now.v[i].claimed && now.v[i].kind == kind && find_unclaimed(before, &now.v[i]))
 				remove_orphan(p, &now.v[i]);
-	return r;
+	return 0;
 }
 
 static void stray(void *arg, const char *line)

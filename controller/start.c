@@ -14,7 +14,6 @@
 #include "common/log.h"
 #include "common/pidfd.h"
 #include "controller/lifecycle.h"
-#include "controller/network.h"
 #include "controller/objects.h"
 #include "controller/operation.h"
 #include "controller/preflight.h"
@@ -92,11 +91,11 @@ static const char *stage_of(enum object kind)
 	return names[object_role(kind)];
 }
 
-/* From here on the watch has the console, and tells of the VMM's end. */
-static int hand_to_watch(struct ctl *c, const struct vm *vm, struct start *s, struct made *m, struct error *e)
+/* From here on the watch owns @pidfd, reports the VMM's exit, and reads the console. */
+static int hand_to_watch(struct ctl *c, const struct vm *vm, struct start *s, int pidfd, struct error *e)
 {
 	FAILPOINT("watch.before");
-	if (watch_add(c->watch, vm, m->pidfd, m->console) < 0)
+	if (watch_add(c->watch, vm, pidfd) < 0)
 		return error_set(e, FAIL_GENERAL, "vmm", "its end and its console can not be watched");
 	FAILPOINT("watch.after");
 	s->pidfd = watch_pidfd(c->watch, vm->id);
@@ -106,12 +105,12 @@ static int hand_to_watch(struct ctl *c, const struct vm *vm, struct start *s, st
 static int acquire_one(struct ctl *c, struct vm *vm, struct start *s, size_t i, const struct operation *o,
 		       struct error *e)
 {
-	struct made m = { .ident = -1, .console = -1, .pidfd = -1 };
-	enum object kind = s->kinds[i];
-	int r = kind == OBJ_NAT ? nat_prepare(c, vm, o, e) : object_make(c, vm, kind, o, &m, e);
+	struct made m;
 
-	s->rows[i] = (struct ledger_row){ .kind = kind, .state = LEDGER_PRESENT, .ident = m.ident };
-	return r == 0 && kind == OBJ_VMM ? hand_to_watch(c, vm, s, &m, e) : r;
+	if (object_make(c, vm, s->kinds[i], o, &m, e) < 0)
+		return -1;
+	s->rows[i] = (struct ledger_row){ .kind = s->kinds[i], .state = LEDGER_PRESENT, .ident = m.ident };
+	return m.pidfd < 0 ? 0 : hand_to_watch(c, vm, s, m.pidfd, e);
 }
 
 static int acquire(struct ctl *c, struct vm *vm, struct start *s, const struct operation *o, struct error *e)

@@ -430,9 +430,8 @@ static void stream_try(struct entry *e, enum stream_kind kind)
 		log_errno("slot %u: the monitor's %s can not be read", e->slot, sinks[kind].fifo);
 }
 
-int watch_add(struct watch *w, const struct vm *vm, int pidfd, int console)
+int watch_add(struct watch *w, const struct vm *vm, int pidfd)
 {
-	fdio_close_all(&console, 1); /* what the VMM has is not what we read from */
 	if (vm->slot >= SLOT_MAX) {
 		fdio_close_all(&pidfd, 1);
 		errno = EINVAL;

@@ -35,9 +35,9 @@ void watch_close(struct watch *w);
  */
 int watch_console_open(struct watch *w, const struct vm *vm);
 
-/* From now on @pidfd is watched and the slot's streams are read into their bounded files.  Both descriptors are the
- * watch's, even on failure.  Thread-safe.  Return: 0, or -1 with errno. */
-int watch_add(struct watch *w, const struct vm *vm, int pidfd, int console);
+/* From now on @pidfd is watched and the slot's streams are read into their bounded files, by descriptors of our own.
+ * @pidfd is the watch's, even on failure.  Thread-safe.  Return: 0, or -1 with errno. */
+int watch_add(struct watch *w, const struct vm *vm, int pidfd);
 
 /* Forget the VM, after the last that it said was taken; a pidfd that fires later is not reported.  Thread-safe. */
 void watch_remove(struct watch *w, const uint8_t vm[ID_LEN]);

@@ -35,6 +35,7 @@
 #include "controller/objects.h"
 #include "controller/release.h"
 #include "controller/store.h"
+#include "controller/tap_sweep.h"
 
 #define CODES 256
 #define OWNER 1000
@@ -145,6 +146,7 @@ static void role_start(const char *binary, const char *log_path)
 	(void)close(config);
 	(void)close(log);
 	s.c.helper = helper_open(own, -1, -1);
+	s.c.tap_sweep = tap_sweep_open();
 	if (!s.c.helper || pthread_create(&s.relay, NULL, relay_thread, NULL) != 0)
 		die(1, "the relay does not start");
 }
@@ -155,6 +157,7 @@ static int role_stop(void)
 	int status;
 
 	helper_close(s.c.helper);
+	tap_sweep_close(s.c.tap_sweep);
 	(void)pthread_join(s.relay, NULL);
 	if (waitpid(s.role, &status, 0) != s.role || !WIFEXITED(status))
 		return -1;

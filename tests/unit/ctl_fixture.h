@@ -32,6 +32,7 @@
 #include "controller/seed.h"
 #include "controller/storage.h"
 #include "controller/store.h"
+#include "controller/tap_sweep.h"
 #include "controller/vmm.h"
 #include "controller/watch.h"
 #include "controller/worker.h"
@@ -245,6 +246,8 @@ static void roles_start(struct fixture *f)
 	f->fake = fake_helper_start(fds);
 	f->c.helper = helper_open(fds[0], fds[1], fds[2]);
 	assert_non_null(f->c.helper);
+	f->c.tap_sweep = tap_sweep_open();
+	assert_non_null(f->c.tap_sweep);
 	assert_int_equal(helper_hello(f->c.helper), 0);
 }
 
@@ -305,6 +308,7 @@ static int teardown(void **state)
 
 	close_all(f);
 	helper_close(f->c.helper);
+	tap_sweep_close(f->c.tap_sweep);
 	fake_helper_stop(f->fake);
 	(void)nftw(f->dir, unlink_one, 16, FTW_DEPTH | FTW_PHYS);
 	free(f);

@@ -13,11 +13,13 @@
 
 #include "common/fdio.h"
 #include "controller/helper.h"
+#include "controller/tap_sweep.h"
 #include "tests/unit/fake_helper.h"
 
 struct bench {
 	struct fake_helper *fake;
 	struct helper *h;
+	struct tap_sweep *sweep;
 };
 
 static const struct vm a_vm = { .slot = 7, .generation = 3, .owner = 1000, .id = { 1, 2, 3 } };
@@ -30,6 +32,7 @@ static int setup(void **state)
 
 	b.fake = fake_helper_start(fds);
 	b.h = helper_open(fds[0], fds[1], fds[2]);
+	b.sweep = tap_sweep_open();
 	*state = &b;
 	return b.h ? 0 : -1;
 }
@@ -39,6 +42,7 @@ static int teardown(void **state)
 	struct bench *b = *state;
 
 	helper_close(b->h);
+	tap_sweep_close(b->sweep);
 	fake_helper_stop(b->fake);
 	return 0;
 }
@@ -310,7 +314,7 @@ static void *make_and_remove(void *arg)
 	vm.slot = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED);
 	for (int i = 0; i < 20; i++) {
 		struct request make = helper_request(OP_TAP_CREATE, &vm, &an_op), retire = helper_request(OP_TAP_RETIRE, &vm, &an_op);
-		if (helper_call(b->h, &make, NULL, &a, NULL) < 0 || helper_remove_tap(b->h, &retire) != ST_OK)
+		if (helper_call(b->h, &make, NULL, &a, NULL) < 0 || tap_sweep_remove(b->sweep, b->h, &retire) != ST_OK)
 			return "asking failed";
 		if (fake_helper_has(b->fake, vm.slot, OBJ_TAP))
 			return "swept, and still there";
@@ -349,7 +353,7 @@ static void *sweep_in_vain(void *arg)
 	struct bench *b = arg;
 	struct request q = helper_request(OP_TAP_RETIRE, &a_vm, &an_op);
 
-	return helper_remove_tap(b->h, &q) == ST_KERNEL ? NULL : "an error was not told";
+	return tap_sweep_remove(b->sweep, b->h, &q) == ST_KERNEL ? NULL : "an error was not told";
 }
 
 /* One that fails says nothing of the others: each asks and hears for itself. */
@@ -363,9 +367,9 @@ static void test_a_failed_sweep_is_told_to_its_asker_alone(void **state)
 	fake_helper_fail(b->fake, OP_TAP_SWEEP, ST_KERNEL, 8);
 	at_once(b, sweep_in_vain, 8);
 	assert_int_equal(fake_helper_count(b->fake, OP_TAP_SWEEP), 8);
-	assert_int_equal(helper_remove_tap(b->h, &q), ST_OK);
+	assert_int_equal(tap_sweep_remove(b->sweep, b->h, &q), ST_OK);
 	fake_helper_die(b->fake, ROLE_NET);
-	assert_int_equal(helper_remove_tap(b->h, &q), -1);
+	assert_int_equal(tap_sweep_remove(b->sweep, b->h, &q), -1);
 }
 
 #define BENCH(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

@@ -149,6 +149,7 @@ static void lose_every_cache(struct fixture *f, const struct vm *vm)
 {
 	close_all(f);
 	helper_close(f->c.helper);
+	tap_sweep_close(f->c.tap_sweep);
 	fake_helper_stop(f->fake);
 	make_older_row(f);
 	roles_start(f);

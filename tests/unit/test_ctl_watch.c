@@ -24,10 +24,9 @@ static int begin(struct fixture *f, struct vm *vm)
 	int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0u);
 
 	assert_true(console >= 0 && pidfd >= 0);
-	int ours = dup(console);
-	assert_int_equal(watch_add(f->c.watch, vm, pidfd, console), 0);
+	assert_int_equal(watch_add(f->c.watch, vm, pidfd), 0);
 	vm->state = VM_RUNNING;
-	return ours;
+	return console;
 }
 
 /* Write numbered lines [@from, @to) as fast as they are taken. */

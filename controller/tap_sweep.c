@@ -1,0 +1,76 @@
+/* tap_sweep.c - removes taps in two steps, the second for all VMs that are released at the same time. */
+#include "controller/tap_sweep.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controller/helper.h"
+
+struct tap_sweep {
+	pthread_mutex_t lock;
+	pthread_cond_t done;
+	uint64_t retired, swept; /* how many were, and how many of those have gone */
+	bool busy;               /* one asks for a sweep */
+};
+
+struct tap_sweep *tap_sweep_open(void)
+{
+	struct tap_sweep *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	(void)pthread_mutex_init(&s->lock, NULL);
+	(void)pthread_cond_init(&s->done, NULL);
+	return s;
+}
+
+void tap_sweep_close(struct tap_sweep *s)
+{
+	if (!s)
+		return;
+	(void)pthread_mutex_destroy(&s->lock);
+	(void)pthread_cond_destroy(&s->done);
+	free(s);
+}
+
+static int status_of(struct helper *h, struct request *q)
+{
+	struct reply r;
+
+	return helper_call(h, q, NULL, &r, NULL) < 0 ? -1 : (int)r.status;
+}
+
+/* With the lock held, but for the time of the request. */
+static int sweep(struct tap_sweep *s, struct helper *h, const uint8_t op_id[ID_LEN])
+{
+	struct request q = helper_request(OP_TAP_SWEEP, NULL, NULL);
+
+	memcpy(q.op_id, op_id, ID_LEN);
+	s->busy = true;
+	const uint64_t all = s->retired;
+	(void)pthread_mutex_unlock(&s->lock);
+	int status = status_of(h, &q);
+	(void)pthread_mutex_lock(&s->lock);
+	s->busy = false;
+	if (status == ST_OK)
+		s->swept = all;
+	(void)pthread_cond_broadcast(&s->done);
+	return status;
+}
+
+int tap_sweep_remove(struct tap_sweep *s, struct helper *h, struct request *q)
+{
+	int status = status_of(h, q);
+
+	if (status != ST_OK)
+		return status;
+	(void)pthread_mutex_lock(&s->lock);
+	const uint64_t mine = ++s->retired;
+	while (s->busy && s->swept < mine)
+		(void)pthread_cond_wait(&s->done, &s->lock);
+	if (s->swept < mine)
+		status = sweep(s, h, q->op_id);
+	(void)pthread_mutex_unlock(&s->lock);
+	return status;
+}
