@@ -3,13 +3,7 @@
 #define BANGER_CONTROLLER_WATCH_H
 
 #include "controller/ctl.h"
-
-/* What a VM says, each in a file of its own.  The last two are Firecracker's; CALL vm_logs asks by these numbers. */
-enum stream_kind { STREAM_CONSOLE, STREAM_VMM, STREAM_METRICS, STREAM_COUNT };
-
-/* They never take more than this on disk; the older half goes first. */
-#define CONSOLE_MAX (1024 * 1024)
-#define VMM_STREAM_MAX (256 * 1024) /* the monitor's log; its metrics */
+#include "controller/streams.h"
 
 /* Called in a worker when the VMM of a watched VM has exited.  The VM may have been released, deleted or started again
  * since: the handler has to ask. */
