@@ -6,7 +6,8 @@
 #include "controller/audit.h"
 #include "controller/doctor.h"
 #include "controller/images.h"
-#include "controller/lifecycle.h"
+#include "controller/drain.h"
+#include "controller/repair.h"
 #include "controller/store.h"
 
 int api_version(struct exchange *x)

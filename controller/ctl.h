@@ -38,7 +38,7 @@ struct ctl {
 	const struct seed_ops *seed;          /* seed.h */
 	const struct vmm_ops *vmm;            /* vmm.h */
 	atomic_bool stopping; /* the service ends: what can be interrupted is */
-	atomic_bool draining; /* the host goes down (lifecycle.h): VMs end, none is started */
+	atomic_bool draining; /* the host goes down (drain.h): VMs end, none is started */
 	/* What doctor tells and nobody can read any more once the controller is confined. */
 	struct host {
 		char cgroup_controllers[128]; /* "cpu memory pids"; "": none */

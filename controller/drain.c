@@ -2,19 +2,24 @@
  *
  * Nobody asked for the end of any of them: what is wanted stays wanted, and the restart policies hold at the next boot.
  * Nothing is started any more until this controller is; the host's service manager is about to end it. */
+#include "controller/drain.h"
+
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/pidfd.h"
-#include "controller/lifecycle.h"
+#include "controller/exit.h"
 #include "controller/operation.h"
+#include "controller/release.h"
 #include "controller/store.h"
 #include "controller/vmm.h"
 #include "controller/watch.h"
+#include "controller/worker.h"
 
 #define LOOK_MS 100
 #define ASK_THREADS 64
@@ -31,7 +36,7 @@ static void list_free(struct list *l)
 	free(l->v);
 }
 
-static int take(void *arg, const struct vm *vm)
+static int note_vm(void *arg, const struct vm *vm)
 {
 	struct list *l = arg;
 
@@ -51,7 +56,7 @@ static int take(void *arg, const struct vm *vm)
 static int collect(struct ctl *c, struct list *l, struct error *e)
 {
 	l->n = 0;
-	return store_vm_each(c->store, NULL, true, take, l, e);
+	return store_vm_each(c->store, NULL, true, note_vm, l, e);
 }
 
 static bool lives(struct ctl *c, const struct vm *vm)
@@ -117,6 +122,26 @@ static int power_off(struct ctl *c, struct list *l, uint64_t end, struct error *
 	}
 }
 
+/* Kill it, whatever it does; it stays wanted. */
+static void end_wanted(struct ctl *c, const uint8_t id[ID_LEN])
+{
+	struct operation o;
+	struct error e = { 0 };
+	struct vm vm;
+
+	operation_own(&o);
+	vm_turn_take(c->workers, id, true, &o.cancelled);
+	if (store_vm_by_id(c->store, id, &vm, &e) == 0 && !vm_at_rest(&vm)) {
+		(void)snprintf(vm.reason, sizeof(vm.reason), VM_REASON_DRAINED);
+		int r = operation_begin_state(c, &o, "kill", &vm, VM_STOPPING, &e);
+		if (r == 0)
+			r = operation_end(c, &o, vm_release(c, &vm, vm_rest_state(&vm), &o, &e), &e);
+		if (r < 0)
+			log_error("%s: %s", vm.name, e.why);
+	}
+	vm_turn_give(c->workers, id);
+}
+
 int host_drain(struct ctl *c, uint64_t timeout_ms, struct drained *out, struct error *e)
 {
 	__attribute__((cleanup(list_free))) struct list l = { 0 };
@@ -131,7 +156,7 @@ int host_drain(struct ctl *c, uint64_t timeout_ms, struct drained *out, struct e
 		return -1;
 	for (size_t i = 0; i < l.n; i++) {
 		out->killed += lives(c, &l.v[i]);
-		vm_end_wanted(c, l.v[i].id);
+		end_wanted(c, l.v[i].id);
 	}
 	if (collect(c, &l, e) < 0)
 		return -1;

@@ -22,14 +22,16 @@
 #include "common/clock.h"
 #include "common/lock.h"
 #include "common/log.h"
+#include "controller/actions.h"
 #include "controller/idle.h"
-#include "controller/lifecycle.h"
+#include "controller/exit.h"
 #include "controller/release.h"
 #include "controller/stats.h"
 #include "controller/store.h"
 #include "controller/watch.h"
 #include "controller/operation.h"
 #include "controller/preflight.h"
+#include "controller/repair.h"
 #include "controller/worker.h"
 
 #define SECOND 1000000000ull
@@ -130,7 +132,7 @@ static void runs(struct pass *p, struct kept *s, const struct vm *vm)
 {
 	/* Its end was told, and could not be recorded, say on a full disk. */
 	if (watch_life(p->k->ctl->watch, vm->id) != WATCH_LIVES) {
-		(void)queue(s, vm_ended);
+		(void)queue(s, vm_on_exit);
 		return;
 	}
 	/* It may have been stopped and started since the last pass. */

@@ -5,9 +5,6 @@
 #include "controller/ctl.h"
 #include "controller/inventory.h"
 
-/* Everything of @vm goes: objects (@listed as in release.h), files, the row.  The caller has the turn, or is alone. */
-int vm_remove(struct ctl *c, struct vm *vm, unsigned listed, const struct operation *o, struct error *e);
-
 /* A running VM gets again what @inv lacks of it, and can be made again; else it is degraded, with the reason.
  * Its row is written.  Return: 0, or -1 with the reason. */
 int vm_restore(struct ctl *c, const struct inventory *inv, struct vm *vm, const struct operation *o, struct error *e);

@@ -23,13 +23,14 @@
 #include "common/log.h"
 #include "controller/api.h"
 #include "controller/doctor.h"
+#include "controller/exit.h"
 #include "controller/helper.h"
 #include "controller/images.h"
 #include "controller/idle.h"
 #include "controller/keeper.h"
-#include "controller/lifecycle.h"
 #include "controller/lock.h"
 #include "controller/loop.h"
+#include "controller/reconcile.h"
 #include "controller/seed.h"
 #include "controller/stats.h"
 #include "controller/storage.h"
@@ -168,7 +169,7 @@ static void start(struct program *p)
 	if (!c->workers)
 		die_errno(1, "worker threads");
 	p->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	c->watch = p->epoll_fd < 0 ? NULL : watch_open(c, p->epoll_fd, vm_ended);
+	c->watch = p->epoll_fd < 0 ? NULL : watch_open(c, p->epoll_fd, vm_on_exit);
 	if (!c->watch)
 		die_errno(1, "watch");
 	if (reconcile(c, &e) < 0)

@@ -5,6 +5,8 @@
  * it may hold is released; operations that our own end has cut short are rolled back (create, start) or forward
  * (stop, kill, delete).  What the kernel holds and no row claims is removed.  Only then do the roles make things
  * again, and what an administrator's flush took from a living VM is put back. */
+#include "controller/reconcile.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -15,9 +17,9 @@
 #include "common/failpoint.h"
 #include "common/log.h"
 #include "common/pidfd.h"
+#include "controller/delete.h"
 #include "controller/helper.h"
 #include "controller/inventory.h"
-#include "controller/lifecycle.h"
 #include "controller/lifecycle_internal.h"
 #include "controller/objects.h"
 #include "controller/operation.h"

@@ -2,6 +2,8 @@
  * there before its objects and goes after them, so what is listed without a row is nobody's.  But operations go on
  * meanwhile, so what looks wrong is only suspected: a VM is looked at again, alone, with its turn in hand, and an
  * object must be nobody's in two looks. */
+#include "controller/repair.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +12,6 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/pidfd.h"
-#include "controller/lifecycle.h"
 #include "controller/lifecycle_internal.h"
 #include "controller/objects.h"
 #include "controller/operation.h"

@@ -1,8 +1,10 @@
-/* How a VM starts, and why a start that fails leaves nothing.
+/* start.c - starts a VM; a start that fails leaves nothing.
  *
  * One commit plans every object; then they are asked for, in the table's order; then one commit says that all are
  * there.  Whatever ends the way between the two (a refusal, a cancellation, our own death) finds the whole plan in the
  * ledger, and vm_release() walks it backwards without asking how far the start had come. */
+#include "controller/start.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,7 +15,6 @@
 #include "common/failpoint.h"
 #include "common/log.h"
 #include "common/pidfd.h"
-#include "controller/lifecycle.h"
 #include "controller/objects.h"
 #include "controller/operation.h"
 #include "controller/preflight.h"
@@ -23,7 +24,6 @@
 #include "controller/store.h"
 #include "controller/vmm.h"
 #include "controller/watch.h"
-#include "controller/worker.h"
 
 #define RUN_LEAST (64u << 10)
 #define RUN_LEAST_FILES 8
@@ -64,7 +64,7 @@ static void fill_runtime(struct ctl *c, struct vm *vm)
 		(void)snprintf(vm->runtime.storage, sizeof(vm->runtime.storage), "%s", c->storage->name);
 }
 
-static int plan(struct ctl *c, struct vm *vm, struct start *s, const struct operation *o, struct error *e)
+static int plan_objects(struct ctl *c, struct vm *vm, struct start *s, const struct operation *o, struct error *e)
 {
 	fill_runtime(c, vm);
 	vm->state = VM_STARTING;
@@ -102,7 +102,7 @@ static int hand_to_watch(struct ctl *c, const struct vm *vm, struct start *s, in
 	return 0;
 }
 
-static int acquire_one(struct ctl *c, struct vm *vm, struct start *s, size_t i, const struct operation *o,
+static int make_one(struct ctl *c, struct vm *vm, struct start *s, size_t i, const struct operation *o,
 		       struct error *e)
 {
 	struct made m;
@@ -113,7 +113,7 @@ static int acquire_one(struct ctl *c, struct vm *vm, struct start *s, size_t i, 
 	return m.pidfd < 0 ? 0 : hand_to_watch(c, vm, s, m.pidfd, e);
 }
 
-static int acquire(struct ctl *c, struct vm *vm, struct start *s, const struct operation *o, struct error *e)
+static int make_objects(struct ctl *c, struct vm *vm, struct start *s, const struct operation *o, struct error *e)
 {
 	const char *last = "";
 
@@ -124,13 +124,13 @@ static int acquire(struct ctl *c, struct vm *vm, struct start *s, const struct o
 		if (stage != last)
 			operation_stage(o, stage, "");
 		last = stage;
-		if (acquire_one(c, vm, s, i, o, e) < 0)
+		if (make_one(c, vm, s, i, o, e) < 0)
 			return -1;
 	}
 	return not_cancelled(c, vm, o, e);
 }
 
-static int boot(struct ctl *c, struct vm *vm, struct start *s, const struct operation *o, struct error *e)
+static int boot_vmm(struct ctl *c, struct vm *vm, struct start *s, const struct operation *o, struct error *e)
 {
 	const struct vmm_driver *d = vmm_driver(c, vm->runtime.vmm);
 
@@ -142,7 +142,7 @@ static int boot(struct ctl *c, struct vm *vm, struct start *s, const struct oper
 	return not_cancelled(c, vm, o, e);
 }
 
-static int finish(struct ctl *c, struct vm *vm, const struct start *s, const struct operation *o, struct error *e)
+static int record_running(struct ctl *c, struct vm *vm, const struct start *s, const struct operation *o, struct error *e)
 {
 	vm->state = VM_RUNNING;
 	vm->started_ns = clock_wall_ns();
@@ -181,7 +181,7 @@ static void last_line(char *buf, size_t n, char out[LINE_MAX_SHOWN + 1])
 	(void)snprintf(out, LINE_MAX_SHOWN + 1, "%s%.*s", long_line ? "..." : "", (int)(n - from), buf + from);
 }
 
-static void append(struct error *e, const char *before, const char *text)
+static void append_why(struct error *e, const char *before, const char *text)
 {
 	size_t n = strlen(e->why);
 
@@ -198,7 +198,7 @@ static void add_last_words(struct ctl *c, const struct vm *vm, struct error *e)
 		for (uint64_t at = 0; (n = watch_read(c->watch, vm, kind, &at, buf, sizeof(buf))) > 0;)
 			last_line(buf, (size_t)n, line);
 	if (line[0])
-		append(e, "; its last line: ", line);
+		append_why(e, "; its last line: ", line);
 	if (strstr(line, "jit buffer"))
 		error_hint(e, "SELinux forbids emulation here: install banger's policy module (make install-selinux)");
 }
@@ -210,7 +210,7 @@ static bool ended_by_itself(int pidfd)
 }
 
 /* @e keeps why the start failed; what could not be given back is added to it. */
-static void undo(struct ctl *c, struct vm *vm, const struct start *s, enum vm_state back,
+static void undo_start(struct ctl *c, struct vm *vm, const struct start *s, enum vm_state back,
 		 const struct operation *o, struct error *e)
 {
 	bool died = ended_by_itself(s->pidfd);
@@ -221,37 +221,37 @@ static void undo(struct ctl *c, struct vm *vm, const struct start *s, enum vm_st
 	if (died)
 		add_last_words(c, vm, e); /* after the release, which takes what was still in the pipe */
 	if (r < 0)
-		append(e, "; and left behind: ", failed.why);
+		append_why(e, "; and left behind: ", failed.why);
 	(void)operation_end(c, o, -1, e);
 }
 
-static int run(struct ctl *c, struct vm *vm, const struct operation *o, struct error *e)
+static int start_checked(struct ctl *c, struct vm *vm, const struct operation *o, struct error *e)
 {
 	struct start s = { .pidfd = -1 };
 	const enum vm_state back = vm_rest_state(vm);
 	const uint64_t started_ns = vm->started_ns;
 	const bool wanted = vm->wanted;
 
-	int r = plan(c, vm, &s, o, e);
+	int r = plan_objects(c, vm, &s, o, e);
 	if (r == 0)
 		r = c->vmm->choose(c, vm, o, &vm->runtime.vmm, &vm->runtime.accel, e);
 	if (r == 0)
-		r = acquire(c, vm, &s, o, e);
+		r = make_objects(c, vm, &s, o, e);
 	if (r == 0)
-		r = boot(c, vm, &s, o, e);
+		r = boot_vmm(c, vm, &s, o, e);
 	if (r == 0)
-		r = finish(c, vm, &s, o, e);
+		r = record_running(c, vm, &s, o, e);
 	if (r < 0) {
 		vm->started_ns = started_ns;
 		vm->wanted = wanted;
-		undo(c, vm, &s, back, o, e);
+		undo_start(c, vm, &s, back, o, e);
 	}
 	cleanup_close(&s.pidfd);
 	return r;
 }
 
 /* What an earlier end has left is given back before anything is made again. */
-static int ready(struct ctl *c, struct vm *vm, const struct operation *o, struct error *e)
+static int finish_earlier_release(struct ctl *c, struct vm *vm, const struct operation *o, struct error *e)
 {
 	if (vm_is_incomplete(vm)) {
 		error_set(e, FAIL_STATE, vm->name, "it is not complete: %s",
@@ -292,7 +292,7 @@ static int check_swept(struct ctl *c, const struct vm *vm, struct error *e)
 	return -1;
 }
 
-static int start(struct ctl *c, struct vm *vm, const struct operation *o, bool *already, struct error *e)
+int vm_start_locked(struct ctl *c, struct vm *vm, const struct operation *o, bool *already, struct error *e)
 {
 	const bool lives = watch_life(c->watch, vm->id) == WATCH_LIVES;
 
@@ -307,10 +307,10 @@ static int start(struct ctl *c, struct vm *vm, const struct operation *o, bool *
 		error_hint(e, "stop it first");
 		return -1;
 	}
-	if (storage_check_owner(&c->config, vm, e) < 0 || check_run_room(c, vm, e) < 0 || ready(c, vm, o, e) < 0 ||
-	    check_swept(c, vm, e) < 0 || work_check(c, vm->name, e) < 0)
+	if (storage_check_owner(&c->config, vm, e) < 0 || check_run_room(c, vm, e) < 0 ||
+	    finish_earlier_release(c, vm, o, e) < 0 || check_swept(c, vm, e) < 0 || work_check(c, vm->name, e) < 0)
 		return -1;
-	return run(c, vm, o, e);
+	return start_checked(c, vm, o, e);
 }
 
 int vm_start(struct ctl *c, struct operation *o, const char *ref, bool *already, struct vm *out, struct error *e)
@@ -318,37 +318,5 @@ int vm_start(struct ctl *c, struct operation *o, const char *ref, bool *already,
 	*already = false;
 	if (operation_enter(c, o, ref, false, out, e) < 0)
 		return -1;
-	return operation_leave(c, o, out, start(c, out, o, already, e), e);
-}
-
-/* ---- again, without being asked ---- */
-
-/* Why it is not up is told by its row: nobody waits for an answer. */
-static void tell(struct ctl *c, struct vm *vm, const struct error *why)
-{
-	struct error e = { 0 };
-
-	log_error("%s: it can not be started again: %s", vm->name, why->why);
-	if (!vm_at_rest(vm))
-		return; /* what is left of it is told already */
-	(void)snprintf(vm->reason, sizeof(vm->reason), "not started again: %.*s", (int)sizeof(vm->reason) - 24, why->why);
-	if (store_vm_update(c->store, vm, &e) < 0)
-		log_error("%s: %s", vm->name, e.why);
-}
-
-void vm_revive(struct ctl *c, const uint8_t id[ID_LEN])
-{
-	struct operation o;
-	struct error e = { 0 };
-	bool already = false;
-	struct vm vm;
-
-	operation_own(&o);
-	vm_turn_take(c->workers, id, false, &o.cancelled);
-	if (store_vm_by_id(c->store, id, &vm, &e) == 0 && vm_at_rest(&vm) && vm.wanted && vm.restart != RESTART_NO) {
-		log_info("%s: started again, as its restart policy says", vm.name);
-		if (start(c, &vm, &o, &already, &e) < 0)
-			tell(c, &vm, &e);
-	}
-	vm_turn_give(c->workers, id);
+	return operation_leave(c, o, out, vm_start_locked(c, out, o, already, e), e);
 }

@@ -26,6 +26,7 @@
 
 #include "common/cleanup.h"
 #include "common/pidfd.h"
+#include "controller/exit.h"
 #include "controller/helper.h"
 #include "controller/lifecycle.h"
 #include "controller/loop.h"
@@ -223,7 +224,7 @@ static void open_all(struct fixture *f)
 	f->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	f->c.workers = workers_start(&f->c);
 	assert_non_null(f->c.workers);
-	f->c.watch = watch_open(&f->c, f->epoll_fd, vm_ended);
+	f->c.watch = watch_open(&f->c, f->epoll_fd, vm_on_exit);
 	assert_non_null(f->c.watch);
 	f->c.storage = &fake_storage;
 	f->c.disks = &fake_disks;

@@ -2,6 +2,7 @@
  * and nothing is left that nobody knows of. */
 #include "controller/objects.h"
 #include "controller/operation.h"
+#include "controller/repair.h"
 #include "tests/unit/ctl_fixture.h"
 
 #include <dirent.h>

@@ -5,6 +5,8 @@
 #include <sqlite3.h>
 
 #include "common/clock.h"
+#include "controller/actions.h"
+#include "controller/drain.h"
 #include "controller/idle.h"
 #include "controller/keeper.h"
 #include "controller/operation.h"

@@ -1,6 +1,8 @@
 /* Starts, stops and deletes against roles that refuse, dawdle and die: whatever happens, nothing is left behind, and
  * the state says what is so. */
+#include "controller/actions.h"
 #include "controller/objects.h"
+#include "controller/repair.h"
 #include "controller/store_internal.h"
 #include "controller/tsc.h"
 #include "tests/unit/ctl_fixture.h"
@@ -680,7 +682,7 @@ static void old_news_of_an_end_do_nothing(void **state)
 	must_stop(f, "web");
 	must_start(f, "web");
 	fake_helper_forget(f->fake);
-	vm_ended(&f->c, vm.id);
+	vm_on_exit(&f->c, vm.id);
 	assert_int_equal(fake_helper_total(f->fake), 0);
 	assert_int_equal(row(f, "web").state, VM_RUNNING);
 }

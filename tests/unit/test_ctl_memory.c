@@ -10,6 +10,7 @@
 #include "controller/json.h"
 #include "controller/objects.h"
 #include "controller/release.h"
+#include "controller/repair.h"
 #include "controller/store_internal.h"
 #include "tests/unit/ctl_fixture.h"
 

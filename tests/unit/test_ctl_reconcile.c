@@ -2,6 +2,7 @@
  * brought to an end. */
 #include "controller/objects.h"
 #include "controller/operation.h"
+#include "controller/reconcile.h"
 #include "tests/unit/ctl_fixture.h"
 
 /* The fake counts a second HELLO as a violation; that one is the test's own, so only what comes later counts. */

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 
+#include "controller/repair.h"
 #include "controller/strays.h"
 #include "tests/unit/ctl_fixture.h"
 

@@ -107,7 +107,7 @@ static void offsets_count_everything_and_survive_a_restart(void **state)
 	assert_in_range(before, CONSOLE_MAX, CONSOLE_MAX + 2 * LINE);
 
 	watch_close(f->c.watch);
-	f->c.watch = watch_open(&f->c, f->epoll_fd, vm_ended);
+	f->c.watch = watch_open(&f->c, f->epoll_fd, vm_on_exit);
 	(void)close(fd);
 	fd = begin(f, &vm); /* running: adopted, not begun */
 	say(f, fd, 5000, 5001);
@@ -352,7 +352,7 @@ static void a_log_is_bounded_and_begins_with_a_whole_line(void **state)
 static void restart(struct fixture *f)
 {
 	watch_close(f->c.watch);
-	f->c.watch = watch_open(&f->c, f->epoll_fd, vm_ended);
+	f->c.watch = watch_open(&f->c, f->epoll_fd, vm_on_exit);
 	assert_non_null(f->c.watch);
 }
 

@@ -1,4 +1,5 @@
-#include "controller/lifecycle.h"
+/* create.c - makes a VM: its row and slot, then its files; a create that fails leaves neither. */
+#include "controller/create.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -6,8 +7,8 @@
 
 #include "common/failpoint.h"
 #include "common/log.h"
-#include "controller/lifecycle_internal.h"
-#include "controller/network.h"
+#include "controller/configure.h"
+#include "controller/delete.h"
 #include "controller/operation.h"
 #include "controller/preflight.h"
 #include "controller/seed.h"
@@ -17,28 +18,6 @@
 
 #define DEFAULT_VCPUS 1
 #define DEFAULT_MEM_MIB 512
-#define MIN_MEM_MIB 64
-#define MIN_AUTO_STOP_S 60u
-
-/* ---- sizes and names ---- */
-
-static int check_size(const char *what, const char *unit, uint64_t v, uint64_t min, uint64_t max, struct error *e)
-{
-	if (v < min)
-		return error_set(e, FAIL_USAGE, what, "%llu%s is too little, the least is %llu%s",
-				 (unsigned long long)v, unit, (unsigned long long)min, unit);
-	if (v > max)
-		return error_set(e, FAIL_LIMIT, what, "%llu%s is too much, this host allows up to %llu%s",
-				 (unsigned long long)v, unit, (unsigned long long)max, unit);
-	return 0;
-}
-
-static int check_cpu_and_memory(const struct config *k, uint64_t vcpus, uint64_t mem_mib, struct error *e)
-{
-	if (check_size("vcpus", "", vcpus, 1, k->max_vcpus, e) < 0)
-		return -1;
-	return check_size("memory", " MiB", mem_mib, MIN_MEM_MIB, k->max_mem_mib, e);
-}
 
 static uint64_t least(uint64_t a, uint64_t b)
 {
@@ -53,8 +32,7 @@ static int choose_sizes(const struct config *k, const struct call_vm_create *a, 
 	uint64_t mem_mib = a->mem_mib ? a->mem_mib : least(DEFAULT_MEM_MIB, k->max_mem_mib);
 	uint64_t disk_mib = a->disk_mib ? a->disk_mib : image_mib;
 
-	if (check_cpu_and_memory(k, vcpus, mem_mib, e) < 0 ||
-	    check_size("disk", " MiB", disk_mib, image_mib, k->max_disk_mib, e) < 0)
+	if (vm_check_size(k, vcpus, mem_mib, e) < 0 || vm_check_disk(k, disk_mib, image_mib, e) < 0)
 		return -1;
 	vm->vcpus = (uint32_t)vcpus;
 	vm->mem_mib = (uint32_t)mem_mib;
@@ -86,25 +64,6 @@ static int choose_name(const char *wanted, struct vm *vm, struct error *e)
 	return 0;
 }
 
-/* Of create and set: what was asked for; zero leaves it. */
-static int choose_policy(struct vm *vm, uint64_t restart, uint64_t restart_max, uint64_t auto_stop_s, struct error *e)
-{
-	if (auto_stop_s > 1 && auto_stop_s < MIN_AUTO_STOP_S)
-		return error_set(e, FAIL_USAGE, "auto-stop", "%llu s is too little, the least is %u s",
-				 (unsigned long long)auto_stop_s, MIN_AUTO_STOP_S);
-	if (restart) {
-		vm->restart = (enum restart_policy)(restart - 1);
-		vm->restart_max = vm->restart == RESTART_NO ? 0 : (uint32_t)restart_max;
-		/* One that rests now is not started by a policy that it did not have when it ended. */
-		vm->wanted &= !vm_at_rest(vm);
-	}
-	if (auto_stop_s)
-		vm->auto_stop_s = auto_stop_s == 1 ? 0 : (uint32_t)auto_stop_s;
-	return 0;
-}
-
-/* ---- create ---- */
-
 static int describe(struct ctl *c, const struct operation *o, const struct call_vm_create *a, struct vm *vm,
 		    struct error *e)
 {
@@ -113,8 +72,9 @@ static int describe(struct ctl *c, const struct operation *o, const struct call_
 	*vm = (struct vm){ .owner = o->caller->uid, .nat = a->nat, .state = VM_CREATING };
 	vm->runtime.loop_base = vm->runtime.loop_cow = -1;
 	(void)snprintf(vm->runtime.storage, sizeof(vm->runtime.storage), "%s", c->storage->name);
-	if (choose_name(a->name, vm, e) < 0 || choose_policy(vm, a->restart, a->restart_max, a->auto_stop_s, e) < 0 || store_image_find(c->store, o->caller, a->image, &i, e) < 0 ||
-	    work_check(c, vm->name, e) < 0)
+	if (choose_name(a->name, vm, e) < 0 ||
+	    vm_choose_policy(vm, a->restart, a->restart_max, a->auto_stop_s, e) < 0 ||
+	    store_image_find(c->store, o->caller, a->image, &i, e) < 0 || work_check(c, vm->name, e) < 0)
 		return -1;
 	(void)snprintf(vm->image, sizeof(vm->image), "%s", i.name);
 	memcpy(vm->image_digest, i.digest, sizeof(vm->image_digest));
@@ -175,7 +135,7 @@ static int record_created(struct ctl *c, const struct operation *o, struct vm *v
 	return store_group_end(c->store, r, e);
 }
 
-static int create(struct ctl *c, const struct operation *o, struct vm *vm, struct error *e)
+static int create_files(struct ctl *c, const struct operation *o, struct vm *vm, struct error *e)
 {
 	/* Without its end on record it would be rolled back at the next start-up: better now, and told. */
 	if (make_files(c, o, vm, e) == 0 && record_created(c, o, vm, e) == 0)
@@ -191,40 +151,5 @@ int vm_create(struct ctl *c, struct operation *o, const struct call_vm_create *a
 		return -1;
 	if (reserve(c, o, out, e) < 0)
 		return -1;
-	return operation_leave(c, o, out, create(c, o, out, e), e);
-}
-
-/* ---- set ---- */
-
-static int set(struct ctl *c, const struct operation *o, const struct call_vm_set *a, const struct vm *before,
-	       struct error *e)
-{
-	struct vm after = *before;
-
-	after.vcpus = a->vcpus ? (uint32_t)a->vcpus : before->vcpus;
-	after.mem_mib = a->mem_mib ? (uint32_t)a->mem_mib : before->mem_mib;
-	after.nat = a->nat ? a->nat == 2 : before->nat;
-	if (choose_policy(&after, a->restart, a->restart_max, a->auto_stop_s, e) < 0)
-		return -1;
-	memcpy(after.op, o->hex, sizeof(after.op));
-	/* Only what is asked for is judged: a limit that was lowered since must not be in the way of the rest. */
-	if (check_cpu_and_memory(&c->config, a->vcpus ?: 1, a->mem_mib ?: MIN_MEM_MIB, e) < 0)
-		return -1;
-	/* On a full disk the room that is kept is for ends. */
-	if (work_check(c, before->name, e) < 0 || operation_begin(c, o, "set", before, e) < 0)
-		return -1;
-	operation_stage(o, "set", "");
-	int r = nat_apply_config_change(c, before, &after, o, e);
-	if (r == 0 && !nat_is_applied(before, &after))
-		r = store_vm_update(c->store, &after, e);
-	return operation_end(c, o, r, e);
-}
-
-int vm_set(struct ctl *c, struct operation *o, const struct call_vm_set *args, struct error *e)
-{
-	struct vm vm;
-
-	if (operation_enter(c, o, args->vm, false, &vm, e) < 0)
-		return -1;
-	return operation_leave(c, o, &vm, set(c, o, args, &vm, e), e);
+	return operation_leave(c, o, out, create_files(c, o, out, e), e);
 }

@@ -1,0 +1,115 @@
+/* actions.c - what a policy does to a VM: judged again by its row, with its turn in hand, since a person may have come first. */
+#include "controller/actions.h"
+
+#include <stdio.h>
+
+#include "common/log.h"
+#include "controller/idle.h"
+#include "controller/operation.h"
+#include "controller/release.h"
+#include "controller/start.h"
+#include "controller/stop.h"
+#include "controller/store.h"
+#include "controller/worker.h"
+
+/* Read the row of @id with the VM's turn in hand and let @act judge and act; nothing happens when it was deleted. */
+static void with_vm(struct ctl *c, const uint8_t id[ID_LEN],
+		    void (*act)(struct ctl *c, struct vm *vm, const struct operation *o))
+{
+	struct operation o;
+	struct error e = { 0 };
+	struct vm vm;
+
+	operation_own(&o);
+	vm_turn_take(c->workers, id, false, &o.cancelled);
+	if (store_vm_by_id(c->store, id, &vm, &e) == 0)
+		act(c, &vm, &o);
+	vm_turn_give(c->workers, id);
+}
+
+/* ---- start again ---- */
+
+/* Why it is not up is told by its row: nobody waits for an answer. */
+static void record_not_started(struct ctl *c, struct vm *vm, const struct error *why)
+{
+	struct error e = { 0 };
+
+	log_error("%s: it can not be started again: %s", vm->name, why->why);
+	if (!vm_at_rest(vm))
+		return; /* what is left of it is told already */
+	(void)snprintf(vm->reason, sizeof(vm->reason), "not started again: %.*s", (int)sizeof(vm->reason) - 24, why->why);
+	if (store_vm_update(c->store, vm, &e) < 0)
+		log_error("%s: %s", vm->name, e.why);
+}
+
+static void revive_locked(struct ctl *c, struct vm *vm, const struct operation *o)
+{
+	struct error e = { 0 };
+	bool already = false;
+
+	if (!vm_at_rest(vm) || !vm->wanted || vm->restart == RESTART_NO)
+		return;
+	log_info("%s: started again, as its restart policy says", vm->name);
+	if (vm_start_locked(c, vm, o, &already, &e) < 0)
+		record_not_started(c, vm, &e);
+}
+
+void vm_revive(struct ctl *c, const uint8_t id[ID_LEN])
+{
+	with_vm(c, id, revive_locked);
+}
+
+static void give_up_locked(struct ctl *c, struct vm *vm, const struct operation *o)
+{
+	struct error e = { 0 };
+
+	(void)o;
+	if (!vm_at_rest(vm) || !vm->wanted)
+		return;
+	(void)snprintf(vm->reason, sizeof(vm->reason), "it ended %u times in a row and is not started again",
+		       vm->restart_max + 1);
+	log_warn("%s: %s", vm->name, vm->reason);
+	if (vm_clear_wanted(c, vm, &e) < 0)
+		log_error("%s: %s", vm->name, e.why);
+}
+
+void vm_give_up(struct ctl *c, const uint8_t id[ID_LEN])
+{
+	with_vm(c, id, give_up_locked);
+}
+
+/* ---- stop, release ---- */
+
+static void auto_stop_locked(struct ctl *c, struct vm *vm, const struct operation *o)
+{
+	struct error e = { 0 };
+	bool forced = false;
+
+	/* It may be another start of the VM by now, or be used again. */
+	if (vm->state != VM_RUNNING || !vm->auto_stop_s || idle_seconds(c->idle, vm) < vm->auto_stop_s)
+		return;
+	log_info("%s: idle for %u s and more, so it is stopped", vm->name, vm->auto_stop_s);
+	if (vm_stop_locked(c, vm, 0, o, &forced, &e) < 0)
+		log_error("%s: %s", vm->name, e.why);
+	(void)snprintf(vm->reason, sizeof(vm->reason), "it was idle for %u s", vm->auto_stop_s);
+	if (vm_at_rest(vm) && store_vm_update(c->store, vm, &e) < 0)
+		log_error("%s: %s", vm->name, e.why);
+}
+
+void vm_auto_stop(struct ctl *c, const uint8_t id[ID_LEN])
+{
+	with_vm(c, id, auto_stop_locked);
+}
+
+static void release_again_locked(struct ctl *c, struct vm *vm, const struct operation *o)
+{
+	struct error e = { 0 };
+
+	if (vm_release_due(c, vm) && vm_release(c, vm, vm_rest_state(vm), o, &e) == 0)
+		log_info("%s: what it still held is released", vm->name);
+}
+
+void vm_release_again(struct ctl *c, const uint8_t id[ID_LEN])
+{
+	with_vm(c, id, release_again_locked);
+}

@@ -1,0 +1,50 @@
+/* delete.c - removes everything of a VM: its objects, its files, its row. */
+#include "controller/delete.h"
+
+#include <stdio.h>
+
+#include "controller/operation.h"
+#include "controller/release.h"
+#include "controller/storage.h"
+#include "controller/store.h"
+#include "controller/watch.h"
+
+/* What its slot has, unless that is another VM's. */
+static int remove_files(struct ctl *c, const struct vm *vm, struct error *e)
+{
+	struct error whose = { 0 };
+
+	if (storage_check_owner(&c->config, vm, &whose) == 0)
+		return c->disks->remove(c, vm->slot, e);
+	if (whose.code == FAIL_STATE)
+		return 0;
+	*e = whose;
+	return -1;
+}
+
+int vm_remove(struct ctl *c, struct vm *vm, unsigned listed, const struct operation *o, struct error *e)
+{
+	operation_stage(o, "release", "");
+	/* From here on some of its files may be gone: whatever stops us, it must not look as if it could be started. */
+	(void)snprintf(vm->reason, sizeof(vm->reason), "its deletion has begun");
+	if (vm_release_listed(c, vm, listed, VM_FAILED, o, e) < 0)
+		return -1;
+	operation_stage(o, "files", "");
+	if (remove_files(c, vm, e) < 0)
+		return -1;
+	if (c->watch)
+		watch_discard(c->watch, vm->slot);
+	return store_vm_delete(c->store, vm, e);
+}
+
+int vm_delete(struct ctl *c, struct operation *o, const char *ref, struct error *e)
+{
+	struct vm vm;
+
+	if (operation_enter(c, o, ref, true, &vm, e) < 0)
+		return -1;
+	int r = operation_begin_state(c, o, "delete", &vm, vm_is_incomplete(&vm) ? vm.state : VM_STOPPING, e);
+	if (r == 0)
+		r = operation_end(c, o, vm_remove(c, &vm, 0, o, e), e);
+	return operation_leave(c, o, &vm, r, e);
+}

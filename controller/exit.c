@@ -1,0 +1,89 @@
+/* exit.c - the exit handler: releases a VM whose VMM has exited, and decides whether its policy may start it again. */
+#include "controller/exit.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "controller/operation.h"
+#include "controller/release.h"
+#include "controller/stop.h"
+#include "controller/store.h"
+#include "controller/watch.h"
+#include "controller/worker.h"
+
+#define TAIL 4096 /* of a console, to be searched for a farewell */
+
+/* What a Linux guest writes to its console, quiet or not, when it ends as it was meant to (kernel/reboot.c). */
+static const char *const farewells[] = { "reboot: Power down", "reboot: Restarting system", "reboot: System halted" };
+
+static bool said_farewell(struct ctl *c, const struct vm *vm)
+{
+	char buf[2 * TAIL + 1];
+	uint64_t offset = 0;
+	size_t have = 0;
+	ssize_t n;
+
+	while ((n = watch_read(c->watch, vm, STREAM_CONSOLE, &offset, buf + have, TAIL)) > 0) {
+		have += (size_t)n;
+		if (have > TAIL) {
+			memmove(buf, buf + have - TAIL, TAIL);
+			have = TAIL;
+		}
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(farewells); i++)
+		if (memmem(buf, have, farewells[i], strlen(farewells[i])))
+			return true;
+	return false;
+}
+
+/* After the release, which takes what was still in the console's pipe. */
+static void decide_restart(struct ctl *c, struct vm *vm)
+{
+	struct error e = { 0 };
+
+	if (c->draining || !vm->wanted || vm->restart == RESTART_ALWAYS)
+		return;
+	if (vm->restart == RESTART_ON_FAILURE && !said_farewell(c, vm))
+		return;
+	if (vm_clear_wanted(c, vm, &e) < 0)
+		log_error("%s: %s", vm->name, e.why);
+}
+
+static void handle_exit(struct ctl *c, struct vm *vm, struct operation *o)
+{
+	struct error e = { 0 };
+
+	operation_own(o);
+	log_info("%s: the VMM ended", vm->name);
+	(void)snprintf(vm->reason, sizeof(vm->reason), "%s", c->draining ? VM_REASON_DRAINED : "the VMM ended");
+	int r = operation_begin_state(c, o, "ended", vm, VM_STOPPING, &e);
+	if (r == 0)
+		r = operation_end(c, o, vm_release(c, vm, vm_rest_state(vm), o, &e), &e);
+	if (r < 0)
+		log_error("%s: %s", vm->name, e.why);
+	decide_restart(c, vm);
+}
+
+/*
+ * The news may be old: a stop may have come first, even a new start behind
+ * it.  With the turn in hand it is the row and the pidfd that count.  A VM
+ * that is degraded and not watched was released as far as that went.
+ */
+void vm_on_exit(struct ctl *c, const uint8_t id[ID_LEN])
+{
+	struct operation o;
+	struct error e = { 0 };
+	atomic_bool *cancelled;
+	struct vm vm;
+
+	vm_turn_take(c->workers, id, false, &cancelled);
+	if (store_vm_by_id(c->store, id, &vm, &e) == 0 && !vm_at_rest(&vm)) {
+		enum watch_life life = watch_life(c->watch, id);
+		bool released = life == WATCH_NOT && vm.state == VM_DEGRADED;
+		if (!released && life != WATCH_LIVES)
+			handle_exit(c, &vm, &o);
+	}
+	vm_turn_give(c->workers, id);
+}

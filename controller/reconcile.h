@@ -1,0 +1,10 @@
+/* reconcile.h - kernel against database at start-up. */
+#ifndef BANGER_CONTROLLER_RECONCILE_H
+#define BANGER_CONTROLLER_RECONCILE_H
+
+#include "controller/ctl.h"
+
+/* At start-up, before any request is served: compare ledger, kernel and VMMs; adopt, release, remove orphans. */
+int reconcile(struct ctl *c, struct error *e);
+
+#endif
