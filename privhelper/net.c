@@ -11,79 +11,26 @@
 #include <linux/capability.h>
 #include <linux/if_tun.h>
 #include <linux/netlink.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/log.h"
-#include "common/parse.h"
 #include "privhelper/lockdown.h"
+#include "privhelper/net_bridge.h"
+#include "privhelper/net_conntrack.h"
+#include "privhelper/net_events.h"
+#include "privhelper/net_root.h"
+#include "privhelper/net_ruleset.h"
+#include "privhelper/net_set.h"
+#include "privhelper/net_sweep.h"
+#include "privhelper/net_tag.h"
+#include "privhelper/net_tap.h"
 
 static struct net_state *state(struct role *r)
 {
 	return r->state;
-}
-
-/* ---- tags ---- */
-
-void net_tag_format(const struct net_tag *t, char out[NET_TAG_MAX])
-{
-	(void)snprintf(out, NET_TAG_MAX, NET_TAG_PREFIX "%u:%u:%u", t->slot, t->generation, t->owner);
-}
-
-/* Take a number off the front of *@text, up to ':' or its end. */
-static bool take_number(char **text, uint64_t min, uint64_t max, uint32_t *out)
-{
-	char *end = *text ? strchr(*text, ':') : NULL, *at = *text;
-	uint64_t v;
-
-	if (end)
-		*end++ = '\0';
-	*text = end;
-	if (!at || parse_uint(at, min, max, &v) < 0)
-		return false;
-	*out = (uint32_t)v;
-	return true;
-}
-
-bool net_tag_parse(const char *text, size_t len, struct net_tag *out)
-{
-	size_t prefix = strlen(NET_TAG_PREFIX), n = strnlen(text, len);
-	char copy[NET_TAG_MAX], *at = copy + prefix;
-	struct net_tag t;
-
-	if (n < prefix || n >= sizeof(copy) || memcmp(text, NET_TAG_PREFIX, prefix) != 0)
-		return false;
-	memcpy(copy, text, n);
-	copy[n] = '\0';
-	if (!take_number(&at, 0, SLOT_MAX - 1, &t.slot) || !take_number(&at, 1, UINT32_MAX, &t.generation) ||
-	    !take_number(&at, 0, UINT32_MAX - 1, &t.owner) || at)
-		return false;
-	*out = t;
-	return true;
-}
-
-struct net_tag net_tag_of(const struct request *q)
-{
-	return (struct net_tag){ q->slot, q->generation, q->owner };
-}
-
-/* EXFULL: a bridge has 1,023 ports (br_if.c, find_portno()); ENFILE: a set is full. */
-enum status net_status(int err)
-{
-	switch (err) {
-	case ENOSPC:
-	case EXFULL:
-	case ENFILE:
-		return ST_LIMIT;
-	case EBUSY:
-		return ST_BUSY;
-	default:
-		log_warn("the kernel refused: %s", strerror(err));
-		return ST_KERNEL;
-	}
 }
 
 /* ---- as root ---- */

@@ -15,7 +15,8 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "privhelper/net.h"
+#include "privhelper/net_events.h"
+#include "privhelper/net_set.h"
 #include "proto/slot.h"
 
 #define EVENT_MAX 32768 /* what the kernel puts into one datagram at most (NLMSG_GOODSIZE, af_netlink.c) */

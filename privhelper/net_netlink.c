@@ -6,7 +6,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
-#include "privhelper/net.h"
+#include "privhelper/net_netlink.h"
 
 /* Both tables, the rules and two elements for each of SLOT_MAX slots are some 300 kB. */
 #define OUT_SIZE (1u << 20)

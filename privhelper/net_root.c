@@ -10,7 +10,7 @@
 
 #include "common/failpoint.h"
 #include "common/log.h"
-#include "privhelper/net.h"
+#include "privhelper/net_root.h"
 
 #define TUN_MAJOR 10 /* Documentation/admin-guide/devices.txt: misc */
 #define TUN_MINOR 200

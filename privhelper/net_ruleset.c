@@ -83,7 +83,8 @@
 
 #include "common/failpoint.h"
 #include "common/log.h"
-#include "privhelper/net.h"
+#include "privhelper/net_netlink.h"
+#include "privhelper/net_ruleset.h"
 
 #define PRIO_EARLY (-300) /* "raw": before conntrack */
 #define PRIO_FILTER 0
@@ -576,7 +577,7 @@ int net_rules_load(const struct net_state *n)
 				net_elem_put(&o, n->config, s, i, &kept[s][i], NFT_MSG_NEWSETELEM, NLM_F_CREATE);
 	o.h->nlmsg_flags |= NLM_F_ACK;
 	net_batch_mark(&o, NFNL_MSG_BATCH_END);
-	o.last--; /* as in net_nft.c */
+	o.last--; /* as in net_set.c */
 	int r = nl_talk(n->nft, &o, NULL, NULL);
 	FAILPOINT("rules.after");
 	return r;
@@ -619,4 +620,17 @@ int net_rules_repair(struct net_state *n)
 		return -1;
 	n->rules_changed = false;
 	return 0;
+}
+
+enum status net_elem_add(const struct net_state *n, enum net_set set, const struct net_tag *tag)
+{
+	int r = net_elem_insert(n, set, tag);
+
+	if (r < 0 && errno == ENOENT) {
+		log_warn("table " NET_TABLE " or its sets are gone: loading the rules again");
+		r = net_rules_load(n) < 0 ? -1 : net_elem_insert(n, set, tag);
+	}
+	if (r == 0)
+		return ST_OK;
+	return errno == EEXIST ? net_elem_exists(n, set, tag) : net_status(errno);
 }

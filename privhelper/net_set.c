@@ -1,4 +1,4 @@
-/* net_nft.c - the elements of the two sets: all that a VM adds to the firewall.
+/* net_set.c - the elements of the two sets: all that a VM adds to the firewall.
  *
  * Each change is one batch, that is one transaction (net/netfilter/nfnetlink.c, nfnetlink_rcv_batch()), encoded here
  * by hand so that nothing allocates. */
@@ -12,7 +12,7 @@
 
 #include "common/failpoint.h"
 #include "common/log.h"
-#include "privhelper/net.h"
+#include "privhelper/net_set.h"
 
 /* The numbers that nft(8) gives to types (src: include/datatype.h), so that it can print the sets. */
 #define TYPE_ETHERADDR 9u
@@ -159,13 +159,12 @@ static int change(const struct net_state *n, enum net_set set, uint32_t slot, co
 	return r;
 }
 
-static int add(const struct net_state *n, enum net_set set, const struct net_tag *tag)
+int net_elem_insert(const struct net_state *n, enum net_set set, const struct net_tag *tag)
 {
 	return change(n, set, tag->slot, tag, NFT_MSG_NEWSETELEM, NLM_F_CREATE | NLM_F_EXCL);
 }
 
-/* EEXIST: the VM's own element is what it asks for. */
-static enum status exists(const struct net_state *n, enum net_set set, const struct net_tag *tag)
+enum status net_elem_exists(const struct net_state *n, enum net_set set, const struct net_tag *tag)
 {
 	struct net_tag there;
 	int r = net_elem_get(n, set, tag->slot, &there);
@@ -173,19 +172,6 @@ static enum status exists(const struct net_state *n, enum net_set set, const str
 	if (r <= 0)
 		return r < 0 ? net_status(errno) : ST_BUSY;
 	return memcmp(&there, tag, sizeof(there)) == 0 ? ST_OK : ST_DENIED;
-}
-
-enum status net_elem_add(const struct net_state *n, enum net_set set, const struct net_tag *tag)
-{
-	int r = add(n, set, tag);
-
-	if (r < 0 && errno == ENOENT) {
-		log_warn("table " NET_TABLE " or its sets are gone: loading the rules again");
-		r = net_rules_load(n) < 0 ? -1 : add(n, set, tag);
-	}
-	if (r == 0)
-		return ST_OK;
-	return errno == EEXIST ? exists(n, set, tag) : net_status(errno);
 }
 
 enum status net_elem_remove(const struct net_state *n, enum net_set set, uint32_t slot)

@@ -1,0 +1,25 @@
+/* net_ruleset.h - the rules, which are the same for all VMs; the one file that loads them. */
+#ifndef BANGER_PRIVHELPER_NET_RULESET_H
+#define BANGER_PRIVHELPER_NET_RULESET_H
+
+#include "privhelper/net.h"
+#include "privhelper/net_set.h"
+#include "privhelper/net_tag.h"
+
+/* Encode the rules, once, while memory may still be had.  Return: 0, or -1 (logged). */
+int net_rules_prepare(const struct config *c);
+
+/**
+ * net_rules_load() - replace both tables in one transaction, with the elements of VMs that are there now
+ *
+ * No packet meets half of it, and no VM loses its network.  Return: 0, or -1 with errno.
+ */
+int net_rules_load(const struct net_state *n);
+
+/* Load them again if somebody took some away (nft flush ruleset) or changed them.  Return: 0, or -1 with errno. */
+int net_rules_repair(struct net_state *n);
+
+/* Idempotent; one that finds the rules gone puts them back. */
+enum status net_elem_add(const struct net_state *n, enum net_set set, const struct net_tag *tag);
+
+#endif

@@ -1,0 +1,206 @@
+/* net_tap.c - taps.
+ *
+ * Theory of operation.  A tap belongs to the process that made it until TUNSETPERSIST, and goes with it.  So a new tap
+ * gets its owner, its tag and its place in the bridge first and becomes persistent last: whatever fails or kills us
+ * before that, the kernel takes the tap away, and no tap without a tag stays behind.
+ *
+ * A port of the bridge is as deaf as it can be.  Its guest's MAC is a static entry of the bridge's table, learning is
+ * off, and frames for an unknown MAC or a group are not flooded to it; isolated ports do not hear each other at all
+ * (net/bridge/br_private.h, br_skb_isolated()).  What remains is the guest's own traffic and broadcast: ARP of the host. */
+#include "privhelper/net_tap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libmnl/libmnl.h>
+#include <linux/if_bridge.h>
+#include <linux/if_link.h>
+#include <linux/if_tun.h>
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include "common/cleanup.h"
+#include "common/failpoint.h"
+#include "common/log.h"
+#include "privhelper/net_bridge.h"
+#include "privhelper/net_conntrack.h"
+#include "privhelper/net_link.h"
+#include "privhelper/net_root.h"
+#include "privhelper/net_ruleset.h"
+#include "proto/slot.h"
+
+int net_tap_find(const struct net_state *n, uint32_t slot, struct net_tag *tag)
+{
+	struct net_link l;
+
+	if (net_link_find_tap(n, slot, &l) < 0)
+		return -1;
+	*tag = l.tag;
+	return net_link_is_tap(&l, slot) ? l.index : 0;
+}
+
+/* ---- writing ---- */
+
+/* The attributes that `bridge link set` sets, by the message that it sends. */
+static void put_port(struct nl_out *o, int index)
+{
+	net_link_put(o, RTM_SETLINK, AF_BRIDGE, index, 0);
+	struct nlattr *port = mnl_attr_nest_start(o->h, IFLA_PROTINFO);
+	mnl_attr_put_u8(o->h, IFLA_BRPORT_ISOLATED, 1);
+	mnl_attr_put_u8(o->h, IFLA_BRPORT_LEARNING, 0);
+	mnl_attr_put_u8(o->h, IFLA_BRPORT_UNICAST_FLOOD, 0);
+	mnl_attr_put_u8(o->h, IFLA_BRPORT_MCAST_FLOOD, 0);
+	mnl_attr_nest_end(o->h, port);
+}
+
+/* NUD_NOARP is what `bridge fdb` calls static; it goes with the port. */
+static void put_fdb(struct nl_out *o, int index, uint32_t slot)
+{
+	struct ndmsg *d = nl_message(o, RTM_NEWNEIGH, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, sizeof(*d));
+	uint8_t mac[6];
+
+	slot_mac(slot, mac);
+	d->ndm_family = AF_BRIDGE;
+	d->ndm_ifindex = index;
+	d->ndm_state = NUD_NOARP;
+	d->ndm_flags = NTF_MASTER;
+	mnl_attr_put(o->h, NDA_LLADDR, sizeof(mac), mac);
+}
+
+/* Tag, place and state of a tap, the last first to matter: up comes when all else is there. */
+static int dress(const struct net_state *n, int index, const struct net_tag *tag)
+{
+	char text[NET_TAG_MAX];
+	struct nl_out o;
+
+	net_link_no_ipv6(n, index);
+	if (FAILPOINT_FAILS("tap.dress"))
+		return -1;
+	net_tag_format(tag, text);
+	nl_begin(&o);
+	net_link_put(&o, RTM_SETLINK, AF_UNSPEC, index, 0);
+	mnl_attr_put_strz(o.h, IFLA_IFALIAS, text);
+	mnl_attr_put_u32(o.h, IFLA_MASTER, (uint32_t)n->bridge);
+	put_port(&o, index);
+	put_fdb(&o, index, tag->slot);
+	net_link_put(&o, RTM_SETLINK, AF_UNSPEC, index, IFF_UP);
+	return nl_talk(n->route, &o, NULL, NULL);
+}
+
+/* A new tap on a descriptor of its own; EBUSY when an interface of that name is there. */
+static int attach_new(const struct net_tag *tag, const struct config *c)
+{
+	struct ifreq r = { .ifr_flags = 0 };
+	/* The constant has bit 15, ifr_flags is short. */
+	const unsigned flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_TUN_EXCL;
+	_cleanup_close_ int fd = open(NET_TUN_NODE, O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return -1;
+	slot_tap(tag->slot, r.ifr_name);
+	r.ifr_flags = (short)flags;
+	if (ioctl(fd, TUNSETIFF, &r) < 0)
+		return -1;
+	if (FAILPOINT_FAILS("tap.made"))
+		return -1;
+	if (ioctl(fd, TUNSETOWNER, (unsigned long)slot_uid(c, tag->slot)) < 0 ||
+	    ioctl(fd, TUNSETGROUP, (unsigned long)slot_uid(c, tag->slot)) < 0)
+		return -1;
+	return steal_fd(&fd);
+}
+
+/* Whatever the controller asked for before, or somebody took away: the new holder receives nothing that is the last one's. */
+static enum status make(struct net_state *n, const struct net_tag *tag, int *ifindex)
+{
+	struct net_link l;
+
+	/* A large change of somebody else's is there before it is told; rules that can not be loaded let nobody in. */
+	if (net_rules_repair(n) < 0)
+		return net_status(errno);
+	enum status s = net_flows_none(n, tag->slot);
+	if (s != ST_OK)
+		return s;
+	_cleanup_close_ int fd = attach_new(tag, n->config);
+	if (fd < 0)
+		return net_status(errno);
+	if (net_link_find_tap(n, tag->slot, &l) < 0 || !l.index || dress(n, l.index, tag) < 0)
+		return net_status(errno);
+	if (FAILPOINT_FAILS("tap.dressed") || ioctl(fd, TUNSETPERSIST, 1ul) < 0)
+		return net_status(errno);
+	FAILPOINT("tap.persistent");
+	*ifindex = l.index;
+	return ST_OK;
+}
+
+int net_tap_repair(const struct net_state *n, uint32_t slot)
+{
+	struct net_link l;
+
+	if (net_link_find_tap(n, slot, &l) < 0)
+		return -1;
+	if (net_link_is_tap(&l, slot) && l.retired) {
+		errno = EBUSY;
+		return -1;
+	}
+	if (!net_link_is_tap(&l, slot) || (l.up && l.master == n->bridge && l.isolated && !l.hears))
+		return 0;
+	log_warn("slot %u: its tap is not as it was made: putting it back into the bridge", slot);
+	return dress(n, l.index, &l.tag);
+}
+
+enum status net_tap_create(struct net_state *n, const struct net_tag *tag, int *ifindex)
+{
+	const uint32_t id = slot_uid(n->config, tag->slot);
+	struct net_link l;
+
+	if (net_bridge_repair(n) < 0 || net_link_find_tap(n, tag->slot, &l) < 0)
+		return net_status(errno);
+	if (l.index && !net_link_is_tap(&l, tag->slot))
+		return ST_DENIED;
+	if (l.retired || n->retired[tag->slot])
+		return ST_BUSY;
+	if (!l.index)
+		return make(n, tag, ifindex);
+	if (l.tag.generation != tag->generation || l.tag.owner != tag->owner)
+		return ST_BUSY;
+	/* Who holds a tap's descriptor can give it another owner: such a tap has to be removed first. */
+	if (!l.persistent || l.owner != id || l.group != id)
+		return ST_BUSY;
+	*ifindex = l.index;
+	return dress(n, l.index, tag) < 0 ? net_status(errno) : ST_OK;
+}
+
+/* ---- the first half of a removal; net_sweep.c has the other ---- */
+
+/* Return: 1, 0 when the interface has gone meanwhile, or -1 with errno. */
+static int retire(const struct net_state *n, int index)
+{
+	struct nl_out o;
+
+	if (FAILPOINT_FAILS("tap.retire"))
+		return -1;
+	nl_begin(&o);
+	net_link_put(&o, RTM_SETLINK, AF_UNSPEC, index, 0);
+	mnl_attr_put_u32(o.h, IFLA_GROUP, NET_RETIRED);
+	if (nl_talk(n->route, &o, NULL, NULL) == 0)
+		return 1;
+	return errno == ENODEV ? 0 : -1;
+}
+
+enum status net_tap_retire(struct net_state *n, uint32_t slot)
+{
+	struct net_link l;
+
+	if (net_link_find_tap(n, slot, &l) < 0)
+		return net_status(errno);
+	if (l.index && !net_link_is_tap(&l, slot))
+		return ST_DENIED;
+	int r = l.index ? retire(n, l.index) : 0;
+	if (r < 0)
+		return net_status(errno);
+	n->retired[slot] = r > 0;
+	return r > 0 ? ST_OK : net_flows_none(n, slot);
+}
