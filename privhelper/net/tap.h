@@ -1,11 +1,11 @@
-/* net_tap.h - a VM's tap: made whole or not at all, put back, retired. */
+/* tap.h - a VM's tap: made whole or not at all, put back, retired. */
 #ifndef BANGER_PRIVHELPER_NET_TAP_H
 #define BANGER_PRIVHELPER_NET_TAP_H
 
 #include <stdint.h>
 
-#include "privhelper/net.h"
-#include "privhelper/net_tag.h"
+#include "privhelper/net/net.h"
+#include "privhelper/net/tag.h"
 
 /* The slot's tap, if it carries a tag of ours.  Return: its ifindex, 0 when there is none, -1 with errno. */
 int net_tap_find(const struct net_state *n, uint32_t slot, struct net_tag *tag);

@@ -1,4 +1,4 @@
-/* net_root.h - the root that the role lives in. */
+/* root.h - the root that the role lives in. */
 #ifndef BANGER_PRIVHELPER_NET_ROOT_H
 #define BANGER_PRIVHELPER_NET_ROOT_H
 

@@ -1,4 +1,4 @@
-/* net_events.c - somebody else takes away what is ours: told at once, instead of found at the next look.
+/* events.c - somebody else takes away what is ours: told at once, instead of found at the next look.
  *
  * What the kernel says is used for nothing but that word, and to doubt what was known of flows.  Of rules it says who
  * changed them, so that we know our own.  Our own removals of links come by as well, after the request that caused them;
@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "privhelper/net_events.h"
-#include "privhelper/net_set.h"
+#include "privhelper/net/events.h"
+#include "privhelper/net/set.h"
 #include "proto/slot.h"
 
 #define EVENT_MAX 32768 /* what the kernel puts into one datagram at most (NLMSG_GOODSIZE, af_netlink.c) */

@@ -1,10 +1,10 @@
-/* net_ruleset.h - the rules, which are the same for all VMs; the one file that loads them. */
+/* ruleset.h - the rules, which are the same for all VMs; the one file that loads them. */
 #ifndef BANGER_PRIVHELPER_NET_RULESET_H
 #define BANGER_PRIVHELPER_NET_RULESET_H
 
-#include "privhelper/net.h"
-#include "privhelper/net_set.h"
-#include "privhelper/net_tag.h"
+#include "privhelper/net/net.h"
+#include "privhelper/net/set.h"
+#include "privhelper/net/tag.h"
 
 /* Encode the rules, once, while memory may still be had.  Return: 0, or -1 (logged). */
 int net_rules_prepare(const struct config *c);

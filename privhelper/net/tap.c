@@ -1,4 +1,4 @@
-/* net_tap.c - taps.
+/* tap.c - taps.
  *
  * Theory of operation.  A tap belongs to the process that made it until TUNSETPERSIST, and goes with it.  So a new tap
  * gets its owner, its tag and its place in the bridge first and becomes persistent last: whatever fails or kills us
@@ -7,7 +7,7 @@
  * A port of the bridge is as deaf as it can be.  Its guest's MAC is a static entry of the bridge's table, learning is
  * off, and frames for an unknown MAC or a group are not flooded to it; isolated ports do not hear each other at all
  * (net/bridge/br_private.h, br_skb_isolated()).  What remains is the guest's own traffic and broadcast: ARP of the host. */
-#include "privhelper/net_tap.h"
+#include "privhelper/net/tap.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,11 +25,11 @@
 #include "common/cleanup.h"
 #include "common/failpoint.h"
 #include "common/log.h"
-#include "privhelper/net_bridge.h"
-#include "privhelper/net_conntrack.h"
-#include "privhelper/net_link.h"
-#include "privhelper/net_root.h"
-#include "privhelper/net_ruleset.h"
+#include "privhelper/net/bridge.h"
+#include "privhelper/net/conntrack.h"
+#include "privhelper/net/link.h"
+#include "privhelper/net/root.h"
+#include "privhelper/net/ruleset.h"
 #include "proto/slot.h"
 
 int net_tap_find(const struct net_state *n, uint32_t slot, struct net_tag *tag)
@@ -173,7 +173,7 @@ enum status net_tap_create(struct net_state *n, const struct net_tag *tag, int *
 	return dress(n, l.index, tag) < 0 ? net_status(errno) : ST_OK;
 }
 
-/* ---- the first half of a removal; net_sweep.c has the other ---- */
+/* ---- the first half of a removal; sweep.c has the other ---- */
 
 /* Return: 1, 0 when the interface has gone meanwhile, or -1 with errno. */
 static int retire(const struct net_state *n, int index)

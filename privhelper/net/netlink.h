@@ -1,4 +1,4 @@
-/* net_netlink.h - the transport: requests to the kernel by netlink, and the checks of its answers. */
+/* netlink.h - the transport: requests to the kernel by netlink, and the checks of its answers. */
 #ifndef BANGER_PRIVHELPER_NET_NETLINK_H
 #define BANGER_PRIVHELPER_NET_NETLINK_H
 

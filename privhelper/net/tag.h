@@ -1,4 +1,4 @@
-/* net_tag.h - the tag of an object: which VM it belongs to. */
+/* tag.h - the tag of an object: which VM it belongs to. */
 #ifndef BANGER_PRIVHELPER_NET_TAG_H
 #define BANGER_PRIVHELPER_NET_TAG_H
 

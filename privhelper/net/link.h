@@ -1,4 +1,4 @@
-/* net_link.h - what the kernel shows of an interface, and the messages that change one. */
+/* link.h - what the kernel shows of an interface, and the messages that change one. */
 #ifndef BANGER_PRIVHELPER_NET_LINK_H
 #define BANGER_PRIVHELPER_NET_LINK_H
 
@@ -6,9 +6,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "privhelper/net.h"
-#include "privhelper/net_netlink.h"
-#include "privhelper/net_tag.h"
+#include "privhelper/net/net.h"
+#include "privhelper/net/netlink.h"
+#include "privhelper/net/tag.h"
 
 /* The group of interfaces (IFLA_GROUP) that a tap is in once it may go; "bgr" and a zero. */
 #define NET_RETIRED 0x62677200u

@@ -1,9 +1,9 @@
-/* net_conntrack.c - forgetting the flows of addresses, so that their next holders receive none of them.
+/* conntrack.c - forgetting the flows of addresses, so that their next holders receive none of them.
  *
- * An address that is not in the set of guests begins no flow, as long as the rules are there (net_ruleset.c).  So a slot is
+ * An address that is not in the set of guests begins no flow, as long as the rules are there (ruleset.c).  So a slot is
  * known to be flowless once we have seen, in this order: the rules are whole; it has no element; its flows are gone.  Not
  * any more when it is given an element, or when somebody else changed the rules, be it for a moment: the kernel has told
- * us by the time it matters (net_events.c).  What the controller asked for, or did not, is no part of that.
+ * us by the time it matters (events.c).  What the controller asked for, or did not, is no part of that.
  *
  * A flow is a guest's when its first packet came from the address (CTA_TUPLE_ORIG) or when the answers do
  * (CTA_TUPLE_REPLY).  For one address the kernel picks them (CTA_FILTER, since Linux 5.8) on two walks through its table,
@@ -21,11 +21,11 @@
 #include "common/cleanup.h"
 #include "common/failpoint.h"
 #include "common/log.h"
-#include "privhelper/net_conntrack.h"
-#include "privhelper/net_events.h"
-#include "privhelper/net_netlink.h"
-#include "privhelper/net_ruleset.h"
-#include "privhelper/net_set.h"
+#include "privhelper/net/conntrack.h"
+#include "privhelper/net/events.h"
+#include "privhelper/net/netlink.h"
+#include "privhelper/net/ruleset.h"
+#include "privhelper/net/set.h"
 #include "proto/slot.h"
 
 /* net/netfilter/nf_internals.h, CTA_FILTER_F_CTA_IP_SRC; not in the kernel's public headers. */

@@ -1,5 +1,5 @@
-/* net_link.c - interfaces: what RTM_GETLINK tells of one, and the beginning of each message that changes one. */
-#include "privhelper/net_link.h"
+/* link.c - interfaces: what RTM_GETLINK tells of one, and the beginning of each message that changes one. */
+#include "privhelper/net/link.h"
 
 #include <errno.h>
 #include <libmnl/libmnl.h>

@@ -1,11 +1,11 @@
-/* net_conntrack.h - the flows of addresses, and how they are forgotten. */
+/* conntrack.h - the flows of addresses, and how they are forgotten. */
 #ifndef BANGER_PRIVHELPER_NET_CONNTRACK_H
 #define BANGER_PRIVHELPER_NET_CONNTRACK_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "privhelper/net.h"
+#include "privhelper/net/net.h"
 
 /**
  * net_flows_forget() - forget every flow that an address of these slots began or answers

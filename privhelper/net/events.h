@@ -1,8 +1,8 @@
-/* net_events.h - what the kernel tells of changes that somebody else makes. */
+/* events.h - what the kernel tells of changes that somebody else makes. */
 #ifndef BANGER_PRIVHELPER_NET_EVENTS_H
 #define BANGER_PRIVHELPER_NET_EVENTS_H
 
-#include "privhelper/net.h"
+#include "privhelper/net/net.h"
 
 /* Listen to what the kernel says of links and of nftables.  Return: 0, or -1 with errno. */
 int net_events_open(struct net_state *n);

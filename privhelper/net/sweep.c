@@ -1,8 +1,8 @@
-/* net_sweep.c - the second half of a removal.
+/* sweep.c - the second half of a removal.
  *
  * A removal makes the kernel wait for RCU, some milliseconds whatever it removes.  So a tap is first retired, which is
- * written at the tap (net_tap.c), and a sweep removes all retired ones at once. */
-#include "privhelper/net_sweep.h"
+ * written at the tap (tap.c), and a sweep removes all retired ones at once. */
+#include "privhelper/net/sweep.h"
 
 #include <errno.h>
 #include <libmnl/libmnl.h>
@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "common/failpoint.h"
-#include "privhelper/net_conntrack.h"
-#include "privhelper/net_link.h"
+#include "privhelper/net/conntrack.h"
+#include "privhelper/net/link.h"
 
 /* What a sweep finds. */
 struct sweep {

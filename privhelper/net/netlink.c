@@ -1,4 +1,4 @@
-/* net_netlink.c - requests to the kernel by netlink, and the checks of its answers. */
+/* netlink.c - requests to the kernel by netlink, and the checks of its answers. */
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <string.h>
@@ -6,7 +6,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
-#include "privhelper/net_netlink.h"
+#include "privhelper/net/netlink.h"
 
 /* Both tables, the rules and two elements for each of SLOT_MAX slots are some 300 kB. */
 #define OUT_SIZE (1u << 20)

@@ -1,4 +1,4 @@
-/* net_root.c - the root that the net role lives in: one tun node, openable by its uid alone. */
+/* root.c - the root that the net role lives in: one tun node, openable by its uid alone. */
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 
 #include "common/failpoint.h"
 #include "common/log.h"
-#include "privhelper/net_root.h"
+#include "privhelper/net/root.h"
 
 #define TUN_MAJOR 10 /* Documentation/admin-guide/devices.txt: misc */
 #define TUN_MINOR 200

@@ -1,10 +1,10 @@
-/* net_sweep.h - the removal of retired taps, all at once. */
+/* sweep.h - the removal of retired taps, all at once. */
 #ifndef BANGER_PRIVHELPER_NET_SWEEP_H
 #define BANGER_PRIVHELPER_NET_SWEEP_H
 
 #include <stdint.h>
 
-#include "privhelper/net.h"
+#include "privhelper/net/net.h"
 
 /**
  * net_tap_sweep() - remove the taps of all retired slots, then forget their flows

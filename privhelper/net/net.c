@@ -3,7 +3,7 @@
  * A VM's network is a tap, an element of the set of guests (frames pass with its own MAC and address alone) and an
  * element of the set of those with NAT.  What belongs to whom is read from the kernel each time: nothing here
  * remembers what there is, so nothing here can be wrong after a crash, or after somebody's `nft flush ruleset`. */
-#include "privhelper/net.h"
+#include "privhelper/net/net.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,15 +18,15 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "privhelper/lockdown.h"
-#include "privhelper/net_bridge.h"
-#include "privhelper/net_conntrack.h"
-#include "privhelper/net_events.h"
-#include "privhelper/net_root.h"
-#include "privhelper/net_ruleset.h"
-#include "privhelper/net_set.h"
-#include "privhelper/net_sweep.h"
-#include "privhelper/net_tag.h"
-#include "privhelper/net_tap.h"
+#include "privhelper/net/bridge.h"
+#include "privhelper/net/conntrack.h"
+#include "privhelper/net/events.h"
+#include "privhelper/net/root.h"
+#include "privhelper/net/ruleset.h"
+#include "privhelper/net/set.h"
+#include "privhelper/net/sweep.h"
+#include "privhelper/net/tag.h"
+#include "privhelper/net/tap.h"
 
 static struct net_state *state(struct role *r)
 {

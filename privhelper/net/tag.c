@@ -1,5 +1,5 @@
-/* net_tag.c - the text that says in the kernel which VM an object belongs to, and the errors of the kernel as statuses. */
-#include "privhelper/net_tag.h"
+/* tag.c - the text that says in the kernel which VM an object belongs to, and the errors of the kernel as statuses. */
+#include "privhelper/net/tag.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* net_set.c - the elements of the two sets: all that a VM adds to the firewall.
+/* set.c - the elements of the two sets: all that a VM adds to the firewall.
  *
  * Each change is one batch, that is one transaction (net/netfilter/nfnetlink.c, nfnetlink_rcv_batch()), encoded here
  * by hand so that nothing allocates. */
@@ -12,7 +12,7 @@
 
 #include "common/failpoint.h"
 #include "common/log.h"
-#include "privhelper/net_set.h"
+#include "privhelper/net/set.h"
 
 /* The numbers that nft(8) gives to types (src: include/datatype.h), so that it can print the sets. */
 #define TYPE_ETHERADDR 9u

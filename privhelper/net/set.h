@@ -1,19 +1,19 @@
-/* net_set.h - the elements of the two sets: all that a VM adds to the firewall. */
+/* set.h - the elements of the two sets: all that a VM adds to the firewall. */
 #ifndef BANGER_PRIVHELPER_NET_SET_H
 #define BANGER_PRIVHELPER_NET_SET_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#include "privhelper/net.h"
-#include "privhelper/net_netlink.h"
-#include "privhelper/net_tag.h"
+#include "privhelper/net/net.h"
+#include "privhelper/net/netlink.h"
+#include "privhelper/net/tag.h"
 
 #define NET_TABLE "banger" /* of family bridge and of family inet */
 
 enum net_set { SET_GUEST, SET_NAT4, SETS };
 
-/* Names, families and keys of the two sets; see net_ruleset.c. */
+/* Names, families and keys of the two sets; see ruleset.c. */
 struct net_set_info {
 	const char *name;
 	uint8_t family;

@@ -83,8 +83,8 @@
 
 #include "common/failpoint.h"
 #include "common/log.h"
-#include "privhelper/net_netlink.h"
-#include "privhelper/net_ruleset.h"
+#include "privhelper/net/netlink.h"
+#include "privhelper/net/ruleset.h"
 
 #define PRIO_EARLY (-300) /* "raw": before conntrack */
 #define PRIO_FILTER 0
@@ -577,7 +577,7 @@ int net_rules_load(const struct net_state *n)
 				net_elem_put(&o, n->config, s, i, &kept[s][i], NFT_MSG_NEWSETELEM, NLM_F_CREATE);
 	o.h->nlmsg_flags |= NLM_F_ACK;
 	net_batch_mark(&o, NFNL_MSG_BATCH_END);
-	o.last--; /* as in net_set.c */
+	o.last--; /* as in set.c */
 	int r = nl_talk(n->nft, &o, NULL, NULL);
 	FAILPOINT("rules.after");
 	return r;

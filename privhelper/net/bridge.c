@@ -1,5 +1,5 @@
-/* net_bridge.c - the bridge of all guests: made or found at the start, put back when somebody took it away. */
-#include "privhelper/net_bridge.h"
+/* bridge.c - the bridge of all guests: made or found at the start, put back when somebody took it away. */
+#include "privhelper/net/bridge.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -13,7 +13,7 @@
 
 #include "common/failpoint.h"
 #include "common/log.h"
-#include "privhelper/net_link.h"
+#include "privhelper/net/link.h"
 
 /* A name under the taps' prefix would be caught by the rules for taps. */
 static bool name_is_free_for_us(const char *name)
