@@ -55,7 +55,7 @@ PROTO := proto/slot.c proto/wire.c proto/ops.c
 CONTROL := proto/control.c common/error.c
 ROLE := privhelper/role.c privhelper/lockdown.c privhelper/reqlog.c common/config_fd.c
 SUP := $(wildcard privhelper/supervisor*.c) privhelper/label.c privhelper/lockdown.c common/config.c common/config_fd.c
-NET := $(wildcard privhelper/net/*.c)
+NET := $(wildcard privhelper/net/*.c) privhelper/net/image.c
 BLK := $(wildcard privhelper/blk*.c) privhelper/label.c
 SPAWN := $(wildcard privhelper/spawn*.c) privhelper/label.c
 CONTROLLER := $(wildcard controller/*.c) common/config_fd.c
@@ -70,14 +70,14 @@ SRC_banger-controller := $(COMMON) $(PROTO) $(CONTROL) $(CONTROLLER) $(FAIL_OPS)
 SRC_banger := $(COMMON) $(PROTO) $(CONTROL) common/config.c $(CLI)
 
 LIB_banger-privhelper := inih libseccomp libcap-ng
-LIB_banger-role-net := libseccomp libcap-ng libmd libmnl libnftnl
+LIB_banger-role-net := libseccomp libcap-ng libmd libmnl
 LIB_banger-role-blk := libseccomp libcap-ng libmd
 LIB_banger-role-spawn := libseccomp libcap-ng libmd
 LIB_banger-controller := $(MSGPACK) sqlite3 libcurl jansson libseccomp libmd
 LIB_banger := $(MSGPACK) jansson libarchive inih
 
 PROGRAMS := banger banger-controller banger-privhelper banger-role-net banger-role-blk banger-role-spawn banger-kvmprobe
-ALL_LIBS := inih libseccomp libcap-ng libmnl libnftnl $(MSGPACK) sqlite3 libcurl jansson libmd libarchive cmocka
+ALL_LIBS := inih libseccomp libcap-ng libmnl $(MSGPACK) sqlite3 libcurl jansson libmd libarchive cmocka
 
 all: $(PROGRAMS:%=$(B)/%)
 
@@ -90,6 +90,17 @@ $(B)/$(1): $$(patsubst %.c,$(B)/%.o,$$(SRC_$(1)))
 	$(Q)$$(CC) $$(LDFLAGS_ALL) $$^ -o $$@ $$(if $$(LIB_$(1)),$$(call pkg_libs,$$(LIB_$(1)))) -pthread
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
+
+# The rules of the net role, encoded while we build: the encoder and libnftnl are in no program that is installed.
+$(B)/net-encode: privhelper/net/generate/encode.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(BASE) -O1 $(call pkg_cflags,libnftnl libmnl) -MMD -MP -MT $@ -MF $@.d $< -o $@ \
+		$(call pkg_libs,libnftnl libmnl)
+$(B)/privhelper/net/image.c: $(B)/net-encode
+	@mkdir -p $(@D)
+	$(Q)$< >$@.new && mv $@.new $@
+$(B)/privhelper/net/image.o: $(B)/privhelper/net/image.c
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
 
 $(B)/controller/cli/guest.o: $(wildcard controller/cli/guest/*)
 

@@ -16,7 +16,7 @@
 
 #include "common/cleanup.h"
 #include "privhelper/net/events.h"
-#include "privhelper/net/set.h"
+#include "privhelper/net/image.h"
 #include "proto/slot.h"
 
 #define EVENT_MAX 32768 /* what the kernel puts into one datagram at most (NLMSG_GOODSIZE, af_netlink.c) */

@@ -68,7 +68,7 @@ static int net_prepare(struct role *r)
 	struct net_state *n = state(r);
 
 	n->config = &r->config;
-	if (open_sockets(n) < 0 || net_rules_prepare(n->config) < 0)
+	if (open_sockets(n) < 0)
 		return -1;
 	/* The rules first: no bridge of ours is ever without them. */
 	if (net_rules_load(n) < 0) {

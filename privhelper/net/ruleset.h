@@ -6,9 +6,6 @@
 #include "privhelper/net/set.h"
 #include "privhelper/net/tag.h"
 
-/* Encode the rules, once, while memory may still be had.  Return: 0, or -1 (logged). */
-int net_rules_prepare(const struct config *c);
-
 /**
  * net_rules_load() - replace both tables in one transaction, with the elements of VMs that are there now
  *

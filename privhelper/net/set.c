@@ -12,35 +12,20 @@
 
 #include "common/failpoint.h"
 #include "common/log.h"
+#include "privhelper/net/image.h"
 #include "privhelper/net/set.h"
-
-/* The numbers that nft(8) gives to types (src: include/datatype.h), so that it can print the sets. */
-#define TYPE_ETHERADDR 9u
-#define TYPE_IFNAME 41u
-#define TYPE_BITS 6
-
-/* In a concatenation, each part takes whole 32-bit registers. */
-struct guest_key {
-	char tap[16];
-	uint8_t mac[6], pad[2];
-	uint32_t ip; /* network byte order */
-};
-_Static_assert(sizeof(struct guest_key) == 28, "no hole but the one that is named");
 
 /* A comment in an element's user data: type 0, length with the NUL, text (libnftnl/udata.h, NFTNL_UDATA_SET_ELEM_COMMENT). */
 #define UDATA_COMMENT 0
 #define UDATA_HEAD 2
 
-static const struct net_set_info sets[SETS] = {
-	[SET_GUEST] = { "guest", NFPROTO_BRIDGE, (TYPE_IFNAME << TYPE_BITS | TYPE_ETHERADDR) << TYPE_BITS | NET_TYPE_IPADDR,
-			sizeof(struct guest_key) },
-	[SET_NAT4] = { "nat4", NFPROTO_INET, NET_TYPE_IPADDR, sizeof(uint32_t) },
+static const struct {
+	const char *name;
+	uint8_t family;
+} sets[SETS] = {
+	[SET_GUEST] = { NET_SET_GUEST, NFPROTO_BRIDGE },
+	[SET_NAT4] = { NET_SET_NAT4, NFPROTO_INET },
 };
-
-const struct net_set_info *net_set_info(enum net_set set)
-{
-	return &sets[set];
-}
 
 /* ---- writing ---- */
 
@@ -60,7 +45,7 @@ void net_batch_mark(struct nl_out *o, uint16_t type)
 
 static void put_key(struct nlmsghdr *h, const struct config *c, enum net_set set, uint32_t slot)
 {
-	struct guest_key k = { .ip = htonl(slot_ip(c, slot)) };
+	struct net_guest_key k = { .ip = htonl(slot_ip(c, slot)) };
 	struct nlattr *key = mnl_attr_nest_start(h, NFTA_SET_ELEM_KEY);
 
 	slot_tap(slot, k.tap);

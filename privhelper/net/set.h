@@ -9,20 +9,7 @@
 #include "privhelper/net/netlink.h"
 #include "privhelper/net/tag.h"
 
-#define NET_TABLE "banger" /* of family bridge and of family inet */
-
 enum net_set { SET_GUEST, SET_NAT4, SETS };
-
-/* Names, families and keys of the two sets; see ruleset.c. */
-struct net_set_info {
-	const char *name;
-	uint8_t family;
-	uint32_t key_type, key_len; /* what nft(8) calls the type: six bits each */
-};
-
-#define NET_TYPE_IPADDR 7u /* as nft(8) calls it */
-
-const struct net_set_info *net_set_info(enum net_set set);
 
 /* Messages of the nftables batch protocol (NFNL_MSG_BATCH_BEGIN, _END) and one element of it. */
 void net_batch_mark(struct nl_out *o, uint16_t type);
