@@ -57,7 +57,7 @@ ROLE := privhelper/role.c privhelper/lockdown.c privhelper/reqlog.c common/confi
 SUP := $(wildcard privhelper/supervisor*.c) privhelper/label.c privhelper/lockdown.c common/config.c common/config_fd.c
 NET := $(wildcard privhelper/net/*.c) privhelper/net/image.c
 BLK := $(wildcard privhelper/blk*.c) privhelper/label.c
-SPAWN := $(wildcard privhelper/spawn*.c) privhelper/label.c
+SPAWN := $(wildcard privhelper/spawn/*.c) privhelper/label.c
 CONTROLLER := $(wildcard controller/*.c) common/config_fd.c
 CLI := $(wildcard controller/cli/*.c)
 

@@ -5,8 +5,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "privhelper/spawn_argv.c"
-#include "privhelper/spawn_cgroup.c"
+#include "privhelper/spawn/argv.c"
+#include "privhelper/spawn/cgroup.c"
 
 static struct programs programs(void)
 {

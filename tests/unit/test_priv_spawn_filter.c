@@ -12,7 +12,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "privhelper/spawn_filter.c"
+#include "privhelper/spawn/filter.c"
 
 #define BASE 0x40000u /* 262144: a multiple of 1024 */
 

@@ -4,7 +4,7 @@
  * the point: descriptors first, then the id and no capability, then the API
  * socket (which is the slot's own), Landlock, the narrower filter, the program.  Everything is a plain system call: the memory is a
  * copy of a locked process, and nothing in libc is asked to know about that. */
-#include "privhelper/spawn_child.h"
+#include "privhelper/spawn/child.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,10 +1,10 @@
 /* The spawn role starts each VMM under a uid of its own, and can do little else.
  *
  * It holds CAP_SETUID and CAP_SETGID; the filter bounds the ids to the slots'
- * range.  It can name no file: its own root is the VMMs' (spawn_jail.c), the
+ * range.  It can name no file: its own root is the VMMs' (jail.c), the
  * programs come from root's configuration and their arguments are numbers
- * (spawn_argv.c).  It can signal no process: a VMM is ended through its cgroup
- * (spawn_cgroup.c), which is also the only record of who started it. */
+ * (argv.c).  It can signal no process: a VMM is ended through its cgroup
+ * (cgroup.c), which is also the only record of who started it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -23,11 +23,11 @@
 #include "common/log.h"
 #include "privhelper/label.h"
 #include "privhelper/role.h"
-#include "privhelper/spawn_argv.h"
-#include "privhelper/spawn_cgroup.h"
-#include "privhelper/spawn_child.h"
-#include "privhelper/spawn_filter.h"
-#include "privhelper/spawn_jail.h"
+#include "privhelper/spawn/argv.h"
+#include "privhelper/spawn/cgroup.h"
+#include "privhelper/spawn/child.h"
+#include "privhelper/spawn/filter.h"
+#include "privhelper/spawn/jail.h"
 #include "proto/slot.h"
 
 /* What a VMM needs beside the guest's memory: its own heap and stacks, the page tables, and QEMU's translations. */

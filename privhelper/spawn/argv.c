@@ -1,11 +1,11 @@
-#include "privhelper/spawn_argv.h"
+#include "privhelper/spawn/argv.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "privhelper/spawn_child.h"
+#include "privhelper/spawn/child.h"
 #include "proto/slot.h"
 
 /* QEMU translates into one buffer of this size; its own default is an eighth of the host's memory, up to 1 GiB. */

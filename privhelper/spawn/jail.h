@@ -1,9 +1,9 @@
-/* spawn_jail.h - the VMMs' root. */
+/* jail.h - the VMMs' root. */
 #ifndef BANGER_PRIVHELPER_SPAWN_JAIL_H
 #define BANGER_PRIVHELPER_SPAWN_JAIL_H
 
 #include "common/config.h"
-#include "privhelper/spawn_argv.h"
+#include "privhelper/spawn/argv.h"
 
 /**
  * spawn_jail_enter() - build the root that all VMMs share, and move this process into it

@@ -11,7 +11,7 @@
  * keeps two of them apart is their uid, the modes of their folders and Landlock.
  * Sources are cloned as detached mounts (open_tree(2)) before the tmpfs covers
  * run_dir, which is the one folder sure to be there and to be ours. */
-#include "privhelper/spawn_jail.h"
+#include "privhelper/spawn/jail.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -5,7 +5,7 @@
  * may write no cgroup.procs.  So a restarted role finds every VMM and its owner
  * by reading one directory, and ends one by writing to cgroup.kill, without the
  * right to signal anybody. */
-#include "privhelper/spawn_cgroup.h"
+#include "privhelper/spawn/cgroup.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -15,7 +15,7 @@
  * ptrace and process_vm, bpf, modules, keys, perf, userfaultfd, handles of
  * files, other processes' descriptors, any socket family but unix, connect(2),
  * any way to make a file or folder (one open that could is left to Landlock). */
-#include "privhelper/spawn_filter.h"
+#include "privhelper/spawn/filter.h"
 
 #include <errno.h>
 #include <fcntl.h>

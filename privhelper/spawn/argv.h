@@ -1,4 +1,4 @@
-/* spawn_argv.h - command lines of VMMs. */
+/* argv.h - command lines of VMMs. */
 #ifndef BANGER_PRIVHELPER_SPAWN_ARGV_H
 #define BANGER_PRIVHELPER_SPAWN_ARGV_H
 

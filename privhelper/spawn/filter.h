@@ -1,4 +1,4 @@
-/* spawn_filter.h - system calls of the role and of VMMs. */
+/* filter.h - system calls of the role and of VMMs. */
 #ifndef BANGER_PRIVHELPER_SPAWN_FILTER_H
 #define BANGER_PRIVHELPER_SPAWN_FILTER_H
 

@@ -1,4 +1,4 @@
-/* spawn_cgroup.h - one cgroup a VM, its name is the tag. */
+/* cgroup.h - one cgroup a VM, its name is the tag. */
 #ifndef BANGER_PRIVHELPER_SPAWN_CGROUP_H
 #define BANGER_PRIVHELPER_SPAWN_CGROUP_H
 

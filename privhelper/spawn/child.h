@@ -1,11 +1,11 @@
-/* spawn_child.h - from the clone to execve. */
+/* child.h - from the clone to execve. */
 #ifndef BANGER_PRIVHELPER_SPAWN_CHILD_H
 #define BANGER_PRIVHELPER_SPAWN_CHILD_H
 
 #include <linux/filter.h>
 #include <stdint.h>
 
-#include "privhelper/spawn_argv.h"
+#include "privhelper/spawn/argv.h"
 
 #define API_FD 3 /* where API_MADE puts the listening socket */
 
