@@ -149,13 +149,3 @@ int fdio_read_all(int fd, void *buf, size_t len)
 	}
 	return 0;
 }
-
-int fdio_move(int fd, int want)
-{
-	if (fd == want)
-		return fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ? -1 : want;
-	if (dup3(fd, want, O_CLOEXEC) < 0)
-		return -1;
-	(void)close(fd);
-	return want;
-}

@@ -52,7 +52,4 @@ void fdio_close_all(int *fds, size_t n);
 int fdio_write_all(int fd, const void *buf, size_t len);
 int fdio_read_all(int fd, void *buf, size_t len);
 
-/* Move @fd to the number @want (dup3, close-on-exec) and close the old one.  Return: @want, or -1 with errno. */
-int fdio_move(int fd, int want);
-
 #endif

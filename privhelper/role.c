@@ -5,7 +5,7 @@
  *               descriptors; anything else is a VIOLATION: our only peer is broken or hostile, so it is recorded
  *               and the role ends
  *   belonging   slot, generation, owner and VM against the ledger
- *   room        sealed, rate; for creates alone, so that a release never waits for either
+ *   room        the rate; for creates alone, so that a release never waits for it
  *   record      the intent, on the disk
  *   handler     the one part that is the role's own
  *   record      the result, then the answer
@@ -199,21 +199,11 @@ static enum status do_reconcile_done(struct role *r, const struct request *q, in
 	return ST_OK;
 }
 
-static enum status do_seal(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
-{
-	(void)q;
-	(void)fds_in;
-	(void)reply;
-	(void)fds_out;
-	r->sealed = true;
-	return ST_OK;
-}
-
 static handler_fn find_handler(const struct role *r, enum op_code op)
 {
 	static const struct handler everyone[] = {
 		{ OP_HELLO, do_hello }, { OP_PING, do_ping },
-		{ OP_RECONCILE_DONE, do_reconcile_done }, { OP_SEAL, do_seal },
+		{ OP_RECONCILE_DONE, do_reconcile_done },
 	};
 
 	if (op == OP_LIST)
@@ -273,7 +263,7 @@ static bool is_repetition(struct role *r, const struct request *q)
 static enum status admit(struct serve *s, const struct request *q)
 {
 	bool create = q->op->effect == EFFECT_CREATE;
-	enum status st = create && s->role->sealed ? ST_DENIED : check_belonging(s->role, q);
+	enum status st = check_belonging(s->role, q);
 
 	if (st == ST_OK && create && !take_token(s))
 		st = ST_LIMIT;

@@ -63,7 +63,6 @@ struct role {
 
 	struct config config;
 	enum phase phase;
-	bool sealed;
 	struct owner_row ledger[SLOT_MAX];
 	void *state;                    /* the role's own: struct net_state, ... */
 };

@@ -57,16 +57,6 @@ const struct op *op_find(uint64_t code)
 	return NULL;
 }
 
-const struct op *op_find_name(const char *name)
-{
-	const struct op *op;
-
-	for (size_t i = 0; (op = op_each(i)); i++)
-		if (strcmp(op->name, name) == 0)
-			return op;
-	return NULL;
-}
-
 const char *status_name(enum status s)
 {
 	static const char *const names[ST_COUNT] = { "ok", "absent", "busy", "limit", "denied", "nolog", "kernel" };

@@ -12,7 +12,6 @@
 
 #define OPS_VERSION 2
 #define OPS_PACKET_MAX 512 /* bytes of a request or a reply */
-#define OPS_FDS_MAX 1
 #define LIST_MAX 12        /* objects in one LIST reply: 12 * 23 bytes and the envelope fit a packet */
 #define LIST_FIELDS 5
 
@@ -40,7 +39,7 @@ enum status {
 	ST_ABSENT,  /* nothing there to read, or to build on */
 	ST_BUSY,    /* still in use; ask again */
 	ST_LIMIT,   /* a cap, the rate, or the kernel's own room */
-	ST_DENIED,  /* another VM's slot, an old generation, sealed, a descriptor of the wrong kind */
+	ST_DENIED,  /* another VM's slot, an old generation, a descriptor of the wrong kind */
 	ST_NOLOG,   /* the request log can not be written: creates are refused */
 	ST_KERNEL,  /* the kernel refused or lacks it */
 	ST_COUNT
@@ -116,9 +115,8 @@ struct reply {
 	};
 };
 
-/* The row of a code or a name, or NULL.  op_each(0..) walks the table; NULL ends it. */
+/* The row of a code, or NULL.  op_each(0..) walks the table; NULL ends it. */
 const struct op *op_find(uint64_t code);
-const struct op *op_find_name(const char *name);
 const struct op *op_each(size_t i);
 
 const char *status_name(enum status s);

@@ -98,9 +98,6 @@ for role in net blk spawn; do
 		is "$(stat -c %s "$T/net.log")" $((1 << 30)) "net: it does not get longer"
 		truncate -s 0 "$T/net.log"
 		fresh net run
-		is "$(ask net seal)" ok "net: sealed"
-		is "$(ask net tap_create slot=3 gen=1)" denied "net: nothing is made any more"
-		is "$(ask net tap_retire slot=3 gen=1) $(ask net tap_sweep)" "ok ok taps=0" "net: a removal works"
 	else
 		# shellcheck disable=SC2086
 		is "$(ask $role ${missing[$role]} slot=1)" "exit 70" "$role: a descriptor that is missing ends it"

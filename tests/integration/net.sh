@@ -655,8 +655,6 @@ is "$(net guest_allow slot=0 gen=99)" ok "with room it is allowed"
 is "$(net guest_deny slot=0 gen=99) $(tap_remove slot=0 gen=99)" "ok ok" "all of it is released"
 nft -j list set bridge banger guest | jq -r '.nftables[].set? // empty | .elem[]? | (.elem.val // .).concat | select(.[0] | startswith("adm")) | "\"\(.[0])\" . \(.[1]) . \(.[2])"' |
 	paste -sd, | sed 's/.*/delete element bridge banger guest { & }/' | nft -f -
-is "$(net seal)" ok "sealed"
-is "$(net tap_create slot=0 gen=99) $(net nat_add slot=4)" "denied denied" "nothing more is made"
 for i in 4 5; do
 	is "$(net nat_remove slot=$i) $(net guest_deny slot=$i) $(tap_remove slot=$i)" "ok ok ok" \
 		"all of guest $i is released"

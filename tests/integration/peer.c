@@ -315,11 +315,21 @@ static void default_vm(struct request *q)
 	memcpy(&q->vm[4], &q->generation, sizeof(q->generation));
 }
 
+static const struct op *op_of_name(const char *name)
+{
+	const struct op *op;
+
+	for (size_t i = 0; (op = op_each(i)); i++)
+		if (strcmp(op->name, name) == 0)
+			return op;
+	return NULL;
+}
+
 /* Return: 0, or -1 (said on standard output). */
 static int parse_ask(char **words, size_t n, struct ask *a)
 {
 	memset(a, 0, sizeof(*a));
-	a->q.op = op_find_name(words[0]);
+	a->q.op = op_of_name(words[0]);
 	if (!a->q.op) {
 		printf("error: no operation %s\n", words[0]);
 		return -1;

@@ -250,7 +250,6 @@ static enum status serve(struct fake_role *r, const struct request *q, int fd_in
 		r->phase = P_RUN;
 		return ST_OK;
 	case OP_PING:
-	case OP_SEAL:
 		return ST_OK;
 	case OP_LIST:
 		return serve_list(f, r->id, q, a);

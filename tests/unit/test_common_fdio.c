@@ -179,27 +179,13 @@ static void whole_reads_and_writes(void **state)
 	(void)close(p.b);
 }
 
-static void moves(void **state)
-{
-	int fd = open("/dev/null", O_RDONLY);
-
-	(void)state;
-	assert_true(fd >= 0);
-	assert_int_equal(fdio_move(fd, 200), 200);
-	assert_int_equal(fcntl(fd, F_GETFD), -1);
-	assert_int_equal(fcntl(200, F_GETFD), FD_CLOEXEC);
-	assert_int_equal(fdio_move(200, 200), 200);
-	(void)close(200);
-	assert_int_equal(fdio_move(200, 201), -1);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(passes_descriptors), cmocka_unit_test(refuses_too_many),
 		cmocka_unit_test(refuses_cut_messages), cmocka_unit_test(refuses_cut_lists),
 		cmocka_unit_test(refuses_other_control), cmocka_unit_test(end_of_file),
-		cmocka_unit_test(whole_reads_and_writes), cmocka_unit_test(moves),
+		cmocka_unit_test(whole_reads_and_writes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

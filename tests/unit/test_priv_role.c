@@ -265,15 +265,6 @@ static void rate(void **state)
 	assert_int_equal(ask_about(OP_TAP_CREATE, 1, 1, 1000), ST_LIMIT);
 }
 
-static void sealed(void **state)
-{
-	(void)state;
-	assert_int_equal(ask_about(OP_TAP_CREATE, 1, 1, 1000), ST_OK);
-	assert_int_equal(ask((struct request){ .op = op_find(OP_SEAL), .seq = 1 }), ST_OK);
-	assert_int_equal(ask_about(OP_TAP_CREATE, 1, 1, 1000), ST_DENIED);
-	assert_int_equal(ask_about(OP_TAP_RETIRE, 1, 1, 1000), ST_OK);
-}
-
 static void log_full(void **state)
 {
 	int good = serve.log.fd;
@@ -388,7 +379,7 @@ int main(void)
 		TEST(owner_and_vm), TEST(generations), TEST(unknown_slot), TEST(host_wide_removal),
 		TEST(adopted), TEST(slots_are_the_bound), TEST(removals_of_nothing_are_bounded),
 		TEST(removals_of_something_are_recorded), TEST(rate),
-		TEST(sealed), TEST(log_full), TEST(failure_is_not_live), TEST(phases), TEST(sequence_and_descriptors),
+		TEST(log_full), TEST(failure_is_not_live), TEST(phases), TEST(sequence_and_descriptors),
 		TEST(records_violations),
 	};
 
