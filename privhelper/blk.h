@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "privhelper/role.h"
+#include "privhelper/role/role.h"
 
 /* Loop nodes in the role's root: indexes 0..BLK_LOOPS-1.  An index beyond is ST_LIMIT. */
 #ifndef BANGER_FAILPOINTS

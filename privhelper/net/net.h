@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "privhelper/role.h"
+#include "privhelper/role/role.h"
 
 struct net_state {
 	const struct config *config;

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "privhelper/role.h"
+#include "privhelper/role/role.h"
 
 /* What a cgroup's name says: "<slot>.<generation>.<owner>". */
 struct tag {

@@ -6,7 +6,7 @@
 #include <seccomp.h>
 #include <stdbool.h>
 
-#include "privhelper/role.h"
+#include "privhelper/role/role.h"
 
 /* The role's own calls, and, because a filter outlives execve, those of the VMMs.  Return: 0, or -1 (logged). */
 int spawn_filter_role(struct role *r, scmp_filter_ctx ctx);

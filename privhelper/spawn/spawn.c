@@ -22,7 +22,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "privhelper/label.h"
-#include "privhelper/role.h"
+#include "privhelper/role/role.h"
 #include "privhelper/spawn/argv.h"
 #include "privhelper/spawn/cgroup.h"
 #include "privhelper/spawn/child.h"

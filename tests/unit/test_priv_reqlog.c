@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "common/cleanup.h"
-#include "privhelper/reqlog.c"
+#include "privhelper/role/reqlog.c"
 
 struct log_file {
 	char path[40];

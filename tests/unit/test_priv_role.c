@@ -14,8 +14,8 @@
 #include <cmocka.h>
 
 #include "privhelper/lockdown.c"
-#include "privhelper/reqlog.c"
-#include "privhelper/role.c"
+#include "privhelper/role/reqlog.c"
+#include "privhelper/role/role.c"
 
 /* What the kernel would show. */
 static struct {

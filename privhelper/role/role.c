@@ -13,7 +13,7 @@
  * The ledger says who may touch a slot.  A row is never forgotten: its generation refuses late requests of a VM that
  * is gone.  `live` is what holds() said last.  How many VMs one owner may have is no gate: the owner is our peer's word,
  * and a hostile one would name another each time.  Nothing here allocates. */
-#include "privhelper/role.h"
+#include "privhelper/role/role.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +27,7 @@
 #include "common/fdio.h"
 #include "common/log.h"
 #include "privhelper/lockdown.h"
-#include "privhelper/reqlog.h"
+#include "privhelper/role/reqlog.h"
 #include "proto/ops_failpoint.h"
 
 #define EXIT_VIOLATION 70 /* sysexits.h, EX_SOFTWARE: our peer's fault or ours, never the host's */

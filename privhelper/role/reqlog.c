@@ -1,4 +1,4 @@
-#include "privhelper/reqlog.h"
+#include "privhelper/role/reqlog.h"
 
 #include <errno.h>
 #include <sha2.h>
