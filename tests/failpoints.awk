@@ -37,13 +37,13 @@ BEGIN {
 	except("privhelper/spawn/jail.c:copy_link", "symlink", "the role's own root")
 	except("privhelper/spawn/jail.c:fill_root", "mkdir", "the role's own root")
 	except("privhelper/spawn/jail.c:build", "mount", "the role's own root")
-	except("privhelper/supervisor_places.c:folder", "mkdirat fchown", "many alike, made again at each start; those that call it have one before and after")
-	except("privhelper/supervisor_places.c:delegate", "fchown fchownat", "likewise")
-	except("privhelper/supervisor_places.c:open_log", "fchown", "likewise")
-	except("privhelper/supervisor_view.c:make_point", "mkdir mknod", "the controller's own root, which ends with it")
-	except("privhelper/supervisor_view.c:change_root", "SYS_pivot_root umount2", "likewise")
-	except("privhelper/supervisor_view.c:build", "mount", "likewise")
-	except("privhelper/supervisor_view.c:view_enter", "mount", "likewise")
+	except("privhelper/supervisor/places.c:folder", "mkdirat fchown", "many alike, made again at each start; those that call it have one before and after")
+	except("privhelper/supervisor/places.c:delegate", "fchown fchownat", "likewise")
+	except("privhelper/supervisor/places.c:open_log", "fchown", "likewise")
+	except("privhelper/supervisor/view.c:make_point", "mkdir mknod", "the controller's own root, which ends with it")
+	except("privhelper/supervisor/view.c:change_root", "SYS_pivot_root umount2", "likewise")
+	except("privhelper/supervisor/view.c:build", "mount", "likewise")
+	except("privhelper/supervisor/view.c:view_enter", "mount", "likewise")
 	controller = "exchange\\(p,|\"COMMIT\"|FICLONE|curl_easy_perform\\(|send_line\\(q, line|storage->create\\(|" \
 		"(^|[^a-z_])(linkat|renameat|rename|unlinkat|unlink|mkdirat|mkdir|mkfifo|mkfifoat|mknodat|mknod|ftruncate|copy_file_range|fsetxattr|sqlite3_exec)\\("
 	roles = "ioctl\\([^;]*(TUNSETIFF|TUNSETPERSIST|LOOP_CONFIGURE|DM_DEV_CREATE|DM_DEV_REMOVE|DM_DEV_SUSPEND|DM_TABLE_LOAD)|nl_talk\\(|SYS_clone3|" \

@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "privhelper/label.c"
-#include "privhelper/supervisor_places.c"
+#include "privhelper/supervisor/places.c"
 
 static char top[] = "/tmp/banger-places.XXXXXX", place[64];
 

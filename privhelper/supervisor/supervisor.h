@@ -26,21 +26,4 @@ struct supervisor {
 	} children[CHILDREN];
 };
 
-/* supervisor_places.c: makes every folder, the slots' tmpfs, the cgroup subtree, the logs and the control socket, or
- * checks what an earlier start made.  Fills cgroup_dir when it is empty.  Return: 0, or -1 (logged). */
-int places_make(struct supervisor *s);
-int places_open_logs(struct supervisor *s);
-int places_listen(struct supervisor *s);
-
-/**
- * view_enter() - the controller's process leaves the host's network and mount namespaces (supervisor_view.c)
- *
- * As root, before the change of ids: it needs CAP_SYS_ADMIN.
- * Return: 0; -1 with errno or logged.
- */
-int view_enter(const struct config *c);
-
-/* supervisor_children.c: forks and executes the roles and the controller.  Return: 0, or -1 (logged). */
-int children_start(struct supervisor *s);
-
 #endif

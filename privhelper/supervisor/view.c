@@ -1,4 +1,4 @@
-/* supervisor_view.c - the controller's view of the host: a network namespace with nothing in it, and a root of its own.
+/* view.c - the controller's view of the host: a network namespace with nothing in it, and a root of its own.
  *
  * A controller that was taken over can connect to any socket that it can name, and the daemon behind a socket may run a
  * program for it: the system bus starts a service manager for an account that asks.  Landlock has no rule for sockets in a
@@ -28,7 +28,7 @@
 #include "common/cleanup.h"
 #include "common/failpoint.h"
 #include "common/log.h"
-#include "privhelper/supervisor.h"
+#include "privhelper/supervisor/view.h"
 
 #define ROOT_OPTIONS "mode=755,size=64k,nr_inodes=128"
 #define PROGRAMS (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)

@@ -15,7 +15,8 @@
 #include "common/failpoint.h"
 #include "common/log.h"
 #include "privhelper/lockdown.h"
-#include "privhelper/supervisor.h"
+#include "privhelper/supervisor/children.h"
+#include "privhelper/supervisor/view.h"
 
 #define HIGH_FD 32 /* above every fixed number, so that moving one never hits another */
 

@@ -22,7 +22,7 @@
 #include "common/failpoint.h"
 #include "common/log.h"
 #include "privhelper/label.h"
-#include "privhelper/supervisor.h"
+#include "privhelper/supervisor/places.h"
 #include "proto/slot.h"
 
 #define LISTEN_BACKLOG 64

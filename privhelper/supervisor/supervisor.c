@@ -11,7 +11,7 @@
  *
  * CAP_KILL is there for two things: to end a child that hangs, and because PR_SET_PDEATHSIG, which ends the children
  * when we are killed ourselves, asks whether the dying parent may signal the child. */
-#include "privhelper/supervisor.h"
+#include "privhelper/supervisor/supervisor.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -35,6 +35,8 @@
 #include "common/failpoint.h"
 #include "common/log.h"
 #include "privhelper/lockdown.h"
+#include "privhelper/supervisor/children.h"
+#include "privhelper/supervisor/places.h"
 
 #define READY_MS 20000 /* from the start of the children to the controller's byte */
 #define STOP_MS 5000   /* from SIGTERM to the last child's end */
