@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "privhelper/blk.h"
+#include "privhelper/blk/loop.h"
 
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -72,7 +72,7 @@ static int kernel_ioctl(int fd, unsigned long request, void *arg)
 #define FIRST(a, b, c, ...) kernel_ioctl(a, b, c)
 #define ioctl(...) FIRST(__VA_ARGS__, NULL, NULL)
 #define open(...) kernel_open(__VA_ARGS__)
-#include "privhelper/blk_loop.c"
+#include "privhelper/blk/loop.c"
 #undef open
 #undef ioctl
 

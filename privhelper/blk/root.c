@@ -1,5 +1,5 @@
-/* blk_root.c - what the blk role does with root's rights, once: disk nodes for the VMMs, and a root of its own. */
-#include "privhelper/blk.h"
+/* root.c - what the blk role does with root's rights, once: disk nodes for the VMMs, and a root of its own. */
+#include "privhelper/blk/root.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +16,7 @@
 #include "common/cleanup.h"
 #include "common/failpoint.h"
 #include "common/log.h"
+#include "privhelper/blk/loop.h"
 #include "privhelper/label.h"
 
 #define NODE_NEW ".vda"

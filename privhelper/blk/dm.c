@@ -1,4 +1,4 @@
-/* blk_dm.c - device-mapper snapshots, by the ioctls of /dev/mapper/control (include/uapi/linux/dm-ioctl.h).
+/* dm.c - device-mapper snapshots, by the ioctls of /dev/mapper/control (include/uapi/linux/dm-ioctl.h).
  *
  * Theory of operation.  A VM's disk is `snapshot <base> <cow> P 8` (admin-guide/device-mapper/snapshot.rst): reads
  * come from the shared base until a chunk of 8 sectors was written, persistently, to the CoW store.  Name, uuid and
@@ -11,7 +11,7 @@
  * The CoW store is the controller's file and its header may name another chunk size than we do, up to 1 GiB, of which
  * the kernel then keeps three buffers (dm-snap-persistent.c, read_header()).  The table that is read back has the size
  * in use: a device with any other than ours is removed again. */
-#include "privhelper/blk.h"
+#include "privhelper/blk/dm.h"
 
 #include <errno.h>
 #include <linux/dm-ioctl.h>
@@ -23,6 +23,7 @@
 
 #include "common/failpoint.h"
 #include "common/log.h"
+#include "privhelper/blk/loop.h"
 
 #define TARGET "snapshot"
 #define CHUNK 8 /* sectors */

@@ -1,4 +1,4 @@
-/* blk_loop.c - loop devices: files in, block devices out.
+/* loop.c - loop devices: files in, block devices out.
  *
  * Theory of operation.  A loop is bound with LO_FLAGS_AUTOCLEAR, so it lives exactly as long as somebody has it
  * open: first this role, then the snapshot that is built on it.  A role that dies between the two leaves nothing
@@ -11,7 +11,7 @@
  * Nodes are opened for two kinds of numbers alone: those that the kernel has just told us (LOOP_CTL_GET_FREE) and
  * those that /proc/partitions shows as bound.  Opening a number that does not exist would create the device
  * (drivers/block/loop.c, loop_probe()). */
-#include "privhelper/blk.h"
+#include "privhelper/blk/loop.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -5,7 +5,7 @@
  *
  * What survives a restart of the role is read back by blk_scan(): a CoW loop's tag names slot, generation and owner; a
  * snapshot's uuid names slot and generation, and its table leads to the CoW loop, whose tag has the owner. */
-#include "privhelper/blk.h"
+#include "privhelper/blk/blk.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +22,9 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "privhelper/blk/dm.h"
+#include "privhelper/blk/loop.h"
+#include "privhelper/blk/root.h"
 #include "privhelper/lockdown.h"
 
 static struct blk_state *state(struct role *r)
