@@ -89,6 +89,21 @@ static int wait_for(struct cli *c, struct control *conn, const struct reply_to *
 	return 0;
 }
 
+/* The daemon may not be what it was: none of its text reaches a terminal, or a program behind a pipe, as it came. */
+static void clean(const struct call *call, struct message *m)
+{
+	if (m->kind == MSG_EVENT)
+		fields_clean(m->event->fields(), &m->body);
+	if (m->kind == MSG_RESULT)
+		fields_clean(call->result(), &m->body);
+	if (m->kind != MSG_ERROR)
+		return;
+	text_clean(m->error.what);
+	text_clean(m->error.why);
+	text_clean(m->error.hint);
+	text_clean(m->error.op);
+}
+
 static int take(struct cli *c, const struct reply_to *to, const struct message *m, struct error *e)
 {
 	if (m->kind == MSG_EVENT && m->event->id == EVENT_STAGE) {
@@ -113,6 +128,7 @@ static int answer(struct cli *c, struct control *conn, const struct call *call, 
 			return -1;
 		if (n == 0)
 			continue;
+		clean(call, &m);
 		if (m.kind == MSG_RESULT) {
 			memcpy(result, &m.body, call->result_size);
 			return 0;

@@ -8,6 +8,35 @@
 
 #include "common/cleanup.h"
 
+/* ---- text of others ---- */
+
+/* Bytes of the control character at @s: 1 for C0 and DEL, 2 for C1 (U+0080 to U+009F, C2 xx in UTF-8), 0 for others. */
+static int control_bytes(const char *s)
+{
+	const unsigned char *u = (const unsigned char *)s;
+
+	if (u[0] < ' ' || u[0] == 127)
+		return 1;
+	return u[0] == 0xc2 && u[1] >= 0x80 && u[1] <= 0x9f ? 2 : 0;
+}
+
+void text_clean(char *s)
+{
+	while (*s) {
+		int n = control_bytes(s);
+		if (n)
+			memset(s, '?', (size_t)n);
+		s += n ? n : 1;
+	}
+}
+
+void fields_clean(const struct field *fields, void *base)
+{
+	for (const struct field *f = fields; f->name; f++)
+		if (f->type == FIELD_S)
+			text_clean((char *)base + f->offset);
+}
+
 /* ---- tables ---- */
 
 /* A copy that is safe on a terminal: names of other people end up here. */
@@ -15,9 +44,8 @@ static char *cell(const char *s)
 {
 	char *copy = strdup(s && *s ? s : "-");
 
-	for (char *p = copy; p && *p; p++)
-		if ((unsigned char)*p < ' ' || *p == 127)
-			*p = '?';
+	if (copy)
+		text_clean(copy);
 	return copy;
 }
 
@@ -177,8 +205,11 @@ static const char *const codes[FAIL_COUNT] = {
 /* Text of a peer on a terminal: no control byte gets through. */
 static void put_text(FILE *f, const char *s)
 {
-	for (; *s; s++)
-		fputc((unsigned char)*s < ' ' || *s == 127 ? '?' : *s, f);
+	while (*s) {
+		int n = control_bytes(s);
+		fputc(n ? '?' : *s, f);
+		s += n ? n : 1;
+	}
 }
 
 /* An error may quote a word or a path that is no UTF-8. */

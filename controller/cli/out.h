@@ -8,6 +8,16 @@
 
 #define TABLE_COLUMNS 8
 
+/**
+ * text_clean() - put ? in the place of each control character: C0, DEL, and C1 in UTF-8
+ * @s:	UTF-8; its length stays as it is
+ *
+ * A terminal obeys escape sequences, and people read what a daemon sends: conn_call() calls it for all text that comes.
+ */
+void text_clean(char *s);
+/* The same for each text of an event or of a result. */
+void fields_clean(const struct field *fields, void *base);
+
 /* Rows of text; cells are copied.  Zero it, set the head, add rows, print, free. */
 struct table {
 	const char *head[TABLE_COLUMNS]; /* NULL ends them */

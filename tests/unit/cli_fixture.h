@@ -37,6 +37,7 @@ static struct fixture {
 	const char *state, *ip;    /* of the VM that vm_show tells of */
 	const char *log;           /* what vm_logs sends */
 	const char *images[8];     /* what image_list sends */
+	const char *hostile;       /* every text of every event, result and error is this; NULL: they are what they should be */
 } fx;
 
 /* ---- the fake controller ---- */
@@ -84,6 +85,23 @@ static void send_events(int fd, enum call_id id)
 	}
 }
 
+static void fill_texts(const struct field *fields, void *base)
+{
+	for (const struct field *f = fields; f->name; f++)
+		if (f->type == FIELD_S && strlen(fx.hostile) <= f->max)
+			(void)strcpy((char *)base + f->offset, fx.hostile);
+}
+
+static void send_hostile(int fd)
+{
+	for (int i = 0; i < EVENT_COUNT; i++) {
+		union control_body b;
+		memset(&b, 0, sizeof(b));
+		fill_texts(control_event((enum event_id)i)->fields(), &b);
+		(void)control_send_event(fd, control_event((enum event_id)i), &b);
+	}
+}
+
 static void send_answer(int fd, const struct message *m)
 {
 	union control_body r;
@@ -100,6 +118,8 @@ static void send_answer(int fd, const struct message *m)
 	} else if (id == CALL_VM_WAIT) {
 		(void)strcpy(r.res_vm_wait.state, "stopped");
 	}
+	if (fx.hostile)
+		fill_texts(m->call->result(), &r);
 	(void)control_send_result(fd, m->id, m->call, &r);
 }
 
@@ -115,12 +135,16 @@ static void answer(int fd, const struct message *m)
 	(void)strcat(strcat(fx.calls, m->call->name), " ");
 	pthread_mutex_unlock(&fx.lock);
 	if (fx.fail[id] && meant) {
-		error_set(&e, fx.fail[id], "web1", "as the test asked");
-		error_hint(&e, "do something else");
+		error_set(&e, fx.fail[id], fx.hostile ? fx.hostile : "web1", "%s",
+			  fx.hostile ? fx.hostile : "as the test asked");
+		error_hint(&e, "%s", fx.hostile ? fx.hostile : "do something else");
 		(void)control_send_error(fd, m->id, &e);
 		return;
 	}
-	send_events(fd, id);
+	if (fx.hostile)
+		send_hostile(fd);
+	else
+		send_events(fd, id);
 	send_answer(fd, m);
 }
 

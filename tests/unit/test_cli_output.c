@@ -370,12 +370,53 @@ static void test_sizes(void **state)
 	assert_string_equal(out, "0 s");
 }
 
+static void assert_clean(const char *text)
+{
+	const unsigned char *u = (const unsigned char *)text;
+
+	for (size_t i = 0; u[i]; i++)
+		if ((u[i] < ' ' && u[i] != '\n') || u[i] == 127 || (u[i] == 0xc2 && u[i + 1] >= 0x80 && u[i + 1] <= 0x9f))
+			fail_msg("byte 0x%02x at %zu of: %s", u[i], i, text);
+}
+
+/* A daemon that was taken over: nothing that it says is obeyed by a terminal, or begins a line of its own. */
+static void test_hostile_text(void **state)
+{
+	static const char *const texts[] = { "a\x1b[31mb", "\xc2\x9b" "31mx", "x\x7f\r", "a\nb", "\xc2\x85", "\x1b", "\xc2\x9c\xc2\xa9" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		fx.hostile = texts[i];
+		for (int json = 0; json < 2; json++) {
+			const char *o = json ? "json" : "text";
+			(void)BANGER("audit", "show", "-o", o), assert_clean(fx.out), assert_clean(fx.err);
+			(void)BANGER("host", "gc", "-o", o), assert_clean(fx.out), assert_clean(fx.err);
+			(void)BANGER("vm", "list", "-o", o), assert_clean(fx.out), assert_clean(fx.err);
+			(void)BANGER("vm", "show", "web1", "-o", o), assert_clean(fx.out), assert_clean(fx.err);
+			(void)BANGER("version", "-o", o), assert_clean(fx.out), assert_clean(fx.err);
+			(void)BANGER("doctor", "-o", o), assert_clean(fx.out), assert_clean(fx.err);
+			(void)BANGER("image", "list", "-o", o), assert_clean(fx.out), assert_clean(fx.err);
+			(void)BANGER("vm", "start", "web1", "-o", o), assert_clean(fx.out), assert_clean(fx.err);
+			fx.fail[CALL_VM_KILL] = FAIL_STATE;
+			(void)BANGER("vm", "kill", "web1", "-o", o), assert_clean(fx.out), assert_clean(fx.err);
+		}
+		if (BANGER("vm", "list", "-q") != 0)
+			fail_msg("%s", fx.err);
+		assert_clean(fx.out);
+		assert_string_equal(strchr(fx.out, '\n'), "\n");
+	}
+	fx.hostile = "a\x1b[31m\xc2\x9b" "b\xc3\xa9";
+	assert_int_equal(BANGER("vm", "list", "-q"), 0);
+	assert_string_equal(fx.out, "a?[31m??b\xc3\xa9\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_table), T(test_list_json), T(test_errors), T(test_output_that_can_not_be_written), T(test_closed_standard_descriptors),
 		T(test_text_that_is_not_utf8), T(test_several_targets), T(test_if_exists), T(test_stages),
 		T(test_logs_not_on_a_terminal), T(test_unreachable), T(test_doctor), T(test_doctor_firewall),
+		T(test_hostile_text),
 		cmocka_unit_test(test_clean), cmocka_unit_test(test_sizes),
 	};
 
