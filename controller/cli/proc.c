@@ -35,7 +35,8 @@ static int stay_here(void)
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
-/* Another account's program gets none of our descriptors, the terminal above all. */
+/* Another account's program gets none of our descriptors, and a session of its own: as a process of ours it could open
+ * /dev/tty, and put words into the shell behind it (TIOCSTI, ioctl_tty(2)). */
 static int become(const struct account *as)
 {
 	int null = open("/dev/null", O_RDWR);
@@ -44,7 +45,7 @@ static int become(const struct account *as)
 	    close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
 		return -1;
 	(void)umask(077);
-	return setgroups(0, NULL) < 0 || setresgid(as->gid, as->gid, as->gid) < 0 ||
+	return setsid() < 0 || setgroups(0, NULL) < 0 || setresgid(as->gid, as->gid, as->gid) < 0 ||
 	       setresuid(as->uid, as->uid, as->uid) < 0 ? -1 : 0;
 }
 

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 
 #include "controller/cli/out.h"
+#include "controller/cli/proc.h"
 
 #define T(f) cmocka_unit_test_setup_teardown(f, fixture_setup, fixture_teardown)
 
@@ -410,13 +411,37 @@ static void test_hostile_text(void **state)
 	assert_string_equal(fx.out, "a?[31m??b\xc3\xa9\n");
 }
 
+/* Another account's program has no terminal of ours, not even by /dev/tty, and is in no session of ours. */
+static void test_another_account_is_in_a_session_of_its_own(void **state)
+{
+	const char *const argv[] = { "sh", "-c", "read -r _ _ _ _ _ sid _ </proc/$$/stat; echo $sid $$ $(id -u)", NULL };
+	const struct account as = { 54321, 54321 };
+	char out[64] = "";
+	const struct proc_io io = { .capture = out, .capture_size = sizeof(out), .as = &as };
+	struct cli c = { .sigfd = -1, .out = stdout, .err = stderr };
+	struct error e;
+	int sid, pid, uid;
+
+	(void)state;
+	if (getuid() != 0) {
+		print_message("SKIP: not root, so we can be nobody else\n");
+		skip();
+	}
+	assert_int_equal(setenv("PATH", "/usr/bin:/bin", 1), 0);
+	assert_int_equal(proc_run(&c, argv, &io, &e), 0);
+	assert_int_equal(sscanf(out, "%d %d %d", &sid, &pid, &uid), 3);
+	assert_int_equal(uid, 54321);
+	assert_int_equal(sid, pid);
+	assert_int_not_equal(sid, getsid(0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_table), T(test_list_json), T(test_errors), T(test_output_that_can_not_be_written), T(test_closed_standard_descriptors),
 		T(test_text_that_is_not_utf8), T(test_several_targets), T(test_if_exists), T(test_stages),
 		T(test_logs_not_on_a_terminal), T(test_unreachable), T(test_doctor), T(test_doctor_firewall),
-		T(test_hostile_text),
+		T(test_hostile_text), cmocka_unit_test(test_another_account_is_in_a_session_of_its_own),
 		cmocka_unit_test(test_clean), cmocka_unit_test(test_sizes),
 	};
 
