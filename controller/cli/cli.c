@@ -62,6 +62,8 @@ static const struct option_row {
 	[O_DB] = { "db", 0, K_FLAG, NULL, "the state database alone; as root also without the daemon", AT(db), 0 },
 	[O_CONFIG] = { "config", 0, K_TEXT, "FILE", "root's configuration (default: " CONFIG_DEFAULT_PATH ")",
 		       AT(config), 0 },
+	[O_NO_STDIN] = { "no-stdin", 'n', K_FLAG, NULL, "leave standard input alone: the command reads nothing", AT(no_stdin), 0 },
+	[O_ACCEPT] = { "accept", 0, K_FLAG, NULL, "keep the host key that the guest shows now", AT(accept), 0 },
 	[O_DRY_RUN] = { "dry-run", 0, K_FLAG, NULL, "say what would be done, and do nothing", AT(dry_run), 0 },
 #undef AT
 };

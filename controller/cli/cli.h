@@ -18,7 +18,8 @@ enum progress { PROGRESS_AUTO, PROGRESS_NONE, PROGRESS_PLAIN, PROGRESS_JSON };
 enum option_id {
 	O_HELP, O_OUTPUT, O_QUIET, O_PROGRESS, O_NAME, O_IMAGE, O_KERNEL, O_VCPUS, O_MEMORY, O_DISK, O_NAT, O_NO_NAT,
 	O_RESTART, O_AUTO_STOP, O_RM, O_DETACH, O_TIMEOUT, O_ALL, O_FOLLOW, O_VMM, O_METRICS, O_TTY, O_IF_EXISTS, O_DEB,
-	O_VMLINUZ, O_MODULES, O_SIZE, O_INCLUDE, O_SUITE, O_OUTPUT_FILE, O_DRY_RUN, O_DB, O_CONFIG, O_COUNT
+	O_VMLINUZ, O_MODULES, O_SIZE, O_INCLUDE, O_SUITE, O_OUTPUT_FILE, O_DRY_RUN, O_DB, O_CONFIG, O_NO_STDIN, O_ACCEPT,
+	O_COUNT
 };
 
 #define O(x) (UINT64_C(1) << O_##x)
@@ -31,7 +32,7 @@ struct options {
 	uint64_t nat;                                            /* vm_set's: 0 not given, 1 off, 2 on */
 	uint64_t restart, restart_max, auto_stop_s;              /* as in control.def */
 	uint64_t what;                                           /* vm_logs': 0 console, 1 monitor, 2 metrics */
-	bool db, dry_run, rm, detach, all, follow, tty, if_exists, help;
+	bool db, dry_run, rm, detach, all, follow, tty, if_exists, help, no_stdin, accept;
 };
 
 struct command;
@@ -104,6 +105,8 @@ int cmd_vm_logs(struct cli *c);
 int cmd_vm_run(struct cli *c);
 int cmd_vm_ssh(struct cli *c);
 int cmd_vm_exec(struct cli *c);
+int cmd_vm_wait(struct cli *c);
+int cmd_vm_host_key(struct cli *c);
 int cmd_image_import(struct cli *c);
 int cmd_image_list(struct cli *c);
 int cmd_image_delete(struct cli *c);

@@ -32,10 +32,19 @@ const struct command commands[] = {
 	  "change a VM\nProcessors and memory change at the next start, the rest at once.", cmd_vm_set },
 	{ "vm", "ssh", "ssh", "VM", 1, 1, true, O(TTY) | O(TIMEOUT) | O(PROGRESS),
 	  "a shell in a running VM, as root\nThe exit status is the shell's.", cmd_vm_ssh },
-	{ "vm", "exec", "exec", "VM", 1, 1, true, O(TTY) | O(TIMEOUT) | O(PROGRESS),
+	{ "vm", "exec", "exec", "VM", 1, 1, true, O(TTY) | O(TIMEOUT) | O(PROGRESS) | O(NO_STDIN),
 	  "run a command in a running VM, as root\n"
-	  "The exit status is the command's.  Never asks anything.\n"
+	  "The exit status is the command's.  exec never asks anything.\n"
+	  "The command gets exec's standard input, all of it.  In a loop that reads its list from there, give -n:\n"
+	  "banger ps -q | while read v; do banger exec -n $v -- uptime; done\n"
 	  "One word behind -- is a line for the guest's shell; several are the words of one command.", cmd_vm_exec },
+	{ "vm", "wait", NULL, "VM...", 1, -1, false, PRINTS | O(TIMEOUT),
+	  "wait until the ssh servers of running VMs answer\n"
+	  "The wait ends at 120s, or --timeout (exit status 7), and when the VM ends (5).", cmd_vm_wait },
+	{ "vm", "host-key", NULL, "VM", 1, 1, false, O(OUTPUT) | O(ACCEPT),
+	  "compare a guest's ssh host key with the one that is kept of it\n"
+	  "Prints the fingerprints of both; exit status 5 when they differ.  After a change that you made yourself, --accept\n"
+	  "keeps the new one.", cmd_vm_host_key },
 	{ "vm", "logs", "logs", "VM", 1, 1, false, O(FOLLOW) | O(VMM) | O(METRICS),
 	  "what the guest wrote to its console\n"
 	  "Or the monitor's own log (--vmm), or its metrics, the newest last (--metrics).  Firecracker has these two;\n"

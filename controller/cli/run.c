@@ -1,20 +1,22 @@
-/* run.c - vm run, ssh and exec: what goes on in a guest, and the promise that --rm leaves nothing.
+/* run.c - vm run, ssh, exec, wait and host-key: what goes on in a guest, and the promise that --rm leaves nothing.
  *
- * The three signals that end programs are held from before the VM is made until after it is deleted.  Whoever
+ * The signals that end programs are held from before the VM is made until after it is deleted.  Whoever
  * waits (for an answer, for the guest's ssh, for the command) also watches the signal descriptor, gives up, and the
  * way back through cmd_vm_run() deletes the VM on a connection of its own.  The one answer that is always waited
  * for is that of vm_create: without it nobody would know what to delete. */
 #include <string.h>
+#include <time.h>
 
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "controller/cli/cli.h"
 #include "controller/cli/conn.h"
+#include "controller/cli/each.h"
 #include "controller/cli/out.h"
 #include "controller/cli/ssh.h"
 
 #define RUN_TIMEOUT_MS 120000
-#define LOGIN_TIMEOUT_MS 10000 /* a VM that should be up already */
+#define LOGIN_TIMEOUT_MS 10000 /* for a VM that should be up already */
 #define DELETE_TIMEOUT_MS 60000
 
 /* The exit status for @e where every other status is the guest's. */
@@ -33,7 +35,7 @@ static int check_run(struct cli *c, struct error *e)
 		return error_set(e, FAIL_USAGE, "run", "--rm deletes the VM when the command ends; with --detach there is none");
 	if (c->opt.detach && c->guest)
 		return error_set(e, FAIL_USAGE, "run", "--detach waits for nothing, so it takes no command");
-	return 0;
+	return ssh_check_length(c->guest, e);
 }
 
 static int create(struct cli *c, const struct ssh *s, struct res_vm_create *r, struct error *e)
@@ -72,7 +74,7 @@ static int reach(struct cli *c, const struct ev_vm *vm, uint64_t timeout_ms, str
 	uint64_t began = clock_boot_ns();
 
 	stage(c, "ssh", "waiting for the guest", 0);
-	if (ssh_wait(c, vm->ip, timeout_ms, e) < 0) {
+	if (ssh_wait(c, vm, timeout_ms, e) < 0) {
 		if (e->code == FAIL_TIMEOUT)
 			error_hint(e, "the VM is kept: banger vm logs %s, then banger vm delete %s", vm->name, vm->name);
 		return -1;
@@ -93,7 +95,7 @@ static int session(struct cli *c, const struct ssh *s, const char *id, struct er
 		return 0;
 	if (reach(c, &vm, c->opt.timeout_ms ? c->opt.timeout_ms : RUN_TIMEOUT_MS, e) < 0)
 		return -1;
-	return ssh_run(c, s, &vm, c->guest, c->opt.tty, c->guest != NULL, e);
+	return ssh_run(c, s, &vm, c->guest != NULL, e);
 }
 
 /* Whatever happened: a connection of its own, no signal ends it, and a bound, for a daemon that hangs. */
@@ -147,24 +149,61 @@ int cmd_vm_run(struct cli *c)
 	return status;
 }
 
-/* ssh and exec: into a VM that runs. */
+/* ---- into a VM that runs ---- */
+
+static int look_up_running(struct cli *c, const char *ref, struct ev_vm *vm, struct error *e)
+{
+	if (vm_lookup(c, ref, vm, e) < 0)
+		return -1;
+	if (strcmp(vm->state, "running") == 0)
+		return 0;
+	error_set(e, FAIL_STATE, vm->name, "it is %s", vm->state);
+	error_hint(e, "banger vm start %s", vm->name);
+	return -1;
+}
+
+/* A guest has the time of `vm run` from its start, so that a start and an exec can follow one another. */
+static uint64_t boot_left_ms(const struct ev_vm *vm)
+{
+	struct tm tm = { 0 };
+
+	if (!strptime(vm->started, "%Y-%m-%dT%H:%M:%S", &tm))
+		return 0;
+	long long age_ms = (long long)(time(NULL) - timegm(&tm)) * 1000;
+	return age_ms < 0 || age_ms >= RUN_TIMEOUT_MS ? 0 : (uint64_t)(RUN_TIMEOUT_MS - age_ms);
+}
+
+static uint64_t login_ms(const struct cli *c, const struct ev_vm *vm)
+{
+	uint64_t left = boot_left_ms(vm);
+
+	return c->opt.timeout_ms ? c->opt.timeout_ms : left > LOGIN_TIMEOUT_MS ? left : LOGIN_TIMEOUT_MS;
+}
+
+/* A server has few places for connections that are not logged in yet, so one is not spent on the question whether it
+ * answers, but for a guest that may still boot.  255 is ssh's own status, or the command's: then it is asked. */
+static int login(struct cli *c, const struct ssh *s, const struct ev_vm *vm, bool batch, struct error *e)
+{
+	uint64_t ms = login_ms(c, vm);
+
+	if ((boot_left_ms(vm) || c->opt.timeout_ms) && ssh_wait(c, vm, ms, e) < 0)
+		return -1;
+	int status = ssh_run(c, s, vm, batch, e);
+	if (status == 255 && ssh_wait(c, vm, ms, e) < 0)
+		return -1;
+	return status;
+}
+
 static int enter(struct cli *c, bool batch)
 {
 	struct error e = { 0 };
 	struct ev_vm vm;
 	struct ssh s;
 
-	if (signals_hold(c, &e) < 0 || vm_lookup(c, c->pos[0], &vm, &e) < 0)
+	if (ssh_check_length(c->guest, &e) < 0 || signals_hold(c, &e) < 0 || look_up_running(c, c->pos[0], &vm, &e) < 0 ||
+	    ssh_prepare(c, &s, false, &e) < 0)
 		return ours(c, &e);
-	if (strcmp(vm.state, "running") != 0) {
-		error_set(&e, FAIL_STATE, vm.name, "it is %s", vm.state);
-		error_hint(&e, "banger vm start %s", vm.name);
-		return ours(c, &e);
-	}
-	if (ssh_prepare(c, &s, false, &e) < 0 ||
-	    ssh_wait(c, vm.ip, c->opt.timeout_ms ? c->opt.timeout_ms : LOGIN_TIMEOUT_MS, &e) < 0)
-		return ours(c, &e);
-	int status = ssh_run(c, &s, &vm, c->guest, c->opt.tty, batch, &e);
+	int status = login(c, &s, &vm, batch, &e);
 	return status < 0 ? ours(c, &e) : status;
 }
 
@@ -183,4 +222,32 @@ int cmd_vm_exec(struct cli *c)
 		return out_error(c, &e);
 	}
 	return enter(c, true);
+}
+
+int cmd_vm_host_key(struct cli *c)
+{
+	struct error e = { 0 };
+	struct ev_vm vm;
+	struct ssh s;
+
+	if (look_up_running(c, c->pos[0], &vm, &e) < 0 || ssh_prepare(c, &s, false, &e) < 0 ||
+	    ssh_host_key(c, &s, &vm, &e) < 0)
+		return out_error(c, &e);
+	return 0;
+}
+
+static int wait_one(struct cli *c, const char *ref, const char **said, json_t **result, struct error *e)
+{
+	struct ev_vm vm;
+
+	if (look_up_running(c, ref, &vm, e) < 0 || ssh_wait(c, &vm, c->opt.timeout_ms ? c->opt.timeout_ms : RUN_TIMEOUT_MS, e) < 0)
+		return -1;
+	*said = "answers";
+	*result = json_pack("{s:s, s:s}", "id", vm.id, "ip", vm.ip);
+	return 0;
+}
+
+int cmd_vm_wait(struct cli *c)
+{
+	return each_target(c, wait_one);
 }

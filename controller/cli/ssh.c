@@ -5,8 +5,10 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +17,7 @@
 #include "common/clock.h"
 #include "controller/cli/out.h"
 #include "controller/cli/proc.h"
+#include "controller/cli/vm_end.h"
 
 #define WHAT "ssh"
 
@@ -224,6 +227,12 @@ int ssh_prepare(struct cli *c, struct ssh *s, bool new_vm, struct error *e)
 	size_t n = 0;
 
 	memset(s, 0, sizeof(*s));
+	if (!getpwuid(getuid())) {
+		error_set(e, FAIL_HOST, WHAT, "uid %u has no entry in the password database, and ssh does not run without",
+			  (unsigned)getuid());
+		error_hint(e, "getent passwd %u shows what is missing", (unsigned)getuid());
+		return -1;
+	}
 	if (state_dir(dir, sizeof(dir), e) < 0)
 		return -1;
 	(void)snprintf(s->known_hosts, sizeof(s->known_hosts), "%s/known_hosts", dir);
@@ -257,19 +266,27 @@ static int left_ms(uint64_t deadline, int most)
 	return deadline - now < (uint64_t)most ? (int)(deadline - now) : most;
 }
 
-/* Wait for @events on @fd or a held signal.  Return: 1 there, 0 no time left, -1 interrupted. */
-static int wait_fd(struct cli *c, int fd, short events, int ms)
+/* A server that is waited for. */
+struct wait {
+	struct cli *c;
+	int end; /* readable: the VM ended; -1: that is not known */
+	struct sockaddr_in addr;
+	uint64_t deadline;
+};
+
+/* Wait for @events on @fd, a held signal or the VM's end.  Return: 1 there, 0 no time left, -1 one of the others. */
+static int wait_fd(const struct wait *w, int fd, short events, int ms)
 {
-	struct pollfd p[] = { { fd, events, 0 }, { c->sigfd, POLLIN, 0 } };
+	struct pollfd p[] = { { fd, events, 0 }, { w->c->sigfd, POLLIN, 0 }, { w->end, POLLIN, 0 } };
 
 	int n = poll(p, ARRAY_SIZE(p), ms);
-	if (p[1].revents && signals_pending(c))
+	if ((p[1].revents && signals_pending(w->c)) || p[2].revents)
 		return -1;
 	return n > 0 && p[0].revents;
 }
 
-/* One try.  Return: 1 a banner, 0 not yet, -1 interrupted. */
-static int try_banner(struct cli *c, const struct sockaddr_in *addr, uint64_t deadline)
+/* One try.  Return: 1 a banner, 0 not yet, -1 interrupted, or the VM ended. */
+static int try_banner(const struct wait *w)
 {
 	_cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	char buf[4] = "";
@@ -277,34 +294,47 @@ static int try_banner(struct cli *c, const struct sockaddr_in *addr, uint64_t de
 
 	if (fd < 0)
 		return 0;
-	if (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0 && errno != EINPROGRESS)
+	if (connect(fd, (const struct sockaddr *)&w->addr, sizeof(w->addr)) < 0 && errno != EINPROGRESS)
 		return 0;
 	/* A new try a second: while the guest does not answer ARP the kernel's own retries grow ever slower. */
-	if ((n = wait_fd(c, fd, POLLOUT, left_ms(deadline, 1000))) <= 0)
+	if ((n = wait_fd(w, fd, POLLOUT, left_ms(w->deadline, 1000))) <= 0)
 		return n;
 	/* Connected; a small guest under load takes its time to start the server. */
-	if ((n = wait_fd(c, fd, POLLIN, left_ms(deadline, 15000))) <= 0)
+	if ((n = wait_fd(w, fd, POLLIN, left_ms(w->deadline, 15000))) <= 0)
 		return n;
 	return recv(fd, buf, sizeof(buf), MSG_PEEK) == 4 && memcmp(buf, "SSH-", 4) == 0;
 }
 
-int ssh_wait(struct cli *c, const char *ip, uint64_t timeout_ms, struct error *e)
+/* Until the deadline.  Return: as try_banner(). */
+static int try_often(const struct wait *w)
 {
-	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons(22) };
-	uint64_t deadline = clock_boot_ns() / 1000000 + timeout_ms;
 	int n;
 
-	if (inet_pton(AF_INET, ip, &addr.sin_addr) != 1)
+	while ((n = try_banner(w)) == 0 && left_ms(w->deadline, 1) > 0)
+		if (wait_fd(w, -1, 0, left_ms(w->deadline, 50)) < 0)
+			return -1;
+	return n;
+}
+
+int ssh_wait(struct cli *c, const struct ev_vm *vm, uint64_t timeout_ms, struct error *e)
+{
+	struct wait w = { .c = c, .addr = { .sin_family = AF_INET, .sin_port = htons(22) },
+			  .deadline = clock_boot_ns() / 1000000 + timeout_ms };
+	int n;
+
+	if (inet_pton(AF_INET, vm->ip, &w.addr.sin_addr) != 1)
 		return error_set(e, FAIL_STATE, WHAT, "the VM has no address");
-	while ((n = try_banner(c, &addr, deadline)) == 0 && left_ms(deadline, 1) > 0)
-		if (wait_fd(c, -1, 0, left_ms(deadline, 50)) < 0) {
-			n = -1;
-			break;
-		}
+	_cleanup_close_ int end = vm_end_watch(vm->id);
+	w.end = end;
+	while ((n = try_often(&w)) < 0 && !c->signal) {
+		if (vm_end_error(c, vm->id, e) < 0)
+			return -1;
+		w.end = -1; /* the daemon ended, not the VM */
+	}
 	if (n < 0)
 		return signals_error(c, WHAT, e);
 	if (n == 0)
-		return error_set(e, FAIL_TIMEOUT, WHAT, "no answer from %s port 22 within %.1f s", ip,
+		return error_set(e, FAIL_TIMEOUT, WHAT, "no answer from %s port 22 within %.1f s", vm->ip,
 				 (double)timeout_ms / 1000);
 	return 0;
 }
@@ -356,41 +386,103 @@ static void option(struct words *w, const char *o)
 	add(w, o);
 }
 
-int ssh_run(struct cli *c, const struct ssh *s, const struct ev_vm *vm, char *const *guest, bool tty, bool batch,
-	    struct error *e)
+/* execve(2): MAX_ARG_STRLEN, the most bytes of one argument, its end included; so for ssh here and the shell there. */
+#define ARG_MOST 131072
+
+int ssh_check_length(char *const *guest, struct error *e)
 {
 	_cleanup_free_ char *line = guest ? ssh_line(guest) : NULL;
-	char hosts[4200], alias[64], to[32];
-	struct words w = { { "ssh", "-F", "none" }, 3 };
 
-	if (guest && !line)
+	if (!line || strlen(line) < ARG_MOST)
+		return 0;
+	error_set(e, FAIL_USAGE, "command", "it is %zu bytes long with its quotes; at most %d can be sent", strlen(line), ARG_MOST - 1);
+	error_hint(e, "send it by standard input: banger exec VM -- sh <FILE");
+	return -1;
+}
+
+/* The terminals that a Debian guest knows without further packages (ncurses-base); others become one of them. */
+static void choose_term(void)
+{
+	static const char *const known[] = {
+		"ansi", "cygwin", "dumb", "linux", "rxvt", "rxvt-unicode", "rxvt-unicode-256color", "screen", "screen-256color",
+		"screen.xterm-256color", "sun", "tmux", "tmux-256color", "vt100", "vt102", "vt220", "vt52", "xterm",
+		"xterm-256color", "xterm-color", "xterm-mono",
+	};
+	const char *term = getenv("TERM");
+
+	if (!term)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if (strcmp(term, known[i]) == 0)
+			return;
+	(void)setenv("TERM", strncmp(term, "screen", 6) == 0 || strncmp(term, "tmux", 4) == 0 ? "screen-256color" : "xterm-256color", 1);
+}
+
+/* ssh splits some values at blanks and expands '%' and '$' in them.  A path with such a byte is named by a descriptor of
+ * its folder in this process instead, which stays open until the program ends. */
+static void plain_path(const char *path, char *out, size_t size)
+{
+	const char *slash = strrchr(path, '/');
+	char dir[4096];
+
+	(void)snprintf(out, size, "%s", path);
+	if (!slash || !path[strcspn(path, " \t\n\"'\\%$")])
+		return;
+	(void)snprintf(dir, sizeof(dir), "%.*s", (int)(slash - path), path);
+	int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0)
+		(void)snprintf(out, size, "/proc/%d/fd/%d%s", (int)getpid(), fd, slash);
+}
+
+/* What every ssh of ours is told: which files to use, and to ask nothing about host keys. */
+struct told {
+	char hosts[4200], alias[64], to[32], keys[3][4096];
+};
+
+static void common_options(struct words *w, struct told *t, const struct ssh *s, const struct ev_vm *vm)
+{
+	char hosts[4100];
+
+	plain_path(s->known_hosts, hosts, sizeof(hosts));
+	(void)snprintf(t->hosts, sizeof(t->hosts), "UserKnownHostsFile=%s", hosts);
+	(void)snprintf(t->alias, sizeof(t->alias), "HostKeyAlias=%s", vm->id);
+	(void)snprintf(t->to, sizeof(t->to), "root@%s", vm->ip);
+	option(w, t->hosts);
+	option(w, t->alias);
+	option(w, "GlobalKnownHostsFile=/dev/null");
+	option(w, "StrictHostKeyChecking=accept-new");
+	option(w, "CheckHostIP=no");
+	option(w, "ConnectTimeout=15");
+	option(w, "ServerAliveInterval=15");
+	option(w, "LogLevel=ERROR");
+	option(w, "IdentitiesOnly=yes");
+	option(w, "PreferredAuthentications=publickey");
+	for (size_t i = 0; i < ARRAY_SIZE(s->keys) && s->keys[i][0]; i++) {
+		plain_path(s->keys[i], t->keys[i], sizeof(t->keys[i]));
+		add(w, "-i");
+		add(w, t->keys[i]);
+	}
+}
+
+int ssh_run(struct cli *c, const struct ssh *s, const struct ev_vm *vm, bool batch, struct error *e)
+{
+	_cleanup_free_ char *line = c->guest ? ssh_line(c->guest) : NULL;
+	struct words w = { { "ssh", "-F", "none" }, 3 };
+	struct told t;
+
+	if (c->guest && !line)
 		return error_set(e, FAIL_GENERAL, WHAT, "out of memory");
-	/* ssh splits this option's value at blanks, and expands % in it. */
-	if (strpbrk(s->known_hosts, " \t\"%"))
-		return error_set(e, FAIL_HOST, WHAT, "%s: a path with blanks, quotes or %%; set XDG_STATE_HOME", s->known_hosts);
-	(void)snprintf(hosts, sizeof(hosts), "UserKnownHostsFile=%s", s->known_hosts);
-	(void)snprintf(alias, sizeof(alias), "HostKeyAlias=%s", vm->id);
-	(void)snprintf(to, sizeof(to), "root@%s", vm->ip);
-	option(&w, hosts);
-	option(&w, alias);
-	option(&w, "GlobalKnownHostsFile=/dev/null");
-	option(&w, "StrictHostKeyChecking=accept-new");
-	option(&w, "CheckHostIP=no");
-	option(&w, "ConnectTimeout=15");
-	option(&w, "ServerAliveInterval=15");
-	option(&w, "LogLevel=ERROR");
-	option(&w, "IdentitiesOnly=yes");
-	option(&w, "PreferredAuthentications=publickey");
+	common_options(&w, &t, s, vm);
 	if (batch)
 		option(&w, "BatchMode=yes");
-	for (size_t i = 0; i < ARRAY_SIZE(s->keys) && s->keys[i][0]; i++) {
-		add(&w, "-i");
-		add(&w, s->keys[i]);
-	}
-	if (guest)
-		add(&w, tty ? "-tt" : "-T");
-	add(&w, to);
-	if (guest) {
+	if (c->opt.no_stdin)
+		add(&w, "-n");
+	if (!c->guest || c->opt.tty)
+		choose_term();
+	if (c->guest)
+		add(&w, c->opt.tty ? "-tt" : "-T");
+	add(&w, t.to);
+	if (c->guest) {
 		add(&w, "--");
 		add(&w, line);
 	}
@@ -401,6 +493,79 @@ int ssh_run(struct cli *c, const struct ssh *s, const struct ev_vm *vm, char *co
 		return -1;
 	}
 	return status;
+}
+
+/* ---- host keys ---- */
+
+/* The line of @id in known_hosts as "type base64"; "" when there is none. */
+static void kept_key(const struct ssh *s, const char *id, char key[2048])
+{
+	_cleanup_fclose_ FILE *f = fopen(s->known_hosts, "re");
+	char line[4096];
+	size_t n = strlen(id);
+
+	key[0] = '\0';
+	while (f && !key[0] && fgets(line, sizeof(line), f))
+		if (strncmp(line, id, n) == 0 && line[n] == ' ')
+			(void)snprintf(key, 2048, "%.*s", (int)strcspn(line + n + 1, "\r\n"), line + n + 1);
+}
+
+/* What the server shows now, by ssh-keyscan(1): "address type base64". */
+static int shown_key(struct cli *c, const struct ev_vm *vm, char key[2048], struct error *e)
+{
+	const char *const argv[] = { "ssh-keyscan", "-T", "10", "-t", "ed25519", vm->ip, NULL };
+	const struct proc_io io = { .capture = key, .capture_size = 2048, .null_err = true };
+	size_t n = strlen(vm->ip);
+
+	key[0] = '\0';
+	if (proc_must(c, argv, &io, "openssh-client", e) < 0)
+		return -1;
+	if (strncmp(key, vm->ip, n) != 0 || key[n] != ' ')
+		return error_set(e, FAIL_TIMEOUT, WHAT, "no answer from %s port 22", vm->ip);
+	key[strcspn(key, "\r\n")] = '\0';
+	memmove(key, key + n + 1, strlen(key + n));
+	return 0;
+}
+
+/* ssh-keygen(1) reads keys from a file alone. */
+static void print_key(struct cli *c, const char *what, const char *key)
+{
+	char path[32], text[256] = "";
+	_cleanup_close_ int fd = memfd_create("key", MFD_CLOEXEC);
+	const char *const argv[] = { "ssh-keygen", "-l", "-f", path, NULL };
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)getpid(), fd);
+	char *word = NULL;
+	if (key[0] && fd >= 0 && dprintf(fd, "%s\n", key) > 0 && text_of(c, argv, text, sizeof(text)) == 0)
+		word = fingerprint(text);
+	fprintf(c->out, "%-5s  %s\n", what, word ? word : key[0] ? key : "-");
+}
+
+static int keep_key(const struct ssh *s, const char *id, const char *key, struct error *e)
+{
+	ssh_forget(id);
+	_cleanup_fclose_ FILE *f = fopen(s->known_hosts, "ae");
+	if (!f || fprintf(f, "%s %s\n", id, key) < 0 || fflush(f) != 0)
+		return error_set(e, FAIL_GENERAL, s->known_hosts, "%s", strerror(errno));
+	return 0;
+}
+
+int ssh_host_key(struct cli *c, const struct ssh *s, const struct ev_vm *vm, struct error *e)
+{
+	char old[2048], now[2048];
+
+	kept_key(s, vm->id, old);
+	if (shown_key(c, vm, now, e) < 0)
+		return -1;
+	print_key(c, "kept", old);
+	print_key(c, "shown", now);
+	if (strcmp(old, now) == 0)
+		return 0;
+	if (c->opt.accept)
+		return keep_key(s, vm->id, now, e);
+	error_set(e, FAIL_STATE, vm->name, "the guest shows another host key than the one that is kept");
+	error_hint(e, "if you expect that: banger vm host-key %s --accept", vm->name);
+	return -1;
 }
 
 static void copy_others(FILE *in, FILE *out, const char *id)

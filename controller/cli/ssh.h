@@ -24,23 +24,34 @@ struct ssh {
 int ssh_prepare(struct cli *c, struct ssh *s, bool new_vm, struct error *e);
 
 /**
- * ssh_wait() - wait until a server answers with its banner (RFC 4253, 4.2)
+ * ssh_wait() - wait until the ssh server of @vm answers with its banner (RFC 4253, 4.2)
  *
- * Return: 0, or -1 with @e (FAIL_TIMEOUT, or interrupted by a held signal).
+ * The end of the VM ends the wait too.
+ * Return: 0, or -1 with @e (FAIL_TIMEOUT; FAIL_STATE: the VM ended; or interrupted by a held signal).
  */
-int ssh_wait(struct cli *c, const char *ip, uint64_t timeout_ms, struct error *e);
+int ssh_wait(struct cli *c, const struct ev_vm *vm, uint64_t timeout_ms, struct error *e);
+
+/* Is the command line @guest too long for ssh, whose one argument it becomes?  Return: 0, or -1 with @e. */
+int ssh_check_length(char *const *guest, struct error *e);
 
 /**
- * ssh_run() - run a command in @vm, or a shell
- * @guest:	NULL for a shell.  One word is a line for the guest's shell; several are arguments, kept apart
- * @tty:	give the command a terminal
+ * ssh_run() - run c->guest in @vm, or a shell when it is NULL
  * @batch:	never ask anything
  *
+ * One word is a line for the guest's shell; several are arguments, kept apart.
+ * The options --tty and --no-stdin hold.
  * The host key is kept under the VM's id, so another VM at the same address is never taken for it.
  * Return: ssh's exit status, the guest's as a rule; -1 with @e.
  */
-int ssh_run(struct cli *c, const struct ssh *s, const struct ev_vm *vm, char *const *guest, bool tty, bool batch,
-	    struct error *e);
+int ssh_run(struct cli *c, const struct ssh *s, const struct ev_vm *vm, bool batch, struct error *e);
+
+/**
+ * ssh_host_key() - compare the host key that is kept of @vm with the one that its server shows now
+ *
+ * Prints both fingerprints; with --accept the new key takes the place of the old.
+ * Return: 0, or -1 with @e (FAIL_STATE: they differ and the new one was not accepted).
+ */
+int ssh_host_key(struct cli *c, const struct ssh *s, const struct ev_vm *vm, struct error *e);
 
 /* Forget the host key of a VM that is deleted. */
 void ssh_forget(const char *id);

@@ -38,6 +38,9 @@ static struct fixture {
 	const char *log;           /* what vm_logs sends */
 	const char *images[8];     /* what image_list sends */
 	const char *hostile;       /* every text of every event, result and error is this; NULL: they are what they should be */
+	const char *started, *reason; /* of that VM */
+	bool ends;                 /* the VM has ended when its end is waited for; else vm_wait gets no answer */
+	int waiting;               /* the connection of that vm_wait */
 } fx;
 
 /* ---- the fake controller ---- */
@@ -52,6 +55,8 @@ static void send_vm(int fd, const char *name)
 	(void)strcpy(vm.image, "debian");
 	(void)strcpy(vm.ip, fx.ip);
 	(void)strcpy(vm.created, "2026-01-02T03:04:05Z");
+	(void)strcpy(vm.started, fx.started);
+	(void)strcpy(vm.reason, fx.reason);
 	(void)strcpy(vm.runtime_tap, "bgr3");
 	(void)control_send_event(fd, control_event(EVENT_VM), &vm);
 }
@@ -141,6 +146,10 @@ static void answer(int fd, const struct message *m)
 		(void)control_send_error(fd, m->id, &e);
 		return;
 	}
+	if (id == CALL_VM_WAIT && !fx.ends)
+		return;
+	if (id == CALL_VM_WAIT)
+		fx.state = "stopped";
 	if (fx.hostile)
 		send_hostile(fd);
 	else
@@ -162,7 +171,13 @@ static void *serve(void *arg)
 			;
 		if (n > 0)
 			answer(fd, &m);
-		control_close(&c);
+		if (n > 0 && m.call->id == CALL_VM_WAIT && !fx.ends) {
+			if (fx.waiting >= 0)
+				(void)close(fx.waiting);
+			fx.waiting = fd;
+		} else {
+			control_close(&c);
+		}
 	}
 	return NULL;
 }
@@ -221,6 +236,8 @@ static int fixture_setup(void **state)
 	fx.ip = "255.255.255.255"; /* connect() to it fails at once */
 	fx.log = "";
 	fx.images[0] = "debian";
+	fx.started = fx.reason = "";
+	fx.waiting = -1;
 	(void)strcpy(fx.dir, "/tmp/banger-cli-XXXXXX");
 	assert_non_null(mkdtemp(fx.dir));
 	(void)snprintf(path, sizeof(path), "%s/bin", fx.dir);
@@ -230,7 +247,7 @@ static int fixture_setup(void **state)
 				   "if [ $y ]; then [ \"$(cat \"$f\")\" = '-----BEGIN OPENSSH private' ] && echo 'ssh-ed25519 AAAA banger'; exit; fi\n"
 				   "[ ! -e \"$f\" ] || exit 1\n"
 				   "echo '-----BEGIN OPENSSH private' >\"$f\"; echo 'ssh-ed25519 AAAA banger' >\"$f.pub\"\n");
-	write_script("ssh", "for a; do echo \"$a\"; done >\"$HOME/ssh.args\"; exit 7\n");
+	write_script("ssh", "for a; do printf '%s\\n' \"$a\"; done >\"$HOME/ssh.args\"; exit 7\n");
 	start_server();
 	return 0;
 }
@@ -247,6 +264,8 @@ static int fixture_teardown(void **state)
 	(void)shutdown(fx.listener, SHUT_RDWR);
 	(void)pthread_join(fx.server, NULL);
 	(void)close(fx.listener);
+	if (fx.waiting >= 0)
+		(void)close(fx.waiting);
 	return nftw(fx.dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 

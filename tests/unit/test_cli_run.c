@@ -69,12 +69,25 @@ static const char *ssh_args(void)
 	return buf;
 }
 
+/* A second process of the test, for a signal that comes to cli_main() from outside after @ms. */
+static pid_t signal_later(int sig, unsigned ms)
+{
+	pid_t me = getpid(), pid = fork();
+
+	if (pid == 0) {
+		(void)usleep(ms * 1000);
+		(void)kill(me, sig);
+		_exit(0);
+	}
+	return pid;
+}
+
 static void test_status_is_the_guests(void **state)
 {
 	(void)state;
 	need_guest();
 	assert_int_equal(BANGER("vm", "run", "--rm", "--name", "web1", "--", "sh", "-c", "exit 7"), 7);
-	assert_string_equal(fx.calls, "image_list vm_create vm_start vm_show vm_delete ");
+	assert_string_equal(fx.calls, "image_list vm_create vm_start vm_show vm_wait vm_delete ");
 	assert_string_equal(fx.last[CALL_VM_DELETE].vm_delete.vm, VM_ID);
 	assert_has(ssh_args(), "HostKeyAlias=" VM_ID "\n");
 	assert_has(ssh_args(), "StrictHostKeyChecking=accept-new\n");
@@ -89,7 +102,7 @@ static void test_kept_without_rm(void **state)
 	(void)state;
 	need_guest();
 	assert_int_equal(BANGER("run", "--", "true | false"), 7);
-	assert_string_equal(fx.calls, "image_list vm_create vm_start vm_show ");
+	assert_string_equal(fx.calls, "image_list vm_create vm_start vm_show vm_wait ");
 	assert_has(ssh_args(), "\n--\ntrue | false\n");
 	assert_int_equal(BANGER("run"), 7);
 	assert_lacks(ssh_args(), "BatchMode");
@@ -138,9 +151,47 @@ static void test_no_answer_keeps_it(void **state)
 {
 	(void)state; /* 255.255.255.255 */
 	assert_int_equal(BANGER("vm", "run", "--rm", "--timeout", "300ms", "--", "true"), FAIL_TIMEOUT);
-	assert_string_equal(fx.calls, "image_list vm_create vm_start vm_show ");
+	assert_string_equal(fx.calls, "image_list vm_create vm_start vm_show vm_wait ");
 	assert_has(fx.err, "no answer from 255.255.255.255 port 22 within 0.3 s");
 	assert_has(fx.err, "hint: the VM is kept: banger vm logs web1");
+}
+
+static void test_the_end_of_the_vm_ends_the_wait(void **state)
+{
+	(void)state; /* 255.255.255.255 */
+	fx.ends = true;
+	fx.reason = "the VMM ended";
+	fx.log = "[    1.0] Run /init\r\nbanger-init: the image has no \033[31m/sbin/init\r\n\r\n";
+	assert_int_equal(BANGER("vm", "run", "--rm", "--timeout", "40s", "--", "true"), EXIT_OURS);
+	assert_string_equal(fx.calls, "image_list vm_create vm_start vm_show vm_wait vm_show vm_logs vm_delete ");
+	assert_has(fx.err, "banger: web1: the VM ended before its ssh server answered: the VMM ended; "
+			   "its console ends with \"banger-init: the image has no /sbin/init\"\n");
+	assert_lacks(fx.err, "kept");
+	fx.state = "running";
+	assert_int_equal(BANGER("vm", "run", "--timeout", "40s", "--", "true"), EXIT_OURS);
+	assert_has(fx.err, "hint: the VM is kept: banger vm delete made-up");
+	fx.state = "running";
+	assert_int_equal(BANGER("vm", "wait", "web1"), FAIL_STATE);
+}
+
+/* A guest that was started a moment ago has the time of a boot, not that of a login. */
+static void test_the_time_counts_from_the_start(void **state)
+{
+	char started[32];
+	time_t now = time(NULL) - 115;
+
+	(void)state;
+	(void)strftime(started, sizeof(started), "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
+	fx.started = started;
+	pid_t pid = signal_later(SIGTERM, 700);
+	assert_int_equal(BANGER("exec", "web1", "--", "true"), 128 + SIGTERM);
+	assert_string_equal(fx.calls, "vm_show vm_wait ");
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	assert_int_equal(BANGER("vm", "wait", "web1", "--timeout", "300ms"), FAIL_TIMEOUT);
+	need_guest();
+	assert_int_equal(BANGER("vm", "wait", "web1"), 0);
+	assert_string_equal(fx.out, "web1: answers\n");
 }
 
 static void test_detach(void **state)
@@ -149,19 +200,6 @@ static void test_detach(void **state)
 	assert_int_equal(BANGER("vm", "run", "-d", "--name", "web9"), 0);
 	assert_string_equal(fx.out, "web9\n");
 	assert_string_equal(fx.calls, "image_list vm_create vm_start vm_show ");
-}
-
-/* A second process of the test, for a signal that comes to cli_main() from outside after @ms. */
-static pid_t signal_later(int sig, unsigned ms)
-{
-	pid_t me = getpid(), pid = fork();
-
-	if (pid == 0) {
-		(void)usleep(ms * 1000);
-		(void)kill(me, sig);
-		_exit(0);
-	}
-	return pid;
 }
 
 static void interrupted_run(int sig, const char *calls)
@@ -178,7 +216,7 @@ static void interrupted_run(int sig, const char *calls)
 static void test_signal_while_waiting(void **state)
 {
 	(void)state; /* for the ssh of 255.255.255.255 */
-	interrupted_run(SIGTERM, "image_list vm_create vm_start vm_show vm_delete ");
+	interrupted_run(SIGTERM, "image_list vm_create vm_start vm_show vm_wait vm_delete ");
 }
 
 static void test_signal_in_the_session(void **state)
@@ -190,7 +228,7 @@ static void test_signal_in_the_session(void **state)
 	write_script("ssh", "exec sleep 30\n");
 	for (size_t i = 0; i < sizeof(sigs) / sizeof(sigs[0]); i++) {
 		fx.calls[0] = '\0';
-		interrupted_run(sigs[i], "image_list vm_create vm_start vm_show vm_delete ");
+		interrupted_run(sigs[i], "image_list vm_create vm_start vm_show vm_wait vm_delete ");
 	}
 }
 
@@ -222,6 +260,9 @@ static void test_exec(void **state)
 	assert_has(ssh_args(), "-T\nroot@127.0.0.1\n--\n'uname' '-a'\n");
 	assert_int_equal(BANGER("vm", "exec", "-t", "web1", "--", "top"), 7);
 	assert_has(ssh_args(), "-tt\n");
+	assert_lacks(ssh_args(), "\n-n\n");
+	assert_int_equal(BANGER("exec", "-n", "web1", "--", "top"), 7);
+	assert_has(ssh_args(), "\n-n\n");
 	write_script("ssh", "kill -9 $$\n");
 	assert_int_equal(BANGER("exec", "web1", "--", "x"), 128 + 9);
 	fx.state = "stopped";
@@ -230,6 +271,61 @@ static void test_exec(void **state)
 	fx.state = "running";
 	fx.fail[CALL_VM_SHOW] = FAIL_NOT_FOUND;
 	assert_int_equal(BANGER("ssh", "web1"), EXIT_OURS);
+}
+
+/* A server that has been up takes the command at once; only when ssh fails it is asked whether it answers. */
+static void test_no_connection_is_spent_on_a_question(void **state)
+{
+	(void)state; /* 255.255.255.255 */
+	assert_int_equal(BANGER("exec", "web1", "--", "x"), 7);
+	assert_string_equal(fx.calls, "vm_show ");
+	write_script("ssh", "exit 255\n");
+	assert_int_equal(BANGER("exec", "--timeout", "300ms", "web1", "--", "x"), FAIL_TIMEOUT);
+	need_guest();
+	assert_int_equal(BANGER("exec", "web1", "--", "x"), 255);
+}
+
+static void test_a_terminal_that_the_guest_knows(void **state)
+{
+	static const struct {
+		const char *here, *there;
+	} rows[] = { { "xterm-kitty", "xterm-256color" }, { "alacritty", "xterm-256color" }, { "xterm-256color", "xterm-256color" },
+		     { "screen.linux", "screen-256color" }, { "linux", "linux" }, { "vt100", "vt100" } };
+	char *was = strdup(getenv("TERM") ? getenv("TERM") : "dumb");
+
+	(void)state;
+	write_script("ssh", "echo $TERM >\"$HOME/ssh.args\"\n");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		(void)setenv("TERM", rows[i].here, 1);
+		assert_int_equal(BANGER("exec", "-t", "web1", "--", "top"), 0);
+		assert_int_equal(strncmp(ssh_args(), rows[i].there, strlen(rows[i].there)), 0);
+		assert_int_equal(ssh_args()[strlen(rows[i].there)], '\n');
+	}
+	(void)setenv("TERM", was, 1);
+	free(was);
+}
+
+/* execve(2) takes no argument of 128 KiB or more, here for ssh and there for the shell. */
+static void test_a_command_that_is_too_long(void **state)
+{
+	static char word[140000];
+	char *argv[] = { (char *)"banger", (char *)"exec", (char *)"web1", (char *)"--", (char *)"echo", word, NULL };
+	char *run[] = { (char *)"banger", (char *)"run", (char *)"--rm", (char *)"--", (char *)"echo", word, NULL };
+	int saved, fd = catch(STDERR_FILENO, &saved);
+
+	(void)state;
+	memset(word, 'x', sizeof(word) - 1);
+	int status = cli_main(6, argv, commands), other = cli_main(6, run, commands);
+	word[131072 - 1 - 9] = '\0'; /* 'echo' '...' */
+	int fits = cli_main(6, argv, commands);
+	(void)dup2(saved, STDERR_FILENO);
+	(void)close(saved);
+	slurp(fd, fx.err, sizeof(fx.err));
+	assert_int_equal(status, FAIL_USAGE);
+	assert_int_equal(other, FAIL_USAGE);
+	assert_int_equal(fits, 7);
+	assert_has(fx.err, "banger: command: it is 140008 bytes long with its quotes; at most 131071 can be sent\n");
+	assert_string_equal(fx.calls, "vm_show ");
 }
 
 static void known_hosts(char *buf, size_t size, const char *write_this)
@@ -283,6 +379,52 @@ static const char *public_half(const char *file)
 	if (end)
 		*end = '\0';
 	return line;
+}
+
+static void test_host_key(void **state)
+{
+	char hosts[512];
+
+	(void)state;
+	write_script("ssh-keyscan", "echo \"# comment\" >&2; echo \"$5 ssh-ed25519 NEW\"\n");
+	assert_int_equal(BANGER("vm", "create"), 0); /* makes the state folder */
+	known_hosts(hosts, sizeof(hosts), "other ssh-ed25519 BBBB\n" VM_ID " ssh-ed25519 OLD\n");
+	assert_int_equal(BANGER("vm", "host-key", "web1"), FAIL_STATE);
+	assert_string_equal(fx.out, "kept   ssh-ed25519 OLD\nshown  ssh-ed25519 NEW\n"); /* the fake ssh-keygen has no -l */
+	known_hosts(hosts, sizeof(hosts), NULL);
+	assert_has(hosts, "OLD");
+	assert_int_equal(BANGER("vm", "host-key", "web1", "--accept"), 0);
+	known_hosts(hosts, sizeof(hosts), NULL);
+	assert_string_equal(hosts, "other ssh-ed25519 BBBB\n" VM_ID " ssh-ed25519 NEW\n");
+	assert_int_equal(BANGER("vm", "host-key", "web1"), 0);
+	write_script("ssh-keyscan", "exit 0\n");
+	assert_int_equal(BANGER("vm", "host-key", "web1"), FAIL_TIMEOUT);
+}
+
+/* A home with a blank and a percent sign: ssh would split the one and expand the other. */
+static void test_an_odd_home(void **state)
+{
+	char home[200], path[320], conf[600] = "";
+
+	(void)state;
+	(void)snprintf(home, sizeof(home), "%s/my %%h home", fx.dir);
+	assert_int_equal(mkdir(home, 0700), 0);
+	(void)setenv("HOME", home, 1);
+	/* The real ssh says what it understood. */
+	write_script("ssh", "shift 2; exec /usr/bin/ssh -G -F none \"$@\" >\"$HOME/conf\"\n");
+	if (access("/usr/bin/ssh", X_OK) < 0)
+		skip();
+	assert_int_equal(BANGER("vm", "create"), 0);
+	assert_int_equal(BANGER("exec", "web1", "--", "x"), 0);
+	(void)snprintf(path, sizeof(path), "%s/conf", home);
+	FILE *f = fopen(path, "re");
+	assert_non_null(f);
+	while (fgets(conf, sizeof(conf), f) && strncmp(conf, "userknownhostsfile ", 19) != 0)
+		;
+	(void)fclose(f);
+	assert_has(conf, "userknownhostsfile /proc/");
+	assert_has(conf, "/known_hosts\n");
+	assert_null(strchr(conf + 19, ' '));
 }
 
 static void test_the_public_half_is_derived(void **state)
@@ -372,7 +514,9 @@ int main(void)
 		T(test_status_is_the_guests), T(test_kept_without_rm), T(test_create_failed), T(test_start_failed),
 		T(test_show_failed), T(test_delete_failed), T(test_no_answer_keeps_it), T(test_detach),
 		T(test_signal_while_waiting), T(test_signal_in_the_session), T(test_exec), T(test_an_ignored_signal_stays_ignored),
-		T(test_delete_forgets_the_host_key), T(test_the_public_half_is_derived), T(test_the_agent_is_asked_for_the_key), T(test_own_key),
+		T(test_delete_forgets_the_host_key), T(test_the_public_half_is_derived), T(test_the_agent_is_asked_for_the_key), T(test_own_key), T(test_host_key), T(test_an_odd_home), T(test_the_end_of_the_vm_ends_the_wait),
+		T(test_the_time_counts_from_the_start), T(test_no_connection_is_spent_on_a_question),
+		T(test_a_terminal_that_the_guest_knows), T(test_a_command_that_is_too_long),
 	};
 
 	have_guest = make_guest();

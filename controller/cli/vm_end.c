@@ -1,0 +1,74 @@
+/* vm_end.c - notice that a VM ends while something else of it is waited for, and say what its guest said last. */
+#include "controller/cli/vm_end.h"
+
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "controller/cli/conn.h"
+#include "controller/cli/out.h"
+
+#define WATCH_MS 3600000 /* the most that vm_wait takes */
+
+/* The last line of a console that is not blank, without control bytes. */
+struct tail {
+	struct clean clean;
+	char line[160], last[160];
+	size_t n;
+};
+
+int vm_end_watch(const char *id)
+{
+	struct call_vm_wait a = { .timeout_ms = WATCH_MS };
+	struct error ignored;
+	_cleanup_close_ int fd = conn_open(&ignored);
+
+	(void)snprintf(a.vm, sizeof(a.vm), "%s", id);
+	if (fd < 0 || control_send_request(fd, 1, control_call(CALL_VM_WAIT), &a, NULL, 0) < 0)
+		return -1;
+	return steal_fd(&fd);
+}
+
+static void tail_byte(struct tail *t, char b)
+{
+	if (b != '\n') {
+		if (t->n + 1 < sizeof(t->line))
+			t->line[t->n++] = b;
+		return;
+	}
+	t->line[t->n] = '\0';
+	if (t->line[strspn(t->line, " \t")])
+		(void)strcpy(t->last, t->line);
+	t->n = 0;
+}
+
+static int console(void *arg, const struct event *event, const union control_body *body, struct error *e)
+{
+	char clean[sizeof(body->ev_bytes.data.v) + 1];
+	struct tail *t = arg;
+
+	(void)e;
+	if (event->id != EVENT_BYTES)
+		return 0;
+	size_t n = clean_bytes(&t->clean, (const char *)body->ev_bytes.data.v, body->ev_bytes.data.n, clean);
+	for (size_t i = 0; i < n; i++)
+		tail_byte(t, clean[i]);
+	return 0;
+}
+
+int vm_end_error(struct cli *c, const char *id, struct error *e)
+{
+	struct tail t = { .n = 0 };
+	const struct reply_to to = { .event = console, .arg = &t, .timeout_ms = 5000 };
+	struct call_vm_logs a = { 0 };
+	struct res_vm_logs r;
+	struct error ignored;
+	struct ev_vm vm;
+
+	if (vm_lookup(c, id, &vm, &ignored) < 0 || strcmp(vm.state, "running") == 0 || strcmp(vm.state, "starting") == 0)
+		return 0;
+	(void)strcpy(a.vm, vm.id);
+	(void)conn_call(c, CALL_VM_LOGS, &a, NULL, &to, &r, &ignored);
+	tail_byte(&t, '\n');
+	return error_set(e, FAIL_STATE, vm.name, "the VM ended before its ssh server answered%s%s%s%s%s", vm.reason[0] ? ": " : "",
+			 vm.reason, t.last[0] ? "; its console ends with \"" : "", t.last, t.last[0] ? "\"" : "");
+}
