@@ -182,8 +182,11 @@ bool proc_exists(const char *name)
 const char *home_dir(void)
 {
 	const char *home = getenv("HOME");
+	struct stat st;
 
-	if (home && *home == '/')
+	/* sudo(8) may leave root the HOME of the user who called it: what root made there the user could not change. */
+	bool others = home && geteuid() == 0 && stat(home, &st) == 0 && st.st_uid != 0;
+	if (home && *home == '/' && !others)
 		return home;
 	struct passwd *pw = getpwuid(getuid());
 	return pw && pw->pw_dir && *pw->pw_dir == '/' ? pw->pw_dir : NULL;

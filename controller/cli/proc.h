@@ -41,7 +41,8 @@ int tempdir_make(char *path, size_t size, struct error *e);
 /* Remove it with all that is in it. */
 void tempdir_remove(struct cli *c, const char *path);
 
-/* The caller's home: HOME, else the password database; NULL when neither knows. */
+/* The caller's home: HOME, else the password database; NULL when neither knows.  For root a HOME that is another user's
+ * does not count. */
 const char *home_dir(void);
 /* @path and its parents, mode 0700. Return: 0, or -1 with errno. */
 int make_dirs(const char *path);

@@ -3,6 +3,8 @@
  * A network namespace of the test's own has the "guest": a thread that says SSH-2.0 at 127.0.0.1 port 22. */
 #include "tests/unit/cli_fixture.h"
 
+#include "controller/cli/proc.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
@@ -310,14 +312,15 @@ static void test_a_command_that_is_too_long(void **state)
 {
 	static char word[140000];
 	char *argv[] = { (char *)"banger", (char *)"exec", (char *)"web1", (char *)"--", (char *)"echo", word, NULL };
+	char *again[] = { (char *)"banger", (char *)"exec", (char *)"web1", (char *)"--", (char *)"echo", word, NULL };
 	char *run[] = { (char *)"banger", (char *)"run", (char *)"--rm", (char *)"--", (char *)"echo", word, NULL };
 	int saved, fd = catch(STDERR_FILENO, &saved);
 
 	(void)state;
 	memset(word, 'x', sizeof(word) - 1);
-	int status = cli_main(6, argv, commands), other = cli_main(6, run, commands);
+	int status = cli_main(6, argv, commands), other = cli_main(6, run, commands); /* a parser changes its words */
 	word[131072 - 1 - 9] = '\0'; /* 'echo' '...' */
-	int fits = cli_main(6, argv, commands);
+	int fits = cli_main(6, again, commands);
 	(void)dup2(saved, STDERR_FILENO);
 	(void)close(saved);
 	slurp(fd, fx.err, sizeof(fx.err));
@@ -427,6 +430,29 @@ static void test_an_odd_home(void **state)
 	assert_null(strchr(conf + 19, ' '));
 }
 
+/* sudo with the user's HOME: root makes no folder there that the user can not write in. */
+static void test_roots_home_is_not_anothers(void **state)
+{
+	char path[240], theirs[200], mine[200];
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	(void)snprintf(theirs, sizeof(theirs), "%s/theirs", fx.dir);
+	(void)snprintf(mine, sizeof(mine), "%s/mine", fx.dir);
+	assert_int_equal(mkdir(theirs, 0700), 0);
+	assert_int_equal(chown(theirs, 12345, 12345), 0);
+	(void)setenv("HOME", theirs, 1);
+	assert_string_not_equal(home_dir(), theirs);
+	/* The state goes elsewhere, so that root's own home is not written to here. */
+	(void)setenv("XDG_STATE_HOME", mine, 1);
+	assert_int_equal(BANGER("vm", "create"), 0);
+	(void)snprintf(path, sizeof(path), "%s/banger/id_ed25519", mine);
+	assert_int_equal(access(path, F_OK), 0);
+	(void)snprintf(path, sizeof(path), "%s/.local", theirs);
+	assert_int_equal(access(path, F_OK), -1);
+}
+
 static void test_the_public_half_is_derived(void **state)
 {
 	const struct call_vm_create *a = &fx.last[CALL_VM_CREATE].vm_create;
@@ -514,7 +540,7 @@ int main(void)
 		T(test_status_is_the_guests), T(test_kept_without_rm), T(test_create_failed), T(test_start_failed),
 		T(test_show_failed), T(test_delete_failed), T(test_no_answer_keeps_it), T(test_detach),
 		T(test_signal_while_waiting), T(test_signal_in_the_session), T(test_exec), T(test_an_ignored_signal_stays_ignored),
-		T(test_delete_forgets_the_host_key), T(test_the_public_half_is_derived), T(test_the_agent_is_asked_for_the_key), T(test_own_key), T(test_host_key), T(test_an_odd_home), T(test_the_end_of_the_vm_ends_the_wait),
+		T(test_delete_forgets_the_host_key), T(test_the_public_half_is_derived), T(test_the_agent_is_asked_for_the_key), T(test_own_key), T(test_host_key), T(test_an_odd_home), T(test_roots_home_is_not_anothers), T(test_the_end_of_the_vm_ends_the_wait),
 		T(test_the_time_counts_from_the_start), T(test_no_connection_is_spent_on_a_question),
 		T(test_a_terminal_that_the_guest_knows), T(test_a_command_that_is_too_long),
 	};
