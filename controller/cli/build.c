@@ -5,7 +5,9 @@
  * else under fakeroot.  The same choice decides mmdebstrap's own mode. */
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <pwd.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -26,7 +28,8 @@ enum way { WAY_ROOT, WAY_UNSHARE, WAY_FAKE, WAY_NONE };
 struct build {
 	struct cli *c;
 	enum way way;
-	char tmp[4096], tar[4200], img[4200];
+	char tmp[4096], tar[4200], img[4300];
+	char final[4096]; /* --output: what b->img is renamed to; "": the image is imported */
 };
 
 /* Tar and file system in one shell, so that both see the same owners.  $1 tar, $2 folder, $3 image, $4 MiB.
@@ -94,10 +97,72 @@ static int suite(struct cli *c, char out[64], struct error *e)
 	return -1;
 }
 
+/* ---- where packages come from: as this host's apt has it ---- */
+
+/* Is @release what this host runs?  Its sources fit no other. */
+static bool is_hosts(const char *release)
+{
+	_cleanup_fclose_ FILE *f = fopen("/etc/os-release", "re");
+	char line[256], name[64] = "", id[64] = "";
+
+	while (f && fgets(line, sizeof(line), f)) {
+		(void)sscanf(line, "VERSION_CODENAME=%63[a-z]", name);
+		(void)sscanf(line, "ID=%63[a-z]", id);
+	}
+	return strcmp(id, "debian") == 0 && strcmp(name, release) == 0;
+}
+
+/* Where apt has its sources (apt-config(8)), as a glob for each kind of file in sources.list(5). */
+static void source_patterns(struct cli *c, char patterns[3][4096])
+{
+	const char *const argv[] = { "apt-config", "shell", "LIST", "Dir::Etc::sourcelist/f", "PARTS", "Dir::Etc::sourceparts/d", NULL };
+	char text[8192] = "", list[4000] = "/etc/apt/sources.list", parts[4000] = "/etc/apt/sources.list.d/";
+	const struct proc_io io = { .capture = text, .capture_size = sizeof(text), .null_err = true };
+	struct error ignored;
+
+	if (proc_run(c, argv, &io, &ignored) == 0)
+		(void)sscanf(text, "LIST='%3999[^']' PARTS='%3999[^']'", list, parts);
+	(void)snprintf(patterns[0], sizeof(patterns[0]), "%s", list);
+	(void)snprintf(patterns[1], sizeof(patterns[1]), "%s*.list", parts);
+	(void)snprintf(patterns[2], sizeof(patterns[2]), "%s*.sources", parts);
+}
+
+/* The host's sources.  mmdebstrap takes the files as they are, and leaves them in the image. */
+static int host_sources(struct cli *c, const char *release, glob_t *files)
+{
+	char patterns[3][4096];
+
+	if (!is_hosts(release))
+		return 0;
+	source_patterns(c, patterns);
+	for (size_t i = 0; i < ARRAY_SIZE(patterns); i++)
+		if (glob(patterns[i], i ? GLOB_APPEND : 0, NULL, files) == GLOB_NOSPACE)
+			return -1;
+	return 0;
+}
+
+/* apt's own settings are not read by mmdebstrap's apt, but the environment is; a proxy that is there stays. */
+static void host_proxy(struct cli *c, const char *key, const char *variable)
+{
+	const char *const argv[] = { "apt-config", "dump", "--format", "%v%n", key, NULL };
+	char text[1024] = "";
+	const struct proc_io io = { .capture = text, .capture_size = sizeof(text), .null_err = true };
+	struct error ignored;
+
+	if (getenv(variable) || proc_run(c, argv, &io, &ignored) != 0)
+		return;
+	text[strcspn(text, "\n")] = '\0';
+	if (text[0] && strcmp(text, "DIRECT") != 0)
+		(void)setenv(variable, text, 1);
+}
+
+enum { SOURCES_MOST = 48 };
+
 static int bootstrap(struct build *b, struct error *e)
 {
 	static const char *const modes[] = { "--mode=root", "--mode=unshare", "--mode=fakechroot" };
 	_cleanup_free_ char *include = NULL;
+	__attribute__((cleanup(globfree))) glob_t sources = { 0 };
 	char release[64];
 	uint64_t began = clock_boot_ns();
 
@@ -106,10 +171,14 @@ static int bootstrap(struct build *b, struct error *e)
 	/* By the environment: a file of ours is out of reach for the ids of mmdebstrap's own namespace. */
 	if (asprintf(&include, "--include=" PACKAGES "%s%s", b->c->opt.include ? "," : "",
 		     b->c->opt.include ? b->c->opt.include : "") < 0 ||
-	    setenv("BANGER_CUSTOMIZE", guest_customize, 1) < 0)
+	    setenv("BANGER_CUSTOMIZE", guest_customize, 1) < 0 || host_sources(b->c, release, &sources) < 0)
 		return error_set(e, FAIL_GENERAL, "build", "out of memory");
-	const char *const argv[] = { "mmdebstrap", "--quiet", "--variant=apt", "--format=tar", modes[b->way], include,
-				     "--customize-hook=eval \"$BANGER_CUSTOMIZE\"", release, b->tar, NULL };
+	host_proxy(b->c, "Acquire::http::Proxy", "http_proxy");
+	host_proxy(b->c, "Acquire::https::Proxy", "https_proxy");
+	const char *argv[9 + SOURCES_MOST + 1] = { "mmdebstrap", "--quiet", "--variant=apt", "--format=tar", modes[b->way],
+						   include, "--customize-hook=eval \"$BANGER_CUSTOMIZE\"", release, b->tar };
+	for (size_t i = 0; i < sources.gl_pathc && i < SOURCES_MOST; i++)
+		argv[9 + i] = sources.gl_pathv[i];
 	const struct proc_io io = { .quiet_out = true };
 	out_note(b->c, "packages of Debian %s (%s)", release, modes[b->way] + 2);
 	if (proc_must(b->c, argv, &io, "mmdebstrap", e) < 0)
@@ -142,21 +211,54 @@ static int make_fs(struct build *b, struct error *e)
 	return 0;
 }
 
+/* ---- the file that --output names: written beside it, so that a failure leaves what is there ---- */
+
+static int output_begin(struct build *b, struct error *e)
+{
+	const char *path = b->c->opt.output;
+	struct stat st;
+
+	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		return error_set(e, FAIL_USAGE, path, "it is there and no regular file");
+	/* Of a link its target is replaced. */
+	if (!realpath(path, b->final))
+		(void)snprintf(b->final, sizeof(b->final), "%s", path);
+	const char *slash = strrchr(b->final, '/');
+	(void)snprintf(b->img, sizeof(b->img), "%.*s.%s.%d", slash ? (int)(slash + 1 - b->final) : 0, b->final,
+		       slash ? slash + 1 : b->final, (int)getpid());
+	_cleanup_close_ int fd = open(b->img, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	if (fd < 0) {
+		int err = errno;
+		b->img[0] = '\0';
+		return error_set(e, FAIL_GENERAL, path, "%s", strerror(err));
+	}
+	return 0;
+}
+
+static int output_end(struct build *b, struct error *e)
+{
+	_cleanup_close_ int fd = open(b->img, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || fsync(fd) < 0 || rename(b->img, b->final) < 0)
+		return error_set(e, FAIL_GENERAL, b->final, "%s", strerror(errno));
+	b->img[0] = '\0';
+	fprintf(b->c->out, "%s\n", b->c->opt.output);
+	return 0;
+}
+
 static int build(struct build *b, struct error *e)
 {
 	if (choose_way(b, e) < 0)
 		return -1;
 	(void)snprintf(b->tar, sizeof(b->tar), "%s/root.tar", b->tmp);
-	if (b->c->opt.output)
-		(void)snprintf(b->img, sizeof(b->img), "%s", b->c->opt.output);
-	else
+	if (!b->c->opt.output)
 		(void)snprintf(b->img, sizeof(b->img), "%s/root.ext4", b->tmp);
+	else if (output_begin(b, e) < 0)
+		return -1;
 	if (bootstrap(b, e) < 0 || make_fs(b, e) < 0)
 		return -1;
-	if (b->c->opt.output) {
-		fprintf(b->c->out, "%s\n", b->c->opt.output);
-		return 0;
-	}
+	if (b->c->opt.output)
+		return output_end(b, e);
 	_cleanup_close_ int fd = open_input(b->img, e);
 	return fd < 0 ? -1 : image_import_fd(b->c, b->c->pos[1], fd, e);
 }
@@ -167,8 +269,6 @@ static int check(struct cli *c, struct error *e)
 		return error_set(e, FAIL_USAGE, c->pos[0], "only \"debian\" can be built");
 	if ((c->npos == 2) == (c->opt.output != NULL))
 		return error_set(e, FAIL_USAGE, "build", "NAME and --kernel, or --output FILE");
-	if (c->opt.output && access(c->opt.output, F_OK) == 0 && truncate(c->opt.output, 0) < 0)
-		return error_set(e, FAIL_GENERAL, c->opt.output, "%s", strerror(errno));
 	return c->opt.output ? 0 : need_kernel(c, e);
 }
 
@@ -183,8 +283,8 @@ int cmd_image_build(struct cli *c)
 	tempdir_remove(c, b.tmp);
 	if (ret == 0)
 		return 0;
-	if (c->opt.output)
-		(void)unlink(c->opt.output);
+	if (b.img[0])
+		(void)unlink(b.img);
 	ret = out_error(c, &e);
 	return c->signal ? 128 + c->signal : ret;
 }

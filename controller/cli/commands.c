@@ -55,7 +55,8 @@ const struct command commands[] = {
 	{ "image", "build", NULL, "debian [NAME]", 1, 2, false,
 	  O(PROGRESS) | O(KERNEL) | O(SIZE) | O(INCLUDE) | O(SUITE) | O(OUTPUT_FILE),
 	  "make a Debian root file system with mmdebstrap, as you, and take it in\n"
-	  "NAME and --kernel, or --output FILE alone.  Packages come from this host's apt sources.\n"
+	  "NAME and --kernel, or --output FILE alone.  Packages of the host's own release come from the host's apt sources,\n"
+	  "by its proxy and with its keys, else from deb.debian.org.  FILE is replaced when the image is whole.\n"
 	  "Needs the packages mmdebstrap and e2fsprogs; not as root also uidmap and a range in /etc/subuid, or\n"
 	  "fakechroot and fakeroot.", cmd_image_build },
 	{ "image", "delete", NULL, "IMAGE...", 1, -1, false, WORKS | O(IF_EXISTS), "remove images that no VM uses",
