@@ -259,7 +259,7 @@ static int build(struct build *b, struct error *e)
 		return -1;
 	if (b->c->opt.output)
 		return output_end(b, e);
-	_cleanup_close_ int fd = open_input(b->img, e);
+	_cleanup_close_ int fd = open_input(b->c, b->img, e);
 	return fd < 0 ? -1 : image_import_fd(b->c, b->c->pos[1], fd, e);
 }
 

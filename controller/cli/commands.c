@@ -51,7 +51,7 @@ const struct command commands[] = {
 	  "what QEMU says is on the console.  On a terminal without control bytes and escape sequences.", cmd_vm_logs },
 	{ "image", "list", NULL, "", 0, 0, false, PRINTS, "the root file systems that VMs start from", cmd_image_list },
 	{ "image", "import", NULL, "NAME FILE", 2, 2, false, WORKS | O(KERNEL),
-	  "take in a finished ext4 file system\nThe file is opened here, with your rights.", cmd_image_import },
+	  "take in a finished ext4 file system\nThe file is opened here, with your rights.  A pipe is read to its end first: <(zcat FILE.gz).", cmd_image_import },
 	{ "image", "build", NULL, "debian [NAME]", 1, 2, false,
 	  O(PROGRESS) | O(KERNEL) | O(SIZE) | O(INCLUDE) | O(SUITE) | O(OUTPUT_FILE),
 	  "make a Debian root file system with mmdebstrap, as you, and take it in\n"

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/cleanup.h"
 #include "controller/cli/cli.h"
@@ -10,6 +11,7 @@
 #include "controller/cli/each.h"
 #include "controller/cli/images.h"
 #include "controller/cli/out.h"
+#include "controller/cli/proc.h"
 
 /* ---- lists ---- */
 
@@ -173,19 +175,142 @@ int cmd_kernel_delete(struct cli *c)
 	return each_target(c, delete_kernel);
 }
 
-/* ---- import ---- */
+/* ---- files that the user names ---- */
 
-int open_input(const char *path, struct error *e)
+/* A file without a name, in the folder for temporary files. */
+static int unnamed_file(struct error *e)
 {
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	char dir[4096];
+
+	if (tempdir_make(dir, sizeof(dir), e) < 0)
+		return -1;
+	int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	int err = errno;
+	(void)rmdir(dir); /* the file stays until its descriptor is closed */
+	return fd < 0 ? error_set(e, FAIL_GENERAL, dir, "%s", strerror(err)) : fd;
+}
+
+/* Blocks of zeros become holes: an image has many. */
+static int append(int fd, const char *data, size_t n)
+{
+	static const char zeros[65536];
+
+	if (n == sizeof(zeros) && memcmp(data, zeros, n) == 0)
+		return lseek(fd, (off_t)n, SEEK_CUR) < 0 ? -1 : 0;
+	return fdio_write_all(fd, data, n);
+}
+
+static int copy_pipe(struct cli *c, int from, int to)
+{
+	static char buf[65536];
+	size_t have = 0;
+	ssize_t n;
+
+	while ((n = read(from, buf + have, sizeof(buf) - have)) != 0) {
+		if (n < 0 && errno != EINTR)
+			return -1;
+		if (signals_pending(c)) {
+			errno = EINTR;
+			return -1;
+		}
+		have += n > 0 ? (size_t)n : 0;
+		if (have < sizeof(buf))
+			continue;
+		if (append(to, buf, have) < 0)
+			return -1;
+		have = 0;
+	}
+	if (append(to, buf, have) < 0)
+		return -1;
+	return ftruncate(to, lseek(to, 0, SEEK_CUR)); /* a hole at the end counts too */
+}
+
+static int spool(struct cli *c, int fd, const char *path, struct error *e)
+{
+	char name[32];
+	_cleanup_close_ int file = unnamed_file(e);
+
+	if (file < 0)
+		return -1;
+	out_note(c, "reading %s to its end", path);
+	if (fcntl(fd, F_SETFL, 0) < 0 || copy_pipe(c, fd, file) < 0)
+		return c->signal ? signals_error(c, "import", e) : error_set(e, FAIL_GENERAL, path, "%s", strerror(errno));
+	/* What is handed over can be read and nothing else. */
+	(void)snprintf(name, sizeof(name), "/proc/self/fd/%d", file);
+	int again = open(name, O_RDONLY | O_CLOEXEC);
+	return again < 0 ? error_set(e, FAIL_GENERAL, path, "%s", strerror(errno)) : again;
+}
+
+/* Has the pipe @fd no name?  Its writer has it open already; that of a FIFO may never come. */
+static bool is_unnamed_pipe(int fd)
+{
+	char name[32], target[16] = "";
+
+	(void)snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	return readlink(name, target, sizeof(target) - 1) > 0 && strncmp(target, "pipe:", 5) == 0;
+}
+
+int open_input(struct cli *c, const char *path, struct error *e)
+{
+	/* O_NONBLOCK: the open of a FIFO does not wait for its other end (fifo(7)). */
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return error_set(e, errno == ENOENT ? FAIL_NOT_FOUND : FAIL_GENERAL, path, "%s", strerror(errno));
-	if (!S_ISREG(st.st_mode))
-		return error_set(e, FAIL_USAGE, path, "not a regular file");
+	if (S_ISFIFO(st.st_mode) && is_unnamed_pipe(fd))
+		return spool(c, fd, path, e);
+	if (!S_ISREG(st.st_mode)) {
+		error_set(e, FAIL_USAGE, path, "not a regular file");
+		if (S_ISFIFO(st.st_mode))
+			error_hint(e, "a FIFO is not read; a pipe is, as in <(zcat FILE.gz)");
+		return -1;
+	}
 	return steal_fd(&fd);
 }
+
+/* ---- ext4 ---- */
+
+/* Offsets in the superblock, which begins at byte 1024, and features (fs/ext4/ext4.h). */
+enum { SB_BLOCKS_LO = 0x4, SB_LOG_BLOCK = 0x18, SB_MAGIC = 0x38, SB_INCOMPAT = 0x60, SB_RO_COMPAT = 0x64, SB_BLOCKS_HI = 0x150,
+       INCOMPAT_64BIT = 0x80,
+       /* filetype, recover, meta_bg, extents, 64bit, mmp, flex_bg, ea_inode, csum_seed, largedir, inline_data, encrypt, casefold */
+       INCOMPAT_KNOWN = 0x2 | 0x4 | 0x10 | 0x40 | 0x80 | 0x100 | 0x200 | 0x400 | 0x2000 | 0x4000 | 0x8000 | 0x10000 | 0x20000,
+       /* sparse_super, large_file, btree_dir, huge_file, gdt_csum, dir_nlink, extra_isize, quota, bigalloc, metadata_csum,
+	* readonly, project, verity, orphan_present */
+       RO_COMPAT_KNOWN = 0x77f | 0x1000 | 0x2000 | 0x8000 | 0x10000 };
+
+static uint32_t le32(const uint8_t *p)
+{
+	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+int image_check(int fd, const char *path, struct error *e)
+{
+	uint8_t sb[1024];
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || pread(fd, sb, sizeof(sb), 1024) != (ssize_t)sizeof(sb) || sb[SB_MAGIC] != 0x53 ||
+	    sb[SB_MAGIC + 1] != 0xef || le32(sb + SB_LOG_BLOCK) > 6)
+		return 0;
+	uint32_t incompat = le32(sb + SB_INCOMPAT) & ~(uint32_t)INCOMPAT_KNOWN, ro = le32(sb + SB_RO_COMPAT) & ~(uint32_t)RO_COMPAT_KNOWN;
+	uint64_t blocks = le32(sb + SB_BLOCKS_LO);
+	if (le32(sb + SB_INCOMPAT) & INCOMPAT_64BIT)
+		blocks |= (uint64_t)le32(sb + SB_BLOCKS_HI) << 32;
+	uint64_t size = blocks << (10 + le32(sb + SB_LOG_BLOCK));
+	if ((uint64_t)st.st_size < size)
+		return error_set(e, FAIL_USAGE, path, "the file has %llu bytes, but the file system in it %llu: a part is missing",
+				 (unsigned long long)st.st_size, (unsigned long long)size);
+	if (incompat || ro) {
+		error_set(e, FAIL_USAGE, path, "its ext4 has features that Linux 6.1 does not know (incompat 0x%x, ro_compat 0x%x)",
+			  incompat, ro);
+		error_hint(e, "dumpe2fs -h names them; make it again by mke2fs -O ^FEATURE");
+		return -1;
+	}
+	return 0;
+}
+
+/* ---- import ---- */
 
 int image_import_fd(struct cli *c, const char *name, int fd, struct error *e)
 {
@@ -224,10 +349,12 @@ int cmd_image_import(struct cli *c)
 {
 	struct error e = { 0 };
 
-	if (need_kernel(c, &e) < 0)
+	if (need_kernel(c, &e) < 0 || signals_hold(c, &e) < 0)
 		return out_error(c, &e);
-	_cleanup_close_ int fd = open_input(c->pos[1], &e);
-	if (fd < 0 || image_import_fd(c, c->pos[0], fd, &e) < 0)
-		return out_error(c, &e);
+	_cleanup_close_ int fd = open_input(c, c->pos[1], &e);
+	if (fd < 0 || image_check(fd, c->pos[1], &e) < 0 || image_import_fd(c, c->pos[0], fd, &e) < 0) {
+		int code = out_error(c, &e);
+		return c->signal ? 128 + c->signal : code;
+	}
 	return 0;
 }

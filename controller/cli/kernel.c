@@ -22,6 +22,7 @@ struct import {
 	struct cli *c;
 	char tmp[4096];
 	char deb[4200], vmlinuz[4400], modules[4400];
+	int bzimage; /* the file that vmlinuz names, open: a pipe can be read only once */
 	bool own_modules; /* the modules folder is our copy, depmod may write there */
 };
 
@@ -130,18 +131,25 @@ static int sources(struct import *im, struct error *e)
 	if ((fetch ? 1 : 0) + (o->deb ? 1 : 0) + (o->vmlinuz || o->modules ? 1 : 0) != 1 || !o->vmlinuz != !o->modules)
 		return error_set(e, FAIL_USAGE, "kernel", "one of: debian, --deb FILE, --vmlinuz FILE --modules DIR");
 	if (o->vmlinuz) {
+		if ((im->bzimage = open_input(im->c, o->vmlinuz, e)) < 0)
+			return -1;
 		size_t n = strlen(o->modules);
 		while (n > 1 && o->modules[n - 1] == '/')
 			n--;
-		(void)snprintf(im->vmlinuz, sizeof(im->vmlinuz), "%s", o->vmlinuz);
+		(void)snprintf(im->vmlinuz, sizeof(im->vmlinuz), "/proc/self/fd/%d", im->bzimage);
 		(void)snprintf(im->modules, sizeof(im->modules), "%.*s", (int)n, o->modules);
 		return 0;
 	}
-	if (o->deb)
-		(void)snprintf(im->deb, sizeof(im->deb), "%s", o->deb);
-	else if (download(im, e) < 0)
+	if (!o->deb)
+		return download(im, e) < 0 ? -1 : unpack_deb(im, e);
+	_cleanup_close_ int deb = open_input(im->c, o->deb, e);
+	if (deb < 0)
 		return -1;
-	return unpack_deb(im, e);
+	/* dpkg-deb(1) opens it once more, through us. */
+	(void)snprintf(im->deb, sizeof(im->deb), "/proc/%d/fd/%d", (int)getpid(), deb);
+	int ret = unpack_deb(im, e);
+	(void)snprintf(im->deb, sizeof(im->deb), "%s", o->deb);
+	return ret;
 }
 
 /* A busybox for the guest: it must need no library. */
@@ -205,7 +213,7 @@ static int make_and_send(struct import *im, struct error *e)
 		return -1;
 	}
 	out_note(c, "making the initramfs");
-	_cleanup_close_ int kernel = open_input(im->vmlinuz, e);
+	_cleanup_close_ int kernel = open_input(c, im->vmlinuz, e);
 	_cleanup_close_ int initramfs = kernel < 0 ? -1 : output(im, "initramfs", e);
 	_cleanup_close_ int vmlinux = initramfs < 0 ? -1 : output(im, "vmlinux", e);
 	if (vmlinux < 0 || initramfs_build(initramfs, im->modules, bb, e) < 0 || write_vmlinux(im, vmlinux, e) < 0 ||
@@ -221,12 +229,14 @@ static int make_and_send(struct import *im, struct error *e)
 
 int cmd_kernel_import(struct cli *c)
 {
-	struct import im = { .c = c };
+	struct import im = { .c = c, .bzimage = -1 };
 	struct error e = { 0 };
 
 	if (signals_hold(c, &e) < 0 || tempdir_make(im.tmp, sizeof(im.tmp), &e) < 0)
 		return out_error(c, &e);
 	int ret = make_and_send(&im, &e);
+	if (im.bzimage >= 0)
+		(void)close(im.bzimage);
 	tempdir_remove(c, im.tmp);
 	if (ret < 0)
 		ret = c->signal ? (out_error(c, &e), 128 + c->signal) : out_error(c, &e);

@@ -11,7 +11,7 @@
 
 int blob_read(const char *path, size_t max, struct blob *out, struct error *e)
 {
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO is refused, not waited for */
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0)

@@ -54,5 +54,13 @@ int vmlinux_extract(const struct blob *image, struct blob *out, struct error *e)
 		*out = (struct blob){ 0 };
 		return error_set(e, FAIL_USAGE, WHAT, "no ELF kernel inside");
 	}
+	/* elf(5): EI_CLASS 2 is 64 bits; e_machine 62 is x86-64. */
+	unsigned bits = out->data[4] == 2 ? 64 : 32, machine = le(out->data + 18, 2);
+	if (bits != 64 || machine != 62) {
+		blob_free(out);
+		*out = (struct blob){ 0 };
+		return error_set(e, FAIL_USAGE, WHAT, "it is of %u bits, for machine %u (elf.h); VMs are x86-64, of 64 bits, machine 62",
+				 bits, machine);
+	}
 	return 0;
 }

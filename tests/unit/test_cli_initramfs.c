@@ -78,7 +78,7 @@ static int setup(void **state)
 				"x/virtio_blk.ko.xz: x/virtio.ko x/virtio_ring.ko\n"
 				"x/virtio-net.ko: x/net-failover.ko x/virtio.ko x/virtio_ring.ko\n"
 				"x/net-failover.ko:");
-	put_text("modules.builtin", "kernel/a/b.ko\n");
+	put_text("modules.builtin", "kernel/a/b.ko\nkernel/fs/ext4/ext4.ko\n");
 	(void)mkdir(in_dir("x"), 0755);
 	static const char *const names[] = { "other", "virtio_ring", "virtio", "virtio_pci", "virtio_mmio", "virtio-net", "net-failover" };
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -227,7 +227,7 @@ static void test_missing(void **state)
 	assert_int_equal(build(&e), -1);
 	assert_int_equal(e.code, FAIL_USAGE);
 	assert_non_null(strstr(e.why, "no driver virtio_net"));
-	put_text("modules.builtin", "kernel/drivers/net/virtio_net.ko\n");
+	put_text("modules.builtin", "kernel/drivers/net/virtio_net.ko\nkernel/fs/ext4/ext4.ko\n");
 	fd = build(&e);
 	assert_true(fd >= 0);
 	(void)close(fd);
@@ -238,9 +238,46 @@ static void test_missing(void **state)
 	assert_int_equal(build(&e), -1);
 }
 
+/* Debian's generic kernel has ext4 as a module; crc32c is asked for by name alone. */
+static void test_ext4_as_a_module(void **state)
+{
+	static char names[8192], content[64];
+	struct error e;
+
+	(void)state;
+	put_text("modules.builtin", "kernel/drivers/x/virtio_pci.ko\nkernel/x/virtio_mmio.ko\nkernel/x/virtio_blk.ko\nkernel/x/virtio_net.ko\n");
+	put_text("modules.dep", "x/ext4.ko: x/jbd2.ko x/mbcache.ko\nx/jbd2.ko:\nx/mbcache.ko:\nx/crc32c_generic.ko:\n");
+	put_text("x/ext4.ko", "e");
+	put_text("x/jbd2.ko", "j");
+	put_text("x/mbcache.ko", "m");
+	put_text("x/crc32c_generic.ko", "c");
+	int fd = build(&e);
+	assert_true(fd >= 0);
+	(void)close(fd);
+	read_back(names, sizeof(names), "", content, sizeof(content));
+	assert_non_null(strstr(names, "modules/00-crc32c_generic.ko modules/01-mbcache.ko modules/02-jbd2.ko modules/03-ext4.ko "));
+	put_text("modules.dep", "x/other.ko:\n");
+	assert_int_equal(build(&e), -1);
+	assert_non_null(strstr(e.why, "this kernel has no driver ext4, neither built in nor as a module"));
+}
+
+static void test_all_built_in(void **state)
+{
+	struct error e;
+
+	(void)state;
+	put_text("modules.builtin", "kernel/x/virtio_pci.ko\nkernel/x/virtio_mmio.ko\nkernel/x/virtio_blk.ko\n"
+				    "kernel/x/virtio_net.ko\nkernel/fs/ext4/ext4.ko\n");
+	put_text("modules.dep", "");
+	int fd = build(&e);
+	if (fd < 0)
+		fail_msg("%s: %s", e.what, e.why);
+	(void)close(fd);
+}
+
 /* ---- bzImage ---- */
 
-static uint8_t elf[5000], image[16384];
+static uint8_t elf[5000], image[16384], machine = 62; /* x86-64 */
 
 static void le32(uint8_t *p, uint32_t v)
 {
@@ -256,7 +293,9 @@ static struct blob make_image(int (*filter)(struct archive *), bool gzip)
 	memset(image, 0, sizeof(image));
 	for (size_t i = 0; i < sizeof(elf); i++)
 		elf[i] = (uint8_t)(i * 7 + i / 256);
-	memcpy(elf, "\177ELF", 4);
+	memcpy(elf, "\177ELF\2", 5); /* 64 bits */
+	elf[18] = machine;
+	elf[19] = 0;
 	image[0x1f1] = 4;
 	image[0x1fe] = 0x55;
 	image[0x1ff] = 0xaa;
@@ -302,6 +341,19 @@ static void refused(const struct blob *in)
 	assert_int_equal(vmlinux_extract(in, &out, &e), -1);
 	assert_true(e.code != FAIL_NONE && e.why[0]);
 	assert_null(out.data);
+}
+
+static void test_vmlinux_of_another_machine(void **state)
+{
+	struct blob out = { 0 };
+	struct error e = { 0 };
+
+	(void)state;
+	machine = 183; /* AArch64 */
+	struct blob in = make_image(archive_write_add_filter_xz, false);
+	machine = 62;
+	assert_int_equal(vmlinux_extract(&in, &out, &e), -1);
+	assert_non_null(strstr(e.why, "it is of 64 bits, for machine 183"));
 }
 
 /* A file that a stranger made: headers that point anywhere, every truncation, every byte of the payload flipped. */
@@ -351,8 +403,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_init_has_its_tools, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cpio_reads_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_same_input_same_bytes, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_missing, setup, teardown),
-		cmocka_unit_test(test_vmlinux), cmocka_unit_test(test_vmlinux_hostile),
+		cmocka_unit_test_setup_teardown(test_missing, setup, teardown), cmocka_unit_test_setup_teardown(test_ext4_as_a_module, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_all_built_in, setup, teardown),
+		cmocka_unit_test(test_vmlinux), cmocka_unit_test(test_vmlinux_of_another_machine),
+		cmocka_unit_test(test_vmlinux_hostile),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

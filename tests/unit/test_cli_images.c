@@ -1,0 +1,132 @@
+/* image import: files that are no files, pipes, and ext4 file systems that no guest could mount. */
+#include "tests/unit/cli_fixture.h"
+
+#include <errno.h>
+#include <sys/wait.h>
+
+#include "controller/cli/images.h"
+
+#define T(f) cmocka_unit_test_setup_teardown(f, fixture_setup, fixture_teardown)
+
+static char path[200];
+
+static const char *in_dir(const char *name)
+{
+	(void)snprintf(path, sizeof(path), "%s/%s", fx.dir, name);
+	return path;
+}
+
+static void test_a_fifo_is_refused_at_once(void **state)
+{
+	(void)state;
+	assert_int_equal(mkfifo(in_dir("fifo"), 0600), 0);
+	(void)alarm(20); /* it would wait for a writer */
+	assert_int_equal(BANGER("image", "import", "x", path, "--kernel", "k"), FAIL_USAGE);
+	assert_has(fx.err, "fifo: not a regular file\nhint: a FIFO is not read; a pipe is, as in <(zcat FILE.gz)\n");
+	assert_int_equal(BANGER("kernel", "import", "x", "--deb", path), FAIL_USAGE);
+	assert_int_equal(BANGER("kernel", "import", "x", "--vmlinuz", path, "--modules", "/tmp"), FAIL_USAGE);
+	assert_int_equal(BANGER("image", "import", "x", "/dev/zero", "--kernel", "k"), FAIL_USAGE);
+	(void)alarm(0);
+	assert_string_equal(fx.calls, "");
+}
+
+/* A pipe with @n bytes, of which the first and the last MiB are not zero. */
+static int filled_pipe(size_t n, pid_t *writer)
+{
+	int p[2];
+
+	assert_int_equal(pipe2(p, O_CLOEXEC), 0);
+	*writer = fork();
+	if (*writer == 0) {
+		static char buf[1 << 20];
+		(void)close(p[0]);
+		for (size_t at = 0; at < n; at += sizeof(buf)) {
+			memset(buf, at && at + sizeof(buf) < n ? 0 : 'x', sizeof(buf));
+			for (size_t done = 0; done < sizeof(buf);) {
+				ssize_t w = write(p[1], buf + done, sizeof(buf) - done);
+				if (w < 0)
+					_exit(1);
+				done += (size_t)w;
+			}
+		}
+		_exit(0);
+	}
+	(void)close(p[1]);
+	return p[0];
+}
+
+static void test_a_pipe_is_spooled(void **state)
+{
+	struct cli c = { .out = stdout, .err = stderr, .sigfd = -1, .opt.progress = PROGRESS_NONE };
+	size_t size = 32u << 20;
+	struct error e = { 0 };
+	struct stat st;
+	char name[32], byte;
+	pid_t writer;
+
+	(void)state;
+	int from = filled_pipe(size, &writer);
+	(void)snprintf(name, sizeof(name), "/dev/fd/%d", from);
+	int fd = open_input(&c, name, &e);
+	if (fd < 0)
+		fail_msg("%s: %s", e.what, e.why);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_true(S_ISREG(st.st_mode));
+	assert_int_equal(st.st_size, size);
+	assert_true(st.st_blocks * 512 < (8 << 20)); /* zeros are holes */
+	assert_int_equal(pread(fd, &byte, 1, (off_t)size - 1), 1);
+	assert_int_equal(byte, 'x');
+	assert_int_equal(pread(fd, &byte, 1, (off_t)size / 2), 1);
+	assert_int_equal(byte, 0);
+	assert_int_equal(write(fd, "x", 1), -1); /* what is handed over can be read and nothing else */
+	(void)close(fd);
+	(void)close(from);
+	while (waitpid(writer, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+static int ext4_with(size_t at, const void *bytes, size_t n, off_t cut)
+{
+	char cmd[600];
+
+	(void)snprintf(cmd, sizeof(cmd), "rm -f %s; mke2fs -q -t ext4 %s 64M", in_dir("fs"), path);
+	if (system(cmd) != 0)
+		return -1;
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	if (n)
+		assert_int_equal(pwrite(fd, bytes, n, (off_t)(1024 + at)), (ssize_t)n);
+	if (cut)
+		assert_int_equal(ftruncate(fd, cut), 0);
+	(void)close(fd);
+	return 0;
+}
+
+static void test_an_ext4_that_is_cut(void **state)
+{
+	static const unsigned char unknown[] = { 0, 0, 0, 0x80 };
+
+	(void)state;
+	(void)setenv("PATH", "/usr/bin:/bin:/usr/sbin:/sbin", 1);
+	if (ext4_with(0, "", 0, 0) < 0)
+		skip();
+	assert_int_equal(BANGER("image", "import", "x", path, "--kernel", "k"), 0);
+	(void)ext4_with(0, "", 0, 32 << 20);
+	assert_int_equal(BANGER("image", "import", "x", path, "--kernel", "k"), FAIL_USAGE);
+	assert_has(fx.err, "the file has 33554432 bytes, but the file system in it 67108864: a part is missing");
+	(void)ext4_with(0x60, unknown, 4, 0);
+	assert_int_equal(BANGER("image", "import", "x", path, "--kernel", "k"), FAIL_USAGE);
+	assert_has(fx.err, "features that Linux 6.1 does not know (incompat 0x80000000, ro_compat 0x0)");
+	(void)ext4_with(0x64, unknown, 4, 0);
+	assert_int_equal(BANGER("image", "import", "x", path, "--kernel", "k"), FAIL_USAGE);
+	assert_string_equal(fx.calls, "image_import ");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_a_fifo_is_refused_at_once), T(test_a_pipe_is_spooled), T(test_an_ext4_that_is_cut),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
