@@ -7,7 +7,7 @@
 #include "controller/doctor.h"
 #include "controller/images.h"
 #include "controller/drain.h"
-#include "controller/repair.h"
+#include "controller/online.h"
 #include "controller/store.h"
 
 int api_version(struct exchange *x)
@@ -118,11 +118,14 @@ int api_host_reconcile(struct exchange *x)
 {
 	const struct call_host_reconcile *a = &x->args.host_reconcile;
 	struct res_host_reconcile *res = &x->result.res_host_reconcile;
+	const struct repair_options options = {
+		.restore = a->restore, .dry_run = a->dry_run, .report = send_finding, .arg = x,
+	};
 	struct repaired n;
 
 	if (!may_host(x))
 		return EXCHANGE_FAILED;
-	if (repair(x->ctl, a->restore, a->dry_run, send_finding, x, &n, &x->error) < 0)
+	if (online_repair(x->ctl, &options, &n, &x->error) < 0)
 		return EXCHANGE_FAILED;
 	if (!a->restore && gc_images(x, a->dry_run, &n) < 0)
 		return EXCHANGE_FAILED;

@@ -65,7 +65,7 @@ static int set_locked(struct ctl *c, const struct operation *o, const struct cal
 	if (vm_check_size(&c->config, a->vcpus ?: 1, a->mem_mib ?: MIN_MEM_MIB, e) < 0)
 		return -1;
 	/* On a full disk the room that is kept is for ends. */
-	if (work_check(c, before->name, e) < 0 || operation_begin(c, o, "set", before, e) < 0)
+	if (work_check(c, before->name, e) < 0 || operation_begin(c, o, OPERATION_SET, before, e) < 0)
 		return -1;
 	operation_stage(o, "set", "");
 	int r = nat_apply_config_change(c, before, &after, o, e);

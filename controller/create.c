@@ -118,7 +118,7 @@ static int reserve(struct ctl *c, struct operation *o, struct vm *vm, struct err
 		return -1;
 	int r = store_vm_create(c->store, vm, &c->config, o, e);
 	if (r == 0)
-		r = operation_begin(c, o, "create", vm, e);
+		r = operation_begin(c, o, OPERATION_CREATE, vm, e);
 	const bool made = r == 0;
 	if (made)
 		vm_turn_take(c->workers, vm->id, false, &o->cancelled);

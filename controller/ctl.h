@@ -19,7 +19,7 @@ struct helper;  /* helper.h: the three roles */
 struct tap_sweep; /* tap_sweep.h: taps that are being removed */
 struct watch;   /* watch.h: pidfds and consoles of running VMs */
 struct idle;    /* idle.h: how long running VMs are idle */
-struct keeper;  /* keeper.h: what is done without being asked */
+struct housekeeping; /* housekeeping.h: what is done without being asked */
 struct workers; /* worker.h: the threads that run operations */
 
 struct ctl {
@@ -31,7 +31,7 @@ struct ctl {
 	struct watch *watch;
 	struct workers *workers;
 	struct idle *idle;     /* NULL: no VM counts as idle */
-	struct keeper *keeper; /* NULL: nothing is done without being asked */
+	struct housekeeping *housekeeping; /* NULL: nothing is done without being asked */
 	const struct storage_driver *storage; /* makes the disks of new VMs; chosen at start-up */
 	/* Seams: main.c sets the real tables, a unit test may set its own. */
 	const struct disk_ops *disks;         /* storage.h */

@@ -43,7 +43,7 @@ int vm_delete(struct ctl *c, struct operation *o, const char *ref, struct error 
 
 	if (operation_enter(c, o, ref, true, &vm, e) < 0)
 		return -1;
-	int r = operation_begin_state(c, o, "delete", &vm, vm_is_incomplete(&vm) ? vm.state : VM_STOPPING, e);
+	int r = operation_begin_state(c, o, OPERATION_DELETE, &vm, vm_is_incomplete(&vm) ? vm.state : VM_STOPPING, e);
 	if (r == 0)
 		r = operation_end(c, o, vm_remove(c, &vm, 0, o, e), e);
 	return operation_leave(c, o, &vm, r, e);

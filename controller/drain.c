@@ -133,7 +133,7 @@ static void end_wanted(struct ctl *c, const uint8_t id[ID_LEN])
 	vm_turn_take(c->workers, id, true, &o.cancelled);
 	if (store_vm_by_id(c->store, id, &vm, &e) == 0 && !vm_at_rest(&vm)) {
 		(void)snprintf(vm.reason, sizeof(vm.reason), VM_REASON_DRAINED);
-		int r = operation_begin_state(c, &o, "kill", &vm, VM_STOPPING, &e);
+		int r = operation_begin_state(c, &o, OPERATION_KILL, &vm, VM_STOPPING, &e);
 		if (r == 0)
 			r = operation_end(c, &o, vm_release(c, &vm, vm_rest_state(&vm), &o, &e), &e);
 		if (r < 0)

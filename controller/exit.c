@@ -58,7 +58,7 @@ static void handle_exit(struct ctl *c, struct vm *vm, struct operation *o)
 	operation_own(o);
 	log_info("%s: the VMM ended", vm->name);
 	(void)snprintf(vm->reason, sizeof(vm->reason), "%s", c->draining ? VM_REASON_DRAINED : "the VMM ended");
-	int r = operation_begin_state(c, o, "ended", vm, VM_STOPPING, &e);
+	int r = operation_begin_state(c, o, OPERATION_EXIT, vm, VM_STOPPING, &e);
 	if (r == 0)
 		r = operation_end(c, o, vm_release(c, vm, vm_rest_state(vm), o, &e), &e);
 	if (r < 0)

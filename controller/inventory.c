@@ -1,3 +1,4 @@
+/* inventory.c - LIST of every role, in one array. */
 #include "controller/inventory.h"
 
 #include <errno.h>
@@ -86,8 +87,6 @@ unsigned inventory_claim(struct inventory *inv, const struct vm *vm)
 			continue;
 		l->claimed = true;
 		kinds |= 1u << l->kind;
-		if (l->kind == OBJ_DM && l->ident == 0)
-			kinds |= INVENTORY_GIVEN_UP;
 	}
 	return kinds;
 }
@@ -98,4 +97,9 @@ int64_t inventory_ident(const struct inventory *inv, const struct vm *vm, enum o
 		if (inv->v[i].kind == kind && inv->v[i].slot == vm->slot && inv->v[i].generation == vm->generation)
 			return inv->v[i].ident;
 	return -1;
+}
+
+bool inventory_is_broken(const struct inventory *inv, const struct vm *vm, enum object kind)
+{
+	return (kind == OBJ_TAP || kind == OBJ_DM) && inventory_ident(inv, vm, kind) == 0;
 }

@@ -16,19 +16,18 @@ struct inventory {
 	size_t n, room;
 };
 
-#define TAP_UNCONNECTED 0 /* as the identity of a tap: it is there, but no port of the bridge */
-
 /* LIST of each role that is there.  Return: 0, or -1 with the error. */
 int inventory_take(struct ctl *c, struct inventory *inv, struct error *e);
 void inventory_free(struct inventory *inv);
 
-/* Beside the kinds: the disk is there, but the kernel has given it up. */
-#define INVENTORY_GIVEN_UP (1u << OBJ_COUNT)
-
 /* The kinds that are listed under @vm's slot and generation, as 1u << kind; they count as claimed from now on. */
 unsigned inventory_claim(struct inventory *inv, const struct vm *vm);
 
-/* The identity that was listed, or -1; 0 for a disk that the kernel has given up. */
+/* The identity that was listed, or -1. */
 int64_t inventory_ident(const struct inventory *inv, const struct vm *vm, enum object kind);
+
+/* It is listed, but of no use: a tap that is no port of the bridge, a disk that the kernel has given up (ops.def: both
+ * have the identity 0). */
+bool inventory_is_broken(const struct inventory *inv, const struct vm *vm, enum object kind);
 
 #endif

@@ -27,10 +27,10 @@
 #include "controller/helper.h"
 #include "controller/images.h"
 #include "controller/idle.h"
-#include "controller/keeper.h"
+#include "controller/housekeeping.h"
 #include "controller/lock.h"
 #include "controller/loop.h"
-#include "controller/reconcile.h"
+#include "controller/startup.h"
 #include "controller/seed.h"
 #include "controller/stats.h"
 #include "controller/storage.h"
@@ -75,7 +75,7 @@ static void wake_ready(struct loop_source *s, uint32_t events)
 
 	(void)events;
 	if (read(CTL_WAKE_FD, &times, sizeof(times)) == sizeof(times))
-		keeper_hurry(p->ctl.keeper);
+		housekeeping_hurry(p->ctl.housekeeping);
 }
 
 static int add_source(struct program *p, int fd, struct loop_source *s, uint32_t events,
@@ -172,12 +172,12 @@ static void start(struct program *p)
 	c->watch = p->epoll_fd < 0 ? NULL : watch_open(c, p->epoll_fd, vm_on_exit);
 	if (!c->watch)
 		die_errno(1, "watch");
-	if (reconcile(c, &e) < 0)
+	if (startup_reconcile(c, &e) < 0)
 		die_error(&e);
 	c->idle = idle_open();
-	c->keeper = c->idle ? keeper_open(c) : NULL;
-	if (!c->keeper)
-		die_errno(1, "keeper");
+	c->housekeeping = c->idle ? housekeeping_open(c) : NULL;
+	if (!c->housekeeping)
+		die_errno(1, "housekeeping");
 	p->api = api_open(c, p->epoll_fd, CTL_LISTEN_FD, NULL);
 	if (!p->api || add_sources(p) < 0)
 		die_errno(1, "main loop");
@@ -200,7 +200,7 @@ static void loop(struct program *p)
 	while (!p->ctl.stopping && !p->lost_role) {
 		int wait = api_tick(p->api);
 		watch_tick(p->ctl.watch);
-		keeper_tick(p->ctl.keeper);
+		housekeeping_tick(p->ctl.housekeeping);
 		int n = epoll_wait(p->epoll_fd, &ev, 1, wait);
 		if (n < 0 && errno != EINTR)
 			die_errno(1, "main loop");
@@ -226,7 +226,7 @@ static void stop(struct program *p)
 	(void)alarm(STOP_SECONDS);
 	api_stop_listening(p->api);
 	workers_stop(c->workers);
-	keeper_close(c->keeper);
+	housekeeping_close(c->housekeeping);
 	idle_close(c->idle);
 	api_close(p->api);
 	watch_close(c->watch);

@@ -1,3 +1,4 @@
+/* operation.c - the frame around an operation, and the verbs there are. */
 #include "controller/operation.h"
 
 #include <string.h>
@@ -6,6 +7,39 @@
 #include "common/log.h"
 #include "controller/store.h"
 #include "controller/worker.h"
+
+static const struct {
+	const char *name;
+	enum operation_finish finish;
+} verbs[OPERATION_VERBS] = {
+	[OPERATION_NONE] = { "", FINISH_BY_STATE },
+	[OPERATION_CREATE] = { "create", FINISH_REMOVE },
+	[OPERATION_SET] = { "set", FINISH_BY_STATE },
+	[OPERATION_START] = { "start", FINISH_BY_STATE },
+	[OPERATION_STOP] = { "stop", FINISH_RELEASE },
+	[OPERATION_KILL] = { "kill", FINISH_RELEASE },
+	[OPERATION_DELETE] = { "delete", FINISH_REMOVE },
+	[OPERATION_EXIT] = { "ended", FINISH_RELEASE },
+	[OPERATION_RECONCILE] = { "reconcile", FINISH_BY_STATE },
+};
+
+const char *operation_verb_name(enum operation_verb verb)
+{
+	return (unsigned)verb < OPERATION_VERBS ? verbs[verb].name : "";
+}
+
+enum operation_verb operation_verb_parse(const char *name)
+{
+	for (unsigned v = OPERATION_NONE + 1; v < OPERATION_VERBS; v++)
+		if (strcmp(verbs[v].name, name) == 0)
+			return (enum operation_verb)v;
+	return OPERATION_NONE;
+}
+
+enum operation_finish operation_verb_finish(enum operation_verb verb)
+{
+	return (unsigned)verb < OPERATION_VERBS ? verbs[verb].finish : FINISH_BY_STATE;
+}
 
 int operation_enter(struct ctl *c, struct operation *o, const char *ref, bool interrupt, struct vm *vm,
 		    struct error *e)
@@ -40,10 +74,10 @@ void operation_own(struct operation *o)
 	format_id(o->id, o->hex);
 }
 
-int operation_begin(struct ctl *c, const struct operation *o, const char *verb, const struct vm *vm,
+int operation_begin(struct ctl *c, const struct operation *o, enum operation_verb verb, const struct vm *vm,
 		    struct error *e)
 {
-	return store_op_begin(c->store, o, verb, vm ? vm->id : NULL, e);
+	return store_op_begin(c->store, o, operation_verb_name(verb), vm ? vm->id : NULL, e);
 }
 
 int operation_end(struct ctl *c, const struct operation *o, int r, const struct error *e)
@@ -55,7 +89,7 @@ int operation_end(struct ctl *c, const struct operation *o, int r, const struct 
 	return r;
 }
 
-int operation_begin_state(struct ctl *c, const struct operation *o, const char *verb, struct vm *vm,
+int operation_begin_state(struct ctl *c, const struct operation *o, enum operation_verb verb, struct vm *vm,
 			  enum vm_state to, struct error *e)
 {
 	const enum vm_state from = vm->state;

@@ -4,6 +4,24 @@
 
 #include "controller/ctl.h"
 
+/* What is done with a VM, as the column verb of the database names it. */
+enum operation_verb {
+	OPERATION_NONE, /* also one that only a newer program knows */
+	OPERATION_CREATE, OPERATION_SET, OPERATION_START, OPERATION_STOP, OPERATION_KILL, OPERATION_DELETE,
+	OPERATION_EXIT, OPERATION_RECONCILE, OPERATION_VERBS
+};
+
+/* How start-up finishes an operation that the end of the service has cut short. */
+enum operation_finish {
+	FINISH_BY_STATE, /* the VM's state tells: a start is rolled back, a VM that runs is adopted */
+	FINISH_RELEASE,  /* forward: what the VM holds is released */
+	FINISH_REMOVE,   /* back or forward: the VM goes, with its files */
+};
+
+const char *operation_verb_name(enum operation_verb verb);
+enum operation_verb operation_verb_parse(const char *name);
+enum operation_finish operation_verb_finish(enum operation_verb verb);
+
 /**
  * operation_enter() - find @ref as the caller, take the VM's turn, and read the row again
  * @interrupt:	cancel the operation that has the turn, if it can be
@@ -14,6 +32,9 @@
 int operation_enter(struct ctl *c, struct operation *o, const char *ref, bool interrupt, struct vm *vm,
 		    struct error *e);
 
+/* Functions that close a frame (operation_leave(), operation_end(), and store_group_end()) take the result of what was done
+ * within it as @r and return it, so that a function can end with `return operation_leave(c, o, vm, r, e);`. */
+
 /* Give the turn back; an error gets the operation's id.  Return: @r. */
 int operation_leave(struct ctl *c, struct operation *o, const struct vm *vm, int r, struct error *e);
 
@@ -21,14 +42,14 @@ int operation_leave(struct ctl *c, struct operation *o, const struct vm *vm, int
 void operation_own(struct operation *o);
 
 /* Write its row; @vm may be NULL. */
-int operation_begin(struct ctl *c, const struct operation *o, const char *verb, const struct vm *vm,
+int operation_begin(struct ctl *c, const struct operation *o, enum operation_verb verb, const struct vm *vm,
 		    struct error *e);
 
 /* Close the row, with @e when @r is negative; one that can not be closed is found at the next start-up.  Return: @r. */
 int operation_end(struct ctl *c, const struct operation *o, int r, const struct error *e);
 
 /* Begin, and write the VM's row in the state @to, in one commit. */
-int operation_begin_state(struct ctl *c, const struct operation *o, const char *verb, struct vm *vm,
+int operation_begin_state(struct ctl *c, const struct operation *o, enum operation_verb verb, struct vm *vm,
 			  enum vm_state to, struct error *e);
 
 #endif

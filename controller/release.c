@@ -174,7 +174,7 @@ int vm_release_listed(struct ctl *c, struct vm *vm, unsigned listed, enum vm_sta
 		memcpy(vm->op, o->hex, sizeof(vm->op));
 	if (store_ledger_settle(c->store, vm, p.left, p.n_left, &failed) < 0) {
 		join(&p, "state", &failed);
-		/* The ledger still has all of it: no row may say that nothing is left, and the keeper tries again. */
+		/* The ledger still has all of it: no row may say that nothing is left, and housekeeping tries again. */
 		vm->state = bad;
 		(void)snprintf(vm->reason, sizeof(vm->reason), "%.*s", (int)sizeof(vm->reason) - 1, p.joined.why);
 		(void)store_vm_update(c->store, vm, &failed);

@@ -74,7 +74,7 @@ static int plan_objects(struct ctl *c, struct vm *vm, struct start *s, const str
 	s->n = objects_planned(vm, s->kinds);
 	if (store_group_begin(c->store, e) < 0)
 		return -1;
-	int r = operation_begin(c, o, "start", vm, e);
+	int r = operation_begin(c, o, OPERATION_START, vm, e);
 	if (r == 0)
 		r = store_ledger_plan(c->store, vm, s->kinds, s->n, o, e);
 	return store_group_end(c->store, r, e);

@@ -61,7 +61,7 @@ int vm_stop_locked(struct ctl *c, struct vm *vm, uint64_t timeout_ms, const stru
 		   struct error *e)
 {
 	vm->wanted = false;
-	if (operation_begin_state(c, o, "stop", vm, VM_STOPPING, e) < 0)
+	if (operation_begin_state(c, o, OPERATION_STOP, vm, VM_STOPPING, e) < 0)
 		return -1;
 	*forced = !shut_down(c, vm, timeout_ms, o);
 	return release_stopped(c, vm, o, e);
@@ -91,7 +91,7 @@ int vm_stop(struct ctl *c, struct operation *o, const char *ref, uint64_t timeou
 static int kill_locked(struct ctl *c, struct vm *vm, const struct operation *o, struct error *e)
 {
 	vm->wanted = false;
-	if (operation_begin_state(c, o, "kill", vm, VM_STOPPING, e) < 0)
+	if (operation_begin_state(c, o, OPERATION_KILL, vm, VM_STOPPING, e) < 0)
 		return -1;
 	return release_stopped(c, vm, o, e);
 }

@@ -2,7 +2,7 @@
  * and nothing is left that nobody knows of. */
 #include "controller/objects.h"
 #include "controller/operation.h"
-#include "controller/repair.h"
+#include "controller/online.h"
 #include "tests/unit/ctl_fixture.h"
 
 #include <dirent.h>
@@ -67,7 +67,7 @@ static int do_repair(struct fixture *f, struct operation *o, struct error *e)
 	struct repaired n;
 
 	(void)o;
-	return repair(&f->c, true, false, NULL, NULL, &n, e);
+	return online_repair(&f->c, &(struct repair_options){ .restore = true }, &n, e);
 }
 
 static int do_gc(struct fixture *f, struct operation *o, struct error *e)
@@ -75,7 +75,7 @@ static int do_gc(struct fixture *f, struct operation *o, struct error *e)
 	struct repaired n;
 
 	(void)o;
-	if (repair(&f->c, false, false, NULL, NULL, &n, e) < 0)
+	if (online_repair(&f->c, &(struct repair_options){ .restore = false }, &n, e) < 0)
 		return -1;
 	return n.found ? error_set(e, FAIL_GENERAL, "gc", "%u things were taken for nobody's", n.found) : 0;
 }

@@ -8,7 +8,7 @@
 #include "controller/actions.h"
 #include "controller/drain.h"
 #include "controller/idle.h"
-#include "controller/keeper.h"
+#include "controller/housekeeping.h"
 #include "controller/operation.h"
 #include "controller/stats.h"
 
@@ -20,7 +20,7 @@ static void pass(struct fixture *f, unsigned after_s)
 {
 	(void)poll(NULL, 0, 20); /* a job is over for the keeper just after its VM's turn is given back */
 	now += after_s * S;
-	keeper_pass(f->c.keeper, now);
+	housekeeping_pass(f->c.housekeeping, now);
 }
 
 /* What the kernel would show of the tap of slot 0. */
@@ -46,7 +46,7 @@ static int keep_setup(void **state)
 	f = *state;
 	put_bytes(f, 0);
 	f->c.idle = idle_open();
-	f->c.keeper = keeper_open(&f->c);
+	f->c.housekeeping = housekeeping_open(&f->c);
 	(void)snprintf(f->c.config.cgroup_dir, sizeof(f->c.config.cgroup_dir), "%s", f->dir);
 	return 0;
 }
@@ -54,12 +54,12 @@ static int keep_setup(void **state)
 static int keep_teardown(void **state)
 {
 	struct fixture *f = *state;
-	struct keeper *k = f->c.keeper;
+	struct housekeeping *k = f->c.housekeeping;
 	struct idle *idle = f->c.idle;
 
 	(void)close(f->c.host.net_dev);
 	(void)teardown(state);
-	keeper_close(k);
+	housekeeping_close(k);
 	idle_close(idle);
 	return 0;
 }
@@ -462,7 +462,7 @@ static bool asked_within(struct fixture *f, unsigned ms)
 	size_t before = fake_helper_count(f->fake, OP_LIST);
 
 	for (uint64_t end = clock_boot_ns() + ms * 1000000ull; clock_boot_ns() < end;) {
-		keeper_tick(f->c.keeper);
+		housekeeping_tick(f->c.housekeeping);
 		(void)poll(NULL, 0, 10);
 		if (fake_helper_count(f->fake, OP_LIST) > before)
 			return true;
@@ -475,7 +475,7 @@ static void what_was_taken_away_is_looked_for_at_once(void **state)
 	struct fixture *f = *state;
 
 	assert_false(asked_within(f, 1500));
-	keeper_hurry(f->c.keeper);
+	housekeeping_hurry(f->c.housekeeping);
 	assert_true(asked_within(f, 5000)); /* by itself it is after 10 s */
 }
 
@@ -638,7 +638,7 @@ static void the_keeper_and_everybody(void **state)
 		assert_int_equal(pthread_create(&threads[i], NULL, person, f), 0);
 	while (__atomic_load_n(&at_work, __ATOMIC_RELAXED)) {
 		pump(f, 1);
-		keeper_pass(f->c.keeper, now += S / 4);
+		housekeeping_pass(f->c.housekeeping, now += S / 4);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(threads); i++) {
 		assert_int_equal(pthread_join(threads[i], &bad), 0);

@@ -2,7 +2,7 @@
  * the state says what is so. */
 #include "controller/actions.h"
 #include "controller/objects.h"
-#include "controller/repair.h"
+#include "controller/online.h"
 #include "controller/store_internal.h"
 #include "controller/tsc.h"
 #include "tests/unit/ctl_fixture.h"
@@ -490,7 +490,7 @@ static void what_is_incomplete_stays_so(void **state)
 	fake_helper_fail(f->fake, OP_NAT_REMOVE, ST_KERNEL, 1);
 	assert_int_equal(delete(f, "web", &e), -1);
 	assert_int_equal(row(f, "web").state, VM_FAILED);
-	assert_int_equal(repair(&f->c, true, false, NULL, NULL, &n, &e), 0);
+	assert_int_equal(online_repair(&f->c, &(struct repair_options){ .restore = true }, &n, &e), 0);
 	assert_int_equal(n.mended, 1);
 	assert_int_equal(fake_helper_objects(f->fake, 0), 0);
 	assert_int_equal(row(f, "web").state, VM_FAILED);

@@ -10,7 +10,7 @@
 #include "controller/json.h"
 #include "controller/objects.h"
 #include "controller/release.h"
-#include "controller/repair.h"
+#include "controller/online.h"
 #include "controller/store_internal.h"
 #include "tests/unit/ctl_fixture.h"
 
@@ -145,7 +145,7 @@ static int do_repair(struct fixture *f, struct error *e)
 {
 	struct repaired n;
 
-	int r = repair(&f->c, true, false, NULL, NULL, &n, e);
+	int r = online_repair(&f->c, &(struct repair_options){ .restore = true }, &n, e);
 	if (r == 0 && n.failed)
 		r = error_set(e, FAIL_GENERAL, "repair", "%u failed", n.failed);
 	return r;

@@ -2,7 +2,7 @@
  * brought to an end. */
 #include "controller/objects.h"
 #include "controller/operation.h"
-#include "controller/reconcile.h"
+#include "controller/startup.h"
 #include "tests/unit/ctl_fixture.h"
 
 /* The fake counts a second HELLO as a violation; that one is the test's own, so only what comes later counts. */
@@ -21,7 +21,7 @@ static void must_reconcile(struct fixture *f)
 {
 	struct error e = { 0 };
 
-	if (reconcile(&f->c, &e) < 0)
+	if (startup_reconcile(&f->c, &e) < 0)
 		fail_msg("%s: %s", e.what, e.why);
 	assert_int_equal(fake_helper_violations(f->fake), expected_violations);
 }
@@ -69,7 +69,7 @@ static unsigned unfinished(struct fixture *f)
 }
 
 /* An operation whose process died right after this row. */
-static void cut(struct fixture *f, const char *verb, struct vm *vm)
+static void cut(struct fixture *f, enum operation_verb verb, struct vm *vm)
 {
 	struct operation o = operation(f);
 	struct error e = { 0 };
@@ -178,7 +178,7 @@ static void nat_follows_the_flag(void **state)
 	must_start(f, "on");
 	struct vm off = row(f, "off");
 	fake_helper_put(f->fake, OBJ_NAT, off.slot, off.generation, OWNER);
-	cut(f, "set", &off);
+	cut(f, OPERATION_SET, &off);
 	restart(f);
 	assert_false(fake_helper_has(f->fake, off.slot, OBJ_NAT));
 	assert_true(fake_helper_has(f->fake, row(f, "on").slot, OBJ_NAT));
@@ -252,7 +252,7 @@ static void a_slot_that_is_not_configured_any_more_is_an_error(void **state)
 	must_start(f, "b");
 	f->c.config.slots = 1;
 	hello(f);
-	assert_int_equal(reconcile(&f->c, &e), -1);
+	assert_int_equal(startup_reconcile(&f->c, &e), -1);
 	assert_int_equal(e.code, FAIL_STATE);
 	assert_non_null(strstr(e.why, "1 slots, but VM 1001/b has slot 1"));
 	assert_non_null(strstr(e.hint, "at least 2"));
@@ -445,7 +445,7 @@ static struct vm cut_start(struct fixture *f, size_t made)
 	struct operation o = operation(f);
 	struct error e = { 0 };
 
-	cut(f, "start", &vm);
+	cut(f, OPERATION_START, &vm);
 	vm.state = VM_STARTING;
 	size_t n = objects_planned(&vm, kinds);
 	assert_int_equal(n, OBJ_COUNT - 1);
@@ -473,7 +473,7 @@ static void a_start_cut_short_anywhere_is_rolled_back(void **state)
 static void a_stop_cut_short_is_finished(void **state)
 {
 	struct fixture *f = *state;
-	static const char *const verbs[] = { "stop", "kill" };
+	static const enum operation_verb verbs[] = { OPERATION_STOP, OPERATION_KILL };
 
 	(void)create(f, "web", true);
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
@@ -496,7 +496,7 @@ static void an_end_that_was_never_recorded_stops_nothing_later(void **state)
 	struct vm vm = row(f, "web");
 	char op[ID_HEX];
 	memcpy(op, vm.op, sizeof(op));
-	cut(f, "stop", &vm);
+	cut(f, OPERATION_STOP, &vm);
 	memcpy(vm.op, op, sizeof(op)); /* a later start has changed the row */
 	assert_int_equal(store_vm_update(f->c.store, &vm, &e), 0);
 	restart(f);
@@ -514,9 +514,9 @@ static void a_delete_and_a_create_cut_short_end_without_a_row(void **state)
 	(void)create(f, "a", true);
 	must_start(f, "a");
 	vm = row(f, "a");
-	cut(f, "delete", &vm);
+	cut(f, OPERATION_DELETE, &vm);
 	vm = create(f, "b", true);
-	cut(f, "create", &vm);
+	cut(f, OPERATION_CREATE, &vm);
 	restart(f);
 	assert_int_equal(fake_helper_objects(f->fake, 0), 0);
 	assert_int_equal(store_vm_find(f->c.store, &f->caller, "a", &vm, &e), -1);
@@ -532,7 +532,7 @@ static void a_role_that_does_not_answer_is_an_error(void **state)
 
 	hello(f);
 	fake_helper_die(f->fake, ROLE_BLK);
-	assert_int_equal(reconcile(&f->c, &e), -1);
+	assert_int_equal(startup_reconcile(&f->c, &e), -1);
 	assert_int_equal(e.code, FAIL_HOST);
 	assert_non_null(strstr(e.why, "blk"));
 }
@@ -555,7 +555,7 @@ static void a_role_that_goes_away_takes_no_guest_with_it(void **state)
 	must_start(f, "b");
 	hello(f);
 	fake_helper_hook(f->fake, nonsense_at_watch, f->fake);
-	assert_int_equal(reconcile(&f->c, &e), -1);
+	assert_int_equal(startup_reconcile(&f->c, &e), -1);
 	fake_helper_hook(f->fake, NULL, NULL);
 	assert_int_equal(removals(f), 0);
 	assert_int_equal(row(f, "a").state, VM_RUNNING);

@@ -2,8 +2,8 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 
-#include "controller/repair.h"
-#include "controller/strays.h"
+#include "controller/online.h"
+#include "controller/stray_files.h"
 #include "tests/unit/ctl_fixture.h"
 
 static char said[1024];
@@ -22,7 +22,7 @@ static struct repaired look(struct fixture *f, bool restore, bool dry_run)
 	struct error e = { 0 };
 
 	said[0] = '\0';
-	if (repair(&f->c, restore, dry_run, note, NULL, &n, &e) < 0)
+	if (online_repair(&f->c, &(struct repair_options){ .restore = restore, .dry_run = dry_run, .report = note }, &n, &e) < 0)
 		fail_msg("repair: %s", e.why);
 	return n;
 }
@@ -196,7 +196,7 @@ static void *repair_on_and_on(void *arg)
 	struct error e = { 0 };
 
 	for (int i = 0; i < 60; i++)
-		if (repair(&f->c, true, false, note, NULL, &n, &e) < 0 || n.failed)
+		if (online_repair(&f->c, &(struct repair_options){ .restore = true, .report = note }, &n, &e) < 0 || n.failed)
 			return (void *)1;
 	return NULL;
 }
@@ -238,7 +238,7 @@ static void a_slot_that_can_not_be_looked_at_is_told(void **state)
 	said[0] = '\0';
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
 	for (int dry_run = 0; dry_run < 2; dry_run++)
-		failed[dry_run] = strays_remove(&f->c, dry_run, note, NULL);
+		failed[dry_run] = stray_files_remove(&f->c, dry_run, note, NULL);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
 	assert_int_equal(failed[0], SLOTS);
 	assert_int_equal(failed[1], 0); /* nothing was tried */

@@ -1,8 +1,10 @@
-/* Theory of operation.  A look at all costs one LIST of each role and one reading of the rows, in that order: a row is
- * there before its objects and goes after them, so what is listed without a row is nobody's.  But operations go on
+/* online.c - reconciliation while the service runs: removes what no VM has, makes again what running VMs lack.
+ *
+ * A scan costs one LIST of each role and one reading of the rows, in that order: a row is
+ * there before its objects and goes after them, so what is listed without a row is an orphan.  But operations go on
  * meanwhile, so what looks wrong is only suspected: a VM is looked at again, alone, with its turn in hand, and an
- * object must be nobody's in two looks. */
-#include "controller/repair.h"
+ * object is removed only if two consecutive inventories find no row for it. */
+#include "controller/online.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,20 +14,18 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/pidfd.h"
-#include "controller/lifecycle_internal.h"
+#include "controller/remedy.h"
 #include "controller/objects.h"
 #include "controller/operation.h"
 #include "controller/release.h"
 #include "controller/store.h"
-#include "controller/strays.h"
+#include "controller/stray_files.h"
 #include "controller/watch.h"
 #include "controller/worker.h"
 
 struct repair {
 	struct ctl *c;
-	bool restore, dry_run;
-	void (*tell)(void *arg, const char *line);
-	void *arg;
+	const struct repair_options *options;
 	struct repaired *n;
 	struct inventory *inv;            /* that rows are claimed in at the moment */
 	uint8_t (*suspects)[ID_LEN];
@@ -38,7 +38,7 @@ static void cleanup_inventory(struct inventory *inv)
 }
 #define _cleanup_inventory_ __attribute__((cleanup(cleanup_inventory)))
 
-__attribute__((format(printf, 2, 3))) static void say(struct repair *p, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void report(struct repair *p, const char *format, ...)
 {
 	char line[256];
 	va_list ap;
@@ -47,8 +47,8 @@ __attribute__((format(printf, 2, 3))) static void say(struct repair *p, const ch
 	va_start(ap, format);
 	(void)vsnprintf(line, sizeof(line), format, ap);
 	va_end(ap);
-	if (p->tell)
-		p->tell(p->arg, line);
+	if (p->options->report)
+		p->options->report(p->options->arg, line);
 }
 
 /* ---- VMs ---- */
@@ -58,14 +58,12 @@ static unsigned lacks(const struct vm *vm, const struct inventory *inv, unsigned
 {
 	enum object kinds[OBJ_COUNT];
 	size_t n = objects_planned(vm, kinds);
-	unsigned all = 0;
+	unsigned missing = 0;
 
 	for (size_t i = 0; i < n; i++)
-		all |= 1u << kinds[i];
-	if (inventory_ident(inv, vm, OBJ_TAP) == TAP_UNCONNECTED)
-		listed &= ~(1u << OBJ_TAP);
-	all &= ~listed & ~(1u << OBJ_LOOP_BASE | 1u << OBJ_LOOP_COW);
-	return listed & INVENTORY_GIVEN_UP ? all | 1u << OBJ_DM : all;
+		if (!(listed & 1u << kinds[i]) || inventory_is_broken(inv, vm, kinds[i]))
+			missing |= 1u << kinds[i];
+	return missing & ~(1u << OBJ_LOOP_BASE | 1u << OBJ_LOOP_COW);
 }
 
 /* It was said to be degraded because something could not be made again, which can be tried once more. */
@@ -93,13 +91,13 @@ static bool is_wrong(struct repair *p, const struct vm *vm, const struct invento
 {
 	if (vm_at_rest(vm))
 		return listed;
-	if (p->restore && may_be_restored(p, vm, inv, listed))
+	if (p->options->restore && may_be_restored(p, vm, inv, listed))
 		return true;
-	return p->restore && vm->state == VM_RUNNING &&
+	return p->options->restore && vm->state == VM_RUNNING &&
 	       (lacks(vm, inv, listed) || (!vm->nat && (listed & 1u << OBJ_NAT)) || is_half_done(p->c, vm));
 }
 
-static int suspect(void *arg, const struct vm *vm)
+static int note_suspect(void *arg, const struct vm *vm)
 {
 	struct repair *p = arg;
 
@@ -113,7 +111,7 @@ static int suspect(void *arg, const struct vm *vm)
 	return 0;
 }
 
-static void names(unsigned kinds, char *out, size_t size)
+static void name_kinds(unsigned kinds, char *out, size_t size)
 {
 	size_t n = 0;
 
@@ -123,16 +121,16 @@ static void names(unsigned kinds, char *out, size_t size)
 			n += (size_t)snprintf(out + n, size - n, "%s%s", n ? ", " : "", object_name((enum object)k));
 }
 
-static void mend(struct repair *p, struct vm *vm, const struct inventory *inv, unsigned listed)
+static void mend_vm(struct repair *p, struct vm *vm, const struct inventory *inv, unsigned listed)
 {
 	struct operation o;
 	struct error e = { 0 };
 
 	operation_own(&o);
-	int r = operation_begin(p->c, &o, "reconcile", vm, &e);
+	int r = operation_begin(p->c, &o, OPERATION_RECONCILE, vm, &e);
 	if (r == 0) {
 		memcpy(vm->op, o.hex, sizeof(vm->op));
-		r = !vm_at_rest(vm) ? vm_restore(p->c, inv, vm, &o, &e)
+		r = !vm_at_rest(vm) ? remedy_restore(p->c, inv, vm, &o, &e)
 					    : vm_release_listed(p->c, vm, listed, vm_rest_state(vm), &o, &e);
 		r = operation_end(p->c, &o, r, &e);
 	}
@@ -143,7 +141,7 @@ static void mend(struct repair *p, struct vm *vm, const struct inventory *inv, u
 }
 
 /* With the turn in hand: nobody else changes this VM. */
-static int judge(struct repair *p, struct vm *vm, struct error *e)
+static int check_locked(struct repair *p, struct vm *vm, struct error *e)
 {
 	_cleanup_close_ int pidfd = watch_pidfd(p->c->watch, vm->id);
 	_cleanup_inventory_ struct inventory inv = { 0 };
@@ -157,11 +155,11 @@ static int judge(struct repair *p, struct vm *vm, struct error *e)
 		return 0; /* its end is being seen to */
 	unsigned missing = rests ? 0 : lacks(vm, &inv, listed);
 	unsigned extra = rests ? listed : vm->nat ? 0 : listed & 1u << OBJ_NAT;
-	names(missing ? missing : extra, what, sizeof(what));
-	say(p, "%s (slot %u), %s: %s %s", vm->name, vm->slot, vm_state_name(vm->state),
+	name_kinds(missing ? missing : extra, what, sizeof(what));
+	report(p, "%s (slot %u), %s: %s %s", vm->name, vm->slot, vm_state_name(vm->state),
 	    missing ? "it lacks" : extra ? "it still has" : "a change of it was not recorded to its end", what);
-	if (!p->dry_run)
-		mend(p, vm, &inv, listed);
+	if (!p->options->dry_run)
+		mend_vm(p, vm, &inv, listed);
 	return 0;
 }
 
@@ -173,7 +171,7 @@ static int look_again(struct repair *p, const uint8_t id[ID_LEN], struct error *
 
 	vm_turn_take(p->c->workers, id, false, &cancelled);
 	if (store_vm_by_id(p->c->store, id, &vm, e) == 0)
-		r = judge(p, &vm, e);
+		r = check_locked(p, &vm, e);
 	vm_turn_give(p->c->workers, id);
 	return r;
 }
@@ -190,7 +188,7 @@ static const struct listed *find_unclaimed(const struct inventory *inv, const st
 	return NULL;
 }
 
-static int claim(void *arg, const struct vm *vm)
+static int claim_row(void *arg, const struct vm *vm)
 {
 	(void)inventory_claim(((struct repair *)arg)->inv, vm);
 	return 0;
@@ -200,11 +198,11 @@ static void remove_orphan(struct repair *p, const struct listed *l)
 {
 	struct operation o;
 
-	say(p, "slot %u, generation %u: %s belongs to no VM", l->slot, l->generation, object_name(l->kind));
-	if (p->dry_run)
+	report(p, "slot %u, generation %u: %s belongs to no VM", l->slot, l->generation, object_name(l->kind));
+	if (p->options->dry_run)
 		return;
 	operation_own(&o);
-	bool gone = orphan_remove(p->c, l, &o) == 0;
+	bool gone = remedy_remove_orphan(p->c, l, &o) == 0;
 	p->n->mended += gone;
 	p->n->failed += !gone;
 }
@@ -218,8 +216,8 @@ static int remove_orphans(struct repair *p, const struct inventory *before, stru
 		any |= !before->v[i].claimed;
 	if (!any)
 		return 0;
-	p->inv = &now; /* for claim() */
-	int r = inventory_take(p->c, &now, e) < 0 || store_vm_each(p->c->store, NULL, true, claim, p, e) < 0 ? -1 : 0;
+	p->inv = &now; /* for claim_row() */
+	int r = inventory_take(p->c, &now, e) < 0 || store_vm_each(p->c->store, NULL, true, claim_row, p, e) < 0 ? -1 : 0;
 	p->inv = NULL;
 	if (r < 0)
 		return -1;
@@ -234,14 +232,14 @@ static void stray(void *arg, const char *line)
 {
 	struct repair *p = arg;
 
-	say(p, "%s", line);
-	p->n->mended += !p->dry_run;
+	report(p, "%s", line);
+	p->n->mended += !p->options->dry_run;
 }
 
 /* Files are for a person to give up: a database that knows them may still be put back. */
 static int remove_strays(struct repair *p, struct error *e)
 {
-	int failed = strays_remove(p->c, p->dry_run, stray, p);
+	int failed = stray_files_remove(p->c, p->options->dry_run, stray, p);
 
 	if (failed < 0)
 		return error_set(e, FAIL_HOST, "slots", "the state database can not be held");
@@ -250,24 +248,21 @@ static int remove_strays(struct repair *p, struct error *e)
 	return 0;
 }
 
-int repair(struct ctl *c, bool restore, bool dry_run, void (*tell)(void *arg, const char *line), void *arg,
-	   struct repaired *out, struct error *e)
+int online_repair(struct ctl *c, const struct repair_options *options, struct repaired *out, struct error *e)
 {
 	_cleanup_inventory_ struct inventory inv = { 0 };
-	struct repair p = {
-		.c = c, .restore = restore, .dry_run = dry_run, .tell = tell, .arg = arg, .n = out, .inv = &inv,
-	};
+	struct repair p = { .c = c, .options = options, .n = out, .inv = &inv };
 
 	*out = (struct repaired){ 0 };
 	e->code = FAIL_NONE;
 	int r = inventory_take(c, &inv, e);
 	if (r == 0)
-		r = store_vm_each(c->store, NULL, true, suspect, &p, e);
+		r = store_vm_each(c->store, NULL, true, note_suspect, &p, e);
 	for (size_t i = 0; i < p.n_suspects && r == 0; i++)
 		r = look_again(&p, p.suspects[i], e);
 	if (r == 0)
 		r = remove_orphans(&p, &inv, e);
-	if (r == 0 && !restore)
+	if (r == 0 && !options->restore)
 		r = remove_strays(&p, e);
 	free(p.suspects);
 	if (r < 0 && e->code == FAIL_NONE)

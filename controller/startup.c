@@ -1,11 +1,12 @@
-/* What is so, against what is written: once, at start-up, with nobody else about.
+/* startup.c - start-up reconciliation: compares the kernel's objects with the database before any request is served.
+ * No operation runs yet.
  *
  * The roles are in their RECONCILE phase: they list and remove, and make nothing.  Each VM of ours is adopted when its
  * VMM lives and is the one we started (cgroup by the role, then process id, start time and boot id), else everything
  * it may hold is released; operations that our own end has cut short are rolled back (create, start) or forward
  * (stop, kill, delete).  What the kernel holds and no row claims is removed.  Only then do the roles make things
  * again, and what an administrator's flush took from a living VM is put back. */
-#include "controller/reconcile.h"
+#include "controller/startup.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -20,13 +21,13 @@
 #include "controller/delete.h"
 #include "controller/helper.h"
 #include "controller/inventory.h"
-#include "controller/lifecycle_internal.h"
 #include "controller/objects.h"
 #include "controller/operation.h"
 #include "controller/release.h"
+#include "controller/remedy.h"
 #include "controller/storage.h"
 #include "controller/store.h"
-#include "controller/strays.h"
+#include "controller/stray_files.h"
 #include "controller/watch.h"
 
 /* A kernel that does not say whether a VMM lives is asked again: taking a guest for dead would be the end of it. */
@@ -37,7 +38,7 @@
 struct cut {
 	uint8_t op[ID_LEN], vm[ID_LEN];
 	bool has_vm;
-	char verb[16];
+	enum operation_verb verb;
 };
 
 struct known {
@@ -68,11 +69,10 @@ static int note_cut(void *arg, const uint8_t op[ID_LEN], const char *verb, const
 		return -1;
 	p->cuts = more;
 	struct cut *cut = &p->cuts[p->n_cuts++];
-	*cut = (struct cut){ .has_vm = vm };
+	*cut = (struct cut){ .has_vm = vm, .verb = operation_verb_parse(verb) };
 	memcpy(cut->op, op, ID_LEN);
 	if (vm)
 		memcpy(cut->vm, vm, ID_LEN);
-	(void)snprintf(cut->verb, sizeof(cut->verb), "%s", verb);
 	return 0;
 }
 
@@ -89,8 +89,9 @@ static int note_vm(void *arg, const struct vm *vm)
 	return 0;
 }
 
-/* Only the operation that changed the row last: an older one whose end could not be recorded is history. */
-static bool was_cut(const struct pass *p, const struct vm *vm, const char *verb)
+/* How the operation that was cut short on @vm is to be finished.  Only the operation that changed the row last counts: an
+ * older one whose end could not be recorded is history. */
+static enum operation_finish finish_of(const struct pass *p, const struct vm *vm)
 {
 	char hex[ID_HEX];
 
@@ -98,10 +99,10 @@ static bool was_cut(const struct pass *p, const struct vm *vm, const char *verb)
 		const struct cut *cut = &p->cuts[i];
 		format_id(cut->op, hex);
 		bool same_vm = cut->has_vm && !memcmp(cut->vm, vm->id, ID_LEN);
-		if (same_vm && !strcmp(cut->verb, verb) && !strcmp(hex, vm->op))
-			return true;
+		if (same_vm && !strcmp(hex, vm->op))
+			return operation_verb_finish(cut->verb);
 	}
-	return false;
+	return FINISH_BY_STATE;
 }
 
 /* ---- one VM ---- */
@@ -132,7 +133,7 @@ static int living(struct pass *p, const struct vm *vm, unsigned listed)
 	return pidfd_alive(pidfd) && same_vmm(p->c, vm, pid, start) ? steal_fd(&pidfd) : -1;
 }
 
-static bool adopt(struct pass *p, struct vm *vm, int pidfd)
+static bool adopt_vm(struct pass *p, struct vm *vm, int pidfd)
 {
 	_cleanup_close_ int console = watch_console_open(p->c->watch, vm); /* if only to have a FIFO that can be watched */
 
@@ -144,7 +145,7 @@ static bool adopt(struct pass *p, struct vm *vm, int pidfd)
 	return true;
 }
 
-static int release(struct pass *p, struct vm *vm, unsigned listed, const char *reason)
+static int release_vm(struct pass *p, struct vm *vm, unsigned listed, const char *reason)
 {
 	struct error e = { 0 };
 
@@ -210,7 +211,7 @@ static void disown_others(struct pass *p, struct vm *vm)
 		log_error("%s: %s", vm->name, e.why);
 }
 
-static void settle(struct pass *p, struct known *k)
+static void reconcile_vm(struct pass *p, struct known *k)
 {
 	struct vm vm;
 
@@ -218,77 +219,24 @@ static void settle(struct pass *p, struct known *k)
 	if (store_vm_by_id(p->c->store, k->id, &vm, &p->blind) < 0)
 		return;
 	unsigned listed = inventory_claim(&p->inv, &vm);
-	bool ending = was_cut(p, &vm, "stop") || was_cut(p, &vm, "kill") || was_cut(p, &vm, "ended") ||
-		      vm_release_failed(p->c, &vm);
-
-	if (was_cut(p, &vm, "delete") || was_cut(p, &vm, "create")) {
+	enum operation_finish finish = finish_of(p, &vm);
+	if (finish == FINISH_REMOVE) {
 		(void)finish_delete(p, &vm, listed);
 		return;
 	}
+	bool ending = finish == FINISH_RELEASE || vm_release_failed(p->c, &vm);
 	int pidfd = vm_may_be_adopted(&vm) && !ending ? living(p, &vm, listed) : -1;
 	if (p->blind.code != FAIL_NONE)
 		return;
 	if (pidfd >= 0)
-		k->adopted = adopt(p, &vm, pidfd);
+		k->adopted = adopt_vm(p, &vm, pidfd);
 	else if (ending || holds_something(p, &vm, listed))
-		(void)release(p, &vm, listed, ending ? "" : why_gone(p, &vm));
+		(void)release_vm(p, &vm, listed, ending ? "" : why_gone(p, &vm));
 	if (vm_at_rest(&vm))
 		disown_others(p, &vm);
 }
 
-/* ---- what nobody has ---- */
-
-struct used_slots {
-	bool used[SLOT_MAX];
-};
-
-static int note_slot(void *arg, const struct vm *vm)
-{
-	struct used_slots *u = arg;
-
-	if (vm->slot < SLOT_MAX)
-		u->used[vm->slot] = true;
-	return 0;
-}
-
-/* What orphaned VMMs have left in slots @from .. @to; a VM that has the slot by now sees to it when it starts.  The store
- * is held, so that nobody is given one meanwhile. */
-static void sweep_unused(struct ctl *c, uint32_t from, uint32_t to)
-{
-	struct used_slots u = { 0 };
-	struct error e = { 0 };
-
-	if (store_group_begin(c->store, &e) < 0)
-		return;
-	bool known = store_vm_each(c->store, NULL, true, note_slot, &u, &e) == 0;
-	for (uint32_t i = from; known && i <= to && i < SLOT_MAX; i++)
-		if (!u.used[i])
-			(void)release_sweep(c, i);
-	(void)store_group_end(c->store, 0, &e);
-}
-
-int orphan_remove(struct ctl *c, const struct listed *l, const struct operation *o)
-{
-	/* The role knows the VM's id no better than we do: zeros. */
-	const struct vm nobody = { .slot = l->slot, .generation = l->generation, .owner = l->owner };
-	struct error e = { 0 };
-
-	/* The database that made it may be gone: the slot must go on above its generation. */
-	if (store_slot_floor(c->store, l->slot, l->generation, &e) < 0)
-		log_error("slot %u: %s", l->slot, e.why);
-	log_warn("slot %u, generation %u: %s belongs to no VM and is removed", l->slot, l->generation,
-		 object_name(l->kind));
-	/* Its tap may have been taken away already: then the flows go first, as this element alone holds the slot meanwhile. */
-	int r = l->kind == OBJ_GUEST ? object_release(c, &nobody, OBJ_TAP, o, &e) : 0;
-	if (r == 0)
-		r = object_release(c, &nobody, l->kind, o, &e);
-	if (l->kind == OBJ_VMM && r == 0)
-		sweep_unused(c, l->slot, l->slot);
-	if (r == 0)
-		return 0;
-	log_error("slot %u: %s: %s", l->slot, object_name(l->kind), e.why);
-	return -1;
-}
+/* ---- what no VM has ---- */
 
 static void remove_orphans(struct pass *p)
 {
@@ -298,77 +246,19 @@ static void remove_orphans(struct pass *p)
 			if (l->claimed || l->kind != kind)
 				continue;
 			p->orphans++;
-			p->failed += orphan_remove(p->c, l, &p->o) < 0;
+			p->failed += remedy_remove_orphan(p->c, l, &p->o) < 0;
 		}
 }
 
 /* ---- what a living VM lacks ---- */
 
-/* Rows for all that it has; those that came or were missing with them. */
-static int complete_ledger(struct ctl *c, const struct inventory *inv, const struct vm *vm, const enum object *kinds,
-			   size_t n, struct error *e)
-{
-	struct ledger_row rows[OBJ_COUNT];
-
-	/* An element has no number of its own; a start writes -1 too. */
-	for (size_t i = 0; i < n; i++)
-		rows[i] = (struct ledger_row){
-			.kind = kinds[i], .state = LEDGER_PRESENT,
-			.ident = kinds[i] == OBJ_GUEST || kinds[i] == OBJ_NAT ? -1 : inventory_ident(inv, vm, kinds[i]),
-		};
-	return store_ledger_settle(c->store, vm, rows, n, e);
-}
-
-/* Elements can be made again under a living guest; its tap and its disk can not. */
-static int restore_one(struct ctl *c, const struct inventory *inv, struct vm *vm, enum object kind,
-		       const struct operation *o, struct error *e)
-{
-	int64_t ident = inventory_ident(inv, vm, kind);
-	struct made m;
-
-	if (kind == OBJ_DM && ident == 0)
-		return error_set(e, FAIL_HOST, vm->name, "it runs, but its disk was given up by the kernel: a write failed, "
-				 "as on a full file system");
-	if (kind == OBJ_TAP && ident == TAP_UNCONNECTED) {
-		error_set(e, FAIL_HOST, vm->name, "it runs, but its tap can not be put back into the bridge");
-		error_hint(e, "`banger doctor` and the net role's messages say what is in the way");
-		return -1;
-	}
-	if (ident >= 0 || kind == OBJ_LOOP_BASE || kind == OBJ_LOOP_COW)
-		return 0; /* a loop lives as long as the disk that is made of it */
-	if (kind != OBJ_GUEST && kind != OBJ_NAT)
-		return error_set(e, FAIL_GENERAL, vm->name, "it runs, but its %s is gone", object_name(kind));
-	log_warn("%s: its %s was gone and is made again", vm->name, object_name(kind));
-	return object_make(c, vm, kind, o, &m, e);
-}
-
-int vm_restore(struct ctl *c, const struct inventory *inv, struct vm *vm, const struct operation *o, struct error *e)
-{
-	enum object kinds[OBJ_COUNT];
-	struct error failed = { 0 };
-	size_t n = objects_planned(vm, kinds);
-	/* A change of the flag that was cut short may have left it. */
-	int r = vm->nat ? 0 : object_release(c, vm, OBJ_NAT, o, e);
-
-	for (size_t i = 0; i < n && r == 0; i++)
-		r = restore_one(c, inv, vm, kinds[i], o, e);
-	vm->state = r < 0 ? VM_DEGRADED : VM_RUNNING;
-	(void)snprintf(vm->reason, sizeof(vm->reason), "%.*s", (int)sizeof(vm->reason) - 1, r < 0 ? e->why : "");
-	if (r < 0)
-		log_error("%s: %s", vm->name, e->why);
-	int written = r < 0 ? store_vm_update(c->store, vm, &failed) : complete_ledger(c, inv, vm, kinds, n, &failed);
-	if (written < 0)
-		log_error("%s: %s", vm->name, failed.why);
-	return r;
-}
-
-static void restore(struct pass *p, const struct known *k)
+static void restore_adopted(struct pass *p, const struct known *k)
 {
 	struct error e = { 0 };
 	struct vm vm;
 
 	if (store_vm_by_id(p->c->store, k->id, &vm, &e) == 0)
-		(void)vm_restore(p->c, &p->inv, &vm, &p->o, &e);
+		(void)remedy_restore(p->c, &p->inv, &vm, &p->o, &e);
 }
 
 /* ---- the whole ---- */
@@ -423,7 +313,7 @@ static void end_cuts(struct pass *p)
 	}
 }
 
-static int run(struct pass *p, struct error *e)
+static int reconcile_all(struct pass *p, struct error *e)
 {
 	struct ctl *c = p->c;
 
@@ -431,7 +321,7 @@ static int run(struct pass *p, struct error *e)
 		return e->code == FAIL_NONE ? error_set(e, FAIL_GENERAL, "reconcile", "out of memory") : -1;
 	FAILPOINT("reconcile.inventory");
 	for (size_t i = 0; i < p->n_vms && p->blind.code == FAIL_NONE; i++)
-		settle(p, &p->vms[i]);
+		reconcile_vm(p, &p->vms[i]);
 	if (p->blind.code != FAIL_NONE) {
 		*e = p->blind;
 		return -1;
@@ -439,15 +329,15 @@ static int run(struct pass *p, struct error *e)
 	FAILPOINT("reconcile.settled");
 	remove_orphans(p);
 	/* Had we been cut between an orphan's end and this, nothing would tell of what it left. */
-	sweep_unused(c, 0, c->config.slots - 1);
+	remedy_sweep_unused(c, 0, c->config.slots - 1);
 	FAILPOINT("reconcile.orphans");
-	strays_note(c);
+	stray_files_note(c);
 	if (reconcile_done(c, e) < 0)
 		return -1;
 	FAILPOINT("reconcile.done");
 	for (size_t i = 0; i < p->n_vms; i++)
 		if (p->vms[i].adopted)
-			restore(p, &p->vms[i]);
+			restore_adopted(p, &p->vms[i]);
 	FAILPOINT("reconcile.restored");
 	end_cuts(p);
 	log_info("reconciled: %zu VMs, %u adopted, %u released, %u orphans, %u failures", p->n_vms, p->adopted,
@@ -455,7 +345,7 @@ static int run(struct pass *p, struct error *e)
 	return 0;
 }
 
-int reconcile(struct ctl *c, struct error *e)
+int startup_reconcile(struct ctl *c, struct error *e)
 {
 	struct pass p = { .c = c };
 
@@ -464,9 +354,9 @@ int reconcile(struct ctl *c, struct error *e)
 	if (r == 0)
 		r = store_op_unfinished(c->store, note_cut, &p, e);
 	if (r == 0)
-		r = operation_begin(c, &p.o, "reconcile", NULL, e);
+		r = operation_begin(c, &p.o, OPERATION_RECONCILE, NULL, e);
 	if (r == 0)
-		r = operation_end(c, &p.o, run(&p, e), e);
+		r = operation_end(c, &p.o, reconcile_all(&p, e), e);
 	inventory_free(&p.inv);
 	free(p.cuts);
 	free(p.vms);

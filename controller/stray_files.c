@@ -1,4 +1,5 @@
-#include "controller/strays.h"
+/* stray_files.c - finds and removes files in slot folders that no row names. */
+#include "controller/stray_files.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -34,7 +35,7 @@ static bool is_stray(struct ctl *c, uint32_t slot, enum storage_mark mark, const
 	return r == 0 || (mark == STORAGE_MARKED && memcmp(o->vm, vm, ID_LEN) != 0);
 }
 
-void strays_note(struct ctl *c)
+void stray_files_note(struct ctl *c)
 {
 	for (uint32_t slot = 0; slot < c->config.slots; slot++) {
 		struct storage_owner o;
@@ -54,7 +55,7 @@ void strays_note(struct ctl *c)
 	}
 }
 
-int strays_remove(struct ctl *c, bool dry_run, void (*tell)(void *arg, const char *line), void *arg)
+int stray_files_remove(struct ctl *c, bool dry_run, void (*tell)(void *arg, const char *line), void *arg)
 {
 	int failed = 0;
 

@@ -1,4 +1,6 @@
-/* Theory of operation.  What a VM needs follows from its row and from what was seen of it in the last passes; the
+/* housekeeping.c - the schedule of what is done without being asked.
+ *
+ * What a VM needs follows from its row and from what was seen of it in the last passes; the
  * latter is kept by slot, in memory: a restart of the controller begins to count anew.  A pass only looks and queues;
  * what it queues takes the VM's turn and judges again by the row, since a person may have come first.
  *
@@ -11,9 +13,9 @@
  *   starts or stops, by nobody        not even the failure of its release could be recorded: likewise
  *
  * And every REPAIR_S, and soon after the net role said that something was taken away, what the kernel has is compared
- * with what is written (repair.c): what somebody flushed is put back, what can not be is told.  Once a day the state
+ * with what is written (online.c): what somebody flushed is put back, what can not be is told.  Once a day the state
  * database is copied, and all the time once somebody has taken it away. */
-#include "controller/keeper.h"
+#include "controller/housekeeping.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -31,7 +33,7 @@
 #include "controller/watch.h"
 #include "controller/operation.h"
 #include "controller/preflight.h"
-#include "controller/repair.h"
+#include "controller/online.h"
 #include "controller/worker.h"
 
 #define SECOND 1000000000ull
@@ -48,8 +50,8 @@
 #define LONGEST_WAIT_S 60
 #define BACKUP_S (24 * 3600)
 
-struct kept {
-	struct keeper *keeper;
+struct vm_policy {
+	struct housekeeping *owner;
 	void (*job)(struct ctl *c, const uint8_t id[ID_LEN]); /* queued or at work; NULL: none */
 	uint8_t vm[ID_LEN];
 	uint64_t due_ns;          /* the next attempt; 0: none is planned */
@@ -60,38 +62,38 @@ struct kept {
 
 /* Two locks, never both at once; idle.c has one of its own.  A pass holds that of the slots while it reads the store or the kernel; the main
  * thread, which waits for neither, takes that of the times alone. */
-struct keeper {
+struct housekeeping {
 	struct ctl *ctl;
 	pthread_mutex_t times, lock;
 	bool busy; /* a pass is queued or at work */
 	uint64_t next_ns, repair_ns, repaired_ns; /* the next pass, the next with a repair, the start of the latest one */
-	struct kept slots[SLOT_MAX];
+	struct vm_policy slots[SLOT_MAX];
 };
 
 struct pass {
-	struct keeper *k;
+	struct housekeeping *k;
 	uint64_t now;
 	char *network;
 	bool started; /* one restart a pass */
 };
 
-struct keeper *keeper_open(struct ctl *c)
+struct housekeeping *housekeeping_open(struct ctl *c)
 {
-	struct keeper *k = calloc(1, sizeof(*k));
+	struct housekeeping *k = calloc(1, sizeof(*k));
 
 	if (!k)
 		return NULL;
 	k->ctl = c;
-	k->repaired_ns = clock_boot_ns(); /* reconcile() was just before */
+	k->repaired_ns = clock_boot_ns(); /* startup_reconcile() was just before */
 	k->repair_ns = k->repaired_ns + REPAIR_S * SECOND;
 	(void)pthread_mutex_init(&k->times, NULL);
 	(void)pthread_mutex_init(&k->lock, NULL);
 	for (uint32_t i = 0; i < SLOT_MAX; i++)
-		k->slots[i].keeper = k;
+		k->slots[i].owner = k;
 	return k;
 }
 
-void keeper_close(struct keeper *k)
+void housekeeping_close(struct housekeeping *k)
 {
 	if (!k)
 		return;
@@ -104,23 +106,23 @@ void keeper_close(struct keeper *k)
 
 static void do_job(struct ctl *c, void *arg)
 {
-	struct kept *s = arg;
+	struct vm_policy *s = arg;
 	void (*job)(struct ctl *, const uint8_t[ID_LEN]);
 	uint8_t id[ID_LEN];
 
-	(void)pthread_mutex_lock(&s->keeper->lock);
+	(void)pthread_mutex_lock(&s->owner->lock);
 	job = s->job;
 	memcpy(id, s->vm, ID_LEN);
-	(void)pthread_mutex_unlock(&s->keeper->lock);
+	(void)pthread_mutex_unlock(&s->owner->lock);
 	job(c, id);
-	_cleanup_unlock_ struct lock_guard g = lock_guard(&s->keeper->lock);
+	_cleanup_unlock_ struct lock_guard g = lock_guard(&s->owner->lock);
 	s->job = NULL;
 }
 
-static bool queue(struct kept *s, void (*job)(struct ctl *c, const uint8_t id[ID_LEN]))
+static bool queue_job(struct vm_policy *s, void (*job)(struct ctl *c, const uint8_t id[ID_LEN]))
 {
 	s->job = job;
-	if (workers_run(s->keeper->ctl->workers, do_job, s) == 0)
+	if (workers_run(s->owner->ctl->workers, do_job, s) == 0)
 		return true;
 	s->job = NULL; /* the queue is full: the next pass tries again */
 	return false;
@@ -128,11 +130,11 @@ static bool queue(struct kept *s, void (*job)(struct ctl *c, const uint8_t id[ID
 
 /* ---- what is seen ---- */
 
-static void runs(struct pass *p, struct kept *s, const struct vm *vm)
+static void when_running(struct pass *p, struct vm_policy *s, const struct vm *vm)
 {
 	/* Its end was told, and could not be recorded, say on a full disk. */
 	if (watch_life(p->k->ctl->watch, vm->id) != WATCH_LIVES) {
-		(void)queue(s, vm_on_exit);
+		(void)queue_job(s, vm_on_exit);
 		return;
 	}
 	/* It may have been stopped and started since the last pass. */
@@ -146,7 +148,7 @@ static void runs(struct pass *p, struct kept *s, const struct vm *vm)
 	s->due_ns = 0;
 	idle_sample(p->k->ctl, vm, p->network, p->now);
 	if (vm->auto_stop_s && idle_seconds(p->k->ctl->idle, vm) >= vm->auto_stop_s)
-		(void)queue(s, vm_auto_stop);
+		(void)queue_job(s, vm_auto_stop);
 }
 
 static uint64_t wait_ns(unsigned tries)
@@ -156,7 +158,7 @@ static uint64_t wait_ns(unsigned tries)
 	return s * SECOND;
 }
 
-static void rests(struct pass *p, struct kept *s, const struct vm *vm)
+static void when_at_rest(struct pass *p, struct vm_policy *s, const struct vm *vm)
 {
 	if (!vm->wanted || vm->restart == RESTART_NO || vm_is_incomplete(vm)) {
 		s->tries = 0;
@@ -168,7 +170,7 @@ static void rests(struct pass *p, struct kept *s, const struct vm *vm)
 	if (p->now < s->due_ns || p->started)
 		return;
 	bool enough = vm->restart_max && s->tries >= vm->restart_max;
-	if (!queue(s, enough ? vm_give_up : vm_revive))
+	if (!queue_job(s, enough ? vm_give_up : vm_revive))
 		return;
 	p->started = true;
 	s->tries++;
@@ -176,7 +178,7 @@ static void rests(struct pass *p, struct kept *s, const struct vm *vm)
 }
 
 /* Degraded, or on the way up or down. */
-static void holds(struct pass *p, struct kept *s, const struct vm *vm)
+static void when_holding(struct pass *p, struct vm_policy *s, const struct vm *vm)
 {
 	if (vm_turn_is_taken(p->k->ctl->workers, vm->id) || !vm_release_due(p->k->ctl, vm)) {
 		s->due_ns = 0;
@@ -184,48 +186,48 @@ static void holds(struct pass *p, struct kept *s, const struct vm *vm)
 	}
 	if (!s->due_ns)
 		s->due_ns = p->now + RETRY_S * SECOND;
-	if (p->now >= s->due_ns && queue(s, vm_release_again))
+	if (p->now >= s->due_ns && queue_job(s, vm_release_again))
 		s->due_ns = 0;
 }
 
-static int look(void *arg, const struct vm *vm)
+static int look_after(void *arg, const struct vm *vm)
 {
 	struct pass *p = arg;
 
 	if (vm->slot >= SLOT_MAX)
 		return 0;
 	_cleanup_unlock_ struct lock_guard g = lock_guard(&p->k->lock);
-	struct kept *s = &p->k->slots[vm->slot];
+	struct vm_policy *s = &p->k->slots[vm->slot];
 	if (s->job)
 		return 0;
 	if (memcmp(s->vm, vm->id, ID_LEN) != 0) {
-		*s = (struct kept){ .keeper = p->k };
+		*s = (struct vm_policy){ .owner = p->k };
 		memcpy(s->vm, vm->id, ID_LEN);
 	}
 	if (vm->state == VM_RUNNING) {
-		runs(p, s, vm);
+		when_running(p, s, vm);
 		return 0;
 	}
 	s->up_ns = 0;
 	idle_forget(p->k->ctl->idle, vm->slot);
 	if (vm_at_rest(vm))
-		rests(p, s, vm);
+		when_at_rest(p, s, vm);
 	else
-		holds(p, s, vm);
+		when_holding(p, s, vm);
 	return 0;
 }
 
-void keeper_pass(struct keeper *k, uint64_t now_ns)
+void housekeeping_pass(struct housekeeping *k, uint64_t now_ns)
 {
 	struct pass p = { .k = k, .now = now_ns, .network = stats_network(k->ctl) };
 	struct error e = { 0 };
 
-	if (store_vm_each(k->ctl->store, NULL, true, look, &p, &e) < 0)
+	if (store_vm_each(k->ctl->store, NULL, true, look_after, &p, &e) < 0)
 		log_warn("the VMs can not be looked after: %s", e.why);
 	free(p.network);
 }
 
-static bool repair_due(struct keeper *k, uint64_t now)
+static bool repair_due(struct housekeeping *k, uint64_t now)
 {
 	_cleanup_unlock_ struct lock_guard g = lock_guard(&k->times);
 	if (now < k->repair_ns)
@@ -253,13 +255,14 @@ static void back_up(struct ctl *c)
 
 static void pass_job(struct ctl *c, void *arg)
 {
-	struct keeper *k = arg;
+	static const struct repair_options restore = { .restore = true };
+	struct housekeeping *k = arg;
 	struct repaired n;
 	struct error e = { 0 };
 
-	keeper_pass(k, clock_boot_ns());
+	housekeeping_pass(k, clock_boot_ns());
 	if (repair_due(k, clock_boot_ns())) {
-		if (repair(c, true, false, NULL, NULL, &n, &e) < 0)
+		if (online_repair(c, &restore, &n, &e) < 0)
 			log_warn("kernel and records can not be compared: %s", e.why);
 		back_up(c);
 	}
@@ -270,7 +273,7 @@ static void pass_job(struct ctl *c, void *arg)
 		k->next_ns = k->repair_ns;
 }
 
-void keeper_hurry(struct keeper *k)
+void housekeeping_hurry(struct housekeeping *k)
 {
 	_cleanup_unlock_ struct lock_guard g = lock_guard(&k->times);
 	uint64_t soon = k->repaired_ns + HURRY_S * SECOND;
@@ -280,7 +283,7 @@ void keeper_hurry(struct keeper *k)
 		k->next_ns = soon;
 }
 
-void keeper_tick(struct keeper *k)
+void housekeeping_tick(struct housekeeping *k)
 {
 	_cleanup_unlock_ struct lock_guard g = lock_guard(&k->times);
 	if (k->ctl->draining || k->busy || clock_boot_ns() < k->next_ns)

@@ -1,0 +1,121 @@
+/* remedy.c - what start-up and on-line reconciliation do about a difference between kernel and database. */
+#include "controller/remedy.h"
+
+#include <stdio.h>
+
+#include "common/log.h"
+#include "controller/objects.h"
+#include "controller/release.h"
+#include "controller/store.h"
+
+/* ---- what no VM has ---- */
+
+struct used_slots {
+	bool used[SLOT_MAX];
+};
+
+static int note_slot(void *arg, const struct vm *vm)
+{
+	struct used_slots *u = arg;
+
+	if (vm->slot < SLOT_MAX)
+		u->used[vm->slot] = true;
+	return 0;
+}
+
+void remedy_sweep_unused(struct ctl *c, uint32_t from, uint32_t to)
+{
+	struct used_slots u = { 0 };
+	struct error e = { 0 };
+
+	if (store_group_begin(c->store, &e) < 0)
+		return;
+	bool known = store_vm_each(c->store, NULL, true, note_slot, &u, &e) == 0;
+	for (uint32_t i = from; known && i <= to && i < SLOT_MAX; i++)
+		if (!u.used[i])
+			(void)release_sweep(c, i);
+	(void)store_group_end(c->store, 0, &e);
+}
+
+int remedy_remove_orphan(struct ctl *c, const struct listed *l, const struct operation *o)
+{
+	/* The role knows the VM's id no better than we do: zeros. */
+	const struct vm nobody = { .slot = l->slot, .generation = l->generation, .owner = l->owner };
+	struct error e = { 0 };
+
+	/* The database that made it may be gone: the slot must go on above its generation. */
+	if (store_slot_floor(c->store, l->slot, l->generation, &e) < 0)
+		log_error("slot %u: %s", l->slot, e.why);
+	log_warn("slot %u, generation %u: %s belongs to no VM and is removed", l->slot, l->generation,
+		 object_name(l->kind));
+	/* Its tap may have been taken away already: then the flows go first, as this element alone holds the slot meanwhile. */
+	int r = l->kind == OBJ_GUEST ? object_release(c, &nobody, OBJ_TAP, o, &e) : 0;
+	if (r == 0)
+		r = object_release(c, &nobody, l->kind, o, &e);
+	if (l->kind == OBJ_VMM && r == 0)
+		remedy_sweep_unused(c, l->slot, l->slot);
+	if (r == 0)
+		return 0;
+	log_error("slot %u: %s: %s", l->slot, object_name(l->kind), e.why);
+	return -1;
+}
+
+/* ---- what a living VM lacks ---- */
+
+/* Rows for all that it has; those that came or were missing with them. */
+static int complete_ledger(struct ctl *c, const struct inventory *inv, const struct vm *vm, const enum object *kinds,
+			   size_t n, struct error *e)
+{
+	struct ledger_row rows[OBJ_COUNT];
+
+	/* An element has no number of its own; a start writes -1 too. */
+	for (size_t i = 0; i < n; i++)
+		rows[i] = (struct ledger_row){
+			.kind = kinds[i], .state = LEDGER_PRESENT,
+			.ident = kinds[i] == OBJ_GUEST || kinds[i] == OBJ_NAT ? -1 : inventory_ident(inv, vm, kinds[i]),
+		};
+	return store_ledger_settle(c->store, vm, rows, n, e);
+}
+
+/* Elements can be made again under a living guest; its tap and its disk can not. */
+static int restore_one(struct ctl *c, const struct inventory *inv, struct vm *vm, enum object kind,
+		       const struct operation *o, struct error *e)
+{
+	const bool broken = inventory_is_broken(inv, vm, kind);
+	struct made m;
+
+	if (kind == OBJ_DM && broken)
+		return error_set(e, FAIL_HOST, vm->name, "it runs, but its disk was given up by the kernel: a write failed, "
+				 "as on a full file system");
+	if (kind == OBJ_TAP && broken) {
+		error_set(e, FAIL_HOST, vm->name, "it runs, but its tap can not be put back into the bridge");
+		error_hint(e, "`banger doctor` and the net role's messages say what is in the way");
+		return -1;
+	}
+	if (inventory_ident(inv, vm, kind) >= 0 || kind == OBJ_LOOP_BASE || kind == OBJ_LOOP_COW)
+		return 0; /* a loop lives as long as the disk that is made of it */
+	if (kind != OBJ_GUEST && kind != OBJ_NAT)
+		return error_set(e, FAIL_GENERAL, vm->name, "it runs, but its %s is gone", object_name(kind));
+	log_warn("%s: its %s was gone and is made again", vm->name, object_name(kind));
+	return object_make(c, vm, kind, o, &m, e);
+}
+
+int remedy_restore(struct ctl *c, const struct inventory *inv, struct vm *vm, const struct operation *o, struct error *e)
+{
+	enum object kinds[OBJ_COUNT];
+	struct error failed = { 0 };
+	size_t n = objects_planned(vm, kinds);
+	/* A change of the flag that was cut short may have left it. */
+	int r = vm->nat ? 0 : object_release(c, vm, OBJ_NAT, o, e);
+
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = restore_one(c, inv, vm, kinds[i], o, e);
+	vm->state = r < 0 ? VM_DEGRADED : VM_RUNNING;
+	(void)snprintf(vm->reason, sizeof(vm->reason), "%.*s", (int)sizeof(vm->reason) - 1, r < 0 ? e->why : "");
+	if (r < 0)
+		log_error("%s: %s", vm->name, e->why);
+	int written = r < 0 ? store_vm_update(c->store, vm, &failed) : complete_ledger(c, inv, vm, kinds, n, &failed);
+	if (written < 0)
+		log_error("%s: %s", vm->name, failed.why);
+	return r;
+}
