@@ -14,7 +14,7 @@
 #include "controller/operation.h"
 #include "controller/stats.h"
 #include "controller/store.h"
-#include "controller/vmm.h"
+#include "controller/driver.h"
 #include "controller/watch.h"
 #include "proto/slot.h"
 

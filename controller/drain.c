@@ -17,7 +17,7 @@
 #include "controller/operation.h"
 #include "controller/release.h"
 #include "controller/store.h"
-#include "controller/vmm.h"
+#include "controller/driver.h"
 #include "controller/watch.h"
 #include "controller/worker.h"
 

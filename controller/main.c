@@ -22,6 +22,7 @@
 #include "common/fdio.h"
 #include "common/log.h"
 #include "controller/api.h"
+#include "controller/choose.h"
 #include "controller/doctor.h"
 #include "controller/exit.h"
 #include "controller/helper.h"
@@ -36,7 +37,6 @@
 #include "controller/storage.h"
 #include "controller/store.h"
 #include "controller/tap_sweep.h"
-#include "controller/vmm.h"
 #include "controller/watch.h"
 #include "controller/worker.h"
 

@@ -1,4 +1,4 @@
-/* One pass over everything that a VM may hold, in the order in which it was made, backwards.
+/* release.c - gives back everything that a VM may hold, in the order in which it was made, backwards.
  *
  * What it may hold is what the ledger says, and what the runtime names beside it (an older row has only that).  The
  * ledger is not trusted to be complete for one more reason: a pass costs a few requests, a leak costs the host. */

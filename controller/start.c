@@ -22,7 +22,7 @@
 #include "controller/seed.h"
 #include "controller/storage.h"
 #include "controller/store.h"
-#include "controller/vmm.h"
+#include "controller/driver.h"
 #include "controller/watch.h"
 
 #define RUN_LEAST (64u << 10)

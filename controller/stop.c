@@ -8,7 +8,7 @@
 #include "controller/operation.h"
 #include "controller/release.h"
 #include "controller/store.h"
-#include "controller/vmm.h"
+#include "controller/driver.h"
 #include "controller/watch.h"
 
 #define STOP_TIMEOUT_MS 10000

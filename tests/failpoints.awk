@@ -18,7 +18,7 @@ BEGIN {
 	except("controller/store_open.c:store_integrity", "sqlite3_exec", "reads")
 	except("controller/store_open.c:configure", "sqlite3_exec", "settings of the connection")
 	except("controller/store_schema.c:step", "sqlite3_exec", "within the transaction")
-	except("controller/vmm.c:probe_fifo", "unlink mkfifo", "has no name any more when it is used")
+	except("controller/kvm_probe.c:probe_fifo", "unlink mkfifo", "has no name any more when it is used")
 	except("controller/streams.c:file_rotate", "renameat", "a console's bytes, nothing that is held")
 	except("privhelper/blk/root.c:make_loop_nodes", "mknod lchown", "in the role's own root, which ends with it")
 	except("privhelper/blk/root.c:change_root", "mount SYS_pivot_root", "the role's own root")

@@ -1,6 +1,6 @@
 /* nat_scenarios.c - the controller's NAT code against the real net role: `nat_scenarios CONFIG LOG ROLE_BINARY`.
  *
- * Store, ledger, helper client, network.c and release.c are the controller's own.  Between its end of the socketpair
+ * Store, ledger, helper client, nat.c and release.c are the controller's own.  Between its end of the socketpair
  * and the role's sits a relay that passes every packet and counts the requests by what they ask for.
  *
  * Reads commands line by line and prints one line for each, `ok` or `error: WHY`, then what the role was asked for
@@ -31,7 +31,7 @@
 #include "common/fdio.h"
 #include "common/log.h"
 #include "controller/helper.h"
-#include "controller/network.h"
+#include "controller/nat.h"
 #include "controller/objects.h"
 #include "controller/release.h"
 #include "controller/store.h"

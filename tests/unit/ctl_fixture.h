@@ -34,7 +34,7 @@
 #include "controller/storage.h"
 #include "controller/store.h"
 #include "controller/tap_sweep.h"
-#include "controller/vmm.h"
+#include "controller/driver.h"
 #include "controller/watch.h"
 #include "controller/worker.h"
 #include "tests/unit/fake_helper.h"

@@ -1,4 +1,4 @@
-/* vmm_firecracker.c - Firecracker over HTTP on its API socket (src/firecracker/swagger/firecracker.yaml, 1.14).
+/* firecracker.c - Firecracker over HTTP on its API socket (src/firecracker/swagger/firecracker.yaml, 1.14).
  *
  * It starts with an empty machine: log, metrics, machine, boot source, drive and network interface are put, then the
  * instance is started, and each answer is 204 or a fault message.  One connection a request; whatever the monitor
@@ -15,8 +15,8 @@
 #include "common/log.h"
 #include "controller/json.h"
 #include "controller/storage.h"
-#include "controller/vmm.h"
-#include "controller/vmm_peer.h"
+#include "controller/driver.h"
+#include "controller/peer.h"
 #include "proto/slot.h"
 
 #define WHO "Firecracker"

@@ -1,6 +1,6 @@
-/* vmm_peer.h - how both drivers reach a monitor that may be hostile: its own socket and no other, in bounded time. */
-#ifndef BANGER_CONTROLLER_VMM_PEER_H
-#define BANGER_CONTROLLER_VMM_PEER_H
+/* peer.h - how both drivers reach a monitor that may be hostile: its own socket and no other, in bounded time. */
+#ifndef BANGER_CONTROLLER_PEER_H
+#define BANGER_CONTROLLER_PEER_H
 
 #include "controller/ctl.h"
 
@@ -58,7 +58,5 @@ int vmm_peer_find(const struct ctl *c, const struct vm *vm, const struct vmm_wai
 
 /* A text of the monitor's for people: control bytes and what is not ASCII become '?', cut at @size - 1. */
 void vmm_peer_text(char *out, size_t size, const char *text);
-
-extern const struct vmm_driver vmm_qemu, vmm_firecracker;
 
 #endif

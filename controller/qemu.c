@@ -1,4 +1,4 @@
-/* vmm_qemu.c - QEMU over its machine protocol (docs/interop/qmp-spec): one JSON object a line.
+/* qemu.c - QEMU over its machine protocol (docs/interop/qmp-spec): one JSON object a line.
  *
  * QEMU was started with the whole machine on its command line and runs the guest at once, so to boot is to hear from
  * it that the guest runs.  Lines about events may come between a command and its answer and are skipped; an answer
@@ -14,8 +14,8 @@
 #include "common/cleanup.h"
 #include "common/failpoint.h"
 #include "controller/json.h"
-#include "controller/vmm.h"
-#include "controller/vmm_peer.h"
+#include "controller/driver.h"
+#include "controller/peer.h"
 
 #define WHO "QEMU"
 #define STATUS_RETRY_MS 50

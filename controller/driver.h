@@ -1,9 +1,9 @@
-/* vmm.h - how we talk to a running virtual machine monitor: QEMU over QMP, Firecracker over its API socket.
+/* driver.h - how we talk to a running virtual machine monitor: QEMU over QMP, Firecracker over its API socket.
  *
  * The monitor is in a jail and may be hostile: every answer is bounded in
  * size and time, and none is believed beyond its meaning. */
-#ifndef BANGER_CONTROLLER_VMM_H
-#define BANGER_CONTROLLER_VMM_H
+#ifndef BANGER_CONTROLLER_DRIVER_H
+#define BANGER_CONTROLLER_DRIVER_H
 
 #include "controller/ctl.h"
 
@@ -21,25 +21,19 @@ struct vmm_driver {
 	int (*flush)(struct ctl *c, const struct vm *vm, int pidfd, struct error *e);
 };
 
-/* As ctl.vmm: vmm_ops, or a unit test's own. */
+/* As ctl.vmm: vmm_ops of choose.h, or a unit test's own. */
 struct vmm_ops {
 	const struct vmm_driver *const *drivers; /* VMM_KINDS of them, by kind */
 	int (*choose)(struct ctl *c, const struct vm *vm, const struct operation *o, enum vmm_kind *kind,
-		      uint32_t *accel, struct error *e); /* vmm_choose() */
+		      uint32_t *accel, struct error *e); /* as vmm_choose() */
 };
-extern const struct vmm_ops vmm_ops;
 
 /* The driver of @c for that kind of monitor.  Return: NULL when there is none. */
-const struct vmm_driver *vmm_driver(const struct ctl *c, enum vmm_kind kind);
+static inline const struct vmm_driver *vmm_driver(const struct ctl *c, enum vmm_kind kind)
+{
+	return (unsigned)kind < VMM_KINDS ? c->vmm->drivers[kind] : NULL;
+}
 
-/**
- * vmm_choose() - which monitor and accelerator this host can really run
- *
- * Firecracker where KVM runs a guest and the binary is configured, else QEMU
- * with KVM or TCG.  KVM is probed by running a guest (VMM_PROBE of the
- * spawn role, in @vm's slot) and the answer is kept for this boot and kernel.
- * Errors: FAIL_HOST with a hint when there is neither.
- */
-int vmm_choose(struct ctl *c, const struct vm *vm, const struct operation *o, enum vmm_kind *kind, uint32_t *accel, struct error *e);
+extern const struct vmm_driver vmm_qemu, vmm_firecracker; /* qemu.c, firecracker.c */
 
 #endif

@@ -1,4 +1,5 @@
-#include "controller/vmm.h"
+/* kvm_probe.c - runs a guest under KVM to learn whether this host can, and keeps the answer. */
+#include "controller/kvm_probe.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,24 +13,12 @@
 #include "common/cleanup.h"
 #include "common/failpoint.h"
 #include "controller/helper.h"
+#include "controller/peer.h"
 #include "controller/store.h"
-#include "controller/vmm_peer.h"
 
 #define PROBE_MS 10000 /* models that hang are why there is a probe at all */
 #define PROBE_END_MS 3000
 #define PROBE_MEM_MIB 32 /* its own memory, and its guest's 2 MiB */
-
-static const struct vmm_driver *const drivers[VMM_KINDS] = {
-	[VMM_QEMU] = &vmm_qemu,
-	[VMM_FIRECRACKER] = &vmm_firecracker,
-};
-
-const struct vmm_driver *vmm_driver(const struct ctl *c, enum vmm_kind kind)
-{
-	return (unsigned)kind < VMM_KINDS ? c->vmm->drivers[kind] : NULL;
-}
-
-/* ---- can KVM run a guest here? ---- */
 
 /* A FIFO without a name any more, for the probe's one byte.  Return: a descriptor, or -1 with errno. */
 static int probe_fifo(const struct ctl *c, const struct vm *vm)
@@ -108,8 +97,7 @@ static int probe(struct ctl *c, const struct vm *vm, const struct operation *o, 
 	return answer == 'y';
 }
 
-/* Return: 1 yes, 0 no, -1 with the error. */
-static int kvm_works(struct ctl *c, const struct vm *vm, const struct operation *o, struct error *e)
+int kvm_works(struct ctl *c, const struct vm *vm, const struct operation *o, struct error *e)
 {
 	struct utsname u;
 	char key[160], value[8];
@@ -125,46 +113,3 @@ static int kvm_works(struct ctl *c, const struct vm *vm, const struct operation 
 		(void)store_fact_set(c->store, key, works ? "yes" : "no");
 	return works;
 }
-
-/* ---- the choice ---- */
-
-static int choose_kvm(const struct config *g, enum vmm_kind *kind, uint32_t *accel)
-{
-	*kind = g->firecracker[0] ? VMM_FIRECRACKER : VMM_QEMU;
-	*accel = ACCEL_KVM;
-	return 0;
-}
-
-static int choose_tcg(const struct config *g, enum vmm_kind *kind, uint32_t *accel, struct error *e)
-{
-	if (!g->qemu[0]) {
-		error_set(e, FAIL_HOST, "vmm", "KVM can not run a guest on this host, and QEMU is not configured");
-		error_hint(e, "install QEMU and set `qemu` in " CONFIG_DEFAULT_PATH);
-		return -1;
-	}
-	*kind = VMM_QEMU;
-	*accel = ACCEL_TCG;
-	return 0;
-}
-
-int vmm_choose(struct ctl *c, const struct vm *vm, const struct operation *o, enum vmm_kind *kind, uint32_t *accel,
-	       struct error *e)
-{
-	const struct config *g = &c->config;
-
-	if (!g->qemu[0] && !g->firecracker[0]) {
-		error_set(e, FAIL_HOST, "vmm", "neither QEMU nor Firecracker is configured");
-		error_hint(e, "set `qemu` or `firecracker` in " CONFIG_DEFAULT_PATH);
-		return -1;
-	}
-	if (g->accel == ACCEL_TCG)
-		return choose_tcg(g, kind, accel, e);
-	if (g->accel == ACCEL_KVM)
-		return choose_kvm(g, kind, accel);
-	int works = kvm_works(c, vm, o, e);
-	if (works < 0)
-		return -1;
-	return works ? choose_kvm(g, kind, accel) : choose_tcg(g, kind, accel, e);
-}
-
-const struct vmm_ops vmm_ops = { .drivers = drivers, .choose = vmm_choose };

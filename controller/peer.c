@@ -1,4 +1,5 @@
-#include "controller/vmm_peer.h"
+/* peer.c - finds the socket of a monitor and talks to it in bounded time. */
+#include "controller/peer.h"
 
 #include <errno.h>
 #include <fcntl.h>

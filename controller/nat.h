@@ -1,6 +1,6 @@
-/* network.h - NAT as a capability of a VM: prepare, apply a change, clean up. */
-#ifndef BANGER_CONTROLLER_NETWORK_H
-#define BANGER_CONTROLLER_NETWORK_H
+/* nat.h - NAT of one VM: prepare, apply a change, clean up. */
+#ifndef BANGER_CONTROLLER_NAT_H
+#define BANGER_CONTROLLER_NAT_H
 
 #include "controller/ctl.h"
 
