@@ -58,7 +58,7 @@ SUP := $(wildcard privhelper/supervisor/*.c) privhelper/label.c privhelper/lockd
 NET := $(wildcard privhelper/net/*.c) privhelper/net/image.c
 BLK := $(wildcard privhelper/blk/*.c) privhelper/label.c
 SPAWN := $(wildcard privhelper/spawn/*.c) privhelper/label.c
-CONTROLLER := $(wildcard controller/*.c) common/config_fd.c
+CONTROLLER := $(filter-out controller/cli/%,$(wildcard controller/*.c controller/*/*.c)) common/config_fd.c
 CLI := $(wildcard controller/cli/*.c)
 
 SRC_banger-privhelper := $(COMMON) proto/slot.c $(SUP) $(FAIL)

@@ -11,7 +11,6 @@
 #include "common/failpoint.h"
 #include "common/pidfd.h"
 #include "controller/helper.h"
-#include "controller/operation.h"
 #include "controller/storage.h"
 #include "controller/tap_sweep.h"
 #include "controller/tsc.h"

@@ -13,7 +13,6 @@
 #include "common/failpoint.h"
 #include "common/log.h"
 #include "controller/objects.h"
-#include "controller/operation.h"
 #include "controller/storage.h"
 #include "controller/store.h"
 #include "controller/watch.h"
