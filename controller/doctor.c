@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "controller/helper.h"
+#include "controller/helper/client.h"
 #include "controller/preflight.h"
 #include "controller/storage.h"
 #include "controller/store.h"

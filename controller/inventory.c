@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "controller/helper.h"
+#include "controller/helper/client.h"
 
 /* A role that goes on for longer than this is not listing anything real. */
 #define PAGES_MAX (SLOT_MAX * OBJ_COUNT)

@@ -12,7 +12,7 @@
 
 #include "common/cleanup.h"
 #include "common/failpoint.h"
-#include "controller/helper.h"
+#include "controller/helper/client.h"
 #include "controller/peer.h"
 #include "controller/store.h"
 

@@ -19,7 +19,7 @@
 #include "common/log.h"
 #include "common/pidfd.h"
 #include "controller/delete.h"
-#include "controller/helper.h"
+#include "controller/helper/client.h"
 #include "controller/inventory.h"
 #include "controller/objects.h"
 #include "controller/operation.h"

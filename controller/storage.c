@@ -14,7 +14,7 @@
 #include "common/failpoint.h"
 #include "common/fdio.h"
 #include "common/log.h"
-#include "controller/helper.h"
+#include "controller/helper/client.h"
 #include "controller/storage_internal.h"
 
 static const struct storage_driver *const drivers[] = { &storage_dm, &storage_reflink, &storage_copy };

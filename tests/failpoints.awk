@@ -5,7 +5,7 @@
 BEGIN {
 	# Why a change may do without.
 	except("controller/doctor.c:check_database", "sqlite3_exec", "reads")
-	except("controller/helper.c:exchange", "exchange", "call() has one before and after")
+	except("controller/helper/client.c:exchange", "exchange", "call() has one before and after")
 	except("controller/images.c:copy_sparse", "ftruncate", "of a file that no row names yet; images.copy.before and .after")
 	except("controller/images.c:sweep_entry", "unlinkat", "at start, each entry by itself; settle() has its own")
 	except("controller/release.c:release_sweep", "unlinkat", "release.objects before, release.swept behind")

@@ -30,12 +30,12 @@
 #include "common/cleanup.h"
 #include "common/fdio.h"
 #include "common/log.h"
-#include "controller/helper.h"
+#include "controller/helper/client.h"
+#include "controller/helper/tap_sweep.h"
 #include "controller/nat.h"
 #include "controller/objects.h"
 #include "controller/release.h"
 #include "controller/store.h"
-#include "controller/tap_sweep.h"
 
 #define CODES 256
 #define OWNER 1000

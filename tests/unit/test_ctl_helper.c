@@ -12,8 +12,8 @@
 #include <cmocka.h>
 
 #include "common/fdio.h"
-#include "controller/helper.h"
-#include "controller/tap_sweep.h"
+#include "controller/helper/client.h"
+#include "controller/helper/tap_sweep.h"
 #include "tests/unit/fake_helper.h"
 
 struct bench {

@@ -13,9 +13,9 @@
 
 #include "common/clock.h"
 #include "controller/choose.h"
-#include "controller/helper.h"
-#include "controller/store.h"
+#include "controller/helper/client.h"
 #include "controller/peer.h"
+#include "controller/store.h"
 
 /* The driver with times that a test can wait for. */
 #undef VMM_BOOT_MS

@@ -1,11 +1,11 @@
 /* tap_sweep.c - removes taps in two steps, the second for all VMs that are released at the same time. */
-#include "controller/tap_sweep.h"
+#include "controller/helper/tap_sweep.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "controller/helper.h"
+#include "controller/helper/client.h"
 
 struct tap_sweep {
 	pthread_mutex_t lock;

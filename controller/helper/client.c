@@ -1,5 +1,5 @@
-/* helper.c - requests to the roles over their socketpairs, one at a time a role. */
-#include "controller/helper.h"
+/* client.c - requests to the roles over their socketpairs, one at a time a role. */
+#include "controller/helper/client.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
-/* helper.h - the controller's end of the three socketpairs: one call, one answer. */
-#ifndef BANGER_CONTROLLER_HELPER_H
-#define BANGER_CONTROLLER_HELPER_H
+/* client.h - the controller's end of the three socketpairs: one call, one answer. */
+#ifndef BANGER_CONTROLLER_HELPER_CLIENT_H
+#define BANGER_CONTROLLER_HELPER_CLIENT_H
 
 #include "controller/ctl.h"
 
