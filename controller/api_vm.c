@@ -6,16 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/pidfd.h"
 #include "controller/idle.h"
 #include "controller/lifecycle.h"
 #include "controller/operation.h"
 #include "controller/stats.h"
 #include "controller/store.h"
-#include "controller/driver.h"
-#include "controller/watch.h"
+#include "controller/vmm/driver.h"
+#include "controller/vmm/watch.h"
 #include "proto/slot.h"
 
 #define LOOP_NONE 1048576 /* control.def: one above the largest loop number */

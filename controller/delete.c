@@ -7,7 +7,7 @@
 #include "controller/release.h"
 #include "controller/storage.h"
 #include "controller/store.h"
-#include "controller/watch.h"
+#include "controller/vmm/watch.h"
 
 /* What its slot has, unless that is another VM's. */
 static int remove_files(struct ctl *c, const struct vm *vm, struct error *e)

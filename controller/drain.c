@@ -17,8 +17,8 @@
 #include "controller/operation.h"
 #include "controller/release.h"
 #include "controller/store.h"
-#include "controller/driver.h"
-#include "controller/watch.h"
+#include "controller/vmm/driver.h"
+#include "controller/vmm/watch.h"
 #include "controller/worker.h"
 
 #define LOOK_MS 100

@@ -10,7 +10,7 @@
 #include "controller/release.h"
 #include "controller/stop.h"
 #include "controller/store.h"
-#include "controller/watch.h"
+#include "controller/vmm/watch.h"
 #include "controller/worker.h"
 
 #define TAIL 4096 /* of a console, to be searched for a farewell */

@@ -22,7 +22,6 @@
 #include "common/fdio.h"
 #include "common/log.h"
 #include "controller/api.h"
-#include "controller/choose.h"
 #include "controller/doctor.h"
 #include "controller/exit.h"
 #include "controller/helper/client.h"
@@ -37,7 +36,8 @@
 #include "controller/stats.h"
 #include "controller/storage.h"
 #include "controller/store.h"
-#include "controller/watch.h"
+#include "controller/vmm/choose.h"
+#include "controller/vmm/watch.h"
 #include "controller/worker.h"
 
 #define STOP_SECONDS 4  /* the supervisor kills after 5; what still runs is rolled back, or forward, at the next start */

@@ -14,7 +14,7 @@
 #include "controller/helper/tap_sweep.h"
 #include "controller/storage.h"
 #include "controller/tsc.h"
-#include "controller/watch.h"
+#include "controller/vmm/watch.h"
 #include "proto/slot.h"
 
 /* One row a kind, in order of making.  A hook that is NULL has nothing to do. */

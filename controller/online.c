@@ -14,13 +14,13 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/pidfd.h"
-#include "controller/remedy.h"
 #include "controller/objects.h"
 #include "controller/operation.h"
 #include "controller/release.h"
+#include "controller/remedy.h"
 #include "controller/store.h"
 #include "controller/stray_files.h"
-#include "controller/watch.h"
+#include "controller/vmm/watch.h"
 #include "controller/worker.h"
 
 struct repair {

@@ -15,7 +15,7 @@
 #include "controller/objects.h"
 #include "controller/storage.h"
 #include "controller/store.h"
-#include "controller/watch.h"
+#include "controller/vmm/watch.h"
 
 #define SWEEP_MOST 20000 /* entries: a third of a second */
 

@@ -22,8 +22,8 @@
 #include "controller/seed.h"
 #include "controller/storage.h"
 #include "controller/store.h"
-#include "controller/driver.h"
-#include "controller/watch.h"
+#include "controller/vmm/driver.h"
+#include "controller/vmm/watch.h"
 
 #define RUN_LEAST (64u << 10)
 #define RUN_LEAST_FILES 8

@@ -28,7 +28,7 @@
 #include "controller/storage.h"
 #include "controller/store.h"
 #include "controller/stray_files.h"
-#include "controller/watch.h"
+#include "controller/vmm/watch.h"
 
 /* A kernel that does not say whether a VMM lives is asked again: taking a guest for dead would be the end of it. */
 #define TRIES 5

@@ -26,7 +26,6 @@
 
 #include "common/cleanup.h"
 #include "common/pidfd.h"
-#include "controller/driver.h"
 #include "controller/exit.h"
 #include "controller/helper/client.h"
 #include "controller/helper/tap_sweep.h"
@@ -35,7 +34,8 @@
 #include "controller/seed.h"
 #include "controller/storage.h"
 #include "controller/store.h"
-#include "controller/watch.h"
+#include "controller/vmm/driver.h"
+#include "controller/vmm/watch.h"
 #include "controller/worker.h"
 #include "tests/unit/fake_helper.h"
 

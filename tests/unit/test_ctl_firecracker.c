@@ -13,14 +13,14 @@
 #include <cmocka.h>
 
 #include "common/clock.h"
-#include "controller/peer.h"
+#include "controller/vmm/peer.h"
 
 /* The driver with times that a test can wait for. */
 #undef VMM_BOOT_MS
 #define VMM_BOOT_MS 700
 #undef VMM_TALK_MS
 #define VMM_TALK_MS 500
-#include "controller/firecracker.c"
+#include "controller/vmm/firecracker.c"
 
 #include "tests/unit/fake_firecracker.h"
 

@@ -12,17 +12,17 @@
 #include <cmocka.h>
 
 #include "common/clock.h"
-#include "controller/choose.h"
 #include "controller/helper/client.h"
-#include "controller/peer.h"
 #include "controller/store.h"
+#include "controller/vmm/choose.h"
+#include "controller/vmm/peer.h"
 
 /* The driver with times that a test can wait for. */
 #undef VMM_BOOT_MS
 #define VMM_BOOT_MS 700
 #undef VMM_TALK_MS
 #define VMM_TALK_MS 500
-#include "controller/qemu.c"
+#include "controller/vmm/qemu.c"
 
 #include "tests/unit/fake_helper.h"
 #include "tests/unit/fake_qmp.h"

@@ -1,5 +1,5 @@
 /* kvm_probe.c - runs a guest under KVM to learn whether this host can, and keeps the answer. */
-#include "controller/kvm_probe.h"
+#include "controller/vmm/kvm_probe.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,8 +13,8 @@
 #include "common/cleanup.h"
 #include "common/failpoint.h"
 #include "controller/helper/client.h"
-#include "controller/peer.h"
 #include "controller/store.h"
+#include "controller/vmm/peer.h"
 
 #define PROBE_MS 10000 /* models that hang are why there is a probe at all */
 #define PROBE_END_MS 3000

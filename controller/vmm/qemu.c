@@ -14,8 +14,8 @@
 #include "common/cleanup.h"
 #include "common/failpoint.h"
 #include "controller/json.h"
-#include "controller/driver.h"
-#include "controller/peer.h"
+#include "controller/vmm/driver.h"
+#include "controller/vmm/peer.h"
 
 #define WHO "QEMU"
 #define STATUS_RETRY_MS 50

@@ -2,8 +2,8 @@
  *
  * The monitor is in a jail and may be hostile: every answer is bounded in
  * size and time, and none is believed beyond its meaning. */
-#ifndef BANGER_CONTROLLER_DRIVER_H
-#define BANGER_CONTROLLER_DRIVER_H
+#ifndef BANGER_CONTROLLER_VMM_DRIVER_H
+#define BANGER_CONTROLLER_VMM_DRIVER_H
 
 #include "controller/ctl.h"
 

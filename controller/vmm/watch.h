@@ -1,9 +1,9 @@
 /* watch.h - the main loop's eyes on running VMs: their pidfds, and what they say. */
-#ifndef BANGER_CONTROLLER_WATCH_H
-#define BANGER_CONTROLLER_WATCH_H
+#ifndef BANGER_CONTROLLER_VMM_WATCH_H
+#define BANGER_CONTROLLER_VMM_WATCH_H
 
 #include "controller/ctl.h"
-#include "controller/streams.h"
+#include "controller/vmm/streams.h"
 
 /* Called in a worker when the VMM of a watched VM has exited.  The VM may have been released, deleted or started again
  * since: the handler has to ask. */

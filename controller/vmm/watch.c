@@ -2,15 +2,15 @@
  *
  * Each slot has one entry in an array that stays for ever, so an event that is already on its way when a worker gives the
  * VM up finds an unused entry, not freed memory.  One mutex guards all of it. */
-#include "controller/watch.h"
+#include "controller/vmm/watch.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/fdio.h"
 #include "common/failpoint.h"
+#include "common/fdio.h"
 #include "common/lock.h"
 #include "common/pidfd.h"
 #include "controller/loop.h"

@@ -1,6 +1,6 @@
 /* peer.h - how both drivers reach a monitor that may be hostile: its own socket and no other, in bounded time. */
-#ifndef BANGER_CONTROLLER_PEER_H
-#define BANGER_CONTROLLER_PEER_H
+#ifndef BANGER_CONTROLLER_VMM_PEER_H
+#define BANGER_CONTROLLER_VMM_PEER_H
 
 #include "controller/ctl.h"
 

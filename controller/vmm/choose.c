@@ -1,7 +1,7 @@
 /* choose.c - which monitor and accelerator a VM gets. */
-#include "controller/choose.h"
+#include "controller/vmm/choose.h"
 
-#include "controller/kvm_probe.h"
+#include "controller/vmm/kvm_probe.h"
 
 static const struct vmm_driver *const drivers[VMM_KINDS] = {
 	[VMM_QEMU] = &vmm_qemu,

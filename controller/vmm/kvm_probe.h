@@ -1,6 +1,6 @@
 /* kvm_probe.h - can KVM run a guest on this host? */
-#ifndef BANGER_CONTROLLER_KVM_PROBE_H
-#define BANGER_CONTROLLER_KVM_PROBE_H
+#ifndef BANGER_CONTROLLER_VMM_KVM_PROBE_H
+#define BANGER_CONTROLLER_VMM_KVM_PROBE_H
 
 #include "controller/ctl.h"
 

@@ -1,5 +1,5 @@
 /* peer.c - finds the socket of a monitor and talks to it in bounded time. */
-#include "controller/peer.h"
+#include "controller/vmm/peer.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,8 +1,8 @@
 /* streams.h - what the VM of a slot says: its guest's console, its monitor's log and metrics, each in bounded files.
  *
  * Nothing here locks: watch.c, which embeds struct streams in its entries, holds its mutex around every call. */
-#ifndef BANGER_CONTROLLER_STREAMS_H
-#define BANGER_CONTROLLER_STREAMS_H
+#ifndef BANGER_CONTROLLER_VMM_STREAMS_H
+#define BANGER_CONTROLLER_VMM_STREAMS_H
 
 #include <sys/types.h>
 

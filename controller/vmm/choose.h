@@ -1,8 +1,8 @@
 /* choose.h - which monitor and accelerator a VM gets. */
-#ifndef BANGER_CONTROLLER_CHOOSE_H
-#define BANGER_CONTROLLER_CHOOSE_H
+#ifndef BANGER_CONTROLLER_VMM_CHOOSE_H
+#define BANGER_CONTROLLER_VMM_CHOOSE_H
 
-#include "controller/driver.h"
+#include "controller/vmm/driver.h"
 
 /**
  * vmm_choose() - which monitor and accelerator this host can really run

@@ -12,7 +12,7 @@
  * A stream's file is one or two: for the console <slot>.log.1 (older) and <slot>.log, each half of its limit.  Both
  * begin with a header: whose it is, and the offset of its first byte.  A slot's next VM can therefore never be shown
  * what the one before said, and offsets survive a restart of the controller. */
-#include "controller/streams.h"
+#include "controller/vmm/streams.h"
 
 #include <errno.h>
 #include <fcntl.h>

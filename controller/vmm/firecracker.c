@@ -15,8 +15,8 @@
 #include "common/log.h"
 #include "controller/json.h"
 #include "controller/storage.h"
-#include "controller/driver.h"
-#include "controller/peer.h"
+#include "controller/vmm/driver.h"
+#include "controller/vmm/peer.h"
 #include "proto/slot.h"
 
 #define WHO "Firecracker"
