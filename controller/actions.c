@@ -5,8 +5,8 @@
 
 #include "common/log.h"
 #include "controller/idle.h"
+#include "controller/objects/release.h"
 #include "controller/operation.h"
-#include "controller/release.h"
 #include "controller/start.h"
 #include "controller/stop.h"
 #include "controller/store.h"

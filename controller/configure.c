@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "controller/nat.h"
+#include "controller/objects/nat.h"
 #include "controller/operation.h"
 #include "controller/preflight.h"
 #include "controller/store.h"

@@ -3,8 +3,8 @@
 
 #include <stdio.h>
 
+#include "controller/objects/release.h"
 #include "controller/operation.h"
-#include "controller/release.h"
 #include "controller/storage.h"
 #include "controller/store.h"
 #include "controller/vmm/watch.h"

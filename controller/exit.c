@@ -6,8 +6,8 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "controller/objects/release.h"
 #include "controller/operation.h"
-#include "controller/release.h"
 #include "controller/stop.h"
 #include "controller/store.h"
 #include "controller/vmm/watch.h"

@@ -4,8 +4,8 @@
 #include <stdio.h>
 
 #include "common/log.h"
-#include "controller/objects.h"
-#include "controller/release.h"
+#include "controller/objects/object.h"
+#include "controller/objects/release.h"
 #include "controller/store.h"
 
 /* ---- what no VM has ---- */

@@ -3,7 +3,7 @@
 #define BANGER_CONTROLLER_REMEDY_H
 
 #include "controller/ctl.h"
-#include "controller/inventory.h"
+#include "controller/objects/inventory.h"
 
 /**
  * remedy_restore() - make again what @inv lacks of a running VM, and can be made again

@@ -8,7 +8,7 @@ BEGIN {
 	except("controller/helper/client.c:exchange", "exchange", "call() has one before and after")
 	except("controller/images.c:copy_sparse", "ftruncate", "of a file that no row names yet; images.copy.before and .after")
 	except("controller/images.c:sweep_entry", "unlinkat", "at start, each entry by itself; settle() has its own")
-	except("controller/release.c:release_sweep", "unlinkat", "release.objects before, release.swept behind")
+	except("controller/objects/release.c:release_sweep", "unlinkat", "release.objects before, release.swept behind")
 	except("controller/storage.c:has_reflink", "FICLONE", "of two files that have no name")
 	except("controller/storage.c:remove_api_socket", "unlinkat", "release_listed() has one before, storage_remove() one behind")
 	except("controller/storage_copy.c:copy_extent", "copy_file_range", "a part of fill()")

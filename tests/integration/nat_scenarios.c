@@ -32,9 +32,9 @@
 #include "common/log.h"
 #include "controller/helper/client.h"
 #include "controller/helper/tap_sweep.h"
-#include "controller/nat.h"
-#include "controller/objects.h"
-#include "controller/release.h"
+#include "controller/objects/nat.h"
+#include "controller/objects/object.h"
+#include "controller/objects/release.h"
 #include "controller/store.h"
 
 #define CODES 256

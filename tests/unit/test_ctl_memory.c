@@ -8,8 +8,8 @@
 #include <sqlite3.h>
 
 #include "controller/json.h"
-#include "controller/objects.h"
-#include "controller/release.h"
+#include "controller/objects/object.h"
+#include "controller/objects/release.h"
 #include "controller/online.h"
 #include "controller/store_internal.h"
 #include "tests/unit/ctl_fixture.h"

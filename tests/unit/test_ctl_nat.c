@@ -2,7 +2,7 @@
  * and NAT leaked for ever.  The last one loses everything that can be lost. */
 #include <sqlite3.h>
 
-#include "controller/nat.h"
+#include "controller/objects/nat.h"
 #include "tests/unit/ctl_fixture.h"
 
 static int apply(struct fixture *f, const struct vm *before, bool nat)

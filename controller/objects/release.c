@@ -2,7 +2,7 @@
  *
  * What it may hold is what the ledger says, and what the runtime names beside it (an older row has only that).  The
  * ledger is not trusted to be complete for one more reason: a pass costs a few requests, a leak costs the host. */
-#include "controller/release.h"
+#include "controller/objects/release.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 #include "common/cleanup.h"
 #include "common/failpoint.h"
 #include "common/log.h"
-#include "controller/objects.h"
+#include "controller/objects/object.h"
 #include "controller/storage.h"
 #include "controller/store.h"
 #include "controller/vmm/watch.h"

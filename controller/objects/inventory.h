@@ -1,6 +1,6 @@
 /* inventory.h - what the roles say that the kernel holds of ours. */
-#ifndef BANGER_CONTROLLER_INVENTORY_H
-#define BANGER_CONTROLLER_INVENTORY_H
+#ifndef BANGER_CONTROLLER_OBJECTS_INVENTORY_H
+#define BANGER_CONTROLLER_OBJECTS_INVENTORY_H
 
 #include "controller/ctl.h"
 

@@ -1,5 +1,5 @@
-/* objects.c - the table of kernel objects, and the requests that make and remove them. */
-#include "controller/objects.h"
+/* object.c - the table of kernel objects, and the requests that make and remove them. */
+#include "controller/objects/object.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -1,6 +1,6 @@
 /* release.h - the one way in which anything a VM holds is given back. */
-#ifndef BANGER_CONTROLLER_RELEASE_H
-#define BANGER_CONTROLLER_RELEASE_H
+#ifndef BANGER_CONTROLLER_OBJECTS_RELEASE_H
+#define BANGER_CONTROLLER_OBJECTS_RELEASE_H
 
 #include "controller/ctl.h"
 

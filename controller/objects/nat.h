@@ -1,6 +1,6 @@
 /* nat.h - NAT of one VM: prepare, apply a change, clean up. */
-#ifndef BANGER_CONTROLLER_NAT_H
-#define BANGER_CONTROLLER_NAT_H
+#ifndef BANGER_CONTROLLER_OBJECTS_NAT_H
+#define BANGER_CONTROLLER_OBJECTS_NAT_H
 
 #include "controller/ctl.h"
 

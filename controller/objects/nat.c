@@ -1,10 +1,10 @@
 /* nat.c - makes, changes and removes the NAT of one VM, and keeps the ledger. */
-#include "controller/nat.h"
+#include "controller/objects/nat.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "controller/objects.h"
+#include "controller/objects/object.h"
 #include "controller/store.h"
 
 int nat_prepare(struct ctl *c, const struct vm *vm, const struct operation *o, struct error *e)

@@ -1,10 +1,10 @@
-/* objects.h - the kernel objects that a VM can hold: the request that makes each, and the one that removes it.
+/* object.h - the kernel objects that a VM can hold: the request that makes each, and the one that removes it.
  *
  * The table behind this is in order of making; a release walks it backwards.
  * Nothing else knows which request belongs to which object, or which runtime
  * field names it. */
-#ifndef BANGER_CONTROLLER_OBJECTS_H
-#define BANGER_CONTROLLER_OBJECTS_H
+#ifndef BANGER_CONTROLLER_OBJECTS_OBJECT_H
+#define BANGER_CONTROLLER_OBJECTS_OBJECT_H
 
 #include "controller/ctl.h"
 

@@ -1,5 +1,5 @@
 /* inventory.c - LIST of every role, in one array. */
-#include "controller/inventory.h"
+#include "controller/objects/inventory.h"
 
 #include <errno.h>
 #include <stdlib.h>
