@@ -5,10 +5,10 @@
 
 #include "common/log.h"
 #include "controller/idle.h"
+#include "controller/lifecycle/operation.h"
+#include "controller/lifecycle/start.h"
+#include "controller/lifecycle/stop.h"
 #include "controller/objects/release.h"
-#include "controller/operation.h"
-#include "controller/start.h"
-#include "controller/stop.h"
 #include "controller/store.h"
 #include "controller/worker.h"
 

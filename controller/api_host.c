@@ -6,7 +6,7 @@
 #include "controller/audit.h"
 #include "controller/doctor.h"
 #include "controller/images.h"
-#include "controller/drain.h"
+#include "controller/lifecycle/drain.h"
 #include "controller/online.h"
 #include "controller/store.h"
 

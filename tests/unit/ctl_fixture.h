@@ -26,10 +26,10 @@
 
 #include "common/cleanup.h"
 #include "common/pidfd.h"
-#include "controller/exit.h"
 #include "controller/helper/client.h"
 #include "controller/helper/tap_sweep.h"
-#include "controller/lifecycle.h"
+#include "controller/lifecycle/exit.h"
+#include "controller/lifecycle/lifecycle.h"
 #include "controller/loop.h"
 #include "controller/seed.h"
 #include "controller/storage.h"

@@ -1,8 +1,8 @@
 /* Several commands for one VM at the same moment, from threads: each order is allowed, but what is said afterwards is so,
  * and nothing is left that nobody knows of. */
+#include "controller/lifecycle/operation.h"
 #include "controller/objects/object.h"
 #include "controller/online.h"
-#include "controller/operation.h"
 #include "tests/unit/ctl_fixture.h"
 
 #include <dirent.h>

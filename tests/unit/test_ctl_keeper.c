@@ -6,10 +6,10 @@
 
 #include "common/clock.h"
 #include "controller/actions.h"
-#include "controller/drain.h"
-#include "controller/idle.h"
 #include "controller/housekeeping.h"
-#include "controller/operation.h"
+#include "controller/idle.h"
+#include "controller/lifecycle/drain.h"
+#include "controller/lifecycle/operation.h"
 #include "controller/stats.h"
 
 #define S 1000000000ull

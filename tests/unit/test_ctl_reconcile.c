@@ -1,7 +1,7 @@
 /* Restarts: what lives is adopted, what does not is released, what nobody has is removed, and what was cut short is
  * brought to an end. */
+#include "controller/lifecycle/operation.h"
 #include "controller/objects/object.h"
-#include "controller/operation.h"
 #include "controller/startup.h"
 #include "tests/unit/ctl_fixture.h"
 

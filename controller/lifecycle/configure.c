@@ -1,10 +1,10 @@
 /* configure.c - the sizes and policies that a VM may have, and their change. */
-#include "controller/configure.h"
+#include "controller/lifecycle/configure.h"
 
 #include <string.h>
 
+#include "controller/lifecycle/operation.h"
 #include "controller/objects/nat.h"
-#include "controller/operation.h"
 #include "controller/preflight.h"
 #include "controller/store.h"
 

@@ -3,7 +3,7 @@
  * One commit plans every object; then they are asked for, in the table's order; then one commit says that all are
  * there.  Whatever ends the way between the two (a refusal, a cancellation, our own death) finds the whole plan in the
  * ledger, and vm_release() walks it backwards without asking how far the start had come. */
-#include "controller/start.h"
+#include "controller/lifecycle/start.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -15,9 +15,9 @@
 #include "common/failpoint.h"
 #include "common/log.h"
 #include "common/pidfd.h"
+#include "controller/lifecycle/operation.h"
 #include "controller/objects/object.h"
 #include "controller/objects/release.h"
-#include "controller/operation.h"
 #include "controller/preflight.h"
 #include "controller/seed.h"
 #include "controller/storage.h"

@@ -1,6 +1,6 @@
 /* operation.h - the frame around whatever is done with one VM: its turn, its row, its record. */
-#ifndef BANGER_CONTROLLER_OPERATION_H
-#define BANGER_CONTROLLER_OPERATION_H
+#ifndef BANGER_CONTROLLER_LIFECYCLE_OPERATION_H
+#define BANGER_CONTROLLER_LIFECYCLE_OPERATION_H
 
 #include "controller/ctl.h"
 

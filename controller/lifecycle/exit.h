@@ -1,6 +1,6 @@
 /* exit.h - what happens when a VMM has exited. */
-#ifndef BANGER_CONTROLLER_EXIT_H
-#define BANGER_CONTROLLER_EXIT_H
+#ifndef BANGER_CONTROLLER_LIFECYCLE_EXIT_H
+#define BANGER_CONTROLLER_LIFECYCLE_EXIT_H
 
 #include "controller/ctl.h"
 

@@ -1,10 +1,10 @@
 /* delete.c - removes everything of a VM: its objects, its files, its row. */
-#include "controller/delete.h"
+#include "controller/lifecycle/delete.h"
 
 #include <stdio.h>
 
+#include "controller/lifecycle/operation.h"
 #include "controller/objects/release.h"
-#include "controller/operation.h"
 #include "controller/storage.h"
 #include "controller/store.h"
 #include "controller/vmm/watch.h"

@@ -1,6 +1,6 @@
 /* stop.h - ends a VM on request. */
-#ifndef BANGER_CONTROLLER_STOP_H
-#define BANGER_CONTROLLER_STOP_H
+#ifndef BANGER_CONTROLLER_LIFECYCLE_STOP_H
+#define BANGER_CONTROLLER_LIFECYCLE_STOP_H
 
 #include "controller/ctl.h"
 

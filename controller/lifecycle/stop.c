@@ -1,12 +1,12 @@
 /* stop.c - ends a VM on request: asks its guest to power off, or kills its VMM, and releases what it holds. */
-#include "controller/stop.h"
+#include "controller/lifecycle/stop.h"
 
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/pidfd.h"
+#include "controller/lifecycle/operation.h"
 #include "controller/objects/release.h"
-#include "controller/operation.h"
 #include "controller/store.h"
 #include "controller/vmm/driver.h"
 #include "controller/vmm/watch.h"

@@ -1,6 +1,6 @@
 /* configure.h - what a VM may be configured to, and its change. */
-#ifndef BANGER_CONTROLLER_CONFIGURE_H
-#define BANGER_CONTROLLER_CONFIGURE_H
+#ifndef BANGER_CONTROLLER_LIFECYCLE_CONFIGURE_H
+#define BANGER_CONTROLLER_LIFECYCLE_CONFIGURE_H
 
 #include "controller/ctl.h"
 

@@ -1,5 +1,5 @@
 /* operation.c - the frame around an operation, and the verbs there are. */
-#include "controller/operation.h"
+#include "controller/lifecycle/operation.h"
 
 #include <string.h>
 #include <sys/random.h>

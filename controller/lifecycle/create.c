@@ -1,5 +1,5 @@
 /* create.c - makes a VM: its row and slot, then its files; a create that fails leaves neither. */
-#include "controller/create.h"
+#include "controller/lifecycle/create.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -7,9 +7,9 @@
 
 #include "common/failpoint.h"
 #include "common/log.h"
-#include "controller/configure.h"
-#include "controller/delete.h"
-#include "controller/operation.h"
+#include "controller/lifecycle/configure.h"
+#include "controller/lifecycle/delete.h"
+#include "controller/lifecycle/operation.h"
 #include "controller/preflight.h"
 #include "controller/seed.h"
 #include "controller/storage.h"

@@ -1,14 +1,14 @@
 /* exit.c - the exit handler: releases a VM whose VMM has exited, and decides whether its policy may start it again. */
-#include "controller/exit.h"
+#include "controller/lifecycle/exit.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "controller/lifecycle/operation.h"
+#include "controller/lifecycle/stop.h"
 #include "controller/objects/release.h"
-#include "controller/operation.h"
-#include "controller/stop.h"
 #include "controller/store.h"
 #include "controller/vmm/watch.h"
 #include "controller/worker.h"

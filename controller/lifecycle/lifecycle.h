@@ -2,13 +2,13 @@
  *
  * Each takes the VM's turn (one operation at a time a VM; delete and kill interrupt a start), writes an operation row,
  * and on failure leaves neither object nor row behind.  Return: 0, or -1 with the error filled in. */
-#ifndef BANGER_CONTROLLER_LIFECYCLE_H
-#define BANGER_CONTROLLER_LIFECYCLE_H
+#ifndef BANGER_CONTROLLER_LIFECYCLE_LIFECYCLE_H
+#define BANGER_CONTROLLER_LIFECYCLE_LIFECYCLE_H
 
-#include "controller/configure.h"
-#include "controller/create.h"
-#include "controller/delete.h"
-#include "controller/start.h"
-#include "controller/stop.h"
+#include "controller/lifecycle/configure.h"
+#include "controller/lifecycle/create.h"
+#include "controller/lifecycle/delete.h"
+#include "controller/lifecycle/start.h"
+#include "controller/lifecycle/stop.h"
 
 #endif

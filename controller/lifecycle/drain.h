@@ -1,6 +1,6 @@
 /* drain.h - the end of all VMs, because the host goes down. */
-#ifndef BANGER_CONTROLLER_DRAIN_H
-#define BANGER_CONTROLLER_DRAIN_H
+#ifndef BANGER_CONTROLLER_LIFECYCLE_DRAIN_H
+#define BANGER_CONTROLLER_LIFECYCLE_DRAIN_H
 
 #include "controller/ctl.h"
 

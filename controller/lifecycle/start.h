@@ -1,6 +1,6 @@
 /* start.h - starts a VM. */
-#ifndef BANGER_CONTROLLER_START_H
-#define BANGER_CONTROLLER_START_H
+#ifndef BANGER_CONTROLLER_LIFECYCLE_START_H
+#define BANGER_CONTROLLER_LIFECYCLE_START_H
 
 #include "controller/ctl.h"
 

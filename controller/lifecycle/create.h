@@ -1,6 +1,6 @@
 /* create.h - makes a VM. */
-#ifndef BANGER_CONTROLLER_CREATE_H
-#define BANGER_CONTROLLER_CREATE_H
+#ifndef BANGER_CONTROLLER_LIFECYCLE_CREATE_H
+#define BANGER_CONTROLLER_LIFECYCLE_CREATE_H
 
 #include "controller/ctl.h"
 

@@ -1,6 +1,6 @@
 /* delete.h - removes a VM. */
-#ifndef BANGER_CONTROLLER_DELETE_H
-#define BANGER_CONTROLLER_DELETE_H
+#ifndef BANGER_CONTROLLER_LIFECYCLE_DELETE_H
+#define BANGER_CONTROLLER_LIFECYCLE_DELETE_H
 
 #include "controller/ctl.h"
 

@@ -2,7 +2,7 @@
  *
  * Nobody asked for the end of any of them: what is wanted stays wanted, and the restart policies hold at the next boot.
  * Nothing is started any more until this controller is; the host's service manager is about to end it. */
-#include "controller/drain.h"
+#include "controller/lifecycle/drain.h"
 
 #include <poll.h>
 #include <pthread.h>
@@ -13,9 +13,9 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/pidfd.h"
-#include "controller/exit.h"
+#include "controller/lifecycle/exit.h"
+#include "controller/lifecycle/operation.h"
 #include "controller/objects/release.h"
-#include "controller/operation.h"
 #include "controller/store.h"
 #include "controller/vmm/driver.h"
 #include "controller/vmm/watch.h"
