@@ -7,7 +7,7 @@
 #include "controller/doctor.h"
 #include "controller/images.h"
 #include "controller/lifecycle/drain.h"
-#include "controller/online.h"
+#include "controller/recovery/online.h"
 #include "controller/store.h"
 
 int api_version(struct exchange *x)

@@ -2,7 +2,7 @@
  * and nothing is left that nobody knows of. */
 #include "controller/lifecycle/operation.h"
 #include "controller/objects/object.h"
-#include "controller/online.h"
+#include "controller/recovery/online.h"
 #include "tests/unit/ctl_fixture.h"
 
 #include <dirent.h>

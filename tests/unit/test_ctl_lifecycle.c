@@ -2,7 +2,7 @@
  * the state says what is so. */
 #include "controller/actions.h"
 #include "controller/objects/object.h"
-#include "controller/online.h"
+#include "controller/recovery/online.h"
 #include "controller/store_internal.h"
 #include "controller/tsc.h"
 #include "tests/unit/ctl_fixture.h"

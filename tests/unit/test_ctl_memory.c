@@ -10,7 +10,7 @@
 #include "controller/json.h"
 #include "controller/objects/object.h"
 #include "controller/objects/release.h"
-#include "controller/online.h"
+#include "controller/recovery/online.h"
 #include "controller/store_internal.h"
 #include "tests/unit/ctl_fixture.h"
 

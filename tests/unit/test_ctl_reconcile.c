@@ -2,7 +2,7 @@
  * brought to an end. */
 #include "controller/lifecycle/operation.h"
 #include "controller/objects/object.h"
-#include "controller/startup.h"
+#include "controller/recovery/startup.h"
 #include "tests/unit/ctl_fixture.h"
 
 /* The fake counts a second HELLO as a violation; that one is the test's own, so only what comes later counts. */

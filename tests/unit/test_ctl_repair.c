@@ -2,8 +2,8 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 
-#include "controller/online.h"
-#include "controller/stray_files.h"
+#include "controller/recovery/online.h"
+#include "controller/recovery/stray_files.h"
 #include "tests/unit/ctl_fixture.h"
 
 static char said[1024];

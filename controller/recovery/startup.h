@@ -1,6 +1,6 @@
 /* startup.h - kernel against database at start-up. */
-#ifndef BANGER_CONTROLLER_STARTUP_H
-#define BANGER_CONTROLLER_STARTUP_H
+#ifndef BANGER_CONTROLLER_RECOVERY_STARTUP_H
+#define BANGER_CONTROLLER_RECOVERY_STARTUP_H
 
 #include "controller/ctl.h"
 

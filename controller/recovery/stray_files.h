@@ -1,6 +1,6 @@
 /* stray_files.h - files of slots that the state database gives to nobody, or to another VM: it is older than they are. */
-#ifndef BANGER_CONTROLLER_STRAY_FILES_H
-#define BANGER_CONTROLLER_STRAY_FILES_H
+#ifndef BANGER_CONTROLLER_RECOVERY_STRAY_FILES_H
+#define BANGER_CONTROLLER_RECOVERY_STRAY_FILES_H
 
 #include "controller/ctl.h"
 

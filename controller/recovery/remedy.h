@@ -1,6 +1,6 @@
 /* remedy.h - what start-up and on-line reconciliation do about a difference between kernel and database. */
-#ifndef BANGER_CONTROLLER_REMEDY_H
-#define BANGER_CONTROLLER_REMEDY_H
+#ifndef BANGER_CONTROLLER_RECOVERY_REMEDY_H
+#define BANGER_CONTROLLER_RECOVERY_REMEDY_H
 
 #include "controller/ctl.h"
 #include "controller/objects/inventory.h"

@@ -1,5 +1,5 @@
 /* remedy.c - what start-up and on-line reconciliation do about a difference between kernel and database. */
-#include "controller/remedy.h"
+#include "controller/recovery/remedy.h"
 
 #include <stdio.h>
 

@@ -4,7 +4,7 @@
  * there before its objects and goes after them, so what is listed without a row is an orphan.  But operations go on
  * meanwhile, so what looks wrong is only suspected: a VM is looked at again, alone, with its turn in hand, and an
  * object is removed only if two consecutive inventories find no row for it. */
-#include "controller/online.h"
+#include "controller/recovery/online.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,9 +17,9 @@
 #include "controller/lifecycle/operation.h"
 #include "controller/objects/object.h"
 #include "controller/objects/release.h"
-#include "controller/remedy.h"
+#include "controller/recovery/remedy.h"
+#include "controller/recovery/stray_files.h"
 #include "controller/store.h"
-#include "controller/stray_files.h"
 #include "controller/vmm/watch.h"
 #include "controller/worker.h"
 

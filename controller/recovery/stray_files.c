@@ -1,5 +1,5 @@
 /* stray_files.c - finds and removes files in slot folders that no row names. */
-#include "controller/stray_files.h"
+#include "controller/recovery/stray_files.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -6,7 +6,7 @@
  * it may hold is released; operations that our own end has cut short are rolled back (create, start) or forward
  * (stop, kill, delete).  What the kernel holds and no row claims is removed.  Only then do the roles make things
  * again, and what an administrator's flush took from a living VM is put back. */
-#include "controller/startup.h"
+#include "controller/recovery/startup.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -24,10 +24,10 @@
 #include "controller/objects/inventory.h"
 #include "controller/objects/object.h"
 #include "controller/objects/release.h"
-#include "controller/remedy.h"
+#include "controller/recovery/remedy.h"
+#include "controller/recovery/stray_files.h"
 #include "controller/storage.h"
 #include "controller/store.h"
-#include "controller/stray_files.h"
 #include "controller/vmm/watch.h"
 
 /* A kernel that does not say whether a VMM lives is asked again: taking a guest for dead would be the end of it. */

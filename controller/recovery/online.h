@@ -1,6 +1,6 @@
 /* online.h - kernel against database while the service runs. */
-#ifndef BANGER_CONTROLLER_ONLINE_H
-#define BANGER_CONTROLLER_ONLINE_H
+#ifndef BANGER_CONTROLLER_RECOVERY_ONLINE_H
+#define BANGER_CONTROLLER_RECOVERY_ONLINE_H
 
 #include "controller/ctl.h"
 
