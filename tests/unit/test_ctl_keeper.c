@@ -5,11 +5,11 @@
 #include <sqlite3.h>
 
 #include "common/clock.h"
-#include "controller/actions.h"
-#include "controller/housekeeping.h"
-#include "controller/idle.h"
 #include "controller/lifecycle/drain.h"
 #include "controller/lifecycle/operation.h"
+#include "controller/policy/actions.h"
+#include "controller/policy/housekeeping.h"
+#include "controller/policy/idle.h"
 #include "controller/stats.h"
 
 #define S 1000000000ull

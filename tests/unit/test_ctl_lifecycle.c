@@ -1,7 +1,7 @@
 /* Starts, stops and deletes against roles that refuse, dawdle and die: whatever happens, nothing is left behind, and
  * the state says what is so. */
-#include "controller/actions.h"
 #include "controller/objects/object.h"
+#include "controller/policy/actions.h"
 #include "controller/recovery/online.h"
 #include "controller/store_internal.h"
 #include "controller/tsc.h"

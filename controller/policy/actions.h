@@ -1,8 +1,8 @@
 /* actions.h - what is done to a VM without being asked, by its policy.
  *
  * Each takes the VM's turn, and does nothing when its row no longer calls for it.  Failures are logged, and told by the row. */
-#ifndef BANGER_CONTROLLER_ACTIONS_H
-#define BANGER_CONTROLLER_ACTIONS_H
+#ifndef BANGER_CONTROLLER_POLICY_ACTIONS_H
+#define BANGER_CONTROLLER_POLICY_ACTIONS_H
 
 #include "controller/ctl.h"
 

@@ -1,7 +1,7 @@
 /* housekeeping.h - the controller's own initiative, every two seconds: restart what is to be restarted, stop what is idle,
  * release again what could not be released. */
-#ifndef BANGER_CONTROLLER_HOUSEKEEPING_H
-#define BANGER_CONTROLLER_HOUSEKEEPING_H
+#ifndef BANGER_CONTROLLER_POLICY_HOUSEKEEPING_H
+#define BANGER_CONTROLLER_POLICY_HOUSEKEEPING_H
 
 #include "controller/ctl.h"
 

@@ -1,14 +1,14 @@
 /* actions.c - what a policy does to a VM: judged again by its row, with its turn in hand, since a person may have come first. */
-#include "controller/actions.h"
+#include "controller/policy/actions.h"
 
 #include <stdio.h>
 
 #include "common/log.h"
-#include "controller/idle.h"
 #include "controller/lifecycle/operation.h"
 #include "controller/lifecycle/start.h"
 #include "controller/lifecycle/stop.h"
 #include "controller/objects/release.h"
+#include "controller/policy/idle.h"
 #include "controller/store.h"
 #include "controller/worker.h"
 

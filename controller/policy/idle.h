@@ -1,6 +1,6 @@
 /* idle.h - how long each running VM has been idle, from samples of its processor time and its network counters. */
-#ifndef BANGER_CONTROLLER_IDLE_H
-#define BANGER_CONTROLLER_IDLE_H
+#ifndef BANGER_CONTROLLER_POLICY_IDLE_H
+#define BANGER_CONTROLLER_POLICY_IDLE_H
 
 #include "controller/ctl.h"
 

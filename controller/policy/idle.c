@@ -1,5 +1,5 @@
 /* idle.c - samples of what running VMs use, by slot, and what is too little to count as work. */
-#include "controller/idle.h"
+#include "controller/policy/idle.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -15,7 +15,7 @@
  * And every REPAIR_S, and soon after the net role said that something was taken away, what the kernel has is compared
  * with what is written (online.c): what somebody flushed is put back, what can not be is told.  Once a day the state
  * database is copied, and all the time once somebody has taken it away. */
-#include "controller/housekeeping.h"
+#include "controller/policy/housekeeping.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -24,11 +24,11 @@
 #include "common/clock.h"
 #include "common/lock.h"
 #include "common/log.h"
-#include "controller/actions.h"
-#include "controller/idle.h"
 #include "controller/lifecycle/exit.h"
 #include "controller/lifecycle/operation.h"
 #include "controller/objects/release.h"
+#include "controller/policy/actions.h"
+#include "controller/policy/idle.h"
 #include "controller/preflight.h"
 #include "controller/recovery/online.h"
 #include "controller/stats.h"
