@@ -36,5 +36,14 @@ printf '%s\n' 'static int g(void)' '{' 'FAILPOINT("a");' 'mknod(n, m, d);' 'retu
 	{ echo "failpoints.awk does not refuse what it should"; status=1; }
 rm -r "$places"
 git ls-files 'controller/*.c' 'privhelper/*.c' | grep -v -e /cli/ -e kvmprobe | xargs awk -f tests/failpoints.awk || status=1
+# Likewise of includes: what runs upward, what runs to a room on the same floor, and a file that has no floor.
+places=$(mktemp -d) && mkdir -p "$places/controller/vmm"
+printf '%s\n' '#include "common/log.h"' '#include "controller/helper/client.h"' '#include "controller/lifecycle/exit.h"' '#include "controller/host/audit.h"' \
+	>"$places/controller/vmm/watch.c"
+printf '%s\n' '#include "controller/ctl.h"' >"$places/controller/new.c"
+[ "$(cd "$places" && awk -f "$OLDPWD/tests/floors.awk" controller/vmm/watch.c controller/new.c | cut -d: -f1,2 | paste -sd ' ')" = \
+	"controller/vmm/watch.c:3 controller/vmm/watch.c:4 controller/new.c:1" ] || { echo "floors.awk does not refuse what it should"; status=1; }
+rm -r "$places"
+git ls-files 'controller/*.[ch]' 'privhelper/*.[ch]' 'common/*.[ch]' 'proto/*.[ch]' | xargs awk -f tests/floors.awk || status=1
 [ $status = 0 ] && echo "lint: clean"
 exit $status

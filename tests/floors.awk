@@ -1,0 +1,84 @@
+# floors.awk - names each include that runs upward between the rooms of controller/ and privhelper/, or sideways between two
+# rooms of one floor.  Input: their sources, common/ and proto/.  Status 1 when there is one.
+#
+# So no circle of includes can span two rooms.  What must be called upward is a function pointer that main.c sets.
+BEGIN {
+	floor(0, "common", "^common/")
+	floor(1, "proto", "^proto/")
+
+	floor(2, "top", "^controller/(ctl|vm|progress|access|paths|json|loop|tsc|workers?|sandbox|lock)\\.[ch]$")
+	floor(2, "cli", "^controller/cli/")
+	floor(3, "helper", "^controller/helper/")
+	floor(3, "db", "^controller/db/")
+	floor(4, "storage", "^controller/storage/")
+	floor(5, "vmm", "^controller/vmm/")
+	floor(5, "host", "^controller/host/")
+	floor(6, "objects", "^controller/objects/")
+	floor(7, "lifecycle", "^controller/lifecycle/")
+	floor(8, "recovery", "^controller/recovery/")
+	floor(9, "policy", "^controller/policy/")
+	floor(10, "api", "^controller/api/")
+	floor(11, "main", "^controller/main\\.c$")
+
+	floor(2, "privhelper", "^privhelper/((lockdown|label)\\.[ch]$|kvmprobe/)")
+	floor(3, "role", "^privhelper/role/")
+	floor(4, "net", "^privhelper/net/")
+	floor(4, "blk", "^privhelper/blk/")
+	floor(4, "spawn", "^privhelper/spawn/")
+	floor(4, "supervisor", "^privhelper/supervisor/")
+
+	# Files that have no folder yet.
+	floor(3, "db", "^controller/(store|preflight)[a-z_]*\\.[ch]$")
+	floor(4, "storage", "^controller/(storage|images|seed)[a-z_]*\\.[ch]$")
+	floor(5, "host", "^controller/(doctor|audit|stats)[a-z_]*\\.[ch]$")
+	floor(7, "lifecycle", "^controller/vm_lock\\.[ch]$")
+	floor(10, "api", "^controller/(api|rate)[a-z_]*\\.[ch]$")
+	floor(3, "role", "^privhelper/(role|reqlog)\\.[ch]$")
+	floor(4, "net", "^privhelper/net[a-z_]*\\.[ch]$")
+	floor(4, "blk", "^privhelper/blk[a-z_]*\\.[ch]$")
+	floor(4, "spawn", "^privhelper/spawn[a-z_]*\\.[ch]$")
+	floor(4, "supervisor", "^privhelper/supervisor[a-z_]*\\.[ch]$")
+
+	# Includes that are still to go.
+	known["controller/paths.c controller/storage.h"]
+}
+
+function floor(level, room, pattern) {
+	levels[room] = level
+	rooms[++n] = room
+	patterns[n] = pattern
+}
+
+# The first rule that a path matches.
+function room_of(path,   i) {
+	for (i = 1; i <= n; i++)
+		if (path ~ patterns[i])
+			return rooms[i]
+	return ""
+}
+
+function refuse(why) {
+	printf "%s:%d: %s\n", FILENAME, FNR, why
+	bad = 1
+}
+
+FNR == 1 {
+	here = room_of(FILENAME)
+	if (here == "")
+		refuse("stands on no floor: tests/floors.awk has the table")
+}
+
+here != "" && /^#include "/ {
+	path = $2
+	gsub(/"/, "", path)
+	there = room_of(path)
+	if ((FILENAME " " path) in known)
+		next
+	if (there == "")
+		refuse("includes " path ", which stands on no floor")
+	else if (there != here && levels[there] > levels[here])
+		refuse(here " includes " path " of " there ", which is above it")
+	else if (there != here && levels[there] == levels[here])
+		refuse(here " includes " path " of " there ", which is beside it")
+}
+END { exit bad }
