@@ -22,14 +22,14 @@ static bool name_is_free_for_us(const char *name)
 }
 
 /* The alias is no attribute of creation (net/core/rtnetlink.c, rtnl_create_link()), but goes in the same system call. */
-static int make_bridge(const struct net_state *n)
+static int make_bridge(struct net_state *n)
 {
 	/* An address of its own, or the bridge takes that of whichever tap is there. */
 	static const uint8_t mac[6] = { 0x02, 0xfc, 0xff, 0, 0, 1 };
 	struct nl_out o;
 
 	FAILPOINT("bridge.make");
-	nl_begin(&o);
+	nl_begin(&n->netlink, &o);
 	(void)nl_message(&o, RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, sizeof(struct ifinfomsg));
 	mnl_attr_put_strz(o.h, IFLA_IFNAME, n->config->bridge);
 	mnl_attr_put(o.h, IFLA_ADDRESS, sizeof(mac), mac);
@@ -45,12 +45,12 @@ static int make_bridge(const struct net_state *n)
 	return nl_talk(n->route, &o, NULL, NULL);
 }
 
-static int address_bridge(const struct net_state *n)
+static int address_bridge(struct net_state *n)
 {
 	struct nl_out o;
 
 	FAILPOINT("bridge.address");
-	nl_begin(&o);
+	nl_begin(&n->netlink, &o);
 	struct ifaddrmsg *a = nl_message(&o, RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, sizeof(*a));
 	a->ifa_family = AF_INET;
 	a->ifa_prefixlen = (unsigned char)n->config->prefix;
@@ -60,12 +60,12 @@ static int address_bridge(const struct net_state *n)
 	return nl_talk(n->route, &o, NULL, NULL) == 0 || errno == EEXIST ? 0 : -1;
 }
 
-static int raise_bridge(const struct net_state *n)
+static int raise_bridge(struct net_state *n)
 {
 	struct nl_out o;
 
 	FAILPOINT("bridge.up");
-	nl_begin(&o);
+	nl_begin(&n->netlink, &o);
 	net_link_put(&o, RTM_SETLINK, AF_UNSPEC, n->bridge, IFF_UP);
 	return nl_talk(n->route, &o, NULL, NULL);
 }

@@ -34,7 +34,7 @@
 #define DELETE_MAX 512 /* bytes of a request to delete: a tuple, an id, a zone */
 
 struct flush {
-	const struct net_state *n;
+	struct net_state *n;
 	const bool *slots; /* SLOT_MAX of them */
 	bool failed[SLOT_MAX];
 };
@@ -138,9 +138,9 @@ static void put_filter(struct nl_out *o, uint16_t tuple, uint32_t addr)
 	mnl_attr_nest_end(o->h, filter);
 }
 
-static void put_message(struct nl_out *o, uint16_t type, uint16_t flags)
+static void put_message(struct net_state *n, struct nl_out *o, uint16_t type, uint16_t flags)
 {
-	nl_begin(o);
+	nl_begin(&n->netlink, o);
 	struct nfgenmsg *g = nl_message(o, (uint16_t)(NFNL_SUBSYS_CTNETLINK << 8 | type), flags, sizeof(*g));
 	g->nfgen_family = AF_INET;
 	g->version = NFNETLINK_V0;
@@ -151,7 +151,7 @@ static int walk(struct flush *f, uint16_t tuple, uint32_t addr)
 {
 	struct nl_out o;
 
-	put_message(&o, IPCTNL_MSG_CT_GET, NLM_F_DUMP);
+	put_message(f->n, &o, IPCTNL_MSG_CT_GET, NLM_F_DUMP);
 	if (tuple)
 		put_filter(&o, tuple, addr);
 	if (FAILPOINT_FAILS("flows.flush"))
@@ -208,10 +208,10 @@ enum status net_flows_none(struct net_state *n, uint32_t slot)
 	return net_flows_forget(n, slots);
 }
 
-int net_conntrack_probe(const struct net_state *n)
+int net_conntrack_probe(struct net_state *n)
 {
 	struct nl_out o;
 
-	put_message(&o, IPCTNL_MSG_CT_GET_STATS, NLM_F_ACK);
+	put_message(n, &o, IPCTNL_MSG_CT_GET_STATS, NLM_F_ACK);
 	return nl_talk(n->nft, &o, NULL, NULL);
 }

@@ -20,6 +20,6 @@ enum status net_flows_forget(struct net_state *n, const bool slots[SLOT_MAX]);
 enum status net_flows_none(struct net_state *n, uint32_t slot);
 
 /* Is there a table of flows to ask?  Changes nothing.  Return: 0, or -1 with errno. */
-int net_conntrack_probe(const struct net_state *n);
+int net_conntrack_probe(struct net_state *n);
 
 #endif

@@ -19,7 +19,6 @@
 #include "privhelper/net/image.h"
 #include "proto/slot.h"
 
-#define EVENT_MAX 32768 /* what the kernel puts into one datagram at most (NLMSG_GOODSIZE, af_netlink.c) */
 #define EVENTS_MOST 1000 /* taken in one go: who makes more of them does not keep requests waiting */
 
 static int listen_to(int protocol, unsigned group)
@@ -60,7 +59,7 @@ static const char *text_of(const struct nlmsghdr *h, size_t extra, uint16_t type
 }
 
 /* Also a port that leaves the bridge: the kernel says so with the same message, of family AF_BRIDGE. */
-static bool link_is_ours(const struct net_state *n, const struct nlmsghdr *h)
+static bool link_is_ours(struct net_state *n, const struct nlmsghdr *h)
 {
 	const char *name = h->nlmsg_type == RTM_DELLINK ? text_of(h, sizeof(struct ifinfomsg), IFLA_IFNAME) : NULL;
 
@@ -72,7 +71,7 @@ static bool link_is_ours(const struct net_state *n, const struct nlmsghdr *h)
  * of every one of them is the table's name (linux/netfilter/nf_tables.h: NFTA_TABLE_NAME, NFTA_CHAIN_TABLE...); that of
  * NFT_MSG_NEWGEN is a number.
  */
-static bool rule_is_ours(const struct net_state *n, const struct nlmsghdr *h)
+static bool rule_is_ours(struct net_state *n, const struct nlmsghdr *h)
 {
 	if (NFNL_SUBSYS_ID(h->nlmsg_type) != NFNL_SUBSYS_NFTABLES || h->nlmsg_pid == n->nft_port)
 		return false;
@@ -80,7 +79,7 @@ static bool rule_is_ours(const struct net_state *n, const struct nlmsghdr *h)
 	return table && strcmp(table, NET_TABLE) == 0;
 }
 
-static bool is_ours(const struct net_state *n, int fd, const void *buf, ssize_t len)
+static bool is_ours(struct net_state *n, int fd, const void *buf, ssize_t len)
 {
 	int left = (int)len;
 
@@ -91,20 +90,19 @@ static bool is_ours(const struct net_state *n, int fd, const void *buf, ssize_t 
 }
 
 /* Return: something of ours was taken away or changed, or (there were too many events) may have been. */
-static bool take(const struct net_state *n, int fd, bool *left)
+static bool take(struct net_state *n, int fd, bool *left)
 {
-	static uint8_t buf[EVENT_MAX] __attribute__((aligned(8)));
 	bool ours = *left;
 
 	*left = false;
 	for (int i = 0; i < EVENTS_MOST; i++) {
 		struct sockaddr_nl from = { 0 };
 		socklen_t size = sizeof(from);
-		ssize_t len = recvfrom(fd, buf, sizeof(buf), 0, (void *)&from, &size);
+		ssize_t len = recvfrom(fd, n->event, sizeof(n->event), 0, (void *)&from, &size);
 		if (len < 0 && errno != ENOBUFS)
 			return ours;
 		/* Only the kernel is believed; any process may send to us. */
-		if (len < 0 || (from.nl_pid == 0 && is_ours(n, fd, buf, len)))
+		if (len < 0 || (from.nl_pid == 0 && is_ours(n, fd, n->event, len)))
 			ours = true;
 	}
 	*left = true;

@@ -106,12 +106,12 @@ void net_link_read(void *arg, const struct nlmsghdr *h)
 	}
 }
 
-int net_link_find(const struct net_state *n, const char *name, struct net_link *l)
+int net_link_find(struct net_state *n, const char *name, struct net_link *l)
 {
 	struct nl_out o;
 
 	*l = (struct net_link){ .owner = UINT32_MAX, .group = UINT32_MAX, .named = -1 };
-	nl_begin(&o);
+	nl_begin(&n->netlink, &o);
 	(void)nl_message(&o, RTM_GETLINK, NLM_F_ACK, sizeof(struct ifinfomsg));
 	mnl_attr_put_strz(o.h, IFLA_IFNAME, name);
 	mnl_attr_put_u32(o.h, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
@@ -120,7 +120,7 @@ int net_link_find(const struct net_state *n, const char *name, struct net_link *
 	return -1;
 }
 
-int net_link_find_tap(const struct net_state *n, uint32_t slot, struct net_link *l)
+int net_link_find_tap(struct net_state *n, uint32_t slot, struct net_link *l)
 {
 	char name[16];
 
@@ -144,11 +144,11 @@ void net_link_put(struct nl_out *o, uint16_t type, int family, int index, unsign
 	i->ifi_flags = i->ifi_change = flags;
 }
 
-void net_link_no_ipv6(const struct net_state *n, int index)
+void net_link_no_ipv6(struct net_state *n, int index)
 {
 	struct nl_out o;
 
-	nl_begin(&o);
+	nl_begin(&n->netlink, &o);
 	net_link_put(&o, RTM_SETLINK, AF_UNSPEC, index, 0);
 	struct nlattr *spec = mnl_attr_nest_start(o.h, IFLA_AF_SPEC), *inet6 = mnl_attr_nest_start(o.h, AF_INET6);
 	mnl_attr_put_u8(o.h, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);

@@ -28,8 +28,8 @@ struct net_link {
 void net_link_read(void *arg, const struct nlmsghdr *h);
 
 /* Return: 0, also when there is none of that name (index 0), or -1 with errno. */
-int net_link_find(const struct net_state *n, const char *name, struct net_link *l);
-int net_link_find_tap(const struct net_state *n, uint32_t slot, struct net_link *l);
+int net_link_find(struct net_state *n, const char *name, struct net_link *l);
+int net_link_find_tap(struct net_state *n, uint32_t slot, struct net_link *l);
 
 /* One of ours: name, kind and tag agree.  The kernel finds interfaces by their other names too (ip-link(8), altname). */
 bool net_link_is_tap(const struct net_link *l, uint32_t slot);
@@ -39,6 +39,6 @@ void net_link_put(struct nl_out *o, uint16_t type, int family, int index, unsign
 
 /* The host talks no IPv6 on this interface: no address of its own, so no solicitations (addrconf.c).  A kernel without
  * IPv6 refuses the request, which is as good. */
-void net_link_no_ipv6(const struct net_state *n, int index);
+void net_link_no_ipv6(struct net_state *n, int index);
 
 #endif

@@ -85,7 +85,7 @@ static int net_prepare(struct role *r)
 
 static int net_filter(struct role *r, scmp_filter_ctx ctx)
 {
-	const struct net_state *n = state(r);
+	struct net_state *n = state(r);
 	const int sockets[] = { n->route, n->nft, n->ct }, events[] = { n->link_events, n->nft_events };
 	static const uint32_t ioctls[] = { TUNSETIFF, TUNSETOWNER, TUNSETGROUP, TUNSETPERSIST };
 	int bad = 0;
@@ -112,7 +112,7 @@ struct view {
 	struct net_tag tap, set[SETS]; /* generation 0: none of ours */
 };
 
-static int look(const struct net_state *n, uint32_t slot, struct view *v)
+static int look(struct net_state *n, uint32_t slot, struct view *v)
 {
 	v->ifindex = net_tap_find(n, slot, &v->tap);
 	if (v->ifindex < 0)
@@ -165,7 +165,7 @@ static void list_view(struct rep_list *out, uint32_t slot, const struct view *v)
 }
 
 /* A tap that can not be put back into its bridge is listed with the ifindex 0: it is there, and of no use. */
-static void mend(const struct net_state *n, uint32_t slot, struct view *v)
+static void mend(struct net_state *n, uint32_t slot, struct view *v)
 {
 	if (v->ifindex && (!n->bridged || net_tap_repair(n, slot) < 0)) {
 		log_warn("slot %u: its tap is not connected", slot);

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "privhelper/net/netlink.h"
 #include "privhelper/role/role.h"
 
 struct net_state {
@@ -18,6 +19,8 @@ struct net_state {
 	bool events_left;   /* of nft_events more are waiting; what was dropped behind them is not told any more (netlink(7)) */
 	bool flowless[SLOT_MAX]; /* known of a slot: no flow of its address is left, and it can begin none (conntrack.c) */
 	bool retired[SLOT_MAX]; /* since this start: a tap that somebody takes away, or out of its group, hides none */
+	struct netlink netlink;
+	uint8_t event[NL_IN_SIZE] __attribute__((aligned(8))); /* the one that is being read */
 };
 
 #endif

@@ -8,17 +8,10 @@
 #include "common/log.h"
 #include "privhelper/net/netlink.h"
 
-/* Both tables, the rules and two elements for each of SLOT_MAX slots are some 300 kB. */
-#define OUT_SIZE (1u << 20)
-#define IN_SIZE 32768 /* what the kernel fills at most with one part of a dump (NLMSG_GOODSIZE, af_netlink.c) */
-
-static uint8_t out_buffer[OUT_SIZE] __attribute__((aligned(8)));
-static uint8_t in_buffer[IN_SIZE] __attribute__((aligned(8)));
-
 int nl_open(int protocol)
 {
 	const struct sockaddr_nl any = { .nl_family = AF_NETLINK };
-	const int room = 2 * OUT_SIZE, on = 1;
+	const int room = 2 * NL_OUT_SIZE, on = 1;
 	_cleanup_close_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
 
 	/* nl_pid 0 gives us an address of the kernel's choice; connected to 0, only the kernel is heard or spoken to. */
@@ -31,13 +24,11 @@ int nl_open(int protocol)
 	return steal_fd(&fd);
 }
 
-void nl_begin(struct nl_out *o)
+void nl_begin(struct netlink *netlink, struct nl_out *o)
 {
-	static uint32_t last;
-
 	/* A range of its own for each datagram, so that a late answer to an earlier one is known as such. */
-	last += OUT_SIZE / NLMSG_HDRLEN;
-	*o = (struct nl_out){ .buf = out_buffer, .size = sizeof(out_buffer), .first = last, .last = last - 1 };
+	netlink->last += NL_OUT_SIZE / NLMSG_HDRLEN;
+	*o = (struct nl_out){ .netlink = netlink, .first = netlink->last, .last = netlink->last - 1 };
 }
 
 /* Go past the message under construction. */
@@ -45,21 +36,21 @@ static void next(struct nl_out *o)
 {
 	if (o->h)
 		o->used += NLMSG_ALIGN(o->h->nlmsg_len);
-	if (o->size - o->used < NL_MESSAGE_MAX)
+	if (NL_OUT_SIZE - o->used < NL_MESSAGE_MAX)
 		die(1, "netlink: %zu bytes are too many", o->used);
 }
 
 void nl_append(struct nl_out *o, const struct nlmsghdr *h)
 {
 	next(o);
-	o->h = memcpy(o->buf + o->used, h, h->nlmsg_len);
+	o->h = memcpy(o->netlink->out + o->used, h, h->nlmsg_len);
 	o->h->nlmsg_seq = ++o->last;
 }
 
 void *nl_message(struct nl_out *o, uint16_t type, uint16_t flags, size_t extra)
 {
 	next(o);
-	o->h = mnl_nlmsg_put_header(o->buf + o->used);
+	o->h = mnl_nlmsg_put_header(o->netlink->out + o->used);
 	o->h->nlmsg_type = type;
 	o->h->nlmsg_flags = NLM_F_REQUEST | flags;
 	o->h->nlmsg_seq = ++o->last;
@@ -90,7 +81,7 @@ static void take_verdict(struct answers *a, const struct nlmsghdr *h)
 
 static void take_messages(struct answers *a, int len)
 {
-	const struct nlmsghdr *h = (const void *)in_buffer;
+	const struct nlmsghdr *h = (const void *)a->to->netlink->in;
 
 	for (; mnl_nlmsg_ok(h, len); h = mnl_nlmsg_next(h, &len)) {
 		if (h->nlmsg_seq - a->to->first > a->to->last - a->to->first)
@@ -108,7 +99,7 @@ static int take_datagram(int fd, struct answers *a)
 {
 	struct sockaddr_nl from = { 0 };
 	socklen_t size = sizeof(from);
-	ssize_t n = recvfrom(fd, in_buffer, sizeof(in_buffer), MSG_DONTWAIT | MSG_TRUNC, (void *)&from, &size);
+	ssize_t n = recvfrom(fd, a->to->netlink->in, NL_IN_SIZE, MSG_DONTWAIT | MSG_TRUNC, (void *)&from, &size);
 
 	if (n < 0 && errno == EINTR)
 		return 0;
@@ -118,7 +109,7 @@ static int take_datagram(int fd, struct answers *a)
 			errno = a->error ? a->error : EPROTO;
 		return -1;
 	}
-	if ((size_t)n > sizeof(in_buffer)) {
+	if ((size_t)n > NL_IN_SIZE) {
 		errno = EMSGSIZE;
 		return -1;
 	}
@@ -133,7 +124,7 @@ int nl_talk(int fd, struct nl_out *o, nl_fn fn, void *arg)
 
 	o->used += NLMSG_ALIGN(o->h->nlmsg_len);
 	o->h = NULL;
-	if (send(fd, o->buf, o->used, 0) != (ssize_t)o->used)
+	if (send(fd, o->netlink->out, o->used, 0) != (ssize_t)o->used)
 		return -1;
 	while (!a.over)
 		if (take_datagram(fd, &a) < 0)

@@ -7,10 +7,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* One outgoing datagram under construction: netlink messages one after another. */
+/* Both tables, the rules and two elements for each of SLOT_MAX slots are some 300 kB. */
+#define NL_OUT_SIZE (1u << 20)
+
+/* What the kernel puts into one datagram at most, one part of a dump or an event (NLMSG_GOODSIZE, af_netlink.c). */
+#define NL_IN_SIZE 32768
+
+/* The role's buffers, one datagram each, and the latest sequence number. */
+struct netlink {
+	uint8_t out[NL_OUT_SIZE] __attribute__((aligned(8)));
+	uint8_t in[NL_IN_SIZE] __attribute__((aligned(8)));
+	uint32_t last;
+};
+
+/* One outgoing datagram under construction: netlink messages one after another, in the buffer of @netlink. */
 struct nl_out {
-	uint8_t *buf;
-	size_t size, used;
+	struct netlink *netlink;
+	size_t used;
 	uint32_t first, last;  /* sequence numbers of the messages in it */
 	struct nlmsghdr *h;    /* the message under construction */
 	bool interrupted;      /* what was dumped changed meanwhile: some of it may be missing (NLM_F_DUMP_INTR) */
@@ -19,8 +32,8 @@ struct nl_out {
 /* A socket that speaks to the kernel alone.  Return: a descriptor, or -1 with errno. */
 int nl_open(int protocol);
 
-/* Start a datagram in the role's one buffer; an unfinished one is dropped. */
-void nl_begin(struct nl_out *o);
+/* Start a datagram in the buffer of @netlink; an unfinished one is dropped. */
+void nl_begin(struct netlink *netlink, struct nl_out *o);
 
 /* Append a message and return where its fixed header, @extra bytes of zeros, is.  NLM_F_REQUEST is added. */
 void *nl_message(struct nl_out *o, uint16_t type, uint16_t flags, size_t extra);

@@ -53,7 +53,7 @@ static void append_rules(struct nl_out *o, const struct config *c)
 }
 
 /* The elements of VMs that the sets have now, by slot; generation 0: none.  Others than ours are not kept. */
-static int read_elements(const struct net_state *n, struct net_tag kept[SETS][SLOT_MAX])
+static int read_elements(struct net_state *n, struct net_tag kept[SETS][SLOT_MAX])
 {
 	for (enum net_set s = 0; s < SETS; s++)
 		for (uint32_t i = 0; i < n->config->slots; i++)
@@ -62,15 +62,15 @@ static int read_elements(const struct net_state *n, struct net_tag kept[SETS][SL
 	return 0;
 }
 
-int net_rules_load(const struct net_state *n)
+int net_rules_load(struct net_state *n)
 {
-	static struct net_tag kept[SETS][SLOT_MAX];
+	struct net_tag kept[SETS][SLOT_MAX] = { 0 };
 	struct nl_out o;
 
 	if (read_elements(n, kept) < 0)
 		return -1;
 	FAILPOINT("rules.before");
-	nl_begin(&o);
+	nl_begin(&n->netlink, &o);
 	net_batch_mark(&o, NFNL_MSG_BATCH_BEGIN);
 	append_rules(&o, n->config);
 	for (enum net_set s = 0; s < SETS; s++)
@@ -93,11 +93,11 @@ static void count_rule(void *arg, const struct nlmsghdr *h)
 		++*count;
 }
 
-static int count_rules(const struct net_state *n, uint8_t family, unsigned *count)
+static int count_rules(struct net_state *n, uint8_t family, unsigned *count)
 {
 	struct nl_out o;
 
-	nl_begin(&o);
+	nl_begin(&n->netlink, &o);
 	struct nfgenmsg *g = nl_message(&o, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETRULE, NLM_F_DUMP, sizeof(*g));
 	g->nfgen_family = family;
 	g->version = NFNETLINK_V0;
@@ -124,7 +124,7 @@ int net_rules_repair(struct net_state *n)
 	return 0;
 }
 
-enum status net_elem_add(const struct net_state *n, enum net_set set, const struct net_tag *tag)
+enum status net_elem_add(struct net_state *n, enum net_set set, const struct net_tag *tag)
 {
 	int r = net_elem_insert(n, set, tag);
 

@@ -11,12 +11,12 @@
  *
  * No packet meets half of it, and no VM loses its network.  Return: 0, or -1 with errno.
  */
-int net_rules_load(const struct net_state *n);
+int net_rules_load(struct net_state *n);
 
 /* Load them again if somebody took some away (nft flush ruleset) or changed them.  Return: 0, or -1 with errno. */
 int net_rules_repair(struct net_state *n);
 
 /* Idempotent; one that finds the rules gone puts them back. */
-enum status net_elem_add(const struct net_state *n, enum net_set set, const struct net_tag *tag);
+enum status net_elem_add(struct net_state *n, enum net_set set, const struct net_tag *tag);
 
 #endif

@@ -110,12 +110,12 @@ static void read_elem(void *arg, const struct nlmsghdr *h)
 	}
 }
 
-int net_elem_get(const struct net_state *n, enum net_set set, uint32_t slot, struct net_tag *tag)
+int net_elem_get(struct net_state *n, enum net_set set, uint32_t slot, struct net_tag *tag)
 {
 	struct nl_out o;
 
 	*tag = (struct net_tag){ 0 };
-	nl_begin(&o);
+	nl_begin(&n->netlink, &o);
 	net_elem_put(&o, n->config, set, slot, NULL, NFT_MSG_GETSETELEM, NLM_F_ACK);
 	if (nl_talk(n->nft, &o, read_elem, tag) == 0) {
 		if (tag->slot != slot)
@@ -127,14 +127,14 @@ int net_elem_get(const struct net_state *n, enum net_set set, uint32_t slot, str
 
 /* ---- the two changes ---- */
 
-static int change(const struct net_state *n, enum net_set set, uint32_t slot, const struct net_tag *tag, uint16_t type,
+static int change(struct net_state *n, enum net_set set, uint32_t slot, const struct net_tag *tag, uint16_t type,
 		  uint16_t flags)
 {
 	struct nl_out o;
 
 	if (FAILPOINT_FAILS("element.before"))
 		return -1;
-	nl_begin(&o);
+	nl_begin(&n->netlink, &o);
 	net_batch_mark(&o, NFNL_MSG_BATCH_BEGIN);
 	net_elem_put(&o, n->config, set, slot, tag, type, NLM_F_ACK | flags);
 	net_batch_mark(&o, NFNL_MSG_BATCH_END);
@@ -144,12 +144,12 @@ static int change(const struct net_state *n, enum net_set set, uint32_t slot, co
 	return r;
 }
 
-int net_elem_insert(const struct net_state *n, enum net_set set, const struct net_tag *tag)
+int net_elem_insert(struct net_state *n, enum net_set set, const struct net_tag *tag)
 {
 	return change(n, set, tag->slot, tag, NFT_MSG_NEWSETELEM, NLM_F_CREATE | NLM_F_EXCL);
 }
 
-enum status net_elem_exists(const struct net_state *n, enum net_set set, const struct net_tag *tag)
+enum status net_elem_exists(struct net_state *n, enum net_set set, const struct net_tag *tag)
 {
 	struct net_tag there;
 	int r = net_elem_get(n, set, tag->slot, &there);
@@ -159,7 +159,7 @@ enum status net_elem_exists(const struct net_state *n, enum net_set set, const s
 	return memcmp(&there, tag, sizeof(there)) == 0 ? ST_OK : ST_DENIED;
 }
 
-enum status net_elem_remove(const struct net_state *n, enum net_set set, uint32_t slot)
+enum status net_elem_remove(struct net_state *n, enum net_set set, uint32_t slot)
 {
 	if (change(n, set, slot, NULL, NFT_MSG_DELSETELEM, 0) == 0 || errno == ENOENT)
 		return ST_OK;

@@ -17,15 +17,15 @@ void net_elem_put(struct nl_out *o, const struct config *c, enum net_set set, ui
 		  uint16_t type, uint16_t flags);
 
 /* The slot's element.  Return: 1 with its tag (generation 0: it has none of ours), 0 absent, -1 with errno. */
-int net_elem_get(const struct net_state *n, enum net_set set, uint32_t slot, struct net_tag *tag);
+int net_elem_get(struct net_state *n, enum net_set set, uint32_t slot, struct net_tag *tag);
 
 /* Put in the element of @tag's slot.  Return: 0, or -1 with errno: ENOENT without the table, EEXIST when it has one. */
-int net_elem_insert(const struct net_state *n, enum net_set set, const struct net_tag *tag);
+int net_elem_insert(struct net_state *n, enum net_set set, const struct net_tag *tag);
 
 /* What EEXIST means for @tag's VM: ST_OK when the element is its own. */
-enum status net_elem_exists(const struct net_state *n, enum net_set set, const struct net_tag *tag);
+enum status net_elem_exists(struct net_state *n, enum net_set set, const struct net_tag *tag);
 
 /* Idempotent. */
-enum status net_elem_remove(const struct net_state *n, enum net_set set, uint32_t slot);
+enum status net_elem_remove(struct net_state *n, enum net_set set, uint32_t slot);
 
 #endif

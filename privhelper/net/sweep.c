@@ -16,7 +16,7 @@
 
 /* What a sweep finds. */
 struct sweep {
-	const struct net_state *n;
+	struct net_state *n;
 	bool slots[SLOT_MAX]; /* retired, with a tap or without */
 	int index[SLOT_MAX];  /* of the tap; 0: it has gone meanwhile */
 	size_t taps;
@@ -39,13 +39,13 @@ static void see(void *arg, const struct nlmsghdr *h)
 	w->index[slot] = l.index;
 }
 
-static enum status look_for_retired(const struct net_state *n, struct sweep *w)
+static enum status look_for_retired(struct net_state *n, struct sweep *w)
 {
 	struct nl_out o;
 
 	*w = (struct sweep){ .n = n };
 	memcpy(w->slots, n->retired, sizeof(w->slots));
-	nl_begin(&o);
+	nl_begin(&n->netlink, &o);
 	(void)nl_message(&o, RTM_GETLINK, NLM_F_DUMP, sizeof(struct ifinfomsg));
 	mnl_attr_put_u32(o.h, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
 	if (nl_talk(n->route, &o, see, w) < 0)
@@ -54,20 +54,20 @@ static enum status look_for_retired(const struct net_state *n, struct sweep *w)
 }
 
 /* @index: 0 for the whole group, for which the kernel waits as for one (net/core/rtnetlink.c, rtnl_group_dellink()). */
-static int delete_links(const struct net_state *n, int index)
+static int delete_links(struct net_state *n, int index)
 {
 	struct nl_out o;
 
 	if (FAILPOINT_FAILS("tap.delete"))
 		return -1;
-	nl_begin(&o);
+	nl_begin(&n->netlink, &o);
 	net_link_put(&o, RTM_DELLINK, AF_UNSPEC, index, 0);
 	if (!index)
 		mnl_attr_put_u32(o.h, IFLA_GROUP, NET_RETIRED);
 	return nl_talk(n->route, &o, NULL, NULL) < 0 && errno != ENODEV ? -1 : 0;
 }
 
-static int delete_each(const struct net_state *n, const struct sweep *w)
+static int delete_each(struct net_state *n, const struct sweep *w)
 {
 	for (uint32_t slot = 0; slot < SLOT_MAX; slot++)
 		if (w->index[slot] && delete_links(n, w->index[slot]) < 0)

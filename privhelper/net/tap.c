@@ -32,7 +32,7 @@
 #include "privhelper/net/ruleset.h"
 #include "proto/slot.h"
 
-int net_tap_find(const struct net_state *n, uint32_t slot, struct net_tag *tag)
+int net_tap_find(struct net_state *n, uint32_t slot, struct net_tag *tag)
 {
 	struct net_link l;
 
@@ -71,7 +71,7 @@ static void put_fdb(struct nl_out *o, int index, uint32_t slot)
 }
 
 /* Tag, place and state of a tap, the last first to matter: up comes when all else is there. */
-static int dress(const struct net_state *n, int index, const struct net_tag *tag)
+static int dress(struct net_state *n, int index, const struct net_tag *tag)
 {
 	char text[NET_TAG_MAX];
 	struct nl_out o;
@@ -80,7 +80,7 @@ static int dress(const struct net_state *n, int index, const struct net_tag *tag
 	if (FAILPOINT_FAILS("tap.dress"))
 		return -1;
 	net_tag_format(tag, text);
-	nl_begin(&o);
+	nl_begin(&n->netlink, &o);
 	net_link_put(&o, RTM_SETLINK, AF_UNSPEC, index, 0);
 	mnl_attr_put_strz(o.h, IFLA_IFALIAS, text);
 	mnl_attr_put_u32(o.h, IFLA_MASTER, (uint32_t)n->bridge);
@@ -135,7 +135,7 @@ static enum status make(struct net_state *n, const struct net_tag *tag, int *ifi
 	return ST_OK;
 }
 
-int net_tap_repair(const struct net_state *n, uint32_t slot)
+int net_tap_repair(struct net_state *n, uint32_t slot)
 {
 	struct net_link l;
 
@@ -176,13 +176,13 @@ enum status net_tap_create(struct net_state *n, const struct net_tag *tag, int *
 /* ---- the first half of a removal; sweep.c has the other ---- */
 
 /* Return: 1, 0 when the interface has gone meanwhile, or -1 with errno. */
-static int retire(const struct net_state *n, int index)
+static int retire(struct net_state *n, int index)
 {
 	struct nl_out o;
 
 	if (FAILPOINT_FAILS("tap.retire"))
 		return -1;
-	nl_begin(&o);
+	nl_begin(&n->netlink, &o);
 	net_link_put(&o, RTM_SETLINK, AF_UNSPEC, index, 0);
 	mnl_attr_put_u32(o.h, IFLA_GROUP, NET_RETIRED);
 	if (nl_talk(n->route, &o, NULL, NULL) == 0)
