@@ -256,11 +256,15 @@ uninstall-selinux:
 	selinux/remove.sh
 	rm -f $(PREFIX)/share/selinux/packages/banger.pp
 
+# What is in each program that has root's rights or a capability; for tests/lines.sh.
+sources:
+	@$(foreach p,$(filter banger-privhelper banger-role-%,$(PROGRAMS)),echo $(p) $(SRC_$(p));)
+
 lint: deps
 	@tests/lint.sh
 
 clean:
 	rm -rf build/release build/check build/tsan build/fail build/selinux
 
-.PHONY: all tests check check-programs check-vm-programs crash-full soak bench bench-deps check-vm vm-shell guest-programs guest-deps deps demo install uninstall selinux install-selinux uninstall-selinux lint clean
+.PHONY: all tests sources check check-programs check-vm-programs crash-full soak bench bench-deps check-vm vm-shell guest-programs guest-deps deps demo install uninstall selinux install-selinux uninstall-selinux lint clean
 .DEFAULT_GOAL := all

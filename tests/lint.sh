@@ -8,6 +8,7 @@ cflags=$(pkg-config --cflags libarchive libseccomp libcap-ng libmnl libnftnl sql
 # A terminal may know no more: what the command line prints is ASCII.
 git ls-files 'controller/cli/*.[ch]' | xargs grep -nP '[^\x00-\x7F]' && status=1
 tests/failures.sh || status=1
+tests/lines.sh || status=1
 # resourceLeak, memleak: cppcheck does not know cleanup attributes; the sanitizers watch for leaks.  *Called: those calls
 # are made before there is a second thread.  comparePointers: start and end of a blob that the assembler placed.
 # preprocessorErrorDirective: macros that take other macros (proto/ops.h).  ctunullpointer, nullPointerRedundantCheck: it loses a check that a helper function made.
