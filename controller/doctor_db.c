@@ -16,7 +16,9 @@
 #include "controller/images.h"
 #include "controller/preflight.h"
 #include "controller/storage.h"
-#include "controller/store_internal.h"
+#include "controller/check.h"
+#include "controller/connection.h"
+#include "controller/schema.h"
 
 #define LOG_LEAST (8u << 20)
 #define LOG_MOST (64u << 20)

@@ -9,7 +9,8 @@
 
 #include "common/cleanup.h"
 #include "controller/access.h"
-#include "controller/store_internal.h"
+#include "controller/connection.h"
+#include "controller/store.h"
 
 #define ANN 1001
 #define BOB 1002

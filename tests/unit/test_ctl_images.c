@@ -20,7 +20,8 @@
 #include "common/fdio.h"
 #include "controller/images.h"
 #include "controller/storage.h"
-#include "controller/store_internal.h"
+#include "controller/connection.h"
+#include "controller/store.h"
 
 #define MIB (1u << 20)
 

@@ -11,7 +11,10 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "controller/store_internal.h"
+#include "controller/check.h"
+#include "controller/connection.h"
+#include "controller/schema.h"
+#include "controller/store.h"
 
 #define DIGEST_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define DIGEST_K "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"

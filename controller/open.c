@@ -1,5 +1,5 @@
 /*
- * How the database is opened and closed, its copies, and what is refused.
+ * open.c - how the state database is opened and closed, and what is refused.
  *
  * Nothing is written, and the log is not played back into the file, before
  * both are known to be sound and ours: what is refused is left as it was found,
@@ -10,126 +10,32 @@
  * close makes the log say that it is empty, and after any other end the check
  * at the next open is what stands between the two.
  */
+#include "controller/open.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "controller/backup.h"
+#include "controller/check.h"
+#include "controller/connection.h"
 #include "controller/json.h"
-#include "controller/store_internal.h"
+#include "controller/schema.h"
 
 /* A checkpoint comes after 1,000 pages, 4 MiB; as much again while it can not write. */
 #define LOG_ROOM (8 << 20)
 #define LOG_HEADER 32
 #define DB_PIECE (1 << 20)
 
-static bool in_memory(const char *path)
-{
-	return strcmp(path, ":memory:") == 0;
-}
-
 static void log_path(const char *path, char out[272])
 {
 	(void)snprintf(out, 272, "%s-wal", path);
-}
-
-/* ---- copies ---- */
-
-static int fill_copy(sqlite3 *db, const char *to)
-{
-	sqlite3 *copy = NULL;
-	int rc = sqlite3_open_v2(to, &copy, SQLITE_OPEN_READWRITE, NULL);
-
-	if (rc == SQLITE_OK) {
-		sqlite3_backup *b = sqlite3_backup_init(copy, "main", db, "main");
-		rc = b ? sqlite3_backup_step(b, -1) : SQLITE_ERROR;
-		if (b)
-			(void)sqlite3_backup_finish(b);
-	}
-	(void)sqlite3_close(copy);
-	return rc == SQLITE_DONE ? 0 : -1;
-}
-
-/* The name is on the disk before what it is a copy of is changed. */
-static int sync_folder(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	char folder[512] = ".";
-
-	if (slash)
-		(void)snprintf(folder, sizeof(folder), "%.*s", slash == path ? 1 : (int)(slash - path), path);
-	_cleanup_close_ int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? -1 : fsync(fd);
-}
-
-int store_copy(sqlite3 *db, const char *to)
-{
-	char part[520];
-
-	(void)snprintf(part, sizeof(part), "%s.part", to);
-	(void)unlink(part);
-	_cleanup_close_ int fd = open(part, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd >= 0 && fill_copy(db, part) == 0 && rename(part, to) == 0 && sync_folder(to) == 0)
-		return 0;
-	(void)unlink(part);
-	return -1;
-}
-
-int store_backup(struct store *s, unsigned age_s, struct error *e)
-{
-	char to[300];
-	struct stat st;
-	sqlite3 *db = NULL;
-
-	if (in_memory(s->path))
-		return 0;
-	(void)snprintf(to, sizeof(to), "%s.backup", s->path);
-	time_t now = time(NULL);
-	/* One from the future is of a clock that was wrong. */
-	if (stat(to, &st) == 0 && st.st_mtime <= now && now - st.st_mtime < (time_t)age_s)
-		return 0;
-	/* On a connection of its own: the store's is for everybody. */
-	bool made = sqlite3_open_v2(s->path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOFOLLOW, NULL) == SQLITE_OK &&
-		    sqlite3_busy_timeout(db, 1000) == SQLITE_OK && store_copy(db, to) == 0;
-	(void)sqlite3_close(db);
-	return made ? 1 : error_set(e, FAIL_HOST, to, "the state database can not be copied");
-}
-
-/* ---- taken away while it is open ---- */
-
-/* SQLITE_FCNTL_HAS_MOVED (sqlite3.h): its name is gone, or leads to another file. */
-static bool has_moved(sqlite3 *db)
-{
-	int moved = 0;
-
-	return sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved;
-}
-
-int store_in_place(struct store *s, const char *what, struct error *e)
-{
-	if (!has_moved(s->db))
-		return 0;
-	(void)error_set(e, FAIL_HOST, what, "the state database was removed or replaced while it is in use");
-	error_hint(e, "stop the service, put %s.rescued in its place, without -wal and -shm, and start it: VMs run on", s->path);
-	return -1;
-}
-
-int store_rescue(struct store *s, struct error *e)
-{
-	char to[300];
-
-	(void)snprintf(to, sizeof(to), "%s.rescued", s->path);
-	read_begin(s);
-	int r = store_copy(s->db, to);
-	if (r < 0)
-		(void)error_set(&s->why, FAIL_HOST, to, "the state database can not be copied");
-	return read_end(s, r, to, e);
 }
 
 /* ---- open ---- */
@@ -160,7 +66,7 @@ static int make_private(const char *path, struct error *e)
 	struct stat st;
 	char log[272];
 
-	if (in_memory(path))
+	if (store_in_memory(path))
 		return 0;
 	_cleanup_close_ int old = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	if (old < 0 && errno == ENOENT) {
@@ -181,45 +87,6 @@ static int make_private(const char *path, struct error *e)
 	(void)error_set(e, FAIL_HOST, path, "the state database is empty, but has a log: it was cut");
 	error_hint(e, STORE_HINT_DAMAGED);
 	return -1;
-}
-
-static int take_first(void *arg, int n, char **values, char **names)
-{
-	char *out = arg;
-
-	(void)names;
-	if (!out[0])
-		(void)snprintf(out, 160, "%s", n && values[0] ? values[0] : "?");
-	return 0;
-}
-
-/* The check's own words have lines of their own: "*** in database main ***\nTree 4 page 4: ...". */
-static void one_line(char *text)
-{
-	const char *last = strrchr(text, '\n');
-
-	if (last && last[1])
-		memmove(text, last + 1, strlen(last + 1) + 1);
-	text[strcspn(text, "\n")] = '\0';
-}
-
-int store_integrity(sqlite3 *db, char wrong[160])
-{
-	char table[160] = "";
-
-	wrong[0] = '\0';
-	if (sqlite3_exec(db, "PRAGMA integrity_check(1)", take_first, wrong, NULL) != SQLITE_OK)
-		return -1;
-	if (strcmp(wrong, "ok") != 0) {
-		one_line(wrong);
-		return 0;
-	}
-	wrong[0] = '\0';
-	if (sqlite3_exec(db, "PRAGMA foreign_key_check", take_first, table, NULL) != SQLITE_OK)
-		return -1;
-	if (table[0])
-		(void)snprintf(wrong, 160, "a row of %.100s refers to one that is not there", table);
-	return 0;
 }
 
 static int check(struct store *s, struct error *e)
@@ -263,7 +130,7 @@ static void keep_room(sqlite3 *db, const char *path)
 	int persist = 1, piece = DB_PIECE;
 	char name[272];
 
-	if (in_memory(path))
+	if (store_in_memory(path))
 		return;
 	(void)sqlite3_file_control(db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
 	(void)sqlite3_file_control(db, "main", SQLITE_FCNTL_CHUNK_SIZE, &piece);
@@ -308,7 +175,7 @@ static int add_access_rules(sqlite3 *db)
 
 static int open_checked(struct store *s, struct error *e)
 {
-	const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (in_memory(s->path) ? SQLITE_OPEN_CREATE : 0);
+	const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (store_in_memory(s->path) ? SQLITE_OPEN_CREATE : 0);
 
 	if (make_private(s->path, e) < 0)
 		return -1;
@@ -348,7 +215,7 @@ struct store *store_open(const char *path, struct error *e)
 static bool checkpointed(struct store *s)
 {
 	int frames = -1, done = -1;
-	bool allowed = s->db && !in_memory(s->path) &&
+	bool allowed = s->db && !store_in_memory(s->path) &&
 		       sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, -1, &done) == SQLITE_OK && !done;
 
 	return allowed && sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_FULL, &frames, &done) == SQLITE_OK &&
@@ -378,7 +245,7 @@ void store_close(struct store *s)
 
 	for (size_t i = 0; i < STORE_STATEMENTS; i++)
 		(void)sqlite3_finalize(s->cache[i].st);
-	bool moved = s->db && has_moved(s->db);
+	bool moved = s->db && store_has_moved(s->db);
 	if (moved && store_rescue(s, &e) < 0)
 		log_error("%s: %s", e.what, e.why);
 	/* A log by our log's name is not ours then. */

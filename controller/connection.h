@@ -1,10 +1,11 @@
-/* store_internal.h - what the files of the store share: transactions, and queries that are checked once. */
-#ifndef BANGER_CONTROLLER_STORE_INTERNAL_H
-#define BANGER_CONTROLLER_STORE_INTERNAL_H
+/* connection.h - what the files of the database share: the connection, transactions, and queries that are checked once. */
+#ifndef BANGER_CONTROLLER_CONNECTION_H
+#define BANGER_CONTROLLER_CONNECTION_H
 
 #include <sqlite3.h>
+#include <string.h>
 
-#include "controller/store.h"
+#include "controller/ctl.h"
 
 #define STORE_STATEMENTS 96
 
@@ -22,24 +23,11 @@ struct store {
 	} cache[STORE_STATEMENTS];
 };
 
-/* The schema that this program writes. */
-int schema_known(void);
-
-/* May this program use what is in @db?  Changes nothing.  FAIL_STATE: newer than we are, or foreign. */
-int schema_check(sqlite3 *db, const char *path, struct error *e);
-
-/* Bring the schema of @db, which was checked, up to this program's; with a backup first. */
-int schema_migrate(sqlite3 *db, const char *path, struct error *e);
-
-/* One integer of @db.  Return: 0, or -1. */
-int schema_number(sqlite3 *db, const char *sql, int *out);
-
-/* Is it sound in itself (PRAGMA integrity_check, foreign_key_check)?  "": it is; else what is wrong first.
- * Return: 0, or -1 when even that can not be said: SQLite's error is in @db. */
-int store_integrity(sqlite3 *db, char wrong[160]);
-
-/* A copy of @db under @to, private, whole or not there at all.  Return: 0, or -1. */
-int store_copy(sqlite3 *db, const char *to);
+/* Is @path the name of a database without a file? */
+static inline bool store_in_memory(const char *path)
+{
+	return strcmp(path, ":memory:") == 0;
+}
 
 #define STORE_HINT_DAMAGED \
 	"nothing was changed: keep it, and put a backup in its place without its -wal and -shm; VMs run on meanwhile"
@@ -57,6 +45,9 @@ int store_fail(sqlite3 *db, const char *what, struct error *e);
  */
 int tx_begin(struct store *s, struct error *e);
 int tx_end(struct store *s, int r, const char *what, struct error *e);
+
+/* The end of a transaction whose failure, when @r is negative, has its error already: @e is that of the commit alone. */
+int tx_leave(struct store *s, int r, const char *what, struct error *e);
 
 /* Reads need the lock and no transaction.  read_end(): @r, with the error filled in when it is negative. */
 void read_begin(struct store *s);
@@ -96,10 +87,6 @@ uint64_t time_parse(const char *text); /* 0 when it is not such a text */
 
 /* Out of memory, between a begin and an end.  Return: -1. */
 int store_no_memory(struct store *s, const char *what);
-
-/* Write what may change of a VM's row, within a transaction; the ledger commits it together with its own rows.
- * Return: 0, or -1 with the store's `why`. */
-int vm_row_write(struct store *s, const struct vm *vm, const char *op);
 
 /* Row ids, taken under the lock so that what follows can go without it. */
 struct rowids {

@@ -1,8 +1,11 @@
-/* The ledger: what a VM holds or may hold, one row a kernel object. */
+/* ledger.c - the ledger: what a VM holds or may hold, one row a kernel object. */
+#include "controller/ledger.h"
+
 #include <stdio.h>
 #include <string.h>
 
-#include "controller/store_internal.h"
+#include "controller/connection.h"
+#include "controller/vm_rows.h"
 
 static const char *const state_names[] = { "planned", "present", "releasing" };
 

@@ -1,4 +1,6 @@
-/* The rows of VMs: slots given out and taken back, references resolved, the runtime kept as JSON. */
+/* vm_rows.c - the rows of VMs: made, found by references, changed, deleted; the runtime is kept as JSON. */
+#include "controller/vm_rows.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,10 +11,10 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "controller/connection.h"
 #include "controller/json.h"
-#include "controller/store_internal.h"
+#include "controller/slot_rows.h"
 
-#define FLOOR_STEP_MOST 10000000 /* generations */
 #define PREFIX_MIN 4 /* digits of an id that are taken for a reference */
 
 /* ---- runtime: members may be missing or unknown, since an older or a newer program may have written them ---- */
@@ -269,30 +271,6 @@ static int find_image(struct store *s, struct vm *vm, int64_t *image)
 	return r < 0 ? -1 : 0;
 }
 
-/* The free slot that was given back the longest time ago, one that never was used first.  Its generation goes up. */
-static int take_slot(struct store *s, struct vm *vm, const struct config *config)
-{
-	int64_t slot, generation;
-	struct query q = query(s, "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1)"
-				  " SELECT n.i FROM n LEFT JOIN slots s ON s.slot = n.i"
-				  " WHERE coalesce(s.generation, 0) < 4294967295 AND"
-				  " NOT EXISTS (SELECT 1 FROM vms v WHERE v.slot = n.i)"
-				  " ORDER BY coalesce(s.freed, 0), n.i LIMIT 1");
-	q_int(&q, config->slots);
-	if (q_one_int(&q, -1, &slot) < 0)
-		return -1;
-	if (slot < 0)
-		return error_set(&s->why, FAIL_LIMIT, vm->name, "all %u slots of this host are in use", config->slots);
-	struct query up = query(s, "INSERT INTO slots(slot, generation) VALUES (?1, 1)"
-				   " ON CONFLICT(slot) DO UPDATE SET generation = generation + 1 RETURNING generation");
-	q_int(&up, slot);
-	if (q_one_int(&up, 0, &generation) < 0)
-		return -1;
-	vm->slot = (uint32_t)slot;
-	vm->generation = (uint32_t)generation;
-	return 0;
-}
-
 static int insert_vm(struct store *s, const struct vm *vm, int64_t image)
 {
 	char created[32];
@@ -321,7 +299,7 @@ static int create(struct store *s, struct vm *vm, const struct config *config)
 	int64_t image = -1;
 
 	if (check_name(s, vm) < 0 || check_cap(s, vm, config) < 0 || find_image(s, vm, &image) < 0 ||
-	    take_slot(s, vm, config) < 0 || insert_vm(s, vm, image) < 0)
+	    slot_take(s, vm, config) < 0 || insert_vm(s, vm, image) < 0)
 		return -1;
 	return vm_row_write(s, vm, vm->op);
 }
@@ -340,32 +318,6 @@ int store_vm_create(struct store *s, struct vm *vm, const struct config *config,
 	if (tx_begin(s, e) < 0)
 		return -1;
 	return tx_end(s, create(s, vm, config), vm->name, e);
-}
-
-int store_slot_floor(struct store *s, uint32_t slot, uint32_t generation, struct error *e)
-{
-	if (tx_begin(s, e) < 0)
-		return -1;
-	/* A slot does not begin so often in any database's life; a lie must not use its generations up. */
-	struct query q = query(s, "INSERT INTO slots(slot, generation, freed)"
-				  " SELECT ?1, ?2, (SELECT coalesce(max(freed), 0) + 1 FROM slots)"
-				  " WHERE ?2 <= ?3 + coalesce((SELECT generation FROM slots WHERE slot = ?1), 0) ON CONFLICT(slot)"
-				  " DO UPDATE SET generation = max(generation, excluded.generation), freed = excluded.freed");
-	q_int(&q, slot);
-	q_int(&q, generation);
-	q_int(&q, FLOOR_STEP_MOST);
-	return tx_end(s, q_run(&q), "slots", e);
-}
-
-int store_slot_used(struct store *s, uint32_t slot, uint8_t vm[ID_LEN], struct error *e)
-{
-	read_begin(s);
-	struct query q = query(s, "SELECT id FROM vms WHERE slot = ?1");
-	q_int(&q, slot);
-	int r = q_row(&q);
-	if (r > 0)
-		q_get_id(&q, vm);
-	return read_end(s, q_end(&q, r), "slots", e);
 }
 
 /* ---- read ---- */
@@ -508,9 +460,7 @@ static int delete_vm(struct store *s, const struct vm *vm)
 		return -1;
 	if (slot < 0)
 		return not_found(s, vm->name);
-	struct query freed = query(s, "UPDATE slots SET freed = (SELECT max(freed) + 1 FROM slots) WHERE slot = ?1");
-	q_int(&freed, slot);
-	return q_run(&freed);
+	return slot_give(s, slot);
 }
 
 int store_vm_delete(struct store *s, const struct vm *vm, struct error *e)

@@ -1,8 +1,10 @@
 /*
- * The schema as a list of steps.  A step is never edited once it was
+ * schema.c - the schema as a list of steps.  A step is never edited once it was
  * released: a database remembers only how many of them it has seen
  * (PRAGMA user_version), and each runs in a transaction with its number.
  */
+#include "controller/schema.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,7 +12,8 @@
 #include "common/cleanup.h"
 #include "common/failpoint.h"
 #include "common/log.h"
-#include "controller/store_internal.h"
+#include "controller/backup.h"
+#include "controller/connection.h"
 
 static const char *const steps[] = {
 	/* 1: what there is.  Times are RFC 3339 in UTC; uids are those of the owners. */

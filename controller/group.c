@@ -1,0 +1,14 @@
+/* group.c - several writes as one durable commit: a transaction around theirs. */
+#include "controller/group.h"
+
+#include "controller/connection.h"
+
+int store_group_begin(struct store *s, struct error *e)
+{
+	return tx_begin(s, e);
+}
+
+int store_group_end(struct store *s, int r, struct error *e)
+{
+	return tx_leave(s, r, "state", e);
+}
