@@ -8,7 +8,7 @@
 #include "controller/images.h"
 #include "controller/lifecycle/drain.h"
 #include "controller/recovery/online.h"
-#include "controller/store.h"
+#include "controller/db/db.h"
 
 int api_version(struct exchange *x)
 {

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "controller/images.h"
-#include "controller/store.h"
+#include "controller/db/db.h"
 
 int api_image_import(struct exchange *x)
 {

@@ -1,4 +1,4 @@
-/* Requests about VMs.  Each handler turns a row of control.def into one call of lifecycle.h or store.h; who may see
+/* Requests about VMs.  Each handler turns a row of control.def into one call of lifecycle.h or db.h; who may see
  * what is decided there, by the caller that is passed on. */
 #include "controller/api.h"
 
@@ -13,7 +13,7 @@
 #include "controller/lifecycle/operation.h"
 #include "controller/policy/idle.h"
 #include "controller/stats.h"
-#include "controller/store.h"
+#include "controller/db/db.h"
 #include "controller/vmm/driver.h"
 #include "controller/vmm/watch.h"
 #include "proto/slot.h"

@@ -14,7 +14,7 @@
 #include "controller/vm.h"
 #include "proto/control.h"
 
-struct store;   /* store.h: the database */
+struct store;   /* db/db.h: the database */
 struct helper;  /* helper.h: the three roles */
 struct tap_sweep; /* tap_sweep.h: taps that are being removed */
 struct watch;   /* watch.h: pidfds and consoles of running VMs */

@@ -15,7 +15,7 @@
 #include "controller/helper/client.h"
 #include "controller/preflight.h"
 #include "controller/storage.h"
-#include "controller/store.h"
+#include "controller/db/db.h"
 
 #define SPACE_WARN_MIB 1024u
 

@@ -16,9 +16,9 @@
 #include "controller/images.h"
 #include "controller/preflight.h"
 #include "controller/storage.h"
-#include "controller/check.h"
-#include "controller/connection.h"
-#include "controller/schema.h"
+#include "controller/db/check.h"
+#include "controller/db/connection.h"
+#include "controller/db/schema.h"
 
 #define LOG_LEAST (8u << 20)
 #define LOG_MOST (64u << 20)

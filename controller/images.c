@@ -32,7 +32,7 @@
 #include "common/log.h"
 #include "controller/preflight.h"
 #include "controller/storage_internal.h"
-#include "controller/store.h"
+#include "controller/db/db.h"
 
 #define BLOCK 65536u
 #define IMAGE_MIN (1u << 20)

@@ -35,7 +35,7 @@
 #include "controller/seed.h"
 #include "controller/stats.h"
 #include "controller/storage.h"
-#include "controller/store.h"
+#include "controller/db/db.h"
 #include "controller/vmm/choose.h"
 #include "controller/vmm/watch.h"
 #include "controller/worker.h"

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
-#include "controller/store.h"
+#include "controller/db/db.h"
 
 int room_mib(const struct config *c, uint64_t *mib)
 {

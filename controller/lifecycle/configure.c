@@ -6,7 +6,7 @@
 #include "controller/lifecycle/operation.h"
 #include "controller/objects/nat.h"
 #include "controller/preflight.h"
-#include "controller/store.h"
+#include "controller/db/db.h"
 
 #define MIN_MEM_MIB 64
 #define MIN_AUTO_STOP_S 60u

@@ -13,7 +13,7 @@
 #include "controller/preflight.h"
 #include "controller/seed.h"
 #include "controller/storage.h"
-#include "controller/store.h"
+#include "controller/db/db.h"
 #include "controller/worker.h"
 
 #define DEFAULT_VCPUS 1

@@ -6,7 +6,7 @@
 #include "controller/lifecycle/operation.h"
 #include "controller/objects/release.h"
 #include "controller/storage.h"
-#include "controller/store.h"
+#include "controller/db/db.h"
 #include "controller/vmm/watch.h"
 
 /* What its slot has, unless that is another VM's. */

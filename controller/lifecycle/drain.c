@@ -16,7 +16,7 @@
 #include "controller/lifecycle/exit.h"
 #include "controller/lifecycle/operation.h"
 #include "controller/objects/release.h"
-#include "controller/store.h"
+#include "controller/db/db.h"
 #include "controller/vmm/driver.h"
 #include "controller/vmm/watch.h"
 #include "controller/worker.h"

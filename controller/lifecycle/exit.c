@@ -9,7 +9,7 @@
 #include "controller/lifecycle/operation.h"
 #include "controller/lifecycle/stop.h"
 #include "controller/objects/release.h"
-#include "controller/store.h"
+#include "controller/db/db.h"
 #include "controller/vmm/watch.h"
 #include "controller/worker.h"
 

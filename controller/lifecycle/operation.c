@@ -5,7 +5,7 @@
 #include <sys/random.h>
 
 #include "common/log.h"
-#include "controller/store.h"
+#include "controller/db/db.h"
 #include "controller/worker.h"
 
 static const struct {

@@ -21,7 +21,7 @@
 #include "controller/preflight.h"
 #include "controller/seed.h"
 #include "controller/storage.h"
-#include "controller/store.h"
+#include "controller/db/db.h"
 #include "controller/vmm/driver.h"
 #include "controller/vmm/watch.h"
 

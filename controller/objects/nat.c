@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "controller/objects/object.h"
-#include "controller/store.h"
+#include "controller/db/db.h"
 
 int nat_prepare(struct ctl *c, const struct vm *vm, const struct operation *o, struct error *e)
 {

@@ -14,7 +14,7 @@
 #include "common/log.h"
 #include "controller/objects/object.h"
 #include "controller/storage.h"
-#include "controller/store.h"
+#include "controller/db/db.h"
 #include "controller/vmm/watch.h"
 
 #define SWEEP_MOST 20000 /* entries: a third of a second */

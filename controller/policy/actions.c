@@ -9,7 +9,7 @@
 #include "controller/lifecycle/stop.h"
 #include "controller/objects/release.h"
 #include "controller/policy/idle.h"
-#include "controller/store.h"
+#include "controller/db/db.h"
 #include "controller/worker.h"
 
 /* Read the row of @id with the VM's turn in hand and let @act judge and act; nothing happens when it was deleted. */

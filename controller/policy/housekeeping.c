@@ -32,7 +32,7 @@
 #include "controller/preflight.h"
 #include "controller/recovery/online.h"
 #include "controller/stats.h"
-#include "controller/store.h"
+#include "controller/db/db.h"
 #include "controller/vmm/watch.h"
 #include "controller/worker.h"
 

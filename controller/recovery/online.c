@@ -19,7 +19,7 @@
 #include "controller/objects/release.h"
 #include "controller/recovery/remedy.h"
 #include "controller/recovery/stray_files.h"
-#include "controller/store.h"
+#include "controller/db/db.h"
 #include "controller/vmm/watch.h"
 #include "controller/worker.h"
 

@@ -6,7 +6,7 @@
 #include "common/log.h"
 #include "controller/objects/object.h"
 #include "controller/objects/release.h"
-#include "controller/store.h"
+#include "controller/db/db.h"
 
 /* ---- what no VM has ---- */
 

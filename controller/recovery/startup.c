@@ -27,7 +27,7 @@
 #include "controller/recovery/remedy.h"
 #include "controller/recovery/stray_files.h"
 #include "controller/storage.h"
-#include "controller/store.h"
+#include "controller/db/db.h"
 #include "controller/vmm/watch.h"
 
 /* A kernel that does not say whether a VMM lives is asked again: taking a guest for dead would be the end of it. */

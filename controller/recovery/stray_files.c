@@ -7,7 +7,7 @@
 
 #include "common/log.h"
 #include "controller/storage.h"
-#include "controller/store.h"
+#include "controller/db/db.h"
 #include "controller/vmm/watch.h"
 
 static void describe(uint32_t slot, enum storage_mark mark, const struct storage_owner *o, char out[160])

@@ -13,7 +13,7 @@
 #include "common/cleanup.h"
 #include "common/failpoint.h"
 #include "controller/helper/client.h"
-#include "controller/store.h"
+#include "controller/db/db.h"
 #include "controller/vmm/peer.h"
 
 #define PROBE_MS 10000 /* models that hang are why there is a probe at all */

@@ -35,7 +35,7 @@
 #include "controller/objects/nat.h"
 #include "controller/objects/object.h"
 #include "controller/objects/release.h"
-#include "controller/store.h"
+#include "controller/db/db.h"
 
 #define CODES 256
 #define OWNER 1000

@@ -33,7 +33,7 @@
 #include "controller/loop.h"
 #include "controller/seed.h"
 #include "controller/storage.h"
-#include "controller/store.h"
+#include "controller/db/db.h"
 #include "controller/vmm/driver.h"
 #include "controller/vmm/watch.h"
 #include "controller/worker.h"

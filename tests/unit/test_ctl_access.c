@@ -9,8 +9,8 @@
 
 #include "common/cleanup.h"
 #include "controller/access.h"
-#include "controller/connection.h"
-#include "controller/store.h"
+#include "controller/db/connection.h"
+#include "controller/db/db.h"
 
 #define ANN 1001
 #define BOB 1002

@@ -20,8 +20,8 @@
 #include "common/fdio.h"
 #include "controller/images.h"
 #include "controller/storage.h"
-#include "controller/connection.h"
-#include "controller/store.h"
+#include "controller/db/connection.h"
+#include "controller/db/db.h"
 
 #define MIB (1u << 20)
 

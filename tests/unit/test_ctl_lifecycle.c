@@ -3,7 +3,7 @@
 #include "controller/objects/object.h"
 #include "controller/policy/actions.h"
 #include "controller/recovery/online.h"
-#include "controller/connection.h"
+#include "controller/db/connection.h"
 #include "controller/tsc.h"
 #include "tests/unit/ctl_fixture.h"
 

@@ -11,7 +11,7 @@
 #include "controller/objects/object.h"
 #include "controller/objects/release.h"
 #include "controller/recovery/online.h"
-#include "controller/connection.h"
+#include "controller/db/connection.h"
 #include "tests/unit/ctl_fixture.h"
 
 /* Of this thread alone: the roles are threads too. */

@@ -13,7 +13,7 @@
 
 #include "common/clock.h"
 #include "controller/helper/client.h"
-#include "controller/store.h"
+#include "controller/db/db.h"
 #include "controller/vmm/choose.h"
 #include "controller/vmm/peer.h"
 

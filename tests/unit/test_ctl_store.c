@@ -11,10 +11,10 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "controller/check.h"
-#include "controller/connection.h"
-#include "controller/schema.h"
-#include "controller/store.h"
+#include "controller/db/check.h"
+#include "controller/db/connection.h"
+#include "controller/db/schema.h"
+#include "controller/db/db.h"
 
 #define DIGEST_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define DIGEST_K "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"

@@ -1,11 +1,11 @@
 /* operation_rows.c - the rows of operations: each is begun, ended, and kept for its audit. */
-#include "controller/operation_rows.h"
+#include "controller/db/operation_rows.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "common/clock.h"
-#include "controller/connection.h"
+#include "controller/db/connection.h"
 
 #define OPERATIONS_KEPT 100000
 

@@ -1,7 +1,7 @@
 /* slot_rows.c - slots, given out and taken back, each time with a higher generation. */
-#include "controller/slot_rows.h"
+#include "controller/db/slot_rows.h"
 
-#include "controller/connection.h"
+#include "controller/db/connection.h"
 
 #define FLOOR_STEP_MOST 10000000 /* generations */
 

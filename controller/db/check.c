@@ -1,5 +1,5 @@
 /* check.c - what can be said of a state database on a connection of one's own; nothing is changed. */
-#include "controller/check.h"
+#include "controller/db/check.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -10,7 +10,7 @@
  * close makes the log say that it is empty, and after any other end the check
  * at the next open is what stands between the two.
  */
-#include "controller/open.h"
+#include "controller/db/open.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,11 +22,11 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
-#include "controller/backup.h"
-#include "controller/check.h"
-#include "controller/connection.h"
+#include "controller/db/backup.h"
+#include "controller/db/check.h"
+#include "controller/db/connection.h"
 #include "controller/json.h"
-#include "controller/schema.h"
+#include "controller/db/schema.h"
 
 /* A checkpoint comes after 1,000 pages, 4 MiB; as much again while it can not write. */
 #define LOG_ROOM (8 << 20)

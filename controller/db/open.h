@@ -1,6 +1,6 @@
 /* open.h - opening and closing the state database. */
-#ifndef BANGER_CONTROLLER_OPEN_H
-#define BANGER_CONTROLLER_OPEN_H
+#ifndef BANGER_CONTROLLER_DB_OPEN_H
+#define BANGER_CONTROLLER_DB_OPEN_H
 
 #include "controller/ctl.h"
 

@@ -1,12 +1,12 @@
 /* image_rows.c - the rows of images and kernels: two tables of the same shape, a name of an owner for a content. */
-#include "controller/image_rows.h"
+#include "controller/db/image_rows.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
-#include "controller/connection.h"
+#include "controller/db/connection.h"
 
 /* Whole seconds: people read these. */
 static void now_text(char out[32])

@@ -5,7 +5,7 @@
  * operations that it is for take a hundred times as long.  No callback runs
  * with the lock held, since a callback may wait for a client.
  */
-#include "controller/connection.h"
+#include "controller/db/connection.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* operation_rows.h - an operation that is unfinished at start-up is rolled back (start) or forward (stop, kill, delete). */
-#ifndef BANGER_CONTROLLER_OPERATION_ROWS_H
-#define BANGER_CONTROLLER_OPERATION_ROWS_H
+#ifndef BANGER_CONTROLLER_DB_OPERATION_ROWS_H
+#define BANGER_CONTROLLER_DB_OPERATION_ROWS_H
 
 #include "controller/ctl.h"
 

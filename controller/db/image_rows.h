@@ -1,6 +1,6 @@
 /* image_rows.h - images and kernels: content-addressed, immutable, undeletable while used. */
-#ifndef BANGER_CONTROLLER_IMAGE_ROWS_H
-#define BANGER_CONTROLLER_IMAGE_ROWS_H
+#ifndef BANGER_CONTROLLER_DB_IMAGE_ROWS_H
+#define BANGER_CONTROLLER_DB_IMAGE_ROWS_H
 
 #include "controller/ctl.h"
 

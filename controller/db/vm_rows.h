@@ -1,6 +1,6 @@
 /* vm_rows.h - the rows of VMs. */
-#ifndef BANGER_CONTROLLER_VM_ROWS_H
-#define BANGER_CONTROLLER_VM_ROWS_H
+#ifndef BANGER_CONTROLLER_DB_VM_ROWS_H
+#define BANGER_CONTROLLER_DB_VM_ROWS_H
 
 #include "controller/ctl.h"
 

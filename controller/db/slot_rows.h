@@ -1,6 +1,6 @@
 /* slot_rows.h - the slots of the host, and the generation that each has reached. */
-#ifndef BANGER_CONTROLLER_SLOT_ROWS_H
-#define BANGER_CONTROLLER_SLOT_ROWS_H
+#ifndef BANGER_CONTROLLER_DB_SLOT_ROWS_H
+#define BANGER_CONTROLLER_DB_SLOT_ROWS_H
 
 #include "controller/ctl.h"
 

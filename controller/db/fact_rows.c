@@ -1,7 +1,7 @@
 /* fact_rows.c - small facts that outlive the controller, as texts under keys. */
-#include "controller/fact_rows.h"
+#include "controller/db/fact_rows.h"
 
-#include "controller/connection.h"
+#include "controller/db/connection.h"
 
 int store_fact_get(struct store *s, const char *key, char *out, size_t size)
 {

@@ -1,6 +1,6 @@
 /* ledger.h - one row a kernel object, written before the helper is asked. */
-#ifndef BANGER_CONTROLLER_LEDGER_H
-#define BANGER_CONTROLLER_LEDGER_H
+#ifndef BANGER_CONTROLLER_DB_LEDGER_H
+#define BANGER_CONTROLLER_DB_LEDGER_H
 
 #include "controller/ctl.h"
 

@@ -1,6 +1,6 @@
 /* schema.h - the schema of the state database, and its migrations. */
-#ifndef BANGER_CONTROLLER_SCHEMA_H
-#define BANGER_CONTROLLER_SCHEMA_H
+#ifndef BANGER_CONTROLLER_DB_SCHEMA_H
+#define BANGER_CONTROLLER_DB_SCHEMA_H
 
 #include <sqlite3.h>
 

@@ -1,6 +1,6 @@
 /* check.h - what can be said of a state database on a connection of one's own. */
-#ifndef BANGER_CONTROLLER_CHECK_H
-#define BANGER_CONTROLLER_CHECK_H
+#ifndef BANGER_CONTROLLER_DB_CHECK_H
+#define BANGER_CONTROLLER_DB_CHECK_H
 
 #include <sqlite3.h>
 

@@ -3,7 +3,7 @@
  * released: a database remembers only how many of them it has seen
  * (PRAGMA user_version), and each runs in a transaction with its number.
  */
-#include "controller/schema.h"
+#include "controller/db/schema.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -12,8 +12,8 @@
 #include "common/cleanup.h"
 #include "common/failpoint.h"
 #include "common/log.h"
-#include "controller/backup.h"
-#include "controller/connection.h"
+#include "controller/db/backup.h"
+#include "controller/db/connection.h"
 
 static const char *const steps[] = {
 	/* 1: what there is.  Times are RFC 3339 in UTC; uids are those of the owners. */

@@ -1,11 +1,11 @@
 /* ledger.c - the ledger: what a VM holds or may hold, one row a kernel object. */
-#include "controller/ledger.h"
+#include "controller/db/ledger.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "controller/connection.h"
-#include "controller/vm_rows.h"
+#include "controller/db/connection.h"
+#include "controller/db/vm_rows.h"
 
 static const char *const state_names[] = { "planned", "present", "releasing" };
 

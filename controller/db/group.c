@@ -1,7 +1,7 @@
 /* group.c - several writes as one durable commit: a transaction around theirs. */
-#include "controller/group.h"
+#include "controller/db/group.h"
 
-#include "controller/connection.h"
+#include "controller/db/connection.h"
 
 int store_group_begin(struct store *s, struct error *e)
 {

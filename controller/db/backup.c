@@ -1,5 +1,5 @@
 /* backup.c - copies of the state database, and whether it is still in its place while it is open. */
-#include "controller/backup.h"
+#include "controller/db/backup.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "controller/connection.h"
+#include "controller/db/connection.h"
 
 static int fill_copy(sqlite3 *db, const char *to)
 {

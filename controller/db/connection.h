@@ -1,6 +1,6 @@
 /* connection.h - what the files of the database share: the connection, transactions, and queries that are checked once. */
-#ifndef BANGER_CONTROLLER_CONNECTION_H
-#define BANGER_CONTROLLER_CONNECTION_H
+#ifndef BANGER_CONTROLLER_DB_CONNECTION_H
+#define BANGER_CONTROLLER_DB_CONNECTION_H
 
 #include <sqlite3.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* backup.h - copies of the state database, and whether it is still in its place. */
-#ifndef BANGER_CONTROLLER_BACKUP_H
-#define BANGER_CONTROLLER_BACKUP_H
+#ifndef BANGER_CONTROLLER_DB_BACKUP_H
+#define BANGER_CONTROLLER_DB_BACKUP_H
 
 #include <sqlite3.h>
 

@@ -1,6 +1,6 @@
 /* group.h - several writes as one durable commit. */
-#ifndef BANGER_CONTROLLER_GROUP_H
-#define BANGER_CONTROLLER_GROUP_H
+#ifndef BANGER_CONTROLLER_DB_GROUP_H
+#define BANGER_CONTROLLER_DB_GROUP_H
 
 #include "controller/ctl.h"
 

@@ -1,5 +1,5 @@
 /* vm_rows.c - the rows of VMs: made, found by references, changed, deleted; the runtime is kept as JSON. */
-#include "controller/vm_rows.h"
+#include "controller/db/vm_rows.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -11,9 +11,9 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
-#include "controller/connection.h"
+#include "controller/db/connection.h"
 #include "controller/json.h"
-#include "controller/slot_rows.h"
+#include "controller/db/slot_rows.h"
 
 #define PREFIX_MIN 4 /* digits of an id that are taken for a reference */
 

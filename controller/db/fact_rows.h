@@ -1,6 +1,6 @@
 /* fact_rows.h - small facts, e.g. "kvm:<boot id>:<kernel release>" -> "yes". */
-#ifndef BANGER_CONTROLLER_FACT_ROWS_H
-#define BANGER_CONTROLLER_FACT_ROWS_H
+#ifndef BANGER_CONTROLLER_DB_FACT_ROWS_H
+#define BANGER_CONTROLLER_DB_FACT_ROWS_H
 
 #include "controller/ctl.h"
 
