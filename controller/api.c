@@ -30,7 +30,7 @@
 #include "common/log.h"
 #include "controller/loop.h"
 #include "controller/rate.h"
-#include "controller/worker.h"
+#include "controller/workers.h"
 
 #define TICK_MS 1000
 #define NOTE_NS 10000000000u /* between two log lines about what clients do wrong: they must not fill the log */

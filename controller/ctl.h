@@ -20,7 +20,8 @@ struct tap_sweep; /* tap_sweep.h: taps that are being removed */
 struct watch;   /* watch.h: pidfds and consoles of running VMs */
 struct idle;    /* idle.h: how long running VMs are idle */
 struct housekeeping; /* housekeeping.h: what is done without being asked */
-struct workers; /* worker.h: the threads that run operations */
+struct workers; /* workers.h: the threads that run operations */
+struct vm_locks; /* vm_lock.h: one operation a VM at a time */
 
 struct ctl {
 	struct config config;
@@ -30,6 +31,7 @@ struct ctl {
 	struct tap_sweep *tap_sweep;
 	struct watch *watch;
 	struct workers *workers;
+	struct vm_locks *vm_locks;
 	struct idle *idle;     /* NULL: no VM counts as idle */
 	struct housekeeping *housekeeping; /* NULL: nothing is done without being asked */
 	const struct storage_driver *storage; /* makes the disks of new VMs; chosen at start-up */

@@ -36,9 +36,10 @@
 #include "controller/stats.h"
 #include "controller/storage.h"
 #include "controller/db/db.h"
+#include "controller/vm_lock.h"
 #include "controller/vmm/choose.h"
 #include "controller/vmm/watch.h"
-#include "controller/worker.h"
+#include "controller/workers.h"
 
 #define STOP_SECONDS 4  /* the supervisor kills after 5; what still runs is rolled back, or forward, at the next start */
 #define FILES_MAX 16384 /* connections with their descriptors, and seven files a running VM */
@@ -165,6 +166,9 @@ static void start(struct program *p)
 	c->disks = &storage_ops;
 	c->seed = &seed_ops;
 	c->vmm = &vmm_ops;
+	c->vm_locks = vm_locks_open();
+	if (!c->vm_locks)
+		die_errno(1, "operation locks");
 	c->workers = workers_start(c);
 	if (!c->workers)
 		die_errno(1, "worker threads");
@@ -233,6 +237,7 @@ static void stop(struct program *p)
 	helper_close(c->helper);
 	tap_sweep_close(c->tap_sweep);
 	store_close(c->store);
+	vm_locks_close(c->vm_locks);
 	FAILPOINT("stop.after");
 	(void)close(p->epoll_fd);
 }

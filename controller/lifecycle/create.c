@@ -14,7 +14,8 @@
 #include "controller/seed.h"
 #include "controller/storage.h"
 #include "controller/db/db.h"
-#include "controller/worker.h"
+#include "controller/vm_lock.h"
+#include "controller/workers.h"
 
 #define DEFAULT_VCPUS 1
 #define DEFAULT_MEM_MIB 512
@@ -121,7 +122,7 @@ static int reserve(struct ctl *c, struct operation *o, struct vm *vm, struct err
 		r = operation_begin(c, o, OPERATION_CREATE, vm, e);
 	const bool made = r == 0;
 	if (made)
-		vm_turn_take(c->workers, vm->id, false, &o->cancelled);
+		vm_lock_take(c->vm_locks, vm->id, VM_LOCK_WAIT, &o->cancelled);
 	r = store_group_end(c->store, r, e);
 	return made && r < 0 ? operation_leave(c, o, vm, r, e) : r;
 }

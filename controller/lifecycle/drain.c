@@ -13,13 +13,14 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/pidfd.h"
+#include "controller/db/db.h"
 #include "controller/lifecycle/exit.h"
 #include "controller/lifecycle/operation.h"
 #include "controller/objects/release.h"
-#include "controller/db/db.h"
+#include "controller/vm_lock.h"
 #include "controller/vmm/driver.h"
 #include "controller/vmm/watch.h"
-#include "controller/worker.h"
+#include "controller/workers.h"
 
 #define LOOK_MS 100
 #define ASK_THREADS 64
@@ -130,7 +131,7 @@ static void end_wanted(struct ctl *c, const uint8_t id[ID_LEN])
 	struct vm vm;
 
 	operation_own(&o);
-	vm_turn_take(c->workers, id, true, &o.cancelled);
+	vm_lock_take(c->vm_locks, id, VM_LOCK_INTERRUPT, &o.cancelled);
 	if (store_vm_by_id(c->store, id, &vm, &e) == 0 && !vm_at_rest(&vm)) {
 		(void)snprintf(vm.reason, sizeof(vm.reason), VM_REASON_DRAINED);
 		int r = operation_begin_state(c, &o, OPERATION_KILL, &vm, VM_STOPPING, &e);
@@ -139,7 +140,7 @@ static void end_wanted(struct ctl *c, const uint8_t id[ID_LEN])
 		if (r < 0)
 			log_error("%s: %s", vm.name, e.why);
 	}
-	vm_turn_give(c->workers, id);
+	vm_lock_give(c->vm_locks, id);
 }
 
 int host_drain(struct ctl *c, uint64_t timeout_ms, struct drained *out, struct error *e)

@@ -6,12 +6,13 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "controller/db/db.h"
 #include "controller/lifecycle/operation.h"
 #include "controller/lifecycle/stop.h"
 #include "controller/objects/release.h"
-#include "controller/db/db.h"
+#include "controller/vm_lock.h"
 #include "controller/vmm/watch.h"
-#include "controller/worker.h"
+#include "controller/workers.h"
 
 #define TAIL 4096 /* of a console, to be searched for a farewell */
 
@@ -78,12 +79,12 @@ void vm_on_exit(struct ctl *c, const uint8_t id[ID_LEN])
 	atomic_bool *cancelled;
 	struct vm vm;
 
-	vm_turn_take(c->workers, id, false, &cancelled);
+	vm_lock_take(c->vm_locks, id, VM_LOCK_WAIT, &cancelled);
 	if (store_vm_by_id(c->store, id, &vm, &e) == 0 && !vm_at_rest(&vm)) {
 		enum watch_life life = watch_life(c->watch, id);
 		bool released = life == WATCH_NOT && vm.state == VM_DEGRADED;
 		if (!released && life != WATCH_LIVES)
 			handle_exit(c, &vm, &o);
 	}
-	vm_turn_give(c->workers, id);
+	vm_lock_give(c->vm_locks, id);
 }

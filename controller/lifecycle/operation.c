@@ -6,7 +6,8 @@
 
 #include "common/log.h"
 #include "controller/db/db.h"
-#include "controller/worker.h"
+#include "controller/vm_lock.h"
+#include "controller/workers.h"
 
 static const struct {
 	const char *name;
@@ -49,7 +50,7 @@ int operation_enter(struct ctl *c, struct operation *o, const char *ref, bool in
 	if (store_vm_find(c->store, o->caller, ref, vm, e) < 0)
 		return -1;
 	memcpy(id, vm->id, ID_LEN);
-	vm_turn_take(c->workers, id, interrupt, &o->cancelled);
+	vm_lock_take(c->vm_locks, id, interrupt ? VM_LOCK_INTERRUPT : VM_LOCK_WAIT, &o->cancelled);
 	if (store_vm_by_id(c->store, id, vm, e) == 0)
 		return 0;
 	memcpy(vm->id, id, ID_LEN);
@@ -59,7 +60,7 @@ int operation_enter(struct ctl *c, struct operation *o, const char *ref, bool in
 int operation_leave(struct ctl *c, struct operation *o, const struct vm *vm, int r, struct error *e)
 {
 	o->cancelled = NULL;
-	vm_turn_give(c->workers, vm->id);
+	vm_lock_give(c->vm_locks, vm->id);
 	if (r < 0 && !e->op[0])
 		memcpy(e->op, o->hex, sizeof(e->op));
 	return r;

@@ -4,13 +4,14 @@
 #include <stdio.h>
 
 #include "common/log.h"
+#include "controller/db/db.h"
 #include "controller/lifecycle/operation.h"
 #include "controller/lifecycle/start.h"
 #include "controller/lifecycle/stop.h"
 #include "controller/objects/release.h"
 #include "controller/policy/idle.h"
-#include "controller/db/db.h"
-#include "controller/worker.h"
+#include "controller/vm_lock.h"
+#include "controller/workers.h"
 
 /* Read the row of @id with the VM's turn in hand and let @act judge and act; nothing happens when it was deleted. */
 static void with_vm(struct ctl *c, const uint8_t id[ID_LEN],
@@ -21,10 +22,10 @@ static void with_vm(struct ctl *c, const uint8_t id[ID_LEN],
 	struct vm vm;
 
 	operation_own(&o);
-	vm_turn_take(c->workers, id, false, &o.cancelled);
+	vm_lock_take(c->vm_locks, id, VM_LOCK_WAIT, &o.cancelled);
 	if (store_vm_by_id(c->store, id, &vm, &e) == 0)
 		act(c, &vm, &o);
-	vm_turn_give(c->workers, id);
+	vm_lock_give(c->vm_locks, id);
 }
 
 /* ---- start again ---- */

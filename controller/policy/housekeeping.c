@@ -30,11 +30,12 @@
 #include "controller/policy/actions.h"
 #include "controller/policy/idle.h"
 #include "controller/preflight.h"
+#include "controller/db/db.h"
 #include "controller/recovery/online.h"
 #include "controller/stats.h"
-#include "controller/db/db.h"
+#include "controller/vm_lock.h"
 #include "controller/vmm/watch.h"
-#include "controller/worker.h"
+#include "controller/workers.h"
 
 #define SECOND 1000000000ull
 #define REPAIR_S 10
@@ -180,7 +181,7 @@ static void when_at_rest(struct pass *p, struct vm_policy *s, const struct vm *v
 /* Degraded, or on the way up or down. */
 static void when_holding(struct pass *p, struct vm_policy *s, const struct vm *vm)
 {
-	if (vm_turn_is_taken(p->k->ctl->workers, vm->id) || !vm_release_due(p->k->ctl, vm)) {
+	if (vm_lock_is_taken(p->k->ctl->vm_locks, vm->id) || !vm_release_due(p->k->ctl, vm)) {
 		s->due_ns = 0;
 		return;
 	}

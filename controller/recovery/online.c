@@ -14,14 +14,15 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/pidfd.h"
+#include "controller/db/db.h"
 #include "controller/lifecycle/operation.h"
 #include "controller/objects/object.h"
 #include "controller/objects/release.h"
 #include "controller/recovery/remedy.h"
 #include "controller/recovery/stray_files.h"
-#include "controller/db/db.h"
+#include "controller/vm_lock.h"
 #include "controller/vmm/watch.h"
-#include "controller/worker.h"
+#include "controller/workers.h"
 
 struct repair {
 	struct ctl *c;
@@ -169,10 +170,10 @@ static int look_again(struct repair *p, const uint8_t id[ID_LEN], struct error *
 	struct vm vm;
 	int r = 0;
 
-	vm_turn_take(p->c->workers, id, false, &cancelled);
+	vm_lock_take(p->c->vm_locks, id, VM_LOCK_WAIT, &cancelled);
 	if (store_vm_by_id(p->c->store, id, &vm, e) == 0)
 		r = check_locked(p, &vm, e);
-	vm_turn_give(p->c->workers, id);
+	vm_lock_give(p->c->vm_locks, id);
 	return r;
 }
 

@@ -14,7 +14,7 @@
 #include "common/lock.h"
 #include "common/pidfd.h"
 #include "controller/loop.h"
-#include "controller/worker.h"
+#include "controller/workers.h"
 
 struct entry {
 	struct loop_source pid_source;

@@ -34,9 +34,10 @@
 #include "controller/seed.h"
 #include "controller/storage.h"
 #include "controller/db/db.h"
+#include "controller/vm_lock.h"
 #include "controller/vmm/driver.h"
 #include "controller/vmm/watch.h"
-#include "controller/worker.h"
+#include "controller/workers.h"
 #include "tests/unit/fake_helper.h"
 
 #define OWNER 1001
@@ -222,6 +223,8 @@ static void open_all(struct fixture *f)
 	f->c.store = store_open(f->db, &e);
 	assert_non_null(f->c.store);
 	f->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	f->c.vm_locks = vm_locks_open();
+	assert_non_null(f->c.vm_locks);
 	f->c.workers = workers_start(&f->c);
 	assert_non_null(f->c.workers);
 	f->c.watch = watch_open(&f->c, f->epoll_fd, vm_on_exit);
@@ -235,6 +238,8 @@ static void open_all(struct fixture *f)
 static void close_all(struct fixture *f)
 {
 	workers_stop(f->c.workers);
+	/* The main thread does not end operations once the workers are gone. */
+	vm_locks_close(f->c.vm_locks);
 	watch_close(f->c.watch);
 	store_close(f->c.store);
 	(void)close(f->epoll_fd);

@@ -733,7 +733,7 @@ static void a_client_that_goes_before_its_turn_asked_for_nothing(void **state)
 
 	struct vm vm = create(f, "web", false);
 	(void)create(f, "other", false);
-	vm_turn_take(f->c.workers, vm.id, false, &cancelled);
+	vm_lock_take(f->c.vm_locks, vm.id, VM_LOCK_WAIT, &cancelled);
 	for (size_t i = 0; i < ARRAY_SIZE(many); i++) {
 		many[i] = client(OWNER);
 		say(&many[i], CALL_VM_STOP, &web);
@@ -745,7 +745,7 @@ static void a_client_that_goes_before_its_turn_asked_for_nothing(void **state)
 	assert_int_equal(count_of(t.api, OWNER, true), ARRAY_SIZE(many));
 	control_close(&late);
 	RUN_UNTIL(t.api->n_conns == ARRAY_SIZE(many));
-	vm_turn_give(f->c.workers, vm.id);
+	vm_lock_give(f->c.vm_locks, vm.id);
 	for (size_t i = 0; i < ARRAY_SIZE(many); i++) {
 		assert_int_equal(hear(&many[i], CALL_VM_STOP, &m), 1);
 		control_close(&many[i]);
@@ -923,7 +923,7 @@ static void few_users_can_not_take_all_workers(void **state)
 	for (uint32_t u = 0; u < USERS; u++) {
 		f->caller.uid = 3000 + u;
 		vm[u] = create(f, "web", false);
-		vm_turn_take(f->c.workers, vm[u].id, false, &cancelled);
+		vm_lock_take(f->c.vm_locks, vm[u].id, VM_LOCK_WAIT, &cancelled);
 		for (size_t i = 0; i < API_WORKERS_PER_UID; i++) {
 			many[u][i] = client(3000 + u);
 			say(&many[u][i], CALL_VM_STOP, &web);
@@ -933,7 +933,7 @@ static void few_users_can_not_take_all_workers(void **state)
 	assert_int_equal(count_of(t.api, 3000 + USERS - 1, true), API_WORKERS_PER_UID);
 	assert_works(OTHER);
 	for (uint32_t u = 0; u < USERS; u++) {
-		vm_turn_give(f->c.workers, vm[u].id);
+		vm_lock_give(f->c.vm_locks, vm[u].id);
 		for (size_t i = 0; i < API_WORKERS_PER_UID; i++) {
 			assert_int_equal(hear(&many[u][i], CALL_VM_STOP, &m), 1);
 			control_close(&many[u][i]);
