@@ -153,7 +153,9 @@ static int set_events(struct api *a, int op, struct conn *c, uint32_t events)
 
 static void set_blocking(int fd, bool yes)
 {
-	(void)fcntl(fd, F_SETFL, yes ? O_RDWR : O_RDWR | O_NONBLOCK);
+	int flags = fcntl(fd, F_GETFL);
+
+	(void)fcntl(fd, F_SETFL, yes ? flags & ~O_NONBLOCK : flags | O_NONBLOCK);
 }
 
 /* ---- the list of connections ---- */

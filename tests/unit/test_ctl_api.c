@@ -266,6 +266,23 @@ static void descriptors_must_be_as_many_as_the_table_says(void **state)
 	control_close(&c);
 }
 
+/* A connection becomes blocking for a worker, and is not after it; its other flags stay (fcntl(2), F_SETFL sets all). */
+static void a_connection_keeps_its_other_flags(void **state)
+{
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
+	int was = fcntl(ends[0], F_GETFL) | O_APPEND;
+	assert_int_equal(fcntl(ends[0], F_SETFL, was), 0);
+	set_blocking(ends[0], true);
+	assert_int_equal(fcntl(ends[0], F_GETFL), was & ~O_NONBLOCK);
+	set_blocking(ends[0], false);
+	assert_int_equal(fcntl(ends[0], F_GETFL), was);
+	(void)close(ends[0]);
+	(void)close(ends[1]);
+}
+
 /* ---- those who break the rules ---- */
 
 static void a_malformed_message_drops_that_client_alone(void **state)
@@ -1186,6 +1203,7 @@ int main(void)
 		TEST(users_see_their_own),
 		TEST(an_operation_tells_its_stages_and_its_id),
 		TEST(descriptors_must_be_as_many_as_the_table_says),
+		TEST(a_connection_keeps_its_other_flags),
 		TEST(a_malformed_message_drops_that_client_alone),
 		TEST(two_requests_at_once_drop_the_client),
 		TEST(random_bytes_drop_their_client_alone),
