@@ -4,7 +4,7 @@
 
 #include "controller/ctl.h"
 
-/* Learn what can only be read before lock_down(). */
+/* Learn what can only be read before sandbox_enter(). */
 void doctor_prepare(struct ctl *c);
 
 /* Run every check; @tell gets one row each.  Return: how many failed. */

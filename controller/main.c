@@ -27,7 +27,7 @@
 #include "controller/helper/tap_sweep.h"
 #include "controller/images.h"
 #include "controller/lifecycle/exit.h"
-#include "controller/lock.h"
+#include "controller/sandbox.h"
 #include "controller/loop.h"
 #include "controller/policy/housekeeping.h"
 #include "controller/policy/idle.h"
@@ -118,7 +118,7 @@ static void take_descriptors(struct ctl *c)
 	(void)close(CONFIG_FD);
 }
 
-/* Everything that needs what lock_down() takes away. */
+/* Everything that needs what sandbox_enter() takes away. */
 static void before_lock(struct ctl *c)
 {
 	struct rlimit files;
@@ -261,10 +261,10 @@ static int check_db(const char *dir)
 	static struct ctl c;
 
 	(void)snprintf(c.config.state_dir, sizeof(c.config.state_dir), "%s", dir);
-	/* What lock_down() leaves: this folder alone. */
+	/* What sandbox_enter() leaves: this folder alone. */
 	memcpy(c.config.run_dir, c.config.state_dir, sizeof(c.config.run_dir) - 1);
 	memcpy(c.config.log_dir, c.config.state_dir, sizeof(c.config.log_dir) - 1);
-	if (lock_check_identity() < 0 || lock_down(&c) < 0)
+	if (sandbox_check_identity() < 0 || sandbox_enter(&c) < 0)
 		return 1;
 	unsigned bad = doctor_db(&c.config, true, print_check, NULL);
 	return fflush(stdout) != 0 ? 1 : bad ? FAIL_HOST : 0;
@@ -278,10 +278,10 @@ int main(int argc, char **argv)
 	if (argc == 3 && strcmp(argv[1], "--check-db") == 0)
 		return check_db(argv[2]);
 	take_descriptors(&p.ctl);
-	if (lock_check_identity() < 0)
+	if (sandbox_check_identity() < 0)
 		return 2;
 	before_lock(&p.ctl);
-	if (lock_down(&p.ctl) < 0)
+	if (sandbox_enter(&p.ctl) < 0)
 		return 1;
 	start(&p);
 	say_ready();

@@ -25,7 +25,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "controller/lock.h"
+#include "controller/sandbox.h"
 
 #define TUNSETIFF_ 0x400454cau /* linux/if_tun.h */
 #define LOOP_CLR_FD_ 0x4c01u   /* linux/loop.h; its last byte is that of TCGETS, which is allowed */
@@ -40,7 +40,7 @@ static int setup(void **state)
 	char path[128];
 
 	(void)state;
-	(void)snprintf(dir, sizeof(dir), "/tmp/banger-lock-XXXXXX");
+	(void)snprintf(dir, sizeof(dir), "/tmp/banger-sandbox-XXXXXX");
 	assert_non_null(mkdtemp(dir));
 	for (size_t i = 0; i < 3; i++) {
 		(void)snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
@@ -72,7 +72,7 @@ static int locked(int (*fn)(void))
 	pid_t pid = fork();
 
 	if (pid == 0)
-		_exit(lock_down(&ctl) < 0 ? 99 : fn());
+		_exit(sandbox_enter(&ctl) < 0 ? 99 : fn());
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	return WIFSIGNALED(status) ? 1000 + WTERMSIG(status) : WEXITSTATUS(status);
 }
@@ -417,7 +417,7 @@ static int as_uid(uid_t uid)
 	if (pid == 0) {
 		if (setresgid(uid, uid, uid) < 0 || setresuid(uid, uid, uid) < 0)
 			_exit(99);
-		_exit(lock_check_identity() == 0 ? PASSED : 1);
+		_exit(sandbox_check_identity() == 0 ? PASSED : 1);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
@@ -427,11 +427,11 @@ static void root_is_refused(void **state)
 {
 	(void)state;
 	if (getuid() != 0) {
-		assert_int_equal(lock_check_identity(), 0);
+		assert_int_equal(sandbox_check_identity(), 0);
 		print_message("SKIP: not root, so nothing to refuse\n");
 		skip();
 	}
-	assert_int_equal(lock_check_identity(), -1);
+	assert_int_equal(sandbox_check_identity(), -1);
 	assert_int_equal(as_uid(54321), PASSED);
 }
 
@@ -447,5 +447,5 @@ int main(void)
 		cmocka_unit_test(root_is_refused),
 	};
 
-	return cmocka_run_group_tests_name("ctl_lock", tests, setup, teardown);
+	return cmocka_run_group_tests_name("ctl_sandbox", tests, setup, teardown);
 }

@@ -1,11 +1,13 @@
-/* Theory of operation.  The supervisor executed us as an account without capabilities; here we check that it is so
- * and give away what even such an account can do: no new privileges, files outside of ours (Landlock), and every
- * system call that is not in the table below.  No exec and no fork: a taken-over controller can run nothing.
+/* sandbox.c - the confinement of the controller.
+ *
+ * The supervisor executed us as an account without capabilities.  Here we check that it is so, and give away what even such
+ * an account can do: no new privileges, files outside of ours (Landlock), and every system call that is not in the table
+ * below.  No exec and no fork: a taken-over controller can run nothing.
  *
  * clone3(2) hides its flags behind a pointer, where a filter can not see them: it is answered with ENOSYS, and the C
  * library falls back to clone(2), whose flags are compared.  A wrong architecture, and so x32, kills the process;
  * libseccomp's default for that would be the thread alone. */
-#include "controller/lock.h"
+#include "controller/sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -44,7 +46,7 @@ static int has_capability(void)
 	return 0;
 }
 
-int lock_check_identity(void)
+int sandbox_check_identity(void)
 {
 	uid_t r, e, s;
 	gid_t gr, ge, gs;
@@ -262,7 +264,7 @@ static int failed(const char *what)
 	return -1;
 }
 
-int lock_down(struct ctl *c)
+int sandbox_enter(struct ctl *c)
 {
 	const struct rlimit none = { 0, 0 };
 
