@@ -264,7 +264,7 @@ static int check_db(const char *dir)
 	/* What sandbox_enter() leaves: this folder alone. */
 	memcpy(c.config.run_dir, c.config.state_dir, sizeof(c.config.run_dir) - 1);
 	memcpy(c.config.log_dir, c.config.state_dir, sizeof(c.config.log_dir) - 1);
-	if (sandbox_check_identity() < 0 || sandbox_enter(&c) < 0)
+	if (sandbox_check_identity() < 0 || sandbox_enter(&c, SANDBOX_FILES) < 0)
 		return 1;
 	unsigned bad = doctor_db(&c.config, true, print_check, NULL);
 	return fflush(stdout) != 0 ? 1 : bad ? FAIL_HOST : 0;
@@ -281,7 +281,7 @@ int main(int argc, char **argv)
 	if (sandbox_check_identity() < 0)
 		return 2;
 	before_lock(&p.ctl);
-	if (sandbox_enter(&p.ctl) < 0)
+	if (sandbox_enter(&p.ctl, SANDBOX_SERVICE) < 0)
 		return 1;
 	start(&p);
 	say_ready();

@@ -135,9 +135,6 @@ static const int plain[] = {
 	/* descriptors */
 	SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(readv), SCMP_SYS(writev), SCMP_SYS(pread64), SCMP_SYS(pwrite64),
 	SCMP_SYS(close), SCMP_SYS(fcntl), SCMP_SYS(dup), SCMP_SYS(dup3), SCMP_SYS(lseek), SCMP_SYS(pipe2),
-	/* the control socket, the roles, the VMMs' sockets */
-	SCMP_SYS(accept4), SCMP_SYS(connect), SCMP_SYS(shutdown), SCMP_SYS(sendmsg), SCMP_SYS(recvmsg), SCMP_SYS(sendto),
-	SCMP_SYS(recvfrom), SCMP_SYS(getsockopt), SCMP_SYS(setsockopt), SCMP_SYS(getsockname), SCMP_SYS(getpeername),
 	/* files: SQLite, images, slots, consoles */
 	SCMP_SYS(fstat), SCMP_SYS(newfstatat), SCMP_SYS(stat), SCMP_SYS(lstat),
 	SCMP_SYS(statx), SCMP_SYS(statfs), SCMP_SYS(fstatfs), SCMP_SYS(access), SCMP_SYS(faccessat), SCMP_SYS(faccessat2),
@@ -146,6 +143,12 @@ static const int plain[] = {
 	SCMP_SYS(rename), SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(rmdir), SCMP_SYS(link), SCMP_SYS(linkat),
 	SCMP_SYS(copy_file_range), SCMP_SYS(sendfile), SCMP_SYS(fadvise64), SCMP_SYS(flock),
 	SCMP_SYS(fgetxattr), SCMP_SYS(fsetxattr), /* SELinux labels of files in slots */
+};
+
+/* The control socket, the roles, the monitors' sockets: a program that serves nobody has none of it. */
+static const int talk[] = {
+	SCMP_SYS(accept4), SCMP_SYS(connect), SCMP_SYS(shutdown), SCMP_SYS(sendmsg), SCMP_SYS(recvmsg), SCMP_SYS(sendto),
+	SCMP_SYS(recvfrom), SCMP_SYS(getsockopt), SCMP_SYS(setsockopt), SCMP_SYS(getsockname), SCMP_SYS(getpeername),
 };
 
 /* Allowed when one argument, masked, has one value; a call with two rows passes with either. */
@@ -219,24 +222,40 @@ static const int extra[] = {
 };
 #endif
 
-static int add_rules(scmp_filter_ctx f)
+static int add_list(scmp_filter_ctx f, const int *calls, size_t n)
 {
 	int r = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(plain) && r == 0; i++)
-		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, plain[i], 0);
-	for (size_t i = 0; i < ARRAY_SIZE(extra) && r == 0; i++)
-		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, extra[i], 0);
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, calls[i], 0);
+	return r;
+}
+
+static int add_sockets(scmp_filter_ctx f)
+{
+	int r = add_list(f, talk, ARRAY_SIZE(talk));
+
+	for (size_t i = 0; i < ARRAY_SIZE(sockets) && r == 0; i++)
+		r = seccomp_rule_add_array(f, SCMP_ACT_ALLOW, sockets[i].call, 2, sockets[i].arg);
+	return r;
+}
+
+static int add_rules(scmp_filter_ctx f, enum sandbox_kind kind)
+{
+	int r = add_list(f, plain, ARRAY_SIZE(plain));
+
+	if (!r)
+		r = add_list(f, extra, ARRAY_SIZE(extra));
+	if (!r && kind == SANDBOX_SERVICE)
+		r = add_sockets(f);
 	for (size_t i = 0; i < ARRAY_SIZE(filtered) && r == 0; i++) {
 		struct scmp_arg_cmp cmp = { filtered[i].arg, SCMP_CMP_MASKED_EQ, filtered[i].mask, filtered[i].value };
 		r = seccomp_rule_add_array(f, SCMP_ACT_ALLOW, filtered[i].call, 1, &cmp);
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(sockets) && r == 0; i++)
-		r = seccomp_rule_add_array(f, SCMP_ACT_ALLOW, sockets[i].call, 2, sockets[i].arg);
 	return r ? r : seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 }
 
-static int filter_calls(void)
+static int filter_calls(enum sandbox_kind kind)
 {
 	scmp_filter_ctx f = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	int r = f ? 0 : -ENOMEM;
@@ -248,7 +267,7 @@ static int filter_calls(void)
 	if (!r)
 		r = seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a binary tree: the table is long */
 	if (!r)
-		r = add_rules(f);
+		r = add_rules(f, kind);
 	if (!r)
 		r = seccomp_load(f);
 	seccomp_release(f);
@@ -264,7 +283,7 @@ static int failed(const char *what)
 	return -1;
 }
 
-int sandbox_enter(struct ctl *c)
+int sandbox_enter(struct ctl *c, enum sandbox_kind kind)
 {
 	const struct rlimit none = { 0, 0 };
 
@@ -277,7 +296,7 @@ int sandbox_enter(struct ctl *c)
 		return failed("Landlock");
 	if (!c->host.landlock_abi)
 		log_warn("this kernel has no Landlock that fits; files are bounded by their modes alone");
-	if (filter_calls() < 0)
+	if (filter_calls(kind) < 0)
 		return failed("seccomp");
 	c->host.seccomp = true;
 	return 0;

@@ -65,14 +65,16 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* Run @fn locked down.  Return: what it exited with, or 1000 + the signal that ended it. */
+static enum sandbox_kind kind; /* SANDBOX_SERVICE, unless a test says other */
+
+/* Run @fn in the sandbox.  Return: what it exited with, or 1000 + the signal that ended it. */
 static int locked(int (*fn)(void))
 {
 	int status;
 	pid_t pid = fork();
 
 	if (pid == 0)
-		_exit(sandbox_enter(&ctl) < 0 ? 99 : fn());
+		_exit(sandbox_enter(&ctl, kind) < 0 ? 99 : fn());
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	return WIFSIGNALED(status) ? 1000 + WTERMSIG(status) : WEXITSTATUS(status);
 }
@@ -403,6 +405,54 @@ static int no_dumps(void)
 	return getrlimit(RLIMIT_CORE, &r) == 0 && r.rlim_max == 0 && ctl.host.seccomp ? PASSED : 1;
 }
 
+static int do_socket(void)
+{
+	return socket(AF_UNIX, SOCK_STREAM, 0);
+}
+
+static int do_socketpair(void)
+{
+	int ends[2];
+
+	return socketpair(AF_UNIX, SOCK_STREAM, 0, ends);
+}
+
+static int do_connect(void)
+{
+	return connect(-1, NULL, 0);
+}
+
+static int do_send(void)
+{
+	return (int)sendmsg(-1, NULL, 0);
+}
+
+static int do_receive(void)
+{
+	return (int)recvmsg(-1, NULL, 0);
+}
+
+static int files_alone(void)
+{
+	return open("/nowhere", O_RDONLY) < 0 ? PASSED : 1;
+}
+
+/* What looks at a database that others wrote is in no view of its own (supervisor_view.c), and needs no socket. */
+static void a_check_of_the_database_has_no_sockets(void **state)
+{
+	int (*const fns[])(void) = { do_socket, do_socketpair, do_connect, do_send, do_receive, do_execve, do_fork };
+
+	(void)state;
+	kind = SANDBOX_FILES;
+	for (size_t i = 0; i < sizeof(fns) / sizeof(fns[0]); i++)
+		if (locked(fns[i]) != KILLED)
+			fail_msg("%zu: %d", i, locked(fns[i]));
+	assert_int_equal(locked(files_alone), PASSED);
+	kind = SANDBOX_SERVICE;
+	for (size_t i = 0; i < 5; i++)
+		assert_int_not_equal(locked(fns[i]), KILLED);
+}
+
 static void it_leaves_no_core(void **state)
 {
 	(void)state;
@@ -443,6 +493,7 @@ int main(void)
 		cmocka_unit_test(ordinary_modes_pass),
 		cmocka_unit_test(foreign_files_are_out_of_reach),
 		cmocka_unit_test(its_daily_work_is_allowed),
+		cmocka_unit_test(a_check_of_the_database_has_no_sockets),
 		cmocka_unit_test(it_leaves_no_core),
 		cmocka_unit_test(root_is_refused),
 	};
