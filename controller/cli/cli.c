@@ -382,8 +382,8 @@ static void print_help(FILE *f, const struct command *cmd)
 {
 	fputs("usage: ", f);
 	print_usage(f, cmd);
-	if (cmd->alias)
-		fprintf(f, "\n       banger %s ...", cmd->alias);
+	for (const char *p = cmd->alias; p && *p; p += strcspn(p, " "), p += strspn(p, " "))
+		fprintf(f, "\n       banger %.*s ...", (int)strcspn(p, " "), p);
 	fprintf(f, "\n\n%s\n\noptions:\n", cmd->help);
 	for (int i = 0; i < O_COUNT; i++) {
 		char left[64], letter[6] = "";
@@ -407,18 +407,38 @@ static void print_overview(struct cli *c, const char *noun)
 		(void)snprintf(left, sizeof(left), "%s%s%s%s%s%s", cmd->noun, cmd->verb ? " " : "",
 			       cmd->verb ? cmd->verb : "", cmd->args[0] ? " " : "", cmd->args, cmd->guest ? " [-- command...]" : "");
 		fprintf(c->out, "  %-38s  %.*s%s%s%s\n", left, (int)strcspn(cmd->help, "\n"), cmd->help,
-			cmd->alias ? " (banger " : "", cmd->alias ? cmd->alias : "", cmd->alias ? ")" : "");
+			cmd->alias ? " (also: " : "", cmd->alias ? cmd->alias : "", cmd->alias ? ")" : "");
 	}
 }
 
-static const struct command *find(const struct cli *c, const char *a, const char *b)
+/* Is @word one of the words of @list, which has blanks between them? */
+static bool has_word(const char *list, const char *word)
 {
-	for (const struct command *cmd = c->table; cmd->noun; cmd++) {
-		if (strcmp(a, cmd->noun) == 0 && (!cmd->verb || (b && strcmp(b, cmd->verb) == 0)))
+	size_t n = strlen(word);
+
+	for (const char *p = list; p && *p; p += strcspn(p, " "), p += strspn(p, " "))
+		if (strcspn(p, " ") == n && strncmp(p, word, n) == 0)
+			return true;
+	return false;
+}
+
+/* `banger VERB` is `banger vm VERB`, and each row may have more words for it; so after the noun too. */
+static bool is_verb_of(const struct command *cmd, const char *word)
+{
+	return (cmd->verb && strcmp(word, cmd->verb) == 0) || has_word(cmd->alias, word);
+}
+
+/* @words: how many of them name the command. */
+static const struct command *find(const struct cli *c, const char *a, const char *b, int *words)
+{
+	*words = 2;
+	for (const struct command *cmd = c->table; cmd->noun; cmd++)
+		if (cmd->verb && b && strcmp(a, cmd->noun) == 0 && is_verb_of(cmd, b))
 			return cmd;
-		if (cmd->alias && strcmp(a, cmd->alias) == 0)
+	*words = 1;
+	for (const struct command *cmd = c->table; cmd->noun; cmd++)
+		if (cmd->verb ? strcmp(cmd->noun, c->table->noun) == 0 && is_verb_of(cmd, a) : strcmp(a, cmd->noun) == 0)
 			return cmd;
-	}
 	return NULL;
 }
 
@@ -440,8 +460,9 @@ int cmd_help(struct cli *c)
 		      "run, exec and ssh: the guest's own, 125 for a failure of banger's.\n", c->out);
 		return 0;
 	}
-	const struct command *cmd = find(c, c->pos[0], c->npos > 1 ? c->pos[1] : NULL);
-	if (cmd) {
+	int words;
+	const struct command *cmd = find(c, c->pos[0], c->npos > 1 ? c->pos[1] : NULL, &words);
+	if (cmd && words == c->npos) {
 		print_help(c->out, cmd);
 	} else if (is_noun(c, c->pos[0]) && c->npos == 1) {
 		print_overview(c, c->pos[0]);
@@ -454,21 +475,99 @@ int cmd_help(struct cli *c)
 	return 0;
 }
 
+/* ---- words that are not known ---- */
+
+/* How many letters have to be inserted, removed, replaced or swapped with their neighbour to make @b of @a (optimal string
+ * alignment); words of 24 letters and more are not near to anything. */
+static unsigned distance(const char *a, const char *b)
+{
+	enum { MOST = 24 };
+	unsigned d[MOST + 1][MOST + 1];
+	size_t n = strlen(a), m = strlen(b);
+
+	if (n > MOST || m > MOST)
+		return MOST;
+	for (unsigned i = 0; i <= n; i++)
+		d[i][0] = i;
+	for (unsigned j = 0; j <= m; j++)
+		d[0][j] = j;
+	for (size_t i = 1; i <= n; i++)
+		for (size_t j = 1; j <= m; j++) {
+			unsigned best = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
+			best = d[i - 1][j] + 1 < best ? d[i - 1][j] + 1 : best;
+			best = d[i][j - 1] + 1 < best ? d[i][j - 1] + 1 : best;
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && d[i - 2][j - 2] + 1 < best)
+				best = d[i - 2][j - 2] + 1;
+			d[i][j] = best;
+		}
+	return d[n][m];
+}
+
+/* The known word that is nearest to the one that was typed. */
+struct guess {
+	const char *typed;
+	const char *noun, *verb; /* what to type instead; NULL: nothing is near */
+	unsigned distance;
+};
+
+static void consider(struct guess *g, const char *word, const char *noun, const char *verb)
+{
+	unsigned d = word ? distance(g->typed, word) : g->distance;
+
+	if (d >= g->distance || d * 3 > strlen(g->typed) + 2)
+		return;
+	g->distance = d;
+	g->noun = noun;
+	g->verb = verb;
+}
+
+/* A second word is a verb of its noun; a first word is a noun, or a verb of VMs. */
+static struct guess nearest(const struct cli *c, const char *noun, const char *typed)
+{
+	struct guess g = { typed, NULL, NULL, UINT32_MAX };
+
+	for (const struct command *cmd = c->table; cmd->noun; cmd++) {
+		if (noun ? strcmp(noun, cmd->noun) == 0 : cmd->verb && strcmp(cmd->noun, c->table->noun) == 0)
+			consider(&g, cmd->verb, noun ? noun : cmd->verb, noun ? cmd->verb : NULL);
+		if (!noun)
+			consider(&g, cmd->noun, cmd->noun, NULL);
+	}
+	return g;
+}
+
+/* "--memry": the option of @cmd that is nearest, or NULL. */
+static const char *nearest_option(const struct command *cmd, const char *word)
+{
+	struct guess g = { word, NULL, NULL, UINT32_MAX };
+	char text[32];
+
+	(void)snprintf(text, sizeof(text), "%.*s", (int)strcspn(word, "="), word);
+	g.typed = text + strspn(text, "-");
+	for (int i = 0; i < O_COUNT && text[0] == '-' && text[1] == '-'; i++)
+		if (i == O_HELP || cmd->options & UINT64_C(1) << i)
+			consider(&g, rows[i].name, rows[i].name, NULL);
+	return g.noun;
+}
+
 /* ---- the way through ---- */
 
 static int unknown(struct cli *c, int argc, char **argv)
 {
 	struct error e = { 0 };
+	bool noun = argc > 1 && is_noun(c, argv[1]), verb = noun && argc > 2 && argv[2][0] != '-';
+	struct guess g = argc < 2 || (noun && !verb) ? (struct guess){ 0 } :
+			 nearest(c, verb ? argv[1] : NULL, verb ? argv[2] : argv[1]);
 
 	if (argc < 2)
 		error_set(&e, FAIL_USAGE, "usage", "banger <noun> <verb> ...");
-	else if (is_noun(c, argv[1]) && argc > 2 && argv[2][0] != '-')
+	else if (verb)
 		error_set(&e, FAIL_USAGE, argv[2], "%s has no such verb", argv[1]);
-	else if (is_noun(c, argv[1]))
-		error_set(&e, FAIL_USAGE, argv[1], "which verb?");
 	else
-		error_set(&e, FAIL_USAGE, argv[1], "no such command");
-	error_hint(&e, argc >= 2 && is_noun(c, argv[1]) ? "banger help %s" : "banger help", argc >= 2 ? argv[1] : "");
+		error_set(&e, FAIL_USAGE, argv[1], noun ? "which verb?" : "no such command");
+	if (g.noun)
+		error_hint(&e, "did you mean: banger %s%s%s", g.noun, g.verb ? " " : "", g.verb ? g.verb : "");
+	else
+		error_hint(&e, noun ? "banger help %s" : "banger help", argc >= 2 ? argv[1] : "");
 	return out_error(c, &e);
 }
 
@@ -489,16 +588,15 @@ static int dispatch(struct cli *c, int argc, char **argv)
 {
 	static char version[] = "version";
 	struct error e = { 0 };
+	int words;
 
 	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
 		return cmd_help(c);
 	if (argc > 1 && strcmp(argv[1], "--version") == 0)
 		argv[1] = version;
-	c->command = argc > 1 ? find(c, argv[1], argc > 2 ? argv[2] : NULL) : NULL;
+	c->command = argc > 1 ? find(c, argv[1], argc > 2 ? argv[2] : NULL, &words) : NULL;
 	if (!c->command)
 		return unknown(c, argc, argv);
-	int words = c->command->verb && strcmp(argv[1], c->command->noun) == 0 && argc > 2 &&
-		    strcmp(argv[2], c->command->verb) == 0 ? 2 : 1;
 	argv += words;
 	argc = split(c, argc - words, argv);
 	int bad = parse_options(c, argc, argv, &e);
@@ -507,7 +605,11 @@ static int dispatch(struct cli *c, int argc, char **argv)
 		return 0;
 	}
 	if (bad || check_count(c, &e) < 0) {
-		usage_hint(c->command, &e);
+		const char *option = bad ? nearest_option(c->command, e.what) : NULL;
+		if (option)
+			error_hint(&e, "did you mean: --%s", option);
+		else
+			usage_hint(c->command, &e);
 		return out_error(c, &e);
 	}
 	return c->command->run(c);

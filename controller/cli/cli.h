@@ -53,10 +53,11 @@ struct cli {
 	int nguest;
 };
 
-/* A row of the table: help, the parser and the manual page come from it. */
+/* A row of the table: help, the parser and the manual page come from it.  The verbs of the first row's noun, and their
+ * aliases, are commands without the noun too. */
 struct command {
 	const char *noun, *verb; /* verb NULL: the noun is the command */
-	const char *alias;       /* a short form, or NULL */
+	const char *alias;       /* more words for the verb, with blanks between them, or NULL */
 	const char *args;        /* the positional part of the usage line */
 	int min, max;            /* positional arguments; max -1: any number */
 	bool guest;              /* takes "-- command" */

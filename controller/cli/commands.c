@@ -6,7 +6,7 @@
 #define SHAPE (O(NAME) | O(IMAGE) | O(VCPUS) | O(MEMORY) | O(DISK) | O(NAT) | O(RESTART) | O(AUTO_STOP))
 
 const struct command commands[] = {
-	{ "vm", "run", "run", "", 0, 0, true,
+	{ "vm", "run", NULL, "", 0, 0, true,
 	  WORKS | SHAPE | O(RM) | O(DETACH) | O(TIMEOUT) | O(TTY),
 	  "make a VM, start it, and run a command in it, or a shell\n"
 	  "Waits until the guest's ssh server answers (120s, or --timeout).  The exit status is the command's.\n"
@@ -17,22 +17,22 @@ const struct command commands[] = {
 	  "make a VM; it does not run yet\nPrints its name.", cmd_vm_create },
 	{ "vm", "start", NULL, "VM...", 1, -1, false, WORKS,
 	  "start VMs\nReturns when the VMM runs; `vm ssh` waits for the guest.", cmd_vm_start },
-	{ "vm", "stop", "stop", "VM...", 1, -1, false, WORKS | O(TIMEOUT),
+	{ "vm", "stop", NULL, "VM...", 1, -1, false, WORKS | O(TIMEOUT),
 	  "ask guests to end, and end those that do not\n--timeout: how long a guest has.", cmd_vm_stop },
 	{ "vm", "restart", NULL, "VM...", 1, -1, false, WORKS | O(TIMEOUT), "stop, then start", cmd_vm_restart },
 	{ "vm", "kill", NULL, "VM...", 1, -1, false, WORKS, "end VMs at once, as a power cut would", cmd_vm_kill },
 	{ "vm", "delete", "rm", "VM...", 1, -1, false, WORKS | O(IF_EXISTS),
 	  "end VMs and remove all that is theirs, disks too", cmd_vm_delete },
-	{ "vm", "list", "ps", "", 0, 0, false, PRINTS | O(ALL), "your VMs, in every state\nroot: --all for those of everybody.", cmd_vm_list },
-	{ "vm", "show", NULL, "VM", 1, 1, false, PRINTS,
+	{ "vm", "list", "ps ls", "", 0, 0, false, PRINTS | O(ALL), "your VMs, in every state\nroot: --all for those of everybody.", cmd_vm_list },
+	{ "vm", "show", "inspect", "VM", 1, 1, false, PRINTS,
 	  "all that is known of a VM\n`runtime` names what it holds on the host, for cleaning up by hand.", cmd_vm_show },
-	{ "vm", "stats", "stats", "[VM...]", 0, -1, false, O(OUTPUT),
+	{ "vm", "stats", NULL, "[VM...]", 0, -1, false, O(OUTPUT),
 	  "what running VMs use\nOver one second; -o json gives the kernel's counters as they are.", cmd_vm_stats },
 	{ "vm", "set", NULL, "VM", 1, 1, false, WORKS | O(VCPUS) | O(MEMORY) | O(NAT) | O(NO_NAT) | O(RESTART) | O(AUTO_STOP),
 	  "change a VM\nProcessors and memory change at the next start, the rest at once.", cmd_vm_set },
-	{ "vm", "ssh", "ssh", "VM", 1, 1, true, O(TTY) | O(TIMEOUT) | O(PROGRESS),
+	{ "vm", "ssh", NULL, "VM", 1, 1, true, O(TTY) | O(TIMEOUT) | O(PROGRESS),
 	  "a shell in a running VM, as root\nThe exit status is the shell's.", cmd_vm_ssh },
-	{ "vm", "exec", "exec", "VM", 1, 1, true, O(TTY) | O(TIMEOUT) | O(PROGRESS) | O(NO_STDIN),
+	{ "vm", "exec", NULL, "VM", 1, 1, true, O(TTY) | O(TIMEOUT) | O(PROGRESS) | O(NO_STDIN),
 	  "run a command in a running VM, as root\n"
 	  "The exit status is the command's.  exec never asks anything.\n"
 	  "The command gets exec's standard input, all of it.  In a loop that reads its list from there, give -n:\n"
@@ -45,11 +45,11 @@ const struct command commands[] = {
 	  "compare a guest's ssh host key with the one that is kept of it\n"
 	  "Prints the fingerprints of both; exit status 5 when they differ.  After a change that you made yourself, --accept\n"
 	  "keeps the new one.", cmd_vm_host_key },
-	{ "vm", "logs", "logs", "VM", 1, 1, false, O(FOLLOW) | O(VMM) | O(METRICS),
+	{ "vm", "logs", NULL, "VM", 1, 1, false, O(FOLLOW) | O(VMM) | O(METRICS),
 	  "what the guest wrote to its console\n"
 	  "Or the monitor's own log (--vmm), or its metrics, the newest last (--metrics).  Firecracker has these two;\n"
 	  "what QEMU says is on the console.  On a terminal without control bytes and escape sequences.", cmd_vm_logs },
-	{ "image", "list", NULL, "", 0, 0, false, PRINTS, "the root file systems that VMs start from", cmd_image_list },
+	{ "image", "list", "ls", "", 0, 0, false, PRINTS, "the root file systems that VMs start from", cmd_image_list },
 	{ "image", "import", NULL, "NAME FILE", 2, 2, false, WORKS | O(KERNEL),
 	  "take in a finished ext4 file system\nThe file is opened here, with your rights.  A pipe is read to its end first: <(zcat FILE.gz).", cmd_image_import },
 	{ "image", "build", NULL, "debian [NAME]", 1, 2, false,
@@ -59,15 +59,15 @@ const struct command commands[] = {
 	  "by its proxy and with its keys, else from deb.debian.org.  FILE is replaced when the image is whole.\n"
 	  "Needs the packages mmdebstrap and e2fsprogs; not as root also uidmap and a range in /etc/subuid, or\n"
 	  "fakechroot and fakeroot.", cmd_image_build },
-	{ "image", "delete", NULL, "IMAGE...", 1, -1, false, WORKS | O(IF_EXISTS), "remove images that no VM uses",
+	{ "image", "delete", "rm", "IMAGE...", 1, -1, false, WORKS | O(IF_EXISTS), "remove images that no VM uses",
 	  cmd_image_delete },
-	{ "kernel", "list", NULL, "", 0, 0, false, PRINTS, "the kernels that images are started with", cmd_kernel_list },
+	{ "kernel", "list", "ls", "", 0, 0, false, PRINTS, "the kernels that images are started with", cmd_kernel_list },
 	{ "kernel", "import", NULL, "NAME [debian]", 1, 2, false, WORKS | O(DEB) | O(VMLINUZ) | O(MODULES),
 	  "take in a kernel, and make its initramfs\n"
 	  "From a package (--deb), from files (--vmlinuz with --modules), or `NAME debian`: the package that\n"
 	  "linux-image-cloud-amd64 stands for, fetched with this host's apt.\n"
 	  "Needs the packages busybox-static and kmod.", cmd_kernel_import },
-	{ "kernel", "delete", NULL, "KERNEL...", 1, -1, false, WORKS | O(IF_EXISTS), "remove kernels that no image uses",
+	{ "kernel", "delete", "rm", "KERNEL...", 1, -1, false, WORKS | O(IF_EXISTS), "remove kernels that no image uses",
 	  cmd_kernel_delete },
 	{ "host", "reconcile", NULL, "", 0, 0, false, O(OUTPUT) | O(DRY_RUN),
 	  "compare what the kernel has with what is written, and mend it\n"

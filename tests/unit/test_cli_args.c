@@ -112,6 +112,57 @@ static void test_aliases(void **state)
 	assert_string_equal(fx.last[CALL_VM_DELETE].vm_delete.vm, VM_ID);
 }
 
+static void test_verbs_of_a_vm_need_no_noun(void **state)
+{
+	(void)state;
+	for (const struct command *cmd = commands; cmd->noun && strcmp(cmd->noun, "vm") == 0; cmd++) {
+		assert_int_equal(BANGER("vm", cmd->verb, "--help"), 0);
+		char *whole = strdup(fx.out);
+		assert_int_equal(BANGER(cmd->verb, "--help"), 0);
+		assert_string_equal(fx.out, whole);
+		assert_int_equal(BANGER("help", cmd->verb), 0);
+		assert_string_equal(fx.out, whole);
+		free(whole);
+	}
+	assert_int_equal(BANGER("create", "web9", "--memory", "1G"), 0);
+	assert_string_equal(fx.last[CALL_VM_CREATE].vm_create.name, "web9");
+	assert_int_equal(BANGER("start", "web9"), 0);
+	assert_int_equal(BANGER("kill", "web9"), 0);
+	assert_int_equal(BANGER("ls", "-q"), 0);
+	assert_int_equal(BANGER("vm", "ls"), 0);
+	assert_int_equal(BANGER("inspect", "web9"), 0);
+	assert_int_equal(BANGER("image", "ls"), 0);
+	assert_int_equal(BANGER("kernel", "rm", "k"), 0);
+	assert_string_equal(fx.calls, "image_list vm_create vm_start vm_kill vm_list vm_list vm_show image_list kernel_delete ");
+	/* A VM may have the name of a verb. */
+	assert_int_equal(BANGER("start", "stop"), 0);
+	assert_string_equal(fx.last[CALL_VM_START].vm_start.vm, "stop");
+}
+
+static void test_mistyped_words_get_a_suggestion(void **state)
+{
+	static const struct {
+		const char *words[3], *hint;
+	} rows[] = {
+		{ { "strat", "web1" }, "did you mean: banger start\n" },
+		{ { "vm", "strat", "web1" }, "did you mean: banger vm start\n" },
+		{ { "image", "imprt", "x" }, "did you mean: banger image import\n" },
+		{ { "kernle", "list" }, "did you mean: banger kernel\n" },
+		{ { "dcotor" }, "did you mean: banger doctor\n" },
+		{ { "run", "--memmory", "1G" }, "did you mean: --memory\n" },
+		{ { "run", "--frobn" }, "hint: banger help vm run\n" },
+		{ { "frobnicate" }, "hint: banger help\n" },
+		{ { "vm", "xyzzy" }, "hint: banger help vm\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(banger(rows[i].words[0], rows[i].words[1], rows[i].words[2], NULL), FAIL_USAGE);
+		assert_has(fx.err, rows[i].hint);
+	}
+	assert_string_equal(fx.calls, "");
+}
+
 static void test_set(void **state)
 {
 	const struct call_vm_set *a = &fx.last[CALL_VM_SET].vm_set;
@@ -149,7 +200,8 @@ static bool is_command(const char *noun, const char *verb)
 {
 	for (const struct command *cmd = commands; cmd->noun; cmd++)
 		if ((strcmp(noun, cmd->noun) == 0 && (!cmd->verb || strcmp(verb, cmd->verb) == 0)) ||
-		    (cmd->alias && strcmp(noun, cmd->alias) == 0))
+		    (cmd->verb && strcmp(cmd->noun, "vm") == 0 &&
+		     (strcmp(noun, cmd->verb) == 0 || (cmd->alias && strstr(cmd->alias, noun)))))
 			return true;
 	return false;
 }
@@ -198,7 +250,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_values_reach_the_daemon), T(test_defaults_are_the_daemons), T(test_the_only_image_is_the_default), T(test_bad_words_ask_nothing),
-		T(test_too_long_is_said), T(test_aliases), T(test_set), T(test_help_knows_every_command), cmocka_unit_test(test_readme),
+		T(test_too_long_is_said), T(test_aliases), T(test_verbs_of_a_vm_need_no_noun),
+		T(test_mistyped_words_get_a_suggestion), T(test_set), T(test_help_knows_every_command), cmocka_unit_test(test_readme),
 		cmocka_unit_test(test_guest_line),
 	};
 
