@@ -23,7 +23,7 @@ const struct command commands[] = {
 	{ "vm", "kill", NULL, "VM...", 1, -1, false, WORKS, "end VMs at once, as a power cut would", cmd_vm_kill },
 	{ "vm", "delete", "rm", "VM...", 1, -1, false, WORKS | O(IF_EXISTS),
 	  "end VMs and remove all that is theirs, disks too", cmd_vm_delete },
-	{ "vm", "list", "ps ls", "", 0, 0, false, PRINTS | O(ALL), "your VMs, in every state\nroot: --all for those of everybody.", cmd_vm_list },
+	{ "vm", "list", "ps ls", "", 0, 0, false, PRINTS | O(ALL), "list your VMs, in every state\nroot: --all for those of everybody.", cmd_vm_list },
 	{ "vm", "show", "inspect", "VM", 1, 1, false, PRINTS,
 	  "all that is known of a VM\n`runtime` names what it holds on the host, for cleaning up by hand.", cmd_vm_show },
 	{ "vm", "stats", NULL, "[VM...]", 0, -1, false, O(OUTPUT),
@@ -81,7 +81,8 @@ const struct command commands[] = {
 	  "For root; banger-vms.service calls it.  Restart policies are kept, and hold at the next start of the service.",
 	  cmd_host_drain },
 	{ "audit", "show", NULL, "[OPERATION]", 0, 1, false, O(OUTPUT),
-	  "the record of what was asked of the privileged roles\nOf one operation (the id behind `op`) or of all.",
+	  "show what the privileged roles were asked, and what came of it\n"
+	  "Of one operation (the id behind `op`) or of all.  -o json prints the records as the roles wrote them.",
 	  cmd_audit_show },
 	{ "doctor", NULL, NULL, "", 0, 0, false, O(OUTPUT) | O(DB) | O(CONFIG),
 	  "check this host\nWorks without the daemon and without root (--db: one of the two).  Exit status 9 when something FAILs.",

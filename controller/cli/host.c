@@ -1,4 +1,4 @@
-/* host.c - version, audit, reconcile and gc: of the host rather than of a VM. */
+/* host.c - version, reconcile, gc and drain: the commands for the host. */
 #include <string.h>
 
 #include "common/cleanup.h"
@@ -27,52 +27,16 @@ int cmd_version(struct cli *c)
 	return 0;
 }
 
-/* ---- audit ---- */
+/* ---- reconcile and gc ---- */
 
-struct audit {
+struct findings {
 	struct cli *c;
 	json_t *json;
 };
 
-static int audit_line(void *arg, const struct event *event, const union control_body *body, struct error *e)
-{
-	struct audit *a = arg;
-
-	(void)e;
-	if (event->id != EVENT_LINE)
-		return 0;
-	if (a->c->opt.format == FORMAT_JSON) {
-		json_t *o = json_loads(body->ev_line.text, 0, NULL);
-		json_array_append_new(a->json, o ? o : json_string(body->ev_line.text));
-	} else {
-		fprintf(a->c->out, "%s\n", body->ev_line.text);
-	}
-	return 0;
-}
-
-int cmd_audit_show(struct cli *c)
-{
-	struct audit audit = { .c = c, .json = json_array() };
-	const struct reply_to to = { .event = audit_line, .arg = &audit };
-	struct call_audit_show a = { 0 };
-	struct res_audit_show r;
-	struct error e = { 0 };
-	int ret = 0;
-
-	if (text_put(a.op, sizeof(a.op), "operation", c->npos ? c->pos[0] : "", &e) < 0 ||
-	    conn_call(c, CALL_AUDIT_SHOW, &a, NULL, &to, &r, &e) < 0)
-		ret = out_error(c, &e);
-	else if (c->opt.format == FORMAT_JSON)
-		ret = out_json(c, json_incref(audit.json));
-	json_decref(audit.json);
-	return ret;
-}
-
-/* ---- reconcile and gc ---- */
-
 static int finding(void *arg, const struct event *event, const union control_body *body, struct error *e)
 {
-	struct audit *a = arg;
+	struct findings *a = arg;
 
 	(void)e;
 	if (event->id != EVENT_LINE)
@@ -86,7 +50,7 @@ static int finding(void *arg, const struct event *event, const union control_bod
 
 int cmd_host_reconcile(struct cli *c)
 {
-	struct audit found = { .c = c, .json = json_array() };
+	struct findings found = { .c = c, .json = json_array() };
 	const struct reply_to to = { .event = finding, .arg = &found, .timeout_ms = 600000 };
 	struct call_host_reconcile a = { .restore = strcmp(c->command->verb, "reconcile") == 0, .dry_run = c->opt.dry_run };
 	struct res_host_reconcile r;

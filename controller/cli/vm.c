@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <pwd.h>
 #include <string.h>
 
 #include "common/cleanup.h"
@@ -76,16 +77,28 @@ struct list {
 	struct table table;
 };
 
+/* The owner's name, or number when the host has no name for it.  The daemon does not ask for names; the command line may. */
+static void format_owner(uint64_t uid, char out[40])
+{
+	const struct passwd *pw = getpwuid((uid_t)uid);
+
+	if (pw)
+		(void)snprintf(out, 40, "%.39s", pw->pw_name);
+	else
+		(void)snprintf(out, 40, "%u", (unsigned)uid);
+}
+
 static void table_row(struct table *t, const struct ev_vm *vm)
 {
-	char cpu[24], mem[16], disk[16], owner[24];
+	char size[64], mem[16], disk[16], owner[40], age[16];
 
-	(void)snprintf(cpu, sizeof(cpu), "%u", (unsigned)vm->vcpus);
-	(void)snprintf(owner, sizeof(owner), "%u", (unsigned)vm->owner);
+	format_owner(vm->owner, owner);
+	format_age(vm->created, age);
 	format_size(vm->mem_mib << 20, mem);
 	format_size(vm->disk_mib << 20, disk);
-	(void)table_add(t, (const char *const[TABLE_COLUMNS]){ vm->name, vm->state, vm->ip, cpu, mem, disk,
-								  vm->image, owner });
+	(void)snprintf(size, sizeof(size), "%u/%s/%s", (unsigned)vm->vcpus, mem, disk);
+	(void)table_add(t, (const char *const[TABLE_COLUMNS]){ vm->name, vm->state, vm->ip, vm->nat ? "yes" : "no", size,
+								  vm->image, age, owner });
 }
 
 static int list_vm(void *arg, const struct event *event, const union control_body *body, struct error *e)
@@ -107,7 +120,7 @@ static int list_vm(void *arg, const struct event *event, const union control_bod
 int cmd_vm_list(struct cli *c)
 {
 	struct list l = { .c = c, .json = json_array(),
-			  .table = { .head = { "NAME", "STATE", "IP", "CPUS", "MEMORY", "DISK", "IMAGE", "OWNER" } } };
+			  .table = { .head = { "NAME", "STATE", "IP", "NAT", "CPUS/MEM/DISK", "IMAGE", "AGE", "OWNER" } } };
 	const struct reply_to to = { .event = list_vm, .arg = &l };
 	struct call_vm_list a = { .all = c->opt.all };
 	struct res_vm_list r;

@@ -39,6 +39,8 @@ static struct fixture {
 	const char *images[8];     /* what image_list sends */
 	const char *hostile;       /* every text of every event, result and error is this; NULL: they are what they should be */
 	const char *started, *reason; /* of that VM */
+	uint64_t owner;
+	const char *audit;         /* lines that audit_show sends; NULL: one */
 	bool ends;                 /* the VM has ended when its end is waited for; else vm_wait gets no answer */
 	int waiting;               /* the connection of that vm_wait */
 } fx;
@@ -47,7 +49,7 @@ static struct fixture {
 
 static void send_vm(int fd, const char *name)
 {
-	struct ev_vm vm = { .owner = 1000, .vcpus = 2, .mem_mib = 512, .disk_mib = 2048, .nat = true, .slot = 3, .generation = 1 };
+	struct ev_vm vm = { .owner = fx.owner, .vcpus = 2, .mem_mib = 512, .disk_mib = 2048, .nat = true, .slot = 3, .generation = 1 };
 
 	(void)strcpy(vm.id, VM_ID);
 	(void)strcpy(vm.name, name);
@@ -79,8 +81,11 @@ static void send_events(int fd, enum call_id id)
 		struct ev_check k = { .name = "bridge", .verdict = "FAIL", .text = "no bridge", .hint = "make one" };
 		(void)control_send_event(fd, control_event(EVENT_CHECK), &k);
 	} else if (id == CALL_AUDIT_SHOW) {
-		struct ev_line l = { .text = "{\"op\":\"tap_create\"}" };
-		(void)control_send_event(fd, control_event(EVENT_LINE), &l);
+		const char *p = fx.audit ? fx.audit : "{\"op\":\"tap_create\"}";
+		for (struct ev_line l; *p; p += strcspn(p, "\n"), p += *p == '\n') {
+			(void)snprintf(l.text, sizeof(l.text), "%.*s", (int)strcspn(p, "\n"), p);
+			(void)control_send_event(fd, control_event(EVENT_LINE), &l);
+		}
 	} else if (id == CALL_IMAGE_LIST) {
 		struct ev_image i = { .kernel = "debian", .size = 1u << 30, .created = "2026-01-02T03:04:05Z" };
 		for (size_t n = 0; fx.images[n]; n++) {
@@ -236,6 +241,7 @@ static int fixture_setup(void **state)
 	fx.ip = "255.255.255.255"; /* connect() to it fails at once */
 	fx.log = "";
 	fx.images[0] = "debian";
+	fx.owner = 1000;
 	fx.started = fx.reason = "";
 	fx.waiting = -1;
 	(void)strcpy(fx.dir, "/tmp/banger-cli-XXXXXX");
