@@ -41,6 +41,8 @@ static struct fixture {
 	const char *started, *reason; /* of that VM */
 	uint64_t owner;
 	const char *audit;         /* lines that audit_show sends; NULL: one */
+	int gather;                /* vm_start is answered when so many have come; 0: at once */
+	int gathered[8], ngathered;
 	bool ends;                 /* the VM has ended when its end is waited for; else vm_wait gets no answer */
 	int waiting;               /* the connection of that vm_wait */
 } fx;
@@ -162,6 +164,18 @@ static void answer(int fd, const struct message *m)
 	send_answer(fd, m);
 }
 
+/* Keep the connection of a vm_start until all have come. */
+static void gather(int fd, const struct message *m)
+{
+	fx.gathered[fx.ngathered++] = fd;
+	if (fx.ngathered < fx.gather)
+		return;
+	while (fx.ngathered > 0) {
+		answer(fx.gathered[--fx.ngathered], m);
+		(void)close(fx.gathered[fx.ngathered]);
+	}
+}
+
 static void *serve(void *arg)
 {
 	int fd;
@@ -174,6 +188,10 @@ static void *serve(void *arg)
 		control_init(&c, fd);
 		while ((n = control_next(&c, NULL, &m)) == 0 && control_fill(&c) > 0)
 			;
+		if (n > 0 && fx.gather && m.call->id == CALL_VM_START) {
+			gather(fd, &m);
+			continue;
+		}
 		if (n > 0)
 			answer(fd, &m);
 		if (n > 0 && m.call->id == CALL_VM_WAIT && !fx.ends) {

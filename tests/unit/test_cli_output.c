@@ -234,6 +234,24 @@ static void test_several_targets(void **state)
 	json_decref(j);
 }
 
+/* The fake daemon answers no start before all three have come. */
+static void test_several_targets_side_by_side(void **state)
+{
+	(void)state;
+	fx.gather = 3;
+	(void)alarm(30);
+	assert_int_equal(BANGER("start", "one", "two", "three", "--progress", "plain"), 0);
+	(void)alarm(0);
+	assert_string_equal(fx.out, "one: started\ntwo: started\nthree: started\n");
+	assert_has(fx.err, "3 of 3 done\n");
+	fx.gather = 0;
+	fx.fail[CALL_VM_START] = FAIL_LIMIT;
+	fx.fail_for = "two";
+	assert_int_equal(BANGER("start", "one", "two", "three"), FAIL_PARTLY);
+	assert_string_equal(fx.out, "one: started\nthree: started\n");
+	assert_has(fx.err, "2 of 3 done; the others are told above\n");
+}
+
 static void test_if_exists(void **state)
 {
 	(void)state;
@@ -470,7 +488,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_table), T(test_audit_table), T(test_list_json), T(test_errors), T(test_output_that_can_not_be_written), T(test_closed_standard_descriptors),
-		T(test_text_that_is_not_utf8), T(test_several_targets), T(test_if_exists), T(test_stages),
+		T(test_text_that_is_not_utf8), T(test_several_targets), T(test_several_targets_side_by_side), T(test_if_exists), T(test_stages),
 		T(test_logs_not_on_a_terminal), T(test_unreachable), T(test_doctor), T(test_doctor_firewall),
 		T(test_hostile_text), cmocka_unit_test(test_another_account_is_in_a_session_of_its_own),
 		cmocka_unit_test(test_clean), cmocka_unit_test(test_sizes),
