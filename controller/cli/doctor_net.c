@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/config.h"
 #include "controller/cli/doctor.h"
 #include "controller/cli/proc.h"
 #include "proto/slot.h"
@@ -154,6 +155,98 @@ static bool overlap(const struct ifaddrs *a, const struct ifaddrs *b)
 	return ((ipv4(a->ifa_addr) ^ ipv4(b->ifa_addr)) & ipv4(a->ifa_netmask) & ipv4(b->ifa_netmask)) == 0;
 }
 
+/* ---- rules that come before the main table ---- */
+
+/* The priority of the rule for the main table, behind that for the local one (ip-rule(8)). */
+#define RULE_MAIN 32766
+
+/* "priority 100: from all lookup 51820", the first rule before the main table. */
+static void first_rule(struct doctor *d, char out[128])
+{
+	const char *const argv[] = { "ip", "-j", "rule", "show", NULL };
+	char text[16384] = "";
+	const struct proc_io io = { .capture = text, .capture_size = sizeof(text), .null_err = true };
+	struct error ignored;
+	json_t *rules, *r;
+	size_t i;
+
+	(void)strcpy(out, "a rule before the main table");
+	if (proc_run(d->c, argv, &io, &ignored) != 0)
+		return;
+	rules = json_loads(text, 0, NULL);
+	json_array_foreach(rules, i, r) {
+		const char *src = json_string_value(json_object_get(r, "src")), *table = json_string_value(json_object_get(r, "table"));
+		json_int_t priority = json_integer_value(json_object_get(r, "priority"));
+		if (!table || strcmp(table, "local") == 0 || strcmp(table, "main") == 0 || priority >= RULE_MAIN)
+			continue;
+		(void)snprintf(out, 128, "the rule \"%lld: from %.40s lookup %.40s\"", (long long)priority, src ? src : "all", table);
+		break;
+	}
+	json_decref(rules);
+}
+
+/* Where the host would send a packet for a guest: by the bridge, unless a rule of a VPN or of policy routing says
+ * otherwise.  The kernel is asked for its decision, so that no rule has to be understood here. */
+static void check_rules(struct doctor *d, const struct ifaddrs *bridge)
+{
+	struct in_addr guest = { htonl(ntohl(ipv4(bridge->ifa_addr)) + 1) };
+	char address[INET_ADDRSTRLEN], text[4096] = "", rule[128], found[255];
+	const char *const argv[] = { "ip", "-j", "route", "get", address, NULL };
+	const struct proc_io io = { .capture = text, .capture_size = sizeof(text), .null_err = true };
+	struct error ignored;
+
+	(void)inet_ntop(AF_INET, &guest, address, sizeof(address));
+	if (!proc_exists(argv[0]) || proc_run(d->c, argv, &io, &ignored) != 0)
+		return;
+	json_t *routes = json_loads(text, 0, NULL);
+	const char *dev = json_string_value(json_object_get(json_array_get(routes, 0), "dev"));
+	if (dev && strcmp(dev, bridge->ifa_name) == 0) {
+		doctor_say(d, "routing", "PASS", "packets for guests go to their bridge", "");
+	} else if (dev) {
+		first_rule(d, rule);
+		(void)snprintf(found, sizeof(found), "packets for guests go to %s, not to %s: %s takes their subnet", dev,
+			       bridge->ifa_name, rule);
+		doctor_say(d, "routing", "WARN", found,
+			   "ip rule add priority 99 to SUBNET lookup main, or have the VPN leave the guests' subnet alone");
+	}
+	json_decref(routes);
+}
+
+/* ---- names ---- */
+
+/* The first name server of the host that is not the host itself. */
+static bool outside_server(char out[64])
+{
+	static const char *const files[] = { "/run/systemd/resolve/resolv.conf", "/etc/resolv.conf" };
+	char line[256];
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		_cleanup_fclose_ FILE *f = fopen(files[i], "re");
+		while (f && fgets(line, sizeof(line), f))
+			if (sscanf(line, "nameserver %63[0-9.]", out) == 1 && strncmp(out, "127.", 4) != 0)
+				return true;
+	}
+	return false;
+}
+
+static void check_names(struct doctor *d)
+{
+	static struct config config;
+	char server[64], hint[160];
+
+	if (config_load(CONFIG_DEFAULT_PATH, 0, &config) < 0)
+		return;
+	if (config.dns) {
+		doctor_say(d, "names", "PASS", "guests are told a name server", "");
+		return;
+	}
+	if (outside_server(server))
+		(void)snprintf(hint, sizeof(hint), "in banger.conf: dns = %s (this host's), then restart the service", server);
+	else
+		(void)snprintf(hint, sizeof(hint), "in banger.conf: dns = ADDRESS of one that guests with NAT reach, then restart the service");
+	doctor_say(d, "names", "WARN", "banger.conf names no name server: guests resolve no names", hint);
+}
+
 static void check_subnet(struct doctor *d)
 {
 	struct ifaddrs *all = NULL, *ours = NULL;
@@ -164,6 +257,8 @@ static void check_subnet(struct doctor *d)
 	for (struct ifaddrs *a = all; a && !ours; a = a->ifa_next)
 		if (is_ipv4(a) && is_bridge(a->ifa_name))
 			ours = a;
+	if (ours)
+		check_rules(d, ours);
 	for (struct ifaddrs *a = all; a && ours; a = a->ifa_next) {
 		if (!is_ipv4(a) || strcmp(a->ifa_name, ours->ifa_name) == 0 || !overlap(a, ours))
 			continue;
@@ -182,4 +277,5 @@ void doctor_network(struct doctor *d)
 	check_firewall(d);
 	check_tables(d);
 	check_subnet(d);
+	check_names(d);
 }

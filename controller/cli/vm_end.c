@@ -9,11 +9,13 @@
 
 #define WATCH_MS 3600000 /* the most that vm_wait takes */
 
-/* The last line of a console that is not blank, without control bytes. */
+/* The line of a console that says most about an end: a panic, else the last line of a program, else the last of the
+ * kernel, which has a time stamp ("[    7.07] reboot: Power down"). */
 struct tail {
 	struct clean clean;
-	char line[160], last[160];
+	char line[160], best[160];
 	size_t n;
+	enum { LINE_NONE, LINE_KERNEL, LINE_PROGRAM, LINE_PANIC } kind;
 };
 
 int vm_end_watch(const char *id)
@@ -36,8 +38,12 @@ static void tail_byte(struct tail *t, char b)
 		return;
 	}
 	t->line[t->n] = '\0';
-	if (t->line[strspn(t->line, " \t")])
-		(void)strcpy(t->last, t->line);
+	bool blank = !t->line[strspn(t->line, " \t")], panic = strstr(t->line, "Kernel panic") != NULL;
+	int kind = blank ? LINE_NONE : panic ? LINE_PANIC : t->line[0] == '[' ? LINE_KERNEL : LINE_PROGRAM;
+	if (!blank && kind >= (int)t->kind) {
+		(void)strcpy(t->best, t->line);
+		t->kind = kind;
+	}
 	t->n = 0;
 }
 
@@ -70,5 +76,5 @@ int vm_end_error(struct cli *c, const char *id, struct error *e)
 	(void)conn_call(c, CALL_VM_LOGS, &a, NULL, &to, &r, &ignored);
 	tail_byte(&t, '\n');
 	return error_set(e, FAIL_STATE, vm.name, "the VM ended before its ssh server answered%s%s%s%s%s", vm.reason[0] ? ": " : "",
-			 vm.reason, t.last[0] ? "; its console ends with \"" : "", t.last, t.last[0] ? "\"" : "");
+			 vm.reason, t.best[0] ? "; its console says \"" : "", t.best, t.best[0] ? "\"" : "");
 }

@@ -163,11 +163,11 @@ static void test_the_end_of_the_vm_ends_the_wait(void **state)
 	(void)state; /* 255.255.255.255 */
 	fx.ends = true;
 	fx.reason = "the VMM ended";
-	fx.log = "[    1.0] Run /init\r\nbanger-init: the image has no \033[31m/sbin/init\r\n\r\n";
+	fx.log = "[    1.0] Run /init\r\nbanger-init: the image has no \033[31m/sbin/init\r\n\r\n[    7.1] reboot: Power down\r\n";
 	assert_int_equal(BANGER("vm", "run", "--rm", "--timeout", "40s", "--", "true"), EXIT_OURS);
 	assert_string_equal(fx.calls, "image_list vm_create vm_start vm_show vm_wait vm_show vm_logs vm_delete ");
 	assert_has(fx.err, "banger: web1: the VM ended before its ssh server answered: the VMM ended; "
-			   "its console ends with \"banger-init: the image has no /sbin/init\"\n");
+			   "its console says \"banger-init: the image has no /sbin/init\"\n");
 	assert_lacks(fx.err, "kept");
 	fx.state = "running";
 	assert_int_equal(BANGER("vm", "run", "--timeout", "40s", "--", "true"), EXIT_OURS);

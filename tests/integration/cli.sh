@@ -1,0 +1,98 @@
+#!/bin/bash
+# The command line with a real set and real guests: the ways in which its users called it that it was not ready for.
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/lib.sh"
+for tool in qemu-system-x86_64 mke2fs jq dpkg-deb ssh-keygen; do
+	command -v $tool >/dev/null || { [ "$(id -u)" = 0 ] && skip_all "needs $tool"; }
+done
+[ -n "$(cgroup_mount)" ] || skip_all "needs cgroup v2"
+in_ns "$@"
+. "$(dirname "$0")/lib_set.sh"
+trap 'set_stop; umount /etc/passwd; finish' EXIT
+
+vms() { as $ALICE vm list -o json | jq length; }
+
+set_prepare
+conf_make slots=6 per_owner=6
+guest_image
+mkdir "$T/empty" && mke2fs -q -t ext4 -d "$T/empty" -E root_owner=0:0 "$T/noinit.ext4" 16M && chmod 644 "$T/noinit.ext4"
+did "the set comes up" set_start
+check "root imports a kernel" eval 'cp "$ROOT/build/cache/kernel.deb" "$T/kernel.deb" && chmod 644 "$T/kernel.deb" &&
+	as 0 kernel import debian --deb "$T/kernel.deb"'
+
+# ---- the default of --image ----
+is "$(status_of as $ALICE run -d)" 3 "run without any image: not found"
+is "$(tail -n 1 "$T/err")" "hint: banger kernel import*banger image build*" "run without any image: the hint is how to get one"
+check "a compressed image comes by a pipe" as 0 image import noinit <(cat "$T/noinit.ext4") --kernel debian
+check "run with exactly one image: it is taken" as $ALICE run -d --name only --memory 128M
+is "$(field $ALICE only image)" noinit "run with exactly one image: the VM is of it"
+as $ALICE rm only >/dev/null
+check "root imports a second image" as 0 image import tiny "$T/guest.ext4" --kernel debian
+is "$(status_of as $ALICE run -d)" 2 "run with several images: usage"
+is "$(grep -c 'noinit, tiny\|tiny, noinit' "$T/err")" 1 "run with several images: they are listed"
+
+# ---- the VM ends while its ssh server is waited for ----
+# On a busy host the emulator may lose a boot before init's first word (tests/guest/README.md): such a one is tried again.
+for _ in 1 2 3; do
+	was=$SECONDS
+	rc=$(status_of as $ALICE run --rm --name ends --timeout 60s --image noinit --memory 128M -- true)
+	{ [ "$rc" = 7 ] && [ -z "$(as $ALICE logs ends)" ]; } || break
+	echo "# the emulator lost a boot; again"
+	as $ALICE rm ends >/dev/null
+done
+is "$rc" 125 "a guest without /sbin/init: a failure of ours"
+is "$((SECONDS - was < 60))" 1 "a guest without /sbin/init: it does not wait for the time-out ($((SECONDS - was)) s)"
+is "$(grep -c 'the VM ended before its ssh server answered' "$T/err")/$(grep -c '/sbin/init' "$T/err")" 1/1 \
+	"a guest without /sbin/init: it is told that the VM ended, and what its console said"
+is "$(vms)" 0 "a guest without /sbin/init: --rm is honoured"
+
+# ---- signals ----
+run_rm() { # run_rm OPTIONS-OF-ENV...: `run --rm` in the background, waiting for a guest that has no ssh server; its pid is in $RUN
+	setpriv --reuid $ALICE --regid $ALICE --clear-groups env -i "$@" PATH="$PATH" HOME="$T/home.$ALICE" \
+		BANGER_SOCKET="$T/run/control.sock" "$B/banger" run --rm --timeout 100s --image tiny --memory 128M -- true \
+		>/dev/null 2>"$T/run.err" &
+	RUN=$!
+	wait_for 30 grep -q "waiting for the guest" "$T/run.err"
+}
+run_rm --ignore-signal=HUP --default-signal=INT
+kill -HUP $RUN
+sleep 1
+check "SIGHUP that the caller ignores: it goes on" kill -0 $RUN
+kill -INT $RUN
+wait $RUN
+is "$?/$(vms)" 130/0 "SIGINT: the VM is deleted"
+run_rm --default-signal=QUIT
+kill -QUIT $RUN
+wait $RUN
+is "$?/$(vms)" 131/0 "SIGQUIT: the VM is deleted"
+
+# ---- several at once ----
+for i in 1 2 3; do as $ALICE create "many$i" --image tiny --memory 64M >/dev/null; done
+is "$(as $ALICE start many1 many2 many3 --progress plain | tr '\n' ' ')" "many1: started many2: started many3: started " "three VMs are started by one command"
+is "$(tail -n 1 "$T/err")" "3 of 3 done" "three VMs: a summary"
+is "$(as $ALICE rm many1 none many2 many3 2>/dev/null | wc -l)/$(vms)" 3/0 "one of four fails: the others are deleted"
+
+# ---- odd homes ----
+mkdir "$T/my %h home" && chown $ALICE:$ALICE "$T/my %h home"
+is "$(setpriv --reuid $ALICE --regid $ALICE --clear-groups env -i PATH="$PATH" HOME="$T/my %h home" BANGER_SOCKET="$T/run/control.sock" \
+	"$B/banger" create odd --image tiny && find "$T/my %h home" -name id_ed25519 | wc -l)" $'odd\n1' "a home with a blank and a percent sign"
+is "$(env -i PATH="$PATH" HOME="$T/my %h home" XDG_STATE_HOME="$T/roots" BANGER_SOCKET="$T/run/control.sock" "$B/banger" create sudo --image tiny \
+	>/dev/null; find "$T/my %h home" -uid 0 | wc -l)" 0 "sudo with the user's HOME: nothing there becomes root's"
+is "$(setpriv --reuid 64299 --regid 64299 --clear-groups env -i PATH="$PATH" HOME=/tmp BANGER_SOCKET="$T/run/control.sock" \
+	"$B/banger" create none --image tiny 2>&1)" "*uid 64299 has no entry in the password database*" "a uid without a passwd entry is refused in words"
+
+# ---- doctor: a rule of policy routing takes the guests' subnet ----
+mount -t sysfs sys /sys # of this network namespace
+routing() { as $ALICE doctor -o json | jq -r '.[] | select(.name == "routing") | .verdict + " " + .text'; }
+ip link add vpn0 type veth peer name vpn1 && ip addr add 192.0.2.1/24 dev vpn0 && ip link set vpn1 up && ip link set vpn0 up
+is "$(routing)" "PASS *" "doctor: packets for guests go to their bridge"
+ip route add default dev vpn0 table 100
+ip rule add priority 100 from all lookup 100
+is "$(routing)" "WARN *vpn0*the rule \"100: from all lookup 100\"*" "doctor: a VPN's rule before main takes them"
+ip rule del priority 100
+
+# ---- audit ----
+is "$(as 0 audit show | head -n 1)" "WHEN (UTC)*ROLE*REQUEST*SLOT*RESULT*TIME*OPERATION" "audit show is a table"
+check "audit show: intents have their results" eval 'as 0 audit show | grep -qE " spawn +vmm_spawn +[0-9] +ok "'
+as $ALICE rm odd >/dev/null
+as 0 rm sudo >/dev/null
