@@ -16,6 +16,7 @@
 #include <sys/statvfs.h>
 #include <sys/sysinfo.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -264,13 +265,33 @@ static int limit_vms(int vm, const struct config *c)
 	return write_limit(vm, "pids.max", c->total_tasks);
 }
 
-/* A spawn role that was taken over can leave a process beside itself, which no service manager would end: its control
- * group is not the unit's.  We are the only supervisor, so what is in there is an earlier set's (cgroups(7)). */
-static int end_earlier(int group)
+/**
+ * end_earlier() - kill what an earlier set left in the spawn role's control group, and remove the group
+ *
+ * A spawn role that was taken over can leave a process beside itself, which no service manager would end: the group is
+ * not the unit's.  We are the only supervisor, so what is in it is an earlier set's.
+ *
+ * The group is removed and made again because of its count of kills: some kernels (6.18 is one) compare the parent's
+ * count with that of the group that a child is born into (kernel/cgroup/cgroup.c, cgroup_post_fork()), so that each
+ * VMM that is cloned from a group where cgroup.kill was ever written is killed at once.
+ * Waits up to a second for the processes to end.  Return: 0, or -1 (logged).
+ */
+static int end_earlier(int top)
 {
-	_cleanup_close_ int fd = openat(group, "cgroup.kill", O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	const struct timespec ms = { .tv_nsec = 1000000 };
 
-	return fd >= 0 && write(fd, "1", 1) == 1 ? 0 : failed("can not end what an earlier start left in", "spawn");
+	FAILPOINT("places.left");
+	for (int i = 0; i < 1000; i++) {
+		if (unlinkat(top, "spawn", AT_REMOVEDIR) == 0 || errno == ENOENT)
+			return 0;
+		if (errno != EBUSY)
+			break;
+		_cleanup_close_ int fd = openat(top, "spawn/cgroup.kill", O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+		if (fd < 0 || write(fd, "1", 1) != 1)
+			break;
+		(void)nanosleep(&ms, NULL);
+	}
+	return failed("can not end what an earlier start left in", "spawn");
 }
 
 static int make_cgroups(struct config *c)
@@ -295,8 +316,10 @@ static int make_cgroups(struct config *c)
 	if (top < 0)
 		return -1;
 	enable_controllers(top);
+	if (end_earlier(top) < 0)
+		return -1;
 	_cleanup_close_ int spawn = folder(top, "spawn", &d), vm = folder(top, "vm", &d);
-	if (spawn < 0 || vm < 0 || end_earlier(spawn) < 0)
+	if (spawn < 0 || vm < 0)
 		return -1;
 	enable_controllers(vm);
 	if (limit_vms(vm, c) < 0)

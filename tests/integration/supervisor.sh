@@ -198,6 +198,15 @@ if up; then ok "$name"; else not_ok "$name" "$(cat "$T/sup.err")"; fi
 kill "$hung"
 check "what a spawn role left in its control group is ended" wait_for 2 ended "$left"
 kill "$left" 2>/dev/null
+# clone3(2) as the spawn role does it, from where the role is: on some kernels a child of a group where cgroup.kill was
+# written is killed at its birth.
+mkdir "$CGROUP/vm/born"
+# shellcheck disable=SC2016
+is "$(bash -c 'echo 0 >"$1/spawn/cgroup.procs" && exec perl -e "
+	open my \$d, q(<), shift or die; my \$a = pack(q(Q11), 0x200000000, (0) x 3, 17, (0) x 5, fileno \$d);
+	my \$p = syscall(435, \$a, 88); if (!\$p) { exit 7 } waitpid \$p, 0; print \$?" "$1/vm/born"' - "$CGROUP")" 1792 \
+	"a process can be born into a control group beside it"
+rmdir "$CGROUP/vm/born"
 check "a stale control socket is replaced" test -S "$SOCK"
 check "the slots' tmpfs and what is in it stays" test -e "$T/run/slots/stays"
 is "$(findmnt -rn -o TARGET | grep -c "^$T/run/slots$")" 1 "and is mounted once"
