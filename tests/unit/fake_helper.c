@@ -48,6 +48,7 @@ struct fake_helper {
 	struct thing things[OBJ_COUNT][SLOT_MAX];
 	pid_t vmm[SLOT_MAX];
 	char kvm;
+	bool silent;     /* its VMMs say nothing */
 	void (*hook)(void *arg, const struct request *q);
 	void *hook_arg;
 };
@@ -81,7 +82,6 @@ static void drop(struct fake_helper *f, enum object kind, uint32_t slot)
 /* A child that sleeps until it is killed, or tells @answer on @console and ends. */
 static pid_t child(int console, char answer)
 {
-	static const char greeting[] = "fake guest\n";
 	pid_t pid = fork();
 
 	if (pid)
@@ -93,7 +93,6 @@ static pid_t child(int console, char answer)
 		(void)!write(2, &answer, 1);
 		_exit(0);
 	}
-	(void)!write(2, greeting, sizeof(greeting) - 1);
 	for (;;)
 		(void)pause();
 }
@@ -122,6 +121,8 @@ static enum status serve_vmm(struct fake_helper *f, const struct request *q, int
 		if (f->things[OBJ_VMM][q->slot].there)
 			return ST_DENIED;
 		pid = child(fd_in, probe ? f->kvm : 0);
+		if (!probe && !f->silent)
+			(void)!write(fd_in, FAKE_GREETING, sizeof(FAKE_GREETING) - 1); /* whenever the child is killed */
 		f->vmm[q->slot] = probe ? 0 : pid;
 		put(f, OBJ_VMM, q);
 		break;
@@ -493,6 +494,13 @@ void fake_helper_hook(struct fake_helper *f, void (*fn)(void *arg, const struct 
 pid_t fake_helper_vmm(struct fake_helper *f, uint32_t slot)
 {
 	return LOCKED(f, f->vmm[slot]);
+}
+
+void fake_helper_silence(struct fake_helper *f)
+{
+	(void)pthread_mutex_lock(&f->lock);
+	f->silent = true;
+	(void)pthread_mutex_unlock(&f->lock);
 }
 
 void fake_helper_vmm_exit(struct fake_helper *f, uint32_t slot)

@@ -61,6 +61,10 @@ void fake_helper_hook(struct fake_helper *f, void (*fn)(void *arg, const struct 
 pid_t fake_helper_vmm(struct fake_helper *f, uint32_t slot);
 void fake_helper_vmm_exit(struct fake_helper *f, uint32_t slot);
 
+/* What each VMM says on its console, before the role answers that it was spawned; fake_helper_silence(): no more. */
+#define FAKE_GREETING "fake guest\n"
+void fake_helper_silence(struct fake_helper *f);
+
 /* The role's end of its socketpair is closed: it "died". */
 void fake_helper_die(struct fake_helper *f, enum role_id role);
 
