@@ -16,22 +16,22 @@ const struct command commands[] = {
 	{ "vm", "create", NULL, "[NAME]", 0, 1, false, WORKS | SHAPE,
 	  "make a VM; it does not run yet\nPrints its name.", cmd_vm_create },
 	{ "vm", "start", NULL, "VM...", 1, -1, false, WORKS,
-	  "start VMs\nReturns when the VMM runs; `vm ssh` waits for the guest.", cmd_vm_start },
+	  "start VMs\nReturns when the VMM runs; `vm wait` waits for the guest.", cmd_vm_start },
 	{ "vm", "stop", NULL, "VM...", 1, -1, false, WORKS | O(TIMEOUT),
-	  "ask guests to end, and end those that do not\n--timeout: how long a guest has.", cmd_vm_stop },
-	{ "vm", "restart", NULL, "VM...", 1, -1, false, WORKS | O(TIMEOUT), "stop, then start", cmd_vm_restart },
+	  "ask guests to power off, and end those that do not\n--timeout: how long a guest has for it.", cmd_vm_stop },
+	{ "vm", "restart", NULL, "VM...", 1, -1, false, WORKS | O(TIMEOUT), "stop VMs, then start them", cmd_vm_restart },
 	{ "vm", "kill", NULL, "VM...", 1, -1, false, WORKS, "end VMs at once, as a power cut would", cmd_vm_kill },
 	{ "vm", "delete", "rm", "VM...", 1, -1, false, WORKS | O(IF_EXISTS),
-	  "end VMs and remove all that is theirs, disks too", cmd_vm_delete },
+	  "end VMs and remove all that belongs to them, disks too", cmd_vm_delete },
 	{ "vm", "list", "ps ls", "", 0, 0, false, PRINTS | O(ALL), "list your VMs, in every state\nroot: --all for those of everybody.", cmd_vm_list },
 	{ "vm", "show", "inspect", "VM", 1, 1, false, PRINTS,
-	  "all that is known of a VM\n`runtime` names what it holds on the host, for cleaning up by hand.", cmd_vm_show },
+	  "show all that is known of a VM\n`runtime` names what it holds on the host, for cleaning up by hand.", cmd_vm_show },
 	{ "vm", "stats", NULL, "[VM...]", 0, -1, false, O(OUTPUT),
-	  "what running VMs use\nOver one second; -o json gives the kernel's counters as they are.", cmd_vm_stats },
+	  "show what running VMs use\nOver one second; -o json gives the kernel's counters as they are.", cmd_vm_stats },
 	{ "vm", "set", NULL, "VM", 1, 1, false, WORKS | O(VCPUS) | O(MEMORY) | O(NAT) | O(NO_NAT) | O(RESTART) | O(AUTO_STOP),
-	  "change a VM\nProcessors and memory change at the next start, the rest at once.", cmd_vm_set },
+	  "change the settings of a VM\nProcessors and memory change at the next start, the rest at once.", cmd_vm_set },
 	{ "vm", "ssh", NULL, "VM", 1, 1, true, O(TTY) | O(TIMEOUT) | O(PROGRESS),
-	  "a shell in a running VM, as root\nThe exit status is the shell's.", cmd_vm_ssh },
+	  "open a shell in a running VM, as root\nThe exit status is the shell's.", cmd_vm_ssh },
 	{ "vm", "exec", NULL, "VM", 1, 1, true, O(TTY) | O(TIMEOUT) | O(PROGRESS) | O(NO_STDIN),
 	  "run a command in a running VM, as root\n"
 	  "The exit status is the command's.  exec never asks anything.\n"
@@ -46,10 +46,10 @@ const struct command commands[] = {
 	  "Prints the fingerprints of both; exit status 5 when they differ.  After a change that you made yourself, --accept\n"
 	  "keeps the new one.", cmd_vm_host_key },
 	{ "vm", "logs", NULL, "VM", 1, 1, false, O(FOLLOW) | O(VMM) | O(METRICS),
-	  "what the guest wrote to its console\n"
+	  "print what the guest wrote to its console\n"
 	  "Or the monitor's own log (--vmm), or its metrics, the newest last (--metrics).  Firecracker has these two;\n"
 	  "what QEMU says is on the console.  On a terminal without control bytes and escape sequences.", cmd_vm_logs },
-	{ "image", "list", "ls", "", 0, 0, false, PRINTS, "the root file systems that VMs start from", cmd_image_list },
+	{ "image", "list", "ls", "", 0, 0, false, PRINTS, "list the root file systems that VMs start from", cmd_image_list },
 	{ "image", "import", NULL, "NAME FILE", 2, 2, false, WORKS | O(KERNEL),
 	  "take in a finished ext4 file system\nThe file is opened here, with your rights.  A pipe is read to its end first: <(zcat FILE.gz).", cmd_image_import },
 	{ "image", "build", NULL, "debian [NAME]", 1, 2, false,
@@ -61,7 +61,7 @@ const struct command commands[] = {
 	  "fakechroot and fakeroot.", cmd_image_build },
 	{ "image", "delete", "rm", "IMAGE...", 1, -1, false, WORKS | O(IF_EXISTS), "remove images that no VM uses",
 	  cmd_image_delete },
-	{ "kernel", "list", "ls", "", 0, 0, false, PRINTS, "the kernels that images are started with", cmd_kernel_list },
+	{ "kernel", "list", "ls", "", 0, 0, false, PRINTS, "list the kernels that images are started with", cmd_kernel_list },
 	{ "kernel", "import", NULL, "NAME [debian]", 1, 2, false, WORKS | O(DEB) | O(VMLINUZ) | O(MODULES),
 	  "take in a kernel, and make its initramfs\n"
 	  "From a package (--deb), from files (--vmlinuz with --modules), or `NAME debian`: the package that\n"
@@ -70,10 +70,10 @@ const struct command commands[] = {
 	{ "kernel", "delete", "rm", "KERNEL...", 1, -1, false, WORKS | O(IF_EXISTS), "remove kernels that no image uses",
 	  cmd_kernel_delete },
 	{ "host", "reconcile", NULL, "", 0, 0, false, O(OUTPUT) | O(DRY_RUN),
-	  "compare what the kernel has with what is written, and mend it\n"
+	  "compare the kernel's objects with the state database, and repair what differs\n"
 	  "For root.  It is done by itself at every start, every ten seconds, and when something is taken away; VMs go on.", cmd_host_reconcile },
 	{ "host", "gc", NULL, "", 0, 0, false, O(OUTPUT) | O(DRY_RUN),
-	  "remove what no VM has, disks too, what resting VMs still have, images that nobody knows of\n"
+	  "remove orphans: kernel objects, disks and image files that no record names, and leftovers of stopped VMs\n"
 	  "For root.  Running VMs are left alone.",
 	  cmd_host_reconcile },
 	{ "host", "drain", NULL, "", 0, 0, false, O(OUTPUT) | O(TIMEOUT),
@@ -87,7 +87,7 @@ const struct command commands[] = {
 	{ "doctor", NULL, NULL, "", 0, 0, false, O(OUTPUT) | O(DB) | O(CONFIG),
 	  "check this host\nWorks without the daemon and without root (--db: one of the two).  Exit status 9 when something FAILs.",
 	  cmd_doctor },
-	{ "version", NULL, NULL, "", 0, 0, false, O(OUTPUT), "versions of this program and of the daemon", cmd_version },
-	{ "help", NULL, NULL, "[COMMAND]", 0, 2, false, 0, "this list, or one command's help", cmd_help },
+	{ "version", NULL, NULL, "", 0, 0, false, O(OUTPUT), "print the versions of this program and of the daemon", cmd_version },
+	{ "help", NULL, NULL, "[COMMAND]", 0, 2, false, 0, "print this list, or one command's help", cmd_help },
 	{ 0 },
 };
