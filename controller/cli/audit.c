@@ -74,11 +74,9 @@ static int audit_line(void *arg, const struct event *event, const union control_
 
 static void print_rows(struct audit *a)
 {
-	const char *role;
-	json_t *intent;
-
-	json_object_foreach(a->intents, role, intent)
-		row(a, intent, NULL);
+	/* What is left was asked for and has no answer in the log. */
+	for (void *i = json_object_iter(a->intents); i; i = json_object_iter_next(a->intents, i))
+		row(a, json_object_iter_value(i), NULL);
 	table_print(&a->table, a->c->out);
 }
 

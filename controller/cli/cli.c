@@ -455,7 +455,7 @@ int cmd_help(struct cli *c)
 	if (c->npos == 0) {
 		fputs("banger: microVMs for the users of this host\n\n", c->out);
 		print_overview(c, NULL);
-		fputs("\n`banger help vm run` says more.  Exit status: 0 done, 1 failed, 2 usage, 3 not found, 4 not allowed,\n"
+		fputs("\nThe noun vm may be left out: banger start web1.  `banger help vm run` says more.\nExit status: 0 done, 1 failed, 2 usage, 3 not found, 4 not allowed,\n"
 		      "5 wrong state, 6 limit, 7 timed out, 8 daemon unreachable, 9 host not ready, 10 partly done;\n"
 		      "run, exec and ssh: the guest's own, 125 for a failure of banger's.\n", c->out);
 		return 0;
@@ -555,9 +555,10 @@ static int unknown(struct cli *c, int argc, char **argv)
 {
 	struct error e = { 0 };
 	bool noun = argc > 1 && is_noun(c, argv[1]), verb = noun && argc > 2 && argv[2][0] != '-';
-	struct guess g = argc < 2 || (noun && !verb) ? (struct guess){ 0 } :
-			 nearest(c, verb ? argv[1] : NULL, verb ? argv[2] : argv[1]);
+	struct guess g = { 0 };
 
+	if (verb || (argc > 1 && !noun))
+		g = nearest(c, verb ? argv[1] : NULL, verb ? argv[2] : argv[1]);
 	if (argc < 2)
 		error_set(&e, FAIL_USAGE, "usage", "banger <noun> <verb> ...");
 	else if (verb)

@@ -468,7 +468,7 @@ int ssh_run(struct cli *c, const struct ssh *s, const struct ev_vm *vm, bool bat
 {
 	_cleanup_free_ char *line = c->guest ? ssh_line(c->guest) : NULL;
 	struct words w = { { "ssh", "-F", "none" }, 3 };
-	struct told t;
+	struct told t = { 0 };
 
 	if (c->guest && !line)
 		return error_set(e, FAIL_GENERAL, WHAT, "out of memory");
