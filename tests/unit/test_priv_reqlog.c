@@ -179,12 +179,13 @@ static void full_disk(void **state)
 	assert_int_equal(verify(f), 3);
 }
 
-/* Who only reads, or asks for what is refused, can do so as fast as it likes. */
+/* A peer that only reads, or asks for what is refused, can do so as fast as it likes: most of it is counted, not written. */
 static void cheap_lines_are_bounded(void **state)
 {
 	struct log_file *f = *state;
 	struct reply ok = { .status = ST_OK }, denied = { .status = ST_DENIED };
 	struct request tap = request(OP_TAP_CREATE, 200000);
+	char skipped[48];
 	struct stat st;
 
 	assert_int_equal(reqlog_start(&f->log, 1, 1), 0);
@@ -195,12 +196,13 @@ static void cheap_lines_are_bounded(void **state)
 	assert_int_equal(stat(f->path, &st), 0);
 	assert_true(st.st_size < 3 * REQLOG_CHEAP_BURST * 400);
 	assert_true(f->log.skipped > 0);
+	(void)snprintf(skipped, sizeof(skipped), ",\"skipped\":%llu", (unsigned long long)f->log.skipped);
 	assert_int_equal(ftruncate(f->log.fd, 0), 0); /* only to have the rest in one buffer */
 	f->log.prev[0] = '\0';
 	assert_int_equal(reqlog_intent(&f->log, &tap), 0); /* what changes something is always written */
 	assert_int_equal(reqlog_result(&f->log, &tap, &denied, 1), 0);
 	assert_int_equal(verify(f), 2);
-	assert_non_null(strstr(f->text, ",\"skipped\":4"));
+	assert_non_null(strstr(f->text, skipped));
 	assert_int_equal(f->log.skipped, 0);
 }
 
