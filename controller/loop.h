@@ -1,4 +1,4 @@
-/* loop.h - what epoll's data.ptr points to: who takes the event.
+/* loop.h - what epoll's data.ptr points to: the handler of an event.
  *
  * The main loop takes one event at a time, so that a source may free any other one.  A source that another thread
  * can give up lives in memory that stays (watch.c), since its event may already be on the way. */

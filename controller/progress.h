@@ -9,18 +9,18 @@
 #include "common/parse.h"
 #include "controller/access.h"
 
-/* An operation under way: its id, who hears of its stages, and whether it was told to stop. */
+/* An operation under way: its id, the receiver of its stages, and whether it is to end early. */
 struct operation {
 	uint8_t id[ID_LEN];
 	char hex[ID_HEX];
 	const struct caller *caller;
-	/* Tell the caller of a stage; @detail may be "".  NULL: nobody listens. */
+	/* Report a stage to the caller; @detail may be "".  NULL: no one listens. */
 	void (*stage)(void *arg, const char *stage, const char *detail);
 	void *stage_arg;
 	atomic_bool *cancelled; /* NULL: can not be interrupted */
 };
 
-/* Report that @o has reached @stage; @detail may be "".  Nothing happens when @o is NULL or nobody listens. */
+/* Report that @o has reached @stage; @detail may be "".  Nothing happens when @o is NULL or no one listens. */
 void operation_stage(const struct operation *o, const char *stage, const char *detail);
 
 /* Has a later operation of the same VM asked @o to end early? */

@@ -110,8 +110,9 @@ static void undo_create(struct ctl *c, struct vm *vm, const struct operation *o,
 	(void)store_vm_update(c->store, vm, &e);
 }
 
-/* Row and operation come together: a row without files and without a sign of why must not be.  And who sees the row
- * finds its turn taken, until the files are there; a new id's turn is nobody's, so this waits for no one. */
+/* Row and operation are one commit, since a row without files must name the operation that explains it.  The VM's lock is
+ * taken before that commit, so that other threads that read the row wait until the files are there; a new id has no lock
+ * yet, so taking it never waits. */
 static int reserve(struct ctl *c, struct operation *o, struct vm *vm, struct error *e)
 {
 	operation_stage(o, "reserve", "");

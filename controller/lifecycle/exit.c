@@ -67,11 +67,8 @@ static void handle_exit(struct ctl *c, struct vm *vm, struct operation *o)
 	decide_restart(c, vm);
 }
 
-/*
- * The news may be old: a stop may have come first, even a new start behind
- * it.  With the turn in hand it is the row and the pidfd that count.  A VM
- * that is degraded and not watched was released as far as that went.
- */
+/* The report may be late: a stop may have come first, and even a new start after it.  So the row and the pidfd decide, read
+ * with the VM's lock held.  A VM that is degraded and not watched was released already, as far as that went. */
 void vm_on_exit(struct ctl *c, const uint8_t id[ID_LEN])
 {
 	struct operation o;

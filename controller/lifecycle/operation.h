@@ -1,4 +1,4 @@
-/* operation.h - the frame around whatever is done with one VM: its turn, its row, its record. */
+/* operation.h - the frame of an operation on one VM: the VM's lock, its row, the operation's record. */
 #ifndef BANGER_CONTROLLER_LIFECYCLE_OPERATION_H
 #define BANGER_CONTROLLER_LIFECYCLE_OPERATION_H
 
@@ -18,13 +18,14 @@ enum operation_finish {
 	FINISH_REMOVE,   /* back or forward: the VM goes, with its files */
 };
 
+/* @verb: below OPERATION_VERBS.  Return: its name, a literal; and back: OPERATION_NONE for a name that is not known. */
 const char *operation_verb_name(enum operation_verb verb);
 enum operation_verb operation_verb_parse(const char *name);
 enum operation_finish operation_verb_finish(enum operation_verb verb);
 
 /**
- * operation_enter() - find @ref as the caller, take the VM's turn, and read the row again
- * @interrupt:	cancel the operation that has the turn, if it can be
+ * operation_enter() - find @ref as the caller, take the VM's lock, and read the row again
+ * @interrupt:	cancel the operation that has the lock, if it can be
  *
  * On success o->cancelled is set, and operation_leave() is due.
  * Errors: FAIL_NOT_FOUND, also when it was deleted while we waited.
@@ -32,13 +33,13 @@ enum operation_finish operation_verb_finish(enum operation_verb verb);
 int operation_enter(struct ctl *c, struct operation *o, const char *ref, bool interrupt, struct vm *vm,
 		    struct error *e);
 
-/* Functions that close a frame (operation_leave(), operation_end(), and store_group_end()) take the result of what was done
- * within it as @r and return it, so that a function can end with `return operation_leave(c, o, vm, r, e);`. */
+/* Functions that close a frame (operation_leave(), operation_end(), and store_group_end()) take the result of what was
+ * done within it as @r and return it, so a function can end with `return operation_leave(c, o, vm, r, e);`. */
 
-/* Give the turn back; an error gets the operation's id.  Return: @r. */
+/* Give the lock back; an error gets the operation's id.  Return: @r. */
 int operation_leave(struct ctl *c, struct operation *o, const struct vm *vm, int r, struct error *e);
 
-/* An operation of the controller's own: a fresh id, nobody to tell. */
+/* An operation of the controller's own: it has a fresh id, and no one listens to its stages. */
 void operation_own(struct operation *o);
 
 /* Write its row; @vm may be NULL. */

@@ -13,7 +13,7 @@
 
 #define STOP_TIMEOUT_MS 10000
 
-/* A guest that is still booting has nobody who listens to its power button yet. */
+/* A guest that still boots does not hear its power button yet: it is pressed again after so long. */
 #define ASK_AGAIN_MS 5000
 
 /* Return: true once the VMM has ended; false after @ms, or when a kill or a delete waits behind us. */

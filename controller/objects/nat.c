@@ -79,7 +79,7 @@ static int turn_on(struct ctl *c, const struct vm *before, const struct vm *afte
 	const enum object nat = OBJ_NAT;
 	const struct ledger_row present = { .kind = OBJ_NAT, .state = LEDGER_PRESENT, .ident = -1 };
 
-	/* The flag comes with the confirmation: until then whoever finds this half done takes it back (online.c). */
+	/* The flag comes with the confirmation: until then online_repair() takes back what it finds half done. */
 	if (store_ledger_plan(c->store, before, &nat, 1, o, e) < 0)
 		return -1;
 	if (nat_prepare(c, after, o, e) == 0 && store_ledger_present(c->store, after, &present, 1, e) == 0)

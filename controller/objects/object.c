@@ -34,7 +34,7 @@ struct object_row {
 	void (*forget)(struct vm *vm);
 	/* Send the request that removes it, once.  Return: a status, or -1: the role is gone. */
 	int (*remove)(struct ctl *c, const struct object_row *row, struct request *q);
-	/* A pidfd of the caller's whose process is to exit before it can be removed, or -1. */
+	/* A copy of the pidfd of the process that holds it, or -1: it can be removed once that has exited. */
 	int (*exit_of)(struct ctl *c, const struct vm *vm);
 };
 

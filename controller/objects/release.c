@@ -148,7 +148,7 @@ static int finish(struct pass *p, const struct vm *vm, struct error *e)
 int vm_release_listed(struct ctl *c, struct vm *vm, unsigned listed, enum vm_state to, const struct operation *o,
 		      struct error *e)
 {
-	/* What lacks files must never look as if it could be started: it is released again by whoever deletes it. */
+	/* A VM that lacks files must never look as if it could be started; a delete releases it again. */
 	const enum vm_state bad = vm_is_incomplete(vm) ? VM_FAILED : VM_DEGRADED;
 	struct pass p = { 0 };
 	struct error failed = { 0 };

@@ -22,14 +22,16 @@ int vm_release(struct ctl *c, struct vm *vm, enum vm_state to, const struct oper
 int vm_release_listed(struct ctl *c, struct vm *vm, unsigned listed, enum vm_state to, const struct operation *o,
 		      struct error *e);
 
-/* Empty the slot's run folder of what its VMM, which has ended, has left there.  Return: false when some is left for the
- * next call. */
+/* Empty the slot's run folder of what its VMM, which has exited, has left there.  One call has an end: false says that
+ * some is left for the next call. */
 bool release_sweep(struct ctl *c, uint32_t slot);
 
-/* Its VMM should have ended and could not be made to, say because the role was gone: one that lives on is nobody's wish. */
+/* True if an earlier release could not kill the VMM, for example because the spawn role was gone.  Such a VMM must not be
+ * adopted. */
 bool vm_release_failed(struct ctl *c, const struct vm *vm);
 
-/* While nobody is at work on it: it holds what it should not, or is on a way up or down that nobody goes on with. */
+/* True if @vm, on which no operation runs, holds what it should not: it is degraded without a living VMM, or was left in
+ * the middle of a start or a stop. */
 bool vm_release_due(struct ctl *c, const struct vm *vm);
 
 #endif

@@ -1,4 +1,4 @@
-/* actions.c - what a policy does to a VM: judged again by its row, with its turn in hand, since a person may have come first. */
+/* actions.c - what a policy does to a VM, once its row still calls for it with the VM's lock held. */
 #include "controller/policy/actions.h"
 
 #include <stdio.h>
@@ -13,7 +13,7 @@
 #include "controller/vm_lock.h"
 #include "controller/workers.h"
 
-/* Read the row of @id with the VM's turn in hand and let @act judge and act; nothing happens when it was deleted. */
+/* Read the row of @id with the VM's lock held and call @act, which decides by the row; not if the VM was deleted. */
 static void with_vm(struct ctl *c, const uint8_t id[ID_LEN],
 		    void (*act)(struct ctl *c, struct vm *vm, const struct operation *o))
 {
@@ -30,7 +30,7 @@ static void with_vm(struct ctl *c, const uint8_t id[ID_LEN],
 
 /* ---- start again ---- */
 
-/* Why it is not up is told by its row: nobody waits for an answer. */
+/* No one waits for an answer, so the row says why the VM is not up. */
 static void record_not_started(struct ctl *c, struct vm *vm, const struct error *why)
 {
 	struct error e = { 0 };

@@ -1,6 +1,6 @@
 /* actions.h - what is done to a VM without being asked, by its policy.
  *
- * Each takes the VM's turn, and does nothing when its row no longer calls for it.  Failures are logged, and told by the row. */
+ * Each takes the VM's lock, and does nothing when its row no longer calls for it.  A failure is logged, and is in the row. */
 #ifndef BANGER_CONTROLLER_POLICY_ACTIONS_H
 #define BANGER_CONTROLLER_POLICY_ACTIONS_H
 

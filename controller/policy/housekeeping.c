@@ -1,20 +1,20 @@
 /* housekeeping.c - the schedule of what is done without being asked.
  *
- * What a VM needs follows from its row and from what was seen of it in the last passes; the
- * latter is kept by slot, in memory: a restart of the controller begins to count anew.  A pass only looks and queues;
- * what it queues takes the VM's turn and judges again by the row, since a person may have come first.
+ * What a VM needs follows from its row and from what the last cycles saw of it.  The latter is kept by slot in memory, so
+ * a restart of the controller begins to count anew.  A cycle only reads and queues.  The action that it queues takes the
+ * VM's lock and decides again by the row, since a user may have come first.
  *
- *   at rest, wanted, with a policy    started again, after 1, 2, 4 ... 60 s; one VM a pass, so a host that comes back
+ *   at rest, wanted, with a policy    started again, after 1, 2, 4 ... 60 s; one VM a cycle, so a host that comes back
  *                                     does not start all of them at once; given up after restart_max in a row
  *   runs for STEADY_S                 what came before no longer counts as "in a row"
  *   runs, idle for its auto_stop_s    stopped; idle.c samples it
- *   runs, its VMM gone                its end could not be recorded: once more
+ *   running, its VMM has exited        recording the exit failed: the exit is handled again
  *   degraded, its VMM gone or to go   what it still holds is released again, every RETRY_S
- *   starts or stops, by nobody        not even the failure of its release could be recorded: likewise
+ *   starting, stopping, no operation  not even the failure of its release could be recorded: likewise
  *
- * And every REPAIR_S, and soon after the net role said that something was taken away, what the kernel has is compared
- * with what is written (online.c): what somebody flushed is put back, what can not be is told.  Once a day the state
- * database is copied, and all the time once somebody has taken it away. */
+ * Every REPAIR_S, and soon after the net role reported that something was taken away, kernel and database are compared
+ * (online.c): what was flushed is put back, what can not be put back makes its VM degraded.  Once a day the state database
+ * is copied; if its file was removed or replaced, every REPAIR_S. */
 #include "controller/policy/housekeeping.h"
 
 #include <pthread.h>

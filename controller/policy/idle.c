@@ -9,7 +9,7 @@
 
 #define SECOND 1000000000ull
 
-/* A guest that nobody uses still has timers, and answers ARP. */
+/* An idle guest still has timers, and answers ARP. */
 #define SAMPLE_S 10
 #define IDLE_CPU_PERCENT 10
 #define IDLE_BYTES (8 * 1024)

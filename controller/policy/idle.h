@@ -10,7 +10,7 @@ struct idle *idle_open(void);
 void idle_close(struct idle *i); /* after the workers have ended */
 
 /**
- * idle_sample() - look at a running VM, if its last sample is old enough
+ * idle_sample() - sample a running VM, if its last sample is old enough
  * @vm:		its slot is below SLOT_MAX
  * @network:	of stats_network(), or NULL: then the VM does not count as idle
  * @now_ns:	of clock_boot_ns()

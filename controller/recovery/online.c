@@ -1,9 +1,9 @@
 /* online.c - reconciliation while the service runs: removes what no VM has, makes again what running VMs lack.
  *
- * A scan costs one LIST of each role and one reading of the rows, in that order: a row is
- * there before its objects and goes after them, so what is listed without a row is an orphan.  But operations go on
- * meanwhile, so what looks wrong is only suspected: a VM is looked at again, alone, with its turn in hand, and an
- * object is removed only if two consecutive inventories find no row for it. */
+ * A scan costs one LIST of each role and one reading of the rows, in that order: a row exists before its objects and goes
+ * after them, so an object that is listed without a row is an orphan.  But operations go on meanwhile, so a difference is
+ * only a suspicion.  A VM is checked again with its lock held.  An object is removed only if two consecutive inventories
+ * find no row for it. */
 #include "controller/recovery/online.h"
 
 #include <stdarg.h>
@@ -141,7 +141,7 @@ static void mend_vm(struct repair *p, struct vm *vm, const struct inventory *inv
 	p->n->failed += r < 0;
 }
 
-/* With the turn in hand: nobody else changes this VM. */
+/* With the VM's lock held: no other thread changes it. */
 static int check_locked(struct repair *p, struct vm *vm, struct error *e)
 {
 	_cleanup_close_ int pidfd = watch_pidfd(p->c->watch, vm->id);
@@ -177,7 +177,7 @@ static int look_again(struct repair *p, const uint8_t id[ID_LEN], struct error *
 	return r;
 }
 
-/* ---- what nobody has ---- */
+/* ---- what no VM has ---- */
 
 static const struct listed *find_unclaimed(const struct inventory *inv, const struct listed *like)
 {

@@ -18,8 +18,8 @@ struct repaired {
 /**
  * online_repair() - compare kernel and database while operations go on, and mend what differs
  *
- * Objects of VMs that rest, and objects of no VM, are removed; without restore (gc) also files of no VM.  Takes the turn of
- * a VM before it decides about it.
+ * Objects of VMs that rest, and objects of no VM, are removed; without restore (gc) also files of no VM.  Takes the lock
+ * of a VM before it decides about it.
  * Return: 0, or -1 when the kernel or the store can not be read.
  */
 int online_repair(struct ctl *c, const struct repair_options *options, struct repaired *out, struct error *e);

@@ -40,7 +40,7 @@ void remedy_sweep_unused(struct ctl *c, uint32_t from, uint32_t to)
 int remedy_remove_orphan(struct ctl *c, const struct listed *l, const struct operation *o)
 {
 	/* The role knows the VM's id no better than we do: zeros. */
-	const struct vm nobody = { .slot = l->slot, .generation = l->generation, .owner = l->owner };
+	const struct vm orphan = { .slot = l->slot, .generation = l->generation, .owner = l->owner };
 	struct error e = { 0 };
 
 	/* The database that made it may be gone: the slot must go on above its generation. */
@@ -49,9 +49,9 @@ int remedy_remove_orphan(struct ctl *c, const struct listed *l, const struct ope
 	log_warn("slot %u, generation %u: %s belongs to no VM and is removed", l->slot, l->generation,
 		 object_name(l->kind));
 	/* Its tap may have been taken away already: then the flows go first, as this element alone holds the slot meanwhile. */
-	int r = l->kind == OBJ_GUEST ? object_release(c, &nobody, OBJ_TAP, o, &e) : 0;
+	int r = l->kind == OBJ_GUEST ? object_release(c, &orphan, OBJ_TAP, o, &e) : 0;
 	if (r == 0)
-		r = object_release(c, &nobody, l->kind, o, &e);
+		r = object_release(c, &orphan, l->kind, o, &e);
 	if (l->kind == OBJ_VMM && r == 0)
 		remedy_sweep_unused(c, l->slot, l->slot);
 	if (r == 0)

@@ -7,7 +7,7 @@
 
 /**
  * remedy_restore() - make again what @inv lacks of a running VM, and can be made again
- * @vm:	its turn is in hand, or there is no other thread; its row is written
+ * @vm:	its lock is held, or there is no other thread; its row is written
  * Return: 0 with the VM running, or -1 with the reason: it is degraded.
  */
 int remedy_restore(struct ctl *c, const struct inventory *inv, struct vm *vm, const struct operation *o, struct error *e);

@@ -55,7 +55,7 @@ struct pass {
 	struct known *vms;
 	size_t n_vms;
 	unsigned adopted, released, orphans, failed;
-	struct error blind; /* why it can not be told who lives: then nobody's end is taken for granted, and the start fails */
+	struct error blind; /* why it is unknown which VMMs live: then no VM is released, and the start fails */
 };
 
 /* ---- what is written ---- */
@@ -215,7 +215,7 @@ static void reconcile_vm(struct pass *p, struct known *k)
 {
 	struct vm vm;
 
-	/* What it has would be taken for nobody's. */
+	/* Without its row, its objects would be taken for orphans. */
 	if (store_vm_by_id(p->c->store, k->id, &vm, &p->blind) < 0)
 		return;
 	unsigned listed = inventory_claim(&p->inv, &vm);

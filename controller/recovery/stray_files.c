@@ -72,7 +72,7 @@ int stray_files_remove(struct ctl *c, bool dry_run, void (*tell)(void *arg, cons
 			failed += !dry_run;
 			continue;
 		}
-		/* The store is held, so that nobody is given the slot meanwhile. */
+		/* The store is held, so that no VM is given the slot meanwhile. */
 		if (store_group_begin(c->store, &e) < 0)
 			return -1;
 		mark = storage_owner(&c->config, slot, &o);

@@ -1,4 +1,4 @@
-/* stray_files.h - files of slots that the state database gives to nobody, or to another VM: it is older than they are. */
+/* stray_files.h - files in slot folders that no row names, or whose slot another VM has: the database is older than they are. */
 #ifndef BANGER_CONTROLLER_RECOVERY_STRAY_FILES_H
 #define BANGER_CONTROLLER_RECOVERY_STRAY_FILES_H
 
@@ -9,9 +9,9 @@
 void stray_files_note(struct ctl *c);
 
 /**
- * stray_files_remove() - those in slots that no VM has
- * @dry_run:	only tell
- * @tell:	each finding as one line
+ * stray_files_remove() - remove those in slots that no VM has
+ * @dry_run:	only report
+ * @tell:	called with each finding as one line
  * Return: how many could not be removed, or -1.
  */
 int stray_files_remove(struct ctl *c, bool dry_run, void (*tell)(void *arg, const char *line), void *arg);

@@ -11,7 +11,7 @@
 #ifndef BANGER_FAILPOINTS
 #define VMM_BOOT_MS 30000
 #define VMM_TALK_MS 5000
-#else /* one that hangs is a case among thousands */
+#else /* the crash test makes many monitors hang */
 #define VMM_BOOT_MS 2000
 #define VMM_TALK_MS 1000
 #endif
@@ -50,7 +50,7 @@ int vmm_wait_fd(const struct vmm_wait *w, int fd, short events, unsigned ms, str
  * socket there; so the last component is opened without following (O_PATH)
  * and must be a socket that the slot's uid made, and the connection goes
  * through /proc/self/fd (proc(5)), which also has no limit of 107 bytes.
- * Waits while there is no socket, or nobody listens.
+ * Waits while there is no socket, or no process listens on it.
  * Return: the O_PATH descriptor, the caller's, or -1 with the error.
  */
 int vmm_peer_find(const struct ctl *c, const struct vm *vm, const struct vmm_wait *w, char path[32], int *sock,

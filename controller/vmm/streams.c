@@ -33,7 +33,7 @@
 #define LAST_WORDS (64 * 1024)
 #define HEADER (ID_HEX - 1 + 1 + 16 + 1) /* "<id> <offset, 16 digits>\n" */
 #define CHUNK 16384
-#define CHUNKS_PER_EVENT 4               /* one full pipe; then the others have their turn */
+#define CHUNKS_PER_EVENT 4               /* one full pipe; then the other streams are read */
 
 #define FIFO_MODE 0606                   /* the slot's uid is neither owner nor group; Firecracker opens for both */
 
@@ -293,7 +293,7 @@ static int begin_console(const struct streams_folder *f, const struct vm *vm)
 	return fdio_write_all(fd, line, n);
 }
 
-/* Whoever still holds a FIFO of an earlier start keeps a pipe that nobody reads. */
+/* A process of an earlier start that lives on may hold its FIFO: that one is unlinked, so what it writes is lost. */
 int streams_begin(const struct streams_folder *f, const struct vm *vm)
 {
 	if (streams_discard(f, vm->slot) < 0 || begin_console(f, vm) < 0)

@@ -46,7 +46,7 @@ struct streams {
 int streams_folder_open(struct streams_folder *f, const struct config *config, int epoll_fd);
 void streams_folder_close(struct streams_folder *f);
 
-/* Make the folder anew if somebody has removed it. */
+/* Make the folder anew if it was removed. */
 void streams_folder_check(struct streams_folder *f);
 
 /* No stream is open.  @source: what epoll's data.ptr points to for each of them, once one is. */

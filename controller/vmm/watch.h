@@ -53,7 +53,7 @@ void watch_catch_up(struct watch *w, const struct vm *vm, enum stream_kind kind)
  * watch_read() - what the VM has said since its latest start, running or not
  * @offset:	in and out, of everything written since that start; older than the files: their beginning
  *
- * Bytes of a guest or a monitor as they came: whoever shows them cleans them.  Thread-safe.
+ * Bytes of a guest or a monitor as they came: the client that shows them has to clean them.  Thread-safe.
  * Return: bytes, 0 when there is nothing more now, or -1 with errno.
  */
 ssize_t watch_read(struct watch *w, const struct vm *vm, enum stream_kind kind, uint64_t *offset, char *buf,
