@@ -9,8 +9,8 @@
 #include "controller/db/db.h"
 #include "controller/lifecycle/operation.h"
 #include "controller/lifecycle/stop.h"
+#include "controller/lifecycle/vm_lock.h"
 #include "controller/objects/release.h"
-#include "controller/vm_lock.h"
 #include "controller/vmm/watch.h"
 #include "controller/workers.h"
 

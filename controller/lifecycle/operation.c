@@ -6,7 +6,7 @@
 
 #include "common/log.h"
 #include "controller/db/db.h"
-#include "controller/vm_lock.h"
+#include "controller/lifecycle/vm_lock.h"
 #include "controller/workers.h"
 
 static const struct {

@@ -8,9 +8,9 @@
 #include "controller/lifecycle/operation.h"
 #include "controller/lifecycle/start.h"
 #include "controller/lifecycle/stop.h"
+#include "controller/lifecycle/vm_lock.h"
 #include "controller/objects/release.h"
 #include "controller/policy/idle.h"
-#include "controller/vm_lock.h"
 #include "controller/workers.h"
 
 /* Read the row of @id with the VM's lock held and call @act, which decides by the row; not if the VM was deleted. */

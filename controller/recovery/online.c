@@ -16,11 +16,11 @@
 #include "common/pidfd.h"
 #include "controller/db/db.h"
 #include "controller/lifecycle/operation.h"
+#include "controller/lifecycle/vm_lock.h"
 #include "controller/objects/object.h"
 #include "controller/objects/release.h"
 #include "controller/recovery/remedy.h"
 #include "controller/recovery/stray_files.h"
-#include "controller/vm_lock.h"
 #include "controller/vmm/watch.h"
 #include "controller/workers.h"
 

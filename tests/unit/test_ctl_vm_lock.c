@@ -10,7 +10,7 @@
 #include <pthread.h>
 
 /* To see which threads wait. */
-#include "controller/vm_lock.c"
+#include "controller/lifecycle/vm_lock.c"
 
 static const uint8_t vm_a[ID_LEN] = "a", vm_b[ID_LEN] = "b";
 

@@ -1,6 +1,6 @@
 /* vm_lock.h - the operation lock of a VM: one operation at a time, in the order of asking. */
-#ifndef BANGER_CONTROLLER_VM_LOCK_H
-#define BANGER_CONTROLLER_VM_LOCK_H
+#ifndef BANGER_CONTROLLER_LIFECYCLE_VM_LOCK_H
+#define BANGER_CONTROLLER_LIFECYCLE_VM_LOCK_H
 
 #include <stdatomic.h>
 #include <stdbool.h>

@@ -3,7 +3,7 @@
  * An entry is a VM's from the first thread that waits for its lock to the last that gives it back.  A thread takes one lock
  * at most, so one entry a thread suffices, and taking one allocates nothing: the end of an operation needs no memory.
  * Tickets make it fair: threads get the lock in the order in which they asked. */
-#include "controller/vm_lock.h"
+#include "controller/lifecycle/vm_lock.h"
 
 #include <pthread.h>
 #include <stdlib.h>
