@@ -8,7 +8,8 @@ struct lock_guard {
 	pthread_mutex_t *mutex;
 };
 
-/* Lock @mutex, which must not be held by this thread.  The result goes into a variable marked _cleanup_unlock_. */
+/* Lock @mutex, which must not be held by this thread.  The result goes into a variable marked
+ * _cleanup_unlock_. */
 static inline struct lock_guard lock_guard(pthread_mutex_t *mutex)
 {
 	(void)pthread_mutex_lock(mutex);

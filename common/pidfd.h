@@ -1,11 +1,13 @@
-/* pidfd.h - has a process exited?  Asked of its pidfd, which becomes readable then (pidfd_open(2)). */
+/* pidfd.h - has a process exited?  Asked of its pidfd, which becomes readable then
+ * (pidfd_open(2)). */
 #ifndef BANGER_COMMON_PIDFD_H
 #define BANGER_COMMON_PIDFD_H
 
 #include <poll.h>
 #include <stdbool.h>
 
-/* Wait until the process of @pidfd has exited, but not longer than @ms; -1 as @pidfd: just sleep for so long.
+/* Wait until the process of @pidfd has exited, but not longer than @ms; -1 as @pidfd: just sleep
+ * for so long.
  * Return: true once it has exited; false after @ms, or early when a signal came. */
 static inline bool pidfd_wait(int pidfd, int ms)
 {

@@ -1,7 +1,8 @@
 /* loop.h - what epoll's data.ptr points to: the handler of an event.
  *
- * The main loop takes one event at a time, so that a source may free any other one.  A source that another thread
- * can give up lives in memory that stays (watch.c), since its event may already be on the way. */
+ * The main loop takes one event at a time, so that a source may free any other one.  A source
+ * that another thread can give up lives in memory that stays (watch.c), since its event may
+ * already be on the way. */
 #ifndef BANGER_CONTROLLER_LOOP_H
 #define BANGER_CONTROLLER_LOOP_H
 
@@ -22,7 +23,8 @@ static inline int loop_add(int epoll_fd, int fd, struct loop_source *s)
 	return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &ev);
 }
 
-/* Take no more events of @fd, if it is one, and close it: copies of it would keep its entry alive (epoll(7), question 6). */
+/* Take no more events of @fd, if it is one, and close it: copies of it would keep its entry
+ * alive (epoll(7), question 6). */
 static inline void loop_drop(int epoll_fd, int *fd)
 {
 	if (*fd < 0)

@@ -1,4 +1,5 @@
-/* progress.h - an operation as all rooms see it: its caller, its id, its stages, and whether it is to end early. */
+/* progress.h - an operation as all rooms see it: its caller, its id, its stages, and whether it
+ * is to end early. */
 #ifndef BANGER_CONTROLLER_PROGRESS_H
 #define BANGER_CONTROLLER_PROGRESS_H
 
@@ -20,7 +21,8 @@ struct operation {
 	atomic_bool *cancelled; /* NULL: can not be interrupted */
 };
 
-/* Report that @o has reached @stage; @detail may be "".  Nothing happens when @o is NULL or no one listens. */
+/* Report that @o has reached @stage; @detail may be "".  Nothing happens when @o is NULL or no
+ * one listens. */
 void operation_stage(const struct operation *o, const char *stage, const char *detail);
 
 /* Has a later operation of the same VM asked @o to end early? */

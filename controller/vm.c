@@ -6,7 +6,9 @@
 const char *restart_policy_name(enum restart_policy p)
 {
 	static const char *const names[RESTART_POLICIES] = {
-		[RESTART_NO] = "no", [RESTART_ON_FAILURE] = "on-failure", [RESTART_ALWAYS] = "always",
+		[RESTART_NO] = "no",
+		[RESTART_ON_FAILURE] = "on-failure",
+		[RESTART_ALWAYS] = "always",
 	};
 
 	return p < RESTART_POLICIES ? names[p] : "no";
@@ -33,7 +35,8 @@ void vm_clear_runtime(struct vm *vm)
 
 bool vm_at_rest(const struct vm *vm)
 {
-	return vm->state == VM_CREATING || vm->state == VM_CREATED || vm->state == VM_STOPPED || vm->state == VM_FAILED;
+	return vm->state == VM_CREATING || vm->state == VM_CREATED || vm->state == VM_STOPPED ||
+	       vm->state == VM_FAILED;
 }
 
 bool vm_is_incomplete(const struct vm *vm)

@@ -10,9 +10,18 @@
 #include "common/parse.h"
 #include "proto/ops.h"
 
-/* VM_CREATING: its files are not all there; such a row outlives its operation only where that could not be recorded. */
+/* VM_CREATING: its files are not all there; such a row outlives its operation only where that
+ * could not be recorded. */
 enum vm_state {
-	VM_CREATING, VM_CREATED, VM_STARTING, VM_RUNNING, VM_STOPPING, VM_STOPPED, VM_DEGRADED, VM_FAILED, VM_STATES
+	VM_CREATING,
+	VM_CREATED,
+	VM_STARTING,
+	VM_RUNNING,
+	VM_STOPPING,
+	VM_STOPPED,
+	VM_DEGRADED,
+	VM_FAILED,
+	VM_STATES
 };
 
 const char *vm_state_name(enum vm_state s);
@@ -35,13 +44,15 @@ struct vm {
 	enum restart_policy restart;
 	uint32_t restart_max; /* in a row; 0: without an end */
 	uint32_t auto_stop_s; /* idle for so long: stopped; 0: never */
-	bool wanted;          /* started, and not stopped by anybody since: what the policy goes by */
+	/* started, and not stopped by anybody since: what the policy goes by */
+	bool wanted;
 	char ssh_key[4001];
 	enum vm_state state;
 	char reason[256]; /* why degraded or failed; "" otherwise */
 	uint64_t created_ns, started_ns;
 	char op[ID_HEX];  /* the operation that last changed it */
-	/* runtime: the identities, kept so that a person, or a newer schema, can clean up; empty while stopped. */
+	/* runtime: the identities, kept so that a person, or a newer schema, can clean up; empty
+	 * while stopped. */
 	struct vm_runtime {
 		char boot_id[37];
 		char tap[16];
@@ -55,7 +66,8 @@ struct vm {
 	} runtime;
 };
 
-/* The runtime names no object any more; the storage driver stays, since the VM's files are still of its kind. */
+/* The runtime names no object any more; the storage driver stays, since the VM's files are still
+ * of its kind. */
 void vm_clear_runtime(struct vm *vm);
 
 /* No object of it exists, as far as its state tells. */
@@ -64,10 +76,12 @@ bool vm_at_rest(const struct vm *vm);
 /* It has not all of its files yet, or any more: not to be started. */
 bool vm_is_incomplete(const struct vm *vm);
 
-/* The state of one that holds nothing: created until it has run for the first time; incomplete, as it is, if it is. */
+/* The state of one that holds nothing: created until it has run for the first time; incomplete,
+ * as it is, if it is. */
 enum vm_state vm_rest_state(const struct vm *vm);
 
-/* On its way up, up, or on its way down: its end can be waited for, and it may still say something. */
+/* On its way up, up, or on its way down: its end can be waited for, and it may still say
+ * something. */
 bool vm_is_active(const struct vm *vm);
 
 /* An operation is on its way up or down with it, or was when it was cut short. */
@@ -76,11 +90,12 @@ bool vm_is_changing(const struct vm *vm);
 /* Its VMM may live, and is to be adopted if it does. */
 bool vm_may_be_adopted(const struct vm *vm);
 
-/* It has a tap and a VMM that uses it.  Unlike vm_may_be_adopted(), not a degraded VM whose VMM is released. */
+/* It has a tap and a VMM that uses it.  Unlike vm_may_be_adopted(), not a degraded VM whose VMM
+ * is released. */
 bool vm_is_up(const struct vm *vm);
 
-/* Its console goes on where it was, since its VMM may hold the FIFO of the latest start.  Unlike vm_may_be_adopted(),
- * also while it stops. */
+/* Its console goes on where it was, since its VMM may hold the FIFO of the latest start.  Unlike
+ * vm_may_be_adopted(), also while it stops. */
 bool vm_keeps_console(const struct vm *vm);
 
 #endif

@@ -11,7 +11,8 @@
 #include "common/fdio.h"
 #include "proto/ops_failpoint.h"
 
-/* A role's slowest work is a few hundred milliseconds; one that is silent for this long is taken for broken. */
+/* A role's slowest work is a few hundred milliseconds; one that is silent for this long is taken
+ * for broken. */
 #define ANSWER_SECONDS 30
 
 struct helper {
@@ -41,7 +42,9 @@ static int bound_waits(int fd)
 
 struct helper *helper_open(int net, int blk, int spawn)
 {
-	const int fds[ROLE_COUNT] = { [ROLE_ANY] = -1, [ROLE_NET] = net, [ROLE_BLK] = blk, [ROLE_SPAWN] = spawn };
+	const int fds[ROLE_COUNT] = {
+		[ROLE_ANY] = -1, [ROLE_NET] = net, [ROLE_BLK] = blk, [ROLE_SPAWN] = spawn
+	};
 	struct helper *h = calloc(1, sizeof(*h));
 
 	if (!h)
@@ -102,7 +105,8 @@ static int receive(struct peer *p, const struct request *q, struct reply *reply,
  * it for good: a late answer must never be taken for the next one's, so the
  * socket is shut down, which the main loop sees as its end.
  */
-static int exchange(struct peer *p, struct request *q, const int *fds_in, struct reply *reply, int *fds_out)
+static int exchange(struct peer *p, struct request *q, const int *fds_in, struct reply *reply,
+		    int *fds_out)
 {
 	uint8_t buf[OPS_PACKET_MAX];
 
@@ -112,7 +116,8 @@ static int exchange(struct peer *p, struct request *q, const int *fds_in, struct
 	int n = ops_encode_request(q, buf);
 	if (n < 0)
 		return -1;
-	if (fdio_send(p->fd, buf, (size_t)n, fds_in, q->op->fds_in) == 0 && receive(p, q, reply, fds_out) == 0)
+	if (fdio_send(p->fd, buf, (size_t)n, fds_in, q->op->fds_in) == 0 &&
+	    receive(p, q, reply, fds_out) == 0)
 		return 0;
 	int saved = errno == EAGAIN ? ETIMEDOUT : errno;
 	p->broken = true;
@@ -128,8 +133,8 @@ static int refuse(struct reply *reply, int *fds)
 	return 0;
 }
 
-static int call(struct helper *h, enum role_id role, struct request *q, const int *fds_in, struct reply *reply,
-		int *fds_out)
+static int call(struct helper *h, enum role_id role, struct request *q, const int *fds_in,
+		struct reply *reply, int *fds_out)
 {
 	struct peer *p = &h->peers[role];
 	int fds[FDIO_MAX] = { -1, -1, -1, -1 };
@@ -148,7 +153,8 @@ static int call(struct helper *h, enum role_id role, struct request *q, const in
 	return r;
 }
 
-int helper_call(struct helper *h, struct request *q, const int *fds_in, struct reply *reply, int *fds_out)
+int helper_call(struct helper *h, struct request *q, const int *fds_in, struct reply *reply,
+		int *fds_out)
 {
 	if (q->op->role == ROLE_ANY || (q->op->fds_in && !fds_in) || (q->op->fds_out && !fds_out))
 		return fail(EINVAL);

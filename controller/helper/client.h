@@ -31,7 +31,8 @@ int helper_hello(struct helper *h);
  * main loop sees on helper_fd(); here it is -1.
  * Return: 0 with reply->status set, or -1 with errno.
  */
-int helper_call(struct helper *h, struct request *q, const int *fds_in, struct reply *reply, int *fds_out);
+int helper_call(struct helper *h, struct request *q, const int *fds_in, struct reply *reply,
+		int *fds_out);
 int helper_call_role(struct helper *h, enum role_id role, struct request *q, struct reply *reply);
 
 /* A request about a VM, its envelope filled in. */

@@ -1,4 +1,5 @@
-/* tap_sweep.c - removes taps in two steps, the second for all VMs that are released at the same time. */
+/* tap_sweep.c - removes taps in two steps, the second for all VMs that are released at the same
+ * time. */
 #include "controller/helper/tap_sweep.h"
 
 #include <pthread.h>

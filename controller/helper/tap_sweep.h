@@ -1,4 +1,5 @@
-/* tap_sweep.h - removal of taps, which the kernel makes slow: threads that wait for it wait together. */
+/* tap_sweep.h - removal of taps, which the kernel makes slow: threads that wait for it wait
+ * together. */
 #ifndef BANGER_CONTROLLER_HELPER_TAP_SWEEP_H
 #define BANGER_CONTROLLER_HELPER_TAP_SWEEP_H
 

@@ -11,13 +11,15 @@
 #define MIN_MEM_MIB 64
 #define MIN_AUTO_STOP_S 60u
 
-static int check_size(const char *what, const char *unit, uint64_t v, uint64_t min, uint64_t max, struct error *e)
+static int check_size(const char *what, const char *unit, uint64_t v, uint64_t min, uint64_t max,
+		      struct error *e)
 {
 	if (v < min)
 		return error_set(e, FAIL_USAGE, what, "%llu%s is too little, the least is %llu%s",
 				 (unsigned long long)v, unit, (unsigned long long)min, unit);
 	if (v > max)
-		return error_set(e, FAIL_LIMIT, what, "%llu%s is too much, this host allows up to %llu%s",
+		return error_set(e, FAIL_LIMIT, what,
+				 "%llu%s is too much, this host allows up to %llu%s",
 				 (unsigned long long)v, unit, (unsigned long long)max, unit);
 	return 0;
 }
@@ -34,15 +36,18 @@ int vm_check_disk(const struct config *k, uint64_t disk_mib, uint64_t image_mib,
 	return check_size("disk", " MiB", disk_mib, image_mib, k->max_disk_mib, e);
 }
 
-int vm_choose_policy(struct vm *vm, uint64_t restart, uint64_t restart_max, uint64_t auto_stop_s, struct error *e)
+int vm_choose_policy(struct vm *vm, uint64_t restart, uint64_t restart_max, uint64_t auto_stop_s,
+		     struct error *e)
 {
 	if (auto_stop_s > 1 && auto_stop_s < MIN_AUTO_STOP_S)
-		return error_set(e, FAIL_USAGE, "auto-stop", "%llu s is too little, the least is %u s",
+		return error_set(e, FAIL_USAGE, "auto-stop",
+				 "%llu s is too little, the least is %u s",
 				 (unsigned long long)auto_stop_s, MIN_AUTO_STOP_S);
 	if (restart) {
 		vm->restart = (enum restart_policy)(restart - 1);
 		vm->restart_max = vm->restart == RESTART_NO ? 0 : (uint32_t)restart_max;
-		/* One that rests now is not started by a policy that it did not have when it ended. */
+		/* One that rests now is not started by a policy that it did not have when it
+		 * ended. */
 		vm->wanted &= !vm_at_rest(vm);
 	}
 	if (auto_stop_s)
@@ -50,8 +55,8 @@ int vm_choose_policy(struct vm *vm, uint64_t restart, uint64_t restart_max, uint
 	return 0;
 }
 
-static int set_locked(struct ctl *c, const struct operation *o, const struct call_vm_set *a, const struct vm *before,
-		      struct error *e)
+static int set_locked(struct ctl *c, const struct operation *o, const struct call_vm_set *a,
+		      const struct vm *before, struct error *e)
 {
 	struct vm after = *before;
 
@@ -61,11 +66,13 @@ static int set_locked(struct ctl *c, const struct operation *o, const struct cal
 	if (vm_choose_policy(&after, a->restart, a->restart_max, a->auto_stop_s, e) < 0)
 		return -1;
 	memcpy(after.op, o->hex, sizeof(after.op));
-	/* Only what is asked for is judged: a limit that was lowered since must not be in the way of the rest. */
+	/* Only what is asked for is judged: a limit that was lowered since must not be in the
+	 * way of the rest. */
 	if (vm_check_size(&c->config, a->vcpus ?: 1, a->mem_mib ?: MIN_MEM_MIB, e) < 0)
 		return -1;
 	/* On a full disk the room that is kept is for ends. */
-	if (work_check(c, before->name, e) < 0 || operation_begin(c, o, OPERATION_SET, before, e) < 0)
+	if (work_check(c, before->name, e) < 0 ||
+	    operation_begin(c, o, OPERATION_SET, before, e) < 0)
 		return -1;
 	operation_stage(o, "set", "");
 	int r = nat_apply_config_change(c, before, &after, o, e);

@@ -25,8 +25,8 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-static int choose_sizes(const struct config *k, const struct call_vm_create *a, const struct image *i,
-			struct vm *vm, struct error *e)
+static int choose_sizes(const struct config *k, const struct call_vm_create *a,
+			const struct image *i, struct vm *vm, struct error *e)
 {
 	const uint64_t image_mib = (i->size + (1 << 20) - 1) >> 20;
 	uint64_t vcpus = a->vcpus ? a->vcpus : DEFAULT_VCPUS;
@@ -65,8 +65,8 @@ static int choose_name(const char *wanted, struct vm *vm, struct error *e)
 	return 0;
 }
 
-static int describe(struct ctl *c, const struct operation *o, const struct call_vm_create *a, struct vm *vm,
-		    struct error *e)
+static int describe(struct ctl *c, const struct operation *o, const struct call_vm_create *a,
+		    struct vm *vm, struct error *e)
 {
 	struct image i;
 
@@ -75,7 +75,8 @@ static int describe(struct ctl *c, const struct operation *o, const struct call_
 	(void)snprintf(vm->runtime.storage, sizeof(vm->runtime.storage), "%s", c->storage->name);
 	if (choose_name(a->name, vm, e) < 0 ||
 	    vm_choose_policy(vm, a->restart, a->restart_max, a->auto_stop_s, e) < 0 ||
-	    store_image_find(c->store, o->caller, a->image, &i, e) < 0 || work_check(c, vm->name, e) < 0)
+	    store_image_find(c->store, o->caller, a->image, &i, e) < 0 ||
+	    work_check(c, vm->name, e) < 0)
 		return -1;
 	(void)snprintf(vm->image, sizeof(vm->image), "%s", i.name);
 	memcpy(vm->image_digest, i.digest, sizeof(vm->image_digest));
@@ -85,7 +86,8 @@ static int describe(struct ctl *c, const struct operation *o, const struct call_
 	return choose_sizes(&c->config, a, &i, vm, e);
 }
 
-static int make_files(struct ctl *c, const struct operation *o, const struct vm *vm, struct error *e)
+static int make_files(struct ctl *c, const struct operation *o, const struct vm *vm,
+		      struct error *e)
 {
 	operation_stage(o, "disk", c->storage->name);
 	if (FAILPOINT_FAILS("disk.before"))
@@ -98,7 +100,8 @@ static int make_files(struct ctl *c, const struct operation *o, const struct vm 
 }
 
 /* The row goes with its files; if even that fails it stays, failed, for its owner to delete. */
-static void undo_create(struct ctl *c, struct vm *vm, const struct operation *o, const struct error *why)
+static void undo_create(struct ctl *c, struct vm *vm, const struct operation *o,
+			const struct error *why)
 {
 	struct error e = { 0 };
 
@@ -106,13 +109,14 @@ static void undo_create(struct ctl *c, struct vm *vm, const struct operation *o,
 		return;
 	log_error("%s: can not be removed again: %s", vm->name, e.why);
 	vm->state = VM_FAILED;
-	(void)snprintf(vm->reason, sizeof(vm->reason), "%.*s", (int)sizeof(vm->reason) - 1, why->why);
+	(void)snprintf(vm->reason, sizeof(vm->reason), "%.*s", (int)sizeof(vm->reason) - 1,
+		       why->why);
 	(void)store_vm_update(c->store, vm, &e);
 }
 
-/* Row and operation are one commit, since a row without files must name the operation that explains it.  The VM's lock is
- * taken before that commit, so that other threads that read the row wait until the files are there; a new id has no lock
- * yet, so taking it never waits. */
+/* Row and operation are one commit, since a row without files must name the operation that
+ * explains it.  The VM's lock is taken before that commit, so that other threads that read the
+ * row wait until the files are there; a new id has no lock yet, so taking it never waits. */
 static int reserve(struct ctl *c, struct operation *o, struct vm *vm, struct error *e)
 {
 	operation_stage(o, "reserve", "");
@@ -133,13 +137,15 @@ static int record_created(struct ctl *c, const struct operation *o, struct vm *v
 	if (store_group_begin(c->store, e) < 0)
 		return -1;
 	vm->state = VM_CREATED;
-	int r = store_vm_update(c->store, vm, e) < 0 || store_op_end(c->store, o, NULL, e) < 0 ? -1 : 0;
+	int r = store_vm_update(c->store, vm, e) < 0 || store_op_end(c->store, o, NULL, e) < 0 ? -1
+											       : 0;
 	return store_group_end(c->store, r, e);
 }
 
 static int create_files(struct ctl *c, const struct operation *o, struct vm *vm, struct error *e)
 {
-	/* Without its end on record it would be rolled back at the next start-up: better now, and told. */
+	/* Without its end on record it would be rolled back at the next start-up: better now,
+	 * and told. */
 	if (make_files(c, o, vm, e) == 0 && record_created(c, o, vm, e) == 0)
 		return 0;
 	undo_create(c, vm, o, e);

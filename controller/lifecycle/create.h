@@ -4,8 +4,8 @@
 
 #include "controller/ctl.h"
 
-/* Row, disk and seed of a new VM; it is not started.  @out: its row.  Errors: FAIL_USAGE, FAIL_LIMIT, FAIL_NOT_FOUND the
- * image, FAIL_STATE the name is taken, FAIL_HOST. */
+/* Row, disk and seed of a new VM; it is not started.  @out: its row.  Errors: FAIL_USAGE,
+ * FAIL_LIMIT, FAIL_NOT_FOUND the image, FAIL_STATE the name is taken, FAIL_HOST. */
 int vm_create(struct ctl *c, struct operation *o, const struct call_vm_create *args, struct vm *out,
 	      struct error *e);
 

@@ -22,10 +22,12 @@ static int remove_files(struct ctl *c, const struct vm *vm, struct error *e)
 	return -1;
 }
 
-int vm_remove(struct ctl *c, struct vm *vm, unsigned listed, const struct operation *o, struct error *e)
+int vm_remove(struct ctl *c, struct vm *vm, unsigned listed, const struct operation *o,
+	      struct error *e)
 {
 	operation_stage(o, "release", "");
-	/* From here on some of its files may be gone: whatever stops us, it must not look as if it could be started. */
+	/* From here on some of its files may be gone: whatever stops us, it must not look as if
+	 * it could be started. */
 	(void)snprintf(vm->reason, sizeof(vm->reason), "its deletion has begun");
 	if (vm_release_listed(c, vm, listed, VM_FAILED, o, e) < 0)
 		return -1;
@@ -43,7 +45,8 @@ int vm_delete(struct ctl *c, struct operation *o, const char *ref, struct error 
 
 	if (operation_enter(c, o, ref, true, &vm, e) < 0)
 		return -1;
-	int r = operation_begin_state(c, o, OPERATION_DELETE, &vm, vm_is_incomplete(&vm) ? vm.state : VM_STOPPING, e);
+	int r = operation_begin_state(c, o, OPERATION_DELETE, &vm,
+				      vm_is_incomplete(&vm) ? vm.state : VM_STOPPING, e);
 	if (r == 0)
 		r = operation_end(c, o, vm_remove(c, &vm, 0, o, e), e);
 	return operation_leave(c, o, &vm, r, e);

@@ -9,6 +9,7 @@ int vm_delete(struct ctl *c, struct operation *o, const char *ref, struct error 
 
 /* Everything of @vm goes: objects (@listed as in release.h), files, the row.  The caller holds
  * the VM's lock, or no other thread runs. */
-int vm_remove(struct ctl *c, struct vm *vm, unsigned listed, const struct operation *o, struct error *e);
+int vm_remove(struct ctl *c, struct vm *vm, unsigned listed, const struct operation *o,
+	      struct error *e);
 
 #endif

@@ -1,7 +1,9 @@
-/* drain.c - the host goes down: all guests are asked to power off at once, in the end those are killed that did not.
+/* drain.c - the host goes down: all guests are asked to power off at once, in the end those are
+ * killed that did not.
  *
- * Nobody asked for the end of any of them: what is wanted stays wanted, and the restart policies hold at the next boot.
- * Nothing is started any more until this controller is; the host's service manager is about to end it. */
+ * Nobody asked for the end of any of them: what is wanted stays wanted, and the restart policies
+ * hold at the next boot. Nothing is started any more until this controller is; the host's
+ * service manager is about to end it. */
 #include "controller/lifecycle/drain.h"
 
 #include <poll.h>
@@ -77,7 +79,8 @@ static void *ask_some(void *arg)
 	struct asking *a = arg;
 	struct error e;
 
-	for (size_t i; (i = atomic_fetch_add(&a->next, 1)) < a->list->n && clock_boot_ns() < a->end_ns;) {
+	for (size_t i;
+	     (i = atomic_fetch_add(&a->next, 1)) < a->list->n && clock_boot_ns() < a->end_ns;) {
 		const struct vm *vm = &a->list->v[i];
 		const struct vmm_driver *d = vmm_driver(a->ctl, vm->runtime.vmm);
 		_cleanup_close_ int pidfd = watch_pidfd(a->ctl->watch, vm->id);
@@ -87,14 +90,16 @@ static void *ask_some(void *arg)
 	return NULL;
 }
 
-/* Many at once: one user's monitors that do not answer must not take the time of all others' guests. */
+/* Many at once: one user's monitors that do not answer must not take the time of all others'
+ * guests. */
 static void ask(struct ctl *c, const struct list *l, uint64_t end)
 {
 	struct asking a = { .ctl = c, .list = l, .end_ns = end };
 	pthread_t threads[ASK_THREADS];
 	size_t n = 0;
 
-	while (n < ASK_THREADS && n + 1 < l->n && pthread_create(&threads[n], NULL, ask_some, &a) == 0)
+	while (n < ASK_THREADS && n + 1 < l->n &&
+	       pthread_create(&threads[n], NULL, ask_some, &a) == 0)
 		n++;
 	(void)ask_some(&a);
 	while (n)
@@ -136,7 +141,8 @@ static void end_wanted(struct ctl *c, const uint8_t id[ID_LEN])
 		(void)snprintf(vm.reason, sizeof(vm.reason), VM_REASON_DRAINED);
 		int r = operation_begin_state(c, &o, OPERATION_KILL, &vm, VM_STOPPING, &e);
 		if (r == 0)
-			r = operation_end(c, &o, vm_release(c, &vm, vm_rest_state(&vm), &o, &e), &e);
+			r = operation_end(c, &o, vm_release(c, &vm, vm_rest_state(&vm), &o, &e),
+					  &e);
 		if (r < 0)
 			log_error("%s: %s", vm.name, e.why);
 	}

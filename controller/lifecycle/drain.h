@@ -5,7 +5,8 @@
 #include "controller/ctl.h"
 
 struct drained {
-	unsigned vms, killed, left; /* that were not at rest; that were killed; that still hold something */
+	/* that were not at rest; that were killed; that still hold something */
+	unsigned vms, killed, left;
 };
 
 /**

@@ -1,4 +1,5 @@
-/* exit.c - the exit handler: releases a VM whose VMM has exited, and decides whether its policy may start it again. */
+/* exit.c - the exit handler: releases a VM whose VMM has exited, and decides whether its policy
+ * may start it again. */
 #include "controller/lifecycle/exit.h"
 
 #include <stdio.h>
@@ -16,8 +17,10 @@
 
 #define TAIL 4096 /* of a console, to be searched for a farewell */
 
-/* What a Linux guest writes to its console, quiet or not, when it ends as it was meant to (kernel/reboot.c). */
-static const char *const farewells[] = { "reboot: Power down", "reboot: Restarting system", "reboot: System halted" };
+/* What a Linux guest writes to its console, quiet or not, when it ends as it was meant to
+ * (kernel/reboot.c). */
+static const char *const farewells[] = { "reboot: Power down", "reboot: Restarting system",
+					 "reboot: System halted" };
 
 static bool said_farewell(struct ctl *c, const struct vm *vm)
 {
@@ -58,7 +61,8 @@ static void handle_exit(struct ctl *c, struct vm *vm, struct operation *o)
 
 	operation_own(o);
 	log_info("%s: the VMM ended", vm->name);
-	(void)snprintf(vm->reason, sizeof(vm->reason), "%s", c->draining ? VM_REASON_DRAINED : "the VMM ended");
+	(void)snprintf(vm->reason, sizeof(vm->reason), "%s",
+		       c->draining ? VM_REASON_DRAINED : "the VMM ended");
 	int r = operation_begin_state(c, o, OPERATION_EXIT, vm, VM_STOPPING, &e);
 	if (r == 0)
 		r = operation_end(c, o, vm_release(c, vm, vm_rest_state(vm), o, &e), &e);
@@ -67,8 +71,9 @@ static void handle_exit(struct ctl *c, struct vm *vm, struct operation *o)
 	decide_restart(c, vm);
 }
 
-/* The report may be late: a stop may have come first, and even a new start after it.  So the row and the pidfd decide, read
- * with the VM's lock held.  A VM that is degraded and not watched was released already, as far as that went. */
+/* The report may be late: a stop may have come first, and even a new start after it.  So the row
+ * and the pidfd decide, read with the VM's lock held.  A VM that is degraded and not watched was
+ * released already, as far as that went. */
 void vm_on_exit(struct ctl *c, const uint8_t id[ID_LEN])
 {
 	struct operation o;

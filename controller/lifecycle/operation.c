@@ -42,8 +42,8 @@ enum operation_finish operation_verb_finish(enum operation_verb verb)
 	return (unsigned)verb < OPERATION_VERBS ? verbs[verb].finish : FINISH_BY_STATE;
 }
 
-int operation_enter(struct ctl *c, struct operation *o, const char *ref, bool interrupt, struct vm *vm,
-		    struct error *e)
+int operation_enter(struct ctl *c, struct operation *o, const char *ref, bool interrupt,
+		    struct vm *vm, struct error *e)
 {
 	uint8_t id[ID_LEN];
 
@@ -75,8 +75,8 @@ void operation_own(struct operation *o)
 	format_id(o->id, o->hex);
 }
 
-int operation_begin(struct ctl *c, const struct operation *o, enum operation_verb verb, const struct vm *vm,
-		    struct error *e)
+int operation_begin(struct ctl *c, const struct operation *o, enum operation_verb verb,
+		    const struct vm *vm, struct error *e)
 {
 	return store_op_begin(c->store, o, operation_verb_name(verb), vm ? vm->id : NULL, e);
 }
@@ -90,8 +90,8 @@ int operation_end(struct ctl *c, const struct operation *o, int r, const struct 
 	return r;
 }
 
-int operation_begin_state(struct ctl *c, const struct operation *o, enum operation_verb verb, struct vm *vm,
-			  enum vm_state to, struct error *e)
+int operation_begin_state(struct ctl *c, const struct operation *o, enum operation_verb verb,
+			  struct vm *vm, enum vm_state to, struct error *e)
 {
 	const enum vm_state from = vm->state;
 

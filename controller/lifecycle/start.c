@@ -1,8 +1,9 @@
 /* start.c - starts a VM; a start that fails leaves nothing.
  *
- * One commit plans every object; then they are asked for, in the table's order; then one commit says that all are
- * there.  Whatever ends the way between the two (a refusal, a cancellation, our own death) finds the whole plan in the
- * ledger, and vm_release() walks it backwards without asking how far the start had come. */
+ * One commit plans every object; then they are asked for, in the table's order; then one commit
+ * says that all are there.  Whatever ends the way between the two (a refusal, a cancellation,
+ * our own death) finds the whole plan in the ledger, and vm_release() walks it backwards without
+ * asking how far the start had come. */
 #include "controller/lifecycle/start.h"
 
 #include <errno.h>
@@ -45,10 +46,12 @@ static int not_drained(struct ctl *c, const struct vm *vm, struct error *e)
 }
 
 /* Also of a drain: it did not see this VM, if its row said that it was at rest then. */
-static int not_cancelled(struct ctl *c, const struct vm *vm, const struct operation *o, struct error *e)
+static int not_cancelled(struct ctl *c, const struct vm *vm, const struct operation *o,
+			 struct error *e)
 {
 	if (operation_cancelled(o))
-		return error_set(e, FAIL_STATE, "start", "interrupted by a later command for this VM");
+		return error_set(e, FAIL_STATE, "start",
+				 "interrupted by a later command for this VM");
 	if (c->stopping)
 		return error_set(e, FAIL_STATE, "start", "the service is stopping");
 	return not_drained(c, vm, e);
@@ -61,10 +64,12 @@ static void fill_runtime(struct ctl *c, struct vm *vm)
 	vm_clear_runtime(vm);
 	memcpy(vm->runtime.boot_id, c->boot_id, sizeof(vm->runtime.boot_id));
 	if (!vm->runtime.storage[0])
-		(void)snprintf(vm->runtime.storage, sizeof(vm->runtime.storage), "%s", c->storage->name);
+		(void)snprintf(vm->runtime.storage, sizeof(vm->runtime.storage), "%s",
+			       c->storage->name);
 }
 
-static int plan_objects(struct ctl *c, struct vm *vm, struct start *s, const struct operation *o, struct error *e)
+static int plan_objects(struct ctl *c, struct vm *vm, struct start *s, const struct operation *o,
+			struct error *e)
 {
 	fill_runtime(c, vm);
 	vm->state = VM_STARTING;
@@ -92,28 +97,33 @@ static const char *stage_of(enum object kind)
 }
 
 /* From here on the watch owns @pidfd, reports the VMM's exit, and reads the console. */
-static int hand_to_watch(struct ctl *c, const struct vm *vm, struct start *s, int pidfd, struct error *e)
+static int hand_to_watch(struct ctl *c, const struct vm *vm, struct start *s, int pidfd,
+			 struct error *e)
 {
 	FAILPOINT("watch.before");
 	if (watch_add(c->watch, vm, pidfd) < 0)
-		return error_set(e, FAIL_GENERAL, "vmm", "its end and its console can not be watched");
+		return error_set(e, FAIL_GENERAL, "vmm",
+				 "its end and its console can not be watched");
 	FAILPOINT("watch.after");
 	s->pidfd = watch_pidfd(c->watch, vm->id);
 	return 0;
 }
 
-static int make_one(struct ctl *c, struct vm *vm, struct start *s, size_t i, const struct operation *o,
-		       struct error *e)
+static int make_one(struct ctl *c, struct vm *vm, struct start *s, size_t i,
+		    const struct operation *o, struct error *e)
 {
 	struct made m;
 
 	if (object_make(c, vm, s->kinds[i], o, &m, e) < 0)
 		return -1;
-	s->rows[i] = (struct ledger_row){ .kind = s->kinds[i], .state = LEDGER_PRESENT, .ident = m.ident };
+	s->rows[i] = (struct ledger_row){ .kind = s->kinds[i],
+					  .state = LEDGER_PRESENT,
+					  .ident = m.ident };
 	return m.pidfd < 0 ? 0 : hand_to_watch(c, vm, s, m.pidfd, e);
 }
 
-static int make_objects(struct ctl *c, struct vm *vm, struct start *s, const struct operation *o, struct error *e)
+static int make_objects(struct ctl *c, struct vm *vm, struct start *s, const struct operation *o,
+			struct error *e)
 {
 	const char *last = "";
 
@@ -130,7 +140,8 @@ static int make_objects(struct ctl *c, struct vm *vm, struct start *s, const str
 	return not_cancelled(c, vm, o, e);
 }
 
-static int boot_vmm(struct ctl *c, struct vm *vm, struct start *s, const struct operation *o, struct error *e)
+static int boot_vmm(struct ctl *c, struct vm *vm, struct start *s, const struct operation *o,
+		    struct error *e)
 {
 	const struct vmm_driver *d = vmm_driver(c, vm->runtime.vmm);
 
@@ -142,7 +153,8 @@ static int boot_vmm(struct ctl *c, struct vm *vm, struct start *s, const struct 
 	return not_cancelled(c, vm, o, e);
 }
 
-static int record_running(struct ctl *c, struct vm *vm, const struct start *s, const struct operation *o, struct error *e)
+static int record_running(struct ctl *c, struct vm *vm, const struct start *s,
+			  const struct operation *o, struct error *e)
 {
 	vm->state = VM_RUNNING;
 	vm->started_ns = clock_wall_ns();
@@ -163,7 +175,8 @@ static int record_running(struct ctl *c, struct vm *vm, const struct start *s, c
 #define LEAVING_MS 10
 #endif
 
-/* A line of the console for a message: bytes that a terminal could take for more than text become '?'. */
+/* A line of the console for a message: bytes that a terminal could take for more than text
+ * become '?'. */
 static void last_line(char *buf, size_t n, char out[LINE_MAX_SHOWN + 1])
 {
 	size_t from;
@@ -178,7 +191,8 @@ static void last_line(char *buf, size_t n, char out[LINE_MAX_SHOWN + 1])
 	bool long_line = n - from > LINE_MAX_SHOWN; /* the reason is at its end */
 	if (long_line)
 		from = n - LINE_MAX_SHOWN + 3;
-	(void)snprintf(out, LINE_MAX_SHOWN + 1, "%s%.*s", long_line ? "..." : "", (int)(n - from), buf + from);
+	(void)snprintf(out, LINE_MAX_SHOWN + 1, "%s%.*s", long_line ? "..." : "", (int)(n - from),
+		       buf + from);
 }
 
 static void append_why(struct error *e, const char *before, const char *text)
@@ -195,12 +209,14 @@ static void add_last_words(struct ctl *c, const struct vm *vm, struct error *e)
 	ssize_t n;
 
 	for (int kind = STREAM_CONSOLE; kind <= STREAM_VMM && !line[0]; kind++)
-		for (uint64_t at = 0; (n = watch_read(c->watch, vm, kind, &at, buf, sizeof(buf))) > 0;)
+		for (uint64_t at = 0;
+		     (n = watch_read(c->watch, vm, kind, &at, buf, sizeof(buf))) > 0;)
 			last_line(buf, (size_t)n, line);
 	if (line[0])
 		append_why(e, "; its last line: ", line);
 	if (strstr(line, "jit buffer"))
-		error_hint(e, "SELinux forbids emulation here: install banger's policy module (make install-selinux)");
+		error_hint(e, "SELinux forbids emulation here: install banger's policy module "
+			      "(make install-selinux)");
 }
 
 /* One that closed its socket may still be on its way out. */
@@ -219,7 +235,8 @@ static void undo_start(struct ctl *c, struct vm *vm, const struct start *s, enum
 	operation_stage(o, "undo", "");
 	int r = vm_release(c, vm, back, o, &failed);
 	if (died)
-		add_last_words(c, vm, e); /* after the release, which takes what was still in the pipe */
+		/* after the release, which takes what was still in the pipe */
+		add_last_words(c, vm, e);
 	if (r < 0)
 		append_why(e, "; and left behind: ", failed.why);
 	(void)operation_end(c, o, -1, e);
@@ -251,7 +268,8 @@ static int start_checked(struct ctl *c, struct vm *vm, const struct operation *o
 }
 
 /* What an earlier end has left is given back before anything is made again. */
-static int finish_earlier_release(struct ctl *c, struct vm *vm, const struct operation *o, struct error *e)
+static int finish_earlier_release(struct ctl *c, struct vm *vm, const struct operation *o,
+				  struct error *e)
 {
 	if (vm_is_incomplete(vm)) {
 		error_set(e, FAIL_STATE, vm->name, "it is not complete: %s",
@@ -265,7 +283,8 @@ static int finish_earlier_release(struct ctl *c, struct vm *vm, const struct ope
 	return vm_release(c, vm, vm_rest_state(vm), o, e);
 }
 
-/* Where VMMs have their sockets.  One that can not make it ends without a word that a person could use. */
+/* Where VMMs have their sockets.  One that can not make it ends without a word that a person
+ * could use. */
 static int check_run_room(const struct ctl *c, const struct vm *vm, struct error *e)
 {
 	char path[200];
@@ -275,10 +294,12 @@ static int check_run_room(const struct ctl *c, const struct vm *vm, struct error
 	if (statvfs(path, &v) < 0)
 		return error_set(e, FAIL_HOST, vm->name, "%s: %s", path, strerrordesc_np(errno));
 	/* f_files 0: such a file system does not count them. */
-	if ((uint64_t)v.f_bavail * v.f_frsize >= RUN_LEAST && (!v.f_files || v.f_favail >= RUN_LEAST_FILES))
+	if ((uint64_t)v.f_bavail * v.f_frsize >= RUN_LEAST &&
+	    (!v.f_files || v.f_favail >= RUN_LEAST_FILES))
 		return 0;
 	(void)error_set(e, FAIL_HOST, vm->name, "no room for its sockets in %s", path);
-	error_hint(e, "remove what is not banger's there; a VM that fills it is killed with `banger vm kill`");
+	error_hint(e, "remove what is not banger's there; a VM that fills it is killed with "
+		      "`banger vm kill`");
 	return -1;
 }
 
@@ -287,12 +308,15 @@ static int check_swept(struct ctl *c, const struct vm *vm, struct error *e)
 {
 	if (release_sweep(c, vm->slot))
 		return 0;
-	(void)error_set(e, FAIL_HOST, vm->name, "a VMM that had its slot before left very many files, which are being removed");
+	(void)error_set(
+		e, FAIL_HOST, vm->name,
+		"a VMM that had its slot before left very many files, which are being removed");
 	error_hint(e, "try again");
 	return -1;
 }
 
-int vm_start_locked(struct ctl *c, struct vm *vm, const struct operation *o, bool *already, struct error *e)
+int vm_start_locked(struct ctl *c, struct vm *vm, const struct operation *o, bool *already,
+		    struct error *e)
 {
 	const bool lives = watch_life(c->watch, vm->id) == WATCH_LIVES;
 
@@ -308,12 +332,14 @@ int vm_start_locked(struct ctl *c, struct vm *vm, const struct operation *o, boo
 		return -1;
 	}
 	if (storage_check_owner(&c->config, vm, e) < 0 || check_run_room(c, vm, e) < 0 ||
-	    finish_earlier_release(c, vm, o, e) < 0 || check_swept(c, vm, e) < 0 || work_check(c, vm->name, e) < 0)
+	    finish_earlier_release(c, vm, o, e) < 0 || check_swept(c, vm, e) < 0 ||
+	    work_check(c, vm->name, e) < 0)
 		return -1;
 	return start_checked(c, vm, o, e);
 }
 
-int vm_start(struct ctl *c, struct operation *o, const char *ref, bool *already, struct vm *out, struct error *e)
+int vm_start(struct ctl *c, struct operation *o, const char *ref, bool *already, struct vm *out,
+	     struct error *e)
 {
 	*already = false;
 	if (operation_enter(c, o, ref, false, out, e) < 0)

@@ -1,4 +1,5 @@
-/* stop.c - ends a VM on request: asks its guest to power off, or kills its VMM, and releases what it holds. */
+/* stop.c - ends a VM on request: asks its guest to power off, or kills its VMM, and releases
+ * what it holds. */
 #include "controller/lifecycle/stop.h"
 
 #include "common/cleanup.h"
@@ -13,10 +14,12 @@
 
 #define STOP_TIMEOUT_MS 10000
 
-/* A guest that still boots does not hear its power button yet: it is pressed again after so long. */
+/* A guest that still boots does not hear its power button yet: it is pressed again after so
+ * long. */
 #define ASK_AGAIN_MS 5000
 
-/* Return: true once the VMM has ended; false after @ms, or when a kill or a delete waits behind us. */
+/* Return: true once the VMM has ended; false after @ms, or when a kill or a delete waits behind
+ * us. */
 static bool wait_end(int pidfd, uint64_t ms, const struct operation *o)
 {
 	const uint64_t end = clock_boot_ns() + ms * 1000000u;
@@ -27,10 +30,13 @@ static bool wait_end(int pidfd, uint64_t ms, const struct operation *o)
 	return !pidfd_alive(pidfd);
 }
 
-/* Ask the guest to power off, and again, until it does.  Return: true when no VMM is left to be killed. */
-static bool shut_down(struct ctl *c, const struct vm *vm, uint64_t timeout_ms, const struct operation *o)
+/* Ask the guest to power off, and again, until it does.  Return: true when no VMM is left to be
+ * killed. */
+static bool shut_down(struct ctl *c, const struct vm *vm, uint64_t timeout_ms,
+		      const struct operation *o)
 {
-	const uint64_t end = clock_boot_ns() + (timeout_ms ? timeout_ms : STOP_TIMEOUT_MS) * 1000000u;
+	const uint64_t end = clock_boot_ns() +
+			     (timeout_ms ? timeout_ms : STOP_TIMEOUT_MS) * 1000000u;
 	const struct vmm_driver *d = vmm_driver(c, vm->runtime.vmm);
 	_cleanup_close_ int pidfd = watch_pidfd(c->watch, vm->id);
 	struct error e = { 0 };
@@ -38,7 +44,8 @@ static bool shut_down(struct ctl *c, const struct vm *vm, uint64_t timeout_ms, c
 	if (!pidfd_alive(pidfd))
 		return true;
 	operation_stage(o, "shutdown", "");
-	for (uint64_t now = clock_boot_ns(); now < end && !operation_cancelled(o); now = clock_boot_ns()) {
+	for (uint64_t now = clock_boot_ns(); now < end && !operation_cancelled(o);
+	     now = clock_boot_ns()) {
 		uint64_t left = (end - now) / 1000000u;
 		if (!d || d->shutdown(c, vm, pidfd, &e) < 0) {
 			log_warn("%s: the monitor does not take a shutdown: %s", vm->name, e.why);
@@ -57,8 +64,8 @@ static int release_stopped(struct ctl *c, struct vm *vm, const struct operation 
 	return operation_end(c, o, vm_release(c, vm, vm_rest_state(vm), o, e), e);
 }
 
-int vm_stop_locked(struct ctl *c, struct vm *vm, uint64_t timeout_ms, const struct operation *o, bool *forced,
-		   struct error *e)
+int vm_stop_locked(struct ctl *c, struct vm *vm, uint64_t timeout_ms, const struct operation *o,
+		   bool *forced, struct error *e)
 {
 	vm->wanted = false;
 	if (operation_begin_state(c, o, OPERATION_STOP, vm, VM_STOPPING, e) < 0)
@@ -75,8 +82,8 @@ int vm_clear_wanted(struct ctl *c, struct vm *vm, struct error *e)
 	return was ? store_vm_update(c->store, vm, e) : 0;
 }
 
-int vm_stop(struct ctl *c, struct operation *o, const char *ref, uint64_t timeout_ms, bool *already, bool *forced,
-	    struct error *e)
+int vm_stop(struct ctl *c, struct operation *o, const char *ref, uint64_t timeout_ms, bool *already,
+	    bool *forced, struct error *e)
 {
 	struct vm vm;
 
@@ -84,7 +91,8 @@ int vm_stop(struct ctl *c, struct operation *o, const char *ref, uint64_t timeou
 	if (operation_enter(c, o, ref, false, &vm, e) < 0)
 		return -1;
 	*already = vm_at_rest(&vm);
-	int r = *already ? vm_clear_wanted(c, &vm, e) : vm_stop_locked(c, &vm, timeout_ms, o, forced, e);
+	int r = *already ? vm_clear_wanted(c, &vm, e)
+			 : vm_stop_locked(c, &vm, timeout_ms, o, forced, e);
 	return operation_leave(c, o, &vm, r, e);
 }
 

@@ -1,8 +1,9 @@
 /* vm_lock.c - the operation locks of all VMs, in one table behind one mutex.
  *
- * An entry is a VM's from the first thread that waits for its lock to the last that gives it back.  A thread takes one lock
- * at most, so one entry a thread suffices, and taking one allocates nothing: the end of an operation needs no memory.
- * Tickets make it fair: threads get the lock in the order in which they asked. */
+ * An entry is a VM's from the first thread that waits for its lock to the last that gives it
+ * back.  A thread takes one lock at most, so one entry a thread suffices, and taking one
+ * allocates nothing: the end of an operation needs no memory. Tickets make it fair: threads get
+ * the lock in the order in which they asked. */
 #include "controller/lifecycle/vm_lock.h"
 
 #include <pthread.h>
@@ -16,7 +17,8 @@
 
 struct entry {
 	uint8_t vm[ID_LEN];
-	uint64_t serving, tickets; /* the ticket that has the lock; how many were given out; equal: the entry is free */
+	/* the ticket that has the lock; how many were given out; equal: the entry is free */
+	uint64_t serving, tickets;
 	atomic_bool cancelled;
 };
 
@@ -69,7 +71,8 @@ static struct entry *entry_of(struct vm_locks *l, const uint8_t vm[ID_LEN])
 	return free;
 }
 
-void vm_lock_take(struct vm_locks *l, const uint8_t vm[ID_LEN], enum vm_lock_mode mode, atomic_bool **cancelled)
+void vm_lock_take(struct vm_locks *l, const uint8_t vm[ID_LEN], enum vm_lock_mode mode,
+		  atomic_bool **cancelled)
 {
 	(void)pthread_mutex_lock(&l->lock);
 	struct entry *e = entry_of(l, vm);

@@ -25,11 +25,13 @@ void vm_locks_close(struct vm_locks *l);
 /**
  * vm_lock_take() - wait until no other operation has this VM
  * @vm:		its id; no row needs to exist
- * @cancelled:	out: the flag that a later operation sets to have this one end early; valid until vm_lock_give()
+ * @cancelled:	out: the flag that a later operation sets to have this one end early; valid until
+ *		vm_lock_give()
  *
  * A thread takes one lock at most at a time.  It can not fail, and needs no memory.
  */
-void vm_lock_take(struct vm_locks *l, const uint8_t vm[ID_LEN], enum vm_lock_mode mode, atomic_bool **cancelled);
+void vm_lock_take(struct vm_locks *l, const uint8_t vm[ID_LEN], enum vm_lock_mode mode,
+		  atomic_bool **cancelled);
 void vm_lock_give(struct vm_locks *l, const uint8_t vm[ID_LEN]);
 
 /* True while an operation has the lock, or waits for it. */

@@ -58,7 +58,8 @@ static int list_role(struct ctl *c, enum role_id role, struct inventory *inv, st
 	} while (cursor > 0 && ++pages < PAGES_MAX);
 	if (cursor == 0)
 		return 0;
-	return error_set(e, FAIL_HOST, "reconcile", "the %s role does not list its objects: %s", role_name(role),
+	return error_set(e, FAIL_HOST, "reconcile", "the %s role does not list its objects: %s",
+			 role_name(role),
 			 cursor < 0 ? strerrordesc_np(errno) : "there is no end to them");
 }
 
@@ -94,7 +95,8 @@ unsigned inventory_claim(struct inventory *inv, const struct vm *vm)
 int64_t inventory_ident(const struct inventory *inv, const struct vm *vm, enum object kind)
 {
 	for (size_t i = 0; i < inv->n; i++)
-		if (inv->v[i].kind == kind && inv->v[i].slot == vm->slot && inv->v[i].generation == vm->generation)
+		if (inv->v[i].kind == kind && inv->v[i].slot == vm->slot &&
+		    inv->v[i].generation == vm->generation)
 			return inv->v[i].ident;
 	return -1;
 }

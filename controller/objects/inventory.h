@@ -20,14 +20,15 @@ struct inventory {
 int inventory_take(struct ctl *c, struct inventory *inv, struct error *e);
 void inventory_free(struct inventory *inv);
 
-/* The kinds that are listed under @vm's slot and generation, as 1u << kind; they count as claimed from now on. */
+/* The kinds that are listed under @vm's slot and generation, as 1u << kind; they count as
+ * claimed from now on. */
 unsigned inventory_claim(struct inventory *inv, const struct vm *vm);
 
 /* The identity that was listed, or -1. */
 int64_t inventory_ident(const struct inventory *inv, const struct vm *vm, enum object kind);
 
-/* It is listed, but of no use: a tap that is no port of the bridge, a disk that the kernel has given up (ops.def: both
- * have the identity 0). */
+/* It is listed, but of no use: a tap that is no port of the bridge, a disk that the kernel has
+ * given up (ops.def: both have the identity 0). */
 bool inventory_is_broken(const struct inventory *inv, const struct vm *vm, enum object kind);
 
 #endif

@@ -64,7 +64,8 @@ static int settle(struct ctl *c, const struct vm *vm, const struct error *failed
 	return store_ledger_settle(c->store, vm, rows, kept, e);
 }
 
-/* Best effort behind an error that is already told: what stays is in the ledger, and the next release takes it. */
+/* Best effort behind an error that is already told: what stays is in the ledger, and the next
+ * release takes it. */
 static void take_back(struct ctl *c, const struct vm *before, const struct operation *o)
 {
 	struct error failed = { 0 }, ignored = { 0 };
@@ -73,28 +74,31 @@ static void take_back(struct ctl *c, const struct vm *before, const struct opera
 	(void)settle(c, before, r < 0 ? &failed : NULL, &ignored);
 }
 
-static int turn_on(struct ctl *c, const struct vm *before, const struct vm *after, const struct operation *o,
-		   struct error *e)
+static int turn_on(struct ctl *c, const struct vm *before, const struct vm *after,
+		   const struct operation *o, struct error *e)
 {
 	const enum object nat = OBJ_NAT;
 	const struct ledger_row present = { .kind = OBJ_NAT, .state = LEDGER_PRESENT, .ident = -1 };
 
-	/* The flag comes with the confirmation: until then online_repair() takes back what it finds half done. */
+	/* The flag comes with the confirmation: until then online_repair() takes back what it
+	 * finds half done. */
 	if (store_ledger_plan(c->store, before, &nat, 1, o, e) < 0)
 		return -1;
-	if (nat_prepare(c, after, o, e) == 0 && store_ledger_present(c->store, after, &present, 1, e) == 0)
+	if (nat_prepare(c, after, o, e) == 0 &&
+	    store_ledger_present(c->store, after, &present, 1, e) == 0)
 		return 0;
 	take_back(c, before, o);
 	return -1;
 }
 
-static int turn_off(struct ctl *c, const struct vm *before, const struct vm *after, const struct operation *o,
-		    struct error *e)
+static int turn_off(struct ctl *c, const struct vm *before, const struct vm *after,
+		    const struct operation *o, struct error *e)
 {
 	struct error ignored = { 0 };
 
 	if (nat_cleanup(c, before, o, e) < 0) {
-		/* The flag stays on.  Nobody knows whether the element did: with it there again, all agrees. */
+		/* The flag stays on.  Nobody knows whether the element did: with it there again,
+		 * all agrees. */
 		if (nat_prepare(c, before, o, &ignored) < 0)
 			(void)settle(c, before, e, &ignored);
 		return -1;

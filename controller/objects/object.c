@@ -21,20 +21,22 @@
 struct object_row {
 	enum op_code make_op, remove_op;
 	uint64_t part;         /* of a loop */
-	enum object named_by;  /* the kind whose runtime field names this one too; 0: it has a field of its own */
+	/* the kind whose runtime field names this one too; 0: it has a field of its own */
+	enum object named_by;
 	unsigned release_ms;   /* how long a removal may be refused as busy; 0: RELEASE_MS */
 	/* Does a VM that runs have one?  NULL: always. */
 	bool (*planned)(const struct vm *vm, enum object kind);
 	/* Fill the request that makes it, and open the descriptor that goes with it. */
-	int (*args)(struct ctl *c, const struct vm *vm, const struct object_row *row, struct request *q, int *fd,
-		    struct error *e);
+	int (*args)(struct ctl *c, const struct vm *vm, const struct object_row *row,
+		    struct request *q, int *fd, struct error *e);
 	/* Note the identity that the answer has in the runtime.  Return: it. */
 	int64_t (*note)(struct ctl *c, struct vm *vm, const struct reply *r);
 	bool (*named)(const struct vm *vm);
 	void (*forget)(struct vm *vm);
 	/* Send the request that removes it, once.  Return: a status, or -1: the role is gone. */
 	int (*remove)(struct ctl *c, const struct object_row *row, struct request *q);
-	/* A copy of the pidfd of the process that holds it, or -1: it can be removed once that has exited. */
+	/* A copy of the pidfd of the process that holds it, or -1: it can be removed once that
+	 * has exited. */
 	int (*exit_of)(struct ctl *c, const struct vm *vm);
 };
 
@@ -97,8 +99,8 @@ static bool disk_planned(const struct vm *vm, enum object kind)
 	return false;
 }
 
-static int loop_args(struct ctl *c, const struct vm *vm, const struct object_row *row, struct request *q, int *fd,
-		     struct error *e)
+static int loop_args(struct ctl *c, const struct vm *vm, const struct object_row *row,
+		     struct request *q, int *fd, struct error *e)
 {
 	q->loop_attach.part = row->part;
 	*fd = c->disks->open_part(c, vm, (unsigned)row->part, e);
@@ -162,8 +164,8 @@ static void forget_dm(struct vm *vm)
 
 /* ---- spawn ---- */
 
-static int vmm_args(struct ctl *c, const struct vm *vm, const struct object_row *row, struct request *q, int *fd,
-		    struct error *e)
+static int vmm_args(struct ctl *c, const struct vm *vm, const struct object_row *row,
+		    struct request *q, int *fd, struct error *e)
 {
 	const struct storage_driver *storage = storage_by_name(vm->runtime.storage);
 
@@ -178,7 +180,8 @@ static int vmm_args(struct ctl *c, const struct vm *vm, const struct object_row 
 	};
 	*fd = watch_console_open(c->watch, vm);
 	if (*fd < 0)
-		return error_set(e, FAIL_HOST, "console", "its FIFO can not be opened: %s", strerror(errno));
+		return error_set(e, FAIL_HOST, "console", "its FIFO can not be opened: %s",
+				 strerror(errno));
 	return 0;
 }
 
@@ -211,23 +214,27 @@ static int vmm_exit_of(struct ctl *c, const struct vm *vm)
 }
 
 static const struct object_row rows[OBJ_COUNT] = {
-	[OBJ_TAP] = { .make_op = OP_TAP_CREATE, .remove_op = OP_TAP_RETIRE,
-		      .note = note_tap, .named = tap_named, .forget = forget_tap, .remove = remove_tap },
-	[OBJ_GUEST] = { .make_op = OP_GUEST_ALLOW, .remove_op = OP_GUEST_DENY, .named_by = OBJ_TAP,
-			.named = tap_named, .remove = remove_once },
+	[OBJ_TAP] = { .make_op = OP_TAP_CREATE, .remove_op = OP_TAP_RETIRE, .note = note_tap,
+		      .named = tap_named, .forget = forget_tap, .remove = remove_tap },
+	[OBJ_GUEST] = { .make_op = OP_GUEST_ALLOW, .remove_op = OP_GUEST_DENY,
+			.named_by = OBJ_TAP, .named = tap_named, .remove = remove_once },
 	[OBJ_NAT] = { .make_op = OP_NAT_ADD, .remove_op = OP_NAT_REMOVE, .named_by = OBJ_TAP,
 		      .planned = nat_planned, .named = nat_named, .remove = remove_once },
-	[OBJ_LOOP_BASE] = { .make_op = OP_LOOP_ATTACH, .remove_op = OP_LOOP_DETACH, .part = 0, .planned = disk_planned,
-			    .args = loop_args, .note = note_loop_base, .named = loop_base_named,
-			    .forget = forget_loop_base, .remove = remove_loop },
-	[OBJ_LOOP_COW] = { .make_op = OP_LOOP_ATTACH, .remove_op = OP_LOOP_DETACH, .part = 1, .planned = disk_planned,
-			   .args = loop_args, .note = note_loop_cow, .named = loop_cow_named,
-			   .forget = forget_loop_cow, .remove = remove_loop },
-	[OBJ_DM] = { .make_op = OP_SNAPSHOT_CREATE, .remove_op = OP_SNAPSHOT_REMOVE, .planned = disk_planned,
-		     .note = note_dm, .named = dm_named, .forget = forget_dm, .remove = remove_once },
-	[OBJ_VMM] = { .make_op = OP_VMM_SPAWN, .remove_op = OP_VMM_KILL, .release_ms = RELEASE_VMM_MS,
-		      .args = vmm_args, .note = note_vmm, .named = vmm_named, .forget = forget_vmm,
-		      .remove = remove_once, .exit_of = vmm_exit_of },
+	[OBJ_LOOP_BASE] = { .make_op = OP_LOOP_ATTACH, .remove_op = OP_LOOP_DETACH, .part = 0,
+			    .planned = disk_planned, .args = loop_args, .note = note_loop_base,
+			    .named = loop_base_named, .forget = forget_loop_base,
+			    .remove = remove_loop },
+	[OBJ_LOOP_COW] = { .make_op = OP_LOOP_ATTACH, .remove_op = OP_LOOP_DETACH, .part = 1,
+			   .planned = disk_planned, .args = loop_args, .note = note_loop_cow,
+			   .named = loop_cow_named, .forget = forget_loop_cow,
+			   .remove = remove_loop },
+	[OBJ_DM] = { .make_op = OP_SNAPSHOT_CREATE, .remove_op = OP_SNAPSHOT_REMOVE,
+		     .planned = disk_planned, .note = note_dm, .named = dm_named,
+		     .forget = forget_dm, .remove = remove_once },
+	[OBJ_VMM] = { .make_op = OP_VMM_SPAWN, .remove_op = OP_VMM_KILL,
+		      .release_ms = RELEASE_VMM_MS, .args = vmm_args, .note = note_vmm,
+		      .named = vmm_named, .forget = forget_vmm, .remove = remove_once,
+		      .exit_of = vmm_exit_of },
 };
 
 enum role_id object_role(enum object kind)
@@ -267,15 +274,20 @@ static int explain_limit(enum object kind, struct error *e)
 	static const struct {
 		const char *why, *hint;
 	} full[OBJ_COUNT] = {
-		[OBJ_TAP] = { "the bridge has no port left, or its owner has as many taps as one may",
-			      "`bridge link` shows the ports, 1,023 at most; the caps are in banger.conf" },
-		[OBJ_GUEST] = { "the nftables set of guests is full", "`nft list table bridge banger` shows who is in it" },
-		[OBJ_NAT] = { "the nftables set of NAT is full", "`nft list table inet banger` shows who is in it" },
+		[OBJ_TAP] = { "the bridge has no port left, or its owner has as many taps as one "
+			      "may",
+			      "`bridge link` shows the ports, 1,023 at most; the caps are in "
+			      "banger.conf" },
+		[OBJ_GUEST] = { "the nftables set of guests is full",
+				"`nft list table bridge banger` shows who is in it" },
+		[OBJ_NAT] = { "the nftables set of NAT is full",
+			      "`nft list table inet banger` shows who is in it" },
 		[OBJ_LOOP_BASE] = { "no loop device is left", "`losetup -l` shows who has them" },
 		[OBJ_LOOP_COW] = { "no loop device is left", "`losetup -l` shows who has them" },
 		[OBJ_DM] = { "there are too many of them", "the caps are in banger.conf" },
 		[OBJ_VMM] = { "the host has no room for its processes",
-			      "see TasksMax of the service, pids.max of its control group, and the caps in banger.conf" },
+			      "see TasksMax of the service, pids.max of its control group, and the "
+			      "caps in banger.conf" },
 	};
 
 	error_set(e, FAIL_LIMIT, object_name(kind), "%s", full[kind].why);
@@ -313,9 +325,10 @@ int object_explain(enum object kind, int status, struct error *e)
 	}
 }
 
-/* The role's rate of creations, or what the slot's last holder has not quite let go of, passes by itself. */
-static int call_patiently(struct ctl *c, struct request *q, const int *fd, const struct operation *o,
-			  struct reply *r, int *fd_out)
+/* The role's rate of creations, or what the slot's last holder has not quite let go of, passes
+ * by itself. */
+static int call_patiently(struct ctl *c, struct request *q, const int *fd,
+			  const struct operation *o, struct reply *r, int *fd_out)
 {
 	const uint64_t end = clock_boot_ns() + MAKE_MS * UINT64_C(1000000);
 
@@ -329,8 +342,8 @@ static int call_patiently(struct ctl *c, struct request *q, const int *fd, const
 	}
 }
 
-int object_make(struct ctl *c, struct vm *vm, enum object kind, const struct operation *o, struct made *m,
-		struct error *e)
+int object_make(struct ctl *c, struct vm *vm, enum object kind, const struct operation *o,
+		struct made *m, struct error *e)
 {
 	const struct object_row *row = &rows[kind];
 	struct request q = helper_request(row->make_op, vm, o);
@@ -349,7 +362,8 @@ int object_make(struct ctl *c, struct vm *vm, enum object kind, const struct ope
 	return 0;
 }
 
-/* A row of an older schema may know the tap and nothing else: the name holds the number of the slot. */
+/* A row of an older schema may know the tap and nothing else: the name holds the number of the
+ * slot. */
 static uint32_t slot_for(const struct vm *vm, enum object kind)
 {
 	int slot = -1;
@@ -372,7 +386,8 @@ static void wait_a_little(struct ctl *c, const struct vm *vm, enum object kind, 
 {
 	_cleanup_close_ int pidfd = rows[kind].exit_of ? rows[kind].exit_of(c, vm) : -1;
 
-	/* An ended process leaves its cgroup some microseconds later: look again soon, but not in a tight loop. */
+	/* An ended process leaves its cgroup some microseconds later: look again soon, but not
+	 * in a tight loop. */
 	if (pidfd_wait(pidfd, ms))
 		(void)poll(NULL, 0, 1);
 }
@@ -391,7 +406,8 @@ int object_release(struct ctl *c, const struct vm *vm, enum object kind, const s
 	return status == ST_OK ? 0 : object_explain(kind, status, e);
 }
 
-int object_vmm(struct ctl *c, const struct vm *vm, const struct operation *o, int64_t *pid, int64_t *start)
+int object_vmm(struct ctl *c, const struct vm *vm, const struct operation *o, int64_t *pid,
+	       int64_t *start)
 {
 	struct request q = helper_request(OP_VMM_WATCH, vm, o);
 	struct reply r;

@@ -1,7 +1,9 @@
-/* release.c - gives back everything that a VM may hold, in the order in which it was made, backwards.
+/* release.c - gives back everything that a VM may hold, in the order in which it was made,
+ * backwards.
  *
- * What it may hold is what the ledger says, and what the runtime names beside it (an older row has only that).  The
- * ledger is not trusted to be complete for one more reason: a pass costs a few requests, a leak costs the host. */
+ * What it may hold is what the ledger says, and what the runtime names beside it (an older row
+ * has only that).  The ledger is not trusted to be complete for one more reason: a pass costs a
+ * few requests, a leak costs the host. */
 #include "controller/objects/release.h"
 
 #include <dirent.h>
@@ -31,7 +33,8 @@ static void join(struct pass *p, const char *what, const struct error *e)
 {
 	size_t n = strlen(p->joined.why);
 
-	(void)snprintf(p->joined.why + n, sizeof(p->joined.why) - n, "%s%s: %s", n ? "; " : "", what, e->why);
+	(void)snprintf(p->joined.why + n, sizeof(p->joined.why) - n, "%s%s: %s", n ? "; " : "",
+		       what, e->why);
 	if (p->joined.code == FAIL_NONE) {
 		p->joined.code = e->code;
 		memcpy(p->joined.hint, e->hint, sizeof(p->joined.hint));
@@ -46,19 +49,22 @@ static void collect(struct ctl *c, const struct vm *vm, unsigned listed, struct 
 	size_t n = 0;
 	bool blind = store_ledger_rows(c->store, vm->id, rows, &n, &e) < 0;
 
-	if (blind) /* no failure of the release: what is left is told by the roles, and written anew */
+	/* no failure of the release: what is left is told by the roles, and written anew */
+	if (blind)
 		log_warn("%s: its ledger can not be read: %s", vm->name, e.why);
 	for (size_t i = 0; !blind && i < n; i++)
 		p->held[rows[i].kind] = rows[i];
 	for_each_object(kind) {
 		bool held = blind || (listed & 1u << kind) || object_named(vm, kind);
 		if (!p->held[kind].kind && held)
-			p->held[kind] = (struct ledger_row){ .kind = kind, .state = LEDGER_PRESENT, .ident = -1 };
+			p->held[kind] = (struct ledger_row){ .kind = kind,
+							     .state = LEDGER_PRESENT,
+							     .ident = -1 };
 	}
 }
 
-static void give_back(struct ctl *c, const struct vm *vm, struct ledger_row *row, const struct operation *o,
-		      struct pass *p)
+static void give_back(struct ctl *c, const struct vm *vm, struct ledger_row *row,
+		      const struct operation *o, struct pass *p)
 {
 	struct error e = { 0 };
 
@@ -101,7 +107,8 @@ bool release_sweep(struct ctl *c, uint32_t slot)
 		if (!strcmp(d->d_name, ".") || !strcmp(d->d_name, ".."))
 			continue;
 		seen++;
-		kept += unlinkat(dirfd(dir), d->d_name, 0) < 0 && unlinkat(dirfd(dir), d->d_name, AT_REMOVEDIR) < 0;
+		kept += unlinkat(dirfd(dir), d->d_name, 0) < 0 &&
+			unlinkat(dirfd(dir), d->d_name, AT_REMOVEDIR) < 0;
 	}
 	if (kept)
 		log_warn("slot %u: %u entries of its run folder can not be removed", slot, kept);
@@ -120,7 +127,8 @@ static void sweep(struct ctl *c, uint32_t slot, struct pass *p)
 	join(p, "run folder", &e);
 }
 
-/* A name is kept while anything that follows from it is left: an older row has nothing else to find that by. */
+/* A name is kept while anything that follows from it is left: an older row has nothing else to
+ * find that by. */
 static void forget_gone(struct vm *vm, const struct pass *p)
 {
 	bool names_left[OBJ_COUNT] = { false };
@@ -145,10 +153,11 @@ static int finish(struct pass *p, const struct vm *vm, struct error *e)
 	return -1;
 }
 
-int vm_release_listed(struct ctl *c, struct vm *vm, unsigned listed, enum vm_state to, const struct operation *o,
-		      struct error *e)
+int vm_release_listed(struct ctl *c, struct vm *vm, unsigned listed, enum vm_state to,
+		      const struct operation *o, struct error *e)
 {
-	/* A VM that lacks files must never look as if it could be started; a delete releases it again. */
+	/* A VM that lacks files must never look as if it could be started; a delete releases it
+	 * again. */
 	const enum vm_state bad = vm_is_incomplete(vm) ? VM_FAILED : VM_DEGRADED;
 	struct pass p = { 0 };
 	struct error failed = { 0 };
@@ -168,20 +177,24 @@ int vm_release_listed(struct ctl *c, struct vm *vm, unsigned listed, enum vm_sta
 	const bool whole = !p.n_left && !p.unswept;
 	vm->state = whole ? to : bad;
 	if (!whole)
-		(void)snprintf(vm->reason, sizeof(vm->reason), "%.*s", (int)sizeof(vm->reason) - 1, p.joined.why);
+		(void)snprintf(vm->reason, sizeof(vm->reason), "%.*s", (int)sizeof(vm->reason) - 1,
+			       p.joined.why);
 	if (o)
 		memcpy(vm->op, o->hex, sizeof(vm->op));
 	if (store_ledger_settle(c->store, vm, p.left, p.n_left, &failed) < 0) {
 		join(&p, "state", &failed);
-		/* The ledger still has all of it: no row may say that nothing is left, and housekeeping tries again. */
+		/* The ledger still has all of it: no row may say that nothing is left, and
+		 * housekeeping tries again. */
 		vm->state = bad;
-		(void)snprintf(vm->reason, sizeof(vm->reason), "%.*s", (int)sizeof(vm->reason) - 1, p.joined.why);
+		(void)snprintf(vm->reason, sizeof(vm->reason), "%.*s", (int)sizeof(vm->reason) - 1,
+			       p.joined.why);
 		(void)store_vm_update(c->store, vm, &failed);
 	}
 	return finish(&p, vm, e);
 }
 
-int vm_release(struct ctl *c, struct vm *vm, enum vm_state to, const struct operation *o, struct error *e)
+int vm_release(struct ctl *c, struct vm *vm, enum vm_state to, const struct operation *o,
+	       struct error *e)
 {
 	return vm_release_listed(c, vm, 0, to, o, e);
 }

@@ -16,22 +16,24 @@
  * with its error.
  * Return: 0 when nothing is left, else -1 with the joined errors.
  */
-int vm_release(struct ctl *c, struct vm *vm, enum vm_state to, const struct operation *o, struct error *e);
+int vm_release(struct ctl *c, struct vm *vm, enum vm_state to, const struct operation *o,
+	       struct error *e);
 
-/* Likewise, with what the roles' LIST shows of it beside ledger and runtime: a set of 1u << (enum object). */
-int vm_release_listed(struct ctl *c, struct vm *vm, unsigned listed, enum vm_state to, const struct operation *o,
-		      struct error *e);
+/* Likewise, with what the roles' LIST shows of it beside ledger and runtime: a set of 1u <<
+ * (enum object). */
+int vm_release_listed(struct ctl *c, struct vm *vm, unsigned listed, enum vm_state to,
+		      const struct operation *o, struct error *e);
 
-/* Empty the slot's run folder of what its VMM, which has exited, has left there.  One call has an end: false says that
- * some is left for the next call. */
+/* Empty the slot's run folder of what its VMM, which has exited, has left there.  One call has
+ * an end: false says that some is left for the next call. */
 bool release_sweep(struct ctl *c, uint32_t slot);
 
-/* True if an earlier release could not kill the VMM, for example because the spawn role was gone.  Such a VMM must not be
- * adopted. */
+/* True if an earlier release could not kill the VMM, for example because the spawn role was
+ * gone.  Such a VMM must not be adopted. */
 bool vm_release_failed(struct ctl *c, const struct vm *vm);
 
-/* True if @vm, on which no operation runs, holds what it should not: it is degraded without a living VMM, or was left in
- * the middle of a start or a stop. */
+/* True if @vm, on which no operation runs, holds what it should not: it is degraded without a
+ * living VMM, or was left in the middle of a start or a stop. */
 bool vm_release_due(struct ctl *c, const struct vm *vm);
 
 #endif

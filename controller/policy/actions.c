@@ -1,4 +1,5 @@
-/* actions.c - what a policy does to a VM, once its row still calls for it with the VM's lock held. */
+/* actions.c - what a policy does to a VM, once its row still calls for it with the VM's lock
+ * held. */
 #include "controller/policy/actions.h"
 
 #include <stdio.h>
@@ -13,7 +14,8 @@
 #include "controller/policy/idle.h"
 #include "controller/workers.h"
 
-/* Read the row of @id with the VM's lock held and call @act, which decides by the row; not if the VM was deleted. */
+/* Read the row of @id with the VM's lock held and call @act, which decides by the row; not if
+ * the VM was deleted. */
 static void with_vm(struct ctl *c, const uint8_t id[ID_LEN],
 		    void (*act)(struct ctl *c, struct vm *vm, const struct operation *o))
 {
@@ -38,7 +40,8 @@ static void record_not_started(struct ctl *c, struct vm *vm, const struct error 
 	log_error("%s: it can not be started again: %s", vm->name, why->why);
 	if (!vm_at_rest(vm))
 		return; /* what is left of it is told already */
-	(void)snprintf(vm->reason, sizeof(vm->reason), "not started again: %.*s", (int)sizeof(vm->reason) - 24, why->why);
+	(void)snprintf(vm->reason, sizeof(vm->reason), "not started again: %.*s",
+		       (int)sizeof(vm->reason) - 24, why->why);
 	if (store_vm_update(c->store, vm, &e) < 0)
 		log_error("%s: %s", vm->name, e.why);
 }
@@ -67,8 +70,8 @@ static void give_up_locked(struct ctl *c, struct vm *vm, const struct operation 
 	(void)o;
 	if (!vm_at_rest(vm) || !vm->wanted)
 		return;
-	(void)snprintf(vm->reason, sizeof(vm->reason), "it ended %u times in a row and is not started again",
-		       vm->restart_max + 1);
+	(void)snprintf(vm->reason, sizeof(vm->reason),
+		       "it ended %u times in a row and is not started again", vm->restart_max + 1);
 	log_warn("%s: %s", vm->name, vm->reason);
 	if (vm_clear_wanted(c, vm, &e) < 0)
 		log_error("%s: %s", vm->name, e.why);
@@ -87,7 +90,8 @@ static void auto_stop_locked(struct ctl *c, struct vm *vm, const struct operatio
 	bool forced = false;
 
 	/* It may be another start of the VM by now, or be used again. */
-	if (vm->state != VM_RUNNING || !vm->auto_stop_s || idle_seconds(c->idle, vm) < vm->auto_stop_s)
+	if (vm->state != VM_RUNNING || !vm->auto_stop_s ||
+	    idle_seconds(c->idle, vm) < vm->auto_stop_s)
 		return;
 	log_info("%s: idle for %u s and more, so it is stopped", vm->name, vm->auto_stop_s);
 	if (vm_stop_locked(c, vm, 0, o, &forced, &e) < 0)

@@ -1,20 +1,23 @@
 /* housekeeping.c - the schedule of what is done without being asked.
  *
- * What a VM needs follows from its row and from what the last cycles saw of it.  The latter is kept by slot in memory, so
- * a restart of the controller begins to count anew.  A cycle only reads and queues.  The action that it queues takes the
- * VM's lock and decides again by the row, since a user may have come first.
+ * What a VM needs follows from its row and from what the last cycles saw of it.  The latter is
+ * kept by slot in memory, so a restart of the controller begins to count anew.  A cycle only
+ * reads and queues.  The action that it queues takes the VM's lock and decides again by the row,
+ * since a user may have come first.
  *
- *   at rest, wanted, with a policy    started again, after 1, 2, 4 ... 60 s; one VM a cycle, so a host that comes back
- *                                     does not start all of them at once; given up after restart_max in a row
+ *   at rest, wanted, with a policy    started again, after 1, 2, 4 ... 60 s; one VM a cycle, so that a host
+ *                                     that comes back does not start all at once; given up after
+ *                                     restart_max in a row
  *   runs for STEADY_S                 what came before no longer counts as "in a row"
  *   runs, idle for its auto_stop_s    stopped; idle.c samples it
  *   running, its VMM has exited        recording the exit failed: the exit is handled again
  *   degraded, its VMM gone or to go   what it still holds is released again, every RETRY_S
- *   starting, stopping, no operation  not even the failure of its release could be recorded: likewise
+ *   starting, stopping, no operation  the failure of its release could not be recorded: likewise
  *
- * Every REPAIR_S, and soon after the net role reported that something was taken away, kernel and database are compared
- * (online.c): what was flushed is put back, what can not be put back makes its VM degraded.  Once a day the state database
- * is copied; if its file was removed or replaced, every REPAIR_S. */
+ * Every REPAIR_S, and soon after the net role reported that something was taken away, kernel and
+ * database are compared (online.c): what was flushed is put back, what can not be put back makes
+ * its VM degraded.  Once a day the state database is copied; if its file was removed or
+ * replaced, every REPAIR_S. */
 #include "controller/policy/housekeeping.h"
 
 #include <pthread.h>
@@ -61,13 +64,15 @@ struct vm_policy {
 	uint64_t started_ns;      /* the start, as in its row, that up_ns is of */
 };
 
-/* Two locks, never both at once; idle.c has one of its own.  A pass holds that of the slots while it reads the store or the kernel; the main
- * thread, which waits for neither, takes that of the times alone. */
+/* Two locks, never both at once; idle.c has one of its own.  A pass holds that of the slots
+ * while it reads the store or the kernel; the main thread, which waits for neither, takes that
+ * of the times alone. */
 struct housekeeping {
 	struct ctl *ctl;
 	pthread_mutex_t times, lock;
 	bool busy; /* a pass is queued or at work */
-	uint64_t next_ns, repair_ns, repaired_ns; /* the next pass, the next with a repair, the start of the latest one */
+	/* the next pass, the next with a repair, the start of the latest one */
+	uint64_t next_ns, repair_ns, repaired_ns;
 	struct vm_policy slots[SLOT_MAX];
 };
 

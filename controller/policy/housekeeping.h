@@ -1,5 +1,5 @@
-/* housekeeping.h - what the controller does without being asked: every two seconds it restarts, stops and releases VMs
- * that their policies or failed releases call for. */
+/* housekeeping.h - what the controller does without being asked: every two seconds it restarts,
+ * stops and releases VMs that their policies or failed releases call for. */
 #ifndef BANGER_CONTROLLER_POLICY_HOUSEKEEPING_H
 #define BANGER_CONTROLLER_POLICY_HOUSEKEEPING_H
 

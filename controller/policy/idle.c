@@ -48,7 +48,8 @@ static bool is_of(const struct idle_sample *s, const struct vm *vm)
 	return memcmp(s->vm, vm->id, ID_LEN) == 0 && s->started_ns == vm->started_ns;
 }
 
-static void sample(struct ctl *c, struct idle_sample *s, const struct vm *vm, const char *network, uint64_t now_ns)
+static void sample(struct ctl *c, struct idle_sample *s, const struct vm *vm, const char *network,
+		   uint64_t now_ns)
 {
 	struct stats now;
 
@@ -92,5 +93,6 @@ uint32_t idle_seconds(struct idle *i, const struct vm *vm)
 		return 0;
 	_cleanup_unlock_ struct lock_guard g = lock_guard(&i->lock);
 	const struct idle_sample *s = &i->slots[vm->slot];
-	return is_of(s, vm) && s->sampled_ns ? (uint32_t)((s->sampled_ns - s->active_ns) / SECOND) : 0;
+	return is_of(s, vm) && s->sampled_ns ? (uint32_t)((s->sampled_ns - s->active_ns) / SECOND)
+					     : 0;
 }

@@ -1,9 +1,11 @@
-/* online.c - reconciliation while the service runs: removes what no VM has, makes again what running VMs lack.
+/* online.c - reconciliation while the service runs: removes what no VM has, makes again what
+ * running VMs lack.
  *
- * A scan costs one LIST of each role and one reading of the rows, in that order: a row exists before its objects and goes
- * after them, so an object that is listed without a row is an orphan.  But operations go on meanwhile, so a difference is
- * only a suspicion.  A VM is checked again with its lock held.  An object is removed only if two consecutive inventories
- * find no row for it. */
+ * A scan costs one LIST of each role and one reading of the rows, in that order: a row exists
+ * before its objects and goes after them, so an object that is listed without a row is an
+ * orphan.  But operations go on meanwhile, so a difference is only a suspicion.  A VM is checked
+ * again with its lock held.  An object is removed only if two consecutive inventories find no
+ * row for it. */
 #include "controller/recovery/online.h"
 
 #include <stdarg.h>
@@ -54,7 +56,8 @@ __attribute__((format(printf, 2, 3))) static void report(struct repair *p, const
 
 /* ---- VMs ---- */
 
-/* What a VM that runs lacks, as 1u << kind.  A loop lives as long as the disk that is made of it. */
+/* What a VM that runs lacks, as 1u << kind.  A loop lives as long as the disk that is made of
+ * it. */
 static unsigned lacks(const struct vm *vm, const struct inventory *inv, unsigned listed)
 {
 	enum object kinds[OBJ_COUNT];
@@ -67,10 +70,13 @@ static unsigned lacks(const struct vm *vm, const struct inventory *inv, unsigned
 	return missing & ~(1u << OBJ_LOOP_BASE | 1u << OBJ_LOOP_COW);
 }
 
-/* It was said to be degraded because something could not be made again, which can be tried once more. */
-static bool may_be_restored(struct repair *p, const struct vm *vm, const struct inventory *inv, unsigned listed)
+/* It was said to be degraded because something could not be made again, which can be tried once
+ * more. */
+static bool may_be_restored(struct repair *p, const struct vm *vm, const struct inventory *inv,
+			    unsigned listed)
 {
-	return vm->state == VM_DEGRADED && (listed & 1u << OBJ_VMM) && !vm_release_failed(p->c, vm) &&
+	return vm->state == VM_DEGRADED && (listed & 1u << OBJ_VMM) &&
+	       !vm_release_failed(p->c, vm) &&
 	       !(lacks(vm, inv, listed) & ~(1u << OBJ_GUEST | 1u << OBJ_NAT));
 }
 
@@ -88,14 +94,16 @@ static bool is_half_done(struct ctl *c, const struct vm *vm)
 	return false;
 }
 
-static bool is_wrong(struct repair *p, const struct vm *vm, const struct inventory *inv, unsigned listed)
+static bool is_wrong(struct repair *p, const struct vm *vm, const struct inventory *inv,
+		     unsigned listed)
 {
 	if (vm_at_rest(vm))
 		return listed;
 	if (p->options->restore && may_be_restored(p, vm, inv, listed))
 		return true;
 	return p->options->restore && vm->state == VM_RUNNING &&
-	       (lacks(vm, inv, listed) || (!vm->nat && (listed & 1u << OBJ_NAT)) || is_half_done(p->c, vm));
+	       (lacks(vm, inv, listed) || (!vm->nat && (listed & 1u << OBJ_NAT)) ||
+		is_half_done(p->c, vm));
 }
 
 static int note_suspect(void *arg, const struct vm *vm)
@@ -119,7 +127,8 @@ static void name_kinds(unsigned kinds, char *out, size_t size)
 	out[0] = '\0';
 	for (unsigned k = 1; k < OBJ_COUNT; k++)
 		if (kinds & 1u << k && n < size)
-			n += (size_t)snprintf(out + n, size - n, "%s%s", n ? ", " : "", object_name((enum object)k));
+			n += (size_t)snprintf(out + n, size - n, "%s%s", n ? ", " : "",
+					      object_name((enum object)k));
 }
 
 static void mend_vm(struct repair *p, struct vm *vm, const struct inventory *inv, unsigned listed)
@@ -131,8 +140,9 @@ static void mend_vm(struct repair *p, struct vm *vm, const struct inventory *inv
 	int r = operation_begin(p->c, &o, OPERATION_RECONCILE, vm, &e);
 	if (r == 0) {
 		memcpy(vm->op, o.hex, sizeof(vm->op));
-		r = !vm_at_rest(vm) ? remedy_restore(p->c, inv, vm, &o, &e)
-					    : vm_release_listed(p->c, vm, listed, vm_rest_state(vm), &o, &e);
+		r = !vm_at_rest(vm)
+			    ? remedy_restore(p->c, inv, vm, &o, &e)
+			    : vm_release_listed(p->c, vm, listed, vm_rest_state(vm), &o, &e);
 		r = operation_end(p->c, &o, r, &e);
 	}
 	if (r < 0)
@@ -158,7 +168,10 @@ static int check_locked(struct repair *p, struct vm *vm, struct error *e)
 	unsigned extra = rests ? listed : vm->nat ? 0 : listed & 1u << OBJ_NAT;
 	name_kinds(missing ? missing : extra, what, sizeof(what));
 	report(p, "%s (slot %u), %s: %s %s", vm->name, vm->slot, vm_state_name(vm->state),
-	    missing ? "it lacks" : extra ? "it still has" : "a change of it was not recorded to its end", what);
+	       missing ? "it lacks"
+	       : extra ? "it still has"
+		       : "a change of it was not recorded to its end",
+	       what);
 	if (!p->options->dry_run)
 		mend_vm(p, vm, &inv, listed);
 	return 0;
@@ -183,7 +196,8 @@ static const struct listed *find_unclaimed(const struct inventory *inv, const st
 {
 	for (size_t i = 0; i < inv->n; i++) {
 		const struct listed *l = &inv->v[i];
-		if (!l->claimed && l->kind == like->kind && l->slot == like->slot && l->generation == like->generation)
+		if (!l->claimed && l->kind == like->kind && l->slot == like->slot &&
+		    l->generation == like->generation)
 			return l;
 	}
 	return NULL;
@@ -199,7 +213,8 @@ static void remove_orphan(struct repair *p, const struct listed *l)
 {
 	struct operation o;
 
-	report(p, "slot %u, generation %u: %s belongs to no VM", l->slot, l->generation, object_name(l->kind));
+	report(p, "slot %u, generation %u: %s belongs to no VM", l->slot, l->generation,
+	       object_name(l->kind));
 	if (p->options->dry_run)
 		return;
 	operation_own(&o);
@@ -218,14 +233,17 @@ static int remove_orphans(struct repair *p, const struct inventory *before, stru
 	if (!any)
 		return 0;
 	p->inv = &now; /* for claim_row() */
-	int r = inventory_take(p->c, &now, e) < 0 || store_vm_each(p->c->store, NULL, true, claim_row, p, e) < 0 ? -1 : 0;
+	int r = inventory_take(p->c, &now, e) < 0 ||
+				store_vm_each(p->c->store, NULL, true, claim_row, p, e) < 0
+			? -1
+			: 0;
 	p->inv = NULL;
 	if (r < 0)
 		return -1;
-	for_each_object_reverse(kind)
-		for (size_t i = 0; i < now.n; i++)
-			if (!now.v[i].claimed && now.v[i].kind == kind && find_unclaimed(before, &now.v[i]))
-				remove_orphan(p, &now.v[i]);
+	for_each_object_reverse(kind) for (size_t i = 0; i < now.n;
+					   i++) if (!now.v[i].claimed && now.v[i].kind == kind &&
+						    find_unclaimed(before, &now.v[i]))
+		remove_orphan(p, &now.v[i]);
 	return 0;
 }
 
@@ -249,7 +267,8 @@ static int remove_strays(struct repair *p, struct error *e)
 	return 0;
 }
 
-int online_repair(struct ctl *c, const struct repair_options *options, struct repaired *out, struct error *e)
+int online_repair(struct ctl *c, const struct repair_options *options, struct repaired *out,
+		  struct error *e)
 {
 	_cleanup_inventory_ struct inventory inv = { 0 };
 	struct repair p = { .c = c, .options = options, .n = out, .inv = &inv };

@@ -5,9 +5,11 @@
 #include "controller/ctl.h"
 
 struct repair_options {
-	bool restore; /* make again what running VMs lack, or say that they are degraded; else leave them alone */
+	/* make again what running VMs lack, or say that they are degraded; else leave them alone */
+	bool restore;
 	bool dry_run; /* change nothing */
-	void (*report)(void *arg, const char *line); /* each finding as one line; NULL: no one listens */
+	/* each finding as one line; NULL: no one listens */
+	void (*report)(void *arg, const char *line);
 	void *arg;
 };
 
@@ -18,10 +20,11 @@ struct repaired {
 /**
  * online_repair() - compare kernel and database while operations go on, and mend what differs
  *
- * Objects of VMs that rest, and objects of no VM, are removed; without restore (gc) also files of no VM.  Takes the lock
- * of a VM before it decides about it.
+ * Objects of VMs that rest, and objects of no VM, are removed; without restore (gc) also files of no
+ * VM.  Takes the lock of a VM before it decides about it.
  * Return: 0, or -1 when the kernel or the store can not be read.
  */
-int online_repair(struct ctl *c, const struct repair_options *options, struct repaired *out, struct error *e);
+int online_repair(struct ctl *c, const struct repair_options *options, struct repaired *out,
+		  struct error *e);
 
 #endif

@@ -1,4 +1,5 @@
-/* remedy.c - what start-up and on-line reconciliation do about a difference between kernel and database. */
+/* remedy.c - what start-up and on-line reconciliation do about a difference between kernel and
+ * database. */
 #include "controller/recovery/remedy.h"
 
 #include <stdio.h>
@@ -40,15 +41,18 @@ void remedy_sweep_unused(struct ctl *c, uint32_t from, uint32_t to)
 int remedy_remove_orphan(struct ctl *c, const struct listed *l, const struct operation *o)
 {
 	/* The role knows the VM's id no better than we do: zeros. */
-	const struct vm orphan = { .slot = l->slot, .generation = l->generation, .owner = l->owner };
+	const struct vm orphan = { .slot = l->slot,
+				   .generation = l->generation,
+				   .owner = l->owner };
 	struct error e = { 0 };
 
 	/* The database that made it may be gone: the slot must go on above its generation. */
 	if (store_slot_floor(c->store, l->slot, l->generation, &e) < 0)
 		log_error("slot %u: %s", l->slot, e.why);
-	log_warn("slot %u, generation %u: %s belongs to no VM and is removed", l->slot, l->generation,
-		 object_name(l->kind));
-	/* Its tap may have been taken away already: then the flows go first, as this element alone holds the slot meanwhile. */
+	log_warn("slot %u, generation %u: %s belongs to no VM and is removed", l->slot,
+		 l->generation, object_name(l->kind));
+	/* Its tap may have been taken away already: then the flows go first, as this element
+	 * alone holds the slot meanwhile. */
 	int r = l->kind == OBJ_GUEST ? object_release(c, &orphan, OBJ_TAP, o, &e) : 0;
 	if (r == 0)
 		r = object_release(c, &orphan, l->kind, o, &e);
@@ -63,16 +67,19 @@ int remedy_remove_orphan(struct ctl *c, const struct listed *l, const struct ope
 /* ---- what a living VM lacks ---- */
 
 /* Rows for all that it has; those that came or were missing with them. */
-static int complete_ledger(struct ctl *c, const struct inventory *inv, const struct vm *vm, const enum object *kinds,
-			   size_t n, struct error *e)
+static int complete_ledger(struct ctl *c, const struct inventory *inv, const struct vm *vm,
+			   const enum object *kinds, size_t n, struct error *e)
 {
 	struct ledger_row rows[OBJ_COUNT];
 
 	/* An element has no number of its own; a start writes -1 too. */
 	for (size_t i = 0; i < n; i++)
 		rows[i] = (struct ledger_row){
-			.kind = kinds[i], .state = LEDGER_PRESENT,
-			.ident = kinds[i] == OBJ_GUEST || kinds[i] == OBJ_NAT ? -1 : inventory_ident(inv, vm, kinds[i]),
+			.kind = kinds[i],
+			.state = LEDGER_PRESENT,
+			.ident = kinds[i] == OBJ_GUEST || kinds[i] == OBJ_NAT
+					 ? -1
+					 : inventory_ident(inv, vm, kinds[i]),
 		};
 	return store_ledger_settle(c->store, vm, rows, n, e);
 }
@@ -85,22 +92,27 @@ static int restore_one(struct ctl *c, const struct inventory *inv, struct vm *vm
 	struct made m;
 
 	if (kind == OBJ_DM && broken)
-		return error_set(e, FAIL_HOST, vm->name, "it runs, but its disk was given up by the kernel: a write failed, "
-				 "as on a full file system");
+		return error_set(
+			e, FAIL_HOST, vm->name,
+			"it runs, but its disk was given up by the kernel: a write failed, "
+			"as on a full file system");
 	if (kind == OBJ_TAP && broken) {
-		error_set(e, FAIL_HOST, vm->name, "it runs, but its tap can not be put back into the bridge");
+		error_set(e, FAIL_HOST, vm->name,
+			  "it runs, but its tap can not be put back into the bridge");
 		error_hint(e, "`banger doctor` and the net role's messages say what is in the way");
 		return -1;
 	}
 	if (inventory_ident(inv, vm, kind) >= 0 || kind == OBJ_LOOP_BASE || kind == OBJ_LOOP_COW)
 		return 0; /* a loop lives as long as the disk that is made of it */
 	if (kind != OBJ_GUEST && kind != OBJ_NAT)
-		return error_set(e, FAIL_GENERAL, vm->name, "it runs, but its %s is gone", object_name(kind));
+		return error_set(e, FAIL_GENERAL, vm->name, "it runs, but its %s is gone",
+				 object_name(kind));
 	log_warn("%s: its %s was gone and is made again", vm->name, object_name(kind));
 	return object_make(c, vm, kind, o, &m, e);
 }
 
-int remedy_restore(struct ctl *c, const struct inventory *inv, struct vm *vm, const struct operation *o, struct error *e)
+int remedy_restore(struct ctl *c, const struct inventory *inv, struct vm *vm,
+		   const struct operation *o, struct error *e)
 {
 	enum object kinds[OBJ_COUNT];
 	struct error failed = { 0 };
@@ -111,10 +123,12 @@ int remedy_restore(struct ctl *c, const struct inventory *inv, struct vm *vm, co
 	for (size_t i = 0; i < n && r == 0; i++)
 		r = restore_one(c, inv, vm, kinds[i], o, e);
 	vm->state = r < 0 ? VM_DEGRADED : VM_RUNNING;
-	(void)snprintf(vm->reason, sizeof(vm->reason), "%.*s", (int)sizeof(vm->reason) - 1, r < 0 ? e->why : "");
+	(void)snprintf(vm->reason, sizeof(vm->reason), "%.*s", (int)sizeof(vm->reason) - 1,
+		       r < 0 ? e->why : "");
 	if (r < 0)
 		log_error("%s: %s", vm->name, e->why);
-	int written = r < 0 ? store_vm_update(c->store, vm, &failed) : complete_ledger(c, inv, vm, kinds, n, &failed);
+	int written = r < 0 ? store_vm_update(c->store, vm, &failed)
+			    : complete_ledger(c, inv, vm, kinds, n, &failed);
 	if (written < 0)
 		log_error("%s: %s", vm->name, failed.why);
 	return r;

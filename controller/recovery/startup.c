@@ -1,11 +1,12 @@
-/* startup.c - start-up reconciliation: compares the kernel's objects with the database before any request is served.
- * No operation runs yet.
+/* startup.c - start-up reconciliation: compares the kernel's objects with the database before
+ * any request is served. No operation runs yet.
  *
- * The roles are in their RECONCILE phase: they list and remove, and make nothing.  Each VM of ours is adopted when its
- * VMM lives and is the one we started (cgroup by the role, then process id, start time and boot id), else everything
- * it may hold is released; operations that our own end has cut short are rolled back (create, start) or forward
- * (stop, kill, delete).  What the kernel holds and no row claims is removed.  Only then do the roles make things
- * again, and what an administrator's flush took from a living VM is put back. */
+ * The roles are in their RECONCILE phase: they list and remove, and make nothing.  Each VM of
+ * ours is adopted when its VMM lives and is the one we started (cgroup by the role, then process
+ * id, start time and boot id), else everything it may hold is released; operations that our own
+ * end has cut short are rolled back (create, start) or forward (stop, kill, delete).  What the
+ * kernel holds and no row claims is removed.  Only then do the roles make things again, and what
+ * an administrator's flush took from a living VM is put back. */
 #include "controller/recovery/startup.h"
 
 #include <errno.h>
@@ -30,7 +31,8 @@
 #include "controller/db/db.h"
 #include "controller/vmm/watch.h"
 
-/* A kernel that does not say whether a VMM lives is asked again: taking a guest for dead would be the end of it. */
+/* A kernel that does not say whether a VMM lives is asked again: taking a guest for dead would
+ * be the end of it. */
 #define TRIES 5
 #define TRIES_MS 20
 
@@ -55,7 +57,8 @@ struct pass {
 	struct known *vms;
 	size_t n_vms;
 	unsigned adopted, released, orphans, failed;
-	struct error blind; /* why it is unknown which VMMs live: then no VM is released, and the start fails */
+	/* why it is unknown which VMMs live: then no VM is released, and the start fails */
+	struct error blind;
 };
 
 /* ---- what is written ---- */
@@ -89,8 +92,8 @@ static int note_vm(void *arg, const struct vm *vm)
 	return 0;
 }
 
-/* How the operation that was cut short on @vm is to be finished.  Only the operation that changed the row last counts: an
- * older one whose end could not be recorded is history. */
+/* How the operation that was cut short on @vm is to be finished.  Only the operation that
+ * changed the row last counts: an older one whose end could not be recorded is history. */
 static enum operation_finish finish_of(const struct pass *p, const struct vm *vm)
 {
 	char hex[ID_HEX];
@@ -135,10 +138,13 @@ static int living(struct pass *p, const struct vm *vm, unsigned listed)
 
 static bool adopt_vm(struct pass *p, struct vm *vm, int pidfd)
 {
-	_cleanup_close_ int console = watch_console_open(p->c->watch, vm); /* if only to have a FIFO that can be watched */
+	/* if only to have a FIFO that can be watched */
+	_cleanup_close_ int console = watch_console_open(p->c->watch, vm);
 
 	if (watch_add(p->c->watch, vm, pidfd) < 0) {
-		(void)error_set(&p->blind, FAIL_HOST, vm->name, "its VMM lives, but can not be watched: %s", strerrordesc_np(errno));
+		(void)error_set(&p->blind, FAIL_HOST, vm->name,
+				"its VMM lives, but can not be watched: %s",
+				strerrordesc_np(errno));
 		return false;
 	}
 	p->adopted++;
@@ -159,7 +165,8 @@ static int release_vm(struct pass *p, struct vm *vm, unsigned listed, const char
 	return -1;
 }
 
-/* In the name of the operation that was cut: should we be cut in turn, the next start finds it in the row again. */
+/* In the name of the operation that was cut: should we be cut in turn, the next start finds it
+ * in the row again. */
 static int finish_delete(struct pass *p, struct vm *vm, unsigned listed)
 {
 	struct operation o = p->o;
@@ -181,7 +188,8 @@ static bool holds_something(struct pass *p, const struct vm *vm, unsigned listed
 	struct error e = { 0 };
 	size_t n;
 
-	if (listed || !vm_at_rest(vm) || store_ledger_rows(p->c->store, vm->id, rows, &n, &e) < 0 || n)
+	if (listed || !vm_at_rest(vm) || store_ledger_rows(p->c->store, vm->id, rows, &n, &e) < 0 ||
+	    n)
 		return true;
 	for_each_object(kind)
 		if (object_named(vm, kind))
@@ -193,10 +201,12 @@ static const char *why_gone(const struct pass *p, const struct vm *vm)
 {
 	if (vm->state != VM_RUNNING)
 		return "";
-	return strcmp(vm->runtime.boot_id, p->c->boot_id) == 0 ? "the VMM ended" : "the host was started again";
+	return strcmp(vm->runtime.boot_id, p->c->boot_id) == 0 ? "the VMM ended"
+							       : "the host was started again";
 }
 
-/* The database is older than the host: the slot was another VM's since, and what its files are is not for this one. */
+/* The database is older than the host: the slot was another VM's since, and what its files are
+ * is not for this one. */
 static void disown_others(struct pass *p, struct vm *vm)
 {
 	struct error e = { 0 };
@@ -263,7 +273,8 @@ static void restore_adopted(struct pass *p, const struct known *k)
 
 /* ---- the whole ---- */
 
-/* The roles know no slot above their number: nothing of such a VM would be seen, it would be said to have ended. */
+/* The roles know no slot above their number: nothing of such a VM would be seen, it would be
+ * said to have ended. */
 static int highest_slot(void *arg, const struct vm *vm)
 {
 	struct vm *highest = arg;
@@ -281,8 +292,8 @@ static int check_slots(struct ctl *c, struct error *e)
 		return -1;
 	if (!vm.name[0] || vm.slot < c->config.slots)
 		return 0;
-	(void)error_set(e, FAIL_STATE, "banger.conf", "%u slots, but VM %u/%s has slot %u", c->config.slots, vm.owner, vm.name,
-			vm.slot);
+	(void)error_set(e, FAIL_STATE, "banger.conf", "%u slots, but VM %u/%s has slot %u",
+			c->config.slots, vm.owner, vm.name, vm.slot);
 	error_hint(e, "set count to at least %u until that VM is deleted", vm.slot + 1);
 	return -1;
 }
@@ -295,7 +306,8 @@ static int reconcile_done(struct ctl *c, struct error *e)
 		if (helper_fd(c->helper, role) < 0)
 			continue;
 		if (helper_call_role(c->helper, role, &q, &r) < 0 || r.status != ST_OK)
-			return error_set(e, FAIL_HOST, "reconcile", "the %s role does not go on", role_name(role));
+			return error_set(e, FAIL_HOST, "reconcile", "the %s role does not go on",
+					 role_name(role));
 	}
 	return 0;
 }
@@ -317,8 +329,11 @@ static int reconcile_all(struct pass *p, struct error *e)
 {
 	struct ctl *c = p->c;
 
-	if (inventory_take(c, &p->inv, e) < 0 || store_vm_each(c->store, NULL, true, note_vm, p, e) < 0)
-		return e->code == FAIL_NONE ? error_set(e, FAIL_GENERAL, "reconcile", "out of memory") : -1;
+	if (inventory_take(c, &p->inv, e) < 0 ||
+	    store_vm_each(c->store, NULL, true, note_vm, p, e) < 0)
+		return e->code == FAIL_NONE
+			       ? error_set(e, FAIL_GENERAL, "reconcile", "out of memory")
+			       : -1;
 	FAILPOINT("reconcile.inventory");
 	for (size_t i = 0; i < p->n_vms && p->blind.code == FAIL_NONE; i++)
 		reconcile_vm(p, &p->vms[i]);
@@ -340,8 +355,8 @@ static int reconcile_all(struct pass *p, struct error *e)
 			restore_adopted(p, &p->vms[i]);
 	FAILPOINT("reconcile.restored");
 	end_cuts(p);
-	log_info("reconciled: %zu VMs, %u adopted, %u released, %u orphans, %u failures", p->n_vms, p->adopted,
-		 p->released, p->orphans, p->failed);
+	log_info("reconciled: %zu VMs, %u adopted, %u released, %u orphans, %u failures", p->n_vms,
+		 p->adopted, p->released, p->orphans, p->failed);
 	return 0;
 }
 

@@ -4,7 +4,8 @@
 
 #include "controller/ctl.h"
 
-/* At start-up, before any request is served: compare ledger, kernel and VMMs; adopt, release, remove orphans. */
+/* At start-up, before any request is served: compare ledger, kernel and VMMs; adopt, release,
+ * remove orphans. */
 int startup_reconcile(struct ctl *c, struct error *e);
 
 #endif

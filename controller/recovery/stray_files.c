@@ -10,20 +10,24 @@
 #include "controller/db/db.h"
 #include "controller/vmm/watch.h"
 
-static void describe(uint32_t slot, enum storage_mark mark, const struct storage_owner *o, char out[160])
+static void describe(uint32_t slot, enum storage_mark mark, const struct storage_owner *o,
+		     char out[160])
 {
 	char id[ID_HEX];
 
 	format_id(o->vm, id);
 	if (mark == STORAGE_MARKED)
-		(void)snprintf(out, 160, "slot %u: files of VM %s, generation %u, of uid %u, which no row names", slot, id,
-			       o->generation, o->uid);
+		(void)snprintf(
+			out, 160,
+			"slot %u: files of VM %s, generation %u, of uid %u, which no row names",
+			slot, id, o->generation, o->uid);
 	else
 		(void)snprintf(out, 160, "slot %u: files of a VM that no row names", slot);
 }
 
 /* The slot's files are another's than its row says, if it has one. */
-static bool is_stray(struct ctl *c, uint32_t slot, enum storage_mark mark, const struct storage_owner *o, bool *used)
+static bool is_stray(struct ctl *c, uint32_t slot, enum storage_mark mark,
+		     const struct storage_owner *o, bool *used)
 {
 	struct error e = { 0 };
 	uint8_t vm[ID_LEN];
@@ -55,7 +59,8 @@ void stray_files_note(struct ctl *c)
 	}
 }
 
-int stray_files_remove(struct ctl *c, bool dry_run, void (*tell)(void *arg, const char *line), void *arg)
+int stray_files_remove(struct ctl *c, bool dry_run, void (*tell)(void *arg, const char *line),
+		       void *arg)
 {
 	int failed = 0;
 
@@ -67,7 +72,9 @@ int stray_files_remove(struct ctl *c, bool dry_run, void (*tell)(void *arg, cons
 
 		enum storage_mark mark = storage_owner(&c->config, slot, &o);
 		if (mark == STORAGE_UNKNOWN) {
-			(void)snprintf(line, sizeof(line), "slot %u: its files can not be looked at: %s", slot, strerrordesc_np(errno));
+			(void)snprintf(line, sizeof(line),
+				       "slot %u: its files can not be looked at: %s", slot,
+				       strerrordesc_np(errno));
 			tell(arg, line);
 			failed += !dry_run;
 			continue;

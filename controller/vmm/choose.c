@@ -18,7 +18,8 @@ static int choose_kvm(const struct config *g, enum vmm_kind *kind, uint32_t *acc
 static int choose_tcg(const struct config *g, enum vmm_kind *kind, uint32_t *accel, struct error *e)
 {
 	if (!g->qemu[0]) {
-		error_set(e, FAIL_HOST, "vmm", "KVM can not run a guest on this host, and QEMU is not configured");
+		error_set(e, FAIL_HOST, "vmm",
+			  "KVM can not run a guest on this host, and QEMU is not configured");
 		error_hint(e, "install QEMU and set `qemu` in " CONFIG_DEFAULT_PATH);
 		return -1;
 	}
@@ -27,8 +28,8 @@ static int choose_tcg(const struct config *g, enum vmm_kind *kind, uint32_t *acc
 	return 0;
 }
 
-int vmm_choose(struct ctl *c, const struct vm *vm, const struct operation *o, enum vmm_kind *kind, uint32_t *accel,
-	       struct error *e)
+int vmm_choose(struct ctl *c, const struct vm *vm, const struct operation *o, enum vmm_kind *kind,
+	       uint32_t *accel, struct error *e)
 {
 	const struct config *g = &c->config;
 

@@ -1,8 +1,10 @@
-/* firecracker.c - Firecracker over HTTP on its API socket (src/firecracker/swagger/firecracker.yaml, 1.14).
+/* firecracker.c - Firecracker over HTTP on its API socket
+ * (src/firecracker/swagger/firecracker.yaml, 1.14).
  *
- * It starts with an empty machine: log, metrics, machine, boot source, drive and network interface are put, then the
- * instance is started, and each answer is 204 or a fault message.  One connection a request; whatever the monitor
- * sends, a request ends with its time, its size, the monitor or a cancellation. */
+ * It starts with an empty machine: log, metrics, machine, boot source, drive and network
+ * interface are put, then the instance is started, and each answer is 204 or a fault message.
+ * One connection a request; whatever the monitor sends, a request ends with its time, its size,
+ * the monitor or a cancellation. */
 #include <curl/curl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -22,8 +24,8 @@
 #define WHO "Firecracker"
 #define REQUEST_MS 10000L
 
-/* i8042.*: there is a keyboard controller for SendCtrlAltDel and nothing else on it, so the guest need not look long.
- * root= is added by Firecracker for the root device. */
+/* i8042.*: there is a keyboard controller for SendCtrlAltDel and nothing else on it, so the
+ * guest need not look long. root= is added by Firecracker for the root device. */
 #define KERNEL_LINE "console=ttyS0 quiet reboot=k panic=1 net.ifnames=0 i8042.noaux i8042.nomux i8042.dumbkbd"
 
 struct answer {
@@ -87,7 +89,8 @@ static void curl_start(void)
 	(void)curl_global_init(CURL_GLOBAL_NOTHING);
 }
 
-/* A start loads kernel and initramfs, and takes what is left of the whole; the others only note something down. */
+/* A start loads kernel and initramfs, and takes what is left of the whole; the others only note
+ * something down. */
 static long patience_ms(const struct answer *a, const char *path)
 {
 	long left = (long)vmm_wait_left(a->w) + 1;
@@ -121,7 +124,8 @@ static bool set_common(CURL *h, const char *socket, const char *path, struct ans
 
 static bool set_body(CURL *h, const char *body, struct curl_slist **headers)
 {
-	static const char *const lines[] = { "Content-Type: application/json", "Accept: application/json", "Expect:" };
+	static const char *const lines[] = { "Content-Type: application/json",
+					     "Accept: application/json", "Expect:" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
 		struct curl_slist *more = curl_slist_append(*headers, lines[i]);
@@ -130,7 +134,8 @@ static bool set_body(CURL *h, const char *body, struct curl_slist **headers)
 		*headers = more;
 	}
 	return curl_easy_setopt(h, CURLOPT_HTTPHEADER, *headers) == 0 &&
-	       curl_easy_setopt(h, CURLOPT_CUSTOMREQUEST, "PUT") == 0 && curl_easy_setopt(h, CURLOPT_POSTFIELDS, body) == 0;
+	       curl_easy_setopt(h, CURLOPT_CUSTOMREQUEST, "PUT") == 0 &&
+	       curl_easy_setopt(h, CURLOPT_POSTFIELDS, body) == 0;
 }
 
 /* libcurl's word on a transfer that failed, as an error of ours. */
@@ -139,9 +144,11 @@ static int transfer_error(CURLcode code, const char *path, const struct answer *
 	if (a->over)
 		return -1;
 	if (a->too_long)
-		return error_set(e, FAIL_GENERAL, WHO, "%s: an answer of more than %d bytes", path, VMM_ANSWER_MAX);
+		return error_set(e, FAIL_GENERAL, WHO, "%s: an answer of more than %d bytes", path,
+				 VMM_ANSWER_MAX);
 	if (code == CURLE_OPERATION_TIMEDOUT)
-		return error_set(e, FAIL_TIMEOUT, WHO, "%s: no whole answer on its API socket in time", path);
+		return error_set(e, FAIL_TIMEOUT, WHO,
+				 "%s: no whole answer on its API socket in time", path);
 	return error_set(e, FAIL_GENERAL, WHO, "%s: %s", path, curl_easy_strerror(code));
 }
 
@@ -162,7 +169,8 @@ static int fault(const char *path, const struct answer *a, struct error *e)
  * @want:	the status that means success
  * Return: 0 with a->body, or -1 with the error.
  */
-static int request(const char *socket, const char *path, const char *body, long want, struct answer *a, struct error *e)
+static int request(const char *socket, const char *path, const char *body, long want,
+		   struct answer *a, struct error *e)
 {
 	_cleanup_list_ struct curl_slist *headers = NULL;
 
@@ -173,7 +181,8 @@ static int request(const char *socket, const char *path, const char *body, long 
 	a->e = e;
 	a->too_long = a->over = false;
 	if (!h || !set_common(h, socket, path, a) || (body && !set_body(h, body, &headers)))
-		return error_set(e, FAIL_GENERAL, WHO, "%s: libcurl can not prepare the request", path);
+		return error_set(e, FAIL_GENERAL, WHO, "%s: libcurl can not prepare the request",
+				 path);
 	if (vmm_wait_check(a->w, e) < 0)
 		return -1;
 	if (FAILPOINT_FAILS("vmm.http.before"))
@@ -183,12 +192,14 @@ static int request(const char *socket, const char *path, const char *body, long 
 		return transfer_error(CURLE_RECV_ERROR, path, a, e);
 	if (code != CURLE_OK)
 		return transfer_error(code, path, a, e);
-	if (curl_easy_getinfo(h, CURLINFO_RESPONSE_CODE, &a->status) != CURLE_OK || a->status != want)
+	if (curl_easy_getinfo(h, CURLINFO_RESPONSE_CODE, &a->status) != CURLE_OK ||
+	    a->status != want)
 		return fault(path, a, e);
 	return 0;
 }
 
-static int put(const char *socket, const char *path, json_t *body, struct answer *a, struct error *e)
+static int put(const char *socket, const char *path, json_t *body, struct answer *a,
+	       struct error *e)
 {
 	_cleanup_json_ json_t *owned = body;
 	_cleanup_free_ char *text = json_write(owned);
@@ -218,7 +229,8 @@ static json_t *metrics(const struct vm *vm)
 
 static json_t *machine(const struct vm *vm)
 {
-	return json_pack("{s:i, s:i}", "vcpu_count", (int)vm->vcpus, "mem_size_mib", (int)vm->mem_mib);
+	return json_pack("{s:i, s:i}", "vcpu_count", (int)vm->vcpus, "mem_size_mib",
+			 (int)vm->mem_mib);
 }
 
 static json_t *boot_source(const struct vm *vm)
@@ -227,7 +239,8 @@ static json_t *boot_source(const struct vm *vm)
 
 	(void)snprintf(kernel, sizeof(kernel), "/state/%u/vmlinux", vm->slot);
 	(void)snprintf(initrd, sizeof(initrd), "/state/%u/initrd", vm->slot);
-	return json_pack("{s:s, s:s, s:s}", "kernel_image_path", kernel, "initrd_path", initrd, "boot_args", KERNEL_LINE);
+	return json_pack("{s:s, s:s, s:s}", "kernel_image_path", kernel, "initrd_path", initrd,
+			 "boot_args", KERNEL_LINE);
 }
 
 /* Writeback: the guest's flushes reach the host's disk; the default, Unsafe, ignores them. */
@@ -240,8 +253,8 @@ static json_t *drive(const struct vm *vm)
 		(void)snprintf(path, sizeof(path), "/run/vda%u", vm->slot);
 	else
 		(void)snprintf(path, sizeof(path), "/state/%u/disk", vm->slot);
-	return json_pack("{s:s, s:s, s:b, s:b, s:s}", "drive_id", "rootfs", "path_on_host", path, "is_root_device", 1,
-			 "is_read_only", 0, "cache_type", "Writeback");
+	return json_pack("{s:s, s:s, s:b, s:b, s:s}", "drive_id", "rootfs", "path_on_host", path,
+			 "is_root_device", 1, "is_read_only", 0, "cache_type", "Writeback");
 }
 
 static json_t *interface(const struct vm *vm)
@@ -251,8 +264,10 @@ static json_t *interface(const struct vm *vm)
 
 	slot_tap(vm->slot, tap);
 	slot_mac(vm->slot, m);
-	(void)snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
-	return json_pack("{s:s, s:s, s:s}", "iface_id", "eth0", "host_dev_name", tap, "guest_mac", mac);
+	(void)snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3],
+		       m[4], m[5]);
+	return json_pack("{s:s, s:s, s:s}", "iface_id", "eth0", "host_dev_name", tap, "guest_mac",
+			 mac);
 }
 
 static int action(const char *socket, const char *name, struct answer *a, struct error *e)
@@ -272,28 +287,32 @@ static int state(const char *socket, struct answer *a, struct error *e)
 	return strcmp(s, "Running") == 0;
 }
 
-/* A monitor that can not have them (without Landlock its filter says no) runs, and logs to the console as before. */
+/* A monitor that can not have them (without Landlock its filter says no) runs, and logs to the
+ * console as before. */
 static void put_sinks(const struct vm *vm, const char *socket, struct answer *a)
 {
 	struct error e;
 
-	if (put(socket, "/logger", logger(vm), a, &e) < 0 || put(socket, "/metrics", metrics(vm), a, &e) < 0)
+	if (put(socket, "/logger", logger(vm), a, &e) < 0 ||
+	    put(socket, "/metrics", metrics(vm), a, &e) < 0)
 		log_warn("%s: no log or metrics: %s", vm->name, e.why);
 }
 
 static int configure(const struct vm *vm, const char *socket, struct answer *a, struct error *e)
 {
 	put_sinks(vm, socket, a);
-	if (put(socket, "/machine-config", machine(vm), a, e) < 0 || put(socket, "/boot-source", boot_source(vm), a, e) < 0)
+	if (put(socket, "/machine-config", machine(vm), a, e) < 0 ||
+	    put(socket, "/boot-source", boot_source(vm), a, e) < 0)
 		return -1;
 	if (put(socket, "/drives/rootfs", drive(vm), a, e) < 0)
 		return -1;
 	return put(socket, "/network-interfaces/eth0", interface(vm), a, e);
 }
 
-/* The monitor's socket and room for an answer.  Return: the descriptor that keeps @socket right, or -1. */
-static int begin(const struct ctl *c, const struct vm *vm, const struct vmm_wait *w, char socket[32], struct answer **a,
-		 struct error *e)
+/* The monitor's socket and room for an answer.  Return: the descriptor that keeps @socket right,
+ * or -1. */
+static int begin(const struct ctl *c, const struct vm *vm, const struct vmm_wait *w,
+		 char socket[32], struct answer **a, struct error *e)
 {
 	*a = calloc(1, sizeof(**a));
 	if (!*a)
@@ -302,18 +321,21 @@ static int begin(const struct ctl *c, const struct vm *vm, const struct vmm_wait
 	return vmm_peer_find(c, vm, w, socket, NULL, e);
 }
 
-static int fc_boot(struct ctl *c, const struct vm *vm, const struct operation *o, int pidfd, struct error *e)
+static int fc_boot(struct ctl *c, const struct vm *vm, const struct operation *o, int pidfd,
+		   struct error *e)
 {
 	const struct vmm_wait w = vmm_wait_start(WHO, VMM_BOOT_MS, pidfd, o);
 	_cleanup_free_ struct answer *a = NULL;
 	char socket[32];
 	_cleanup_close_ int inode = begin(c, vm, &w, socket, &a, e);
 
-	if (inode < 0 || configure(vm, socket, a, e) < 0 || action(socket, "InstanceStart", a, e) < 0)
+	if (inode < 0 || configure(vm, socket, a, e) < 0 ||
+	    action(socket, "InstanceStart", a, e) < 0)
 		return -1;
 	int running = state(socket, a, e);
 	if (running == 0)
-		return error_set(e, FAIL_GENERAL, WHO, "it took the start, but the guest does not run");
+		return error_set(e, FAIL_GENERAL, WHO,
+				 "it took the start, but the guest does not run");
 	return running < 0 ? -1 : 0;
 }
 

@@ -20,7 +20,8 @@
 #define PROBE_END_MS 3000
 #define PROBE_MEM_MIB 32 /* its own memory, and its guest's 2 MiB */
 
-/* A FIFO without a name any more, for the probe's one byte.  Return: a descriptor, or -1 with errno. */
+/* A FIFO without a name any more, for the probe's one byte.  Return: a descriptor, or -1 with
+ * errno. */
 static int probe_fifo(const struct ctl *c, const struct vm *vm)
 {
 	char path[200];
@@ -36,8 +37,8 @@ static int probe_fifo(const struct ctl *c, const struct vm *vm)
 	return fd;
 }
 
-/* End the probe: while it lives, the spawn role answers a request for the slot's VMM with it.  Return: 0, or -1 with
- * the error. */
+/* End the probe: while it lives, the spawn role answers a request for the slot's VMM with it.
+ * Return: 0, or -1 with the error. */
 static int probe_end(struct ctl *c, const struct vm *vm, const struct operation *o, struct error *e)
 {
 	const struct vmm_wait w = vmm_wait_start("probe", PROBE_END_MS, -1, NULL);
@@ -64,8 +65,10 @@ static char probe_wait(int fifo, int pidfd, const struct operation *o, struct er
 	return read(fifo, &answer, 1) == 1 ? answer : 0;
 }
 
-/* Run the probe.  @sure: out, the answer is worth remembering.  Return: 1 yes, 0 no, -1 with the error. */
-static int probe(struct ctl *c, const struct vm *vm, const struct operation *o, bool *sure, struct error *e)
+/* Run the probe.  @sure: out, the answer is worth remembering.  Return: 1 yes, 0 no, -1 with the
+ * error. */
+static int probe(struct ctl *c, const struct vm *vm, const struct operation *o, bool *sure,
+		 struct error *e)
 {
 	struct request q = helper_request(OP_VMM_SPAWN, vm, o);
 	struct error why = { 0 };
@@ -74,9 +77,14 @@ static int probe(struct ctl *c, const struct vm *vm, const struct operation *o, 
 	_cleanup_close_ int fifo = probe_fifo(c, vm);
 
 	if (fifo < 0)
-		return error_set(e, FAIL_HOST, "KVM", "the probe's FIFO: %s", strerrordesc_np(errno));
+		return error_set(e, FAIL_HOST, "KVM", "the probe's FIFO: %s",
+				 strerrordesc_np(errno));
 	q.vmm_spawn = (struct req_vmm_spawn){
-		.vmm = VMM_PROBE, .accel = ACCEL_KVM, .disk = DISK_FILE, .vcpus = 1, .mem_mib = PROBE_MEM_MIB,
+		.vmm = VMM_PROBE,
+		.accel = ACCEL_KVM,
+		.disk = DISK_FILE,
+		.vcpus = 1,
+		.mem_mib = PROBE_MEM_MIB,
 	};
 	if (helper_call(c->helper, &q, &fifo, &reply, &pidfd) < 0)
 		return error_set(e, FAIL_HOST, "KVM", "the spawn role is gone");

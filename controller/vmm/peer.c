@@ -41,11 +41,13 @@ unsigned vmm_wait_left(const struct vmm_wait *w)
 int vmm_wait_check(const struct vmm_wait *w, struct error *e)
 {
 	if (w->cancelled && *w->cancelled)
-		return error_set(e, FAIL_STATE, w->who, "interrupted by a later command for this VM");
+		return error_set(e, FAIL_STATE, w->who,
+				 "interrupted by a later command for this VM");
 	if (pidfd_wait(w->pidfd, 0))
 		return error_set(e, FAIL_GENERAL, w->who, "the monitor ended");
 	if (vmm_wait_left(w) == 0)
-		return error_set(e, FAIL_TIMEOUT, w->who, "no answer on its API socket within %u ms", w->ms);
+		return error_set(e, FAIL_TIMEOUT, w->who,
+				 "no answer on its API socket within %u ms", w->ms);
 	return 0;
 }
 
@@ -62,7 +64,8 @@ int vmm_wait_fd(const struct vmm_wait *w, int fd, short events, unsigned ms, str
 		unsigned slice = least(least(ms, SLICE_MS), vmm_wait_left(w));
 		int n = poll(p, 2, (int)slice);
 		if (n < 0 && errno != EINTR)
-			return error_set(e, FAIL_GENERAL, w->who, "poll: %s", strerrordesc_np(errno));
+			return error_set(e, FAIL_GENERAL, w->who, "poll: %s",
+					 strerrordesc_np(errno));
 		/* What a monitor said before it ended is still read. */
 		if (n > 0 && p[0].revents)
 			return 1;
@@ -87,7 +90,8 @@ static int check_inode(const struct ctl *c, const struct vm *vm, int fd)
 	return -1;
 }
 
-/* Open the socket's inode.  Return: a descriptor; -1 with errno, EPERM when it is not the monitor's socket. */
+/* Open the socket's inode.  Return: a descriptor; -1 with errno, EPERM when it is not the
+ * monitor's socket. */
 static int open_inode(const struct ctl *c, const struct vm *vm)
 {
 	char path[200];
@@ -122,8 +126,8 @@ static bool may_come(int err)
 	return err == ENOENT || err == ECONNREFUSED || err == EAGAIN || err == EINTR;
 }
 
-int vmm_peer_find(const struct ctl *c, const struct vm *vm, const struct vmm_wait *w, char path[32], int *sock,
-		  struct error *e)
+int vmm_peer_find(const struct ctl *c, const struct vm *vm, const struct vmm_wait *w, char path[32],
+		  int *sock, struct error *e)
 {
 	FAILPOINT("vmm.connect.before");
 	for (;;) {
@@ -136,8 +140,10 @@ int vmm_peer_find(const struct ctl *c, const struct vm *vm, const struct vmm_wai
 			return steal_fd(&inode);
 		}
 		if (!may_come(errno))
-			return error_set(e, FAIL_GENERAL, w->who, "its API socket can not be used: %s",
-					 errno == EPERM ? "it is not the monitor's own" : strerrordesc_np(errno));
+			return error_set(e, FAIL_GENERAL, w->who,
+					 "its API socket can not be used: %s",
+					 errno == EPERM ? "it is not the monitor's own"
+							: strerrordesc_np(errno));
 		if (vmm_wait_fd(w, -1, 0, RETRY_MS, e) < 0)
 			return -1;
 	}

@@ -1,4 +1,5 @@
-/* peer.h - how both drivers reach a monitor that may be hostile: its own socket and no other, in bounded time. */
+/* peer.h - how both drivers reach a monitor that may be hostile: its own socket and no other, in
+ * bounded time. */
 #ifndef BANGER_CONTROLLER_VMM_PEER_H
 #define BANGER_CONTROLLER_VMM_PEER_H
 
@@ -7,7 +8,8 @@
 /* No answer of a monitor is read beyond this. */
 #define VMM_ANSWER_MAX 65536
 
-/* How long a start, and any later exchange, may take; a loaded host under TCG needs seconds for the first word. */
+/* How long a start, and any later exchange, may take; a loaded host under TCG needs seconds for
+ * the first word. */
 #ifndef BANGER_FAILPOINTS
 #define VMM_BOOT_MS 30000
 #define VMM_TALK_MS 5000
@@ -30,7 +32,8 @@ struct vmm_wait vmm_wait_start(const char *who, unsigned ms, int pidfd, const st
 /* Milliseconds left; 0 when it is over. */
 unsigned vmm_wait_left(const struct vmm_wait *w);
 
-/* Is it over?  Return: 0, or -1 with the error: FAIL_TIMEOUT, FAIL_STATE cancelled, FAIL_GENERAL the monitor ended. */
+/* Is it over?  Return: 0, or -1 with the error: FAIL_TIMEOUT, FAIL_STATE cancelled, FAIL_GENERAL
+ * the monitor ended. */
 int vmm_wait_check(const struct vmm_wait *w, struct error *e);
 
 /**
@@ -53,10 +56,11 @@ int vmm_wait_fd(const struct vmm_wait *w, int fd, short events, unsigned ms, str
  * Waits while there is no socket, or no process listens on it.
  * Return: the O_PATH descriptor, the caller's, or -1 with the error.
  */
-int vmm_peer_find(const struct ctl *c, const struct vm *vm, const struct vmm_wait *w, char path[32], int *sock,
-		  struct error *e);
+int vmm_peer_find(const struct ctl *c, const struct vm *vm, const struct vmm_wait *w, char path[32],
+		  int *sock, struct error *e);
 
-/* A text of the monitor's for people: control bytes and what is not ASCII become '?', cut at @size - 1. */
+/* A text of the monitor's for people: control bytes and what is not ASCII become '?', cut at
+ * @size - 1. */
 void vmm_peer_text(char *out, size_t size, const char *text);
 
 #endif

@@ -1,8 +1,8 @@
 /* qemu.c - QEMU over its machine protocol (docs/interop/qmp-spec): one JSON object a line.
  *
- * QEMU was started with the whole machine on its command line and runs the guest at once, so to boot is to hear from
- * it that the guest runs.  Lines about events may come between a command and its answer and are skipped; an answer
- * is known by the id that went with the command. */
+ * QEMU was started with the whole machine on its command line and runs the guest at once, so to
+ * boot is to hear from it that the guest runs.  Lines about events may come between a command
+ * and its answer and are skipped; an answer is known by the id that went with the command. */
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -64,7 +64,8 @@ static int fill(struct qmp *q, struct error *e)
 			return 0;
 		}
 		if (n == 0)
-			return error_set(e, FAIL_GENERAL, WHO, "it closed its API socket in the middle of an answer");
+			return error_set(e, FAIL_GENERAL, WHO,
+					 "it closed its API socket in the middle of an answer");
 		if (errno != EAGAIN && errno != EINTR)
 			return talk_error(e);
 	}
@@ -77,7 +78,8 @@ static json_t *next_line(struct qmp *q, struct error *e)
 
 	while (!(end = memchr(q->buf, '\n', q->have))) {
 		if (q->have == sizeof(q->buf) || q->read > VMM_ANSWER_MAX) {
-			error_set(e, FAIL_GENERAL, WHO, "an answer of more than %d bytes", VMM_ANSWER_MAX);
+			error_set(e, FAIL_GENERAL, WHO, "an answer of more than %d bytes",
+				  VMM_ANSWER_MAX);
 			return NULL;
 		}
 		if (fill(q, e) < 0)
@@ -146,7 +148,8 @@ static int command(struct qmp *q, const char *name, json_t **result, struct erro
 		json_t *value = json_object_get(j, "return");
 		const json_t *id = json_object_get(j, "id");
 		if (!value || !json_is_integer(id) || json_integer_value(id) != q->id)
-			return error_set(e, FAIL_GENERAL, WHO, "%s: an answer that is not QMP", name);
+			return error_set(e, FAIL_GENERAL, WHO, "%s: an answer that is not QMP",
+					 name);
 		if (FAILPOINT_FAILS("vmm.qmp.after"))
 			return talk_error(e);
 		if (result)
@@ -156,7 +159,8 @@ static int command(struct qmp *q, const char *name, json_t **result, struct erro
 }
 
 /* Connect, hear the greeting, leave the negotiation.  Return: 0, or -1 with the error. */
-static int open_qmp(const struct ctl *c, const struct vm *vm, const struct vmm_wait *w, struct qmp **out, struct error *e)
+static int open_qmp(const struct ctl *c, const struct vm *vm, const struct vmm_wait *w,
+		    struct qmp **out, struct error *e)
 {
 	_cleanup_qmp_ struct qmp *q = calloc(1, sizeof(*q));
 	char path[32];
@@ -193,7 +197,8 @@ static int query_status(struct qmp *q, char status[32], struct error *e)
 	return 0;
 }
 
-static int qemu_boot(struct ctl *c, const struct vm *vm, const struct operation *o, int pidfd, struct error *e)
+static int qemu_boot(struct ctl *c, const struct vm *vm, const struct operation *o, int pidfd,
+		     struct error *e)
 {
 	const struct vmm_wait w = vmm_wait_start(WHO, VMM_BOOT_MS, pidfd, o);
 	_cleanup_qmp_ struct qmp *q = NULL;
@@ -209,7 +214,9 @@ static int qemu_boot(struct ctl *c, const struct vm *vm, const struct operation 
 		if (vmm_wait_fd(&w, -1, 0, STATUS_RETRY_MS, e) >= 0)
 			continue;
 		if (e->code == FAIL_TIMEOUT)
-			error_set(e, FAIL_TIMEOUT, WHO, "the guest does not run within %u ms, it is \"%s\"", w.ms, status);
+			error_set(e, FAIL_TIMEOUT, WHO,
+				  "the guest does not run within %u ms, it is \"%s\"", w.ms,
+				  status);
 		return -1;
 	}
 }

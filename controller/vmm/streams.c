@@ -1,17 +1,20 @@
 /* streams.c - what VMs say: FIFOs that VMMs write to, and bounded files that we read them into.
  *
- * A VM says something in up to three places: its guest's console, and, by Firecracker, the monitor's own log and its
- * metrics.  Each is a stream: a FIFO that the VMM writes to, and a bounded file that we read it into.
+ * A VM says something in up to three places: its guest's console, and, by Firecracker, the
+ * monitor's own log and its metrics.  Each is a stream: a FIFO that the VMM writes to, and a
+ * bounded file that we read it into.
  *
- * The VMM is hostile and holds the console's FIFO that it was given: it shares that open file description and may clear
- * its O_NONBLOCK.  So we read from a description of our own, opened by path in a folder that only we can enter; being
- * open for both directions, neither side ever sees end of file (fifo(7)).  The VMM opens the FIFOs of log and metrics
- * itself, so they lie in its own folder, where it can put anything in their place: they are opened without following or
+ * The VMM is hostile and holds the console's FIFO that it was given: it shares that open file
+ * description and may clear its O_NONBLOCK.  So we read from a description of our own, opened by
+ * path in a folder that only we can enter; being open for both directions, neither side ever
+ * sees end of file (fifo(7)).  The VMM opens the FIFOs of log and metrics itself, so they lie in
+ * its own folder, where it can put anything in their place: they are opened without following or
  * waiting and looked at, and a VM whose log can not be had is watched without it.
  *
- * A stream's file is one or two: for the console <slot>.log.1 (older) and <slot>.log, each half of its limit.  Both
- * begin with a header: whose it is, and the offset of its first byte.  A slot's next VM can therefore never be shown
- * what the one before said, and offsets survive a restart of the controller. */
+ * A stream's file is one or two: for the console <slot>.log.1 (older) and <slot>.log, each half
+ * of its limit.  Both begin with a header: whose it is, and the offset of its first byte.  A
+ * slot's next VM can therefore never be shown what the one before said, and offsets survive a
+ * restart of the controller. */
 #include "controller/vmm/streams.h"
 
 #include <errno.h>
@@ -35,19 +38,23 @@
 #define CHUNK 16384
 #define CHUNKS_PER_EVENT 4               /* one full pipe; then the other streams are read */
 
-#define FIFO_MODE 0606                   /* the slot's uid is neither owner nor group; Firecracker opens for both */
+/* The slot's uid is neither owner nor group; Firecracker opens for both directions. */
+#define FIFO_MODE 0606
 
-/* Where a stream is kept.  slack: so much before it is full, a file ends with the next whole line. */
+/* Where a stream is kept.  slack: so much before it is full, a file ends with the next whole
+ * line. */
 struct sink {
 	const char *suffix, *older;
-	const char *fifo; /* its name in the slot's run folder; NULL: <slot>.fifo beside the files */
+	/* its name in the slot's run folder; NULL: <slot>.fifo beside the files */
+	const char *fifo;
 	size_t half, slack;
 };
 
 static const struct sink sinks[STREAM_COUNT] = {
 	[STREAM_CONSOLE] = { "log", "log.1", NULL, CONSOLE_MAX / 2, 0 },
 	[STREAM_VMM] = { "vmm", "vmm.1", "log", VMM_STREAM_MAX / 2, VMM_STREAM_MAX / 8 },
-	[STREAM_METRICS] = { "metrics", "metrics.1", "metrics", VMM_STREAM_MAX / 2, VMM_STREAM_MAX / 8 },
+	[STREAM_METRICS] = { "metrics", "metrics.1", "metrics", VMM_STREAM_MAX / 2,
+			     VMM_STREAM_MAX / 8 },
 };
 
 static void name_of(uint32_t slot, const char *suffix, char out[32])
@@ -82,7 +89,8 @@ void streams_folder_check(struct streams_folder *f)
 
 int streams_folder_open(struct streams_folder *f, const struct config *config, int epoll_fd)
 {
-	*f = (struct streams_folder){ .config = config, .epoll_fd = epoll_fd, .dir = folder_open(config) };
+	*f = (struct streams_folder){ .config = config, .epoll_fd = epoll_fd };
+	f->dir = folder_open(config);
 	return f->dir < 0 ? -1 : 0;
 }
 
@@ -91,11 +99,14 @@ void streams_folder_close(struct streams_folder *f)
 	fdio_close_all(&f->dir, 1);
 }
 
-void streams_init(struct streams *all, const struct streams_folder *f, uint32_t slot, struct loop_source source)
+void streams_init(struct streams *all, const struct streams_folder *f, uint32_t slot,
+		  struct loop_source source)
 {
 	*all = (struct streams){ .folder = f, .slot = slot };
 	for (int k = 0; k < STREAM_COUNT; k++)
-		all->each[k] = (struct stream){ .source = source, .sink = &sinks[k], .fifo = -1, .file = -1 };
+		all->each[k] = (struct stream){
+			.source = source, .sink = &sinks[k], .fifo = -1, .file = -1
+		};
 }
 
 /* ---- the bounded file ---- */
@@ -122,12 +133,16 @@ static int read_header(int fd, const uint8_t vm[ID_LEN], uint64_t *base)
 }
 
 /* A new, empty file.  Return: a descriptor that appends, or -1 with errno. */
-static int file_make(const struct streams_folder *f, uint32_t slot, const struct sink *k, const uint8_t vm[ID_LEN], uint64_t base)
+static int file_make(const struct streams_folder *f, uint32_t slot, const struct sink *k,
+		     const uint8_t vm[ID_LEN], uint64_t base)
 {
 	char name[32];
 
 	name_of(slot, k->suffix, name);
-	int fd = openat(f->dir, name, O_WRONLY | O_APPEND | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	int fd = openat(f->dir, name,
+			O_WRONLY | O_APPEND | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK |
+				O_CLOEXEC,
+			0600);
 	if (fd >= 0 && write_header(fd, vm, base) < 0) {
 		(void)close(fd);
 		return -1;
@@ -142,8 +157,10 @@ static int file_continue(struct streams *all, struct stream *s)
 	char name[32];
 
 	name_of(all->slot, s->sink->suffix, name);
-	s->file = openat(all->folder->dir, name, O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (s->file >= 0 && fstat(s->file, &st) == 0 && read_header(s->file, all->vm, &s->base) == 0) {
+	s->file = openat(all->folder->dir, name,
+			 O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (s->file >= 0 && fstat(s->file, &st) == 0 &&
+	    read_header(s->file, all->vm, &s->base) == 0) {
 		s->size = (size_t)st.st_size;
 		return 0;
 	}
@@ -172,7 +189,8 @@ static int file_rotate(struct streams *all, struct stream *s)
 
 static bool is_full(const struct stream *s)
 {
-	return s->size >= s->sink->half || (!s->mid_line && s->size >= s->sink->half - s->sink->slack);
+	return s->size >= s->sink->half ||
+	       (!s->mid_line && s->size >= s->sink->half - s->sink->slack);
 }
 
 /* What can not be written (a full disk) is dropped: what a VM says must not hold up anything. */
@@ -209,7 +227,8 @@ static void drain(struct streams *all, struct stream *s)
 
 /* ---- FIFOs ---- */
 
-static void fifo_path(const struct streams_folder *f, uint32_t slot, const struct sink *k, char out[200])
+static void fifo_path(const struct streams_folder *f, uint32_t slot, const struct sink *k,
+		      char out[200])
 {
 	const struct config *c = f->config;
 
@@ -254,7 +273,8 @@ static int fifo_make_open_to(const struct streams_folder *f, uint32_t slot, cons
 	path_slot_run(f->config, slot, "", path);
 	_cleanup_close_ int dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	_cleanup_close_ int fd = fifo_open(f, slot, k);
-	return dir < 0 || fd < 0 || storage_label(dir, fd, &ignored) < 0 ? -1 : fchmod(fd, FIFO_MODE);
+	return dir < 0 || fd < 0 || storage_label(dir, fd, &ignored) < 0 ? -1
+									 : fchmod(fd, FIFO_MODE);
 }
 
 int streams_discard(const struct streams_folder *f, uint32_t slot)
@@ -287,13 +307,16 @@ static int begin_console(const struct streams_folder *f, const struct vm *vm)
 	if (fd < 0)
 		return -1;
 	(void)gmtime_r(&now, &tm);
-	/* On a full disk the last words of a guest are what people look for: they have their room from the start. */
+	/* On a full disk the last words of a guest are what people look for: they have their
+	 * room from the start. */
 	(void)fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, LAST_WORDS);
-	size_t n = strftime(line, sizeof(line), "--- banger: started %Y-%m-%dT%H:%M:%SZ ---\n", &tm);
+	size_t n = strftime(line, sizeof(line), "--- banger: started %Y-%m-%dT%H:%M:%SZ ---\n",
+			    &tm);
 	return fdio_write_all(fd, line, n);
 }
 
-/* A process of an earlier start that lives on may hold its FIFO: that one is unlinked, so what it writes is lost. */
+/* A process of an earlier start that lives on may hold its FIFO: that one is unlinked, so what
+ * it writes is lost. */
 int streams_begin(const struct streams_folder *f, const struct vm *vm)
 {
 	if (streams_discard(f, vm->slot) < 0 || begin_console(f, vm) < 0)
@@ -326,7 +349,8 @@ static int stream_open(struct streams *all, enum stream_kind kind)
 
 	s->warned = s->mid_line = false;
 	s->fifo = fifo_open(all->folder, all->slot, s->sink);
-	if (s->fifo >= 0 && file_continue(all, s) == 0 && loop_add(all->folder->epoll_fd, s->fifo, &s->source) == 0)
+	if (s->fifo >= 0 && file_continue(all, s) == 0 &&
+	    loop_add(all->folder->epoll_fd, s->fifo, &s->source) == 0)
 		return 0;
 	int saved = errno;
 	stream_close(all, s);
@@ -374,14 +398,15 @@ void streams_catch_up(struct streams *all, enum stream_kind kind)
 /* ---- reading back ---- */
 
 /* Read at *@offset from one file of a stream; before its first byte: from there. */
-static ssize_t read_part(const struct streams_folder *f, const struct vm *vm, const char *suffix, uint64_t *offset, char *buf,
-			 size_t size)
+static ssize_t read_part(const struct streams_folder *f, const struct vm *vm, const char *suffix,
+			 uint64_t *offset, char *buf, size_t size)
 {
 	char name[32];
 	uint64_t base;
 
 	name_of(vm->slot, suffix, name);
-	_cleanup_close_ int fd = openat(f->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	_cleanup_close_ int fd = openat(f->dir, name,
+					O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -1;
 	if (read_header(fd, vm->id, &base) < 0)
@@ -394,15 +419,18 @@ static ssize_t read_part(const struct streams_folder *f, const struct vm *vm, co
 	return n;
 }
 
-/* The offset just behind the newest byte, and that of the first byte of the newer file.  Return: is there one? */
-static bool find_end(const struct streams_folder *f, const struct vm *vm, const struct sink *k, uint64_t *base, uint64_t *end)
+/* The offset just behind the newest byte, and that of the first byte of the newer file.  Return:
+ * is there one? */
+static bool find_end(const struct streams_folder *f, const struct vm *vm, const struct sink *k,
+		     uint64_t *base, uint64_t *end)
 {
 	struct stat st;
 	char name[32];
 
 	*base = *end = 0;
 	name_of(vm->slot, k->suffix, name);
-	_cleanup_close_ int fd = openat(f->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	_cleanup_close_ int fd = openat(f->dir, name,
+					O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0 || read_header(fd, vm->id, base) < 0 || fstat(fd, &st) < 0)
 		return false;
 	*end = *base + (uint64_t)st.st_size - HEADER;
@@ -416,8 +444,8 @@ bool streams_has(const struct streams_folder *f, const struct vm *vm, enum strea
 	return find_end(f, vm, &sinks[kind], &base, &end);
 }
 
-ssize_t streams_read(const struct streams_folder *f, const struct vm *vm, enum stream_kind kind, uint64_t *offset, char *buf,
-		     size_t size)
+ssize_t streams_read(const struct streams_folder *f, const struct vm *vm, enum stream_kind kind,
+		     uint64_t *offset, char *buf, size_t size)
 {
 	uint64_t base, end;
 	ssize_t n = 0;

@@ -1,6 +1,8 @@
-/* streams.h - what the VM of a slot says: its guest's console, its monitor's log and metrics, each in bounded files.
+/* streams.h - what the VM of a slot says: its guest's console, its monitor's log and metrics,
+ * each in bounded files.
  *
- * Nothing here locks: watch.c, which embeds struct streams in its entries, holds its mutex around every call. */
+ * Nothing here locks: watch.c, which embeds struct streams in its entries, holds its mutex
+ * around every call. */
 #ifndef BANGER_CONTROLLER_VMM_STREAMS_H
 #define BANGER_CONTROLLER_VMM_STREAMS_H
 
@@ -50,16 +52,19 @@ void streams_folder_close(struct streams_folder *f);
 void streams_folder_check(struct streams_folder *f);
 
 /* No stream is open.  @source: what epoll's data.ptr points to for each of them, once one is. */
-void streams_init(struct streams *all, const struct streams_folder *f, uint32_t slot, struct loop_source source);
+void streams_init(struct streams *all, const struct streams_folder *f, uint32_t slot,
+		  struct loop_source source);
 
-/* A start of @vm: new FIFOs, and an empty console file with one line that marks it.  Return: 0, or -1 with errno. */
+/* A start of @vm: new FIFOs, and an empty console file with one line that marks it.  Return: 0,
+ * or -1 with errno. */
 int streams_begin(const struct streams_folder *f, const struct vm *vm);
 
-/* The slot's console FIFO, made if there is none, open for both directions.  Return: a descriptor of the caller's, or -1
- * with errno. */
+/* The slot's console FIFO, made if there is none, open for both directions.  Return: a
+ * descriptor of the caller's, or -1 with errno. */
 int streams_console_open(const struct streams_folder *f, uint32_t slot);
 
-/* Read the streams of @vm into its files from now on.  One of the monitor's own that can not be had is left out.
+/* Read the streams of @vm into its files from now on.  One of the monitor's own that can not be
+ * had is left out.
  * Return: 0, or -1 with errno: there is no console; streams_close() is due then too. */
 int streams_open(struct streams *all, const struct vm *vm);
 
@@ -74,8 +79,8 @@ void streams_catch_up(struct streams *all, enum stream_kind kind);
 
 /* Reading the files back: as watch_has() and watch_read(). */
 bool streams_has(const struct streams_folder *f, const struct vm *vm, enum stream_kind kind);
-ssize_t streams_read(const struct streams_folder *f, const struct vm *vm, enum stream_kind kind, uint64_t *offset, char *buf,
-		     size_t size);
+ssize_t streams_read(const struct streams_folder *f, const struct vm *vm, enum stream_kind kind,
+		     uint64_t *offset, char *buf, size_t size);
 
 /* Remove the slot's files and FIFOs.  Return: 0, or -1 with errno. */
 int streams_discard(const struct streams_folder *f, uint32_t slot);

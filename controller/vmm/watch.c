@@ -1,7 +1,8 @@
 /* watch.c - the pidfds of running VMs, and one lock around them and their streams.
  *
- * Each slot has one entry in an array that stays for ever, so an event that is already on its way when a worker gives the
- * VM up finds an unused entry, not freed memory.  One mutex guards all of it. */
+ * Each slot has one entry in an array that stays for ever, so an event that is already on its
+ * way when a worker gives the VM up finds an unused entry, not freed memory.  One mutex guards
+ * all of it. */
 #include "controller/vmm/watch.h"
 
 #include <errno.h>
@@ -106,7 +107,8 @@ int watch_add(struct watch *w, const struct vm *vm, int pidfd)
 	e->ended = e->reported = false;
 	memcpy(e->vm, vm->id, ID_LEN);
 	e->pidfd = pidfd;
-	if (streams_open(&e->streams, vm) < 0 || loop_add(w->folder.epoll_fd, pidfd, &e->pid_source) < 0) {
+	if (streams_open(&e->streams, vm) < 0 ||
+	    loop_add(w->folder.epoll_fd, pidfd, &e->pid_source) < 0) {
 		int saved = errno;
 		forget(e);
 		errno = saved;
@@ -236,8 +238,8 @@ void watch_catch_up(struct watch *w, const struct vm *vm, enum stream_kind kind)
 		streams_catch_up(&e->streams, kind);
 }
 
-ssize_t watch_read(struct watch *w, const struct vm *vm, enum stream_kind kind, uint64_t *offset, char *buf,
-		   size_t size)
+ssize_t watch_read(struct watch *w, const struct vm *vm, enum stream_kind kind, uint64_t *offset,
+		   char *buf, size_t size)
 {
 	if (vm->slot >= SLOT_MAX)
 		return 0;

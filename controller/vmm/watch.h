@@ -5,8 +5,8 @@
 #include "controller/ctl.h"
 #include "controller/vmm/streams.h"
 
-/* Called in a worker when the VMM of a watched VM has exited.  The VM may have been released, deleted or started again
- * since: the handler has to ask. */
+/* Called in a worker when the VMM of a watched VM has exited.  The VM may have been released,
+ * deleted or started again since: the handler has to ask. */
 typedef void watch_on_exit(struct ctl *c, const uint8_t vm[ID_LEN]);
 
 /**
@@ -29,37 +29,44 @@ void watch_close(struct watch *w);
  */
 int watch_console_open(struct watch *w, const struct vm *vm);
 
-/* From now on @pidfd is watched and the slot's streams are read into their bounded files, by descriptors of our own.
+/* From now on @pidfd is watched and the slot's streams are read into their bounded files, by
+ * descriptors of our own.
  * @pidfd is the watch's, even on failure.  Thread-safe.  Return: 0, or -1 with errno. */
 int watch_add(struct watch *w, const struct vm *vm, int pidfd);
 
-/* Forget the VM, after the last that it said was taken; a pidfd that fires later is not reported.  Thread-safe. */
+/* Forget the VM, after the last that it said was taken; a pidfd that fires later is not
+ * reported.  Thread-safe. */
 void watch_remove(struct watch *w, const uint8_t vm[ID_LEN]);
 
 /* A copy of the pidfd, to wait for the end of the VMM; -1 when it is not watched. */
 int watch_pidfd(struct watch *w, const uint8_t vm[ID_LEN]);
 
-/* Whether its VMM lives.  Takes no descriptor: a controller that has none left takes no guest for dead.  Thread-safe. */
+/* Whether its VMM lives.  Takes no descriptor: a controller that has none left takes no guest
+ * for dead.  Thread-safe. */
 enum watch_life { WATCH_NOT, WATCH_LIVES, WATCH_ENDED };
 enum watch_life watch_life(struct watch *w, const uint8_t vm[ID_LEN]);
 
 /* Whether there is such a stream of the VM's latest start, be it empty.  Thread-safe. */
 bool watch_has(struct watch *w, const struct vm *vm, enum stream_kind kind);
 
-/* Take what is in the pipe now, so that a reader gets all that was said before it asked.  Thread-safe. */
+/* Take what is in the pipe now, so that a reader gets all that was said before it asked.
+ * Thread-safe. */
 void watch_catch_up(struct watch *w, const struct vm *vm, enum stream_kind kind);
 
 /**
  * watch_read() - what the VM has said since its latest start, running or not
- * @offset:	in and out, of everything written since that start; older than the files: their beginning
+ * @offset:	in and out, of everything written since that start; older than the files: their
+ *		beginning
  *
- * Bytes of a guest or a monitor as they came: the client that shows them has to clean them.  Thread-safe.
+ * Bytes of a guest or a monitor as they came: the client that shows them has to clean them.
+ * Thread-safe.
  * Return: bytes, 0 when there is nothing more now, or -1 with errno.
  */
-ssize_t watch_read(struct watch *w, const struct vm *vm, enum stream_kind kind, uint64_t *offset, char *buf,
-		   size_t size);
+ssize_t watch_read(struct watch *w, const struct vm *vm, enum stream_kind kind, uint64_t *offset,
+		   char *buf, size_t size);
 
-/* Remove the slot's files and FIFOs: they are named after the slot, and its next holder must not find this one's. */
+/* Remove the slot's files and FIFOs: they are named after the slot, and its next holder must not
+ * find this one's. */
 void watch_discard(struct watch *w, uint32_t slot);
 
 /* An event of the epoll loop with data.ptr inside the watch. */
