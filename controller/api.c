@@ -28,6 +28,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "controller/api_exchange.h"
 #include "controller/loop.h"
 #include "controller/rate.h"
 #include "controller/workers.h"

@@ -1,5 +1,5 @@
 /* Requests about images and kernels: finished files that came as descriptors, and the rows about them. */
-#include "controller/api.h"
+#include "controller/api_image.h"
 
 #include <string.h>
 

@@ -1,0 +1,20 @@
+/* api_vm.h - the handlers of the requests about VMs; each is a row of control.def. */
+#ifndef BANGER_CONTROLLER_API_VM_H
+#define BANGER_CONTROLLER_API_VM_H
+
+#include "controller/api_exchange.h"
+
+/* Each has the arguments in x->args, and fills in x->result or x->error.  Return: see exchange_fn. */
+int api_vm_create(struct exchange *x);
+int api_vm_start(struct exchange *x);
+int api_vm_stop(struct exchange *x);
+int api_vm_kill(struct exchange *x);
+int api_vm_delete(struct exchange *x);
+int api_vm_set(struct exchange *x);
+int api_vm_list(struct exchange *x);
+int api_vm_show(struct exchange *x);
+int api_vm_stats(struct exchange *x);
+int api_vm_logs(struct exchange *x);
+int api_vm_wait(struct exchange *x);
+
+#endif
