@@ -21,7 +21,7 @@
 #include "common/failpoint.h"
 #include "common/fdio.h"
 #include "common/log.h"
-#include "controller/api.h"
+#include "controller/api/server.h"
 #include "controller/db/db.h"
 #include "controller/doctor.h"
 #include "controller/helper/client.h"

@@ -31,7 +31,6 @@ BEGIN {
 	floor(3, "db", "^controller/(store|preflight)[a-z_]*\\.[ch]$")
 	floor(4, "storage", "^controller/(storage|images|seed)[a-z_]*\\.[ch]$")
 	floor(5, "host", "^controller/(doctor|audit|stats)[a-z_]*\\.[ch]$")
-	floor(10, "api", "^controller/(api|rate)[a-z_]*\\.[ch]$")
 	floor(3, "role", "^privhelper/(role|reqlog)\\.[ch]$")
 	floor(4, "net", "^privhelper/net[a-z_]*\\.[ch]$")
 	floor(4, "blk", "^privhelper/blk[a-z_]*\\.[ch]$")

@@ -1,5 +1,5 @@
 /* The control socket: who is heard, who is dropped, what goes on when a client goes, and that nobody holds up others.
- * The test is the main loop; it includes api.c to look at the connections and to move their deadlines. */
+ * The test is the main loop; it includes server.c to look at the connections and to move their deadlines. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <semaphore.h>
@@ -8,7 +8,7 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 
-#include "controller/api.c"
+#include "controller/api/server.c"
 #include "tests/unit/ctl_fixture.h"
 
 #define OTHER 1002

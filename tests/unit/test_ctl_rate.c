@@ -6,7 +6,7 @@
 /* cmocka.h wants these first. */
 #include <cmocka.h>
 
-#include "controller/rate.h"
+#include "controller/api/rate.h"
 
 #define BURST 200
 #define STEP UINT64_C(2500000000)

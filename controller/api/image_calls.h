@@ -1,8 +1,8 @@
-/* api_image.h - the handlers of the requests about images and kernels; each is a row of control.def. */
-#ifndef BANGER_CONTROLLER_API_IMAGE_H
-#define BANGER_CONTROLLER_API_IMAGE_H
+/* image_calls.h - the handlers of the requests about images and kernels; each is a row of control.def. */
+#ifndef BANGER_CONTROLLER_API_IMAGE_CALLS_H
+#define BANGER_CONTROLLER_API_IMAGE_CALLS_H
 
-#include "controller/api_exchange.h"
+#include "controller/api/exchange.h"
 
 /* Each has the arguments in x->args, and fills in x->result or x->error.  Return: see exchange_fn. */
 int api_image_import(struct exchange *x);

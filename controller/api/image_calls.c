@@ -1,5 +1,5 @@
 /* Requests about images and kernels: finished files that came as descriptors, and the rows about them. */
-#include "controller/api_image.h"
+#include "controller/api/image_calls.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* Requests about the host: version, the request log, doctor. */
-#include "controller/api_host.h"
+#include "controller/api/host_calls.h"
 
 #include <string.h>
 

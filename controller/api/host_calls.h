@@ -1,8 +1,8 @@
-/* api_host.h - the handlers of the requests about the host: version, request log, doctor, reconcile, drain. */
-#ifndef BANGER_CONTROLLER_API_HOST_H
-#define BANGER_CONTROLLER_API_HOST_H
+/* host_calls.h - the handlers of the requests about the host: version, request log, doctor, reconcile, drain. */
+#ifndef BANGER_CONTROLLER_API_SERVER_HOST_H
+#define BANGER_CONTROLLER_API_SERVER_HOST_H
 
-#include "controller/api_exchange.h"
+#include "controller/api/exchange.h"
 
 /* Each has the arguments in x->args, and fills in x->result or x->error.  Return: see exchange_fn. */
 int api_version(struct exchange *x);

@@ -1,8 +1,8 @@
-/* api_vm.h - the handlers of the requests about VMs; each is a row of control.def. */
-#ifndef BANGER_CONTROLLER_API_VM_H
-#define BANGER_CONTROLLER_API_VM_H
+/* vm_calls.h - the handlers of the requests about VMs; each is a row of control.def. */
+#ifndef BANGER_CONTROLLER_API_VM_CALLS_H
+#define BANGER_CONTROLLER_API_VM_CALLS_H
 
-#include "controller/api_exchange.h"
+#include "controller/api/exchange.h"
 
 /* Each has the arguments in x->args, and fills in x->result or x->error.  Return: see exchange_fn. */
 int api_vm_create(struct exchange *x);

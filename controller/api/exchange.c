@@ -1,5 +1,5 @@
 /* One request in a worker: the table of handlers, the operation's id, events and the answer. */
-#include "controller/api_exchange.h"
+#include "controller/api/exchange.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -10,9 +10,9 @@
 #include "common/clock.h"
 #include "common/failpoint.h"
 #include "common/log.h"
-#include "controller/api_host.h"
-#include "controller/api_image.h"
-#include "controller/api_vm.h"
+#include "controller/api/host_calls.h"
+#include "controller/api/image_calls.h"
+#include "controller/api/vm_calls.h"
 
 static const exchange_fn handlers[CALL_COUNT] = {
 #define CALL(NAME, name, ...) [CALL_##NAME] = api_##name,

@@ -1,4 +1,4 @@
-/* api_exchange.h - one request, from its arrival to its answer; and what the handlers of requests share. */
+/* exchange.h - one request, from its arrival to its answer; and what the handlers of requests share. */
 #ifndef BANGER_CONTROLLER_API_EXCHANGE_H
 #define BANGER_CONTROLLER_API_EXCHANGE_H
 

@@ -1,6 +1,6 @@
-/* api.h - the control socket: connections, and the shares of it that each user has. */
-#ifndef BANGER_CONTROLLER_API_H
-#define BANGER_CONTROLLER_API_H
+/* server.h - the control socket: connections, and the shares of it that each user has. */
+#ifndef BANGER_CONTROLLER_API_SERVER_H
+#define BANGER_CONTROLLER_API_SERVER_H
 
 #include "controller/ctl.h"
 

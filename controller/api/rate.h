@@ -1,6 +1,6 @@
 /* rate.h - how often a user may begin what the roles write to their request logs: a token bucket for each uid. */
-#ifndef BANGER_CONTROLLER_RATE_H
-#define BANGER_CONTROLLER_RATE_H
+#ifndef BANGER_CONTROLLER_API_RATE_H
+#define BANGER_CONTROLLER_API_RATE_H
 
 #include <stdint.h>
 #include <sys/types.h>

@@ -1,6 +1,6 @@
 /* Requests about VMs.  Each handler turns a row of control.def into one call of lifecycle.h or db.h; who may see
  * what is decided there, by the caller that is passed on. */
-#include "controller/api_vm.h"
+#include "controller/api/vm_calls.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -13,7 +13,7 @@
  *
  * So a client that only waits holds no worker, and no user holds all of them.  Sockets do not block while the loop
  * has them, and block for at most API_SEND_MS while a worker has them. */
-#include "controller/api.h"
+#include "controller/api/server.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,9 +28,9 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
-#include "controller/api_exchange.h"
+#include "controller/api/exchange.h"
 #include "controller/loop.h"
-#include "controller/rate.h"
+#include "controller/api/rate.h"
 #include "controller/workers.h"
 
 #define TICK_MS 1000

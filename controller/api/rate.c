@@ -1,6 +1,6 @@
 /* rate.c - token buckets that need one number each: a bucket's level is the time until it is full (the generic cell rate
  * algorithm, ITU-T I.371). */
-#include "controller/rate.h"
+#include "controller/api/rate.h"
 
 #include <stddef.h>
 
