@@ -12,10 +12,10 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "controller/db/db.h"
+#include "controller/disk.h"
 #include "controller/helper/client.h"
 #include "controller/preflight.h"
-#include "controller/storage.h"
-#include "controller/db/db.h"
 
 #define SPACE_WARN_MIB 1024u
 

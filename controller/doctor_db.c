@@ -12,13 +12,14 @@
 
 #include "common/cleanup.h"
 #include "common/parse.h"
-#include "controller/doctor_internal.h"
-#include "controller/images.h"
-#include "controller/preflight.h"
-#include "controller/storage.h"
 #include "controller/db/check.h"
 #include "controller/db/connection.h"
 #include "controller/db/schema.h"
+#include "controller/doctor_internal.h"
+#include "controller/images.h"
+#include "controller/paths.h"
+#include "controller/preflight.h"
+#include "controller/slot_owner.h"
 
 #define LOG_LEAST (8u << 20)
 #define LOG_MOST (64u << 20)

@@ -30,9 +30,9 @@
 #include "common/failpoint.h"
 #include "common/fdio.h"
 #include "common/log.h"
-#include "controller/preflight.h"
-#include "controller/storage_internal.h"
 #include "controller/db/db.h"
+#include "controller/preflight.h"
+#include "controller/slot_folder.h"
 
 #define BLOCK 65536u
 #define IMAGE_MIN (1u << 20)

@@ -23,6 +23,7 @@
 #include "common/log.h"
 #include "controller/api/server.h"
 #include "controller/db/db.h"
+#include "controller/disk.h"
 #include "controller/doctor.h"
 #include "controller/helper/client.h"
 #include "controller/helper/tap_sweep.h"
@@ -36,7 +37,7 @@
 #include "controller/sandbox.h"
 #include "controller/seed.h"
 #include "controller/stats.h"
-#include "controller/storage.h"
+
 #include "controller/vmm/choose.h"
 #include "controller/vmm/watch.h"
 #include "controller/workers.h"

@@ -1,6 +1,7 @@
-#include <stdio.h>
+/* paths.c - the names of slot folders, images and kernels. */
+#include "controller/paths.h"
 
-#include "controller/storage.h"
+#include <stdio.h>
 
 /* The folders are bounded by struct config (127, 95 bytes), so that nothing below is ever cut. */
 

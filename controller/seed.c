@@ -17,7 +17,8 @@
 #include "common/cleanup.h"
 #include "common/failpoint.h"
 #include "common/fdio.h"
-#include "controller/storage_internal.h"
+#include "controller/paths.h"
+#include "controller/slot_folder.h"
 #include "proto/slot.h"
 
 #define SEED_MAX 8192 /* the key has up to 4,000 bytes, everything else a few hundred */

@@ -29,7 +29,7 @@ BEGIN {
 
 	# Files that have no folder yet.
 	floor(3, "db", "^controller/(store|preflight)[a-z_]*\\.[ch]$")
-	floor(4, "storage", "^controller/(storage|images|seed)[a-z_]*\\.[ch]$")
+	floor(4, "storage", "^controller/(disk|slot_|label|images|seed)[a-z_]*\\.[ch]$")
 	floor(5, "host", "^controller/(doctor|audit|stats)[a-z_]*\\.[ch]$")
 	floor(3, "role", "^privhelper/(role|reqlog)\\.[ch]$")
 	floor(4, "net", "^privhelper/net[a-z_]*\\.[ch]$")
@@ -38,7 +38,6 @@ BEGIN {
 	floor(4, "supervisor", "^privhelper/supervisor[a-z_]*\\.[ch]$")
 
 	# Includes that are still to go.
-	known["controller/paths.c controller/storage.h"]
 }
 
 function floor(level, room, pattern) {

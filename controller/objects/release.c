@@ -14,9 +14,9 @@
 #include "common/cleanup.h"
 #include "common/failpoint.h"
 #include "common/log.h"
-#include "controller/objects/object.h"
-#include "controller/storage.h"
 #include "controller/db/db.h"
+#include "controller/objects/object.h"
+#include "controller/paths.h"
 #include "controller/vmm/watch.h"
 
 #define SWEEP_MOST 20000 /* entries: a third of a second */

@@ -19,6 +19,7 @@
 #include "common/failpoint.h"
 #include "common/log.h"
 #include "common/pidfd.h"
+#include "controller/db/db.h"
 #include "controller/helper/client.h"
 #include "controller/lifecycle/delete.h"
 #include "controller/lifecycle/operation.h"
@@ -27,8 +28,7 @@
 #include "controller/objects/release.h"
 #include "controller/recovery/remedy.h"
 #include "controller/recovery/stray_files.h"
-#include "controller/storage.h"
-#include "controller/db/db.h"
+#include "controller/slot_owner.h"
 #include "controller/vmm/watch.h"
 
 /* A kernel that does not say whether a VMM lives is asked again: taking a guest for dead would

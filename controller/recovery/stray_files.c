@@ -6,8 +6,9 @@
 #include <string.h>
 
 #include "common/log.h"
-#include "controller/storage.h"
 #include "controller/db/db.h"
+#include "controller/disk.h"
+#include "controller/slot_owner.h"
 #include "controller/vmm/watch.h"
 
 static void describe(uint32_t slot, enum storage_mark mark, const struct storage_owner *o,

@@ -15,7 +15,7 @@
 #include "common/clock.h"
 #include "common/failpoint.h"
 #include "common/pidfd.h"
-#include "controller/storage.h"
+#include "controller/paths.h"
 
 #define SLICE_MS 100 /* how late a cancellation may be seen */
 #define RETRY_MS 10  /* between looks for a socket that is not there yet */

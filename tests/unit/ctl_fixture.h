@@ -27,14 +27,16 @@
 #include "common/cleanup.h"
 #include "common/pidfd.h"
 #include "controller/db/db.h"
+#include "controller/disk.h"
 #include "controller/helper/client.h"
 #include "controller/helper/tap_sweep.h"
 #include "controller/lifecycle/exit.h"
 #include "controller/lifecycle/lifecycle.h"
 #include "controller/lifecycle/vm_lock.h"
 #include "controller/loop.h"
+#include "controller/paths.h"
 #include "controller/seed.h"
-#include "controller/storage.h"
+#include "controller/slot_owner.h"
 #include "controller/vmm/driver.h"
 #include "controller/vmm/watch.h"
 #include "controller/workers.h"
@@ -95,7 +97,9 @@ static int fake_create(struct ctl *c, const struct vm *vm, struct error *e)
 
 static const enum object fake_objects[] = { OBJ_LOOP_BASE, OBJ_LOOP_COW, OBJ_DM };
 /* It has the name of the real one, which makes the same objects: storage_by_name() finds that. */
-static const struct storage_driver fake_storage = { "dm-snapshot", DISK_DM, fake_create, fake_objects, 3 };
+static const struct storage_driver fake_storage = {
+	.name = "dm-snapshot", .disk = DISK_DM, .create = fake_create, .objects = fake_objects, .n_objects = 3,
+};
 
 static int fake_remove(struct ctl *c, uint32_t slot, struct error *e)
 {

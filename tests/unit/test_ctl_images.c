@@ -18,10 +18,13 @@
 
 #include "common/clock.h"
 #include "common/fdio.h"
-#include "controller/images.h"
-#include "controller/storage.h"
 #include "controller/db/connection.h"
 #include "controller/db/db.h"
+#include "controller/disk.h"
+#include "controller/images.h"
+#include "controller/paths.h"
+#include "controller/slot_folder.h"
+#include "controller/slot_owner.h"
 
 #define MIB (1u << 20)
 
@@ -836,6 +839,7 @@ static void test_dm(void **state)
 	int fd;
 
 	(void)state;
+	(void)snprintf(vm.runtime.storage, sizeof(vm.runtime.storage), "dm-snapshot");
 	assert_int_equal(d->n_objects, 3);
 	assert_int_equal(d->create(&ctl, &vm, &e), 0);
 	assert_int_equal(stat(path("slots/3/cow"), &st), 0);
@@ -849,6 +853,8 @@ static void test_dm(void **state)
 	fd = storage_open_part(&ctl, &vm, 1, &e);
 	assert_int_equal(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDWR);
 	(void)close(fd);
+	(void)snprintf(vm.runtime.storage, sizeof(vm.runtime.storage), "copy");
+	assert_int_equal(storage_open_part(&ctl, &vm, 0, &e), -1); /* the role has nothing to do with copies */
 	vm.disk_mib = 8;
 	assert_int_equal(d->create(&ctl, &vm, &e), -1);
 	assert_int_equal(e.code, FAIL_HOST);
@@ -864,6 +870,7 @@ static void test_dm_is_used_again(void **state)
 	uint32_t header[4];
 
 	(void)state;
+	(void)snprintf(vm.runtime.storage, sizeof(vm.runtime.storage), "dm-snapshot");
 	assert_int_equal(storage_by_name("dm-snapshot")->create(&ctl, &vm, &e), 0);
 	for (size_t i = 0; i < 2; i++) {
 		int fd = storage_open_part(&ctl, &vm, 1, &e);
@@ -940,6 +947,7 @@ static void test_links_are_not_followed(void **state)
 	char target[256];
 	(void)snprintf(target, sizeof(target), "%s", path("images"));
 	assert_int_equal(symlink(target, path("slots/3/cow")), 0);
+	(void)snprintf(vm.runtime.storage, sizeof(vm.runtime.storage), "dm-snapshot");
 	assert_int_equal(storage_open_part(&ctl, &vm, 1, &e), -1);
 	/* A VMM that puts a folder where its socket should be is not in the way. */
 	assert_int_equal(mkdir(path("run/slots/3/api.sock"), 0700), 0);

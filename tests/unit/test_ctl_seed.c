@@ -11,8 +11,8 @@
 #include <cmocka.h>
 
 #include "common/fdio.h"
+#include "controller/paths.h"
 #include "controller/seed.h"
-#include "controller/storage.h"
 
 #define DIGEST "dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd"
 

@@ -1,7 +1,9 @@
-/* Whose the files of a slot are, by a file among them that was there first and goes last.
+/* slot_owner.c - records which VM owns a slot's folder, in a file that is made there first and removed last.
  *
  * The state database says which VM has which slot.  One that is older than the files, put back from a copy, may say
  * that of a VM whose slot was given to another one since: without this its owner would get the other one's disk. */
+#include "controller/slot_owner.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +13,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
-#include "controller/storage.h"
+#include "controller/paths.h"
 
 static bool is_empty(int dir)
 {

@@ -1,10 +1,8 @@
-/* storage_internal.h - files in a slot's state folder, for the storage drivers and the seed. */
-#ifndef BANGER_CONTROLLER_STORAGE_INTERNAL_H
-#define BANGER_CONTROLLER_STORAGE_INTERNAL_H
+/* slot_folder.h - the files of a VM in the state folder of its slot, for the disk drivers and the seed. */
+#ifndef BANGER_CONTROLLER_SLOT_FOLDER_H
+#define BANGER_CONTROLLER_SLOT_FOLDER_H
 
-#include "controller/storage.h"
-
-extern const struct storage_driver storage_dm, storage_reflink, storage_copy;
+#include "controller/ctl.h"
 
 /* FAIL_GENERAL with errno's words; FAIL_HOST with a hint when there is no room.  Return: -1. */
 int storage_fail(const char *what, struct error *e);
@@ -21,7 +19,7 @@ int storage_new_file(int dir, const char *name, mode_t mode, struct error *e);
 /* Empty the folder of @vm's slot and link its kernel there: how every create begins.  Return: the folder, or -1. */
 int storage_begin(struct ctl *c, const struct vm *vm, struct error *e);
 
-/* Before a start: take the mark off a CoW store that says the kernel gave it up.  Return: 0, or -1. */
-int storage_dm_revive(int cow, const struct vm *vm, struct error *e);
+/* Everything in the slot's state folder goes; absence is success.  At delete, and for a create that failed. */
+int storage_remove(struct ctl *c, uint32_t slot, struct error *e);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * Disks as device-mapper snapshots.
+ * disk_dm.c - disks as device-mapper snapshots.
  *
  * The controller makes the CoW store, a sparse file, at create; loops and
  * snapshot are the blk role's, at each start.  A snapshot whose store is full
@@ -7,13 +7,16 @@
  * need to be, and being sparse it costs what is written.
  */
 #include <endian.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/failpoint.h"
 #include "common/log.h"
-#include "controller/storage_internal.h"
+#include "controller/disk.h"
+#include "controller/label.h"
+#include "controller/slot_folder.h"
 
 /*
  * The persistent format (drivers/md/dm-snap-persistent.c), with chunks of 8
@@ -66,7 +69,7 @@ struct header {
 	uint32_t magic, valid, version, chunk; /* little-endian (struct disk_header) */
 };
 
-int storage_dm_revive(int cow, const struct vm *vm, struct error *e)
+static int revive(int cow, const struct vm *vm, struct error *e)
 {
 	struct header h;
 
@@ -81,8 +84,29 @@ int storage_dm_revive(int cow, const struct vm *vm, struct error *e)
 	return 0;
 }
 
+static int open_cow(struct ctl *c, const struct vm *vm, struct error *e)
+{
+	_cleanup_close_ int dir = storage_slot_dir(&c->config, vm->slot, e);
+	if (dir < 0)
+		return -1;
+	_cleanup_close_ int fd = openat(dir, "cow", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return storage_fail("cow", e);
+	if (storage_label(dir, fd, e) < 0)
+		return -1;
+	return revive(fd, vm, e) < 0 ? -1 : steal_fd(&fd);
+}
+
+static int open_part(struct ctl *c, const struct vm *vm, unsigned part, struct error *e)
+{
+	uint64_t size;
+
+	return part == 0 ? storage_open_image(&c->config, vm, &size, e) : open_cow(c, vm, e);
+}
+
 static const enum object objects[] = { OBJ_LOOP_BASE, OBJ_LOOP_COW, OBJ_DM };
 
 const struct storage_driver storage_dm = {
-	.name = "dm-snapshot", .disk = DISK_DM, .create = create, .objects = objects, .n_objects = ARRAY_SIZE(objects),
+	.name = "dm-snapshot", .disk = DISK_DM, .create = create, .open_part = open_part,
+	.objects = objects, .n_objects = ARRAY_SIZE(objects),
 };

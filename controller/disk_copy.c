@@ -1,4 +1,4 @@
-/* Disks as files of their own: sharing extents with the image where the file system can, else a sparse copy. */
+/* disk_copy.c - Disks as files of their own: sharing extents with the image where the file system can, else a sparse copy. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -9,7 +9,8 @@
 #include "common/cleanup.h"
 #include "common/failpoint.h"
 #include "common/fdio.h"
-#include "controller/storage_internal.h"
+#include "controller/disk.h"
+#include "controller/slot_folder.h"
 
 #define COPY_BLOCK (1 << 20)
 

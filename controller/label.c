@@ -1,10 +1,10 @@
-/* storage_label.c - SELinux: what is in a slot's folder has the folder's level, and with it the slot's category. */
+/* label.c - SELinux: what is in a slot's folder has the folder's level, and with it the slot's category. */
+#include "controller/label.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/xattr.h>
-
-#include "controller/storage.h"
 
 #define LABEL_MAX 256
 

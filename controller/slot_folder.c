@@ -1,66 +1,19 @@
-#include "controller/storage.h"
+/* slot_folder.c - the files of a VM in the state folder of its slot: made, linked, removed. */
+#include "controller/slot_folder.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/failpoint.h"
-#include "common/fdio.h"
-#include "common/log.h"
-#include "controller/helper/client.h"
-#include "controller/storage_internal.h"
-
-static const struct storage_driver *const drivers[] = { &storage_dm, &storage_reflink, &storage_copy };
-
-const struct storage_driver *storage_by_name(const char *name)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(drivers); i++)
-		if (strcmp(drivers[i]->name, name) == 0)
-			return drivers[i];
-	return NULL;
-}
-
-/*
- * The control node itself is the blk role's alone; its misc device in sysfs is
- * there exactly when the kernel has device-mapper (drivers/md/dm-ioctl.c,
- * misc_register), and the role, which opened the node, has loaded it by then.
- */
-static bool has_dm(struct ctl *c)
-{
-	struct stat st;
-
-	return c->config.dm != DM_OFF && c->helper && helper_fd(c->helper, ROLE_BLK) >= 0 && stat("/sys/class/misc/device-mapper", &st) == 0;
-}
-
-/* Only trying tells whether a file system shares extents (ioctl_ficlone(2)). */
-static bool has_reflink(const char *dir)
-{
-	static const char block[4096] = "banger";
-	_cleanup_close_ int from = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	_cleanup_close_ int to = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-
-	return from >= 0 && to >= 0 && fdio_write_all(from, block, sizeof(block)) == 0 && ioctl(to, FICLONE, from) == 0;
-}
-
-const struct storage_driver *storage_choose(struct ctl *c)
-{
-	const struct storage_driver *d = &storage_copy;
-
-	/* Not the other way round: with shared extents nothing privileged has a part in a disk. */
-	if (has_reflink(c->config.state_dir))
-		d = &storage_reflink;
-	else if (has_dm(c))
-		d = &storage_dm;
-	log_info("disks: %s", d->name);
-	return d;
-}
+#include "controller/label.h"
+#include "controller/paths.h"
+#include "controller/slot_owner.h"
 
 int storage_fail(const char *what, struct error *e)
 {
@@ -217,22 +170,3 @@ int storage_remove(struct ctl *c, uint32_t slot, struct error *e)
 		return storage_fail(path, e);
 	return 0;
 }
-
-int storage_open_part(struct ctl *c, const struct vm *vm, unsigned part, struct error *e)
-{
-	uint64_t size;
-
-	if (part == 0)
-		return storage_open_image(&c->config, vm, &size, e);
-	_cleanup_close_ int dir = storage_slot_dir(&c->config, vm->slot, e);
-	if (dir < 0)
-		return -1;
-	_cleanup_close_ int fd = openat(dir, "cow", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return storage_fail("cow", e);
-	if (storage_label(dir, fd, e) < 0)
-		return -1;
-	return storage_dm_revive(fd, vm, e) < 0 ? -1 : steal_fd(&fd);
-}
-
-const struct disk_ops storage_ops = { .remove = storage_remove, .open_part = storage_open_part };
