@@ -13,9 +13,9 @@
 
 #include "common/cleanup.h"
 #include "controller/db/db.h"
-#include "controller/disk.h"
 #include "controller/helper/client.h"
 #include "controller/preflight.h"
+#include "controller/storage/disk.h"
 
 #define SPACE_WARN_MIB 1024u
 

@@ -16,10 +16,10 @@
 #include "controller/db/connection.h"
 #include "controller/db/schema.h"
 #include "controller/doctor_internal.h"
-#include "controller/images.h"
 #include "controller/paths.h"
 #include "controller/preflight.h"
-#include "controller/slot_owner.h"
+#include "controller/storage/images.h"
+#include "controller/storage/slot_owner.h"
 
 #define LOG_LEAST (8u << 20)
 #define LOG_MOST (64u << 20)

@@ -29,7 +29,6 @@ BEGIN {
 
 	# Files that have no folder yet.
 	floor(3, "db", "^controller/(store|preflight)[a-z_]*\\.[ch]$")
-	floor(4, "storage", "^controller/(disk|slot_|label|images|seed)[a-z_]*\\.[ch]$")
 	floor(5, "host", "^controller/(doctor|audit|stats)[a-z_]*\\.[ch]$")
 	floor(3, "role", "^privhelper/(role|reqlog)\\.[ch]$")
 	floor(4, "net", "^privhelper/net[a-z_]*\\.[ch]$")

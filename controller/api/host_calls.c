@@ -4,11 +4,11 @@
 #include <string.h>
 
 #include "controller/audit.h"
+#include "controller/db/db.h"
 #include "controller/doctor.h"
-#include "controller/images.h"
 #include "controller/lifecycle/drain.h"
 #include "controller/recovery/online.h"
-#include "controller/db/db.h"
+#include "controller/storage/images.h"
 
 int api_version(struct exchange *x)
 {

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#include "controller/images.h"
 #include "controller/db/db.h"
+#include "controller/storage/images.h"
 
 int api_image_import(struct exchange *x)
 {

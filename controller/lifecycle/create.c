@@ -8,13 +8,13 @@
 #include "common/failpoint.h"
 #include "common/log.h"
 #include "controller/db/db.h"
-#include "controller/disk.h"
 #include "controller/lifecycle/configure.h"
 #include "controller/lifecycle/delete.h"
 #include "controller/lifecycle/operation.h"
 #include "controller/lifecycle/vm_lock.h"
 #include "controller/preflight.h"
-#include "controller/seed.h"
+#include "controller/storage/seed.h"
+#include "controller/storage/disk.h"
 
 #include "controller/workers.h"
 

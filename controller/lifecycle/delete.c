@@ -4,10 +4,10 @@
 #include <stdio.h>
 
 #include "controller/db/db.h"
-#include "controller/disk.h"
 #include "controller/lifecycle/operation.h"
 #include "controller/objects/release.h"
-#include "controller/slot_owner.h"
+#include "controller/storage/disk.h"
+#include "controller/storage/slot_owner.h"
 #include "controller/vmm/watch.h"
 
 /* What its slot has, unless that is another VM's. */

@@ -28,7 +28,7 @@
 #include "controller/objects/release.h"
 #include "controller/recovery/remedy.h"
 #include "controller/recovery/stray_files.h"
-#include "controller/slot_owner.h"
+#include "controller/storage/slot_owner.h"
 #include "controller/vmm/watch.h"
 
 /* A kernel that does not say whether a VMM lives is asked again: taking a guest for dead would

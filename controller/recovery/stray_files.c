@@ -7,8 +7,8 @@
 
 #include "common/log.h"
 #include "controller/db/db.h"
-#include "controller/disk.h"
-#include "controller/slot_owner.h"
+#include "controller/storage/disk.h"
+#include "controller/storage/slot_owner.h"
 #include "controller/vmm/watch.h"
 
 static void describe(uint32_t slot, enum storage_mark mark, const struct storage_owner *o,

@@ -31,8 +31,8 @@
 #include "common/failpoint.h"
 #include "common/fdio.h"
 #include "common/log.h"
-#include "controller/label.h"
 #include "controller/paths.h"
+#include "controller/storage/label.h"
 
 #define LAST_WORDS (64 * 1024)
 #define HEADER (ID_HEX - 1 + 1 + 16 + 1) /* "<id> <offset, 16 digits>\n" */

@@ -20,11 +20,11 @@
 #include "common/fdio.h"
 #include "controller/db/connection.h"
 #include "controller/db/db.h"
-#include "controller/disk.h"
-#include "controller/images.h"
 #include "controller/paths.h"
-#include "controller/slot_folder.h"
-#include "controller/slot_owner.h"
+#include "controller/storage/disk.h"
+#include "controller/storage/images.h"
+#include "controller/storage/slot_folder.h"
+#include "controller/storage/slot_owner.h"
 
 #define MIB (1u << 20)
 

@@ -12,7 +12,7 @@
 
 #include "common/fdio.h"
 #include "controller/paths.h"
-#include "controller/seed.h"
+#include "controller/storage/seed.h"
 
 #define DIGEST "dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd"
 

@@ -1,6 +1,6 @@
 /* seed.h - what a guest is told at boot: a second cpio behind the kernel's initramfs. */
-#ifndef BANGER_CONTROLLER_SEED_H
-#define BANGER_CONTROLLER_SEED_H
+#ifndef BANGER_CONTROLLER_STORAGE_SEED_H
+#define BANGER_CONTROLLER_STORAGE_SEED_H
 
 #include "controller/ctl.h"
 

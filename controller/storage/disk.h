@@ -1,6 +1,6 @@
 /* disk.h - where a VM's root disk comes from: device-mapper snapshots, or copies. */
-#ifndef BANGER_CONTROLLER_DISK_H
-#define BANGER_CONTROLLER_DISK_H
+#ifndef BANGER_CONTROLLER_STORAGE_DISK_H
+#define BANGER_CONTROLLER_STORAGE_DISK_H
 
 #include "controller/ctl.h"
 

@@ -1,5 +1,5 @@
 /* label.c - SELinux: what is in a slot's folder has the folder's level, and with it the slot's category. */
-#include "controller/label.h"
+#include "controller/storage/label.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -10,7 +10,7 @@
  * by open file, so that it holds between threads too) keeps publishing and
  * taking back apart.
  */
-#include "controller/images.h"
+#include "controller/storage/images.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -32,7 +32,7 @@
 #include "common/log.h"
 #include "controller/db/db.h"
 #include "controller/preflight.h"
-#include "controller/slot_folder.h"
+#include "controller/storage/slot_folder.h"
 
 #define BLOCK 65536u
 #define IMAGE_MIN (1u << 20)

@@ -14,9 +14,9 @@
 #include "common/cleanup.h"
 #include "common/failpoint.h"
 #include "common/log.h"
-#include "controller/disk.h"
-#include "controller/label.h"
-#include "controller/slot_folder.h"
+#include "controller/storage/disk.h"
+#include "controller/storage/label.h"
+#include "controller/storage/slot_folder.h"
 
 /*
  * The persistent format (drivers/md/dm-snap-persistent.c), with chunks of 8

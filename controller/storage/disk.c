@@ -1,5 +1,5 @@
 /* disk.c - which driver makes the root disks of VMs. */
-#include "controller/disk.h"
+#include "controller/storage/disk.h"
 
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -11,7 +11,7 @@
 #include "common/fdio.h"
 #include "common/log.h"
 #include "controller/helper/client.h"
-#include "controller/slot_folder.h"
+#include "controller/storage/slot_folder.h"
 
 static const struct storage_driver *const drivers[] = { &storage_dm, &storage_reflink, &storage_copy };
 

@@ -1,6 +1,6 @@
 /* slot_owner.h - which VM owns the files of a slot's folder. */
-#ifndef BANGER_CONTROLLER_SLOT_OWNER_H
-#define BANGER_CONTROLLER_SLOT_OWNER_H
+#ifndef BANGER_CONTROLLER_STORAGE_SLOT_OWNER_H
+#define BANGER_CONTROLLER_STORAGE_SLOT_OWNER_H
 
 #include "controller/ctl.h"
 

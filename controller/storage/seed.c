@@ -4,7 +4,7 @@
  * multiple of four (Documentation/driver-api/early-userspace/buffer-format.rst,
  * init/initramfs.c).  So the initramfs is copied as it is, and ours follows.
  */
-#include "controller/seed.h"
+#include "controller/storage/seed.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +18,7 @@
 #include "common/failpoint.h"
 #include "common/fdio.h"
 #include "controller/paths.h"
-#include "controller/slot_folder.h"
+#include "controller/storage/slot_folder.h"
 #include "proto/slot.h"
 
 #define SEED_MAX 8192 /* the key has up to 4,000 bytes, everything else a few hundred */

@@ -2,7 +2,7 @@
  *
  * The state database says which VM has which slot.  One that is older than the files, put back from a copy, may say
  * that of a VM whose slot was given to another one since: without this its owner would get the other one's disk. */
-#include "controller/slot_owner.h"
+#include "controller/storage/slot_owner.h"
 
 #include <dirent.h>
 #include <errno.h>

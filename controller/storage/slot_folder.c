@@ -1,5 +1,5 @@
 /* slot_folder.c - the files of a VM in the state folder of its slot: made, linked, removed. */
-#include "controller/slot_folder.h"
+#include "controller/storage/slot_folder.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -11,9 +11,9 @@
 
 #include "common/cleanup.h"
 #include "common/failpoint.h"
-#include "controller/label.h"
 #include "controller/paths.h"
-#include "controller/slot_owner.h"
+#include "controller/storage/label.h"
+#include "controller/storage/slot_owner.h"
 
 int storage_fail(const char *what, struct error *e)
 {

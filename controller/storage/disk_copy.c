@@ -9,8 +9,8 @@
 #include "common/cleanup.h"
 #include "common/failpoint.h"
 #include "common/fdio.h"
-#include "controller/disk.h"
-#include "controller/slot_folder.h"
+#include "controller/storage/disk.h"
+#include "controller/storage/slot_folder.h"
 
 #define COPY_BLOCK (1 << 20)
 

@@ -1,6 +1,6 @@
 /* slot_folder.h - the files of a VM in the state folder of its slot, for the disk drivers and the seed. */
-#ifndef BANGER_CONTROLLER_SLOT_FOLDER_H
-#define BANGER_CONTROLLER_SLOT_FOLDER_H
+#ifndef BANGER_CONTROLLER_STORAGE_SLOT_FOLDER_H
+#define BANGER_CONTROLLER_STORAGE_SLOT_FOLDER_H
 
 #include "controller/ctl.h"
 

@@ -1,6 +1,6 @@
 /* label.h - SELinux levels of the files in slot folders. */
-#ifndef BANGER_CONTROLLER_LABEL_H
-#define BANGER_CONTROLLER_LABEL_H
+#ifndef BANGER_CONTROLLER_STORAGE_LABEL_H
+#define BANGER_CONTROLLER_STORAGE_LABEL_H
 
 #include "common/error.h"
 

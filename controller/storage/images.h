@@ -1,6 +1,6 @@
 /* images.h - images and kernels as files: received as descriptors, copied, hashed, published by a rename. */
-#ifndef BANGER_CONTROLLER_IMAGES_H
-#define BANGER_CONTROLLER_IMAGES_H
+#ifndef BANGER_CONTROLLER_STORAGE_IMAGES_H
+#define BANGER_CONTROLLER_STORAGE_IMAGES_H
 
 #include "controller/ctl.h"
 
