@@ -1,10 +1,11 @@
-#include "controller/doctor_internal.h"
+/* doctor.c - checks of the host and of the service, for `banger doctor`. */
+#include "controller/doctor.h"
+#include "controller/report.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <sqlite3.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,26 +20,6 @@
 
 #define SPACE_WARN_MIB 1024u
 
-void doctor_row(struct report *r, const char *name, enum verdict v, const char *hint, const char *text, ...)
-{
-	static const char *const verdicts[] = { "PASS", "WARN", "FAIL", "SKIP" };
-	struct ev_check ev = { 0 };
-	va_list ap;
-
-	(void)snprintf(ev.name, sizeof(ev.name), "%s", name);
-	(void)snprintf(ev.verdict, sizeof(ev.verdict), "%s", verdicts[v]);
-	(void)snprintf(ev.hint, sizeof(ev.hint), "%s", v == PASS ? "" : hint);
-	va_start(ap, text);
-	(void)vsnprintf(ev.text, sizeof(ev.text), text, ap);
-	va_end(ap);
-	/* A damaged database's own words may be in it. */
-	for (char *at = ev.text; *at; at++)
-		if (*at < ' ' || *at > '~')
-			*at = '?';
-	r->failed += v == FAIL;
-	(void)r->tell(r->arg, &ev);
-}
-
 /* ---- the three roles ---- */
 
 static void check_role(struct report *r, enum role_id role)
@@ -49,13 +30,13 @@ static void check_role(struct report *r, enum role_id role)
 
 	(void)snprintf(name, sizeof(name), "role %s", role_name(role));
 	if (helper_fd(r->ctl->helper, role) < 0)
-		row(r, name, SKIP, "banger-privhelper starts it", "is not there");
+		report_row(r, name, SKIP, "banger-privhelper starts it", "is not there");
 	else if (helper_call_role(r->ctl->helper, role, &q, &reply) < 0)
-		row(r, name, FAIL, "see the service's log, and restart it", "does not answer: %s", strerrordesc_np(errno));
+		report_row(r, name, FAIL, "see the service's log, and restart it", "does not answer: %s", strerrordesc_np(errno));
 	else if (reply.status != ST_OK)
-		row(r, name, FAIL, "see the service's log", "answers \"%s\"", status_name(reply.status));
+		report_row(r, name, FAIL, "see the service's log", "answers \"%s\"", status_name(reply.status));
 	else
-		row(r, name, PASS, "", "answers");
+		report_row(r, name, PASS, "", "answers");
 }
 
 /* The role reads our table to list what is in it, so an answer says that it is loaded. */
@@ -65,11 +46,11 @@ static void check_nft(struct report *r)
 	struct reply reply;
 
 	if (helper_fd(r->ctl->helper, ROLE_NET) < 0)
-		row(r, "nftables", SKIP, "banger-privhelper starts the net role", "not asked");
+		report_row(r, "nftables", SKIP, "banger-privhelper starts the net role", "not asked");
 	else if (helper_call_role(r->ctl->helper, ROLE_NET, &q, &reply) < 0 || reply.status != ST_OK)
-		row(r, "nftables", FAIL, "restart the service: it loads its table again", "our table can not be read");
+		report_row(r, "nftables", FAIL, "restart the service: it loads its table again", "our table can not be read");
 	else
-		row(r, "nftables", PASS, "", "our table can be read; NAT is available");
+		report_row(r, "nftables", PASS, "", "our table can be read; NAT is available");
 }
 
 /* ---- the kernel ---- */
@@ -88,13 +69,13 @@ static void check_network(struct report *r)
 
 	(void)snprintf(path, sizeof(path), "/sys/class/net/%s", bridge);
 	if (is_there("/sys/class/misc/tun"))
-		row(r, "tun", PASS, "", "in the kernel");
+		report_row(r, "tun", PASS, "", "in the kernel");
 	else
-		row(r, "tun", FAIL, "modprobe tun", "not in the kernel: no VM can have a network");
+		report_row(r, "tun", FAIL, "modprobe tun", "not in the kernel: no VM can have a network");
 	if (is_there(path))
-		row(r, "bridge", PASS, "", "%s", bridge);
+		report_row(r, "bridge", PASS, "", "%s", bridge);
 	else
-		row(r, "bridge", FAIL, "restart the service: it makes the bridge", "%s is missing", bridge);
+		report_row(r, "bridge", FAIL, "restart the service: it makes the bridge", "%s is missing", bridge);
 }
 
 /* There is no /dev where we run, so sysfs says whether the kernel has KVM.  Opening /dev/kvm proves nothing; the answer of a probe, once a VM was started, does. */
@@ -104,11 +85,11 @@ static void check_kvm(struct report *r)
 	struct utsname u;
 
 	if (r->ctl->config.accel == ACCEL_TCG) {
-		row(r, "kvm", SKIP, "accel in banger.conf", "turned off: guests are emulated");
+		report_row(r, "kvm", SKIP, "accel in banger.conf", "turned off: guests are emulated");
 		return;
 	}
 	if (!is_there("/sys/class/misc/kvm")) {
-		row(r, "kvm", WARN, "turn virtualisation on in the firmware and load kvm_intel or kvm_amd",
+		report_row(r, "kvm", WARN, "turn virtualisation on in the firmware and load kvm_intel or kvm_amd",
 		    "/dev/kvm is missing: guests are emulated, about ten times slower");
 		return;
 	}
@@ -116,11 +97,11 @@ static void check_kvm(struct report *r)
 	(void)snprintf(key, sizeof(key), "kvm:%s:%s", r->ctl->boot_id, u.release);
 	int known = store_fact_get(r->ctl->store, key, value, sizeof(value));
 	if (known <= 0)
-		row(r, "kvm", SKIP, "the first start of a VM probes it", "/dev/kvm is there; not probed since boot");
+		report_row(r, "kvm", SKIP, "the first start of a VM probes it", "/dev/kvm is there; not probed since boot");
 	else if (strcmp(value, "yes") == 0)
-		row(r, "kvm", PASS, "", "runs guests");
+		report_row(r, "kvm", PASS, "", "runs guests");
 	else
-		row(r, "kvm", WARN, "on a virtual host: turn nested virtualisation on",
+		report_row(r, "kvm", WARN, "on a virtual host: turn nested virtualisation on",
 		    "/dev/kvm is there but runs no guest: guests are emulated");
 }
 
@@ -129,13 +110,13 @@ static void check_storage(struct report *r)
 	const struct storage_driver *d = r->ctl->storage;
 
 	if (is_there("/sys/class/misc/device-mapper"))
-		row(r, "device-mapper", PASS, "", "in the kernel");
+		report_row(r, "device-mapper", PASS, "", "in the kernel");
 	else
-		row(r, "device-mapper", WARN, "modprobe dm_snapshot", "not in the kernel: root disks are copies");
+		report_row(r, "device-mapper", WARN, "modprobe dm_snapshot", "not in the kernel: root disks are copies");
 	if (!d)
-		row(r, "storage", FAIL, "see the service's log", "no driver fits this host");
+		report_row(r, "storage", FAIL, "see the service's log", "no driver fits this host");
 	else
-		row(r, "storage", PASS, "", "%s", d->name);
+		report_row(r, "storage", PASS, "", "%s", d->name);
 }
 
 static bool has_word(const char *list, const char *word)
@@ -153,12 +134,12 @@ static void check_cgroup(struct report *r)
 	const char *have = r->ctl->host.cgroup_controllers;
 
 	if (!have[0])
-		row(r, "cgroup", WARN, "delegate cpu, memory and pids to the service",
+		report_row(r, "cgroup", WARN, "delegate cpu, memory and pids to the service",
 		    "%s has no controllers: guests are not limited in what they take", r->ctl->config.cgroup_dir);
 	else if (!has_word(have, "cpu") || !has_word(have, "memory") || !has_word(have, "pids"))
-		row(r, "cgroup", WARN, "delegate cpu, memory and pids to the service", "only: %s", have);
+		report_row(r, "cgroup", WARN, "delegate cpu, memory and pids to the service", "only: %s", have);
 	else
-		row(r, "cgroup", PASS, "", "%s", have);
+		report_row(r, "cgroup", PASS, "", "%s", have);
 }
 
 static void check_confinement(struct report *r)
@@ -166,13 +147,13 @@ static void check_confinement(struct report *r)
 	int abi = r->ctl->host.landlock_abi;
 
 	if (r->ctl->host.seccomp)
-		row(r, "seccomp", PASS, "", "the controller is filtered");
+		report_row(r, "seccomp", PASS, "", "the controller is filtered");
 	else
-		row(r, "seccomp", FAIL, "use a kernel with CONFIG_SECCOMP_FILTER", "the controller is not filtered");
+		report_row(r, "seccomp", FAIL, "use a kernel with CONFIG_SECCOMP_FILTER", "the controller is not filtered");
 	if (abi)
-		row(r, "landlock", PASS, "", "ABI %d", abi);
+		report_row(r, "landlock", PASS, "", "ABI %d", abi);
 	else
-		row(r, "landlock", WARN, "use a kernel of 5.19 or later with landlock in its lsm= list", "not in use");
+		report_row(r, "landlock", WARN, "use a kernel of 5.19 or later with landlock in its lsm= list", "not in use");
 }
 
 static void check_selinux(struct report *r)
@@ -180,14 +161,14 @@ static void check_selinux(struct report *r)
 	const char *domain = r->ctl->host.domain;
 
 	if (!domain[0])
-		row(r, "selinux", SKIP, "boot with security=selinux where the host has a policy", "not in use");
+		report_row(r, "selinux", SKIP, "boot with security=selinux where the host has a policy", "not in use");
 	else if (strcmp(domain, "banger_t") != 0)
-		row(r, "selinux", WARN, "make install-selinux, and restart the service", "our module is not loaded: we run as %s",
+		report_row(r, "selinux", WARN, "make install-selinux, and restart the service", "our module is not loaded: we run as %s",
 		    domain);
 	else if (!r->ctl->host.enforcing)
-		row(r, "selinux", WARN, "setenforce 1", "permissive: what our module denies is only logged");
+		report_row(r, "selinux", WARN, "setenforce 1", "permissive: what our module denies is only logged");
 	else
-		row(r, "selinux", PASS, "", "enforcing, with our module");
+		report_row(r, "selinux", PASS, "", "enforcing, with our module");
 }
 
 /* ---- our own ---- */
@@ -198,10 +179,10 @@ static void check_space(struct report *r)
 	uint64_t mib;
 
 	if (room_mib(&r->ctl->config, &mib) < 0) {
-		row(r, "space", FAIL, "see that the folder is there", "%s: %s", dir, strerrordesc_np(errno));
+		report_row(r, "space", FAIL, "see that the folder is there", "%s: %s", dir, strerrordesc_np(errno));
 		return;
 	}
-	row(r, "space", mib < ROOM_LEAST_MIB ? FAIL : mib < SPACE_WARN_MIB ? WARN : PASS,
+	report_row(r, "space", mib < ROOM_LEAST_MIB ? FAIL : mib < SPACE_WARN_MIB ? WARN : PASS,
 	    "delete VMs or images, or make room", "%" PRIu64 " MiB free in %s", mib, dir);
 }
 
@@ -225,7 +206,7 @@ static void check_database(struct report *r)
 	struct error e = { 0 };
 
 	if (store_in_place(r->ctl->store, "", &e) < 0) {
-		row(r, "database", FAIL, e.hint, "%s", e.why);
+		report_row(r, "database", FAIL, e.hint, "%s", e.why);
 		return;
 	}
 	(void)snprintf(path, sizeof(path), "%s/banger.db", r->ctl->config.state_dir);
@@ -234,9 +215,9 @@ static void check_database(struct report *r)
 	    sqlite3_exec(db, "PRAGMA quick_check(1)", take_answer, answer, NULL) != SQLITE_OK)
 		(void)snprintf(answer, sizeof(answer), "%s", sqlite3_errmsg(db));
 	if (strcmp(answer, "ok") == 0)
-		row(r, "database", PASS, "", "quick_check: ok");
+		report_row(r, "database", PASS, "", "quick_check: ok");
 	else
-		row(r, "database", FAIL, "`banger doctor --db` says more, and what to do",
+		report_row(r, "database", FAIL, "`banger doctor --db` says more, and what to do",
 		    "%s: %s", path, answer);
 }
 
@@ -245,13 +226,13 @@ static void check_vmm(struct report *r, const char *name, const char *path)
 	struct stat st;
 
 	if (!path[0])
-		row(r, name, SKIP, "name it in banger.conf to use it", "not configured");
+		report_row(r, name, SKIP, "name it in banger.conf to use it", "not configured");
 	else if (stat(path, &st) < 0)
-		row(r, name, FAIL, "install it, or correct banger.conf", "%s: %s", path, strerrordesc_np(errno));
+		report_row(r, name, FAIL, "install it, or correct banger.conf", "%s: %s", path, strerrordesc_np(errno));
 	else if (!S_ISREG(st.st_mode) || !(st.st_mode & S_IXOTH))
-		row(r, name, FAIL, "chmod 755", "%s can not be executed by everybody", path);
+		report_row(r, name, FAIL, "chmod 755", "%s can not be executed by everybody", path);
 	else
-		row(r, name, PASS, "", "%s", path);
+		report_row(r, name, PASS, "", "%s", path);
 }
 
 /* The first line of a small file; "" when there is none. */
@@ -291,7 +272,7 @@ unsigned doctor_run(struct ctl *c, int (*tell)(void *arg, const struct ev_check 
 	check_vmm(&r, "qemu", c->config.qemu);
 	check_vmm(&r, "firecracker", c->config.firecracker);
 	if (!c->config.qemu[0] && !c->config.firecracker[0])
-		row(&r, "vmm", FAIL, "install qemu-system-x86 or firecracker and name it in banger.conf", "there is none");
+		report_row(&r, "vmm", FAIL, "install qemu-system-x86 or firecracker and name it in banger.conf", "there is none");
 	check_storage(&r);
 	check_cgroup(&r);
 	check_confinement(&r);

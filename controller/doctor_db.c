@@ -1,4 +1,4 @@
-/* What can be said of the state database without the service: read by connections of its own, nothing is changed. */
+/* doctor_db.c - what can be said of the state database without the service: read by connections of its own, nothing is changed. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +15,8 @@
 #include "controller/db/check.h"
 #include "controller/db/connection.h"
 #include "controller/db/schema.h"
-#include "controller/doctor_internal.h"
+#include "controller/doctor.h"
+#include "controller/report.h"
 #include "controller/paths.h"
 #include "controller/preflight.h"
 #include "controller/storage/images.h"
@@ -47,14 +48,14 @@ static void check_folder(struct look *l)
 	struct statvfs v;
 
 	if (statvfs(dir, &v) < 0)
-		row(&l->r, "folder", FAIL, "see that state_dir in banger.conf is right", "%s: %s", dir, strerrordesc_np(errno));
+		report_row(&l->r, "folder", FAIL, "see that state_dir in banger.conf is right", "%s: %s", dir, strerrordesc_np(errno));
 	else if (v.f_flag & ST_RDONLY)
-		row(&l->r, "folder", FAIL, "mount it writable again; the kernel's log says why it is not",
+		report_row(&l->r, "folder", FAIL, "mount it writable again; the kernel's log says why it is not",
 		    "%s is on a read-only file system", dir);
 	else if (access(dir, W_OK) < 0)
-		row(&l->r, "folder", FAIL, "chown it to the controller's account", "%s: %s", dir, strerrordesc_np(errno));
+		report_row(&l->r, "folder", FAIL, "chown it to the controller's account", "%s: %s", dir, strerrordesc_np(errno));
 	else
-		row(&l->r, "folder", PASS, "", "%s", dir);
+		report_row(&l->r, "folder", PASS, "", "%s", dir);
 }
 
 /* Return: true when the file can be looked into. */
@@ -66,22 +67,22 @@ static bool check_file(struct look *l)
 	(void)snprintf(name, sizeof(name), "%s-wal", l->path);
 	if (stat(l->path, &st) < 0) {
 		bool fresh = errno == ENOENT && l->backups == 0;
-		row(&l->r, "database", fresh ? SKIP : FAIL,
+		report_row(&l->r, "database", fresh ? SKIP : FAIL,
 		    fresh ? "the service makes it" : "put the backup in its place: without it, the next start knows no VM",
 		    "%s: %s", l->path, strerrordesc_np(errno));
 		return false;
 	}
 	if (st.st_size == 0 && stat(name, &log) == 0) {
-		row(&l->r, "database", FAIL, HINT_PUT_BACK, "%s is empty, but has a log: it was cut", l->path);
+		report_row(&l->r, "database", FAIL, HINT_PUT_BACK, "%s is empty, but has a log: it was cut", l->path);
 		return false;
 	}
 	if (!S_ISREG(st.st_mode) || (lstat(name, &log) == 0 && !S_ISREG(log.st_mode))) {
-		row(&l->r, "database", FAIL, HINT_PUT_BACK, "%s or its log is not a regular file", l->path);
+		report_row(&l->r, "database", FAIL, HINT_PUT_BACK, "%s or its log is not a regular file", l->path);
 		return false;
 	}
 	if (access(l->path, R_OK | W_OK) == 0)
 		return true;
-	row(&l->r, "database", FAIL, "chown it to the controller's account", "%s: %s", l->path, strerrordesc_np(errno));
+	report_row(&l->r, "database", FAIL, "chown it to the controller's account", "%s: %s", l->path, strerrordesc_np(errno));
 	return false;
 }
 
@@ -96,11 +97,11 @@ static bool check_whole(struct look *l)
 	    sqlite3_busy_timeout(l->db, 1000) != SQLITE_OK || store_integrity(l->db, wrong) < 0)
 		(void)store_fail(l->db, l->path, &e);
 	if (e.code != FAIL_NONE)
-		row(&l->r, "database", FAIL, e.hint, "%s: %s", e.what, e.why);
+		report_row(&l->r, "database", FAIL, e.hint, "%s: %s", e.what, e.why);
 	else if (wrong[0])
-		row(&l->r, "database", FAIL, HINT_PUT_BACK, "%s is damaged: %s", l->path, wrong);
+		report_row(&l->r, "database", FAIL, HINT_PUT_BACK, "%s is damaged: %s", l->path, wrong);
 	else
-		row(&l->r, "database", PASS, "", "%s is whole (integrity_check)", l->path);
+		report_row(&l->r, "database", PASS, "", "%s is whole (integrity_check)", l->path);
 	return e.code == FAIL_NONE && !wrong[0];
 }
 
@@ -110,12 +111,12 @@ static void check_schema(struct look *l)
 
 	(void)schema_number(l->db, "PRAGMA user_version", &version);
 	if (version == schema_known())
-		row(&l->r, "schema", PASS, "", "%d, as this program writes it", version);
+		report_row(&l->r, "schema", PASS, "", "%d, as this program writes it", version);
 	else if (version > schema_known())
-		row(&l->r, "schema", FAIL, "install the newer banger again, or put a backup of this schema in its place",
+		report_row(&l->r, "schema", FAIL, "install the newer banger again, or put a backup of this schema in its place",
 		    "%d, and this program knows up to %d", version, schema_known());
 	else
-		row(&l->r, "schema", version < 0 ? FAIL : WARN, "the next start of the service migrates it, with a backup first",
+		report_row(&l->r, "schema", version < 0 ? FAIL : WARN, "the next start of the service migrates it, with a backup first",
 		    "%d, and this program writes %d", version, schema_known());
 }
 
@@ -132,7 +133,7 @@ static void check_backup(struct look *l, const char *name)
 	l->backups++;
 	(void)snprintf(uri, sizeof(uri), "%s/%s", l->config->state_dir, name);
 	if (lstat(uri, &st) < 0 || !S_ISREG(st.st_mode)) {
-		row(&l->r, "backup", WARN, "remove it: it is of no use", "%s is not a regular file", name);
+		report_row(&l->r, "backup", WARN, "remove it: it is of no use", "%s is not a regular file", name);
 		return;
 	}
 	time_text((uint64_t)st.st_mtime * 1000000000u, made);
@@ -140,14 +141,14 @@ static void check_backup(struct look *l, const char *name)
 	if (sqlite3_open_v2(uri, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL) != SQLITE_OK ||
 	    store_integrity(db, wrong) < 0 || wrong[0] || schema_number(db, "PRAGMA user_version", &version) < 0 ||
 	    schema_number(db, "SELECT count(*) FROM vms", &vms) < 0) {
-		row(&l->r, "backup", WARN, "remove it: it is of no use", "%s: %s", name,
+		report_row(&l->r, "backup", WARN, "remove it: it is of no use", "%s: %s", name,
 		    wrong[0] ? wrong : sqlite3_errmsg(db));
 		return;
 	}
 	if (l->all)
-		row(&l->r, "backup", PASS, "", "%s: whole, of %.19sZ, schema %d, %d VMs", name, made, version, vms);
+		report_row(&l->r, "backup", PASS, "", "%s: whole, of %.19sZ, schema %d, %d VMs", name, made, version, vms);
 	else
-		row(&l->r, "backup", PASS, "", "%s: whole, of %.19sZ, schema %d", name, made, version);
+		report_row(&l->r, "backup", PASS, "", "%s: whole, of %.19sZ, schema %d", name, made, version);
 }
 
 static bool is_backup(const char *name)
@@ -173,7 +174,7 @@ static void check_backups(struct look *l)
 	if (d)
 		(void)closedir(d);
 	if (!l->backups)
-		row(&l->r, "backup", WARN, "a service that runs makes one a day, and one before each migration", "there is none");
+		report_row(&l->r, "backup", WARN, "a service that runs makes one a day, and one before each migration", "there is none");
 }
 
 static void check_log(struct look *l)
@@ -185,13 +186,13 @@ static void check_log(struct look *l)
 	if (stat(name, &st) < 0)
 		st.st_size = 0;
 	if (st.st_size < LOG_LEAST || (uint64_t)st.st_blocks * 512 < LOG_LEAST)
-		row(&l->r, "log", WARN, "make room, then restart the service",
+		report_row(&l->r, "log", WARN, "make room, then restart the service",
 		    "%" PRIu64 " KiB: no room is kept for ends on a full disk", (uint64_t)st.st_size >> 10);
 	else if (st.st_size > LOG_MOST)
-		row(&l->r, "log", WARN, "end other programs that read the database; `fuser -v` names them",
+		report_row(&l->r, "log", WARN, "end other programs that read the database; `fuser -v` names them",
 		    "%" PRIu64 " MiB: it can not be taken over into the database", (uint64_t)st.st_size >> 20);
 	else
-		row(&l->r, "log", PASS, "", "%" PRIu64 " MiB, so that ends go on when the disk is full", (uint64_t)st.st_size >> 20);
+		report_row(&l->r, "log", PASS, "", "%" PRIu64 " MiB, so that ends go on when the disk is full", (uint64_t)st.st_size >> 20);
 }
 
 static void check_space(struct look *l)
@@ -200,7 +201,7 @@ static void check_space(struct look *l)
 
 	if (room_mib(l->config, &mib) < 0)
 		return; /* the folder's row says why */
-	row(&l->r, "space", mib < ROOM_LEAST_MIB ? FAIL : mib < 16 * ROOM_LEAST_MIB ? WARN : PASS,
+	report_row(&l->r, "space", mib < ROOM_LEAST_MIB ? FAIL : mib < 16 * ROOM_LEAST_MIB ? WARN : PASS,
 	    "delete VMs or images, or make room: stop and delete work meanwhile",
 	    "%" PRIu64 " MiB free; below %u nothing new is begun", mib, ROOM_LEAST_MIB);
 }
@@ -245,13 +246,13 @@ static void check_slots(struct look *l)
 	if (l->all)
 		(void)snprintf(where, sizeof(where), ": %u, first: slot %u", others ? others : nobodys, first);
 	if (others)
-		row(&l->r, "slots", FAIL, "this database is older than the host: put the newer one back, or delete these VMs",
+		report_row(&l->r, "slots", FAIL, "this database is older than the host: put the newer one back, or delete these VMs",
 		    "VMs have slots with other VMs' files%s", where);
 	else if (nobodys)
-		row(&l->r, "slots", WARN, "`banger host gc` removes them, unless a newer database that knows them is put back",
+		report_row(&l->r, "slots", WARN, "`banger host gc` removes them, unless a newer database that knows them is put back",
 		    "slots have files that no VM has%s", where);
 	else
-		row(&l->r, "slots", PASS, "", "their files are those of the VMs that have them");
+		report_row(&l->r, "slots", PASS, "", "their files are those of the VMs that have them");
 }
 
 struct nameless {
@@ -314,20 +315,20 @@ static void check_images(struct look *l)
 	char how_many[64] = "";
 
 	if (images < 0 || kernels < 0 || gone < 0 || gone_kernels < 0) {
-		row(&l->r, "images", WARN, "see that its folders are there, and ask again", "files and rows can not be compared");
+		report_row(&l->r, "images", WARN, "see that its folders are there, and ask again", "files and rows can not be compared");
 		return;
 	}
 	if (gone + gone_kernels) {
 		if (l->all)
 			(void)snprintf(how_many, sizeof(how_many), ": %d images, %d kernels", gone, gone_kernels);
-		row(&l->r, "images", FAIL, "import the same files again, under any name", "rows name files that are not there%s", how_many);
+		report_row(&l->r, "images", FAIL, "import the same files again, under any name", "rows name files that are not there%s", how_many);
 	} else if (images + kernels) {
 		if (l->all)
 			(void)snprintf(how_many, sizeof(how_many), ": of %d images, %d kernels", images, kernels);
-		row(&l->r, "images", WARN, "`banger host gc` removes them, unless a newer database that knows them is put back",
+		report_row(&l->r, "images", WARN, "`banger host gc` removes them, unless a newer database that knows them is put back",
 		    "files are there that no row names%s", how_many);
 	} else {
-		row(&l->r, "images", PASS, "", "each file of an image or a kernel has its row");
+		report_row(&l->r, "images", PASS, "", "each file of an image or a kernel has its row");
 	}
 }
 
@@ -338,13 +339,13 @@ static void check_ledger(struct look *l)
 	if (schema_number(l->db, "SELECT count(*) FROM ledger WHERE state = 'releasing'", &left) < 0)
 		return; /* an older schema */
 	if (left)
-		row(&l->r, "ledger", WARN, "`banger vm list` says of which VMs and why; it is tried again every 15 s",
+		report_row(&l->r, "ledger", WARN, "`banger vm list` says of which VMs and why; it is tried again every 15 s",
 		    "%d objects are not given back yet", left);
 	else
-		row(&l->r, "ledger", PASS, "", "nothing waits to be given back");
+		report_row(&l->r, "ledger", PASS, "", "nothing waits to be given back");
 }
 
-unsigned doctor_db(const struct config *config, bool all, int (*tell)(void *arg, const struct ev_check *row_), void *arg)
+unsigned doctor_db(const struct config *config, bool all, int (*tell)(void *arg, const struct ev_check *row), void *arg)
 {
 	struct look l = { .r = { .tell = tell, .arg = arg }, .config = config, .all = all };
 

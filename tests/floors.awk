@@ -29,7 +29,13 @@ BEGIN {
 
 	# Files that have no folder yet.
 	floor(3, "db", "^controller/(store|preflight)[a-z_]*\\.[ch]$")
+<<<<<<< HEAD
 	floor(5, "host", "^controller/(doctor|audit|stats)[a-z_]*\\.[ch]$")
+=======
+	floor(5, "host", "^controller/(doctor|report|audit|stats)[a-z_]*\\.[ch]$")
+	floor(7, "lifecycle", "^controller/vm_lock\\.[ch]$")
+	floor(10, "api", "^controller/(api|rate)[a-z_]*\\.[ch]$")
+>>>>>>> bded396 (doctor: rows of a report have a file, and no macro renames row)
 	floor(3, "role", "^privhelper/(role|reqlog)\\.[ch]$")
 	floor(4, "net", "^privhelper/net[a-z_]*\\.[ch]$")
 	floor(4, "blk", "^privhelper/blk[a-z_]*\\.[ch]$")
