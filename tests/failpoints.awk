@@ -4,7 +4,7 @@
 # A change is a line; a failpoint is beside it when no other change is between the two, in the same function.
 BEGIN {
 	# Why a change may do without.
-	except("controller/doctor.c:check_database", "sqlite3_exec", "reads")
+	except("controller/host/doctor.c:check_database", "sqlite3_exec", "reads")
 	except("controller/helper/client.c:exchange", "exchange", "call() has one before and after")
 	except("controller/storage/images.c:copy_sparse", "ftruncate", "of a file that no row names yet; images.copy.before and .after")
 	except("controller/storage/images.c:sweep_entry", "unlinkat", "at start, each entry by itself; settle() has its own")

@@ -30,9 +30,12 @@ BEGIN {
 	# Files that have no folder yet.
 	floor(3, "db", "^controller/(store|preflight)[a-z_]*\\.[ch]$")
 <<<<<<< HEAD
+<<<<<<< HEAD
 	floor(5, "host", "^controller/(doctor|audit|stats)[a-z_]*\\.[ch]$")
 =======
 	floor(5, "host", "^controller/(doctor|report|audit|stats)[a-z_]*\\.[ch]$")
+=======
+>>>>>>> ad5d6ab (host: doctor, its report, the audit and the usage move to controller/host/)
 	floor(7, "lifecycle", "^controller/vm_lock\\.[ch]$")
 	floor(10, "api", "^controller/(api|rate)[a-z_]*\\.[ch]$")
 >>>>>>> bded396 (doctor: rows of a report have a file, and no macro renames row)

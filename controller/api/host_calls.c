@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-#include "controller/audit.h"
 #include "controller/db/db.h"
-#include "controller/doctor.h"
+#include "controller/host/audit.h"
+#include "controller/host/doctor.h"
 #include "controller/lifecycle/drain.h"
 #include "controller/recovery/online.h"
 #include "controller/storage/images.h"

@@ -28,6 +28,7 @@
 #include "common/lock.h"
 #include "common/log.h"
 #include "controller/db/db.h"
+#include "controller/host/usage.h"
 #include "controller/lifecycle/exit.h"
 #include "controller/lifecycle/operation.h"
 #include "controller/lifecycle/vm_lock.h"
@@ -36,7 +37,6 @@
 #include "controller/policy/idle.h"
 #include "controller/preflight.h"
 #include "controller/recovery/online.h"
-#include "controller/stats.h"
 #include "controller/vmm/watch.h"
 #include "controller/workers.h"
 

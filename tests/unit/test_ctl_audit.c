@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "controller/audit.h"
+#include "controller/host/audit.h"
 
 #define OP_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define OP_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"

@@ -5,12 +5,12 @@
 #include <sqlite3.h>
 
 #include "common/clock.h"
+#include "controller/host/usage.h"
 #include "controller/lifecycle/drain.h"
 #include "controller/lifecycle/operation.h"
 #include "controller/policy/actions.h"
 #include "controller/policy/housekeeping.h"
 #include "controller/policy/idle.h"
-#include "controller/stats.h"
 
 #define S 1000000000ull
 

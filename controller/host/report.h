@@ -1,6 +1,6 @@
 /* report.h - the report of a check of the host: rows with a verdict, sent one by one. */
-#ifndef BANGER_CONTROLLER_REPORT_H
-#define BANGER_CONTROLLER_REPORT_H
+#ifndef BANGER_CONTROLLER_HOST_REPORT_H
+#define BANGER_CONTROLLER_HOST_REPORT_H
 
 #include "controller/ctl.h"
 

@@ -1,6 +1,6 @@
 /* doctor.h - what the daemon knows of this host, as checks with a verdict and a hint. */
-#ifndef BANGER_CONTROLLER_DOCTOR_H
-#define BANGER_CONTROLLER_DOCTOR_H
+#ifndef BANGER_CONTROLLER_HOST_DOCTOR_H
+#define BANGER_CONTROLLER_HOST_DOCTOR_H
 
 #include "controller/ctl.h"
 

@@ -1,6 +1,6 @@
 /* audit.h - the roles' request logs, merged by time, for the eyes of those whom they concern. */
-#ifndef BANGER_CONTROLLER_AUDIT_H
-#define BANGER_CONTROLLER_AUDIT_H
+#ifndef BANGER_CONTROLLER_HOST_AUDIT_H
+#define BANGER_CONTROLLER_HOST_AUDIT_H
 
 #include "controller/ctl.h"
 

@@ -1,6 +1,6 @@
-/* stats.h - what a running VM uses, as the kernel counts it: its control group and its tap. */
-#ifndef BANGER_CONTROLLER_STATS_H
-#define BANGER_CONTROLLER_STATS_H
+/* usage.h - what a running VM uses, as the kernel counts it: its control group and its tap. */
+#ifndef BANGER_CONTROLLER_HOST_USAGE_H
+#define BANGER_CONTROLLER_HOST_USAGE_H
 
 #include "controller/ctl.h"
 

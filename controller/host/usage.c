@@ -1,4 +1,4 @@
-#include "controller/stats.h"
+#include "controller/host/usage.h"
 
 #include <errno.h>
 #include <fcntl.h>

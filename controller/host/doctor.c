@@ -1,6 +1,6 @@
 /* doctor.c - checks of the host and of the service, for `banger doctor`. */
-#include "controller/doctor.h"
-#include "controller/report.h"
+#include "controller/host/doctor.h"
+#include "controller/host/report.h"
 
 #include <errno.h>
 #include <fcntl.h>

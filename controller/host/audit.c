@@ -1,4 +1,4 @@
-#include "controller/audit.h"
+#include "controller/host/audit.h"
 
 #include <errno.h>
 #include <fcntl.h>

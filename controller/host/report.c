@@ -1,5 +1,5 @@
 /* report.c - rows of a report, made of printable text alone. */
-#include "controller/report.h"
+#include "controller/host/report.h"
 
 #include <stdarg.h>
 #include <stdio.h>
