@@ -26,26 +26,6 @@ BEGIN {
 	floor(4, "blk", "^privhelper/blk/")
 	floor(4, "spawn", "^privhelper/spawn/")
 	floor(4, "supervisor", "^privhelper/supervisor/")
-
-	# Files that have no folder yet.
-	floor(3, "db", "^controller/(store|preflight)[a-z_]*\\.[ch]$")
-<<<<<<< HEAD
-<<<<<<< HEAD
-	floor(5, "host", "^controller/(doctor|audit|stats)[a-z_]*\\.[ch]$")
-=======
-	floor(5, "host", "^controller/(doctor|report|audit|stats)[a-z_]*\\.[ch]$")
-=======
->>>>>>> ad5d6ab (host: doctor, its report, the audit and the usage move to controller/host/)
-	floor(7, "lifecycle", "^controller/vm_lock\\.[ch]$")
-	floor(10, "api", "^controller/(api|rate)[a-z_]*\\.[ch]$")
->>>>>>> bded396 (doctor: rows of a report have a file, and no macro renames row)
-	floor(3, "role", "^privhelper/(role|reqlog)\\.[ch]$")
-	floor(4, "net", "^privhelper/net[a-z_]*\\.[ch]$")
-	floor(4, "blk", "^privhelper/blk[a-z_]*\\.[ch]$")
-	floor(4, "spawn", "^privhelper/spawn[a-z_]*\\.[ch]$")
-	floor(4, "supervisor", "^privhelper/supervisor[a-z_]*\\.[ch]$")
-
-	# Includes that are still to go.
 }
 
 function floor(level, room, pattern) {
@@ -77,8 +57,6 @@ here != "" && /^#include "/ {
 	path = $2
 	gsub(/"/, "", path)
 	there = room_of(path)
-	if ((FILENAME " " path) in known)
-		next
 	if (there == "")
 		refuse("includes " path ", which stands on no floor")
 	else if (there != here && levels[there] > levels[here])

@@ -15,7 +15,7 @@
 #include "common/cleanup.h"
 #include "controller/db/db.h"
 #include "controller/helper/client.h"
-#include "controller/preflight.h"
+#include "controller/db/preflight.h"
 #include "controller/storage/disk.h"
 
 #define SPACE_WARN_MIB 1024u

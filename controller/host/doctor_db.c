@@ -18,7 +18,7 @@
 #include "controller/host/doctor.h"
 #include "controller/host/report.h"
 #include "controller/paths.h"
-#include "controller/preflight.h"
+#include "controller/db/preflight.h"
 #include "controller/storage/images.h"
 #include "controller/storage/slot_owner.h"
 

@@ -5,7 +5,7 @@
 
 #include "controller/lifecycle/operation.h"
 #include "controller/objects/nat.h"
-#include "controller/preflight.h"
+#include "controller/db/preflight.h"
 #include "controller/db/db.h"
 
 #define MIN_MEM_MIB 64

@@ -12,7 +12,7 @@
 #include "controller/lifecycle/delete.h"
 #include "controller/lifecycle/operation.h"
 #include "controller/lifecycle/vm_lock.h"
-#include "controller/preflight.h"
+#include "controller/db/preflight.h"
 #include "controller/storage/seed.h"
 #include "controller/storage/disk.h"
 

@@ -20,7 +20,7 @@
 #include "controller/lifecycle/operation.h"
 #include "controller/objects/object.h"
 #include "controller/objects/release.h"
-#include "controller/preflight.h"
+#include "controller/db/preflight.h"
 #include "controller/storage/disk.h"
 #include "controller/storage/seed.h"
 #include "controller/storage/slot_owner.h"

@@ -35,7 +35,7 @@
 #include "controller/objects/release.h"
 #include "controller/policy/actions.h"
 #include "controller/policy/idle.h"
-#include "controller/preflight.h"
+#include "controller/db/preflight.h"
 #include "controller/recovery/online.h"
 #include "controller/vmm/watch.h"
 #include "controller/workers.h"

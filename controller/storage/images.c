@@ -31,7 +31,7 @@
 #include "common/fdio.h"
 #include "common/log.h"
 #include "controller/db/db.h"
-#include "controller/preflight.h"
+#include "controller/db/preflight.h"
 #include "controller/storage/slot_folder.h"
 
 #define BLOCK 65536u

@@ -1,6 +1,6 @@
 /* preflight.h - is there room, and is the state database in its place, before anything new is begun? */
-#ifndef BANGER_CONTROLLER_PREFLIGHT_H
-#define BANGER_CONTROLLER_PREFLIGHT_H
+#ifndef BANGER_CONTROLLER_DB_PREFLIGHT_H
+#define BANGER_CONTROLLER_DB_PREFLIGHT_H
 
 #include "controller/ctl.h"
 

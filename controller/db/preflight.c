@@ -1,5 +1,5 @@
 /* preflight.c - checks before anything new is begun. */
-#include "controller/preflight.h"
+#include "controller/db/preflight.h"
 
 #include <errno.h>
 #include <inttypes.h>
