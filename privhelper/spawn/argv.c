@@ -50,6 +50,10 @@ static void qemu_machine(const struct req_vmm_spawn *r, struct argv *a)
 	 * The timer and the interrupt controller of old (pit, pic) stay: without them it hangs under TCG. */
 	add(a, "-M");
 	add(a, "microvm,x-option-roms=off,rtc=on,isa-serial=on,acpi=on");
+	/* qboot loads the kernel by itself.  Not each distribution has it as microvm's default firmware: Debian 13's is a
+	 * SeaBIOS, which needs the option ROM that is off.  The name is looked for in /usr/share/qemu (qemu(1), -L). */
+	add(a, "-bios");
+	add(a, "qboot.rom");
 	add(a, "-accel");
 	if (r->accel == ACCEL_KVM)
 		add(a, "kvm");

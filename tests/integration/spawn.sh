@@ -172,8 +172,8 @@ is "$(ask spawn vmm_spawn slot=0 gen=2 vmm=2 accel=1 disk=1 vcpus=1 mem_mib=32 "
 read -r -n 1 -t 5 verdict <&"$probe"
 is "${verdict-}" "[yn]" "it answers within five seconds: ${verdict-}"
 kvm_works() { # ask QEMU the same: does our guest come up with KVM?
-	[ -e /dev/kvm ] && timeout 10 qemu-system-x86_64 -M microvm,x-option-roms=off -accel kvm -cpu host -m 64M -nodefaults \
-		-display none -serial stdio -kernel "$T/guest" </dev/null 2>/dev/null | grep -q "guest is up"
+	[ -e /dev/kvm ] && timeout 10 qemu-system-x86_64 -M microvm,x-option-roms=off -bios qboot.rom -accel kvm -cpu host \
+		-m 64M -nodefaults -display none -serial stdio -kernel "$T/guest" </dev/null 2>/dev/null | grep -q "guest is up"
 }
 is "${verdict-}" "$(kvm_works && echo y || echo n)" "QEMU with KVM agrees"
 is "$(our_cgroups)" "*/vm/0.2.1000" "its cgroup has a VMM's name"

@@ -60,6 +60,7 @@ static void test_qemu_tcg_file(void **unused)
 	expect(&a, "-initrd", "/state/7/initrd");
 	assert_non_null(strstr(value(&a, "-drive", "id=root"), ",file=/state/7/disk"));
 	assert_non_null(strstr(value(&a, "-M", "microvm"), "acpi=on"));
+	expect(&a, "-bios", "qboot.rom");
 	assert_non_null(strstr(value(&a, "-append", "console=ttyS0 "), " tsc_early_khz=2596184 tsc=reliable"));
 }
 
