@@ -290,9 +290,9 @@ static bool send_text(int conn, const char *text, size_t n)
 	return true;
 }
 
-static void send_slowly(const struct fake_firecracker *f, int conn, const char *text, int ms)
+static void send_slowly(const struct fake_firecracker *f, int conn, const char *text, size_t piece, int ms)
 {
-	for (; *text && send_text(conn, text, 1); text++)
+	for (size_t n; (n = strnlen(text, piece)) && send_text(conn, text, n); text += n)
 		if (!pause_ms(f, conn, ms))
 			return;
 }
@@ -313,8 +313,8 @@ static void send_faulty(const struct fake_firecracker *f, int conn, enum fc_faul
 	switch (fault) {
 	case FC_NONE: (void)send_text(conn, right, strlen(right)); break;
 	case FC_HANG: (void)pause_ms(f, conn, -1); break;
-	case FC_SLOW: send_slowly(f, conn, right, 1); break;
-	case FC_TRICKLE: send_slowly(f, conn, right, 200); break;
+	case FC_SLOW: send_slowly(f, conn, right, 7, 1); break;
+	case FC_TRICKLE: send_slowly(f, conn, right, 1, 200); break;
 	case FC_GARBAGE: SEND(conn, "\x7f\x00\xff not HTTP at all\r\n\r\n"); break;
 	case FC_HALF: (void)send_text(conn, right, strlen(right) / 2); break;
 	case FC_HALF_HANG:

@@ -13,7 +13,7 @@ struct fake_firecracker;
 enum fc_fault {
 	FC_NONE,
 	FC_HANG,     /* takes the request, never answers */
-	FC_SLOW,     /* the right answer, one byte each millisecond */
+	FC_SLOW,     /* the right answer, seven bytes each millisecond */
 	FC_TRICKLE,  /* the right answer, one byte each 200 ms */
 	FC_GARBAGE,  /* bytes that are no HTTP */
 	FC_HALF,     /* half of the right answer, then the end */

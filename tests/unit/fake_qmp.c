@@ -44,10 +44,11 @@ static bool pause_ms(const struct session *s, int ms)
 
 static bool send_bytes(const struct session *s, const char *text, size_t n)
 {
-	int ms = s->fault == QMP_SLOW ? 1 : s->fault == QMP_TRICKLE ? 200 : 0;
+	const int ms = s->fault == QMP_SLOW ? 1 : s->fault == QMP_TRICKLE ? 200 : 0;
+	const size_t piece = s->fault == QMP_SLOW ? 7 : s->fault == QMP_TRICKLE ? 1 : n;
 
-	for (size_t i = 0; i < n; i += ms ? 1 : n) {
-		if (send(s->conn, text + i, ms ? 1 : n, MSG_NOSIGNAL) <= 0)
+	for (size_t i = 0; i < n; i += piece) {
+		if (send(s->conn, text + i, piece < n - i ? piece : n - i, MSG_NOSIGNAL) <= 0)
 			return false;
 		if (ms && !pause_ms(s, ms))
 			return false;

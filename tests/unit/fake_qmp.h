@@ -10,7 +10,7 @@ enum qmp_fault {
 	QMP_NONE,
 	QMP_MUTE,       /* accepts, says nothing */
 	QMP_HANG,       /* greets, then never answers */
-	QMP_SLOW,       /* every byte after a millisecond */
+	QMP_SLOW,       /* the right answer, seven bytes each millisecond */
 	QMP_TRICKLE,    /* every byte after 200 ms */
 	QMP_GARBAGE,    /* a line that is no JSON */
 	QMP_NO_GREETING, /* JSON, but no greeting */
