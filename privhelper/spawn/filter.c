@@ -20,6 +20,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
 #include <linux/if_tun.h>
 #include <linux/seccomp.h>
 #include <string.h>
@@ -43,7 +45,7 @@ static const int vmm_calls[] = {
 	SCMP_SYS(newfstatat), SCMP_SYS(statx), SCMP_SYS(statfs), SCMP_SYS(fstatfs), SCMP_SYS(access),
 	SCMP_SYS(faccessat), SCMP_SYS(faccessat2), SCMP_SYS(readlink), SCMP_SYS(readlinkat), SCMP_SYS(getcwd),
 	SCMP_SYS(fchdir), SCMP_SYS(getdents64), SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(umask), SCMP_SYS(fsync),
-	SCMP_SYS(fdatasync), SCMP_SYS(ftruncate), SCMP_SYS(fallocate), SCMP_SYS(sync_file_range),
+	SCMP_SYS(fdatasync), SCMP_SYS(ftruncate), SCMP_SYS(sync_file_range),
 	SCMP_SYS(dup), SCMP_SYS(dup2), SCMP_SYS(dup3), SCMP_SYS(pipe), SCMP_SYS(pipe2), SCMP_SYS(eventfd2),
 	SCMP_SYS(timerfd_create), SCMP_SYS(timerfd_settime), SCMP_SYS(timerfd_gettime), SCMP_SYS(signalfd4),
 	SCMP_SYS(memfd_create),
@@ -90,13 +92,18 @@ static const int absent_calls[] = {
 };
 
 /* ioctl(2) by the type byte of the request: KVM, block devices, files. */
-static const unsigned ioctl_types[] = { 0xae, 0x12, 'f', 'X', 0x94, 0x03, 0x00 };
+static const unsigned ioctl_types[] = { 0xae, 0x12, 'f', 0x94, 0x03, 0x00 };
+
+/* XFS_IOC_DIOINFO of xfsprogs (libxfs/xfs_fs.h); its struct dioattr has three 32-bit members. */
+#define DIOINFO _IOR('X', 30, uint32_t[3])
 
 /* Terminals and tun share a type byte: by number, since any holder of a tap may change its owner, its group, its link
- * type and whether it persists (drivers/net/tun.c, __tun_chr_ioctl). */
+ * type and whether it persists (drivers/net/tun.c, __tun_chr_ioctl).  So do QEMU's question for the alignment of direct
+ * reads, and the one that reserves blocks beyond RLIMIT_FSIZE (FS_IOC_RESVSP; fs/ioctl.c, ioctl_preallocate()). */
 static const unsigned ioctls[] = {
 	TCGETS, TCSETS, TCSETSW, TCSETSF, TIOCGWINSZ, FIONREAD, FIONBIO, FIOCLEX, FIONCLEX,
 	TUNSETIFF, TUNGETIFF, TUNGETFEATURES, TUNSETOFFLOAD, TUNSETSNDBUF, TUNGETVNETHDRSZ, TUNSETVNETHDRSZ,
+	DIOINFO, FS_IOC_FSGETXATTR,
 };
 
 static const int prctl_options[] = {
@@ -126,6 +133,7 @@ static int allow_if(scmp_filter_ctx ctx, int call, struct scmp_arg_cmp cmp)
 }
 
 #define TMPFILE (O_TMPFILE & ~O_DIRECTORY)
+#define WRITE_ZEROES 0x80u /* FALLOC_FL_WRITE_ZEROES, Linux 6.17: newer than our headers */
 
 /*
  * Files that are there, whatever the modes and Landlock would let be made beside them.
@@ -149,6 +157,36 @@ static int allow_open(scmp_filter_ctx ctx, int call, unsigned flags_at, bool lan
 	for (size_t i = 0; i < ARRAY_SIZE(rules); i++) {
 		struct scmp_arg_cmp cmp = { flags_at, SCMP_CMP_MASKED_EQ, rules[i].mask, rules[i].value };
 		bad |= seccomp_rule_add_array(ctx, rules[i].then, call, 1, &cmp);
+	}
+	return bad ? -1 : 0;
+}
+
+/*
+ * RLIMIT_FSIZE bounds a disk that is a file, but ext4, XFS and btrfs ask for it only where the size grows: not where
+ * blocks are reserved behind the end (FALLOC_FL_KEEP_SIZE), and ext4 not where a range is inserted.  So the modes are
+ * those that write zeroes within the limit, and the one that gives blocks back; others are told that the file system
+ * has them not, which QEMU is prepared for.
+ */
+static int allow_fallocate(scmp_filter_ctx ctx)
+{
+	const unsigned hole = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+	const struct {
+		unsigned mask, value;
+		uint32_t then;
+	} rules[] = { /* no two that differ in what then happens have a value in common */
+		{ ~(unsigned)FALLOC_FL_ZERO_RANGE, 0, SCMP_ACT_ALLOW },
+		{ UINT32_MAX, hole, SCMP_ACT_ALLOW },
+		{ hole, FALLOC_FL_KEEP_SIZE, SCMP_ACT_ERRNO(EOPNOTSUPP) },
+		{ FALLOC_FL_COLLAPSE_RANGE, FALLOC_FL_COLLAPSE_RANGE, SCMP_ACT_ERRNO(EOPNOTSUPP) },
+		{ FALLOC_FL_INSERT_RANGE, FALLOC_FL_INSERT_RANGE, SCMP_ACT_ERRNO(EOPNOTSUPP) },
+		{ FALLOC_FL_UNSHARE_RANGE, FALLOC_FL_UNSHARE_RANGE, SCMP_ACT_ERRNO(EOPNOTSUPP) },
+		{ WRITE_ZEROES, WRITE_ZEROES, SCMP_ACT_ERRNO(EOPNOTSUPP) },
+	};
+	int bad = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rules); i++) {
+		struct scmp_arg_cmp cmp = { 1, SCMP_CMP_MASKED_EQ, rules[i].mask, rules[i].value };
+		bad |= seccomp_rule_add_array(ctx, rules[i].then, SCMP_SYS(fallocate), 1, &cmp);
 	}
 	return bad ? -1 : 0;
 }
@@ -204,7 +242,8 @@ static int add_arguments(scmp_filter_ctx ctx, bool landlock)
 			return -1;
 	/* CLONE_THREAD: a thread of the caller, never a process. */
 	if (allow_if(ctx, SCMP_SYS(clone), SCMP_A0_64(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD)) < 0 ||
-	    allow_open(ctx, SCMP_SYS(open), 1, landlock) < 0 || allow_open(ctx, SCMP_SYS(openat), 2, landlock) < 0)
+	    allow_open(ctx, SCMP_SYS(open), 1, landlock) < 0 || allow_open(ctx, SCMP_SYS(openat), 2, landlock) < 0 ||
+	    allow_fallocate(ctx) < 0)
 		return -1;
 	for (size_t i = 0; i < ARRAY_SIZE(fcntl_commands); i++)
 		if (allow_if(ctx, SCMP_SYS(fcntl), SCMP_A1_64(SCMP_CMP_MASKED_EQ, UINT32_MAX, fcntl_commands[i])) < 0)

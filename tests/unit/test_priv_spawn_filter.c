@@ -370,13 +370,13 @@ static int walk_calls(const struct sock_fprog *f)
 static void test_high_bits_open_nothing(void **unused)
 {
 	(void)unused;
-	/* ioctl, prctl, clone, open, openat, fcntl, prlimit64 */
-	assert_int_equal(walk_calls(&vmm), 7);
-	assert_int_equal(walk_calls(&vmm_landlock), 7);
-	assert_int_equal(walk_calls(&probe), 7);
-	assert_int_equal(walk_calls(&firecracker), 8); /* socket */
+	/* ioctl, prctl, clone, open, openat, fallocate, fcntl, prlimit64 */
+	assert_int_equal(walk_calls(&vmm), 8);
+	assert_int_equal(walk_calls(&vmm_landlock), 8);
+	assert_int_equal(walk_calls(&probe), 8);
+	assert_int_equal(walk_calls(&firecracker), 9); /* socket */
 	/* prlimit64, which the role may use freely, is none of them; setresuid and setresgid are. */
-	assert_int_equal(walk_calls(&role_filter), 9);
+	assert_int_equal(walk_calls(&role_filter), 10);
 }
 
 static void test_pipes_are_not_enlarged(void **unused)
@@ -387,6 +387,31 @@ static void test_pipes_are_not_enlarged(void **unused)
 			long command = F_SETPIPE_SZ | (long)(1ull << bit);
 			assert_int_equal(attempt(all[i], SYS_fcntl, -1, command, 1 << 20), KILLED);
 		}
+}
+
+/* RLIMIT_FSIZE is a disk's bound, and these calls take blocks of the file system without asking for it. */
+static void test_no_blocks_beyond_the_limit(void **unused)
+{
+	static const long good[] = { 0, FALLOC_FL_ZERO_RANGE, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE };
+	static const long taking[] = {
+		FALLOC_FL_KEEP_SIZE, FALLOC_FL_KEEP_SIZE | FALLOC_FL_ZERO_RANGE, FALLOC_FL_INSERT_RANGE,
+		FALLOC_FL_UNSHARE_RANGE, FALLOC_FL_UNSHARE_RANGE | FALLOC_FL_KEEP_SIZE, FALLOC_FL_COLLAPSE_RANGE,
+		WRITE_ZEROES, WRITE_ZEROES | FALLOC_FL_KEEP_SIZE,
+	};
+	/* FS_IOC_ALLOCSP, _RESVSP, _ZERO_RANGE and their 64-bit forms have these numbers. */
+	static const unsigned reserving[] = { 10, 36, 40, 42, 57 };
+
+	(void)unused;
+	for (size_t f = 1; f < ARRAY_SIZE(all); f++) {
+		for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+			assert_int_equal(attempt_errno(all[f], SYS_fallocate, -1, good[i], 0), EBADF);
+		for (size_t i = 0; i < ARRAY_SIZE(taking); i++)
+			assert_int_equal(attempt_errno(all[f], SYS_fallocate, -1, taking[i], 0), EOPNOTSUPP);
+		for (size_t i = 0; i < ARRAY_SIZE(reserving); i++)
+			assert_int_equal(attempt(all[f], SYS_ioctl, -1, _IOC(_IOC_WRITE, 'X', reserving[i], 48), 0), KILLED);
+		assert_int_equal(attempt(all[f], SYS_ioctl, -1, DIOINFO, 0), PASSED);
+		assert_int_equal(attempt(all[f], SYS_ioctl, -1, FS_IOC_FSGETXATTR, 0), PASSED);
+	}
 }
 
 int main(void)
@@ -404,6 +429,7 @@ int main(void)
 		cmocka_unit_test(test_arguments),
 		cmocka_unit_test(test_high_bits_open_nothing),
 		cmocka_unit_test(test_pipes_are_not_enlarged),
+		cmocka_unit_test(test_no_blocks_beyond_the_limit),
 	};
 
 	return cmocka_run_group_tests_name("spawn filter", tests, setup, NULL);
