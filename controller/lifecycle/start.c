@@ -17,6 +17,7 @@
 #include "common/log.h"
 #include "common/pidfd.h"
 #include "controller/db/db.h"
+#include "controller/lifecycle/configure.h"
 #include "controller/lifecycle/operation.h"
 #include "controller/objects/object.h"
 #include "controller/objects/release.h"
@@ -316,6 +317,16 @@ static int check_swept(struct ctl *c, const struct vm *vm, struct error *e)
 	return -1;
 }
 
+/* A monitor may write no file beyond max_disk_mib, also one that is larger already: its guest would
+ * meet a disk that fails. */
+static int check_disk(const struct ctl *c, const struct vm *vm, struct error *e)
+{
+	if (vm_check_disk(&c->config, vm->disk_mib, 0, e) == 0)
+		return 0;
+	error_hint(e, "max_disk_mib in banger.conf was larger when the VM was created; root can raise it");
+	return -1;
+}
+
 int vm_start_locked(struct ctl *c, struct vm *vm, const struct operation *o, bool *already,
 		    struct error *e)
 {
@@ -332,7 +343,8 @@ int vm_start_locked(struct ctl *c, struct vm *vm, const struct operation *o, boo
 		error_hint(e, "stop it first");
 		return -1;
 	}
-	if (storage_check_owner(&c->config, vm, e) < 0 || check_run_room(c, vm, e) < 0 ||
+	if (check_disk(c, vm, e) < 0 || storage_check_owner(&c->config, vm, e) < 0 ||
+	    check_run_room(c, vm, e) < 0 ||
 	    finish_earlier_release(c, vm, o, e) < 0 || check_swept(c, vm, e) < 0 ||
 	    work_check(c, vm->name, e) < 0)
 		return -1;

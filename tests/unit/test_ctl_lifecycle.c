@@ -137,6 +137,24 @@ static void a_vm_can_be_started_again(void **state)
 	assert_int_equal(host.boots, 3);
 }
 
+/* Root lowered the limit meanwhile: a monitor could not write the disk's end. */
+static void a_disk_above_the_limit_is_not_started(void **state)
+{
+	struct fixture *f = *state;
+	struct error e = { 0 };
+	bool already;
+
+	struct vm vm = create(f, "web", false);
+	f->c.config.max_disk_mib = vm.disk_mib - 1;
+	fake_helper_forget(f->fake);
+	assert_int_equal(start(f, "web", &already, &e), -1);
+	assert_int_equal(e.code, FAIL_LIMIT);
+	assert_int_equal(fake_helper_total(f->fake), 0);
+	assert_nothing_left(f, "web", VM_CREATED);
+	f->c.config.max_disk_mib = vm.disk_mib;
+	must_start(f, "web");
+}
+
 static void a_guest_that_ignores_the_shutdown_is_killed(void **state)
 {
 	struct fixture *f = *state;
@@ -882,6 +900,7 @@ int main(void)
 		TEST(start_of_a_running_vm_and_stop_of_a_stopped_one_say_already),
 		TEST(start_costs_two_durable_commits),
 		TEST(a_vm_can_be_started_again),
+		TEST(a_disk_above_the_limit_is_not_started),
 		TEST(a_guest_that_ignores_the_shutdown_is_killed),
 		TEST(what_the_vmm_left_in_its_folder_goes), TEST(very_many_files_take_more_than_one_release),
 		TEST(each_step_failing_with_each_status_leaves_nothing),
