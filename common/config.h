@@ -50,7 +50,7 @@ struct config {
 
 	/* Places; absolute, made by the supervisor. */
 	char state_dir[128];  /* database, images, kernels, slots/<i> */
-	char run_dir[96];     /* control.sock, slots/<i> */
+	char run_dir[89];     /* control.sock, slots/<i>; slots/999/api.sock below it fits into sun_path, unix(7) */
 	char log_dir[128];    /* net.log, blk.log, spawn.log */
 	char cgroup_dir[128]; /* our cgroup v2 subtree */
 	char libexec_dir[128]; /* the programs of the roles and the controller */

@@ -255,7 +255,9 @@ void doctor_prepare(struct ctl *c)
 	c->host.enforcing = enforce[0] == '1';
 	if (!enforce[0])
 		return;
-	read_line("/proc/self/attr/current", context, sizeof(context));
+	/* Not by /proc/self: the controller's /proc has no links. */
+	(void)snprintf(path, sizeof(path), "/proc/%d/attr/current", (int)getpid());
+	read_line(path, context, sizeof(context));
 	if (sscanf(context, "%*[^:]:%*[^:]:%63[^:]", c->host.domain) != 1)
 		c->host.domain[0] = '\0';
 }

@@ -309,10 +309,9 @@ static int configure(const struct vm *vm, const char *socket, struct answer *a, 
 	return put(socket, "/network-interfaces/eth0", interface(vm), a, e);
 }
 
-/* The monitor's socket and room for an answer.  Return: the descriptor that keeps @socket right,
- * or -1. */
+/* The path of the monitor's socket and room for an answer.  Return: 0, or -1 with the error. */
 static int begin(const struct ctl *c, const struct vm *vm, const struct vmm_wait *w,
-		 char socket[32], struct answer **a, struct error *e)
+		 char socket[VMM_PEER_PATH], struct answer **a, struct error *e)
 {
 	*a = calloc(1, sizeof(**a));
 	if (!*a)
@@ -326,10 +325,9 @@ static int fc_boot(struct ctl *c, const struct vm *vm, const struct operation *o
 {
 	const struct vmm_wait w = vmm_wait_start(WHO, VMM_BOOT_MS, pidfd, o);
 	_cleanup_free_ struct answer *a = NULL;
-	char socket[32];
-	_cleanup_close_ int inode = begin(c, vm, &w, socket, &a, e);
+	char socket[VMM_PEER_PATH];
 
-	if (inode < 0 || configure(vm, socket, a, e) < 0 ||
+	if (begin(c, vm, &w, socket, &a, e) < 0 || configure(vm, socket, a, e) < 0 ||
 	    action(socket, "InstanceStart", a, e) < 0)
 		return -1;
 	int running = state(socket, a, e);
@@ -343,30 +341,27 @@ static int fc_shutdown(struct ctl *c, const struct vm *vm, int pidfd, struct err
 {
 	const struct vmm_wait w = vmm_wait_start(WHO, VMM_TALK_MS, pidfd, NULL);
 	_cleanup_free_ struct answer *a = NULL;
-	char socket[32];
-	_cleanup_close_ int inode = begin(c, vm, &w, socket, &a, e);
+	char socket[VMM_PEER_PATH];
 
-	return inode < 0 ? -1 : action(socket, "SendCtrlAltDel", a, e);
+	return begin(c, vm, &w, socket, &a, e) < 0 ? -1 : action(socket, "SendCtrlAltDel", a, e);
 }
 
 static int fc_alive(struct ctl *c, const struct vm *vm, struct error *e)
 {
 	const struct vmm_wait w = vmm_wait_start(WHO, VMM_TALK_MS, -1, NULL);
 	_cleanup_free_ struct answer *a = NULL;
-	char socket[32];
-	_cleanup_close_ int inode = begin(c, vm, &w, socket, &a, e);
+	char socket[VMM_PEER_PATH];
 
-	return inode < 0 ? -1 : state(socket, a, e);
+	return begin(c, vm, &w, socket, &a, e) < 0 ? -1 : state(socket, a, e);
 }
 
 static int fc_flush(struct ctl *c, const struct vm *vm, int pidfd, struct error *e)
 {
 	const struct vmm_wait w = vmm_wait_start(WHO, VMM_TALK_MS, pidfd, NULL);
 	_cleanup_free_ struct answer *a = NULL;
-	char socket[32];
-	_cleanup_close_ int inode = begin(c, vm, &w, socket, &a, e);
+	char socket[VMM_PEER_PATH];
 
-	return inode < 0 ? -1 : action(socket, "FlushMetrics", a, e);
+	return begin(c, vm, &w, socket, &a, e) < 0 ? -1 : action(socket, "FlushMetrics", a, e);
 }
 
 const struct vmm_driver vmm_firecracker = {

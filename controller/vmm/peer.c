@@ -77,45 +77,49 @@ int vmm_wait_fd(const struct vmm_wait *w, int fd, short events, unsigned ms, str
 	}
 }
 
-/* EPERM when @fd is not a socket that the slot's uid made. */
-static int check_inode(const struct ctl *c, const struct vm *vm, int fd)
+/* Is there a socket at @path that the slot's uid made?  Return: 0, or -1 with errno, EPERM when
+ * there is something else. */
+static int check_socket(const char *path, uid_t uid)
 {
 	struct stat st;
 
-	if (fstat(fd, &st) < 0)
+	if (lstat(path, &st) < 0)
 		return -1;
-	if (S_ISSOCK(st.st_mode) && st.st_uid == slot_uid(&c->config, vm->slot))
+	if (S_ISSOCK(st.st_mode) && st.st_uid == uid)
 		return 0;
 	errno = EPERM;
 	return -1;
 }
 
-/* Open the socket's inode.  Return: a descriptor; -1 with errno, EPERM when it is not the
- * monitor's socket. */
-static int open_inode(const struct ctl *c, const struct vm *vm)
+/* Does a process with @uid listen at the other end (SO_PEERCRED, socket(7))?  Return: likewise. */
+static int check_listener(int s, uid_t uid)
 {
-	char path[200];
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
 
-	path_slot_run(&c->config, vm->slot, "api.sock", path);
-	int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (fd >= 0 && check_inode(c, vm, fd) < 0) {
-		int saved = errno;
-		(void)close(fd);
-		errno = saved;
-		fd = -1;
-	}
-	return fd;
+	if (getsockopt(s, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+		return -1;
+	if (peer.uid == uid)
+		return 0;
+	errno = EPERM;
+	return -1;
 }
 
-/* Return: a connection that does not block, or -1 with errno. */
-static int connect_inode(int inode, char path[32])
+/* Return: a connection that does not block, or -1 with errno, EPERM when it is not the monitor's
+ * socket. */
+static int connect_api(const struct ctl *c, const struct vm *vm, char path[VMM_PEER_PATH])
 {
+	const uid_t uid = slot_uid(&c->config, vm->slot);
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	_cleanup_close_ int s = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	char whole[200];
 
-	(void)snprintf(path, 32, "/proc/self/fd/%d", inode);
-	(void)snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
-	if (s < 0 || connect(s, (const struct sockaddr *)&a, sizeof(a)) < 0)
+	path_slot_run(&c->config, vm->slot, "api.sock", whole);
+	/* config.c has seen to it that the path has room. */
+	(void)snprintf(path, VMM_PEER_PATH, "%.*s", VMM_PEER_PATH - 1, whole);
+	memcpy(a.sun_path, path, VMM_PEER_PATH);
+	_cleanup_close_ int s = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (s < 0 || check_socket(path, uid) < 0 ||
+	    connect(s, (const struct sockaddr *)&a, sizeof(a)) < 0 || check_listener(s, uid) < 0)
 		return -1;
 	return steal_fd(&s);
 }
@@ -126,18 +130,17 @@ static bool may_come(int err)
 	return err == ENOENT || err == ECONNREFUSED || err == EAGAIN || err == EINTR;
 }
 
-int vmm_peer_find(const struct ctl *c, const struct vm *vm, const struct vmm_wait *w, char path[32],
-		  int *sock, struct error *e)
+int vmm_peer_find(const struct ctl *c, const struct vm *vm, const struct vmm_wait *w,
+		  char path[VMM_PEER_PATH], int *sock, struct error *e)
 {
 	FAILPOINT("vmm.connect.before");
 	for (;;) {
-		_cleanup_close_ int inode = open_inode(c, vm);
-		_cleanup_close_ int s = inode < 0 ? -1 : connect_inode(inode, path);
+		_cleanup_close_ int s = connect_api(c, vm, path);
 		if (s >= 0) {
 			FAILPOINT("vmm.connect.after");
 			if (sock)
 				*sock = steal_fd(&s);
-			return steal_fd(&inode);
+			return 0;
 		}
 		if (!may_come(errno))
 			return error_set(e, FAIL_GENERAL, w->who,

@@ -44,20 +44,23 @@ int vmm_wait_check(const struct vmm_wait *w, struct error *e);
  */
 int vmm_wait_fd(const struct vmm_wait *w, int fd, short events, unsigned ms, struct error *e);
 
+#define VMM_PEER_PATH 108 /* sun_path of unix(7) */
+
 /**
  * vmm_peer_find() - the monitor's API socket, once it accepts connections
- * @path:	out: a path to it that stays right while the descriptor is open (32 bytes)
+ * @path:	out: its path, which fits into struct sockaddr_un
  * @sock:	out, or NULL: a connection, not blocking
  *
- * The folder belongs to the monitor, which could put a link to another VM's
- * socket there; so the last component is opened without following (O_PATH)
- * and must be a socket that the slot's uid made, and the connection goes
- * through /proc/self/fd (proc(5)), which also has no limit of 107 bytes.
- * Waits while there is no socket, or no process listens on it.
- * Return: the O_PATH descriptor, the caller's, or -1 with the error.
+ * The folder belongs to the monitor, whose filter lets it make nothing but sockets.  Were there a
+ * link to another VM's socket all the same, it would not be used: what is at the path must be a
+ * socket that the slot's uid made, and a process with this uid must listen at its other end.
+ * (/proc/self/fd would be a path to one socket for sure.  But the controller has no such links, as
+ * they would lead it to sockets of the host by folders that users can hand to it: see view.c of the
+ * supervisor.)  Waits while there is no socket, or no process listens on it.
+ * Return: 0, or -1 with the error.
  */
-int vmm_peer_find(const struct ctl *c, const struct vm *vm, const struct vmm_wait *w, char path[32],
-		  int *sock, struct error *e);
+int vmm_peer_find(const struct ctl *c, const struct vm *vm, const struct vmm_wait *w,
+		  char path[VMM_PEER_PATH], int *sock, struct error *e);
 
 /* A text of the monitor's for people: control bytes and what is not ASCII become '?', cut at
  * @size - 1. */

@@ -163,14 +163,13 @@ static int open_qmp(const struct ctl *c, const struct vm *vm, const struct vmm_w
 		    struct qmp **out, struct error *e)
 {
 	_cleanup_qmp_ struct qmp *q = calloc(1, sizeof(*q));
-	char path[32];
+	char path[VMM_PEER_PATH];
 
 	if (!q)
 		return error_set(e, FAIL_GENERAL, WHO, "out of memory");
 	q->w = w;
 	q->fd = -1;
-	_cleanup_close_ int inode = vmm_peer_find(c, vm, w, path, &q->fd, e);
-	if (inode < 0)
+	if (vmm_peer_find(c, vm, w, path, &q->fd, e) < 0)
 		return -1;
 	_cleanup_json_ json_t *greeting = next_line(q, e);
 	if (!greeting)

@@ -7,8 +7,11 @@
  *   state_dir, run_dir    as on the host, to write; no device node works, nothing is executed
  *   log_dir, cgroup_dir   to read
  *   /usr, /lib, /lib64    to read and execute, and libexec_dir: the program and its libraries
- *   /proc                 /proc/self/fd leads to the monitors' sockets; boot id, SELinux context
+ *   /proc                 boot id, SELinux context; without its links
  *   /sys/class, /sys/devices, /sys/fs/selinux   `banger doctor` looks what the kernel has
+ *
+ * A user can hand the controller a descriptor of any folder of the host, which leads out of this view: by /proc/self/fd to
+ * each socket below it.  open(2) is Landlock's, but connect(2) is not.  So links of /proc are not followed.
  *
  * There is no /dev, no /etc but the linker's cache, no other folder of /run.  Abstract sockets belong to a network
  * namespace (unix(7)), and the new one has none.  The network statistics of the host are in a descriptor that was opened
@@ -62,7 +65,7 @@ static void list_parts(const struct config *c, struct part parts[PARTS])
 		{ "/lib64", PROGRAMS, MAY_LACK },
 		{ inside ? "" : c->libexec_dir, PROGRAMS, 0 },
 		{ "/etc/ld.so.cache", TO_READ, A_FILE | MAY_LACK },
-		{ "/proc", TO_READ, 0 },
+		{ "/proc", TO_READ | MOUNT_ATTR_NOSYMFOLLOW, 0 },
 		{ "/sys/class", TO_READ, MAY_LACK },
 		{ "/sys/devices", TO_READ, MAY_LACK },
 		{ "/sys/fs/selinux", TO_READ, MAY_LACK },

@@ -122,11 +122,13 @@ sleep 60 if $how eq "listen";
 EOF
 perl "$T/run/reach.pl" listen "$T/daemon.sock" "@banger-test-$$" &
 listener=$!
-names=("$T/daemon.sock" "@banger-test-$$" "$SOCK")
+exec 9<"$T" # a user's descriptor, as one that is sent to the controller
+names=("$T/daemon.sock" "@banger-test-$$" "/proc/self/fd/9/daemon.sock" "$SOCK")
 wait_for 5 eval '[ "$(perl "$T/run/reach.pl" connect "${names[1]}")" = connected ]'
-is "$(perl "$T/run/reach.pl" connect "${names[@]}" | paste -sd,)" connected,connected,connected "the host has daemons"
+is "$(perl "$T/run/reach.pl" connect "${names[@]}" | paste -sd,)" connected,connected,connected,connected "the host has daemons"
 is "$(nsenter -t "$ctl" -m -n perl "$T/run/reach.pl" connect "${names[@]}" | paste -sd,)" \
-	"No such file or directory,Connection refused,connected" "the controller reaches those in run_dir alone"
+	"No such file or directory,Connection refused,Too many levels of symbolic links,connected" "the controller reaches those in run_dir alone"
+exec 9<&-
 kill "$listener"
 rm "$T/run/reach.pl"
 
