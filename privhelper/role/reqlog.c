@@ -21,10 +21,11 @@ struct line {
 	bool bad;
 };
 
-void reqlog_init(struct reqlog *l, int fd, const char *role)
+void reqlog_init(struct reqlog *l, int fd, uint64_t size, const char *role)
 {
 	memset(l, 0, sizeof(*l));
 	l->fd = fd;
+	l->size = size;
 	l->role = role;
 	l->cheap_ns = REQLOG_CHEAP_BURST * (uint64_t)REQLOG_CHEAP_NS;
 	l->looked_ns = clock_boot_ns();
@@ -105,7 +106,12 @@ static int end(struct reqlog *l, struct line *t)
 	}
 	const char *from = l->torn ? t->text : t->text + 1;
 	size_t len = (size_t)(t->text + t->n - from);
+	if (l->size + len > REQLOG_BYTES_MAX) {
+		errno = EFBIG;
+		return lost(l);
+	}
 	ssize_t w = write(l->fd, from, len);
+	l->size += w > 0 ? (size_t)w : 0;
 	if (w != (ssize_t)len) {
 		if (w > 0) {
 			l->torn = true;

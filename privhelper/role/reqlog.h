@@ -18,6 +18,7 @@
 
 struct reqlog {
 	int fd;             /* O_APPEND */
+	uint64_t size;      /* of the file; it ends at REQLOG_BYTES_MAX */
 	const char *role;
 	char prev[REQLOG_DIGEST]; /* of the last whole line; "" before the first */
 	bool torn;          /* the last write ended inside a line: the next begins with a newline */
@@ -28,14 +29,16 @@ struct reqlog {
 	uint64_t skipped;             /* since the last line */
 };
 
-/* Where the log of a role that writes nothing else ends: creates are refused until it was rotated. */
+/* Where a log ends: creates are refused until it was rotated.  For net and blk, which write nothing else, the kernel
+ * sees to it too (RLIMIT_FSIZE); spawn's limit would be its VMMs'. */
 #define REQLOG_BYTES_MAX (UINT64_C(1) << 30)
 
 /* A set that starts lists everything and asks for each VMM; then such lines are rare. */
 #define REQLOG_CHEAP_BURST 2500
 #define REQLOG_CHEAP_NS 50000000u
 
-void reqlog_init(struct reqlog *l, int fd, const char *role);
+/* @size: of the file behind @fd, in bytes; nobody else writes to it. */
+void reqlog_init(struct reqlog *l, int fd, uint64_t size, const char *role);
 
 /* Each writes one line.  Return: 0, or -1 (logged once): nothing, or a part, of it was written. */
 int reqlog_start(struct reqlog *l, pid_t pid, uint32_t uid);

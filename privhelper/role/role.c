@@ -19,6 +19,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -378,15 +379,18 @@ static int allow_serving(void *arg, scmp_filter_ctx ctx)
 	return bad ? -1 : r->filter(r, ctx);
 }
 
-/* The request log and the socket must be what they are for; a wrong one is the supervisor's bug. */
-static void check_boot_fds(void)
+/* The request log and the socket must be what they are for; a wrong one is the supervisor's bug.
+ * Return: the log's size; no filter lets the role ask for it later. */
+static uint64_t check_boot_fds(void)
 {
 	int flags = fcntl(REQLOG_FD, F_GETFL);
+	struct stat st;
 
-	if (flags < 0 || !(flags & O_APPEND) || (flags & O_ACCMODE) != O_WRONLY)
+	if (flags < 0 || !(flags & O_APPEND) || (flags & O_ACCMODE) != O_WRONLY || fstat(REQLOG_FD, &st) < 0)
 		die(EXIT_START, "descriptor %d is no log to append to", REQLOG_FD);
 	if (fcntl(RPC_FD, F_GETFD) < 0)
 		die(EXIT_START, "descriptor %d is no socket", RPC_FD);
+	return (uint64_t)st.st_size;
 }
 
 static void become(struct role *r, pid_t parent)
@@ -397,7 +401,6 @@ static void become(struct role *r, pid_t parent)
 		.file_max = r->id == ROLE_SPAWN ? 0 : REQLOG_BYTES_MAX,
 	};
 
-	check_boot_fds();
 	if (config_from_memfd(CONFIG_FD, &r->config) < 0)
 		die_errno(EXIT_START, "the configuration at descriptor %d", CONFIG_FD);
 	l.status_fd = lockdown_begin((r->wait ? WAKE_FD : REQLOG_FD) + 1);
@@ -419,12 +422,13 @@ void role_main(struct role *r)
 
 	(void)snprintf(name, sizeof(name), "banger-role-%s", r->name);
 	log_name(name);
+	uint64_t log_size = check_boot_fds();
 	become(r, parent);
 	r->phase = P_HELLO;
 	s.role = r;
 	s.credit_ns = 2 * NSEC;
 	s.refilled_ns = clock_boot_ns();
-	reqlog_init(&s.log, REQLOG_FD, r->name);
+	reqlog_init(&s.log, REQLOG_FD, log_size, r->name);
 	FAILPOINT("locked");
 	if (r->scan(r) < 0)
 		die(EXIT_START, "can not read what the kernel has");

@@ -34,7 +34,7 @@ static int set_up(void **state)
 	if (fd < 0)
 		return -1;
 	(void)close(fd);
-	reqlog_init(&f.log, open(f.path, O_WRONLY | O_APPEND), "net");
+	reqlog_init(&f.log, open(f.path, O_WRONLY | O_APPEND), 0, "net");
 	*state = &f;
 	return f.log.fd < 0;
 }
@@ -179,6 +179,25 @@ static void full_disk(void **state)
 	assert_int_equal(verify(f), 3);
 }
 
+/* Whatever a role's own limits are: spawn has none for files. */
+static void the_log_has_an_end(void **state)
+{
+	struct log_file *f = *state;
+	struct request q = request(OP_VMM_SPAWN, 1);
+	struct stat st;
+
+	assert_int_equal(reqlog_start(&f->log, 1, 1), 0);
+	assert_int_equal(stat(f->path, &st), 0);
+	assert_int_equal(f->log.size, st.st_size);
+	f->log.size = REQLOG_BYTES_MAX - 100;
+	assert_int_equal(reqlog_intent(&f->log, &q), -1);
+	assert_true(f->log.failing);
+	assert_false(f->log.torn);
+	f->log.size = (uint64_t)st.st_size;
+	assert_int_equal(reqlog_intent(&f->log, &q), 0);
+	assert_int_equal(verify(f), 2);
+}
+
 /* A peer that only reads, or asks for what is refused, can do so as fast as it likes: most of it is counted, not written. */
 static void cheap_lines_are_bounded(void **state)
 {
@@ -259,6 +278,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(lines, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(chain_shows_changes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(full_disk, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_log_has_an_end, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(cheap_lines_are_bounded, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(not_writable, set_up, tear_down),
 		cmocka_unit_test(digests), cmocka_unit_test(times),

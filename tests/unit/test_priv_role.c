@@ -87,7 +87,7 @@ static int set_up(void **state)
 	serve.refilled_ns = clock_boot_ns();
 	strcpy(log_path, "/tmp/banger-role.XXXXXX");
 	int fd = mkstemp(log_path);
-	reqlog_init(&serve.log, fd, "net");
+	reqlog_init(&serve.log, fd, 0, "net");
 	return fd < 0;
 }
 
