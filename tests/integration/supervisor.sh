@@ -104,7 +104,9 @@ is "$(point | grep -vxE "/|/usr|/lib|/lib64|/etc/ld.so.cache|/proc|/sys/(class|d
 	"$(printf '%s\n' "$CGROUP" "$T"/{state,run,run/slots,log,libexec} | sort | paste -sd' ')" "and of the host's folders what it needs"
 with() { awk -v want="$1" '("," $6 ",") ~ "," want "," { print $5 }' "/proc/$ctl/mountinfo" | sort | paste -sd' '; }
 is "$(with rw)" "$T/run $T/run/slots $T/state" "it writes below state_dir and run_dir alone"
-is "$(with '(suid|dev)')$(comm -23 <(point | sort) <(with nosuid | tr ' ' '\n' | sort))" "" "no mount gives a user id"
+without() { comm -23 <(point | sort) <(with "$1" | tr ' ' '\n' | sort) | paste -sd' '; } # an option that lacks is not named
+is "$(without nosuid)" "" "no mount gives a user id"
+is "$(without nodev)" "" "no mount has a device"
 is "$(comm -23 <(point | sort) <(with noexec | tr ' ' '\n' | sort) | grep -vE '^/usr/.' | paste -sd' ')" \
 	"$(for p in /lib /lib64 "$T/libexec" /usr; do point | grep -x "$p"; done | sort | paste -sd' ')" "what it executes is what it is linked with"
 is "$(find "/proc/$ctl/root/" "/proc/$ctl/root/etc/" -mindepth 1 -maxdepth 1 -printf '%P ' | tr ' ' '\n' | sort | paste -sd' ')" \
