@@ -6,6 +6,7 @@
 #ifndef BANGER_COMMON_CLEANUP_H
 #define BANGER_COMMON_CLEANUP_H
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -14,6 +15,17 @@ static inline void cleanup_close(int *fd)
 {
 	if (*fd >= 0)
 		(void)close(*fd);
+}
+
+/* Close *@fd unless it is negative and set it to -1.  errno stays as it was, so that an error path can
+ * close first and report afterwards. */
+static inline void close_and_reset(int *fd)
+{
+	int saved = errno;
+
+	cleanup_close(fd);
+	*fd = -1;
+	errno = saved;
 }
 
 static inline void cleanup_free(void *p)

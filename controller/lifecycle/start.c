@@ -265,7 +265,7 @@ static int start_checked(struct ctl *c, struct vm *vm, const struct operation *o
 		vm->wanted = wanted;
 		undo_start(c, vm, &s, back, o, e);
 	}
-	cleanup_close(&s.pidfd);
+	close_and_reset(&s.pidfd);
 	return r;
 }
 

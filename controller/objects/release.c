@@ -100,7 +100,7 @@ bool release_sweep(struct ctl *c, uint32_t slot)
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	if (!dir) {
-		cleanup_close(&fd);
+		close_and_reset(&fd);
 		return true;
 	}
 	while ((d = readdir(dir)) && seen < SWEEP_MOST) {

@@ -624,9 +624,11 @@ static int sweep(struct ctl *c, const char *store, bool kernel, struct error *e)
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
 
+	if (!d && fd >= 0)
+		(void)storage_fail(store, e);
 	if (!d) {
-		cleanup_close(&fd);
-		return fd < 0 ? -1 : storage_fail(store, e);
+		close_and_reset(&fd);
+		return -1;
 	}
 	while ((entry = readdir(d)))
 		sweep_entry(c, dirfd(d), kernel, entry->d_name);
@@ -671,7 +673,7 @@ int images_each(const struct config *c, bool kernels, void (*fn)(void *arg, cons
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 
 	if (!d) {
-		cleanup_close(&fd);
+		close_and_reset(&fd);
 		return -1;
 	}
 	for (errno = 0; (entry = readdir(d)); errno = 0)

@@ -38,7 +38,7 @@ static void qmp_close(struct qmp **q)
 {
 	if (!*q)
 		return;
-	cleanup_close(&(*q)->fd);
+	close_and_reset(&(*q)->fd);
 	free(*q);
 }
 #define _cleanup_qmp_ __attribute__((cleanup(qmp_close)))

@@ -213,7 +213,7 @@ static enum status attached(struct blk_state *b, uint32_t slot, enum blk_part pa
 	int fd = l->fd >= 0 ? l->fd : node;
 
 	if (fd < 0 || !is_loop(fd, tag, l)) {
-		cleanup_close(&l->fd);
+		close_and_reset(&l->fd);
 		*l = (struct blk_loop){ -1, -1, 0, 0 };
 		return ST_ABSENT;
 	}
@@ -250,7 +250,7 @@ enum status blk_loop_attach(struct blk_state *b, const struct request *q, enum b
 		return s;
 	if (FAILPOINT_FAILS("loop.configured") || !is_loop(made.fd, &tag, &made) || blk_loop_sectors(&made) != size / BLK_SECTOR) {
 		log_error("loop%d: what it shows is not what was bound", made.index);
-		cleanup_close(&made.fd);
+		close_and_reset(&made.fd);
 		return ST_KERNEL;
 	}
 	*l = made;
@@ -286,8 +286,7 @@ enum status blk_loop_detach(struct blk_state *b, uint32_t slot, enum blk_part pa
 	struct blk_loop *l = &b->slots[slot].part[part];
 
 	FAILPOINT("loop.close");
-	cleanup_close(&l->fd);
-	l->fd = -1;
+	close_and_reset(&l->fd);
 	if (l->index < 0)
 		return ST_OK;
 	/* A base outlives us while other slots use it; a CoW store has no other user than its snapshot. */
@@ -299,10 +298,8 @@ enum status blk_loop_detach(struct blk_state *b, uint32_t slot, enum blk_part pa
 
 void blk_loop_hand_over(struct blk_state *b, uint32_t slot)
 {
-	for (unsigned p = 0; p < BLK_PARTS; p++) {
-		cleanup_close(&b->slots[slot].part[p].fd);
-		b->slots[slot].part[p].fd = -1;
-	}
+	for (unsigned p = 0; p < BLK_PARTS; p++)
+		close_and_reset(&b->slots[slot].part[p].fd);
 }
 
 uint64_t blk_loop_sectors(const struct blk_loop *l)

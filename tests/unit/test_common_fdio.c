@@ -179,13 +179,32 @@ static void whole_reads_and_writes(void **state)
 	(void)close(p.b);
 }
 
+/* An error path closes first and reports afterwards; a second close must not hit a number that was given out again. */
+static void a_closed_descriptor_is_forgotten(void **state)
+{
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC), number = fd;
+
+	(void)state;
+	assert_true(fd >= 0);
+	errno = ENOMEM;
+	close_and_reset(&fd);
+	assert_int_equal(errno, ENOMEM);
+	assert_int_equal(fd, -1);
+	assert_int_equal(fcntl(number, F_GETFD), -1);
+	fd = number; /* the close of a closed descriptor fails with EBADF */
+	errno = ENOMEM;
+	close_and_reset(&fd);
+	assert_int_equal(errno, ENOMEM);
+	assert_int_equal(fd, -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(passes_descriptors), cmocka_unit_test(refuses_too_many),
 		cmocka_unit_test(refuses_cut_messages), cmocka_unit_test(refuses_cut_lists),
 		cmocka_unit_test(refuses_other_control), cmocka_unit_test(end_of_file),
-		cmocka_unit_test(whole_reads_and_writes),
+		cmocka_unit_test(whole_reads_and_writes), cmocka_unit_test(a_closed_descriptor_is_forgotten),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

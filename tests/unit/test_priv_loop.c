@@ -98,7 +98,7 @@ static int tear_down(void **state)
 {
 	(void)state;
 	for (unsigned p = 0; p < BLK_PARTS; p++)
-		cleanup_close(&blk.slots[2].part[p].fd);
+		close_and_reset(&blk.slots[2].part[p].fd);
 	return close(file);
 }
 
