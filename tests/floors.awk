@@ -6,7 +6,7 @@ BEGIN {
 	floor(0, "common", "^common/")
 	floor(1, "proto", "^proto/")
 
-	floor(2, "top", "^controller/(ctl|vm|progress|access|paths|json|loop|tsc|workers?|sandbox|lock)\\.[ch]$")
+	floor(2, "top", "^controller/(ctl|id|vm|progress|access|paths|json|loop|tsc|workers?|sandbox|lock)\\.[ch]$")
 	floor(2, "cli", "^controller/cli/")
 	floor(3, "helper", "^controller/helper/")
 	floor(3, "db", "^controller/db/")

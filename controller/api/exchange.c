@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
 #include "common/clock.h"
@@ -13,6 +12,7 @@
 #include "controller/api/host_calls.h"
 #include "controller/api/image_calls.h"
 #include "controller/api/vm_calls.h"
+#include "controller/id.h"
 
 static const exchange_fn handlers[CALL_COUNT] = {
 #define CALL(NAME, name, ...) [CALL_##NAME] = api_##name,
@@ -94,8 +94,7 @@ void exchange_begin(struct exchange *x, const struct message *m, int *fds, size_
 	x->waited_ns = x->cursor = 0;
 	x->passes = 0;
 	x->op = (struct operation){ .caller = &x->caller, .stage = tell_stage, .stage_arg = x };
-	/* 16 bytes never come short once the pool is ready (getrandom(2)), and it is long before we run. */
-	(void)!getrandom(x->op.id, ID_LEN, 0);
+	id_new(x->op.id);
 	format_id(x->op.id, x->op.hex);
 }
 

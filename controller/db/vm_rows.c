@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "common/cleanup.h"
 #include "common/clock.h"
@@ -14,6 +13,7 @@
 #include "controller/db/connection.h"
 #include "controller/json.h"
 #include "controller/db/slot_rows.h"
+#include "controller/id.h"
 
 #define PREFIX_MIN 4 /* digits of an id that are taken for a reference */
 
@@ -307,8 +307,7 @@ static int create(struct store *s, struct vm *vm, const struct config *config)
 int store_vm_create(struct store *s, struct vm *vm, const struct config *config, const struct operation *o,
 		    struct error *e)
 {
-	if (getrandom(vm->id, ID_LEN, 0) != ID_LEN)
-		return error_set(e, FAIL_GENERAL, vm->name, "no random bytes for its id");
+	id_new(vm->id);
 	vm->created_ns = clock_wall_ns();
 	vm->started_ns = 0;
 	vm->state = VM_CREATING;

@@ -3,11 +3,11 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "common/failpoint.h"
 #include "common/log.h"
 #include "controller/db/db.h"
+#include "controller/id.h"
 #include "controller/lifecycle/configure.h"
 #include "controller/lifecycle/delete.h"
 #include "controller/lifecycle/operation.h"
@@ -44,10 +44,9 @@ static int choose_sizes(const struct config *k, const struct call_vm_create *a,
 
 static void make_name(char out[64])
 {
-	uint8_t random[3];
+	uint8_t random[ID_LEN];
 
-	if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
-		die_errno(1, "getrandom");
+	id_new(random);
 	(void)snprintf(out, 64, "vm-%02x%02x%02x", random[0], random[1], random[2]);
 }
 

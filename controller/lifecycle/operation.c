@@ -2,10 +2,10 @@
 #include "controller/lifecycle/operation.h"
 
 #include <string.h>
-#include <sys/random.h>
 
 #include "common/log.h"
 #include "controller/db/db.h"
+#include "controller/id.h"
 #include "controller/lifecycle/vm_lock.h"
 #include "controller/workers.h"
 
@@ -69,9 +69,7 @@ int operation_leave(struct ctl *c, struct operation *o, const struct vm *vm, int
 void operation_own(struct operation *o)
 {
 	*o = (struct operation){ 0 };
-	/* getrandom(2): up to 256 bytes are never cut short once the pool is ready. */
-	if (getrandom(o->id, sizeof(o->id), 0) != (ssize_t)sizeof(o->id))
-		die_errno(1, "getrandom");
+	id_new(o->id);
 	format_id(o->id, o->hex);
 }
 
