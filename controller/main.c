@@ -30,6 +30,7 @@
 #include "controller/lifecycle/exit.h"
 #include "controller/lifecycle/vm_lock.h"
 #include "controller/loop.h"
+#include "controller/paths.h"
 #include "controller/policy/housekeeping.h"
 #include "controller/policy/idle.h"
 #include "controller/recovery/startup.h"
@@ -150,9 +151,9 @@ static void start(struct program *p)
 {
 	struct ctl *c = &p->ctl;
 	struct error e = { 0 };
-	char path[160];
+	char path[200];
 
-	(void)snprintf(path, sizeof(path), "%s/banger.db", c->config.state_dir);
+	path_database(&c->config, path);
 	c->store = store_open(path, &e);
 	if (!c->store)
 		die_error(&e);

@@ -1,7 +1,8 @@
-/* paths.c - the names of slot folders, images and kernels. */
+/* paths.c - makes the names that more than one room uses. */
 #include "controller/paths.h"
 
 #include <stdio.h>
+#include <sys/utsname.h>
 
 /* The folders are bounded by struct config (127, 95 bytes), so that nothing below is ever cut. */
 
@@ -23,4 +24,27 @@ void path_image(const struct config *c, const char *digest, char out[256])
 void path_kernel(const struct config *c, const char *digest, const char *file, char out[256])
 {
 	(void)snprintf(out, 256, "%s/kernels/%s%s%s", c->state_dir, digest, file[0] ? "/" : "", file);
+}
+
+void path_database(const struct config *c, char out[200])
+{
+	(void)snprintf(out, 200, "%s/banger.db", c->state_dir);
+}
+
+void path_consoles(const struct config *c, char out[200])
+{
+	(void)snprintf(out, 200, "%s/consoles", c->state_dir);
+}
+
+void path_console(const struct config *c, uint32_t slot, const char *suffix, char out[200])
+{
+	(void)snprintf(out, 200, "%s/consoles/%u.%s", c->state_dir, slot, suffix);
+}
+
+void key_kvm(const char *boot_id, char out[160])
+{
+	struct utsname u;
+
+	(void)uname(&u); /* fails for a bad address alone (uname(2)) */
+	(void)snprintf(out, 160, "kvm:%s:%s", boot_id, u.release);
 }

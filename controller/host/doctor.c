@@ -9,12 +9,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
 #include "controller/db/db.h"
 #include "controller/helper/client.h"
+#include "controller/paths.h"
 #include "controller/db/preflight.h"
 #include "controller/storage/disk.h"
 
@@ -81,8 +81,7 @@ static void check_network(struct report *r)
 /* There is no /dev where we run, so sysfs says whether the kernel has KVM.  Opening /dev/kvm proves nothing; the answer of a probe, once a VM was started, does. */
 static void check_kvm(struct report *r)
 {
-	char key[128], value[16];
-	struct utsname u;
+	char key[160], value[16];
 
 	if (r->ctl->config.accel == ACCEL_TCG) {
 		report_row(r, "kvm", SKIP, "accel in banger.conf", "turned off: guests are emulated");
@@ -93,8 +92,7 @@ static void check_kvm(struct report *r)
 		    "/dev/kvm is missing: guests are emulated, about ten times slower");
 		return;
 	}
-	(void)uname(&u);
-	(void)snprintf(key, sizeof(key), "kvm:%s:%s", r->ctl->boot_id, u.release);
+	key_kvm(r->ctl->boot_id, key);
 	int known = store_fact_get(r->ctl->store, key, value, sizeof(value));
 	if (known <= 0)
 		report_row(r, "kvm", SKIP, "the first start of a VM probes it", "/dev/kvm is there; not probed since boot");
@@ -202,14 +200,14 @@ static int take_answer(void *arg, int n, char **values, char **names)
 static void check_database(struct report *r)
 {
 	sqlite3 *db __attribute__((cleanup(close_db))) = NULL;
-	char path[160], answer[128] = "";
+	char path[200], answer[128] = "";
 	struct error e = { 0 };
 
 	if (store_in_place(r->ctl->store, "", &e) < 0) {
 		report_row(r, "database", FAIL, e.hint, "%s", e.why);
 		return;
 	}
-	(void)snprintf(path, sizeof(path), "%s/banger.db", r->ctl->config.state_dir);
+	path_database(&r->ctl->config, path);
 	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOFOLLOW, NULL) != SQLITE_OK ||
 	    sqlite3_busy_timeout(db, 1000) != SQLITE_OK ||
 	    sqlite3_exec(db, "PRAGMA quick_check(1)", take_answer, answer, NULL) != SQLITE_OK)

@@ -29,7 +29,7 @@
 struct look {
 	struct report r;
 	const struct config *config;
-	char path[160];
+	char path[200];
 	sqlite3 *db; /* NULL: can not be read */
 	unsigned backups;
 	bool all; /* the asker may know of everybody's VMs */
@@ -62,7 +62,7 @@ static void check_folder(struct look *l)
 static bool check_file(struct look *l)
 {
 	struct stat st, log;
-	char name[200];
+	char name[sizeof(l->path) + sizeof("-wal")];
 
 	(void)snprintf(name, sizeof(name), "%s-wal", l->path);
 	if (stat(l->path, &st) < 0) {
@@ -179,7 +179,7 @@ static void check_backups(struct look *l)
 
 static void check_log(struct look *l)
 {
-	char name[200];
+	char name[sizeof(l->path) + sizeof("-wal")];
 	struct stat st;
 
 	(void)snprintf(name, sizeof(name), "%s-wal", l->path);
@@ -349,7 +349,7 @@ unsigned doctor_db(const struct config *config, bool all, int (*tell)(void *arg,
 {
 	struct look l = { .r = { .tell = tell, .arg = arg }, .config = config, .all = all };
 
-	(void)snprintf(l.path, sizeof(l.path), "%s/banger.db", config->state_dir);
+	path_database(config, l.path);
 	check_folder(&l);
 	check_backups(&l);
 	bool whole = check_whole(&l);

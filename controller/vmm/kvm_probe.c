@@ -7,13 +7,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/failpoint.h"
 #include "controller/helper/client.h"
 #include "controller/db/db.h"
+#include "controller/paths.h"
 #include "controller/vmm/peer.h"
 
 #define PROBE_MS 10000 /* models that hang are why there is a probe at all */
@@ -26,7 +26,7 @@ static int probe_fifo(const struct ctl *c, const struct vm *vm)
 {
 	char path[200];
 
-	(void)snprintf(path, sizeof(path), "%s/consoles/%u.probe", c->config.state_dir, vm->slot);
+	path_console(&c->config, vm->slot, "probe", path);
 	(void)unlink(path);
 	if (mkfifo(path, 0600) < 0)
 		return -1;
@@ -107,12 +107,10 @@ static int probe(struct ctl *c, const struct vm *vm, const struct operation *o, 
 
 int kvm_works(struct ctl *c, const struct vm *vm, const struct operation *o, struct error *e)
 {
-	struct utsname u;
 	char key[160], value[8];
 	bool sure = false;
 
-	(void)uname(&u);
-	(void)snprintf(key, sizeof(key), "kvm:%s:%s", c->boot_id, u.release);
+	key_kvm(c->boot_id, key);
 	if (store_fact_get(c->store, key, value, sizeof(value)) == 1)
 		return strcmp(value, "yes") == 0;
 	operation_stage(o, "probe", "kvm");

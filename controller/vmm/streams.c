@@ -65,9 +65,9 @@ static void name_of(uint32_t slot, const char *suffix, char out[32])
 
 static int folder_open(const struct config *c)
 {
-	char path[160];
+	char path[200];
 
-	(void)snprintf(path, sizeof(path), "%s/consoles", c->state_dir);
+	path_consoles(c, path);
 	FAILPOINT("console.folder");
 	(void)mkdir(path, 0700);
 	return open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -236,7 +236,7 @@ static void fifo_path(const struct streams_folder *f, uint32_t slot, const struc
 	if (k->fifo)
 		path_slot_run(c, slot, k->fifo, out);
 	else
-		(void)snprintf(out, 200, "%s/consoles/%u.fifo", c->state_dir, slot);
+		path_console(c, slot, "fifo", out);
 }
 
 static int fifo_open(const struct streams_folder *f, uint32_t slot, const struct sink *k)
