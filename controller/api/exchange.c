@@ -63,8 +63,11 @@ void *api_rows_add(struct api_rows *rows)
 	if (rows->n == rows->room) {
 		size_t room = rows->room ? 2 * rows->room : 16;
 		char *v = reallocarray(rows->v, room, rows->size);
-		if (!v)
+		if (!v) {
+			(void)error_set(&rows->x->error, FAIL_HOST, "list", "out of memory");
+			error_hint(&rows->x->error, "nothing was changed; try again");
 			return NULL;
+		}
 		rows->v = v;
 		rows->room = room;
 	}

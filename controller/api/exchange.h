@@ -49,12 +49,12 @@ int exchange_event(struct exchange *x, enum event_id id, const void *fields);
 
 /* Rows of a list, gathered first and sent later: a client that reads slowly must not hold the store. */
 struct api_rows {
-	const struct ctl *ctl;
+	struct exchange *x;
 	size_t size, n, room; /* size: of one row, an event's struct */
 	char *v;
 };
 
-/* A new row, zeroed; NULL when there is no memory. */
+/* Return: a new row, zeroed; or NULL when there is no memory for it, with that as the error of the exchange. */
 void *api_rows_add(struct api_rows *rows);
 
 /* Send what was gathered, unless gathering failed (@r < 0), and free it.  Return: as a handler. */

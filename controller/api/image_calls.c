@@ -53,7 +53,7 @@ static int gather_image(void *arg, const struct image *i)
 
 int api_image_list(struct exchange *x)
 {
-	struct api_rows rows = { .ctl = x->ctl, .size = sizeof(struct ev_image) };
+	struct api_rows rows = { .x = x, .size = sizeof(struct ev_image) };
 	int r = store_image_each(x->ctl->store, &x->caller, gather_image, &rows, &x->error);
 
 	return api_rows_send(x, &rows, r, EVENT_IMAGE, &x->result.res_image_list.count);
@@ -76,7 +76,7 @@ static int gather_kernel(void *arg, const struct kernel *k)
 
 int api_kernel_list(struct exchange *x)
 {
-	struct api_rows rows = { .ctl = x->ctl, .size = sizeof(struct ev_kernel) };
+	struct api_rows rows = { .x = x, .size = sizeof(struct ev_kernel) };
 	int r = store_kernel_each(x->ctl->store, &x->caller, gather_kernel, &rows, &x->error);
 
 	return api_rows_send(x, &rows, r, EVENT_KERNEL, &x->result.res_kernel_list.count);

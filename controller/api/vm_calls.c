@@ -139,13 +139,13 @@ static int gather(void *arg, const struct vm *vm)
 
 	if (!ev)
 		return -1;
-	vm_to_event(rows->ctl, vm, ev);
+	vm_to_event(rows->x->ctl, vm, ev);
 	return 0;
 }
 
 int api_vm_list(struct exchange *x)
 {
-	struct api_rows rows = { .ctl = x->ctl, .size = sizeof(struct ev_vm) };
+	struct api_rows rows = { .x = x, .size = sizeof(struct ev_vm) };
 	bool all = x->args.vm_list.all;
 
 	if (all && !access_sees_all(&x->caller)) {
@@ -181,7 +181,7 @@ static int add_stats(void *arg, const struct vm *vm)
 	struct stats_rows *r = arg;
 	struct stats s;
 
-	if (vm->state != VM_RUNNING || stats_read(r->rows.ctl, vm, r->network, &s) < 0)
+	if (vm->state != VM_RUNNING || stats_read(r->rows.x->ctl, vm, r->network, &s) < 0)
 		return 0;
 	struct ev_stats *ev = api_rows_add(&r->rows);
 	if (!ev)
@@ -197,7 +197,7 @@ static int add_stats(void *arg, const struct vm *vm)
 	ev->processes = s.processes;
 	ev->received = s.received;
 	ev->sent = s.sent;
-	ev->idle_s = idle_seconds(r->rows.ctl->idle, vm);
+	ev->idle_s = idle_seconds(r->rows.x->ctl->idle, vm);
 	return 0;
 }
 
@@ -214,7 +214,7 @@ static int stats_of_one(struct exchange *x, struct stats_rows *r)
 
 int api_vm_stats(struct exchange *x)
 {
-	struct stats_rows r = { .rows = { .ctl = x->ctl, .size = sizeof(struct ev_stats) },
+	struct stats_rows r = { .rows = { .x = x, .size = sizeof(struct ev_stats) },
 				.network = stats_network(x->ctl) };
 	int ret = x->args.vm_stats.vm[0] ? stats_of_one(x, &r)
 					 : store_vm_each(x->ctl->store, &x->caller, true, add_stats, &r, &x->error);

@@ -7,6 +7,9 @@
 #include <errno.h>
 #include <sqlite3.h>
 
+#include "controller/api/exchange.h"
+#include "controller/api/image_calls.h"
+#include "controller/api/vm_calls.h"
 #include "controller/json.h"
 #include "controller/objects/object.h"
 #include "controller/objects/release.h"
@@ -307,12 +310,45 @@ static void a_value_is_whole_or_not_there(void **state)
 	json_decref(want);
 }
 
+/* A list is gathered before it is sent, so that one without memory for all of its rows is no shorter list but a failure. */
+static void a_list_is_whole_or_says_why(void **state)
+{
+	static const struct {
+		enum call_id id;
+		exchange_fn fn;
+	} lists[] = {
+		{ CALL_VM_LIST, api_vm_list }, { CALL_IMAGE_LIST, api_image_list }, { CALL_KERNEL_LIST, api_kernel_list },
+	};
+	struct fixture *f = *state;
+
+	bring_to(f, CREATED);
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+		unsigned n = 1;
+		for (bool hit = true; hit; n++) {
+			/* A client that has gone: nothing is sent. */
+			struct exchange x = { .ctl = &f->c, .fd = -1, .caller = f->caller, .call = control_call(lists[i].id), .gone = true };
+			mem = (typeof(mem)){ .armed = true, .left = n };
+			int r = lists[i].fn(&x);
+			mem.armed = false;
+			hit = mem.failed > 0;
+			if (r == EXCHANGE_DONE && hit)
+				fail_msg("%s, allocation %u: a list without its rows", x.call->name, n);
+			assert_true(hit || r == EXCHANGE_DONE);
+			if (hit && (x.error.code != FAIL_HOST || !strstr(x.error.why, "out of memory") || !x.error.hint[0]))
+				fail_msg("%s, allocation %u: %d, \"%s\"", x.call->name, n, x.error.code, x.error.why);
+		}
+		assert_true(n > 3); /* its ids, its rows */
+	}
+	bring_to(f, NOTHING);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(every_allocation_may_fail), TEST(a_value_is_whole_or_not_there), TEST(the_database_opens_or_says_why),
+		TEST(a_list_is_whole_or_says_why),
 	};
 
 	listen_to_all();
