@@ -1,4 +1,5 @@
-/* One request in a worker: the table of handlers, the operation's id, events and the answer. */
+/* exchange.c - runs one request in a worker: the table of handlers, the operation's id, events and
+ * the answer. */
 #include "controller/api/exchange.h"
 
 #include <errno.h>
@@ -29,7 +30,8 @@ void api_time(uint64_t wall_ns, char out[32])
 		(void)strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
 }
 
-/* Count the time that a client makes us wait, and give up when it is more than one request is worth. */
+/* Account for one send of result @r that began at @since.  The client counts as gone when the send
+ * failed, or when all sends of this request together took longer than API_SEND_MS. */
 static int sent(struct exchange *x, int r, uint64_t since)
 {
 	x->waited_ns += clock_boot_ns() - since;
@@ -74,7 +76,8 @@ void *api_rows_add(struct api_rows *rows)
 	return memset(rows->v + rows->n++ * rows->size, 0, rows->size);
 }
 
-int api_rows_send(struct exchange *x, struct api_rows *rows, int r, enum event_id id, uint64_t *count)
+int api_rows_send(struct exchange *x, struct api_rows *rows, int r, enum event_id id,
+		  uint64_t *count)
 {
 	for (size_t i = 0; i < rows->n && r >= 0; i++)
 		if (exchange_event(x, id, rows->v + i * rows->size) < 0)
@@ -126,8 +129,9 @@ static void succeed(struct exchange *x)
 static int serve(struct exchange *x)
 {
 	if (x->nfds != x->call->fds_in)
-		return error_set(&x->error, FAIL_USAGE, x->call->name, "%zu descriptors came with the request, not %u",
-				 x->nfds, x->call->fds_in);
+		return error_set(&x->error, FAIL_USAGE, x->call->name,
+				 "%zu descriptors came with the request, not %u", x->nfds,
+				 x->call->fds_in);
 	return handlers[x->call->id](x);
 }
 

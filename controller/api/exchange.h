@@ -1,4 +1,5 @@
-/* exchange.h - one request, from its arrival to its answer; and what the handlers of requests share. */
+/* exchange.h - one request from its arrival to its answer, and the functions that all handlers
+ * share. */
 #ifndef BANGER_CONTROLLER_API_EXCHANGE_H
 #define BANGER_CONTROLLER_API_EXCHANGE_H
 
@@ -6,64 +7,101 @@
 
 #include "controller/ctl.h"
 
-/* One request, from its arrival to its answer.  A worker has it while its handler runs. */
+/* One request, from its arrival to its answer.  The worker that runs the handler owns it; only
+ * @gone is shared. */
 struct exchange {
 	struct ctl *ctl;
 	int fd;
 	struct caller caller;
-	uint64_t id;             /* the client's number of the request */
+	uint64_t id;             /* the number that the client gave the request */
 	const struct call *call;
 	union control_body args, result;
-	int fds[FDIO_MAX];       /* what came with it; closed by the server afterwards */
+	/* descriptors of the request; the server closes them after the answer */
+	int fds[FDIO_MAX];
 	size_t nfds;
 	struct operation op;
 	struct error error;
-	uint64_t begun_ns, waited_ns; /* CLOCK_MONOTONIC; the time spent on sending */
-	_Atomic bool gone;       /* the client went away or does not read: nothing more is sent */
+	uint64_t begun_ns;       /* clock_boot_ns() at the arrival */
+	uint64_t waited_ns;      /* time spent in sends to the client */
+	/* the client disconnected or does not read: nothing more is sent */
+	_Atomic bool gone;
 
-	/* A handler that has to wait gives its worker back: it returns EXCHANGE_AGAIN and is called again later. */
-	unsigned passes;
+	/* State of a handler that returns EXCHANGE_AGAIN.  All are zero before the first call. */
+	unsigned passes;         /* completed calls of the handler */
 	uint8_t vm[ID_LEN];
-	uint64_t cursor;
+	uint64_t cursor;         /* offset in a stream of the VM, bytes */
 };
 
-#define API_SEND_MS 5000 /* the time one request may wait for its client to read */
+#define API_SEND_MS 5000 /* all sends of one request together may block for so long */
 
-/* A handler's return: the result is filled in, the error is, or call me again in EXCHANGE_AGAIN_MS. */
+/* Return values of a handler.  DONE: x->result is filled in.  FAILED: x->error is filled in.
+ * AGAIN: the handler waits for a VM; it is called again after EXCHANGE_AGAIN_MS and occupies no
+ * worker until then. */
 enum { EXCHANGE_DONE = 0, EXCHANGE_FAILED = -1, EXCHANGE_AGAIN = 1 };
 #define EXCHANGE_AGAIN_MS 100
 
 typedef int (*exchange_fn)(struct exchange *x);
 
-/* Take a decoded request with its descriptors; makes the operation's id. */
+/**
+ * exchange_begin() - initialize @x for a decoded request and generate the operation's id
+ * @x:		ctl, fd and caller are set already
+ * @m:		the request; its arguments are copied
+ * @fds:	descriptors that came with it; @x owns them from here on
+ * @nfds:	at most FDIO_MAX
+ */
 void exchange_begin(struct exchange *x, const struct message *m, int *fds, size_t nfds);
 
-/* Run the handler once and send its answer.  Return: true when the request is through. */
+/**
+ * exchange_run() - call the handler once, and send the answer unless the handler asks to be called
+ *		again
+ *
+ * Return: true when the request is answered, or its client is gone; false when exchange_run() is
+ * due again.
+ */
 bool exchange_run(struct exchange *x);
 
-/* Answer with x->error, the operation's id filled in. */
+/* Send x->error as the answer.  The operation's id is filled in, and FAIL_GENERAL where no code is
+ * set. */
 void exchange_fail(struct exchange *x);
 
-/* Send an event; a client that does not take it is marked as gone.  Return: 0, or -1 when it is. */
+/**
+ * exchange_event() - send one event to the client
+ * @id:		the event, a row of control.def
+ * @fields:	its struct ev_*
+ *
+ * A client that does not read within API_SEND_MS is marked as gone.
+ * Return: 0, or -1 when the client is gone.
+ */
 int exchange_event(struct exchange *x, enum event_id id, const void *fields);
 
-/* Rows of a list, gathered first and sent later: a client that reads slowly must not hold the store. */
+/* Rows of a list.  The handler gathers all rows before it sends the first one, so that a client
+ * that reads slowly does not block the database. */
 struct api_rows {
 	struct exchange *x;
-	size_t size, n, room; /* size: of one row, an event's struct */
+	size_t size;    /* of one row, an event's struct; set by the handler */
+	size_t n, room; /* rows in use, rows allocated */
 	char *v;
 };
 
-/* Return: a new row, zeroed; or NULL when there is no memory for it, with that as the error of the exchange. */
+/* Append a zeroed row.  Return: the row, valid until the next call; NULL when there is no memory
+ * for it, with that as the error of the exchange. */
 void *api_rows_add(struct api_rows *rows);
 
-/* Send what was gathered, unless gathering failed (@r < 0), and free it.  Return: as a handler. */
-int api_rows_send(struct exchange *x, struct api_rows *rows, int r, enum event_id id, uint64_t *count);
+/**
+ * api_rows_send() - send the gathered rows as events @id, and free them
+ * @r:		result of the gathering; when it is negative nothing is sent
+ * @count:	out: number of rows gathered
+ *
+ * Return: EXCHANGE_DONE, or EXCHANGE_FAILED when @r is negative.
+ */
+int api_rows_send(struct exchange *x, struct api_rows *rows, int r, enum event_id id,
+		  uint64_t *count);
 
-/* As much of the text as @out, an array, has room for; always ends with a NUL. */
+/* Copy a string into the array @out.  The copy is cut to the array's size and always ends with a
+ * NUL. */
 #define COPY(out, in) ((void)snprintf((out), sizeof(out), "%s", (in)))
 
-/* "2026-01-31T23:59:59Z" of nanoseconds since 1970; "" of zero. */
+/* Format @wall_ns (nanoseconds since 1970, UTC) as "2026-01-31T23:59:59Z"; zero gives "". */
 void api_time(uint64_t wall_ns, char out[32]);
 
 #endif

@@ -1,4 +1,5 @@
-/* Requests about the host: version, the request log, doctor. */
+/* host_calls.c - handlers of the requests about the host: version, request log, doctor, reconcile,
+ * drain. */
 #include "controller/api/host_calls.h"
 
 #include <string.h>
@@ -34,7 +35,8 @@ int api_audit_show(struct exchange *x)
 
 	if (op[0] && parse_id(op, id) < 0) {
 		(void)error_set(&x->error, FAIL_USAGE, "audit", "\"%s\" is no operation's id", op);
-		error_hint(&x->error, "it has %d digits, 0-9 and a-f, as a command printed it", ID_HEX - 1);
+		error_hint(&x->error, "it has %d digits, 0-9 and a-f, as a command printed it",
+			   ID_HEX - 1);
 		return EXCHANGE_FAILED;
 	}
 	int ours = op[0] ? store_op_visible(x->ctl->store, &x->caller, op, &x->error) : 0;
@@ -60,7 +62,8 @@ int api_doctor(struct exchange *x)
 
 int api_doctor_db(struct exchange *x)
 {
-	x->result.res_doctor_db.failed = doctor_db(&x->ctl->config, access_sees_all(&x->caller), send_check, x);
+	x->result.res_doctor_db.failed = doctor_db(&x->ctl->config, access_sees_all(&x->caller),
+						   send_check, x);
 	return EXCHANGE_DONE;
 }
 
@@ -73,7 +76,8 @@ static bool may_host(struct exchange *x)
 {
 	if (access_allows(&x->caller, ACCESS_HOST, 0))
 		return true;
-	(void)error_set(&x->error, FAIL_NOT_ALLOWED, "host", "only root looks after what belongs to all");
+	(void)error_set(&x->error, FAIL_NOT_ALLOWED, "host",
+			"only root looks after what belongs to all");
 	return false;
 }
 
@@ -83,7 +87,9 @@ int api_host_drain(struct exchange *x)
 
 	if (!may_host(x) || host_drain(x->ctl, x->args.host_drain.timeout_ms, &d, &x->error) < 0)
 		return EXCHANGE_FAILED;
-	x->result.res_host_drain = (struct res_host_drain){ .vms = d.vms, .killed = d.killed, .left = d.left };
+	x->result.res_host_drain = (struct res_host_drain){ .vms = d.vms,
+							    .killed = d.killed,
+							    .left = d.left };
 	return EXCHANGE_DONE;
 }
 
@@ -100,7 +106,8 @@ static void found_image(void *arg, const char *line)
 	send_finding(f->x, line);
 }
 
-/* Like files of slots, images are for a person to give up. */
+/* Remove image files without a row.  Only `host gc` does so, since an administrator may still
+ * restore a database that names them. */
 static int gc_images(struct exchange *x, bool dry_run, struct repaired *n)
 {
 	struct finding f = { .x = x };

@@ -1,12 +1,14 @@
-/* rate.c - token buckets that need one number each: a bucket's level is the time until it is full (the generic cell rate
- * algorithm, ITU-T I.371). */
+/* rate.c - token buckets of one number each: the time at which the bucket is full again.
+ *
+ * This is the generic cell rate algorithm of ITU-T I.371. */
 #include "controller/api/rate.h"
 
 #include <stddef.h>
 
 #define NS 1000000000u
 
-/* The bucket of @uid, or else the one that is full, or nearest to it. */
+/* Return: the bucket of @uid.  If @uid has none, the fullest bucket is reset and becomes the bucket
+ * of @uid. */
 static struct rate_bucket *find_bucket(struct rate *r, uid_t uid)
 {
 	struct rate_bucket *fullest = &r->buckets[0];

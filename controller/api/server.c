@@ -1,18 +1,23 @@
-/* Theory of operation.  The main loop owns a connection while it reads a request from it.  A whole request goes to a
- * worker together with the connection; the worker alone sends on it, and gives it back through a list and an eventfd.
- * Meanwhile the loop only listens for the end of the client (EPOLLRDHUP, one shot) and marks it as gone, which ends
- * what only this client wanted (follow, wait) but no operation on a VM.
+/* server.c - the control socket: connections, hand-over of requests to workers, fair shares,
+ * closing.
  *
- *   READING -> [WAITING ->] RUNNING -> READING ...        WAITING: its user has enough workers for now
- *                           RUNNING -> PARKED -> RUNNING  PARKED: the handler wants to be called again later
- *   any -> CLOSING                                        a thread of its own closes what the client sent
+ * The main loop owns a connection while it reads a request from it.  A complete request goes to a
+ * worker together with the connection.  The worker alone sends on the connection, and returns it
+ * through a list and an eventfd. Meanwhile the loop only waits for a disconnect (EPOLLRDHUP, one
+ * shot) and sets `gone`.  This ends a request that only watches (follow, wait).  An operation on a
+ * VM continues.
  *
- * The last close(2) of a descriptor runs the code of its kind, here: the server of a FUSE file is asked, a TCP socket
- * may linger, both for as long as the client wants.  So neither the loop nor a worker closes what a client sent, nor
- * a connection in whose queue more may be; until it is done the connection counts as its user's.
+ *   READING -> [WAITING ->] RUNNING -> READING   WAITING: the user has no free share of the workers
+ *              RUNNING -> PARKED -> RUNNING      PARKED: the handler returned EXCHANGE_AGAIN
+ *   any -> CLOSING                               a closer thread closes the client's descriptors
  *
- * So a client that only waits holds no worker, and no user holds all of them.  Sockets do not block while the loop
- * has them, and block for at most API_SEND_MS while a worker has them. */
+ * The last close(2) of a descriptor can block for as long as the client wants: the kernel asks the
+ * server of a FUSE file, and a TCP socket may linger.  Therefore a closer thread closes the
+ * client's descriptors, and also a connection that may have descriptors in its queue.  The
+ * connection counts against its user until that is done.
+ *
+ * A parked or waiting request occupies no worker.  Sockets are non-blocking while the loop owns
+ * them, and block for at most API_SEND_MS while a worker owns them. */
 #include "controller/api/server.h"
 
 #include <errno.h>
@@ -34,23 +39,28 @@
 #include "controller/workers.h"
 
 #define TICK_MS 1000
-#define NOTE_NS 10000000000u /* between two log lines about what clients do wrong: they must not fill the log */
+/* between two log lines about misbehaving clients, so that they can not fill the log */
+#define NOTE_NS 10000000000u
 
 enum conn_state { READING, WAITING, RUNNING, PARKED, CLOSING };
 
 struct conn {
 	struct loop_source source;
-	struct conn *next;          /* of all, the longest idle first */
-	struct conn *returned;      /* of those that workers gave back */
+	/* list of all connections, in the order of their last request */
+	struct conn *next;
+	/* list of connections that workers and closer threads gave back */
+	struct conn *returned;
 	struct api *api;
 	struct control in;
 	enum conn_state state;
-	bool through;               /* set by the worker: answered */
-	bool ending;                /* CLOSING: the connection too, not only what came with its request */
-	bool apart;                 /* CLOSING: by a thread, and not because none could be had by us */
-	size_t held;                /* CLOSING: descriptors that the client sent, as many as there were at its begin */
+	bool through;               /* set by the worker: the request is answered */
+	/* CLOSING: close the connection as well as the request's descriptors */
+	bool ending;
+	bool apart;                 /* CLOSING: a closer thread runs and must be joined */
+	size_t held;                /* CLOSING: number of the client's descriptors when it began */
 	pthread_t closer;
-	uint64_t due_ns;            /* READING: closed then; PARKED: runs then (CLOCK_MONOTONIC) */
+	/* clock_boot_ns(); READING: close then; PARKED: run then; CLOSING: signal then */
+	uint64_t due_ns;
 	struct exchange x;
 };
 
@@ -59,10 +69,11 @@ struct api {
 	int epoll_fd, listener, bell;
 	int (*identify)(int fd, struct caller *who);
 	struct loop_source listen_source, bell_source;
-	bool listening, paused;     /* paused: no descriptor or no room left, for TICK_MS */
+	/* paused: accept nothing for TICK_MS, no descriptor or no connection is free */
+	bool listening, paused;
 	struct conn *conns;
 	size_t n_conns;
-	pthread_mutex_t lock;       /* of returned */
+	pthread_mutex_t lock;       /* guards @returned */
 	struct conn *returned;
 	uint64_t noted_ns, paused_until_ns;
 	unsigned unnoted;
@@ -74,7 +85,8 @@ static uint64_t after_ms(uint64_t ms)
 	return clock_boot_ns() + ms * 1000000u;
 }
 
-/* One line every ten seconds at most about clients that break the rules. */
+/* Log that a client broke a rule: one line every ten seconds at most, with the number of lines left
+ * out. */
 static void note(struct api *a, uid_t uid, const char *what)
 {
 	uint64_t now = clock_boot_ns();
@@ -84,7 +96,8 @@ static void note(struct api *a, uid_t uid, const char *what)
 		return;
 	}
 	if (a->unnoted)
-		log_info("uid %u: %s (%u more like it since the last such line)", uid, what, a->unnoted);
+		log_info("uid %u: %s (%u more like it since the last such line)", uid, what,
+			 a->unnoted);
 	else
 		log_info("uid %u: %s", uid, what);
 	a->noted_ns = now;
@@ -102,8 +115,9 @@ static int peer_of(int fd, struct caller *who)
 	return 0;
 }
 
-/* Groups of the other end (SO_PEERGROUPS, socket(7)): those that it had when it connected.
- * Return: one that lies in the slots' range, 0 when none does, -1 when they can not be had. */
+/* Search the supplementary groups that the peer had when it connected (SO_PEERGROUPS, socket(7)).
+ * Return: a group in the slots' range, 0 when there is none, -1 with errno when they can not be
+ * read. */
 static int64_t group_of_a_slot(const struct config *c, int fd)
 {
 	gid_t few[64];
@@ -111,7 +125,8 @@ static int64_t group_of_a_slot(const struct config *c, int fd)
 	int64_t found = 0;
 
 	int r = getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, few, &len);
-	gid_t *many = r < 0 && errno == ERANGE && len <= NGROUPS_MAX * sizeof(gid_t) ? malloc(len) : NULL;
+	gid_t *many = r < 0 && errno == ERANGE && len <= NGROUPS_MAX * sizeof(gid_t) ? malloc(len)
+										     : NULL;
 	if (many)
 		r = getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, many, &len);
 	for (size_t i = 0; r == 0 && i < len / sizeof(gid_t) && !found; i++) {
@@ -122,8 +137,8 @@ static int64_t group_of_a_slot(const struct config *c, int fd)
 	return r < 0 ? -1 : found;
 }
 
-/* A caller with an id of the slots' could read the disks of the VM that runs under it, and signal its monitor.  Root may in
- * any case.  Return: 0, or -1 with the refusal. */
+/* Refuse a caller with a uid or gid in the slots' range: it could read the disk of the VM that runs
+ * under this id, and signal its VMM.  Root is exempt.  Return: 0, or -1 with the refusal. */
 static int check_ids(const struct config *c, int fd, const struct caller *who, struct error *e)
 {
 	if (who->uid == 0)
@@ -134,14 +149,17 @@ static int check_ids(const struct config *c, int fd, const struct caller *who, s
 	if (!uid && group == 0)
 		return 0;
 	if (group < 0)
-		return error_set(e, FAIL_NOT_ALLOWED, "connection", "your groups can not be had: %s", strerrordesc_np(errno));
+		return error_set(e, FAIL_NOT_ALLOWED, "connection",
+				 "your groups can not be read: %s", strerrordesc_np(errno));
 	if (uid)
-		(void)error_set(e, FAIL_NOT_ALLOWED, "connection", "uid %u gid %u lies in the range of the VMs' ids",
-				who->uid, who->gid);
+		(void)error_set(e, FAIL_NOT_ALLOWED, "connection",
+				"uid %u gid %u lies in the range of the VMs' ids", who->uid,
+				who->gid);
 	else
-		(void)error_set(e, FAIL_NOT_ALLOWED, "connection", "group %u lies in the range of the VMs' ids",
-				(unsigned)group);
-	error_hint(e, "the account needs other ids, or [slots] uid_base in banger.conf another range");
+		(void)error_set(e, FAIL_NOT_ALLOWED, "connection",
+				"group %u lies in the range of the VMs' ids", (unsigned)group);
+	error_hint(e,
+		   "the account needs other ids, or [slots] uid_base in banger.conf another range");
 	return -1;
 }
 
@@ -189,7 +207,8 @@ static size_t count_of(const struct api *a, uid_t uid, bool running)
 	return n;
 }
 
-/* A close may last as long as the client wants, and until then its number is ours. */
+/* True when more than API_CLOSING_FDS descriptors of the user are being closed: they count against
+ * our own limit. */
 static bool holds_too_many(const struct api *a, uid_t uid)
 {
 	size_t n = 0;
@@ -225,7 +244,8 @@ static void *closer_thread(void *arg)
 	struct conn *c = arg;
 	sigset_t set;
 
-	/* api_tick() ends with it what can be ended: the lingering of a socket. */
+	/* api_tick() sends SIGUSR1: it interrupts a close that can be interrupted, such as that of
+	 * a lingering socket. */
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGUSR1);
 	(void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
@@ -254,7 +274,8 @@ static void conn_free(struct conn *c)
 	free(c);
 }
 
-/* Nothing of the client's would be closed with the connection.  Once it is shut down nothing more can come. */
+/* Shut the connection down, after which nothing more can arrive.
+ * Return: true when its queue is empty, so that closing it closes no descriptor of the client. */
 static bool is_bare(struct conn *c)
 {
 	char byte;
@@ -263,7 +284,8 @@ static bool is_bare(struct conn *c)
 	return !c->x.nfds && !c->in.nfds && recv(c->in.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
-/* Close the connection, or only what came with its request.  The caller is done with @c. */
+/* Close the descriptors of the request, and the connection too if @ending.  @c may be freed on
+ * return. */
 static void close_apart(struct conn *c, bool ending)
 {
 	c->ending = ending;
@@ -283,7 +305,7 @@ static void close_apart(struct conn *c, bool ending)
 		give_back(c);
 }
 
-/* Never of a RUNNING or CLOSING one. */
+/* Close the connection.  It is in any state but RUNNING and CLOSING. */
 static void drop(struct conn *c)
 {
 	close_apart(c, true);
@@ -291,7 +313,8 @@ static void drop(struct conn *c)
 
 /* ---- to the workers and back ---- */
 
-/* Fair shares: nobody has all workers, and few users together can not have them either. */
+/* True when the connection's user may have one more worker: each has API_WORKERS_PER_UID, and only
+ * one while API_WORKERS_SHARED are busy. */
 static bool has_share(const struct api *a, const struct conn *c)
 {
 	size_t all = 0, own = 0, imports = 0;
@@ -320,32 +343,36 @@ static void work(struct ctl *ctl, void *arg)
 
 static void answered(struct conn *c);
 
-/* Answer a request that is not even begun. */
+/* Answer a request with its error, without having called the handler. */
 static void reject(struct conn *c)
 {
 	exchange_fail(&c->x);
 	answered(c);
 }
 
-/* Calls that have the roles make something and take it away again: each is some lines in their request logs.  (An end
- * alone needs no bound: there is nothing to end without a start.) */
+/* True for the calls that make the roles create objects, and so write to their request logs.  A
+ * stop needs no bound of its own, since each stop needs a start. */
 static bool is_recorded(const struct call *call)
 {
 	return call->id == CALL_VM_START || call->id == CALL_VM_SET;
 }
 
-/* Root is exempt: it can fill the log in other ways. */
+/* Take a token for a recorded call; fill in the error if there is none.  Root is exempt, since root
+ * can fill the disk in other ways. */
 static bool is_too_often(struct conn *c)
 {
 	uid_t uid = c->x.caller.uid;
-	unsigned s = uid && is_recorded(c->x.call) ? rate_take(&c->api->rate, uid, clock_boot_ns()) : 0;
+	unsigned s = uid && is_recorded(c->x.call) ? rate_take(&c->api->rate, uid, clock_boot_ns())
+						   : 0;
 
 	if (!s)
 		return false;
 	note(c->api, uid, "starts and changes VMs too often; one more is refused");
-	(void)error_set(&c->x.error, FAIL_LIMIT, c->x.call->name, "more than %u starts and changes of VMs in a row",
-			c->api->rate.burst);
-	error_hint(&c->x.error, "one more is allowed in %u s; root's creates_per_second in banger.conf decides", s);
+	(void)error_set(&c->x.error, FAIL_LIMIT, c->x.call->name,
+			"more than %u starts and changes of VMs in a row", c->api->rate.burst);
+	error_hint(&c->x.error,
+		   "one more is allowed in %u s; root's creates_per_second in banger.conf decides",
+		   s);
 	return true;
 }
 
@@ -364,12 +391,14 @@ static void hand_over(struct conn *c)
 		c->due_ns = after_ms(EXCHANGE_AGAIN_MS);
 		return;
 	}
-	(void)error_set(&c->x.error, FAIL_LIMIT, c->x.call->name, "too many operations are waiting");
+	(void)error_set(&c->x.error, FAIL_LIMIT, c->x.call->name,
+			"too many operations are waiting");
 	error_hint(&c->x.error, "try again in a moment");
 	reject(c);
 }
 
-/* Start what may start: requests that wait for their user's share, follow-ups that are due. */
+/* Hand over each waiting request, and each parked request that is due, if its user has a share
+ * left. */
 static void dispatch(struct api *a)
 {
 	uint64_t now = clock_boot_ns();
@@ -386,11 +415,11 @@ static void dispatch(struct api *a)
 
 static void malformed(struct conn *c)
 {
-	note(c->api, c->x.caller.uid, "a message that is none; the connection is closed");
+	note(c->api, c->x.caller.uid, "malformed message; the connection is closed");
 	drop(c);
 }
 
-/* Go on with what is in the buffer: a request, the start of one, or nothing. */
+/* Process the receive buffer: it holds a complete request, a part of one, or nothing. */
 static void read_on(struct conn *c)
 {
 	struct api *a = c->api;
@@ -424,7 +453,7 @@ static void read_on(struct conn *c)
 		hand_over(c);
 }
 
-/* For the next request, once what came with this one is closed. */
+/* Prepare the connection for the next request, after the descriptors of this one are closed. */
 static void answered(struct conn *c)
 {
 	if (c->x.nfds) {
@@ -435,7 +464,7 @@ static void answered(struct conn *c)
 	read_on(c);
 }
 
-static void closed(struct conn *c)
+static void finish_closing(struct conn *c)
 {
 	if (c->apart)
 		(void)pthread_join(c->closer, NULL);
@@ -450,7 +479,7 @@ static void closed(struct conn *c)
 static void take_back(struct conn *c)
 {
 	if (c->state == CLOSING) {
-		closed(c);
+		finish_closing(c);
 		return;
 	}
 	if (!c->through && !c->x.gone) {
@@ -459,7 +488,8 @@ static void take_back(struct conn *c)
 		set_blocking(c->in.fd, false);
 		return;
 	}
-	list_remove(c->api, c); /* behind the others of its user */
+	/* dispatch() serves the list in order: to the end, behind its user's others */
+	list_remove(c->api, c);
 	list_append(c->api, c);
 	set_blocking(c->in.fd, false);
 	answered(c);
@@ -485,7 +515,8 @@ static void bell_ready(struct loop_source *s, uint32_t events)
 
 /* ---- clients ---- */
 
-/* No request was decoded, so the answer has the number that a client starts with. */
+/* Send an error for a connection and close it.  No request was decoded, so the answer has the
+ * number 1, with which clients begin. */
 static void refuse(struct conn *c, const struct error *e)
 {
 	note(c->api, c->x.caller.uid, e->why);
@@ -493,13 +524,16 @@ static void refuse(struct conn *c, const struct error *e)
 	drop(c);
 }
 
-/* Too many of a user's descriptors are being closed; nothing of his is received, or it would be more of them. */
+/* Refuse a request unread: its user has too many descriptors being closed, and receiving it could
+ * add more. */
 static void refuse_descriptors(struct conn *c)
 {
 	struct error e = { 0 };
 
-	(void)error_set(&e, FAIL_LIMIT, "connection", "too many files that you sent earlier are still being closed");
-	error_hint(&e, "their file system does not answer (FUSE, network): unmount it, then try again");
+	(void)error_set(&e, FAIL_LIMIT, "connection",
+			"too many files that you sent earlier are still being closed");
+	error_hint(&e,
+		   "their file system does not answer (FUSE, network): unmount it, then try again");
 	refuse(c, &e);
 }
 
@@ -515,7 +549,7 @@ static void conn_ready(struct loop_source *s, uint32_t events)
 	}
 	if (c->state == CLOSING)
 		return;
-	if (c->state != READING) { /* it went away before its turn, or while it waited */
+	if (c->state != READING) { /* WAITING or PARKED: the client has disconnected */
 		drop(c);
 		return;
 	}
@@ -535,7 +569,7 @@ static void conn_ready(struct loop_source *s, uint32_t events)
 		drop(c);
 		return;
 	}
-	if (first_byte && c->x.call) /* the first request has its time from the accept on */
+	if (first_byte && c->x.call) /* the deadline of the first request runs from the accept */
 		c->due_ns = after_ms(API_MESSAGE_MS);
 	read_on(c);
 }
@@ -565,7 +599,7 @@ static struct conn *conn_new(struct api *a, int fd, const struct caller *who)
 	return c;
 }
 
-/* May @who have one more connection?  Return: 0, or -1 with the refusal. */
+/* Check that @who may have one more connection.  Return: 0, or -1 with the refusal. */
 static int check_caller(const struct api *a, int fd, const struct caller *who, struct error *e)
 {
 	bool full = a->n_conns >= API_CONNECTIONS_MAX && !access_allows(who, ACCESS_HOST, 0);
@@ -579,7 +613,7 @@ static int check_caller(const struct api *a, int fd, const struct caller *who, s
 	return -1;
 }
 
-/* The listener stays readable; without this the loop would spin. */
+/* Remove the listener from the loop for TICK_MS.  It stays readable, so the loop would spin. */
 static void pause_listening(struct api *a)
 {
 	a->paused = epoll_ctl(a->epoll_fd, EPOLL_CTL_DEL, a->listener, NULL) == 0;
@@ -606,7 +640,7 @@ static void listen_ready(struct loop_source *s, uint32_t events)
 		return;
 	}
 	if (a->identify(fd, &who) < 0) {
-		log_errno("control socket: who connected");
+		log_errno("control socket: identity of a client");
 		return;
 	}
 	bool welcome = check_caller(a, fd, &who, &e) == 0;
@@ -617,7 +651,7 @@ static void listen_ready(struct loop_source *s, uint32_t events)
 		refuse(c, &e);
 }
 
-/* ---- the whole ---- */
+/* ---- opening, ticks, closing ---- */
 
 static int listen_on(struct api *a)
 {
@@ -631,7 +665,8 @@ static void interrupt(int sig)
 	(void)sig;
 }
 
-struct api *api_open(struct ctl *c, int epoll_fd, int listener, int (*identify)(int fd, struct caller *who))
+struct api *api_open(struct ctl *c, int epoll_fd, int listener,
+		     int (*identify)(int fd, struct caller *who))
 {
 	struct api *a = calloc(1, sizeof(*a));
 	struct epoll_event ev = { .events = EPOLLIN };
@@ -639,7 +674,9 @@ struct api *api_open(struct ctl *c, int epoll_fd, int listener, int (*identify)(
 
 	if (!a)
 		return NULL;
-	*a = (struct api){ .ctl = c, .epoll_fd = epoll_fd, .listener = listener, .listening = true };
+	*a = (struct api){
+		.ctl = c, .epoll_fd = epoll_fd, .listener = listener, .listening = true
+	};
 	a->rate.burst = API_STARTS_BURST(c->config.creates_per_second);
 	a->rate.interval_ns = API_STARTS_NS(c->config.creates_per_second);
 	a->identify = identify ? identify : peer_of;
@@ -647,12 +684,14 @@ struct api *api_open(struct ctl *c, int epoll_fd, int listener, int (*identify)(
 	a->bell_source = (struct loop_source){ bell_ready, a };
 	ev.data.ptr = &a->bell_source;
 	(void)pthread_mutex_init(&a->lock, NULL);
-	(void)sigaction(SIGUSR1, &sa, NULL); /* without SA_RESTART: it ends a wait */
+	/* without SA_RESTART: the signal interrupts a blocking close */
+	(void)sigaction(SIGUSR1, &sa, NULL);
 	a->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	/* Another process may take the connection first, or it may be gone: the loop must not wait for the next. */
+	/* The client may disconnect between epoll_wait() and accept4(): accept4() must not block
+	 * then (accept(2)). */
 	int flags = fcntl(listener, F_GETFL);
-	if (a->bell < 0 || flags < 0 || fcntl(listener, F_SETFL, flags | O_NONBLOCK) < 0 || listen_on(a) < 0 ||
-	    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, a->bell, &ev) < 0) {
+	if (a->bell < 0 || flags < 0 || fcntl(listener, F_SETFL, flags | O_NONBLOCK) < 0 ||
+	    listen_on(a) < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, a->bell, &ev) < 0) {
 		int saved = errno;
 		api_close(a);
 		errno = saved;
@@ -694,7 +733,7 @@ int api_tick(struct api *a)
 	return wait;
 }
 
-/* The process ends soon, however long this takes (main.c). */
+/* Wait for a closer thread.  main.c bounds the time: it ends the process by an alarm. */
 static void wait_closed(struct conn *c)
 {
 	if (c->apart) {

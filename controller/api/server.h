@@ -4,38 +4,57 @@
 
 #include "controller/ctl.h"
 
-#define API_CONNECTIONS_MAX 512         /* of all users; root may pass it, up to its own share */
-#define API_CONNECTIONS_PER_UID 128     /* a hundred commands at once, and a few to look */
-#define API_WORKERS_PER_UID 8           /* of WORKER_THREADS: nobody alone keeps all of them busy */
-#define API_WORKERS_SHARED 48           /* when so many are busy, each user has one more at most */
-#define API_IMPORTS 2                   /* at a time, one a user: they fill the disk, and last as long as its user likes */
-#define API_CLOSING_MORE 256            /* connections beyond API_CONNECTIONS_MAX that are being closed */
-#define API_CLOSING_FDS 256             /* descriptors of a user that are being closed; beyond, he is not heard */
-/* Starts and changes of VMs by one user: as many at once as the roles make things at once (struct config,
- * creates_per_second), and a hundredth of their rate on end. */
+/* of all users; root may exceed it, up to API_CONNECTIONS_PER_UID */
+#define API_CONNECTIONS_MAX 512
+/* room for a hundred commands at once and a few to watch them */
+#define API_CONNECTIONS_PER_UID 128
+/* of WORKER_THREADS, so that one user can not occupy all of them */
+#define API_WORKERS_PER_UID 8
+/* while so many workers are busy, each user gets one at most */
+#define API_WORKERS_SHARED 48
+/* running at a time, one for each user: the client decides how long one lasts */
+#define API_IMPORTS 2
+/* connections beyond API_CONNECTIONS_MAX that are being closed */
+#define API_CLOSING_MORE 256
+/* descriptors of a user being closed; beyond it his requests are refused */
+#define API_CLOSING_FDS 256
+/* Starts and changes of VMs by one user.  The burst is twice creates_per_second (struct config),
+ * the sustained rate is a hundredth of creates_per_second. */
 #define API_STARTS_BURST(creates_per_second) (2 * (creates_per_second))
 #define API_STARTS_NS(creates_per_second) (100000000000u / (creates_per_second))
-#define API_MESSAGE_MS 10000            /* from accept, or from its first byte, until a request is whole */
+/* from accept, or from its first byte, until a request is complete */
+#define API_MESSAGE_MS 10000
 #define API_IDLE_MS 300000              /* between two requests */
 
 struct api;
 
 /**
  * api_open() - serve the control socket
- * @epoll_fd:	of the main loop, whose data.ptr is a struct loop_source
- * @listener:	listening AF_UNIX stream socket; stays the caller's
- * @identify:	who is on the other end; NULL: SO_PEERCRED (tests put others in its place)
+ * @c:		borrowed until api_close()
+ * @epoll_fd:	epoll instance of the main loop; its data.ptr are struct loop_source
+ * @listener:	listening AF_UNIX stream socket; the caller keeps it, and it becomes non-blocking
+ * @identify:	fills in the caller on the other end of @fd, 0 or -1 with errno; NULL: SO_PEERCRED.
+ *		Tests set it.
+ *
+ * Only the main thread calls the functions of this file.  api_open() installs a handler for
+ * SIGUSR1.
  * Return: NULL with errno on failure.
  */
-struct api *api_open(struct ctl *c, int epoll_fd, int listener, int (*identify)(int fd, struct caller *who));
+struct api *api_open(struct ctl *c, int epoll_fd, int listener,
+		     int (*identify)(int fd, struct caller *who));
 
-/* Only after workers_stop(): closes every connection. */
+/* Close every connection and free @a.  workers_stop() must have returned.  NULL does nothing. */
 void api_close(struct api *a);
 
-/* No more connections and requests; what runs goes on. */
+/* Accept no more connections and requests.  Running requests continue and are answered. */
 void api_stop_listening(struct api *a);
 
-/* End what is due (silent clients, follow-ups).  Return: milliseconds until there is more to do, at most 1,000. */
+/**
+ * api_tick() - close connections that exceeded their deadline, and run parked and waiting requests
+ *		that are due
+ *
+ * Return: milliseconds until the next call is due, at most 1,000.
+ */
 int api_tick(struct api *a);
 
 #endif

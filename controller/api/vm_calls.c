@@ -1,5 +1,7 @@
-/* Requests about VMs.  Each handler turns a row of control.def into one call of lifecycle.h or db.h; who may see
- * what is decided there, by the caller that is passed on. */
+/* vm_calls.c - handlers of the requests about VMs.
+ *
+ * Each handler turns a row of control.def into one call of lifecycle.h or db.h.  These decide by
+ * the caller, which the handler passes on, which VMs it may see. */
 #include "controller/api/vm_calls.h"
 
 #include <stdio.h>
@@ -43,7 +45,7 @@ static void runtime_to_event(const struct vm *vm, struct ev_vm *ev)
 	COPY(ev->accel, r->accel == ACCEL_KVM ? "kvm" : "tcg");
 }
 
-/* The one way in which a row becomes what `list` and `show` tell. */
+/* Convert a row to the event of `list` and `show`. */
 static void vm_to_event(const struct ctl *c, const struct vm *vm, struct ev_vm *ev)
 {
 	uint8_t m[6];
@@ -60,7 +62,8 @@ static void vm_to_event(const struct ctl *c, const struct vm *vm, struct ev_vm *
 	ev->disk_mib = vm->disk_mib;
 	ev->nat = vm->nat;
 	if (vm->restart_max)
-		(void)snprintf(ev->restart, sizeof(ev->restart), "%s:%u", restart_policy_name(vm->restart), vm->restart_max);
+		(void)snprintf(ev->restart, sizeof(ev->restart), "%s:%u",
+			       restart_policy_name(vm->restart), vm->restart_max);
 	else
 		COPY(ev->restart, restart_policy_name(vm->restart));
 	ev->auto_stop_s = vm->auto_stop_s;
@@ -68,7 +71,8 @@ static void vm_to_event(const struct ctl *c, const struct vm *vm, struct ev_vm *
 	ev->generation = vm->generation;
 	format_ipv4(slot_ip(&c->config, vm->slot), ev->ip);
 	slot_mac(vm->slot, m);
-	(void)snprintf(ev->mac, sizeof(ev->mac), "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
+	(void)snprintf(ev->mac, sizeof(ev->mac), "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2],
+		       m[3], m[4], m[5]);
 	api_time(vm->created_ns, ev->created);
 	api_time(vm->started_ns, ev->started);
 	COPY(ev->op, vm->op);
@@ -107,7 +111,8 @@ int api_vm_stop(struct exchange *x)
 	struct res_vm_stop *res = &x->result.res_vm_stop;
 
 	op_to(res->op, x);
-	return vm_stop(x->ctl, &x->op, a->vm, a->timeout_ms, &res->already, &res->forced, &x->error);
+	return vm_stop(x->ctl, &x->op, a->vm, a->timeout_ms, &res->already, &res->forced,
+		       &x->error);
 }
 
 int api_vm_kill(struct exchange *x)
@@ -149,7 +154,8 @@ int api_vm_list(struct exchange *x)
 	bool all = x->args.vm_list.all;
 
 	if (all && !access_sees_all(&x->caller)) {
-		(void)error_set(&x->error, FAIL_NOT_ALLOWED, "list", "only root sees the VMs of all users");
+		(void)error_set(&x->error, FAIL_NOT_ALLOWED, "list",
+				"only root sees the VMs of all users");
 		error_hint(&x->error, "leave out --all to see your own");
 		return EXCHANGE_FAILED;
 	}
@@ -217,15 +223,17 @@ int api_vm_stats(struct exchange *x)
 	struct stats_rows r = { .rows = { .x = x, .size = sizeof(struct ev_stats) },
 				.network = stats_network(x->ctl) };
 	int ret = x->args.vm_stats.vm[0] ? stats_of_one(x, &r)
-					 : store_vm_each(x->ctl->store, &x->caller, true, add_stats, &r, &x->error);
+					 : store_vm_each(x->ctl->store, &x->caller, true, add_stats,
+							 &r, &x->error);
 
 	free(r.network);
 	return api_rows_send(x, &r.rows, ret, EVENT_STATS, &x->result.res_vm_stats.count);
 }
 
-/* ---- what waits: each pass is short, so that a waiting client holds no worker ---- */
+/* ---- logs and wait: handlers that return EXCHANGE_AGAIN ---- */
 
-/* The VM of this exchange: by reference at first, by id afterwards, whatever happens to its name. */
+/* Read the VM of this exchange: in the first pass by reference, later by id, since its name may be
+ * reused meanwhile. */
 static int find_again(struct exchange *x, const char *ref, struct vm *vm)
 {
 	if (x->passes)
@@ -236,7 +244,8 @@ static int find_again(struct exchange *x, const char *ref, struct vm *vm)
 	return 0;
 }
 
-/* Before the first bytes.  A monitor that does not flush its metrics in time has those that came by themselves. */
+/* Check that the stream exists, and have the VMM flush its metrics.  If the flush fails, the
+ * metrics of the last periodic flush are shown. */
 static int begin_logs(struct exchange *x, const struct vm *vm, enum stream_kind what)
 {
 	const struct vmm_driver *d = vmm_driver(x->ctl, vm->runtime.vmm);
@@ -245,9 +254,11 @@ static int begin_logs(struct exchange *x, const struct vm *vm, enum stream_kind 
 	if (what == STREAM_CONSOLE)
 		return 0;
 	if (!watch_has(x->ctl->watch, vm, what)) {
-		(void)error_set(&x->error, FAIL_STATE, vm->name, "its latest start has no %s: Firecracker has, QEMU "
-				"has not", what == STREAM_VMM ? "log of the monitor" : "metrics");
-		error_hint(&x->error, "what QEMU says is on the console: banger vm logs %s", vm->name);
+		(void)error_set(&x->error, FAIL_STATE, vm->name,
+				"its latest start has no %s: only Firecracker writes them",
+				what == STREAM_VMM ? "log of the monitor" : "metrics");
+		error_hint(&x->error, "QEMU writes its messages to the console: banger vm logs %s",
+			   vm->name);
 		return -1;
 	}
 	_cleanup_close_ int pidfd = watch_pidfd(x->ctl->watch, vm->id);
@@ -262,9 +273,11 @@ static int send_stream(struct exchange *x, const struct vm *vm, enum stream_kind
 
 	watch_catch_up(x->ctl->watch, vm, what);
 	for (size_t total = 0; total < CONSOLE_MAX; total += ev.data.n) {
-		ssize_t n = watch_read(x->ctl->watch, vm, what, &x->cursor, (char *)ev.data.v, sizeof(ev.data.v));
+		ssize_t n = watch_read(x->ctl->watch, vm, what, &x->cursor, (char *)ev.data.v,
+				       sizeof(ev.data.v));
 		if (n < 0)
-			return error_set(&x->error, FAIL_GENERAL, vm->name, "what it said can not be read");
+			return error_set(&x->error, FAIL_GENERAL, vm->name,
+					 "its output can not be read");
 		ev.data.n = (size_t)n;
 		if (n == 0 || exchange_event(x, EVENT_BYTES, &ev) < 0)
 			break;
@@ -279,10 +292,12 @@ int api_vm_logs(struct exchange *x)
 	struct vm vm;
 
 	if (find_again(x, a->vm, &vm) < 0)
-		return x->passes ? EXCHANGE_DONE : EXCHANGE_FAILED; /* deleted meanwhile: that is the end of its log */
+		/* deleted meanwhile: its log ends here */
+		return x->passes ? EXCHANGE_DONE : EXCHANGE_FAILED;
 	if (!x->passes && begin_logs(x, &vm, what) < 0)
 		return EXCHANGE_FAILED;
-	/* The state was read before the bytes, so what a VM said last is sent after it was seen to be stopped. */
+	/* The state was read before the bytes: after a state at rest, the last bytes of the VM are
+	 * sent. */
 	if (send_stream(x, &vm, what) < 0)
 		return EXCHANGE_FAILED;
 	return a->follow && vm_is_active(&vm) ? EXCHANGE_AGAIN : EXCHANGE_DONE;

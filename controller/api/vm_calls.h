@@ -4,7 +4,8 @@
 
 #include "controller/api/exchange.h"
 
-/* Each has the arguments in x->args, and fills in x->result or x->error.  Return: see exchange_fn. */
+/* Each handler reads x->args and fills in x->result or x->error.  Return: see EXCHANGE_DONE in
+ * exchange.h. */
 int api_vm_create(struct exchange *x);
 int api_vm_start(struct exchange *x);
 int api_vm_stop(struct exchange *x);

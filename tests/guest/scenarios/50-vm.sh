@@ -46,7 +46,7 @@ goes_on() { # a flush that is asked for now comes out at the end of both
 	[ "$(newest_metrics 'has("vcpu")')" = true ] && [ "$(flushes)" -gt "$before" ]
 }
 says_qemu() {
-	is "$(alice vm logs --vmm debian; echo $?) $(err)" "5 *QEMU has not*on the console*" "qemu: it has no log of its own, and that is said"
+	is "$(alice vm logs --vmm debian; echo $?) $(err)" "5 *only Firecracker writes*to the console*" "qemu: it has no log of its own, and that is said"
 	is "$(alice vm logs --metrics debian; echo $?) $(err)" "5 *no metrics*" "qemu: no metrics either"
 }
 says_firecracker() {
