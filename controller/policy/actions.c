@@ -1,5 +1,4 @@
-/* actions.c - what a policy does to a VM, once its row still calls for it with the VM's lock
- * held. */
+/* actions.c - policy actions on one VM: each checks the row with the operation lock held. */
 #include "controller/policy/actions.h"
 
 #include <stdio.h>
@@ -14,8 +13,8 @@
 #include "controller/policy/idle.h"
 #include "controller/workers.h"
 
-/* Read the row of @id with the VM's lock held and call @act, which decides by the row; not if
- * the VM was deleted. */
+/* Read the row of @id with the operation lock held, and call @act with it.  A deleted VM has no
+ * row; @act is not called then. */
 static void with_vm(struct ctl *c, const uint8_t id[ID_LEN],
 		    void (*act)(struct ctl *c, struct vm *vm, const struct operation *o))
 {
@@ -32,14 +31,14 @@ static void with_vm(struct ctl *c, const uint8_t id[ID_LEN],
 
 /* ---- start again ---- */
 
-/* No one waits for an answer, so the row says why the VM is not up. */
+/* Record in the row why the restart failed: no client waits for an error message. */
 static void record_not_started(struct ctl *c, struct vm *vm, const struct error *why)
 {
 	struct error e = { 0 };
 
 	log_error("%s: it can not be started again: %s", vm->name, why->why);
 	if (!vm_at_rest(vm))
-		return; /* what is left of it is told already */
+		return; /* the release has written a reason already */
 	(void)snprintf(vm->reason, sizeof(vm->reason), "not started again: %.*s",
 		       (int)sizeof(vm->reason) - 24, why->why);
 	if (store_vm_update(c->store, vm, &e) < 0)
@@ -89,7 +88,7 @@ static void auto_stop_locked(struct ctl *c, struct vm *vm, const struct operatio
 	struct error e = { 0 };
 	bool forced = false;
 
-	/* It may be another start of the VM by now, or be used again. */
+	/* The job may be late: the VM may have been started again, or be in use again. */
 	if (vm->state != VM_RUNNING || !vm->auto_stop_s ||
 	    idle_seconds(c->idle, vm) < vm->auto_stop_s)
 		return;

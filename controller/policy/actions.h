@@ -1,18 +1,20 @@
-/* actions.h - what is done to a VM without being asked, by its policy.
+/* actions.h - policy actions on one VM: restart, cancel a restart, stop an idle VM, release again.
  *
- * Each takes the VM's lock, and does nothing when its row no longer calls for it.  A failure is
- * logged, and is in the row. */
+ * A worker runs them.  Each function takes the operation lock of the VM @id, reads its row, and
+ * does nothing when the row no longer calls for the action, or is gone.  A failure is logged and
+ * recorded in the row. */
 #ifndef BANGER_CONTROLLER_POLICY_ACTIONS_H
 #define BANGER_CONTROLLER_POLICY_ACTIONS_H
 
 #include "controller/ctl.h"
 
-/* start it again, as its restart policy says */
+/* Start a VM at rest whose desired state is running and whose restart policy allows it. */
 void vm_revive(struct ctl *c, const uint8_t id[ID_LEN]);
-/* it ended too often: cancel its restart */
+/* Clear the desired state of a VM that reached its maximum of restarts in a row. */
 void vm_give_up(struct ctl *c, const uint8_t id[ID_LEN]);
-void vm_auto_stop(struct ctl *c, const uint8_t id[ID_LEN]);     /* stop it, since it is idle */
-/* its release failed, or was not even recorded */
+/* Stop a running VM that has been idle for its auto_stop_s. */
+void vm_auto_stop(struct ctl *c, const uint8_t id[ID_LEN]);
+/* Release a VM for which vm_release_due() holds. */
 void vm_release_again(struct ctl *c, const uint8_t id[ID_LEN]);
 
 #endif

@@ -1,23 +1,26 @@
-/* housekeeping.c - the schedule of what is done without being asked.
+/* housekeeping.c - the schedule: a cycle every two seconds finds the actions that are due.
  *
- * What a VM needs follows from its row and from what the last cycles saw of it.  The latter is
- * kept by slot in memory, so a restart of the controller begins to count anew.  A cycle only
- * reads and queues.  The action that it queues takes the VM's lock and decides again by the row,
- * since a user may have come first.
+ * A cycle decides by a VM's row and by the policy state that earlier cycles kept for its slot in
+ * memory.  A restart of the controller resets this state.  A cycle only reads and queues.  The
+ * queued action takes the operation lock and checks the row again, since a user's request may have
+ * come first.
  *
- *   at rest, wanted, with a policy    started again, after 1, 2, 4 ... 60 s; one VM a cycle, so that a host
- *                                     that comes back does not start all at once; given up after
- *                                     restart_max in a row
- *   runs for STEADY_S                 what came before no longer counts as "in a row"
- *   runs, idle for its auto_stop_s    stopped; idle.c samples it
- *   running, its VMM has exited        recording the exit failed: the exit is handled again
- *   degraded, its VMM gone or to go   what it still holds is released again, every RETRY_S
- *   starting, stopping, no operation  the failure of its release could not be recorded: likewise
+ *   state of the VM                    action
+ *   at rest, desired state running,    restart after 1, 2, 4 ... 60 s; one VM a cycle, so that the
+ *     has a restart policy             VMs of a host do not all start at once after a boot; the
+ *                                      restart is cancelled after restart_max in a row
+ *   running for STEADY_S               the count of restarts in a row is reset
+ *   running, idle for auto_stop_s      stop; idle.c takes the samples
+ *   running, its VMM has exited        exit handler again: it could not record the exit
+ *   degraded, without a living VMM,    release again every RETRY_S
+ *     or with one that must be killed
+ *   starting or stopping, without an   release again every RETRY_S: the release failed, and the
+ *     operation                        failure could not be recorded
  *
- * Every REPAIR_S, and soon after the net role reported that something was taken away, kernel and
- * database are compared (online.c): what was flushed is put back, what can not be put back makes
- * its VM degraded.  Once a day the state database is copied; if its file was removed or
- * replaced, every REPAIR_S. */
+ * Every REPAIR_S, and soon after the net role reported a removed object, online.c compares kernel
+ * and database.  It makes missing objects again; where that is impossible the VM becomes degraded.
+ * The state database is copied once a day.  While its file is missing or replaced, a rescue copy is
+ * written every REPAIR_S. */
 #include "controller/policy/housekeeping.h"
 
 #include <pthread.h>
@@ -47,7 +50,7 @@
 #define PASS_MS 2000
 #define RETRY_S 15
 #else
-#define PASS_MS 100 /* the crash test waits for what a pass sees */
+#define PASS_MS 100 /* the crash test waits for cycles */
 #define RETRY_S 1
 #endif
 #define STEADY_S 60
@@ -56,12 +59,12 @@
 
 struct vm_policy {
 	struct housekeeping *owner;
-	void (*job)(struct ctl *c, const uint8_t id[ID_LEN]); /* queued or at work; NULL: none */
+	void (*job)(struct ctl *c, const uint8_t id[ID_LEN]); /* queued or running; NULL: none */
 	uint8_t vm[ID_LEN];
-	uint64_t due_ns;          /* the next attempt; 0: none is planned */
-	uint64_t up_ns;           /* seen running since; 0: it does not run */
+	uint64_t due_ns;          /* time of the next attempt; 0: none is planned */
+	uint64_t up_ns;           /* first cycle that saw this start running; 0: it does not run */
 	unsigned tries;           /* restarts in a row */
-	uint64_t started_ns;      /* the start, as in its row, that up_ns is of */
+	uint64_t started_ns;      /* vm.started_ns of the start that up_ns belongs to */
 };
 
 /* Two locks, never both at once; idle.c has one of its own.  A pass holds that of the slots
@@ -70,8 +73,8 @@ struct vm_policy {
 struct housekeeping {
 	struct ctl *ctl;
 	pthread_mutex_t times, lock;
-	bool busy; /* a pass is queued or at work */
-	/* the next pass, the next with a repair, the start of the latest one */
+	bool busy; /* a cycle is queued or running */
+	/* the next cycle, the next cycle with a repair, the start of the latest repair */
 	uint64_t next_ns, repair_ns, repaired_ns;
 	struct vm_policy slots[SLOT_MAX];
 };
@@ -80,7 +83,7 @@ struct pass {
 	struct housekeeping *k;
 	uint64_t now;
 	char *network;
-	bool started; /* one restart a pass */
+	bool started; /* this cycle has queued its one restart */
 };
 
 struct housekeeping *housekeeping_open(struct ctl *c)
@@ -90,7 +93,7 @@ struct housekeeping *housekeeping_open(struct ctl *c)
 	if (!k)
 		return NULL;
 	k->ctl = c;
-	k->repaired_ns = clock_boot_ns(); /* startup_reconcile() was just before */
+	k->repaired_ns = clock_boot_ns(); /* startup_reconcile() has just run */
 	k->repair_ns = k->repaired_ns + REPAIR_S * SECOND;
 	(void)pthread_mutex_init(&k->times, NULL);
 	(void)pthread_mutex_init(&k->lock, NULL);
@@ -130,20 +133,20 @@ static bool queue_job(struct vm_policy *s, void (*job)(struct ctl *c, const uint
 	s->job = job;
 	if (workers_run(s->owner->ctl->workers, do_job, s) == 0)
 		return true;
-	s->job = NULL; /* the queue is full: the next pass tries again */
+	s->job = NULL; /* the queue is full: the next cycle tries again */
 	return false;
 }
 
-/* ---- what is seen ---- */
+/* ---- one VM ---- */
 
 static void when_running(struct pass *p, struct vm_policy *s, const struct vm *vm)
 {
-	/* Its end was told, and could not be recorded, say on a full disk. */
+	/* The exit handler ran and could not record the exit, for example on a full disk. */
 	if (watch_life(p->k->ctl->watch, vm->id) != WATCH_LIVES) {
 		(void)queue_job(s, vm_on_exit);
 		return;
 	}
-	/* It may have been stopped and started since the last pass. */
+	/* The VM may have been stopped and started since the last cycle. */
 	if (s->started_ns != vm->started_ns)
 		s->up_ns = 0;
 	s->started_ns = vm->started_ns;
@@ -183,7 +186,7 @@ static void when_at_rest(struct pass *p, struct vm_policy *s, const struct vm *v
 	s->due_ns = 0;
 }
 
-/* Degraded, or on the way up or down. */
+/* The VM is degraded, starting or stopping. */
 static void when_holding(struct pass *p, struct vm_policy *s, const struct vm *vm)
 {
 	if (vm_lock_is_taken(p->k->ctl->vm_locks, vm->id) || !vm_release_due(p->k->ctl, vm)) {
@@ -196,7 +199,7 @@ static void when_holding(struct pass *p, struct vm_policy *s, const struct vm *v
 		s->due_ns = 0;
 }
 
-static int look_after(void *arg, const struct vm *vm)
+static int visit_vm(void *arg, const struct vm *vm)
 {
 	struct pass *p = arg;
 
@@ -228,7 +231,7 @@ void housekeeping_pass(struct housekeeping *k, uint64_t now_ns)
 	struct pass p = { .k = k, .now = now_ns, .network = stats_network(k->ctl) };
 	struct error e = { 0 };
 
-	if (store_vm_each(k->ctl->store, NULL, true, look_after, &p, &e) < 0)
+	if (store_vm_each(k->ctl->store, NULL, true, visit_vm, &p, &e) < 0)
 		log_warn("the VMs can not be looked after: %s", e.why);
 	free(p.network);
 }
@@ -243,7 +246,7 @@ static bool repair_due(struct housekeeping *k, uint64_t now)
 	return true;
 }
 
-/* Not on a disk that is nearly full: stops need that room more. */
+/* Copy the state database, unless the disk is nearly full: its last free space is for stops. */
 static void back_up(struct ctl *c)
 {
 	struct error e = { 0 };

@@ -1,4 +1,4 @@
-/* idle.c - samples of what running VMs use, by slot, and what is too little to count as work. */
+/* idle.c - samples the use of running VMs by slot, and decides which use counts as idle. */
 #include "controller/policy/idle.h"
 
 #include <stdlib.h>
@@ -9,16 +9,16 @@
 
 #define SECOND 1000000000ull
 
-/* An idle guest still has timers, and answers ARP. */
+/* Limits below which a guest counts as idle: an idle guest still runs timers and answers ARP. */
 #define SAMPLE_S 10
 #define IDLE_CPU_PERCENT 10
 #define IDLE_BYTES (8 * 1024)
 
 struct idle_sample {
 	uint8_t vm[ID_LEN];
-	uint64_t started_ns; /* the start, as in the VM's row, that all below is of */
+	uint64_t started_ns; /* vm.started_ns of the start that the samples belong to */
 	struct stats last;
-	uint64_t sampled_ns, active_ns; /* sampled_ns 0: not yet, and active_ns says nothing */
+	uint64_t sampled_ns, active_ns; /* sampled_ns 0: no sample, and active_ns is not valid */
 };
 
 struct idle {
@@ -56,7 +56,7 @@ static void sample(struct ctl *c, struct idle_sample *s, const struct vm *vm, co
 	if (s->sampled_ns && now_ns - s->sampled_ns < SAMPLE_S * SECOND)
 		return;
 	if (!network || stats_read(c, vm, network, &now) < 0) {
-		s->sampled_ns = 0; /* what can not be seen is not idle */
+		s->sampled_ns = 0; /* a VM without a sample does not count as idle */
 		return;
 	}
 	uint64_t us = (now_ns - s->sampled_ns) / 1000;

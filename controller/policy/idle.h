@@ -5,27 +5,33 @@
 
 #include "controller/ctl.h"
 
-/* The samples of all slots, none taken yet.  They are in memory only: a restart of the
- * controller begins anew.
- * Return: NULL when there is no memory for it. */
+/* Make an empty table of samples.  It is in memory only: a restart of the controller loses it.
+ * Return: the table, or NULL when there is no memory. */
 struct idle *idle_open(void);
-void idle_close(struct idle *i); /* after the workers have ended */
+
+/* Free it.  The workers must have ended. */
+void idle_close(struct idle *i);
 
 /**
  * idle_sample() - sample a running VM, if its last sample is old enough
  * @vm:		its slot is below SLOT_MAX
- * @network:	of stats_network(), or NULL: then the VM does not count as idle
+ * @network:	result of stats_network(); NULL: unknown, and the VM does not count as idle
  * @now_ns:	of clock_boot_ns()
  *
- * Samples of another VM, or of an earlier start of this one, are dropped.  Thread-safe.
+ * Samples of another VM in the slot, or of an earlier start of this VM, are dropped.  Thread-safe.
  */
 void idle_sample(struct ctl *c, const struct vm *vm, const char *network, uint64_t now_ns);
 
-/* Drop the samples of a slot below SLOT_MAX: its VM does not run.  Thread-safe. */
+/* Drop the samples of @slot (below SLOT_MAX), whose VM does not run.  Thread-safe. */
 void idle_forget(struct idle *i, uint32_t slot);
 
-/* How long the VM was idle when it was sampled last, in seconds.  0: it was not idle, there are
- * no two samples of its latest start, or @i is NULL.  Thread-safe. */
+/**
+ * idle_seconds() - how long the VM had been idle at its latest sample
+ * @i:	NULL counts as a table without samples
+ *
+ * Thread-safe.
+ * Return: seconds; 0 when the VM was not idle, or its latest start has fewer than two samples.
+ */
 uint32_t idle_seconds(struct idle *i, const struct vm *vm);
 
 #endif
