@@ -1,11 +1,11 @@
-/* online.c - reconciliation while the service runs: removes what no VM has, makes again what
- * running VMs lack.
+/* online.c - reconciliation while the service runs: removes orphans, and makes missing objects of
+ * running VMs again.
  *
- * A scan costs one LIST of each role and one reading of the rows, in that order: a row exists
- * before its objects and goes after them, so an object that is listed without a row is an
- * orphan.  But operations go on meanwhile, so a difference is only a suspicion.  A VM is checked
- * again with its lock held.  An object is removed only if two consecutive inventories find no
- * row for it. */
+ * A scan reads the inventory (one LIST of each role) and then the rows.  A row is written before
+ * its objects and deleted after them, so an object that is listed without a row is an orphan.
+ * Operations go on meanwhile, so a difference is only a suspicion at first.  A suspected VM is
+ * checked again with its operation lock held.  An object is removed only if two consecutive
+ * inventories find no row for it. */
 #include "controller/recovery/online.h"
 
 #include <stdarg.h>
@@ -30,7 +30,7 @@ struct repair {
 	struct ctl *c;
 	const struct repair_options *options;
 	struct repaired *n;
-	struct inventory *inv;            /* that rows are claimed in at the moment */
+	struct inventory *inv;            /* the inventory in which claim_row() marks objects */
 	uint8_t (*suspects)[ID_LEN];
 	size_t n_suspects;
 };
@@ -56,9 +56,9 @@ __attribute__((format(printf, 2, 3))) static void report(struct repair *p, const
 
 /* ---- VMs ---- */
 
-/* What a VM that runs lacks, as 1u << kind.  A loop lives as long as the disk that is made of
- * it. */
-static unsigned lacks(const struct vm *vm, const struct inventory *inv, unsigned listed)
+/* Return: the objects that a running VM should have and does not, a set of 1u << kind.  Loop
+ * devices are left out: the device-mapper disk holds them open, so they exist while it does. */
+static unsigned missing_kinds(const struct vm *vm, const struct inventory *inv, unsigned listed)
 {
 	enum object kinds[OBJ_COUNT];
 	size_t n = objects_planned(vm, kinds);
@@ -70,17 +70,17 @@ static unsigned lacks(const struct vm *vm, const struct inventory *inv, unsigned
 	return missing & ~(1u << OBJ_LOOP_BASE | 1u << OBJ_LOOP_COW);
 }
 
-/* It was said to be degraded because something could not be made again, which can be tried once
- * more. */
+/* True for a degraded VM whose VMM lives and that lacks only objects which can be made again. */
 static bool may_be_restored(struct repair *p, const struct vm *vm, const struct inventory *inv,
 			    unsigned listed)
 {
 	return vm->state == VM_DEGRADED && (listed & 1u << OBJ_VMM) &&
 	       !vm_release_failed(p->c, vm) &&
-	       !(lacks(vm, inv, listed) & ~(1u << OBJ_GUEST | 1u << OBJ_NAT));
+	       !(missing_kinds(vm, inv, listed) & ~(1u << OBJ_GUEST | 1u << OBJ_NAT));
 }
 
-/* An operation that was cut by want of memory, or on a full disk, and could not even say so. */
+/* True if the ledger has a row that is not "present": an operation failed, out of memory or on a
+ * full disk, and could not record its failure. */
 static bool is_half_done(struct ctl *c, const struct vm *vm)
 {
 	struct ledger_row rows[OBJ_COUNT];
@@ -102,7 +102,7 @@ static bool is_wrong(struct repair *p, const struct vm *vm, const struct invento
 	if (p->options->restore && may_be_restored(p, vm, inv, listed))
 		return true;
 	return p->options->restore && vm->state == VM_RUNNING &&
-	       (lacks(vm, inv, listed) || (!vm->nat && (listed & 1u << OBJ_NAT)) ||
+	       (missing_kinds(vm, inv, listed) || (!vm->nat && (listed & 1u << OBJ_NAT)) ||
 		is_half_done(p->c, vm));
 }
 
@@ -151,7 +151,7 @@ static void mend_vm(struct repair *p, struct vm *vm, const struct inventory *inv
 	p->n->failed += r < 0;
 }
 
-/* With the VM's lock held: no other thread changes it. */
+/* Check a suspected VM again, with its operation lock held. */
 static int check_locked(struct repair *p, struct vm *vm, struct error *e)
 {
 	_cleanup_close_ int pidfd = watch_pidfd(p->c->watch, vm->id);
@@ -163,8 +163,8 @@ static int check_locked(struct repair *p, struct vm *vm, struct error *e)
 	unsigned listed = inventory_claim(&inv, vm);
 	const bool rests = vm_at_rest(vm);
 	if (!is_wrong(p, vm, &inv, listed) || (!rests && !pidfd_alive(pidfd)))
-		return 0; /* its end is being seen to */
-	unsigned missing = rests ? 0 : lacks(vm, &inv, listed);
+		return 0; /* in order, or the exit handler is about to release it */
+	unsigned missing = rests ? 0 : missing_kinds(vm, &inv, listed);
 	unsigned extra = rests ? listed : vm->nat ? 0 : listed & 1u << OBJ_NAT;
 	name_kinds(missing ? missing : extra, what, sizeof(what));
 	report(p, "%s (slot %u), %s: %s %s", vm->name, vm->slot, vm_state_name(vm->state),
@@ -177,7 +177,7 @@ static int check_locked(struct repair *p, struct vm *vm, struct error *e)
 	return 0;
 }
 
-static int look_again(struct repair *p, const uint8_t id[ID_LEN], struct error *e)
+static int recheck_vm(struct repair *p, const uint8_t id[ID_LEN], struct error *e)
 {
 	atomic_bool *cancelled;
 	struct vm vm;
@@ -190,7 +190,7 @@ static int look_again(struct repair *p, const uint8_t id[ID_LEN], struct error *
 	return r;
 }
 
-/* ---- what no VM has ---- */
+/* ---- orphans ---- */
 
 static const struct listed *find_unclaimed(const struct inventory *inv, const struct listed *like)
 {
@@ -240,14 +240,17 @@ static int remove_orphans(struct repair *p, const struct inventory *before, stru
 	p->inv = NULL;
 	if (r < 0)
 		return -1;
-	for_each_object_reverse(kind) for (size_t i = 0; i < now.n;
-					   i++) if (!now.v[i].claimed && now.v[i].kind == kind &&
-						    find_unclaimed(before, &now.v[i]))
-		remove_orphan(p, &now.v[i]);
+	for_each_object_reverse(kind) {
+		for (size_t i = 0; i < now.n; i++) {
+			const struct listed *l = &now.v[i];
+			if (!l->claimed && l->kind == kind && find_unclaimed(before, l))
+				remove_orphan(p, l);
+		}
+	}
 	return 0;
 }
 
-static void stray(void *arg, const char *line)
+static void report_stray(void *arg, const char *line)
 {
 	struct repair *p = arg;
 
@@ -255,10 +258,11 @@ static void stray(void *arg, const char *line)
 	p->n->mended += !p->options->dry_run;
 }
 
-/* Files are for a person to give up: a database that knows them may still be put back. */
+/* Remove stray files.  Only `host gc` does so: an administrator may still restore a database that
+ * has rows for them. */
 static int remove_strays(struct repair *p, struct error *e)
 {
-	int failed = stray_files_remove(p->c, p->options->dry_run, stray, p);
+	int failed = stray_files_remove(p->c, p->options->dry_run, report_stray, p);
 
 	if (failed < 0)
 		return error_set(e, FAIL_HOST, "slots", "the state database can not be held");
@@ -279,7 +283,7 @@ int online_repair(struct ctl *c, const struct repair_options *options, struct re
 	if (r == 0)
 		r = store_vm_each(c->store, NULL, true, note_suspect, &p, e);
 	for (size_t i = 0; i < p.n_suspects && r == 0; i++)
-		r = look_again(&p, p.suspects[i], e);
+		r = recheck_vm(&p, p.suspects[i], e);
 	if (r == 0)
 		r = remove_orphans(&p, &inv, e);
 	if (r == 0 && !options->restore)

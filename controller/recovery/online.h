@@ -1,28 +1,32 @@
-/* online.h - kernel against database while the service runs. */
+/* online.h - reconciliation of kernel and database while the service runs. */
 #ifndef BANGER_CONTROLLER_RECOVERY_ONLINE_H
 #define BANGER_CONTROLLER_RECOVERY_ONLINE_H
 
 #include "controller/ctl.h"
 
 struct repair_options {
-	/* make again what running VMs lack, or say that they are degraded; else leave them alone */
+	/* true: make missing objects of running VMs again, or mark the VM as degraded.
+	 * false (gc): leave running VMs alone, and remove stray files too. */
 	bool restore;
-	bool dry_run; /* change nothing */
-	/* each finding as one line; NULL: no one listens */
+	bool dry_run; /* only report */
+	/* called with each finding as one line of text; may be NULL */
 	void (*report)(void *arg, const char *line);
 	void *arg;
 };
 
+/* Numbers of findings: all, those mended, those that could not be mended. */
 struct repaired {
 	unsigned found, mended, failed;
 };
 
 /**
- * online_repair() - compare kernel and database while operations go on, and mend what differs
+ * online_repair() - compare kernel and database while operations go on, and mend the differences
+ * @out:	counts of the findings
  *
- * Objects of VMs that rest, and objects of no VM, are removed; without restore (gc) also files of no
- * VM.  Takes the lock of a VM before it decides about it.
- * Return: 0, or -1 when the kernel or the store can not be read.
+ * Removes orphans, and objects of VMs at rest.  Takes the operation lock of each VM that it
+ * changes. A single remedy that fails is counted in @out and does not end the scan.
+ * Return: 0, or -1 when a role can not list its objects, the database can not be read, or there is
+ * no memory.
  */
 int online_repair(struct ctl *c, const struct repair_options *options, struct repaired *out,
 		  struct error *e);

@@ -1,5 +1,4 @@
-/* remedy.c - what start-up and on-line reconciliation do about a difference between kernel and
- * database. */
+/* remedy.c - the remedies that start-up and on-line reconciliation share. */
 #include "controller/recovery/remedy.h"
 
 #include <stdio.h>
@@ -9,7 +8,7 @@
 #include "controller/objects/release.h"
 #include "controller/db/db.h"
 
-/* ---- what no VM has ---- */
+/* ---- orphans ---- */
 
 struct used_slots {
 	bool used[SLOT_MAX];
@@ -40,19 +39,20 @@ void remedy_sweep_unused(struct ctl *c, uint32_t from, uint32_t to)
 
 int remedy_remove_orphan(struct ctl *c, const struct listed *l, const struct operation *o)
 {
-	/* The role knows the VM's id no better than we do: zeros. */
+	/* The VM's id stays zero: neither the role nor the database knows it. */
 	const struct vm orphan = { .slot = l->slot,
 				   .generation = l->generation,
 				   .owner = l->owner };
 	struct error e = { 0 };
 
-	/* The database that made it may be gone: the slot must go on above its generation. */
+	/* A lost database may have made the orphan: the next VM of the slot must get a higher
+	 * generation. */
 	if (store_slot_floor(c->store, l->slot, l->generation, &e) < 0)
 		log_error("slot %u: %s", l->slot, e.why);
 	log_warn("slot %u, generation %u: %s belongs to no VM and is removed", l->slot,
 		 l->generation, object_name(l->kind));
-	/* Its tap may have been taken away already: then the flows go first, as this element
-	 * alone holds the slot meanwhile. */
+	/* The tap of a guest element may be gone.  Its flows are forgotten first, while the element
+	 * still keeps the slot occupied. */
 	int r = l->kind == OBJ_GUEST ? object_release(c, &orphan, OBJ_TAP, o, &e) : 0;
 	if (r == 0)
 		r = object_release(c, &orphan, l->kind, o, &e);
@@ -64,15 +64,15 @@ int remedy_remove_orphan(struct ctl *c, const struct listed *l, const struct ope
 	return -1;
 }
 
-/* ---- what a living VM lacks ---- */
+/* ---- running VMs ---- */
 
-/* Rows for all that it has; those that came or were missing with them. */
+/* Write ledger rows for all planned objects of a running VM, in state "present". */
 static int complete_ledger(struct ctl *c, const struct inventory *inv, const struct vm *vm,
 			   const enum object *kinds, size_t n, struct error *e)
 {
 	struct ledger_row rows[OBJ_COUNT];
 
-	/* An element has no number of its own; a start writes -1 too. */
+	/* A set element has no identity in LIST; a start records -1 as well. */
 	for (size_t i = 0; i < n; i++)
 		rows[i] = (struct ledger_row){
 			.kind = kinds[i],
@@ -84,7 +84,8 @@ static int complete_ledger(struct ctl *c, const struct inventory *inv, const str
 	return store_ledger_settle(c->store, vm, rows, n, e);
 }
 
-/* Elements can be made again under a living guest; its tap and its disk can not. */
+/* Make one missing object again.  Set elements can be made again under a running guest; tap and
+ * disk can not, since the VMM holds them open. */
 static int restore_one(struct ctl *c, const struct inventory *inv, struct vm *vm, enum object kind,
 		       const struct operation *o, struct error *e)
 {
@@ -103,7 +104,7 @@ static int restore_one(struct ctl *c, const struct inventory *inv, struct vm *vm
 		return -1;
 	}
 	if (inventory_ident(inv, vm, kind) >= 0 || kind == OBJ_LOOP_BASE || kind == OBJ_LOOP_COW)
-		return 0; /* a loop lives as long as the disk that is made of it */
+		return 0; /* the device-mapper disk holds the loop devices open */
 	if (kind != OBJ_GUEST && kind != OBJ_NAT)
 		return error_set(e, FAIL_GENERAL, vm->name, "it runs, but its %s is gone",
 				 object_name(kind));
@@ -117,7 +118,7 @@ int remedy_restore(struct ctl *c, const struct inventory *inv, struct vm *vm,
 	enum object kinds[OBJ_COUNT];
 	struct error failed = { 0 };
 	size_t n = objects_planned(vm, kinds);
-	/* A change of the flag that was cut short may have left it. */
+	/* An interrupted change of the NAT flag may have left the element. */
 	int r = vm->nat ? 0 : object_release(c, vm, OBJ_NAT, o, e);
 
 	for (size_t i = 0; i < n && r == 0; i++)

@@ -1,12 +1,16 @@
 /* startup.c - start-up reconciliation: compares the kernel's objects with the database before
  * any request is served. No operation runs yet.
  *
- * The roles are in their RECONCILE phase: they list and remove, and make nothing.  Each VM of
- * ours is adopted when its VMM lives and is the one we started (cgroup by the role, then process
- * id, start time and boot id), else everything it may hold is released; operations that our own
- * end has cut short are rolled back (create, start) or forward (stop, kill, delete).  What the
- * kernel holds and no row claims is removed.  Only then do the roles make things again, and what
- * an administrator's flush took from a living VM is put back. */
+ * The roles are in their RECONCILE phase: they list and remove objects, and create none.
+ *
+ * 1. A VM is adopted if its VMM lives and is the process that we started.  The role checks the
+ *    cgroup; process id, start time and boot id are compared with the row.
+ * 2. Any other VM is released.
+ * 3. Operations that the end of the last controller interrupted are rolled back (create, start) or
+ *    forward (stop, kill, delete).
+ * 4. Orphans are removed.
+ * 5. The roles leave their RECONCILE phase.  Objects of adopted VMs that are missing, for example
+ *    after an administrator flushed the ruleset, are made again. */
 #include "controller/recovery/startup.h"
 
 #include <errno.h>
@@ -31,12 +35,12 @@
 #include "controller/storage/slot_owner.h"
 #include "controller/vmm/watch.h"
 
-/* A kernel that does not say whether a VMM lives is asked again: taking a guest for dead would
- * be the end of it. */
+/* Attempts to learn whether a VMM lives, and the pause between them.  A guest that were taken for
+ * dead by mistake would be killed. */
 #define TRIES 5
 #define TRIES_MS 20
 
-/* An operation without an end. */
+/* An operation row without an end: the operation was interrupted. */
 struct cut {
 	uint8_t op[ID_LEN], vm[ID_LEN];
 	bool has_vm;
@@ -57,11 +61,12 @@ struct pass {
 	struct known *vms;
 	size_t n_vms;
 	unsigned adopted, released, orphans, failed;
-	/* why it is unknown which VMMs live: then no VM is released, and the start fails */
+	/* The reason why it is unknown which VMMs live.  No VM is released then, and the service
+	 * does not start. */
 	struct error blind;
 };
 
-/* ---- what is written ---- */
+/* ---- rows and interrupted operations ---- */
 
 static int note_cut(void *arg, const uint8_t op[ID_LEN], const char *verb, const uint8_t vm[ID_LEN])
 {
@@ -92,8 +97,8 @@ static int note_vm(void *arg, const struct vm *vm)
 	return 0;
 }
 
-/* How the operation that was cut short on @vm is to be finished.  Only the operation that
- * changed the row last counts: an older one whose end could not be recorded is history. */
+/* Return: how to finish the interrupted operation of @vm.  Only the operation named in the VM's row
+ * counts: it changed the row last.  An older one has ended, and its end could not be recorded. */
 static enum operation_finish finish_of(const struct pass *p, const struct vm *vm)
 {
 	char hex[ID_HEX];
@@ -117,7 +122,7 @@ static bool same_vmm(const struct ctl *c, const struct vm *vm, int64_t pid, int6
 	return pid == r->pid && start == r->pid_start && strcmp(r->boot_id, c->boot_id) == 0;
 }
 
-/* Return: the pidfd of its VMM, when that lives and is the one that its row tells of; else -1. */
+/* Return: a pidfd of the VM's VMM if it lives and is the process named in the row, else -1. */
 static int living(struct pass *p, const struct vm *vm, unsigned listed)
 {
 	_cleanup_close_ int pidfd = -1;
@@ -138,7 +143,7 @@ static int living(struct pass *p, const struct vm *vm, unsigned listed)
 
 static bool adopt_vm(struct pass *p, struct vm *vm, int pidfd)
 {
-	/* if only to have a FIFO that can be watched */
+	/* makes the FIFO if it was removed, since watch_add() needs one */
 	_cleanup_close_ int console = watch_console_open(p->c->watch, vm);
 
 	if (watch_add(p->c->watch, vm, pidfd) < 0) {
@@ -165,8 +170,9 @@ static int release_vm(struct pass *p, struct vm *vm, unsigned listed, const char
 	return -1;
 }
 
-/* In the name of the operation that was cut: should we be cut in turn, the next start finds it
- * in the row again. */
+/* Finish an interrupted create or delete by removing the VM.  It runs under the id of the
+ * interrupted operation: if it is interrupted again, the next start-up finds that operation in the
+ * row. */
 static int finish_delete(struct pass *p, struct vm *vm, unsigned listed)
 {
 	struct operation o = p->o;
@@ -205,8 +211,8 @@ static const char *why_gone(const struct pass *p, const struct vm *vm)
 							       : "the host was started again";
 }
 
-/* The database is older than the host: the slot was another VM's since, and what its files are
- * is not for this one. */
+/* Mark a VM as failed if the files of its slot belong to another VM.  This happens after an older
+ * database was restored: a later database had given the slot to the other VM. */
 static void disown_others(struct pass *p, struct vm *vm)
 {
 	struct error e = { 0 };
@@ -225,7 +231,8 @@ static void reconcile_vm(struct pass *p, struct known *k)
 {
 	struct vm vm;
 
-	/* Without its row, its objects would be taken for orphans. */
+	/* A row that can not be read ends start-up, else its objects would be removed as
+	 * orphans. */
 	if (store_vm_by_id(p->c->store, k->id, &vm, &p->blind) < 0)
 		return;
 	unsigned listed = inventory_claim(&p->inv, &vm);
@@ -246,7 +253,7 @@ static void reconcile_vm(struct pass *p, struct known *k)
 		disown_others(p, &vm);
 }
 
-/* ---- what no VM has ---- */
+/* ---- orphans ---- */
 
 static void remove_orphans(struct pass *p)
 {
@@ -260,7 +267,7 @@ static void remove_orphans(struct pass *p)
 		}
 }
 
-/* ---- what a living VM lacks ---- */
+/* ---- adopted VMs ---- */
 
 static void restore_adopted(struct pass *p, const struct known *k)
 {
@@ -271,10 +278,10 @@ static void restore_adopted(struct pass *p, const struct known *k)
 		(void)remedy_restore(p->c, &p->inv, &vm, &p->o, &e);
 }
 
-/* ---- the whole ---- */
+/* ---- the steps in order ---- */
 
-/* The roles know no slot above their number: nothing of such a VM would be seen, it would be
- * said to have ended. */
+/* Find the VM with the highest slot.  The roles do not list slots above the configured number, so a
+ * running VM in such a slot would be taken for dead. */
 static int highest_slot(void *arg, const struct vm *vm)
 {
 	struct vm *highest = arg;
@@ -343,7 +350,8 @@ static int reconcile_all(struct pass *p, struct error *e)
 	}
 	FAILPOINT("reconcile.settled");
 	remove_orphans(p);
-	/* Had we been cut between an orphan's end and this, nothing would tell of what it left. */
+	/* Sweep the folders of all unused slots: an interrupted start-up may have removed an
+	 * orphaned VMM and not its files, and no row names them. */
 	remedy_sweep_unused(c, 0, c->config.slots - 1);
 	FAILPOINT("reconcile.orphans");
 	stray_files_note(c);

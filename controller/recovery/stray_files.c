@@ -26,7 +26,8 @@ static void describe(uint32_t slot, enum storage_mark mark, const struct storage
 		(void)snprintf(out, 160, "slot %u: files of a VM that no row names", slot);
 }
 
-/* The slot's files are another's than its row says, if it has one. */
+/* True if the slot's files belong to no VM, or to another VM than the slot's row names.
+ * @used: out, a row names the slot, or the database can not be read. */
 static bool is_stray(struct ctl *c, uint32_t slot, enum storage_mark mark,
 		     const struct storage_owner *o, bool *used)
 {
@@ -50,7 +51,7 @@ void stray_files_note(struct ctl *c)
 
 		enum storage_mark mark = storage_owner(&c->config, slot, &o);
 		if (mark == STORAGE_UNKNOWN)
-			log_errno("slot %u: whose its files are", slot);
+			log_errno("slot %u: owner file", slot);
 		if (!is_stray(c, slot, mark, &o, &used))
 			continue;
 		describe(slot, mark, &o, line);
@@ -60,7 +61,7 @@ void stray_files_note(struct ctl *c)
 	}
 }
 
-int stray_files_remove(struct ctl *c, bool dry_run, void (*tell)(void *arg, const char *line),
+int stray_files_remove(struct ctl *c, bool dry_run, void (*report)(void *arg, const char *line),
 		       void *arg)
 {
 	int failed = 0;
@@ -74,27 +75,27 @@ int stray_files_remove(struct ctl *c, bool dry_run, void (*tell)(void *arg, cons
 		enum storage_mark mark = storage_owner(&c->config, slot, &o);
 		if (mark == STORAGE_UNKNOWN) {
 			(void)snprintf(line, sizeof(line),
-				       "slot %u: its files can not be looked at: %s", slot,
+				       "slot %u: its files can not be read: %s", slot,
 				       strerrordesc_np(errno));
-			tell(arg, line);
+			report(arg, line);
 			failed += !dry_run;
 			continue;
 		}
-		/* The store is held, so that no VM is given the slot meanwhile. */
+		/* The transaction keeps other threads from giving the slot to a VM meanwhile. */
 		if (store_group_begin(c->store, &e) < 0)
 			return -1;
 		mark = storage_owner(&c->config, slot, &o);
 		bool stray = is_stray(c, slot, mark, &o, &used) && !used;
 		bool stays = stray && !dry_run && c->disks->remove(c, slot, &e) < 0;
 		if (!used && !dry_run && c->watch)
-			watch_discard(c->watch, slot); /* what its last VM said */
+			watch_discard(c->watch, slot); /* console and logs of the slot's last VM */
 		(void)store_group_end(c->store, 0, &e);
 		if (stays)
 			log_error("slot %u: %s", slot, e.why);
 		failed += stays;
 		describe(slot, mark, &o, line);
 		if (stray)
-			tell(arg, line);
+			report(arg, line);
 	}
 	return failed;
 }
