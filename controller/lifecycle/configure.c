@@ -46,8 +46,7 @@ int vm_choose_policy(struct vm *vm, uint64_t restart, uint64_t restart_max, uint
 	if (restart) {
 		vm->restart = (enum restart_policy)(restart - 1);
 		vm->restart_max = vm->restart == RESTART_NO ? 0 : (uint32_t)restart_max;
-		/* One that rests now is not started by a policy that it did not have when it
-		 * ended. */
+		/* A new policy does not restart a VM that was at rest before the change. */
 		vm->wanted &= !vm_at_rest(vm);
 	}
 	if (auto_stop_s)
@@ -66,11 +65,11 @@ static int set_locked(struct ctl *c, const struct operation *o, const struct cal
 	if (vm_choose_policy(&after, a->restart, a->restart_max, a->auto_stop_s, e) < 0)
 		return -1;
 	memcpy(after.op, o->hex, sizeof(after.op));
-	/* Only what is asked for is judged: a limit that was lowered since must not be in the
-	 * way of the rest. */
+	/* Check only the sizes in the request.  An unchanged size may exceed a limit that was
+	 * lowered later, and must not prevent other changes. */
 	if (vm_check_size(&c->config, a->vcpus ?: 1, a->mem_mib ?: MIN_MEM_MIB, e) < 0)
 		return -1;
-	/* On a full disk the room that is kept is for ends. */
+	/* On a nearly full disk the free space is reserved for stops and deletes. */
 	if (work_check(c, before->name, e) < 0 ||
 	    operation_begin(c, o, OPERATION_SET, before, e) < 0)
 		return -1;

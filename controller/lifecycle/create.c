@@ -1,4 +1,5 @@
-/* create.c - makes a VM: its row and slot, then its files; a create that fails leaves neither. */
+/* create.c - makes a VM: first its row and slot, then its files.  A create that fails leaves
+ * neither. */
 #include "controller/lifecycle/create.h"
 
 #include <stdio.h>
@@ -99,7 +100,8 @@ static int make_files(struct ctl *c, const struct operation *o, const struct vm 
 	return c->seed->write(c, vm, e);
 }
 
-/* The row goes with its files; if even that fails it stays, failed, for its owner to delete. */
+/* Remove files and row of a failed create.  If that fails too, the row stays in state failed, and
+ * its owner can delete the VM. */
 static void undo_create(struct ctl *c, struct vm *vm, const struct operation *o,
 			const struct error *why)
 {
@@ -114,9 +116,9 @@ static void undo_create(struct ctl *c, struct vm *vm, const struct operation *o,
 	(void)store_vm_update(c->store, vm, &e);
 }
 
-/* Row and operation are one commit, since a row without files must name the operation that
- * explains it.  The VM's lock is taken before that commit, so that other threads that read the
- * row wait until the files are there; a new id has no lock yet, so taking it never waits. */
+/* Write the VM's row and the operation's row in one commit: start-up needs the operation to explain
+ * a row without files.  The operation lock is taken before the commit, so that other threads that
+ * read the row wait for the files.  A new id has no other lock holder, so taking it never waits. */
 static int reserve(struct ctl *c, struct operation *o, struct vm *vm, struct error *e)
 {
 	operation_stage(o, "reserve", "");
@@ -144,8 +146,8 @@ static int record_created(struct ctl *c, const struct operation *o, struct vm *v
 
 static int create_files(struct ctl *c, const struct operation *o, struct vm *vm, struct error *e)
 {
-	/* Without its end on record it would be rolled back at the next start-up: better now,
-	 * and told. */
+	/* A create whose end can not be recorded would be rolled back by the next start-up.  It is
+	 * rolled back now, and the client gets the error. */
 	if (make_files(c, o, vm, e) == 0 && record_created(c, o, vm, e) == 0)
 		return 0;
 	undo_create(c, vm, o, e);

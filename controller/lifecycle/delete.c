@@ -10,7 +10,7 @@
 #include "controller/storage/slot_owner.h"
 #include "controller/vmm/watch.h"
 
-/* What its slot has, unless that is another VM's. */
+/* Remove the files of the VM's slot, unless the owner file names another VM. */
 static int remove_files(struct ctl *c, const struct vm *vm, struct error *e)
 {
 	struct error whose = { 0 };
@@ -27,8 +27,8 @@ int vm_remove(struct ctl *c, struct vm *vm, unsigned listed, const struct operat
 	      struct error *e)
 {
 	operation_stage(o, "release", "");
-	/* From here on some of its files may be gone: whatever stops us, it must not look as if
-	 * it could be started. */
+	/* The state becomes failed before the first file is removed: if the deletion is
+	 * interrupted, the VM can only be deleted. */
 	(void)snprintf(vm->reason, sizeof(vm->reason), "its deletion has begun");
 	if (vm_release_listed(c, vm, listed, VM_FAILED, o, e) < 0)
 		return -1;

@@ -4,11 +4,22 @@
 
 #include "controller/ctl.h"
 
-/* In any state; an operation of the VM that can be interrupted is. */
+/**
+ * vm_delete() - delete a VM in any state
+ * @ref:	name or id, as a user gave it
+ *
+ * Interrupts the running operation of the VM if it can be interrupted.
+ * Return: 0, or -1 with the error: FAIL_NOT_FOUND, FAIL_HOST, FAIL_GENERAL.
+ */
 int vm_delete(struct ctl *c, struct operation *o, const char *ref, struct error *e);
 
-/* Everything of @vm goes: objects (@listed as in release.h), files, the row.  The caller holds
- * the VM's lock, or no other thread runs. */
+/**
+ * vm_remove() - remove objects, files and row of @vm
+ * @vm:		the caller holds its operation lock, or no other thread runs
+ * @listed:	objects that the roles list for it, a set of 1u << kind (vm_release_listed())
+ *
+ * Return: 0, or -1 with the error and the VM in state failed.
+ */
 int vm_remove(struct ctl *c, struct vm *vm, unsigned listed, const struct operation *o,
 	      struct error *e);
 

@@ -1,9 +1,8 @@
-/* drain.c - the host goes down: all guests are asked to power off at once, in the end those are
- * killed that did not.
+/* drain.c - ends all VMs before the host shuts down: asks all guests to power off at once, and
+ * kills those that do not in time.
  *
- * Nobody asked for the end of any of them: what is wanted stays wanted, and the restart policies
- * hold at the next boot. Nothing is started any more until this controller is; the host's
- * service manager is about to end it. */
+ * The desired state of the VMs stays, so restart policies start them after the next boot.  No VM is
+ * started any more by this controller; the host's service manager is about to stop it. */
 #include "controller/lifecycle/drain.h"
 
 #include <poll.h>
@@ -26,9 +25,9 @@
 
 #define LOOK_MS 100
 #define ASK_THREADS 64
-#define ASK_AGAIN_MS 5000 /* a guest that still boots does not hear its power button */
+#define ASK_AGAIN_MS 5000 /* a booting guest ignores its power button: press it again */
 
-/* All that are not at rest. */
+/* All VMs that are not at rest. */
 struct list {
 	struct vm *v;
 	size_t n, room;
@@ -90,8 +89,8 @@ static void *ask_some(void *arg)
 	return NULL;
 }
 
-/* Many at once: one user's monitors that do not answer must not take the time of all others'
- * guests. */
+/* Press the power buttons of many guests at the same time.  VMMs that do not answer must not use up
+ * the time of the other guests. */
 static void ask(struct ctl *c, const struct list *l, uint64_t end)
 {
 	struct asking a = { .ctl = c, .list = l, .end_ns = end };
@@ -106,7 +105,7 @@ static void ask(struct ctl *c, const struct list *l, uint64_t end)
 		(void)pthread_join(threads[--n], NULL);
 }
 
-/* Until no VMM lives, or @end. */
+/* Ask the guests until no VMM lives, or until @end. */
 static int power_off(struct ctl *c, struct list *l, uint64_t end, struct error *e)
 {
 	uint64_t due = 0;
@@ -128,7 +127,7 @@ static int power_off(struct ctl *c, struct list *l, uint64_t end, struct error *
 	}
 }
 
-/* Kill it, whatever it does; it stays wanted. */
+/* Kill the VMM, interrupt a running operation, and release the VM.  The desired state stays. */
 static void end_wanted(struct ctl *c, const uint8_t id[ID_LEN])
 {
 	struct operation o;

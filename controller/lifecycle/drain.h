@@ -1,20 +1,22 @@
-/* drain.h - the end of all VMs, because the host goes down. */
+/* drain.h - ends all VMs because the host shuts down. */
 #ifndef BANGER_CONTROLLER_LIFECYCLE_DRAIN_H
 #define BANGER_CONTROLLER_LIFECYCLE_DRAIN_H
 
 #include "controller/ctl.h"
 
+/* Numbers of VMs. */
 struct drained {
-	/* that were not at rest; that were killed; that still hold something */
-	unsigned vms, killed, left;
+	unsigned vms;    /* that were not at rest */
+	unsigned killed; /* whose VMM was killed */
+	unsigned left;   /* that still hold objects */
 };
 
 /**
- * host_drain() - end all VMs because the host goes down, and start none from now on
- * @timeout_ms:	how long the guests have to power off, all together; then they are killed
+ * host_drain() - end all VMs because the host shuts down, and refuse starts from now on
+ * @timeout_ms:	time in which all guests together may power off; then they are killed
  *
- * What is wanted stays so: restart policies begin anew with the next controller.
- * Return: 0, or -1 when the store can not be read.
+ * The desired state of the VMs stays: the next controller applies the restart policies.
+ * Return: 0, or -1 when the database can not be read.
  */
 int host_drain(struct ctl *c, uint64_t timeout_ms, struct drained *out, struct error *e);
 

@@ -15,10 +15,10 @@
 #include "controller/vmm/watch.h"
 #include "controller/workers.h"
 
-#define TAIL 4096 /* of a console, to be searched for a farewell */
+#define TAIL 4096 /* bytes at the end of a console that are searched for a line of farewells[] */
 
-/* What a Linux guest writes to its console, quiet or not, when it ends as it was meant to
- * (kernel/reboot.c). */
+/* Lines that a Linux guest writes to its console at a guest-initiated shutdown (kernel/reboot.c).
+ * They are written even with "quiet". */
 static const char *const farewells[] = { "reboot: Power down", "reboot: Restarting system",
 					 "reboot: System halted" };
 
@@ -42,7 +42,8 @@ static bool said_farewell(struct ctl *c, const struct vm *vm)
 	return false;
 }
 
-/* After the release, which takes what was still in the console's pipe. */
+/* Decide whether the restart policy applies.  Called after the release, which has read the rest of
+ * the console's FIFO. */
 static void decide_restart(struct ctl *c, struct vm *vm)
 {
 	struct error e = { 0 };
@@ -71,9 +72,9 @@ static void handle_exit(struct ctl *c, struct vm *vm, struct operation *o)
 	decide_restart(c, vm);
 }
 
-/* The report may be late: a stop may have come first, and even a new start after it.  So the row
- * and the pidfd decide, read with the VM's lock held.  A VM that is degraded and not watched was
- * released already, as far as that went. */
+/* The report may be late: a stop, and even a new start, may have come first.  Therefore the row and
+ * the pidfd decide, read with the operation lock held.  A degraded VM that is not watched has been
+ * released as far as possible. */
 void vm_on_exit(struct ctl *c, const uint8_t id[ID_LEN])
 {
 	struct operation o;

@@ -1,8 +1,8 @@
 /* lifecycle.h - all verbs of a user on a VM, as sequential code that a worker thread runs.
  *
- * Each takes the VM's lock (one operation at a time a VM; delete and kill interrupt a start),
- * writes an operation row, and on failure leaves neither object nor row behind.  Return: 0, or
- * -1 with the error filled in. */
+ * Each verb takes the operation lock of the VM, which serializes the operations on one VM.  Delete
+ * and kill interrupt a start.  A verb writes an operation row, and on failure leaves neither
+ * objects nor rows behind.  It returns 0, or -1 with the error filled in. */
 #ifndef BANGER_CONTROLLER_LIFECYCLE_LIFECYCLE_H
 #define BANGER_CONTROLLER_LIFECYCLE_LIFECYCLE_H
 

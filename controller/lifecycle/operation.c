@@ -1,4 +1,4 @@
-/* operation.c - the frame around an operation, and the verbs there are. */
+/* operation.c - the frame of an operation, and the table of verbs. */
 #include "controller/lifecycle/operation.h"
 
 #include <string.h>

@@ -1,9 +1,9 @@
-/* start.c - starts a VM; a start that fails leaves nothing.
+/* start.c - starts a VM; a start that fails leaves no object.
  *
- * One commit plans every object; then they are asked for, in the table's order; then one commit
- * says that all are there.  Whatever ends the way between the two (a refusal, a cancellation,
- * our own death) finds the whole plan in the ledger, and vm_release() walks it backwards without
- * asking how far the start had come. */
+ * A first commit plans all objects in the ledger.  Then the roles make them, in the order of the
+ * object table.  A second commit records them as present.  If the start ends between the commits (a
+ * refusal, a cancellation, a crash of the controller), the ledger has the whole plan.  vm_release()
+ * walks it backwards, and needs not know how far the start came. */
 #include "controller/lifecycle/start.h"
 
 #include <errno.h>
@@ -35,7 +35,7 @@ struct start {
 	enum object kinds[OBJ_COUNT];
 	struct ledger_row rows[OBJ_COUNT];
 	size_t n;
-	int pidfd; /* our copy, until the start has ended */
+	int pidfd; /* a copy, closed when the start has ended */
 };
 
 static int not_drained(struct ctl *c, const struct vm *vm, struct error *e)
@@ -47,7 +47,8 @@ static int not_drained(struct ctl *c, const struct vm *vm, struct error *e)
 	return -1;
 }
 
-/* Also of a drain: it did not see this VM, if its row said that it was at rest then. */
+/* Check for a cancellation of the operation, and for a drain.  The drain does not see a VM whose
+ * row said "at rest" when the drain began. */
 static int not_cancelled(struct ctl *c, const struct vm *vm, const struct operation *o,
 			 struct error *e)
 {
@@ -87,7 +88,7 @@ static int plan_objects(struct ctl *c, struct vm *vm, struct start *s, const str
 	return store_group_end(c->store, r, e);
 }
 
-/* ---- the way ---- */
+/* ---- making the objects ---- */
 
 static const char *stage_of(enum object kind)
 {
@@ -98,7 +99,7 @@ static const char *stage_of(enum object kind)
 	return names[object_role(kind)];
 }
 
-/* From here on the watch owns @pidfd, reports the VMM's exit, and reads the console. */
+/* Pass @pidfd to the watch, which owns it, reports the VMM's exit, and reads the console. */
 static int hand_to_watch(struct ctl *c, const struct vm *vm, struct start *s, int pidfd,
 			 struct error *e)
 {
@@ -168,7 +169,7 @@ static int record_running(struct ctl *c, struct vm *vm, const struct start *s,
 	return store_group_end(c->store, r, e);
 }
 
-/* ---- the way back ---- */
+/* ---- rollback ---- */
 
 #define LINE_MAX_SHOWN 120
 #ifndef BANGER_FAILPOINTS
@@ -177,8 +178,8 @@ static int record_running(struct ctl *c, struct vm *vm, const struct start *s,
 #define LEAVING_MS 10
 #endif
 
-/* A line of the console for a message: bytes that a terminal could take for more than text
- * become '?'. */
+/* Copy the last line of a console for a message.  Control bytes and bytes outside of ASCII become
+ * '?'. */
 static void last_line(char *buf, size_t n, char out[LINE_MAX_SHOWN + 1])
 {
 	size_t from;
@@ -190,7 +191,7 @@ static void last_line(char *buf, size_t n, char out[LINE_MAX_SHOWN + 1])
 			buf[from - 1] = '?';
 	if (n == 0 || strncmp(buf + from, "--- banger:", 11) == 0)
 		return;
-	bool long_line = n - from > LINE_MAX_SHOWN; /* the reason is at its end */
+	bool long_line = n - from > LINE_MAX_SHOWN; /* show its end, which has the reason */
 	if (long_line)
 		from = n - LINE_MAX_SHOWN + 3;
 	(void)snprintf(out, LINE_MAX_SHOWN + 1, "%s%.*s", long_line ? "..." : "", (int)(n - from),
@@ -204,7 +205,8 @@ static void append_why(struct error *e, const char *before, const char *text)
 	(void)snprintf(e->why + n, sizeof(e->why) - n, "%s%s", before, text);
 }
 
-/* A monitor that ended says why on its console, or in its own log. */
+/* Add the last console line, or the last line of the monitor's log, to the error: it says why the
+ * monitor exited. */
 static void add_last_words(struct ctl *c, const struct vm *vm, struct error *e)
 {
 	char buf[4096], line[LINE_MAX_SHOWN + 1] = "";
@@ -221,13 +223,14 @@ static void add_last_words(struct ctl *c, const struct vm *vm, struct error *e)
 			      "(make install-selinux)");
 }
 
-/* One that closed its socket may still be on its way out. */
+/* True if the VMM has exited, or does so soon: its socket closes before the process has exited. */
 static bool ended_by_itself(int pidfd)
 {
 	return pidfd >= 0 && pidfd_wait(pidfd, LEAVING_MS);
 }
 
-/* @e keeps why the start failed; what could not be given back is added to it. */
+/* Release the VM after a failed start.  @e keeps the reason of the failure; errors of the release
+ * are appended. */
 static void undo_start(struct ctl *c, struct vm *vm, const struct start *s, enum vm_state back,
 		 const struct operation *o, struct error *e)
 {
@@ -237,7 +240,7 @@ static void undo_start(struct ctl *c, struct vm *vm, const struct start *s, enum
 	operation_stage(o, "undo", "");
 	int r = vm_release(c, vm, back, o, &failed);
 	if (died)
-		/* after the release, which takes what was still in the pipe */
+		/* The release has read the rest of the FIFO. */
 		add_last_words(c, vm, e);
 	if (r < 0)
 		append_why(e, "; and left behind: ", failed.why);
@@ -269,7 +272,7 @@ static int start_checked(struct ctl *c, struct vm *vm, const struct operation *o
 	return r;
 }
 
-/* What an earlier end has left is given back before anything is made again. */
+/* Release objects that an earlier stop or exit has left, before new ones are made. */
 static int finish_earlier_release(struct ctl *c, struct vm *vm, const struct operation *o,
 				  struct error *e)
 {
@@ -285,8 +288,8 @@ static int finish_earlier_release(struct ctl *c, struct vm *vm, const struct ope
 	return vm_release(c, vm, vm_rest_state(vm), o, e);
 }
 
-/* Where VMMs have their sockets.  One that can not make it ends without a word that a person
- * could use. */
+/* Check the free space of the run folder, where the VMM makes its socket.  A VMM that can not make
+ * it exits without a useful message. */
 static int check_run_room(const struct ctl *c, const struct vm *vm, struct error *e)
 {
 	char path[200];
@@ -295,7 +298,7 @@ static int check_run_room(const struct ctl *c, const struct vm *vm, struct error
 	(void)snprintf(path, sizeof(path), "%s/slots", c->config.run_dir);
 	if (statvfs(path, &v) < 0)
 		return error_set(e, FAIL_HOST, vm->name, "%s: %s", path, strerrordesc_np(errno));
-	/* f_files 0: such a file system does not count them. */
+	/* f_files is 0 on a file system that does not count inodes (statvfs(3)). */
 	if ((uint64_t)v.f_bavail * v.f_frsize >= RUN_LEAST &&
 	    (!v.f_files || v.f_favail >= RUN_LEAST_FILES))
 		return 0;
@@ -305,7 +308,7 @@ static int check_run_room(const struct ctl *c, const struct vm *vm, struct error
 	return -1;
 }
 
-/* What an orphaned VMM of that slot has left, which no release took. */
+/* Empty the slot's run folder: an orphaned VMM may have left files that no release removed. */
 static int check_swept(struct ctl *c, const struct vm *vm, struct error *e)
 {
 	if (release_sweep(c, vm->slot))

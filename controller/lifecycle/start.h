@@ -4,12 +4,19 @@
 
 #include "controller/ctl.h"
 
-/* @already: out, it runs.  @out: its row as it was left.  A start that fails leaves no object.
- * Errors: FAIL_STATE, FAIL_HOST, FAIL_LIMIT, FAIL_TIMEOUT, FAIL_GENERAL. */
+/**
+ * vm_start() - start a VM at rest
+ * @ref:	name or id, as a user gave it
+ * @already:	out: it was running before
+ * @out:	out: the VM's row at the end
+ *
+ * Return: 0, or -1 with no object left: FAIL_NOT_FOUND, FAIL_STATE, FAIL_HOST, FAIL_LIMIT,
+ * FAIL_TIMEOUT, FAIL_GENERAL.
+ */
 int vm_start(struct ctl *c, struct operation *o, const char *ref, bool *already, struct vm *out,
 	     struct error *e);
 
-/* Likewise, by its row @vm, with the VM's lock held. */
+/* As vm_start(), for the row @vm, with the operation lock held. */
 int vm_start_locked(struct ctl *c, struct vm *vm, const struct operation *o, bool *already,
 		    struct error *e);
 

@@ -1,5 +1,5 @@
-/* stop.c - ends a VM on request: asks its guest to power off, or kills its VMM, and releases
- * what it holds. */
+/* stop.c - ends a VM on request: asks its guest to power off, or kills its VMM, and releases its
+ * objects. */
 #include "controller/lifecycle/stop.h"
 
 #include "common/cleanup.h"
@@ -14,12 +14,12 @@
 
 #define STOP_TIMEOUT_MS 10000
 
-/* A guest that still boots does not hear its power button yet: it is pressed again after so
- * long. */
+/* Pause between two presses of the power button.  A guest that still boots ignores the first
+ * one. */
 #define ASK_AGAIN_MS 5000
 
-/* Return: true once the VMM has ended; false after @ms, or when a kill or a delete waits behind
- * us. */
+/* Wait until the VMM has exited.  Return: true when it has; false after @ms, or when a kill or a
+ * delete waits for the operation lock. */
 static bool wait_end(int pidfd, uint64_t ms, const struct operation *o)
 {
 	const uint64_t end = clock_boot_ns() + ms * 1000000u;
@@ -30,8 +30,8 @@ static bool wait_end(int pidfd, uint64_t ms, const struct operation *o)
 	return !pidfd_alive(pidfd);
 }
 
-/* Ask the guest to power off, and again, until it does.  Return: true when no VMM is left to be
- * killed. */
+/* Press the power button of the guest, repeatedly.  Return: true when the VMM has exited, false
+ * when it must be killed. */
 static bool shut_down(struct ctl *c, const struct vm *vm, uint64_t timeout_ms,
 		      const struct operation *o)
 {

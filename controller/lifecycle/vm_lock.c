@@ -1,9 +1,9 @@
 /* vm_lock.c - the operation locks of all VMs, in one table behind one mutex.
  *
- * An entry is a VM's from the first thread that waits for its lock to the last that gives it
- * back.  A thread takes one lock at most, so one entry a thread suffices, and taking one
- * allocates nothing: the end of an operation needs no memory. Tickets make it fair: threads get
- * the lock in the order in which they asked. */
+ * An entry belongs to a VM from the first thread that asks for its lock to the last that releases
+ * it. A thread holds at most one lock, so one entry per thread suffices, and locking never
+ * allocates memory.  Tickets make the lock fair: threads get it in the order in which they
+ * asked. */
 #include "controller/lifecycle/vm_lock.h"
 
 #include <pthread.h>
@@ -13,11 +13,12 @@
 #include "common/log.h"
 #include "controller/workers.h"
 
-#define ENTRIES (WORKER_THREADS + 8) /* the main thread's too */
+#define ENTRIES (WORKER_THREADS + 8) /* the workers, the main thread, and some to spare */
 
 struct entry {
 	uint8_t vm[ID_LEN];
-	/* the ticket that has the lock; how many were given out; equal: the entry is free */
+	/* serving: the ticket that holds the lock.  tickets: number of tickets given out.
+	 * The entry is free if both are equal. */
 	uint64_t serving, tickets;
 	atomic_bool cancelled;
 };
@@ -53,7 +54,7 @@ static bool is_of(const struct entry *e, const uint8_t vm[ID_LEN])
 	return e->serving != e->tickets && memcmp(e->vm, vm, ID_LEN) == 0;
 }
 
-/* The entry of @vm, or a free one that becomes it. */
+/* Return: the entry of @vm.  If it has none, a free entry becomes its entry. */
 static struct entry *entry_of(struct vm_locks *l, const uint8_t vm[ID_LEN])
 {
 	struct entry *free = NULL;
