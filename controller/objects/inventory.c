@@ -1,4 +1,4 @@
-/* inventory.c - LIST of every role, in one array. */
+/* inventory.c - collects the LIST answers of all roles in one array. */
 #include "controller/objects/inventory.h"
 
 #include <errno.h>
@@ -7,7 +7,8 @@
 
 #include "controller/helper/client.h"
 
-/* A role that goes on for longer than this is not listing anything real. */
+/* Bound of the pages of one role: there can not be more objects than one of each kind in each
+ * slot. */
 #define PAGES_MAX (SLOT_MAX * OBJ_COUNT)
 
 static int add(struct inventory *inv, const uint64_t v[LIST_FIELDS])
@@ -29,7 +30,7 @@ static int add(struct inventory *inv, const uint64_t v[LIST_FIELDS])
 	return 0;
 }
 
-/* Return: the next cursor, 0 at the end, or -1 with errno. */
+/* Append one page of the list.  Return: the next cursor, 0 at the end, or -1 with errno. */
 static int64_t list_page(struct ctl *c, enum role_id role, uint64_t cursor, struct inventory *inv)
 {
 	struct request q = helper_request(OP_LIST, NULL, NULL);

@@ -1,4 +1,4 @@
-/* nat.c - makes, changes and removes the NAT of one VM, and keeps the ledger. */
+/* nat.c - makes, changes and removes the NAT of one VM, and updates the ledger. */
 #include "controller/objects/nat.h"
 
 #include <stdio.h>
@@ -15,12 +15,9 @@ int nat_prepare(struct ctl *c, const struct vm *vm, const struct operation *o, s
 	return vm->nat ? object_make(c, &scratch, OBJ_NAT, o, &m, e) : 0;
 }
 
-/*
- * Does anything of ours say that there may be NAT?  The ledger's row; or, when
- * a row of an older schema has left nothing there, the tap that the runtime
- * names.  A ledger that can not be read counts as a yes: asking for nothing
- * costs nothing, and not asking leaks.
- */
+/* True if a NAT element may exist: the ledger has a row for it, or the runtime names a tap (a VM
+ * row of an older schema has no ledger rows), or the ledger can not be read.  An unneeded removal
+ * is harmless, a missing one leaks the element. */
 static bool may_have_nat(struct ctl *c, const struct vm *vm)
 {
 	struct ledger_row rows[OBJ_COUNT];
@@ -43,8 +40,10 @@ int nat_cleanup(struct ctl *c, const struct vm *vm, const struct operation *o, s
 	return may_have_nat(c, vm) ? object_release(c, vm, OBJ_NAT, o, e) : 0;
 }
 
-/* Take OBJ_NAT out of the ledger, or leave it there with the reason why it could not be removed. */
-static int settle(struct ctl *c, const struct vm *vm, const struct error *failed, struct error *e)
+/* Write the result of a removal to the ledger: drop the row of OBJ_NAT, or keep it with the reason
+ * @failed. */
+static int record_removal(struct ctl *c, const struct vm *vm, const struct error *failed,
+			  struct error *e)
 {
 	struct ledger_row rows[OBJ_COUNT];
 	size_t n, kept = 0;
@@ -64,14 +63,14 @@ static int settle(struct ctl *c, const struct vm *vm, const struct error *failed
 	return store_ledger_settle(c->store, vm, rows, kept, e);
 }
 
-/* Best effort behind an error that is already told: what stays is in the ledger, and the next
- * release takes it. */
-static void take_back(struct ctl *c, const struct vm *before, const struct operation *o)
+/* Undo a turn_on() that failed, on a best-effort basis.  If the element stays, the ledger names it
+ * and the next release removes it. */
+static void undo_turn_on(struct ctl *c, const struct vm *before, const struct operation *o)
 {
 	struct error failed = { 0 }, ignored = { 0 };
 	int r = object_release(c, before, OBJ_NAT, o, &failed);
 
-	(void)settle(c, before, r < 0 ? &failed : NULL, &ignored);
+	(void)record_removal(c, before, r < 0 ? &failed : NULL, &ignored);
 }
 
 static int turn_on(struct ctl *c, const struct vm *before, const struct vm *after,
@@ -80,14 +79,14 @@ static int turn_on(struct ctl *c, const struct vm *before, const struct vm *afte
 	const enum object nat = OBJ_NAT;
 	const struct ledger_row present = { .kind = OBJ_NAT, .state = LEDGER_PRESENT, .ident = -1 };
 
-	/* The flag comes with the confirmation: until then online_repair() takes back what it
-	 * finds half done. */
+	/* The flag in the row changes in the commit that records the element as present.  Before
+	 * that commit, online_repair() removes an element that it finds. */
 	if (store_ledger_plan(c->store, before, &nat, 1, o, e) < 0)
 		return -1;
 	if (nat_prepare(c, after, o, e) == 0 &&
 	    store_ledger_present(c->store, after, &present, 1, e) == 0)
 		return 0;
-	take_back(c, before, o);
+	undo_turn_on(c, before, o);
 	return -1;
 }
 
@@ -97,13 +96,13 @@ static int turn_off(struct ctl *c, const struct vm *before, const struct vm *aft
 	struct error ignored = { 0 };
 
 	if (nat_cleanup(c, before, o, e) < 0) {
-		/* The flag stays on.  Nobody knows whether the element did: with it there again,
-		 * all agrees. */
+		/* The flag stays on.  Whether the element exists is unknown, so it is made again:
+		 * then kernel, ledger and row agree. */
 		if (nat_prepare(c, before, o, &ignored) < 0)
-			(void)settle(c, before, e, &ignored);
+			(void)record_removal(c, before, e, &ignored);
 		return -1;
 	}
-	if (settle(c, after, NULL, e) == 0)
+	if (record_removal(c, after, NULL, e) == 0)
 		return 0;
 	(void)nat_prepare(c, before, o, &ignored);
 	return -1;

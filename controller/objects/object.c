@@ -18,26 +18,27 @@
 #include "controller/vmm/watch.h"
 #include "proto/slot.h"
 
-/* One row a kind, in order of making.  A hook that is NULL has nothing to do. */
+/* The properties of one kind of object.  A hook may be NULL: there is nothing to do then. */
 struct object_row {
 	enum op_code make_op, remove_op;
-	uint64_t part;         /* of a loop */
-	/* the kind whose runtime field names this one too; 0: it has a field of its own */
+	uint64_t part;         /* of a loop device: 0 the image, 1 the CoW store */
+	/* the kind whose runtime field names this kind too; 0: it has a field of its own */
 	enum object named_by;
-	unsigned release_ms;   /* how long a removal may be refused as busy; 0: RELEASE_MS */
-	/* Does a VM that runs have one?  NULL: always. */
+	unsigned release_ms;   /* time in which a removal is retried while busy; 0: RELEASE_MS */
+	/* True if a running VM has such an object.  NULL: always. */
 	bool (*planned)(const struct vm *vm, enum object kind);
-	/* Fill the request that makes it, and open the descriptor that goes with it. */
+	/* Fill in the request that makes it, and open the descriptor that goes with it. */
 	int (*args)(struct ctl *c, const struct vm *vm, const struct object_row *row,
 		    struct request *q, int *fd, struct error *e);
-	/* Note the identity that the answer has in the runtime.  Return: it. */
+	/* Write the identity in the answer to the runtime.  Return: the identity. */
 	int64_t (*note)(struct ctl *c, struct vm *vm, const struct reply *r);
 	bool (*named)(const struct vm *vm);
 	void (*forget)(struct vm *vm);
-	/* Send the request that removes it, once.  Return: a status, or -1: the role is gone. */
+	/* Send the request that removes it, once.  Return: a status, or -1: no role is
+	 * connected. */
 	int (*remove)(struct ctl *c, const struct object_row *row, struct request *q);
-	/* A copy of the pidfd of the process that holds it, or -1: it can be removed once that
-	 * has exited. */
+	/* Return: a copy of the pidfd of the process that holds the object, or -1.  The object can
+	 * be removed when this process has exited. */
 	int (*exit_of)(struct ctl *c, const struct vm *vm);
 };
 
@@ -81,7 +82,7 @@ static void forget_tap(struct vm *vm)
 	vm->runtime.tap[0] = '\0';
 }
 
-/* In two steps, of which the second is shared with other VMs. */
+/* Retire the tap, then wait for a sweep, which other VMs share. */
 static int remove_tap(struct ctl *c, const struct object_row *row, struct request *q)
 {
 	(void)row;
@@ -269,23 +270,24 @@ void object_forget(struct vm *vm, enum object kind)
 		rows[kind].forget(vm);
 }
 
-/* The rate of creations has passed by the time this is said (call_patiently()). */
+/* Explain ST_LIMIT as a full table.  It is not the rate limit: call_patiently() has waited longer
+ * than that lasts. */
 static int explain_limit(enum object kind, struct error *e)
 {
 	static const struct {
 		const char *why, *hint;
 	} full[OBJ_COUNT] = {
-		[OBJ_TAP] = { "the bridge has no port left, or its owner has as many taps as one "
-			      "may",
+		[OBJ_TAP] = { "the bridge has no free port, or the owner has reached the cap of "
+			      "taps",
 			      "`bridge link` shows the ports, 1,023 at most; the caps are in "
 			      "banger.conf" },
 		[OBJ_GUEST] = { "the nftables set of guests is full",
-				"`nft list table bridge banger` shows who is in it" },
+				"`nft list table bridge banger` shows its elements" },
 		[OBJ_NAT] = { "the nftables set of NAT is full",
-			      "`nft list table inet banger` shows who is in it" },
-		[OBJ_LOOP_BASE] = { "no loop device is left", "`losetup -l` shows who has them" },
-		[OBJ_LOOP_COW] = { "no loop device is left", "`losetup -l` shows who has them" },
-		[OBJ_DM] = { "there are too many of them", "the caps are in banger.conf" },
+			      "`nft list table inet banger` shows its elements" },
+		[OBJ_LOOP_BASE] = { "no loop device is free", "`losetup -l` shows their files" },
+		[OBJ_LOOP_COW] = { "no loop device is free", "`losetup -l` shows their files" },
+		[OBJ_DM] = { "there are too many disks", "the caps are in banger.conf" },
 		[OBJ_VMM] = { "the host has no room for its processes",
 			      "see TasksMax of the service, pids.max of its control group, and the "
 			      "caps in banger.conf" },
@@ -326,8 +328,9 @@ int object_explain(enum object kind, int status, struct error *e)
 	}
 }
 
-/* The role's rate of creations, or what the slot's last holder has not quite let go of, passes
- * by itself. */
+/* Send a request, and send it again for MAKE_MS while the answer is ST_BUSY or ST_LIMIT.  Both may
+ * be temporary: the rate limit of creations, and objects of the slot's last VM that are being
+ * freed. */
 static int call_patiently(struct ctl *c, struct request *q, const int *fd,
 			  const struct operation *o, struct reply *r, int *fd_out)
 {
@@ -363,8 +366,8 @@ int object_make(struct ctl *c, struct vm *vm, enum object kind, const struct ope
 	return 0;
 }
 
-/* A row of an older schema may know the tap and nothing else: the name holds the number of the
- * slot. */
+/* Return: the slot of the object.  A VM row of an older schema may name the tap and have another
+ * slot; the tap's name has the number of the slot then. */
 static uint32_t slot_for(const struct vm *vm, enum object kind)
 {
 	int slot = -1;
@@ -382,13 +385,12 @@ int object_remove(struct ctl *c, const struct vm *vm, enum object kind, const st
 	return rows[kind].remove(c, &rows[kind], &q);
 }
 
-/* Until the process that holds it has exited, but no longer than @ms. */
-static void wait_a_little(struct ctl *c, const struct vm *vm, enum object kind, int ms)
+/* Wait until the process that holds the object has exited, for @ms at most. */
+static void wait_for_holder(struct ctl *c, const struct vm *vm, enum object kind, int ms)
 {
 	_cleanup_close_ int pidfd = rows[kind].exit_of ? rows[kind].exit_of(c, vm) : -1;
 
-	/* An ended process leaves its cgroup some microseconds later: look again soon, but not
-	 * in a tight loop. */
+	/* A process that has exited leaves its cgroup some microseconds later: retry after 1 ms. */
 	if (pidfd_wait(pidfd, ms))
 		(void)poll(NULL, 0, 1);
 }
@@ -401,7 +403,7 @@ int object_release(struct ctl *c, const struct vm *vm, enum object kind, const s
 	int status, ms = 1;
 
 	while ((status = object_remove(c, vm, kind, o)) == ST_BUSY && clock_boot_ns() < end) {
-		wait_a_little(c, vm, kind, ms);
+		wait_for_holder(c, vm, kind, ms);
 		ms = ms < 100 ? 2 * ms : 100;
 	}
 	return status == ST_OK ? 0 : object_explain(kind, status, e);

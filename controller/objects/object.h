@@ -1,63 +1,67 @@
-/* object.h - the kernel objects that a VM can hold: the request that makes each, and the one
- * that removes it.
+/* object.h - the kernel objects that a VM can hold: how the roles make and remove each kind.
  *
- * The table behind this is in order of making; a release walks it backwards. Nothing else knows
- * which request belongs to which object, or which runtime field names it. */
+ * The table in object.c is in order of making; a release walks it backwards.  Only this file maps
+ * kinds to requests and to runtime fields. */
 #ifndef BANGER_CONTROLLER_OBJECTS_OBJECT_H
 #define BANGER_CONTROLLER_OBJECTS_OBJECT_H
 
 #include "controller/ctl.h"
 
-/* What came of making one. */
+/* Result of object_make(). */
 struct made {
-	int64_t ident;   /* as in LIST; -1: the role tells none */
-	int pidfd;       /* OBJ_VMM: of the VMM, the caller's.  Else -1 */
+	int64_t ident;   /* identity as in LIST; -1: the kind has none */
+	int pidfd;       /* OBJ_VMM: pidfd of the VMM, owned by the caller; else -1 */
 };
 
-/* All kinds in order of making, which is the order of their numbers, and backwards, as they are
- * released. */
+/* Walk all kinds in order of making, which is the order of their numbers; and in order of
+ * release. */
 #define for_each_object(kind) for (enum object kind = OBJ_TAP; kind < OBJ_COUNT; kind++)
 #define for_each_object_reverse(kind) for (enum object kind = OBJ_COUNT - 1; kind > 0; kind--)
 
+/* Return: the role that makes objects of @kind. */
 enum role_id object_role(enum object kind);
 
-/* What @vm holds once it runs, in order of making.  Return: how many. */
+/* List the kinds that @vm holds while it runs, in order of making.  Return: their number. */
 size_t objects_planned(const struct vm *vm, enum object kinds[OBJ_COUNT]);
 
-/* Does the runtime name it?  True also for what follows from a name there, as the guest's
- * elements from its tap. */
+/* True if the runtime names the object, or another object that implies it: a tap implies the
+ * guest's set elements. */
 bool object_named(const struct vm *vm, enum object kind);
 
-/* The kind whose field in the runtime names @kind: itself, or, for the guest's elements, the
- * tap. */
+/* Return: the kind whose runtime field names @kind: @kind itself, or the tap for set elements. */
 enum object object_named_by(enum object kind);
 
-/* Drop from the runtime what names @kind. */
+/* Clear the runtime field that names @kind. */
 void object_forget(struct vm *vm, enum object kind);
 
 /**
- * object_make() - ask the role for it and note its identity in @vm's runtime
+ * object_make() - have the role make an object, and write its identity to @vm's runtime
+ * @vm:	the caller holds its operation lock; the row is not written
+ * @m:	out
  *
- * Asking for what the VM has already succeeds.  A limit may be one of rate:
- * it is asked again for MAKE_MS.  Errors: FAIL_LIMIT, FAIL_HOST, FAIL_GENERAL, with the reason.
+ * Making an object that exists succeeds.  While the role answers ST_BUSY or ST_LIMIT, the request
+ * is repeated for MAKE_MS.
+ * Return: 0, or -1 with the error: FAIL_LIMIT, FAIL_HOST, FAIL_GENERAL.
  */
 int object_make(struct ctl *c, struct vm *vm, enum object kind, const struct operation *o,
 		struct made *m, struct error *e);
 
 /**
- * object_remove() - ask the role once to remove it
+ * object_remove() - have the role remove an object, without retries
  *
- * With the tap the flows of its address are forgotten, since the address is
- * not free before that.
- * Return: ST_OK gone or never there, another status, or -1: the role is gone.
+ * The removal of a tap includes the conntrack entries of its address: the address is in use until
+ * they are gone.
+ * Return: ST_OK when the object does not exist any more, another status, or -1: no role is
+ * connected.
  */
 int object_remove(struct ctl *c, const struct vm *vm, enum object kind, const struct operation *o);
 
 /**
- * object_release() - remove it, asking again while it is busy
+ * object_release() - have the role remove an object, and retry while it is busy
  *
- * A VMM gets RELEASE_VMM_MS to end (freeing a large guest takes the kernel
- * seconds), anything else RELEASE_MS.  Return: 0 gone, or -1 with the reason.
+ * A VMM gets RELEASE_VMM_MS to exit, since the kernel needs seconds to free the memory of a large
+ * guest.  Other kinds get RELEASE_MS.
+ * Return: 0 when it is gone, or -1 with the error.
  */
 int object_release(struct ctl *c, const struct vm *vm, enum object kind, const struct operation *o,
 		   struct error *e);
@@ -66,13 +70,18 @@ int object_release(struct ctl *c, const struct vm *vm, enum object kind, const s
 #define RELEASE_MS 3000
 #define MAKE_MS 2000
 
-/* The pidfd of a living VMM, and what the role knows of it.
- * Return: descriptor, or -1 with errno: ENOENT there is none, EAGAIN the kernel does not say,
- * EPIPE the role is gone. */
+/**
+ * object_vmm() - get the pidfd of a living VMM
+ * @pid:	out: its process id
+ * @start:	out: its start time in clock ticks since boot (proc_pid_stat(5), starttime)
+ *
+ * Return: a descriptor, owned by the caller; -1 with errno: ENOENT there is no VMM, EAGAIN it is
+ * unknown, EPIPE the role is not connected.
+ */
 int object_vmm(struct ctl *c, const struct vm *vm, const struct operation *o, int64_t *pid,
 	       int64_t *start);
 
-/* "the net role: <why>" of a status or -1. */
+/* Fill in the error for a status of object_remove() that is not ST_OK.  Return: -1. */
 int object_explain(enum object kind, int status, struct error *e);
 
 #endif

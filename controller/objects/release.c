@@ -1,9 +1,8 @@
-/* release.c - gives back everything that a VM may hold, in the order in which it was made,
- * backwards.
+/* release.c - releases all objects that a VM may hold, in reverse order of making.
  *
- * What it may hold is what the ledger says, and what the runtime names beside it (an older row
- * has only that).  The ledger is not trusted to be complete for one more reason: a pass costs a
- * few requests, a leak costs the host. */
+ * The candidates are the rows of the ledger, the objects that the runtime names (a VM row of an
+ * older schema has no ledger rows), and the objects that a caller found in the inventory.  A
+ * needless removal costs one request, a missed object stays on the host. */
 #include "controller/objects/release.h"
 
 #include <dirent.h>
@@ -19,7 +18,7 @@
 #include "controller/paths.h"
 #include "controller/vmm/watch.h"
 
-#define SWEEP_MOST 20000 /* entries: a third of a second */
+#define SWEEP_MOST 20000 /* entries that one call removes, in about a third of a second */
 
 struct pass {
 	struct ledger_row held[OBJ_COUNT]; /* indexed by kind; kind 0: not held */
@@ -41,7 +40,8 @@ static void join(struct pass *p, const char *what, const struct error *e)
 	}
 }
 
-/* Without a readable ledger everything counts as held: the roles know what is there. */
+/* Collect the candidates of a release.  If the ledger can not be read, every kind is a candidate:
+ * the roles answer whether the object exists. */
 static void collect(struct ctl *c, const struct vm *vm, unsigned listed, struct pass *p)
 {
 	struct ledger_row rows[OBJ_COUNT];
@@ -49,7 +49,8 @@ static void collect(struct ctl *c, const struct vm *vm, unsigned listed, struct 
 	size_t n = 0;
 	bool blind = store_ledger_rows(c->store, vm->id, rows, &n, &e) < 0;
 
-	/* no failure of the release: what is left is told by the roles, and written anew */
+	/* The release goes on: the roles tell which objects are left, and the rows are written
+	 * anew. */
 	if (blind)
 		log_warn("%s: its ledger can not be read: %s", vm->name, e.why);
 	for (size_t i = 0; !blind && i < n; i++)
@@ -84,12 +85,9 @@ static bool is_left(const struct pass *p, enum object kind)
 	return false;
 }
 
-/*
- * What the VMM left in its run folder would be in the way of the slot's next
- * holder.  The folder belongs to the VMM's uid and can hold anything, so
- * entries are removed by their last component and never opened or followed.
- * There may be as many as the VM's memory allows: each call has an end.
- */
+/* The folder belongs to the VMM's uid and can contain anything.  Entries are removed by their last
+ * component, and never opened or followed.  Their number is only limited by the size of the file
+ * system, so one call removes SWEEP_MOST at most. */
 bool release_sweep(struct ctl *c, uint32_t slot)
 {
 	char path[200];
@@ -127,8 +125,8 @@ static void sweep(struct ctl *c, uint32_t slot, struct pass *p)
 	join(p, "run folder", &e);
 }
 
-/* A name is kept while anything that follows from it is left: an older row has nothing else to
- * find that by. */
+/* Clear the runtime fields of objects that are gone.  A field stays while another object that it
+ * implies is left: in a VM row of an older schema only the field leads to that object. */
 static void forget_gone(struct vm *vm, const struct pass *p)
 {
 	bool names_left[OBJ_COUNT] = { false };
@@ -156,8 +154,8 @@ static int finish(struct pass *p, const struct vm *vm, struct error *e)
 int vm_release_listed(struct ctl *c, struct vm *vm, unsigned listed, enum vm_state to,
 		      const struct operation *o, struct error *e)
 {
-	/* A VM that lacks files must never look as if it could be started; a delete releases it
-	 * again. */
+	/* A VM with incomplete files becomes failed, never degraded, since a degraded VM can be
+	 * started. A delete releases it again. */
 	const enum vm_state bad = vm_is_incomplete(vm) ? VM_FAILED : VM_DEGRADED;
 	struct pass p = { 0 };
 	struct error failed = { 0 };
@@ -183,8 +181,8 @@ int vm_release_listed(struct ctl *c, struct vm *vm, unsigned listed, enum vm_sta
 		memcpy(vm->op, o->hex, sizeof(vm->op));
 	if (store_ledger_settle(c->store, vm, p.left, p.n_left, &failed) < 0) {
 		join(&p, "state", &failed);
-		/* The ledger still has all of it: no row may say that nothing is left, and
-		 * housekeeping tries again. */
+		/* The ledger still has all rows.  The VM's row must agree, so that housekeeping
+		 * releases it again. */
 		vm->state = bad;
 		(void)snprintf(vm->reason, sizeof(vm->reason), "%.*s", (int)sizeof(vm->reason) - 1,
 			       p.joined.why);

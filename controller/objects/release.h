@@ -1,31 +1,32 @@
-/* release.h - the one way in which anything a VM holds is given back. */
+/* release.h - releases all objects of a VM: the common end of stops, deletes, exits and
+ * rollbacks. */
 #ifndef BANGER_CONTROLLER_OBJECTS_RELEASE_H
 #define BANGER_CONTROLLER_OBJECTS_RELEASE_H
 
 #include "controller/ctl.h"
 
 /**
- * vm_release() - walk everything that @vm holds backwards and give it back
- * @vm:	the row; its runtime is emptied for what is confirmed gone, and it is written
- * @to:	the state when nothing is left; VM_DEGRADED, with the reason, when something is
+ * vm_release() - release all objects of @vm, in reverse order of making
+ * @vm:	the caller holds its operation lock, or no other thread runs; runtime fields of removed
+ *		objects are cleared, and the row is written
+ * @to:	the state if nothing is left; otherwise the VM becomes degraded (failed if it is incomplete)
  *
- * Stop, kill, delete, a failed start, a dead VMM, reconcile: all end here.
- * Takes the ledger's rows and whatever the runtime fields name beside them (a
- * row of an older schema has only those).  Every step runs whatever became of
- * the one before; absence is success; a step that fails stays in the ledger
- * with its error.
+ * Stop, kill, delete, a failed start, the exit handler and recovery end here.  Objects are found by
+ * the ledger and by the runtime fields.  Every step runs, also after a step that failed.  An object
+ * that does not exist counts as removed.  An object that can not be removed keeps its ledger row,
+ * with the error.
  * Return: 0 when nothing is left, else -1 with the joined errors.
  */
 int vm_release(struct ctl *c, struct vm *vm, enum vm_state to, const struct operation *o,
 	       struct error *e);
 
-/* Likewise, with what the roles' LIST shows of it beside ledger and runtime: a set of 1u <<
- * (enum object). */
+/* As vm_release(), and also release the objects in @listed, a set of 1u << (enum object) from
+ * inventory_claim(). */
 int vm_release_listed(struct ctl *c, struct vm *vm, unsigned listed, enum vm_state to,
 		      const struct operation *o, struct error *e);
 
-/* Empty the slot's run folder of what its VMM, which has exited, has left there.  One call has
- * an end: false says that some is left for the next call. */
+/* Empty the slot's run folder after its VMM has exited, so that the slot's next VM finds no old
+ * files. One call removes a bounded number of files.  Return: true when the folder is empty. */
 bool release_sweep(struct ctl *c, uint32_t slot);
 
 /* True if an earlier release could not kill the VMM, for example because the spawn role was

@@ -285,7 +285,7 @@ static void a_refusal_says_what_and_why(void **state)
 	fake_helper_fail(f->fake, OP_TAP_CREATE, ST_OK, 0);
 	assert_int_equal(e.code, FAIL_LIMIT);
 	assert_string_equal(e.what, "tap");
-	assert_non_null(strstr(e.why, "no port left"));
+	assert_non_null(strstr(e.why, "no free port"));
 	assert_true(e.hint[0] != '\0');
 	fake_helper_fail(f->fake, OP_VMM_SPAWN, ST_NOLOG, 1);
 	assert_int_equal(start(f, "web", NULL, &e), -1);
