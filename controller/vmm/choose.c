@@ -1,4 +1,4 @@
-/* choose.c - which monitor and accelerator a VM gets. */
+/* choose.c - chooses monitor and accelerator of a VM, and has the table of drivers. */
 #include "controller/vmm/choose.h"
 
 #include "controller/vmm/kvm_probe.h"

@@ -1,21 +1,22 @@
-/* choose.h - which monitor and accelerator a VM gets. */
+/* choose.h - chooses monitor and accelerator of a VM. */
 #ifndef BANGER_CONTROLLER_VMM_CHOOSE_H
 #define BANGER_CONTROLLER_VMM_CHOOSE_H
 
 #include "controller/vmm/driver.h"
 
 /**
- * vmm_choose() - which monitor and accelerator this host can really run
+ * vmm_choose() - choose a monitor and an accelerator that work on this host
+ * @vm:		a VM without a VMM; its slot is used for the KVM probe
+ * @kind:	out: Firecracker if KVM works and its binary is configured, else QEMU
+ * @accel:	out: enum accel, KVM if it works, else TCG
  *
- * Firecracker where KVM runs a guest and the binary is configured, else QEMU
- * with KVM or TCG.  KVM is probed by running a guest (VMM_PROBE of the
- * spawn role, in @vm's slot) and the answer is kept for this boot and kernel.
- * Errors: FAIL_HOST with a hint when there is neither.
+ * The answer of the KVM probe is cached for this boot and kernel (kvm_probe.h).
+ * Return: 0, or -1 with the error: FAIL_HOST with a hint if no monitor can be used.
  */
 int vmm_choose(struct ctl *c, const struct vm *vm, const struct operation *o, enum vmm_kind *kind,
 	       uint32_t *accel, struct error *e);
 
-/* As ctl.vmm: all drivers, and vmm_choose(). */
+/* The value of ctl.vmm: all drivers, and vmm_choose(). */
 extern const struct vmm_ops vmm_ops;
 
 #endif

@@ -1,10 +1,10 @@
 /* firecracker.c - Firecracker over HTTP on its API socket
  * (src/firecracker/swagger/firecracker.yaml, 1.14).
  *
- * It starts with an empty machine: log, metrics, machine, boot source, drive and network
- * interface are put, then the instance is started, and each answer is 204 or a fault message.
- * One connection a request; whatever the monitor sends, a request ends with its time, its size,
- * the monitor or a cancellation. */
+ * Firecracker starts without a machine.  The driver sends PUT requests for log, metrics, machine,
+ * boot source, drive and network interface, and then starts the instance.  Each answer is 204 or a
+ * fault message.  Each request has a connection of its own.  A request ends at its deadline, at a
+ * bound of its size, when the monitor exits, or by a cancellation, whatever the monitor sends. */
 #include <curl/curl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -24,15 +24,17 @@
 #define WHO "Firecracker"
 #define REQUEST_MS 10000L
 
-/* i8042.*: there is a keyboard controller for SendCtrlAltDel and nothing else on it, so the
- * guest need not look long. root= is added by Firecracker for the root device. */
-#define KERNEL_LINE "console=ttyS0 quiet reboot=k panic=1 net.ifnames=0 i8042.noaux i8042.nomux i8042.dumbkbd"
+/* i8042.*: the machine has a keyboard controller for SendCtrlAltDel and no device on it; the
+ * options shorten the guest's search for devices.  Firecracker adds root= for the root device. */
+#define KERNEL_LINE                                                                                \
+	"console=ttyS0 quiet reboot=k panic=1 net.ifnames=0 i8042.noaux i8042.nomux i8042.dumbkbd"
 
 struct answer {
 	const struct vmm_wait *w;
 	struct error *e;
 	long status;
-	bool too_long, over; /* over: the wait ended, e says why */
+	bool too_long; /* the body exceeded VMM_ANSWER_MAX */
+	bool over;     /* the wait ended; e has the reason */
 	size_t n;
 	char body[VMM_ANSWER_MAX + 1];
 };
@@ -69,7 +71,8 @@ static size_t on_body(char *data, size_t one, size_t n, void *arg)
 	return n * one;
 }
 
-/* Called about once a second, and with each byte; anything but 0 ends the transfer. */
+/* Progress callback: libcurl calls it about once a second, and when data arrives.  A result other
+ * than 0 ends the transfer (CURLOPT_XFERINFOFUNCTION(3)). */
 static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
 {
 	struct answer *answer = arg;
@@ -89,8 +92,8 @@ static void curl_start(void)
 	(void)curl_global_init(CURL_GLOBAL_NOTHING);
 }
 
-/* A start loads kernel and initramfs, and takes what is left of the whole; the others only note
- * something down. */
+/* Return: the timeout of a request.  /actions starts the guest, which loads kernel and initramfs,
+ * so it may use the rest of the whole time.  All other requests are short. */
 static long patience_ms(const struct answer *a, const char *path)
 {
 	long left = (long)vmm_wait_left(a->w) + 1;
@@ -98,7 +101,8 @@ static long patience_ms(const struct answer *a, const char *path)
 	return left < REQUEST_MS || strcmp(path, "/actions") == 0 ? left : REQUEST_MS;
 }
 
-/* Everything that is the same for each request.  Return: false when libcurl lacks something. */
+/* Set the options that all requests have.  Return: false when libcurl does not support one of
+ * them. */
 static bool set_common(CURL *h, const char *socket, const char *path, struct answer *a)
 {
 	char url[80];
@@ -138,7 +142,7 @@ static bool set_body(CURL *h, const char *body, struct curl_slist **headers)
 	       curl_easy_setopt(h, CURLOPT_POSTFIELDS, body) == 0;
 }
 
-/* libcurl's word on a transfer that failed, as an error of ours. */
+/* Fill in the error for a transfer that failed.  Return: -1. */
 static int transfer_error(CURLcode code, const char *path, const struct answer *a, struct error *e)
 {
 	if (a->over)
@@ -152,7 +156,7 @@ static int transfer_error(CURLcode code, const char *path, const struct answer *
 	return error_set(e, FAIL_GENERAL, WHO, "%s: %s", path, curl_easy_strerror(code));
 }
 
-/* What a refusal says: {"fault_message": "..."}. */
+/* Fill in the error from a fault message: {"fault_message": "..."}.  Return: -1. */
 static int fault(const char *path, const struct answer *a, struct error *e)
 {
 	_cleanup_json_ json_t *j = json_read(a->body, a->n);
@@ -164,10 +168,11 @@ static int fault(const char *path, const struct answer *a, struct error *e)
 }
 
 /**
- * request() - one exchange on a connection of its own
- * @body:	JSON to put, or NULL to get
- * @want:	the status that means success
- * Return: 0 with a->body, or -1 with the error.
+ * request() - send one request on a new connection, and read the answer
+ * @body:	JSON to send with PUT; NULL: a GET request
+ * @want:	HTTP status that means success
+ *
+ * Return: 0 with the answer in a->body, or -1 with the error.
  */
 static int request(const char *socket, const char *path, const char *body, long want,
 		   struct answer *a, struct error *e)
@@ -209,7 +214,8 @@ static int put(const char *socket, const char *path, json_t *body, struct answer
 	return request(socket, path, text, 204, a, e);
 }
 
-/* Paths are those of the monitor's own root: /state is state_dir/slots, /run is run_dir/slots.  */
+/* Paths in requests are those inside the jail: /state is the slot's folder of state_dir, /run is
+ * that of run_dir. */
 static json_t *logger(const struct vm *vm)
 {
 	char path[40];
@@ -243,7 +249,8 @@ static json_t *boot_source(const struct vm *vm)
 			 "boot_args", KERNEL_LINE);
 }
 
-/* Writeback: the guest's flushes reach the host's disk; the default, Unsafe, ignores them. */
+/* cache_type Writeback: the guest's flushes reach the host's disk.  The default, Unsafe, ignores
+ * them. */
 static json_t *drive(const struct vm *vm)
 {
 	const struct storage_driver *storage = storage_by_name(vm->runtime.storage);
@@ -275,8 +282,8 @@ static int action(const char *socket, const char *name, struct answer *a, struct
 	return put(socket, "/actions", json_pack("{s:s}", "action_type", name), a, e);
 }
 
-/* Return: 1 running, 0 not, -1 with the error. */
-static int state(const char *socket, struct answer *a, struct error *e)
+/* Ask for the state of the instance.  Return: 1 running, 0 not, -1 with the error. */
+static int instance_state(const char *socket, struct answer *a, struct error *e)
 {
 	if (request(socket, "/", NULL, 200, a, e) < 0)
 		return -1;
@@ -287,8 +294,8 @@ static int state(const char *socket, struct answer *a, struct error *e)
 	return strcmp(s, "Running") == 0;
 }
 
-/* A monitor that can not have them (without Landlock its filter says no) runs, and logs to the
- * console as before. */
+/* Configure log and metrics.  If that fails, the monitor runs and logs to the console.  Without
+ * Landlock it always fails: Firecracker's seccomp filter forbids the way it opens the FIFOs. */
 static void put_sinks(const struct vm *vm, const char *socket, struct answer *a)
 {
 	struct error e;
@@ -330,10 +337,10 @@ static int fc_boot(struct ctl *c, const struct vm *vm, const struct operation *o
 	if (begin(c, vm, &w, socket, &a, e) < 0 || configure(vm, socket, a, e) < 0 ||
 	    action(socket, "InstanceStart", a, e) < 0)
 		return -1;
-	int running = state(socket, a, e);
+	int running = instance_state(socket, a, e);
 	if (running == 0)
 		return error_set(e, FAIL_GENERAL, WHO,
-				 "it took the start, but the guest does not run");
+				 "it accepted the start, but the guest does not run");
 	return running < 0 ? -1 : 0;
 }
 
@@ -352,7 +359,7 @@ static int fc_alive(struct ctl *c, const struct vm *vm, struct error *e)
 	_cleanup_free_ struct answer *a = NULL;
 	char socket[VMM_PEER_PATH];
 
-	return begin(c, vm, &w, socket, &a, e) < 0 ? -1 : state(socket, a, e);
+	return begin(c, vm, &w, socket, &a, e) < 0 ? -1 : instance_state(socket, a, e);
 }
 
 static int fc_flush(struct ctl *c, const struct vm *vm, int pidfd, struct error *e)

@@ -1,4 +1,4 @@
-/* kvm_probe.c - runs a guest under KVM to learn whether this host can, and keeps the answer. */
+/* kvm_probe.c - runs a small guest under KVM to learn whether KVM works, and caches the answer. */
 #include "controller/vmm/kvm_probe.h"
 
 #include <errno.h>
@@ -16,12 +16,11 @@
 #include "controller/paths.h"
 #include "controller/vmm/peer.h"
 
-#define PROBE_MS 10000 /* models that hang are why there is a probe at all */
+#define PROBE_MS 10000 /* on some hosts the guest hangs: the probe must have a deadline */
 #define PROBE_END_MS 3000
-#define PROBE_MEM_MIB 32 /* its own memory, and its guest's 2 MiB */
+#define PROBE_MEM_MIB 32 /* memory of the probe process, with 2 MiB for its guest */
 
-/* A FIFO without a name any more, for the probe's one byte.  Return: a descriptor, or -1 with
- * errno. */
+/* Make a FIFO for the probe's answer, and unlink it.  Return: a descriptor, or -1 with errno. */
 static int probe_fifo(const struct ctl *c, const struct vm *vm)
 {
 	char path[200];
@@ -37,8 +36,8 @@ static int probe_fifo(const struct ctl *c, const struct vm *vm)
 	return fd;
 }
 
-/* End the probe: while it lives, the spawn role answers a request for the slot's VMM with it.
- * Return: 0, or -1 with the error. */
+/* Kill the probe.  While it lives it occupies the slot: the spawn role would return it as the
+ * slot's VMM.  Return: 0, or -1 with the error. */
 static int probe_end(struct ctl *c, const struct vm *vm, const struct operation *o, struct error *e)
 {
 	const struct vmm_wait w = vmm_wait_start("probe", PROBE_END_MS, -1, NULL);
@@ -55,7 +54,8 @@ static int probe_end(struct ctl *c, const struct vm *vm, const struct operation 
 	return error_set(e, FAIL_HOST, "KVM", "its probe can not be ended");
 }
 
-/* The byte that the probe wrote; 0 when it ended or hung without a word. */
+/* Wait for the probe's answer.  Return: the byte that it wrote; 0 if it exited or hung without
+ * one. */
 static char probe_wait(int fifo, int pidfd, const struct operation *o, struct error *e)
 {
 	const struct vmm_wait w = vmm_wait_start("KVM", PROBE_MS, pidfd, o);
@@ -65,8 +65,8 @@ static char probe_wait(int fifo, int pidfd, const struct operation *o, struct er
 	return read(fifo, &answer, 1) == 1 ? answer : 0;
 }
 
-/* Run the probe.  @sure: out, the answer is worth remembering.  Return: 1 yes, 0 no, -1 with the
- * error. */
+/* Run the probe.  @sure: out, the answer may be cached.  Return: 1 KVM works, 0 it does not, -1
+ * with the error. */
 static int probe(struct ctl *c, const struct vm *vm, const struct operation *o, bool *sure,
 		 struct error *e)
 {
@@ -88,7 +88,8 @@ static int probe(struct ctl *c, const struct vm *vm, const struct operation *o, 
 	};
 	if (helper_call(c->helper, &q, &fifo, &reply, &pidfd) < 0)
 		return error_set(e, FAIL_HOST, "KVM", "the spawn role is gone");
-	/* No device, no probe, no room: KVM can not be used now; it may be another time. */
+	/* The probe could not be started: no device, no program, or no free process.  The reason
+	 * may be temporary, so the answer is not cached. */
 	*sure = false;
 	if (reply.status != ST_OK)
 		return 0;

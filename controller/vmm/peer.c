@@ -1,4 +1,4 @@
-/* peer.c - finds the socket of a monitor and talks to it in bounded time. */
+/* peer.c - finds the API socket of a monitor, and waits for it with a deadline. */
 #include "controller/vmm/peer.h"
 
 #include <errno.h>
@@ -17,8 +17,8 @@
 #include "common/pidfd.h"
 #include "controller/paths.h"
 
-#define SLICE_MS 100 /* how late a cancellation may be seen */
-#define RETRY_MS 10  /* between looks for a socket that is not there yet */
+#define SLICE_MS 100 /* interval of checks for a cancellation */
+#define RETRY_MS 10  /* interval of attempts to open a socket that does not exist yet */
 
 struct vmm_wait vmm_wait_start(const char *who, unsigned ms, int pidfd, const struct operation *o)
 {
@@ -66,7 +66,7 @@ int vmm_wait_fd(const struct vmm_wait *w, int fd, short events, unsigned ms, str
 		if (n < 0 && errno != EINTR)
 			return error_set(e, FAIL_GENERAL, w->who, "poll: %s",
 					 strerrordesc_np(errno));
-		/* What a monitor said before it ended is still read. */
+		/* Data comes first: the monitor may have sent it before it exited. */
 		if (n > 0 && p[0].revents)
 			return 1;
 		if (vmm_wait_check(w, e) < 0)
@@ -124,7 +124,8 @@ static int connect_api(const struct ctl *c, const struct vm *vm, char path[VMM_P
 	return steal_fd(&s);
 }
 
-/* Not there, not listening yet, or its queue is full. */
+/* True for temporary errors: the socket does not exist yet, is not listening, or its queue is
+ * full. */
 static bool may_come(int err)
 {
 	return err == ENOENT || err == ECONNREFUSED || err == EAGAIN || err == EINTR;

@@ -1,15 +1,15 @@
-/* peer.h - how both drivers reach a monitor that may be hostile: its own socket and no other, in
- * bounded time. */
+/* peer.h - connections to the API socket of a monitor that may be hostile, and waits with a
+ * deadline; for both drivers. */
 #ifndef BANGER_CONTROLLER_VMM_PEER_H
 #define BANGER_CONTROLLER_VMM_PEER_H
 
 #include "controller/ctl.h"
 
-/* No answer of a monitor is read beyond this. */
+/* Maximum size of an answer, in bytes. */
 #define VMM_ANSWER_MAX 65536
 
-/* How long a start, and any later exchange, may take; a loaded host under TCG needs seconds for
- * the first word. */
+/* Time for a whole start, and for any later exchange.  On a loaded host under TCG the first answer
+ * takes seconds. */
 #ifndef BANGER_FAILPOINTS
 #define VMM_BOOT_MS 30000
 #define VMM_TALK_MS 5000
@@ -18,29 +18,39 @@
 #define VMM_TALK_MS 1000
 #endif
 
-/* What ends a wait: the deadline, the monitor's own end, a cancellation. */
+/* A wait ends at the deadline, when the monitor exits, or by a cancellation. */
 struct vmm_wait {
-	const char *who;              /* "QEMU", for messages */
-	uint64_t deadline_ns;         /* CLOCK_MONOTONIC */
-	unsigned ms;                  /* the whole of it, for messages */
-	int pidfd;                    /* -1: not watched */
-	const atomic_bool *cancelled; /* NULL: can not be */
+	const char *who;              /* name of the monitor for messages: "QEMU" */
+	uint64_t deadline_ns;         /* of clock_boot_ns() */
+	unsigned ms;                  /* the whole time, for messages */
+	int pidfd;                    /* of the monitor; -1: its exit does not end the wait */
+	const atomic_bool *cancelled; /* NULL: the wait can not be cancelled */
 };
 
+/**
+ * vmm_wait_start() - begin a wait of @ms milliseconds
+ * @who:	name of the monitor, a literal
+ * @pidfd:	borrowed, or -1
+ * @o:		its cancellation ends the wait; NULL: none
+ *
+ * Return: the wait; there is nothing to free.
+ */
 struct vmm_wait vmm_wait_start(const char *who, unsigned ms, int pidfd, const struct operation *o);
 
-/* Milliseconds left; 0 when it is over. */
+/* Return: milliseconds until the deadline, 0 after it. */
 unsigned vmm_wait_left(const struct vmm_wait *w);
 
-/* Is it over?  Return: 0, or -1 with the error: FAIL_TIMEOUT, FAIL_STATE cancelled, FAIL_GENERAL
- * the monitor ended. */
+/* Check whether the wait is over.  Return: 0 if it is not, or -1 with the error: FAIL_TIMEOUT,
+ * FAIL_STATE cancelled, FAIL_GENERAL the monitor has exited. */
 int vmm_wait_check(const struct vmm_wait *w, struct error *e);
 
 /**
  * vmm_wait_fd() - wait until @fd is ready
- * @fd:	-1: only sleep
- * @ms:	return after so long in any case
- * Return: 1 ready, 0 @ms have passed, -1 with the error as vmm_wait_check().
+ * @fd:		-1: only sleep
+ * @events:	as in poll(2)
+ * @ms:		return after this time in any case
+ *
+ * Return: 1 ready, 0 after @ms, -1 with the error as vmm_wait_check().
  */
 int vmm_wait_fd(const struct vmm_wait *w, int fd, short events, unsigned ms, struct error *e);
 
@@ -62,8 +72,8 @@ int vmm_wait_fd(const struct vmm_wait *w, int fd, short events, unsigned ms, str
 int vmm_peer_find(const struct ctl *c, const struct vm *vm, const struct vmm_wait *w,
 		  char path[VMM_PEER_PATH], int *sock, struct error *e);
 
-/* A text of the monitor's for people: control bytes and what is not ASCII become '?', cut at
- * @size - 1. */
+/* Copy a text of the monitor for a message.  Control bytes and bytes outside of ASCII become '?'.
+ * The copy is cut to @size - 1 bytes and ends with a NUL. */
 void vmm_peer_text(char *out, size_t size, const char *text);
 
 #endif

@@ -1,8 +1,8 @@
 /* qemu.c - QEMU over its machine protocol (docs/interop/qmp-spec): one JSON object a line.
  *
- * QEMU was started with the whole machine on its command line and runs the guest at once, so to
- * boot is to hear from it that the guest runs.  Lines about events may come between a command
- * and its answer and are skipped; an answer is known by the id that went with the command. */
+ * QEMU has the whole machine on its command line and runs the guest at once, so a boot only waits
+ * until QEMU reports the guest as running.  Lines about events may come between a command and its
+ * answer, and are skipped.  An answer is recognized by the id of its command. */
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -23,8 +23,8 @@
 struct qmp {
 	const struct vmm_wait *w;
 	int fd;
-	unsigned id;             /* of the last command */
-	size_t have, read;       /* bytes in buf; bytes read since the last command */
+	unsigned id;             /* of the latest command */
+	size_t have, read;       /* bytes in buf; bytes read since the latest command */
 	char buf[VMM_ANSWER_MAX];
 };
 
@@ -50,8 +50,8 @@ static int talk_error(struct error *e)
 	return error_set(e, FAIL_GENERAL, WHO, "its API socket: %s", strerrordesc_np(errno));
 }
 
-/* Read some.  Return: 0, or -1 with the error. */
-static int fill(struct qmp *q, struct error *e)
+/* Read data from the socket into the buffer.  Return: 0, or -1 with the error. */
+static int read_more(struct qmp *q, struct error *e)
 {
 	for (;;) {
 		int ready = vmm_wait_fd(q->w, q->fd, POLLIN, VMM_BOOT_MS, e);
@@ -71,7 +71,7 @@ static int fill(struct qmp *q, struct error *e)
 	}
 }
 
-/* The next line as JSON.  Return: an object, the caller's; NULL with the error. */
+/* Read the next line.  Return: a JSON object, owned by the caller; NULL with the error. */
 static json_t *next_line(struct qmp *q, struct error *e)
 {
 	char *end;
@@ -82,7 +82,7 @@ static json_t *next_line(struct qmp *q, struct error *e)
 				  VMM_ANSWER_MAX);
 			return NULL;
 		}
-		if (fill(q, e) < 0)
+		if (read_more(q, e) < 0)
 			return NULL;
 	}
 	size_t n = (size_t)(end - q->buf);
@@ -123,7 +123,8 @@ static int refused(const char *command, const json_t *error, struct error *e)
 
 /**
  * command() - send a command without arguments and wait for its answer
- * @result:	out: "return", the caller's; or NULL
+ * @result:	out: the member "return", owned by the caller; may be NULL
+ *
  * Return: 0, or -1 with the error.
  */
 static int command(struct qmp *q, const char *name, json_t **result, struct error *e)
@@ -158,7 +159,8 @@ static int command(struct qmp *q, const char *name, json_t **result, struct erro
 	}
 }
 
-/* Connect, hear the greeting, leave the negotiation.  Return: 0, or -1 with the error. */
+/* Connect, read the greeting, and leave the capabilities negotiation mode.  Return: 0, or -1 with
+ * the error. */
 static int open_qmp(const struct ctl *c, const struct vm *vm, const struct vmm_wait *w,
 		    struct qmp **out, struct error *e)
 {
@@ -182,7 +184,7 @@ static int open_qmp(const struct ctl *c, const struct vm *vm, const struct vmm_w
 	return 0;
 }
 
-/* @status: out, 32 bytes, what query-status says.  Return: 0, or -1 with the error. */
+/* Ask for the state of the guest.  Return: 0 with the name in @status, or -1 with the error. */
 static int query_status(struct qmp *q, char status[32], struct error *e)
 {
 	_cleanup_json_ json_t *j = NULL;

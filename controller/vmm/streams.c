@@ -1,20 +1,22 @@
-/* streams.c - what VMs say: FIFOs that VMMs write to, and bounded files that we read them into.
+/* streams.c - the output streams of VMs: FIFOs that a VMM writes to, and bounded files with their
+ * data.
  *
- * A VM says something in up to three places: its guest's console, and, by Firecracker, the
- * monitor's own log and its metrics.  Each is a stream: a FIFO that the VMM writes to, and a
- * bounded file that we read it into.
+ * A VM has up to three streams: the guest's console, and with Firecracker the monitor's log and its
+ * metrics.
  *
- * The VMM is hostile and holds the console's FIFO that it was given: it shares that open file
- * description and may clear its O_NONBLOCK.  So we read from a description of our own, opened by
- * path in a folder that only we can enter; being open for both directions, neither side ever
- * sees end of file (fifo(7)).  The VMM opens the FIFOs of log and metrics itself, so they lie in
- * its own folder, where it can put anything in their place: they are opened without following or
- * waiting and looked at, and a VM whose log can not be had is watched without it.
+ * The VMM may be hostile.  It holds the console's FIFO, shares this open file description, and may
+ * clear its O_NONBLOCK.  Therefore the controller reads from an open file description of its own.
+ * It opens the FIFO by path, in a folder that no other account can enter, for both directions, so
+ * that neither side ever sees end of file (fifo(7)).
  *
- * A stream's file is one or two: for the console <slot>.log.1 (older) and <slot>.log, each half
- * of its limit.  Both begin with a header: whose it is, and the offset of its first byte.  A
- * slot's next VM can therefore never be shown what the one before said, and offsets survive a
- * restart of the controller. */
+ * The VMM opens the FIFOs of log and metrics itself, so they are in its own folder, where it can
+ * replace them by anything.  They are opened without following links and without blocking, and then
+ * checked.  A VM without a usable log is watched without it.
+ *
+ * A stream has up to two files, each half of its limit: for the console <slot>.log.1 (older) and
+ * <slot>.log.  A file begins with a header: the VM's id, and the offset of the first byte in the
+ * stream.  The id keeps the output of a slot's last VM from its next VM.  The offset makes
+ * positions in the stream survive a restart of the controller. */
 #include "controller/vmm/streams.h"
 
 #include <errno.h>
@@ -37,18 +39,19 @@
 #define LAST_WORDS (64 * 1024)
 #define HEADER (ID_HEX - 1 + 1 + 16 + 1) /* "<id> <offset, 16 digits>\n" */
 #define CHUNK 16384
-#define CHUNKS_PER_EVENT 4               /* one full pipe; then the other streams are read */
+#define CHUNKS_PER_EVENT 4               /* a full pipe, before other streams have their turn */
 
-/* The slot's uid is neither owner nor group; Firecracker opens for both directions. */
+/* Mode of FIFOs that Firecracker opens, for both directions.  The slot's uid is neither owner nor
+ * group. */
 #define FIFO_MODE 0606
 
-/* Where a stream is kept.  slack: so much before it is full, a file ends with the next whole
- * line. */
+/* Names and limits of one kind of stream. */
 struct sink {
 	const char *suffix, *older;
-	/* its name in the slot's run folder; NULL: <slot>.fifo beside the files */
+	/* name of the FIFO in the slot's run folder; NULL: <slot>.fifo beside the files */
 	const char *fifo;
-	size_t half, slack;
+	size_t half;  /* maximum size of one file, bytes */
+	size_t slack; /* a file within so many bytes of its maximum ends with the next whole line */
 };
 
 static const struct sink sinks[STREAM_COUNT] = {
@@ -73,7 +76,7 @@ static int folder_open(const struct config *c)
 	return open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-/* Somebody may have removed it: nothing can be made in what we hold then. */
+/* A folder that an administrator has removed is unlinked: no file can be made in it. */
 void streams_folder_check(struct streams_folder *f)
 {
 	struct stat st;
@@ -121,7 +124,7 @@ static int write_header(int fd, const uint8_t vm[ID_LEN], uint64_t base)
 	return fdio_write_all(fd, header, HEADER);
 }
 
-/* Return: 0 with the offset of the file's first byte, or -1 when it is not @vm's. */
+/* Return: 0 with the offset of the file's first byte, or -1 when the file is not @vm's. */
 static int read_header(int fd, const uint8_t vm[ID_LEN], uint64_t *base)
 {
 	char id[ID_HEX], header[HEADER + 1] = "";
@@ -133,7 +136,8 @@ static int read_header(int fd, const uint8_t vm[ID_LEN], uint64_t *base)
 	return 0;
 }
 
-/* A new, empty file.  Return: a descriptor that appends, or -1 with errno. */
+/* Make a new file with a header, in place of an old one.  Return: a descriptor in append mode, or
+ * -1 with errno. */
 static int file_make(const struct streams_folder *f, uint32_t slot, const struct sink *k,
 		     const uint8_t vm[ID_LEN], uint64_t base)
 {
@@ -151,7 +155,7 @@ static int file_make(const struct streams_folder *f, uint32_t slot, const struct
 	return fd;
 }
 
-/* Go on with the file of the entry's VM, or begin one. */
+/* Open the stream's file if it belongs to the VM, else make a new one. */
 static int file_continue(struct streams *all, struct stream *s)
 {
 	struct stat st;
@@ -194,7 +198,8 @@ static bool is_full(const struct stream *s)
 	       (!s->mid_line && s->size >= s->sink->half - s->sink->slack);
 }
 
-/* What can not be written (a full disk) is dropped: what a VM says must not hold up anything. */
+/* Append data to the stream's file.  Data that can not be written, for example on a full disk, is
+ * dropped, so that a stream never blocks the main loop. */
 static void file_append(struct streams *all, struct stream *s, const char *buf, size_t n)
 {
 	while (n) {
@@ -210,7 +215,7 @@ static void file_append(struct streams *all, struct stream *s, const char *buf, 
 		s->mid_line = buf[-1] != '\n';
 	}
 	if (n && !s->warned)
-		log_errno("slot %u: what it says (%s) is lost", all->slot, s->sink->suffix);
+		log_errno("slot %u: output (%s) is lost", all->slot, s->sink->suffix);
 	s->warned = n > 0;
 }
 
@@ -263,7 +268,8 @@ static int fifo_make(const struct streams_folder *f, uint32_t slot, const struct
 	return mkfifo(path, 0600);
 }
 
-/* One that the VMM is to open itself, whatever our umask and our own SELinux level. */
+/* Make a FIFO that the VMM opens itself.  Mode and SELinux level are set explicitly, since umask
+ * and level of the controller do not fit. */
 static int fifo_make_open_to(const struct streams_folder *f, uint32_t slot, const struct sink *k)
 {
 	struct error ignored;
@@ -308,16 +314,16 @@ static int begin_console(const struct streams_folder *f, const struct vm *vm)
 	if (fd < 0)
 		return -1;
 	(void)gmtime_r(&now, &tm);
-	/* On a full disk the last words of a guest are what people look for: they have their
-	 * room from the start. */
+	/* Reserve space for the last lines of the guest: they are needed most when the disk is
+	 * full. */
 	(void)fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, LAST_WORDS);
 	size_t n = strftime(line, sizeof(line), "--- banger: started %Y-%m-%dT%H:%M:%SZ ---\n",
 			    &tm);
 	return fdio_write_all(fd, line, n);
 }
 
-/* A process of an earlier start that lives on may hold its FIFO: that one is unlinked, so what
- * it writes is lost. */
+/* The files and FIFOs of an earlier start are unlinked.  Output of a process that still holds such
+ * a FIFO is lost. */
 int streams_begin(const struct streams_folder *f, const struct vm *vm)
 {
 	if (streams_discard(f, vm->slot) < 0 || begin_console(f, vm) < 0)
@@ -359,7 +365,8 @@ static int stream_open(struct streams *all, enum stream_kind kind)
 	return -1;
 }
 
-/* Its folder is the VMM's own: what it did there does not keep us from watching the rest. */
+/* Open a stream whose FIFO is in the VMM's own folder.  A failure is logged, and the other streams
+ * are read. */
 static void stream_try(struct streams *all, enum stream_kind kind)
 {
 	if (stream_open(all, kind) < 0)
@@ -398,7 +405,8 @@ void streams_catch_up(struct streams *all, enum stream_kind kind)
 
 /* ---- reading back ---- */
 
-/* Read at *@offset from one file of a stream; before its first byte: from there. */
+/* Read from one file of a stream at *@offset.  If the file begins later, reading begins at its
+ * first byte. */
 static ssize_t read_part(const struct streams_folder *f, const struct vm *vm, const char *suffix,
 			 uint64_t *offset, char *buf, size_t size)
 {
@@ -420,8 +428,8 @@ static ssize_t read_part(const struct streams_folder *f, const struct vm *vm, co
 	return n;
 }
 
-/* The offset just behind the newest byte, and that of the first byte of the newer file.  Return:
- * is there one? */
+/* Find the bounds of the newer file: the offset of its first byte, and the offset behind its last
+ * one. Return: true if the file exists and belongs to the VM. */
 static bool find_end(const struct streams_folder *f, const struct vm *vm, const struct sink *k,
 		     uint64_t *base, uint64_t *end)
 {
@@ -453,7 +461,7 @@ ssize_t streams_read(const struct streams_folder *f, const struct vm *vm, enum s
 
 	(void)find_end(f, vm, &sinks[kind], &base, &end);
 	if (*offset > end)
-		*offset = 0; /* started again since */
+		*offset = 0; /* the VM has been started again since the last call */
 	if (*offset < base)
 		n = read_part(f, vm, sinks[kind].older, offset, buf, size);
 	return n ? n : read_part(f, vm, sinks[kind].suffix, offset, buf, size);

@@ -1,8 +1,7 @@
-/* watch.c - the pidfds of running VMs, and one lock around them and their streams.
+/* watch.c - watches the pidfds of running VMs, and serializes the access to their streams.
  *
- * Each slot has one entry in an array that stays for ever, so an event that is already on its
- * way when a worker gives the VM up finds an unused entry, not freed memory.  One mutex guards
- * all of it. */
+ * Each slot has one entry in an array that is never freed.  An event that arrives after a worker
+ * has removed the VM finds an unused entry.  One mutex guards all entries. */
 #include "controller/vmm/watch.h"
 
 #include <errno.h>
@@ -31,7 +30,7 @@ struct watch {
 	pthread_mutex_t lock;
 	struct streams_folder folder;
 	watch_on_exit *on_exit;
-	bool unreported; /* an end found the workers' queue full */
+	bool unreported; /* an exit is not reported yet: the workers' queue was full */
 	struct entry entries[SLOT_MAX];
 };
 
@@ -162,7 +161,8 @@ void watch_close(struct watch *w)
 
 /* ---- events ---- */
 
-/* In a worker: the entry may have been given up, or given to another VM, since it was queued. */
+/* Call the exit handler, in a worker.  The entry may have been removed, or reused for another VM,
+ * since the job was queued. */
 static void report_end(struct ctl *c, void *arg)
 {
 	struct entry *e = arg;
@@ -183,7 +183,8 @@ static void report(struct entry *e)
 	e->watch->unreported |= !e->reported;
 }
 
-/* The event may be one of the slot's VM before: ask the pidfd itself. */
+/* Handle an event of a pidfd.  The event may belong to the slot's last VM, so the pidfd is
+ * polled. */
 static void on_pidfd(struct entry *e)
 {
 	if (e->ended || !pidfd_wait(e->pidfd, 0))

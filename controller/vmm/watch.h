@@ -1,78 +1,81 @@
-/* watch.h - the main loop's eyes on running VMs: their pidfds, and what they say. */
+/* watch.h - watches running VMs in the main loop: the exit of the VMM, and the output streams. */
 #ifndef BANGER_CONTROLLER_VMM_WATCH_H
 #define BANGER_CONTROLLER_VMM_WATCH_H
 
 #include "controller/ctl.h"
 #include "controller/vmm/streams.h"
 
-/* Called in a worker when the VMM of a watched VM has exited.  The VM may have been released,
- * deleted or started again since: the handler has to ask. */
+/* Exit handler, called in a worker when the VMM of a watched VM has exited.  The VM may have been
+ * released, deleted or started again since, so the handler must check the row. */
 typedef void watch_on_exit(struct ctl *c, const uint8_t vm[ID_LEN]);
 
 /**
- * watch_open() - watch no VM yet
- * @epoll_fd:	stays the caller's; its data.ptr is a struct loop_source
- * @on_exit:	the exit handler of all VMs that are added
- * Return: NULL with errno on failure.
+ * watch_open() - make a watch without VMs
+ * @epoll_fd:	borrowed; its data.ptr are struct loop_source
+ * @on_exit:	exit handler of all VMs
+ *
+ * Return: the watch, or NULL with errno.
  */
 struct watch *watch_open(struct ctl *c, int epoll_fd, watch_on_exit *on_exit);
 void watch_close(struct watch *w);
 
 /**
- * watch_console_open() - the slot's console FIFO, open for both, to be handed to the VMM
+ * watch_console_open() - open the slot's console FIFO for both directions, for the VMM
+ * @vm:	a VM that is being started gets a new FIFO and a new console file; an adopted VM keeps both
  *
- * A VM that is being started gets a new FIFO and an empty console file with
- * one line that marks the start; one that runs (adopted) goes on with both.
- * A start by Firecracker also gets the FIFOs that it is to open itself, `log`
- * and `metrics` in the slot's run folder.
- * Return: a descriptor of the caller's, or -1 with errno.
+ * A start with Firecracker also makes the FIFOs `log` and `metrics` in the slot's run folder, which
+ * Firecracker opens itself.
+ * Return: a descriptor, owned by the caller, or -1 with errno.
  */
 int watch_console_open(struct watch *w, const struct vm *vm);
 
-/* From now on @pidfd is watched and the slot's streams are read into their bounded files, by
- * descriptors of our own.
- * @pidfd is the watch's, even on failure.  Thread-safe.  Return: 0, or -1 with errno. */
+/**
+ * watch_add() - watch a pidfd, and read the VM's streams into their files
+ * @pidfd:	of the VMM; the watch owns it, even on failure
+ *
+ * Thread-safe.  Return: 0, or -1 with errno.
+ */
 int watch_add(struct watch *w, const struct vm *vm, int pidfd);
 
-/* Forget the VM, after the last that it said was taken; a pidfd that fires later is not
- * reported.  Thread-safe. */
+/* Stop watching the VM, after its FIFOs are read to the end.  A later exit is not reported.
+ * Thread-safe. */
 void watch_remove(struct watch *w, const uint8_t vm[ID_LEN]);
 
-/* A copy of the pidfd, to wait for the end of the VMM; -1 when it is not watched. */
+/* Return: a copy of the pidfd, owned by the caller; -1 if the VM is not watched.  Thread-safe. */
 int watch_pidfd(struct watch *w, const uint8_t vm[ID_LEN]);
 
-/* Whether its VMM lives.  Takes no descriptor: a controller that has none left takes no guest
- * for dead.  Thread-safe. */
+/* Tell whether the VMM lives.  The call needs no free descriptor, so that a lack of descriptors
+ * does not make a VMM look dead.  Thread-safe. */
 enum watch_life { WATCH_NOT, WATCH_LIVES, WATCH_ENDED };
 enum watch_life watch_life(struct watch *w, const uint8_t vm[ID_LEN]);
 
-/* Whether there is such a stream of the VM's latest start, be it empty.  Thread-safe. */
+/* True if the latest start of the VM has such a stream, empty or not.  Thread-safe. */
 bool watch_has(struct watch *w, const struct vm *vm, enum stream_kind kind);
 
-/* Take what is in the pipe now, so that a reader gets all that was said before it asked.
+/* Read the data that is in the FIFO now, so that watch_read() returns all output before this call.
  * Thread-safe. */
 void watch_catch_up(struct watch *w, const struct vm *vm, enum stream_kind kind);
 
 /**
- * watch_read() - what the VM has said since its latest start, running or not
- * @offset:	in and out, of everything written since that start; older than the files: their
- *		beginning
+ * watch_read() - read the output of the VM's latest start; the VM may be at rest
+ * @offset:	in and out: position in the output since that start; a position before the beginning
+ *		of the files is moved there
+ * @buf:	out: raw bytes of guest or monitor; a client must filter them before it shows them
  *
- * Bytes of a guest or a monitor as they came: the client that shows them has to clean them.
  * Thread-safe.
- * Return: bytes, 0 when there is nothing more now, or -1 with errno.
+ * Return: number of bytes, 0 at the end of the output, or -1 with errno.
  */
 ssize_t watch_read(struct watch *w, const struct vm *vm, enum stream_kind kind, uint64_t *offset,
 		   char *buf, size_t size);
 
-/* Remove the slot's files and FIFOs: they are named after the slot, and its next holder must not
- * find this one's. */
+/* Remove files and FIFOs of the slot's streams, so that the slot's next VM does not find them. */
 void watch_discard(struct watch *w, uint32_t slot);
 
-/* An event of the epoll loop with data.ptr inside the watch. */
+/* Handle an event of the epoll loop.  @ptr: its data.ptr, inside the watch. */
 void watch_event(struct watch *w, void *ptr, uint32_t events);
 
-/* Now and then: report the ends that found the workers' queue full. */
+/* Report the exits that could not be reported because the workers' queue was full.  The main loop
+ * calls this about once a second. */
 void watch_tick(struct watch *w);
 
 #endif
