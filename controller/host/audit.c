@@ -8,11 +8,11 @@
 #include "common/cleanup.h"
 #include "controller/json.h"
 
-/* One role's log, standing at its next record that the caller may see. */
+/* The log of one role, positioned at its next record that the caller may see. */
 struct log {
 	FILE *f;
 	char line[AUDIT_LINE_MAX + 1];
-	char time[40]; /* RFC 3339, UTC, nine digits after the point: sorts as text */
+	char time[40]; /* RFC 3339 in UTC with nanoseconds: text order is the order of time */
 };
 
 static void drop_json(json_t **j)
@@ -20,7 +20,8 @@ static void drop_json(json_t **j)
 	json_decref(*j);
 }
 
-/* The next line.  Return: 1, 0 at the end, -1 for one that can not be a record (too long, a NUL in it). */
+/* Read the next line.  Return: 1, 0 at the end, -1 for a line that is no record (too long, or with
+ * a NUL). */
 static int next_line(struct log *l)
 {
 	size_t n = 0;
@@ -45,14 +46,14 @@ static bool may_see(const struct audit_query *q, json_t *record)
 
 	if (access_sees_all(q->asker))
 		return true;
-	if (!owner) /* of no VM: a list, say */
+	if (!owner) /* a record about no VM, for example of a LIST */
 		return q->op[0] && q->op_is_ours;
 	json_int_t uid = json_is_integer(owner) ? json_integer_value(owner) : -1;
 	return uid >= 0 && uid <= UINT32_MAX && access_allows(q->asker, ACCESS_VM, (uid_t)uid);
 }
 
-/* Return: 1 to be shown, 0 not, -1 when it is no record. */
-static int judge(struct log *l, const struct audit_query *q)
+/* Check the record in l->line.  Return: 1 show it, 0 skip it, -1 it is no record. */
+static int check_record(struct log *l, const struct audit_query *q)
 {
 	json_t *record __attribute__((cleanup(drop_json))) = json_read(l->line, strlen(l->line));
 	const char *time = json_string_value(json_object_get(record, "time"));
@@ -66,17 +67,18 @@ static int judge(struct log *l, const struct audit_query *q)
 	return may_see(q, record);
 }
 
-/* Go to the next record that is to be shown, or close the log at its end. */
-static void advance(struct log *l, const struct audit_query *q, struct audit_count *count)
+/* Move to the next record to be shown, or close the log at its end. */
+static void next_record(struct log *l, const struct audit_query *q, struct audit_count *count)
 {
 	int r, seen;
 
 	if (!l->f)
 		return;
 	while ((r = next_line(l)) != 0) {
-		if (r > 0 && q->op[0] && !strstr(l->line, q->op)) /* most lines of a long log; not worth a parser */
+		/* A line without the id needs no parser: these are most lines of a long log. */
+		if (r > 0 && q->op[0] && !strstr(l->line, q->op))
 			continue;
-		seen = r < 0 ? -1 : judge(l, q);
+		seen = r < 0 ? -1 : check_record(l, q);
 		if (seen > 0)
 			return;
 		count->bad += seen < 0;
@@ -85,13 +87,14 @@ static void advance(struct log *l, const struct audit_query *q, struct audit_cou
 	l->f = NULL;
 }
 
-/* A log that is not there yet is empty. */
+/* Open the log of a role.  A log that does not exist yet counts as empty. */
 static int open_log(struct log *l, const char *dir, const char *role, struct error *e)
 {
 	char path[160];
 
 	(void)snprintf(path, sizeof(path), "%s/%s.log", dir, role);
-	/* Not a FIFO, and through no link, whatever its writer made of it. */
+	/* A role that was taken over could replace its log by a link or a FIFO: do not follow, do
+	 * not block. */
 	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	l->f = fd < 0 ? NULL : fdopen(fd, "r");
 	if (l->f || (fd < 0 && errno == ENOENT))
@@ -99,7 +102,8 @@ static int open_log(struct log *l, const char *dir, const char *role, struct err
 	int saved = errno;
 	if (fd >= 0)
 		(void)close(fd);
-	return error_set(e, FAIL_HOST, "request log", "%s can not be read: %s", path, strerrordesc_np(saved));
+	return error_set(e, FAIL_HOST, "request log", "%s can not be read: %s", path,
+			 strerrordesc_np(saved));
 }
 
 static struct log *earliest(struct log *logs, size_t n)
@@ -112,7 +116,8 @@ static struct log *earliest(struct log *logs, size_t n)
 	return first;
 }
 
-int audit_read(const char *log_dir, const struct audit_query *q, struct audit_count *count, struct error *e)
+int audit_read(const char *log_dir, const struct audit_query *q, struct audit_count *count,
+	       struct error *e)
 {
 	static const char *const roles[] = { "net", "blk", "spawn" };
 	struct log logs[ARRAY_SIZE(roles)] = { 0 }, *l;
@@ -122,12 +127,12 @@ int audit_read(const char *log_dir, const struct audit_query *q, struct audit_co
 	for (size_t i = 0; i < ARRAY_SIZE(roles) && r == 0; i++)
 		r = open_log(&logs[i], log_dir, roles[i], e);
 	for (size_t i = 0; i < ARRAY_SIZE(roles) && r == 0; i++)
-		advance(&logs[i], q, count);
+		next_record(&logs[i], q, count);
 	while (r == 0 && (l = earliest(logs, ARRAY_SIZE(roles)))) {
 		if (q->line(q->arg, l->line) < 0)
 			break;
 		count->shown++;
-		advance(l, q, count);
+		next_record(l, q, count);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(roles); i++)
 		if (logs[i].f)

@@ -1,30 +1,41 @@
-/* audit.h - the roles' request logs, merged by time, for the eyes of those whom they concern. */
+/* audit.h - reads the roles' request logs, merged by time and filtered by the caller's
+ * permissions. */
 #ifndef BANGER_CONTROLLER_HOST_AUDIT_H
 #define BANGER_CONTROLLER_HOST_AUDIT_H
 
 #include "controller/ctl.h"
 
-/* A record that is longer, or than the control protocol's line, is skipped and counted. */
+/* Maximum length of a record in bytes, which also fits into a line of the control protocol.  A
+ * longer record is skipped and counted as bad. */
 #define AUDIT_LINE_MAX 2047
 
 struct audit_query {
-	const struct caller *asker; /* sees the records of VMs that are its own; root sees every record */
-	const char *op;  /* "": of any operation */
-	bool op_is_ours; /* the operation is the caller's: its records of no VM are, too; another's VM's never are */
-	int (*line)(void *arg, const char *json); /* negative: enough */
+	/* the caller: sees records about its own VMs; root sees all records */
+	const struct caller *asker;
+	/* id of an operation, in hexadecimal; "": all operations */
+	const char *op;
+	/* The operation @op belongs to the caller, which then also sees its records about no VM. */
+	bool op_is_ours;
+	/* called with each record; a negative result ends the reading */
+	int (*line)(void *arg, const char *json);
 	void *arg;
 };
 
+/* Numbers of records.  bad: cut, too long, or not JSON. */
 struct audit_count {
-	uint64_t shown, bad; /* bad: no record of ours (cut, too long, not JSON) */
+	uint64_t shown, bad;
 };
 
 /**
- * audit_read() - net.log, blk.log and spawn.log of @log_dir, in the order of their times
+ * audit_read() - pass the records of net.log, blk.log and spawn.log to q->line, in the order of
+ *		their times
+ * @log_dir:	the folder of the logs; a log that does not exist counts as empty
+ * @count:	out
  *
- * Streams: its memory does not grow with the logs.  A log that is not there is
- * empty.  Return: 0, or -1 with the error filled in.
+ * The memory needed does not depend on the size of the logs.
+ * Return: 0, or -1 with the error: a log can not be read.
  */
-int audit_read(const char *log_dir, const struct audit_query *q, struct audit_count *count, struct error *e);
+int audit_read(const char *log_dir, const struct audit_query *q, struct audit_count *count,
+	       struct error *e);
 
 #endif

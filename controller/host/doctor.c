@@ -32,23 +32,29 @@ static void check_role(struct report *r, enum role_id role)
 	if (helper_fd(r->ctl->helper, role) < 0)
 		report_row(r, name, SKIP, "banger-privhelper starts it", "is not there");
 	else if (helper_call_role(r->ctl->helper, role, &q, &reply) < 0)
-		report_row(r, name, FAIL, "see the service's log, and restart it", "does not answer: %s", strerrordesc_np(errno));
+		report_row(r, name, FAIL, "see the service's log, and restart it",
+			   "does not answer: %s", strerrordesc_np(errno));
 	else if (reply.status != ST_OK)
-		report_row(r, name, FAIL, "see the service's log", "answers \"%s\"", status_name(reply.status));
+		report_row(r, name, FAIL, "see the service's log", "answers \"%s\"",
+			   status_name(reply.status));
 	else
 		report_row(r, name, PASS, "", "answers");
 }
 
-/* The role reads our table to list what is in it, so an answer says that it is loaded. */
+/* A LIST makes the net role read our nftables table, so an answer proves that the table is
+ * loaded. */
 static void check_nft(struct report *r)
 {
 	struct request q = { .op = op_find(OP_LIST) };
 	struct reply reply;
 
 	if (helper_fd(r->ctl->helper, ROLE_NET) < 0)
-		report_row(r, "nftables", SKIP, "banger-privhelper starts the net role", "not asked");
-	else if (helper_call_role(r->ctl->helper, ROLE_NET, &q, &reply) < 0 || reply.status != ST_OK)
-		report_row(r, "nftables", FAIL, "restart the service: it loads its table again", "our table can not be read");
+		report_row(r, "nftables", SKIP, "banger-privhelper starts the net role",
+			   "not asked");
+	else if (helper_call_role(r->ctl->helper, ROLE_NET, &q, &reply) < 0 ||
+		 reply.status != ST_OK)
+		report_row(r, "nftables", FAIL, "restart the service: it loads its table again",
+			   "our table can not be read");
 	else
 		report_row(r, "nftables", PASS, "", "our table can be read; NAT is available");
 }
@@ -71,31 +77,38 @@ static void check_network(struct report *r)
 	if (is_there("/sys/class/misc/tun"))
 		report_row(r, "tun", PASS, "", "in the kernel");
 	else
-		report_row(r, "tun", FAIL, "modprobe tun", "not in the kernel: no VM can have a network");
+		report_row(r, "tun", FAIL, "modprobe tun",
+			   "not in the kernel: no VM can have a network");
 	if (is_there(path))
 		report_row(r, "bridge", PASS, "", "%s", bridge);
 	else
-		report_row(r, "bridge", FAIL, "restart the service: it makes the bridge", "%s is missing", bridge);
+		report_row(r, "bridge", FAIL, "restart the service: it makes the bridge",
+			   "%s is missing", bridge);
 }
 
-/* There is no /dev where we run, so sysfs says whether the kernel has KVM.  Opening /dev/kvm proves nothing; the answer of a probe, once a VM was started, does. */
+/* The controller's mount namespace has no /dev, so sysfs tells whether the kernel has KVM.  Only
+ * the result of the KVM probe tells whether KVM works (kvm_probe.h); the first start of a VM runs
+ * it. */
 static void check_kvm(struct report *r)
 {
 	char key[160], value[16];
 
 	if (r->ctl->config.accel == ACCEL_TCG) {
-		report_row(r, "kvm", SKIP, "accel in banger.conf", "turned off: guests are emulated");
+		report_row(r, "kvm", SKIP, "accel in banger.conf",
+			   "turned off: guests are emulated");
 		return;
 	}
 	if (!is_there("/sys/class/misc/kvm")) {
-		report_row(r, "kvm", WARN, "turn virtualisation on in the firmware and load kvm_intel or kvm_amd",
-		    "/dev/kvm is missing: guests are emulated, about ten times slower");
+		report_row(r, "kvm", WARN,
+			   "turn virtualisation on in the firmware and load kvm_intel or kvm_amd",
+			   "/dev/kvm is missing: guests are emulated, about ten times slower");
 		return;
 	}
 	key_kvm(r->ctl->boot_id, key);
 	int known = store_fact_get(r->ctl->store, key, value, sizeof(value));
 	if (known <= 0)
-		report_row(r, "kvm", SKIP, "the first start of a VM probes it", "/dev/kvm is there; not probed since boot");
+		report_row(r, "kvm", SKIP, "the first start of a VM probes it",
+			   "/dev/kvm is there; not probed since boot");
 	else if (strcmp(value, "yes") == 0)
 		report_row(r, "kvm", PASS, "", "runs guests");
 	else
@@ -110,7 +123,8 @@ static void check_storage(struct report *r)
 	if (is_there("/sys/class/misc/device-mapper"))
 		report_row(r, "device-mapper", PASS, "", "in the kernel");
 	else
-		report_row(r, "device-mapper", WARN, "modprobe dm_snapshot", "not in the kernel: root disks are copies");
+		report_row(r, "device-mapper", WARN, "modprobe dm_snapshot",
+			   "not in the kernel: root disks are copies");
 	if (!d)
 		report_row(r, "storage", FAIL, "see the service's log", "no driver fits this host");
 	else
@@ -133,9 +147,10 @@ static void check_cgroup(struct report *r)
 
 	if (!have[0])
 		report_row(r, "cgroup", WARN, "delegate cpu, memory and pids to the service",
-		    "%s has no controllers: guests are not limited in what they take", r->ctl->config.cgroup_dir);
+		    "%s has no controllers: guests run without limits", r->ctl->config.cgroup_dir);
 	else if (!has_word(have, "cpu") || !has_word(have, "memory") || !has_word(have, "pids"))
-		report_row(r, "cgroup", WARN, "delegate cpu, memory and pids to the service", "only: %s", have);
+		report_row(r, "cgroup", WARN, "delegate cpu, memory and pids to the service",
+			   "only: %s", have);
 	else
 		report_row(r, "cgroup", PASS, "", "%s", have);
 }
@@ -147,11 +162,14 @@ static void check_confinement(struct report *r)
 	if (r->ctl->host.seccomp)
 		report_row(r, "seccomp", PASS, "", "the controller is filtered");
 	else
-		report_row(r, "seccomp", FAIL, "use a kernel with CONFIG_SECCOMP_FILTER", "the controller is not filtered");
+		report_row(r, "seccomp", FAIL, "use a kernel with CONFIG_SECCOMP_FILTER",
+			   "the controller is not filtered");
 	if (abi)
 		report_row(r, "landlock", PASS, "", "ABI %d", abi);
 	else
-		report_row(r, "landlock", WARN, "use a kernel of 5.19 or later with landlock in its lsm= list", "not in use");
+		report_row(r, "landlock", WARN,
+			   "use a kernel of 5.19 or later with landlock in its lsm= list",
+			   "not in use");
 }
 
 static void check_selinux(struct report *r)
@@ -159,17 +177,19 @@ static void check_selinux(struct report *r)
 	const char *domain = r->ctl->host.domain;
 
 	if (!domain[0])
-		report_row(r, "selinux", SKIP, "boot with security=selinux where the host has a policy", "not in use");
+		report_row(r, "selinux", SKIP,
+			   "boot with security=selinux where the host has a policy", "not in use");
 	else if (strcmp(domain, "banger_t") != 0)
-		report_row(r, "selinux", WARN, "make install-selinux, and restart the service", "our module is not loaded: we run as %s",
-		    domain);
+		report_row(r, "selinux", WARN, "make install-selinux, and restart the service",
+			   "our module is not loaded: we run as %s", domain);
 	else if (!r->ctl->host.enforcing)
-		report_row(r, "selinux", WARN, "setenforce 1", "permissive: what our module denies is only logged");
+		report_row(r, "selinux", WARN, "setenforce 1",
+			   "permissive: what our module denies is only logged");
 	else
 		report_row(r, "selinux", PASS, "", "enforcing, with our module");
 }
 
-/* ---- our own ---- */
+/* ---- state, database, monitors ---- */
 
 static void check_space(struct report *r)
 {
@@ -177,7 +197,8 @@ static void check_space(struct report *r)
 	uint64_t mib;
 
 	if (room_mib(&r->ctl->config, &mib) < 0) {
-		report_row(r, "space", FAIL, "see that the folder is there", "%s: %s", dir, strerrordesc_np(errno));
+		report_row(r, "space", FAIL, "see that the folder is there", "%s: %s", dir,
+			   strerrordesc_np(errno));
 		return;
 	}
 	report_row(r, "space", mib < ROOM_LEAST_MIB ? FAIL : mib < SPACE_WARN_MIB ? WARN : PASS,
@@ -196,7 +217,8 @@ static int take_answer(void *arg, int n, char **values, char **names)
 	return 0;
 }
 
-/* On a connection of its own: it may take a while, and the store's is for everybody. */
+/* The check has a connection of its own, since it may take seconds and would block the shared
+ * one. */
 static void check_database(struct report *r)
 {
 	sqlite3 *db __attribute__((cleanup(close_db))) = NULL;
@@ -226,14 +248,15 @@ static void check_vmm(struct report *r, const char *name, const char *path)
 	if (!path[0])
 		report_row(r, name, SKIP, "name it in banger.conf to use it", "not configured");
 	else if (stat(path, &st) < 0)
-		report_row(r, name, FAIL, "install it, or correct banger.conf", "%s: %s", path, strerrordesc_np(errno));
+		report_row(r, name, FAIL, "install it, or correct banger.conf", "%s: %s", path,
+			   strerrordesc_np(errno));
 	else if (!S_ISREG(st.st_mode) || !(st.st_mode & S_IXOTH))
 		report_row(r, name, FAIL, "chmod 755", "%s can not be executed by everybody", path);
 	else
 		report_row(r, name, PASS, "", "%s", path);
 }
 
-/* The first line of a small file; "" when there is none. */
+/* Read the first line of a small file; "" if it can not be read. */
 static void read_line(const char *path, char *out, size_t size)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -272,7 +295,9 @@ unsigned doctor_run(struct ctl *c, int (*tell)(void *arg, const struct ev_check 
 	check_vmm(&r, "qemu", c->config.qemu);
 	check_vmm(&r, "firecracker", c->config.firecracker);
 	if (!c->config.qemu[0] && !c->config.firecracker[0])
-		report_row(&r, "vmm", FAIL, "install qemu-system-x86 or firecracker and name it in banger.conf", "there is none");
+		report_row(&r, "vmm", FAIL,
+			   "install qemu-system-x86 or firecracker and name it in banger.conf",
+			   "there is none");
 	check_storage(&r);
 	check_cgroup(&r);
 	check_confinement(&r);

@@ -1,16 +1,30 @@
-/* doctor.h - what the daemon knows of this host, as checks with a verdict and a hint. */
+/* doctor.h - checks of host, service and state database, for `banger doctor`. */
 #ifndef BANGER_CONTROLLER_HOST_DOCTOR_H
 #define BANGER_CONTROLLER_HOST_DOCTOR_H
 
 #include "controller/ctl.h"
 
-/* Learn what can only be read before sandbox_enter(). */
+/* Read files that the confined controller can not read, into c->host.  Call it before
+ * sandbox_enter(). */
 void doctor_prepare(struct ctl *c);
 
-/* Run every check; @tell gets one row each.  Return: how many failed. */
+/**
+ * doctor_run() - check the host, the roles and the service
+ * @tell:	called with the result of each check; its own result is ignored
+ *
+ * Return: number of failed checks.
+ */
 unsigned doctor_run(struct ctl *c, int (*tell)(void *arg, const struct ev_check *row), void *arg);
 
-/* Likewise of the state database alone; needs config.state_dir and no service. */
-unsigned doctor_db(const struct config *config, bool all, int (*tell)(void *arg, const struct ev_check *row), void *arg);
+/**
+ * doctor_db() - check the state database; it needs no running service
+ * @config:	state_dir is used
+ * @all:	report numbers of all users' VMs, images and kernels
+ * @tell:	as in doctor_run()
+ *
+ * Return: number of failed checks.
+ */
+unsigned doctor_db(const struct config *config, bool all,
+		   int (*tell)(void *arg, const struct ev_check *row), void *arg);
 
 #endif

@@ -1,4 +1,5 @@
-/* doctor_db.c - what can be said of the state database without the service: read by connections of its own, nothing is changed. */
+/* doctor_db.c - checks of the state database on read-only connections of its own; it needs no
+ * running service. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -24,15 +25,17 @@
 
 #define LOG_LEAST (8u << 20)
 #define LOG_MOST (64u << 20)
-#define HINT_PUT_BACK "stop the service, keep the file, put a backup in its place without its -wal and -shm, and start it"
+#define HINT_PUT_BACK                                                                              \
+	"stop the service, keep the file, put a backup in its place without its -wal and -shm, "   \
+	"and start it"
 
-struct look {
+struct db_report {
 	struct report r;
 	const struct config *config;
 	char path[200];
 	sqlite3 *db; /* NULL: can not be read */
 	unsigned backups;
-	bool all; /* the asker may know of everybody's VMs */
+	bool all; /* the caller may see numbers of all users' objects */
 };
 
 static void close_db(sqlite3 **db)
@@ -42,24 +45,27 @@ static void close_db(sqlite3 **db)
 
 /* ---- the file ---- */
 
-static void check_folder(struct look *l)
+static void check_folder(struct db_report *l)
 {
 	const char *dir = l->config->state_dir;
 	struct statvfs v;
 
 	if (statvfs(dir, &v) < 0)
-		report_row(&l->r, "folder", FAIL, "see that state_dir in banger.conf is right", "%s: %s", dir, strerrordesc_np(errno));
+		report_row(&l->r, "folder", FAIL, "see that state_dir in banger.conf is right",
+			   "%s: %s", dir, strerrordesc_np(errno));
 	else if (v.f_flag & ST_RDONLY)
-		report_row(&l->r, "folder", FAIL, "mount it writable again; the kernel's log says why it is not",
-		    "%s is on a read-only file system", dir);
+		report_row(&l->r, "folder", FAIL,
+			   "mount it writable again; the kernel's log says why it is not",
+			   "%s is on a read-only file system", dir);
 	else if (access(dir, W_OK) < 0)
-		report_row(&l->r, "folder", FAIL, "chown it to the controller's account", "%s: %s", dir, strerrordesc_np(errno));
+		report_row(&l->r, "folder", FAIL, "chown it to the controller's account", "%s: %s",
+			   dir, strerrordesc_np(errno));
 	else
 		report_row(&l->r, "folder", PASS, "", "%s", dir);
 }
 
-/* Return: true when the file can be looked into. */
-static bool check_file(struct look *l)
+/* Check type, size and permissions of the file.  Return: true when it can be opened. */
+static bool check_file(struct db_report *l)
 {
 	struct stat st, log;
 	char name[sizeof(l->path) + sizeof("-wal")];
@@ -68,44 +74,51 @@ static bool check_file(struct look *l)
 	if (stat(l->path, &st) < 0) {
 		bool fresh = errno == ENOENT && l->backups == 0;
 		report_row(&l->r, "database", fresh ? SKIP : FAIL,
-		    fresh ? "the service makes it" : "put the backup in its place: without it, the next start knows no VM",
-		    "%s: %s", l->path, strerrordesc_np(errno));
+			   fresh ? "the service makes it"
+				 : "put the backup in its place: without it, the next start knows "
+				   "no VM",
+			   "%s: %s", l->path, strerrordesc_np(errno));
 		return false;
 	}
 	if (st.st_size == 0 && stat(name, &log) == 0) {
-		report_row(&l->r, "database", FAIL, HINT_PUT_BACK, "%s is empty, but has a log: it was cut", l->path);
+		report_row(&l->r, "database", FAIL, HINT_PUT_BACK,
+			   "%s is empty, but has a log: it was cut", l->path);
 		return false;
 	}
 	if (!S_ISREG(st.st_mode) || (lstat(name, &log) == 0 && !S_ISREG(log.st_mode))) {
-		report_row(&l->r, "database", FAIL, HINT_PUT_BACK, "%s or its log is not a regular file", l->path);
+		report_row(&l->r, "database", FAIL, HINT_PUT_BACK,
+			   "%s or its log is not a regular file", l->path);
 		return false;
 	}
 	if (access(l->path, R_OK | W_OK) == 0)
 		return true;
-	report_row(&l->r, "database", FAIL, "chown it to the controller's account", "%s: %s", l->path, strerrordesc_np(errno));
+	report_row(&l->r, "database", FAIL, "chown it to the controller's account", "%s: %s",
+		   l->path, strerrordesc_np(errno));
 	return false;
 }
 
-static bool check_whole(struct look *l)
+static bool check_whole(struct db_report *l)
 {
 	struct error e = { 0 };
 	char wrong[160] = "";
 
 	if (!check_file(l))
 		return false;
-	if (sqlite3_open_v2(l->path, &l->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOFOLLOW, NULL) != SQLITE_OK ||
+	if (sqlite3_open_v2(l->path, &l->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOFOLLOW, NULL) !=
+		    SQLITE_OK ||
 	    sqlite3_busy_timeout(l->db, 1000) != SQLITE_OK || store_integrity(l->db, wrong) < 0)
 		(void)store_fail(l->db, l->path, &e);
 	if (e.code != FAIL_NONE)
 		report_row(&l->r, "database", FAIL, e.hint, "%s: %s", e.what, e.why);
 	else if (wrong[0])
-		report_row(&l->r, "database", FAIL, HINT_PUT_BACK, "%s is damaged: %s", l->path, wrong);
+		report_row(&l->r, "database", FAIL, HINT_PUT_BACK, "%s is damaged: %s", l->path,
+			   wrong);
 	else
 		report_row(&l->r, "database", PASS, "", "%s is whole (integrity_check)", l->path);
 	return e.code == FAIL_NONE && !wrong[0];
 }
 
-static void check_schema(struct look *l)
+static void check_schema(struct db_report *l)
 {
 	int version = -1;
 
@@ -113,17 +126,21 @@ static void check_schema(struct look *l)
 	if (version == schema_known())
 		report_row(&l->r, "schema", PASS, "", "%d, as this program writes it", version);
 	else if (version > schema_known())
-		report_row(&l->r, "schema", FAIL, "install the newer banger again, or put a backup of this schema in its place",
-		    "%d, and this program knows up to %d", version, schema_known());
+		report_row(&l->r, "schema", FAIL,
+			   "install the newer banger again, or put a backup of this schema in its "
+			   "place",
+			   "%d, and this program knows up to %d", version, schema_known());
 	else
-		report_row(&l->r, "schema", version < 0 ? FAIL : WARN, "the next start of the service migrates it, with a backup first",
-		    "%d, and this program writes %d", version, schema_known());
+		report_row(&l->r, "schema", version < 0 ? FAIL : WARN,
+			   "the next start of the service migrates it, with a backup first",
+			   "%d, and this program writes %d", version, schema_known());
 }
 
-/* ---- what is beside it ---- */
+/* ---- backups, log, space ---- */
 
-/* banger.db.backup, banger.db.rescued, banger.db.v2: copies that nobody writes to, so nothing has to be made beside them to read them. */
-static void check_backup(struct look *l, const char *name)
+/* Check a copy: banger.db.backup, banger.db.rescued or banger.db.v2.  No process writes to a copy,
+ * so it is opened as immutable, and SQLite makes no files beside it (sqlite.org/uri.html). */
+static void check_backup(struct db_report *l, const char *name)
 {
 	sqlite3 *db __attribute__((cleanup(close_db))) = NULL;
 	char uri[480], wrong[160] = "", made[32];
@@ -133,22 +150,26 @@ static void check_backup(struct look *l, const char *name)
 	l->backups++;
 	(void)snprintf(uri, sizeof(uri), "%s/%s", l->config->state_dir, name);
 	if (lstat(uri, &st) < 0 || !S_ISREG(st.st_mode)) {
-		report_row(&l->r, "backup", WARN, "remove it: it is of no use", "%s is not a regular file", name);
+		report_row(&l->r, "backup", WARN, "remove it: it is of no use",
+			   "%s is not a regular file", name);
 		return;
 	}
 	time_text((uint64_t)st.st_mtime * 1000000000u, made);
 	(void)snprintf(uri, sizeof(uri), "file:%s/%s?immutable=1", l->config->state_dir, name);
 	if (sqlite3_open_v2(uri, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL) != SQLITE_OK ||
-	    store_integrity(db, wrong) < 0 || wrong[0] || schema_number(db, "PRAGMA user_version", &version) < 0 ||
+	    store_integrity(db, wrong) < 0 || wrong[0] ||
+	    schema_number(db, "PRAGMA user_version", &version) < 0 ||
 	    schema_number(db, "SELECT count(*) FROM vms", &vms) < 0) {
 		report_row(&l->r, "backup", WARN, "remove it: it is of no use", "%s: %s", name,
 		    wrong[0] ? wrong : sqlite3_errmsg(db));
 		return;
 	}
 	if (l->all)
-		report_row(&l->r, "backup", PASS, "", "%s: whole, of %.19sZ, schema %d, %d VMs", name, made, version, vms);
+		report_row(&l->r, "backup", PASS, "", "%s: whole, of %.19sZ, schema %d, %d VMs",
+			   name, made, version, vms);
 	else
-		report_row(&l->r, "backup", PASS, "", "%s: whole, of %.19sZ, schema %d", name, made, version);
+		report_row(&l->r, "backup", PASS, "", "%s: whole, of %.19sZ, schema %d", name, made,
+			   version);
 }
 
 static bool is_backup(const char *name)
@@ -160,10 +181,11 @@ static bool is_backup(const char *name)
 		return false;
 	uint64_t version;
 	return strcmp(tail, "backup") == 0 || strcmp(tail, "rescued") == 0 ||
-	       (tail[0] == 'v' && tail[1] != '0' && parse_uint(tail + 1, 1, (uint64_t)schema_known(), &version) == 0);
+	       (tail[0] == 'v' && tail[1] != '0' &&
+		parse_uint(tail + 1, 1, (uint64_t)schema_known(), &version) == 0);
 }
 
-static void check_backups(struct look *l)
+static void check_backups(struct db_report *l)
 {
 	DIR *d = opendir(l->config->state_dir);
 	struct dirent *entry;
@@ -174,10 +196,12 @@ static void check_backups(struct look *l)
 	if (d)
 		(void)closedir(d);
 	if (!l->backups)
-		report_row(&l->r, "backup", WARN, "a service that runs makes one a day, and one before each migration", "there is none");
+		report_row(&l->r, "backup", WARN,
+			   "a service that runs makes one a day, and one before each migration",
+			   "there is none");
 }
 
-static void check_log(struct look *l)
+static void check_log(struct db_report *l)
 {
 	char name[sizeof(l->path) + sizeof("-wal")];
 	struct stat st;
@@ -187,34 +211,45 @@ static void check_log(struct look *l)
 		st.st_size = 0;
 	if (st.st_size < LOG_LEAST || (uint64_t)st.st_blocks * 512 < LOG_LEAST)
 		report_row(&l->r, "log", WARN, "make room, then restart the service",
-		    "%" PRIu64 " KiB: no room is kept for ends on a full disk", (uint64_t)st.st_size >> 10);
+			   "%" PRIu64
+			   " KiB: no space is reserved for stops and deletes on a full disk",
+			   (uint64_t)st.st_size >> 10);
 	else if (st.st_size > LOG_MOST)
-		report_row(&l->r, "log", WARN, "end other programs that read the database; `fuser -v` names them",
-		    "%" PRIu64 " MiB: it can not be taken over into the database", (uint64_t)st.st_size >> 20);
+		report_row(&l->r, "log", WARN,
+			   "end other programs that read the database; `fuser -v` names them",
+			   "%" PRIu64 " MiB: it can not be written back to the database",
+			   (uint64_t)st.st_size >> 20);
 	else
-		report_row(&l->r, "log", PASS, "", "%" PRIu64 " MiB, so that ends go on when the disk is full", (uint64_t)st.st_size >> 20);
+		report_row(&l->r, "log", PASS, "",
+			   "%" PRIu64 " MiB, reserved for stops and deletes on a full disk",
+			   (uint64_t)st.st_size >> 20);
 }
 
-static void check_space(struct look *l)
+static void check_space(struct db_report *l)
 {
 	uint64_t mib;
 
 	if (room_mib(l->config, &mib) < 0)
-		return; /* the folder's row says why */
-	report_row(&l->r, "space", mib < ROOM_LEAST_MIB ? FAIL : mib < 16 * ROOM_LEAST_MIB ? WARN : PASS,
-	    "delete VMs or images, or make room: stop and delete work meanwhile",
-	    "%" PRIu64 " MiB free; below %u nothing new is begun", mib, ROOM_LEAST_MIB);
+		return; /* check_folder() has reported the reason */
+	report_row(&l->r, "space",
+		   mib < ROOM_LEAST_MIB	       ? FAIL
+		   : mib < 16 * ROOM_LEAST_MIB ? WARN
+					       : PASS,
+		   "delete VMs or images, or make room: stop and delete work meanwhile",
+		   "%" PRIu64 " MiB free; below %u nothing new is begun", mib, ROOM_LEAST_MIB);
 }
 
-/* ---- its rows against what there is ---- */
+/* ---- rows against files ---- */
 
-/* Which VM the database gives the slot to.  Return: 1, 0 none, -1. */
-static int holder(sqlite3 *db, uint32_t slot, uint8_t id[ID_LEN])
+/* Find the VM that has the slot, by the database.  Return: 1 with @id, 0 there is none, -1 on
+ * failure. */
+static int slot_holder(sqlite3 *db, uint32_t slot, uint8_t id[ID_LEN])
 {
 	sqlite3_stmt *st = NULL;
 	int r = -1;
 
-	if (sqlite3_prepare_v2(db, "SELECT id FROM vms WHERE slot = ?1", -1, &st, NULL) == SQLITE_OK &&
+	if (sqlite3_prepare_v2(db, "SELECT id FROM vms WHERE slot = ?1", -1, &st, NULL) ==
+		    SQLITE_OK &&
 	    sqlite3_bind_int64(st, 1, slot) == SQLITE_OK) {
 		int rc = sqlite3_step(st);
 		r = rc == SQLITE_ROW ? 1 : rc == SQLITE_DONE ? 0 : -1;
@@ -225,45 +260,51 @@ static int holder(sqlite3 *db, uint32_t slot, uint8_t id[ID_LEN])
 	return r;
 }
 
-static void check_slots(struct look *l)
+static void check_slots(struct db_report *l)
 {
-	unsigned others = 0, nobodys = 0, first = 0;
+	unsigned foreign = 0, unowned = 0, first = 0; /* slots with files of another VM, of no VM */
 	char where[48] = "";
 
 	for (uint32_t slot = 0; slot < SLOT_MAX; slot++) {
 		struct storage_owner o;
 		uint8_t id[ID_LEN] = { 0 };
 		enum storage_mark mark = storage_owner(l->config, slot, &o);
-		int used = mark == STORAGE_EMPTY ? -1 : holder(l->db, slot, id);
+		int used = mark == STORAGE_EMPTY ? -1 : slot_holder(l->db, slot, id);
 		bool wrong = used > 0 && mark == STORAGE_MARKED && memcmp(id, o.vm, ID_LEN) != 0;
 		if (!wrong && used != 0)
 			continue;
-		if (!others && !nobodys)
+		if (!foreign && !unowned)
 			first = slot;
-		others += wrong;
-		nobodys += used == 0;
+		foreign += wrong;
+		unowned += used == 0;
 	}
 	if (l->all)
-		(void)snprintf(where, sizeof(where), ": %u, first: slot %u", others ? others : nobodys, first);
-	if (others)
-		report_row(&l->r, "slots", FAIL, "this database is older than the host: put the newer one back, or delete these VMs",
-		    "VMs have slots with other VMs' files%s", where);
-	else if (nobodys)
-		report_row(&l->r, "slots", WARN, "`banger host gc` removes them, unless a newer database that knows them is put back",
-		    "slots have files that no VM has%s", where);
+		(void)snprintf(where, sizeof(where), ": %u, first: slot %u",
+			       foreign ? foreign : unowned, first);
+	if (foreign)
+		report_row(&l->r, "slots", FAIL,
+			   "this database is older than the host: put the newer one back, or "
+			   "delete these VMs",
+			   "VMs have slots with other VMs' files%s", where);
+	else if (unowned)
+		report_row(&l->r, "slots", WARN,
+			   "put back a newer database that names them, or `banger host gc` removes "
+			   "them",
+			   "slots have files without a VM%s", where);
 	else
-		report_row(&l->r, "slots", PASS, "", "their files are those of the VMs that have them");
+		report_row(&l->r, "slots", PASS, "", "all files in slots belong to the slots' VMs");
 }
 
-struct nameless {
-	sqlite3_stmt *row;
+/* Counts files without a row. */
+struct file_count {
+	sqlite3_stmt *row; /* finds the row of a digest */
 	unsigned n;
-	bool blind;
+	bool failed;       /* a row could not be read */
 };
 
-static void count_nameless(void *arg, const char *digest, bool marked)
+static void count_file(void *arg, const char *digest, bool marked)
 {
-	struct nameless *x = arg;
+	struct file_count *x = arg;
 
 	if (marked)
 		return;
@@ -271,25 +312,26 @@ static void count_nameless(void *arg, const char *digest, bool marked)
 	if (rc == SQLITE_OK)
 		rc = sqlite3_step(x->row);
 	x->n += rc == SQLITE_DONE;
-	x->blind |= rc != SQLITE_DONE && rc != SQLITE_ROW;
+	x->failed |= rc != SQLITE_DONE && rc != SQLITE_ROW;
 	(void)sqlite3_reset(x->row);
 }
 
-/* Files that no row names.  Return: how many, or -1. */
-static int nameless(struct look *l, bool kernels)
+/* Count image or kernel files without a row.  Return: their number, or -1. */
+static int files_without_row(struct db_report *l, bool kernels)
 {
-	const char *sql = kernels ? "SELECT 1 FROM kernels WHERE digest = ?1" : "SELECT 1 FROM images WHERE digest = ?1";
-	struct nameless x = { 0 };
+	const char *sql = kernels ? "SELECT 1 FROM kernels WHERE digest = ?1"
+				  : "SELECT 1 FROM images WHERE digest = ?1";
+	struct file_count x = { 0 };
 	int r = -1;
 
 	if (sqlite3_prepare_v2(l->db, sql, -1, &x.row, NULL) == SQLITE_OK)
-		r = images_each(l->config, kernels, count_nameless, &x);
+		r = images_each(l->config, kernels, count_file, &x);
 	(void)sqlite3_finalize(x.row);
-	return r < 0 || x.blind ? -1 : (int)x.n;
+	return r < 0 || x.failed ? -1 : (int)x.n;
 }
 
-/* Rows whose file is not there.  Return: how many, or -1. */
-static int fileless(struct look *l, bool kernels)
+/* Count rows of images or kernels whose file does not exist.  Return: their number, or -1. */
+static int rows_without_file(struct db_report *l, bool kernels)
 {
 	const char *sql = kernels ? "SELECT digest FROM kernels" : "SELECT digest FROM images";
 	sqlite3_stmt *st = NULL;
@@ -309,45 +351,58 @@ static int fileless(struct look *l, bool kernels)
 	return rc == SQLITE_DONE ? n : -1;
 }
 
-static void check_images(struct look *l)
+static void check_images(struct db_report *l)
 {
-	int images = nameless(l, false), kernels = nameless(l, true), gone = fileless(l, false), gone_kernels = fileless(l, true);
+	int images = files_without_row(l, false), kernels = files_without_row(l, true);
+	int gone = rows_without_file(l, false), gone_kernels = rows_without_file(l, true);
 	char how_many[64] = "";
 
 	if (images < 0 || kernels < 0 || gone < 0 || gone_kernels < 0) {
-		report_row(&l->r, "images", WARN, "see that its folders are there, and ask again", "files and rows can not be compared");
+		report_row(&l->r, "images", WARN,
+			   "check that the folders images and kernels exist, then try again",
+			   "files and rows can not be compared");
 		return;
 	}
 	if (gone + gone_kernels) {
 		if (l->all)
-			(void)snprintf(how_many, sizeof(how_many), ": %d images, %d kernels", gone, gone_kernels);
-		report_row(&l->r, "images", FAIL, "import the same files again, under any name", "rows name files that are not there%s", how_many);
+			(void)snprintf(how_many, sizeof(how_many), ": %d images, %d kernels", gone,
+				       gone_kernels);
+		report_row(&l->r, "images", FAIL, "import the same files again, under any name",
+			   "rows name files that do not exist%s", how_many);
 	} else if (images + kernels) {
 		if (l->all)
-			(void)snprintf(how_many, sizeof(how_many), ": of %d images, %d kernels", images, kernels);
-		report_row(&l->r, "images", WARN, "`banger host gc` removes them, unless a newer database that knows them is put back",
-		    "files are there that no row names%s", how_many);
+			(void)snprintf(how_many, sizeof(how_many), ": of %d images, %d kernels",
+				       images, kernels);
+		report_row(&l->r, "images", WARN,
+			   "put back a newer database that names them, or `banger host gc` removes "
+			   "them",
+			   "files have no row%s", how_many);
 	} else {
-		report_row(&l->r, "images", PASS, "", "each file of an image or a kernel has its row");
+		report_row(&l->r, "images", PASS, "",
+			   "each file of an image or a kernel has its row");
 	}
 }
 
-static void check_ledger(struct look *l)
+static void check_ledger(struct db_report *l)
 {
 	int left = -1;
 
-	if (schema_number(l->db, "SELECT count(*) FROM ledger WHERE state = 'releasing'", &left) < 0)
-		return; /* an older schema */
+	if (schema_number(l->db, "SELECT count(*) FROM ledger WHERE state = 'releasing'", &left) <
+	    0)
+		return; /* an older schema has no ledger */
 	if (left)
-		report_row(&l->r, "ledger", WARN, "`banger vm list` says of which VMs and why; it is tried again every 15 s",
-		    "%d objects are not given back yet", left);
+		report_row(&l->r, "ledger", WARN,
+			   "`banger vm list` names the VMs and the reasons; the release is tried "
+			   "again every 15 s",
+			   "%d objects are not released yet", left);
 	else
-		report_row(&l->r, "ledger", PASS, "", "nothing waits to be given back");
+		report_row(&l->r, "ledger", PASS, "", "no object waits for its release");
 }
 
-unsigned doctor_db(const struct config *config, bool all, int (*tell)(void *arg, const struct ev_check *row), void *arg)
+unsigned doctor_db(const struct config *config, bool all,
+		   int (*tell)(void *arg, const struct ev_check *row), void *arg)
 {
-	struct look l = { .r = { .tell = tell, .arg = arg }, .config = config, .all = all };
+	struct db_report l = { .r = { .tell = tell, .arg = arg }, .config = config, .all = all };
 
 	path_database(config, l.path);
 	check_folder(&l);

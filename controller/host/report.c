@@ -1,10 +1,11 @@
-/* report.c - rows of a report, made of printable text alone. */
+/* report.c - makes the rows of a report; a row has printable text only. */
 #include "controller/host/report.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
-void report_row(struct report *r, const char *name, enum verdict v, const char *hint, const char *text, ...)
+void report_row(struct report *r, const char *name, enum verdict v, const char *hint,
+		const char *text, ...)
 {
 	static const char *const verdicts[] = { "PASS", "WARN", "FAIL", "SKIP" };
 	struct ev_check ev = { 0 };
@@ -16,7 +17,7 @@ void report_row(struct report *r, const char *name, enum verdict v, const char *
 	va_start(ap, text);
 	(void)vsnprintf(ev.text, sizeof(ev.text), text, ap);
 	va_end(ap);
-	/* A damaged database's own words may be in it. */
+	/* The text may quote a damaged database: replace bytes that are not printable. */
 	for (char *at = ev.text; *at; at++)
 		if (*at < ' ' || *at > '~')
 			*at = '?';

@@ -11,9 +11,11 @@
 #include "common/cleanup.h"
 #include "proto/slot.h"
 
-#define NETWORK_MAX (256 * 1024) /* a line of /proc/net/dev has about 120 bytes, and a host of ours up to 1,000 taps */
+/* 1,000 taps, with a line of about 120 bytes of /proc/net/dev each, and others */
+#define NETWORK_MAX (256 * 1024)
 
-/* Our own network namespace is empty; the descriptor shows the one in which it was opened (proc_pid_net(5)). */
+/* The controller's network namespace is empty.  The supervisor has opened this descriptor of
+ * /proc/net/dev in the host's namespace, and it shows that namespace (proc_pid_net(5)). */
 void stats_prepare(struct ctl *c)
 {
 	c->host.net_dev = CTL_NET_DEV_FD;
@@ -27,13 +29,16 @@ char *stats_network(const struct ctl *c)
 
 	if (!text)
 		return NULL;
-	while (n < NETWORK_MAX - 1 && (got = pread(c->host.net_dev, text + n, NETWORK_MAX - 1 - n, (off_t)n)) > 0)
+	while (n < NETWORK_MAX - 1 &&
+	       (got = pread(c->host.net_dev, text + n, NETWORK_MAX - 1 - n, (off_t)n)) > 0)
 		n += (size_t)got;
 	text[n] = '\0';
 	return text;
 }
 
-/* proc_pid_net(5): "name: bytes packets errs drop fifo frame compressed multicast bytes ...", received, then sent. */
+/* Find the line of the slot's tap.  Its fields are "name: bytes packets errs drop fifo frame
+ * compressed multicast bytes ...": eight of received data, then those of sent data
+ * (proc_pid_net(5)). */
 static void read_tap(const char *network, uint32_t slot, struct stats *out)
 {
 	char name[20];
@@ -45,7 +50,8 @@ static void read_tap(const char *network, uint32_t slot, struct stats *out)
 	for (const char *line = network; line; line = strchr(line, '\n')) {
 		line += strspn(line, "\n ");
 		if (strncmp(line, name, n) == 0) {
-			(void)sscanf(line + n, "%" SCNu64 " %*u %*u %*u %*u %*u %*u %*u %" SCNu64, &out->sent, &out->received);
+			(void)sscanf(line + n, "%" SCNu64 " %*u %*u %*u %*u %*u %*u %*u %" SCNu64,
+				     &out->sent, &out->received);
 			return;
 		}
 	}
@@ -65,11 +71,13 @@ int stats_read(const struct ctl *c, const struct vm *vm, const char *network, st
 	char path[200], text[1024];
 
 	*out = (struct stats){ 0 };
-	(void)snprintf(path, sizeof(path), "%s/vm/%u.%u.%u", c->config.cgroup_dir, vm->slot, vm->generation, vm->owner);
+	(void)snprintf(path, sizeof(path), "%s/vm/%u.%u.%u", c->config.cgroup_dir, vm->slot,
+		       vm->generation, vm->owner);
 	_cleanup_close_ int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0 || read_file(dir, "cpu.stat", text, sizeof(text)) < 0)
 		return -1;
-	(void)sscanf(text, "usage_usec %" SCNu64, &out->cpu_us); /* its first line (cgroup v2, "cpu.stat") */
+	/* first line of cpu.stat (cgroup v2) */
+	(void)sscanf(text, "usage_usec %" SCNu64, &out->cpu_us);
 	if (read_file(dir, "memory.current", text, sizeof(text)) == 0)
 		out->resident = strtoull(text, NULL, 10);
 	if (read_file(dir, "pids.current", text, sizeof(text)) == 0)

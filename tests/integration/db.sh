@@ -75,7 +75,7 @@ check "one that rests starts again" as $ALICE vm start rests
 check "and ends" as $ALICE vm kill rests
 check "it can be deleted" as $ALICE vm delete gone
 is "$(sha256sum "$T/state/slots/$gone/disk")" "$theirs" "which leaves the other one's disk alone"
-is "$(row slots)" "WARN daemon: slots have files that no VM has: 3, first: slot [0-9]*host gc*" "doctor --db counts the files that no VM has"
+is "$(row slots)" "WARN daemon: slots have files without a VM: 3, first: slot [0-9]*host gc*" "doctor --db counts the files that no VM has"
 is "$(as 0 host reconcile)" "0 found*" "reconcile leaves them"
 did "a clean stop" set_stop
 put_back "$T/today.db"
@@ -217,7 +217,7 @@ is "$(row images)" "PASS here: *" "gone: before that each image has its row"
 mv "$DB" "$T/last.db" && rm -f "$DB-wal" "$DB-shm"
 did "gone: the set comes up with an empty one" set_start
 is "$(as 0 image list -o json) $(files)" "[[][]] 2" "gone: no image is known, and the files are there"
-is "$(row images)" "WARN daemon: files are there that no row names: of 1 images, 1 kernels*host gc*" "gone: doctor --db counts them"
+is "$(row images)" "WARN daemon: files have no row: of 1 images, 1 kernels*host gc*" "gone: doctor --db counts them"
 is "$(as 0 host reconcile) $(files)" "0 found* 2" "gone: reconcile leaves them"
 is "$(as 0 host gc --dry-run | tr '\n' ' ') $(files)" "image ????????????: files * no row names kernel ????????????: * 2 found, 0 mended* 2" \
 	"gone: gc --dry-run names them"
