@@ -1,4 +1,4 @@
-/* client.c - requests to the roles over their socketpairs, one at a time a role. */
+/* client.c - sends requests to the roles over their socketpairs, one at a time to each role. */
 #include "controller/helper/client.h"
 
 #include <errno.h>
@@ -11,8 +11,7 @@
 #include "common/fdio.h"
 #include "proto/ops_failpoint.h"
 
-/* A role's slowest work is a few hundred milliseconds; one that is silent for this long is taken
- * for broken. */
+/* Timeout of an answer.  The slowest request takes a few hundred milliseconds. */
 #define ANSWER_SECONDS 30
 
 struct helper {
@@ -20,7 +19,8 @@ struct helper {
 		pthread_mutex_t lock;
 		int fd;
 		uint64_t seq;
-		bool broken; /* an answer was lost: what comes next could belong to it */
+		/* an answer was lost, so the next one could belong to an earlier request */
+		bool broken;
 	} peers[ROLE_COUNT];
 };
 
@@ -30,7 +30,8 @@ static int fail(int e)
 	return -1;
 }
 
-/* SO_RCVTIMEO and SO_SNDTIMEO (socket(7)): the calls below end with EAGAIN. */
+/* Set the timeouts of the socket.  A call that exceeds them fails with EAGAIN (socket(7),
+ * SO_RCVTIMEO). */
 static int bound_waits(int fd)
 {
 	const struct timeval t = { .tv_sec = ANSWER_SECONDS };
@@ -99,12 +100,10 @@ static int receive(struct peer *p, const struct request *q, struct reply *reply,
 	return 0;
 }
 
-/*
- * One exchange with the peer's lock held.  A request that can not be encoded
- * is our own bug and leaves the line in order.  Anything else that fails ends
- * it for good: a late answer must never be taken for the next one's, so the
- * socket is shut down, which the main loop sees as its end.
- */
+/* Send a request and receive its answer, with the peer's lock held.  A request that can not be
+ * encoded is a bug of the caller, and the connection stays usable.  Any other failure shuts the
+ * socket down, since a late answer could be taken for that of a later request.  The main loop sees
+ * the shutdown and ends the service. */
 static int exchange(struct peer *p, struct request *q, const int *fds_in, struct reply *reply,
 		    int *fds_out)
 {
@@ -125,8 +124,8 @@ static int exchange(struct peer *p, struct request *q, const int *fds_in, struct
 	return fail(saved);
 }
 
-/* As if the role had said that the kernel refuses. */
-static int refuse(struct reply *reply, int *fds)
+/* Failpoint: return ST_KERNEL instead of the role's answer. */
+static int fake_refusal(struct reply *reply, int *fds)
 {
 	fdio_close_all(fds, FDIO_MAX);
 	*reply = (struct reply){ .status = ST_KERNEL };
@@ -140,13 +139,13 @@ static int call(struct helper *h, enum role_id role, struct request *q, const in
 	int fds[FDIO_MAX] = { -1, -1, -1, -1 };
 
 	if (FAILPOINT_OF_FAILS("request.%s.before", ops_failpoint_each, q->op->name))
-		return refuse(reply, fds);
+		return fake_refusal(reply, fds);
 	(void)pthread_mutex_lock(&p->lock);
 	int r = exchange(p, q, fds_in, reply, fds);
 	int saved = errno;
 	(void)pthread_mutex_unlock(&p->lock);
 	if (FAILPOINT_OF_FAILS("request.%s.after", ops_failpoint_each, q->op->name) && r == 0)
-		return refuse(reply, fds);
+		return fake_refusal(reply, fds);
 	for (unsigned i = 0; i < q->op->fds_out; i++)
 		fds_out[i] = fds[i];
 	errno = saved;

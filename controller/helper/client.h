@@ -1,41 +1,51 @@
-/* client.h - the controller's end of the three socketpairs: one call, one answer. */
+/* client.h - requests to the three roles: one call sends a request and waits for its answer. */
 #ifndef BANGER_CONTROLLER_HELPER_CLIENT_H
 #define BANGER_CONTROLLER_HELPER_CLIENT_H
 
 #include "controller/ctl.h"
 
 /**
- * helper_open() - take over the socketpairs
- * @net, @blk, @spawn:	descriptors; the helper owns them.  -1: that role is not there (tests)
+ * helper_open() - take over the socketpairs of the roles
+ * @net, @blk, @spawn:	descriptors, owned by the helper, also on failure; -1: the role is absent
+ * (tests)
+ *
  * Return: NULL with errno on failure.
  */
 struct helper *helper_open(int net, int blk, int spawn);
+
+/* Close the sockets and free @h.  NULL does nothing. */
 void helper_close(struct helper *h);
 
-/* The descriptor of a role, to poll for its end; -1 when absent. */
+/* Return: the descriptor of a role, owned by @h, to poll for its end; -1 if the role is absent. */
 int helper_fd(struct helper *h, enum role_id role);
 
-/* HELLO to each role that is there.  Return: 0, or -1 with errno. */
+/* Exchange HELLO with each role.  Return: 0, or -1 with errno: EPROTO another version or another
+ * role. */
 int helper_hello(struct helper *h);
 
 /**
- * helper_call() - ask a role, wait for its answer
- * @q:		op, slot, generation, owner, vm, op_id and arguments filled in; seq is set here
- * @fds_in:	q->op->fds_in descriptors, stay the caller's
+ * helper_call() - send a request to its role, and wait for the answer
+ * @q:		op, slot, generation, owner, vm, op_id and arguments are filled in; seq is set here
+ * @fds_in:	q->op->fds_in descriptors, kept by the caller
  * @reply:	out
- * @fds_out:	out, q->op->fds_out descriptors when the status is OK; the caller's
+ * @fds_out:	out: q->op->fds_out descriptors if the status is ST_OK, owned by the caller
  *
- * Thread-safe, one call at a time a role.  For ROLE_ANY ops name the role by
- * helper_call_role().  A role that dies, answers nonsense or takes more than
- * 30 s is fatal to the controller by design (its set is restarted), which the
- * main loop sees on helper_fd(); here it is -1.
- * Return: 0 with reply->status set, or -1 with errno.
+ * Thread-safe; calls to the same role wait for one another.  If the role exits, sends an invalid
+ * answer, or takes more than 30 s, the connection is shut down and all later calls fail.  The main
+ * loop sees that on helper_fd(), ends the controller, and the supervisor restarts the set.
+ * Return: 0 with reply->status set, or -1 with errno: EPIPE, ETIMEDOUT, EBADMSG, EINVAL.
  */
 int helper_call(struct helper *h, struct request *q, const int *fds_in, struct reply *reply,
 		int *fds_out);
+
+/* As helper_call(), for an operation of all roles (ROLE_ANY) without descriptors. */
 int helper_call_role(struct helper *h, enum role_id role, struct request *q, struct reply *reply);
 
-/* A request about a VM, its envelope filled in. */
+/**
+ * helper_request() - make a request with its envelope filled in; the caller fills in the arguments
+ * @vm:	slot, generation, owner and id are taken from it; NULL: a request about no slot
+ * @o:	its id is sent for the request logs; NULL: zeros
+ */
 struct request helper_request(enum op_code op, const struct vm *vm, const struct operation *o);
 
 #endif

@@ -1,5 +1,5 @@
-/* tap_sweep.c - removes taps in two steps, the second for all VMs that are released at the same
- * time. */
+/* tap_sweep.c - removes taps in two steps: a retirement for each tap, and a sweep that threads
+ * share. */
 #include "controller/helper/tap_sweep.h"
 
 #include <pthread.h>
@@ -11,8 +11,8 @@
 struct tap_sweep {
 	pthread_mutex_t lock;
 	pthread_cond_t done;
-	uint64_t retired, swept; /* how many were, and how many of those have gone */
-	bool busy;               /* one asks for a sweep */
+	uint64_t retired, swept; /* numbers of taps retired, and of those removed by a sweep */
+	bool busy;               /* a thread waits for the answer of a sweep */
 };
 
 struct tap_sweep *tap_sweep_open(void)
@@ -42,8 +42,8 @@ static int status_of(struct helper *h, struct request *q)
 	return helper_call(h, q, NULL, &r, NULL) < 0 ? -1 : (int)r.status;
 }
 
-/* With the lock held, but for the time of the request. */
-static int sweep(struct tap_sweep *s, struct helper *h, const uint8_t op_id[ID_LEN])
+/* Send a sweep.  The lock is held on entry and on return, and released during the request. */
+static int send_sweep(struct tap_sweep *s, struct helper *h, const uint8_t op_id[ID_LEN])
 {
 	struct request q = helper_request(OP_TAP_SWEEP, NULL, NULL);
 
@@ -71,7 +71,7 @@ int tap_sweep_remove(struct tap_sweep *s, struct helper *h, struct request *q)
 	while (s->busy && s->swept < mine)
 		(void)pthread_cond_wait(&s->done, &s->lock);
 	if (s->swept < mine)
-		status = sweep(s, h, q->op_id);
+		status = send_sweep(s, h, q->op_id);
 	(void)pthread_mutex_unlock(&s->lock);
 	return status;
 }

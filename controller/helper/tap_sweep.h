@@ -1,22 +1,23 @@
-/* tap_sweep.h - removal of taps, which the kernel makes slow: threads that wait for it wait
- * together. */
+/* tap_sweep.h - removal of taps, which is slow in the kernel: threads share one sweep. */
 #ifndef BANGER_CONTROLLER_HELPER_TAP_SWEEP_H
 #define BANGER_CONTROLLER_HELPER_TAP_SWEEP_H
 
 #include "controller/ctl.h"
 
-/* Return: NULL when there is no memory for it. */
+/* Return: the state that threads share, or NULL when there is no memory. */
 struct tap_sweep *tap_sweep_open(void);
-void tap_sweep_close(struct tap_sweep *s); /* after the workers have ended */
+
+/* Free it.  The workers must have ended.  NULL does nothing. */
+void tap_sweep_close(struct tap_sweep *s);
 
 /**
- * tap_sweep_remove() - have a tap retired, then swept
- * @q:	TAP_RETIRE, filled in
+ * tap_sweep_remove() - have the net role retire a tap, and wait until a sweep has removed it
+ * @q:	a TAP_RETIRE request, filled in
  *
- * One sweep serves all whose tap is retired by then: threads that release
- * their VMs at the same time wait for the kernel together.  After one that
- * fails each asks for itself, so the answer is always the caller's own.
- * Return: a status, or -1: the role is gone.
+ * A sweep removes all taps that are retired when it begins, so threads that release VMs at the same
+ * time wait for one sweep.  If a sweep fails, each waiting thread sends its own, and returns the
+ * status of that one.
+ * Return: a status, or -1: the role is not connected.
  */
 int tap_sweep_remove(struct tap_sweep *s, struct helper *h, struct request *q);
 
