@@ -1,4 +1,4 @@
-/* disk.h - where a VM's root disk comes from: device-mapper snapshots, or copies. */
+/* disk.h - drivers for root disks of VMs: device-mapper snapshots, reflinks, copies. */
 #ifndef BANGER_CONTROLLER_STORAGE_DISK_H
 #define BANGER_CONTROLLER_STORAGE_DISK_H
 
@@ -6,33 +6,41 @@
 
 struct storage_driver {
 	const char *name;    /* "dm-snapshot", "reflink", "copy" */
-	enum disk_kind disk; /* what the VMM is told */
-	/* The file in the slot's state folder: a sparse CoW store, or the disk itself.  At create. */
+	enum disk_kind disk; /* the kind of disk that the VMM gets (proto/ops.h) */
+	/* Make the files of a new VM in the slot's state folder: a sparse CoW store, or the disk
+	 * itself. Return: 0, or -1 with the error. */
 	int (*create)(struct ctl *c, const struct vm *vm, struct error *e);
-	/* Open a file for the blk role, at a start: part 0 the image, 1 the CoW store.  NULL: the role opens none.
-	 * Return: a descriptor, or -1. */
+	/* Open a file that a start passes to the blk role: part 0 the image, 1 the CoW store.
+	 * NULL: the driver has no such files.  Return: a descriptor, owned by the caller, or -1
+	 * with the error. */
 	int (*open_part)(struct ctl *c, const struct vm *vm, unsigned part, struct error *e);
-	/* The kernel objects of a start, in order; none for copies. */
+	/* The kernel objects that a start needs, in order of making.  Copies need none. */
 	const enum object *objects;
 	size_t n_objects;
 };
 
-/* The driver that this host can run: reflink where files of state_dir share extents, else dm-snapshot where the blk role
- * can make one and the configuration wants it, else a sparse copy. */
+/* Choose the driver for new VMs: reflink if files in state_dir can share extents, else dm-snapshot
+ * if the kernel has it and the configuration allows it, else a sparse copy. */
 const struct storage_driver *storage_choose(struct ctl *c);
-/* A VM's is the one that made its files, runtime.storage, whatever this host would choose today.  NULL: there is none. */
+
+/* Return: the driver of that name, or NULL.  A VM keeps the driver that made its files
+ * (runtime.storage), also when storage_choose() has another result later. */
 const struct storage_driver *storage_by_name(const char *name);
 
 extern const struct storage_driver storage_dm;                      /* disk_dm.c */
 extern const struct storage_driver storage_reflink, storage_copy; /* disk_copy.c */
 
-/* Ask the driver that made @vm's files for its open_part().  Return: a descriptor, or -1. */
+/* Call open_part() of the driver that made @vm's files.  Return: a descriptor, owned by the caller,
+ * or -1. */
 int storage_open_part(struct ctl *c, const struct vm *vm, unsigned part, struct error *e);
 
-/* What the rest of the controller does to the files of a VM's disk, as ctl.disks: storage_ops, or a unit test's own. */
+/* The type of ctl.disks, by which other rooms handle a VM's files: storage_ops, or a table of a
+ * unit test. */
 struct disk_ops {
-	int (*remove)(struct ctl *c, uint32_t slot, struct error *e);                            /* storage_remove() */
-	int (*open_part)(struct ctl *c, const struct vm *vm, unsigned part, struct error *e); /* storage_open_part() */
+	/* storage_remove() */
+	int (*remove)(struct ctl *c, uint32_t slot, struct error *e);
+	/* storage_open_part() */
+	int (*open_part)(struct ctl *c, const struct vm *vm, unsigned part, struct error *e);
 };
 extern const struct disk_ops storage_ops;
 

@@ -1,4 +1,5 @@
-/* disk_copy.c - Disks as files of their own: sharing extents with the image where the file system can, else a sparse copy. */
+/* disk_copy.c - disk drivers "reflink" (a file that shares extents with the image) and "copy" (a
+ * sparse copy). */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -14,7 +15,8 @@
 
 #define COPY_BLOCK (1 << 20)
 
-/* Where the kernel can not copy between the two (copy_file_range(2): EXDEV, EOPNOTSUPP, ENOSYS, EINVAL). */
+/* Copy by reads and writes.  It is needed where copy_file_range(2) fails with EXDEV, EOPNOTSUPP,
+ * ENOSYS or EINVAL. */
 static int copy_by_hand(int from, int to, off_t at, off_t end)
 {
 	_cleanup_free_ char *buf = malloc(COPY_BLOCK);
@@ -51,7 +53,7 @@ static int copy_extent(int from, int to, off_t at, off_t end)
 	return 0;
 }
 
-/* Data only; holes stay holes (lseek(2), SEEK_DATA; ENXIO: none from here to the end). */
+/* Copy the data and leave holes as holes (lseek(2), SEEK_DATA; ENXIO: no data up to the end). */
 static int copy_data(int from, int to, off_t size)
 {
 	off_t at = 0;
@@ -76,9 +78,11 @@ static int fill(int image, int disk, uint64_t size, const struct vm *vm, bool re
 		wanted = size;
 	if (ftruncate(disk, (off_t)wanted) < 0)
 		return -1;
-	if (!(reflink && ioctl(disk, FICLONE, image) == 0) && copy_data(image, disk, (off_t)size) < 0)
+	if (!(reflink && ioctl(disk, FICLONE, image) == 0) &&
+	    copy_data(image, disk, (off_t)size) < 0)
 		return -1;
-	/* The clone has set the size to the image's; the guest grows its file system into the rest. */
+	/* FICLONE has set the size to that of the image.  The guest grows its file system to the
+	 * new size. */
 	if (ftruncate(disk, (off_t)wanted) < 0)
 		return -1;
 	return fdatasync(disk);
@@ -112,5 +116,9 @@ static int create_copy(struct ctl *c, const struct vm *vm, struct error *e)
 	return create(c, vm, false, e);
 }
 
-const struct storage_driver storage_reflink = { .name = "reflink", .disk = DISK_FILE, .create = create_reflink };
-const struct storage_driver storage_copy = { .name = "copy", .disk = DISK_FILE, .create = create_copy };
+const struct storage_driver storage_reflink = { .name = "reflink",
+						.disk = DISK_FILE,
+						.create = create_reflink };
+const struct storage_driver storage_copy = { .name = "copy",
+					     .disk = DISK_FILE,
+					     .create = create_copy };

@@ -1,11 +1,8 @@
-/*
- * disk_dm.c - disks as device-mapper snapshots.
+/* disk_dm.c - disk driver "dm-snapshot": a device-mapper snapshot of the image.
  *
- * The controller makes the CoW store, a sparse file, at create; loops and
- * snapshot are the blk role's, at each start.  A snapshot whose store is full
- * is lost with all that was written, so the store is as large as it can ever
- * need to be, and being sparse it costs what is written.
- */
+ * The controller makes the CoW store, a sparse file, at create.  The blk role makes loop devices
+ * and snapshot at each start.  The kernel invalidates a snapshot whose store is full, so the store
+ * has the maximum size that it can ever need. A sparse file only uses the space that is written. */
 #include <endian.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -18,13 +15,10 @@
 #include "controller/storage/label.h"
 #include "controller/storage/slot_folder.h"
 
-/*
- * The persistent format (drivers/md/dm-snap-persistent.c), with chunks of 8
- * sectors as the role asks for: one chunk of header, then areas of one chunk
- * of metadata (an exception is 16 bytes) and the chunks that it describes.
- * A full area makes the kernel clear the metadata of the next one
- * (persistent_commit_exception), which therefore must exist.
- */
+/* The persistent format of CoW stores (drivers/md/dm-snap-persistent.c), with chunks of 8 sectors,
+ * as the role requests: one chunk of header, then areas.  An area is one chunk of metadata (an
+ * exception is 16 bytes) and the chunks that it describes.  When an area is full, the kernel clears
+ * the metadata of the next one (persistent_commit_exception), so one more area must exist. */
 #define CHUNK 4096u
 #define EXCEPTIONS (CHUNK / 16)
 #define MAGIC 0x70416e53u /* "SnAp" */
@@ -44,7 +38,8 @@ static int create(struct ctl *c, const struct vm *vm, struct error *e)
 	if (image < 0)
 		return -1;
 	if ((uint64_t)vm->disk_mib << 20 > ((size + (1u << 20) - 1) >> 20) << 20) {
-		(void)error_set(e, FAIL_HOST, "disk", "disks are snapshots here, as large as their image: %llu MiB",
+		(void)error_set(e, FAIL_HOST, "disk",
+				"disks are snapshots here, as large as their image: %llu MiB",
 				(unsigned long long)(size >> 20));
 		error_hint(e, "leave the size out, or import the image with a larger disk");
 		return -1;
@@ -55,16 +50,16 @@ static int create(struct ctl *c, const struct vm *vm, struct error *e)
 	_cleanup_close_ int cow = storage_new_file(dir, "cow", 0600, e);
 	if (cow < 0 || FAILPOINT_FAILS("disk.cow"))
 		return cow < 0 ? -1 : storage_fail("cow", e);
-	return ftruncate(cow, (off_t)cow_size(size)) < 0 || fdatasync(cow) < 0 ? storage_fail("cow", e) : 0;
+	return ftruncate(cow, (off_t)cow_size(size)) < 0 || fdatasync(cow) < 0
+		       ? storage_fail("cow", e)
+		       : 0;
 }
 
-/*
- * A write that the full file system under a store refuses makes the kernel
- * give the snapshot up: it clears "valid" in the header and fails all I/O.
- * That is for backups, where a chunk of the origin was lost.  Our origins do
- * not change, and what was acknowledged is on the store in order, so with
- * room again the disk is what a power cut would have left.
- */
+/* The header of a CoW store.  If the file system under a store is full, a write to the store fails,
+ * and the kernel clears "valid" in the header and fails all I/O of the snapshot.  The kernel does
+ * so since a snapshot is lost when its origin changes without a copy of the old chunk.  Our origins
+ * are images, which never change, and acknowledged writes are in the store in order.  So the store
+ * can be marked as valid again: the disk has the state that a power cut leaves. */
 struct header {
 	uint32_t magic, valid, version, chunk; /* little-endian (struct disk_header) */
 };
@@ -76,11 +71,13 @@ static int revive(int cow, const struct vm *vm, struct error *e)
 	if (pread(cow, &h, sizeof(h), 0) != sizeof(h))
 		return storage_fail("cow", e);
 	if (le32toh(h.magic) != MAGIC || le32toh(h.version) != 1 || h.valid)
-		return 0; /* a new store is all zeros */
+		return 0; /* a valid store, or a new one, which is all zeros */
 	h.valid = htole32(1);
 	if (pwrite(cow, &h, sizeof(h), 0) != sizeof(h) || fdatasync(cow) < 0)
 		return storage_fail("cow", e);
-	log_warn("%s: the kernel had given its disk up; it is as after a power cut, and used again", vm->name);
+	log_warn("%s: the kernel had invalidated its disk; it is used again, in the state of a "
+		 "power cut",
+		 vm->name);
 	return 0;
 }
 

@@ -1,4 +1,5 @@
-/* label.c - SELinux: what is in a slot's folder has the folder's level, and with it the slot's category. */
+/* label.c - gives files in a slot's folder the SELinux level of the folder, which has the slot's
+ * category. */
 #include "controller/storage/label.h"
 
 #include <errno.h>
@@ -8,7 +9,8 @@
 
 #define LABEL_MAX 256
 
-/* user:role:type:level.  Return: the level in @context, or NULL: no SELinux, or a policy without levels. */
+/* Read the SELinux context of a file: user:role:type:level.
+ * Return: the level in @context, or NULL: no SELinux, or a policy without levels. */
 static char *level_of(int fd, char context[LABEL_MAX])
 {
 	ssize_t n = fgetxattr(fd, "security.selinux", context, LABEL_MAX - 1);

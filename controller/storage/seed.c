@@ -1,9 +1,9 @@
-/*
- * The kernel unpacks a row of archives, compressed or not, each over the one
- * before, with zero bytes between them; an uncompressed one starts at a
- * multiple of four (Documentation/driver-api/early-userspace/buffer-format.rst,
- * init/initramfs.c).  So the initramfs is copied as it is, and ours follows.
- */
+/* seed.c - makes the initrd of a VM: the kernel's initramfs, followed by a cpio archive with the
+ * seed.
+ *
+ * The kernel unpacks a sequence of archives, compressed or not, each over the previous ones.  Zero
+ * bytes may be between them, and an uncompressed archive starts at a multiple of four bytes
+ * (Documentation/driver-api/early-userspace/buffer-format.rst, init/initramfs.c). */
 #include "controller/storage/seed.h"
 
 #include <errno.h>
@@ -24,7 +24,7 @@
 #define SEED_MAX 8192 /* the key has up to 4,000 bytes, everything else a few hundred */
 #define ALIGN 4
 
-/* An archive under construction; bad when it did not fit. */
+/* An archive under construction. */
 struct archive {
 	char buf[SEED_MAX];
 	size_t n;
@@ -45,13 +45,15 @@ static void add_bytes(struct archive *a, const void *bytes, size_t n)
 	a->n += padded;
 }
 
-/* One member in the newc format: 13 numbers of 8 hexadecimal digits behind the magic, the name, the data. */
+/* Append a member in the newc format: magic, 13 numbers of 8 hexadecimal digits, name, data. */
 static void add_member(struct archive *a, const char *name, unsigned mode, const char *data)
 {
 	char head[256];
 	size_t size = strlen(data);
-	int n = snprintf(head, sizeof(head), "070701%08x%08x%08x%08x%08x%08x%08zx%08x%08x%08x%08x%08zx%08x%s", ++a->inode,
-			 mode, 0, 0, S_ISDIR(mode) ? 2 : 1, 0, size, 0, 0, 0, 0, strlen(name) + 1, 0, name);
+	int n = snprintf(head, sizeof(head),
+			 "070701%08x%08x%08x%08x%08x%08x%08zx%08x%08x%08x%08x%08zx%08x%s",
+			 ++a->inode, mode, 0, 0, S_ISDIR(mode) ? 2 : 1, 0, size, 0, 0, 0, 0,
+			 strlen(name) + 1, 0, name);
 
 	add_bytes(a, head, (size_t)n + 1);
 	add_bytes(a, data, size);
@@ -70,7 +72,8 @@ static void build(struct archive *a, const struct config *c, const struct vm *vm
 	add_member(a, "seed", S_IFDIR | 0700, "");
 	(void)snprintf(text, sizeof(text), "%s\n", vm->name);
 	add_member(a, "seed/hostname", S_IFREG | 0600, text);
-	(void)snprintf(text, sizeof(text), "address=%s\nprefix=%u\ngateway=%s\ndns=%s\n", ip, c->prefix, gateway, dns);
+	(void)snprintf(text, sizeof(text), "address=%s\nprefix=%u\ngateway=%s\ndns=%s\n", ip,
+		       c->prefix, gateway, dns);
 	add_member(a, "seed/network", S_IFREG | 0600, text);
 	(void)snprintf(text, sizeof(text), "%s%s", vm->ssh_key, vm->ssh_key[0] ? "\n" : "");
 	add_member(a, "seed/authorized_keys", S_IFREG | 0600, text);
@@ -79,7 +82,8 @@ static void build(struct archive *a, const struct config *c, const struct vm *vm
 	add_member(a, "TRAILER!!!", 0, "");
 }
 
-/* One printable line: nothing in it can end the line in authorized_keys and begin another. */
+/* True if the key is one printable line, so that it can not add a second line to
+ * authorized_keys. */
 static bool is_one_line(const char *key)
 {
 	for (const unsigned char *p = (const unsigned char *)key; *p; p++)
@@ -113,7 +117,8 @@ static int write_initrd(int initramfs, int out, const struct archive *a)
 
 	if (copy_whole(initramfs, out, &size) < 0)
 		return -1;
-	if (fdio_write_all(out, zeros, (size_t)(-size & (ALIGN - 1))) < 0 || fdio_write_all(out, a->buf, a->n) < 0)
+	if (fdio_write_all(out, zeros, (size_t)(-size & (ALIGN - 1))) < 0 ||
+	    fdio_write_all(out, a->buf, a->n) < 0)
 		return -1;
 	return fdatasync(out);
 }
@@ -124,7 +129,8 @@ int seed_write(struct ctl *c, const struct vm *vm, struct error *e)
 	char path[256];
 
 	if (!is_one_line(vm->ssh_key))
-		return error_set(e, FAIL_USAGE, "ssh key", "it must be one printable line, as in an authorized_keys file");
+		return error_set(e, FAIL_USAGE, "ssh key",
+				 "it must be one printable line, as in an authorized_keys file");
 	build(&a, &c->config, vm);
 	if (a.bad)
 		return error_set(e, FAIL_GENERAL, vm->name, "its seed does not fit");
@@ -135,15 +141,17 @@ int seed_write(struct ctl *c, const struct vm *vm, struct error *e)
 	_cleanup_close_ int dir = storage_slot_dir(&c->config, vm->slot, e);
 	if (dir < 0)
 		return -1;
-	/* Under another name first, so that there is never half of one. */
+	/* Write under a temporary name, so that an incomplete initrd is never found. */
 	(void)unlinkat(dir, "initrd.new", 0);
 	_cleanup_close_ int out = storage_new_file(dir, "initrd.new", 0640, e);
 	if (out < 0)
 		return -1;
 	if (FAILPOINT_FAILS("seed.before"))
 		return storage_fail("initrd", e);
-	/* The seed is the last of a VM's files: with it, the names of all are on the disk before anybody is told of the VM. */
-	if (write_initrd(initramfs, out, &a) < 0 || renameat(dir, "initrd.new", dir, "initrd") < 0 || fsync(dir) < 0)
+	/* The seed is the last file of a VM.  This fsync() of the folder puts the names of all
+	 * files on the disk before the create is acknowledged. */
+	if (write_initrd(initramfs, out, &a) < 0 ||
+	    renameat(dir, "initrd.new", dir, "initrd") < 0 || fsync(dir) < 0)
 		return storage_fail("initrd", e);
 	FAILPOINT("seed.after");
 	return 0;

@@ -1,19 +1,22 @@
-/* seed.h - what a guest is told at boot: a second cpio behind the kernel's initramfs. */
+/* seed.h - the seed of a guest: settings that its initramfs applies at boot. */
 #ifndef BANGER_CONTROLLER_STORAGE_SEED_H
 #define BANGER_CONTROLLER_STORAGE_SEED_H
 
 #include "controller/ctl.h"
 
 /**
- * seed_write() - make <slot folder>/initrd: the kernel's initramfs, then our cpio (newc, uncompressed)
+ * seed_write() - make initrd in the slot's folder: the kernel's initramfs, then a cpio archive
+ *		(newc, uncompressed)
+ * @vm:		name, address and SSH key are written to the seed
  *
- * The cpio holds seed/hostname, seed/network (shell assignments: address,
- * prefix, gateway, dns), seed/authorized_keys and seed/id.  The initramfs
- * applies them and hands over to the image's init.
+ * The archive has seed/hostname, seed/network (shell assignments: address, prefix, gateway, dns),
+ * seed/authorized_keys and seed/id.  The initramfs applies them and executes the image's init.  All
+ * files of the VM are synced on return.
+ * Return: 0, or -1: FAIL_USAGE the key is not one printable line, FAIL_HOST, FAIL_GENERAL.
  */
 int seed_write(struct ctl *c, const struct vm *vm, struct error *e);
 
-/* As ctl.seed: seed_ops, or a unit test's own. */
+/* The type of ctl.seed: seed_ops, or a table of a unit test. */
 struct seed_ops {
 	int (*write)(struct ctl *c, const struct vm *vm, struct error *e); /* seed_write() */
 };

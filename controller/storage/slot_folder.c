@@ -1,4 +1,4 @@
-/* slot_folder.c - the files of a VM in the state folder of its slot: made, linked, removed. */
+/* slot_folder.c - makes, links and removes the files of a VM in the state folder of its slot. */
 #include "controller/storage/slot_folder.h"
 
 #include <dirent.h>
@@ -43,7 +43,8 @@ int storage_slot_dir(const struct config *c, uint32_t slot, struct error *e)
 
 int storage_new_file(int dir, const char *name, mode_t mode, struct error *e)
 {
-	_cleanup_close_ int fd = openat(dir, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+	_cleanup_close_ int fd = openat(dir, name,
+					O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
 
 	if (fd < 0 || fchmod(fd, mode) < 0)
 		return storage_fail(name, e);
@@ -63,10 +64,8 @@ int storage_open_image(const struct config *c, const struct vm *vm, uint64_t *si
 	return steal_fd(&fd);
 }
 
-/*
- * The kernel is linked and not copied: it is the same read-only file for all,
- * and outlives its name in kernels/ for as long as a slot has it.
- */
+/* Link the kernel into the slot's folder.  All VMs share the read-only file.  It exists as long as
+ * a slot has a link to it, also after its deletion from kernels/. */
 static int link_kernel(struct ctl *c, const struct vm *vm, int dir, struct error *e)
 {
 	static const char *const names[] = { "kernel", "vmlinux" };
@@ -81,7 +80,7 @@ static int link_kernel(struct ctl *c, const struct vm *vm, int dir, struct error
 	return 0;
 }
 
-static int mark(const struct vm *vm, int dir, struct error *e)
+static int write_owner(const struct vm *vm, int dir, struct error *e)
 {
 	_cleanup_close_ int fd = storage_new_file(dir, STORAGE_OWNER, 0600, e);
 	char id[ID_HEX];
@@ -99,15 +98,15 @@ int storage_begin(struct ctl *c, const struct vm *vm, struct error *e)
 	if (storage_remove(c, vm->slot, e) < 0)
 		return -1;
 	_cleanup_close_ int dir = storage_slot_dir(&c->config, vm->slot, e);
-	if (dir < 0 || mark(vm, dir, e) < 0 || link_kernel(c, vm, dir, e) < 0)
+	if (dir < 0 || write_owner(vm, dir, e) < 0 || link_kernel(c, vm, dir, e) < 0)
 		return -1;
 	return steal_fd(&dir);
 }
 
-/*
- * The folder is flat: nobody but us can make anything in it.  The mark goes last, and all is gone from the disk before
- * anybody is told: after a power cut no row names what would come back.  Return: 0, or -1 with errno.
- */
+/* Remove all files of the folder, the owner file last.  Only the controller makes entries in it, so
+ * it has no subfolders.  The folder is synced before the VM's row is deleted: no file without a row
+ * reappears after a power cut.
+ * @fd: of the folder, closed on return.  Return: 0, or -1 with errno. */
 static int empty_folder(int fd)
 {
 	DIR *d = fdopendir(fd);
@@ -146,7 +145,8 @@ static int empty_folder(int fd)
 	return r;
 }
 
-/* The VMM owns this folder; the one name that we know is removed, whatever it is, and nothing is followed. */
+/* Remove api.sock from the slot's run folder.  The VMM's uid owns that folder, so the entry may be
+ * of any type; it is never opened or followed. */
 static void remove_api_socket(const struct config *c, uint32_t slot)
 {
 	char path[200];

@@ -1,7 +1,10 @@
-/* slot_owner.c - records which VM owns a slot's folder, in a file that is made there first and removed last.
+/* slot_owner.c - reads the owner file of a slot's folder, which names the VM that the files belong
+ * to.
  *
- * The state database says which VM has which slot.  One that is older than the files, put back from a copy, may say
- * that of a VM whose slot was given to another one since: without this its owner would get the other one's disk. */
+ * The owner file is the first file made in the folder and the last one removed.  The state database
+ * also tells which VM has which slot.  But an administrator may restore an older database, from a
+ * time before the slot was given to its present VM.  Without the owner file, the owner of the
+ * earlier VM would get the disk of the present one. */
 #include "controller/storage/slot_owner.h"
 
 #include <dirent.h>
@@ -31,10 +34,11 @@ static bool is_empty(int dir)
 	return empty;
 }
 
-/* "<id> <generation> <uid>\n" */
-static bool parse(char *text, struct storage_owner *o)
+/* Parse "<id> <generation> <uid>\n". */
+static bool parse_owner(char *text, struct storage_owner *o)
 {
-	char *save = NULL, *id = strtok_r(text, " \n", &save), *generation = strtok_r(NULL, " \n", &save);
+	char *save = NULL, *id = strtok_r(text, " \n", &save),
+	     *generation = strtok_r(NULL, " \n", &save);
 	char *uid = strtok_r(NULL, " \n", &save);
 	uint64_t g, u;
 
@@ -46,10 +50,13 @@ static bool parse(char *text, struct storage_owner *o)
 	return true;
 }
 
-/* Not there, or not what we make: anything else, say no descriptor left, tells nothing about what is there. */
+/* Return: @mark if errno says that the file does not exist or is of another type.  Other errors,
+ * for example no free descriptor, leave the answer unknown. */
 static enum storage_mark unless_unknown(enum storage_mark mark)
 {
-	return errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EISDIR ? mark : STORAGE_UNKNOWN;
+	return errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EISDIR
+		       ? mark
+		       : STORAGE_UNKNOWN;
 }
 
 enum storage_mark storage_owner(const struct config *c, uint32_t slot, struct storage_owner *o)
@@ -63,13 +70,14 @@ enum storage_mark storage_owner(const struct config *c, uint32_t slot, struct st
 		return unless_unknown(STORAGE_EMPTY);
 	if (is_empty(dir))
 		return STORAGE_EMPTY;
-	/* Not waiting: one that is a FIFO, whoever made it, is as good as none. */
-	_cleanup_close_ int fd = openat(dir, STORAGE_OWNER, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	/* O_NONBLOCK: a FIFO of this name must not block; it counts as no owner file. */
+	_cleanup_close_ int fd = openat(dir, STORAGE_OWNER,
+					O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
 	if (n < 0)
 		return unless_unknown(STORAGE_UNMARKED);
 	text[n] = '\0';
-	return parse(text, o) ? STORAGE_MARKED : STORAGE_UNMARKED;
+	return parse_owner(text, o) ? STORAGE_MARKED : STORAGE_UNMARKED;
 }
 
 int storage_check_owner(const struct config *c, const struct vm *vm, struct error *e)
@@ -78,10 +86,13 @@ int storage_check_owner(const struct config *c, const struct vm *vm, struct erro
 	enum storage_mark mark = storage_owner(c, vm->slot, &o);
 
 	if (mark == STORAGE_UNKNOWN)
-		return error_set(e, FAIL_HOST, vm->name, "the files of its slot can not be read: %s", strerrordesc_np(errno));
+		return error_set(e, FAIL_HOST, vm->name,
+				 "the files of its slot can not be read: %s",
+				 strerrordesc_np(errno));
 	if (mark != STORAGE_MARKED || memcmp(o.vm, vm->id, ID_LEN) == 0)
 		return 0;
 	(void)error_set(e, FAIL_STATE, vm->name, STORAGE_OLDER);
-	error_hint(e, "put the newer state database back; or delete this VM, which leaves the files alone");
+	error_hint(e, "put the newer state database back; or delete this VM, which leaves the "
+		      "files alone");
 	return -1;
 }
