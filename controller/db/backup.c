@@ -1,4 +1,5 @@
-/* backup.c - copies of the state database, and whether it is still in its place while it is open. */
+/* backup.c - copies the state database, and checks that its file is still in its place while it is
+ * open. */
 #include "controller/db/backup.h"
 
 #include <fcntl.h>
@@ -26,14 +27,15 @@ static int fill_copy(sqlite3 *db, const char *to)
 	return rc == SQLITE_DONE ? 0 : -1;
 }
 
-/* The name is on the disk before what it is a copy of is changed. */
+/* Sync the folder of @path, so that the copy's name is on the disk before the original changes. */
 static int sync_folder(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	char folder[512] = ".";
 
 	if (slash)
-		(void)snprintf(folder, sizeof(folder), "%.*s", slash == path ? 1 : (int)(slash - path), path);
+		(void)snprintf(folder, sizeof(folder), "%.*s",
+			       slash == path ? 1 : (int)(slash - path), path);
 	_cleanup_close_ int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 ? -1 : fsync(fd);
 }
@@ -61,32 +63,37 @@ int store_backup(struct store *s, unsigned age_s, struct error *e)
 		return 0;
 	(void)snprintf(to, sizeof(to), "%s.backup", s->path);
 	time_t now = time(NULL);
-	/* One from the future is of a clock that was wrong. */
+	/* A backup with a time in the future was made while the clock was wrong: it is replaced. */
 	if (stat(to, &st) == 0 && st.st_mtime <= now && now - st.st_mtime < (time_t)age_s)
 		return 0;
-	/* On a connection of its own: the store's is for everybody. */
-	bool made = sqlite3_open_v2(s->path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOFOLLOW, NULL) == SQLITE_OK &&
+	/* The copy uses a connection of its own, since it would block the shared one. */
+	bool made = sqlite3_open_v2(s->path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOFOLLOW,
+				    NULL) == SQLITE_OK &&
 		    sqlite3_busy_timeout(db, 1000) == SQLITE_OK && store_copy(db, to) == 0;
 	(void)sqlite3_close(db);
 	return made ? 1 : error_set(e, FAIL_HOST, to, "the state database can not be copied");
 }
 
-/* ---- taken away while it is open ---- */
+/* ---- removed or replaced while it is open ---- */
 
-/* SQLITE_FCNTL_HAS_MOVED (sqlite3.h): its name is gone, or leads to another file. */
 bool store_has_moved(sqlite3 *db)
 {
 	int moved = 0;
 
-	return sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved;
+	return sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK &&
+	       moved;
 }
 
 int store_in_place(struct store *s, const char *what, struct error *e)
 {
 	if (!store_has_moved(s->db))
 		return 0;
-	(void)error_set(e, FAIL_HOST, what, "the state database was removed or replaced while it is in use");
-	error_hint(e, "stop the service, put %s.rescued in its place, without -wal and -shm, and start it: VMs run on", s->path);
+	(void)error_set(e, FAIL_HOST, what,
+			"the state database was removed or replaced while it is in use");
+	error_hint(e,
+		   "stop the service, put %s.rescued in its place, without -wal and -shm, and "
+		   "start it: VMs run on",
+		   s->path);
 	return -1;
 }
 

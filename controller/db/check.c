@@ -1,4 +1,4 @@
-/* check.c - what can be said of a state database on a connection of one's own; nothing is changed. */
+/* check.c - checks the integrity of a state database; it changes nothing. */
 #include "controller/db/check.h"
 
 #include <stdio.h>
@@ -14,7 +14,7 @@ static int take_first(void *arg, int n, char **values, char **names)
 	return 0;
 }
 
-/* The check's own words have lines of their own: "*** in database main ***\nTree 4 page 4: ...". */
+/* Make one line of a finding of integrity_check: "*** in database main ***\nTree 4 page 4: ...". */
 static void one_line(char *text)
 {
 	const char *last = strrchr(text, '\n');
@@ -39,6 +39,7 @@ int store_integrity(sqlite3 *db, char wrong[160])
 	if (sqlite3_exec(db, "PRAGMA foreign_key_check", take_first, table, NULL) != SQLITE_OK)
 		return -1;
 	if (table[0])
-		(void)snprintf(wrong, 160, "a row of %.100s refers to one that is not there", table);
+		(void)snprintf(wrong, 160, "a row of %.100s refers to one that is not there",
+			       table);
 	return 0;
 }

@@ -1,11 +1,16 @@
-/* check.h - what can be said of a state database on a connection of one's own. */
+/* check.h - the integrity check of a state database. */
 #ifndef BANGER_CONTROLLER_DB_CHECK_H
 #define BANGER_CONTROLLER_DB_CHECK_H
 
 #include <sqlite3.h>
 
-/* Is it sound in itself (PRAGMA integrity_check, foreign_key_check)?  "": it is; else what is wrong first.
- * Return: 0, or -1 when even that can not be said: SQLite's error is in @db. */
+/**
+ * store_integrity() - run PRAGMA integrity_check and foreign_key_check
+ * @db:		any connection; nothing is changed
+ * @wrong:	out: the first finding, one line; "" if the database is sound
+ *
+ * Return: 0, or -1 when the check could not run: @db has SQLite's error.
+ */
 int store_integrity(sqlite3 *db, char wrong[160]);
 
 #endif

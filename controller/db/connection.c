@@ -1,10 +1,8 @@
-/*
- * connection.c - queries, transactions and times, on the one connection to the state database.
+/* connection.c - queries, transactions and times, on the one connection to the state database.
  *
- * One connection is enough: a commit costs one fdatasync of the log, and the
- * operations that it is for take a hundred times as long.  No callback runs
- * with the lock held, since a callback may wait for a client.
- */
+ * One connection suffices: a commit costs one fdatasync() of the log, and an operation takes a
+ * hundred times as long.  No callback runs with the lock held, since a callback may wait for a
+ * client. */
 #include "controller/db/connection.h"
 
 #include <errno.h>
@@ -16,7 +14,9 @@
 #include "common/cleanup.h"
 #include "common/failpoint.h"
 
-#define FOR_ACCOUNT "its folder and its files must belong to the controller's account, and its file system be writable"
+#define FOR_ACCOUNT                                                                                \
+	"its folder and its files must belong to the controller's account, and its file system "   \
+	"be writable"
 
 int store_fail(sqlite3 *db, const char *what, struct error *e)
 {
@@ -26,22 +26,28 @@ int store_fail(sqlite3 *db, const char *what, struct error *e)
 	} known[] = {
 		{ SQLITE_FULL, "no room left for the state database",
 		  "free some space on the file system of the state directory" },
-		/* Also when a read ends with EIO (vdbe.c, SQLITE_IOERR_CORRUPTFS). */
-		{ SQLITE_CORRUPT, "the state database is damaged, or its disk fails: see the kernel's log", STORE_HINT_DAMAGED },
-		{ SQLITE_NOTADB, "it is no database, or its beginning is damaged", STORE_HINT_DAMAGED },
-		{ SQLITE_BUSY, "another program holds the state database", "end it; `fuser -v` on the file names it" },
+		/* SQLite also reports an EIO of a read as this (vdbe.c, SQLITE_IOERR_CORRUPTFS). */
+		{ SQLITE_CORRUPT,
+		  "the state database is damaged, or its disk fails: see the kernel's log",
+		  STORE_HINT_DAMAGED },
+		{ SQLITE_NOTADB, "it is no database, or its beginning is damaged",
+		  STORE_HINT_DAMAGED },
+		{ SQLITE_BUSY, "another program holds the state database",
+		  "end it; `fuser -v` on the file names it" },
 		{ SQLITE_READONLY, "the state database can not be written", FOR_ACCOUNT },
 		{ SQLITE_CANTOPEN, "the state database can not be opened", FOR_ACCOUNT },
 		{ SQLITE_PERM, "the state database can not be opened", FOR_ACCOUNT },
-		{ SQLITE_IOERR, "the disk fails to read or write the state database", "the kernel's log says why" },
+		{ SQLITE_IOERR, "the disk fails to read or write the state database",
+		  "the kernel's log says why" },
 		{ SQLITE_NOMEM, "out of memory", "nothing was changed; try again" },
 	};
 	int rc = db ? sqlite3_errcode(db) & 0xff : SQLITE_NOMEM;
 
-	/* A quota: no room, but SQLite takes only ENOSPC for that (os_unix.c). */
+	/* SQLite maps only ENOSPC to SQLITE_FULL (os_unix.c); an exceeded quota means the same. */
 	if (rc == SQLITE_IOERR && sqlite3_system_errno(db) == EDQUOT)
 		rc = SQLITE_FULL;
-	/* A column that could not be had: by now the statement is reset. */
+	/* A column could not be read for want of memory.  The statement is reset, and its code is
+	 * lost. */
 	if (rc == SQLITE_OK || rc == SQLITE_ROW)
 		rc = SQLITE_NOMEM;
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
@@ -63,8 +69,8 @@ static sqlite3_stmt *prepared(struct store *s, const char *sql)
 	for (i = 0; i < STORE_STATEMENTS && s->cache[i].sql; i++)
 		if (s->cache[i].sql == sql)
 			return s->cache[i].st;
-	if (i == STORE_STATEMENTS ||
-	    sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &s->cache[i].st, NULL) != SQLITE_OK)
+	if (i == STORE_STATEMENTS || sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT,
+							&s->cache[i].st, NULL) != SQLITE_OK)
 		return NULL;
 	s->cache[i].sql = sql;
 	return s->cache[i].st;
@@ -130,8 +136,9 @@ int64_t q_get_int(struct query *q)
 	return sqlite3_column_int64(q->st, q->column++);
 }
 
-/* A value may have to be copied to be had: without memory it is NULL, and must not be taken for an empty one. */
-static const void *had(struct query *q, const void *v)
+/* Check a column's value.  SQLite may copy it to convert it: NULL then means "no memory", not
+ * "empty". */
+static const void *check_value(struct query *q, const void *v)
 {
 	if (!v && sqlite3_errcode(q->s->db) == SQLITE_NOMEM)
 		q->rc = SQLITE_NOMEM;
@@ -140,7 +147,7 @@ static const void *had(struct query *q, const void *v)
 
 const char *q_text_at(struct query *q)
 {
-	const char *text = had(q, sqlite3_column_text(q->st, q->column++));
+	const char *text = check_value(q, sqlite3_column_text(q->st, q->column++));
 
 	return text ? text : "";
 }
@@ -152,7 +159,7 @@ void q_get_text(struct query *q, char *out, size_t size)
 
 void q_get_id(struct query *q, uint8_t id[ID_LEN])
 {
-	const void *v = had(q, sqlite3_column_blob(q->st, q->column));
+	const void *v = check_value(q, sqlite3_column_blob(q->st, q->column));
 
 	if (v && sqlite3_column_bytes(q->st, q->column) == ID_LEN)
 		memcpy(id, v, ID_LEN);
@@ -192,25 +199,26 @@ int rowids_take(struct query *q, struct rowids *ids)
 
 /* ---- transactions ---- */
 
-static int run(struct store *s, const char *sql)
+static int run_sql(struct store *s, const char *sql)
 {
 	struct query q = query(s, sql);
 
 	return q_run(&q);
 }
 
-/* A transaction that could not even be rolled back, for want of memory, is now: until then nobody reads what never was. */
-static void enter(struct store *s)
+/* Take the lock.  If an earlier ROLLBACK failed for want of memory, it is repeated first, so that
+ * uncommitted rows are never read. */
+static void lock_store(struct store *s)
 {
 	(void)pthread_mutex_lock(&s->lock);
 	s->why.code = FAIL_NONE;
 	s->torn = false;
 	if (!s->depth && !sqlite3_get_autocommit(s->db))
-		s->torn = run(s, "ROLLBACK") < 0;
+		s->torn = run_sql(s, "ROLLBACK") < 0;
 }
 
-/* Return: -1, with the finer reason, or SQLite's. */
-static int report(struct store *s, const char *what, struct error *e)
+/* Fill in the error from s->why, or from SQLite's code if that is not set.  Return: -1. */
+static int report_error(struct store *s, const char *what, struct error *e)
 {
 	if (s->why.code == FAIL_NONE)
 		return store_fail(s->db, what, e);
@@ -227,8 +235,8 @@ int store_no_memory(struct store *s, const char *what)
 
 int tx_begin(struct store *s, struct error *e)
 {
-	enter(s);
-	if (s->depth++ || run(s, "BEGIN IMMEDIATE") == 0)
+	lock_store(s);
+	if (s->depth++ || run_sql(s, "BEGIN IMMEDIATE") == 0)
 		return 0;
 	s->depth--;
 	(void)store_fail(s->db, "state", e);
@@ -241,32 +249,33 @@ int tx_leave(struct store *s, int r, const char *what, struct error *e)
 	const bool outermost = --s->depth == 0;
 
 	if (r == 0 && outermost) {
-		r = FAILPOINT_FAILS("commit.before") ? -1 : run(s, "COMMIT");
+		r = FAILPOINT_FAILS("commit.before") ? -1 : run_sql(s, "COMMIT");
 		FAILPOINT("commit.after");
 		if (r < 0)
 			(void)store_fail(s->db, what, e);
 	}
-	/* A full disk or an input/output error may have rolled back already (sqlite.org/lang_transaction.html). */
+	/* SQLite may have rolled back already, after a full disk or an I/O error
+	 * (sqlite.org/lang_transaction.html). */
 	if (r < 0 && outermost && !sqlite3_get_autocommit(s->db))
-		(void)run(s, "ROLLBACK");
+		(void)run_sql(s, "ROLLBACK");
 	(void)pthread_mutex_unlock(&s->lock);
 	return r < 0 ? -1 : 0;
 }
 
 int tx_end(struct store *s, int r, const char *what, struct error *e)
 {
-	return tx_leave(s, r < 0 ? report(s, what, e) : 0, what, e);
+	return tx_leave(s, r < 0 ? report_error(s, what, e) : 0, what, e);
 }
 
 void read_begin(struct store *s)
 {
-	enter(s);
+	lock_store(s);
 }
 
 int read_end(struct store *s, int r, const char *what, struct error *e)
 {
 	if (r < 0)
-		(void)report(s, what, e);
+		(void)report_error(s, what, e);
 	(void)pthread_mutex_unlock(&s->lock);
 	return r;
 }
@@ -285,7 +294,7 @@ void time_text(uint64_t ns, char out[32])
 	(void)snprintf(out + n, 32 - n, ".%09uZ", (unsigned)(ns % 1000000000u));
 }
 
-/* ".5" is half a second, in nanoseconds; *end behind the digits that count. */
+/* Parse a fraction of a second: ".5" is 500,000,000 ns.  *end: behind the digits. */
 static unsigned fraction(const char *text, const char **end)
 {
 	unsigned ns = 0, unit = 1000000000;

@@ -1,10 +1,10 @@
 /* db.h - the state database: SQLite in WAL mode, STRICT tables, foreign keys, numbered migrations.
  *
- * One connection behind one mutex; every function is one short transaction
- * and thread-safe.  A function that fails returns -1 and fills in the error:
- * FAIL_GENERAL with SQLite's words, FAIL_HOST for want of room or memory, or
- * the finer code stated.  A function that succeeds does not touch it.  Where a
- * callback ends a list, the error is the callback's to fill in. */
+ * There is one connection behind one mutex.  Every function is thread-safe and one short
+ * transaction.  A function that fails returns -1 and fills in the error: FAIL_GENERAL with SQLite's
+ * message, FAIL_HOST for want of space or memory, or the code that its comment states.  A function
+ * that succeeds does not touch the error.  A callback that ends a list fills in the error
+ * itself. */
 #ifndef BANGER_CONTROLLER_DB_DB_H
 #define BANGER_CONTROLLER_DB_DB_H
 

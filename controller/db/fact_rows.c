@@ -1,4 +1,4 @@
-/* fact_rows.c - small facts that outlive the controller, as texts under keys. */
+/* fact_rows.c - stores small facts, a text for a key, that outlive the controller. */
 #include "controller/db/fact_rows.h"
 
 #include "controller/db/connection.h"

@@ -4,7 +4,10 @@
 
 #include "controller/ctl.h"
 
-int store_fact_get(struct store *s, const char *key, char *out, size_t size); /* 1 found, 0 not, -1 */
+/* Read the fact of @key.  Return: 1 found, 0 not found, -1 on failure. */
+int store_fact_get(struct store *s, const char *key, char *out, size_t size);
+
+/* Write the fact of @key, in place of an earlier one.  Return: 0, or -1. */
 int store_fact_set(struct store *s, const char *key, const char *value);
 
 #endif

@@ -1,4 +1,4 @@
-/* group.c - several writes as one durable commit: a transaction around theirs. */
+/* group.c - makes several writes one durable commit, by a transaction around theirs. */
 #include "controller/db/group.h"
 
 #include "controller/db/connection.h"

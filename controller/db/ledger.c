@@ -1,4 +1,4 @@
-/* ledger.c - the ledger: what a VM holds or may hold, one row a kernel object. */
+/* ledger.c - the ledger: one row for each kernel object that a VM holds or may hold. */
 #include "controller/db/ledger.h"
 
 #include <stdio.h>
@@ -16,7 +16,7 @@ static enum ledger_state state_parse(const char *name)
 	return strcmp(name, state_names[LEDGER_RELEASING]) == 0 ? LEDGER_RELEASING : LEDGER_PLANNED;
 }
 
-/* 0: of a newer program. */
+/* Return: the kind, or 0 for a name that only a newer program knows. */
 static enum object kind_parse(const char *name)
 {
 	for (int k = 1; k < OBJ_COUNT; k++)
@@ -25,11 +25,14 @@ static enum object kind_parse(const char *name)
 	return 0;
 }
 
-/* A new row goes behind the others; one that is there keeps its place. */
-static int put(struct store *s, const struct vm *vm, const struct ledger_row *row, const char *op)
+/* Insert or update a row.  A new row gets the last position; an existing row keeps its position. */
+static int put_row(struct store *s, const struct vm *vm, const struct ledger_row *row,
+		   const char *op)
 {
-	struct query q = query(s, "INSERT INTO ledger(vm, kind, state, ident, op, error) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
-				  " ON CONFLICT(vm, kind) DO UPDATE SET state = excluded.state, ident = excluded.ident,"
+	struct query q = query(s, "INSERT INTO ledger(vm, kind, state, ident, op, error) VALUES "
+				  "(?1, ?2, ?3, ?4, ?5, ?6)"
+				  " ON CONFLICT(vm, kind) DO UPDATE SET state = excluded.state, "
+				  "ident = excluded.ident,"
 				  " op = excluded.op, error = excluded.error");
 	q_blob(&q, vm->id, ID_LEN);
 	q_text(&q, object_name(row->kind));
@@ -40,7 +43,7 @@ static int put(struct store *s, const struct vm *vm, const struct ledger_row *ro
 	return q_run(&q);
 }
 
-static int drop(struct store *s, const struct vm *vm, enum object kind)
+static int drop_row(struct store *s, const struct vm *vm, enum object kind)
 {
 	struct query q = query(s, "DELETE FROM ledger WHERE vm = ?1 AND kind = ?2");
 
@@ -59,15 +62,17 @@ int store_ledger_plan(struct store *s, const struct vm *vm, const enum object *k
 		return -1;
 	int r = vm_row_write(s, vm, op);
 	for (size_t i = 0; i < n && r == 0; i++) {
-		const struct ledger_row row = { .kind = kinds[i], .state = LEDGER_PLANNED, .ident = -1 };
-		/* Made anew: it goes behind what was made before it. */
-		r = drop(s, vm, row.kind) < 0 ? -1 : put(s, vm, &row, op);
+		const struct ledger_row row = { .kind = kinds[i],
+						.state = LEDGER_PLANNED,
+						.ident = -1 };
+		/* An old row is deleted first, so that the new one gets the last position. */
+		r = drop_row(s, vm, row.kind) < 0 ? -1 : put_row(s, vm, &row, op);
 	}
 	return tx_end(s, r, vm->name, e);
 }
 
-int store_ledger_present(struct store *s, const struct vm *vm, const struct ledger_row *rows, size_t n,
-			 struct error *e)
+int store_ledger_present(struct store *s, const struct vm *vm, const struct ledger_row *rows,
+			 size_t n, struct error *e)
 {
 	if (tx_begin(s, e) < 0)
 		return -1;
@@ -76,20 +81,21 @@ int store_ledger_present(struct store *s, const struct vm *vm, const struct ledg
 		struct ledger_row row = rows[i];
 		row.state = LEDGER_PRESENT;
 		row.error[0] = '\0';
-		r = put(s, vm, &row, vm->op);
+		r = put_row(s, vm, &row, vm->op);
 	}
 	return tx_end(s, r, vm->name, e);
 }
 
-int store_ledger_rows(struct store *s, const uint8_t vm[ID_LEN], struct ledger_row rows[OBJ_COUNT], size_t *n,
-		      struct error *e)
+int store_ledger_rows(struct store *s, const uint8_t vm[ID_LEN], struct ledger_row rows[OBJ_COUNT],
+		      size_t *n, struct error *e)
 {
 	char kind[16], state[16];
 	int r = 0;
 
 	*n = 0;
 	read_begin(s);
-	struct query q = query(s, "SELECT kind, state, ident, error FROM ledger WHERE vm = ?1 ORDER BY seq");
+	struct query q = query(
+		s, "SELECT kind, state, ident, error FROM ledger WHERE vm = ?1 ORDER BY seq");
 	q_blob(&q, vm, ID_LEN);
 	while (*n < OBJ_COUNT && (r = q_row(&q)) > 0) {
 		struct ledger_row *row = &rows[*n];
@@ -104,7 +110,8 @@ int store_ledger_rows(struct store *s, const uint8_t vm[ID_LEN], struct ledger_r
 	return read_end(s, q_end(&q, r < 0 ? -1 : 0), "ledger", e);
 }
 
-int store_ledger_settle(struct store *s, const struct vm *vm, const struct ledger_row *left, size_t n, struct error *e)
+int store_ledger_settle(struct store *s, const struct vm *vm, const struct ledger_row *left,
+			size_t n, struct error *e)
 {
 	bool kept[OBJ_COUNT] = { false };
 
@@ -113,10 +120,10 @@ int store_ledger_settle(struct store *s, const struct vm *vm, const struct ledge
 	int r = vm_row_write(s, vm, vm->op);
 	for (size_t i = 0; i < n && r == 0; i++) {
 		kept[left[i].kind] = true;
-		r = put(s, vm, &left[i], vm->op);
+		r = put_row(s, vm, &left[i], vm->op);
 	}
 	for (int k = 1; k < OBJ_COUNT && r == 0; k++)
 		if (!kept[k])
-			r = drop(s, vm, (enum object)k);
+			r = drop_row(s, vm, (enum object)k);
 	return tx_end(s, r, vm->name, e);
 }

@@ -1,30 +1,40 @@
-/* ledger.h - one row a kernel object, written before the helper is asked. */
+/* ledger.h - the ledger: a row for each kernel object of a VM, written before a role makes the
+ * object. */
 #ifndef BANGER_CONTROLLER_DB_LEDGER_H
 #define BANGER_CONTROLLER_DB_LEDGER_H
 
 #include "controller/ctl.h"
 
+/* PLANNED: the object may exist.  PRESENT: a role has made it.  RELEASING: its removal has
+ * failed. */
 enum ledger_state { LEDGER_PLANNED, LEDGER_PRESENT, LEDGER_RELEASING };
 
 struct ledger_row {
 	enum object kind;
 	enum ledger_state state;
-	int64_t ident;    /* as in LIST; -1 unknown */
-	char error[128];  /* why the last release failed; "" */
+	int64_t ident;    /* identity as in LIST; -1: unknown */
+	char error[128];  /* why the last removal failed; "" otherwise */
 };
 
-/* Plan @n objects of @vm and write its row (state, op), in one durable commit. */
+/* Each write below also writes the VM's row, in the same durable commit.  Return: 0, or -1 with the
+ * error. */
+
+/* Plan @n objects of @vm.  @o: the operation to name in the rows; NULL: vm->op. */
 int store_ledger_plan(struct store *s, const struct vm *vm, const enum object *kinds, size_t n,
 		      const struct operation *o,
 		      struct error *e);
-/* The end of a start: every planned object of @vm is present with its identity, and the row is written; one commit. */
-int store_ledger_present(struct store *s, const struct vm *vm, const struct ledger_row *rows, size_t n,
-			 struct error *e);
-/* The rows of a VM in the order of their making. */
-int store_ledger_rows(struct store *s, const uint8_t vm[ID_LEN], struct ledger_row rows[OBJ_COUNT], size_t *n,
-		      struct error *e);
-/* After a release pass: drop the confirmed, keep the failed with their errors, and write the row; one commit. */
-int store_ledger_settle(struct store *s, const struct vm *vm, const struct ledger_row *left, size_t n,
-			struct error *e);
+
+/* Record @n objects of @vm as present, with their identities: the end of a start. */
+int store_ledger_present(struct store *s, const struct vm *vm, const struct ledger_row *rows,
+			 size_t n, struct error *e);
+
+/* Read the rows of a VM, in order of making.  @n: out, their number. */
+int store_ledger_rows(struct store *s, const uint8_t vm[ID_LEN], struct ledger_row rows[OBJ_COUNT],
+		      size_t *n, struct error *e);
+
+/* Record the result of a release: keep the @n rows @left, whose removal has failed, and delete all
+ * others. */
+int store_ledger_settle(struct store *s, const struct vm *vm, const struct ledger_row *left,
+			size_t n, struct error *e);
 
 #endif

@@ -1,15 +1,12 @@
-/*
- * open.c - how the state database is opened and closed, and what is refused.
+/* open.c - opens, checks and closes the state database.
  *
- * Nothing is written, and the log is not played back into the file, before
- * both are known to be sound and ours: what is refused is left as it was found,
- * for a person to look at.
+ * Database and log are checked before anything is written, and before the log is written back to
+ * the database.  A database that is refused stays as it was, for an administrator to examine.
  *
- * The log outlives its connection (keep_room()).  A copy of the database that
- * is put in its place must not meet a log of what it does not have: so a clean
- * close makes the log say that it is empty, and after any other end the check
- * at the next open is what stands between the two.
- */
+ * The log's file stays when the connection is closed (keep_room()).  If an administrator then
+ * replaces the database by a copy, the log of the old database must not be applied to the copy.
+ * Therefore a clean close marks the log as empty. After a crash only the check at the next open
+ * detects such a mixture. */
 #include "controller/db/open.h"
 
 #include <errno.h>
@@ -28,7 +25,8 @@
 #include "controller/json.h"
 #include "controller/db/schema.h"
 
-/* A checkpoint comes after 1,000 pages, 4 MiB; as much again while it can not write. */
+/* Size of the log's file.  SQLite checkpoints after 1,000 pages, 4 MiB; as much again is for
+ * commits while a checkpoint can not write. */
 #define LOG_ROOM (8 << 20)
 #define LOG_HEADER 32
 #define DB_PIECE (1 << 20)
@@ -48,19 +46,19 @@ static int open_fail(const char *path, struct error *e)
 	if (saved == ENOSPC || saved == EDQUOT)
 		error_hint(e, "free some space on the file system of the state directory");
 	else if (saved == EACCES || saved == EPERM)
-		error_hint(e, "it must belong to the controller's account: chown it as the folder around it");
+		error_hint(e, "it must belong to the controller's account: chown it as the folder "
+			      "around it");
 	else if (saved == EROFS)
-		error_hint(e, "mount its file system writable again; the kernel's log says why it is not");
+		error_hint(e, "mount its file system writable again; the kernel's log says why it "
+			      "is not");
 	else if (saved == ELOOP)
 		error_hint(e, "it must be a file, not a link to one");
 	return -1;
 }
 
-/*
- * The file exists with our mode before SQLite opens it; the log and its index
- * get the same one (sqlite3 os_unix.c).  SQLite takes an empty one for a new
- * database and throws the log away; with a log it is one that was cut.
- */
+/* Make the file with mode 0600 before SQLite opens it; SQLite gives the log and its index the same
+ * mode (os_unix.c). Refuse an empty file that has a log: it was truncated, and SQLite would take it
+ * for a new database and delete the log. */
 static int make_private(const char *path, struct error *e)
 {
 	struct stat st;
@@ -84,12 +82,13 @@ static int make_private(const char *path, struct error *e)
 		return error_set(e, FAIL_HOST, log, "it is not a regular file");
 	if (st.st_size > 0 || !has_log)
 		return 0;
-	(void)error_set(e, FAIL_HOST, path, "the state database is empty, but has a log: it was cut");
+	(void)error_set(e, FAIL_HOST, path,
+			"the state database is empty, but has a log: it was cut");
 	error_hint(e, STORE_HINT_DAMAGED);
 	return -1;
 }
 
-static int check(struct store *s, struct error *e)
+static int check_database(struct store *s, struct error *e)
 {
 	char wrong[160];
 
@@ -106,24 +105,25 @@ static int check(struct store *s, struct error *e)
 
 static int configure(struct store *s, struct error *e)
 {
-	static const char settings[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
-				       "PRAGMA trusted_schema = OFF;";
+	static const char settings[] =
+		"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+		"PRAGMA trusted_schema = OFF;";
 
 	if (sqlite3_exec(s->db, settings, NULL, NULL, NULL) != SQLITE_OK)
 		return store_fail(s->db, s->path, e);
 	return 0;
 }
 
-/* Until it was checked, not even the end of the connection may write (sqlite3_db_config(3)). */
-static int hold_back(sqlite3 *db, int yes)
+/* Forbid or allow the checkpoint that the close of the connection makes
+ * (SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE).  It is forbidden until the database is checked. */
+static int forbid_checkpoint(sqlite3 *db, int yes)
 {
 	return sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, yes, NULL);
 }
 
-/*
- * A full disk must not keep a VM from being stopped.  The log's file is as long as it ever gets, and stays so when it is
- * closed: commits go to blocks that it has.  The database itself grows a piece at a time, ahead of what is in it.
- */
+/* Reserve disk space, so that VMs can be stopped and deleted on a full disk.  The log's file is
+ * extended to LOG_ROOM and stays when it is closed, so commits use allocated blocks.  The database
+ * file grows in pieces, ahead of its contents. */
 static void keep_room(sqlite3 *db, const char *path)
 {
 	static const char zeros[65536];
@@ -135,31 +135,35 @@ static void keep_room(sqlite3 *db, const char *path)
 	(void)sqlite3_file_control(db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
 	(void)sqlite3_file_control(db, "main", SQLITE_FCNTL_CHUNK_SIZE, &piece);
 	log_path(path, name);
-	_cleanup_close_ int fd = open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	_cleanup_close_ int fd = open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
+				      0600);
 	off_t size = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
-	/* What is behind the last valid frame is not read (sqlite.org/fileformat2.html, "WAL File Format"). */
+	/* SQLite ignores data behind the last valid frame (sqlite.org/fileformat2.html, "WAL File
+	 * Format"). */
 	for (; size >= 0 && size < LOG_ROOM; size += (off_t)sizeof(zeros))
 		if (write(fd, zeros, sizeof(zeros)) != (ssize_t)sizeof(zeros))
 			break;
 	if (size < LOG_ROOM)
-		log_warn("%s: no room can be kept for a full disk", name);
+		log_warn("%s: no space can be reserved for stops on a full disk", name);
 }
 
-/* access_NAME(caller's uid, owner's uid); NULL, or what is no uid, is never allowed. */
-static void allows(sqlite3_context *x, int n, sqlite3_value **v)
+/* The SQL functions access_NAME(caller's uid, owner's uid).  The result is false if an argument is
+ * no uid. */
+static void sql_allows(sqlite3_context *x, int n, sqlite3_value **v)
 {
 	const enum access_verb verb = (enum access_verb)(uintptr_t)sqlite3_user_data(x);
 	const sqlite3_int64 uid = sqlite3_value_int64(v[0]), owner = sqlite3_value_int64(v[1]);
 	const struct caller c = { .uid = (uid_t)uid };
-	bool known = sqlite3_value_type(v[0]) == SQLITE_INTEGER && sqlite3_value_type(v[1]) == SQLITE_INTEGER &&
-		     uid >= 0 && uid <= UINT32_MAX && owner >= 0 && owner <= UINT32_MAX;
+	bool known = sqlite3_value_type(v[0]) == SQLITE_INTEGER &&
+		     sqlite3_value_type(v[1]) == SQLITE_INTEGER && uid >= 0 && uid <= UINT32_MAX &&
+		     owner >= 0 && owner <= UINT32_MAX;
 
 	(void)n;
 	sqlite3_result_int(x, known && access_allows(&c, verb, (uid_t)owner));
 }
 
-/* The rules of access.c for this connection's queries.  Nothing of the schema may call them (SQLITE_DIRECTONLY).
- * Return: SQLite's code. */
+/* Register the rules of access.c as SQL functions.  SQLITE_DIRECTONLY: views and triggers of the
+ * file can not call them. Return: SQLite's code. */
 static int add_access_rules(sqlite3 *db)
 {
 	const int flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY;
@@ -167,24 +171,29 @@ static int add_access_rules(sqlite3 *db)
 	char name[32];
 
 	for (uintptr_t v = 0; v < ACCESS_VERBS && rc == SQLITE_OK; v++) {
-		(void)snprintf(name, sizeof(name), "access_%s", access_verb_name((enum access_verb)v));
-		rc = sqlite3_create_function_v2(db, name, 2, flags, (void *)v, allows, NULL, NULL, NULL);
+		(void)snprintf(name, sizeof(name), "access_%s",
+			       access_verb_name((enum access_verb)v));
+		rc = sqlite3_create_function_v2(db, name, 2, flags, (void *)v, sql_allows, NULL,
+						NULL, NULL);
 	}
 	return rc;
 }
 
 static int open_checked(struct store *s, struct error *e)
 {
-	const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (store_in_memory(s->path) ? SQLITE_OPEN_CREATE : 0);
+	const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX |
+			  (store_in_memory(s->path) ? SQLITE_OPEN_CREATE : 0);
 
 	if (make_private(s->path, e) < 0)
 		return -1;
-	if (sqlite3_open_v2(s->path, &s->db, flags, NULL) != SQLITE_OK || hold_back(s->db, 1) != SQLITE_OK ||
+	if (sqlite3_open_v2(s->path, &s->db, flags, NULL) != SQLITE_OK ||
+	    forbid_checkpoint(s->db, 1) != SQLITE_OK ||
 	    sqlite3_busy_timeout(s->db, 5000) != SQLITE_OK || add_access_rules(s->db) != SQLITE_OK)
 		return store_fail(s->db, s->path, e);
-	if (check(s, e) < 0 || configure(s, e) < 0 || schema_migrate(s->db, s->path, e) < 0)
+	if (check_database(s, e) < 0 || configure(s, e) < 0 ||
+	    schema_migrate(s->db, s->path, e) < 0)
 		return -1;
-	(void)hold_back(s->db, 0);
+	(void)forbid_checkpoint(s->db, 0);
 	keep_room(s->db, s->path);
 	return 0;
 }
@@ -194,7 +203,8 @@ struct store *store_open(const char *path, struct error *e)
 	struct store *s = calloc(1, sizeof(*s));
 
 	if (!s || snprintf(s->path, sizeof(s->path), "%s", path) >= (int)sizeof(s->path)) {
-		(void)error_set(e, FAIL_GENERAL, path, "%s", s ? "the name is too long" : "out of memory");
+		(void)error_set(e, FAIL_GENERAL, path, "%s",
+				s ? "the name is too long" : "out of memory");
 		free(s);
 		return NULL;
 	}
@@ -211,18 +221,23 @@ struct store *store_open(const char *path, struct error *e)
 
 /* ---- close ---- */
 
-/* All of the log is in the database, and on the disk. */
+/* Write the log back to the database.  Return: true if all of it is there, and synced. */
 static bool checkpointed(struct store *s)
 {
 	int frames = -1, done = -1;
 	bool allowed = s->db && !store_in_memory(s->path) &&
-		       sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, -1, &done) == SQLITE_OK && !done;
+		       sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, -1, &done) ==
+			       SQLITE_OK &&
+		       !done;
 
-	return allowed && sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_FULL, &frames, &done) == SQLITE_OK &&
+	return allowed &&
+	       sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_FULL, &frames, &done) ==
+		       SQLITE_OK &&
 	       frames >= 0 && frames == done;
 }
 
-/* A log without a header has no frames; the room stays. */
+/* Overwrite the log's header with zeros: a log without a header has no frames.  The file keeps its
+ * size. */
 static void empty_log(const char *path)
 {
 	static const char none[LOG_HEADER];
@@ -248,7 +263,7 @@ void store_close(struct store *s)
 	bool moved = s->db && store_has_moved(s->db);
 	if (moved && store_rescue(s, &e) < 0)
 		log_error("%s: %s", e.what, e.why);
-	/* A log by our log's name is not ours then. */
+	/* If the database was moved, a file with the log's name belongs to another database. */
 	bool empty = checkpointed(s) && !moved;
 	if (sqlite3_close(s->db) == SQLITE_OK && empty)
 		empty_log(s->path);

@@ -1,12 +1,21 @@
-/* open.h - opening and closing the state database. */
+/* open.h - opens and closes the state database. */
 #ifndef BANGER_CONTROLLER_DB_OPEN_H
 #define BANGER_CONTROLLER_DB_OPEN_H
 
 #include "controller/ctl.h"
 
-/* Open or create; migrates.  Refused and left as it is: a newer schema, another's (FAIL_STATE), a damaged one (FAIL_HOST).
- * @path may be ":memory:". */
+/**
+ * store_open() - open the state database; create or migrate it if needed
+ * @path:	the file, or ":memory:"
+ *
+ * A file that is refused is not changed.
+ * Return: the store, or NULL: FAIL_STATE a newer schema or a foreign database, FAIL_HOST a damaged
+ * file, FAIL_GENERAL.
+ */
 struct store *store_open(const char *path, struct error *e);
+
+/* Close it, and mark the log as empty.  A database whose file was moved is copied first
+ * (store_rescue()).  NULL does nothing. */
 void store_close(struct store *s);
 
 #endif

@@ -1,4 +1,5 @@
-/* operation_rows.c - the rows of operations: each is begun, ended, and kept for its audit. */
+/* operation_rows.c - the rows of operations: begin, end, search for unfinished ones; old rows are
+ * pruned. */
 #include "controller/db/operation_rows.h"
 
 #include <stdio.h>
@@ -17,26 +18,30 @@ static int prune_operations(struct store *s)
 	return q_run(&q);
 }
 
-int store_op_begin(struct store *s, const struct operation *o, const char *verb, const uint8_t *vm, struct error *e)
+int store_op_begin(struct store *s, const struct operation *o, const char *verb, const uint8_t *vm,
+		   struct error *e)
 {
 	char now[32];
 
 	time_text(clock_wall_ns(), now);
 	if (tx_begin(s, e) < 0)
 		return -1;
-	/* Who asked, and whose VM it is about: either may read its audit later, when the VM may be gone. */
-	struct query q = query(s, "INSERT INTO operations(id, verb, vm, begun, uid, owner) VALUES (?1, ?2, ?3, ?4,"
-				  " nullif(?5, -1), (SELECT owner FROM vms WHERE id = ?3))");
+	/* uid: the caller.  owner: the owner of the VM.  Both may read the audit later, when the VM
+	 * may be deleted. */
+	struct query q = query(
+		s, "INSERT INTO operations(id, verb, vm, begun, uid, owner) VALUES (?1, ?2, ?3, ?4,"
+		   " nullif(?5, -1), (SELECT owner FROM vms WHERE id = ?3))");
 	q_blob(&q, o->id, ID_LEN);
 	q_text(&q, verb);
 	q_blob(&q, vm, ID_LEN);
 	q_text(&q, now);
 	q_int(&q, o->caller ? (int64_t)o->caller->uid : -1);
-	/* Here, not once a start: a user who does nothing but begin them must not fill the disk. */
+	/* Each begin prunes, so that a user who begins many operations can not fill the disk. */
 	return tx_end(s, q_run(&q) < 0 || prune_operations(s) < 0 ? -1 : 0, verb, e);
 }
 
-int store_op_end(struct store *s, const struct operation *o, const struct error *result, struct error *e)
+int store_op_end(struct store *s, const struct operation *o, const struct error *result,
+		 struct error *e)
 {
 	char now[32], text[sizeof(result->what) + sizeof(result->why) + 2] = "";
 
@@ -45,7 +50,8 @@ int store_op_end(struct store *s, const struct operation *o, const struct error 
 		(void)snprintf(text, sizeof(text), "%s: %s", result->what, result->why);
 	if (tx_begin(s, e) < 0)
 		return -1;
-	struct query q = query(s, "UPDATE operations SET ended = ?1, code = ?2, error = ?3 WHERE id = ?4 AND ended IS NULL");
+	struct query q = query(s, "UPDATE operations SET ended = ?1, code = ?2, error = ?3 WHERE "
+				  "id = ?4 AND ended IS NULL");
 	q_text(&q, now);
 	q_int(&q, result ? result->code : FAIL_NONE);
 	q_text(&q, text);
@@ -59,11 +65,12 @@ struct unfinished {
 	char verb[32];
 };
 
-/* 1 and @u filled, 0 when the row is gone or ended meanwhile, -1. */
+/* Return: 1 with @u filled in, 0 when the row was deleted or ended meanwhile, -1 on failure. */
 static int unfinished_load(struct store *s, int64_t seq, struct unfinished *u, struct error *e)
 {
 	read_begin(s);
-	struct query q = query(s, "SELECT id, vm, vm IS NOT NULL, verb FROM operations WHERE seq = ?1 AND ended IS NULL");
+	struct query q = query(s, "SELECT id, vm, vm IS NOT NULL, verb FROM operations WHERE seq = "
+				  "?1 AND ended IS NULL");
 	q_int(&q, seq);
 	int r = q_row(&q);
 	if (r > 0) {
@@ -75,8 +82,9 @@ static int unfinished_load(struct store *s, int64_t seq, struct unfinished *u, s
 	return read_end(s, q_end(&q, r), "operations", e);
 }
 
-int store_op_unfinished(struct store *s, int (*fn)(void *arg, const uint8_t op[ID_LEN], const char *verb,
-			const uint8_t vm[ID_LEN]),
+int store_op_unfinished(struct store *s,
+			int (*fn)(void *arg, const uint8_t op[ID_LEN], const char *verb,
+				  const uint8_t vm[ID_LEN]),
 			void *arg, struct error *e)
 {
 	struct rowids ids;

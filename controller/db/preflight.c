@@ -1,4 +1,4 @@
-/* preflight.c - checks before anything new is begun. */
+/* preflight.c - checks free space and the state database before a new operation begins. */
 #include "controller/db/preflight.h"
 
 #include <errno.h>
@@ -23,12 +23,15 @@ int room_check(const struct config *c, const char *what, struct error *e)
 	uint64_t mib;
 
 	if (room_mib(c, &mib) < 0)
-		return error_set(e, FAIL_HOST, what, "%s: %s", c->state_dir, strerrordesc_np(errno));
+		return error_set(e, FAIL_HOST, what, "%s: %s", c->state_dir,
+				 strerrordesc_np(errno));
 	if (mib >= ROOM_LEAST_MIB)
 		return 0;
-	(void)error_set(e, FAIL_HOST, what, "no space: %" PRIu64 " MiB are free in %s, and at least %u are needed", mib,
+	(void)error_set(e, FAIL_HOST, what,
+			"no space: %" PRIu64 " MiB are free in %s, and at least %u are needed", mib,
 			c->state_dir, ROOM_LEAST_MIB);
-	error_hint(e, "delete VMs or images, or make room there; stop, kill and delete work all the same");
+	error_hint(e, "delete VMs or images, or make room there; stop, kill and delete work all "
+		      "the same");
 	return -1;
 }
 

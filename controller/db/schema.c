@@ -1,8 +1,7 @@
-/*
- * schema.c - the schema as a list of steps.  A step is never edited once it was
- * released: a database remembers only how many of them it has seen
- * (PRAGMA user_version), and each runs in a transaction with its number.
- */
+/* schema.c - the schema as a list of steps, and the migration.
+ *
+ * A released step is never edited: the database only records the number of steps that were applied
+ * (PRAGMA user_version). Each step and its number are one transaction. */
 #include "controller/db/schema.h"
 
 #include <stdio.h>
@@ -16,41 +15,50 @@
 #include "controller/db/connection.h"
 
 static const char *const steps[] = {
-	/* 1: what there is.  Times are RFC 3339 in UTC; uids are those of the owners. */
+	/* 1: the first schema.  Times are RFC 3339 in UTC; uids are those of the owners. */
 	"CREATE TABLE kernels ("
-	"  id INTEGER PRIMARY KEY, owner INTEGER NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL,"
+	"  id INTEGER PRIMARY KEY, owner INTEGER NOT NULL, name TEXT NOT NULL, digest TEXT NOT "
+	"NULL,"
 	"  size INTEGER NOT NULL, created TEXT NOT NULL, UNIQUE (owner, name)) STRICT;"
 	"CREATE TABLE images ("
-	"  id INTEGER PRIMARY KEY, owner INTEGER NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL,"
+	"  id INTEGER PRIMARY KEY, owner INTEGER NOT NULL, name TEXT NOT NULL, digest TEXT NOT "
+	"NULL,"
 	"  kernel INTEGER NOT NULL REFERENCES kernels(id) ON DELETE RESTRICT,"
 	"  size INTEGER NOT NULL, created TEXT NOT NULL, UNIQUE (owner, name)) STRICT;"
 	"CREATE INDEX images_kernel ON images(kernel);"
-	/* generation: how often the slot was given out; freed: the order in which slots came back. */
+	/* generation: number of VMs that had the slot; freed: the order in which slots were
+	 * freed. */
 	"CREATE TABLE slots ("
-	"  slot INTEGER PRIMARY KEY, generation INTEGER NOT NULL, freed INTEGER NOT NULL DEFAULT 0) STRICT;"
+	"  slot INTEGER PRIMARY KEY, generation INTEGER NOT NULL, freed INTEGER NOT NULL DEFAULT "
+	"0) STRICT;"
 	"CREATE TABLE vms ("
 	"  seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),"
 	"  owner INTEGER NOT NULL, name TEXT NOT NULL,"
 	"  image INTEGER NOT NULL REFERENCES images(id) ON DELETE RESTRICT,"
-	"  slot INTEGER NOT NULL UNIQUE REFERENCES slots(slot) ON DELETE RESTRICT, generation INTEGER NOT NULL,"
-	"  vcpus INTEGER NOT NULL, mem_mib INTEGER NOT NULL, disk_mib INTEGER NOT NULL, nat INTEGER NOT NULL,"
+	"  slot INTEGER NOT NULL UNIQUE REFERENCES slots(slot) ON DELETE RESTRICT, generation "
+	"INTEGER NOT NULL,"
+	"  vcpus INTEGER NOT NULL, mem_mib INTEGER NOT NULL, disk_mib INTEGER NOT NULL, nat "
+	"INTEGER NOT NULL,"
 	"  ssh_key TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL, created TEXT NOT NULL,"
 	"  started TEXT NOT NULL, op TEXT NOT NULL, runtime TEXT NOT NULL DEFAULT '{}',"
 	"  UNIQUE (owner, name)) STRICT;"
 	"CREATE INDEX vms_image ON vms(image);"
 	"CREATE TABLE operations ("
-	"  seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, verb TEXT NOT NULL, vm BLOB, uid INTEGER, owner INTEGER,"
+	"  seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, verb TEXT NOT NULL, vm BLOB, uid "
+	"INTEGER, owner INTEGER,"
 	"  begun TEXT NOT NULL, ended TEXT, code INTEGER, error TEXT) STRICT;"
 	"CREATE INDEX operations_open ON operations(seq) WHERE ended IS NULL;"
 	"CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;",
 
-	/* 2: what is held.  A VM with a row here can not be deleted. */
+	/* 2: the ledger of kernel objects.  A VM with a row in it can not be deleted. */
 	"CREATE TABLE ledger ("
-	"  seq INTEGER PRIMARY KEY, vm BLOB NOT NULL REFERENCES vms(id) ON DELETE RESTRICT, kind TEXT NOT NULL,"
+	"  seq INTEGER PRIMARY KEY, vm BLOB NOT NULL REFERENCES vms(id) ON DELETE RESTRICT, kind "
+	"TEXT NOT NULL,"
 	"  state TEXT NOT NULL CHECK (state IN ('planned', 'present', 'releasing')),"
-	"  ident INTEGER NOT NULL, op TEXT NOT NULL, error TEXT NOT NULL DEFAULT '', UNIQUE (vm, kind)) STRICT;",
+	"  ident INTEGER NOT NULL, op TEXT NOT NULL, error TEXT NOT NULL DEFAULT '', UNIQUE (vm, "
+	"kind)) STRICT;",
 
-	/* 3: what is to become of a VM that nobody stopped. */
+	/* 3: restart policies. */
 	"ALTER TABLE vms ADD COLUMN restart TEXT NOT NULL DEFAULT 'no';"
 	"ALTER TABLE vms ADD COLUMN restart_max INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE vms ADD COLUMN auto_stop_s INTEGER NOT NULL DEFAULT 0;"
@@ -75,8 +83,8 @@ int schema_number(sqlite3 *db, const char *sql, int *out)
 	return rc == SQLITE_ROW ? 0 : -1;
 }
 
-/* <path>.v<version>: what there was before a migration. */
-static int back_up(sqlite3 *db, const char *path, int version, struct error *e)
+/* Copy the database to <path>.v<version> before a migration. */
+static int copy_before_migration(sqlite3 *db, const char *path, int version, struct error *e)
 {
 	char to[512];
 
@@ -85,7 +93,8 @@ static int back_up(sqlite3 *db, const char *path, int version, struct error *e)
 	(void)snprintf(to, sizeof(to), "%s.v%d", path, version);
 	if (store_copy(db, to) == 0)
 		return 0;
-	(void)error_set(e, FAIL_HOST, to, "the state database can not be backed up before its migration");
+	(void)error_set(e, FAIL_HOST, to,
+			"the state database can not be backed up before its migration");
 	error_hint(e, "check the room and the permissions of its folder");
 	return -1;
 }
@@ -112,11 +121,13 @@ static int refuse_newer(const char *path, int version, struct error *e)
 {
 	char backup[512];
 
-	(void)error_set(e, FAIL_STATE, path, "the state database has schema %d, this program knows up to %d", version,
+	(void)error_set(e, FAIL_STATE, path,
+			"the state database has schema %d, this program knows up to %d", version,
 			SCHEMA_VERSION);
 	(void)snprintf(backup, sizeof(backup), "%s.v%d", path, SCHEMA_VERSION);
 	if (access(backup, F_OK) == 0)
-		error_hint(e, "install the newer banger again, or put the backup %s in its place", backup);
+		error_hint(e, "install the newer banger again, or put the backup %s in its place",
+			   backup);
 	else
 		error_hint(e, "install the newer banger again");
 	return -1;
@@ -146,7 +157,7 @@ int schema_migrate(sqlite3 *db, const char *path, struct error *e)
 		return store_fail(db, path, e);
 	if (version > 0 && version < SCHEMA_VERSION) {
 		log_info("state database: schema %d becomes %d", version, SCHEMA_VERSION);
-		if (back_up(db, path, version, e) < 0)
+		if (copy_before_migration(db, path, version, e) < 0)
 			return -1;
 	}
 	while (version < SCHEMA_VERSION)

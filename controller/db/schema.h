@@ -6,16 +6,18 @@
 
 #include "controller/ctl.h"
 
-/* The schema that this program writes. */
+/* Return: the number of the schema that this program writes. */
 int schema_known(void);
 
-/* May this program use what is in @db?  Changes nothing.  FAIL_STATE: newer than we are, or foreign. */
+/* Check that this program can use the database.  Changes nothing.  Return: 0, or -1: FAIL_STATE a
+ * newer schema, or a foreign database. */
 int schema_check(sqlite3 *db, const char *path, struct error *e);
 
-/* Bring the schema of @db, which was checked, up to this program's; with a backup first. */
+/* Migrate a database that schema_check() has accepted to schema_known(), after a copy to
+ * <path>.v<version>. Return: 0, or -1 with the error. */
 int schema_migrate(sqlite3 *db, const char *path, struct error *e);
 
-/* One integer of @db.  Return: 0, or -1. */
+/* Read one integer with the query @sql.  Return: 0, or -1 with SQLite's error in @db. */
 int schema_number(sqlite3 *db, const char *sql, int *out);
 
 #endif

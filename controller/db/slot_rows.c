@@ -1,26 +1,31 @@
-/* slot_rows.c - slots, given out and taken back, each time with a higher generation. */
+/* slot_rows.c - gives slots to VMs and takes them back; each VM of a slot has a higher
+ * generation. */
 #include "controller/db/slot_rows.h"
 
 #include "controller/db/connection.h"
 
 #define FLOOR_STEP_MOST 10000000 /* generations */
 
-/* The free slot that was given back the longest time ago, one that never was used first.  Its generation goes up. */
+/* Slots that were never used come first, then the slot that has been free for the longest time. */
 int slot_take(struct store *s, struct vm *vm, const struct config *config)
 {
 	int64_t slot, generation;
-	struct query q = query(s, "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1)"
-				  " SELECT n.i FROM n LEFT JOIN slots s ON s.slot = n.i"
-				  " WHERE coalesce(s.generation, 0) < 4294967295 AND"
-				  " NOT EXISTS (SELECT 1 FROM vms v WHERE v.slot = n.i)"
-				  " ORDER BY coalesce(s.freed, 0), n.i LIMIT 1");
+	struct query q = query(
+		s,
+		"WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1)"
+		" SELECT n.i FROM n LEFT JOIN slots s ON s.slot = n.i"
+		" WHERE coalesce(s.generation, 0) < 4294967295 AND"
+		" NOT EXISTS (SELECT 1 FROM vms v WHERE v.slot = n.i)"
+		" ORDER BY coalesce(s.freed, 0), n.i LIMIT 1");
 	q_int(&q, config->slots);
 	if (q_one_int(&q, -1, &slot) < 0)
 		return -1;
 	if (slot < 0)
-		return error_set(&s->why, FAIL_LIMIT, vm->name, "all %u slots of this host are in use", config->slots);
+		return error_set(&s->why, FAIL_LIMIT, vm->name,
+				 "all %u slots of this host are in use", config->slots);
 	struct query up = query(s, "INSERT INTO slots(slot, generation) VALUES (?1, 1)"
-				   " ON CONFLICT(slot) DO UPDATE SET generation = generation + 1 RETURNING generation");
+				   " ON CONFLICT(slot) DO UPDATE SET generation = generation + 1 "
+				   "RETURNING generation");
 	q_int(&up, slot);
 	if (q_one_int(&up, 0, &generation) < 0)
 		return -1;
@@ -31,7 +36,8 @@ int slot_take(struct store *s, struct vm *vm, const struct config *config)
 
 int slot_give(struct store *s, int64_t slot)
 {
-	struct query freed = query(s, "UPDATE slots SET freed = (SELECT max(freed) + 1 FROM slots) WHERE slot = ?1");
+	struct query freed = query(
+		s, "UPDATE slots SET freed = (SELECT max(freed) + 1 FROM slots) WHERE slot = ?1");
 	q_int(&freed, slot);
 	return q_run(&freed);
 }
@@ -40,11 +46,14 @@ int store_slot_floor(struct store *s, uint32_t slot, uint32_t generation, struct
 {
 	if (tx_begin(s, e) < 0)
 		return -1;
-	/* A slot does not begin so often in any database's life; a lie must not use its generations up. */
+	/* The step is bounded, so that a wrong generation from a file or the kernel can not use up
+	 * all generations. */
 	struct query q = query(s, "INSERT INTO slots(slot, generation, freed)"
 				  " SELECT ?1, ?2, (SELECT coalesce(max(freed), 0) + 1 FROM slots)"
-				  " WHERE ?2 <= ?3 + coalesce((SELECT generation FROM slots WHERE slot = ?1), 0) ON CONFLICT(slot)"
-				  " DO UPDATE SET generation = max(generation, excluded.generation), freed = excluded.freed");
+				  " WHERE ?2 <= ?3 + coalesce((SELECT generation FROM slots WHERE "
+				  "slot = ?1), 0) ON CONFLICT(slot)"
+				  " DO UPDATE SET generation = max(generation, "
+				  "excluded.generation), freed = excluded.freed");
 	q_int(&q, slot);
 	q_int(&q, generation);
 	q_int(&q, FLOOR_STEP_MOST);

@@ -1,4 +1,4 @@
-/* vm_rows.c - the rows of VMs: made, found by references, changed, deleted; the runtime is kept as JSON. */
+/* vm_rows.c - makes, finds, changes and deletes the rows of VMs; the runtime is stored as JSON. */
 #include "controller/db/vm_rows.h"
 
 #include <errno.h>
@@ -15,14 +15,14 @@
 #include "controller/db/slot_rows.h"
 #include "controller/id.h"
 
-#define PREFIX_MIN 4 /* digits of an id that are taken for a reference */
+#define PREFIX_MIN 4 /* minimum of digits in a prefix of an id */
 
-/* ---- runtime: members may be missing or unknown, since an older or a newer program may have written them ---- */
+/* ---- runtime: an older or a newer program may have written it, with other members ---- */
 
 static const char *const vmm_names[] = { "qemu", "firecracker" };
 static const char *const accel_names[] = { "auto", "kvm", "tcg" };
 
-/* Return: 0, or -1: no memory. */
+/* Add a member unless the text is empty.  Return: 0, or -1: no memory. */
 static int put_text(json_t *o, const char *key, const char *v)
 {
 	return v[0] ? json_object_set_new(o, key, json_string(v)) : 0;
@@ -33,14 +33,17 @@ static int put_int(json_t *o, const char *key, int64_t v, int64_t least)
 	return v >= least ? json_object_set_new(o, key, json_integer(v)) : 0;
 }
 
-/* The caller frees it; NULL: no memory.  One without a member that it should have would be a leak later. */
+/* Return: the JSON text, which the caller frees; NULL without memory.  It is complete or NULL: an
+ * object that it did not name would never be released. */
 static char *runtime_dump(const struct vm_runtime *r)
 {
 	json_t *o = json_object();
-	int bad = put_text(o, "boot_id", r->boot_id) | put_text(o, "tap", r->tap) | put_text(o, "dm", r->dm) |
-		  put_text(o, "storage", r->storage) | put_text(o, "api_socket", r->api_socket) |
-		  put_int(o, "loop_base", r->loop_base, 0) | put_int(o, "loop_cow", r->loop_cow, 0) |
-		  put_int(o, "pid", r->pid, 1) | put_int(o, "pid_start", r->pid_start, 1);
+	int bad = put_text(o, "boot_id", r->boot_id) | put_text(o, "tap", r->tap) |
+		  put_text(o, "dm", r->dm) | put_text(o, "storage", r->storage) |
+		  put_text(o, "api_socket", r->api_socket) |
+		  put_int(o, "loop_base", r->loop_base, 0) |
+		  put_int(o, "loop_cow", r->loop_cow, 0) | put_int(o, "pid", r->pid, 1) |
+		  put_int(o, "pid_start", r->pid_start, 1);
 
 	if (r->pid > 0 || r->boot_id[0])
 		bad |= put_text(o, "vmm", vmm_names[r->vmm % ARRAY_SIZE(vmm_names)]) |
@@ -76,7 +79,8 @@ static uint32_t get_name(json_t *o, const char *key, const char *const *names, s
 	return 0;
 }
 
-/* Return: 0, or -1: no memory, which must not be taken for a runtime that can not be read. */
+/* Parse the JSON text; a text that is no JSON gives an empty runtime.  Return: 0, or -1: no
+ * memory. */
 static int runtime_load(const char *text, struct vm_runtime *r)
 {
 	json_t *o = json_read(text, strlen(text));
@@ -85,7 +89,8 @@ static int runtime_load(const char *text, struct vm_runtime *r)
 	if (!o && errno == ENOMEM)
 		return -1;
 	if (!json_is_object(o))
-		log_warn("state database: the runtime of a VM is not a JSON object and is taken for empty");
+		log_warn("state database: the runtime of a VM is not a JSON object and is taken "
+			 "for empty");
 	get_text(o, "boot_id", r->boot_id, sizeof(r->boot_id));
 	get_text(o, "tap", r->tap, sizeof(r->tap));
 	get_text(o, "dm", r->dm, sizeof(r->dm));
@@ -103,9 +108,11 @@ static int runtime_load(const char *text, struct vm_runtime *r)
 
 /* ---- rows ---- */
 
-#define VM_SELECT                                                                                              \
-	"SELECT v.id, v.name, v.owner, i.name, i.digest, k.digest, v.slot, v.generation, v.vcpus, v.mem_mib,"  \
-	" v.disk_mib, v.nat, v.restart, v.restart_max, v.auto_stop_s, v.wanted, v.ssh_key, v.state, v.reason, v.created, v.started, v.op, v.runtime"              \
+#define VM_SELECT                                                                                  \
+	"SELECT v.id, v.name, v.owner, i.name, i.digest, k.digest, v.slot, v.generation, "         \
+	"v.vcpus, v.mem_mib,"                                                                      \
+	" v.disk_mib, v.nat, v.restart, v.restart_max, v.auto_stop_s, v.wanted, v.ssh_key, "       \
+	"v.state, v.reason, v.created, v.started, v.op, v.runtime"                                 \
 	" FROM vms v JOIN images i ON i.id = v.image JOIN kernels k ON k.id = i.kernel "
 
 static enum vm_state state_parse(const char *name)
@@ -113,7 +120,7 @@ static enum vm_state state_parse(const char *name)
 	for (int s = 0; s < VM_STATES; s++)
 		if (strcmp(name, vm_state_name((enum vm_state)s)) == 0)
 			return (enum vm_state)s;
-	return VM_FAILED; /* of a newer program: it can still be deleted */
+	return VM_FAILED; /* a state of a newer program: the VM can be deleted */
 }
 
 static enum restart_policy restart_parse(const char *name)
@@ -137,10 +144,10 @@ static uint32_t q_get_u32(struct query *q)
 	return (uint32_t)q_get_int(q);
 }
 
-/* Return: 0, or -1: no memory. */
+/* Read the columns of VM_SELECT into @vm.  Return: 0, or -1: no memory. */
 static int vm_load(struct query *q, struct vm *vm)
 {
-	char state[16]; /* and the policy */
+	char state[16]; /* of the state, later of the policy */
 
 	memset(vm, 0, sizeof(*vm));
 	q_get_id(q, vm->id);
@@ -176,7 +183,8 @@ static int not_found(struct store *s, const char *ref)
 	return error_set(&s->why, FAIL_NOT_FOUND, ref, "there is no such VM");
 }
 
-/* The one row of @q into @vm, or FAIL_NOT_FOUND. */
+/* Read the only row of @q into @vm, and end @q.  Return: 0, or -1: FAIL_NOT_FOUND there is no
+ * row. */
 static int vm_take(struct query *q, const char *ref, struct vm *vm)
 {
 	int r = q_row(q);
@@ -195,8 +203,10 @@ int vm_row_write(struct store *s, const struct vm *vm, const char *op)
 	if (!runtime)
 		return store_no_memory(s, vm->name);
 	time_text(vm->started_ns, started);
-	struct query q = query(s, "UPDATE vms SET vcpus = ?1, mem_mib = ?2, nat = ?3, state = ?4, reason = ?5, started = ?6,"
-				  " op = ?7, runtime = ?8, restart = ?9, restart_max = ?10, auto_stop_s = ?11, wanted = ?12"
+	struct query q = query(s, "UPDATE vms SET vcpus = ?1, mem_mib = ?2, nat = ?3, state = ?4, "
+				  "reason = ?5, started = ?6,"
+				  " op = ?7, runtime = ?8, restart = ?9, restart_max = ?10, "
+				  "auto_stop_s = ?11, wanted = ?12"
 				  " WHERE id = ?13 RETURNING 1");
 	q_int(&q, vm->vcpus);
 	q_int(&q, vm->mem_mib);
@@ -241,18 +251,21 @@ static int check_cap(struct store *s, const struct vm *vm, const struct config *
 		return -1;
 	if (has < config->max_vms_per_owner)
 		return 0;
-	(void)error_set(&s->why, FAIL_LIMIT, vm->name, "you have %" PRId64 " VMs, and %u are allowed", has,
+	(void)error_set(&s->why, FAIL_LIMIT, vm->name,
+			"you have %" PRId64 " VMs, and %u are allowed", has,
 			config->max_vms_per_owner);
 	error_hint(&s->why, "delete one, or ask the administrator to raise max_vms_per_owner");
 	return -1;
 }
 
-/* The image's row: one of that content that the owner may use, the one of that name if there are more. */
+/* Find the row of the VM's image: the owner may use it, and its digest is the VM's.  If there are
+ * several, the one with the VM's image name is preferred. */
 static int find_image(struct store *s, struct vm *vm, int64_t *image)
 {
-	struct query q = query(s, "SELECT i.id, i.name, k.digest FROM images i JOIN kernels k ON k.id = i.kernel"
-				  " WHERE i.digest = ?1 AND access_use(?2, i.owner)"
-				  " ORDER BY i.name = ?3 DESC, i.owner = ?2 DESC, i.id LIMIT 1");
+	struct query q = query(
+		s, "SELECT i.id, i.name, k.digest FROM images i JOIN kernels k ON k.id = i.kernel"
+		   " WHERE i.digest = ?1 AND access_use(?2, i.owner)"
+		   " ORDER BY i.name = ?3 DESC, i.owner = ?2 DESC, i.id LIMIT 1");
 	q_text(&q, vm->image_digest);
 	q_int(&q, vm->owner);
 	q_text(&q, vm->image);
@@ -276,9 +289,11 @@ static int insert_vm(struct store *s, const struct vm *vm, int64_t image)
 	char created[32];
 
 	time_text(vm->created_ns, created);
-	struct query q = query(s, "INSERT INTO vms(id, owner, name, image, slot, generation, vcpus, mem_mib, disk_mib, nat,"
-				  " ssh_key, state, reason, created, started, op)"
-				  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, '', '', ?12, '', '')");
+	struct query q = query(
+		s, "INSERT INTO vms(id, owner, name, image, slot, generation, vcpus, mem_mib, "
+		   "disk_mib, nat,"
+		   " ssh_key, state, reason, created, started, op)"
+		   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, '', '', ?12, '', '')");
 	q_blob(&q, vm->id, ID_LEN);
 	q_int(&q, vm->owner);
 	q_text(&q, vm->name);
@@ -298,14 +313,15 @@ static int create(struct store *s, struct vm *vm, const struct config *config)
 {
 	int64_t image = -1;
 
-	if (check_name(s, vm) < 0 || check_cap(s, vm, config) < 0 || find_image(s, vm, &image) < 0 ||
-	    slot_take(s, vm, config) < 0 || insert_vm(s, vm, image) < 0)
+	if (check_name(s, vm) < 0 || check_cap(s, vm, config) < 0 ||
+	    find_image(s, vm, &image) < 0 || slot_take(s, vm, config) < 0 ||
+	    insert_vm(s, vm, image) < 0)
 		return -1;
 	return vm_row_write(s, vm, vm->op);
 }
 
-int store_vm_create(struct store *s, struct vm *vm, const struct config *config, const struct operation *o,
-		    struct error *e)
+int store_vm_create(struct store *s, struct vm *vm, const struct config *config,
+		    const struct operation *o, struct error *e)
 {
 	id_new(vm->id);
 	vm->created_ns = clock_wall_ns();
@@ -332,7 +348,8 @@ int store_vm_by_id(struct store *s, const uint8_t id[ID_LEN], struct vm *vm, str
 	return read_end(s, vm_take(&q, hex, vm), hex, e);
 }
 
-static int find_name(struct store *s, uint32_t owner, const char *name, const char *ref, struct vm *vm)
+static int find_name(struct store *s, uint32_t owner, const char *name, const char *ref,
+		     struct vm *vm)
 {
 	struct query q = query(s, VM_SELECT "WHERE v.owner = ?1 AND v.name = ?2");
 
@@ -351,7 +368,9 @@ static int find_prefix(struct store *s, const struct caller *c, const char *ref,
 	if (r > 0) {
 		if (vm_load(&q, vm) < 0)
 			return q_end(&q, store_no_memory(s, ref));
-		r = q_row(&q) == 0 ? 0 : error_set(&s->why, FAIL_USAGE, ref, "more than one VM's id begins like this");
+		r = q_row(&q) == 0 ? 0
+				   : error_set(&s->why, FAIL_USAGE, ref,
+					       "more than one VM's id begins like this");
 	} else if (r == 0) {
 		r = not_found(s, ref);
 	}
@@ -365,7 +384,7 @@ static bool is_prefix(const char *ref)
 	return !ref[n] && n >= PREFIX_MIN && n < ID_HEX;
 }
 
-/* "uid/name": for root, and for a caller who names himself. */
+/* Find "uid/name".  Only root may name another user's uid. */
 static int find_qualified(struct store *s, const struct caller *c, const char *ref, struct vm *vm)
 {
 	const char *slash = strchr(ref, '/');
@@ -376,7 +395,8 @@ static int find_qualified(struct store *s, const struct caller *c, const char *r
 		return not_found(s, ref);
 	memcpy(number, ref, (size_t)(slash - ref));
 	number[slash - ref] = '\0';
-	if (parse_uint(number, 0, UINT32_MAX - 1, &uid) < 0 || !access_allows(c, ACCESS_VM, (uid_t)uid))
+	if (parse_uint(number, 0, UINT32_MAX - 1, &uid) < 0 ||
+	    !access_allows(c, ACCESS_VM, (uid_t)uid))
 		return not_found(s, ref);
 	return find_name(s, (uint32_t)uid, slash + 1, ref, vm);
 }
@@ -393,7 +413,8 @@ static int find(struct store *s, const struct caller *c, const char *ref, struct
 	return find_prefix(s, c, ref, vm);
 }
 
-int store_vm_find(struct store *s, const struct caller *c, const char *ref, struct vm *vm, struct error *e)
+int store_vm_find(struct store *s, const struct caller *c, const char *ref, struct vm *vm,
+		  struct error *e)
 {
 	read_begin(s);
 	return read_end(s, find(s, c, ref, vm), ref, e);
@@ -407,16 +428,16 @@ static int load_seq(struct store *s, int64_t seq, struct vm *vm, struct error *e
 	return read_end(s, vm_take(&q, "VM", vm), "VM", e);
 }
 
-int store_vm_each(struct store *s, const struct caller *c, bool all, int (*fn)(void *arg, const struct vm *vm),
-		  void *arg,
-		  struct error *e)
+int store_vm_each(struct store *s, const struct caller *c, bool all,
+		  int (*fn)(void *arg, const struct vm *vm), void *arg, struct error *e)
 {
 	struct rowids ids;
 	bool everybody = !c || (all && access_sees_all(c));
 	int r;
 
 	read_begin(s);
-	struct query q = query(s, "SELECT seq FROM vms WHERE owner = ?1 OR ?2 ORDER BY name, owner");
+	struct query q = query(s,
+			       "SELECT seq FROM vms WHERE owner = ?1 OR ?2 ORDER BY name, owner");
 	q_int(&q, c ? c->uid : 0);
 	q_int(&q, everybody);
 	r = read_end(s, rowids_take(&q, &ids), "VMs", e);
@@ -425,7 +446,7 @@ int store_vm_each(struct store *s, const struct caller *c, bool all, int (*fn)(v
 		struct vm vm;
 		if (load_seq(s, ids.v[i], &vm, &why) == 0) {
 			r = fn(arg, &vm) < 0 ? -1 : 0;
-		} else if (why.code != FAIL_NOT_FOUND) { /* deleted meanwhile */
+		} else if (why.code != FAIL_NOT_FOUND) { /* a VM deleted meanwhile is skipped */
 			*e = why;
 			r = -1;
 		}
@@ -452,7 +473,8 @@ static int delete_vm(struct store *s, const struct vm *vm)
 	if (q_one_int(&ledger, 0, &held) < 0)
 		return -1;
 	if (held)
-		return error_set(&s->why, FAIL_STATE, vm->name, "%" PRId64 " of its objects are not released yet", held);
+		return error_set(&s->why, FAIL_STATE, vm->name,
+				 "%" PRId64 " of its objects are not released yet", held);
 	struct query q = query(s, "DELETE FROM vms WHERE id = ?1 RETURNING slot");
 	q_blob(&q, vm->id, ID_LEN);
 	if (q_one_int(&q, -1, &slot) < 0)
