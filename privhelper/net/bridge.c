@@ -1,4 +1,5 @@
-/* bridge.c - the bridge of all guests: made or found at the start, put back when somebody took it away. */
+/* bridge.c - creates the bridge of all guests at the start, and repairs it when another process
+ * changed it. */
 #include "privhelper/net/bridge.h"
 
 #include <arpa/inet.h>
@@ -15,16 +16,17 @@
 #include "common/log.h"
 #include "privhelper/net/link.h"
 
-/* A name under the taps' prefix would be caught by the rules for taps. */
+/* The rules for taps would match a bridge whose name has the taps' prefix. */
 static bool name_is_free_for_us(const char *name)
 {
 	return strncmp(name, SLOT_TAP_PREFIX, strlen(SLOT_TAP_PREFIX)) != 0;
 }
 
-/* The alias is no attribute of creation (net/core/rtnetlink.c, rtnl_create_link()), but goes in the same system call. */
+/* The alias needs a message of its own: it is no attribute of creation (net/core/rtnetlink.c,
+ * rtnl_create_link()).  Both messages go in one system call. */
 static int make_bridge(struct net_state *n)
 {
-	/* An address of its own, or the bridge takes that of whichever tap is there. */
+	/* Without a MAC of its own, the bridge takes the MAC of one of its taps. */
 	static const uint8_t mac[6] = { 0x02, 0xfc, 0xff, 0, 0, 1 };
 	struct nl_out o;
 
@@ -70,7 +72,7 @@ static int raise_bridge(struct net_state *n)
 	return nl_talk(n->route, &o, NULL, NULL);
 }
 
-/* Find it or make it.  Return: 0, or -1 (logged). */
+/* Find the bridge or create it.  Return: 0, or -1 with errno (logged). */
 static int have_bridge(struct net_state *n, struct net_link *l)
 {
 	const char *name = n->config->bridge;
@@ -80,7 +82,7 @@ static int have_bridge(struct net_state *n, struct net_link *l)
 		return -1;
 	}
 	if (!l->bridge || !l->ours) {
-		log_error("bridge %s: an interface of that name is there and is not ours; remove it, or name another "
+		log_error("bridge %s: an interface of that name exists and is not ours; remove it, or name another "
 			  "bridge in the configuration", name);
 		errno = EEXIST;
 		return -1;
@@ -118,7 +120,7 @@ int net_bridge_repair(struct net_state *n)
 		return -1;
 	if (n->bridge == before && l.up)
 		return address_bridge(n);
-	log_warn("bridge %s was %s: it is put back", n->config->bridge, n->bridge == before ? "down" : "gone");
+	log_warn("bridge %s was %s: repairing it", n->config->bridge, n->bridge == before ? "down" : "gone");
 	net_link_no_ipv6(n, n->bridge);
 	return address_bridge(n) < 0 ? -1 : raise_bridge(n);
 }

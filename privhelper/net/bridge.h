@@ -4,10 +4,22 @@
 
 #include "privhelper/net/net.h"
 
-/* Make the bridge or find ours, give it its address.  A foreign one of that name is refused.  Return: 0, or -1 (logged). */
+/**
+ * net_bridge_prepare() - create the configured bridge, or find the one of an earlier start
+ *
+ * The bridge gets its address and is set up; n->bridge is its ifindex.  An interface of that name
+ * without our alias is an error, and so is a name with the prefix of the taps.  Called as root,
+ * before lock-down.
+ * Return: 0, or -1 (logged).
+ */
 int net_bridge_prepare(struct net_state *n);
 
-/* Put it back if somebody took it, its address or its state away; its ports are net_tap_repair()'s (tap.h).  Return: 0, or -1 with errno. */
+/**
+ * net_bridge_repair() - restore the bridge, its address and its IFF_UP, whichever is missing
+ *
+ * Ports are not looked at: net_tap_repair() puts each tap back.
+ * Return: 0, or -1 with errno; EEXIST: a foreign interface has the bridge's name.
+ */
 int net_bridge_repair(struct net_state *n);
 
 #endif

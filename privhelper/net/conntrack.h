@@ -1,4 +1,4 @@
-/* conntrack.h - the flows of addresses, and how they are forgotten. */
+/* conntrack.h - deletes the conntrack entries (flows) of slots' addresses. */
 #ifndef BANGER_PRIVHELPER_NET_CONNTRACK_H
 #define BANGER_PRIVHELPER_NET_CONNTRACK_H
 
@@ -8,18 +8,21 @@
 #include "privhelper/net/net.h"
 
 /**
- * net_flows_forget() - forget every flow that an address of these slots began or answers
+ * net_flows_forget() - delete every flow that an address of these slots began or answers
+ * @slots:	true for each slot whose flows are deleted
  *
- * Those that have no element in the set of guests, under rules that are whole, are flowless from then on: until they get
- * one, or somebody else changes the rules.
- * Return: ST_OK or ST_KERNEL: of one or more slots not all are forgotten.
+ * A slot without an element in the set of guests, under complete rules, is marked in n->flowless.
+ * The mark is taken back when the slot gets an element, or when another process changes the rules.
+ * Return: ST_OK, or ST_KERNEL: at least one slot has a flow left (logged).
  */
 enum status net_flows_forget(struct net_state *n, const bool slots[SLOT_MAX]);
 
-/* See to it that the slot is without flows.  Costs nothing when that is known. */
+/* Delete the flows of one slot, unless n->flowless says that it has none.  Return: as
+ * net_flows_forget(). */
 enum status net_flows_none(struct net_state *n, uint32_t slot);
 
-/* Is there a table of flows to ask?  Changes nothing.  Return: 0, or -1 with errno. */
+/* Ask for conntrack's statistics, so that the kernel loads its netlink module now.  Return: 0, or
+ * -1 with errno: the kernel has none. */
 int net_conntrack_probe(struct net_state *n);
 
 #endif

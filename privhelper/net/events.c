@@ -1,9 +1,10 @@
-/* events.c - somebody else takes away what is ours: told at once, instead of found at the next look.
+/* events.c - notices at once when another process removes or changes our links and rules.
  *
- * What the kernel says is used for nothing but that word, and to doubt what was known of flows.  Of rules it says who
- * changed them, so that we know our own.  Our own removals of links come by as well, after the request that caused them;
- * they are taken in before the next wait and not told.  Something of somebody else's may be lost with them: the
- * controller looks now and then in any case. */
+ * A notification has two uses: it wakes the controller, and it clears n->flowless.  Notifications
+ * of nftables carry the port id of the process that made the change, by which we ignore our own
+ * changes.  Those of links do not: our own removals are read and dropped before each wait.  A
+ * foreign removal at that moment is dropped with them; the controller's periodic inventory finds
+ * it. */
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <linux/netfilter/nf_tables.h>
@@ -19,7 +20,9 @@
 #include "privhelper/net/image.h"
 #include "proto/slot.h"
 
-#define EVENTS_MOST 1000 /* taken in one go: who makes more of them does not keep requests waiting */
+/* Notifications read at a time: a process that causes more of them can not keep requests
+ * waiting. */
+#define EVENTS_MOST 1000
 
 static int listen_to(int protocol, unsigned group)
 {
@@ -45,7 +48,8 @@ int net_events_open(struct net_state *n)
 	return n->link_events < 0 || n->nft_events < 0 ? -1 : 0;
 }
 
-/* The string in attribute @type of @h, behind a fixed header of @extra bytes; NULL when there is none. */
+/* Return: the string in attribute @type of @h, behind a fixed header of @extra bytes; NULL without
+ * one. */
 static const char *text_of(const struct nlmsghdr *h, size_t extra, uint16_t type)
 {
 	const struct nlattr *a;
@@ -58,7 +62,7 @@ static const char *text_of(const struct nlmsghdr *h, size_t extra, uint16_t type
 	return NULL;
 }
 
-/* Also a port that leaves the bridge: the kernel says so with the same message, of family AF_BRIDGE. */
+/* RTM_DELLINK also reports a port that leaves the bridge, then with the family AF_BRIDGE. */
 static bool link_is_ours(struct net_state *n, const struct nlmsghdr *h)
 {
 	const char *name = h->nlmsg_type == RTM_DELLINK ? text_of(h, sizeof(struct ifinfomsg), IFLA_IFNAME) : NULL;
@@ -66,11 +70,10 @@ static bool link_is_ours(struct net_state *n, const struct nlmsghdr *h)
 	return name && (strncmp(name, SLOT_TAP_PREFIX, strlen(SLOT_TAP_PREFIX)) == 0 || strcmp(name, n->config->bridge) == 0);
 }
 
-/*
- * Another's change of a table of ours, whatever it is: a rule of his in it lets through what ours would not.  Attribute 1
- * of every one of them is the table's name (linux/netfilter/nf_tables.h: NFTA_TABLE_NAME, NFTA_CHAIN_TABLE...); that of
- * NFT_MSG_NEWGEN is a number.
- */
+/* True for any change of our tables by another process: a rule that it adds may accept packets that
+ * our rules drop.  Attribute 1 is the table's name in each of these messages
+ * (linux/netfilter/nf_tables.h: NFTA_TABLE_NAME, NFTA_CHAIN_TABLE...).  In NFT_MSG_NEWGEN it is a
+ * number, which text_of() refuses. */
 static bool rule_is_ours(struct net_state *n, const struct nlmsghdr *h)
 {
 	if (NFNL_SUBSYS_ID(h->nlmsg_type) != NFNL_SUBSYS_NFTABLES || h->nlmsg_pid == n->nft_port)
@@ -89,7 +92,9 @@ static bool is_ours(struct net_state *n, int fd, const void *buf, ssize_t len)
 	return false;
 }
 
-/* Return: something of ours was taken away or changed, or (there were too many events) may have been. */
+/* Read the notifications that wait on @fd.  @left: in and out: more may wait than one call reads.
+ * Return: true if an object of ours was removed or changed, or may have been: notifications were
+ * lost or are left. */
 static bool take(struct net_state *n, int fd, bool *left)
 {
 	bool ours = *left;
@@ -101,19 +106,20 @@ static bool take(struct net_state *n, int fd, bool *left)
 		ssize_t len = recvfrom(fd, n->event, sizeof(n->event), 0, (void *)&from, &size);
 		if (len < 0 && errno != ENOBUFS)
 			return ours;
-		/* Only the kernel is believed; any process may send to us. */
+		/* Any process may send to this socket; the kernel's port id is 0 (netlink(7)). */
 		if (len < 0 || (from.nl_pid == 0 && is_ours(n, fd, n->event, len)))
 			ours = true;
 	}
 	*left = true;
-	return true; /* whatever the others say */
+	return true;
 }
 
 static void tell(void)
 {
 	const uint64_t one = 1;
 
-	(void)!write(WAKE_FD, &one, sizeof(one)); /* full: it was told often enough */
+	/* a full counter has woken the controller already */
+	(void)!write(WAKE_FD, &one, sizeof(one));
 }
 
 void net_events_of_rules(struct net_state *n)

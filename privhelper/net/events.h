@@ -1,19 +1,24 @@
-/* events.h - what the kernel tells of changes that somebody else makes. */
+/* events.h - receives the kernel's notifications of changes to our links and rules. */
 #ifndef BANGER_PRIVHELPER_NET_EVENTS_H
 #define BANGER_PRIVHELPER_NET_EVENTS_H
 
 #include "privhelper/net/net.h"
 
-/* Listen to what the kernel says of links and of nftables.  Return: 0, or -1 with errno. */
+/* Subscribe to the notifications of links (RTNLGRP_LINK) and of nftables (NFNLGRP_NFTABLES).
+ * n->nft must be open.
+ * Return: 0, or -1 with errno. */
 int net_events_open(struct net_state *n);
 
-/* Take in what was said of the rules so far: once somebody else has changed them, no slot counts as flowless. */
+/* Read the pending notifications of nftables.  If another process changed our tables: set
+ * n->rules_changed, clear n->flowless and wake the controller.  Never blocks. */
 void net_events_of_rules(struct net_state *n);
 
 /**
- * net_wait() - wait for the next request, and meanwhile for somebody else's `ip link del` or `nft flush ruleset`
+ * net_wait() - wait for the next request, and meanwhile for another process's `ip link del` or `nft
+ * flush ruleset`
  *
- * One that takes something of ours away is told at WAKE_FD; what it was, the controller finds out as at any other time.
+ * A change that removes an object of ours wakes the controller (WAKE_FD), which then lists all
+ * objects.  The notification names no object to it.  Returns when RPC_FD is readable.
  */
 void net_wait(struct role *r);
 

@@ -1,4 +1,4 @@
-/* link.c - interfaces: what RTM_GETLINK tells of one, and the beginning of each message that changes one. */
+/* link.c - reads the answer to RTM_GETLINK, and begins each message that changes an interface. */
 #include "privhelper/net/link.h"
 
 #include <errno.h>
@@ -24,7 +24,8 @@ static void read_kind(struct net_link *l, const struct nlattr *kind)
 	l->tun = n == 3 && memcmp(name, "tun", n) == 0;
 }
 
-/* drivers/net/tun.c, tun_fill_info(): owner and group are left out when there is none. */
+/* The kernel leaves out the attributes of an owner and a group that are not set (drivers/net/tun.c,
+ * tun_fill_info()). */
 static void read_tun(struct net_link *l, const struct nlattr *data)
 {
 	const struct nlattr *a;

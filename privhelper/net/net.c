@@ -1,8 +1,11 @@
-/* net.c - the role that gives VMs their network; it holds CAP_NET_ADMIN and nothing else.
+/* net.c - the net role: prepares the bridge and the rules as root, then serves the operations on
+ * VMs' networks.
  *
- * A VM's network is a tap, an element of the set of guests (frames pass with its own MAC and address alone) and an
- * element of the set of those with NAT.  What belongs to whom is read from the kernel each time: nothing here
- * remembers what there is, so nothing here can be wrong after a crash, or after somebody's `nft flush ruleset`. */
+ * ROLE net keeps CAP_NET_ADMIN alone.  A VM's network is a tap, an element of the set of guests
+ * (its frames pass with the slot's MAC and address alone), and with NAT an element of a second
+ * set.  The role reads the owner of each object from the kernel for each request and keeps no list
+ * of objects, so its view is right after a crash and after an administrator's `nft flush
+ * ruleset`. */
 #include "privhelper/net/net.h"
 
 #include <errno.h>
@@ -35,7 +38,8 @@ static struct net_state *state(struct role *r)
 
 /* ---- as root ---- */
 
-/* Where sysctl.d(5) has done it, as the installed file asks, /proc/sys may be read-only here. */
+/* The file is written only if forwarding is off: the installed sysctl.d(5) file has turned it on,
+ * and /proc/sys may be read-only for this service. */
 static int enable_forwarding(void)
 {
 	static const char path[] = "/proc/sys/net/ipv4/ip_forward";
@@ -70,16 +74,15 @@ static int net_prepare(struct role *r)
 	n->config = &r->config;
 	if (open_sockets(n) < 0)
 		return -1;
-	/* The rules first: no bridge of ours is ever without them. */
+	/* The rules come first, so that the bridge never exists without them. */
 	if (net_rules_load(n) < 0) {
 		log_errno("nftables rules");
 		return -1;
 	}
 	if (net_bridge_prepare(n) < 0 || enable_forwarding() < 0)
 		return -1;
-	/* Has the kernel load the module now, and says so if it has none. */
 	if (net_conntrack_probe(n) < 0)
-		log_errno("flows can not be flushed on this kernel");
+		log_errno("conntrack: this kernel can not delete flows");
 	return net_root_enter(r->account);
 }
 
@@ -98,18 +101,18 @@ static int net_filter(struct role *r, scmp_filter_ctx ctx)
 	bad |= lockdown_allow(ctx, SCMP_SYS(poll)) | lockdown_allow_arg(ctx, SCMP_SYS(write), 0, WAKE_FD);
 	for (size_t i = 0; i < ARRAY_SIZE(ioctls); i++)
 		bad |= lockdown_allow_ioctl(ctx, -1, ioctls[i]);
-	/* The root holds the tun node alone, so the name needs no check. */
+	/* The path of openat(2) needs no check: the role's root holds the tun node alone. */
 	return bad | lockdown_allow_open(ctx, O_RDWR | O_CLOEXEC);
 }
 
 /* ---- what the kernel shows ---- */
 
-#define DISCONNECTED INT_MAX
+#define DISCONNECTED INT_MAX /* ifindex of a tap that is not in the bridge */
 
-/* What is there of one slot. */
+/* The objects of one slot that the kernel shows. */
 struct view {
-	int ifindex;                 /* of the tap; 0: none */
-	struct net_tag tap, set[SETS]; /* generation 0: none of ours */
+	int ifindex;                 /* of the tap; 0: none, or DISCONNECTED */
+	struct net_tag tap, set[SETS]; /* generation 0: no object with a tag of the slot */
 };
 
 static int look(struct net_state *n, uint32_t slot, struct view *v)
@@ -123,7 +126,8 @@ static int look(struct net_state *n, uint32_t slot, struct view *v)
 	return 0;
 }
 
-/* What an earlier role, or a crash of it, left to nobody is forgotten at the start; a VM that runs keeps its flows. */
+/* Adopt the objects of each slot, and delete the flows of slots without objects, which a crash may
+ * have left.  A running VM keeps its flows. */
 static int net_scan(struct role *r)
 {
 	bool unused[SLOT_MAX] = { false };
@@ -140,11 +144,13 @@ static int net_scan(struct role *r)
 		for (enum net_set s = 0; s < SETS; s++)
 			role_adopt(r, i, v.set[s].generation, v.set[s].owner);
 	}
-	(void)net_flows_forget(state(r), unused); /* what fails is tried again, or told, when the slot is used */
+	/* after an error, net_tap_create() tries again and reports it */
+	(void)net_flows_forget(state(r), unused);
 	return 0;
 }
 
-/* When the kernel does not say, there may be something: a newer generation has to wait. */
+/* True also after an error of look(): the slot may hold objects, so a newer generation has to
+ * wait. */
 static bool net_holds(struct role *r, uint32_t slot)
 {
 	struct view v;
@@ -164,7 +170,8 @@ static void list_view(struct rep_list *out, uint32_t slot, const struct view *v)
 			(void)role_list_add(out, kinds[s], slot, v->set[s].generation, v->set[s].owner, 0);
 }
 
-/* A tap that can not be put back into its bridge is listed with the ifindex 0: it is there, and of no use. */
+/* Put the tap back into the bridge.  LIST reports a tap outside the bridge with ifindex 0: it
+ * exists, but is unusable. */
 static void mend(struct net_state *n, uint32_t slot, struct view *v)
 {
 	if (v->ifindex && (!n->bridged || net_tap_repair(n, slot) < 0)) {
@@ -173,8 +180,8 @@ static void mend(struct net_state *n, uint32_t slot, struct view *v)
 	}
 }
 
-/* The cursor is the next slot; 0 begins.  What is the same for all, and where each tap belongs, is put back if somebody
- * changed it. */
+/* The cursor is the next slot.  Cursor 0 begins a round, which repairs the rules and the bridge
+ * first.  Each tap is put back into the bridge before it is listed. */
 static enum status net_list(struct role *r, const struct request *q, int *fds_in,
 			    struct reply *reply, int *fds_out)
 {

@@ -1,4 +1,5 @@
-/* net.h - the one state struct of the net role; net.c is the role itself. */
+/* net.h - the state struct of the net role, which each of its files is handed; net.c is the role
+ * itself. */
 #ifndef BANGER_PRIVHELPER_NET_NET_H
 #define BANGER_PRIVHELPER_NET_NET_H
 
@@ -11,16 +12,24 @@
 struct net_state {
 	const struct config *config;
 	int route, nft, ct; /* netlink sockets: NETLINK_ROUTE, and two of NETLINK_NETFILTER */
-	int link_events, nft_events; /* and two that only listen: events.c */
-	uint32_t nft_port;  /* the address of `nft`, which the kernel says with each change that we asked for */
+	/* netlink sockets that receive notifications only (events.c) */
+	int link_events, nft_events;
+	/* port id of `nft`; a notification carries the port id of the socket that made the
+	 * change */
+	uint32_t nft_port;
 	int bridge;         /* ifindex */
-	bool bridged;       /* the bridge was found in order, or made so, when the latest round of LIST began */
-	bool rules_changed; /* by somebody else, since we loaded them */
-	bool events_left;   /* of nft_events more are waiting; what was dropped behind them is not told any more (netlink(7)) */
-	bool flowless[SLOT_MAX]; /* known of a slot: no flow of its address is left, and it can begin none (conntrack.c) */
-	bool retired[SLOT_MAX]; /* since this start: a tap that somebody takes away, or out of its group, hides none */
+	/* the bridge was in order, or repaired, when the latest round of LIST began */
+	bool bridged;
+	bool rules_changed; /* another process has changed the rules since we loaded them */
+	/* nft_events may hold more; the socket reports a loss behind them only once (netlink(7)) */
+	bool events_left;
+	/* conntrack has no flow of the slot's address, and the rules let it begin none */
+	bool flowless[SLOT_MAX];
+	/* retired since this start; kept here too, as root can delete a tap or change its group */
+	bool retired[SLOT_MAX];
 	struct netlink netlink;
-	uint8_t event[NL_IN_SIZE] __attribute__((aligned(8))); /* the one that is being read */
+	/* the notification that is being read */
+	uint8_t event[NL_IN_SIZE] __attribute__((aligned(8)));
 };
 
 #endif

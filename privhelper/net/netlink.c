@@ -1,4 +1,4 @@
-/* netlink.c - requests to the kernel by netlink, and the checks of its answers. */
+/* netlink.c - sends requests to the kernel by netlink(7), and checks its answers. */
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <string.h>
@@ -14,7 +14,8 @@ int nl_open(int protocol)
 	const int room = 2 * NL_OUT_SIZE, on = 1;
 	_cleanup_close_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
 
-	/* nl_pid 0 gives us an address of the kernel's choice; connected to 0, only the kernel is heard or spoken to. */
+	/* bind() to port id 0 lets the kernel choose ours; connect() to 0, the kernel's own, is the
+	 * default destination. */
 	if (fd < 0 || bind(fd, (const void *)&any, sizeof(any)) < 0 || connect(fd, (const void *)&any, sizeof(any)) < 0)
 		return -1;
 	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room)) < 0 ||
@@ -26,18 +27,19 @@ int nl_open(int protocol)
 
 void nl_begin(struct netlink *netlink, struct nl_out *o)
 {
-	/* A range of its own for each datagram, so that a late answer to an earlier one is known as such. */
+	/* Each datagram has its own range of sequence numbers, by which a late answer to an earlier
+	 * datagram is recognized. */
 	netlink->last += NL_OUT_SIZE / NLMSG_HDRLEN;
 	*o = (struct nl_out){ .netlink = netlink, .first = netlink->last, .last = netlink->last - 1 };
 }
 
-/* Go past the message under construction. */
+/* Finish the message under construction, so that @o->used is the place of the next. */
 static void next(struct nl_out *o)
 {
 	if (o->h)
 		o->used += NLMSG_ALIGN(o->h->nlmsg_len);
 	if (NL_OUT_SIZE - o->used < NL_MESSAGE_MAX)
-		die(1, "netlink: %zu bytes are too many", o->used);
+		die(1, "netlink: a request is too long: %zu bytes", o->used);
 }
 
 void nl_append(struct nl_out *o, const struct nlmsghdr *h)
@@ -57,16 +59,16 @@ void *nl_message(struct nl_out *o, uint16_t type, uint16_t flags, size_t extra)
 	return mnl_nlmsg_put_extra_header(o->h, extra);
 }
 
-/* What is still to come. */
+/* The state of nl_talk() while it reads answers. */
 struct answers {
 	struct nl_out *to;
 	nl_fn fn;
 	void *arg;
-	int error; /* the first */
-	bool over;
+	int error; /* of the first message that failed; 0: none */
+	bool over; /* the last message is answered */
 };
 
-/* NLMSG_ERROR and NLMSG_DONE begin with an errno, negative; NLMSG_DONE may lack it. */
+/* NLMSG_ERROR and NLMSG_DONE begin with a negative errno or 0, which NLMSG_DONE may lack. */
 static void take_verdict(struct answers *a, const struct nlmsghdr *h)
 {
 	int e = 0;
@@ -94,7 +96,7 @@ static void take_messages(struct answers *a, int len)
 	}
 }
 
-/* Return: 0 more was taken in, -1 with errno. */
+/* Read one datagram.  Return: 0, or -1 with errno. */
 static int take_datagram(int fd, struct answers *a)
 {
 	struct sockaddr_nl from = { 0 };
@@ -104,7 +106,8 @@ static int take_datagram(int fd, struct answers *a)
 	if (n < 0 && errno == EINTR)
 		return 0;
 	if (n < 0) {
-		/* A batch that fails as a whole has its error on its first message, and then nothing more. */
+		/* The kernel answers a batch that fails as a whole with one error, on its first
+		 * message. */
 		if (errno == EAGAIN)
 			errno = a->error ? a->error : EPROTO;
 		return -1;

@@ -1,4 +1,4 @@
-/* root.c - the root that the net role lives in: one tun node, openable by its uid alone. */
+/* root.c - moves the net role into a root that holds one tun node, which its uid alone can open. */
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
@@ -15,7 +15,8 @@
 #define TUN_MAJOR 10 /* Documentation/admin-guide/devices.txt: misc */
 #define TUN_MINOR 200
 
-/* A tmpfs over /tmp, without nodev, then over /; pivot_root(2): "." on "." needs no second folder. */
+/* Mount a tmpfs on /tmp, without nodev, make the node and pivot to it.  pivot_root(2): "." on "."
+ * needs no second folder. */
 static int change_root(const struct account *a)
 {
 	const char *node = NET_TUN_NODE + 1;
@@ -35,7 +36,7 @@ static int change_root(const struct account *a)
 int net_root_enter(const struct account *a)
 {
 	if (unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS) < 0 || change_root(a) < 0) {
-		log_errno("a root of our own");
+		log_errno("namespaces and root of the net role");
 		return -1;
 	}
 	return 0;

@@ -1,13 +1,15 @@
-/* root.h - the root that the role lives in. */
+/* root.h - moves the net role into a root of its own. */
 #ifndef BANGER_PRIVHELPER_NET_ROOT_H
 #define BANGER_PRIVHELPER_NET_ROOT_H
 
 #include "common/config.h"
 
-/* Where the one node is that the role may open, in the root that net_root_enter() makes. */
+/* The tun node, the only file in the root that net_root_enter() makes. */
 #define NET_TUN_NODE "/tun"
 
-/* Namespaces (but not of the network) and a root with nothing but NET_TUN_NODE.  Return: 0, or -1 (logged). */
+/* Enter new mount, IPC and UTS namespaces and a read-only root that holds NET_TUN_NODE alone.  The
+ * node belongs to @a. The network namespace stays the host's.  Called as root, before lock-down.
+ * Return: 0, or -1 (logged). */
 int net_root_enter(const struct account *a);
 
 #endif

@@ -1,7 +1,7 @@
-/* ruleset.c - the rules in the kernel: loaded as a whole, and again when another process changed them.
+/* ruleset.c - loads the rules as a whole, and again when another process changed them.
  *
- * The rules themselves, and why they are as they are, stand in generate/encode.c.  Here they are bytes (image.h), which get
- * a few values of root's configuration on their way to the kernel. */
+ * generate/encode.c states the rules and their reasons.  Here they are bytes (image.h), into which
+ * a few values of the configuration are copied before they go to the kernel. */
 #include "privhelper/net/ruleset.h"
 
 #include <arpa/inet.h>
@@ -18,7 +18,7 @@
 #include "privhelper/net/image.h"
 #include "privhelper/net/netlink.h"
 
-/* @to: the value of each place; a field's size is that of its patch. */
+/* Fill @to with the value of each place.  The size of a value is the len of its patch. */
 static void values_of(const struct config *c, uint8_t to[PLACES][NET_PLACE_MAX])
 {
 	const uint32_t op = htonl(*c->uplink ? NFT_CMP_EQ : NFT_CMP_NEQ), max = htonl(c->max_flows_per_vm);
@@ -34,7 +34,8 @@ static void values_of(const struct config *c, uint8_t to[PLACES][NET_PLACE_MAX])
 	memcpy(to[PLACE_COUNT], &max, sizeof(max));
 }
 
-/* Messages keep their lengths, so that a place is as far from the first of them as it is in the image. */
+/* Append the messages of the image and set their fields.  nl_append() keeps the messages' lengths,
+ * so an offset in the image is also the offset from the first message in @o. */
 static void append_rules(struct nl_out *o, const struct config *c)
 {
 	const struct nlmsghdr *h = (const void *)net_image.bytes;
@@ -52,7 +53,8 @@ static void append_rules(struct nl_out *o, const struct config *c)
 	}
 }
 
-/* The elements of VMs that the sets have now, by slot; generation 0: none.  Others than ours are not kept. */
+/* Read the tags of the elements that the sets hold now, by slot; generation 0: none.  Elements
+ * without a tag of their slot are left out, so the new tables do not have them. */
 static int read_elements(struct net_state *n, struct net_tag kept[SETS][SLOT_MAX])
 {
 	for (enum net_set s = 0; s < SETS; s++)
@@ -79,7 +81,7 @@ int net_rules_load(struct net_state *n)
 				net_elem_put(&o, n->config, s, i, &kept[s][i], NFT_MSG_NEWSETELEM, NLM_F_CREATE);
 	o.h->nlmsg_flags |= NLM_F_ACK;
 	net_batch_mark(&o, NFNL_MSG_BATCH_END);
-	o.last--; /* as in set.c */
+	o.last--; /* the kernel does not acknowledge the end of a batch (set.c) */
 	int r = nl_talk(n->nft, &o, NULL, NULL);
 	FAILPOINT("rules.after");
 	return r;
@@ -114,9 +116,9 @@ int net_rules_repair(struct net_state *n)
 	if (count == net_image.rules && !n->rules_changed)
 		return 0;
 	if (count == net_image.rules)
-		log_warn("somebody changed our nftables rules: loading them again");
+		log_warn("another process changed our nftables rules: loading them again");
 	else
-		log_warn("%u of our %u nftables rules are there: loading them again", count, net_image.rules);
+		log_warn("%u of our %u nftables rules are left: loading them again", count, net_image.rules);
 	memset(n->flowless, 0, sizeof(n->flowless));
 	if (net_rules_load(n) < 0)
 		return -1;

@@ -1,4 +1,4 @@
-/* ruleset.h - the rules, which are the same for all VMs; the one file that loads them. */
+/* ruleset.h - loads the firewall rules, which are the same for all VMs. */
 #ifndef BANGER_PRIVHELPER_NET_RULESET_H
 #define BANGER_PRIVHELPER_NET_RULESET_H
 
@@ -7,16 +7,25 @@
 #include "privhelper/net/tag.h"
 
 /**
- * net_rules_load() - replace both tables in one transaction, with the elements of VMs that are there now
+ * net_rules_load() - replace both tables in one transaction
  *
- * No packet meets half of it, and no VM loses its network.  Return: 0, or -1 with errno.
+ * The new tables hold the elements that VMs have now, so no VM loses its network.  A packet meets
+ * the old rules or the new ones, never a part of either.
+ * Return: 0, or -1 with errno.
  */
 int net_rules_load(struct net_state *n);
 
-/* Load them again if somebody took some away (nft flush ruleset) or changed them.  Return: 0, or -1 with errno. */
+/* Load the rules again if another process removed some (nft flush ruleset) or changed them.
+ * Return: 0, or -1 with errno. */
 int net_rules_repair(struct net_state *n);
 
-/* Idempotent; one that finds the rules gone puts them back. */
+/**
+ * net_elem_add() - add the element of @tag's VM to @set, and load the rules first if the table is
+ * gone
+ *
+ * Return: ST_OK, also if the VM has the element already; ST_DENIED if another VM's element is
+ * there; ST_LIMIT, ST_BUSY or ST_KERNEL.
+ */
 enum status net_elem_add(struct net_state *n, enum net_set set, const struct net_tag *tag);
 
 #endif

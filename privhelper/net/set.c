@@ -1,7 +1,8 @@
-/* set.c - the elements of the two sets: all that a VM adds to the firewall.
+/* set.c - reads and changes the elements of the two sets, which are all that a VM adds to the
+ * firewall.
  *
- * Each change is one batch, that is one transaction (net/netfilter/nfnetlink.c, nfnetlink_rcv_batch()), encoded here
- * by hand so that nothing allocates. */
+ * Each change is one batch, which the kernel applies as one transaction (net/netfilter/nfnetlink.c,
+ * nfnetlink_rcv_batch()).  The messages are encoded by hand, so that nothing allocates. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <libmnl/libmnl.h>
@@ -15,7 +16,8 @@
 #include "privhelper/net/image.h"
 #include "privhelper/net/set.h"
 
-/* A comment in an element's user data: type 0, length with the NUL, text (libnftnl/udata.h, NFTNL_UDATA_SET_ELEM_COMMENT). */
+/* The user data of an element holds its comment: type 0, length with the NUL, text
+ * (libnftnl/udata.h, NFTNL_UDATA_SET_ELEM_COMMENT). */
 #define UDATA_COMMENT 0
 #define UDATA_HEAD 2
 
@@ -138,7 +140,7 @@ static int change(struct net_state *n, enum net_set set, uint32_t slot, const st
 	net_batch_mark(&o, NFNL_MSG_BATCH_BEGIN);
 	net_elem_put(&o, n->config, set, slot, tag, type, NLM_F_ACK | flags);
 	net_batch_mark(&o, NFNL_MSG_BATCH_END);
-	o.last--; /* the end of a batch is not acknowledged (before Linux 6.10) */
+	o.last--; /* before Linux 6.10, the kernel does not acknowledge the end of a batch */
 	int r = nl_talk(n->nft, &o, NULL, NULL);
 	FAILPOINT("element.after");
 	return r;

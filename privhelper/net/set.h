@@ -1,4 +1,5 @@
-/* set.h - the elements of the two sets: all that a VM adds to the firewall. */
+/* set.h - reads and changes the elements of the two sets, which are all that a VM adds to the
+ * firewall. */
 #ifndef BANGER_PRIVHELPER_NET_SET_H
 #define BANGER_PRIVHELPER_NET_SET_H
 
@@ -11,21 +12,28 @@
 
 enum net_set { SET_GUEST, SET_NAT4, SETS };
 
-/* Messages of the nftables batch protocol (NFNL_MSG_BATCH_BEGIN, _END) and one element of it. */
+/* Append the message that begins or ends a batch of nftables (@type: NFNL_MSG_BATCH_BEGIN or
+ * _END). */
 void net_batch_mark(struct nl_out *o, uint16_t type);
+
+/* Append a message about the slot's element (@type: NFT_MSG_*SETELEM).  @tag becomes its comment;
+ * NULL: none. */
 void net_elem_put(struct nl_out *o, const struct config *c, enum net_set set, uint32_t slot, const struct net_tag *tag,
 		  uint16_t type, uint16_t flags);
 
-/* The slot's element.  Return: 1 with its tag (generation 0: it has none of ours), 0 absent, -1 with errno. */
+/* Read the slot's element.  Return: 1 with its tag (generation 0: the element has no tag of the
+ * slot), 0: there is no element or no set, -1 with errno. */
 int net_elem_get(struct net_state *n, enum net_set set, uint32_t slot, struct net_tag *tag);
 
-/* Put in the element of @tag's slot.  Return: 0, or -1 with errno: ENOENT without the table, EEXIST when it has one. */
+/* Add the element of @tag's slot.  Return: 0, or -1 with errno: ENOENT: the table or the set is
+ * gone, EEXIST: the slot has an element. */
 int net_elem_insert(struct net_state *n, enum net_set set, const struct net_tag *tag);
 
-/* What EEXIST means for @tag's VM: ST_OK when the element is its own. */
+/* Turn EEXIST of net_elem_insert() into a status: ST_OK if the element has the same tag, ST_DENIED
+ * if it has another, ST_BUSY if it has gone meanwhile, or the status of a failed read. */
 enum status net_elem_exists(struct net_state *n, enum net_set set, const struct net_tag *tag);
 
-/* Idempotent. */
+/* Remove the slot's element.  Return: ST_OK, also if there is none, or the status of the error. */
 enum status net_elem_remove(struct net_state *n, enum net_set set, uint32_t slot);
 
 #endif

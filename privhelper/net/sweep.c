@@ -1,7 +1,8 @@
-/* sweep.c - the second half of a removal.
+/* sweep.c - removes all retired taps at once, the second half of a tap's removal.
  *
- * A removal makes the kernel wait for RCU, some milliseconds whatever it removes.  So a tap is first retired, which is
- * written at the tap (tap.c), and a sweep removes all retired ones at once. */
+ * For each request that removes interfaces, the kernel waits for RCU: some milliseconds, for one
+ * interface or many.  So tap.c only retires a tap, by its interface group, and a sweep removes all
+ * retired taps in one request. */
 #include "privhelper/net/sweep.h"
 
 #include <errno.h>
@@ -14,13 +15,14 @@
 #include "privhelper/net/conntrack.h"
 #include "privhelper/net/link.h"
 
-/* What a sweep finds. */
+/* The result of one scan of all interfaces. */
 struct sweep {
 	struct net_state *n;
-	bool slots[SLOT_MAX]; /* retired, with a tap or without */
-	int index[SLOT_MAX];  /* of the tap; 0: it has gone meanwhile */
+	bool slots[SLOT_MAX]; /* retired slots, with a tap or without */
+	int index[SLOT_MAX];  /* ifindex of the slot's tap; 0: it has gone meanwhile */
 	size_t taps;
-	bool mixed;           /* somebody changed which interfaces are in our group */
+	/* the group and our retired taps differ: another process changed the group */
+	bool mixed;
 };
 
 static void see(void *arg, const struct nlmsghdr *h)
@@ -53,7 +55,8 @@ static enum status look_for_retired(struct net_state *n, struct sweep *w)
 	return o.interrupted ? ST_BUSY : ST_OK;
 }
 
-/* @index: 0 for the whole group, for which the kernel waits as for one (net/core/rtnetlink.c, rtnl_group_dellink()). */
+/* Delete one interface, or with @index 0 the whole group, for which the kernel waits once
+ * (net/core/rtnetlink.c, rtnl_group_dellink()). */
 static int delete_links(struct net_state *n, int index)
 {
 	struct nl_out o;
@@ -86,13 +89,13 @@ enum status net_tap_sweep(struct net_state *n, uint64_t *taps)
 	memcpy(n->retired, w.slots, sizeof(n->retired));
 	if (w.taps && (w.mixed ? delete_each(n, &w) : delete_links(n, 0)) < 0)
 		return net_status(errno);
-	/* Somebody may have changed what is in the group meanwhile. */
+	/* Another process may have changed the group meanwhile. */
 	s = w.taps ? look_for_retired(n, &after) : ST_OK;
 	if (s == ST_OK && w.taps && after.taps)
 		s = ST_BUSY;
 	if (s != ST_OK)
 		return s;
-	/* Now that nothing of theirs is on its way any more. */
+	/* The taps are gone, so no packet of theirs can begin a flow behind the walk. */
 	s = net_flows_forget(n, w.slots);
 	if (s == ST_OK)
 		memset(n->retired, 0, sizeof(n->retired));

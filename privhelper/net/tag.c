@@ -1,4 +1,4 @@
-/* tag.c - the text that says in the kernel which VM an object belongs to, and the errors of the kernel as statuses. */
+/* tag.c - writes and reads the tags of objects, and turns errors of the kernel into statuses. */
 #include "privhelper/net/tag.h"
 
 #include <errno.h>
@@ -13,7 +13,8 @@ void net_tag_format(const struct net_tag *t, char out[NET_TAG_MAX])
 	(void)snprintf(out, NET_TAG_MAX, NET_TAG_PREFIX "%u:%u:%u", t->slot, t->generation, t->owner);
 }
 
-/* Take a number off the front of *@text, up to ':' or its end. */
+/* Read the number at the front of *@text, up to ':' or the end, and move *@text behind it; NULL:
+ * that was the end. */
 static bool take_number(char **text, uint64_t min, uint64_t max, uint32_t *out)
 {
 	char *end = *text ? strchr(*text, ':') : NULL, *at = *text;
@@ -50,7 +51,8 @@ struct net_tag net_tag_of(const struct request *q)
 	return (struct net_tag){ q->slot, q->generation, q->owner };
 }
 
-/* EXFULL: a bridge has 1,023 ports (br_if.c, find_portno()); ENFILE: a set is full. */
+/* EXFULL: the bridge has its 1,023 ports (net/bridge/br_if.c, find_portno()).  ENFILE: the set is
+ * full. */
 enum status net_status(int err)
 {
 	switch (err) {

@@ -1,4 +1,4 @@
-/* tag.h - the tag of an object: which VM it belongs to. */
+/* tag.h - writes and reads an object's tag, the text that names the VM it belongs to. */
 #ifndef BANGER_PRIVHELPER_NET_TAG_H
 #define BANGER_PRIVHELPER_NET_TAG_H
 
@@ -8,8 +8,8 @@
 
 #include "proto/ops.h"
 
-/* Who an object belongs to, as the kernel keeps it for us: the text "banger:<slot>:<generation>:<owner>" is the alias
- * of a tap and the comment of a set element. */
+/* The kernel keeps the tag with the object: "banger:<slot>:<generation>:<owner>", all decimal, is
+ * the alias of a tap and the comment of a set element. */
 #define NET_TAG_PREFIX "banger:"
 #define NET_TAG_MAX 48 /* with the NUL */
 
@@ -17,15 +17,18 @@ struct net_tag {
 	uint32_t slot, generation, owner;
 };
 
+/* Write the tag as text, with a NUL. */
 void net_tag_format(const struct net_tag *t, char out[NET_TAG_MAX]);
 
-/* Return: false when @len bytes at @text (a NUL among them ends it) are anything but what net_tag_format() writes. */
+/* Read a tag of at most @len bytes at @text; a NUL ends it.  Return: true, or false for any text
+ * that net_tag_format() can not have written. */
 bool net_tag_parse(const char *text, size_t len, struct net_tag *out);
 
 /* The tag of the VM that @q names. */
 struct net_tag net_tag_of(const struct request *q);
 
-/* How a failed system call reads in the protocol. */
+/* Turn the errno of a failed system call into a status: ST_LIMIT, ST_BUSY, or ST_KERNEL
+ * (logged). */
 enum status net_status(int err);
 
 #endif

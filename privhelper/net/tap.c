@@ -1,12 +1,14 @@
-/* tap.c - taps.
+/* tap.c - creates, repairs and retires taps.
  *
- * Theory of operation.  A tap belongs to the process that made it until TUNSETPERSIST, and goes with it.  So a new tap
- * gets its owner, its tag and its place in the bridge first and becomes persistent last: whatever fails or kills us
- * before that, the kernel takes the tap away, and no tap without a tag stays behind.
+ * Theory of operation.  Until TUNSETPERSIST, the kernel removes a tap when the descriptor that made
+ * it is closed.  So a new tap gets its owner, its tag and its place in the bridge first and becomes
+ * persistent last.  If an earlier step fails, or the role is killed, the kernel removes the tap: a
+ * tap without a tag never stays behind.
  *
- * A port of the bridge is as deaf as it can be.  Its guest's MAC is a static entry of the bridge's table, learning is
- * off, and frames for an unknown MAC or a group are not flooded to it; isolated ports do not hear each other at all
- * (net/bridge/br_private.h, br_skb_isolated()).  What remains is the guest's own traffic and broadcast: ARP of the host. */
+ * A port of the bridge receives as little as possible.  The guest's MAC is a static entry of the
+ * bridge's table, learning is off, and frames for an unknown MAC or a group are not flooded to the
+ * port.  Isolated ports exchange no frames (net/bridge/br_private.h, br_skb_isolated()).  The
+ * guest's own traffic and broadcasts (ARP of the host) remain. */
 #include "privhelper/net/tap.h"
 
 #include <errno.h>
@@ -44,7 +46,7 @@ int net_tap_find(struct net_state *n, uint32_t slot, struct net_tag *tag)
 
 /* ---- writing ---- */
 
-/* The attributes that `bridge link set` sets, by the message that it sends. */
+/* Append the message of `bridge link set`: isolated, without learning and flooding. */
 static void put_port(struct nl_out *o, int index)
 {
 	net_link_put(o, RTM_SETLINK, AF_BRIDGE, index, 0);
@@ -56,7 +58,8 @@ static void put_port(struct nl_out *o, int index)
 	mnl_attr_nest_end(o->h, port);
 }
 
-/* NUD_NOARP is what `bridge fdb` calls static; it goes with the port. */
+/* Append the bridge's entry for the guest's MAC.  NUD_NOARP is the state that `bridge fdb` calls
+ * static.  The entry goes with the port. */
 static void put_fdb(struct nl_out *o, int index, uint32_t slot)
 {
 	struct ndmsg *d = nl_message(o, RTM_NEWNEIGH, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, sizeof(*d));
@@ -70,7 +73,8 @@ static void put_fdb(struct nl_out *o, int index, uint32_t slot)
 	mnl_attr_put(o->h, NDA_LLADDR, sizeof(mac), mac);
 }
 
-/* Tag, place and state of a tap, the last first to matter: up comes when all else is there. */
+/* Give a tap its tag, its bridge and its flags, and set it up last: no frame passes before all else
+ * is in place. */
 static int dress(struct net_state *n, int index, const struct net_tag *tag)
 {
 	char text[NET_TAG_MAX];
@@ -90,11 +94,12 @@ static int dress(struct net_state *n, int index, const struct net_tag *tag)
 	return nl_talk(n->route, &o, NULL, NULL);
 }
 
-/* A new tap on a descriptor of its own; EBUSY when an interface of that name is there. */
+/* Create a tap.  Return: the descriptor that holds it, or -1 with errno; EBUSY: an interface of
+ * that name exists. */
 static int attach_new(const struct net_tag *tag, const struct config *c)
 {
 	struct ifreq r = { .ifr_flags = 0 };
-	/* The constant has bit 15, ifr_flags is short. */
+	/* IFF_TUN_EXCL is bit 15, and ifr_flags is short: hence the cast below. */
 	const unsigned flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_TUN_EXCL;
 	_cleanup_close_ int fd = open(NET_TUN_NODE, O_RDWR | O_CLOEXEC);
 
@@ -112,12 +117,15 @@ static int attach_new(const struct net_tag *tag, const struct config *c)
 	return steal_fd(&fd);
 }
 
-/* Whatever the controller asked for before, or somebody took away: the new holder receives nothing that is the last one's. */
+/* Create the tap, once the rules are complete and the slot's address has no flow, so that the
+ * slot's new VM receives no packet for the last one.  This relies on no earlier request of the
+ * controller. */
 static enum status make(struct net_state *n, const struct net_tag *tag, int *ifindex)
 {
 	struct net_link l;
 
-	/* A large change of somebody else's is there before it is told; rules that can not be loaded let nobody in. */
+	/* A large change by another process is in effect before its notification arrives, so the
+	 * rules are checked here too. */
 	if (net_rules_repair(n) < 0)
 		return net_status(errno);
 	enum status s = net_flows_none(n, tag->slot);
@@ -147,7 +155,7 @@ int net_tap_repair(struct net_state *n, uint32_t slot)
 	}
 	if (!net_link_is_tap(&l, slot) || (l.up && l.master == n->bridge && l.isolated && !l.hears))
 		return 0;
-	log_warn("slot %u: its tap is not as it was made: putting it back into the bridge", slot);
+	log_warn("slot %u: another process changed its tap: putting it back into the bridge", slot);
 	return dress(n, l.index, &l.tag);
 }
 
@@ -166,7 +174,8 @@ enum status net_tap_create(struct net_state *n, const struct net_tag *tag, int *
 		return make(n, tag, ifindex);
 	if (l.tag.generation != tag->generation || l.tag.owner != tag->owner)
 		return ST_BUSY;
-	/* Who holds a tap's descriptor can give it another owner: such a tap has to be removed first. */
+	/* A process with the tap's descriptor can give it another owner; such a tap has to be
+	 * removed first. */
 	if (!l.persistent || l.owner != id || l.group != id)
 		return ST_BUSY;
 	*ifindex = l.index;
@@ -175,7 +184,8 @@ enum status net_tap_create(struct net_state *n, const struct net_tag *tag, int *
 
 /* ---- the first half of a removal; sweep.c has the other ---- */
 
-/* Return: 1, 0 when the interface has gone meanwhile, or -1 with errno. */
+/* Put the interface into the group of retired taps.  Return: 1; 0: the interface has gone
+ * meanwhile; -1 with errno. */
 static int retire(struct net_state *n, int index)
 {
 	struct nl_out o;

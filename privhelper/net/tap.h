@@ -1,4 +1,4 @@
-/* tap.h - a VM's tap: made whole or not at all, put back, retired. */
+/* tap.h - creates, repairs and retires a VM's tap. */
 #ifndef BANGER_PRIVHELPER_NET_TAP_H
 #define BANGER_PRIVHELPER_NET_TAP_H
 
@@ -7,21 +7,33 @@
 #include "privhelper/net/net.h"
 #include "privhelper/net/tag.h"
 
-/* The slot's tap, if it carries a tag of ours.  Return: its ifindex, 0 when there is none, -1 with errno. */
+/* Read the slot's tap and its tag.  Return: the ifindex; 0: the slot has no tap with its tag; -1
+ * with errno. */
 int net_tap_find(struct net_state *n, uint32_t slot, struct net_tag *tag);
 
-/* Make the tap of @tag's VM, once no flow of the slot's is left, or find it; nothing is left of a failed one. */
+/**
+ * net_tap_create() - create the tap of @tag's VM, or find it
+ * @ifindex:	out: set on ST_OK
+ *
+ * A new tap is made only if conntrack has no flow of the slot's address.  After an error no new tap
+ * is left.
+ * Return: ST_OK; ST_DENIED: a foreign interface has the tap's name; ST_BUSY: the slot's tap is
+ * retired, belongs to another VM, or has another owner; ST_LIMIT: the bridge has no free port;
+ * ST_KERNEL.
+ */
 enum status net_tap_create(struct net_state *n, const struct net_tag *tag, int *ifindex);
 
-/* Put the slot's tap back into the bridge, up, deaf and apart, if somebody changed that.  Return: 0, or -1 with errno. */
+/* Put the slot's tap back into the bridge, up, isolated, without learning and flooding, if another
+ * process changed that.
+ * Return: 0, also without a tap, or -1 with errno; EBUSY: the tap is retired. */
 int net_tap_repair(struct net_state *n, uint32_t slot);
 
 /**
- * net_tap_retire() - have the slot's tap go with the next net_tap_sweep()
+ * net_tap_retire() - put the slot's tap into the group that the next net_tap_sweep() removes
  *
- * What is retired is written at the tap itself, so that a crash between the
- * two forgets nothing.  Without a tap, the slot's flows are forgotten here.
- * ST_DENIED: an interface of that name that is not ours.
+ * The group is kept by the kernel, so a crash between retire and sweep loses nothing.  If the slot
+ * has no tap, its flows are deleted here.
+ * Return: ST_OK; ST_DENIED: a foreign interface has the tap's name; ST_BUSY or ST_KERNEL.
  */
 enum status net_tap_retire(struct net_state *n, uint32_t slot);
 

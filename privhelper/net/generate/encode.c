@@ -1,6 +1,8 @@
-/* encode.c - writes the rules of the net role as C: the bytes of their netlink messages, and the places in them that take
- * values of root's configuration (privhelper/net/image.h).  It runs when banger is built, so that neither libnftnl nor an
- * encoder is in a process with CAP_NET_ADMIN.
+/* encode.c - writes the rules of the net role as C source: their netlink messages, and the fields
+ * for configured values.
+ *
+ * It runs when banger is built, so that a process with CAP_NET_ADMIN has neither libnftnl nor an
+ * encoder.  The output is described in privhelper/net/image.h.
  *
  * Theory of operation.  The rules are the same for every VM and never change; as text (nft(8)):
  *
@@ -51,18 +53,22 @@
  *		}
  *	}
  *
- * Link-local addresses are not forwarded: what answers there (the metadata of a cloud) takes the guest for the host.
+ * Packets to link-local addresses are not forwarded: the metadata service of a cloud would take the
+ * guest for the host.
  *
- * A guest can not fill the host's table of flows (nf_conntrack_max).  Its pings of the host have no entry.  Of flows that
- * leave the host, MAX (max_flows_per_vm) may be open at once; `ct count` leaves out TCP connections that wait for their
- * time-out (net/netfilter/nf_conncount.c, already_closed(); 120 s at most), so the rate of new flows has a limit as well.
- * Together: MAX open, and 120 * MAX / 32 + MAX closed.  The rate comes first, since counting takes as long as the list is.
- * An element that can not be added does not match, so that nothing is accepted uncounted.  Rules that are loaded again
- * begin to count at 0: flows that are open then stay open and are not counted.
+ * A guest can not fill the host's table of flows (nf_conntrack_max).  Its pings of the host have no
+ * entry.  MAX flows (max_flows_per_vm) that leave the host may be open at once.  `ct count` leaves
+ * out TCP connections that wait for their time-out (net/netfilter/nf_conncount.c, already_closed();
+ * 120 s at most), so the rate of new flows has a limit as well. Together: MAX open, and 120 * MAX /
+ * 32 + MAX closed.  The rate is checked first, because counting takes time by the length of the
+ * list.  An element that can not be added does not match, so no flow is accepted uncounted.  Rules
+ * that are loaded again begin to count at 0: flows that are open then stay open and are not
+ * counted.
  *
- * A value that is not known yet is a pattern that nothing else has.  Afterwards each pattern must be found in the bytes as
- * often as it was put there: that is where the places are.  Anything else ends the build. */
-#include <net/if.h> /* before the kernel's own, which yields to it */
+ * A field for a configured value holds a unique pattern.  At the end each pattern must be found in
+ * the bytes as often as it was put there; the places where it is found are the fields.  Any other
+ * count ends the build. */
+#include <net/if.h> /* before linux/if.h, which then leaves out the same definitions */
 
 #include <arpa/inet.h>
 #include <endian.h>
@@ -93,14 +99,16 @@
 #define PRIO_FILTER 0
 #define PRIO_SRCNAT 100
 
-/* The numbers that nft(8) gives to types (src: include/datatype.h), so that it can print the sets. */
+/* The numbers of nft(8)'s data types (nftables, include/datatype.h), by which it can print the
+ * sets. */
 #define TYPE_IPADDR 7u
 #define TYPE_ETHERADDR 9u
 #define TYPE_IFNAME 41u
 #define TYPE_BITS 6
 #define TYPE_GUEST ((TYPE_IFNAME << TYPE_BITS | TYPE_ETHERADDR) << TYPE_BITS | TYPE_IPADDR)
 
-/* The numbers that sets have within the batch.  SET_FLOWS: in it the kernel itself counts for each guest. */
+/* The ids of the sets within the batch.  The kernel adds the elements of SET_FLOWS itself, to count
+ * each guest's flows. */
 enum set { SET_GUEST = 1, SET_NAT4, SET_FLOWS };
 static const char *const names[] = { [SET_GUEST] = NET_SET_GUEST, [SET_NAT4] = NET_SET_NAT4, [SET_FLOWS] = "flows" };
 
@@ -116,15 +124,15 @@ struct build {
 	unsigned rules;
 	uint8_t family;
 	const char *chain;
-	struct nftnl_rule *rule; /* the one that is being made */
+	struct nftnl_rule *rule; /* under construction */
 };
 
-/* A value that is not known yet. */
+/* The pattern that stands for a configured value. */
 static struct place {
 	const char *name;
 	uint8_t pattern[NET_PLACE_MAX];
 	size_t len;
-	unsigned put; /* times */
+	unsigned put; /* times that it was put into a rule */
 } places[PLACES] = {
 	[PLACE_BRIDGE] = { "PLACE_BRIDGE", "OUR-BRIDGE-NAME", IFNAMSIZ, 0 },
 	[PLACE_UPLINK] = { "PLACE_UPLINK", "OUR-UPLINK-NAME", IFNAMSIZ, 0 },
@@ -148,7 +156,7 @@ static const uint8_t *pattern(enum net_place p)
 	return places[p].pattern;
 }
 
-/* As a number of this machine, which libnftnl writes in network byte order. */
+/* The pattern as a number in host byte order, which libnftnl writes in network byte order. */
 static uint32_t pattern32(enum net_place p)
 {
 	uint32_t v;
@@ -167,7 +175,7 @@ static uint64_t pattern64(enum net_place p)
 
 /* ---- expressions, named as `nft --debug=netlink` names them ---- */
 
-/* libnftnl has no memory: there is no way on. */
+/* End the program if libnftnl returned NULL: it is out of memory. */
 static void *got(void *p)
 {
 	if (!p)
@@ -300,7 +308,7 @@ static void bridge_is(struct build *b, uint32_t key, uint32_t op)
 	cmp(b, op, pattern(PLACE_BRIDGE), IFNAMSIZ);
 }
 
-/* iifname "bgr*": without its NUL it is a prefix. */
+/* iifname "bgr*": a comparison without the NUL matches a prefix. */
 static void from_tap(struct build *b, uint32_t op)
 {
 	meta(b, NFT_META_IIFNAME);
@@ -343,7 +351,8 @@ static void is_reply(struct build *b)
 	ct_has(b, NFT_CT_STATE, NF_CT_STATE_BIT(IP_CT_ESTABLISHED) | NF_CT_STATE_BIT(IP_CT_RELATED));
 }
 
-/* Its flow has an entry; the first packet of a flow gets one behind all rules (nf_conntrack_confirm()). */
+/* The packet's flow has an entry.  A flow gets its entry when its first packet has passed all rules
+ * (nf_conntrack_confirm()). */
 static void is_known(struct build *b)
 {
 	ct_has(b, NFT_CT_STATUS, IPS_CONFIRMED);
@@ -370,7 +379,8 @@ static void is_within_limits(struct build *b)
 	nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_FLAGS, NFT_DYNSET_F_EXPR);
 }
 
-/* The host began it: not somebody outside, who can do so in a guest's name. */
+/* The packet answers a flow that the host began.  A process outside can begin one with a guest's
+ * address. */
 static void is_answer(struct build *b)
 {
 	is_reply(b);
@@ -388,7 +398,7 @@ static void is_ping(struct build *b)
 	cmp_byte(b, NFT_CMP_EQ, ICMP_ECHO);
 }
 
-/* To an address of the host's own. */
+/* The destination is an address of the host. */
 static void is_local(struct build *b)
 {
 	const uint32_t local = RTN_LOCAL;
@@ -412,7 +422,7 @@ static void is_link_local(struct build *b)
 
 /* ---- tables, chains, sets ---- */
 
-/* Made if it is not there, so that the deletion succeeds; then new. */
+/* Create the table if it is missing, so that the deletion succeeds; delete it; create it anew. */
 static void table(struct build *b, uint8_t family)
 {
 	static const uint16_t types[] = { NFT_MSG_NEWTABLE, NFT_MSG_DELTABLE, NFT_MSG_NEWTABLE };
@@ -519,7 +529,7 @@ static void masquerade(struct build *b)
 	finish(b);
 }
 
-/* What of the guests with NAT may leave; what remains of it is dropped with the rest. */
+/* Accept packets of guests with NAT that may leave the host; forwarding() drops the rest. */
 static void forwarding_out(struct build *b)
 {
 	rule(b);
@@ -596,7 +606,7 @@ static void encode(struct build *b)
 		fail("the rules are too long");
 }
 
-/* The place whose pattern is at @at; PLACES: none. */
+/* Return: the place whose pattern is at offset @at, or PLACES. */
 static enum net_place place_at(const struct build *b, size_t at)
 {
 	for (enum net_place p = 0; p < PLACES; p++)
@@ -625,7 +635,7 @@ static size_t write_patches(const struct build *b)
 	printf("};\n\n");
 	for (enum net_place p = 0; p < PLACES; p++)
 		if (!found[p] || found[p] != places[p].put)
-			fail("a value is not where it was put, or elsewhere as well");
+			fail("a pattern is not found as often as it was put into the rules");
 	return count;
 }
 
