@@ -1,10 +1,12 @@
-/* blk.c - the role that turns files into the disks of VMs; it holds CAP_SYS_ADMIN and nothing else.
+/* blk.c - the blk role: turns files into the disks of VMs.
  *
- * The order that the kernel wants is attach base, attach CoW store, make the snapshot; and backwards.  The snapshot
- * keeps both loops open, so after snapshot_create this role holds no descriptor of a VM, and a VM's disk outlives it.
+ * ROLE blk keeps CAP_SYS_ADMIN alone.  The order of a create is: attach the base, attach the CoW
+ * store, create the snapshot.  A removal goes backwards.  The snapshot keeps both loops open.  So
+ * after snapshot_create this role holds no descriptor of a VM, and a VM's disk outlives the role.
  *
- * What survives a restart of the role is read back by blk_scan(): a CoW loop's tag names slot, generation and owner; a
- * snapshot's uuid names slot and generation, and its table leads to the CoW loop, whose tag has the owner. */
+ * blk_scan() adopts the objects of an earlier role: the tag of a CoW loop names slot, generation
+ * and owner; the uuid of a snapshot names slot and generation, and its table leads to the CoW loop,
+ * whose tag has the owner. */
 #include "privhelper/blk/blk.h"
 
 #include <errno.h>
@@ -34,7 +36,7 @@ static struct blk_state *state(struct role *r)
 
 /* ---- as root ---- */
 
-/* The number behind @name in /proc/devices; 0 when it is not there (a kernel without device-mapper). */
+/* Return: the major number of the block driver @name in /proc/devices; 0: this kernel has none. */
 static uint32_t block_major(const char *name)
 {
 	_cleanup_fclose_ FILE *f = fopen("/proc/devices", "re");
@@ -51,7 +53,8 @@ static uint32_t block_major(const char *name)
 	return 0;
 }
 
-/* drivers/block/loop.c, loop_init(): minors of one loop are fls(max_part) bits apart. */
+/* Return: the bits between the minors of two loops, fls(max_part) (drivers/block/loop.c,
+ * loop_init()). */
 static unsigned loop_shift(void)
 {
 	_cleanup_fclose_ FILE *f = fopen("/sys/module/loop/parameters/max_part", "re");
@@ -64,7 +67,8 @@ static unsigned loop_shift(void)
 	return shift;
 }
 
-/* Missing control nodes are a kernel without the module: the operations that need them answer ST_KERNEL. */
+/* A kernel without the module has no control node.  The operations that need it then answer
+ * ST_KERNEL. */
 static int open_control(const char *path)
 {
 	int fd = open(path, O_RDWR | O_CLOEXEC);
@@ -74,7 +78,7 @@ static int open_control(const char *path)
 	return fd;
 }
 
-/* True when a snapshot of an earlier start is there. */
+/* True if a snapshot of an earlier start exists, or the kernel does not say. */
 static bool has_snapshots(const struct blk_state *b)
 {
 	struct blk_dm d;
@@ -85,8 +89,9 @@ static bool has_snapshots(const struct blk_state *b)
 	return false;
 }
 
-/* Whoever has the control node can load a table into any device of the host's (drivers/md/dm-ioctl.c looks devices up by
- * name alone), so it is opened only if it is wanted, or if snapshots are left that have to be removable. */
+/* A process with the control node can load a table into any device of the host
+ * (drivers/md/dm-ioctl.c looks devices up by name alone).  So the node is opened only if the
+ * configuration asks for snapshots, or to remove snapshots of an earlier start. */
 static void open_dm(struct blk_state *b)
 {
 	b->dm_control = -1;
@@ -97,7 +102,7 @@ static void open_dm(struct blk_state *b)
 	if (b->config->dm != DM_OFF || b->dm_control < 0)
 		return;
 	if (has_snapshots(b)) {
-		log_warn("dm = off takes effect at a start without snapshots; some are left");
+		log_warn("dm = off: not in effect yet: snapshots of an earlier start exist");
 		return;
 	}
 	(void)close(b->dm_control);
@@ -127,7 +132,8 @@ static int blk_prepare(struct role *r)
 	return blk_enter_root(b);
 }
 
-/* Whole numbers: what is not here (LOOP_CLR_FD, LOOP_SET_FD, DM_REMOVE_ALL, DM_TARGET_MSG ...) ends the role. */
+/* The filter compares whole request numbers.  Any other ioctl (LOOP_CLR_FD, LOOP_SET_FD,
+ * DM_REMOVE_ALL, DM_TARGET_MSG ...) ends the role. */
 static const uint32_t loop_ioctls[] = { LOOP_CONFIGURE, LOOP_GET_STATUS64, BLKGETSIZE64 };
 static const uint32_t dm_ioctls[] = {
 	DM_DEV_CREATE, DM_DEV_REMOVE, DM_DEV_SUSPEND, DM_DEV_STATUS, DM_TABLE_LOAD, DM_TABLE_STATUS,
@@ -144,10 +150,10 @@ static int blk_filter(struct role *r, scmp_filter_ctx ctx)
 		bad |= lockdown_allow_ioctl(ctx, -1, loop_ioctls[i]);
 	for (size_t i = 0; b->dm_control >= 0 && i < ARRAY_SIZE(dm_ioctls); i++)
 		bad |= lockdown_allow_ioctl(ctx, b->dm_control, dm_ioctls[i]);
-	/* The root holds loop nodes alone, so the name needs no check. */
+	/* The path of openat(2) needs no check: the role's root holds loop nodes alone. */
 	bad |= lockdown_allow_open(ctx, O_RDONLY | O_CLOEXEC);
 	bad |= lockdown_allow_open(ctx, O_RDWR | O_CLOEXEC);
-	/* fstat(3) of newer C libraries. */
+	/* Newer C libraries implement fstat(3) by newfstatat(2). */
 	bad |= lockdown_allow_arg(ctx, SCMP_SYS(newfstatat), 3, AT_EMPTY_PATH);
 	bad |= lockdown_allow(ctx, SCMP_SYS(fstat));
 	bad |= lockdown_allow_arg(ctx, SCMP_SYS(fcntl), 1, F_GETFL);
@@ -169,7 +175,8 @@ static void adopt_loop(void *arg, const struct blk_tag *t, const struct blk_loop
 	role_adopt(r, t->slot, t->generation, t->owner);
 }
 
-/* A base carries no slot, so each snapshot's table leads to its own. */
+/* Adopt each snapshot, and learn the slot's base from its table, because the tag of a base has no
+ * slot. */
 static int adopt_snapshots(struct role *r)
 {
 	struct blk_state *b = state(r);
@@ -182,7 +189,8 @@ static int adopt_snapshots(struct role *r)
 		if (!there)
 			continue;
 		blk_loop_learn_base(b, i, d.base_index);
-		/* Its CoW loop's tag, seen before, has the owner; a snapshot without a table has only generation. */
+		/* The tag of the CoW loop has given the owner already, unless the snapshot has no
+		 * table. */
 		if (r->ledger[i].generation != d.generation)
 			role_adopt(r, i, d.generation, OWNER_UNKNOWN);
 	}
@@ -207,11 +215,12 @@ static bool blk_holds(struct role *r, uint32_t slot)
 	const struct blk_state *b = state(r);
 	struct blk_dm d;
 
-	/* When the kernel does not say, there may be something: a newer generation has to wait. */
+	/* After an error of blk_dm_find() the slot may hold a snapshot, so a newer generation has
+	 * to wait. */
 	return b->slots[slot].part[PART_BASE].fd >= 0 || blk_loop_bound(b, slot, PART_COW) || blk_dm_find(b, slot, &d) != 0;
 }
 
-/* The objects of one slot, up to three. */
+/* Append the objects of one slot, at most three. */
 static void list_slot(struct role *r, uint32_t slot, struct rep_list *out)
 {
 	const struct blk_state *b = state(r);
@@ -226,7 +235,8 @@ static void list_slot(struct role *r, uint32_t slot, struct rep_list *out)
 		(void)role_list_add(out, OBJ_DM, slot, d.generation, w->owner, d.invalid ? 0 : SLOT_DM_MINOR + slot);
 }
 
-/* The cursor is the next slot; 0 begins, and reads the kernel again for what came and went without us. */
+/* The cursor is the next slot.  Cursor 0 begins a round and scans the kernel again, because other
+ * processes may have removed or added objects. */
 static enum status blk_list(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
 {
 	struct rep_list *out = &reply->list;
@@ -273,7 +283,9 @@ static enum status loop_detach(struct role *r, const struct request *q, int *fds
 	return blk_loop_detach(state(r), q->slot, q->loop_detach.part);
 }
 
-/* What is there under the slot's name: ST_OK our finished snapshot, ST_ABSENT nothing (any more). */
+/* Check the device of the slot's name, and remove an unfinished one of this generation.
+ * Return: ST_OK: a finished snapshot of this generation exists; ST_ABSENT: the name is free;
+ * ST_BUSY; or ST_KERNEL. */
 static enum status settle(const struct blk_state *b, const struct request *q)
 {
 	struct blk_dm d;

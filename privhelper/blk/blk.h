@@ -1,4 +1,4 @@
-/* blk.h - the role that makes loop devices and device-mapper snapshots: its state, which its files share. */
+/* blk.h - the state of the blk role, which makes loop devices and device-mapper snapshots. */
 #ifndef BANGER_PRIVHELPER_BLK_BLK_H
 #define BANGER_PRIVHELPER_BLK_BLK_H
 
@@ -7,7 +7,8 @@
 
 #include "privhelper/role/role.h"
 
-/* Loop nodes in the role's root: indexes 0..BLK_LOOPS-1.  An index beyond is ST_LIMIT. */
+/* The role's root has a node for each loop index below BLK_LOOPS.  A higher index is answered with
+ * ST_LIMIT. */
 #ifndef BANGER_FAILPOINTS
 #define BLK_LOOPS 4096
 #else
@@ -17,11 +18,11 @@
 
 enum blk_part { PART_BASE, PART_COW, BLK_PARTS };
 
-/* One loop of a slot.  index is -1 when there is none, fd is -1 once device-mapper holds it for us. */
+/* One loop of a slot. */
 struct blk_loop {
-	int fd;
-	int32_t index;
-	uint64_t dev, ino; /* of the file behind it; dev as the kernel tells it in loop_info64 */
+	int fd;            /* keeps the loop bound; -1: the snapshot keeps it */
+	int32_t index;     /* N of /dev/loopN; -1: the slot has no loop */
+	uint64_t dev, ino; /* of the file behind it, as in struct loop_info64 */
 };
 
 struct blk_slot {
@@ -32,10 +33,11 @@ struct blk_state {
 	const struct config *config;
 	int loop_control;    /* /dev/loop-control, or -1 */
 	int dm_control;      /* /dev/mapper/control, or -1: no snapshots on this host */
-	int partitions;      /* /proc/partitions: the loops that are bound, without opening any */
+	/* /proc/partitions lists the bound loops, so that none needs to be opened */
+	int partitions;
 	uint32_t dm_major;
 	unsigned loop_shift; /* loop index to minor: the module's max_part */
-	dev_t store_dev;     /* the file system that images and CoW stores live on */
+	dev_t store_dev;     /* the file system of images and CoW stores */
 	struct blk_slot slots[SLOT_MAX];
 };
 

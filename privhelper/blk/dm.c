@@ -1,16 +1,20 @@
-/* dm.c - device-mapper snapshots, by the ioctls of /dev/mapper/control (include/uapi/linux/dm-ioctl.h).
+/* dm.c - creates, reads and removes device-mapper snapshots, by the ioctls of /dev/mapper/control.
  *
- * Theory of operation.  A VM's disk is `snapshot <base> <cow> P 8` (admin-guide/device-mapper/snapshot.rst): reads
- * come from the shared base until a chunk of 8 sectors was written, persistently, to the CoW store.  Name, uuid and
- * minor come from the slot, so the device needs no record: name to find it, uuid to prove that it is ours and of
- * which generation, minor because the VMM's node with that number was made before this role locked itself down.
+ * Theory of operation.  A VM's disk is `snapshot <base> <cow> P 8`
+ * (admin-guide/device-mapper/snapshot.rst; include/uapi/linux/dm-ioctl.h).  A chunk of 8 sectors is
+ * read from the shared base until the guest writes it; it then lies in the CoW store,
+ * persistently.  The device needs no record, because name, uuid and minor are derived from the
+ * slot.  The name finds the device.  The uuid proves that it is ours, and names its generation.
+ * The minor is fixed because the VMM's node with that number was made before lock-down.
  *
- * Three ioctls make a device: create, load a table, resume.  A role that dies in between leaves a device without a
- * live table; the next create of the same generation removes it first, and a remove works at each point.
+ * Three ioctls make a device: create, load a table, resume.  A role that is killed in between
+ * leaves a device without a live table.  The next create of the same generation removes it first,
+ * and a remove works at each point.
  *
- * The CoW store is the controller's file and its header may name another chunk size than we do, up to 1 GiB, of which
- * the kernel then keeps three buffers (dm-snap-persistent.c, read_header()).  The table that is read back has the size
- * in use: a device with any other than ours is removed again. */
+ * The CoW store is the controller's file.  Its header may name a chunk size of up to 1 GiB, and the
+ * kernel would allocate three buffers of that size (dm-snap-persistent.c, read_header()).  The
+ * table that is read back has the size in use: a device with a size other than ours is removed
+ * again. */
 #include "privhelper/blk/dm.h"
 
 #include <errno.h>
@@ -28,7 +32,7 @@
 #define TARGET "snapshot"
 #define CHUNK 8 /* sectors */
 
-/* Room behind the header for one target and its text. */
+/* The argument of an ioctl: the header, then space for one target and its text. */
 struct dm_call {
 	struct dm_ioctl h;
 	union {
@@ -43,7 +47,8 @@ _Static_assert(offsetof(struct dm_call, spec) == sizeof(struct dm_ioctl), "no ho
 static struct dm_call new_call(uint32_t flags)
 {
 	return (struct dm_call){ .h = {
-		/* The lowest minor version that has all we use; the kernel refuses only higher ones than its own. */
+		/* Minor version 0 has all that we use; the kernel refuses only versions above its
+		 * own. */
 		.version = { DM_VERSION_MAJOR, 0, 0 },
 		.data_size = sizeof(struct dm_call),
 		.data_start = offsetof(struct dm_call, spec),
@@ -51,7 +56,8 @@ static struct dm_call new_call(uint32_t flags)
 	} };
 }
 
-/* A call about the slot's device of one generation: by uuid alone, as the kernel wants it for everything but create. */
+/* A call about the slot's device of one generation.  It names the uuid alone: only create takes a
+ * name beside it. */
 static struct dm_call call_by_uuid(uint32_t slot, uint32_t generation, uint32_t flags)
 {
 	struct dm_call c = new_call(flags);
@@ -74,7 +80,7 @@ bool blk_dm_uuid_parse(const char *uuid, uint32_t *slot, uint32_t *generation)
 	return strcmp(uuid, again) == 0;
 }
 
-/* The loop's index of a "7:<minor>", or -1. */
+/* Return: the index of the loop with this device number, or -1. */
 static int32_t loop_of_minor(const struct blk_state *b, unsigned major, unsigned minor)
 {
 	if (major != LOOP_MAJOR || (minor & ((1u << b->loop_shift) - 1)) || minor >> b->loop_shift >= BLK_LOOPS)
@@ -103,7 +109,7 @@ bool blk_dm_table_parse(const struct blk_state *b, const char *text, struct blk_
 	return true;
 }
 
-/* Fill in the loops of the live table, if there is one. */
+/* Read the loops of the live table, if there is one.  Return: 0, or -1 with errno. */
 static int read_table(const struct blk_state *b, struct blk_dm *d)
 {
 	struct dm_call c = call_by_uuid(d->slot, d->generation, DM_STATUS_TABLE_FLAG);
@@ -118,7 +124,8 @@ static int read_table(const struct blk_state *b, struct blk_dm *d)
 	return 0;
 }
 
-/* A snapshot that works says how full it is, "16/8192 16"; any other a word, e.g. "Invalid" (dm-snap.c, snapshot_status()). */
+/* Read whether the snapshot is valid.  The status of a valid one is its fill level, "16/8192 16";
+ * any other status is a word, such as "Invalid" (dm-snap.c, snapshot_status()). */
 static int read_health(const struct blk_state *b, struct blk_dm *d)
 {
 	struct dm_call c = call_by_uuid(d->slot, d->generation, DM_NOFLUSH_FLAG);
@@ -184,7 +191,8 @@ static int load(const struct blk_state *b, uint32_t slot, uint32_t generation, u
 	return ioctl(b->dm_control, DM_TABLE_LOAD, &c);
 }
 
-/* DM_DEV_SUSPEND without DM_SUSPEND_FLAG is resume.  event_nr 0: no udev cookie, and so no scan of the disk. */
+/* DM_DEV_SUSPEND without DM_SUSPEND_FLAG resumes the device.  event_nr is 0, so udev gets no cookie
+ * and does not scan the disk. */
 static int resume(const struct blk_state *b, uint32_t slot, uint32_t generation)
 {
 	struct dm_call c = call_by_uuid(slot, generation, 0);
@@ -207,7 +215,7 @@ enum status blk_dm_create(const struct blk_state *b, uint32_t slot, uint32_t gen
 	else if (resume(b, slot, generation) < 0)
 		log_errno("slot %u: dm resume", slot);
 	else if (FAILPOINT_FAILS("dm.resumed") || blk_dm_find(b, slot, &d) != 1 || !d.active)
-		log_error("slot %u: the snapshot is not what was asked for", slot);
+		log_error("slot %u: dm read back: the snapshot has another table", slot);
 	else
 		return ST_OK;
 	(void)blk_dm_remove(b, slot, generation);

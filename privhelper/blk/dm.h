@@ -1,30 +1,43 @@
-/* dm.h - device-mapper snapshots, by the uuid of a slot and a generation. */
+/* dm.h - creates, reads and removes device-mapper snapshots, which a uuid of slot and generation
+ * names. */
 #ifndef BANGER_PRIVHELPER_BLK_DM_H
 #define BANGER_PRIVHELPER_BLK_DM_H
 
 #include "privhelper/blk/blk.h"
 
-/* A snapshot device as the kernel shows it. */
+/* One snapshot device, as the kernel shows it. */
 struct blk_dm {
 	uint32_t slot, generation;
-	bool active;               /* has a live table of the form we make, and is not suspended */
-	bool invalid;              /* given up by the kernel: a write found no room, or an error, in the CoW store */
-	int32_t base_index, cow_index; /* loops of the live table; -1 when there is none */
+	bool active;               /* has a live table of our form, and is not suspended */
+	/* dropped by the kernel: the CoW store was full or had an I/O error */
+	bool invalid;
+	int32_t base_index, cow_index; /* loops of the live table; -1: no such table */
 };
 
-/* What device-mapper has under the slot's name.  Return: 1 ours, 0 nothing or not ours, -1 with errno. */
+/* Read the device of the slot's name into @out.  Return: 1; 0: there is none, or its uuid is not
+ * the slot's; -1 with errno. */
 int blk_dm_find(const struct blk_state *b, uint32_t slot, struct blk_dm *out);
 
-/* Create, load, resume and read back "snapshot base cow P 8"; nothing is left on failure.  Return: ST_OK, ST_BUSY, ST_KERNEL. */
+/**
+ * blk_dm_create() - create the slot's snapshot device of @sectors * 512 bytes, on the slot's two
+ * loops
+ *
+ * The device is read back afterwards.  After an error it is removed again.
+ * Return: ST_OK, ST_BUSY: the name or the minor is taken, or ST_KERNEL (logged).
+ */
 enum status blk_dm_create(const struct blk_state *b, uint32_t slot, uint32_t generation, uint64_t sectors);
 
-/* Remove by uuid, so never another's device.  Return: ST_OK (also when absent), ST_BUSY, ST_KERNEL. */
+/* Remove the device by its uuid, so that no foreign device of that name is removed.
+ * Return: ST_OK (also if it does not exist), ST_BUSY: it is open, or ST_KERNEL (logged). */
 enum status blk_dm_remove(const struct blk_state *b, uint32_t slot, uint32_t generation);
 
-/* The uuid "BANGER-<slot>-<generation>" taken apart.  Return: false when it is not one of ours. */
+/* Read slot and generation from "BANGER-<slot>-<generation>".  Return: true, or false for any other
+ * text. */
 bool blk_dm_uuid_parse(const char *uuid, uint32_t *slot, uint32_t *generation);
 
-/* The live table's text, "7:<base> 7:<cow> P 8", as the kernel prints it.  Return: false when it is anything else. */
+/* Read both loops from the text of a table, "7:<base> 7:<cow> P 8", as the kernel prints it, into
+ * @out.
+ * Return: true, or false for any other text. */
 bool blk_dm_table_parse(const struct blk_state *b, const char *text, struct blk_dm *out);
 
 #endif

@@ -1,16 +1,16 @@
-/* loop.c - loop devices: files in, block devices out.
+/* loop.c - binds files to loop devices, shares the loops of bases, and reads loops back.
  *
- * Theory of operation.  A loop is bound with LO_FLAGS_AUTOCLEAR, so it lives exactly as long as somebody has it
- * open: first this role, then the snapshot that is built on it.  A role that dies between the two leaves nothing
- * behind, and nobody ever has to clear a loop by its number.
+ * Theory of operation.  A loop is bound with LO_FLAGS_AUTOCLEAR, so it stays bound while a process
+ * or a device has it open: first this role, then the snapshot on top of it.  A role that is killed
+ * in between leaves nothing behind, and no loop is ever cleared by its index.
  *
- * A loop is known by its tag (lo_file_name) and by device and inode of the file behind it; its number is only
- * where to look.  Numbers that we remember are hints, so each use reads the status back first: an administrator,
- * or autoclear, may have freed the number and another program may have it by now.
+ * A loop is identified by its tag (lo_file_name), and by device and inode of the file behind it.  A
+ * remembered index is a hint: an administrator or autoclear may have freed the loop, and another
+ * program may use it now.  So each use reads the status back first.
  *
- * Nodes are opened for two kinds of numbers alone: those that the kernel has just told us (LOOP_CTL_GET_FREE) and
- * those that /proc/partitions shows as bound.  Opening a number that does not exist would create the device
- * (drivers/block/loop.c, loop_probe()). */
+ * The role opens nodes of two kinds of indexes: those that the kernel has just returned
+ * (LOOP_CTL_GET_FREE), and those that /proc/partitions lists as bound.  Opening the node of any
+ * other index would create the device (drivers/block/loop.c, loop_probe()). */
 #include "privhelper/blk/loop.h"
 
 #include <errno.h>
@@ -31,7 +31,7 @@
 #define TAG_BASE "banger-base"
 #define TAG_COW "banger:"
 #define MIN_FILE (1024u * 1024u)
-#define BIND_TRIES 16 /* each EBUSY means that another program took the number that we were told */
+#define BIND_TRIES 16 /* each EBUSY: another program took the free index meanwhile */
 
 _Static_assert(sizeof(TAG_COW "999:4294967295:4294967295") <= LO_NAME_SIZE, "a tag fits lo_file_name");
 
@@ -53,7 +53,8 @@ bool blk_tag_parse(const char *name, struct blk_tag *out)
 		return false;
 	if (!t.base && (t.slot >= SLOT_MAX || t.generation == 0))
 		return false;
-	/* One text for each tag: signs, zeros in front and text behind do not come out the same. */
+	/* Each tag has one text: with signs, leading zeros or more text behind, @name differs from
+	 * it. */
 	blk_tag_format(&t, again);
 	if (strcmp(name, again) != 0)
 		return false;
@@ -66,7 +67,8 @@ uint32_t blk_loop_minor(const struct blk_state *b, int32_t index)
 	return (uint32_t)index << b->loop_shift;
 }
 
-/* What snapshots of @max bytes can grow to: each 256 exceptions of a chunk need one chunk of metadata. */
+/* Return: the bytes that a file may have.  A CoW store needs one chunk of metadata for each 256
+ * chunks of data. */
 static uint64_t size_limit(const struct config *c, enum blk_part part)
 {
 	uint64_t max = (uint64_t)c->max_disk_mib << 20;
@@ -79,7 +81,7 @@ enum status blk_loop_descriptor(const struct blk_state *b, int fd, enum blk_part
 	int flags = fcntl(fd, F_GETFL);
 	struct stat st;
 
-	/* Writes through a descriptor in append mode would land at the end, whatever the sector. */
+	/* A write in append mode would land at the end of the file instead of at its sector. */
 	if (flags < 0 || (flags & (O_PATH | O_APPEND)))
 		return ST_DENIED;
 	if ((flags & O_ACCMODE) != (part == PART_BASE ? O_RDONLY : O_RDWR))
@@ -107,7 +109,8 @@ static int open_node(int32_t index, enum blk_part part)
 	return open(path, (part == PART_BASE ? O_RDONLY : O_RDWR) | O_CLOEXEC);
 }
 
-/* The tag and identity of a bound loop.  Return: false when it is free or not ours. */
+/* Read tag, index, device and inode of the loop behind @fd.  Return: true, or false: it is not
+ * bound, or not ours. */
 static bool read_loop(int fd, struct blk_tag *tag, struct blk_loop *l)
 {
 	const uint32_t must = LO_FLAGS_AUTOCLEAR, may = must | LO_FLAGS_READ_ONLY | LO_FLAGS_DIRECT_IO;
@@ -126,7 +129,7 @@ static bool read_loop(int fd, struct blk_tag *tag, struct blk_loop *l)
 	return true;
 }
 
-/* Does @fd show the loop that @want describes? */
+/* True if the loop behind @fd has this tag, and index, device and inode of @want. */
 static bool is_loop(int fd, const struct blk_tag *tag, const struct blk_loop *want)
 {
 	struct blk_tag t;
@@ -139,30 +142,32 @@ static bool is_loop(int fd, const struct blk_tag *tag, const struct blk_loop *wa
 	return t.slot == tag->slot && t.generation == tag->generation && t.owner == tag->owner;
 }
 
-/* Bind @file to the loop behind @node.  Return: 0, or -1 with errno (EBUSY: taken meanwhile). */
+/* Bind @file to the loop behind @node.  Return: 0, or -1 with errno; EBUSY: another program has
+ * bound it meanwhile. */
 static int configure(int node, int file, const struct blk_tag *tag)
 {
-	/* 512 whatever the disk below: a guest's disk must not change its sector size with the host. */
+	/* The sector size of a guest's disk must not depend on the host's disk. */
 	struct loop_config c = { .fd = (uint32_t)file, .block_size = BLK_SECTOR };
 	char name[LO_NAME_SIZE];
 
 	blk_tag_format(tag, name);
 	memcpy(c.info.lo_file_name, name, sizeof(name));
-	/* Direct I/O where the file can; the kernel drops the flag where not. */
+	/* The kernel drops LO_FLAGS_DIRECT_IO if the file does not support it. */
 	c.info.lo_flags = LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO | (tag->base ? LO_FLAGS_READ_ONLY : 0);
 	if (FAILPOINT_FAILS("loop.configure"))
 		return -1;
 	return ioctl(node, LOOP_CONFIGURE, &c);
 }
 
-/* ENOSPC: no number is left; ENOMEM: no room for one more; EMFILE: too many are held. */
+/* Log errno, and turn it into a status.  ENOSPC: no index is left.  ENOMEM: no memory for one more
+ * loop.  EMFILE: the role holds too many descriptors. */
 static enum status refusal(const char *what)
 {
 	log_errno("%s", what);
 	return errno == ENOSPC || errno == ENOMEM || errno == EMFILE ? ST_LIMIT : ST_KERNEL;
 }
 
-/* Find a free number and bind @file to it.  l->fd is ours on ST_OK. */
+/* Bind @file to a free loop.  On ST_OK, l->fd and l->index are set. */
 static enum status bind_new(struct blk_state *b, enum blk_part part, int file, const struct blk_tag *tag,
 			    struct blk_loop *l)
 {
@@ -186,7 +191,8 @@ static enum status bind_new(struct blk_state *b, enum blk_part part, int file, c
 	return ST_BUSY;
 }
 
-/* A base that any slot already has of the same file, opened once more.  Return: false when there is none. */
+/* Open the loop of a base once more, if a slot has one of the file @l.  Return: true, with l->fd
+ * and l->index set, or false. */
 static bool share_base(struct blk_state *b, const struct blk_tag *tag, struct blk_loop *l)
 {
 	for (uint32_t i = 0; i < SLOT_MAX; i++) {
@@ -194,7 +200,7 @@ static bool share_base(struct blk_state *b, const struct blk_tag *tag, struct bl
 		if (other->index < 0 || other->dev != l->dev || other->ino != l->ino)
 			continue;
 		_cleanup_close_ int node = open_node(other->index, PART_BASE);
-		/* From here on autoclear can not happen, so what we read stays true. */
+		/* Our descriptor keeps the loop bound, so what is_loop() reads stays true. */
 		if (node >= 0 && is_loop(node, tag, other)) {
 			l->index = other->index;
 			l->fd = steal_fd(&node);
@@ -204,7 +210,9 @@ static bool share_base(struct blk_state *b, const struct blk_tag *tag, struct bl
 	return false;
 }
 
-/* The slot has a loop for this part.  ST_OK when it is of the same file, ST_ABSENT when it turns out to be gone. */
+/* Check the loop that the slot has for this part, and hold it open.
+ * Return: ST_OK: it has the file @want; ST_BUSY: it has another file; ST_ABSENT: the loop is gone,
+ * and is forgotten. */
 static enum status attached(struct blk_state *b, uint32_t slot, enum blk_part part, const struct blk_tag *tag,
 			    const struct blk_loop *want)
 {
@@ -220,7 +228,8 @@ static enum status attached(struct blk_state *b, uint32_t slot, enum blk_part pa
 	if (l->dev != want->dev || l->ino != want->ino)
 		return ST_BUSY;
 	if (l->fd < 0)
-		l->fd = steal_fd(&node); /* a snapshot may have it, or be about to let it go: hold it again */
+		/* the snapshot that keeps it bound may be going away: hold it again */
+		l->fd = steal_fd(&node);
 	return ST_OK;
 }
 
@@ -249,7 +258,7 @@ enum status blk_loop_attach(struct blk_state *b, const struct request *q, enum b
 	if (s != ST_OK)
 		return s;
 	if (FAILPOINT_FAILS("loop.configured") || !is_loop(made.fd, &tag, &made) || blk_loop_sectors(&made) != size / BLK_SECTOR) {
-		log_error("loop%d: what it shows is not what was bound", made.index);
+		log_error("loop%d: read back: it has another tag, file or size", made.index);
 		close_and_reset(&made.fd);
 		return ST_KERNEL;
 	}
@@ -289,7 +298,7 @@ enum status blk_loop_detach(struct blk_state *b, uint32_t slot, enum blk_part pa
 	close_and_reset(&l->fd);
 	if (l->index < 0)
 		return ST_OK;
-	/* A base outlives us while other slots use it; a CoW store has no other user than its snapshot. */
+	/* Other slots may keep a base bound.  A CoW loop is kept bound by its snapshot alone. */
 	if (part == PART_COW && blk_loop_bound(b, slot, part))
 		return ST_BUSY;
 	*l = (struct blk_loop){ -1, -1, 0, 0 };
@@ -311,7 +320,8 @@ uint64_t blk_loop_sectors(const struct blk_loop *l)
 	return bytes / BLK_SECTOR;
 }
 
-/* One line of /proc/partitions: major, minor, blocks, name.  Return: the loop's index, or -1. */
+/* Parse one line of /proc/partitions: major, minor, blocks, name.  Return: the index of a loop, or
+ * -1. */
 static int32_t partition_line(const struct blk_state *b, const char *line)
 {
 	unsigned major, minor;

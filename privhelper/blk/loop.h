@@ -1,49 +1,69 @@
-/* loop.h - loop devices, by a tag in their name. */
+/* loop.h - binds files to loop devices, which a tag in lo_file_name names. */
 #ifndef BANGER_PRIVHELPER_BLK_LOOP_H
 #define BANGER_PRIVHELPER_BLK_LOOP_H
 
 #include "privhelper/blk/blk.h"
 
-/* Who made a loop, from its lo_file_name. */
+/* The tag of a loop, read from its lo_file_name. */
 struct blk_tag {
-	bool base; /* then nothing below has a meaning */
+	bool base; /* a base belongs to no slot; the fields below are unused */
 	uint32_t slot, generation, owner;
 };
 
-/* The tag of @t into @out (64 bytes, LO_NAME_SIZE), and back.  Return: false when it is not one of ours. */
+/* Write the tag as text into @out (LO_NAME_SIZE bytes), filled up with NULs. */
 void blk_tag_format(const struct blk_tag *t, char out[64]);
+
+/* Read a tag.  Return: true, or false for any text that blk_tag_format() can not have written. */
 bool blk_tag_parse(const char *name, struct blk_tag *out);
 
 /**
- * blk_loop_descriptor() - is this a file that may be put behind a loop?
- * @size: out, in bytes
- * Regular, owned by the controller, on the state folder's file system, whole sectors, in bounds, and opened
- * for what @part needs.  Return: ST_OK or ST_DENIED.
+ * blk_loop_descriptor() - check that a file may be bound to a loop
+ * @fd:		descriptor of the file, from the controller
+ * @size:	out: bytes
+ *
+ * The file must be regular, belong to the controller, lie on the state folder's file system, and
+ * have a size of whole sectors within the configured bounds.  It must be open for reading (base) or
+ * for both (CoW), without O_APPEND.
+ * Return: ST_OK or ST_DENIED.
  */
 enum status blk_loop_descriptor(const struct blk_state *b, int fd, enum blk_part part, uint64_t *size);
 
-/* Bind @fd (checked by the function above) for the VM of @q, or find what is already there.  Idempotent. */
+/**
+ * blk_loop_attach() - bind a file to a loop for the VM of @q, or find the loop that has it already
+ * @fd:		descriptor that blk_loop_descriptor() has accepted; stays the caller's
+ * @size:	bytes, from blk_loop_descriptor()
+ *
+ * A base is shared: all slots with the same file use one loop.
+ * Return: ST_OK; ST_BUSY: the slot has a loop of another file, or other programs took each free
+ * loop; ST_DENIED; ST_LIMIT: no loop is left; or ST_KERNEL (logged).
+ */
 enum status blk_loop_attach(struct blk_state *b, const struct request *q, enum blk_part part, int fd, uint64_t size);
 
-/* Let go of the slot's loop; ST_BUSY while somebody else (a snapshot) keeps it bound. */
+/* Close the slot's loop, which unbinds it at its last close.  Return: ST_OK, or ST_BUSY: a CoW loop
+ * is still bound, because a snapshot or another process has it open. */
 enum status blk_loop_detach(struct blk_state *b, uint32_t slot, enum blk_part part);
 
-/* Close our descriptor of the loop and keep its number: device-mapper holds it now. */
+/* Close our descriptors of the slot's loops and remember their indexes: the snapshot keeps the
+ * loops bound now. */
 void blk_loop_hand_over(struct blk_state *b, uint32_t slot);
 
-/* Is the loop that we know for the slot still bound and still ours? */
+/* True if the loop that we know for the slot is still bound to the same file with the same tag. */
 bool blk_loop_bound(const struct blk_state *b, uint32_t slot, enum blk_part part);
 
-/* Size in sectors of a loop that we hold open; 0 on failure. */
+/* Return: the size in sectors of a loop that we hold open, or 0 on failure. */
 uint64_t blk_loop_sectors(const struct blk_loop *l);
 
-/* Call @fn for each bound loop that carries a tag of ours.  Return: 0, or -1 with errno. */
+/* Call @fn with @arg for each bound loop with a tag of ours; @t and @l live as long as the call,
+ * and l->fd is -1.
+ * Return: 0, or -1 with errno. */
 int blk_loop_each(struct blk_state *b, void (*fn)(void *arg, const struct blk_tag *t, const struct blk_loop *l),
 		  void *arg);
 
-/* After a restart: loop @index is what the slot's snapshot reads from; remembered when it is a base of ours. */
+/* Remember loop @index as the slot's base, if it is a base of ours.  Called after a restart, with
+ * the index in the table of the slot's snapshot. */
 void blk_loop_learn_base(struct blk_state *b, uint32_t slot, int32_t index);
 
+/* Return: the minor number of loop @index. */
 uint32_t blk_loop_minor(const struct blk_state *b, int32_t index);
 
 #endif

@@ -1,4 +1,5 @@
-/* root.c - what the blk role does with root's rights, once: disk nodes for the VMMs, and a root of its own. */
+/* root.c - makes the disk nodes of the VMs and the blk role's own root, as root before
+ * lock-down. */
 #include "privhelper/blk/root.h"
 
 #include <errno.h>
@@ -21,7 +22,8 @@
 
 #define NODE_NEW ".vda"
 
-/* Is the slot's node there and right?  A VMM that runs may have it open; leave it alone. */
+/* True if the slot's node exists with the right number, owner and mode.  It is then kept, as a
+ * running VMM may have it open. */
 static bool node_is_right(int slots, const char *name, dev_t dev, uint32_t gid)
 {
 	struct stat st;
@@ -37,8 +39,9 @@ static int label_node(int slots, const char *name, uint32_t slot)
 	return node < 0 ? -1 : label_slot(node, slot);
 }
 
-/* The nodes lie beside the slots' folders, not in them: a VMM owns its folder, and could leave the slot's next holder
- * something else under the node's name.  Nor does it own the node: an owner could open it to others, for good. */
+/* Make the slot's node.  It lies beside the slot's folder: a VMM owns its folder, and could leave
+ * another file under the node's name for the slot's next VM.  It belongs to root: an owner could
+ * open it to others for good. */
 static int make_node(const struct blk_state *b, int slots, uint32_t slot)
 {
 	const dev_t dev = makedev(b->dm_major, SLOT_DM_MINOR + slot);
@@ -51,7 +54,8 @@ static int make_node(const struct blk_state *b, int slots, uint32_t slot)
 	FAILPOINT("disknode.before");
 	if (unlinkat(slots, NODE_NEW, 0) < 0 && errno != ENOENT)
 		return -1;
-	/* The mode last and by name: the umask would have a say in mknod(2), and only root can write in slots/. */
+	/* The mode is set last: mknod(2) would apply the umask.  By name is safe: only root can
+	 * write in slots/. */
 	if (mknodat(slots, NODE_NEW, S_IFBLK | 0600, dev) < 0 || fchownat(slots, NODE_NEW, 0, gid, AT_SYMLINK_NOFOLLOW) < 0 ||
 	    label_node(slots, NODE_NEW, slot) < 0 || fchmodat(slots, NODE_NEW, 0660, 0) < 0)
 		return -1;
@@ -77,7 +81,7 @@ int blk_make_disk_nodes(const struct blk_state *b)
 	return 0;
 }
 
-/* /loop0 .. in the working folder, openable by the role's uid alone. */
+/* Make the loop nodes in the working folder, which the role's uid alone can open. */
 static int make_loop_nodes(const struct blk_state *b)
 {
 	const struct account *a = &b->config->blk;
@@ -93,7 +97,8 @@ static int make_loop_nodes(const struct blk_state *b)
 	return 0;
 }
 
-/* A tmpfs over /, without nodev, which may hold exactly the nodes; pivot_root(2): "." on "." needs no second folder. */
+/* Mount a tmpfs without nodev, with inodes for the nodes alone, and pivot to it.  pivot_root(2):
+ * "." on "." needs no second folder. */
 static int change_root(const struct blk_state *b)
 {
 	char options[64];
@@ -114,7 +119,7 @@ static int change_root(const struct blk_state *b)
 int blk_enter_root(const struct blk_state *b)
 {
 	if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) < 0 || change_root(b) < 0) {
-		log_errno("a root of our own");
+		log_errno("namespaces and root of the blk role");
 		return -1;
 	}
 	return 0;
