@@ -1,16 +1,16 @@
-/* banger-kvmprobe - can this host run an ordinary guest under KVM?
+/* kvmprobe.c - banger-kvmprobe, a program that tests whether this host can run an ordinary guest
+ * under KVM.
  *
- * Opening /dev/kvm and making a VM prove nothing: there are hosts where both
- * work and no ordinary kernel ever comes up (a KVM for paravirtual guests
- * alone, a nested one with holes).  So this sets a processor up as a VMM does,
- * feature MSRs included, and lets it run what a kernel does in its first
- * milliseconds: its own descriptor tables and paging, MSRs, a fault through its
- * own IDT, user mode and back by syscall, and a loop that takes milliseconds on
- * a processor and more than our patience where each instruction is emulated.
+ * Opening /dev/kvm and making a VM prove nothing: on some hosts both work, but no ordinary kernel
+ * boots (a KVM for paravirtual guests alone, an incomplete nested KVM).  So the probe sets a
+ * processor up as a VMM does, feature MSRs included, and runs the first steps of a kernel: its own
+ * descriptor tables and paging, MSRs, a fault through its own IDT, user mode and back by syscall.
+ * A loop then takes milliseconds on a processor, and longer than ALARM_S if each instruction is
+ * emulated.
  *
- * Writes one byte to standard output: 'y' or 'n'.  Ends within ALARM_S seconds.
- * The spawn role runs it as it runs a VMM: with a slot's uid, in the VMMs' root,
- * in a VM's cgroup, below a VMM's filter.  It is trusted with nothing. */
+ * The probe writes one byte to standard output, 'y' or 'n', and exits within ALARM_S seconds.  The
+ * spawn role runs it as it runs a VMM: with a slot's uid, in the VMMs' root, in a VM's cgroup,
+ * under a VMM's filter. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
@@ -34,7 +34,8 @@ static void answer(char c)
 
 #ifdef __x86_64__
 
-/* ---- the guest's memory, identity-mapped by 2 MiB pages; the second one is the hole to fault on ---- */
+/* ---- the guest's memory, identity-mapped by one 2 MiB page; the next page is a hole, to fault on
+ * ---- */
 #define MEM_SIZE 0x200000u
 #define PML4 0x1000u
 #define PDPT 0x2000u
@@ -46,7 +47,7 @@ static void answer(char c)
 #define STACK 0x10000u
 #define HOLE 0x400000u
 
-/* Selectors in the order that syscall and sysret want (Intel SDM vol. 3, 5.8.8). */
+/* Selectors, in the order that syscall and sysret require (Intel SDM vol. 3, 5.8.8). */
 #define SEL_CODE 0x08
 #define SEL_DATA 0x10
 #define SEL_USER_DATA 0x1b
@@ -54,12 +55,12 @@ static void answer(char c)
 #define SEL_TSS 0x28
 
 #define PORT_DONE 0xf4
-#define LOOPS 20000000 /* 10 ms on a processor, under 0.3 s in a nested KVM that QEMU translates */
+#define LOOPS 20000000 /* 10 ms on a processor, less than 0.3 s in a nested KVM under TCG */
 
 #define STR_(x) #x
 #define STR(x) STR_(x)
 
-/* Each step that goes wrong ends in hlt, which answers 'n'. */
+/* The guest's code.  Each step that fails jumps to hlt, which makes the answer 'n'. */
 extern const char guest_start[], guest_fault[], guest_syscall[], guest_user[], guest_user_end[], guest_end[];
 __asm__(".pushsection .rodata\n"
 	".globl guest_start, guest_fault, guest_syscall, guest_user, guest_user_end, guest_end\n"
@@ -108,7 +109,8 @@ __asm__(".pushsection .rodata\n"
 	"	jne guest_stop\n"
 	"	cmp $0xffff8000, %edx\n"
 	"	jne guest_stop\n"
-	/* a page fault through its own IDT; the handler skips this two-byte load and counts in r15 */
+	/* a page fault through its own IDT; the handler skips this two-byte load and counts in
+	 * r15 */
 	"	xor %r15d, %r15d\n"
 	"	mov $" STR(HOLE) ", %ebx\n"
 	"	mov (%rbx), %eax\n"
@@ -171,7 +173,7 @@ static void fill_memory(uint8_t *mem)
 	memcpy(mem + USER, guest_user, (size_t)(guest_user_end - guest_user));
 }
 
-/* A VM with its memory and one processor.  Return: the processor's descriptor, or -1. */
+/* Make a VM with its memory and one processor.  Return: the processor's descriptor, or -1. */
 static int make_vcpu(int kvm, uint8_t *mem)
 {
 	struct kvm_userspace_memory_region region = { .memory_size = MEM_SIZE, .userspace_addr = (uintptr_t)mem };
@@ -186,7 +188,8 @@ static int make_vcpu(int kvm, uint8_t *mem)
 	return ioctl(vm, KVM_CREATE_VCPU, 0);
 }
 
-/* The processor shows all that KVM supports, as `-cpu host` and Firecracker without a template do. */
+/* The processor shows all that KVM supports, as `-cpu host` and Firecracker without a template
+ * do. */
 static int set_cpuid(int kvm, int vcpu)
 {
 	enum { ENTRIES = 256 };
@@ -215,8 +218,8 @@ static bool has_arch_capabilities(int vcpu)
 	return false;
 }
 
-/* IA32_ARCH_CAPABILITIES: KVM says what it offers, and must take that back for the processor.  QEMU aborts where
- * it does not (target/i386/kvm/kvm.c, kvm_buf_set_msrs()). */
+/* Read KVM's value of IA32_ARCH_CAPABILITIES and set it for the processor.  QEMU aborts on hosts
+ * where KVM refuses its own value (target/i386/kvm/kvm.c, kvm_buf_set_msrs()). */
 static int set_feature_msr(int kvm, int vcpu)
 {
 	struct {
@@ -237,7 +240,8 @@ static struct kvm_segment segment(uint16_t selector, uint8_t type, bool code)
 	};
 }
 
-/* 64-bit mode with paging on: the state that the Linux boot protocol's 64-bit entry wants, and Firecracker sets. */
+/* Set 64-bit mode with paging on, the state of the Linux boot protocol's 64-bit entry, as
+ * Firecracker does. */
 static int set_registers(int vcpu)
 {
 	struct kvm_sregs s;
@@ -256,7 +260,7 @@ static int set_registers(int vcpu)
 	return ioctl(vcpu, KVM_SET_SREGS, &s) < 0 || ioctl(vcpu, KVM_SET_REGS, &r) < 0 ? -1 : 0;
 }
 
-/* Return: true when the guest came to its end and said so. */
+/* Return: true if the guest ran to its end and wrote 'y' to PORT_DONE. */
 static bool run_guest(int kvm, int vcpu)
 {
 	int size = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
@@ -290,7 +294,7 @@ static bool probe(void)
 
 static bool probe(void)
 {
-	return false; /* no guest for this processor yet: TCG works everywhere */
+	return false; /* there is no guest code for this processor; VMs then run under TCG */
 }
 
 #endif

@@ -1,3 +1,4 @@
+/* argv.c - builds the command lines of VMMs from numbers and configured paths. */
 #include "privhelper/spawn/argv.h"
 
 #include <errno.h>
@@ -8,11 +9,13 @@
 #include "privhelper/spawn/child.h"
 #include "proto/slot.h"
 
-/* QEMU translates into one buffer of this size; its own default is an eighth of the host's memory, up to 1 GiB. */
+/* The size of QEMU's buffer for translated code.  Its default is an eighth of the host's memory, up
+ * to 1 GiB. */
 #define TCG_BUFFER_MIB 128
 
-/* quiet: a serial console is slow under TCG.  panic=1 becomes a reset, and -no-reboot makes that the end.
- * net.ifnames=0: the one interface is eth0 whatever the guest's udev thinks of virtio-mmio. */
+/* quiet: a serial console is slow under TCG.  panic=1 resets the guest, and with -no-reboot QEMU
+ * then exits.  net.ifnames=0: the guest's interface is eth0, whatever name its udev would derive
+ * for virtio-mmio. */
 #define KERNEL_LINE "console=ttyS0 quiet panic=1 net.ifnames=0 root=/dev/vda rw"
 
 static void add(struct argv *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -46,12 +49,14 @@ static int finish(struct argv *a)
 
 static void qemu_machine(const struct req_vmm_spawn *r, struct argv *a)
 {
-	/* acpi=on: a stock Debian kernel finds virtio-mmio devices in ACPI tables only, and powers off through them.
-	 * The timer and the interrupt controller of old (pit, pic) stay: without them it hangs under TCG. */
+	/* acpi=on: a stock Debian kernel finds virtio-mmio devices in ACPI tables only, and powers
+	 * off through ACPI.  The legacy timer and interrupt controller (pit, pic) stay on: without
+	 * them the kernel hangs under TCG. */
 	add(a, "-M");
 	add(a, "microvm,x-option-roms=off,rtc=on,isa-serial=on,acpi=on");
-	/* qboot loads the kernel by itself.  Not each distribution has it as microvm's default firmware: Debian 13's is a
-	 * SeaBIOS, which needs the option ROM that is off.  The name is looked for in /usr/share/qemu (qemu(1), -L). */
+	/* The firmware is named, because microvm's default differs by distribution.  qboot loads the
+	 * kernel by itself; Debian 13's default is a SeaBIOS, which needs the option ROM that is
+	 * off.  QEMU looks for the name in /usr/share/qemu (qemu(1), -L). */
 	add(a, "-bios");
 	add(a, "qboot.rom");
 	add(a, "-accel");
@@ -90,19 +95,22 @@ static void qemu_talk(struct argv *a)
 	add(a, "chardev=qmp,mode=control");
 }
 
-/* A device node has its own flushes and would be cached twice: cache=none.  A file may be on tmpfs, which older
- * kernels do not open O_DIRECT; there a discard gives the blocks back. */
+/* The disk is a device node or a file.  A node is opened with cache=none, because the host would
+ * cache it twice.  A file may be on tmpfs, which older kernels do not open with O_DIRECT;
+ * discard=unmap gives its unused blocks back. */
 static void qemu_disk(uint32_t slot, uint64_t disk, struct argv *a)
 {
 	add(a, "-drive");
 	if (disk == DISK_DM)
-		/* The driver by name: to find it, QEMU would ask whether this is a CD-ROM, which its filter does not let it. */
+		/* The driver is named, because QEMU would probe for a CD-ROM, an ioctl that its
+		 * filter does not allow. */
 		add(a, "id=root,if=none,format=raw,cache=none,aio=threads,file.driver=host_device,file.filename=/run/vda%u", slot);
 	else
 		add(a, "id=root,if=none,format=raw,cache=writeback,aio=threads,discard=unmap,file=/state/%u/disk",
 		    slot);
 	add(a, "-device");
-	/* The guest hears of a full disk at once; by default QEMU would stop it and wait for somebody to make room. */
+	/* werror=report: the guest gets an error when the disk is full.  By default QEMU would stop
+	 * the guest instead. */
 	add(a, "virtio-blk-device,drive=root,werror=report");
 }
 
@@ -119,9 +127,11 @@ static void qemu_net(uint32_t slot, struct argv *a)
 	add(a, "virtio-net-device,netdev=net,mac=%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
 }
 
-/* Under TCG the guest's time stamp counter is the host's.  On a busy host the guest's kernel can not measure it against
- * the emulated PIT, and then waits for ever for a timer tick that it has not set up: so it is told
- * (Documentation/admin-guide/kernel-parameters.txt: tsc_early_khz, tsc=reliable).  KVM guests have kvm-clock. */
+/* Under TCG the guest's time stamp counter is the host's.  On a busy host the guest's kernel can
+ * not measure it against the emulated PIT, and then waits for ever for a timer tick that it has not
+ * set up.  So the command line states its frequency
+ * (Documentation/admin-guide/kernel-parameters.txt: tsc_early_khz, tsc=reliable).  KVM guests have
+ * kvm-clock. */
 static void qemu_kernel(const struct request *q, struct argv *a)
 {
 	const struct req_vmm_spawn *v = &q->vmm_spawn;
@@ -152,7 +162,7 @@ static void qemu(const struct programs *p, const struct request *q, struct argv 
 	qemu_kernel(q, a);
 }
 
-/* Machine, disk, network and boot source come over its API, from the controller. */
+/* The controller configures machine, disk, network and boot source through Firecracker's API. */
 static void firecracker(const struct programs *p, uint32_t slot, struct argv *a)
 {
 	add(a, "%s", p->path[VMM_FIRECRACKER]);

@@ -1,4 +1,4 @@
-/* argv.h - command lines of VMMs. */
+/* argv.h - builds the command lines of VMMs. */
 #ifndef BANGER_PRIVHELPER_SPAWN_ARGV_H
 #define BANGER_PRIVHELPER_SPAWN_ARGV_H
 
@@ -11,25 +11,27 @@
 #define ARGV_TEXT 3072
 #define PROGRAM_PATH 160
 
+/* A command line. */
 struct argv {
-	char *v[ARGV_MAX + 1];
+	char *v[ARGV_MAX + 1]; /* for execve(2): pointers into @text, then NULL */
 	char text[ARGV_TEXT];
-	size_t n, used;
-	bool full; /* something did not fit: not to be used */
+	size_t n, used;        /* arguments in @v, bytes in @text */
+	bool full;             /* an argument did not fit: the command line is unusable */
 };
 
-/* The program of each kind of VMM, as the VMMs' root shows it; "": this host has none. */
+/* The path of each kind of VMM in the VMMs' root; "": this host has none. */
 struct programs {
 	char path[VMM_KINDS][PROGRAM_PATH];
 };
 
 /**
- * argv_vmm() - the command line of a VMM, out of numbers and root's configuration alone
- * @p:	where the programs are
+ * argv_vmm() - build the command line of a VMM from numbers and configured paths alone
+ * @p:	the paths of the programs
  * @q:	a VMM_SPAWN
- * @a:	out; a->v ends with NULL
+ * @a:	out
  *
- * Return: 0, or -1 with errno: ENOENT this host has no such VMM, ENOSPC it does not fit.
+ * Return: 0, or -1 with errno; ENOENT: this host has no such VMM, or it needs KVM; ENOSPC: it does
+ * not fit into @a.
  */
 int argv_vmm(const struct programs *p, const struct request *q, struct argv *a);
 

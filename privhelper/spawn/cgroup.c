@@ -1,10 +1,9 @@
-/* The VMMs' cgroups are the role's memory: nothing else says who started what.
+/* cgroup.c - makes, lists and removes the VMs' cgroups, the role's only record of its VMMs.
  *
- * vm/<slot>.<generation>.<owner> is made before the process, the process is
- * born inside it (clone3, CLONE_INTO_CGROUP) and can not leave, because its uid
- * may write no cgroup.procs.  So a restarted role finds every VMM and its owner
- * by reading one directory, and ends one by writing to cgroup.kill, without the
- * right to signal anybody. */
+ * The role makes vm/<slot>.<generation>.<owner> and then clones the VMM into it (clone3(2),
+ * CLONE_INTO_CGROUP).  The VMM can not leave it, because its uid may write no cgroup.procs.  So a
+ * restarted role finds every VMM and its owner by reading one directory.  It ends a VMM by writing
+ * to cgroup.kill, and needs no right to send signals. */
 #include "privhelper/spawn/cgroup.h"
 
 #include <dirent.h>
@@ -49,12 +48,13 @@ int tag_parse(const char *name, struct tag *t)
 		return -1;
 	}
 	*t = (struct tag){ (uint32_t)slot, (uint32_t)generation, (uint32_t)owner };
-	/* Only what tag_name() writes: strtok_r() alone would take "1..2.3" too. */
+	/* strtok_r() alone would accept "1..2.3" too. */
 	tag_name(t, copy);
 	return strcmp(copy, name) == 0 ? 0 : -1;
 }
 
-/* One buffer of getdents64(2).  Return: tags in it, 0 at the end with *end set, or -1 with errno. */
+/* Read the tags in one buffer of getdents64(2).  *end is set at the end of the directory.
+ * Return: their number, or -1 with errno. */
 static int read_tags(int dir, struct tag *tags, size_t room, bool *end)
 {
 	_Alignas(struct dirent64) char buf[8192];
@@ -100,7 +100,7 @@ static int write_file(int dir, const char *name, const char *text)
 	return write(fd, text, strlen(text)) == (ssize_t)strlen(text) ? 0 : -1;
 }
 
-/* Read a small file of the kernel's into @out, NUL-terminated.  Return: 0, or -1 with errno. */
+/* Read a small cgroup or proc file into @out, with a NUL.  Return: 0, or -1 with errno. */
 static int read_file(int dir, const char *name, char *out, size_t size)
 {
 	_cleanup_close_ int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -114,7 +114,8 @@ static int read_file(int dir, const char *name, char *out, size_t size)
 	return 0;
 }
 
-/* A controller that is not enabled has no file: then there is no limit, and doctor says so. */
+/* A cgroup controller that is not enabled has no file.  The VM then has no such limit, which
+ * `banger doctor` reports. */
 static int set_limit(int dir, const char *name, const char *value)
 {
 	return write_file(dir, name, value) == 0 || errno == ENOENT ? 0 : -1;
@@ -171,7 +172,8 @@ int cgroup_pid(int dir)
 	uint64_t pid;
 
 	if (read_file(dir, "cgroup.procs", text, sizeof(text)) < 0)
-		return errno == ENODEV ? 0 : -1; /* removed while it was open */
+		/* ENODEV: the cgroup was removed while it was open */
+		return errno == ENODEV ? 0 : -1;
 	text[strcspn(text, "\n")] = '\0';
 	if (!*text)
 		return 0;
@@ -213,7 +215,7 @@ enum status cgroup_end(int vm_dir, const struct tag *t)
 	return s == ST_OK ? cgroup_remove(vm_dir, t) : s;
 }
 
-/* The name, field 2, may itself hold spaces and parentheses; nothing behind it does. */
+/* The last ')' ends field 2, the program's name, which may hold spaces and parentheses. */
 uint64_t stat_start_time(const char *stat)
 {
 	const char *p = strrchr(stat, ')');

@@ -1,4 +1,4 @@
-/* cgroup.h - one cgroup a VM, its name is the tag. */
+/* cgroup.h - makes, lists and removes the cgroup of each VM, whose name is the VM's tag. */
 #ifndef BANGER_PRIVHELPER_SPAWN_CGROUP_H
 #define BANGER_PRIVHELPER_SPAWN_CGROUP_H
 
@@ -6,61 +6,70 @@
 
 #include "privhelper/role/role.h"
 
-/* What a cgroup's name says: "<slot>.<generation>.<owner>". */
+/* The tag of a VM, in the cgroup's name: "<slot>.<generation>.<owner>", all decimal. */
 struct tag {
 	uint32_t slot, generation, owner;
 };
 
-#define TAG_NAME 48
+#define TAG_NAME 48 /* bytes, with the NUL */
 #define TAGS_MAX (2 * SLOT_MAX)
 
+/* The tag of the VM that @q names. */
 struct tag tag_of(const struct request *q);
+
+/* Write the tag as the name of a cgroup. */
 void tag_name(const struct tag *t, char out[TAG_NAME]);
 
-/* Return: 0, or -1 with EINVAL: not a name that tag_name() writes. */
+/* Read a tag.  Return: 0, or -1 for any name that tag_name() can not have written. */
 int tag_parse(const char *name, struct tag *t);
 
+/* The limits of one VM's cgroup. */
 struct limits {
 	uint64_t memory;    /* bytes */
 	uint32_t tasks;     /* processes and threads */
 	uint32_t cpu_us;    /* microseconds of processor time in each 100,000 */
 };
 
-/* Every tag that is there, in no order.  Return: how many, or -1 with errno. */
+/* Read the tags of all cgroups below @vm_dir, in no order; those beyond TAGS_MAX are left out.
+ * Return: their number, or -1 with errno. */
 int cgroup_tags(int vm_dir, struct tag tags[TAGS_MAX]);
 
 /**
- * cgroup_make() - make the tag's cgroup, or take the one that is there, and set its limits
+ * cgroup_make() - make the tag's cgroup, or find it, and set its limits
  *
- * Limits of controllers that are not enabled below vm/ are left out.
- * Return: a descriptor of the directory, or -1 with errno.
+ * A limit is left out if its cgroup controller is not enabled below @vm_dir.
+ * Return: a descriptor of the directory, which the caller closes, or -1 with errno.
  */
 int cgroup_make(int vm_dir, const struct tag *t, const struct limits *l);
 
-/* A descriptor of the tag's cgroup.  Return: it, or -1 with errno (ENOENT: none). */
+/* Open the tag's cgroup.  Return: a descriptor, which the caller closes, or -1 with errno; ENOENT:
+ * there is none. */
 int cgroup_open(int vm_dir, const struct tag *t);
 
-/* Are there live processes in it (cgroups(7), cgroup.events)?  Return: 1, 0, or -1 with errno. */
+/* Return: 1 if the cgroup has live processes (cgroups(7), cgroup.events), 0 if not, or -1 with
+ * errno. */
 int cgroup_populated(int dir);
 
-/* The first process in it.  Return: its pid, 0 when there is none, or -1 with errno. */
+/* Return: the pid of the cgroup's first process, 0 if it has none, or -1 with errno. */
 int cgroup_pid(int dir);
 
 /**
- * cgroup_end() - kill all that is in the tag's cgroup and remove it
+ * cgroup_end() - kill all processes in the tag's cgroup and remove it
  *
- * Waits up to 100 ms for the kernel.
- * Return: ST_OK (also when there was none), ST_BUSY, or ST_KERNEL.
+ * Waits at most 100 ms for the processes to exit.
+ * Return: ST_OK (also if there is no cgroup); ST_BUSY: a process lives on; or ST_KERNEL.
  */
 enum status cgroup_end(int vm_dir, const struct tag *t);
 
-/* Remove the tag's cgroup when nothing runs in it.  Return: ST_OK (also when there was none), ST_BUSY, or ST_KERNEL. */
+/* Remove the tag's cgroup if it has no process.  Return: ST_OK (also if there is no cgroup),
+ * ST_BUSY or ST_KERNEL. */
 enum status cgroup_remove(int vm_dir, const struct tag *t);
 
-/* Field 22 of /proc/<pid>/stat: clock ticks from boot to the process's start (proc(5)); 0 when it can not be read. */
+/* Return: the clock ticks from boot to the start of a process, field 22 of /proc/<pid>/stat
+ * (proc(5)); 0: it can not be read. */
 uint64_t proc_start_time(int proc_dir, int pid);
 
-/* The number that proc_start_time() takes out of the file's text; 0 when it has no such field. */
+/* Return: field 22 of the text of a /proc/<pid>/stat; 0: it has no such field. */
 uint64_t stat_start_time(const char *stat);
 
 #endif

@@ -1,9 +1,9 @@
-/* From the clone to execve.
+/* child.c - clones a child into a VM's cgroup, takes its rights away and executes the VMM.
  *
- * The child is a copy of the role with its two capabilities, so the order is
- * the point: descriptors first, then the id and no capability, then the API
- * socket (which is the slot's own), Landlock, the narrower filter, the program.  Everything is a plain system call: the memory is a
- * copy of a locked process, and nothing in libc is asked to know about that. */
+ * CHILD begins as a copy of the role, with its two capabilities.  Its steps follow this order:
+ * descriptors, signals and limits, the slot's id without any capability, the API socket (which so
+ * belongs to the slot), Landlock, the narrower filter, the program.  CHILD must not allocate, and
+ * must not need a lock of libc, because libc does not know of the clone3(2). */
 #include "privhelper/spawn/child.h"
 
 #include <errno.h>
@@ -28,7 +28,7 @@
 
 #define CHILD_FILES 256 /* a QEMU with one vCPU opens about 40 */
 
-/* Say on the console what was refused, and end. */
+/* CHILD: report the failed step on the console, and exit. */
 static _Noreturn void give_up(const char *what, const char *program)
 {
 	char line[300];
@@ -47,20 +47,22 @@ static int set_files(const struct child *c)
 	return (int)syscall(SYS_close_range, 3u, ~0u, 0u);
 }
 
-/* Handlers go with execve, ignored signals do not (execve(2)).  So SIGXFSZ is ignored: a write past RLIMIT_FSIZE is then
- * EFBIG, which a VMM passes on to its guest, and not the VMM's end. */
+/* CHILD: reset all signals but SIGXFSZ, which stays ignored over execve(2).  A write past
+ * RLIMIT_FSIZE then fails with EFBIG, which a VMM passes on to its guest, instead of killing the
+ * VMM. */
 static int reset_signals(void)
 {
 	struct sigaction dfl = { .sa_handler = SIG_DFL }, ign = { .sa_handler = SIG_IGN };
 	sigset_t none;
 
 	for (int sig = 1; sig < SIGRTMAX; sig++)
-		(void)sigaction(sig, sig == SIGXFSZ ? &ign : &dfl, NULL); /* refused for SIGKILL, SIGSTOP and libc's own two */
+		/* fails for SIGKILL, SIGSTOP and libc's own two */
+		(void)sigaction(sig, sig == SIGXFSZ ? &ign : &dfl, NULL);
 	(void)sigemptyset(&none);
 	return sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* RLIMIT_FSIZE bounds what a disk that is a file can grow to; a device node has a size of its own. */
+/* CHILD: RLIMIT_FSIZE bounds the growth of a disk that is a file. */
 static int set_limits(uint64_t disk_max)
 {
 	const struct {
@@ -77,13 +79,13 @@ static int set_limits(uint64_t disk_max)
 	return 0;
 }
 
-/* ---- Landlock: of the two shared trees, the slot's own folder and nothing beside it ---- */
+/* ---- CHILD: Landlock, which leaves of /run and /state the slot's own files ---- */
 
-/* Newer than the headers of Debian 12; linux/landlock.h of Linux 6.12. */
+/* These are newer than the headers of Debian 12 (linux/landlock.h of Linux 6.12). */
 #define FS_TRUNCATE (1ull << 14)       /* ABI 3 */
 #define FS_IOCTL_DEV (1ull << 15)      /* ABI 5 */
 #define NET_TCP 3ull                   /* ABI 4: bind and connect */
-#define SCOPE_ALL 3ull                 /* ABI 6: abstract unix sockets and signals of others */
+#define SCOPE_ALL 3ull                 /* ABI 6: foreign abstract unix sockets and signals */
 
 struct ruleset_attr {
 	uint64_t fs, net, scoped;
@@ -93,8 +95,10 @@ struct ruleset_attr {
 #define FS_RUN (FS_READ | LANDLOCK_ACCESS_FS_EXECUTE)
 #define FS_WRITE (FS_READ | LANDLOCK_ACCESS_FS_WRITE_FILE | FS_TRUNCATE | FS_IOCTL_DEV)
 #define FS_SOCKETS (LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_REMOVE_FILE)
-#define FS_FIFOS (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE) /* log, metrics: opened for both */
+/* Firecracker opens the FIFOs of its log and metrics for reading and writing. */
+#define FS_FIFOS (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE)
 
+/* Return: all accesses to files that this ABI can restrict. */
 static uint64_t handled(int abi)
 {
 	uint64_t all = (1ull << 13) - 1; /* ABI 1 */
@@ -149,10 +153,10 @@ static int restrict_files(const struct child *c)
 	return (int)syscall(SYS_landlock_restrict_self, rules, 0u);
 }
 
-/* ---- identity ---- */
+/* ---- CHILD: identity ---- */
 
-/* The role's securebits keep capabilities over a change of uid, so they are given up by hand.  Supplementary groups
- * were dropped with the role's own lock-down; that is looked at, not believed. */
+/* Take the slot's ids, and drop all capabilities, which the role's securebits would keep over the
+ * change of uid.  Lock-down has dropped the supplementary groups; getgroups(2) verifies that. */
 static int become(uint32_t id)
 {
 	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
@@ -163,13 +167,14 @@ static int become(uint32_t id)
 		errno = EPERM;
 		return -1;
 	}
-	/* unsigned long: the filter compares all 64 bits. */
+	/* unsigned long, because the filter compares all 64 bits of each id. */
 	if (syscall(SYS_setresgid, u, u, u) < 0 || syscall(SYS_setresuid, u, u, u) < 0)
 		return -1;
 	return (int)syscall(SYS_capset, &head, none);
 }
 
-/* With the slot's uid.  What an earlier VMM left under the name would be in the way: this one could not start. */
+/* Make the API socket with the slot's uid.  A file of an earlier VMM under that name is removed, or
+ * bind(2) would fail. */
 static int prepare_api(const struct child *c)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };

@@ -1,4 +1,4 @@
-/* child.h - from the clone to execve. */
+/* child.h - clones a child into a VM's cgroup and executes the VMM in it. */
 #ifndef BANGER_PRIVHELPER_SPAWN_CHILD_H
 #define BANGER_PRIVHELPER_SPAWN_CHILD_H
 
@@ -7,32 +7,33 @@
 
 #include "privhelper/spawn/argv.h"
 
-#define API_FD 3 /* where API_MADE puts the listening socket */
+#define API_FD 3 /* the descriptor of the listening socket with API_MADE */
 
-/* Its API socket: the probe has none; QEMU is given one that listens already, and so need not write in its folder;
- * Firecracker makes its own. */
+/* The process that makes the API socket.  API_NONE: the probe has none.  API_MADE: the child makes
+ * it, so that QEMU needs no right to write in its folder.  API_OWN: Firecracker makes it. */
 enum child_api { API_NONE, API_MADE, API_OWN };
 
+/* The arguments of spawn_child(). */
 struct child {
 	const struct argv *argv;
-	const struct sock_fprog *filter;
+	const struct sock_fprog *filter; /* the VMM's own, from spawn_filter_vmm() */
 	enum child_api api;
-	uint32_t id;       /* uid and gid to become */
+	uint32_t id;       /* uid and gid of the VMM */
 	uint32_t slot;
 	int null_fd;       /* /dev/null, the standard input */
 	int console;       /* standard output and error */
-	int landlock_abi;  /* 0: the kernel has none */
-	uint64_t disk_max; /* bytes: the largest disk of a VM, and so the largest file that a VMM may make of it */
+	int landlock_abi;  /* 0: the kernel has no Landlock */
+	uint64_t disk_max; /* bytes of the largest file that a VMM may write (RLIMIT_FSIZE) */
 };
 
 /**
- * spawn_child() - start a process inside a cgroup
- * @cgroup:	descriptor of its directory
- * @c:		what to run
- * @pidfd:	out, close-on-exec, the caller's
+ * spawn_child() - start a VMM inside a cgroup
+ * @cgroup:	descriptor of the cgroup's directory
+ * @c:		used until the return
+ * @pidfd:	out, close-on-exec, which the caller closes
  *
- * Return: the pid, or -1 with errno.  What fails after that is said on the
- * console, and the process ends with status 127.
+ * Return: the pid, or -1 with errno.  The child reports a later error on the console and exits with
+ * status 127.
  */
 int spawn_child(int cgroup, const struct child *c, int *pidfd);
 

@@ -1,20 +1,20 @@
-/* Two lists, because a filter outlives execve and can only be narrowed.
+/* filter.c - makes the system call filters of the spawn role and of each kind of VMM.
  *
- * Arguments are compared with SCMP_CMP_EQ and SCMP_CMP_MASKED_EQ alone.  A filter sees 64 bits of each argument, and
- * the kernel uses 32 of most: a comparison by "not equal" or by order lets a refused value through once a high bit of
- * it is set.
+ * There are two filters, because a filter stays over execve(2) and a second one can only narrow it
+ * (seccomp(2)).  The role's filter allows the calls of the role and of all VMMs.  CHILD loads a
+ * second one, with the calls of its VMM alone, before execve(2).  So a taken-over role can make no
+ * call beyond both lists.  A taken-over VMM can not change its uid, create a process or gain a
+ * capability.  QEMU adds a filter of its own (-sandbox), Firecracker one per thread.
  *
- * The role's filter is what the role needs, and all that any VMM needs.  A VMM
- * then loads a second one: what VMMs need alone.  So a taken-over role can not
- * call what neither needs, and a taken-over VMM has no way to another uid, no
- * new process, no capability.  QEMU adds its own (-sandbox), Firecracker its
- * own per thread.
+ * Arguments are compared with SCMP_CMP_EQ and SCMP_CMP_MASKED_EQ alone.  A filter sees 64 bits of
+ * each argument, but the kernel uses 32 bits of most.  A comparison by "not equal" or by order
+ * would accept a forbidden value with a high bit set.
  *
- * QEMU's list is from strace -f of 7.2 under TCG, Firecracker's from the filter
- * that its source carries (resources/seccomp).  Never in either: mounts, namespaces,
- * ptrace and process_vm, bpf, modules, keys, perf, userfaultfd, handles of
- * files, other processes' descriptors, any socket family but unix, connect(2),
- * any way to make a file or folder (one open that could is left to Landlock). */
+ * QEMU's list was taken from strace -f of version 7.2 under TCG, Firecracker's from the filter in
+ * its source (resources/seccomp).  Neither may ever have: mounts, namespaces, ptrace and
+ * process_vm, bpf, modules, keys, perf, userfaultfd, file handles, descriptors of other processes,
+ * socket families other than unix, connect(2), or a call that creates a file or folder
+ * (allow_open() has one exception, for which Landlock is needed). */
 #include "privhelper/spawn/filter.h"
 
 #include <errno.h>
@@ -34,12 +34,12 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 
-#define FILTER_MAX 2048 /* instructions; the kernel takes 4,096 (BPF_MAXINSNS) */
+#define FILTER_MAX 2048 /* instructions; the kernel's limit is 4,096 (BPF_MAXINSNS) */
 #define FILTER_BYTES ((ssize_t)(FILTER_MAX * sizeof(struct sock_filter)))
 
-/* Allowed whatever the arguments, to the role and to VMMs. */
+/* Calls that the role and all VMMs may make with any arguments. */
 static const int vmm_calls[] = {
-	/* descriptors and files; which files is for the root, the modes and Landlock to say */
+	/* descriptors and files; the root, the modes and Landlock decide which files */
 	SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(readv), SCMP_SYS(writev), SCMP_SYS(pread64), SCMP_SYS(pwrite64),
 	SCMP_SYS(preadv), SCMP_SYS(pwritev), SCMP_SYS(preadv2), SCMP_SYS(pwritev2), SCMP_SYS(close), SCMP_SYS(close_range), SCMP_SYS(lseek), SCMP_SYS(stat), SCMP_SYS(lstat), SCMP_SYS(fstat),
 	SCMP_SYS(newfstatat), SCMP_SYS(statx), SCMP_SYS(statfs), SCMP_SYS(fstatfs), SCMP_SYS(access),
@@ -54,10 +54,10 @@ static const int vmm_calls[] = {
 	SCMP_SYS(epoll_ctl), SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait), SCMP_SYS(epoll_pwait2), SCMP_SYS(nanosleep),
 	SCMP_SYS(clock_nanosleep), SCMP_SYS(futex), SCMP_SYS(futex_waitv), SCMP_SYS(restart_syscall),
 	SCMP_SYS(sched_yield),
-	/* memory; executable pages too, TCG writes code */
+	/* memory, with executable pages, because TCG writes code */
 	SCMP_SYS(mmap), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(mprotect), SCMP_SYS(madvise), SCMP_SYS(mincore),
 	SCMP_SYS(msync), SCMP_SYS(brk), SCMP_SYS(membarrier),
-	/* itself: threads, signals, time, identity */
+	/* threads, signals, time and identity of the process itself */
 	SCMP_SYS(set_tid_address), SCMP_SYS(set_robust_list), SCMP_SYS(rseq), SCMP_SYS(arch_prctl), SCMP_SYS(gettid),
 	SCMP_SYS(getpid), SCMP_SYS(getppid), SCMP_SYS(getuid), SCMP_SYS(geteuid), SCMP_SYS(getgid), SCMP_SYS(getegid),
 	SCMP_SYS(tgkill), SCMP_SYS(tkill), SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),
@@ -65,41 +65,45 @@ static const int vmm_calls[] = {
 	SCMP_SYS(clock_gettime), SCMP_SYS(clock_getres), SCMP_SYS(gettimeofday), SCMP_SYS(time), SCMP_SYS(alarm),
 	SCMP_SYS(getrandom), SCMP_SYS(uname), SCMP_SYS(sysinfo), SCMP_SYS(getrusage), SCMP_SYS(getrlimit),
 	SCMP_SYS(sched_getaffinity), SCMP_SYS(getcpu),
-	SCMP_SYS(seccomp), /* a filter can only narrow; libseccomp asks for every operation before it uses one */
-	/* sockets that exist; who may make or name one, and who may send descriptors, is below */
+	/* a filter can only narrow; libseccomp probes every operation before it uses one */
+	SCMP_SYS(seccomp),
+	/* existing sockets; add_sockets() decides which kind may make one, name one, or send
+	 * descriptors */
 	SCMP_SYS(listen), SCMP_SYS(accept), SCMP_SYS(accept4), SCMP_SYS(shutdown),
 	SCMP_SYS(getsockname), SCMP_SYS(getpeername), SCMP_SYS(getsockopt), SCMP_SYS(setsockopt),
 	SCMP_SYS(recvmsg), SCMP_SYS(sendto), SCMP_SYS(recvfrom),
-	/* the way in; in the VMMs' root it leads to this same filter and uid */
+	/* starts the VMM; a later execve in the VMMs' root keeps filter and uid */
 	SCMP_SYS(execve),
 };
 
-/* What the role does itself, and a child before its own filter. */
+/* Calls of the role, and of CHILD before it loads its own filter. */
 static const int role_calls[] = {
-	SCMP_SYS(clone3),                                  /* its arguments are behind a pointer */
+	SCMP_SYS(clone3), /* a filter can not see its arguments, which are behind a pointer */
 	SCMP_SYS(capset), SCMP_SYS(getgroups), SCMP_SYS(prlimit64), SCMP_SYS(setrlimit),
 	SCMP_SYS(mkdirat), SCMP_SYS(pidfd_open), SCMP_SYS(sendmsg),
 	SCMP_SYS(landlock_create_ruleset), SCMP_SYS(landlock_add_rule), SCMP_SYS(landlock_restrict_self),
 };
 
-/* Tried by programs that live well without: told so rather than killed. */
+/* Calls that VMMs try but do not need: they fail with ENOSYS instead of killing the VMM. */
 static const int absent_calls[] = {
 	SCMP_SYS(io_uring_setup), SCMP_SYS(userfaultfd), SCMP_SYS(mbind), SCMP_SYS(get_mempolicy), SCMP_SYS(set_mempolicy),
 	SCMP_SYS(mlock2),
-	SCMP_SYS(connect), /* abstract sockets of the host have no mode that would say no */
+	SCMP_SYS(connect), /* the host's abstract sockets have no mode that could refuse a VMM */
 	SCMP_SYS(socketpair),
 	SCMP_SYS(sched_setattr), SCMP_SYS(setpriority), SCMP_SYS(sched_setscheduler), SCMP_SYS(sched_setaffinity),
 };
 
-/* ioctl(2) by the type byte of the request: KVM, block devices, files. */
+/* Type bytes of allowed ioctl(2) requests: KVM, block devices, files. */
 static const unsigned ioctl_types[] = { 0xae, 0x12, 'f', 0x94, 0x03, 0x00 };
 
 /* XFS_IOC_DIOINFO of xfsprogs (libxfs/xfs_fs.h); its struct dioattr has three 32-bit members. */
 #define DIOINFO _IOR('X', 30, uint32_t[3])
 
-/* Terminals and tun share a type byte: by number, since any holder of a tap may change its owner, its group, its link
- * type and whether it persists (drivers/net/tun.c, __tun_chr_ioctl).  So do QEMU's question for the alignment of direct
- * reads, and the one that reserves blocks beyond RLIMIT_FSIZE (FS_IOC_RESVSP; fs/ioctl.c, ioctl_preallocate()). */
+/* Allowed ioctl(2) requests whose type byte has others that must not be allowed.  Terminals share
+ * theirs with tun, where a process with a tap's descriptor may change the tap's owner, group, link
+ * type and persistence (drivers/net/tun.c, __tun_chr_ioctl()).  DIOINFO, by which QEMU asks for the
+ * alignment of direct reads, shares its own with FS_IOC_RESVSP, which reserves blocks beyond
+ * RLIMIT_FSIZE (fs/ioctl.c, ioctl_preallocate()). */
 static const unsigned ioctls[] = {
 	TCGETS, TCSETS, TCSETSW, TCSETSF, TIOCGWINSZ, FIONREAD, FIONBIO, FIOCLEX, FIONCLEX,
 	TUNSETIFF, TUNGETIFF, TUNGETFEATURES, TUNSETOFFLOAD, TUNSETSNDBUF, TUNGETVNETHDRSZ, TUNSETVNETHDRSZ,
@@ -111,11 +115,12 @@ static const int prctl_options[] = {
 	PR_SET_DUMPABLE, PR_CAPBSET_READ, PR_MCE_KILL, 0x53564d41 /* PR_SET_VMA: names for anonymous memory */,
 };
 
-/* F_SETPIPE_SZ is not one of them: a console's FIFO counts against the controller's pipe pages (pipe(7),
- * pipe-user-pages-soft), so a VMM must not enlarge it. */
+/* F_SETPIPE_SZ is missing: the console's FIFO counts against the controller's limit of pipe pages
+ * (pipe(7), pipe-user-pages-soft), so a VMM must not enlarge it. */
 static const unsigned fcntl_commands[] = {
 	F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL,
-	F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW, /* QEMU's locks on its image */
+	/* QEMU's locks on its image */
+	F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW,
 	F_ADD_SEALS, F_GET_SEALS,                                          /* of its memfd */
 };
 
@@ -135,17 +140,16 @@ static int allow_if(scmp_filter_ctx ctx, int call, struct scmp_arg_cmp cmp)
 #define TMPFILE (O_TMPFILE & ~O_DIRECTORY)
 #define WRITE_ZEROES 0x80u /* FALLOC_FL_WRITE_ZEROES, Linux 6.17: newer than our headers */
 
-/*
- * Files that are there, whatever the modes and Landlock would let be made beside them.
- * Firecracker opens its log and its metrics with O_CREAT and O_NONBLOCK (src/vmm/src/utils/mod.rs).
- * They are there too, so that is let through, but only where Landlock refuses to make them.
- */
+/* Allow open(2) of existing files, and refuse O_CREAT and O_TMPFILE with EACCES.  There is one
+ * exception: Firecracker opens its log and its metrics, FIFOs that exist, with O_CREAT and
+ * O_NONBLOCK (src/vmm/src/utils/mod.rs).  That is allowed only if Landlock refuses to create
+ * files. */
 static int allow_open(scmp_filter_ctx ctx, int call, unsigned flags_at, bool landlock)
 {
 	const struct {
 		unsigned mask, value;
 		uint32_t then;
-	} rules[] = { /* no two that differ in what then happens have a value in common */
+	} rules[] = { /* no value of the flags matches two rules with different actions */
 		{ O_CREAT | TMPFILE, 0, SCMP_ACT_ALLOW },
 		{ TMPFILE, TMPFILE, SCMP_ACT_ERRNO(EACCES) },
 		{ O_CREAT | O_NONBLOCK, O_CREAT, SCMP_ACT_ERRNO(EACCES) },
@@ -161,19 +165,18 @@ static int allow_open(scmp_filter_ctx ctx, int call, unsigned flags_at, bool lan
 	return bad ? -1 : 0;
 }
 
-/*
- * RLIMIT_FSIZE bounds a disk that is a file, but ext4, XFS and btrfs ask for it only where the size grows: not where
- * blocks are reserved behind the end (FALLOC_FL_KEEP_SIZE), and ext4 not where a range is inserted.  So the modes are
- * those that write zeroes within the limit, and the one that gives blocks back; others are told that the file system
- * has them not, which QEMU is prepared for.
- */
+/* Allow fallocate(2) in modes that keep to RLIMIT_FSIZE, the bound of a disk that is a file.  ext4,
+ * XFS and btrfs check the limit only if the size grows: not if blocks are reserved behind the end
+ * (FALLOC_FL_KEEP_SIZE), and ext4 not if a range is inserted.  So the allowed modes are those that
+ * write zeroes within the limit, and the one that gives blocks back.  The others fail with
+ * EOPNOTSUPP, which QEMU handles. */
 static int allow_fallocate(scmp_filter_ctx ctx)
 {
 	const unsigned hole = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
 	const struct {
 		unsigned mask, value;
 		uint32_t then;
-	} rules[] = { /* no two that differ in what then happens have a value in common */
+	} rules[] = { /* no value of the mode matches two rules with different actions */
 		{ ~(unsigned)FALLOC_FL_ZERO_RANGE, 0, SCMP_ACT_ALLOW },
 		{ UINT32_MAX, hole, SCMP_ACT_ALLOW },
 		{ hole, FALLOC_FL_KEEP_SIZE, SCMP_ACT_ERRNO(EOPNOTSUPP) },
@@ -191,7 +194,8 @@ static int allow_fallocate(scmp_filter_ctx ctx)
 	return bad ? -1 : 0;
 }
 
-/* Streams: a datagram can be sent to any address without connect(2). */
+/* Allow unix sockets of type SOCK_STREAM alone: a datagram socket can send to any address without
+ * connect(2). */
 static int allow_own_socket(scmp_filter_ctx ctx)
 {
 	const struct scmp_arg_cmp cmp[] = {
@@ -212,12 +216,11 @@ static int tell_absent(scmp_filter_ctx ctx, const int *calls, size_t n)
 	return 0;
 }
 
-/*
- * A VMM has either sockets of its own or sendmsg(2), which alone can pass a descriptor on (unix(7), SCM_RIGHTS).
- * QEMU answers by sendmsg(2) on a socket that was bound for it and that the controller alone can connect to.
- * Firecracker binds its API socket itself and answers by write(2): it could bind an abstract name too, where any
- * process of the host may connect, but can hand nothing over there.  The probe has neither.
- */
+/* A VMM may either make sockets or call sendmsg(2), the only call that passes a descriptor on
+ * (unix(7), SCM_RIGHTS).  QEMU answers by sendmsg(2) on a socket that CHILD has bound; the
+ * controller alone can connect to it.  Firecracker binds its API socket itself and answers by
+ * write(2).  It could bind an abstract name too, to which any process of the host may connect, but
+ * it can pass no descriptor there.  The probe may do neither. */
 static int add_sockets(scmp_filter_ctx ctx, enum vmm_kind kind)
 {
 	static const int made[] = { SCMP_SYS(socket), SCMP_SYS(bind) }, passing[] = { SCMP_SYS(sendmsg) };
@@ -233,14 +236,15 @@ static int add_arguments(scmp_filter_ctx ctx, bool landlock)
 	for (size_t i = 0; i < ARRAY_SIZE(ioctl_types); i++)
 		if (allow_if(ctx, SCMP_SYS(ioctl), SCMP_A1_64(SCMP_CMP_MASKED_EQ, 0xff00, ioctl_types[i] << 8)) < 0)
 			return -1;
-	/* The kernel looks at 32 bits; libraries that hold the number in an int extend its sign. */
+	/* The kernel uses 32 bits of the request; a library that holds it in an int extends its
+	 * sign. */
 	for (size_t i = 0; i < ARRAY_SIZE(ioctls); i++)
 		if (allow_if(ctx, SCMP_SYS(ioctl), SCMP_A1_64(SCMP_CMP_MASKED_EQ, UINT32_MAX, ioctls[i])) < 0)
 			return -1;
 	for (size_t i = 0; i < ARRAY_SIZE(prctl_options); i++)
 		if (allow_if(ctx, SCMP_SYS(prctl), SCMP_A0_32(SCMP_CMP_EQ, (unsigned)prctl_options[i])) < 0)
 			return -1;
-	/* CLONE_THREAD: a thread of the caller, never a process. */
+	/* CLONE_THREAD: the call can create threads, and no process. */
 	if (allow_if(ctx, SCMP_SYS(clone), SCMP_A0_64(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD)) < 0 ||
 	    allow_open(ctx, SCMP_SYS(open), 1, landlock) < 0 || allow_open(ctx, SCMP_SYS(openat), 2, landlock) < 0 ||
 	    allow_fallocate(ctx) < 0)
@@ -248,11 +252,11 @@ static int add_arguments(scmp_filter_ctx ctx, bool landlock)
 	for (size_t i = 0; i < ARRAY_SIZE(fcntl_commands); i++)
 		if (allow_if(ctx, SCMP_SYS(fcntl), SCMP_A1_64(SCMP_CMP_MASKED_EQ, UINT32_MAX, fcntl_commands[i])) < 0)
 			return -1;
-	/* Reading a limit, not setting one. */
+	/* A new limit of NULL: the call can read limits, and set none. */
 	return allow_if(ctx, SCMP_SYS(prlimit64), SCMP_A2_64(SCMP_CMP_EQ, 0));
 }
 
-/* What the VMMs have in common. */
+/* Add the calls that all VMMs may make. */
 static int add_vmm(scmp_filter_ctx ctx, bool landlock)
 {
 	if (tell_absent(ctx, absent_calls, ARRAY_SIZE(absent_calls)) < 0)
@@ -260,7 +264,8 @@ static int add_vmm(scmp_filter_ctx ctx, bool landlock)
 	return allow_all(ctx, vmm_calls, ARRAY_SIZE(vmm_calls)) < 0 ? -1 : add_arguments(ctx, landlock);
 }
 
-/* The slots' ids and no other: config_load() has made uid_base a multiple of the span. */
+/* Allow the slots' ids alone.  One mask covers them, because config_load() accepts only a uid_base
+ * that is a multiple of the span. */
 static int bound_ids(scmp_filter_ctx ctx, const struct config *c)
 {
 	const scmp_datum_t above = ~(scmp_datum_t)(config_slot_span(c) - 1);
@@ -278,16 +283,17 @@ static int bound_ids(scmp_filter_ctx ctx, const struct config *c)
 
 int spawn_filter_role(struct role *r, scmp_filter_ctx ctx)
 {
-	/* A VMM's own filter says whether it has Landlock. */
+	/* true: the VMM's own filter applies the rules for a kernel without Landlock. */
 	if (add_vmm(ctx, true) < 0 || allow_all(ctx, role_calls, ARRAY_SIZE(role_calls)) < 0 ||
 	    allow_own_socket(ctx) < 0 || bound_ids(ctx, &r->config) < 0) {
-		log_error("spawn: the system call filter could not be made");
+		log_error("spawn: the role's system call filter could not be made");
 		return -1;
 	}
 	return 0;
 }
 
-/* libseccomp writes to a descriptor only; the filter is wanted in memory, for a child that has no time for it. */
+/* Copy the filter into memory, through a memfd, because libseccomp exports to a descriptor only.
+ * CHILD then loads it by one system call. */
 static int export(scmp_filter_ctx ctx, struct sock_filter code[FILTER_MAX], struct sock_fprog *out)
 {
 	_cleanup_close_ int fd = memfd_create("filter", MFD_CLOEXEC);
@@ -307,7 +313,8 @@ int spawn_filter_vmm(enum vmm_kind kind, bool landlock, struct sock_fprog *out)
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	int r = -1;
 
-	/* clone3 can not be looked into; libc falls back to clone, which can (glibc since 2.34 tries it first). */
+	/* clone3(2) fails with ENOSYS, because a filter can not see its arguments.  glibc, which
+	 * tries it first since 2.34, then calls clone(2). */
 	if (ctx && seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) == 0 &&
 	    seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) == 0 &&
 	    add_vmm(ctx, landlock) == 0 && add_sockets(ctx, kind) == 0)

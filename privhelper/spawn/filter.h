@@ -1,4 +1,4 @@
-/* filter.h - system calls of the role and of VMMs. */
+/* filter.h - lists the system calls that the spawn role and its VMMs may make. */
 #ifndef BANGER_PRIVHELPER_SPAWN_FILTER_H
 #define BANGER_PRIVHELPER_SPAWN_FILTER_H
 
@@ -8,14 +8,17 @@
 
 #include "privhelper/role/role.h"
 
-/* The role's own calls, and, because a filter outlives execve, those of the VMMs.  Return: 0, or -1 (logged). */
+/* Add the role's calls to the filter, and those of all VMMs, because a filter stays over execve(2)
+ * (seccomp(2)).
+ * Return: 0, or -1 (logged). */
 int spawn_filter_role(struct role *r, scmp_filter_ctx ctx);
 
 /**
- * spawn_filter_vmm() - the narrower filter that a VMM loads on top of the role's
- * @kind:	which VMM: they differ in what they may do with sockets
- * @landlock:	the VMM has a Landlock domain below it, which refuses files that it has no business to make
- * @out:	out; its instructions stay in one buffer for each kind, which the next call for @kind overwrites
+ * spawn_filter_vmm() - make the narrower filter that a VMM loads on top of the role's
+ * @kind:	the kinds differ in their socket calls
+ * @landlock:	true if the kernel has Landlock, which then refuses to create files
+ * @out:	out; its instructions lie in a static buffer for @kind, which the next call
+ * 	overwrites
  *
  * Return: 0, or -1 (logged).
  */

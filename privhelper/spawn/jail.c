@@ -1,16 +1,19 @@
-/* The root that all VMMs share, and the role with them.
+/* jail.c - builds the root that the spawn role and all VMMs share, as root before lock-down.
  *
- *   /usr             the host's, read-only; bin, lib, lib64, sbin as on the host
- *   /dev             null, zero, urandom, net/tun, and kvm where the host has it: nodes of our own, open to all
- *   /run/<i>         run_dir/slots/<i>: API socket, FIFOs for log and metrics, slot i's alone
- *   /run/vda<i>      its disk node, where disks are device-mapper snapshots
- *   /state/<i>       state_dir/slots/<i>: kernel, initrd, disk; readable by slot i alone
- *   /libexec         our own program, where it is not below /usr (VMMs always are: config_load() sees to it)
+ *   /usr         the host's, read-only; bin, lib, lib64, sbin as on the host
+ *   /dev         nodes of our own, open to all: null, zero, urandom, net/tun, kvm if the host
+ *                has it
+ *   /run/<i>     run_dir/slots/<i>: API socket, FIFOs for log and metrics; slot i's alone
+ *   /run/vda<i>  disk node of slot i, if disks are device-mapper snapshots
+ *   /state/<i>   state_dir/slots/<i>: kernel, initrd, disk; readable by slot i alone
+ *   /libexec     the KVM probe, if libexec_dir is not below /usr (VMMs are: config_load() checks
+ *                that)
  *
- * No /proc, no /sys, no /etc.  It is made once: a VMM costs no mount, and what
- * keeps two of them apart is their uid, the modes of their folders and Landlock.
- * Sources are cloned as detached mounts (open_tree(2)) before the tmpfs covers
- * run_dir, which is the one folder sure to be there and to be ours. */
+ * The root has no /proc, /sys or /etc.  It is made once, so a start of a VMM needs no mount.  Two
+ * VMMs are kept apart by their uids, the modes of their folders and Landlock.
+ *
+ * The sources are cloned as detached mounts (open_tree(2)) first.  Then a tmpfs is mounted on
+ * run_dir, a folder that surely exists and is ours, and becomes the root. */
 #include "privhelper/spawn/jail.h"
 
 #include <errno.h>
@@ -31,13 +34,13 @@
 
 #define ROOT_OPTIONS "mode=755,size=64k,nr_inodes=64"
 
-/* What one mount of the root is made from. */
+/* One mount of the new root. */
 struct source {
-	char path[PATH_MAX]; /* on the host; "": left out */
+	char path[PATH_MAX]; /* on the host; "": no mount */
 	const char *at;      /* in the new root, relative */
-	uint64_t attr;
+	uint64_t attr;       /* MOUNT_ATTR_* */
 	bool file;
-	int tree;
+	int tree;            /* the detached mount, or -1 */
 };
 
 enum { SRC_USR, SRC_BIN, SRC_SBIN, SRC_LIB, SRC_LIB64, SRC_RUN, SRC_STATE, SRC_PROBE, SRC_COUNT };
@@ -49,7 +52,7 @@ static int make_node(const char *path, unsigned major_no, unsigned minor_no)
 	return mknod(path, S_IFCHR | 0666, makedev(major_no, minor_no));
 }
 
-/* Numbers: Documentation/admin-guide/devices.txt of the kernel. */
+/* The device numbers are from the kernel's Documentation/admin-guide/devices.txt. */
 static int make_devices(bool kvm)
 {
 	if (mkdir("dev", 0755) < 0 || mkdir("dev/net", 0755) < 0)
@@ -60,7 +63,8 @@ static int make_devices(bool kvm)
 	return kvm ? make_node("dev/kvm", 10, 232) : 0;
 }
 
-/* Below /usr the program keeps its path, and an upgrade shows; elsewhere it is bound to a fixed place. */
+/* Below /usr the probe keeps its path, and an upgrade of the file is seen.  Elsewhere the file is
+ * mounted at a fixed path. */
 static void place_probe(const char *libexec, struct programs *p, struct source *src)
 {
 	bool inside = strncmp(libexec, "/usr/", 5) == 0;
@@ -72,7 +76,8 @@ static void place_probe(const char *libexec, struct programs *p, struct source *
 		(void)snprintf(program, PROGRAM_PATH, "/%s", src->at);
 }
 
-/* bin, sbin, lib, lib64 where they are folders; a link is made again by copy_link(). */
+/* Mount bin, sbin, lib and lib64 if they are folders on the host; copy_link() copies those that are
+ * links. */
 static void place_tops(struct source *src)
 {
 	static const char *const tops[] = { "bin", "sbin", "lib", "lib64" };
@@ -103,8 +108,9 @@ static void place_sources(const struct config *c, struct programs *p, struct sou
 	(void)snprintf(p->path[VMM_FIRECRACKER], PROGRAM_PATH, "%s", c->firecracker);
 }
 
-/* state_dir is the controller's, which may replace its "slots" between the supervisor's look at it and this one, and
- * could so have any folder of the host mounted for the VMMs. */
+/* Check that the source belongs to root.  The controller owns state_dir: since the supervisor's
+ * check it may have put another folder of the host in place of "slots", which would be mounted for
+ * the VMMs. */
 static int check_source(const struct source *s)
 {
 	struct stat st;
@@ -162,7 +168,7 @@ static int attach(struct source *s)
 	return close(steal_fd(&s->tree));
 }
 
-/* bin -> usr/bin and so on, whatever the host's link says. */
+/* Make the same link as the host's, such as bin -> usr/bin. */
 static int copy_link(const char *name)
 {
 	char host[16], to[PATH_MAX];
@@ -188,7 +194,7 @@ static int fill_root(struct source *src, bool kvm)
 	return 0;
 }
 
-/* The old root ends up below the new one at the same place and is let go (pivot_root(2), "." and "."). */
+/* Pivot to the working folder, and unmount the old root, which pivot_root(2) has mounted there. */
 static int enter(void)
 {
 	struct mount_attr ro = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC };

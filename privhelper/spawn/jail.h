@@ -1,4 +1,4 @@
-/* jail.h - the VMMs' root. */
+/* jail.h - builds the root that the spawn role and all VMMs share. */
 #ifndef BANGER_PRIVHELPER_SPAWN_JAIL_H
 #define BANGER_PRIVHELPER_SPAWN_JAIL_H
 
@@ -7,10 +7,10 @@
 
 /**
  * spawn_jail_enter() - build the root that all VMMs share, and move this process into it
- * @c:	places and programs
- * @p:	out: where the programs are in that root
+ * @c:	folders and programs
+ * @p:	out: the paths of the programs in that root
  *
- * Takes root and CAP_SYS_ADMIN; afterwards the host's files are out of reach.
+ * Needs root and CAP_SYS_ADMIN.  Afterwards the process can reach no other file of the host.
  * Return: 0, or -1 (logged).
  */
 int spawn_jail_enter(const struct config *c, struct programs *p);

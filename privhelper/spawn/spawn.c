@@ -1,10 +1,9 @@
-/* The spawn role starts each VMM under a uid of its own, and can do little else.
+/* spawn.c - the spawn role: starts, watches and ends VMMs, each under a uid of its own.
  *
- * It holds CAP_SETUID and CAP_SETGID; the filter bounds the ids to the slots'
- * range.  It can name no file: its own root is the VMMs' (jail.c), the
- * programs come from root's configuration and their arguments are numbers
- * (argv.c).  It can signal no process: a VMM is ended through its cgroup
- * (cgroup.c), which is also the only record of who started it. */
+ * ROLE spawn keeps CAP_SETUID and CAP_SETGID, and its filter bounds the ids to the slots' range.  A
+ * request can name no file: the role's root is the VMMs' (jail.c), the programs are configured, and
+ * their arguments are numbers (argv.c).  The role can signal no process.  It ends a VMM through its
+ * cgroup (cgroup.c), whose name is also the only record of the VM that the VMM belongs to. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -30,19 +29,23 @@
 #include "privhelper/spawn/jail.h"
 #include "proto/slot.h"
 
-/* What a VMM needs beside the guest's memory: its own heap and stacks, the page tables, and QEMU's translations. */
+/* Memory of a VMM beside the guest's: its heap and stacks, page tables, and QEMU's translated
+ * code. */
 #define OVERHEAD_KVM_MIB 256
 #define OVERHEAD_TCG_MIB 512
 #define WORKER_TASKS 128 /* QEMU's aio pool has up to 64 threads */
 
 struct spawn_state {
-	int vm_dir;   /* <cgroup_dir>/vm, a detached clone of its mount: nothing above it can be reached from here */
-	int proc_dir; /* a procfs of our own with processes only: their start times are nowhere else */
+	/* <cgroup_dir>/vm, a detached clone of its mount, from which no folder above is
+	 * reachable */
+	int vm_dir;
+	int proc_dir; /* a procfs of our own that shows processes only, for their start times */
 	int null_fd;  /* /dev/null, the standard input of every VMM */
 	struct label_vmm label;
 	struct programs programs;
-	struct sock_fprog filters[VMM_KINDS]; /* what each kind of VMM loads before it is executed */
-	int landlock_abi;                     /* 0: the kernel has none */
+	/* the filter that CHILD loads before it executes the VMM */
+	struct sock_fprog filters[VMM_KINDS];
+	int landlock_abi;                     /* 0: the kernel has no Landlock */
 };
 
 static struct spawn_state *state(const struct role *r)
@@ -56,8 +59,9 @@ static int enter_own_cgroup(const char *cgroup_dir)
 {
 	char path[PATH_MAX];
 
-	/* The common ancestor of the role's cgroup and a VMM's decides whether clone3 may place it there
-	 * (cgroups(7), delegation), so the role has to be inside cgroup_dir. */
+	/* clone3(2) may place a VMM into a cgroup only if the role may write the common ancestor of
+	 * that cgroup and its own (cgroups(7), delegation).  So the role has to be inside
+	 * cgroup_dir. */
 	(void)snprintf(path, sizeof(path), "%s/spawn/cgroup.procs", cgroup_dir);
 	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0 || write(fd, "0", 1) != 1) {
@@ -67,7 +71,8 @@ static int enter_own_cgroup(const char *cgroup_dir)
 	return 0;
 }
 
-/* A clone of the mount with vm/ as its root, so that ".." of it is itself (open_tree(2)). */
+/* Clone the mount with vm/ as its root, so that ".." of vm/ is vm/ itself (open_tree(2)).
+ * Return: a descriptor, or -1 (logged). */
 static int open_vm_dir(const char *cgroup_dir)
 {
 	char path[PATH_MAX];
@@ -79,8 +84,10 @@ static int open_vm_dir(const char *cgroup_dir)
 	return fd;
 }
 
-/* A procfs that shows processes and nothing else (subset=pid, Linux 5.8), to everybody: the host's own may be
- * mounted with hidepid, and then the start time of another uid's process could not be read. */
+/* Mount a procfs that shows processes only (subset=pid, Linux 5.8), with hidepid=0.  The host's own
+ * may be mounted with another hidepid, and would then hide the start time of a VMM, a process of
+ * another uid.
+ * Return: a descriptor, or -1 (logged). */
 static int open_proc(void)
 {
 	_cleanup_close_ int fs = fsopen("proc", FSOPEN_CLOEXEC);
@@ -96,9 +103,10 @@ static int open_proc(void)
 	return fd;
 }
 
-/* VMMs inherit oom_score_adj (proc_pid_oom_score_adj(5)) from this role, and the role from the service, which protects
- * itself: out of memory, the kernel would then end the host's other processes before the VMMs.  EACCES: it is above 0
- * already, and lowering it takes CAP_SYS_RESOURCE. */
+/* Set oom_score_adj (proc_pid_oom_score_adj(5)) to 0, because VMMs inherit it from this role.  The
+ * service protects itself by a negative value: with it, the kernel would kill other processes of
+ * the host before the VMMs.  EACCES: the value is above 0, and lowering it needs CAP_SYS_RESOURCE;
+ * it may stay. */
 static int protect_no_vmm(void)
 {
 	_cleanup_close_ int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
@@ -109,7 +117,8 @@ static int protect_no_vmm(void)
 	return -1;
 }
 
-/* Ended VMMs are nobody's to wait for: the pidfd says it.  So they must not stay as zombies. */
+/* The role never waits for a VMM, because the controller notices the exit by the pidfd.  With
+ * SA_NOCLDWAIT an exited VMM leaves no zombie (sigaction(2)). */
 static int no_zombies(void)
 {
 	struct sigaction sa = { .sa_handler = SIG_DFL, .sa_flags = SA_NOCLDWAIT };
@@ -172,7 +181,7 @@ static bool holds(struct role *r, uint32_t slot)
 	return n < 0;
 }
 
-/* Append the objects of one slot.  Return: false when the reply is full. */
+/* Append the objects of one slot.  Return: true, or false: the reply is full. */
 static bool list_slot(struct role *r, int n, uint32_t slot, struct rep_list *l)
 {
 	for (int i = 0; i < n; i++) {
@@ -186,8 +195,9 @@ static bool list_slot(struct role *r, int n, uint32_t slot, struct rep_list *l)
 	return true;
 }
 
-/* The cursor is a slot, so what comes and goes between two calls moves nothing else.  A slot that fills a whole reply
- * (only a broken tree has so many generations of one) is shown in part. */
+/* The cursor is the next slot, so VMs that start or exit between two calls shift no other.  If one
+ * slot has more objects than a reply holds, which needs very many generations, some of them are
+ * left out. */
 static enum status list(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
 {
 	int n = cgroup_tags(state(r)->vm_dir, tags);
@@ -208,7 +218,8 @@ static enum status list(struct role *r, const struct request *q, int *fds_in, st
 
 /* ---- operations ---- */
 
-/* Open for reading and writing, a FIFO never raises SIGPIPE nor blocks its opener while the controller restarts. */
+/* True if @fd is a FIFO that is open for reading and writing.  Such a FIFO has a reader while the
+ * controller restarts, so the VMM gets no SIGPIPE. */
 static bool is_console(int fd)
 {
 	struct stat st;
@@ -218,18 +229,16 @@ static bool is_console(int fd)
 	       S_ISFIFO(st.st_mode);
 }
 
-/* A process of a VMM, as the controller is told of it; pidfd: -1 until there is one. */
+/* A VMM's process, as the reply describes it. */
 struct running {
-	int pidfd;
-	uint64_t pid, start;
+	int pidfd; /* -1: none yet */
+	uint64_t pid, start; /* start: clock ticks since boot */
 };
 
-/**
- * watch() - a pidfd of the process in a cgroup
- *
- * The pid is read again once the pidfd is there: had the process ended and its
- * number been given to another one, that one would not be in this cgroup.
- */
+/* Open a pidfd of the process in the tag's cgroup.  The pid is read again afterwards: if the
+ * process had exited and the kernel had reused the pid, the new process would not be in this
+ * cgroup.
+ * Return: ST_OK, ST_ABSENT: no cgroup or no process, or ST_KERNEL. */
 static enum status watch(const struct spawn_state *s, const struct tag *t, struct running *out)
 {
 	_cleanup_close_ int dir = cgroup_open(s->vm_dir, t);
