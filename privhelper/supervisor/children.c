@@ -1,3 +1,4 @@
+/* children.c - makes the sockets between the processes, and starts the roles and the controller. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -18,20 +19,23 @@
 #include "privhelper/supervisor/children.h"
 #include "privhelper/supervisor/view.h"
 
-#define HIGH_FD 32 /* above every fixed number, so that moving one never hits another */
+#define HIGH_FD 32 /* above every fixed number, so that dup2() to one never closes a source */
 
-/* The descriptors of a child, in the order of its fixed numbers from CONFIG_FD on. */
+/* The descriptors of a child; the first becomes CONFIG_FD, the next ones follow (enum boot_fd). */
 struct boot {
 	int fds[BOOT_FDS - CONFIG_FD];
 	int n;
 };
 
-/* The two ends of each line between processes; -1 once handed over.  wake: from the net role to the controller.
- * net_dev: the host's network statistics, which the controller can not open in its own network namespace. */
+/* The descriptors that the children get.  controller[], role[]: the two ends of a role's socket.
+ * life: the controller's end of its socket to the supervisor.  wake: an eventfd by which the net
+ * role wakes the controller.  net_dev: the host's network statistics, which the controller can not
+ * open in its own network namespace. */
 struct lines {
 	int controller[CHILDREN], role[CHILDREN], life, wake, net_dev;
 };
 
+/* Move @fd to a number from HIGH_FD on.  Return: the new number, or -1. */
 static int high(int fd)
 {
 	int up = fcntl(fd, F_DUPFD_CLOEXEC, HIGH_FD);
@@ -51,7 +55,8 @@ static int pair(int type, int *a, int *b)
 	return *a < 0 || *b < 0 ? -1 : 0;
 }
 
-/* Fixed numbers for @b, /dev/null for input and output, nothing else; no signal blocked. */
+/* CHILD before exec: give the descriptors of @b their fixed numbers, close those behind them and
+ * unblock all signals.  0 and 1 are /dev/null since forget_caller(). */
 static int arrange(const struct boot *b)
 {
 	sigset_t none;
@@ -63,13 +68,15 @@ static int arrange(const struct boot *b)
 	return sigprocmask(SIG_SETMASK, &none, NULL) | close_range((unsigned)(CONFIG_FD + b->n), UINT_MAX, 0);
 }
 
-/* Ends with @parent; to be called again after each change of ids (prctl(2)). */
+/* CHILD before exec: have the kernel kill this process when @parent exits.  A change of ids resets
+ * that, so it is called again afterwards (prctl(2), PR_SET_PDEATHSIG). */
 static int bind_to(pid_t parent)
 {
 	return prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent ? -1 : 0;
 }
 
-/* A role gives up root itself, after it has opened what it needs; the controller never has it. */
+/* CHILD before exec: give up root.  The controller is executed without it; a role gives root up
+ * itself, after its preparation. */
 static int become_controller(const struct config *c, pid_t parent)
 {
 	static const unsigned no_caps[] = { UINT_MAX };
@@ -78,11 +85,12 @@ static int become_controller(const struct config *c, pid_t parent)
 	       prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -1 : 0;
 }
 
+/* CHILD before exec: the whole life of the process until execve(2). */
 _Noreturn static void child(const struct supervisor *s, enum child_id id, const struct boot *b, pid_t parent)
 {
 	char path[PATH_MAX];
 #ifdef BANGER_SANITIZED
-	/* Its leak check needs ptrace, which no child has. */
+	/* The sanitizer's leak check needs ptrace(2), which no child may call. */
 	char *const env[] = { "ASAN_OPTIONS=detect_leaks=0", NULL };
 #else
 	char *const env[] = { FAILPOINT_ENV NULL };
@@ -90,7 +98,8 @@ _Noreturn static void child(const struct supervisor *s, enum child_id id, const 
 	char *const argv[] = { (char *)s->children[id].program, NULL };
 
 	(void)snprintf(path, sizeof(path), "%s/%s", s->config.libexec_dir, s->children[id].program);
-	/* What a terminal, or the end of a job, sends to our session ends us, and no VM with us (credentials(7)). */
+	/* A new session keeps signals of the supervisor's terminal, such as SIGHUP, from the
+	 * children and the VMMs (credentials(7)). */
 	if (bind_to(parent) < 0 || setsid() < 0 || arrange(b) < 0)
 		die_errno(1, "%s: start", argv[0]);
 	if (id == CHILD_CONTROLLER && view_enter(&s->config) < 0)
@@ -101,7 +110,8 @@ _Noreturn static void child(const struct supervisor *s, enum child_id id, const 
 	die_errno(1, "%s", path);
 }
 
-/* What runs as root must be root's: the program, and the folder where it could be replaced. */
+/* Check that the program and its folder belong to root, as another owner could replace the
+ * program. */
 static int check_program(const struct supervisor *s, const char *program)
 {
 	char path[PATH_MAX];
@@ -115,7 +125,7 @@ static int check_program(const struct supervisor *s, const char *program)
 			return -1;
 		}
 		if (st.st_uid != 0 || st.st_mode & (S_IWGRP | S_IWOTH)) {
-			log_error("%s: must belong to root and be writable by nobody else", path);
+			log_error("%s: must belong to root, and no other account may write to it", path);
 			return -1;
 		}
 	}
@@ -133,7 +143,8 @@ static int start_one(struct supervisor *s, enum child_id id, const struct boot *
 	c->pid = fork();
 	if (c->pid == 0)
 		child(s, id, b, parent);
-	/* Not waited for yet, so its number can not be another process' (pidfd_open(2)). */
+	/* Until waitid(2) the kernel does not reuse the pid, so the pidfd is the child's
+	 * (pidfd_open(2)). */
 	c->pidfd = c->pid < 0 ? -1 : pidfd_open(c->pid, 0);
 	if (c->pidfd < 0) {
 		log_errno("%s: start", c->program);
@@ -165,7 +176,8 @@ static int make_lines(struct supervisor *s, struct lines *l)
 	return 0;
 }
 
-/* A line has two ends and no third: what stays open here would hide an end from the other. */
+/* Close the children's descriptors.  A copy that stays open here would keep a process from noticing
+ * that the other end of its socket is closed. */
 static void let_go(struct supervisor *s, const struct lines *l)
 {
 	for (int i = CHILD_NET; i <= CHILD_SPAWN; i++) {

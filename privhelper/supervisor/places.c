@@ -1,7 +1,10 @@
-/* Theory of operation.  Everything here runs as root in places that root's configuration names, and some of these
- * folders belong to the controller or to VMMs, who may be hostile and may run right now (VMs outlive us).  So each
- * folder is opened once, without following a link, its owner is checked before it is changed, and what is in it is
- * made by openat(2) and friends relative to that descriptor. */
+/* places.c - makes folders, control groups, request logs and the control socket, as root before
+ * lock-down.
+ *
+ * Theory of operation.  SUPERVISOR works as root in folders that the configuration names.  Some
+ * belong to the controller or to VMMs, which may be hostile and may run now, because VMs outlive
+ * the supervisor.  So each folder is opened once, without following a link.  Its owner is checked
+ * before it is changed.  Its entries are made relative to that descriptor (openat(2)). */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -28,7 +31,7 @@
 
 #define LISTEN_BACKLOG 64
 
-/* What a folder is to be. */
+/* The owner, group and mode that a folder gets. */
 struct shape {
 	uint32_t uid, gid;
 	mode_t mode;
@@ -40,14 +43,15 @@ static int failed(const char *what, const char *name)
 	return -1;
 }
 
-/* An entry beside "." and "..", and beside what mkfs.ext4(8) leaves in the top of a file system. */
+/* True for any entry except ".", ".." and "lost+found", which mkfs.ext4(8) makes. */
 static bool is_entry(const char *name)
 {
 	return strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && strcmp(name, "lost+found") != 0;
 }
 
-/* True when nothing is in the folder @fd.  Control files are always in a control group, so there its subgroups count:
- * its number of links is two more (fs/kernfs/inode.c, kernfs_refresh_inode()). */
+/* True if the folder @fd has no entries.  A control group always has control files, so there the
+ * number of subgroups counts, which is the number of links less two (fs/kernfs/inode.c,
+ * kernfs_refresh_inode()). */
 static bool is_empty(int fd, const struct stat *st)
 {
 	struct statfs f;
@@ -66,8 +70,8 @@ static bool is_empty(int fd, const struct stat *st)
 	return !e;
 }
 
-/* True for a folder that an earlier start, or the installation, made: its owners are an account of ours, or what only
- * run_dir, state_dir and cgroup_dir have is in it. */
+/* True for a folder of an earlier start or of the installation: it belongs to an account of ours,
+ * or has an entry that only run_dir, state_dir and cgroup_dir have. */
 static bool is_ours(int fd, const struct stat *st, const struct shape *want)
 {
 	if ((want->uid || want->gid) && st->st_uid == want->uid && st->st_gid == want->gid)
@@ -78,12 +82,13 @@ static bool is_ours(int fd, const struct stat *st, const struct shape *want)
 }
 
 /**
- * folder() - make a folder, or check the one that is there, and give it its shape
- * @parent:	where; AT_FDCWD with an absolute @name, which the configuration gave
+ * folder() - make a folder or check an existing one, and give it its owner, group and mode
+ * @parent:	descriptor of the folder above; AT_FDCWD for an absolute @name of the configuration
  *
- * An existing one must belong to root or to the account that it is meant for.  One of root's that the configuration
- * names must be empty or ours, so that a wrong line never hands over /srv or /run.
- * Return: a descriptor of it, or -1 (logged).
+ * An existing folder must belong to root or to the account that gets it.  A folder that the
+ * configuration names must also be empty or ours, so that a wrong line never gives /srv or /run
+ * away.
+ * Return: a descriptor of the folder, which the caller closes, or -1 (logged).
  */
 static int folder(int parent, const char *name, const struct shape *want)
 {
@@ -99,10 +104,10 @@ static int folder(int parent, const char *name, const struct shape *want)
 		return -1;
 	}
 	if (parent == AT_FDCWD && !is_ours(fd, &st, want) && !is_empty(fd, &st)) {
-		log_error("%s: has something in it and is not banger's; name a folder that is empty or missing", name);
+		log_error("%s: is not empty and was not made by banger; name a folder that is empty or missing", name);
 		return -1;
 	}
-	/* The mode after the owner: chown(2) clears the set-group-id bit. */
+	/* The mode is set after the owner, because chown(2) clears the set-group-id bit. */
 	if (fchown(fd, want->uid, want->gid) < 0 || fchmod(fd, want->mode) < 0)
 		return failed("can not hand over", name);
 	return steal_fd(&fd);
@@ -134,9 +139,10 @@ static int slot_folders(const struct config *c, int parent, bool run)
 	return 0;
 }
 
-/* Device nodes work in it, whatever the mount options above (a /run is nodev): VMMs open their disks here.  Files without
- * a limit: a VMM may make sockets, and each counts against its own control group's memory (mm/shmem.c, SLAB_ACCOUNT); from
- * a pool for all, one VMM could keep every other from starting. */
+/* Mount the slots' tmpfs.  It has no nodev, unlike most /run, because VMMs open their disk nodes
+ * here.  It has no limit of inodes, because one VMM could use up a common pool and keep the others
+ * from starting.  Each inode counts against the memory of its VMM's control group (mm/shmem.c,
+ * SLAB_ACCOUNT). */
 static int mount_slots(const char *path)
 {
 	static const char options[] = "size=16M,nr_inodes=0,mode=0711";
@@ -147,7 +153,8 @@ static int mount_slots(const char *path)
 	return 0;
 }
 
-/* Our own tmpfs from an earlier start has VMs' sockets in it and stays. */
+/* Check for the tmpfs of an earlier start, which stays, because it holds sockets of running VMs.
+ * Return: 1: it is mounted; 0: nothing is mounted there; -1: another file system is (logged). */
 static int slots_mounted(int run, int slots)
 {
 	struct stat above, here;
@@ -155,12 +162,12 @@ static int slots_mounted(int run, int slots)
 	struct statfs f;
 
 	if (fstat(run, &above) < 0 || fstat(slots, &here) < 0 || fstatfs(slots, &f) < 0 || fstatvfs(slots, &v) < 0)
-		return failed("can not look at", "slots");
+		return failed("can not read the state of", "slots");
 	if (above.st_dev == here.st_dev)
 		return 0;
 	if (f.f_type == TMPFS_MAGIC && !(v.f_flag & ST_NODEV))
 		return 1;
-	log_error("slots: something else than our tmpfs is mounted there");
+	log_error("slots: another file system than our tmpfs is mounted there");
 	return -1;
 }
 
@@ -177,7 +184,7 @@ static int make_run_dir(const struct config *c)
 	(void)snprintf(path, sizeof(path), "%s/slots", c->run_dir);
 	if (mounted < 0 || (mounted == 0 && mount_slots(path) < 0))
 		return -1;
-	/* Again, to be on the mount and not below it. */
+	/* Open it again: the first descriptor is the folder below the mount. */
 	_cleanup_close_ int slots = folder(run, "slots", &passage);
 	return slots < 0 ? -1 : slot_folders(c, slots, true);
 }
@@ -192,15 +199,17 @@ static int make_state_dir(const struct config *c)
 	if (state < 0 || folder_once(state, "images", &private) < 0 || folder_once(state, "kernels", &private) < 0 ||
 	    folder_once(state, "consoles", &private) < 0)
 		return -1;
-	/* The controller owns the folder around it and could put another one here, but not one of root's. */
+	/* The controller owns state_dir and could replace slots/, but its own folder would not
+	 * belong to root. */
 	_cleanup_close_ int slots = folder(state, "slots", &roots);
 	return slots < 0 ? -1 : slot_folders(c, slots, false);
 }
 
 /* ---- control groups ---- */
 
-/* The first cgroup v2 mount of /proc/self/mountinfo (proc_pid_mountinfo(5)): the fifth field is the place, the file
- * system's type follows " - ". */
+/* Find the first cgroup v2 mount in /proc/self/mountinfo (proc_pid_mountinfo(5)): the fifth field
+ * is the mount point, and the type of the file system follows " - ".  @out gets the folder "banger"
+ * in it. */
 static int find_cgroup_mount(char *out, size_t size)
 {
 	_cleanup_fclose_ FILE *f = fopen("/proc/self/mountinfo", "re");
@@ -214,11 +223,12 @@ static int find_cgroup_mount(char *out, size_t size)
 		if (snprintf(out, size, "%s/banger", place) < (int)size)
 			return 0;
 	}
-	log_error("no cgroup v2 is mounted: VMMs can not be kept apart nor ended");
+	log_error("no cgroup v2 is mounted: VMMs need it");
 	return -1;
 }
 
-/* Controllers are enabled one by one: a host may lack some, and then has no such limit. */
+/* Enable cgroup controllers one by one, because a host may lack some.  VMs then have no such
+ * limit. */
 static void enable_controllers(int group)
 {
 	static const char *const names[] = { "+memory", "+pids", "+cpu" };
@@ -228,7 +238,8 @@ static void enable_controllers(int group)
 		(void)!write(fd, names[i], strlen(names[i]));
 }
 
-/* Delegation to the spawn role (cgroups(7), "Cgroup delegation"): the folder and its list of processes, no more. */
+/* Delegate a control group to the spawn role: its folder and its cgroup.procs alone (cgroups(7),
+ * "Cgroup delegation"). */
 static int delegate(int group, const struct account *a)
 {
 	if (fchown(group, a->uid, a->gid) < 0 ||
@@ -237,7 +248,8 @@ static int delegate(int group, const struct account *a)
 	return 0;
 }
 
-/* A limit of a control group.  Where the controller is not enabled there is no file, and so no limit. */
+/* Set a limit of a control group.  If the cgroup controller is not enabled, there is no file and no
+ * limit. */
 static int write_limit(int group, const char *name, uint64_t value)
 {
 	char text[24];
@@ -245,13 +257,14 @@ static int write_limit(int group, const char *name, uint64_t value)
 	_cleanup_close_ int fd = openat(group, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
 
 	if (fd < 0 && errno == ENOENT) {
-		log_warn("%s: the kernel has it not for the VMs' control group: their sum is not bounded", name);
+		log_warn("%s: the VMs' control group lacks this file: the sum of all VMs has no limit", name);
 		return 0;
 	}
 	return fd < 0 || write(fd, text, (size_t)n) != n ? failed("can not set", name) : 0;
 }
 
-/* Bounds the sum of all VMs (cgroup-v2.rst, "memory.max", "pids.max"), so that what they use up is never the host's. */
+/* Limit memory and tasks of all VMs together (cgroup-v2.rst, "memory.max", "pids.max"), so that the
+ * host keeps the rest. */
 static int limit_vms(int vm, const struct config *c)
 {
 	struct sysinfo i;
@@ -259,22 +272,26 @@ static int limit_vms(int vm, const struct config *c)
 	if (sysinfo(&i) < 0)
 		return failed("can not read", "the size of memory");
 	uint64_t total = (uint64_t)i.totalram * i.mem_unit;
-	/* In this order the product has room: 64 bits hold a hundredth of any memory, times a hundred. */
+	/* Divide first, so that the product can not overflow. */
 	if (write_limit(vm, "memory.max", total / 100 * c->total_mem_percent) < 0)
 		return -1;
 	return write_limit(vm, "pids.max", c->total_tasks);
 }
 
 /**
- * end_earlier() - kill what an earlier set left in the spawn role's control group, and remove the group
+ * end_earlier() - kill the processes of an earlier start in the spawn role's control group, and
+ * remove the group
+ * @top:	descriptor of cgroup_dir
  *
- * A spawn role that was taken over can leave a process beside itself, which no service manager would end: the group is
- * not the unit's.  We are the only supervisor, so what is in it is an earlier set's.
+ * A taken-over spawn role can leave a process in its group.  The service manager would not kill it,
+ * because the group is outside the unit's.  We hold the supervisor's lock, so every process in the
+ * group belongs to an earlier start.
  *
- * The group is removed and made again because of its count of kills: some kernels (6.18 is one) compare the parent's
- * count with that of the group that a child is born into (kernel/cgroup/cgroup.c, cgroup_post_fork()), so that each
- * VMM that is cloned from a group where cgroup.kill was ever written is killed at once.
- * Waits up to a second for the processes to end.  Return: 0, or -1 (logged).
+ * The group is removed and made again because of its counter of kills.  Some kernels (6.18 is one)
+ * compare the counter of the parent's group with that of the group that a child is cloned into
+ * (kernel/cgroup/cgroup.c, cgroup_post_fork()).  From a group where cgroup.kill was ever written,
+ * each cloned VMM would be killed at once.  Waits at most a second for the processes to exit.
+ * Return: 0, or -1 (logged).
  */
 static int end_earlier(int top)
 {
@@ -291,7 +308,7 @@ static int end_earlier(int top)
 			break;
 		(void)nanosleep(&ms, NULL);
 	}
-	return failed("can not end what an earlier start left in", "spawn");
+	return failed("can not kill the processes of an earlier start in control group", "spawn");
 }
 
 static int make_cgroups(struct config *c)
@@ -327,8 +344,9 @@ static int make_cgroups(struct config *c)
 	return delegate(top, &c->spawn) | delegate(spawn, &c->spawn) | delegate(vm, &c->spawn);
 }
 
-/* A lock that this process alone has, by a file that root alone can open; held until we end.  That somebody listens
- * at the old socket proves nothing: a controller whose thread hangs in a user's FUSE server can not even be killed. */
+/* Take the lock of the only supervisor, on a file that root alone can open, and hold it until
+ * exit.  A listener on the old control socket proves no other supervisor: a controller with a
+ * thread that hangs in a user's FUSE server can not even be killed. */
 static int be_the_only_one(struct supervisor *s)
 {
 	const char *run = s->config.run_dir;
@@ -365,7 +383,8 @@ int places_make(struct supervisor *s)
 
 /* ---- logs ---- */
 
-/* A line that a crash or a full disk cut short is ended here, so that the next one starts a line of its own. */
+/* Append a newline if a crash or a full disk has cut the last line short, so that the next record
+ * begins a line. */
 static int end_last_line(int dir, const char *name, int log)
 {
 	_cleanup_close_ int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
@@ -376,7 +395,7 @@ static int end_last_line(int dir, const char *name, int log)
 		return -1;
 	if (size > 0 && pread(fd, &last, 1, size - 1) != 1)
 		return -1;
-	/* On a full disk it stays torn; the role refuses creates there anyway. */
+	/* On a full disk the line stays cut; the role then refuses creates anyway. */
 	if (last != '\n')
 		(void)!write(log, "\n", 1);
 	return 0;
@@ -390,7 +409,7 @@ static int open_log(const struct config *c, int dir, const char *name)
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return failed("can not open", name);
 	if (!S_ISREG(st.st_mode) || st.st_uid != 0 || st.st_nlink != 1) {
-		log_error("%s: is not a log of root's", name);
+		log_error("%s: must be a regular file that belongs to root and has one link", name);
 		return -1;
 	}
 	if (fchown(fd, 0, c->controller.gid) < 0 || fchmod(fd, 0640) < 0 || end_last_line(dir, name, fd) < 0)

@@ -1,21 +1,23 @@
-/* places.h - what root makes before anybody serves: folders, control groups, logs, the control socket. */
+/* places.h - makes folders, control groups, request logs and the control socket, as root before
+ * lock-down. */
 #ifndef BANGER_PRIVHELPER_SUPERVISOR_PLACES_H
 #define BANGER_PRIVHELPER_SUPERVISOR_PLACES_H
 
 #include "privhelper/supervisor/supervisor.h"
 
 /**
- * places_make() - every folder, the slots' tmpfs and the control groups
+ * places_make() - make every folder, the slots' tmpfs and the control groups
+ * @s:	needs config; sets lock_fd, and config.cgroup_dir if it is empty
  *
- * Checks what an earlier start made and takes it again.  Fills config.cgroup_dir when it is empty, and lock_fd.
+ * Those of an earlier start are checked and used again.
  * Return: 0, or -1 (logged).
  */
 int places_make(struct supervisor *s);
 
-/* Opens or makes the request log of each role into logs[].  Return: 0, or -1 (logged). */
+/* Open or make the request log of each role; sets logs[].  Return: 0, or -1 (logged). */
 int places_open_logs(struct supervisor *s);
 
-/* Makes the control socket and listens at it: listen_fd.  Return: 0, or -1 (logged). */
+/* Make the control socket and listen on it; sets listen_fd.  Return: 0, or -1 (logged). */
 int places_listen(struct supervisor *s);
 
 #endif

@@ -1,16 +1,23 @@
-/* Theory of operation.
+/* supervisor.c - the first process: starts the roles and the controller as root, then waits for one
+ * of them to exit.
  *
- *   as root      check the arguments, forget the environment and every descriptor, read the configuration, make
- *                the places, execute three roles and the controller
- *   locked down  its own uid, one capability (CAP_KILL) and a filter that lets it use that on its four children
- *                alone; wait for the controller's word that all is ready, tell the service manager, wait for an end
+ * Theory of operation.  SUPERVISOR has two phases.
  *
- * The set lives and ends together.  SIGTERM: the line to the controller is closed, the controller ends, its lines to
- * the roles close, the roles end.  A child that ends unasked: the others see their lines close, and are killed if
- * they do not care.  VMs are in none of this: they run on, and the next set adopts them.
+ *   as root      check the arguments, drop the environment and all descriptors, read the
+ *                configuration, make folders and control groups, start three roles and the
+ *                controller
+ *   locked down  with its own uid, one capability (CAP_KILL) and a filter that bounds it to the
+ *                four children: wait for the controller's ready byte, tell the service manager,
+ *                wait for a signal or an exit
  *
- * CAP_KILL is there for two things: to end a child that hangs, and because PR_SET_PDEATHSIG, which ends the children
- * when we are killed ourselves, asks whether the dying parent may signal the child. */
+ * The five processes stop together.  On SIGTERM, the supervisor closes its socket to the
+ * controller; the controller exits; that closes its sockets to the roles; the roles exit.  If a
+ * child exits by itself, the others notice their closed sockets and exit; a child that does not is
+ * killed.  VMs run on, and the next start adopts them.
+ *
+ * CAP_KILL has two uses.  It kills a child that hangs.  And the kernel sends PR_SET_PDEATHSIG,
+ * which kills the children when the supervisor is killed, only if the dying parent may signal the
+ * child. */
 #include "privhelper/supervisor/supervisor.h"
 
 #include <errno.h>
@@ -39,13 +46,15 @@
 #include "privhelper/supervisor/places.h"
 
 #define READY_MS 20000 /* from the start of the children to the controller's byte */
-#define STOP_MS 5000   /* from SIGTERM to the last child's end */
-#define EXIT_CONFIG 78 /* sysexits.h, EX_CONFIG: the service manager need not try again */
-#define ENDED_MS 1000  /* from one child's unasked end to the others' */
+#define STOP_MS 5000   /* from SIGTERM to the last child's exit */
+#define EXIT_CONFIG 78 /* sysexits.h, EX_CONFIG: the service manager does not restart the service */
+#define ENDED_MS 1000  /* from an unexpected exit of one child to the exits of the others */
 
 /* ---- as root ---- */
 
-/* The service manager's socket (sd_notify(3)); '@' stands for the NUL of an abstract address. */
+/* Connect to the service manager's socket (sd_notify(3)); '@' stands for the NUL of an abstract
+ * address.
+ * Return: a descriptor; -1: there is no service manager, or an error (logged). */
 static int notify_open(const char *path)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
@@ -84,7 +93,7 @@ static const char *read_arguments(int argc, char **argv)
 	die(2, "usage: banger-privhelper [--config PATH | --version]");
 }
 
-/* Nothing of the caller's but standard error stays. */
+/* Drop the caller's environment, working folder, umask and descriptors; standard error stays. */
 static void forget_caller(void)
 {
 	if (clearenv() != 0 || chdir("/") < 0)
@@ -165,7 +174,8 @@ static int ms_left(uint64_t end_ns)
 	return now >= end_ns ? 0 : (int)((end_ns - now) / 1000000 + 1);
 }
 
-/* Wait for a child that has ended and say how.  Closing its pidfd would free the number that the filter allows. */
+/* Wait for a child that has exited, and log its status.  Its pidfd stays open: the filter allows
+ * signals to that number, which another file could get. */
 static void reap(struct child *c, bool unasked)
 {
 	siginfo_t i = { 0 };
@@ -180,7 +190,9 @@ static void reap(struct child *c, bool unasked)
 
 enum event { EV_TIMEOUT, EV_SIGNAL, EV_LIFE, EV_ENDED };
 
-/* Wait for the first of: a child's end (@which), a signal, a byte or the end of the controller's line. */
+/* Wait for the first of these: an exit of a child (@which), a signal, a byte from the controller or
+ * its closed socket.
+ * @ms: -1: without a limit. */
 static enum event wait_event(struct supervisor *s, int ms, struct child **which)
 {
 	struct pollfd p[CHILDREN + 2];
@@ -219,12 +231,13 @@ static void kill_rest(struct supervisor *s)
 		struct child *c = &s->children[i];
 		if (!c->pid)
 			continue;
-		log_warn("%s does not end, and is killed", c->program);
+		log_warn("%s does not exit: killing it", c->program);
 		(void)pidfd_send_signal(c->pidfd, SIGKILL, NULL, 0);
 	}
 }
 
-/* Close the line to the controller and wait for everybody, at most @ms, then as long again once killed. */
+/* Close the socket to the controller and wait at most @ms for all children to exit.  Then kill the
+ * rest, and wait at most @ms again. */
 _Noreturn static void end_all(struct supervisor *s, int ms, int status)
 {
 	struct child *c;
@@ -241,7 +254,7 @@ _Noreturn static void end_all(struct supervisor *s, int ms, int status)
 			if (e == EV_ENDED)
 				reap(c, false);
 			else if (e == EV_SIGNAL)
-				s->signal_fd = -1; /* asked twice; once is enough */
+				s->signal_fd = -1; /* a second SIGTERM changes nothing */
 		}
 	}
 	_exit(status);
@@ -279,7 +292,7 @@ static void wait_ready(struct supervisor *s)
 	case EV_LIFE:
 		if (read(s->life_fd, &byte, 1) == 1)
 			return;
-		log_error("banger-controller closed its line before it was ready");
+		log_error("banger-controller closed its socket before it was ready");
 		end_all(s, ENDED_MS, 1);
 	}
 }
@@ -295,8 +308,9 @@ _Noreturn static void watch(struct supervisor *s)
 		case EV_SIGNAL:
 			stop(s);
 		case EV_LIFE:
-			/* Nothing more is to come: only its end can have woken us. */
-			log_error("banger-controller closed its line");
+			/* The controller sends nothing after its ready byte, so this is its closed
+			 * socket. */
+			log_error("banger-controller closed its socket");
 			end_all(s, ENDED_MS, 1);
 		case EV_TIMEOUT:
 			break;

@@ -1,4 +1,4 @@
-/* supervisor.h - the first process: root for some milliseconds, then a watcher that can only end its set. */
+/* supervisor.h - the state of the supervisor, the first process. */
 #ifndef BANGER_PRIVHELPER_SUPERVISOR_H
 #define BANGER_PRIVHELPER_SUPERVISOR_H
 
@@ -12,17 +12,18 @@ enum child_id { CHILD_NET, CHILD_BLK, CHILD_SPAWN, CHILD_CONTROLLER, CHILDREN };
 /* The one state struct of the supervisor. */
 struct supervisor {
 	struct config config;
-	int config_fd;        /* sealed; the children's CONFIG_FD */
-	int lock_fd;          /* held for as long as we live: one set at these places */
+	int config_fd;        /* sealed memfd; the children's CONFIG_FD */
+	/* held until exit, so that no second supervisor uses the same folders */
+	int lock_fd;
 	int listen_fd;        /* the control socket */
-	int logs[CHILDREN];   /* of the roles */
-	int life_fd;          /* our end of the controller's CTL_SUP_FD */
+	int logs[CHILDREN];   /* request logs of the roles */
+	int life_fd;          /* the supervisor's end of the controller's CTL_SUP_FD */
 	int notify_fd;        /* connected to the service manager; -1: there is none */
 	int signal_fd;        /* SIGTERM and SIGINT */
 	struct child {
 		const char *program; /* below libexec_dir */
-		pid_t pid;
-		int pidfd;           /* -1: ended, and waited for */
+		pid_t pid;           /* 0: it has exited and was waited for */
+		int pidfd;           /* -1: not started */
 	} children[CHILDREN];
 };
 

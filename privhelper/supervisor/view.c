@@ -1,21 +1,26 @@
-/* view.c - the controller's view of the host: a network namespace with nothing in it, and a root of its own.
+/* view.c - moves the controller into its view of the host: an empty network namespace, and a root
+ * of its own.
  *
- * A controller that was taken over can connect to any socket that it can name, and the daemon behind a socket may run a
- * program for it: the system bus starts a service manager for an account that asks.  Landlock has no rule for sockets in a
- * file system.  So the controller's process enters this view before it executes the controller:
+ * A taken-over controller could connect to any socket that it can name, and the daemon behind a
+ * socket may run a program for it: the system bus starts a service manager for an account that
+ * asks.  Landlock has no rule for sockets in a file system.  So CHILD enters this view before it
+ * executes the controller:
  *
- *   state_dir, run_dir    as on the host, to write; no device node works, nothing is executed
- *   log_dir, cgroup_dir   to read
- *   /usr, /lib, /lib64    to read and execute, and libexec_dir: the program and its libraries
- *   /proc                 boot id, SELinux context; without its links
- *   /sys/class, /sys/devices, /sys/fs/selinux   `banger doctor` looks what the kernel has
+ *   state_dir, run_dir    as on the host, writable; no device nodes, no execution
+ *   log_dir, cgroup_dir   read-only
+ *   /usr, /lib, /lib64    read-only, with execution: libraries
+ *   libexec_dir           likewise: the program
+ *   /proc                 for the boot id and the SELinux context; its links are not followed
+ *   /sys/class, /sys/devices, /sys/fs/selinux
+ *                         for `banger doctor`, which checks features of the kernel
  *
- * A user can hand the controller a descriptor of any folder of the host, which leads out of this view: by /proc/self/fd to
- * each socket below it.  open(2) is Landlock's, but connect(2) is not.  So links of /proc are not followed.
+ * A user can hand the controller a descriptor of any folder of the host.  By /proc/self/fd that
+ * descriptor would lead to each socket below the folder: Landlock governs open(2), but not
+ * connect(2).  So /proc is mounted with nosymfollow.
  *
- * There is no /dev, no /etc but the linker's cache, no other folder of /run.  Abstract sockets belong to a network
- * namespace (unix(7)), and the new one has none.  The network statistics of the host are in a descriptor that was opened
- * before (CTL_NET_DEV_FD). */
+ * There is no /dev, no file of /etc except the linker's cache, and no other folder of /run.
+ * Abstract sockets belong to a network namespace (unix(7)), and the new one has none.  The host's
+ * network statistics are read from a descriptor that was opened before (CTL_NET_DEV_FD). */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -45,15 +50,15 @@
 
 /* One mount of the view, at the path that it has on the host. */
 struct part {
-	const char *path; /* "": left out */
-	uint64_t attr;
-	unsigned how;
+	const char *path; /* "": no mount */
+	uint64_t attr;    /* MOUNT_ATTR_* */
+	unsigned how;     /* DEEP, MAY_LACK, A_FILE */
 };
 
 enum {
-	DEEP = 1,     /* with what is mounted below it */
-	MAY_LACK = 2, /* not every host has it */
-	A_FILE = 4,   /* else a folder */
+	DEEP = 1,     /* with the mounts below it */
+	MAY_LACK = 2, /* a host may lack it */
+	A_FILE = 4,   /* a file; else a folder */
 };
 
 static void list_parts(const struct config *c, struct part parts[PARTS])
@@ -81,7 +86,7 @@ static void list_parts(const struct config *c, struct part parts[PARTS])
 	memcpy(parts, all, sizeof(all));
 }
 
-/* A folder before those in it, which it would cover. */
+/* Sort by length, so that a folder is mounted before the folders below it, which it would cover. */
 static int by_length(const void *a, const void *b)
 {
 	size_t x = strlen(((const struct part *)a)->path), y = strlen(((const struct part *)b)->path);
@@ -89,7 +94,8 @@ static int by_length(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Clone @p as a detached mount (open_tree(2)).  Return: a descriptor; -1 with errno, 0 when the part is left out. */
+/* Clone @p as a detached mount (open_tree(2)).  Return: a descriptor, or -1 with errno; errno 0:
+ * the host lacks the part. */
 static int clone_part(const struct part *p)
 {
 	unsigned deep = p->how & DEEP ? AT_RECURSIVE : 0;
@@ -105,7 +111,8 @@ static int clone_part(const struct part *p)
 	return mount_setattr(tree, "", AT_EMPTY_PATH | deep, &attr, sizeof(attr)) < 0 ? -1 : steal_fd(&tree);
 }
 
-/* The place of @p in the new root, which is the working directory, with the folders above it. */
+/* Make the mount point of @p, and the folders above it, in the new root, which is the working
+ * folder. */
 static int make_point(const struct part *p)
 {
 	const char *path = p->path + 1;
@@ -129,7 +136,7 @@ static int attach(const struct part *p, int tree)
 	return 0;
 }
 
-/* The old root ends up below the new one and is let go (pivot_root(2), "." and "."). */
+/* Pivot to the working folder, and unmount the old root, which pivot_root(2) has mounted there. */
 static int change_root(void)
 {
 	struct mount_attr ro = { .attr_set = TO_READ };
@@ -139,7 +146,8 @@ static int change_root(void)
 	return mount_setattr(AT_FDCWD, "/", 0, &ro, sizeof(ro));
 }
 
-/* Everything is cloned before the new root covers run_dir, the one folder that is sure to be there and to be ours. */
+/* Build the new root.  All parts are cloned first.  Then a tmpfs is mounted on run_dir, a folder
+ * that surely exists and is ours, and becomes the root. */
 static int build(const struct config *c, const struct part parts[PARTS], int trees[PARTS])
 {
 	for (int i = 0; i < PARTS; i++) {
