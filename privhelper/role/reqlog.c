@@ -1,3 +1,4 @@
+/* reqlog.c - writes the request log of a role. */
 #include "privhelper/role/reqlog.h"
 
 #include <errno.h>
@@ -14,7 +15,8 @@
 #define LINE_MAX_ 2048
 #define MEMBERS_MAX 1024 /* the arguments or the reply of any operation as JSON */
 
-/* A line in the making; one byte in front is kept for the newline that closes a torn one. */
+/* A line under construction.  text[0] is a newline, which is written only after a torn line, to end
+ * it. */
 struct line {
 	char text[LINE_MAX_];
 	size_t n;
@@ -56,8 +58,9 @@ static void digest_hex(const void *bytes, size_t n, char out[REQLOG_DIGEST])
 	format_hex(digest, sizeof(digest), out);
 }
 
-/* RFC 3339 in UTC.  Not by gmtime(3), which opens time zone files at its first call.  The calendar counts years from
- * March, so that the leap day is the last of a year, and eras of 400 years (146,097 days). */
+/* Add the time in UTC (RFC 3339).  gmtime(3) can not be used, because its first call opens time
+ * zone files.  The calendar counts years from March, so that the leap day is the last day of a
+ * year, and eras of 400 years (146,097 days). */
 static void add_time(struct line *t, uint64_t wall_ns)
 {
 	uint64_t s = wall_ns / 1000000000u, days = s / 86400 + 719468; /* since 0000-03-01 */
@@ -93,7 +96,8 @@ static int lost(struct reqlog *l)
 	return -1;
 }
 
-/* One write(2): with O_APPEND it lands whole or, when the room ends, in part. */
+/* Finish the line and write it by one write(2).  On a full disk a part of it may be written: the
+ * line is torn then. */
 static int end(struct reqlog *l, struct line *t)
 {
 	if (l->prev[0])
@@ -125,13 +129,13 @@ static int end(struct reqlog *l, struct line *t)
 	return 0;
 }
 
-/* What was written is on the disk from here on. */
+/* Wait until all lines are on the disk. */
 static int sync_log(struct reqlog *l)
 {
 	if (fdatasync(l->fd) < 0)
 		return lost(l);
 	if (l->failing)
-		log_info("request log: can be written again");
+		log_info("request log: works again: creates are served");
 	l->failing = false;
 	return 0;
 }
@@ -179,7 +183,7 @@ int reqlog_intent(struct reqlog *l, const struct request *q)
 	return 0;
 }
 
-/* A token bucket. */
+/* The bucket holds time: a line without an intent costs REQLOG_CHEAP_NS. */
 bool reqlog_has_room(struct reqlog *l)
 {
 	const uint64_t full = REQLOG_CHEAP_BURST * (uint64_t)REQLOG_CHEAP_NS, now = clock_boot_ns();
@@ -196,7 +200,7 @@ bool reqlog_has_room(struct reqlog *l)
 	return true;
 }
 
-/* A LIST's objects are the kernel's, there to be seen again; its count is enough. */
+/* Add the members of a successful reply.  Of a LIST, the number of objects is enough. */
 static void add_reply(struct line *t, const struct request *q, const struct reply *reply)
 {
 	if (reply->status != ST_OK)

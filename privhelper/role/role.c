@@ -1,18 +1,23 @@
-/* Theory of operation.  A role's process has two lives.  As root it opens what it needs (prepare) and gives up the
- * rest (lockdown.c).  Then it serves one datagram after another, each through the same gates, in this order:
+/* role.c - the life of a role's process: prepare as root, lock down, serve requests through the
+ * same gates.
  *
- *   shape       decoded strictly, this role's operation, this phase, a new sequence number, the right number of
- *               descriptors; anything else is a VIOLATION: our only peer is broken or hostile, so it is recorded
- *               and the role ends
- *   belonging   slot, generation, owner and VM against the ledger
- *   room        the rate; for creates alone, so that a release never waits for it
+ * Theory of operation.  ROLE opens its privileged descriptors as root (prepare) and gives up root
+ * (lockdown.c).  Then it serves one datagram after another, each through these gates:
+ *
+ *   shape       strictly decoded, an operation of this role, allowed in this phase, with a new
+ *               sequence number and the right number of descriptors; any other packet is a
+ *               VIOLATION: our only peer is broken or hostile, so the packet is recorded and the
+ *               role exits
+ *   belonging   slot, generation, owner and VM, compared with the ledger
+ *   rate        for creates alone, so that no release ever has to wait
  *   record      the intent, on the disk
- *   handler     the one part that is the role's own
+ *   handler     the only part of the role's own
  *   record      the result, then the answer
  *
- * The ledger says who may touch a slot.  A row is never forgotten: its generation refuses late requests of a VM that
- * is gone.  `live` is what holds() said last.  How many VMs one owner may have is no gate: the owner is our peer's word,
- * and a hostile one would name another each time.  Nothing here allocates. */
+ * The ledger names the VM that each slot belongs to.  A row is never deleted: its generation
+ * refuses late requests of an earlier VM.  `live` is the last result of holds().  The number of VMs
+ * of one owner is no gate, because the owner in a request is our peer's claim, and a hostile peer
+ * would name another owner each time.  Nothing here allocates. */
 #include "privhelper/role/role.h"
 
 #include <errno.h>
@@ -31,20 +36,22 @@
 #include "privhelper/role/reqlog.h"
 #include "proto/ops_failpoint.h"
 
-#define EXIT_VIOLATION 70 /* sysexits.h, EX_SOFTWARE: our peer's fault or ours, never the host's */
-#define EXIT_START 71     /* EX_OSERR: never became ready */
+/* Exit statuses, of sysexits.h.  EX_SOFTWARE: a bug of the role or its peer, or a hostile peer. */
+#define EXIT_VIOLATION 70
+#define EXIT_START 71 /* EX_OSERR: the role did not become ready */
 
-/* Longer than any packet, so that one that is too long is still hashed whole up to here. */
+/* Twice the longest packet, so that a longer one is received and hashed too, up to this length. */
 #define RECEIVE_MAX (2 * OPS_PACKET_MAX)
 
 #define NSEC UINT64_C(1000000000)
 
-/* What serving needs beside the role. */
+/* The state of serving. */
 struct serve {
 	struct role *role;
 	struct reqlog log;
 	uint64_t last_seq;
-	uint64_t credit_ns, refilled_ns; /* the token bucket, in time: a create costs NSEC / rate */
+	/* the token bucket of creates, in time: a create costs NSEC / rate */
+	uint64_t credit_ns, refilled_ns;
 };
 
 /* One datagram on its way through the gates. */
@@ -100,7 +107,7 @@ bool role_list_add(struct rep_list *l, enum object kind, uint32_t slot, uint32_t
 	return true;
 }
 
-/* The first create of a VM in its slot: nothing of an earlier one may be left there. */
+/* Give the slot to the VM of its first create, unless an object of an earlier VM is left there. */
 static enum status take_slot(struct role *r, const struct request *q)
 {
 	struct owner_row *w = &r->ledger[q->slot];
@@ -112,7 +119,7 @@ static enum status take_slot(struct role *r, const struct request *q)
 	return ST_OK;
 }
 
-/* A release of a slot where another VM lives, or where a newer one has been, touches nothing. */
+/* Refuse a removal in a slot that belongs to another VM now, or has belonged to a newer one. */
 static enum status check_remove(struct role *r, const struct request *q)
 {
 	const struct owner_row *w = &r->ledger[q->slot];
@@ -148,9 +155,9 @@ static enum status check_belonging(struct role *r, const struct request *q)
 	return w->generation == 0 ? ST_ABSENT : ST_DENIED;
 }
 
-/* ---- room ---- */
+/* ---- rate ---- */
 
-/* A token bucket of creates_per_second, twice that deep, counted in nanoseconds. */
+/* Take a token from the bucket of creates_per_second, which holds those of two seconds. */
 static bool take_token(struct serve *s)
 {
 	uint64_t rate = s->role->config.creates_per_second, now = clock_boot_ns();
@@ -227,7 +234,7 @@ _Noreturn static void violation(struct serve *s, const struct packet *p, const c
 	_exit(EXIT_VIOLATION);
 }
 
-/* Return: what is wrong with the packet's shape, or NULL. */
+/* Decode the packet.  Return: NULL, or the error in its shape. */
 static const char *shape(struct serve *s, struct packet *p)
 {
 	const struct request *q = &p->q;
@@ -246,8 +253,8 @@ static const char *shape(struct serve *s, struct packet *p)
 	return NULL;
 }
 
-/* True for a removal that no create stands behind: the slot is empty, or has been asked for REMOVALS_RECORDED times
- * since the last create there.  Creates have a rate, so the records of all other removals have one too. */
+/* True for a removal in an empty slot, and after REMOVALS_RECORDED removals since the slot's last
+ * create.  The rate of creates so bounds the records of all other removals. */
 static bool is_repetition(struct role *r, const struct request *q)
 {
 	struct owner_row *w = &r->ledger[q->slot];
@@ -260,7 +267,7 @@ static bool is_repetition(struct role *r, const struct request *q)
 	return false;
 }
 
-/* Belonging, room and record.  Return: ST_OK when the handler may run. */
+/* The gates belonging, rate and record.  Return: ST_OK if the handler may run. */
 static enum status admit(struct serve *s, const struct request *q)
 {
 	bool create = q->op->effect == EFFECT_CREATE;
@@ -278,7 +285,8 @@ static enum status admit(struct serve *s, const struct request *q)
 	return (full || reqlog_intent(&s->log, q) < 0) && create ? ST_NOLOG : ST_OK;
 }
 
-/* A handler that says OK without the descriptors it owes, or the other way round, is our own bug. */
+/* Exit if the handler returned ST_OK without all descriptors of its operation, or an error with
+ * one: that is a bug. */
 static void check_fds_out(const struct packet *p)
 {
 	for (unsigned i = 0; i < FDIO_MAX; i++) {
@@ -288,14 +296,15 @@ static void check_fds_out(const struct packet *p)
 	}
 }
 
-/* Done, and said not to be. */
+/* Failpoint: the operation succeeded; report a failure. */
 static void fail_after(struct packet *p)
 {
 	fdio_close_all(p->fds_out, FDIO_MAX);
 	p->reply.status = ST_KERNEL;
 }
 
-/* What the slot holds after a change.  That it became empty is recorded, whatever else is skipped. */
+/* Ask the role whether the slot holds objects after a change.  The removal that emptied it is
+ * always recorded. */
 static void look_again(struct serve *s, const struct request *q)
 {
 	struct owner_row *w = &s->role->ledger[q->slot];
@@ -339,7 +348,7 @@ static void answer(const struct packet *p)
 		die_errno(EXIT_VIOLATION, "answer");
 }
 
-/* Return: false at the end of the connection. */
+/* Serve the next request.  Return: true, or false: the controller has closed the connection. */
 static bool serve_one(struct serve *s, struct packet *p)
 {
 	if (s->role->wait)
@@ -379,7 +388,7 @@ static int allow_serving(void *arg, scmp_filter_ctx ctx)
 	return bad ? -1 : r->filter(r, ctx);
 }
 
-/* The request log and the socket must be what they are for; a wrong one is the supervisor's bug.
+/* Check the descriptors that the supervisor has passed; a wrong one is its bug.
  * Return: the log's size; no filter lets the role ask for it later. */
 static uint64_t check_boot_fds(void)
 {
@@ -397,7 +406,7 @@ static void become(struct role *r, pid_t parent)
 {
 	struct lockdown l = {
 		.caps = r->caps, .may_fork = r->id == ROLE_SPAWN, .parent = parent, .filter = allow_serving, .arg = r,
-		/* VMMs inherit limits, and write disks; net and blk write the log alone. */
+		/* VMMs inherit the limit, and write disks; net and blk write the log alone. */
 		.file_max = r->id == ROLE_SPAWN ? 0 : REQLOG_BYTES_MAX,
 	};
 
@@ -431,8 +440,9 @@ void role_main(struct role *r)
 	reqlog_init(&s.log, REQLOG_FD, log_size, r->name);
 	FAILPOINT("locked");
 	if (r->scan(r) < 0)
-		die(EXIT_START, "can not read what the kernel has");
-	/* Refused creates say that the log is full; releases have to work. */
+		die(EXIT_START, "can not read the objects of earlier starts");
+	/* A full log must not keep the role from starting: releases have to work, creates are
+	 * refused. */
 	(void)reqlog_start(&s.log, pid, r->account->uid);
 	while (serve_one(&s, &p))
 		;
