@@ -1,6 +1,9 @@
-/* Theory of operation.  A message is one msgpack array: [0, id, method, [args...]], [1, id, error or nil, result or
- * nil], or [2, event, [fields...]].  The rows of control.def say which C struct the last array fills; pack_fields()
- * and unpack_fields() walk the row, so no message is spelled out by hand anywhere.  msgpack-c does the bytes. */
+/* control.c - the codec of the control protocol.
+ *
+ * Theory of operation.  A message is one msgpack array: [0, id, method, [args...]], [1, id, error
+ * or nil, result or nil], or [2, event, [fields...]].  A row of control.def describes the C struct
+ * of the last array.  pack_fields() and take_fields() walk through the row, so no message has code
+ * of its own.  msgpack-c reads and writes the bytes. */
 #include "proto/control.h"
 
 #include <errno.h>
@@ -89,7 +92,7 @@ static size_t count(const struct field *f)
 	return n;
 }
 
-/* Length of a char[max + 1] member that may lack its NUL when a bug filled it. */
+/* Return: the length of a char[max + 1] member, which may lack its NUL after a bug. */
 static size_t text_len(const struct field *f, const void *at)
 {
 	return strnlen(at, f->max + 1);
@@ -132,7 +135,7 @@ static int pack_text(msgpack_packer *p, const char *s)
 	return msgpack_pack_str_with_body(p, s, strlen(s));
 }
 
-/* Send what was packed, unless packing failed (@bad) or it is too long for the other side. */
+/* Send the packed message, unless packing failed (@bad) or the message is too long. */
 static int send_packed(int fd, msgpack_sbuffer *b, int bad, const int *fds, size_t nfds)
 {
 	int r = -1;
@@ -206,7 +209,7 @@ int control_fill(struct control *c)
 	}
 	ssize_t n = fdio_recv_room(c->fd, c->buf + c->have, sizeof(c->buf) - c->have, c->fds + c->nfds, FDIO_ROOM_MAX,
 				   &nfds);
-	c->nfds += nfds; /* also with an error: control_close() closes them */
+	c->nfds += nfds; /* after an error too: control_close() closes them */
 	if (n < 0)
 		return -1;
 	if (c->nfds > FDIO_MAX) {
@@ -217,7 +220,7 @@ int control_fill(struct control *c)
 	return n > 0;
 }
 
-/* RFC 3629, no NUL: text is shown to people, so it has to be text. */
+/* True for UTF-8 (RFC 3629) without NUL. */
 static bool is_text(const uint8_t *s, size_t n)
 {
 	static const uint32_t least[] = { 0, 0x80, 0x800, 0x10000 };
@@ -354,7 +357,7 @@ static int take_response(const msgpack_object *a, const struct call *expect, str
 	return take_fields(&a[3], expect->result(), &m->body);
 }
 
-/* A server (no @expect) hears requests only, a client answers and events only. */
+/* A server (no @expect) accepts requests alone, a client answers and events alone. */
 static int take_message(const msgpack_object *o, const struct call *expect, struct message *m)
 {
 	const msgpack_object *a = o->via.array.ptr;
@@ -379,11 +382,12 @@ static uint64_t big(const uint8_t *p, size_t n)
 	return v;
 }
 
-/* What follows a head byte (msgpack specification, "Formats"): @size bytes of length or value, and how to read them. */
+/* The meaning of a head byte (msgpack specification, "Formats"): it is followed by @size bytes, of
+ * a length or a value. */
 struct head {
 	uint8_t size;
 	enum { PLAIN, BYTES, EXT, ARRAY, MAP } kind;
-	uint8_t fixed; /* BYTES, ARRAY, MAP without a length of their own */
+	uint8_t fixed; /* the length of BYTES, ARRAY, MAP with size 0 */
 };
 
 static struct head head_of(uint8_t h)
@@ -407,8 +411,9 @@ static struct head head_of(uint8_t h)
 	return (struct head){ 0, PLAIN, 0 };
 }
 
-/* Is there one whole message at @p?  msgpack-c reserves memory for every element that a list claims to have, so it is
- * shown only messages whose elements have all come.  Return: 1, 0 not yet, -1 it can never fit. */
+/* Check for a complete message at @p.  msgpack-c reserves memory for every element that a list
+ * claims to have, so it gets only messages with all their elements.  Return: 1, 0: not complete
+ * yet, -1: it can never fit. */
 static int is_whole(const uint8_t *p, size_t n)
 {
 	size_t at = 0;

@@ -1,7 +1,8 @@
-/* control.h - the control protocol as types: msgpack-RPC by msgpack-c, driven by control.def.
+/* control.h - the structs and the codec of the control protocol (msgpack-RPC, by msgpack-c), made
+ * from control.def.
  *
- * One request at a time on a connection; its descriptors travel with its first byte.  The controller sends any
- * number of events, then the answer. */
+ * A connection carries one request at a time; its descriptors are sent with its first byte.  The
+ * controller sends any number of events, then the answer. */
 #ifndef BANGER_PROTO_CONTROL_H
 #define BANGER_PROTO_CONTROL_H
 
@@ -14,7 +15,7 @@
 #include "proto/ops.h" /* struct field */
 
 #define CONTROL_VERSION 3
-#define CONTROL_MESSAGE_MAX 8192 /* bytes of any one message; longer ones end the connection */
+#define CONTROL_MESSAGE_MAX 8192 /* bytes of one message; a longer one ends the connection */
 
 enum call_id {
 #define CALL(NAME, ...) CALL_##NAME,
@@ -50,6 +51,7 @@ enum event_id {
 #define CALL(NAME, name, in, out, args, result) struct res_##name { result };
 #include "proto/control.def"
 
+/* A row of the table of calls. */
 struct call {
 	const char *name;
 	enum call_id id;
@@ -58,6 +60,7 @@ struct call {
 	size_t args_size, result_size;
 };
 
+/* A row of the table of events. */
 struct event {
 	const char *name;
 	enum event_id id;
@@ -65,10 +68,11 @@ struct event {
 	size_t size;
 };
 
-const struct call *control_call(enum call_id id);     /* NULL past the end */
-const struct event *control_event(enum event_id id);  /* NULL past the end */
+/* Return: the row of @id, or NULL past the end. */
+const struct call *control_call(enum call_id id);
+const struct event *control_event(enum event_id id);
 
-/* Room for any struct of the protocol. */
+/* Any struct of the protocol. */
 union control_body {
 #define EVENT(NAME, name, fields) struct ev_##name ev_##name;
 #define CALL(NAME, name, ...) struct call_##name name; struct res_##name res_##name;
@@ -81,30 +85,38 @@ enum message_kind { MSG_REQUEST, MSG_RESULT, MSG_ERROR, MSG_EVENT };
 struct message {
 	enum message_kind kind;
 	uint64_t id;              /* of the request; MSG_EVENT: 0 */
-	const struct call *call;  /* MSG_REQUEST; MSG_RESULT: what the caller passed as @expect */
+	const struct call *call;  /* MSG_REQUEST: its row; MSG_RESULT: @expect of control_next() */
 	const struct event *event; /* MSG_EVENT */
 	union control_body body;  /* args, result or fields */
 	struct error error;       /* MSG_ERROR */
 };
 
-/* A connection's reading half; zero it and set fd = -1 by control_init(). */
+/* The reading half of a connection. */
 struct control {
 	int fd;
 	size_t have;                    /* bytes in buf */
 	uint8_t buf[CONTROL_MESSAGE_MAX];
-	int fds[FDIO_MAX + FDIO_ROOM_MAX]; /* descriptors that came, more than FDIO_MAX only with EBADMSG; the taker sets nfds to 0 */
+	/* Received descriptors.  A function that takes them over sets nfds to 0.  Only after
+	 * EBADMSG are there more than FDIO_MAX. */
+	int fds[FDIO_MAX + FDIO_ROOM_MAX];
 	size_t nfds;
 };
 
+/* Initialize @c for the stream socket @fd, which control_close() will close. */
 void control_init(struct control *c, int fd);
-void control_close(struct control *c); /* the descriptor and any that came with it */
+
+/* Close the socket and all received descriptors in @c. */
+void control_close(struct control *c);
 
 /**
- * control_send_request(), _result(), _error(), _event() - one whole message
- * @args, @result, @fields:	the struct that the table row describes
+ * control_send_request(), _result(), _error(), _event() - send one complete message
+ * @id:				number of the request, which its answer repeats
+ * @args, @result, @fields:	the struct of the row
+ * @fds, @nfds:			descriptors, call->fds_in of them; they stay the caller's
  *
- * Blocks until the kernel took it (SO_SNDTIMEO bounds it).
- * Return: 0, or -1 with errno (EINVAL: a value out of bounds, EPIPE: the peer is gone).
+ * Blocks until the kernel has taken the message; SO_SNDTIMEO bounds that.
+ * Return: 0, or -1 with errno; EINVAL: a value is out of bounds; EMSGSIZE: the message is too long;
+ * EPIPE: the peer has closed the connection.
  */
 int control_send_request(int fd, uint64_t id, const struct call *call, const void *args, const int *fds, size_t nfds);
 int control_send_result(int fd, uint64_t id, const struct call *call, const void *result);
@@ -112,18 +124,19 @@ int control_send_error(int fd, uint64_t id, const struct error *e);
 int control_send_event(int fd, const struct event *event, const void *fields);
 
 /**
- * control_fill() - read what is there, once
- * Return: 1 something came, 0 end of file, -1 with errno (EAGAIN nothing yet; EBADMSG: too long, too many descriptors).
+ * control_fill() - read once from the socket
+ * Return: 1, 0 at end of file, or -1 with errno; EAGAIN: there is nothing to read yet; EBADMSG: the
+ * message is too long or has too many descriptors.
  */
 int control_fill(struct control *c);
 
 /**
- * control_next() - take one message out of the buffer
- * @expect:	the call whose result is awaited (client), or NULL (server)
+ * control_next() - decode one message and remove it from the buffer
+ * @expect:	the call whose result a client waits for; NULL: a server, which takes requests
  *
- * Strict: unknown method, wrong arity, wrong type, out of bounds, text with a
- * NUL or bad UTF-8 are EBADMSG, and the connection is to be closed.
- * Return: 1 a message, 0 not whole yet, -1 with errno EBADMSG.
+ * An unknown method, a wrong number or type of fields, a value out of bounds, or text with a NUL or
+ * invalid UTF-8 is EBADMSG.  The caller then closes the connection.
+ * Return: 1, 0 if the message is not complete yet, or -1 with errno EBADMSG.
  */
 int control_next(struct control *c, const struct call *expect, struct message *m);
 

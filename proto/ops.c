@@ -1,3 +1,4 @@
+/* ops.c - the table, the codec and the audit text of the helper protocol. */
 #include "proto/ops.h"
 
 #include <errno.h>
@@ -7,7 +8,7 @@
 
 #include "proto/wire.h"
 
-/* One function a field list, so that S can name the struct that the field macros measure. */
+/* Each list of fields is in a function of its own, where S can name the struct for offsetof(). */
 #define ARGS(...) __VA_ARGS__
 #define U(f, lo, hi) { #f, FIELD_U, offsetof(S, f), lo, hi },
 #define F(f) { #f, FIELD_F, offsetof(S, f), 0, 1 },
@@ -87,7 +88,7 @@ static size_t count(const struct field *f)
 	return n;
 }
 
-/* The layout of every UINTS(n): the count, then the values. */
+/* The layout of every UINTS(n). */
 struct uints {
 	size_t n;
 	uint64_t v[];
@@ -188,7 +189,7 @@ int ops_encode_request(const struct request *r, uint8_t buf[OPS_PACKET_MAX])
 	return written(&w, buf);
 }
 
-/* HOST requests name no VM: zeros only, so that there is one encoding of each. */
+/* A SCOPE_HOST request names no VM: its fields must be 0, so that each request has one encoding. */
 static bool host_is_blank(const struct request *r)
 {
 	static const uint8_t none[ID_LEN];
@@ -253,7 +254,7 @@ int ops_decode_reply(const struct op *op, const uint8_t *buf, size_t len, struct
 	return consumed(&rd);
 }
 
-/* A bounded string under construction; n is what it would need. */
+/* A bounded string under construction; n is the length that it would have without a bound. */
 struct text {
 	char *out;
 	size_t size, n;

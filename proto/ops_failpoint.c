@@ -1,3 +1,5 @@
+/* ops_failpoint.c - lists the operations for which a failpoint site exists; built by MODE=fail
+ * alone. */
 #include "proto/ops_failpoint.h"
 
 #include <errno.h>

@@ -1,10 +1,11 @@
-/* ops_failpoint.h - failpoints of which there is one for each operation (MODE=fail alone). */
+/* ops_failpoint.h - lists the operations for which a failpoint site exists (MODE=fail alone). */
 #ifndef BANGER_PROTO_OPS_FAILPOINT_H
 #define BANGER_PROTO_OPS_FAILPOINT_H
 
 #include <stddef.h>
 
-/* Names of the operations that this program has to do with: a role of its own, the controller of all. */
+/* Return: the name of the @i-th operation of this program, or NULL past the end.  A role has its
+ * own operations, the controller has all. */
 const char *ops_failpoint_each(size_t i);
 
 #endif

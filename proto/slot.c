@@ -1,3 +1,4 @@
+/* slot.c - derives a slot's ids, names and addresses from its number. */
 #include "proto/slot.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* wire.c - reads and writes the msgpack subset of the helper protocol. */
 #include "proto/wire.h"
 
 #include <string.h>
@@ -7,7 +8,7 @@ enum {
 	UINT8 = 0xcc, UINT16 = 0xcd, UINT32 = 0xce, UINT64 = 0xcf, ARRAY16 = 0xdc,
 };
 
-/* A head byte and @n big-endian bytes of @v. */
+/* Write a head byte and the @n low bytes of @v, big-endian. */
 static void put(struct wire_writer *w, uint8_t head, uint64_t v, unsigned n)
 {
 	if (w->bad || (size_t)(w->end - w->p) < n + 1) {
@@ -72,7 +73,7 @@ static uint64_t get(struct wire_reader *r, unsigned n)
 	return v;
 }
 
-/* @v came in a form whose smallest value is @least and must lie in @min..@max. */
+/* Check that @v lies in @min..@max and is not below @least, for which a shorter encoding exists. */
 static uint64_t checked(struct wire_reader *r, uint64_t v, uint64_t least, uint64_t min, uint64_t max)
 {
 	if (v < least || v < min || v > max)
