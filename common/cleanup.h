@@ -1,8 +1,8 @@
-/* cleanup.h - scope-bound release of descriptors, memory and streams.
+/* cleanup.h - releases descriptors, memory and streams at the end of a scope.
  *
- * A variable marked with one of these is released when it leaves scope, so a
- * function needs one way out and no ladder of labels.  steal_fd() and
- * steal_ptr() hand the value to somebody else first. */
+ * A variable that is marked _cleanup_close_, _cleanup_free_ or _cleanup_fclose_ is released when it
+ * goes out of scope, so a function needs no labels for clean-up.  steal_fd() and steal_ptr() return
+ * the value and empty the variable. */
 #ifndef BANGER_COMMON_CLEANUP_H
 #define BANGER_COMMON_CLEANUP_H
 

@@ -1,4 +1,4 @@
-/* clock.h - the two clocks we use, as integers. */
+/* clock.h - reads two clocks as nanoseconds. */
 #ifndef BANGER_COMMON_CLOCK_H
 #define BANGER_COMMON_CLOCK_H
 
@@ -7,17 +7,17 @@
 
 #ifdef BANGER_FAILPOINTS
 #include <stdbool.h>
-/* Clocks that the test makes jump; weak: a program may be built without. */
+/* Return: nanoseconds by which the test shifts a clock.  Weak, because a program may be built
+ * without failpoint.c. */
 int64_t failpoint_clock_shift(bool wall) __attribute__((weak));
 #define CLOCK_SHIFT(wall) (failpoint_clock_shift ? (uint64_t)failpoint_clock_shift(wall) : 0)
 #else
 #define CLOCK_SHIFT(wall) 0
 #endif
 
-/*
- * Nanoseconds of CLOCK_MONOTONIC since boot (never back, and not during suspend): durations and bounds.  A guest that was
- * asked to power off slept as long as we did, and has the rest of its time behind.
- */
+/* Return: nanoseconds of CLOCK_MONOTONIC since boot, for durations and time limits.  The clock
+ * never goes back, and does not count suspend (clock_gettime(2)).  So a guest that is shutting down
+ * when the host suspends has the rest of its time after the resume. */
 static inline uint64_t clock_boot_ns(void)
 {
 	struct timespec t;
@@ -26,7 +26,8 @@ static inline uint64_t clock_boot_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec + CLOCK_SHIFT(false);
 }
 
-/* Nanoseconds of CLOCK_REALTIME since 1970: records for people, never compared. */
+/* Return: nanoseconds of CLOCK_REALTIME since 1970, for records that users read.  It may jump, so
+ * it is never compared. */
 static inline uint64_t clock_wall_ns(void)
 {
 	struct timespec t;

@@ -1,7 +1,10 @@
-/* Theory of operation.  inih cuts the text into (section, key, value); keys[] says for each pair which member it
- * fills and how.  inih has no line numbers for its handler, so next_line() below feeds it one line a call and counts.
- * Every fault is logged and reading goes on, so that an administrator sees all of them at once; what depends on
- * several values (the subnet holds the slots, accounts are apart) is checked at the end. */
+/* config.c - reads and checks the text of the configuration, for the supervisor.
+ *
+ * Theory of operation.  inih splits the text into (section, key, value).  A row of keys[] names the
+ * member that a key fills, and its kind.  inih passes no line numbers to its handler, so
+ * next_line() feeds it one line per call and counts.  Every error is logged and reading goes on, so
+ * that an administrator sees all errors at once.  Checks of several values together (the subnet is
+ * large enough, accounts differ) come at the end. */
 #include "common/config.h"
 
 #include <errno.h>
@@ -25,7 +28,7 @@
 
 #define TEXT_MAX 65536
 
-/* Reading state: the text, the place in it, and what was met. */
+/* The state of reading: the text, the position in it, errors and keys so far. */
 struct reader {
 	const char *path;
 	char text[TEXT_MAX + 1];
@@ -41,7 +44,7 @@ struct key {
 	const char *section, *name;
 	enum kind kind;
 	size_t offset;
-	uint64_t min, max; /* K_UINT: bounds; text: max is the room with the NUL, min 0 allows "" */
+	uint64_t min, max; /* K_UINT: bounds; text: max is the size with the NUL, min 0 allows "" */
 };
 
 #define AT(member) offsetof(struct config, member)
@@ -95,7 +98,7 @@ static const struct config defaults = {
 	.max_flows_per_vm = 4096,
 };
 
-/* A fault at the present line; line 0: of the file as a whole.  Return: -1. */
+/* Log and count an error at the current line; line 0: of the whole file.  Return: -1. */
 __attribute__((format(printf, 2, 3))) static int fault(struct reader *r, const char *fmt, ...)
 {
 	char why[256];
@@ -123,7 +126,7 @@ static int set_uint(struct reader *r, const struct key *k, const char *value, ui
 	return 0;
 }
 
-/* Text that fits, of the characters in @allowed. */
+/* Set a text that fits and consists of characters in @allowed. */
 static int set_text(struct reader *r, const struct key *k, const char *value, const char *allowed, char *at)
 {
 	size_t n = strlen(value);
@@ -140,7 +143,8 @@ static int set_text(struct reader *r, const struct key *k, const char *value, co
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
-/* An interface: what ip-link(8) takes, less what needs quoting anywhere. */
+/* Set the name of an interface: of the names that ip-link(8) accepts, those that need no quoting in
+ * any file. */
 static int set_name(struct reader *r, const struct key *k, const char *value, char *at)
 {
 	if (value[0] == '.' || value[0] == '-')
@@ -176,7 +180,7 @@ static int set_program(struct reader *r, const struct key *k, const char *value,
 	return set_path(r, k, value, at);
 }
 
-/* "1234:1234". */
+/* Parse "uid:gid". */
 static int numeric_account(const char *value, struct account *a)
 {
 	char uid[16];
@@ -211,7 +215,7 @@ static int set_account(struct reader *r, const struct key *k, const char *value,
 	return 0;
 }
 
-/* "" is everybody. */
+/* Set a group by name or number; "" stands for every user. */
 static int set_group(struct reader *r, const struct key *k, const char *value, uint32_t *gid)
 {
 	const struct group *gr;
@@ -249,7 +253,7 @@ static int set_ipv4(struct reader *r, const struct key *k, const char *value, ui
 static const char *const accels[] = { [ACCEL_AUTO] = "auto", [ACCEL_KVM] = "kvm", [ACCEL_TCG] = "tcg", NULL };
 static const char *const dm_uses[] = { [DM_AUTO] = "auto", [DM_OFF] = "off", NULL };
 
-/* One of @words, by its place among them. */
+/* Set the index of @value in @words. */
 static int set_word(struct reader *r, const struct key *k, const char *value, const char *const *words, uint32_t *at)
 {
 	for (uint32_t i = 0; words[i]; i++)
@@ -290,7 +294,7 @@ static int set(struct reader *r, const struct key *k, const char *value)
 	return -1;
 }
 
-/* inih's handler.  Return: 1, inih's word for going on; faults are counted in the reader. */
+/* inih's handler.  Return: 1, by which inih goes on; errors are counted in the reader. */
 static int on_value(void *user, const char *section, const char *name, const char *value)
 {
 	struct reader *r = user;
@@ -309,7 +313,8 @@ static int on_value(void *user, const char *section, const char *name, const cha
 	return 1;
 }
 
-/* inih says nothing of a section without keys, so a misspelt one would pass. */
+/* Refuse an unknown section.  inih does not call its handler for a section without keys, so
+ * on_value() would miss it. */
 static void check_section(struct reader *r, const char *line)
 {
 	size_t n = strcspn(line, "]");
@@ -320,7 +325,7 @@ static void check_section(struct reader *r, const char *line)
 	(void)fault(r, "there is no section %.*s]", (int)n, line);
 }
 
-/* inih's reader: one line without its end into @out. */
+/* inih's reader: copy the next line, without its newline, into @out. */
 static char *next_line(char *out, int size, void *stream)
 {
 	struct reader *r = stream;
@@ -344,7 +349,8 @@ static char *next_line(char *out, int size, void *stream)
 	return out;
 }
 
-/* Regular file or folder (@type), of @owner, that nobody else can write. */
+/* Check that the file is of @type (S_IFREG, S_IFDIR) and belongs to @owner, and that no other
+ * account can write it. */
 static int check_owner(const char *path, int fd, uint32_t owner, mode_t type)
 {
 	struct stat st;
@@ -358,13 +364,13 @@ static int check_owner(const char *path, int fd, uint32_t owner, mode_t type)
 		return -1;
 	}
 	if (st.st_uid != owner || st.st_mode & (S_IWGRP | S_IWOTH)) {
-		log_error("%s: must belong to uid %u and be writable by nobody else", path, owner);
+		log_error("%s: must belong to uid %u, and no other account may write to it", path, owner);
 		return -1;
 	}
 	return 0;
 }
 
-/* openat2(2), RESOLVE_NO_SYMLINKS: no link at any place of the path. */
+/* Open a path without following a link anywhere in it (openat2(2), RESOLVE_NO_SYMLINKS). */
 static int open_no_links(int dir, const char *path, uint64_t flags)
 {
 	struct open_how how = { .flags = flags | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS };
@@ -399,7 +405,7 @@ static int open_checked(const char *path, uint32_t owner)
 	return steal_fd(&fd);
 }
 
-/* The whole text, which must be short and without NUL bytes. */
+/* Read the whole text, which must be shorter than TEXT_MAX and have no NUL. */
 static int read_text(struct reader *r, int fd)
 {
 	ssize_t n;
@@ -419,7 +425,7 @@ static int read_text(struct reader *r, int fd)
 	return 0;
 }
 
-/* Accounts that the text does not name are users of the standard names. */
+/* Set the accounts that the text does not name to the users of the standard names. */
 static void default_accounts(struct reader *r)
 {
 	static const char *const users[][2] = {
@@ -455,9 +461,10 @@ static void check_whole(struct reader *r)
 
 	if (c->uid_base % span)
 		(void)fault(r, "[slots] uid_base must be a multiple of %u for %u slots", span, c->slots);
-	/* The network's own address, the bridge's, and the broadcast address are no guest's. */
+	/* Three addresses belong to no guest: the network's, the bridge's and the broadcast
+	 * address. */
 	if ((UINT64_C(1) << (32 - c->prefix)) < c->slots + UINT64_C(3))
-		(void)fault(r, "[network] subnet: a /%u has no room for %u slots", c->prefix, c->slots);
+		(void)fault(r, "[network] subnet: a /%u is too small for %u slots", c->prefix, c->slots);
 	if (!c->qemu[0] && !c->firecracker[0])
 		(void)fault(r, "[vmm] names neither qemu nor firecracker");
 	if (c->users_gid != UINT32_MAX && config_in_slot_range(c, c->users_gid))
@@ -467,7 +474,7 @@ static void check_whole(struct reader *r)
 
 int config_load(const char *path, uint32_t owner, struct config *c)
 {
-	static struct reader state; /* large, and one file at a time */
+	static struct reader state; /* too large for the stack */
 	struct reader *r = &state;
 	_cleanup_close_ int fd = open_checked(path, owner);
 

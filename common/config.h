@@ -1,8 +1,8 @@
-/* config.h - what root decided about this host, and how it reaches every process.
+/* config.h - the configuration of this host, and its way to every process.
  *
- * Only the supervisor reads the text (/etc/banger/banger.conf), while it is
- * root, and only when root alone can have written it.  Everybody else gets the
- * struct below in a sealed memory file (memfd_create(2)) at CONFIG_FD. */
+ * The supervisor alone reads the text (/etc/banger/banger.conf), as root, and only if no account
+ * but root can write it.  The other processes get the struct below in a sealed memfd
+ * (memfd_create(2)) at CONFIG_FD. */
 #ifndef BANGER_COMMON_CONFIG_H
 #define BANGER_COMMON_CONFIG_H
 
@@ -11,19 +11,20 @@
 
 #define CONFIG_DEFAULT_PATH "/etc/banger/banger.conf"
 
-/* Where an executed process finds what the supervisor gives it. */
+/* The descriptors that the supervisor passes to an executed process. */
 enum boot_fd {
 	CONFIG_FD = 3,   /* all: the sealed struct config */
 	RPC_FD = 4,      /* a role: its socketpair to the controller */
 	REQLOG_FD = 5,   /* a role: its request log, append only */
-	WAKE_FD = 6,     /* role net: an eventfd(2) to say that something of ours was taken away */
-	CTL_NET_FD = 4,  /* the controller: the other ends */
+	/* role net: an eventfd(2), written after a foreign change of our objects */
+	WAKE_FD = 6,
+	CTL_NET_FD = 4,  /* the controller: the other ends of the roles' socketpairs */
 	CTL_BLK_FD = 5,
 	CTL_SPAWN_FD = 6,
 	CTL_LISTEN_FD = 7, /* the controller: the listening control socket */
-	CTL_SUP_FD = 8,    /* the controller: one byte out says ready; end of file in says stop */
-	CTL_WAKE_FD = 9,   /* the controller: the same eventfd, to read */
-	CTL_NET_DEV_FD = 10, /* the controller: /proc/net/dev of the host's network namespace, to read */
+	CTL_SUP_FD = 8,    /* the controller: one byte out when ready; end of file in: stop */
+	CTL_WAKE_FD = 9,   /* the controller: the same eventfd as WAKE_FD, to read */
+	CTL_NET_DEV_FD = 10, /* the controller: /proc/net/dev of the host's network namespace */
 	BOOT_FDS = 11,
 };
 
@@ -34,25 +35,26 @@ struct account {
 struct config {
 	uint32_t magic, size; /* CONFIG_MAGIC, sizeof(struct config): same build on both sides */
 
-	/* Slots: uid and gid of slot i are uid_base + i; uid_base is a multiple of the power of two at or above slots. */
+	/* Slots: uid and gid of slot i are uid_base + i.  uid_base is a multiple of
+	 * config_slot_span(). */
 	uint32_t slots;    /* 1..1000; a bridge has 1,023 ports */
 	uint32_t uid_base;
 
 	/* Network: the bridge holds subnet + 1, slot i holds subnet + 2 + i (host byte order). */
 	char bridge[16];   /* IFNAMSIZ */
-	char uplink[16];   /* "": whatever the route says, except the bridge itself */
+	char uplink[16];   /* "": any interface but the bridge, by the host's routes */
 	uint32_t subnet, prefix;
-	uint32_t dns;      /* what guests are told; 0: none */
+	uint32_t dns;      /* name server of the guests; 0: none */
 
 	/* Accounts. */
 	struct account net, blk, spawn, controller, supervisor;
-	uint32_t users_gid; /* who may open the control socket; UINT32_MAX: everybody */
+	uint32_t users_gid; /* group that may open the control socket; UINT32_MAX: every user */
 
-	/* Places; absolute, made by the supervisor. */
+	/* Folders: absolute paths, made by the supervisor. */
 	char state_dir[128];  /* database, images, kernels, slots/<i> */
 	char run_dir[89];     /* control.sock, slots/<i>; slots/999/api.sock below it fits into sun_path, unix(7) */
 	char log_dir[128];    /* net.log, blk.log, spawn.log */
-	char cgroup_dir[128]; /* our cgroup v2 subtree */
+	char cgroup_dir[128]; /* folder in a cgroup v2 file system */
 	char libexec_dir[128]; /* the programs of the roles and the controller */
 
 	/* VMMs. */
@@ -67,45 +69,48 @@ struct config {
 	uint32_t total_mem_percent; /* of the host's memory, 1..100 */
 	uint32_t total_tasks;       /* processes and threads */
 
-	/* Limits that a taken-over controller can not pass. */
+	/* Limits that the roles enforce, against a taken-over controller too. */
 	uint32_t max_vcpus, max_mem_mib, max_disk_mib;
 	uint32_t max_flows_per_vm; /* open at once through NAT; 64..1000000 */
 	uint32_t creates_per_second; /* token bucket of each role, burst twice that */
 
-	/* Limits that the controller alone keeps: who a VM or an image belongs to is its word. */
+	/* Limits that the controller alone enforces, because the roles can not check the owner that
+	 * it names. */
 	uint32_t max_vms_per_owner;
 	uint32_t max_images_per_owner; /* and as many kernels */
 };
 
 enum accel { ACCEL_AUTO, ACCEL_KVM, ACCEL_TCG };
 
-/* DM_OFF: role blk does not open device-mapper's control node, through which it could change any device of the host's. */
+/* DM_OFF: role blk does not open device-mapper's control node, by which it could change any device
+ * of the host. */
 enum dm_use { DM_AUTO, DM_OFF };
 
 #define CONFIG_MAGIC 0x62677231u
 
 /**
- * config_load() - read and check the text
+ * config_load() - read and check the text of the configuration
  * @path:	absolute path
  * @owner:	the uid that must own the file and its folder: 0, except in tests
  * @c:		out
  *
- * Refuses a file or folder that others can write or that a link leads to,
- * unknown or repeated sections and keys, and any value out of bounds; every
- * refusal is logged with the line.  Missing keys have defaults.  An empty
- * cgroup_dir is left for the supervisor to fill in.
- * Return: 0, or -1 (already logged).
+ * A file or folder that another account can write, and a link in the path, are errors.  So are an
+ * unknown section or key, a repeated key, and a value out of bounds, which are logged with their
+ * lines.  Missing keys have defaults.  An empty cgroup_dir stays empty; places_make() fills it in.
+ * Return: 0, or -1 (logged).
  */
 int config_load(const char *path, uint32_t owner, struct config *c);
 
-/* A sealed memory file with @c in it.  Return: a descriptor, or -1 with errno. */
+/* Copy @c into a new sealed memfd.  Return: a descriptor, which the caller closes, or -1 with
+ * errno. */
 int config_to_memfd(const struct config *c);
 
 /**
- * config_slot_span() - how many ids from uid_base on are the slots'
+ * config_slot_span() - return the number of ids from uid_base on that are reserved for slots
  *
- * The power of two at or above slots, 1 to 1024.  It is not slots itself: the spawn role's system call filter
- * compares ids under a mask, so that role can become each id of the span, also the few that no slot has.
+ * It is the power of two at or above the number of slots, 1 to 1024.  The spawn role's system call
+ * filter compares ids under a mask, so that role can take each id of the span, even one that no
+ * slot has.
  */
 static inline uint32_t config_slot_span(const struct config *c)
 {
@@ -116,14 +121,15 @@ static inline uint32_t config_slot_span(const struct config *c)
 	return span;
 }
 
-/* True when @id, a uid or a gid, lies in the slots' span: a VMM may run under it, so no account, group or caller may
- * have it. */
+/* True if @id, a uid or gid, is reserved for slots.  A VMM may run under it, so no account, group
+ * or caller may have it. */
 static inline bool config_in_slot_range(const struct config *c, uint32_t id)
 {
 	return id >= c->uid_base && id - c->uid_base < config_slot_span(c);
 }
 
-/* Read it back at CONFIG_FD and check magic, size and seals.  Return: 0, or -1 with errno. */
+/* Read the configuration from the memfd @fd, and check its magic, size and seals.  Return: 0, or -1
+ * with errno. */
 int config_from_memfd(int fd, struct config *c);
 
 #endif

@@ -1,3 +1,4 @@
+/* config_fd.c - passes the configuration to other processes in a sealed memfd. */
 #include "common/config.h"
 
 #include <errno.h>
@@ -9,7 +10,7 @@
 #include "common/cleanup.h"
 #include "common/fdio.h"
 
-/* Nobody can change the file any more, whoever holds it (fcntl(2), file sealing). */
+/* With these seals no process can change the memfd any more (fcntl(2), file sealing). */
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 int config_to_memfd(const struct config *c)

@@ -1,4 +1,4 @@
-/* error.c - filling the error type of the controller and the command line. */
+/* error.c - fills the error type of the controller and the command line. */
 #include "common/error.h"
 
 #include <stdarg.h>

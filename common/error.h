@@ -1,4 +1,5 @@
-/* error.h - the error type of the controller and the command line, and the reasons for which a request can fail. */
+/* error.h - the error type of the controller and the command line, and the reasons for which a
+ * request can fail. */
 #ifndef BANGER_COMMON_ERROR_H
 #define BANGER_COMMON_ERROR_H
 
@@ -19,7 +20,8 @@ struct error {
 
 /**
  * error_set() - fill @e; text that is too long is cut
- * @why:	a printf(3) format
+ * @what:	the failed step or object
+ * @why:	a printf(3) format of the reason
  *
  * The hint of an earlier error is removed; the operation's id is kept.
  * Return: -1, so that `return error_set(...)` reads well.
@@ -27,7 +29,7 @@ struct error {
 int error_set(struct error *e, enum fail code, const char *what, const char *why, ...)
 	__attribute__((format(printf, 4, 5)));
 
-/* error_hint() - add to @e what the user can do about it; @hint is a printf(3) format. */
+/* Add a hint to @e: the user's next step.  @hint is a printf(3) format. */
 void error_hint(struct error *e, const char *hint, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -1,4 +1,5 @@
-/* See failpoint.h.  Built by MODE=fail alone. */
+/* failpoint.c - counts hits of failpoints and stops where the test waits; built by MODE=fail
+ * alone. */
 #include "common/failpoint.h"
 
 #include <errno.h>
@@ -18,7 +19,8 @@
 
 #define VARIABLE "BANGER_FAILPOINTS"
 
-/* Start and end of the section that the sites are in (ld(1) makes both names); weak: a program may have no site. */
+/* Start and end of the section of the sites; ld(1) makes both symbols.  Weak, because a program may
+ * have no site. */
 extern const struct failpoint __start_banger_failpoints[] __attribute__((weak));
 extern const struct failpoint __stop_banger_failpoints[] __attribute__((weak));
 
@@ -83,7 +85,8 @@ static void map(const char *path)
 	page = p;
 }
 
-/* The programs leave no core, so whoever dies of a fault says where: addr2line -e PROGRAM. */
+/* Print a backtrace after a fault, because the programs leave no core file.  addr2line -e PROGRAM
+ * decodes it. */
 static void on_fault(int signal)
 {
 	void *frames[32];
@@ -96,12 +99,12 @@ static void tell_faults(void)
 {
 	void *frame[1];
 
-	(void)backtrace(frame, 1); /* loads what it needs while that is allowed */
+	(void)backtrace(frame, 1); /* the first call loads libgcc, which lock-down forbids */
 	(void)signal(SIGSEGV, on_fault);
 	(void)signal(SIGBUS, on_fault);
 }
 
-/* Before main(), which forgets the environment. */
+/* Runs before main(), which drops the environment. */
 __attribute__((constructor)) static void begin(int argc, char **argv)
 {
 	const char *path = getenv(VARIABLE);

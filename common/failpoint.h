@@ -1,14 +1,14 @@
-/* failpoint.h - named places where the crash test can stop a process, kill it there, or make a step fail.
+/* failpoint.h - declares sites where the crash test can stop or kill a process, or make a step
+ * fail.
  *
- * Only the build of MODE=fail has them: elsewhere each is nothing at all.  A
- * site is one line, and registers itself: `banger-role-net --failpoints`
- * prints the list, so the test knows of a new one without being told.
+ * Only the build of MODE=fail has sites; elsewhere each macro is empty.  A site is one line and
+ * registers itself: `banger-role-net --failpoints` prints the list, from which the test learns of
+ * new sites.
  *
- * The processes and the test share one page of memory (struct failpoint_page
- * in a file that BANGER_FAILPOINTS names), mapped before anything is locked
- * down; after that a hit needs no system call but futex(2).  A hit that is not
- * the one waited for is written to the trace and goes on.  The one waited for
- * stops until the test says go on, or fail. */
+ * The processes and the test share one page of memory, struct failpoint_page, in the file that
+ * BANGER_FAILPOINTS names.  It is mapped before lock-down, and a hit then needs no system call but
+ * futex(2).  A hit is written to the trace.  The hit that the test waits for stops the process
+ * until the test sets an action: continue or fail. */
 #ifndef BANGER_COMMON_FAILPOINT_H
 #define BANGER_COMMON_FAILPOINT_H
 
@@ -28,17 +28,19 @@ enum failpoint_action { FP_WAIT, FP_GO, FP_FAIL };
 
 struct failpoint_page {
 	uint32_t magic;
-	_Atomic uint32_t armed;   /* nothing is recorded, and nothing stops, while it is 0 */
-	_Atomic uint32_t news;    /* futex: counts whatever the test may wait for */
-	_Atomic uint32_t paused;  /* 1 + enum failpoint_program of the process that waits at the stop */
-	_Atomic uint32_t action;  /* futex: what it is to do, enum failpoint_action */
+	_Atomic uint32_t armed;   /* 0: no hit is recorded or stops */
+	_Atomic uint32_t news;    /* futex: counts the events that the test waits for */
+	_Atomic uint32_t paused;  /* 1 + enum failpoint_program of the stopped process; 0: none */
+	_Atomic uint32_t action;  /* futex: enum failpoint_action of the stopped process */
 	_Atomic uint32_t matched; /* hits of the stop since it was armed */
-	/* Written while it is not armed.  nth 0: stop nowhere; program FP_PROGRAMS: at the nth of all, whatever its name. */
+	/* The stop; the test writes it while armed is 0.  nth 0: no stop.  program FP_PROGRAMS: the
+	 * nth hit of any site. */
 	uint32_t stop_program, stop_nth;
 	char stop_name[FAILPOINT_NAME];
 	_Atomic int32_t pid[FP_PROGRAMS];
-	_Atomic int64_t boot_shift_ns, wall_shift_ns; /* what common/clock.h adds */
-	/* Allocations while armed (failpoint_alloc.c), and which of whose fail; counted from 1, from 0: none. */
+	_Atomic int64_t boot_shift_ns, wall_shift_ns; /* added to the clocks by common/clock.h */
+	/* The number of allocations of each program while armed (failpoint_alloc.c).  Those of one
+	 * program from starve_from to starve_to fail, counted from 1; starve_from 0: none. */
 	_Atomic uint32_t allocations[FP_PROGRAMS];
 	uint32_t starve_program, starve_from, starve_to;
 	_Atomic uint32_t hits;
@@ -48,23 +50,25 @@ struct failpoint_page {
 	} trace[FAILPOINT_TRACE];
 };
 
-/* One site, or one a name that @each gives: then the "%s" of its own name stands for that. */
+/* One site.  With @each, it stands for one site per name that each(i) returns, which replaces the
+ * "%s" in @name. */
 struct failpoint {
 	const char *name;
 	const char *(*each)(size_t i); /* NULL past the end */
-	bool fails;
+	bool fails; /* the site can make its step fail */
 };
 
-/* Return: true when the step is to fail; errno is then EIO. */
+/* Count a hit of @f, and stop if the test waits for it.  @of: the name for "%s".
+ * Return: true if the step is to fail; errno is then EIO. */
 bool failpoint_hit(const struct failpoint *f, const char *of);
 
-/* Count an allocation.  Return: true when it is to fail. */
+/* Count an allocation.  Return: true if it is to fail. */
 bool failpoint_starves(void);
 
-/* The variable for a process that is executed; NULL: nobody tests us. */
+/* Return: the environment variable for an executed process; NULL: no test runs. */
 char *failpoint_env(void);
 
-/* The path of the page; "": nobody tests us. */
+/* Return: the path of the page; "": no test runs. */
 const char *failpoint_file(void);
 
 #define FAILPOINT_HIT(name_, each_, fails_, of_)                                                         \
@@ -83,12 +87,12 @@ const char *failpoint_file(void);
 
 #else
 
-#define FAILPOINT(name) ((void)0)               /* stops */
-#define FAILPOINT_FAILS(name) false             /* stops, or is true: the step fails here */
-#define FAILPOINT_OF(name, each, of) ((void)0)  /* the same, one for each operation */
+#define FAILPOINT(name) ((void)0)               /* can stop the process */
+#define FAILPOINT_FAILS(name) false             /* can stop it; true: the step fails here */
+#define FAILPOINT_OF(name, each, of) ((void)0)  /* the same, one site for each operation */
 #define FAILPOINT_OF_FAILS(name, each, of) false
-#define FAILPOINT_ENV                           /* first in an environment */
-#define FAILPOINT_CALLS                         /* first in a list of system calls */
+#define FAILPOINT_ENV                           /* the first entry of an environment */
+#define FAILPOINT_CALLS                         /* the first entry of a list of system calls */
 
 #endif
 #endif

@@ -1,10 +1,13 @@
-/* failpoint_alloc.c - memory that runs out when the crash test says so; built by MODE=fail alone.
+/* failpoint_alloc.c - makes allocations fail when the crash test asks for it; built by MODE=fail
+ * alone.
  *
- * What a program defines, its libraries use too, the C library's own functions among them (malloc(3) of glibc, "Replacing
- * malloc"), so this is every allocation but those for alignment.  free() stays the C library's.
+ * The libraries of a program use its malloc() too, and so does the C library itself (glibc manual,
+ * "Replacing malloc").  So every allocation can fail, except aligned ones.  free() stays the C
+ * library's.
  *
- * But for libseccomp's: without memory it (2.5.4) faults, or loads a filter that lets us hang.  It is used before anything
- * is served, and the service manager starts us again. */
+ * Allocations of libseccomp never fail: without memory, version 2.5.4 crashes or loads a filter
+ * under which the process hangs.  It is used before the first request, and the service manager then
+ * starts the service again. */
 #include <errno.h>
 #include <link.h>
 #include <seccomp.h>

@@ -1,3 +1,4 @@
+/* fdio.c - sends and receives descriptors over sockets, and reads and writes whole buffers. */
 #include "common/fdio.h"
 
 #include <errno.h>
@@ -37,7 +38,7 @@ int fdio_send(int sock, const void *buf, size_t len, const int *fds, size_t nfds
 			continue;
 		if (n < 0)
 			return -1;
-		/* The descriptors left with the first byte. */
+		/* The descriptors were sent with the first byte. */
 		msg.msg_control = NULL;
 		msg.msg_controllen = 0;
 		iov.iov_base = (char *)iov.iov_base + n;
@@ -46,7 +47,8 @@ int fdio_send(int sock, const void *buf, size_t len, const int *fds, size_t nfds
 	return 0;
 }
 
-/* Take every descriptor out of @msg.  Return: 0, or -1 when something else came along. */
+/* Take every descriptor out of @msg; those beyond @room are closed.
+ * Return: 0, or -1: some were closed, or there is another control message. */
 static int take_fds(struct msghdr *msg, int *fds, size_t room, size_t *nfds)
 {
 	int bad = 0;

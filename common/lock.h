@@ -1,4 +1,4 @@
-/* lock.h - a mutex that is held until the end of a scope. */
+/* lock.h - locks a mutex until the end of a scope. */
 #ifndef BANGER_COMMON_LOCK_H
 #define BANGER_COMMON_LOCK_H
 
@@ -8,8 +8,8 @@ struct lock_guard {
 	pthread_mutex_t *mutex;
 };
 
-/* Lock @mutex, which must not be held by this thread.  The result goes into a variable marked
- * _cleanup_unlock_. */
+/* Lock @mutex, which this thread must not hold.  The caller puts the result into a variable that is
+ * marked _cleanup_unlock_. */
 static inline struct lock_guard lock_guard(pthread_mutex_t *mutex)
 {
 	(void)pthread_mutex_lock(mutex);

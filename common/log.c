@@ -1,3 +1,4 @@
+/* log.c - writes one line to standard error. */
 #include "common/log.h"
 
 #include <errno.h>

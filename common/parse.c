@@ -1,3 +1,4 @@
+/* parse.c - strict parsers of numbers, sizes, names, addresses and ids. */
 #include "common/parse.h"
 
 #include <arpa/inet.h>
@@ -11,7 +12,7 @@ static int fail(int e)
 	return -1;
 }
 
-/* The digits at the start of @s; *@end is where they stop. */
+/* Parse the digits at the start of @s; *@end is the first character behind them. */
 static int leading_digits(const char *s, const char **end, uint64_t *out)
 {
 	uint64_t v = 0;

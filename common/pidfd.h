@@ -1,4 +1,4 @@
-/* pidfd.h - has a process exited?  Asked of its pidfd, which becomes readable then
+/* pidfd.h - tests whether a process has exited, by its pidfd, which becomes readable then
  * (pidfd_open(2)). */
 #ifndef BANGER_COMMON_PIDFD_H
 #define BANGER_COMMON_PIDFD_H
@@ -6,9 +6,8 @@
 #include <poll.h>
 #include <stdbool.h>
 
-/* Wait until the process of @pidfd has exited, but not longer than @ms; -1 as @pidfd: just sleep
- * for so long.
- * Return: true once it has exited; false after @ms, or early when a signal came. */
+/* Wait until the process of @pidfd has exited, at most @ms milliseconds; @pidfd -1: sleep for @ms.
+ * Return: true if it has exited; false after @ms, or earlier after a signal. */
 static inline bool pidfd_wait(int pidfd, int ms)
 {
 	struct pollfd p = { .fd = pidfd, .events = POLLIN };
@@ -16,7 +15,7 @@ static inline bool pidfd_wait(int pidfd, int ms)
 	return poll(&p, 1, ms) > 0;
 }
 
-/* Is the process of @pidfd still there?  False for -1, and when the kernel does not say. */
+/* True if the process of @pidfd has not exited.  False for -1, and after an error. */
 static inline bool pidfd_alive(int pidfd)
 {
 	struct pollfd p = { .fd = pidfd, .events = POLLIN };
