@@ -1,7 +1,7 @@
 #!/bin/sh
-# relabel.sh - what is banger's on this host gets the types that the policy has for it.
+# relabel.sh - give banger's files on this host the types of the policy.
 #
-# Types alone, not levels (no -F): a slot's category is the supervisor's to give, not the table of file contexts'.
+# Levels stay (no -F): the supervisor sets a slot's category, which the table of file contexts lacks.
 set -eu
 for path in /etc/banger /run/banger /usr/bin/firecracker /usr/libexec/banger /usr/local/bin/firecracker \
 	/usr/sbin/banger-privhelper /var/lib/banger /var/log/banger; do

@@ -1,5 +1,7 @@
 #!/bin/sh
-# remove.sh - take the module off this host.  Refuses while a VM runs: its domain may be the module's, and its folder in /run goes.
+# remove.sh - remove the module from this host.
+#
+# Refuses while a VM runs: the VM's domain may be the module's, and its folder in /run is removed.
 set -eu
 [ "$(id -u)" = 0 ] || { echo "selinux: must be root" >&2; exit 1; }
 semodule -l | grep -qx banger || exit 0
@@ -12,7 +14,7 @@ active=
 if systemctl -q is-active banger.service; then active=1; fi
 systemctl stop banger.service run-banger-slots.mount
 semodule -X 400 -r banger
-# Nothing in /run has a default label to go back to: it is made anew.
+# Without the module, files in /run/banger have no default label, so the folder is made anew.
 rm -rf /run/banger
 if [ -e /usr/lib/tmpfiles.d/banger.conf ]; then systemd-tmpfiles --create banger.conf; fi
 for path in /etc/banger /usr/bin/firecracker /usr/libexec/banger /usr/local/bin/firecracker /usr/sbin/banger-privhelper \

@@ -11,7 +11,7 @@ need "a VM starts without the module" eval "banger vm create old --image tiny --
 need "its guest is up" says 180 old BEAT
 boot=$(boot_of old) vmm=$(vmm_of old)
 out=$(make -C "$ROOT" --no-print-directory install-selinux 2>&1)
-is "$?: $out" "0: *VMs that run were not started under this module*banger is running*" "make install-selinux says what to do about what runs"
+is "$?: $out" "0: *running VMs were started without this module*banger is running*" "make install-selinux says what to do about what runs"
 is "$(semodule -lfull | grep -w banger)" "400 banger *" "the module is loaded at priority 400"
 audit_mark
 need "banger is restarted" systemctl restart banger
