@@ -17,8 +17,8 @@ static inline void cleanup_close(int *fd)
 		(void)close(*fd);
 }
 
-/* Close *@fd unless it is negative and set it to -1.  errno stays as it was, so that an error path can
- * close first and report afterwards. */
+/* Close *@fd unless it is negative and set it to -1.  errno stays as it was, so that an error path
+ * can close first and report afterwards. */
 static inline void close_and_reset(int *fd)
 {
 	int saved = errno;

@@ -52,7 +52,8 @@ struct config {
 
 	/* Folders: absolute paths, made by the supervisor. */
 	char state_dir[128];  /* database, images, kernels, slots/<i> */
-	char run_dir[89];     /* control.sock, slots/<i>; slots/999/api.sock below it fits into sun_path, unix(7) */
+	/* control.sock, slots/<i>; fits slots/999/api.sock into sun_path (unix(7)) */
+	char run_dir[89];
 	char log_dir[128];    /* net.log, blk.log, spawn.log */
 	char cgroup_dir[128]; /* folder in a cgroup v2 file system */
 	char libexec_dir[128]; /* the programs of the roles and the controller */

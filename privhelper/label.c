@@ -1,3 +1,4 @@
+/* label.c - sets the SELinux category of a slot's files and nodes, and the domain of its VMM. */
 #include "privhelper/label.h"
 
 #include <errno.h>
@@ -46,7 +47,8 @@ int label_slot(int fd, uint32_t slot)
 	return 0;
 }
 
-/* Without SELinux the kernel has no such file, or another module answers in a form of its own. */
+/* Read the context of this process.  Without SELinux the file is missing, or another security
+ * module answers in its own format; @own is then "" or has no type that we know. */
 static int read_own(char own[LABEL_MAX])
 {
 	_cleanup_close_ int fd = open("/proc/thread-self/attr/current", O_RDONLY | O_CLOEXEC);
@@ -70,7 +72,7 @@ int label_vmm_open(struct label_vmm *l)
 	return l->exec < 0 || l->socket < 0 ? -1 : 0;
 }
 
-/* The kernel takes a context whole, at offset 0. */
+/* The kernel accepts a context only in one write at offset 0. */
 static int tell(int fd, const char *context)
 {
 	size_t n = strlen(context);

@@ -1,15 +1,18 @@
-/* Theory of operation.  The order is forced by what each step needs:
+/* lockdown.c - gives up all rights of a process except those that its task needs, and verifies that
+ * they are gone.
  *
- *   limits          raising one again needs CAP_SYS_RESOURCE, which is about to go
- *   securebits, ids, caps   the bits need CAP_SETPCAP, as does emptying the bounding set
- *   no_new_privs    after the ids; an unprivileged process may not load a filter without it
- *   dumpable, PDEATHSIG   the change of ids resets both (prctl(2))
- *   read back       from /proc/self/status, opened earlier: a role's new root has no /proc
- *   filter          last, so that it need not allow any of the above
- *   read back       by prctl(2), the only one of these calls that the filter leaves
+ * Theory of operation.  The steps depend on each other, in this order:
  *
- * PR_SET_PDEATHSIG is obeyed only if the dying parent may signal the child (kernel/exit.c, group_send_sig_info()),
- * which is why the supervisor keeps CAP_KILL. */
+ *   limits                  come first; raising one again needs CAP_SYS_RESOURCE, which goes next
+ *   securebits, ids, caps   need CAP_SETPCAP, for the bits and for emptying the bounding set
+ *   no_new_privs            comes after the ids; an unprivileged process needs it to load a filter
+ *   dumpable, PDEATHSIG     come after the change of ids, which resets both (prctl(2))
+ *   read back               from /proc/self/status, opened earlier: a role's root has no /proc
+ *   filter                  comes last, so that it allows none of the calls above
+ *   read back               by prctl(2), the only one of these calls that the filter allows
+ *
+ * The kernel sends PR_SET_PDEATHSIG only if the dying parent may signal the child (kernel/exit.c,
+ * group_send_sig_info()).  So the supervisor keeps CAP_KILL. */
 #include "privhelper/lockdown.h"
 
 #include <cap-ng.h>
@@ -35,7 +38,7 @@
 #define LOCK(bit) (SECBIT_##bit | SECBIT_##bit##_LOCKED)
 #define SECUREBITS (LOCK(NOROOT) | LOCK(NO_SETUID_FIXUP) | LOCK(NO_CAP_AMBIENT_RAISE) | SECBIT_KEEP_CAPS_LOCKED)
 
-#define FILES_MAX 4096 /* open files: blk holds up to two loops a slot while disks are made */
+#define FILES_MAX 4096 /* open files: blk holds up to two loops per slot while disks are made */
 
 static int failed(const char *what)
 {
@@ -47,7 +50,7 @@ int lockdown_begin(int first)
 {
 	for (int fd = 3; fd < first; fd++)
 		if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
-			return failed("a descriptor that should be there");
+			return failed("a descriptor from the supervisor is missing");
 	if (close_range((unsigned)first, UINT_MAX, 0) < 0)
 		return failed("close_range");
 	int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
@@ -70,7 +73,8 @@ static int limit(const struct lockdown *l)
 {
 	if (!l->may_fork && set_limit(RLIMIT_NPROC, 0) < 0)
 		return -1;
-	/* A write beyond it is to fail (EFBIG) and not to end the process (setrlimit(2)). */
+	/* With SIGXFSZ ignored, a write beyond the limit fails with EFBIG instead of killing the
+	 * process (setrlimit(2)). */
 	if (l->file_max && (signal(SIGXFSZ, SIG_IGN) == SIG_ERR || set_limit(RLIMIT_FSIZE, l->file_max) < 0))
 		return -1;
 	return set_limit(RLIMIT_CORE, 0) | set_limit(RLIMIT_MEMLOCK, 0) | set_limit(RLIMIT_MSGQUEUE, 0) |
@@ -86,8 +90,9 @@ static uint64_t cap_mask(const struct lockdown *l)
 	return mask;
 }
 
-/* Without the fix-up that clears them, capabilities outlive the change of ids, until libcap-ng sets all five sets at
- * once.  Its own capng_change_id() would do for the rest, but gives up CAP_SETPCAP before KEEP_CAPS can be locked. */
+/* SECBIT_NO_SETUID_FIXUP keeps the capabilities over the change of ids.  Then libcap-ng sets all
+ * five sets at once.  Its capng_change_id() can not be used, because it drops CAP_SETPCAP before
+ * KEEP_CAPS can be locked. */
 int lockdown_ids(const struct account *account, const unsigned *caps)
 {
 	uint32_t uid = account->uid, gid = account->gid;
@@ -113,9 +118,9 @@ static int bind_to_parent(const struct lockdown *l)
 		return 0;
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		return failed("PR_SET_PDEATHSIG");
-	/* It may have ended before the signal was asked for. */
+	/* The parent may have exited before prctl(2). */
 	if (getppid() != l->parent) {
-		log_error("lock-down: the supervisor is gone");
+		log_error("lock-down: the supervisor has exited");
 		return -1;
 	}
 	return 0;
@@ -147,7 +152,7 @@ static int expect_ids(const char *text, const char *name, uint32_t id)
 	return expect_line(text, want);
 }
 
-/* proc(5), /proc/pid/status. */
+/* Check ids, groups, capabilities and no_new_privs in /proc/self/status (proc_pid_status(5)). */
 static int check_status(const struct lockdown *l)
 {
 	char text[8192];
@@ -163,13 +168,14 @@ static int check_status(const struct lockdown *l)
 	       expect_line(text, "\nNoNewPrivs:\t1\n");
 }
 
-/* Who holds CAP_SETUID could come back; its filter bounds the ids instead. */
+/* Check that the process can not become root again.  A role with CAP_SETUID could; its filter
+ * bounds the ids instead. */
 static int check_no_return(const struct lockdown *l)
 {
 	if (cap_mask(l) & UINT64_C(1) << CAP_SETUID)
 		return 0;
 	if (setresuid(0, 0, 0) == 0 || setresgid(0, 0, 0) == 0) {
-		log_error("lock-down: the way back to root is open");
+		log_error("lock-down: the process could become root again");
 		return -1;
 	}
 	return 0;
@@ -248,8 +254,8 @@ int lockdown_allow_ioctl(scmp_filter_ctx ctx, int fd, uint32_t request)
 }
 
 #ifdef BANGER_SANITIZED
-/* What the sanitizers' runtime calls beside the program: shadow memory, its own locks and stacks, and what its report
- * of a fault wants to read.  Only the build of `make check` has it; that build is never installed. */
+/* Allow the calls of the sanitizers' runtime: for shadow memory, its own locks and stacks, and its
+ * report of an error.  Only the build of `make check` has them, which is never installed. */
 static int allow_sanitizer(scmp_filter_ctx ctx)
 {
 	static const int calls[] = {
@@ -278,7 +284,7 @@ int lockdown_allow_base(scmp_filter_ctx ctx)
 		FAILPOINT_CALLS SCMP_SYS(exit_group), SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall), SCMP_SYS(clock_gettime), -1,
 	};
 
-	/* log.c asks whether descriptor 2 is a terminal. */
+	/* TCGETS: log.c tests whether descriptor 2 is a terminal. */
 	return lockdown_allow_list(ctx, calls) | lockdown_allow_arg(ctx, SCMP_SYS(write), 0, STDERR_FILENO) |
 	       lockdown_allow_ioctl(ctx, STDERR_FILENO, TCGETS) |
 	       lockdown_allow_arg(ctx, SCMP_SYS(prctl), 0, PR_GET_SECCOMP) |
@@ -288,7 +294,7 @@ int lockdown_allow_base(scmp_filter_ctx ctx)
 
 static int load_filter(const struct lockdown *l)
 {
-	/* A wrong architecture would end the thread alone, were it not said. */
+	/* libseccomp's default for a call of another architecture kills the thread alone. */
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	int r = -1;
 

@@ -1,7 +1,9 @@
-/* lockdown.h - how a process gives up all but what it was made for, and proves it.
+/* lockdown.h - gives up all rights of a process except those that its task needs, and verifies that
+ * they are gone.
  *
- * The helpers that add to a filter return 0, or -1 (logged), so that they can be or-ed together.  A rule without
- * arguments makes every rule with arguments for the same call meaningless (libseccomp takes the widest). */
+ * The functions that add to a filter return 0, or -1 (logged), so that results can be or-ed.  A
+ * rule without arguments overrides every rule with arguments for the same call
+ * (seccomp_rule_add(3)). */
 #ifndef BANGER_PRIVHELPER_LOCKDOWN_H
 #define BANGER_PRIVHELPER_LOCKDOWN_H
 
@@ -13,48 +15,56 @@
 #include "common/config.h"
 
 struct lockdown {
-	struct account account; /* to become, with no supplementary group */
+	struct account account; /* uid and gid to take; supplementary groups are dropped */
 	const unsigned *caps;   /* CAP_* numbers to keep, ended by UINT_MAX */
-	bool may_fork;          /* otherwise RLIMIT_NPROC is 0 */
-	uint64_t file_max;      /* bytes of the longest file that it may write (RLIMIT_FSIZE); 0: no limit */
-	pid_t parent;           /* dies with this parent (PR_SET_PDEATHSIG); 0: does not */
-	int status_fd;          /* /proc/self/status, opened before any change of the root; closed here */
-	int (*filter)(void *arg, scmp_filter_ctx ctx); /* adds the allowed calls; see lockdown_allow_base() */
+	bool may_fork;          /* false: RLIMIT_NPROC is 0 */
+	/* bytes of the longest file that it may write (RLIMIT_FSIZE); 0: no limit */
+	uint64_t file_max;
+	/* the kernel kills this process when @parent exits (PR_SET_PDEATHSIG); 0: not */
+	pid_t parent;
+	int status_fd;          /* from lockdown_begin(); closed by lockdown_apply() */
+	/* adds the allowed calls; see lockdown_allow_base() */
+	int (*filter)(void *arg, scmp_filter_ctx ctx);
 	void *arg;
 };
 
-/* Close descriptors from @first on, make the lower ones but 0, 1, 2 close-on-exec, and open /proc/self/status.
- * Return: a descriptor for struct lockdown, or -1 (logged). */
+/* Close descriptors from @first on, make those from 3 to @first - 1 close-on-exec, and open
+ * /proc/self/status, which a role's later root lacks.  Return: the descriptor for struct lockdown,
+ * or -1 (logged). */
 int lockdown_begin(int first);
 
-/* Limits, ids, capabilities, securebits, no_new_privs, filter; then everything is read back.
- * Return: 0, or -1 (logged): the caller must end at once, it is neither what it was nor what it should be. */
+/* Set limits, ids, capabilities, securebits, no_new_privs and the filter, and read everything back.
+ * Return: 0, or -1 (logged); the caller must then exit at once, because it may have lost only a
+ * part of its rights. */
 int lockdown_apply(const struct lockdown *l);
 
-/* The part of it about ids, capabilities and securebits, for the child that is about to execute the controller. */
+/* Set securebits, ids and capabilities alone, for the child that executes the controller.  Return:
+ * 0, or -1 (logged). */
 int lockdown_ids(const struct account *account, const unsigned *caps);
 
-/* What every locked process may call: end, log to descriptor 2, read clocks, ask what its own locks are. */
+/* Allow the calls of every locked process: exit, log to descriptor 2, read clocks, read its own
+ * locks. */
 int lockdown_allow_base(scmp_filter_ctx ctx);
 
-/* @call with any arguments; a list of calls ended by -1 likewise. */
+/* Allow @call, or each call of a list that -1 ends, with any arguments. */
 int lockdown_allow(scmp_filter_ctx ctx, int call);
 int lockdown_allow_list(scmp_filter_ctx ctx, const int *calls);
 
-/* @call when the 32 low bits of argument @arg are @value: what the kernel sees of an int or unsigned int. */
+/* Allow @call if the low 32 bits of argument @arg (0 to 5) are @value.  The kernel uses no more of
+ * an int. */
 int lockdown_allow_arg(scmp_filter_ctx ctx, int call, unsigned arg, uint32_t value);
 
 /**
  * lockdown_allow_open() - allow openat(2) with AT_FDCWD and exactly these flags
  * @flags:	O_* without O_CREAT and O_TMPFILE, so that there is no mode to compare
  *
- * The descriptor is part of the rule: the kernel ignores it for an absolute
- * path only, and a descriptor of a folder outside the process's root, which a
- * peer can send by SCM_RIGHTS, would lead out of that root.
+ * The rule compares the descriptor, because a relative path below another one could leave the
+ * process's root: a peer can send a descriptor of a folder outside by SCM_RIGHTS.
  */
 int lockdown_allow_open(scmp_filter_ctx ctx, uint32_t flags);
 
-/* ioctl @request on @fd (-1: on any descriptor), both compared as the kernel does, in 32 bits. */
+/* Allow ioctl(2) @request on @fd, or with @fd -1 on any descriptor.  Both are compared in 32 bits,
+ * as by the kernel. */
 int lockdown_allow_ioctl(scmp_filter_ctx ctx, int fd, uint32_t request);
 
 #endif

@@ -1,5 +1,6 @@
 #!/bin/sh
-# install.sh MODULE.pp - load the module on this host, or upgrade it.  The programs must be installed.
+# install.sh MODULE.pp - load the module on this host, or upgrade it.  The programs must be
+# installed.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 [ "$(id -u)" = 0 ] || { echo "selinux: must be root" >&2; exit 1; }

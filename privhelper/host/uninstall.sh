@@ -1,7 +1,9 @@
 #!/bin/sh
-# uninstall [--purge] - take banger off this host: service, programs, and what it made in the kernel.
+# uninstall [--purge] - remove banger from this host: the service, the programs and the kernel
+# objects.
 #
-# Configuration, logs, images and disks stay, unless --purge.  Refuses while a VM runs: whoever uses it would lose it.
+# Configuration, logs, images and disks stay, except with --purge.  The script refuses while a VM
+# runs.
 set -eu
 purge=
 case ${1-} in
@@ -12,14 +14,15 @@ esac
 [ "$(id -u)" = 0 ] || { echo "banger: uninstall: must be root" >&2; exit 1; }
 libexec=$(cd "$(dirname "$0")" && pwd -P)
 prefix=${libexec%/libexec/banger}
-# The folder that it lies in is removed at the end.  A copy elsewhere would take what is around it.
+# The script removes its own folder at the end, so a copy elsewhere would remove the files around
+# it.
 if [ "$prefix" = "$libexec" ] || [ ! -e "$libexec/banger-controller" ]; then
-	echo "banger: uninstall: $libexec is no libexec/banger; run the copy that was installed" >&2
+	echo "banger: uninstall: $libexec is no libexec/banger; run the installed copy" >&2
 	exit 1
 fi
 conf=/etc/banger/banger.conf
 setting() { sed -n "s/^$1[ 	]*=[ 	]*//p" "$conf" 2>/dev/null | sed 's/[ 	]*\( ;.*\)\{0,1\}$//' | tail -n 1; }
-# remove_place PLACE MARK: a folder that the configuration names, if it has what banger alone puts there.
+# remove_place FOLDER ENTRY: remove a configured folder, if it has an entry that only banger makes.
 remove_place() {
 	if [ -e "$1/$2" ] && [ ! -L "$1" ]; then
 		rm -rf "$1"
@@ -45,7 +48,7 @@ if [ -d /run/systemd/system ]; then
 	systemctl -q stop run-banger-slots.mount 2>/dev/null || :
 fi
 
-# ---- what outlives the service, so that VMs can ----
+# ---- kernel objects, which outlive the service ----
 for group in "$cgroup"/vm/* "$cgroup"/vm "$cgroup"/spawn "$cgroup"; do
 	[ ! -d "$group" ] || rmdir "$group"
 done
@@ -54,7 +57,7 @@ if ip -d link show dev "$bridge" 2>/dev/null | grep -q 'alias banger:bridge'; th
 ! mountpoint -q "$run/slots" || umount "$run/slots"
 remove_place "$run" supervisor.lock
 
-# ---- the policy module, if it was installed; what stays is labelled as the rest of the host is ----
+# ---- the policy module, if it was installed; other files get the labels of the host's policy ----
 if command -v semodule >/dev/null && semodule -l 2>/dev/null | grep -qx banger; then
 	semodule -X 400 -r banger
 	for path in /etc/banger "$(or "$(setting state_dir)" /var/lib/banger)" "$(or "$(setting log_dir)" /var/log/banger)"; do
@@ -63,7 +66,7 @@ if command -v semodule >/dev/null && semodule -l 2>/dev/null | grep -qx banger; 
 fi
 rm -f "$prefix/share/selinux/packages/banger.pp"
 
-# ---- what was installed ----
+# ---- installed files ----
 rm -f "$prefix/bin/banger" "$prefix/sbin/banger-privhelper" "$prefix/lib/systemd/system/banger.service" \
 	"$prefix/lib/systemd/system/banger-vms.service" "$prefix/lib/systemd/system/run-banger-slots.mount" "$prefix/lib/sysusers.d/banger.conf" \
 	"$prefix/lib/tmpfiles.d/banger.conf" "$prefix/lib/sysctl.d/50-banger.conf" "$prefix/lib/udev/rules.d/50-banger.rules" \
@@ -79,7 +82,8 @@ if [ -n "$purge" ]; then
 	remove_place "$(or "$(setting state_dir)" /var/lib/banger)" slots
 	remove_place "$(or "$(setting log_dir)" /var/log/banger)" net.log
 	rm -rf /etc/banger
-	# The accounts stay: files of theirs may lie elsewhere, and a number that is given out again would inherit them.
+	# The accounts stay: they may own files elsewhere, which a new account with the same uid
+	# would inherit.
 	echo "banger is gone, with its images, disks and logs; its five accounts are left"
 else
 	echo "banger is gone; configuration, logs, images and disks are kept (uninstall --purge removes them)"

@@ -82,7 +82,7 @@ __asm__(".pushsection .rodata\n"
 	"	cpuid\n"
 	"	test %eax, %eax\n"
 	"	jz guest_stop\n"
-	/* EFER.SCE, STAR, LSTAR, SFMASK, GS base: what a kernel sets before its first process */
+	/* EFER.SCE, STAR, LSTAR, SFMASK, GS base: a kernel sets these before its first process */
 	"	mov $0xc0000080, %ecx\n"
 	"	rdmsr\n"
 	"	or $1, %eax\n"

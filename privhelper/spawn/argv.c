@@ -54,9 +54,9 @@ static void qemu_machine(const struct req_vmm_spawn *r, struct argv *a)
 	 * them the kernel hangs under TCG. */
 	add(a, "-M");
 	add(a, "microvm,x-option-roms=off,rtc=on,isa-serial=on,acpi=on");
-	/* The firmware is named, because microvm's default differs by distribution.  qboot loads the
-	 * kernel by itself; Debian 13's default is a SeaBIOS, which needs the option ROM that is
-	 * off.  QEMU looks for the name in /usr/share/qemu (qemu(1), -L). */
+	/* The firmware is named, because microvm's default differs by distribution.  qboot loads
+	 * the kernel by itself; Debian 13's default is a SeaBIOS, which needs the option ROM that
+	 * is off.  QEMU looks for the name in /usr/share/qemu (qemu(1), -L). */
 	add(a, "-bios");
 	add(a, "qboot.rom");
 	add(a, "-accel");
