@@ -10,7 +10,7 @@
  * each argument, but the kernel uses 32 bits of most.  A comparison by "not equal" or by order
  * would accept a forbidden value with a high bit set.
  *
- * QEMU's list was taken from strace -f of version 7.2 under TCG, Firecracker's from the filter in
+ * QEMU's list was taken from strace -f of versions 7.2 and 10.0 under TCG, Firecracker's from the filter in
  * its source (resources/seccomp).  Neither may ever have: mounts, namespaces, ptrace and
  * process_vm, bpf, modules, keys, perf, userfaultfd, file handles, descriptors of other processes,
  * socket families other than unix, connect(2), or a call that creates a file or folder
@@ -208,6 +208,16 @@ static int allow_own_socket(scmp_filter_ctx ctx)
 	return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(bind), 0) < 0 ? -1 : 0;
 }
 
+/* QEMU of Debian 13 asks if_nametoindex(3) for its tap, and goes on without an answer.  libc makes a datagram socket for
+ * it, of one family after the other.  The VMMs' own filters refuse each socket in the same way, but of two filters the
+ * stricter answer counts (seccomp(2)), so the role's must not kill. */
+static int tell_datagram(scmp_filter_ctx ctx)
+{
+	const struct scmp_arg_cmp type = SCMP_A1_32(SCMP_CMP_EQ, SOCK_DGRAM | SOCK_CLOEXEC);
+
+	return seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(socket), 1, &type) < 0 ? -1 : 0;
+}
+
 static int tell_absent(scmp_filter_ctx ctx, const int *calls, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -285,7 +295,7 @@ int spawn_filter_role(struct role *r, scmp_filter_ctx ctx)
 {
 	/* true: the VMM's own filter applies the rules for a kernel without Landlock. */
 	if (add_vmm(ctx, true) < 0 || allow_all(ctx, role_calls, ARRAY_SIZE(role_calls)) < 0 ||
-	    allow_own_socket(ctx) < 0 || bound_ids(ctx, &r->config) < 0) {
+	    allow_own_socket(ctx) < 0 || tell_datagram(ctx) < 0 || bound_ids(ctx, &r->config) < 0) {
 		log_error("spawn: the role's system call filter could not be made");
 		return -1;
 	}

@@ -171,6 +171,20 @@ static void test_sockets_reach_nobody(void **unused)
 	assert_int_equal(attempt(&firecracker, SYS_socket, AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0), KILLED);
 }
 
+/* if_nametoindex(3) of a QEMU, which has both filters: it goes on without an index. */
+static void test_a_look_for_an_interface_is_survived(void **unused)
+{
+	static const long families[] = { AF_UNIX, AF_INET, AF_INET6 };
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
+		assert_int_equal(attempt(&vmm, SYS_socket, families[i], SOCK_DGRAM | SOCK_CLOEXEC, 0), TOLD);
+		assert_int_equal(attempt(&role_filter, SYS_socket, families[i], SOCK_DGRAM | SOCK_CLOEXEC, 0), TOLD);
+		assert_int_equal(attempt(&role_filter, SYS_socket, families[i], SOCK_DGRAM, 0), KILLED);
+		assert_int_equal(attempt(&firecracker, SYS_socket, families[i], SOCK_DGRAM | SOCK_CLOEXEC, 0), KILLED);
+	}
+}
+
 /* A descriptor leaves a VMM by sendmsg(2) alone, and an abstract name needs a socket of its own: no VMM has both. */
 static void test_descriptors_are_not_handed_to_strangers(void **unused)
 {
@@ -423,6 +437,7 @@ int main(void)
 		cmocka_unit_test(test_threads_not_processes),
 		cmocka_unit_test(test_sockets_are_unix),
 		cmocka_unit_test(test_sockets_reach_nobody),
+		cmocka_unit_test(test_a_look_for_an_interface_is_survived),
 		cmocka_unit_test(test_descriptors_are_not_handed_to_strangers),
 		cmocka_unit_test(test_no_files_are_made),
 		cmocka_unit_test(test_taps_are_used_not_given_away),
