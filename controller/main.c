@@ -36,7 +36,7 @@
 #include "controller/recovery/startup.h"
 #include "controller/sandbox.h"
 #include "controller/storage/disk.h"
-#include "controller/storage/images.h"
+#include "controller/storage/image_gc.h"
 #include "controller/storage/seed.h"
 #include "controller/vmm/choose.h"
 #include "controller/vmm/watch.h"

@@ -1,4 +1,4 @@
-/* paths.h - names that more than one room uses: files below config.state_dir and run_dir, and the key of a fact. */
+/* paths.h - names that several rooms use: of files in state_dir and run_dir, and of a fact. */
 #ifndef BANGER_CONTROLLER_PATHS_H
 #define BANGER_CONTROLLER_PATHS_H
 
@@ -6,14 +6,19 @@
 
 void path_slot_state(const struct config *c, uint32_t slot, const char *file, char out[200]);
 void path_slot_run(const struct config *c, uint32_t slot, const char *file, char out[200]);
-void path_image(const struct config *c, const char *digest, char out[256]);               /* images/<digest>.ext4 */
-void path_kernel(const struct config *c, const char *digest, const char *file, char out[256]); /* kernels/<digest>/<file> */
+/* images/<digest>.ext4 */
+void path_image(const struct config *c, const char *digest, char out[256]);
+/* kernels/<digest>/<file> */
+void path_kernel(const struct config *c, const char *digest, const char *file, char out[256]);
 
-void path_database(const struct config *c, char out[200]);                                /* banger.db */
-void path_consoles(const struct config *c, char out[200]);                                /* consoles */
-void path_console(const struct config *c, uint32_t slot, const char *suffix, char out[200]); /* consoles/<slot>.<suffix> */
+/* banger.db */
+void path_database(const struct config *c, char out[200]);
+/* consoles */
+void path_consoles(const struct config *c, char out[200]);
+/* consoles/<slot>.<suffix> */
+void path_console(const struct config *c, uint32_t slot, const char *suffix, char out[200]);
 
-/* The key of the fact whether the kernel of this boot (@boot_id: 36 bytes) runs guests under KVM. */
+/* The key of the fact whether the kernel of boot @boot_id (36 bytes) runs guests under KVM. */
 void key_kvm(const char *boot_id, char out[160]);
 
 #endif

@@ -7,6 +7,11 @@ void operation_stage(const struct operation *o, const char *stage, const char *d
 		o->stage(o->stage_arg, stage, detail);
 }
 
+uid_t operation_asker(const struct operation *o)
+{
+	return o->caller ? o->caller->uid : 0;
+}
+
 bool operation_cancelled(const struct operation *o)
 {
 	return o->cancelled && *o->cancelled;

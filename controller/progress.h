@@ -25,6 +25,9 @@ struct operation {
  * one listens. */
 void operation_stage(const struct operation *o, const char *stage, const char *detail);
 
+/* Return: the uid that asks for @o; root when it is an operation of our own. */
+uid_t operation_asker(const struct operation *o);
+
 /* Has a later operation of the same VM asked @o to end early? */
 bool operation_cancelled(const struct operation *o);
 

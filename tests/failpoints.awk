@@ -6,8 +6,7 @@ BEGIN {
 	# Why a change may do without.
 	except("controller/host/doctor.c:check_database", "sqlite3_exec", "reads")
 	except("controller/helper/client.c:exchange", "exchange", "call() has one before and after")
-	except("controller/storage/images.c:copy_sparse", "ftruncate", "of a file that no row names yet; images.copy.before and .after")
-	except("controller/storage/images.c:sweep_entry", "unlinkat", "at start, each entry by itself; settle() has its own")
+	except("controller/storage/image_copy.c:copy_sparse", "ftruncate", "of a file that no row names yet; images.copy.before and .after")
 	except("controller/objects/release.c:release_sweep", "unlinkat", "release.objects before, release.swept behind")
 	except("controller/storage/disk.c:has_reflink", "FICLONE", "of two files that have no name")
 	except("controller/storage/slot_folder.c:remove_api_socket", "unlinkat", "release_listed() has one before, storage_remove() one behind")

@@ -9,7 +9,7 @@
 #include "controller/host/doctor.h"
 #include "controller/lifecycle/drain.h"
 #include "controller/recovery/online.h"
-#include "controller/storage/images.h"
+#include "controller/storage/image_gc.h"
 
 int api_version(struct exchange *x)
 {

@@ -1,83 +1,117 @@
-/* Requests about images and kernels: finished files that came as descriptors, and the rows about them. */
+/* image_calls.c - answers requests about images and kernels.
+ *
+ * They bring finished files as descriptors.  The protocol has calls and events of its own for each
+ * of the two; behind them is one way. */
 #include "controller/api/image_calls.h"
 
 #include <string.h>
 
 #include "controller/db/db.h"
-#include "controller/storage/images.h"
+#include "controller/storage/image_gc.h"
+#include "controller/storage/image_import.h"
+
+/* ---- import and delete ---- */
+
+static int import(struct exchange *x, struct artifact_import *im, char op[ID_HEX], char digest[65])
+{
+	memcpy(op, x->op.hex, ID_HEX);
+	im->fds = x->fds;
+	int r = artifact_import(x->ctl, &x->op, im, &x->error);
+	memcpy(digest, im->digest, sizeof(im->digest));
+	return r;
+}
 
 int api_image_import(struct exchange *x)
 {
 	const struct call_image_import *a = &x->args.image_import;
 	struct res_image_import *res = &x->result.res_image_import;
+	struct artifact_import im = { .type = ARTIFACT_IMAGE,
+				      .name = a->name,
+				      .kernel = a->kernel };
 
-	memcpy(res->op, x->op.hex, ID_HEX);
-	return image_import(x->ctl, &x->op, a->name, a->kernel, x->fds[0], res->digest, &x->error);
-}
-
-int api_image_delete(struct exchange *x)
-{
-	memcpy(x->result.res_image_delete.op, x->op.hex, ID_HEX);
-	return image_delete(x->ctl, &x->op, x->args.image_delete.image, &x->error);
+	return import(x, &im, res->op, res->digest);
 }
 
 int api_kernel_import(struct exchange *x)
 {
 	struct res_kernel_import *res = &x->result.res_kernel_import;
+	struct artifact_import im = { .type = ARTIFACT_KERNEL, .name = x->args.kernel_import.name };
 
-	memcpy(res->op, x->op.hex, ID_HEX);
-	return kernel_import(x->ctl, &x->op, x->args.kernel_import.name, x->fds, res->digest, &x->error);
+	return import(x, &im, res->op, res->digest);
+}
+
+int api_image_delete(struct exchange *x)
+{
+	memcpy(x->result.res_image_delete.op, x->op.hex, ID_HEX);
+	return artifact_delete(x->ctl, &x->op, ARTIFACT_IMAGE, x->args.image_delete.image,
+			       &x->error);
 }
 
 int api_kernel_delete(struct exchange *x)
 {
 	memcpy(x->result.res_kernel_delete.op, x->op.hex, ID_HEX);
-	return kernel_delete(x->ctl, &x->op, x->args.kernel_delete.kernel, &x->error);
+	return artifact_delete(x->ctl, &x->op, ARTIFACT_KERNEL, x->args.kernel_delete.kernel,
+			       &x->error);
 }
 
-static int gather_image(void *arg, const struct image *i)
+/* ---- lists ---- */
+
+/* The members that both events have. */
+#define FILL(ev, a)                           \
+	do {                                  \
+		COPY((ev)->name, (a)->name);       \
+		COPY((ev)->digest, (a)->digest);   \
+		COPY((ev)->created, (a)->created); \
+		(ev)->owner = (a)->owner;          \
+		(ev)->size = (a)->size;            \
+		(ev)->used_by = (a)->used_by;      \
+	} while (0)
+
+static void fill_image(struct ev_image *ev, const struct artifact *a)
 {
-	struct ev_image *ev = api_rows_add(arg);
+	FILL(ev, a);
+	COPY(ev->kernel, a->kernel);
+}
+
+static void fill_kernel(struct ev_kernel *ev, const struct artifact *a)
+{
+	FILL(ev, a);
+}
+
+static int gather(void *arg, const struct artifact *a)
+{
+	void *ev = api_rows_add(arg);
 
 	if (!ev)
 		return -1;
-	COPY(ev->name, i->name);
-	COPY(ev->digest, i->digest);
-	COPY(ev->kernel, i->kernel);
-	COPY(ev->created, i->created);
-	ev->owner = i->owner;
-	ev->size = i->size;
-	ev->used_by = i->used_by;
+	if (a->type == ARTIFACT_IMAGE)
+		fill_image(ev, a);
+	else
+		fill_kernel(ev, a);
 	return 0;
+}
+
+static int list(struct exchange *x, enum artifact_type type, uint64_t *count)
+{
+	const enum event_id id = type == ARTIFACT_IMAGE ? EVENT_IMAGE : EVENT_KERNEL;
+	struct api_rows rows = {
+		.x = x,
+		.size = type == ARTIFACT_IMAGE ? sizeof(struct ev_image) : sizeof(struct ev_kernel),
+	};
+	const struct artifact_walk walk = {
+		.type = type, .asker = &x->caller, .fn = gather, .arg = &rows
+	};
+	int r = store_artifact_each(x->ctl->store, &walk, &x->error);
+
+	return api_rows_send(x, &rows, r, id, count);
 }
 
 int api_image_list(struct exchange *x)
 {
-	struct api_rows rows = { .x = x, .size = sizeof(struct ev_image) };
-	int r = store_image_each(x->ctl->store, &x->caller, gather_image, &rows, &x->error);
-
-	return api_rows_send(x, &rows, r, EVENT_IMAGE, &x->result.res_image_list.count);
-}
-
-static int gather_kernel(void *arg, const struct kernel *k)
-{
-	struct ev_kernel *ev = api_rows_add(arg);
-
-	if (!ev)
-		return -1;
-	COPY(ev->name, k->name);
-	COPY(ev->digest, k->digest);
-	COPY(ev->created, k->created);
-	ev->owner = k->owner;
-	ev->size = k->size;
-	ev->used_by = k->used_by;
-	return 0;
+	return list(x, ARTIFACT_IMAGE, &x->result.res_image_list.count);
 }
 
 int api_kernel_list(struct exchange *x)
 {
-	struct api_rows rows = { .x = x, .size = sizeof(struct ev_kernel) };
-	int r = store_kernel_each(x->ctl->store, &x->caller, gather_kernel, &rows, &x->error);
-
-	return api_rows_send(x, &rows, r, EVENT_KERNEL, &x->result.res_kernel_list.count);
+	return list(x, ARTIFACT_KERNEL, &x->result.res_kernel_list.count);
 }

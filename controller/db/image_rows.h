@@ -1,35 +1,69 @@
-/* image_rows.h - images and kernels: content-addressed, immutable, undeletable while used. */
+/* image_rows.h - images and kernels, together artifacts: named contents that stay while used. */
 #ifndef BANGER_CONTROLLER_DB_IMAGE_ROWS_H
 #define BANGER_CONTROLLER_DB_IMAGE_ROWS_H
 
 #include "controller/ctl.h"
 
-struct image {
-	char name[64], digest[65], kernel[64], kernel_digest[65], created[32];
-	uint32_t owner; /* root's are everybody's to use */
-	uint64_t size;  /* bytes of the disk */
-	uint32_t used_by; /* of root's: those of the asker's VMs, which alone are the asker's to know */
-};
-struct kernel {
+/* The two types are two tables of one shape: a name of an owner for a content. */
+enum artifact_type { ARTIFACT_IMAGE, ARTIFACT_KERNEL, ARTIFACT_TYPES };
+
+/* One row.  What looks a row up goes by @type, which the caller sets. */
+struct artifact {
+	enum artifact_type type;
 	char name[64], digest[65], created[32];
-	uint32_t owner;
-	uint64_t size;
+	char kernel[64], kernel_digest[65]; /* an image's; "" of a kernel */
+	uint32_t owner;   /* root's are everybody's to use */
+	uint64_t size;    /* bytes of all its files */
+	/* VMs of an image, images of a kernel; of root's those of the asker alone */
 	uint32_t used_by;
 };
-/* FAIL_STATE: name taken; FAIL_LIMIT: the owner has @max already. */
-int store_image_add(struct store *s, const struct image *i, uint32_t max, struct error *e);
-/* What store_image_add() would say now of name and limit, before the work of a copy. */
-int store_image_check(struct store *s, uint32_t owner, const char *name, uint32_t max, struct error *e);
-int store_image_find(struct store *s, const struct caller *c, const char *name, struct image *i, struct error *e);
-int store_image_each(struct store *s, const struct caller *c, int (*fn)(void *arg, const struct image *i),
-		     void *arg, struct error *e);
-/* FAIL_STATE while a VM uses it.  *last: no other row has this digest, so the files may go. */
-int store_image_delete(struct store *s, const struct image *i, bool *last, struct error *e);
-int store_kernel_add(struct store *s, const struct kernel *k, uint32_t max, struct error *e);
-int store_kernel_check(struct store *s, uint32_t owner, const char *name, uint32_t max, struct error *e);
-int store_kernel_find(struct store *s, const struct caller *c, const char *name, struct kernel *k, struct error *e);
-int store_kernel_each(struct store *s, const struct caller *c, int (*fn)(void *arg, const struct kernel *k),
-		      void *arg, struct error *e);
-int store_kernel_delete(struct store *s, const struct kernel *k, bool *last, struct error *e);
+
+/* Which rows a walk visits, for whom, and what it calls for each. */
+struct artifact_walk {
+	enum artifact_type type;
+	const struct caller *asker; /* NULL: root */
+	int (*fn)(void *arg, const struct artifact *a); /* negative: ends the walk */
+	void *arg;
+};
+
+/* "image" or "kernel". */
+const char *artifact_noun(enum artifact_type type);
+
+/**
+ * store_artifact_add() - insert a row
+ * @a:		type, owner, name, digest, size; of an image also kernel and kernel_digest
+ * @max:	how many of the type an owner may have
+ *
+ * Return: 0, or -1: FAIL_STATE when the owner has that name already, FAIL_LIMIT when the owner has
+ * @max, FAIL_NOT_FOUND when an image's kernel has gone.
+ */
+int store_artifact_add(struct store *s, const struct artifact *a, uint32_t max, struct error *e);
+
+/* What store_artifact_add() would say now of name and limit, before the work of a copy; @a: type,
+ * owner, name. */
+int store_artifact_check(struct store *s, const struct artifact *a, uint32_t max, struct error *e);
+
+/**
+ * store_artifact_find() - the row that a reference of @c means
+ * @name:	a name of the caller's own, or of root's; for root also "uid/name"
+ * @a:		in: type; out: the row
+ *
+ * Return: 0, or -1: FAIL_NOT_FOUND, also for what @c may not know of.
+ */
+int store_artifact_find(struct store *s, const struct caller *c, const char *name,
+			struct artifact *a, struct error *e);
+
+/* Call @w->fn for each row that the asker may use, by name.  The store is not locked meanwhile.
+ * Return: 0, or -1. */
+int store_artifact_each(struct store *s, const struct artifact_walk *w, struct error *e);
+
+/**
+ * store_artifact_delete() - remove a row
+ * @a:		as it was found: a name that has another content since is not removed
+ * @last:	out: no other row has this digest, so the files may go
+ *
+ * Return: 0, or -1: FAIL_STATE while it is used, FAIL_NOT_FOUND when it has gone.
+ */
+int store_artifact_delete(struct store *s, const struct artifact *a, bool *last, struct error *e);
 
 #endif

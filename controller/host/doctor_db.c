@@ -20,7 +20,7 @@
 #include "controller/host/report.h"
 #include "controller/paths.h"
 #include "controller/db/preflight.h"
-#include "controller/storage/images.h"
+#include "controller/storage/image_files.h"
 #include "controller/storage/slot_owner.h"
 
 #define LOG_LEAST (8u << 20)
@@ -295,6 +295,16 @@ static void check_slots(struct db_report *l)
 		report_row(&l->r, "slots", PASS, "", "all files in slots belong to the slots' VMs");
 }
 
+/* The queries of each type of artifact. */
+static const struct {
+	const char *named; /* ?1 digest; a row when one has it */
+	const char *all;   /* digests */
+} digests[ARTIFACT_TYPES] = {
+	[ARTIFACT_IMAGE] = { "SELECT 1 FROM images WHERE digest = ?1", "SELECT digest FROM images" },
+	[ARTIFACT_KERNEL] = { "SELECT 1 FROM kernels WHERE digest = ?1",
+			      "SELECT digest FROM kernels" },
+};
+
 /* Counts files without a row. */
 struct file_count {
 	sqlite3_stmt *row; /* finds the row of a digest */
@@ -302,11 +312,11 @@ struct file_count {
 	bool failed;       /* a row could not be read */
 };
 
-static void count_file(void *arg, const char *digest, bool marked)
+static void count_file(void *arg, int dir, const char *digest)
 {
 	struct file_count *x = arg;
 
-	if (marked)
+	if (artifact_is_marked(dir, digest))
 		return;
 	int rc = sqlite3_bind_text(x->row, 1, digest, -1, SQLITE_STATIC);
 	if (rc == SQLITE_OK)
@@ -317,30 +327,28 @@ static void count_file(void *arg, const char *digest, bool marked)
 }
 
 /* Count image or kernel files without a row.  Return: their number, or -1. */
-static int files_without_row(struct db_report *l, bool kernels)
+static int files_without_row(struct db_report *l, enum artifact_type type)
 {
-	const char *sql = kernels ? "SELECT 1 FROM kernels WHERE digest = ?1"
-				  : "SELECT 1 FROM images WHERE digest = ?1";
 	struct file_count x = { 0 };
+	struct error ignored;
 	int r = -1;
 
-	if (sqlite3_prepare_v2(l->db, sql, -1, &x.row, NULL) == SQLITE_OK)
-		r = images_each(l->config, kernels, count_file, &x);
+	if (sqlite3_prepare_v2(l->db, digests[type].named, -1, &x.row, NULL) == SQLITE_OK)
+		r = artifact_files_each(l->config, type, count_file, &x, &ignored);
 	(void)sqlite3_finalize(x.row);
 	return r < 0 || x.failed ? -1 : (int)x.n;
 }
 
 /* Count rows of images or kernels whose file does not exist.  Return: their number, or -1. */
-static int rows_without_file(struct db_report *l, bool kernels)
+static int rows_without_file(struct db_report *l, enum artifact_type type)
 {
-	const char *sql = kernels ? "SELECT digest FROM kernels" : "SELECT digest FROM images";
 	sqlite3_stmt *st = NULL;
 	char path[256];
-	int n = 0, rc = sqlite3_prepare_v2(l->db, sql, -1, &st, NULL);
+	int n = 0, rc = sqlite3_prepare_v2(l->db, digests[type].all, -1, &st, NULL);
 
 	while (rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
 		const char *digest = (const char *)sqlite3_column_text(st, 0);
-		if (digest && kernels)
+		if (digest && type == ARTIFACT_KERNEL)
 			path_kernel(l->config, digest, "kernel", path);
 		else if (digest)
 			path_image(l->config, digest, path);
@@ -353,8 +361,10 @@ static int rows_without_file(struct db_report *l, bool kernels)
 
 static void check_images(struct db_report *l)
 {
-	int images = files_without_row(l, false), kernels = files_without_row(l, true);
-	int gone = rows_without_file(l, false), gone_kernels = rows_without_file(l, true);
+	int images = files_without_row(l, ARTIFACT_IMAGE);
+	int kernels = files_without_row(l, ARTIFACT_KERNEL);
+	int gone = rows_without_file(l, ARTIFACT_IMAGE);
+	int gone_kernels = rows_without_file(l, ARTIFACT_KERNEL);
 	char how_many[64] = "";
 
 	if (images < 0 || kernels < 0 || gone < 0 || gone_kernels < 0) {

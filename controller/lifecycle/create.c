@@ -28,7 +28,7 @@ static uint64_t least(uint64_t a, uint64_t b)
 }
 
 static int choose_sizes(const struct config *k, const struct call_vm_create *a,
-			const struct image *i, struct vm *vm, struct error *e)
+			const struct artifact *i, struct vm *vm, struct error *e)
 {
 	const uint64_t image_mib = (i->size + (1 << 20) - 1) >> 20;
 	uint64_t vcpus = a->vcpus ? a->vcpus : DEFAULT_VCPUS;
@@ -69,14 +69,14 @@ static int choose_name(const char *wanted, struct vm *vm, struct error *e)
 static int describe(struct ctl *c, const struct operation *o, const struct call_vm_create *a,
 		    struct vm *vm, struct error *e)
 {
-	struct image i;
+	struct artifact i = { .type = ARTIFACT_IMAGE };
 
 	*vm = (struct vm){ .owner = o->caller->uid, .nat = a->nat, .state = VM_CREATING };
 	vm->runtime.loop_base = vm->runtime.loop_cow = -1;
 	(void)snprintf(vm->runtime.storage, sizeof(vm->runtime.storage), "%s", c->storage->name);
 	if (choose_name(a->name, vm, e) < 0 ||
 	    vm_choose_policy(vm, a->restart, a->restart_max, a->auto_stop_s, e) < 0 ||
-	    store_image_find(c->store, o->caller, a->image, &i, e) < 0 ||
+	    store_artifact_find(c->store, o->caller, a->image, &i, e) < 0 ||
 	    work_check(c, vm->name, e) < 0)
 		return -1;
 	(void)snprintf(vm->image, sizeof(vm->image), "%s", i.name);

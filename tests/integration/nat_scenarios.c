@@ -178,20 +178,20 @@ static void role_run(void)
 
 static void store_start(void)
 {
-	struct kernel k = { .name = "linux", .size = 1 };
-	struct image i = { .name = "debian", .kernel = "linux", .size = 64 << 20 }, there;
+	struct artifact k = { .type = ARTIFACT_KERNEL, .name = "linux", .size = 1 };
+	struct artifact i = { .type = ARTIFACT_IMAGE, .name = "debian", .kernel = "linux", .size = 64 << 20 }, there = { .type = ARTIFACT_IMAGE };
 	struct error e = { 0 };
 
 	(void)snprintf(s.db, sizeof(s.db), "%s/banger.db", s.c.config.state_dir);
 	s.c.store = store_open(s.db, &e);
 	if (!s.c.store)
 		die(1, "%s: %s", e.what, e.why);
-	if (store_image_find(s.c.store, &s.caller, i.name, &there, &e) == 0)
+	if (store_artifact_find(s.c.store, &s.caller, i.name, &there, &e) == 0)
 		return;
 	memset(k.digest, 'a', 64);
 	memset(i.digest, 'b', 64);
 	memcpy(i.kernel_digest, k.digest, sizeof(k.digest));
-	if (store_kernel_add(s.c.store, &k, 1, &e) < 0 || store_image_add(s.c.store, &i, 1, &e) < 0)
+	if (store_artifact_add(s.c.store, &k, 1, &e) < 0 || store_artifact_add(s.c.store, &i, 1, &e) < 0)
 		die(1, "%s: %s", e.what, e.why);
 }
 

@@ -273,15 +273,15 @@ static void roles_run(struct fixture *f)
 
 static void add_image(struct fixture *f)
 {
-	struct kernel k = { .name = "linux", .size = 1, .owner = 0 };
-	struct image i = { .name = "debian", .kernel = "linux", .size = 64 << 20, .owner = 0 };
+	struct artifact k = { .type = ARTIFACT_KERNEL, .name = "linux", .size = 1, .owner = 0 };
+	struct artifact i = { .type = ARTIFACT_IMAGE, .name = "debian", .kernel = "linux", .size = 64 << 20, .owner = 0 };
 	struct error e = { 0 };
 
 	memset(k.digest, 'a', 64);
 	memset(i.digest, 'b', 64);
 	memcpy(i.kernel_digest, k.digest, sizeof(k.digest));
-	assert_int_equal(store_kernel_add(f->c.store, &k, 8, &e), 0);
-	assert_int_equal(store_image_add(f->c.store, &i, 8, &e), 0);
+	assert_int_equal(store_artifact_add(f->c.store, &k, 8, &e), 0);
+	assert_int_equal(store_artifact_add(f->c.store, &i, 8, &e), 0);
 }
 
 static int setup(void **state)

@@ -313,14 +313,14 @@ static void *delete_image(void *arg)
 
 	while (!d->enough) {
 		struct error e = { 0 };
-		struct image image;
+		struct artifact image = { .type = ARTIFACT_IMAGE };
 		bool last;
-		if (store_image_find(f->c.store, &f->caller, "debian", &image, &e) < 0)
+		if (store_artifact_find(f->c.store, &f->caller, "debian", &image, &e) < 0)
 			return (void *)1;
-		if (store_image_delete(f->c.store, &image, &last, &e) < 0)
+		if (store_artifact_delete(f->c.store, &image, &last, &e) < 0)
 			bad += e.code != FAIL_STATE;
 		else
-			bad += store_image_add(f->c.store, &image, 8, &e) < 0;
+			bad += store_artifact_add(f->c.store, &image, 8, &e) < 0;
 	}
 	return (void *)bad;
 }

@@ -22,7 +22,8 @@
 #include "controller/db/db.h"
 #include "controller/paths.h"
 #include "controller/storage/disk.h"
-#include "controller/storage/images.h"
+#include "controller/storage/image_gc.h"
+#include "controller/storage/image_import.h"
 #include "controller/storage/slot_folder.h"
 #include "controller/storage/slot_owner.h"
 
@@ -112,11 +113,29 @@ static int ext4(size_t size, const char *text)
 	return fd;
 }
 
+static int image_import(struct operation *o, const char *name, const char *kernel, int fd, char digest[65])
+{
+	struct artifact_import im = { .type = ARTIFACT_IMAGE, .name = name, .kernel = kernel, .fds = &fd };
+	int r = artifact_import(&ctl, o, &im, &e);
+
+	memcpy(digest, im.digest, sizeof(im.digest));
+	return r;
+}
+
+static int kernel_import(struct operation *o, const char *name, const int fds[3], char digest[65])
+{
+	struct artifact_import im = { .type = ARTIFACT_KERNEL, .name = name, .fds = fds };
+	int r = artifact_import(&ctl, o, &im, &e);
+
+	memcpy(digest, im.digest, sizeof(im.digest));
+	return r;
+}
+
 static int import_kernel(const struct caller *c, const char *name, const char *head, const char *elf, char digest[65])
 {
 	struct operation o = operation(c);
 	int fds[3] = { file(4096, 0x202, head, strlen(head)), file(10, 0, "initramfs", 9), file(100, 0, elf, strlen(elf)) };
-	int r = kernel_import(&ctl, &o, name, fds, digest, &e);
+	int r = kernel_import(&o, name, fds, digest);
 
 	fdio_close_all(fds, 3);
 	return r;
@@ -125,7 +144,7 @@ static int import_kernel(const struct caller *c, const char *name, const char *h
 static int import(const struct caller *c, const char *name, int fd, char digest[65])
 {
 	struct operation o = operation(c);
-	int r = image_import(&ctl, &o, name, "k", fd, digest, &e);
+	int r = image_import(&o, name, "k", fd, digest);
 
 	(void)close(fd);
 	return r;
@@ -143,14 +162,14 @@ static int delete_image(const struct caller *c, const char *name)
 {
 	struct operation o = operation(c);
 
-	return image_delete(&ctl, &o, name, &e);
+	return artifact_delete(&ctl, &o, ARTIFACT_IMAGE, name, &e);
 }
 
 static int delete_kernel(const struct caller *c, const char *name)
 {
 	struct operation o = operation(c);
 
-	return kernel_delete(&ctl, &o, name, &e);
+	return artifact_delete(&ctl, &o, ARTIFACT_KERNEL, name, &e);
 }
 
 /* ---- images ---- */
@@ -159,7 +178,7 @@ static void test_import(void **state)
 {
 	char digest[65], name[256];
 	struct stat st;
-	struct image i;
+	struct artifact i = { .type = ARTIFACT_IMAGE };
 
 	(void)state;
 	have_kernel();
@@ -171,7 +190,7 @@ static void test_import(void **state)
 	assert_int_equal(st.st_nlink, 1);
 	assert_int_equal(st.st_size, 16 * MIB);
 	assert_true(st.st_blocks * 512 < MIB); /* two blocks of 64 KiB */
-	assert_int_equal(store_image_find(ctl.store, &ann, "debian", &i, &e), 0);
+	assert_int_equal(store_artifact_find(ctl.store, &ann, "debian", &i, &e), 0);
 	assert_string_equal(i.digest, digest);
 	assert_int_equal(i.size, 16 * MIB);
 	assert_string_equal(i.kernel, "k");
@@ -246,7 +265,7 @@ static void test_refusals(void **state)
 	assert_int_equal(entries("images"), 1);
 	struct operation o = operation(&ann);
 	fd = ext4(MIB, "z");
-	assert_int_equal(image_import(&ctl, &o, "z", "no-kernel", fd, digest, &e), -1);
+	assert_int_equal(image_import(&o, "z", "no-kernel", fd, digest), -1);
 	assert_int_equal(e.code, FAIL_NOT_FOUND);
 	(void)close(fd);
 }
@@ -261,7 +280,7 @@ static void test_interrupted(void **state)
 	(void)state;
 	have_kernel();
 	o.cancelled = &cancelled;
-	assert_int_equal(image_import(&ctl, &o, "x", "k", fd, digest, &e), -1);
+	assert_int_equal(image_import(&o, "x", "k", fd, digest), -1);
 	assert_int_equal(e.code, FAIL_STATE);
 	assert_int_equal(entries("images"), 0);
 	(void)close(fd);
@@ -285,7 +304,7 @@ static void test_shrinks_while_read(void **state)
 	have_kernel();
 	o.stage = shrink;
 	o.stage_arg = &fd;
-	assert_int_equal(image_import(&ctl, &o, "x", "k", fd, digest, &e), -1);
+	assert_int_equal(image_import(&o, "x", "k", fd, digest), -1);
 	assert_int_equal(e.code, FAIL_USAGE);
 	assert_int_equal(entries("images"), 0);
 	(void)close(fd);
@@ -439,8 +458,8 @@ static void test_a_disk_and_the_deletion_of_its_image(void **state)
 	while (goes_on(made, since_ns)) {
 		struct operation o = operation(&ann);
 		struct vm vm = { .owner = 1000, .name = "web", .disk_mib = 2, .vcpus = 1, .mem_mib = 128 };
-		struct image x;
-		if (store_image_find(ctl.store, &ann, "x", &x, &e) < 0)
+		struct artifact x = { .type = ARTIFACT_IMAGE };
+		if (store_artifact_find(ctl.store, &ann, "x", &x, &e) < 0)
 			continue;
 		memcpy(vm.image_digest, x.digest, sizeof(x.digest));
 		if (store_vm_create(ctl.store, &vm, &ctl.config, &o, &e) < 0) {
@@ -471,13 +490,13 @@ static void test_an_image_and_the_deletion_of_its_kernel(void **state)
 	begin(&t, NULL);
 	while (goes_on(made, since_ns)) {
 		char digest[65], file_name[256];
-		struct image x;
+		struct artifact x = { .type = ARTIFACT_IMAGE };
 		if (import(&ann, "x", ext4(MIB, "x"), digest) < 0) {
 			assert_int_equal(e.code, FAIL_NOT_FOUND);
 			continue;
 		}
 		made++;
-		assert_int_equal(store_image_find(ctl.store, &ann, "x", &x, &e), 0);
+		assert_int_equal(store_artifact_find(ctl.store, &ann, "x", &x, &e), 0);
 		path_kernel(&ctl.config, x.kernel_digest, "kernel", file_name);
 		assert_int_equal(access(file_name, F_OK), 0);
 		assert_int_equal(delete_image(&ann, "x"), 0);
@@ -526,7 +545,7 @@ static void test_no_room(void **state)
 	small("kernels", "size=2m");
 	struct operation o = operation(&ann);
 	int fds[3] = { file(4096, 0x202, "HdrS", 4), full_of_data(3 * MIB), file(100, 0, "\177ELF", 4) };
-	assert_int_equal(kernel_import(&ctl, &o, "k2", fds, digest, &e), -1);
+	assert_int_equal(kernel_import(&o, "k2", fds, digest), -1);
 	assert_int_equal(e.code, FAIL_HOST);
 	assert_int_equal(entries("kernels"), 0);
 	fdio_close_all(fds, 3);
@@ -539,7 +558,7 @@ static void test_no_room_for_a_disk(void **state)
 	static const char *const drivers[] = { "copy", "reflink" };
 	struct operation o = operation(&ann);
 	struct vm vm = { .owner = 1000, .name = "web", .disk_mib = 8, .vcpus = 1, .mem_mib = 128 };
-	struct image i;
+	struct artifact i = { .type = ARTIFACT_IMAGE };
 
 	(void)state;
 	small(".", "size=72m");
@@ -547,7 +566,7 @@ static void test_no_room_for_a_disk(void **state)
 		assert_int_equal(mkdir(path(folders[d]), 0700), 0);
 	have_kernel();
 	assert_int_equal(import(&ann, "x", full_of_data(4 * MIB), vm.image_digest), 0);
-	assert_int_equal(store_image_find(ctl.store, &ann, "x", &i, &e), 0);
+	assert_int_equal(store_artifact_find(ctl.store, &ann, "x", &i, &e), 0);
 	assert_int_equal(store_vm_create(ctl.store, &vm, &ctl.config, &o, &e), 0);
 	vm.slot = 3;
 	int ballast = full_of_data(66 * MIB);
@@ -567,7 +586,7 @@ static void test_no_room_for_a_disk(void **state)
 static void test_read_only(void **state)
 {
 	char digest[65];
-	struct image i;
+	struct artifact i = { .type = ARTIFACT_IMAGE };
 
 	(void)state;
 	small("images", "size=8m");
@@ -578,7 +597,7 @@ static void test_read_only(void **state)
 	assert_non_null(strstr(e.why, "Read-only"));
 	assert_int_equal(delete_image(&ann, "x"), -1);
 	assert_non_null(strstr(e.why, "Read-only"));
-	assert_int_equal(store_image_find(ctl.store, &ann, "x", &i, &e), 0); /* its row stays with its file */
+	assert_int_equal(store_artifact_find(ctl.store, &ann, "x", &i, &e), 0); /* its row stays with its file */
 	assert_int_equal(entries("images"), 1);
 	assert_int_equal(mount(NULL, path("images"), NULL, MS_REMOUNT, NULL), 0);
 	assert_int_equal(delete_image(&ann, "x"), 0);
@@ -626,7 +645,7 @@ static void test_kernel_too_large(void **state)
 	int fds[3] = { file(4096, 0x202, "HdrS", 4), file((256u << 20) + 1, 0, "", 0), file(100, 0, "\177ELF", 4) };
 
 	(void)state;
-	assert_int_equal(kernel_import(&ctl, &o, "k", fds, digest, &e), -1);
+	assert_int_equal(kernel_import(&o, "k", fds, digest), -1);
 	assert_int_equal(e.code, FAIL_LIMIT);
 	fdio_close_all(fds, 3);
 }
@@ -780,11 +799,11 @@ static struct vm a_vm(uint32_t disk_mib)
 {
 	struct operation o = operation(&ann);
 	struct vm vm = { .owner = 1000, .name = "web", .disk_mib = disk_mib, .vcpus = 1, .mem_mib = 128 };
-	struct image i;
+	struct artifact i = { .type = ARTIFACT_IMAGE };
 
 	have_kernel();
 	assert_int_equal(import(&ann, "x", ext4(4 * MIB, "hello"), vm.image_digest), 0);
-	assert_int_equal(store_image_find(ctl.store, &ann, "x", &i, &e), 0);
+	assert_int_equal(store_artifact_find(ctl.store, &ann, "x", &i, &e), 0);
 	assert_int_equal(store_vm_create(ctl.store, &vm, &ctl.config, &o, &e), 0);
 	vm.slot = 3;
 	return vm;

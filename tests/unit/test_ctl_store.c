@@ -35,14 +35,14 @@ static struct operation operation(const struct caller *c, unsigned n)
 
 static void add_image(struct store *s, uint32_t owner, const char *name)
 {
-	struct kernel k = { .owner = owner, .digest = DIGEST_K, .size = 5 };
-	struct image i = { .owner = owner, .digest = DIGEST_A, .kernel_digest = DIGEST_K, .size = 1 << 20 };
+	struct artifact k = { .type = ARTIFACT_KERNEL, .owner = owner, .digest = DIGEST_K, .size = 5 };
+	struct artifact i = { .type = ARTIFACT_IMAGE, .owner = owner, .digest = DIGEST_A, .kernel_digest = DIGEST_K, .size = 1 << 20 };
 
 	(void)snprintf(k.name, sizeof(k.name), "%s", name);
 	(void)snprintf(i.name, sizeof(i.name), "%s", name);
 	(void)snprintf(i.kernel, sizeof(i.kernel), "%s", name);
-	assert_int_equal(store_kernel_add(s, &k, 8, &e), 0);
-	assert_int_equal(store_image_add(s, &i, 8, &e), 0);
+	assert_int_equal(store_artifact_add(s, &k, 8, &e), 0);
+	assert_int_equal(store_artifact_add(s, &i, 8, &e), 0);
 }
 
 static int setup(void **state)
@@ -779,21 +779,21 @@ static void test_another_users_image(void **state)
 	struct store *s = *state;
 	struct operation o = operation(&ann, 1);
 	struct vm vm = wanted(1000, "a");
-	struct image i;
+	struct artifact i = { .type = ARTIFACT_IMAGE };
 	bool last;
 
 	/* Only bob has that content now. */
-	assert_int_equal(store_image_find(s, &root, "debian", &i, &e), 0);
-	assert_int_equal(store_image_delete(s, &i, &last, &e), 0);
+	assert_int_equal(store_artifact_find(s, &root, "debian", &i, &e), 0);
+	assert_int_equal(store_artifact_delete(s, &i, &last, &e), 0);
 	assert_true(last);
 	add_image(s, 1001, "debian");
 	assert_int_equal(store_vm_create(s, &vm, &config, &o, &e), -1);
 	assert_int_equal(e.code, FAIL_NOT_FOUND);
-	assert_int_equal(store_image_find(s, &ann, "debian", &i, &e), -1);
+	assert_int_equal(store_artifact_find(s, &ann, "debian", &i, &e), -1);
 	assert_int_equal(e.code, FAIL_NOT_FOUND);
-	assert_int_equal(store_image_find(s, &ann, "1001/debian", &i, &e), -1);
-	assert_int_equal(store_image_find(s, &bob, "debian", &i, &e), 0);
-	assert_int_equal(store_image_find(s, &root, "1001/debian", &i, &e), 0);
+	assert_int_equal(store_artifact_find(s, &ann, "1001/debian", &i, &e), -1);
+	assert_int_equal(store_artifact_find(s, &bob, "debian", &i, &e), 0);
+	assert_int_equal(store_artifact_find(s, &root, "1001/debian", &i, &e), 0);
 }
 
 /* ---- references ---- */
@@ -1036,110 +1036,110 @@ static void test_operations_are_bounded(void **state)
 
 /* ---- images, facts ---- */
 
-static int count_image(void *arg, const struct image *i)
+static int count(void *arg, const struct artifact *a)
 {
-	*(unsigned *)arg += 1 + 10 * i->used_by;
+	*(unsigned *)arg += 1 + 10 * a->used_by;
 	return 0;
 }
 
-static int count_kernel(void *arg, const struct kernel *k)
+static int each(struct store *s, enum artifact_type type, const struct caller *asker, unsigned *n)
 {
-	*(unsigned *)arg += 1 + 10 * k->used_by;
-	return 0;
+	return store_artifact_each(s, &(struct artifact_walk){ type, asker, count, n }, &e);
 }
 
 static void test_used_is_undeletable(void **state)
 {
 	struct store *s = *state;
 	struct vm vm = create(s, 1000, "web");
-	struct image i;
-	struct kernel k;
+	struct artifact i = { .type = ARTIFACT_IMAGE }, k = { .type = ARTIFACT_KERNEL };
 	unsigned n = 0;
 	bool last;
 
-	assert_int_equal(store_image_find(s, &ann, "debian", &i, &e), 0);
-	assert_int_equal(store_kernel_find(s, &ann, "debian", &k, &e), 0);
+	assert_int_equal(store_artifact_find(s, &ann, "debian", &i, &e), 0);
+	assert_int_equal(store_artifact_find(s, &ann, "debian", &k, &e), 0);
 	assert_int_equal(i.used_by, 1);
 	assert_int_equal(strlen(i.created), 20);
-	assert_int_equal(store_image_delete(s, &i, &last, &e), -1);
+	assert_int_equal(store_artifact_delete(s, &i, &last, &e), -1);
 	assert_int_equal(e.code, FAIL_STATE);
-	assert_int_equal(store_kernel_delete(s, &k, &last, &e), -1);
+	assert_int_equal(store_artifact_delete(s, &k, &last, &e), -1);
 	assert_int_equal(e.code, FAIL_STATE);
 
 	add_image(s, 1000, "mine"); /* the same content under a name of ann's */
-	assert_int_equal(store_image_each(s, &ann, count_image, &n, &e), 0);
+	assert_int_equal(each(s, ARTIFACT_IMAGE, &ann, &n), 0);
 	assert_int_equal(n, 12);
 	n = 0;
-	assert_int_equal(store_image_each(s, &bob, count_image, &n, &e), 0);
+	assert_int_equal(each(s, ARTIFACT_IMAGE, &bob, &n), 0);
 	assert_int_equal(n, 1); /* that ann uses it is not bob's to know */
 	n = 0;
-	assert_int_equal(store_image_each(s, &root, count_image, &n, &e), 0);
+	assert_int_equal(each(s, ARTIFACT_IMAGE, &root, &n), 0);
 	assert_int_equal(n, 12);
 	n = 0;
-	assert_int_equal(store_kernel_each(s, &ann, count_kernel, &n, &e), 0);
+	assert_int_equal(each(s, ARTIFACT_KERNEL, &ann, &n), 0);
 	assert_int_equal(n, 12); /* root's image on root's kernel is not ann's */
 	n = 0;
-	assert_int_equal(store_kernel_each(s, &root, count_kernel, &n, &e), 0);
+	assert_int_equal(each(s, ARTIFACT_KERNEL, &root, &n), 0);
 	assert_int_equal(n, 22);
 	assert_int_equal(store_vm_delete(s, &vm, &e), 0);
-	struct image was = i;
-	struct kernel unlike = k;
+	struct artifact was = i;
+	struct artifact unlike = k;
 	was.digest[0] ^= 1; /* as it was found, before the name was given to another content */
 	unlike.digest[0] ^= 1;
-	assert_int_equal(store_image_delete(s, &was, &last, &e), -1);
+	assert_int_equal(store_artifact_delete(s, &was, &last, &e), -1);
 	assert_int_equal(e.code, FAIL_NOT_FOUND);
-	assert_int_equal(store_kernel_delete(s, &unlike, &last, &e), -1);
+	assert_int_equal(store_artifact_delete(s, &unlike, &last, &e), -1);
 	assert_int_equal(e.code, FAIL_NOT_FOUND);
-	assert_int_equal(store_image_delete(s, &i, &last, &e), 0);
+	assert_int_equal(store_artifact_delete(s, &i, &last, &e), 0);
 	assert_false(last);
-	assert_int_equal(store_image_delete(s, &i, &last, &e), -1);
+	assert_int_equal(store_artifact_delete(s, &i, &last, &e), -1);
 	assert_int_equal(e.code, FAIL_NOT_FOUND);
-	assert_int_equal(store_image_find(s, &ann, "mine", &i, &e), 0);
-	assert_int_equal(store_image_delete(s, &i, &last, &e), 0);
+	assert_int_equal(store_artifact_find(s, &ann, "mine", &i, &e), 0);
+	assert_int_equal(store_artifact_delete(s, &i, &last, &e), 0);
 	assert_true(last);
-	assert_int_equal(store_kernel_delete(s, &k, &last, &e), 0);
+	assert_int_equal(store_artifact_delete(s, &k, &last, &e), 0);
 	assert_false(last);
 }
 
 static void test_image_limit(void **state)
 {
 	struct store *s = *state;
-	struct image i = { .owner = 1000, .name = "b", .digest = "d", .kernel = "debian", .kernel_digest = DIGEST_K };
-	struct kernel k = { .owner = 1000, .name = "b", .digest = DIGEST_K };
+	struct artifact i = { .type = ARTIFACT_IMAGE, .owner = 1000, .name = "b", .digest = "d", .kernel = "debian", .kernel_digest = DIGEST_K };
+	struct artifact k = { .type = ARTIFACT_KERNEL, .owner = 1000, .name = "b", .digest = DIGEST_K };
 
 	add_image(s, 1000, "a");
-	assert_int_equal(store_image_check(s, 1000, "b", 1, &e), -1);
+	assert_int_equal(store_artifact_check(s, &i, 1, &e), -1);
 	assert_int_equal(e.code, FAIL_LIMIT);
 	assert_true(e.hint[0]);
-	assert_int_equal(store_image_add(s, &i, 1, &e), -1);
+	assert_int_equal(store_artifact_add(s, &i, 1, &e), -1);
 	assert_int_equal(e.code, FAIL_LIMIT);
-	assert_int_equal(store_kernel_add(s, &k, 1, &e), -1);
+	assert_int_equal(store_artifact_add(s, &k, 1, &e), -1);
 	assert_int_equal(e.code, FAIL_LIMIT);
-	assert_int_equal(store_image_add(s, &i, 2, &e), 0);
-	assert_int_equal(store_image_check(s, 1001, "b", 1, &e), 0); /* another's do not count */
-	assert_int_equal(store_image_check(s, 1000, "b", 9, &e), -1);
+	assert_int_equal(store_artifact_add(s, &i, 2, &e), 0);
+	struct artifact another = i;
+	another.owner = 1001;
+	assert_int_equal(store_artifact_check(s, &another, 1, &e), 0); /* another's do not count */
+	assert_int_equal(store_artifact_check(s, &i, 9, &e), -1);
 	assert_int_equal(e.code, FAIL_STATE);
 }
 
 static void test_image_names(void **state)
 {
 	struct store *s = *state;
-	struct image i = { .owner = 0, .name = "debian", .digest = "d", .kernel = "debian", .kernel_digest = DIGEST_K };
+	struct artifact i = { .type = ARTIFACT_IMAGE, .owner = 0, .name = "debian", .digest = "d", .kernel = "debian", .kernel_digest = DIGEST_K };
 
-	assert_int_equal(store_image_add(s, &i, 8, &e), -1);
+	assert_int_equal(store_artifact_add(s, &i, 8, &e), -1);
 	assert_int_equal(e.code, FAIL_STATE);
 	assert_true(e.hint[0]);
 	(void)snprintf(i.name, sizeof(i.name), "other");
 	i.kernel_digest[0] = 'x';
-	assert_int_equal(store_image_add(s, &i, 8, &e), -1);
+	assert_int_equal(store_artifact_add(s, &i, 8, &e), -1);
 	assert_int_equal(e.code, FAIL_NOT_FOUND);
 	/* One's own name hides root's. */
 	add_image(s, 1000, "debian");
-	assert_int_equal(store_image_find(s, &ann, "debian", &i, &e), 0);
+	assert_int_equal(store_artifact_find(s, &ann, "debian", &i, &e), 0);
 	assert_int_equal(i.owner, 1000);
-	assert_int_equal(store_image_find(s, &bob, "debian", &i, &e), 0);
+	assert_int_equal(store_artifact_find(s, &bob, "debian", &i, &e), 0);
 	assert_int_equal(i.owner, 0);
-	assert_int_equal(store_image_find(s, &ann, "0/debian", &i, &e), 0);
+	assert_int_equal(store_artifact_find(s, &ann, "0/debian", &i, &e), 0);
 	assert_int_equal(i.owner, 0);
 }
 
