@@ -15,82 +15,107 @@
 
 /* ---- lists ---- */
 
+/* What differs between the two lists. */
+struct list_kind {
+	enum call_id call;
+	enum event_id event;
+	const char *head[TABLE_COLUMNS];
+};
+
 struct list {
 	struct cli *c;
+	const struct list_kind *kind;
 	json_t *json;
 	struct table table;
 };
 
-static void image_row(struct table *t, const struct ev_image *i)
-{
-	char size[16], age[16], used[24];
+/* The members of a row that people see. */
+struct row {
+	const char *name, *kernel, *created, *digest; /* kernel: "" of a kernel */
+	uint64_t size, used_by;
+};
 
-	format_size(i->size, size);
-	format_age(i->created, age);
-	(void)snprintf(used, sizeof(used), "%u", (unsigned)i->used_by);
-	(void)table_add(t, (const char *const[TABLE_COLUMNS]){ i->name, i->kernel, size, used, age, i->digest });
+#define ROW(ev, of) \
+	((struct row){ (ev)->name, (of), (ev)->created, (ev)->digest, (ev)->size, (ev)->used_by })
+
+static struct row row_of(enum event_id id, const union control_body *body)
+{
+	return id == EVENT_IMAGE ? ROW(&body->ev_image, body->ev_image.kernel)
+				 : ROW(&body->ev_kernel, "");
 }
 
-static void kernel_row(struct table *t, const struct ev_kernel *k)
+static void add_row(struct table *t, const struct row *r, enum event_id id)
 {
+	const char *cells[TABLE_COLUMNS] = { r->name };
 	char size[16], age[16], used[24];
+	size_t n = 1;
 
-	format_size(k->size, size);
-	format_age(k->created, age);
-	(void)snprintf(used, sizeof(used), "%u", (unsigned)k->used_by);
-	(void)table_add(t, (const char *const[TABLE_COLUMNS]){ k->name, size, used, age, k->digest });
+	format_size(r->size, size);
+	format_age(r->created, age);
+	(void)snprintf(used, sizeof(used), "%u", (unsigned)r->used_by);
+	if (id == EVENT_IMAGE)
+		cells[n++] = r->kernel;
+	cells[n++] = size;
+	cells[n++] = used;
+	cells[n++] = age;
+	cells[n] = r->digest;
+	(void)table_add(t, cells);
 }
 
-static int list_one(void *arg, const struct event *event, const union control_body *body, struct error *e)
+static int list_one(void *arg, const struct event *event, const union control_body *body,
+		    struct error *e)
 {
 	struct list *l = arg;
 
 	(void)e;
-	if (event->id != EVENT_IMAGE && event->id != EVENT_KERNEL)
+	if (event->id != l->kind->event)
 		return 0;
+	const struct row row = row_of(event->id, body);
 	if (l->c->opt.format == FORMAT_JSON)
 		json_array_append_new(l->json, out_event_json(event, body));
 	else if (l->c->opt.format == FORMAT_NAME)
-		fprintf(l->c->out, "%s\n", event->id == EVENT_IMAGE ? body->ev_image.name : body->ev_kernel.name);
-	else if (event->id == EVENT_IMAGE)
-		image_row(&l->table, &body->ev_image);
+		fprintf(l->c->out, "%s\n", row.name);
 	else
-		kernel_row(&l->table, &body->ev_kernel);
+		add_row(&l->table, &row, event->id);
 	return 0;
 }
 
-static int list(struct cli *c, enum call_id id, struct list *l)
+static int list(struct cli *c, const struct list_kind *kind)
 {
-	const struct reply_to to = { .event = list_one, .arg = l };
+	struct list l = { .c = c, .kind = kind, .json = json_array() };
+	const struct reply_to to = { .event = list_one, .arg = &l };
 	union control_body r;
 	struct error e;
 	int ret = 0;
 
-	l->c = c;
-	l->json = json_array();
-	if (conn_call(c, id, NULL, NULL, &to, &r, &e) < 0)
+	memcpy(l.table.head, kind->head, sizeof(l.table.head));
+	if (conn_call(c, kind->call, NULL, NULL, &to, &r, &e) < 0)
 		ret = out_error(c, &e);
 	else if (c->opt.format == FORMAT_JSON)
-		ret = out_json(c, json_incref(l->json));
+		ret = out_json(c, json_incref(l.json));
 	else if (c->opt.format == FORMAT_TABLE)
-		table_print(&l->table, c->out);
-	json_decref(l->json);
-	table_free(&l->table);
+		table_print(&l.table, c->out);
+	json_decref(l.json);
+	table_free(&l.table);
 	return ret;
 }
 
 int cmd_image_list(struct cli *c)
 {
-	struct list l = { .table = { .head = { "NAME", "KERNEL", "SIZE", "VMS", "AGE", "DIGEST" } } };
+	static const struct list_kind images = {
+		CALL_IMAGE_LIST, EVENT_IMAGE, { "NAME", "KERNEL", "SIZE", "VMS", "AGE", "DIGEST" },
+	};
 
-	return list(c, CALL_IMAGE_LIST, &l);
+	return list(c, &images);
 }
 
 int cmd_kernel_list(struct cli *c)
 {
-	struct list l = { .table = { .head = { "NAME", "SIZE", "IMAGES", "AGE", "DIGEST" } } };
+	static const struct list_kind kernels = {
+		CALL_KERNEL_LIST, EVENT_KERNEL, { "NAME", "SIZE", "IMAGES", "AGE", "DIGEST" },
+	};
 
-	return list(c, CALL_KERNEL_LIST, &l);
+	return list(c, &kernels);
 }
 
 /* ---- the default image ---- */
@@ -139,30 +164,37 @@ int image_default(struct cli *c, char name[64], struct error *e)
 
 /* ---- delete ---- */
 
-static int delete_image(struct cli *c, const char *ref, const char **said, json_t **result, struct error *e)
+static int delete_one(struct cli *c, enum call_id id, const union control_body *a, json_t **result,
+		      struct error *e)
 {
-	struct call_image_delete a = { 0 };
-	struct res_image_delete r;
+	union control_body r;
 
-	if (text_put(a.image, sizeof(a.image), "image", ref, e) < 0 ||
-	    conn_call(c, CALL_IMAGE_DELETE, &a, NULL, NULL, &r, e) < 0)
+	if (conn_call(c, id, a, NULL, NULL, &r, e) < 0)
 		return -1;
-	*said = "deleted";
-	*result = out_fields_json(control_call(CALL_IMAGE_DELETE)->result(), &r);
+	*result = out_fields_json(control_call(id)->result(), &r);
 	return 0;
 }
 
-static int delete_kernel(struct cli *c, const char *ref, const char **said, json_t **result, struct error *e)
+static int delete_image(struct cli *c, const char *ref, const char **said, json_t **result,
+			struct error *e)
 {
-	struct call_kernel_delete a = { 0 };
-	struct res_kernel_delete r;
+	union control_body a = { .image_delete = { "" } };
 
-	if (text_put(a.kernel, sizeof(a.kernel), "kernel", ref, e) < 0 ||
-	    conn_call(c, CALL_KERNEL_DELETE, &a, NULL, NULL, &r, e) < 0)
+	if (text_put(a.image_delete.image, sizeof(a.image_delete.image), "image", ref, e) < 0)
 		return -1;
 	*said = "deleted";
-	*result = out_fields_json(control_call(CALL_KERNEL_DELETE)->result(), &r);
-	return 0;
+	return delete_one(c, CALL_IMAGE_DELETE, &a, result, e);
+}
+
+static int delete_kernel(struct cli *c, const char *ref, const char **said, json_t **result,
+			 struct error *e)
+{
+	union control_body a = { .kernel_delete = { "" } };
+
+	if (text_put(a.kernel_delete.kernel, sizeof(a.kernel_delete.kernel), "kernel", ref, e) < 0)
+		return -1;
+	*said = "deleted";
+	return delete_one(c, CALL_KERNEL_DELETE, &a, result, e);
 }
 
 int cmd_image_delete(struct cli *c)
