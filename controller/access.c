@@ -1,4 +1,4 @@
-/* access.c - the rules of who may do what, as a pure function. */
+/* access.c - the access rules, as pure functions. */
 #include "controller/access.h"
 
 #define ROOT 0u
@@ -29,7 +29,10 @@ bool access_sees_all(const struct caller *c)
 const char *access_verb_name(enum access_verb verb)
 {
 	static const char *const names[ACCESS_VERBS] = {
-		[ACCESS_VM] = "vm", [ACCESS_USE] = "use", [ACCESS_REMOVE] = "remove", [ACCESS_HOST] = "host",
+		[ACCESS_VM] = "vm",
+		[ACCESS_USE] = "use",
+		[ACCESS_REMOVE] = "remove",
+		[ACCESS_HOST] = "host",
 	};
 
 	return names[verb];

@@ -1,4 +1,4 @@
-/* ctl.h - the controller's one state struct, with what it includes: what all rooms share. */
+/* ctl.h - struct ctl, the state of the controller that all rooms share. */
 #ifndef BANGER_CONTROLLER_CTL_H
 #define BANGER_CONTROLLER_CTL_H
 
@@ -14,41 +14,43 @@
 #include "controller/vm.h"
 #include "proto/control.h"
 
-struct store;   /* db/db.h: the database */
-struct helper;  /* helper.h: the three roles */
-struct tap_sweep; /* tap_sweep.h: taps that are being removed */
-struct watch;   /* watch.h: pidfds and consoles of running VMs */
-struct idle;    /* idle.h: how long running VMs are idle */
-struct housekeeping; /* housekeeping.h: what is done without being asked */
-struct workers; /* workers.h: the threads that run operations */
-struct vm_locks; /* vm_lock.h: one operation a VM at a time */
+struct store;        /* db/db.h: the state database */
+struct helper;       /* helper/client.h: the connections to the roles */
+struct tap_sweep;    /* helper/tap_sweep.h: removals of taps that are under way */
+struct watch;        /* vmm/watch.h: pidfds and output streams of running VMs */
+struct idle;         /* policy/idle.h: idle times of running VMs */
+struct housekeeping; /* policy/housekeeping.h: the schedule of actions without a request */
+struct workers;      /* workers.h: the threads that run operations */
+struct vm_locks;     /* lifecycle/vm_lock.h: the operation locks */
 
 struct ctl {
 	struct config config;
-	char boot_id[37];   /* /proc/sys/kernel/random/boot_id: another one means that nothing survived */
+	/* /proc/sys/kernel/random/boot_id.  A row with another one is of an earlier boot: its
+	 * kernel objects and processes are gone. */
+	char boot_id[37];
 	struct store *store;
 	struct helper *helper;
 	struct tap_sweep *tap_sweep;
 	struct watch *watch;
 	struct workers *workers;
 	struct vm_locks *vm_locks;
-	struct idle *idle;     /* NULL: no VM counts as idle */
-	struct housekeeping *housekeeping; /* NULL: nothing is done without being asked */
+	struct idle *idle;                 /* NULL: no VM counts as idle */
+	struct housekeeping *housekeeping; /* NULL: no schedule (unit tests) */
 	const struct storage_driver *storage; /* makes the disks of new VMs; chosen at start-up */
-	/* Seams: main.c sets the real tables, a unit test may set its own. */
-	const struct disk_ops *disks;         /* storage.h */
-	const struct seed_ops *seed;          /* seed.h */
-	const struct vmm_ops *vmm;            /* vmm.h */
-	atomic_bool stopping; /* the service ends: what can be interrupted is */
-	atomic_bool draining; /* the host goes down (drain.h): VMs end, none is started */
-	/* What doctor tells and nobody can read any more once the controller is confined. */
+	/* Interfaces: main.c sets the real tables, a unit test may set its own. */
+	const struct disk_ops *disks;         /* storage/disk.h */
+	const struct seed_ops *seed;          /* storage/seed.h */
+	const struct vmm_ops *vmm;            /* vmm/driver.h */
+	atomic_bool stopping; /* the service stops: operations that can be interrupted end early */
+	atomic_bool draining; /* the host shuts down (drain.h): VMs end, no VM is started */
+	/* Facts that only an unconfined process can read; doctor reports them. */
 	struct host {
 		char cgroup_controllers[128]; /* "cpu memory pids"; "": none */
-		int landlock_abi;             /* 0: not in use */
-		int net_dev;                  /* /proc/self/net/dev, or -1 */
-		bool seccomp;
-		bool enforcing;               /* SELinux; what it denies it also prevents */
-		char domain[64];              /* our SELinux type; "": there is no SELinux */
+		int landlock_abi;             /* 0: Landlock is not in use */
+		int net_dev;                  /* descriptor of the host's /proc/net/dev, or -1 */
+		bool seccomp;                 /* the filter of system calls is in force */
+		bool enforcing;               /* SELinux is in enforcing mode */
+		char domain[64];              /* SELinux type of this process; "": no SELinux */
 	} host;
 };
 

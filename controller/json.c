@@ -1,4 +1,4 @@
-/* See json.h. */
+/* json.c - reads and writes JSON with jansson, and detects allocations that failed. */
 #include "controller/json.h"
 
 #include <errno.h>

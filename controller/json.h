@@ -1,20 +1,21 @@
-/* json.h - jansson, when memory runs out.
+/* json.h - reads and writes JSON with jansson, and fails if memory runs out.
  *
- * Then it gives a value with a character of a string or a digit of a number left out (lex_save() in its load.c, 2.14), says
- * "invalid token" of a sound text, or leaves a key out of what it writes (dump.c).  Neither may be taken for what was
- * meant: a process's identity, or whose a record is. */
+ * jansson 2.14 itself does not always fail then.  It may drop a character of a string or a digit of
+ * a number (load.c, lex_save()), report a valid text as "invalid token", or leave a key out of its
+ * output (dump.c).  A wrong process id or owner could be the result. */
 #ifndef BANGER_CONTROLLER_JSON_H
 #define BANGER_CONTROLLER_JSON_H
 
 #include <jansson.h>
 
-/* Before any of the others; allocations are watched from then on. */
+/* Install jansson's allocators.  Call it before any other function of jansson. */
 void json_prepare(void);
 
-/* Return: the value, which the caller puts; NULL when the @n bytes are no JSON, or, with errno ENOMEM, there is no memory. */
+/* Parse @n bytes.  Duplicate keys are errors.  Return: the value, which the caller releases with
+ * json_decref(); NULL with errno: ENOMEM there is no memory, EBADMSG the text is no JSON. */
 json_t *json_read(const char *text, size_t n);
 
-/* Return: the text, compact, which the caller frees; NULL without memory, or without a value. */
+/* Return: the compact text of @j, which the caller frees; NULL without memory, or if @j is NULL. */
 char *json_write(const json_t *j);
 
 #endif

@@ -1,8 +1,8 @@
-/* loop.h - what epoll's data.ptr points to: the handler of an event.
+/* loop.h - event sources of the main loop: epoll's data.ptr points to a struct loop_source.
  *
- * The main loop takes one event at a time, so that a source may free any other one.  A source
- * that another thread can give up lives in memory that stays (watch.c), since its event may
- * already be on the way. */
+ * The main loop takes one event at a time, so a handler may free any other source.  A source that
+ * another thread removes must be in memory that is never freed (watch.c), since its event may be
+ * pending. */
 #ifndef BANGER_CONTROLLER_LOOP_H
 #define BANGER_CONTROLLER_LOOP_H
 
@@ -10,12 +10,13 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+/* @ready: handler; @events as in epoll_ctl(2).  @owner: for the handler. */
 struct loop_source {
 	void (*ready)(struct loop_source *s, uint32_t events);
 	void *owner;
 };
 
-/* Take events of @fd as those of @s.  Return: 0, or -1 with errno. */
+/* Add @fd to the loop, for input events, with the source @s.  Return: 0, or -1 with errno. */
 static inline int loop_add(int epoll_fd, int fd, struct loop_source *s)
 {
 	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = s };
@@ -23,8 +24,8 @@ static inline int loop_add(int epoll_fd, int fd, struct loop_source *s)
 	return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &ev);
 }
 
-/* Take no more events of @fd, if it is one, and close it: copies of it would keep its entry
- * alive (epoll(7), question 6). */
+/* Remove *fd from the loop, close it, and set it to -1.  A close alone does not remove it if the
+ * descriptor has copies (epoll(7), question 6).  -1 does nothing. */
 static inline void loop_drop(int epoll_fd, int *fd)
 {
 	if (*fd < 0)

@@ -1,9 +1,12 @@
-/* banger-controller: state, lifecycle and policy of the VMs.  The supervisor executes it with the descriptors of enum
- * boot_fd, under an account without capabilities.
+/* main.c - banger-controller: start, main loop and end of the program.
  *
- * Start: config, identity, lock-down, store, roles, workers, watch, reconcile, one ready byte, then the loop.  The
- * main thread is that loop alone: it never waits for a client, a role or a VM.  Its end is the end of the
- * supervisor's socket (clean: what runs is finished, VMs live on) or of a role's (the set is restarted). */
+ * The supervisor executes the program with the descriptors of enum boot_fd, under an account
+ * without capabilities.
+ *
+ * Start: configuration, identity, confinement, database, roles, workers, watch, reconciliation, one
+ * ready byte, loop. The main thread runs the loop, which never waits for a client, a role or a VM.
+ * The end of the supervisor's socket ends the program with 0: running operations get some seconds,
+ * VMs go on.  The end of a role's socket ends it with 1: the supervisor restarts the set. */
 #include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -42,8 +45,11 @@
 #include "controller/vmm/watch.h"
 #include "controller/workers.h"
 
-#define STOP_SECONDS 4  /* the supervisor kills after 5; what still runs is rolled back, or forward, at the next start */
-#define FILES_MAX 16384 /* connections with their descriptors, and seven files a running VM */
+/* Time for running operations at a stop.  The supervisor kills the program after 5 s.  The next
+ * start-up finishes interrupted operations. */
+#define STOP_SECONDS 4
+/* connections with their descriptors, and seven files for each running VM */
+#define FILES_MAX 16384
 
 struct program {
 	struct ctl ctl;
@@ -57,7 +63,7 @@ static void sup_ready(struct loop_source *s, uint32_t events)
 {
 	struct program *p = s->owner;
 
-	(void)events; /* it never says anything: whatever comes is its end */
+	(void)events; /* the supervisor sends no data: any event is the end of the socket */
 	p->ctl.stopping = true;
 }
 
@@ -69,7 +75,7 @@ static void role_ready(struct loop_source *s, uint32_t events)
 	p->lost_role = (int)(s - p->roles);
 }
 
-/* The net role saw that something of ours was taken away. */
+/* The net role reports that a network object was removed. */
 static void wake_ready(struct loop_source *s, uint32_t events)
 {
 	struct program *p = s->owner;
@@ -89,14 +95,16 @@ static int add_source(struct program *p, int fd, struct loop_source *s, uint32_t
 	return epoll_ctl(p->epoll_fd, EPOLL_CTL_ADD, fd, &ev);
 }
 
-/* A role's socket is read by whoever called it; here only its end counts. */
+/* Add supervisor, net role's events, and the roles' sockets.  helper_call() reads the answers of a
+ * role; the loop only waits for the end of the socket. */
 static int add_sources(struct program *p)
 {
 	if (add_source(p, CTL_SUP_FD, &p->sup, EPOLLIN | EPOLLRDHUP, sup_ready) < 0 ||
 	    add_source(p, CTL_WAKE_FD, &p->wake, EPOLLIN, wake_ready) < 0)
 		return -1;
 	for (enum role_id r = ROLE_NET; r < ROLE_COUNT; r++)
-		if (add_source(p, helper_fd(p->ctl.helper, r), &p->roles[r], EPOLLRDHUP, role_ready) < 0)
+		if (add_source(p, helper_fd(p->ctl.helper, r), &p->roles[r], EPOLLRDHUP,
+			       role_ready) < 0)
 			return -1;
 	return 0;
 }
@@ -112,28 +120,32 @@ static void read_boot_id(struct ctl *c)
 static void take_descriptors(struct ctl *c)
 {
 	if (config_from_memfd(CONFIG_FD, &c->config) < 0)
-		die_errno(2, "no configuration at descriptor %d: banger-privhelper starts this program", CONFIG_FD);
+		die_errno(
+			2,
+			"no configuration at descriptor %d: banger-privhelper starts this program",
+			CONFIG_FD);
 	for (int fd = CONFIG_FD; fd < BOOT_FDS; fd++)
 		if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
 			die_errno(2, "descriptor %d", fd);
 	(void)close(CONFIG_FD);
 }
 
-/* Everything that needs what sandbox_enter() takes away. */
+/* Do what is impossible after sandbox_enter(). */
 static void before_lock(struct ctl *c)
 {
 	struct rlimit files;
 
-	(void)umask(0007); /* a VM's files are its group's; nothing is everybody's */
+	(void)umask(0007); /* the group of a slot may access files of its VM, others may not */
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < FILES_MAX) {
 		files.rlim_cur = files.rlim_max < FILES_MAX ? files.rlim_max : FILES_MAX;
 		(void)setrlimit(RLIMIT_NOFILE, &files);
 	}
-	/* Before the first thread, and without TLS: its library would read configuration files. */
+	/* libcurl must be initialized before the first thread (curl_global_init(3)).  TLS is left
+	 * out: its library would read configuration files. */
 	if (curl_global_init(CURL_GLOBAL_NOTHING) != CURLE_OK)
 		die(1, "libcurl can not be initialised");
-	tzset(); /* reads its file once */
+	tzset(); /* reads its file now, since it can not be opened later */
 	read_boot_id(c);
 	doctor_prepare(c);
 	stats_prepare(c);
@@ -147,7 +159,7 @@ _Noreturn static void die_error(const struct error *e)
 	_exit(1);
 }
 
-static void start(struct program *p)
+static void start_service(struct program *p)
 {
 	struct ctl *c = &p->ctl;
 	struct error e = { 0 };
@@ -188,7 +200,7 @@ static void start(struct program *p)
 		die_errno(1, "main loop");
 }
 
-static void say_ready(void)
+static void report_ready(void)
 {
 	static const char ready = 1;
 
@@ -197,8 +209,8 @@ static void say_ready(void)
 		die_errno(1, "supervisor");
 }
 
-/* One event at a time: see loop.h. */
-static void loop(struct program *p)
+/* Take one event at a time (see loop.h). */
+static void run_loop(struct program *p)
 {
 	struct epoll_event ev;
 
@@ -221,7 +233,7 @@ static void out_of_time(int sig)
 	_exit(0);
 }
 
-static void stop(struct program *p)
+static void stop_service(struct program *p)
 {
 	struct ctl *c = &p->ctl;
 
@@ -247,7 +259,8 @@ static void stop(struct program *p)
 
 static int print_check(void *arg, const struct ev_check *c)
 {
-	json_t *o = json_pack("{s:s, s:s, s:s, s:s}", "name", c->name, "verdict", c->verdict, "text", c->text, "hint", c->hint);
+	json_t *o = json_pack("{s:s, s:s, s:s, s:s}", "name", c->name, "verdict", c->verdict,
+			      "text", c->text, "hint", c->hint);
 
 	(void)arg;
 	int r = o ? json_dumpf(o, stdout, JSON_COMPACT) : -1;
@@ -255,14 +268,15 @@ static int print_check(void *arg, const struct ev_check *c)
 	return r < 0 || putchar('\n') == EOF ? -1 : 0;
 }
 
-/* `banger doctor --db`, as root, has this run under the controller's account: the database is that account's, and root
- * must not be who parses it. */
+/* Check the state database in @dir.  `banger doctor --db` of root executes the program so, under
+ * the controller's account: it is unsafe to parse the database as root, since that account can
+ * write it. */
 static int check_db(const char *dir)
 {
 	static struct ctl c;
 
 	(void)snprintf(c.config.state_dir, sizeof(c.config.state_dir), "%s", dir);
-	/* What sandbox_enter() leaves: this folder alone. */
+	/* sandbox_enter() allows these three folders: the only folder allowed is @dir. */
 	memcpy(c.config.run_dir, c.config.state_dir, sizeof(c.config.run_dir) - 1);
 	memcpy(c.config.log_dir, c.config.state_dir, sizeof(c.config.log_dir) - 1);
 	if (sandbox_check_identity() < 0 || sandbox_enter(&c, SANDBOX_FILES) < 0)
@@ -284,16 +298,16 @@ int main(int argc, char **argv)
 	before_lock(&p.ctl);
 	if (sandbox_enter(&p.ctl, SANDBOX_SERVICE) < 0)
 		return 1;
-	start(&p);
-	say_ready();
+	start_service(&p);
+	report_ready();
 	FAILPOINT("ready.after");
 	log_info("ready: storage %s, Landlock ABI %d", p.ctl.storage ? p.ctl.storage->name : "none",
 		 p.ctl.host.landlock_abi);
-	loop(&p);
+	run_loop(&p);
 	if (p.lost_role) {
 		log_error("the %s role is gone", role_name((enum role_id)p.lost_role));
 		return 1;
 	}
-	stop(&p);
+	stop_service(&p);
 	return 0;
 }

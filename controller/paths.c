@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <sys/utsname.h>
 
-/* The folders are bounded by struct config (127, 95 bytes), so that nothing below is ever cut. */
+/* struct config bounds the folders' names (127 and 95 bytes), so no path below is cut. */
 
 void path_slot_state(const struct config *c, uint32_t slot, const char *file, char out[200])
 {
@@ -23,7 +23,8 @@ void path_image(const struct config *c, const char *digest, char out[256])
 
 void path_kernel(const struct config *c, const char *digest, const char *file, char out[256])
 {
-	(void)snprintf(out, 256, "%s/kernels/%s%s%s", c->state_dir, digest, file[0] ? "/" : "", file);
+	(void)snprintf(out, 256, "%s/kernels/%s%s%s", c->state_dir, digest, file[0] ? "/" : "",
+		       file);
 }
 
 void path_database(const struct config *c, char out[200])

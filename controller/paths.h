@@ -4,6 +4,8 @@
 
 #include "common/config.h"
 
+/* Make the path of @file in the slot's folder of state_dir or run_dir.  @file may be "": the
+ * folder. */
 void path_slot_state(const struct config *c, uint32_t slot, const char *file, char out[200]);
 void path_slot_run(const struct config *c, uint32_t slot, const char *file, char out[200]);
 /* images/<digest>.ext4 */

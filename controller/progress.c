@@ -1,4 +1,4 @@
-/* progress.c - stages and cancellation of an operation. */
+/* progress.c - reports the stages of an operation, and tells whether it is cancelled. */
 #include "controller/progress.h"
 
 void operation_stage(const struct operation *o, const char *stage, const char *detail)

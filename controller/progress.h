@@ -1,5 +1,5 @@
-/* progress.h - an operation as all rooms see it: its caller, its id, its stages, and whether it
- * is to end early. */
+/* progress.h - struct operation as all rooms see it: caller, id, reports of stages,
+ * cancellation. */
 #ifndef BANGER_CONTROLLER_PROGRESS_H
 #define BANGER_CONTROLLER_PROGRESS_H
 
@@ -10,19 +10,19 @@
 #include "common/parse.h"
 #include "controller/access.h"
 
-/* An operation under way: its id, the receiver of its stages, and whether it is to end early. */
+/* A running operation. */
 struct operation {
 	uint8_t id[ID_LEN];
 	char hex[ID_HEX];
 	const struct caller *caller;
-	/* Report a stage to the caller; @detail may be "".  NULL: no one listens. */
+	/* Report a stage to the client; @detail may be "".  NULL: there is no client. */
 	void (*stage)(void *arg, const char *stage, const char *detail);
 	void *stage_arg;
-	atomic_bool *cancelled; /* NULL: can not be interrupted */
+	atomic_bool *cancelled; /* set by a later operation; NULL: it can not be interrupted */
 };
 
-/* Report that @o has reached @stage; @detail may be "".  Nothing happens when @o is NULL or no
- * one listens. */
+/* Report that @o has reached @stage; @detail may be "".  Does nothing if @o is NULL or has no
+ * receiver of stages. */
 void operation_stage(const struct operation *o, const char *stage, const char *detail);
 
 /* Return: the uid that asks for @o; root when it is an operation of our own. */

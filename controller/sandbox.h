@@ -1,22 +1,24 @@
-/* sandbox.h - the controller's own confinement: no privilege to begin with, and then only what it needs. */
+/* sandbox.h - the confinement of the controller: a check of its identity, Landlock, seccomp. */
 #ifndef BANGER_CONTROLLER_SANDBOX_H
 #define BANGER_CONTROLLER_SANDBOX_H
 
 #include "controller/ctl.h"
 
-/* Refuse to run as root or with any capability.  Return: 0, or -1 (logged). */
+/* Check that the process is not root, and has no capabilities.  Return: 0, or -1 (logged). */
 int sandbox_check_identity(void);
 
-/* What the program does afterwards. */
+/* The system calls that the program needs afterwards. */
 enum sandbox_kind {
 	SANDBOX_SERVICE, /* all that the controller does */
-	SANDBOX_FILES,   /* reads and writes files alone: it neither makes a socket nor uses one */
+	SANDBOX_FILES,   /* only files: no call makes or uses a socket */
 };
 
 /**
- * sandbox_enter() - no new privileges, Landlock, seccomp; before the first thread
+ * sandbox_enter() - forbid new privileges, and enter Landlock and seccomp
+ * @c:	in: config, with the allowed folders; out: host.landlock_abi and host.seccomp
  *
- * Landlock is best effort (ctl's host says); everything else fails closed.
+ * Call it before the first thread is started.  A kernel without Landlock is accepted.  Any other
+ * failure is an error.
  * Return: 0, or -1 (logged).
  */
 int sandbox_enter(struct ctl *c, enum sandbox_kind kind);

@@ -1,5 +1,8 @@
-/* The counter is read beside CLOCK_MONOTONIC, twice, 20 ms apart.  Each pair of readings is the tightest of some, since
- * the scheduler may come between the two clocks of any one of them. */
+/* tsc.c - measures the rate of the time stamp counter.
+ *
+ * The counter and the clock are read together, twice, 20 ms apart.  Each time the pair with the
+ * shortest distance of 16 readings is used, since the scheduler may interrupt a reading between
+ * counter and clock. */
 #include "controller/tsc.h"
 
 #include <pthread.h>
@@ -8,7 +11,7 @@
 #include "common/clock.h"
 
 #define MEASURE_NS 20000000
-#define KHZ_MAX 10000000 /* as VMM_SPAWN takes it (proto/ops.def) */
+#define KHZ_MAX 10000000 /* upper bound of VMM_SPAWN's argument (proto/ops.def) */
 
 #ifdef __x86_64__
 static void read_clocks(uint64_t *ticks, uint64_t *ns)
@@ -16,7 +19,8 @@ static void read_clocks(uint64_t *ticks, uint64_t *ns)
 	uint64_t best = UINT64_MAX;
 
 	for (int i = 0; i < 16; i++) {
-		uint64_t before = __builtin_ia32_rdtsc(), now = clock_boot_ns(), after = __builtin_ia32_rdtsc();
+		uint64_t before = __builtin_ia32_rdtsc(), now = clock_boot_ns(),
+			 after = __builtin_ia32_rdtsc();
 		if (after - before >= best)
 			continue;
 		best = after - before;

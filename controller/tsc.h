@@ -1,14 +1,14 @@
-/* tsc.h - the rate of the host's time stamp counter, which guests under TCG are told. */
+/* tsc.h - the rate of the host's time stamp counter, for guests under TCG. */
 #ifndef BANGER_CONTROLLER_TSC_H
 #define BANGER_CONTROLLER_TSC_H
 
 #include <stdint.h>
 
 /**
- * tsc_khz() - ticks of the time stamp counter in a millisecond
+ * tsc_khz() - rate of the time stamp counter in kHz
  *
- * The first call measures for 20 ms; later ones, of any thread, have its answer.
- * Return: kHz, or 0: this processor has no such counter, or it made no sense.
+ * The first call measures for 20 ms; later calls return its result.  Thread-safe.
+ * Return: kHz, or 0: the processor has no such counter, or the result is out of range.
  */
 uint32_t tsc_khz(void);
 

@@ -1,4 +1,4 @@
-/* vm.c - names of states and policies, and the rules about sets of states. */
+/* vm.c - names of states and policies, and the predicates on states. */
 #include "controller/vm.h"
 
 #include <string.h>

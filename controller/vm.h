@@ -1,6 +1,4 @@
-/* vm.h - a VM as the controller knows it, and what can be told from its state alone.
- *
- * Every rule about sets of states is here, so that a new state is added in one place. */
+/* vm.h - struct vm, and all predicates on its state, so that a new state is added in one place. */
 #ifndef BANGER_CONTROLLER_VM_H
 #define BANGER_CONTROLLER_VM_H
 
@@ -10,8 +8,9 @@
 #include "common/parse.h"
 #include "proto/ops.h"
 
-/* VM_CREATING: its files are not all there; such a row outlives its operation only where that
- * could not be recorded. */
+/* States of a VM.  CREATING: its files are incomplete; the state outlives the create only if its
+ * end could not be recorded.  DEGRADED: it holds objects that could not be released, or it runs and
+ * lacks objects. FAILED: it can only be deleted. */
 enum vm_state {
 	VM_CREATING,
 	VM_CREATED,
@@ -24,11 +23,13 @@ enum vm_state {
 	VM_STATES
 };
 
+/* Return: the name of a state, a literal. */
 const char *vm_state_name(enum vm_state s);
 
-/* What follows when a VM ends without having been asked to. */
+/* Whether a VM whose VMM exits without a request is started again. */
 enum restart_policy { RESTART_NO, RESTART_ON_FAILURE, RESTART_ALWAYS, RESTART_POLICIES };
 
+/* Return: the name of a policy, a literal. */
 const char *restart_policy_name(enum restart_policy p);
 
 /* A row of vms. */
@@ -36,23 +37,24 @@ struct vm {
 	uint8_t id[ID_LEN];
 	char name[64];
 	uint32_t owner;
-	char image[64]; /* the image's name, for people; image_digest is the reference */
+	char image[64]; /* name of the image, for display; image_digest identifies it */
 	char image_digest[65], kernel_digest[65];
 	uint32_t slot, generation;
 	uint32_t vcpus, mem_mib, disk_mib;
 	bool nat;
 	enum restart_policy restart;
-	uint32_t restart_max; /* in a row; 0: without an end */
-	uint32_t auto_stop_s; /* idle for so long: stopped; 0: never */
-	/* started, and not stopped by anybody since: what the policy goes by */
+	uint32_t restart_max; /* maximum of restarts in a row; 0: no maximum */
+	uint32_t auto_stop_s; /* seconds of idleness after which it is stopped; 0: never */
+	/* The desired state: a start sets it; a stop, a kill or the end of the restart policy clears
+	 * it.  A restart policy only starts VMs whose desired state is set. */
 	bool wanted;
 	char ssh_key[4001];
 	enum vm_state state;
 	char reason[256]; /* why degraded or failed; "" otherwise */
 	uint64_t created_ns, started_ns;
-	char op[ID_HEX];  /* the operation that last changed it */
-	/* runtime: the identities, kept so that a person, or a newer schema, can clean up; empty
-	 * while stopped. */
+	char op[ID_HEX];  /* id of the operation that changed the row last */
+	/* Identities of the VM's kernel objects and of its VMM; empty while it is stopped.  They
+	 * allow a release, or an administrator, to find the objects. */
 	struct vm_runtime {
 		char boot_id[37];
 		char tap[16];
@@ -66,36 +68,35 @@ struct vm {
 	} runtime;
 };
 
-/* The runtime names no object any more; the storage driver stays, since the VM's files are still
- * of its kind. */
+/* Clear all fields of the runtime but the storage driver, which the VM's files still need. */
 void vm_clear_runtime(struct vm *vm);
 
-/* No object of it exists, as far as its state tells. */
+/* True in the states in which the VM holds no kernel objects: creating, created, stopped,
+ * failed. */
 bool vm_at_rest(const struct vm *vm);
 
-/* It has not all of its files yet, or any more: not to be started. */
+/* True if files of the VM may be missing, so that it must not be started: creating, failed. */
 bool vm_is_incomplete(const struct vm *vm);
 
-/* The state of one that holds nothing: created until it has run for the first time; incomplete,
- * as it is, if it is. */
+/* Return: the state of the VM once it holds no objects: stopped, created if it has never run, or
+ * its present state if it is incomplete. */
 enum vm_state vm_rest_state(const struct vm *vm);
 
-/* On its way up, up, or on its way down: its end can be waited for, and it may still say
- * something. */
+/* True while the VM starts, runs or stops: a client can wait for its end, and it may write
+ * output. */
 bool vm_is_active(const struct vm *vm);
 
-/* An operation is on its way up or down with it, or was when it was cut short. */
+/* True while the VM starts or stops, also after that operation was interrupted. */
 bool vm_is_changing(const struct vm *vm);
 
-/* Its VMM may live, and is to be adopted if it does. */
+/* True in the states in which start-up adopts a VMM that lives: running, degraded. */
 bool vm_may_be_adopted(const struct vm *vm);
 
-/* It has a tap and a VMM that uses it.  Unlike vm_may_be_adopted(), not a degraded VM whose VMM
- * is released. */
+/* True if the VM has a tap and a VMM: running, or degraded with a VMM that is not released. */
 bool vm_is_up(const struct vm *vm);
 
-/* Its console goes on where it was, since its VMM may hold the FIFO of the latest start.  Unlike
- * vm_may_be_adopted(), also while it stops. */
+/* True if the VMM may hold the FIFO of the latest start, so that the console's files are continued:
+ * running, stopping, degraded. */
 bool vm_keeps_console(const struct vm *vm);
 
 #endif

@@ -1,4 +1,4 @@
-/* workers.c - a ring of jobs that a fixed number of threads empties. */
+/* workers.c - a thread pool: a fixed number of threads, and a ring of jobs. */
 #include "controller/workers.h"
 
 #include <errno.h>
@@ -50,7 +50,7 @@ static void *worker_thread(void *arg)
 	return NULL;
 }
 
-/* Threads start with every signal blocked: signals are the main loop's. */
+/* Start the threads with all signals blocked, so that the main thread receives them. */
 static int start_threads(struct workers *w)
 {
 	sigset_t all, old;

@@ -104,8 +104,8 @@ static bool check_whole(struct db_report *l)
 
 	if (!check_file(l))
 		return false;
-	if (sqlite3_open_v2(l->path, &l->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOFOLLOW, NULL) !=
-		    SQLITE_OK ||
+	if (sqlite3_open_v2(l->path, &l->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOFOLLOW,
+			    NULL) != SQLITE_OK ||
 	    sqlite3_busy_timeout(l->db, 1000) != SQLITE_OK || store_integrity(l->db, wrong) < 0)
 		(void)store_fail(l->db, l->path, &e);
 	if (e.code != FAIL_NONE)

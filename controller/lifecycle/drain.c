@@ -128,7 +128,7 @@ static int power_off(struct ctl *c, struct list *l, uint64_t end, struct error *
 }
 
 /* Kill the VMM, interrupt a running operation, and release the VM.  The desired state stays. */
-static void end_wanted(struct ctl *c, const uint8_t id[ID_LEN])
+static void kill_and_release(struct ctl *c, const uint8_t id[ID_LEN])
 {
 	struct operation o;
 	struct error e = { 0 };
@@ -162,7 +162,7 @@ int host_drain(struct ctl *c, uint64_t timeout_ms, struct drained *out, struct e
 		return -1;
 	for (size_t i = 0; i < l.n; i++) {
 		out->killed += lives(c, &l.v[i]);
-		end_wanted(c, l.v[i].id);
+		kill_and_release(c, l.v[i].id);
 	}
 	if (collect(c, &l, e) < 0)
 		return -1;

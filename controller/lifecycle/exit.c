@@ -15,14 +15,14 @@
 #include "controller/vmm/watch.h"
 #include "controller/workers.h"
 
-#define TAIL 4096 /* bytes at the end of a console that are searched for a line of farewells[] */
+#define TAIL 4096 /* bytes at the end of a console that are searched for a line of shutdown_lines[] */
 
 /* Lines that a Linux guest writes to its console at a guest-initiated shutdown (kernel/reboot.c).
  * They are written even with "quiet". */
-static const char *const farewells[] = { "reboot: Power down", "reboot: Restarting system",
+static const char *const shutdown_lines[] = { "reboot: Power down", "reboot: Restarting system",
 					 "reboot: System halted" };
 
-static bool said_farewell(struct ctl *c, const struct vm *vm)
+static bool shows_shutdown(struct ctl *c, const struct vm *vm)
 {
 	char buf[2 * TAIL + 1];
 	uint64_t offset = 0;
@@ -36,8 +36,8 @@ static bool said_farewell(struct ctl *c, const struct vm *vm)
 			have = TAIL;
 		}
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(farewells); i++)
-		if (memmem(buf, have, farewells[i], strlen(farewells[i])))
+	for (size_t i = 0; i < ARRAY_SIZE(shutdown_lines); i++)
+		if (memmem(buf, have, shutdown_lines[i], strlen(shutdown_lines[i])))
 			return true;
 	return false;
 }
@@ -50,7 +50,7 @@ static void decide_restart(struct ctl *c, struct vm *vm)
 
 	if (c->draining || !vm->wanted || vm->restart == RESTART_ALWAYS)
 		return;
-	if (vm->restart == RESTART_ON_FAILURE && !said_farewell(c, vm))
+	if (vm->restart == RESTART_ON_FAILURE && !shows_shutdown(c, vm))
 		return;
 	if (vm_clear_wanted(c, vm, &e) < 0)
 		log_error("%s: %s", vm->name, e.why);
