@@ -4,7 +4,7 @@
  * without capabilities.
  *
  * Start: configuration, identity, confinement, database, roles, workers, watch, reconciliation, one
- * ready byte, loop. The main thread runs the loop, which never waits for a client, a role or a VM.
+ * ready byte, loop.  The main thread runs the loop, which never waits for a client, a role or a VM.
  * The end of the supervisor's socket ends the program with 0: running operations get some seconds,
  * VMs go on.  The end of a role's socket ends it with 1: the supervisor restarts the set. */
 #include <curl/curl.h>

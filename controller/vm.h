@@ -10,7 +10,7 @@
 
 /* States of a VM.  CREATING: its files are incomplete; the state outlives the create only if its
  * end could not be recorded.  DEGRADED: it holds objects that could not be released, or it runs and
- * lacks objects. FAILED: it can only be deleted. */
+ * lacks objects.  FAILED: it can only be deleted. */
 enum vm_state {
 	VM_CREATING,
 	VM_CREATED,
@@ -45,8 +45,8 @@ struct vm {
 	enum restart_policy restart;
 	uint32_t restart_max; /* maximum of restarts in a row; 0: no maximum */
 	uint32_t auto_stop_s; /* seconds of idleness after which it is stopped; 0: never */
-	/* The desired state: a start sets it; a stop, a kill or the end of the restart policy clears
-	 * it.  A restart policy only starts VMs whose desired state is set. */
+	/* The desired state: a start sets it; a stop, a kill or the end of the restart policy
+	 * clears it.  A restart policy only starts VMs whose desired state is set. */
 	bool wanted;
 	char ssh_key[4001];
 	enum vm_state state;

@@ -77,7 +77,7 @@ static bool may_host(struct exchange *x)
 	if (access_allows(&x->caller, ACCESS_HOST, 0))
 		return true;
 	(void)error_set(&x->error, FAIL_NOT_ALLOWED, "host",
-			"only root looks after what belongs to all");
+			"only root may maintain the host");
 	return false;
 }
 

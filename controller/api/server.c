@@ -3,7 +3,7 @@
  *
  * The main loop owns a connection while it reads a request from it.  A complete request goes to a
  * worker together with the connection.  The worker alone sends on the connection, and returns it
- * through a list and an eventfd. Meanwhile the loop only waits for a disconnect (EPOLLRDHUP, one
+ * through a list and an eventfd.  Meanwhile the loop only waits for a disconnect (EPOLLRDHUP, one
  * shot) and sets `gone`.  This ends a request that only watches (follow, wait).  An operation on a
  * VM continues.
  *

@@ -5,7 +5,7 @@
  *
  * The log's file stays when the connection is closed (keep_room()).  If an administrator then
  * replaces the database by a copy, the log of the old database must not be applied to the copy.
- * Therefore a clean close marks the log as empty. After a crash only the check at the next open
+ * Therefore a clean close marks the log as empty.  After a crash only the check at the next open
  * detects such a mixture. */
 #include "controller/db/open.h"
 
@@ -57,8 +57,8 @@ static int open_fail(const char *path, struct error *e)
 }
 
 /* Make the file with mode 0600 before SQLite opens it; SQLite gives the log and its index the same
- * mode (os_unix.c). Refuse an empty file that has a log: it was truncated, and SQLite would take it
- * for a new database and delete the log. */
+ * mode (os_unix.c).  Refuse an empty file that has a log: it was truncated, and SQLite would take
+ * it for a new database and delete the log. */
 static int make_private(const char *path, struct error *e)
 {
 	struct stat st;
@@ -163,7 +163,7 @@ static void sql_allows(sqlite3_context *x, int n, sqlite3_value **v)
 }
 
 /* Register the rules of access.c as SQL functions.  SQLITE_DIRECTONLY: views and triggers of the
- * file can not call them. Return: SQLite's code. */
+ * file can not call them.  Return: SQLite's code. */
 static int add_access_rules(sqlite3 *db)
 {
 	const int flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY;

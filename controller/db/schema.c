@@ -1,7 +1,7 @@
 /* schema.c - the schema as a list of steps, and the migration.
  *
  * A released step is never edited: the database only records the number of steps that were applied
- * (PRAGMA user_version). Each step and its number are one transaction. */
+ * (PRAGMA user_version).  Each step and its number are one transaction. */
 #include "controller/db/schema.h"
 
 #include <stdio.h>

@@ -18,7 +18,7 @@ int store_slot_floor(struct store *s, uint32_t slot, uint32_t generation, struct
 int store_slot_used(struct store *s, uint32_t slot, uint8_t vm[ID_LEN], struct error *e);
 
 /* Give @vm a free slot and the slot's next generation, within a transaction.  A slot that was never
- * used is preferred, then the one that has been free for the longest time. Return: 0, or -1 with
+ * used is preferred, then the one that has been free for the longest time.  Return: 0, or -1 with
  * the store's `why`: FAIL_LIMIT no slot is free. */
 int slot_take(struct store *s, struct vm *vm, const struct config *config);
 

@@ -251,7 +251,7 @@ static void check_vmm(struct report *r, const char *name, const char *path)
 		report_row(r, name, FAIL, "install it, or correct banger.conf", "%s: %s", path,
 			   strerrordesc_np(errno));
 	else if (!S_ISREG(st.st_mode) || !(st.st_mode & S_IXOTH))
-		report_row(r, name, FAIL, "chmod 755", "%s can not be executed by everybody", path);
+		report_row(r, name, FAIL, "chmod 755", "%s can not be executed by all users", path);
 	else
 		report_row(r, name, PASS, "", "%s", path);
 }

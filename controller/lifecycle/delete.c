@@ -13,13 +13,13 @@
 /* Remove the files of the VM's slot, unless the owner file names another VM. */
 static int remove_files(struct ctl *c, const struct vm *vm, struct error *e)
 {
-	struct error whose = { 0 };
+	struct error owner = { 0 };
 
-	if (storage_check_owner(&c->config, vm, &whose) == 0)
+	if (storage_check_owner(&c->config, vm, &owner) == 0)
 		return c->disks->remove(c, vm->slot, e);
-	if (whose.code == FAIL_STATE)
+	if (owner.code == FAIL_STATE)
 		return 0;
-	*e = whose;
+	*e = owner;
 	return -1;
 }
 

@@ -15,7 +15,8 @@
 #include "controller/vmm/watch.h"
 #include "controller/workers.h"
 
-#define TAIL 4096 /* bytes at the end of a console that are searched for a line of shutdown_lines[] */
+/* bytes at the end of a console that are searched for a line of shutdown_lines[] */
+#define TAIL 4096
 
 /* Lines that a Linux guest writes to its console at a guest-initiated shutdown (kernel/reboot.c).
  * They are written even with "quiet". */

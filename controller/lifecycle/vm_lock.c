@@ -1,7 +1,7 @@
 /* vm_lock.c - the operation locks of all VMs, in one table behind one mutex.
  *
  * An entry belongs to a VM from the first thread that asks for its lock to the last that releases
- * it. A thread holds at most one lock, so one entry per thread suffices, and locking never
+ * it.  A thread holds at most one lock, so one entry per thread suffices, and locking never
  * allocates memory.  Tickets make the lock fair: threads get it in the order in which they
  * asked. */
 #include "controller/lifecycle/vm_lock.h"

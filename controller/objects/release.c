@@ -155,7 +155,7 @@ int vm_release_listed(struct ctl *c, struct vm *vm, unsigned listed, enum vm_sta
 		      const struct operation *o, struct error *e)
 {
 	/* A VM with incomplete files becomes failed, never degraded, since a degraded VM can be
-	 * started. A delete releases it again. */
+	 * started.  A delete releases it again. */
 	const enum vm_state bad = vm_is_incomplete(vm) ? VM_FAILED : VM_DEGRADED;
 	struct pass p = { 0 };
 	struct error failed = { 0 };

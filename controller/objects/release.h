@@ -26,7 +26,7 @@ int vm_release_listed(struct ctl *c, struct vm *vm, unsigned listed, enum vm_sta
 		      const struct operation *o, struct error *e);
 
 /* Empty the slot's run folder after its VMM has exited, so that the slot's next VM finds no old
- * files. One call removes a bounded number of files.  Return: true when the folder is empty. */
+ * files.  One call removes a bounded number of files.  Return: true when the folder is empty. */
 bool release_sweep(struct ctl *c, uint32_t slot);
 
 /* True if an earlier release could not kill the VMM, for example because the spawn role was

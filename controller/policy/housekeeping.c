@@ -67,9 +67,8 @@ struct vm_policy {
 	uint64_t started_ns;      /* vm.started_ns of the start that up_ns belongs to */
 };
 
-/* Two locks, never both at once; idle.c has one of its own.  A pass holds that of the slots
- * while it reads the store or the kernel; the main thread, which waits for neither, takes that
- * of the times alone. */
+/* The schedule has two locks, and no thread holds both.  A cycle holds @lock while it reads the
+ * database and the kernel.  The main thread must not wait for them, so it only takes @times. */
 struct housekeeping {
 	struct ctl *ctl;
 	pthread_mutex_t times, lock;

@@ -24,7 +24,7 @@ struct repaired {
  * @out:	counts of the findings
  *
  * Removes orphans, and objects of VMs at rest.  Takes the operation lock of each VM that it
- * changes. A single remedy that fails is counted in @out and does not end the scan.
+ * changes.  A single remedy that fails is counted in @out and does not end the scan.
  * Return: 0, or -1 when a role can not list its objects, the database can not be read, or there is
  * no memory.
  */

@@ -1,15 +1,15 @@
 /* startup.c - start-up reconciliation: compares the kernel's objects with the database before
- * any request is served. No operation runs yet.
+ * any request is served.  No operation runs yet.
  *
  * The roles are in their RECONCILE phase: they list and remove objects, and create none.
  *
- * 1. A VM is adopted if its VMM lives and is the process that we started.  The role checks the
+ * 1.  A VM is adopted if its VMM lives and is the process that we started.  The role checks the
  *    cgroup; process id, start time and boot id are compared with the row.
- * 2. Any other VM is released.
- * 3. Operations that the end of the last controller interrupted are rolled back (create, start) or
+ * 2.  Any other VM is released.
+ * 3.  Operations that the end of the last controller interrupted are rolled back (create, start) or
  *    forward (stop, kill, delete).
- * 4. Orphans are removed.
- * 5. The roles leave their RECONCILE phase.  Objects of adopted VMs that are missing, for example
+ * 4.  Orphans are removed.
+ * 5.  The roles leave their RECONCILE phase.  Objects of adopted VMs that are missing, for example
  *    after an administrator flushed the ruleset, are made again. */
 #include "controller/recovery/startup.h"
 

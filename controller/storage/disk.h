@@ -8,7 +8,7 @@ struct storage_driver {
 	const char *name;    /* "dm-snapshot", "reflink", "copy" */
 	enum disk_kind disk; /* the kind of disk that the VMM gets (proto/ops.h) */
 	/* Make the files of a new VM in the slot's state folder: a sparse CoW store, or the disk
-	 * itself. Return: 0, or -1 with the error. */
+	 * itself.  Return: 0, or -1 with the error. */
 	int (*create)(struct ctl *c, const struct vm *vm, struct error *e);
 	/* Open a file that a start passes to the blk role: part 0 the image, 1 the CoW store.
 	 * NULL: the driver has no such files.  Return: a descriptor, owned by the caller, or -1

@@ -2,7 +2,8 @@
  *
  * The controller makes the CoW store, a sparse file, at create.  The blk role makes loop devices
  * and snapshot at each start.  The kernel invalidates a snapshot whose store is full, so the store
- * has the maximum size that it can ever need. A sparse file only uses the space that is written. */
+ * has the maximum size that it can ever need.  A sparse file only uses the space that is
+ * written. */
 #include <endian.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -27,7 +27,7 @@ int storage_new_file(int dir, const char *name, mode_t mode, struct error *e);
 int storage_begin(struct ctl *c, const struct vm *vm, struct error *e);
 
 /* Remove all files in the slot's state folder, and sync the folder.  A folder that does not exist
- * counts as empty. Return: 0, or -1 with the error. */
+ * counts as empty.  Return: 0, or -1 with the error. */
 int storage_remove(struct ctl *c, uint32_t slot, struct error *e);
 
 #endif

@@ -16,7 +16,7 @@ struct vmm_driver {
 	int (*boot)(struct ctl *c, const struct vm *vm, const struct operation *o, int pidfd,
 		    struct error *e);
 	/* Press the guest's power button.  The wait ends when the process of @pidfd exits, so that
-	 * a later monitor of the slot can not be asked by mistake. Return: 0 when the monitor
+	 * a later monitor of the slot can not be asked by mistake.  Return: 0 when the monitor
 	 * accepted the request, which the guest may ignore; or -1. */
 	int (*shutdown)(struct ctl *c, const struct vm *vm, int pidfd, struct error *e);
 	/* Ask the monitor for the state of the guest.  Return: 1 running, 0 not, -1 no answer. */

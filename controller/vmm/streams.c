@@ -429,7 +429,7 @@ static ssize_t read_part(const struct streams_folder *f, const struct vm *vm, co
 }
 
 /* Find the bounds of the newer file: the offset of its first byte, and the offset behind its last
- * one. Return: true if the file exists and belongs to the VM. */
+ * one.  Return: true if the file exists and belongs to the VM. */
 static bool find_end(const struct streams_folder *f, const struct vm *vm, const struct sink *k,
 		     uint64_t *base, uint64_t *end)
 {
