@@ -1,4 +1,4 @@
-/* id.h - ids that no other VM or operation has: 16 random bytes. */
+/* id.h - makes unique ids of VMs and operations: 16 random bytes. */
 #ifndef BANGER_CONTROLLER_ID_H
 #define BANGER_CONTROLLER_ID_H
 
@@ -7,9 +7,9 @@
 /**
  * id_new() - fill @id with random bytes of the kernel's pool
  *
- * It can not come short: a read of up to 256 bytes is whole once the pool is ready (getrandom(2)),
- * and the pool is ready before any service starts.  A kernel that refuses it all the same ends the
- * process, since an id of zeros could be another's.
+ * The call can not fail in practice: getrandom(2) fills up to 256 bytes completely once the pool is
+ * initialized, and the kernel initializes it before services start.  If it fails all the same, the
+ * process ends, since an id of zeros might not be unique.
  */
 void id_new(uint8_t id[ID_LEN]);
 

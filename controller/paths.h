@@ -20,7 +20,7 @@ void path_consoles(const struct config *c, char out[200]);
 /* consoles/<slot>.<suffix> */
 void path_console(const struct config *c, uint32_t slot, const char *suffix, char out[200]);
 
-/* The key of the fact whether the kernel of boot @boot_id (36 bytes) runs guests under KVM. */
+/* Make the key of the fact that tells whether KVM works, for this kernel and boot @boot_id. */
 void key_kvm(const char *boot_id, char out[160]);
 
 #endif

@@ -83,8 +83,8 @@ struct api_rows {
 	char *v;
 };
 
-/* Append a zeroed row.  Return: the row, valid until the next call; NULL when there is no memory
- * for it, with that as the error of the exchange. */
+/* Append a zeroed row.  Return: the row, valid until the next call; NULL when there is no memory:
+ * the error of rows->x is filled in. */
 void *api_rows_add(struct api_rows *rows);
 
 /**

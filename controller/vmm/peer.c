@@ -77,8 +77,7 @@ int vmm_wait_fd(const struct vmm_wait *w, int fd, short events, unsigned ms, str
 	}
 }
 
-/* Is there a socket at @path that the slot's uid made?  Return: 0, or -1 with errno, EPERM when
- * there is something else. */
+/* Check that @path is a socket owned by @uid.  Return: 0, or -1 with errno: EPERM it is not. */
 static int check_socket(const char *path, uid_t uid)
 {
 	struct stat st;
@@ -91,7 +90,8 @@ static int check_socket(const char *path, uid_t uid)
 	return -1;
 }
 
-/* Does a process with @uid listen at the other end (SO_PEERCRED, socket(7))?  Return: likewise. */
+/* Check that a process with @uid listens at the other end (socket(7), SO_PEERCRED).  Return: 0, or
+ * -1 with errno: EPERM another uid. */
 static int check_listener(int s, uid_t uid)
 {
 	struct ucred peer;
@@ -105,8 +105,8 @@ static int check_listener(int s, uid_t uid)
 	return -1;
 }
 
-/* Return: a connection that does not block, or -1 with errno, EPERM when it is not the monitor's
- * socket. */
+/* Connect to the monitor's API socket.  @path: out.  Return: a non-blocking descriptor, or -1 with
+ * errno: EPERM it is not the monitor's socket. */
 static int connect_api(const struct ctl *c, const struct vm *vm, char path[VMM_PEER_PATH])
 {
 	const uid_t uid = slot_uid(&c->config, vm->slot);
@@ -114,7 +114,7 @@ static int connect_api(const struct ctl *c, const struct vm *vm, char path[VMM_P
 	char whole[200];
 
 	path_slot_run(&c->config, vm->slot, "api.sock", whole);
-	/* config.c has seen to it that the path has room. */
+	/* config.c has checked that the path fits. */
 	(void)snprintf(path, VMM_PEER_PATH, "%.*s", VMM_PEER_PATH - 1, whole);
 	memcpy(a.sun_path, path, VMM_PEER_PATH);
 	_cleanup_close_ int s = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

@@ -57,16 +57,15 @@ int vmm_wait_fd(const struct vmm_wait *w, int fd, short events, unsigned ms, str
 #define VMM_PEER_PATH 108 /* sun_path of unix(7) */
 
 /**
- * vmm_peer_find() - the monitor's API socket, once it accepts connections
+ * vmm_peer_find() - wait until the monitor's API socket accepts connections
  * @path:	out: its path, which fits into struct sockaddr_un
- * @sock:	out, or NULL: a connection, not blocking
+ * @sock:	out: a non-blocking connection, owned by the caller; may be NULL
  *
- * The folder belongs to the monitor, whose filter lets it make nothing but sockets.  Were there a
- * link to another VM's socket all the same, it would not be used: what is at the path must be a
- * socket that the slot's uid made, and a process with this uid must listen at its other end.
- * (/proc/self/fd would be a path to one socket for sure.  But the controller has no such links, as
- * they would lead it to sockets of the host by folders that users can hand to it: see view.c of the
- * supervisor.)  Waits while there is no socket, or no process listens on it.
+ * The folder belongs to the monitor's uid.  The monitor's filter only lets it make sockets there.
+ * A link to the socket of another VM would be refused all the same: the entry must be a socket
+ * owned by the slot's uid, and a process with this uid must listen on it.  A path through
+ * /proc/self/fd would name one certain socket, but the controller's view of /proc has no such links
+ * (privhelper/supervisor/view.c).
  * Return: 0, or -1 with the error.
  */
 int vmm_peer_find(const struct ctl *c, const struct vm *vm, const struct vmm_wait *w,
