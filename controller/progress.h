@@ -25,10 +25,10 @@ struct operation {
  * receiver of stages. */
 void operation_stage(const struct operation *o, const char *stage, const char *detail);
 
-/* Return: the uid that asks for @o; root when it is an operation of our own. */
+/* Return: uid of the caller of @o; root for an operation of the controller itself. */
 uid_t operation_asker(const struct operation *o);
 
-/* Has a later operation of the same VM asked @o to end early? */
+/* True if a later operation on the same VM has cancelled @o. */
 bool operation_cancelled(const struct operation *o);
 
 #endif

@@ -230,7 +230,8 @@ static void check_database(struct report *r)
 		return;
 	}
 	path_database(&r->ctl->config, path);
-	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOFOLLOW, NULL) != SQLITE_OK ||
+	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOFOLLOW,
+			    NULL) != SQLITE_OK ||
 	    sqlite3_busy_timeout(db, 1000) != SQLITE_OK ||
 	    sqlite3_exec(db, "PRAGMA quick_check(1)", take_answer, answer, NULL) != SQLITE_OK)
 		(void)snprintf(answer, sizeof(answer), "%s", sqlite3_errmsg(db));

@@ -297,10 +297,11 @@ static void check_slots(struct db_report *l)
 
 /* The queries of each type of artifact. */
 static const struct {
-	const char *named; /* ?1 digest; a row when one has it */
-	const char *all;   /* digests */
+	const char *named; /* gives a row if an artifact has the digest ?1 */
+	const char *all;   /* gives the digests of all artifacts */
 } digests[ARTIFACT_TYPES] = {
-	[ARTIFACT_IMAGE] = { "SELECT 1 FROM images WHERE digest = ?1", "SELECT digest FROM images" },
+	[ARTIFACT_IMAGE] = { "SELECT 1 FROM images WHERE digest = ?1",
+			     "SELECT digest FROM images" },
 	[ARTIFACT_KERNEL] = { "SELECT 1 FROM kernels WHERE digest = ?1",
 			      "SELECT digest FROM kernels" },
 };

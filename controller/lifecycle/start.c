@@ -320,13 +320,14 @@ static int check_swept(struct ctl *c, const struct vm *vm, struct error *e)
 	return -1;
 }
 
-/* A monitor may write no file beyond max_disk_mib, also one that is larger already: its guest would
- * meet a disk that fails. */
+/* Refuse a disk that is larger than max_disk_mib.  A VMM can not write a file beyond that offset,
+ * so its guest would get I/O errors. */
 static int check_disk(const struct ctl *c, const struct vm *vm, struct error *e)
 {
 	if (vm_check_disk(&c->config, vm->disk_mib, 0, e) == 0)
 		return 0;
-	error_hint(e, "max_disk_mib in banger.conf was larger when the VM was created; root can raise it");
+	error_hint(e, "max_disk_mib in banger.conf was larger when the VM was created; "
+		      "root can raise it");
 	return -1;
 }
 
