@@ -74,8 +74,9 @@ FNR == 1 { inside = 0 }
 }
 /^\{/ { inside = 1; before = 0; what = "" }
 inside && /FAILPOINT/ { before = 1; what = "" }
-inside && !/^[ \t]*(\/\*|\*)/ && match($0, FILENAME ~ /controller/ ? controller : roles) {
+inside && !/^[ \t]*(\/\*|\*)/ && match($0, FILENAME ~ /controller/ ? controller : roles) && !(goes_on && changes) {
 	judge()
+	changes = 1
 	if (!before) {
 		what = substr($0, RSTART, RLENGTH)
 		sub(/^[^a-zA-Z"]/, "", what)
@@ -83,6 +84,12 @@ inside && !/^[ \t]*(\/\*|\*)/ && match($0, FILENAME ~ /controller/ ? controller 
 		line = FNR
 	}
 	before = 0
+}
+# A statement of several lines is one place: its later lines need no failpoint of their own.
+!/^[ \t]*(\/\*|\*)/ {
+	goes_on = /(\|\||&&|[,(<=>?:+-])$/
+	if (!goes_on)
+		changes = 0
 }
 /^\}/ { if (inside) judge(); inside = 0 }
 END { exit bad }
