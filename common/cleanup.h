@@ -51,11 +51,11 @@ static inline int steal_fd(int *fd)
 	return v;
 }
 
-#define steal_ptr(pp)                    \
-	({                               \
+#define steal_ptr(pp)                         \
+	({                                    \
 		__typeof__(*(pp)) v_ = *(pp); \
-		*(pp) = NULL;            \
-		v_;                      \
+		*(pp) = NULL;                 \
+		v_;                           \
 	})
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))

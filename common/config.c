@@ -38,7 +38,18 @@ struct reader {
 	struct config *c;
 };
 
-enum kind { K_UINT, K_NAME, K_SUBNET, K_IPV4, K_ACCOUNT, K_GROUP, K_PATH, K_PROGRAM, K_ACCEL, K_DM };
+enum kind {
+	K_UINT,
+	K_NAME,
+	K_SUBNET,
+	K_IPV4,
+	K_ACCOUNT,
+	K_GROUP,
+	K_PATH,
+	K_PROGRAM,
+	K_ACCEL,
+	K_DM
+};
 
 struct key {
 	const char *section, *name;
@@ -85,16 +96,28 @@ static const struct key keys[] = {
 _Static_assert(ARRAY_SIZE(keys) <= 64, "reader.seen has a bit for each key");
 
 static const struct config defaults = {
-	.magic = CONFIG_MAGIC, .size = sizeof(struct config),
-	.slots = 250, .uid_base = 0x70000000,
-	.bridge = "banger0", .subnet = 10u << 24 | 98u << 16, .prefix = 20,
+	.magic = CONFIG_MAGIC,
+	.size = sizeof(struct config),
+	.slots = 250,
+	.uid_base = 0x70000000,
+	.bridge = "banger0",
+	.subnet = 10u << 24 | 98u << 16,
+	.prefix = 20,
 	.users_gid = UINT32_MAX,
-	.state_dir = "/var/lib/banger", .run_dir = "/run/banger", .log_dir = "/var/log/banger",
+	.state_dir = "/var/lib/banger",
+	.run_dir = "/run/banger",
+	.log_dir = "/var/log/banger",
 	.libexec_dir = "/usr/libexec/banger",
-	.qemu = "/usr/bin/qemu-system-x86_64", .accel = ACCEL_AUTO,
-	.total_mem_percent = 90, .total_tasks = 16384,
-	.max_vcpus = 16, .max_mem_mib = 16384, .max_disk_mib = 65536,
-	.max_vms_per_owner = 20, .max_images_per_owner = 10, .creates_per_second = 100,
+	.qemu = "/usr/bin/qemu-system-x86_64",
+	.accel = ACCEL_AUTO,
+	.total_mem_percent = 90,
+	.total_tasks = 16384,
+	.max_vcpus = 16,
+	.max_mem_mib = 16384,
+	.max_disk_mib = 65536,
+	.max_vms_per_owner = 20,
+	.max_images_per_owner = 10,
+	.creates_per_second = 100,
 	.max_flows_per_vm = 4096,
 };
 
@@ -127,13 +150,14 @@ static int set_uint(struct reader *r, const struct key *k, const char *value, ui
 }
 
 /* Set a text that fits and consists of characters in @allowed. */
-static int set_text(struct reader *r, const struct key *k, const char *value, const char *allowed, char *at)
+static int set_text(struct reader *r, const struct key *k, const char *value, const char *allowed,
+		    char *at)
 {
 	size_t n = strlen(value);
 
 	if (n < k->min || n >= k->max)
-		return fault(r, "%s: want %llu to %llu characters", k->name, (unsigned long long)k->min,
-			     (unsigned long long)k->max - 1);
+		return fault(r, "%s: want %llu to %llu characters", k->name,
+			     (unsigned long long)k->min, (unsigned long long)k->max - 1);
 	if (strspn(value, allowed) != n)
 		return fault(r, "%s = %s: has a character that is not allowed", k->name, value);
 	memset(at, 0, k->max);
@@ -168,15 +192,18 @@ static bool is_clean_path(const char *s)
 static int set_path(struct reader *r, const struct key *k, const char *value, char *at)
 {
 	if (value[0] && !is_clean_path(value))
-		return fault(r, "%s = %s: want an absolute path without //, . and ..", k->name, value);
+		return fault(r, "%s = %s: want an absolute path without //, . and ..", k->name,
+			     value);
 	return set_text(r, k, value, LETTERS "/._+-", at);
 }
 
 static int set_program(struct reader *r, const struct key *k, const char *value, char *at)
 {
 	if (value[0] && strncmp(value, "/usr/", 5) != 0)
-		return fault(r, "%s = %s: want a program below /usr, the only part of the host that VMMs see", k->name,
-			     value);
+		return fault(
+			r,
+			"%s = %s: want a program below /usr, the only part of the host that VMMs see",
+			k->name, value);
 	return set_path(r, k, value, at);
 }
 
@@ -238,7 +265,8 @@ static int set_group(struct reader *r, const struct key *k, const char *value, u
 static int set_subnet(struct reader *r, const struct key *k, const char *value)
 {
 	if (parse_subnet(value, &r->c->subnet, &r->c->prefix) < 0)
-		return fault(r, "%s = %s: want a.b.c.d/8 to /30 with no bit set behind the prefix", k->name, value);
+		return fault(r, "%s = %s: want a.b.c.d/8 to /30 with no bit set behind the prefix",
+			     k->name, value);
 	return 0;
 }
 
@@ -250,19 +278,22 @@ static int set_ipv4(struct reader *r, const struct key *k, const char *value, ui
 	return 0;
 }
 
-static const char *const accels[] = { [ACCEL_AUTO] = "auto", [ACCEL_KVM] = "kvm", [ACCEL_TCG] = "tcg", NULL };
+static const char *const accels[] = {
+	[ACCEL_AUTO] = "auto", [ACCEL_KVM] = "kvm", [ACCEL_TCG] = "tcg", NULL
+};
 static const char *const dm_uses[] = { [DM_AUTO] = "auto", [DM_OFF] = "off", NULL };
 
 /* Set the index of @value in @words. */
-static int set_word(struct reader *r, const struct key *k, const char *value, const char *const *words, uint32_t *at)
+static int set_word(struct reader *r, const struct key *k, const char *value,
+		    const char *const *words, uint32_t *at)
 {
 	for (uint32_t i = 0; words[i]; i++)
 		if (strcmp(value, words[i]) == 0) {
 			*at = i;
 			return 0;
 		}
-	return fault(r, "%s = %s: want %s, %s%s%s", k->name, value, words[0], words[1], words[2] ? ", " : "",
-		     words[2] ? words[2] : "");
+	return fault(r, "%s = %s: want %s, %s%s%s", k->name, value, words[0], words[1],
+		     words[2] ? ", " : "", words[2] ? words[2] : "");
 }
 
 static int set(struct reader *r, const struct key *k, const char *value)
@@ -320,7 +351,8 @@ static void check_section(struct reader *r, const char *line)
 	size_t n = strcspn(line, "]");
 
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
-		if (strlen(keys[i].section) == n - 1 && strncmp(line + 1, keys[i].section, n - 1) == 0)
+		if (strlen(keys[i].section) == n - 1 &&
+		    strncmp(line + 1, keys[i].section, n - 1) == 0)
 			return;
 	(void)fault(r, "there is no section %.*s]", (int)n, line);
 }
@@ -364,7 +396,8 @@ static int check_owner(const char *path, int fd, uint32_t owner, mode_t type)
 		return -1;
 	}
 	if (st.st_uid != owner || st.st_mode & (S_IWGRP | S_IWOTH)) {
-		log_error("%s: must belong to uid %u, and no other account may write to it", path, owner);
+		log_error("%s: must belong to uid %u, and no other account may write to it", path,
+			  owner);
 		return -1;
 	}
 	return 0;
@@ -387,7 +420,8 @@ static int open_checked(const char *path, uint32_t owner)
 		log_error("%s: want an absolute path without //, . and ..", path);
 		return -1;
 	}
-	(void)snprintf(folder, sizeof(folder), "%.*s", slash == path ? 1 : (int)(slash - path), path);
+	(void)snprintf(folder, sizeof(folder), "%.*s", slash == path ? 1 : (int)(slash - path),
+		       path);
 	_cleanup_close_ int dir = open_no_links(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY);
 	if (dir < 0) {
 		log_errno("%s", folder);
@@ -429,8 +463,9 @@ static int read_text(struct reader *r, int fd)
 static void default_accounts(struct reader *r)
 {
 	static const char *const users[][2] = {
-		{ "net", "banger-net" }, { "blk", "banger-blk" }, { "spawn", "banger-spawn" },
-		{ "controller", "banger" }, { "supervisor", "banger-sup" },
+		{ "net", "banger-net" },        { "blk", "banger-blk" },
+		{ "spawn", "banger-spawn" },    { "controller", "banger" },
+		{ "supervisor", "banger-sup" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
@@ -443,14 +478,17 @@ static void default_accounts(struct reader *r)
 static void check_accounts(struct reader *r)
 {
 	const struct config *c = r->c;
-	const struct account *const a[] = { &c->net, &c->blk, &c->spawn, &c->controller, &c->supervisor };
+	const struct account *const a[] = { &c->net, &c->blk, &c->spawn, &c->controller,
+					    &c->supervisor };
 
 	for (size_t i = 0; i < ARRAY_SIZE(a); i++) {
 		if (config_in_slot_range(c, a[i]->uid) || config_in_slot_range(c, a[i]->gid))
-			(void)fault(r, "[accounts] uid %u gid %u lies in the slots' range", a[i]->uid, a[i]->gid);
+			(void)fault(r, "[accounts] uid %u gid %u lies in the slots' range",
+				    a[i]->uid, a[i]->gid);
 		for (size_t k = 0; k < i; k++)
 			if (a[i]->uid == a[k]->uid || a[i]->gid == a[k]->gid)
-				(void)fault(r, "[accounts] uid %u gid %u is used twice", a[i]->uid, a[i]->gid);
+				(void)fault(r, "[accounts] uid %u gid %u is used twice", a[i]->uid,
+					    a[i]->gid);
 	}
 }
 
@@ -460,11 +498,13 @@ static void check_whole(struct reader *r)
 	uint32_t span = config_slot_span(c);
 
 	if (c->uid_base % span)
-		(void)fault(r, "[slots] uid_base must be a multiple of %u for %u slots", span, c->slots);
+		(void)fault(r, "[slots] uid_base must be a multiple of %u for %u slots", span,
+			    c->slots);
 	/* Three addresses belong to no guest: the network's, the bridge's and the broadcast
 	 * address. */
 	if ((UINT64_C(1) << (32 - c->prefix)) < c->slots + UINT64_C(3))
-		(void)fault(r, "[network] subnet: a /%u is too small for %u slots", c->prefix, c->slots);
+		(void)fault(r, "[network] subnet: a /%u is too small for %u slots", c->prefix,
+			    c->slots);
 	if (!c->qemu[0] && !c->firecracker[0])
 		(void)fault(r, "[vmm] names neither qemu nor firecracker");
 	if (c->users_gid != UINT32_MAX && config_in_slot_range(c, c->users_gid))

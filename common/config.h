@@ -13,17 +13,17 @@
 
 /* The descriptors that the supervisor passes to an executed process. */
 enum boot_fd {
-	CONFIG_FD = 3,   /* all: the sealed struct config */
-	RPC_FD = 4,      /* a role: its socketpair to the controller */
-	REQLOG_FD = 5,   /* a role: its request log, append only */
+	CONFIG_FD = 3, /* all: the sealed struct config */
+	RPC_FD = 4,    /* a role: its socketpair to the controller */
+	REQLOG_FD = 5, /* a role: its request log, append only */
 	/* role net: an eventfd(2), written after a foreign change of our objects */
 	WAKE_FD = 6,
-	CTL_NET_FD = 4,  /* the controller: the other ends of the roles' socketpairs */
+	CTL_NET_FD = 4, /* the controller: the other ends of the roles' socketpairs */
 	CTL_BLK_FD = 5,
 	CTL_SPAWN_FD = 6,
-	CTL_LISTEN_FD = 7, /* the controller: the listening control socket */
-	CTL_SUP_FD = 8,    /* the controller: one byte out when ready; end of file in: stop */
-	CTL_WAKE_FD = 9,   /* the controller: the same eventfd as WAKE_FD, to read */
+	CTL_LISTEN_FD = 7,   /* the controller: the listening control socket */
+	CTL_SUP_FD = 8,      /* the controller: one byte out when ready; end of file in: stop */
+	CTL_WAKE_FD = 9,     /* the controller: the same eventfd as WAKE_FD, to read */
 	CTL_NET_DEV_FD = 10, /* the controller: /proc/net/dev of the host's network namespace */
 	BOOT_FDS = 11,
 };
@@ -37,25 +37,25 @@ struct config {
 
 	/* Slots: uid and gid of slot i are uid_base + i.  uid_base is a multiple of
 	 * config_slot_span(). */
-	uint32_t slots;    /* 1..1000; a bridge has 1,023 ports */
+	uint32_t slots; /* 1..1000; a bridge has 1,023 ports */
 	uint32_t uid_base;
 
 	/* Network: the bridge holds subnet + 1, slot i holds subnet + 2 + i (host byte order). */
-	char bridge[16];   /* IFNAMSIZ */
-	char uplink[16];   /* "": any interface but the bridge, by the host's routes */
+	char bridge[16]; /* IFNAMSIZ */
+	char uplink[16]; /* "": any interface but the bridge, by the host's routes */
 	uint32_t subnet, prefix;
-	uint32_t dns;      /* name server of the guests; 0: none */
+	uint32_t dns; /* name server of the guests; 0: none */
 
 	/* Accounts. */
 	struct account net, blk, spawn, controller, supervisor;
 	uint32_t users_gid; /* group that may open the control socket; UINT32_MAX: every user */
 
 	/* Folders: absolute paths, made by the supervisor. */
-	char state_dir[128];  /* database, images, kernels, slots/<i> */
+	char state_dir[128]; /* database, images, kernels, slots/<i> */
 	/* control.sock, slots/<i>; fits slots/999/api.sock into sun_path (unix(7)) */
 	char run_dir[89];
-	char log_dir[128];    /* net.log, blk.log, spawn.log */
-	char cgroup_dir[128]; /* folder in a cgroup v2 file system */
+	char log_dir[128];     /* net.log, blk.log, spawn.log */
+	char cgroup_dir[128];  /* folder in a cgroup v2 file system */
 	char libexec_dir[128]; /* the programs of the roles and the controller */
 
 	/* VMMs. */
@@ -64,7 +64,7 @@ struct config {
 	uint32_t accel;        /* enum accel */
 
 	/* Disks. */
-	uint32_t dm;           /* enum dm_use */
+	uint32_t dm; /* enum dm_use */
 
 	/* Limits of all VMs together: the control group around them has memory.max and pids.max. */
 	uint32_t total_mem_percent; /* of the host's memory, 1..100 */
@@ -72,7 +72,7 @@ struct config {
 
 	/* Limits that the roles enforce, against a taken-over controller too. */
 	uint32_t max_vcpus, max_mem_mib, max_disk_mib;
-	uint32_t max_flows_per_vm; /* open at once through NAT; 64..1000000 */
+	uint32_t max_flows_per_vm;   /* open at once through NAT; 64..1000000 */
 	uint32_t creates_per_second; /* token bucket of each role, burst twice that */
 
 	/* Limits that the controller alone enforces, because the roles can not check the owner that

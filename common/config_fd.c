@@ -30,7 +30,8 @@ int config_from_memfd(int fd, struct config *c)
 	if (seals < 0 || fstat(fd, &st) < 0)
 		return -1;
 	if ((seals & SEALS) != SEALS || st.st_size != (off_t)sizeof(*c) ||
-	    pread(fd, c, sizeof(*c), 0) != (ssize_t)sizeof(*c) || c->magic != CONFIG_MAGIC || c->size != sizeof(*c)) {
+	    pread(fd, c, sizeof(*c), 0) != (ssize_t)sizeof(*c) || c->magic != CONFIG_MAGIC ||
+	    c->size != sizeof(*c)) {
 		errno = EBADMSG;
 		return -1;
 	}

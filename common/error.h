@@ -7,8 +7,18 @@
 
 /* The reason of a failure.  The number is also the exit status of the command line. */
 enum fail {
-	FAIL_NONE, FAIL_GENERAL, FAIL_USAGE, FAIL_NOT_FOUND, FAIL_NOT_ALLOWED, FAIL_STATE, FAIL_LIMIT, FAIL_TIMEOUT,
-	FAIL_UNREACHABLE, FAIL_HOST, FAIL_PARTLY, FAIL_COUNT
+	FAIL_NONE,
+	FAIL_GENERAL,
+	FAIL_USAGE,
+	FAIL_NOT_FOUND,
+	FAIL_NOT_ALLOWED,
+	FAIL_STATE,
+	FAIL_LIMIT,
+	FAIL_TIMEOUT,
+	FAIL_UNREACHABLE,
+	FAIL_HOST,
+	FAIL_PARTLY,
+	FAIL_COUNT
 };
 
 /* An error is printed as "banger: <what>: <why>", "hint: <hint>" and "(op <op>)". */

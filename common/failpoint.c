@@ -33,7 +33,8 @@ static void full_name(const struct failpoint *f, const char *of, char out[FAILPO
 	const char *hole = f->each ? strstr(f->name, "%s") : NULL;
 
 	if (hole)
-		(void)snprintf(out, FAILPOINT_NAME, "%.*s%s%s", (int)(hole - f->name), f->name, of, hole + 2);
+		(void)snprintf(out, FAILPOINT_NAME, "%.*s%s%s", (int)(hole - f->name), f->name, of,
+			       hole + 2);
 	else
 		(void)snprintf(out, FAILPOINT_NAME, "%s", f->name);
 }
@@ -50,7 +51,8 @@ static void print_all(void)
 {
 	const char *of;
 
-	for (const struct failpoint *f = __start_banger_failpoints; f < __stop_banger_failpoints; f++) {
+	for (const struct failpoint *f = __start_banger_failpoints; f < __stop_banger_failpoints;
+	     f++) {
 		if (!f->each)
 			print_one(f, "");
 		for (size_t i = 0; f->each && (of = f->each(i)); i++)
@@ -62,7 +64,8 @@ static enum failpoint_program which(void)
 {
 	static const char *const names[FP_PROGRAMS] = {
 		[FP_SUPERVISOR] = "banger-privhelper", [FP_CONTROLLER] = "banger-controller",
-		[FP_NET] = "banger-role-net", [FP_BLK] = "banger-role-blk", [FP_SPAWN] = "banger-role-spawn",
+		[FP_NET] = "banger-role-net",          [FP_BLK] = "banger-role-blk",
+		[FP_SPAWN] = "banger-role-spawn",
 	};
 
 	for (int i = 0; i < FP_PROGRAMS; i++)
@@ -74,7 +77,8 @@ static enum failpoint_program which(void)
 static void map(const char *path)
 {
 	int fd = open(path, O_RDWR | O_CLOEXEC);
-	void *p = fd < 0 ? MAP_FAILED : mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	void *p = fd < 0 ? MAP_FAILED
+			 : mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
 	if (fd >= 0)
 		(void)close(fd);
@@ -154,7 +158,8 @@ static bool is_stop(struct failpoint_page *g, const char *name)
 {
 	bool any = g->stop_program == FP_PROGRAMS;
 
-	return g->stop_nth && (any || (g->stop_program == program && strcmp(g->stop_name, name) == 0)) &&
+	return g->stop_nth &&
+	       (any || (g->stop_program == program && strcmp(g->stop_name, name) == 0)) &&
 	       atomic_fetch_add(&g->matched, 1) + 1 == g->stop_nth;
 }
 
@@ -168,7 +173,8 @@ bool failpoint_starves(void)
 	if (!page || program == FP_PROGRAMS || !atomic_load(&page->armed))
 		return false;
 	uint32_t n = atomic_fetch_add(&page->allocations[program], 1) + 1;
-	return page->starve_program == program && page->starve_from && n >= page->starve_from && n <= page->starve_to;
+	return page->starve_program == program && page->starve_from && n >= page->starve_from &&
+	       n <= page->starve_to;
 }
 
 bool failpoint_hit(const struct failpoint *f, const char *of)

@@ -55,7 +55,7 @@ struct failpoint_page {
 struct failpoint {
 	const char *name;
 	const char *(*each)(size_t i); /* NULL past the end */
-	bool fails; /* the site can make its step fail */
+	bool fails;                    /* the site can make its step fail */
 };
 
 /* Count a hit of @f, and stop if the test waits for it.  @of: the name for "%s".
@@ -71,11 +71,12 @@ char *failpoint_env(void);
 /* Return: the path of the page; "": no test runs. */
 const char *failpoint_file(void);
 
-#define FAILPOINT_HIT(name_, each_, fails_, of_)                                                         \
-	__extension__({                                                                                  \
-		static struct failpoint site_ __attribute__((section("banger_failpoints"), used, aligned(8))) = \
-			{ name_, each_, fails_ };                                                        \
-		failpoint_hit(&site_, of_);                                                              \
+#define FAILPOINT_HIT(name_, each_, fails_, of_)                                \
+	__extension__({                                                         \
+		static struct failpoint site_                                   \
+			__attribute__((section("banger_failpoints"), used,      \
+				       aligned(8))) = { name_, each_, fails_ }; \
+		failpoint_hit(&site_, of_);                                     \
 	})
 
 #define FAILPOINT(name) ((void)FAILPOINT_HIT(name, NULL, false, ""))
@@ -87,12 +88,12 @@ const char *failpoint_file(void);
 
 #else
 
-#define FAILPOINT(name) ((void)0)               /* can stop the process */
-#define FAILPOINT_FAILS(name) false             /* can stop it; true: the step fails here */
-#define FAILPOINT_OF(name, each, of) ((void)0)  /* the same, one site for each operation */
+#define FAILPOINT(name) ((void)0)              /* can stop the process */
+#define FAILPOINT_FAILS(name) false            /* can stop it; true: the step fails here */
+#define FAILPOINT_OF(name, each, of) ((void)0) /* the same, one site for each operation */
 #define FAILPOINT_OF_FAILS(name, each, of) false
-#define FAILPOINT_ENV                           /* the first entry of an environment */
-#define FAILPOINT_CALLS                         /* the first entry of a list of system calls */
+#define FAILPOINT_ENV   /* the first entry of an environment */
+#define FAILPOINT_CALLS /* the first entry of a list of system calls */
 
 #endif
 #endif

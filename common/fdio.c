@@ -76,8 +76,10 @@ ssize_t fdio_recv_room(int sock, void *buf, size_t size, int *fds, size_t room, 
 	union control control;
 	struct iovec iov = { buf, size };
 	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = control.buf, .msg_controllen = CMSG_SPACE(room * sizeof(int)),
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.buf,
+		.msg_controllen = CMSG_SPACE(room * sizeof(int)),
 	};
 	ssize_t n;
 

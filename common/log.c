@@ -41,12 +41,12 @@ static void emit(int level, const char *suffix, const char *fmt, va_list ap)
 	errno = saved;
 }
 
-#define EMIT(level, suffix)              \
-	do {                             \
-		va_list ap;              \
-		va_start(ap, fmt);       \
+#define EMIT(level, suffix)                   \
+	do {                                  \
+		va_list ap;                   \
+		va_start(ap, fmt);            \
 		emit(level, suffix, fmt, ap); \
-		va_end(ap);              \
+		va_end(ap);                   \
 	} while (0)
 
 void log_error(const char *fmt, ...)

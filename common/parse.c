@@ -112,7 +112,8 @@ int parse_subnet(const char *s, uint32_t *net, uint32_t *prefix)
 
 void format_ipv4(uint32_t addr, char out[16])
 {
-	(void)snprintf(out, 16, "%u.%u.%u.%u", addr >> 24, addr >> 16 & 255, addr >> 8 & 255, addr & 255);
+	(void)snprintf(out, 16, "%u.%u.%u.%u", addr >> 24, addr >> 16 & 255, addr >> 8 & 255,
+		       addr & 255);
 }
 
 void format_hex(const void *bytes, size_t n, char *out)

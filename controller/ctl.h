@@ -34,13 +34,13 @@ struct ctl {
 	struct watch *watch;
 	struct workers *workers;
 	struct vm_locks *vm_locks;
-	struct idle *idle;                 /* NULL: no VM counts as idle */
-	struct housekeeping *housekeeping; /* NULL: no schedule (unit tests) */
+	struct idle *idle;                    /* NULL: no VM counts as idle */
+	struct housekeeping *housekeeping;    /* NULL: no schedule (unit tests) */
 	const struct storage_driver *storage; /* makes the disks of new VMs; chosen at start-up */
 	/* Interfaces: main.c sets the real tables, a unit test may set its own. */
-	const struct disk_ops *disks;         /* storage/disk.h */
-	const struct seed_ops *seed;          /* storage/seed.h */
-	const struct vmm_ops *vmm;            /* vmm/driver.h */
+	const struct disk_ops *disks; /* storage/disk.h */
+	const struct seed_ops *seed;  /* storage/seed.h */
+	const struct vmm_ops *vmm;    /* vmm/driver.h */
 	atomic_bool stopping; /* the service stops: operations that can be interrupted end early */
 	atomic_bool draining; /* the host shuts down (drain.h): VMs end, no VM is started */
 	/* Facts that only an unconfined process can read; doctor reports them. */

@@ -56,7 +56,7 @@ struct program {
 	struct api *api;
 	int epoll_fd;
 	struct loop_source sup, wake, roles[ROLE_COUNT];
-	int lost_role;  /* 0: none */
+	int lost_role; /* 0: none */
 };
 
 static void sup_ready(struct loop_source *s, uint32_t events)
@@ -120,10 +120,9 @@ static void read_boot_id(struct ctl *c)
 static void take_descriptors(struct ctl *c)
 {
 	if (config_from_memfd(CONFIG_FD, &c->config) < 0)
-		die_errno(
-			2,
-			"no configuration at descriptor %d: banger-privhelper starts this program",
-			CONFIG_FD);
+		die_errno(2,
+			  "no configuration at descriptor %d: banger-privhelper starts this program",
+			  CONFIG_FD);
 	for (int fd = CONFIG_FD; fd < BOOT_FDS; fd++)
 		if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
 			die_errno(2, "descriptor %d", fd);

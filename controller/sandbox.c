@@ -115,8 +115,9 @@ static int confine_files(const struct config *c)
 	uint64_t known = FS_ABI1 | FS_REFER | (abi >= 3 ? FS_TRUNCATE : 0) |
 			 (abi >= 5 ? FS_IOCTL_DEV : 0);
 	struct ruleset_attr attr = { known, abi >= 4 ? NET_TCP : 0, abi >= 6 ? SCOPES : 0 };
-	size_t size = abi >= 6 ? sizeof(attr) : abi >= 4 ? offsetof(struct ruleset_attr, scoped)
-							 : offsetof(struct ruleset_attr, net);
+	size_t size = abi >= 6   ? sizeof(attr)
+		      : abi >= 4 ? offsetof(struct ruleset_attr, scoped)
+				 : offsetof(struct ruleset_attr, net);
 	_cleanup_close_ int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, size, 0u);
 	if (ruleset < 0 || allow_below(ruleset, c->state_dir, fs_write & known) < 0 ||
 	    allow_below(ruleset, c->run_dir, fs_write & known) < 0 ||
@@ -159,15 +160,15 @@ static const int plain[] = {
 	SCMP_SYS(fdatasync), SCMP_SYS(syncfs), SCMP_SYS(unlink), SCMP_SYS(unlinkat),
 	SCMP_SYS(rename), SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(rmdir), SCMP_SYS(link),
 	SCMP_SYS(linkat), SCMP_SYS(copy_file_range), SCMP_SYS(sendfile), SCMP_SYS(fadvise64),
-	SCMP_SYS(flock),
-	SCMP_SYS(fgetxattr), SCMP_SYS(fsetxattr), /* SELinux labels of files in slots */
+	SCMP_SYS(flock), SCMP_SYS(fgetxattr),
+	SCMP_SYS(fsetxattr), /* SELinux labels of files in slots */
 };
 
 /* System calls for the control socket, the roles' sockets and the monitors' sockets
  * (SANDBOX_SERVICE only). */
 static const int talk[] = {
-	SCMP_SYS(accept4), SCMP_SYS(connect), SCMP_SYS(shutdown), SCMP_SYS(sendmsg),
-	SCMP_SYS(recvmsg), SCMP_SYS(sendto), SCMP_SYS(recvfrom), SCMP_SYS(getsockopt),
+	SCMP_SYS(accept4),    SCMP_SYS(connect),     SCMP_SYS(shutdown),    SCMP_SYS(sendmsg),
+	SCMP_SYS(recvmsg),    SCMP_SYS(sendto),      SCMP_SYS(recvfrom),    SCMP_SYS(getsockopt),
 	SCMP_SYS(setsockopt), SCMP_SYS(getsockname), SCMP_SYS(getpeername),
 };
 
@@ -188,8 +189,8 @@ struct filtered {
 
 #define ALL_BITS 0xffffffffu
 #define THREAD (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD)
-#define NEW_WORLD                                                                                  \
-	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |             \
+#define NEW_WORLD                                                                      \
+	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | \
 	 CLONE_NEWPID | CLONE_NEWNET)
 
 static const struct filtered filtered[] = {
@@ -210,7 +211,7 @@ static const struct filtered filtered[] = {
 	{ SCMP_SYS(mknod), 1, S_IFMT | SPECIAL_MODE, S_IFIFO },
 	{ SCMP_SYS(mknodat), 2, S_IFMT | SPECIAL_MODE, S_IFIFO },
 	{ SCMP_SYS(prctl), 0, ALL_BITS, PR_SET_NAME },
-	{ SCMP_SYS(prlimit64), 2, ~0ull, 0 },        /* new_limit NULL: only reads */
+	{ SCMP_SYS(prlimit64), 2, ~0ull, 0 }, /* new_limit NULL: only reads */
 	/* signal 0: only tests whether the process lives */
 	{ SCMP_SYS(pidfd_send_signal), 1, ALL_BITS, 0 },
 };
@@ -222,9 +223,13 @@ static const struct {
 	struct scmp_arg_cmp arg[2];
 } sockets[] = {
 #define TYPE_BITS (ALL_BITS & ~(uint64_t)(SOCK_CLOEXEC | SOCK_NONBLOCK))
-#define UNIX_STREAM                                                                                \
-	{ { 0, SCMP_CMP_MASKED_EQ, ALL_BITS, AF_UNIX },                                            \
-	  { 1, SCMP_CMP_MASKED_EQ, TYPE_BITS, SOCK_STREAM } }
+#define UNIX_STREAM                                                   \
+	{                                                             \
+		{ 0, SCMP_CMP_MASKED_EQ, ALL_BITS, AF_UNIX },         \
+		{                                                     \
+			1, SCMP_CMP_MASKED_EQ, TYPE_BITS, SOCK_STREAM \
+		}                                                     \
+	}
 	{ SCMP_SYS(socket), UNIX_STREAM },
 	{ SCMP_SYS(socketpair), UNIX_STREAM },
 };
@@ -233,9 +238,9 @@ static const struct {
 /* System calls of the sanitizers' run-time, in sanitizer builds only.  The leak check at exit would
  * need ptrace, and is turned off. */
 static const int extra[] = {
-	SCMP_SYS(sigaltstack), SCMP_SYS(mmap), SCMP_SYS(mprotect), SCMP_SYS(prctl),
-	SCMP_SYS(getrlimit), SCMP_SYS(prlimit64), SCMP_SYS(tgkill), SCMP_SYS(kill),
-	SCMP_SYS(process_vm_readv), SCMP_SYS(getppid), SCMP_SYS(arch_prctl),
+	SCMP_SYS(sigaltstack),      SCMP_SYS(mmap),      SCMP_SYS(mprotect),   SCMP_SYS(prctl),
+	SCMP_SYS(getrlimit),        SCMP_SYS(prlimit64), SCMP_SYS(tgkill),     SCMP_SYS(kill),
+	SCMP_SYS(process_vm_readv), SCMP_SYS(getppid),   SCMP_SYS(arch_prctl),
 };
 
 int __lsan_is_turned_off(void);

@@ -17,8 +17,8 @@ const char *restart_policy_name(enum restart_policy p)
 const char *vm_state_name(enum vm_state s)
 {
 	static const char *const names[VM_STATES] = {
-		[VM_CREATING] = "creating", [VM_CREATED] = "created", [VM_STARTING] = "starting",
-		[VM_RUNNING] = "running", [VM_STOPPING] = "stopping", [VM_STOPPED] = "stopped",
+		[VM_CREATING] = "creating", [VM_CREATED] = "created",   [VM_STARTING] = "starting",
+		[VM_RUNNING] = "running",   [VM_STOPPING] = "stopping", [VM_STOPPED] = "stopped",
 		[VM_DEGRADED] = "degraded", [VM_FAILED] = "failed",
 	};
 

@@ -52,7 +52,7 @@ struct vm {
 	enum vm_state state;
 	char reason[256]; /* why degraded or failed; "" otherwise */
 	uint64_t created_ns, started_ns;
-	char op[ID_HEX];  /* id of the operation that changed the row last */
+	char op[ID_HEX]; /* id of the operation that changed the row last */
 	/* Identities of the VM's kernel objects and of its VMM; empty while it is stopped.  They
 	 * allow a release, or an administrator, to find the objects. */
 	struct vm_runtime {
@@ -62,7 +62,7 @@ struct vm {
 		int64_t loop_base, loop_cow; /* -1: none */
 		int64_t pid, pid_start;
 		enum vmm_kind vmm;
-		uint32_t accel;              /* enum accel: KVM or TCG */
+		uint32_t accel; /* enum accel: KVM or TCG */
 		char storage[16];
 		char api_socket[108];
 	} runtime;

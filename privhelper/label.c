@@ -14,7 +14,8 @@
 #define SPAWN_TYPE "banger_spawn_t"
 #define VMM_TYPE "banger_vm_t"
 
-int label_derive(const char *context, const char *from, const char *to, uint32_t slot, char out[LABEL_MAX])
+int label_derive(const char *context, const char *from, const char *to, uint32_t slot,
+		 char out[LABEL_MAX])
 {
 	char head[128], type[64], level[16] = "";
 	int end = 0;
@@ -25,7 +26,8 @@ int label_derive(const char *context, const char *from, const char *to, uint32_t
 		return -1;
 	if (colon[1 + end] == ':')
 		(void)snprintf(level, sizeof(level), ":s0:c%u", slot);
-	if (snprintf(head, sizeof(head), "%.*s", (int)(colon - context), context) >= (int)sizeof(head))
+	if (snprintf(head, sizeof(head), "%.*s", (int)(colon - context), context) >=
+	    (int)sizeof(head))
 		return -1;
 	(void)snprintf(out, LABEL_MAX, "%s:%s%s", head, to, level);
 	return 0;
@@ -42,7 +44,8 @@ int label_slot(int fd, uint32_t slot)
 		return errno == ENODATA || errno == EOPNOTSUPP ? 0 : -1;
 	now[n] = '\0';
 	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
-		if (label_derive(now, types[i], types[i], slot, want) == 0 && strcmp(now, want) != 0)
+		if (label_derive(now, types[i], types[i], slot, want) == 0 &&
+		    strcmp(now, want) != 0)
 			return setxattr(path, XATTR, want, strlen(want) + 1, 0);
 	return 0;
 }

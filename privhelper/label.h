@@ -18,7 +18,8 @@
  * User and role stay.  A level becomes s0 with the slot's category.
  * Return: 0, or -1: @context has another type or is too long.
  */
-int label_derive(const char *context, const char *from, const char *to, uint32_t slot, char out[LABEL_MAX]);
+int label_derive(const char *context, const char *from, const char *to, uint32_t slot,
+		 char out[LABEL_MAX]);
 
 /**
  * label_slot() - give a folder or a node of a slot its category
@@ -33,7 +34,7 @@ int label_slot(int fd, uint32_t slot);
 /* The files that set the context of the next program and of new sockets (proc(5), attr/exec and
  * attr/sockcreate). */
 struct label_vmm {
-	int exec, socket; /* -1: SELinux is not used */
+	int exec, socket;    /* -1: SELinux is not used */
 	char own[LABEL_MAX]; /* context of this process */
 };
 

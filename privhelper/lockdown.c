@@ -36,7 +36,9 @@
 #include "common/log.h"
 
 #define LOCK(bit) (SECBIT_##bit | SECBIT_##bit##_LOCKED)
-#define SECUREBITS (LOCK(NOROOT) | LOCK(NO_SETUID_FIXUP) | LOCK(NO_CAP_AMBIENT_RAISE) | SECBIT_KEEP_CAPS_LOCKED)
+#define SECUREBITS                                                           \
+	(LOCK(NOROOT) | LOCK(NO_SETUID_FIXUP) | LOCK(NO_CAP_AMBIENT_RAISE) | \
+	 SECBIT_KEEP_CAPS_LOCKED)
 
 #define FILES_MAX 4096 /* open files: blk holds up to two loops per slot while disks are made */
 
@@ -75,10 +77,11 @@ static int limit(const struct lockdown *l)
 		return -1;
 	/* With SIGXFSZ ignored, a write beyond the limit fails with EFBIG instead of killing the
 	 * process (setrlimit(2)). */
-	if (l->file_max && (signal(SIGXFSZ, SIG_IGN) == SIG_ERR || set_limit(RLIMIT_FSIZE, l->file_max) < 0))
+	if (l->file_max &&
+	    (signal(SIGXFSZ, SIG_IGN) == SIG_ERR || set_limit(RLIMIT_FSIZE, l->file_max) < 0))
 		return -1;
-	return set_limit(RLIMIT_CORE, 0) | set_limit(RLIMIT_MEMLOCK, 0) | set_limit(RLIMIT_MSGQUEUE, 0) |
-	       set_limit(RLIMIT_NOFILE, FILES_MAX);
+	return set_limit(RLIMIT_CORE, 0) | set_limit(RLIMIT_MEMLOCK, 0) |
+	       set_limit(RLIMIT_MSGQUEUE, 0) | set_limit(RLIMIT_NOFILE, FILES_MAX);
 }
 
 static uint64_t cap_mask(const struct lockdown *l)
@@ -132,7 +135,8 @@ static int expect_line(const char *text, const char *want)
 {
 	if (strstr(text, want))
 		return 0;
-	log_error("lock-down: /proc/self/status lacks \"%.*s\"", (int)strcspn(want + 1, "\n"), want + 1);
+	log_error("lock-down: /proc/self/status lacks \"%.*s\"", (int)strcspn(want + 1, "\n"),
+		  want + 1);
 	return -1;
 }
 
@@ -192,8 +196,8 @@ static int check_bits(void)
 
 static int check_filtered(void)
 {
-	if (prctl(PR_GET_SECCOMP) == SECCOMP_MODE_FILTER && prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 &&
-	    prctl(PR_GET_DUMPABLE) == 0)
+	if (prctl(PR_GET_SECCOMP) == SECCOMP_MODE_FILTER &&
+	    prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 && prctl(PR_GET_DUMPABLE) == 0)
 		return 0;
 	log_error("lock-down: the filter is not in place");
 	return -1;
@@ -239,7 +243,8 @@ int lockdown_allow_open(scmp_filter_ctx ctx, uint32_t flags)
 		{ 2, SCMP_CMP_MASKED_EQ, UINT32_MAX, flags },
 	};
 
-	return refused(seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(openat), 2, cmp), SCMP_SYS(openat));
+	return refused(seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(openat), 2, cmp),
+		       SCMP_SYS(openat));
 }
 
 int lockdown_allow_ioctl(scmp_filter_ctx ctx, int fd, uint32_t request)
@@ -249,7 +254,8 @@ int lockdown_allow_ioctl(scmp_filter_ctx ctx, int fd, uint32_t request)
 		{ 0, SCMP_CMP_MASKED_EQ, UINT32_MAX, (uint32_t)fd },
 	};
 
-	return refused(seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), fd < 0 ? 1 : 2, cmp),
+	return refused(seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), fd < 0 ? 1 : 2,
+					      cmp),
 		       SCMP_SYS(ioctl));
 }
 
@@ -259,13 +265,19 @@ int lockdown_allow_ioctl(scmp_filter_ctx ctx, int fd, uint32_t request)
 static int allow_sanitizer(scmp_filter_ctx ctx)
 {
 	static const int calls[] = {
-		SCMP_SYS(mmap), SCMP_SYS(munmap), SCMP_SYS(mprotect), SCMP_SYS(mremap), SCMP_SYS(madvise),
-		SCMP_SYS(brk),
-		SCMP_SYS(sigaltstack), SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(futex),
-		SCMP_SYS(sched_yield), SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(readlink), SCMP_SYS(open),
-		SCMP_SYS(openat), SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(fstat), SCMP_SYS(newfstatat),
-		SCMP_SYS(lseek),
-		SCMP_SYS(getrlimit), SCMP_SYS(prlimit64), SCMP_SYS(sched_getaffinity), SCMP_SYS(getuid), -1,
+		SCMP_SYS(mmap),           SCMP_SYS(munmap),
+		SCMP_SYS(mprotect),       SCMP_SYS(mremap),
+		SCMP_SYS(madvise),        SCMP_SYS(brk),
+		SCMP_SYS(sigaltstack),    SCMP_SYS(rt_sigaction),
+		SCMP_SYS(rt_sigprocmask), SCMP_SYS(futex),
+		SCMP_SYS(sched_yield),    SCMP_SYS(getpid),
+		SCMP_SYS(gettid),         SCMP_SYS(readlink),
+		SCMP_SYS(open),           SCMP_SYS(openat),
+		SCMP_SYS(read),           SCMP_SYS(write),
+		SCMP_SYS(fstat),          SCMP_SYS(newfstatat),
+		SCMP_SYS(lseek),          SCMP_SYS(getrlimit),
+		SCMP_SYS(prlimit64),      SCMP_SYS(sched_getaffinity),
+		SCMP_SYS(getuid),         -1,
 	};
 
 	return lockdown_allow_list(ctx, calls);
@@ -281,11 +293,16 @@ static int allow_sanitizer(scmp_filter_ctx ctx)
 int lockdown_allow_base(scmp_filter_ctx ctx)
 {
 	static const int calls[] = {
-		FAILPOINT_CALLS SCMP_SYS(exit_group), SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall), SCMP_SYS(clock_gettime), -1,
+		FAILPOINT_CALLS SCMP_SYS(exit_group),
+		SCMP_SYS(rt_sigreturn),
+		SCMP_SYS(restart_syscall),
+		SCMP_SYS(clock_gettime),
+		-1,
 	};
 
 	/* TCGETS: log.c tests whether descriptor 2 is a terminal. */
-	return lockdown_allow_list(ctx, calls) | lockdown_allow_arg(ctx, SCMP_SYS(write), 0, STDERR_FILENO) |
+	return lockdown_allow_list(ctx, calls) |
+	       lockdown_allow_arg(ctx, SCMP_SYS(write), 0, STDERR_FILENO) |
 	       lockdown_allow_ioctl(ctx, STDERR_FILENO, TCGETS) |
 	       lockdown_allow_arg(ctx, SCMP_SYS(prctl), 0, PR_GET_SECCOMP) |
 	       lockdown_allow_arg(ctx, SCMP_SYS(prctl), 0, PR_GET_NO_NEW_PRIVS) |

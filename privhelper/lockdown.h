@@ -22,7 +22,7 @@ struct lockdown {
 	uint64_t file_max;
 	/* the kernel kills this process when @parent exits (PR_SET_PDEATHSIG); 0: not */
 	pid_t parent;
-	int status_fd;          /* from lockdown_begin(); closed by lockdown_apply() */
+	int status_fd; /* from lockdown_begin(); closed by lockdown_apply() */
 	/* adds the allowed calls; see lockdown_allow_base() */
 	int (*filter)(void *arg, scmp_filter_ctx ctx);
 	void *arg;

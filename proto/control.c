@@ -19,12 +19,12 @@
 #define B(f, n) { #f, FIELD_B, offsetof(S_, f), n, n },
 #define S(f, n) { #f, FIELD_S, offsetof(S_, f), 0, n },
 #define V(f, n) { #f, FIELD_V, offsetof(S_, f), 0, n },
-#define LIST_OF(fn, strct, ...)                                                \
-	static const struct field *fn(void)                                     \
-	{                                                                       \
-		typedef struct strct S_ __attribute__((unused));                \
-		static const struct field f[] = { __VA_ARGS__ { NULL, 0, 0, 0, 0 } }; \
-		return f;                                                       \
+#define LIST_OF(fn, strct, ...)                                                      \
+	static const struct field *fn(void)                                          \
+	{                                                                            \
+		typedef struct strct S_ __attribute__((unused));                     \
+		static const struct field f[] = { __VA_ARGS__{ NULL, 0, 0, 0, 0 } }; \
+		return f;                                                            \
 	}
 #define CALL(NAME, name, in, out, args, result) LIST_OF(args_##name, call_##name, args)
 #define EVENT(NAME, name, fields) LIST_OF(fields_##name, ev_##name, fields)
@@ -40,8 +40,15 @@
 #include "proto/control.def"
 
 static const struct call calls[] = {
-#define CALL(NAME, name, in, out, args, result)                                                           \
-	{ #name, CALL_##NAME, in, out, args_##name, result_##name, sizeof(struct call_##name), sizeof(struct res_##name) },
+#define CALL(NAME, name, in, out, args, result) \
+	{ #name,                                \
+	  CALL_##NAME,                          \
+	  in,                                   \
+	  out,                                  \
+	  args_##name,                          \
+	  result_##name,                        \
+	  sizeof(struct call_##name),           \
+	  sizeof(struct res_##name) },
 #include "proto/control.def"
 };
 
@@ -112,7 +119,9 @@ static int pack_field(msgpack_packer *p, const struct field *f, const void *base
 	case FIELD_B:
 		return msgpack_pack_bin_with_body(p, at, f->max);
 	case FIELD_S:
-		return text_len(f, at) > f->max ? -1 : msgpack_pack_str_with_body(p, at, text_len(f, at));
+		return text_len(f, at) > f->max
+			       ? -1
+			       : msgpack_pack_str_with_body(p, at, text_len(f, at));
 	case FIELD_V:
 		return b->n > f->max ? -1 : msgpack_pack_bin_with_body(p, b->v, b->n);
 	case FIELD_A:
@@ -148,15 +157,17 @@ static int send_packed(int fd, msgpack_sbuffer *b, int bad, const int *fds, size
 	return r;
 }
 
-int control_send_request(int fd, uint64_t id, const struct call *call, const void *args, const int *fds, size_t nfds)
+int control_send_request(int fd, uint64_t id, const struct call *call, const void *args,
+			 const int *fds, size_t nfds)
 {
 	msgpack_sbuffer b;
 	msgpack_packer p;
 
 	msgpack_sbuffer_init(&b);
 	msgpack_packer_init(&p, &b, msgpack_sbuffer_write);
-	int bad = msgpack_pack_array(&p, 4) | msgpack_pack_int(&p, TYPE_REQUEST) | msgpack_pack_uint64(&p, id) |
-		  pack_text(&p, call->name) | pack_fields(&p, call->args(), args);
+	int bad = msgpack_pack_array(&p, 4) | msgpack_pack_int(&p, TYPE_REQUEST) |
+		  msgpack_pack_uint64(&p, id) | pack_text(&p, call->name) |
+		  pack_fields(&p, call->args(), args);
 	return send_packed(fd, &b, bad, fds, nfds);
 }
 
@@ -167,8 +178,9 @@ int control_send_result(int fd, uint64_t id, const struct call *call, const void
 
 	msgpack_sbuffer_init(&b);
 	msgpack_packer_init(&p, &b, msgpack_sbuffer_write);
-	int bad = msgpack_pack_array(&p, 4) | msgpack_pack_int(&p, TYPE_RESPONSE) | msgpack_pack_uint64(&p, id) |
-		  msgpack_pack_nil(&p) | pack_fields(&p, call->result(), result);
+	int bad = msgpack_pack_array(&p, 4) | msgpack_pack_int(&p, TYPE_RESPONSE) |
+		  msgpack_pack_uint64(&p, id) | msgpack_pack_nil(&p) |
+		  pack_fields(&p, call->result(), result);
 	return send_packed(fd, &b, bad, NULL, 0);
 }
 
@@ -181,9 +193,11 @@ int control_send_error(int fd, uint64_t id, const struct error *e)
 
 	msgpack_sbuffer_init(&b);
 	msgpack_packer_init(&p, &b, msgpack_sbuffer_write);
-	int bad = msgpack_pack_array(&p, 4) | msgpack_pack_int(&p, TYPE_RESPONSE) | msgpack_pack_uint64(&p, id) |
-		  msgpack_pack_array(&p, ERROR_FIELDS) | msgpack_pack_uint64(&p, e->code) | pack_text(&p, e->what) |
-		  pack_text(&p, e->why) | pack_text(&p, e->hint) | pack_text(&p, e->op) | msgpack_pack_nil(&p);
+	int bad = msgpack_pack_array(&p, 4) | msgpack_pack_int(&p, TYPE_RESPONSE) |
+		  msgpack_pack_uint64(&p, id) | msgpack_pack_array(&p, ERROR_FIELDS) |
+		  msgpack_pack_uint64(&p, e->code) | pack_text(&p, e->what) |
+		  pack_text(&p, e->why) | pack_text(&p, e->hint) | pack_text(&p, e->op) |
+		  msgpack_pack_nil(&p);
 	return send_packed(fd, &b, bad, NULL, 0);
 }
 
@@ -194,8 +208,8 @@ int control_send_event(int fd, const struct event *event, const void *fields)
 
 	msgpack_sbuffer_init(&b);
 	msgpack_packer_init(&p, &b, msgpack_sbuffer_write);
-	int bad = msgpack_pack_array(&p, 3) | msgpack_pack_int(&p, TYPE_NOTIFY) | pack_text(&p, event->name) |
-		  pack_fields(&p, event->fields(), fields);
+	int bad = msgpack_pack_array(&p, 3) | msgpack_pack_int(&p, TYPE_NOTIFY) |
+		  pack_text(&p, event->name) | pack_fields(&p, event->fields(), fields);
 	return send_packed(fd, &b, bad, NULL, 0);
 }
 
@@ -207,8 +221,8 @@ int control_fill(struct control *c)
 		errno = EBADMSG;
 		return -1;
 	}
-	ssize_t n = fdio_recv_room(c->fd, c->buf + c->have, sizeof(c->buf) - c->have, c->fds + c->nfds, FDIO_ROOM_MAX,
-				   &nfds);
+	ssize_t n = fdio_recv_room(c->fd, c->buf + c->have, sizeof(c->buf) - c->have,
+				   c->fds + c->nfds, FDIO_ROOM_MAX, &nfds);
 	c->nfds += nfds; /* after an error too: control_close() closes them */
 	if (n < 0)
 		return -1;
@@ -226,7 +240,11 @@ static bool is_text(const uint8_t *s, size_t n)
 	static const uint32_t least[] = { 0, 0x80, 0x800, 0x10000 };
 
 	for (size_t i = 0; i < n;) {
-		unsigned more = s[i] < 0x80 ? 0 : s[i] >> 5 == 6 ? 1 : s[i] >> 4 == 14 ? 2 : s[i] >> 3 == 30 ? 3 : 4;
+		unsigned more = s[i] < 0x80       ? 0
+				: s[i] >> 5 == 6  ? 1
+				: s[i] >> 4 == 14 ? 2
+				: s[i] >> 3 == 30 ? 3
+						  : 4;
 		uint32_t v = more ? s[i] & (0x3fu >> more) : s[i];
 		if (!s[i++] || more > 3 || more > n - i)
 			return false;
@@ -338,8 +356,10 @@ static int take_error(const msgpack_object *o, struct error *e)
 	    take_uint(&f[0], 1, FAIL_COUNT - 1, &code) < 0)
 		return -1;
 	e->code = (enum fail)code;
-	if (take_text(&f[1], e->what, sizeof(e->what) - 1) < 0 || take_text(&f[2], e->why, sizeof(e->why) - 1) < 0 ||
-	    take_text(&f[3], e->hint, sizeof(e->hint) - 1) < 0 || take_text(&f[4], e->op, sizeof(e->op) - 1) < 0)
+	if (take_text(&f[1], e->what, sizeof(e->what) - 1) < 0 ||
+	    take_text(&f[2], e->why, sizeof(e->why) - 1) < 0 ||
+	    take_text(&f[3], e->hint, sizeof(e->hint) - 1) < 0 ||
+	    take_text(&f[4], e->op, sizeof(e->op) - 1) < 0)
 		return -1;
 	return 0;
 }
@@ -363,7 +383,8 @@ static int take_message(const msgpack_object *o, const struct call *expect, stru
 	const msgpack_object *a = o->via.array.ptr;
 	uint64_t type;
 
-	if (o->type != MSGPACK_OBJECT_ARRAY || o->via.array.size < 3 || take_uint(&a[0], 0, 2, &type) < 0)
+	if (o->type != MSGPACK_OBJECT_ARRAY || o->via.array.size < 3 ||
+	    take_uint(&a[0], 0, 2, &type) < 0)
 		return -1;
 	if (type == TYPE_NOTIFY)
 		return expect && o->via.array.size == 3 ? take_event(a, m) : -1;
@@ -393,13 +414,14 @@ struct head {
 static struct head head_of(uint8_t h)
 {
 	static const struct head long_forms[32] = {
-		{ 0, PLAIN, 0 }, { 0, PLAIN, 0 }, { 0, PLAIN, 0 }, { 0, PLAIN, 0 },
-		{ 1, BYTES, 0 }, { 2, BYTES, 0 }, { 4, BYTES, 0 }, { 1, EXT, 0 }, { 2, EXT, 0 }, { 4, EXT, 0 },
-		{ 4, PLAIN, 0 }, { 8, PLAIN, 0 }, { 1, PLAIN, 0 }, { 2, PLAIN, 0 }, { 4, PLAIN, 0 }, { 8, PLAIN, 0 },
-		{ 1, PLAIN, 0 }, { 2, PLAIN, 0 }, { 4, PLAIN, 0 }, { 8, PLAIN, 0 },
-		{ 2, PLAIN, 0 }, { 3, PLAIN, 0 }, { 5, PLAIN, 0 }, { 9, PLAIN, 0 }, { 17, PLAIN, 0 },
-		{ 1, BYTES, 0 }, { 2, BYTES, 0 }, { 4, BYTES, 0 },
-		{ 2, ARRAY, 0 }, { 4, ARRAY, 0 }, { 2, MAP, 0 }, { 4, MAP, 0 },
+		{ 0, PLAIN, 0 },  { 0, PLAIN, 0 }, { 0, PLAIN, 0 }, { 0, PLAIN, 0 },
+		{ 1, BYTES, 0 },  { 2, BYTES, 0 }, { 4, BYTES, 0 }, { 1, EXT, 0 },
+		{ 2, EXT, 0 },    { 4, EXT, 0 },   { 4, PLAIN, 0 }, { 8, PLAIN, 0 },
+		{ 1, PLAIN, 0 },  { 2, PLAIN, 0 }, { 4, PLAIN, 0 }, { 8, PLAIN, 0 },
+		{ 1, PLAIN, 0 },  { 2, PLAIN, 0 }, { 4, PLAIN, 0 }, { 8, PLAIN, 0 },
+		{ 2, PLAIN, 0 },  { 3, PLAIN, 0 }, { 5, PLAIN, 0 }, { 9, PLAIN, 0 },
+		{ 17, PLAIN, 0 }, { 1, BYTES, 0 }, { 2, BYTES, 0 }, { 4, BYTES, 0 },
+		{ 2, ARRAY, 0 },  { 4, ARRAY, 0 }, { 2, MAP, 0 },   { 4, MAP, 0 },
 	};
 
 	if (h >= 0xc0 && h < 0xe0)
@@ -450,8 +472,9 @@ int control_next(struct control *c, const struct call *expect, struct message *m
 		return 0;
 	memset(m, 0, sizeof(*m));
 	msgpack_unpacked_init(&u);
-	msgpack_unpack_return got = whole == 1 ? msgpack_unpack_next(&u, (const char *)c->buf, c->have, &used) :
-						 MSGPACK_UNPACK_PARSE_ERROR;
+	msgpack_unpack_return got = whole == 1 ? msgpack_unpack_next(&u, (const char *)c->buf,
+								     c->have, &used)
+					       : MSGPACK_UNPACK_PARSE_ERROR;
 	if (got == MSGPACK_UNPACK_SUCCESS || got == MSGPACK_UNPACK_EXTRA_BYTES) {
 		r = take_message(&u.data, expect, m) < 0 ? -1 : 1;
 		memmove(c->buf, c->buf + used, c->have - used);

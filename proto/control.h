@@ -36,9 +36,19 @@ enum event_id {
 #define F(f) bool f;
 #define B(f, n) uint8_t f[n];
 #define S(f, n) char f[(n) + 1];
-#define V(f, n_) struct { size_t n; uint8_t v[n_]; } f;
-#define EVENT(NAME, name, fields) struct ev_##name { fields };
-#define CALL(NAME, name, in, out, args, result) struct call_##name { args };
+#define V(f, n_)               \
+	struct {               \
+		size_t n;      \
+		uint8_t v[n_]; \
+	} f;
+#define EVENT(NAME, name, fields) \
+	struct ev_##name {        \
+		fields            \
+	};
+#define CALL(NAME, name, in, out, args, result) \
+	struct call_##name {                    \
+		args                            \
+	};
 #include "proto/control.def"
 
 #define ARGS(...)
@@ -47,8 +57,15 @@ enum event_id {
 #define F(f) bool f;
 #define B(f, n) uint8_t f[n];
 #define S(f, n) char f[(n) + 1];
-#define V(f, n_) struct { size_t n; uint8_t v[n_]; } f;
-#define CALL(NAME, name, in, out, args, result) struct res_##name { result };
+#define V(f, n_)               \
+	struct {               \
+		size_t n;      \
+		uint8_t v[n_]; \
+	} f;
+#define CALL(NAME, name, in, out, args, result) \
+	struct res_##name {                     \
+		result                          \
+	};
 #include "proto/control.def"
 
 /* A row of the table of calls. */
@@ -75,7 +92,9 @@ const struct event *control_event(enum event_id id);
 /* Any struct of the protocol. */
 union control_body {
 #define EVENT(NAME, name, fields) struct ev_##name ev_##name;
-#define CALL(NAME, name, ...) struct call_##name name; struct res_##name res_##name;
+#define CALL(NAME, name, ...)    \
+	struct call_##name name; \
+	struct res_##name res_##name;
 #include "proto/control.def"
 };
 
@@ -84,17 +103,17 @@ enum message_kind { MSG_REQUEST, MSG_RESULT, MSG_ERROR, MSG_EVENT };
 /* A decoded message. */
 struct message {
 	enum message_kind kind;
-	uint64_t id;              /* of the request; MSG_EVENT: 0 */
-	const struct call *call;  /* MSG_REQUEST: its row; MSG_RESULT: @expect of control_next() */
+	uint64_t id;               /* of the request; MSG_EVENT: 0 */
+	const struct call *call;   /* MSG_REQUEST: its row; MSG_RESULT: @expect of control_next() */
 	const struct event *event; /* MSG_EVENT */
-	union control_body body;  /* args, result or fields */
-	struct error error;       /* MSG_ERROR */
+	union control_body body;   /* args, result or fields */
+	struct error error;        /* MSG_ERROR */
 };
 
 /* The reading half of a connection. */
 struct control {
 	int fd;
-	size_t have;                    /* bytes in buf */
+	size_t have; /* bytes in buf */
 	uint8_t buf[CONTROL_MESSAGE_MAX];
 	/* Received descriptors.  A function that takes them over sets nfds to 0.  Only after
 	 * EBADMSG are there more than FDIO_MAX. */
@@ -118,7 +137,8 @@ void control_close(struct control *c);
  * Return: 0, or -1 with errno; EINVAL: a value is out of bounds; EMSGSIZE: the message is too long;
  * EPIPE: the peer has closed the connection.
  */
-int control_send_request(int fd, uint64_t id, const struct call *call, const void *args, const int *fds, size_t nfds);
+int control_send_request(int fd, uint64_t id, const struct call *call, const void *args,
+			 const int *fds, size_t nfds);
 int control_send_result(int fd, uint64_t id, const struct call *call, const void *result);
 int control_send_error(int fd, uint64_t id, const struct error *e);
 int control_send_event(int fd, const struct event *event, const void *fields);

@@ -15,11 +15,11 @@
 #define B(f, n) { #f, FIELD_B, offsetof(S, f), n, n },
 #define A(f, n) { #f, FIELD_A, offsetof(S, f), 0, n },
 #define OP(NAME, name, code, role, phases, scope, effect, in, out, args, reply) \
-	static const struct field *args_##name(void)                           \
-	{                                                                      \
-		typedef struct req_##name S __attribute__((unused));           \
-		static const struct field f[] = { args { NULL, 0, 0, 0, 0 } }; \
-		return f;                                                      \
+	static const struct field *args_##name(void)                            \
+	{                                                                       \
+		typedef struct req_##name S __attribute__((unused));            \
+		static const struct field f[] = { args{ NULL, 0, 0, 0, 0 } };   \
+		return f;                                                       \
 	}
 #include "proto/ops.def"
 
@@ -29,17 +29,18 @@
 #define B(f, n) { #f, FIELD_B, offsetof(S, f), n, n },
 #define A(f, n) { #f, FIELD_A, offsetof(S, f), 0, n },
 #define OP(NAME, name, code, role, phases, scope, effect, in, out, args, reply) \
-	static const struct field *reply_##name(void)                          \
-	{                                                                      \
-		typedef struct rep_##name S __attribute__((unused));           \
-		static const struct field f[] = { reply { NULL, 0, 0, 0, 0 } }; \
-		return f;                                                      \
+	static const struct field *reply_##name(void)                           \
+	{                                                                       \
+		typedef struct rep_##name S __attribute__((unused));            \
+		static const struct field f[] = { reply{ NULL, 0, 0, 0, 0 } };  \
+		return f;                                                       \
 	}
 #include "proto/ops.def"
 
 static const struct op table[] = {
 #define OP(NAME, name, code, role, phases, scope, effect, in, out, args, reply) \
-	{ #name, OP_##NAME, ROLE_##role, phases, SCOPE_##scope, EFFECT_##effect, in, out, args_##name, reply_##name },
+	{ #name,           OP_##NAME, ROLE_##role, phases,      SCOPE_##scope,  \
+	  EFFECT_##effect, in,        out,         args_##name, reply_##name },
 #include "proto/ops.def"
 };
 
@@ -60,14 +61,16 @@ const struct op *op_find(uint64_t code)
 
 const char *status_name(enum status s)
 {
-	static const char *const names[ST_COUNT] = { "ok", "absent", "busy", "limit", "denied", "nolog", "kernel" };
+	static const char *const names[ST_COUNT] = { "ok",     "absent", "busy",  "limit",
+						     "denied", "nolog",  "kernel" };
 
 	return (unsigned)s < ST_COUNT ? names[s] : "?";
 }
 
 const char *object_name(enum object o)
 {
-	static const char *const names[OBJ_COUNT] = { "?", "tap", "guest", "nat", "loop-base", "loop-cow", "dm", "vmm" };
+	static const char *const names[OBJ_COUNT] = { "?",         "tap",      "guest", "nat",
+						      "loop-base", "loop-cow", "dm",    "vmm" };
 
 	return (unsigned)o < OBJ_COUNT ? names[o] : "?";
 }
@@ -265,7 +268,8 @@ __attribute__((format(printf, 2, 3))) static void add(struct text *t, const char
 	va_list ap;
 
 	va_start(ap, fmt);
-	int w = vsnprintf(t->n < t->size ? t->out + t->n : NULL, t->n < t->size ? t->size - t->n : 0, fmt, ap);
+	int w = vsnprintf(t->n < t->size ? t->out + t->n : NULL,
+			  t->n < t->size ? t->size - t->n : 0, fmt, ap);
 	va_end(ap);
 	t->n += w > 0 ? (size_t)w : 0;
 }

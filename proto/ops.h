@@ -22,9 +22,13 @@ enum effect { EFFECT_READ, EFFECT_CREATE, EFFECT_REMOVE };
 
 /* The kinds of objects that roles make, in LIST and in the controller's ledger. */
 enum object {
-	OBJ_TAP = 1, OBJ_GUEST, OBJ_NAT,   /* net */
-	OBJ_LOOP_BASE, OBJ_LOOP_COW, OBJ_DM, /* blk */
-	OBJ_VMM,                           /* spawn: a cgroup with processes in it */
+	OBJ_TAP = 1,
+	OBJ_GUEST,
+	OBJ_NAT, /* net */
+	OBJ_LOOP_BASE,
+	OBJ_LOOP_COW,
+	OBJ_DM,  /* blk */
+	OBJ_VMM, /* spawn: a cgroup with processes in it */
 	OBJ_COUNT
 };
 
@@ -36,13 +40,13 @@ enum disk_kind { DISK_DM, DISK_FILE, DISK_KINDS };
 
 /* The status of an answer, which has no errno and no text; the service's log has the details. */
 enum status {
-	ST_OK,      /* done; also if an earlier CREATE of the same VM made the object */
-	ST_ABSENT,  /* the object, or one that it needs, does not exist */
-	ST_BUSY,    /* still in use; ask again */
-	ST_LIMIT,   /* a configured limit, the rate, or a resource of the kernel is used up */
-	ST_DENIED,  /* another VM's slot, an old generation, or a descriptor of the wrong kind */
-	ST_NOLOG,   /* the request log can not be written: creates are refused */
-	ST_KERNEL,  /* the kernel refused the call or does not support it */
+	ST_OK,     /* done; also if an earlier CREATE of the same VM made the object */
+	ST_ABSENT, /* the object, or one that it needs, does not exist */
+	ST_BUSY,   /* still in use; ask again */
+	ST_LIMIT,  /* a configured limit, the rate, or a resource of the kernel is used up */
+	ST_DENIED, /* another VM's slot, an old generation, or a descriptor of the wrong kind */
+	ST_NOLOG,  /* the request log can not be written: creates are refused */
+	ST_KERNEL, /* the kernel refused the call or does not support it */
 	ST_COUNT
 };
 
@@ -65,7 +69,11 @@ struct field {
 };
 
 /* FIELD_A: a list of up to @n_ integers. */
-#define UINTS(n_) struct { size_t n; uint64_t v[n_]; }
+#define UINTS(n_)               \
+	struct {                \
+		size_t n;       \
+		uint64_t v[n_]; \
+	}
 
 #define ARGS(...) __VA_ARGS__
 #define REPLY(...)
@@ -73,7 +81,10 @@ struct field {
 #define F(f) bool f;
 #define B(f, n) uint8_t f[n];
 #define A(f, n) UINTS(n) f;
-#define OP(NAME, name, code, role, phases, scope, effect, in, out, args, reply) struct req_##name { args };
+#define OP(NAME, name, code, role, phases, scope, effect, in, out, args, reply) \
+	struct req_##name {                                                     \
+		args                                                            \
+	};
 #include "proto/ops.def"
 
 #define ARGS(...)
@@ -82,7 +93,10 @@ struct field {
 #define F(f) bool f;
 #define B(f, n) uint8_t f[n];
 #define A(f, n) UINTS(n) f;
-#define OP(NAME, name, code, role, phases, scope, effect, in, out, args, reply) struct rep_##name { reply };
+#define OP(NAME, name, code, role, phases, scope, effect, in, out, args, reply) \
+	struct rep_##name {                                                     \
+		reply                                                           \
+	};
 #include "proto/ops.def"
 
 /* A row of the table. */

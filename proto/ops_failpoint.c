@@ -13,7 +13,8 @@ static bool has_to_do_with(const struct op *op)
 	const char *prefix = "banger-role-", *me = program_invocation_short_name;
 	size_t n = strlen(prefix);
 
-	return op->role == ROLE_ANY || strncmp(me, prefix, n) != 0 || strcmp(me + n, role_name(op->role)) == 0;
+	return op->role == ROLE_ANY || strncmp(me, prefix, n) != 0 ||
+	       strcmp(me + n, role_name(op->role)) == 0;
 }
 
 const char *ops_failpoint_each(size_t i)

@@ -26,7 +26,8 @@ int slot_of_tap(const char *name)
 	size_t n = strlen(SLOT_TAP_PREFIX);
 	uint64_t slot;
 
-	if (strncmp(name, SLOT_TAP_PREFIX, n) != 0 || parse_uint(name + n, 0, SLOT_MAX - 1, &slot) < 0) {
+	if (strncmp(name, SLOT_TAP_PREFIX, n) != 0 ||
+	    parse_uint(name + n, 0, SLOT_MAX - 1, &slot) < 0) {
 		errno = EINVAL;
 		return -1;
 	}

@@ -9,8 +9,8 @@
 
 #include "common/config.h"
 
-#define SLOT_MAX 1000           /* slots are 0 .. config.slots - 1 */
-#define SLOT_DM_MINOR 100000    /* minor of slot 0 (DM_PERSISTENT_DEV_FLAG); minors have 20 bits */
+#define SLOT_MAX 1000        /* slots are 0 .. config.slots - 1 */
+#define SLOT_DM_MINOR 100000 /* minor of slot 0 (DM_PERSISTENT_DEV_FLAG); minors have 20 bits */
 #define SLOT_TAP_PREFIX "bgr"
 #define SLOT_DM_PREFIX "bgr-"
 #define SLOT_UUID_PREFIX "BANGER-"

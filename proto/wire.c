@@ -4,8 +4,15 @@
 #include <string.h>
 
 enum {
-	FIXARRAY = 0x90, FALSE_ = 0xc2, TRUE_ = 0xc3, BIN8 = 0xc4,
-	UINT8 = 0xcc, UINT16 = 0xcd, UINT32 = 0xce, UINT64 = 0xcf, ARRAY16 = 0xdc,
+	FIXARRAY = 0x90,
+	FALSE_ = 0xc2,
+	TRUE_ = 0xc3,
+	BIN8 = 0xc4,
+	UINT8 = 0xcc,
+	UINT16 = 0xcd,
+	UINT32 = 0xce,
+	UINT64 = 0xcf,
+	ARRAY16 = 0xdc,
 };
 
 /* Write a head byte and the @n low bytes of @v, big-endian. */
@@ -74,7 +81,8 @@ static uint64_t get(struct wire_reader *r, unsigned n)
 }
 
 /* Check that @v lies in @min..@max and is not below @least, for which a shorter encoding exists. */
-static uint64_t checked(struct wire_reader *r, uint64_t v, uint64_t least, uint64_t min, uint64_t max)
+static uint64_t checked(struct wire_reader *r, uint64_t v, uint64_t least, uint64_t min,
+			uint64_t max)
 {
 	if (v < least || v < min || v > max)
 		r->bad = true;

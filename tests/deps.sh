@@ -6,7 +6,7 @@ build="gcc make pkg-config libmsgpack-dev libcap-ng-dev libseccomp-dev libcurl4-
 run="iproute2 nftables jq procps util-linux e2fsprogs kmod conntrack dmsetup iputils-ping qemu-system-x86 busybox-static cpio
 	libarchive-tools sqlite3"
 guest="mmdebstrap openssh-client zstd xz-utils selinux-policy-dev checkpolicy semodule-utils m4 gawk"
-lint="clang-tidy cppcheck shellcheck selint"
+lint="clang-format clang-tidy cppcheck shellcheck selint"
 case ${1-} in
 build) want="$build $run $guest $lint" ;;
 bench) want="$build $run iptables" ;;

@@ -8,6 +8,12 @@ cflags=$(pkg-config --cflags libarchive libseccomp libcap-ng libmnl libnftnl sql
 # A terminal may know no more: what the command line prints is ASCII.
 git ls-files 'controller/cli/*.[ch]' | xargs grep -nP '[^\x00-\x7F]' && status=1
 tests/failures.sh || status=1
+# Releases of clang-format differ in details; the tree is written in the one of Debian 12.
+if clang-format --version | grep -q 'version 14\.'; then
+	git ls-files '*.c' '*.h' | xargs clang-format --dry-run --Werror || status=1
+else
+	echo "lint: the format is not checked: that needs clang-format 14"
+fi
 tests/lines.sh || status=1
 # resourceLeak, memleak: cppcheck does not know cleanup attributes; the sanitizers watch for leaks.  *Called: those calls
 # are made before there is a second thread.  comparePointers: start and end of a blob that the assembler placed.

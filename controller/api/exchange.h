@@ -13,7 +13,7 @@ struct exchange {
 	struct ctl *ctl;
 	int fd;
 	struct caller caller;
-	uint64_t id;             /* the number that the client gave the request */
+	uint64_t id; /* the number that the client gave the request */
 	const struct call *call;
 	union control_body args, result;
 	/* descriptors of the request; the server closes them after the answer */
@@ -21,15 +21,15 @@ struct exchange {
 	size_t nfds;
 	struct operation op;
 	struct error error;
-	uint64_t begun_ns;       /* clock_boot_ns() at the arrival */
-	uint64_t waited_ns;      /* time spent in sends to the client */
+	uint64_t begun_ns;  /* clock_boot_ns() at the arrival */
+	uint64_t waited_ns; /* time spent in sends to the client */
 	/* the client disconnected or does not read: nothing more is sent */
 	_Atomic bool gone;
 
 	/* State of a handler that returns EXCHANGE_AGAIN.  All are zero before the first call. */
-	unsigned passes;         /* completed calls of the handler */
+	unsigned passes; /* completed calls of the handler */
 	uint8_t vm[ID_LEN];
-	uint64_t cursor;         /* offset in a stream of the VM, bytes */
+	uint64_t cursor; /* offset in a stream of the VM, bytes */
 };
 
 #define API_SEND_MS 5000 /* all sends of one request together may block for so long */

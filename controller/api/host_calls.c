@@ -76,8 +76,7 @@ static bool may_host(struct exchange *x)
 {
 	if (access_allows(&x->caller, ACCESS_HOST, 0))
 		return true;
-	(void)error_set(&x->error, FAIL_NOT_ALLOWED, "host",
-			"only root may maintain the host");
+	(void)error_set(&x->error, FAIL_NOT_ALLOWED, "host", "only root may maintain the host");
 	return false;
 }
 
@@ -87,9 +86,8 @@ int api_host_drain(struct exchange *x)
 
 	if (!may_host(x) || host_drain(x->ctl, x->args.host_drain.timeout_ms, &d, &x->error) < 0)
 		return EXCHANGE_FAILED;
-	x->result.res_host_drain = (struct res_host_drain){ .vms = d.vms,
-							    .killed = d.killed,
-							    .left = d.left };
+	x->result.res_host_drain =
+		(struct res_host_drain){ .vms = d.vms, .killed = d.killed, .left = d.left };
 	return EXCHANGE_DONE;
 }
 
@@ -126,7 +124,10 @@ int api_host_reconcile(struct exchange *x)
 	const struct call_host_reconcile *a = &x->args.host_reconcile;
 	struct res_host_reconcile *res = &x->result.res_host_reconcile;
 	const struct repair_options options = {
-		.restore = a->restore, .dry_run = a->dry_run, .report = send_finding, .arg = x,
+		.restore = a->restore,
+		.dry_run = a->dry_run,
+		.report = send_finding,
+		.arg = x,
 	};
 	struct repaired n;
 

@@ -57,8 +57,8 @@ int api_kernel_delete(struct exchange *x)
 /* ---- lists ---- */
 
 /* The members that both events have. */
-#define FILL(ev, a)                           \
-	do {                                  \
+#define FILL(ev, a)                                \
+	do {                                       \
 		COPY((ev)->name, (a)->name);       \
 		COPY((ev)->digest, (a)->digest);   \
 		COPY((ev)->created, (a)->created); \

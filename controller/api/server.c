@@ -53,11 +53,11 @@ struct conn {
 	struct api *api;
 	struct control in;
 	enum conn_state state;
-	bool through;               /* set by the worker: the request is answered */
+	bool through; /* set by the worker: the request is answered */
 	/* CLOSING: close the connection as well as the request's descriptors */
 	bool ending;
-	bool apart;                 /* CLOSING: a closer thread runs and must be joined */
-	size_t held;                /* CLOSING: number of the client's descriptors when it began */
+	bool apart;  /* CLOSING: a closer thread runs and must be joined */
+	size_t held; /* CLOSING: number of the client's descriptors when it began */
 	pthread_t closer;
 	/* clock_boot_ns(); READING: close then; PARKED: run then; CLOSING: signal then */
 	uint64_t due_ns;
@@ -73,7 +73,7 @@ struct api {
 	bool listening, paused;
 	struct conn *conns;
 	size_t n_conns;
-	pthread_mutex_t lock;       /* guards @returned */
+	pthread_mutex_t lock; /* guards @returned */
 	struct conn *returned;
 	uint64_t noted_ns, paused_until_ns;
 	unsigned unnoted;
@@ -537,7 +537,6 @@ static void refuse_descriptors(struct conn *c)
 	refuse(c, &e);
 }
 
-
 static void conn_ready(struct loop_source *s, uint32_t events)
 {
 	struct conn *c = s->owner;
@@ -674,9 +673,7 @@ struct api *api_open(struct ctl *c, int epoll_fd, int listener,
 
 	if (!a)
 		return NULL;
-	*a = (struct api){
-		.ctl = c, .epoll_fd = epoll_fd, .listener = listener, .listening = true
-	};
+	*a = (struct api){ .ctl = c, .epoll_fd = epoll_fd, .listener = listener, .listening = true };
 	a->rate.burst = API_STARTS_BURST(c->config.creates_per_second);
 	a->rate.interval_ns = API_STARTS_NS(c->config.creates_per_second);
 	a->identify = identify ? identify : peer_of;

@@ -24,7 +24,7 @@
 #define API_STARTS_NS(creates_per_second) (100000000000u / (creates_per_second))
 /* from accept, or from its first byte, until a request is complete */
 #define API_MESSAGE_MS 10000
-#define API_IDLE_MS 300000              /* between two requests */
+#define API_IDLE_MS 300000 /* between two requests */
 
 struct api;
 

@@ -8,8 +8,8 @@
 
 struct audit {
 	struct cli *c;
-	json_t *json;     /* -o json: the records */
-	json_t *intents;  /* by role: the last intent, whose result is still to come */
+	json_t *json;    /* -o json: the records */
+	json_t *intents; /* by role: the last intent, whose result is still to come */
 	struct table table;
 };
 
@@ -28,15 +28,18 @@ static void row(struct audit *a, const json_t *asked, const json_t *answered)
 	const char *op = text(asked, "op_id");
 
 	/* "2026-11-29T19:46:36.7494Z" */
-	(void)snprintf(when, sizeof(when), "%.10s %.8s", text(asked, "time"), strlen(text(asked, "time")) > 11 ? text(asked, "time") + 11 : "");
+	(void)snprintf(when, sizeof(when), "%.10s %.8s", text(asked, "time"),
+		       strlen(text(asked, "time")) > 11 ? text(asked, "time") + 11 : "");
 	if (json_is_integer(slot))
 		(void)snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(slot));
 	if (json_is_integer(us))
 		(void)snprintf(took, sizeof(took), "%lld us", (long long)json_integer_value(us));
-	(void)table_add(&a->table, (const char *const[TABLE_COLUMNS]){
-					   when, text(asked, "role"), text(asked, text(asked, "op")[0] ? "op" : "type"), number,
-					   answered ? text(answered, "status") : "no answer", took,
-					   strspn(op, "0") == strlen(op) ? "" : op });
+	(void)table_add(&a->table,
+			(const char *const[TABLE_COLUMNS]){
+				when, text(asked, "role"),
+				text(asked, text(asked, "op")[0] ? "op" : "type"), number,
+				answered ? text(answered, "status") : "no answer", took,
+				strspn(op, "0") == strlen(op) ? "" : op });
 }
 
 static void record(struct audit *a, json_t *o)
@@ -44,7 +47,8 @@ static void record(struct audit *a, json_t *o)
 	const char *type = text(o, "type"), *role = text(o, "role");
 	json_t *intent = json_object_get(a->intents, role);
 	bool answers = strcmp(type, "result") == 0 && intent &&
-		       json_integer_value(json_object_get(intent, "seq")) == json_integer_value(json_object_get(o, "seq"));
+		       json_integer_value(json_object_get(intent, "seq")) ==
+			       json_integer_value(json_object_get(o, "seq"));
 
 	if (intent) {
 		row(a, intent, answers ? o : NULL);
@@ -56,7 +60,8 @@ static void record(struct audit *a, json_t *o)
 		row(a, o, o);
 }
 
-static int audit_line(void *arg, const struct event *event, const union control_body *body, struct error *e)
+static int audit_line(void *arg, const struct event *event, const union control_body *body,
+		      struct error *e)
 {
 	struct audit *a = arg;
 
@@ -65,7 +70,8 @@ static int audit_line(void *arg, const struct event *event, const union control_
 		return 0;
 	json_t *o = json_loads(body->ev_line.text, 0, NULL);
 	if (a->c->opt.format == FORMAT_JSON)
-		json_array_append_new(a->json, o ? json_incref(o) : json_string(body->ev_line.text));
+		json_array_append_new(a->json,
+				      o ? json_incref(o) : json_string(body->ev_line.text));
 	else if (o)
 		record(a, o);
 	json_decref(o);
@@ -82,8 +88,11 @@ static void print_rows(struct audit *a)
 
 int cmd_audit_show(struct cli *c)
 {
-	struct audit audit = { .c = c, .json = json_array(), .intents = json_object(),
-			       .table = { .head = { "WHEN (UTC)", "ROLE", "REQUEST", "SLOT", "RESULT", "TIME", "OPERATION" } } };
+	struct audit audit = { .c = c,
+			       .json = json_array(),
+			       .intents = json_object(),
+			       .table = { .head = { "WHEN (UTC)", "ROLE", "REQUEST", "SLOT",
+						    "RESULT", "TIME", "OPERATION" } } };
 	const struct reply_to to = { .event = audit_line, .arg = &audit };
 	struct call_audit_show a = { 0 };
 	struct res_audit_show r;

@@ -20,7 +20,8 @@
 #include "controller/cli/out.h"
 #include "controller/cli/proc.h"
 
-#define PACKAGES "systemd-sysv,udev,dbus,openssh-server,iproute2,iputils-ping,e2fsprogs,ca-certificates"
+#define PACKAGES \
+	"systemd-sysv,udev,dbus,openssh-server,iproute2,iputils-ping,e2fsprogs,ca-certificates"
 #define DEFAULT_MIB 1024
 
 enum way { WAY_ROOT, WAY_UNSHARE, WAY_FAKE, WAY_NONE };
@@ -67,8 +68,10 @@ static int choose_way(struct build *b, struct error *e)
 	if (b->way != WAY_NONE)
 		return 0;
 	error_set(e, FAIL_HOST, "build", "no way to make files of other owners");
-	error_hint(e, "an administrator: usermod --add-subuids 200000-265535 --add-subgids 200000-265535 <you> "
-		      "(package uidmap), or install fakechroot and fakeroot");
+	error_hint(
+		e,
+		"an administrator: usermod --add-subuids 200000-265535 --add-subgids 200000-265535 <you> "
+		"(package uidmap), or install fakechroot and fakeroot");
 	return -1;
 }
 
@@ -115,9 +118,15 @@ static bool is_hosts(const char *release)
 /* Where apt has its sources (apt-config(8)), as a glob for each kind of file in sources.list(5). */
 static void source_patterns(struct cli *c, char patterns[3][4096])
 {
-	const char *const argv[] = { "apt-config", "shell", "LIST", "Dir::Etc::sourcelist/f", "PARTS", "Dir::Etc::sourceparts/d", NULL };
-	char text[8192] = "", list[4000] = "/etc/apt/sources.list", parts[4000] = "/etc/apt/sources.list.d/";
-	const struct proc_io io = { .capture = text, .capture_size = sizeof(text), .null_err = true };
+	const char *const argv[] = { "apt-config", "shell",
+				     "LIST",       "Dir::Etc::sourcelist/f",
+				     "PARTS",      "Dir::Etc::sourceparts/d",
+				     NULL };
+	char text[8192] = "", list[4000] = "/etc/apt/sources.list",
+	     parts[4000] = "/etc/apt/sources.list.d/";
+	const struct proc_io io = { .capture = text,
+				    .capture_size = sizeof(text),
+				    .null_err = true };
 	struct error ignored;
 
 	if (proc_run(c, argv, &io, &ignored) == 0)
@@ -146,7 +155,9 @@ static void host_proxy(struct cli *c, const char *key, const char *variable)
 {
 	const char *const argv[] = { "apt-config", "dump", "--format", "%v%n", key, NULL };
 	char text[1024] = "";
-	const struct proc_io io = { .capture = text, .capture_size = sizeof(text), .null_err = true };
+	const struct proc_io io = { .capture = text,
+				    .capture_size = sizeof(text),
+				    .null_err = true };
 	struct error ignored;
 
 	if (getenv(variable) || proc_run(c, argv, &io, &ignored) != 0)
@@ -171,12 +182,20 @@ static int bootstrap(struct build *b, struct error *e)
 	/* By the environment: a file of ours is out of reach for the ids of mmdebstrap's own namespace. */
 	if (asprintf(&include, "--include=" PACKAGES "%s%s", b->c->opt.include ? "," : "",
 		     b->c->opt.include ? b->c->opt.include : "") < 0 ||
-	    setenv("BANGER_CUSTOMIZE", guest_customize, 1) < 0 || host_sources(b->c, release, &sources) < 0)
+	    setenv("BANGER_CUSTOMIZE", guest_customize, 1) < 0 ||
+	    host_sources(b->c, release, &sources) < 0)
 		return error_set(e, FAIL_GENERAL, "build", "out of memory");
 	host_proxy(b->c, "Acquire::http::Proxy", "http_proxy");
 	host_proxy(b->c, "Acquire::https::Proxy", "https_proxy");
-	const char *argv[9 + SOURCES_MOST + 1] = { "mmdebstrap", "--quiet", "--variant=apt", "--format=tar", modes[b->way],
-						   include, "--customize-hook=eval \"$BANGER_CUSTOMIZE\"", release, b->tar };
+	const char *argv[9 + SOURCES_MOST + 1] = { "mmdebstrap",
+						   "--quiet",
+						   "--variant=apt",
+						   "--format=tar",
+						   modes[b->way],
+						   include,
+						   "--customize-hook=eval \"$BANGER_CUSTOMIZE\"",
+						   release,
+						   b->tar };
 	for (size_t i = 0; i < sources.gl_pathc && i < SOURCES_MOST; i++)
 		argv[9 + i] = sources.gl_pathv[i];
 	const struct proc_io io = { .quiet_out = true };
@@ -189,7 +208,9 @@ static int bootstrap(struct build *b, struct error *e)
 
 static int make_fs(struct build *b, struct error *e)
 {
-	static const char *const before[][4] = { { NULL }, { "unshare", "--map-root-user", "--map-auto", NULL },
+	static const char *const before[][4] = { { NULL },
+						 { "unshare", "--map-root-user", "--map-auto",
+						   NULL },
 						 { "fakeroot", "--", NULL } };
 	const char *argv[16];
 	char tree[4200], mib[24];
@@ -197,7 +218,8 @@ static int make_fs(struct build *b, struct error *e)
 	size_t n = 0;
 
 	(void)snprintf(tree, sizeof(tree), "%s/tree", b->tmp);
-	(void)snprintf(mib, sizeof(mib), "%u", (unsigned)(b->c->opt.size_mib ? b->c->opt.size_mib : DEFAULT_MIB));
+	(void)snprintf(mib, sizeof(mib), "%u",
+		       (unsigned)(b->c->opt.size_mib ? b->c->opt.size_mib : DEFAULT_MIB));
 	for (; before[b->way][n]; n++)
 		argv[n] = before[b->way][n];
 	const char *const rest[] = { "sh", "-c", finish, "sh", b->tar, tree, b->img, mib, NULL };
@@ -224,7 +246,8 @@ static int output_begin(struct build *b, struct error *e)
 	if (!realpath(path, b->final))
 		(void)snprintf(b->final, sizeof(b->final), "%s", path);
 	const char *slash = strrchr(b->final, '/');
-	(void)snprintf(b->img, sizeof(b->img), "%.*s.%s.%d", slash ? (int)(slash + 1 - b->final) : 0, b->final,
+	(void)snprintf(b->img, sizeof(b->img), "%.*s.%s.%d",
+		       slash ? (int)(slash + 1 - b->final) : 0, b->final,
 		       slash ? slash + 1 : b->final, (int)getpid());
 	_cleanup_close_ int fd = open(b->img, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	if (fd < 0) {
@@ -277,7 +300,8 @@ int cmd_image_build(struct cli *c)
 	struct build b = { .c = c };
 	struct error e = { 0 };
 
-	if (check(c, &e) < 0 || signals_hold(c, &e) < 0 || tempdir_make(b.tmp, sizeof(b.tmp), &e) < 0)
+	if (check(c, &e) < 0 || signals_hold(c, &e) < 0 ||
+	    tempdir_make(b.tmp, sizeof(b.tmp), &e) < 0)
 		return out_error(c, &e);
 	int ret = build(&b, &e);
 	tempdir_remove(c, b.tmp);

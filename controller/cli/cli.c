@@ -15,7 +15,18 @@
 #include "common/config.h"
 #include "controller/cli/out.h"
 
-enum kind { K_FLAG, K_TEXT, K_COUNT, K_MIB, K_TIME, K_FORMAT, K_PROGRESS, K_RESTART, K_IDLE, K_VALUE };
+enum kind {
+	K_FLAG,
+	K_TEXT,
+	K_COUNT,
+	K_MIB,
+	K_TIME,
+	K_FORMAT,
+	K_PROGRESS,
+	K_RESTART,
+	K_IDLE,
+	K_VALUE
+};
 
 static const struct option_row {
 	const char *name;
@@ -27,44 +38,69 @@ static const struct option_row {
 } rows[O_COUNT] = {
 #define AT(field) offsetof(struct options, field)
 	[O_HELP] = { "help", 'h', K_FLAG, NULL, "say what the command does", AT(help), 0 },
-	[O_OUTPUT] = { "output", 'o', K_FORMAT, "table|json|name", "how to print the result", 0, 0 },
+	[O_OUTPUT] = { "output", 'o', K_FORMAT, "table|json|name", "how to print the result", 0,
+		       0 },
 	[O_QUIET] = { "quiet", 'q', K_VALUE, NULL, "names only: -o name", AT(format), FORMAT_NAME },
-	[O_PROGRESS] = { "progress", 0, K_PROGRESS, "none|plain|json", "how to tell of stages, on stderr", 0, 0 },
-	[O_NAME] = { "name", 0, K_TEXT, "NAME", "its name: a-z, 0-9 and '-'; default: one is made", AT(name), 0 },
-	[O_IMAGE] = { "image", 0, K_TEXT, "IMAGE", "the root file system to start from; default: the only one",
-		      AT(image), 0 },
-	[O_KERNEL] = { "kernel", 0, K_TEXT, "KERNEL", "the kernel that the image is started with", AT(kernel), 0 },
+	[O_PROGRESS] = { "progress", 0, K_PROGRESS, "none|plain|json",
+			 "how to tell of stages, on stderr", 0, 0 },
+	[O_NAME] = { "name", 0, K_TEXT, "NAME", "its name: a-z, 0-9 and '-'; default: one is made",
+		     AT(name), 0 },
+	[O_IMAGE] = { "image", 0, K_TEXT, "IMAGE",
+		      "the root file system to start from; default: the only one", AT(image), 0 },
+	[O_KERNEL] = { "kernel", 0, K_TEXT, "KERNEL", "the kernel that the image is started with",
+		       AT(kernel), 0 },
 	[O_VCPUS] = { "vcpus", 0, K_COUNT, "N", "virtual processors", AT(vcpus), 256 },
-	[O_MEMORY] = { "memory", 'm', K_MIB, "SIZE", "memory, as 512M or 2G", AT(mem_mib), 16777216 },
-	[O_DISK] = { "disk", 0, K_MIB, "SIZE", "size of the root disk, at least the image's", AT(disk_mib), 16777216 },
-	[O_NAT] = { "nat", 0, K_VALUE, NULL, "let it reach other networks, from the host's address", AT(nat), 2 },
+	[O_MEMORY] = { "memory", 'm', K_MIB, "SIZE", "memory, as 512M or 2G", AT(mem_mib),
+		       16777216 },
+	[O_DISK] = { "disk", 0, K_MIB, "SIZE", "size of the root disk, at least the image's",
+		     AT(disk_mib), 16777216 },
+	[O_NAT] = { "nat", 0, K_VALUE, NULL, "let it reach other networks, from the host's address",
+		    AT(nat), 2 },
 	[O_NO_NAT] = { "no-nat", 0, K_VALUE, NULL, "no network but the host", AT(nat), 1 },
 	[O_RESTART] = { "restart", 0, K_RESTART, "no|on-failure[:N]|always",
-			"start it again when it ends by itself (N times in a row), also after a restart of the host", 0, 0 },
-	[O_AUTO_STOP] = { "auto-stop", 0, K_IDLE, "TIME|never", "stop it when it was idle for so long, as 30m or 8h",
-			  AT(auto_stop_s), 31536000000 },
-	[O_RM] = { "rm", 0, K_FLAG, NULL, "delete it when the command or shell ends, however it ends", AT(rm), 0 },
-	[O_DETACH] = { "detach", 'd', K_FLAG, NULL, "start it, print its name, and leave it", AT(detach), 0 },
-	[O_TIMEOUT] = { "timeout", 0, K_TIME, "TIME", "how long to wait, as 90s or 2m", AT(timeout_ms), 3600000 },
+			"start it again when it ends by itself (N times in a row), also after a restart of the host",
+			0, 0 },
+	[O_AUTO_STOP] = { "auto-stop", 0, K_IDLE, "TIME|never",
+			  "stop it when it was idle for so long, as 30m or 8h", AT(auto_stop_s),
+			  31536000000 },
+	[O_RM] = { "rm", 0, K_FLAG, NULL,
+		   "delete it when the command or shell ends, however it ends", AT(rm), 0 },
+	[O_DETACH] = { "detach", 'd', K_FLAG, NULL, "start it, print its name, and leave it",
+		       AT(detach), 0 },
+	[O_TIMEOUT] = { "timeout", 0, K_TIME, "TIME", "how long to wait, as 90s or 2m",
+			AT(timeout_ms), 3600000 },
 	[O_ALL] = { "all", 'a', K_FLAG, NULL, "root: include the VMs of all users", AT(all), 0 },
 	[O_FOLLOW] = { "follow", 'f', K_FLAG, NULL, "go on until the VM stops", AT(follow), 0 },
-	[O_VMM] = { "vmm", 0, K_VALUE, NULL, "the log of the monitor that runs it (Firecracker)", AT(what), 1 },
-	[O_METRICS] = { "metrics", 0, K_VALUE, NULL, "the monitor's metrics (Firecracker): JSON lines", AT(what), 2 },
+	[O_VMM] = { "vmm", 0, K_VALUE, NULL, "the log of the monitor that runs it (Firecracker)",
+		    AT(what), 1 },
+	[O_METRICS] = { "metrics", 0, K_VALUE, NULL,
+			"the monitor's metrics (Firecracker): JSON lines", AT(what), 2 },
 	[O_TTY] = { "tty", 't', K_FLAG, NULL, "give the command a terminal", AT(tty), 0 },
-	[O_IF_EXISTS] = { "if-exists", 0, K_FLAG, NULL, "a target that does not exist counts as done", AT(if_exists), 0 },
+	[O_IF_EXISTS] = { "if-exists", 0, K_FLAG, NULL,
+			  "a target that does not exist counts as done", AT(if_exists), 0 },
 	[O_DEB] = { "deb", 0, K_TEXT, "FILE", "a Debian linux-image package", AT(deb), 0 },
-	[O_VMLINUZ] = { "vmlinuz", 0, K_TEXT, "FILE", "a bzImage (with --modules)", AT(vmlinuz), 0 },
-	[O_MODULES] = { "modules", 0, K_TEXT, "DIR", "its folder lib/modules/<release>", AT(modules), 0 },
-	[O_SIZE] = { "size", 0, K_MIB, "SIZE", "size of the file system (default 1G)", AT(size_mib), 16777216 },
-	[O_INCLUDE] = { "include", 0, K_TEXT, "PACKAGES", "more packages, with commas between", AT(include), 0 },
-	[O_SUITE] = { "suite", 0, K_TEXT, "SUITE", "Debian release (default: the host's)", AT(suite), 0 },
-	[O_OUTPUT_FILE] = { "output", 0, K_TEXT, "FILE", "write the image to FILE, import nothing", AT(output), 0 },
-	[O_DB] = { "db", 0, K_FLAG, NULL, "the state database alone; as root also without the daemon", AT(db), 0 },
-	[O_CONFIG] = { "config", 0, K_TEXT, "FILE", "root's configuration (default: " CONFIG_DEFAULT_PATH ")",
-		       AT(config), 0 },
-	[O_NO_STDIN] = { "no-stdin", 'n', K_FLAG, NULL, "leave standard input alone: the command reads nothing", AT(no_stdin), 0 },
-	[O_ACCEPT] = { "accept", 0, K_FLAG, NULL, "keep the host key that the guest shows now", AT(accept), 0 },
-	[O_DRY_RUN] = { "dry-run", 0, K_FLAG, NULL, "say what would be done, and do nothing", AT(dry_run), 0 },
+	[O_VMLINUZ] = { "vmlinuz", 0, K_TEXT, "FILE", "a bzImage (with --modules)", AT(vmlinuz),
+			0 },
+	[O_MODULES] = { "modules", 0, K_TEXT, "DIR", "its folder lib/modules/<release>",
+			AT(modules), 0 },
+	[O_SIZE] = { "size", 0, K_MIB, "SIZE", "size of the file system (default 1G)", AT(size_mib),
+		     16777216 },
+	[O_INCLUDE] = { "include", 0, K_TEXT, "PACKAGES", "more packages, with commas between",
+			AT(include), 0 },
+	[O_SUITE] = { "suite", 0, K_TEXT, "SUITE", "Debian release (default: the host's)",
+		      AT(suite), 0 },
+	[O_OUTPUT_FILE] = { "output", 0, K_TEXT, "FILE", "write the image to FILE, import nothing",
+			    AT(output), 0 },
+	[O_DB] = { "db", 0, K_FLAG, NULL,
+		   "the state database alone; as root also without the daemon", AT(db), 0 },
+	[O_CONFIG] = { "config", 0, K_TEXT, "FILE",
+		       "root's configuration (default: " CONFIG_DEFAULT_PATH ")", AT(config), 0 },
+	[O_NO_STDIN] = { "no-stdin", 'n', K_FLAG, NULL,
+			 "leave standard input alone: the command reads nothing", AT(no_stdin), 0 },
+	[O_ACCEPT] = { "accept", 0, K_FLAG, NULL, "keep the host key that the guest shows now",
+		       AT(accept), 0 },
+	[O_DRY_RUN] = { "dry-run", 0, K_FLAG, NULL, "say what would be done, and do nothing",
+			AT(dry_run), 0 },
 #undef AT
 };
 
@@ -205,7 +241,9 @@ static void getopt_tables(const struct command *cmd, struct option *longs, char 
 	for (int i = 0; i < O_COUNT; i++) {
 		if (i != O_HELP && !(cmd->options & UINT64_C(1) << i))
 			continue;
-		longs[n++] = (struct option){ rows[i].name, takes(&rows[i]) ? required_argument : no_argument, NULL, 256 + i };
+		longs[n++] = (struct option){ rows[i].name,
+					      takes(&rows[i]) ? required_argument : no_argument,
+					      NULL, 256 + i };
 		if (!rows[i].letter)
 			continue;
 		shorts[s++] = rows[i].letter;
@@ -219,15 +257,16 @@ static void getopt_tables(const struct command *cmd, struct option *longs, char 
 static const struct option_row *row_of(const struct command *cmd, int got)
 {
 	for (int i = 0; i < O_COUNT; i++)
-		if ((i == O_HELP || cmd->options & UINT64_C(1) << i) && (got == 256 + i || got == rows[i].letter))
+		if ((i == O_HELP || cmd->options & UINT64_C(1) << i) &&
+		    (got == 256 + i || got == rows[i].letter))
 			return &rows[i];
 	return NULL;
 }
 
 static void usage_hint(const struct command *cmd, struct error *e)
 {
-	error_hint(e, "banger help%s%s%s%s", cmd ? " " : "", cmd ? cmd->noun : "", cmd && cmd->verb ? " " : "",
-		   cmd && cmd->verb ? cmd->verb : "");
+	error_hint(e, "banger help%s%s%s%s", cmd ? " " : "", cmd ? cmd->noun : "",
+		   cmd && cmd->verb ? " " : "", cmd && cmd->verb ? cmd->verb : "");
 }
 
 /* Options of @argv, whose first word getopt skips.  Return: 0, or -1 with @e. */
@@ -249,7 +288,8 @@ static int parse_options(struct cli *c, int argc, char **argv, struct error *e)
 		const struct option_row *r = row_of(c->command, got);
 		if (option_set(&c->opt, r, optarg) < 0)
 			return error_set(e, FAIL_USAGE, r->name, "\"%s\" is %s; %s: %s", optarg,
-					 errno == ERANGE ? "out of range" : "not understood", r->arg, r->help);
+					 errno == ERANGE ? "out of range" : "not understood",
+					 r->arg, r->help);
 	}
 	c->pos = argv + optind;
 	c->npos = argc - optind;
@@ -277,7 +317,8 @@ static int check_count(struct cli *c, struct error *e)
 	if (c->npos < cmd->min)
 		return error_set(e, FAIL_USAGE, what, "something is missing: %s", cmd->args);
 	if (cmd->max >= 0 && c->npos > cmd->max)
-		return error_set(e, FAIL_USAGE, what, "\"%s\" is one word too many", c->pos[cmd->max]);
+		return error_set(e, FAIL_USAGE, what, "\"%s\" is one word too many",
+				 c->pos[cmd->max]);
 	if (c->guest && !c->nguest)
 		return error_set(e, FAIL_USAGE, what, "no command behind --");
 	return 0;
@@ -341,7 +382,8 @@ int signals_hold(struct cli *c, struct error *e)
 	held_set(&set);
 	if (c->sigfd >= 0)
 		return 0;
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0 || (c->sigfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)) < 0)
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0 ||
+	    (c->sigfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)) < 0)
 		return error_set(e, FAIL_GENERAL, "signals", "%s", strerror(errno));
 	return 0;
 }
@@ -366,16 +408,17 @@ bool signals_pending(struct cli *c)
 
 int signals_error(struct cli *c, const char *what, struct error *e)
 {
-	return error_set(e, FAIL_GENERAL, what ? what : "banger", "interrupted (SIG%s)", sigabbrev_np(c->signal));
+	return error_set(e, FAIL_GENERAL, what ? what : "banger", "interrupted (SIG%s)",
+			 sigabbrev_np(c->signal));
 }
 
 /* ---- help ---- */
 
 static void print_usage(FILE *f, const struct command *cmd)
 {
-	fprintf(f, "banger %s%s%s%s%s%s%s", cmd->noun, cmd->verb ? " " : "", cmd->verb ? cmd->verb : "",
-		cmd->options & ~(O(HELP)) ? " [options]" : "", cmd->args[0] ? " " : "", cmd->args,
-		cmd->guest ? " [-- command...]" : "");
+	fprintf(f, "banger %s%s%s%s%s%s%s", cmd->noun, cmd->verb ? " " : "",
+		cmd->verb ? cmd->verb : "", cmd->options & ~(O(HELP)) ? " [options]" : "",
+		cmd->args[0] ? " " : "", cmd->args, cmd->guest ? " [-- command...]" : "");
 }
 
 static void print_help(FILE *f, const struct command *cmd)
@@ -391,8 +434,8 @@ static void print_help(FILE *f, const struct command *cmd)
 			continue;
 		if (rows[i].letter)
 			(void)snprintf(letter, sizeof(letter), "-%c, ", rows[i].letter);
-		(void)snprintf(left, sizeof(left), "%s--%s%s%s", letter, rows[i].name, rows[i].arg ? " " : "",
-			       rows[i].arg ? rows[i].arg : "");
+		(void)snprintf(left, sizeof(left), "%s--%s%s%s", letter, rows[i].name,
+			       rows[i].arg ? " " : "", rows[i].arg ? rows[i].arg : "");
 		fprintf(f, "  %-28s  %s\n", left, rows[i].help);
 	}
 }
@@ -405,9 +448,11 @@ static void print_overview(struct cli *c, const char *noun)
 		if (noun && strcmp(noun, cmd->noun) != 0)
 			continue;
 		(void)snprintf(left, sizeof(left), "%s%s%s%s%s%s", cmd->noun, cmd->verb ? " " : "",
-			       cmd->verb ? cmd->verb : "", cmd->args[0] ? " " : "", cmd->args, cmd->guest ? " [-- command...]" : "");
-		fprintf(c->out, "  %-38s  %.*s%s%s%s\n", left, (int)strcspn(cmd->help, "\n"), cmd->help,
-			cmd->alias ? " (also: " : "", cmd->alias ? cmd->alias : "", cmd->alias ? ")" : "");
+			       cmd->verb ? cmd->verb : "", cmd->args[0] ? " " : "", cmd->args,
+			       cmd->guest ? " [-- command...]" : "");
+		fprintf(c->out, "  %-38s  %.*s%s%s%s\n", left, (int)strcspn(cmd->help, "\n"),
+			cmd->help, cmd->alias ? " (also: " : "", cmd->alias ? cmd->alias : "",
+			cmd->alias ? ")" : "");
 	}
 }
 
@@ -437,7 +482,8 @@ static const struct command *find(const struct cli *c, const char *a, const char
 			return cmd;
 	*words = 1;
 	for (const struct command *cmd = c->table; cmd->noun; cmd++)
-		if (cmd->verb ? strcmp(cmd->noun, c->table->noun) == 0 && is_verb_of(cmd, a) : strcmp(a, cmd->noun) == 0)
+		if (cmd->verb ? strcmp(cmd->noun, c->table->noun) == 0 && is_verb_of(cmd, a)
+			      : strcmp(a, cmd->noun) == 0)
 			return cmd;
 	return NULL;
 }
@@ -457,7 +503,8 @@ int cmd_help(struct cli *c)
 		print_overview(c, NULL);
 		fputs("\nThe noun vm may be left out: banger start web1.  `banger help vm run` says more.\nExit status: 0 done, 1 failed, 2 usage, 3 not found, 4 not allowed,\n"
 		      "5 wrong state, 6 limit, 7 timed out, 8 daemon unreachable, 9 host not ready, 10 partly done;\n"
-		      "run, exec and ssh: the guest's own, 125 for a failure of banger's.\n", c->out);
+		      "run, exec and ssh: the guest's own, 125 for a failure of banger's.\n",
+		      c->out);
 		return 0;
 	}
 	int words;
@@ -496,7 +543,8 @@ static unsigned distance(const char *a, const char *b)
 			unsigned best = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
 			best = d[i - 1][j] + 1 < best ? d[i - 1][j] + 1 : best;
 			best = d[i][j - 1] + 1 < best ? d[i][j - 1] + 1 : best;
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && d[i - 2][j - 2] + 1 < best)
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+			    d[i - 2][j - 2] + 1 < best)
 				best = d[i - 2][j - 2] + 1;
 			d[i][j] = best;
 		}
@@ -527,7 +575,8 @@ static struct guess nearest(const struct cli *c, const char *noun, const char *t
 	struct guess g = { typed, NULL, NULL, UINT32_MAX };
 
 	for (const struct command *cmd = c->table; cmd->noun; cmd++) {
-		if (noun ? strcmp(noun, cmd->noun) == 0 : cmd->verb && strcmp(cmd->noun, c->table->noun) == 0)
+		if (noun ? strcmp(noun, cmd->noun) == 0
+			 : cmd->verb && strcmp(cmd->noun, c->table->noun) == 0)
 			consider(&g, cmd->verb, noun ? noun : cmd->verb, noun ? cmd->verb : NULL);
 		if (!noun)
 			consider(&g, cmd->noun, cmd->noun, NULL);
@@ -566,7 +615,8 @@ static int unknown(struct cli *c, int argc, char **argv)
 	else
 		error_set(&e, FAIL_USAGE, argv[1], noun ? "which verb?" : "no such command");
 	if (g.noun)
-		error_hint(&e, "did you mean: banger %s%s%s", g.noun, g.verb ? " " : "", g.verb ? g.verb : "");
+		error_hint(&e, "did you mean: banger %s%s%s", g.noun, g.verb ? " " : "",
+			   g.verb ? g.verb : "");
 	else
 		error_hint(&e, noun ? "banger help %s" : "banger help", argc >= 2 ? argv[1] : "");
 	return out_error(c, &e);
@@ -638,8 +688,8 @@ static int flush_output(struct cli *c, int status)
 	if (fflush(c->out) == 0 && !ferror(c->out))
 		return status;
 	if (!c->output_told) {
-		error_set(&e, FAIL_GENERAL, "standard output", "can not be written%s%s", errno ? ": " : "",
-			  errno ? strerror(errno) : "");
+		error_set(&e, FAIL_GENERAL, "standard output", "can not be written%s%s",
+			  errno ? ": " : "", errno ? strerror(errno) : "");
 		(void)out_error(c, &e);
 	}
 	clearerr(c->out);

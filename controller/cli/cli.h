@@ -16,9 +16,41 @@ enum progress { PROGRESS_AUTO, PROGRESS_NONE, PROGRESS_PLAIN, PROGRESS_JSON };
 
 /* Every option that any command takes, in the order of cli.c's table; a command's row says which are its own. */
 enum option_id {
-	O_HELP, O_OUTPUT, O_QUIET, O_PROGRESS, O_NAME, O_IMAGE, O_KERNEL, O_VCPUS, O_MEMORY, O_DISK, O_NAT, O_NO_NAT,
-	O_RESTART, O_AUTO_STOP, O_RM, O_DETACH, O_TIMEOUT, O_ALL, O_FOLLOW, O_VMM, O_METRICS, O_TTY, O_IF_EXISTS, O_DEB,
-	O_VMLINUZ, O_MODULES, O_SIZE, O_INCLUDE, O_SUITE, O_OUTPUT_FILE, O_DRY_RUN, O_DB, O_CONFIG, O_NO_STDIN, O_ACCEPT,
+	O_HELP,
+	O_OUTPUT,
+	O_QUIET,
+	O_PROGRESS,
+	O_NAME,
+	O_IMAGE,
+	O_KERNEL,
+	O_VCPUS,
+	O_MEMORY,
+	O_DISK,
+	O_NAT,
+	O_NO_NAT,
+	O_RESTART,
+	O_AUTO_STOP,
+	O_RM,
+	O_DETACH,
+	O_TIMEOUT,
+	O_ALL,
+	O_FOLLOW,
+	O_VMM,
+	O_METRICS,
+	O_TTY,
+	O_IF_EXISTS,
+	O_DEB,
+	O_VMLINUZ,
+	O_MODULES,
+	O_SIZE,
+	O_INCLUDE,
+	O_SUITE,
+	O_OUTPUT_FILE,
+	O_DRY_RUN,
+	O_DB,
+	O_CONFIG,
+	O_NO_STDIN,
+	O_ACCEPT,
 	O_COUNT
 };
 
@@ -27,11 +59,12 @@ enum option_id {
 struct options {
 	enum format format;
 	enum progress progress;
-	const char *name, *image, *kernel, *deb, *vmlinuz, *modules, *include, *suite, *output, *config;
+	const char *name, *image, *kernel, *deb, *vmlinuz, *modules, *include, *suite, *output,
+		*config;
 	uint64_t vcpus, mem_mib, disk_mib, size_mib, timeout_ms; /* 0: not given */
-	uint64_t nat;                                            /* vm_set's: 0 not given, 1 off, 2 on */
-	uint64_t restart, restart_max, auto_stop_s;              /* as in control.def */
-	uint64_t what;                                           /* vm_logs': 0 console, 1 monitor, 2 metrics */
+	uint64_t nat;                               /* vm_set's: 0 not given, 1 off, 2 on */
+	uint64_t restart, restart_max, auto_stop_s; /* as in control.def */
+	uint64_t what;                              /* vm_logs': 0 console, 1 monitor, 2 metrics */
 	bool db, dry_run, rm, detach, all, follow, tty, if_exists, help, no_stdin, accept;
 };
 
@@ -62,7 +95,7 @@ struct command {
 	int min, max;            /* positional arguments; max -1: any number */
 	bool guest;              /* takes "-- command" */
 	uint64_t options;
-	const char *help;        /* the first line is the summary */
+	const char *help;          /* the first line is the summary */
 	int (*run)(struct cli *c); /* returns the exit status */
 };
 
@@ -128,6 +161,7 @@ int cmd_help(struct cli *c);
 /* The VM that @ref names.  Return: 0, or -1 with @e. */
 int vm_lookup(struct cli *c, const char *ref, struct ev_vm *vm, struct error *e);
 /* A request for a VM from the options.  @key: the line for authorized_keys, may be "". */
-int vm_create_args(struct cli *c, struct call_vm_create *a, const char *name, const char *key, struct error *e);
+int vm_create_args(struct cli *c, struct call_vm_create *a, const char *name, const char *key,
+		   struct error *e);
 
 #endif

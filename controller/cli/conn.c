@@ -24,7 +24,9 @@ static int unreachable(const char *path, int err, struct error *e)
 	case ENOENT:
 	case ENOTDIR:
 		error_set(e, FAIL_UNREACHABLE, WHAT, "no socket at %s", path);
-		error_hint(e, "is it running? try: systemctl status banger (another socket: BANGER_SOCKET)");
+		error_hint(
+			e,
+			"is it running? try: systemctl status banger (another socket: BANGER_SOCKET)");
 		break;
 	case ECONNREFUSED:
 		error_set(e, FAIL_UNREACHABLE, WHAT, "nobody listens at %s", path);
@@ -33,7 +35,9 @@ static int unreachable(const char *path, int err, struct error *e)
 	case EACCES:
 	case EPERM:
 		error_set(e, FAIL_UNREACHABLE, WHAT, "no permission to open %s", path);
-		error_hint(e, "ask an administrator to put you in the group that owns it, then log in again");
+		error_hint(
+			e,
+			"ask an administrator to put you in the group that owns it, then log in again");
 		break;
 	default:
 		error_set(e, FAIL_UNREACHABLE, WHAT, "%s: %s", path, strerror(err));
@@ -49,7 +53,8 @@ int conn_open(struct error *e)
 	_cleanup_close_ int fd = -1;
 
 	if (strlen(path) >= sizeof(addr.sun_path))
-		return error_set(e, FAIL_USAGE, WHAT, "the socket's path is longer than %zu bytes", sizeof(addr.sun_path) - 1);
+		return error_set(e, FAIL_USAGE, WHAT, "the socket's path is longer than %zu bytes",
+				 sizeof(addr.sun_path) - 1);
 	(void)strcpy(addr.sun_path, path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
@@ -63,7 +68,9 @@ int conn_open(struct error *e)
 static int gone(struct error *e)
 {
 	error_set(e, FAIL_UNREACHABLE, WHAT, "it ended before it answered");
-	error_hint(e, "it finishes or undoes what it had begun when it is back; look with: banger vm list");
+	error_hint(
+		e,
+		"it finishes or undoes what it had begun when it is back; look with: banger vm list");
 	return -1;
 }
 
@@ -78,7 +85,8 @@ static int wait_for(struct cli *c, struct control *conn, const struct reply_to *
 		n = poll(p, ARRAY_SIZE(p), to->timeout_ms ? to->timeout_ms : -1);
 	while (n < 0 && errno == EINTR);
 	if (n == 0)
-		return error_set(e, FAIL_TIMEOUT, WHAT, "no answer within %d s", to->timeout_ms / 1000);
+		return error_set(e, FAIL_TIMEOUT, WHAT, "no answer within %d s",
+				 to->timeout_ms / 1000);
 	if (p[1].revents && signals_pending(c))
 		return signals_error(c, c->command->verb, e);
 	n = control_fill(conn);
@@ -115,15 +123,16 @@ static int take(struct cli *c, const struct reply_to *to, const struct message *
 	return error_set(e, FAIL_GENERAL, WHAT, "a request instead of an answer");
 }
 
-static int answer(struct cli *c, struct control *conn, const struct call *call, const struct reply_to *to,
-		  void *result, struct error *e)
+static int answer(struct cli *c, struct control *conn, const struct call *call,
+		  const struct reply_to *to, void *result, struct error *e)
 {
 	struct message m;
 
 	for (;;) {
 		int n = control_next(conn, call, &m);
 		if (n < 0)
-			return error_set(e, FAIL_GENERAL, WHAT, "an answer that is not of this protocol");
+			return error_set(e, FAIL_GENERAL, WHAT,
+					 "an answer that is not of this protocol");
 		if (n == 0 && wait_for(c, conn, to, e) < 0)
 			return -1;
 		if (n == 0)
@@ -142,8 +151,8 @@ static int answer(struct cli *c, struct control *conn, const struct call *call, 
 	}
 }
 
-int conn_call(struct cli *c, enum call_id id, const void *args, const int *fds, const struct reply_to *to,
-	      void *result, struct error *e)
+int conn_call(struct cli *c, enum call_id id, const void *args, const int *fds,
+	      const struct reply_to *to, void *result, struct error *e)
 {
 	static const struct reply_to plain;
 	const struct call *call = control_call(id);
@@ -156,10 +165,13 @@ int conn_call(struct cli *c, enum call_id id, const void *args, const int *fds, 
 		return -1;
 	control_init(&conn, fd);
 	/* EPIPE: one that does not want us has said why, perhaps, before it closed. */
-	if (control_send_request(fd, 1, call, args, fds, call->fds_in) == 0 || errno == EPIPE || errno == ECONNRESET)
+	if (control_send_request(fd, 1, call, args, fds, call->fds_in) == 0 || errno == EPIPE ||
+	    errno == ECONNRESET)
 		ret = answer(c, &conn, call, to ? to : &plain, result, e);
 	else
-		ret = errno == EINVAL ? error_set(e, FAIL_USAGE, call->name, "a value is out of bounds") : gone(e);
+		ret = errno == EINVAL
+			      ? error_set(e, FAIL_USAGE, call->name, "a value is out of bounds")
+			      : gone(e);
 	out_stage_end(c);
 	control_close(&conn);
 	return ret;

@@ -5,13 +5,14 @@
 #include "controller/cli/cli.h"
 
 /* Takes an event.  Return: 0 to go on, or -1 with @e to end the call. */
-typedef int (*event_fn)(void *arg, const struct event *event, const union control_body *body, struct error *e);
+typedef int (*event_fn)(void *arg, const struct event *event, const union control_body *body,
+			struct error *e);
 
 struct reply_to {
-	event_fn event;    /* NULL: stages are shown, other events ignored */
+	event_fn event; /* NULL: stages are shown, other events ignored */
 	void *arg;
-	bool uncut;        /* a held signal does not end it */
-	int timeout_ms;    /* silence that ends it; 0: no bound */
+	bool uncut;     /* a held signal does not end it */
+	int timeout_ms; /* silence that ends it; 0: no bound */
 };
 
 /* $BANGER_SOCKET, or where the service puts it. */
@@ -29,7 +30,7 @@ int conn_open(struct error *e);
  *
  * Stages are shown as --progress says.  Return: 0, or -1 with @e.
  */
-int conn_call(struct cli *c, enum call_id id, const void *args, const int *fds, const struct reply_to *to,
-	      void *result, struct error *e);
+int conn_call(struct cli *c, enum call_id id, const void *args, const int *fds,
+	      const struct reply_to *to, void *result, struct error *e);
 
 #endif

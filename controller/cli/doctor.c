@@ -20,10 +20,12 @@ static void check_kvm(struct doctor *d)
 	if (fd >= 0)
 		doctor_say(d, "kvm", "PASS", "/dev/kvm opens", "");
 	else if (errno == ENOENT)
-		doctor_say(d, "kvm", "WARN", "no /dev/kvm: guests are emulated, several times slower",
-		      "enable virtualization, load kvm_intel or kvm_amd");
+		doctor_say(d, "kvm", "WARN",
+			   "no /dev/kvm: guests are emulated, several times slower",
+			   "enable virtualization, load kvm_intel or kvm_amd");
 	else
-		doctor_say(d, "kvm", "SKIP", "/dev/kvm is not for this user; the daemon knows better", "");
+		doctor_say(d, "kvm", "SKIP",
+			   "/dev/kvm is not for this user; the daemon knows better", "");
 }
 
 /* Programs that this program runs; none of them is needed for every command. */
@@ -34,7 +36,8 @@ static void check_programs(struct doctor *d)
 	} list[] = {
 		{ "ssh", "openssh-client", "vm run, ssh, exec", "FAIL" },
 		{ "ssh-keygen", "openssh-client", "vm run, create", "FAIL" },
-		{ "qemu-system-x86_64", "qemu-system-x86", "running guests without Firecracker", "WARN" },
+		{ "qemu-system-x86_64", "qemu-system-x86", "running guests without Firecracker",
+		  "WARN" },
 		{ "mmdebstrap", "mmdebstrap", "image build", "WARN" },
 		{ "mke2fs", "e2fsprogs", "image build", "WARN" },
 		{ "busybox", "busybox-static", "kernel import", "WARN" },
@@ -44,9 +47,11 @@ static void check_programs(struct doctor *d)
 
 	for (size_t i = 0; i < ARRAY_SIZE(list); i++) {
 		bool there = proc_exists(list[i].program);
-		(void)snprintf(text, sizeof(text), "%s (for: %s)", there ? "there" : "not there", list[i].for_what);
+		(void)snprintf(text, sizeof(text), "%s (for: %s)", there ? "there" : "not there",
+			       list[i].for_what);
 		(void)snprintf(hint, sizeof(hint), "install the package %s", list[i].package);
-		doctor_say(d, list[i].program, there ? "PASS" : list[i].verdict, text, there ? "" : hint);
+		doctor_say(d, list[i].program, there ? "PASS" : list[i].verdict, text,
+			   there ? "" : hint);
 	}
 }
 
@@ -58,9 +63,11 @@ static void check_home(struct doctor *d)
 
 	if (!controller)
 		return;
-	(void)snprintf(text, sizeof(text), "the home of the account banger is %.200s", controller->pw_dir);
-	doctor_say(d, "account", strcmp(controller->pw_dir, "/") == 0 ? "PASS" : "WARN", text,
-		   "systemctl stop banger; usermod --home / banger; systemctl start banger (VMs go on)");
+	(void)snprintf(text, sizeof(text), "the home of the account banger is %.200s",
+		       controller->pw_dir);
+	doctor_say(
+		d, "account", strcmp(controller->pw_dir, "/") == 0 ? "PASS" : "WARN", text,
+		"systemctl stop banger; usermod --home / banger; systemctl start banger (VMs go on)");
 }
 
 /* ---- without these the service does not start; asked for here when it is not there to be asked ---- */
@@ -106,23 +113,27 @@ static void check_needs(struct doctor *d)
 	} needs[] = {
 		{ "cgroup v2", "none is mounted: VMMs could not be kept apart nor ended",
 		  "boot with systemd.unified_cgroup_hierarchy=1", has_cgroup2() },
-		{ "nftables", "nf_tables is not in the kernel: guests could not be kept apart", "modprobe nf_tables",
-		  has_module("nf_tables") },
-		{ "bridge", "not in the kernel: guests could have no network", "modprobe bridge", has_module("bridge") },
+		{ "nftables", "nf_tables is not in the kernel: guests could not be kept apart",
+		  "modprobe nf_tables", has_module("nf_tables") },
+		{ "bridge", "not in the kernel: guests could have no network", "modprobe bridge",
+		  has_module("bridge") },
 		{ "tun", "/dev/net/tun is missing: guests could have no network", "modprobe tun",
 		  access("/dev/net/tun", F_OK) == 0 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(needs); i++)
-		doctor_say(d, needs[i].name, needs[i].there ? "PASS" : "FAIL", needs[i].there ? "there" : needs[i].lack,
-		      needs[i].there ? "" : needs[i].hint);
+		doctor_say(d, needs[i].name, needs[i].there ? "PASS" : "FAIL",
+			   needs[i].there ? "there" : needs[i].lack,
+			   needs[i].there ? "" : needs[i].hint);
 }
 
-static int daemon_check(void *arg, const struct event *event, const union control_body *body, struct error *e)
+static int daemon_check(void *arg, const struct event *event, const union control_body *body,
+			struct error *e)
 {
 	(void)e;
 	if (event->id == EVENT_CHECK)
-		doctor_say(arg, body->ev_check.name, body->ev_check.verdict, body->ev_check.text, body->ev_check.hint);
+		doctor_say(arg, body->ev_check.name, body->ev_check.verdict, body->ev_check.text,
+			   body->ev_check.hint);
 	return 0;
 }
 
@@ -159,7 +170,8 @@ static void check_lines(struct doctor *d, char *text)
 	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		const char *name, *verdict, *found, *hint;
 		json_t *o = json_loads(line, 0, NULL);
-		if (json_unpack(o, "{s:s, s:s, s:s, s:s}", "name", &name, "verdict", &verdict, "text", &found, "hint", &hint) == 0)
+		if (json_unpack(o, "{s:s, s:s, s:s, s:s}", "name", &name, "verdict", &verdict,
+				"text", &found, "hint", &hint) == 0)
 			doctor_say(d, name, verdict, found, hint);
 		json_decref(o);
 	}
@@ -177,20 +189,26 @@ static void check_db_here(struct doctor *d)
 	struct error e = { 0 };
 
 	if (config_load(path, 0, &config) < 0) {
-		doctor_say(d, "configuration", "FAIL", path, "correct it, or name another one by --config");
+		doctor_say(d, "configuration", "FAIL", path,
+			   "correct it, or name another one by --config");
 		return;
 	}
 	(void)snprintf(program, sizeof(program), "%s/banger-controller", config.libexec_dir);
 	const char *const argv[] = { program, "--check-db", config.state_dir, NULL };
 	const struct proc_io io = {
-		.capture = out, .capture_size = sizeof(out), .as = &config.controller, .most_ms = CHECK_MS,
+		.capture = out,
+		.capture_size = sizeof(out),
+		.as = &config.controller,
+		.most_ms = CHECK_MS,
 	};
 	int status = proc_run(d->c, argv, &io, &e);
 	check_lines(d, out);
 	if (status < 0)
 		doctor_say(d, "check", "FAIL", e.why, "");
 	else if (status != (d->failed ? FAIL_HOST : 0))
-		doctor_say(d, "check", "FAIL", program, "it did not end well; run it with --check-db and the folder as the controller's account");
+		doctor_say(
+			d, "check", "FAIL", program,
+			"it did not end well; run it with --check-db and the folder as the controller's account");
 }
 
 static void check_db(struct doctor *d)
@@ -216,7 +234,9 @@ static void check_db(struct doctor *d)
 
 int cmd_doctor(struct cli *c)
 {
-	struct doctor d = { .c = c, .json = json_array(), .where = "here",
+	struct doctor d = { .c = c,
+			    .json = json_array(),
+			    .where = "here",
 			    .table = { .head = { "VERDICT", "WHERE", "CHECK", "FOUND" } } };
 	int ret = 0;
 

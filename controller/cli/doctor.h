@@ -14,7 +14,8 @@ struct doctor {
 };
 
 /* Add a row to the report.  @verdict: PASS, WARN, FAIL or SKIP; @hint: what to do, "" for nothing. */
-void doctor_say(struct doctor *d, const char *name, const char *verdict, const char *text, const char *hint);
+void doctor_say(struct doctor *d, const char *name, const char *verdict, const char *text,
+		const char *hint);
 
 /* What is between guests and the outside, and not ours: for a service that runs. */
 void doctor_network(struct doctor *d);

@@ -13,7 +13,9 @@
 #include "controller/cli/doctor.h"
 #include "proto/slot.h"
 
-#define ASK_NS UINT64_C(3000000000) /* for each of two ways to ask a directory service, one id after another */
+#define ASK_NS    \
+	UINT64_C( \
+		3000000000) /* for each of two ways to ask a directory service, one id after another */
 
 /* ---- ids ---- */
 
@@ -81,8 +83,8 @@ static void look_at_ranges(const struct config *c, const char *path, struct foun
 	char line[256];
 
 	while (file && fgets(line, sizeof(line), file)) {
-		char *save = NULL, *owner = strtok_r(line, ":\n", &save), *a = strtok_r(NULL, ":\n", &save),
-		     *b = strtok_r(NULL, ":\n", &save);
+		char *save = NULL, *owner = strtok_r(line, ":\n", &save),
+		     *a = strtok_r(NULL, ":\n", &save), *b = strtok_r(NULL, ":\n", &save);
 		if (!owner || !a || !b || parse_uint(a, 0, UINT32_MAX, &first) < 0 ||
 		    parse_uint(b, 1, UINT32_MAX, &count) < 0)
 			continue;
@@ -102,21 +104,26 @@ static void check_ids(struct doctor *d, const struct config *c)
 	look_at_ranges(c, "/etc/subgid", &f);
 	if (f.n == 0)
 		asked = ask_for_each(c, &f);
-	(void)snprintf(hint, sizeof(hint), "VMs run under %u to %u: give others another id, or set uid_base in [slots]",
+	(void)snprintf(hint, sizeof(hint),
+		       "VMs run under %u to %u: give others another id, or set uid_base in [slots]",
 		       c->uid_base, c->uid_base + span - 1);
 	if (f.n) {
-		(void)snprintf(text, sizeof(text), "an id of the slots' is somebody's: %s%s; they reach VMs' disks", f.first,
-			       f.n > 1 ? ", and others" : "");
+		(void)snprintf(text, sizeof(text),
+			       "an id of the slots' is somebody's: %s%s; they reach VMs' disks",
+			       f.first, f.n > 1 ? ", and others" : "");
 		doctor_say(d, "slot ids", "FAIL", text, hint);
 		return;
 	}
-	(void)snprintf(text, sizeof(text), "%u to %u belong to no account, group or range of subordinate ids", c->uid_base,
-		       c->uid_base + span - 1);
+	(void)snprintf(text, sizeof(text),
+		       "%u to %u belong to no account, group or range of subordinate ids",
+		       c->uid_base, c->uid_base + span - 1);
 	if (asked == span) {
 		doctor_say(d, "slot ids", "PASS", text, "");
 		return;
 	}
-	(void)snprintf(text, sizeof(text), "the directory service is slow: it was asked about %u of %u ids", asked, span);
+	(void)snprintf(text, sizeof(text),
+		       "the directory service is slow: it was asked about %u of %u ids", asked,
+		       span);
 	doctor_say(d, "slot ids", "WARN", text, hint);
 }
 
@@ -126,8 +133,8 @@ static void check_ids(struct doctor *d, const struct config *c)
 static FILE *open_rules(char *path, size_t size)
 {
 	static const char *const folders[] = {
-		"/etc/udev/rules.d", "/run/udev/rules.d", "/usr/local/lib/udev/rules.d", "/usr/lib/udev/rules.d",
-		"/lib/udev/rules.d",
+		"/etc/udev/rules.d",     "/run/udev/rules.d", "/usr/local/lib/udev/rules.d",
+		"/usr/lib/udev/rules.d", "/lib/udev/rules.d",
 	};
 	FILE *f = NULL;
 
@@ -161,11 +168,14 @@ static void check_udev(struct doctor *d, const struct config *c)
 		doctor_say(d, "udev rule", "PASS", path, "");
 		return;
 	}
-	(void)snprintf(text, sizeof(text), "it does not name %s: root's udev reads what guests write on their disks",
+	(void)snprintf(text, sizeof(text),
+		       "it does not name %s: root's udev reads what guests write on their disks",
 		       c->state_dir);
-	(void)snprintf(hint, sizeof(hint),
-		       "sed 's,/var/lib/banger,%s,' /usr/lib/udev/rules.d/50-banger.rules >/etc/udev/rules.d/50-banger.rules; "
-		       "udevadm control --reload", c->state_dir);
+	(void)snprintf(
+		hint, sizeof(hint),
+		"sed 's,/var/lib/banger,%s,' /usr/lib/udev/rules.d/50-banger.rules >/etc/udev/rules.d/50-banger.rules; "
+		"udevadm control --reload",
+		c->state_dir);
 	doctor_say(d, "udev rule", "WARN", text, hint);
 }
 
@@ -179,7 +189,8 @@ static bool is_foreign_dm(const char *name)
 		return false;
 	(void)snprintf(path, sizeof(path), "/sys/block/%s/dm/uuid", name);
 	_cleanup_fclose_ FILE *f = fopen(path, "re");
-	return !f || !fgets(uuid, sizeof(uuid), f) || strncmp(uuid, SLOT_UUID_PREFIX, sizeof(SLOT_UUID_PREFIX) - 1) != 0;
+	return !f || !fgets(uuid, sizeof(uuid), f) ||
+	       strncmp(uuid, SLOT_UUID_PREFIX, sizeof(SLOT_UUID_PREFIX) - 1) != 0;
 }
 
 /* The control node knows no owners: who may make a snapshot with it may also load a table into the root volume. */
@@ -200,9 +211,11 @@ static void check_dm(struct doctor *d, const struct config *c)
 		doctor_say(d, "device-mapper", "PASS", "only banger has such devices", "");
 		return;
 	}
-	(void)snprintf(text, sizeof(text), "a taken-over blk role could change %u device%s of the host's", n,
+	(void)snprintf(text, sizeof(text),
+		       "a taken-over blk role could change %u device%s of the host's", n,
 		       n == 1 ? "" : "s");
-	doctor_say(d, "device-mapper", "WARN", text, "dm = off in [storage]; see there what it means for disks");
+	doctor_say(d, "device-mapper", "WARN", text,
+		   "dm = off in [storage]; see there what it means for disks");
 }
 
 void doctor_host(struct doctor *d)
@@ -213,7 +226,8 @@ void doctor_host(struct doctor *d)
 	if (access(path, F_OK) < 0)
 		return;
 	if (config_load(path, 0, &config) < 0) {
-		doctor_say(d, "configuration", "FAIL", path, "correct what is said above: the service does not start with it");
+		doctor_say(d, "configuration", "FAIL", path,
+			   "correct what is said above: the service does not start with it");
 		return;
 	}
 	check_ids(d, &config);

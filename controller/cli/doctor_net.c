@@ -25,8 +25,9 @@ static void check_forwarding(struct doctor *d)
 	if (on == '1')
 		doctor_say(d, "forwarding", "PASS", "packets are forwarded", "");
 	else
-		doctor_say(d, "forwarding", "FAIL", "net.ipv4.ip_forward is 0: guests with NAT reach nothing",
-		      "sysctl net.ipv4.ip_forward=1, and see who turned it off");
+		doctor_say(d, "forwarding", "FAIL",
+			   "net.ipv4.ip_forward is 0: guests with NAT reach nothing",
+			   "sysctl net.ipv4.ip_forward=1, and see who turned it off");
 }
 
 /* What our table accepts another chain at the same hook may drop: Docker's by its policy, firewalld's by a rule. */
@@ -34,10 +35,12 @@ static bool may_drop(const json_t *entry, const char **table, const char **name)
 {
 	const char *family = "", *hook = "", *policy = "";
 
-	if (json_unpack((json_t *)entry, "{s:{s:s, s:s, s:s, s:s, s:s}}", "chain", "family", &family, "table", table,
-			"name", name, "hook", &hook, "policy", &policy) < 0)
+	if (json_unpack((json_t *)entry, "{s:{s:s, s:s, s:s, s:s, s:s}}", "chain", "family",
+			&family, "table", table, "name", name, "hook", &hook, "policy",
+			&policy) < 0)
 		return false;
-	if (strcmp(hook, "forward") != 0 || (strcmp(family, "ip") != 0 && strcmp(family, "inet") != 0) ||
+	if (strcmp(hook, "forward") != 0 ||
+	    (strcmp(family, "ip") != 0 && strcmp(family, "inet") != 0) ||
 	    strcmp(*table, "banger") == 0)
 		return false;
 	return strcmp(policy, "drop") == 0 || strcmp(*table, "firewalld") == 0;
@@ -49,7 +52,9 @@ static bool legacy_may_drop(struct doctor *d)
 	static const char *const argv[] = { "iptables-legacy", "-S", "FORWARD", NULL };
 	_cleanup_fclose_ FILE *f = fopen("/proc/net/ip_tables_names", "re");
 	char line[64], rules[8192] = "";
-	const struct proc_io io = { .capture = rules, .capture_size = sizeof(rules), .null_err = true };
+	const struct proc_io io = { .capture = rules,
+				    .capture_size = sizeof(rules),
+				    .null_err = true };
 	struct error e;
 	bool there = false;
 
@@ -57,7 +62,8 @@ static bool legacy_may_drop(struct doctor *d)
 		there |= strcmp(line, "filter\n") == 0;
 	if (!there || !proc_exists(argv[0]) || proc_run(d->c, argv, &io, &e) != 0)
 		return false;
-	return strstr(rules, "-P FORWARD DROP\n") || strstr(rules, "-j DROP") || strstr(rules, "-j REJECT");
+	return strstr(rules, "-P FORWARD DROP\n") || strstr(rules, "-j DROP") ||
+	       strstr(rules, "-j REJECT");
 }
 
 /* Only root is shown the rules; they are never ours to change. */
@@ -75,13 +81,17 @@ static void check_firewall(struct doctor *d)
 		return;
 	json_t *all = json_loads(text, 0, NULL), *entry;
 	size_t i;
-	json_array_foreach(json_object_get(all, "nftables"), i, entry)
-		if (!found[0] && may_drop(entry, &table, &name))
-			(void)snprintf(found, sizeof(found), "chain %s of table %s may drop what guests with NAT send", name, table);
+	json_array_foreach(json_object_get(all, "nftables"), i,
+			   entry) if (!found[0] && may_drop(entry, &table, &name))(void)
+		snprintf(found, sizeof(found),
+			 "chain %s of table %s may drop what guests with NAT send", name, table);
 	if (all && !found[0] && legacy_may_drop(d))
-		(void)snprintf(found, sizeof(found), "chain FORWARD of iptables-legacy may drop what guests with NAT send");
+		(void)snprintf(
+			found, sizeof(found),
+			"chain FORWARD of iptables-legacy may drop what guests with NAT send");
 	if (found[0])
-		doctor_say(d, "firewall", "WARN", found, "have it accept what comes from and goes to banger's bridge");
+		doctor_say(d, "firewall", "WARN", found,
+			   "have it accept what comes from and goes to banger's bridge");
 	else if (all)
 		doctor_say(d, "firewall", "PASS", "no other table drops what is forwarded", "");
 	json_decref(all);
@@ -104,13 +114,15 @@ static long long number_in(const char *path, unsigned line, int base)
 	return end == text ? -1 : v;
 }
 
-static void check_fill(struct doctor *d, const char *name, long long used, long long most, const char *loss, const char *hint)
+static void check_fill(struct doctor *d, const char *name, long long used, long long most,
+		       const char *loss, const char *hint)
 {
 	char text[160];
 
 	if (used < 0 || most <= 0)
 		return;
-	(void)snprintf(text, sizeof(text), "%lld of %lld in use%s%s", used, most, used < most / 10 * 9 ? "" : "; when there are none left, ",
+	(void)snprintf(text, sizeof(text), "%lld of %lld in use%s%s", used, most,
+		       used < most / 10 * 9 ? "" : "; when there are none left, ",
 		       used < most / 10 * 9 ? "" : loss);
 	if (used < most / 10 * 9)
 		doctor_say(d, name, "PASS", text, "");
@@ -121,11 +133,14 @@ static void check_fill(struct doctor *d, const char *name, long long used, long 
 /* nf_conntrack-sysctl.rst, arp(7); a network namespace of its own has no limit of neighbours to show. */
 static void check_tables(struct doctor *d)
 {
-	check_fill(d, "flows", number_in("/proc/sys/net/netfilter/nf_conntrack_count", 0, 10),
-		   number_in("/proc/sys/net/netfilter/nf_conntrack_max", 0, 10), "new connections of guests are dropped",
-		   "sysctl net.netfilter.nf_conntrack_max, and see whose flows they are: conntrack -L");
+	check_fill(
+		d, "flows", number_in("/proc/sys/net/netfilter/nf_conntrack_count", 0, 10),
+		number_in("/proc/sys/net/netfilter/nf_conntrack_max", 0, 10),
+		"new connections of guests are dropped",
+		"sysctl net.netfilter.nf_conntrack_max, and see whose flows they are: conntrack -L");
 	check_fill(d, "neighbours", number_in("/proc/net/stat/arp_cache", 1, 16),
-		   number_in("/proc/sys/net/ipv4/neigh/default/gc_thresh3", 0, 10), "guests can not be reached",
+		   number_in("/proc/sys/net/ipv4/neigh/default/gc_thresh3", 0, 10),
+		   "guests can not be reached",
 		   "sysctl net.ipv4.neigh.default.gc_thresh3, at least twice the number of VMs");
 }
 
@@ -152,7 +167,8 @@ static uint32_t ipv4(const struct sockaddr *a)
 
 static bool overlap(const struct ifaddrs *a, const struct ifaddrs *b)
 {
-	return ((ipv4(a->ifa_addr) ^ ipv4(b->ifa_addr)) & ipv4(a->ifa_netmask) & ipv4(b->ifa_netmask)) == 0;
+	return ((ipv4(a->ifa_addr) ^ ipv4(b->ifa_addr)) & ipv4(a->ifa_netmask) &
+		ipv4(b->ifa_netmask)) == 0;
 }
 
 /* ---- rules that come before the main table ---- */
@@ -165,7 +181,9 @@ static void first_rule(struct doctor *d, char out[128])
 {
 	const char *const argv[] = { "ip", "-j", "rule", "show", NULL };
 	char text[16384] = "";
-	const struct proc_io io = { .capture = text, .capture_size = sizeof(text), .null_err = true };
+	const struct proc_io io = { .capture = text,
+				    .capture_size = sizeof(text),
+				    .null_err = true };
 	struct error ignored;
 	json_t *rules, *r;
 	size_t i;
@@ -174,12 +192,16 @@ static void first_rule(struct doctor *d, char out[128])
 	if (proc_run(d->c, argv, &io, &ignored) != 0)
 		return;
 	rules = json_loads(text, 0, NULL);
-	json_array_foreach(rules, i, r) {
-		const char *src = json_string_value(json_object_get(r, "src")), *table = json_string_value(json_object_get(r, "table"));
+	json_array_foreach(rules, i, r)
+	{
+		const char *src = json_string_value(json_object_get(r, "src")),
+			   *table = json_string_value(json_object_get(r, "table"));
 		json_int_t priority = json_integer_value(json_object_get(r, "priority"));
-		if (!table || strcmp(table, "local") == 0 || strcmp(table, "main") == 0 || priority >= RULE_MAIN)
+		if (!table || strcmp(table, "local") == 0 || strcmp(table, "main") == 0 ||
+		    priority >= RULE_MAIN)
 			continue;
-		(void)snprintf(out, 128, "the rule \"%lld: from %.40s lookup %.40s\"", (long long)priority, src ? src : "all", table);
+		(void)snprintf(out, 128, "the rule \"%lld: from %.40s lookup %.40s\"",
+			       (long long)priority, src ? src : "all", table);
 		break;
 	}
 	json_decref(rules);
@@ -192,7 +214,9 @@ static void check_rules(struct doctor *d, const struct ifaddrs *bridge)
 	struct in_addr guest = { htonl(ntohl(ipv4(bridge->ifa_addr)) + 1) };
 	char address[INET_ADDRSTRLEN], text[4096] = "", rule[128], found[255];
 	const char *const argv[] = { "ip", "-j", "route", "get", address, NULL };
-	const struct proc_io io = { .capture = text, .capture_size = sizeof(text), .null_err = true };
+	const struct proc_io io = { .capture = text,
+				    .capture_size = sizeof(text),
+				    .null_err = true };
 	struct error ignored;
 
 	(void)inet_ntop(AF_INET, &guest, address, sizeof(address));
@@ -204,10 +228,12 @@ static void check_rules(struct doctor *d, const struct ifaddrs *bridge)
 		doctor_say(d, "routing", "PASS", "packets for guests go to their bridge", "");
 	} else if (dev) {
 		first_rule(d, rule);
-		(void)snprintf(found, sizeof(found), "packets for guests go to %s, not to %s: %s takes their subnet", dev,
+		(void)snprintf(found, sizeof(found),
+			       "packets for guests go to %s, not to %s: %s takes their subnet", dev,
 			       bridge->ifa_name, rule);
-		doctor_say(d, "routing", "WARN", found,
-			   "ip rule add priority 99 to SUBNET lookup main, or have the VPN leave the guests' subnet alone");
+		doctor_say(
+			d, "routing", "WARN", found,
+			"ip rule add priority 99 to SUBNET lookup main, or have the VPN leave the guests' subnet alone");
 	}
 	json_decref(routes);
 }
@@ -217,13 +243,15 @@ static void check_rules(struct doctor *d, const struct ifaddrs *bridge)
 /* The first name server of the host that is not the host itself. */
 static bool outside_server(char out[64])
 {
-	static const char *const files[] = { "/run/systemd/resolve/resolv.conf", "/etc/resolv.conf" };
+	static const char *const files[] = { "/run/systemd/resolve/resolv.conf",
+					     "/etc/resolv.conf" };
 	char line[256];
 
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
 		_cleanup_fclose_ FILE *f = fopen(files[i], "re");
 		while (f && fgets(line, sizeof(line), f))
-			if (sscanf(line, "nameserver %63[0-9.]", out) == 1 && strncmp(out, "127.", 4) != 0)
+			if (sscanf(line, "nameserver %63[0-9.]", out) == 1 &&
+			    strncmp(out, "127.", 4) != 0)
 				return true;
 	}
 	return false;
@@ -241,10 +269,15 @@ static void check_names(struct doctor *d)
 		return;
 	}
 	if (outside_server(server))
-		(void)snprintf(hint, sizeof(hint), "in banger.conf: dns = %s (this host's), then restart the service", server);
+		(void)snprintf(hint, sizeof(hint),
+			       "in banger.conf: dns = %s (this host's), then restart the service",
+			       server);
 	else
-		(void)snprintf(hint, sizeof(hint), "in banger.conf: dns = ADDRESS of one that guests with NAT reach, then restart the service");
-	doctor_say(d, "names", "WARN", "banger.conf names no name server: guests resolve no names", hint);
+		(void)snprintf(
+			hint, sizeof(hint),
+			"in banger.conf: dns = ADDRESS of one that guests with NAT reach, then restart the service");
+	doctor_say(d, "names", "WARN", "banger.conf names no name server: guests resolve no names",
+		   hint);
 }
 
 static void check_subnet(struct doctor *d)
@@ -262,8 +295,13 @@ static void check_subnet(struct doctor *d)
 	for (struct ifaddrs *a = all; a && ours; a = a->ifa_next) {
 		if (!is_ipv4(a) || strcmp(a->ifa_name, ours->ifa_name) == 0 || !overlap(a, ours))
 			continue;
-		(void)snprintf(text, sizeof(text), "an address of %s is in the VMs' subnet: packets for guests may go there", a->ifa_name);
-		doctor_say(d, "subnet", "WARN", text, "set subnet in banger.conf to one that nobody has, or take that address away");
+		(void)snprintf(
+			text, sizeof(text),
+			"an address of %s is in the VMs' subnet: packets for guests may go there",
+			a->ifa_name);
+		doctor_say(
+			d, "subnet", "WARN", text,
+			"set subnet in banger.conf to one that nobody has, or take that address away");
 		ours = NULL;
 	}
 	if (ours)

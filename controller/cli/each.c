@@ -42,7 +42,8 @@ static void say(struct all *a, const char *ref, const char *said, json_t *result
 		json_array_append(a->json, result);
 		return;
 	}
-	fprintf(c->out, "%s%s%s\n", ref, c->opt.format == FORMAT_NAME ? "" : ": ", c->opt.format == FORMAT_NAME ? "" : said);
+	fprintf(c->out, "%s%s%s\n", ref, c->opt.format == FORMAT_NAME ? "" : ": ",
+		c->opt.format == FORMAT_NAME ? "" : said);
 	fflush(c->out);
 }
 
@@ -122,7 +123,8 @@ static struct target *reap(struct target *targets, int n)
 		;
 	for (int i = 0; i < n; i++)
 		if (targets[i].pid == pid && targets[i].report >= 0) {
-			targets[i].status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+			targets[i].status = WIFEXITED(status) ? WEXITSTATUS(status)
+							      : 128 + WTERMSIG(status);
 			return &targets[i];
 		}
 	return NULL;
@@ -190,7 +192,8 @@ int each_target(struct cli *c, one_fn one)
 	if (c->opt.format == FORMAT_JSON)
 		ret = out_json(c, json_incref(a.json));
 	else if (c->npos > 1)
-		out_note(c, "%d of %d done%s", a.done, c->npos, a.failed ? "; the others are told above" : "");
+		out_note(c, "%d of %d done%s", a.done, c->npos,
+			 a.failed ? "; the others are told above" : "");
 	json_decref(a.json);
 	free(targets);
 	if (a.failed)

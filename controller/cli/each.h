@@ -7,7 +7,8 @@
 #include "controller/cli/cli.h"
 
 /* Do it to @ref.  @said: what to tell beside the name; @result: an object for -o json.  Return: 0, or -1 with @e. */
-typedef int (*one_fn)(struct cli *c, const char *ref, const char **said, json_t **result, struct error *e);
+typedef int (*one_fn)(struct cli *c, const char *ref, const char **said, json_t **result,
+		      struct error *e);
 
 /**
  * each_target() - do it to each positional argument, side by side

@@ -1,13 +1,11 @@
 #include "controller/cli/guest.h"
 
 /* Paths are from the top of the tree, where make runs. */
-#define TAKE_IN(name, path)                      \
-	__asm__(".section .rodata\n"             \
-		".global " #name ", " #name "_end\n" \
-		#name ":\n"                      \
-		".incbin \"" path "\"\n"         \
-		#name "_end:\n"                  \
-		".byte 0\n"                      \
+#define TAKE_IN(name, path)                                      \
+	__asm__(".section .rodata\n"                             \
+		".global " #name ", " #name "_end\n" #name ":\n" \
+		".incbin \"" path "\"\n" #name "_end:\n"         \
+		".byte 0\n"                                      \
 		".previous\n")
 
 TAKE_IN(guest_init, "controller/cli/guest/init");

@@ -60,7 +60,8 @@ static bool find_device(const char *dm, dev_t *dev, char name[NAME_MAX + 1])
 		if (!read_line(dirfd(d), path, text, sizeof(text)) || strcmp(text, dm) != 0)
 			continue;
 		(void)snprintf(path, sizeof(path), "%s/dev", entry->d_name);
-		if (!read_line(dirfd(d), path, text, sizeof(text)) || sscanf(text, "%u:%u", &major, &minor) != 2)
+		if (!read_line(dirfd(d), path, text, sizeof(text)) ||
+		    sscanf(text, "%u:%u", &major, &minor) != 2)
 			return false;
 		*dev = makedev(major, minor);
 		(void)snprintf(name, NAME_MAX + 1, "%s", entry->d_name);
@@ -89,7 +90,8 @@ static void find_mounts(dev_t dev, struct list *l)
 	unsigned ma, mi;
 
 	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "%*s %*s %u:%u %*s %255s", &ma, &mi, place) == 3 && makedev(ma, mi) == dev)
+		if (sscanf(line, "%*s %*s %u:%u %*s %255s", &ma, &mi, place) == 3 &&
+		    makedev(ma, mi) == dev)
 			add(l, "the mount at", place);
 }
 
@@ -103,7 +105,8 @@ static bool has_open(int process, dev_t dev)
 	if (d)
 		(void)steal_fd(&fd);
 	while (d && (entry = readdir(d)))
-		if (fstatat(dirfd(d), entry->d_name, &st, 0) == 0 && S_ISBLK(st.st_mode) && st.st_rdev == dev)
+		if (fstatat(dirfd(d), entry->d_name, &st, 0) == 0 && S_ISBLK(st.st_mode) &&
+		    st.st_rdev == dev)
 			return true;
 	return false;
 }
@@ -117,8 +120,10 @@ static void find_processes(dev_t dev, struct list *l)
 	while (d && (entry = readdir(d))) {
 		if (!isdigit((unsigned char)entry->d_name[0]))
 			continue;
-		_cleanup_close_ int process = openat(dirfd(d), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (process < 0 || !has_open(process, dev) || !read_line(process, "comm", comm, sizeof(comm)))
+		_cleanup_close_ int process = openat(dirfd(d), entry->d_name,
+						     O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (process < 0 || !has_open(process, dev) ||
+		    !read_line(process, "comm", comm, sizeof(comm)))
 			continue;
 		(void)snprintf(text, sizeof(text), "%.16s (pid %.10s)", comm, entry->d_name);
 		add(l, "the process", text);
@@ -137,5 +142,7 @@ void holders_hint(const char *dm, struct error *e)
 	find_mounts(dev, &l);
 	find_processes(dev, &l);
 	if (l.text[0])
-		error_hint(e, "its disk %s is held by %s; end that, and stop or delete the VM again", dm, l.text);
+		error_hint(e,
+			   "its disk %s is held by %s; end that, and stop or delete the VM again",
+			   dm, l.text);
 }

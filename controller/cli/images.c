@@ -103,7 +103,9 @@ static int list(struct cli *c, const struct list_kind *kind)
 int cmd_image_list(struct cli *c)
 {
 	static const struct list_kind images = {
-		CALL_IMAGE_LIST, EVENT_IMAGE, { "NAME", "KERNEL", "SIZE", "VMS", "AGE", "DIGEST" },
+		CALL_IMAGE_LIST,
+		EVENT_IMAGE,
+		{ "NAME", "KERNEL", "SIZE", "VMS", "AGE", "DIGEST" },
 	};
 
 	return list(c, &images);
@@ -112,7 +114,9 @@ int cmd_image_list(struct cli *c)
 int cmd_kernel_list(struct cli *c)
 {
 	static const struct list_kind kernels = {
-		CALL_KERNEL_LIST, EVENT_KERNEL, { "NAME", "SIZE", "IMAGES", "AGE", "DIGEST" },
+		CALL_KERNEL_LIST,
+		EVENT_KERNEL,
+		{ "NAME", "SIZE", "IMAGES", "AGE", "DIGEST" },
 	};
 
 	return list(c, &kernels);
@@ -125,7 +129,8 @@ struct names {
 	char first[64], list[160];
 };
 
-static int note_name(void *arg, const struct event *event, const union control_body *body, struct error *e)
+static int note_name(void *arg, const struct event *event, const union control_body *body,
+		     struct error *e)
 {
 	struct names *l = arg;
 	size_t at = strlen(l->list), room = sizeof(l->list) - at;
@@ -153,12 +158,15 @@ int image_default(struct cli *c, char name[64], struct error *e)
 		return 0;
 	}
 	if (l.n) {
-		error_set(e, FAIL_USAGE, "image", "there are %zu images, so one has to be named: %s", l.n, l.list);
+		error_set(e, FAIL_USAGE, "image",
+			  "there are %zu images, so one has to be named: %s", l.n, l.list);
 		error_hint(e, "--image %s", l.first);
 		return -1;
 	}
 	error_set(e, FAIL_NOT_FOUND, "image", "there is no image to make a VM from");
-	error_hint(e, "banger kernel import debian debian && banger image build debian bookworm --kernel debian");
+	error_hint(
+		e,
+		"banger kernel import debian debian && banger image build debian bookworm --kernel debian");
 	return -1;
 }
 
@@ -266,7 +274,8 @@ static int spool(struct cli *c, int fd, const char *path, struct error *e)
 		return -1;
 	out_note(c, "reading %s to its end", path);
 	if (fcntl(fd, F_SETFL, 0) < 0 || copy_pipe(c, fd, file) < 0)
-		return c->signal ? signals_error(c, "import", e) : error_set(e, FAIL_GENERAL, path, "%s", strerror(errno));
+		return c->signal ? signals_error(c, "import", e)
+				 : error_set(e, FAIL_GENERAL, path, "%s", strerror(errno));
 	/* What is handed over can be read and nothing else. */
 	(void)snprintf(name, sizeof(name), "/proc/self/fd/%d", file);
 	int again = open(name, O_RDONLY | O_CLOEXEC);
@@ -289,7 +298,8 @@ int open_input(struct cli *c, const char *path, struct error *e)
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
-		return error_set(e, errno == ENOENT ? FAIL_NOT_FOUND : FAIL_GENERAL, path, "%s", strerror(errno));
+		return error_set(e, errno == ENOENT ? FAIL_NOT_FOUND : FAIL_GENERAL, path, "%s",
+				 strerror(errno));
 	if (S_ISFIFO(st.st_mode) && is_unnamed_pipe(fd))
 		return spool(c, fd, path, e);
 	if (!S_ISREG(st.st_mode)) {
@@ -304,13 +314,21 @@ int open_input(struct cli *c, const char *path, struct error *e)
 /* ---- ext4 ---- */
 
 /* Offsets in the superblock, which begins at byte 1024, and features (fs/ext4/ext4.h). */
-enum { SB_BLOCKS_LO = 0x4, SB_LOG_BLOCK = 0x18, SB_MAGIC = 0x38, SB_INCOMPAT = 0x60, SB_RO_COMPAT = 0x64, SB_BLOCKS_HI = 0x150,
-       INCOMPAT_64BIT = 0x80,
-       /* filetype, recover, meta_bg, extents, 64bit, mmp, flex_bg, ea_inode, csum_seed, largedir, inline_data, encrypt, casefold */
-       INCOMPAT_KNOWN = 0x2 | 0x4 | 0x10 | 0x40 | 0x80 | 0x100 | 0x200 | 0x400 | 0x2000 | 0x4000 | 0x8000 | 0x10000 | 0x20000,
-       /* sparse_super, large_file, btree_dir, huge_file, gdt_csum, dir_nlink, extra_isize, quota, bigalloc, metadata_csum,
+enum {
+	SB_BLOCKS_LO = 0x4,
+	SB_LOG_BLOCK = 0x18,
+	SB_MAGIC = 0x38,
+	SB_INCOMPAT = 0x60,
+	SB_RO_COMPAT = 0x64,
+	SB_BLOCKS_HI = 0x150,
+	INCOMPAT_64BIT = 0x80,
+	/* filetype, recover, meta_bg, extents, 64bit, mmp, flex_bg, ea_inode, csum_seed, largedir, inline_data, encrypt, casefold */
+	INCOMPAT_KNOWN = 0x2 | 0x4 | 0x10 | 0x40 | 0x80 | 0x100 | 0x200 | 0x400 | 0x2000 | 0x4000 |
+			 0x8000 | 0x10000 | 0x20000,
+	/* sparse_super, large_file, btree_dir, huge_file, gdt_csum, dir_nlink, extra_isize, quota, bigalloc, metadata_csum,
 	* readonly, project, verity, orphan_present */
-       RO_COMPAT_KNOWN = 0x77f | 0x1000 | 0x2000 | 0x8000 | 0x10000 };
+	RO_COMPAT_KNOWN = 0x77f | 0x1000 | 0x2000 | 0x8000 | 0x10000
+};
 
 static uint32_t le32(const uint8_t *p)
 {
@@ -322,20 +340,25 @@ int image_check(int fd, const char *path, struct error *e)
 	uint8_t sb[1024];
 	struct stat st;
 
-	if (fstat(fd, &st) < 0 || pread(fd, sb, sizeof(sb), 1024) != (ssize_t)sizeof(sb) || sb[SB_MAGIC] != 0x53 ||
-	    sb[SB_MAGIC + 1] != 0xef || le32(sb + SB_LOG_BLOCK) > 6)
+	if (fstat(fd, &st) < 0 || pread(fd, sb, sizeof(sb), 1024) != (ssize_t)sizeof(sb) ||
+	    sb[SB_MAGIC] != 0x53 || sb[SB_MAGIC + 1] != 0xef || le32(sb + SB_LOG_BLOCK) > 6)
 		return 0;
-	uint32_t incompat = le32(sb + SB_INCOMPAT) & ~(uint32_t)INCOMPAT_KNOWN, ro = le32(sb + SB_RO_COMPAT) & ~(uint32_t)RO_COMPAT_KNOWN;
+	uint32_t incompat = le32(sb + SB_INCOMPAT) & ~(uint32_t)INCOMPAT_KNOWN,
+		 ro = le32(sb + SB_RO_COMPAT) & ~(uint32_t)RO_COMPAT_KNOWN;
 	uint64_t blocks = le32(sb + SB_BLOCKS_LO);
 	if (le32(sb + SB_INCOMPAT) & INCOMPAT_64BIT)
 		blocks |= (uint64_t)le32(sb + SB_BLOCKS_HI) << 32;
 	uint64_t size = blocks << (10 + le32(sb + SB_LOG_BLOCK));
 	if ((uint64_t)st.st_size < size)
-		return error_set(e, FAIL_USAGE, path, "the file has %llu bytes, but the file system in it %llu: a part is missing",
-				 (unsigned long long)st.st_size, (unsigned long long)size);
+		return error_set(
+			e, FAIL_USAGE, path,
+			"the file has %llu bytes, but the file system in it %llu: a part is missing",
+			(unsigned long long)st.st_size, (unsigned long long)size);
 	if (incompat || ro) {
-		error_set(e, FAIL_USAGE, path, "its ext4 has features that Linux 6.1 does not know (incompat 0x%x, ro_compat 0x%x)",
-			  incompat, ro);
+		error_set(
+			e, FAIL_USAGE, path,
+			"its ext4 has features that Linux 6.1 does not know (incompat 0x%x, ro_compat 0x%x)",
+			incompat, ro);
 		error_hint(e, "dumpe2fs -h names them; make it again by mke2fs -O ^FEATURE");
 		return -1;
 	}
@@ -353,7 +376,8 @@ int image_import_fd(struct cli *c, const char *name, int fd, struct error *e)
 	    text_put(a.kernel, sizeof(a.kernel), "kernel", c->opt.kernel, e) < 0 ||
 	    conn_call(c, CALL_IMAGE_IMPORT, &a, &fd, NULL, &r, e) < 0)
 		return -1;
-	return print_import(c, name, out_fields_json(control_call(CALL_IMAGE_IMPORT)->result(), &r));
+	return print_import(c, name,
+			    out_fields_json(control_call(CALL_IMAGE_IMPORT)->result(), &r));
 }
 
 int print_import(struct cli *c, const char *name, json_t *result)
@@ -384,7 +408,8 @@ int cmd_image_import(struct cli *c)
 	if (need_kernel(c, &e) < 0 || signals_hold(c, &e) < 0)
 		return out_error(c, &e);
 	_cleanup_close_ int fd = open_input(c, c->pos[1], &e);
-	if (fd < 0 || image_check(fd, c->pos[1], &e) < 0 || image_import_fd(c, c->pos[0], fd, &e) < 0) {
+	if (fd < 0 || image_check(fd, c->pos[1], &e) < 0 ||
+	    image_import_fd(c, c->pos[0], fd, &e) < 0) {
 		int code = out_error(c, &e);
 		return c->signal ? 128 + c->signal : code;
 	}

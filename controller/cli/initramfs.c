@@ -23,15 +23,15 @@ static const struct {
 	bool needed;
 } drivers[] = {
 	/* A kernel of distribution has ext4 as a module, and ext4 asks for crc32c by a name that modules.dep does not have. */
-	{ "crc32c_generic", false }, { "ext4", true },
-	{ "virtio_pci", true }, { "virtio_mmio", true }, { "virtio_blk", true }, { "virtio_net", true },
-	{ "button", false }, { "evdev", false },
+	{ "crc32c_generic", false }, { "ext4", true },       { "virtio_pci", true },
+	{ "virtio_mmio", true },     { "virtio_blk", true }, { "virtio_net", true },
+	{ "button", false },         { "evdev", false },
 };
 
 /* What guest/init calls. */
 static const char *const applets[] = {
-	"sh", "mount", "umount", "mkdir", "insmod", "ip", "hostname", "cat", "grep", "chmod", "chroot", "rm", "od",
-	"sleep", "sync", "poweroff", "reboot", "switch_root",
+	"sh",    "mount",  "umount", "mkdir", "insmod", "ip",   "hostname", "cat",    "grep",
+	"chmod", "chroot", "rm",     "od",    "sleep",  "sync", "poweroff", "reboot", "switch_root",
 };
 
 /* Paths below the modules folder, in the order of insertion. */
@@ -140,12 +140,16 @@ static int plan_all(struct plan *p, const char *modules, struct error *e)
 		if (r < 0)
 			return error_set(e, FAIL_GENERAL, WHAT, "too many drivers");
 		if (r == 0 && drivers[i].needed && !is_builtin(modules, drivers[i].name))
-			return error_set(e, FAIL_USAGE, WHAT, "this kernel has no driver %s, neither built in nor as a module", drivers[i].name);
+			return error_set(
+				e, FAIL_USAGE, WHAT,
+				"this kernel has no driver %s, neither built in nor as a module",
+				drivers[i].name);
 	}
 	return 0;
 }
 
-static int put(struct archive *a, const char *name, mode_t mode, const void *data, size_t len, struct error *e)
+static int put(struct archive *a, const char *name, mode_t mode, const void *data, size_t len,
+	       struct error *e)
 {
 	struct archive_entry *entry = archive_entry_new();
 
@@ -166,7 +170,8 @@ static int put(struct archive *a, const char *name, mode_t mode, const void *dat
 	return ok ? 0 : error_set(e, FAIL_GENERAL, WHAT, "%s: %s", name, archive_error_string(a));
 }
 
-static int put_module(struct archive *a, const char *modules, const char *rel, size_t index, struct error *e)
+static int put_module(struct archive *a, const char *modules, const char *rel, size_t index,
+		      struct error *e)
 {
 	_cleanup_blob_ struct blob packed = { 0 }, ko = { 0 };
 	char path[4096], driver[64], name[96];
@@ -182,7 +187,8 @@ static int put_module(struct archive *a, const char *modules, const char *rel, s
 
 static int put_base(struct archive *a, const char *busybox, struct error *e)
 {
-	static const char *const dirs[] = { "bin", "dev", "proc", "sys", "run", "modules", "seed", "newroot" };
+	static const char *const dirs[] = { "bin", "dev",     "proc", "sys",
+					    "run", "modules", "seed", "newroot" };
 	_cleanup_blob_ struct blob bb = { 0 };
 	char name[32];
 
@@ -193,7 +199,8 @@ static int put_base(struct archive *a, const char *busybox, struct error *e)
 			return -1;
 	if (put(a, "dev/console", S_IFCHR | 0600, NULL, 0, e) < 0 ||
 	    put(a, "bin/busybox", S_IFREG | 0755, bb.data, bb.len, e) < 0 ||
-	    put(a, "init", S_IFREG | 0755, guest_init, (size_t)(guest_init_end - guest_init), e) < 0)
+	    put(a, "init", S_IFREG | 0755, guest_init, (size_t)(guest_init_end - guest_init), e) <
+		    0)
 		return -1;
 	for (size_t i = 0; i < ARRAY_SIZE(applets); i++) {
 		(void)snprintf(name, sizeof(name), "bin/%s", applets[i]);

@@ -22,7 +22,7 @@ struct import {
 	struct cli *c;
 	char tmp[4096];
 	char deb[4200], vmlinuz[4400], modules[4400];
-	int bzimage; /* the file that vmlinuz names, open: a pipe can be read only once */
+	int bzimage;      /* the file that vmlinuz names, open: a pipe can be read only once */
 	bool own_modules; /* the modules folder is our copy, depmod may write there */
 };
 
@@ -67,7 +67,8 @@ static int real_package(struct cli *c, char name[128], struct error *e)
 static int download(struct import *im, struct error *e)
 {
 	/* As root apt would fetch as user _apt, who can not write in our folder. */
-	const char *const argv[] = { "apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", NULL, NULL };
+	const char *const argv[] = { "apt-get",  "-q", "-o", "APT::Sandbox::User=root",
+				     "download", NULL, NULL };
 	const char *full[ARRAY_SIZE(argv)];
 	const struct proc_io io = { .quiet_out = true, .dir = im->tmp };
 	char package[128];
@@ -116,7 +117,9 @@ static int depmod(struct import *im, struct error *e)
 
 	(void)snprintf(dep, sizeof(dep), "%s/modules.dep", im->modules);
 	if (!im->own_modules)
-		return access(dep, R_OK) == 0 ? 0 : error_set(e, FAIL_USAGE, dep, "not there; run depmod");
+		return access(dep, R_OK) == 0
+			       ? 0
+			       : error_set(e, FAIL_USAGE, dep, "not there; run depmod");
 	(void)snprintf(base, sizeof(base), "%s/tree", im->tmp);
 	return proc_must(im->c, argv, &(struct proc_io){ .stay = true }, "kmod", e);
 }
@@ -128,8 +131,10 @@ static int sources(struct import *im, struct error *e)
 
 	if (fetch && strcmp(im->c->pos[1], "debian") != 0)
 		return error_set(e, FAIL_USAGE, im->c->pos[1], "only \"debian\" can be fetched");
-	if ((fetch ? 1 : 0) + (o->deb ? 1 : 0) + (o->vmlinuz || o->modules ? 1 : 0) != 1 || !o->vmlinuz != !o->modules)
-		return error_set(e, FAIL_USAGE, "kernel", "one of: debian, --deb FILE, --vmlinuz FILE --modules DIR");
+	if ((fetch ? 1 : 0) + (o->deb ? 1 : 0) + (o->vmlinuz || o->modules ? 1 : 0) != 1 ||
+	    !o->vmlinuz != !o->modules)
+		return error_set(e, FAIL_USAGE, "kernel",
+				 "one of: debian, --deb FILE, --vmlinuz FILE --modules DIR");
 	if (o->vmlinuz) {
 		if ((im->bzimage = open_input(im->c, o->vmlinuz, e)) < 0)
 			return -1;
@@ -155,7 +160,8 @@ static int sources(struct import *im, struct error *e)
 /* A busybox for the guest: it must need no library. */
 static const char *busybox(void)
 {
-	static const char *const places[] = { "/usr/lib/busybox-static/busybox", "/usr/bin/busybox", "/bin/busybox" };
+	static const char *const places[] = { "/usr/lib/busybox-static/busybox", "/usr/bin/busybox",
+					      "/bin/busybox" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++)
 		if (access(places[i], R_OK) == 0)
@@ -191,7 +197,8 @@ static int write_vmlinux(struct import *im, int fd, struct error *e)
 {
 	_cleanup_blob_ struct blob image = { 0 }, elf = { 0 };
 
-	if (blob_read(im->vmlinuz, BZIMAGE_MAX, &image, e) < 0 || vmlinux_extract(&image, &elf, e) < 0)
+	if (blob_read(im->vmlinuz, BZIMAGE_MAX, &image, e) < 0 ||
+	    vmlinux_extract(&image, &elf, e) < 0)
 		return -1;
 	if (fdio_write_all(fd, elf.data, elf.len) < 0)
 		return error_set(e, FAIL_GENERAL, "vmlinux", "%s", strerror(errno));
@@ -204,7 +211,8 @@ static int make_and_send(struct import *im, struct error *e)
 	struct res_kernel_import r;
 	struct cli *c = im->c;
 
-	if (text_put(a.name, sizeof(a.name), "name", c->pos[0], e) < 0 || sources(im, e) < 0 || depmod(im, e) < 0)
+	if (text_put(a.name, sizeof(a.name), "name", c->pos[0], e) < 0 || sources(im, e) < 0 ||
+	    depmod(im, e) < 0)
 		return -1;
 	const char *bb = busybox();
 	if (!bb) {
@@ -216,15 +224,17 @@ static int make_and_send(struct import *im, struct error *e)
 	_cleanup_close_ int kernel = open_input(c, im->vmlinuz, e);
 	_cleanup_close_ int initramfs = kernel < 0 ? -1 : output(im, "initramfs", e);
 	_cleanup_close_ int vmlinux = initramfs < 0 ? -1 : output(im, "vmlinux", e);
-	if (vmlinux < 0 || initramfs_build(initramfs, im->modules, bb, e) < 0 || write_vmlinux(im, vmlinux, e) < 0 ||
-	    read_only(&initramfs, e) < 0 || read_only(&vmlinux, e) < 0)
+	if (vmlinux < 0 || initramfs_build(initramfs, im->modules, bb, e) < 0 ||
+	    write_vmlinux(im, vmlinux, e) < 0 || read_only(&initramfs, e) < 0 ||
+	    read_only(&vmlinux, e) < 0)
 		return -1;
 	if (signals_pending(c))
 		return signals_error(c, "import", e);
 	const int fds[] = { kernel, initramfs, vmlinux };
 	if (conn_call(c, CALL_KERNEL_IMPORT, &a, fds, NULL, &r, e) < 0)
 		return -1;
-	return print_import(c, a.name, out_fields_json(control_call(CALL_KERNEL_IMPORT)->result(), &r));
+	return print_import(c, a.name,
+			    out_fields_json(control_call(CALL_KERNEL_IMPORT)->result(), &r));
 }
 
 int cmd_kernel_import(struct cli *c)

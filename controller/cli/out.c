@@ -197,9 +197,17 @@ int out_json(struct cli *c, json_t *j)
 /* ---- errors and remarks ---- */
 
 static const char *const codes[FAIL_COUNT] = {
-	[FAIL_NONE] = "none", [FAIL_GENERAL] = "failed", [FAIL_USAGE] = "usage", [FAIL_NOT_FOUND] = "not_found",
-	[FAIL_NOT_ALLOWED] = "not_allowed", [FAIL_STATE] = "state", [FAIL_LIMIT] = "limit",
-	[FAIL_TIMEOUT] = "timeout", [FAIL_UNREACHABLE] = "unreachable", [FAIL_HOST] = "host", [FAIL_PARTLY] = "partly",
+	[FAIL_NONE] = "none",
+	[FAIL_GENERAL] = "failed",
+	[FAIL_USAGE] = "usage",
+	[FAIL_NOT_FOUND] = "not_found",
+	[FAIL_NOT_ALLOWED] = "not_allowed",
+	[FAIL_STATE] = "state",
+	[FAIL_LIMIT] = "limit",
+	[FAIL_TIMEOUT] = "timeout",
+	[FAIL_UNREACHABLE] = "unreachable",
+	[FAIL_HOST] = "host",
+	[FAIL_PARTLY] = "partly",
 };
 
 /* Text of a peer on a terminal: no control byte gets through. */
@@ -228,7 +236,8 @@ static void error_json(struct cli *c, const struct error *e)
 
 	(void)snprintf(text, sizeof(text), "%s: %s", e->what, e->why);
 
-	json_object_set_new(o, "code", json_string(e->code < FAIL_COUNT ? codes[e->code] : "failed"));
+	json_object_set_new(o, "code",
+			    json_string(e->code < FAIL_COUNT ? codes[e->code] : "failed"));
 	json_object_set_new(o, "exit", json_integer(e->code));
 	json_object_set_new(o, "error", quoted(text));
 	json_object_set_new(o, "hint", e->hint[0] ? quoted(e->hint) : json_null());

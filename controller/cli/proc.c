@@ -46,7 +46,9 @@ static int become(const struct account *as)
 		return -1;
 	(void)umask(077);
 	return setsid() < 0 || setgroups(0, NULL) < 0 || setresgid(as->gid, as->gid, as->gid) < 0 ||
-	       setresuid(as->uid, as->uid, as->uid) < 0 ? -1 : 0;
+			       setresuid(as->uid, as->uid, as->uid) < 0
+		       ? -1
+		       : 0;
 }
 
 _Noreturn static void child(const char *const argv[], const struct proc_io *io, int out)
@@ -92,7 +94,8 @@ static void tend(struct cli *c, pid_t pid, int pidfd, int out, const struct proc
 
 	for (;;) {
 		bool told = c->signal != 0;
-		struct pollfd p[] = { { pidfd, POLLIN, 0 }, { reading ? out : -1, POLLIN, 0 },
+		struct pollfd p[] = { { pidfd, POLLIN, 0 },
+				      { reading ? out : -1, POLLIN, 0 },
 				      { told ? -1 : c->sigfd, POLLIN, 0 } };
 		int left = -1;
 		if (deadline) {
@@ -148,8 +151,8 @@ int proc_run(struct cli *c, const char *const argv[], const struct proc_io *io, 
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-int proc_must(struct cli *c, const char *const argv[], const struct proc_io *io, const char *package,
-	      struct error *e)
+int proc_must(struct cli *c, const char *const argv[], const struct proc_io *io,
+	      const char *package, struct error *e)
 {
 	int status = proc_run(c, argv, io, e);
 
@@ -234,7 +237,8 @@ void tempdir_remove(struct cli *c, const char *path)
 {
 	/* A tree unpacked with other people's ids has folders that we may not even enter: ours once more in a
 	 * namespace where these ids are ours.  The signals that came must not stop this. */
-	const char *const again[] = { "unshare", "--map-root-user", "--map-auto", "rm", "-rf", path, NULL };
+	const char *const again[] = { "unshare", "--map-root-user", "--map-auto", "rm", "-rf", path,
+				      NULL };
 	const struct proc_io io = { .null_err = true };
 	struct error e;
 	int was = c->signal;

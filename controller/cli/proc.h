@@ -9,14 +9,15 @@
 
 /* Where a program's output goes; zero means: where ours goes. */
 struct proc_io {
-	bool quiet_out;        /* stdout to our stderr: our stdout carries the result alone */
-	bool null_err;         /* stderr to /dev/null */
-	char *capture;         /* stdout into this buffer, NUL-terminated, cut at its size */
+	bool quiet_out; /* stdout to our stderr: our stdout carries the result alone */
+	bool null_err;  /* stderr to /dev/null */
+	char *capture;  /* stdout into this buffer, NUL-terminated, cut at its size */
 	size_t capture_size;
-	const char *dir;       /* working folder */
-	const struct account *as; /* as that account, with no other group, and nothing of ours but its output; NULL: as us */
-	unsigned most_ms;      /* killed after so long; 0: it has all the time it wants */
-	bool stay;             /* no new privileges: where SELinux would move it to a domain that our files are closed to, it stays in ours */
+	const char *dir; /* working folder */
+	const struct account *
+		as; /* as that account, with no other group, and nothing of ours but its output; NULL: as us */
+	unsigned most_ms; /* killed after so long; 0: it has all the time it wants */
+	bool stay; /* no new privileges: where SELinux would move it to a domain that our files are closed to, it stays in ours */
 };
 
 /**
@@ -30,8 +31,8 @@ struct proc_io {
 int proc_run(struct cli *c, const char *const argv[], const struct proc_io *io, struct error *e);
 
 /* proc_run() that takes only 0 for success.  @hint: a package that has the program, or NULL. */
-int proc_must(struct cli *c, const char *const argv[], const struct proc_io *io, const char *package,
-	      struct error *e);
+int proc_must(struct cli *c, const char *const argv[], const struct proc_io *io,
+	      const char *package, struct error *e);
 
 /* Is there such a program in PATH? */
 bool proc_exists(const char *name);

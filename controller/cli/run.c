@@ -32,9 +32,12 @@ static int ours(struct cli *c, const struct error *e)
 static int check_run(struct cli *c, struct error *e)
 {
 	if (c->opt.detach && c->opt.rm)
-		return error_set(e, FAIL_USAGE, "run", "--rm deletes the VM when the command ends; with --detach there is none");
+		return error_set(
+			e, FAIL_USAGE, "run",
+			"--rm deletes the VM when the command ends; with --detach there is none");
 	if (c->opt.detach && c->guest)
-		return error_set(e, FAIL_USAGE, "run", "--detach waits for nothing, so it takes no command");
+		return error_set(e, FAIL_USAGE, "run",
+				 "--detach waits for nothing, so it takes no command");
 	return ssh_check_length(c->guest, e);
 }
 
@@ -76,7 +79,8 @@ static int reach(struct cli *c, const struct ev_vm *vm, uint64_t timeout_ms, str
 	stage(c, "ssh", "waiting for the guest", 0);
 	if (ssh_wait(c, vm, timeout_ms, e) < 0) {
 		if (e->code == FAIL_TIMEOUT)
-			error_hint(e, "the VM is kept: banger vm logs %s, then banger vm delete %s", vm->name, vm->name);
+			error_hint(e, "the VM is kept: banger vm logs %s, then banger vm delete %s",
+				   vm->name, vm->name);
 		return -1;
 	}
 	stage(c, "ssh", "the guest answers", began);
@@ -133,7 +137,8 @@ int cmd_vm_run(struct cli *c)
 
 	if (check_run(c, &e) < 0)
 		return out_error(c, &e);
-	if (signals_hold(c, &e) < 0 || ssh_prepare(c, &s, true, &e) < 0 || create(c, &s, &r, &e) < 0)
+	if (signals_hold(c, &e) < 0 || ssh_prepare(c, &s, true, &e) < 0 ||
+	    create(c, &s, &r, &e) < 0)
 		return c->opt.detach ? out_error(c, &e) : ours(c, &e);
 	int status = session(c, &s, r.id, &e);
 	bool post_mortem = status < 0 && e.code == FAIL_TIMEOUT;
@@ -177,12 +182,15 @@ static uint64_t login_ms(const struct cli *c, const struct ev_vm *vm)
 {
 	uint64_t left = boot_left_ms(vm);
 
-	return c->opt.timeout_ms ? c->opt.timeout_ms : left > LOGIN_TIMEOUT_MS ? left : LOGIN_TIMEOUT_MS;
+	return c->opt.timeout_ms         ? c->opt.timeout_ms
+	       : left > LOGIN_TIMEOUT_MS ? left
+					 : LOGIN_TIMEOUT_MS;
 }
 
 /* A server has few places for connections that are not logged in yet, so one is not spent on the question whether it
  * answers, but for a guest that may still boot.  255 is ssh's own status, or the command's: then it is asked. */
-static int login(struct cli *c, const struct ssh *s, const struct ev_vm *vm, bool batch, struct error *e)
+static int login(struct cli *c, const struct ssh *s, const struct ev_vm *vm, bool batch,
+		 struct error *e)
 {
 	uint64_t ms = login_ms(c, vm);
 
@@ -200,8 +208,8 @@ static int enter(struct cli *c, bool batch)
 	struct ev_vm vm;
 	struct ssh s;
 
-	if (ssh_check_length(c->guest, &e) < 0 || signals_hold(c, &e) < 0 || look_up_running(c, c->pos[0], &vm, &e) < 0 ||
-	    ssh_prepare(c, &s, false, &e) < 0)
+	if (ssh_check_length(c->guest, &e) < 0 || signals_hold(c, &e) < 0 ||
+	    look_up_running(c, c->pos[0], &vm, &e) < 0 || ssh_prepare(c, &s, false, &e) < 0)
 		return ours(c, &e);
 	int status = login(c, &s, &vm, batch, &e);
 	return status < 0 ? ours(c, &e) : status;
@@ -236,11 +244,13 @@ int cmd_vm_host_key(struct cli *c)
 	return 0;
 }
 
-static int wait_one(struct cli *c, const char *ref, const char **said, json_t **result, struct error *e)
+static int wait_one(struct cli *c, const char *ref, const char **said, json_t **result,
+		    struct error *e)
 {
 	struct ev_vm vm;
 
-	if (look_up_running(c, ref, &vm, e) < 0 || ssh_wait(c, &vm, c->opt.timeout_ms ? c->opt.timeout_ms : RUN_TIMEOUT_MS, e) < 0)
+	if (look_up_running(c, ref, &vm, e) < 0 ||
+	    ssh_wait(c, &vm, c->opt.timeout_ms ? c->opt.timeout_ms : RUN_TIMEOUT_MS, e) < 0)
 		return -1;
 	*said = "answers";
 	*result = json_pack("{s:s, s:s}", "id", vm.id, "ip", vm.ip);

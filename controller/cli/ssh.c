@@ -30,7 +30,8 @@ static int state_dir(char *path, size_t size, struct error *e)
 	else if (home)
 		(void)snprintf(path, size, "%s/.local/state/banger", home);
 	else
-		return error_set(e, FAIL_HOST, WHAT, "no home folder to keep keys in; set HOME or XDG_STATE_HOME");
+		return error_set(e, FAIL_HOST, WHAT,
+				 "no home folder to keep keys in; set HOME or XDG_STATE_HOME");
 	if (make_dirs(path) < 0)
 		return error_set(e, FAIL_HOST, WHAT, "%s: %s", path, strerror(errno));
 	return 0;
@@ -97,12 +98,14 @@ static int from_agent(struct cli *c, const char *key, char line[4001])
 {
 	enum { ROOM = 1 << 16 };
 	const char *const print[] = { "ssh-keygen", "-l", "-f", key, NULL };
-	const char *const prints[] = { "ssh-add", "-l", NULL }, *const keys[] = { "ssh-add", "-L", NULL };
+	const char *const prints[] = { "ssh-add", "-l", NULL }, *const keys[] = { "ssh-add", "-L",
+										  NULL };
 	_cleanup_free_ char *have = calloc(1, ROOM), *full = calloc(1, ROOM);
 	char mine[4096], *want, *word;
 
-	if (!getenv("SSH_AUTH_SOCK") || !have || !full || text_of(c, print, mine, sizeof(mine)) < 0 ||
-	    !(want = fingerprint(mine)) || text_of(c, prints, have, ROOM) < 0 || text_of(c, keys, full, ROOM) < 0)
+	if (!getenv("SSH_AUTH_SOCK") || !have || !full ||
+	    text_of(c, print, mine, sizeof(mine)) < 0 || !(want = fingerprint(mine)) ||
+	    text_of(c, prints, have, ROOM) < 0 || text_of(c, keys, full, ROOM) < 0)
 		return -1;
 	size_t n = 0;
 	char *save = NULL, *l = strtok_r(have, "\n", &save);
@@ -155,7 +158,6 @@ static bool usable(struct cli *c, const char *key, char line[4001])
 	return from_agent(c, key, line) == 0;
 }
 
-
 /* ---- our own: the private half is all of it, so that it is there whole or not at all ---- */
 
 /* Return: its size; 0: what a power cut left of it; -1: there is none. */
@@ -185,7 +187,8 @@ static int publish(const char *made, const char *key)
 static int make_key(struct cli *c, const char *key, struct error *e)
 {
 	char made[4096 + 16], pub[4096 + 24];
-	const char *const argv[] = { "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "banger", "-f", made, NULL };
+	const char *const argv[] = { "ssh-keygen", "-q",     "-t", "ed25519", "-N", "",
+				     "-C",         "banger", "-f", made,      NULL };
 	const struct proc_io io = { .quiet_out = true };
 
 	(void)snprintf(made, sizeof(made), "%s.%d", key, (int)getpid());
@@ -204,12 +207,14 @@ static int sync_folder(const char *dir, struct error *e)
 {
 	_cleanup_close_ int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (fd < 0 || (fsync(fd) < 0 && errno != EINVAL)) /* not every file system has folders that can be synced */
+	if (fd < 0 || (fsync(fd) < 0 &&
+		       errno != EINVAL)) /* not every file system has folders that can be synced */
 		return error_set(e, FAIL_HOST, WHAT, "%s: %s", dir, strerror(errno));
 	return 0;
 }
 
-static int own_line(struct cli *c, const char *dir, const char *key, char line[4001], struct error *e)
+static int own_line(struct cli *c, const char *dir, const char *key, char line[4001],
+		    struct error *e)
 {
 	if ((size_of(key) <= 0 && make_key(c, key, e) < 0) || sync_folder(dir, e) < 0)
 		return -1;
@@ -228,8 +233,10 @@ int ssh_prepare(struct cli *c, struct ssh *s, bool new_vm, struct error *e)
 
 	memset(s, 0, sizeof(*s));
 	if (!getpwuid(getuid())) {
-		error_set(e, FAIL_HOST, WHAT, "uid %u has no entry in the password database, and ssh does not run without",
-			  (unsigned)getuid());
+		error_set(
+			e, FAIL_HOST, WHAT,
+			"uid %u has no entry in the password database, and ssh does not run without",
+			(unsigned)getuid());
 		error_hint(e, "getent passwd %u shows what is missing", (unsigned)getuid());
 		return -1;
 	}
@@ -277,7 +284,9 @@ struct wait {
 /* Wait for @events on @fd, a held signal or the VM's end.  Return: 1 there, 0 no time left, -1 one of the others. */
 static int wait_fd(const struct wait *w, int fd, short events, int ms)
 {
-	struct pollfd p[] = { { fd, events, 0 }, { w->c->sigfd, POLLIN, 0 }, { w->end, POLLIN, 0 } };
+	struct pollfd p[] = { { fd, events, 0 },
+			      { w->c->sigfd, POLLIN, 0 },
+			      { w->end, POLLIN, 0 } };
 
 	int n = poll(p, ARRAY_SIZE(p), ms);
 	if ((p[1].revents && signals_pending(w->c)) || p[2].revents)
@@ -294,7 +303,8 @@ static int try_banner(const struct wait *w)
 
 	if (fd < 0)
 		return 0;
-	if (connect(fd, (const struct sockaddr *)&w->addr, sizeof(w->addr)) < 0 && errno != EINPROGRESS)
+	if (connect(fd, (const struct sockaddr *)&w->addr, sizeof(w->addr)) < 0 &&
+	    errno != EINPROGRESS)
 		return 0;
 	/* A new try a second: while the guest does not answer ARP the kernel's own retries grow ever slower. */
 	if ((n = wait_fd(w, fd, POLLOUT, left_ms(w->deadline, 1000))) <= 0)
@@ -318,7 +328,8 @@ static int try_often(const struct wait *w)
 
 int ssh_wait(struct cli *c, const struct ev_vm *vm, uint64_t timeout_ms, struct error *e)
 {
-	struct wait w = { .c = c, .addr = { .sin_family = AF_INET, .sin_port = htons(22) },
+	struct wait w = { .c = c,
+			  .addr = { .sin_family = AF_INET, .sin_port = htons(22) },
 			  .deadline = clock_boot_ns() / 1000000 + timeout_ms };
 	int n;
 
@@ -334,8 +345,8 @@ int ssh_wait(struct cli *c, const struct ev_vm *vm, uint64_t timeout_ms, struct 
 	if (n < 0)
 		return signals_error(c, WHAT, e);
 	if (n == 0)
-		return error_set(e, FAIL_TIMEOUT, WHAT, "no answer from %s port 22 within %.1f s", vm->ip,
-				 (double)timeout_ms / 1000);
+		return error_set(e, FAIL_TIMEOUT, WHAT, "no answer from %s port 22 within %.1f s",
+				 vm->ip, (double)timeout_ms / 1000);
 	return 0;
 }
 
@@ -395,7 +406,9 @@ int ssh_check_length(char *const *guest, struct error *e)
 
 	if (!line || strlen(line) < ARG_MOST)
 		return 0;
-	error_set(e, FAIL_USAGE, "command", "it is %zu bytes long with its quotes; at most %d can be sent", strlen(line), ARG_MOST - 1);
+	error_set(e, FAIL_USAGE, "command",
+		  "it is %zu bytes long with its quotes; at most %d can be sent", strlen(line),
+		  ARG_MOST - 1);
 	error_hint(e, "send it by standard input: banger exec VM -- sh <FILE");
 	return -1;
 }
@@ -404,9 +417,27 @@ int ssh_check_length(char *const *guest, struct error *e)
 static void choose_term(void)
 {
 	static const char *const known[] = {
-		"ansi", "cygwin", "dumb", "linux", "rxvt", "rxvt-unicode", "rxvt-unicode-256color", "screen", "screen-256color",
-		"screen.xterm-256color", "sun", "tmux", "tmux-256color", "vt100", "vt102", "vt220", "vt52", "xterm",
-		"xterm-256color", "xterm-color", "xterm-mono",
+		"ansi",
+		"cygwin",
+		"dumb",
+		"linux",
+		"rxvt",
+		"rxvt-unicode",
+		"rxvt-unicode-256color",
+		"screen",
+		"screen-256color",
+		"screen.xterm-256color",
+		"sun",
+		"tmux",
+		"tmux-256color",
+		"vt100",
+		"vt102",
+		"vt220",
+		"vt52",
+		"xterm",
+		"xterm-256color",
+		"xterm-color",
+		"xterm-mono",
 	};
 	const char *term = getenv("TERM");
 
@@ -415,7 +446,11 @@ static void choose_term(void)
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 		if (strcmp(term, known[i]) == 0)
 			return;
-	(void)setenv("TERM", strncmp(term, "screen", 6) == 0 || strncmp(term, "tmux", 4) == 0 ? "screen-256color" : "xterm-256color", 1);
+	(void)setenv("TERM",
+		     strncmp(term, "screen", 6) == 0 || strncmp(term, "tmux", 4) == 0
+			     ? "screen-256color"
+			     : "xterm-256color",
+		     1);
 }
 
 /* ssh splits some values at blanks and expands '%' and '$' in them.  A path with such a byte is named by a descriptor of
@@ -439,7 +474,8 @@ struct told {
 	char hosts[4200], alias[64], to[32], keys[3][4096];
 };
 
-static void common_options(struct words *w, struct told *t, const struct ssh *s, const struct ev_vm *vm)
+static void common_options(struct words *w, struct told *t, const struct ssh *s,
+			   const struct ev_vm *vm)
 {
 	char hosts[4100];
 
@@ -507,7 +543,8 @@ static void kept_key(const struct ssh *s, const char *id, char key[2048])
 	key[0] = '\0';
 	while (f && !key[0] && fgets(line, sizeof(line), f))
 		if (strncmp(line, id, n) == 0 && line[n] == ' ')
-			(void)snprintf(key, 2048, "%.*s", (int)strcspn(line + n + 1, "\r\n"), line + n + 1);
+			(void)snprintf(key, 2048, "%.*s", (int)strcspn(line + n + 1, "\r\n"),
+				       line + n + 1);
 }
 
 /* What the server shows now, by ssh-keyscan(1): "address type base64". */
@@ -536,7 +573,8 @@ static void print_key(struct cli *c, const char *what, const char *key)
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)getpid(), fd);
 	char *word = NULL;
-	if (key[0] && fd >= 0 && dprintf(fd, "%s\n", key) > 0 && text_of(c, argv, text, sizeof(text)) == 0)
+	if (key[0] && fd >= 0 && dprintf(fd, "%s\n", key) > 0 &&
+	    text_of(c, argv, text, sizeof(text)) == 0)
 		word = fingerprint(text);
 	fprintf(c->out, "%-5s  %s\n", what, word ? word : key[0] ? key : "-");
 }
@@ -563,7 +601,8 @@ int ssh_host_key(struct cli *c, const struct ssh *s, const struct ev_vm *vm, str
 		return 0;
 	if (c->opt.accept)
 		return keep_key(s, vm->id, now, e);
-	error_set(e, FAIL_STATE, vm->name, "the guest shows another host key than the one that is kept");
+	error_set(e, FAIL_STATE, vm->name,
+		  "the guest shows another host key than the one that is kept");
 	error_hint(e, "if you expect that: banger vm host-key %s --accept", vm->name);
 	return -1;
 }

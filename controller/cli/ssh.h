@@ -7,7 +7,7 @@
 struct ssh {
 	char known_hosts[4096];
 	char keys[3][4096]; /* private halves to offer; "" ends them */
-	char line[4001];    /* the public half that a new VM is given; "" when there is none to be made */
+	char line[4001]; /* the public half that a new VM is given; "" when there is none to be made */
 };
 
 /**
@@ -43,7 +43,8 @@ int ssh_check_length(char *const *guest, struct error *e);
  * The host key is kept under the VM's id, so another VM at the same address is never taken for it.
  * Return: ssh's exit status, the guest's as a rule; -1 with @e.
  */
-int ssh_run(struct cli *c, const struct ssh *s, const struct ev_vm *vm, bool batch, struct error *e);
+int ssh_run(struct cli *c, const struct ssh *s, const struct ev_vm *vm, bool batch,
+	    struct error *e);
 
 /**
  * ssh_host_key() - compare the host key that is kept of @vm with the one that its server shows now

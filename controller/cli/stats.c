@@ -18,7 +18,8 @@ struct samples {
 	uint64_t at_ns;
 };
 
-static int take(void *arg, const struct event *event, const union control_body *body, struct error *e)
+static int take(void *arg, const struct event *event, const union control_body *body,
+		struct error *e)
 {
 	struct samples *s = arg;
 
@@ -62,12 +63,16 @@ static const struct ev_stats *find(const struct samples *s, const char *id)
 }
 
 /* One that began or ended in between has no rate; its counters may have begun anew. */
-static void row(struct table *t, const struct ev_stats *was, const struct ev_stats *now, uint64_t us)
+static void row(struct table *t, const struct ev_stats *was, const struct ev_stats *now,
+		uint64_t us)
 {
-	char cpu[16] = "-", mem[40], in[16] = "-", out[16] = "-", idle[16], used[16], room[16], many[24];
+	char cpu[16] = "-", mem[40], in[16] = "-", out[16] = "-", idle[16], used[16], room[16],
+	     many[24];
 
-	if (was && now->cpu_us >= was->cpu_us && now->received >= was->received && now->sent >= was->sent) {
-		(void)snprintf(cpu, sizeof(cpu), "%.1f%%", 100.0 * (double)(now->cpu_us - was->cpu_us) / (double)us);
+	if (was && now->cpu_us >= was->cpu_us && now->received >= was->received &&
+	    now->sent >= was->sent) {
+		(void)snprintf(cpu, sizeof(cpu), "%.1f%%",
+			       100.0 * (double)(now->cpu_us - was->cpu_us) / (double)us);
 		format_size((now->received - was->received) * 1000000 / us, in);
 		format_size((now->sent - was->sent) * 1000000 / us, out);
 	}
@@ -76,12 +81,14 @@ static void row(struct table *t, const struct ev_stats *was, const struct ev_sta
 	(void)snprintf(mem, sizeof(mem), "%s / %s", used, room);
 	(void)snprintf(idle, sizeof(idle), "%" PRIu64 " s", now->idle_s);
 	(void)snprintf(many, sizeof(many), "%" PRIu64, now->processes);
-	(void)table_add(t, (const char *const[TABLE_COLUMNS]){ now->name, cpu, mem, in, out, many, idle });
+	(void)table_add(t, (const char *const[TABLE_COLUMNS]){ now->name, cpu, mem, in, out, many,
+							       idle });
 }
 
 static int print_table(struct cli *c, const struct samples *before, const struct samples *after)
 {
-	struct table t = { .head = { "NAME", "CPU", "MEMORY", "IN/S", "OUT/S", "THREADS", "IDLE" } };
+	struct table t = { .head = { "NAME", "CPU", "MEMORY", "IN/S", "OUT/S", "THREADS",
+				     "IDLE" } };
 	uint64_t us = (after->at_ns - before->at_ns) / 1000;
 
 	for (size_t i = 0; i < after->n; i++)

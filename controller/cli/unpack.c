@@ -11,7 +11,9 @@
 
 int blob_read(const char *path, size_t max, struct blob *out, struct error *e)
 {
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO is refused, not waited for */
+	_cleanup_close_ int fd = open(path,
+				      O_RDONLY | O_CLOEXEC |
+					      O_NONBLOCK); /* a FIFO is refused, not waited for */
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
@@ -19,13 +21,15 @@ int blob_read(const char *path, size_t max, struct blob *out, struct error *e)
 	if (!S_ISREG(st.st_mode))
 		return error_set(e, FAIL_USAGE, path, "not a regular file");
 	if (st.st_size < 1 || (uint64_t)st.st_size > max)
-		return error_set(e, FAIL_USAGE, path, "%lld bytes; 1 to %zu are expected", (long long)st.st_size, max);
+		return error_set(e, FAIL_USAGE, path, "%lld bytes; 1 to %zu are expected",
+				 (long long)st.st_size, max);
 	uint8_t *data = malloc((size_t)st.st_size);
 	if (!data)
 		return error_set(e, FAIL_GENERAL, path, "out of memory");
 	if (fdio_read_all(fd, data, (size_t)st.st_size) < 0) {
 		free(data);
-		return error_set(e, FAIL_GENERAL, path, "%s", errno == EPIPE ? "it got shorter while read" : strerror(errno));
+		return error_set(e, FAIL_GENERAL, path, "%s",
+				 errno == EPIPE ? "it got shorter while read" : strerror(errno));
 	}
 	*out = (struct blob){ data, (size_t)st.st_size };
 	return 0;
@@ -46,13 +50,15 @@ static struct archive *raw_open(const uint8_t *in, size_t len)
 	archive_read_support_filter_bzip2(a);
 	archive_read_support_filter_zstd(a);
 	archive_read_support_filter_lz4(a);
-	if (archive_read_open_memory(a, in, len) == ARCHIVE_OK && archive_read_next_header(a, &entry) == ARCHIVE_OK)
+	if (archive_read_open_memory(a, in, len) == ARCHIVE_OK &&
+	    archive_read_next_header(a, &entry) == ARCHIVE_OK)
 		return a;
 	archive_read_free(a);
 	return NULL;
 }
 
-int blob_unpack(const char *what, const uint8_t *in, size_t len, size_t max, struct blob *out, struct error *e)
+int blob_unpack(const char *what, const uint8_t *in, size_t len, size_t max, struct blob *out,
+		struct error *e)
 {
 	struct archive *a = raw_open(in, len);
 	size_t room = len * 4 < max ? len * 4 : max, have = 0;
@@ -78,7 +84,8 @@ int blob_unpack(const char *what, const uint8_t *in, size_t len, size_t max, str
 	int ret = 0;
 	if (n < 0)
 		ret = error_set(e, FAIL_GENERAL, what, "can not be decompressed (%s)",
-				a && archive_error_string(a) ? archive_error_string(a) : "too large or no memory");
+				a && archive_error_string(a) ? archive_error_string(a)
+							     : "too large or no memory");
 	if (a)
 		archive_read_free(a);
 	if (ret < 0)

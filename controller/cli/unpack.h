@@ -30,6 +30,7 @@ int blob_read(const char *path, size_t max, struct blob *out, struct error *e);
  *
  * Data that is in no known compression comes out as it is.  Return: 0, or -1 with @e.
  */
-int blob_unpack(const char *what, const uint8_t *in, size_t len, size_t max, struct blob *out, struct error *e);
+int blob_unpack(const char *what, const uint8_t *in, size_t len, size_t max, struct blob *out,
+		struct error *e);
 
 #endif

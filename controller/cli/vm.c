@@ -12,7 +12,8 @@
 #include "controller/cli/proc.h"
 #include "controller/cli/ssh.h"
 
-static int take_vm(void *arg, const struct event *event, const union control_body *body, struct error *e)
+static int take_vm(void *arg, const struct event *event, const union control_body *body,
+		   struct error *e)
 {
 	(void)e;
 	if (event->id == EVENT_VM)
@@ -27,12 +28,14 @@ int vm_lookup(struct cli *c, const char *ref, struct ev_vm *vm, struct error *e)
 	struct res_vm_show r;
 
 	memset(vm, 0, sizeof(*vm));
-	if (text_put(a.vm, sizeof(a.vm), "VM", ref, e) < 0 || conn_call(c, CALL_VM_SHOW, &a, NULL, &to, &r, e) < 0)
+	if (text_put(a.vm, sizeof(a.vm), "VM", ref, e) < 0 ||
+	    conn_call(c, CALL_VM_SHOW, &a, NULL, &to, &r, e) < 0)
 		return -1;
 	return vm->id[0] ? 0 : error_set(e, FAIL_GENERAL, ref, "the daemon's answer is empty");
 }
 
-int vm_create_args(struct cli *c, struct call_vm_create *a, const char *name, const char *key, struct error *e)
+int vm_create_args(struct cli *c, struct call_vm_create *a, const char *name, const char *key,
+		   struct error *e)
 {
 	const struct options *o = &c->opt;
 
@@ -62,7 +65,8 @@ int cmd_vm_create(struct cli *c)
 	struct res_vm_create r;
 	struct ssh s;
 
-	if (ssh_prepare(c, &s, true, &e) < 0 || vm_create_args(c, &a, c->npos ? c->pos[0] : c->opt.name, s.line, &e) < 0 ||
+	if (ssh_prepare(c, &s, true, &e) < 0 ||
+	    vm_create_args(c, &a, c->npos ? c->pos[0] : c->opt.name, s.line, &e) < 0 ||
 	    conn_call(c, CALL_VM_CREATE, &a, NULL, NULL, &r, &e) < 0)
 		return out_error(c, &e);
 	if (c->opt.format == FORMAT_JSON)
@@ -97,11 +101,13 @@ static void table_row(struct table *t, const struct ev_vm *vm)
 	format_size(vm->mem_mib << 20, mem);
 	format_size(vm->disk_mib << 20, disk);
 	(void)snprintf(size, sizeof(size), "%u/%s/%s", (unsigned)vm->vcpus, mem, disk);
-	(void)table_add(t, (const char *const[TABLE_COLUMNS]){ vm->name, vm->state, vm->ip, vm->nat ? "yes" : "no", size,
-								  vm->image, age, owner });
+	(void)table_add(t, (const char *const[TABLE_COLUMNS]){ vm->name, vm->state, vm->ip,
+							       vm->nat ? "yes" : "no", size,
+							       vm->image, age, owner });
 }
 
-static int list_vm(void *arg, const struct event *event, const union control_body *body, struct error *e)
+static int list_vm(void *arg, const struct event *event, const union control_body *body,
+		   struct error *e)
 {
 	struct list *l = arg;
 
@@ -119,8 +125,10 @@ static int list_vm(void *arg, const struct event *event, const union control_bod
 
 int cmd_vm_list(struct cli *c)
 {
-	struct list l = { .c = c, .json = json_array(),
-			  .table = { .head = { "NAME", "STATE", "IP", "NAT", "CPUS/MEM/DISK", "IMAGE", "AGE", "OWNER" } } };
+	struct list l = { .c = c,
+			  .json = json_array(),
+			  .table = { .head = { "NAME", "STATE", "IP", "NAT", "CPUS/MEM/DISK",
+					       "IMAGE", "AGE", "OWNER" } } };
 	const struct reply_to to = { .event = list_vm, .arg = &l };
 	struct call_vm_list a = { .all = c->opt.all };
 	struct res_vm_list r;
@@ -175,20 +183,20 @@ int cmd_vm_show(struct cli *c)
 	json_t *o = out_event_json(control_event(EVENT_VM), &vm);
 	if (c->opt.format == FORMAT_JSON)
 		return out_json(c, o);
-	json_object_foreach(o, key, v)
-		if (!json_is_object(v))
-			show_value(c, "", key, v);
-	json_object_foreach(json_object_get(o, "runtime"), inner, w)
-		if (!json_is_null(w))
-			show_value(c, "runtime ", inner, w);
+	json_object_foreach(o, key, v) if (!json_is_object(v)) show_value(c, "", key, v);
+	json_object_foreach(json_object_get(o, "runtime"), inner, w) if (!json_is_null(w))
+		show_value(c, "runtime ", inner, w);
 	json_decref(o);
 	return 0;
 }
 
 int cmd_vm_set(struct cli *c)
 {
-	struct call_vm_set a = { .vcpus = c->opt.vcpus, .mem_mib = c->opt.mem_mib, .nat = c->opt.nat,
-				 .restart = c->opt.restart, .restart_max = c->opt.restart_max,
+	struct call_vm_set a = { .vcpus = c->opt.vcpus,
+				 .mem_mib = c->opt.mem_mib,
+				 .nat = c->opt.nat,
+				 .restart = c->opt.restart,
+				 .restart_max = c->opt.restart_max,
 				 .auto_stop_s = c->opt.auto_stop_s };
 	struct res_vm_set r;
 	struct error e = { 0 };
@@ -220,31 +228,38 @@ static int release_failed(struct cli *c, const char *ref, struct error *e)
 	return -1;
 }
 
-static int start_one(struct cli *c, const char *ref, const char **said, json_t **result, struct error *e)
+static int start_one(struct cli *c, const char *ref, const char **said, json_t **result,
+		     struct error *e)
 {
 	struct call_vm_start a = { 0 };
 	struct res_vm_start r;
 
-	if (text_put(a.vm, sizeof(a.vm), "VM", ref, e) < 0 || conn_call(c, CALL_VM_START, &a, NULL, NULL, &r, e) < 0)
+	if (text_put(a.vm, sizeof(a.vm), "VM", ref, e) < 0 ||
+	    conn_call(c, CALL_VM_START, &a, NULL, NULL, &r, e) < 0)
 		return -1;
 	*said = r.already ? "already running" : "started";
 	*result = out_fields_json(control_call(CALL_VM_START)->result(), &r);
 	return 0;
 }
 
-static int stop_one(struct cli *c, const char *ref, const char **said, json_t **result, struct error *e)
+static int stop_one(struct cli *c, const char *ref, const char **said, json_t **result,
+		    struct error *e)
 {
 	struct call_vm_stop a = { .timeout_ms = c->opt.timeout_ms };
 	struct res_vm_stop r;
 
-	if (text_put(a.vm, sizeof(a.vm), "VM", ref, e) < 0 || conn_call(c, CALL_VM_STOP, &a, NULL, NULL, &r, e) < 0)
+	if (text_put(a.vm, sizeof(a.vm), "VM", ref, e) < 0 ||
+	    conn_call(c, CALL_VM_STOP, &a, NULL, NULL, &r, e) < 0)
 		return release_failed(c, ref, e);
-	*said = r.already ? "already stopped" : r.forced ? "stopped (it did not end by itself)" : "stopped";
+	*said = r.already  ? "already stopped"
+		: r.forced ? "stopped (it did not end by itself)"
+			   : "stopped";
 	*result = out_fields_json(control_call(CALL_VM_STOP)->result(), &r);
 	return 0;
 }
 
-static int restart_one(struct cli *c, const char *ref, const char **said, json_t **result, struct error *e)
+static int restart_one(struct cli *c, const char *ref, const char **said, json_t **result,
+		       struct error *e)
 {
 	json_t *first = NULL;
 
@@ -257,19 +272,22 @@ static int restart_one(struct cli *c, const char *ref, const char **said, json_t
 	return 0;
 }
 
-static int kill_one(struct cli *c, const char *ref, const char **said, json_t **result, struct error *e)
+static int kill_one(struct cli *c, const char *ref, const char **said, json_t **result,
+		    struct error *e)
 {
 	struct call_vm_kill a = { 0 };
 	struct res_vm_kill r;
 
-	if (text_put(a.vm, sizeof(a.vm), "VM", ref, e) < 0 || conn_call(c, CALL_VM_KILL, &a, NULL, NULL, &r, e) < 0)
+	if (text_put(a.vm, sizeof(a.vm), "VM", ref, e) < 0 ||
+	    conn_call(c, CALL_VM_KILL, &a, NULL, NULL, &r, e) < 0)
 		return release_failed(c, ref, e);
 	*said = r.already ? "already stopped" : "killed";
 	*result = out_fields_json(control_call(CALL_VM_KILL)->result(), &r);
 	return 0;
 }
 
-static int delete_one(struct cli *c, const char *ref, const char **said, json_t **result, struct error *e)
+static int delete_one(struct cli *c, const char *ref, const char **said, json_t **result,
+		      struct error *e)
 {
 	struct call_vm_delete a = { 0 };
 	struct res_vm_delete r;
@@ -319,7 +337,8 @@ struct logs {
 	struct clean clean;
 };
 
-static int log_bytes(void *arg, const struct event *event, const union control_body *body, struct error *e)
+static int log_bytes(void *arg, const struct event *event, const union control_body *body,
+		     struct error *e)
 {
 	struct logs *l = arg;
 	char clean[sizeof(body->ev_bytes.data.v) + 1];
@@ -334,7 +353,8 @@ static int log_bytes(void *arg, const struct event *event, const union control_b
 	}
 	if (fwrite(out, 1, n, l->c->out) != n || fflush(l->c->out) != 0) {
 		l->c->output_told = true;
-		return error_set(e, FAIL_GENERAL, "standard output", "can not be written: %s", strerror(errno));
+		return error_set(e, FAIL_GENERAL, "standard output", "can not be written: %s",
+				 strerror(errno));
 	}
 	return 0;
 }

@@ -38,8 +38,12 @@ static void tail_byte(struct tail *t, char b)
 		return;
 	}
 	t->line[t->n] = '\0';
-	bool blank = !t->line[strspn(t->line, " \t")], panic = strstr(t->line, "Kernel panic") != NULL;
-	int kind = blank ? LINE_NONE : panic ? LINE_PANIC : t->line[0] == '[' ? LINE_KERNEL : LINE_PROGRAM;
+	bool blank = !t->line[strspn(t->line, " \t")],
+	     panic = strstr(t->line, "Kernel panic") != NULL;
+	int kind = blank               ? LINE_NONE
+		   : panic             ? LINE_PANIC
+		   : t->line[0] == '[' ? LINE_KERNEL
+				       : LINE_PROGRAM;
 	if (!blank && kind >= (int)t->kind) {
 		(void)strcpy(t->best, t->line);
 		t->kind = kind;
@@ -47,7 +51,8 @@ static void tail_byte(struct tail *t, char b)
 	t->n = 0;
 }
 
-static int console(void *arg, const struct event *event, const union control_body *body, struct error *e)
+static int console(void *arg, const struct event *event, const union control_body *body,
+		   struct error *e)
 {
 	char clean[sizeof(body->ev_bytes.data.v) + 1];
 	struct tail *t = arg;
@@ -55,7 +60,8 @@ static int console(void *arg, const struct event *event, const union control_bod
 	(void)e;
 	if (event->id != EVENT_BYTES)
 		return 0;
-	size_t n = clean_bytes(&t->clean, (const char *)body->ev_bytes.data.v, body->ev_bytes.data.n, clean);
+	size_t n = clean_bytes(&t->clean, (const char *)body->ev_bytes.data.v,
+			       body->ev_bytes.data.n, clean);
 	for (size_t i = 0; i < n; i++)
 		tail_byte(t, clean[i]);
 	return 0;
@@ -70,11 +76,14 @@ int vm_end_error(struct cli *c, const char *id, struct error *e)
 	struct error ignored;
 	struct ev_vm vm;
 
-	if (vm_lookup(c, id, &vm, &ignored) < 0 || strcmp(vm.state, "running") == 0 || strcmp(vm.state, "starting") == 0)
+	if (vm_lookup(c, id, &vm, &ignored) < 0 || strcmp(vm.state, "running") == 0 ||
+	    strcmp(vm.state, "starting") == 0)
 		return 0;
 	(void)strcpy(a.vm, vm.id);
 	(void)conn_call(c, CALL_VM_LOGS, &a, NULL, &to, &r, &ignored);
 	tail_byte(&t, '\n');
-	return error_set(e, FAIL_STATE, vm.name, "the VM ended before its ssh server answered%s%s%s%s%s", vm.reason[0] ? ": " : "",
-			 vm.reason, t.best[0] ? "; its console says \"" : "", t.best, t.best[0] ? "\"" : "");
+	return error_set(e, FAIL_STATE, vm.name,
+			 "the VM ended before its ssh server answered%s%s%s%s%s",
+			 vm.reason[0] ? ": " : "", vm.reason,
+			 t.best[0] ? "; its console says \"" : "", t.best, t.best[0] ? "\"" : "");
 }

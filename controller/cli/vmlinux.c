@@ -6,8 +6,15 @@
 #define VMLINUX_MAX (512u << 20)
 
 /* Offsets in the setup header (boot.rst). */
-enum { SETUP_SECTS = 0x1f1, BOOT_FLAG = 0x1fe, HDRS = 0x202, VERSION = 0x206, PAYLOAD_OFFSET = 0x248,
-       PAYLOAD_LENGTH = 0x24c, HEADER_END = 0x250 };
+enum {
+	SETUP_SECTS = 0x1f1,
+	BOOT_FLAG = 0x1fe,
+	HDRS = 0x202,
+	VERSION = 0x206,
+	PAYLOAD_OFFSET = 0x248,
+	PAYLOAD_LENGTH = 0x24c,
+	HEADER_END = 0x250
+};
 
 static uint32_t le(const uint8_t *p, unsigned bytes)
 {
@@ -22,7 +29,8 @@ static int payload(const struct blob *image, const uint8_t **start, size_t *len,
 {
 	const uint8_t *d = image->data;
 
-	if (image->len < HEADER_END || le(d + BOOT_FLAG, 2) != 0xaa55 || memcmp(d + HDRS, "HdrS", 4) != 0)
+	if (image->len < HEADER_END || le(d + BOOT_FLAG, 2) != 0xaa55 ||
+	    memcmp(d + HDRS, "HdrS", 4) != 0)
 		return error_set(e, FAIL_USAGE, WHAT, "not an x86 bzImage");
 	if (le(d + VERSION, 2) < 0x0208)
 		return error_set(e, FAIL_USAGE, WHAT, "boot protocol older than 2.08");
@@ -59,8 +67,10 @@ int vmlinux_extract(const struct blob *image, struct blob *out, struct error *e)
 	if (bits != 64 || machine != 62) {
 		blob_free(out);
 		*out = (struct blob){ 0 };
-		return error_set(e, FAIL_USAGE, WHAT, "it is of %u bits, for machine %u (elf.h); VMs are x86-64, of 64 bits, machine 62",
-				 bits, machine);
+		return error_set(
+			e, FAIL_USAGE, WHAT,
+			"it is of %u bits, for machine %u (elf.h); VMs are x86-64, of 64 bits, machine 62",
+			bits, machine);
 	}
 	return 0;
 }

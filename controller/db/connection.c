@@ -14,8 +14,8 @@
 #include "common/cleanup.h"
 #include "common/failpoint.h"
 
-#define FOR_ACCOUNT                                                                                \
-	"its folder and its files must belong to the controller's account, and its file system "   \
+#define FOR_ACCOUNT                                                                              \
+	"its folder and its files must belong to the controller's account, and its file system " \
 	"be writable"
 
 int store_fail(sqlite3 *db, const char *what, struct error *e)
@@ -100,8 +100,8 @@ void q_text(struct query *q, const char *v)
 void q_blob(struct query *q, const void *v, int n)
 {
 	if (q->rc == SQLITE_OK)
-		q->rc = v ? sqlite3_bind_blob(q->st, ++q->bound, v, n, SQLITE_STATIC) :
-			    sqlite3_bind_null(q->st, ++q->bound);
+		q->rc = v ? sqlite3_bind_blob(q->st, ++q->bound, v, n, SQLITE_STATIC)
+			  : sqlite3_bind_null(q->st, ++q->bound);
 }
 
 int q_row(struct query *q)

@@ -32,8 +32,8 @@ static inline bool store_in_memory(const char *path)
 	return strcmp(path, ":memory:") == 0;
 }
 
-#define STORE_HINT_DAMAGED                                                                         \
-	"nothing was changed: keep it, and put a backup in its place without its -wal and -shm; "  \
+#define STORE_HINT_DAMAGED                                                                        \
+	"nothing was changed: keep it, and put a backup in its place without its -wal and -shm; " \
 	"VMs run on meanwhile"
 
 /* Fill in the error from SQLite's code: FAIL_HOST with a hint for problems of the host, else

@@ -17,15 +17,15 @@ static void now_text(char out[32])
 
 /* ?1 is the asker: of the VMs that use an image of root's, a user is told the number of his own
  * alone. */
-#define IMAGE_SELECT                                                                               \
-	"SELECT i.name, i.digest, k.name, k.digest, i.created, i.owner, i.size,"                   \
-	" (SELECT count(*) FROM vms v WHERE v.image = i.id"                                        \
-	" AND (access_vm(?1, v.owner) OR access_remove(?1, i.owner)))"                             \
+#define IMAGE_SELECT                                                             \
+	"SELECT i.name, i.digest, k.name, k.digest, i.created, i.owner, i.size," \
+	" (SELECT count(*) FROM vms v WHERE v.image = i.id"                      \
+	" AND (access_vm(?1, v.owner) OR access_remove(?1, i.owner)))"           \
 	" FROM images i JOIN kernels k ON k.id = i.kernel "
-#define KERNEL_SELECT                                                                              \
-	"SELECT k.name, k.digest, '', '', k.created, k.owner, k.size,"                             \
-	" (SELECT count(*) FROM images i WHERE i.kernel = k.id"                                    \
-	" AND (access_remove(?1, i.owner) OR access_remove(?1, k.owner)))"                         \
+#define KERNEL_SELECT                                                      \
+	"SELECT k.name, k.digest, '', '', k.created, k.owner, k.size,"     \
+	" (SELECT count(*) FROM images i WHERE i.kernel = k.id"            \
+	" AND (access_remove(?1, i.owner) OR access_remove(?1, k.owner)))" \
 	" FROM kernels k "
 
 /* What differs between the two tables. */
@@ -37,7 +37,7 @@ static const struct table {
 	const char *owned;   /* ?1 owner; how many */
 	/* ?1 owner, ?2 name, ?3 digest, ?4 size, ?5 created; of an image also ?6 kernel's id */
 	const char *insert;
-	const char *last;    /* ?1 digest; rows of it */
+	const char *last; /* ?1 digest; rows of it */
 	/* ?1 owner, ?2 name, ?3 digest: since it was found the name may have got another content */
 	const char *remove;
 } tables[ARTIFACT_TYPES] = {
@@ -208,9 +208,9 @@ int store_artifact_check(struct store *s, const struct artifact *a, uint32_t max
 
 static int find_kernel(struct store *s, const struct artifact *image, int64_t *kernel)
 {
-	struct query q =
-		query(s, "SELECT id FROM kernels WHERE digest = ?1 AND access_use(?2, owner)"
-			 " ORDER BY name = ?3 DESC, owner = ?2 DESC, id LIMIT 1");
+	struct query q = query(s,
+			       "SELECT id FROM kernels WHERE digest = ?1 AND access_use(?2, owner)"
+			       " ORDER BY name = ?3 DESC, owner = ?2 DESC, id LIMIT 1");
 	q_text(&q, image->kernel_digest);
 	q_int(&q, image->owner);
 	q_text(&q, image->kernel);

@@ -12,8 +12,8 @@ struct artifact {
 	enum artifact_type type;
 	char name[64], digest[65], created[32];
 	char kernel[64], kernel_digest[65]; /* an image's; "" of a kernel */
-	uint32_t owner;   /* root's are everybody's to use */
-	uint64_t size;    /* bytes of all its files */
+	uint32_t owner;                     /* root's are everybody's to use */
+	uint64_t size;                      /* bytes of all its files */
 	/* VMs of an image, images of a kernel; of root's those of the asker alone */
 	uint32_t used_by;
 };
@@ -21,7 +21,7 @@ struct artifact {
 /* Which rows a walk visits, for whom, and what it calls for each. */
 struct artifact_walk {
 	enum artifact_type type;
-	const struct caller *asker; /* NULL: root */
+	const struct caller *asker;                     /* NULL: root */
 	int (*fn)(void *arg, const struct artifact *a); /* negative: ends the walk */
 	void *arg;
 };

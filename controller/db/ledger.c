@@ -53,8 +53,7 @@ static int drop_row(struct store *s, const struct vm *vm, enum object kind)
 }
 
 int store_ledger_plan(struct store *s, const struct vm *vm, const enum object *kinds, size_t n,
-		      const struct operation *o,
-		      struct error *e)
+		      const struct operation *o, struct error *e)
 {
 	const char *op = o ? o->hex : vm->op;
 
@@ -94,8 +93,8 @@ int store_ledger_rows(struct store *s, const uint8_t vm[ID_LEN], struct ledger_r
 
 	*n = 0;
 	read_begin(s);
-	struct query q = query(
-		s, "SELECT kind, state, ident, error FROM ledger WHERE vm = ?1 ORDER BY seq");
+	struct query q =
+		query(s, "SELECT kind, state, ident, error FROM ledger WHERE vm = ?1 ORDER BY seq");
 	q_blob(&q, vm, ID_LEN);
 	while (*n < OBJ_COUNT && (r = q_row(&q)) > 0) {
 		struct ledger_row *row = &rows[*n];

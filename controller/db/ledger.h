@@ -12,8 +12,8 @@ enum ledger_state { LEDGER_PLANNED, LEDGER_PRESENT, LEDGER_RELEASING };
 struct ledger_row {
 	enum object kind;
 	enum ledger_state state;
-	int64_t ident;    /* identity as in LIST; -1: unknown */
-	char error[128];  /* why the last removal failed; "" otherwise */
+	int64_t ident;   /* identity as in LIST; -1: unknown */
+	char error[128]; /* why the last removal failed; "" otherwise */
 };
 
 /* Each write below also writes the VM's row, in the same durable commit.  Return: 0, or -1 with the
@@ -21,8 +21,7 @@ struct ledger_row {
 
 /* Plan @n objects of @vm.  @o: the operation to name in the rows; NULL: vm->op. */
 int store_ledger_plan(struct store *s, const struct vm *vm, const enum object *kinds, size_t n,
-		      const struct operation *o,
-		      struct error *e);
+		      const struct operation *o, struct error *e);
 
 /* Record @n objects of @vm as present, with their identities: the end of a start. */
 int store_ledger_present(struct store *s, const struct vm *vm, const struct ledger_row *rows,

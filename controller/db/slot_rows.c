@@ -36,8 +36,9 @@ int slot_take(struct store *s, struct vm *vm, const struct config *config)
 
 int slot_give(struct store *s, int64_t slot)
 {
-	struct query freed = query(
-		s, "UPDATE slots SET freed = (SELECT max(freed) + 1 FROM slots) WHERE slot = ?1");
+	struct query freed =
+		query(s,
+		      "UPDATE slots SET freed = (SELECT max(freed) + 1 FROM slots) WHERE slot = ?1");
 	q_int(&freed, slot);
 	return q_run(&freed);
 }

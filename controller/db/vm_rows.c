@@ -108,11 +108,11 @@ static int runtime_load(const char *text, struct vm_runtime *r)
 
 /* ---- rows ---- */
 
-#define VM_SELECT                                                                                  \
-	"SELECT v.id, v.name, v.owner, i.name, i.digest, k.digest, v.slot, v.generation, "         \
-	"v.vcpus, v.mem_mib,"                                                                      \
-	" v.disk_mib, v.nat, v.restart, v.restart_max, v.auto_stop_s, v.wanted, v.ssh_key, "       \
-	"v.state, v.reason, v.created, v.started, v.op, v.runtime"                                 \
+#define VM_SELECT                                                                            \
+	"SELECT v.id, v.name, v.owner, i.name, i.digest, k.digest, v.slot, v.generation, "   \
+	"v.vcpus, v.mem_mib,"                                                                \
+	" v.disk_mib, v.nat, v.restart, v.restart_max, v.auto_stop_s, v.wanted, v.ssh_key, " \
+	"v.state, v.reason, v.created, v.started, v.op, v.runtime"                           \
 	" FROM vms v JOIN images i ON i.id = v.image JOIN kernels k ON k.id = i.kernel "
 
 static enum vm_state state_parse(const char *name)
@@ -262,10 +262,11 @@ static int check_cap(struct store *s, const struct vm *vm, const struct config *
  * several, the one with the VM's image name is preferred. */
 static int find_image(struct store *s, struct vm *vm, int64_t *image)
 {
-	struct query q = query(
-		s, "SELECT i.id, i.name, k.digest FROM images i JOIN kernels k ON k.id = i.kernel"
-		   " WHERE i.digest = ?1 AND access_use(?2, i.owner)"
-		   " ORDER BY i.name = ?3 DESC, i.owner = ?2 DESC, i.id LIMIT 1");
+	struct query q =
+		query(s,
+		      "SELECT i.id, i.name, k.digest FROM images i JOIN kernels k ON k.id = i.kernel"
+		      " WHERE i.digest = ?1 AND access_use(?2, i.owner)"
+		      " ORDER BY i.name = ?3 DESC, i.owner = ?2 DESC, i.id LIMIT 1");
 	q_text(&q, vm->image_digest);
 	q_int(&q, vm->owner);
 	q_text(&q, vm->image);
@@ -289,11 +290,12 @@ static int insert_vm(struct store *s, const struct vm *vm, int64_t image)
 	char created[32];
 
 	time_text(vm->created_ns, created);
-	struct query q = query(
-		s, "INSERT INTO vms(id, owner, name, image, slot, generation, vcpus, mem_mib, "
-		   "disk_mib, nat,"
-		   " ssh_key, state, reason, created, started, op)"
-		   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, '', '', ?12, '', '')");
+	struct query q =
+		query(s,
+		      "INSERT INTO vms(id, owner, name, image, slot, generation, vcpus, mem_mib, "
+		      "disk_mib, nat,"
+		      " ssh_key, state, reason, created, started, op)"
+		      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, '', '', ?12, '', '')");
 	q_blob(&q, vm->id, ID_LEN);
 	q_int(&q, vm->owner);
 	q_text(&q, vm->name);

@@ -113,7 +113,7 @@ static void check_kvm(struct report *r)
 		report_row(r, "kvm", PASS, "", "runs guests");
 	else
 		report_row(r, "kvm", WARN, "on a virtual host: turn nested virtualisation on",
-		    "/dev/kvm is there but runs no guest: guests are emulated");
+			   "/dev/kvm is there but runs no guest: guests are emulated");
 }
 
 static void check_storage(struct report *r)
@@ -147,7 +147,8 @@ static void check_cgroup(struct report *r)
 
 	if (!have[0])
 		report_row(r, "cgroup", WARN, "delegate cpu, memory and pids to the service",
-		    "%s has no controllers: guests run without limits", r->ctl->config.cgroup_dir);
+			   "%s has no controllers: guests run without limits",
+			   r->ctl->config.cgroup_dir);
 	else if (!has_word(have, "cpu") || !has_word(have, "memory") || !has_word(have, "pids"))
 		report_row(r, "cgroup", WARN, "delegate cpu, memory and pids to the service",
 			   "only: %s", have);
@@ -201,8 +202,11 @@ static void check_space(struct report *r)
 			   strerrordesc_np(errno));
 		return;
 	}
-	report_row(r, "space", mib < ROOM_LEAST_MIB ? FAIL : mib < SPACE_WARN_MIB ? WARN : PASS,
-	    "delete VMs or images, or make room", "%" PRIu64 " MiB free in %s", mib, dir);
+	report_row(r, "space",
+		   mib < ROOM_LEAST_MIB   ? FAIL
+		   : mib < SPACE_WARN_MIB ? WARN
+					  : PASS,
+		   "delete VMs or images, or make room", "%" PRIu64 " MiB free in %s", mib, dir);
 }
 
 static void close_db(sqlite3 **db)
@@ -230,8 +234,8 @@ static void check_database(struct report *r)
 		return;
 	}
 	path_database(&r->ctl->config, path);
-	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOFOLLOW,
-			    NULL) != SQLITE_OK ||
+	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOFOLLOW, NULL) !=
+		    SQLITE_OK ||
 	    sqlite3_busy_timeout(db, 1000) != SQLITE_OK ||
 	    sqlite3_exec(db, "PRAGMA quick_check(1)", take_answer, answer, NULL) != SQLITE_OK)
 		(void)snprintf(answer, sizeof(answer), "%s", sqlite3_errmsg(db));
@@ -239,7 +243,7 @@ static void check_database(struct report *r)
 		report_row(r, "database", PASS, "", "quick_check: ok");
 	else
 		report_row(r, "database", FAIL, "`banger doctor --db` says more, and what to do",
-		    "%s: %s", path, answer);
+			   "%s: %s", path, answer);
 }
 
 static void check_vmm(struct report *r, const char *name, const char *path)

@@ -25,8 +25,8 @@
 
 #define LOG_LEAST (8u << 20)
 #define LOG_MOST (64u << 20)
-#define HINT_PUT_BACK                                                                              \
-	"stop the service, keep the file, put a backup in its place without its -wal and -shm, "   \
+#define HINT_PUT_BACK                                                                            \
+	"stop the service, keep the file, put a backup in its place without its -wal and -shm, " \
 	"and start it"
 
 struct db_report {
@@ -104,8 +104,8 @@ static bool check_whole(struct db_report *l)
 
 	if (!check_file(l))
 		return false;
-	if (sqlite3_open_v2(l->path, &l->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOFOLLOW,
-			    NULL) != SQLITE_OK ||
+	if (sqlite3_open_v2(l->path, &l->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOFOLLOW, NULL) !=
+		    SQLITE_OK ||
 	    sqlite3_busy_timeout(l->db, 1000) != SQLITE_OK || store_integrity(l->db, wrong) < 0)
 		(void)store_fail(l->db, l->path, &e);
 	if (e.code != FAIL_NONE)
@@ -161,7 +161,7 @@ static void check_backup(struct db_report *l, const char *name)
 	    schema_number(db, "PRAGMA user_version", &version) < 0 ||
 	    schema_number(db, "SELECT count(*) FROM vms", &vms) < 0) {
 		report_row(&l->r, "backup", WARN, "remove it: it is of no use", "%s: %s", name,
-		    wrong[0] ? wrong : sqlite3_errmsg(db));
+			   wrong[0] ? wrong : sqlite3_errmsg(db));
 		return;
 	}
 	if (l->all)
@@ -232,7 +232,7 @@ static void check_space(struct db_report *l)
 	if (room_mib(l->config, &mib) < 0)
 		return; /* check_folder() has reported the reason */
 	report_row(&l->r, "space",
-		   mib < ROOM_LEAST_MIB	       ? FAIL
+		   mib < ROOM_LEAST_MIB        ? FAIL
 		   : mib < 16 * ROOM_LEAST_MIB ? WARN
 					       : PASS,
 		   "delete VMs or images, or make room: stop and delete work meanwhile",
@@ -310,7 +310,7 @@ static const struct {
 struct file_count {
 	sqlite3_stmt *row; /* finds the row of a digest */
 	unsigned n;
-	bool failed;       /* a row could not be read */
+	bool failed; /* a row could not be read */
 };
 
 static void count_file(void *arg, int dir, const char *digest)

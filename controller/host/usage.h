@@ -10,8 +10,8 @@
 struct stats {
 	/* since the start of the VMM, microseconds: cpu.stat, usage_usec */
 	uint64_t cpu_us;
-	uint64_t resident;       /* now, bytes: memory.current */
-	uint64_t processes;      /* now: pids.current */
+	uint64_t resident;  /* now, bytes: memory.current */
+	uint64_t processes; /* now: pids.current */
 	/* since the start, bytes, by the guest: its tap counts them as sent and received */
 	uint64_t received, sent;
 };

@@ -21,7 +21,7 @@
 /* Lines that a Linux guest writes to its console at a guest-initiated shutdown (kernel/reboot.c).
  * They are written even with "quiet". */
 static const char *const shutdown_lines[] = { "reboot: Power down", "reboot: Restarting system",
-					 "reboot: System halted" };
+					      "reboot: System halted" };
 
 static bool shows_shutdown(struct ctl *c, const struct vm *vm)
 {

@@ -22,8 +22,8 @@ enum operation_verb {
 enum operation_finish {
 	/* by the VM's state: a start is rolled back, a running VM is adopted */
 	FINISH_BY_STATE,
-	FINISH_RELEASE,  /* forward: release all objects of the VM */
-	FINISH_REMOVE,   /* remove the VM with its files */
+	FINISH_RELEASE, /* forward: release all objects of the VM */
+	FINISH_REMOVE,  /* remove the VM with its files */
 };
 
 /* Return: the name of @verb (below OPERATION_VERBS), a literal; and the verb of a name,

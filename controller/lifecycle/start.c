@@ -93,7 +93,9 @@ static int plan_objects(struct ctl *c, struct vm *vm, struct start *s, const str
 static const char *stage_of(enum object kind)
 {
 	static const char *const names[ROLE_COUNT] = {
-		[ROLE_NET] = "network", [ROLE_BLK] = "disk", [ROLE_SPAWN] = "vmm",
+		[ROLE_NET] = "network",
+		[ROLE_BLK] = "disk",
+		[ROLE_SPAWN] = "vmm",
 	};
 
 	return names[object_role(kind)];
@@ -232,7 +234,7 @@ static bool ended_by_itself(int pidfd)
 /* Release the VM after a failed start.  @e keeps the reason of the failure; errors of the release
  * are appended. */
 static void undo_start(struct ctl *c, struct vm *vm, const struct start *s, enum vm_state back,
-		 const struct operation *o, struct error *e)
+		       const struct operation *o, struct error *e)
 {
 	bool died = ended_by_itself(s->pidfd);
 	struct error failed = { 0 };
@@ -348,9 +350,8 @@ int vm_start_locked(struct ctl *c, struct vm *vm, const struct operation *o, boo
 		return -1;
 	}
 	if (check_disk(c, vm, e) < 0 || storage_check_owner(&c->config, vm, e) < 0 ||
-	    check_run_room(c, vm, e) < 0 ||
-	    finish_earlier_release(c, vm, o, e) < 0 || check_swept(c, vm, e) < 0 ||
-	    work_check(c, vm->name, e) < 0)
+	    check_run_room(c, vm, e) < 0 || finish_earlier_release(c, vm, o, e) < 0 ||
+	    check_swept(c, vm, e) < 0 || work_check(c, vm->name, e) < 0)
 		return -1;
 	return start_checked(c, vm, o, e);
 }

@@ -24,8 +24,11 @@ static int add(struct inventory *inv, const uint64_t v[LIST_FIELDS])
 		inv->room = room;
 	}
 	inv->v[inv->n++] = (struct listed){
-		.kind = (enum object)v[0], .slot = (uint32_t)v[1], .generation = (uint32_t)v[2],
-		.owner = (uint32_t)v[3], .ident = (int64_t)v[4],
+		.kind = (enum object)v[0],
+		.slot = (uint32_t)v[1],
+		.generation = (uint32_t)v[2],
+		.owner = (uint32_t)v[3],
+		.ident = (int64_t)v[4],
 	};
 	return 0;
 }

@@ -21,10 +21,10 @@
 /* The properties of one kind of object.  A hook may be NULL: there is nothing to do then. */
 struct object_row {
 	enum op_code make_op, remove_op;
-	uint64_t part;         /* of a loop device: 0 the image, 1 the CoW store */
+	uint64_t part; /* of a loop device: 0 the image, 1 the CoW store */
 	/* the kind whose runtime field names this kind too; 0: it has a field of its own */
 	enum object named_by;
-	unsigned release_ms;   /* time in which a removal is retried while busy; 0: RELEASE_MS */
+	unsigned release_ms; /* time in which a removal is retried while busy; 0: RELEASE_MS */
 	/* True if a running VM has such an object.  NULL: always. */
 	bool (*planned)(const struct vm *vm, enum object kind);
 	/* Fill in the request that makes it, and open the descriptor that goes with it. */
@@ -176,8 +176,11 @@ static int vmm_args(struct ctl *c, const struct vm *vm, const struct object_row 
 		return error_set(e, FAIL_GENERAL, "disk", "no storage driver is called \"%s\"",
 				 vm->runtime.storage);
 	q->vmm_spawn = (struct req_vmm_spawn){
-		.vmm = vm->runtime.vmm, .accel = vm->runtime.accel, .disk = storage->disk,
-		.vcpus = vm->vcpus, .mem_mib = vm->mem_mib,
+		.vmm = vm->runtime.vmm,
+		.accel = vm->runtime.accel,
+		.disk = storage->disk,
+		.vcpus = vm->vcpus,
+		.mem_mib = vm->mem_mib,
 		.tsc_khz = vm->runtime.accel == ACCEL_TCG ? tsc_khz() : 0,
 	};
 	*fd = watch_console_open(c->watch, vm);
@@ -216,26 +219,56 @@ static int vmm_exit_of(struct ctl *c, const struct vm *vm)
 }
 
 static const struct object_row rows[OBJ_COUNT] = {
-	[OBJ_TAP] = { .make_op = OP_TAP_CREATE, .remove_op = OP_TAP_RETIRE, .note = note_tap,
-		      .named = tap_named, .forget = forget_tap, .remove = remove_tap },
-	[OBJ_GUEST] = { .make_op = OP_GUEST_ALLOW, .remove_op = OP_GUEST_DENY,
-			.named_by = OBJ_TAP, .named = tap_named, .remove = remove_once },
-	[OBJ_NAT] = { .make_op = OP_NAT_ADD, .remove_op = OP_NAT_REMOVE, .named_by = OBJ_TAP,
-		      .planned = nat_planned, .named = nat_named, .remove = remove_once },
-	[OBJ_LOOP_BASE] = { .make_op = OP_LOOP_ATTACH, .remove_op = OP_LOOP_DETACH, .part = 0,
-			    .planned = disk_planned, .args = loop_args, .note = note_loop_base,
-			    .named = loop_base_named, .forget = forget_loop_base,
+	[OBJ_TAP] = { .make_op = OP_TAP_CREATE,
+		      .remove_op = OP_TAP_RETIRE,
+		      .note = note_tap,
+		      .named = tap_named,
+		      .forget = forget_tap,
+		      .remove = remove_tap },
+	[OBJ_GUEST] = { .make_op = OP_GUEST_ALLOW,
+			.remove_op = OP_GUEST_DENY,
+			.named_by = OBJ_TAP,
+			.named = tap_named,
+			.remove = remove_once },
+	[OBJ_NAT] = { .make_op = OP_NAT_ADD,
+		      .remove_op = OP_NAT_REMOVE,
+		      .named_by = OBJ_TAP,
+		      .planned = nat_planned,
+		      .named = nat_named,
+		      .remove = remove_once },
+	[OBJ_LOOP_BASE] = { .make_op = OP_LOOP_ATTACH,
+			    .remove_op = OP_LOOP_DETACH,
+			    .part = 0,
+			    .planned = disk_planned,
+			    .args = loop_args,
+			    .note = note_loop_base,
+			    .named = loop_base_named,
+			    .forget = forget_loop_base,
 			    .remove = remove_loop },
-	[OBJ_LOOP_COW] = { .make_op = OP_LOOP_ATTACH, .remove_op = OP_LOOP_DETACH, .part = 1,
-			   .planned = disk_planned, .args = loop_args, .note = note_loop_cow,
-			   .named = loop_cow_named, .forget = forget_loop_cow,
+	[OBJ_LOOP_COW] = { .make_op = OP_LOOP_ATTACH,
+			   .remove_op = OP_LOOP_DETACH,
+			   .part = 1,
+			   .planned = disk_planned,
+			   .args = loop_args,
+			   .note = note_loop_cow,
+			   .named = loop_cow_named,
+			   .forget = forget_loop_cow,
 			   .remove = remove_loop },
-	[OBJ_DM] = { .make_op = OP_SNAPSHOT_CREATE, .remove_op = OP_SNAPSHOT_REMOVE,
-		     .planned = disk_planned, .note = note_dm, .named = dm_named,
-		     .forget = forget_dm, .remove = remove_once },
-	[OBJ_VMM] = { .make_op = OP_VMM_SPAWN, .remove_op = OP_VMM_KILL,
-		      .release_ms = RELEASE_VMM_MS, .args = vmm_args, .note = note_vmm,
-		      .named = vmm_named, .forget = forget_vmm, .remove = remove_once,
+	[OBJ_DM] = { .make_op = OP_SNAPSHOT_CREATE,
+		     .remove_op = OP_SNAPSHOT_REMOVE,
+		     .planned = disk_planned,
+		     .note = note_dm,
+		     .named = dm_named,
+		     .forget = forget_dm,
+		     .remove = remove_once },
+	[OBJ_VMM] = { .make_op = OP_VMM_SPAWN,
+		      .remove_op = OP_VMM_KILL,
+		      .release_ms = RELEASE_VMM_MS,
+		      .args = vmm_args,
+		      .note = note_vmm,
+		      .named = vmm_named,
+		      .forget = forget_vmm,
+		      .remove = remove_once,
 		      .exit_of = vmm_exit_of },
 };
 
@@ -248,9 +281,8 @@ size_t objects_planned(const struct vm *vm, enum object kinds[OBJ_COUNT])
 {
 	size_t n = 0;
 
-	for_each_object(kind)
-		if (!rows[kind].planned || rows[kind].planned(vm, kind))
-			kinds[n++] = kind;
+	for_each_object(kind) if (!rows[kind].planned || rows[kind].planned(vm, kind))
+		kinds[n++] = kind;
 	return n;
 }
 

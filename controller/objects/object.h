@@ -9,8 +9,8 @@
 
 /* Result of object_make(). */
 struct made {
-	int64_t ident;   /* identity as in LIST; -1: the kind has none */
-	int pidfd;       /* OBJ_VMM: pidfd of the VMM, owned by the caller; else -1 */
+	int64_t ident; /* identity as in LIST; -1: the kind has none */
+	int pidfd;     /* OBJ_VMM: pidfd of the VMM, owned by the caller; else -1 */
 };
 
 /* Walk all kinds in order of making, which is the order of their numbers; and in order of

@@ -55,7 +55,8 @@ static void collect(struct ctl *c, const struct vm *vm, unsigned listed, struct 
 		log_warn("%s: its ledger can not be read: %s", vm->name, e.why);
 	for (size_t i = 0; !blind && i < n; i++)
 		p->held[rows[i].kind] = rows[i];
-	for_each_object(kind) {
+	for_each_object(kind)
+	{
 		bool held = blind || (listed & 1u << kind) || object_named(vm, kind);
 		if (!p->held[kind].kind && held)
 			p->held[kind] = (struct ledger_row){ .kind = kind,
@@ -133,9 +134,7 @@ static void forget_gone(struct vm *vm, const struct pass *p)
 
 	for (size_t i = 0; i < p->n_left; i++)
 		names_left[object_named_by(p->left[i].kind)] = true;
-	for_each_object(kind)
-		if (!names_left[kind])
-			object_forget(vm, kind);
+	for_each_object(kind) if (!names_left[kind]) object_forget(vm, kind);
 	if (p->n_left == 0)
 		vm_clear_runtime(vm);
 }
@@ -161,9 +160,7 @@ int vm_release_listed(struct ctl *c, struct vm *vm, unsigned listed, enum vm_sta
 	struct error failed = { 0 };
 
 	collect(c, vm, listed, &p);
-	for_each_object_reverse(kind)
-		if (p.held[kind].kind)
-			give_back(c, vm, &p.held[kind], o, &p);
+	for_each_object_reverse(kind) if (p.held[kind].kind) give_back(c, vm, &p.held[kind], o, &p);
 	FAILPOINT("release.objects");
 	if (!is_left(&p, OBJ_VMM)) {
 		if (c->watch)

@@ -61,10 +61,10 @@ struct vm_policy {
 	struct housekeeping *owner;
 	void (*job)(struct ctl *c, const uint8_t id[ID_LEN]); /* queued or running; NULL: none */
 	uint8_t vm[ID_LEN];
-	uint64_t due_ns;          /* time of the next attempt; 0: none is planned */
-	uint64_t up_ns;           /* first cycle that saw this start running; 0: it does not run */
-	unsigned tries;           /* restarts in a row */
-	uint64_t started_ns;      /* vm.started_ns of the start that up_ns belongs to */
+	uint64_t due_ns;     /* time of the next attempt; 0: none is planned */
+	uint64_t up_ns;      /* first cycle that saw this start running; 0: it does not run */
+	unsigned tries;      /* restarts in a row */
+	uint64_t started_ns; /* vm.started_ns of the start that up_ns belongs to */
 };
 
 /* The schedule has two locks, and no thread holds both.  A cycle holds @lock while it reads the

@@ -30,7 +30,7 @@ struct repair {
 	struct ctl *c;
 	const struct repair_options *options;
 	struct repaired *n;
-	struct inventory *inv;            /* the inventory in which claim_row() marks objects */
+	struct inventory *inv; /* the inventory in which claim_row() marks objects */
 	uint8_t (*suspects)[ID_LEN];
 	size_t n_suspects;
 };
@@ -240,7 +240,8 @@ static int remove_orphans(struct repair *p, const struct inventory *before, stru
 	p->inv = NULL;
 	if (r < 0)
 		return -1;
-	for_each_object_reverse(kind) {
+	for_each_object_reverse(kind)
+	{
 		for (size_t i = 0; i < now.n; i++) {
 			const struct listed *l = &now.v[i];
 			if (!l->claimed && l->kind == kind && find_unclaimed(before, l))

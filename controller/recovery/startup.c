@@ -197,9 +197,7 @@ static bool holds_something(struct pass *p, const struct vm *vm, unsigned listed
 	if (listed || !vm_at_rest(vm) || store_ledger_rows(p->c->store, vm->id, rows, &n, &e) < 0 ||
 	    n)
 		return true;
-	for_each_object(kind)
-		if (object_named(vm, kind))
-			return true;
+	for_each_object(kind) if (object_named(vm, kind)) return true;
 	return false;
 }
 
@@ -257,14 +255,14 @@ static void reconcile_vm(struct pass *p, struct known *k)
 
 static void remove_orphans(struct pass *p)
 {
-	for_each_object_reverse(kind)
-		for (size_t i = 0; i < p->inv.n; i++) {
-			const struct listed *l = &p->inv.v[i];
-			if (l->claimed || l->kind != kind)
-				continue;
-			p->orphans++;
-			p->failed += remedy_remove_orphan(p->c, l, &p->o) < 0;
-		}
+	for_each_object_reverse(kind) for (size_t i = 0; i < p->inv.n; i++)
+	{
+		const struct listed *l = &p->inv.v[i];
+		if (l->claimed || l->kind != kind)
+			continue;
+		p->orphans++;
+		p->failed += remedy_remove_orphan(p->c, l, &p->o) < 0;
+	}
 }
 
 /* ---- adopted VMs ---- */

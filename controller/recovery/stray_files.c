@@ -74,9 +74,8 @@ int stray_files_remove(struct ctl *c, bool dry_run, void (*report)(void *arg, co
 
 		enum storage_mark mark = storage_owner(&c->config, slot, &o);
 		if (mark == STORAGE_UNKNOWN) {
-			(void)snprintf(line, sizeof(line),
-				       "slot %u: its files can not be read: %s", slot,
-				       strerrordesc_np(errno));
+			(void)snprintf(line, sizeof(line), "slot %u: its files can not be read: %s",
+				       slot, strerrordesc_np(errno));
 			report(arg, line);
 			failed += !dry_run;
 			continue;

@@ -27,7 +27,7 @@ const struct storage_driver *storage_choose(struct ctl *c);
  * (runtime.storage), also when storage_choose() has another result later. */
 const struct storage_driver *storage_by_name(const char *name);
 
-extern const struct storage_driver storage_dm;                      /* disk_dm.c */
+extern const struct storage_driver storage_dm;                    /* disk_dm.c */
 extern const struct storage_driver storage_reflink, storage_copy; /* disk_copy.c */
 
 /* Call open_part() of the driver that made @vm's files.  Return: a descriptor, owned by the caller,

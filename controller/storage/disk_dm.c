@@ -105,6 +105,10 @@ static int open_part(struct ctl *c, const struct vm *vm, unsigned part, struct e
 static const enum object objects[] = { OBJ_LOOP_BASE, OBJ_LOOP_COW, OBJ_DM };
 
 const struct storage_driver storage_dm = {
-	.name = "dm-snapshot", .disk = DISK_DM, .create = create, .open_part = open_part,
-	.objects = objects, .n_objects = ARRAY_SIZE(objects),
+	.name = "dm-snapshot",
+	.disk = DISK_DM,
+	.create = create,
+	.open_part = open_part,
+	.objects = objects,
+	.n_objects = ARRAY_SIZE(objects),
 };

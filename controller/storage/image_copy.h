@@ -10,13 +10,13 @@
 
 /* The demands on one file of an image or a kernel. */
 struct file_demand {
-	const char *name;    /* in errors; of a kernel also the name of the copy */
-	uint64_t min, max;   /* bytes; max 0: max_disk_mib of the configuration */
-	uint64_t unit;       /* bytes of which the size is a multiple */
-	uint64_t magic_at;   /* bytes */
-	const char *magic;   /* NULL: none */
-	size_t magic_bytes;  /* at most 8 */
-	const char *noun;    /* of a file with that magic, with its article */
+	const char *name;   /* in errors; of a kernel also the name of the copy */
+	uint64_t min, max;  /* bytes; max 0: max_disk_mib of the configuration */
+	uint64_t unit;      /* bytes of which the size is a multiple */
+	uint64_t magic_at;  /* bytes */
+	const char *magic;  /* NULL: none */
+	size_t magic_bytes; /* at most 8 */
+	const char *noun;   /* of a file with that magic, with its article */
 };
 
 /**

@@ -15,7 +15,7 @@ struct artifact_import {
 	 * meanwhile; they stay the caller's.
 	 */
 	const int *fds;
-	char digest[65];    /* out, also when the import failed after the copy */
+	char digest[65]; /* out, also when the import failed after the copy */
 };
 
 /**

@@ -125,8 +125,8 @@ static int publish_kernel(int dir, const char *temp, const char *digest, struct 
 
 static void discard_kernel(int dir, const char *temp)
 {
-	_cleanup_close_ int sub =
-		openat(dir, temp, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int sub = openat(dir, temp,
+					 O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	for (size_t i = 0; sub >= 0 && i < KERNEL->n_files; i++) {
 		FAILPOINT("kernels.unlink");

@@ -12,7 +12,7 @@
 /* What an import copies from. */
 struct artifact_source {
 	const struct operation *o;
-	const int *fds; /* one for each of the kind's files; the caller's */
+	const int *fds;                     /* one for each of the kind's files; the caller's */
 	uint64_t sizes[ARTIFACT_FILES_MAX]; /* bytes */
 };
 

@@ -5,7 +5,7 @@
 #include "controller/ctl.h"
 
 #define STORAGE_OWNER "owner"
-#define STORAGE_OLDER                                                                              \
+#define STORAGE_OLDER \
 	"its slot has the files of another VM: the state database is older than they are"
 
 /* The contents of a slot's folder. */
@@ -13,8 +13,8 @@ enum storage_mark {
 	STORAGE_EMPTY,
 	/* files without an owner file: of an older banger, or the rest of a removal */
 	STORAGE_UNMARKED,
-	STORAGE_MARKED,   /* files with an owner file */
-	STORAGE_UNKNOWN,  /* the folder can not be read now: the files must be left alone */
+	STORAGE_MARKED,  /* files with an owner file */
+	STORAGE_UNKNOWN, /* the folder can not be read now: the files must be left alone */
 };
 
 /* The contents of an owner file. */

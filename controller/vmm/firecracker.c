@@ -26,7 +26,7 @@
 
 /* i8042.*: the machine has a keyboard controller for SendCtrlAltDel and no device on it; the
  * options shorten the guest's search for devices.  Firecracker adds root= for the root device. */
-#define KERNEL_LINE                                                                                \
+#define KERNEL_LINE \
 	"console=ttyS0 quiet reboot=k panic=1 net.ifnames=0 i8042.noaux i8042.nomux i8042.dumbkbd"
 
 struct answer {

@@ -23,8 +23,8 @@
 struct qmp {
 	const struct vmm_wait *w;
 	int fd;
-	unsigned id;             /* of the latest command */
-	size_t have, read;       /* bytes in buf; bytes read since the latest command */
+	unsigned id;       /* of the latest command */
+	size_t have, read; /* bytes in buf; bytes read since the latest command */
 	char buf[VMM_ANSWER_MAX];
 };
 

@@ -39,7 +39,7 @@
 #define LAST_WORDS (64 * 1024)
 #define HEADER (ID_HEX - 1 + 1 + 16 + 1) /* "<id> <offset, 16 digits>\n" */
 #define CHUNK 16384
-#define CHUNKS_PER_EVENT 4               /* a full pipe, before other streams have their turn */
+#define CHUNKS_PER_EVENT 4 /* a full pipe, before other streams have their turn */
 
 /* Mode of FIFOs that Firecracker opens, for both directions.  The slot's uid is neither owner nor
  * group. */

@@ -30,11 +30,11 @@ struct streams_folder {
 struct stream {
 	struct loop_source source;
 	const struct sink *sink;
-	int fifo, file;  /* -1: closed */
-	bool warned;     /* a failed write has been logged */
-	bool mid_line;   /* the newest byte is no newline */
-	uint64_t base;   /* offset of the first byte of the newer file */
-	size_t size;     /* of the newer file, with its header */
+	int fifo, file; /* -1: closed */
+	bool warned;    /* a failed write has been logged */
+	bool mid_line;  /* the newest byte is no newline */
+	uint64_t base;  /* offset of the first byte of the newer file */
+	size_t size;    /* of the newer file, with its header */
 };
 
 /* The streams of one slot. */

@@ -47,7 +47,8 @@ static uint32_t block_major(const char *name)
 	while (f && fgets(line, sizeof(line), f)) {
 		if (strncmp(line, "Block devices:", 14) == 0)
 			block = true;
-		else if (block && sscanf(line, "%9u %63s", &major, seen) == 2 && strcmp(seen, name) == 0)
+		else if (block && sscanf(line, "%9u %63s", &major, seen) == 2 &&
+			 strcmp(seen, name) == 0)
 			return major;
 	}
 	return 0;
@@ -217,7 +218,8 @@ static bool blk_holds(struct role *r, uint32_t slot)
 
 	/* After an error of blk_dm_find() the slot may hold a snapshot, so a newer generation has
 	 * to wait. */
-	return b->slots[slot].part[PART_BASE].fd >= 0 || blk_loop_bound(b, slot, PART_COW) || blk_dm_find(b, slot, &d) != 0;
+	return b->slots[slot].part[PART_BASE].fd >= 0 || blk_loop_bound(b, slot, PART_COW) ||
+	       blk_dm_find(b, slot, &d) != 0;
 }
 
 /* Append the objects of one slot, at most three. */
@@ -229,15 +231,18 @@ static void list_slot(struct role *r, uint32_t slot, struct rep_list *out)
 
 	for (unsigned p = 0; p < BLK_PARTS; p++)
 		if (b->slots[slot].part[p].index >= 0 && blk_loop_bound(b, slot, p))
-			(void)role_list_add(out, p == PART_BASE ? OBJ_LOOP_BASE : OBJ_LOOP_COW, slot, w->generation,
-					    w->owner, (uint64_t)b->slots[slot].part[p].index);
+			(void)role_list_add(out, p == PART_BASE ? OBJ_LOOP_BASE : OBJ_LOOP_COW,
+					    slot, w->generation, w->owner,
+					    (uint64_t)b->slots[slot].part[p].index);
 	if (blk_dm_find(b, slot, &d) == 1)
-		(void)role_list_add(out, OBJ_DM, slot, d.generation, w->owner, d.invalid ? 0 : SLOT_DM_MINOR + slot);
+		(void)role_list_add(out, OBJ_DM, slot, d.generation, w->owner,
+				    d.invalid ? 0 : SLOT_DM_MINOR + slot);
 }
 
 /* The cursor is the next slot.  Cursor 0 begins a round and scans the kernel again, because other
  * processes may have removed or added objects. */
-static enum status blk_list(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+static enum status blk_list(struct role *r, const struct request *q, int *fds_in,
+			    struct reply *reply, int *fds_out)
 {
 	struct rep_list *out = &reply->list;
 	uint64_t slot = q->list.cursor;
@@ -255,7 +260,8 @@ static enum status blk_list(struct role *r, const struct request *q, int *fds_in
 
 /* ---- operations ---- */
 
-static enum status loop_attach(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+static enum status loop_attach(struct role *r, const struct request *q, int *fds_in,
+			       struct reply *reply, int *fds_out)
 {
 	struct blk_state *b = state(r);
 	enum blk_part part = q->loop_attach.part;
@@ -270,7 +276,8 @@ static enum status loop_attach(struct role *r, const struct request *q, int *fds
 	return s;
 }
 
-static enum status loop_detach(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+static enum status loop_detach(struct role *r, const struct request *q, int *fds_in,
+			       struct reply *reply, int *fds_out)
 {
 	struct blk_dm d;
 
@@ -303,7 +310,8 @@ static enum status settle(const struct blk_state *b, const struct request *q)
 	return s == ST_OK ? ST_ABSENT : s;
 }
 
-static enum status snapshot_create(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+static enum status snapshot_create(struct role *r, const struct request *q, int *fds_in,
+				   struct reply *reply, int *fds_out)
 {
 	struct blk_state *b = state(r);
 	const struct blk_slot *slot = &b->slots[q->slot];
@@ -325,7 +333,8 @@ static enum status snapshot_create(struct role *r, const struct request *q, int 
 	return s;
 }
 
-static enum status snapshot_remove(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+static enum status snapshot_remove(struct role *r, const struct request *q, int *fds_in,
+				   struct reply *reply, int *fds_out)
 {
 	(void)fds_in;
 	(void)reply;

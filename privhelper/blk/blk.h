@@ -31,8 +31,8 @@ struct blk_slot {
 
 struct blk_state {
 	const struct config *config;
-	int loop_control;    /* /dev/loop-control, or -1 */
-	int dm_control;      /* /dev/mapper/control, or -1: no snapshots on this host */
+	int loop_control; /* /dev/loop-control, or -1 */
+	int dm_control;   /* /dev/mapper/control, or -1: no snapshots on this host */
 	/* /proc/partitions lists the bound loops, so that none needs to be opened */
 	int partitions;
 	uint32_t dm_major;

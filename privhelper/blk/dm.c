@@ -41,19 +41,21 @@ struct dm_call {
 	};
 };
 
-_Static_assert(sizeof(struct dm_ioctl) % 8 == 0, "the kernel wants a target at a multiple of its alignment");
-_Static_assert(offsetof(struct dm_call, spec) == sizeof(struct dm_ioctl), "no hole behind the header");
+_Static_assert(sizeof(struct dm_ioctl) % 8 == 0,
+	       "the kernel wants a target at a multiple of its alignment");
+_Static_assert(offsetof(struct dm_call, spec) == sizeof(struct dm_ioctl),
+	       "no hole behind the header");
 
 static struct dm_call new_call(uint32_t flags)
 {
 	return (struct dm_call){ .h = {
-		/* Minor version 0 has all that we use; the kernel refuses only versions above its
+					 /* Minor version 0 has all that we use; the kernel refuses only versions above its
 		 * own. */
-		.version = { DM_VERSION_MAJOR, 0, 0 },
-		.data_size = sizeof(struct dm_call),
-		.data_start = offsetof(struct dm_call, spec),
-		.flags = flags,
-	} };
+					 .version = { DM_VERSION_MAJOR, 0, 0 },
+					 .data_size = sizeof(struct dm_call),
+					 .data_start = offsetof(struct dm_call, spec),
+					 .flags = flags,
+				 } };
 }
 
 /* A call about the slot's device of one generation.  It names the uuid alone: only create takes a
@@ -83,14 +85,16 @@ bool blk_dm_uuid_parse(const char *uuid, uint32_t *slot, uint32_t *generation)
 /* Return: the index of the loop with this device number, or -1. */
 static int32_t loop_of_minor(const struct blk_state *b, unsigned major, unsigned minor)
 {
-	if (major != LOOP_MAJOR || (minor & ((1u << b->loop_shift) - 1)) || minor >> b->loop_shift >= BLK_LOOPS)
+	if (major != LOOP_MAJOR || (minor & ((1u << b->loop_shift) - 1)) ||
+	    minor >> b->loop_shift >= BLK_LOOPS)
 		return -1;
 	return (int32_t)(minor >> b->loop_shift);
 }
 
 static void table_format(unsigned base_minor, unsigned cow_minor, char out[64])
 {
-	(void)snprintf(out, 64, "%d:%u %d:%u P %d", LOOP_MAJOR, base_minor, LOOP_MAJOR, cow_minor, CHUNK);
+	(void)snprintf(out, 64, "%d:%u %d:%u P %d", LOOP_MAJOR, base_minor, LOOP_MAJOR, cow_minor,
+		       CHUNK);
 }
 
 bool blk_dm_table_parse(const struct blk_state *b, const char *text, struct blk_dm *out)
@@ -100,7 +104,8 @@ bool blk_dm_table_parse(const struct blk_state *b, const char *text, struct blk_
 
 	if (sscanf(text, "%9u:%9u %9u:%9u P", &major[0], &minor[0], &major[1], &minor[1]) != 4)
 		return false;
-	int32_t base = loop_of_minor(b, major[0], minor[0]), cow = loop_of_minor(b, major[1], minor[1]);
+	int32_t base = loop_of_minor(b, major[0], minor[0]),
+		cow = loop_of_minor(b, major[1], minor[1]);
 	table_format(minor[0], minor[1], again);
 	if (base < 0 || cow < 0 || strcmp(text, again) != 0)
 		return false;
@@ -180,7 +185,8 @@ static int load(const struct blk_state *b, uint32_t slot, uint32_t generation, u
 	const struct blk_slot *s = &b->slots[slot];
 	char table[64];
 
-	table_format(blk_loop_minor(b, s->part[PART_BASE].index), blk_loop_minor(b, s->part[PART_COW].index), table);
+	table_format(blk_loop_minor(b, s->part[PART_BASE].index),
+		     blk_loop_minor(b, s->part[PART_COW].index), table);
 	c.h.target_count = 1;
 	c.spec.length = sectors;
 	c.spec.next = sizeof(c.room);
@@ -202,7 +208,8 @@ static int resume(const struct blk_state *b, uint32_t slot, uint32_t generation)
 	return ioctl(b->dm_control, DM_DEV_SUSPEND, &c);
 }
 
-enum status blk_dm_create(const struct blk_state *b, uint32_t slot, uint32_t generation, uint64_t sectors)
+enum status blk_dm_create(const struct blk_state *b, uint32_t slot, uint32_t generation,
+			  uint64_t sectors)
 {
 	struct blk_dm d;
 

@@ -8,7 +8,7 @@
 /* One snapshot device, as the kernel shows it. */
 struct blk_dm {
 	uint32_t slot, generation;
-	bool active;               /* has a live table of our form, and is not suspended */
+	bool active; /* has a live table of our form, and is not suspended */
 	/* dropped by the kernel: the CoW store was full or had an I/O error */
 	bool invalid;
 	int32_t base_index, cow_index; /* loops of the live table; -1: no such table */
@@ -25,7 +25,8 @@ int blk_dm_find(const struct blk_state *b, uint32_t slot, struct blk_dm *out);
  * The device is read back afterwards.  After an error it is removed again.
  * Return: ST_OK, ST_BUSY: the name or the minor is taken, or ST_KERNEL (logged).
  */
-enum status blk_dm_create(const struct blk_state *b, uint32_t slot, uint32_t generation, uint64_t sectors);
+enum status blk_dm_create(const struct blk_state *b, uint32_t slot, uint32_t generation,
+			  uint64_t sectors);
 
 /* Remove the device by its uuid, so that no foreign device of that name is removed.
  * Return: ST_OK (also if it does not exist), ST_BUSY: it is open, or ST_KERNEL (logged). */

@@ -33,7 +33,8 @@
 #define MIN_FILE (1024u * 1024u)
 #define BIND_TRIES 16 /* each EBUSY: another program took the free index meanwhile */
 
-_Static_assert(sizeof(TAG_COW "999:4294967295:4294967295") <= LO_NAME_SIZE, "a tag fits lo_file_name");
+_Static_assert(sizeof(TAG_COW "999:4294967295:4294967295") <= LO_NAME_SIZE,
+	       "a tag fits lo_file_name");
 
 void blk_tag_format(const struct blk_tag *t, char out[64])
 {
@@ -41,7 +42,8 @@ void blk_tag_format(const struct blk_tag *t, char out[64])
 	if (t->base)
 		(void)snprintf(out, LO_NAME_SIZE, TAG_BASE);
 	else
-		(void)snprintf(out, LO_NAME_SIZE, TAG_COW "%u:%u:%u", t->slot, t->generation, t->owner);
+		(void)snprintf(out, LO_NAME_SIZE, TAG_COW "%u:%u:%u", t->slot, t->generation,
+			       t->owner);
 }
 
 bool blk_tag_parse(const char *name, struct blk_tag *out)
@@ -76,7 +78,8 @@ static uint64_t size_limit(const struct config *c, enum blk_part part)
 	return part == PART_BASE ? max : max + max / 128 + MIN_FILE;
 }
 
-enum status blk_loop_descriptor(const struct blk_state *b, int fd, enum blk_part part, uint64_t *size)
+enum status blk_loop_descriptor(const struct blk_state *b, int fd, enum blk_part part,
+				uint64_t *size)
 {
 	int flags = fcntl(fd, F_GETFL);
 	struct stat st;
@@ -113,7 +116,8 @@ static int open_node(int32_t index, enum blk_part part)
  * bound, or not ours. */
 static bool read_loop(int fd, struct blk_tag *tag, struct blk_loop *l)
 {
-	const uint32_t must = LO_FLAGS_AUTOCLEAR, may = must | LO_FLAGS_READ_ONLY | LO_FLAGS_DIRECT_IO;
+	const uint32_t must = LO_FLAGS_AUTOCLEAR,
+		       may = must | LO_FLAGS_READ_ONLY | LO_FLAGS_DIRECT_IO;
 	struct loop_info64 info;
 
 	if (ioctl(fd, LOOP_GET_STATUS64, &info) < 0)
@@ -121,7 +125,8 @@ static bool read_loop(int fd, struct blk_tag *tag, struct blk_loop *l)
 	info.lo_file_name[LO_NAME_SIZE - 1] = 0;
 	if (!blk_tag_parse((const char *)info.lo_file_name, tag))
 		return false;
-	if ((info.lo_flags & ~may) || (info.lo_flags & must) != must || info.lo_offset || info.lo_sizelimit)
+	if ((info.lo_flags & ~may) || (info.lo_flags & must) != must || info.lo_offset ||
+	    info.lo_sizelimit)
 		return false;
 	if (tag->base != !!(info.lo_flags & LO_FLAGS_READ_ONLY))
 		return false;
@@ -135,7 +140,8 @@ static bool is_loop(int fd, const struct blk_tag *tag, const struct blk_loop *wa
 	struct blk_tag t;
 	struct blk_loop l;
 
-	if (!read_loop(fd, &t, &l) || l.index != want->index || l.dev != want->dev || l.ino != want->ino)
+	if (!read_loop(fd, &t, &l) || l.index != want->index || l.dev != want->dev ||
+	    l.ino != want->ino)
 		return false;
 	if (t.base || tag->base)
 		return t.base == tag->base;
@@ -153,7 +159,8 @@ static int configure(int node, int file, const struct blk_tag *tag)
 	blk_tag_format(tag, name);
 	memcpy(c.info.lo_file_name, name, sizeof(name));
 	/* The kernel drops LO_FLAGS_DIRECT_IO if the file does not support it. */
-	c.info.lo_flags = LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO | (tag->base ? LO_FLAGS_READ_ONLY : 0);
+	c.info.lo_flags = LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO |
+			  (tag->base ? LO_FLAGS_READ_ONLY : 0);
 	if (FAILPOINT_FAILS("loop.configure"))
 		return -1;
 	return ioctl(node, LOOP_CONFIGURE, &c);
@@ -168,8 +175,8 @@ static enum status refusal(const char *what)
 }
 
 /* Bind @file to a free loop.  On ST_OK, l->fd and l->index are set. */
-static enum status bind_new(struct blk_state *b, enum blk_part part, int file, const struct blk_tag *tag,
-			    struct blk_loop *l)
+static enum status bind_new(struct blk_state *b, enum blk_part part, int file,
+			    const struct blk_tag *tag, struct blk_loop *l)
 {
 	for (int i = 0; i < BIND_TRIES; i++) {
 		int index = ioctl(b->loop_control, LOOP_CTL_GET_FREE);
@@ -213,8 +220,8 @@ static bool share_base(struct blk_state *b, const struct blk_tag *tag, struct bl
 /* Check the loop that the slot has for this part, and hold it open.
  * Return: ST_OK: it has the file @want; ST_BUSY: it has another file; ST_ABSENT: the loop is gone,
  * and is forgotten. */
-static enum status attached(struct blk_state *b, uint32_t slot, enum blk_part part, const struct blk_tag *tag,
-			    const struct blk_loop *want)
+static enum status attached(struct blk_state *b, uint32_t slot, enum blk_part part,
+			    const struct blk_tag *tag, const struct blk_loop *want)
 {
 	struct blk_loop *l = &b->slots[slot].part[part];
 	_cleanup_close_ int node = l->fd >= 0 ? -1 : open_node(l->index, part);
@@ -233,7 +240,8 @@ static enum status attached(struct blk_state *b, uint32_t slot, enum blk_part pa
 	return ST_OK;
 }
 
-enum status blk_loop_attach(struct blk_state *b, const struct request *q, enum blk_part part, int fd, uint64_t size)
+enum status blk_loop_attach(struct blk_state *b, const struct request *q, enum blk_part part,
+			    int fd, uint64_t size)
 {
 	const struct blk_tag tag = { part == PART_BASE, q->slot, q->generation, q->owner };
 	struct blk_loop *l = &b->slots[q->slot].part[part], made = { -1, -1, 0, 0 };
@@ -257,7 +265,8 @@ enum status blk_loop_attach(struct blk_state *b, const struct request *q, enum b
 		s = ST_OK;
 	if (s != ST_OK)
 		return s;
-	if (FAILPOINT_FAILS("loop.configured") || !is_loop(made.fd, &tag, &made) || blk_loop_sectors(&made) != size / BLK_SECTOR) {
+	if (FAILPOINT_FAILS("loop.configured") || !is_loop(made.fd, &tag, &made) ||
+	    blk_loop_sectors(&made) != size / BLK_SECTOR) {
 		log_error("loop%d: read back: it has another tag, file or size", made.index);
 		close_and_reset(&made.fd);
 		return ST_KERNEL;
@@ -348,7 +357,8 @@ static void visit(int32_t index, const struct each *e)
 		e->fn(e->arg, &t, &l);
 }
 
-int blk_loop_each(struct blk_state *b, void (*fn)(void *arg, const struct blk_tag *t, const struct blk_loop *l),
+int blk_loop_each(struct blk_state *b,
+		  void (*fn)(void *arg, const struct blk_tag *t, const struct blk_loop *l),
 		  void *arg)
 {
 	const struct each e = { fn, arg };

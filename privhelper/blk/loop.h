@@ -26,7 +26,8 @@ bool blk_tag_parse(const char *name, struct blk_tag *out);
  * for both (CoW), without O_APPEND.
  * Return: ST_OK or ST_DENIED.
  */
-enum status blk_loop_descriptor(const struct blk_state *b, int fd, enum blk_part part, uint64_t *size);
+enum status blk_loop_descriptor(const struct blk_state *b, int fd, enum blk_part part,
+				uint64_t *size);
 
 /**
  * blk_loop_attach() - bind a file to a loop for the VM of @q, or find the loop that has it already
@@ -37,7 +38,8 @@ enum status blk_loop_descriptor(const struct blk_state *b, int fd, enum blk_part
  * Return: ST_OK; ST_BUSY: the slot has a loop of another file, or other programs took each free
  * loop; ST_DENIED; ST_LIMIT: no loop is left; or ST_KERNEL (logged).
  */
-enum status blk_loop_attach(struct blk_state *b, const struct request *q, enum blk_part part, int fd, uint64_t size);
+enum status blk_loop_attach(struct blk_state *b, const struct request *q, enum blk_part part,
+			    int fd, uint64_t size);
 
 /* Close the slot's loop, which unbinds it at its last close.  Return: ST_OK, or ST_BUSY: a CoW loop
  * is still bound, because a snapshot or another process has it open. */
@@ -56,7 +58,8 @@ uint64_t blk_loop_sectors(const struct blk_loop *l);
 /* Call @fn with @arg for each bound loop with a tag of ours; @t and @l live as long as the call,
  * and l->fd is -1.
  * Return: 0, or -1 with errno. */
-int blk_loop_each(struct blk_state *b, void (*fn)(void *arg, const struct blk_tag *t, const struct blk_loop *l),
+int blk_loop_each(struct blk_state *b,
+		  void (*fn)(void *arg, const struct blk_tag *t, const struct blk_loop *l),
 		  void *arg);
 
 /* Remember loop @index as the slot's base, if it is a base of ours.  Called after a restart, with

@@ -28,8 +28,9 @@ static bool node_is_right(int slots, const char *name, dev_t dev, uint32_t gid)
 {
 	struct stat st;
 
-	return fstatat(slots, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISBLK(st.st_mode) && st.st_rdev == dev &&
-	       st.st_uid == 0 && st.st_gid == gid && (st.st_mode & 07777) == 0660;
+	return fstatat(slots, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISBLK(st.st_mode) &&
+	       st.st_rdev == dev && st.st_uid == 0 && st.st_gid == gid &&
+	       (st.st_mode & 07777) == 0660;
 }
 
 static int label_node(int slots, const char *name, uint32_t slot)
@@ -56,7 +57,8 @@ static int make_node(const struct blk_state *b, int slots, uint32_t slot)
 		return -1;
 	/* The mode is set last: mknod(2) would apply the umask.  By name is safe: only root can
 	 * write in slots/. */
-	if (mknodat(slots, NODE_NEW, S_IFBLK | 0600, dev) < 0 || fchownat(slots, NODE_NEW, 0, gid, AT_SYMLINK_NOFOLLOW) < 0 ||
+	if (mknodat(slots, NODE_NEW, S_IFBLK | 0600, dev) < 0 ||
+	    fchownat(slots, NODE_NEW, 0, gid, AT_SYMLINK_NOFOLLOW) < 0 ||
 	    label_node(slots, NODE_NEW, slot) < 0 || fchmodat(slots, NODE_NEW, 0660, 0) < 0)
 		return -1;
 	FAILPOINT("disknode.made");
@@ -107,7 +109,8 @@ static int change_root(const struct blk_state *b)
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return -1;
 	(void)snprintf(options, sizeof(options), "mode=755,size=64k,nr_inodes=%d", BLK_LOOPS + 8);
-	if (mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NOEXEC, options) < 0 || chdir("/tmp") < 0)
+	if (mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NOEXEC, options) < 0 ||
+	    chdir("/tmp") < 0)
 		return -1;
 	if (make_loop_nodes(b) < 0)
 		return -1;
@@ -118,7 +121,8 @@ static int change_root(const struct blk_state *b)
 
 int blk_enter_root(const struct blk_state *b)
 {
-	if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) < 0 || change_root(b) < 0) {
+	if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) < 0 ||
+	    change_root(b) < 0) {
 		log_errno("namespaces and root of the blk role");
 		return -1;
 	}

@@ -61,93 +61,102 @@ static void answer(char c)
 #define STR(x) STR_(x)
 
 /* The guest's code.  Each step that fails jumps to hlt, which makes the answer 'n'. */
-extern const char guest_start[], guest_fault[], guest_syscall[], guest_user[], guest_user_end[], guest_end[];
+extern const char guest_start[], guest_fault[], guest_syscall[], guest_user[], guest_user_end[],
+	guest_end[];
 __asm__(".pushsection .rodata\n"
 	".globl guest_start, guest_fault, guest_syscall, guest_user, guest_user_end, guest_end\n"
 	"guest_start:\n"
 	/* segment and task registers from memory of its own */
-	"	mov $" STR(SEL_DATA) ", %eax\n"
-	"	mov %eax, %ds\n"
-	"	mov %eax, %es\n"
-	"	mov %eax, %ss\n"
-	"	mov $" STR(SEL_TSS) ", %eax\n"
-	"	ltr %ax\n"
-	/* control registers: paging reloaded, global pages on */
-	"	mov %cr3, %rax\n"
-	"	mov %rax, %cr3\n"
-	"	mov %cr4, %rax\n"
-	"	or $0x80, %rax\n"
-	"	mov %rax, %cr4\n"
-	"	xor %eax, %eax\n"
-	"	cpuid\n"
-	"	test %eax, %eax\n"
-	"	jz guest_stop\n"
-	/* EFER.SCE, STAR, LSTAR, SFMASK, GS base: a kernel sets these before its first process */
-	"	mov $0xc0000080, %ecx\n"
-	"	rdmsr\n"
-	"	or $1, %eax\n"
-	"	wrmsr\n"
-	"	mov $0xc0000081, %ecx\n"
-	"	xor %eax, %eax\n"
-	"	mov $0x00130008, %edx\n"
-	"	wrmsr\n"
-	"	mov $0xc0000082, %ecx\n"
-	"	mov $" STR(CODE) " + guest_syscall - guest_start, %eax\n"
-	"	xor %edx, %edx\n"
-	"	wrmsr\n"
-	"	mov $0xc0000084, %ecx\n"
-	"	mov $0x700, %eax\n"
-	"	wrmsr\n"
-	"	mov $0xc0000101, %ecx\n"
-	"	mov $0x12345000, %eax\n"
-	"	mov $0xffff8000, %edx\n"
-	"	wrmsr\n"
-	"	xor %eax, %eax\n"
-	"	xor %edx, %edx\n"
-	"	rdmsr\n"
-	"	cmp $0x12345000, %eax\n"
-	"	jne guest_stop\n"
-	"	cmp $0xffff8000, %edx\n"
-	"	jne guest_stop\n"
-	/* a page fault through its own IDT; the handler skips this two-byte load and counts in
+	"	mov $" STR(
+		SEL_DATA) ", %eax\n"
+			  "	mov %eax, %ds\n"
+			  "	mov %eax, %es\n"
+			  "	mov %eax, %ss\n"
+			  "	mov $" STR(
+				  SEL_TSS) ", %eax\n"
+					   "	ltr %ax\n"
+					   /* control registers: paging reloaded, global pages on */
+					   "	mov %cr3, %rax\n"
+					   "	mov %rax, %cr3\n"
+					   "	mov %cr4, %rax\n"
+					   "	or $0x80, %rax\n"
+					   "	mov %rax, %cr4\n"
+					   "	xor %eax, %eax\n"
+					   "	cpuid\n"
+					   "	test %eax, %eax\n"
+					   "	jz guest_stop\n"
+					   /* EFER.SCE, STAR, LSTAR, SFMASK, GS base: a kernel sets these before its first process */
+					   "	mov $0xc0000080, %ecx\n"
+					   "	rdmsr\n"
+					   "	or $1, %eax\n"
+					   "	wrmsr\n"
+					   "	mov $0xc0000081, %ecx\n"
+					   "	xor %eax, %eax\n"
+					   "	mov $0x00130008, %edx\n"
+					   "	wrmsr\n"
+					   "	mov $0xc0000082, %ecx\n"
+					   "	mov $" STR(
+						   CODE) " + guest_syscall - guest_start, %eax\n"
+							 "	xor %edx, %edx\n"
+							 "	wrmsr\n"
+							 "	mov $0xc0000084, %ecx\n"
+							 "	mov $0x700, %eax\n"
+							 "	wrmsr\n"
+							 "	mov $0xc0000101, %ecx\n"
+							 "	mov $0x12345000, %eax\n"
+							 "	mov $0xffff8000, %edx\n"
+							 "	wrmsr\n"
+							 "	xor %eax, %eax\n"
+							 "	xor %edx, %edx\n"
+							 "	rdmsr\n"
+							 "	cmp $0x12345000, %eax\n"
+							 "	jne guest_stop\n"
+							 "	cmp $0xffff8000, %edx\n"
+							 "	jne guest_stop\n"
+							 /* a page fault through its own IDT; the handler skips this two-byte load and counts in
 	 * r15 */
-	"	xor %r15d, %r15d\n"
-	"	mov $" STR(HOLE) ", %ebx\n"
-	"	mov (%rbx), %eax\n"
-	"	cmp $1, %r15d\n"
-	"	jne guest_stop\n"
-	/* to user mode, where hlt is not allowed and syscall is the way back */
-	"	mov $" STR(USER) ", %ecx\n"
-	"	mov $0x2, %r11d\n"
-	"	sysretq\n"
-	"guest_fault:\n"
-	"	inc %r15d\n"
-	"	mov %cr2, %rax\n"
-	"	cmp %rbx, %rax\n"
-	"	jne guest_stop\n"
-	"	add $8, %rsp\n"
-	"	addq $2, (%rsp)\n"
-	"	iretq\n"
-	"guest_syscall:\n"
-	"	cmp $0x62677231, %eax\n"
-	"	jne guest_stop\n"
-	"	mov %cs, %eax\n"
-	"	cmp $" STR(SEL_CODE) ", %eax\n"
-	"	jne guest_stop\n"
-	"	mov $" STR(LOOPS) ", %ecx\n"
-	"1:	dec %ecx\n"
-	"	jnz 1b\n"
-	"	mov $'y', %al\n"
-	"	out %al, $" STR(PORT_DONE) "\n"
-	"guest_stop:\n"
-	"	hlt\n"
-	"	jmp guest_stop\n"
-	"guest_end:\n"
-	"guest_user:\n"
-	"	mov $0x62677231, %eax\n"
-	"	syscall\n"
-	"guest_user_end:\n"
-	".popsection\n");
+							 "	xor %r15d, %r15d\n"
+							 "	mov $" STR(
+								 HOLE) ", %ebx\n"
+								       "	mov (%rbx), %eax\n"
+								       "	cmp $1, %r15d\n"
+								       "	jne guest_stop\n"
+								       /* to user mode, where hlt is not allowed and syscall is the way back */
+								       "	mov $" STR(
+									       USER) ", %ecx\n"
+										     "	mov $0x2, %r11d\n"
+										     "	sysretq\n"
+										     "guest_fault:\n"
+										     "	inc %r15d\n"
+										     "	mov %cr2, %rax\n"
+										     "	cmp %rbx, %rax\n"
+										     "	jne guest_stop\n"
+										     "	add $8, %rsp\n"
+										     "	addq $2, (%rsp)\n"
+										     "	iretq\n"
+										     "guest_syscall:\n"
+										     "	cmp $0x62677231, %eax\n"
+										     "	jne guest_stop\n"
+										     "	mov %cs, %eax\n"
+										     "	cmp $" STR(
+											     SEL_CODE) ", %eax\n"
+												       "	jne guest_stop\n"
+												       "	mov $" STR(
+													       LOOPS) ", %ecx\n"
+														      "1:	dec %ecx\n"
+														      "	jnz 1b\n"
+														      "	mov $'y', %al\n"
+														      "	out %al, $" STR(
+															      PORT_DONE) "\n"
+																	 "guest_stop:\n"
+																	 "	hlt\n"
+																	 "	jmp guest_stop\n"
+																	 "guest_end:\n"
+																	 "guest_user:\n"
+																	 "	mov $0x62677231, %eax\n"
+																	 "	syscall\n"
+																	 "guest_user_end:\n"
+																	 ".popsection\n");
 
 static void put64(uint8_t *mem, uint32_t at, uint64_t v)
 {
@@ -168,7 +177,8 @@ static void fill_memory(uint8_t *mem)
 	put64(mem, GDT + (SEL_USER_CODE & ~7), 0x00affb000000ffff);
 	put64(mem, GDT + SEL_TSS, 0x0000890000000067 | (uint64_t)0x6000 << 16);
 	/* vector 14, an interrupt gate of ring 0 */
-	put64(mem, IDT + 14 * 16, (fault & 0xffff) | SEL_CODE << 16 | 0x8e00ull << 32 | (fault >> 16 & 0xffff) << 48);
+	put64(mem, IDT + 14 * 16,
+	      (fault & 0xffff) | SEL_CODE << 16 | 0x8e00ull << 32 | (fault >> 16 & 0xffff) << 48);
 	memcpy(mem + CODE, guest_start, (size_t)(guest_end - guest_start));
 	memcpy(mem + USER, guest_user, (size_t)(guest_user_end - guest_user));
 }
@@ -176,14 +186,16 @@ static void fill_memory(uint8_t *mem)
 /* Make a VM with its memory and one processor.  Return: the processor's descriptor, or -1. */
 static int make_vcpu(int kvm, uint8_t *mem)
 {
-	struct kvm_userspace_memory_region region = { .memory_size = MEM_SIZE, .userspace_addr = (uintptr_t)mem };
+	struct kvm_userspace_memory_region region = { .memory_size = MEM_SIZE,
+						      .userspace_addr = (uintptr_t)mem };
 	struct kvm_pit_config pit = { 0 };
 	uint64_t identity = 0xfffbc000;
 	int vm = ioctl(kvm, KVM_CREATE_VM, 0);
 
 	if (vm < 0 || ioctl(vm, KVM_SET_TSS_ADDR, 0xfffbd000ul) < 0 ||
-	    ioctl(vm, KVM_SET_IDENTITY_MAP_ADDR, &identity) < 0 || ioctl(vm, KVM_CREATE_IRQCHIP, 0) < 0 ||
-	    ioctl(vm, KVM_CREATE_PIT2, &pit) < 0 || ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region) < 0)
+	    ioctl(vm, KVM_SET_IDENTITY_MAP_ADDR, &identity) < 0 ||
+	    ioctl(vm, KVM_CREATE_IRQCHIP, 0) < 0 || ioctl(vm, KVM_CREATE_PIT2, &pit) < 0 ||
+	    ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region) < 0)
 		return -1;
 	return ioctl(vm, KVM_CREATE_VCPU, 0);
 }
@@ -198,7 +210,9 @@ static int set_cpuid(int kvm, int vcpu)
 	if (!c)
 		return -1;
 	c->nent = ENTRIES;
-	int r = ioctl(kvm, KVM_GET_SUPPORTED_CPUID, c) < 0 || ioctl(vcpu, KVM_SET_CPUID2, c) < 0 ? -1 : 0;
+	int r = ioctl(kvm, KVM_GET_SUPPORTED_CPUID, c) < 0 || ioctl(vcpu, KVM_SET_CPUID2, c) < 0
+			? -1
+			: 0;
 	free(c);
 	return r;
 }
@@ -235,8 +249,14 @@ static int set_feature_msr(int kvm, int vcpu)
 static struct kvm_segment segment(uint16_t selector, uint8_t type, bool code)
 {
 	return (struct kvm_segment){
-		.limit = 0xffffffff, .selector = selector, .type = type, .present = 1, .s = 1, .g = 1,
-		.l = code, .db = !code,
+		.limit = 0xffffffff,
+		.selector = selector,
+		.type = type,
+		.present = 1,
+		.s = 1,
+		.g = 1,
+		.l = code,
+		.db = !code,
 	};
 }
 
@@ -267,25 +287,28 @@ static bool run_guest(int kvm, int vcpu)
 
 	if (size < (int)sizeof(struct kvm_run))
 		return false;
-	const struct kvm_run *run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
+	const struct kvm_run *run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED,
+					 vcpu, 0);
 	if (run == MAP_FAILED)
 		return false;
 	if (ioctl(vcpu, KVM_RUN, 0) < 0)
 		return false;
-	return run->exit_reason == KVM_EXIT_IO && run->io.direction == KVM_EXIT_IO_OUT && run->io.port == PORT_DONE &&
-	       *((const uint8_t *)run + run->io.data_offset) == 'y';
+	return run->exit_reason == KVM_EXIT_IO && run->io.direction == KVM_EXIT_IO_OUT &&
+	       run->io.port == PORT_DONE && *((const uint8_t *)run + run->io.data_offset) == 'y';
 }
 
 static bool probe(void)
 {
 	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-	uint8_t *mem = mmap(NULL, MEM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *mem = mmap(NULL, MEM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			    0);
 
 	if (kvm < 0 || mem == MAP_FAILED || ioctl(kvm, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
 		return false;
 	fill_memory(mem);
 	int vcpu = make_vcpu(kvm, mem);
-	if (vcpu < 0 || set_cpuid(kvm, vcpu) < 0 || set_feature_msr(kvm, vcpu) < 0 || set_registers(vcpu) < 0)
+	if (vcpu < 0 || set_cpuid(kvm, vcpu) < 0 || set_feature_msr(kvm, vcpu) < 0 ||
+	    set_registers(vcpu) < 0)
 		return false;
 	return run_guest(kvm, vcpu);
 }

@@ -32,7 +32,8 @@ static int make_bridge(struct net_state *n)
 
 	FAILPOINT("bridge.make");
 	nl_begin(&n->netlink, &o);
-	(void)nl_message(&o, RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, sizeof(struct ifinfomsg));
+	(void)nl_message(&o, RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL,
+			 sizeof(struct ifinfomsg));
 	mnl_attr_put_strz(o.h, IFLA_IFNAME, n->config->bridge);
 	mnl_attr_put(o.h, IFLA_ADDRESS, sizeof(mac), mac);
 	struct nlattr *info = mnl_attr_nest_start(o.h, IFLA_LINKINFO);
@@ -53,7 +54,8 @@ static int address_bridge(struct net_state *n)
 
 	FAILPOINT("bridge.address");
 	nl_begin(&n->netlink, &o);
-	struct ifaddrmsg *a = nl_message(&o, RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, sizeof(*a));
+	struct ifaddrmsg *a = nl_message(&o, RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL,
+					 sizeof(*a));
 	a->ifa_family = AF_INET;
 	a->ifa_prefixlen = (unsigned char)n->config->prefix;
 	a->ifa_index = (unsigned)n->bridge;
@@ -77,13 +79,15 @@ static int have_bridge(struct net_state *n, struct net_link *l)
 {
 	const char *name = n->config->bridge;
 
-	if (net_link_find(n, name, l) < 0 || (!l->index && (make_bridge(n) < 0 || net_link_find(n, name, l) < 0))) {
+	if (net_link_find(n, name, l) < 0 ||
+	    (!l->index && (make_bridge(n) < 0 || net_link_find(n, name, l) < 0))) {
 		log_errno("bridge %s", name);
 		return -1;
 	}
 	if (!l->bridge || !l->ours) {
 		log_error("bridge %s: an interface of that name exists and is not ours; remove it, or name another "
-			  "bridge in the configuration", name);
+			  "bridge in the configuration",
+			  name);
 		errno = EEXIST;
 		return -1;
 	}
@@ -97,7 +101,8 @@ int net_bridge_prepare(struct net_state *n)
 	struct net_link l;
 
 	if (!name_is_free_for_us(name)) {
-		log_error("bridge %s: names that begin with \"" SLOT_TAP_PREFIX "\" are for taps", name);
+		log_error("bridge %s: names that begin with \"" SLOT_TAP_PREFIX "\" are for taps",
+			  name);
 		return -1;
 	}
 	if (have_bridge(n, &l) < 0)
@@ -120,7 +125,8 @@ int net_bridge_repair(struct net_state *n)
 		return -1;
 	if (n->bridge == before && l.up)
 		return address_bridge(n);
-	log_warn("bridge %s was %s: repairing it", n->config->bridge, n->bridge == before ? "down" : "gone");
+	log_warn("bridge %s was %s: repairing it", n->config->bridge,
+		 n->bridge == before ? "down" : "gone");
 	net_link_no_ipv6(n, n->bridge);
 	return address_bridge(n) < 0 ? -1 : raise_bridge(n);
 }

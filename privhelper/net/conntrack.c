@@ -47,9 +47,7 @@ static const struct nlattr *find(const struct nlattr *nest, uint16_t type)
 {
 	const struct nlattr *a;
 
-	mnl_attr_for_each_nested(a, nest)
-		if (mnl_attr_get_type(a) == type)
-			return a;
+	mnl_attr_for_each_nested(a, nest) if (mnl_attr_get_type(a) == type) return a;
 	return NULL;
 }
 
@@ -82,7 +80,8 @@ static void copy(struct nlmsghdr *h, const struct nlattr *a)
 
 /* Delete one flow.  The kernel's answer is queued when send() returns.  A flow that ended meanwhile
  * is no error. */
-static int delete(int fd, const struct nlattr *orig, const struct nlattr *id, const struct nlattr *zone)
+static int delete (int fd, const struct nlattr *orig, const struct nlattr *id,
+		   const struct nlattr *zone)
 {
 	uint8_t out[DELETE_MAX] __attribute__((aligned(8))), in[256] __attribute__((aligned(8)));
 	struct nlmsghdr *h = mnl_nlmsg_put_header(out);
@@ -110,14 +109,15 @@ static void on_flow(void *arg, const struct nlmsghdr *h)
 
 	if (h->nlmsg_type != (NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_NEW))
 		return;
-	mnl_attr_for_each(a, h, sizeof(struct nfgenmsg))
-		if (mnl_attr_get_type(a) <= CTA_MAX)
-			found[mnl_attr_get_type(a)] = a;
+	mnl_attr_for_each(a, h, sizeof(struct nfgenmsg)) if (mnl_attr_get_type(a) <= CTA_MAX)
+		found[mnl_attr_get_type(a)] = a;
 	if (!found[CTA_TUPLE_ORIG] || !found[CTA_ID])
 		return;
 	/* A flow between two guests, possible while the rules were gone, belongs to both slots. */
-	const int slots[] = { slot_of(f, found[CTA_TUPLE_ORIG]), slot_of(f, found[CTA_TUPLE_REPLY]) };
-	if ((slots[0] < 0 && slots[1] < 0) || delete(f->n->ct, found[CTA_TUPLE_ORIG], found[CTA_ID], found[CTA_ZONE]) == 0)
+	const int slots[] = { slot_of(f, found[CTA_TUPLE_ORIG]),
+			      slot_of(f, found[CTA_TUPLE_REPLY]) };
+	if ((slots[0] < 0 && slots[1] < 0) ||
+	    delete (f->n->ct, found[CTA_TUPLE_ORIG], found[CTA_ID], found[CTA_ZONE]) == 0)
 		return;
 	const int e = errno;
 	for (size_t i = 0; i < ARRAY_SIZE(slots); i++) {
@@ -133,8 +133,10 @@ static void on_flow(void *arg, const struct nlmsghdr *h)
  * CTA_TUPLE_REPLY). */
 static void put_filter(struct nl_out *o, uint16_t tuple, uint32_t addr)
 {
-	const uint16_t flags = tuple == CTA_TUPLE_ORIG ? CTA_FILTER_ORIG_FLAGS : CTA_FILTER_REPLY_FLAGS;
-	struct nlattr *t = mnl_attr_nest_start(o->h, tuple), *ip = mnl_attr_nest_start(o->h, CTA_TUPLE_IP);
+	const uint16_t flags = tuple == CTA_TUPLE_ORIG ? CTA_FILTER_ORIG_FLAGS
+						       : CTA_FILTER_REPLY_FLAGS;
+	struct nlattr *t = mnl_attr_nest_start(o->h, tuple),
+		      *ip = mnl_attr_nest_start(o->h, CTA_TUPLE_IP);
 
 	mnl_attr_put_u32(o->h, CTA_IP_V4_SRC, htonl(addr));
 	mnl_attr_nest_end(o->h, ip);
@@ -147,7 +149,8 @@ static void put_filter(struct nl_out *o, uint16_t tuple, uint32_t addr)
 static void put_message(struct net_state *n, struct nl_out *o, uint16_t type, uint16_t flags)
 {
 	nl_begin(&n->netlink, o);
-	struct nfgenmsg *g = nl_message(o, (uint16_t)(NFNL_SUBSYS_CTNETLINK << 8 | type), flags, sizeof(*g));
+	struct nfgenmsg *g = nl_message(o, (uint16_t)(NFNL_SUBSYS_CTNETLINK << 8 | type), flags,
+					sizeof(*g));
 	g->nfgen_family = AF_INET;
 	g->version = NFNETLINK_V0;
 }

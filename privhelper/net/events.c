@@ -27,7 +27,8 @@
 static int listen_to(int protocol, unsigned group)
 {
 	const struct sockaddr_nl any = { .nl_family = AF_NETLINK };
-	_cleanup_close_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
+	_cleanup_close_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
+					protocol);
 
 	if (fd < 0 || bind(fd, (const void *)&any, sizeof(any)) < 0 ||
 	    setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0)
@@ -56,18 +57,21 @@ static const char *text_of(const struct nlmsghdr *h, size_t extra, uint16_t type
 
 	if (mnl_nlmsg_get_payload_len(h) < extra)
 		return NULL;
-	mnl_attr_for_each(a, h, (unsigned)extra)
-		if (mnl_attr_get_type(a) == type && mnl_attr_validate(a, MNL_TYPE_NUL_STRING) >= 0)
-			return mnl_attr_get_str(a);
+	mnl_attr_for_each(a, h, (unsigned)extra) if (mnl_attr_get_type(a) == type &&
+						     mnl_attr_validate(a, MNL_TYPE_NUL_STRING) >=
+							     0) return mnl_attr_get_str(a);
 	return NULL;
 }
 
 /* RTM_DELLINK also reports a port that leaves the bridge, then with the family AF_BRIDGE. */
 static bool link_is_ours(struct net_state *n, const struct nlmsghdr *h)
 {
-	const char *name = h->nlmsg_type == RTM_DELLINK ? text_of(h, sizeof(struct ifinfomsg), IFLA_IFNAME) : NULL;
+	const char *name = h->nlmsg_type == RTM_DELLINK
+				   ? text_of(h, sizeof(struct ifinfomsg), IFLA_IFNAME)
+				   : NULL;
 
-	return name && (strncmp(name, SLOT_TAP_PREFIX, strlen(SLOT_TAP_PREFIX)) == 0 || strcmp(name, n->config->bridge) == 0);
+	return name && (strncmp(name, SLOT_TAP_PREFIX, strlen(SLOT_TAP_PREFIX)) == 0 ||
+			strcmp(name, n->config->bridge) == 0);
 }
 
 /* True for any change of our tables by another process: a rule that it adds may accept packets that
@@ -134,7 +138,9 @@ void net_events_of_rules(struct net_state *n)
 void net_wait(struct role *r)
 {
 	struct net_state *n = r->state;
-	struct pollfd p[] = { { RPC_FD, POLLIN, 0 }, { n->link_events, POLLIN, 0 }, { n->nft_events, POLLIN, 0 } };
+	struct pollfd p[] = { { RPC_FD, POLLIN, 0 },
+			      { n->link_events, POLLIN, 0 },
+			      { n->nft_events, POLLIN, 0 } };
 
 	bool left = false;
 

@@ -24,13 +24,13 @@ _Static_assert(sizeof(struct net_guest_key) == 28, "no hole but the one that is 
 enum net_place {
 	/* char[16], with NULs to its end: the whole name, so that "banger0" is not "banger01" */
 	PLACE_BRIDGE,
-	PLACE_UPLINK,	 /* char[16]: the uplink's name; without one, the bridge's */
+	PLACE_UPLINK, /* char[16]: the uplink's name; without one, the bridge's */
 	/* NFT_CMP_EQ; without an uplink NFT_CMP_NEQ.  This and the rest are in network byte
 	 * order */
 	PLACE_UPLINK_OP,
-	PLACE_RATE,	 /* 64 bits: new flows of a guest in a second */
-	PLACE_BURST,	 /* 32 bits: new flows of a guest that may come at once */
-	PLACE_COUNT,	 /* 32 bits: open flows of a guest */
+	PLACE_RATE,  /* 64 bits: new flows of a guest in a second */
+	PLACE_BURST, /* 32 bits: new flows of a guest that may come at once */
+	PLACE_COUNT, /* 32 bits: open flows of a guest */
 	PLACES,
 };
 

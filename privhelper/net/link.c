@@ -30,12 +30,14 @@ static void read_tun(struct net_link *l, const struct nlattr *data)
 {
 	const struct nlattr *a;
 
-	mnl_attr_for_each_nested(a, data) {
+	mnl_attr_for_each_nested(a, data)
+	{
 		if (mnl_attr_get_type(a) == IFLA_TUN_OWNER && mnl_attr_get_payload_len(a) >= 4)
 			l->owner = mnl_attr_get_u32(a);
 		else if (mnl_attr_get_type(a) == IFLA_TUN_GROUP && mnl_attr_get_payload_len(a) >= 4)
 			l->group = mnl_attr_get_u32(a);
-		else if (mnl_attr_get_type(a) == IFLA_TUN_PERSIST && mnl_attr_get_payload_len(a) >= 1)
+		else if (mnl_attr_get_type(a) == IFLA_TUN_PERSIST &&
+			 mnl_attr_get_payload_len(a) >= 1)
 			l->persistent = mnl_attr_get_u8(a);
 	}
 }
@@ -44,7 +46,8 @@ static void read_port(struct net_link *l, const struct nlattr *data)
 {
 	const struct nlattr *a;
 
-	mnl_attr_for_each_nested(a, data) {
+	mnl_attr_for_each_nested(a, data)
+	{
 		bool on = mnl_attr_get_payload_len(a) >= 1 && mnl_attr_get_u8(a);
 		switch (mnl_attr_get_type(a)) {
 		case IFLA_BRPORT_ISOLATED:
@@ -62,7 +65,8 @@ static void read_info(struct net_link *l, const struct nlattr *info)
 {
 	const struct nlattr *a, *data = NULL;
 
-	mnl_attr_for_each_nested(a, info) {
+	mnl_attr_for_each_nested(a, info)
+	{
 		if (mnl_attr_get_type(a) == IFLA_INFO_KIND)
 			read_kind(l, a);
 		else if (mnl_attr_get_type(a) == IFLA_INFO_DATA)
@@ -93,12 +97,14 @@ void net_link_read(void *arg, const struct nlmsghdr *h)
 		return;
 	l->index = i->ifi_index;
 	l->up = i->ifi_flags & IFF_UP;
-	mnl_attr_for_each(a, h, sizeof(*i)) {
+	mnl_attr_for_each(a, h, sizeof(*i))
+	{
 		if (mnl_attr_get_type(a) == IFLA_LINKINFO)
 			read_info(l, a);
 		else if (mnl_attr_get_type(a) == IFLA_IFALIAS)
 			read_alias(l, a);
-		else if (mnl_attr_get_type(a) == IFLA_IFNAME && mnl_attr_validate(a, MNL_TYPE_NUL_STRING) >= 0)
+		else if (mnl_attr_get_type(a) == IFLA_IFNAME &&
+			 mnl_attr_validate(a, MNL_TYPE_NUL_STRING) >= 0)
 			l->named = slot_of_tap(mnl_attr_get_str(a));
 		else if (mnl_attr_get_type(a) == IFLA_GROUP && mnl_attr_get_payload_len(a) >= 4)
 			l->retired = mnl_attr_get_u32(a) == NET_RETIRED;
@@ -151,7 +157,8 @@ void net_link_no_ipv6(struct net_state *n, int index)
 
 	nl_begin(&n->netlink, &o);
 	net_link_put(&o, RTM_SETLINK, AF_UNSPEC, index, 0);
-	struct nlattr *spec = mnl_attr_nest_start(o.h, IFLA_AF_SPEC), *inet6 = mnl_attr_nest_start(o.h, AF_INET6);
+	struct nlattr *spec = mnl_attr_nest_start(o.h, IFLA_AF_SPEC),
+		      *inet6 = mnl_attr_nest_start(o.h, AF_INET6);
 	mnl_attr_put_u8(o.h, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
 	mnl_attr_nest_end(o.h, inet6);
 	mnl_attr_nest_end(o.h, spec);

@@ -20,11 +20,11 @@ struct net_link {
 	int master; /* ifindex of the bridge that it is a port of; 0: none */
 	int named;  /* slot whose tap has this name; -1: none */
 	bool up, bridge, tun;
-	bool ours;    /* its alias is SLOT_BRIDGE_ALIAS */
-	bool tagged;  /* its alias is a tag, which @tag holds */
+	bool ours;   /* its alias is SLOT_BRIDGE_ALIAS */
+	bool tagged; /* its alias is a tag, which @tag holds */
 	bool persistent;
-	bool retired; /* its group is NET_RETIRED */
-	bool isolated, hears; /* flags of a bridge port; hears: learning or flooding is on */
+	bool retired;          /* its group is NET_RETIRED */
+	bool isolated, hears;  /* flags of a bridge port; hears: learning or flooding is on */
 	uint32_t owner, group; /* uid and gid of a tap; UINT32_MAX: none */
 	struct net_tag tag;
 };

@@ -89,7 +89,8 @@ static int net_prepare(struct role *r)
 static int net_filter(struct role *r, scmp_filter_ctx ctx)
 {
 	struct net_state *n = state(r);
-	const int sockets[] = { n->route, n->nft, n->ct }, events[] = { n->link_events, n->nft_events };
+	const int sockets[] = { n->route, n->nft, n->ct },
+		  events[] = { n->link_events, n->nft_events };
 	static const uint32_t ioctls[] = { TUNSETIFF, TUNSETOWNER, TUNSETGROUP, TUNSETPERSIST };
 	int bad = 0;
 
@@ -98,7 +99,8 @@ static int net_filter(struct role *r, scmp_filter_ctx ctx)
 		       lockdown_allow_arg(ctx, SCMP_SYS(recvfrom), 0, (uint32_t)sockets[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(events); i++)
 		bad |= lockdown_allow_arg(ctx, SCMP_SYS(recvfrom), 0, (uint32_t)events[i]);
-	bad |= lockdown_allow(ctx, SCMP_SYS(poll)) | lockdown_allow_arg(ctx, SCMP_SYS(write), 0, WAKE_FD);
+	bad |= lockdown_allow(ctx, SCMP_SYS(poll)) |
+	       lockdown_allow_arg(ctx, SCMP_SYS(write), 0, WAKE_FD);
 	for (size_t i = 0; i < ARRAY_SIZE(ioctls); i++)
 		bad |= lockdown_allow_ioctl(ctx, -1, ioctls[i]);
 	/* The path of openat(2) needs no check: the role's root holds the tun node alone. */
@@ -111,7 +113,7 @@ static int net_filter(struct role *r, scmp_filter_ctx ctx)
 
 /* The objects of one slot that the kernel shows. */
 struct view {
-	int ifindex;                 /* of the tap; 0: none, or DISCONNECTED */
+	int ifindex;                   /* of the tap; 0: none, or DISCONNECTED */
 	struct net_tag tap, set[SETS]; /* generation 0: no object with a tag of the slot */
 };
 
@@ -155,7 +157,8 @@ static bool net_holds(struct role *r, uint32_t slot)
 {
 	struct view v;
 
-	return look(state(r), slot, &v) < 0 || v.ifindex || v.set[SET_GUEST].generation || v.set[SET_NAT4].generation;
+	return look(state(r), slot, &v) < 0 || v.ifindex || v.set[SET_GUEST].generation ||
+	       v.set[SET_NAT4].generation;
 }
 
 static void list_view(struct rep_list *out, uint32_t slot, const struct view *v)
@@ -167,7 +170,8 @@ static void list_view(struct rep_list *out, uint32_t slot, const struct view *v)
 				    v->ifindex == DISCONNECTED ? 0 : (uint64_t)v->ifindex);
 	for (enum net_set s = 0; s < SETS; s++)
 		if (v->set[s].generation)
-			(void)role_list_add(out, kinds[s], slot, v->set[s].generation, v->set[s].owner, 0);
+			(void)role_list_add(out, kinds[s], slot, v->set[s].generation,
+					    v->set[s].owner, 0);
 }
 
 /* Put the tap back into the bridge.  LIST reports a tap outside the bridge with ifindex 0: it
@@ -197,7 +201,8 @@ static enum status net_list(struct role *r, const struct request *q, int *fds_in
 		return net_status(errno);
 	if (slot == 0)
 		state(r)->bridged = net_bridge_repair(state(r)) == 0;
-	for (; slot < r->config.slots && out->objects.n / LIST_FIELDS + 1 + SETS <= LIST_MAX; slot++) {
+	for (; slot < r->config.slots && out->objects.n / LIST_FIELDS + 1 + SETS <= LIST_MAX;
+	     slot++) {
 		if (look(state(r), slot, &v) < 0)
 			return net_status(errno);
 		mend(state(r), slot, &v);
@@ -284,14 +289,10 @@ static enum status nat_remove(struct role *r, const struct request *q, int *fds_
 static const unsigned caps[] = { CAP_NET_ADMIN, UINT_MAX };
 
 static const struct handler handlers[] = {
-	{ OP_TAP_CREATE, tap_create },
-	{ OP_TAP_RETIRE, tap_retire },
-	{ OP_TAP_SWEEP, tap_sweep },
-	{ OP_GUEST_ALLOW, guest_allow },
-	{ OP_GUEST_DENY, guest_deny },
-	{ OP_NAT_ADD, nat_add },
-	{ OP_NAT_REMOVE, nat_remove },
-	{ 0, NULL },
+	{ OP_TAP_CREATE, tap_create }, { OP_TAP_RETIRE, tap_retire },
+	{ OP_TAP_SWEEP, tap_sweep },   { OP_GUEST_ALLOW, guest_allow },
+	{ OP_GUEST_DENY, guest_deny }, { OP_NAT_ADD, nat_add },
+	{ OP_NAT_REMOVE, nat_remove }, { 0, NULL },
 };
 
 static struct net_state net;

@@ -17,7 +17,7 @@ struct net_state {
 	/* port id of `nft`; a notification carries the port id of the socket that made the
 	 * change */
 	uint32_t nft_port;
-	int bridge;         /* ifindex */
+	int bridge; /* ifindex */
 	/* the bridge was in order, or repaired, when the latest round of LIST began */
 	bool bridged;
 	bool rules_changed; /* another process has changed the rules since we loaded them */

@@ -16,7 +16,8 @@ int nl_open(int protocol)
 
 	/* bind() to port id 0 lets the kernel choose ours; connect() to 0, the kernel's own, is the
 	 * default destination. */
-	if (fd < 0 || bind(fd, (const void *)&any, sizeof(any)) < 0 || connect(fd, (const void *)&any, sizeof(any)) < 0)
+	if (fd < 0 || bind(fd, (const void *)&any, sizeof(any)) < 0 ||
+	    connect(fd, (const void *)&any, sizeof(any)) < 0)
 		return -1;
 	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room)) < 0 ||
 	    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)) < 0 ||
@@ -30,7 +31,9 @@ void nl_begin(struct netlink *netlink, struct nl_out *o)
 	/* Each datagram has its own range of sequence numbers, by which a late answer to an earlier
 	 * datagram is recognized. */
 	netlink->last += NL_OUT_SIZE / NLMSG_HDRLEN;
-	*o = (struct nl_out){ .netlink = netlink, .first = netlink->last, .last = netlink->last - 1 };
+	*o = (struct nl_out){ .netlink = netlink,
+			      .first = netlink->last,
+			      .last = netlink->last - 1 };
 }
 
 /* Finish the message under construction, so that @o->used is the place of the next. */
@@ -101,7 +104,8 @@ static int take_datagram(int fd, struct answers *a)
 {
 	struct sockaddr_nl from = { 0 };
 	socklen_t size = sizeof(from);
-	ssize_t n = recvfrom(fd, a->to->netlink->in, NL_IN_SIZE, MSG_DONTWAIT | MSG_TRUNC, (void *)&from, &size);
+	ssize_t n = recvfrom(fd, a->to->netlink->in, NL_IN_SIZE, MSG_DONTWAIT | MSG_TRUNC,
+			     (void *)&from, &size);
 
 	if (n < 0 && errno == EINTR)
 		return 0;

@@ -27,8 +27,8 @@ struct netlink {
 struct nl_out {
 	struct netlink *netlink;
 	size_t used;
-	uint32_t first, last;  /* sequence numbers of the messages in it */
-	struct nlmsghdr *h;    /* the message under construction */
+	uint32_t first, last; /* sequence numbers of the messages in it */
+	struct nlmsghdr *h;   /* the message under construction */
 	/* objects changed during the dump, so it may lack some (NLM_F_DUMP_INTR) */
 	bool interrupted;
 };

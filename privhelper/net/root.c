@@ -24,9 +24,12 @@ static int change_root(const struct account *a)
 	FAILPOINT("root.before");
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return -1;
-	if (mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=755,size=4k,nr_inodes=4") < 0 || chdir("/tmp") < 0)
+	if (mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=755,size=4k,nr_inodes=4") <
+		    0 ||
+	    chdir("/tmp") < 0)
 		return -1;
-	if (mknod(node, S_IFCHR | 0600, makedev(TUN_MAJOR, TUN_MINOR)) < 0 || lchown(node, a->uid, a->gid) < 0)
+	if (mknod(node, S_IFCHR | 0600, makedev(TUN_MAJOR, TUN_MINOR)) < 0 ||
+	    lchown(node, a->uid, a->gid) < 0)
 		return -1;
 	if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
 		return -1;

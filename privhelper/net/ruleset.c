@@ -21,7 +21,8 @@
 /* Fill @to with the value of each place.  The size of a value is the len of its patch. */
 static void values_of(const struct config *c, uint8_t to[PLACES][NET_PLACE_MAX])
 {
-	const uint32_t op = htonl(*c->uplink ? NFT_CMP_EQ : NFT_CMP_NEQ), max = htonl(c->max_flows_per_vm);
+	const uint32_t op = htonl(*c->uplink ? NFT_CMP_EQ : NFT_CMP_NEQ),
+		       max = htonl(c->max_flows_per_vm);
 	const uint64_t rate = htobe64(c->max_flows_per_vm / 32);
 
 	memset(to, 0, PLACES * sizeof(to[0]));
@@ -78,7 +79,8 @@ int net_rules_load(struct net_state *n)
 	for (enum net_set s = 0; s < SETS; s++)
 		for (uint32_t i = 0; i < n->config->slots; i++)
 			if (kept[s][i].generation)
-				net_elem_put(&o, n->config, s, i, &kept[s][i], NFT_MSG_NEWSETELEM, NLM_F_CREATE);
+				net_elem_put(&o, n->config, s, i, &kept[s][i], NFT_MSG_NEWSETELEM,
+					     NLM_F_CREATE);
 	o.h->nlmsg_flags |= NLM_F_ACK;
 	net_batch_mark(&o, NFNL_MSG_BATCH_END);
 	o.last--; /* the kernel does not acknowledge the end of a batch (set.c) */
@@ -100,7 +102,8 @@ static int count_rules(struct net_state *n, uint8_t family, unsigned *count)
 	struct nl_out o;
 
 	nl_begin(&n->netlink, &o);
-	struct nfgenmsg *g = nl_message(&o, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETRULE, NLM_F_DUMP, sizeof(*g));
+	struct nfgenmsg *g = nl_message(&o, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETRULE, NLM_F_DUMP,
+					sizeof(*g));
 	g->nfgen_family = family;
 	g->version = NFNETLINK_V0;
 	mnl_attr_put_strz(o.h, NFTA_RULE_TABLE, NET_TABLE);
@@ -118,7 +121,8 @@ int net_rules_repair(struct net_state *n)
 	if (count == net_image.rules)
 		log_warn("another process changed our nftables rules: loading them again");
 	else
-		log_warn("%u of our %u nftables rules are left: loading them again", count, net_image.rules);
+		log_warn("%u of our %u nftables rules are left: loading them again", count,
+			 net_image.rules);
 	memset(n->flowless, 0, sizeof(n->flowless));
 	if (net_rules_load(n) < 0)
 		return -1;

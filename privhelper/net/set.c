@@ -69,8 +69,8 @@ static void put_comment(struct nlmsghdr *h, const struct net_tag *tag)
 	mnl_attr_put(h, NFTA_SET_ELEM_USERDATA, UDATA_HEAD + n, udata);
 }
 
-void net_elem_put(struct nl_out *o, const struct config *c, enum net_set set, uint32_t slot, const struct net_tag *tag,
-		  uint16_t type, uint16_t flags)
+void net_elem_put(struct nl_out *o, const struct config *c, enum net_set set, uint32_t slot,
+		  const struct net_tag *tag, uint16_t type, uint16_t flags)
 {
 	put_nfgen(o, (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type), flags, sets[set].family, 0);
 	mnl_attr_put_strz(o->h, NFTA_SET_ELEM_LIST_TABLE, NET_TABLE);
@@ -102,13 +102,14 @@ static void read_elem(void *arg, const struct nlmsghdr *h)
 
 	if (h->nlmsg_type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWSETELEM))
 		return;
-	mnl_attr_for_each(list, h, sizeof(struct nfgenmsg)) {
+	mnl_attr_for_each(list, h, sizeof(struct nfgenmsg))
+	{
 		if (mnl_attr_get_type(list) != NFTA_SET_ELEM_LIST_ELEMENTS)
 			continue;
 		mnl_attr_for_each_nested(elem, list)
-			mnl_attr_for_each_nested(a, elem)
-				if (mnl_attr_get_type(a) == NFTA_SET_ELEM_USERDATA)
-					read_udata(arg, a);
+			mnl_attr_for_each_nested(a, elem) if (mnl_attr_get_type(a) ==
+							      NFTA_SET_ELEM_USERDATA)
+				read_udata(arg, a);
 	}
 }
 
@@ -129,8 +130,8 @@ int net_elem_get(struct net_state *n, enum net_set set, uint32_t slot, struct ne
 
 /* ---- the two changes ---- */
 
-static int change(struct net_state *n, enum net_set set, uint32_t slot, const struct net_tag *tag, uint16_t type,
-		  uint16_t flags)
+static int change(struct net_state *n, enum net_set set, uint32_t slot, const struct net_tag *tag,
+		  uint16_t type, uint16_t flags)
 {
 	struct nl_out o;
 

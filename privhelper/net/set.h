@@ -18,8 +18,8 @@ void net_batch_mark(struct nl_out *o, uint16_t type);
 
 /* Append a message about the slot's element (@type: NFT_MSG_*SETELEM).  @tag becomes its comment;
  * NULL: none. */
-void net_elem_put(struct nl_out *o, const struct config *c, enum net_set set, uint32_t slot, const struct net_tag *tag,
-		  uint16_t type, uint16_t flags);
+void net_elem_put(struct nl_out *o, const struct config *c, enum net_set set, uint32_t slot,
+		  const struct net_tag *tag, uint16_t type, uint16_t flags);
 
 /* Read the slot's element.  Return: 1 with its tag (generation 0: the element has no tag of the
  * slot), 0: there is no element or no set, -1 with errno. */

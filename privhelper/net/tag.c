@@ -10,7 +10,8 @@
 
 void net_tag_format(const struct net_tag *t, char out[NET_TAG_MAX])
 {
-	(void)snprintf(out, NET_TAG_MAX, NET_TAG_PREFIX "%u:%u:%u", t->slot, t->generation, t->owner);
+	(void)snprintf(out, NET_TAG_MAX, NET_TAG_PREFIX "%u:%u:%u", t->slot, t->generation,
+		       t->owner);
 }
 
 /* Read the number at the front of *@text, up to ':' or the end, and move *@text behind it; NULL:
@@ -39,7 +40,8 @@ bool net_tag_parse(const char *text, size_t len, struct net_tag *out)
 		return false;
 	memcpy(copy, text, n);
 	copy[n] = '\0';
-	if (!take_number(&at, 0, SLOT_MAX - 1, &t.slot) || !take_number(&at, 1, UINT32_MAX, &t.generation) ||
+	if (!take_number(&at, 0, SLOT_MAX - 1, &t.slot) ||
+	    !take_number(&at, 1, UINT32_MAX, &t.generation) ||
 	    !take_number(&at, 0, UINT32_MAX - 1, &t.owner) || at)
 		return false;
 	*out = t;

@@ -62,7 +62,8 @@ static void put_port(struct nl_out *o, int index)
  * static.  The entry goes with the port. */
 static void put_fdb(struct nl_out *o, int index, uint32_t slot)
 {
-	struct ndmsg *d = nl_message(o, RTM_NEWNEIGH, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, sizeof(*d));
+	struct ndmsg *d = nl_message(o, RTM_NEWNEIGH, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE,
+				     sizeof(*d));
 	uint8_t mac[6];
 
 	slot_mac(slot, mac);

@@ -70,9 +70,10 @@ static void add_time(struct line *t, uint64_t wall_ns)
 	uint64_t shifted = (5 * of_year + 2) / 153;
 	uint64_t month = shifted < 10 ? shifted + 3 : shifted - 9;
 
-	add(t, "%04u-%02u-%02uT%02u:%02u:%02u.%09uZ", (unsigned)(era * 400 + year + (month <= 2)), (unsigned)month,
-	    (unsigned)(of_year - (153 * shifted + 2) / 5 + 1), (unsigned)(s / 3600 % 24), (unsigned)(s / 60 % 60),
-	    (unsigned)(s % 60), (unsigned)(wall_ns % 1000000000u));
+	add(t, "%04u-%02u-%02uT%02u:%02u:%02u.%09uZ", (unsigned)(era * 400 + year + (month <= 2)),
+	    (unsigned)month, (unsigned)(of_year - (153 * shifted + 2) / 5 + 1),
+	    (unsigned)(s / 3600 % 24), (unsigned)(s / 60 % 60), (unsigned)(s % 60),
+	    (unsigned)(wall_ns % 1000000000u));
 }
 
 static struct line *begin(struct line *t, const struct reqlog *l, const char *type)
@@ -140,7 +141,8 @@ static int sync_log(struct reqlog *l)
 	return 0;
 }
 
-static void add_members(struct line *t, const char *name, const struct field *fields, const void *base)
+static void add_members(struct line *t, const char *name, const struct field *fields,
+			const void *base)
 {
 	char members[MEMBERS_MAX];
 
@@ -154,18 +156,21 @@ static void add_request(struct line *t, const struct request *q)
 	char op_id[ID_HEX], vm[ID_HEX];
 
 	format_id(q->op_id, op_id);
-	add(t, ",\"seq\":%llu,\"op\":\"%s\",\"op_id\":\"%s\"", (unsigned long long)q->seq, q->op->name, op_id);
+	add(t, ",\"seq\":%llu,\"op\":\"%s\",\"op_id\":\"%s\"", (unsigned long long)q->seq,
+	    q->op->name, op_id);
 	if (q->op->scope != SCOPE_SLOT)
 		return;
 	format_id(q->vm, vm);
-	add(t, ",\"slot\":%u,\"generation\":%u,\"vm\":\"%s\",\"owner\":%u", q->slot, q->generation, vm, q->owner);
+	add(t, ",\"slot\":%u,\"generation\":%u,\"vm\":\"%s\",\"owner\":%u", q->slot, q->generation,
+	    vm, q->owner);
 }
 
 int reqlog_start(struct reqlog *l, pid_t pid, uint32_t uid)
 {
 	struct line t;
 
-	add(begin(&t, l, "start"), ",\"version\":\"%s\",\"pid\":%d,\"uid\":%u", BANGER_VERSION, (int)pid, uid);
+	add(begin(&t, l, "start"), ",\"version\":\"%s\",\"pid\":%d,\"uid\":%u", BANGER_VERSION,
+	    (int)pid, uid);
 	return end(l, &t);
 }
 
@@ -226,7 +231,8 @@ int reqlog_result(struct reqlog *l, const struct request *q, const struct reply 
 	add_request(begin(&t, l, read ? "read" : "result"), q);
 	if (read)
 		add_members(&t, "args", q->op->args(), &q->hello);
-	add(&t, ",\"status\":\"%s\",\"us\":%llu", status_name(reply->status), (unsigned long long)us);
+	add(&t, ",\"status\":\"%s\",\"us\":%llu", status_name(reply->status),
+	    (unsigned long long)us);
 	add_reply(&t, q, reply);
 	return end(l, &t);
 }
@@ -237,7 +243,8 @@ int reqlog_violation(struct reqlog *l, const char *why, const void *packet, size
 	struct line t;
 
 	digest_hex(packet, len, hex);
-	add(begin(&t, l, "violation"), ",\"why\":\"%s\",\"length\":%zu,\"sha256\":\"%s\"", why, len, hex);
+	add(begin(&t, l, "violation"), ",\"why\":\"%s\",\"length\":%zu,\"sha256\":\"%s\"", why, len,
+	    hex);
 	return end(l, &t) < 0 ? -1 : sync_log(l);
 }
 

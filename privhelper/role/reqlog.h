@@ -18,19 +18,19 @@
 #define REQLOG_DIGEST 65 /* SHA-256 in lower-case hexadecimal, with the NUL */
 
 struct reqlog {
-	int fd;             /* O_APPEND */
-	uint64_t size;      /* of the file; it ends at REQLOG_BYTES_MAX */
+	int fd;        /* O_APPEND */
+	uint64_t size; /* of the file; it ends at REQLOG_BYTES_MAX */
 	const char *role;
 	char prev[REQLOG_DIGEST]; /* of the last complete line; "" before the first */
 	/* the last write ended inside a line: the next one begins with a newline */
 	bool torn;
-	bool failing;       /* an error was logged since the last success */
+	bool failing; /* an error was logged since the last success */
 	uint64_t pings, reads;
 	/* the last request with an intent: its result is always written */
 	uint64_t owed_seq;
 	/* a token bucket for lines without an intent, in time, and its last refill */
 	uint64_t cheap_ns, looked_ns;
-	uint64_t skipped;             /* lines not written since the last line */
+	uint64_t skipped; /* lines not written since the last line */
 };
 
 /* The size at which a log ends: creates are refused until it is rotated.  net and blk write nothing
@@ -57,7 +57,8 @@ int reqlog_intent(struct reqlog *l, const struct request *q);
 bool reqlog_has_room(struct reqlog *l);
 /* Write the result; @us: microseconds that the operation took.  It may be skipped if there was no
  * intent.  It is the only line of a READ.  PINGs are counted and not written. */
-int reqlog_result(struct reqlog *l, const struct request *q, const struct reply *reply, uint64_t us);
+int reqlog_result(struct reqlog *l, const struct request *q, const struct reply *reply,
+		  uint64_t us);
 /* Write length and hash of a packet that no honest controller sends, never its bytes, and wait for
  * the disk.
  * @why: text without '"' and '\'. */

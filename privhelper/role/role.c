@@ -91,12 +91,13 @@ bool role_owns(const struct role *r, const struct request *q)
 {
 	const struct owner_row *w = &r->ledger[q->slot];
 
-	return w->generation == q->generation && (w->owner == q->owner || w->owner == OWNER_UNKNOWN) &&
+	return w->generation == q->generation &&
+	       (w->owner == q->owner || w->owner == OWNER_UNKNOWN) &&
 	       (vm_unknown(w) || memcmp(w->vm, q->vm, ID_LEN) == 0);
 }
 
-bool role_list_add(struct rep_list *l, enum object kind, uint32_t slot, uint32_t generation, uint32_t owner,
-		   uint64_t id)
+bool role_list_add(struct rep_list *l, enum object kind, uint32_t slot, uint32_t generation,
+		   uint32_t owner, uint64_t id)
 {
 	const uint64_t row[LIST_FIELDS] = { kind, slot, generation, owner, id };
 
@@ -124,7 +125,8 @@ static enum status check_remove(struct role *r, const struct request *q)
 {
 	const struct owner_row *w = &r->ledger[q->slot];
 
-	if (q->generation < w->generation || (q->generation > w->generation && r->holds(r, q->slot)))
+	if (q->generation < w->generation ||
+	    (q->generation > w->generation && r->holds(r, q->slot)))
 		return ST_DENIED;
 	return ST_OK;
 }
@@ -175,7 +177,8 @@ static bool take_token(struct serve *s)
 
 /* ---- operations of every role ---- */
 
-static enum status do_hello(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+static enum status do_hello(struct role *r, const struct request *q, int *fds_in,
+			    struct reply *reply, int *fds_out)
 {
 	(void)fds_in;
 	(void)fds_out;
@@ -186,7 +189,8 @@ static enum status do_hello(struct role *r, const struct request *q, int *fds_in
 	return ST_OK;
 }
 
-static enum status do_ping(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+static enum status do_ping(struct role *r, const struct request *q, int *fds_in,
+			   struct reply *reply, int *fds_out)
 {
 	(void)r;
 	(void)q;
@@ -196,8 +200,8 @@ static enum status do_ping(struct role *r, const struct request *q, int *fds_in,
 	return ST_OK;
 }
 
-static enum status do_reconcile_done(struct role *r, const struct request *q, int *fds_in, struct reply *reply,
-				     int *fds_out)
+static enum status do_reconcile_done(struct role *r, const struct request *q, int *fds_in,
+				     struct reply *reply, int *fds_out)
 {
 	(void)q;
 	(void)fds_in;
@@ -210,7 +214,8 @@ static enum status do_reconcile_done(struct role *r, const struct request *q, in
 static handler_fn find_handler(const struct role *r, enum op_code op)
 {
 	static const struct handler everyone[] = {
-		{ OP_HELLO, do_hello }, { OP_PING, do_ping },
+		{ OP_HELLO, do_hello },
+		{ OP_PING, do_ping },
 		{ OP_RECONCILE_DONE, do_reconcile_done },
 	};
 
@@ -292,7 +297,8 @@ static void check_fds_out(const struct packet *p)
 	for (unsigned i = 0; i < FDIO_MAX; i++) {
 		bool owed = p->reply.status == ST_OK && i < p->q.op->fds_out;
 		if (owed != (p->fds_out[i] >= 0))
-			die(EXIT_VIOLATION, "%s: wrong number of descriptors to send", p->q.op->name);
+			die(EXIT_VIOLATION, "%s: wrong number of descriptors to send",
+			    p->q.op->name);
 	}
 }
 
@@ -325,7 +331,8 @@ static void handle(struct serve *s, struct packet *p)
 	p->reply.status = fn ? admit(s, &p->q) : ST_KERNEL;
 	if (p->reply.status == ST_OK) {
 		bool fails = FAILPOINT_OF_FAILS("%s.before", ops_failpoint_each, p->q.op->name);
-		p->reply.status = fails ? ST_KERNEL : fn(s->role, &p->q, p->fds_in, &p->reply, p->fds_out);
+		p->reply.status = fails ? ST_KERNEL
+					: fn(s->role, &p->q, p->fds_in, &p->reply, p->fds_out);
 		if (FAILPOINT_OF_FAILS("%s.after", ops_failpoint_each, p->q.op->name))
 			fail_after(p);
 		if (p->q.op->effect != EFFECT_READ && p->q.op->scope == SCOPE_SLOT)
@@ -343,7 +350,8 @@ static void answer(const struct packet *p)
 
 	if (n < 0)
 		die(EXIT_VIOLATION, "%s: an answer that the table does not allow", p->q.op->name);
-	if (fdio_send(RPC_FD, buf, (size_t)n, p->fds_out, p->reply.status == ST_OK ? p->q.op->fds_out : 0) < 0 &&
+	if (fdio_send(RPC_FD, buf, (size_t)n, p->fds_out,
+		      p->reply.status == ST_OK ? p->q.op->fds_out : 0) < 0 &&
 	    errno != EPIPE)
 		die_errno(EXIT_VIOLATION, "answer");
 }
@@ -361,7 +369,9 @@ static bool serve_one(struct serve *s, struct packet *p)
 	}
 	p->len = n > 0 ? (size_t)n : 0;
 	if (n < 0)
-		violation(s, p, errno == EBADMSG ? "cut short, or with what is no descriptor" : "receive");
+		violation(s, p,
+			  errno == EBADMSG ? "cut short, or with what is no descriptor"
+					   : "receive");
 	for (size_t i = 0; i < FDIO_MAX; i++)
 		p->fds_out[i] = -1;
 	const char *wrong = shape(s, p);
@@ -383,7 +393,8 @@ static int allow_serving(void *arg, scmp_filter_ctx ctx)
 	int bad = lockdown_allow_base(ctx) | lockdown_allow_arg(ctx, SCMP_SYS(recvmsg), 0, RPC_FD) |
 		  lockdown_allow_arg(ctx, SCMP_SYS(sendmsg), 0, RPC_FD) |
 		  lockdown_allow_arg(ctx, SCMP_SYS(write), 0, REQLOG_FD) |
-		  lockdown_allow_arg(ctx, SCMP_SYS(fdatasync), 0, REQLOG_FD) | lockdown_allow(ctx, SCMP_SYS(close));
+		  lockdown_allow_arg(ctx, SCMP_SYS(fdatasync), 0, REQLOG_FD) |
+		  lockdown_allow(ctx, SCMP_SYS(close));
 
 	return bad ? -1 : r->filter(r, ctx);
 }
@@ -395,7 +406,8 @@ static uint64_t check_boot_fds(void)
 	int flags = fcntl(REQLOG_FD, F_GETFL);
 	struct stat st;
 
-	if (flags < 0 || !(flags & O_APPEND) || (flags & O_ACCMODE) != O_WRONLY || fstat(REQLOG_FD, &st) < 0)
+	if (flags < 0 || !(flags & O_APPEND) || (flags & O_ACCMODE) != O_WRONLY ||
+	    fstat(REQLOG_FD, &st) < 0)
 		die(EXIT_START, "descriptor %d is no log to append to", REQLOG_FD);
 	if (fcntl(RPC_FD, F_GETFD) < 0)
 		die(EXIT_START, "descriptor %d is no socket", RPC_FD);
@@ -405,7 +417,11 @@ static uint64_t check_boot_fds(void)
 static void become(struct role *r, pid_t parent)
 {
 	struct lockdown l = {
-		.caps = r->caps, .may_fork = r->id == ROLE_SPAWN, .parent = parent, .filter = allow_serving, .arg = r,
+		.caps = r->caps,
+		.may_fork = r->id == ROLE_SPAWN,
+		.parent = parent,
+		.filter = allow_serving,
+		.arg = r,
 		/* VMMs inherit the limit, and write disks; net and blk write the log alone. */
 		.file_max = r->id == ROLE_SPAWN ? 0 : REQLOG_BYTES_MAX,
 	};

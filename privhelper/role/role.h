@@ -13,9 +13,9 @@
 struct owner_row {
 	uint32_t generation; /* 0: no VM had the slot yet */
 	uint32_t owner;
-	uint8_t vm[ID_LEN];  /* zeros: unknown, because tags do not hold it */
-	bool live;           /* the slot held objects after the last change */
-	uint8_t removals;    /* recorded since the last create; at most REMOVALS_RECORDED */
+	uint8_t vm[ID_LEN]; /* zeros: unknown, because tags do not hold it */
+	bool live;          /* the slot held objects after the last change */
+	uint8_t removals;   /* recorded since the last create; at most REMOVALS_RECORDED */
 };
 
 /* A release needs at most three removals of each role; the others are for those that were answered
@@ -39,8 +39,8 @@ struct role;
  * the intent.
  * Return: the status of the answer.
  */
-typedef enum status (*handler_fn)(struct role *r, const struct request *q, int *fds_in, struct reply *reply,
-				  int *fds_out);
+typedef enum status (*handler_fn)(struct role *r, const struct request *q, int *fds_in,
+				  struct reply *reply, int *fds_out);
 
 struct handler {
 	enum op_code op;
@@ -76,7 +76,7 @@ struct role {
 	struct config config;
 	enum phase phase;
 	struct owner_row ledger[SLOT_MAX];
-	void *state;                    /* the role's own: struct net_state, ... */
+	void *state; /* the role's own: struct net_state, ... */
 };
 
 /* Run the whole life of a role's process.  main() of each role calls it with its struct, which it
@@ -92,7 +92,7 @@ bool role_owns(const struct role *r, const struct request *q);
 
 /* Append an object to a LIST reply; @id: its identity, see OP_LIST in proto/ops.def.  Return: true,
  * or false: the reply is full. */
-bool role_list_add(struct rep_list *l, enum object kind, uint32_t slot, uint32_t generation, uint32_t owner,
-		   uint64_t id);
+bool role_list_add(struct rep_list *l, enum object kind, uint32_t slot, uint32_t generation,
+		   uint32_t owner, uint64_t id);
 
 #endif

@@ -104,9 +104,12 @@ static void qemu_disk(uint32_t slot, uint64_t disk, struct argv *a)
 	if (disk == DISK_DM)
 		/* The driver is named, because QEMU would probe for a CD-ROM, an ioctl that its
 		 * filter does not allow. */
-		add(a, "id=root,if=none,format=raw,cache=none,aio=threads,file.driver=host_device,file.filename=/run/vda%u", slot);
+		add(a,
+		    "id=root,if=none,format=raw,cache=none,aio=threads,file.driver=host_device,file.filename=/run/vda%u",
+		    slot);
 	else
-		add(a, "id=root,if=none,format=raw,cache=writeback,aio=threads,discard=unmap,file=/state/%u/disk",
+		add(a,
+		    "id=root,if=none,format=raw,cache=writeback,aio=threads,discard=unmap,file=/state/%u/disk",
 		    slot);
 	add(a, "-device");
 	/* werror=report: the guest gets an error when the disk is full.  By default QEMU would stop
@@ -124,7 +127,8 @@ static void qemu_net(uint32_t slot, struct argv *a)
 	add(a, "-netdev");
 	add(a, "tap,id=net,ifname=%s,script=no,downscript=no", tap);
 	add(a, "-device");
-	add(a, "virtio-net-device,netdev=net,mac=%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
+	add(a, "virtio-net-device,netdev=net,mac=%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2],
+	    m[3], m[4], m[5]);
 }
 
 /* Under TCG the guest's time stamp counter is the host's.  On a busy host the guest's kernel can

@@ -15,8 +15,8 @@
 struct argv {
 	char *v[ARGV_MAX + 1]; /* for execve(2): pointers into @text, then NULL */
 	char text[ARGV_TEXT];
-	size_t n, used;        /* arguments in @v, bytes in @text */
-	bool full;             /* an argument did not fit: the command line is unusable */
+	size_t n, used; /* arguments in @v, bytes in @text */
+	bool full;      /* an argument did not fit: the command line is unusable */
 };
 
 /* The path of each kind of VMM in the VMMs' root; "": this host has none. */

@@ -41,9 +41,11 @@ int tag_parse(const char *name, struct tag *t)
 	if (strlen(name) >= sizeof(copy))
 		return -1;
 	memcpy(copy, name, strlen(name) + 1);
-	char *a = strtok_r(copy, ".", &save), *b = strtok_r(NULL, ".", &save), *c = strtok_r(NULL, ".", &save);
+	char *a = strtok_r(copy, ".", &save), *b = strtok_r(NULL, ".", &save),
+	     *c = strtok_r(NULL, ".", &save);
 	if (!a || !b || !c || parse_uint(a, 0, SLOT_MAX - 1, &slot) < 0 ||
-	    parse_uint(b, 1, UINT32_MAX, &generation) < 0 || parse_uint(c, 0, UINT32_MAX, &owner) < 0) {
+	    parse_uint(b, 1, UINT32_MAX, &generation) < 0 ||
+	    parse_uint(c, 0, UINT32_MAX, &owner) < 0) {
 		errno = EINVAL;
 		return -1;
 	}
@@ -128,8 +130,8 @@ static int set_limits(int dir, const struct limits *l)
 	(void)snprintf(memory, sizeof(memory), "%llu", (unsigned long long)l->memory);
 	(void)snprintf(tasks, sizeof(tasks), "%u", l->tasks);
 	(void)snprintf(cpu, sizeof(cpu), "%u %u", l->cpu_us, CPU_PERIOD_US);
-	if (set_limit(dir, "memory.max", memory) < 0 || set_limit(dir, "memory.swap.max", "0") < 0 ||
-	    set_limit(dir, "pids.max", tasks) < 0)
+	if (set_limit(dir, "memory.max", memory) < 0 ||
+	    set_limit(dir, "memory.swap.max", "0") < 0 || set_limit(dir, "pids.max", tasks) < 0)
 		return -1;
 	return set_limit(dir, "cpu.max", cpu);
 }
@@ -182,7 +184,8 @@ int cgroup_pid(int dir)
 
 static enum status kill_and_wait(int dir)
 {
-	if (FAILPOINT_FAILS("cgroup.kill") || (write_file(dir, "cgroup.kill", "1") < 0 && errno != ENODEV))
+	if (FAILPOINT_FAILS("cgroup.kill") ||
+	    (write_file(dir, "cgroup.kill", "1") < 0 && errno != ENODEV))
 		return ST_KERNEL;
 	FAILPOINT("cgroup.killed");
 	for (int ms = 0; ms < END_WAIT_MS; ms++) {

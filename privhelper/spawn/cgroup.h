@@ -25,9 +25,9 @@ int tag_parse(const char *name, struct tag *t);
 
 /* The limits of one VM's cgroup. */
 struct limits {
-	uint64_t memory;    /* bytes */
-	uint32_t tasks;     /* processes and threads */
-	uint32_t cpu_us;    /* microseconds of processor time in each 100,000 */
+	uint64_t memory; /* bytes */
+	uint32_t tasks;  /* processes and threads */
+	uint32_t cpu_us; /* microseconds of processor time in each 100,000 */
 };
 
 /* Read the tags of all cgroups below @vm_dir, in no order; those beyond TAGS_MAX are left out.

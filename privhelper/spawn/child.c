@@ -32,10 +32,12 @@
 static _Noreturn void give_up(const char *what, const char *program)
 {
 	char line[300];
-	int n = snprintf(line, sizeof(line), "banger: cannot start %s: %s: error %d\n", program, what, errno);
+	int n = snprintf(line, sizeof(line), "banger: cannot start %s: %s: error %d\n", program,
+			 what, errno);
 
 	if (n > 0)
-		(void)!write(STDERR_FILENO, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
+		(void)!write(STDERR_FILENO, line,
+			     (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
 	_exit(127);
 }
 
@@ -69,12 +71,13 @@ static int set_limits(uint64_t disk_max)
 		int what;
 		rlim_t most;
 	} limits[] = {
-		{ RLIMIT_CORE, 0 }, { RLIMIT_NOFILE, CHILD_FILES }, { RLIMIT_MEMLOCK, 0 }, { RLIMIT_MSGQUEUE, 0 },
-		{ RLIMIT_FSIZE, disk_max },
+		{ RLIMIT_CORE, 0 },     { RLIMIT_NOFILE, CHILD_FILES }, { RLIMIT_MEMLOCK, 0 },
+		{ RLIMIT_MSGQUEUE, 0 }, { RLIMIT_FSIZE, disk_max },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
-		if (setrlimit(limits[i].what, &(struct rlimit){ limits[i].most, limits[i].most }) < 0)
+		if (setrlimit(limits[i].what, &(struct rlimit){ limits[i].most, limits[i].most }) <
+		    0)
 			return -1;
 	return 0;
 }
@@ -82,10 +85,10 @@ static int set_limits(uint64_t disk_max)
 /* ---- CHILD: Landlock, which leaves of /run and /state the slot's own files ---- */
 
 /* These are newer than the headers of Debian 12 (linux/landlock.h of Linux 6.12). */
-#define FS_TRUNCATE (1ull << 14)       /* ABI 3 */
-#define FS_IOCTL_DEV (1ull << 15)      /* ABI 5 */
-#define NET_TCP 3ull                   /* ABI 4: bind and connect */
-#define SCOPE_ALL 3ull                 /* ABI 6: foreign abstract unix sockets and signals */
+#define FS_TRUNCATE (1ull << 14)  /* ABI 3 */
+#define FS_IOCTL_DEV (1ull << 15) /* ABI 5 */
+#define NET_TCP 3ull              /* ABI 4: bind and connect */
+#define SCOPE_ALL 3ull            /* ABI 6: foreign abstract unix sockets and signals */
 
 struct ruleset_attr {
 	uint64_t fs, net, scoped;
@@ -124,7 +127,8 @@ static int allow(int rules, uint64_t access_mask, const char *path)
 
 static int restrict_files(const struct child *c)
 {
-	static const char *const programs[] = { "/usr", "/bin", "/sbin", "/lib", "/lib64", "/libexec" };
+	static const char *const programs[] = { "/usr", "/bin",   "/sbin",
+						"/lib", "/lib64", "/libexec" };
 	int abi = c->landlock_abi;
 	uint64_t all = handled(abi);
 	struct ruleset_attr attr = { all, abi >= 4 ? NET_TCP : 0, abi >= 6 ? SCOPE_ALL : 0 };
@@ -133,7 +137,10 @@ static int restrict_files(const struct child *c)
 	if (abi == 0)
 		return 0;
 	_cleanup_close_ int rules = (int)syscall(SYS_landlock_create_ruleset, &attr,
-						 abi >= 6 ? 24 : abi >= 4 ? 16 : 8, 0u);
+						 abi >= 6   ? 24
+						 : abi >= 4 ? 16
+							    : 8,
+						 0u);
 	if (rules < 0)
 		return -1;
 	for (size_t i = 0; i < ARRAY_SIZE(programs); i++)
@@ -186,7 +193,8 @@ static int prepare_api(const struct child *c)
 		return -1;
 	if (c->api == API_OWN)
 		return 0;
-	if (socket(AF_UNIX, SOCK_STREAM, 0) != API_FD || bind(API_FD, (const struct sockaddr *)&a, sizeof(a)) < 0)
+	if (socket(AF_UNIX, SOCK_STREAM, 0) != API_FD ||
+	    bind(API_FD, (const struct sockaddr *)&a, sizeof(a)) < 0)
 		return -1;
 	return listen(API_FD, 1);
 }

@@ -18,7 +18,7 @@ struct child {
 	const struct argv *argv;
 	const struct sock_fprog *filter; /* the VMM's own, from spawn_filter_vmm() */
 	enum child_api api;
-	uint32_t id;       /* uid and gid of the VMM */
+	uint32_t id; /* uid and gid of the VMM */
 	uint32_t slot;
 	int null_fd;       /* /dev/null, the standard input */
 	int console;       /* standard output and error */

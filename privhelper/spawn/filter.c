@@ -40,38 +40,126 @@
 /* Calls that the role and all VMMs may make with any arguments. */
 static const int vmm_calls[] = {
 	/* descriptors and files; the root, the modes and Landlock decide which files */
-	SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(readv), SCMP_SYS(writev), SCMP_SYS(pread64), SCMP_SYS(pwrite64),
-	SCMP_SYS(preadv), SCMP_SYS(pwritev), SCMP_SYS(preadv2), SCMP_SYS(pwritev2), SCMP_SYS(close), SCMP_SYS(close_range), SCMP_SYS(lseek), SCMP_SYS(stat), SCMP_SYS(lstat), SCMP_SYS(fstat),
-	SCMP_SYS(newfstatat), SCMP_SYS(statx), SCMP_SYS(statfs), SCMP_SYS(fstatfs), SCMP_SYS(access),
-	SCMP_SYS(faccessat), SCMP_SYS(faccessat2), SCMP_SYS(readlink), SCMP_SYS(readlinkat), SCMP_SYS(getcwd),
-	SCMP_SYS(fchdir), SCMP_SYS(getdents64), SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(umask), SCMP_SYS(fsync),
-	SCMP_SYS(fdatasync), SCMP_SYS(ftruncate), SCMP_SYS(sync_file_range),
-	SCMP_SYS(dup), SCMP_SYS(dup2), SCMP_SYS(dup3), SCMP_SYS(pipe), SCMP_SYS(pipe2), SCMP_SYS(eventfd2),
-	SCMP_SYS(timerfd_create), SCMP_SYS(timerfd_settime), SCMP_SYS(timerfd_gettime), SCMP_SYS(signalfd4),
+	SCMP_SYS(read),
+	SCMP_SYS(write),
+	SCMP_SYS(readv),
+	SCMP_SYS(writev),
+	SCMP_SYS(pread64),
+	SCMP_SYS(pwrite64),
+	SCMP_SYS(preadv),
+	SCMP_SYS(pwritev),
+	SCMP_SYS(preadv2),
+	SCMP_SYS(pwritev2),
+	SCMP_SYS(close),
+	SCMP_SYS(close_range),
+	SCMP_SYS(lseek),
+	SCMP_SYS(stat),
+	SCMP_SYS(lstat),
+	SCMP_SYS(fstat),
+	SCMP_SYS(newfstatat),
+	SCMP_SYS(statx),
+	SCMP_SYS(statfs),
+	SCMP_SYS(fstatfs),
+	SCMP_SYS(access),
+	SCMP_SYS(faccessat),
+	SCMP_SYS(faccessat2),
+	SCMP_SYS(readlink),
+	SCMP_SYS(readlinkat),
+	SCMP_SYS(getcwd),
+	SCMP_SYS(fchdir),
+	SCMP_SYS(getdents64),
+	SCMP_SYS(unlink),
+	SCMP_SYS(unlinkat),
+	SCMP_SYS(umask),
+	SCMP_SYS(fsync),
+	SCMP_SYS(fdatasync),
+	SCMP_SYS(ftruncate),
+	SCMP_SYS(sync_file_range),
+	SCMP_SYS(dup),
+	SCMP_SYS(dup2),
+	SCMP_SYS(dup3),
+	SCMP_SYS(pipe),
+	SCMP_SYS(pipe2),
+	SCMP_SYS(eventfd2),
+	SCMP_SYS(timerfd_create),
+	SCMP_SYS(timerfd_settime),
+	SCMP_SYS(timerfd_gettime),
+	SCMP_SYS(signalfd4),
 	SCMP_SYS(memfd_create),
 	/* waiting */
-	SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(select), SCMP_SYS(pselect6), SCMP_SYS(epoll_create1),
-	SCMP_SYS(epoll_ctl), SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait), SCMP_SYS(epoll_pwait2), SCMP_SYS(nanosleep),
-	SCMP_SYS(clock_nanosleep), SCMP_SYS(futex), SCMP_SYS(futex_waitv), SCMP_SYS(restart_syscall),
+	SCMP_SYS(poll),
+	SCMP_SYS(ppoll),
+	SCMP_SYS(select),
+	SCMP_SYS(pselect6),
+	SCMP_SYS(epoll_create1),
+	SCMP_SYS(epoll_ctl),
+	SCMP_SYS(epoll_wait),
+	SCMP_SYS(epoll_pwait),
+	SCMP_SYS(epoll_pwait2),
+	SCMP_SYS(nanosleep),
+	SCMP_SYS(clock_nanosleep),
+	SCMP_SYS(futex),
+	SCMP_SYS(futex_waitv),
+	SCMP_SYS(restart_syscall),
 	SCMP_SYS(sched_yield),
 	/* memory, with executable pages, because TCG writes code */
-	SCMP_SYS(mmap), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(mprotect), SCMP_SYS(madvise), SCMP_SYS(mincore),
-	SCMP_SYS(msync), SCMP_SYS(brk), SCMP_SYS(membarrier),
+	SCMP_SYS(mmap),
+	SCMP_SYS(munmap),
+	SCMP_SYS(mremap),
+	SCMP_SYS(mprotect),
+	SCMP_SYS(madvise),
+	SCMP_SYS(mincore),
+	SCMP_SYS(msync),
+	SCMP_SYS(brk),
+	SCMP_SYS(membarrier),
 	/* threads, signals, time and identity of the process itself */
-	SCMP_SYS(set_tid_address), SCMP_SYS(set_robust_list), SCMP_SYS(rseq), SCMP_SYS(arch_prctl), SCMP_SYS(gettid),
-	SCMP_SYS(getpid), SCMP_SYS(getppid), SCMP_SYS(getuid), SCMP_SYS(geteuid), SCMP_SYS(getgid), SCMP_SYS(getegid),
-	SCMP_SYS(tgkill), SCMP_SYS(tkill), SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),
-	SCMP_SYS(rt_sigtimedwait), SCMP_SYS(sigaltstack), SCMP_SYS(exit), SCMP_SYS(exit_group),
-	SCMP_SYS(clock_gettime), SCMP_SYS(clock_getres), SCMP_SYS(gettimeofday), SCMP_SYS(time), SCMP_SYS(alarm),
-	SCMP_SYS(getrandom), SCMP_SYS(uname), SCMP_SYS(sysinfo), SCMP_SYS(getrusage), SCMP_SYS(getrlimit),
-	SCMP_SYS(sched_getaffinity), SCMP_SYS(getcpu),
+	SCMP_SYS(set_tid_address),
+	SCMP_SYS(set_robust_list),
+	SCMP_SYS(rseq),
+	SCMP_SYS(arch_prctl),
+	SCMP_SYS(gettid),
+	SCMP_SYS(getpid),
+	SCMP_SYS(getppid),
+	SCMP_SYS(getuid),
+	SCMP_SYS(geteuid),
+	SCMP_SYS(getgid),
+	SCMP_SYS(getegid),
+	SCMP_SYS(tgkill),
+	SCMP_SYS(tkill),
+	SCMP_SYS(rt_sigaction),
+	SCMP_SYS(rt_sigprocmask),
+	SCMP_SYS(rt_sigreturn),
+	SCMP_SYS(rt_sigtimedwait),
+	SCMP_SYS(sigaltstack),
+	SCMP_SYS(exit),
+	SCMP_SYS(exit_group),
+	SCMP_SYS(clock_gettime),
+	SCMP_SYS(clock_getres),
+	SCMP_SYS(gettimeofday),
+	SCMP_SYS(time),
+	SCMP_SYS(alarm),
+	SCMP_SYS(getrandom),
+	SCMP_SYS(uname),
+	SCMP_SYS(sysinfo),
+	SCMP_SYS(getrusage),
+	SCMP_SYS(getrlimit),
+	SCMP_SYS(sched_getaffinity),
+	SCMP_SYS(getcpu),
 	/* a filter can only narrow; libseccomp probes every operation before it uses one */
 	SCMP_SYS(seccomp),
 	/* existing sockets; add_sockets() decides which kind may make one, name one, or send
 	 * descriptors */
-	SCMP_SYS(listen), SCMP_SYS(accept), SCMP_SYS(accept4), SCMP_SYS(shutdown),
-	SCMP_SYS(getsockname), SCMP_SYS(getpeername), SCMP_SYS(getsockopt), SCMP_SYS(setsockopt),
-	SCMP_SYS(recvmsg), SCMP_SYS(sendto), SCMP_SYS(recvfrom),
+	SCMP_SYS(listen),
+	SCMP_SYS(accept),
+	SCMP_SYS(accept4),
+	SCMP_SYS(shutdown),
+	SCMP_SYS(getsockname),
+	SCMP_SYS(getpeername),
+	SCMP_SYS(getsockopt),
+	SCMP_SYS(setsockopt),
+	SCMP_SYS(recvmsg),
+	SCMP_SYS(sendto),
+	SCMP_SYS(recvfrom),
 	/* starts the VMM; a later execve in the VMMs' root keeps filter and uid */
 	SCMP_SYS(execve),
 };
@@ -79,18 +167,32 @@ static const int vmm_calls[] = {
 /* Calls of the role, and of CHILD before it loads its own filter. */
 static const int role_calls[] = {
 	SCMP_SYS(clone3), /* a filter can not see its arguments, which are behind a pointer */
-	SCMP_SYS(capset), SCMP_SYS(getgroups), SCMP_SYS(prlimit64), SCMP_SYS(setrlimit),
-	SCMP_SYS(mkdirat), SCMP_SYS(pidfd_open), SCMP_SYS(sendmsg),
-	SCMP_SYS(landlock_create_ruleset), SCMP_SYS(landlock_add_rule), SCMP_SYS(landlock_restrict_self),
+	SCMP_SYS(capset),
+	SCMP_SYS(getgroups),
+	SCMP_SYS(prlimit64),
+	SCMP_SYS(setrlimit),
+	SCMP_SYS(mkdirat),
+	SCMP_SYS(pidfd_open),
+	SCMP_SYS(sendmsg),
+	SCMP_SYS(landlock_create_ruleset),
+	SCMP_SYS(landlock_add_rule),
+	SCMP_SYS(landlock_restrict_self),
 };
 
 /* Calls that VMMs try but do not need: they fail with ENOSYS instead of killing the VMM. */
 static const int absent_calls[] = {
-	SCMP_SYS(io_uring_setup), SCMP_SYS(userfaultfd), SCMP_SYS(mbind), SCMP_SYS(get_mempolicy), SCMP_SYS(set_mempolicy),
+	SCMP_SYS(io_uring_setup),
+	SCMP_SYS(userfaultfd),
+	SCMP_SYS(mbind),
+	SCMP_SYS(get_mempolicy),
+	SCMP_SYS(set_mempolicy),
 	SCMP_SYS(mlock2),
 	SCMP_SYS(connect), /* the host's abstract sockets have no mode that could refuse a VMM */
 	SCMP_SYS(socketpair),
-	SCMP_SYS(sched_setattr), SCMP_SYS(setpriority), SCMP_SYS(sched_setscheduler), SCMP_SYS(sched_setaffinity),
+	SCMP_SYS(sched_setattr),
+	SCMP_SYS(setpriority),
+	SCMP_SYS(sched_setscheduler),
+	SCMP_SYS(sched_setaffinity),
 };
 
 /* Type bytes of allowed ioctl(2) requests: KVM, block devices, files. */
@@ -105,14 +207,18 @@ static const unsigned ioctl_types[] = { 0xae, 0x12, 'f', 0x94, 0x03, 0x00 };
  * alignment of direct reads, shares its own with FS_IOC_RESVSP, which reserves blocks beyond
  * RLIMIT_FSIZE (fs/ioctl.c, ioctl_preallocate()). */
 static const unsigned ioctls[] = {
-	TCGETS, TCSETS, TCSETSW, TCSETSF, TIOCGWINSZ, FIONREAD, FIONBIO, FIOCLEX, FIONCLEX,
-	TUNSETIFF, TUNGETIFF, TUNGETFEATURES, TUNSETOFFLOAD, TUNSETSNDBUF, TUNGETVNETHDRSZ, TUNSETVNETHDRSZ,
-	DIOINFO, FS_IOC_FSGETXATTR,
+	TCGETS,          TCSETS,         TCSETSW,           TCSETSF,      TIOCGWINSZ,
+	FIONREAD,        FIONBIO,        FIOCLEX,           FIONCLEX,     TUNSETIFF,
+	TUNGETIFF,       TUNGETFEATURES, TUNSETOFFLOAD,     TUNSETSNDBUF, TUNGETVNETHDRSZ,
+	TUNSETVNETHDRSZ, DIOINFO,        FS_IOC_FSGETXATTR,
 };
 
 static const int prctl_options[] = {
-	PR_SET_NAME, PR_GET_NAME, PR_SET_NO_NEW_PRIVS, PR_GET_NO_NEW_PRIVS, PR_SET_TIMERSLACK, PR_GET_DUMPABLE,
-	PR_SET_DUMPABLE, PR_CAPBSET_READ, PR_MCE_KILL, 0x53564d41 /* PR_SET_VMA: names for anonymous memory */,
+	PR_SET_NAME,         PR_GET_NAME,
+	PR_SET_NO_NEW_PRIVS, PR_GET_NO_NEW_PRIVS,
+	PR_SET_TIMERSLACK,   PR_GET_DUMPABLE,
+	PR_SET_DUMPABLE,     PR_CAPBSET_READ,
+	PR_MCE_KILL,         0x53564d41 /* PR_SET_VMA: names for anonymous memory */,
 };
 
 /* F_SETPIPE_SZ is missing: the console's FIFO counts against the controller's limit of pipe pages
@@ -120,8 +226,8 @@ static const int prctl_options[] = {
 static const unsigned fcntl_commands[] = {
 	F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL,
 	/* QEMU's locks on its image */
-	F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW,
-	F_ADD_SEALS, F_GET_SEALS,                                          /* of its memfd */
+	F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_ADD_SEALS,
+	F_GET_SEALS, /* of its memfd */
 };
 
 static int allow_all(scmp_filter_ctx ctx, const int *calls, size_t n)
@@ -149,7 +255,8 @@ static int allow_open(scmp_filter_ctx ctx, int call, unsigned flags_at, bool lan
 	const struct {
 		unsigned mask, value;
 		uint32_t then;
-	} rules[] = { /* no value of the flags matches two rules with different actions */
+	} rules[] = {
+		/* no value of the flags matches two rules with different actions */
 		{ O_CREAT | TMPFILE, 0, SCMP_ACT_ALLOW },
 		{ TMPFILE, TMPFILE, SCMP_ACT_ERRNO(EACCES) },
 		{ O_CREAT | O_NONBLOCK, O_CREAT, SCMP_ACT_ERRNO(EACCES) },
@@ -159,7 +266,8 @@ static int allow_open(scmp_filter_ctx ctx, int call, unsigned flags_at, bool lan
 	int bad = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(rules); i++) {
-		struct scmp_arg_cmp cmp = { flags_at, SCMP_CMP_MASKED_EQ, rules[i].mask, rules[i].value };
+		struct scmp_arg_cmp cmp = { flags_at, SCMP_CMP_MASKED_EQ, rules[i].mask,
+					    rules[i].value };
 		bad |= seccomp_rule_add_array(ctx, rules[i].then, call, 1, &cmp);
 	}
 	return bad ? -1 : 0;
@@ -176,7 +284,8 @@ static int allow_fallocate(scmp_filter_ctx ctx)
 	const struct {
 		unsigned mask, value;
 		uint32_t then;
-	} rules[] = { /* no value of the mode matches two rules with different actions */
+	} rules[] = {
+		/* no value of the mode matches two rules with different actions */
 		{ ~(unsigned)FALLOC_FL_ZERO_RANGE, 0, SCMP_ACT_ALLOW },
 		{ UINT32_MAX, hole, SCMP_ACT_ALLOW },
 		{ hole, FALLOC_FL_KEEP_SIZE, SCMP_ACT_ERRNO(EOPNOTSUPP) },
@@ -200,7 +309,8 @@ static int allow_own_socket(scmp_filter_ctx ctx)
 {
 	const struct scmp_arg_cmp cmp[] = {
 		SCMP_A0_32(SCMP_CMP_EQ, AF_UNIX),
-		SCMP_A1_32(SCMP_CMP_MASKED_EQ, ~(unsigned)(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_STREAM),
+		SCMP_A1_32(SCMP_CMP_MASKED_EQ, ~(unsigned)(SOCK_CLOEXEC | SOCK_NONBLOCK),
+			   SOCK_STREAM),
 	};
 
 	if (seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), ARRAY_SIZE(cmp), cmp) < 0)
@@ -215,7 +325,9 @@ static int tell_datagram(scmp_filter_ctx ctx)
 {
 	const struct scmp_arg_cmp type = SCMP_A1_32(SCMP_CMP_EQ, SOCK_DGRAM | SOCK_CLOEXEC);
 
-	return seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(socket), 1, &type) < 0 ? -1 : 0;
+	return seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(socket), 1, &type) < 0
+		       ? -1
+		       : 0;
 }
 
 static int tell_absent(scmp_filter_ctx ctx, const int *calls, size_t n)
@@ -233,34 +345,42 @@ static int tell_absent(scmp_filter_ctx ctx, const int *calls, size_t n)
  * it can pass no descriptor there.  The probe may do neither. */
 static int add_sockets(scmp_filter_ctx ctx, enum vmm_kind kind)
 {
-	static const int made[] = { SCMP_SYS(socket), SCMP_SYS(bind) }, passing[] = { SCMP_SYS(sendmsg) };
+	static const int made[] = { SCMP_SYS(socket), SCMP_SYS(bind) },
+			 passing[] = { SCMP_SYS(sendmsg) };
 
-	int bad = kind == VMM_FIRECRACKER ? allow_own_socket(ctx) : tell_absent(ctx, made, ARRAY_SIZE(made));
+	int bad = kind == VMM_FIRECRACKER ? allow_own_socket(ctx)
+					  : tell_absent(ctx, made, ARRAY_SIZE(made));
 
-	bad |= kind == VMM_QEMU ? allow_all(ctx, passing, ARRAY_SIZE(passing)) : tell_absent(ctx, passing, ARRAY_SIZE(passing));
+	bad |= kind == VMM_QEMU ? allow_all(ctx, passing, ARRAY_SIZE(passing))
+				: tell_absent(ctx, passing, ARRAY_SIZE(passing));
 	return bad;
 }
 
 static int add_arguments(scmp_filter_ctx ctx, bool landlock)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(ioctl_types); i++)
-		if (allow_if(ctx, SCMP_SYS(ioctl), SCMP_A1_64(SCMP_CMP_MASKED_EQ, 0xff00, ioctl_types[i] << 8)) < 0)
+		if (allow_if(ctx, SCMP_SYS(ioctl),
+			     SCMP_A1_64(SCMP_CMP_MASKED_EQ, 0xff00, ioctl_types[i] << 8)) < 0)
 			return -1;
 	/* The kernel uses 32 bits of the request; a library that holds it in an int extends its
 	 * sign. */
 	for (size_t i = 0; i < ARRAY_SIZE(ioctls); i++)
-		if (allow_if(ctx, SCMP_SYS(ioctl), SCMP_A1_64(SCMP_CMP_MASKED_EQ, UINT32_MAX, ioctls[i])) < 0)
+		if (allow_if(ctx, SCMP_SYS(ioctl),
+			     SCMP_A1_64(SCMP_CMP_MASKED_EQ, UINT32_MAX, ioctls[i])) < 0)
 			return -1;
 	for (size_t i = 0; i < ARRAY_SIZE(prctl_options); i++)
-		if (allow_if(ctx, SCMP_SYS(prctl), SCMP_A0_32(SCMP_CMP_EQ, (unsigned)prctl_options[i])) < 0)
+		if (allow_if(ctx, SCMP_SYS(prctl),
+			     SCMP_A0_32(SCMP_CMP_EQ, (unsigned)prctl_options[i])) < 0)
 			return -1;
 	/* CLONE_THREAD: the call can create threads, and no process. */
-	if (allow_if(ctx, SCMP_SYS(clone), SCMP_A0_64(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD)) < 0 ||
-	    allow_open(ctx, SCMP_SYS(open), 1, landlock) < 0 || allow_open(ctx, SCMP_SYS(openat), 2, landlock) < 0 ||
-	    allow_fallocate(ctx) < 0)
+	if (allow_if(ctx, SCMP_SYS(clone),
+		     SCMP_A0_64(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD)) < 0 ||
+	    allow_open(ctx, SCMP_SYS(open), 1, landlock) < 0 ||
+	    allow_open(ctx, SCMP_SYS(openat), 2, landlock) < 0 || allow_fallocate(ctx) < 0)
 		return -1;
 	for (size_t i = 0; i < ARRAY_SIZE(fcntl_commands); i++)
-		if (allow_if(ctx, SCMP_SYS(fcntl), SCMP_A1_64(SCMP_CMP_MASKED_EQ, UINT32_MAX, fcntl_commands[i])) < 0)
+		if (allow_if(ctx, SCMP_SYS(fcntl),
+			     SCMP_A1_64(SCMP_CMP_MASKED_EQ, UINT32_MAX, fcntl_commands[i])) < 0)
 			return -1;
 	/* A new limit of NULL: the call can read limits, and set none. */
 	return allow_if(ctx, SCMP_SYS(prlimit64), SCMP_A2_64(SCMP_CMP_EQ, 0));
@@ -271,7 +391,8 @@ static int add_vmm(scmp_filter_ctx ctx, bool landlock)
 {
 	if (tell_absent(ctx, absent_calls, ARRAY_SIZE(absent_calls)) < 0)
 		return -1;
-	return allow_all(ctx, vmm_calls, ARRAY_SIZE(vmm_calls)) < 0 ? -1 : add_arguments(ctx, landlock);
+	return allow_all(ctx, vmm_calls, ARRAY_SIZE(vmm_calls)) < 0 ? -1
+								    : add_arguments(ctx, landlock);
 }
 
 /* Allow the slots' ids alone.  One mask covers them, because config_load() accepts only a uid_base
@@ -288,7 +409,10 @@ static int bound_ids(scmp_filter_ctx ctx, const struct config *c)
 	if (c->uid_base == 0 || c->uid_base & ~above)
 		return -1;
 	return seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(setresuid), 3, cmp) < 0 ||
-	       seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(setresgid), 3, cmp) < 0 ? -1 : 0;
+			       seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(setresgid), 3,
+						      cmp) < 0
+		       ? -1
+		       : 0;
 }
 
 int spawn_filter_role(struct role *r, scmp_filter_ctx ctx)

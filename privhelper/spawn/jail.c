@@ -40,7 +40,7 @@ struct source {
 	const char *at;      /* in the new root, relative */
 	uint64_t attr;       /* MOUNT_ATTR_* */
 	bool file;
-	int tree;            /* the detached mount, or -1 */
+	int tree; /* the detached mount, or -1 */
 };
 
 enum { SRC_USR, SRC_BIN, SRC_SBIN, SRC_LIB, SRC_LIB64, SRC_RUN, SRC_STATE, SRC_PROBE, SRC_COUNT };
@@ -57,8 +57,8 @@ static int make_devices(bool kvm)
 {
 	if (mkdir("dev", 0755) < 0 || mkdir("dev/net", 0755) < 0)
 		return -1;
-	if (make_node("dev/null", 1, 3) < 0 || make_node("dev/zero", 1, 5) < 0 || make_node("dev/urandom", 1, 9) < 0 ||
-	    make_node("dev/net/tun", 10, 200) < 0)
+	if (make_node("dev/null", 1, 3) < 0 || make_node("dev/zero", 1, 5) < 0 ||
+	    make_node("dev/urandom", 1, 9) < 0 || make_node("dev/net/tun", 10, 200) < 0)
 		return -1;
 	return kvm ? make_node("dev/kvm", 10, 232) : 0;
 }
@@ -70,7 +70,9 @@ static void place_probe(const char *libexec, struct programs *p, struct source *
 	bool inside = strncmp(libexec, "/usr/", 5) == 0;
 	char *program = p->path[VMM_PROBE];
 
-	*src = (struct source){ .at = "libexec/banger-kvmprobe", .attr = READ_ONLY, .file = true, .tree = -1 };
+	*src = (struct source){
+		.at = "libexec/banger-kvmprobe", .attr = READ_ONLY, .file = true, .tree = -1
+	};
 	(void)snprintf(inside ? program : src->path, PROGRAM_PATH, "%s/banger-kvmprobe", libexec);
 	if (!inside)
 		(void)snprintf(program, PROGRAM_PATH, "/%s", src->at);
@@ -97,10 +99,14 @@ static void place_sources(const struct config *c, struct programs *p, struct sou
 {
 	place_tops(src);
 	src[SRC_USR] = (struct source){ "/usr", "usr", READ_ONLY, false, -1 };
-	src[SRC_RUN] = (struct source){ .at = "run", .attr = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, .tree = -1 };
+	src[SRC_RUN] = (struct source){ .at = "run",
+					.attr = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
+					.tree = -1 };
 	(void)snprintf(src[SRC_RUN].path, PATH_MAX, "%s/slots", c->run_dir);
 	src[SRC_STATE] = (struct source){
-		.at = "state", .attr = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, .tree = -1,
+		.at = "state",
+		.attr = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
+		.tree = -1,
 	};
 	(void)snprintf(src[SRC_STATE].path, PATH_MAX, "%s/slots", c->state_dir);
 	place_probe(c->libexec_dir, p, &src[SRC_PROBE]);
@@ -121,7 +127,8 @@ static int check_source(const struct source *s)
 	}
 	if (st.st_uid == 0 && (s->file ? S_ISREG(st.st_mode) : S_ISDIR(st.st_mode)))
 		return 0;
-	log_error("spawn: %s: must be a %s of root's, and no link", s->path, s->file ? "file" : "folder");
+	log_error("spawn: %s: must be a %s of root's, and no link", s->path,
+		  s->file ? "file" : "folder");
 	return -1;
 }
 
@@ -130,7 +137,8 @@ static int clone_source(struct source *s)
 	unsigned recursive = s->file ? 0 : AT_RECURSIVE;
 	struct mount_attr attr = { .attr_set = s->attr };
 
-	s->tree = open_tree(AT_FDCWD, s->path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW | recursive);
+	s->tree = open_tree(AT_FDCWD, s->path,
+			    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW | recursive);
 	if (s->tree < 0) {
 		log_errno("spawn: %s", s->path);
 		return -1;
@@ -197,7 +205,8 @@ static int fill_root(struct source *src, bool kvm)
 /* Pivot to the working folder, and unmount the old root, which pivot_root(2) has mounted there. */
 static int enter(void)
 {
-	struct mount_attr ro = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC };
+	struct mount_attr ro = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
+					     MOUNT_ATTR_NOEXEC };
 
 	FAILPOINT("jail.filled");
 	if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
@@ -212,8 +221,8 @@ static int build(const struct config *c, struct programs *p, struct source *src)
 	place_sources(c, p, src);
 	if (clone_sources(src) < 0)
 		return -1;
-	if (mount("tmpfs", c->run_dir, "tmpfs", MS_NOSUID | MS_NOEXEC, ROOT_OPTIONS) < 0 || chdir(c->run_dir) < 0 ||
-	    fill_root(src, kvm) < 0 || enter() < 0) {
+	if (mount("tmpfs", c->run_dir, "tmpfs", MS_NOSUID | MS_NOEXEC, ROOT_OPTIONS) < 0 ||
+	    chdir(c->run_dir) < 0 || fill_root(src, kvm) < 0 || enter() < 0) {
 		log_errno("spawn: the VMMs' root");
 		return -1;
 	}

@@ -45,7 +45,7 @@ struct spawn_state {
 	struct programs programs;
 	/* the filter that CHILD loads before it executes the VMM */
 	struct sock_fprog filters[VMM_KINDS];
-	int landlock_abi;                     /* 0: the kernel has no Landlock */
+	int landlock_abi; /* 0: the kernel has no Landlock */
 };
 
 static struct spawn_state *state(const struct role *r)
@@ -78,7 +78,8 @@ static int open_vm_dir(const char *cgroup_dir)
 	char path[PATH_MAX];
 
 	(void)snprintf(path, sizeof(path), "%s/vm", cgroup_dir);
-	int fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
+	int fd = open_tree(AT_FDCWD, path,
+			   OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
 	if (fd < 0)
 		log_errno("spawn: %s", path);
 	return fd;
@@ -97,7 +98,8 @@ static int open_proc(void)
 	    fsconfig(fs, FSCONFIG_SET_STRING, "hidepid", "0", 0) == 0 &&
 	    fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
 		fd = fsmount(fs, FSMOUNT_CLOEXEC,
-			     MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+			     MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+				     MOUNT_ATTR_NOEXEC);
 	if (fd < 0)
 		log_errno("spawn: a procfs for start times");
 	return fd;
@@ -129,7 +131,8 @@ static int no_zombies(void)
 static int make_filters(struct spawn_state *s)
 {
 	for (int kind = 0; kind < VMM_KINDS; kind++)
-		if (spawn_filter_vmm((enum vmm_kind)kind, s->landlock_abi > 0, &s->filters[kind]) < 0)
+		if (spawn_filter_vmm((enum vmm_kind)kind, s->landlock_abi > 0, &s->filters[kind]) <
+		    0)
 			return -1;
 	return 0;
 }
@@ -144,7 +147,8 @@ static int prepare(struct role *r)
 	}
 	s->vm_dir = open_vm_dir(r->config.cgroup_dir);
 	s->proc_dir = open_proc();
-	if (s->vm_dir < 0 || s->proc_dir < 0 || enter_own_cgroup(r->config.cgroup_dir) < 0 || protect_no_vmm() < 0)
+	if (s->vm_dir < 0 || s->proc_dir < 0 || enter_own_cgroup(r->config.cgroup_dir) < 0 ||
+	    protect_no_vmm() < 0)
 		return -1;
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 	s->landlock_abi = abi > 0 ? (int)abi : 0;
@@ -198,7 +202,8 @@ static bool list_slot(struct role *r, int n, uint32_t slot, struct rep_list *l)
 /* The cursor is the next slot, so VMs that start or exit between two calls shift no other.  If one
  * slot has more objects than a reply holds, which needs very many generations, some of them are
  * left out. */
-static enum status list(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+static enum status list(struct role *r, const struct request *q, int *fds_in, struct reply *reply,
+			int *fds_out)
 {
 	int n = cgroup_tags(state(r)->vm_dir, tags);
 
@@ -225,13 +230,13 @@ static bool is_console(int fd)
 	struct stat st;
 	int flags = fcntl(fd, F_GETFL);
 
-	return flags >= 0 && !(flags & O_PATH) && (flags & O_ACCMODE) == O_RDWR && fstat(fd, &st) == 0 &&
-	       S_ISFIFO(st.st_mode);
+	return flags >= 0 && !(flags & O_PATH) && (flags & O_ACCMODE) == O_RDWR &&
+	       fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
 }
 
 /* A VMM's process, as the reply describes it. */
 struct running {
-	int pidfd; /* -1: none yet */
+	int pidfd;           /* -1: none yet */
 	uint64_t pid, start; /* start: clock ticks since boot */
 };
 
@@ -253,14 +258,17 @@ static enum status watch(const struct spawn_state *s, const struct tag *t, struc
 		return errno == ESRCH ? ST_ABSENT : ST_KERNEL;
 	if (cgroup_pid(dir) != found)
 		return ST_ABSENT;
-	*out = (struct running){ steal_fd(&fd), (uint64_t)found, proc_start_time(s->proc_dir, found) };
+	*out = (struct running){ steal_fd(&fd), (uint64_t)found,
+				 proc_start_time(s->proc_dir, found) };
 	return ST_OK;
 }
 
 static struct limits limits_of(const struct req_vmm_spawn *v)
 {
 	return (struct limits){
-		.memory = (v->mem_mib + (v->accel == ACCEL_TCG ? OVERHEAD_TCG_MIB : OVERHEAD_KVM_MIB)) << 20,
+		.memory =
+			(v->mem_mib + (v->accel == ACCEL_TCG ? OVERHEAD_TCG_MIB : OVERHEAD_KVM_MIB))
+			<< 20,
 		.tasks = (uint32_t)v->vcpus + WORKER_TASKS,
 		.cpu_us = (uint32_t)v->vcpus * 100000 + 50000,
 	};
@@ -269,16 +277,24 @@ static struct limits limits_of(const struct req_vmm_spawn *v)
 static enum status start(struct role *r, const struct request *q, int console, struct running *out)
 {
 	static const enum child_api apis[VMM_KINDS] = {
-		[VMM_QEMU] = API_MADE, [VMM_FIRECRACKER] = API_OWN, [VMM_PROBE] = API_NONE,
+		[VMM_QEMU] = API_MADE,
+		[VMM_FIRECRACKER] = API_OWN,
+		[VMM_PROBE] = API_NONE,
 	};
 	static struct argv argv;
 	struct spawn_state *s = state(r);
 	const struct limits l = limits_of(&q->vmm_spawn);
 	const struct tag t = tag_of(q);
 	const struct child c = {
-		.argv = &argv, .filter = &s->filters[q->vmm_spawn.vmm], .api = apis[q->vmm_spawn.vmm],
-		.id = slot_uid(&r->config, q->slot), .slot = q->slot, .null_fd = s->null_fd, .console = console,
-		.landlock_abi = s->landlock_abi, .disk_max = (uint64_t)r->config.max_disk_mib << 20,
+		.argv = &argv,
+		.filter = &s->filters[q->vmm_spawn.vmm],
+		.api = apis[q->vmm_spawn.vmm],
+		.id = slot_uid(&r->config, q->slot),
+		.slot = q->slot,
+		.null_fd = s->null_fd,
+		.console = console,
+		.landlock_abi = s->landlock_abi,
+		.disk_max = (uint64_t)r->config.max_disk_mib << 20,
 	};
 
 	if (argv_vmm(&s->programs, q, &argv) < 0)
@@ -298,7 +314,8 @@ static enum status start(struct role *r, const struct request *q, int console, s
 	return ST_OK;
 }
 
-static enum status vmm_spawn(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+static enum status vmm_spawn(struct role *r, const struct request *q, int *fds_in,
+			     struct reply *reply, int *fds_out)
 {
 	const struct req_vmm_spawn *v = &q->vmm_spawn;
 	const struct tag t = tag_of(q);
@@ -316,7 +333,8 @@ static enum status vmm_spawn(struct role *r, const struct request *q, int *fds_i
 	return s;
 }
 
-static enum status vmm_watch(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+static enum status vmm_watch(struct role *r, const struct request *q, int *fds_in,
+			     struct reply *reply, int *fds_out)
 {
 	const struct tag t = tag_of(q);
 	struct running vmm = { .pidfd = -1 };
@@ -328,7 +346,8 @@ static enum status vmm_watch(struct role *r, const struct request *q, int *fds_i
 	return s;
 }
 
-static enum status vmm_kill(struct role *r, const struct request *q, int *fds_in, struct reply *reply, int *fds_out)
+static enum status vmm_kill(struct role *r, const struct request *q, int *fds_in,
+			    struct reply *reply, int *fds_out)
 {
 	const struct tag t = tag_of(q);
 

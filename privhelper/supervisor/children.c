@@ -65,7 +65,8 @@ static int arrange(const struct boot *b)
 		if (dup2(b->fds[i], CONFIG_FD + i) < 0)
 			return -1;
 	(void)sigemptyset(&none);
-	return sigprocmask(SIG_SETMASK, &none, NULL) | close_range((unsigned)(CONFIG_FD + b->n), UINT_MAX, 0);
+	return sigprocmask(SIG_SETMASK, &none, NULL) |
+	       close_range((unsigned)(CONFIG_FD + b->n), UINT_MAX, 0);
 }
 
 /* CHILD before exec: have the kernel kill this process when @parent exits.  A change of ids resets
@@ -82,11 +83,14 @@ static int become_controller(const struct config *c, pid_t parent)
 	static const unsigned no_caps[] = { UINT_MAX };
 
 	return lockdown_ids(&c->controller, no_caps) < 0 || bind_to(parent) < 0 ||
-	       prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -1 : 0;
+			       prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0
+		       ? -1
+		       : 0;
 }
 
 /* CHILD before exec: the whole life of the process until execve(2). */
-_Noreturn static void child(const struct supervisor *s, enum child_id id, const struct boot *b, pid_t parent)
+_Noreturn static void child(const struct supervisor *s, enum child_id id, const struct boot *b,
+			    pid_t parent)
 {
 	char path[PATH_MAX];
 #ifdef BANGER_SANITIZED
@@ -118,14 +122,15 @@ static int check_program(const struct supervisor *s, const char *program)
 	struct stat st;
 
 	for (int folder = 0; folder < 2; folder++) {
-		(void)snprintf(path, sizeof(path), "%s%s%s", s->config.libexec_dir, folder ? "" : "/",
-			       folder ? "" : program);
+		(void)snprintf(path, sizeof(path), "%s%s%s", s->config.libexec_dir,
+			       folder ? "" : "/", folder ? "" : program);
 		if (stat(path, &st) < 0) {
 			log_errno("%s", path);
 			return -1;
 		}
 		if (st.st_uid != 0 || st.st_mode & (S_IWGRP | S_IWOTH)) {
-			log_error("%s: must belong to root, and no other account may write to it", path);
+			log_error("%s: must belong to root, and no other account may write to it",
+				  path);
 			return -1;
 		}
 	}
@@ -201,13 +206,14 @@ int children_start(struct supervisor *s)
 		return -1;
 	}
 	for (enum child_id i = CHILD_NET; i <= CHILD_SPAWN; i++) {
-		const struct boot b = { .fds = { s->config_fd, l.role[i], s->logs[i], l.wake }, .n = i == CHILD_NET ? 4 : 3 };
+		const struct boot b = { .fds = { s->config_fd, l.role[i], s->logs[i], l.wake },
+					.n = i == CHILD_NET ? 4 : 3 };
 		if (start_one(s, i, &b) < 0)
 			return -1;
 	}
 	const struct boot b = {
-		.fds = { s->config_fd, l.controller[CHILD_NET], l.controller[CHILD_BLK], l.controller[CHILD_SPAWN],
-			 s->listen_fd, l.life, l.wake, l.net_dev },
+		.fds = { s->config_fd, l.controller[CHILD_NET], l.controller[CHILD_BLK],
+			 l.controller[CHILD_SPAWN], s->listen_fd, l.life, l.wake, l.net_dev },
 		.n = 8,
 	};
 	if (start_one(s, CHILD_CONTROLLER, &b) < 0)

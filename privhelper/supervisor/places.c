@@ -96,15 +96,19 @@ static int folder(int parent, const char *name, const struct shape *want)
 
 	if (mkdirat(parent, name, 0700) < 0 && errno != EEXIST)
 		return failed("can not make", name);
-	_cleanup_close_ int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int fd = openat(parent, name,
+					O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return failed("can not open", name);
 	if (st.st_uid != 0 && st.st_uid != want->uid) {
-		log_error("%s: belongs to uid %u, not to root or uid %u; remove it", name, st.st_uid, want->uid);
+		log_error("%s: belongs to uid %u, not to root or uid %u; remove it", name,
+			  st.st_uid, want->uid);
 		return -1;
 	}
 	if (parent == AT_FDCWD && !is_ours(fd, &st, want) && !is_empty(fd, &st)) {
-		log_error("%s: is not empty and was not made by banger; name a folder that is empty or missing", name);
+		log_error(
+			"%s: is not empty and was not made by banger; name a folder that is empty or missing",
+			name);
 		return -1;
 	}
 	/* The mode is set after the owner, because chown(2) clears the set-group-id bit. */
@@ -128,7 +132,8 @@ static int slot_folders(const struct config *c, int parent, bool run)
 
 	for (uint32_t i = 0; i < c->slots; i++) {
 		uint32_t id = slot_uid(c, i);
-		struct shape state = { c->controller.uid, id, 02750 }, vmm = { id, c->controller.gid, 02770 };
+		struct shape state = { c->controller.uid, id, 02750 },
+			     vmm = { id, c->controller.gid, 02770 };
 		(void)snprintf(name, sizeof(name), "%u", i);
 		_cleanup_close_ int fd = folder(parent, name, run ? &vmm : &state);
 		if (fd < 0)
@@ -161,7 +166,8 @@ static int slots_mounted(int run, int slots)
 	struct statvfs v;
 	struct statfs f;
 
-	if (fstat(run, &above) < 0 || fstat(slots, &here) < 0 || fstatfs(slots, &f) < 0 || fstatvfs(slots, &v) < 0)
+	if (fstat(run, &above) < 0 || fstat(slots, &here) < 0 || fstatfs(slots, &f) < 0 ||
+	    fstatvfs(slots, &v) < 0)
 		return failed("can not read the state of", "slots");
 	if (above.st_dev == here.st_dev)
 		return 0;
@@ -196,7 +202,8 @@ static int make_state_dir(const struct config *c)
 	const struct shape roots = { 0, 0, 0711 };
 
 	_cleanup_close_ int state = folder(AT_FDCWD, c->state_dir, &outer);
-	if (state < 0 || folder_once(state, "images", &private) < 0 || folder_once(state, "kernels", &private) < 0 ||
+	if (state < 0 || folder_once(state, "images", &private) < 0 ||
+	    folder_once(state, "kernels", &private) < 0 ||
 	    folder_once(state, "consoles", &private) < 0)
 		return -1;
 	/* The controller owns state_dir and could replace slots/, but its own folder would not
@@ -257,7 +264,8 @@ static int write_limit(int group, const char *name, uint64_t value)
 	_cleanup_close_ int fd = openat(group, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
 
 	if (fd < 0 && errno == ENOENT) {
-		log_warn("%s: the VMs' control group lacks this file: the sum of all VMs has no limit", name);
+		log_warn("%s: the VMs' control group lacks this file: the sum of all VMs has no limit",
+			 name);
 		return 0;
 	}
 	return fd < 0 || write(fd, text, (size_t)n) != n ? failed("can not set", name) : 0;
@@ -303,7 +311,8 @@ static int end_earlier(int top)
 			return 0;
 		if (errno != EBUSY)
 			break;
-		_cleanup_close_ int fd = openat(top, "spawn/cgroup.kill", O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+		_cleanup_close_ int fd = openat(top, "spawn/cgroup.kill",
+						O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
 		if (fd < 0 || write(fd, "1", 1) != 1)
 			break;
 		(void)nanosleep(&ms, NULL);
@@ -405,14 +414,16 @@ static int open_log(const struct config *c, int dir, const char *name)
 {
 	struct stat st;
 
-	_cleanup_close_ int fd = openat(dir, name, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640);
+	_cleanup_close_ int fd =
+		openat(dir, name, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return failed("can not open", name);
 	if (!S_ISREG(st.st_mode) || st.st_uid != 0 || st.st_nlink != 1) {
 		log_error("%s: must be a regular file that belongs to root and has one link", name);
 		return -1;
 	}
-	if (fchown(fd, 0, c->controller.gid) < 0 || fchmod(fd, 0640) < 0 || end_last_line(dir, name, fd) < 0)
+	if (fchown(fd, 0, c->controller.gid) < 0 || fchmod(fd, 0640) < 0 ||
+	    end_last_line(dir, name, fd) < 0)
 		return failed("can not prepare", name);
 	return steal_fd(&fd);
 }
@@ -420,9 +431,12 @@ static int open_log(const struct config *c, int dir, const char *name)
 int places_open_logs(struct supervisor *s)
 {
 	static const char *const names[] = {
-		[CHILD_NET] = "net.log", [CHILD_BLK] = "blk.log", [CHILD_SPAWN] = "spawn.log",
+		[CHILD_NET] = "net.log",
+		[CHILD_BLK] = "blk.log",
+		[CHILD_SPAWN] = "spawn.log",
 	};
-	_cleanup_close_ int dir = open(s->config.log_dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int dir = open(s->config.log_dir,
+				       O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	if (dir < 0)
 		return failed("can not open", s->config.log_dir);
@@ -442,7 +456,8 @@ int places_listen(struct supervisor *s)
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	bool all = c->users_gid == UINT32_MAX;
 
-	if (snprintf(a.sun_path, sizeof(a.sun_path), "%s/control.sock", c->run_dir) >= (int)sizeof(a.sun_path)) {
+	if (snprintf(a.sun_path, sizeof(a.sun_path), "%s/control.sock", c->run_dir) >=
+	    (int)sizeof(a.sun_path)) {
 		log_error("%s: too long for a socket's address", c->run_dir);
 		return -1;
 	}
@@ -451,8 +466,8 @@ int places_listen(struct supervisor *s)
 		return failed("can not remove", a.sun_path);
 	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0 || bind(fd, (const struct sockaddr *)&a, sizeof(a)) < 0 ||
-	    chown(a.sun_path, 0, all ? 0 : c->users_gid) < 0 || chmod(a.sun_path, all ? 0666 : 0660) < 0 ||
-	    listen(fd, LISTEN_BACKLOG) < 0)
+	    chown(a.sun_path, 0, all ? 0 : c->users_gid) < 0 ||
+	    chmod(a.sun_path, all ? 0666 : 0660) < 0 || listen(fd, LISTEN_BACKLOG) < 0)
 		return failed("can not listen at", a.sun_path);
 	FAILPOINT("places.listen.after");
 	s->listen_fd = steal_fd(&fd);

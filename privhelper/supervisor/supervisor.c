@@ -66,8 +66,8 @@ static int notify_open(const char *path)
 	if (a.sun_path[0] == '@')
 		a.sun_path[0] = '\0';
 	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 ||
-	    connect(fd, (struct sockaddr *)&a, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) < 0) {
+	if (fd < 0 || connect(fd, (struct sockaddr *)&a,
+			      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) < 0) {
 		log_errno("NOTIFY_SOCKET");
 		return -1;
 	}
@@ -139,7 +139,8 @@ static void prepare(struct supervisor *s, const char *path)
 
 static int allow_waiting(void *arg, scmp_filter_ctx ctx)
 {
-	static const int calls[] = { SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(waitid), SCMP_SYS(close), -1 };
+	static const int calls[] = { SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(waitid),
+				     SCMP_SYS(close), -1 };
 	const struct supervisor *s = arg;
 	int bad = lockdown_allow_base(ctx) | lockdown_allow_list(ctx, calls);
 
@@ -148,7 +149,8 @@ static int allow_waiting(void *arg, scmp_filter_ctx ctx)
 	if (s->notify_fd >= 0)
 		bad |= lockdown_allow_arg(ctx, SCMP_SYS(write), 0, (uint32_t)s->notify_fd);
 	for (int i = 0; i < CHILDREN; i++)
-		bad |= lockdown_allow_arg(ctx, SCMP_SYS(pidfd_send_signal), 0, (uint32_t)s->children[i].pidfd);
+		bad |= lockdown_allow_arg(ctx, SCMP_SYS(pidfd_send_signal), 0,
+					  (uint32_t)s->children[i].pidfd);
 	return bad;
 }
 
@@ -344,6 +346,7 @@ int main(int argc, char **argv)
 	wait_ready(&s);
 	FAILPOINT("ready");
 	notify(&s, "READY=1");
-	log_info("ready: %u slots, control socket %s/control.sock", s.config.slots, s.config.run_dir);
+	log_info("ready: %u slots, control socket %s/control.sock", s.config.slots,
+		 s.config.run_dir);
 	watch(&s);
 }

@@ -89,7 +89,8 @@ static void list_parts(const struct config *c, struct part parts[PARTS])
 /* Sort by length, so that a folder is mounted before the folders below it, which it would cover. */
 static int by_length(const void *a, const void *b)
 {
-	size_t x = strlen(((const struct part *)a)->path), y = strlen(((const struct part *)b)->path);
+	size_t x = strlen(((const struct part *)a)->path),
+	       y = strlen(((const struct part *)b)->path);
 
 	return (x > y) - (x < y);
 }
@@ -103,12 +104,15 @@ static int clone_part(const struct part *p)
 
 	if (!p->path[0])
 		return errno = 0, -1;
-	_cleanup_close_ int tree = open_tree(AT_FDCWD, p->path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | deep);
+	_cleanup_close_ int tree = open_tree(AT_FDCWD, p->path,
+					     OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | deep);
 	if (tree < 0) {
 		errno = p->how & MAY_LACK && errno == ENOENT ? 0 : errno;
 		return -1;
 	}
-	return mount_setattr(tree, "", AT_EMPTY_PATH | deep, &attr, sizeof(attr)) < 0 ? -1 : steal_fd(&tree);
+	return mount_setattr(tree, "", AT_EMPTY_PATH | deep, &attr, sizeof(attr)) < 0
+		       ? -1
+		       : steal_fd(&tree);
 }
 
 /* Make the mount point of @p, and the folders above it, in the new root, which is the working
@@ -129,7 +133,8 @@ static int make_point(const struct part *p)
 
 static int attach(const struct part *p, int tree)
 {
-	if (make_point(p) < 0 || move_mount(tree, "", AT_FDCWD, p->path + 1, MOVE_MOUNT_F_EMPTY_PATH) < 0) {
+	if (make_point(p) < 0 ||
+	    move_mount(tree, "", AT_FDCWD, p->path + 1, MOVE_MOUNT_F_EMPTY_PATH) < 0) {
 		log_errno("the controller's view: %s", p->path);
 		return -1;
 	}
@@ -157,7 +162,8 @@ static int build(const struct config *c, const struct part parts[PARTS], int tre
 			return -1;
 		}
 	}
-	if (mount("tmpfs", c->run_dir, "tmpfs", MS_NOSUID | MS_NODEV, ROOT_OPTIONS) < 0 || chdir(c->run_dir) < 0) {
+	if (mount("tmpfs", c->run_dir, "tmpfs", MS_NOSUID | MS_NODEV, ROOT_OPTIONS) < 0 ||
+	    chdir(c->run_dir) < 0) {
 		log_errno("the controller's view: a root");
 		return -1;
 	}
@@ -176,7 +182,8 @@ int view_enter(const struct config *c)
 	qsort(parts, PARTS, sizeof(parts[0]), by_length);
 	for (int i = 0; i < PARTS; i++)
 		trees[i] = -1;
-	if (unshare(CLONE_NEWNS | CLONE_NEWNET) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+	if (unshare(CLONE_NEWNS | CLONE_NEWNET) < 0 ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return -1;
 	int r = build(c, parts, trees);
 	for (int i = 0; i < PARTS; i++)

@@ -97,7 +97,8 @@ static int try_stream(const char *path, int (*act)(int, const struct sockaddr *,
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-	socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path) + (path[0] != '@'));
+	socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path) +
+				     (path[0] != '@'));
 
 	(void)snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
 	if (path[0] == '@')
@@ -118,14 +119,16 @@ static int try_cap(const char *what)
 
 	/* The name that it has already. */
 	if (strcmp(what, "admin") == 0)
-		return gethostname(name, sizeof(name) - 1) < 0 ? -1 : sethostname(name, strlen(name));
+		return gethostname(name, sizeof(name) - 1) < 0 ? -1
+							       : sethostname(name, strlen(name));
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0), size = 65536;
 	return fd < 0 ? -1 : setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
 }
 
 static int try_fd(const char *what)
 {
-	return strcmp(what, "append") == 0 ? -(write(STDERR_FILENO, "x", 1) != 1) : ftruncate(STDERR_FILENO, 0);
+	return strcmp(what, "append") == 0 ? -(write(STDERR_FILENO, "x", 1) != 1)
+					   : ftruncate(STDERR_FILENO, 0);
 }
 
 static int try_relabel(char *arg)

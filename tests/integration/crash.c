@@ -27,53 +27,58 @@
 #define POINTS 4096
 #define WAY 512 /* failpoints on the way of one verb */
 #define ROLES 3
-#define HUNGERS 24 /* samples of the allocations of a program on the way of one verb */
-#define TRIES 4 /* of a case whose failpoint is not reached */
+#define HUNGERS 24     /* samples of the allocations of a program on the way of one verb */
+#define TRIES 4        /* of a case whose failpoint is not reached */
 #define RETRY_MS 10000 /* what the keeper tries again, every second in this build */
 #define SETTLE_MS 4000 /* what the kernel or a worker does a little later */
 
 struct config config;
 const char *conf_path, *work_dir;
 
-static const char *const victim_names[VICTIMS] = { "controller", "net", "blk", "spawn", "supervisor", "all", "vmm" };
-static const char *const effect_names[EFFECTS] = { "kill", "fail", "hang", "garbage", "half", "starve" };
+static const char *const victim_names[VICTIMS] = { "controller", "net", "blk", "spawn",
+						   "supervisor", "all", "vmm" };
+static const char *const effect_names[EFFECTS] = { "kill",    "fail", "hang",
+						   "garbage", "half", "starve" };
 
 /* What a verb needs, does and promises. */
 struct verb {
 	const char *name;
-	const char *like;        /* verbs before it whose way it mostly goes */
-	const char *conf;        /* suffix of the configuration */
+	const char *like; /* verbs before it whose way it mostly goes */
+	const char *conf; /* suffix of the configuration */
 	enum { NO_VM, CREATED, RUNNING } needs;
-	bool nat;                /* of the VM that it needs */
-	void (*prepare)(void);   /* further, with the set up */
+	bool nat;                   /* of the VM that it needs */
+	void (*prepare)(void);      /* further, with the set up */
 	void (*before_start)(void); /* for verbs that are a start of the set: with the set down */
-	void (*calm)(void);      /* once it has ended: nothing is to happen by itself any more */
+	void (*calm)(void);         /* once it has ended: nothing is to happen by itself any more */
 	enum { BY_CALL, BY_START, BY_STOP } how;
 	void (*call)(struct ask *a);
-	void (*trigger)(void);   /* once the request is under way */
-	const char *until;       /* SQL that has a row once it is over, for what comes by itself behind the answer */
-	bool again;              /* a failed step is made good by asking again */
+	void (*trigger)(void); /* once the request is under way */
+	const char *
+		until; /* SQL that has a row once it is over, for what comes by itself behind the answer */
+	bool again;                          /* a failed step is made good by asking again */
 	void (*repeat)(struct text *faults); /* in whatever way it ended: this makes it good */
-	bool last;               /* nothing is asked of that set any more */
-	bool tells_late;         /* nobody is told that a step has failed, but for the state */
-	bool fails;              /* an error is the right answer */
+	bool last;                           /* nothing is asked of that set any more */
+	bool tells_late; /* nobody is told that a step has failed, but for the state */
+	bool fails;      /* an error is the right answer */
 	enum failpoint_program signalled; /* BY_STOP: whom, and by what */
 	int signal;
-	const char *after;       /* state of the VM when the verb succeeded; "": none, NULL: any */
-	const char *never;       /* state that it must not have after an error was answered */
-	const char *not_yet;     /* likewise, at the moment of the answer: it may be tried again by itself */
-	const char *table;       /* that is to have "second" in it when the verb succeeded, or @takes it away */
+	const char *after; /* state of the VM when the verb succeeded; "": none, NULL: any */
+	const char *never; /* state that it must not have after an error was answered */
+	const char *
+		not_yet; /* likewise, at the moment of the answer: it may be tried again by itself */
+	const char *
+		table; /* that is to have "second" in it when the verb succeeded, or @takes it away */
 	bool takes;
-	void (*restore)(void);   /* at the end of a case */
+	void (*restore)(void); /* at the end of a case */
 };
 
 static unsigned cases, leaks, lies, twices;
 static unsigned missed, late; /* not reached: a failure each; those that may be */
-static unsigned product; /* with every victim and effect at every point */
+static unsigned product;      /* with every victim and effect at every point */
 static unsigned tests, failed_tests;
-static bool one_case; /* tell more */
+static bool one_case;       /* tell more */
 static uint64_t verb_until; /* no case begins later */
-static bool thorough; /* every victim everywhere, every look behind every case */
+static bool thorough;       /* every victim everywhere, every look behind every case */
 static pid_t bystander;
 static struct {
 	unsigned generation;
@@ -98,15 +103,25 @@ static int call_vm(enum call_id id, const char *name)
 	struct ask *a = request(id);
 
 	switch (id) {
-	case CALL_VM_START: SET(a->args.vm_start.vm, name); break;
-	case CALL_VM_KILL: SET(a->args.vm_kill.vm, name); break;
-	case CALL_VM_DELETE: SET(a->args.vm_delete.vm, name); break;
-	case CALL_VM_SHOW: SET(a->args.vm_show.vm, name); break;
-	default: bail("no such request");
+	case CALL_VM_START:
+		SET(a->args.vm_start.vm, name);
+		break;
+	case CALL_VM_KILL:
+		SET(a->args.vm_kill.vm, name);
+		break;
+	case CALL_VM_DELETE:
+		SET(a->args.vm_delete.vm, name);
+		break;
+	case CALL_VM_SHOW:
+		SET(a->args.vm_show.vm, name);
+		break;
+	default:
+		bail("no such request");
 	}
 	int r = ask(a);
 	if (r != 0 && id != CALL_VM_SHOW)
-		printf("# %s %s: %d %s: %s\n", control_call(id)->name, name, r, a->error.what, a->error.why);
+		printf("# %s %s: %d %s: %s\n", control_call(id)->name, name, r, a->error.what,
+		       a->error.why);
 	return r;
 }
 
@@ -165,8 +180,15 @@ static void kill_vmm_of_v(void)
 
 /* ---- verbs ---- */
 
-static void do_create(struct ask *a) { create_args(a, "v", true); }
-static void do_start(struct ask *a) { a->id = CALL_VM_START; SET(a->args.vm_start.vm, "v"); }
+static void do_create(struct ask *a)
+{
+	create_args(a, "v", true);
+}
+static void do_start(struct ask *a)
+{
+	a->id = CALL_VM_START;
+	SET(a->args.vm_start.vm, "v");
+}
 static void do_stop(struct ask *a)
 {
 	a->id = CALL_VM_STOP;
@@ -179,18 +201,40 @@ static void do_restart(struct ask *a)
 	do_stop(a);
 	a->then = do_start;
 }
-static void do_kill(struct ask *a) { a->id = CALL_VM_KILL; SET(a->args.vm_kill.vm, "v"); }
-static void do_delete(struct ask *a) { a->id = CALL_VM_DELETE; SET(a->args.vm_delete.vm, "v"); }
+static void do_kill(struct ask *a)
+{
+	a->id = CALL_VM_KILL;
+	SET(a->args.vm_kill.vm, "v");
+}
+static void do_delete(struct ask *a)
+{
+	a->id = CALL_VM_DELETE;
+	SET(a->args.vm_delete.vm, "v");
+}
 static void do_nat(struct ask *a, unsigned nat)
 {
 	a->id = CALL_VM_SET;
 	SET(a->args.vm_set.vm, "v");
 	a->args.vm_set.nat = nat;
 }
-static void do_nat_on(struct ask *a) { do_nat(a, 2); }
-static void do_nat_off(struct ask *a) { do_nat(a, 1); }
-static void do_image_delete(struct ask *a) { a->id = CALL_IMAGE_DELETE; SET(a->args.image_delete.image, "second"); }
-static void do_kernel_delete(struct ask *a) { a->id = CALL_KERNEL_DELETE; SET(a->args.kernel_delete.kernel, "second"); }
+static void do_nat_on(struct ask *a)
+{
+	do_nat(a, 2);
+}
+static void do_nat_off(struct ask *a)
+{
+	do_nat(a, 1);
+}
+static void do_image_delete(struct ask *a)
+{
+	a->id = CALL_IMAGE_DELETE;
+	SET(a->args.image_delete.image, "second");
+}
+static void do_kernel_delete(struct ask *a)
+{
+	a->id = CALL_KERNEL_DELETE;
+	SET(a->args.kernel_delete.kernel, "second");
+}
 static void do_wait(struct ask *a)
 {
 	a->id = CALL_VM_WAIT;
@@ -203,8 +247,14 @@ static void do_host_reconcile(struct ask *a)
 	a->id = CALL_HOST_RECONCILE;
 	a->args.host_reconcile.restore = true;
 }
-static void answer_garbage(void) { vmm_fault('g'); }
-static void ignore_button(void) { vmm_fault('i'); }
+static void answer_garbage(void)
+{
+	vmm_fault('g');
+}
+static void ignore_button(void)
+{
+	vmm_fault('i');
+}
 
 static void have_second_image(void)
 {
@@ -241,15 +291,22 @@ static void do_kernel_import(struct ask *a)
 }
 
 /* An administrator's flush, while nobody looks. */
-static void flush_rules(void) { shell("nft flush ruleset; nft add table inet decoy; nft 'add set inet decoy nat4 { type ipv4_addr; elements = { 10.97.0.2 }; }'"); }
+static void flush_rules(void)
+{
+	shell("nft flush ruleset; nft add table inet decoy; nft 'add set inet decoy nat4 { type ipv4_addr; elements = { 10.97.0.2 }; }'");
+}
 
 static void lose_rows(void)
 {
-	world_sql("DELETE FROM ledger WHERE vm = (SELECT id FROM vms WHERE name = 'v'); DELETE FROM vms WHERE name = 'v'");
+	world_sql(
+		"DELETE FROM ledger WHERE vm = (SELECT id FROM vms WHERE name = 'v'); DELETE FROM vms WHERE name = 'v'");
 	/* Whoever lost the rows has not lost the files; a person would remove them. */
 	char command[500];
-	(void)snprintf(command, sizeof(command), "cd %s/slots && for i in *; do sqlite3 %s/banger.db \"SELECT slot FROM vms\" | grep -qx $i || "
-		       "rm -f $i/* ../consoles/$i.*; done", config.state_dir, config.state_dir);
+	(void)snprintf(
+		command, sizeof(command),
+		"cd %s/slots && for i in *; do sqlite3 %s/banger.db \"SELECT slot FROM vms\" | grep -qx $i || "
+		"rm -f $i/* ../consoles/$i.*; done",
+		config.state_dir, config.state_dir);
 	shell(command);
 }
 
@@ -274,16 +331,38 @@ static void cut(void (*call)(struct ask *a), const char *name, uint32_t nth)
 static void be_idle(void)
 {
 	world_sql("UPDATE vms SET auto_stop_s = 1 WHERE name = 'v'");
-	page_shift_clocks(11 * 1000000000ll, 0); /* the keeper looks every ten seconds whether a guest is used */
+	page_shift_clocks(11 * 1000000000ll,
+			  0); /* the keeper looks every ten seconds whether a guest is used */
 }
-static void be_seen(void) { (void)nanosleep(&(struct timespec){ .tv_sec = 1, .tv_nsec = 200000000 }, NULL); } /* by it, once */
-static void be_busy(void) { world_sql("UPDATE vms SET auto_stop_s = 0 WHERE name = 'v'"); }
+static void be_seen(void)
+{
+	(void)nanosleep(&(struct timespec){ .tv_sec = 1, .tv_nsec = 200000000 }, NULL);
+} /* by it, once */
+static void be_busy(void)
+{
+	world_sql("UPDATE vms SET auto_stop_s = 0 WHERE name = 'v'");
+}
 
-static void cut_start(void) { cut(do_start, "vmm.qmp.after", 1); }
-static void cut_stop(void) { cut(do_stop, "release.objects", 1); }
-static void cut_delete(void) { cut(do_delete, "request.guest_deny.after", 1); }
-static void cut_create(void) { cut(do_create, "seed.before", 1); }
-static void cut_nat(void) { cut(do_nat_on, "request.nat_add.after", 1); }
+static void cut_start(void)
+{
+	cut(do_start, "vmm.qmp.after", 1);
+}
+static void cut_stop(void)
+{
+	cut(do_stop, "release.objects", 1);
+}
+static void cut_delete(void)
+{
+	cut(do_delete, "request.guest_deny.after", 1);
+}
+static void cut_create(void)
+{
+	cut(do_create, "seed.before", 1);
+}
+static void cut_nat(void)
+{
+	cut(do_nat_on, "request.nat_add.after", 1);
+}
 
 /* ---- what a keeper does ---- */
 
@@ -301,7 +380,8 @@ static void set_policy(unsigned restart, unsigned most)
 static bool comes_soon(const char *sql, unsigned seconds)
 {
 	for (unsigned i = 0; i < 50 && !world_is(sql); i++) {
-		(void)nanosleep(&(struct timespec){ .tv_nsec = 150000000 }, NULL); /* a pass, which plans it */
+		(void)nanosleep(&(struct timespec){ .tv_nsec = 150000000 },
+				NULL); /* a pass, which plans it */
 		page_shift_clocks(seconds * 1000000000ll, 0);
 	}
 	return world_is(sql);
@@ -311,7 +391,10 @@ static bool comes_soon(const char *sql, unsigned seconds)
 #define RESTS "SELECT 1 FROM vms WHERE name = 'v' AND state = 'stopped'"
 #define GIVEN_UP RESTS " AND wanted = 0"
 
-static void restart_always(void) { set_policy(3, 0); }
+static void restart_always(void)
+{
+	set_policy(3, 0);
+}
 
 /* It has ended once, and will not be started a second time. */
 static void restart_once(void)
@@ -351,13 +434,18 @@ static void be_degraded(void)
 		bail("what can not be given back is not said to be there");
 }
 
-static void do_show(struct ask *a) { a->id = CALL_VM_SHOW; SET(a->args.vm_show.vm, "v"); }
+static void do_show(struct ask *a)
+{
+	a->id = CALL_VM_SHOW;
+	SET(a->args.vm_show.vm, "v");
+}
 
 /* It is tried until it works. */
 static void release_at_last(struct text *faults)
 {
 	if (!comes_soon(RESTS, 1))
-		text_add(faults, "lie what is left is not tried again: v is \"%s\"\n", world_vm("v").state);
+		text_add(faults, "lie what is left is not tried again: v is \"%s\"\n",
+			 world_vm("v").state);
 }
 
 /* ---- the host ---- */
@@ -367,13 +455,18 @@ static void have_strays(void)
 {
 	char command[500];
 
-	(void)snprintf(command, sizeof(command), "cd %s; d=$(printf 'c%%.0s' {1..64}); for i in disk initrd owner; do echo x >slots/%u/$i; done;"
-		       "echo x >images/$d.ext4; mkdir -p kernels/$d; echo x >kernels/$d/kernel; chown -R --reference kernels images kernels",
-		       config.state_dir, (world_vm("bystander").slot + 3) % config.slots);
+	(void)snprintf(
+		command, sizeof(command),
+		"cd %s; d=$(printf 'c%%.0s' {1..64}); for i in disk initrd owner; do echo x >slots/%u/$i; done;"
+		"echo x >images/$d.ext4; mkdir -p kernels/$d; echo x >kernels/$d/kernel; chown -R --reference kernels images kernels",
+		config.state_dir, (world_vm("bystander").slot + 3) % config.slots);
 	shell(command);
 }
 
-static void do_gc(struct ask *a) { a->id = CALL_HOST_RECONCILE; }
+static void do_gc(struct ask *a)
+{
+	a->id = CALL_HOST_RECONCILE;
+}
 
 static void gc_again(struct text *faults)
 {
@@ -381,7 +474,11 @@ static void gc_again(struct text *faults)
 		text_add(faults, "lie what no row names can not be removed any more\n");
 }
 
-static void do_drain(struct ask *a) { a->id = CALL_HOST_DRAIN; a->args.host_drain.timeout_ms = 1000; }
+static void do_drain(struct ask *a)
+{
+	a->id = CALL_HOST_DRAIN;
+	a->args.host_drain.timeout_ms = 1000;
+}
 
 static void drop_bystander(void)
 {
@@ -396,9 +493,12 @@ static void first_time(void)
 
 	drop_bystander();
 	set_kill();
-	(void)snprintf(command, sizeof(command), "rm -rf %s/{banger.db*,images,kernels,slots,consoles}; umount %s/slots; ip link del %s; "
-		       "nft delete table inet banger; nft delete table bridge banger; rmdir %s/vm %s/spawn %s; true",
-		       config.state_dir, config.run_dir, config.bridge, config.cgroup_dir, config.cgroup_dir, config.cgroup_dir);
+	(void)snprintf(
+		command, sizeof(command),
+		"rm -rf %s/{banger.db*,images,kernels,slots,consoles}; umount %s/slots; ip link del %s; "
+		"nft delete table inet banger; nft delete table bridge banger; rmdir %s/vm %s/spawn %s; true",
+		config.state_dir, config.run_dir, config.bridge, config.cgroup_dir,
+		config.cgroup_dir, config.cgroup_dir);
 	shell(command);
 }
 
@@ -416,47 +516,251 @@ static void second_time(void)
 	make_bystander();
 }
 
-static void forget_facts(void) { world_sql("DELETE FROM facts"); }
+static void forget_facts(void)
+{
+	world_sql("DELETE FROM facts");
+}
 
 static const struct verb verbs[] = {
 	{ .name = "create", .call = do_create, .after = "created", .never = "created" },
-	{ .name = "start", .needs = CREATED, .nat = true, .call = do_start, .after = "running", .never = "running" },
-	{ .name = "start-fails", .like = "start", .needs = CREATED, .nat = true, .prepare = answer_garbage, .call = do_start, .fails = true, .never = "running" },
-	{ .name = "start-firecracker", .like = "start", .conf = ".fc", .needs = CREATED, .call = do_start, .after = "running", .never = "running" },
-	{ .name = "start-probe", .like = "start", .conf = ".auto", .needs = CREATED, .prepare = forget_facts, .call = do_start, .after = "running", .never = "running" },
-	{ .name = "stop", .needs = RUNNING, .nat = true, .call = do_stop, .after = "stopped", .not_yet = "stopped" },
-	{ .name = "stop-ignored", .like = "stop", .needs = RUNNING, .prepare = ignore_button, .call = do_stop, .after = "stopped", .not_yet = "stopped" },
-	{ .name = "stop-firecracker", .like = "stop", .conf = ".fc", .needs = RUNNING, .call = do_stop, .after = "stopped", .not_yet = "stopped" },
-	{ .name = "restart", .like = "start stop", .needs = RUNNING, .nat = true, .call = do_restart, .after = "running" },
-	{ .name = "auto-stop", .like = "stop", .needs = RUNNING, .nat = true, .prepare = be_seen, .call = do_wait, .trigger = be_idle, .calm = be_busy, .tells_late = true, .until = RESTS, .after = "stopped" },
-	{ .name = "kill", .needs = RUNNING, .nat = true, .call = do_kill, .after = "stopped", .not_yet = "stopped" },
-	{ .name = "delete", .needs = RUNNING, .nat = true, .call = do_delete, .after = "", .not_yet = "" },
-	{ .name = "delete-created", .needs = CREATED, .call = do_delete, .after = "", .not_yet = "" },
+	{ .name = "start",
+	  .needs = CREATED,
+	  .nat = true,
+	  .call = do_start,
+	  .after = "running",
+	  .never = "running" },
+	{ .name = "start-fails",
+	  .like = "start",
+	  .needs = CREATED,
+	  .nat = true,
+	  .prepare = answer_garbage,
+	  .call = do_start,
+	  .fails = true,
+	  .never = "running" },
+	{ .name = "start-firecracker",
+	  .like = "start",
+	  .conf = ".fc",
+	  .needs = CREATED,
+	  .call = do_start,
+	  .after = "running",
+	  .never = "running" },
+	{ .name = "start-probe",
+	  .like = "start",
+	  .conf = ".auto",
+	  .needs = CREATED,
+	  .prepare = forget_facts,
+	  .call = do_start,
+	  .after = "running",
+	  .never = "running" },
+	{ .name = "stop",
+	  .needs = RUNNING,
+	  .nat = true,
+	  .call = do_stop,
+	  .after = "stopped",
+	  .not_yet = "stopped" },
+	{ .name = "stop-ignored",
+	  .like = "stop",
+	  .needs = RUNNING,
+	  .prepare = ignore_button,
+	  .call = do_stop,
+	  .after = "stopped",
+	  .not_yet = "stopped" },
+	{ .name = "stop-firecracker",
+	  .like = "stop",
+	  .conf = ".fc",
+	  .needs = RUNNING,
+	  .call = do_stop,
+	  .after = "stopped",
+	  .not_yet = "stopped" },
+	{ .name = "restart",
+	  .like = "start stop",
+	  .needs = RUNNING,
+	  .nat = true,
+	  .call = do_restart,
+	  .after = "running" },
+	{ .name = "auto-stop",
+	  .like = "stop",
+	  .needs = RUNNING,
+	  .nat = true,
+	  .prepare = be_seen,
+	  .call = do_wait,
+	  .trigger = be_idle,
+	  .calm = be_busy,
+	  .tells_late = true,
+	  .until = RESTS,
+	  .after = "stopped" },
+	{ .name = "kill",
+	  .needs = RUNNING,
+	  .nat = true,
+	  .call = do_kill,
+	  .after = "stopped",
+	  .not_yet = "stopped" },
+	{ .name = "delete",
+	  .needs = RUNNING,
+	  .nat = true,
+	  .call = do_delete,
+	  .after = "",
+	  .not_yet = "" },
+	{ .name = "delete-created",
+	  .needs = CREATED,
+	  .call = do_delete,
+	  .after = "",
+	  .not_yet = "" },
 	{ .name = "nat-on", .needs = RUNNING, .call = do_nat_on, .after = "running" },
 	{ .name = "nat-off", .needs = RUNNING, .nat = true, .call = do_nat_off, .after = "running" },
-	{ .name = "ended", .needs = RUNNING, .nat = true, .call = do_wait, .trigger = kill_vmm_of_v, .tells_late = true, .after = "stopped" },
-	{ .name = "host-reconcile", .needs = RUNNING, .nat = true, .prepare = flush_rules, .call = do_host_reconcile, .again = true, .after = "running" },
-	{ .name = "revive", .like = "ended start", .needs = RUNNING, .nat = true, .prepare = restart_always, .call = do_wait, .trigger = kill_vmm_of_v, .calm = restart_never, .until = RUNS },
-	{ .name = "give-up", .like = "ended revive", .needs = RUNNING, .prepare = restart_once, .call = do_wait, .trigger = kill_vmm_of_v, .calm = restart_never, .until = GIVEN_UP },
-	{ .name = "release-again", .like = "kill", .needs = RUNNING, .nat = true, .prepare = be_degraded, .call = do_show, .until = RESTS, .repeat = release_at_last },
+	{ .name = "ended",
+	  .needs = RUNNING,
+	  .nat = true,
+	  .call = do_wait,
+	  .trigger = kill_vmm_of_v,
+	  .tells_late = true,
+	  .after = "stopped" },
+	{ .name = "host-reconcile",
+	  .needs = RUNNING,
+	  .nat = true,
+	  .prepare = flush_rules,
+	  .call = do_host_reconcile,
+	  .again = true,
+	  .after = "running" },
+	{ .name = "revive",
+	  .like = "ended start",
+	  .needs = RUNNING,
+	  .nat = true,
+	  .prepare = restart_always,
+	  .call = do_wait,
+	  .trigger = kill_vmm_of_v,
+	  .calm = restart_never,
+	  .until = RUNS },
+	{ .name = "give-up",
+	  .like = "ended revive",
+	  .needs = RUNNING,
+	  .prepare = restart_once,
+	  .call = do_wait,
+	  .trigger = kill_vmm_of_v,
+	  .calm = restart_never,
+	  .until = GIVEN_UP },
+	{ .name = "release-again",
+	  .like = "kill",
+	  .needs = RUNNING,
+	  .nat = true,
+	  .prepare = be_degraded,
+	  .call = do_show,
+	  .until = RESTS,
+	  .repeat = release_at_last },
 	{ .name = "gc", .prepare = have_strays, .call = do_gc, .repeat = gc_again },
-	{ .name = "drain", .like = "stop kill", .needs = RUNNING, .nat = true, .prepare = drop_bystander, .call = do_drain, .last = true, .after = "stopped", .restore = make_bystander },
-	{ .name = "image-import", .call = do_image_import, .table = "images", .restore = drop_second },
-	{ .name = "image-delete", .prepare = have_second_image, .call = do_image_delete, .table = "images", .takes = true, .restore = drop_second },
-	{ .name = "kernel-import", .call = do_kernel_import, .table = "kernels", .restore = drop_second },
-	{ .name = "kernel-delete", .prepare = have_second_kernel, .call = do_kernel_delete, .table = "kernels", .takes = true, .restore = drop_second },
+	{ .name = "drain",
+	  .like = "stop kill",
+	  .needs = RUNNING,
+	  .nat = true,
+	  .prepare = drop_bystander,
+	  .call = do_drain,
+	  .last = true,
+	  .after = "stopped",
+	  .restore = make_bystander },
+	{ .name = "image-import",
+	  .call = do_image_import,
+	  .table = "images",
+	  .restore = drop_second },
+	{ .name = "image-delete",
+	  .prepare = have_second_image,
+	  .call = do_image_delete,
+	  .table = "images",
+	  .takes = true,
+	  .restore = drop_second },
+	{ .name = "kernel-import",
+	  .call = do_kernel_import,
+	  .table = "kernels",
+	  .restore = drop_second },
+	{ .name = "kernel-delete",
+	  .prepare = have_second_kernel,
+	  .call = do_kernel_delete,
+	  .table = "kernels",
+	  .takes = true,
+	  .restore = drop_second },
 	{ .name = "reconcile-plain", .how = BY_START },
-	{ .name = "reconcile-adopt", .like = "reconcile-plain", .needs = RUNNING, .nat = true, .before_start = flush_rules, .again = true, .how = BY_START, .tells_late = true, .after = "running" },
-	{ .name = "reconcile-dead", .like = "reconcile-plain", .needs = RUNNING, .nat = true, .before_start = kill_vmm_of_v, .how = BY_START, .tells_late = true, .after = "stopped" },
-	{ .name = "reconcile-orphan", .like = "reconcile-plain", .needs = RUNNING, .nat = true, .before_start = lose_rows, .again = true, .how = BY_START, .tells_late = true, .after = "" },
-	{ .name = "reconcile-start", .like = "reconcile-plain", .needs = CREATED, .nat = true, .prepare = cut_start, .how = BY_START, .tells_late = true, .after = "created" },
-	{ .name = "reconcile-stop", .like = "reconcile-plain", .needs = RUNNING, .nat = true, .prepare = cut_stop, .how = BY_START, .tells_late = true, .after = "stopped" },
-	{ .name = "reconcile-delete", .like = "reconcile-plain", .needs = RUNNING, .nat = true, .prepare = cut_delete, .how = BY_START, .tells_late = true, .after = "" },
-	{ .name = "reconcile-create", .like = "reconcile-plain", .prepare = cut_create, .how = BY_START, .tells_late = true, .after = "" },
-	{ .name = "reconcile-nat", .like = "reconcile-plain", .needs = RUNNING, .prepare = cut_nat, .how = BY_START, .tells_late = true, .after = "running" },
-	{ .name = "first-start", .like = "reconcile-plain", .prepare = first_time, .how = BY_START, .tells_late = true, .restore = second_time },
-	{ .name = "shutdown", .needs = RUNNING, .nat = true, .how = BY_STOP, .signalled = FP_SUPERVISOR, .signal = SIGTERM, .after = "running" },
-	{ .name = "role-dies", .needs = RUNNING, .nat = true, .how = BY_STOP, .signalled = FP_NET, .signal = SIGKILL, .after = "running" },
+	{ .name = "reconcile-adopt",
+	  .like = "reconcile-plain",
+	  .needs = RUNNING,
+	  .nat = true,
+	  .before_start = flush_rules,
+	  .again = true,
+	  .how = BY_START,
+	  .tells_late = true,
+	  .after = "running" },
+	{ .name = "reconcile-dead",
+	  .like = "reconcile-plain",
+	  .needs = RUNNING,
+	  .nat = true,
+	  .before_start = kill_vmm_of_v,
+	  .how = BY_START,
+	  .tells_late = true,
+	  .after = "stopped" },
+	{ .name = "reconcile-orphan",
+	  .like = "reconcile-plain",
+	  .needs = RUNNING,
+	  .nat = true,
+	  .before_start = lose_rows,
+	  .again = true,
+	  .how = BY_START,
+	  .tells_late = true,
+	  .after = "" },
+	{ .name = "reconcile-start",
+	  .like = "reconcile-plain",
+	  .needs = CREATED,
+	  .nat = true,
+	  .prepare = cut_start,
+	  .how = BY_START,
+	  .tells_late = true,
+	  .after = "created" },
+	{ .name = "reconcile-stop",
+	  .like = "reconcile-plain",
+	  .needs = RUNNING,
+	  .nat = true,
+	  .prepare = cut_stop,
+	  .how = BY_START,
+	  .tells_late = true,
+	  .after = "stopped" },
+	{ .name = "reconcile-delete",
+	  .like = "reconcile-plain",
+	  .needs = RUNNING,
+	  .nat = true,
+	  .prepare = cut_delete,
+	  .how = BY_START,
+	  .tells_late = true,
+	  .after = "" },
+	{ .name = "reconcile-create",
+	  .like = "reconcile-plain",
+	  .prepare = cut_create,
+	  .how = BY_START,
+	  .tells_late = true,
+	  .after = "" },
+	{ .name = "reconcile-nat",
+	  .like = "reconcile-plain",
+	  .needs = RUNNING,
+	  .prepare = cut_nat,
+	  .how = BY_START,
+	  .tells_late = true,
+	  .after = "running" },
+	{ .name = "first-start",
+	  .like = "reconcile-plain",
+	  .prepare = first_time,
+	  .how = BY_START,
+	  .tells_late = true,
+	  .restore = second_time },
+	{ .name = "shutdown",
+	  .needs = RUNNING,
+	  .nat = true,
+	  .how = BY_STOP,
+	  .signalled = FP_SUPERVISOR,
+	  .signal = SIGTERM,
+	  .after = "running" },
+	{ .name = "role-dies",
+	  .needs = RUNNING,
+	  .nat = true,
+	  .how = BY_STOP,
+	  .signalled = FP_NET,
+	  .signal = SIGKILL,
+	  .after = "running" },
 };
 #define N_VERBS (sizeof(verbs) / sizeof(verbs[0]))
 
@@ -503,8 +807,10 @@ static void note_generation(struct text *faults)
 	if (!s.state[0] || s.slot >= 64)
 		return;
 	bool same = strcmp(newest[s.slot].id, s.id) == 0;
-	if (same ? s.generation != newest[s.slot].generation : s.generation <= newest[s.slot].generation)
-		text_add(faults, "twice generation %u of slot %u, after %u\n", s.generation, s.slot, newest[s.slot].generation);
+	if (same ? s.generation != newest[s.slot].generation
+		 : s.generation <= newest[s.slot].generation)
+		text_add(faults, "twice generation %u of slot %u, after %u\n", s.generation, s.slot,
+			 newest[s.slot].generation);
 	newest[s.slot].generation = s.generation;
 	SET(newest[s.slot].id, s.id);
 }
@@ -529,14 +835,16 @@ static void ready_for(const struct verb *v)
 
 static enum victim own(const struct point *p)
 {
-	static const enum victim victims[FP_PROGRAMS] = { V_SUPERVISOR, V_CONTROLLER, V_NET, V_BLK, V_SPAWN };
+	static const enum victim victims[FP_PROGRAMS] = { V_SUPERVISOR, V_CONTROLLER, V_NET, V_BLK,
+							  V_SPAWN };
 
 	return victims[p->program];
 }
 
 static void kill_victim(enum victim victim, pid_t vmm)
 {
-	static const enum failpoint_program programs[] = { FP_CONTROLLER, FP_NET, FP_BLK, FP_SPAWN, FP_SUPERVISOR };
+	static const enum failpoint_program programs[] = { FP_CONTROLLER, FP_NET, FP_BLK, FP_SPAWN,
+							   FP_SUPERVISOR };
 
 	for (int i = 0; i < V_ALL; i++)
 		if (victim == (enum victim)i || victim == V_ALL) {
@@ -551,7 +859,8 @@ static void kill_victim(enum victim victim, pid_t vmm)
 /* A victim that is not there yet, or any more, is no case. */
 static bool has_victim(enum victim victim)
 {
-	static const enum failpoint_program programs[] = { FP_CONTROLLER, FP_NET, FP_BLK, FP_SPAWN, FP_SUPERVISOR };
+	static const enum failpoint_program programs[] = { FP_CONTROLLER, FP_NET, FP_BLK, FP_SPAWN,
+							   FP_SUPERVISOR };
 
 	if (victim == V_ALL)
 		return true;
@@ -606,8 +915,9 @@ static bool end(const struct verb *v, struct ask *a)
 
 static void print_what(const struct what *w, const char *before)
 {
-	printf("%s%s %s:%s:%u %s %s", before, w->verb->name, w->point ? program_name(w->point->program) : "-",
-	       w->point ? w->point->name : "-", w->point ? w->point->nth : 0, victim_names[w->victim], effect_names[w->effect]);
+	printf("%s%s %s:%s:%u %s %s", before, w->verb->name,
+	       w->point ? program_name(w->point->program) : "-", w->point ? w->point->name : "-",
+	       w->point ? w->point->nth : 0, victim_names[w->victim], effect_names[w->effect]);
 }
 
 static unsigned count_lines(const struct text *t, const char *word)
@@ -624,7 +934,8 @@ static void judge(struct text *faults, enum strictness how, const char *when)
 {
 	static struct text t;
 	uint64_t until = now_ms() + (how == J_RESTED ? RETRY_MS : SETTLE_MS);
-	long nap_ns = 2000000; /* a look is a process and ten milliseconds of work: the later, the fewer */
+	long nap_ns =
+		2000000; /* a look is a process and ten milliseconds of work: the later, the fewer */
 
 	for (;;) {
 		t = (struct text){ 0 };
@@ -653,8 +964,9 @@ static void judge_refusal(const struct verb *v, const struct ask *a, struct text
 	struct seen s = world_vm("v");
 	/* The end of its VMM was noticed, and what the request could not do was done then. */
 	if (strcmp(s.state, v->not_yet) == 0 && !s.reason[0])
-		text_add(faults, "lie it was said to have failed (%s: %s), and v is \"%s\" at once\n", a->error.what, a->error.why,
-			 v->not_yet);
+		text_add(faults,
+			 "lie it was said to have failed (%s: %s), and v is \"%s\" at once\n",
+			 a->error.what, a->error.why, v->not_yet);
 }
 
 /* What the client was told, against what is so. */
@@ -664,17 +976,23 @@ static void judge_answer_once(const struct what *w, const struct ask *a, struct 
 	bool vmm_too = w->victim == V_VMM || (w->victim == V_ALL && w->effect == E_KILL);
 	const char *state = state_of("v");
 
-	if (a->code == 0 && v->after && strcmp(state, v->after) != 0 && !(vmm_too && one_of(state, "created stopped")) &&
+	if (a->code == 0 && v->after && strcmp(state, v->after) != 0 &&
+	    !(vmm_too && one_of(state, "created stopped")) &&
 	    !(step_fails(w) && v->tells_late && one_of(state, "degraded failed")))
 		text_add(faults, "lie it was said to be done, and v is \"%s\"\n", state);
 	if (a->code > 0 && v->never && strcmp(state, v->never) == 0)
-		text_add(faults, "lie it was said to have failed (%s: %s), and v is \"%s\"\n", a->error.what, a->error.why, state);
-	if (v->table && a->code >= 0 && world_has(v->table, 0, "second") != ((a->code == 0) != v->takes))
-		text_add(faults, "lie it was said to %s, and %s has %s row\n", a->code ? "have failed" : "be done", v->table,
+		text_add(faults, "lie it was said to have failed (%s: %s), and v is \"%s\"\n",
+			 a->error.what, a->error.why, state);
+	if (v->table && a->code >= 0 &&
+	    world_has(v->table, 0, "second") != ((a->code == 0) != v->takes))
+		text_add(faults, "lie it was said to %s, and %s has %s row\n",
+			 a->code ? "have failed" : "be done", v->table,
 			 (a->code == 0) != v->takes ? "no" : "a");
-	if (a->code > 0 && (v->call == do_nat_on || v->call == do_nat_off) && world_vm("v").nat != v->nat)
+	if (a->code > 0 && (v->call == do_nat_on || v->call == do_nat_off) &&
+	    world_vm("v").nat != v->nat)
 		text_add(faults, "lie the change of NAT was said to have failed, and is made\n");
-	if ((v->call == do_nat_on || v->call == do_nat_off || v->how == BY_STOP) && !vmm_too && strcmp(state, "running") != 0)
+	if ((v->call == do_nat_on || v->call == do_nat_off || v->how == BY_STOP) && !vmm_too &&
+	    strcmp(state, "running") != 0)
 		text_add(faults, "lie the guest is lost: v is \"%s\"\n", state);
 }
 
@@ -687,7 +1005,8 @@ static void judge_answer(const struct what *w, const struct ask *a, struct text 
 	do {
 		t = (struct text){ 0 };
 		judge_answer_once(w, a, &t);
-	} while (t.n && now_ms() < until && nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL) == 0);
+	} while (t.n && now_ms() < until &&
+		 nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL) == 0);
 	text_add(faults, "%s", t.v);
 }
 
@@ -707,7 +1026,8 @@ static void judge_bystander(struct text *faults)
 	if (bystander && !process_lives(bystander))
 		text_add(faults, "lie the bystander's VMM is dead\n");
 	if (bystander && !process_lives(bystander))
-		bystander = call_vm(CALL_VM_START, "bystander") == 0 ? world_vm("bystander").vmm : 0;
+		bystander = call_vm(CALL_VM_START, "bystander") == 0 ? world_vm("bystander").vmm
+								     : 0;
 }
 
 /* What the controller does by itself every ten seconds. */
@@ -756,7 +1076,8 @@ static void judge_second_look(struct text *faults)
 
 	do_host_reconcile(a);
 	if (ask(a) != 0 || a->result.res_host_reconcile.found)
-		text_add(faults, "lie a second look finds %u more\n", (unsigned)a->result.res_host_reconcile.found);
+		text_add(faults, "lie a second look finds %u more\n",
+			 (unsigned)a->result.res_host_reconcile.found);
 }
 
 /* It starts again, and its deletion leaves nothing. */
@@ -783,15 +1104,30 @@ static unsigned crashed_again; /* recoveries */
 static void crash_recovery(unsigned turn)
 {
 	static const struct point points[] = {
-		{ FP_CONTROLLER, "reconcile.inventory", 1 }, { FP_CONTROLLER, "request.vmm_kill.after", 1 },
-		{ FP_SPAWN, "cgroup.killed", 1 }, { FP_CONTROLLER, "request.nat_remove.after", 1 },
-		{ FP_NET, "element.after", 1 }, { FP_CONTROLLER, "request.tap_retire.before", 1 },
-		{ FP_NET, "tap.delete", 1 }, { FP_CONTROLLER, "release.objects", 1 }, { FP_CONTROLLER, "release.swept", 1 },
-		{ FP_CONTROLLER, "commit.before", 2 }, { FP_CONTROLLER, "commit.after", 2 }, { FP_CONTROLLER, "files.unlink", 2 },
-		{ FP_CONTROLLER, "console.remove", 1 }, { FP_CONTROLLER, "commit.before", 3 }, { FP_CONTROLLER, "reconcile.settled", 1 },
-		{ FP_SPAWN, "vmm_watch.after", 1 }, { FP_CONTROLLER, "reconcile.done", 1 }, { FP_CONTROLLER, "commit.after", 3 },
-		{ FP_CONTROLLER, "ready.before", 1 }, { FP_BLK, "prepare.after", 1 }, { FP_SUPERVISOR, "places.alone", 1 },
-		{ FP_BLK, "reconcile_done.before", 1 }, { FP_SUPERVISOR, "child.forked", 3 }, { FP_SUPERVISOR, "ready", 1 },
+		{ FP_CONTROLLER, "reconcile.inventory", 1 },
+		{ FP_CONTROLLER, "request.vmm_kill.after", 1 },
+		{ FP_SPAWN, "cgroup.killed", 1 },
+		{ FP_CONTROLLER, "request.nat_remove.after", 1 },
+		{ FP_NET, "element.after", 1 },
+		{ FP_CONTROLLER, "request.tap_retire.before", 1 },
+		{ FP_NET, "tap.delete", 1 },
+		{ FP_CONTROLLER, "release.objects", 1 },
+		{ FP_CONTROLLER, "release.swept", 1 },
+		{ FP_CONTROLLER, "commit.before", 2 },
+		{ FP_CONTROLLER, "commit.after", 2 },
+		{ FP_CONTROLLER, "files.unlink", 2 },
+		{ FP_CONTROLLER, "console.remove", 1 },
+		{ FP_CONTROLLER, "commit.before", 3 },
+		{ FP_CONTROLLER, "reconcile.settled", 1 },
+		{ FP_SPAWN, "vmm_watch.after", 1 },
+		{ FP_CONTROLLER, "reconcile.done", 1 },
+		{ FP_CONTROLLER, "commit.after", 3 },
+		{ FP_CONTROLLER, "ready.before", 1 },
+		{ FP_BLK, "prepare.after", 1 },
+		{ FP_SUPERVISOR, "places.alone", 1 },
+		{ FP_BLK, "reconcile_done.before", 1 },
+		{ FP_SUPERVISOR, "child.forked", 3 },
+		{ FP_SUPERVISOR, "ready", 1 },
 	};
 	const unsigned n = sizeof(points) / sizeof(points[0]);
 
@@ -884,7 +1220,8 @@ static bool run_case(const struct what *w)
 	vmm_fault('n');
 	if (there) {
 		cases++;
-		bool died = (w->effect == E_KILL && w->victim != V_VMM) || !set_whole() || v->how == BY_STOP;
+		bool died = (w->effect == E_KILL && w->victim != V_VMM) || !set_whole() ||
+			    v->how == BY_STOP;
 		if (w->effect == E_STARVE && !died && !v->last) {
 			died = true;
 			judge_hungry(v, &faults);
@@ -906,7 +1243,11 @@ static bool run_case(const struct what *w)
 			(void)host_reconcile();
 		if (v->repeat)
 			v->repeat(&faults);
-		judge(&faults, died ? J_STARTED : w->effect == E_KILL ? J_SETTLED : J_FAILED, "after the case");
+		judge(&faults,
+		      died                  ? J_STARTED
+		      : w->effect == E_KILL ? J_SETTLED
+					    : J_FAILED,
+		      "after the case");
 		lap("judged");
 		if (step_fails(w) && host_reconcile() != 0)
 			text_add(&faults, "lie it can not be reconciled\n");
@@ -942,7 +1283,8 @@ static bool run_case(const struct what *w)
 static bool known(const struct point *p)
 {
 	for (size_t i = 0; i < n_seen; i++)
-		if (seen_points[i].program == p->program && strcmp(seen_points[i].name, p->name) == 0)
+		if (seen_points[i].program == p->program &&
+		    strcmp(seen_points[i].name, p->name) == 0)
 			return true;
 	return false;
 }
@@ -959,7 +1301,8 @@ static size_t record_once(const struct verb *v, struct point *points)
 	(void)begin(v, &a);
 	if (!end(v, &a) || (a.code != 0) != v->fails)
 		bail("%s does not succeed: %d %s: %s", v->name, a.code, a.error.what, a.error.why);
-	(void)nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL); /* what comes behind the answer */
+	(void)nanosleep(&(struct timespec){ .tv_nsec = 20000000 },
+			NULL); /* what comes behind the answer */
 	size_t n = page_trace(points, POINTS);
 	page_disarm();
 	for (int i = 0; i < FP_PROGRAMS; i++)
@@ -982,7 +1325,8 @@ static size_t record_once(const struct verb *v, struct point *points)
 static bool has(const struct point *points, size_t n, const struct point *p)
 {
 	for (size_t i = 0; i < n; i++)
-		if (points[i].program == p->program && points[i].nth == p->nth && strcmp(points[i].name, p->name) == 0)
+		if (points[i].program == p->program && points[i].nth == p->nth &&
+		    strcmp(points[i].name, p->name) == 0)
 			return true;
 	return false;
 }
@@ -1018,7 +1362,8 @@ static size_t n_listed;
 static void list_points(void)
 {
 	static const char *const programs[FP_PROGRAMS] = {
-		"banger-privhelper", "banger-controller", "banger-role-net", "banger-role-blk", "banger-role-spawn",
+		"banger-privhelper", "banger-controller", "banger-role-net",
+		"banger-role-blk",   "banger-role-spawn",
 	};
 	static char out[65536];
 	char path[300], word[16];
@@ -1061,7 +1406,8 @@ static bool begins_like_one(const struct point *p, const char *list)
 }
 
 /* The same part whatever else was recorded: FNV-1a over the case. */
-static bool is_ours(const struct verb *v, const struct point *p, enum victim victim, enum harm effect)
+static bool is_ours(const struct verb *v, const struct point *p, enum victim victim,
+		    enum harm effect)
 {
 	const char *only = getenv("CRASH_POINTS"), *sample = getenv("CRASH_SAMPLE");
 	uint32_t h = 2166136261u;
@@ -1069,7 +1415,8 @@ static bool is_ours(const struct verb *v, const struct point *p, enum victim vic
 
 	if (only && !begins_like_one(p, only))
 		return false;
-	(void)snprintf(text, sizeof(text), "%s %d %s %u %d %d", v->name, (int)p->program, p->name, p->nth, (int)victim, (int)effect);
+	(void)snprintf(text, sizeof(text), "%s %d %s %u %d %d", v->name, (int)p->program, p->name,
+		       p->nth, (int)victim, (int)effect);
 	for (const char *c = text; *c; c++)
 		h = (h ^ (unsigned char)*c) * 16777619u;
 	return (h >> 8) % (parts * (sample ? (unsigned)atoi(sample) : 1)) == part;
@@ -1091,8 +1438,10 @@ static const struct {
 	const char *why;
 } may_be_late[] = {
 	{ "start-fails stop stop-ignored stop-firecracker restart auto-stop kill delete ended revive give-up release-again drain",
-	  "net:tap_sweep.answered", 0, "the sweep is the last request of the verb, which may be over before the role has come so far" },
-	{ "host-reconcile", "net:list.", 1, "the keeper, told of the flush, looks too, or finds that the request was first" },
+	  "net:tap_sweep.answered", 0,
+	  "the sweep is the last request of the verb, which may be over before the role has come so far" },
+	{ "host-reconcile", "net:list.", 1,
+	  "the keeper, told of the flush, looks too, or finds that the request was first" },
 	{ "host-reconcile", "blk:list.", 1, "likewise" },
 	{ "host-reconcile", "spawn:list.", 1, "likewise" },
 	{ "host-reconcile", "controller:request.list.", ROLES, "likewise" },
@@ -1104,8 +1453,8 @@ static const char *excuse_for_late(const struct verb *v, const struct point *p)
 
 	(void)snprintf(full, sizeof(full), "%s:%s", program_name(p->program), p->name);
 	for (size_t i = 0; i < sizeof(may_be_late) / sizeof(may_be_late[0]); i++)
-		if (strncmp(full, may_be_late[i].point, strlen(may_be_late[i].point)) == 0 && p->nth > may_be_late[i].beyond &&
-		    is_word(may_be_late[i].verbs, v->name))
+		if (strncmp(full, may_be_late[i].point, strlen(may_be_late[i].point)) == 0 &&
+		    p->nth > may_be_late[i].beyond && is_word(may_be_late[i].verbs, v->name))
 			return may_be_late[i].why;
 	return NULL;
 }
@@ -1122,7 +1471,8 @@ static void note_missed(const struct what *w)
 	printf("%s%s\n", why ? ", as may be: " : "", why ? why : "");
 }
 
-static void case_of(const struct verb *v, const struct point *p, enum victim victim, enum harm effect, bool due)
+static void case_of(const struct verb *v, const struct point *p, enum victim victim,
+		    enum harm effect, bool due)
 {
 	const struct what w = { v, p, victim, effect };
 
@@ -1131,7 +1481,8 @@ static void case_of(const struct verb *v, const struct point *p, enum victim vic
 	product++;
 	if ((!due && !thorough) || now_ms() > verb_until)
 		return;
-	for (int i = 0; i < TRIES; i++) /* what races with the end of a verb comes one time in some */
+	for (int i = 0; i < TRIES;
+	     i++) /* what races with the end of a verb comes one time in some */
 		if (run_case(&w))
 			return;
 	note_missed(&w);
@@ -1192,7 +1543,8 @@ static void cases_of(const struct verb *v, const struct point *p, size_t i)
 		return; /* the keeper's, which comes when it comes */
 	for (int victim = 0; victim < VICTIMS; victim++)
 		case_of(v, p, (enum victim)victim, E_KILL,
-			sample ? i % 6 == 0 && victim == (int)own(p) : is_due(p, i, (enum victim)victim));
+			sample ? i % 6 == 0 && victim == (int)own(p)
+			       : is_due(p, i, (enum victim)victim));
 	if (can_fail(p))
 		case_of(v, p, own(p), E_FAIL, !sample);
 	if (p->program == FP_CONTROLLER && strncmp(p->name, "vmm.", 4) == 0)
@@ -1204,7 +1556,8 @@ static void cases_of(const struct verb *v, const struct point *p, size_t i)
 static void hunger_cases_of(const struct verb *v)
 {
 	for (int i = 0; i < FP_PROGRAMS; i++) {
-		unsigned n = allocations[i], most = v->like ? HUNGERS / 4 : HUNGERS, step = n < most ? 1 : n / most;
+		unsigned n = allocations[i], most = v->like ? HUNGERS / 4 : HUNGERS,
+			 step = n < most ? 1 : n / most;
 		for (unsigned nth = 1; nth <= n; nth++) {
 			struct point p = { .program = i, .name = ALLOCATION, .nth = nth };
 			bool due = (nth - 1) % step == (unsigned)(v - verbs) % step;
@@ -1222,7 +1575,8 @@ static void run_verb(const struct verb *v)
 			keep_way(&verbs[i], points, record(&verbs[i], points));
 	size_t n = record(v, points);
 	const struct what none = { .verb = v };
-	unsigned cases0 = cases, faults0 = leaks + lies + twices, missed0 = missed, late0 = late, product0 = product;
+	unsigned cases0 = cases, faults0 = leaks + lies + twices, missed0 = missed, late0 = late,
+		 product0 = product;
 	uint64_t t0 = now_ms();
 	static struct text foreign;
 
@@ -1236,16 +1590,17 @@ static void run_verb(const struct verb *v)
 	bool good = !faults && !lost;
 	keep_way(v, points, n);
 	if (in_part) {
-		printf("verb %s %u %zu %u %llu %u %u %u\n", v->name, cases - cases0, n, faults, (unsigned long long)(now_ms() - t0), lost,
-		       late - late0, product - product0);
+		printf("verb %s %u %zu %u %llu %u %u %u\n", v->name, cases - cases0, n, faults,
+		       (unsigned long long)(now_ms() - t0), lost, late - late0, product - product0);
 		return;
 	}
 	tests++;
 	failed_tests += !good;
-	printf("%s %u - %s: %u of %u cases at %zu failpoints\n", good ? "ok" : "not ok", tests, v->name, cases - cases0,
-	       product - product0, n);
+	printf("%s %u - %s: %u of %u cases at %zu failpoints\n", good ? "ok" : "not ok", tests,
+	       v->name, cases - cases0, product - product0, n);
 	printf("# %llu ms a case, %u not reached, %u more as may be\n",
-	       (unsigned long long)(now_ms() - t0) / (cases - cases0 ? cases - cases0 : 1), lost, late - late0);
+	       (unsigned long long)(now_ms() - t0) / (cases - cases0 ? cases - cases0 : 1), lost,
+	       late - late0);
 	(void)fflush(stdout);
 }
 
@@ -1280,11 +1635,17 @@ static const struct {
 	bool only_without_dm;
 	const char *why;
 } excused[] = {
-	{ "*:request.ping", false, "nobody asks for it yet" }, { "*:request.seal", false, "likewise" },
-	{ "*:ping.", false, "likewise" }, { "*:seal.", false, "likewise" },
-	{ "blk:loop", true, "no device-mapper here: disks are copies" }, { "blk:snapshot", true, "likewise" },
-	{ "blk:dm.", true, "likewise" }, { "blk:disknode", true, "likewise" }, { "*:request.loop", true, "likewise" },
-	{ "*:request.snapshot", true, "likewise" }, { "controller:disk.cow", true, "likewise" },
+	{ "*:request.ping", false, "nobody asks for it yet" },
+	{ "*:request.seal", false, "likewise" },
+	{ "*:ping.", false, "likewise" },
+	{ "*:seal.", false, "likewise" },
+	{ "blk:loop", true, "no device-mapper here: disks are copies" },
+	{ "blk:snapshot", true, "likewise" },
+	{ "blk:dm.", true, "likewise" },
+	{ "blk:disknode", true, "likewise" },
+	{ "*:request.loop", true, "likewise" },
+	{ "*:request.snapshot", true, "likewise" },
+	{ "controller:disk.cow", true, "likewise" },
 };
 
 /* @dm: with device-mapper; @that_need_it: those alone that want it. */
@@ -1318,7 +1679,8 @@ static void judge_coverage(bool disks)
 		} else if (is_excused(p, dm || disks, false)) {
 			exempt++;
 		} else {
-			printf("# on the way of no verb: %s:%s\n", program_name(p->program), p->name);
+			printf("# on the way of no verb: %s:%s\n", program_name(p->program),
+			       p->name);
 			forgotten++;
 		}
 	}
@@ -1343,9 +1705,11 @@ static void print_ways(void)
 	for (size_t v = 0; v < N_VERBS; v++) {
 		size_t n = record(&verbs[v], points);
 		for (size_t i = 0; i < n; i++)
-			printf("# %s %zu %s:%s:%u\n", verbs[v].name, i, program_name(points[i].program), points[i].name, points[i].nth);
+			printf("# %s %zu %s:%s:%u\n", verbs[v].name, i,
+			       program_name(points[i].program), points[i].name, points[i].nth);
 		for (int i = 0; i < FP_PROGRAMS; i++)
-			printf("# %s %u allocations of %s\n", verbs[v].name, allocations[i], program_name(i));
+			printf("# %s %u allocations of %s\n", verbs[v].name, allocations[i],
+			       program_name(i));
 	}
 	judge_coverage(false);
 }
@@ -1359,7 +1723,8 @@ static void run_one(char **argv)
 	for (int i = 0; colon && i < FP_PROGRAMS; i++)
 		if (strncmp(argv[1], program_name(i), (size_t)(colon - argv[1])) == 0)
 			p.program = i;
-	if (!colon || sscanf(colon + 1, "%47[^:]:%u", p.name, &p.nth) < 1 || p.program == FP_PROGRAMS)
+	if (!colon || sscanf(colon + 1, "%47[^:]:%u", p.name, &p.nth) < 1 ||
+	    p.program == FP_PROGRAMS)
 		bail("a failpoint is PROGRAM:NAME[:N]");
 	for (int i = 0; i < VICTIMS; i++)
 		if (strcmp(argv[2], victim_names[i]) == 0)
@@ -1413,10 +1778,11 @@ int main(int argc, char **argv)
 		if (!only || getenv("CRASH_DM"))
 			judge_coverage(only);
 	}
-	printf("# %u of %u cases (verb, failpoint, victim, effect): %u leaks, %u lies, %u double allocations\n", cases, product, leaks,
-	       lies, twices);
+	printf("# %u of %u cases (verb, failpoint, victim, effect): %u leaks, %u lies, %u double allocations\n",
+	       cases, product, leaks, lies, twices);
 	if (in_part)
-		printf("total %u %u %u %u %u %u\n", cases, leaks, lies, twices, crashed_again, product);
+		printf("total %u %u %u %u %u %u\n", cases, leaks, lies, twices, crashed_again,
+		       product);
 	(void)call_vm(CALL_VM_DELETE, "bystander");
 	set_kill();
 	decoys_remove();

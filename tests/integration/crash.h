@@ -27,7 +27,8 @@ _Noreturn void bail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* ---- crash_set.c ---- */
 
-#define ALLOCATION "allocation" /* the name of a point that is no failpoint: the nth allocation of the program */
+#define ALLOCATION \
+	"allocation" /* the name of a point that is no failpoint: the nth allocation of the program */
 
 /* A failpoint on the way of a verb; program FP_PROGRAMS: whichever is the nth. */
 struct point {
@@ -48,8 +49,8 @@ struct ask {
 	union control_body args, result;
 	int fds[4];
 	void (*then)(struct ask *a); /* what follows when it has succeeded, of the same client */
-	const char *until; /* SQL: behind the answer, until it has a row; else -1 is the answer */
-	uint32_t uid; /* who asks */
+	const char *until;  /* SQL: behind the answer, until it has a row; else -1 is the answer */
+	uint32_t uid;       /* who asks */
 	struct ev_vm *rows; /* EVENT vm: the first @room of them; @vm: the last */
 	size_t room, n_rows;
 	_Atomic bool done;
@@ -59,35 +60,37 @@ struct ask {
 	struct ev_vm vm;
 };
 
-void set_prepare(void);               /* the shared page, the notify socket */
+void set_prepare(void); /* the shared page, the notify socket */
 void set_start(void);
 bool set_ready(void);
-bool set_up(void);                    /* start it if it is down, and wait; false with a reason on stdout */
-bool set_whole(void);                 /* all five processes are there */
-bool set_wait_gone(void);             /* every process of it has ended */
-void set_kill(void);                  /* all of it, and wait */
+bool set_up(void);        /* start it if it is down, and wait; false with a reason on stdout */
+bool set_whole(void);     /* all five processes are there */
+bool set_wait_gone(void); /* every process of it has ended */
+void set_kill(void);      /* all of it, and wait */
 void set_signal(enum failpoint_program p, int signal); /* then wait_outcome(false) */
-bool process_lives(pid_t pid);         /* one that nobody has waited for yet does not */
+bool process_lives(pid_t pid); /* one that nobody has waited for yet does not */
 pid_t set_pid(enum failpoint_program p);
 const char *program_name(enum failpoint_program p);
 
 void page_arm(const struct point *stop); /* NULL: only trace */
-void page_arm_hunger(const struct point *from, bool on); /* that allocation fails; @on: and all that follow */
-bool page_hungered(void);                /* it has come to that */
+void page_arm_hunger(const struct point *from,
+		     bool on); /* that allocation fails; @on: and all that follow */
+bool page_hungered(void);      /* it has come to that */
 uint32_t page_allocations(enum failpoint_program p);
 void page_disarm(void);
 void page_go(enum failpoint_action a);
-enum failpoint_program page_paused(void);  /* who waits at the stop; FP_PROGRAMS: nobody */
+enum failpoint_program page_paused(void); /* who waits at the stop; FP_PROGRAMS: nobody */
 void page_shift_clocks(int64_t boot_ns, int64_t wall_ns); /* of the whole set, as of now */
 uint32_t news_now(void);
-void news_wait(uint32_t seen);        /* until anything is new since, at most 10 ms */
+void news_wait(uint32_t seen); /* until anything is new since, at most 10 ms */
 size_t page_trace(struct point *out, size_t room);
 
-void ask_start(struct ask *a);        /* wait_outcome() waits for the newest one */
-bool ask_join(struct ask *a);         /* false: not in time */
-int ask(struct ask *a);               /* both */
+void ask_start(struct ask *a); /* wait_outcome() waits for the newest one */
+bool ask_join(struct ask *a);  /* false: not in time */
+int ask(struct ask *a);        /* both */
 
-enum outcome wait_outcome(bool starting); /* @starting: until the set is ready, not until a request is answered */
+enum outcome wait_outcome(
+	bool starting); /* @starting: until the set is ready, not until a request is answered */
 
 /* Run a program, its output into @out (NUL-terminated).  Return: its exit status. */
 int run(char *out, size_t size, const char *const argv[]);
@@ -102,12 +105,13 @@ void text_copy(char *out, size_t size, const char *v);
 void create_args(struct ask *a, const char *name, bool nat);
 /* A file below work_dir with @magic at @at; its descriptor, for reading and writing. */
 int make_file(const char *name, off_t size, off_t at, const char *magic, size_t n);
-void kernel_import_call(struct ask *a); /* "second"; the caller may name it otherwise, and write to its files */
+void kernel_import_call(
+	struct ask *a); /* "second"; the caller may name it otherwise, and write to its files */
 void image_import_call(struct ask *a);
 void close_fds(struct ask *a);
-void import_first(void);                /* kernel "debian" and image "tiny", root's */
-void vmm_fault(char c);                 /* crash_vmm.c */
-void shell(const char *command);        /* bash's; it must succeed */
+void import_first(void);         /* kernel "debian" and image "tiny", root's */
+void vmm_fault(char c);          /* crash_vmm.c */
+void shell(const char *command); /* bash's; it must succeed */
 
 /* ---- crash_world.c ---- */
 
@@ -132,7 +136,8 @@ enum strictness {
 
 /* What somebody has done to it, and what can therefore not be asked of it. */
 extern struct world_excuse {
-	bool (*may_be)(uint32_t owner, const char *name, const char *state); /* degraded, failed; NULL: none may */
+	bool (*may_be)(uint32_t owner, const char *name,
+		       const char *state); /* degraded, failed; NULL: none may */
 	bool images;    /* files of images may be missing, or there without a row */
 	bool files[64]; /* likewise those of a slot */
 	bool consoles[64]; /* likewise: `host gc` takes the files of a slot's VM, not what it has said */
@@ -167,7 +172,7 @@ bool world_has(const char *table, uint32_t owner, const char *name); /* "images"
 
 pid_t world_vmm(unsigned slot);
 
-bool world_is(const char *sql);               /* it has a row; of any thread */
+bool world_is(const char *sql); /* it has a row; of any thread */
 
 /* Run SQL on the state database, for what an older or broken program could have left. */
 void world_sql(const char *sql);

@@ -85,7 +85,8 @@ void vmm_fault(char c)
 {
 	char path[300];
 
-	(void)snprintf(path, sizeof(path), "%.*s/fault", (int)(strrchr(config.qemu, '/') - config.qemu), config.qemu);
+	(void)snprintf(path, sizeof(path), "%.*s/fault",
+		       (int)(strrchr(config.qemu, '/') - config.qemu), config.qemu);
 	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 	if (fd < 0 || pwrite(fd, &c, 1, 0) != 1)
 		bail("%s: %s", path, strerror(errno));

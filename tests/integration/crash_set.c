@@ -65,7 +65,8 @@ uint32_t news_now(void)
 
 void news_wait(uint32_t seen)
 {
-	(void)syscall(SYS_futex, &page->news, FUTEX_WAIT, seen, &(struct timespec){ .tv_nsec = 10000000 }, NULL, 0);
+	(void)syscall(SYS_futex, &page->news, FUTEX_WAIT, seen,
+		      &(struct timespec){ .tv_nsec = 10000000 }, NULL, 0);
 }
 
 static void reset(void)
@@ -141,7 +142,8 @@ static uint32_t times_before(size_t n, const struct point *p)
 	uint32_t count = 1;
 
 	for (size_t i = 0; i < n; i++)
-		count += page->trace[i].program == p->program && strcmp(page->trace[i].name, p->name) == 0;
+		count += page->trace[i].program == p->program &&
+			 strcmp(page->trace[i].name, p->name) == 0;
 	return count;
 }
 
@@ -214,7 +216,8 @@ pid_t set_pid(enum failpoint_program p)
 
 const char *program_name(enum failpoint_program p)
 {
-	static const char *const names[FP_PROGRAMS] = { "supervisor", "controller", "net", "blk", "spawn" };
+	static const char *const names[FP_PROGRAMS] = { "supervisor", "controller", "net", "blk",
+							"spawn" };
 
 	return names[p];
 }
@@ -239,7 +242,9 @@ void set_start(void)
 	(void)dup2(err, STDERR_FILENO);
 	(void)dup2(err, STDOUT_FILENO);
 	(void)close_range(3, ~0u, 0);
-	char *const argv[] = { program, "--config", (char *)conf_path, NULL }, *const env[] = { notify, points, NULL };
+	char *const argv[] = { program, "--config", (char *)conf_path, NULL }, *const env[] = {
+		notify, points, NULL
+	};
 	(void)execve(program, argv, env);
 	_exit(127);
 }
@@ -294,7 +299,8 @@ static bool any_of_the_set(void)
 			continue;
 		(void)snprintf(path, sizeof(path), "/proc/%s/comm", e->d_name);
 		FILE *f = fopen(path, "re");
-		any = f && fgets(name, sizeof(name), f) && strncmp(name, "banger-", 7) == 0 && process_lives(atoi(e->d_name));
+		any = f && fgets(name, sizeof(name), f) && strncmp(name, "banger-", 7) == 0 &&
+		      process_lives(atoi(e->d_name));
 		if (f)
 			(void)fclose(f);
 	}
@@ -371,7 +377,8 @@ static int connect_control(void)
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	if (snprintf(a.sun_path, sizeof(a.sun_path), "%s/control.sock", config.run_dir) >= (int)sizeof(a.sun_path))
+	if (snprintf(a.sun_path, sizeof(a.sun_path), "%s/control.sock", config.run_dir) >=
+	    (int)sizeof(a.sun_path))
 		bail("%s is too long a path", config.run_dir);
 	if (fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0)
 		return fd;
@@ -436,7 +443,8 @@ static void *ask_thread(void *arg)
 	struct ask *a = arg;
 
 	/* The system call itself changes this thread alone. */
-	if (a->uid && (syscall(SYS_setresgid, -1, a->uid, -1) < 0 || syscall(SYS_setresuid, -1, a->uid, -1) < 0))
+	if (a->uid && (syscall(SYS_setresgid, -1, a->uid, -1) < 0 ||
+		       syscall(SYS_setresuid, -1, a->uid, -1) < 0))
 		bail("uid %u: %s", a->uid, strerror(errno));
 	a->code = ask_once(a);
 	if (a->code == FAIL_NONE && a->then) {

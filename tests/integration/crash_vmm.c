@@ -15,7 +15,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define GREETING "{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 0, \"minor\": 0, \"major\": 9}}, \"capabilities\": []}}\r\n"
+#define GREETING \
+	"{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 0, \"minor\": 0, \"major\": 9}}, \"capabilities\": []}}\r\n"
 #define NO_CONTENT "HTTP/1.1 204 \r\nServer: Firecracker API\r\nConnection: keep-alive\r\n\r\n"
 
 static char fault_path[256];
@@ -79,7 +80,8 @@ static bool qmp(int s, const char *line)
 	bool status = strstr(line, "query-status");
 
 	(void)snprintf(right, sizeof(right), "{\"return\": {%s}, \"id\": %d}\r\n",
-		       status ? "\"status\": \"running\", \"running\": true" : "", id ? atoi(id + 5) : 0);
+		       status ? "\"status\": \"running\", \"running\": true" : "",
+		       id ? atoi(id + 5) : 0);
 	if (!answer(s, right))
 		return false;
 	if (strstr(line, "system_powerdown"))
@@ -90,10 +92,13 @@ static bool qmp(int s, const char *line)
 static bool request(int s, const char *text)
 {
 	char state[300];
-	static const char body[] = "{\"id\":\"bgr\",\"state\":\"Running\",\"vmm_version\":\"1.14\",\"app_name\":\"Firecracker\"}";
+	static const char body[] =
+		"{\"id\":\"bgr\",\"state\":\"Running\",\"vmm_version\":\"1.14\",\"app_name\":\"Firecracker\"}";
 
-	(void)snprintf(state, sizeof(state), "HTTP/1.1 200 \r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
-		       strlen(body), body);
+	(void)snprintf(
+		state, sizeof(state),
+		"HTTP/1.1 200 \r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+		strlen(body), body);
 	const char *tap = strstr(text, "\"host_dev_name\"");
 	char name[IFNAMSIZ] = "";
 	if (tap && sscanf(tap, "\"host_dev_name\" : \"%15[^\"]", name) != 1)
@@ -153,14 +158,16 @@ int main(int argc, char **argv)
 {
 	int s = 3; /* as QEMU gets it */
 
-	(void)snprintf(fault_path, sizeof(fault_path), "%.*s/fault", (int)(strrchr(argv[0], '/') - argv[0]), argv[0]);
+	(void)snprintf(fault_path, sizeof(fault_path), "%.*s/fault",
+		       (int)(strrchr(argv[0], '/') - argv[0]), argv[0]);
 	for (int i = 1; i + 1 < argc; i++) {
 		const char *ifname = strstr(argv[i + 1], "ifname=");
 		char name[IFNAMSIZ];
 		if (strcmp(argv[i], "--api-sock") == 0) {
 			http = true;
 			s = listen_at(argv[i + 1]);
-		} else if (strcmp(argv[i], "-netdev") == 0 && ifname && sscanf(ifname, "ifname=%15[^,]", name) == 1 && take_tap(name) < 0) {
+		} else if (strcmp(argv[i], "-netdev") == 0 && ifname &&
+			   sscanf(ifname, "ifname=%15[^,]", name) == 1 && take_tap(name) < 0) {
 			say(STDOUT_FILENO, "the tap can not be taken\n");
 			return 1;
 		}

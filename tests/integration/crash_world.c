@@ -19,7 +19,8 @@
 
 enum thing { T_TAP, T_GUEST, T_NAT, T_LOOP_BASE, T_LOOP_COW, T_DM, T_VMM, THINGS };
 
-static const char *const thing_names[THINGS] = { "tap", "guest", "nat", "loop-base", "loop-cow", "dm", "vmm" };
+static const char *const thing_names[THINGS] = { "tap",      "guest", "nat", "loop-base",
+						 "loop-cow", "dm",    "vmm" };
 
 /* Whose something is, by its tag. */
 struct tag {
@@ -73,8 +74,8 @@ static void thing(struct world *w, enum thing kind, struct tag tag, const char *
 	va_end(ap);
 	w->things[w->n_things].kind = kind;
 	w->things[w->n_things].tag = tag;
-	text_add(&w->dump, "%s %u.%u.%u %s\n", thing_names[kind], tag.slot, tag.generation, tag.owner,
-		 w->things[w->n_things].what);
+	text_add(&w->dump, "%s %u.%u.%u %s\n", thing_names[kind], tag.slot, tag.generation,
+		 tag.owner, w->things[w->n_things].what);
 	w->n_things++;
 }
 
@@ -95,7 +96,9 @@ static bool read_line(char *out, size_t size, const char *fmt, ...)
 	return got;
 }
 
-static void each_name(const char *dir, void (*fn)(struct world *w, const char *dir, const char *name), struct world *w)
+static void each_name(const char *dir,
+		      void (*fn)(struct world *w, const char *dir, const char *name),
+		      struct world *w)
 {
 	struct dirent **list;
 	int n = scandir(dir, &list, NULL, alphasort);
@@ -115,7 +118,8 @@ static bool tag_of(const char *text, const char *prefix, struct tag *t)
 {
 	size_t n = strlen(prefix);
 
-	return strncmp(text, prefix, n) == 0 && sscanf(text + n, "%u:%u:%u", &t->slot, &t->generation, &t->owner) == 3;
+	return strncmp(text, prefix, n) == 0 &&
+	       sscanf(text + n, "%u:%u:%u", &t->slot, &t->generation, &t->owner) == 3;
 }
 
 /* The last component of what a link points at; "": there is none. */
@@ -165,13 +169,15 @@ static void see_link(struct world *w, const char *dir, const char *name)
 	(void)snprintf(port, sizeof(port), "%s/%s", dir, name);
 	link_target(master, sizeof(master), port, "master");
 	bool has = port_of && has_mac(dir, master, t.slot, (unsigned)strtoul(number, NULL, 16));
-	thing(w, T_TAP, t, "%.15s uid %s flags %s master %s isolated %s mac %d", name, uid, up, master, isolated, has);
+	thing(w, T_TAP, t, "%.15s uid %s flags %s master %s isolated %s mac %d", name, uid, up,
+	      master, isolated, has);
 }
 
 /* An element, or {"elem": {"val": .., "comment": ..}}. */
 static void see_element(struct world *w, const char *set, json_t *e)
 {
-	json_t *inner = json_object_get(e, "elem"), *value = inner ? json_object_get(inner, "val") : e;
+	json_t *inner = json_object_get(e, "elem"),
+	       *value = inner ? json_object_get(inner, "val") : e;
 	const char *comment = json_string_value(json_object_get(inner, "comment"));
 	char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
 	struct tag t = { ~0u, 0, 0 };
@@ -192,15 +198,15 @@ static void see_nft(struct world *w)
 		bail("nft can not list the rules");
 	json_t *all = json_loads(out, 0, NULL), *objects = json_object_get(all, "nftables");
 	unsigned rules = 0;
-	json_array_foreach(objects, i, o) {
+	json_array_foreach(objects, i, o)
+	{
 		json_t *set = json_object_get(o, "set"), *rule = json_object_get(o, "rule");
 		const char *table = json_string_value(json_object_get(set ? set : rule, "table"));
 		const char *name = json_string_value(json_object_get(set, "name"));
 		if (!table || strcmp(table, "banger") != 0)
 			continue;
 		rules += rule != NULL;
-		json_array_foreach(json_object_get(set, "elem"), k, e)
-			see_element(w, name, e);
+		json_array_foreach(json_object_get(set, "elem"), k, e) see_element(w, name, e);
 	}
 	json_decref(all);
 	text_add(&w->dump, "rules %u\n", rules);
@@ -244,14 +250,16 @@ static void see_block(struct world *w, const char *dir, const char *name)
 	struct tag t = { ~0u, 0, 0 };
 	unsigned slot;
 
-	if (strncmp(name, "loop", 4) == 0 && read_line(line, sizeof(line), "%s/%s/loop/backing_file", dir, name)) {
+	if (strncmp(name, "loop", 4) == 0 &&
+	    read_line(line, sizeof(line), "%s/%s/loop/backing_file", dir, name)) {
 		size_t n = strlen(config.state_dir);
 		if (strncmp(line, config.state_dir, n) != 0)
 			return;
 		bool cow = sscanf(line + n, "/slots/%u/cow", &slot) == 1;
 		t.slot = cow ? slot : ~1u;
 		thing(w, cow ? T_LOOP_COW : T_LOOP_BASE, t, "%s", line);
-	} else if (strncmp(name, "dm-", 3) == 0 && read_line(line, sizeof(line), "%s/%s/dm/name", dir, name) &&
+	} else if (strncmp(name, "dm-", 3) == 0 &&
+		   read_line(line, sizeof(line), "%s/%s/dm/name", dir, name) &&
 		   strncmp(line, "bgr-", 4) == 0) {
 		(void)read_line(uuid, sizeof(uuid), "%s/%s/dm/uuid", dir, name);
 		(void)sscanf(uuid, "BANGER-%u-%u", &t.slot, &t.generation);
@@ -305,12 +313,14 @@ static sqlite3 *db_open(int flags)
 	return db;
 }
 
-static void db_each(sqlite3 *db, const char *sql, void (*fn)(struct world *w, sqlite3_stmt *st), struct world *w)
+static void db_each(sqlite3 *db, const char *sql, void (*fn)(struct world *w, sqlite3_stmt *st),
+		    struct world *w)
 {
 	sqlite3_stmt *st = NULL;
 	int rc;
 
-	if (sqlite3_prepare_v2(db, sql, -1, &st, NULL) != SQLITE_OK && strstr(sqlite3_errmsg(db), "no such table"))
+	if (sqlite3_prepare_v2(db, sql, -1, &st, NULL) != SQLITE_OK &&
+	    strstr(sqlite3_errmsg(db), "no such table"))
 		return; /* likewise */
 	if (!st)
 		bail("%s: %s", sql, sqlite3_errmsg(db));
@@ -334,7 +344,8 @@ static void see_vm(struct world *w, sqlite3_stmt *st)
 		bail("more than %d VMs", VMS);
 	struct row *r = &w->vms[w->n_vms++];
 	*r = (struct row){
-		.tag = { (unsigned)sqlite3_column_int64(st, 2), (unsigned)sqlite3_column_int64(st, 3),
+		.tag = { (unsigned)sqlite3_column_int64(st, 2),
+			 (unsigned)sqlite3_column_int64(st, 3),
 			 (unsigned)sqlite3_column_int64(st, 4) },
 		.nat = sqlite3_column_int(st, 5),
 		.wanted = sqlite3_column_int(st, 10),
@@ -345,21 +356,22 @@ static void see_vm(struct world *w, sqlite3_stmt *st)
 	(void)snprintf(r->reason, sizeof(r->reason), "%s", column(st, 7));
 	(void)snprintf(r->runtime, sizeof(r->runtime), "%s", column(st, 8));
 	(void)snprintf(r->restart, sizeof(r->restart), "%s", column(st, 9));
-	text_add(&w->dump, "vm %s %s %u.%u.%u nat %d %s \"%s\" %s\n", r->name, r->id, r->tag.slot, r->tag.generation,
-		 r->tag.owner, r->nat, r->state, r->reason, r->runtime);
+	text_add(&w->dump, "vm %s %s %u.%u.%u nat %d %s \"%s\" %s\n", r->name, r->id, r->tag.slot,
+		 r->tag.generation, r->tag.owner, r->nat, r->state, r->reason, r->runtime);
 }
 
 static void see_ledger(struct world *w, sqlite3_stmt *st)
 {
 	for (size_t i = 0; i < w->n_vms; i++)
 		for (int k = 0; k < THINGS; k++) {
-			if (strcmp(w->vms[i].id, column(st, 0)) || strcmp(thing_names[k], column(st, 1)))
+			if (strcmp(w->vms[i].id, column(st, 0)) ||
+			    strcmp(thing_names[k], column(st, 1)))
 				continue;
 			w->vms[i].ledger[k] = true;
 			w->vms[i].releasing[k] = strcmp(column(st, 2), "present") != 0;
 		}
-	text_add(&w->dump, "ledger %s %s %s %s \"%s\"\n", column(st, 0), column(st, 1), column(st, 2), column(st, 3),
-		 column(st, 4));
+	text_add(&w->dump, "ledger %s %s %s %s \"%s\"\n", column(st, 0), column(st, 1),
+		 column(st, 2), column(st, 3), column(st, 4));
 }
 
 static void see_operation(struct world *w, sqlite3_stmt *st)
@@ -370,7 +382,8 @@ static void see_operation(struct world *w, sqlite3_stmt *st)
 
 static void see_image(struct world *w, sqlite3_stmt *st)
 {
-	(void)snprintf(w->images[w->n_images++ % 16], 80, "%s/%s%s", column(st, 0), column(st, 1), column(st, 2));
+	(void)snprintf(w->images[w->n_images++ % 16], 80, "%s/%s%s", column(st, 0), column(st, 1),
+		       column(st, 2));
 	text_add(&w->dump, "row %s %s\n", column(st, 0), column(st, 1));
 }
 
@@ -402,12 +415,16 @@ static void see_database(struct world *w)
 		(void)sqlite3_close(db);
 		return;
 	}
-	db_each(db, "SELECT hex(id), name, slot, generation, owner, nat, state, reason, runtime, restart, wanted FROM vms"
+	db_each(db,
+		"SELECT hex(id), name, slot, generation, owner, nat, state, reason, runtime, restart, wanted FROM vms"
 		" ORDER BY name, owner",
 		see_vm, w);
-	db_each(db, "SELECT hex(vm), kind, state, ident, error FROM ledger ORDER BY vm, kind", see_ledger, w);
-	db_each(db, "SELECT verb FROM operations WHERE ended IS NULL ORDER BY verb", see_operation, w);
-	db_each(db, "SELECT 'images', digest, '.ext4' FROM images UNION SELECT 'kernels', digest, '' FROM kernels ORDER BY 1, 2",
+	db_each(db, "SELECT hex(vm), kind, state, ident, error FROM ledger ORDER BY vm, kind",
+		see_ledger, w);
+	db_each(db, "SELECT verb FROM operations WHERE ended IS NULL ORDER BY verb", see_operation,
+		w);
+	db_each(db,
+		"SELECT 'images', digest, '.ext4' FROM images UNION SELECT 'kernels', digest, '' FROM kernels ORDER BY 1, 2",
 		see_image, w);
 	db_each(db, "SELECT slot, generation FROM slots ORDER BY slot", see_slot, w);
 	(void)sqlite3_close(db);
@@ -435,7 +452,8 @@ bool world_is(const char *sql)
 {
 	sqlite3 *db = db_open(SQLITE_OPEN_READONLY);
 	sqlite3_stmt *st = NULL;
-	bool is = sqlite3_prepare_v2(db, sql, -1, &st, NULL) == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW;
+	bool is = sqlite3_prepare_v2(db, sql, -1, &st, NULL) == SQLITE_OK &&
+		  sqlite3_step(st) == SQLITE_ROW;
 
 	(void)sqlite3_finalize(st);
 	(void)sqlite3_close(db);
@@ -526,7 +544,8 @@ static bool has_port(const struct world *w, unsigned slot)
 	for (size_t i = 0; i < w->n_things; i++) {
 		const char *flags = strstr(w->things[i].what, " flags 0x");
 		if (w->things[i].kind == T_TAP && w->things[i].tag.slot == slot && flags)
-			return strtoul(flags + 7, NULL, 16) & 1 && strstr(w->things[i].what, want) &&
+			return strtoul(flags + 7, NULL, 16) & 1 &&
+			       strstr(w->things[i].what, want) &&
 			       strncmp(w->things[i].what, uid, strlen(uid)) == 0;
 	}
 	return false;
@@ -537,13 +556,16 @@ static void judge_running(const struct world *w, const struct row *r, struct tex
 	for (int k = 0; k < THINGS; k++) {
 		bool should = wanted(r, k);
 		if (k != T_LOOP_BASE && count(w, r, k) != should)
-			text_add(f, "%s %s runs and has %u of %s\n", count(w, r, k) > should ? "leak" : "lie", r->name, count(w, r, k),
+			text_add(f, "%s %s runs and has %u of %s\n",
+				 count(w, r, k) > should ? "leak" : "lie", r->name, count(w, r, k),
 				 thing_names[k]);
 		if (r->ledger[k] != should || r->releasing[k])
-			text_add(f, "lie %s runs and its ledger has %s%s\n", r->name, thing_names[k], should ? " not as present" : "");
+			text_add(f, "lie %s runs and its ledger has %s%s\n", r->name,
+				 thing_names[k], should ? " not as present" : "");
 	}
 	if (r->tag.slot < SLOTS && w->processes[r->tag.slot] != 1)
-		text_add(f, "lie %s runs and has %u processes\n", r->name, w->processes[r->tag.slot]);
+		text_add(f, "lie %s runs and has %u processes\n", r->name,
+			 w->processes[r->tag.slot]);
 	if (count(w, r, T_TAP) == 1 && !has_port(w, r->tag.slot))
 		text_add(f, "lie %s runs and its tap is no port of the bridge\n", r->name);
 }
@@ -552,13 +574,16 @@ static void judge_resting(const struct world *w, const struct row *r, struct tex
 {
 	for (int k = 0; k < THINGS; k++) {
 		if (k != T_LOOP_BASE && count(w, r, k))
-			text_add(f, "leak %s is %s and has a %s\n", r->name, r->state, thing_names[k]);
+			text_add(f, "leak %s is %s and has a %s\n", r->name, r->state,
+				 thing_names[k]);
 		if (r->ledger[k])
-			text_add(f, "lie %s is %s and its ledger has %s\n", r->name, r->state, thing_names[k]);
+			text_add(f, "lie %s is %s and its ledger has %s\n", r->name, r->state,
+				 thing_names[k]);
 	}
 	if (r->tag.slot < SLOTS && w->processes[r->tag.slot])
 		text_add(f, "leak %s is %s and has a process\n", r->name, r->state);
-	if (strstr(r->runtime, "\"tap\"") || strstr(r->runtime, "\"pid\"") || strstr(r->runtime, "loop") || strstr(r->runtime, "\"dm\""))
+	if (strstr(r->runtime, "\"tap\"") || strstr(r->runtime, "\"pid\"") ||
+	    strstr(r->runtime, "loop") || strstr(r->runtime, "\"dm\""))
 		text_add(f, "lie %s is %s and its runtime is %s\n", r->name, r->state, r->runtime);
 }
 
@@ -567,14 +592,16 @@ static void judge_degraded(const struct world *w, const struct row *r, struct te
 {
 	for (int k = 0; k < THINGS; k++)
 		if (!is_loop(k) && count(w, r, k) && !r->ledger[k])
-			text_add(f, "leak %s is degraded, has a %s, and its ledger does not\n", r->name, thing_names[k]);
+			text_add(f, "leak %s is degraded, has a %s, and its ledger does not\n",
+				 r->name, thing_names[k]);
 	if (!r->reason[0] && strcmp(r->state, "degraded") == 0)
 		text_add(f, "lie %s is degraded without a reason\n", r->name);
 }
 
 static bool excused(const struct row *r, const char *state)
 {
-	return strcmp(r->state, state) == 0 && world_excuse.may_be && world_excuse.may_be(r->tag.owner, r->name, state);
+	return strcmp(r->state, state) == 0 && world_excuse.may_be &&
+	       world_excuse.may_be(r->tag.owner, r->name, state);
 }
 
 /* It can only be deleted. */
@@ -583,7 +610,8 @@ static bool incomplete(const struct row *r)
 	return strcmp(r->state, "failed") == 0 || strcmp(r->state, "creating") == 0;
 }
 
-static void judge_vm(const struct world *w, const struct row *r, enum strictness how, struct text *f)
+static void judge_vm(const struct world *w, const struct row *r, enum strictness how,
+		     struct text *f)
 {
 	bool settled = how > J_RESTED;
 
@@ -593,7 +621,8 @@ static void judge_vm(const struct world *w, const struct row *r, enum strictness
 		judge_resting(w, r, f);
 	else if ((!settled && strcmp(r->state, "degraded") == 0) || excused(r, "degraded"))
 		judge_degraded(w, r, f);
-	else if (how == J_FAILED && (strcmp(r->state, "stopping") == 0 || strcmp(r->state, "starting") == 0))
+	else if (how == J_FAILED &&
+		 (strcmp(r->state, "stopping") == 0 || strcmp(r->state, "starting") == 0))
 		judge_degraded(w, r, f); /* the commit of its end was what failed */
 	else if ((!settled && incomplete(r)) || excused(r, "failed"))
 		judge_resting(w, r, f);
@@ -606,7 +635,8 @@ static void judge_owners(struct world *w, struct text *f)
 	for (size_t i = 0; i < w->n_things; i++) {
 		enum thing k = w->things[i].kind;
 		if (k != T_LOOP_BASE && !owner_of(w, w->things[i].tag, k))
-			text_add(f, "leak %s %s belongs to nobody\n", thing_names[k], w->things[i].what);
+			text_add(f, "leak %s %s belongs to nobody\n", thing_names[k],
+				 w->things[i].what);
 	}
 }
 
@@ -632,9 +662,12 @@ static void judge_addresses(const struct world *w, struct text *f)
 		if (w->things[i].kind == T_NAT)
 			(void)snprintf(want, sizeof(want), "\"10.97.0.%u\"", slot + 2);
 		else
-			(void)snprintf(want, sizeof(want), "{\"concat\":[\"bgr%u\",\"02:fc:00:00:%02x:%02x\",\"10.97.0.%u\"]}", slot,
-				       slot / 256 % 256, slot % 256, slot + 2);
-		if ((w->things[i].kind == T_NAT || w->things[i].kind == T_GUEST) && strcmp(w->things[i].what, want) != 0)
+			(void)snprintf(
+				want, sizeof(want),
+				"{\"concat\":[\"bgr%u\",\"02:fc:00:00:%02x:%02x\",\"10.97.0.%u\"]}",
+				slot, slot / 256 % 256, slot % 256, slot + 2);
+		if ((w->things[i].kind == T_NAT || w->things[i].kind == T_GUEST) &&
+		    strcmp(w->things[i].what, want) != 0)
 			text_add(f, "lie element %s of slot %u\n", w->things[i].what, slot);
 	}
 }
@@ -684,7 +717,8 @@ static void judge_file(const struct world *w, const char *path, enum strictness 
 
 	if (sscanf(below, "slots/%u/", &slot) == 1 && slot < SLOTS && world_excuse.files[slot])
 		return;
-	if (strncmp(path, config.run_dir, run_len) == 0 && sscanf(path + run_len, "/slots/%u/%255s", &slot, name) == 2) {
+	if (strncmp(path, config.run_dir, run_len) == 0 &&
+	    sscanf(path + run_len, "/slots/%u/%255s", &slot, name) == 2) {
 		const struct row *r = in_slot(w, slot);
 		bool lives = r && (strcmp(r->state, "running") == 0 || excused(r, "degraded"));
 		if (!r || (how > J_RESTED && !lives) || !is_one_of(name, " api.sock log metrics "))
@@ -695,10 +729,15 @@ static void judge_file(const struct world *w, const char *path, enum strictness 
 		if (!half && (!r || !is_one_of(name, " owner kernel vmlinux initrd disk cow ")))
 			text_add(f, "leak file %s\n", path);
 	} else if (sscanf(below, "consoles/%u.%255s", &slot, name) == 2) {
-		bool lost = slot < SLOTS && (world_excuse.files[slot] || world_excuse.consoles[slot]); /* whoever lost the row has not lost them */
-		if ((!in_slot(w, slot) && !lost) || !is_one_of(name, " fifo log log.1 vmm vmm.1 metrics metrics.1 "))
+		bool lost =
+			slot < SLOTS &&
+			(world_excuse.files[slot] ||
+			 world_excuse.consoles[slot]); /* whoever lost the row has not lost them */
+		if ((!in_slot(w, slot) && !lost) ||
+		    !is_one_of(name, " fifo log log.1 vmm vmm.1 metrics metrics.1 "))
 			text_add(f, "leak file %s\n", path);
-	} else if (!has_row(w, below) && !world_excuse.images && (how == J_STARTED || !is_pending(w, path))) {
+	} else if (!has_row(w, below) && !world_excuse.images &&
+		   (how == J_STARTED || !is_pending(w, path))) {
 		text_add(f, "leak file %s\n", path);
 	}
 }
@@ -717,7 +756,8 @@ static void judge_files(const struct world *w, enum strictness how, struct text 
 			text_add(f, "lie %s has a row and no file\n", w->images[i]);
 	}
 	for (size_t i = 0; i < w->n_vms; i++) {
-		(void)snprintf(path, sizeof(path), "file %s/slots/%u/initrd\n", config.state_dir, w->vms[i].tag.slot);
+		(void)snprintf(path, sizeof(path), "file %s/slots/%u/initrd\n", config.state_dir,
+			       w->vms[i].tag.slot);
 		bool gone = w->vms[i].tag.slot < SLOTS && world_excuse.files[w->vms[i].tag.slot];
 		if (!strstr(w->dump.v, path) && !incomplete(&w->vms[i]) && !gone)
 			text_add(f, "lie %s has no files\n", w->vms[i].name);
@@ -767,8 +807,13 @@ size_t world_vms(struct known_vm *out, size_t room)
 	for (size_t i = 0; i < n; i++) {
 		const struct row *r = &w->vms[i];
 		struct known_vm *k = &out[i];
-		*k = (struct known_vm){ .owner = r->tag.owner, .slot = r->tag.slot, .generation = r->tag.generation,
-					.nat = r->nat, .wanted = r->wanted, .processes = r->tag.slot < SLOTS ? w->processes[r->tag.slot] : 0,
+		*k = (struct known_vm){ .owner = r->tag.owner,
+					.slot = r->tag.slot,
+					.generation = r->tag.generation,
+					.nat = r->nat,
+					.wanted = r->wanted,
+					.processes = r->tag.slot < SLOTS ? w->processes[r->tag.slot]
+									 : 0,
 					.taps = count(w, r, T_TAP) };
 		memcpy(k->id, r->id, sizeof(k->id));
 		memcpy(k->name, r->name, sizeof(k->name));
@@ -810,12 +855,16 @@ static void decoys_read(struct text *t)
 	char line[300];
 
 	*t = (struct text){ 0 };
-	(void)run(out, sizeof(out), (const char *const[]){ "nft", "-s", "list", "table", "inet", "decoy", NULL });
+	(void)run(out, sizeof(out),
+		  (const char *const[]){ "nft", "-s", "list", "table", "inet", "decoy", NULL });
 	text_add(t, "%s", out);
-	(void)run(out, sizeof(out), (const char *const[]){ "ip", "-d", "-o", "link", "show", "bgrdecoy", NULL });
+	(void)run(out, sizeof(out),
+		  (const char *const[]){ "ip", "-d", "-o", "link", "show", "bgrdecoy", NULL });
 	text_add(t, "%s", out);
 	(void)snprintf(line, sizeof(line), "%s/decoy.loop", work_dir);
-	(void)run(out, sizeof(out), (const char *const[]){ "losetup", "-n", "-O", "NAME,BACK-FILE", "-j", line, NULL });
+	(void)run(out, sizeof(out),
+		  (const char *const[]){ "losetup", "-n", "-O", "NAME,BACK-FILE", "-j", line,
+					 NULL });
 	text_add(t, "%s", out);
 	(void)read_line(line, sizeof(line), "%s-decoy/cgroup.procs", config.cgroup_dir);
 	text_add(t, "cgroup %s alive %d\n", line, kill(decoy_process, 0));
@@ -825,9 +874,11 @@ void decoys_make(void)
 {
 	char path[300], text[1000], out[1000];
 
-	(void)snprintf(text, sizeof(text), "set -e; nft add table inet decoy; nft 'add set inet decoy nat4 { type ipv4_addr; elements = { 10.97.0.2 }; }';"
-		       "ip tuntap add bgrdecoy mode tap; truncate -s 1M %s/decoy.loop; losetup -f %s/decoy.loop; mkdir -p %s-decoy",
-		       work_dir, work_dir, config.cgroup_dir);
+	(void)snprintf(
+		text, sizeof(text),
+		"set -e; nft add table inet decoy; nft 'add set inet decoy nat4 { type ipv4_addr; elements = { 10.97.0.2 }; }';"
+		"ip tuntap add bgrdecoy mode tap; truncate -s 1M %s/decoy.loop; losetup -f %s/decoy.loop; mkdir -p %s-decoy",
+		work_dir, work_dir, config.cgroup_dir);
 	if (run(out, sizeof(out), (const char *const[]){ "bash", "-c", text, NULL }) != 0)
 		bail("the decoys can not be made");
 	decoy_process = fork();
@@ -846,7 +897,9 @@ void decoys_remove(void)
 	char text[300], out[100];
 
 	(void)kill(decoy_process, SIGKILL);
-	(void)snprintf(text, sizeof(text), "losetup -d $(losetup -n -O NAME -j %s/decoy.loop); rmdir %s-decoy", work_dir, config.cgroup_dir);
+	(void)snprintf(text, sizeof(text),
+		       "losetup -d $(losetup -n -O NAME -j %s/decoy.loop); rmdir %s-decoy",
+		       work_dir, config.cgroup_dir);
 	(void)run(out, sizeof(out), (const char *const[]){ "bash", "-c", text, NULL });
 }
 

@@ -18,7 +18,7 @@
 #include "tests/integration/model.h"
 
 #define STEPS 20000
-#define EPOCH 80            /* steps for which the same disturbances are chosen */
+#define EPOCH 80 /* steps for which the same disturbances are chosen */
 #define SHRINK_SECONDS 90
 #define LINE 80
 
@@ -30,21 +30,29 @@ static struct result {
 	bool bailed;
 	struct tally tally;
 	struct text faults;
-} *result; /* shared with the process that runs */
+} * result; /* shared with the process that runs */
 struct tally *tally;
 
 /* ---- steps as text ---- */
 
 static void step_print(const struct step *s, char out[LINE])
 {
-	size_t n = (size_t)snprintf(out, LINE, "%s%s%s", s->behind ? "&" : "", s->as_root ? "+" : "", s->verb->name);
+	size_t n = (size_t)snprintf(out, LINE, "%s%s%s", s->behind ? "&" : "",
+				    s->as_root ? "+" : "", s->verb->name);
 
 	for (const char *a = s->verb->args; *a && n < LINE; a++)
 		switch (*a) {
-		case 'u': n += (size_t)snprintf(out + n, LINE - n, " %u", s->u); break;
-		case 'm': n += (size_t)snprintf(out + n, LINE - n, " %s", vm_name(s->m)); break;
-		case 'w': n += (size_t)snprintf(out + n, LINE - n, " %s", who_names[s->w]); break;
-		default: n += (size_t)snprintf(out + n, LINE - n, " %u", s->n);
+		case 'u':
+			n += (size_t)snprintf(out + n, LINE - n, " %u", s->u);
+			break;
+		case 'm':
+			n += (size_t)snprintf(out + n, LINE - n, " %s", vm_name(s->m));
+			break;
+		case 'w':
+			n += (size_t)snprintf(out + n, LINE - n, " %s", who_names[s->w]);
+			break;
+		default:
+			n += (size_t)snprintf(out + n, LINE - n, " %u", s->n);
 		}
 }
 
@@ -140,7 +148,8 @@ static struct step draw_step(unsigned swarm)
 	s.w = (unsigned)draw(n_who);
 	s.n = s.verb->most ? (unsigned)draw(s.verb->most) : 0;
 	bool request = s.verb->fill, spy = s.verb->what == W_SPY;
-	bool owns = s.verb->what == W_CREATE || s.verb->what == W_IMAGE; /* whoever asks is the owner */
+	bool owns = s.verb->what == W_CREATE ||
+		    s.verb->what == W_IMAGE; /* whoever asks is the owner */
 	s.as_root = request && !spy && !owns && draw(12) == 0;
 	s.behind = request && draw(6) == 0;
 	if (spy && !s.u)
@@ -201,7 +210,8 @@ static bool run_steps(const struct step *steps, size_t n)
 		child(steps, n);
 	(void)waitpid(pid, &status, 0);
 	if (result->bailed)
-		text_add(&result->faults, "lie the run ended by itself (status %#x); see below\n", (unsigned)status);
+		text_add(&result->faults, "lie the run ended by itself (status %#x); see below\n",
+			 (unsigned)status);
 	return !result->faults.n;
 }
 
@@ -209,7 +219,8 @@ static void show_file(const char *name, unsigned lines)
 {
 	char command[400], out[16384];
 
-	(void)snprintf(command, sizeof(command), "tail -n %u %s/%s | sed 's/^/#   | /'", lines, work_dir, name);
+	(void)snprintf(command, sizeof(command), "tail -n %u %s/%s | sed 's/^/#   | /'", lines,
+		       work_dir, name);
 	(void)run(out, sizeof(out), (const char *const[]){ "bash", "-c", command, NULL });
 	printf("%s", out);
 }
@@ -366,7 +377,8 @@ int main(int argc, char **argv)
 	work_dir = argv[2];
 	if (config_load(conf_path, 0, &config) < 0)
 		bail("%s", conf_path);
-	result = mmap(NULL, sizeof(*result), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	result = mmap(NULL, sizeof(*result), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
 	if (result == MAP_FAILED)
 		bail("mmap: %s", strerror(errno));
 	tally = &result->tally;
@@ -375,7 +387,8 @@ int main(int argc, char **argv)
 		n = read_steps(argv[4], steps);
 		SET(what, argv[4]);
 	} else {
-		n = draw_steps(strtoull(argv[3], NULL, 0), (size_t)atoi(argv[4]) % (STEPS + 1), steps);
+		n = draw_steps(strtoull(argv[3], NULL, 0), (size_t)atoi(argv[4]) % (STEPS + 1),
+			       steps);
 		(void)snprintf(what, sizeof(what), "seed %s", argv[3]);
 	}
 	uint64_t t0 = now_ms();
@@ -385,8 +398,8 @@ int main(int argc, char **argv)
 	if (!good)
 		report(steps, n, what);
 	printf("%s - %s: %zu steps\n", good ? "ok" : "not ok", what, n);
-	printf("# %llu ms; %u requests done, %u refused, %u lost; %u disturbances, %u cuts; the set started %u times, settled %u times\n", ms,
-	       t.done, t.refused, t.lost, t.disturbances, t.cuts, t.starts, t.settled);
+	printf("# %llu ms; %u requests done, %u refused, %u lost; %u disturbances, %u cuts; the set started %u times, settled %u times\n",
+	       ms, t.done, t.refused, t.lost, t.disturbances, t.cuts, t.starts, t.settled);
 	world_wipe();
 	decoys_remove();
 	return !good;

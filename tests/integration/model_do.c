@@ -12,12 +12,13 @@
 
 #include "tests/integration/model.h"
 
-#define STARTS 6 /* of the set, until it has to be up */
-#define BEHIND 4 /* requests that nobody waits for */
+#define STARTS 6        /* of the set, until it has to be up */
+#define BEHIND 4        /* requests that nobody waits for */
 #define SETTLE_MS 15000 /* a busy machine stands still for seconds */
 #define SECOND 1000000000ll
 
-const char *const who_names[] = { "supervisor", "controller", "net", "blk", "spawn", "all", "self", "fail" };
+const char *const who_names[] = { "supervisor", "controller", "net",  "blk",
+				  "spawn",      "all",        "self", "fail" };
 const unsigned n_who = sizeof(who_names) / sizeof(who_names[0]);
 enum { WHO_ALL = FP_PROGRAMS, WHO_SELF, WHO_FAIL };
 
@@ -62,7 +63,8 @@ enum thawed { T_DUE, T_SET, T_ALL };
 static void thaw(enum thawed which)
 {
 	for (size_t i = 0; i < 8; i++)
-		if (frozen[i].pid && (which == T_ALL || (which == T_SET && !frozen[i].vmm) || now_ms() >= frozen[i].until)) {
+		if (frozen[i].pid && (which == T_ALL || (which == T_SET && !frozen[i].vmm) ||
+				      now_ms() >= frozen[i].until)) {
 			(void)kill(frozen[i].pid, SIGCONT);
 			frozen[i].pid = 0;
 		}
@@ -240,7 +242,8 @@ static void fill_create(const struct step *s, struct ask *a)
 {
 	create_args(a, vm_name(s->m), s->n & 1);
 	if (s->n == 6 || s->n == 7)
-		(void)snprintf(a->args.vm_create.image, sizeof(a->args.vm_create.image), "own%u", s->u);
+		(void)snprintf(a->args.vm_create.image, sizeof(a->args.vm_create.image), "own%u",
+			       s->u);
 }
 
 static void fill_start(const struct step *s, struct ask *a)
@@ -340,16 +343,19 @@ static void fill_image_delete(const struct step *s, struct ask *a)
 {
 	a->id = CALL_IMAGE_DELETE;
 	if (s->as_root)
-		(void)snprintf(a->args.image_delete.image, sizeof(a->args.image_delete.image), "%u/own%u", uid_of(s->u), s->u);
+		(void)snprintf(a->args.image_delete.image, sizeof(a->args.image_delete.image),
+			       "%u/own%u", uid_of(s->u), s->u);
 	else
-		(void)snprintf(a->args.image_delete.image, sizeof(a->args.image_delete.image), "own%u", s->u);
+		(void)snprintf(a->args.image_delete.image, sizeof(a->args.image_delete.image),
+			       "own%u", s->u);
 }
 
 /* Somebody else's VM: by its id where that is known, or as "uid/name". */
 static void fill_spy(const struct step *s, struct ask *a)
 {
-	static const enum call_id calls[] = { CALL_VM_START, CALL_VM_STOP, CALL_VM_KILL, CALL_VM_DELETE, CALL_VM_SET, CALL_VM_SHOW,
-					      CALL_VM_LOGS, CALL_VM_WAIT };
+	static const enum call_id calls[] = { CALL_VM_START,  CALL_VM_STOP, CALL_VM_KILL,
+					      CALL_VM_DELETE, CALL_VM_SET,  CALL_VM_SHOW,
+					      CALL_VM_LOGS,   CALL_VM_WAIT };
 	unsigned other = (s->u + 1 + s->n / 16 % (USERS - 1)) % USERS;
 	char ref[76];
 
@@ -358,14 +364,32 @@ static void fill_spy(const struct step *s, struct ask *a)
 		(void)snprintf(ref, sizeof(ref), "%s", truth_id(other, s->m));
 	a->id = calls[s->n % 8];
 	switch (a->id) {
-	case CALL_VM_START: SET(a->args.vm_start.vm, ref); break;
-	case CALL_VM_STOP: SET(a->args.vm_stop.vm, ref); break;
-	case CALL_VM_KILL: SET(a->args.vm_kill.vm, ref); break;
-	case CALL_VM_DELETE: SET(a->args.vm_delete.vm, ref); break;
-	case CALL_VM_SET: SET(a->args.vm_set.vm, ref); a->args.vm_set.nat = 2; break;
-	case CALL_VM_SHOW: SET(a->args.vm_show.vm, ref); break;
-	case CALL_VM_LOGS: SET(a->args.vm_logs.vm, ref); break;
-	default: SET(a->args.vm_wait.vm, ref); a->args.vm_wait.timeout_ms = 100; break;
+	case CALL_VM_START:
+		SET(a->args.vm_start.vm, ref);
+		break;
+	case CALL_VM_STOP:
+		SET(a->args.vm_stop.vm, ref);
+		break;
+	case CALL_VM_KILL:
+		SET(a->args.vm_kill.vm, ref);
+		break;
+	case CALL_VM_DELETE:
+		SET(a->args.vm_delete.vm, ref);
+		break;
+	case CALL_VM_SET:
+		SET(a->args.vm_set.vm, ref);
+		a->args.vm_set.nat = 2;
+		break;
+	case CALL_VM_SHOW:
+		SET(a->args.vm_show.vm, ref);
+		break;
+	case CALL_VM_LOGS:
+		SET(a->args.vm_logs.vm, ref);
+		break;
+	default:
+		SET(a->args.vm_wait.vm, ref);
+		a->args.vm_wait.timeout_ms = 100;
+		break;
 	}
 }
 
@@ -414,7 +438,8 @@ static void judge_calm(struct text *faults, const char *when)
 
 	do
 		t = (struct text){ 0 };
-	while (!judged(&t) && now_ms() < end && nanosleep(&(struct timespec){ .tv_nsec = 3000000 }, NULL) == 0);
+	while (!judged(&t) && now_ms() < end &&
+	       nanosleep(&(struct timespec){ .tv_nsec = 3000000 }, NULL) == 0);
 	if (t.n)
 		text_add(faults, "%s# (%s)\n", t.v, when);
 }
@@ -429,8 +454,8 @@ static void collect_garbage(bool calm, struct text *faults)
 		memset(&a, 0, sizeof(a));
 		fill_gc(NULL, &a);
 		if (request(&a) != 0 || (a.result.res_host_reconcile.found && (calm || i)))
-			text_add(faults, "lie what no row names is looked for: %d, and %u found\n", a.code,
-				 (unsigned)a.result.res_host_reconcile.found);
+			text_add(faults, "lie what no row names is looked for: %d, and %u found\n",
+				 a.code, (unsigned)a.result.res_host_reconcile.found);
 	}
 	if (truth_collected())
 		judge_calm(faults, "with what no row names gone");
@@ -455,7 +480,8 @@ static void settle(const struct step *s, struct text *faults)
 	for (unsigned i = 0;; i++) {
 		reconcile_now(&a);
 		if (calm && i == 0 && a.code == 0 && a.result.res_host_reconcile.found)
-			text_add(faults, "lie nothing was disturbed, and a reconcile finds %u\n", (unsigned)a.result.res_host_reconcile.found);
+			text_add(faults, "lie nothing was disturbed, and a reconcile finds %u\n",
+				 (unsigned)a.result.res_host_reconcile.found);
 		t = (struct text){ 0 };
 		if (a.code == 0 && judged(&t))
 			break;
@@ -473,7 +499,8 @@ static void settle(const struct step *s, struct text *faults)
 	if (!truth_any_restless()) {
 		reconcile_now(&a);
 		if (a.code != 0 || a.result.res_host_reconcile.found)
-			text_add(faults, "lie a second reconcile finds %u more\n", (unsigned)a.result.res_host_reconcile.found);
+			text_add(faults, "lie a second reconcile finds %u more\n",
+				 (unsigned)a.result.res_host_reconcile.found);
 	}
 	if (times++ % 4 == 0)
 		decoys_judge(faults);
@@ -560,7 +587,8 @@ static void do_boot_clock(const struct step *s, struct text *faults)
 
 static void do_wall_clock(const struct step *s, struct text *faults)
 {
-	static const int64_t seconds[] = { -1, 3600, -3600, 86400 * 30, -86400 * 30, -86400 * 365 * 10 };
+	static const int64_t seconds[] = { -1,         3600,        -3600,
+					   86400 * 30, -86400 * 30, -86400 * 365 * 10 };
 
 	(void)faults;
 	page_shift_clocks(0, seconds[s->n] * SECOND);
@@ -568,7 +596,8 @@ static void do_wall_clock(const struct step *s, struct text *faults)
 
 /* ---- an administrator who does not know better: the network ---- */
 
-static const char decoy_table[] = "nft add table inet decoy; nft 'add set inet decoy nat4 { type ipv4_addr; elements = { 10.97.0.2 }; }'";
+static const char decoy_table[] =
+	"nft add table inet decoy; nft 'add set inet decoy nat4 { type ipv4_addr; elements = { 10.97.0.2 }; }'";
 
 static void do_flush(const struct step *s, struct text *faults)
 {
@@ -581,8 +610,10 @@ static void do_flush(const struct step *s, struct text *faults)
 static void do_rules(const struct step *s, struct text *faults)
 {
 	static const char *const commands[] = {
-		"delete table inet banger", "delete table bridge banger", "flush set inet banger nat4", "flush set bridge banger guest",
-		"flush chain inet banger forward", "add rule inet banger forward accept", "flush table bridge banger",
+		"delete table inet banger",        "delete table bridge banger",
+		"flush set inet banger nat4",      "flush set bridge banger guest",
+		"flush chain inet banger forward", "add rule inet banger forward accept",
+		"flush table bridge banger",
 	};
 
 	(void)faults;
@@ -593,7 +624,10 @@ static void do_rules(const struct step *s, struct text *faults)
 static void do_tap(const struct step *s, struct text *faults)
 {
 	static const char *const commands[] = {
-		"ip link del $tap", "ip link set $tap down", "ip link set $tap nomaster", "bridge link set dev $tap isolated off",
+		"ip link del $tap",
+		"ip link set $tap down",
+		"ip link set $tap nomaster",
+		"bridge link set dev $tap isolated off",
 	};
 	unsigned slot;
 
@@ -619,7 +653,8 @@ static void do_bridge(const struct step *s, struct text *faults)
 
 static void do_run_gone(const struct step *s, struct text *faults)
 {
-	static const char *const commands[] = { "rm -f control.sock", "rm -rf *", "umount -l slots" };
+	static const char *const commands[] = { "rm -f control.sock", "rm -rf *",
+						"umount -l slots" };
 
 	(void)faults;
 	truth_disturbed();
@@ -630,8 +665,15 @@ static void do_run_gone(const struct step *s, struct text *faults)
 static void do_files_gone(const struct step *s, struct text *faults)
 {
 	static const char *const commands[] = {
-		"rm -f disk", "rm -f initrd", "rm -f kernel", "rm -f *", "truncate -s 100 disk initrd", "rm -rf ../$i",
-		"rm -f ../../consoles/$i.*", "echo garbage >../../consoles/$i.log", "rm -rf $run/slots/$i/*",
+		"rm -f disk",
+		"rm -f initrd",
+		"rm -f kernel",
+		"rm -f *",
+		"truncate -s 100 disk initrd",
+		"rm -rf ../$i",
+		"rm -f ../../consoles/$i.*",
+		"echo garbage >../../consoles/$i.log",
+		"rm -rf $run/slots/$i/*",
 		"for f in disk cow; do [ ! -e $f ] || head -c 9000 /dev/urandom | dd of=$f conv=notrunc; done",
 		"for f in disk cow; do [ ! -e $f ] || truncate -s 5000 $f; done",
 	};
@@ -643,13 +685,17 @@ static void do_files_gone(const struct step *s, struct text *faults)
 	truth_disturbed();
 	truth_files_gone(s->u, s->m);
 	needs_restart |= s->n == 5;
-	shellf("exec 2>/dev/null; i=%u run=%s; cd %s/slots/$i && %s || true", slot, config.run_dir, config.state_dir, commands[s->n]);
+	shellf("exec 2>/dev/null; i=%u run=%s; cd %s/slots/$i && %s || true", slot, config.run_dir,
+	       config.state_dir, commands[s->n]);
 }
 
 static void do_images_gone(const struct step *s, struct text *faults)
 {
 	static const char *const commands[] = {
-		"rm -f images/*", "rm -rf kernels/*", "rm -rf consoles", "rm -rf slots/*",
+		"rm -f images/*",
+		"rm -rf kernels/*",
+		"rm -rf consoles",
+		"rm -rf slots/*",
 		"for i in images/*.ext4; do [ ! -e $i ] || head -c 9000 /dev/urandom | dd of=$i conv=notrunc; done",
 		"for i in images/*.ext4; do [ ! -e $i ] || truncate -s 5000 $i; done",
 	};
@@ -661,12 +707,14 @@ static void do_images_gone(const struct step *s, struct text *faults)
 	if (s->n == 1)
 		truth_kernel_gone();
 	if (s->n == 3) {
-		memset(world_excuse.files, true, sizeof(world_excuse.files)); /* also of one whose creation was not answered */
+		memset(world_excuse.files, true,
+		       sizeof(world_excuse.files)); /* also of one whose creation was not answered */
 		truth_all(truth_files_gone);
 	}
 	needs_backup |= s->n < 2 || s->n > 3;
 	needs_restart |= s->n == 3;
-	shellf("exec 2>/dev/null; cd %s && { cp -an images kernels %s/backup; %s; }", config.state_dir, work_dir, commands[s->n]);
+	shellf("exec 2>/dev/null; cd %s && { cp -an images kernels %s/backup; %s; }",
+	       config.state_dir, work_dir, commands[s->n]);
 }
 
 /* Of running VMs, where there is device-mapper: the kernel keeps them for as long as they are in use. */
@@ -674,12 +722,15 @@ static void do_loops(const struct step *s, struct text *faults)
 {
 	(void)s;
 	(void)faults;
-	shellf("losetup -n -O NAME,BACK-FILE | awk -v s=%s/ 'index($2, s) == 1 { print $1 }' | xargs -r losetup -d; true", config.state_dir);
+	shellf("losetup -n -O NAME,BACK-FILE | awk -v s=%s/ 'index($2, s) == 1 { print $1 }' | xargs -r losetup -d; true",
+	       config.state_dir);
 }
 
 static void do_logs(const struct step *s, struct text *faults)
 {
-	static const char *const commands[] = { "rm -f *", "truncate -s 100 *", "for i in *; do head -c 200 /dev/urandom >>$i; done" };
+	static const char *const commands[] = {
+		"rm -f *", "truncate -s 100 *", "for i in *; do head -c 200 /dev/urandom >>$i; done"
+	};
 
 	(void)faults;
 	shellf("cd %s && %s", config.log_dir, commands[s->n]);
@@ -703,7 +754,9 @@ static void do_db_gone(const struct step *s, struct text *faults)
 /* A database that is none is refused and left as it is, VMs run on, and with the backup all is as before. */
 static void do_db_garbage(const struct step *s, struct text *faults)
 {
-	static const char *const commands[] = { "head -c 50000 /dev/urandom >banger.db", "truncate -s 6000 banger.db", "echo garbage >banger.db" };
+	static const char *const commands[] = { "head -c 50000 /dev/urandom >banger.db",
+						"truncate -s 6000 banger.db",
+						"echo garbage >banger.db" };
 	char out[1000], check[400];
 
 	all_ended(faults);
@@ -713,12 +766,14 @@ static void do_db_garbage(const struct step *s, struct text *faults)
 	set_kill();
 	truth_disturbed();
 	shellf("cd %s && sqlite3 banger.db 'PRAGMA wal_checkpoint(TRUNCATE)' >/dev/null && rm -f banger.db-* && cp -a banger.db %s/db && %s && "
-	       "sha256sum banger.db >%s/db.sum", config.state_dir, work_dir, commands[s->n], work_dir);
+	       "sha256sum banger.db >%s/db.sum",
+	       config.state_dir, work_dir, commands[s->n], work_dir);
 	set_start();
 	if (wait_outcome(true) != O_DEAD)
 		text_add(faults, "lie a state database that is none is not refused\n");
 	set_kill();
-	(void)snprintf(check, sizeof(check), "cd %s && sha256sum -c --status %s/db.sum", config.state_dir, work_dir);
+	(void)snprintf(check, sizeof(check), "cd %s && sha256sum -c --status %s/db.sum",
+		       config.state_dir, work_dir);
 	if (run(out, sizeof(out), (const char *const[]){ "bash", "-c", check, NULL }) != 0)
 		text_add(faults, "lie a state database that is refused is changed\n");
 	shellf("cd %s && rm -f banger.db* && cp -a %s/db banger.db", config.state_dir, work_dir);
@@ -799,7 +854,8 @@ static unsigned kill_all(void)
 		(void)snprintf(path, sizeof(path), "/proc/%s", e->d_name);
 		if (pid <= 1 || stat(path, &st) < 0 || !process_lives(pid))
 			continue;
-		if (!named_banger(e->d_name) && (st.st_uid < config.uid_base || st.st_uid >= config.uid_base + config.slots))
+		if (!named_banger(e->d_name) &&
+		    (st.st_uid < config.uid_base || st.st_uid >= config.uid_base + config.slots))
 			continue;
 		(void)kill(pid, SIGKILL);
 		n++;
@@ -817,8 +873,9 @@ void world_wipe(void)
 		(void)nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
 	shellf("exec 2>/dev/null; rm -rf %s; while umount %s/slots; do :; done; rm -rf %s; for i in $(seq 0 %u); do ip link del bgr$i; done; ip link del %s;"
 	       "nft delete table inet banger; nft delete table bridge banger; rmdir %s/vm/*/ %s/vm %s/spawn %s; rm -f %s/{notify,failpoints,set.err}; true",
-	       config.state_dir, config.run_dir, config.run_dir, config.slots - 1, config.bridge, config.cgroup_dir,
-	       config.cgroup_dir, config.cgroup_dir, config.cgroup_dir, work_dir);
+	       config.state_dir, config.run_dir, config.run_dir, config.slots - 1, config.bridge,
+	       config.cgroup_dir, config.cgroup_dir, config.cgroup_dir, config.cgroup_dir,
+	       work_dir);
 }
 
 void world_begin(void)

@@ -9,8 +9,9 @@
 
 #define CODE(c) (1u << (c))
 #define LOST CODE(FAIL_COUNT) /* no answer */
-#define TROUBLE (LOST | CODE(FAIL_GENERAL) | CODE(FAIL_STATE) | CODE(FAIL_LIMIT) | CODE(FAIL_TIMEOUT) | CODE(FAIL_UNREACHABLE) | \
-		 CODE(FAIL_HOST) | CODE(FAIL_PARTLY))
+#define TROUBLE                                                                                 \
+	(LOST | CODE(FAIL_GENERAL) | CODE(FAIL_STATE) | CODE(FAIL_LIMIT) | CODE(FAIL_TIMEOUT) | \
+	 CODE(FAIL_UNREACHABLE) | CODE(FAIL_HOST) | CODE(FAIL_PARTLY))
 #define REST (CREATED | STOPPED)
 enum { OFF = 1, ON = 2 };
 enum { POLICY_NO = 1, POLICY_FAILURE = 2, POLICY_ALWAYS = 4 };
@@ -51,7 +52,8 @@ static const char *set_text(unsigned can)
 	out[0] = '\0';
 	for (unsigned i = 0; i < 6; i++)
 		if (can & 1u << i)
-			n += (size_t)snprintf(out + n, sizeof(out) - n, "%s%s", n ? "|" : "", i ? states[i] : "none");
+			n += (size_t)snprintf(out + n, sizeof(out) - n, "%s%s", n ? "|" : "",
+					      i ? states[i] : "none");
 	return out;
 }
 
@@ -67,7 +69,8 @@ static bool may_be(uint32_t owner, const char *name, const char *state)
 	for (unsigned u = 0; u < USERS; u++)
 		for (unsigned m = 0; m < NAMES; m++)
 			if (uid_of(u) == owner && strcmp(vm_name(m), name) == 0)
-				return vms[u][m].loose || widened(&vms[u][m], vms[u][m].can) & bit_of(state);
+				return vms[u][m].loose ||
+				       widened(&vms[u][m], vms[u][m].can) & bit_of(state);
 	return false;
 }
 
@@ -90,7 +93,9 @@ void truth_begin(void)
 
 static struct truth *vm_of_step(const struct step *s)
 {
-	return strchr(s->verb->args, 'm') && s->verb->what != W_SPY && s->verb->what != W_NONE ? &vms[s->u][s->m] : NULL;
+	return strchr(s->verb->args, 'm') && s->verb->what != W_SPY && s->verb->what != W_NONE
+		       ? &vms[s->u][s->m]
+		       : NULL;
 }
 
 /* ---- what may be answered ---- */
@@ -113,7 +118,8 @@ static struct after after_create(const struct step *s, unsigned state)
 	for (unsigned u = 0; u < USERS; u++)
 		for (unsigned m = 0; m < NAMES; m++) {
 			const struct truth *v = &vms[u][m];
-			bool surely = !(v->can & NONE) && !v->loose, maybe = v->can != NONE || v->loose;
+			bool surely = !(v->can & NONE) && !v->loose,
+			     maybe = v->can != NONE || v->loose;
 			all_least += surely;
 			all_most += maybe;
 			least += surely && u == s->u;
@@ -121,7 +127,8 @@ static struct after after_create(const struct step *s, unsigned state)
 		}
 	if (uncounted || most >= PER_OWNER || all_most >= SLOTS_HERE)
 		a.codes |= CODE(FAIL_LIMIT);
-	if (state == NONE && image & CREATED && (uncounted || (least < PER_OWNER && all_least < SLOTS_HERE)))
+	if (state == NONE && image & CREATED &&
+	    (uncounted || (least < PER_OWNER && all_least < SLOTS_HERE)))
 		a.codes |= CODE(FAIL_NONE);
 	if (kernel_spoiled || images_spoiled[s->n >= 6 ? s->u : USERS] || images_loose[s->u])
 		a.codes |= TROUBLE | CODE(FAIL_NONE) | CODE(FAIL_NOT_FOUND);
@@ -178,9 +185,12 @@ static unsigned codes_of_image(const struct step *s)
 		return TROUBLE | CODE(FAIL_NONE) | CODE(FAIL_NOT_FOUND);
 	if (s->verb->what == W_IMAGE)
 		return (is & CREATED ? CODE(FAIL_STATE) : 0) | (is & NONE ? CODE(FAIL_NONE) : 0) |
-		       (images_spoiled[s->u] || !(images[USERS] & CREATED) ? TROUBLE | CODE(FAIL_NOT_FOUND) : 0);
+		       (images_spoiled[s->u] || !(images[USERS] & CREATED)
+				? TROUBLE | CODE(FAIL_NOT_FOUND)
+				: 0);
 	for (unsigned m = 0; m < NAMES; m++)
-		used |= vms[s->u][m].can != NONE || vms[s->u][m].loose; /* or it uses the other one */
+		used |= vms[s->u][m].can != NONE ||
+			vms[s->u][m].loose; /* or it uses the other one */
 	codes |= is & NONE ? CODE(FAIL_NOT_FOUND) : 0;
 	codes |= is & CREATED ? CODE(FAIL_NONE) : 0;
 	return used && is & CREATED ? codes | CODE(FAIL_STATE) : codes;
@@ -196,7 +206,8 @@ static unsigned allowed(const struct step *s)
 	else if (s->verb->what == W_IMAGE || s->verb->what == W_IMAGE_DELETE)
 		codes = codes_of_image(s);
 	else if (s->verb->what == W_SPY)
-		codes = s->u ? CODE(FAIL_NOT_FOUND) : ~0u; /* root may; the generator does not ask him to */
+		codes = s->u ? CODE(FAIL_NOT_FOUND)
+			     : ~0u; /* root may; the generator does not ask him to */
 	else if (s->verb->what == W_LIST)
 		codes = CODE(FAIL_NONE);
 	else
@@ -213,7 +224,8 @@ void truth_asked(const struct step *s)
 	struct truth *v = vm_of_step(s);
 
 	/* Its image may come or go before a request that nobody waits for is looked at. */
-	if (s->verb->what == W_IMAGE || s->verb->what == W_IMAGE_DELETE || (s->verb->what == W_CREATE && s->n >= 6))
+	if (s->verb->what == W_IMAGE || s->verb->what == W_IMAGE_DELETE ||
+	    (s->verb->what == W_CREATE && s->n >= 6))
 		images_loose[s->u] |= s->behind;
 	if (!v)
 		return;
@@ -222,22 +234,27 @@ void truth_asked(const struct step *s)
 	if (s->verb->what == W_CREATE || s->verb->what == W_DELETE)
 		uncounted |= s->behind;
 	if (s->verb->what == W_START || s->verb->what == W_POLICY)
-		v->restless |= (v->policy | (s->verb->what == W_POLICY ? 1u << s->n : 0)) & ~POLICY_NO;
+		v->restless |= (v->policy | (s->verb->what == W_POLICY ? 1u << s->n : 0)) &
+			       ~POLICY_NO;
 	if (s->behind)
 		v->can |= after_any(s, v->can).next;
 }
 
 static void note_change(struct truth *v, const struct step *s, bool done)
 {
-	unsigned nat = s->verb->what == W_NAT || s->verb->what == W_CREATE ? (s->n & 1 ? ON : OFF) : 0;
-	unsigned policy = s->verb->what == W_POLICY ? 1u << s->n : s->verb->what == W_CREATE ? POLICY_NO : 0;
+	unsigned nat = s->verb->what == W_NAT || s->verb->what == W_CREATE ? (s->n & 1 ? ON : OFF)
+									   : 0;
+	unsigned policy = s->verb->what == W_POLICY   ? 1u << s->n
+			  : s->verb->what == W_CREATE ? POLICY_NO
+						      : 0;
 
 	if (nat)
 		v->nat = done ? nat : v->nat | nat;
 	if (policy)
 		v->policy = done ? policy : v->policy | policy;
-	if (done && (s->verb->what == W_STOP || s->verb->what == W_KILL || s->verb->what == W_DELETE || s->verb->what == W_CREATE ||
-		     (s->verb->what == W_POLICY && s->n == 0)))
+	if (done &&
+	    (s->verb->what == W_STOP || s->verb->what == W_KILL || s->verb->what == W_DELETE ||
+	     s->verb->what == W_CREATE || (s->verb->what == W_POLICY && s->n == 0)))
 		v->restless = false;
 }
 
@@ -251,11 +268,13 @@ static void vm_answered(struct truth *v, const struct step *s, const struct ask 
 			can |= code == CODE(FAIL_NONE) ? x.next : state;
 	}
 	if (code != CODE(FAIL_NONE) && disturbed)
-		can |= was | after_any(s, was).next | (was & (RUNNING | DEGRADED) || s->verb->what == W_START ? REST : 0) |
+		can |= was | after_any(s, was).next |
+		       (was & (RUNNING | DEGRADED) || s->verb->what == W_START ? REST : 0) |
 		       (s->verb->what == W_DELETE || s->verb->what == W_CREATE ? FAILED | NONE : 0);
 	v->can = v->loose ? ANY : can;
-	if (code == CODE(FAIL_NONE) && (s->verb->what == W_STOP || s->verb->what == W_KILL || s->verb->what == W_DELETE ||
-					(s->verb->what == W_START && !a->result.res_vm_start.already)))
+	if (code == CODE(FAIL_NONE) &&
+	    (s->verb->what == W_STOP || s->verb->what == W_KILL || s->verb->what == W_DELETE ||
+	     (s->verb->what == W_START && !a->result.res_vm_start.already)))
 		v->hurt = false;
 	if (s->verb->what == W_CREATE && code == CODE(FAIL_NONE)) {
 		SET(v->id, a->result.res_vm_create.id);
@@ -273,8 +292,10 @@ void truth_answered(const struct step *s, const struct ask *a, struct text *faul
 	const enum what w = s->verb->what;
 
 	if (!(code & may) && !(v && v->asked > 1))
-		text_add(faults, "lie %s is answered %d (%s: %s), and the model has %#x for one that is %s\n", s->verb->name, a->code,
-			 a->error.what, a->error.why, may, v ? set_text(v->before) : "no VM");
+		text_add(faults,
+			 "lie %s is answered %d (%s: %s), and the model has %#x for one that is %s\n",
+			 s->verb->name, a->code, a->error.what, a->error.why, may,
+			 v ? set_text(v->before) : "no VM");
 	if (code != LOST && code != CODE(FAIL_NONE) && (!a->error.what[0] || !a->error.why[0]))
 		text_add(faults, "lie %s fails without a reason\n", s->verb->name);
 	if (v) {
@@ -314,8 +335,10 @@ bool truth_waits_for_policy(void)
 	for (size_t i = 0; i < n; i++)
 		for (unsigned u = 0; u < USERS; u++)
 			for (unsigned m = 0; m < NAMES; m++)
-				if (known[i].owner == uid_of(u) && strcmp(known[i].name, vm_name(m)) == 0 && known[i].wanted &&
-				    strcmp(known[i].restart, "always") == 0 && bit_of(known[i].state) & REST && !vms[u][m].spoiled)
+				if (known[i].owner == uid_of(u) &&
+				    strcmp(known[i].name, vm_name(m)) == 0 && known[i].wanted &&
+				    strcmp(known[i].restart, "always") == 0 &&
+				    bit_of(known[i].state) & REST && !vms[u][m].spoiled)
 					return true;
 	return false;
 }
@@ -441,8 +464,10 @@ static void judge_generation(const struct known_vm *k, struct text *faults)
 		return;
 	}
 	bool same = strcmp(newest[k->slot].id, k->id) == 0;
-	if (same ? k->generation != newest[k->slot].generation : k->generation <= newest[k->slot].generation)
-		text_add(faults, "twice generation %u of slot %u, after %u\n", k->generation, k->slot, newest[k->slot].generation);
+	if (same ? k->generation != newest[k->slot].generation
+		 : k->generation <= newest[k->slot].generation)
+		text_add(faults, "twice generation %u of slot %u, after %u\n", k->generation,
+			 k->slot, newest[k->slot].generation);
 	newest[k->slot].generation = k->generation;
 	SET(newest[k->slot].id, k->id);
 }
@@ -453,17 +478,21 @@ static void judge_vm(unsigned u, unsigned m, const struct known_vm *k, struct te
 	unsigned is = k ? bit_of(k->state) : NONE, policy = POLICY_NO;
 
 	if (!v->loose && !(is & widened(v, v->can)))
-		text_add(faults, "lie %u/%s is %s (%s), and the model has %s\n", uid_of(u), vm_name(m), k ? k->state : "not there",
-			 k ? k->reason : "", set_text(v->can));
+		text_add(faults, "lie %u/%s is %s (%s), and the model has %s\n", uid_of(u),
+			 vm_name(m), k ? k->state : "not there", k ? k->reason : "",
+			 set_text(v->can));
 	if (!k) {
 		*v = (struct truth){ .can = NONE, .nat = OFF, .policy = POLICY_NO };
 		return;
 	}
-	policy = strcmp(k->restart, "always") == 0 ? POLICY_ALWAYS : strcmp(k->restart, "no") == 0 ? POLICY_NO : POLICY_FAILURE;
+	policy = strcmp(k->restart, "always") == 0 ? POLICY_ALWAYS
+		 : strcmp(k->restart, "no") == 0   ? POLICY_NO
+						   : POLICY_FAILURE;
 	if (!v->loose && !(v->nat & (k->nat ? ON : OFF)))
 		text_add(faults, "lie %u/%s has NAT %d\n", uid_of(u), vm_name(m), k->nat);
 	if (!v->loose && !(v->policy & policy))
-		text_add(faults, "lie %u/%s has the policy %s\n", uid_of(u), vm_name(m), k->restart);
+		text_add(faults, "lie %u/%s has the policy %s\n", uid_of(u), vm_name(m),
+			 k->restart);
 	judge_generation(k, faults);
 	v->can = is;
 	v->nat = k->nat ? ON : OFF;
@@ -472,7 +501,8 @@ static void judge_vm(unsigned u, unsigned m, const struct known_vm *k, struct te
 	v->restless = k->wanted && policy != POLICY_NO;
 	v->loose = false;
 	for (size_t i = 0; i < sizeof(v->id); i++)
-		v->id[i] = k->id[i] >= 'A' && k->id[i] <= 'F' ? (char)(k->id[i] - 'A' + 'a') : k->id[i];
+		v->id[i] = k->id[i] >= 'A' && k->id[i] <= 'F' ? (char)(k->id[i] - 'A' + 'a')
+							      : k->id[i];
 }
 
 /* What a user sees is what is written of theirs, and nothing else. */
@@ -494,10 +524,12 @@ static void judge_list(unsigned u, const struct known_vm *known, size_t n, struc
 	for (size_t i = 0; i < n; i++)
 		theirs += known[i].owner == a.uid;
 	if (theirs != a.n_rows && !truth_any_restless())
-		text_add(faults, "lie uid %u has %zu VMs and is told of %zu\n", a.uid, theirs, a.n_rows);
+		text_add(faults, "lie uid %u has %zu VMs and is told of %zu\n", a.uid, theirs,
+			 a.n_rows);
 	for (size_t i = 0; i < a.n_rows; i++)
 		if (rows[i].owner != a.uid)
-			text_add(faults, "lie uid %u is told of a VM of uid %u\n", a.uid, (unsigned)rows[i].owner);
+			text_add(faults, "lie uid %u is told of a VM of uid %u\n", a.uid,
+				 (unsigned)rows[i].owner);
 }
 
 void truth_settled(struct text *faults)
@@ -510,7 +542,8 @@ void truth_settled(struct text *faults)
 		for (unsigned m = 0; m < NAMES; m++) {
 			const struct known_vm *k = NULL;
 			for (size_t i = 0; i < n; i++)
-				if (known[i].owner == uid_of(u) && strcmp(known[i].name, vm_name(m)) == 0)
+				if (known[i].owner == uid_of(u) &&
+				    strcmp(known[i].name, vm_name(m)) == 0)
 					k = &known[i];
 			found += k != NULL;
 			judge_vm(u, m, k, faults);

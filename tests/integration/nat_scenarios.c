@@ -46,8 +46,8 @@ static struct scenarios {
 	char db[200];
 	pid_t role;
 	pthread_t relay;
-	int ctl_end, role_end;      /* the relay's */
-	unsigned counts[CODES];     /* by op code, since the last answer was printed */
+	int ctl_end, role_end;  /* the relay's */
+	unsigned counts[CODES]; /* by op code, since the last answer was printed */
 	uint32_t operations;
 } s = { .caller = { .uid = OWNER } };
 
@@ -169,7 +169,8 @@ static void role_run(void)
 	struct request q = helper_request(OP_RECONCILE_DONE, NULL, NULL);
 	struct reply r;
 
-	if (helper_hello(s.c.helper) < 0 || helper_call_role(s.c.helper, ROLE_NET, &q, &r) < 0 || r.status != ST_OK)
+	if (helper_hello(s.c.helper) < 0 || helper_call_role(s.c.helper, ROLE_NET, &q, &r) < 0 ||
+	    r.status != ST_OK)
 		die(1, "the role does not get ready");
 	memset(s.counts, 0, sizeof(s.counts));
 }
@@ -179,7 +180,11 @@ static void role_run(void)
 static void store_start(void)
 {
 	struct artifact k = { .type = ARTIFACT_KERNEL, .name = "linux", .size = 1 };
-	struct artifact i = { .type = ARTIFACT_IMAGE, .name = "debian", .kernel = "linux", .size = 64 << 20 }, there = { .type = ARTIFACT_IMAGE };
+	struct artifact i = { .type = ARTIFACT_IMAGE,
+			      .name = "debian",
+			      .kernel = "linux",
+			      .size = 64 << 20 },
+			there = { .type = ARTIFACT_IMAGE };
 	struct error e = { 0 };
 
 	(void)snprintf(s.db, sizeof(s.db), "%s/banger.db", s.c.config.state_dir);
@@ -191,7 +196,8 @@ static void store_start(void)
 	memset(k.digest, 'a', 64);
 	memset(i.digest, 'b', 64);
 	memcpy(i.kernel_digest, k.digest, sizeof(k.digest));
-	if (store_artifact_add(s.c.store, &k, 1, &e) < 0 || store_artifact_add(s.c.store, &i, 1, &e) < 0)
+	if (store_artifact_add(s.c.store, &k, 1, &e) < 0 ||
+	    store_artifact_add(s.c.store, &i, 1, &e) < 0)
 		die(1, "%s: %s", e.what, e.why);
 }
 
@@ -209,7 +215,11 @@ static struct operation operation(void)
 
 static int do_create(const char *name, const char *nat, struct error *e)
 {
-	struct vm vm = { .owner = OWNER, .vcpus = 1, .mem_mib = 128, .disk_mib = 64, .nat = strcmp(nat, "on") == 0 };
+	struct vm vm = { .owner = OWNER,
+			 .vcpus = 1,
+			 .mem_mib = 128,
+			 .disk_mib = 64,
+			 .nat = strcmp(nat, "on") == 0 };
 	struct operation o = operation();
 
 	(void)snprintf(vm.name, sizeof(vm.name), "%s", name);
@@ -225,7 +235,8 @@ static int do_create(const char *name, const char *nat, struct error *e)
 }
 
 /* Rows for the ledger come back in @rows.  Return: how many, or -1. */
-static int make_objects(struct vm *vm, const struct operation *o, struct ledger_row *rows, struct error *e)
+static int make_objects(struct vm *vm, const struct operation *o, struct ledger_row *rows,
+			struct error *e)
 {
 	static const enum object kinds[] = { OBJ_TAP, OBJ_GUEST };
 	struct made m;
@@ -233,7 +244,9 @@ static int make_objects(struct vm *vm, const struct operation *o, struct ledger_
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		if (object_make(&s.c, vm, kinds[i], o, &m, e) < 0)
 			return -1;
-		rows[i] = (struct ledger_row){ .kind = kinds[i], .state = LEDGER_PRESENT, .ident = m.ident };
+		rows[i] = (struct ledger_row){ .kind = kinds[i],
+					       .state = LEDGER_PRESENT,
+					       .ident = m.ident };
 	}
 	if (nat_prepare(&s.c, vm, o, e) < 0)
 		return -1;
@@ -320,7 +333,8 @@ static int do_older(struct vm *vm, const char *tap, struct error *e)
 		if ((rc = sqlite3_prepare_v2(db, sql[i], -1, &st, NULL)) != SQLITE_OK)
 			break;
 		(void)sqlite3_bind_blob(st, 1, vm->id, ID_LEN, SQLITE_STATIC);
-		(void)sqlite3_bind_text(st, 2, tap, -1, SQLITE_STATIC); /* the first has no such parameter */
+		(void)sqlite3_bind_text(st, 2, tap, -1,
+					SQLITE_STATIC); /* the first has no such parameter */
 		(void)sqlite3_step(st);
 		rc = sqlite3_finalize(st);
 	}
@@ -340,7 +354,8 @@ static int do_show(struct vm *vm, const char *unused, struct error *e)
 	(void)unused;
 	if (store_ledger_rows(s.c.store, vm->id, rows, &n, e) < 0)
 		return -1;
-	printf("ok state=%s nat=%d tap=%s ledger=", vm_state_name(vm->state), vm->nat, vm->runtime.tap);
+	printf("ok state=%s nat=%d tap=%s ledger=", vm_state_name(vm->state), vm->nat,
+	       vm->runtime.tap);
 	for (size_t i = 0; i < n; i++)
 		printf("%s%s", i ? "," : "", object_name(rows[i].kind));
 	return 0;
@@ -353,8 +368,9 @@ static const struct command {
 	unsigned words;
 	int (*run)(struct vm *vm, const char *arg, struct error *e);
 } commands[] = {
-	{ "start", 2, do_start }, { "put", 3, do_put }, { "apply", 3, do_apply }, { "cleanup", 2, do_cleanup },
-	{ "release", 2, do_release }, { "older", 3, do_older }, { "show", 2, do_show },
+	{ "start", 2, do_start },     { "put", 3, do_put },         { "apply", 3, do_apply },
+	{ "cleanup", 2, do_cleanup }, { "release", 2, do_release }, { "older", 3, do_older },
+	{ "show", 2, do_show },
 };
 
 static int run(unsigned n, char **words, struct error *e)
@@ -386,7 +402,8 @@ static void do_line(char *line)
 		printf("error: %s: %s", e.what, e.why);
 	for (unsigned i = 0; i < CODES; i++)
 		other += i != OP_NAT_ADD && i != OP_NAT_REMOVE ? s.counts[i] : 0;
-	printf(" add=%u remove=%u other=%u\n", s.counts[OP_NAT_ADD], s.counts[OP_NAT_REMOVE], other);
+	printf(" add=%u remove=%u other=%u\n", s.counts[OP_NAT_ADD], s.counts[OP_NAT_REMOVE],
+	       other);
 	(void)fflush(stdout);
 }
 

@@ -63,7 +63,8 @@ struct ask {
 
 _Noreturn static void child(int config, int sock, int log)
 {
-	const int from[] = { config, sock, log, peer.wake }, to[] = { CONFIG_FD, RPC_FD, REQLOG_FD, WAKE_FD };
+	const int from[] = { config, sock, log, peer.wake },
+		  to[] = { CONFIG_FD, RPC_FD, REQLOG_FD, WAKE_FD };
 	int null = open("/dev/null", O_RDWR);
 
 	(void)dup2(null, STDIN_FILENO);
@@ -137,7 +138,10 @@ static void finish(void)
 static void print_field(const struct field *f, const void *base)
 {
 	const char *at = (const char *)base + f->offset;
-	const struct { size_t n; uint64_t v[]; } *a = (const void *)at;
+	const struct {
+		size_t n;
+		uint64_t v[];
+	} *a = (const void *)at;
 
 	printf(" %s=", f->name);
 	if (f->type == FIELD_U)
@@ -258,7 +262,9 @@ static int add_fd(struct ask *a, const char *value)
 	if (!colon || a->nfds == FDIO_MAX)
 		return -1;
 	(void)snprintf(path, sizeof(path), "%.*s", (int)(colon - value), value);
-	flags |= strcmp(colon, ":rw") == 0 ? O_RDWR : strcmp(colon, ":path") == 0 ? O_PATH : O_RDONLY;
+	flags |= strcmp(colon, ":rw") == 0     ? O_RDWR
+		 : strcmp(colon, ":path") == 0 ? O_PATH
+					       : O_RDONLY;
 	int fd = open(path, flags);
 	if (fd < 0) {
 		log_errno("%s", path);
@@ -479,7 +485,8 @@ static void do_mutate(char **words, size_t n, bool flip)
 		cut_all(&t, &a);
 	peer.quiet = false;
 	fdio_close_all(a.fds, a.nfds);
-	printf("tried %u answered %u refused %u other %u\n", t.tried, t.answered, t.refused, t.other);
+	printf("tried %u answered %u refused %u other %u\n", t.tried, t.answered, t.refused,
+	       t.other);
 }
 
 static void do_waitfd(char **words, size_t n)
@@ -501,7 +508,10 @@ static void do_woken(char **words, size_t n)
 	int ms = n > 1 ? atoi(words[1]) : 0;
 	uint64_t times;
 
-	printf("%s\n", poll(&p, 1, ms) == 1 && read(peer.wake, &times, sizeof(times)) == sizeof(times) ? "yes" : "no");
+	printf("%s\n",
+	       poll(&p, 1, ms) == 1 && read(peer.wake, &times, sizeof(times)) == sizeof(times)
+		       ? "yes"
+		       : "no");
 }
 
 static void do_line(char *line)
@@ -509,7 +519,8 @@ static void do_line(char *line)
 	char *words[WORDS_MAX], *save = NULL;
 	size_t n = 0;
 
-	for (char *w = strtok_r(line, " \t\n", &save); w && n < WORDS_MAX; w = strtok_r(NULL, " \t\n", &save))
+	for (char *w = strtok_r(line, " \t\n", &save); w && n < WORDS_MAX;
+	     w = strtok_r(NULL, " \t\n", &save))
 		words[n++] = w;
 	if (n == 0 || words[0][0] == '#')
 		return;

@@ -60,7 +60,8 @@ static void abstract_socket(const char *name)
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
 	memcpy(a.sun_path + 1, name, strlen(name));
-	int r = connect(fd, (struct sockaddr *)&a, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name)));
+	int r = connect(fd, (struct sockaddr *)&a,
+			(socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name)));
 	printf("abstract %s\n", r < 0 ? strerrorname_np(errno) : "ok");
 	(void)close(fd);
 }
@@ -92,11 +93,14 @@ static void hand_on(void)
 		char room[CMSG_SPACE(sizeof(int))];
 	} c = { .head = { CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
 	struct iovec byte = { (char[]){ 'x' }, 1 };
-	struct msghdr m = { .msg_iov = &byte, .msg_iovlen = 1, .msg_control = &c, .msg_controllen = sizeof(c) };
+	struct msghdr m = {
+		.msg_iov = &byte, .msg_iovlen = 1, .msg_control = &c, .msg_controllen = sizeof(c)
+	};
 
 	printf("sendmsg %s\n", sendmsg(3, &m, MSG_NOSIGNAL) < 0 ? strerrorname_np(errno) : "ok");
 	int pair[2];
-	printf("socketpair %s\n", socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0 ? strerrorname_np(errno) : "ok");
+	printf("socketpair %s\n",
+	       socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0 ? strerrorname_np(errno) : "ok");
 }
 
 /* Grow the disk, in the three ways that a VMM has, and within its bounds. */
@@ -120,8 +124,8 @@ int main(int argc, char **argv)
 	(void)setvbuf(stdout, NULL, _IONBF, 0);
 	(void)getrlimit(RLIMIT_CORE, &core);
 	printf("ids %d %d %d %d\n", getuid(), geteuid(), getgid(), getegid());
-	printf("environment %s, cwd %s, core %lu\n", environ[0] ? "some" : "none", getcwd((char[64]){ 0 }, 64),
-	       (unsigned long)core.rlim_max);
+	printf("environment %s, cwd %s, core %lu\n", environ[0] ? "some" : "none",
+	       getcwd((char[64]){ 0 }, 64), (unsigned long)core.rlim_max);
 	descriptors();
 	list("/");
 	list("/dev");

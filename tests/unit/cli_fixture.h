@@ -30,28 +30,35 @@ static struct fixture {
 	int listener;
 	pthread_t server;
 	pthread_mutex_t lock;
-	char calls[4096];          /* "vm_create vm_start ": what was asked, in order */
+	char calls[4096]; /* "vm_create vm_start ": what was asked, in order */
 	union control_body last[CALL_COUNT];
 	enum fail fail[CALL_COUNT]; /* answer this instead */
-	const char *fail_for;      /* only when the request names this VM; NULL: always */
-	const char *state, *ip;    /* of the VM that vm_show tells of */
-	const char *log;           /* what vm_logs sends */
-	const char *images[8];     /* what image_list sends */
-	const char *hostile;       /* every text of every event, result and error is this; NULL: they are what they should be */
+	const char *fail_for;       /* only when the request names this VM; NULL: always */
+	const char *state, *ip;     /* of the VM that vm_show tells of */
+	const char *log;            /* what vm_logs sends */
+	const char *images[8];      /* what image_list sends */
+	const char *
+		hostile; /* every text of every event, result and error is this; NULL: they are what they should be */
 	const char *started, *reason; /* of that VM */
 	uint64_t owner;
-	const char *audit;         /* lines that audit_show sends; NULL: one */
-	int gather;                /* vm_start is answered when so many have come; 0: at once */
+	const char *audit; /* lines that audit_show sends; NULL: one */
+	int gather;        /* vm_start is answered when so many have come; 0: at once */
 	int gathered[8], ngathered;
-	bool ends;                 /* the VM has ended when its end is waited for; else vm_wait gets no answer */
-	int waiting;               /* the connection of that vm_wait */
+	bool ends;   /* the VM has ended when its end is waited for; else vm_wait gets no answer */
+	int waiting; /* the connection of that vm_wait */
 } fx;
 
 /* ---- the fake controller ---- */
 
 static void send_vm(int fd, const char *name)
 {
-	struct ev_vm vm = { .owner = fx.owner, .vcpus = 2, .mem_mib = 512, .disk_mib = 2048, .nat = true, .slot = 3, .generation = 1 };
+	struct ev_vm vm = { .owner = fx.owner,
+			    .vcpus = 2,
+			    .mem_mib = 512,
+			    .disk_mib = 2048,
+			    .nat = true,
+			    .slot = 3,
+			    .generation = 1 };
 
 	(void)strcpy(vm.id, VM_ID);
 	(void)strcpy(vm.name, name);
@@ -68,7 +75,9 @@ static void send_vm(int fd, const char *name)
 static void send_events(int fd, enum call_id id)
 {
 	if (id == CALL_VM_START) {
-		struct ev_stage s = { .op = OP_ID, .stage = "network", .detail = "tap bgr3", .us = 1500 };
+		struct ev_stage s = {
+			.op = OP_ID, .stage = "network", .detail = "tap bgr3", .us = 1500
+		};
 		(void)control_send_event(fd, control_event(EVENT_STAGE), &s);
 	} else if (id == CALL_VM_SHOW) {
 		send_vm(fd, "web1");
@@ -80,7 +89,9 @@ static void send_events(int fd, enum call_id id)
 		memcpy(b.data.v, fx.log, b.data.n);
 		(void)control_send_event(fd, control_event(EVENT_BYTES), &b);
 	} else if (id == CALL_DOCTOR) {
-		struct ev_check k = { .name = "bridge", .verdict = "FAIL", .text = "no bridge", .hint = "make one" };
+		struct ev_check k = {
+			.name = "bridge", .verdict = "FAIL", .text = "no bridge", .hint = "make one"
+		};
 		(void)control_send_event(fd, control_event(EVENT_CHECK), &k);
 	} else if (id == CALL_AUDIT_SHOW) {
 		const char *p = fx.audit ? fx.audit : "{\"op\":\"tap_create\"}";
@@ -89,7 +100,9 @@ static void send_events(int fd, enum call_id id)
 			(void)control_send_event(fd, control_event(EVENT_LINE), &l);
 		}
 	} else if (id == CALL_IMAGE_LIST) {
-		struct ev_image i = { .kernel = "debian", .size = 1u << 30, .created = "2026-01-02T03:04:05Z" };
+		struct ev_image i = { .kernel = "debian",
+				      .size = 1u << 30,
+				      .created = "2026-01-02T03:04:05Z" };
 		for (size_t n = 0; fx.images[n]; n++) {
 			(void)strcpy(i.name, fx.images[n]);
 			(void)control_send_event(fd, control_event(EVENT_IMAGE), &i);
@@ -123,7 +136,8 @@ static void send_answer(int fd, const struct message *m)
 	if (id == CALL_VM_CREATE) {
 		(void)strcpy(r.res_vm_create.id, VM_ID);
 		(void)strcpy(r.res_vm_create.op, OP_ID);
-		(void)strcpy(r.res_vm_create.name, m->body.vm_create.name[0] ? m->body.vm_create.name : "made-up");
+		(void)strcpy(r.res_vm_create.name,
+			     m->body.vm_create.name[0] ? m->body.vm_create.name : "made-up");
 	} else if (id == CALL_VERSION) {
 		(void)strcpy(r.res_version.version, "9.9");
 		r.res_version.protocol = 1;
@@ -267,10 +281,12 @@ static int fixture_setup(void **state)
 	(void)snprintf(path, sizeof(path), "%s/bin", fx.dir);
 	assert_int_equal(mkdir(path, 0755), 0);
 	set_path();
-	write_script("ssh-keygen", "y=; while [ $# -gt 0 ]; do [ \"$1\" = -f ] && f=$2; [ \"$1\" = -y ] && y=1; shift; done\n"
-				   "if [ $y ]; then [ \"$(cat \"$f\")\" = '-----BEGIN OPENSSH private' ] && echo 'ssh-ed25519 AAAA banger'; exit; fi\n"
-				   "[ ! -e \"$f\" ] || exit 1\n"
-				   "echo '-----BEGIN OPENSSH private' >\"$f\"; echo 'ssh-ed25519 AAAA banger' >\"$f.pub\"\n");
+	write_script(
+		"ssh-keygen",
+		"y=; while [ $# -gt 0 ]; do [ \"$1\" = -f ] && f=$2; [ \"$1\" = -y ] && y=1; shift; done\n"
+		"if [ $y ]; then [ \"$(cat \"$f\")\" = '-----BEGIN OPENSSH private' ] && echo 'ssh-ed25519 AAAA banger'; exit; fi\n"
+		"[ ! -e \"$f\" ] || exit 1\n"
+		"echo '-----BEGIN OPENSSH private' >\"$f\"; echo 'ssh-ed25519 AAAA banger' >\"$f.pub\"\n");
 	write_script("ssh", "for a; do printf '%s\\n' \"$a\"; done >\"$HOME/ssh.args\"; exit 7\n");
 	start_server();
 	return 0;
@@ -303,7 +319,7 @@ static void slurp(int fd, char *buf, size_t size)
 	(void)close(fd);
 }
 
-static int catch(int target, int *saved)
+static int catch (int target, int *saved)
 {
 	char path[160];
 
@@ -329,8 +345,8 @@ static int banger(const char *first, ...)
 	}
 	va_end(ap);
 	(void)fflush(NULL);
-	out = catch(STDOUT_FILENO, &saved_out);
-	err = catch(STDERR_FILENO, &saved_err);
+	out = catch (STDOUT_FILENO, &saved_out);
+	err = catch (STDERR_FILENO, &saved_err);
 	int status = cli_main(argc, argv, commands);
 	(void)fflush(NULL);
 	(void)dup2(saved_out, STDOUT_FILENO);

@@ -57,9 +57,10 @@ struct fixture {
 
 static struct {
 	bool create_fails, seed_fails, remove_fails;
-	bool choose_fails, boot_fails, boot_dies, boot_waits, shutdown_fails, guest_obeys, firecracker;
+	bool choose_fails, boot_fails, boot_dies, boot_waits, shutdown_fails, guest_obeys,
+		firecracker;
 	bool goes_down; /* while a start is on its way */
-	bool files; /* disks are files, which take their time to be made */
+	bool files;     /* disks are files, which take their time to be made */
 	unsigned boots, shutdowns, removes, flushes, missing;
 	struct fixture *f;
 } host;
@@ -85,7 +86,8 @@ static bool has_files(struct ctl *c, const struct vm *vm)
 {
 	struct storage_owner o;
 
-	return storage_owner(&c->config, vm->slot, &o) == STORAGE_MARKED && memcmp(o.vm, vm->id, ID_LEN) == 0;
+	return storage_owner(&c->config, vm->slot, &o) == STORAGE_MARKED &&
+	       memcmp(o.vm, vm->id, ID_LEN) == 0;
 }
 
 static int fake_create(struct ctl *c, const struct vm *vm, struct error *e)
@@ -98,7 +100,11 @@ static int fake_create(struct ctl *c, const struct vm *vm, struct error *e)
 static const enum object fake_objects[] = { OBJ_LOOP_BASE, OBJ_LOOP_COW, OBJ_DM };
 /* It has the name of the real one, which makes the same objects: storage_by_name() finds that. */
 static const struct storage_driver fake_storage = {
-	.name = "dm-snapshot", .disk = DISK_DM, .create = fake_create, .objects = fake_objects, .n_objects = 3,
+	.name = "dm-snapshot",
+	.disk = DISK_DM,
+	.create = fake_create,
+	.objects = fake_objects,
+	.n_objects = 3,
 };
 
 static int fake_remove(struct ctl *c, uint32_t slot, struct error *e)
@@ -109,7 +115,9 @@ static int fake_remove(struct ctl *c, uint32_t slot, struct error *e)
 	path_slot_state(&c->config, slot, STORAGE_OWNER, path);
 	if (host.files)
 		(void)unlink(path);
-	return host.remove_fails ? error_set(e, FAIL_HOST, "disk", "slot %u: read-only file system", slot) : 0;
+	return host.remove_fails
+		       ? error_set(e, FAIL_HOST, "disk", "slot %u: read-only file system", slot)
+		       : 0;
 }
 
 static int fake_open_part(struct ctl *c, const struct vm *vm, unsigned part, struct error *e)
@@ -134,7 +142,8 @@ static void wait_for_cancel(const struct operation *o)
 		(void)poll(NULL, 0, 1);
 }
 
-static int fake_boot(struct ctl *c, const struct vm *vm, const struct operation *o, int pidfd, struct error *e)
+static int fake_boot(struct ctl *c, const struct vm *vm, const struct operation *o, int pidfd,
+		     struct error *e)
 {
 	struct pollfd p = { .fd = pidfd, .events = POLLIN };
 
@@ -172,14 +181,15 @@ static int fake_flush(struct ctl *c, const struct vm *vm, int pidfd, struct erro
 	return error_set(e, FAIL_TIMEOUT, "vmm", "no answer");
 }
 
-static const struct vmm_driver fake_driver = { "fake", VMM_QEMU, fake_boot, fake_shutdown, NULL, fake_flush };
+static const struct vmm_driver fake_driver = { "fake",        VMM_QEMU, fake_boot,
+					       fake_shutdown, NULL,     fake_flush };
 static const struct vmm_driver *const fake_drivers[VMM_KINDS] = {
 	[VMM_QEMU] = &fake_driver,
 	[VMM_FIRECRACKER] = &fake_driver,
 };
 
-static int fake_choose(struct ctl *c, const struct vm *vm, const struct operation *o, enum vmm_kind *kind,
-		       uint32_t *accel, struct error *e)
+static int fake_choose(struct ctl *c, const struct vm *vm, const struct operation *o,
+		       enum vmm_kind *kind, uint32_t *accel, struct error *e)
 {
 	(void)vm, (void)o;
 	if (host.goes_down)
@@ -200,8 +210,9 @@ static void make_dir(const char *path)
 
 static void make_folders(struct fixture *f)
 {
-	static const char *const names[] = { "state", "state/slots", "state/consoles", "state/images", "state/kernels",
-					     "run", "run/slots" };
+	static const char *const names[] = { "state",        "state/slots",   "state/consoles",
+					     "state/images", "state/kernels", "run",
+					     "run/slots" };
 	char path[160];
 
 	(void)snprintf(f->dir, sizeof(f->dir), "/tmp/banger-ctl-XXXXXX");
@@ -274,7 +285,11 @@ static void roles_run(struct fixture *f)
 static void add_image(struct fixture *f)
 {
 	struct artifact k = { .type = ARTIFACT_KERNEL, .name = "linux", .size = 1, .owner = 0 };
-	struct artifact i = { .type = ARTIFACT_IMAGE, .name = "debian", .kernel = "linux", .size = 64 << 20, .owner = 0 };
+	struct artifact i = { .type = ARTIFACT_IMAGE,
+			      .name = "debian",
+			      .kernel = "linux",
+			      .size = 64 << 20,
+			      .owner = 0 };
 	struct error e = { 0 };
 
 	memset(k.digest, 'a', 64);
@@ -293,8 +308,13 @@ static int setup(void **state)
 	host.f = f;
 	host.guest_obeys = true;
 	f->caller = (struct caller){ .uid = OWNER };
-	f->c.config = (struct config){ .slots = SLOTS, .uid_base = 65536, .max_vcpus = 4, .max_mem_mib = 4096,
-				       .max_disk_mib = 8192, .max_vms_per_owner = 8, .max_images_per_owner = 8,
+	f->c.config = (struct config){ .slots = SLOTS,
+				       .uid_base = 65536,
+				       .max_vcpus = 4,
+				       .max_mem_mib = 4096,
+				       .max_disk_mib = 8192,
+				       .max_vms_per_owner = 8,
+				       .max_images_per_owner = 8,
 				       .creates_per_second = 1000 };
 	(void)snprintf(f->c.boot_id, sizeof(f->c.boot_id), "11111111-2222-3333-4444-555555555555");
 	make_folders(f);
@@ -393,12 +413,13 @@ static bool runtime_is_empty(const struct vm *vm)
 {
 	const struct vm_runtime *r = &vm->runtime;
 
-	return !r->tap[0] && !r->dm[0] && !r->boot_id[0] && !r->api_socket[0] && r->loop_base < 0 && r->loop_cow < 0 &&
-	       !r->pid && !r->pid_start;
+	return !r->tap[0] && !r->dm[0] && !r->boot_id[0] && !r->api_socket[0] && r->loop_base < 0 &&
+	       r->loop_cow < 0 && !r->pid && !r->pid_start;
 }
 
 /* Nothing in the kernel, nothing in the ledger, nothing in the runtime. */
-__attribute__((unused)) static void assert_nothing_left(struct fixture *f, const char *name, enum vm_state state)
+__attribute__((unused)) static void assert_nothing_left(struct fixture *f, const char *name,
+							enum vm_state state)
 {
 	struct vm vm = row(f, name);
 

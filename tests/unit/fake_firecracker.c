@@ -73,7 +73,8 @@ static const struct member schema[] = {
 	{ "/network-interfaces/", "guest_mac", JSON_STRING, false, NULL },
 	{ "/network-interfaces/", "rx_rate_limiter", JSON_OBJECT, false, NULL },
 	{ "/network-interfaces/", "tx_rate_limiter", JSON_OBJECT, false, NULL },
-	{ "/actions", "action_type", JSON_STRING, true, "|FlushMetrics|InstanceStart|SendCtrlAltDel|" },
+	{ "/actions", "action_type", JSON_STRING, true,
+	  "|FlushMetrics|InstanceStart|SendCtrlAltDel|" },
 };
 
 /* The key of @path in the schema, or NULL. */
@@ -82,7 +83,8 @@ static const char *object_of(const char *path)
 	for (size_t i = 0; i < ARRAY_SIZE(schema); i++) {
 		size_t n = strlen(schema[i].object);
 		bool prefix = schema[i].object[n - 1] == '/';
-		if (prefix ? strncmp(path, schema[i].object, n) == 0 && path[n] : strcmp(path, schema[i].object) == 0)
+		if (prefix ? strncmp(path, schema[i].object, n) == 0 && path[n]
+			   : strcmp(path, schema[i].object) == 0)
 			return schema[i].object;
 	}
 	return NULL;
@@ -117,7 +119,8 @@ static const char *check_members(const char *object, json_t *body, char why[200]
 	const char *name;
 	json_t *v;
 
-	json_object_foreach(body, name, v) {
+	json_object_foreach(body, name, v)
+	{
 		const struct member *m = member_of(object, name);
 		if (!m)
 			(void)snprintf(why, 200, "unknown field `%s`", name);
@@ -130,7 +133,8 @@ static const char *check_members(const char *object, json_t *body, char why[200]
 		return why;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(schema); i++)
-		if (strcmp(schema[i].object, object) == 0 && schema[i].required && !json_object_get(body, schema[i].name)) {
+		if (strcmp(schema[i].object, object) == 0 && schema[i].required &&
+		    !json_object_get(body, schema[i].name)) {
 			(void)snprintf(why, 200, "missing field `%s`", schema[i].name);
 			return why;
 		}
@@ -168,7 +172,9 @@ static const char *check_machine(const json_t *body)
 
 	if (vcpus < 1 || vcpus > 32)
 		return "The vCPU number is invalid! The vCPU number can only be 1 or an even number when SMT is enabled.";
-	return json_integer_value(json_object_get(body, "mem_size_mib")) < 1 ? "The memory size (MiB) is invalid." : NULL;
+	return json_integer_value(json_object_get(body, "mem_size_mib")) < 1
+		       ? "The memory size (MiB) is invalid."
+		       : NULL;
 }
 
 /* What a request with a sound body does.  Return: why not, or NULL. */
@@ -179,7 +185,8 @@ static const char *apply(struct fake_firecracker *f, const char *path, const jso
 	if (f->running)
 		return "The requested operation is not supported after starting the microVM.";
 	if (strcmp(path, "/logger") == 0 || strcmp(path, "/metrics") == 0)
-		return f->no_sinks ? "Failed to open target file: Permission denied (os error 13)" : NULL;
+		return f->no_sinks ? "Failed to open target file: Permission denied (os error 13)"
+				   : NULL;
 	if (strcmp(path, "/machine-config") == 0)
 		return check_machine(body);
 	if (strcmp(path, "/boot-source") == 0) {
@@ -200,10 +207,12 @@ static void answer_error(int status, const char *why, char *out, size_t size)
 	(void)snprintf(body, sizeof(body), "{\"fault_message\":\"%s\"}", why);
 	(void)snprintf(out, size,
 		       "HTTP/1.1 %d \r\nServer: Firecracker API\r\nConnection: keep-alive\r\n"
-		       "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s", status, strlen(body), body);
+		       "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+		       status, strlen(body), body);
 }
 
-static void answer_put(struct fake_firecracker *f, const char *path, const char *text, char *out, size_t size)
+static void answer_put(struct fake_firecracker *f, const char *path, const char *text, char *out,
+		       size_t size)
 {
 	const char *object = object_of(path), *wrong;
 	char why[200];
@@ -223,7 +232,9 @@ static void answer_put(struct fake_firecracker *f, const char *path, const char 
 	if (wrong)
 		answer_error(400, wrong, out, size);
 	else
-		(void)snprintf(out, size, "HTTP/1.1 204 \r\nServer: Firecracker API\r\nConnection: keep-alive\r\n\r\n");
+		(void)snprintf(
+			out, size,
+			"HTTP/1.1 204 \r\nServer: Firecracker API\r\nConnection: keep-alive\r\n\r\n");
 }
 
 static void answer_get(struct fake_firecracker *f, const char *path, char *out, size_t size)
@@ -234,14 +245,18 @@ static void answer_get(struct fake_firecracker *f, const char *path, char *out, 
 		answer_error(404, "Invalid request method and/or path.", out, size);
 		return;
 	}
-	(void)snprintf(body, sizeof(body), "{\"id\":\"bgr-0\",\"state\":\"%s\",\"vmm_version\":\"1.14.0\",\"app_name\":\"Firecracker\"}",
-		       f->running ? "Running" : "Not started");
+	(void)snprintf(
+		body, sizeof(body),
+		"{\"id\":\"bgr-0\",\"state\":\"%s\",\"vmm_version\":\"1.14.0\",\"app_name\":\"Firecracker\"}",
+		f->running ? "Running" : "Not started");
 	(void)snprintf(out, size,
 		       "HTTP/1.1 200 \r\nServer: Firecracker API\r\nConnection: keep-alive\r\n"
-		       "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s", strlen(body), body);
+		       "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+		       strlen(body), body);
 }
 
-static void remember(struct fake_firecracker *f, const char *method, const char *path, const char *body)
+static void remember(struct fake_firecracker *f, const char *method, const char *path,
+		     const char *body)
 {
 	if (f->n == SEEN_MAX)
 		return;
@@ -290,14 +305,16 @@ static bool send_text(int conn, const char *text, size_t n)
 	return true;
 }
 
-static void send_slowly(const struct fake_firecracker *f, int conn, const char *text, size_t piece, int ms)
+static void send_slowly(const struct fake_firecracker *f, int conn, const char *text, size_t piece,
+			int ms)
 {
 	for (size_t n; (n = strnlen(text, piece)) && send_text(conn, text, n); text += n)
 		if (!pause_ms(f, conn, ms))
 			return;
 }
 
-static void send_endless(const struct fake_firecracker *f, int conn, const char *head, const char *more)
+static void send_endless(const struct fake_firecracker *f, int conn, const char *head,
+			 const char *more)
 {
 	(void)send_text(conn, head, strlen(head));
 	while (send_text(conn, more, strlen(more)) && pause_ms(f, conn, 0))
@@ -306,30 +323,53 @@ static void send_endless(const struct fake_firecracker *f, int conn, const char 
 
 #define SEND(conn, literal) ((void)send_text(conn, literal, sizeof(literal) - 1))
 
-static void send_faulty(const struct fake_firecracker *f, int conn, enum fc_fault fault, const char *right)
+static void send_faulty(const struct fake_firecracker *f, int conn, enum fc_fault fault,
+			const char *right)
 {
 	char text[800];
 
 	switch (fault) {
-	case FC_NONE: (void)send_text(conn, right, strlen(right)); break;
-	case FC_HANG: (void)pause_ms(f, conn, -1); break;
-	case FC_SLOW: send_slowly(f, conn, right, 7, 1); break;
-	case FC_TRICKLE: send_slowly(f, conn, right, 1, 200); break;
-	case FC_GARBAGE: SEND(conn, "\x7f\x00\xff not HTTP at all\r\n\r\n"); break;
-	case FC_HALF: (void)send_text(conn, right, strlen(right) / 2); break;
+	case FC_NONE:
+		(void)send_text(conn, right, strlen(right));
+		break;
+	case FC_HANG:
+		(void)pause_ms(f, conn, -1);
+		break;
+	case FC_SLOW:
+		send_slowly(f, conn, right, 7, 1);
+		break;
+	case FC_TRICKLE:
+		send_slowly(f, conn, right, 1, 200);
+		break;
+	case FC_GARBAGE:
+		SEND(conn, "\x7f\x00\xff not HTTP at all\r\n\r\n");
+		break;
+	case FC_HALF:
+		(void)send_text(conn, right, strlen(right) / 2);
+		break;
 	case FC_HALF_HANG:
 		(void)send_text(conn, right, strlen(right) / 2);
 		(void)pause_ms(f, conn, -1);
 		break;
-	case FC_CLOSE: break;
+	case FC_CLOSE:
+		break;
 	case FC_503:
 		answer_error(503, "out of \\u001b[31mservice", text, sizeof(text));
 		(void)send_text(conn, text, strlen(text));
 		break;
-	case FC_NO_JSON: SEND(conn, "HTTP/1.1 400 \r\nContent-Length: 5\r\n\r\n<htm>"); break;
-	case FC_ENDLESS: send_endless(f, conn, "HTTP/1.1 200 \r\nContent-Type: a/b\r\n\r\n", "xxxxxxxxxxxxxxxxxxxxxxxxxxxx"); break;
-	case FC_HEADERS: send_endless(f, conn, "HTTP/1.1 200 \r\n", "X-More: xxxxxxxxxxxxxxxxxxxxxxxxx\r\n"); break;
-	case FC_WRONG: SEND(conn, "HTTP/1.1 200 \r\nContent-Length: 13\r\n\r\n{\"state\":[1]}"); break;
+	case FC_NO_JSON:
+		SEND(conn, "HTTP/1.1 400 \r\nContent-Length: 5\r\n\r\n<htm>");
+		break;
+	case FC_ENDLESS:
+		send_endless(f, conn, "HTTP/1.1 200 \r\nContent-Type: a/b\r\n\r\n",
+			     "xxxxxxxxxxxxxxxxxxxxxxxxxxxx");
+		break;
+	case FC_HEADERS:
+		send_endless(f, conn, "HTTP/1.1 200 \r\n", "X-More: xxxxxxxxxxxxxxxxxxxxxxxxx\r\n");
+		break;
+	case FC_WRONG:
+		SEND(conn, "HTTP/1.1 200 \r\nContent-Length: 13\r\n\r\n{\"state\":[1]}");
+		break;
 	}
 }
 
@@ -347,7 +387,8 @@ static bool read_request(const struct fake_firecracker *f, int conn, char *buf)
 			return false;
 		n += (size_t)got;
 		buf[n] = '\0';
-		const char *end = strstr(buf, "\r\n\r\n"), *length = strcasestr(buf, "\r\nContent-Length:");
+		const char *end = strstr(buf, "\r\n\r\n"),
+			   *length = strcasestr(buf, "\r\nContent-Length:");
 		size_t body = length ? strtoul(length + 17, NULL, 10) : 0;
 		if (end && n >= (size_t)(end + 4 - buf) + body)
 			return true;
@@ -402,8 +443,8 @@ struct fake_firecracker *fake_firecracker_start(const char *path)
 	(void)unlink(path);
 	f->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	(void)pthread_mutex_init(&f->lock, NULL);
-	if (pipe(f->stop) < 0 || bind(f->listener, (const struct sockaddr *)&a, sizeof(a)) < 0 || listen(f->listener, 8) < 0 ||
-	    pthread_create(&f->thread, NULL, run, f) != 0) {
+	if (pipe(f->stop) < 0 || bind(f->listener, (const struct sockaddr *)&a, sizeof(a)) < 0 ||
+	    listen(f->listener, 8) < 0 || pthread_create(&f->thread, NULL, run, f) != 0) {
 		(void)close(f->listener);
 		free(f);
 		return NULL;
@@ -443,7 +484,8 @@ const char *fake_firecracker_body(struct fake_firecracker *f, const char *path)
 
 	(void)pthread_mutex_lock(&f->lock);
 	for (size_t i = 0; i < f->n; i++)
-		if (strncmp(f->seen[i].line, "PUT ", 4) == 0 && strcmp(f->seen[i].line + 4, path) == 0)
+		if (strncmp(f->seen[i].line, "PUT ", 4) == 0 &&
+		    strcmp(f->seen[i].line + 4, path) == 0)
 			body = f->seen[i].body;
 	(void)pthread_mutex_unlock(&f->lock);
 	return body;

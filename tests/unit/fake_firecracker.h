@@ -12,18 +12,18 @@ struct fake_firecracker;
 
 enum fc_fault {
 	FC_NONE,
-	FC_HANG,     /* takes the request, never answers */
-	FC_SLOW,     /* the right answer, seven bytes each millisecond */
-	FC_TRICKLE,  /* the right answer, one byte each 200 ms */
-	FC_GARBAGE,  /* bytes that are no HTTP */
-	FC_HALF,     /* half of the right answer, then the end */
+	FC_HANG,      /* takes the request, never answers */
+	FC_SLOW,      /* the right answer, seven bytes each millisecond */
+	FC_TRICKLE,   /* the right answer, one byte each 200 ms */
+	FC_GARBAGE,   /* bytes that are no HTTP */
+	FC_HALF,      /* half of the right answer, then the end */
 	FC_HALF_HANG, /* half of the right answer, then nothing */
-	FC_CLOSE,    /* takes the request, closes */
-	FC_503,      /* status 503 with a fault_message that a terminal should not see raw */
-	FC_NO_JSON,  /* status 400 with a body that is no JSON */
-	FC_ENDLESS,  /* status 200 and a body without end */
-	FC_HEADERS,  /* headers without end */
-	FC_WRONG,    /* status 200 with JSON of another shape */
+	FC_CLOSE,     /* takes the request, closes */
+	FC_503,       /* status 503 with a fault_message that a terminal should not see raw */
+	FC_NO_JSON,   /* status 400 with a body that is no JSON */
+	FC_ENDLESS,   /* status 200 and a body without end */
+	FC_HEADERS,   /* headers without end */
+	FC_WRONG,     /* status 200 with JSON of another shape */
 };
 
 /* Listens on @path at once.  NULL on failure. */

@@ -48,14 +48,15 @@ struct fake_helper {
 	struct thing things[OBJ_COUNT][SLOT_MAX];
 	pid_t vmm[SLOT_MAX];
 	char kvm;
-	bool silent;     /* its VMMs say nothing */
+	bool silent; /* its VMMs say nothing */
 	void (*hook)(void *arg, const struct request *q);
 	void *hook_arg;
 };
 
 static const enum role_id object_role[OBJ_COUNT] = {
-	[OBJ_TAP] = ROLE_NET, [OBJ_GUEST] = ROLE_NET, [OBJ_NAT] = ROLE_NET,
-	[OBJ_LOOP_BASE] = ROLE_BLK, [OBJ_LOOP_COW] = ROLE_BLK, [OBJ_DM] = ROLE_BLK, [OBJ_VMM] = ROLE_SPAWN,
+	[OBJ_TAP] = ROLE_NET,       [OBJ_GUEST] = ROLE_NET,    [OBJ_NAT] = ROLE_NET,
+	[OBJ_LOOP_BASE] = ROLE_BLK, [OBJ_LOOP_COW] = ROLE_BLK, [OBJ_DM] = ROLE_BLK,
+	[OBJ_VMM] = ROLE_SPAWN,
 };
 
 static uint64_t ident_of(enum object kind, uint32_t slot)
@@ -70,7 +71,10 @@ static uint64_t ident_of(enum object kind, uint32_t slot)
 static void put(struct fake_helper *f, enum object kind, const struct request *q)
 {
 	f->things[kind][q->slot] = (struct thing){
-		.there = true, .generation = q->generation, .owner = q->owner, .ident = ident_of(kind, q->slot),
+		.there = true,
+		.generation = q->generation,
+		.owner = q->owner,
+		.ident = ident_of(kind, q->slot),
 	};
 }
 
@@ -111,7 +115,8 @@ static void reap(struct fake_helper *f, uint32_t slot)
 	f->vmm[slot] = 0;
 }
 
-static enum status serve_vmm(struct fake_helper *f, const struct request *q, int fd_in, struct reply *a, int *fd_out)
+static enum status serve_vmm(struct fake_helper *f, const struct request *q, int fd_in,
+			     struct reply *a, int *fd_out)
 {
 	bool probe = q->op->code == OP_VMM_SPAWN && q->vmm_spawn.vmm == VMM_PROBE;
 	pid_t pid;
@@ -122,7 +127,8 @@ static enum status serve_vmm(struct fake_helper *f, const struct request *q, int
 			return ST_DENIED;
 		pid = child(fd_in, probe ? f->kvm : 0);
 		if (!probe && !f->silent)
-			(void)!write(fd_in, FAKE_GREETING, sizeof(FAKE_GREETING) - 1); /* whenever the child is killed */
+			(void)!write(fd_in, FAKE_GREETING,
+				     sizeof(FAKE_GREETING) - 1); /* whenever the child is killed */
 		f->vmm[q->slot] = probe ? 0 : pid;
 		put(f, OBJ_VMM, q);
 		break;
@@ -143,7 +149,8 @@ static enum status serve_vmm(struct fake_helper *f, const struct request *q, int
 	return *fd_out < 0 ? ST_KERNEL : ST_OK;
 }
 
-static enum status serve_list(struct fake_helper *f, enum role_id role, const struct request *q, struct reply *a)
+static enum status serve_list(struct fake_helper *f, enum role_id role, const struct request *q,
+			      struct reply *a)
 {
 	for (uint64_t at = q->list.cursor; at < (uint64_t)OBJ_COUNT * SLOT_MAX; at++) {
 		uint32_t kind = (uint32_t)(at / SLOT_MAX), slot = (uint32_t)(at % SLOT_MAX);
@@ -176,7 +183,8 @@ static enum status serve_blk(struct fake_helper *f, const struct request *q, str
 		drop(f, q->loop_detach.part ? OBJ_LOOP_COW : OBJ_LOOP_BASE, q->slot);
 		break;
 	case OP_SNAPSHOT_CREATE:
-		if (!f->things[OBJ_LOOP_BASE][q->slot].there || !f->things[OBJ_LOOP_COW][q->slot].there)
+		if (!f->things[OBJ_LOOP_BASE][q->slot].there ||
+		    !f->things[OBJ_LOOP_COW][q->slot].there)
 			return ST_ABSENT;
 		put(f, OBJ_DM, q);
 		a->snapshot_create.minor = SLOT_DM_MINOR + q->slot;
@@ -232,7 +240,8 @@ static bool foreign(struct fake_helper *f, const struct fake_role *r, const stru
 	return false;
 }
 
-static enum status serve(struct fake_role *r, const struct request *q, int fd_in, struct reply *a, int *fd_out)
+static enum status serve(struct fake_role *r, const struct request *q, int fd_in, struct reply *a,
+			 int *fd_out)
 {
 	struct fake_helper *f = r->f;
 
@@ -269,7 +278,8 @@ static void record(struct fake_role *r, const struct request *q, size_t nfds)
 	if (f->total < RECORDS_MAX)
 		f->records[f->total++] = *q;
 	f->counts[q->op->code]++;
-	if (nfds != q->op->fds_in || !(q->op->phases & r->phase) || (q->op->role != ROLE_ANY && q->op->role != r->id))
+	if (nfds != q->op->fds_in || !(q->op->phases & r->phase) ||
+	    (q->op->role != ROLE_ANY && q->op->role != r->id))
 		f->violations++;
 }
 
@@ -346,7 +356,9 @@ struct fake_helper *fake_helper_start(int fds[3])
 		int sv[2];
 		int failed = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv);
 		assert(!failed);
-		*r = (struct fake_role){ .f = f, .id = ROLE_NET + (enum role_id)i, .fd = sv[1], .phase = P_HELLO };
+		*r = (struct fake_role){
+			.f = f, .id = ROLE_NET + (enum role_id)i, .fd = sv[1], .phase = P_HELLO
+		};
 		fds[i] = sv[0];
 		failed = pthread_create(&r->thread, NULL, role_thread, r);
 		assert(!failed);
@@ -369,12 +381,12 @@ void fake_helper_stop(struct fake_helper *f)
 }
 
 /* One expression under the lock. */
-#define LOCKED(f, expr)                                    \
-	({                                                 \
-		(void)pthread_mutex_lock(&(f)->lock);      \
-		__typeof__(expr) v_ = (expr);              \
-		(void)pthread_mutex_unlock(&(f)->lock);    \
-		v_;                                        \
+#define LOCKED(f, expr)                                 \
+	({                                              \
+		(void)pthread_mutex_lock(&(f)->lock);   \
+		__typeof__(expr) v_ = (expr);           \
+		(void)pthread_mutex_unlock(&(f)->lock); \
+		v_;                                     \
 	})
 
 size_t fake_helper_count(struct fake_helper *f, enum op_code op)
@@ -422,7 +434,8 @@ bool fake_helper_has(struct fake_helper *f, uint32_t slot, enum object kind)
 	return LOCKED(f, f->things[kind][slot].there);
 }
 
-void fake_helper_put(struct fake_helper *f, enum object kind, uint32_t slot, uint32_t generation, uint32_t owner)
+void fake_helper_put(struct fake_helper *f, enum object kind, uint32_t slot, uint32_t generation,
+		     uint32_t owner)
 {
 	const struct request q = { .slot = slot, .generation = generation, .owner = owner };
 
@@ -483,7 +496,8 @@ void fake_helper_kvm(struct fake_helper *f, char answer)
 	(void)pthread_mutex_unlock(&f->lock);
 }
 
-void fake_helper_hook(struct fake_helper *f, void (*fn)(void *arg, const struct request *q), void *arg)
+void fake_helper_hook(struct fake_helper *f, void (*fn)(void *arg, const struct request *q),
+		      void *arg)
 {
 	(void)pthread_mutex_lock(&f->lock);
 	f->hook = fn;

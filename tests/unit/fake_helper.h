@@ -32,7 +32,8 @@ size_t fake_helper_objects(struct fake_helper *f, enum object kind);
 bool fake_helper_has(struct fake_helper *f, uint32_t slot, enum object kind);
 
 /* An object that somebody else left behind (an orphan for reconcile to find), or one that was lost. */
-void fake_helper_put(struct fake_helper *f, enum object kind, uint32_t slot, uint32_t generation, uint32_t owner);
+void fake_helper_put(struct fake_helper *f, enum object kind, uint32_t slot, uint32_t generation,
+		     uint32_t owner);
 void fake_helper_drop(struct fake_helper *f, enum object kind, uint32_t slot);
 
 /* The kernel gave that slot's disk up. */
@@ -55,7 +56,8 @@ void fake_helper_nonsense(struct fake_helper *f, enum role_id role, const void *
 void fake_helper_kvm(struct fake_helper *f, char answer);
 
 /* Called by the role's thread with each request, before it is served; e.g. to play the monitor of a VMM. */
-void fake_helper_hook(struct fake_helper *f, void (*fn)(void *arg, const struct request *q), void *arg);
+void fake_helper_hook(struct fake_helper *f, void (*fn)(void *arg, const struct request *q),
+		      void *arg);
 
 /* The VMM of that slot: its pid (0: none), and its end by itself. */
 pid_t fake_helper_vmm(struct fake_helper *f, uint32_t slot);

@@ -13,8 +13,10 @@
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 4096
-#define GREETING "{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 22, \"minor\": 2, \"major\": 7}, \"package\": \"Debian\"}, \"capabilities\": [\"oob\"]}}\r\n"
-#define EVENT "{\"timestamp\": {\"seconds\": 1, \"microseconds\": 2}, \"event\": \"NIC_RX_FILTER_CHANGED\", \"data\": {}}\r\n"
+#define GREETING \
+	"{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 22, \"minor\": 2, \"major\": 7}, \"package\": \"Debian\"}, \"capabilities\": [\"oob\"]}}\r\n"
+#define EVENT \
+	"{\"timestamp\": {\"seconds\": 1, \"microseconds\": 2}, \"event\": \"NIC_RX_FILTER_CHANGED\", \"data\": {}}\r\n"
 
 struct fake_qmp {
 	pthread_t thread;
@@ -86,19 +88,28 @@ static void answer(struct session *s, const char *name, json_int_t id, char out[
 		s->negotiated = true;
 		(void)snprintf(out, 400, "{\"return\": {}, \"id\": %lld}\r\n", (long long)id);
 	} else if (!s->negotiated || strcmp(name, "qmp_capabilities") == 0) {
-		(void)snprintf(out, 400, "{\"id\": %lld, \"error\": {\"class\": \"CommandNotFound\", \"desc\": \"Expecting capabilities "
-			       "negotiation with 'qmp_capabilities'\"}}\r\n", (long long)id);
+		(void)snprintf(
+			out, 400,
+			"{\"id\": %lld, \"error\": {\"class\": \"CommandNotFound\", \"desc\": \"Expecting capabilities "
+			"negotiation with 'qmp_capabilities'\"}}\r\n",
+			(long long)id);
 	} else if (strcmp(name, "query-status") == 0) {
-		(void)snprintf(out, 400, EVENT "{\"return\": {\"status\": \"%s\", \"singlestep\": false, \"running\": true}, \"id\": %lld}\r\n",
-			       f->status, (long long)id);
+		(void)snprintf(
+			out, 400,
+			EVENT
+			"{\"return\": {\"status\": \"%s\", \"singlestep\": false, \"running\": true}, \"id\": %lld}\r\n",
+			f->status, (long long)id);
 		if (f->queries && --f->queries == 0)
 			(void)snprintf(f->status, sizeof(f->status), "running");
 	} else if (strcmp(name, "system_powerdown") == 0) {
 		f->powerdown = true;
 		(void)snprintf(out, 400, EVENT "{\"return\": {}, \"id\": %lld}\r\n", (long long)id);
 	} else {
-		(void)snprintf(out, 400, "{\"id\": %lld, \"error\": {\"class\": \"CommandNotFound\", \"desc\": \"The command %.60s has not been "
-			       "found\"}}\r\n", (long long)id, name);
+		(void)snprintf(
+			out, 400,
+			"{\"id\": %lld, \"error\": {\"class\": \"CommandNotFound\", \"desc\": \"The command %.60s has not been "
+			"found\"}}\r\n",
+			(long long)id, name);
 	}
 	(void)pthread_mutex_unlock(&f->lock);
 }
@@ -109,21 +120,36 @@ static bool send_faulty(struct session *s, const char *right, json_int_t id)
 	char text[200];
 
 	switch (s->fault) {
-	case QMP_HANG: return pause_ms(s, -1);
-	case QMP_GARBAGE: return send_line(s, "\x7f not JSON\r\n");
-	case QMP_HALF: (void)send_bytes(s, right, strlen(right) / 2); return false;
-	case QMP_CLOSE: return false;
-	case QMP_LONG: send_for_ever(s, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"); return false;
-	case QMP_EVENTS: send_for_ever(s, EVENT); return false;
-	case QMP_DEEP: return send_deep(s);
+	case QMP_HANG:
+		return pause_ms(s, -1);
+	case QMP_GARBAGE:
+		return send_line(s, "\x7f not JSON\r\n");
+	case QMP_HALF:
+		(void)send_bytes(s, right, strlen(right) / 2);
+		return false;
+	case QMP_CLOSE:
+		return false;
+	case QMP_LONG:
+		send_for_ever(s, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
+		return false;
+	case QMP_EVENTS:
+		send_for_ever(s, EVENT);
+		return false;
+	case QMP_DEEP:
+		return send_deep(s);
 	case QMP_ERROR:
-		(void)snprintf(text, sizeof(text), "{\"id\": %lld, \"error\": {\"class\": \"GenericError\", \"desc\": \"no \\u001b[31mway\"}}\r\n",
-			       (long long)id);
+		(void)snprintf(
+			text, sizeof(text),
+			"{\"id\": %lld, \"error\": {\"class\": \"GenericError\", \"desc\": \"no \\u001b[31mway\"}}\r\n",
+			(long long)id);
 		return send_line(s, text);
 	case QMP_WRONG_ID:
-		(void)snprintf(text, sizeof(text), "{\"return\": {\"status\": \"running\"}, \"id\": %lld}\r\n", (long long)id + 7);
+		(void)snprintf(text, sizeof(text),
+			       "{\"return\": {\"status\": \"running\"}, \"id\": %lld}\r\n",
+			       (long long)id + 7);
 		return send_line(s, text);
-	default: return send_line(s, right);
+	default:
+		return send_line(s, right);
 	}
 }
 
@@ -136,7 +162,9 @@ static bool serve_line(struct session *s, const char *line)
 	bool more;
 
 	if (!name) {
-		more = send_line(s, "{\"error\": {\"class\": \"GenericError\", \"desc\": \"Invalid JSON syntax\"}}\r\n");
+		more = send_line(
+			s,
+			"{\"error\": {\"class\": \"GenericError\", \"desc\": \"Invalid JSON syntax\"}}\r\n");
 	} else {
 		answer(s, name, id, right);
 		more = send_faulty(s, right, id);
@@ -185,7 +213,8 @@ static void *run(void *arg)
 			return NULL;
 		if (p[1].revents)
 			return NULL;
-		struct session s = { .f = f, .conn = accept4(f->listener, NULL, NULL, SOCK_CLOEXEC) };
+		struct session s = { .f = f,
+				     .conn = accept4(f->listener, NULL, NULL, SOCK_CLOEXEC) };
 		(void)pthread_mutex_lock(&f->lock);
 		s.fault = f->fault;
 		(void)pthread_mutex_unlock(&f->lock);
@@ -206,8 +235,8 @@ struct fake_qmp *fake_qmp_start(const char *path)
 	(void)unlink(path);
 	f->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	(void)pthread_mutex_init(&f->lock, NULL);
-	if (pipe(f->stop) < 0 || bind(f->listener, (const struct sockaddr *)&a, sizeof(a)) < 0 || listen(f->listener, 8) < 0 ||
-	    pthread_create(&f->thread, NULL, run, f) != 0) {
+	if (pipe(f->stop) < 0 || bind(f->listener, (const struct sockaddr *)&a, sizeof(a)) < 0 ||
+	    listen(f->listener, 8) < 0 || pthread_create(&f->thread, NULL, run, f) != 0) {
 		(void)close(f->listener);
 		free(f);
 		return NULL;

@@ -8,19 +8,19 @@ struct fake_qmp;
 
 enum qmp_fault {
 	QMP_NONE,
-	QMP_MUTE,       /* accepts, says nothing */
-	QMP_HANG,       /* greets, then never answers */
-	QMP_SLOW,       /* the right answer, seven bytes each millisecond */
-	QMP_TRICKLE,    /* every byte after 200 ms */
-	QMP_GARBAGE,    /* a line that is no JSON */
+	QMP_MUTE,        /* accepts, says nothing */
+	QMP_HANG,        /* greets, then never answers */
+	QMP_SLOW,        /* the right answer, seven bytes each millisecond */
+	QMP_TRICKLE,     /* every byte after 200 ms */
+	QMP_GARBAGE,     /* a line that is no JSON */
 	QMP_NO_GREETING, /* JSON, but no greeting */
-	QMP_HALF,       /* half of the answer, then the end */
-	QMP_CLOSE,      /* the end instead of an answer */
-	QMP_LONG,       /* a line without end */
-	QMP_EVENTS,     /* events without end instead of an answer */
-	QMP_ERROR,      /* an error, with bytes that a terminal should not see raw */
-	QMP_WRONG_ID,   /* somebody else's answer */
-	QMP_DEEP,       /* JSON nested without measure */
+	QMP_HALF,        /* half of the answer, then the end */
+	QMP_CLOSE,       /* the end instead of an answer */
+	QMP_LONG,        /* a line without end */
+	QMP_EVENTS,      /* events without end instead of an answer */
+	QMP_ERROR,       /* an error, with bytes that a terminal should not see raw */
+	QMP_WRONG_ID,    /* somebody else's answer */
+	QMP_DEEP,        /* JSON nested without measure */
 };
 
 /* Listens on @path at once.  NULL on failure. */

@@ -11,7 +11,9 @@ static void test_values_reach_the_daemon(void **state)
 	const struct call_vm_create *a = &fx.last[CALL_VM_CREATE].vm_create;
 
 	(void)state;
-	assert_int_equal(BANGER("vm", "create", "--memory", "2G", "web1", "--vcpus=3", "--disk", "512M", "--nat", "--image", "deb"), 0);
+	assert_int_equal(BANGER("vm", "create", "--memory", "2G", "web1", "--vcpus=3", "--disk",
+				"512M", "--nat", "--image", "deb"),
+			 0);
 	assert_string_equal(fx.calls, "vm_create ");
 	assert_string_equal(a->name, "web1");
 	assert_string_equal(a->image, "deb");
@@ -44,30 +46,63 @@ static void test_the_only_image_is_the_default(void **state)
 	assert_string_equal(a->image, "debian");
 	fx.images[0] = NULL;
 	assert_int_equal(BANGER("vm", "create"), FAIL_NOT_FOUND);
-	assert_has(fx.err, "hint: banger kernel import debian debian && banger image build debian bookworm --kernel debian");
+	assert_has(
+		fx.err,
+		"hint: banger kernel import debian debian && banger image build debian bookworm --kernel debian");
 	fx.images[0] = "trixie";
 	fx.images[1] = "bookworm";
 	fx.calls[0] = '\0';
 	assert_int_equal(BANGER("run", "-d"), FAIL_USAGE);
-	assert_has(fx.err, "there are 2 images, so one has to be named: trixie, bookworm\nhint: --image trixie\n");
+	assert_has(
+		fx.err,
+		"there are 2 images, so one has to be named: trixie, bookworm\nhint: --image trixie\n");
 	assert_string_equal(fx.calls, "image_list ");
 }
 
 static void test_bad_words_ask_nothing(void **state)
 {
 	static const char *const bad[][8] = {
-		{ "vm", "create", "--memory", "512" }, { "vm", "create", "--memory", "0" }, { "vm", "create", "--memory", "2g" },
-		{ "vm", "create", "--memory", "1M1" }, { "vm", "create", "--memory", "-1M" }, { "vm", "create", "--memory", "99999999T" },
-		{ "vm", "create", "--memory", "1025K" }, { "vm", "create", "--vcpus", "0" }, { "vm", "create", "--vcpus", "257" },
-		{ "vm", "create", "--vcpus", "0x2" }, { "vm", "create", "--vcpus" }, { "vm", "create", "--frobnicate" },
-		{ "vm", "create", "a", "b" }, { "vm", "create", "-o", "yaml" }, { "vm", "list", "x" }, { "vm", "show" },
-		{ "vm", "stop", "a", "--timeout", "5h" }, { "vm", "stop", "a", "--timeout", "" }, { "vm", "stop", "a", "--timeout", "2h" },
-		{ "vm", "stop", "a", "--timeout", "61m" }, { "vm", "run", "--rm", "-d" }, { "vm", "run", "-d", "--", "true" },
-		{ "vm", "run", "name" }, { "vm", "run", "--" }, { "vm", "exec", "web1" }, { "vm", "exec", "web1", "--" }, { "vm", "set", "web1" },
-		{ "vm" }, { "vm", "frob" }, { "frob" }, { "--frob" }, { "help", "frob" }, { "help", "vm", "frob" },
-		{ "image", "import", "a", "/dev/null" }, { "image", "build", "debian" }, { "image", "build", "fedora", "x" },
-		{ "vm", "list", "--progress", "gaudy" }, { "vm", "show", "a", "--memory", "1G" },
-		{ "kernel", "import", "k" }, { "kernel", "import", "k", "fedora" }, { "kernel", "import", "k", "--deb", "x", "--vmlinuz", "y" },
+		{ "vm", "create", "--memory", "512" },
+		{ "vm", "create", "--memory", "0" },
+		{ "vm", "create", "--memory", "2g" },
+		{ "vm", "create", "--memory", "1M1" },
+		{ "vm", "create", "--memory", "-1M" },
+		{ "vm", "create", "--memory", "99999999T" },
+		{ "vm", "create", "--memory", "1025K" },
+		{ "vm", "create", "--vcpus", "0" },
+		{ "vm", "create", "--vcpus", "257" },
+		{ "vm", "create", "--vcpus", "0x2" },
+		{ "vm", "create", "--vcpus" },
+		{ "vm", "create", "--frobnicate" },
+		{ "vm", "create", "a", "b" },
+		{ "vm", "create", "-o", "yaml" },
+		{ "vm", "list", "x" },
+		{ "vm", "show" },
+		{ "vm", "stop", "a", "--timeout", "5h" },
+		{ "vm", "stop", "a", "--timeout", "" },
+		{ "vm", "stop", "a", "--timeout", "2h" },
+		{ "vm", "stop", "a", "--timeout", "61m" },
+		{ "vm", "run", "--rm", "-d" },
+		{ "vm", "run", "-d", "--", "true" },
+		{ "vm", "run", "name" },
+		{ "vm", "run", "--" },
+		{ "vm", "exec", "web1" },
+		{ "vm", "exec", "web1", "--" },
+		{ "vm", "set", "web1" },
+		{ "vm" },
+		{ "vm", "frob" },
+		{ "frob" },
+		{ "--frob" },
+		{ "help", "frob" },
+		{ "help", "vm", "frob" },
+		{ "image", "import", "a", "/dev/null" },
+		{ "image", "build", "debian" },
+		{ "image", "build", "fedora", "x" },
+		{ "vm", "list", "--progress", "gaudy" },
+		{ "vm", "show", "a", "--memory", "1G" },
+		{ "kernel", "import", "k" },
+		{ "kernel", "import", "k", "fedora" },
+		{ "kernel", "import", "k", "--deb", "x", "--vmlinuz", "y" },
 		{ "kernel", "import", "k", "--vmlinuz", "y" },
 	};
 
@@ -76,7 +111,8 @@ static void test_bad_words_ask_nothing(void **state)
 		const char *const *b = bad[i];
 		int status = banger(b[0], b[1], b[2], b[3], b[4], b[5], b[6], NULL);
 		if (status != FAIL_USAGE)
-			fail_msg("row %zu (%s %s %s): %d\n%s", i, b[0], b[1] ? b[1] : "", b[2] ? b[2] : "", status, fx.err);
+			fail_msg("row %zu (%s %s %s): %d\n%s", i, b[0], b[1] ? b[1] : "",
+				 b[2] ? b[2] : "", status, fx.err);
 		assert_has(fx.err, "banger: ");
 		assert_string_equal(fx.out, "");
 		assert_string_equal(fx.calls, "");
@@ -115,7 +151,8 @@ static void test_aliases(void **state)
 static void test_verbs_of_a_vm_need_no_noun(void **state)
 {
 	(void)state;
-	for (const struct command *cmd = commands; cmd->noun && strcmp(cmd->noun, "vm") == 0; cmd++) {
+	for (const struct command *cmd = commands; cmd->noun && strcmp(cmd->noun, "vm") == 0;
+	     cmd++) {
 		assert_int_equal(BANGER("vm", cmd->verb, "--help"), 0);
 		char *whole = strdup(fx.out);
 		assert_int_equal(BANGER(cmd->verb, "--help"), 0);
@@ -133,7 +170,9 @@ static void test_verbs_of_a_vm_need_no_noun(void **state)
 	assert_int_equal(BANGER("inspect", "web9"), 0);
 	assert_int_equal(BANGER("image", "ls"), 0);
 	assert_int_equal(BANGER("kernel", "rm", "k"), 0);
-	assert_string_equal(fx.calls, "image_list vm_create vm_start vm_kill vm_list vm_list vm_show image_list kernel_delete ");
+	assert_string_equal(
+		fx.calls,
+		"image_list vm_create vm_start vm_kill vm_list vm_list vm_show image_list kernel_delete ");
 	/* A VM may have the name of a verb. */
 	assert_int_equal(BANGER("start", "stop"), 0);
 	assert_string_equal(fx.last[CALL_VM_START].vm_start.vm, "stop");
@@ -157,7 +196,8 @@ static void test_mistyped_words_get_a_suggestion(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		assert_int_equal(banger(rows[i].words[0], rows[i].words[1], rows[i].words[2], NULL), FAIL_USAGE);
+		assert_int_equal(banger(rows[i].words[0], rows[i].words[1], rows[i].words[2], NULL),
+				 FAIL_USAGE);
 		assert_has(fx.err, rows[i].hint);
 	}
 	assert_string_equal(fx.calls, "");
@@ -188,7 +228,9 @@ static void test_help_knows_every_command(void **state)
 		assert_int_equal(banger("help", cmd->noun, cmd->verb, NULL), 0);
 		assert_has(fx.out, "usage: banger ");
 		char *by_help = strdup(fx.out);
-		assert_int_equal(cmd->verb ? BANGER(cmd->noun, cmd->verb, "--help") : BANGER(cmd->noun, "-h"), 0);
+		assert_int_equal(cmd->verb ? BANGER(cmd->noun, cmd->verb, "--help")
+					   : BANGER(cmd->noun, "-h"),
+				 0);
 		assert_string_equal(fx.out, by_help);
 		free(by_help);
 	}
@@ -199,7 +241,8 @@ static void test_help_knows_every_command(void **state)
 static bool is_command(const char *noun, const char *verb)
 {
 	for (const struct command *cmd = commands; cmd->noun; cmd++)
-		if ((strcmp(noun, cmd->noun) == 0 && (!cmd->verb || strcmp(verb, cmd->verb) == 0)) ||
+		if ((strcmp(noun, cmd->noun) == 0 &&
+		     (!cmd->verb || strcmp(verb, cmd->verb) == 0)) ||
 		    (cmd->verb && strcmp(cmd->noun, "vm") == 0 &&
 		     (strcmp(noun, cmd->verb) == 0 || (cmd->alias && strstr(cmd->alias, noun)))))
 			return true;
@@ -236,7 +279,8 @@ static void test_guest_line(void **state)
 {
 	(void)state;
 	static char *const one[] = { (char *)"ls | wc -l", NULL };
-	static char *const several[] = { (char *)"printf", (char *)"%s", (char *)"it's a $HOME; \"x\"", (char *)"", NULL };
+	static char *const several[] = { (char *)"printf", (char *)"%s",
+					 (char *)"it's a $HOME; \"x\"", (char *)"", NULL };
 	char *line = ssh_line(one);
 
 	assert_string_equal(line, "ls | wc -l");
@@ -249,9 +293,17 @@ static void test_guest_line(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_values_reach_the_daemon), T(test_defaults_are_the_daemons), T(test_the_only_image_is_the_default), T(test_bad_words_ask_nothing),
-		T(test_too_long_is_said), T(test_aliases), T(test_verbs_of_a_vm_need_no_noun),
-		T(test_mistyped_words_get_a_suggestion), T(test_set), T(test_help_knows_every_command), cmocka_unit_test(test_readme),
+		T(test_values_reach_the_daemon),
+		T(test_defaults_are_the_daemons),
+		T(test_the_only_image_is_the_default),
+		T(test_bad_words_ask_nothing),
+		T(test_too_long_is_said),
+		T(test_aliases),
+		T(test_verbs_of_a_vm_need_no_noun),
+		T(test_mistyped_words_get_a_suggestion),
+		T(test_set),
+		T(test_help_knows_every_command),
+		cmocka_unit_test(test_readme),
 		cmocka_unit_test(test_guest_line),
 	};
 

@@ -29,7 +29,8 @@ static const char *content(const char *name)
 static void fake_tools(const char *mmdebstrap)
 {
 	write_script("mmdebstrap", mmdebstrap);
-	write_script("mke2fs", "while [ $# -gt 2 ]; do shift; done; echo 'a file system' >\"$1\"\n");
+	write_script("mke2fs",
+		     "while [ $# -gt 2 ]; do shift; done; echo 'a file system' >\"$1\"\n");
 	write_script("newuidmap", "exit 0\n");
 	write_script("fakeroot", "shift; exec \"$@\"\n");
 	write_script("fakechroot", "exit 0\n");
@@ -37,8 +38,9 @@ static void fake_tools(const char *mmdebstrap)
 	(void)unsetenv("http_proxy");
 }
 
-#define MAKES_A_TAR "for a; do case $a in */root.tar) tar -cf \"$a\" --files-from /dev/null;; esac; echo \"$a\"; done >\"$HOME/args\"\n" \
-		    "echo \"$http_proxy\" >\"$HOME/proxy\"\n"
+#define MAKES_A_TAR                                                                                                          \
+	"for a; do case $a in */root.tar) tar -cf \"$a\" --files-from /dev/null;; esac; echo \"$a\"; done >\"$HOME/args\"\n" \
+	"echo \"$http_proxy\" >\"$HOME/proxy\"\n"
 
 static void test_a_failure_keeps_the_old_file(void **state)
 {
@@ -47,14 +49,20 @@ static void test_a_failure_keeps_the_old_file(void **state)
 	(void)state;
 	fake_tools("exit 3\n");
 	put("good.ext4", "good");
-	assert_int_equal(BANGER("image", "build", "debian", "--suite", "bookworm", "--output", path), FAIL_GENERAL);
+	assert_int_equal(BANGER("image", "build", "debian", "--suite", "bookworm", "--output",
+				path),
+			 FAIL_GENERAL);
 	assert_string_equal(content("good.ext4"), "good");
 	(void)snprintf(link, sizeof(link), "%s/link.ext4", fx.dir);
 	assert_int_equal(symlink("good.ext4", link), 0);
-	assert_int_equal(BANGER("image", "build", "debian", "--suite", "bookworm", "--output", link), FAIL_GENERAL);
+	assert_int_equal(BANGER("image", "build", "debian", "--suite", "bookworm", "--output",
+				link),
+			 FAIL_GENERAL);
 	assert_string_equal(content("good.ext4"), "good");
 	fake_tools(MAKES_A_TAR);
-	assert_int_equal(BANGER("image", "build", "debian", "--suite", "bookworm", "--output", link), 0);
+	assert_int_equal(BANGER("image", "build", "debian", "--suite", "bookworm", "--output",
+				link),
+			 0);
 	assert_string_equal(content("good.ext4"), "a file system\n");
 	assert_int_equal(BANGER("image", "build", "debian", "--output", "/dev/null"), FAIL_USAGE);
 	/* Nothing half done stays beside it. */
@@ -67,11 +75,14 @@ static void test_packages_come_from_the_hosts_sources(void **state)
 	char dir[160];
 
 	(void)state;
-	if (system("grep -q '^ID=debian' /etc/os-release && grep -q ^VERSION_CODENAME /etc/os-release") != 0)
+	if (system("grep -q '^ID=debian' /etc/os-release && grep -q ^VERSION_CODENAME /etc/os-release") !=
+	    0)
 		skip();
 	fake_tools(MAKES_A_TAR);
-	write_script("apt-config", "[ $1 = shell ] && echo \"LIST='$HOME/apt/sources.list'\" && echo \"PARTS='$HOME/apt/sources.list.d/'\"\n"
-				   "[ \"$4\" = Acquire::http::Proxy ] && echo http://proxy:3128\nexit 0\n");
+	write_script(
+		"apt-config",
+		"[ $1 = shell ] && echo \"LIST='$HOME/apt/sources.list'\" && echo \"PARTS='$HOME/apt/sources.list.d/'\"\n"
+		"[ \"$4\" = Acquire::http::Proxy ] && echo http://proxy:3128\nexit 0\n");
 	(void)snprintf(dir, sizeof(dir), "%s/apt", fx.dir);
 	assert_int_equal(mkdir(dir, 0700), 0);
 	(void)snprintf(dir, sizeof(dir), "%s/apt/sources.list.d", fx.dir);
@@ -95,7 +106,8 @@ static void test_packages_come_from_the_hosts_sources(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_a_failure_keeps_the_old_file), T(test_packages_come_from_the_hosts_sources),
+		T(test_a_failure_keeps_the_old_file),
+		T(test_packages_come_from_the_hosts_sources),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,9 +22,12 @@ static void test_a_fifo_is_refused_at_once(void **state)
 	assert_int_equal(mkfifo(in_dir("fifo"), 0600), 0);
 	(void)alarm(20); /* it would wait for a writer */
 	assert_int_equal(BANGER("image", "import", "x", path, "--kernel", "k"), FAIL_USAGE);
-	assert_has(fx.err, "fifo: not a regular file\nhint: a FIFO is not read; a pipe is, as in <(zcat FILE.gz)\n");
+	assert_has(
+		fx.err,
+		"fifo: not a regular file\nhint: a FIFO is not read; a pipe is, as in <(zcat FILE.gz)\n");
 	assert_int_equal(BANGER("kernel", "import", "x", "--deb", path), FAIL_USAGE);
-	assert_int_equal(BANGER("kernel", "import", "x", "--vmlinuz", path, "--modules", "/tmp"), FAIL_USAGE);
+	assert_int_equal(BANGER("kernel", "import", "x", "--vmlinuz", path, "--modules", "/tmp"),
+			 FAIL_USAGE);
 	assert_int_equal(BANGER("image", "import", "x", "/dev/zero", "--kernel", "k"), FAIL_USAGE);
 	(void)alarm(0);
 	assert_string_equal(fx.calls, "");
@@ -78,7 +81,8 @@ static void test_a_pipe_is_spooled(void **state)
 	assert_int_equal(byte, 'x');
 	assert_int_equal(pread(fd, &byte, 1, (off_t)size / 2), 1);
 	assert_int_equal(byte, 0);
-	assert_int_equal(write(fd, "x", 1), -1); /* what is handed over can be read and nothing else */
+	assert_int_equal(write(fd, "x", 1),
+			 -1); /* what is handed over can be read and nothing else */
 	(void)close(fd);
 	(void)close(from);
 	while (waitpid(writer, NULL, 0) < 0 && errno == EINTR)
@@ -113,10 +117,13 @@ static void test_an_ext4_that_is_cut(void **state)
 	assert_int_equal(BANGER("image", "import", "x", path, "--kernel", "k"), 0);
 	(void)ext4_with(0, "", 0, 32 << 20);
 	assert_int_equal(BANGER("image", "import", "x", path, "--kernel", "k"), FAIL_USAGE);
-	assert_has(fx.err, "the file has 33554432 bytes, but the file system in it 67108864: a part is missing");
+	assert_has(
+		fx.err,
+		"the file has 33554432 bytes, but the file system in it 67108864: a part is missing");
 	(void)ext4_with(0x60, unknown, 4, 0);
 	assert_int_equal(BANGER("image", "import", "x", path, "--kernel", "k"), FAIL_USAGE);
-	assert_has(fx.err, "features that Linux 6.1 does not know (incompat 0x80000000, ro_compat 0x0)");
+	assert_has(fx.err,
+		   "features that Linux 6.1 does not know (incompat 0x80000000, ro_compat 0x0)");
 	(void)ext4_with(0x64, unknown, 4, 0);
 	assert_int_equal(BANGER("image", "import", "x", path, "--kernel", "k"), FAIL_USAGE);
 	assert_string_equal(fx.calls, "image_import ");
@@ -125,7 +132,9 @@ static void test_an_ext4_that_is_cut(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_a_fifo_is_refused_at_once), T(test_a_pipe_is_spooled), T(test_an_ext4_that_is_cut),
+		T(test_a_fifo_is_refused_at_once),
+		T(test_a_pipe_is_spooled),
+		T(test_an_ext4_that_is_cut),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,7 +43,8 @@ static void put_text(const char *name, const char *text)
 }
 
 /* Compress @n bytes with a filter of libarchive's, as one raw file. */
-static size_t squeeze(int (*filter)(struct archive *), const void *in, size_t n, uint8_t *out, size_t size)
+static size_t squeeze(int (*filter)(struct archive *), const void *in, size_t n, uint8_t *out,
+		      size_t size)
 {
 	struct archive *a = archive_write_new();
 	struct archive_entry *e = archive_entry_new();
@@ -80,7 +81,9 @@ static int setup(void **state)
 				"x/net-failover.ko:");
 	put_text("modules.builtin", "kernel/a/b.ko\nkernel/fs/ext4/ext4.ko\n");
 	(void)mkdir(in_dir("x"), 0755);
-	static const char *const names[] = { "other", "virtio_ring", "virtio", "virtio_pci", "virtio_mmio", "virtio-net", "net-failover" };
+	static const char *const names[] = { "other",       "virtio_ring", "virtio",
+					     "virtio_pci",  "virtio_mmio", "virtio-net",
+					     "net-failover" };
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		char name[64];
 		(void)snprintf(name, sizeof(name), "x/%s.ko", names[i]);
@@ -149,8 +152,9 @@ static void test_content(void **state)
 	read_back(names, sizeof(names), "init", content, sizeof(content));
 	assert_string_equal(content, guest_init);
 	assert_int_equal(strncmp(content, "#!/bin/sh\n", 10), 0);
-	static const char order[] = "modules/00-virtio_ring.ko modules/01-virtio.ko modules/02-virtio_pci.ko modules/03-virtio_mmio.ko "
-				    "modules/04-virtio_blk.ko modules/05-net_failover.ko modules/06-virtio_net.ko ";
+	static const char order[] =
+		"modules/00-virtio_ring.ko modules/01-virtio.ko modules/02-virtio_pci.ko modules/03-virtio_mmio.ko "
+		"modules/04-virtio_blk.ko modules/05-net_failover.ko modules/06-virtio_net.ko ";
 	if (!strstr(names, order))
 		fail_msg("another order: %s", names);
 	assert_null(strstr(names, "other"));
@@ -165,8 +169,10 @@ static void test_content(void **state)
 /* Every applet that guest/init calls must be a link in the archive: the words that start a command of it. */
 static void test_init_has_its_tools(void **state)
 {
-	static const char *const used[] = { "mount", "insmod", "sleep", "cat", "ip", "hostname", "grep", "rm", "chmod", "mkdir",
-					    "chroot", "od", "switch_root", "umount", "sync", "poweroff", "reboot" };
+	static const char *const used[] = { "mount",    "insmod", "sleep",       "cat",    "ip",
+					    "hostname", "grep",   "rm",          "chmod",  "mkdir",
+					    "chroot",   "od",     "switch_root", "umount", "sync",
+					    "poweroff", "reboot" };
 	static char names[8192], content[64];
 	struct error e;
 
@@ -193,7 +199,10 @@ static void test_cpio_reads_it(void **state)
 		skip();
 	}
 	(void)close(build(&e));
-	(void)snprintf(cmd, sizeof(cmd), "gzip -dc <%s/initrd 2>/dev/null | cpio -itv --quiet 2>/dev/null | grep -E ' dev/console$'", dir);
+	(void)snprintf(
+		cmd, sizeof(cmd),
+		"gzip -dc <%s/initrd 2>/dev/null | cpio -itv --quiet 2>/dev/null | grep -E ' dev/console$'",
+		dir);
 	FILE *p = popen(cmd, "r");
 	assert_non_null(fgets(line, sizeof(line), p));
 	assert_int_equal(pclose(p), 0);
@@ -231,7 +240,8 @@ static void test_missing(void **state)
 	fd = build(&e);
 	assert_true(fd >= 0);
 	(void)close(fd);
-	put_text("modules.dep", "x/virtio_pci.ko: x/absent.ko\nx/virtio_mmio.ko:\nx/virtio_blk.ko.xz:\n");
+	put_text("modules.dep",
+		 "x/virtio_pci.ko: x/absent.ko\nx/virtio_mmio.ko:\nx/virtio_blk.ko.xz:\n");
 	assert_int_equal(build(&e), -1);
 	assert_non_null(strstr(e.what, "x/absent.ko"));
 	(void)unlink(in_dir("modules.dep"));
@@ -245,8 +255,12 @@ static void test_ext4_as_a_module(void **state)
 	struct error e;
 
 	(void)state;
-	put_text("modules.builtin", "kernel/drivers/x/virtio_pci.ko\nkernel/x/virtio_mmio.ko\nkernel/x/virtio_blk.ko\nkernel/x/virtio_net.ko\n");
-	put_text("modules.dep", "x/ext4.ko: x/jbd2.ko x/mbcache.ko\nx/jbd2.ko:\nx/mbcache.ko:\nx/crc32c_generic.ko:\n");
+	put_text(
+		"modules.builtin",
+		"kernel/drivers/x/virtio_pci.ko\nkernel/x/virtio_mmio.ko\nkernel/x/virtio_blk.ko\nkernel/x/virtio_net.ko\n");
+	put_text(
+		"modules.dep",
+		"x/ext4.ko: x/jbd2.ko x/mbcache.ko\nx/jbd2.ko:\nx/mbcache.ko:\nx/crc32c_generic.ko:\n");
 	put_text("x/ext4.ko", "e");
 	put_text("x/jbd2.ko", "j");
 	put_text("x/mbcache.ko", "m");
@@ -255,10 +269,13 @@ static void test_ext4_as_a_module(void **state)
 	assert_true(fd >= 0);
 	(void)close(fd);
 	read_back(names, sizeof(names), "", content, sizeof(content));
-	assert_non_null(strstr(names, "modules/00-crc32c_generic.ko modules/01-mbcache.ko modules/02-jbd2.ko modules/03-ext4.ko "));
+	assert_non_null(strstr(
+		names,
+		"modules/00-crc32c_generic.ko modules/01-mbcache.ko modules/02-jbd2.ko modules/03-ext4.ko "));
 	put_text("modules.dep", "x/other.ko:\n");
 	assert_int_equal(build(&e), -1);
-	assert_non_null(strstr(e.why, "this kernel has no driver ext4, neither built in nor as a module"));
+	assert_non_null(
+		strstr(e.why, "this kernel has no driver ext4, neither built in nor as a module"));
 }
 
 static void test_all_built_in(void **state)
@@ -266,8 +283,9 @@ static void test_all_built_in(void **state)
 	struct error e;
 
 	(void)state;
-	put_text("modules.builtin", "kernel/x/virtio_pci.ko\nkernel/x/virtio_mmio.ko\nkernel/x/virtio_blk.ko\n"
-				    "kernel/x/virtio_net.ko\nkernel/fs/ext4/ext4.ko\n");
+	put_text("modules.builtin",
+		 "kernel/x/virtio_pci.ko\nkernel/x/virtio_mmio.ko\nkernel/x/virtio_blk.ko\n"
+		 "kernel/x/virtio_net.ko\nkernel/fs/ext4/ext4.ko\n");
 	put_text("modules.dep", "");
 	int fd = build(&e);
 	if (fd < 0)
@@ -317,8 +335,10 @@ static void test_vmlinux(void **state)
 	static const struct {
 		int (*filter)(struct archive *);
 		bool gzip;
-	} kinds[] = { { archive_write_add_filter_gzip, true }, { archive_write_add_filter_xz, false },
-		      { archive_write_add_filter_zstd, false }, { archive_write_add_filter_lz4, false },
+	} kinds[] = { { archive_write_add_filter_gzip, true },
+		      { archive_write_add_filter_xz, false },
+		      { archive_write_add_filter_zstd, false },
+		      { archive_write_add_filter_lz4, false },
 		      { archive_write_add_filter_bzip2, false } };
 
 	(void)state;
@@ -403,9 +423,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_init_has_its_tools, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cpio_reads_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_same_input_same_bytes, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_missing, setup, teardown), cmocka_unit_test_setup_teardown(test_ext4_as_a_module, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_missing, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_ext4_as_a_module, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_all_built_in, setup, teardown),
-		cmocka_unit_test(test_vmlinux), cmocka_unit_test(test_vmlinux_of_another_machine),
+		cmocka_unit_test(test_vmlinux),
+		cmocka_unit_test(test_vmlinux_of_another_machine),
 		cmocka_unit_test(test_vmlinux_hostile),
 	};
 

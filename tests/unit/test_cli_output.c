@@ -27,11 +27,12 @@ static void test_table(void **state)
 	(void)state;
 	format_age("2026-01-02T03:04:05Z", age);
 	assert_int_equal(BANGER("vm", "list"), 0);
-	(void)snprintf(want, sizeof(want),
-		       "NAME                STATE    IP               NAT  CPUS/MEM/DISK  IMAGE   %-*s  OWNER\n"
-		       "web1                running  255.255.255.255  yes  2/512M/2G      debian  %-3s  1000\n"
-		       "a-much-longer-name  running  255.255.255.255  yes  2/512M/2G      debian  %-3s  1000\n",
-		       (int)(strlen(age) > 3 ? strlen(age) : 3), "AGE", age, age);
+	(void)snprintf(
+		want, sizeof(want),
+		"NAME                STATE    IP               NAT  CPUS/MEM/DISK  IMAGE   %-*s  OWNER\n"
+		"web1                running  255.255.255.255  yes  2/512M/2G      debian  %-3s  1000\n"
+		"a-much-longer-name  running  255.255.255.255  yes  2/512M/2G      debian  %-3s  1000\n",
+		(int)(strlen(age) > 3 ? strlen(age) : 3), "AGE", age, age);
 	if (getpwuid(1000))
 		assert_has(fx.out, getpwuid(1000)->pw_name);
 	else
@@ -46,13 +47,16 @@ static void test_table(void **state)
 static void test_audit_table(void **state)
 {
 	(void)state;
-	fx.audit = "{\"boot_ns\":4200000000,\"time\":\"2026-01-02T03:04:05Z\",\"role\":\"net\",\"seq\":7,\"type\":\"intent\","
-		   "\"op\":\"tap_create\",\"slot\":3,\"generation\":1,\"op_id\":\"" OP_ID "\"}\n"
-		   "{\"boot_ns\":4201000000,\"role\":\"net\",\"seq\":7,\"type\":\"result\",\"status\":\"ok\",\"us\":1009}\n"
-		   "{\"time\":\"2026-01-02T03:04:06Z\",\"role\":\"blk\",\"seq\":9,\"type\":\"intent\",\"op\":\"loop_attach\",\"slot\":3}";
+	fx.audit =
+		"{\"boot_ns\":4200000000,\"time\":\"2026-01-02T03:04:05Z\",\"role\":\"net\",\"seq\":7,\"type\":\"intent\","
+		"\"op\":\"tap_create\",\"slot\":3,\"generation\":1,\"op_id\":\"" OP_ID "\"}\n"
+		"{\"boot_ns\":4201000000,\"role\":\"net\",\"seq\":7,\"type\":\"result\",\"status\":\"ok\",\"us\":1009}\n"
+		"{\"time\":\"2026-01-02T03:04:06Z\",\"role\":\"blk\",\"seq\":9,\"type\":\"intent\",\"op\":\"loop_attach\",\"slot\":3}";
 	assert_int_equal(BANGER("audit", "show"), 0);
-	assert_has(fx.out, "WHEN (UTC)           ROLE  REQUEST      SLOT  RESULT     TIME     OPERATION\n");
-	assert_has(fx.out, "2026-01-02 03:04:05  net   tap_create   3     ok         1009 us  " OP_ID "\n");
+	assert_has(fx.out,
+		   "WHEN (UTC)           ROLE  REQUEST      SLOT  RESULT     TIME     OPERATION\n");
+	assert_has(fx.out,
+		   "2026-01-02 03:04:05  net   tap_create   3     ok         1009 us  " OP_ID "\n");
 	assert_has(fx.out, "2026-01-02 03:04:06  blk   loop_attach  3     no answer  -        -\n");
 	assert_int_equal(BANGER("audit", "show", "-o", "json"), 0);
 	json_t *j = parsed(fx.out);
@@ -68,8 +72,11 @@ static void test_list_json(void **state)
 	assert_int_equal(json_array_size(j), 2);
 	assert_int_equal(json_integer_value(json_object_get(vm, "memory")), 512LL << 20);
 	assert_int_equal(json_integer_value(json_object_get(vm, "disk")), 2048LL << 20);
-	assert_string_equal(json_string_value(json_object_get(vm, "created")), "2026-01-02T03:04:05Z");
-	assert_string_equal(json_string_value(json_object_get(json_object_get(vm, "runtime"), "tap")), "bgr3");
+	assert_string_equal(json_string_value(json_object_get(vm, "created")),
+			    "2026-01-02T03:04:05Z");
+	assert_string_equal(json_string_value(
+				    json_object_get(json_object_get(vm, "runtime"), "tap")),
+			    "bgr3");
 	assert_true(json_is_null(json_object_get(json_object_get(vm, "runtime"), "pid")));
 	assert_null(json_object_get(vm, "mem_mib"));
 	json_decref(j);
@@ -81,7 +88,8 @@ static void test_list_json(void **state)
 	json_decref(j);
 	assert_int_equal(BANGER("image", "list", "-o", "json"), 0);
 	j = parsed(fx.out);
-	assert_int_equal(json_integer_value(json_object_get(json_array_get(j, 0), "size")), 1LL << 30);
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(j, 0), "size")),
+			 1LL << 30);
 	json_decref(j);
 	assert_int_equal(BANGER("kernel", "list", "-o", "json"), 0);
 	j = parsed(fx.out);
@@ -96,13 +104,18 @@ static void test_errors(void **state)
 		fx.fail[CALL_VM_SHOW] = f;
 		assert_int_equal(BANGER("vm", "show", "web1"), f);
 		assert_string_equal(fx.out, "");
-		assert_string_equal(fx.err, "banger: web1: as the test asked\nhint: do something else\n(op " OP_ID ")\n");
+		assert_string_equal(
+			fx.err,
+			"banger: web1: as the test asked\nhint: do something else\n(op " OP_ID
+			")\n");
 		assert_int_equal(BANGER("vm", "show", "web1", "-o", "json"), f);
 		assert_string_equal(fx.out, "");
 		json_t *j = parsed(fx.err);
 		assert_int_equal(json_integer_value(json_object_get(j, "exit")), f);
-		assert_string_equal(json_string_value(json_object_get(j, "error")), "web1: as the test asked");
-		assert_string_equal(json_string_value(json_object_get(j, "hint")), "do something else");
+		assert_string_equal(json_string_value(json_object_get(j, "error")),
+				    "web1: as the test asked");
+		assert_string_equal(json_string_value(json_object_get(j, "hint")),
+				    "do something else");
 		assert_string_equal(json_string_value(json_object_get(j, "op_id")), OP_ID);
 		assert_non_null(json_string_value(json_object_get(j, "code")));
 		json_decref(j);
@@ -165,9 +178,11 @@ static void no_reader(void)
 
 static void test_output_that_can_not_be_written(void **state)
 {
-	static char *lists[][4] = { { (char *)"banger", (char *)"vm", (char *)"list" },
-				    { (char *)"banger", (char *)"vm", (char *)"logs", (char *)"web1" },
-				    { (char *)"banger", (char *)"vm", (char *)"list", (char *)"-ojson" } };
+	static char *lists[][4] = {
+		{ (char *)"banger", (char *)"vm", (char *)"list" },
+		{ (char *)"banger", (char *)"vm", (char *)"logs", (char *)"web1" },
+		{ (char *)"banger", (char *)"vm", (char *)"list", (char *)"-ojson" }
+	};
 
 	(void)state;
 	fx.log = "hello\n";
@@ -203,15 +218,19 @@ static void test_text_that_is_not_utf8(void **state)
 	(void)state;
 	assert_int_equal(BANGER("vm", "show", "caf\xe9", "-o", "json"), FAIL_USAGE);
 	json_t *j = parsed(fx.err);
-	assert_string_equal(json_string_value(json_object_get(j, "error")), "VM: \"caf?\" is not UTF-8 text");
+	assert_string_equal(json_string_value(json_object_get(j, "error")),
+			    "VM: \"caf?\" is not UTF-8 text");
 	json_decref(j);
 	assert_int_equal(BANGER("vm", "show", "caf\xe9"), FAIL_USAGE);
 	assert_string_equal(fx.err, "banger: VM: \"caf?\" is not UTF-8 text\n");
 	assert_string_equal(fx.calls, "");
 	/* A path that is no UTF-8 is no less an error with a text. */
-	assert_int_equal(BANGER("image", "import", "x", "/tmp/caf\xe9.none", "--kernel", "k", "-o", "json"), FAIL_NOT_FOUND);
+	assert_int_equal(BANGER("image", "import", "x", "/tmp/caf\xe9.none", "--kernel", "k", "-o",
+				"json"),
+			 FAIL_NOT_FOUND);
 	j = parsed(fx.err);
-	assert_string_equal(json_string_value(json_object_get(j, "error")), "/tmp/caf?.none: No such file or directory");
+	assert_string_equal(json_string_value(json_object_get(j, "error")),
+			    "/tmp/caf?.none: No such file or directory");
 	json_decref(j);
 	assert_int_equal(BANGER("vm", "show", "caf\xc3\xa9"), 0);
 }
@@ -230,7 +249,8 @@ static void test_several_targets(void **state)
 	assert_int_equal(BANGER("vm", "stop", "one", "three", "-o", "json"), 0);
 	json_t *j = parsed(fx.out);
 	assert_int_equal(json_array_size(j), 2);
-	assert_string_equal(json_string_value(json_object_get(json_array_get(j, 1), "target")), "three");
+	assert_string_equal(json_string_value(json_object_get(json_array_get(j, 1), "target")),
+			    "three");
 	json_decref(j);
 }
 
@@ -333,7 +353,8 @@ static void test_doctor(void **state)
 	assert_has(fx.out, "tap_create");
 	assert_int_equal(BANGER("audit", "show", "-o", "json", OP_ID), 0);
 	j = parsed(fx.out);
-	assert_string_equal(json_string_value(json_object_get(json_array_get(j, 0), "op")), "tap_create");
+	assert_string_equal(json_string_value(json_object_get(json_array_get(j, 0), "op")),
+			    "tap_create");
 	json_decref(j);
 	assert_string_equal(fx.last[CALL_AUDIT_SHOW].audit_show.op, OP_ID);
 }
@@ -344,26 +365,34 @@ static void test_doctor_firewall(void **state)
 	static const struct {
 		const char *chain, *want;
 	} rows[] = {
-		{ "\"family\":\"ip\",\"table\":\"filter\",\"name\":\"FORWARD\",\"hook\":\"forward\",\"policy\":\"drop\"", "WARN" },
-		{ "\"family\":\"inet\",\"table\":\"firewalld\",\"name\":\"filter_FORWARD\",\"hook\":\"forward\",\"policy\":\"accept\"", "WARN" },
-		{ "\"family\":\"inet\",\"table\":\"banger\",\"name\":\"forward\",\"hook\":\"forward\",\"policy\":\"drop\"", "PASS" },
-		{ "\"family\":\"ip\",\"table\":\"filter\",\"name\":\"INPUT\",\"hook\":\"input\",\"policy\":\"drop\"", "PASS" },
-		{ "\"family\":\"ip6\",\"table\":\"filter\",\"name\":\"FORWARD\",\"hook\":\"forward\",\"policy\":\"drop\"", "PASS" },
+		{ "\"family\":\"ip\",\"table\":\"filter\",\"name\":\"FORWARD\",\"hook\":\"forward\",\"policy\":\"drop\"",
+		  "WARN" },
+		{ "\"family\":\"inet\",\"table\":\"firewalld\",\"name\":\"filter_FORWARD\",\"hook\":\"forward\",\"policy\":\"accept\"",
+		  "WARN" },
+		{ "\"family\":\"inet\",\"table\":\"banger\",\"name\":\"forward\",\"hook\":\"forward\",\"policy\":\"drop\"",
+		  "PASS" },
+		{ "\"family\":\"ip\",\"table\":\"filter\",\"name\":\"INPUT\",\"hook\":\"input\",\"policy\":\"drop\"",
+		  "PASS" },
+		{ "\"family\":\"ip6\",\"table\":\"filter\",\"name\":\"FORWARD\",\"hook\":\"forward\",\"policy\":\"drop\"",
+		  "PASS" },
 		{ "\"family\":\"ip\",\"table\":\"filter\",\"name\":\"DOCKER\"", "PASS" },
 	};
 	char script[512];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		(void)snprintf(script, sizeof(script), "echo '{\"nftables\":[{\"metainfo\":{}},{\"chain\":{%s}}]}'\n", rows[i].chain);
+		(void)snprintf(script, sizeof(script),
+			       "echo '{\"nftables\":[{\"metainfo\":{}},{\"chain\":{%s}}]}'\n",
+			       rows[i].chain);
 		write_script("nft", script);
 		(void)BANGER("doctor", "-o", "json");
 		json_t *all = parsed(fx.out), *row;
 		const char *verdict = "";
 		size_t k;
-		json_array_foreach(all, k, row)
-			if (strcmp(json_string_value(json_object_get(row, "name")), "firewall") == 0)
-				verdict = json_string_value(json_object_get(row, "verdict"));
+		json_array_foreach(all, k,
+				   row) if (strcmp(json_string_value(json_object_get(row, "name")),
+						   "firewall") == 0)
+			verdict = json_string_value(json_object_get(row, "verdict"));
 		assert_string_equal(verdict, rows[i].want);
 		json_decref(all);
 	}
@@ -378,11 +407,26 @@ static void test_clean(void **state)
 	static const struct {
 		const char *in, *out;
 	} rows[] = {
-		{ "plain\n\ttext", "plain\n\ttext" }, { "a\rb\ab\bc\177d", "abbcd" }, { "\033[31mred\033[0m", "red" },
-		{ "\033]0;title\007x", "x" }, { "\033]0;title\033\\x", "x" }, { "\033Pdcs\033\\x", "x" }, { "\033(Bx", "x" },
-		{ "\033cx", "x" }, { "\033]never ends\nx", "\nx" }, { "\033[12\nx", "\nx" }, { "\xc2\x9b" "31mred", "red" },
-		{ "\xc3\xa9\xc2\xa9", "\xc3\xa9\xc2\xa9" }, { "\xc2\x85x", "x" }, { "\xc2", "" }, { "", "" },
-		{ "\xc2\xc2\xa9", "\xc2\xc2\xa9" }, { "\xc2\nx", "\nx" }, { "\xc2\033[1mx", "\xc2x" },
+		{ "plain\n\ttext", "plain\n\ttext" },
+		{ "a\rb\ab\bc\177d", "abbcd" },
+		{ "\033[31mred\033[0m", "red" },
+		{ "\033]0;title\007x", "x" },
+		{ "\033]0;title\033\\x", "x" },
+		{ "\033Pdcs\033\\x", "x" },
+		{ "\033(Bx", "x" },
+		{ "\033cx", "x" },
+		{ "\033]never ends\nx", "\nx" },
+		{ "\033[12\nx", "\nx" },
+		{ "\xc2\x9b"
+		  "31mred",
+		  "red" },
+		{ "\xc3\xa9\xc2\xa9", "\xc3\xa9\xc2\xa9" },
+		{ "\xc2\x85x", "x" },
+		{ "\xc2", "" },
+		{ "", "" },
+		{ "\xc2\xc2\xa9", "\xc2\xc2\xa9" },
+		{ "\xc2\nx", "\nx" },
+		{ "\xc2\033[1mx", "\xc2x" },
 	};
 	char out[64];
 
@@ -405,7 +449,12 @@ static void test_sizes(void **state)
 	static const struct {
 		uint64_t bytes;
 		const char *text;
-	} rows[] = { { 0, "0" }, { 1023, "1023" }, { 1024, "1K" }, { 512u << 20, "512M" }, { 1u << 30, "1G" }, { 1536u << 20, "1.5G" },
+	} rows[] = { { 0, "0" },
+		     { 1023, "1023" },
+		     { 1024, "1K" },
+		     { 512u << 20, "512M" },
+		     { 1u << 30, "1G" },
+		     { 1536u << 20, "1.5G" },
 		     { UINT64_MAX, "16384P" } };
 	char out[16];
 
@@ -425,37 +474,54 @@ static void assert_clean(const char *text)
 	const unsigned char *u = (const unsigned char *)text;
 
 	for (size_t i = 0; u[i]; i++)
-		if ((u[i] < ' ' && u[i] != '\n') || u[i] == 127 || (u[i] == 0xc2 && u[i + 1] >= 0x80 && u[i + 1] <= 0x9f))
+		if ((u[i] < ' ' && u[i] != '\n') || u[i] == 127 ||
+		    (u[i] == 0xc2 && u[i + 1] >= 0x80 && u[i + 1] <= 0x9f))
 			fail_msg("byte 0x%02x at %zu of: %s", u[i], i, text);
 }
 
 /* A daemon that was taken over: nothing that it says is obeyed by a terminal, or begins a line of its own. */
 static void test_hostile_text(void **state)
 {
-	static const char *const texts[] = { "a\x1b[31mb", "\xc2\x9b" "31mx", "x\x7f\r", "a\nb", "\xc2\x85", "\x1b", "\xc2\x9c\xc2\xa9" };
+	static const char *const texts[] = { "a\x1b[31mb",
+					     "\xc2\x9b"
+					     "31mx",
+					     "x\x7f\r",
+					     "a\nb",
+					     "\xc2\x85",
+					     "\x1b",
+					     "\xc2\x9c\xc2\xa9" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		fx.hostile = texts[i];
 		for (int json = 0; json < 2; json++) {
 			const char *o = json ? "json" : "text";
-			(void)BANGER("audit", "show", "-o", o), assert_clean(fx.out), assert_clean(fx.err);
-			(void)BANGER("host", "gc", "-o", o), assert_clean(fx.out), assert_clean(fx.err);
-			(void)BANGER("vm", "list", "-o", o), assert_clean(fx.out), assert_clean(fx.err);
-			(void)BANGER("vm", "show", "web1", "-o", o), assert_clean(fx.out), assert_clean(fx.err);
-			(void)BANGER("version", "-o", o), assert_clean(fx.out), assert_clean(fx.err);
+			(void)BANGER("audit", "show", "-o", o), assert_clean(fx.out),
+				assert_clean(fx.err);
+			(void)BANGER("host", "gc", "-o", o), assert_clean(fx.out),
+				assert_clean(fx.err);
+			(void)BANGER("vm", "list", "-o", o), assert_clean(fx.out),
+				assert_clean(fx.err);
+			(void)BANGER("vm", "show", "web1", "-o", o), assert_clean(fx.out),
+				assert_clean(fx.err);
+			(void)BANGER("version", "-o", o), assert_clean(fx.out),
+				assert_clean(fx.err);
 			(void)BANGER("doctor", "-o", o), assert_clean(fx.out), assert_clean(fx.err);
-			(void)BANGER("image", "list", "-o", o), assert_clean(fx.out), assert_clean(fx.err);
-			(void)BANGER("vm", "start", "web1", "-o", o), assert_clean(fx.out), assert_clean(fx.err);
+			(void)BANGER("image", "list", "-o", o), assert_clean(fx.out),
+				assert_clean(fx.err);
+			(void)BANGER("vm", "start", "web1", "-o", o), assert_clean(fx.out),
+				assert_clean(fx.err);
 			fx.fail[CALL_VM_KILL] = FAIL_STATE;
-			(void)BANGER("vm", "kill", "web1", "-o", o), assert_clean(fx.out), assert_clean(fx.err);
+			(void)BANGER("vm", "kill", "web1", "-o", o), assert_clean(fx.out),
+				assert_clean(fx.err);
 		}
 		if (BANGER("vm", "list", "-q") != 0)
 			fail_msg("%s", fx.err);
 		assert_clean(fx.out);
 		assert_string_equal(strchr(fx.out, '\n'), "\n");
 	}
-	fx.hostile = "a\x1b[31m\xc2\x9b" "b\xc3\xa9";
+	fx.hostile = "a\x1b[31m\xc2\x9b"
+		     "b\xc3\xa9";
 	assert_int_equal(BANGER("vm", "list", "-q"), 0);
 	assert_string_equal(fx.out, "a?[31m??b\xc3\xa9\n");
 }
@@ -463,7 +529,9 @@ static void test_hostile_text(void **state)
 /* Another account's program has no terminal of ours, not even by /dev/tty, and is in no session of ours. */
 static void test_another_account_is_in_a_session_of_its_own(void **state)
 {
-	const char *const argv[] = { "sh", "-c", "read -r _ _ _ _ _ sid _ </proc/$$/stat; echo $sid $$ $(id -u)", NULL };
+	const char *const argv[] = {
+		"sh", "-c", "read -r _ _ _ _ _ sid _ </proc/$$/stat; echo $sid $$ $(id -u)", NULL
+	};
 	const struct account as = { 54321, 54321 };
 	char out[64] = "";
 	const struct proc_io io = { .capture = out, .capture_size = sizeof(out), .as = &as };
@@ -487,11 +555,25 @@ static void test_another_account_is_in_a_session_of_its_own(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_table), T(test_audit_table), T(test_list_json), T(test_errors), T(test_output_that_can_not_be_written), T(test_closed_standard_descriptors),
-		T(test_text_that_is_not_utf8), T(test_several_targets), T(test_several_targets_side_by_side), T(test_if_exists), T(test_stages),
-		T(test_logs_not_on_a_terminal), T(test_unreachable), T(test_doctor), T(test_doctor_firewall),
-		T(test_hostile_text), cmocka_unit_test(test_another_account_is_in_a_session_of_its_own),
-		cmocka_unit_test(test_clean), cmocka_unit_test(test_sizes),
+		T(test_table),
+		T(test_audit_table),
+		T(test_list_json),
+		T(test_errors),
+		T(test_output_that_can_not_be_written),
+		T(test_closed_standard_descriptors),
+		T(test_text_that_is_not_utf8),
+		T(test_several_targets),
+		T(test_several_targets_side_by_side),
+		T(test_if_exists),
+		T(test_stages),
+		T(test_logs_not_on_a_terminal),
+		T(test_unreachable),
+		T(test_doctor),
+		T(test_doctor_firewall),
+		T(test_hostile_text),
+		cmocka_unit_test(test_another_account_is_in_a_session_of_its_own),
+		cmocka_unit_test(test_clean),
+		cmocka_unit_test(test_sizes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

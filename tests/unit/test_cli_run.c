@@ -31,7 +31,9 @@ static void *greet(void *arg)
 static bool make_guest(void)
 {
 	static int listener;
-	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons(22), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in addr = { .sin_family = AF_INET,
+				    .sin_port = htons(22),
+				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP };
 	sigset_t all, old;
 	pthread_t t;
@@ -39,8 +41,8 @@ static bool make_guest(void)
 	if (unshare(geteuid() == 0 ? CLONE_NEWNET : CLONE_NEWUSER | CLONE_NEWNET) < 0)
 		return false;
 	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (ioctl(listener, SIOCSIFFLAGS, &lo) < 0 || bind(listener, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
-	    listen(listener, 8) < 0)
+	if (ioctl(listener, SIOCSIFFLAGS, &lo) < 0 ||
+	    bind(listener, (struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(listener, 8) < 0)
 		return false;
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_BLOCK, &all, &old);
@@ -88,7 +90,8 @@ static void test_status_is_the_guests(void **state)
 {
 	(void)state;
 	need_guest();
-	assert_int_equal(BANGER("vm", "run", "--rm", "--name", "web1", "--", "sh", "-c", "exit 7"), 7);
+	assert_int_equal(BANGER("vm", "run", "--rm", "--name", "web1", "--", "sh", "-c", "exit 7"),
+			 7);
 	assert_string_equal(fx.calls, "image_list vm_create vm_start vm_show vm_wait vm_delete ");
 	assert_string_equal(fx.last[CALL_VM_DELETE].vm_delete.vm, VM_ID);
 	assert_has(ssh_args(), "HostKeyAlias=" VM_ID "\n");
@@ -152,7 +155,8 @@ static void test_delete_failed(void **state)
 static void test_no_answer_keeps_it(void **state)
 {
 	(void)state; /* 255.255.255.255 */
-	assert_int_equal(BANGER("vm", "run", "--rm", "--timeout", "300ms", "--", "true"), FAIL_TIMEOUT);
+	assert_int_equal(BANGER("vm", "run", "--rm", "--timeout", "300ms", "--", "true"),
+			 FAIL_TIMEOUT);
 	assert_string_equal(fx.calls, "image_list vm_create vm_start vm_show vm_wait ");
 	assert_has(fx.err, "no answer from 255.255.255.255 port 22 within 0.3 s");
 	assert_has(fx.err, "hint: the VM is kept: banger vm logs web1");
@@ -163,11 +167,15 @@ static void test_the_end_of_the_vm_ends_the_wait(void **state)
 	(void)state; /* 255.255.255.255 */
 	fx.ends = true;
 	fx.reason = "the VMM ended";
-	fx.log = "[    1.0] Run /init\r\nbanger-init: the image has no \033[31m/sbin/init\r\n\r\n[    7.1] reboot: Power down\r\n";
+	fx.log =
+		"[    1.0] Run /init\r\nbanger-init: the image has no \033[31m/sbin/init\r\n\r\n[    7.1] reboot: Power down\r\n";
 	assert_int_equal(BANGER("vm", "run", "--rm", "--timeout", "40s", "--", "true"), EXIT_OURS);
-	assert_string_equal(fx.calls, "image_list vm_create vm_start vm_show vm_wait vm_show vm_logs vm_delete ");
-	assert_has(fx.err, "banger: web1: the VM ended before its ssh server answered: the VMM ended; "
-			   "its console says \"banger-init: the image has no /sbin/init\"\n");
+	assert_string_equal(
+		fx.calls,
+		"image_list vm_create vm_start vm_show vm_wait vm_show vm_logs vm_delete ");
+	assert_has(fx.err,
+		   "banger: web1: the VM ended before its ssh server answered: the VMM ended; "
+		   "its console says \"banger-init: the image has no /sbin/init\"\n");
 	assert_lacks(fx.err, "kept");
 	fx.state = "running";
 	assert_int_equal(BANGER("vm", "run", "--timeout", "40s", "--", "true"), EXIT_OURS);
@@ -230,7 +238,8 @@ static void test_signal_in_the_session(void **state)
 	write_script("ssh", "exec sleep 30\n");
 	for (size_t i = 0; i < sizeof(sigs) / sizeof(sigs[0]); i++) {
 		fx.calls[0] = '\0';
-		interrupted_run(sigs[i], "image_list vm_create vm_start vm_show vm_wait vm_delete ");
+		interrupted_run(sigs[i],
+				"image_list vm_create vm_start vm_show vm_wait vm_delete ");
 	}
 }
 
@@ -291,8 +300,12 @@ static void test_a_terminal_that_the_guest_knows(void **state)
 {
 	static const struct {
 		const char *here, *there;
-	} rows[] = { { "xterm-kitty", "xterm-256color" }, { "alacritty", "xterm-256color" }, { "xterm-256color", "xterm-256color" },
-		     { "screen.linux", "screen-256color" }, { "linux", "linux" }, { "vt100", "vt100" } };
+	} rows[] = { { "xterm-kitty", "xterm-256color" },
+		     { "alacritty", "xterm-256color" },
+		     { "xterm-256color", "xterm-256color" },
+		     { "screen.linux", "screen-256color" },
+		     { "linux", "linux" },
+		     { "vt100", "vt100" } };
 	char *was = strdup(getenv("TERM") ? getenv("TERM") : "dumb");
 
 	(void)state;
@@ -311,15 +324,34 @@ static void test_a_terminal_that_the_guest_knows(void **state)
 static void test_a_command_that_is_too_long(void **state)
 {
 	static char word[140000];
-	char *argv[] = { (char *)"banger", (char *)"exec", (char *)"web1", (char *)"--", (char *)"echo", word, NULL };
-	char *again[] = { (char *)"banger", (char *)"exec", (char *)"web1", (char *)"--", (char *)"echo", word, NULL };
-	char *run[] = { (char *)"banger", (char *)"run", (char *)"--rm", (char *)"--", (char *)"echo", word, NULL };
-	int saved, fd = catch(STDERR_FILENO, &saved);
+	char *argv[] = { (char *)"banger",
+			 (char *)"exec",
+			 (char *)"web1",
+			 (char *)"--",
+			 (char *)"echo",
+			 word,
+			 NULL };
+	char *again[] = { (char *)"banger",
+			  (char *)"exec",
+			  (char *)"web1",
+			  (char *)"--",
+			  (char *)"echo",
+			  word,
+			  NULL };
+	char *run[] = { (char *)"banger",
+			(char *)"run",
+			(char *)"--rm",
+			(char *)"--",
+			(char *)"echo",
+			word,
+			NULL };
+	int saved, fd = catch (STDERR_FILENO, &saved);
 
 	(void)state;
 	memset(word, 'x', sizeof(word) - 1);
-	int status = cli_main(6, argv, commands), other = cli_main(6, run, commands); /* a parser changes its words */
-	word[131072 - 1 - 9] = '\0'; /* 'echo' '...' */
+	int status = cli_main(6, argv, commands),
+	    other = cli_main(6, run, commands); /* a parser changes its words */
+	word[131072 - 1 - 9] = '\0';            /* 'echo' '...' */
 	int fits = cli_main(6, again, commands);
 	(void)dup2(saved, STDERR_FILENO);
 	(void)close(saved);
@@ -327,7 +359,9 @@ static void test_a_command_that_is_too_long(void **state)
 	assert_int_equal(status, FAIL_USAGE);
 	assert_int_equal(other, FAIL_USAGE);
 	assert_int_equal(fits, 7);
-	assert_has(fx.err, "banger: command: it is 140008 bytes long with its quotes; at most 131071 can be sent\n");
+	assert_has(
+		fx.err,
+		"banger: command: it is 140008 bytes long with its quotes; at most 131071 can be sent\n");
 	assert_string_equal(fx.calls, "vm_show ");
 }
 
@@ -339,7 +373,8 @@ static void known_hosts(char *buf, size_t size, const char *write_this)
 	int fd = open(path, write_this ? O_RDWR | O_CREAT | O_CLOEXEC : O_RDONLY | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);
 	if (write_this)
-		assert_int_equal(write(fd, write_this, strlen(write_this)), (ssize_t)strlen(write_this));
+		assert_int_equal(write(fd, write_this, strlen(write_this)),
+				 (ssize_t)strlen(write_this));
 	slurp(fd, buf, size);
 }
 
@@ -349,7 +384,9 @@ static void test_delete_forgets_the_host_key(void **state)
 
 	(void)state;
 	assert_int_equal(BANGER("vm", "create"), 0); /* makes the state folder */
-	known_hosts(hosts, sizeof(hosts), "other ssh-ed25519 BBBB\n" VM_ID " ssh-ed25519 CCCC\n" VM_ID "0 ssh-ed25519 DDDD\n");
+	known_hosts(hosts, sizeof(hosts),
+		    "other ssh-ed25519 BBBB\n" VM_ID " ssh-ed25519 CCCC\n" VM_ID
+		    "0 ssh-ed25519 DDDD\n");
 	assert_int_equal(BANGER("rm", "web1"), 0);
 	known_hosts(hosts, sizeof(hosts), NULL);
 	assert_string_equal(hosts, "other ssh-ed25519 BBBB\n" VM_ID "0 ssh-ed25519 DDDD\n");
@@ -364,7 +401,9 @@ static void with_real_keys(const char *script)
 	(void)unlink(path);
 	if (access("/usr/bin/ssh-keygen", X_OK) < 0 || access("/usr/bin/ssh-agent", X_OK) < 0)
 		skip();
-	(void)snprintf(line, sizeof(line), "mkdir -p -m 700 %s/.ssh && cd %s/.ssh && { %s\n} >/dev/null 2>&1", fx.dir, fx.dir, script);
+	(void)snprintf(line, sizeof(line),
+		       "mkdir -p -m 700 %s/.ssh && cd %s/.ssh && { %s\n} >/dev/null 2>&1", fx.dir,
+		       fx.dir, script);
 	assert_int_equal(system(line), 0);
 }
 
@@ -393,7 +432,9 @@ static void test_host_key(void **state)
 	assert_int_equal(BANGER("vm", "create"), 0); /* makes the state folder */
 	known_hosts(hosts, sizeof(hosts), "other ssh-ed25519 BBBB\n" VM_ID " ssh-ed25519 OLD\n");
 	assert_int_equal(BANGER("vm", "host-key", "web1"), FAIL_STATE);
-	assert_string_equal(fx.out, "kept   ssh-ed25519 OLD\nshown  ssh-ed25519 NEW\n"); /* the fake ssh-keygen has no -l */
+	assert_string_equal(
+		fx.out,
+		"kept   ssh-ed25519 OLD\nshown  ssh-ed25519 NEW\n"); /* the fake ssh-keygen has no -l */
 	known_hosts(hosts, sizeof(hosts), NULL);
 	assert_has(hosts, "OLD");
 	assert_int_equal(BANGER("vm", "host-key", "web1", "--accept"), 0);
@@ -458,15 +499,17 @@ static void test_the_public_half_is_derived(void **state)
 	const struct call_vm_create *a = &fx.last[CALL_VM_CREATE].vm_create;
 
 	(void)state;
-	with_real_keys("ssh-keygen -q -t ed25519 -N '' -C \"$(printf 'caf\\351')\" -f id_ed25519; cp id_ed25519.pub true.pub\n"
-		       "ssh-keygen -q -t ed25519 -N '' -f other && mv other.pub id_ed25519.pub");
+	with_real_keys(
+		"ssh-keygen -q -t ed25519 -N '' -C \"$(printf 'caf\\351')\" -f id_ed25519; cp id_ed25519.pub true.pub\n"
+		"ssh-keygen -q -t ed25519 -N '' -f other && mv other.pub id_ed25519.pub");
 	assert_int_equal(BANGER("vm", "create"), 0);
 	assert_string_equal(a->ssh_key, public_half("true.pub"));
 	with_real_keys("rm id_ed25519.pub");
 	assert_int_equal(BANGER("vm", "create"), 0);
 	assert_string_equal(a->ssh_key, public_half("true.pub"));
 	/* Of a PEM file ssh would offer the stranger's half, so ours is made. */
-	with_real_keys("rm -f id_*; ssh-keygen -q -t rsa -m PEM -N '' -f id_rsa && cp id_rsa.pub true.pub");
+	with_real_keys(
+		"rm -f id_*; ssh-keygen -q -t rsa -m PEM -N '' -f id_rsa && cp id_rsa.pub true.pub");
 	assert_int_equal(BANGER("vm", "create"), 0);
 	assert_string_equal(a->ssh_key, public_half("true.pub"));
 	with_real_keys("ssh-keygen -y -f other >id_rsa.pub");
@@ -481,16 +524,18 @@ static void test_the_agent_is_asked_for_the_key(void **state)
 	char sock[160];
 
 	(void)state;
-	with_real_keys("ssh-keygen -q -t ed25519 -N secret -f id_ed25519; ssh-keygen -q -t ed25519 -N '' -f other\n"
-		       "ssh-agent -a $PWD/agent >env; . ./env; ssh-add other");
+	with_real_keys(
+		"ssh-keygen -q -t ed25519 -N secret -f id_ed25519; ssh-keygen -q -t ed25519 -N '' -f other\n"
+		"ssh-agent -a $PWD/agent >env; . ./env; ssh-add other");
 	(void)snprintf(sock, sizeof(sock), "%s/.ssh/agent", fx.dir);
 	(void)setenv("SSH_AUTH_SOCK", sock, 1);
 	/* There is an agent, but it does not have the key. */
 	assert_int_equal(BANGER("vm", "create"), 0);
 	assert_string_not_equal(a->ssh_key, public_half("id_ed25519.pub"));
 	assert_string_not_equal(a->ssh_key, public_half("other.pub"));
-	with_real_keys(". ./env; printf '#!/bin/sh\\necho secret\\n' >ask; chmod 700 ask\n"
-		       "SSH_ASKPASS=$PWD/ask SSH_ASKPASS_REQUIRE=force ssh-add id_ed25519 </dev/null");
+	with_real_keys(
+		". ./env; printf '#!/bin/sh\\necho secret\\n' >ask; chmod 700 ask\n"
+		"SSH_ASKPASS=$PWD/ask SSH_ASKPASS_REQUIRE=force ssh-add id_ed25519 </dev/null");
 	assert_int_equal(BANGER("vm", "create"), 0);
 	assert_string_equal(a->ssh_key, public_half("id_ed25519.pub"));
 	with_real_keys(". ./env; kill $SSH_AGENT_PID");
@@ -516,7 +561,7 @@ static void test_own_key(void **state)
 	assert_int_equal(BANGER("vm", "create"), 0);
 	(void)snprintf(half, sizeof(half), "id_ed25519.%d", (int)getpid());
 	own_key("id_ed25519", ""); /* what a power cut leaves of a key that was never used */
-	own_key(half, "half"); /* and a kill, of the making of one */
+	own_key(half, "half");     /* and a kill, of the making of one */
 	assert_int_equal(BANGER("vm", "create"), 0);
 	assert_string_equal(a->ssh_key, "ssh-ed25519 AAAA");
 	/* Of a key that was moved away no half stays: ssh would offer it. */
@@ -537,12 +582,30 @@ static void test_own_key(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_status_is_the_guests), T(test_kept_without_rm), T(test_create_failed), T(test_start_failed),
-		T(test_show_failed), T(test_delete_failed), T(test_no_answer_keeps_it), T(test_detach),
-		T(test_signal_while_waiting), T(test_signal_in_the_session), T(test_exec), T(test_an_ignored_signal_stays_ignored),
-		T(test_delete_forgets_the_host_key), T(test_the_public_half_is_derived), T(test_the_agent_is_asked_for_the_key), T(test_own_key), T(test_host_key), T(test_an_odd_home), T(test_roots_home_is_not_anothers), T(test_the_end_of_the_vm_ends_the_wait),
-		T(test_the_time_counts_from_the_start), T(test_no_connection_is_spent_on_a_question),
-		T(test_a_terminal_that_the_guest_knows), T(test_a_command_that_is_too_long),
+		T(test_status_is_the_guests),
+		T(test_kept_without_rm),
+		T(test_create_failed),
+		T(test_start_failed),
+		T(test_show_failed),
+		T(test_delete_failed),
+		T(test_no_answer_keeps_it),
+		T(test_detach),
+		T(test_signal_while_waiting),
+		T(test_signal_in_the_session),
+		T(test_exec),
+		T(test_an_ignored_signal_stays_ignored),
+		T(test_delete_forgets_the_host_key),
+		T(test_the_public_half_is_derived),
+		T(test_the_agent_is_asked_for_the_key),
+		T(test_own_key),
+		T(test_host_key),
+		T(test_an_odd_home),
+		T(test_roots_home_is_not_anothers),
+		T(test_the_end_of_the_vm_ends_the_wait),
+		T(test_the_time_counts_from_the_start),
+		T(test_no_connection_is_spent_on_a_question),
+		T(test_a_terminal_that_the_guest_knows),
+		T(test_a_command_that_is_too_long),
 	};
 
 	have_guest = make_guest();

@@ -104,9 +104,15 @@ static void refuses_cut_messages(void **state)
 /* More descriptors than any message of ours has: MSG_CTRUNC. */
 static void refuses_cut_lists(void **state)
 {
-	union { char buf[CMSG_SPACE(9 * sizeof(int))]; struct cmsghdr align; } u = { 0 };
+	union {
+		char buf[CMSG_SPACE(9 * sizeof(int))];
+		struct cmsghdr align;
+	} u = { 0 };
 	struct iovec iov = { (char[]){ 'x' }, 1 };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = u.buf, .msg_controllen = sizeof(u.buf) };
+	struct msghdr m = { .msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = u.buf,
+			    .msg_controllen = sizeof(u.buf) };
 	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 	int nine[9] = { 0 }, got[FDIO_MAX];
 	struct pair p;
@@ -201,10 +207,14 @@ static void a_closed_descriptor_is_forgotten(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(passes_descriptors), cmocka_unit_test(refuses_too_many),
-		cmocka_unit_test(refuses_cut_messages), cmocka_unit_test(refuses_cut_lists),
-		cmocka_unit_test(refuses_other_control), cmocka_unit_test(end_of_file),
-		cmocka_unit_test(whole_reads_and_writes), cmocka_unit_test(a_closed_descriptor_is_forgotten),
+		cmocka_unit_test(passes_descriptors),
+		cmocka_unit_test(refuses_too_many),
+		cmocka_unit_test(refuses_cut_messages),
+		cmocka_unit_test(refuses_cut_lists),
+		cmocka_unit_test(refuses_other_control),
+		cmocka_unit_test(end_of_file),
+		cmocka_unit_test(whole_reads_and_writes),
+		cmocka_unit_test(a_closed_descriptor_is_forgotten),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,7 +26,8 @@ static void takes_numbers(void **state)
 
 static void refuses_numbers(void **state)
 {
-	static const char *const bad[] = { "", "-1", "+1", " 1", "1 ", "01", "00", "0x1", "1e3", "1.0", "a", "1\n" };
+	static const char *const bad[] = { "",   "-1",  "+1",  " 1",  "1 ", "01",
+					   "00", "0x1", "1e3", "1.0", "a",  "1\n" };
 	uint64_t v = 77;
 
 	(void)state;
@@ -45,7 +46,9 @@ static void refuses_numbers(void **state)
 
 static void sizes(void **state)
 {
-	static const char *const bad[] = { "", "K", "1k", "1KB", "1 K", "1KK", "-1K", "1.5G", "01K" };
+	static const char *const bad[] = {
+		"", "K", "1k", "1KB", "1 K", "1KK", "-1K", "1.5G", "01K"
+	};
 	uint64_t v;
 
 	(void)state;
@@ -85,7 +88,8 @@ static void labels(void **state)
 
 static void addresses(void **state)
 {
-	static const char *const bad[] = { "", "1.2.3", "1.2.3.256", "1.2.3.4.5", "01.2.3.4x", " 1.2.3.4", "::1" };
+	static const char *const bad[] = { "",          "1.2.3",    "1.2.3.256", "1.2.3.4.5",
+					   "01.2.3.4x", " 1.2.3.4", "::1" };
 	uint32_t a, p;
 	char text[16];
 
@@ -129,8 +133,9 @@ static void ids(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(takes_numbers), cmocka_unit_test(refuses_numbers), cmocka_unit_test(sizes),
-		cmocka_unit_test(labels), cmocka_unit_test(addresses), cmocka_unit_test(ids),
+		cmocka_unit_test(takes_numbers), cmocka_unit_test(refuses_numbers),
+		cmocka_unit_test(sizes),         cmocka_unit_test(labels),
+		cmocka_unit_test(addresses),     cmocka_unit_test(ids),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

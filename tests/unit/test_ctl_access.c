@@ -24,12 +24,15 @@ static const bool rules[ACCESS_VERBS][3][3] = {
 	[ACCESS_HOST] = { { 1, 1, 1 }, { 0, 0, 0 }, { 0, 0, 0 } },
 };
 
-static void each_rule(void (*check)(enum access_verb v, uid_t caller, uid_t owner, bool allowed, void *arg), void *arg)
+static void each_rule(void (*check)(enum access_verb v, uid_t caller, uid_t owner, bool allowed,
+				    void *arg),
+		      void *arg)
 {
 	for (unsigned v = 0; v < ACCESS_VERBS; v++)
 		for (size_t c = 0; c < ARRAY_SIZE(callers); c++)
 			for (size_t o = 0; o < ARRAY_SIZE(owners); o++)
-				check((enum access_verb)v, callers[c], owners[o], rules[v][c][o], arg);
+				check((enum access_verb)v, callers[c], owners[o], rules[v][c][o],
+				      arg);
 }
 
 static void check_function(enum access_verb v, uid_t caller, uid_t owner, bool allowed, void *arg)
@@ -38,7 +41,8 @@ static void check_function(enum access_verb v, uid_t caller, uid_t owner, bool a
 
 	(void)arg;
 	if (access_allows(&c, v, owner) != allowed)
-		fail_msg("%s: uid %u, of uid %u: %d was wanted", access_verb_name(v), caller, owner, allowed);
+		fail_msg("%s: uid %u, of uid %u: %d was wanted", access_verb_name(v), caller, owner,
+			 allowed);
 }
 
 static void the_table_holds(void **state)
@@ -68,7 +72,8 @@ static void check_sql(enum access_verb v, uid_t caller, uid_t owner, bool allowe
 {
 	char text[96];
 
-	(void)snprintf(text, sizeof(text), "SELECT access_%s(%u, %u)", access_verb_name(v), caller, owner);
+	(void)snprintf(text, sizeof(text), "SELECT access_%s(%u, %u)", access_verb_name(v), caller,
+		       owner);
 	assert_int_equal(ask_sql(arg, text), allowed);
 }
 
@@ -84,7 +89,8 @@ static void sql_says_the_same(void **state)
 	assert_int_equal(ask_sql(s->db, "SELECT access_vm(NULL, 5)"), 0);
 	assert_int_equal(ask_sql(s->db, "SELECT access_use(5, NULL)"), 0);
 	assert_int_equal(ask_sql(s->db, "SELECT access_use(5, 'root')"), 0);
-	assert_int_equal(ask_sql(s->db, "SELECT access_use(5, 4294967296)"), 0); /* 0, if it were cut to 32 bits */
+	assert_int_equal(ask_sql(s->db, "SELECT access_use(5, 4294967296)"),
+			 0); /* 0, if it were cut to 32 bits */
 	assert_int_equal(ask_sql(s->db, "SELECT access_vm(4294967296, 5)"), 0);
 	assert_int_equal(ask_sql(s->db, "SELECT access_vm(-1, 5)"), 0);
 	store_close(s);

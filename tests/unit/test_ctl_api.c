@@ -83,12 +83,12 @@ static void run_for(unsigned ms)
 }
 
 /* The main loop until @condition holds, or it is too late. */
-#define RUN_UNTIL(condition)                                      \
-	do {                                                      \
-		uint64_t end_ = clock_boot_ns() + PATIENCE_NS;    \
-		while (!(condition) && clock_boot_ns() < end_)    \
-			turn(1);                                  \
-		assert_true(condition);                           \
+#define RUN_UNTIL(condition)                                   \
+	do {                                                   \
+		uint64_t end_ = clock_boot_ns() + PATIENCE_NS; \
+		while (!(condition) && clock_boot_ns() < end_) \
+			turn(1);                               \
+		assert_true(condition);                        \
 	} while (0)
 
 static struct control client(uint32_t uid)
@@ -144,7 +144,9 @@ static void say(struct control *c, enum call_id id, const union control_body *ar
 {
 	static const union control_body none;
 
-	assert_int_equal(control_send_request(c->fd, 7, control_call(id), args ? args : &none, NULL, 0), 0);
+	assert_int_equal(control_send_request(c->fd, 7, control_call(id), args ? args : &none, NULL,
+					      0),
+			 0);
 }
 
 static struct message ask(struct control *c, enum call_id id, const union control_body *args)
@@ -185,7 +187,7 @@ static bool is_closed(struct control *c)
 
 static union control_body about(const char *vm)
 {
-	union control_body b = { };
+	union control_body b = {};
 
 	COPY(b.vm_show.vm, vm); /* the reference is the first argument of all calls about a VM */
 	return b;
@@ -246,7 +248,7 @@ static void an_operation_tells_its_stages_and_its_id(void **state)
 static void descriptors_must_be_as_many_as_the_table_says(void **state)
 {
 	struct control c = client(OWNER);
-	union control_body args = { };
+	union control_body args = {};
 	struct message m;
 	int pipes[2];
 	char byte;
@@ -255,7 +257,9 @@ static void descriptors_must_be_as_many_as_the_table_says(void **state)
 	COPY(args.image_import.name, "img");
 	assert_int_equal(ask(&c, CALL_IMAGE_IMPORT, &args).error.code, FAIL_USAGE);
 	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
-	assert_int_equal(control_send_request(c.fd, 7, control_call(CALL_VERSION), &args, &pipes[1], 1), 0);
+	assert_int_equal(control_send_request(c.fd, 7, control_call(CALL_VERSION), &args, &pipes[1],
+					      1),
+			 0);
 	(void)close(pipes[1]);
 	assert_int_equal(hear(&c, CALL_VERSION, &m), 1);
 	assert_int_equal(m.error.code, FAIL_USAGE);
@@ -272,7 +276,8 @@ static void a_connection_keeps_its_other_flags(void **state)
 	int ends[2];
 
 	(void)state;
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends),
+			 0);
 	int was = fcntl(ends[0], F_GETFL) | O_APPEND;
 	assert_int_equal(fcntl(ends[0], F_SETFL, was), 0);
 	set_blocking(ends[0], true);
@@ -563,14 +568,16 @@ static void a_monitors_log_and_metrics_are_asked_for_by_number(void **state)
 	union control_body web = about("web");
 
 	(void)create(f, "web", false);
-	for (web.vm_logs.what = STREAM_VMM; web.vm_logs.what <= STREAM_METRICS; web.vm_logs.what++) {
+	for (web.vm_logs.what = STREAM_VMM; web.vm_logs.what <= STREAM_METRICS;
+	     web.vm_logs.what++) {
 		struct message m = ask(&c, CALL_VM_LOGS, &web);
 		assert_int_equal(m.kind, MSG_ERROR);
 		assert_int_equal(m.error.code, FAIL_STATE);
 	}
 	must_start(f, "web"); /* by QEMU */
 	web.vm_logs.what = STREAM_METRICS;
-	assert_non_null(strstr(ask(&c, CALL_VM_LOGS, &web).error.why, "no metrics: only Firecracker writes them"));
+	assert_non_null(strstr(ask(&c, CALL_VM_LOGS, &web).error.why,
+			       "no metrics: only Firecracker writes them"));
 	assert_int_equal(host.flushes, 0);
 	web.vm_logs.what = STREAM_CONSOLE;
 	assert_int_equal(ask(&c, CALL_VM_STOP, &web).kind, MSG_RESULT);
@@ -582,7 +589,8 @@ static void a_monitors_log_and_metrics_are_asked_for_by_number(void **state)
 	assert_int_equal(write(metrics, "{\"vcpu\":1}\n", 11), 11);
 	t.bytes = 0;
 	web.vm_logs.what = STREAM_METRICS;
-	assert_int_equal(ask(&c, CALL_VM_LOGS, &web).kind, MSG_RESULT); /* the monitor does not answer: what there is */
+	assert_int_equal(ask(&c, CALL_VM_LOGS, &web).kind,
+			 MSG_RESULT); /* the monitor does not answer: what there is */
 	assert_int_equal(t.bytes, 11);
 	assert_int_equal(host.flushes, 1);
 	control_close(&c);
@@ -612,8 +620,8 @@ static const struct {
 	const char *then;
 } verbs[] = {
 	{ CALL_VM_CREATE, false, false, "created" }, { CALL_VM_START, true, false, "running" },
-	{ CALL_VM_STOP, true, true, "stopped" }, { CALL_VM_KILL, true, true, "stopped" },
-	{ CALL_VM_DELETE, true, true, "" }, { CALL_VM_SET, true, true, "running" },
+	{ CALL_VM_STOP, true, true, "stopped" },     { CALL_VM_KILL, true, true, "stopped" },
+	{ CALL_VM_DELETE, true, true, "" },          { CALL_VM_SET, true, true, "running" },
 };
 
 static const char *state_of(struct fixture *f)
@@ -621,7 +629,8 @@ static const char *state_of(struct fixture *f)
 	struct error e = { 0 };
 	struct vm vm;
 
-	return store_vm_find(f->c.store, &f->caller, "web", &vm, &e) == 0 ? vm_state_name(vm.state) : "";
+	return store_vm_find(f->c.store, &f->caller, "web", &vm, &e) == 0 ? vm_state_name(vm.state)
+									  : "";
 }
 
 static union control_body args_of(enum call_id call)
@@ -718,7 +727,9 @@ static void a_client_that_goes_before_its_request_is_whole_asked_for_nothing(voi
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
 	for (size_t v = 0; v < ARRAY_SIZE(verbs); v++) {
 		union control_body args = args_of(verbs[v].call);
-		assert_int_equal(control_send_request(ends[0], 7, control_call(verbs[v].call), &args, NULL, 0), 0);
+		assert_int_equal(control_send_request(ends[0], 7, control_call(verbs[v].call),
+						      &args, NULL, 0),
+				 0);
 		ssize_t size = recv(ends[1], whole, sizeof(whole), 0);
 		assert_in_range(size, 5, sizeof(whole) - 1);
 		bring_to(f, verbs[v].exists, verbs[v].runs);
@@ -899,7 +910,8 @@ static void a_user_can_not_start_and_kill_for_ever(void **state)
 {
 	enum { BURST = 50 };
 	struct control c = client(OWNER), other = client(OTHER), root = client(0);
-	union control_body none = about("none"), web = about("web"), change = { .vm_set = { .auto_stop_s = 60 } };
+	union control_body none = about("none"), web = about("web"),
+			   change = { .vm_set = { .auto_stop_s = 60 } };
 	struct message m;
 	unsigned n = 0;
 
@@ -1011,10 +1023,12 @@ static int lingering(int *peer)
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof(a);
 	static char bytes[65536];
-	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0),
+	    s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (bind(listener, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(listener, 1) < 0 ||
-	    getsockname(listener, (struct sockaddr *)&a, &len) < 0 || connect(s, (struct sockaddr *)&a, len) < 0) {
+	    getsockname(listener, (struct sockaddr *)&a, &len) < 0 ||
+	    connect(s, (struct sockaddr *)&a, len) < 0) {
 		(void)close(listener);
 		(void)close(s);
 		return -1;
@@ -1030,8 +1044,9 @@ static int lingering(int *peer)
 /* What a client sends may take as long to close as it wants; nobody else waits for that. */
 static void descriptors_that_are_slow_to_close_hold_up_nobody(void **state)
 {
-	static const char *const ways[] = { "with a request", "with half of one", "behind a request", "too many" };
-	union control_body none = { };
+	static const char *const ways[] = { "with a request", "with half of one",
+					    "behind a request", "too many" };
+	union control_body none = {};
 
 	(void)state;
 	for (size_t way = 0; way < ARRAY_SIZE(ways); way++) {
@@ -1044,9 +1059,13 @@ static void descriptors_that_are_slow_to_close_hold_up_nobody(void **state)
 			assert_int_equal(fdio_send(bad.fd, "\x94", 1, fds, 1), 0);
 		else if (way == 3) /* each fits, together they do not */
 			for (int i = 0; i < 2; i++)
-				assert_int_equal(fdio_send(bad.fd, "\x94\x00", 1 + (size_t)i, fds, 3), 0);
+				assert_int_equal(fdio_send(bad.fd, "\x94\x00", 1 + (size_t)i, fds,
+							   3),
+						 0);
 		else
-			assert_int_equal(control_send_request(bad.fd, 7, control_call(CALL_VERSION), &none, fds, way == 0), 0);
+			assert_int_equal(control_send_request(bad.fd, 7, control_call(CALL_VERSION),
+							      &none, fds, way == 0),
+					 0);
 		if (way == 2)
 			assert_int_equal(fdio_send(bad.fd, "\x94", 1, fds, 1), 0);
 		(void)close(fds[0]);
@@ -1083,9 +1102,13 @@ static void send_253(struct control *c, int what)
 	union {
 		struct cmsghdr h;
 		char room[CMSG_SPACE(sizeof(fds))];
-	} u = { .h = { .cmsg_len = CMSG_LEN(sizeof(fds)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS } };
+	} u = { .h = { .cmsg_len = CMSG_LEN(sizeof(fds)),
+		       .cmsg_level = SOL_SOCKET,
+		       .cmsg_type = SCM_RIGHTS } };
 	struct iovec v = { (char[]){ '\x94' }, 1 };
-	const struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = &u, .msg_controllen = sizeof(u.room) };
+	const struct msghdr m = {
+		.msg_iov = &v, .msg_iovlen = 1, .msg_control = &u, .msg_controllen = sizeof(u.room)
+	};
 
 	for (int i = 0; i < MANY; i++)
 		fds[i] = what;
@@ -1136,7 +1159,8 @@ static void without_a_descriptor_newcomers_wait(void **state)
 	struct control old = client(OWNER), late;
 	struct sockaddr_un a = address(t.f);
 	struct rlimit was, none;
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), probe = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0),
+	    probe = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 
 	(void)state;
 	(void)close(probe);
@@ -1212,7 +1236,8 @@ int main(void)
 		TEST(one_user_can_not_take_all_connections),
 		TEST(all_users_together_leave_room_for_root),
 		TEST(callers_with_the_ids_of_slots_are_refused),
-		TEST(without_a_descriptor_a_client_waits), TEST(those_who_wait_hold_no_worker),
+		TEST(without_a_descriptor_a_client_waits),
+		TEST(those_who_wait_hold_no_worker),
 		TEST(a_wait_ends_with_its_time),
 		TEST(a_follower_hears_what_is_said_later),
 		TEST(a_monitors_log_and_metrics_are_asked_for_by_number),

@@ -57,7 +57,8 @@ static int do_delete(struct fixture *f, struct operation *o, struct error *e)
 static int do_set(struct fixture *f, struct operation *o, struct error *e)
 {
 	static unsigned n;
-	struct call_vm_set a = { .vm = "web", .nat = 1 + __atomic_add_fetch(&n, 1, __ATOMIC_RELAXED) % 2 };
+	struct call_vm_set a = { .vm = "web",
+				 .nat = 1 + __atomic_add_fetch(&n, 1, __ATOMIC_RELAXED) % 2 };
 
 	return vm_set(&f->c, o, &a, e);
 }
@@ -77,7 +78,9 @@ static int do_gc(struct fixture *f, struct operation *o, struct error *e)
 	(void)o;
 	if (online_repair(&f->c, &(struct repair_options){ .restore = false }, &n, e) < 0)
 		return -1;
-	return n.found ? error_set(e, FAIL_GENERAL, "gc", "%u things were taken for nobody's", n.found) : 0;
+	return n.found ? error_set(e, FAIL_GENERAL, "gc", "%u things were taken for nobody's",
+				   n.found)
+		       : 0;
 }
 
 static void *run(void *arg)
@@ -88,7 +91,8 @@ static void *run(void *arg)
 	return NULL;
 }
 
-static void begin(struct fixture *f, struct job *j, int (*command)(struct fixture *, struct operation *, struct error *))
+static void begin(struct fixture *f, struct job *j,
+		  int (*command)(struct fixture *, struct operation *, struct error *))
 {
 	*j = (struct job){ .f = f, .command = command, .o = operation(f) };
 	assert_int_equal(pthread_create(&j->thread, NULL, run, j), 0);
@@ -99,8 +103,9 @@ static void end(struct job *j)
 	assert_int_equal(pthread_join(j->thread, NULL), 0);
 }
 
-static void at_once(struct fixture *f, struct job *a, int (*one)(struct fixture *, struct operation *, struct error *),
-		    struct job *b, int (*two)(struct fixture *, struct operation *, struct error *))
+static void at_once(struct fixture *f, struct job *a,
+		    int (*one)(struct fixture *, struct operation *, struct error *), struct job *b,
+		    int (*two)(struct fixture *, struct operation *, struct error *))
 {
 	begin(f, a, one);
 	begin(f, b, two);
@@ -197,7 +202,8 @@ static void a_create_and_a_delete(void **state)
 
 	host.files = true;
 	for (int round = 0; round < ROUNDS; round++) {
-		at_once(f, &a, round % 2 ? do_create : do_delete, &b, round % 2 ? do_delete : do_create);
+		at_once(f, &a, round % 2 ? do_create : do_delete, &b,
+			round % 2 ? do_delete : do_create);
 		must(round % 2 ? &a : &b);
 		struct job *gone = round % 2 ? &b : &a;
 		if (gone->r < 0) {
@@ -272,7 +278,8 @@ static void a_stop_and_a_delete(void **state)
 	for (int round = 0; round < ROUNDS; round++) {
 		(void)create(f, "web", true);
 		must_start(f, "web");
-		at_once(f, &a, round % 2 ? do_stop : do_delete, &b, round % 2 ? do_delete : do_stop);
+		at_once(f, &a, round % 2 ? do_stop : do_delete, &b,
+			round % 2 ? do_delete : do_stop);
 		must(round % 2 ? &b : &a);
 		struct job *stop = round % 2 ? &a : &b;
 		if (stop->r < 0)
@@ -375,7 +382,8 @@ static void a_hundred_starts(void **state)
 static void *whatever(void *arg)
 {
 	static int (*const commands[])(struct fixture *, struct operation *, struct error *) = {
-		do_create, do_start, do_stop, do_kill, do_delete, do_set, do_repair, do_gc, do_start, do_create,
+		do_create, do_start,  do_stop, do_kill,  do_delete,
+		do_set,    do_repair, do_gc,   do_start, do_create,
 	};
 	static unsigned seed;
 	unsigned mine = __atomic_add_fetch(&seed, 1, __ATOMIC_RELAXED);
@@ -429,7 +437,8 @@ static size_t descriptors(void)
 
 static void no_descriptor_is_lost(void **state)
 {
-	static const enum op_code makes[] = { OP_TAP_CREATE, OP_LOOP_ATTACH, OP_SNAPSHOT_CREATE, OP_VMM_SPAWN };
+	static const enum op_code makes[] = { OP_TAP_CREATE, OP_LOOP_ATTACH, OP_SNAPSHOT_CREATE,
+					      OP_VMM_SPAWN };
 	struct fixture *f = *state;
 	size_t before = 0;
 
@@ -438,7 +447,8 @@ static void no_descriptor_is_lost(void **state)
 		struct operation o = operation(f), p = operation(f);
 		struct error e = { 0 };
 		if (round % 2)
-			fake_helper_fail(f->fake, makes[(size_t)round / 2 % ARRAY_SIZE(makes)], ST_KERNEL, 1);
+			fake_helper_fail(f->fake, makes[(size_t)round / 2 % ARRAY_SIZE(makes)],
+					 ST_KERNEL, 1);
 		assert_int_equal(do_start(f, &o, &e), round % 2 ? -1 : 0);
 		assert_int_equal(do_kill(f, &p, &e), 0);
 		if (round == 9)
@@ -452,9 +462,11 @@ static void no_descriptor_is_lost(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(two_creates_of_one_name), TEST(a_create_and_a_start), TEST(a_create_and_a_delete), TEST(a_gc_and_a_create),
-		TEST(a_start_and_a_stop), TEST(a_stop_and_a_delete), TEST(a_change_and_a_start),
-		TEST(a_create_and_the_deletion_of_its_image), TEST(a_hundred_starts), TEST(everything),
+		TEST(two_creates_of_one_name), TEST(a_create_and_a_start),
+		TEST(a_create_and_a_delete),   TEST(a_gc_and_a_create),
+		TEST(a_start_and_a_stop),      TEST(a_stop_and_a_delete),
+		TEST(a_change_and_a_start),    TEST(a_create_and_the_deletion_of_its_image),
+		TEST(a_hundred_starts),        TEST(everything),
 		TEST(no_descriptor_is_lost),
 	};
 

@@ -78,14 +78,17 @@ static int take(void *arg, const char *json)
 
 	assert_non_null(name);
 	size_t used = strlen(p->seen);
-	(void)snprintf(p->seen + used, sizeof(p->seen) - used, "%.*s ", (int)strcspn(name + 8, "\""), name + 8);
+	(void)snprintf(p->seen + used, sizeof(p->seen) - used, "%.*s ",
+		       (int)strcspn(name + 8, "\""), name + 8);
 	return p->limit && ++p->n >= p->limit ? -1 : 0;
 }
 
 static struct audit_count look(struct place *p, uint32_t uid, const char *op, bool ours)
 {
 	const struct caller asker = { .uid = uid };
-	struct audit_query q = { .asker = &asker, .op = op, .op_is_ours = ours, .line = take, .arg = p };
+	struct audit_query q = {
+		.asker = &asker, .op = op, .op_is_ours = ours, .line = take, .arg = p
+	};
 	struct audit_count count;
 	struct error e = { 0 };
 
@@ -97,13 +100,18 @@ static struct audit_count look(struct place *p, uint32_t uid, const char *op, bo
 
 static void records(struct place *p)
 {
-	put_text(p, "net", "{" T("0") ",\"name\":\"start\"}\n"
-			   "{" T("2") ",\"op_id\":\"" OP_A "\",\"owner\":1001,\"name\":\"tap\"}\n"
-			   "{" T("6") ",\"op_id\":\"" OP_B "\",\"owner\":1002,\"name\":\"theirs\"}\n");
-	put_text(p, "blk", "{" T("3") ",\"op_id\":\"" OP_A "\",\"owner\":1001,\"name\":\"loop\"}\n"
-			   "{" T("4") ",\"op_id\":\"" OP_A "\",\"name\":\"list\"}\n");
-	put_text(p, "spawn", "{" T("1") ",\"name\":\"begin\"}\n"
-			     "{" T("5") ",\"op_id\":\"" OP_A "\",\"owner\":1001,\"name\":\"vmm\"}\n");
+	put_text(p, "net",
+		 "{" T("0") ",\"name\":\"start\"}\n"
+			    "{" T("2") ",\"op_id\":\"" OP_A "\",\"owner\":1001,\"name\":\"tap\"}\n"
+				       "{" T("6") ",\"op_id\":\"" OP_B
+						  "\",\"owner\":1002,\"name\":\"theirs\"}\n");
+	put_text(p, "blk",
+		 "{" T("3") ",\"op_id\":\"" OP_A "\",\"owner\":1001,\"name\":\"loop\"}\n"
+			    "{" T("4") ",\"op_id\":\"" OP_A "\",\"name\":\"list\"}\n");
+	put_text(p, "spawn",
+		 "{" T("1") ",\"name\":\"begin\"}\n"
+			    "{" T("5") ",\"op_id\":\"" OP_A
+				       "\",\"owner\":1001,\"name\":\"vmm\"}\n");
 }
 
 static void root_sees_all_in_the_order_of_time(void **state)
@@ -122,7 +130,9 @@ static void a_clock_set_back_does_not_turn_a_log_around(void **state)
 {
 	struct place *p = *state;
 
-	put_text(p, "net", "{" T("7") ",\"name\":\"first\"}\n{" T("1") ",\"name\":\"second\"}\n{" T("2") ",\"name\":\"third\"}\n");
+	put_text(p, "net",
+		 "{" T("7") ",\"name\":\"first\"}\n{" T("1") ",\"name\":\"second\"}\n{" T(
+			 "2") ",\"name\":\"third\"}\n");
 	put_text(p, "blk", "{" T("3") ",\"name\":\"other\"}\n");
 	assert_int_equal(look(p, 0, "", false).shown, 4);
 	assert_string_equal(p->seen, "other first second third ");
@@ -161,10 +171,11 @@ static void an_owner_that_is_no_number_is_nobody(void **state)
 {
 	struct place *p = *state;
 
-	put_text(p, "net", "{" T("0") ",\"owner\":\"1001\",\"name\":\"text\"}\n"
-			   "{" T("0") ",\"owner\":4294968297,\"name\":\"wide\"}\n" /* 2^32 + 1001 */
-			   "{" T("0") ",\"owner\":1001.0,\"name\":\"real\"}\n"
-			   "{" T("0") ",\"owner\":-1,\"name\":\"minus\"}\n");
+	put_text(p, "net",
+		 "{" T("0") ",\"owner\":\"1001\",\"name\":\"text\"}\n"
+			    "{" T("0") ",\"owner\":4294968297,\"name\":\"wide\"}\n" /* 2^32 + 1001 */
+				       "{" T("0") ",\"owner\":1001.0,\"name\":\"real\"}\n"
+						  "{" T("0") ",\"owner\":-1,\"name\":\"minus\"}\n");
 	assert_int_equal(look(p, 1001, "", false).shown, 0);
 	assert_int_equal(look(p, UINT32_MAX, "", false).shown, 0);
 }
@@ -174,12 +185,15 @@ static void bad_lines_are_skipped_and_counted(void **state)
 	struct place *p = *state;
 	char longline[3 * AUDIT_LINE_MAX];
 
-	put_text(p, "net", "\n{\"time\":1}\nnot json\n[]\n{" T("0") ",\"name\":\"twice\",\"name\":\"twice\"}\n");
+	put_text(p, "net",
+		 "\n{\"time\":1}\nnot json\n[]\n{" T(
+			 "0") ",\"name\":\"twice\",\"name\":\"twice\"}\n");
 	put(p, "net", "{\0}\n", 4);
 	memset(longline, 'x', sizeof(longline));
 	longline[sizeof(longline) - 1] = '\n';
 	put(p, "net", longline, sizeof(longline));
-	put_text(p, "net", "{" T("1") ",\"name\":\"good\"}\n{" T("2") ",\"name\":\"cut"); /* a torn end */
+	put_text(p, "net",
+		 "{" T("1") ",\"name\":\"good\"}\n{" T("2") ",\"name\":\"cut"); /* a torn end */
 	struct audit_count count = look(p, 0, "", false);
 	assert_string_equal(p->seen, "good ");
 	assert_int_equal(count.bad, 8);
@@ -228,7 +242,8 @@ static void a_caller_that_has_enough_ends_it(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(root_sees_all_in_the_order_of_time), TEST(a_clock_set_back_does_not_turn_a_log_around),
+		TEST(root_sees_all_in_the_order_of_time),
+		TEST(a_clock_set_back_does_not_turn_a_log_around),
 		TEST(a_user_sees_records_of_own_vms_alone),
 		TEST(an_operation_is_shown_to_its_owner_alone),
 		TEST(an_owner_that_is_no_number_is_nobody),

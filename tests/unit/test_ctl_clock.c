@@ -104,7 +104,9 @@ static void a_clock_set_back_is_no_obstacle(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(the_wall_clock_ends_no_wait), TEST(a_suspended_host_ends_no_wait), TEST(a_clock_set_back_is_no_obstacle),
+		TEST(the_wall_clock_ends_no_wait),
+		TEST(a_suspended_host_ends_no_wait),
+		TEST(a_clock_set_back_is_no_obstacle),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -97,7 +97,15 @@ static void check_member(struct fix *x, const char *path, const char *name, cons
 static void test_boot(void **state)
 {
 	static const char *const order[] = {
-		"PUT /logger", "PUT /metrics", "PUT /machine-config", "PUT /boot-source", "PUT /drives/rootfs", "PUT /network-interfaces/eth0", "PUT /actions", "GET /", "",
+		"PUT /logger",
+		"PUT /metrics",
+		"PUT /machine-config",
+		"PUT /boot-source",
+		"PUT /drives/rootfs",
+		"PUT /network-interfaces/eth0",
+		"PUT /actions",
+		"GET /",
+		"",
 	};
 	struct fix *x = *state;
 	struct error e;
@@ -197,12 +205,18 @@ static void test_fake_is_strict(void **state)
 	static const struct {
 		const char *path, *body, *want;
 	} bad[] = {
-		{ "/boot-source", "{\"kernel_image_path\":\"/k\",\"kernel\":\"/k\"}", "unknown field `kernel`" },
+		{ "/boot-source", "{\"kernel_image_path\":\"/k\",\"kernel\":\"/k\"}",
+		  "unknown field `kernel`" },
 		{ "/boot-source", "{\"boot_args\":\"x\"}", "missing field `kernel_image_path`" },
-		{ "/machine-config", "{\"vcpu_count\":\"2\",\"mem_size_mib\":1}", "invalid type for `vcpu_count`" },
-		{ "/drives/rootfs", "{\"drive_id\":\"other\",\"is_root_device\":true}", "do not match" },
-		{ "/drives/rootfs", "{\"drive_id\":\"rootfs\",\"is_root_device\":1}", "invalid type for `is_root_device`" },
-		{ "/drives/rootfs", "{\"drive_id\":\"rootfs\",\"is_root_device\":true,\"cache_type\":\"None\"}", "unknown variant" },
+		{ "/machine-config", "{\"vcpu_count\":\"2\",\"mem_size_mib\":1}",
+		  "invalid type for `vcpu_count`" },
+		{ "/drives/rootfs", "{\"drive_id\":\"other\",\"is_root_device\":true}",
+		  "do not match" },
+		{ "/drives/rootfs", "{\"drive_id\":\"rootfs\",\"is_root_device\":1}",
+		  "invalid type for `is_root_device`" },
+		{ "/drives/rootfs",
+		  "{\"drive_id\":\"rootfs\",\"is_root_device\":true,\"cache_type\":\"None\"}",
+		  "unknown variant" },
 		{ "/actions", "{\"action_type\":\"InstanceStart\"}", "without kernel" },
 		{ "/actions", "{\"action_type\":\"Reboot\"}", "unknown variant `Reboot`" },
 		{ "/nothing", "{}", "status 404" },
@@ -230,11 +244,15 @@ static void test_faults_end(void **state)
 		enum fail code;
 		const char *want;
 	} faults[] = {
-		{ FC_HANG, FAIL_TIMEOUT, "answer on its API socket" },        { FC_TRICKLE, FAIL_TIMEOUT, "answer on its API socket" },
-		{ FC_HALF_HANG, FAIL_TIMEOUT, "answer on its API socket" },   { FC_GARBAGE, FAIL_GENERAL, "/" },
-		{ FC_CLOSE, FAIL_GENERAL, "/" },             { FC_503, FAIL_GENERAL, "status 503: out of ?[31mservice" },
+		{ FC_HANG, FAIL_TIMEOUT, "answer on its API socket" },
+		{ FC_TRICKLE, FAIL_TIMEOUT, "answer on its API socket" },
+		{ FC_HALF_HANG, FAIL_TIMEOUT, "answer on its API socket" },
+		{ FC_GARBAGE, FAIL_GENERAL, "/" },
+		{ FC_CLOSE, FAIL_GENERAL, "/" },
+		{ FC_503, FAIL_GENERAL, "status 503: out of ?[31mservice" },
 		{ FC_NO_JSON, FAIL_GENERAL, "status 400: it does not say why" },
-		{ FC_ENDLESS, FAIL_GENERAL, "more than 65536 bytes" }, { FC_WRONG, FAIL_GENERAL, "" },
+		{ FC_ENDLESS, FAIL_GENERAL, "more than 65536 bytes" },
+		{ FC_WRONG, FAIL_GENERAL, "" },
 	};
 	struct fix *x = *state;
 	struct error e;
@@ -349,9 +367,11 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		T(test_boot),       T(test_dm_disk),       T(test_shutdown_and_alive), T(test_refused),   T(test_fake_is_strict),
-		T(test_faults_end), T(test_odd_faults_end), T(test_slow),              T(test_cancelled), T(test_monitor_ends),
-		T(test_no_socket),  T(test_not_its_socket), T(test_no_log),            T(test_flush),
+		T(test_boot),           T(test_dm_disk),        T(test_shutdown_and_alive),
+		T(test_refused),        T(test_fake_is_strict), T(test_faults_end),
+		T(test_odd_faults_end), T(test_slow),           T(test_cancelled),
+		T(test_monitor_ends),   T(test_no_socket),      T(test_not_its_socket),
+		T(test_no_log),         T(test_flush),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

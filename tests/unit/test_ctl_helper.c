@@ -106,7 +106,8 @@ static void test_descriptors(void **state)
 	to_run(b);
 	assert_int_equal(pipe2(p, O_CLOEXEC), 0);
 	q.vmm_spawn = (struct req_vmm_spawn){ .accel = ACCEL_TCG, .vcpus = 1, .mem_mib = 128 };
-	assert_int_equal(helper_call(b->h, &q, NULL, &a, &pidfd), -1); /* its descriptor is missing */
+	assert_int_equal(helper_call(b->h, &q, NULL, &a, &pidfd),
+			 -1); /* its descriptor is missing */
 	assert_int_equal(errno, EINVAL);
 	assert_int_equal(helper_call(b->h, &q, &p[1], &a, &pidfd), 0);
 	assert_int_equal(a.status, ST_OK);
@@ -137,7 +138,9 @@ static void test_kvm_probe(void **state)
 
 	to_run(b);
 	fake_helper_kvm(b->fake, 'y');
-	q.vmm_spawn = (struct req_vmm_spawn){ .vmm = VMM_PROBE, .accel = ACCEL_KVM, .vcpus = 1, .mem_mib = 32 };
+	q.vmm_spawn = (struct req_vmm_spawn){
+		.vmm = VMM_PROBE, .accel = ACCEL_KVM, .vcpus = 1, .mem_mib = 32
+	};
 	assert_int_equal(pipe2(p, O_CLOEXEC), 0);
 	assert_int_equal(helper_call(b->h, &q, &p[1], &a, &pidfd), 0);
 	assert_int_equal(a.status, ST_OK);
@@ -171,7 +174,8 @@ static void test_list_pages(void **state)
 static void test_wrong_use(void **state)
 {
 	struct bench *b = *state;
-	struct request ping = helper_request(OP_PING, NULL, NULL), tap = helper_request(OP_TAP_CREATE, &a_vm, &an_op);
+	struct request ping = helper_request(OP_PING, NULL, NULL),
+		       tap = helper_request(OP_TAP_CREATE, &a_vm, &an_op);
 	struct reply a;
 
 	assert_int_equal(helper_call(b->h, &ping, NULL, &a, NULL), -1); /* which role? */
@@ -275,7 +279,8 @@ static void *hammer(void *arg)
 
 	vm.slot = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED);
 	for (int i = 0; i < 200; i++) {
-		struct request q = helper_request(i % 2 ? OP_GUEST_DENY : OP_TAP_CREATE, &vm, &an_op);
+		struct request q = helper_request(i % 2 ? OP_GUEST_DENY : OP_TAP_CREATE, &vm,
+						  &an_op);
 		struct reply a;
 		if (helper_call(b->h, &q, NULL, &a, NULL) < 0 || a.status != ST_OK ||
 		    (i % 2 == 0 && a.tap_create.ifindex != 100 + vm.slot))
@@ -313,8 +318,10 @@ static void *make_and_remove(void *arg)
 
 	vm.slot = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED);
 	for (int i = 0; i < 20; i++) {
-		struct request make = helper_request(OP_TAP_CREATE, &vm, &an_op), retire = helper_request(OP_TAP_RETIRE, &vm, &an_op);
-		if (helper_call(b->h, &make, NULL, &a, NULL) < 0 || tap_sweep_remove(b->sweep, b->h, &retire) != ST_OK)
+		struct request make = helper_request(OP_TAP_CREATE, &vm, &an_op),
+			       retire = helper_request(OP_TAP_RETIRE, &vm, &an_op);
+		if (helper_call(b->h, &make, NULL, &a, NULL) < 0 ||
+		    tap_sweep_remove(b->sweep, b->h, &retire) != ST_OK)
 			return "asking failed";
 		if (fake_helper_has(b->fake, vm.slot, OBJ_TAP))
 			return "swept, and still there";

@@ -44,7 +44,8 @@ static struct operation operation(const struct caller *c)
 	return o;
 }
 
-static const char nobodys[] = "images/00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff.ext4";
+static const char nobodys[] =
+	"images/00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff.ext4";
 
 static const char *path(const char *sub)
 {
@@ -56,14 +57,17 @@ static const char *path(const char *sub)
 
 static int setup(void **state)
 {
-	static const char *const folders[] = { "images", "kernels", "slots", "slots/3", "run", "run/slots", "run/slots/3" };
+	static const char *const folders[] = { "images", "kernels",   "slots",      "slots/3",
+					       "run",    "run/slots", "run/slots/3" };
 
 	(void)state;
 	(void)snprintf(folder, sizeof(folder), "/tmp/banger-images-XXXXXX");
 	assert_non_null(mkdtemp(folder));
 	for (size_t i = 0; i < 7; i++)
 		assert_int_equal(mkdir(path(folders[i]), 0700), 0);
-	ctl.config = (struct config){ .slots = 10, .max_disk_mib = 64, .max_vms_per_owner = 10, .max_images_per_owner = 3 };
+	ctl.config = (struct config){
+		.slots = 10, .max_disk_mib = 64, .max_vms_per_owner = 10, .max_images_per_owner = 3
+	};
 	(void)snprintf(ctl.config.state_dir, sizeof(ctl.config.state_dir), "%s", folder);
 	(void)snprintf(ctl.config.run_dir, sizeof(ctl.config.run_dir), "%s/run", folder);
 	ctl.store = store_open(":memory:", &e);
@@ -113,9 +117,12 @@ static int ext4(size_t size, const char *text)
 	return fd;
 }
 
-static int image_import(struct operation *o, const char *name, const char *kernel, int fd, char digest[65])
+static int image_import(struct operation *o, const char *name, const char *kernel, int fd,
+			char digest[65])
 {
-	struct artifact_import im = { .type = ARTIFACT_IMAGE, .name = name, .kernel = kernel, .fds = &fd };
+	struct artifact_import im = {
+		.type = ARTIFACT_IMAGE, .name = name, .kernel = kernel, .fds = &fd
+	};
 	int r = artifact_import(&ctl, o, &im, &e);
 
 	memcpy(digest, im.digest, sizeof(im.digest));
@@ -131,10 +138,12 @@ static int kernel_import(struct operation *o, const char *name, const int fds[3]
 	return r;
 }
 
-static int import_kernel(const struct caller *c, const char *name, const char *head, const char *elf, char digest[65])
+static int import_kernel(const struct caller *c, const char *name, const char *head,
+			 const char *elf, char digest[65])
 {
 	struct operation o = operation(c);
-	int fds[3] = { file(4096, 0x202, head, strlen(head)), file(10, 0, "initramfs", 9), file(100, 0, elf, strlen(elf)) };
+	int fds[3] = { file(4096, 0x202, head, strlen(head)), file(10, 0, "initramfs", 9),
+		       file(100, 0, elf, strlen(elf)) };
 	int r = kernel_import(&o, name, fds, digest);
 
 	fdio_close_all(fds, 3);
@@ -239,7 +248,7 @@ static void test_refusals(void **state)
 
 	(void)state;
 	have_kernel();
-	refuse(file(MIB, 0, "", 0), FAIL_USAGE);              /* no magic */
+	refuse(file(MIB, 0, "", 0), FAIL_USAGE);                  /* no magic */
 	refuse(file(MIB - 512, 1080, "\x53\xef", 2), FAIL_USAGE); /* too small */
 	refuse(file(65 * (size_t)MIB, 1080, "\x53\xef", 2), FAIL_LIMIT);
 	refuse(file(MIB + 1, 1080, "\x53\xef", 2), FAIL_USAGE); /* not of sectors */
@@ -380,7 +389,8 @@ static void *many_contents_of_one_name(void *arg)
 
 	(void)arg;
 	for (int i = 0; i < 40; i++) {
-		(void)snprintf(text, sizeof(text), "%u", __atomic_add_fetch(&n, 1, __ATOMIC_RELAXED));
+		(void)snprintf(text, sizeof(text), "%u",
+			       __atomic_add_fetch(&n, 1, __ATOMIC_RELAXED));
 		bad += import(&ann, "x", ext4(MIB, text), digest) < 0 && !refused();
 		bad += delete_image(&ann, "x") < 0 && !refused();
 	}
@@ -423,9 +433,11 @@ static void *delete_and_import(void *arg)
 	char digest[65];
 
 	for (unsigned i = 0; !__atomic_load_n(&enough, __ATOMIC_RELAXED); i++) {
-		bad += arg ? delete_image(&ann, "x") < 0 && !refused() : delete_kernel(&root, "k") < 0 && !refused();
-		bad += arg ? import(&ann, "x", ext4(MIB, i % 2 ? "one" : "two"), digest) < 0 && !refused() :
-			     import_kernel(&root, "k", "HdrS", "\177ELF", digest) < 0 && !refused();
+		bad += arg ? delete_image(&ann, "x") < 0 && !refused()
+			   : delete_kernel(&root, "k") < 0 && !refused();
+		bad += arg ? import(&ann, "x", ext4(MIB, i % 2 ? "one" : "two"), digest) < 0 &&
+				       !refused()
+			   : import_kernel(&root, "k", "HdrS", "\177ELF", digest) < 0 && !refused();
 		(void)usleep(i % 8 * 1000);
 	}
 	return (void *)bad;
@@ -457,7 +469,9 @@ static void test_a_disk_and_the_deletion_of_its_image(void **state)
 	begin(&t, state);
 	while (goes_on(made, since_ns)) {
 		struct operation o = operation(&ann);
-		struct vm vm = { .owner = 1000, .name = "web", .disk_mib = 2, .vcpus = 1, .mem_mib = 128 };
+		struct vm vm = {
+			.owner = 1000, .name = "web", .disk_mib = 2, .vcpus = 1, .mem_mib = 128
+		};
 		struct artifact x = { .type = ARTIFACT_IMAGE };
 		if (store_artifact_find(ctl.store, &ann, "x", &x, &e) < 0)
 			continue;
@@ -544,7 +558,8 @@ static void test_no_room(void **state)
 	assert_int_equal(umount2(path("images"), MNT_DETACH), 0);
 	small("kernels", "size=2m");
 	struct operation o = operation(&ann);
-	int fds[3] = { file(4096, 0x202, "HdrS", 4), full_of_data(3 * MIB), file(100, 0, "\177ELF", 4) };
+	int fds[3] = { file(4096, 0x202, "HdrS", 4), full_of_data(3 * MIB),
+		       file(100, 0, "\177ELF", 4) };
 	assert_int_equal(kernel_import(&o, "k2", fds, digest), -1);
 	assert_int_equal(e.code, FAIL_HOST);
 	assert_int_equal(entries("kernels"), 0);
@@ -554,7 +569,8 @@ static void test_no_room(void **state)
 
 static void test_no_room_for_a_disk(void **state)
 {
-	static const char *const folders[] = { "images", "kernels", "slots", "slots/3", "run", "run/slots", "run/slots/3" };
+	static const char *const folders[] = { "images", "kernels",   "slots",      "slots/3",
+					       "run",    "run/slots", "run/slots/3" };
 	static const char *const drivers[] = { "copy", "reflink" };
 	struct operation o = operation(&ann);
 	struct vm vm = { .owner = 1000, .name = "web", .disk_mib = 8, .vcpus = 1, .mem_mib = 128 };
@@ -597,7 +613,8 @@ static void test_read_only(void **state)
 	assert_non_null(strstr(e.why, "Read-only"));
 	assert_int_equal(delete_image(&ann, "x"), -1);
 	assert_non_null(strstr(e.why, "Read-only"));
-	assert_int_equal(store_artifact_find(ctl.store, &ann, "x", &i, &e), 0); /* its row stays with its file */
+	assert_int_equal(store_artifact_find(ctl.store, &ann, "x", &i, &e),
+			 0); /* its row stays with its file */
 	assert_int_equal(entries("images"), 1);
 	assert_int_equal(mount(NULL, path("images"), NULL, MS_REMOUNT, NULL), 0);
 	assert_int_equal(delete_image(&ann, "x"), 0);
@@ -642,7 +659,8 @@ static void test_kernel_too_large(void **state)
 {
 	struct operation o = operation(&ann);
 	char digest[65];
-	int fds[3] = { file(4096, 0x202, "HdrS", 4), file((256u << 20) + 1, 0, "", 0), file(100, 0, "\177ELF", 4) };
+	int fds[3] = { file(4096, 0x202, "HdrS", 4), file((256u << 20) + 1, 0, "", 0),
+		       file(100, 0, "\177ELF", 4) };
 
 	(void)state;
 	assert_int_equal(kernel_import(&o, "k", fds, digest), -1);
@@ -668,10 +686,10 @@ static void test_sweep(void **state)
 	have_kernel();
 	assert_int_equal(import(&ann, "x", ext4(MIB, "x"), digest), 0);
 	(void)snprintf(marker, sizeof(marker), "images/pending-%s", digest);
-	touch(marker);                      /* cut short behind the row's insertion */
-	touch("images/pending-0123");       /* cut short before it */
+	touch(marker);                /* cut short behind the row's insertion */
+	touch("images/pending-0123"); /* cut short before it */
 	touch("images/0123.ext4");
-	touch("images/4567.ext4");          /* no row, no marker: the database may have been lost */
+	touch("images/4567.ext4"); /* no row, no marker: the database may have been lost */
 	touch("images/import-00ff");
 	assert_int_equal(mkdir(path("kernels/import-00ee"), 0700), 0);
 	touch("kernels/import-00ee/kernel");
@@ -726,7 +744,9 @@ static void test_gc(void **state)
 	assert_int_equal(rmdir(path(nobodys)), 0);
 	/* Nor is anything taken for nameless when the rows can not be read. */
 	touch(nobodys);
-	assert_int_equal(sqlite3_exec(ctl.store->db, "ALTER TABLE images RENAME TO away", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(ctl.store->db, "ALTER TABLE images RENAME TO away", NULL,
+				      NULL, NULL),
+			 SQLITE_OK);
 	assert_int_equal(images_gc(&ctl, false, hear, &t, &e), -1);
 	assert_non_null(strstr(e.why, "can not be read"));
 	assert_int_equal(access(path(nobodys), F_OK), 0);
@@ -761,10 +781,15 @@ static void test_a_failed_import_takes_nothing(void **state)
 	(void)state;
 	have_kernel();
 	assert_int_equal(import(&ann, "x", ext4(MIB, "x"), digest), 0);
-	assert_int_equal(sqlite3_exec(ctl.store->db, "DELETE FROM images", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(ctl.store->db, "DELETE FROM images", NULL, NULL, NULL),
+			 SQLITE_OK);
 	assert_int_equal(import(&ann, "y", ext4(MIB, "y"), digest), 0);
-	assert_int_equal(sqlite3_exec(ctl.store->db, "CREATE TRIGGER no BEFORE INSERT ON images BEGIN SELECT RAISE(ABORT, 'no'); END",
-				      NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(
+		sqlite3_exec(
+			ctl.store->db,
+			"CREATE TRIGGER no BEFORE INSERT ON images BEGIN SELECT RAISE(ABORT, 'no'); END",
+			NULL, NULL, NULL),
+		SQLITE_OK);
 	assert_int_equal(import(&ann, "z", ext4(MIB, "x"), digest), -1);
 	path_image(&ctl.config, digest, name);
 	assert_int_equal(access(name, F_OK), 0);
@@ -798,7 +823,9 @@ static void test_a_kernel_that_goes_only_in_part(void **state)
 static struct vm a_vm(uint32_t disk_mib)
 {
 	struct operation o = operation(&ann);
-	struct vm vm = { .owner = 1000, .name = "web", .disk_mib = disk_mib, .vcpus = 1, .mem_mib = 128 };
+	struct vm vm = {
+		.owner = 1000, .name = "web", .disk_mib = disk_mib, .vcpus = 1, .mem_mib = 128
+	};
 	struct artifact i = { .type = ARTIFACT_IMAGE };
 
 	have_kernel();
@@ -873,7 +900,8 @@ static void test_dm(void **state)
 	assert_int_equal(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDWR);
 	(void)close(fd);
 	(void)snprintf(vm.runtime.storage, sizeof(vm.runtime.storage), "copy");
-	assert_int_equal(storage_open_part(&ctl, &vm, 0, &e), -1); /* the role has nothing to do with copies */
+	assert_int_equal(storage_open_part(&ctl, &vm, 0, &e),
+			 -1); /* the role has nothing to do with copies */
 	vm.disk_mib = 8;
 	assert_int_equal(d->create(&ctl, &vm, &e), -1);
 	assert_int_equal(e.code, FAIL_HOST);
@@ -884,7 +912,8 @@ static void test_dm(void **state)
 /* The kernel's mark for a snapshot that it gave up is taken off at the next start, and nothing else is touched. */
 static void test_dm_is_used_again(void **state)
 {
-	static const uint32_t given_up[4] = { 0x70416e53, 0, 1, 8 }, other[4] = { 0x12345678, 0, 1, 8 };
+	static const uint32_t given_up[4] = { 0x70416e53, 0, 1, 8 },
+			      other[4] = { 0x12345678, 0, 1, 8 };
 	struct vm vm = a_vm(4);
 	uint32_t header[4];
 
@@ -893,7 +922,8 @@ static void test_dm_is_used_again(void **state)
 	assert_int_equal(storage_by_name("dm-snapshot")->create(&ctl, &vm, &e), 0);
 	for (size_t i = 0; i < 2; i++) {
 		int fd = storage_open_part(&ctl, &vm, 1, &e);
-		assert_int_equal(pwrite(fd, i ? other : given_up, sizeof(header), 0), sizeof(header));
+		assert_int_equal(pwrite(fd, i ? other : given_up, sizeof(header), 0),
+				 sizeof(header));
 		(void)close(fd);
 		fd = storage_open_part(&ctl, &vm, 1, &e);
 		assert_int_equal(pread(fd, header, sizeof(header), 0), sizeof(header));
@@ -916,7 +946,8 @@ static void test_whose_the_files_are(void **state)
 	assert_int_equal(storage_check_owner(&ctl.config, &vm, &e), 0);
 	touch("slots/3/disk");
 	assert_int_equal(storage_owner(&ctl.config, 3, &o), STORAGE_UNMARKED);
-	assert_int_equal(storage_check_owner(&ctl.config, &vm, &e), 0); /* of a banger that wrote no mark */
+	assert_int_equal(storage_check_owner(&ctl.config, &vm, &e),
+			 0); /* of a banger that wrote no mark */
 	assert_int_equal(storage_by_name("copy")->create(&ctl, &vm, &e), 0);
 	assert_int_equal(storage_owner(&ctl.config, 3, &o), STORAGE_MARKED);
 	assert_memory_equal(o.vm, vm.id, ID_LEN);
@@ -994,7 +1025,9 @@ static void test_overlay_is_refused(void **state)
 
 	(void)state;
 	have_kernel();
-	assert_int_equal(mkdir(path("below"), 0700) | mkdir(path("below2"), 0700) | mkdir(path("over"), 0700), 0);
+	assert_int_equal(mkdir(path("below"), 0700) | mkdir(path("below2"), 0700) |
+				 mkdir(path("over"), 0700),
+			 0);
 	(void)snprintf(options, sizeof(options), "lowerdir=%s/below:%s/below2", folder, folder);
 	int fd = open(path("below/image"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	assert_int_equal(ftruncate(fd, 2 * MIB), 0);
@@ -1018,13 +1051,34 @@ static void test_overlay_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		FILES(test_no_room), FILES(test_no_room_for_a_disk), FILES(test_read_only),
-		FILES(test_overlay_is_refused), FILES(test_import), FILES(test_digest), FILES(test_refusals), FILES(test_interrupted),
-		FILES(test_shrinks_while_read), FILES(test_delete), FILES(test_same_content_at_once), FILES(test_one_name_at_once),
-		FILES(test_a_disk_and_the_deletion_of_its_image), FILES(test_an_image_and_the_deletion_of_its_kernel), FILES(test_kernel),
-		FILES(test_kernel_too_large), FILES(test_sweep), FILES(test_gc), FILES(test_a_failed_import_takes_nothing),
-		FILES(test_a_kernel_that_goes_only_in_part), FILES(test_deleting_needs_no_room), FILES(test_copy), FILES(test_reflink_or_copy), FILES(test_dm), FILES(test_dm_is_used_again),
-		FILES(test_whose_the_files_are), FILES(test_links_are_not_followed), FILES(test_choice),
+		FILES(test_no_room),
+		FILES(test_no_room_for_a_disk),
+		FILES(test_read_only),
+		FILES(test_overlay_is_refused),
+		FILES(test_import),
+		FILES(test_digest),
+		FILES(test_refusals),
+		FILES(test_interrupted),
+		FILES(test_shrinks_while_read),
+		FILES(test_delete),
+		FILES(test_same_content_at_once),
+		FILES(test_one_name_at_once),
+		FILES(test_a_disk_and_the_deletion_of_its_image),
+		FILES(test_an_image_and_the_deletion_of_its_kernel),
+		FILES(test_kernel),
+		FILES(test_kernel_too_large),
+		FILES(test_sweep),
+		FILES(test_gc),
+		FILES(test_a_failed_import_takes_nothing),
+		FILES(test_a_kernel_that_goes_only_in_part),
+		FILES(test_deleting_needs_no_room),
+		FILES(test_copy),
+		FILES(test_reflink_or_copy),
+		FILES(test_dm),
+		FILES(test_dm_is_used_again),
+		FILES(test_whose_the_files_are),
+		FILES(test_links_are_not_followed),
+		FILES(test_choice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

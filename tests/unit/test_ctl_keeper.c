@@ -18,7 +18,8 @@ static uint64_t now = 1000 * S;
 
 static void pass(struct fixture *f, unsigned after_s)
 {
-	(void)poll(NULL, 0, 20); /* a job is over for the keeper just after its VM's turn is given back */
+	(void)poll(NULL, 0,
+		   20); /* a job is over for the keeper just after its VM's turn is given back */
 	now += after_s * S;
 	housekeeping_pass(f->c.housekeeping, now);
 }
@@ -94,7 +95,8 @@ static bool becomes(struct fixture *f, const char *name, enum vm_state s)
 			struct operation o = operation(f);
 			struct error e = { 0 };
 			struct vm vm;
-			return operation_enter(&f->c, &o, name, false, &vm, &e) == 0 && operation_leave(&f->c, &o, &vm, 0, &e) == 0;
+			return operation_enter(&f->c, &o, name, false, &vm, &e) == 0 &&
+			       operation_leave(&f->c, &o, &vm, 0, &e) == 0;
 		}
 	}
 	return false;
@@ -222,7 +224,8 @@ static void a_restart_that_fails_is_told_and_tried_again(void **state)
 	run_and_end(f, "");
 	pass(f, 0);
 	pass(f, 2);
-	for (int i = 0; i < 300 && !strstr(row(f, "web").reason, "not started again: no answer"); i++)
+	for (int i = 0; i < 300 && !strstr(row(f, "web").reason, "not started again: no answer");
+	     i++)
 		pump(f, 10);
 	assert_non_null(strstr(row(f, "web").reason, "not started again: no answer"));
 	assert_true(row(f, "web").wanted);
@@ -349,7 +352,8 @@ static void put_cpu(struct fixture *f, const struct vm *vm, unsigned long us)
 
 	(void)snprintf(path, sizeof(path), "%s/vm", f->dir);
 	(void)mkdir(path, 0700);
-	(void)snprintf(path, sizeof(path), "%s/vm/%u.%u.%u", f->dir, vm->slot, vm->generation, vm->owner);
+	(void)snprintf(path, sizeof(path), "%s/vm/%u.%u.%u", f->dir, vm->slot, vm->generation,
+		       vm->owner);
 	(void)mkdir(path, 0700);
 	(void)strcat(path, "/cpu.stat");
 	FILE *file = fopen(path, "we");
@@ -572,7 +576,9 @@ static unsigned at_work;
 static int one_of(struct fixture *f, unsigned what, struct error *e)
 {
 	struct operation o = operation(f);
-	struct call_vm_create a = { .name = "web", .image = "debian", .restart = RESTART_ALWAYS + 1 };
+	struct call_vm_create a = { .name = "web",
+				    .image = "debian",
+				    .restart = RESTART_ALWAYS + 1 };
 	struct call_vm_set change = { .vm = "web", .restart = 1 + what % RESTART_POLICIES };
 	bool already, forced;
 	struct vm vm;
@@ -621,7 +627,8 @@ static bool is_so(struct fixture *f)
 		return fake_helper_objects(f->fake, 0) == 0;
 	_cleanup_close_ int pidfd = watch_pidfd(f->c.watch, vm.id);
 	if (vm.state == VM_RUNNING)
-		return pidfd_alive(pidfd) && fake_helper_objects(f->fake, 0) == ledger(f, &vm, NULL);
+		return pidfd_alive(pidfd) &&
+		       fake_helper_objects(f->fake, 0) == ledger(f, &vm, NULL);
 	return vm_at_rest(&vm) && fake_helper_objects(f->fake, 0) + ledger(f, &vm, NULL) == 0;
 }
 
@@ -658,16 +665,25 @@ static void the_keeper_and_everybody(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(one_without_a_policy_stays_down), TEST(always_is_always_but_after_a_stop),
-		TEST(on_failure_asks_how_the_guest_ended), TEST(it_is_given_up_after_so_many_in_a_row),
-		TEST(a_restart_that_fails_is_told_and_tried_again), TEST(they_are_started_one_by_one),
-		TEST(what_was_left_is_released_in_the_end), TEST(an_end_that_could_not_be_recorded_is_made_up_for),
-		TEST(one_that_somebody_is_at_work_on_is_left_alone), TEST(an_idle_one_is_stopped_and_stays_so),
-		TEST(one_that_sends_is_not_idle), TEST(one_that_can_not_be_seen_is_not_idle),
-		TEST(another_start_of_it_is_not_idle), TEST(what_was_taken_away_is_looked_for_at_once),
+		TEST(one_without_a_policy_stays_down),
+		TEST(always_is_always_but_after_a_stop),
+		TEST(on_failure_asks_how_the_guest_ended),
+		TEST(it_is_given_up_after_so_many_in_a_row),
+		TEST(a_restart_that_fails_is_told_and_tried_again),
+		TEST(they_are_started_one_by_one),
+		TEST(what_was_left_is_released_in_the_end),
+		TEST(an_end_that_could_not_be_recorded_is_made_up_for),
+		TEST(one_that_somebody_is_at_work_on_is_left_alone),
+		TEST(an_idle_one_is_stopped_and_stays_so),
+		TEST(one_that_sends_is_not_idle),
+		TEST(one_that_can_not_be_seen_is_not_idle),
+		TEST(another_start_of_it_is_not_idle),
+		TEST(what_was_taken_away_is_looked_for_at_once),
 		TEST(a_host_that_goes_down_takes_nothing_back),
-		TEST(a_start_on_its_way_ends_when_the_host_goes_down), TEST(stuck_monitors_do_not_hold_up_the_others),
-		TEST(counters_of_a_tap), TEST(the_keeper_and_everybody),
+		TEST(a_start_on_its_way_ends_when_the_host_goes_down),
+		TEST(stuck_monitors_do_not_hold_up_the_others),
+		TEST(counters_of_a_tap),
+		TEST(the_keeper_and_everybody),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

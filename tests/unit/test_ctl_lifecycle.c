@@ -8,14 +8,16 @@
 #include "tests/unit/ctl_fixture.h"
 
 static const enum op_code makes[] = {
-	OP_TAP_CREATE, OP_GUEST_ALLOW, OP_NAT_ADD, OP_LOOP_ATTACH, OP_LOOP_ATTACH, OP_SNAPSHOT_CREATE, OP_VMM_SPAWN,
+	OP_TAP_CREATE,  OP_GUEST_ALLOW,     OP_NAT_ADD,   OP_LOOP_ATTACH,
+	OP_LOOP_ATTACH, OP_SNAPSHOT_CREATE, OP_VMM_SPAWN,
 };
 static const enum op_code removes[] = {
-	OP_VMM_KILL, OP_SNAPSHOT_REMOVE, OP_LOOP_DETACH, OP_LOOP_DETACH, OP_NAT_REMOVE, OP_GUEST_DENY,
-	OP_TAP_RETIRE, OP_TAP_SWEEP,
+	OP_VMM_KILL,   OP_SNAPSHOT_REMOVE, OP_LOOP_DETACH, OP_LOOP_DETACH,
+	OP_NAT_REMOVE, OP_GUEST_DENY,      OP_TAP_RETIRE,  OP_TAP_SWEEP,
 };
 
-static int stop(struct fixture *f, const char *name, uint64_t ms, bool *already, bool *forced, struct error *e)
+static int stop(struct fixture *f, const char *name, uint64_t ms, bool *already, bool *forced,
+		struct error *e)
 {
 	struct operation o = operation(f);
 	bool a, b;
@@ -31,7 +33,7 @@ static void must_stop(struct fixture *f, const char *name)
 		fail_msg("stop: %s: %s", e.what, e.why);
 }
 
-static int delete(struct fixture *f, const char *name, struct error *e)
+static int delete (struct fixture *f, const char *name, struct error *e)
 {
 	struct operation o = operation(f);
 
@@ -64,7 +66,8 @@ static void start_makes_and_stop_removes_in_order(void **state)
 	assert_requests(f, makes, ARRAY_SIZE(makes));
 	struct request spawn;
 	assert_true(fake_helper_request(f->fake, ARRAY_SIZE(makes) - 1, &spawn));
-	assert_int_equal(spawn.vmm_spawn.tsc_khz, tsc_khz()); /* the fixture's VMM is one with TCG */
+	assert_int_equal(spawn.vmm_spawn.tsc_khz,
+			 tsc_khz()); /* the fixture's VMM is one with TCG */
 	struct vm vm = row(f, "web");
 	assert_int_equal(vm.state, VM_RUNNING);
 	assert_int_equal(ledger(f, &vm, rows), OBJ_COUNT - 1);
@@ -252,7 +255,8 @@ static void each_step_failing_with_each_status_leaves_nothing(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(makes); i++)
 		for (int s = ST_ABSENT; s < ST_COUNT; s++) {
 			struct error e = { 0 };
-			bool waits = s == ST_BUSY || s == ST_LIMIT; /* two seconds each: at two steps only */
+			bool waits = s == ST_BUSY ||
+				     s == ST_LIMIT; /* two seconds each: at two steps only */
 			if (waits && makes[i] != OP_TAP_CREATE && makes[i] != OP_VMM_SPAWN)
 				continue;
 			fake_helper_forget(f->fake);
@@ -353,8 +357,9 @@ static void a_commit_that_fails_at_the_end_undoes_the_start(void **state)
 {
 	struct fixture *f = *state;
 	struct error e = { 0 };
-	static const char trap[] = "CREATE TEMP TRIGGER t BEFORE UPDATE ON vms WHEN new.state = 'running'"
-				   " BEGIN SELECT raise(ABORT, 'disk I/O error'); END;";
+	static const char trap[] =
+		"CREATE TEMP TRIGGER t BEFORE UPDATE ON vms WHEN new.state = 'running'"
+		" BEGIN SELECT raise(ABORT, 'disk I/O error'); END;";
 
 	(void)create(f, "web", true);
 	assert_int_equal(sqlite3_exec(f->c.store->db, trap, NULL, NULL, NULL), SQLITE_OK);
@@ -395,7 +400,8 @@ static void each_removal_failing_is_degraded_until_it_works(void **state)
 		fake_helper_fail(f->fake, removes[i], ST_KERNEL, 1);
 		assert_int_equal(stop(f, "web", 0, NULL, NULL, &e), -1);
 		/* Every step was tried; but nobody sweeps for a tap that could not be retired. */
-		assert_int_equal(fake_helper_total(f->fake), ARRAY_SIZE(removes) - (removes[i] == OP_TAP_RETIRE));
+		assert_int_equal(fake_helper_total(f->fake),
+				 ARRAY_SIZE(removes) - (removes[i] == OP_TAP_RETIRE));
 		struct vm vm = row(f, "web");
 		struct ledger_row rows[OBJ_COUNT];
 		assert_int_equal(vm.state, VM_DEGRADED);
@@ -475,12 +481,12 @@ static void delete_of_a_running_vm_leaves_nothing(void **state)
 
 	(void)create(f, "web", true);
 	must_start(f, "web");
-	assert_int_equal(delete(f, "web", &e), 0);
+	assert_int_equal(delete (f, "web", &e), 0);
 	assert_int_equal(fake_helper_objects(f->fake, 0), 0);
 	assert_int_equal(host.removes, 1);
 	assert_int_equal(store_vm_find(f->c.store, &f->caller, "web", &vm, &e), -1);
 	assert_int_equal(e.code, FAIL_NOT_FOUND);
-	assert_int_equal(delete(f, "web", &e), -1);
+	assert_int_equal(delete (f, "web", &e), -1);
 	assert_int_equal(e.code, FAIL_NOT_FOUND);
 }
 
@@ -492,16 +498,16 @@ static void delete_keeps_the_row_of_what_it_can_not_release(void **state)
 	(void)create(f, "web", true);
 	must_start(f, "web");
 	fake_helper_fail(f->fake, OP_NAT_REMOVE, ST_KERNEL, 1);
-	assert_int_equal(delete(f, "web", &e), -1);
+	assert_int_equal(delete (f, "web", &e), -1);
 	assert_int_equal(row(f, "web").state, VM_DEGRADED);
 	assert_int_equal(host.removes, 0);
 	host.remove_fails = true;
-	assert_int_equal(delete(f, "web", &e), -1);
+	assert_int_equal(delete (f, "web", &e), -1);
 	/* Some of its files may be gone: it is no VM that could be started. */
 	assert_nothing_left(f, "web", VM_FAILED);
 	assert_string_equal(row(f, "web").reason, "its deletion has begun");
 	host.remove_fails = false;
-	assert_int_equal(delete(f, "web", &e), 0);
+	assert_int_equal(delete (f, "web", &e), 0);
 }
 
 /* Files that were never all there, or are not any more: whatever fails after that, nothing makes it look whole. */
@@ -517,9 +523,10 @@ static void what_is_incomplete_stays_so(void **state)
 	vm.state = VM_CREATING; /* as one whose end could not be recorded */
 	assert_int_equal(store_vm_update(f->c.store, &vm, &e), 0);
 	fake_helper_fail(f->fake, OP_NAT_REMOVE, ST_KERNEL, 1);
-	assert_int_equal(delete(f, "web", &e), -1);
+	assert_int_equal(delete (f, "web", &e), -1);
 	assert_int_equal(row(f, "web").state, VM_FAILED);
-	assert_int_equal(online_repair(&f->c, &(struct repair_options){ .restore = true }, &n, &e), 0);
+	assert_int_equal(online_repair(&f->c, &(struct repair_options){ .restore = true }, &n, &e),
+			 0);
 	assert_int_equal(n.mended, 1);
 	assert_int_equal(fake_helper_objects(f->fake, 0), 0);
 	assert_int_equal(row(f, "web").state, VM_FAILED);
@@ -527,7 +534,7 @@ static void what_is_incomplete_stays_so(void **state)
 	assert_int_equal(row(f, "web").state, VM_FAILED);
 	assert_int_equal(start(f, "web", NULL, &e), -1);
 	assert_int_equal(e.code, FAIL_STATE);
-	assert_int_equal(delete(f, "web", &e), 0);
+	assert_int_equal(delete (f, "web", &e), 0);
 }
 
 static void a_start_finishes_a_release_that_failed(void **state)
@@ -560,7 +567,7 @@ static void the_generation_goes_up_on_reuse(void **state)
 		assert_true(vm.generation > last[vm.slot]);
 		last[vm.slot] = vm.generation;
 		must_start(f, "web");
-		assert_int_equal(delete(f, "web", &e), 0);
+		assert_int_equal(delete (f, "web", &e), 0);
 	}
 	for (int i = 0; i < SLOTS; i++)
 		assert_int_equal(last[i], 2);
@@ -628,7 +635,7 @@ static void delete_interrupts_a_start(void **state)
 	host.boot_waits = true;
 	begin_start(f, &j);
 	wait_for_boot();
-	assert_int_equal(delete(f, "web", &e), 0);
+	assert_int_equal(delete (f, "web", &e), 0);
 	(void)pthread_join(j.thread, NULL);
 	assert_int_equal(j.r, -1);
 	assert_non_null(strstr(j.e.why, "interrupted"));
@@ -734,8 +741,8 @@ static void a_start_notices_that_the_vmm_has_ended(void **state)
 
 /* ---- create and set ---- */
 
-static int try_create(struct fixture *f, const char *name, uint64_t vcpus, uint64_t mem, uint64_t disk,
-		      struct error *e)
+static int try_create(struct fixture *f, const char *name, uint64_t vcpus, uint64_t mem,
+		      uint64_t disk, struct error *e)
 {
 	struct operation o = operation(f);
 	struct call_vm_create a = { .vcpus = vcpus, .mem_mib = mem, .disk_mib = disk };
@@ -767,7 +774,9 @@ static void create_checks_names_and_sizes(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		struct error e = { 0 };
-		assert_int_equal(try_create(f, bad[i].name, bad[i].vcpus, bad[i].mem, bad[i].disk, &e), -1);
+		assert_int_equal(try_create(f, bad[i].name, bad[i].vcpus, bad[i].mem, bad[i].disk,
+					    &e),
+				 -1);
 		assert_int_equal(e.code, bad[i].code);
 		assert_non_null(strstr(e.why, bad[i].says));
 	}
@@ -801,7 +810,9 @@ static void a_create_that_fails_leaves_no_row(void **state)
 		host.seed_fails = seed;
 		assert_int_equal(try_create(f, "web", 0, 0, 0, &e), -1);
 		assert_non_null(strstr(e.why, seed ? "seed" : "disk"));
-		assert_int_equal(store_vm_find(f->c.store, &f->caller, "web", &vm, &(struct error){ 0 }), -1);
+		assert_int_equal(store_vm_find(f->c.store, &f->caller, "web", &vm,
+					       &(struct error){ 0 }),
+				 -1);
 	}
 	assert_int_equal(host.removes, 2);
 	host.remove_fails = true;
@@ -810,7 +821,7 @@ static void a_create_that_fails_leaves_no_row(void **state)
 	assert_int_equal(start(f, "web", NULL, &e), -1);
 	assert_int_equal(e.code, FAIL_STATE);
 	host.remove_fails = false;
-	assert_int_equal(delete(f, "web", &e), 0);
+	assert_int_equal(delete (f, "web", &e), 0);
 }
 
 static void a_create_whose_end_can_not_be_recorded_is_undone(void **state)
@@ -818,8 +829,9 @@ static void a_create_whose_end_can_not_be_recorded_is_undone(void **state)
 	struct fixture *f = *state;
 	struct error e = { 0 };
 	struct vm vm;
-	static const char trap[] = "CREATE TEMP TRIGGER t BEFORE UPDATE ON operations WHEN new.code = 0"
-				   " BEGIN SELECT raise(ABORT, 'no end'); END;";
+	static const char trap[] =
+		"CREATE TEMP TRIGGER t BEFORE UPDATE ON operations WHEN new.code = 0"
+		" BEGIN SELECT raise(ABORT, 'no end'); END;";
 
 	assert_int_equal(sqlite3_exec(f->c.store->db, trap, NULL, NULL, NULL), SQLITE_OK);
 	assert_int_equal(try_create(f, "web", 0, 0, 0, &e), -1);
@@ -886,7 +898,7 @@ static void others_can_not_find_it(void **state)
 	f->caller.uid = OWNER + 1;
 	assert_int_equal(start(f, "web", NULL, &e), -1);
 	assert_int_equal(e.code, FAIL_NOT_FOUND);
-	assert_int_equal(delete(f, "web", &e), -1);
+	assert_int_equal(delete (f, "web", &e), -1);
 	assert_int_equal(e.code, FAIL_NOT_FOUND);
 	assert_int_equal(fake_helper_total(f->fake), 0);
 }
@@ -902,7 +914,8 @@ int main(void)
 		TEST(a_vm_can_be_started_again),
 		TEST(a_disk_above_the_limit_is_not_started),
 		TEST(a_guest_that_ignores_the_shutdown_is_killed),
-		TEST(what_the_vmm_left_in_its_folder_goes), TEST(very_many_files_take_more_than_one_release),
+		TEST(what_the_vmm_left_in_its_folder_goes),
+		TEST(very_many_files_take_more_than_one_release),
 		TEST(each_step_failing_with_each_status_leaves_nothing),
 		TEST(a_refusal_says_what_and_why),
 		TEST(a_host_without_a_monitor_starts_nothing),
@@ -917,7 +930,8 @@ int main(void)
 		TEST(a_start_cleans_up_what_a_stop_could_not),
 		TEST(a_dead_role_is_degraded_with_every_row_kept),
 		TEST(delete_of_a_running_vm_leaves_nothing),
-		TEST(delete_keeps_the_row_of_what_it_can_not_release), TEST(what_is_incomplete_stays_so),
+		TEST(delete_keeps_the_row_of_what_it_can_not_release),
+		TEST(what_is_incomplete_stays_so),
 		TEST(a_start_finishes_a_release_that_failed),
 		TEST(the_generation_goes_up_on_reuse),
 		TEST(of_two_starts_at_once_one_says_already),

@@ -201,13 +201,15 @@ static void assert_no_lie(struct fixture *f, const char *verb, unsigned n)
 	size_t held = ledger(f, &vm, NULL);
 	bool rests = vm.state == VM_CREATED || vm.state == VM_STOPPED;
 	if (rests && (objects || held || !runtime_is_empty(&vm)))
-		fail_msg("%s, allocation %u: %s, with %zu objects and %zu rows", verb, n, vm_state_name(vm.state), objects, held);
+		fail_msg("%s, allocation %u: %s, with %zu objects and %zu rows", verb, n,
+			 vm_state_name(vm.state), objects, held);
 	if (objects > held)
 		fail_msg("%s, allocation %u: %zu objects, %zu rows", verb, n, objects, held);
 	if (vm.state != VM_RUNNING)
 		return;
-	if (!vm.runtime.tap[0] || vm.runtime.pid <= 0 || vm.runtime.pid_start <= 0 || !vm.runtime.boot_id[0] ||
-	    !vm.runtime.dm[0] || !vm.runtime.storage[0] || !vm.runtime.api_socket[0] || vm.runtime.loop_base < 0)
+	if (!vm.runtime.tap[0] || vm.runtime.pid <= 0 || vm.runtime.pid_start <= 0 ||
+	    !vm.runtime.boot_id[0] || !vm.runtime.dm[0] || !vm.runtime.storage[0] ||
+	    !vm.runtime.api_socket[0] || vm.runtime.loop_base < 0)
 		fail_msg("%s, allocation %u: a runtime with holes", verb, n);
 }
 
@@ -216,8 +218,12 @@ static const struct verb {
 	enum before before;
 	int (*fn)(struct fixture *f, struct error *e);
 } verbs[] = {
-	{ "create", NOTHING, do_create },      { "start", CREATED, do_start }, { "set", RUNS, do_set },
-	{ "stop", RUNS, do_stop },             { "kill", RUNS, do_kill },      { "delete", RUNS, do_delete },
+	{ "create", NOTHING, do_create },
+	{ "start", CREATED, do_start },
+	{ "set", RUNS, do_set },
+	{ "stop", RUNS, do_stop },
+	{ "kill", RUNS, do_kill },
+	{ "delete", RUNS, do_delete },
 	{ "repair", RUNS_WITHOUT_ELEMENTS, do_repair },
 };
 
@@ -241,7 +247,8 @@ static bool one_try(struct fixture *f, const struct verb *v, unsigned n, bool on
 		bool gone = v->fn == do_delete && !there(f);
 		bool made = v->fn == do_create && there(f);
 		if (!gone && !made && v->fn(f, &again) < 0)
-			fail_msg("%s, allocation %u: again: %s: %s", v->name, n, again.what, again.why);
+			fail_msg("%s, allocation %u: again: %s: %s", v->name, n, again.what,
+				 again.why);
 	}
 	assert_no_lie(f, v->name, n);
 	return hit;
@@ -252,7 +259,8 @@ static void every_allocation_may_fail(void **state)
 	struct fixture *f = *state;
 	unsigned tries = 0;
 
-	assert_int_equal(sqlite3_exec(f->c.store->db, "PRAGMA synchronous = OFF", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(f->c.store->db, "PRAGMA synchronous = OFF", NULL, NULL, NULL),
+			 SQLITE_OK);
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
 		for (int mode = 0; mode < 4; mode++) {
 			const bool on = mode & 1, sqlite = mode & 2;
@@ -291,7 +299,8 @@ static void the_database_opens_or_says_why(void **state)
 /* An identity with a character left out would have a living VM taken for dead, or a record for another user's. */
 static void a_value_is_whole_or_not_there(void **state)
 {
-	static const char text[] = "{\"boot_id\":\"a573d705-81bc-4fee-bc9a-d0c8ae047021\",\"owner\":1000,\"pid_start\":3674221}";
+	static const char text[] =
+		"{\"boot_id\":\"a573d705-81bc-4fee-bc9a-d0c8ae047021\",\"owner\":1000,\"pid_start\":3674221}";
 	json_t *want = json_read(text, strlen(text));
 	unsigned n = 1;
 
@@ -317,7 +326,9 @@ static void a_list_is_whole_or_says_why(void **state)
 		enum call_id id;
 		exchange_fn fn;
 	} lists[] = {
-		{ CALL_VM_LIST, api_vm_list }, { CALL_IMAGE_LIST, api_image_list }, { CALL_KERNEL_LIST, api_kernel_list },
+		{ CALL_VM_LIST, api_vm_list },
+		{ CALL_IMAGE_LIST, api_image_list },
+		{ CALL_KERNEL_LIST, api_kernel_list },
 	};
 	struct fixture *f = *state;
 
@@ -326,16 +337,23 @@ static void a_list_is_whole_or_says_why(void **state)
 		unsigned n = 1;
 		for (bool hit = true; hit; n++) {
 			/* A client that has gone: nothing is sent. */
-			struct exchange x = { .ctl = &f->c, .fd = -1, .caller = f->caller, .call = control_call(lists[i].id), .gone = true };
+			struct exchange x = { .ctl = &f->c,
+					      .fd = -1,
+					      .caller = f->caller,
+					      .call = control_call(lists[i].id),
+					      .gone = true };
 			mem = (typeof(mem)){ .armed = true, .left = n };
 			int r = lists[i].fn(&x);
 			mem.armed = false;
 			hit = mem.failed > 0;
 			if (r == EXCHANGE_DONE && hit)
-				fail_msg("%s, allocation %u: a list without its rows", x.call->name, n);
+				fail_msg("%s, allocation %u: a list without its rows", x.call->name,
+					 n);
 			assert_true(hit || r == EXCHANGE_DONE);
-			if (hit && (x.error.code != FAIL_HOST || !strstr(x.error.why, "out of memory") || !x.error.hint[0]))
-				fail_msg("%s, allocation %u: %d, \"%s\"", x.call->name, n, x.error.code, x.error.why);
+			if (hit && (x.error.code != FAIL_HOST ||
+				    !strstr(x.error.why, "out of memory") || !x.error.hint[0]))
+				fail_msg("%s, allocation %u: %d, \"%s\"", x.call->name, n,
+					 x.error.code, x.error.why);
 		}
 		assert_true(n > 3); /* its ids, its rows */
 	}
@@ -347,7 +365,9 @@ static void a_list_is_whole_or_says_why(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(every_allocation_may_fail), TEST(a_value_is_whole_or_not_there), TEST(the_database_opens_or_says_why),
+		TEST(every_allocation_may_fail),
+		TEST(a_value_is_whole_or_not_there),
+		TEST(the_database_opens_or_says_why),
 		TEST(a_list_is_whole_or_says_why),
 	};
 

@@ -135,8 +135,9 @@ static void nat_cleanup_reverses_nat_when_runtime_present(void **state)
 /* What a row looked like before there was a ledger: the tap in the runtime, and nothing else anywhere. */
 static void make_older_row(struct fixture *f)
 {
-	static const char sql[] = "DELETE FROM ledger;"
-				  "UPDATE vms SET runtime = '{\"tap\":\"bgr2\"}', state = 'running', nat = 1;";
+	static const char sql[] =
+		"DELETE FROM ledger;"
+		"UPDATE vms SET runtime = '{\"tap\":\"bgr2\"}', state = 'running', nat = 1;";
 	sqlite3 *db;
 
 	assert_int_equal(sqlite3_open(f->db, &db), SQLITE_OK);

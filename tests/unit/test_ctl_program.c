@@ -66,7 +66,8 @@ static void answer_line(int fd, const char *line)
 	char out[128];
 
 	(void)snprintf(out, sizeof(out), "{\"return\":{%s},\"id\":%d}\r\n",
-		       strstr(line, "query-status") ? "\"status\":\"running\",\"running\":true" : "",
+		       strstr(line, "query-status") ? "\"status\":\"running\",\"running\":true"
+						    : "",
 		       id ? atoi(id + 5) : 0);
 	(void)send(fd, out, strlen(out), MSG_NOSIGNAL);
 }
@@ -112,9 +113,11 @@ static void on_request(void *arg, const struct request *q)
 			abort();
 		return;
 	}
-	*m = (struct monitor){ .slot = q->slot, .listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) };
-	if (t.n_monitors + 1 == ARRAY_SIZE(t.monitors) || bind(m->listener, (struct sockaddr *)&a, sizeof(a)) < 0 ||
-	    listen(m->listener, 4) < 0 || chown(a.sun_path, t.uid, (gid_t)-1) < 0 ||
+	*m = (struct monitor){ .slot = q->slot,
+			       .listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) };
+	if (t.n_monitors + 1 == ARRAY_SIZE(t.monitors) ||
+	    bind(m->listener, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(m->listener, 4) < 0 ||
+	    chown(a.sun_path, t.uid, (gid_t)-1) < 0 ||
 	    pthread_create(&m->thread, NULL, monitor, m) != 0)
 		abort();
 	t.n_monitors++;
@@ -134,9 +137,10 @@ static void make_folder(const char *name, mode_t mode)
 
 static void make_place(void)
 {
-	static const char *const names[] = { "state", "state/slots", "state/slots/0", "state/consoles",
-					     "state/images", "state/kernels", "run", "run/slots", "run/slots/0",
-					     "log" };
+	static const char *const names[] = {
+		"state",         "state/slots", "state/slots/0", "state/consoles", "state/images",
+		"state/kernels", "run",         "run/slots",     "run/slots/0",    "log"
+	};
 	struct config *c = &t.config;
 
 	(void)snprintf(t.dir, sizeof(t.dir), "/tmp/banger-program-XXXXXX");
@@ -145,10 +149,23 @@ static void make_place(void)
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		make_folder(names[i], 0700);
 	/* One slot, whose VMM has the controller's own uid: no root is needed to play it. */
-	*c = (struct config){ .magic = CONFIG_MAGIC, .size = sizeof(*c), .slots = 1, .uid_base = t.uid, .bridge = "bgr-none",
-			      .subnet = 0x0a400000, .prefix = 16, .users_gid = UINT32_MAX, .accel = ACCEL_TCG,
-			      .controller = { t.uid, t.uid }, .max_vcpus = 4, .max_mem_mib = 4096, .max_disk_mib = 1024,
-			      .max_vms_per_owner = 8, .max_images_per_owner = 8, .creates_per_second = 100, .qemu = "/usr/bin/qemu-system-x86_64" };
+	*c = (struct config){ .magic = CONFIG_MAGIC,
+			      .size = sizeof(*c),
+			      .slots = 1,
+			      .uid_base = t.uid,
+			      .bridge = "bgr-none",
+			      .subnet = 0x0a400000,
+			      .prefix = 16,
+			      .users_gid = UINT32_MAX,
+			      .accel = ACCEL_TCG,
+			      .controller = { t.uid, t.uid },
+			      .max_vcpus = 4,
+			      .max_mem_mib = 4096,
+			      .max_disk_mib = 1024,
+			      .max_vms_per_owner = 8,
+			      .max_images_per_owner = 8,
+			      .creates_per_second = 100,
+			      .qemu = "/usr/bin/qemu-system-x86_64" };
 	(void)snprintf(c->state_dir, sizeof(c->state_dir), "%s/state", t.dir);
 	(void)snprintf(c->run_dir, sizeof(c->run_dir), "%s/run", t.dir);
 	(void)snprintf(c->log_dir, sizeof(c->log_dir), "%s/log", t.dir);
@@ -307,13 +324,14 @@ static void note_event(const struct message *m)
 
 	t.bytes += m->event->id == EVENT_BYTES ? m->body.ev_bytes.data.n : 0;
 	t.lines += m->event->id == EVENT_LINE;
-	t.rows += m->event->id == EVENT_VM || m->event->id == EVENT_IMAGE || m->event->id == EVENT_KERNEL;
+	t.rows += m->event->id == EVENT_VM || m->event->id == EVENT_IMAGE ||
+		  m->event->id == EVENT_KERNEL;
 	t.checks += m->event->id == EVENT_CHECK;
 	if (m->event->id == EVENT_VM)
 		t.vm = m->body.ev_vm;
 	if (m->event->id == EVENT_CHECK && strcmp(k->verdict, "FAIL") == 0)
-		(void)snprintf(t.failed_check + strlen(t.failed_check), sizeof(t.failed_check) - strlen(t.failed_check),
-			       "%s ", k->name);
+		(void)snprintf(t.failed_check + strlen(t.failed_check),
+			       sizeof(t.failed_check) - strlen(t.failed_check), "%s ", k->name);
 }
 
 static struct message ask(enum call_id id, const union control_body *args, const int *fds)
@@ -330,14 +348,17 @@ static struct message ask(enum call_id id, const union control_body *args, const
 	assert_int_equal(connect(c.fd, (struct sockaddr *)&a, sizeof(a)), 0);
 	assert_int_equal(setsockopt(c.fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
 	t.bytes = t.lines = t.checks = t.rows = 0;
-	assert_int_equal(control_send_request(c.fd, 1, control_call(id), args ? args : &none, fds, control_call(id)->fds_in), 0);
+	assert_int_equal(control_send_request(c.fd, 1, control_call(id), args ? args : &none, fds,
+					      control_call(id)->fds_in),
+			 0);
 	for (;;) {
 		while ((r = control_next(&c, control_call(id), &m)) == 1 && m.kind == MSG_EVENT)
 			note_event(&m);
 		if (r == 1)
 			break;
 		if (r < 0 || control_fill(&c) <= 0)
-			fail_msg("%s: the connection ended (%s)", control_call(id)->name, strerror(errno));
+			fail_msg("%s: the connection ended (%s)", control_call(id)->name,
+				 strerror(errno));
 	}
 	control_close(&c);
 	return m;
@@ -354,7 +375,7 @@ static struct message want(enum call_id id, const union control_body *args, cons
 
 static union control_body about(const char *name)
 {
-	union control_body b = { };
+	union control_body b = {};
 
 	/* The reference, or the name, is the first argument of each of these calls. */
 	(void)snprintf(b.vm_show.vm, sizeof(b.vm_show.vm), "%s", name);
@@ -376,7 +397,8 @@ static int file_with(off_t size, off_t at, const char *magic)
 
 static void bring_image(void)
 {
-	int fds[3] = { file_with(4096, 0x202, "HdrS"), file_with(4096, 0, "070701"), file_with(4096, 0, "\177ELF") };
+	int fds[3] = { file_with(4096, 0x202, "HdrS"), file_with(4096, 0, "070701"),
+		       file_with(4096, 0, "\177ELF") };
 	int image = file_with(8 << 20, 1024 + 56, "\x53\xef");
 	union control_body k = about("linux"), i = about("debian");
 

@@ -133,12 +133,18 @@ static void test_faults_end(void **state)
 		enum fail code;
 		const char *want;
 	} faults[] = {
-		{ QMP_MUTE, FAIL_TIMEOUT, "no answer on its API socket" }, { QMP_HANG, FAIL_TIMEOUT, "no answer" },
-		{ QMP_TRICKLE, FAIL_TIMEOUT, "no answer" },              { QMP_GARBAGE, FAIL_GENERAL, "not QMP" },
-		{ QMP_NO_GREETING, FAIL_GENERAL, "greeting is not QMP" }, { QMP_HALF, FAIL_GENERAL, "in the middle of an answer" },
-		{ QMP_CLOSE, FAIL_GENERAL, "closed" },                   { QMP_LONG, FAIL_GENERAL, "more than 65536 bytes" },
-		{ QMP_EVENTS, FAIL_GENERAL, "more than 65536 bytes" },   { QMP_ERROR, FAIL_GENERAL, "qmp_capabilities: no ?[31mway" },
-		{ QMP_WRONG_ID, FAIL_GENERAL, "not QMP" },               { QMP_DEEP, FAIL_GENERAL, "not QMP" },
+		{ QMP_MUTE, FAIL_TIMEOUT, "no answer on its API socket" },
+		{ QMP_HANG, FAIL_TIMEOUT, "no answer" },
+		{ QMP_TRICKLE, FAIL_TIMEOUT, "no answer" },
+		{ QMP_GARBAGE, FAIL_GENERAL, "not QMP" },
+		{ QMP_NO_GREETING, FAIL_GENERAL, "greeting is not QMP" },
+		{ QMP_HALF, FAIL_GENERAL, "in the middle of an answer" },
+		{ QMP_CLOSE, FAIL_GENERAL, "closed" },
+		{ QMP_LONG, FAIL_GENERAL, "more than 65536 bytes" },
+		{ QMP_EVENTS, FAIL_GENERAL, "more than 65536 bytes" },
+		{ QMP_ERROR, FAIL_GENERAL, "qmp_capabilities: no ?[31mway" },
+		{ QMP_WRONG_ID, FAIL_GENERAL, "not QMP" },
+		{ QMP_DEEP, FAIL_GENERAL, "not QMP" },
 	};
 	struct fix *x = *state;
 	struct error e;
@@ -259,7 +265,8 @@ static void test_probe_is_remembered(void **state)
 	assert_int_equal(choose(x, &h, &e), 0);
 	assert_int_equal(h.kind, VMM_QEMU);
 	assert_int_equal(h.accel, ACCEL_KVM);
-	(void)snprintf(x->c.config.firecracker, sizeof(x->c.config.firecracker), "/usr/bin/firecracker");
+	(void)snprintf(x->c.config.firecracker, sizeof(x->c.config.firecracker),
+		       "/usr/bin/firecracker");
 	assert_int_equal(choose(x, &h, &e), 0);
 	assert_int_equal(h.kind, VMM_FIRECRACKER);
 	assert_int_equal(fake_helper_count(h.roles, OP_VMM_SPAWN), 2);
@@ -273,7 +280,8 @@ static void test_forced(void **state)
 	struct error e;
 
 	open_choice(x, &h);
-	(void)snprintf(x->c.config.firecracker, sizeof(x->c.config.firecracker), "/usr/bin/firecracker");
+	(void)snprintf(x->c.config.firecracker, sizeof(x->c.config.firecracker),
+		       "/usr/bin/firecracker");
 	x->c.config.accel = ACCEL_TCG;
 	assert_int_equal(choose(x, &h, &e), 0);
 	assert_int_equal(h.kind, VMM_QEMU);
@@ -296,7 +304,8 @@ static void test_no_choice(void **state)
 	assert_int_equal(choose(x, &h, &e), -1);
 	assert_int_equal(e.code, FAIL_HOST);
 	assert_string_not_equal(e.hint, "");
-	(void)snprintf(x->c.config.firecracker, sizeof(x->c.config.firecracker), "/usr/bin/firecracker");
+	(void)snprintf(x->c.config.firecracker, sizeof(x->c.config.firecracker),
+		       "/usr/bin/firecracker");
 	assert_int_equal(choose(x, &h, &e), -1); /* KVM runs nothing here */
 	assert_int_equal(e.code, FAIL_HOST);
 	assert_string_not_equal(e.hint, "");
@@ -347,9 +356,17 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		T(test_boot),      T(test_never_runs),    T(test_shutdown_and_alive), T(test_faults_end),
-		T(test_cancelled), T(test_monitor_ends),  T(test_probe_is_remembered), T(test_forced),
-		T(test_no_choice), T(test_probe_refused), T(test_probe_that_stays),
+		T(test_boot),
+		T(test_never_runs),
+		T(test_shutdown_and_alive),
+		T(test_faults_end),
+		T(test_cancelled),
+		T(test_monitor_ends),
+		T(test_probe_is_remembered),
+		T(test_forced),
+		T(test_no_choice),
+		T(test_probe_refused),
+		T(test_probe_that_stays),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -331,7 +331,8 @@ static void an_orphan_without_a_tap_has_its_flows_forgotten(void **state)
 /* ---- a database that is older than the host ---- */
 
 /* The files of a slot, with the mark of the VM that made them. */
-static void put_files(struct fixture *f, uint32_t slot, const uint8_t vm[ID_LEN], uint32_t generation)
+static void put_files(struct fixture *f, uint32_t slot, const uint8_t vm[ID_LEN],
+		      uint32_t generation)
 {
 	char path[200], id[ID_HEX];
 
@@ -608,9 +609,11 @@ int main(void)
 		TEST(a_slot_that_is_not_configured_any_more_is_an_error),
 		TEST(a_vm_at_rest_is_left_alone),
 		TEST(what_a_resting_vm_does_not_know_of_goes),
-		TEST(orphans_go_and_their_slots_go_on_above_them), TEST(an_orphan_without_a_tap_has_its_flows_forgotten),
+		TEST(orphans_go_and_their_slots_go_on_above_them),
+		TEST(an_orphan_without_a_tap_has_its_flows_forgotten),
 		TEST(a_slot_that_was_anothers_since_is_not_started),
-		TEST(files_that_no_row_names_stay), TEST(a_vmm_that_the_row_does_not_know_is_released),
+		TEST(files_that_no_row_names_stay),
+		TEST(a_vmm_that_the_row_does_not_know_is_released),
 		TEST(an_orphan_that_can_not_be_removed_does_not_stop_the_service),
 		TEST(a_start_cut_short_anywhere_is_rolled_back),
 		TEST(a_stop_cut_short_is_finished),

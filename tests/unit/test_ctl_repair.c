@@ -22,7 +22,10 @@ static struct repaired look(struct fixture *f, bool restore, bool dry_run)
 	struct error e = { 0 };
 
 	said[0] = '\0';
-	if (online_repair(&f->c, &(struct repair_options){ .restore = restore, .dry_run = dry_run, .report = note }, &n, &e) < 0)
+	if (online_repair(&f->c,
+			  &(struct repair_options){
+				  .restore = restore, .dry_run = dry_run, .report = note },
+			  &n, &e) < 0)
 		fail_msg("repair: %s", e.why);
 	return n;
 }
@@ -181,7 +184,8 @@ static void files_of_no_vm_go_when_they_are_asked_to(void **state)
 	struct repaired n = look(f, false, false);
 	assert_int_equal(n.found, 2);
 	assert_int_equal(n.mended, 2);
-	assert_int_equal(host.removes, removes + 2); /* not those in the slot of a VM, whosever they are */
+	assert_int_equal(host.removes,
+			 removes + 2); /* not those in the slot of a VM, whosever they are */
 	host.remove_fails = true;
 	n = look(f, false, false);
 	assert_int_equal(n.mended, 0);
@@ -196,7 +200,10 @@ static void *repair_on_and_on(void *arg)
 	struct error e = { 0 };
 
 	for (int i = 0; i < 60; i++)
-		if (online_repair(&f->c, &(struct repair_options){ .restore = true, .report = note }, &n, &e) < 0 || n.failed)
+		if (online_repair(&f->c,
+				  &(struct repair_options){ .restore = true, .report = note }, &n,
+				  &e) < 0 ||
+		    n.failed)
 			return (void *)1;
 	return NULL;
 }
@@ -252,12 +259,17 @@ static void a_slot_that_can_not_be_looked_at_is_told(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(all_is_well), TEST(what_was_flushed_is_put_back), TEST(what_can_not_be_put_back_is_told),
+		TEST(all_is_well),
+		TEST(what_was_flushed_is_put_back),
+		TEST(what_can_not_be_put_back_is_told),
 		TEST(a_disk_that_the_kernel_gave_up_is_told),
 		TEST(a_tap_without_its_bridge_is_told),
-		TEST(nat_that_is_not_wanted_goes), TEST(what_a_resting_vm_has_goes), TEST(what_nobody_has_goes),
+		TEST(nat_that_is_not_wanted_goes),
+		TEST(what_a_resting_vm_has_goes),
+		TEST(what_nobody_has_goes),
 		TEST(files_of_no_vm_go_when_they_are_asked_to),
-		TEST(a_slot_that_can_not_be_looked_at_is_told), TEST(it_does_not_disturb),
+		TEST(a_slot_that_can_not_be_looked_at_is_told),
+		TEST(it_does_not_disturb),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

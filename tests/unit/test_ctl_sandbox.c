@@ -54,7 +54,8 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	static const char *const names[] = { "state/a", "state/f", "run/b", "state", "run", "log", "" };
+	static const char *const names[] = { "state/a", "state/f", "run/b", "state",
+					     "run",     "log",     "" };
 	char path[128];
 
 	(void)state;
@@ -171,7 +172,8 @@ static int do_mount(void)
 
 static int do_exec_memory(void)
 {
-	return mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED;
+	return mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+	       MAP_FAILED;
 }
 
 static int do_make_executable(void)
@@ -212,7 +214,8 @@ static int do_fchmodat(void)
 
 static int do_fchmodat2(void)
 {
-	return (int)syscall(452, AT_FDCWD, "/nowhere/x", 0755 | bits, 0); /* a newer kernel's, asm-generic/unistd.h */
+	return (int)syscall(452, AT_FDCWD, "/nowhere/x", 0755 | bits,
+			    0); /* a newer kernel's, asm-generic/unistd.h */
 }
 
 static int do_open(void)
@@ -237,7 +240,8 @@ static int do_creat(void)
 
 static int do_openat2(void)
 {
-	const uint64_t how[3] = { O_CREAT | O_WRONLY, 0755u | (unsigned)bits, 0 }; /* linux/openat2.h */
+	const uint64_t how[3] = { O_CREAT | O_WRONLY, 0755u | (unsigned)bits,
+				  0 }; /* linux/openat2.h */
 
 	return (int)syscall(SYS_openat2, AT_FDCWD, "/nowhere/x", how, sizeof(how));
 }
@@ -268,9 +272,12 @@ static void no_file_gets_a_special_mode(void **state)
 		const char *what;
 		int (*fn)(void);
 	} acts[] = {
-		{ "chmod", do_chmod }, { "fchmod", do_fchmod }, { "fchmodat", do_fchmodat }, { "fchmodat2", do_fchmodat2 },
-		{ "open", do_open }, { "openat", do_openat }, { "O_TMPFILE", do_tmpfile }, { "creat", do_creat },
-		{ "openat2", do_openat2 }, { "mkdir", do_mkdir }, { "mkdirat", do_mkdirat }, { "mknod", do_mkfifo },
+		{ "chmod", do_chmod },       { "fchmod", do_fchmod },
+		{ "fchmodat", do_fchmodat }, { "fchmodat2", do_fchmodat2 },
+		{ "open", do_open },         { "openat", do_openat },
+		{ "O_TMPFILE", do_tmpfile }, { "creat", do_creat },
+		{ "openat2", do_openat2 },   { "mkdir", do_mkdir },
+		{ "mkdirat", do_mkdirat },   { "mknod", do_mkfifo },
 		{ "mknodat", do_mkfifoat },
 	};
 	static const int special[] = { S_ISUID, S_ISGID, S_ISVTX, S_ISUID | S_ISGID };
@@ -280,7 +287,8 @@ static void no_file_gets_a_special_mode(void **state)
 		for (size_t b = 0; b < sizeof(special) / sizeof(special[0]); b++) {
 			bits = special[b];
 			if (locked(acts[i].fn) != KILLED)
-				fail_msg("%s with 0%o: %d", acts[i].what, (unsigned)bits, locked(acts[i].fn));
+				fail_msg("%s with 0%o: %d", acts[i].what, (unsigned)bits,
+					 locked(acts[i].fn));
 		}
 }
 
@@ -288,7 +296,8 @@ static void no_file_gets_a_special_mode(void **state)
 static int ordinary_modes(void)
 {
 	int (*const fns[])(void) = {
-		do_chmod, do_fchmod, do_fchmodat, do_open, do_openat, do_tmpfile, do_mkdir, do_mkdirat, do_mkfifo, do_mkfifoat,
+		do_chmod,   do_fchmod, do_fchmodat, do_open,   do_openat,
+		do_tmpfile, do_mkdir,  do_mkdirat,  do_mkfifo, do_mkfifoat,
 	};
 
 	bits = 0;
@@ -312,15 +321,26 @@ static void what_it_never_needs_kills_it(void **state)
 		const char *what;
 		int (*fn)(void);
 	} acts[] = {
-		{ "execve", do_execve }, { "execveat", do_execveat }, { "fork", do_fork },
-		{ "clone", do_clone }, { "vfork", do_vfork },
-		{ "unshare", do_unshare }, { "inet socket", do_inet }, { "netlink socket", do_netlink },
-		{ "datagram socket", do_datagram }, { "packet socket", do_packet },
-		{ "tun ioctl", do_tun }, { "loop ioctl", do_loop }, { "ioctl with high bits", do_high_ioctl },
-		{ "ptrace", do_ptrace }, { "mknod of a device", do_mknod },
-		{ "symlink", do_symlink }, { "mount", do_mount },
+		{ "execve", do_execve },
+		{ "execveat", do_execveat },
+		{ "fork", do_fork },
+		{ "clone", do_clone },
+		{ "vfork", do_vfork },
+		{ "unshare", do_unshare },
+		{ "inet socket", do_inet },
+		{ "netlink socket", do_netlink },
+		{ "datagram socket", do_datagram },
+		{ "packet socket", do_packet },
+		{ "tun ioctl", do_tun },
+		{ "loop ioctl", do_loop },
+		{ "ioctl with high bits", do_high_ioctl },
+		{ "ptrace", do_ptrace },
+		{ "mknod of a device", do_mknod },
+		{ "symlink", do_symlink },
+		{ "mount", do_mount },
 #ifndef BANGER_SANITIZED
-		{ "setrlimit", do_rlimit }, { "mmap for execution", do_exec_memory },
+		{ "setrlimit", do_rlimit },
+		{ "mmap for execution", do_exec_memory },
 		{ "mprotect for execution", do_make_executable },
 #endif
 	};
@@ -346,7 +366,8 @@ static int foreign_files(void)
 	(void)snprintf(log, sizeof(log), "%s/log/net.log", dir);
 	if (!ctl.host.landlock_abi)
 		return PASSED + 1;
-	if (!refused("/etc/passwd", O_RDONLY) || !refused("/proc/self/status", O_RDONLY) || !refused("/", O_RDONLY))
+	if (!refused("/etc/passwd", O_RDONLY) || !refused("/proc/self/status", O_RDONLY) ||
+	    !refused("/", O_RDONLY))
 		return 1;
 	return open(log, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) < 0 && errno == EACCES ? PASSED : 2;
 }
@@ -440,7 +461,8 @@ static int files_alone(void)
 /* What looks at a database that others wrote is in no view of its own (supervisor_view.c), and needs no socket. */
 static void a_check_of_the_database_has_no_sockets(void **state)
 {
-	int (*const fns[])(void) = { do_socket, do_socketpair, do_connect, do_send, do_receive, do_execve, do_fork };
+	int (*const fns[])(void) = { do_socket,  do_socketpair, do_connect, do_send,
+				     do_receive, do_execve,     do_fork };
 
 	(void)state;
 	kind = SANDBOX_FILES;

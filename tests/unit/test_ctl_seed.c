@@ -43,7 +43,9 @@ static int setup(void **state)
 	(void)state;
 	(void)snprintf(folder, sizeof(folder), "/tmp/banger-seed-XXXXXX");
 	assert_non_null(mkdtemp(folder));
-	ctl.config = (struct config){ .subnet = 10u << 24, .prefix = 16, .dns = 1u << 24 | 1, .slots = 10 };
+	ctl.config = (struct config){
+		.subnet = 10u << 24, .prefix = 16, .dns = 1u << 24 | 1, .slots = 10
+	};
 	(void)snprintf(ctl.config.state_dir, sizeof(ctl.config.state_dir), "%s", folder);
 	(void)snprintf(ctl.config.run_dir, sizeof(ctl.config.run_dir), "%s/run", folder);
 	path_make("kernels");
@@ -64,7 +66,10 @@ static int teardown(void **state)
 
 static struct vm a_vm(void)
 {
-	return (struct vm){ .name = "web", .slot = 5, .id = { 0xab }, .kernel_digest = DIGEST,
+	return (struct vm){ .name = "web",
+			    .slot = 5,
+			    .id = { 0xab },
+			    .kernel_digest = DIGEST,
 			    .ssh_key = "ssh-ed25519 AAAA ann@example" };
 }
 
@@ -110,7 +115,8 @@ static unsigned member(size_t at, const char *name, char *out, size_t size)
 		assert_int_equal(at % 4, 0);
 		assert_true(at + 110 < got_len);
 		assert_memory_equal(got + at, "070701", 6);
-		size_t bytes = hex(at, 6), name_len = hex(at, 11), data = align(at + 110 + name_len);
+		size_t bytes = hex(at, 6), name_len = hex(at, 11),
+		       data = align(at + 110 + name_len);
 		const char *this = got + at + 110;
 		assert_true(data + bytes <= got_len);
 		assert_int_equal(this[name_len - 1], 0);
@@ -227,8 +233,8 @@ static void test_mode_and_failures(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		SEED(test_members), SEED(test_alignment), SEED(test_long_key_and_none), SEED(test_bad_keys),
-		SEED(test_mode_and_failures),
+		SEED(test_members),  SEED(test_alignment),         SEED(test_long_key_and_none),
+		SEED(test_bad_keys), SEED(test_mode_and_failures),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

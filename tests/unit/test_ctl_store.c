@@ -35,8 +35,14 @@ static struct operation operation(const struct caller *c, unsigned n)
 
 static void add_image(struct store *s, uint32_t owner, const char *name)
 {
-	struct artifact k = { .type = ARTIFACT_KERNEL, .owner = owner, .digest = DIGEST_K, .size = 5 };
-	struct artifact i = { .type = ARTIFACT_IMAGE, .owner = owner, .digest = DIGEST_A, .kernel_digest = DIGEST_K, .size = 1 << 20 };
+	struct artifact k = {
+		.type = ARTIFACT_KERNEL, .owner = owner, .digest = DIGEST_K, .size = 5
+	};
+	struct artifact i = { .type = ARTIFACT_IMAGE,
+			      .owner = owner,
+			      .digest = DIGEST_A,
+			      .kernel_digest = DIGEST_K,
+			      .size = 1 << 20 };
 
 	(void)snprintf(k.name, sizeof(k.name), "%s", name);
 	(void)snprintf(i.name, sizeof(i.name), "%s", name);
@@ -65,8 +71,14 @@ static int teardown(void **state)
 
 static struct vm wanted(uint32_t owner, const char *name)
 {
-	struct vm vm = { .owner = owner, .image = "debian", .image_digest = DIGEST_A, .vcpus = 2, .mem_mib = 512,
-			 .disk_mib = 1024, .nat = true, .ssh_key = "ssh-ed25519 AAAA x" };
+	struct vm vm = { .owner = owner,
+			 .image = "debian",
+			 .image_digest = DIGEST_A,
+			 .vcpus = 2,
+			 .mem_mib = 512,
+			 .disk_mib = 1024,
+			 .nat = true,
+			 .ssh_key = "ssh-ed25519 AAAA x" };
 
 	(void)snprintf(vm.name, sizeof(vm.name), "%s", name);
 	return vm;
@@ -117,7 +129,8 @@ static int setup_folder(void **state)
 
 static int teardown_folder(void **state)
 {
-	static const char *const names[] = { "db", "db-wal", "db-shm", "db.v1", "db.v1-wal", "db.v1-shm", "db.v3", "db.backup" };
+	static const char *const names[] = { "db",        "db-wal",    "db-shm", "db.v1",
+					     "db.v1-wal", "db.v1-shm", "db.v3",  "db.backup" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -323,7 +336,8 @@ static void test_newer_is_refused(void **state)
 	(void)state;
 	sql(in_folder("db"), "CREATE TABLE future (x); PRAGMA user_version = 99;");
 	assert_refused(FAIL_STATE, "schema 99");
-	assert_string_equal(e.hint, "install the newer banger again"); /* there is no backup to be named */
+	assert_string_equal(e.hint,
+			    "install the newer banger again"); /* there is no backup to be named */
 	spit("db.v3", "", 0);
 	assert_refused(FAIL_STATE, "schema 99");
 	assert_non_null(strstr(e.hint, "db.v3"));
@@ -416,7 +430,9 @@ static void test_a_locked_one_is_refused(void **state)
 	add_image(s, 0, "debian");
 	store_close(s);
 	assert_int_equal(sqlite3_open(in_folder("db"), &other), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(other, "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(other, "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE",
+				      NULL, NULL, NULL),
+			 SQLITE_OK);
 	assert_null(store_open(in_folder("db"), &e));
 	assert_int_equal(e.code, FAIL_HOST);
 	assert_non_null(strstr(e.why, "another program holds"));
@@ -458,7 +474,8 @@ static void test_a_torn_log(void **state)
 
 	(void)state;
 	add_image(s, 0, "debian");
-	assert_int_equal(sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_FULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_FULL, NULL, NULL),
+			 SQLITE_OK);
 	make_some(s, 0, 10);
 	struct bytes db = slurp("db"), log = slurp("db-wal"); /* as a kill leaves them */
 	store_close(s);
@@ -604,9 +621,17 @@ static void test_survives_a_reopen(void **state)
 	vm = create(s, 1000, "web");
 	vm.state = VM_RUNNING;
 	vm.started_ns = 1700000000123456789u;
-	vm.runtime = (struct vm_runtime){ .boot_id = "b", .tap = "bgr0", .dm = "bgr-0", .loop_base = 0, .loop_cow = 12,
-					  .pid = 77, .pid_start = 88, .vmm = VMM_FIRECRACKER, .accel = ACCEL_KVM,
-					  .storage = "copy", .api_socket = "/run/x" };
+	vm.runtime = (struct vm_runtime){ .boot_id = "b",
+					  .tap = "bgr0",
+					  .dm = "bgr-0",
+					  .loop_base = 0,
+					  .loop_cow = 12,
+					  .pid = 77,
+					  .pid_start = 88,
+					  .vmm = VMM_FIRECRACKER,
+					  .accel = ACCEL_KVM,
+					  .storage = "copy",
+					  .api_socket = "/run/x" };
 	assert_int_equal(store_vm_update(s, &vm, &e), 0);
 	store_close(s);
 	s = store_open(in_folder("db"), &e);
@@ -629,7 +654,8 @@ static void test_full(void **state)
 	(void)state;
 	add_image(s, 0, "debian");
 	config.slots = config.max_vms_per_owner = 1000;
-	assert_int_equal(sqlite3_exec(s->db, "PRAGMA max_page_count = 40", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(s->db, "PRAGMA max_page_count = 40", NULL, NULL, NULL),
+			 SQLITE_OK);
 	for (char name[16]; made < 1000; made++) {
 		(void)snprintf(name, sizeof(name), "vm%d", made);
 		vm = wanted(1000, name);
@@ -647,7 +673,8 @@ static void test_full(void **state)
 	assert_int_equal(e.code, FAIL_NOT_FOUND);
 	assert_int_equal(store_vm_find(s, &ann, "vm0", &vm, &e), 0);
 	assert_int_equal(store_vm_delete(s, &vm, &e), 0);
-	assert_int_equal(sqlite3_exec(s->db, "PRAGMA max_page_count = 4000", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(s->db, "PRAGMA max_page_count = 4000", NULL, NULL, NULL),
+			 SQLITE_OK);
 	(void)create(s, 1000, "after");
 	store_close(s);
 }
@@ -714,7 +741,8 @@ static void test_slot_floor(void **state)
 
 	assert_int_equal(store_slot_floor(*state, 0, 41, &e), 0);
 	assert_int_equal(store_slot_floor(*state, 0, 7, &e), 0); /* never down */
-	assert_int_equal(store_slot_floor(*state, 0, UINT32_MAX, &e), 0); /* nor out of all use, by a lie */
+	assert_int_equal(store_slot_floor(*state, 0, UINT32_MAX, &e),
+			 0); /* nor out of all use, by a lie */
 	config.slots = 1;
 	vm = create(*state, 1000, "a");
 	assert_int_equal(vm.slot, 0);
@@ -825,7 +853,9 @@ static void test_find(void **state)
 	assert_int_equal(store_vm_find(*state, &root, "web", &found, &e), -1);
 	assert_int_equal(store_vm_find(*state, &root, "1000/web", &found, &e), 0);
 	assert_int_equal(store_vm_find(*state, &root, hex, &found, &e), 0);
-	static const char *const bad[] = { "", "/", "/web", "1000/", "01000/web", "99999999999999999999/web", "%", "web'" };
+	static const char *const bad[] = { "",      "/",         "/web",
+					   "1000/", "01000/web", "99999999999999999999/web",
+					   "%",     "web'" };
 	for (size_t i = 0; i < 8; i++) {
 		assert_int_equal(store_vm_find(*state, &root, bad[i], &found, &e), -1);
 		assert_int_equal(e.code, FAIL_NOT_FOUND);
@@ -841,12 +871,16 @@ static void test_prefix_ambiguous(void **state)
 	(void)create(s, 1000, "b");
 	(void)create(s, 1001, "c");
 	(void)create(s, 1000, "abcd");
-	assert_int_equal(sqlite3_exec(s->db,
-				      "UPDATE vms SET id = x'abcd0000000000000000000000000001' WHERE name = 'a';"
-				      "UPDATE vms SET id = x'abcd1000000000000000000000000002' WHERE name = 'b';"
-				      "UPDATE vms SET id = x'abcd0000000000000000000000000003' WHERE name = 'c';",
-				      NULL, NULL, NULL), SQLITE_OK);
-	assert_int_equal(store_vm_find(s, &ann, "abcd0", &found, &e), 0); /* c is not ann's to see */
+	assert_int_equal(
+		sqlite3_exec(
+			s->db,
+			"UPDATE vms SET id = x'abcd0000000000000000000000000001' WHERE name = 'a';"
+			"UPDATE vms SET id = x'abcd1000000000000000000000000002' WHERE name = 'b';"
+			"UPDATE vms SET id = x'abcd0000000000000000000000000003' WHERE name = 'c';",
+			NULL, NULL, NULL),
+		SQLITE_OK);
+	assert_int_equal(store_vm_find(s, &ann, "abcd0", &found, &e),
+			 0); /* c is not ann's to see */
 	assert_string_equal(found.name, "a");
 	assert_int_equal(store_vm_find(s, &root, "abcd0", &found, &e), -1);
 	assert_int_equal(e.code, FAIL_USAGE);
@@ -868,7 +902,8 @@ static int note(void *arg, const struct vm *vm)
 	struct names *n = arg;
 	struct error ignored;
 
-	(void)snprintf(n->text + strlen(n->text), sizeof(n->text) - strlen(n->text), "%s ", vm->name);
+	(void)snprintf(n->text + strlen(n->text), sizeof(n->text) - strlen(n->text), "%s ",
+		       vm->name);
 	return n->remove ? store_vm_delete(n->s, vm, &ignored) : 0;
 }
 
@@ -902,8 +937,9 @@ static void expect_rows(struct store *s, const struct vm *vm, const char *want)
 
 	assert_int_equal(store_ledger_rows(s, vm->id, rows, &n, &e), 0);
 	for (size_t i = 0; i < n; i++)
-		(void)snprintf(have + strlen(have), sizeof(have) - strlen(have), "%s:%d:%d%s ", object_name(rows[i].kind),
-			       (int)rows[i].state, (int)rows[i].ident, rows[i].error);
+		(void)snprintf(have + strlen(have), sizeof(have) - strlen(have), "%s:%d:%d%s ",
+			       object_name(rows[i].kind), (int)rows[i].state, (int)rows[i].ident,
+			       rows[i].error);
 	assert_string_equal(have, want);
 }
 
@@ -913,7 +949,8 @@ static void test_ledger(void **state)
 	struct operation o = operation(&ann, 99);
 	struct vm vm = create(s, 1000, "web"), again;
 	const enum object kinds[] = { OBJ_LOOP_BASE, OBJ_TAP, OBJ_VMM };
-	struct ledger_row rows[3] = { { .kind = OBJ_LOOP_BASE, .ident = 4 }, { .kind = OBJ_TAP, .ident = 17 },
+	struct ledger_row rows[3] = { { .kind = OBJ_LOOP_BASE, .ident = 4 },
+				      { .kind = OBJ_TAP, .ident = 17 },
 				      { .kind = OBJ_VMM, .ident = 1 } };
 
 	vm.state = VM_STARTING;
@@ -939,8 +976,10 @@ static void test_ledger(void **state)
 	expect_rows(s, &vm, "loop-base:1:4 tap:1:17 vmm:1:1 ");
 
 	/* A pass that could not release the tap keeps it, told backwards; and one that the ledger did not have. */
-	const struct ledger_row left[] = { { .kind = OBJ_DM, .state = LEDGER_RELEASING, .ident = -1, .error = "busy" },
-					   { .kind = OBJ_TAP, .state = LEDGER_RELEASING, .ident = 17, .error = "no" } };
+	const struct ledger_row left[] = {
+		{ .kind = OBJ_DM, .state = LEDGER_RELEASING, .ident = -1, .error = "busy" },
+		{ .kind = OBJ_TAP, .state = LEDGER_RELEASING, .ident = 17, .error = "no" }
+	};
 	vm.state = VM_DEGRADED;
 	assert_int_equal(store_ledger_settle(s, &vm, left, 2, &e), 0);
 	expect_rows(s, &vm, "tap:2:17no dm:2:-1busy ");
@@ -964,8 +1003,11 @@ static void test_plan_is_atomic(void **state)
 	struct vm vm = create(s, 1000, "web"), again;
 	const enum object kinds[] = { OBJ_TAP, OBJ_VMM };
 
-	assert_int_equal(sqlite3_exec(s->db, "CREATE TRIGGER t BEFORE INSERT ON ledger WHEN new.kind = 'vmm'"
-					     " BEGIN SELECT raise(ABORT, 'injected'); END", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(s->db,
+				      "CREATE TRIGGER t BEFORE INSERT ON ledger WHEN new.kind = 'vmm'"
+				      " BEGIN SELECT raise(ABORT, 'injected'); END",
+				      NULL, NULL, NULL),
+			 SQLITE_OK);
 	vm.state = VM_STARTING;
 	assert_int_equal(store_ledger_plan(s, &vm, kinds, 2, &o, &e), -1);
 	assert_int_equal(e.code, FAIL_GENERAL);
@@ -981,7 +1023,8 @@ static int note_op(void *arg, const uint8_t op[ID_LEN], const char *verb, const 
 {
 	struct names *n = arg;
 
-	(void)snprintf(n->text + strlen(n->text), sizeof(n->text) - strlen(n->text), "%u%s%s ", op[1], verb, vm ? "+" : "");
+	(void)snprintf(n->text + strlen(n->text), sizeof(n->text) - strlen(n->text), "%u%s%s ",
+		       op[1], verb, vm ? "+" : "");
 	return 0;
 }
 
@@ -1019,14 +1062,19 @@ static void test_operations(void **state)
 static void test_operations_are_bounded(void **state)
 {
 	struct store *s = *state;
-	struct operation ended = operation(&ann, 1), open = operation(&ann, 2), next = operation(&ann, 3);
+	struct operation ended = operation(&ann, 1), open = operation(&ann, 2),
+			 next = operation(&ann, 3);
 	struct names n = { .s = s };
 
 	assert_int_equal(store_op_begin(s, &ended, "set", NULL, &e), 0);
 	assert_int_equal(store_op_end(s, &ended, NULL, &e), 0);
 	assert_int_equal(store_op_begin(s, &open, "start", NULL, &e), 0);
-	assert_int_equal(sqlite3_exec(s->db, "INSERT INTO operations(seq, id, verb, begun) VALUES (1000000, x'00', 'stop', '')",
-				      NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(
+		sqlite3_exec(
+			s->db,
+			"INSERT INTO operations(seq, id, verb, begun) VALUES (1000000, x'00', 'stop', '')",
+			NULL, NULL, NULL),
+		SQLITE_OK);
 	assert_int_equal(store_op_visible(s, &ann, ended.hex, &e), 1);
 	assert_int_equal(store_op_begin(s, &next, "kill", NULL, &e), 0);
 	assert_int_equal(store_op_visible(s, &ann, ended.hex, &e), 0);
@@ -1102,8 +1150,15 @@ static void test_used_is_undeletable(void **state)
 static void test_image_limit(void **state)
 {
 	struct store *s = *state;
-	struct artifact i = { .type = ARTIFACT_IMAGE, .owner = 1000, .name = "b", .digest = "d", .kernel = "debian", .kernel_digest = DIGEST_K };
-	struct artifact k = { .type = ARTIFACT_KERNEL, .owner = 1000, .name = "b", .digest = DIGEST_K };
+	struct artifact i = { .type = ARTIFACT_IMAGE,
+			      .owner = 1000,
+			      .name = "b",
+			      .digest = "d",
+			      .kernel = "debian",
+			      .kernel_digest = DIGEST_K };
+	struct artifact k = {
+		.type = ARTIFACT_KERNEL, .owner = 1000, .name = "b", .digest = DIGEST_K
+	};
 
 	add_image(s, 1000, "a");
 	assert_int_equal(store_artifact_check(s, &i, 1, &e), -1);
@@ -1124,7 +1179,12 @@ static void test_image_limit(void **state)
 static void test_image_names(void **state)
 {
 	struct store *s = *state;
-	struct artifact i = { .type = ARTIFACT_IMAGE, .owner = 0, .name = "debian", .digest = "d", .kernel = "debian", .kernel_digest = DIGEST_K };
+	struct artifact i = { .type = ARTIFACT_IMAGE,
+			      .owner = 0,
+			      .name = "debian",
+			      .digest = "d",
+			      .kernel = "debian",
+			      .kernel_digest = DIGEST_K };
 
 	assert_int_equal(store_artifact_add(s, &i, 8, &e), -1);
 	assert_int_equal(e.code, FAIL_STATE);
@@ -1160,9 +1220,15 @@ static void test_a_torn_transaction(void **state)
 	struct store *s = *state;
 	char out[8];
 
-	assert_int_equal(sqlite3_exec(s->db, "BEGIN IMMEDIATE; INSERT INTO facts VALUES ('kvm', 'yes')", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(s->db,
+				      "BEGIN IMMEDIATE; INSERT INTO facts VALUES ('kvm', 'yes')",
+				      NULL, NULL, NULL),
+			 SQLITE_OK);
 	assert_int_equal(store_fact_get(s, "kvm", out, sizeof(out)), 0);
-	assert_int_equal(sqlite3_exec(s->db, "BEGIN IMMEDIATE; INSERT INTO facts VALUES ('kvm', 'yes')", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(s->db,
+				      "BEGIN IMMEDIATE; INSERT INTO facts VALUES ('kvm', 'yes')",
+				      NULL, NULL, NULL),
+			 SQLITE_OK);
 	(void)create(s, 1000, "web");
 	assert_int_equal(store_fact_get(s, "kvm", out, sizeof(out)), 0);
 }
@@ -1197,7 +1263,8 @@ static void test_errors_are_the_failures(void **state)
 	char prefix[ID_HEX];
 	format_id(vm.id, prefix);
 	prefix[8] = '\0';
-	assert_int_equal(store_vm_find(s, &ann, prefix, &found, &mine), 0); /* not found by its name first */
+	assert_int_equal(store_vm_find(s, &ann, prefix, &found, &mine),
+			 0); /* not found by its name first */
 	assert_int_equal(store_vm_each(s, NULL, true, count_vm, &(unsigned){ 0 }, &mine), 0);
 	assert_int_equal(store_group_begin(s, &mine), 0);
 	assert_int_equal(store_op_begin(s, &o, "start", vm.id, &mine), 0);
@@ -1221,17 +1288,43 @@ static void test_errors_are_the_failures(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		FILES(test_new_file), FILES(test_migration), FILES(test_newer_is_refused), FILES(test_foreign_is_refused),
-		FILES(test_garbage_is_refused), FILES(test_damage_is_refused), FILES(test_a_cut_file_is_refused),
-		FILES(test_a_locked_one_is_refused), FILES(test_a_lock_while_it_is_open), FILES(test_a_torn_log),
-		FILES(test_a_copy_does_not_meet_another_ones_log), FILES(test_backup), FILES(test_taken_away), FILES(test_room_is_kept),
-		FILES(test_survives_a_reopen), FILES(test_full),
-		STORE(test_name_taken), STORE(test_slots_exhausted), STORE(test_owner_cap), STORE(test_slot_reuse),
-		STORE(test_slot_floor), STORE(test_threads_never_share_a_slot), STORE(test_no_such_image),
-		STORE(test_another_users_image), STORE(test_find), STORE(test_prefix_ambiguous), STORE(test_each),
-		STORE(test_ledger), STORE(test_plan_is_atomic), STORE(test_operations), STORE(test_operations_are_bounded), STORE(test_image_limit),
+		FILES(test_new_file),
+		FILES(test_migration),
+		FILES(test_newer_is_refused),
+		FILES(test_foreign_is_refused),
+		FILES(test_garbage_is_refused),
+		FILES(test_damage_is_refused),
+		FILES(test_a_cut_file_is_refused),
+		FILES(test_a_locked_one_is_refused),
+		FILES(test_a_lock_while_it_is_open),
+		FILES(test_a_torn_log),
+		FILES(test_a_copy_does_not_meet_another_ones_log),
+		FILES(test_backup),
+		FILES(test_taken_away),
+		FILES(test_room_is_kept),
+		FILES(test_survives_a_reopen),
+		FILES(test_full),
+		STORE(test_name_taken),
+		STORE(test_slots_exhausted),
+		STORE(test_owner_cap),
+		STORE(test_slot_reuse),
+		STORE(test_slot_floor),
+		STORE(test_threads_never_share_a_slot),
+		STORE(test_no_such_image),
+		STORE(test_another_users_image),
+		STORE(test_find),
+		STORE(test_prefix_ambiguous),
+		STORE(test_each),
+		STORE(test_ledger),
+		STORE(test_plan_is_atomic),
+		STORE(test_operations),
+		STORE(test_operations_are_bounded),
+		STORE(test_image_limit),
 		STORE(test_used_is_undeletable),
-		STORE(test_image_names), STORE(test_facts), STORE(test_a_torn_transaction), STORE(test_errors_are_the_failures),
+		STORE(test_image_names),
+		STORE(test_facts),
+		STORE(test_a_torn_transaction),
+		STORE(test_errors_are_the_failures),
 		cmocka_unit_test(test_time),
 	};
 

@@ -53,7 +53,8 @@ static char *hear(struct fixture *f, const struct vm *vm, uint64_t *offset, size
 
 	assert_non_null(buf);
 	*len = 0;
-	while ((n = watch_read(f->c.watch, vm, STREAM_CONSOLE, offset, buf + *len, CONSOLE_MAX - *len)) > 0)
+	while ((n = watch_read(f->c.watch, vm, STREAM_CONSOLE, offset, buf + *len,
+			       CONSOLE_MAX - *len)) > 0)
 		*len += (size_t)n;
 	assert_int_equal(n, 0);
 	return buf;
@@ -89,7 +90,8 @@ static void console_is_bounded_and_keeps_the_newest(void **state)
 	assert_int_equal(last_number(text, len), 3 * CONSOLE_MAX / LINE + 6);
 	/* Nothing is missing between the two files. */
 	for (size_t i = LINE; i + LINE <= len; i += LINE)
-		assert_int_equal(last_number(text, len - i + LINE), 3 * CONSOLE_MAX / LINE + 7 - i / LINE);
+		assert_int_equal(last_number(text, len - i + LINE),
+				 3 * CONSOLE_MAX / LINE + 7 - i / LINE);
 	assert_true(offset > 3u * CONSOLE_MAX);
 }
 
@@ -136,7 +138,8 @@ static void a_start_begins_an_empty_console_with_a_line(void **state)
 	vm.state = VM_STARTING;
 	fd = begin(f, &vm);
 	assert_int_equal(file_size(f, "0.log.1"), 0);
-	_cleanup_free_ char *text = hear(f, &vm, &offset, &len); /* a follower's offset of the run before */
+	_cleanup_free_ char *text = hear(f, &vm, &offset,
+					 &len); /* a follower's offset of the run before */
 	assert_non_null(strstr(text, "--- banger: started 2"));
 	assert_int_equal(strcspn(text, "\n"), len - 1);
 	(void)close(fd);
@@ -155,7 +158,8 @@ static void a_removed_folder_is_made_again(void **state)
 	(void)close(begin(f, &vm));
 	watch_remove(f->c.watch, vm.id);
 	for (size_t i = 0; i < ARRAY_SIZE(left); i++) {
-		(void)snprintf(path, sizeof(path), "%s/consoles/%s", f->c.config.state_dir, left[i]);
+		(void)snprintf(path, sizeof(path), "%s/consoles/%s", f->c.config.state_dir,
+			       left[i]);
 		(void)unlink(path);
 	}
 	(void)snprintf(path, sizeof(path), "%s/consoles", f->c.config.state_dir);
@@ -278,7 +282,8 @@ static struct vm by_firecracker(uint8_t id, uint32_t slot)
 }
 
 /* Is @want, or nothing (NULL), what the stream holds in all? */
-static void assert_said(struct fixture *f, const struct vm *vm, enum stream_kind kind, const char *want)
+static void assert_said(struct fixture *f, const struct vm *vm, enum stream_kind kind,
+			const char *want)
 {
 	char buf[256];
 	uint64_t offset = 0;
@@ -400,7 +405,8 @@ static void what_a_vmm_puts_in_the_place_of_its_log_is_not_followed(void **state
 		assert_int_equal(last_number(text, len), what);
 	}
 	vm.state = VM_STARTING;
-	assert_int_equal(watch_console_open(f->c.watch, &vm), -1); /* the folder: it is swept before a start */
+	assert_int_equal(watch_console_open(f->c.watch, &vm),
+			 -1); /* the folder: it is swept before a start */
 }
 
 static void the_next_start_is_not_shown_the_log(void **state)

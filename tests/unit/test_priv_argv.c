@@ -10,14 +10,20 @@
 
 static struct programs programs(void)
 {
-	return (struct programs){ { [VMM_QEMU] = "/usr/bin/qemu-system-x86_64", [VMM_FIRECRACKER] = "/libexec/firecracker",
+	return (struct programs){ { [VMM_QEMU] = "/usr/bin/qemu-system-x86_64",
+				    [VMM_FIRECRACKER] = "/libexec/firecracker",
 				    [VMM_PROBE] = "/libexec/banger-kvmprobe" } };
 }
 
 static struct request request(enum vmm_kind vmm, enum accel accel, enum disk_kind disk)
 {
-	return (struct request){ .slot = 7, .generation = 1,
-				 .vmm_spawn = { .vmm = vmm, .accel = accel, .disk = disk, .vcpus = 2, .mem_mib = 512,
+	return (struct request){ .slot = 7,
+				 .generation = 1,
+				 .vmm_spawn = { .vmm = vmm,
+						.accel = accel,
+						.disk = disk,
+						.vcpus = 2,
+						.mem_mib = 512,
 						.tsc_khz = 2596184 } };
 }
 
@@ -25,7 +31,8 @@ static struct request request(enum vmm_kind vmm, enum accel accel, enum disk_kin
 static const char *value(const struct argv *a, const char *option, const char *begins)
 {
 	for (size_t i = 1; i + 1 < a->n; i++)
-		if (strcmp(a->v[i], option) == 0 && strncmp(a->v[i + 1], begins, strlen(begins)) == 0)
+		if (strcmp(a->v[i], option) == 0 &&
+		    strncmp(a->v[i + 1], begins, strlen(begins)) == 0)
 			return a->v[i + 1];
 	return NULL;
 }
@@ -48,7 +55,8 @@ static void test_qemu_tcg_file(void **unused)
 	assert_int_equal(argv_vmm(&p, &q, &a), 0);
 	assert_string_equal(a.v[0], "/usr/bin/qemu-system-x86_64");
 	assert_null(a.v[a.n]);
-	expect(&a, "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+	expect(&a, "-sandbox",
+	       "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
 	expect(&a, "-accel", "tcg,thread=multi,tb-size=128");
 	expect(&a, "-cpu", "max");
 	expect(&a, "-smp", "2");
@@ -61,7 +69,8 @@ static void test_qemu_tcg_file(void **unused)
 	assert_non_null(strstr(value(&a, "-drive", "id=root"), ",file=/state/7/disk"));
 	assert_non_null(strstr(value(&a, "-M", "microvm"), "acpi=on"));
 	expect(&a, "-bios", "qboot.rom");
-	assert_non_null(strstr(value(&a, "-append", "console=ttyS0 "), " tsc_early_khz=2596184 tsc=reliable"));
+	assert_non_null(strstr(value(&a, "-append", "console=ttyS0 "),
+			       " tsc_early_khz=2596184 tsc=reliable"));
 }
 
 static void test_qemu_kvm_dm(void **unused)
@@ -77,7 +86,8 @@ static void test_qemu_kvm_dm(void **unused)
 	expect(&a, "-cpu", "host");
 	assert_null(strstr(value(&a, "-append", "console=ttyS0 "), "tsc"));
 	assert_non_null(strstr(value(&a, "-drive", "id=root"), "cache=none"));
-	assert_non_null(strstr(value(&a, "-drive", "id=root"), ",file.driver=host_device,file.filename=/run/vda999"));
+	assert_non_null(strstr(value(&a, "-drive", "id=root"),
+			       ",file.driver=host_device,file.filename=/run/vda999"));
 	expect(&a, "-device", "virtio-net-device,netdev=net,mac=02:fc:00:00:03:e7");
 }
 
@@ -127,7 +137,8 @@ static void test_firecracker(void **unused)
 {
 	struct programs p = programs();
 	struct request q = request(VMM_FIRECRACKER, ACCEL_KVM, DISK_DM);
-	static const char *const want[] = { "/libexec/firecracker", "--api-sock", "/run/7/api.sock", "--id", "bgr-7" };
+	static const char *const want[] = { "/libexec/firecracker", "--api-sock", "/run/7/api.sock",
+					    "--id", "bgr-7" };
 	struct argv a;
 
 	(void)unused;
@@ -184,9 +195,16 @@ static void test_tag_round_trip(void **unused)
 static void test_foreign_names_are_no_tags(void **unused)
 {
 	static const char *const bad[] = {
-		"", ".", "..", "...", "1", "1.2", "1.2.", "1..2.3", ".1.2.3", "1.2.3.", "1.2.3.4", "1.2.3.x",
-		"01.2.3", "1.0.3", "1000.1.0", "1.2.4294967296", "-1.2.3", "1.2.+3", "1.2.3 ",
-		"99999999999999999999999999999999999999999999999999.1.1",
+		"",         ".",
+		"..",       "...",
+		"1",        "1.2",
+		"1.2.",     "1..2.3",
+		".1.2.3",   "1.2.3.",
+		"1.2.3.4",  "1.2.3.x",
+		"01.2.3",   "1.0.3",
+		"1000.1.0", "1.2.4294967296",
+		"-1.2.3",   "1.2.+3",
+		"1.2.3 ",   "99999999999999999999999999999999999999999999999999.1.1",
 	};
 	struct tag t;
 
@@ -199,14 +217,22 @@ static void test_foreign_names_are_no_tags(void **unused)
 static void test_start_time(void **unused)
 {
 	(void)unused;
-	assert_int_equal(stat_start_time("7 (qemu) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 4711 99 1"), 4711);
+	assert_int_equal(stat_start_time(
+				 "7 (qemu) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 4711 99 1"),
+			 4711);
 	/* a name that imitates the line's end */
-	assert_int_equal(stat_start_time("7 (a) b) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 12 99 1"), 12);
+	assert_int_equal(stat_start_time(
+				 "7 (a) b) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 12 99 1"),
+			 12);
 	assert_int_equal(stat_start_time(""), 0);
 	assert_int_equal(stat_start_time("7 (qemu"), 0);
 	assert_int_equal(stat_start_time("7 (qemu) S 1 7"), 0);
-	assert_int_equal(stat_start_time("7 (q) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 99999999999999999999999 9"), 0);
-	assert_int_equal(stat_start_time("7 (q) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 x"), 0);
+	assert_int_equal(
+		stat_start_time(
+			"7 (q) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 99999999999999999999999 9"),
+		0);
+	assert_int_equal(stat_start_time("7 (q) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 x"),
+			 0);
 }
 
 int main(void)

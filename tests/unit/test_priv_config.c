@@ -16,7 +16,8 @@
 #include "common/cleanup.h"
 #include "common/config.h"
 
-#define ACCOUNTS "[accounts]\nnet=101:101\nblk=102:102\nspawn=103:103\ncontroller=104:104\nsupervisor=105:105\n"
+#define ACCOUNTS \
+	"[accounts]\nnet=101:101\nblk=102:102\nspawn=103:103\ncontroller=104:104\nsupervisor=105:105\n"
 
 static char folder[] = "/tmp/banger-config.XXXXXX", path[64];
 
@@ -91,13 +92,17 @@ static void every_key(void **state)
 	struct config c;
 
 	(void)state;
-	assert_int_equal(load(ACCOUNTS "users = 100 ; a comment\n"
-			      "[slots]\ncount = 8\nuid_base = 65536\n"
-			      "[network]\nbridge = br-x.1\nuplink = eth0\nsubnet = 192.168.7.0/24\ndns = 9.9.9.9\n"
-			      "[places]\nstate_dir = /a\nrun_dir = /b/c\nlog_dir = /d\ncgroup_dir = /e\nlibexec_dir = /f\n"
-			      "[vmm]\nqemu =\nfirecracker = /usr/bin/fc\naccel = tcg\n[storage]\ndm = off\n"
-			      "[limits]\ntotal_mem_percent = 50\ntotal_tasks = 64\nmax_vcpus = 1\nmax_mem_mib = 64\nmax_disk_mib = 10\nmax_vms_per_owner = 2\n"
-			      "max_images_per_owner = 5\nmax_flows_per_vm = 64\ncreates_per_second = 3", &c), 0);
+	assert_int_equal(
+		load(ACCOUNTS
+		     "users = 100 ; a comment\n"
+		     "[slots]\ncount = 8\nuid_base = 65536\n"
+		     "[network]\nbridge = br-x.1\nuplink = eth0\nsubnet = 192.168.7.0/24\ndns = 9.9.9.9\n"
+		     "[places]\nstate_dir = /a\nrun_dir = /b/c\nlog_dir = /d\ncgroup_dir = /e\nlibexec_dir = /f\n"
+		     "[vmm]\nqemu =\nfirecracker = /usr/bin/fc\naccel = tcg\n[storage]\ndm = off\n"
+		     "[limits]\ntotal_mem_percent = 50\ntotal_tasks = 64\nmax_vcpus = 1\nmax_mem_mib = 64\nmax_disk_mib = 10\nmax_vms_per_owner = 2\n"
+		     "max_images_per_owner = 5\nmax_flows_per_vm = 64\ncreates_per_second = 3",
+		     &c),
+		0);
 	assert_int_equal(c.slots, 8);
 	assert_int_equal(c.uid_base, 65536);
 	assert_string_equal(c.bridge, "br-x.1");
@@ -122,23 +127,48 @@ static void every_key(void **state)
 static void refuses_values(void **state)
 {
 	static const char *const bad[] = {
-		"[slots]\ncount = 0\n", "[slots]\ncount = 1001\n", "[slots]\ncount = 1k\n", "[slots]\ncount =\n",
-		"[slots]\nuid_base = 1000\n", "[slots]\nuid_base = 65537\n", "[slots]\nuid_base = 4294967295\n",
+		"[slots]\ncount = 0\n",
+		"[slots]\ncount = 1001\n",
+		"[slots]\ncount = 1k\n",
+		"[slots]\ncount =\n",
+		"[slots]\nuid_base = 1000\n",
+		"[slots]\nuid_base = 65537\n",
+		"[slots]\nuid_base = 4294967295\n",
 		"[slots]\ncount = 200\nuid_base = 65664\n" /* a multiple of 128, not of 256 */,
-		"[network]\nbridge =\n", "[network]\nbridge = a/b\n", "[network]\nbridge = sixteen-letters-\n",
-		"[network]\nbridge = -x\n", "[network]\nuplink = a b\n", "[network]\nsubnet = 10.0.0.1/24\n",
-		"[network]\nsubnet = 10.0.0.0/25\n", "[slots]\ncount = 254\n[network]\nsubnet = 10.0.0.0/24\n", "[network]\ndns = x\n",
-		"[places]\nstate_dir = relative\n", "[places]\nstate_dir = /a/../b\n", "[places]\nstate_dir = /a//b\n",
-		"[places]\nstate_dir = /a/\n", "[places]\nstate_dir = /\n", "[places]\nstate_dir =\n",
-		"[places]\nstate_dir = /a/.\n", "[places]\nstate_dir = /a$b\n",
+		"[network]\nbridge =\n",
+		"[network]\nbridge = a/b\n",
+		"[network]\nbridge = sixteen-letters-\n",
+		"[network]\nbridge = -x\n",
+		"[network]\nuplink = a b\n",
+		"[network]\nsubnet = 10.0.0.1/24\n",
+		"[network]\nsubnet = 10.0.0.0/25\n",
+		"[slots]\ncount = 254\n[network]\nsubnet = 10.0.0.0/24\n",
+		"[network]\ndns = x\n",
+		"[places]\nstate_dir = relative\n",
+		"[places]\nstate_dir = /a/../b\n",
+		"[places]\nstate_dir = /a//b\n",
+		"[places]\nstate_dir = /a/\n",
+		"[places]\nstate_dir = /\n",
+		"[places]\nstate_dir =\n",
+		"[places]\nstate_dir = /a/.\n",
+		"[places]\nstate_dir = /a$b\n",
 		"[places]\nrun_dir = /012345678901234567890123456789012345678901234567890123456789"
 		"0123456789012345678901234567890123456789\n",
-		"[vmm]\nqemu = /opt/qemu\n", "[vmm]\nqemu = /usr/../opt/qemu\n", "[vmm]\nqemu =\n", "[vmm]\naccel = hvf\n",
+		"[vmm]\nqemu = /opt/qemu\n",
+		"[vmm]\nqemu = /usr/../opt/qemu\n",
+		"[vmm]\nqemu =\n",
+		"[vmm]\naccel = hvf\n",
 		"[storage]\ndm = on\n",
-		"[limits]\nmax_vcpus = 257\n", "[limits]\nmax_mem_mib = 31\n", "[limits]\nmax_vms_per_owner = 0\n", "[limits]\nmax_images_per_owner = 0\n",
-		"[limits]\ncreates_per_second = 0\n", "[limits]\ntotal_mem_percent = 0\n",
-		"[limits]\ntotal_mem_percent = 101\n", "[limits]\ntotal_tasks = 63\n",
-		"[limits]\nmax_flows_per_vm = 63\n", "[limits]\nmax_flows_per_vm = 1000001\n",
+		"[limits]\nmax_vcpus = 257\n",
+		"[limits]\nmax_mem_mib = 31\n",
+		"[limits]\nmax_vms_per_owner = 0\n",
+		"[limits]\nmax_images_per_owner = 0\n",
+		"[limits]\ncreates_per_second = 0\n",
+		"[limits]\ntotal_mem_percent = 0\n",
+		"[limits]\ntotal_mem_percent = 101\n",
+		"[limits]\ntotal_tasks = 63\n",
+		"[limits]\nmax_flows_per_vm = 63\n",
+		"[limits]\nmax_flows_per_vm = 1000001\n",
 	};
 	char text[1024];
 	struct config c;
@@ -154,8 +184,16 @@ static void refuses_values(void **state)
 static void refuses_shape(void **state)
 {
 	static const char *const bad[] = {
-		"[slots]\nslots = 3\n", "count = 3\n", "[slot]\ncount = 3\n", "[slot]\n", "  [slot]\n", "[slots\ncount = 3\n",
-		"[slots]\ncount\n", "[slots]\ncount = 3\ncount = 3\n", "[slots]\ncount = 3\n  4\n", "[slots]\nCount = 3\n",
+		"[slots]\nslots = 3\n",
+		"count = 3\n",
+		"[slot]\ncount = 3\n",
+		"[slot]\n",
+		"  [slot]\n",
+		"[slots\ncount = 3\n",
+		"[slots]\ncount\n",
+		"[slots]\ncount = 3\ncount = 3\n",
+		"[slots]\ncount = 3\n  4\n",
+		"[slots]\nCount = 3\n",
 		"[slots]\nuid_base = 1879048192\n[network]\ncount = 8\n",
 	};
 	char text[1024];
@@ -177,8 +215,21 @@ static void refuses_shape(void **state)
 static void refuses_accounts(void **state)
 {
 	static const char *const bad[] = {
-		"0:5", "5:0", "5", "5:", ":5", "5:6:7", "-1:5", "4294967295:5", "05:5", "no-such-user-here", "root",
-		"102:200" /* blk's uid */, "200:102" /* blk's gid */, "1879048192:5", "5:1879048200" /* slots' */,
+		"0:5",
+		"5:0",
+		"5",
+		"5:",
+		":5",
+		"5:6:7",
+		"-1:5",
+		"4294967295:5",
+		"05:5",
+		"no-such-user-here",
+		"root",
+		"102:200" /* blk's uid */,
+		"200:102" /* blk's gid */,
+		"1879048192:5",
+		"5:1879048200" /* slots' */,
 		"1879048447:5" /* no slot's, but within the power of two */,
 	};
 	char text[256];
@@ -186,9 +237,10 @@ static void refuses_accounts(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		(void)snprintf(text, sizeof(text),
-			       "[accounts]\nnet=%s\nblk=102:102\nspawn=103:103\ncontroller=104:104\nsupervisor=105:105\n",
-			       bad[i]);
+		(void)snprintf(
+			text, sizeof(text),
+			"[accounts]\nnet=%s\nblk=102:102\nspawn=103:103\ncontroller=104:104\nsupervisor=105:105\n",
+			bad[i]);
 		if (load(text, &c) == 0)
 			fail_msg("accepted: net=%s", bad[i]);
 	}
@@ -269,7 +321,8 @@ static void the_sample_is_the_defaults(void **state)
 	(void)fclose(f);
 	p = strstr(text, "[accounts]");
 	assert_non_null(p);
-	memmove(p + sizeof(ACCOUNTS) - 1, p + sizeof("[accounts]"), strlen(p + sizeof("[accounts]")) + 1);
+	memmove(p + sizeof(ACCOUNTS) - 1, p + sizeof("[accounts]"),
+		strlen(p + sizeof("[accounts]")) + 1);
 	memcpy(p, ACCOUNTS, sizeof(ACCOUNTS) - 1);
 	assert_int_equal(config_load(path, geteuid(), &plain), 0);
 	assert_int_equal(load(ACCOUNTS, &plain), 0);
@@ -317,11 +370,11 @@ static void refuses_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(defaults), cmocka_unit_test(every_key), cmocka_unit_test(refuses_values),
-		cmocka_unit_test(refuses_shape), cmocka_unit_test(refuses_accounts), cmocka_unit_test(slot_range),
-		cmocka_unit_test(refuses_files),
-		cmocka_unit_test(the_sample_is_the_defaults), cmocka_unit_test(through_memory),
-		cmocka_unit_test(refuses_memory),
+		cmocka_unit_test(defaults),         cmocka_unit_test(every_key),
+		cmocka_unit_test(refuses_values),   cmocka_unit_test(refuses_shape),
+		cmocka_unit_test(refuses_accounts), cmocka_unit_test(slot_range),
+		cmocka_unit_test(refuses_files),    cmocka_unit_test(the_sample_is_the_defaults),
+		cmocka_unit_test(through_memory),   cmocka_unit_test(refuses_memory),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

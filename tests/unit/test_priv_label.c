@@ -7,7 +7,8 @@
 
 #include "privhelper/label.c"
 
-static void derives(const char *context, const char *from, const char *to, uint32_t slot, const char *want)
+static void derives(const char *context, const char *from, const char *to, uint32_t slot,
+		    const char *want)
 {
 	char out[LABEL_MAX] = "unchanged";
 
@@ -22,16 +23,18 @@ static void test_level(void **state)
 		"system_u:object_r:banger_slot_t:s0:c0");
 	derives("system_u:object_r:banger_slot_t:s0:c7", "banger_slot_t", "banger_slot_t", 999,
 		"system_u:object_r:banger_slot_t:s0:c999");
-	derives("unconfined_u:object_r:banger_slot_t:s0-s0:c0.c1023", "banger_slot_t", "banger_slot_t", 5,
-		"unconfined_u:object_r:banger_slot_t:s0:c5");
+	derives("unconfined_u:object_r:banger_slot_t:s0-s0:c0.c1023", "banger_slot_t",
+		"banger_slot_t", 5, "unconfined_u:object_r:banger_slot_t:s0:c5");
 }
 
 static void test_domain(void **state)
 {
 	(void)state;
-	derives("system_u:system_r:banger_spawn_t:s0", "banger_spawn_t", "banger_vm_t", 3, "system_u:system_r:banger_vm_t:s0:c3");
+	derives("system_u:system_r:banger_spawn_t:s0", "banger_spawn_t", "banger_vm_t", 3,
+		"system_u:system_r:banger_vm_t:s0:c3");
 	/* A policy without levels. */
-	derives("system_u:system_r:banger_spawn_t", "banger_spawn_t", "banger_vm_t", 3, "system_u:system_r:banger_vm_t");
+	derives("system_u:system_r:banger_spawn_t", "banger_spawn_t", "banger_vm_t", 3,
+		"system_u:system_r:banger_vm_t");
 }
 
 static void test_left_alone(void **state)

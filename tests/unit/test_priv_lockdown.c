@@ -56,9 +56,31 @@ static void base(void **state)
 static void nothing_else(void **state)
 {
 	static const long calls[] = {
-		SYS_execve, SYS_fork, SYS_vfork, SYS_clone, SYS_clone3, SYS_ptrace, SYS_socket, SYS_openat, SYS_open,
-		SYS_read, SYS_mmap, SYS_mprotect, SYS_kill, SYS_setresuid, SYS_capset, SYS_mount, SYS_unshare, SYS_setns,
-		SYS_bpf, SYS_keyctl, SYS_io_uring_setup, SYS_process_vm_writev, SYS_pidfd_getfd, SYS_seccomp, SYS_getppid,
+		SYS_execve,
+		SYS_fork,
+		SYS_vfork,
+		SYS_clone,
+		SYS_clone3,
+		SYS_ptrace,
+		SYS_socket,
+		SYS_openat,
+		SYS_open,
+		SYS_read,
+		SYS_mmap,
+		SYS_mprotect,
+		SYS_kill,
+		SYS_setresuid,
+		SYS_capset,
+		SYS_mount,
+		SYS_unshare,
+		SYS_setns,
+		SYS_bpf,
+		SYS_keyctl,
+		SYS_io_uring_setup,
+		SYS_process_vm_writev,
+		SYS_pidfd_getfd,
+		SYS_seccomp,
+		SYS_getppid,
 	};
 
 	(void)state;
@@ -188,8 +210,12 @@ static void reads_back(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(base), cmocka_unit_test(nothing_else), cmocka_unit_test(other_architecture),
-		cmocka_unit_test(ioctls), cmocka_unit_test(opens), cmocka_unit_test(files_have_an_end),
+		cmocka_unit_test(base),
+		cmocka_unit_test(nothing_else),
+		cmocka_unit_test(other_architecture),
+		cmocka_unit_test(ioctls),
+		cmocka_unit_test(opens),
+		cmocka_unit_test(files_have_an_end),
 		cmocka_unit_test(reads_back),
 	};
 

@@ -20,7 +20,7 @@
 #include <sys/ioctl.h>
 
 static struct {
-	int free[32]; /* what LOOP_CTL_GET_FREE says, one after the other; -1: ENOSPC */
+	int free[32];          /* what LOOP_CTL_GET_FREE says, one after the other; -1: ENOSPC */
 	unsigned asked, taken; /* so many numbers are somebody else's by the time we bind them */
 	unsigned tries, node_errno;
 	uint64_t size;
@@ -175,8 +175,11 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(a_free_one_is_bound), TEST(no_free_one_is_a_limit), TEST(one_beyond_our_nodes_is_a_limit),
-		TEST(one_that_was_taken_meanwhile_is_no_matter), TEST(it_ends_where_others_are_always_faster),
+		TEST(a_free_one_is_bound),
+		TEST(no_free_one_is_a_limit),
+		TEST(one_beyond_our_nodes_is_a_limit),
+		TEST(one_that_was_taken_meanwhile_is_no_matter),
+		TEST(it_ends_where_others_are_always_faster),
 		TEST(no_descriptor_is_a_limit),
 	};
 

@@ -83,7 +83,8 @@ static void missing_and_empty_folders_are_taken(void **state)
 /* state_dir = /srv */
 static void a_foreign_folder_is_left_alone(void **state)
 {
-	const struct shape want = { 64104, 64104, 0711 }, logs = { 0, 64104, 0750 }, run = { 0, 0, 0755 };
+	const struct shape want = { 64104, 64104, 0711 }, logs = { 0, 64104, 0750 },
+			   run = { 0, 0, 0755 };
 	struct stat st;
 
 	(void)state;
@@ -101,7 +102,8 @@ static void a_foreign_folder_is_left_alone(void **state)
 
 static void ours_is_taken_again(void **state)
 {
-	const struct shape want = { 64104, 64104, 0711 }, logs = { 0, 64104, 0750 }, run = { 0, 0, 0755 };
+	const struct shape want = { 64104, 64104, 0711 }, logs = { 0, 64104, 0750 },
+			   run = { 0, 0, 0755 };
 
 	(void)state;
 	root_alone();
@@ -153,8 +155,10 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(missing_and_empty_folders_are_taken), TEST(a_foreign_folder_is_left_alone),
-		TEST(ours_is_taken_again), TEST(all_vms_together_have_limits),
+		TEST(missing_and_empty_folders_are_taken),
+		TEST(a_foreign_folder_is_left_alone),
+		TEST(ours_is_taken_again),
+		TEST(all_vms_together_have_limits),
 	};
 
 	log_name("test");

@@ -84,7 +84,8 @@ static int verify(struct log_file *f)
 		size_t n = (size_t)(end - line);
 		if (n == 0 || end[-1] != '}')
 			continue; /* torn */
-		(void)snprintf(want, sizeof(want), prev[0] ? ",\"prev\":\"%s\"}" : ",\"prev\":null}", prev);
+		(void)snprintf(want, sizeof(want),
+			       prev[0] ? ",\"prev\":\"%s\"}" : ",\"prev\":null}", prev);
 		assert_true(n > strlen(want));
 		if (strncmp(end - strlen(want), want, strlen(want)) != 0)
 			return -1;
@@ -96,7 +97,8 @@ static int verify(struct log_file *f)
 
 static void fill(struct log_file *f)
 {
-	struct request tap = request(OP_TAP_CREATE, 5), ping = request(OP_PING, 6), list = request(OP_LIST, 7);
+	struct request tap = request(OP_TAP_CREATE, 5), ping = request(OP_PING, 6),
+		       list = request(OP_LIST, 7);
 	struct reply r = { .seq = 5, .status = ST_OK, .tap_create = { .ifindex = 42 } };
 
 	assert_int_equal(reqlog_start(&f->log, 4711, 101), 0);
@@ -118,14 +120,21 @@ static void lines(void **state)
 	fill(f);
 	assert_int_equal(verify(f), 6);
 	assert_non_null(strstr(f->text, "{\"type\":\"start\",\"role\":\"net\",\"time\":\"20"));
-	assert_non_null(strstr(f->text, "\"seq\":5,\"op\":\"tap_create\",\"op_id\":\"000000000000000000000000000000cd\","
-					"\"slot\":7,\"generation\":3,\"vm\":\"ab000000000000000000000000000000\","
-					"\"owner\":1000,\"args\":{},\"prev\""));
-	assert_non_null(strstr(f->text, "\"status\":\"ok\",\"us\":360,\"reply\":{\"ifindex\":42},\"prev\""));
+	assert_non_null(strstr(
+		f->text,
+		"\"seq\":5,\"op\":\"tap_create\",\"op_id\":\"000000000000000000000000000000cd\","
+		"\"slot\":7,\"generation\":3,\"vm\":\"ab000000000000000000000000000000\","
+		"\"owner\":1000,\"args\":{},\"prev\""));
+	assert_non_null(strstr(f->text,
+			       "\"status\":\"ok\",\"us\":360,\"reply\":{\"ifindex\":42},\"prev\""));
 	assert_non_null(strstr(f->text, "\"op\":\"list\""));
-	assert_non_null(strstr(f->text, "\"args\":{\"cursor\":0},\"status\":\"ok\",\"us\":9,\"objects\":2,\"prev\""));
-	assert_non_null(strstr(f->text, "\"why\":\"undecodable\",\"length\":3,\"sha256\":"
-					"\"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\""));
+	assert_non_null(
+		strstr(f->text,
+		       "\"args\":{\"cursor\":0},\"status\":\"ok\",\"us\":9,\"objects\":2,\"prev\""));
+	assert_non_null(
+		strstr(f->text,
+		       "\"why\":\"undecodable\",\"length\":3,\"sha256\":"
+		       "\"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\""));
 	assert_non_null(strstr(f->text, "\"type\":\"stop\""));
 	assert_non_null(strstr(f->text, "\"pings\":1,\"reads\":1"));
 	assert_null(strstr(f->text, "\"op\":\"ping\""));
@@ -215,10 +224,12 @@ static void cheap_lines_are_bounded(void **state)
 	assert_int_equal(stat(f->path, &st), 0);
 	assert_true(st.st_size < 3 * REQLOG_CHEAP_BURST * 400);
 	assert_true(f->log.skipped > 0);
-	(void)snprintf(skipped, sizeof(skipped), ",\"skipped\":%llu", (unsigned long long)f->log.skipped);
+	(void)snprintf(skipped, sizeof(skipped), ",\"skipped\":%llu",
+		       (unsigned long long)f->log.skipped);
 	assert_int_equal(ftruncate(f->log.fd, 0), 0); /* only to have the rest in one buffer */
 	f->log.prev[0] = '\0';
-	assert_int_equal(reqlog_intent(&f->log, &tap), 0); /* what changes something is always written */
+	assert_int_equal(reqlog_intent(&f->log, &tap),
+			 0); /* what changes something is always written */
 	assert_int_equal(reqlog_result(&f->log, &tap, &denied, 1), 0);
 	assert_int_equal(verify(f), 2);
 	assert_non_null(strstr(f->text, skipped));
@@ -244,11 +255,14 @@ static void digests(void **state)
 
 	(void)state;
 	digest_hex("abc", 3, hex);
-	assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+	assert_string_equal(hex,
+			    "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 	digest_hex(zeros, 55, hex);
-	assert_string_equal(hex, "02779466cdec163811d078815c633f21901413081449002f24aa3e80f0b88ef7");
+	assert_string_equal(hex,
+			    "02779466cdec163811d078815c633f21901413081449002f24aa3e80f0b88ef7");
 	digest_hex(zeros, 119, hex);
-	assert_string_equal(hex, "f616b0d54e78571a9611f343c9f8e022e859e920381ab0e4d3da01e193a7bd7e");
+	assert_string_equal(hex,
+			    "f616b0d54e78571a9611f343c9f8e022e859e920381ab0e4d3da01e193a7bd7e");
 }
 
 static void expect_time(uint64_t seconds, const char *want)
@@ -281,7 +295,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_log_has_an_end, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(cheap_lines_are_bounded, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(not_writable, set_up, tear_down),
-		cmocka_unit_test(digests), cmocka_unit_test(times),
+		cmocka_unit_test(digests),
+		cmocka_unit_test(times),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,7 +30,8 @@ static bool fake_holds(struct role *r, uint32_t slot)
 	return fake.there[slot];
 }
 
-static enum status fake_create(struct role *r, const struct request *q, int *in, struct reply *reply, int *out)
+static enum status fake_create(struct role *r, const struct request *q, int *in,
+			       struct reply *reply, int *out)
 {
 	(void)r;
 	(void)in;
@@ -42,7 +43,8 @@ static enum status fake_create(struct role *r, const struct request *q, int *in,
 	return fake.next;
 }
 
-static enum status fake_remove(struct role *r, const struct request *q, int *in, struct reply *reply, int *out)
+static enum status fake_remove(struct role *r, const struct request *q, int *in,
+			       struct reply *reply, int *out)
 {
 	(void)r;
 	(void)in;
@@ -53,7 +55,8 @@ static enum status fake_remove(struct role *r, const struct request *q, int *in,
 	return ST_OK;
 }
 
-static enum status fake_sweep(struct role *r, const struct request *q, int *in, struct reply *reply, int *out)
+static enum status fake_sweep(struct role *r, const struct request *q, int *in, struct reply *reply,
+			      int *out)
 {
 	(void)r;
 	(void)q;
@@ -65,8 +68,11 @@ static enum status fake_sweep(struct role *r, const struct request *q, int *in, 
 }
 
 static const struct handler handlers[] = {
-	{ OP_TAP_CREATE, fake_create }, { OP_GUEST_ALLOW, fake_create }, { OP_TAP_RETIRE, fake_remove },
-	{ OP_TAP_SWEEP, fake_sweep }, { 0, NULL },
+	{ OP_TAP_CREATE, fake_create },
+	{ OP_GUEST_ALLOW, fake_create },
+	{ OP_TAP_RETIRE, fake_remove },
+	{ OP_TAP_SWEEP, fake_sweep },
+	{ 0, NULL },
 };
 
 static struct role role;
@@ -79,7 +85,11 @@ static int set_up(void **state)
 	memset(&fake, 0, sizeof(fake));
 	memset(&serve, 0, sizeof(serve));
 	role = (struct role){
-		.id = ROLE_NET, .name = "net", .handlers = handlers, .holds = fake_holds, .phase = P_RUN,
+		.id = ROLE_NET,
+		.name = "net",
+		.handlers = handlers,
+		.holds = fake_holds,
+		.phase = P_RUN,
 		.config = { .slots = 8, .creates_per_second = 1000 },
 	};
 	serve.role = &role;
@@ -100,7 +110,9 @@ static int tear_down(void **state)
 
 static struct request about(enum op_code op, uint32_t slot, uint32_t generation, uint32_t owner)
 {
-	struct request q = { .op = op_find(op), .seq = 1, .slot = slot, .generation = generation, .owner = owner };
+	struct request q = {
+		.op = op_find(op), .seq = 1, .slot = slot, .generation = generation, .owner = owner
+	};
 
 	q.vm[0] = (uint8_t)(slot + 1);
 	q.vm[1] = (uint8_t)generation;
@@ -211,8 +223,10 @@ static off_t grows(enum op_code op, uint32_t slot, unsigned n)
 	off_t before = lseek(serve.log.fd, 0, SEEK_END);
 
 	for (unsigned i = 0; i < n; i++)
-		assert_int_equal(ask(op == OP_TAP_SWEEP ? (struct request){ .op = op_find(op), .seq = i + 2 } :
-							  about_seq(op, slot, i + 2)), ST_OK);
+		assert_int_equal(ask(op == OP_TAP_SWEEP
+					     ? (struct request){ .op = op_find(op), .seq = i + 2 }
+					     : about_seq(op, slot, i + 2)),
+				 ST_OK);
 	return lseek(serve.log.fd, 0, SEEK_END) - before;
 }
 
@@ -336,7 +350,9 @@ static int serve_one_in_child(enum phase phase, struct request q)
 
 static void phases(void **state)
 {
-	struct request hello = { .op = op_find(OP_HELLO), .seq = 1, .hello = { .version = OPS_VERSION } };
+	struct request hello = { .op = op_find(OP_HELLO),
+				 .seq = 1,
+				 .hello = { .version = OPS_VERSION } };
 	struct request ping = { .op = op_find(OP_PING), .seq = 1 };
 
 	(void)state;
@@ -344,15 +360,18 @@ static void phases(void **state)
 	assert_int_equal(serve_one_in_child(P_RECONCILE, hello), EXIT_VIOLATION);
 	assert_int_equal(serve_one_in_child(P_HELLO, ping), EXIT_VIOLATION);
 	assert_int_equal(serve_one_in_child(P_RECONCILE, ping), 0);
-	assert_int_equal(serve_one_in_child(P_RECONCILE, about(OP_TAP_CREATE, 1, 1, 1)), EXIT_VIOLATION);
+	assert_int_equal(serve_one_in_child(P_RECONCILE, about(OP_TAP_CREATE, 1, 1, 1)),
+			 EXIT_VIOLATION);
 	assert_int_equal(serve_one_in_child(P_RECONCILE, about(OP_TAP_RETIRE, 1, 1, 1)), 0);
 	assert_int_equal(serve_one_in_child(P_RUN, about(OP_TAP_CREATE, 1, 1, 1)), 0);
-	assert_int_equal(serve_one_in_child(P_RUN, about(OP_VMM_KILL, 1, 1, 1)), EXIT_VIOLATION); /* spawn's */
+	assert_int_equal(serve_one_in_child(P_RUN, about(OP_VMM_KILL, 1, 1, 1)),
+			 EXIT_VIOLATION); /* spawn's */
 }
 
 static void sequence_and_descriptors(void **state)
 {
-	struct request q[2] = { { .op = op_find(OP_PING), .seq = 4 }, { .op = op_find(OP_PING), .seq = 5 } };
+	struct request q[2] = { { .op = op_find(OP_PING), .seq = 4 },
+				{ .op = op_find(OP_PING), .seq = 5 } };
 
 	(void)state;
 	assert_int_equal(serve_in_child(P_RUN, q, 2, -1), 0);
@@ -376,10 +395,19 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(owner_and_vm), TEST(generations), TEST(unknown_slot), TEST(host_wide_removal),
-		TEST(adopted), TEST(slots_are_the_bound), TEST(removals_of_nothing_are_bounded),
-		TEST(removals_of_something_are_recorded), TEST(rate),
-		TEST(log_full), TEST(failure_is_not_live), TEST(phases), TEST(sequence_and_descriptors),
+		TEST(owner_and_vm),
+		TEST(generations),
+		TEST(unknown_slot),
+		TEST(host_wide_removal),
+		TEST(adopted),
+		TEST(slots_are_the_bound),
+		TEST(removals_of_nothing_are_bounded),
+		TEST(removals_of_something_are_recorded),
+		TEST(rate),
+		TEST(log_full),
+		TEST(failure_is_not_live),
+		TEST(phases),
+		TEST(sequence_and_descriptors),
 		TEST(records_violations),
 	};
 

@@ -19,7 +19,8 @@
 enum end { PASSED, TOLD, KILLED, BROKEN };
 
 static struct sock_fprog vmm, vmm_landlock, firecracker, probe, role_filter; /* vmm: QEMU */
-static const struct sock_fprog *const all[] = { &role_filter, &vmm, &vmm_landlock, &firecracker, &probe };
+static const struct sock_fprog *const all[] = { &role_filter, &vmm, &vmm_landlock, &firecracker,
+						&probe };
 
 static int setup(void **unused)
 {
@@ -36,7 +37,8 @@ static int setup(void **unused)
 	/* There is one buffer for a kind: what it has moves out of it. */
 	memcpy(copy, vmm_landlock.filter, vmm_landlock.len * sizeof(copy[0]));
 	vmm_landlock.filter = copy;
-	return spawn_filter_vmm(VMM_QEMU, false, &vmm) | spawn_filter_vmm(VMM_FIRECRACKER, false, &firecracker) |
+	return spawn_filter_vmm(VMM_QEMU, false, &vmm) |
+	       spawn_filter_vmm(VMM_FIRECRACKER, false, &firecracker) |
 	       spawn_filter_vmm(VMM_PROBE, false, &probe);
 }
 
@@ -79,21 +81,71 @@ static enum end attempt(const struct sock_fprog *f, long nr, long a, long b, lon
 static void test_never_in_either(void **unused)
 {
 	static const long never[] = {
-		SYS_mount, SYS_umount2, SYS_pivot_root, SYS_chroot, SYS_open_tree, SYS_move_mount, SYS_fsopen, SYS_fsmount,
-		SYS_mount_setattr, SYS_unshare, SYS_setns, SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_bpf,
-		SYS_kexec_load, SYS_kexec_file_load, SYS_init_module, SYS_finit_module, SYS_delete_module, SYS_keyctl,
-		SYS_add_key, SYS_request_key, SYS_perf_event_open, SYS_open_by_handle_at, SYS_name_to_handle_at,
-		SYS_pidfd_getfd, SYS_pidfd_send_signal, SYS_kill, SYS_setuid, SYS_setgid, SYS_setreuid, SYS_setregid,
-		SYS_setgroups, SYS_setfsuid, SYS_fork, SYS_vfork, SYS_execveat, SYS_mknod, SYS_mknodat, SYS_link, SYS_linkat,
-		SYS_symlink, SYS_chmod, SYS_fchmod, SYS_chown, SYS_fchown, SYS_fchownat, SYS_setsid, SYS_reboot,
-		SYS_io_uring_enter, SYS_iopl, SYS_ioperm, SYS_quotactl, SYS_personality, SYS_acct, SYS_swapon,
+		SYS_mount,
+		SYS_umount2,
+		SYS_pivot_root,
+		SYS_chroot,
+		SYS_open_tree,
+		SYS_move_mount,
+		SYS_fsopen,
+		SYS_fsmount,
+		SYS_mount_setattr,
+		SYS_unshare,
+		SYS_setns,
+		SYS_ptrace,
+		SYS_process_vm_readv,
+		SYS_process_vm_writev,
+		SYS_bpf,
+		SYS_kexec_load,
+		SYS_kexec_file_load,
+		SYS_init_module,
+		SYS_finit_module,
+		SYS_delete_module,
+		SYS_keyctl,
+		SYS_add_key,
+		SYS_request_key,
+		SYS_perf_event_open,
+		SYS_open_by_handle_at,
+		SYS_name_to_handle_at,
+		SYS_pidfd_getfd,
+		SYS_pidfd_send_signal,
+		SYS_kill,
+		SYS_setuid,
+		SYS_setgid,
+		SYS_setreuid,
+		SYS_setregid,
+		SYS_setgroups,
+		SYS_setfsuid,
+		SYS_fork,
+		SYS_vfork,
+		SYS_execveat,
+		SYS_mknod,
+		SYS_mknodat,
+		SYS_link,
+		SYS_linkat,
+		SYS_symlink,
+		SYS_chmod,
+		SYS_fchmod,
+		SYS_chown,
+		SYS_fchown,
+		SYS_fchownat,
+		SYS_setsid,
+		SYS_reboot,
+		SYS_io_uring_enter,
+		SYS_iopl,
+		SYS_ioperm,
+		SYS_quotactl,
+		SYS_personality,
+		SYS_acct,
+		SYS_swapon,
 	};
 
 	(void)unused;
 	for (size_t i = 0; i < ARRAY_SIZE(never); i++) {
 		if (attempt(&role_filter, never[i], -1, -1, -1) != KILLED)
 			fail_msg("the role may call %ld", never[i]);
-		if (attempt(&vmm, never[i], -1, -1, -1) != KILLED || attempt(&firecracker, never[i], -1, -1, -1) != KILLED)
+		if (attempt(&vmm, never[i], -1, -1, -1) != KILLED ||
+		    attempt(&firecracker, never[i], -1, -1, -1) != KILLED)
 			fail_msg("a VMM may call %ld", never[i]);
 	}
 }
@@ -104,10 +156,14 @@ static void test_ids_are_the_slots(void **unused)
 		uint64_t id[3];
 		enum end want;
 	} t[] = {
-		{ { BASE, BASE, BASE }, PASSED },          { { BASE + 1023, BASE, BASE }, PASSED },
-		{ { 0, 0, 0 }, KILLED },                   { { BASE - 1, BASE, BASE }, KILLED },
-		{ { BASE, BASE + 1024, BASE }, KILLED },   { { BASE, BASE, 0 }, KILLED },
-		{ { UINT64_MAX, UINT64_MAX, BASE }, KILLED }, { { UINT32_MAX, BASE, BASE }, KILLED },
+		{ { BASE, BASE, BASE }, PASSED },
+		{ { BASE + 1023, BASE, BASE }, PASSED },
+		{ { 0, 0, 0 }, KILLED },
+		{ { BASE - 1, BASE, BASE }, KILLED },
+		{ { BASE, BASE + 1024, BASE }, KILLED },
+		{ { BASE, BASE, 0 }, KILLED },
+		{ { UINT64_MAX, UINT64_MAX, BASE }, KILLED },
+		{ { UINT32_MAX, BASE, BASE }, KILLED },
 		{ { BASE | 1ull << 32, BASE, BASE }, KILLED },
 	};
 
@@ -141,7 +197,8 @@ static void test_threads_not_processes(void **unused)
 	(void)unused;
 	assert_int_equal(attempt(&vmm, SYS_clone, SIGCHLD, 0, 0), KILLED);
 	assert_int_equal(attempt(&role_filter, SYS_clone, SIGCHLD, 0, 0), KILLED);
-	assert_int_equal(attempt(&vmm, SYS_clone, CLONE_THREAD, 0, 0), PASSED); /* EINVAL without CLONE_SIGHAND */
+	assert_int_equal(attempt(&vmm, SYS_clone, CLONE_THREAD, 0, 0),
+			 PASSED); /* EINVAL without CLONE_SIGHAND */
 	assert_int_equal(attempt(&vmm, SYS_clone3, 0, 0, 0), TOLD);
 	assert_int_equal(attempt(&role_filter, SYS_clone3, 0, 0, 0), PASSED);
 }
@@ -152,8 +209,10 @@ static void test_sockets_are_unix(void **unused)
 	assert_int_equal(attempt(&firecracker, SYS_socket, AF_UNIX, SOCK_STREAM, 0), PASSED);
 	for (long family = 0; family < 48; family++)
 		if (family != AF_UNIX) {
-			assert_int_equal(attempt(&firecracker, SYS_socket, family, SOCK_STREAM, 0), KILLED);
-			assert_int_equal(attempt(&role_filter, SYS_socket, family, SOCK_STREAM, 0), KILLED);
+			assert_int_equal(attempt(&firecracker, SYS_socket, family, SOCK_STREAM, 0),
+					 KILLED);
+			assert_int_equal(attempt(&role_filter, SYS_socket, family, SOCK_STREAM, 0),
+					 KILLED);
 		}
 }
 
@@ -165,10 +224,13 @@ static void test_sockets_reach_nobody(void **unused)
 		assert_int_equal(attempt(all[i], SYS_connect, -1, 0, 0), TOLD);
 		assert_int_equal(attempt(all[i], SYS_socketpair, AF_UNIX, SOCK_STREAM, 0), TOLD);
 	}
-	assert_int_equal(attempt(&firecracker, SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), PASSED);
+	assert_int_equal(attempt(&firecracker, SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0),
+			 PASSED);
 	assert_int_equal(attempt(&firecracker, SYS_socket, AF_UNIX, SOCK_DGRAM, 0), KILLED);
-	assert_int_equal(attempt(&firecracker, SYS_socket, AF_UNIX, SOCK_RAW, 0), KILLED); /* a datagram socket, in AF_UNIX */
-	assert_int_equal(attempt(&firecracker, SYS_socket, AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0), KILLED);
+	assert_int_equal(attempt(&firecracker, SYS_socket, AF_UNIX, SOCK_RAW, 0),
+			 KILLED); /* a datagram socket, in AF_UNIX */
+	assert_int_equal(attempt(&firecracker, SYS_socket, AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0),
+			 KILLED);
 }
 
 /* if_nametoindex(3) of a QEMU, which has both filters: it goes on without an index. */
@@ -178,10 +240,17 @@ static void test_a_look_for_an_interface_is_survived(void **unused)
 
 	(void)unused;
 	for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
-		assert_int_equal(attempt(&vmm, SYS_socket, families[i], SOCK_DGRAM | SOCK_CLOEXEC, 0), TOLD);
-		assert_int_equal(attempt(&role_filter, SYS_socket, families[i], SOCK_DGRAM | SOCK_CLOEXEC, 0), TOLD);
-		assert_int_equal(attempt(&role_filter, SYS_socket, families[i], SOCK_DGRAM, 0), KILLED);
-		assert_int_equal(attempt(&firecracker, SYS_socket, families[i], SOCK_DGRAM | SOCK_CLOEXEC, 0), KILLED);
+		assert_int_equal(attempt(&vmm, SYS_socket, families[i], SOCK_DGRAM | SOCK_CLOEXEC,
+					 0),
+				 TOLD);
+		assert_int_equal(attempt(&role_filter, SYS_socket, families[i],
+					 SOCK_DGRAM | SOCK_CLOEXEC, 0),
+				 TOLD);
+		assert_int_equal(attempt(&role_filter, SYS_socket, families[i], SOCK_DGRAM, 0),
+				 KILLED);
+		assert_int_equal(attempt(&firecracker, SYS_socket, families[i],
+					 SOCK_DGRAM | SOCK_CLOEXEC, 0),
+				 KILLED);
 	}
 }
 
@@ -206,10 +275,15 @@ static void test_descriptors_are_not_handed_to_strangers(void **unused)
 static void test_no_files_are_made(void **unused)
 {
 	static const long making[] = {
-		O_CREAT, O_CREAT | O_EXCL | O_RDWR, O_TMPFILE | O_RDWR, O_TMPFILE | O_RDWR | O_CREAT,
-		O_TMPFILE | O_RDWR | O_NONBLOCK, O_TMPFILE | O_RDWR | O_CREAT | O_NONBLOCK,
+		O_CREAT,
+		O_CREAT | O_EXCL | O_RDWR,
+		O_TMPFILE | O_RDWR,
+		O_TMPFILE | O_RDWR | O_CREAT,
+		O_TMPFILE | O_RDWR | O_NONBLOCK,
+		O_TMPFILE | O_RDWR | O_CREAT | O_NONBLOCK,
 	};
-	const long sink = O_RDWR | O_CREAT | O_NONBLOCK | O_CLOEXEC; /* as Firecracker opens its log */
+	const long sink = O_RDWR | O_CREAT | O_NONBLOCK |
+			  O_CLOEXEC; /* as Firecracker opens its log */
 	char path[] = "/tmp/banger-filter-XXXXXX";
 	int fd = mkstemp(path);
 
@@ -218,13 +292,21 @@ static void test_no_files_are_made(void **unused)
 	(void)close(fd);
 	assert_int_equal(attempt_errno(&vmm, SYS_open, (long)path, O_RDWR, 0), 0);
 	assert_int_equal(attempt_errno(&vmm, SYS_openat, AT_FDCWD, (long)path, O_RDWR), 0);
-	assert_int_equal(attempt_errno(&vmm, SYS_openat, AT_FDCWD, (long)"/tmp", O_RDONLY | O_DIRECTORY), 0);
+	assert_int_equal(attempt_errno(&vmm, SYS_openat, AT_FDCWD, (long)"/tmp",
+				       O_RDONLY | O_DIRECTORY),
+			 0);
 	for (size_t i = 0; i < ARRAY_SIZE(making); i++) {
 		const char *where = (making[i] & O_TMPFILE) == O_TMPFILE ? "/tmp" : path;
-		assert_int_equal(attempt_errno(&vmm, SYS_open, (long)where, making[i], 0600), EACCES);
-		assert_int_equal(attempt_errno(&vmm, SYS_openat, AT_FDCWD, (long)where, making[i]), EACCES);
-		assert_int_equal(attempt_errno(&vmm_landlock, SYS_open, (long)where, making[i], 0600), EACCES);
-		assert_int_equal(attempt_errno(&vmm_landlock, SYS_openat, AT_FDCWD, (long)where, making[i]), EACCES);
+		assert_int_equal(attempt_errno(&vmm, SYS_open, (long)where, making[i], 0600),
+				 EACCES);
+		assert_int_equal(attempt_errno(&vmm, SYS_openat, AT_FDCWD, (long)where, making[i]),
+				 EACCES);
+		assert_int_equal(attempt_errno(&vmm_landlock, SYS_open, (long)where, making[i],
+					       0600),
+				 EACCES);
+		assert_int_equal(attempt_errno(&vmm_landlock, SYS_openat, AT_FDCWD, (long)where,
+					       making[i]),
+				 EACCES);
 	}
 	assert_int_equal(attempt_errno(&vmm, SYS_open, (long)path, sink, 0600), EACCES);
 	assert_int_equal(attempt_errno(&vmm, SYS_openat, AT_FDCWD, (long)path, sink), EACCES);
@@ -240,29 +322,34 @@ static void test_no_files_are_made(void **unused)
 /* A tap's holder may use it; whose it is, and whether it stays, is the net role's. */
 static void test_taps_are_used_not_given_away(void **unused)
 {
-	static const unsigned use[] = { TUNSETIFF, TUNGETIFF, TUNGETFEATURES, TUNSETOFFLOAD, TUNSETVNETHDRSZ, FIONBIO, TCGETS };
+	static const unsigned use[] = { TUNSETIFF,       TUNGETIFF, TUNGETFEATURES, TUNSETOFFLOAD,
+					TUNSETVNETHDRSZ, FIONBIO,   TCGETS };
 	static const unsigned change[] = {
-		TUNSETOWNER, TUNSETGROUP, TUNSETPERSIST, TUNSETLINK, TUNSETTXFILTER, TUNSETQUEUE, TUNATTACHFILTER,
-		TUNSETIFINDEX, TUNSETCARRIER, TUNSETSTEERINGEBPF, SIOCSIFHWADDR, TIOCSTI, TIOCLINUX,
+		TUNSETOWNER,   TUNSETGROUP,     TUNSETPERSIST, TUNSETLINK,    TUNSETTXFILTER,
+		TUNSETQUEUE,   TUNATTACHFILTER, TUNSETIFINDEX, TUNSETCARRIER, TUNSETSTEERINGEBPF,
+		SIOCSIFHWADDR, TIOCSTI,         TIOCLINUX,
 	};
 
 	(void)unused;
 	for (size_t i = 0; i < ARRAY_SIZE(use); i++) {
 		assert_int_equal(attempt(&vmm, SYS_ioctl, -1, use[i], 0), PASSED);
-		assert_int_equal(attempt(&vmm, SYS_ioctl, -1, (int)use[i], 0), PASSED); /* as musl passes it */
+		assert_int_equal(attempt(&vmm, SYS_ioctl, -1, (int)use[i], 0),
+				 PASSED); /* as musl passes it */
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(change); i++)
-		if (attempt(&vmm, SYS_ioctl, -1, change[i], 0) != KILLED || attempt(&vmm, SYS_ioctl, -1, (int)change[i], 0) != KILLED)
+		if (attempt(&vmm, SYS_ioctl, -1, change[i], 0) != KILLED ||
+		    attempt(&vmm, SYS_ioctl, -1, (int)change[i], 0) != KILLED)
 			fail_msg("a VMM may call ioctl 0x%x", change[i]);
 }
 
 static void test_arguments(void **unused)
 {
 	(void)unused;
-	assert_int_equal(attempt(&vmm, SYS_ioctl, -1, 0xae80, 0), PASSED);     /* KVM_RUN */
-	assert_int_equal(attempt(&vmm, SYS_ioctl, -1, 0x8914, 0), KILLED);     /* SIOCSIFFLAGS */
-	assert_int_equal(attempt(&vmm, SYS_ioctl, -1, 0x2285, 0), KILLED);     /* SG_IO */
-	assert_int_equal(attempt(&vmm, SYS_ioctl, -1, (long)0xc138fd00, 0), KILLED); /* DM_VERSION */
+	assert_int_equal(attempt(&vmm, SYS_ioctl, -1, 0xae80, 0), PASSED); /* KVM_RUN */
+	assert_int_equal(attempt(&vmm, SYS_ioctl, -1, 0x8914, 0), KILLED); /* SIOCSIFFLAGS */
+	assert_int_equal(attempt(&vmm, SYS_ioctl, -1, 0x2285, 0), KILLED); /* SG_IO */
+	assert_int_equal(attempt(&vmm, SYS_ioctl, -1, (long)0xc138fd00, 0),
+			 KILLED); /* DM_VERSION */
 	assert_int_equal(attempt(&vmm, SYS_fcntl, -1, F_SETFL, 0), PASSED);
 	assert_int_equal(attempt(&vmm, SYS_fcntl, -1, F_SETPIPE_SZ, 1 << 20), KILLED);
 	assert_int_equal(attempt(&vmm, SYS_prctl, PR_SET_NAME, 0, 0), PASSED);
@@ -345,7 +432,8 @@ static struct seccomp_data call_of(uint32_t call)
 	return d;
 }
 
-static bool lets_through(const struct sock_fprog *f, struct seccomp_data d, unsigned arg, uint64_t value)
+static bool lets_through(const struct sock_fprog *f, struct seccomp_data d, unsigned arg,
+			 uint64_t value)
 {
 	d.args[arg] = value;
 	return answer(f, &d) == SECCOMP_RET_ALLOW;
@@ -358,8 +446,10 @@ static void walk_values(const struct sock_fprog *f, struct seccomp_data d, unsig
 		for (unsigned near = 0; near < 3; near++) {
 			uint32_t low = f->filter[n].k + near - 1;
 			for (int bit = 32; bit < 64; bit += 31)
-				if (!lets_through(f, d, arg, low) && lets_through(f, d, arg, low | 1ull << bit))
-					fail_msg("call %d argument %u: 0x%x passes with bit %d", d.nr, arg, low, bit);
+				if (!lets_through(f, d, arg, low) &&
+				    lets_through(f, d, arg, low | 1ull << bit))
+					fail_msg("call %d argument %u: 0x%x passes with bit %d",
+						 d.nr, arg, low, bit);
 		}
 }
 
@@ -406,11 +496,17 @@ static void test_pipes_are_not_enlarged(void **unused)
 /* RLIMIT_FSIZE is a disk's bound, and these calls take blocks of the file system without asking for it. */
 static void test_no_blocks_beyond_the_limit(void **unused)
 {
-	static const long good[] = { 0, FALLOC_FL_ZERO_RANGE, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE };
+	static const long good[] = { 0, FALLOC_FL_ZERO_RANGE,
+				     FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE };
 	static const long taking[] = {
-		FALLOC_FL_KEEP_SIZE, FALLOC_FL_KEEP_SIZE | FALLOC_FL_ZERO_RANGE, FALLOC_FL_INSERT_RANGE,
-		FALLOC_FL_UNSHARE_RANGE, FALLOC_FL_UNSHARE_RANGE | FALLOC_FL_KEEP_SIZE, FALLOC_FL_COLLAPSE_RANGE,
-		WRITE_ZEROES, WRITE_ZEROES | FALLOC_FL_KEEP_SIZE,
+		FALLOC_FL_KEEP_SIZE,
+		FALLOC_FL_KEEP_SIZE | FALLOC_FL_ZERO_RANGE,
+		FALLOC_FL_INSERT_RANGE,
+		FALLOC_FL_UNSHARE_RANGE,
+		FALLOC_FL_UNSHARE_RANGE | FALLOC_FL_KEEP_SIZE,
+		FALLOC_FL_COLLAPSE_RANGE,
+		WRITE_ZEROES,
+		WRITE_ZEROES | FALLOC_FL_KEEP_SIZE,
 	};
 	/* FS_IOC_ALLOCSP, _RESVSP, _ZERO_RANGE and their 64-bit forms have these numbers. */
 	static const unsigned reserving[] = { 10, 36, 40, 42, 57 };
@@ -418,11 +514,15 @@ static void test_no_blocks_beyond_the_limit(void **unused)
 	(void)unused;
 	for (size_t f = 1; f < ARRAY_SIZE(all); f++) {
 		for (size_t i = 0; i < ARRAY_SIZE(good); i++)
-			assert_int_equal(attempt_errno(all[f], SYS_fallocate, -1, good[i], 0), EBADF);
+			assert_int_equal(attempt_errno(all[f], SYS_fallocate, -1, good[i], 0),
+					 EBADF);
 		for (size_t i = 0; i < ARRAY_SIZE(taking); i++)
-			assert_int_equal(attempt_errno(all[f], SYS_fallocate, -1, taking[i], 0), EOPNOTSUPP);
+			assert_int_equal(attempt_errno(all[f], SYS_fallocate, -1, taking[i], 0),
+					 EOPNOTSUPP);
 		for (size_t i = 0; i < ARRAY_SIZE(reserving); i++)
-			assert_int_equal(attempt(all[f], SYS_ioctl, -1, _IOC(_IOC_WRITE, 'X', reserving[i], 48), 0), KILLED);
+			assert_int_equal(attempt(all[f], SYS_ioctl, -1,
+						 _IOC(_IOC_WRITE, 'X', reserving[i], 48), 0),
+					 KILLED);
 		assert_int_equal(attempt(all[f], SYS_ioctl, -1, DIOINFO, 0), PASSED);
 		assert_int_equal(attempt(all[f], SYS_ioctl, -1, FS_IOC_FSGETXATTR, 0), PASSED);
 	}

@@ -30,10 +30,15 @@ static void fill(const struct field *fields, void *base, unsigned which)
 {
 	for (const struct field *f = fields; f->name; f++) {
 		uint8_t *at = (uint8_t *)base + f->offset;
-		struct { size_t n; uint8_t v[]; } *bytes = (void *)at;
+		struct {
+			size_t n;
+			uint8_t v[];
+		} *bytes = (void *)at;
 		switch (f->type) {
 		case FIELD_U:
-			*(uint64_t *)at = which == 0 ? f->min : which == 1 ? f->max : f->min + (f->max - f->min) / 3;
+			*(uint64_t *)at = which == 0   ? f->min
+					  : which == 1 ? f->max
+						       : f->min + (f->max - f->min) / 3;
 			break;
 		case FIELD_F:
 			*(bool *)at = which;
@@ -85,7 +90,8 @@ static size_t capture(struct pair p, uint8_t *buf)
 	return (size_t)n;
 }
 
-static size_t request_bytes(const struct call *call, unsigned which, union control_body *body, uint8_t *buf)
+static size_t request_bytes(const struct call *call, unsigned which, union control_body *body,
+			    uint8_t *buf)
 {
 	struct pair p = make_pair();
 
@@ -147,8 +153,8 @@ static void call_waits_for_every_byte(void **state)
 }
 
 /* A request with the arguments that @pack writes. */
-static int odd_request(const struct call *call, size_t arity, void (*pack)(msgpack_packer *, const struct field *),
-		       size_t spoilt)
+static int odd_request(const struct call *call, size_t arity,
+		       void (*pack)(msgpack_packer *, const struct field *), size_t spoilt)
 {
 	static struct message m;
 	const struct field *f = call->args();
@@ -274,7 +280,9 @@ static void errors_round_trip(void **state)
 	struct pair p = make_pair();
 
 	(void)state;
-	assert_int_equal(error_set(&e, FAIL_LIMIT, "vm web1", "no free slot: %d of %d are used", 8, 8), -1);
+	assert_int_equal(error_set(&e, FAIL_LIMIT, "vm web1", "no free slot: %d of %d are used", 8,
+				   8),
+			 -1);
 	error_hint(&e, "delete a VM, or ask for more %s", "slots");
 	(void)strcpy(e.op, "00112233445566778899aabbccddeeff");
 	assert_int_equal(control_send_error(p.a, 9, &e), 0);
@@ -346,8 +354,12 @@ static void empty_promises_cost_nothing(void **state)
 	assert_int_equal(feed((const uint8_t *)"\x94\x00\xdf\x3f\xff\xff\xff", 7, NULL, &m), -1);
 	assert_int_equal(feed((const uint8_t *)"\xdc\x10\x00", 3, NULL, &m), 0);
 	/* 31 lists in each other */
-	assert_int_equal(feed((const uint8_t *)"\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91"
-			      "\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x00", 37, NULL, &m), -1);
+	assert_int_equal(
+		feed((const uint8_t
+			      *)"\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91"
+				"\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x00",
+		     37, NULL, &m),
+		-1);
 }
 
 static void random_bytes_end_in_order(void **state)
@@ -371,7 +383,10 @@ static void random_bytes_end_in_order(void **state)
 
 int main(void)
 {
-	static const struct { const char *name; CMUnitTestFunction fn; } kinds[] = {
+	static const struct {
+		const char *name;
+		CMUnitTestFunction fn;
+	} kinds[] = {
 		{ "round trips", call_round_trips },
 		{ "waits for every byte", call_waits_for_every_byte },
 		{ "refuses spoilt arguments", call_refuses_spoilt_arguments },
@@ -383,8 +398,10 @@ int main(void)
 
 	for (unsigned i = 0; i < CALL_COUNT; i++)
 		for (size_t j = 0; j < KINDS; j++, n++) {
-			(void)snprintf(names[n], sizeof(names[n]), "%s: %s", control_call(i)->name, kinds[j].name);
-			tests[n] = (struct CMUnitTest){ names[n], kinds[j].fn, NULL, NULL, (void *)control_call(i) };
+			(void)snprintf(names[n], sizeof(names[n]), "%s: %s", control_call(i)->name,
+				       kinds[j].name);
+			tests[n] = (struct CMUnitTest){ names[n], kinds[j].fn, NULL, NULL,
+							(void *)control_call(i) };
 		}
 	tests[n++] = (struct CMUnitTest)cmocka_unit_test(events_round_trip);
 	tests[n++] = (struct CMUnitTest)cmocka_unit_test(errors_round_trip);

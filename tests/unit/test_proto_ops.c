@@ -114,7 +114,10 @@ static void fill(const struct field *fields, void *base, struct packet *k, unsig
 {
 	for (const struct field *f = fields; f->name; f++) {
 		uint8_t *at = (uint8_t *)base + f->offset;
-		struct { size_t n; uint64_t v[]; } *list = (void *)at;
+		struct {
+			size_t n;
+			uint64_t v[];
+		} *list = (void *)at;
 		switch (f->type) {
 		case FIELD_U:
 			*(uint64_t *)at = pick(f, which);
@@ -188,7 +191,8 @@ static int check_reply(const uint8_t *buf, size_t len, const struct op *op)
 	return ops_decode_reply(op, buf, len, &r) == 0 && r.status == ST_OK ? 0 : -1;
 }
 
-static void refused(const struct packet *k, check_fn check, const struct op *op, const char *why, size_t piece)
+static void refused(const struct packet *k, check_fn check, const struct op *op, const char *why,
+		    size_t piece)
 {
 	uint8_t buf[2048];
 	size_t n = join(k, buf);
@@ -229,7 +233,7 @@ static void bounds_uint(struct packet *k, size_t i, check_fn check, const struct
 	const struct piece whole = k->p[i];
 	const size_t n = k->n;
 	const uint64_t out[2] = { whole.max + 1, whole.min - 1 };
-	const bool has[2] = { whole.max < UINT64_MAX, whole.min > 0 };
+	const bool has[2] = { whole.max<UINT64_MAX, whole.min> 0 };
 
 	for (size_t o = 0; o < 2; o++) {
 		if (!has[o])
@@ -245,10 +249,25 @@ static void bounds_uint(struct packet *k, size_t i, check_fn check, const struct
 static void spoil_types(struct packet *k, size_t i, check_fn check, const struct op *op)
 {
 	/* nil, false, -1, float 32, an empty string, a map, an empty array, bin 8 of none, bin 16, str 8, ext, the unused byte */
-	static const struct { uint8_t b[6]; size_t n; } other[] = {
-		{ { 0xc0 }, 1 }, { { 0xc2 }, 1 }, { { 0xff }, 1 }, { { 0xca, 0, 0, 0, 0 }, 5 }, { { 0xa0 }, 1 },
-		{ { 0x80 }, 1 }, { { 0x90 }, 1 }, { { 0xc4, 0 }, 2 }, { { 0xc5, 0, 0 }, 3 }, { { 0xd9, 0 }, 2 },
-		{ { 0xd4, 0, 0 }, 3 }, { { 0xc1 }, 1 }, { { 0xd0, 5 }, 2 }, { { 0xdc, 0, 0 }, 3 }, { { 0xdd, 0, 0, 0, 0 }, 5 },
+	static const struct {
+		uint8_t b[6];
+		size_t n;
+	} other[] = {
+		{ { 0xc0 }, 1 },
+		{ { 0xc2 }, 1 },
+		{ { 0xff }, 1 },
+		{ { 0xca, 0, 0, 0, 0 }, 5 },
+		{ { 0xa0 }, 1 },
+		{ { 0x80 }, 1 },
+		{ { 0x90 }, 1 },
+		{ { 0xc4, 0 }, 2 },
+		{ { 0xc5, 0, 0 }, 3 },
+		{ { 0xd9, 0 }, 2 },
+		{ { 0xd4, 0, 0 }, 3 },
+		{ { 0xc1 }, 1 },
+		{ { 0xd0, 5 }, 2 },
+		{ { 0xdc, 0, 0 }, 3 },
+		{ { 0xdd, 0, 0, 0, 0 }, 5 },
 	};
 	const struct piece whole = k->p[i];
 	const bool list = (whole.b[0] & 0xf0) == 0x90 || whole.b[0] == 0xdc;
@@ -406,7 +425,8 @@ static void random_bytes_agree_with_msgpack_c(void **state)
 		msgpack_unpacked u;
 		size_t off = 0;
 		msgpack_unpacked_init(&u);
-		assert_int_equal(msgpack_unpack_next(&u, (char *)buf, n, &off), MSGPACK_UNPACK_SUCCESS);
+		assert_int_equal(msgpack_unpack_next(&u, (char *)buf, n, &off),
+				 MSGPACK_UNPACK_SUCCESS);
 		assert_int_equal(off, n);
 		assert_int_equal(u.data.via.array.ptr[1].via.u64, again.seq);
 		assert_int_equal(u.data.via.array.ptr[3].via.u64, again.slot);
@@ -462,12 +482,16 @@ static void audit_names_every_argument(void **state)
 
 int main(void)
 {
-	static const struct { const char *name; CMUnitTestFunction fn; } kinds[] = {
+	static const struct {
+		const char *name;
+		CMUnitTestFunction fn;
+	} kinds[] = {
 		{ "request is msgpack and round trips", request_is_msgpack_and_round_trips },
 		{ "reply is msgpack and round trips", reply_is_msgpack_and_round_trips },
 		{ "request refuses every spoilt form", request_refuses_every_spoilt_form },
 		{ "reply refuses every spoilt form", reply_refuses_every_spoilt_form },
-		{ "encoder refuses what the decoder would", encoder_refuses_what_the_decoder_would },
+		{ "encoder refuses what the decoder would",
+		  encoder_refuses_what_the_decoder_would },
 		{ "audit names every argument", audit_names_every_argument },
 	};
 	enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
@@ -477,8 +501,10 @@ int main(void)
 
 	for (size_t i = 0; op_each(i); i++)
 		for (size_t j = 0; j < KINDS; j++, n++) {
-			(void)snprintf(names[n], sizeof(names[n]), "%s: %s", op_each(i)->name, kinds[j].name);
-			tests[n] = (struct CMUnitTest){ names[n], kinds[j].fn, NULL, NULL, (void *)op_each(i) };
+			(void)snprintf(names[n], sizeof(names[n]), "%s: %s", op_each(i)->name,
+				       kinds[j].name);
+			tests[n] = (struct CMUnitTest){ names[n], kinds[j].fn, NULL, NULL,
+							(void *)op_each(i) };
 		}
 	tests[n++] = (struct CMUnitTest)cmocka_unit_test(table_is_whole);
 	tests[n++] = (struct CMUnitTest)cmocka_unit_test(random_bytes_agree_with_msgpack_c);

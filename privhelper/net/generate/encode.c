@@ -110,7 +110,9 @@
 /* The ids of the sets within the batch.  The kernel adds the elements of SET_FLOWS itself, to count
  * each guest's flows. */
 enum set { SET_GUEST = 1, SET_NAT4, SET_FLOWS };
-static const char *const names[] = { [SET_GUEST] = NET_SET_GUEST, [SET_NAT4] = NET_SET_NAT4, [SET_FLOWS] = "flows" };
+static const char *const names[] = {
+	[SET_GUEST] = NET_SET_GUEST, [SET_NAT4] = NET_SET_NAT4, [SET_FLOWS] = "flows"
+};
 
 #define MESSAGE_MAX 4096
 #define IMAGE_MAX 16384
@@ -348,7 +350,8 @@ static void has_nat(struct build *b)
 
 static void is_reply(struct build *b)
 {
-	ct_has(b, NFT_CT_STATE, NF_CT_STATE_BIT(IP_CT_ESTABLISHED) | NF_CT_STATE_BIT(IP_CT_RELATED));
+	ct_has(b, NFT_CT_STATE,
+	       NF_CT_STATE_BIT(IP_CT_ESTABLISHED) | NF_CT_STATE_BIT(IP_CT_RELATED));
 }
 
 /* The packet's flow has an entry.  A flow gets its entry when its first packet has passed all rules
@@ -360,7 +363,8 @@ static void is_known(struct build *b)
 
 static void is_within_limits(struct build *b)
 {
-	struct nftnl_expr *limit = got(nftnl_expr_alloc("limit")), *count = got(nftnl_expr_alloc("connlimit"));
+	struct nftnl_expr *limit = got(nftnl_expr_alloc("limit")),
+			  *count = got(nftnl_expr_alloc("connlimit"));
 
 	ct_has(b, NFT_CT_STATE, NF_CT_STATE_BIT(IP_CT_NEW) | NF_CT_STATE_BIT(IP_CT_RELATED));
 	payload(b, NFT_PAYLOAD_NETWORK_HEADER, 12, sizeof(uint32_t), NFT_REG_1);
@@ -455,7 +459,8 @@ static void set(struct build *b, enum set id, uint32_t type, uint32_t len)
 	nftnl_set_free(s);
 }
 
-static void chain(struct build *b, const char *name, const char *type, uint32_t hook, int32_t priority)
+static void chain(struct build *b, const char *name, const char *type, uint32_t hook,
+		  int32_t priority)
 {
 	struct nftnl_chain *c = got(nftnl_chain_alloc());
 
@@ -610,7 +615,8 @@ static void encode(struct build *b)
 static enum net_place place_at(const struct build *b, size_t at)
 {
 	for (enum net_place p = 0; p < PLACES; p++)
-		if (places[p].len <= b->used - at && memcmp(b->bytes + at, places[p].pattern, places[p].len) == 0)
+		if (places[p].len <= b->used - at &&
+		    memcmp(b->bytes + at, places[p].pattern, places[p].len) == 0)
 			return p;
 	return PLACES;
 }
@@ -649,6 +655,7 @@ int main(void)
 	printf("static const uint8_t bytes[] __attribute__((aligned(8))) = {");
 	for (size_t i = 0; i < b.used; i++)
 		printf("%s0x%02x,", i % 16 ? " " : "\n\t", b.bytes[i]);
-	printf("\n};\n\nconst struct net_image net_image = { bytes, %zu, patches, %zu, %u };\n", b.used, patches, b.rules);
+	printf("\n};\n\nconst struct net_image net_image = { bytes, %zu, patches, %zu, %u };\n",
+	       b.used, patches, b.rules);
 	return fflush(stdout) == 0 && !ferror(stdout) ? 0 : 1;
 }
