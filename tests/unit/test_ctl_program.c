@@ -95,21 +95,18 @@ static void *monitor(void *arg)
 	return NULL;
 }
 
-/* Called by the spawn role's thread: the VMM makes its socket before anybody looks for it. */
-static void on_request(void *arg, const struct request *q)
+/* Make the API socket of the VMM that @q starts. */
+static void make_socket(const struct request *q)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	struct monitor *m = &t.monitors[t.n_monitors];
 
-	(void)arg;
-	if (q->op->code != OP_VMM_SPAWN || q->vmm_spawn.vmm == VMM_PROBE)
-		return;
 	(void)snprintf(a.sun_path, sizeof(a.sun_path), "%s/run/slots/%u/api.sock", t.dir, q->slot);
 	(void)unlink(a.sun_path);
 	if (q->vmm_spawn.vmm == VMM_FIRECRACKER) {
 		struct fake_firecracker *f = fake_firecracker_start(a.sun_path);
 		t.firecracker = f;
-		if (!f || chown(a.sun_path, t.uid, (gid_t)-1) < 0)
+		if (!f)
 			abort();
 		return;
 	}
@@ -117,10 +114,24 @@ static void on_request(void *arg, const struct request *q)
 			       .listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) };
 	if (t.n_monitors + 1 == ARRAY_SIZE(t.monitors) ||
 	    bind(m->listener, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(m->listener, 4) < 0 ||
-	    chown(a.sun_path, t.uid, (gid_t)-1) < 0 ||
 	    pthread_create(&m->thread, NULL, monitor, m) != 0)
 		abort();
 	t.n_monitors++;
+}
+
+/* The spawn role's thread calls this: a VMM makes its socket before the controller looks for it.  The
+ * controller asks which uid listens, so the thread has the slot's effective uid meanwhile.  The call
+ * is not libc's, which would change all threads. */
+static void on_request(void *arg, const struct request *q)
+{
+	(void)arg;
+	if (q->op->code != OP_VMM_SPAWN || q->vmm_spawn.vmm == VMM_PROBE)
+		return;
+	if (syscall(SYS_setresuid, -1, t.uid, -1) < 0)
+		abort();
+	make_socket(q);
+	if (syscall(SYS_setresuid, -1, getuid(), -1) < 0)
+		abort();
 }
 
 /* ---- the program ---- */
