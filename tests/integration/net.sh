@@ -48,7 +48,7 @@ peer_start net
 is "$(net hello)" "exit 71" "what has the alias but is no bridge is refused as well"
 peer_stop net
 ip link del $BR
-is "$(cat "$T/net.err")" "*bridge $BR: an interface of that name is there and is not ours*" "the log says why"
+is "$(cat "$T/net.err")" "*bridge $BR: an interface of that name exists and is not ours*" "the log says why"
 : >"$T/net.err"
 
 echo 0 >/proc/sys/net/ipv4/ip_forward

@@ -59,7 +59,7 @@ for limit in memory.max pids.max; do
 	if [ -e "$CGROUP/vm/$limit" ]; then
 		refuses "all VMs together: $limit" grep -qx max "$CGROUP/vm/$limit"
 	else
-		is "$(grep -c "banger-privhelper: $limit: .*sum is not bounded" "$T/sup.err")" 1 "all VMs together: no $limit, and it is said"
+		is "$(grep -c "banger-privhelper: $limit: .*sum of all VMs has no limit" "$T/sup.err")" 1 "all VMs together: no $limit, and it is said"
 	fi
 done
 
