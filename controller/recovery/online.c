@@ -177,15 +177,22 @@ static int check_locked(struct repair *p, struct vm *vm, struct error *e)
 	return 0;
 }
 
+/* A VM that was deleted meanwhile needs nothing.  One that can not be read, for want of memory, is
+ * an error: a scan that left it out would report a host that is in order. */
 static int recheck_vm(struct repair *p, const uint8_t id[ID_LEN], struct error *e)
 {
 	atomic_bool *cancelled;
+	struct error unread = { 0 };
 	struct vm vm;
-	int r = 0;
 
 	vm_lock_take(p->c->vm_locks, id, VM_LOCK_WAIT, &cancelled);
-	if (store_vm_by_id(p->c->store, id, &vm, e) == 0)
+	int r = store_vm_by_id(p->c->store, id, &vm, &unread);
+	if (r == 0)
 		r = check_locked(p, &vm, e);
+	else if (unread.code == FAIL_NOT_FOUND)
+		r = 0;
+	else
+		*e = unread;
 	vm_lock_give(p->c->vm_locks, id);
 	return r;
 }

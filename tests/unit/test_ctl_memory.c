@@ -250,6 +250,15 @@ static bool one_try(struct fixture *f, const struct verb *v, unsigned n, bool on
 			fail_msg("%s, allocation %u: again: %s: %s", v->name, n, again.what,
 				 again.why);
 	}
+	if (r == 0 && v->fn == do_repair) {
+		/* One that says that it is done has left nothing to do. */
+		struct repaired left;
+		assert_int_equal(online_repair(&f->c, &(struct repair_options){ .restore = true },
+					       &left, &e),
+				 0);
+		if (left.found)
+			fail_msg("%s, allocation %u: it left %u", v->name, n, left.found);
+	}
 	assert_no_lie(f, v->name, n);
 	return hit;
 }
