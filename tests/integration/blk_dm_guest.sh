@@ -223,6 +223,7 @@ ask close; is 'exit 0' "$answer" "the role ends with its peer"
 printf '[storage]\ndm = off\n' >>/etc/banger.conf
 again() { # a peer and a role with the configuration of now
 	exec 3>&- 4<&-
+	wait # the one before reads the same FIFO until it has ended
 	/test/peer --role blk --config /etc/banger.conf --log /tmp/blk.log /test/role </tmp/in >/tmp/out 2>>/tmp/err &
 	exec 3>/tmp/in 4</tmp/out
 	ask run
