@@ -99,8 +99,10 @@ static int make_loop_nodes(const struct blk_state *b)
 	return 0;
 }
 
-/* Mount a tmpfs without nodev, with inodes for the nodes alone, and pivot to it.  pivot_root(2):
- * "." on "." needs no second folder. */
+/* Mount a tmpfs without nodev, with inodes for the nodes alone, and pivot to it.  Under SELinux each
+ * node has a label, which counts as a part of an inode since Linux 6.6 (mm/shmem.c,
+ * shmem_initxattrs()); a whole inode is reserved for it.  pivot_root(2): "." on "." needs no second
+ * folder. */
 static int change_root(const struct blk_state *b)
 {
 	char options[64];
@@ -108,7 +110,8 @@ static int change_root(const struct blk_state *b)
 	FAILPOINT("root.before");
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return -1;
-	(void)snprintf(options, sizeof(options), "mode=755,size=64k,nr_inodes=%d", BLK_LOOPS + 8);
+	(void)snprintf(options, sizeof(options), "mode=755,size=64k,nr_inodes=%d",
+		       2 * (BLK_LOOPS + 8));
 	if (mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NOEXEC, options) < 0 ||
 	    chdir("/tmp") < 0)
 		return -1;
