@@ -93,7 +93,7 @@ int store_op_unfinished(struct store *s,
 	struct query q = query(s, "SELECT seq FROM operations WHERE ended IS NULL ORDER BY seq");
 	int r = read_end(s, rowids_take(&q, &ids), "operations", e);
 	for (size_t i = 0; i < ids.n && r == 0; i++) {
-		struct unfinished u;
+		struct unfinished u = { 0 };
 		int found = unfinished_load(s, ids.v[i], &u, e);
 		if (found < 0 || (found > 0 && fn(arg, u.id, u.verb, u.has_vm ? u.vm : NULL) < 0))
 			r = -1;

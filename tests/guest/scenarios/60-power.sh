@@ -60,7 +60,7 @@ case $PHASE in
 	;;
 4)
 	check "after one more power cut the service is up by itself" wait_for 60 banger vm list
-	is "$(banger vm list --all -o json) $(find /var/lib/banger/slots -type f | xargs)" "[[]] " "what was deleted does not come back, no file of it either"
+	is "$(banger vm list --all -o json) $(find /var/lib/banger/slots -type f -printf '%p ')" "[[]] " "what was deleted does not come back, no file of it either"
 	is "$(banger host gc --dry-run)" "0 found*" "nor is there anything to collect"
 	done_testing
 	;;
