@@ -4,7 +4,8 @@
 #   make crash-full      the crash test with every victim and effect at every failpoint, for hours
 #   make soak            the model test with seeds from the clock: SOAK_SECONDS=..., or SEEDS=... STEPS=...
 #   make bench           roles against forked tools, side by side: BENCH_VMS=...
-#   make check-vm        the test guest: device-mapper, systemd, SELinux, KVM; SCENARIO=... picks; make vm-shell looks in
+#   make check-vm        the test guest: device-mapper, systemd, SELinux, KVM; SCENARIO=... picks; make vm-shell looks in;
+#                        GUEST_SUITE=bookworm|trixie is its Debian, by default the host's
 #   make demo            a guest through the whole chain, and the proof that nothing is left
 #   make install [DESTDIR=...]   make uninstall [PURGE=1]   make lint   make clean
 #   make install-selinux         the policy module, after the programs; make uninstall-selinux
@@ -187,9 +188,11 @@ check-vm: check-vm-programs
 check-vm-programs: guest-deps
 	$(SUBMAKE) MODE=release guest-programs
 	$(SUBMAKE) MODE=fail tests
+	tests/guest/programs.sh
 
 vm-shell: guest-deps
 	$(MAKE) --no-print-directory MODE=release guest-programs
+	tests/guest/programs.sh
 	tests/guest/run.sh --shell
 
 build/release/tsckhz: tests/guest/tsckhz.c

@@ -1,17 +1,19 @@
 #!/bin/bash
-# deps.sh build|demo|guest|bench - install what is missing, with apt, when we are root; else say what is missing.
+# deps.sh build|programs|demo|guest|bench - install what is missing, with apt, when we are root; else say what is missing.
 set -eu
 build="gcc make pkg-config libmsgpack-dev libcap-ng-dev libseccomp-dev libcurl4-openssl-dev libmnl-dev libnftnl-dev
 	libjansson-dev libinih-dev libarchive-dev libmd-dev libsqlite3-dev libcmocka-dev libc6-dev linux-libc-dev"
 run="iproute2 nftables jq procps util-linux e2fsprogs kmod conntrack dmsetup iputils-ping qemu-system-x86 busybox-static cpio
 	libarchive-tools sqlite3"
-guest="mmdebstrap openssh-client zstd xz-utils selinux-policy-dev checkpolicy semodule-utils m4 gawk"
+policy="selinux-policy-dev checkpolicy semodule-utils m4 gawk"
+guest="mmdebstrap openssh-client zstd xz-utils $policy"
 lint="clang-format clang-tidy cppcheck shellcheck selint"
 case ${1-} in
 build) want="$build $run $guest $lint" ;;
+programs) want="$build $policy" ;;
 bench) want="$build $run iptables" ;;
 demo | guest) want="$build $run $guest" ;;
-*) echo "usage: deps.sh build|demo|guest|bench" >&2; exit 2 ;;
+*) echo "usage: deps.sh build|programs|demo|guest|bench" >&2; exit 2 ;;
 esac
 missing=
 for p in $want; do

@@ -15,7 +15,8 @@ scenarios=tests/guest/scenarios
 # The longest, longest first; the others follow by name.  The first is what the others build on.
 long="00-host 32-selinux-probe 30-selinux 31-selinux-policy 70-bad-days 80-crash 50-vm 10-dm 60-power"
 BOOT_SECONDS=300 SCENARIO_SECONDS=1200
-cache=$PWD/build/cache/guest
+. tests/guest/release.sh
+guest=$PWD/$cache/guest
 passed=0 failed=0 skipped=0 qemu=
 closing() { echo "$passed passed, $failed failed, $skipped skipped"; [ $failed = 0 ]; exit; }
 skip_all() { echo "ok 1 - the test guest # SKIP $*"; skipped=1; closing; }
@@ -34,20 +35,20 @@ trap 'exit 130' INT TERM
 
 # ---- what it is given: the tree with the built programs, as a tar on its second disk ----
 payload() {
-	local extra=()
+	local extra=(--transform "s,^$programs/,build/,;s,^$cache/,build/cache/,") # where scenarios look for them
 	git ls-files -co --exclude-standard >"$work/files" 2>/dev/null || find . -type f -not -path './build/*' -not -path './.git/*' >"$work/files"
-	find build/release -type f -not -path '*/unit/*' -not -name '*.a' >>"$work/files"
-	find build/fail -maxdepth 1 -type f -perm -100 2>/dev/null >>"$work/files"
-	ls build/cache/kernel.deb build/cache/guest/*.ext4 build/selinux/*.pp 2>/dev/null >>"$work/files"
+	find "$programs/release" -type f -not -path '*/unit/*' -not -name '*.a' >>"$work/files"
+	find "$programs/fail" -maxdepth 1 -type f -perm -100 2>/dev/null >>"$work/files"
+	ls "$cache/kernel.deb" "$cache"/guest/*.ext4 "$programs"/selinux/*.pp 2>/dev/null >>"$work/files"
 	if command -v firecracker >/dev/null; then
 		install -m 755 "$(command -v firecracker)" "$work/firecracker"
-		extra=(--transform 's,^.*/guest\.[^/]*/firecracker,firecracker,' "$work/firecracker")
+		extra+=(--transform 's,^.*/guest\.[^/]*/firecracker,firecracker,' "$work/firecracker")
 	fi
-	tar cSf "$top/payload" --owner 0 --group 0 --verbatim-files-from -T "$work/files" "${extra[@]}"
+	tar cSf "$top/payload" --owner 0 --group 0 --verbatim-files-from "${extra[@]}" -T "$work/files"
 }
 
 # ---- the machine ----
-ssh_opts=(-i "$cache/key" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o BatchMode=yes -o ConnectTimeout=10
+ssh_opts=(-i "$guest/key" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o BatchMode=yes -o ConnectTimeout=10
 	-o ServerAliveInterval=20 -o ServerAliveCountMax=6)
 inside() { timeout -k 10 "$1" ssh "${ssh_opts[@]}" -p "$port" root@127.0.0.1 "${@:2}"; } # inside SECONDS COMMAND: a guest may live and not answer
 alive() { [ -n "$qemu" ] && kill -0 "$qemu" 2>/dev/null; }
@@ -78,7 +79,7 @@ boot() { # boot [KERNEL PARAMETERS]: false when it does not answer in time
 	qemu-system-x86_64 -name banger-test -M q35 -accel tcg,thread=multi -cpu max -smp 2 -m 3072 -nodefaults -no-user-config -display none \
 		-no-reboot -monitor "unix:$work/monitor,server=on,wait=off" -serial "file:$work/console" -drive "file=$work/disk,format=raw,if=virtio,cache=unsafe" \
 		-drive "file=$top/payload,format=raw,if=virtio,readonly=on" -netdev "user,id=n,restrict=on,hostfwd=tcp:127.0.0.1:$port-:22" \
-		-device virtio-net-pci,netdev=n -device virtio-rng-pci -kernel "$cache/vmlinuz" -initrd "$cache/initrd" \
+		-device virtio-net-pci,netdev=n -device virtio-rng-pci -kernel "$guest/vmlinuz" -initrd "$guest/initrd" \
 		-append "console=ttyS0 quiet panic=-1 security=selinux selinux=1 enforcing=1 audit=1 audit_backlog_limit=8192 tsc_early_khz=$tsc tsc=reliable sysrq_always_enabled unknown_nmi_panic ${1-}" \
 		</dev/null >/dev/null 2>"$work/qemu.err" &
 	qemu=$!
@@ -149,7 +150,7 @@ ensure_up() { # boot what is down; false when that does not go
 
 fresh() { # a new disk with the tree on it, booted; false when that does not go
 	cut_power
-	cp --sparse=always --reflink=auto "$cache/base.raw" "$work/disk"
+	cp --sparse=always --reflink=auto "$guest/base.raw" "$work/disk"
 	boot && inside 300 'mkdir -p /root/banger && tar xf /dev/vdb -C /root/banger && cd /root/banger &&
 		if [ -e firecracker ]; then mv firecracker /usr/local/bin/; fi && restorecon -RF /root /usr/local'
 }

@@ -3,7 +3,7 @@
 . "$(dirname "$0")/../lib.sh"
 LIB=/usr/lib
 [ ! -e /usr/libexec/banger/uninstall ] || need "uninstall, to begin anew" make -C "$ROOT" --no-print-directory uninstall
-is "$(systemctl is-enabled banger 2>&1)/$(systemctl is-active banger)" "*No such file*/inactive" "there is no service"
+is "$(systemctl show -P LoadState banger)/$(systemctl is-active banger)" not-found/inactive "there is no service"
 need "make install" make -C "$ROOT" --no-print-directory install
 check "the units are well-formed" systemd-analyze verify $LIB/systemd/system/banger{,-vms}.service $LIB/systemd/system/run-banger-slots.mount
 for user in banger banger-net banger-blk banger-spawn banger-sup; do
