@@ -15,8 +15,10 @@ if [ ! -s "$deb" ]; then
 	cd "$work"
 	if [ "$suite" != "$host" ]; then
 		mkdir -p lists/partial
-		printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/%s main\n' \
-			"debian $suite" "debian-security $suite-security" >sources.list
+		# The mirrors are those of the host's own release.
+		# shellcheck disable=SC2016
+		apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Identifier: Packages' | sort -u | sed -n "s/ $host/ $suite/p" |
+			sed 's,^,deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ,; s/$/ main/' >sources.list
 		apt=(-o "Dir::Etc::SourceList=$work/sources.list" -o Dir::Etc::SourceParts=/dev/null -o "Dir::State::Lists=$work/lists"
 			-o "Dir::Cache::pkgcache=" -o "Dir::Cache::srcpkgcache=" -o APT::Sandbox::User=root)
 	fi
