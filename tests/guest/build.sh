@@ -71,6 +71,13 @@ timeout 300 chroot "$tree" setfiles -F /etc/selinux/default/contexts/files/file_
 umount "$tree/proc"
 chroot "$tree" ls -Z /usr/lib/systemd/systemd | grep -q :init_exec_t: || die "the tree has no labels"
 say "labelled in $((SECONDS - began)) s"
+# Its modules, for host/05-policy.sh.
+modules=$tree/var/lib/selinux/default/active/modules
+mkdir "$work/out/policy"
+for m in "$modules"/100/*/; do
+	name=$(basename "$m")
+	[ -e "$modules/disabled/$name" ] || bzip2 -dcf "$m/cil" | sed '/^ *(filecon /d' >"$work/out/policy/$name.cil"
+done
 
 # ---- initramfs: the disk's driver, then the disk's own init ----
 ram=$work/ram

@@ -1,5 +1,6 @@
 #!/bin/bash
 # run.sh [WORD...] - boot the test guest, run the scenarios with one of the words in their name, all without; count their TAP.
+# Those in host/ run here, beside the guests.
 # run.sh --shell - the same guest, and a shell of root's in it; the disk is thrown away afterwards.
 #
 # GUESTS of them (two) run side by side, each with a disk of its own, and take the next scenario when they are done with one,
@@ -11,7 +12,7 @@
 # kernel's command line for that one boot.  Every wait has an end; a guest that dies shows its console.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-scenarios=tests/guest/scenarios
+scenarios=tests/guest/scenarios host=tests/guest/host
 # The longest, longest first; the others follow by name.  The first is what the others build on.
 long="00-host 32-selinux-probe 30-selinux 31-selinux-policy 70-bad-days 80-crash 50-vm 10-dm 60-power"
 BOOT_SECONDS=300 SCENARIO_SECONDS=1200
@@ -233,6 +234,20 @@ guest() { # guest N
 	! alive || power_off >/dev/null
 }
 
+host_side() { # the scenarios that need no guest
+	local name began
+	work=$top/host qemu=
+	mkdir "$work"
+	trap - EXIT
+	for name in "${here[@]}"; do
+		began=$SECONDS passed=0 failed=0 skipped=0
+		timeout $SCENARIO_SECONDS bash "$host/$name.sh" >"$work/tap" 2>"$work/err"
+		count "$name" $? >"$work/said"
+		cat "$work/tap" "$work/said" "$work/err" >"$top/$name.out"
+		ended "$name" $((SECONDS - began))
+	done
+}
+
 show() { # show NAME: what it said, counted; without a count it was not run
 	local ok bad skip seconds
 	[ ! -e "$top/$1.out" ] || cat "$top/$1.out"
@@ -245,9 +260,10 @@ show() { # show NAME: what it said, counted; without a count it was not run
 	echo "# $1: $seconds s"
 }
 
-chosen() { # chosen [WORD...]: the names
-	local file name
-	for file in "$scenarios"/*.sh; do
+chosen() { # chosen FOLDER [WORD...]: the names
+	local folder=$1 file name
+	shift
+	for file in "$folder"/*.sh; do
 		name=$(basename "$file" .sh)
 		[ $# = 0 ] || grep -qF "$(printf '%s\n' "$@")" <<<"$name" || continue
 		echo "$name"
@@ -255,9 +271,10 @@ chosen() { # chosen [WORD...]: the names
 }
 
 run_all() { # the guests, and the scenarios' output in the order of their names
-	local n left=("${names[@]}")
+	local n left=("${here[@]}" "${names[@]}")
 	{ for n in $long; do printf '%s\n' "${names[@]}" | grep -xF -- "$n"; done
-	printf '%s\n' "${names[@]}" | grep -vxF "${long// /$'\n'}"; } >"$top/queue"
+	printf '%s\n' "${names[@]}" | grep -vxF "${long// /$'\n'}"; } | grep . >"$top/queue"
+	host_side &
 	for ((n = 1; n <= guests; n++)); do guest $n & done
 	while [ -n "$(jobs -rp)" ]; do
 		sleep 1
@@ -281,11 +298,12 @@ if [ "${1-}" = --shell ]; then
 	power_off
 	exit 0
 fi
-mapfile -t names < <(chosen "$@")
-[ ${#names[@]} != 0 ] || { echo "not ok - no scenario has $* in its name"; failed=1; closing; }
+mapfile -t names < <(chosen $scenarios "$@")
+mapfile -t here < <(chosen $host "$@")
+[ $((${#names[@]} + ${#here[@]})) != 0 ] || { echo "not ok - no scenario has $* in its name"; failed=1; closing; }
 guests=${GUESTS:-2}
 [ ${#names[@]} -ge "$guests" ] || guests=${#names[@]}
 run_all
 echo "# all of it: $SECONDS s, $guests guests side by side; the longest:"
-for n in "${names[@]}"; do echo "# $(cut -d' ' -f4 "$top/$n.count") s: $n"; done | sort -k2,2nr
+for n in "${here[@]}" "${names[@]}"; do echo "# $(cut -d' ' -f4 "$top/$n.count") s: $n"; done | sort -k2,2nr
 closing
