@@ -109,9 +109,8 @@ int config_to_memfd(const struct config *c);
 /**
  * config_slot_span() - return the number of ids from uid_base on that are reserved for slots
  *
- * It is the power of two at or above the number of slots, 1 to 1024.  The spawn role's system call
- * filter compares ids under a mask, so that role can take each id of the span, even one that no
- * slot has.
+ * It is the power of two at or above the number of slots, 1 to 1024.  The launcher's system call
+ * filter compares ids under a mask, so it can take each id of the span, even one that no slot has.
  */
 static inline uint32_t config_slot_span(const struct config *c)
 {

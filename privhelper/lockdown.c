@@ -172,8 +172,8 @@ static int check_status(const struct lockdown *l)
 	       expect_line(text, "\nNoNewPrivs:\t1\n");
 }
 
-/* Check that the process can not become root again.  A role with CAP_SETUID could; its filter
- * bounds the ids instead. */
+/* Check that the process can not become root again.  The launcher, with CAP_SETUID, could; its
+ * filter bounds the ids instead. */
 static int check_no_return(const struct lockdown *l)
 {
 	if (cap_mask(l) & UINT64_C(1) << CAP_SETUID)
@@ -236,10 +236,10 @@ int lockdown_allow_arg(scmp_filter_ctx ctx, int call, unsigned arg, uint32_t val
 	return refused(seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, call, 1, &cmp), call);
 }
 
-int lockdown_allow_open(scmp_filter_ctx ctx, uint32_t flags)
+int lockdown_allow_open(scmp_filter_ctx ctx, int dir, uint32_t flags)
 {
 	const struct scmp_arg_cmp cmp[] = {
-		{ 0, SCMP_CMP_MASKED_EQ, UINT32_MAX, (uint32_t)AT_FDCWD },
+		{ 0, SCMP_CMP_MASKED_EQ, UINT32_MAX, (uint32_t)dir },
 		{ 2, SCMP_CMP_MASKED_EQ, UINT32_MAX, flags },
 	};
 

@@ -55,13 +55,14 @@ int lockdown_allow_list(scmp_filter_ctx ctx, const int *calls);
 int lockdown_allow_arg(scmp_filter_ctx ctx, int call, unsigned arg, uint32_t value);
 
 /**
- * lockdown_allow_open() - allow openat(2) with AT_FDCWD and exactly these flags
+ * lockdown_allow_open() - allow openat(2) with this folder and exactly these flags
+ * @dir:	a descriptor, or AT_FDCWD
  * @flags:	O_* without O_CREAT and O_TMPFILE, so that there is no mode to compare
  *
  * The rule compares the descriptor, because a relative path below another one could leave the
  * process's root: a peer can send a descriptor of a folder outside by SCM_RIGHTS.
  */
-int lockdown_allow_open(scmp_filter_ctx ctx, uint32_t flags);
+int lockdown_allow_open(scmp_filter_ctx ctx, int dir, uint32_t flags);
 
 /* Allow ioctl(2) @request on @fd, or with @fd -1 on any descriptor.  Both are compared in 32 bits,
  * as by the kernel. */

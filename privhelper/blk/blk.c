@@ -152,8 +152,8 @@ static int blk_filter(struct role *r, scmp_filter_ctx ctx)
 	for (size_t i = 0; b->dm_control >= 0 && i < ARRAY_SIZE(dm_ioctls); i++)
 		bad |= lockdown_allow_ioctl(ctx, b->dm_control, dm_ioctls[i]);
 	/* The path of openat(2) needs no check: the role's root holds loop nodes alone. */
-	bad |= lockdown_allow_open(ctx, O_RDONLY | O_CLOEXEC);
-	bad |= lockdown_allow_open(ctx, O_RDWR | O_CLOEXEC);
+	bad |= lockdown_allow_open(ctx, AT_FDCWD, O_RDONLY | O_CLOEXEC);
+	bad |= lockdown_allow_open(ctx, AT_FDCWD, O_RDWR | O_CLOEXEC);
 	/* Newer C libraries implement fstat(3) by newfstatat(2). */
 	bad |= lockdown_allow_arg(ctx, SCMP_SYS(newfstatat), 3, AT_EMPTY_PATH);
 	bad |= lockdown_allow(ctx, SCMP_SYS(fstat));

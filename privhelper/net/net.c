@@ -104,7 +104,7 @@ static int net_filter(struct role *r, scmp_filter_ctx ctx)
 	for (size_t i = 0; i < ARRAY_SIZE(ioctls); i++)
 		bad |= lockdown_allow_ioctl(ctx, -1, ioctls[i]);
 	/* The path of openat(2) needs no check: the role's root holds the tun node alone. */
-	return bad | lockdown_allow_open(ctx, O_RDWR | O_CLOEXEC);
+	return bad | lockdown_allow_open(ctx, AT_FDCWD, O_RDWR | O_CLOEXEC);
 }
 
 /* ---- what the kernel shows ---- */

@@ -418,12 +418,10 @@ static void become(struct role *r, pid_t parent)
 {
 	struct lockdown l = {
 		.caps = r->caps,
-		.may_fork = r->id == ROLE_SPAWN,
 		.parent = parent,
 		.filter = allow_serving,
 		.arg = r,
-		/* VMMs inherit the limit, and write disks; net and blk write the log alone. */
-		.file_max = r->id == ROLE_SPAWN ? 0 : REQLOG_BYTES_MAX,
+		.file_max = REQLOG_BYTES_MAX, /* a role writes the log alone */
 	};
 
 	if (config_from_memfd(CONFIG_FD, &r->config) < 0)

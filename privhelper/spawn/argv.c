@@ -136,18 +136,16 @@ static void qemu_net(uint32_t slot, struct argv *a)
  * set up.  So the command line states its frequency
  * (Documentation/admin-guide/kernel-parameters.txt: tsc_early_khz, tsc=reliable).  KVM guests have
  * kvm-clock. */
-static void qemu_kernel(const struct request *q, struct argv *a)
+static void qemu_kernel(uint32_t slot, const struct req_vmm_spawn *v, struct argv *a)
 {
-	const struct req_vmm_spawn *v = &q->vmm_spawn;
-
 	add(a, "-object");
 	add(a, "rng-builtin,id=rng");
 	add(a, "-device");
 	add(a, "virtio-rng-device,rng=rng");
 	add(a, "-kernel");
-	add(a, "/state/%u/kernel", q->slot);
+	add(a, "/state/%u/kernel", slot);
 	add(a, "-initrd");
-	add(a, "/state/%u/initrd", q->slot);
+	add(a, "/state/%u/initrd", slot);
 	add(a, "-append");
 	if (v->accel == ACCEL_TCG && v->tsc_khz)
 		add(a, KERNEL_LINE " tsc_early_khz=%u tsc=reliable", (unsigned)v->tsc_khz);
@@ -155,15 +153,16 @@ static void qemu_kernel(const struct request *q, struct argv *a)
 		add(a, KERNEL_LINE);
 }
 
-static void qemu(const struct programs *p, const struct request *q, struct argv *a)
+static void qemu(const struct programs *p, uint32_t slot, const struct req_vmm_spawn *v,
+		 struct argv *a)
 {
 	add(a, "%s", p->path[VMM_QEMU]);
 	qemu_base(a);
-	qemu_machine(&q->vmm_spawn, a);
+	qemu_machine(v, a);
 	qemu_talk(a);
-	qemu_disk(q->slot, q->vmm_spawn.disk, a);
-	qemu_net(q->slot, a);
-	qemu_kernel(q, a);
+	qemu_disk(slot, v->disk, a);
+	qemu_net(slot, a);
+	qemu_kernel(slot, v, a);
 }
 
 /* The controller configures machine, disk, network and boot source through Firecracker's API. */
@@ -176,10 +175,8 @@ static void firecracker(const struct programs *p, uint32_t slot, struct argv *a)
 	add(a, "bgr-%u", slot);
 }
 
-int argv_vmm(const struct programs *p, const struct request *q, struct argv *a)
+int argv_vmm(const struct programs *p, uint32_t slot, const struct req_vmm_spawn *v, struct argv *a)
 {
-	const struct req_vmm_spawn *v = &q->vmm_spawn;
-
 	a->n = a->used = 0;
 	a->full = false;
 	if (!*p->path[v->vmm] || (v->vmm != VMM_QEMU && v->accel != ACCEL_KVM)) {
@@ -188,10 +185,10 @@ int argv_vmm(const struct programs *p, const struct request *q, struct argv *a)
 	}
 	switch ((enum vmm_kind)v->vmm) {
 	case VMM_QEMU:
-		qemu(p, q, a);
+		qemu(p, slot, v, a);
 		break;
 	case VMM_FIRECRACKER:
-		firecracker(p, q->slot, a);
+		firecracker(p, slot, a);
 		break;
 	default:
 		add(a, "%s", p->path[VMM_PROBE]);

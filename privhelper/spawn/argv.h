@@ -27,12 +27,13 @@ struct programs {
 /**
  * argv_vmm() - build the command line of a VMM from numbers and configured paths alone
  * @p:	the paths of the programs
- * @q:	a VMM_SPAWN
+ * @slot, @v:	a VMM_SPAWN, with values in the bounds of proto/ops.def
  * @a:	out
  *
  * Return: 0, or -1 with errno; ENOENT: this host has no such VMM, or it needs KVM; ENOSPC: it does
  * not fit into @a.
  */
-int argv_vmm(const struct programs *p, const struct request *q, struct argv *a);
+int argv_vmm(const struct programs *p, uint32_t slot, const struct req_vmm_spawn *v,
+	     struct argv *a);
 
 #endif

@@ -1,9 +1,10 @@
 /* cgroup.c - makes, lists and removes the VMs' cgroups, the role's only record of its VMMs.
  *
- * The role makes vm/<slot>.<generation>.<owner> and then clones the VMM into it (clone3(2),
+ * The role makes vm/<slot>.<generation>.<owner>, and the launcher clones the VMM into it (clone3(2),
  * CLONE_INTO_CGROUP).  The VMM can not leave it, because its uid may write no cgroup.procs.  So a
  * restarted role finds every VMM and its owner by reading one directory.  It ends a VMM by writing
- * to cgroup.kill, and needs no right to send signals. */
+ * to cgroup.kill, and needs no right to send signals.  The role alone changes @vm_dir, so that the
+ * name of a cgroup is as good as a descriptor of it. */
 #include "privhelper/spawn/cgroup.h"
 
 #include <dirent.h>
@@ -78,7 +79,8 @@ static int read_tags(int dir, struct tag *tags, size_t room, bool *end)
 
 int cgroup_tags(int vm_dir, struct tag tags[TAGS_MAX])
 {
-	_cleanup_close_ int dir = openat(vm_dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int dir = openat(vm_dir, ".",
+					 O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	bool end = false;
 	size_t n = 0;
 
@@ -93,23 +95,34 @@ int cgroup_tags(int vm_dir, struct tag tags[TAGS_MAX])
 	return (int)n;
 }
 
-static int write_file(int dir, const char *name, const char *text)
+/* Open a file of the tag's cgroup, or with @name "" its directory.  The path begins at @vm_dir, the
+ * only folder of cgroups that the role's filter lets it open files of.
+ * Return: a descriptor, or -1 with errno. */
+static int open_in(int vm_dir, const struct tag *t, const char *name, int flags)
 {
-	_cleanup_close_ int fd = openat(dir, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	char path[TAG_NAME + 32];
+
+	tag_name(t, path);
+	(void)snprintf(path + strlen(path), 32, "/%s", name);
+	return openat(vm_dir, path, flags | O_CLOEXEC | O_NOFOLLOW);
+}
+
+static int write_file(int vm_dir, const struct tag *t, const char *name, const char *text)
+{
+	_cleanup_close_ int fd = open_in(vm_dir, t, name, O_WRONLY);
 
 	if (fd < 0)
 		return -1;
 	return write(fd, text, strlen(text)) == (ssize_t)strlen(text) ? 0 : -1;
 }
 
-/* Read a small cgroup or proc file into @out, with a NUL.  Return: 0, or -1 with errno. */
-static int read_file(int dir, const char *name, char *out, size_t size)
+/* Read the whole of a small file into @out, with a NUL, and close @fd.
+ * Return: 0, or -1 with errno; also if @fd is -1. */
+static int read_file(int fd, char *out, size_t size)
 {
-	_cleanup_close_ int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	_cleanup_close_ int file = fd;
+	ssize_t n = file < 0 ? -1 : read(file, out, size - 1);
 
-	if (fd < 0)
-		return -1;
-	ssize_t n = read(fd, out, size - 1);
 	if (n < 0)
 		return -1;
 	out[n] = '\0';
@@ -118,30 +131,23 @@ static int read_file(int dir, const char *name, char *out, size_t size)
 
 /* A cgroup controller that is not enabled has no file.  The VM then has no such limit, which
  * `banger doctor` reports. */
-static int set_limit(int dir, const char *name, const char *value)
+static int set_limit(int vm_dir, const struct tag *t, const char *name, const char *value)
 {
-	return write_file(dir, name, value) == 0 || errno == ENOENT ? 0 : -1;
+	return write_file(vm_dir, t, name, value) == 0 || errno == ENOENT ? 0 : -1;
 }
 
-static int set_limits(int dir, const struct limits *l)
+static int set_limits(int vm_dir, const struct tag *t, const struct limits *l)
 {
 	char memory[24], tasks[16], cpu[32];
 
 	(void)snprintf(memory, sizeof(memory), "%llu", (unsigned long long)l->memory);
 	(void)snprintf(tasks, sizeof(tasks), "%u", l->tasks);
 	(void)snprintf(cpu, sizeof(cpu), "%u %u", l->cpu_us, CPU_PERIOD_US);
-	if (set_limit(dir, "memory.max", memory) < 0 ||
-	    set_limit(dir, "memory.swap.max", "0") < 0 || set_limit(dir, "pids.max", tasks) < 0)
+	if (set_limit(vm_dir, t, "memory.max", memory) < 0 ||
+	    set_limit(vm_dir, t, "memory.swap.max", "0") < 0 ||
+	    set_limit(vm_dir, t, "pids.max", tasks) < 0)
 		return -1;
-	return set_limit(dir, "cpu.max", cpu);
-}
-
-int cgroup_open(int vm_dir, const struct tag *t)
-{
-	char name[TAG_NAME];
-
-	tag_name(t, name);
-	return openat(vm_dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	return set_limit(vm_dir, t, "cpu.max", cpu);
 }
 
 int cgroup_make(int vm_dir, const struct tag *t, const struct limits *l)
@@ -151,45 +157,41 @@ int cgroup_make(int vm_dir, const struct tag *t, const struct limits *l)
 	tag_name(t, name);
 	if (mkdirat(vm_dir, name, 0755) < 0 && errno != EEXIST)
 		return -1;
-	if (FAILPOINT_FAILS("cgroup.made"))
+	if (FAILPOINT_FAILS("cgroup.made") || set_limits(vm_dir, t, l) < 0)
 		return -1;
-	_cleanup_close_ int dir = cgroup_open(vm_dir, t);
-	if (dir < 0 || set_limits(dir, l) < 0)
-		return -1;
-	return steal_fd(&dir);
+	return open_in(vm_dir, t, "", O_RDONLY | O_DIRECTORY);
 }
 
-int cgroup_populated(int dir)
+int cgroup_populated(int vm_dir, const struct tag *t)
 {
 	char text[256];
 
-	if (read_file(dir, "cgroup.events", text, sizeof(text)) < 0)
+	if (read_file(open_in(vm_dir, t, "cgroup.events", O_RDONLY), text, sizeof(text)) < 0)
 		return -1;
 	return strstr(text, "populated 1") ? 1 : 0;
 }
 
-int cgroup_pid(int dir)
+int cgroup_pid(int vm_dir, const struct tag *t)
 {
 	char text[256];
 	uint64_t pid;
 
-	if (read_file(dir, "cgroup.procs", text, sizeof(text)) < 0)
-		/* ENODEV: the cgroup was removed while it was open */
-		return errno == ENODEV ? 0 : -1;
+	if (read_file(open_in(vm_dir, t, "cgroup.procs", O_RDONLY), text, sizeof(text)) < 0)
+		return errno == ENOENT ? 0 : -1;
 	text[strcspn(text, "\n")] = '\0';
 	if (!*text)
 		return 0;
 	return parse_uint(text, 2, INT32_MAX, &pid) < 0 ? -1 : (int)pid;
 }
 
-static enum status kill_and_wait(int dir)
+static enum status kill_and_wait(int vm_dir, const struct tag *t)
 {
 	if (FAILPOINT_FAILS("cgroup.kill") ||
-	    (write_file(dir, "cgroup.kill", "1") < 0 && errno != ENODEV))
+	    (write_file(vm_dir, t, "cgroup.kill", "1") < 0 && errno != ENOENT))
 		return ST_KERNEL;
 	FAILPOINT("cgroup.killed");
 	for (int ms = 0; ms < END_WAIT_MS; ms++) {
-		if (cgroup_populated(dir) <= 0)
+		if (cgroup_populated(vm_dir, t) <= 0)
 			return ST_OK;
 		(void)nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
 	}
@@ -210,11 +212,8 @@ enum status cgroup_remove(int vm_dir, const struct tag *t)
 
 enum status cgroup_end(int vm_dir, const struct tag *t)
 {
-	_cleanup_close_ int dir = cgroup_open(vm_dir, t);
+	enum status s = kill_and_wait(vm_dir, t);
 
-	if (dir < 0)
-		return errno == ENOENT ? ST_OK : ST_KERNEL;
-	enum status s = kill_and_wait(dir);
 	return s == ST_OK ? cgroup_remove(vm_dir, t) : s;
 }
 
@@ -242,5 +241,6 @@ uint64_t proc_start_time(int proc_dir, int pid)
 	char path[32], text[1024];
 
 	(void)snprintf(path, sizeof(path), "%d/stat", pid);
-	return read_file(proc_dir, path, text, sizeof(text)) < 0 ? 0 : stat_start_time(text);
+	int fd = openat(proc_dir, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	return read_file(fd, text, sizeof(text)) < 0 ? 0 : stat_start_time(text);
 }

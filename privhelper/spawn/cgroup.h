@@ -42,16 +42,13 @@ int cgroup_tags(int vm_dir, struct tag tags[TAGS_MAX]);
  */
 int cgroup_make(int vm_dir, const struct tag *t, const struct limits *l);
 
-/* Open the tag's cgroup.  Return: a descriptor, which the caller closes, or -1 with errno; ENOENT:
- * there is none. */
-int cgroup_open(int vm_dir, const struct tag *t);
-
 /* Return: 1 if the cgroup has live processes (cgroups(7), cgroup.events), 0 if not, or -1 with
- * errno. */
-int cgroup_populated(int dir);
+ * errno; ENOENT: there is no cgroup. */
+int cgroup_populated(int vm_dir, const struct tag *t);
 
-/* Return: the pid of the cgroup's first process, 0 if it has none, or -1 with errno. */
-int cgroup_pid(int dir);
+/* Return: the pid of the cgroup's first process; 0: there is no cgroup, or it has none; or -1 with
+ * errno. */
+int cgroup_pid(int vm_dir, const struct tag *t);
 
 /**
  * cgroup_end() - kill all processes in the tag's cgroup and remove it

@@ -1,6 +1,6 @@
 /* child.c - clones a child into a VM's cgroup, takes its rights away and executes the VMM.
  *
- * CHILD begins as a copy of the role, with its two capabilities.  Its steps follow this order:
+ * CHILD begins as a copy of the launcher, with its two capabilities.  Its steps follow this order:
  * descriptors, signals and limits, the slot's id without any capability, the API socket (which so
  * belongs to the slot), Landlock, the narrower filter, the program.  CHILD must not allocate, and
  * must not need a lock of libc, because libc does not know of the clone3(2). */
@@ -162,7 +162,7 @@ static int restrict_files(const struct child *c)
 
 /* ---- CHILD: identity ---- */
 
-/* Take the slot's ids, and drop all capabilities, which the role's securebits would keep over the
+/* Take the slot's ids, and drop all capabilities, which the launcher's securebits would keep over the
  * change of uid.  Lock-down has dropped the supplementary groups; getgroups(2) verifies that. */
 static int become(uint32_t id)
 {

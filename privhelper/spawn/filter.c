@@ -1,9 +1,10 @@
-/* filter.c - makes the system call filters of the spawn role and of each kind of VMM.
+/* filter.c - makes the system call filters of the spawn role, of its launcher and of each kind of
+ * VMM.
  *
- * There are two filters, because a filter stays over execve(2) and a second one can only narrow it
- * (seccomp(2)).  The role's filter allows the calls of the role and of all VMMs.  CHILD loads a
- * second one, with the calls of its VMM alone, before execve(2).  So a taken-over role can make no
- * call beyond both lists.  A taken-over VMM can not change its uid, create a process or gain a
+ * The role's filter is as narrow as those of the other roles.  The launcher's is wide, because a
+ * filter stays over execve(2) and a second one can only narrow it (seccomp(2)): it allows the calls
+ * of the launcher and of all VMMs.  CHILD loads a second one, with the calls of its VMM alone,
+ * before execve(2).  So a taken-over launcher can make no call beyond both lists.  A taken-over VMM can not change its uid, create a process or gain a
  * capability.  QEMU adds a filter of its own (-sandbox), Firecracker one per thread.
  *
  * Arguments are compared with SCMP_CMP_EQ and SCMP_CMP_MASKED_EQ alone.  A filter sees 64 bits of
@@ -33,11 +34,12 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "privhelper/lockdown.h"
 
 #define FILTER_MAX 2048 /* instructions; the kernel's limit is 4,096 (BPF_MAXINSNS) */
 #define FILTER_BYTES ((ssize_t)(FILTER_MAX * sizeof(struct sock_filter)))
 
-/* Calls that the role and all VMMs may make with any arguments. */
+/* Calls that the launcher and all VMMs may make with any arguments. */
 static const int vmm_calls[] = {
 	/* descriptors and files; the root, the modes and Landlock decide which files */
 	SCMP_SYS(read),
@@ -164,15 +166,13 @@ static const int vmm_calls[] = {
 	SCMP_SYS(execve),
 };
 
-/* Calls of the role, and of CHILD before it loads its own filter. */
-static const int role_calls[] = {
+/* Calls of the launcher, and of CHILD before it loads its own filter. */
+static const int launcher_calls[] = {
 	SCMP_SYS(clone3), /* a filter can not see its arguments, which are behind a pointer */
 	SCMP_SYS(capset),
 	SCMP_SYS(getgroups),
 	SCMP_SYS(prlimit64),
 	SCMP_SYS(setrlimit),
-	SCMP_SYS(mkdirat),
-	SCMP_SYS(pidfd_open),
 	SCMP_SYS(sendmsg),
 	SCMP_SYS(landlock_create_ruleset),
 	SCMP_SYS(landlock_add_rule),
@@ -320,7 +320,7 @@ static int allow_own_socket(scmp_filter_ctx ctx)
 
 /* QEMU of Debian 13 asks if_nametoindex(3) for its tap, and goes on without an answer.  libc makes a datagram socket for
  * it, of one family after the other.  The VMMs' own filters refuse each socket in the same way, but of two filters the
- * stricter answer counts (seccomp(2)), so the role's must not kill. */
+ * stricter answer counts (seccomp(2)), so the launcher's must not kill. */
 static int tell_datagram(scmp_filter_ctx ctx)
 {
 	const struct scmp_arg_cmp type = SCMP_A1_32(SCMP_CMP_EQ, SOCK_DGRAM | SOCK_CLOEXEC);
@@ -415,12 +415,41 @@ static int bound_ids(scmp_filter_ctx ctx, const struct config *c)
 		       : 0;
 }
 
-int spawn_filter_role(struct role *r, scmp_filter_ctx ctx)
+int spawn_filter_role(int vm_dir, int proc_dir, int launcher, scmp_filter_ctx ctx)
+{
+	static const uint32_t in_vm_dir[] = { O_RDONLY | O_DIRECTORY, O_RDONLY, O_WRONLY };
+	static const int calls[] = {
+		/* of files that it has opened: cgroups and a procfs; it can open no others */
+		SCMP_SYS(read),
+		SCMP_SYS(write),
+		SCMP_SYS(getdents64),
+		SCMP_SYS(fstat),
+		/* a pidfd is for the controller; the role itself may send no signal */
+		SCMP_SYS(pidfd_open),
+		SCMP_SYS(clock_nanosleep),
+		-1,
+	};
+	int bad = lockdown_allow_list(ctx, calls);
+
+	for (size_t i = 0; i < ARRAY_SIZE(in_vm_dir); i++)
+		bad |= lockdown_allow_open(ctx, vm_dir, in_vm_dir[i] | O_CLOEXEC | O_NOFOLLOW);
+	bad |= lockdown_allow_open(ctx, proc_dir, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	bad |= lockdown_allow_arg(ctx, SCMP_SYS(mkdirat), 0, (uint32_t)vm_dir);
+	bad |= lockdown_allow_arg(ctx, SCMP_SYS(unlinkat), 0, (uint32_t)vm_dir);
+	/* Newer C libraries implement fstat(3) by newfstatat(2). */
+	bad |= lockdown_allow_arg(ctx, SCMP_SYS(newfstatat), 3, AT_EMPTY_PATH);
+	bad |= lockdown_allow_arg(ctx, SCMP_SYS(fcntl), 1, F_GETFL);
+	bad |= lockdown_allow_arg(ctx, SCMP_SYS(sendmsg), 0, (uint32_t)launcher);
+	return bad | lockdown_allow_arg(ctx, SCMP_SYS(recvmsg), 0, (uint32_t)launcher);
+}
+
+int spawn_filter_launcher(const struct config *c, scmp_filter_ctx ctx)
 {
 	/* true: the VMM's own filter applies the rules for a kernel without Landlock. */
-	if (add_vmm(ctx, true) < 0 || allow_all(ctx, role_calls, ARRAY_SIZE(role_calls)) < 0 ||
-	    allow_own_socket(ctx) < 0 || tell_datagram(ctx) < 0 || bound_ids(ctx, &r->config) < 0) {
-		log_error("spawn: the role's system call filter could not be made");
+	if (add_vmm(ctx, true) < 0 ||
+	    allow_all(ctx, launcher_calls, ARRAY_SIZE(launcher_calls)) < 0 ||
+	    allow_own_socket(ctx) < 0 || tell_datagram(ctx) < 0 || bound_ids(ctx, c) < 0) {
+		log_error("spawn: the launcher's system call filter could not be made");
 		return -1;
 	}
 	return 0;

@@ -1,4 +1,4 @@
-/* jail.c - builds the root that the spawn role and all VMMs share, as root before lock-down.
+/* jail.c - builds the root that the launcher and all VMMs share, as root before lock-down.
  *
  *   /usr         the host's, read-only; bin, lib, lib64, sbin as on the host
  *   /dev         nodes of our own, open to all: null, zero, urandom, net/tun, kvm if the host

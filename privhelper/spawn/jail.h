@@ -1,4 +1,4 @@
-/* jail.h - builds the root that the spawn role and all VMMs share. */
+/* jail.h - builds the root that the launcher and all VMMs share. */
 #ifndef BANGER_PRIVHELPER_SPAWN_JAIL_H
 #define BANGER_PRIVHELPER_SPAWN_JAIL_H
 

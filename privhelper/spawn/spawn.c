@@ -1,17 +1,14 @@
-/* spawn.c - the spawn role: starts, watches and ends VMMs, each under a uid of its own.
+/* spawn.c - the spawn role: keeps the VMMs' cgroups, and has VMMs started and ended.
  *
- * ROLE spawn keeps CAP_SETUID and CAP_SETGID, and its filter bounds the ids to the slots' range.  A
- * request can name no file: the role's root is the VMMs' (jail.c), the programs are configured, and
- * their arguments are numbers (argv.c).  The role can signal no process.  It ends a VMM through its
- * cgroup (cgroup.c), whose name is also the only record of the VM that the VMM belongs to. */
+ * ROLE spawn decodes what the controller sends, and holds no capability.  LAUNCHER behind it
+ * (launcher.c) starts each VMM under a uid of its own.  The VMs' cgroups are ROLE's whole root, so it
+ * can name no other file.  It can signal no process: it ends a VMM through its cgroup (cgroup.c),
+ * whose name is also the only record of the VM that the VMM belongs to. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/capability.h>
-#include <linux/landlock.h>
-#include <signal.h>
+#include <sched.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/mount.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
@@ -19,15 +16,12 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/failpoint.h"
 #include "common/log.h"
-#include "privhelper/label.h"
 #include "privhelper/role/role.h"
-#include "privhelper/spawn/argv.h"
 #include "privhelper/spawn/cgroup.h"
-#include "privhelper/spawn/child.h"
 #include "privhelper/spawn/filter.h"
-#include "privhelper/spawn/jail.h"
-#include "proto/slot.h"
+#include "privhelper/spawn/launcher.h"
 
 /* Memory of a VMM beside the guest's: its heap and stacks, page tables, and QEMU's translated
  * code. */
@@ -36,16 +30,10 @@
 #define WORKER_TASKS 128 /* QEMU's aio pool has up to 64 threads */
 
 struct spawn_state {
-	/* <cgroup_dir>/vm, a detached clone of its mount, from which no folder above is
-	 * reachable */
+	/* <cgroup_dir>/vm, a detached clone of its mount, which becomes the root of this process */
 	int vm_dir;
 	int proc_dir; /* a procfs of our own that shows processes only, for their start times */
-	int null_fd;  /* /dev/null, the standard input of every VMM */
-	struct label_vmm label;
-	struct programs programs;
-	/* the filter that CHILD loads before it executes the VMM */
-	struct sock_fprog filters[VMM_KINDS];
-	int landlock_abi; /* 0: the kernel has no Landlock */
+	int launcher; /* the socket to the launcher */
 };
 
 static struct spawn_state *state(const struct role *r)
@@ -54,22 +42,6 @@ static struct spawn_state *state(const struct role *r)
 }
 
 /* ---- before the lock-down, as root ---- */
-
-static int enter_own_cgroup(const char *cgroup_dir)
-{
-	char path[PATH_MAX];
-
-	/* clone3(2) may place a VMM into a cgroup only if the role may write the common ancestor of
-	 * that cgroup and its own (cgroups(7), delegation).  So the role has to be inside
-	 * cgroup_dir. */
-	(void)snprintf(path, sizeof(path), "%s/spawn/cgroup.procs", cgroup_dir);
-	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0 || write(fd, "0", 1) != 1) {
-		log_errno("spawn: %s", path);
-		return -1;
-	}
-	return 0;
-}
 
 /* Clone the mount with vm/ as its root, so that ".." of vm/ is vm/ itself (open_tree(2)).
  * Return: a descriptor, or -1 (logged). */
@@ -105,35 +77,17 @@ static int open_proc(void)
 	return fd;
 }
 
-/* Set oom_score_adj (proc_pid_oom_score_adj(5)) to 0, because VMMs inherit it from this role.  The
- * service protects itself by a negative value: with it, the kernel would kill other processes of
- * the host before the VMMs.  EACCES: the value is above 0, and lowering it needs CAP_SYS_RESOURCE;
- * it may stay. */
-static int protect_no_vmm(void)
+/* Make the VMs' cgroups the root of this process: no name leads to another file. */
+static int enter_root(int vm_dir, const char *run_dir)
 {
-	_cleanup_close_ int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-
-	if (fd >= 0 && (write(fd, "0", 1) == 1 || errno == EACCES))
-		return 0;
-	log_errno("spawn: /proc/self/oom_score_adj");
-	return -1;
-}
-
-/* The role never waits for a VMM, because the controller notices the exit by the pidfd.  With
- * SA_NOCLDWAIT an exited VMM leaves no zombie (sigaction(2)). */
-static int no_zombies(void)
-{
-	struct sigaction sa = { .sa_handler = SIG_DFL, .sa_flags = SA_NOCLDWAIT };
-
-	return sigaction(SIGCHLD, &sa, NULL);
-}
-
-static int make_filters(struct spawn_state *s)
-{
-	for (int kind = 0; kind < VMM_KINDS; kind++)
-		if (spawn_filter_vmm((enum vmm_kind)kind, s->landlock_abi > 0, &s->filters[kind]) <
-		    0)
-			return -1;
+	FAILPOINT("root.before");
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    move_mount(vm_dir, "", AT_FDCWD, run_dir, MOVE_MOUNT_F_EMPTY_PATH) < 0 ||
+	    chdir(run_dir) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 ||
+	    umount2(".", MNT_DETACH) < 0 || chdir("/") < 0) {
+		log_errno("spawn: a root of its own");
+		return -1;
+	}
 	return 0;
 }
 
@@ -141,25 +95,19 @@ static int prepare(struct role *r)
 {
 	struct spawn_state *s = state(r);
 
-	if (label_vmm_open(&s->label) < 0) {
-		log_errno("spawn: SELinux");
+	s->launcher = launcher_start(&r->config);
+	if (s->launcher < 0)
 		return -1;
-	}
 	s->vm_dir = open_vm_dir(r->config.cgroup_dir);
 	s->proc_dir = open_proc();
-	if (s->vm_dir < 0 || s->proc_dir < 0 || enter_own_cgroup(r->config.cgroup_dir) < 0 ||
-	    protect_no_vmm() < 0)
-		return -1;
-	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-	s->landlock_abi = abi > 0 ? (int)abi : 0;
-	if (spawn_jail_enter(&r->config, &s->programs) < 0 || make_filters(s) < 0)
-		return -1;
-	s->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (s->null_fd < 0 || no_zombies() < 0) {
-		log_errno("spawn: /dev/null or SIGCHLD");
-		return -1;
-	}
-	return 0;
+	return s->vm_dir < 0 || s->proc_dir < 0 ? -1 : enter_root(s->vm_dir, r->config.run_dir);
+}
+
+static int filter(struct role *r, scmp_filter_ctx ctx)
+{
+	const struct spawn_state *s = state(r);
+
+	return spawn_filter_role(s->vm_dir, s->proc_dir, s->launcher, ctx);
 }
 
 /* ---- what the kernel shows ---- */
@@ -191,8 +139,7 @@ static bool list_slot(struct role *r, int n, uint32_t slot, struct rep_list *l)
 	for (int i = 0; i < n; i++) {
 		if (tags[i].slot != slot)
 			continue;
-		_cleanup_close_ int dir = cgroup_open(state(r)->vm_dir, &tags[i]);
-		uint64_t live = dir >= 0 && cgroup_populated(dir) == 1;
+		uint64_t live = cgroup_populated(state(r)->vm_dir, &tags[i]) == 1;
 		if (!role_list_add(l, OBJ_VMM, slot, tags[i].generation, tags[i].owner, live))
 			return false;
 	}
@@ -246,17 +193,14 @@ struct running {
  * Return: ST_OK, ST_ABSENT: no cgroup or no process, or ST_KERNEL. */
 static enum status watch(const struct spawn_state *s, const struct tag *t, struct running *out)
 {
-	_cleanup_close_ int dir = cgroup_open(s->vm_dir, t);
+	int found = cgroup_pid(s->vm_dir, t);
 
-	if (dir < 0)
-		return errno == ENOENT ? ST_ABSENT : ST_KERNEL;
-	int found = cgroup_pid(dir);
 	if (found <= 0)
 		return found == 0 ? ST_ABSENT : ST_KERNEL;
 	_cleanup_close_ int fd = pidfd_open(found, 0);
 	if (fd < 0)
 		return errno == ESRCH ? ST_ABSENT : ST_KERNEL;
-	if (cgroup_pid(dir) != found)
+	if (cgroup_pid(s->vm_dir, t) != found)
 		return ST_ABSENT;
 	*out = (struct running){ steal_fd(&fd), (uint64_t)found,
 				 proc_start_time(s->proc_dir, found) };
@@ -276,39 +220,21 @@ static struct limits limits_of(const struct req_vmm_spawn *v)
 
 static enum status start(struct role *r, const struct request *q, int console, struct running *out)
 {
-	static const enum child_api apis[VMM_KINDS] = {
-		[VMM_QEMU] = API_MADE,
-		[VMM_FIRECRACKER] = API_OWN,
-		[VMM_PROBE] = API_NONE,
-	};
-	static struct argv argv;
 	struct spawn_state *s = state(r);
 	const struct limits l = limits_of(&q->vmm_spawn);
+	const struct launch ask = { .vmm = q->vmm_spawn, .slot = q->slot };
 	const struct tag t = tag_of(q);
-	const struct child c = {
-		.argv = &argv,
-		.filter = &s->filters[q->vmm_spawn.vmm],
-		.api = apis[q->vmm_spawn.vmm],
-		.id = slot_uid(&r->config, q->slot),
-		.slot = q->slot,
-		.null_fd = s->null_fd,
-		.console = console,
-		.landlock_abi = s->landlock_abi,
-		.disk_max = (uint64_t)r->config.max_disk_mib << 20,
-	};
+	int pid;
 
-	if (argv_vmm(&s->programs, q, &argv) < 0)
-		return ST_KERNEL;
-	if (label_vmm_set(&s->label, q->slot) < 0) {
-		log_errno("spawn: the VMM's SELinux context");
-		return ST_KERNEL;
-	}
 	_cleanup_close_ int dir = cgroup_make(s->vm_dir, &t, &l);
 	if (dir < 0)
 		return errno == EAGAIN ? ST_LIMIT : ST_KERNEL;
-	int pid = spawn_child(dir, &c, &out->pidfd);
-	if (pid < 0)
-		return errno == EAGAIN || errno == ENOMEM ? ST_LIMIT : ST_KERNEL;
+	enum status st = launcher_ask(s->launcher, &ask, (const int[]){ console, dir }, &pid,
+				      &out->pidfd);
+	if (st != ST_OK) {
+		(void)cgroup_remove(s->vm_dir, &t); /* empty, because there is no VMM */
+		return st;
+	}
 	out->pid = (uint64_t)pid;
 	out->start = proc_start_time(s->proc_dir, pid);
 	return ST_OK;
@@ -366,8 +292,8 @@ static const struct handler handlers[] = {
 
 int main(void)
 {
-	static const unsigned caps[] = { CAP_SETUID, CAP_SETGID, UINT_MAX };
-	static struct spawn_state spawn = { .vm_dir = -1, .proc_dir = -1, .null_fd = -1 };
+	static const unsigned caps[] = { UINT_MAX };
+	static struct spawn_state spawn = { .vm_dir = -1, .proc_dir = -1, .launcher = -1 };
 	static struct role role = {
 		.id = ROLE_SPAWN,
 		.name = "spawn",
@@ -375,7 +301,7 @@ int main(void)
 		.caps = caps,
 		.handlers = handlers,
 		.prepare = prepare,
-		.filter = spawn_filter_role,
+		.filter = filter,
 		.scan = scan,
 		.holds = holds,
 		.list = list,

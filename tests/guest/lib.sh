@@ -82,7 +82,7 @@ installed() { # installed as an administrator would, and active; at once when it
 part() { # part NAME: the pid of that process of ours: privhelper, role-net, role-blk, role-spawn, controller
 	case $1 in
 	privhelper) systemctl show -P MainPID banger ;;
-	*) pgrep -f "^banger-$1\$" ;;
+	*) pgrep -o -f "^banger-$1\$" ;; # the oldest: the launcher of role-spawn has its name
 	esac
 }
 

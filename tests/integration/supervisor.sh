@@ -53,7 +53,8 @@ is "$(mode "$T/state/consoles")" "700 $CTL_ID:$CTL_ID" "state_dir/consoles"
 is "$(mode "$T/log/net.log")" "640 0:$CTL_ID" "log_dir/net.log"
 is "$(mode "$SOCK")" "660 0:64200" "the control socket is for the group of users"
 is "$(mode "$CGROUP/vm/cgroup.procs")" "644 $SPAWN_ID:$SPAWN_ID" "the VMs' control group is the spawn role's"
-is "$(cat "$CGROUP/spawn/cgroup.procs")" "$(child banger-role-spawn)" "and it lives next to it"
+launcher() { pgrep -P "$(child banger-role-spawn)"; }
+is "$(cat "$CGROUP/spawn/cgroup.procs")" "$(launcher)" "its launcher lives next to it"
 # Where the kernel has no such controller here, the log says so, once.
 for limit in memory.max pids.max; do
 	if [ -e "$CGROUP/vm/$limit" ]; then
@@ -65,6 +66,7 @@ done
 
 # ---- each process is what it should be ----
 net=$(child banger-role-net) blk=$(child banger-role-blk) spawn=$(child banger-role-spawn) ctl=$(child banger-controller)
+launcher=$(launcher)
 locked() { # locked NAME PID UID CAPS
 	local name=$1 p=$2 id=$3 caps=$4
 	is "$(status_of "$p" Uid)" "$id $id $id $id" "$name: its uid"
@@ -79,13 +81,17 @@ locked() { # locked NAME PID UID CAPS
 locked supervisor "$P" $SUP_ID 0000000000000020
 locked net "$net" $NET_ID 0000000000001000
 locked blk "$blk" $BLK_ID 0000000000200000
-locked spawn "$spawn" $SPAWN_ID 00000000000000c0
+locked spawn "$spawn" $SPAWN_ID 0000000000000000
+locked launcher "$launcher" $SPAWN_ID 00000000000000c0
 locked controller "$ctl" $CTL_ID 0000000000000000
-for p in "$net" "$blk"; do
+for p in "$net" "$blk" "$spawn"; do
 	is "$(awk '/Max processes/ { print $3 }' "/proc/$p/limits")" 0 "$(tr -d '\0' <"/proc/$p/cmdline"): may not fork"
 	is "$(awk '/Max file size/ { print $4, $5 }' "/proc/$p/limits")" "1073741824 1073741824" "its log has an end"
 done
-is "$(find "/proc/$ctl/fd" -lname '*.log' | wc -l)" 0 "the controller has no request log"
+is "$(ls -x "/proc/$spawn/root/" | xargs)" "$(ls -x "$CGROUP/vm" | xargs)" "the VMs' control groups are all that the spawn role's root holds"
+is "$(find "/proc/$launcher/fd" -mindepth 1 | wc -l)" 5 "its launcher has /dev/null, the service's log, and one line to the role" # 0 to 4
+is "$(find "/proc/$launcher/fd" -lname 'socket:*' | wc -l)" 1 "which is its only socket"
+is "$(find "/proc/$ctl/fd" "/proc/$launcher/fd" -lname '*.log' | wc -l)" 0 "the controller and the launcher have no request log"
 is "$(find "/proc/$P/fd" -lname 'socket:*' | wc -l)" 1 "the supervisor keeps its own line alone"
 
 # ---- callers ----
@@ -135,7 +141,7 @@ kill "$listener"
 rm "$T/run/reach.pl"
 
 # ---- stop ----
-all="$net $blk $spawn $ctl"
+all="$net $blk $spawn $launcher $ctl"
 kill -TERM "$P"
 wait "$P"
 is $? 0 "SIGTERM ends the supervisor with 0"
@@ -146,7 +152,7 @@ is "$(tail -qn 1 "$T"/log/*.log | jq -r .type | paste -sd' ')" "stop stop stop" 
 # ---- any end ends all ----
 for victim in banger-role-net banger-role-blk banger-role-spawn banger-controller; do
 	up
-	all=$(children)
+	all="$(children) $(launcher)"
 	kill -KILL "$(child $victim)"
 	wait "$P"
 	is $? 1 "$victim killed: the supervisor ends with 1"
@@ -155,7 +161,15 @@ for victim in banger-role-net banger-role-blk banger-role-spawn banger-controlle
 	check "$victim killed: the log names it" said "$victim ended: signal 9"
 done
 up
-all=$(children)
+all="$(children) $(launcher)"
+kill -KILL "$(launcher)"
+wait "$P"
+is $? 1 "the launcher killed: the supervisor ends with 1"
+# shellcheck disable=SC2086
+check "the launcher killed: so does each other process" wait_for 2 all_ended $all
+check "the launcher killed: the log names its role" said "banger-role-spawn ended: status 70"
+up
+all="$(children) $(launcher)"
 kill -KILL "$P"
 wait "$P" 2>/dev/null
 # shellcheck disable=SC2086

@@ -32,7 +32,8 @@ caps() { awk '/^CapEff/ { print $2 }' "/proc/$(child "$1")/status"; }
 confined() { awk '/^(NoNewPrivs|Seccomp|CapBnd|CapAmb|CapInh|Groups):/ { printf "%s ", $2 }' "/proc/$(child "$1")/status"; }
 is "$(caps net)" 0000000000001000 "net holds CAP_NET_ADMIN alone"
 is "$(caps blk)" 0000000000200000 "blk holds CAP_SYS_ADMIN alone"
-is "$(caps spawn)" 00000000000000c0 "spawn holds CAP_SETUID and CAP_SETGID alone"
+is "$(caps spawn)" 0000000000000000 "spawn holds no capability"
+is "$(awk '/^CapEff/ { print $2 }' "/proc/$(pgrep -P "$(child spawn)")/status")" 00000000000000c0 "its launcher holds CAP_SETUID and CAP_SETGID alone"
 is "$(caps controller)" 0000000000000000 "the controller holds no capability"
 for part in net blk spawn controller; do
 	is "$(awk '/^NoNewPrivs|^Seccomp:/ { printf "%s ", $2 }' "/proc/$(child $part)/status")" "1 2 " "$part: no new privileges, seccomp filter"

@@ -52,7 +52,7 @@ static void test_qemu_tcg_file(void **unused)
 	struct argv a;
 
 	(void)unused;
-	assert_int_equal(argv_vmm(&p, &q, &a), 0);
+	assert_int_equal(argv_vmm(&p, q.slot, &q.vmm_spawn, &a), 0);
 	assert_string_equal(a.v[0], "/usr/bin/qemu-system-x86_64");
 	assert_null(a.v[a.n]);
 	expect(&a, "-sandbox",
@@ -81,7 +81,7 @@ static void test_qemu_kvm_dm(void **unused)
 
 	(void)unused;
 	q.slot = 999;
-	assert_int_equal(argv_vmm(&p, &q, &a), 0);
+	assert_int_equal(argv_vmm(&p, q.slot, &q.vmm_spawn, &a), 0);
 	expect(&a, "-accel", "kvm");
 	expect(&a, "-cpu", "host");
 	assert_null(strstr(value(&a, "-append", "console=ttyS0 "), "tsc"));
@@ -99,7 +99,7 @@ static void test_no_rate_no_word_of_it(void **unused)
 
 	(void)unused;
 	q.vmm_spawn.tsc_khz = 0;
-	assert_int_equal(argv_vmm(&p, &q, &a), 0);
+	assert_int_equal(argv_vmm(&p, q.slot, &q.vmm_spawn, &a), 0);
 	assert_null(strstr(value(&a, "-append", "console=ttyS0 "), "tsc"));
 }
 
@@ -115,7 +115,7 @@ static void test_largest_values_fit(void **unused)
 	q.vmm_spawn.vcpus = 256;
 	q.vmm_spawn.mem_mib = 16777216;
 	q.vmm_spawn.tsc_khz = 10000000;
-	assert_int_equal(argv_vmm(&p, &q, &a), 0);
+	assert_int_equal(argv_vmm(&p, q.slot, &q.vmm_spawn, &a), 0);
 	expect(&a, "-smp", "256");
 	expect(&a, "-m", "16777216M");
 }
@@ -142,7 +142,7 @@ static void test_firecracker(void **unused)
 	struct argv a;
 
 	(void)unused;
-	assert_int_equal(argv_vmm(&p, &q, &a), 0);
+	assert_int_equal(argv_vmm(&p, q.slot, &q.vmm_spawn, &a), 0);
 	assert_int_equal(a.n, 5);
 	for (size_t i = 0; i < 5; i++)
 		assert_string_equal(a.v[i], want[i]);
@@ -155,7 +155,7 @@ static void test_probe(void **unused)
 	struct argv a;
 
 	(void)unused;
-	assert_int_equal(argv_vmm(&p, &q, &a), 0);
+	assert_int_equal(argv_vmm(&p, q.slot, &q.vmm_spawn, &a), 0);
 	assert_int_equal(a.n, 1);
 	assert_string_equal(a.v[0], "/libexec/banger-kvmprobe");
 	assert_null(a.v[1]);
@@ -168,11 +168,11 @@ static void test_missing_programs(void **unused)
 	struct argv a;
 
 	(void)unused;
-	assert_int_equal(argv_vmm(&p, &q, &a), -1); /* Firecracker has no TCG */
+	assert_int_equal(argv_vmm(&p, q.slot, &q.vmm_spawn, &a), -1); /* Firecracker has no TCG */
 	assert_int_equal(errno, ENOENT);
 	p.path[VMM_QEMU][0] = '\0';
 	q = request(VMM_QEMU, ACCEL_TCG, DISK_DM);
-	assert_int_equal(argv_vmm(&p, &q, &a), -1);
+	assert_int_equal(argv_vmm(&p, q.slot, &q.vmm_spawn, &a), -1);
 	assert_int_equal(errno, ENOENT);
 }
 

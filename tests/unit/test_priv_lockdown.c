@@ -128,8 +128,8 @@ static void ioctls(void **state)
 
 static int reads(scmp_filter_ctx ctx)
 {
-	return lockdown_allow_base(ctx) | lockdown_allow_open(ctx, O_RDONLY | O_CLOEXEC) |
-	       lockdown_allow_open(ctx, O_RDWR | O_CLOEXEC);
+	return lockdown_allow_base(ctx) | lockdown_allow_open(ctx, AT_FDCWD, O_RDONLY | O_CLOEXEC) |
+	       lockdown_allow_open(ctx, AT_FDCWD, O_RDWR | O_CLOEXEC);
 }
 
 /* A descriptor of a folder that a peer sent opens nothing; the kernel looks at 32 bits of both arguments. */

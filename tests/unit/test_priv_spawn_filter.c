@@ -1,4 +1,5 @@
-/* The filters of the spawn role and of its VMMs, loaded for real in a child: what is let through, what is told, what is the end. */
+/* The filters of the spawn role, of its launcher and of the VMMs, loaded for real in a child: what is let through, what is
+ * told, what is the end. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,24 +13,35 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "privhelper/lockdown.c"
 #include "privhelper/spawn/filter.c"
 
 #define BASE 0x40000u /* 262144: a multiple of 1024 */
 
 enum end { PASSED, TOLD, KILLED, BROKEN };
 
-static struct sock_fprog vmm, vmm_landlock, firecracker, probe, role_filter; /* vmm: QEMU */
-static const struct sock_fprog *const all[] = { &role_filter, &vmm, &vmm_landlock, &firecracker,
+#define VM_DIR 40
+#define PROC_DIR 41
+#define LAUNCHER 42
+
+static struct sock_fprog vmm, vmm_landlock, firecracker, probe, launcher, role; /* vmm: QEMU */
+static const struct sock_fprog *const all[] = { &launcher, &vmm, &vmm_landlock, &firecracker,
 						&probe };
 
 static int setup(void **unused)
 {
-	static struct role r = { .config = { .slots = 600, .uid_base = BASE } };
-	static struct sock_filter code[FILTER_MAX], copy[FILTER_MAX];
+	static const struct config c = { .slots = 600, .uid_base = BASE };
+	static struct sock_filter code[2][FILTER_MAX], copy[FILTER_MAX];
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
 
 	(void)unused;
-	if (!ctx || spawn_filter_role(&r, ctx) < 0 || export(ctx, code, &role_filter) < 0)
+	if (!ctx || spawn_filter_launcher(&c, ctx) < 0 || export(ctx, code[0], &launcher) < 0)
+		return -1;
+	seccomp_release(ctx);
+	ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	/* exit_group, which every role may call, ends attempt(). */
+	if (!ctx || spawn_filter_role(VM_DIR, PROC_DIR, LAUNCHER, ctx) < 0 ||
+	    lockdown_allow(ctx, SCMP_SYS(exit_group)) < 0 || export(ctx, code[1], &role) < 0)
 		return -1;
 	seccomp_release(ctx);
 	if (spawn_filter_vmm(VMM_QEMU, true, &vmm_landlock) < 0)
@@ -142,8 +154,8 @@ static void test_never_in_either(void **unused)
 
 	(void)unused;
 	for (size_t i = 0; i < ARRAY_SIZE(never); i++) {
-		if (attempt(&role_filter, never[i], -1, -1, -1) != KILLED)
-			fail_msg("the role may call %ld", never[i]);
+		if (attempt(&launcher, never[i], -1, -1, -1) != KILLED)
+			fail_msg("the launcher may call %ld", never[i]);
 		if (attempt(&vmm, never[i], -1, -1, -1) != KILLED ||
 		    attempt(&firecracker, never[i], -1, -1, -1) != KILLED)
 			fail_msg("a VMM may call %ld", never[i]);
@@ -171,8 +183,8 @@ static void test_ids_are_the_slots(void **unused)
 	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
 		long a = (long)t[i].id[0], b = (long)t[i].id[1], c = (long)t[i].id[2];
 
-		assert_int_equal(attempt(&role_filter, SYS_setresuid, a, b, c), t[i].want);
-		assert_int_equal(attempt(&role_filter, SYS_setresgid, a, b, c), t[i].want);
+		assert_int_equal(attempt(&launcher, SYS_setresuid, a, b, c), t[i].want);
+		assert_int_equal(attempt(&launcher, SYS_setresgid, a, b, c), t[i].want);
 		assert_int_equal(attempt(&vmm, SYS_setresuid, a, b, c), KILLED);
 		assert_int_equal(attempt(&vmm, SYS_setresgid, a, b, c), KILLED);
 	}
@@ -180,15 +192,15 @@ static void test_ids_are_the_slots(void **unused)
 
 static void test_a_base_off_its_multiple_is_refused(void **unused)
 {
-	static struct role r = { .config = { .slots = 600, .uid_base = BASE + 512 } };
+	struct config c = { .slots = 600, .uid_base = BASE + 512 };
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
 
 	(void)unused;
-	assert_int_equal(spawn_filter_role(&r, ctx), -1);
+	assert_int_equal(spawn_filter_launcher(&c, ctx), -1);
 	seccomp_release(ctx);
 	ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
-	r.config.uid_base = 0;
-	assert_int_equal(spawn_filter_role(&r, ctx), -1);
+	c.uid_base = 0;
+	assert_int_equal(spawn_filter_launcher(&c, ctx), -1);
 	seccomp_release(ctx);
 }
 
@@ -196,11 +208,11 @@ static void test_threads_not_processes(void **unused)
 {
 	(void)unused;
 	assert_int_equal(attempt(&vmm, SYS_clone, SIGCHLD, 0, 0), KILLED);
-	assert_int_equal(attempt(&role_filter, SYS_clone, SIGCHLD, 0, 0), KILLED);
+	assert_int_equal(attempt(&launcher, SYS_clone, SIGCHLD, 0, 0), KILLED);
 	assert_int_equal(attempt(&vmm, SYS_clone, CLONE_THREAD, 0, 0),
 			 PASSED); /* EINVAL without CLONE_SIGHAND */
 	assert_int_equal(attempt(&vmm, SYS_clone3, 0, 0, 0), TOLD);
-	assert_int_equal(attempt(&role_filter, SYS_clone3, 0, 0, 0), PASSED);
+	assert_int_equal(attempt(&launcher, SYS_clone3, 0, 0, 0), PASSED);
 }
 
 static void test_sockets_are_unix(void **unused)
@@ -211,7 +223,7 @@ static void test_sockets_are_unix(void **unused)
 		if (family != AF_UNIX) {
 			assert_int_equal(attempt(&firecracker, SYS_socket, family, SOCK_STREAM, 0),
 					 KILLED);
-			assert_int_equal(attempt(&role_filter, SYS_socket, family, SOCK_STREAM, 0),
+			assert_int_equal(attempt(&launcher, SYS_socket, family, SOCK_STREAM, 0),
 					 KILLED);
 		}
 }
@@ -243,10 +255,10 @@ static void test_a_look_for_an_interface_is_survived(void **unused)
 		assert_int_equal(attempt(&vmm, SYS_socket, families[i], SOCK_DGRAM | SOCK_CLOEXEC,
 					 0),
 				 TOLD);
-		assert_int_equal(attempt(&role_filter, SYS_socket, families[i],
+		assert_int_equal(attempt(&launcher, SYS_socket, families[i],
 					 SOCK_DGRAM | SOCK_CLOEXEC, 0),
 				 TOLD);
-		assert_int_equal(attempt(&role_filter, SYS_socket, families[i], SOCK_DGRAM, 0),
+		assert_int_equal(attempt(&launcher, SYS_socket, families[i], SOCK_DGRAM, 0),
 				 KILLED);
 		assert_int_equal(attempt(&firecracker, SYS_socket, families[i],
 					 SOCK_DGRAM | SOCK_CLOEXEC, 0),
@@ -479,8 +491,102 @@ static void test_high_bits_open_nothing(void **unused)
 	assert_int_equal(walk_calls(&vmm_landlock), 8);
 	assert_int_equal(walk_calls(&probe), 8);
 	assert_int_equal(walk_calls(&firecracker), 9); /* socket */
-	/* prlimit64, which the role may use freely, is none of them; setresuid and setresgid are. */
-	assert_int_equal(walk_calls(&role_filter), 10);
+	/* prlimit64, which the launcher may use freely, is none of them; setresuid and setresgid are. */
+	assert_int_equal(walk_calls(&launcher), 10);
+	/* openat, mkdirat, unlinkat, newfstatat, fcntl, sendmsg, recvmsg */
+	assert_int_equal(walk_calls(&role), 7);
+}
+
+/* True if the filter has an answer ALLOW for this call, whatever its arguments: each jump on an argument is taken both
+ * ways.  A filter has no loop, because a jump goes forward. */
+static bool may_pass(const struct sock_fprog *f, unsigned at, const struct seccomp_data *d,
+		     uint32_t a, bool known)
+{
+	const struct sock_filter *i = &f->filter[at];
+
+	assert_true(at < f->len);
+	if (i->code == (BPF_LD | BPF_W | BPF_ABS)) {
+		known = i->k < offsetof(struct seccomp_data, args);
+		return may_pass(f, at + 1, d, known ? load(d, i->k) : 0, known);
+	}
+	if (i->code == (BPF_ALU | BPF_AND | BPF_K))
+		return may_pass(f, at + 1, d, a & i->k, known);
+	if (i->code == (BPF_RET | BPF_K))
+		return i->k == SECCOMP_RET_ALLOW;
+	if (i->code == (BPF_JMP | BPF_JA))
+		return may_pass(f, at + 1 + i->k, d, a, known);
+	if (known)
+		return may_pass(f, at + 1 + (jumps(i, a) ? i->jt : i->jf), d, a, known);
+	return may_pass(f, at + 1 + i->jt, d, a, known) || may_pass(f, at + 1 + i->jf, d, a, known);
+}
+
+static void assert_calls(const struct sock_fprog *f, const int *calls, size_t n)
+{
+	size_t passing = 0;
+
+	for (uint32_t call = 0; call < 1024; call++) {
+		const struct seccomp_data d = { .nr = (int)call, .arch = AUDIT_ARCH_X86_64 };
+		bool listed = false;
+
+		for (size_t i = 0; i < n; i++)
+			listed |= calls[i] == (int)call;
+		passing += listed;
+		if (may_pass(f, 0, &d, 0, true) != listed)
+			fail_msg("call %u: %s", call, listed ? "is refused" : "may pass");
+	}
+	assert_int_equal(passing, n);
+}
+
+/* The process that decodes requests: with those that every role has too (close, fdatasync, ioctl, prctl,
+ * rt_sigreturn, restart_syscall, clock_gettime) it has 21 calls; net has 15, blk 16. */
+static void test_the_role_has_these_calls_and_no_other(void **unused)
+{
+	static const int calls[] = {
+		SCMP_SYS(read),
+		SCMP_SYS(write),
+		SCMP_SYS(getdents64),
+		SCMP_SYS(fstat),
+		SCMP_SYS(openat),
+		SCMP_SYS(newfstatat),
+		SCMP_SYS(mkdirat),
+		SCMP_SYS(unlinkat),
+		SCMP_SYS(fcntl),
+		SCMP_SYS(pidfd_open),
+		SCMP_SYS(sendmsg),
+		SCMP_SYS(recvmsg),
+		SCMP_SYS(clock_nanosleep),
+		SCMP_SYS(exit_group),
+	};
+
+	(void)unused;
+	assert_calls(&role, calls, ARRAY_SIZE(calls));
+}
+
+/* Names lead to cgroups and to a procfs alone: not from a folder that a peer has sent, nor to a file that is made. */
+static void test_the_role_opens_what_is_its_own(void **unused)
+{
+	const long file = O_CLOEXEC | O_NOFOLLOW;
+
+	(void)unused;
+	assert_int_equal(attempt(&role, SYS_openat, VM_DIR, 0, O_RDONLY | file), PASSED);
+	assert_int_equal(attempt(&role, SYS_openat, VM_DIR, 0, O_WRONLY | file), PASSED);
+	assert_int_equal(attempt(&role, SYS_openat, PROC_DIR, 0, O_RDONLY | file), PASSED);
+	assert_int_equal(attempt(&role, SYS_openat, PROC_DIR, 0, O_WRONLY | file), KILLED);
+	assert_int_equal(attempt(&role, SYS_openat, AT_FDCWD, 0, O_RDONLY | file), KILLED);
+	assert_int_equal(attempt(&role, SYS_openat, LAUNCHER, 0, O_RDONLY | file), KILLED);
+	assert_int_equal(attempt(&role, SYS_openat, VM_DIR, 0, O_RDWR | file), KILLED);
+	assert_int_equal(attempt(&role, SYS_openat, VM_DIR, 0, O_RDONLY | O_CLOEXEC), KILLED);
+	assert_int_equal(attempt(&role, SYS_openat, VM_DIR, 0, O_WRONLY | O_CREAT | file), KILLED);
+	assert_int_equal(attempt(&role, SYS_openat, VM_DIR, 0, O_WRONLY | O_TRUNC | file), KILLED);
+	assert_int_equal(attempt(&role, SYS_mkdirat, VM_DIR, 0, 0), PASSED);
+	assert_int_equal(attempt(&role, SYS_mkdirat, AT_FDCWD, 0, 0), KILLED);
+	assert_int_equal(attempt(&role, SYS_unlinkat, VM_DIR, 0, AT_REMOVEDIR), PASSED);
+	assert_int_equal(attempt(&role, SYS_unlinkat, PROC_DIR, 0, 0), KILLED);
+	assert_int_equal(attempt(&role, SYS_fcntl, -1, F_GETFL, 0), PASSED);
+	assert_int_equal(attempt(&role, SYS_fcntl, -1, F_SETFL, 0),
+			 KILLED); /* its log would lose O_APPEND */
+	assert_int_equal(attempt(&role, SYS_sendmsg, LAUNCHER, 0, 0), PASSED);
+	assert_int_equal(attempt(&role, SYS_sendmsg, VM_DIR, 0, 0), KILLED);
 }
 
 static void test_pipes_are_not_enlarged(void **unused)
@@ -543,6 +649,8 @@ int main(void)
 		cmocka_unit_test(test_taps_are_used_not_given_away),
 		cmocka_unit_test(test_arguments),
 		cmocka_unit_test(test_high_bits_open_nothing),
+		cmocka_unit_test(test_the_role_has_these_calls_and_no_other),
+		cmocka_unit_test(test_the_role_opens_what_is_its_own),
 		cmocka_unit_test(test_pipes_are_not_enlarged),
 		cmocka_unit_test(test_no_blocks_beyond_the_limit),
 	};
