@@ -164,11 +164,11 @@ static int blk_filter(struct role *r, scmp_filter_ctx ctx)
 
 /* ---- what the kernel shows ---- */
 
-static void adopt_loop(void *arg, const struct blk_tag *t, const struct blk_loop *l)
+static void adopt_loop(void *arg, const struct tag *t, const struct blk_loop *l)
 {
 	struct role *r = arg;
 
-	if (t->base || t->slot >= r->config.slots)
+	if (!t->generation || t->slot >= r->config.slots)
 		return;
 	struct blk_loop *known = &state(r)->slots[t->slot].part[PART_COW];
 	if (known->fd < 0)

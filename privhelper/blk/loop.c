@@ -29,39 +29,25 @@
 #include "common/log.h"
 
 #define TAG_BASE "banger-base"
-#define TAG_COW "banger:"
 #define MIN_FILE (1024u * 1024u)
 #define BIND_TRIES 16 /* each EBUSY: another program took the free index meanwhile */
 
-_Static_assert(sizeof(TAG_COW "999:4294967295:4294967295") <= LO_NAME_SIZE,
-	       "a tag fits lo_file_name");
+_Static_assert(TAG_TEXT <= LO_NAME_SIZE, "a tag fits lo_file_name");
 
-void blk_tag_format(const struct blk_tag *t, char out[64])
+/* Write lo_file_name, filled up with NULs.  A base belongs to no slot: its tag has generation 0. */
+static void loop_name(const struct tag *t, char out[LO_NAME_SIZE])
 {
 	memset(out, 0, LO_NAME_SIZE);
-	if (t->base)
-		(void)snprintf(out, LO_NAME_SIZE, TAG_BASE);
+	if (t->generation)
+		tag_format(TAG_ALIAS, t, out);
 	else
-		(void)snprintf(out, LO_NAME_SIZE, TAG_COW "%u:%u:%u", t->slot, t->generation,
-			       t->owner);
+		(void)snprintf(out, LO_NAME_SIZE, TAG_BASE);
 }
 
-bool blk_tag_parse(const char *name, struct blk_tag *out)
+static bool read_name(const char *name, struct tag *out)
 {
-	char again[LO_NAME_SIZE];
-	struct blk_tag t = { .base = strcmp(name, TAG_BASE) == 0 };
-
-	if (!t.base && sscanf(name, TAG_COW "%9u:%10u:%10u", &t.slot, &t.generation, &t.owner) != 3)
-		return false;
-	if (!t.base && (t.slot >= SLOT_MAX || t.generation == 0))
-		return false;
-	/* Each tag has one text: with signs, leading zeros or more text behind, @name differs from
-	 * it. */
-	blk_tag_format(&t, again);
-	if (strcmp(name, again) != 0)
-		return false;
-	*out = t;
-	return true;
+	*out = (struct tag){ 0 };
+	return strcmp(name, TAG_BASE) == 0 || tag_parse(TAG_ALIAS, name, LO_NAME_SIZE, out);
 }
 
 uint32_t blk_loop_minor(const struct blk_state *b, int32_t index)
@@ -114,7 +100,7 @@ static int open_node(int32_t index, enum blk_part part)
 
 /* Read tag, index, device and inode of the loop behind @fd.  Return: true, or false: it is not
  * bound, or not ours. */
-static bool read_loop(int fd, struct blk_tag *tag, struct blk_loop *l)
+static bool read_loop(int fd, struct tag *tag, struct blk_loop *l)
 {
 	const uint32_t must = LO_FLAGS_AUTOCLEAR,
 		       may = must | LO_FLAGS_READ_ONLY | LO_FLAGS_DIRECT_IO;
@@ -123,44 +109,40 @@ static bool read_loop(int fd, struct blk_tag *tag, struct blk_loop *l)
 	if (ioctl(fd, LOOP_GET_STATUS64, &info) < 0)
 		return false;
 	info.lo_file_name[LO_NAME_SIZE - 1] = 0;
-	if (!blk_tag_parse((const char *)info.lo_file_name, tag))
+	if (!read_name((const char *)info.lo_file_name, tag))
 		return false;
 	if ((info.lo_flags & ~may) || (info.lo_flags & must) != must || info.lo_offset ||
 	    info.lo_sizelimit)
 		return false;
-	if (tag->base != !!(info.lo_flags & LO_FLAGS_READ_ONLY))
+	if (!tag->generation != !!(info.lo_flags & LO_FLAGS_READ_ONLY))
 		return false;
 	*l = (struct blk_loop){ -1, (int32_t)info.lo_number, info.lo_device, info.lo_inode };
 	return true;
 }
 
 /* True if the loop behind @fd has this tag, and index, device and inode of @want. */
-static bool is_loop(int fd, const struct blk_tag *tag, const struct blk_loop *want)
+static bool is_loop(int fd, const struct tag *tag, const struct blk_loop *want)
 {
-	struct blk_tag t;
+	struct tag t;
 	struct blk_loop l;
 
-	if (!read_loop(fd, &t, &l) || l.index != want->index || l.dev != want->dev ||
-	    l.ino != want->ino)
-		return false;
-	if (t.base || tag->base)
-		return t.base == tag->base;
-	return t.slot == tag->slot && t.generation == tag->generation && t.owner == tag->owner;
+	return read_loop(fd, &t, &l) && l.index == want->index && l.dev == want->dev &&
+	       l.ino == want->ino && memcmp(&t, tag, sizeof(t)) == 0;
 }
 
 /* Bind @file to the loop behind @node.  Return: 0, or -1 with errno; EBUSY: another program has
  * bound it meanwhile. */
-static int configure(int node, int file, const struct blk_tag *tag)
+static int configure(int node, int file, const struct tag *tag)
 {
 	/* The sector size of a guest's disk must not depend on the host's disk. */
 	struct loop_config c = { .fd = (uint32_t)file, .block_size = BLK_SECTOR };
 	char name[LO_NAME_SIZE];
 
-	blk_tag_format(tag, name);
+	loop_name(tag, name);
 	memcpy(c.info.lo_file_name, name, sizeof(name));
 	/* The kernel drops LO_FLAGS_DIRECT_IO if the file does not support it. */
 	c.info.lo_flags = LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO |
-			  (tag->base ? LO_FLAGS_READ_ONLY : 0);
+			  (tag->generation ? 0 : LO_FLAGS_READ_ONLY);
 	if (FAILPOINT_FAILS("loop.configure"))
 		return -1;
 	return ioctl(node, LOOP_CONFIGURE, &c);
@@ -176,7 +158,7 @@ static enum status refusal(const char *what)
 
 /* Bind @file to a free loop.  On ST_OK, l->fd and l->index are set. */
 static enum status bind_new(struct blk_state *b, enum blk_part part, int file,
-			    const struct blk_tag *tag, struct blk_loop *l)
+			    const struct tag *tag, struct blk_loop *l)
 {
 	for (int i = 0; i < BIND_TRIES; i++) {
 		int index = ioctl(b->loop_control, LOOP_CTL_GET_FREE);
@@ -200,7 +182,7 @@ static enum status bind_new(struct blk_state *b, enum blk_part part, int file,
 
 /* Open the loop of a base once more, if a slot has one of the file @l.  Return: true, with l->fd
  * and l->index set, or false. */
-static bool share_base(struct blk_state *b, const struct blk_tag *tag, struct blk_loop *l)
+static bool share_base(struct blk_state *b, const struct tag *tag, struct blk_loop *l)
 {
 	for (uint32_t i = 0; i < SLOT_MAX; i++) {
 		const struct blk_loop *other = &b->slots[i].part[PART_BASE];
@@ -221,7 +203,7 @@ static bool share_base(struct blk_state *b, const struct blk_tag *tag, struct bl
  * Return: ST_OK: it has the file @want; ST_BUSY: it has another file; ST_ABSENT: the loop is gone,
  * and is forgotten. */
 static enum status attached(struct blk_state *b, uint32_t slot, enum blk_part part,
-			    const struct blk_tag *tag, const struct blk_loop *want)
+			    const struct tag *tag, const struct blk_loop *want)
 {
 	struct blk_loop *l = &b->slots[slot].part[part];
 	_cleanup_close_ int node = l->fd >= 0 ? -1 : open_node(l->index, part);
@@ -243,7 +225,7 @@ static enum status attached(struct blk_state *b, uint32_t slot, enum blk_part pa
 enum status blk_loop_attach(struct blk_state *b, const struct request *q, enum blk_part part,
 			    int fd, uint64_t size)
 {
-	const struct blk_tag tag = { part == PART_BASE, q->slot, q->generation, q->owner };
+	const struct tag tag = part == PART_BASE ? (struct tag){ 0 } : tag_of(q);
 	struct blk_loop *l = &b->slots[q->slot].part[part], made = { -1, -1, 0, 0 };
 	enum status s = ST_OK;
 	struct stat st;
@@ -278,7 +260,7 @@ enum status blk_loop_attach(struct blk_state *b, const struct request *q, enum b
 bool blk_loop_bound(const struct blk_state *b, uint32_t slot, enum blk_part part)
 {
 	const struct blk_loop *l = &b->slots[slot].part[part];
-	struct blk_tag t;
+	struct tag t;
 	struct blk_loop now;
 
 	if (l->fd >= 0)
@@ -286,16 +268,16 @@ bool blk_loop_bound(const struct blk_state *b, uint32_t slot, enum blk_part part
 	_cleanup_close_ int node = open_node(l->index, PART_BASE);
 	if (node < 0 || !read_loop(node, &t, &now) || now.dev != l->dev || now.ino != l->ino)
 		return false;
-	return t.base ? part == PART_BASE : part == PART_COW && t.slot == slot;
+	return t.generation ? part == PART_COW && t.slot == slot : part == PART_BASE;
 }
 
 void blk_loop_learn_base(struct blk_state *b, uint32_t slot, int32_t index)
 {
 	struct blk_loop *known = &b->slots[slot].part[PART_BASE], l;
 	_cleanup_close_ int node = known->fd < 0 ? open_node(index, PART_BASE) : -1;
-	struct blk_tag t;
+	struct tag t;
 
-	if (node >= 0 && read_loop(node, &t, &l) && t.base)
+	if (node >= 0 && read_loop(node, &t, &l) && !t.generation)
 		*known = l;
 }
 
@@ -343,14 +325,14 @@ static int32_t partition_line(const struct blk_state *b, const char *line)
 }
 
 struct each {
-	void (*fn)(void *arg, const struct blk_tag *t, const struct blk_loop *l);
+	void (*fn)(void *arg, const struct tag *t, const struct blk_loop *l);
 	void *arg;
 };
 
 static void visit(int32_t index, const struct each *e)
 {
 	_cleanup_close_ int node = open_node(index, PART_BASE);
-	struct blk_tag t;
+	struct tag t;
 	struct blk_loop l;
 
 	if (node >= 0 && read_loop(node, &t, &l) && l.index == index)
@@ -358,8 +340,7 @@ static void visit(int32_t index, const struct each *e)
 }
 
 int blk_loop_each(struct blk_state *b,
-		  void (*fn)(void *arg, const struct blk_tag *t, const struct blk_loop *l),
-		  void *arg)
+		  void (*fn)(void *arg, const struct tag *t, const struct blk_loop *l), void *arg)
 {
 	const struct each e = { fn, arg };
 	char buf[4096];

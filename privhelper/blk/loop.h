@@ -3,18 +3,7 @@
 #define BANGER_PRIVHELPER_BLK_LOOP_H
 
 #include "privhelper/blk/blk.h"
-
-/* The tag of a loop, read from its lo_file_name. */
-struct blk_tag {
-	bool base; /* a base belongs to no slot; the fields below are unused */
-	uint32_t slot, generation, owner;
-};
-
-/* Write the tag as text into @out (LO_NAME_SIZE bytes), filled up with NULs. */
-void blk_tag_format(const struct blk_tag *t, char out[64]);
-
-/* Read a tag.  Return: true, or false for any text that blk_tag_format() can not have written. */
-bool blk_tag_parse(const char *name, struct blk_tag *out);
+#include "privhelper/tag.h"
 
 /**
  * blk_loop_descriptor() - check that a file may be bound to a loop
@@ -59,8 +48,7 @@ uint64_t blk_loop_sectors(const struct blk_loop *l);
  * and l->fd is -1.
  * Return: 0, or -1 with errno. */
 int blk_loop_each(struct blk_state *b,
-		  void (*fn)(void *arg, const struct blk_tag *t, const struct blk_loop *l),
-		  void *arg);
+		  void (*fn)(void *arg, const struct tag *t, const struct blk_loop *l), void *arg);
 
 /* Remember loop @index as the slot's base, if it is a base of ours.  Called after a restart, with
  * the index in the table of the slot's snapshot. */

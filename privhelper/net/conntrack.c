@@ -191,7 +191,7 @@ enum status net_flows_forget(struct net_state *n, const bool slots[SLOT_MAX])
 	const bool whole = net_rules_repair(n) == 0;
 	bool silent[SLOT_MAX] = { false };
 	enum status s = ST_OK;
-	struct net_tag tag;
+	struct tag tag;
 
 	for (uint32_t i = 0; i < n->config->slots; i++)
 		silent[i] = slots[i] && whole && net_elem_get(n, SET_GUEST, i, &tag) == 0;

@@ -84,7 +84,7 @@ static void read_alias(struct net_link *l, const struct nlattr *alias)
 	size_t room = mnl_attr_get_payload_len(alias), n = strnlen(text, room);
 
 	l->ours = n == strlen(SLOT_BRIDGE_ALIAS) && memcmp(text, SLOT_BRIDGE_ALIAS, n) == 0;
-	l->tagged = net_tag_parse(text, room, &l->tag);
+	l->tagged = tag_parse(TAG_ALIAS, text, room, &l->tag);
 }
 
 void net_link_read(void *arg, const struct nlmsghdr *h)

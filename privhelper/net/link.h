@@ -8,7 +8,7 @@
 
 #include "privhelper/net/net.h"
 #include "privhelper/net/netlink.h"
-#include "privhelper/net/tag.h"
+#include "privhelper/tag.h"
 
 /* The interface group (IFLA_GROUP) of retired taps, which the next sweep removes: "bgr" and a zero
  * byte. */
@@ -26,7 +26,7 @@ struct net_link {
 	bool retired;          /* its group is NET_RETIRED */
 	bool isolated, hears;  /* flags of a bridge port; hears: learning or flooding is on */
 	uint32_t owner, group; /* uid and gid of a tap; UINT32_MAX: none */
-	struct net_tag tag;
+	struct tag tag;
 };
 
 /* An nl_fn: read an RTM_NEWLINK into the struct net_link at @arg.  The caller has set its fields to

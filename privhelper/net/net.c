@@ -28,7 +28,7 @@
 #include "privhelper/net/ruleset.h"
 #include "privhelper/net/set.h"
 #include "privhelper/net/sweep.h"
-#include "privhelper/net/tag.h"
+#include "privhelper/tag.h"
 #include "privhelper/net/tap.h"
 
 static struct net_state *state(struct role *r)
@@ -113,8 +113,8 @@ static int net_filter(struct role *r, scmp_filter_ctx ctx)
 
 /* The objects of one slot that the kernel shows. */
 struct view {
-	int ifindex;                   /* of the tap; 0: none, or DISCONNECTED */
-	struct net_tag tap, set[SETS]; /* generation 0: no object with a tag of the slot */
+	int ifindex;               /* of the tap; 0: none, or DISCONNECTED */
+	struct tag tap, set[SETS]; /* generation 0: no object with a tag of the slot */
 };
 
 static int look(struct net_state *n, uint32_t slot, struct view *v)
@@ -217,7 +217,7 @@ static enum status net_list(struct role *r, const struct request *q, int *fds_in
 static enum status tap_create(struct role *r, const struct request *q, int *fds_in,
 			      struct reply *reply, int *fds_out)
 {
-	const struct net_tag tag = net_tag_of(q);
+	const struct tag tag = tag_of(q);
 	int ifindex = 0;
 
 	(void)fds_in;
@@ -248,7 +248,7 @@ static enum status tap_sweep(struct role *r, const struct request *q, int *fds_i
 static enum status guest_allow(struct role *r, const struct request *q, int *fds_in,
 			       struct reply *reply, int *fds_out)
 {
-	const struct net_tag tag = net_tag_of(q);
+	const struct tag tag = tag_of(q);
 
 	(void)fds_in;
 	(void)reply;
@@ -269,7 +269,7 @@ static enum status guest_deny(struct role *r, const struct request *q, int *fds_
 static enum status nat_add(struct role *r, const struct request *q, int *fds_in,
 			   struct reply *reply, int *fds_out)
 {
-	const struct net_tag tag = net_tag_of(q);
+	const struct tag tag = tag_of(q);
 
 	(void)fds_in;
 	(void)reply;

@@ -139,3 +139,20 @@ int nl_talk(int fd, struct nl_out *o, nl_fn fn, void *arg)
 	errno = a.error;
 	return a.error ? -1 : 0;
 }
+
+/* EXFULL: the bridge has its 1,023 ports (net/bridge/br_if.c, find_portno()).  ENFILE: the set is
+ * full. */
+enum status net_status(int err)
+{
+	switch (err) {
+	case ENOSPC:
+	case EXFULL:
+	case ENFILE:
+		return ST_LIMIT;
+	case EBUSY:
+		return ST_BUSY;
+	default:
+		log_warn("the kernel refused: %s", strerror(err));
+		return ST_KERNEL;
+	}
+}

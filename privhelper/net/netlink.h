@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/ops.h"
+
 /* Bytes of the largest request, with headroom: both tables, the rules and two elements for each of
  * SLOT_MAX slots are some 300 kB. */
 #define NL_OUT_SIZE (1u << 20)
@@ -66,5 +68,9 @@ typedef void (*nl_fn)(void *arg, const struct nlmsghdr *h);
  * Return: 0, or -1 with errno: the first error of any message.
  */
 int nl_talk(int fd, struct nl_out *o, nl_fn fn, void *arg);
+
+/* Turn the errno of a failed system call into a status: ST_LIMIT, ST_BUSY, or ST_KERNEL
+ * (logged). */
+enum status net_status(int err);
 
 #endif

@@ -56,7 +56,7 @@ static void append_rules(struct nl_out *o, const struct config *c)
 
 /* Read the tags of the elements that the sets hold now, by slot; generation 0: none.  Elements
  * without a tag of their slot are left out, so the new tables do not have them. */
-static int read_elements(struct net_state *n, struct net_tag kept[SETS][SLOT_MAX])
+static int read_elements(struct net_state *n, struct tag kept[SETS][SLOT_MAX])
 {
 	for (enum net_set s = 0; s < SETS; s++)
 		for (uint32_t i = 0; i < n->config->slots; i++)
@@ -67,7 +67,7 @@ static int read_elements(struct net_state *n, struct net_tag kept[SETS][SLOT_MAX
 
 int net_rules_load(struct net_state *n)
 {
-	struct net_tag kept[SETS][SLOT_MAX] = { 0 };
+	struct tag kept[SETS][SLOT_MAX] = { 0 };
 	struct nl_out o;
 
 	if (read_elements(n, kept) < 0)
@@ -130,7 +130,7 @@ int net_rules_repair(struct net_state *n)
 	return 0;
 }
 
-enum status net_elem_add(struct net_state *n, enum net_set set, const struct net_tag *tag)
+enum status net_elem_add(struct net_state *n, enum net_set set, const struct tag *tag)
 {
 	int r = net_elem_insert(n, set, tag);
 

@@ -4,7 +4,7 @@
 
 #include "privhelper/net/net.h"
 #include "privhelper/net/set.h"
-#include "privhelper/net/tag.h"
+#include "privhelper/tag.h"
 
 /**
  * net_rules_load() - replace both tables in one transaction
@@ -26,6 +26,6 @@ int net_rules_repair(struct net_state *n);
  * Return: ST_OK, also if the VM has the element already; ST_DENIED if another VM's element is
  * there; ST_LIMIT, ST_BUSY or ST_KERNEL.
  */
-enum status net_elem_add(struct net_state *n, enum net_set set, const struct net_tag *tag);
+enum status net_elem_add(struct net_state *n, enum net_set set, const struct tag *tag);
 
 #endif

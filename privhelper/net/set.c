@@ -59,18 +59,18 @@ static void put_key(struct nlmsghdr *h, const struct config *c, enum net_set set
 	mnl_attr_nest_end(h, key);
 }
 
-static void put_comment(struct nlmsghdr *h, const struct net_tag *tag)
+static void put_comment(struct nlmsghdr *h, const struct tag *tag)
 {
-	char udata[UDATA_HEAD + NET_TAG_MAX] = { UDATA_COMMENT };
+	char udata[UDATA_HEAD + TAG_TEXT] = { UDATA_COMMENT };
 
-	net_tag_format(tag, udata + UDATA_HEAD);
+	tag_format(TAG_ALIAS, tag, udata + UDATA_HEAD);
 	size_t n = strlen(udata + UDATA_HEAD) + 1;
 	udata[1] = (char)n;
 	mnl_attr_put(h, NFTA_SET_ELEM_USERDATA, UDATA_HEAD + n, udata);
 }
 
 void net_elem_put(struct nl_out *o, const struct config *c, enum net_set set, uint32_t slot,
-		  const struct net_tag *tag, uint16_t type, uint16_t flags)
+		  const struct tag *tag, uint16_t type, uint16_t flags)
 {
 	put_nfgen(o, (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type), flags, sets[set].family, 0);
 	mnl_attr_put_strz(o->h, NFTA_SET_ELEM_LIST_TABLE, NET_TABLE);
@@ -86,14 +86,14 @@ void net_elem_put(struct nl_out *o, const struct config *c, enum net_set set, ui
 
 /* ---- reading ---- */
 
-static void read_udata(struct net_tag *tag, const struct nlattr *a)
+static void read_udata(struct tag *tag, const struct nlattr *a)
 {
 	const char *p = mnl_attr_get_payload(a);
 	size_t n = mnl_attr_get_payload_len(a);
 
 	if (n > UDATA_HEAD && p[0] == UDATA_COMMENT && (uint8_t)p[1] <= n - UDATA_HEAD)
-		if (!net_tag_parse(p + UDATA_HEAD, (uint8_t)p[1], tag))
-			*tag = (struct net_tag){ 0 };
+		if (!tag_parse(TAG_ALIAS, p + UDATA_HEAD, (uint8_t)p[1], tag))
+			*tag = (struct tag){ 0 };
 }
 
 static void read_elem(void *arg, const struct nlmsghdr *h)
@@ -113,16 +113,16 @@ static void read_elem(void *arg, const struct nlmsghdr *h)
 	}
 }
 
-int net_elem_get(struct net_state *n, enum net_set set, uint32_t slot, struct net_tag *tag)
+int net_elem_get(struct net_state *n, enum net_set set, uint32_t slot, struct tag *tag)
 {
 	struct nl_out o;
 
-	*tag = (struct net_tag){ 0 };
+	*tag = (struct tag){ 0 };
 	nl_begin(&n->netlink, &o);
 	net_elem_put(&o, n->config, set, slot, NULL, NFT_MSG_GETSETELEM, NLM_F_ACK);
 	if (nl_talk(n->nft, &o, read_elem, tag) == 0) {
 		if (tag->slot != slot)
-			*tag = (struct net_tag){ 0 };
+			*tag = (struct tag){ 0 };
 		return 1;
 	}
 	return errno == ENOENT ? 0 : -1;
@@ -130,7 +130,7 @@ int net_elem_get(struct net_state *n, enum net_set set, uint32_t slot, struct ne
 
 /* ---- the two changes ---- */
 
-static int change(struct net_state *n, enum net_set set, uint32_t slot, const struct net_tag *tag,
+static int change(struct net_state *n, enum net_set set, uint32_t slot, const struct tag *tag,
 		  uint16_t type, uint16_t flags)
 {
 	struct nl_out o;
@@ -147,14 +147,14 @@ static int change(struct net_state *n, enum net_set set, uint32_t slot, const st
 	return r;
 }
 
-int net_elem_insert(struct net_state *n, enum net_set set, const struct net_tag *tag)
+int net_elem_insert(struct net_state *n, enum net_set set, const struct tag *tag)
 {
 	return change(n, set, tag->slot, tag, NFT_MSG_NEWSETELEM, NLM_F_CREATE | NLM_F_EXCL);
 }
 
-enum status net_elem_exists(struct net_state *n, enum net_set set, const struct net_tag *tag)
+enum status net_elem_exists(struct net_state *n, enum net_set set, const struct tag *tag)
 {
-	struct net_tag there;
+	struct tag there;
 	int r = net_elem_get(n, set, tag->slot, &there);
 
 	if (r <= 0)

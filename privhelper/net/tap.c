@@ -34,7 +34,7 @@
 #include "privhelper/net/ruleset.h"
 #include "proto/slot.h"
 
-int net_tap_find(struct net_state *n, uint32_t slot, struct net_tag *tag)
+int net_tap_find(struct net_state *n, uint32_t slot, struct tag *tag)
 {
 	struct net_link l;
 
@@ -76,15 +76,15 @@ static void put_fdb(struct nl_out *o, int index, uint32_t slot)
 
 /* Give a tap its tag, its bridge and its flags, and set it up last: no frame passes before all else
  * is in place. */
-static int dress(struct net_state *n, int index, const struct net_tag *tag)
+static int dress(struct net_state *n, int index, const struct tag *tag)
 {
-	char text[NET_TAG_MAX];
+	char text[TAG_TEXT];
 	struct nl_out o;
 
 	net_link_no_ipv6(n, index);
 	if (FAILPOINT_FAILS("tap.dress"))
 		return -1;
-	net_tag_format(tag, text);
+	tag_format(TAG_ALIAS, tag, text);
 	nl_begin(&n->netlink, &o);
 	net_link_put(&o, RTM_SETLINK, AF_UNSPEC, index, 0);
 	mnl_attr_put_strz(o.h, IFLA_IFALIAS, text);
@@ -97,7 +97,7 @@ static int dress(struct net_state *n, int index, const struct net_tag *tag)
 
 /* Create a tap.  Return: the descriptor that holds it, or -1 with errno; EBUSY: an interface of
  * that name exists. */
-static int attach_new(const struct net_tag *tag, const struct config *c)
+static int attach_new(const struct tag *tag, const struct config *c)
 {
 	struct ifreq r = { .ifr_flags = 0 };
 	/* IFF_TUN_EXCL is bit 15, and ifr_flags is short: hence the cast below. */
@@ -121,7 +121,7 @@ static int attach_new(const struct net_tag *tag, const struct config *c)
 /* Create the tap, once the rules are complete and the slot's address has no flow, so that the
  * slot's new VM receives no packet for the last one.  This relies on no earlier request of the
  * controller. */
-static enum status make(struct net_state *n, const struct net_tag *tag, int *ifindex)
+static enum status make(struct net_state *n, const struct tag *tag, int *ifindex)
 {
 	struct net_link l;
 
@@ -160,7 +160,7 @@ int net_tap_repair(struct net_state *n, uint32_t slot)
 	return dress(n, l.index, &l.tag);
 }
 
-enum status net_tap_create(struct net_state *n, const struct net_tag *tag, int *ifindex)
+enum status net_tap_create(struct net_state *n, const struct tag *tag, int *ifindex)
 {
 	const uint32_t id = slot_uid(n->config, tag->slot);
 	struct net_link l;

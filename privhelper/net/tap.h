@@ -5,11 +5,11 @@
 #include <stdint.h>
 
 #include "privhelper/net/net.h"
-#include "privhelper/net/tag.h"
+#include "privhelper/tag.h"
 
 /* Read the slot's tap and its tag.  Return: the ifindex; 0: the slot has no tap with its tag; -1
  * with errno. */
-int net_tap_find(struct net_state *n, uint32_t slot, struct net_tag *tag);
+int net_tap_find(struct net_state *n, uint32_t slot, struct tag *tag);
 
 /**
  * net_tap_create() - create the tap of @tag's VM, or find it
@@ -21,7 +21,7 @@ int net_tap_find(struct net_state *n, uint32_t slot, struct net_tag *tag);
  * retired, belongs to another VM, or has another owner; ST_LIMIT: the bridge has no free port;
  * ST_KERNEL.
  */
-enum status net_tap_create(struct net_state *n, const struct net_tag *tag, int *ifindex);
+enum status net_tap_create(struct net_state *n, const struct tag *tag, int *ifindex);
 
 /* Put the slot's tap back into the bridge, up, isolated, without learning and flooding, if another
  * process changed that.

@@ -23,39 +23,6 @@
 #define CPU_PERIOD_US 100000
 #define END_WAIT_MS 100
 
-struct tag tag_of(const struct request *q)
-{
-	return (struct tag){ q->slot, q->generation, q->owner };
-}
-
-void tag_name(const struct tag *t, char out[TAG_NAME])
-{
-	(void)snprintf(out, TAG_NAME, "%u.%u.%u", t->slot, t->generation, t->owner);
-}
-
-int tag_parse(const char *name, struct tag *t)
-{
-	char copy[TAG_NAME], *save = NULL;
-	uint64_t slot, generation, owner;
-
-	errno = EINVAL;
-	if (strlen(name) >= sizeof(copy))
-		return -1;
-	memcpy(copy, name, strlen(name) + 1);
-	char *a = strtok_r(copy, ".", &save), *b = strtok_r(NULL, ".", &save),
-	     *c = strtok_r(NULL, ".", &save);
-	if (!a || !b || !c || parse_uint(a, 0, SLOT_MAX - 1, &slot) < 0 ||
-	    parse_uint(b, 1, UINT32_MAX, &generation) < 0 ||
-	    parse_uint(c, 0, UINT32_MAX, &owner) < 0) {
-		errno = EINVAL;
-		return -1;
-	}
-	*t = (struct tag){ (uint32_t)slot, (uint32_t)generation, (uint32_t)owner };
-	/* strtok_r() alone would accept "1..2.3" too. */
-	tag_name(t, copy);
-	return strcmp(copy, name) == 0 ? 0 : -1;
-}
-
 /* Read the tags in one buffer of getdents64(2).  *end is set at the end of the directory.
  * Return: their number, or -1 with errno. */
 static int read_tags(int dir, struct tag *tags, size_t room, bool *end)
@@ -70,7 +37,8 @@ static int read_tags(int dir, struct tag *tags, size_t room, bool *end)
 	for (ssize_t at = 0; at < have;) {
 		const struct dirent64 *d = (const struct dirent64 *)(buf + at);
 
-		if (n < room && d->d_type == DT_DIR && tag_parse(d->d_name, &tags[n]) == 0)
+		if (n < room && d->d_type == DT_DIR &&
+		    tag_parse(TAG_GROUP, d->d_name, TAG_TEXT, &tags[n]))
 			n++;
 		at += d->d_reclen;
 	}
@@ -100,9 +68,9 @@ int cgroup_tags(int vm_dir, struct tag tags[TAGS_MAX])
  * Return: a descriptor, or -1 with errno. */
 static int open_in(int vm_dir, const struct tag *t, const char *name, int flags)
 {
-	char path[TAG_NAME + 32];
+	char path[TAG_TEXT + 32];
 
-	tag_name(t, path);
+	tag_format(TAG_GROUP, t, path);
 	(void)snprintf(path + strlen(path), 32, "/%s", name);
 	return openat(vm_dir, path, flags | O_CLOEXEC | O_NOFOLLOW);
 }
@@ -152,9 +120,9 @@ static int set_limits(int vm_dir, const struct tag *t, const struct limits *l)
 
 int cgroup_make(int vm_dir, const struct tag *t, const struct limits *l)
 {
-	char name[TAG_NAME];
+	char name[TAG_TEXT];
 
-	tag_name(t, name);
+	tag_format(TAG_GROUP, t, name);
 	if (mkdirat(vm_dir, name, 0755) < 0 && errno != EEXIST)
 		return -1;
 	if (FAILPOINT_FAILS("cgroup.made") || set_limits(vm_dir, t, l) < 0)
@@ -200,9 +168,9 @@ static enum status kill_and_wait(int vm_dir, const struct tag *t)
 
 enum status cgroup_remove(int vm_dir, const struct tag *t)
 {
-	char name[TAG_NAME];
+	char name[TAG_TEXT];
 
-	tag_name(t, name);
+	tag_format(TAG_GROUP, t, name);
 	if (FAILPOINT_FAILS("cgroup.remove"))
 		return ST_KERNEL;
 	if (unlinkat(vm_dir, name, AT_REMOVEDIR) == 0 || errno == ENOENT)

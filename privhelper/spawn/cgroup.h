@@ -4,24 +4,10 @@
 
 #include <stdint.h>
 
-#include "privhelper/role/role.h"
+#include "privhelper/tag.h"
+#include "proto/slot.h"
 
-/* The tag of a VM, in the cgroup's name: "<slot>.<generation>.<owner>", all decimal. */
-struct tag {
-	uint32_t slot, generation, owner;
-};
-
-#define TAG_NAME 48 /* bytes, with the NUL */
 #define TAGS_MAX (2 * SLOT_MAX)
-
-/* The tag of the VM that @q names. */
-struct tag tag_of(const struct request *q);
-
-/* Write the tag as the name of a cgroup. */
-void tag_name(const struct tag *t, char out[TAG_NAME]);
-
-/* Read a tag.  Return: 0, or -1 for any name that tag_name() can not have written. */
-int tag_parse(const char *name, struct tag *t);
 
 /* The limits of one VM's cgroup. */
 struct limits {

@@ -7,6 +7,7 @@
 
 #include "privhelper/spawn/argv.c"
 #include "privhelper/spawn/cgroup.c"
+#include "privhelper/tag.c"
 
 static struct programs programs(void)
 {
@@ -178,40 +179,78 @@ static void test_missing_programs(void **unused)
 
 static void test_tag_round_trip(void **unused)
 {
-	static const struct tag t[] = { { 0, 1, 0 }, { 999, UINT32_MAX, UINT32_MAX } };
-	char name[TAG_NAME];
+	static const struct tag t[] = { { 0, 1, 0 }, { 999, UINT32_MAX, UINT32_MAX - 1 } };
+	char text[TAG_TEXT];
 	struct tag back;
 
 	(void)unused;
-	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
-		tag_name(&t[i], name);
-		assert_int_equal(tag_parse(name, &back), 0);
-		assert_memory_equal(&back, &t[i], sizeof(back));
-	}
-	tag_name(&t[1], name);
-	assert_string_equal(name, "999.4294967295.4294967295");
+	for (int form = TAG_ALIAS; form <= TAG_GROUP; form++)
+		for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
+			tag_format((enum tag_form)form, &t[i], text);
+			assert_true(tag_parse((enum tag_form)form, text, sizeof(text), &back));
+			assert_memory_equal(&back, &t[i], sizeof(back));
+		}
+	assert_string_equal(text, "999.4294967295.4294967294");
+	tag_format(TAG_ALIAS, &t[1], text);
+	assert_string_equal(text, "banger:999:4294967295:4294967294");
+	/* as the kernel shows an attribute: no NUL, and more text behind */
+	assert_true(tag_parse(TAG_ALIAS, "banger:1:2:3456", 12, &back));
+	assert_int_equal(back.owner, 3);
 }
 
 static void test_foreign_names_are_no_tags(void **unused)
 {
 	static const char *const bad[] = {
-		"",         ".",
-		"..",       "...",
-		"1",        "1.2",
-		"1.2.",     "1..2.3",
-		".1.2.3",   "1.2.3.",
-		"1.2.3.4",  "1.2.3.x",
-		"01.2.3",   "1.0.3",
-		"1000.1.0", "1.2.4294967296",
-		"-1.2.3",   "1.2.+3",
-		"1.2.3 ",   "99999999999999999999999999999999999999999999999999.1.1",
+		"",
+		".",
+		"..",
+		"...",
+		"1",
+		"1.2",
+		"1.2.",
+		"1..2.3",
+		".1.2.3",
+		"1.2.3.",
+		"1.2.3.4",
+		"1.2.3.x",
+		"01.2.3",
+		"1.0.3",
+		"1000.1.0",
+		"1.2.4294967296",
+		"-1.2.3",
+		"1.2.+3",
+		"1.2.3 ",
+		"99999999999999999999999999999999999999999999999999.1.1",
+		"1:2:3",
+		"1.2:3",
+		"banger:",
+		"banger:1:2:3",
+		"1.2.4294967295",
+		"1.2.30000000000000000000000000000000000000000000000000000000000000",
+	};
+	static const char *const alien[] = {
+		"",
+		"bange",
+		"banger:",
+		"1:2:3",
+		"banger:1:2",
+		"banger:1:2:3:",
+		"banger:1.2.3",
+		"banger: 1:2:3",
+		"Banger:1:2:3",
+		"banger:1:0:3",
+		"banger:1000:1:3",
+		"banger:01:2:3",
 	};
 	struct tag t;
 
 	(void)unused;
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
-		if (tag_parse(bad[i], &t) == 0)
+		if (tag_parse(TAG_GROUP, bad[i], strlen(bad[i]), &t))
 			fail_msg("'%s' was taken", bad[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(alien); i++)
+		if (tag_parse(TAG_ALIAS, alien[i], strlen(alien[i]), &t))
+			fail_msg("'%s' was taken", alien[i]);
 }
 
 static void test_start_time(void **unused)

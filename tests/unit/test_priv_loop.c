@@ -73,6 +73,7 @@ static int kernel_ioctl(int fd, unsigned long request, void *arg)
 #define ioctl(...) FIRST(__VA_ARGS__, NULL, NULL)
 #define open(...) kernel_open(__VA_ARGS__)
 #include "privhelper/blk/loop.c"
+#include "privhelper/tag.c"
 #undef open
 #undef ioctl
 
