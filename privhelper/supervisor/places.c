@@ -27,6 +27,7 @@
 #include "common/log.h"
 #include "privhelper/label.h"
 #include "privhelper/supervisor/places.h"
+#include "privhelper/tag.h"
 #include "proto/slot.h"
 
 #define LISTEN_BACKLOG 64
@@ -245,16 +246,6 @@ static void enable_controllers(int group)
 		(void)!write(fd, names[i], strlen(names[i]));
 }
 
-/* Delegate a control group to the spawn role: its folder and its cgroup.procs alone (cgroups(7),
- * "Cgroup delegation"). */
-static int delegate(int group, const struct account *a)
-{
-	if (fchown(group, a->uid, a->gid) < 0 ||
-	    fchownat(group, "cgroup.procs", a->uid, a->gid, AT_SYMLINK_NOFOLLOW) < 0)
-		return failed("can not hand over", "a control group");
-	return 0;
-}
-
 /* Set a limit of a control group.  If the cgroup controller is not enabled, there is no file and no
  * limit. */
 static int write_limit(int group, const char *name, uint64_t value)
@@ -272,7 +263,7 @@ static int write_limit(int group, const char *name, uint64_t value)
 }
 
 /* Limit memory and tasks of all VMs together (cgroup-v2.rst, "memory.max", "pids.max"), so that the
- * host keeps the rest. */
+ * host keeps the rest.  A VM's group gets no groups in it (cgroup-v2.rst, "cgroup.max.depth"). */
 static int limit_vms(int vm, const struct config *c)
 {
 	struct sysinfo i;
@@ -283,46 +274,89 @@ static int limit_vms(int vm, const struct config *c)
 	/* Divide first, so that the product can not overflow. */
 	if (write_limit(vm, "memory.max", total / 100 * c->total_mem_percent) < 0)
 		return -1;
-	return write_limit(vm, "pids.max", c->total_tasks);
+	return write_limit(vm, "pids.max", c->total_tasks) | write_limit(vm, "cgroup.max.depth", 1);
+}
+
+static int end_group(int parent, const char *name);
+
+/* Call @fn for each group directly in @group.  Return: 0, or -1: a call failed. */
+static int each_group(int group, int (*fn)(int parent, const char *name))
+{
+	int again = openat(group, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), bad = 0;
+	DIR *d = again < 0 ? NULL : fdopendir(again);
+
+	if (!d)
+		return failed("can not read", "a control group");
+	for (const struct dirent *e; (e = readdir(d));)
+		if (e->d_type == DT_DIR && is_entry(e->d_name))
+			bad |= fn(group, e->d_name);
+	(void)closedir(d);
+	return bad;
 }
 
 /**
- * end_earlier() - kill the processes of an earlier start in the spawn role's control group, and
- * remove the group
- * @top:	descriptor of cgroup_dir
+ * end_group() - kill the processes of an earlier start in a control group and those in it, and
+ * remove the groups
  *
- * A taken-over spawn role can leave a process in its group.  The service manager would not kill it,
- * because the group is outside the unit's.  We hold the supervisor's lock, so every process in the
- * group belongs to an earlier start.
- *
- * The group is removed and made again because of its counter of kills.  Some kernels (6.18 is one)
- * compare the counter of the parent's group with that of the group that a child is cloned into
- * (kernel/cgroup/cgroup.c, cgroup_post_fork()).  From a group where cgroup.kill was ever written,
- * each cloned VMM would be killed at once.  Waits at most a second for the processes to exit.
- * Return: 0, or -1 (logged).
+ * Waits at most a second for the processes to exit.
+ * Return: 0, also if there is no such group, or -1 (logged).
  */
-static int end_earlier(int top)
+static int end_group(int parent, const char *name)
 {
 	const struct timespec ms = { .tv_nsec = 1000000 };
 
-	FAILPOINT("places.left");
 	for (int i = 0; i < 1000; i++) {
-		if (unlinkat(top, "spawn", AT_REMOVEDIR) == 0 || errno == ENOENT)
+		if (unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
 			return 0;
 		if (errno != EBUSY)
 			break;
-		_cleanup_close_ int fd = openat(top, "spawn/cgroup.kill",
-						O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-		if (fd < 0 || write(fd, "1", 1) != 1)
+		_cleanup_close_ int group = openat(parent, name,
+						   O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+		_cleanup_close_ int fd = openat(group, "cgroup.kill", O_WRONLY | O_CLOEXEC);
+		if (fd < 0 || write(fd, "1", 1) != 1 || each_group(group, end_group) < 0)
 			break;
 		(void)nanosleep(&ms, NULL);
 	}
-	return failed("can not kill the processes of an earlier start in control group", "spawn");
+	return failed("can not kill the processes of an earlier start in control group", name);
+}
+
+/* End a group in vm/ that is no VM's, and each group in a VM's: no VMM makes one. */
+static int end_foreign(int vm, const char *name)
+{
+	struct tag t;
+
+	if (!tag_parse(TAG_GROUP, name, TAG_TEXT, &t))
+		return end_group(vm, name);
+	_cleanup_close_ int group = openat(vm, name,
+					   O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	return group < 0 ? failed("can not open control group", name)
+			 : each_group(group, end_group);
+}
+
+/**
+ * end_earlier() - kill the processes of an earlier start that are no VMMs
+ * @top:	descriptor of cgroup_dir
+ * @vm:		descriptor of vm/ in it
+ *
+ * A taken-over launcher can leave a process in its group, and with the role's help in groups below
+ * vm/.  The service manager would not kill it, because these groups are outside the unit's.  We hold
+ * the supervisor's lock, so every process in them belongs to an earlier start.
+ *
+ * spawn/ is removed and made again because of its counter of kills.  Some kernels (6.18 is one)
+ * compare the counter of the parent's group with that of the group that a child is cloned into
+ * (kernel/cgroup/cgroup.c, cgroup_post_fork()).  From a group where cgroup.kill was ever written,
+ * each cloned VMM would be killed at once.
+ * Return: 0, or -1 (logged).
+ */
+static int end_earlier(int top, int vm)
+{
+	FAILPOINT("places.left");
+	return end_group(top, "spawn") | each_group(vm, end_foreign);
 }
 
 static int make_cgroups(struct config *c)
 {
-	const struct shape d = { c->spawn.uid, c->spawn.gid, 0755 };
+	const struct shape d = { c->spawn.uid, c->spawn.gid, 0755 }, root = { 0, 0, 0755 };
 	char above[sizeof(c->cgroup_dir)];
 	struct statfs f;
 
@@ -342,15 +376,18 @@ static int make_cgroups(struct config *c)
 	if (top < 0)
 		return -1;
 	enable_controllers(top);
-	if (end_earlier(top) < 0)
-		return -1;
-	_cleanup_close_ int spawn = folder(top, "spawn", &d), vm = folder(top, "vm", &d);
-	if (spawn < 0 || vm < 0)
+	_cleanup_close_ int vm = folder(top, "vm", &d);
+	if (vm < 0 || end_earlier(top, vm) < 0 || folder_once(top, "spawn", &root) < 0)
 		return -1;
 	enable_controllers(vm);
 	if (limit_vms(vm, c) < 0)
 		return -1;
-	return delegate(top, &c->spawn) | delegate(spawn, &c->spawn) | delegate(vm, &c->spawn);
+	/* clone3(2) into a group of vm/ needs the right to write this file of the group above both
+	 * (cgroups(7), "Cgroup delegation").  No other is the spawn role's: so no process enters vm/,
+	 * or comes back to spawn/. */
+	if (fchownat(top, "cgroup.procs", c->spawn.uid, c->spawn.gid, AT_SYMLINK_NOFOLLOW) < 0)
+		return failed("can not hand over", "cgroup.procs");
+	return 0;
 }
 
 /* Take the lock of the only supervisor, on a file that root alone can open, and hold it until

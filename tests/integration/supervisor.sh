@@ -52,7 +52,12 @@ is "$(mode "$T/state/slots/3")" "2750 $CTL_ID:$((UID_BASE + 3))" "state_dir/slot
 is "$(mode "$T/state/consoles")" "700 $CTL_ID:$CTL_ID" "state_dir/consoles"
 is "$(mode "$T/log/net.log")" "640 0:$CTL_ID" "log_dir/net.log"
 is "$(mode "$SOCK")" "660 0:64200" "the control socket is for the group of users"
-is "$(mode "$CGROUP/vm/cgroup.procs")" "644 $SPAWN_ID:$SPAWN_ID" "the VMs' control group is the spawn role's"
+is "$(mode "$CGROUP/vm")" "755 $SPAWN_ID:$SPAWN_ID" "the VMs' control group is the spawn role's"
+is "$(mode "$CGROUP/cgroup.procs") $(mode "$CGROUP/spawn") $(mode "$CGROUP/spawn/cgroup.procs") $(mode "$CGROUP/vm/cgroup.procs")" \
+	"644 $SPAWN_ID:$SPAWN_ID 755 0:0 644 0:0 644 0:0" "of the others it has what clone3(2) into a VM's group needs"
+mkdir "$CGROUP/vm/0.1.1000"
+refuses "no control group is made in a VM's" mkdir "$CGROUP/vm/0.1.1000/sub"
+rmdir "$CGROUP/vm/0.1.1000"
 launcher() { pgrep -P "$(child banger-role-spawn)"; }
 is "$(cat "$CGROUP/spawn/cgroup.procs")" "$(launcher)" "its launcher lives next to it"
 # Where the kernel has no such controller here, the log says so, once.
@@ -202,10 +207,16 @@ check "the first one lives" kill -0 "$P"
 kill -KILL "$P"
 wait "$P" 2>/dev/null
 touch "$T/run/slots/stays"
-# The spawn role alone may put a process there (cgroups(7), delegation); one that was taken over may leave it.
-sleep 300 &
-left=$!
-echo $left >"$CGROUP/spawn/cgroup.procs"
+# A launcher that was taken over may leave a process in its control group, in one below vm/ that is no VM's, or deeper.
+echo max >"$CGROUP/vm/cgroup.max.depth" # as an earlier release had it
+lefts=()
+for group in spawn spawn/sub vm/foreign vm/0.0.0 vm/0.1.1000 vm/1.1.1000/sub vm/1.1.1000/sub/deep; do
+	mkdir -p "$CGROUP/$group"
+	chown -R "$SPAWN_ID" "$CGROUP/${group%%/sub*}" # as if the role had made it
+	sleep 300 &
+	lefts+=($!)
+	echo $! >"$CGROUP/$group/cgroup.procs"
+done
 # A controller whose thread hangs in the kernel can not be killed: it goes on listening.
 rm -f "$SOCK"
 perl -MIO::Socket::UNIX -e 'my $s = IO::Socket::UNIX->new(Local => $ARGV[0], Listen => 1) or die; sleep 60' "$SOCK" &
@@ -214,8 +225,10 @@ wait_for 5 test -S "$SOCK"
 name="an earlier controller that can not be killed does not keep the set from starting"
 if up; then ok "$name"; else not_ok "$name" "$(cat "$T/sup.err")"; fi
 kill "$hung"
-check "what a spawn role left in its control group is ended" wait_for 2 ended "$left"
-kill "$left" 2>/dev/null
+check "what a spawn role left in control groups is ended" wait_for 2 all_ended "${lefts[@]}"
+is "$(wait_for 5 eval '[ "$(find "$CGROUP" -mindepth 1 -type d | wc -l)" = 2 ]'; find "$CGROUP" -mindepth 1 -type d -printf '%f\n' | sort | xargs)" "spawn vm" \
+	"and the groups are gone"
+kill "${lefts[@]}" 2>/dev/null
 # clone3(2) as the spawn role does it, from where the role is: on some kernels a child of a group where cgroup.kill was
 # written is killed at its birth.
 mkdir "$CGROUP/vm/born"

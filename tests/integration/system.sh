@@ -96,6 +96,16 @@ done
 did "a clean stop of the set succeeds" set_stop
 is "$(vmm_pid)" "$boot_pid" "a clean stop leaves the VMM alone"
 did "the set comes up again" set_start
+did "it is stopped again" set_stop
+group=$(dirname "$(grep -l "^$boot_pid$" "$CGROUP"/vm/*/cgroup.procs)")
+echo max >"$CGROUP/vm/cgroup.max.depth"
+mkdir "$group/sub"
+background sleep 600
+left=$!
+echo $left >"$group/sub/cgroup.procs"
+did "with another process in a group within the VMM's, it comes up" set_start
+refuses "that process is ended" kill -0 "$left"
+is "$(vmm_pid) $(find "$group" -mindepth 1 -type d)" "$boot_pid " "its group too; the VMM lives on"
 lines=$(as $ALICE vm logs web1 | wc -l)
 check "the console of an adopted VM goes on" wait_for 10 eval '[ "$(as $ALICE vm logs web1 | wc -l)" -gt '"$lines"' ]'
 

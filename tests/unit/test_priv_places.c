@@ -14,6 +14,7 @@
 
 #include "privhelper/label.c"
 #include "privhelper/supervisor/places.c"
+#include "privhelper/tag.c"
 
 static char top[] = "/tmp/banger-places.XXXXXX", place[64];
 
@@ -144,10 +145,12 @@ static void all_vms_together_have_limits(void **state)
 	assert_int_equal(limit_vms(group, &c), 0); /* no such files: no limits, no failure */
 	put("memory.max", false);
 	put("pids.max", false);
+	put("cgroup.max.depth", false);
 	assert_int_equal(limit_vms(group, &c), 0);
 	assert_int_equal(sysinfo(&i), 0);
 	assert_int_equal(read_number("memory.max"), (uint64_t)i.totalram * i.mem_unit / 100 * 50);
 	assert_int_equal(read_number("pids.max"), 1234);
+	assert_int_equal(read_number("cgroup.max.depth"), 1);
 	(void)close(group);
 }
 
