@@ -10,7 +10,7 @@
 #include "common/parse.h"
 #include "proto/slot.h"
 
-#define OPS_VERSION 2
+#define OPS_VERSION 3
 #define OPS_PACKET_MAX 512 /* bytes of a request or a reply */
 #define LIST_MAX 12        /* objects in a LIST reply: 12 * 23 bytes and the head fit a packet */
 #define LIST_FIELDS 5

@@ -181,6 +181,7 @@ static int vmm_args(struct ctl *c, const struct vm *vm, const struct object_row 
 		.disk = storage->disk,
 		.vcpus = vm->vcpus,
 		.mem_mib = vm->mem_mib,
+		.disk_mib = vm->disk_mib,
 		.tsc_khz = vm->runtime.accel == ACCEL_TCG ? tsc_khz() : 0,
 	};
 	*fd = watch_console_open(c->watch, vm);

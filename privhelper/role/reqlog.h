@@ -33,8 +33,8 @@ struct reqlog {
 	uint64_t skipped; /* lines not written since the last line */
 };
 
-/* The size at which a log ends: creates are refused until it is rotated.  net and blk write nothing
- * else, so the kernel enforces it too (RLIMIT_FSIZE); a limit of spawn would be its VMMs'. */
+/* The size at which a log ends: creates are refused until it is rotated.  A role writes nothing
+ * else, so the kernel enforces it too (RLIMIT_FSIZE). */
 #define REQLOG_BYTES_MAX (UINT64_C(1) << 30)
 
 /* Lines without an intent: a burst, for a start that lists all objects and watches each VMM, then

@@ -178,7 +178,7 @@ static enum status start(struct launcher *l, const struct launch *q, const int *
 		.null_fd = l->null_fd,
 		.console = fds[FD_CONSOLE],
 		.landlock_abi = l->landlock_abi,
-		.disk_max = (uint64_t)l->config->max_disk_mib << 20,
+		.disk_max = q->vmm.disk_mib << 20,
 	};
 
 	if (argv_vmm(&l->programs, slot, &q->vmm, &argv) < 0)

@@ -247,7 +247,8 @@ static enum status vmm_spawn(struct role *r, const struct request *q, int *fds_i
 	const struct tag t = tag_of(q);
 	struct running vmm = { .pidfd = -1 };
 
-	if (v->vcpus > r->config.max_vcpus || v->mem_mib > r->config.max_mem_mib)
+	if (v->vcpus > r->config.max_vcpus || v->mem_mib > r->config.max_mem_mib ||
+	    v->disk_mib > r->config.max_disk_mib)
 		return ST_LIMIT;
 	if (!is_console(fds_in[0]))
 		return ST_DENIED;

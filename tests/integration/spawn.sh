@@ -52,7 +52,7 @@ said() { grep -qF -- "$2" "$T/console.$1.log"; }
 gone() { ! kill -0 "$1" 2>/dev/null; }
 pid_in() { [[ $1 =~ pid=([0-9]+) ]] && echo "${BASH_REMATCH[1]}"; }
 spawn() { # spawn SLOT [GEN [OWNER]]
-	ask spawn vmm_spawn "slot=$1" "gen=${2-1}" "owner=${3-1000}" vmm=0 accel=2 disk=1 vcpus=1 mem_mib=64 \
+	ask spawn vmm_spawn "slot=$1" "gen=${2-1}" "owner=${3-1000}" vmm=0 accel=2 disk=1 vcpus=1 mem_mib=64 disk_mib=1 \
 		tsc_khz=2596184 "fd=$T/console.$1:rw"
 }
 
@@ -79,6 +79,8 @@ is "$(ask spawn vmm_spawn slot=0 vmm=0 accel=2 disk=1 vcpus=5 mem_mib=64 "fd=$T/
 	"more processors than root allows are refused"
 is "$(ask spawn vmm_spawn slot=0 vmm=0 accel=2 disk=1 vcpus=1 mem_mib=1025 "fd=$T/console.0:rw")" limit \
 	"more memory than root allows is refused"
+is "$(ask spawn vmm_spawn slot=0 vmm=0 accel=2 disk=1 vcpus=1 mem_mib=64 disk_mib=4097 "fd=$T/console.0:rw")" limit \
+	"a larger disk than root allows is refused"
 is "$(ask spawn vmm_spawn slot=0 vmm=1 accel=1 disk=1 vcpus=1 mem_mib=64 "fd=$T/console.0:rw")" kernel \
 	"a VMM that this host does not have is not started"
 is "$(our_cgroups)" "" "refusals leave no cgroup"
@@ -248,6 +250,7 @@ if ${CC:-cc} -static -O1 -D_GNU_SOURCE -o "$T/vmm" "$here/spawn_vmm.c" 2>"$T/cc.
 		ftruncate EFBIG
 		fallocate EFBIG
 		pwrite EFBIG
+		last ok
 		shrink ok
 	END
 	landlock=$(perl -e 'print syscall(444, 0, 0, 1)')
@@ -263,7 +266,7 @@ if ${CC:-cc} -static -O1 -D_GNU_SOURCE -o "$T/vmm" "$here/spawn_vmm.c" 2>"$T/cc.
 	: >"$T/console.0.log"
 	peer_start spawn
 	ask spawn run >/dev/null
-	hostile=$(ask spawn vmm_spawn slot=0 gen=4 owner=1000 vmm=1 accel=1 disk=1 vcpus=1 mem_mib=64 "fd=$T/console.0:rw")
+	hostile=$(ask spawn vmm_spawn slot=0 gen=4 owner=1000 vmm=1 accel=1 disk=1 vcpus=1 mem_mib=64 disk_mib=1 "fd=$T/console.0:rw")
 	is "$hostile" "ok *" "it is started as if it were Firecracker"
 	check "it gets to its end too" wait_for 10 said 0 "now a process"
 	is "$(ask spawn waitfd "${hostile##*fd=}" 5000)" ready "a process of its own is the end of this one too"

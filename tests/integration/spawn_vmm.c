@@ -103,16 +103,17 @@ static void hand_on(void)
 	       socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0 ? strerrorname_np(errno) : "ok");
 }
 
-/* Grow the disk, in the three ways that a VMM has, and within its bounds. */
+/* Grow the disk of 1 MiB by a byte, in the three ways that a VMM has; and within its bounds. */
 static void grow(const char *disk)
 {
-	const off_t tib = (off_t)1 << 40;
+	const off_t end = (off_t)1 << 20;
 	int fd = open(disk, O_RDWR);
 
-	printf("ftruncate %s\n", ftruncate(fd, tib) < 0 ? strerrorname_np(errno) : "ok");
-	printf("fallocate %s\n", fallocate(fd, 0, tib, 4096) < 0 ? strerrorname_np(errno) : "ok");
-	printf("pwrite %s\n", pwrite(fd, "x", 1, tib) < 0 ? strerrorname_np(errno) : "ok");
-	printf("shrink %s\n", ftruncate(fd, 1 << 20) < 0 ? strerrorname_np(errno) : "ok");
+	printf("ftruncate %s\n", ftruncate(fd, end + 1) < 0 ? strerrorname_np(errno) : "ok");
+	printf("fallocate %s\n", fallocate(fd, 0, end, 1) < 0 ? strerrorname_np(errno) : "ok");
+	printf("pwrite %s\n", pwrite(fd, "x", 1, end) < 0 ? strerrorname_np(errno) : "ok");
+	printf("last %s\n", pwrite(fd, "x", 1, end - 1) < 0 ? strerrorname_np(errno) : "ok");
+	printf("shrink %s\n", ftruncate(fd, end) < 0 ? strerrorname_np(errno) : "ok");
 	(void)close(fd);
 }
 

@@ -69,6 +69,8 @@ static void start_makes_and_stop_removes_in_order(void **state)
 	assert_int_equal(spawn.vmm_spawn.tsc_khz,
 			 tsc_khz()); /* the fixture's VMM is one with TCG */
 	struct vm vm = row(f, "web");
+	assert_true(vm.disk_mib > 0);
+	assert_int_equal(spawn.vmm_spawn.disk_mib, vm.disk_mib); /* and no more */
 	assert_int_equal(vm.state, VM_RUNNING);
 	assert_int_equal(ledger(f, &vm, rows), OBJ_COUNT - 1);
 	for (size_t i = 0; i < OBJ_COUNT - 1; i++) {
