@@ -52,6 +52,7 @@ struct serve {
 	uint64_t last_seq;
 	/* the token bucket of creates, in time: a create costs NSEC / rate */
 	uint64_t credit_ns, refilled_ns;
+	bool swept; /* since the last removal without a slot, nothing was removed in any */
 };
 
 /* One datagram on its way through the gates. */
@@ -258,36 +259,35 @@ static const char *shape(struct serve *s, struct packet *p)
 	return NULL;
 }
 
-/* True for a removal in an empty slot, and after REMOVALS_RECORDED removals since the slot's last
- * create.  The rate of creates so bounds the records of all other removals. */
-static bool is_repetition(struct role *r, const struct request *q)
+/* The gate record.  The record of a removal takes a token of the log if the removal can change
+ * nothing (an empty slot, or a sweep after which nothing was removed), and after REMOVALS_RECORDED
+ * removals since the slot's last create; so the rate of creates bounds all other records.  Without a
+ * token, a removal that can change nothing is served without a record; any other waits. */
+static enum status record(struct serve *s, const struct request *q)
 {
-	struct owner_row *w = &r->ledger[q->slot];
+	struct owner_row *w = &s->role->ledger[q->slot];
+	bool create = q->op->effect == EFFECT_CREATE, sweep = q->op->scope == SCOPE_HOST;
 
-	if (q->op->effect != EFFECT_REMOVE)
-		return false;
-	if (q->op->scope == SCOPE_HOST || !w->live || w->removals >= REMOVALS_RECORDED)
-		return true;
-	w->removals++;
-	return false;
+	if (q->op->effect == EFFECT_REMOVE) {
+		bool idle = sweep ? s->swept : !w->live;
+		bool counted = !idle && (sweep || w->removals++ < REMOVALS_RECORDED);
+		if (!counted && !reqlog_has_room(&s->log))
+			return idle ? ST_OK : ST_BUSY;
+	}
+	if (create)
+		w->removals = 0;
+	bool full = FAILPOINT_OF_FAILS("%s.intent", ops_failpoint_each, q->op->name);
+	return (full || reqlog_intent(&s->log, q) < 0) && create ? ST_NOLOG : ST_OK;
 }
 
 /* The gates belonging, rate and record.  Return: ST_OK if the handler may run. */
 static enum status admit(struct serve *s, const struct request *q)
 {
-	bool create = q->op->effect == EFFECT_CREATE;
 	enum status st = check_belonging(s->role, q);
 
-	if (st == ST_OK && create && !take_token(s))
+	if (st == ST_OK && q->op->effect == EFFECT_CREATE && !take_token(s))
 		st = ST_LIMIT;
-	if (st != ST_OK)
-		return st;
-	if (create)
-		s->role->ledger[q->slot].removals = 0;
-	else if (is_repetition(s->role, q) && !reqlog_has_room(&s->log))
-		return ST_OK;
-	bool full = FAILPOINT_OF_FAILS("%s.intent", ops_failpoint_each, q->op->name);
-	return (full || reqlog_intent(&s->log, q) < 0) && create ? ST_NOLOG : ST_OK;
+	return st == ST_OK ? record(s, q) : st;
 }
 
 /* Exit if the handler returned ST_OK without all descriptors of its operation, or an error with
@@ -309,16 +309,18 @@ static void fail_after(struct packet *p)
 	p->reply.status = ST_KERNEL;
 }
 
-/* Ask the role whether the slot holds objects after a change.  The removal that emptied it is
- * always recorded. */
-static void look_again(struct serve *s, const struct request *q)
+/* Note what a change has left: whether the slot holds objects, and whether a sweep finds any. */
+static void look_again(struct serve *s, const struct request *q, enum status done)
 {
 	struct owner_row *w = &s->role->ledger[q->slot];
-	bool was = w->live;
 
+	if (q->op->scope == SCOPE_HOST) {
+		s->swept = done == ST_OK;
+		return;
+	}
+	if (w->live)
+		s->swept = false;
 	w->live = s->role->holds(s->role, q->slot);
-	if (was && !w->live)
-		s->log.owed_seq = q->seq;
 }
 
 static void handle(struct serve *s, struct packet *p)
@@ -335,8 +337,8 @@ static void handle(struct serve *s, struct packet *p)
 					: fn(s->role, &p->q, p->fds_in, &p->reply, p->fds_out);
 		if (FAILPOINT_OF_FAILS("%s.after", ops_failpoint_each, p->q.op->name))
 			fail_after(p);
-		if (p->q.op->effect != EFFECT_READ && p->q.op->scope == SCOPE_SLOT)
-			look_again(s, &p->q);
+		if (p->q.op->effect != EFFECT_READ)
+			look_again(s, &p->q, p->reply.status);
 	}
 	check_fds_out(p);
 	(void)reqlog_result(&s->log, &p->q, &p->reply, (clock_boot_ns() - began) / 1000);

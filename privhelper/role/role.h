@@ -15,7 +15,7 @@ struct owner_row {
 	uint32_t owner;
 	uint8_t vm[ID_LEN]; /* zeros: unknown, because tags do not hold it */
 	bool live;          /* the slot held objects after the last change */
-	uint8_t removals;   /* recorded since the last create; at most REMOVALS_RECORDED */
+	uint32_t removals;  /* since the last create, in a slot that held objects */
 };
 
 /* A release needs at most three removals of each role; the others are for those that were answered
