@@ -241,14 +241,11 @@ static void list_slot(struct role *r, uint32_t slot, struct rep_list *out)
 
 /* The cursor is the next slot.  Cursor 0 begins a round and scans the kernel again, because other
  * processes may have removed or added objects. */
-static enum status blk_list(struct role *r, const struct request *q, int *fds_in,
-			    struct reply *reply, int *fds_out)
+static enum status blk_list(struct role *r, struct call *c)
 {
-	struct rep_list *out = &reply->list;
-	uint64_t slot = q->list.cursor;
+	struct rep_list *out = &c->reply.list;
+	uint64_t slot = c->q.list.cursor;
 
-	(void)fds_in;
-	(void)fds_out;
 	if (slot == 0 && blk_scan(r) < 0)
 		return ST_KERNEL;
 	out->objects.n = 0;
@@ -260,34 +257,28 @@ static enum status blk_list(struct role *r, const struct request *q, int *fds_in
 
 /* ---- operations ---- */
 
-static enum status loop_attach(struct role *r, const struct request *q, int *fds_in,
-			       struct reply *reply, int *fds_out)
+static enum status loop_attach(struct role *r, struct call *c)
 {
 	struct blk_state *b = state(r);
-	enum blk_part part = q->loop_attach.part;
+	enum blk_part part = c->q.loop_attach.part;
 	uint64_t size;
 
-	(void)fds_out;
-	enum status s = blk_loop_descriptor(b, fds_in[0], part, &size);
+	enum status s = blk_loop_descriptor(b, c->fds_in[0], part, &size);
 	if (s == ST_OK)
-		s = blk_loop_attach(b, q, part, fds_in[0], size);
+		s = blk_loop_attach(b, &c->q, part, c->fds_in[0], size);
 	if (s == ST_OK)
-		reply->loop_attach.loop = (uint64_t)b->slots[q->slot].part[part].index;
+		c->reply.loop_attach.loop = (uint64_t)b->slots[c->q.slot].part[part].index;
 	return s;
 }
 
-static enum status loop_detach(struct role *r, const struct request *q, int *fds_in,
-			       struct reply *reply, int *fds_out)
+static enum status loop_detach(struct role *r, struct call *c)
 {
 	struct blk_dm d;
 
-	(void)fds_in;
-	(void)reply;
-	(void)fds_out;
-	int there = blk_dm_find(state(r), q->slot, &d);
+	int there = blk_dm_find(state(r), c->q.slot, &d);
 	if (there)
 		return there < 0 ? ST_KERNEL : ST_BUSY;
-	return blk_loop_detach(state(r), q->slot, q->loop_detach.part);
+	return blk_loop_detach(state(r), c->q.slot, c->q.loop_detach.part);
 }
 
 /* Check the device of the slot's name, and remove an unfinished one of this generation.
@@ -310,40 +301,33 @@ static enum status settle(const struct blk_state *b, const struct request *q)
 	return s == ST_OK ? ST_ABSENT : s;
 }
 
-static enum status snapshot_create(struct role *r, const struct request *q, int *fds_in,
-				   struct reply *reply, int *fds_out)
+static enum status snapshot_create(struct role *r, struct call *c)
 {
 	struct blk_state *b = state(r);
-	const struct blk_slot *slot = &b->slots[q->slot];
+	const struct blk_slot *slot = &b->slots[c->q.slot];
 
-	(void)fds_in;
-	(void)fds_out;
 	if (b->dm_control < 0)
 		return ST_KERNEL;
-	reply->snapshot_create.minor = SLOT_DM_MINOR + q->slot;
-	enum status s = settle(b, q);
+	c->reply.snapshot_create.minor = SLOT_DM_MINOR + c->q.slot;
+	enum status s = settle(b, &c->q);
 	if (s == ST_ABSENT) {
 		if (slot->part[PART_BASE].fd < 0 || slot->part[PART_COW].fd < 0)
 			return ST_ABSENT;
 		uint64_t sectors = blk_loop_sectors(&slot->part[PART_BASE]);
-		s = sectors ? blk_dm_create(b, q->slot, q->generation, sectors) : ST_KERNEL;
+		s = sectors ? blk_dm_create(b, c->q.slot, c->q.generation, sectors) : ST_KERNEL;
 	}
 	if (s == ST_OK)
-		blk_loop_hand_over(b, q->slot);
+		blk_loop_hand_over(b, c->q.slot);
 	return s;
 }
 
-static enum status snapshot_remove(struct role *r, const struct request *q, int *fds_in,
-				   struct reply *reply, int *fds_out)
+static enum status snapshot_remove(struct role *r, struct call *c)
 {
-	(void)fds_in;
-	(void)reply;
-	(void)fds_out;
-	enum status s = blk_dm_remove(state(r), q->slot, q->generation);
+	enum status s = blk_dm_remove(state(r), c->q.slot, c->q.generation);
 	if (s != ST_OK)
 		return s;
-	(void)blk_loop_detach(state(r), q->slot, PART_COW);
-	(void)blk_loop_detach(state(r), q->slot, PART_BASE);
+	(void)blk_loop_detach(state(r), c->q.slot, PART_COW);
+	(void)blk_loop_detach(state(r), c->q.slot, PART_BASE);
 	return ST_OK;
 }
 

@@ -186,15 +186,12 @@ static void mend(struct net_state *n, uint32_t slot, struct view *v)
 
 /* The cursor is the next slot.  Cursor 0 begins a round, which repairs the rules and the bridge
  * first.  Each tap is put back into the bridge before it is listed. */
-static enum status net_list(struct role *r, const struct request *q, int *fds_in,
-			    struct reply *reply, int *fds_out)
+static enum status net_list(struct role *r, struct call *c)
 {
-	struct rep_list *out = &reply->list;
-	uint32_t slot = (uint32_t)q->list.cursor;
+	struct rep_list *out = &c->reply.list;
+	uint32_t slot = (uint32_t)c->q.list.cursor;
 	struct view v;
 
-	(void)fds_in;
-	(void)fds_out;
 	if (slot == 0)
 		net_events_of_rules(state(r));
 	if (slot == 0 && net_rules_repair(state(r)) < 0)
@@ -214,76 +211,49 @@ static enum status net_list(struct role *r, const struct request *q, int *fds_in
 
 /* ---- operations ---- */
 
-static enum status tap_create(struct role *r, const struct request *q, int *fds_in,
-			      struct reply *reply, int *fds_out)
+static enum status tap_create(struct role *r, struct call *c)
 {
-	const struct tag tag = tag_of(q);
+	const struct tag tag = tag_of(&c->q);
 	int ifindex = 0;
 
-	(void)fds_in;
-	(void)fds_out;
 	enum status s = net_tap_create(state(r), &tag, &ifindex);
-	reply->tap_create.ifindex = (uint64_t)ifindex;
+	c->reply.tap_create.ifindex = (uint64_t)ifindex;
 	return s;
 }
 
-static enum status tap_retire(struct role *r, const struct request *q, int *fds_in,
-			      struct reply *reply, int *fds_out)
+static enum status tap_retire(struct role *r, struct call *c)
 {
-	(void)fds_in;
-	(void)reply;
-	(void)fds_out;
-	return net_tap_retire(state(r), q->slot);
+	return net_tap_retire(state(r), c->q.slot);
 }
 
-static enum status tap_sweep(struct role *r, const struct request *q, int *fds_in,
-			     struct reply *reply, int *fds_out)
+static enum status tap_sweep(struct role *r, struct call *c)
 {
-	(void)q;
-	(void)fds_in;
-	(void)fds_out;
-	return net_tap_sweep(state(r), &reply->tap_sweep.taps);
+	return net_tap_sweep(state(r), &c->reply.tap_sweep.taps);
 }
 
-static enum status guest_allow(struct role *r, const struct request *q, int *fds_in,
-			       struct reply *reply, int *fds_out)
+static enum status guest_allow(struct role *r, struct call *c)
 {
-	const struct tag tag = tag_of(q);
+	const struct tag tag = tag_of(&c->q);
 
-	(void)fds_in;
-	(void)reply;
-	(void)fds_out;
-	state(r)->flowless[q->slot] = false;
+	state(r)->flowless[c->q.slot] = false;
 	return net_elem_add(state(r), SET_GUEST, &tag);
 }
 
-static enum status guest_deny(struct role *r, const struct request *q, int *fds_in,
-			      struct reply *reply, int *fds_out)
+static enum status guest_deny(struct role *r, struct call *c)
 {
-	(void)fds_in;
-	(void)reply;
-	(void)fds_out;
-	return net_elem_remove(state(r), SET_GUEST, q->slot);
+	return net_elem_remove(state(r), SET_GUEST, c->q.slot);
 }
 
-static enum status nat_add(struct role *r, const struct request *q, int *fds_in,
-			   struct reply *reply, int *fds_out)
+static enum status nat_add(struct role *r, struct call *c)
 {
-	const struct tag tag = tag_of(q);
+	const struct tag tag = tag_of(&c->q);
 
-	(void)fds_in;
-	(void)reply;
-	(void)fds_out;
 	return net_elem_add(state(r), SET_NAT4, &tag);
 }
 
-static enum status nat_remove(struct role *r, const struct request *q, int *fds_in,
-			      struct reply *reply, int *fds_out)
+static enum status nat_remove(struct role *r, struct call *c)
 {
-	(void)fds_in;
-	(void)reply;
-	(void)fds_out;
-	return net_elem_remove(state(r), SET_NAT4, q->slot);
+	return net_elem_remove(state(r), SET_NAT4, c->q.slot);
 }
 
 static const unsigned caps[] = { CAP_NET_ADMIN, UINT_MAX };

@@ -30,7 +30,6 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/failpoint.h"
-#include "common/fdio.h"
 #include "common/log.h"
 #include "privhelper/lockdown.h"
 #include "privhelper/role/reqlog.h"
@@ -58,11 +57,8 @@ struct serve {
 /* One datagram on its way through the gates. */
 struct packet {
 	uint8_t bytes[RECEIVE_MAX];
-	size_t len;
-	int fds_in[FDIO_MAX], fds_out[FDIO_MAX];
-	size_t nfds;
-	struct request q;
-	struct reply reply;
+	size_t len, nfds;
+	struct call c;
 };
 
 /* ---- the ledger ---- */
@@ -178,36 +174,25 @@ static bool take_token(struct serve *s)
 
 /* ---- operations of every role ---- */
 
-static enum status do_hello(struct role *r, const struct request *q, int *fds_in,
-			    struct reply *reply, int *fds_out)
+static enum status do_hello(struct role *r, struct call *c)
 {
-	(void)fds_in;
-	(void)fds_out;
-	if (q->hello.version != OPS_VERSION)
+	if (c->q.hello.version != OPS_VERSION)
 		return ST_DENIED;
 	r->phase = P_RECONCILE;
-	reply->hello.role = r->id;
+	c->reply.hello.role = r->id;
 	return ST_OK;
 }
 
-static enum status do_ping(struct role *r, const struct request *q, int *fds_in,
-			   struct reply *reply, int *fds_out)
+static enum status do_ping(struct role *r, struct call *c)
 {
+	(void)c;
 	(void)r;
-	(void)q;
-	(void)fds_in;
-	(void)reply;
-	(void)fds_out;
 	return ST_OK;
 }
 
-static enum status do_reconcile_done(struct role *r, const struct request *q, int *fds_in,
-				     struct reply *reply, int *fds_out)
+static enum status do_reconcile_done(struct role *r, struct call *c)
 {
-	(void)q;
-	(void)fds_in;
-	(void)reply;
-	(void)fds_out;
+	(void)c;
 	r->phase = P_RUN;
 	return ST_OK;
 }
@@ -243,9 +228,9 @@ _Noreturn static void violation(struct serve *s, const struct packet *p, const c
 /* Decode the packet.  Return: NULL, or the error in its shape. */
 static const char *shape(struct serve *s, struct packet *p)
 {
-	const struct request *q = &p->q;
+	const struct request *q = &p->c.q;
 
-	if (p->len > OPS_PACKET_MAX || ops_decode_request(p->bytes, p->len, &p->q) < 0)
+	if (p->len > OPS_PACKET_MAX || ops_decode_request(p->bytes, p->len, &p->c.q) < 0)
 		return "undecodable";
 	if (q->op->role != ROLE_ANY && q->op->role != s->role->id)
 		return "another role's operation";
@@ -292,21 +277,21 @@ static enum status admit(struct serve *s, const struct request *q)
 
 /* Exit if the handler returned ST_OK without all descriptors of its operation, or an error with
  * one: that is a bug. */
-static void check_fds_out(const struct packet *p)
+static void check_fds_out(const struct call *c)
 {
 	for (unsigned i = 0; i < FDIO_MAX; i++) {
-		bool owed = p->reply.status == ST_OK && i < p->q.op->fds_out;
-		if (owed != (p->fds_out[i] >= 0))
+		bool owed = c->reply.status == ST_OK && i < c->q.op->fds_out;
+		if (owed != (c->fds_out[i] >= 0))
 			die(EXIT_VIOLATION, "%s: wrong number of descriptors to send",
-			    p->q.op->name);
+			    c->q.op->name);
 	}
 }
 
 /* Failpoint: the operation succeeded; report a failure. */
-static void fail_after(struct packet *p)
+static void fail_after(struct call *c)
 {
-	fdio_close_all(p->fds_out, FDIO_MAX);
-	p->reply.status = ST_KERNEL;
+	fdio_close_all(c->fds_out, FDIO_MAX);
+	c->reply.status = ST_KERNEL;
 }
 
 /* Note what a change has left: whether the slot holds objects, and whether a sweep finds any. */
@@ -323,37 +308,36 @@ static void look_again(struct serve *s, const struct request *q, enum status don
 	w->live = s->role->holds(s->role, q->slot);
 }
 
-static void handle(struct serve *s, struct packet *p)
+static void handle(struct serve *s, struct call *c)
 {
-	handler_fn fn = find_handler(s->role, p->q.op->code);
+	handler_fn fn = find_handler(s->role, c->q.op->code);
 	uint64_t began = clock_boot_ns();
 
-	memset(&p->reply, 0, sizeof(p->reply));
-	p->reply.seq = p->q.seq;
-	p->reply.status = fn ? admit(s, &p->q) : ST_KERNEL;
-	if (p->reply.status == ST_OK) {
-		bool fails = FAILPOINT_OF_FAILS("%s.before", ops_failpoint_each, p->q.op->name);
-		p->reply.status = fails ? ST_KERNEL
-					: fn(s->role, &p->q, p->fds_in, &p->reply, p->fds_out);
-		if (FAILPOINT_OF_FAILS("%s.after", ops_failpoint_each, p->q.op->name))
-			fail_after(p);
-		if (p->q.op->effect != EFFECT_READ)
-			look_again(s, &p->q, p->reply.status);
+	memset(&c->reply, 0, sizeof(c->reply));
+	c->reply.seq = c->q.seq;
+	c->reply.status = fn ? admit(s, &c->q) : ST_KERNEL;
+	if (c->reply.status == ST_OK) {
+		bool fails = FAILPOINT_OF_FAILS("%s.before", ops_failpoint_each, c->q.op->name);
+		c->reply.status = fails ? ST_KERNEL : fn(s->role, c);
+		if (FAILPOINT_OF_FAILS("%s.after", ops_failpoint_each, c->q.op->name))
+			fail_after(c);
+		if (c->q.op->effect != EFFECT_READ)
+			look_again(s, &c->q, c->reply.status);
 	}
-	check_fds_out(p);
-	(void)reqlog_result(&s->log, &p->q, &p->reply, (clock_boot_ns() - began) / 1000);
-	FAILPOINT_OF("%s.logged", ops_failpoint_each, p->q.op->name);
+	check_fds_out(c);
+	(void)reqlog_result(&s->log, &c->q, &c->reply, (clock_boot_ns() - began) / 1000);
+	FAILPOINT_OF("%s.logged", ops_failpoint_each, c->q.op->name);
 }
 
-static void answer(const struct packet *p)
+static void answer(const struct call *c)
 {
 	uint8_t buf[OPS_PACKET_MAX];
-	int n = ops_encode_reply(p->q.op, &p->reply, buf);
+	int n = ops_encode_reply(c->q.op, &c->reply, buf);
 
 	if (n < 0)
-		die(EXIT_VIOLATION, "%s: an answer that the table does not allow", p->q.op->name);
-	if (fdio_send(RPC_FD, buf, (size_t)n, p->fds_out,
-		      p->reply.status == ST_OK ? p->q.op->fds_out : 0) < 0 &&
+		die(EXIT_VIOLATION, "%s: an answer that the table does not allow", c->q.op->name);
+	if (fdio_send(RPC_FD, buf, (size_t)n, c->fds_out,
+		      c->reply.status == ST_OK ? c->q.op->fds_out : 0) < 0 &&
 	    errno != EPIPE)
 		die_errno(EXIT_VIOLATION, "answer");
 }
@@ -363,10 +347,10 @@ static bool serve_one(struct serve *s, struct packet *p)
 {
 	if (s->role->wait)
 		s->role->wait(s->role);
-	ssize_t n = fdio_recv(RPC_FD, p->bytes, sizeof(p->bytes), p->fds_in, &p->nfds);
+	ssize_t n = fdio_recv(RPC_FD, p->bytes, sizeof(p->bytes), p->c.fds_in, &p->nfds);
 
 	if (n == 0 || (n < 0 && errno == ECONNRESET)) {
-		fdio_close_all(p->fds_in, p->nfds);
+		fdio_close_all(p->c.fds_in, p->nfds);
 		return false;
 	}
 	p->len = n > 0 ? (size_t)n : 0;
@@ -375,15 +359,15 @@ static bool serve_one(struct serve *s, struct packet *p)
 			  errno == EBADMSG ? "cut short, or with what is no descriptor"
 					   : "receive");
 	for (size_t i = 0; i < FDIO_MAX; i++)
-		p->fds_out[i] = -1;
+		p->c.fds_out[i] = -1;
 	const char *wrong = shape(s, p);
 	if (wrong)
 		violation(s, p, wrong);
-	handle(s, p);
-	fdio_close_all(p->fds_in, p->nfds);
-	answer(p);
-	FAILPOINT_OF("%s.answered", ops_failpoint_each, p->q.op->name);
-	fdio_close_all(p->fds_out, FDIO_MAX);
+	handle(s, &p->c);
+	fdio_close_all(p->c.fds_in, p->nfds);
+	answer(&p->c);
+	FAILPOINT_OF("%s.answered", ops_failpoint_each, p->c.q.op->name);
+	fdio_close_all(p->c.fds_out, FDIO_MAX);
 	return true;
 }
 

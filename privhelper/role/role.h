@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "common/config.h"
+#include "common/fdio.h"
 #include "proto/ops.h"
 
 /* A row of the ledger: the VM that a slot belongs to.  A restarted role reads the rows from the
@@ -28,19 +29,21 @@ struct owner_row {
 
 struct role;
 
-/**
- * handler_fn - serve one operation
- * @fds_in:	descriptors of the request; role.c closes them afterwards, except those that the
- * 	handler sets to -1
- * @fds_out:	descriptors of the answer, all -1 at first; role.c closes them after sending
- * @reply:	zeroed; the handler fills in the operation's struct; sent with ST_OK alone
- *
- * role.c has checked phase, owner, generation, rate and the number of descriptors, and has written
- * the intent.
- * Return: the status of the answer.
- */
-typedef enum status (*handler_fn)(struct role *r, const struct request *q, int *fds_in,
-				  struct reply *reply, int *fds_out);
+/* A request and its answer. */
+struct call {
+	struct request q;
+	struct reply reply; /* zeroed; the handler fills in its struct; sent with ST_OK alone */
+	/* Descriptors of the request; role.c closes them afterwards, except those that the handler
+	 * sets to -1. */
+	int fds_in[FDIO_MAX];
+	/* Descriptors of the answer, all -1 at first; role.c closes them after sending. */
+	int fds_out[FDIO_MAX];
+};
+
+/* Serve one operation.  role.c has checked phase, owner, generation, rate and the number of
+ * descriptors, and has written the intent.
+ * Return: the status of the answer. */
+typedef enum status (*handler_fn)(struct role *r, struct call *c);
 
 struct handler {
 	enum op_code op;

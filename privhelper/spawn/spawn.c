@@ -149,22 +149,19 @@ static bool list_slot(struct role *r, int n, uint32_t slot, struct rep_list *l)
 /* The cursor is the next slot, so VMs that start or exit between two calls shift no other.  If one
  * slot has more objects than a reply holds, which needs very many generations, some of them are
  * left out. */
-static enum status list(struct role *r, const struct request *q, int *fds_in, struct reply *reply,
-			int *fds_out)
+static enum status list(struct role *r, struct call *c)
 {
 	int n = cgroup_tags(state(r)->vm_dir, tags);
 
-	(void)fds_in;
-	(void)fds_out;
 	if (n < 0)
 		return ST_KERNEL;
-	for (uint64_t slot = q->list.cursor; slot < SLOT_MAX; slot++) {
-		if (list_slot(r, n, (uint32_t)slot, &reply->list))
+	for (uint64_t slot = c->q.list.cursor; slot < SLOT_MAX; slot++) {
+		if (list_slot(r, n, (uint32_t)slot, &c->reply.list))
 			continue;
-		reply->list.next = slot == q->list.cursor ? slot + 1 : slot;
+		c->reply.list.next = slot == c->q.list.cursor ? slot + 1 : slot;
 		return ST_OK;
 	}
-	reply->list.next = 0;
+	c->reply.list.next = 0;
 	return ST_OK;
 }
 
@@ -240,47 +237,40 @@ static enum status start(struct role *r, const struct request *q, int console, s
 	return ST_OK;
 }
 
-static enum status vmm_spawn(struct role *r, const struct request *q, int *fds_in,
-			     struct reply *reply, int *fds_out)
+static enum status vmm_spawn(struct role *r, struct call *c)
 {
-	const struct req_vmm_spawn *v = &q->vmm_spawn;
-	const struct tag t = tag_of(q);
+	const struct req_vmm_spawn *v = &c->q.vmm_spawn;
+	const struct tag t = tag_of(&c->q);
 	struct running vmm = { .pidfd = -1 };
 
 	if (v->vcpus > r->config.max_vcpus || v->mem_mib > r->config.max_mem_mib ||
 	    v->disk_mib > r->config.max_disk_mib)
 		return ST_LIMIT;
-	if (!is_console(fds_in[0]))
+	if (!is_console(c->fds_in[0]))
 		return ST_DENIED;
 	enum status s = watch(state(r), &t, &vmm);
 	if (s == ST_ABSENT)
-		s = start(r, q, fds_in[0], &vmm);
-	fds_out[0] = vmm.pidfd;
-	reply->vmm_spawn = (struct rep_vmm_spawn){ vmm.pid, vmm.start };
+		s = start(r, &c->q, c->fds_in[0], &vmm);
+	c->fds_out[0] = vmm.pidfd;
+	c->reply.vmm_spawn = (struct rep_vmm_spawn){ vmm.pid, vmm.start };
 	return s;
 }
 
-static enum status vmm_watch(struct role *r, const struct request *q, int *fds_in,
-			     struct reply *reply, int *fds_out)
+static enum status vmm_watch(struct role *r, struct call *c)
 {
-	const struct tag t = tag_of(q);
+	const struct tag t = tag_of(&c->q);
 	struct running vmm = { .pidfd = -1 };
 
-	(void)fds_in;
 	enum status s = watch(state(r), &t, &vmm);
-	fds_out[0] = vmm.pidfd;
-	reply->vmm_watch = (struct rep_vmm_watch){ vmm.pid, vmm.start };
+	c->fds_out[0] = vmm.pidfd;
+	c->reply.vmm_watch = (struct rep_vmm_watch){ vmm.pid, vmm.start };
 	return s;
 }
 
-static enum status vmm_kill(struct role *r, const struct request *q, int *fds_in,
-			    struct reply *reply, int *fds_out)
+static enum status vmm_kill(struct role *r, struct call *c)
 {
-	const struct tag t = tag_of(q);
+	const struct tag t = tag_of(&c->q);
 
-	(void)fds_in;
-	(void)reply;
-	(void)fds_out;
 	return cgroup_end(state(r)->vm_dir, &t);
 }
 

@@ -30,39 +30,28 @@ static bool fake_holds(struct role *r, uint32_t slot)
 	return fake.there[slot];
 }
 
-static enum status fake_create(struct role *r, const struct request *q, int *in,
-			       struct reply *reply, int *out)
+static enum status fake_create(struct role *r, struct call *c)
 {
 	(void)r;
-	(void)in;
-	(void)out;
 	fake.calls++;
 	if (fake.next == ST_OK)
-		fake.there[q->slot] = true;
-	reply->tap_create.ifindex = 1;
+		fake.there[c->q.slot] = true;
+	c->reply.tap_create.ifindex = 1;
 	return fake.next;
 }
 
-static enum status fake_remove(struct role *r, const struct request *q, int *in,
-			       struct reply *reply, int *out)
+static enum status fake_remove(struct role *r, struct call *c)
 {
 	(void)r;
-	(void)in;
-	(void)reply;
-	(void)out;
 	fake.calls++;
-	fake.there[q->slot] = fake.there[q->slot] && fake.stays;
+	fake.there[c->q.slot] = fake.there[c->q.slot] && fake.stays;
 	return ST_OK;
 }
 
-static enum status fake_sweep(struct role *r, const struct request *q, int *in, struct reply *reply,
-			      int *out)
+static enum status fake_sweep(struct role *r, struct call *c)
 {
+	(void)c;
 	(void)r;
-	(void)q;
-	(void)in;
-	(void)reply;
-	(void)out;
 	fake.calls++;
 	return ST_OK;
 }
@@ -129,10 +118,10 @@ static struct request about_seq(enum op_code op, uint32_t slot, uint64_t seq)
 
 static enum status ask(struct request q)
 {
-	struct packet p = { .q = q, .fds_in = { -1, -1, -1, -1 }, .fds_out = { -1, -1, -1, -1 } };
+	struct call c = { .q = q, .fds_in = { -1, -1, -1, -1 }, .fds_out = { -1, -1, -1, -1 } };
 
-	handle(&serve, &p);
-	return p.reply.status;
+	handle(&serve, &c);
+	return c.reply.status;
 }
 
 static enum status ask_about(enum op_code op, uint32_t slot, uint32_t generation, uint32_t owner)
