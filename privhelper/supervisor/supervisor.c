@@ -178,7 +178,7 @@ static int ms_left(uint64_t end_ns)
 
 /* Wait for a child that has exited, and log its status.  Its pidfd stays open: the filter allows
  * signals to that number, which another file could get. */
-static void reap(struct child *c, bool unasked)
+static void reap(struct supervisor *s, struct child *c, bool unasked)
 {
 	siginfo_t i = { 0 };
 
@@ -188,6 +188,7 @@ static void reap(struct child *c, bool unasked)
 	if (unasked || killed || i.si_status != 0)
 		log_error("%s ended: %s %d", c->program, killed ? "signal" : "status", i.si_status);
 	c->pid = 0;
+	s->running--;
 }
 
 enum event { EV_TIMEOUT, EV_SIGNAL, EV_LIFE, EV_ENDED };
@@ -219,14 +220,6 @@ static enum event wait_event(struct supervisor *s, int ms, struct child **which)
 	return p[CHILDREN + 1].revents ? EV_LIFE : EV_TIMEOUT;
 }
 
-static bool any_left(const struct supervisor *s)
-{
-	for (int i = 0; i < CHILDREN; i++)
-		if (s->children[i].pid)
-			return true;
-	return false;
-}
-
 static void kill_rest(struct supervisor *s)
 {
 	for (int i = 0; i < CHILDREN; i++) {
@@ -247,14 +240,14 @@ _Noreturn static void end_all(struct supervisor *s, int ms, int status)
 	if (s->life_fd >= 0)
 		(void)close(s->life_fd);
 	s->life_fd = -1;
-	for (int round = 0; round < 2 && any_left(s); round++) {
+	for (int round = 0; round < 2; round++) {
 		uint64_t end = clock_boot_ns() + (uint64_t)ms * 1000000;
 		if (round)
 			kill_rest(s);
-		while (any_left(s) && ms_left(end) > 0) {
+		while (s->running && ms_left(end) > 0) {
 			enum event e = wait_event(s, ms_left(end), &c);
 			if (e == EV_ENDED)
-				reap(c, false);
+				reap(s, c, false);
 			else if (e == EV_SIGNAL)
 				s->signal_fd = -1; /* a second SIGTERM changes nothing */
 		}
@@ -272,50 +265,44 @@ _Noreturn static void stop(struct supervisor *s)
 
 _Noreturn static void ended(struct supervisor *s, struct child *c)
 {
-	reap(c, true);
+	reap(s, c, true);
 	FAILPOINT("child.ended");
 	end_all(s, ENDED_MS, 1);
 }
 
-static void wait_ready(struct supervisor *s)
+static void say_ready(const struct supervisor *s)
 {
-	uint64_t end = clock_boot_ns() + READY_MS * UINT64_C(1000000);
+	FAILPOINT("ready");
+	notify(s, "READY=1");
+	log_info("ready: %u slots, control socket %s/control.sock", s->config.slots,
+		 s->config.run_dir);
+}
+
+/* Wait for the controller's ready byte, tell the service manager, then wait for an end.  The
+ * controller sends nothing after that byte, so an event of its socket is then its closed socket. */
+_Noreturn static void watch(struct supervisor *s)
+{
+	const uint64_t end = clock_boot_ns() + READY_MS * UINT64_C(1000000);
+	bool ready = false;
 	struct child *c;
 	char byte;
 
-	switch (wait_event(s, ms_left(end), &c)) {
-	case EV_ENDED:
-		ended(s, c);
-	case EV_SIGNAL:
-		stop(s);
-	case EV_TIMEOUT:
-		log_error("not ready after %d s", READY_MS / 1000);
-		end_all(s, ENDED_MS, 1);
-	case EV_LIFE:
-		if (read(s->life_fd, &byte, 1) == 1)
-			return;
-		log_error("banger-controller closed its socket before it was ready");
-		end_all(s, ENDED_MS, 1);
-	}
-}
-
-_Noreturn static void watch(struct supervisor *s)
-{
-	struct child *c;
-
 	for (;;)
-		switch (wait_event(s, -1, &c)) {
+		switch (wait_event(s, ready ? -1 : ms_left(end), &c)) {
 		case EV_ENDED:
 			ended(s, c);
 		case EV_SIGNAL:
 			stop(s);
-		case EV_LIFE:
-			/* The controller sends nothing after its ready byte, so this is its closed
-			 * socket. */
-			log_error("banger-controller closed its socket");
-			end_all(s, ENDED_MS, 1);
 		case EV_TIMEOUT:
-			break;
+			log_error("not ready after %d s", READY_MS / 1000);
+			end_all(s, ENDED_MS, 1);
+		case EV_LIFE:
+			if (ready || read(s->life_fd, &byte, 1) != 1) {
+				log_error("banger-controller closed its socket");
+				end_all(s, ENDED_MS, 1);
+			}
+			ready = true;
+			say_ready(s);
 		}
 }
 
@@ -343,10 +330,5 @@ int main(int argc, char **argv)
 	prepare(&s, path);
 	lock(&s);
 	FAILPOINT("locked");
-	wait_ready(&s);
-	FAILPOINT("ready");
-	notify(&s, "READY=1");
-	log_info("ready: %u slots, control socket %s/control.sock", s.config.slots,
-		 s.config.run_dir);
 	watch(&s);
 }
