@@ -19,6 +19,7 @@
 #include "common/log.h"
 #include "privhelper/blk/loop.h"
 #include "privhelper/label.h"
+#include "privhelper/root.h"
 
 #define NODE_NEW ".vda"
 
@@ -99,33 +100,24 @@ static int make_loop_nodes(const struct blk_state *b)
 	return 0;
 }
 
-/* Mount a tmpfs without nodev, with inodes for the nodes alone, and pivot to it.  Under SELinux each
- * node has a label, which counts as a part of an inode since Linux 6.6 (mm/shmem.c,
- * shmem_initxattrs()); a whole inode is reserved for it.  pivot_root(2): "." on "." needs no second
- * folder. */
+/* The root is a tmpfs with inodes for the nodes alone.  Under SELinux each node has a label, which
+ * counts as a part of an inode since Linux 6.6 (mm/shmem.c, shmem_initxattrs()); a whole inode is
+ * reserved for it. */
 static int change_root(const struct blk_state *b)
 {
 	char options[64];
 
 	FAILPOINT("root.before");
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return -1;
 	(void)snprintf(options, sizeof(options), "mode=755,size=64k,nr_inodes=%d",
 		       2 * (BLK_LOOPS + 8));
-	if (mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NOEXEC, options) < 0 ||
-	    chdir("/tmp") < 0)
+	if (root_make("/tmp", 0, options) < 0 || make_loop_nodes(b) < 0)
 		return -1;
-	if (make_loop_nodes(b) < 0)
-		return -1;
-	if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
-		return -1;
-	return mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NOEXEC, NULL);
+	return root_enter();
 }
 
 int blk_enter_root(const struct blk_state *b)
 {
-	if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) < 0 ||
-	    change_root(b) < 0) {
+	if (root_unshare(CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) < 0 || change_root(b) < 0) {
 		log_errno("namespaces and root of the blk role");
 		return -1;
 	}

@@ -19,6 +19,7 @@
 #include "common/failpoint.h"
 #include "common/log.h"
 #include "privhelper/role/role.h"
+#include "privhelper/root.h"
 #include "privhelper/spawn/cgroup.h"
 #include "privhelper/spawn/filter.h"
 #include "privhelper/spawn/launcher.h"
@@ -81,10 +82,9 @@ static int open_proc(void)
 static int enter_root(int vm_dir, const char *run_dir)
 {
 	FAILPOINT("root.before");
-	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	if (root_unshare(0) < 0 ||
 	    move_mount(vm_dir, "", AT_FDCWD, run_dir, MOVE_MOUNT_F_EMPTY_PATH) < 0 ||
-	    chdir(run_dir) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 ||
-	    umount2(".", MNT_DETACH) < 0 || chdir("/") < 0) {
+	    chdir(run_dir) < 0 || root_pivot() < 0) {
 		log_errno("spawn: a root of its own");
 		return -1;
 	}
