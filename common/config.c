@@ -381,13 +381,18 @@ static char *next_line(char *out, int size, void *stream)
 	return out;
 }
 
-/* Check that the file is of @type (S_IFREG, S_IFDIR) and belongs to @owner, and that no other
- * account can write it. */
-static int check_owner(const char *path, int fd, uint32_t owner, mode_t type)
+/* Open a file or folder without following a link anywhere in its path (openat2(2),
+ * RESOLVE_NO_SYMLINKS).  It must be of @type (S_IFREG, S_IFDIR) and belong to @owner, and no other
+ * account may be able to write it.
+ * Return: a descriptor, which the caller closes, or -1 (logged). */
+static int open_checked(int dir, const char *path, uint32_t owner, mode_t type)
 {
+	struct open_how how = { .flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC,
+				.resolve = RESOLVE_NO_SYMLINKS };
 	struct stat st;
+	_cleanup_close_ int fd = (int)syscall(SYS_openat2, dir, path, &how, sizeof(how));
 
-	if (fstat(fd, &st) < 0) {
+	if (fd < 0 || fstat(fd, &st) < 0) {
 		log_errno("%s", path);
 		return -1;
 	}
@@ -400,18 +405,10 @@ static int check_owner(const char *path, int fd, uint32_t owner, mode_t type)
 			  owner);
 		return -1;
 	}
-	return 0;
+	return steal_fd(&fd);
 }
 
-/* Open a path without following a link anywhere in it (openat2(2), RESOLVE_NO_SYMLINKS). */
-static int open_no_links(int dir, const char *path, uint64_t flags)
-{
-	struct open_how how = { .flags = flags | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS };
-
-	return (int)syscall(SYS_openat2, dir, path, &how, sizeof(how));
-}
-
-static int open_checked(const char *path, uint32_t owner)
+static int open_config(const char *path, uint32_t owner)
 {
 	char folder[256];
 	const char *slash = strrchr(path, '/');
@@ -422,21 +419,8 @@ static int open_checked(const char *path, uint32_t owner)
 	}
 	(void)snprintf(folder, sizeof(folder), "%.*s", slash == path ? 1 : (int)(slash - path),
 		       path);
-	_cleanup_close_ int dir = open_no_links(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY);
-	if (dir < 0) {
-		log_errno("%s", folder);
-		return -1;
-	}
-	if (check_owner(folder, dir, owner, S_IFDIR) < 0)
-		return -1;
-	_cleanup_close_ int fd = open_no_links(dir, slash + 1, O_RDONLY | O_NONBLOCK);
-	if (fd < 0) {
-		log_errno("%s", path);
-		return -1;
-	}
-	if (check_owner(path, fd, owner, S_IFREG) < 0)
-		return -1;
-	return steal_fd(&fd);
+	_cleanup_close_ int dir = open_checked(AT_FDCWD, folder, owner, S_IFDIR);
+	return dir < 0 ? -1 : open_checked(dir, slash + 1, owner, S_IFREG);
 }
 
 /* Read the whole text, which must be shorter than TEXT_MAX and have no NUL. */
@@ -516,7 +500,7 @@ int config_load(const char *path, uint32_t owner, struct config *c)
 {
 	static struct reader state; /* too large for the stack */
 	struct reader *r = &state;
-	_cleanup_close_ int fd = open_checked(path, owner);
+	_cleanup_close_ int fd = open_config(path, owner);
 
 	if (fd < 0)
 		return -1;
