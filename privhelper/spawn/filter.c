@@ -164,6 +164,7 @@ static const int vmm_calls[] = {
 	SCMP_SYS(recvfrom),
 	/* starts the VMM; a later execve in the VMMs' root keeps filter and uid */
 	SCMP_SYS(execve),
+	-1,
 };
 
 /* Calls of the launcher, and of CHILD before it loads its own filter. */
@@ -177,6 +178,7 @@ static const int launcher_calls[] = {
 	SCMP_SYS(landlock_create_ruleset),
 	SCMP_SYS(landlock_add_rule),
 	SCMP_SYS(landlock_restrict_self),
+	-1,
 };
 
 /* Calls that VMMs try but do not need: they fail with ENOSYS instead of killing the VMM. */
@@ -213,7 +215,7 @@ static const unsigned ioctls[] = {
 	TUNSETVNETHDRSZ, DIOINFO,        FS_IOC_FSGETXATTR,
 };
 
-static const int prctl_options[] = {
+static const unsigned prctl_options[] = {
 	PR_SET_NAME,         PR_GET_NAME,
 	PR_SET_NO_NEW_PRIVS, PR_GET_NO_NEW_PRIVS,
 	PR_SET_TIMERSLACK,   PR_GET_DUMPABLE,
@@ -229,14 +231,6 @@ static const unsigned fcntl_commands[] = {
 	F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_ADD_SEALS,
 	F_GET_SEALS, /* of its memfd */
 };
-
-static int allow_all(scmp_filter_ctx ctx, const int *calls, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (seccomp_rule_add(ctx, SCMP_ACT_ALLOW, calls[i], 0) < 0)
-			return -1;
-	return 0;
-}
 
 static int allow_if(scmp_filter_ctx ctx, int call, struct scmp_arg_cmp cmp)
 {
@@ -345,54 +339,45 @@ static int tell_absent(scmp_filter_ctx ctx, const int *calls, size_t n)
  * it can pass no descriptor there.  The probe may do neither. */
 static int add_sockets(scmp_filter_ctx ctx, enum vmm_kind kind)
 {
-	static const int made[] = { SCMP_SYS(socket), SCMP_SYS(bind) },
-			 passing[] = { SCMP_SYS(sendmsg) };
-
+	static const int made[] = { SCMP_SYS(socket), SCMP_SYS(bind) }, passing = SCMP_SYS(sendmsg);
 	int bad = kind == VMM_FIRECRACKER ? allow_own_socket(ctx)
 					  : tell_absent(ctx, made, ARRAY_SIZE(made));
 
-	bad |= kind == VMM_QEMU ? allow_all(ctx, passing, ARRAY_SIZE(passing))
-				: tell_absent(ctx, passing, ARRAY_SIZE(passing));
-	return bad;
+	return bad |
+	       (kind == VMM_QEMU ? lockdown_allow(ctx, passing) : tell_absent(ctx, &passing, 1));
 }
 
 static int add_arguments(scmp_filter_ctx ctx, bool landlock)
 {
+	/* CLONE_THREAD: the call can create threads, and no process.  A new limit of NULL: the call
+	 * can read limits, and set none. */
+	const struct scmp_arg_cmp thread = SCMP_A0_64(SCMP_CMP_MASKED_EQ, CLONE_THREAD,
+						      CLONE_THREAD),
+				  no_limit = SCMP_A2_64(SCMP_CMP_EQ, 0);
+	int bad = allow_if(ctx, SCMP_SYS(clone), thread) |
+		  allow_if(ctx, SCMP_SYS(prlimit64), no_limit) | allow_fallocate(ctx) |
+		  allow_open(ctx, SCMP_SYS(open), 1, landlock) |
+		  allow_open(ctx, SCMP_SYS(openat), 2, landlock);
+
 	for (size_t i = 0; i < ARRAY_SIZE(ioctl_types); i++)
-		if (allow_if(ctx, SCMP_SYS(ioctl),
-			     SCMP_A1_64(SCMP_CMP_MASKED_EQ, 0xff00, ioctl_types[i] << 8)) < 0)
-			return -1;
+		bad |= allow_if(ctx, SCMP_SYS(ioctl),
+				SCMP_A1_64(SCMP_CMP_MASKED_EQ, 0xff00, ioctl_types[i] << 8));
 	/* The kernel uses 32 bits of the request; a library that holds it in an int extends its
 	 * sign. */
 	for (size_t i = 0; i < ARRAY_SIZE(ioctls); i++)
-		if (allow_if(ctx, SCMP_SYS(ioctl),
-			     SCMP_A1_64(SCMP_CMP_MASKED_EQ, UINT32_MAX, ioctls[i])) < 0)
-			return -1;
+		bad |= lockdown_allow_ioctl(ctx, -1, ioctls[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(prctl_options); i++)
-		if (allow_if(ctx, SCMP_SYS(prctl),
-			     SCMP_A0_32(SCMP_CMP_EQ, (unsigned)prctl_options[i])) < 0)
-			return -1;
-	/* CLONE_THREAD: the call can create threads, and no process. */
-	if (allow_if(ctx, SCMP_SYS(clone),
-		     SCMP_A0_64(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD)) < 0 ||
-	    allow_open(ctx, SCMP_SYS(open), 1, landlock) < 0 ||
-	    allow_open(ctx, SCMP_SYS(openat), 2, landlock) < 0 || allow_fallocate(ctx) < 0)
-		return -1;
+		bad |= lockdown_allow_arg(ctx, SCMP_SYS(prctl), 0, prctl_options[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(fcntl_commands); i++)
-		if (allow_if(ctx, SCMP_SYS(fcntl),
-			     SCMP_A1_64(SCMP_CMP_MASKED_EQ, UINT32_MAX, fcntl_commands[i])) < 0)
-			return -1;
-	/* A new limit of NULL: the call can read limits, and set none. */
-	return allow_if(ctx, SCMP_SYS(prlimit64), SCMP_A2_64(SCMP_CMP_EQ, 0));
+		bad |= lockdown_allow_arg(ctx, SCMP_SYS(fcntl), 1, fcntl_commands[i]);
+	return bad;
 }
 
 /* Add the calls that all VMMs may make. */
 static int add_vmm(scmp_filter_ctx ctx, bool landlock)
 {
-	if (tell_absent(ctx, absent_calls, ARRAY_SIZE(absent_calls)) < 0)
-		return -1;
-	return allow_all(ctx, vmm_calls, ARRAY_SIZE(vmm_calls)) < 0 ? -1
-								    : add_arguments(ctx, landlock);
+	return tell_absent(ctx, absent_calls, ARRAY_SIZE(absent_calls)) |
+	       lockdown_allow_list(ctx, vmm_calls) | add_arguments(ctx, landlock);
 }
 
 /* Allow the slots' ids alone.  One mask covers them, because config_load() accepts only a uid_base
@@ -446,8 +431,7 @@ int spawn_filter_role(int vm_dir, int proc_dir, int launcher, scmp_filter_ctx ct
 int spawn_filter_launcher(const struct config *c, scmp_filter_ctx ctx)
 {
 	/* true: the VMM's own filter applies the rules for a kernel without Landlock. */
-	if (add_vmm(ctx, true) < 0 ||
-	    allow_all(ctx, launcher_calls, ARRAY_SIZE(launcher_calls)) < 0 ||
+	if (add_vmm(ctx, true) < 0 || lockdown_allow_list(ctx, launcher_calls) < 0 ||
 	    allow_own_socket(ctx) < 0 || tell_datagram(ctx) < 0 || bound_ids(ctx, c) < 0) {
 		log_error("spawn: the launcher's system call filter could not be made");
 		return -1;
