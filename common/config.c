@@ -1,7 +1,7 @@
 /* config.c - reads and checks the text of the configuration, for the supervisor.
  *
  * Theory of operation.  inih splits the text into (section, key, value).  A row of keys[] names the
- * member that a key fills, and its kind.  inih passes no line numbers to its handler, so
+ * member that a key fills, and the function that fills it.  inih passes no line numbers to its handler, so
  * next_line() feeds it one line per call and counts.  Every error is logged and reading goes on, so
  * that an administrator sees all errors at once.  Checks of several values together (the subnet is
  * large enough, accounts differ) come at the end. */
@@ -38,62 +38,17 @@ struct reader {
 	struct config *c;
 };
 
-enum kind {
-	K_UINT,
-	K_NAME,
-	K_SUBNET,
-	K_IPV4,
-	K_ACCOUNT,
-	K_GROUP,
-	K_PATH,
-	K_PROGRAM,
-	K_ACCEL,
-	K_DM
-};
-
 struct key {
 	const char *section, *name;
-	enum kind kind;
+	/* Parse @value and set the member @at.  Return: 0, or -1 (logged and counted). */
+	int (*set)(struct reader *r, const struct key *k, const char *value, void *at);
 	size_t offset;
-	uint64_t min, max; /* K_UINT: bounds; text: max is the size with the NUL, min 0 allows "" */
+	uint64_t min,
+		max; /* numbers: bounds; text: max is the size with the NUL, min 0 allows "" */
 };
 
 #define AT(member) offsetof(struct config, member)
 #define ROOM(member) sizeof(((struct config *)0)->member)
-
-static const struct key keys[] = {
-	{ "slots", "count", K_UINT, AT(slots), 1, 1000 },
-	{ "slots", "uid_base", K_UINT, AT(uid_base), 1024, INT32_MAX - 1024 },
-	{ "network", "bridge", K_NAME, AT(bridge), 1, ROOM(bridge) },
-	{ "network", "uplink", K_NAME, AT(uplink), 0, ROOM(uplink) },
-	{ "network", "subnet", K_SUBNET, AT(subnet), 0, 0 },
-	{ "network", "dns", K_IPV4, AT(dns), 0, 0 },
-	{ "accounts", "net", K_ACCOUNT, AT(net), 0, 0 },
-	{ "accounts", "blk", K_ACCOUNT, AT(blk), 0, 0 },
-	{ "accounts", "spawn", K_ACCOUNT, AT(spawn), 0, 0 },
-	{ "accounts", "controller", K_ACCOUNT, AT(controller), 0, 0 },
-	{ "accounts", "supervisor", K_ACCOUNT, AT(supervisor), 0, 0 },
-	{ "accounts", "users", K_GROUP, AT(users_gid), 0, 0 },
-	{ "places", "state_dir", K_PATH, AT(state_dir), 1, ROOM(state_dir) },
-	{ "places", "run_dir", K_PATH, AT(run_dir), 1, ROOM(run_dir) },
-	{ "places", "log_dir", K_PATH, AT(log_dir), 1, ROOM(log_dir) },
-	{ "places", "cgroup_dir", K_PATH, AT(cgroup_dir), 0, ROOM(cgroup_dir) },
-	{ "places", "libexec_dir", K_PATH, AT(libexec_dir), 1, ROOM(libexec_dir) },
-	{ "vmm", "qemu", K_PROGRAM, AT(qemu), 0, ROOM(qemu) },
-	{ "vmm", "firecracker", K_PROGRAM, AT(firecracker), 0, ROOM(firecracker) },
-	{ "vmm", "accel", K_ACCEL, AT(accel), 0, 0 },
-	{ "storage", "dm", K_DM, AT(dm), 0, 0 },
-	{ "limits", "total_mem_percent", K_UINT, AT(total_mem_percent), 1, 100 },
-	{ "limits", "total_tasks", K_UINT, AT(total_tasks), 64, 4194304 },
-	{ "limits", "max_vcpus", K_UINT, AT(max_vcpus), 1, 256 },
-	{ "limits", "max_mem_mib", K_UINT, AT(max_mem_mib), 32, 16777216 },
-	{ "limits", "max_disk_mib", K_UINT, AT(max_disk_mib), 1, 16777216 },
-	{ "limits", "max_vms_per_owner", K_UINT, AT(max_vms_per_owner), 1, 1000 },
-	{ "limits", "max_images_per_owner", K_UINT, AT(max_images_per_owner), 1, 10000 },
-	{ "limits", "max_flows_per_vm", K_UINT, AT(max_flows_per_vm), 64, 1000000 },
-	{ "limits", "creates_per_second", K_UINT, AT(creates_per_second), 1, 10000 },
-};
-_Static_assert(ARRAY_SIZE(keys) <= 64, "reader.seen has a bit for each key");
 
 static const struct config defaults = {
 	.magic = CONFIG_MAGIC,
@@ -138,14 +93,14 @@ __attribute__((format(printf, 2, 3))) static int fault(struct reader *r, const c
 	return -1;
 }
 
-static int set_uint(struct reader *r, const struct key *k, const char *value, uint32_t *at)
+static int set_uint(struct reader *r, const struct key *k, const char *value, void *at)
 {
 	uint64_t v;
 
 	if (parse_uint(value, k->min, k->max, &v) < 0)
 		return fault(r, "%s = %s: want a number from %llu to %llu", k->name, value,
 			     (unsigned long long)k->min, (unsigned long long)k->max);
-	*at = (uint32_t)v;
+	*(uint32_t *)at = (uint32_t)v;
 	return 0;
 }
 
@@ -169,7 +124,7 @@ static int set_text(struct reader *r, const struct key *k, const char *value, co
 
 /* Set the name of an interface: of the names that ip-link(8) accepts, those that need no quoting in
  * any file. */
-static int set_name(struct reader *r, const struct key *k, const char *value, char *at)
+static int set_name(struct reader *r, const struct key *k, const char *value, void *at)
 {
 	if (value[0] == '.' || value[0] == '-')
 		return fault(r, "%s = %s: starts with a dot or a dash", k->name, value);
@@ -189,7 +144,7 @@ static bool is_clean_path(const char *s)
 	return true;
 }
 
-static int set_path(struct reader *r, const struct key *k, const char *value, char *at)
+static int set_path(struct reader *r, const struct key *k, const char *value, void *at)
 {
 	if (value[0] && !is_clean_path(value))
 		return fault(r, "%s = %s: want an absolute path without //, . and ..", k->name,
@@ -197,7 +152,7 @@ static int set_path(struct reader *r, const struct key *k, const char *value, ch
 	return set_text(r, k, value, LETTERS "/._+-", at);
 }
 
-static int set_program(struct reader *r, const struct key *k, const char *value, char *at)
+static int set_program(struct reader *r, const struct key *k, const char *value, void *at)
 {
 	if (value[0] && strncmp(value, "/usr/", 5) != 0)
 		return fault(
@@ -224,8 +179,9 @@ static int numeric_account(const char *value, struct account *a)
 	return 0;
 }
 
-static int set_account(struct reader *r, const struct key *k, const char *value, struct account *a)
+static int set_account(struct reader *r, const struct key *k, const char *value, void *at)
 {
+	struct account *a = at;
 	const struct passwd *pw;
 
 	if (strchr(value, ':')) {
@@ -243,8 +199,9 @@ static int set_account(struct reader *r, const struct key *k, const char *value,
 }
 
 /* Set a group by name or number; "" stands for every user. */
-static int set_group(struct reader *r, const struct key *k, const char *value, uint32_t *gid)
+static int set_group(struct reader *r, const struct key *k, const char *value, void *at)
 {
+	uint32_t *gid = at;
 	const struct group *gr;
 	uint64_t v;
 
@@ -262,26 +219,22 @@ static int set_group(struct reader *r, const struct key *k, const char *value, u
 	return 0;
 }
 
-static int set_subnet(struct reader *r, const struct key *k, const char *value)
+static int set_subnet(struct reader *r, const struct key *k, const char *value, void *at)
 {
+	(void)at; /* two members */
 	if (parse_subnet(value, &r->c->subnet, &r->c->prefix) < 0)
 		return fault(r, "%s = %s: want a.b.c.d/8 to /30 with no bit set behind the prefix",
 			     k->name, value);
 	return 0;
 }
 
-static int set_ipv4(struct reader *r, const struct key *k, const char *value, uint32_t *at)
+static int set_ipv4(struct reader *r, const struct key *k, const char *value, void *at)
 {
-	*at = 0;
+	*(uint32_t *)at = 0;
 	if (value[0] && parse_ipv4(value, at) < 0)
 		return fault(r, "%s = %s: want an IPv4 address", k->name, value);
 	return 0;
 }
-
-static const char *const accels[] = {
-	[ACCEL_AUTO] = "auto", [ACCEL_KVM] = "kvm", [ACCEL_TCG] = "tcg", NULL
-};
-static const char *const dm_uses[] = { [DM_AUTO] = "auto", [DM_OFF] = "off", NULL };
 
 /* Set the index of @value in @words. */
 static int set_word(struct reader *r, const struct key *k, const char *value,
@@ -296,51 +249,85 @@ static int set_word(struct reader *r, const struct key *k, const char *value,
 		     words[2] ? ", " : "", words[2] ? words[2] : "");
 }
 
-static int set(struct reader *r, const struct key *k, const char *value)
+static int set_accel(struct reader *r, const struct key *k, const char *value, void *at)
 {
-	void *at = (char *)r->c + k->offset;
+	static const char *const words[] = {
+		[ACCEL_AUTO] = "auto", [ACCEL_KVM] = "kvm", [ACCEL_TCG] = "tcg", NULL
+	};
 
-	switch (k->kind) {
-	case K_UINT:
-		return set_uint(r, k, value, at);
-	case K_NAME:
-		return set_name(r, k, value, at);
-	case K_SUBNET:
-		return set_subnet(r, k, value);
-	case K_IPV4:
-		return set_ipv4(r, k, value, at);
-	case K_ACCOUNT:
-		return set_account(r, k, value, at);
-	case K_GROUP:
-		return set_group(r, k, value, at);
-	case K_PATH:
-		return set_path(r, k, value, at);
-	case K_PROGRAM:
-		return set_program(r, k, value, at);
-	case K_ACCEL:
-		return set_word(r, k, value, accels, at);
-	case K_DM:
-		return set_word(r, k, value, dm_uses, at);
-	}
-	return -1;
+	return set_word(r, k, value, words, at);
+}
+
+static int set_dm(struct reader *r, const struct key *k, const char *value, void *at)
+{
+	static const char *const words[] = { [DM_AUTO] = "auto", [DM_OFF] = "off", NULL };
+
+	return set_word(r, k, value, words, at);
+}
+
+static const struct key keys[] = {
+	{ "slots", "count", set_uint, AT(slots), 1, 1000 },
+	{ "slots", "uid_base", set_uint, AT(uid_base), 1024, INT32_MAX - 1024 },
+	{ "network", "bridge", set_name, AT(bridge), 1, ROOM(bridge) },
+	{ "network", "uplink", set_name, AT(uplink), 0, ROOM(uplink) },
+	{ "network", "subnet", set_subnet, AT(subnet), 0, 0 },
+	{ "network", "dns", set_ipv4, AT(dns), 0, 0 },
+	{ "accounts", "net", set_account, AT(net), 0, 0 },
+	{ "accounts", "blk", set_account, AT(blk), 0, 0 },
+	{ "accounts", "spawn", set_account, AT(spawn), 0, 0 },
+	{ "accounts", "controller", set_account, AT(controller), 0, 0 },
+	{ "accounts", "supervisor", set_account, AT(supervisor), 0, 0 },
+	{ "accounts", "users", set_group, AT(users_gid), 0, 0 },
+	{ "places", "state_dir", set_path, AT(state_dir), 1, ROOM(state_dir) },
+	{ "places", "run_dir", set_path, AT(run_dir), 1, ROOM(run_dir) },
+	{ "places", "log_dir", set_path, AT(log_dir), 1, ROOM(log_dir) },
+	{ "places", "cgroup_dir", set_path, AT(cgroup_dir), 0, ROOM(cgroup_dir) },
+	{ "places", "libexec_dir", set_path, AT(libexec_dir), 1, ROOM(libexec_dir) },
+	{ "vmm", "qemu", set_program, AT(qemu), 0, ROOM(qemu) },
+	{ "vmm", "firecracker", set_program, AT(firecracker), 0, ROOM(firecracker) },
+	{ "vmm", "accel", set_accel, AT(accel), 0, 0 },
+	{ "storage", "dm", set_dm, AT(dm), 0, 0 },
+	{ "limits", "total_mem_percent", set_uint, AT(total_mem_percent), 1, 100 },
+	{ "limits", "total_tasks", set_uint, AT(total_tasks), 64, 4194304 },
+	{ "limits", "max_vcpus", set_uint, AT(max_vcpus), 1, 256 },
+	{ "limits", "max_mem_mib", set_uint, AT(max_mem_mib), 32, 16777216 },
+	{ "limits", "max_disk_mib", set_uint, AT(max_disk_mib), 1, 16777216 },
+	{ "limits", "max_vms_per_owner", set_uint, AT(max_vms_per_owner), 1, 1000 },
+	{ "limits", "max_images_per_owner", set_uint, AT(max_images_per_owner), 1, 10000 },
+	{ "limits", "max_flows_per_vm", set_uint, AT(max_flows_per_vm), 64, 1000000 },
+	{ "limits", "creates_per_second", set_uint, AT(creates_per_second), 1, 10000 },
+};
+_Static_assert(ARRAY_SIZE(keys) <= 64, "reader.seen has a bit for each key");
+
+/* Return: the row of a key, or ARRAY_SIZE(keys). */
+static size_t find_key(const char *section, const char *name)
+{
+	size_t i = 0;
+
+	while (i < ARRAY_SIZE(keys) &&
+	       (strcmp(section, keys[i].section) != 0 || strcmp(name, keys[i].name) != 0))
+		i++;
+	return i;
+}
+
+static void set(struct reader *r, size_t i, const char *value)
+{
+	(void)keys[i].set(r, &keys[i], value, (char *)r->c + keys[i].offset);
+	r->seen |= UINT64_C(1) << i;
 }
 
 /* inih's handler.  Return: 1, by which inih goes on; errors are counted in the reader. */
 static int on_value(void *user, const char *section, const char *name, const char *value)
 {
 	struct reader *r = user;
+	size_t i = find_key(section, name);
 
-	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-		if (strcmp(section, keys[i].section) != 0 || strcmp(name, keys[i].name) != 0)
-			continue;
-		if (r->seen & UINT64_C(1) << i)
-			(void)fault(r, "%s is given twice", name);
-		else
-			(void)set(r, &keys[i], value);
-		r->seen |= UINT64_C(1) << i;
-		return 1;
-	}
-	(void)fault(r, "[%s] has no key %s", section, name);
+	if (i == ARRAY_SIZE(keys))
+		(void)fault(r, "[%s] has no key %s", section, name);
+	else if (r->seen & UINT64_C(1) << i)
+		(void)fault(r, "%s is given twice", name);
+	else
+		set(r, i, value);
 	return 1;
 }
 
@@ -452,11 +439,11 @@ static void default_accounts(struct reader *r)
 		{ "supervisor", "banger-sup" },
 	};
 
-	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
-		for (size_t u = 0; u < ARRAY_SIZE(users); u++)
-			if (keys[i].kind == K_ACCOUNT && strcmp(keys[i].name, users[u][0]) == 0 &&
-			    !(r->seen & UINT64_C(1) << i))
-				(void)set(r, &keys[i], users[u][1]);
+	for (size_t u = 0; u < ARRAY_SIZE(users); u++) {
+		size_t i = find_key("accounts", users[u][0]);
+		if (!(r->seen & UINT64_C(1) << i))
+			set(r, i, users[u][1]);
+	}
 }
 
 static void check_accounts(struct reader *r)

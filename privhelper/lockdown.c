@@ -22,6 +22,7 @@
 #include <limits.h>
 #include <linux/securebits.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,29 +132,20 @@ static int bind_to_parent(const struct lockdown *l)
 
 /* ---- reading back ---- */
 
-static int expect_line(const char *text, const char *want)
+/* Expect a line, with its newlines, in the text of /proc/self/status. */
+__attribute__((format(printf, 2, 3))) static int expect(const char *text, const char *fmt, ...)
 {
+	char want[80];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(want, sizeof(want), fmt, ap);
+	va_end(ap);
 	if (strstr(text, want))
 		return 0;
 	log_error("lock-down: /proc/self/status lacks \"%.*s\"", (int)strcspn(want + 1, "\n"),
 		  want + 1);
 	return -1;
-}
-
-static int expect_hex(const char *text, const char *name, uint64_t value)
-{
-	char want[64];
-
-	(void)snprintf(want, sizeof(want), "\n%s:\t%016llx\n", name, (unsigned long long)value);
-	return expect_line(text, want);
-}
-
-static int expect_ids(const char *text, const char *name, uint32_t id)
-{
-	char want[64];
-
-	(void)snprintf(want, sizeof(want), "\n%s:\t%u\t%u\t%u\t%u\n", name, id, id, id, id);
-	return expect_line(text, want);
 }
 
 /* Check ids, groups, capabilities and no_new_privs in /proc/self/status (proc_pid_status(5)). */
@@ -165,11 +157,14 @@ static int check_status(const struct lockdown *l)
 	if (n <= 0)
 		return failed("/proc/self/status");
 	text[n] = '\0';
-	return expect_ids(text, "Uid", l->account.uid) | expect_ids(text, "Gid", l->account.gid) |
-	       expect_line(text, "\nGroups:\t \n") | expect_hex(text, "CapInh", 0) |
-	       expect_hex(text, "CapPrm", cap_mask(l)) | expect_hex(text, "CapEff", cap_mask(l)) |
-	       expect_hex(text, "CapBnd", 0) | expect_hex(text, "CapAmb", 0) |
-	       expect_line(text, "\nNoNewPrivs:\t1\n");
+	const uint32_t u = l->account.uid, g = l->account.gid;
+	const unsigned long long caps = cap_mask(l);
+	return expect(text, "\nUid:\t%u\t%u\t%u\t%u\n", u, u, u, u) |
+	       expect(text, "\nGid:\t%u\t%u\t%u\t%u\n", g, g, g, g) |
+	       expect(text, "\nGroups:\t \n") | expect(text, "\nCapInh:\t%016x\n", 0) |
+	       expect(text, "\nCapPrm:\t%016llx\n", caps) |
+	       expect(text, "\nCapEff:\t%016llx\n", caps) | expect(text, "\nCapBnd:\t%016x\n", 0) |
+	       expect(text, "\nCapAmb:\t%016x\n", 0) | expect(text, "\nNoNewPrivs:\t1\n");
 }
 
 /* Check that the process can not become root again.  The launcher, with CAP_SETUID, could; its

@@ -30,20 +30,24 @@
 
 #define ROOT_OPTIONS "mode=755,size=64k,nr_inodes=64"
 
-static int make_node(const char *path, unsigned major_no, unsigned minor_no)
-{
-	return mknod(path, S_IFCHR | 0666, makedev(major_no, minor_no));
-}
-
 /* The device numbers are from the kernel's Documentation/admin-guide/devices.txt. */
+static const struct {
+	const char *path;
+	unsigned major, minor;
+} nodes[] = {
+	{ "dev/null", 1, 3 },       { "dev/zero", 1, 5 },   { "dev/urandom", 1, 9 },
+	{ "dev/net/tun", 10, 200 }, { "dev/kvm", 10, 232 }, /* the last: a host may lack it */
+};
+
 static int make_devices(bool kvm)
 {
 	if (mkdir("dev", 0755) < 0 || mkdir("dev/net", 0755) < 0)
 		return -1;
-	if (make_node("dev/null", 1, 3) < 0 || make_node("dev/zero", 1, 5) < 0 ||
-	    make_node("dev/urandom", 1, 9) < 0 || make_node("dev/net/tun", 10, 200) < 0)
-		return -1;
-	return kvm ? make_node("dev/kvm", 10, 232) : 0;
+	for (size_t i = 0; i < ARRAY_SIZE(nodes) - !kvm; i++)
+		if (mknod(nodes[i].path, S_IFCHR | 0666, makedev(nodes[i].major, nodes[i].minor)) <
+		    0)
+			return -1;
+	return 0;
 }
 
 /* Below /usr the probe keeps its path, and an upgrade of the file is seen.  Elsewhere the file is
@@ -65,14 +69,14 @@ static void place_programs(const struct config *c, struct programs *p, char prob
 static int build(const struct config *c, struct programs *p)
 {
 	static char run[PATH_MAX], state[PATH_MAX], probe[PATH_MAX];
-	const uint64_t nodes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
+	const uint64_t with_nodes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
 	struct part parts[] = {
 		{ .path = "/usr", .attr = PART_PROGRAMS, .how = PART_DEEP | PART_ROOTS },
 		{ .path = "/bin", .attr = PART_PROGRAMS, .how = PART_DEEP | PART_MAY_LACK },
 		{ .path = "/sbin", .attr = PART_PROGRAMS, .how = PART_DEEP | PART_MAY_LACK },
 		{ .path = "/lib", .attr = PART_PROGRAMS, .how = PART_DEEP | PART_MAY_LACK },
 		{ .path = "/lib64", .attr = PART_PROGRAMS, .how = PART_DEEP | PART_MAY_LACK },
-		{ run, "run", nodes, PART_DEEP | PART_ROOTS, 0 },
+		{ run, "run", with_nodes, PART_DEEP | PART_ROOTS, 0 },
 		{ state, "state", PART_TO_WRITE, PART_DEEP | PART_ROOTS, 0 },
 		{ probe, "libexec/banger-kvmprobe", PART_PROGRAMS, PART_FILE | PART_ROOTS, 0 },
 	};
