@@ -27,10 +27,11 @@
 #define POINTS 4096
 #define WAY 512 /* failpoints on the way of one verb */
 #define ROLES 3
-#define HUNGERS 24     /* samples of the allocations of a program on the way of one verb */
-#define TRIES 4        /* of a case whose failpoint is not reached */
-#define RETRY_MS 10000 /* what the keeper tries again, every second in this build */
-#define SETTLE_MS 4000 /* what the kernel or a worker does a little later */
+#define HUNGERS 24         /* samples of the allocations of a program on the way of one verb */
+#define TRIES 4            /* of a case whose failpoint is not reached */
+#define RECORDINGS_MORE 10 /* at most, to find out whether a missed allocation is on the way */
+#define RETRY_MS 10000     /* what the keeper tries again, every second in this build */
+#define SETTLE_MS 4000     /* what the kernel or a worker does a little later */
 
 struct config config;
 const char *conf_path, *work_dir;
@@ -1291,6 +1292,14 @@ static bool known(const struct point *p)
 
 static unsigned allocations[FP_PROGRAMS]; /* the fewest in a recording of the verb */
 
+/* A case is disarmed at its answer, so its allocations are those that come before the answer. */
+static void note_allocations(void)
+{
+	for (int i = 0; i < FP_PROGRAMS; i++)
+		if (page_allocations(i) < allocations[i])
+			allocations[i] = page_allocations(i);
+}
+
 static size_t record_once(const struct verb *v, struct point *points)
 {
 	static struct ask a;
@@ -1301,13 +1310,11 @@ static size_t record_once(const struct verb *v, struct point *points)
 	(void)begin(v, &a);
 	if (!end(v, &a) || (a.code != 0) != v->fails)
 		bail("%s does not succeed: %d %s: %s", v->name, a.code, a.error.what, a.error.why);
+	note_allocations();
 	(void)nanosleep(&(struct timespec){ .tv_nsec = 20000000 },
 			NULL); /* what comes behind the answer */
 	size_t n = page_trace(points, POINTS);
 	page_disarm();
-	for (int i = 0; i < FP_PROGRAMS; i++)
-		if (page_allocations(i) < allocations[i])
-			allocations[i] = page_allocations(i);
 	if (v->calm)
 		v->calm();
 	if (v->last)
@@ -1389,6 +1396,18 @@ static bool can_fail(const struct point *p)
 	bail("%s:%s is not in the program's own list", program_name(p->program), p->name);
 }
 
+/* The way of each verb, once it has been recorded. */
+static struct {
+	struct point points[WAY];
+	size_t n;
+} ways[N_VERBS];
+
+static void keep_way(const struct verb *v, const struct point *points, size_t n)
+{
+	ways[v - verbs].n = n < WAY ? n : WAY;
+	memcpy(ways[v - verbs].points, points, ways[v - verbs].n * sizeof(*points));
+}
+
 static unsigned part, parts = 1;
 static bool in_part;
 
@@ -1405,11 +1424,19 @@ static bool begins_like_one(const struct point *p, const char *list)
 	return false;
 }
 
+/* Every sample has this case of a verb, so that each verb is tested. */
+static bool is_first_case(const struct verb *v, const struct point *p, enum victim victim,
+			  enum harm effect)
+{
+	return has(ways[v - verbs].points, 1, p) && victim == own(p) && effect == E_KILL;
+}
+
 /* The same part whatever else was recorded: FNV-1a over the case. */
 static bool is_ours(const struct verb *v, const struct point *p, enum victim victim,
 		    enum harm effect)
 {
 	const char *only = getenv("CRASH_POINTS"), *sample = getenv("CRASH_SAMPLE");
+	unsigned one_of = sample ? (unsigned)atoi(sample) : 1;
 	uint32_t h = 2166136261u;
 	char text[200];
 
@@ -1419,7 +1446,9 @@ static bool is_ours(const struct verb *v, const struct point *p, enum victim vic
 		       p->nth, (int)victim, (int)effect);
 	for (const char *c = text; *c; c++)
 		h = (h ^ (unsigned char)*c) * 16777619u;
-	return (h >> 8) % (parts * (sample ? (unsigned)atoi(sample) : 1)) == part;
+	h >>= 8;
+	return h % parts == part &&
+	       (h / parts % one_of == 0 || is_first_case(v, p, victim, effect));
 }
 
 static bool is_word(const char *list, const char *word)
@@ -1447,6 +1476,25 @@ static const struct {
 	{ "host-reconcile", "controller:request.list.", ROLES, "likewise" },
 };
 
+/*
+ * A recording can count allocations of other threads, such as a cycle of the keeper.  So a missed allocation is no fault when
+ * it is in the last tenth of the shortest recording.  Further recordings are made for each missed one: they are armed in
+ * another way than a case, so a case that should have reached the allocation still fails.
+ */
+static bool is_beyond_recordings(const struct verb *v, const struct point *p)
+{
+	static struct point points[POINTS];
+
+	for (int i = 0; is_allocation(p) && i < RECORDINGS_MORE; i++) {
+		const unsigned least = allocations[p->program];
+		if (p->nth > least - least / 10)
+			return true;
+		(void)record_once(v, points);
+	}
+	return false;
+}
+
+/* Returns the reason why @p may stay unreached, or NULL when that is a failure. */
 static const char *excuse_for_late(const struct verb *v, const struct point *p)
 {
 	char full[80];
@@ -1456,7 +1504,7 @@ static const char *excuse_for_late(const struct verb *v, const struct point *p)
 		if (strncmp(full, may_be_late[i].point, strlen(may_be_late[i].point)) == 0 &&
 		    p->nth > may_be_late[i].beyond && is_word(may_be_late[i].verbs, v->name))
 			return may_be_late[i].why;
-	return NULL;
+	return is_beyond_recordings(v, p) ? "a run of the verb may make fewer allocations" : NULL;
 }
 
 static void note_missed(const struct what *w)
@@ -1486,18 +1534,6 @@ static void case_of(const struct verb *v, const struct point *p, enum victim vic
 		if (run_case(&w))
 			return;
 	note_missed(&w);
-}
-
-/* The way of each verb, once it has been recorded. */
-static struct {
-	struct point points[WAY];
-	size_t n;
-} ways[N_VERBS];
-
-static void keep_way(const struct verb *v, const struct point *points, size_t n)
-{
-	ways[v - verbs].n = n < WAY ? n : WAY;
-	memcpy(ways[v - verbs].points, points, ways[v - verbs].n * sizeof(*points));
 }
 
 static bool is_common(const struct verb *v, const struct point *p)
@@ -1580,6 +1616,7 @@ static void run_verb(const struct verb *v)
 	uint64_t t0 = now_ms();
 	static struct text foreign;
 
+	keep_way(v, points, n);
 	for (size_t i = 0; i < n; i++)
 		cases_of(v, &points[i], i);
 	hunger_cases_of(v);
@@ -1588,7 +1625,6 @@ static void run_verb(const struct verb *v)
 	tell(&none, &foreign);
 	unsigned faults = leaks + lies + twices - faults0, lost = missed - missed0;
 	bool good = !faults && !lost;
-	keep_way(v, points, n);
 	if (in_part) {
 		printf("verb %s %u %zu %u %llu %u %u %u\n", v->name, cases - cases0, n, faults,
 		       (unsigned long long)(now_ms() - t0), lost, late - late0, product - product0);
