@@ -8,11 +8,19 @@
 # A program that ends badly, or without having said what it tested, is a failure of its own.
 set -u
 cd "$(dirname "$0")/.." || exit 1
+. tests/end_trees.sh
 pattern=${1-}
 width=${TEST_JOBS:-$((2 * $(nproc) + 1))}
 passed=0 failed=0 skipped=0
 tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
+end() {
+	trap '' INT TERM
+	# shellcheck disable=SC2046
+	end_trees $(jobs -p)
+	rm -rf "$tmp"
+}
+trap end EXIT
+trap 'exit 143' INT TERM
 # The longest, longest first; the others follow as they are listed.
 long="integration crash.sh, integration model.sh, integration exhaustion.sh, integration db.sh, integration system.sh, integration net.sh,"
 
@@ -122,9 +130,9 @@ times() { # the times of all, the longest first
 }
 
 export ASAN_OPTIONS=${ASAN_OPTIONS-detect_leaks=1:abort_on_error=0} UBSAN_OPTIONS=print_stacktrace=1
-# Before any test is in a network namespace of its own, from which nothing can be fetched.  A test that needs it says so.
-[ "$(id -u)" != 0 ] || ! wanted "integration " && [ -n "$pattern" ] || tests/kernel.sh >/dev/null
 list
+# The guests' kernel is fetched here: the network namespaces of the integration tests do not reach any server.
+[ "$(id -u)" != 0 ] || [[ " ${names[*]}" != *" integration "* ]] || tests/kernel.sh >/dev/null
 run_all
 times
 echo "# all of it: $SECONDS s, $width side by side"
