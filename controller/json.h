@@ -18,4 +18,11 @@ json_t *json_read(const char *text, size_t n);
 /* Return: the compact text of @j, which the caller frees; NULL without memory, or if @j is NULL. */
 char *json_write(const json_t *j);
 
+static inline void json_cleanup(json_t **j)
+{
+	json_decref(*j);
+}
+/* Releases the value of a json_t * at the end of its scope. */
+#define _cleanup_json_ __attribute__((cleanup(json_cleanup)))
+
 #endif

@@ -25,7 +25,6 @@
 
 #define LOOK_MS 100
 #define ASK_THREADS 64
-#define ASK_AGAIN_MS 5000 /* a booting guest ignores its power button: press it again */
 
 /* All VMs that are not at rest. */
 struct list {
@@ -121,7 +120,7 @@ static int power_off(struct ctl *c, struct list *l, uint64_t end, struct error *
 			return 0;
 		if (now >= due) {
 			ask(c, l, end);
-			due = now + ASK_AGAIN_MS * 1000000ull;
+			due = now + VMM_SHUTDOWN_AGAIN_MS * 1000000ull;
 		}
 		(void)poll(NULL, 0, LOOK_MS);
 	}

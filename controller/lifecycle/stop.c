@@ -14,10 +14,6 @@
 
 #define STOP_TIMEOUT_MS 10000
 
-/* Pause between two presses of the power button.  A guest that still boots ignores the first
- * one. */
-#define ASK_AGAIN_MS 5000
-
 /* Wait until the VMM has exited.  Return: true when it has; false after @ms, or when a kill or a
  * delete waits for the operation lock. */
 static bool wait_end(int pidfd, uint64_t ms, const struct operation *o)
@@ -51,7 +47,7 @@ static bool shut_down(struct ctl *c, const struct vm *vm, uint64_t timeout_ms,
 			log_warn("%s: the monitor does not take a shutdown: %s", vm->name, e.why);
 			break;
 		}
-		if (wait_end(pidfd, left < ASK_AGAIN_MS ? left : ASK_AGAIN_MS, o))
+		if (wait_end(pidfd, left < VMM_SHUTDOWN_AGAIN_MS ? left : VMM_SHUTDOWN_AGAIN_MS, o))
 			return true;
 	}
 	return !pidfd_alive(pidfd);

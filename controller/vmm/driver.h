@@ -7,6 +7,9 @@
 
 #include "controller/ctl.h"
 
+/* Pause between two presses of the power button.  A guest that still boots ignores the first one. */
+#define VMM_SHUTDOWN_AGAIN_MS 5000
+
 struct vmm_driver {
 	const char *name;
 	enum vmm_kind kind;
@@ -19,8 +22,6 @@ struct vmm_driver {
 	 * a later monitor of the slot can not be asked by mistake.  Return: 0 when the monitor
 	 * accepted the request, which the guest may ignore; or -1. */
 	int (*shutdown)(struct ctl *c, const struct vm *vm, int pidfd, struct error *e);
-	/* Ask the monitor for the state of the guest.  Return: 1 running, 0 not, -1 no answer. */
-	int (*alive)(struct ctl *c, const struct vm *vm, struct error *e);
 	/* Have the monitor write its metrics now.  @pidfd as in shutdown.  NULL: the monitor has no
 	 * metrics.  Return: 0, or -1. */
 	int (*flush)(struct ctl *c, const struct vm *vm, int pidfd, struct error *e);

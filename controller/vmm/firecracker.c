@@ -39,12 +39,6 @@ struct answer {
 	char body[VMM_ANSWER_MAX + 1];
 };
 
-static void cleanup_json(json_t **j)
-{
-	json_decref(*j);
-}
-#define _cleanup_json_ __attribute__((cleanup(cleanup_json)))
-
 static void cleanup_curl(CURL **h)
 {
 	curl_easy_cleanup(*h);
@@ -344,31 +338,25 @@ static int fc_boot(struct ctl *c, const struct vm *vm, const struct operation *o
 	return running < 0 ? -1 : 0;
 }
 
-static int fc_shutdown(struct ctl *c, const struct vm *vm, int pidfd, struct error *e)
+/* Send one action to the monitor that @pidfd names.  Return: 0, or -1 with the error. */
+static int send_action(struct ctl *c, const struct vm *vm, int pidfd, const char *name,
+		       struct error *e)
 {
 	const struct vmm_wait w = vmm_wait_start(WHO, VMM_TALK_MS, pidfd, NULL);
 	_cleanup_free_ struct answer *a = NULL;
 	char socket[VMM_PEER_PATH];
 
-	return begin(c, vm, &w, socket, &a, e) < 0 ? -1 : action(socket, "SendCtrlAltDel", a, e);
+	return begin(c, vm, &w, socket, &a, e) < 0 ? -1 : action(socket, name, a, e);
 }
 
-static int fc_alive(struct ctl *c, const struct vm *vm, struct error *e)
+static int fc_shutdown(struct ctl *c, const struct vm *vm, int pidfd, struct error *e)
 {
-	const struct vmm_wait w = vmm_wait_start(WHO, VMM_TALK_MS, -1, NULL);
-	_cleanup_free_ struct answer *a = NULL;
-	char socket[VMM_PEER_PATH];
-
-	return begin(c, vm, &w, socket, &a, e) < 0 ? -1 : instance_state(socket, a, e);
+	return send_action(c, vm, pidfd, "SendCtrlAltDel", e);
 }
 
 static int fc_flush(struct ctl *c, const struct vm *vm, int pidfd, struct error *e)
 {
-	const struct vmm_wait w = vmm_wait_start(WHO, VMM_TALK_MS, pidfd, NULL);
-	_cleanup_free_ struct answer *a = NULL;
-	char socket[VMM_PEER_PATH];
-
-	return begin(c, vm, &w, socket, &a, e) < 0 ? -1 : action(socket, "FlushMetrics", a, e);
+	return send_action(c, vm, pidfd, "FlushMetrics", e);
 }
 
 const struct vmm_driver vmm_firecracker = {
@@ -376,6 +364,5 @@ const struct vmm_driver vmm_firecracker = {
 	.kind = VMM_FIRECRACKER,
 	.boot = fc_boot,
 	.shutdown = fc_shutdown,
-	.alive = fc_alive,
 	.flush = fc_flush,
 };

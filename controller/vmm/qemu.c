@@ -28,12 +28,6 @@ struct qmp {
 	char buf[VMM_ANSWER_MAX];
 };
 
-static void cleanup_json(json_t **j)
-{
-	json_decref(*j);
-}
-#define _cleanup_json_ __attribute__((cleanup(cleanup_json)))
-
 static void qmp_close(struct qmp **q)
 {
 	if (!*q)
@@ -232,21 +226,9 @@ static int qemu_shutdown(struct ctl *c, const struct vm *vm, int pidfd, struct e
 	return command(q, "system_powerdown", NULL, e);
 }
 
-static int qemu_alive(struct ctl *c, const struct vm *vm, struct error *e)
-{
-	const struct vmm_wait w = vmm_wait_start(WHO, VMM_TALK_MS, -1, NULL);
-	_cleanup_qmp_ struct qmp *q = NULL;
-	char status[32];
-
-	if (open_qmp(c, vm, &w, &q, e) < 0 || query_status(q, status, e) < 0)
-		return -1;
-	return strcmp(status, "running") == 0;
-}
-
 const struct vmm_driver vmm_qemu = {
 	.name = "qemu",
 	.kind = VMM_QEMU,
 	.boot = qemu_boot,
 	.shutdown = qemu_shutdown,
-	.alive = qemu_alive,
 };

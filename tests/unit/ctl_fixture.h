@@ -181,8 +181,13 @@ static int fake_flush(struct ctl *c, const struct vm *vm, int pidfd, struct erro
 	return error_set(e, FAIL_TIMEOUT, "vmm", "no answer");
 }
 
-static const struct vmm_driver fake_driver = { "fake",        VMM_QEMU, fake_boot,
-					       fake_shutdown, NULL,     fake_flush };
+static const struct vmm_driver fake_driver = {
+	.name = "fake",
+	.kind = VMM_QEMU,
+	.boot = fake_boot,
+	.shutdown = fake_shutdown,
+	.flush = fake_flush,
+};
 static const struct vmm_driver *const fake_drivers[VMM_KINDS] = {
 	[VMM_QEMU] = &fake_driver,
 	[VMM_FIRECRACKER] = &fake_driver,
