@@ -14,7 +14,7 @@
 #include "controller/vm.h"
 #include "proto/control.h"
 
-struct store;        /* db/db.h: the state database */
+struct db;           /* db/db.h: the state database */
 struct helper;       /* helper/client.h: the connections to the roles */
 struct tap_sweep;    /* helper/tap_sweep.h: removals of taps that are under way */
 struct watch;        /* vmm/watch.h: pidfds and output streams of running VMs */
@@ -28,7 +28,7 @@ struct ctl {
 	/* /proc/sys/kernel/random/boot_id.  A row with another one is of an earlier boot: its
 	 * kernel objects and processes are gone. */
 	char boot_id[37];
-	struct store *store;
+	struct db *db;
 	struct helper *helper;
 	struct tap_sweep *tap_sweep;
 	struct watch *watch;

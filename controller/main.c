@@ -165,8 +165,8 @@ static void start_service(struct program *p)
 	char path[200];
 
 	path_database(&c->config, path);
-	c->store = store_open(path, &e);
-	if (!c->store)
+	c->db = db_open(path, &e);
+	if (!c->db)
 		die_error(&e);
 	if (images_sweep(c, &e) < 0)
 		die_error(&e);
@@ -248,7 +248,7 @@ static void stop_service(struct program *p)
 	watch_close(c->watch);
 	helper_close(c->helper);
 	tap_sweep_close(c->tap_sweep);
-	store_close(c->store);
+	db_close(c->db);
 	vm_locks_close(c->vm_locks);
 	FAILPOINT("stop.after");
 	(void)close(p->epoll_fd);

@@ -39,7 +39,7 @@ int api_audit_show(struct exchange *x)
 			   ID_HEX - 1);
 		return EXCHANGE_FAILED;
 	}
-	int ours = op[0] ? store_op_visible(x->ctl->store, &x->caller, op, &x->error) : 0;
+	int ours = op[0] ? db_op_visible(x->ctl->db, &x->caller, op, &x->error) : 0;
 	if (ours < 0)
 		return EXCHANGE_FAILED;
 	q.op_is_ours = ours > 0;

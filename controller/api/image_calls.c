@@ -101,7 +101,7 @@ static int list(struct exchange *x, enum artifact_type type, uint64_t *count)
 	const struct artifact_walk walk = {
 		.type = type, .asker = &x->caller, .fn = gather, .arg = &rows
 	};
-	int r = store_artifact_each(x->ctl->store, &walk, &x->error);
+	int r = db_artifact_each(x->ctl->db, &walk, &x->error);
 
 	return api_rows_send(x, &rows, r, id, count);
 }

@@ -159,7 +159,7 @@ int api_vm_list(struct exchange *x)
 		error_hint(&x->error, "leave out --all to see your own");
 		return EXCHANGE_FAILED;
 	}
-	int r = store_vm_each(x->ctl->store, &x->caller, all, gather, &rows, &x->error);
+	int r = db_vm_each(x->ctl->db, &x->caller, all, gather, &rows, &x->error);
 	return api_rows_send(x, &rows, r, EVENT_VM, &x->result.res_vm_list.count);
 }
 
@@ -168,7 +168,7 @@ int api_vm_show(struct exchange *x)
 	struct ev_vm ev;
 	struct vm vm;
 
-	if (store_vm_find(x->ctl->store, &x->caller, x->args.vm_show.vm, &vm, &x->error) < 0)
+	if (db_vm_find(x->ctl->db, &x->caller, x->args.vm_show.vm, &vm, &x->error) < 0)
 		return EXCHANGE_FAILED;
 	vm_to_event(x->ctl, &vm, &ev);
 	(void)exchange_event(x, EVENT_VM, &ev);
@@ -211,7 +211,7 @@ static int stats_of_one(struct exchange *x, struct stats_rows *r)
 {
 	struct vm vm;
 
-	if (store_vm_find(x->ctl->store, &x->caller, x->args.vm_stats.vm, &vm, &x->error) < 0)
+	if (db_vm_find(x->ctl->db, &x->caller, x->args.vm_stats.vm, &vm, &x->error) < 0)
 		return -1;
 	if (vm.state != VM_RUNNING)
 		return error_set(&x->error, FAIL_STATE, vm.name, "it does not run");
@@ -222,9 +222,9 @@ int api_vm_stats(struct exchange *x)
 {
 	struct stats_rows r = { .rows = { .x = x, .size = sizeof(struct ev_stats) },
 				.network = stats_network(x->ctl) };
-	int ret = x->args.vm_stats.vm[0] ? stats_of_one(x, &r)
-					 : store_vm_each(x->ctl->store, &x->caller, true, add_stats,
-							 &r, &x->error);
+	int ret = x->args.vm_stats.vm[0]
+			  ? stats_of_one(x, &r)
+			  : db_vm_each(x->ctl->db, &x->caller, true, add_stats, &r, &x->error);
 
 	free(r.network);
 	return api_rows_send(x, &r.rows, ret, EVENT_STATS, &x->result.res_vm_stats.count);
@@ -237,8 +237,8 @@ int api_vm_stats(struct exchange *x)
 static int find_again(struct exchange *x, const char *ref, struct vm *vm)
 {
 	if (x->passes)
-		return store_vm_by_id(x->ctl->store, x->vm, vm, &x->error);
-	if (store_vm_find(x->ctl->store, &x->caller, ref, vm, &x->error) < 0)
+		return db_vm_by_id(x->ctl->db, x->vm, vm, &x->error);
+	if (db_vm_find(x->ctl->db, &x->caller, ref, vm, &x->error) < 0)
 		return -1;
 	memcpy(x->vm, vm->id, ID_LEN);
 	return 0;

@@ -40,7 +40,7 @@ static int sync_folder(const char *path)
 	return fd < 0 ? -1 : fsync(fd);
 }
 
-int store_copy(sqlite3 *db, const char *to)
+int db_copy(sqlite3 *db, const char *to)
 {
 	char part[520];
 
@@ -53,13 +53,13 @@ int store_copy(sqlite3 *db, const char *to)
 	return -1;
 }
 
-int store_backup(struct store *s, unsigned age_s, struct error *e)
+int db_backup(struct db *s, unsigned age_s, struct error *e)
 {
 	char to[300];
 	struct stat st;
 	sqlite3 *db = NULL;
 
-	if (store_in_memory(s->path))
+	if (db_in_memory(s->path))
 		return 0;
 	(void)snprintf(to, sizeof(to), "%s.backup", s->path);
 	time_t now = time(NULL);
@@ -69,14 +69,14 @@ int store_backup(struct store *s, unsigned age_s, struct error *e)
 	/* The copy uses a connection of its own, since it would block the shared one. */
 	bool made = sqlite3_open_v2(s->path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOFOLLOW,
 				    NULL) == SQLITE_OK &&
-		    sqlite3_busy_timeout(db, 1000) == SQLITE_OK && store_copy(db, to) == 0;
+		    sqlite3_busy_timeout(db, 1000) == SQLITE_OK && db_copy(db, to) == 0;
 	(void)sqlite3_close(db);
 	return made ? 1 : error_set(e, FAIL_HOST, to, "the state database can not be copied");
 }
 
 /* ---- removed or replaced while it is open ---- */
 
-bool store_has_moved(sqlite3 *db)
+bool db_has_moved(sqlite3 *db)
 {
 	int moved = 0;
 
@@ -84,9 +84,9 @@ bool store_has_moved(sqlite3 *db)
 	       moved;
 }
 
-int store_in_place(struct store *s, const char *what, struct error *e)
+int db_in_place(struct db *s, const char *what, struct error *e)
 {
-	if (!store_has_moved(s->db))
+	if (!db_has_moved(s->sqlite))
 		return 0;
 	(void)error_set(e, FAIL_HOST, what,
 			"the state database was removed or replaced while it is in use");
@@ -97,13 +97,13 @@ int store_in_place(struct store *s, const char *what, struct error *e)
 	return -1;
 }
 
-int store_rescue(struct store *s, struct error *e)
+int db_rescue(struct db *s, struct error *e)
 {
 	char to[300];
 
 	(void)snprintf(to, sizeof(to), "%s.rescued", s->path);
 	read_begin(s);
-	int r = store_copy(s->db, to);
+	int r = db_copy(s->sqlite, to);
 	if (r < 0)
 		(void)error_set(&s->why, FAIL_HOST, to, "the state database can not be copied");
 	return read_end(s, r, to, e);

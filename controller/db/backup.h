@@ -7,28 +7,28 @@
 #include "controller/ctl.h"
 
 /* Copy @db to the file @to, mode 0600.  @to is complete or does not exist.  Return: 0, or -1. */
-int store_copy(sqlite3 *db, const char *to);
+int db_copy(sqlite3 *db, const char *to);
 
 /**
- * store_in_place() - check that the open file is the one that the next start will open
+ * db_in_place() - check that the open file is the one that the next start will open
  * @what:	subject of the error
  *
  * If the file was removed or replaced, the open connection still works, but its changes are lost
  * with it.
  * Return: 0, or -1 (FAIL_HOST).
  */
-int store_in_place(struct store *s, const char *what, struct error *e);
+int db_in_place(struct db *s, const char *what, struct error *e);
 
 /* Copy the open database to <path>.rescued, for an administrator to put back.  Return: 0, or -1
  * with the error. */
-int store_rescue(struct store *s, struct error *e);
+int db_rescue(struct db *s, struct error *e);
 
 /* Copy the database to <path>.backup, if the last copy is older than @age_s seconds.  Return: 1
  * copied, 0 not due, -1 with the error. */
-int store_backup(struct store *s, unsigned age_s, struct error *e);
+int db_backup(struct db *s, unsigned age_s, struct error *e);
 
 /* True if the file of @db was removed from its name, or another file has the name (sqlite3.h,
  * SQLITE_FCNTL_HAS_MOVED). */
-bool store_has_moved(sqlite3 *db);
+bool db_has_moved(sqlite3 *db);
 
 #endif

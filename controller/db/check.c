@@ -24,7 +24,7 @@ static void one_line(char *text)
 	text[strcspn(text, "\n")] = '\0';
 }
 
-int store_integrity(sqlite3 *db, char wrong[160])
+int db_integrity(sqlite3 *db, char wrong[160])
 {
 	char table[160] = "";
 

@@ -5,12 +5,12 @@
 #include <sqlite3.h>
 
 /**
- * store_integrity() - run PRAGMA integrity_check and foreign_key_check
+ * db_integrity() - run PRAGMA integrity_check and foreign_key_check
  * @db:		any connection; nothing is changed
  * @wrong:	out: the first finding, one line; "" if the database is sound
  *
  * Return: 0, or -1 when the check could not run: @db has SQLite's error.
  */
-int store_integrity(sqlite3 *db, char wrong[160]);
+int db_integrity(sqlite3 *db, char wrong[160]);
 
 #endif

@@ -18,7 +18,7 @@
 	"its folder and its files must belong to the controller's account, and its file system " \
 	"be writable"
 
-int store_fail(sqlite3 *db, const char *what, struct error *e)
+int db_fail(sqlite3 *db, const char *what, struct error *e)
 {
 	static const struct {
 		int rc;
@@ -29,9 +29,9 @@ int store_fail(sqlite3 *db, const char *what, struct error *e)
 		/* SQLite also reports an EIO of a read as this (vdbe.c, SQLITE_IOERR_CORRUPTFS). */
 		{ SQLITE_CORRUPT,
 		  "the state database is damaged, or its disk fails: see the kernel's log",
-		  STORE_HINT_DAMAGED },
+		  DB_HINT_DAMAGED },
 		{ SQLITE_NOTADB, "it is no database, or its beginning is damaged",
-		  STORE_HINT_DAMAGED },
+		  DB_HINT_DAMAGED },
 		{ SQLITE_BUSY, "another program holds the state database",
 		  "end it; `fuser -v` on the file names it" },
 		{ SQLITE_READONLY, "the state database can not be written", FOR_ACCOUNT },
@@ -62,21 +62,21 @@ int store_fail(sqlite3 *db, const char *what, struct error *e)
 
 /* ---- queries ---- */
 
-static sqlite3_stmt *prepared(struct store *s, const char *sql)
+static sqlite3_stmt *prepared(struct db *s, const char *sql)
 {
 	size_t i;
 
-	for (i = 0; i < STORE_STATEMENTS && s->cache[i].sql; i++)
+	for (i = 0; i < DB_STATEMENTS && s->cache[i].sql; i++)
 		if (s->cache[i].sql == sql)
 			return s->cache[i].st;
-	if (i == STORE_STATEMENTS || sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT,
-							&s->cache[i].st, NULL) != SQLITE_OK)
+	if (i == DB_STATEMENTS || sqlite3_prepare_v3(s->sqlite, sql, -1, SQLITE_PREPARE_PERSISTENT,
+						     &s->cache[i].st, NULL) != SQLITE_OK)
 		return NULL;
 	s->cache[i].sql = sql;
 	return s->cache[i].st;
 }
 
-struct query query(struct store *s, const char *sql)
+struct query query(struct db *s, const char *sql)
 {
 	struct query q = { .s = s, .st = prepared(s, sql), .rc = SQLITE_OK };
 
@@ -140,7 +140,7 @@ int64_t q_get_int(struct query *q)
  * "empty". */
 static const void *check_value(struct query *q, const void *v)
 {
-	if (!v && sqlite3_errcode(q->s->db) == SQLITE_NOMEM)
+	if (!v && sqlite3_errcode(q->s->sqlite) == SQLITE_NOMEM)
 		q->rc = SQLITE_NOMEM;
 	return v;
 }
@@ -187,7 +187,7 @@ int rowids_take(struct query *q, struct rowids *ids)
 			room = room ? 2 * room : 64;
 			int64_t *v = reallocarray(ids->v, room, sizeof(*v));
 			if (!v) {
-				r = store_no_memory(q->s, "list");
+				r = db_no_memory(q->s, "list");
 				break;
 			}
 			ids->v = v;
@@ -199,7 +199,7 @@ int rowids_take(struct query *q, struct rowids *ids)
 
 /* ---- transactions ---- */
 
-static int run_sql(struct store *s, const char *sql)
+static int run_sql(struct db *s, const char *sql)
 {
 	struct query q = query(s, sql);
 
@@ -208,43 +208,43 @@ static int run_sql(struct store *s, const char *sql)
 
 /* Take the lock.  If an earlier ROLLBACK failed for want of memory, it is repeated first, so that
  * uncommitted rows are never read. */
-static void lock_store(struct store *s)
+static void lock_store(struct db *s)
 {
 	(void)pthread_mutex_lock(&s->lock);
 	s->why.code = FAIL_NONE;
 	s->torn = false;
-	if (!s->depth && !sqlite3_get_autocommit(s->db))
+	if (!s->depth && !sqlite3_get_autocommit(s->sqlite))
 		s->torn = run_sql(s, "ROLLBACK") < 0;
 }
 
 /* Fill in the error from s->why, or from SQLite's code if that is not set.  Return: -1. */
-static int report_error(struct store *s, const char *what, struct error *e)
+static int report_error(struct db *s, const char *what, struct error *e)
 {
 	if (s->why.code == FAIL_NONE)
-		return store_fail(s->db, what, e);
+		return db_fail(s->sqlite, what, e);
 	*e = s->why;
 	return -1;
 }
 
-int store_no_memory(struct store *s, const char *what)
+int db_no_memory(struct db *s, const char *what)
 {
 	(void)error_set(&s->why, FAIL_HOST, what, "out of memory");
 	error_hint(&s->why, "nothing was changed; try again");
 	return -1;
 }
 
-int tx_begin(struct store *s, struct error *e)
+int tx_begin(struct db *s, struct error *e)
 {
 	lock_store(s);
 	if (s->depth++ || run_sql(s, "BEGIN IMMEDIATE") == 0)
 		return 0;
 	s->depth--;
-	(void)store_fail(s->db, "state", e);
+	(void)db_fail(s->sqlite, "state", e);
 	(void)pthread_mutex_unlock(&s->lock);
 	return -1;
 }
 
-int tx_leave(struct store *s, int r, const char *what, struct error *e)
+int tx_leave(struct db *s, int r, const char *what, struct error *e)
 {
 	const bool outermost = --s->depth == 0;
 
@@ -252,27 +252,27 @@ int tx_leave(struct store *s, int r, const char *what, struct error *e)
 		r = FAILPOINT_FAILS("commit.before") ? -1 : run_sql(s, "COMMIT");
 		FAILPOINT("commit.after");
 		if (r < 0)
-			(void)store_fail(s->db, what, e);
+			(void)db_fail(s->sqlite, what, e);
 	}
 	/* SQLite may have rolled back already, after a full disk or an I/O error
 	 * (sqlite.org/lang_transaction.html). */
-	if (r < 0 && outermost && !sqlite3_get_autocommit(s->db))
+	if (r < 0 && outermost && !sqlite3_get_autocommit(s->sqlite))
 		(void)run_sql(s, "ROLLBACK");
 	(void)pthread_mutex_unlock(&s->lock);
 	return r < 0 ? -1 : 0;
 }
 
-int tx_end(struct store *s, int r, const char *what, struct error *e)
+int tx_end(struct db *s, int r, const char *what, struct error *e)
 {
 	return tx_leave(s, r < 0 ? report_error(s, what, e) : 0, what, e);
 }
 
-void read_begin(struct store *s)
+void read_begin(struct db *s)
 {
 	lock_store(s);
 }
 
-int read_end(struct store *s, int r, const char *what, struct error *e)
+int read_end(struct db *s, int r, const char *what, struct error *e)
 {
 	if (r < 0)
 		(void)report_error(s, what, e);

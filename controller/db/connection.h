@@ -8,9 +8,9 @@
 
 #include "controller/ctl.h"
 
-#define STORE_STATEMENTS 96
+#define DB_STATEMENTS 96
 
-struct store {
+struct db {
 	char path[256];
 	pthread_mutex_t lock; /* recursive, for groups */
 	unsigned depth;       /* nested transactions: a group and those within it are one */
@@ -18,61 +18,61 @@ struct store {
 	bool torn;
 	/* specific reason of a failure; FAIL_NONE: SQLite's code is the reason */
 	struct error why;
-	sqlite3 *db;
+	sqlite3 *sqlite;
 	/* Prepared statements, found by the address of their text, which is a literal. */
 	struct {
 		const char *sql;
 		sqlite3_stmt *st;
-	} cache[STORE_STATEMENTS];
+	} cache[DB_STATEMENTS];
 };
 
 /* True if @path names a database without a file. */
-static inline bool store_in_memory(const char *path)
+static inline bool db_in_memory(const char *path)
 {
 	return strcmp(path, ":memory:") == 0;
 }
 
-#define STORE_HINT_DAMAGED                                                                        \
+#define DB_HINT_DAMAGED                                                                           \
 	"nothing was changed: keep it, and put a backup in its place without its -wal and -shm; " \
 	"VMs run on meanwhile"
 
 /* Fill in the error from SQLite's code: FAIL_HOST with a hint for problems of the host, else
  * FAIL_GENERAL with SQLite's message.  @db may be NULL: out of memory.  Return: -1. */
-int store_fail(sqlite3 *db, const char *what, struct error *e);
+int db_fail(sqlite3 *db, const char *what, struct error *e);
 
 /**
- * tx_begin(), tx_end() - begin and end a transaction; the store's lock is held in between
+ * tx_begin(), tx_end() - begin and end a transaction; the database's lock is held in between
  * @r:		result of the statements; negative: roll back
  * @what:	subject of the error
  * @e:		filled in when -1 is returned, not touched otherwise
  *
- * A function that fails in between may set a specific error in the store's `why`.  Transactions can
+ * A function that fails in between may set a specific error in the database's `why`.  Transactions can
  * be nested; only the outermost one commits.
  * Return: 0, or -1.  After a failed tx_begin() the lock is free, and no tx_end() is due.
  */
-int tx_begin(struct store *s, struct error *e);
-int tx_end(struct store *s, int r, const char *what, struct error *e);
+int tx_begin(struct db *s, struct error *e);
+int tx_end(struct db *s, int r, const char *what, struct error *e);
 
 /* As tx_end(), for a caller that has an error already when @r is negative: @e is only filled in for
  * a failed commit. */
-int tx_leave(struct store *s, int r, const char *what, struct error *e);
+int tx_leave(struct db *s, int r, const char *what, struct error *e);
 
 /* Begin and end a read: it needs the lock, and no transaction.  read_end() returns @r, with the
  * error filled in if @r is negative. */
-void read_begin(struct store *s);
-int read_end(struct store *s, int r, const char *what, struct error *e);
+void read_begin(struct db *s);
+int read_end(struct db *s, int r, const char *what, struct error *e);
 
 /* A running statement.  Values are bound, and columns are read, in order.  Errors are sticky: after
  * the first one all calls do nothing, and q_row(), q_run() and q_end() return -1, so that a caller
  * checks once. */
 struct query {
-	struct store *s;
+	struct db *s;
 	sqlite3_stmt *st;
 	int bound, column, rc;
 };
 
 /* Begin a statement.  @sql is a literal.  The lock is held. */
-struct query query(struct store *s, const char *sql);
+struct query query(struct db *s, const char *sql);
 void q_int(struct query *q, int64_t v);
 void q_text(struct query *q, const char *v);        /* @v must live until the query ends */
 void q_blob(struct query *q, const void *v, int n); /* likewise; NULL binds NULL */
@@ -94,8 +94,8 @@ int q_one_int(struct query *q, int64_t none, int64_t *out);
 void time_text(uint64_t ns, char out[32]);
 uint64_t time_parse(const char *text); /* the inverse; 0 for any other text */
 
-/* Set the store's `why` to "out of memory", between a begin and an end.  Return: -1. */
-int store_no_memory(struct store *s, const char *what);
+/* Set the database's `why` to "out of memory", between a begin and an end.  Return: -1. */
+int db_no_memory(struct db *s, const char *what);
 
 /* Row ids.  A list reads them with the lock held, and then loads each row without holding it in
  * between. */

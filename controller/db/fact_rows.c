@@ -3,7 +3,7 @@
 
 #include "controller/db/connection.h"
 
-int store_fact_get(struct store *s, const char *key, char *out, size_t size)
+int db_fact_get(struct db *s, const char *key, char *out, size_t size)
 {
 	struct error e = { 0 };
 
@@ -16,7 +16,7 @@ int store_fact_get(struct store *s, const char *key, char *out, size_t size)
 	return read_end(s, q_end(&q, r), "facts", &e);
 }
 
-int store_fact_set(struct store *s, const char *key, const char *value)
+int db_fact_set(struct db *s, const char *key, const char *value)
 {
 	struct error e = { 0 };
 

@@ -5,9 +5,9 @@
 #include "controller/ctl.h"
 
 /* Read the fact of @key.  Return: 1 found, 0 not found, -1 on failure. */
-int store_fact_get(struct store *s, const char *key, char *out, size_t size);
+int db_fact_get(struct db *s, const char *key, char *out, size_t size);
 
 /* Write the fact of @key, in place of an earlier one.  Return: 0, or -1. */
-int store_fact_set(struct store *s, const char *key, const char *value);
+int db_fact_set(struct db *s, const char *key, const char *value);
 
 #endif

@@ -3,12 +3,12 @@
 
 #include "controller/db/connection.h"
 
-int store_group_begin(struct store *s, struct error *e)
+int db_group_begin(struct db *s, struct error *e)
 {
 	return tx_begin(s, e);
 }
 
-int store_group_end(struct store *s, int r, struct error *e)
+int db_group_end(struct db *s, int r, struct error *e)
 {
 	return tx_leave(s, r, "state", e);
 }

@@ -5,14 +5,14 @@
 #include "controller/ctl.h"
 
 /**
- * store_group_begin(), store_group_end() - make all writes in between one durable commit
+ * db_group_begin(), db_group_end() - make all writes in between one durable commit
  * @r:	result of the writes; negative: roll back, and leave @e untouched, since the caller has an
  *		error already
  *
  * The lock is held in between, so the caller must not wait, and must not send requests to roles.
  * Return: 0, or -1.  After a failed begin no end is due.
  */
-int store_group_begin(struct store *s, struct error *e);
-int store_group_end(struct store *s, int r, struct error *e);
+int db_group_begin(struct db *s, struct error *e);
+int db_group_end(struct db *s, int r, struct error *e);
 
 #endif

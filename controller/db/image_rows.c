@@ -89,7 +89,7 @@ static void load(struct query *q, struct artifact *a)
 /* ---- find ---- */
 
 /* 1 and @a filled, 0 none, -1. */
-static int find_owned(struct store *s, uint32_t asker, uint32_t owner, const char *name,
+static int find_owned(struct db *s, uint32_t asker, uint32_t owner, const char *name,
 		      struct artifact *a)
 {
 	struct query q = query(s, tables[a->type].by_name);
@@ -104,7 +104,7 @@ static int find_owned(struct store *s, uint32_t asker, uint32_t owner, const cha
 }
 
 /* The caller's own, then root's, which are everybody's to use; root may also say "uid/name". */
-static int find(struct store *s, const struct caller *c, const char *name, struct artifact *a)
+static int find(struct db *s, const struct caller *c, const char *name, struct artifact *a)
 {
 	const char *slash = strchr(name, '/');
 	char number[16];
@@ -124,8 +124,8 @@ static int find(struct store *s, const struct caller *c, const char *name, struc
 	return find_owned(s, c->uid, (uint32_t)uid, slash + 1, a);
 }
 
-int store_artifact_find(struct store *s, const struct caller *c, const char *name,
-			struct artifact *a, struct error *e)
+int db_artifact_find(struct db *s, const struct caller *c, const char *name, struct artifact *a,
+		     struct error *e)
 {
 	read_begin(s);
 	int r = find(s, c, name, a);
@@ -137,7 +137,7 @@ int store_artifact_find(struct store *s, const struct caller *c, const char *nam
 
 /* ---- list ---- */
 
-static int take_visible(struct store *s, const struct artifact_walk *w, struct rowids *ids,
+static int take_visible(struct db *s, const struct artifact_walk *w, struct rowids *ids,
 			struct error *e)
 {
 	read_begin(s);
@@ -147,7 +147,7 @@ static int take_visible(struct store *s, const struct artifact_walk *w, struct r
 }
 
 /* 1 and @a filled, 0 deleted meanwhile, -1. */
-static int load_id(struct store *s, const struct caller *c, int64_t id, struct artifact *a,
+static int load_id(struct db *s, const struct caller *c, int64_t id, struct artifact *a,
 		   struct error *e)
 {
 	read_begin(s);
@@ -160,7 +160,7 @@ static int load_id(struct store *s, const struct caller *c, int64_t id, struct a
 	return read_end(s, q_end(&q, r), artifact_noun(a->type), e);
 }
 
-int store_artifact_each(struct store *s, const struct artifact_walk *w, struct error *e)
+int db_artifact_each(struct db *s, const struct artifact_walk *w, struct error *e)
 {
 	struct artifact row = { .type = w->type };
 	struct rowids ids;
@@ -177,7 +177,7 @@ int store_artifact_each(struct store *s, const struct artifact_walk *w, struct e
 
 /* FAIL_STATE when the owner has something of that name in the table, FAIL_LIMIT when there is no
  * room for more. */
-static int check_new(struct store *s, const struct artifact *a, uint32_t max)
+static int check_new(struct db *s, const struct artifact *a, uint32_t max)
 {
 	struct artifact scratch = { .type = a->type };
 	struct error *e = &s->why;
@@ -200,13 +200,13 @@ static int check_new(struct store *s, const struct artifact *a, uint32_t max)
 	return -1;
 }
 
-int store_artifact_check(struct store *s, const struct artifact *a, uint32_t max, struct error *e)
+int db_artifact_check(struct db *s, const struct artifact *a, uint32_t max, struct error *e)
 {
 	read_begin(s);
 	return read_end(s, check_new(s, a, max), a->name, e);
 }
 
-static int find_kernel(struct store *s, const struct artifact *image, int64_t *kernel)
+static int find_kernel(struct db *s, const struct artifact *image, int64_t *kernel)
 {
 	struct query q = query(s,
 			       "SELECT id FROM kernels WHERE digest = ?1 AND access_use(?2, owner)"
@@ -221,7 +221,7 @@ static int find_kernel(struct store *s, const struct artifact *image, int64_t *k
 			   : 0;
 }
 
-static int add(struct store *s, const struct artifact *a, uint32_t max)
+static int add(struct db *s, const struct artifact *a, uint32_t max)
 {
 	char now[32];
 	int64_t kernel = 0;
@@ -241,7 +241,7 @@ static int add(struct store *s, const struct artifact *a, uint32_t max)
 	return q_run(&q);
 }
 
-int store_artifact_add(struct store *s, const struct artifact *a, uint32_t max, struct error *e)
+int db_artifact_add(struct db *s, const struct artifact *a, uint32_t max, struct error *e)
 {
 	if (tx_begin(s, e) < 0)
 		return -1;
@@ -250,7 +250,7 @@ int store_artifact_add(struct store *s, const struct artifact *a, uint32_t max, 
 
 /* ---- delete ---- */
 
-static int delete_row(struct store *s, const struct artifact *a, bool *last)
+static int delete_row(struct db *s, const struct artifact *a, bool *last)
 {
 	int64_t gone, left;
 	struct query q = query(s, tables[a->type].remove);
@@ -259,7 +259,7 @@ static int delete_row(struct store *s, const struct artifact *a, bool *last)
 	q_text(&q, a->name);
 	q_text(&q, a->digest);
 	int r = q_one_int(&q, 0, &gone);
-	if (r < 0 && sqlite3_errcode(s->db) == SQLITE_CONSTRAINT) /* ON DELETE RESTRICT */
+	if (r < 0 && sqlite3_errcode(s->sqlite) == SQLITE_CONSTRAINT) /* ON DELETE RESTRICT */
 		return error_set(&s->why, FAIL_STATE, a->name, "it is in use");
 	if (r < 0)
 		return -1;
@@ -273,7 +273,7 @@ static int delete_row(struct store *s, const struct artifact *a, bool *last)
 	return r;
 }
 
-int store_artifact_delete(struct store *s, const struct artifact *a, bool *last, struct error *e)
+int db_artifact_delete(struct db *s, const struct artifact *a, bool *last, struct error *e)
 {
 	*last = false;
 	if (tx_begin(s, e) < 0)

@@ -30,40 +30,40 @@ struct artifact_walk {
 const char *artifact_noun(enum artifact_type type);
 
 /**
- * store_artifact_add() - insert a row
+ * db_artifact_add() - insert a row
  * @a:		type, owner, name, digest, size; of an image also kernel and kernel_digest
  * @max:	how many of the type an owner may have
  *
  * Return: 0, or -1: FAIL_STATE when the owner has that name already, FAIL_LIMIT when the owner has
  * @max, FAIL_NOT_FOUND when an image's kernel has gone.
  */
-int store_artifact_add(struct store *s, const struct artifact *a, uint32_t max, struct error *e);
+int db_artifact_add(struct db *s, const struct artifact *a, uint32_t max, struct error *e);
 
-/* What store_artifact_add() would say now of name and limit, before the work of a copy; @a: type,
+/* What db_artifact_add() would say now of name and limit, before the work of a copy; @a: type,
  * owner, name. */
-int store_artifact_check(struct store *s, const struct artifact *a, uint32_t max, struct error *e);
+int db_artifact_check(struct db *s, const struct artifact *a, uint32_t max, struct error *e);
 
 /**
- * store_artifact_find() - the row that a reference of @c means
+ * db_artifact_find() - the row that a reference of @c means
  * @name:	a name of the caller's own, or of root's; for root also "uid/name"
  * @a:		in: type; out: the row
  *
  * Return: 0, or -1: FAIL_NOT_FOUND, also for what @c may not know of.
  */
-int store_artifact_find(struct store *s, const struct caller *c, const char *name,
-			struct artifact *a, struct error *e);
+int db_artifact_find(struct db *s, const struct caller *c, const char *name, struct artifact *a,
+		     struct error *e);
 
-/* Call @w->fn for each row that the asker may use, by name.  The store is not locked meanwhile.
+/* Call @w->fn for each row that the asker may use, by name.  The database is not locked meanwhile.
  * Return: 0, or -1. */
-int store_artifact_each(struct store *s, const struct artifact_walk *w, struct error *e);
+int db_artifact_each(struct db *s, const struct artifact_walk *w, struct error *e);
 
 /**
- * store_artifact_delete() - remove a row
+ * db_artifact_delete() - remove a row
  * @a:		as it was found: a name that has another content since is not removed
  * @last:	out: no other row has this digest, so the files may go
  *
  * Return: 0, or -1: FAIL_STATE while it is used, FAIL_NOT_FOUND when it has gone.
  */
-int store_artifact_delete(struct store *s, const struct artifact *a, bool *last, struct error *e);
+int db_artifact_delete(struct db *s, const struct artifact *a, bool *last, struct error *e);
 
 #endif

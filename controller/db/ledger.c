@@ -26,8 +26,7 @@ static enum object kind_parse(const char *name)
 }
 
 /* Insert or update a row.  A new row gets the last position; an existing row keeps its position. */
-static int put_row(struct store *s, const struct vm *vm, const struct ledger_row *row,
-		   const char *op)
+static int put_row(struct db *s, const struct vm *vm, const struct ledger_row *row, const char *op)
 {
 	struct query q = query(s, "INSERT INTO ledger(vm, kind, state, ident, op, error) VALUES "
 				  "(?1, ?2, ?3, ?4, ?5, ?6)"
@@ -43,7 +42,7 @@ static int put_row(struct store *s, const struct vm *vm, const struct ledger_row
 	return q_run(&q);
 }
 
-static int drop_row(struct store *s, const struct vm *vm, enum object kind)
+static int drop_row(struct db *s, const struct vm *vm, enum object kind)
 {
 	struct query q = query(s, "DELETE FROM ledger WHERE vm = ?1 AND kind = ?2");
 
@@ -52,8 +51,8 @@ static int drop_row(struct store *s, const struct vm *vm, enum object kind)
 	return q_run(&q);
 }
 
-int store_ledger_plan(struct store *s, const struct vm *vm, const enum object *kinds, size_t n,
-		      const struct operation *o, struct error *e)
+int db_ledger_plan(struct db *s, const struct vm *vm, const enum object *kinds, size_t n,
+		   const struct operation *o, struct error *e)
 {
 	const char *op = o ? o->hex : vm->op;
 
@@ -70,8 +69,8 @@ int store_ledger_plan(struct store *s, const struct vm *vm, const enum object *k
 	return tx_end(s, r, vm->name, e);
 }
 
-int store_ledger_present(struct store *s, const struct vm *vm, const struct ledger_row *rows,
-			 size_t n, struct error *e)
+int db_ledger_present(struct db *s, const struct vm *vm, const struct ledger_row *rows, size_t n,
+		      struct error *e)
 {
 	if (tx_begin(s, e) < 0)
 		return -1;
@@ -85,8 +84,8 @@ int store_ledger_present(struct store *s, const struct vm *vm, const struct ledg
 	return tx_end(s, r, vm->name, e);
 }
 
-int store_ledger_rows(struct store *s, const uint8_t vm[ID_LEN], struct ledger_row rows[OBJ_COUNT],
-		      size_t *n, struct error *e)
+int db_ledger_rows(struct db *s, const uint8_t vm[ID_LEN], struct ledger_row rows[OBJ_COUNT],
+		   size_t *n, struct error *e)
 {
 	char kind[16], state[16];
 	int r = 0;
@@ -109,8 +108,8 @@ int store_ledger_rows(struct store *s, const uint8_t vm[ID_LEN], struct ledger_r
 	return read_end(s, q_end(&q, r < 0 ? -1 : 0), "ledger", e);
 }
 
-int store_ledger_settle(struct store *s, const struct vm *vm, const struct ledger_row *left,
-			size_t n, struct error *e)
+int db_ledger_settle(struct db *s, const struct vm *vm, const struct ledger_row *left, size_t n,
+		     struct error *e)
 {
 	bool kept[OBJ_COUNT] = { false };
 

@@ -20,20 +20,20 @@ struct ledger_row {
  * error. */
 
 /* Plan @n objects of @vm.  @o: the operation to name in the rows; NULL: vm->op. */
-int store_ledger_plan(struct store *s, const struct vm *vm, const enum object *kinds, size_t n,
-		      const struct operation *o, struct error *e);
+int db_ledger_plan(struct db *s, const struct vm *vm, const enum object *kinds, size_t n,
+		   const struct operation *o, struct error *e);
 
 /* Record @n objects of @vm as present, with their identities: the end of a start. */
-int store_ledger_present(struct store *s, const struct vm *vm, const struct ledger_row *rows,
-			 size_t n, struct error *e);
+int db_ledger_present(struct db *s, const struct vm *vm, const struct ledger_row *rows, size_t n,
+		      struct error *e);
 
 /* Read the rows of a VM, in order of making.  @n: out, their number. */
-int store_ledger_rows(struct store *s, const uint8_t vm[ID_LEN], struct ledger_row rows[OBJ_COUNT],
-		      size_t *n, struct error *e);
+int db_ledger_rows(struct db *s, const uint8_t vm[ID_LEN], struct ledger_row rows[OBJ_COUNT],
+		   size_t *n, struct error *e);
 
 /* Record the result of a release: keep the @n rows @left, whose removal has failed, and delete all
  * others. */
-int store_ledger_settle(struct store *s, const struct vm *vm, const struct ledger_row *left,
-			size_t n, struct error *e);
+int db_ledger_settle(struct db *s, const struct vm *vm, const struct ledger_row *left, size_t n,
+		     struct error *e);
 
 #endif

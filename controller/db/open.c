@@ -64,7 +64,7 @@ static int make_private(const char *path, struct error *e)
 	struct stat st;
 	char log[272];
 
-	if (store_in_memory(path))
+	if (db_in_memory(path))
 		return 0;
 	_cleanup_close_ int old = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	if (old < 0 && errno == ENOENT) {
@@ -84,33 +84,33 @@ static int make_private(const char *path, struct error *e)
 		return 0;
 	(void)error_set(e, FAIL_HOST, path,
 			"the state database is empty, but has a log: it was cut");
-	error_hint(e, STORE_HINT_DAMAGED);
+	error_hint(e, DB_HINT_DAMAGED);
 	return -1;
 }
 
-static int check_database(struct store *s, struct error *e)
+static int check_database(struct db *s, struct error *e)
 {
 	char wrong[160];
 
-	if (schema_check(s->db, s->path, e) < 0)
+	if (schema_check(s->sqlite, s->path, e) < 0)
 		return -1;
-	if (store_integrity(s->db, wrong) < 0)
-		return store_fail(s->db, s->path, e);
+	if (db_integrity(s->sqlite, wrong) < 0)
+		return db_fail(s->sqlite, s->path, e);
 	if (!wrong[0])
 		return 0;
 	(void)error_set(e, FAIL_HOST, s->path, "the state database is damaged: %s", wrong);
-	error_hint(e, STORE_HINT_DAMAGED);
+	error_hint(e, DB_HINT_DAMAGED);
 	return -1;
 }
 
-static int configure(struct store *s, struct error *e)
+static int configure(struct db *s, struct error *e)
 {
 	static const char settings[] =
 		"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
 		"PRAGMA trusted_schema = OFF;";
 
-	if (sqlite3_exec(s->db, settings, NULL, NULL, NULL) != SQLITE_OK)
-		return store_fail(s->db, s->path, e);
+	if (sqlite3_exec(s->sqlite, settings, NULL, NULL, NULL) != SQLITE_OK)
+		return db_fail(s->sqlite, s->path, e);
 	return 0;
 }
 
@@ -130,7 +130,7 @@ static void keep_room(sqlite3 *db, const char *path)
 	int persist = 1, piece = DB_PIECE;
 	char name[272];
 
-	if (store_in_memory(path))
+	if (db_in_memory(path))
 		return;
 	(void)sqlite3_file_control(db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
 	(void)sqlite3_file_control(db, "main", SQLITE_FCNTL_CHUNK_SIZE, &piece);
@@ -179,28 +179,29 @@ static int add_access_rules(sqlite3 *db)
 	return rc;
 }
 
-static int open_checked(struct store *s, struct error *e)
+static int open_checked(struct db *s, struct error *e)
 {
 	const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX |
-			  (store_in_memory(s->path) ? SQLITE_OPEN_CREATE : 0);
+			  (db_in_memory(s->path) ? SQLITE_OPEN_CREATE : 0);
 
 	if (make_private(s->path, e) < 0)
 		return -1;
-	if (sqlite3_open_v2(s->path, &s->db, flags, NULL) != SQLITE_OK ||
-	    forbid_checkpoint(s->db, 1) != SQLITE_OK ||
-	    sqlite3_busy_timeout(s->db, 5000) != SQLITE_OK || add_access_rules(s->db) != SQLITE_OK)
-		return store_fail(s->db, s->path, e);
+	if (sqlite3_open_v2(s->path, &s->sqlite, flags, NULL) != SQLITE_OK ||
+	    forbid_checkpoint(s->sqlite, 1) != SQLITE_OK ||
+	    sqlite3_busy_timeout(s->sqlite, 5000) != SQLITE_OK ||
+	    add_access_rules(s->sqlite) != SQLITE_OK)
+		return db_fail(s->sqlite, s->path, e);
 	if (check_database(s, e) < 0 || configure(s, e) < 0 ||
-	    schema_migrate(s->db, s->path, e) < 0)
+	    schema_migrate(s->sqlite, s->path, e) < 0)
 		return -1;
-	(void)forbid_checkpoint(s->db, 0);
-	keep_room(s->db, s->path);
+	(void)forbid_checkpoint(s->sqlite, 0);
+	keep_room(s->sqlite, s->path);
 	return 0;
 }
 
-struct store *store_open(const char *path, struct error *e)
+struct db *db_open(const char *path, struct error *e)
 {
-	struct store *s = calloc(1, sizeof(*s));
+	struct db *s = calloc(1, sizeof(*s));
 
 	if (!s || snprintf(s->path, sizeof(s->path), "%s", path) >= (int)sizeof(s->path)) {
 		(void)error_set(e, FAIL_GENERAL, path, "%s",
@@ -215,23 +216,23 @@ struct store *store_open(const char *path, struct error *e)
 	(void)pthread_mutex_init(&s->lock, &recursive);
 	if (open_checked(s, e) == 0)
 		return s;
-	store_close(s);
+	db_close(s);
 	return NULL;
 }
 
 /* ---- close ---- */
 
 /* Write the log back to the database.  Return: true if all of it is there, and synced. */
-static bool checkpointed(struct store *s)
+static bool checkpointed(struct db *s)
 {
 	int frames = -1, done = -1;
-	bool allowed = s->db && !store_in_memory(s->path) &&
-		       sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, -1, &done) ==
+	bool allowed = s->sqlite && !db_in_memory(s->path) &&
+		       sqlite3_db_config(s->sqlite, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, -1, &done) ==
 			       SQLITE_OK &&
 		       !done;
 
 	return allowed &&
-	       sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_FULL, &frames, &done) ==
+	       sqlite3_wal_checkpoint_v2(s->sqlite, NULL, SQLITE_CHECKPOINT_FULL, &frames, &done) ==
 		       SQLITE_OK &&
 	       frames >= 0 && frames == done;
 }
@@ -252,20 +253,20 @@ static void empty_log(const char *path)
 		log_errno("%s", name);
 }
 
-void store_close(struct store *s)
+void db_close(struct db *s)
 {
 	if (!s)
 		return;
 	struct error e = { 0 };
 
-	for (size_t i = 0; i < STORE_STATEMENTS; i++)
+	for (size_t i = 0; i < DB_STATEMENTS; i++)
 		(void)sqlite3_finalize(s->cache[i].st);
-	bool moved = s->db && store_has_moved(s->db);
-	if (moved && store_rescue(s, &e) < 0)
+	bool moved = s->sqlite && db_has_moved(s->sqlite);
+	if (moved && db_rescue(s, &e) < 0)
 		log_error("%s: %s", e.what, e.why);
 	/* If the database was moved, a file with the log's name belongs to another database. */
 	bool empty = checkpointed(s) && !moved;
-	if (sqlite3_close(s->db) == SQLITE_OK && empty)
+	if (sqlite3_close(s->sqlite) == SQLITE_OK && empty)
 		empty_log(s->path);
 	(void)pthread_mutex_destroy(&s->lock);
 	free(s);

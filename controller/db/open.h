@@ -5,17 +5,17 @@
 #include "controller/ctl.h"
 
 /**
- * store_open() - open the state database; create or migrate it if needed
+ * db_open() - open the state database; create or migrate it if needed
  * @path:	the file, or ":memory:"
  *
  * A file that is refused is not changed.
- * Return: the store, or NULL: FAIL_STATE a newer schema or a foreign database, FAIL_HOST a damaged
+ * Return: the database, or NULL: FAIL_STATE a newer schema or a foreign database, FAIL_HOST a damaged
  * file, FAIL_GENERAL.
  */
-struct store *store_open(const char *path, struct error *e);
+struct db *db_open(const char *path, struct error *e);
 
 /* Close it, and mark the log as empty.  A database whose file was moved is copied first
- * (store_rescue()).  NULL does nothing. */
-void store_close(struct store *s);
+ * (db_rescue()).  NULL does nothing. */
+void db_close(struct db *s);
 
 #endif

@@ -10,7 +10,7 @@
 
 #define OPERATIONS_KEPT 100000
 
-static int prune_operations(struct store *s)
+static int prune_operations(struct db *s)
 {
 	struct query q = query(s, "DELETE FROM operations WHERE ended IS NOT NULL AND"
 				  " seq <= (SELECT coalesce(max(seq), 0) FROM operations) - ?1");
@@ -18,8 +18,8 @@ static int prune_operations(struct store *s)
 	return q_run(&q);
 }
 
-int store_op_begin(struct store *s, const struct operation *o, const char *verb, const uint8_t *vm,
-		   struct error *e)
+int db_op_begin(struct db *s, const struct operation *o, const char *verb, const uint8_t *vm,
+		struct error *e)
 {
 	char now[32];
 
@@ -40,8 +40,7 @@ int store_op_begin(struct store *s, const struct operation *o, const char *verb,
 	return tx_end(s, q_run(&q) < 0 || prune_operations(s) < 0 ? -1 : 0, verb, e);
 }
 
-int store_op_end(struct store *s, const struct operation *o, const struct error *result,
-		 struct error *e)
+int db_op_end(struct db *s, const struct operation *o, const struct error *result, struct error *e)
 {
 	char now[32], text[sizeof(result->what) + sizeof(result->why) + 2] = "";
 
@@ -66,7 +65,7 @@ struct unfinished {
 };
 
 /* Return: 1 with @u filled in, 0 when the row was deleted or ended meanwhile, -1 on failure. */
-static int unfinished_load(struct store *s, int64_t seq, struct unfinished *u, struct error *e)
+static int unfinished_load(struct db *s, int64_t seq, struct unfinished *u, struct error *e)
 {
 	read_begin(s);
 	struct query q = query(s, "SELECT id, vm, vm IS NOT NULL, verb FROM operations WHERE seq = "
@@ -82,10 +81,10 @@ static int unfinished_load(struct store *s, int64_t seq, struct unfinished *u, s
 	return read_end(s, q_end(&q, r), "operations", e);
 }
 
-int store_op_unfinished(struct store *s,
-			int (*fn)(void *arg, const uint8_t op[ID_LEN], const char *verb,
-				  const uint8_t vm[ID_LEN]),
-			void *arg, struct error *e)
+int db_op_unfinished(struct db *s,
+		     int (*fn)(void *arg, const uint8_t op[ID_LEN], const char *verb,
+			       const uint8_t vm[ID_LEN]),
+		     void *arg, struct error *e)
 {
 	struct rowids ids;
 
@@ -102,7 +101,7 @@ int store_op_unfinished(struct store *s,
 	return r;
 }
 
-int store_op_visible(struct store *s, const struct caller *c, const char *op_hex, struct error *e)
+int db_op_visible(struct db *s, const struct caller *c, const char *op_hex, struct error *e)
 {
 	uint8_t id[ID_LEN];
 	int64_t n;

@@ -37,5 +37,5 @@ int room_check(const struct config *c, const char *what, struct error *e)
 
 int work_check(const struct ctl *c, const char *what, struct error *e)
 {
-	return room_check(&c->config, what, e) < 0 ? -1 : store_in_place(c->store, what, e);
+	return room_check(&c->config, what, e) < 0 ? -1 : db_in_place(c->db, what, e);
 }

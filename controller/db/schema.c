@@ -91,7 +91,7 @@ static int copy_before_migration(sqlite3 *db, const char *path, int version, str
 	if (strcmp(path, ":memory:") == 0)
 		return 0;
 	(void)snprintf(to, sizeof(to), "%s.v%d", path, version);
-	if (store_copy(db, to) == 0)
+	if (db_copy(db, to) == 0)
 		return 0;
 	(void)error_set(e, FAIL_HOST, to,
 			"the state database can not be backed up before its migration");
@@ -112,7 +112,7 @@ static int step(sqlite3 *db, int version, struct error *e)
 		FAILPOINT("migrate.after");
 		return 0;
 	}
-	(void)store_fail(db, "migration of the state database", e);
+	(void)db_fail(db, "migration of the state database", e);
 	(void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
 	return -1;
 }
@@ -139,7 +139,7 @@ int schema_check(sqlite3 *db, const char *path, struct error *e)
 
 	if (schema_number(db, "PRAGMA user_version", &version) < 0 ||
 	    schema_number(db, "SELECT count(*) FROM sqlite_schema", &tables) < 0)
-		return store_fail(db, path, e);
+		return db_fail(db, path, e);
 	if (version > SCHEMA_VERSION || version < 0)
 		return refuse_newer(path, version, e);
 	if (version > 0 || tables == 0)
@@ -154,7 +154,7 @@ int schema_migrate(sqlite3 *db, const char *path, struct error *e)
 	int version;
 
 	if (schema_number(db, "PRAGMA user_version", &version) < 0)
-		return store_fail(db, path, e);
+		return db_fail(db, path, e);
 	if (version > 0 && version < SCHEMA_VERSION) {
 		log_info("state database: schema %d becomes %d", version, SCHEMA_VERSION);
 		if (copy_before_migration(db, path, version, e) < 0)

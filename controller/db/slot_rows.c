@@ -7,7 +7,7 @@
 #define FLOOR_STEP_MOST 10000000 /* generations */
 
 /* Slots that were never used come first, then the slot that has been free for the longest time. */
-int slot_take(struct store *s, struct vm *vm, const struct config *config)
+int slot_take(struct db *s, struct vm *vm, const struct config *config)
 {
 	int64_t slot, generation;
 	struct query q = query(
@@ -34,7 +34,7 @@ int slot_take(struct store *s, struct vm *vm, const struct config *config)
 	return 0;
 }
 
-int slot_give(struct store *s, int64_t slot)
+int slot_give(struct db *s, int64_t slot)
 {
 	struct query freed =
 		query(s,
@@ -43,7 +43,7 @@ int slot_give(struct store *s, int64_t slot)
 	return q_run(&freed);
 }
 
-int store_slot_floor(struct store *s, uint32_t slot, uint32_t generation, struct error *e)
+int db_slot_floor(struct db *s, uint32_t slot, uint32_t generation, struct error *e)
 {
 	if (tx_begin(s, e) < 0)
 		return -1;
@@ -61,7 +61,7 @@ int store_slot_floor(struct store *s, uint32_t slot, uint32_t generation, struct
 	return tx_end(s, q_run(&q), "slots", e);
 }
 
-int store_slot_used(struct store *s, uint32_t slot, uint8_t vm[ID_LEN], struct error *e)
+int db_slot_used(struct db *s, uint32_t slot, uint8_t vm[ID_LEN], struct error *e)
 {
 	read_begin(s);
 	struct query q = query(s, "SELECT id FROM vms WHERE slot = ?1");

@@ -178,7 +178,7 @@ static int vm_load(struct query *q, struct vm *vm)
 	return q->rc == SQLITE_ROW ? runtime_load(runtime, &vm->runtime) : -1;
 }
 
-static int not_found(struct store *s, const char *ref)
+static int not_found(struct db *s, const char *ref)
 {
 	return error_set(&s->why, FAIL_NOT_FOUND, ref, "there is no such VM");
 }
@@ -190,18 +190,18 @@ static int vm_take(struct query *q, const char *ref, struct vm *vm)
 	int r = q_row(q);
 
 	if (r > 0 && vm_load(q, vm) < 0)
-		r = store_no_memory(q->s, ref);
+		r = db_no_memory(q->s, ref);
 	(void)q_end(q, 0);
 	return r == 0 ? not_found(q->s, ref) : r < 0 ? -1 : 0;
 }
 
-int vm_row_write(struct store *s, const struct vm *vm, const char *op)
+int vm_row_write(struct db *s, const struct vm *vm, const char *op)
 {
 	_cleanup_free_ char *runtime = runtime_dump(&vm->runtime);
 	char started[32];
 
 	if (!runtime)
-		return store_no_memory(s, vm->name);
+		return db_no_memory(s, vm->name);
 	time_text(vm->started_ns, started);
 	struct query q = query(s, "UPDATE vms SET vcpus = ?1, mem_mib = ?2, nat = ?3, state = ?4, "
 				  "reason = ?5, started = ?6,"
@@ -229,7 +229,7 @@ int vm_row_write(struct store *s, const struct vm *vm, const char *op)
 
 /* ---- create ---- */
 
-static int check_name(struct store *s, const struct vm *vm)
+static int check_name(struct db *s, const struct vm *vm)
 {
 	int64_t taken;
 	struct query q = query(s, "SELECT count(*) FROM vms WHERE owner = ?1 AND name = ?2");
@@ -241,7 +241,7 @@ static int check_name(struct store *s, const struct vm *vm)
 	return taken ? error_set(&s->why, FAIL_STATE, vm->name, "you have a VM of that name") : 0;
 }
 
-static int check_cap(struct store *s, const struct vm *vm, const struct config *config)
+static int check_cap(struct db *s, const struct vm *vm, const struct config *config)
 {
 	int64_t has;
 	struct query q = query(s, "SELECT count(*) FROM vms WHERE owner = ?1");
@@ -260,7 +260,7 @@ static int check_cap(struct store *s, const struct vm *vm, const struct config *
 
 /* Find the row of the VM's image: the owner may use it, and its digest is the VM's.  If there are
  * several, the one with the VM's image name is preferred. */
-static int find_image(struct store *s, struct vm *vm, int64_t *image)
+static int find_image(struct db *s, struct vm *vm, int64_t *image)
 {
 	struct query q =
 		query(s,
@@ -285,7 +285,7 @@ static int find_image(struct store *s, struct vm *vm, int64_t *image)
 	return r < 0 ? -1 : 0;
 }
 
-static int insert_vm(struct store *s, const struct vm *vm, int64_t image)
+static int insert_vm(struct db *s, const struct vm *vm, int64_t image)
 {
 	char created[32];
 
@@ -311,7 +311,7 @@ static int insert_vm(struct store *s, const struct vm *vm, int64_t image)
 	return q_run(&q);
 }
 
-static int create(struct store *s, struct vm *vm, const struct config *config)
+static int create(struct db *s, struct vm *vm, const struct config *config)
 {
 	int64_t image = -1;
 
@@ -322,8 +322,8 @@ static int create(struct store *s, struct vm *vm, const struct config *config)
 	return vm_row_write(s, vm, vm->op);
 }
 
-int store_vm_create(struct store *s, struct vm *vm, const struct config *config,
-		    const struct operation *o, struct error *e)
+int db_vm_create(struct db *s, struct vm *vm, const struct config *config,
+		 const struct operation *o, struct error *e)
 {
 	id_new(vm->id);
 	vm->created_ns = clock_wall_ns();
@@ -339,7 +339,7 @@ int store_vm_create(struct store *s, struct vm *vm, const struct config *config,
 
 /* ---- read ---- */
 
-int store_vm_by_id(struct store *s, const uint8_t id[ID_LEN], struct vm *vm, struct error *e)
+int db_vm_by_id(struct db *s, const uint8_t id[ID_LEN], struct vm *vm, struct error *e)
 {
 	char hex[ID_HEX];
 
@@ -350,8 +350,7 @@ int store_vm_by_id(struct store *s, const uint8_t id[ID_LEN], struct vm *vm, str
 	return read_end(s, vm_take(&q, hex, vm), hex, e);
 }
 
-static int find_name(struct store *s, uint32_t owner, const char *name, const char *ref,
-		     struct vm *vm)
+static int find_name(struct db *s, uint32_t owner, const char *name, const char *ref, struct vm *vm)
 {
 	struct query q = query(s, VM_SELECT "WHERE v.owner = ?1 AND v.name = ?2");
 
@@ -360,7 +359,7 @@ static int find_name(struct store *s, uint32_t owner, const char *name, const ch
 	return vm_take(&q, ref, vm);
 }
 
-static int find_prefix(struct store *s, const struct caller *c, const char *ref, struct vm *vm)
+static int find_prefix(struct db *s, const struct caller *c, const char *ref, struct vm *vm)
 {
 	struct query q = query(s, VM_SELECT "WHERE substr(lower(hex(v.id)), 1, length(?1)) = ?1"
 					    " AND access_vm(?2, v.owner) LIMIT 2");
@@ -369,7 +368,7 @@ static int find_prefix(struct store *s, const struct caller *c, const char *ref,
 	int r = q_row(&q);
 	if (r > 0) {
 		if (vm_load(&q, vm) < 0)
-			return q_end(&q, store_no_memory(s, ref));
+			return q_end(&q, db_no_memory(s, ref));
 		r = q_row(&q) == 0 ? 0
 				   : error_set(&s->why, FAIL_USAGE, ref,
 					       "more than one VM's id begins like this");
@@ -387,7 +386,7 @@ static bool is_prefix(const char *ref)
 }
 
 /* Find "uid/name".  Only root may name another user's uid. */
-static int find_qualified(struct store *s, const struct caller *c, const char *ref, struct vm *vm)
+static int find_qualified(struct db *s, const struct caller *c, const char *ref, struct vm *vm)
 {
 	const char *slash = strchr(ref, '/');
 	char number[16];
@@ -403,7 +402,7 @@ static int find_qualified(struct store *s, const struct caller *c, const char *r
 	return find_name(s, (uint32_t)uid, slash + 1, ref, vm);
 }
 
-static int find(struct store *s, const struct caller *c, const char *ref, struct vm *vm)
+static int find(struct db *s, const struct caller *c, const char *ref, struct vm *vm)
 {
 	if (strchr(ref, '/'))
 		return find_qualified(s, c, ref, vm);
@@ -415,14 +414,14 @@ static int find(struct store *s, const struct caller *c, const char *ref, struct
 	return find_prefix(s, c, ref, vm);
 }
 
-int store_vm_find(struct store *s, const struct caller *c, const char *ref, struct vm *vm,
-		  struct error *e)
+int db_vm_find(struct db *s, const struct caller *c, const char *ref, struct vm *vm,
+	       struct error *e)
 {
 	read_begin(s);
 	return read_end(s, find(s, c, ref, vm), ref, e);
 }
 
-static int load_seq(struct store *s, int64_t seq, struct vm *vm, struct error *e)
+static int load_seq(struct db *s, int64_t seq, struct vm *vm, struct error *e)
 {
 	read_begin(s);
 	struct query q = query(s, VM_SELECT "WHERE v.seq = ?1");
@@ -430,8 +429,8 @@ static int load_seq(struct store *s, int64_t seq, struct vm *vm, struct error *e
 	return read_end(s, vm_take(&q, "VM", vm), "VM", e);
 }
 
-int store_vm_each(struct store *s, const struct caller *c, bool all,
-		  int (*fn)(void *arg, const struct vm *vm), void *arg, struct error *e)
+int db_vm_each(struct db *s, const struct caller *c, bool all,
+	       int (*fn)(void *arg, const struct vm *vm), void *arg, struct error *e)
 {
 	struct rowids ids;
 	bool everybody = !c || (all && access_sees_all(c));
@@ -459,14 +458,14 @@ int store_vm_each(struct store *s, const struct caller *c, bool all,
 
 /* ---- change, delete ---- */
 
-int store_vm_update(struct store *s, const struct vm *vm, struct error *e)
+int db_vm_update(struct db *s, const struct vm *vm, struct error *e)
 {
 	if (tx_begin(s, e) < 0)
 		return -1;
 	return tx_end(s, vm_row_write(s, vm, vm->op), vm->name, e);
 }
 
-static int delete_vm(struct store *s, const struct vm *vm)
+static int delete_vm(struct db *s, const struct vm *vm)
 {
 	int64_t held, slot;
 	struct query ledger = query(s, "SELECT count(*) FROM ledger WHERE vm = ?1");
@@ -486,7 +485,7 @@ static int delete_vm(struct store *s, const struct vm *vm)
 	return slot_give(s, slot);
 }
 
-int store_vm_delete(struct store *s, const struct vm *vm, struct error *e)
+int db_vm_delete(struct db *s, const struct vm *vm, struct error *e)
 {
 	if (tx_begin(s, e) < 0)
 		return -1;

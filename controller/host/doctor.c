@@ -105,7 +105,7 @@ static void check_kvm(struct report *r)
 		return;
 	}
 	key_kvm(r->ctl->boot_id, key);
-	int known = store_fact_get(r->ctl->store, key, value, sizeof(value));
+	int known = db_fact_get(r->ctl->db, key, value, sizeof(value));
 	if (known <= 0)
 		report_row(r, "kvm", SKIP, "the first start of a VM probes it",
 			   "/dev/kvm is there; not probed since boot");
@@ -229,7 +229,7 @@ static void check_database(struct report *r)
 	char path[200], answer[128] = "";
 	struct error e = { 0 };
 
-	if (store_in_place(r->ctl->store, "", &e) < 0) {
+	if (db_in_place(r->ctl->db, "", &e) < 0) {
 		report_row(r, "database", FAIL, e.hint, "%s", e.why);
 		return;
 	}

@@ -106,8 +106,8 @@ static bool check_whole(struct db_report *l)
 		return false;
 	if (sqlite3_open_v2(l->path, &l->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOFOLLOW, NULL) !=
 		    SQLITE_OK ||
-	    sqlite3_busy_timeout(l->db, 1000) != SQLITE_OK || store_integrity(l->db, wrong) < 0)
-		(void)store_fail(l->db, l->path, &e);
+	    sqlite3_busy_timeout(l->db, 1000) != SQLITE_OK || db_integrity(l->db, wrong) < 0)
+		(void)db_fail(l->db, l->path, &e);
 	if (e.code != FAIL_NONE)
 		report_row(&l->r, "database", FAIL, e.hint, "%s: %s", e.what, e.why);
 	else if (wrong[0])
@@ -157,7 +157,7 @@ static void check_backup(struct db_report *l, const char *name)
 	time_text((uint64_t)st.st_mtime * 1000000000u, made);
 	(void)snprintf(uri, sizeof(uri), "file:%s/%s?immutable=1", l->config->state_dir, name);
 	if (sqlite3_open_v2(uri, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL) != SQLITE_OK ||
-	    store_integrity(db, wrong) < 0 || wrong[0] ||
+	    db_integrity(db, wrong) < 0 || wrong[0] ||
 	    schema_number(db, "PRAGMA user_version", &version) < 0 ||
 	    schema_number(db, "SELECT count(*) FROM vms", &vms) < 0) {
 		report_row(&l->r, "backup", WARN, "remove it: it is of no use", "%s: %s", name,

@@ -76,7 +76,7 @@ static int set_locked(struct ctl *c, const struct operation *o, const struct cal
 	operation_stage(o, "set", "");
 	int r = nat_apply_config_change(c, before, &after, o, e);
 	if (r == 0 && !nat_is_applied(before, &after))
-		r = store_vm_update(c->store, &after, e);
+		r = db_vm_update(c->db, &after, e);
 	return operation_end(c, o, r, e);
 }
 

@@ -76,7 +76,7 @@ static int describe(struct ctl *c, const struct operation *o, const struct call_
 	(void)snprintf(vm->runtime.storage, sizeof(vm->runtime.storage), "%s", c->storage->name);
 	if (choose_name(a->name, vm, e) < 0 ||
 	    vm_choose_policy(vm, a->restart, a->restart_max, a->auto_stop_s, e) < 0 ||
-	    store_artifact_find(c->store, o->caller, a->image, &i, e) < 0 ||
+	    db_artifact_find(c->db, o->caller, a->image, &i, e) < 0 ||
 	    work_check(c, vm->name, e) < 0)
 		return -1;
 	(void)snprintf(vm->image, sizeof(vm->image), "%s", i.name);
@@ -113,7 +113,7 @@ static void undo_create(struct ctl *c, struct vm *vm, const struct operation *o,
 	vm->state = VM_FAILED;
 	(void)snprintf(vm->reason, sizeof(vm->reason), "%.*s", (int)sizeof(vm->reason) - 1,
 		       why->why);
-	(void)store_vm_update(c->store, vm, &e);
+	(void)db_vm_update(c->db, vm, &e);
 }
 
 /* Write the VM's row and the operation's row in one commit: start-up needs the operation to explain
@@ -122,26 +122,25 @@ static void undo_create(struct ctl *c, struct vm *vm, const struct operation *o,
 static int reserve(struct ctl *c, struct operation *o, struct vm *vm, struct error *e)
 {
 	operation_stage(o, "reserve", "");
-	if (store_group_begin(c->store, e) < 0)
+	if (db_group_begin(c->db, e) < 0)
 		return -1;
-	int r = store_vm_create(c->store, vm, &c->config, o, e);
+	int r = db_vm_create(c->db, vm, &c->config, o, e);
 	if (r == 0)
 		r = operation_begin(c, o, OPERATION_CREATE, vm, e);
 	const bool made = r == 0;
 	if (made)
 		vm_lock_take(c->vm_locks, vm->id, VM_LOCK_WAIT, &o->cancelled);
-	r = store_group_end(c->store, r, e);
+	r = db_group_end(c->db, r, e);
 	return made && r < 0 ? operation_leave(c, o, vm, r, e) : r;
 }
 
 static int record_created(struct ctl *c, const struct operation *o, struct vm *vm, struct error *e)
 {
-	if (store_group_begin(c->store, e) < 0)
+	if (db_group_begin(c->db, e) < 0)
 		return -1;
 	vm->state = VM_CREATED;
-	int r = store_vm_update(c->store, vm, e) < 0 || store_op_end(c->store, o, NULL, e) < 0 ? -1
-											       : 0;
-	return store_group_end(c->store, r, e);
+	int r = db_vm_update(c->db, vm, e) < 0 || db_op_end(c->db, o, NULL, e) < 0 ? -1 : 0;
+	return db_group_end(c->db, r, e);
 }
 
 static int create_files(struct ctl *c, const struct operation *o, struct vm *vm, struct error *e)

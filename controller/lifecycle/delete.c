@@ -37,7 +37,7 @@ int vm_remove(struct ctl *c, struct vm *vm, unsigned listed, const struct operat
 		return -1;
 	if (c->watch)
 		watch_discard(c->watch, vm->slot);
-	return store_vm_delete(c->store, vm, e);
+	return db_vm_delete(c->db, vm, e);
 }
 
 int vm_delete(struct ctl *c, struct operation *o, const char *ref, struct error *e)

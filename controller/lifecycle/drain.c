@@ -57,7 +57,7 @@ static int note_vm(void *arg, const struct vm *vm)
 static int collect(struct ctl *c, struct list *l, struct error *e)
 {
 	l->n = 0;
-	return store_vm_each(c->store, NULL, true, note_vm, l, e);
+	return db_vm_each(c->db, NULL, true, note_vm, l, e);
 }
 
 static bool lives(struct ctl *c, const struct vm *vm)
@@ -135,7 +135,7 @@ static void kill_and_release(struct ctl *c, const uint8_t id[ID_LEN])
 
 	operation_own(&o);
 	vm_lock_take(c->vm_locks, id, VM_LOCK_INTERRUPT, &o.cancelled);
-	if (store_vm_by_id(c->store, id, &vm, &e) == 0 && !vm_at_rest(&vm)) {
+	if (db_vm_by_id(c->db, id, &vm, &e) == 0 && !vm_at_rest(&vm)) {
 		(void)snprintf(vm.reason, sizeof(vm.reason), VM_REASON_DRAINED);
 		int r = operation_begin_state(c, &o, OPERATION_KILL, &vm, VM_STOPPING, &e);
 		if (r == 0)

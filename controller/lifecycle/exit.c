@@ -84,7 +84,7 @@ void vm_on_exit(struct ctl *c, const uint8_t id[ID_LEN])
 	struct vm vm;
 
 	vm_lock_take(c->vm_locks, id, VM_LOCK_WAIT, &cancelled);
-	if (store_vm_by_id(c->store, id, &vm, &e) == 0 && !vm_at_rest(&vm)) {
+	if (db_vm_by_id(c->db, id, &vm, &e) == 0 && !vm_at_rest(&vm)) {
 		enum watch_life life = watch_life(c->watch, id);
 		bool released = life == WATCH_NOT && vm.state == VM_DEGRADED;
 		if (!released && life != WATCH_LIVES)

@@ -47,11 +47,11 @@ int operation_enter(struct ctl *c, struct operation *o, const char *ref, bool in
 {
 	uint8_t id[ID_LEN];
 
-	if (store_vm_find(c->store, o->caller, ref, vm, e) < 0)
+	if (db_vm_find(c->db, o->caller, ref, vm, e) < 0)
 		return -1;
 	memcpy(id, vm->id, ID_LEN);
 	vm_lock_take(c->vm_locks, id, interrupt ? VM_LOCK_INTERRUPT : VM_LOCK_WAIT, &o->cancelled);
-	if (store_vm_by_id(c->store, id, vm, e) == 0)
+	if (db_vm_by_id(c->db, id, vm, e) == 0)
 		return 0;
 	memcpy(vm->id, id, ID_LEN);
 	return operation_leave(c, o, vm, -1, e);
@@ -76,14 +76,14 @@ void operation_own(struct operation *o)
 int operation_begin(struct ctl *c, const struct operation *o, enum operation_verb verb,
 		    const struct vm *vm, struct error *e)
 {
-	return store_op_begin(c->store, o, operation_verb_name(verb), vm ? vm->id : NULL, e);
+	return db_op_begin(c->db, o, operation_verb_name(verb), vm ? vm->id : NULL, e);
 }
 
 int operation_end(struct ctl *c, const struct operation *o, int r, const struct error *e)
 {
 	struct error failed = { 0 };
 
-	if (store_op_end(c->store, o, r < 0 ? e : NULL, &failed) < 0)
+	if (db_op_end(c->db, o, r < 0 ? e : NULL, &failed) < 0)
 		log_error("operation %s can not be closed: %s", o->hex, failed.why);
 	return r;
 }
@@ -95,12 +95,12 @@ int operation_begin_state(struct ctl *c, const struct operation *o, enum operati
 
 	vm->state = to;
 	memcpy(vm->op, o->hex, sizeof(vm->op));
-	int r = store_group_begin(c->store, e);
+	int r = db_group_begin(c->db, e);
 	if (r == 0) {
 		r = operation_begin(c, o, verb, vm, e);
 		if (r == 0)
-			r = store_vm_update(c->store, vm, e);
-		r = store_group_end(c->store, r, e);
+			r = db_vm_update(c->db, vm, e);
+		r = db_group_end(c->db, r, e);
 	}
 	if (r < 0)
 		vm->state = from;

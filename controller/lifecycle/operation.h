@@ -45,7 +45,7 @@ enum operation_finish operation_verb_finish(enum operation_verb verb);
 int operation_enter(struct ctl *c, struct operation *o, const char *ref, bool interrupt,
 		    struct vm *vm, struct error *e);
 
-/* Functions that close a frame (operation_leave(), operation_end(), store_group_end()) take the
+/* Functions that close a frame (operation_leave(), operation_end(), db_group_end()) take the
  * result of the frame's body as @r and return it, so that a function can end with `return
  * operation_leave(c, o, vm, r, e);`. */
 

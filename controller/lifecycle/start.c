@@ -80,12 +80,12 @@ static int plan_objects(struct ctl *c, struct vm *vm, struct start *s, const str
 	vm->reason[0] = '\0';
 	memcpy(vm->op, o->hex, sizeof(vm->op));
 	s->n = objects_planned(vm, s->kinds);
-	if (store_group_begin(c->store, e) < 0)
+	if (db_group_begin(c->db, e) < 0)
 		return -1;
 	int r = operation_begin(c, o, OPERATION_START, vm, e);
 	if (r == 0)
-		r = store_ledger_plan(c->store, vm, s->kinds, s->n, o, e);
-	return store_group_end(c->store, r, e);
+		r = db_ledger_plan(c->db, vm, s->kinds, s->n, o, e);
+	return db_group_end(c->db, r, e);
 }
 
 /* ---- making the objects ---- */
@@ -163,12 +163,12 @@ static int record_running(struct ctl *c, struct vm *vm, const struct start *s,
 {
 	vm->state = VM_RUNNING;
 	vm->started_ns = clock_wall_ns();
-	if (store_group_begin(c->store, e) < 0)
+	if (db_group_begin(c->db, e) < 0)
 		return -1;
-	int r = store_ledger_present(c->store, vm, s->rows, s->n, e);
+	int r = db_ledger_present(c->db, vm, s->rows, s->n, e);
 	if (r == 0)
-		r = store_op_end(c->store, o, NULL, e);
-	return store_group_end(c->store, r, e);
+		r = db_op_end(c->db, o, NULL, e);
+	return db_group_end(c->db, r, e);
 }
 
 /* ---- rollback ---- */

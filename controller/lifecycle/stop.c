@@ -75,7 +75,7 @@ int vm_clear_wanted(struct ctl *c, struct vm *vm, struct error *e)
 	bool was = vm->wanted;
 
 	vm->wanted = false;
-	return was ? store_vm_update(c->store, vm, e) : 0;
+	return was ? db_vm_update(c->db, vm, e) : 0;
 }
 
 int vm_stop(struct ctl *c, struct operation *o, const char *ref, uint64_t timeout_ms, bool *already,

@@ -25,7 +25,7 @@ static bool may_have_nat(struct ctl *c, const struct vm *vm)
 	bool tap = object_named(vm, OBJ_TAP);
 	size_t n;
 
-	if (store_ledger_rows(c->store, vm->id, rows, &n, &ignored) < 0)
+	if (db_ledger_rows(c->db, vm->id, rows, &n, &ignored) < 0)
 		return true;
 	for (size_t i = 0; i < n; i++) {
 		if (rows[i].kind == OBJ_NAT)
@@ -48,7 +48,7 @@ static int record_removal(struct ctl *c, const struct vm *vm, const struct error
 	struct ledger_row rows[OBJ_COUNT];
 	size_t n, kept = 0;
 
-	if (store_ledger_rows(c->store, vm->id, rows, &n, e) < 0)
+	if (db_ledger_rows(c->db, vm->id, rows, &n, e) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++) {
 		if (rows[i].kind == OBJ_NAT && !failed)
@@ -60,7 +60,7 @@ static int record_removal(struct ctl *c, const struct vm *vm, const struct error
 		}
 		rows[kept++] = rows[i];
 	}
-	return store_ledger_settle(c->store, vm, rows, kept, e);
+	return db_ledger_settle(c->db, vm, rows, kept, e);
 }
 
 /* Undo a turn_on() that failed, on a best-effort basis.  If the element stays, the ledger names it
@@ -81,10 +81,10 @@ static int turn_on(struct ctl *c, const struct vm *before, const struct vm *afte
 
 	/* The flag in the row changes in the commit that records the element as present.  Before
 	 * that commit, online_repair() removes an element that it finds. */
-	if (store_ledger_plan(c->store, before, &nat, 1, o, e) < 0)
+	if (db_ledger_plan(c->db, before, &nat, 1, o, e) < 0)
 		return -1;
 	if (nat_prepare(c, after, o, e) == 0 &&
-	    store_ledger_present(c->store, after, &present, 1, e) == 0)
+	    db_ledger_present(c->db, after, &present, 1, e) == 0)
 		return 0;
 	undo_turn_on(c, before, o);
 	return -1;

@@ -47,7 +47,7 @@ static void collect(struct ctl *c, const struct vm *vm, unsigned listed, struct 
 	struct ledger_row rows[OBJ_COUNT];
 	struct error e = { 0 };
 	size_t n = 0;
-	bool blind = store_ledger_rows(c->store, vm->id, rows, &n, &e) < 0;
+	bool blind = db_ledger_rows(c->db, vm->id, rows, &n, &e) < 0;
 
 	/* The release goes on: the roles tell which objects are left, and the rows are written
 	 * anew. */
@@ -176,14 +176,14 @@ int vm_release_listed(struct ctl *c, struct vm *vm, unsigned listed, enum vm_sta
 			       p.joined.why);
 	if (o)
 		memcpy(vm->op, o->hex, sizeof(vm->op));
-	if (store_ledger_settle(c->store, vm, p.left, p.n_left, &failed) < 0) {
+	if (db_ledger_settle(c->db, vm, p.left, p.n_left, &failed) < 0) {
 		join(&p, "state", &failed);
 		/* The ledger still has all rows.  The VM's row must agree, so that housekeeping
 		 * releases it again. */
 		vm->state = bad;
 		(void)snprintf(vm->reason, sizeof(vm->reason), "%.*s", (int)sizeof(vm->reason) - 1,
 			       p.joined.why);
-		(void)store_vm_update(c->store, vm, &failed);
+		(void)db_vm_update(c->db, vm, &failed);
 	}
 	return finish(&p, vm, e);
 }
@@ -200,7 +200,7 @@ bool vm_release_failed(struct ctl *c, const struct vm *vm)
 	struct error e = { 0 };
 	size_t n;
 
-	if (store_ledger_rows(c->store, vm->id, rows, &n, &e) < 0)
+	if (db_ledger_rows(c->db, vm->id, rows, &n, &e) < 0)
 		return false;
 	for (size_t i = 0; i < n; i++)
 		if (rows[i].kind == OBJ_VMM && rows[i].state == LEDGER_RELEASING)

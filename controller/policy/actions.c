@@ -24,7 +24,7 @@ static void with_vm(struct ctl *c, const uint8_t id[ID_LEN],
 
 	operation_own(&o);
 	vm_lock_take(c->vm_locks, id, VM_LOCK_WAIT, &o.cancelled);
-	if (store_vm_by_id(c->store, id, &vm, &e) == 0)
+	if (db_vm_by_id(c->db, id, &vm, &e) == 0)
 		act(c, &vm, &o);
 	vm_lock_give(c->vm_locks, id);
 }
@@ -41,7 +41,7 @@ static void record_not_started(struct ctl *c, struct vm *vm, const struct error 
 		return; /* the release has written a reason already */
 	(void)snprintf(vm->reason, sizeof(vm->reason), "not started again: %.*s",
 		       (int)sizeof(vm->reason) - 24, why->why);
-	if (store_vm_update(c->store, vm, &e) < 0)
+	if (db_vm_update(c->db, vm, &e) < 0)
 		log_error("%s: %s", vm->name, e.why);
 }
 
@@ -96,7 +96,7 @@ static void auto_stop_locked(struct ctl *c, struct vm *vm, const struct operatio
 	if (vm_stop_locked(c, vm, 0, o, &forced, &e) < 0)
 		log_error("%s: %s", vm->name, e.why);
 	(void)snprintf(vm->reason, sizeof(vm->reason), "it was idle for %u s", vm->auto_stop_s);
-	if (vm_at_rest(vm) && store_vm_update(c->store, vm, &e) < 0)
+	if (vm_at_rest(vm) && db_vm_update(c->db, vm, &e) < 0)
 		log_error("%s: %s", vm->name, e.why);
 }
 

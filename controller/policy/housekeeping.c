@@ -230,7 +230,7 @@ void housekeeping_pass(struct housekeeping *k, uint64_t now_ns)
 	struct pass p = { .k = k, .now = now_ns, .network = stats_network(k->ctl) };
 	struct error e = { 0 };
 
-	if (store_vm_each(k->ctl->store, NULL, true, visit_vm, &p, &e) < 0)
+	if (db_vm_each(k->ctl->db, NULL, true, visit_vm, &p, &e) < 0)
 		log_warn("the VMs can not be looked after: %s", e.why);
 	free(p.network);
 }
@@ -252,11 +252,11 @@ static void back_up(struct ctl *c)
 
 	if (room_check(&c->config, "backup", &e) < 0)
 		return;
-	if (store_in_place(c->store, "state", &e) < 0) {
+	if (db_in_place(c->db, "state", &e) < 0) {
 		log_error("%s; hint: %s", e.why, e.hint);
-		if (store_rescue(c->store, &e) < 0)
+		if (db_rescue(c->db, &e) < 0)
 			log_error("%s: %s", e.what, e.why);
-	} else if (store_backup(c->store, BACKUP_S, &e) < 0) {
+	} else if (db_backup(c->db, BACKUP_S, &e) < 0) {
 		log_warn("%s: %s", e.what, e.why);
 	}
 }

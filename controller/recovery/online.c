@@ -87,7 +87,7 @@ static bool is_half_done(struct ctl *c, const struct vm *vm)
 	struct error ignored = { 0 };
 	size_t n = 0;
 
-	(void)store_ledger_rows(c->store, vm->id, rows, &n, &ignored);
+	(void)db_ledger_rows(c->db, vm->id, rows, &n, &ignored);
 	for (size_t i = 0; i < n; i++)
 		if (rows[i].state != LEDGER_PRESENT)
 			return true;
@@ -186,7 +186,7 @@ static int recheck_vm(struct repair *p, const uint8_t id[ID_LEN], struct error *
 	struct vm vm;
 
 	vm_lock_take(p->c->vm_locks, id, VM_LOCK_WAIT, &cancelled);
-	int r = store_vm_by_id(p->c->store, id, &vm, &unread);
+	int r = db_vm_by_id(p->c->db, id, &vm, &unread);
 	if (r == 0)
 		r = check_locked(p, &vm, e);
 	else if (unread.code == FAIL_NOT_FOUND)
@@ -241,7 +241,7 @@ static int remove_orphans(struct repair *p, const struct inventory *before, stru
 		return 0;
 	p->inv = &now; /* for claim_row() */
 	int r = inventory_take(p->c, &now, e) < 0 ||
-				store_vm_each(p->c->store, NULL, true, claim_row, p, e) < 0
+				db_vm_each(p->c->db, NULL, true, claim_row, p, e) < 0
 			? -1
 			: 0;
 	p->inv = NULL;
@@ -289,7 +289,7 @@ int online_repair(struct ctl *c, const struct repair_options *options, struct re
 	e->code = FAIL_NONE;
 	int r = inventory_take(c, &inv, e);
 	if (r == 0)
-		r = store_vm_each(c->store, NULL, true, note_suspect, &p, e);
+		r = db_vm_each(c->db, NULL, true, note_suspect, &p, e);
 	for (size_t i = 0; i < p.n_suspects && r == 0; i++)
 		r = recheck_vm(&p, p.suspects[i], e);
 	if (r == 0)

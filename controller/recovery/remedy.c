@@ -28,13 +28,13 @@ void remedy_sweep_unused(struct ctl *c, uint32_t from, uint32_t to)
 	struct used_slots u = { 0 };
 	struct error e = { 0 };
 
-	if (store_group_begin(c->store, &e) < 0)
+	if (db_group_begin(c->db, &e) < 0)
 		return;
-	bool known = store_vm_each(c->store, NULL, true, note_slot, &u, &e) == 0;
+	bool known = db_vm_each(c->db, NULL, true, note_slot, &u, &e) == 0;
 	for (uint32_t i = from; known && i <= to && i < SLOT_MAX; i++)
 		if (!u.used[i])
 			(void)release_sweep(c, i);
-	(void)store_group_end(c->store, 0, &e);
+	(void)db_group_end(c->db, 0, &e);
 }
 
 int remedy_remove_orphan(struct ctl *c, const struct listed *l, const struct operation *o)
@@ -47,7 +47,7 @@ int remedy_remove_orphan(struct ctl *c, const struct listed *l, const struct ope
 
 	/* A lost database may have made the orphan: the next VM of the slot must get a higher
 	 * generation. */
-	if (store_slot_floor(c->store, l->slot, l->generation, &e) < 0)
+	if (db_slot_floor(c->db, l->slot, l->generation, &e) < 0)
 		log_error("slot %u: %s", l->slot, e.why);
 	log_warn("slot %u, generation %u: %s belongs to no VM and is removed", l->slot,
 		 l->generation, object_name(l->kind));
@@ -81,7 +81,7 @@ static int complete_ledger(struct ctl *c, const struct inventory *inv, const str
 					 ? -1
 					 : inventory_ident(inv, vm, kinds[i]),
 		};
-	return store_ledger_settle(c->store, vm, rows, n, e);
+	return db_ledger_settle(c->db, vm, rows, n, e);
 }
 
 /* Make one missing object again.  Set elements can be made again under a running guest; tap and
@@ -127,7 +127,7 @@ int remedy_restore(struct ctl *c, const struct inventory *inv, struct vm *vm,
 		       r < 0 ? e->why : "");
 	if (r < 0)
 		log_error("%s: %s", vm->name, e->why);
-	int written = r < 0 ? store_vm_update(c->store, vm, &failed)
+	int written = r < 0 ? db_vm_update(c->db, vm, &failed)
 			    : complete_ledger(c, inv, vm, kinds, n, &failed);
 	if (written < 0)
 		log_error("%s: %s", vm->name, failed.why);

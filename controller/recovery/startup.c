@@ -194,8 +194,7 @@ static bool holds_something(struct pass *p, const struct vm *vm, unsigned listed
 	struct error e = { 0 };
 	size_t n;
 
-	if (listed || !vm_at_rest(vm) || store_ledger_rows(p->c->store, vm->id, rows, &n, &e) < 0 ||
-	    n)
+	if (listed || !vm_at_rest(vm) || db_ledger_rows(p->c->db, vm->id, rows, &n, &e) < 0 || n)
 		return true;
 	for_each_object(kind) if (object_named(vm, kind)) return true;
 	return false;
@@ -221,7 +220,7 @@ static void disown_others(struct pass *p, struct vm *vm)
 	vm->state = VM_FAILED;
 	vm->wanted = false;
 	(void)snprintf(vm->reason, sizeof(vm->reason), STORAGE_OLDER);
-	if (store_vm_update(p->c->store, vm, &e) < 0)
+	if (db_vm_update(p->c->db, vm, &e) < 0)
 		log_error("%s: %s", vm->name, e.why);
 }
 
@@ -231,7 +230,7 @@ static void reconcile_vm(struct pass *p, struct known *k)
 
 	/* A row that can not be read ends start-up, else its objects would be removed as
 	 * orphans. */
-	if (store_vm_by_id(p->c->store, k->id, &vm, &p->blind) < 0)
+	if (db_vm_by_id(p->c->db, k->id, &vm, &p->blind) < 0)
 		return;
 	unsigned listed = inventory_claim(&p->inv, &vm);
 	enum operation_finish finish = finish_of(p, &vm);
@@ -272,7 +271,7 @@ static void restore_adopted(struct pass *p, const struct known *k)
 	struct error e = { 0 };
 	struct vm vm;
 
-	if (store_vm_by_id(p->c->store, k->id, &vm, &e) == 0)
+	if (db_vm_by_id(p->c->db, k->id, &vm, &e) == 0)
 		(void)remedy_restore(p->c, &p->inv, &vm, &p->o, &e);
 }
 
@@ -293,7 +292,7 @@ static int check_slots(struct ctl *c, struct error *e)
 {
 	struct vm vm = { 0 };
 
-	if (store_vm_each(c->store, NULL, true, highest_slot, &vm, e) < 0)
+	if (db_vm_each(c->db, NULL, true, highest_slot, &vm, e) < 0)
 		return -1;
 	if (!vm.name[0] || vm.slot < c->config.slots)
 		return 0;
@@ -334,8 +333,7 @@ static int reconcile_all(struct pass *p, struct error *e)
 {
 	struct ctl *c = p->c;
 
-	if (inventory_take(c, &p->inv, e) < 0 ||
-	    store_vm_each(c->store, NULL, true, note_vm, p, e) < 0)
+	if (inventory_take(c, &p->inv, e) < 0 || db_vm_each(c->db, NULL, true, note_vm, p, e) < 0)
 		return e->code == FAIL_NONE
 			       ? error_set(e, FAIL_GENERAL, "reconcile", "out of memory")
 			       : -1;
@@ -373,7 +371,7 @@ int startup_reconcile(struct ctl *c, struct error *e)
 	operation_own(&p.o);
 	int r = check_slots(c, e);
 	if (r == 0)
-		r = store_op_unfinished(c->store, note_cut, &p, e);
+		r = db_op_unfinished(c->db, note_cut, &p, e);
 	if (r == 0)
 		r = operation_begin(c, &p.o, OPERATION_RECONCILE, NULL, e);
 	if (r == 0)

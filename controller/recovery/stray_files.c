@@ -33,7 +33,7 @@ static bool is_stray(struct ctl *c, uint32_t slot, enum storage_mark mark,
 {
 	struct error e = { 0 };
 	uint8_t vm[ID_LEN];
-	int r = store_slot_used(c->store, slot, vm, &e);
+	int r = db_slot_used(c->db, slot, vm, &e);
 
 	*used = r != 0;
 	if (mark == STORAGE_EMPTY || mark == STORAGE_UNKNOWN || r < 0)
@@ -56,7 +56,7 @@ void stray_files_note(struct ctl *c)
 			continue;
 		describe(slot, mark, &o, line);
 		log_warn("%s; they stay until the slot is needed, or `banger host gc`", line);
-		if (store_slot_floor(c->store, slot, o.generation, &e) < 0)
+		if (db_slot_floor(c->db, slot, o.generation, &e) < 0)
 			log_error("slot %u: %s", slot, e.why);
 	}
 }
@@ -81,14 +81,14 @@ int stray_files_remove(struct ctl *c, bool dry_run, void (*report)(void *arg, co
 			continue;
 		}
 		/* The transaction keeps other threads from giving the slot to a VM meanwhile. */
-		if (store_group_begin(c->store, &e) < 0)
+		if (db_group_begin(c->db, &e) < 0)
 			return -1;
 		mark = storage_owner(&c->config, slot, &o);
 		bool stray = is_stray(c, slot, mark, &o, &used) && !used;
 		bool stays = stray && !dry_run && c->disks->remove(c, slot, &e) < 0;
 		if (!used && !dry_run && c->watch)
 			watch_discard(c->watch, slot); /* console and logs of the slot's last VM */
-		(void)store_group_end(c->store, 0, &e);
+		(void)db_group_end(c->db, 0, &e);
 		if (stays)
 			log_error("slot %u: %s", slot, e.why);
 		failed += stays;

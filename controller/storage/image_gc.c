@@ -37,7 +37,7 @@ static int has_row(struct ctl *c, enum artifact_type type, const char *digest)
 	const struct artifact_walk walk = { .type = type, .fn = match, .arg = &w };
 	struct error e = { 0 };
 
-	return store_artifact_each(c->store, &walk, &e) < 0 ? -1 : w.found;
+	return db_artifact_each(c->db, &walk, &e) < 0 ? -1 : w.found;
 }
 
 /* Return: whether nothing is left under that name.  Of a kernel's files the next start removes what
@@ -81,7 +81,7 @@ int artifact_delete(struct ctl *c, const struct operation *o, enum artifact_type
 	struct artifact a = { .type = type };
 	bool last;
 
-	if (store_artifact_find(c->store, &caller, name, &a, e) < 0)
+	if (db_artifact_find(c->db, &caller, name, &a, e) < 0)
 		return -1;
 	if (!access_allows(&caller, ACCESS_REMOVE, a.owner))
 		return error_set(e, FAIL_NOT_ALLOWED, name, "the %s is not yours",
@@ -91,7 +91,7 @@ int artifact_delete(struct ctl *c, const struct operation *o, enum artifact_type
 	_cleanup_close_ int dir = artifact_folder(&c->config, type, e);
 	if (dir < 0 || artifact_folder_lock(dir, e) < 0 || mark_if_room(dir, a.digest, e) < 0)
 		return -1;
-	int r = store_artifact_delete(c->store, &a, &last, e);
+	int r = db_artifact_delete(c->db, &a, &last, e);
 	artifact_settle(c, dir, type, a.digest);
 	return r;
 }

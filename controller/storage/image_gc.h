@@ -16,7 +16,7 @@ void artifact_settle(struct ctl *c, int dir, enum artifact_type type, const char
 
 /**
  * artifact_delete() - remove a row, and the files when it was the last of its content
- * @name:	a reference of the caller's (store_artifact_find())
+ * @name:	a reference of the caller's (db_artifact_find())
  *
  * Return: 0, or -1: FAIL_NOT_ALLOWED for another owner's, FAIL_STATE while it is used.
  */

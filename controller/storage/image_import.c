@@ -27,7 +27,7 @@ static int choose_kernel(struct ctl *c, const char *name, struct artifact *image
 	const struct caller caller = { .uid = image->owner };
 	struct artifact k = { .type = ARTIFACT_KERNEL };
 
-	if (store_artifact_find(c->store, &caller, name, &k, e) < 0)
+	if (db_artifact_find(c->db, &caller, name, &k, e) < 0)
 		return -1;
 	memcpy(image->kernel, k.name, sizeof(image->kernel));
 	memcpy(image->kernel_digest, k.digest, sizeof(image->kernel_digest));
@@ -61,7 +61,7 @@ static int check(struct ctl *c, const struct artifact_import *im, struct artifac
 		return -1;
 	(void)snprintf(a->name, sizeof(a->name), "%s", im->name);
 	/* Told now rather than after the copy; the row's insertion tells it again. */
-	if (store_artifact_check(c->store, a, c->config.max_images_per_owner, e) < 0 ||
+	if (db_artifact_check(c->db, a, c->config.max_images_per_owner, e) < 0 ||
 	    check_files(c, im->type, s, e) < 0)
 		return -1;
 	for (size_t i = 0; i < artifact_kinds[im->type].n_files; i++)
@@ -79,12 +79,12 @@ static int publish(struct ctl *c, int dir, const char *temp, const struct artifa
 	/* What is there under that digest has the same bytes; loops, or a newer database, may know
 	 * of it. */
 	if (artifact_is_there(dir, a->type, a->digest))
-		return store_artifact_add(c->store, a, max, e);
+		return db_artifact_add(c->db, a, max, e);
 	if (artifact_mark(dir, a->digest, e) < 0)
 		return -1;
 	int r = artifact_kinds[a->type].publish(dir, temp, a->digest, e);
 	if (r == 0)
-		r = store_artifact_add(c->store, a, max, e);
+		r = db_artifact_add(c->db, a, max, e);
 	artifact_settle(c, dir, a->type, a->digest);
 	return r;
 }

@@ -7,7 +7,7 @@
 struct artifact_import {
 	enum artifact_type type;
 	const char *name;   /* the new one's, a label */
-	const char *kernel; /* an image's: a reference of the caller's (store_artifact_find()); NULL
+	const char *kernel; /* an image's: a reference of the caller's (db_artifact_find()); NULL
 			       of a kernel */
 	/*
 	 * An image's: a finished ext4, 1 MiB to max_disk_mib, copied sparse.  A kernel's: bzImage,

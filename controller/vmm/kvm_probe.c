@@ -112,11 +112,11 @@ int kvm_works(struct ctl *c, const struct vm *vm, const struct operation *o, str
 	bool sure = false;
 
 	key_kvm(c->boot_id, key);
-	if (store_fact_get(c->store, key, value, sizeof(value)) == 1)
+	if (db_fact_get(c->db, key, value, sizeof(value)) == 1)
 		return strcmp(value, "yes") == 0;
 	operation_stage(o, "probe", "kvm");
 	int works = probe(c, vm, o, &sure, e);
 	if (works >= 0 && sure)
-		(void)store_fact_set(c->store, key, works ? "yes" : "no");
+		(void)db_fact_set(c->db, key, works ? "yes" : "no");
 	return works;
 }

@@ -177,7 +177,7 @@ static void role_run(void)
 
 /* ---- the store ---- */
 
-static void store_start(void)
+static void db_start(void)
 {
 	struct artifact k = { .type = ARTIFACT_KERNEL, .name = "linux", .size = 1 };
 	struct artifact i = { .type = ARTIFACT_IMAGE,
@@ -188,16 +188,15 @@ static void store_start(void)
 	struct error e = { 0 };
 
 	(void)snprintf(s.db, sizeof(s.db), "%s/banger.db", s.c.config.state_dir);
-	s.c.store = store_open(s.db, &e);
-	if (!s.c.store)
+	s.c.db = db_open(s.db, &e);
+	if (!s.c.db)
 		die(1, "%s: %s", e.what, e.why);
-	if (store_artifact_find(s.c.store, &s.caller, i.name, &there, &e) == 0)
+	if (db_artifact_find(s.c.db, &s.caller, i.name, &there, &e) == 0)
 		return;
 	memset(k.digest, 'a', 64);
 	memset(i.digest, 'b', 64);
 	memcpy(i.kernel_digest, k.digest, sizeof(k.digest));
-	if (store_artifact_add(s.c.store, &k, 1, &e) < 0 ||
-	    store_artifact_add(s.c.store, &i, 1, &e) < 0)
+	if (db_artifact_add(s.c.db, &k, 1, &e) < 0 || db_artifact_add(s.c.db, &i, 1, &e) < 0)
 		die(1, "%s: %s", e.what, e.why);
 }
 
@@ -225,10 +224,10 @@ static int do_create(const char *name, const char *nat, struct error *e)
 	(void)snprintf(vm.name, sizeof(vm.name), "%s", name);
 	(void)snprintf(vm.image, sizeof(vm.image), "debian");
 	memset(vm.image_digest, 'b', 64);
-	if (store_vm_create(s.c.store, &vm, &s.c.config, &o, e) < 0)
+	if (db_vm_create(s.c.db, &vm, &s.c.config, &o, e) < 0)
 		return -1;
 	vm.state = VM_CREATED; /* it has no files here */
-	if (store_vm_update(s.c.store, &vm, e) < 0)
+	if (db_vm_update(s.c.db, &vm, e) < 0)
 		return -1;
 	printf("ok slot=%u gen=%u", vm.slot, vm.generation);
 	return 0;
@@ -262,11 +261,11 @@ static int do_start(struct vm *vm, const char *unused, struct error *e)
 
 	(void)unused;
 	vm->state = VM_STARTING;
-	if (store_ledger_plan(s.c.store, vm, kinds, vm->nat ? 3 : 2, &o, e) < 0)
+	if (db_ledger_plan(s.c.db, vm, kinds, vm->nat ? 3 : 2, &o, e) < 0)
 		return -1;
 	int n = make_objects(vm, &o, rows, e);
 	vm->state = VM_RUNNING;
-	if (n < 0 || store_ledger_present(s.c.store, vm, rows, (size_t)n, e) < 0)
+	if (n < 0 || db_ledger_present(s.c.db, vm, rows, (size_t)n, e) < 0)
 		return -1;
 	printf("ok");
 	return 0;
@@ -352,7 +351,7 @@ static int do_show(struct vm *vm, const char *unused, struct error *e)
 	size_t n;
 
 	(void)unused;
-	if (store_ledger_rows(s.c.store, vm->id, rows, &n, e) < 0)
+	if (db_ledger_rows(s.c.db, vm->id, rows, &n, e) < 0)
 		return -1;
 	printf("ok state=%s nat=%d tap=%s ledger=", vm_state_name(vm->state), vm->nat,
 	       vm->runtime.tap);
@@ -382,7 +381,7 @@ static int run(unsigned n, char **words, struct error *e)
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
 		if (n != commands[i].words || strcmp(words[0], commands[i].name) != 0)
 			continue;
-		if (store_vm_find(s.c.store, &s.caller, words[1], &vm, e) < 0)
+		if (db_vm_find(s.c.db, &s.caller, words[1], &vm, e) < 0)
 			return -1;
 		return commands[i].run(&vm, words[2], e);
 	}
@@ -415,13 +414,13 @@ int main(int argc, char **argv)
 	if (argc != 4 || config_load(argv[1], geteuid(), &s.c.config) < 0)
 		return 2;
 	(void)signal(SIGPIPE, SIG_IGN);
-	store_start();
+	db_start();
 	role_start(argv[3], argv[2]);
 	role_run();
 	printf("ok ready role=%d\n", (int)s.role);
 	(void)fflush(stdout);
 	while (fgets(line, sizeof(line), stdin))
 		do_line(line);
-	store_close(s.c.store);
+	db_close(s.c.db);
 	return role_stop();
 }

@@ -240,8 +240,8 @@ static void open_all(struct fixture *f)
 {
 	struct error e = { 0 };
 
-	f->c.store = store_open(f->db, &e);
-	assert_non_null(f->c.store);
+	f->c.db = db_open(f->db, &e);
+	assert_non_null(f->c.db);
 	f->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	f->c.vm_locks = vm_locks_open();
 	assert_non_null(f->c.vm_locks);
@@ -261,7 +261,7 @@ static void close_all(struct fixture *f)
 	/* The main thread does not end operations once the workers are gone. */
 	vm_locks_close(f->c.vm_locks);
 	watch_close(f->c.watch);
-	store_close(f->c.store);
+	db_close(f->c.db);
 	(void)close(f->epoll_fd);
 }
 
@@ -300,8 +300,8 @@ static void add_image(struct fixture *f)
 	memset(k.digest, 'a', 64);
 	memset(i.digest, 'b', 64);
 	memcpy(i.kernel_digest, k.digest, sizeof(k.digest));
-	assert_int_equal(store_artifact_add(f->c.store, &k, 8, &e), 0);
-	assert_int_equal(store_artifact_add(f->c.store, &i, 8, &e), 0);
+	assert_int_equal(db_artifact_add(f->c.db, &k, 8, &e), 0);
+	assert_int_equal(db_artifact_add(f->c.db, &i, 8, &e), 0);
 }
 
 static int setup(void **state)
@@ -399,7 +399,7 @@ static struct vm row(struct fixture *f, const char *name)
 	struct error e = { 0 };
 	struct vm vm;
 
-	if (store_vm_find(f->c.store, &f->caller, name, &vm, &e) < 0)
+	if (db_vm_find(f->c.db, &f->caller, name, &vm, &e) < 0)
 		fail_msg("find: %s: %s", e.what, e.why);
 	return vm;
 }
@@ -410,7 +410,7 @@ static size_t ledger(struct fixture *f, const struct vm *vm, struct ledger_row r
 	struct error e = { 0 };
 	size_t n = 0;
 
-	assert_int_equal(store_ledger_rows(f->c.store, vm->id, rows ? rows : ignored, &n, &e), 0);
+	assert_int_equal(db_ledger_rows(f->c.db, vm->id, rows ? rows : ignored, &n, &e), 0);
 	return n;
 }
 

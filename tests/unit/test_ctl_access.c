@@ -81,19 +81,19 @@ static void check_sql(enum access_verb v, uid_t caller, uid_t owner, bool allowe
 static void sql_says_the_same(void **state)
 {
 	struct error e = { 0 };
-	struct store *s = store_open(":memory:", &e);
+	struct db *s = db_open(":memory:", &e);
 
 	(void)state;
 	assert_non_null(s);
-	each_rule(check_sql, s->db);
-	assert_int_equal(ask_sql(s->db, "SELECT access_vm(NULL, 5)"), 0);
-	assert_int_equal(ask_sql(s->db, "SELECT access_use(5, NULL)"), 0);
-	assert_int_equal(ask_sql(s->db, "SELECT access_use(5, 'root')"), 0);
-	assert_int_equal(ask_sql(s->db, "SELECT access_use(5, 4294967296)"),
+	each_rule(check_sql, s->sqlite);
+	assert_int_equal(ask_sql(s->sqlite, "SELECT access_vm(NULL, 5)"), 0);
+	assert_int_equal(ask_sql(s->sqlite, "SELECT access_use(5, NULL)"), 0);
+	assert_int_equal(ask_sql(s->sqlite, "SELECT access_use(5, 'root')"), 0);
+	assert_int_equal(ask_sql(s->sqlite, "SELECT access_use(5, 4294967296)"),
 			 0); /* 0, if it were cut to 32 bits */
-	assert_int_equal(ask_sql(s->db, "SELECT access_vm(4294967296, 5)"), 0);
-	assert_int_equal(ask_sql(s->db, "SELECT access_vm(-1, 5)"), 0);
-	store_close(s);
+	assert_int_equal(ask_sql(s->sqlite, "SELECT access_vm(4294967296, 5)"), 0);
+	assert_int_equal(ask_sql(s->sqlite, "SELECT access_vm(-1, 5)"), 0);
+	db_close(s);
 }
 
 int main(void)

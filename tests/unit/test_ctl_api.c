@@ -629,8 +629,7 @@ static const char *state_of(struct fixture *f)
 	struct error e = { 0 };
 	struct vm vm;
 
-	return store_vm_find(f->c.store, &f->caller, "web", &vm, &e) == 0 ? vm_state_name(vm.state)
-									  : "";
+	return db_vm_find(f->c.db, &f->caller, "web", &vm, &e) == 0 ? vm_state_name(vm.state) : "";
 }
 
 static union control_body args_of(enum call_id call)

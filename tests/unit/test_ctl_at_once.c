@@ -118,7 +118,7 @@ static bool exists(struct fixture *f)
 	struct error e = { 0 };
 	struct vm vm;
 
-	return store_vm_find(f->c.store, &f->caller, "web", &vm, &e) == 0;
+	return db_vm_find(f->c.db, &f->caller, "web", &vm, &e) == 0;
 }
 
 /* What the row says is what there is. */
@@ -322,12 +322,12 @@ static void *delete_image(void *arg)
 		struct error e = { 0 };
 		struct artifact image = { .type = ARTIFACT_IMAGE };
 		bool last;
-		if (store_artifact_find(f->c.store, &f->caller, "debian", &image, &e) < 0)
+		if (db_artifact_find(f->c.db, &f->caller, "debian", &image, &e) < 0)
 			return (void *)1;
-		if (store_artifact_delete(f->c.store, &image, &last, &e) < 0)
+		if (db_artifact_delete(f->c.db, &image, &last, &e) < 0)
 			bad += e.code != FAIL_STATE;
 		else
-			bad += store_artifact_add(f->c.store, &image, 8, &e) < 0;
+			bad += db_artifact_add(f->c.db, &image, 8, &e) < 0;
 	}
 	return (void *)bad;
 }

@@ -70,8 +70,8 @@ static int setup(void **state)
 	};
 	(void)snprintf(ctl.config.state_dir, sizeof(ctl.config.state_dir), "%s", folder);
 	(void)snprintf(ctl.config.run_dir, sizeof(ctl.config.run_dir), "%s/run", folder);
-	ctl.store = store_open(":memory:", &e);
-	return ctl.store ? 0 : -1;
+	ctl.db = db_open(":memory:", &e);
+	return ctl.db ? 0 : -1;
 }
 
 static int teardown(void **state)
@@ -79,7 +79,7 @@ static int teardown(void **state)
 	char command[128];
 
 	(void)state;
-	store_close(ctl.store);
+	db_close(ctl.db);
 	(void)snprintf(command, sizeof(command), "rm -r %s", folder);
 	return system(command);
 }
@@ -199,7 +199,7 @@ static void test_import(void **state)
 	assert_int_equal(st.st_nlink, 1);
 	assert_int_equal(st.st_size, 16 * MIB);
 	assert_true(st.st_blocks * 512 < MIB); /* two blocks of 64 KiB */
-	assert_int_equal(store_artifact_find(ctl.store, &ann, "debian", &i, &e), 0);
+	assert_int_equal(db_artifact_find(ctl.db, &ann, "debian", &i, &e), 0);
 	assert_string_equal(i.digest, digest);
 	assert_int_equal(i.size, 16 * MIB);
 	assert_string_equal(i.kernel, "k");
@@ -473,10 +473,10 @@ static void test_a_disk_and_the_deletion_of_its_image(void **state)
 			.owner = 1000, .name = "web", .disk_mib = 2, .vcpus = 1, .mem_mib = 128
 		};
 		struct artifact x = { .type = ARTIFACT_IMAGE };
-		if (store_artifact_find(ctl.store, &ann, "x", &x, &e) < 0)
+		if (db_artifact_find(ctl.db, &ann, "x", &x, &e) < 0)
 			continue;
 		memcpy(vm.image_digest, x.digest, sizeof(x.digest));
-		if (store_vm_create(ctl.store, &vm, &ctl.config, &o, &e) < 0) {
+		if (db_vm_create(ctl.db, &vm, &ctl.config, &o, &e) < 0) {
 			assert_int_equal(e.code, FAIL_NOT_FOUND);
 			continue;
 		}
@@ -485,7 +485,7 @@ static void test_a_disk_and_the_deletion_of_its_image(void **state)
 		if (storage_by_name("copy")->create(&ctl, &disk, &e) < 0)
 			fail_msg("%s: %s", e.what, e.why);
 		assert_int_equal(storage_remove(&ctl, 3, &e), 0);
-		assert_int_equal(store_vm_delete(ctl.store, &vm, &e), 0);
+		assert_int_equal(db_vm_delete(ctl.db, &vm, &e), 0);
 		made++;
 	}
 	end(t);
@@ -510,7 +510,7 @@ static void test_an_image_and_the_deletion_of_its_kernel(void **state)
 			continue;
 		}
 		made++;
-		assert_int_equal(store_artifact_find(ctl.store, &ann, "x", &x, &e), 0);
+		assert_int_equal(db_artifact_find(ctl.db, &ann, "x", &x, &e), 0);
 		path_kernel(&ctl.config, x.kernel_digest, "kernel", file_name);
 		assert_int_equal(access(file_name, F_OK), 0);
 		assert_int_equal(delete_image(&ann, "x"), 0);
@@ -582,8 +582,8 @@ static void test_no_room_for_a_disk(void **state)
 		assert_int_equal(mkdir(path(folders[d]), 0700), 0);
 	have_kernel();
 	assert_int_equal(import(&ann, "x", full_of_data(4 * MIB), vm.image_digest), 0);
-	assert_int_equal(store_artifact_find(ctl.store, &ann, "x", &i, &e), 0);
-	assert_int_equal(store_vm_create(ctl.store, &vm, &ctl.config, &o, &e), 0);
+	assert_int_equal(db_artifact_find(ctl.db, &ann, "x", &i, &e), 0);
+	assert_int_equal(db_vm_create(ctl.db, &vm, &ctl.config, &o, &e), 0);
 	vm.slot = 3;
 	int ballast = full_of_data(66 * MIB);
 	for (size_t d = 0; d < 2; d++) {
@@ -613,7 +613,7 @@ static void test_read_only(void **state)
 	assert_non_null(strstr(e.why, "Read-only"));
 	assert_int_equal(delete_image(&ann, "x"), -1);
 	assert_non_null(strstr(e.why, "Read-only"));
-	assert_int_equal(store_artifact_find(ctl.store, &ann, "x", &i, &e),
+	assert_int_equal(db_artifact_find(ctl.db, &ann, "x", &i, &e),
 			 0); /* its row stays with its file */
 	assert_int_equal(entries("images"), 1);
 	assert_int_equal(mount(NULL, path("images"), NULL, MS_REMOUNT, NULL), 0);
@@ -744,7 +744,7 @@ static void test_gc(void **state)
 	assert_int_equal(rmdir(path(nobodys)), 0);
 	/* Nor is anything taken for nameless when the rows can not be read. */
 	touch(nobodys);
-	assert_int_equal(sqlite3_exec(ctl.store->db, "ALTER TABLE images RENAME TO away", NULL,
+	assert_int_equal(sqlite3_exec(ctl.db->sqlite, "ALTER TABLE images RENAME TO away", NULL,
 				      NULL, NULL),
 			 SQLITE_OK);
 	assert_int_equal(images_gc(&ctl, false, hear, &t, &e), -1);
@@ -781,12 +781,12 @@ static void test_a_failed_import_takes_nothing(void **state)
 	(void)state;
 	have_kernel();
 	assert_int_equal(import(&ann, "x", ext4(MIB, "x"), digest), 0);
-	assert_int_equal(sqlite3_exec(ctl.store->db, "DELETE FROM images", NULL, NULL, NULL),
+	assert_int_equal(sqlite3_exec(ctl.db->sqlite, "DELETE FROM images", NULL, NULL, NULL),
 			 SQLITE_OK);
 	assert_int_equal(import(&ann, "y", ext4(MIB, "y"), digest), 0);
 	assert_int_equal(
 		sqlite3_exec(
-			ctl.store->db,
+			ctl.db->sqlite,
 			"CREATE TRIGGER no BEFORE INSERT ON images BEGIN SELECT RAISE(ABORT, 'no'); END",
 			NULL, NULL, NULL),
 		SQLITE_OK);
@@ -830,8 +830,8 @@ static struct vm a_vm(uint32_t disk_mib)
 
 	have_kernel();
 	assert_int_equal(import(&ann, "x", ext4(4 * MIB, "hello"), vm.image_digest), 0);
-	assert_int_equal(store_artifact_find(ctl.store, &ann, "x", &i, &e), 0);
-	assert_int_equal(store_vm_create(ctl.store, &vm, &ctl.config, &o, &e), 0);
+	assert_int_equal(db_artifact_find(ctl.db, &ann, "x", &i, &e), 0);
+	assert_int_equal(db_vm_create(ctl.db, &vm, &ctl.config, &o, &e), 0);
 	vm.slot = 3;
 	return vm;
 }

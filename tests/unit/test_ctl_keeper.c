@@ -249,7 +249,7 @@ static void they_are_started_one_by_one(void **state)
 		policy(f, name, RESTART_ALWAYS, 0);
 		vm = row(f, name); /* as after a restart of the host */
 		vm.wanted = true;
-		assert_int_equal(store_vm_update(f->c.store, &vm, &e), 0);
+		assert_int_equal(db_vm_update(f->c.db, &vm, &e), 0);
 	}
 	pass(f, 0);
 	pass(f, 5);
@@ -315,7 +315,7 @@ static void one_that_somebody_is_at_work_on_is_left_alone(void **state)
 	must_start(f, "web");
 	assert_int_equal(operation_enter(&f->c, &o, "web", false, &vm, &e), 0);
 	vm.state = VM_STOPPING;
-	assert_int_equal(store_vm_update(f->c.store, &vm, &e), 0);
+	assert_int_equal(db_vm_update(f->c.db, &vm, &e), 0);
 	for (int i = 0; i < 10; i++)
 		pass(f, 10);
 	assert_int_equal(row(f, "web").state, VM_STOPPING);
@@ -373,7 +373,7 @@ static void an_idle_one_is_stopped_and_stays_so(void **state)
 	struct vm vm = row(f, "web");
 	vm.auto_stop_s = 60;
 	vm.restart = RESTART_ALWAYS;
-	assert_int_equal(store_vm_update(f->c.store, &vm, &e), 0);
+	assert_int_equal(db_vm_update(f->c.db, &vm, &e), 0);
 	for (int i = 0; i < 10; i++, us += 5000000) { /* at work: half a processor */
 		put_cpu(f, &vm, us);
 		pass(f, 10);
@@ -403,7 +403,7 @@ static struct vm nearly_idle(struct fixture *f)
 	must_start(f, "web");
 	struct vm vm = row(f, "web");
 	vm.auto_stop_s = 60;
-	assert_int_equal(store_vm_update(f->c.store, &vm, &e), 0);
+	assert_int_equal(db_vm_update(f->c.db, &vm, &e), 0);
 	put_cpu(f, &vm, 0);
 	for (int i = 0; i < 6; i++)
 		pass(f, 10);
@@ -623,7 +623,7 @@ static bool is_so(struct fixture *f)
 	struct error e = { 0 };
 	struct vm vm;
 
-	if (store_vm_find(f->c.store, &f->caller, "web", &vm, &e) < 0)
+	if (db_vm_find(f->c.db, &f->caller, "web", &vm, &e) < 0)
 		return fake_helper_objects(f->fake, 0) == 0;
 	_cleanup_close_ int pidfd = watch_pidfd(f->c.watch, vm.id);
 	if (vm.state == VM_RUNNING)
@@ -655,7 +655,7 @@ static void the_keeper_and_everybody(void **state)
 		pump(f, 10);
 	assert_true(is_so(f));
 	assert_int_equal(fake_helper_violations(f->fake), 0);
-	if (store_vm_find(f->c.store, &f->caller, "web", &vm, &e) == 0)
+	if (db_vm_find(f->c.db, &f->caller, "web", &vm, &e) == 0)
 		assert_int_equal(one_of(f, 1, &e), 0);
 	assert_int_equal(fake_helper_objects(f->fake, 0), 0);
 }

@@ -121,12 +121,12 @@ static void start_costs_two_durable_commits(void **state)
 	unsigned commits = 0;
 
 	(void)create(f, "web", true);
-	(void)sqlite3_commit_hook(f->c.store->db, count_commit, &commits);
+	(void)sqlite3_commit_hook(f->c.db->sqlite, count_commit, &commits);
 	must_start(f, "web");
 	assert_int_equal(commits, 2);
 	must_stop(f, "web");
 	assert_true(commits <= 5);
-	(void)sqlite3_commit_hook(f->c.store->db, NULL, NULL);
+	(void)sqlite3_commit_hook(f->c.db->sqlite, NULL, NULL);
 }
 
 static void a_vm_can_be_started_again(void **state)
@@ -364,7 +364,7 @@ static void a_commit_that_fails_at_the_end_undoes_the_start(void **state)
 		" BEGIN SELECT raise(ABORT, 'disk I/O error'); END;";
 
 	(void)create(f, "web", true);
-	assert_int_equal(sqlite3_exec(f->c.store->db, trap, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(f->c.db->sqlite, trap, NULL, NULL, NULL), SQLITE_OK);
 	assert_int_equal(start(f, "web", NULL, &e), -1);
 	assert_non_null(strstr(e.why, "disk I/O error"));
 	assert_walked_backwards(f);
@@ -380,7 +380,7 @@ static void a_plan_that_can_not_be_written_asks_for_nothing(void **state)
 				   " BEGIN SELECT raise(ABORT, 'no ledger'); END;";
 
 	(void)create(f, "web", true);
-	assert_int_equal(sqlite3_exec(f->c.store->db, trap, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(f->c.db->sqlite, trap, NULL, NULL, NULL), SQLITE_OK);
 	assert_int_equal(start(f, "web", NULL, &e), -1);
 	assert_non_null(strstr(e.why, "no ledger"));
 	for (size_t i = 0; i < ARRAY_SIZE(makes); i++)
@@ -486,7 +486,7 @@ static void delete_of_a_running_vm_leaves_nothing(void **state)
 	assert_int_equal(delete (f, "web", &e), 0);
 	assert_int_equal(fake_helper_objects(f->fake, 0), 0);
 	assert_int_equal(host.removes, 1);
-	assert_int_equal(store_vm_find(f->c.store, &f->caller, "web", &vm, &e), -1);
+	assert_int_equal(db_vm_find(f->c.db, &f->caller, "web", &vm, &e), -1);
 	assert_int_equal(e.code, FAIL_NOT_FOUND);
 	assert_int_equal(delete (f, "web", &e), -1);
 	assert_int_equal(e.code, FAIL_NOT_FOUND);
@@ -523,7 +523,7 @@ static void what_is_incomplete_stays_so(void **state)
 	must_start(f, "web");
 	struct vm vm = row(f, "web");
 	vm.state = VM_CREATING; /* as one whose end could not be recorded */
-	assert_int_equal(store_vm_update(f->c.store, &vm, &e), 0);
+	assert_int_equal(db_vm_update(f->c.db, &vm, &e), 0);
 	fake_helper_fail(f->fake, OP_NAT_REMOVE, ST_KERNEL, 1);
 	assert_int_equal(delete (f, "web", &e), -1);
 	assert_int_equal(row(f, "web").state, VM_FAILED);
@@ -812,8 +812,7 @@ static void a_create_that_fails_leaves_no_row(void **state)
 		host.seed_fails = seed;
 		assert_int_equal(try_create(f, "web", 0, 0, 0, &e), -1);
 		assert_non_null(strstr(e.why, seed ? "seed" : "disk"));
-		assert_int_equal(store_vm_find(f->c.store, &f->caller, "web", &vm,
-					       &(struct error){ 0 }),
+		assert_int_equal(db_vm_find(f->c.db, &f->caller, "web", &vm, &(struct error){ 0 }),
 				 -1);
 	}
 	assert_int_equal(host.removes, 2);
@@ -835,10 +834,10 @@ static void a_create_whose_end_can_not_be_recorded_is_undone(void **state)
 		"CREATE TEMP TRIGGER t BEFORE UPDATE ON operations WHEN new.code = 0"
 		" BEGIN SELECT raise(ABORT, 'no end'); END;";
 
-	assert_int_equal(sqlite3_exec(f->c.store->db, trap, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(f->c.db->sqlite, trap, NULL, NULL, NULL), SQLITE_OK);
 	assert_int_equal(try_create(f, "web", 0, 0, 0, &e), -1);
 	assert_non_null(strstr(e.why, "no end"));
-	assert_int_equal(store_vm_find(f->c.store, &f->caller, "web", &vm, &e), -1);
+	assert_int_equal(db_vm_find(f->c.db, &f->caller, "web", &vm, &e), -1);
 }
 
 static int set(struct fixture *f, uint64_t vcpus, uint64_t mem, uint64_t nat, struct error *e)

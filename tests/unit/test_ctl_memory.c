@@ -161,7 +161,7 @@ static bool there(struct fixture *f)
 	struct error e = { 0 };
 	struct vm vm;
 
-	return store_vm_find(f->c.store, &f->caller, "web", &vm, &e) == 0;
+	return db_vm_find(f->c.db, &f->caller, "web", &vm, &e) == 0;
 }
 
 static void bring_to(struct fixture *f, enum before want)
@@ -268,7 +268,8 @@ static void every_allocation_may_fail(void **state)
 	struct fixture *f = *state;
 	unsigned tries = 0;
 
-	assert_int_equal(sqlite3_exec(f->c.store->db, "PRAGMA synchronous = OFF", NULL, NULL, NULL),
+	assert_int_equal(sqlite3_exec(f->c.db->sqlite, "PRAGMA synchronous = OFF", NULL, NULL,
+				      NULL),
 			 SQLITE_OK);
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
 		for (int mode = 0; mode < 4; mode++) {
@@ -290,14 +291,14 @@ static void the_database_opens_or_says_why(void **state)
 	struct error e = { 0 };
 
 	bring_to(f, RUNS);
-	store_close(f->c.store);
-	f->c.store = NULL;
-	for (unsigned n = 1; !f->c.store; n += 9) {
+	db_close(f->c.db);
+	f->c.db = NULL;
+	for (unsigned n = 1; !f->c.db; n += 9) {
 		e = (struct error){ 0 };
 		mem = (typeof(mem)){ .armed = true, .on = true, .sqlite = true, .left = n };
-		f->c.store = store_open(f->db, &e);
+		f->c.db = db_open(f->db, &e);
 		mem.armed = false;
-		if (!f->c.store && (e.code == FAIL_NONE || !e.why[0]))
+		if (!f->c.db && (e.code == FAIL_NONE || !e.why[0]))
 			fail_msg("allocation %u: no reason", n);
 		assert_in_range(n, 1, 2000);
 	}

@@ -216,15 +216,15 @@ static void open_choice(struct fix *x, struct choice *h)
 	struct reply reply;
 	for (enum role_id r = ROLE_NET; r < ROLE_COUNT; r++)
 		assert_int_equal(helper_call_role(x->c.helper, r, &q, &reply), 0);
-	x->c.store = store_open(":memory:", &e);
-	assert_non_null(x->c.store);
+	x->c.db = db_open(":memory:", &e);
+	assert_non_null(x->c.db);
 	(void)snprintf(x->c.boot_id, sizeof(x->c.boot_id), "boot-1");
 	(void)snprintf(x->c.config.qemu, sizeof(x->c.config.qemu), "/usr/bin/qemu");
 }
 
 static void close_choice(struct fix *x, struct choice *h)
 {
-	store_close(x->c.store);
+	db_close(x->c.db);
 	helper_close(x->c.helper);
 	fake_helper_stop(h->roles);
 }
@@ -251,7 +251,7 @@ static void test_probe_is_remembered(void **state)
 	assert_int_equal(fake_helper_objects(h.roles, OBJ_VMM), 0);
 	(void)uname(&u);
 	(void)snprintf(key, sizeof(key), "kvm:boot-1:%s", u.release);
-	assert_int_equal(store_fact_get(x->c.store, key, value, sizeof(value)), 1);
+	assert_int_equal(db_fact_get(x->c.db, key, value, sizeof(value)), 1);
 	assert_string_equal(value, "no");
 	assert_int_equal(choose(x, &h, &e), 0);
 	assert_int_equal(fake_helper_count(h.roles, OP_VMM_SPAWN), 1);

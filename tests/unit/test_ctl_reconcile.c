@@ -64,7 +64,7 @@ static unsigned unfinished(struct fixture *f)
 	struct error e = { 0 };
 	unsigned n = 0;
 
-	assert_int_equal(store_op_unfinished(f->c.store, count_op, &n, &e), 0);
+	assert_int_equal(db_op_unfinished(f->c.db, count_op, &n, &e), 0);
 	return n;
 }
 
@@ -221,7 +221,7 @@ static void a_process_that_only_has_the_pid_is_not_adopted(void **state)
 	must_start(f, "web");
 	struct vm vm = row(f, "web");
 	vm.runtime.pid_start++;
-	assert_int_equal(store_vm_update(f->c.store, &vm, &e), 0);
+	assert_int_equal(db_vm_update(f->c.db, &vm, &e), 0);
 	restart(f);
 	assert_gone(f, "web", VM_STOPPED);
 }
@@ -410,12 +410,12 @@ static void a_vmm_that_the_row_does_not_know_is_released(void **state)
 	must_start(f, "rests");
 	struct vm vm = row(f, "runs");
 	vm.runtime.pid_start--;
-	assert_int_equal(store_vm_update(f->c.store, &vm, &e), 0);
+	assert_int_equal(db_vm_update(f->c.db, &vm, &e), 0);
 	vm = row(f, "rests");
-	assert_int_equal(store_ledger_settle(f->c.store, &vm, NULL, 0, &e), 0);
+	assert_int_equal(db_ledger_settle(f->c.db, &vm, NULL, 0, &e), 0);
 	vm_clear_runtime(&vm);
 	vm.state = VM_STOPPED;
-	assert_int_equal(store_vm_update(f->c.store, &vm, &e), 0);
+	assert_int_equal(db_vm_update(f->c.db, &vm, &e), 0);
 	restart(f);
 	assert_gone(f, "runs", VM_STOPPED);
 	assert_gone(f, "rests", VM_STOPPED);
@@ -450,7 +450,7 @@ static struct vm cut_start(struct fixture *f, size_t made)
 	vm.state = VM_STARTING;
 	size_t n = objects_planned(&vm, kinds);
 	assert_int_equal(n, OBJ_COUNT - 1);
-	assert_int_equal(store_ledger_plan(f->c.store, &vm, kinds, n, &o, &e), 0);
+	assert_int_equal(db_ledger_plan(f->c.db, &vm, kinds, n, &o, &e), 0);
 	for (size_t i = 0; i < made; i++)
 		fake_helper_put(f->fake, kinds[i], vm.slot, vm.generation, OWNER);
 	return vm;
@@ -499,7 +499,7 @@ static void an_end_that_was_never_recorded_stops_nothing_later(void **state)
 	memcpy(op, vm.op, sizeof(op));
 	cut(f, OPERATION_STOP, &vm);
 	memcpy(vm.op, op, sizeof(op)); /* a later start has changed the row */
-	assert_int_equal(store_vm_update(f->c.store, &vm, &e), 0);
+	assert_int_equal(db_vm_update(f->c.db, &vm, &e), 0);
 	restart(f);
 	assert_int_equal(row(f, "web").state, VM_RUNNING);
 	assert_int_equal(removals(f), 0);
@@ -520,8 +520,8 @@ static void a_delete_and_a_create_cut_short_end_without_a_row(void **state)
 	cut(f, OPERATION_CREATE, &vm);
 	restart(f);
 	assert_int_equal(fake_helper_objects(f->fake, 0), 0);
-	assert_int_equal(store_vm_find(f->c.store, &f->caller, "a", &vm, &e), -1);
-	assert_int_equal(store_vm_find(f->c.store, &f->caller, "b", &vm, &e), -1);
+	assert_int_equal(db_vm_find(f->c.db, &f->caller, "a", &vm, &e), -1);
+	assert_int_equal(db_vm_find(f->c.db, &f->caller, "b", &vm, &e), -1);
 	assert_int_equal(host.removes, 2);
 	assert_int_equal(unfinished(f), 0);
 }

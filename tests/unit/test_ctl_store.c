@@ -33,7 +33,7 @@ static struct operation operation(const struct caller *c, unsigned n)
 	return o;
 }
 
-static void add_image(struct store *s, uint32_t owner, const char *name)
+static void add_image(struct db *s, uint32_t owner, const char *name)
 {
 	struct artifact k = {
 		.type = ARTIFACT_KERNEL, .owner = owner, .digest = DIGEST_K, .size = 5
@@ -47,13 +47,13 @@ static void add_image(struct store *s, uint32_t owner, const char *name)
 	(void)snprintf(k.name, sizeof(k.name), "%s", name);
 	(void)snprintf(i.name, sizeof(i.name), "%s", name);
 	(void)snprintf(i.kernel, sizeof(i.kernel), "%s", name);
-	assert_int_equal(store_artifact_add(s, &k, 8, &e), 0);
-	assert_int_equal(store_artifact_add(s, &i, 8, &e), 0);
+	assert_int_equal(db_artifact_add(s, &k, 8, &e), 0);
+	assert_int_equal(db_artifact_add(s, &i, 8, &e), 0);
 }
 
 static int setup(void **state)
 {
-	struct store *s = store_open(":memory:", &e);
+	struct db *s = db_open(":memory:", &e);
 
 	if (!s)
 		return -1;
@@ -65,7 +65,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	store_close(*state);
+	db_close(*state);
 	return 0;
 }
 
@@ -84,7 +84,7 @@ static struct vm wanted(uint32_t owner, const char *name)
 	return vm;
 }
 
-static int try_create(struct store *s, uint32_t owner, const char *name, struct vm *vm)
+static int try_create(struct db *s, uint32_t owner, const char *name, struct vm *vm)
 {
 	static unsigned n;
 	const struct caller c = { .uid = owner };
@@ -93,13 +93,13 @@ static int try_create(struct store *s, uint32_t owner, const char *name, struct 
 	int r;
 
 	*vm = wanted(owner, name);
-	r = store_vm_create(s, vm, &config, &o, &mine);
+	r = db_vm_create(s, vm, &config, &o, &mine);
 	if (r < 0)
 		e = mine;
 	return r;
 }
 
-static struct vm create(struct store *s, uint32_t owner, const char *name)
+static struct vm create(struct db *s, uint32_t owner, const char *name)
 {
 	struct vm vm;
 
@@ -177,7 +177,7 @@ static const char schema_1[] =
 
 static void test_migration(void **state)
 {
-	struct store *s;
+	struct db *s;
 	struct vm vm;
 	struct ledger_row rows[OBJ_COUNT];
 	struct stat st;
@@ -186,10 +186,10 @@ static void test_migration(void **state)
 
 	(void)state;
 	sql(in_folder("db"), schema_1);
-	s = store_open(in_folder("db"), &e);
+	s = db_open(in_folder("db"), &e);
 	if (!s)
 		fail_msg("%s: %s", e.what, e.why);
-	assert_int_equal(store_vm_find(s, &ann, "old", &vm, &e), 0);
+	assert_int_equal(db_vm_find(s, &ann, "old", &vm, &e), 0);
 	assert_string_equal(vm.runtime.tap, "bgr3");
 	assert_int_equal(vm.runtime.loop_base, -1);
 	assert_int_equal(vm.runtime.loop_cow, -1);
@@ -199,29 +199,29 @@ static void test_migration(void **state)
 	assert_int_equal(vm.created_ns, 1704164645000000000u);
 	assert_int_equal(vm.state, VM_RUNNING);
 	/* The new table works with the old row. */
-	assert_int_equal(store_ledger_rows(s, vm.id, rows, &n, &e), 0);
+	assert_int_equal(db_ledger_rows(s, vm.id, rows, &n, &e), 0);
 	assert_int_equal(n, 0);
-	assert_int_equal(store_ledger_plan(s, &vm, &tap, 1, NULL, &e), 0);
+	assert_int_equal(db_ledger_plan(s, &vm, &tap, 1, NULL, &e), 0);
 	/* What can not be read is empty, and the row can still be had. */
-	assert_int_equal(store_vm_find(s, &ann, "broken", &vm, &e), 0);
+	assert_int_equal(db_vm_find(s, &ann, "broken", &vm, &e), 0);
 	assert_int_equal(vm.runtime.loop_base, -1);
 	assert_int_equal(vm.state, VM_FAILED);
-	store_close(s);
+	db_close(s);
 	assert_int_equal(stat(in_folder("db.v1"), &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
 	sql(in_folder("db.v1"), "SELECT count(*) FROM vms");
 
 	/* A second time there is nothing to do. */
 	assert_int_equal(unlink(in_folder("db.v1")), 0);
-	s = store_open(in_folder("db"), &e);
+	s = db_open(in_folder("db"), &e);
 	assert_non_null(s);
-	store_close(s);
+	db_close(s);
 	assert_int_equal(access(in_folder("db.v1"), F_OK), -1);
 }
 
 static void test_new_file(void **state)
 {
-	struct store *s = store_open(in_folder("db"), &e);
+	struct db *s = db_open(in_folder("db"), &e);
 	struct stat st;
 
 	(void)state;
@@ -230,7 +230,7 @@ static void test_new_file(void **state)
 	assert_int_equal(st.st_mode & 0777, 0600);
 	assert_int_equal(stat(in_folder("db-wal"), &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
-	store_close(s);
+	db_close(s);
 	assert_int_equal(access(in_folder("db.v1"), F_OK), -1);
 }
 
@@ -286,7 +286,7 @@ static void assert_refused(enum fail code, const char *why)
 {
 	struct bytes db = slurp("db"), log = slurp("db-wal");
 
-	assert_null(store_open(in_folder("db"), &e));
+	assert_null(db_open(in_folder("db"), &e));
 	assert_int_equal(e.code, code);
 	assert_string_equal(e.what, in_folder("db"));
 	if (!strstr(e.why, why))
@@ -296,16 +296,16 @@ static void assert_refused(enum fail code, const char *why)
 	assert_same("db-wal", &log);
 }
 
-static struct store *must_open(void)
+static struct db *must_open(void)
 {
-	struct store *s = store_open(in_folder("db"), &e);
+	struct db *s = db_open(in_folder("db"), &e);
 
 	if (!s)
 		fail_msg("%s: %s", e.what, e.why);
 	return s;
 }
 
-static void make_some(struct store *s, int from, int to)
+static void make_some(struct db *s, int from, int to)
 {
 	char name[16];
 
@@ -323,11 +323,11 @@ static int count_vm(void *arg, const struct vm *vm)
 	return 0;
 }
 
-static int count_vms(struct store *s)
+static int count_vms(struct db *s)
 {
 	int n = 0;
 
-	assert_int_equal(store_vm_each(s, NULL, true, count_vm, &n, &e), 0);
+	assert_int_equal(db_vm_each(s, NULL, true, count_vm, &n, &e), 0);
 	return n;
 }
 
@@ -358,11 +358,11 @@ static void test_garbage_is_refused(void **state)
 	memset(x, 'x', sizeof(x));
 	spit("db", x, sizeof(x));
 	assert_refused(FAIL_HOST, "no database");
-	assert_null(store_open("/nonexistent/db", &e));
+	assert_null(db_open("/nonexistent/db", &e));
 	assert_int_equal(e.code, FAIL_HOST);
 	assert_int_equal(unlink(in_folder("db")), 0);
 	assert_int_equal(symlink("/etc/hostname", in_folder("db")), 0);
-	assert_null(store_open(in_folder("db"), &e));
+	assert_null(db_open(in_folder("db"), &e));
 	assert_int_equal(e.code, FAIL_HOST);
 	assert_true(e.hint[0]);
 }
@@ -378,13 +378,13 @@ static bool is_used(const unsigned char *page)
 /* One page after the other is overwritten. */
 static void test_damage_is_refused(void **state)
 {
-	struct store *s = must_open();
+	struct db *s = must_open();
 	unsigned refused = 0;
 
 	(void)state;
 	add_image(s, 0, "debian");
 	make_some(s, 0, 60);
-	store_close(s);
+	db_close(s);
 	struct bytes whole = slurp("db");
 	assert_int_equal(unlink(in_folder("db-wal")), 0);
 	for (size_t at = 0; at + PAGE <= whole.n; at += PAGE) {
@@ -403,48 +403,48 @@ static void test_damage_is_refused(void **state)
 	free(whole.v);
 	s = must_open();
 	assert_int_equal(count_vms(s), 60);
-	store_close(s);
+	db_close(s);
 }
 
 /* SQLite would take it for a new one, and throw the log away. */
 static void test_a_cut_file_is_refused(void **state)
 {
-	struct store *s = must_open();
+	struct db *s = must_open();
 
 	(void)state;
 	add_image(s, 0, "debian");
-	store_close(s);
+	db_close(s);
 	assert_int_equal(truncate(in_folder("db"), 0), 0);
 	assert_refused(FAIL_HOST, "it was cut");
 	/* Without a log it is what an installation that was cut short has left. */
 	assert_int_equal(unlink(in_folder("db-wal")), 0);
-	store_close(must_open());
+	db_close(must_open());
 }
 
 static void test_a_locked_one_is_refused(void **state)
 {
-	struct store *s = must_open();
+	struct db *s = must_open();
 	sqlite3 *other;
 
 	(void)state;
 	add_image(s, 0, "debian");
-	store_close(s);
+	db_close(s);
 	assert_int_equal(sqlite3_open(in_folder("db"), &other), SQLITE_OK);
 	assert_int_equal(sqlite3_exec(other, "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE",
 				      NULL, NULL, NULL),
 			 SQLITE_OK);
-	assert_null(store_open(in_folder("db"), &e));
+	assert_null(db_open(in_folder("db"), &e));
 	assert_int_equal(e.code, FAIL_HOST);
 	assert_non_null(strstr(e.why, "another program holds"));
 	assert_non_null(strstr(e.hint, "fuser"));
 	assert_int_equal(sqlite3_close(other), SQLITE_OK);
-	store_close(must_open());
+	db_close(must_open());
 }
 
 /* While it is open: commits fail with the reason, and nothing is half done. */
 static void test_a_lock_while_it_is_open(void **state)
 {
-	struct store *s = must_open();
+	struct db *s = must_open();
 	sqlite3 *other;
 	struct vm vm;
 
@@ -453,7 +453,7 @@ static void test_a_lock_while_it_is_open(void **state)
 	make_some(s, 0, 1);
 	assert_int_equal(sqlite3_open(in_folder("db"), &other), SQLITE_OK);
 	assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_busy_timeout(s->db, 10), SQLITE_OK);
+	assert_int_equal(sqlite3_busy_timeout(s->sqlite, 10), SQLITE_OK);
 	assert_int_equal(try_create(s, 1000, "late", &vm), -1);
 	assert_int_equal(e.code, FAIL_HOST);
 	assert_non_null(strstr(e.why, "another program holds"));
@@ -461,24 +461,25 @@ static void test_a_lock_while_it_is_open(void **state)
 	assert_int_equal(sqlite3_close(other), SQLITE_OK);
 	make_some(s, 1, 2);
 	assert_int_equal(count_vms(s), 2);
-	store_close(s);
+	db_close(s);
 }
 
 /* What a power cut can leave of the log: a beginning of it, the rest as it was before.  Commits are lost from the end
  * alone, and each is there whole or not at all. */
 static void test_a_torn_log(void **state)
 {
-	struct store *s = must_open();
+	struct db *s = must_open();
 	const size_t frame = 24 + PAGE;
 	int last = 0;
 
 	(void)state;
 	add_image(s, 0, "debian");
-	assert_int_equal(sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_FULL, NULL, NULL),
+	assert_int_equal(sqlite3_wal_checkpoint_v2(s->sqlite, NULL, SQLITE_CHECKPOINT_FULL, NULL,
+						   NULL),
 			 SQLITE_OK);
 	make_some(s, 0, 10);
 	struct bytes db = slurp("db"), log = slurp("db-wal"); /* as a kill leaves them */
-	store_close(s);
+	db_close(s);
 	for (size_t at = 0; last < 10 && at < log.n; at += frame + frame / 3) {
 		spit("db", db.v, db.n);
 		spit("db-wal", log.v, at);
@@ -487,7 +488,7 @@ static void test_a_torn_log(void **state)
 		int n = count_vms(s);
 		assert_in_range(n, last, 10);
 		last = n;
-		store_close(s);
+		db_close(s);
 	}
 	assert_int_equal(last, 10);
 	free(db.v);
@@ -497,20 +498,20 @@ static void test_a_torn_log(void **state)
 /* A database of yesterday is put in the place of today's, the log beside it forgotten. */
 static void test_a_copy_does_not_meet_another_ones_log(void **state)
 {
-	struct store *s = must_open();
+	struct db *s = must_open();
 
 	(void)state;
 	add_image(s, 0, "debian");
 	make_some(s, 0, 20);
-	assert_int_equal(store_backup(s, 0, &e), 1);
+	assert_int_equal(db_backup(s, 0, &e), 1);
 	struct bytes yesterday = slurp("db.backup");
 	make_some(s, 20, 300); /* with checkpoints, so that the log has a part of it only */
 	struct bytes killed = slurp("db-wal");
-	store_close(s); /* the clean stop that everybody makes first */
+	db_close(s); /* the clean stop that everybody makes first */
 	spit("db", yesterday.v, yesterday.n);
 	s = must_open();
 	assert_int_equal(count_vms(s), 20);
-	store_close(s);
+	db_close(s);
 
 	/* After a kill the log is full: the mixture is refused, and neither half of it is lost. */
 	spit("db", yesterday.v, yesterday.n);
@@ -520,7 +521,7 @@ static void test_a_copy_does_not_meet_another_ones_log(void **state)
 	assert_int_equal(unlink(in_folder("db-wal")), 0);
 	s = must_open();
 	assert_int_equal(count_vms(s), 20);
-	store_close(s);
+	db_close(s);
 	free(yesterday.v);
 	free(killed.v);
 }
@@ -535,55 +536,55 @@ static void test_taken_away(void **state)
 	(void)snprintf(db, sizeof(db), "%s", in_folder("db"));
 	(void)snprintf(away, sizeof(away), "%s", in_folder("db.v1"));
 	(void)snprintf(rescued, sizeof(rescued), "%s", in_folder("db.rescued"));
-	struct store *s = store_open(db, &e);
+	struct db *s = db_open(db, &e);
 	assert_non_null(s);
-	assert_int_equal(store_in_place(s, "web", &e), 0);
+	assert_int_equal(db_in_place(s, "web", &e), 0);
 	assert_int_equal(rename(db, away), 0);
-	assert_int_equal(store_in_place(s, "web", &e), -1);
+	assert_int_equal(db_in_place(s, "web", &e), -1);
 	assert_int_equal(e.code, FAIL_HOST);
 	assert_non_null(strstr(e.hint, "db.rescued"));
 	assert_int_equal(rename(away, db), 0);
-	assert_int_equal(store_in_place(s, "web", &e), 0);
+	assert_int_equal(db_in_place(s, "web", &e), 0);
 	assert_int_equal(unlink(in_folder("db")), 0);
 	sql(in_folder("db"), "CREATE TABLE other (id INTEGER)");
-	assert_int_equal(store_in_place(s, "web", &e), -1);
-	assert_int_equal(store_rescue(s, &e), 0);
+	assert_int_equal(db_in_place(s, "web", &e), -1);
+	assert_int_equal(db_rescue(s, &e), 0);
 	/* What is written after that is rescued at the end. */
 	add_image(s, 0, "debian");
 	config.slots = config.max_vms_per_owner = 8;
 	vm = create(s, 1000, "late");
-	store_close(s);
+	db_close(s);
 	(void)unlink(in_folder("db"));
 	(void)unlink(in_folder("db-wal"));
 	(void)unlink(in_folder("db-shm"));
 	assert_int_equal(rename(rescued, db), 0);
-	s = store_open(in_folder("db"), &e);
+	s = db_open(in_folder("db"), &e);
 	assert_non_null(s);
-	assert_int_equal(store_vm_by_id(s, vm.id, &vm, &e), 0);
-	store_close(s);
+	assert_int_equal(db_vm_by_id(s, vm.id, &vm, &e), 0);
+	db_close(s);
 }
 
 static void test_backup(void **state)
 {
-	struct store *s = must_open();
+	struct db *s = must_open();
 	struct timespec old[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
 	struct stat st;
 
 	(void)state;
 	add_image(s, 0, "debian");
 	make_some(s, 0, 3);
-	assert_int_equal(store_backup(s, 86400, &e), 1);
-	assert_int_equal(store_backup(s, 86400, &e), 0);
+	assert_int_equal(db_backup(s, 86400, &e), 1);
+	assert_int_equal(db_backup(s, 86400, &e), 0);
 	assert_int_equal(utimensat(AT_FDCWD, in_folder("db.backup"), old, 0), 0);
 	make_some(s, 3, 4);
-	assert_int_equal(store_backup(s, 86400, &e), 1);
+	assert_int_equal(db_backup(s, 86400, &e), 1);
 	assert_int_equal(stat(in_folder("db.backup"), &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
-	store_close(s);
-	s = store_open(in_folder("db.backup"), &e);
+	db_close(s);
+	s = db_open(in_folder("db.backup"), &e);
 	assert_non_null(s);
 	assert_int_equal(count_vms(s), 4);
-	store_close(s);
+	db_close(s);
 	(void)unlink(in_folder("db.backup-wal"));
 	(void)unlink(in_folder("db.backup-shm"));
 }
@@ -591,7 +592,7 @@ static void test_backup(void **state)
 /* Room for what a full disk must not prevent: as long as the log can ever get (a checkpoint comes every 4 MiB). */
 static void test_room_is_kept(void **state)
 {
-	struct store *s = must_open();
+	struct db *s = must_open();
 	struct stat st;
 
 	(void)state;
@@ -602,18 +603,18 @@ static void test_room_is_kept(void **state)
 	make_some(s, 0, 300); /* several checkpoints */
 	assert_int_equal(stat(in_folder("db-wal"), &st), 0);
 	assert_in_range(st.st_size, 8 << 20, 9 << 20);
-	store_close(s);
+	db_close(s);
 	assert_int_equal(stat(in_folder("db-wal"), &st), 0);
 	assert_in_range(st.st_size, 8 << 20, 9 << 20);
 	assert_int_equal(truncate(in_folder("db-wal"), 0), 0);
-	store_close(must_open());
+	db_close(must_open());
 	assert_int_equal(stat(in_folder("db-wal"), &st), 0);
 	assert_in_range(st.st_size, 8 << 20, 9 << 20);
 }
 
 static void test_survives_a_reopen(void **state)
 {
-	struct store *s = store_open(in_folder("db"), &e);
+	struct db *s = db_open(in_folder("db"), &e);
 	struct vm vm, again;
 
 	(void)state;
@@ -632,36 +633,36 @@ static void test_survives_a_reopen(void **state)
 					  .accel = ACCEL_KVM,
 					  .storage = "copy",
 					  .api_socket = "/run/x" };
-	assert_int_equal(store_vm_update(s, &vm, &e), 0);
-	store_close(s);
-	s = store_open(in_folder("db"), &e);
-	assert_int_equal(store_vm_by_id(s, vm.id, &again, &e), 0);
+	assert_int_equal(db_vm_update(s, &vm, &e), 0);
+	db_close(s);
+	s = db_open(in_folder("db"), &e);
+	assert_int_equal(db_vm_by_id(s, vm.id, &again, &e), 0);
 	assert_memory_equal(&again.runtime, &vm.runtime, sizeof(vm.runtime));
 	assert_int_equal(again.started_ns, vm.started_ns);
 	assert_int_equal(again.created_ns, vm.created_ns);
 	assert_string_equal(again.ssh_key, vm.ssh_key);
 	assert_string_equal(again.image, "debian");
 	assert_string_equal(again.kernel_digest, DIGEST_K);
-	store_close(s);
+	db_close(s);
 }
 
 static void test_full(void **state)
 {
-	struct store *s = store_open(in_folder("db"), &e);
+	struct db *s = db_open(in_folder("db"), &e);
 	struct vm vm;
 	int made = 0;
 
 	(void)state;
 	add_image(s, 0, "debian");
 	config.slots = config.max_vms_per_owner = 1000;
-	assert_int_equal(sqlite3_exec(s->db, "PRAGMA max_page_count = 40", NULL, NULL, NULL),
+	assert_int_equal(sqlite3_exec(s->sqlite, "PRAGMA max_page_count = 40", NULL, NULL, NULL),
 			 SQLITE_OK);
 	for (char name[16]; made < 1000; made++) {
 		(void)snprintf(name, sizeof(name), "vm%d", made);
 		vm = wanted(1000, name);
 		memset(vm.ssh_key, 'k', 3000);
 		struct operation o = operation(&ann, (unsigned)made);
-		if (store_vm_create(s, &vm, &config, &o, &e) < 0)
+		if (db_vm_create(s, &vm, &config, &o, &e) < 0)
 			break;
 	}
 	assert_in_range(made, 1, 100);
@@ -669,14 +670,14 @@ static void test_full(void **state)
 	assert_non_null(strstr(e.why, "no room"));
 	assert_true(e.hint[0]);
 	/* What failed left nothing, and releasing still works. */
-	assert_int_equal(store_vm_find(s, &ann, vm.name, &vm, &e), -1);
+	assert_int_equal(db_vm_find(s, &ann, vm.name, &vm, &e), -1);
 	assert_int_equal(e.code, FAIL_NOT_FOUND);
-	assert_int_equal(store_vm_find(s, &ann, "vm0", &vm, &e), 0);
-	assert_int_equal(store_vm_delete(s, &vm, &e), 0);
-	assert_int_equal(sqlite3_exec(s->db, "PRAGMA max_page_count = 4000", NULL, NULL, NULL),
+	assert_int_equal(db_vm_find(s, &ann, "vm0", &vm, &e), 0);
+	assert_int_equal(db_vm_delete(s, &vm, &e), 0);
+	assert_int_equal(sqlite3_exec(s->sqlite, "PRAGMA max_page_count = 4000", NULL, NULL, NULL),
 			 SQLITE_OK);
 	(void)create(s, 1000, "after");
-	store_close(s);
+	db_close(s);
 }
 
 /* ---- slots ---- */
@@ -725,8 +726,8 @@ static void test_slot_reuse(void **state)
 	assert_int_equal(a.slot, 0);
 	assert_int_equal(b.slot, 1);
 	assert_int_equal(a.generation, 1);
-	assert_int_equal(store_vm_delete(*state, &b, &e), 0);
-	assert_int_equal(store_vm_delete(*state, &a, &e), 0);
+	assert_int_equal(db_vm_delete(*state, &b, &e), 0);
+	assert_int_equal(db_vm_delete(*state, &a, &e), 0);
 	c = create(*state, 1000, "c"); /* never used before used */
 	assert_int_equal(c.slot, 2);
 	d = create(*state, 1000, "d"); /* b's came back before a's */
@@ -739,9 +740,9 @@ static void test_slot_floor(void **state)
 {
 	struct vm vm;
 
-	assert_int_equal(store_slot_floor(*state, 0, 41, &e), 0);
-	assert_int_equal(store_slot_floor(*state, 0, 7, &e), 0); /* never down */
-	assert_int_equal(store_slot_floor(*state, 0, UINT32_MAX, &e),
+	assert_int_equal(db_slot_floor(*state, 0, 41, &e), 0);
+	assert_int_equal(db_slot_floor(*state, 0, 7, &e), 0); /* never down */
+	assert_int_equal(db_slot_floor(*state, 0, UINT32_MAX, &e),
 			 0); /* nor out of all use, by a lie */
 	config.slots = 1;
 	vm = create(*state, 1000, "a");
@@ -787,7 +788,7 @@ static void test_threads_never_share_a_slot(void **state)
 		made += (uintptr_t)r;
 	}
 	assert_int_equal(made, 100);
-	assert_int_equal(store_vm_each(*state, NULL, true, mark_slot, uses, &e), 0);
+	assert_int_equal(db_vm_each(*state, NULL, true, mark_slot, uses, &e), 0);
 	for (size_t i = 0; i < 100; i++)
 		assert_int_equal(uses[i], 1);
 }
@@ -798,30 +799,30 @@ static void test_no_such_image(void **state)
 	struct vm vm = wanted(1000, "a");
 
 	vm.image_digest[0] = 'b';
-	assert_int_equal(store_vm_create(*state, &vm, &config, &o, &e), -1);
+	assert_int_equal(db_vm_create(*state, &vm, &config, &o, &e), -1);
 	assert_int_equal(e.code, FAIL_NOT_FOUND);
 }
 
 static void test_another_users_image(void **state)
 {
-	struct store *s = *state;
+	struct db *s = *state;
 	struct operation o = operation(&ann, 1);
 	struct vm vm = wanted(1000, "a");
 	struct artifact i = { .type = ARTIFACT_IMAGE };
 	bool last;
 
 	/* Only bob has that content now. */
-	assert_int_equal(store_artifact_find(s, &root, "debian", &i, &e), 0);
-	assert_int_equal(store_artifact_delete(s, &i, &last, &e), 0);
+	assert_int_equal(db_artifact_find(s, &root, "debian", &i, &e), 0);
+	assert_int_equal(db_artifact_delete(s, &i, &last, &e), 0);
 	assert_true(last);
 	add_image(s, 1001, "debian");
-	assert_int_equal(store_vm_create(s, &vm, &config, &o, &e), -1);
+	assert_int_equal(db_vm_create(s, &vm, &config, &o, &e), -1);
 	assert_int_equal(e.code, FAIL_NOT_FOUND);
-	assert_int_equal(store_artifact_find(s, &ann, "debian", &i, &e), -1);
+	assert_int_equal(db_artifact_find(s, &ann, "debian", &i, &e), -1);
 	assert_int_equal(e.code, FAIL_NOT_FOUND);
-	assert_int_equal(store_artifact_find(s, &ann, "1001/debian", &i, &e), -1);
-	assert_int_equal(store_artifact_find(s, &bob, "debian", &i, &e), 0);
-	assert_int_equal(store_artifact_find(s, &root, "1001/debian", &i, &e), 0);
+	assert_int_equal(db_artifact_find(s, &ann, "1001/debian", &i, &e), -1);
+	assert_int_equal(db_artifact_find(s, &bob, "debian", &i, &e), 0);
+	assert_int_equal(db_artifact_find(s, &root, "1001/debian", &i, &e), 0);
 }
 
 /* ---- references ---- */
@@ -832,39 +833,39 @@ static void test_find(void **state)
 	char hex[ID_HEX], prefix[ID_HEX];
 
 	format_id(web.id, hex);
-	assert_int_equal(store_vm_find(*state, &ann, "web", &found, &e), 0);
+	assert_int_equal(db_vm_find(*state, &ann, "web", &found, &e), 0);
 	assert_memory_equal(found.id, web.id, ID_LEN);
 	assert_int_equal(found.vcpus, 2);
 	assert_true(found.nat);
-	assert_int_equal(store_vm_find(*state, &ann, hex, &found, &e), 0);
+	assert_int_equal(db_vm_find(*state, &ann, hex, &found, &e), 0);
 	(void)snprintf(prefix, sizeof(prefix), "%.6s", hex);
-	assert_int_equal(store_vm_find(*state, &ann, prefix, &found, &e), 0);
+	assert_int_equal(db_vm_find(*state, &ann, prefix, &found, &e), 0);
 	(void)snprintf(prefix, sizeof(prefix), "%.3s", hex);
-	assert_int_equal(store_vm_find(*state, &ann, prefix, &found, &e), -1);
+	assert_int_equal(db_vm_find(*state, &ann, prefix, &found, &e), -1);
 	assert_int_equal(e.code, FAIL_NOT_FOUND);
 	/* Another user's is like none. */
-	assert_int_equal(store_vm_find(*state, &bob, "web", &found, &e), -1);
+	assert_int_equal(db_vm_find(*state, &bob, "web", &found, &e), -1);
 	assert_int_equal(e.code, FAIL_NOT_FOUND);
-	assert_int_equal(store_vm_find(*state, &bob, hex, &found, &e), -1);
+	assert_int_equal(db_vm_find(*state, &bob, hex, &found, &e), -1);
 	assert_int_equal(e.code, FAIL_NOT_FOUND);
-	assert_int_equal(store_vm_find(*state, &bob, "1000/web", &found, &e), -1);
+	assert_int_equal(db_vm_find(*state, &bob, "1000/web", &found, &e), -1);
 	assert_int_equal(e.code, FAIL_NOT_FOUND);
 	/* Root says whose, or the id. */
-	assert_int_equal(store_vm_find(*state, &root, "web", &found, &e), -1);
-	assert_int_equal(store_vm_find(*state, &root, "1000/web", &found, &e), 0);
-	assert_int_equal(store_vm_find(*state, &root, hex, &found, &e), 0);
+	assert_int_equal(db_vm_find(*state, &root, "web", &found, &e), -1);
+	assert_int_equal(db_vm_find(*state, &root, "1000/web", &found, &e), 0);
+	assert_int_equal(db_vm_find(*state, &root, hex, &found, &e), 0);
 	static const char *const bad[] = { "",      "/",         "/web",
 					   "1000/", "01000/web", "99999999999999999999/web",
 					   "%",     "web'" };
 	for (size_t i = 0; i < 8; i++) {
-		assert_int_equal(store_vm_find(*state, &root, bad[i], &found, &e), -1);
+		assert_int_equal(db_vm_find(*state, &root, bad[i], &found, &e), -1);
 		assert_int_equal(e.code, FAIL_NOT_FOUND);
 	}
 }
 
 static void test_prefix_ambiguous(void **state)
 {
-	struct store *s = *state;
+	struct db *s = *state;
 	struct vm found;
 
 	(void)create(s, 1000, "a");
@@ -873,26 +874,25 @@ static void test_prefix_ambiguous(void **state)
 	(void)create(s, 1000, "abcd");
 	assert_int_equal(
 		sqlite3_exec(
-			s->db,
+			s->sqlite,
 			"UPDATE vms SET id = x'abcd0000000000000000000000000001' WHERE name = 'a';"
 			"UPDATE vms SET id = x'abcd1000000000000000000000000002' WHERE name = 'b';"
 			"UPDATE vms SET id = x'abcd0000000000000000000000000003' WHERE name = 'c';",
 			NULL, NULL, NULL),
 		SQLITE_OK);
-	assert_int_equal(store_vm_find(s, &ann, "abcd0", &found, &e),
-			 0); /* c is not ann's to see */
+	assert_int_equal(db_vm_find(s, &ann, "abcd0", &found, &e), 0); /* c is not ann's to see */
 	assert_string_equal(found.name, "a");
-	assert_int_equal(store_vm_find(s, &root, "abcd0", &found, &e), -1);
+	assert_int_equal(db_vm_find(s, &root, "abcd0", &found, &e), -1);
 	assert_int_equal(e.code, FAIL_USAGE);
-	assert_int_equal(store_vm_find(s, &ann, "abcd", &found, &e), 0); /* a name goes first */
+	assert_int_equal(db_vm_find(s, &ann, "abcd", &found, &e), 0); /* a name goes first */
 	assert_string_equal(found.name, "abcd");
-	assert_int_equal(store_vm_delete(s, &found, &e), 0);
-	assert_int_equal(store_vm_find(s, &ann, "abcd", &found, &e), -1);
+	assert_int_equal(db_vm_delete(s, &found, &e), 0);
+	assert_int_equal(db_vm_find(s, &ann, "abcd", &found, &e), -1);
 	assert_int_equal(e.code, FAIL_USAGE);
 }
 
 struct names {
-	struct store *s;
+	struct db *s;
 	char text[256];
 	bool remove;
 };
@@ -904,7 +904,7 @@ static int note(void *arg, const struct vm *vm)
 
 	(void)snprintf(n->text + strlen(n->text), sizeof(n->text) - strlen(n->text), "%s ",
 		       vm->name);
-	return n->remove ? store_vm_delete(n->s, vm, &ignored) : 0;
+	return n->remove ? db_vm_delete(n->s, vm, &ignored) : 0;
 }
 
 static void test_each(void **state)
@@ -914,28 +914,28 @@ static void test_each(void **state)
 	(void)create(*state, 1000, "b");
 	(void)create(*state, 1000, "a");
 	(void)create(*state, 1001, "c");
-	assert_int_equal(store_vm_each(*state, &ann, true, note, &n, &e), 0); /* all is for root */
+	assert_int_equal(db_vm_each(*state, &ann, true, note, &n, &e), 0); /* all is for root */
 	assert_string_equal(n.text, "a b ");
 	n.text[0] = '\0';
-	assert_int_equal(store_vm_each(*state, &root, false, note, &n, &e), 0);
+	assert_int_equal(db_vm_each(*state, &root, false, note, &n, &e), 0);
 	assert_string_equal(n.text, "");
 	n.remove = true; /* the callback may change the table */
-	assert_int_equal(store_vm_each(*state, &root, true, note, &n, &e), 0);
+	assert_int_equal(db_vm_each(*state, &root, true, note, &n, &e), 0);
 	assert_string_equal(n.text, "a b c ");
 	n.text[0] = '\0';
-	assert_int_equal(store_vm_each(*state, NULL, false, note, &n, &e), 0);
+	assert_int_equal(db_vm_each(*state, NULL, false, note, &n, &e), 0);
 	assert_string_equal(n.text, "");
 }
 
 /* ---- ledger ---- */
 
-static void expect_rows(struct store *s, const struct vm *vm, const char *want)
+static void expect_rows(struct db *s, const struct vm *vm, const char *want)
 {
 	struct ledger_row rows[OBJ_COUNT];
 	char have[256] = "";
 	size_t n;
 
-	assert_int_equal(store_ledger_rows(s, vm->id, rows, &n, &e), 0);
+	assert_int_equal(db_ledger_rows(s, vm->id, rows, &n, &e), 0);
 	for (size_t i = 0; i < n; i++)
 		(void)snprintf(have + strlen(have), sizeof(have) - strlen(have), "%s:%d:%d%s ",
 			       object_name(rows[i].kind), (int)rows[i].state, (int)rows[i].ident,
@@ -945,7 +945,7 @@ static void expect_rows(struct store *s, const struct vm *vm, const char *want)
 
 static void test_ledger(void **state)
 {
-	struct store *s = *state;
+	struct db *s = *state;
 	struct operation o = operation(&ann, 99);
 	struct vm vm = create(s, 1000, "web"), again;
 	const enum object kinds[] = { OBJ_LOOP_BASE, OBJ_TAP, OBJ_VMM };
@@ -954,25 +954,25 @@ static void test_ledger(void **state)
 				      { .kind = OBJ_VMM, .ident = 1 } };
 
 	vm.state = VM_STARTING;
-	assert_int_equal(store_ledger_plan(s, &vm, kinds, 3, &o, &e), 0);
+	assert_int_equal(db_ledger_plan(s, &vm, kinds, 3, &o, &e), 0);
 	expect_rows(s, &vm, "loop-base:0:-1 tap:0:-1 vmm:0:-1 ");
-	assert_int_equal(store_vm_by_id(s, vm.id, &again, &e), 0);
+	assert_int_equal(db_vm_by_id(s, vm.id, &again, &e), 0);
 	assert_int_equal(again.state, VM_STARTING);
 	assert_string_equal(again.op, o.hex);
 
 	vm.state = VM_RUNNING;
-	assert_int_equal(store_ledger_present(s, &vm, rows, 3, &e), 0);
+	assert_int_equal(db_ledger_present(s, &vm, rows, 3, &e), 0);
 	expect_rows(s, &vm, "loop-base:1:4 tap:1:17 vmm:1:1 ");
-	assert_int_equal(store_vm_delete(s, &vm, &e), -1);
+	assert_int_equal(db_vm_delete(s, &vm, &e), -1);
 	assert_int_equal(e.code, FAIL_STATE);
 
 	/* One more while it runs, then it alone goes. */
 	const enum object nat = OBJ_NAT;
-	assert_int_equal(store_ledger_plan(s, &vm, &nat, 1, &o, &e), 0);
+	assert_int_equal(db_ledger_plan(s, &vm, &nat, 1, &o, &e), 0);
 	expect_rows(s, &vm, "loop-base:1:4 tap:1:17 vmm:1:1 nat:0:-1 ");
 	for (size_t i = 0; i < 3; i++)
 		rows[i].state = LEDGER_PRESENT;
-	assert_int_equal(store_ledger_settle(s, &vm, rows, 3, &e), 0);
+	assert_int_equal(db_ledger_settle(s, &vm, rows, 3, &e), 0);
 	expect_rows(s, &vm, "loop-base:1:4 tap:1:17 vmm:1:1 ");
 
 	/* A pass that could not release the tap keeps it, told backwards; and one that the ledger did not have. */
@@ -981,39 +981,39 @@ static void test_ledger(void **state)
 		{ .kind = OBJ_TAP, .state = LEDGER_RELEASING, .ident = 17, .error = "no" }
 	};
 	vm.state = VM_DEGRADED;
-	assert_int_equal(store_ledger_settle(s, &vm, left, 2, &e), 0);
+	assert_int_equal(db_ledger_settle(s, &vm, left, 2, &e), 0);
 	expect_rows(s, &vm, "tap:2:17no dm:2:-1busy ");
-	assert_int_equal(store_vm_delete(s, &vm, &e), -1);
+	assert_int_equal(db_vm_delete(s, &vm, &e), -1);
 
 	vm.state = VM_STOPPED;
-	assert_int_equal(store_ledger_settle(s, &vm, NULL, 0, &e), 0);
+	assert_int_equal(db_ledger_settle(s, &vm, NULL, 0, &e), 0);
 	expect_rows(s, &vm, "");
-	assert_int_equal(store_vm_delete(s, &vm, &e), 0);
-	assert_int_equal(store_vm_delete(s, &vm, &e), -1);
+	assert_int_equal(db_vm_delete(s, &vm, &e), 0);
+	assert_int_equal(db_vm_delete(s, &vm, &e), -1);
 	assert_int_equal(e.code, FAIL_NOT_FOUND);
-	assert_int_equal(store_ledger_plan(s, &vm, kinds, 3, &o, &e), -1);
+	assert_int_equal(db_ledger_plan(s, &vm, kinds, 3, &o, &e), -1);
 	assert_int_equal(e.code, FAIL_NOT_FOUND);
 }
 
 /* A plan that fails half-way is no plan. */
 static void test_plan_is_atomic(void **state)
 {
-	struct store *s = *state;
+	struct db *s = *state;
 	struct operation o = operation(&ann, 98);
 	struct vm vm = create(s, 1000, "web"), again;
 	const enum object kinds[] = { OBJ_TAP, OBJ_VMM };
 
-	assert_int_equal(sqlite3_exec(s->db,
+	assert_int_equal(sqlite3_exec(s->sqlite,
 				      "CREATE TRIGGER t BEFORE INSERT ON ledger WHEN new.kind = 'vmm'"
 				      " BEGIN SELECT raise(ABORT, 'injected'); END",
 				      NULL, NULL, NULL),
 			 SQLITE_OK);
 	vm.state = VM_STARTING;
-	assert_int_equal(store_ledger_plan(s, &vm, kinds, 2, &o, &e), -1);
+	assert_int_equal(db_ledger_plan(s, &vm, kinds, 2, &o, &e), -1);
 	assert_int_equal(e.code, FAIL_GENERAL);
 	assert_non_null(strstr(e.why, "injected"));
 	expect_rows(s, &vm, "");
-	assert_int_equal(store_vm_by_id(s, vm.id, &again, &e), 0);
+	assert_int_equal(db_vm_by_id(s, vm.id, &again, &e), 0);
 	assert_int_equal(again.state, VM_CREATING);
 }
 
@@ -1030,55 +1030,55 @@ static int note_op(void *arg, const uint8_t op[ID_LEN], const char *verb, const 
 
 static void test_operations(void **state)
 {
-	struct store *s = *state;
+	struct db *s = *state;
 	struct vm vm = create(s, 1000, "web");
 	struct operation a = operation(&ann, 1), b = operation(&root, 2), c = operation(NULL, 3);
 	struct names n = { .s = s };
 	const struct error failed = { .code = FAIL_TIMEOUT, .what = "web", .why = "too slow" };
 
-	assert_int_equal(store_op_begin(s, &a, "create", NULL, &e), 0);
-	assert_int_equal(store_op_begin(s, &b, "stop", vm.id, &e), 0);
-	assert_int_equal(store_op_begin(s, &c, "ended", vm.id, &e), 0);
-	assert_int_equal(store_op_begin(s, &c, "ended", vm.id, &e), -1); /* an id is used once */
-	assert_int_equal(store_op_unfinished(s, note_op, &n, &e), 0);
+	assert_int_equal(db_op_begin(s, &a, "create", NULL, &e), 0);
+	assert_int_equal(db_op_begin(s, &b, "stop", vm.id, &e), 0);
+	assert_int_equal(db_op_begin(s, &c, "ended", vm.id, &e), 0);
+	assert_int_equal(db_op_begin(s, &c, "ended", vm.id, &e), -1); /* an id is used once */
+	assert_int_equal(db_op_unfinished(s, note_op, &n, &e), 0);
 	assert_string_equal(n.text, "1create 2stop+ 3ended+ ");
-	assert_int_equal(store_op_end(s, &a, NULL, &e), 0);
-	assert_int_equal(store_op_end(s, &b, &failed, &e), 0);
+	assert_int_equal(db_op_end(s, &a, NULL, &e), 0);
+	assert_int_equal(db_op_end(s, &b, &failed, &e), 0);
 	n.text[0] = '\0';
-	assert_int_equal(store_op_unfinished(s, note_op, &n, &e), 0);
+	assert_int_equal(db_op_unfinished(s, note_op, &n, &e), 0);
 	assert_string_equal(n.text, "3ended+ ");
 
-	assert_int_equal(store_op_visible(s, &ann, a.hex, &e), 1);
-	assert_int_equal(store_op_visible(s, &bob, a.hex, &e), 0);
-	assert_int_equal(store_op_visible(s, &root, a.hex, &e), 1);
-	assert_int_equal(store_op_visible(s, &ann, b.hex, &e), 1); /* by root, but about ann's VM */
-	assert_int_equal(store_op_visible(s, &bob, b.hex, &e), 0);
-	assert_int_equal(store_op_visible(s, &ann, c.hex, &e), 1);
-	assert_int_equal(store_vm_delete(s, &vm, &e), 0);
-	assert_int_equal(store_op_visible(s, &ann, b.hex, &e), 1);
-	assert_int_equal(store_op_visible(s, &ann, "nonsense", &e), 0);
+	assert_int_equal(db_op_visible(s, &ann, a.hex, &e), 1);
+	assert_int_equal(db_op_visible(s, &bob, a.hex, &e), 0);
+	assert_int_equal(db_op_visible(s, &root, a.hex, &e), 1);
+	assert_int_equal(db_op_visible(s, &ann, b.hex, &e), 1); /* by root, but about ann's VM */
+	assert_int_equal(db_op_visible(s, &bob, b.hex, &e), 0);
+	assert_int_equal(db_op_visible(s, &ann, c.hex, &e), 1);
+	assert_int_equal(db_vm_delete(s, &vm, &e), 0);
+	assert_int_equal(db_op_visible(s, &ann, b.hex, &e), 1);
+	assert_int_equal(db_op_visible(s, &ann, "nonsense", &e), 0);
 }
 
 static void test_operations_are_bounded(void **state)
 {
-	struct store *s = *state;
+	struct db *s = *state;
 	struct operation ended = operation(&ann, 1), open = operation(&ann, 2),
 			 next = operation(&ann, 3);
 	struct names n = { .s = s };
 
-	assert_int_equal(store_op_begin(s, &ended, "set", NULL, &e), 0);
-	assert_int_equal(store_op_end(s, &ended, NULL, &e), 0);
-	assert_int_equal(store_op_begin(s, &open, "start", NULL, &e), 0);
+	assert_int_equal(db_op_begin(s, &ended, "set", NULL, &e), 0);
+	assert_int_equal(db_op_end(s, &ended, NULL, &e), 0);
+	assert_int_equal(db_op_begin(s, &open, "start", NULL, &e), 0);
 	assert_int_equal(
 		sqlite3_exec(
-			s->db,
+			s->sqlite,
 			"INSERT INTO operations(seq, id, verb, begun) VALUES (1000000, x'00', 'stop', '')",
 			NULL, NULL, NULL),
 		SQLITE_OK);
-	assert_int_equal(store_op_visible(s, &ann, ended.hex, &e), 1);
-	assert_int_equal(store_op_begin(s, &next, "kill", NULL, &e), 0);
-	assert_int_equal(store_op_visible(s, &ann, ended.hex, &e), 0);
-	assert_int_equal(store_op_unfinished(s, note_op, &n, &e), 0);
+	assert_int_equal(db_op_visible(s, &ann, ended.hex, &e), 1);
+	assert_int_equal(db_op_begin(s, &next, "kill", NULL, &e), 0);
+	assert_int_equal(db_op_visible(s, &ann, ended.hex, &e), 0);
+	assert_int_equal(db_op_unfinished(s, note_op, &n, &e), 0);
 	assert_non_null(strstr(n.text, "start")); /* one that goes on is kept */
 }
 
@@ -1090,26 +1090,26 @@ static int count(void *arg, const struct artifact *a)
 	return 0;
 }
 
-static int each(struct store *s, enum artifact_type type, const struct caller *asker, unsigned *n)
+static int each(struct db *s, enum artifact_type type, const struct caller *asker, unsigned *n)
 {
-	return store_artifact_each(s, &(struct artifact_walk){ type, asker, count, n }, &e);
+	return db_artifact_each(s, &(struct artifact_walk){ type, asker, count, n }, &e);
 }
 
 static void test_used_is_undeletable(void **state)
 {
-	struct store *s = *state;
+	struct db *s = *state;
 	struct vm vm = create(s, 1000, "web");
 	struct artifact i = { .type = ARTIFACT_IMAGE }, k = { .type = ARTIFACT_KERNEL };
 	unsigned n = 0;
 	bool last;
 
-	assert_int_equal(store_artifact_find(s, &ann, "debian", &i, &e), 0);
-	assert_int_equal(store_artifact_find(s, &ann, "debian", &k, &e), 0);
+	assert_int_equal(db_artifact_find(s, &ann, "debian", &i, &e), 0);
+	assert_int_equal(db_artifact_find(s, &ann, "debian", &k, &e), 0);
 	assert_int_equal(i.used_by, 1);
 	assert_int_equal(strlen(i.created), 20);
-	assert_int_equal(store_artifact_delete(s, &i, &last, &e), -1);
+	assert_int_equal(db_artifact_delete(s, &i, &last, &e), -1);
 	assert_int_equal(e.code, FAIL_STATE);
-	assert_int_equal(store_artifact_delete(s, &k, &last, &e), -1);
+	assert_int_equal(db_artifact_delete(s, &k, &last, &e), -1);
 	assert_int_equal(e.code, FAIL_STATE);
 
 	add_image(s, 1000, "mine"); /* the same content under a name of ann's */
@@ -1127,29 +1127,29 @@ static void test_used_is_undeletable(void **state)
 	n = 0;
 	assert_int_equal(each(s, ARTIFACT_KERNEL, &root, &n), 0);
 	assert_int_equal(n, 22);
-	assert_int_equal(store_vm_delete(s, &vm, &e), 0);
+	assert_int_equal(db_vm_delete(s, &vm, &e), 0);
 	struct artifact was = i;
 	struct artifact unlike = k;
 	was.digest[0] ^= 1; /* as it was found, before the name was given to another content */
 	unlike.digest[0] ^= 1;
-	assert_int_equal(store_artifact_delete(s, &was, &last, &e), -1);
+	assert_int_equal(db_artifact_delete(s, &was, &last, &e), -1);
 	assert_int_equal(e.code, FAIL_NOT_FOUND);
-	assert_int_equal(store_artifact_delete(s, &unlike, &last, &e), -1);
+	assert_int_equal(db_artifact_delete(s, &unlike, &last, &e), -1);
 	assert_int_equal(e.code, FAIL_NOT_FOUND);
-	assert_int_equal(store_artifact_delete(s, &i, &last, &e), 0);
+	assert_int_equal(db_artifact_delete(s, &i, &last, &e), 0);
 	assert_false(last);
-	assert_int_equal(store_artifact_delete(s, &i, &last, &e), -1);
+	assert_int_equal(db_artifact_delete(s, &i, &last, &e), -1);
 	assert_int_equal(e.code, FAIL_NOT_FOUND);
-	assert_int_equal(store_artifact_find(s, &ann, "mine", &i, &e), 0);
-	assert_int_equal(store_artifact_delete(s, &i, &last, &e), 0);
+	assert_int_equal(db_artifact_find(s, &ann, "mine", &i, &e), 0);
+	assert_int_equal(db_artifact_delete(s, &i, &last, &e), 0);
 	assert_true(last);
-	assert_int_equal(store_artifact_delete(s, &k, &last, &e), 0);
+	assert_int_equal(db_artifact_delete(s, &k, &last, &e), 0);
 	assert_false(last);
 }
 
 static void test_image_limit(void **state)
 {
-	struct store *s = *state;
+	struct db *s = *state;
 	struct artifact i = { .type = ARTIFACT_IMAGE,
 			      .owner = 1000,
 			      .name = "b",
@@ -1161,24 +1161,24 @@ static void test_image_limit(void **state)
 	};
 
 	add_image(s, 1000, "a");
-	assert_int_equal(store_artifact_check(s, &i, 1, &e), -1);
+	assert_int_equal(db_artifact_check(s, &i, 1, &e), -1);
 	assert_int_equal(e.code, FAIL_LIMIT);
 	assert_true(e.hint[0]);
-	assert_int_equal(store_artifact_add(s, &i, 1, &e), -1);
+	assert_int_equal(db_artifact_add(s, &i, 1, &e), -1);
 	assert_int_equal(e.code, FAIL_LIMIT);
-	assert_int_equal(store_artifact_add(s, &k, 1, &e), -1);
+	assert_int_equal(db_artifact_add(s, &k, 1, &e), -1);
 	assert_int_equal(e.code, FAIL_LIMIT);
-	assert_int_equal(store_artifact_add(s, &i, 2, &e), 0);
+	assert_int_equal(db_artifact_add(s, &i, 2, &e), 0);
 	struct artifact another = i;
 	another.owner = 1001;
-	assert_int_equal(store_artifact_check(s, &another, 1, &e), 0); /* another's do not count */
-	assert_int_equal(store_artifact_check(s, &i, 9, &e), -1);
+	assert_int_equal(db_artifact_check(s, &another, 1, &e), 0); /* another's do not count */
+	assert_int_equal(db_artifact_check(s, &i, 9, &e), -1);
 	assert_int_equal(e.code, FAIL_STATE);
 }
 
 static void test_image_names(void **state)
 {
-	struct store *s = *state;
+	struct db *s = *state;
 	struct artifact i = { .type = ARTIFACT_IMAGE,
 			      .owner = 0,
 			      .name = "debian",
@@ -1186,20 +1186,20 @@ static void test_image_names(void **state)
 			      .kernel = "debian",
 			      .kernel_digest = DIGEST_K };
 
-	assert_int_equal(store_artifact_add(s, &i, 8, &e), -1);
+	assert_int_equal(db_artifact_add(s, &i, 8, &e), -1);
 	assert_int_equal(e.code, FAIL_STATE);
 	assert_true(e.hint[0]);
 	(void)snprintf(i.name, sizeof(i.name), "other");
 	i.kernel_digest[0] = 'x';
-	assert_int_equal(store_artifact_add(s, &i, 8, &e), -1);
+	assert_int_equal(db_artifact_add(s, &i, 8, &e), -1);
 	assert_int_equal(e.code, FAIL_NOT_FOUND);
 	/* One's own name hides root's. */
 	add_image(s, 1000, "debian");
-	assert_int_equal(store_artifact_find(s, &ann, "debian", &i, &e), 0);
+	assert_int_equal(db_artifact_find(s, &ann, "debian", &i, &e), 0);
 	assert_int_equal(i.owner, 1000);
-	assert_int_equal(store_artifact_find(s, &bob, "debian", &i, &e), 0);
+	assert_int_equal(db_artifact_find(s, &bob, "debian", &i, &e), 0);
 	assert_int_equal(i.owner, 0);
-	assert_int_equal(store_artifact_find(s, &ann, "0/debian", &i, &e), 0);
+	assert_int_equal(db_artifact_find(s, &ann, "0/debian", &i, &e), 0);
 	assert_int_equal(i.owner, 0);
 }
 
@@ -1207,30 +1207,30 @@ static void test_facts(void **state)
 {
 	char out[8];
 
-	assert_int_equal(store_fact_get(*state, "kvm", out, sizeof(out)), 0);
-	assert_int_equal(store_fact_set(*state, "kvm", "yes"), 0);
-	assert_int_equal(store_fact_set(*state, "kvm", "no"), 0);
-	assert_int_equal(store_fact_get(*state, "kvm", out, sizeof(out)), 1);
+	assert_int_equal(db_fact_get(*state, "kvm", out, sizeof(out)), 0);
+	assert_int_equal(db_fact_set(*state, "kvm", "yes"), 0);
+	assert_int_equal(db_fact_set(*state, "kvm", "no"), 0);
+	assert_int_equal(db_fact_get(*state, "kvm", out, sizeof(out)), 1);
 	assert_string_equal(out, "no");
 }
 
 /* One that could not be rolled back, for want of memory, is before anything else: what was never committed is not read. */
 static void test_a_torn_transaction(void **state)
 {
-	struct store *s = *state;
+	struct db *s = *state;
 	char out[8];
 
-	assert_int_equal(sqlite3_exec(s->db,
+	assert_int_equal(sqlite3_exec(s->sqlite,
 				      "BEGIN IMMEDIATE; INSERT INTO facts VALUES ('kvm', 'yes')",
 				      NULL, NULL, NULL),
 			 SQLITE_OK);
-	assert_int_equal(store_fact_get(s, "kvm", out, sizeof(out)), 0);
-	assert_int_equal(sqlite3_exec(s->db,
+	assert_int_equal(db_fact_get(s, "kvm", out, sizeof(out)), 0);
+	assert_int_equal(sqlite3_exec(s->sqlite,
 				      "BEGIN IMMEDIATE; INSERT INTO facts VALUES ('kvm', 'yes')",
 				      NULL, NULL, NULL),
 			 SQLITE_OK);
 	(void)create(s, 1000, "web");
-	assert_int_equal(store_fact_get(s, "kvm", out, sizeof(out)), 0);
+	assert_int_equal(db_fact_get(s, "kvm", out, sizeof(out)), 0);
 }
 
 static void test_time(void **state)
@@ -1252,33 +1252,33 @@ static void test_time(void **state)
 /* A success does not touch the caller's error, a failure replaces what was there, and a group keeps the first reason. */
 static void test_errors_are_the_failures(void **state)
 {
-	struct store *s = *state;
+	struct db *s = *state;
 	struct error before, mine = { 0 };
 	struct operation o = operation(&ann, 77);
 	struct vm vm = create(s, 1000, "web"), found;
 
 	(void)error_set(&mine, FAIL_LIMIT, "before", "said before");
 	before = mine;
-	assert_int_equal(store_vm_find(s, &ann, "web", &found, &mine), 0);
+	assert_int_equal(db_vm_find(s, &ann, "web", &found, &mine), 0);
 	char prefix[ID_HEX];
 	format_id(vm.id, prefix);
 	prefix[8] = '\0';
-	assert_int_equal(store_vm_find(s, &ann, prefix, &found, &mine),
+	assert_int_equal(db_vm_find(s, &ann, prefix, &found, &mine),
 			 0); /* not found by its name first */
-	assert_int_equal(store_vm_each(s, NULL, true, count_vm, &(unsigned){ 0 }, &mine), 0);
-	assert_int_equal(store_group_begin(s, &mine), 0);
-	assert_int_equal(store_op_begin(s, &o, "start", vm.id, &mine), 0);
-	assert_int_equal(store_vm_update(s, &vm, &mine), 0);
-	assert_int_equal(store_group_end(s, 0, &mine), 0);
+	assert_int_equal(db_vm_each(s, NULL, true, count_vm, &(unsigned){ 0 }, &mine), 0);
+	assert_int_equal(db_group_begin(s, &mine), 0);
+	assert_int_equal(db_op_begin(s, &o, "start", vm.id, &mine), 0);
+	assert_int_equal(db_vm_update(s, &vm, &mine), 0);
+	assert_int_equal(db_group_end(s, 0, &mine), 0);
 	assert_memory_equal(&mine, &before, sizeof(mine));
 
-	assert_int_equal(store_vm_find(s, &ann, "nothing", &found, &mine), -1);
+	assert_int_equal(db_vm_find(s, &ann, "nothing", &found, &mine), -1);
 	assert_int_equal(mine.code, FAIL_NOT_FOUND);
 	assert_string_equal(mine.what, "nothing");
 
 	mine = before;
-	assert_int_equal(store_group_begin(s, &mine), 0);
-	assert_int_equal(store_group_end(s, -1, &mine), -1);
+	assert_int_equal(db_group_begin(s, &mine), 0);
+	assert_int_equal(db_group_end(s, -1, &mine), -1);
 	assert_memory_equal(&mine, &before, sizeof(mine));
 }
 
