@@ -23,10 +23,8 @@ struct list_kind {
 };
 
 struct list {
-	struct cli *c;
+	struct listing all;
 	const struct list_kind *kind;
-	json_t *json;
-	struct table table;
 };
 
 /* The members of a row that people see. */
@@ -71,33 +69,20 @@ static int list_one(void *arg, const struct event *event, const union control_bo
 	if (event->id != l->kind->event)
 		return 0;
 	const struct row row = row_of(event->id, body);
-	if (l->c->opt.format == FORMAT_JSON)
-		json_array_append_new(l->json, out_event_json(event, body));
-	else if (l->c->opt.format == FORMAT_NAME)
-		fprintf(l->c->out, "%s\n", row.name);
-	else
-		add_row(&l->table, &row, event->id);
+	if (listing_take(&l->all, event, body, row.name))
+		add_row(&l->all.table, &row, event->id);
 	return 0;
 }
 
 static int list(struct cli *c, const struct list_kind *kind)
 {
-	struct list l = { .c = c, .kind = kind, .json = json_array() };
+	struct list l = { .all = { .c = c, .json = json_array() }, .kind = kind };
 	const struct reply_to to = { .event = list_one, .arg = &l };
 	union control_body r;
 	struct error e;
-	int ret = 0;
 
-	memcpy(l.table.head, kind->head, sizeof(l.table.head));
-	if (conn_call(c, kind->call, NULL, NULL, &to, &r, &e) < 0)
-		ret = out_error(c, &e);
-	else if (c->opt.format == FORMAT_JSON)
-		ret = out_json(c, json_incref(l.json));
-	else if (c->opt.format == FORMAT_TABLE)
-		table_print(&l.table, c->out);
-	json_decref(l.json);
-	table_free(&l.table);
-	return ret;
+	memcpy(l.all.table.head, kind->head, sizeof(l.all.table.head));
+	return listing_end(&l.all, conn_call(c, kind->call, NULL, NULL, &to, &r, &e), &e);
 }
 
 int cmd_image_list(struct cli *c)

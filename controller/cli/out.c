@@ -283,6 +283,33 @@ void out_note(struct cli *c, const char *fmt, ...)
 	fflush(c->err);
 }
 
+/* ---- lists ---- */
+
+bool listing_take(struct listing *l, const struct event *event, const void *fields,
+		  const char *name)
+{
+	if (l->c->opt.format == FORMAT_JSON)
+		(void)json_array_append_new(l->json, out_event_json(event, fields));
+	else if (l->c->opt.format == FORMAT_NAME)
+		fprintf(l->c->out, "%s\n", name);
+	return l->c->opt.format == FORMAT_TABLE;
+}
+
+int listing_end(struct listing *l, int called, const struct error *e)
+{
+	int ret = 0;
+
+	if (called < 0)
+		ret = out_error(l->c, e);
+	else if (l->c->opt.format == FORMAT_JSON)
+		ret = out_json(l->c, json_incref(l->json));
+	else if (l->c->opt.format == FORMAT_TABLE)
+		table_print(&l->table, l->c->out);
+	json_decref(l->json);
+	table_free(&l->table);
+	return ret;
+}
+
 /* ---- stages ---- */
 
 static void stage_json(struct cli *c, const struct ev_stage *s)

@@ -51,6 +51,32 @@ json_t *out_fields_json(const struct field *fields, const void *base);
 /* Print @j (and drop the reference) with a newline.  Return: 0, or FAIL_GENERAL when stdout failed. */
 int out_json(struct cli *c, json_t *j);
 
+/* The answer of a list command: one object an event, in the format of --output.  Set @c, @json (an
+ * array) and the table's head. */
+struct listing {
+	struct cli *c;
+	json_t *json;
+	struct table table;
+};
+
+/**
+ * listing_take() - take one object: keep it for -o json, print its name for -o name
+ * @fields:	the event's struct; borrowed
+ * @name:	the object's name
+ *
+ * Return: true if the caller must add the object's row to the table.
+ */
+bool listing_take(struct listing *l, const struct event *event, const void *fields,
+		  const char *name);
+
+/**
+ * listing_end() - print the list, or the error of its call, and release what the list holds
+ * @called:	result of conn_call(); negative: print @e
+ *
+ * Return: the exit status.
+ */
+int listing_end(struct listing *l, int called, const struct error *e);
+
 /* Say what went wrong, as text or (-o json) as an object.  Return: e->code. */
 int out_error(struct cli *c, const struct error *e);
 

@@ -75,12 +75,6 @@ int cmd_vm_create(struct cli *c)
 	return 0;
 }
 
-struct list {
-	struct cli *c;
-	json_t *json;
-	struct table table;
-};
-
 /* The owner's name, or number when the host has no name for it.  The daemon does not ask for names; the command line may. */
 static void format_owner(uint64_t uid, char out[40])
 {
@@ -109,41 +103,26 @@ static void table_row(struct table *t, const struct ev_vm *vm)
 static int list_vm(void *arg, const struct event *event, const union control_body *body,
 		   struct error *e)
 {
-	struct list *l = arg;
+	struct listing *l = arg;
 
 	(void)e;
-	if (event->id != EVENT_VM)
-		return 0;
-	if (l->c->opt.format == FORMAT_JSON)
-		json_array_append_new(l->json, out_event_json(event, &body->ev_vm));
-	else if (l->c->opt.format == FORMAT_NAME)
-		fprintf(l->c->out, "%s\n", body->ev_vm.name);
-	else
+	if (event->id == EVENT_VM && listing_take(l, event, &body->ev_vm, body->ev_vm.name))
 		table_row(&l->table, &body->ev_vm);
 	return 0;
 }
 
 int cmd_vm_list(struct cli *c)
 {
-	struct list l = { .c = c,
-			  .json = json_array(),
-			  .table = { .head = { "NAME", "STATE", "IP", "NAT", "CPUS/MEM/DISK",
-					       "IMAGE", "AGE", "OWNER" } } };
+	struct listing l = { .c = c,
+			     .json = json_array(),
+			     .table = { .head = { "NAME", "STATE", "IP", "NAT", "CPUS/MEM/DISK",
+						  "IMAGE", "AGE", "OWNER" } } };
 	const struct reply_to to = { .event = list_vm, .arg = &l };
 	struct call_vm_list a = { .all = c->opt.all };
 	struct res_vm_list r;
 	struct error e;
-	int ret = 0;
 
-	if (conn_call(c, CALL_VM_LIST, &a, NULL, &to, &r, &e) < 0)
-		ret = out_error(c, &e);
-	else if (c->opt.format == FORMAT_JSON)
-		ret = out_json(c, json_incref(l.json));
-	else if (c->opt.format == FORMAT_TABLE)
-		table_print(&l.table, c->out);
-	json_decref(l.json);
-	table_free(&l.table);
-	return ret;
+	return listing_end(&l, conn_call(c, CALL_VM_LIST, &a, NULL, &to, &r, &e), &e);
 }
 
 /* ---- show ---- */
