@@ -122,7 +122,7 @@ static void check_schema(struct db_report *l)
 {
 	int version = -1;
 
-	(void)schema_number(l->db, "PRAGMA user_version", &version);
+	(void)db_schema_version(l->db, &version);
 	if (version == schema_known())
 		report_row(&l->r, "schema", PASS, "", "%d, as this program writes it", version);
 	else if (version > schema_known())
@@ -157,9 +157,8 @@ static void check_backup(struct db_report *l, const char *name)
 	time_text((uint64_t)st.st_mtime * 1000000000u, made);
 	(void)snprintf(uri, sizeof(uri), "file:%s/%s?immutable=1", l->config->state_dir, name);
 	if (sqlite3_open_v2(uri, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL) != SQLITE_OK ||
-	    db_integrity(db, wrong) < 0 || wrong[0] ||
-	    schema_number(db, "PRAGMA user_version", &version) < 0 ||
-	    schema_number(db, "SELECT count(*) FROM vms", &vms) < 0) {
+	    db_integrity(db, wrong) < 0 || wrong[0] || db_schema_version(db, &version) < 0 ||
+	    db_count_vms(db, &vms) < 0) {
 		report_row(&l->r, "backup", WARN, "remove it: it is of no use", "%s: %s", name,
 			   wrong[0] ? wrong : sqlite3_errmsg(db));
 		return;
@@ -241,25 +240,6 @@ static void check_space(struct db_report *l)
 
 /* ---- rows against files ---- */
 
-/* Find the VM that has the slot, by the database.  Return: 1 with @id, 0 there is none, -1 on
- * failure. */
-static int slot_holder(sqlite3 *db, uint32_t slot, uint8_t id[ID_LEN])
-{
-	sqlite3_stmt *st = NULL;
-	int r = -1;
-
-	if (sqlite3_prepare_v2(db, "SELECT id FROM vms WHERE slot = ?1", -1, &st, NULL) ==
-		    SQLITE_OK &&
-	    sqlite3_bind_int64(st, 1, slot) == SQLITE_OK) {
-		int rc = sqlite3_step(st);
-		r = rc == SQLITE_ROW ? 1 : rc == SQLITE_DONE ? 0 : -1;
-		if (r > 0 && sqlite3_column_bytes(st, 0) == ID_LEN)
-			memcpy(id, sqlite3_column_blob(st, 0), ID_LEN);
-	}
-	(void)sqlite3_finalize(st);
-	return r;
-}
-
 static void check_slots(struct db_report *l)
 {
 	unsigned foreign = 0, unowned = 0, first = 0; /* slots with files of another VM, of no VM */
@@ -269,7 +249,7 @@ static void check_slots(struct db_report *l)
 		struct storage_owner o;
 		uint8_t id[ID_LEN] = { 0 };
 		enum storage_mark mark = storage_owner(l->config, slot, &o);
-		int used = mark == STORAGE_EMPTY ? -1 : slot_holder(l->db, slot, id);
+		int used = mark == STORAGE_EMPTY ? -1 : db_slot_holder(l->db, slot, id);
 		bool wrong = used > 0 && mark == STORAGE_MARKED && memcmp(id, o.vm, ID_LEN) != 0;
 		if (!wrong && used != 0)
 			continue;
@@ -295,20 +275,10 @@ static void check_slots(struct db_report *l)
 		report_row(&l->r, "slots", PASS, "", "all files in slots belong to the slots' VMs");
 }
 
-/* The queries of each type of artifact. */
-static const struct {
-	const char *named; /* gives a row if an artifact has the digest ?1 */
-	const char *all;   /* gives the digests of all artifacts */
-} digests[ARTIFACT_TYPES] = {
-	[ARTIFACT_IMAGE] = { "SELECT 1 FROM images WHERE digest = ?1",
-			     "SELECT digest FROM images" },
-	[ARTIFACT_KERNEL] = { "SELECT 1 FROM kernels WHERE digest = ?1",
-			      "SELECT digest FROM kernels" },
-};
-
 /* Counts files without a row. */
 struct file_count {
-	sqlite3_stmt *row; /* finds the row of a digest */
+	sqlite3 *db;
+	enum artifact_type type;
 	unsigned n;
 	bool failed; /* a row could not be read */
 };
@@ -319,45 +289,46 @@ static void count_file(void *arg, int dir, const char *digest)
 
 	if (artifact_is_marked(dir, digest))
 		return;
-	int rc = sqlite3_bind_text(x->row, 1, digest, -1, SQLITE_STATIC);
-	if (rc == SQLITE_OK)
-		rc = sqlite3_step(x->row);
-	x->n += rc == SQLITE_DONE;
-	x->failed |= rc != SQLITE_DONE && rc != SQLITE_ROW;
-	(void)sqlite3_reset(x->row);
+	int found = db_has_digest(x->db, x->type, digest);
+	x->n += found == 0;
+	x->failed |= found < 0;
 }
 
 /* Count image or kernel files without a row.  Return: their number, or -1. */
 static int files_without_row(struct db_report *l, enum artifact_type type)
 {
-	struct file_count x = { 0 };
+	struct file_count x = { .db = l->db, .type = type };
 	struct error ignored;
-	int r = -1;
+	int r = artifact_files_each(l->config, type, count_file, &x, &ignored);
 
-	if (sqlite3_prepare_v2(l->db, digests[type].named, -1, &x.row, NULL) == SQLITE_OK)
-		r = artifact_files_each(l->config, type, count_file, &x, &ignored);
-	(void)sqlite3_finalize(x.row);
 	return r < 0 || x.failed ? -1 : (int)x.n;
+}
+
+/* Counts rows without a file. */
+struct row_count {
+	const struct config *config;
+	enum artifact_type type;
+	int n;
+};
+
+static void count_row(void *arg, const char *digest)
+{
+	struct row_count *x = arg;
+	char path[256];
+
+	if (x->type == ARTIFACT_KERNEL)
+		path_kernel(x->config, digest, "kernel", path);
+	else
+		path_image(x->config, digest, path);
+	x->n += access(path, F_OK) < 0 && errno == ENOENT;
 }
 
 /* Count rows of images or kernels whose file does not exist.  Return: their number, or -1. */
 static int rows_without_file(struct db_report *l, enum artifact_type type)
 {
-	sqlite3_stmt *st = NULL;
-	char path[256];
-	int n = 0, rc = sqlite3_prepare_v2(l->db, digests[type].all, -1, &st, NULL);
+	struct row_count x = { .config = l->config, .type = type };
 
-	while (rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
-		const char *digest = (const char *)sqlite3_column_text(st, 0);
-		if (digest && type == ARTIFACT_KERNEL)
-			path_kernel(l->config, digest, "kernel", path);
-		else if (digest)
-			path_image(l->config, digest, path);
-		n += digest && access(path, F_OK) < 0 && errno == ENOENT;
-		rc = SQLITE_OK;
-	}
-	(void)sqlite3_finalize(st);
-	return rc == SQLITE_DONE ? n : -1;
+	return db_digests_each(l->db, type, count_row, &x) < 0 ? -1 : x.n;
 }
 
 static void check_images(struct db_report *l)
@@ -398,8 +369,7 @@ static void check_ledger(struct db_report *l)
 {
 	int left = -1;
 
-	if (schema_number(l->db, "SELECT count(*) FROM ledger WHERE state = 'releasing'", &left) <
-	    0)
+	if (db_count_releasing(l->db, &left) < 0)
 		return; /* an older schema has no ledger */
 	if (left)
 		report_row(&l->r, "ledger", WARN,
