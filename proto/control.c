@@ -26,7 +26,7 @@
 		static const struct field f[] = { __VA_ARGS__{ NULL, 0, 0, 0, 0 } }; \
 		return f;                                                            \
 	}
-#define CALL(NAME, name, in, out, args, result) LIST_OF(args_##name, call_##name, args)
+#define CALL(NAME, name, in, args, result) LIST_OF(args_##name, call_##name, args)
 #define EVENT(NAME, name, fields) LIST_OF(fields_##name, ev_##name, fields)
 #include "proto/control.def"
 
@@ -36,18 +36,17 @@
 #define B(f, n) { #f, FIELD_B, offsetof(S_, f), n, n },
 #define S(f, n) { #f, FIELD_S, offsetof(S_, f), 0, n },
 #define V(f, n) { #f, FIELD_V, offsetof(S_, f), 0, n },
-#define CALL(NAME, name, in, out, args, result) LIST_OF(result_##name, res_##name, result)
+#define CALL(NAME, name, in, args, result) LIST_OF(result_##name, res_##name, result)
 #include "proto/control.def"
 
 static const struct call calls[] = {
-#define CALL(NAME, name, in, out, args, result) \
-	{ #name,                                \
-	  CALL_##NAME,                          \
-	  in,                                   \
-	  out,                                  \
-	  args_##name,                          \
-	  result_##name,                        \
-	  sizeof(struct call_##name),           \
+#define CALL(NAME, name, in, args, result) \
+	{ #name,                           \
+	  CALL_##NAME,                     \
+	  in,                              \
+	  args_##name,                     \
+	  result_##name,                   \
+	  sizeof(struct call_##name),      \
 	  sizeof(struct res_##name) },
 #include "proto/control.def"
 };

@@ -45,9 +45,9 @@ enum event_id {
 	struct ev_##name {        \
 		fields            \
 	};
-#define CALL(NAME, name, in, out, args, result) \
-	struct call_##name {                    \
-		args                            \
+#define CALL(NAME, name, in, args, result) \
+	struct call_##name {               \
+		args                       \
 	};
 #include "proto/control.def"
 
@@ -62,9 +62,9 @@ enum event_id {
 		size_t n;      \
 		uint8_t v[n_]; \
 	} f;
-#define CALL(NAME, name, in, out, args, result) \
-	struct res_##name {                     \
-		result                          \
+#define CALL(NAME, name, in, args, result) \
+	struct res_##name {                \
+		result                     \
 	};
 #include "proto/control.def"
 
@@ -72,7 +72,7 @@ enum event_id {
 struct call {
 	const char *name;
 	enum call_id id;
-	unsigned fds_in, fds_out;
+	unsigned fds_in;
 	const struct field *(*args)(void), *(*result)(void);
 	size_t args_size, result_size;
 };
