@@ -20,7 +20,7 @@ BEGIN {
 	floor(10, "api", "^controller/api/")
 	floor(11, "main", "^controller/main\\.c$")
 
-	floor(2, "privhelper", "^privhelper/((lockdown|label)\\.[ch]$|kvmprobe/)")
+	floor(2, "privhelper", "^privhelper/((label|lockdown|root|tag)\\.[ch]$|kvmprobe/)")
 	floor(3, "role", "^privhelper/role/")
 	floor(4, "net", "^privhelper/net/")
 	floor(4, "blk", "^privhelper/blk/")

@@ -34,7 +34,10 @@
 
 _Static_assert(TAG_TEXT <= LO_NAME_SIZE, "a tag fits lo_file_name");
 
-/* Write lo_file_name, filled up with NULs.  A base belongs to no slot: its tag has generation 0. */
+/* A base belongs to no VM: its tag has generation 0. */
+static const struct tag base_tag = { 0 };
+
+/* Write lo_file_name, filled up with NULs. */
 static void loop_name(const struct tag *t, char out[LO_NAME_SIZE])
 {
 	memset(out, 0, LO_NAME_SIZE);
@@ -46,7 +49,7 @@ static void loop_name(const struct tag *t, char out[LO_NAME_SIZE])
 
 static bool read_name(const char *name, struct tag *out)
 {
-	*out = (struct tag){ 0 };
+	*out = base_tag;
 	return strcmp(name, TAG_BASE) == 0 || tag_parse(TAG_ALIAS, name, LO_NAME_SIZE, out);
 }
 
@@ -225,7 +228,7 @@ static enum status attached(struct blk_state *b, uint32_t slot, enum blk_part pa
 enum status blk_loop_attach(struct blk_state *b, const struct request *q, enum blk_part part,
 			    int fd, uint64_t size)
 {
-	const struct tag tag = part == PART_BASE ? (struct tag){ 0 } : tag_of(q);
+	const struct tag tag = part == PART_BASE ? base_tag : tag_of(q);
 	struct blk_loop *l = &b->slots[q->slot].part[part], made = { -1, -1, 0, 0 };
 	enum status s = ST_OK;
 	struct stat st;
