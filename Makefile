@@ -114,7 +114,8 @@ UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
 FAKES := $(wildcard tests/unit/fake_*.c)
 ROOM_common := common/config.c common/config_fd.c
 ROOM_proto := $(CONTROL)
-ROOM_priv := common/config.c common/config_fd.c
+ROOM_priv := common/config.c common/config_fd.c $(addprefix privhelper/,label.c lockdown.c root.c tag.c) \
+	$(filter-out privhelper/spawn/spawn.c,$(wildcard privhelper/spawn/*.c))
 ROOM_ctl := $(CONTROL) common/config.c $(filter-out controller/main.c,$(CONTROLLER)) $(FAKES)
 ROOM_cli := $(CONTROL) common/config.c $(filter-out controller/cli/main.c,$(CLI))
 
