@@ -182,20 +182,16 @@ static int make_lines(struct supervisor *s, struct lines *l)
 	return 0;
 }
 
-/* Close the children's descriptors.  A copy that stays open here would keep a process from noticing
- * that the other end of its socket is closed. */
-static void let_go(struct supervisor *s, const struct lines *l)
+/* Close the children's descriptors, all of them at HIGH_FD or above: a copy that stays open here
+ * would keep a process from noticing that the other end of its socket is closed.  The supervisor's
+ * own are below. */
+static int let_go(struct supervisor *s)
 {
-	for (int i = CHILD_NET; i <= CHILD_SPAWN; i++) {
-		(void)close(l->controller[i]);
-		(void)close(l->role[i]);
-		(void)close(s->logs[i]);
-	}
-	(void)close(l->life);
-	(void)close(l->wake);
-	(void)close(l->net_dev);
-	(void)close(s->config_fd);
-	(void)close(s->listen_fd);
+	s->life_fd = fcntl(s->life_fd, F_DUPFD_CLOEXEC, 0);
+	if (s->life_fd >= 0 && close_range(HIGH_FD, UINT_MAX, 0) == 0)
+		return 0;
+	log_errno("the children's descriptors");
+	return -1;
 }
 
 int children_start(struct supervisor *s)
@@ -217,8 +213,5 @@ int children_start(struct supervisor *s)
 			 l.controller[CHILD_SPAWN], s->listen_fd, l.life, l.wake, l.net_dev },
 		.n = 8,
 	};
-	if (start_one(s, CHILD_CONTROLLER, &b) < 0)
-		return -1;
-	let_go(s, &l);
-	return 0;
+	return start_one(s, CHILD_CONTROLLER, &b) < 0 ? -1 : let_go(s);
 }
