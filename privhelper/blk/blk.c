@@ -200,15 +200,10 @@ static int adopt_snapshots(struct role *r)
 
 static int blk_scan(struct role *r)
 {
-	if (blk_loop_each(state(r), adopt_loop, r) < 0) {
-		log_errno("loops");
-		return -1;
-	}
-	if (adopt_snapshots(r) < 0) {
-		log_errno("snapshots");
-		return -1;
-	}
-	return 0;
+	if (blk_loop_each(state(r), adopt_loop, r) == 0 && adopt_snapshots(r) == 0)
+		return 0;
+	log_errno("loops or snapshots");
+	return -1;
 }
 
 static bool blk_holds(struct role *r, uint32_t slot)

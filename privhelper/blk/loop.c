@@ -30,6 +30,7 @@
 
 #define TAG_BASE "banger-base"
 #define MIN_FILE (1024u * 1024u)
+#define PARTITIONS_MAX (1024u * 1024u) /* bytes of /proc/partitions: some 25,000 lines */
 #define BIND_TRIES 16 /* each EBUSY: another program took the free index meanwhile */
 
 _Static_assert(TAG_TEXT <= LO_NAME_SIZE, "a tag fits lo_file_name");
@@ -327,48 +328,30 @@ static int32_t partition_line(const struct blk_state *b, const char *line)
 	return (int32_t)(minor >> b->loop_shift);
 }
 
-struct each {
-	void (*fn)(void *arg, const struct tag *t, const struct blk_loop *l);
-	void *arg;
-};
-
-static void visit(int32_t index, const struct each *e)
-{
-	_cleanup_close_ int node = open_node(index, PART_BASE);
-	struct tag t;
-	struct blk_loop l;
-
-	if (node >= 0 && read_loop(node, &t, &l) && l.index == index)
-		e->fn(e->arg, &t, &l);
-}
-
 int blk_loop_each(struct blk_state *b,
 		  void (*fn)(void *arg, const struct tag *t, const struct blk_loop *l), void *arg)
 {
-	const struct each e = { fn, arg };
-	char buf[4096];
+	static char text[PARTITIONS_MAX];
 	size_t have = 0;
-	off_t at = 0;
+	ssize_t n;
 
-	for (;;) {
-		ssize_t n = pread(b->partitions, buf + have, sizeof(buf) - 1 - have, at);
-		if (n <= 0)
-			return n < 0 ? -1 : 0;
-		at += n;
+	while ((n = pread(b->partitions, text + have, sizeof(text) - 1 - have, (off_t)have)) > 0)
 		have += (size_t)n;
-		buf[have] = 0;
-		char *line = buf;
-		for (char *end; (end = strchr(line, '\n')); line = end + 1) {
-			*end = 0;
-			int32_t index = partition_line(b, line);
-			if (index >= 0)
-				visit(index, &e);
-		}
-		have = strlen(line);
-		memmove(buf, line, have);
-		if (have == sizeof(buf) - 1) {
-			errno = EBADMSG;
-			return -1;
-		}
+	if (n < 0)
+		return -1;
+	if (have == sizeof(text) - 1) {
+		errno = EBADMSG;
+		return -1;
 	}
+	text[have] = '\0';
+	for (char *save, *line = strtok_r(text, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		struct tag t;
+		struct blk_loop l;
+		int32_t index = partition_line(b, line);
+		_cleanup_close_ int node = index < 0 ? -1 : open_node(index, PART_BASE);
+		if (node >= 0 && read_loop(node, &t, &l) && l.index == index)
+			fn(arg, &t, &l);
+	}
+	return 0;
 }
