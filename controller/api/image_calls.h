@@ -1,4 +1,5 @@
-/* image_calls.h - the handlers of the requests about images and kernels; each is a row of control.def. */
+/* image_calls.h - the handlers of the requests about images and kernels; each is a row of
+ * control.def. */
 #ifndef BANGER_CONTROLLER_API_IMAGE_CALLS_H
 #define BANGER_CONTROLLER_API_IMAGE_CALLS_H
 

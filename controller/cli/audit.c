@@ -1,4 +1,5 @@
-/* audit.c - audit show: the request logs of the privileged roles, as a table for people and as they are for programs. */
+/* audit.c - audit show: the request logs of the privileged roles, as a table for people and as they
+ * are for programs. */
 #include <string.h>
 
 #include "common/cleanup.h"

@@ -1,8 +1,9 @@
 /* build.c - image build debian: mmdebstrap, our few changes, mke2fs; all as the calling user.
  *
- * mmdebstrap gives a tar, so that the one step that must know true owners is the last: unpack and mke2fs -d, as
- * root directly, else in a user namespace (unshare --map-root-user --map-auto, which needs a range in /etc/subuid),
- * else under fakeroot.  The same choice decides mmdebstrap's own mode. */
+ * mmdebstrap gives a tar, so that the one step that must know true owners is the last: unpack and
+ * mke2fs -d, as root directly, else in a user namespace (unshare --map-root-user --map-auto, which
+ * needs a range in /etc/subuid), else under fakeroot.  The same choice decides mmdebstrap's own
+ * mode. */
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
@@ -33,11 +34,13 @@ struct build {
 	char final[4096]; /* --output: what b->img is renamed to; "": the image is imported */
 };
 
-/* Tar and file system in one shell, so that both see the same owners.  $1 tar, $2 folder, $3 image, $4 MiB.
- * Device nodes are left out: nobody but root can make them, and a guest's /dev is the kernel's. */
-static const char finish[] =
-	"set -e; mkdir \"$2\"; tar -x --numeric-owner --exclude='./dev/*' -C \"$2\" -f \"$1\"; rm \"$1\"\n"
-	"mke2fs -q -t ext4 -L root -d \"$2\" -E root_owner=0:0 \"$3\" \"$4\"M >/dev/null; rm -rf \"$2\"\n";
+/* Tar and file system in one shell, so that both see the same owners.  $1 tar, $2 folder, $3 image,
+ * $4 MiB. Device nodes are left out: nobody but root can make them, and a guest's /dev is the
+ * kernel's. */
+static const char finish[] = "set -e; mkdir \"$2\"; tar -x --numeric-owner --exclude='./dev/*' -C "
+			     "\"$2\" -f \"$1\"; rm \"$1\"\n"
+			     "mke2fs -q -t ext4 -L root -d \"$2\" -E root_owner=0:0 \"$3\" \"$4\"M "
+			     ">/dev/null; rm -rf \"$2\"\n";
 
 /* Has the caller a range in @path, by name or by number (subuid(5))? */
 static bool has_range(const char *path)
@@ -68,10 +71,9 @@ static int choose_way(struct build *b, struct error *e)
 	if (b->way != WAY_NONE)
 		return 0;
 	error_set(e, FAIL_HOST, "build", "no way to make files of other owners");
-	error_hint(
-		e,
-		"an administrator: usermod --add-subuids 200000-265535 --add-subgids 200000-265535 <you> "
-		"(package uidmap), or install fakechroot and fakeroot");
+	error_hint(e, "an administrator: usermod --add-subuids 200000-265535 --add-subgids "
+		      "200000-265535 <you> "
+		      "(package uidmap), or install fakechroot and fakeroot");
 	return -1;
 }
 
@@ -150,7 +152,8 @@ static int host_sources(struct cli *c, const char *release, glob_t *files)
 	return 0;
 }
 
-/* apt's own settings are not read by mmdebstrap's apt, but the environment is; a proxy that is there stays. */
+/* apt's own settings are not read by mmdebstrap's apt, but the environment is; a proxy that is
+ * there stays. */
 static void host_proxy(struct cli *c, const char *key, const char *variable)
 {
 	const char *const argv[] = { "apt-config", "dump", "--format", "%v%n", key, NULL };
@@ -179,7 +182,8 @@ static int bootstrap(struct build *b, struct error *e)
 
 	if (suite(b->c, release, e) < 0)
 		return -1;
-	/* By the environment: a file of ours is out of reach for the ids of mmdebstrap's own namespace. */
+	/* By the environment: a file of ours is out of reach for the ids of mmdebstrap's own
+	 * namespace. */
 	if (asprintf(&include, "--include=" PACKAGES "%s%s", b->c->opt.include ? "," : "",
 		     b->c->opt.include ? b->c->opt.include : "") < 0 ||
 	    setenv("BANGER_CUSTOMIZE", guest_customize, 1) < 0 ||

@@ -58,7 +58,8 @@ static const struct option_row {
 		    AT(nat), 2 },
 	[O_NO_NAT] = { "no-nat", 0, K_VALUE, NULL, "no network but the host", AT(nat), 1 },
 	[O_RESTART] = { "restart", 0, K_RESTART, "no|on-failure[:N]|always",
-			"start it again when it ends by itself (N times in a row), also after a restart of the host",
+			"start it again when it ends by itself (N times in a row), also after a "
+			"restart of the host",
 			0, 0 },
 	[O_AUTO_STOP] = { "auto-stop", 0, K_IDLE, "TIME|never",
 			  "stop it when it was idle for so long, as 30m or 8h", AT(auto_stop_s),
@@ -364,7 +365,8 @@ int text_put(char *dst, size_t size, const char *what, const char *src, struct e
 /* The signals that would end this program before it has cleaned up.  SIGKILL can not be held. */
 static const int held[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGXCPU };
 
-/* A signal that the caller ignores, as nohup(1) does, stays ignored: signalfd(2) would take it all the same. */
+/* A signal that the caller ignores, as nohup(1) does, stays ignored: signalfd(2) would take it all
+ * the same. */
 static void held_set(sigset_t *set)
 {
 	struct sigaction now;
@@ -467,7 +469,8 @@ static bool has_word(const char *list, const char *word)
 	return false;
 }
 
-/* `banger VERB` is `banger vm VERB`, and each row may have more words for it; so after the noun too. */
+/* `banger VERB` is `banger vm VERB`, and each row may have more words for it; so after the noun
+ * too. */
 static bool is_verb_of(const struct command *cmd, const char *word)
 {
 	return (cmd->verb && strcmp(word, cmd->verb) == 0) || has_word(cmd->alias, word);
@@ -501,8 +504,11 @@ int cmd_help(struct cli *c)
 	if (c->npos == 0) {
 		fputs("banger: microVMs for the users of this host\n\n", c->out);
 		print_overview(c, NULL);
-		fputs("\nThe noun vm may be left out: banger start web1.  `banger help vm run` says more.\nExit status: 0 done, 1 failed, 2 usage, 3 not found, 4 not allowed,\n"
-		      "5 wrong state, 6 limit, 7 timed out, 8 daemon unreachable, 9 host not ready, 10 partly done;\n"
+		fputs("\nThe noun vm may be left out: banger start web1.  `banger help vm run` "
+		      "says more.\nExit status: 0 done, 1 failed, 2 usage, 3 not found, 4 not "
+		      "allowed,\n"
+		      "5 wrong state, 6 limit, 7 timed out, 8 daemon unreachable, 9 host not "
+		      "ready, 10 partly done;\n"
 		      "run, exec and ssh: the guest's own, 125 for a failure of banger's.\n",
 		      c->out);
 		return 0;
@@ -524,8 +530,8 @@ int cmd_help(struct cli *c)
 
 /* ---- words that are not known ---- */
 
-/* How many letters have to be inserted, removed, replaced or swapped with their neighbour to make @b of @a (optimal string
- * alignment); words of 24 letters and more are not near to anything. */
+/* How many letters have to be inserted, removed, replaced or swapped with their neighbour to make
+ * @b of @a (optimal string alignment); words of 24 letters and more are not near to anything. */
 static unsigned distance(const char *a, const char *b)
 {
 	enum { MOST = 24 };
@@ -666,8 +672,8 @@ static int dispatch(struct cli *c, int argc, char **argv)
 	return c->command->run(c);
 }
 
-/* A program that is started without the descriptors 0, 1 or 2 would have its next file or socket there, and a child
- * would read from it or print into it. */
+/* A program that is started without the descriptors 0, 1 or 2 would have its next file or socket
+ * there, and a child would read from it or print into it. */
 static void open_standard(void)
 {
 	while (true) {
@@ -701,7 +707,8 @@ int cli_main(int argc, char **argv, const struct command *table)
 	struct cli c = { .out = stdout, .err = stderr, .sigfd = -1, .table = table };
 
 	open_standard();
-	/* A reader that went away is an error of write(), not our silent death in the middle of cleaning up. */
+	/* A reader that went away is an error of write(), not our silent death in the middle of
+	 * cleaning up. */
 	(void)signal(SIGPIPE, SIG_IGN);
 	c.out_tty = isatty(STDOUT_FILENO);
 	c.err_tty = isatty(STDERR_FILENO);

@@ -14,7 +14,8 @@ enum progress { PROGRESS_AUTO, PROGRESS_NONE, PROGRESS_PLAIN, PROGRESS_JSON };
 /* Exit status of run, exec and ssh for a failure that is ours: every other value is the guest's. */
 #define EXIT_OURS 125
 
-/* Every option that any command takes, in the order of cli.c's table; a command's row says which are its own. */
+/* Every option that any command takes, in the order of cli.c's table; a command's row says which
+ * are its own. */
 enum option_id {
 	O_HELP,
 	O_OUTPUT,
@@ -86,8 +87,8 @@ struct cli {
 	int nguest;
 };
 
-/* A row of the table: help, the parser and the manual page come from it.  The verbs of the first row's noun, and their
- * aliases, are commands without the noun too. */
+/* A row of the table: help, the parser and the manual page come from it.  The verbs of the first
+ * row's noun, and their aliases, are commands without the noun too. */
 struct command {
 	const char *noun, *verb; /* verb NULL: the noun is the command */
 	const char *alias;       /* more words for the verb, with blanks between them, or NULL */
@@ -110,7 +111,8 @@ extern const struct command commands[];
  */
 int cli_main(int argc, char **argv, const struct command *table);
 
-/* Hold the signals that end programs, but those that the caller ignores, until clean-up is done; c->sigfd has them. */
+/* Hold the signals that end programs, but those that the caller ignores, until clean-up is done;
+ * c->sigfd has them. */
 int signals_hold(struct cli *c, struct error *e);
 /* In a child before exec(), and when cleaning up is over. */
 void signals_release(void);
@@ -119,7 +121,8 @@ bool signals_pending(struct cli *c);
 /* Set "interrupted".  Return: -1. */
 int signals_error(struct cli *c, const char *what, struct error *e);
 
-/* Copy @src into a field of the protocol.  Return: 0, or -1 with @e when it is too long or no UTF-8. */
+/* Copy @src into a field of the protocol.  Return: 0, or -1 with @e when it is too long or no
+ * UTF-8. */
 int text_put(char *dst, size_t size, const char *what, const char *src, struct error *e);
 
 /* Copy @src, cut at @size; when it is no UTF-8, each byte from 0x80 on becomes '?'. */

@@ -24,9 +24,8 @@ static int unreachable(const char *path, int err, struct error *e)
 	case ENOENT:
 	case ENOTDIR:
 		error_set(e, FAIL_UNREACHABLE, WHAT, "no socket at %s", path);
-		error_hint(
-			e,
-			"is it running? try: systemctl status banger (another socket: BANGER_SOCKET)");
+		error_hint(e, "is it running? try: systemctl status banger (another socket: "
+			      "BANGER_SOCKET)");
 		break;
 	case ECONNREFUSED:
 		error_set(e, FAIL_UNREACHABLE, WHAT, "nobody listens at %s", path);
@@ -35,9 +34,8 @@ static int unreachable(const char *path, int err, struct error *e)
 	case EACCES:
 	case EPERM:
 		error_set(e, FAIL_UNREACHABLE, WHAT, "no permission to open %s", path);
-		error_hint(
-			e,
-			"ask an administrator to put you in the group that owns it, then log in again");
+		error_hint(e, "ask an administrator to put you in the group that owns it, then log "
+			      "in again");
 		break;
 	default:
 		error_set(e, FAIL_UNREACHABLE, WHAT, "%s: %s", path, strerror(err));
@@ -68,9 +66,8 @@ int conn_open(struct error *e)
 static int gone(struct error *e)
 {
 	error_set(e, FAIL_UNREACHABLE, WHAT, "it ended before it answered");
-	error_hint(
-		e,
-		"it finishes or undoes what it had begun when it is back; look with: banger vm list");
+	error_hint(e, "it finishes or undoes what it had begun when it is back; look with: banger "
+		      "vm list");
 	return -1;
 }
 
@@ -97,7 +94,8 @@ static int wait_for(struct cli *c, struct control *conn, const struct reply_to *
 	return 0;
 }
 
-/* The daemon may not be what it was: none of its text reaches a terminal, or a program behind a pipe, as it came. */
+/* The daemon may not be what it was: none of its text reaches a terminal, or a program behind a
+ * pipe, as it came. */
 static void clean(const struct call *call, struct message *m)
 {
 	if (m->kind == MSG_EVENT)

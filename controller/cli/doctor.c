@@ -55,7 +55,8 @@ static void check_programs(struct doctor *d)
 	}
 }
 
-/* privhelper/host/sysusers.conf says what is read in a home; activate.sh can not change that of an account in use. */
+/* privhelper/host/sysusers.conf says what is read in a home; activate.sh can not change that of an
+ * account in use. */
 static void check_home(struct doctor *d)
 {
 	const struct passwd *controller = getpwnam("banger");
@@ -65,9 +66,9 @@ static void check_home(struct doctor *d)
 		return;
 	(void)snprintf(text, sizeof(text), "the home of the account banger is %.200s",
 		       controller->pw_dir);
-	doctor_say(
-		d, "account", strcmp(controller->pw_dir, "/") == 0 ? "PASS" : "WARN", text,
-		"systemctl stop banger; usermod --home / banger; systemctl start banger (VMs go on)");
+	doctor_say(d, "account", strcmp(controller->pw_dir, "/") == 0 ? "PASS" : "WARN", text,
+		   "systemctl stop banger; usermod --home / banger; systemctl start banger (VMs go "
+		   "on)");
 }
 
 /* ---- without these the service does not start; asked for here when it is not there to be asked ---- */
@@ -85,8 +86,9 @@ static bool has_cgroup2(void)
 	return found;
 }
 
-/* A part that is built in has its folder in /sys/module only if it has parameters; modules.builtin names it always.
- * Where that can not be read, as in a container, nothing is said against the kernel. */
+/* A part that is built in has its folder in /sys/module only if it has parameters; modules.builtin
+ * names it always.  Where that can not be read, as in a container, nothing is said against the
+ * kernel. */
 static bool has_module(const char *name)
 {
 	char path[160], line[256], file[64];
@@ -179,7 +181,8 @@ static void check_lines(struct doctor *d, char *text)
 
 #define CHECK_MS 120000 /* a database is some MiB: seconds */
 
-/* By the controller's own program, under its own account: root does not parse what that account may have written. */
+/* By the controller's own program, under its own account: root does not parse what that account may
+ * have written. */
 static void check_db_here(struct doctor *d)
 {
 	static char out[16384];
@@ -206,9 +209,9 @@ static void check_db_here(struct doctor *d)
 	if (status < 0)
 		doctor_say(d, "check", "FAIL", e.why, "");
 	else if (status != (d->failed ? FAIL_HOST : 0))
-		doctor_say(
-			d, "check", "FAIL", program,
-			"it did not end well; run it with --check-db and the folder as the controller's account");
+		doctor_say(d, "check", "FAIL", program,
+			   "it did not end well; run it with --check-db and the folder as the "
+			   "controller's account");
 }
 
 static void check_db(struct doctor *d)

@@ -20,7 +20,8 @@ void doctor_say(struct doctor *d, const char *name, const char *verdict, const c
 /* What is between guests and the outside, and not ours: for a service that runs. */
 void doctor_network(struct doctor *d);
 
-/* What of this host's accounts, udev rules and disks does not go with root's configuration; nothing where there is none. */
+/* What of this host's accounts, udev rules and disks does not go with root's configuration; nothing
+ * where there is none. */
 void doctor_host(struct doctor *d);
 
 #endif

@@ -1,4 +1,5 @@
-/* doctor_host.c - what of this host's accounts, udev rules and disks does not go with root's configuration. */
+/* doctor_host.c - what of this host's accounts, udev rules and disks does not go with root's
+ * configuration. */
 #include <dirent.h>
 #include <grp.h>
 #include <pwd.h>
@@ -13,9 +14,9 @@
 #include "controller/cli/doctor.h"
 #include "proto/slot.h"
 
-#define ASK_NS    \
-	UINT64_C( \
-		3000000000) /* for each of two ways to ask a directory service, one id after another */
+#define ASK_NS \
+	UINT64_C(3000000000) /* for each of two ways to ask a directory service, one id after \
+				another */
 
 /* ---- ids ---- */
 
@@ -62,7 +63,8 @@ static void look_at_lists(const struct config *c, struct found *f)
 	endgrent();
 }
 
-/* What can only be asked for: most directory services.  Return: how many ids were, before the time was over. */
+/* What can only be asked for: most directory services.  Return: how many ids were, before the time
+ * was over. */
 static uint32_t ask_for_each(const struct config *c, struct found *f)
 {
 	uint64_t end = clock_boot_ns() + ASK_NS;
@@ -157,7 +159,8 @@ static bool rules_cover(const char *state_dir, char *path, size_t size)
 	return false;
 }
 
-/* Without the rule, udev has blkid read as root what guests wrote.  Where no udev runs, nothing reads it. */
+/* Without the rule, udev has blkid read as root what guests wrote.  Where no udev runs, nothing
+ * reads it. */
 static void check_udev(struct doctor *d, const struct config *c)
 {
 	char path[96], text[320], hint[512];
@@ -171,11 +174,11 @@ static void check_udev(struct doctor *d, const struct config *c)
 	(void)snprintf(text, sizeof(text),
 		       "it does not name %s: root's udev reads what guests write on their disks",
 		       c->state_dir);
-	(void)snprintf(
-		hint, sizeof(hint),
-		"sed 's,/var/lib/banger,%s,' /usr/lib/udev/rules.d/50-banger.rules >/etc/udev/rules.d/50-banger.rules; "
-		"udevadm control --reload",
-		c->state_dir);
+	(void)snprintf(hint, sizeof(hint),
+		       "sed 's,/var/lib/banger,%s,' /usr/lib/udev/rules.d/50-banger.rules "
+		       ">/etc/udev/rules.d/50-banger.rules; "
+		       "udevadm control --reload",
+		       c->state_dir);
 	doctor_say(d, "udev rule", "WARN", text, hint);
 }
 
@@ -193,7 +196,8 @@ static bool is_foreign_dm(const char *name)
 	       strncmp(uuid, SLOT_UUID_PREFIX, sizeof(SLOT_UUID_PREFIX) - 1) != 0;
 }
 
-/* The control node knows no owners: who may make a snapshot with it may also load a table into the root volume. */
+/* The control node knows no owners: who may make a snapshot with it may also load a table into the
+ * root volume. */
 static void check_dm(struct doctor *d, const struct config *c)
 {
 	const struct dirent *e;

@@ -14,7 +14,8 @@
 #include "controller/cli/proc.h"
 #include "proto/slot.h"
 
-/* The service turns it on when it starts; who turns it off later takes the outside from every guest with NAT. */
+/* The service turns it on when it starts; who turns it off later takes the outside from every guest
+ * with NAT. */
 static void check_forwarding(struct doctor *d)
 {
 	_cleanup_close_ int fd = open("/proc/sys/net/ipv4/ip_forward", O_RDONLY | O_CLOEXEC);
@@ -30,7 +31,8 @@ static void check_forwarding(struct doctor *d)
 			   "sysctl net.ipv4.ip_forward=1, and see who turned it off");
 }
 
-/* What our table accepts another chain at the same hook may drop: Docker's by its policy, firewalld's by a rule. */
+/* What our table accepts another chain at the same hook may drop: Docker's by its policy,
+ * firewalld's by a rule. */
 static bool may_drop(const json_t *entry, const char **table, const char **name)
 {
 	const char *family = "", *hook = "", *policy = "";
@@ -46,7 +48,8 @@ static bool may_drop(const json_t *entry, const char **table, const char **name)
 	return strcmp(policy, "drop") == 0 || strcmp(*table, "firewalld") == 0;
 }
 
-/* The older iptables has tables that nft does not show.  To ask for one makes it, so this asks only for what is there. */
+/* The older iptables has tables that nft does not show.  To ask for one makes it, so this asks only
+ * for what is there. */
 static bool legacy_may_drop(struct doctor *d)
 {
 	static const char *const argv[] = { "iptables-legacy", "-S", "FORWARD", NULL };
@@ -130,14 +133,15 @@ static void check_fill(struct doctor *d, const char *name, long long used, long 
 		doctor_say(d, name, used >= most ? "FAIL" : "WARN", text, hint);
 }
 
-/* nf_conntrack-sysctl.rst, arp(7); a network namespace of its own has no limit of neighbours to show. */
+/* nf_conntrack-sysctl.rst, arp(7); a network namespace of its own has no limit of neighbours to
+ * show. */
 static void check_tables(struct doctor *d)
 {
-	check_fill(
-		d, "flows", number_in("/proc/sys/net/netfilter/nf_conntrack_count", 0, 10),
-		number_in("/proc/sys/net/netfilter/nf_conntrack_max", 0, 10),
-		"new connections of guests are dropped",
-		"sysctl net.netfilter.nf_conntrack_max, and see whose flows they are: conntrack -L");
+	check_fill(d, "flows", number_in("/proc/sys/net/netfilter/nf_conntrack_count", 0, 10),
+		   number_in("/proc/sys/net/netfilter/nf_conntrack_max", 0, 10),
+		   "new connections of guests are dropped",
+		   "sysctl net.netfilter.nf_conntrack_max, and see whose flows they are: conntrack "
+		   "-L");
 	check_fill(d, "neighbours", number_in("/proc/net/stat/arp_cache", 1, 16),
 		   number_in("/proc/sys/net/ipv4/neigh/default/gc_thresh3", 0, 10),
 		   "guests can not be reached",
@@ -207,8 +211,9 @@ static void first_rule(struct doctor *d, char out[128])
 	json_decref(rules);
 }
 
-/* Where the host would send a packet for a guest: by the bridge, unless a rule of a VPN or of policy routing says
- * otherwise.  The kernel is asked for its decision, so that no rule has to be understood here. */
+/* Where the host would send a packet for a guest: by the bridge, unless a rule of a VPN or of
+ * policy routing says otherwise.  The kernel is asked for its decision, so that no rule has to be
+ * understood here. */
 static void check_rules(struct doctor *d, const struct ifaddrs *bridge)
 {
 	struct in_addr guest = { htonl(ntohl(ipv4(bridge->ifa_addr)) + 1) };
@@ -231,9 +236,9 @@ static void check_rules(struct doctor *d, const struct ifaddrs *bridge)
 		(void)snprintf(found, sizeof(found),
 			       "packets for guests go to %s, not to %s: %s takes their subnet", dev,
 			       bridge->ifa_name, rule);
-		doctor_say(
-			d, "routing", "WARN", found,
-			"ip rule add priority 99 to SUBNET lookup main, or have the VPN leave the guests' subnet alone");
+		doctor_say(d, "routing", "WARN", found,
+			   "ip rule add priority 99 to SUBNET lookup main, or have the VPN leave "
+			   "the guests' subnet alone");
 	}
 	json_decref(routes);
 }
@@ -273,9 +278,9 @@ static void check_names(struct doctor *d)
 			       "in banger.conf: dns = %s (this host's), then restart the service",
 			       server);
 	else
-		(void)snprintf(
-			hint, sizeof(hint),
-			"in banger.conf: dns = ADDRESS of one that guests with NAT reach, then restart the service");
+		(void)snprintf(hint, sizeof(hint),
+			       "in banger.conf: dns = ADDRESS of one that guests with NAT reach, "
+			       "then restart the service");
 	doctor_say(d, "names", "WARN", "banger.conf names no name server: guests resolve no names",
 		   hint);
 }
@@ -299,9 +304,9 @@ static void check_subnet(struct doctor *d)
 			text, sizeof(text),
 			"an address of %s is in the VMs' subnet: packets for guests may go there",
 			a->ifa_name);
-		doctor_say(
-			d, "subnet", "WARN", text,
-			"set subnet in banger.conf to one that nobody has, or take that address away");
+		doctor_say(d, "subnet", "WARN", text,
+			   "set subnet in banger.conf to one that nobody has, or take that address "
+			   "away");
 		ours = NULL;
 	}
 	if (ours)

@@ -1,7 +1,8 @@
 /* each.c - the commands that take several targets: side by side, in processes of their own.
  *
- * A process for each target, not a thread: all that a command does once (a request, its stages, its error) holds for a
- * process, signals and standard error included.  What it has to tell is one line of JSON in a file without a name. */
+ * A process for each target, not a thread: all that a command does once (a request, its stages, its
+ * error) holds for a process, signals and standard error included.  What it has to tell is one line
+ * of JSON in a file without a name. */
 #include "controller/cli/each.h"
 
 #include <errno.h>
@@ -47,7 +48,8 @@ static void say(struct all *a, const char *ref, const char *said, json_t *result
 	fflush(c->out);
 }
 
-/* Do it to one target.  Return: the exit status; @said and @result as one_fn has them, @result not NULL when it is 0. */
+/* Do it to one target.  Return: the exit status; @said and @result as one_fn has them, @result not
+ * NULL when it is 0. */
 static int do_one(struct cli *c, const char *ref, one_fn one, const char **said, json_t **result)
 {
 	struct error e = { 0 };
@@ -139,7 +141,8 @@ static void not_begun(struct all *a, struct target *t)
 	t->over = true;
 }
 
-/* At most AT_ONCE run.  What is told comes in the order of the words, each as soon as those before it have ended. */
+/* At most AT_ONCE run.  What is told comes in the order of the words, each as soon as those before
+ * it have ended. */
 static void side_by_side(struct all *a, struct target *targets, int n, one_fn one)
 {
 	int running = 0, next = 0, told = 0;

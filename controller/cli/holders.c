@@ -1,5 +1,5 @@
-/* holders.c - find what still uses a disk.  The daemon can not look into processes; the caller of `banger` may, as far
- * as the kernel lets them. */
+/* holders.c - find what still uses a disk.  The daemon can not look into processes; the caller of
+ * `banger` may, as far as the kernel lets them. */
 #include "controller/cli/holders.h"
 
 #include <ctype.h>

@@ -149,9 +149,8 @@ int image_default(struct cli *c, char name[64], struct error *e)
 		return -1;
 	}
 	error_set(e, FAIL_NOT_FOUND, "image", "there is no image to make a VM from");
-	error_hint(
-		e,
-		"banger kernel import debian debian && banger image build debian bookworm --kernel debian");
+	error_hint(e, "banger kernel import debian debian && banger image build debian bookworm "
+		      "--kernel debian");
 	return -1;
 }
 
@@ -307,11 +306,12 @@ enum {
 	SB_RO_COMPAT = 0x64,
 	SB_BLOCKS_HI = 0x150,
 	INCOMPAT_64BIT = 0x80,
-	/* filetype, recover, meta_bg, extents, 64bit, mmp, flex_bg, ea_inode, csum_seed, largedir, inline_data, encrypt, casefold */
+	/* filetype, recover, meta_bg, extents, 64bit, mmp, flex_bg, ea_inode, csum_seed, largedir,
+	   inline_data, encrypt, casefold */
 	INCOMPAT_KNOWN = 0x2 | 0x4 | 0x10 | 0x40 | 0x80 | 0x100 | 0x200 | 0x400 | 0x2000 | 0x4000 |
 			 0x8000 | 0x10000 | 0x20000,
-	/* sparse_super, large_file, btree_dir, huge_file, gdt_csum, dir_nlink, extra_isize, quota, bigalloc, metadata_csum,
-	* readonly, project, verity, orphan_present */
+	/* sparse_super, large_file, btree_dir, huge_file, gdt_csum, dir_nlink, extra_isize, quota,
+	 * bigalloc, metadata_csum, readonly, project, verity, orphan_present */
 	RO_COMPAT_KNOWN = 0x77f | 0x1000 | 0x2000 | 0x8000 | 0x10000
 };
 
@@ -335,15 +335,15 @@ int image_check(int fd, const char *path, struct error *e)
 		blocks |= (uint64_t)le32(sb + SB_BLOCKS_HI) << 32;
 	uint64_t size = blocks << (10 + le32(sb + SB_LOG_BLOCK));
 	if ((uint64_t)st.st_size < size)
-		return error_set(
-			e, FAIL_USAGE, path,
-			"the file has %llu bytes, but the file system in it %llu: a part is missing",
-			(unsigned long long)st.st_size, (unsigned long long)size);
+		return error_set(e, FAIL_USAGE, path,
+				 "the file has %llu bytes, but the file system in it %llu: a part "
+				 "is missing",
+				 (unsigned long long)st.st_size, (unsigned long long)size);
 	if (incompat || ro) {
-		error_set(
-			e, FAIL_USAGE, path,
-			"its ext4 has features that Linux 6.1 does not know (incompat 0x%x, ro_compat 0x%x)",
-			incompat, ro);
+		error_set(e, FAIL_USAGE, path,
+			  "its ext4 has features that Linux 6.1 does not know (incompat 0x%x, "
+			  "ro_compat 0x%x)",
+			  incompat, ro);
 		error_hint(e, "dumpe2fs -h names them; make it again by mke2fs -O ^FEATURE");
 		return -1;
 	}

@@ -16,13 +16,14 @@
 #define MODULE_MAX (16u << 20)
 #define LOAD_MAX 64
 
-/* What a guest needs to mount its disk and to find its network in both VMMs, and to hear its power button.  What is
- * needed may be built in as well. */
+/* What a guest needs to mount its disk and to find its network in both VMMs, and to hear its power
+ * button.  What is needed may be built in as well. */
 static const struct {
 	const char *name;
 	bool needed;
 } drivers[] = {
-	/* A kernel of distribution has ext4 as a module, and ext4 asks for crc32c by a name that modules.dep does not have. */
+	/* A kernel of distribution has ext4 as a module, and ext4 asks for crc32c by a name that
+	   modules.dep does not have. */
 	{ "crc32c_generic", false }, { "ext4", true },       { "virtio_pci", true },
 	{ "virtio_mmio", true },     { "virtio_blk", true }, { "virtio_net", true },
 	{ "button", false },         { "evdev", false },
@@ -73,7 +74,8 @@ static int plan_add(struct plan *p, const char *path, size_t len)
 	return 0;
 }
 
-/* One line of modules.dep, "path: deps": insertion goes from its right end to its left (modules.dep(5)). */
+/* One line of modules.dep, "path: deps": insertion goes from its right end to its left
+ * (modules.dep(5)). */
 static int plan_line(struct plan *p, const char *line, const char *end)
 {
 	const char *colon = memchr(line, ':', (size_t)(end - line));

@@ -1,4 +1,5 @@
-/* initramfs.h - the small archive that a guest's kernel starts with: busybox, our /init, a handful of drivers. */
+/* initramfs.h - the small archive that a guest's kernel starts with: busybox, our /init, a handful
+ * of drivers. */
 #ifndef BANGER_CLI_INITRAMFS_H
 #define BANGER_CLI_INITRAMFS_H
 

@@ -1,4 +1,5 @@
-/* kernel.c - kernel import: from a package or files to the three descriptors that the daemon takes. */
+/* kernel.c - kernel import: from a package or files to the three descriptors that the daemon takes.
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -98,7 +99,8 @@ static int unpack_deb(struct import *im, struct error *e)
 		return -1;
 	if (find_entry(boot, "vmlinuz-", im->vmlinuz, sizeof(im->vmlinuz)) < 0)
 		return error_set(e, FAIL_USAGE, im->deb, "no kernel in it; a meta package?");
-	/* Since Debian 13 they are under usr/, and depmod looks in the one or the other: the link leads from both. */
+	/* Since Debian 13 they are under usr/, and depmod looks in the one or the other: the link
+	 * leads from both. */
 	(void)snprintf(lib, sizeof(lib), "%s/lib", tree);
 	(void)!symlink("usr/lib", lib);
 	(void)snprintf(lib, sizeof(lib), "%s/lib/modules", tree);

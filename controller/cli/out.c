@@ -10,7 +10,8 @@
 
 /* ---- text of others ---- */
 
-/* Bytes of the control character at @s: 1 for C0 and DEL, 2 for C1 (U+0080 to U+009F, C2 xx in UTF-8), 0 for others. */
+/* Bytes of the control character at @s: 1 for C0 and DEL, 2 for C1 (U+0080 to U+009F, C2 xx in
+ * UTF-8), 0 for others. */
 static int control_bytes(const char *s)
 {
 	const unsigned char *u = (const unsigned char *)s;
@@ -400,10 +401,12 @@ size_t clean_bytes(struct clean *s, const char *in, size_t n, char *out)
 
 	for (size_t i = 0; i < n; i++) {
 		unsigned char b = (unsigned char)in[i];
-		/* A sequence that a line break cuts is over: nothing a guest says hides the lines behind it. */
+		/* A sequence that a line break cuts is over: nothing a guest says hides the lines
+		 * behind it. */
 		if (b == '\n')
 			s->state = CLEAN_TEXT;
-		/* U+0080 to U+009F, C2 xx in UTF-8, are control characters too; other letters begin with C2 as well. */
+		/* U+0080 to U+009F, C2 xx in UTF-8, are control characters too; other letters begin
+		 * with C2 as well. */
 		if (s->state == CLEAN_C2 && (b & 0xe0) != 0x80) {
 			out[have++] = '\xc2';
 			s->state = CLEAN_TEXT;

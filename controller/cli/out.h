@@ -1,4 +1,5 @@
-/* out.h - what people and programs read: tables, JSON, errors, stages, and guest text made harmless. */
+/* out.h - what people and programs read: tables, JSON, errors, stages, and guest text made
+ * harmless. */
 #ifndef BANGER_CLI_OUT_H
 #define BANGER_CLI_OUT_H
 
@@ -12,7 +13,8 @@
  * text_clean() - put ? in the place of each control character: C0, DEL, and C1 in UTF-8
  * @s:	UTF-8; its length stays as it is
  *
- * A terminal obeys escape sequences, and people read what a daemon sends: conn_call() calls it for all text that comes.
+ * A terminal obeys escape sequences, and people read what a daemon sends: conn_call() calls it for
+ * all text that comes.
  */
 void text_clean(char *s);
 /* The same for each text of an event or of a result. */
@@ -48,7 +50,8 @@ json_t *out_event_json(const struct event *event, const void *fields);
 /* The result of a call as an object, likewise. */
 json_t *out_fields_json(const struct field *fields, const void *base);
 
-/* Print @j (and drop the reference) with a newline.  Return: 0, or FAIL_GENERAL when stdout failed. */
+/* Print @j (and drop the reference) with a newline.  Return: 0, or FAIL_GENERAL when stdout failed.
+ */
 int out_json(struct cli *c, json_t *j);
 
 /* The answer of a list command: one object an event, in the format of --output.  Set @c, @json (an
@@ -87,7 +90,8 @@ void out_note(struct cli *c, const char *fmt, ...) __attribute__((format(printf,
 void out_stage(struct cli *c, const struct ev_stage *s);
 void out_stage_end(struct cli *c);
 
-/* A state machine that drops control bytes, but \n and \t, and escape sequences (ECMA-48) from a guest's output. */
+/* A state machine that drops control bytes, but \n and \t, and escape sequences (ECMA-48) from a
+ * guest's output. */
 struct clean {
 	enum { CLEAN_TEXT, CLEAN_ESC, CLEAN_CSI, CLEAN_STRING, CLEAN_STRING_ESC, CLEAN_C2 } state;
 };

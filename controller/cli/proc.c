@@ -21,8 +21,9 @@
 
 #define PATIENCE_MS 5000
 
-/* The next program runs in our own SELinux domain, where the user may choose one; where there is none, nothing happens.
- * Without new privileges (prctl(2)) it stays there in any case, but an enforcing kernel logs that as a denial. */
+/* The next program runs in our own SELinux domain, where the user may choose one; where there is
+ * none, nothing happens.  Without new privileges (prctl(2)) it stays there in any case, but an
+ * enforcing kernel logs that as a denial. */
 static int stay_here(void)
 {
 	_cleanup_close_ int now = open("/proc/self/attr/current", O_RDONLY | O_CLOEXEC);
@@ -35,8 +36,8 @@ static int stay_here(void)
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
-/* Another account's program gets none of our descriptors, and a session of its own: as a process of ours it could open
- * /dev/tty, and put words into the shell behind it (TIOCSTI, ioctl_tty(2)). */
+/* Another account's program gets none of our descriptors, and a session of its own: as a process of
+ * ours it could open /dev/tty, and put words into the shell behind it (TIOCSTI, ioctl_tty(2)). */
 static int become(const struct account *as)
 {
 	int null = open("/dev/null", O_RDWR);
@@ -187,7 +188,8 @@ const char *home_dir(void)
 	const char *home = getenv("HOME");
 	struct stat st;
 
-	/* sudo(8) may leave root the HOME of the user who called it: what root made there the user could not change. */
+	/* sudo(8) may leave root the HOME of the user who called it: what root made there the user
+	 * could not change. */
 	bool others = home && geteuid() == 0 && stat(home, &st) == 0 && st.st_uid != 0;
 	if (home && *home == '/' && !others)
 		return home;
@@ -235,8 +237,8 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 
 void tempdir_remove(struct cli *c, const char *path)
 {
-	/* A tree unpacked with other people's ids has folders that we may not even enter: ours once more in a
-	 * namespace where these ids are ours.  The signals that came must not stop this. */
+	/* A tree unpacked with other people's ids has folders that we may not even enter: ours once
+	 * more in a namespace where these ids are ours.  The signals that came must not stop this. */
 	const char *const again[] = { "unshare", "--map-root-user", "--map-auto", "rm", "-rf", path,
 				      NULL };
 	const struct proc_io io = { .null_err = true };

@@ -13,11 +13,12 @@ struct proc_io {
 	bool null_err;  /* stderr to /dev/null */
 	char *capture;  /* stdout into this buffer, NUL-terminated, cut at its size */
 	size_t capture_size;
-	const char *dir; /* working folder */
-	const struct account *
-		as; /* as that account, with no other group, and nothing of ours but its output; NULL: as us */
-	unsigned most_ms; /* killed after so long; 0: it has all the time it wants */
-	bool stay; /* no new privileges: where SELinux would move it to a domain that our files are closed to, it stays in ours */
+	const char *dir;          /* working folder */
+	const struct account *as; /* as that account, with no other group, and nothing of ours but
+				     its output; NULL: as us */
+	unsigned most_ms;         /* killed after so long; 0: it has all the time it wants */
+	bool stay; /* no new privileges: where SELinux would move it to a domain that our files are
+		      closed to, it stays in ours */
 };
 
 /**
@@ -37,13 +38,14 @@ int proc_must(struct cli *c, const char *const argv[], const struct proc_io *io,
 /* Is there such a program in PATH? */
 bool proc_exists(const char *name);
 
-/* A new folder under $TMPDIR, else ~/.cache/banger, else /tmp; mode 0700.  Return: 0, or -1 with @e. */
+/* A new folder under $TMPDIR, else ~/.cache/banger, else /tmp; mode 0700.  Return: 0, or -1 with
+ * @e. */
 int tempdir_make(char *path, size_t size, struct error *e);
 /* Remove it with all that is in it. */
 void tempdir_remove(struct cli *c, const char *path);
 
-/* The caller's home: HOME, else the password database; NULL when neither knows.  For root a HOME that is another user's
- * does not count. */
+/* The caller's home: HOME, else the password database; NULL when neither knows.  For root a HOME
+ * that is another user's does not count. */
 const char *home_dir(void);
 /* @path and its parents, mode 0700. Return: 0, or -1 with errno. */
 int make_dirs(const char *path);

@@ -1,9 +1,11 @@
-/* run.c - vm run, ssh, exec, wait and host-key: what goes on in a guest, and the promise that --rm leaves nothing.
+/* run.c - vm run, ssh, exec, wait and host-key: what goes on in a guest, and the promise that --rm
+ * leaves nothing.
  *
- * The signals that end programs are held from before the VM is made until after it is deleted.  Whoever
- * waits (for an answer, for the guest's ssh, for the command) also watches the signal descriptor, gives up, and the
- * way back through cmd_vm_run() deletes the VM on a connection of its own.  The one answer that is always waited
- * for is that of vm_create: without it nobody would know what to delete. */
+ * The signals that end programs are held from before the VM is made until after it is deleted.
+ * Whoever waits (for an answer, for the guest's ssh, for the command) also watches the signal
+ * descriptor, gives up, and the way back through cmd_vm_run() deletes the VM on a connection of its
+ * own.  The one answer that is always waited for is that of vm_create: without it nobody would know
+ * what to delete. */
 #include <string.h>
 #include <time.h>
 
@@ -102,7 +104,8 @@ static int session(struct cli *c, const struct ssh *s, const char *id, struct er
 	return ssh_run(c, s, &vm, c->guest != NULL, e);
 }
 
-/* Whatever happened: a connection of its own, no signal ends it, and a bound, for a daemon that hangs. */
+/* Whatever happened: a connection of its own, no signal ends it, and a bound, for a daemon that
+ * hangs. */
 static int remove_vm(struct cli *c, const char *id, const char *name)
 {
 	const struct reply_to to = { .uncut = true, .timeout_ms = DELETE_TIMEOUT_MS };
@@ -167,7 +170,8 @@ static int look_up_running(struct cli *c, const char *ref, struct ev_vm *vm, str
 	return -1;
 }
 
-/* A guest has the time of `vm run` from its start, so that a start and an exec can follow one another. */
+/* A guest has the time of `vm run` from its start, so that a start and an exec can follow one
+ * another. */
 static uint64_t boot_left_ms(const struct ev_vm *vm)
 {
 	struct tm tm = { 0 };
@@ -187,8 +191,9 @@ static uint64_t login_ms(const struct cli *c, const struct ev_vm *vm)
 					 : LOGIN_TIMEOUT_MS;
 }
 
-/* A server has few places for connections that are not logged in yet, so one is not spent on the question whether it
- * answers, but for a guest that may still boot.  255 is ssh's own status, or the command's: then it is asked. */
+/* A server has few places for connections that are not logged in yet, so one is not spent on the
+ * question whether it answers, but for a guest that may still boot.  255 is ssh's own status, or
+ * the command's: then it is asked. */
 static int login(struct cli *c, const struct ssh *s, const struct ev_vm *vm, bool batch,
 		 struct error *e)
 {

@@ -39,7 +39,8 @@ static int state_dir(char *path, size_t size, struct error *e)
 
 /* ---- keys ---- */
 
-/* Of "type base64 comment" the first two words are the key; a comment may be anything, also no UTF-8. */
+/* Of "type base64 comment" the first two words are the key; a comment may be anything, also no
+ * UTF-8. */
 static void cut_comment(char *line)
 {
 	size_t n = strcspn(line, " ");
@@ -49,7 +50,8 @@ static void cut_comment(char *line)
 		line[n + 1 + strcspn(line + n + 1, " ")] = '\0';
 }
 
-/* The public half of a private key that asks for nothing (-P "" fails on a key with a passphrase), as one line. */
+/* The public half of a private key that asks for nothing (-P "" fails on a key with a passphrase),
+ * as one line. */
 static int derive(struct cli *c, const char *key, char line[4001], struct error *e)
 {
 	const char *const argv[] = { "ssh-keygen", "-y", "-P", "", "-f", key, NULL };
@@ -92,8 +94,8 @@ static char *nth_line(char *text, size_t n)
 	return text && *text ? text : NULL;
 }
 
-/* The agent's copy of @key as one line.  ssh-add(1) lists the keys in the same order by fingerprint and in full.
- * Return: 0, or -1 when the agent has no such key, or there is no agent. */
+/* The agent's copy of @key as one line.  ssh-add(1) lists the keys in the same order by fingerprint
+ * and in full.  Return: 0, or -1 when the agent has no such key, or there is no agent. */
 static int from_agent(struct cli *c, const char *key, char line[4001])
 {
 	enum { ROOM = 1 << 16 };
@@ -121,7 +123,8 @@ static int from_agent(struct cli *c, const char *key, char line[4001])
 	return 0;
 }
 
-/* The kinds of file that ssh takes for a private key: PEM, and OpenSSH's own, which has the public half in it. */
+/* The kinds of file that ssh takes for a private key: PEM, and OpenSSH's own, which has the public
+ * half in it. */
 enum kind { KIND_NONE, KIND_PEM, KIND_OPENSSH };
 
 static enum kind kind_of(const char *key)
@@ -135,7 +138,8 @@ static enum kind kind_of(const char *key)
 	return strncmp(line, openssh, sizeof(openssh) - 1) == 0 ? KIND_OPENSSH : KIND_PEM;
 }
 
-/* Of a PEM file ssh offers what stands in the .pub file beside it.  One of another key keeps the key from being used. */
+/* Of a PEM file ssh offers what stands in the .pub file beside it.  One of another key keeps the
+ * key from being used. */
 static bool pub_disagrees(const char *key, const char *line)
 {
 	char path[4096 + 8], pub[4001];
@@ -168,7 +172,8 @@ static off_t size_of(const char *key)
 	return stat(key, &st) < 0 ? -1 : st.st_size;
 }
 
-/* Of several that are made at once the first has the name, and all use that; its data is on the disk before. */
+/* Of several that are made at once the first has the name, and all use that; its data is on the
+ * disk before. */
 static int publish(const char *made, const char *key)
 {
 	char pub[4096 + 8];
@@ -233,10 +238,10 @@ int ssh_prepare(struct cli *c, struct ssh *s, bool new_vm, struct error *e)
 
 	memset(s, 0, sizeof(*s));
 	if (!getpwuid(getuid())) {
-		error_set(
-			e, FAIL_HOST, WHAT,
-			"uid %u has no entry in the password database, and ssh does not run without",
-			(unsigned)getuid());
+		error_set(e, FAIL_HOST, WHAT,
+			  "uid %u has no entry in the password database, and ssh does not run "
+			  "without",
+			  (unsigned)getuid());
 		error_hint(e, "getent passwd %u shows what is missing", (unsigned)getuid());
 		return -1;
 	}
@@ -281,7 +286,8 @@ struct wait {
 	uint64_t deadline;
 };
 
-/* Wait for @events on @fd, a held signal or the VM's end.  Return: 1 there, 0 no time left, -1 one of the others. */
+/* Wait for @events on @fd, a held signal or the VM's end.  Return: 1 there, 0 no time left, -1 one
+ * of the others. */
 static int wait_fd(const struct wait *w, int fd, short events, int ms)
 {
 	struct pollfd p[] = { { fd, events, 0 },
@@ -306,7 +312,8 @@ static int try_banner(const struct wait *w)
 	if (connect(fd, (const struct sockaddr *)&w->addr, sizeof(w->addr)) < 0 &&
 	    errno != EINPROGRESS)
 		return 0;
-	/* A new try a second: while the guest does not answer ARP the kernel's own retries grow ever slower. */
+	/* A new try a second: while the guest does not answer ARP the kernel's own retries grow
+	 * ever slower. */
 	if ((n = wait_fd(w, fd, POLLOUT, left_ms(w->deadline, 1000))) <= 0)
 		return n;
 	/* Connected; a small guest under load takes its time to start the server. */
@@ -397,7 +404,8 @@ static void option(struct words *w, const char *o)
 	add(w, o);
 }
 
-/* execve(2): MAX_ARG_STRLEN, the most bytes of one argument, its end included; so for ssh here and the shell there. */
+/* execve(2): MAX_ARG_STRLEN, the most bytes of one argument, its end included; so for ssh here and
+ * the shell there. */
 #define ARG_MOST 131072
 
 int ssh_check_length(char *const *guest, struct error *e)
@@ -413,7 +421,8 @@ int ssh_check_length(char *const *guest, struct error *e)
 	return -1;
 }
 
-/* The terminals that a Debian guest knows without further packages (ncurses-base); others become one of them. */
+/* The terminals that a Debian guest knows without further packages (ncurses-base); others become
+ * one of them. */
 static void choose_term(void)
 {
 	static const char *const known[] = {
@@ -453,8 +462,9 @@ static void choose_term(void)
 		     1);
 }
 
-/* ssh splits some values at blanks and expands '%' and '$' in them.  A path with such a byte is named by a descriptor of
- * its folder in this process instead, which stays open until the program ends. */
+/* ssh splits some values at blanks and expands '%' and '$' in them.  A path with such a byte is
+ * named by a descriptor of its folder in this process instead, which stays open until the program
+ * ends. */
 static void plain_path(const char *path, char *out, size_t size)
 {
 	const char *slash = strrchr(path, '/');

@@ -7,7 +7,8 @@
 struct ssh {
 	char known_hosts[4096];
 	char keys[3][4096]; /* private halves to offer; "" ends them */
-	char line[4001]; /* the public half that a new VM is given; "" when there is none to be made */
+	char line[4001]; /* the public half that a new VM is given; "" when there is none to be made
+			  */
 };
 
 /**
@@ -27,11 +28,13 @@ int ssh_prepare(struct cli *c, struct ssh *s, bool new_vm, struct error *e);
  * ssh_wait() - wait until the ssh server of @vm answers with its banner (RFC 4253, 4.2)
  *
  * The end of the VM ends the wait too.
- * Return: 0, or -1 with @e (FAIL_TIMEOUT; FAIL_STATE: the VM ended; or interrupted by a held signal).
+ * Return: 0, or -1 with @e (FAIL_TIMEOUT; FAIL_STATE: the VM ended; or interrupted by a held
+ * signal).
  */
 int ssh_wait(struct cli *c, const struct ev_vm *vm, uint64_t timeout_ms, struct error *e);
 
-/* Is the command line @guest too long for ssh, whose one argument it becomes?  Return: 0, or -1 with @e. */
+/* Is the command line @guest too long for ssh, whose one argument it becomes?  Return: 0, or -1
+ * with @e. */
 int ssh_check_length(char *const *guest, struct error *e);
 
 /**

@@ -1,4 +1,5 @@
-/* unpack.h - whole files into memory, and the one-file compressions (gzip, xz, zstd, lz4) taken off them. */
+/* unpack.h - whole files into memory, and the one-file compressions (gzip, xz, zstd, lz4) taken off
+ * them. */
 #ifndef BANGER_CLI_UNPACK_H
 #define BANGER_CLI_UNPACK_H
 

@@ -75,7 +75,8 @@ int cmd_vm_create(struct cli *c)
 	return 0;
 }
 
-/* The owner's name, or number when the host has no name for it.  The daemon does not ask for names; the command line may. */
+/* The owner's name, or number when the host has no name for it.  The daemon does not ask for names;
+ * the command line may. */
 static void format_owner(uint64_t uid, char out[40])
 {
 	const struct passwd *pw = getpwuid((uid_t)uid);
@@ -196,7 +197,8 @@ int cmd_vm_set(struct cli *c)
 
 /* ---- one or several ---- */
 
-/* A stop, kill or delete fails while another program uses the VM's disk: name that program.  Return: -1. */
+/* A stop, kill or delete fails while another program uses the VM's disk: name that program.  Return:
+ * -1. */
 static int release_failed(struct cli *c, const char *ref, struct error *e)
 {
 	struct error ignored = { 0 };

@@ -51,8 +51,9 @@ int vmlinux_extract(const struct blob *image, struct blob *out, struct error *e)
 
 	if (payload(image, &p, &len, e) < 0)
 		return -1;
-	/* Every compressor but gzip, which has it in its own trailer, gets the unpacked size behind its output
-	 * (kernel, scripts/Makefile.lib, size_append); to a decompressor that is garbage. */
+	/* Every compressor but gzip, which has it in its own trailer, gets the unpacked size behind
+	 * its output (kernel, scripts/Makefile.lib, size_append); to a decompressor that is
+	 * garbage. */
 	bool gzip = p[0] == 0x1f && p[1] == 0x8b;
 	uint32_t want = le(p + len - 4, 4);
 	if (blob_unpack(WHAT, p, gzip ? len : len - 4, VMLINUX_MAX, out, e) < 0)
@@ -67,10 +68,10 @@ int vmlinux_extract(const struct blob *image, struct blob *out, struct error *e)
 	if (bits != 64 || machine != 62) {
 		blob_free(out);
 		*out = (struct blob){ 0 };
-		return error_set(
-			e, FAIL_USAGE, WHAT,
-			"it is of %u bits, for machine %u (elf.h); VMs are x86-64, of 64 bits, machine 62",
-			bits, machine);
+		return error_set(e, FAIL_USAGE, WHAT,
+				 "it is of %u bits, for machine %u (elf.h); VMs are x86-64, of 64 "
+				 "bits, machine 62",
+				 bits, machine);
 	}
 	return 0;
 }

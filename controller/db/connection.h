@@ -46,9 +46,9 @@ int db_fail(sqlite3 *db, const char *what, struct error *e);
  * @what:	subject of the error
  * @e:		filled in when -1 is returned, not touched otherwise
  *
- * A function that fails in between may set a specific error in the database's `why`.  Transactions can
- * be nested; only the outermost one commits.
- * Return: 0, or -1.  After a failed tx_begin() the lock is free, and no tx_end() is due.
+ * A function that fails in between may set a specific error in the database's `why`.  Transactions
+ * can be nested; only the outermost one commits.  Return: 0, or -1.  After a failed tx_begin() the
+ * lock is free, and no tx_end() is due.
  */
 int tx_begin(struct db *s, struct error *e);
 int tx_end(struct db *s, int r, const char *what, struct error *e);

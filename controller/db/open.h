@@ -9,8 +9,8 @@
  * @path:	the file, or ":memory:"
  *
  * A file that is refused is not changed.
- * Return: the database, or NULL: FAIL_STATE a newer schema or a foreign database, FAIL_HOST a damaged
- * file, FAIL_GENERAL.
+ * Return: the database, or NULL: FAIL_STATE a newer schema or a foreign database, FAIL_HOST a
+ * damaged file, FAIL_GENERAL.
  */
 struct db *db_open(const char *path, struct error *e);
 

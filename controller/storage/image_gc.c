@@ -2,8 +2,8 @@
  *
  * A delete takes back what an import did, in the opposite order: row, files.  Between the two steps
  * of either, the files may be without a row.  A marker says so, and a start that finds it asks the
- * database whether the files stay.  Without a marker nothing but `host gc`, which a person asks for,
- * removes them, so that a lost database does not take the images with it. */
+ * database whether the files stay.  Without a marker nothing but `host gc`, which a person asks
+ * for, removes them, so that a lost database does not take the images with it. */
 #include "controller/storage/image_gc.h"
 
 #include <stdio.h>

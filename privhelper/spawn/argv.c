@@ -105,11 +105,13 @@ static void qemu_disk(uint32_t slot, uint64_t disk, struct argv *a)
 		/* The driver is named, because QEMU would probe for a CD-ROM, an ioctl that its
 		 * filter does not allow. */
 		add(a,
-		    "id=root,if=none,format=raw,cache=none,aio=threads,file.driver=host_device,file.filename=/run/vda%u",
+		    "id=root,if=none,format=raw,cache=none,aio=threads,file.driver=host_device,"
+		    "file.filename=/run/vda%u",
 		    slot);
 	else
 		add(a,
-		    "id=root,if=none,format=raw,cache=writeback,aio=threads,discard=unmap,file=/state/%u/disk",
+		    "id=root,if=none,format=raw,cache=writeback,aio=threads,discard=unmap,file=/"
+		    "state/%u/disk",
 		    slot);
 	add(a, "-device");
 	/* werror=report: the guest gets an error when the disk is full.  By default QEMU would stop

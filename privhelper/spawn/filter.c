@@ -4,15 +4,16 @@
  * The role's filter is as narrow as those of the other roles.  The launcher's is wide, because a
  * filter stays over execve(2) and a second one can only narrow it (seccomp(2)): it allows the calls
  * of the launcher and of all VMMs.  CHILD loads a second one, with the calls of its VMM alone,
- * before execve(2).  So a taken-over launcher can make no call beyond both lists.  A taken-over VMM can not change its uid, create a process or gain a
- * capability.  QEMU adds a filter of its own (-sandbox), Firecracker one per thread.
+ * before execve(2).  So a taken-over launcher can make no call beyond both lists.  A taken-over VMM
+ * can not change its uid, create a process or gain a capability.  QEMU adds a filter of its own
+ * (-sandbox), Firecracker one per thread.
  *
  * Arguments are compared with SCMP_CMP_EQ and SCMP_CMP_MASKED_EQ alone.  A filter sees 64 bits of
  * each argument, but the kernel uses 32 bits of most.  A comparison by "not equal" or by order
  * would accept a forbidden value with a high bit set.
  *
- * QEMU's list was taken from strace -f of versions 7.2 and 10.0 under TCG, Firecracker's from the filter in
- * its source (resources/seccomp).  Neither may ever have: mounts, namespaces, ptrace and
+ * QEMU's list was taken from strace -f of versions 7.2 and 10.0 under TCG, Firecracker's from the
+ * filter in its source (resources/seccomp).  Neither may ever have: mounts, namespaces, ptrace and
  * process_vm, bpf, modules, keys, perf, userfaultfd, file handles, descriptors of other processes,
  * socket families other than unix, connect(2), or a call that creates a file or folder
  * (allow_open() has one exception, for which Landlock is needed). */
@@ -312,9 +313,10 @@ static int allow_own_socket(scmp_filter_ctx ctx)
 	return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(bind), 0) < 0 ? -1 : 0;
 }
 
-/* QEMU of Debian 13 asks if_nametoindex(3) for its tap, and goes on without an answer.  libc makes a datagram socket for
- * it, of one family after the other.  The VMMs' own filters refuse each socket in the same way, but of two filters the
- * stricter answer counts (seccomp(2)), so the launcher's must not kill. */
+/* QEMU of Debian 13 asks if_nametoindex(3) for its tap, and goes on without an answer.  libc makes
+ * a datagram socket for it, of one family after the other.  The VMMs' own filters refuse each
+ * socket in the same way, but of two filters the stricter answer counts (seccomp(2)), so the
+ * launcher's must not kill. */
 static int tell_datagram(scmp_filter_ctx ctx)
 {
 	const struct scmp_arg_cmp type = SCMP_A1_32(SCMP_CMP_EQ, SOCK_DGRAM | SOCK_CLOEXEC);

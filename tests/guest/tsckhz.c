@@ -1,5 +1,6 @@
-/* tsckhz.c - print this host's TSC frequency in kHz.  Emulated guests get the host's counter, and on a busy host they
- * may hang for ever when they measure it themselves: they are told instead (tsc_early_khz=). */
+/* tsckhz.c - print this host's TSC frequency in kHz.  Emulated guests get the host's counter, and
+ * on a busy host they may hang for ever when they measure it themselves: they are told instead
+ * (tsc_early_khz=). */
 #include <stdint.h>
 #include <stdio.h>
 #include <time.h>

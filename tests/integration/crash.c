@@ -1,18 +1,21 @@
-/* crash.c - the exhaustive crash test: every verb, stopped at every failpoint on its way, with every victim.
+/* crash.c - the exhaustive crash test: every verb, stopped at every failpoint on its way, with every
+ * victim.
  *
- *	crash CONFIG DIR                              everything; CRASH_FULL=1 in the environment: the whole product
- *	crash CONFIG DIR part K N                     the Kth of N parts of it, K from 0; lines
- *	                                              "verb NAME CASES POINTS FAULTS MS MISSED LATE PRODUCT"
- *	crash CONFIG DIR VERB                         one verb
- *	crash CONFIG DIR ways                         no cases: the failpoints on the way of each verb
- *	crash CONFIG DIR VERB PROGRAM:NAME[:N] VICTIM EFFECT   one case, as a failing one prints itself
+ *	crash CONFIG DIR             everything; CRASH_FULL=1 in the environment: the whole product
+ *	crash CONFIG DIR part K N    the Kth of N parts of it, K from 0; prints lines
+ *	                             "verb NAME CASES POINTS FAULTS MS MISSED LATE PRODUCT"
+ *	crash CONFIG DIR VERB        one verb
+ *	crash CONFIG DIR ways        no cases: the failpoints on the way of each verb
+ *	crash CONFIG DIR VERB PROGRAM:NAME[:N] VICTIM EFFECT
+ *	                             one case, as a failing one prints itself
  *
- * Theory of operation.  A verb is run once with nobody in its way; the trace of that run is the list of the failpoints
- * on it.  Then it is run again for each of them and each victim: stopped there, the victim killed (or the step failed,
- * or the VMM made to misbehave), let go.  The set is started anew as the service manager would, and what the kernel,
- * the files and the database hold is judged by crash_world.c.  A second start must change nothing, the VM must start
- * again, and its deletion must leave nothing.  Beside it all the time: a bystander VM that must never be touched, and
- * things of others. */
+ * Theory of operation.  A first run of a verb is not disturbed; its trace is the list of the
+ * failpoints on the verb's way.  The verb then runs again for each failpoint and each victim.  It is
+ * stopped there, the victim is killed (or the step fails, or the VMM misbehaves), and it goes on.
+ * The test starts the set anew as a service manager would.  crash_world.c compares the kernel, the
+ * files and the database.  A second start must change nothing, the VM must start again, and its
+ * deletion must leave nothing.  A bystander VM and objects of other programs exist all the time and
+ * must never be touched. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -54,21 +57,21 @@ struct verb {
 	enum { BY_CALL, BY_START, BY_STOP } how;
 	void (*call)(struct ask *a);
 	void (*trigger)(void); /* once the request is under way */
-	const char *
-		until; /* SQL that has a row once it is over, for what comes by itself behind the answer */
-	bool again;                          /* a failed step is made good by asking again */
+	const char *until; /* SQL that has a row once it is over, for what comes by itself behind
+			      the answer */
+	bool again;        /* a failed step is made good by asking again */
 	void (*repeat)(struct text *faults); /* in whatever way it ended: this makes it good */
 	bool last;                           /* nothing is asked of that set any more */
 	bool tells_late; /* nobody is told that a step has failed, but for the state */
 	bool fails;      /* an error is the right answer */
 	enum failpoint_program signalled; /* BY_STOP: whom, and by what */
 	int signal;
-	const char *after; /* state of the VM when the verb succeeded; "": none, NULL: any */
-	const char *never; /* state that it must not have after an error was answered */
-	const char *
-		not_yet; /* likewise, at the moment of the answer: it may be tried again by itself */
-	const char *
-		table; /* that is to have "second" in it when the verb succeeded, or @takes it away */
+	const char *after;   /* state of the VM when the verb succeeded; "": none, NULL: any */
+	const char *never;   /* state that it must not have after an error was answered */
+	const char *not_yet; /* likewise, at the moment of the answer: it may be tried again by
+				itself */
+	const char *table;   /* that is to have "second" in it when the verb succeeded, or @takes it
+				away */
 	bool takes;
 	void (*restore)(void); /* at the end of a case */
 };
@@ -294,20 +297,21 @@ static void do_kernel_import(struct ask *a)
 /* An administrator's flush, while nobody looks. */
 static void flush_rules(void)
 {
-	shell("nft flush ruleset; nft add table inet decoy; nft 'add set inet decoy nat4 { type ipv4_addr; elements = { 10.97.0.2 }; }'");
+	shell("nft flush ruleset; nft add table inet decoy; nft 'add set inet decoy nat4 { type "
+	      "ipv4_addr; elements = { 10.97.0.2 }; }'");
 }
 
 static void lose_rows(void)
 {
-	world_sql(
-		"DELETE FROM ledger WHERE vm = (SELECT id FROM vms WHERE name = 'v'); DELETE FROM vms WHERE name = 'v'");
+	world_sql("DELETE FROM ledger WHERE vm = (SELECT id FROM vms WHERE name = 'v'); DELETE "
+		  "FROM vms WHERE name = 'v'");
 	/* Whoever lost the rows has not lost the files; a person would remove them. */
 	char command[500];
-	(void)snprintf(
-		command, sizeof(command),
-		"cd %s/slots && for i in *; do sqlite3 %s/banger.db \"SELECT slot FROM vms\" | grep -qx $i || "
-		"rm -f $i/* ../consoles/$i.*; done",
-		config.state_dir, config.state_dir);
+	(void)snprintf(command, sizeof(command),
+		       "cd %s/slots && for i in *; do sqlite3 %s/banger.db \"SELECT slot FROM "
+		       "vms\" | grep -qx $i || "
+		       "rm -f $i/* ../consoles/$i.*; done",
+		       config.state_dir, config.state_dir);
 	shell(command);
 }
 
@@ -328,7 +332,8 @@ static void cut(void (*call)(struct ask *a), const char *name, uint32_t nth)
 	(void)ask_join(a);
 }
 
-/* No request takes so few seconds.  Once the case is over, the VM is not to be stopped while it is judged. */
+/* No request takes so few seconds.  Once the case is over, the VM is not to be stopped while it is
+ * judged. */
 static void be_idle(void)
 {
 	world_sql("UPDATE vms SET auto_stop_s = 1 WHERE name = 'v'");
@@ -456,11 +461,12 @@ static void have_strays(void)
 {
 	char command[500];
 
-	(void)snprintf(
-		command, sizeof(command),
-		"cd %s; d=$(printf 'c%%.0s' {1..64}); for i in disk initrd owner; do echo x >slots/%u/$i; done;"
-		"echo x >images/$d.ext4; mkdir -p kernels/$d; echo x >kernels/$d/kernel; chown -R --reference kernels images kernels",
-		config.state_dir, (world_vm("bystander").slot + 3) % config.slots);
+	(void)snprintf(command, sizeof(command),
+		       "cd %s; d=$(printf 'c%%.0s' {1..64}); for i in disk initrd owner; do echo x "
+		       ">slots/%u/$i; done;"
+		       "echo x >images/$d.ext4; mkdir -p kernels/$d; echo x >kernels/$d/kernel; "
+		       "chown -R --reference kernels images kernels",
+		       config.state_dir, (world_vm("bystander").slot + 3) % config.slots);
 	shell(command);
 }
 
@@ -494,12 +500,13 @@ static void first_time(void)
 
 	drop_bystander();
 	set_kill();
-	(void)snprintf(
-		command, sizeof(command),
-		"rm -rf %s/{banger.db*,images,kernels,slots,consoles}; umount %s/slots; ip link del %s; "
-		"nft delete table inet banger; nft delete table bridge banger; rmdir %s/vm %s/spawn %s; true",
-		config.state_dir, config.run_dir, config.bridge, config.cgroup_dir,
-		config.cgroup_dir, config.cgroup_dir);
+	(void)snprintf(command, sizeof(command),
+		       "rm -rf %s/{banger.db*,images,kernels,slots,consoles}; umount %s/slots; ip "
+		       "link del %s; "
+		       "nft delete table inet banger; nft delete table bridge banger; rmdir %s/vm "
+		       "%s/spawn %s; true",
+		       config.state_dir, config.run_dir, config.bridge, config.cgroup_dir,
+		       config.cgroup_dir, config.cgroup_dir);
 	shell(command);
 }
 
@@ -1040,7 +1047,8 @@ static int host_reconcile(void)
 	return ask(a);
 }
 
-/* Without memory nothing could be put on record either: whoever looks later does, and a new start makes it whole. */
+/* Without memory nothing could be put on record either: whoever looks later does, and a new start
+ * makes it whole. */
 static void judge_hungry(const struct verb *v, struct text *faults)
 {
 	(void)host_reconcile();
@@ -1339,8 +1347,8 @@ static bool has(const struct point *points, size_t n, const struct point *p)
 }
 
 /*
- * The way of a verb is what two of three recordings saw: what two threads do at the end may not come in time in one,
- * and what the keeper does beside it may come in one.
+ * The way of a verb is what two of three recordings saw: what two threads do at the end may not
+ * come in time in one, and what the keeper does beside it may come in one.
  */
 static size_t record(const struct verb *v, struct point *points)
 {
@@ -1466,9 +1474,11 @@ static const struct {
 	uint32_t beyond;           /* those alone that come after so many of that name */
 	const char *why;
 } may_be_late[] = {
-	{ "start-fails stop stop-ignored stop-firecracker restart auto-stop kill delete ended revive give-up release-again drain",
+	{ "start-fails stop stop-ignored stop-firecracker restart auto-stop kill delete ended "
+	  "revive give-up release-again drain",
 	  "net:tap_sweep.answered", 0,
-	  "the sweep is the last request of the verb, which may be over before the role has come so far" },
+	  "the sweep is the last request of the verb, which may be over before the role has come "
+	  "so far" },
 	{ "host-reconcile", "net:list.", 1,
 	  "the keeper, told of the flush, looks too, or finds that the request was first" },
 	{ "host-reconcile", "blk:list.", 1, "likewise" },
@@ -1477,9 +1487,10 @@ static const struct {
 };
 
 /*
- * A recording can count allocations of other threads, such as a cycle of the keeper.  So a missed allocation is no fault when
- * it is in the last tenth of the shortest recording.  Further recordings are made for each missed one: they are armed in
- * another way than a case, so a case that should have reached the allocation still fails.
+ * A recording can count allocations of other threads, such as a cycle of the keeper.  So a missed
+ * allocation is no fault when it is in the last tenth of the shortest recording.  Further
+ * recordings are made for each missed one: they are armed in another way than a case, so a case
+ * that should have reached the allocation still fails.
  */
 static bool is_beyond_recordings(const struct verb *v, const struct point *p)
 {
@@ -1551,13 +1562,15 @@ static bool is_look(const struct point *p)
 	return strncmp(p->name, role ? "list." : "request.list.", role ? 5 : 13) == 0;
 }
 
-/* A look changes nothing: the first at each role is tested in full, the others of the same way in samples. */
+/* A look changes nothing: the first at each role is tested in full, the others of the same way in
+ * samples. */
 static bool is_look_again(const struct point *p)
 {
 	return is_look(p) && p->nth > (p->program != FP_CONTROLLER ? 1 : ROLES);
 }
 
-/* Its own process always; the controller and the VMM, or all at once and another, in turn; with CRASH_FULL everybody. */
+/* Its own process always; the controller and the VMM, or all at once and another, in turn; with
+ * CRASH_FULL everybody. */
 static bool is_due(const struct point *p, size_t i, enum victim victim)
 {
 	static const enum victim turns[] = { V_NET, V_SPAWN, V_SUPERVISOR, V_BLK };
@@ -1588,7 +1601,8 @@ static void cases_of(const struct verb *v, const struct point *p, size_t i)
 			case_of(v, p, V_VMM, (enum harm)e, !sample);
 }
 
-/* Memory that runs out: at one allocation, or from there on.  Samples, at other places for each verb. */
+/* Memory that runs out: at one allocation, or from there on.  Samples, at other places for each
+ * verb. */
 static void hunger_cases_of(const struct verb *v)
 {
 	for (int i = 0; i < FP_PROGRAMS; i++) {
@@ -1722,7 +1736,8 @@ static void judge_coverage(bool disks)
 	}
 	tests++;
 	failed_tests += forgotten != 0;
-	printf("%s %u - of %zu failpoints in the programs' own lists, %zu are on the way of a verb, %zu are excused\n",
+	printf("%s %u - of %zu failpoints in the programs' own lists, %zu are on the way of a "
+	       "verb, %zu are excused\n",
 	       forgotten ? "not ok" : "ok", tests, n_listed, reached, exempt);
 }
 
@@ -1814,7 +1829,8 @@ int main(int argc, char **argv)
 		if (!only || getenv("CRASH_DM"))
 			judge_coverage(only);
 	}
-	printf("# %u of %u cases (verb, failpoint, victim, effect): %u leaks, %u lies, %u double allocations\n",
+	printf("# %u of %u cases (verb, failpoint, victim, effect): %u leaks, %u lies, %u double "
+	       "allocations\n",
 	       cases, product, leaks, lies, twices);
 	if (in_part)
 		printf("total %u %u %u %u %u %u\n", cases, leaks, lies, twices, crashed_again,

@@ -3,7 +3,8 @@
  * crash.c        verbs, cases, the count
  * crash_set.c    the set under test: started, asked, stopped at a failpoint, killed
  * crash_ask.c    what it is asked for
- * crash_world.c  what the kernel, the files and the database hold, read without any of the set's code, and judged */
+ * crash_world.c  what the kernel, the files and the database hold, read without any of the set's
+ * code, and judged */
 #ifndef BANGER_TESTS_CRASH_H
 #define BANGER_TESTS_CRASH_H
 
@@ -28,7 +29,8 @@ _Noreturn void bail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* ---- crash_set.c ---- */
 
 #define ALLOCATION \
-	"allocation" /* the name of a point that is no failpoint: the nth allocation of the program */
+	"allocation" /* the name of a point that is no failpoint: the nth allocation of the \
+			program */
 
 /* A failpoint on the way of a verb; program FP_PROGRAMS: whichever is the nth. */
 struct point {
@@ -138,9 +140,10 @@ enum strictness {
 extern struct world_excuse {
 	bool (*may_be)(uint32_t owner, const char *name,
 		       const char *state); /* degraded, failed; NULL: none may */
-	bool images;    /* files of images may be missing, or there without a row */
-	bool files[64]; /* likewise those of a slot */
-	bool consoles[64]; /* likewise: `host gc` takes the files of a slot's VM, not what it has said */
+	bool images;       /* files of images may be missing, or there without a row */
+	bool files[64];    /* likewise those of a slot */
+	bool consoles[64]; /* likewise: `host gc` takes the files of a slot's VM, not what it has
+			      said */
 } world_excuse;
 
 /* What is wrong with it, one line a fault that begins with leak, lie or twice; empty: nothing. */

@@ -287,7 +287,8 @@ static void sleep_us(long us)
 	(void)nanosleep(&(struct timespec){ .tv_nsec = us * 1000 }, NULL);
 }
 
-/* One that was forked and not executed yet has not said its name on the page, and may hold the supervisor's lock. */
+/* One that was forked and not executed yet has not said its name on the page, and may hold the
+ * supervisor's lock. */
 static bool any_of_the_set(void)
 {
 	DIR *d = opendir("/proc");
@@ -425,7 +426,8 @@ static int ask_once(struct ask *a)
 	return code;
 }
 
-/* What comes by itself, behind the answer.  Return: false when it does not in time, or the set has ended first. */
+/* What comes by itself, behind the answer.  Return: false when it does not in time, or the set has
+ * ended first. */
 static bool comes_true(const char *sql)
 {
 	uint64_t end = now_ms() + UNTIL_MS;

@@ -1,8 +1,10 @@
-/* crash_vmm.c - stands in for QEMU and Firecracker in the crash test: says what they say, and misbehaves on demand.
+/* crash_vmm.c - stands in for QEMU and Firecracker in the crash test: says what they say, and
+ * misbehaves on demand.
  *
- * It takes the tap as they do, so that the kernel has it in use.  How it answers the next command is the first byte of
- * a file beside the program: n as it should, h never, g with bytes that mean nothing, p with half an answer and the end
- * of the connection, i as it should, but the guest ignores its power button. */
+ * It takes the tap as they do, so that the kernel has it in use.  How it answers the next command
+ * is the first byte of a file beside the program: n as it should, h never, g with bytes that mean
+ * nothing, p with half an answer and the end of the connection, i as it should, but the guest
+ * ignores its power button. */
 #include <fcntl.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
@@ -15,8 +17,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define GREETING \
-	"{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 0, \"minor\": 0, \"major\": 9}}, \"capabilities\": []}}\r\n"
+#define GREETING                                                                           \
+	"{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 0, \"minor\": 0, \"major\": 9}}, " \
+	"\"capabilities\": []}}\r\n"
 #define NO_CONTENT "HTTP/1.1 204 \r\nServer: Firecracker API\r\nConnection: keep-alive\r\n\r\n"
 
 static char fault_path[256];
@@ -92,8 +95,8 @@ static bool qmp(int s, const char *line)
 static bool request(int s, const char *text)
 {
 	char state[300];
-	static const char body[] =
-		"{\"id\":\"bgr\",\"state\":\"Running\",\"vmm_version\":\"1.14\",\"app_name\":\"Firecracker\"}";
+	static const char body[] = "{\"id\":\"bgr\",\"state\":\"Running\",\"vmm_version\":\"1.14\","
+				   "\"app_name\":\"Firecracker\"}";
 
 	(void)snprintf(
 		state, sizeof(state),

@@ -1,4 +1,5 @@
-/* See crash.h.  What is here asks sysfs, cgroupfs, procfs, nft(8) and SQLite, and nothing of the set's own code. */
+/* See crash.h.  What is here asks sysfs, cgroupfs, procfs, nft(8) and SQLite, and nothing of the
+ * set's own code. */
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
@@ -392,7 +393,8 @@ static void see_slot(struct world *w, sqlite3_stmt *st)
 	text_add(&w->dump, "slot %s generation %s\n", column(st, 0), column(st, 1));
 }
 
-/* The newest schema's last column; without it, the first start was cut on its way there and made no VM. */
+/* The newest schema's last column; without it, the first start was cut on its way there and made no
+ * VM. */
 static bool is_migrated(sqlite3 *db)
 {
 	sqlite3_stmt *st = NULL;
@@ -416,7 +418,8 @@ static void see_database(struct world *w)
 		return;
 	}
 	db_each(db,
-		"SELECT hex(id), name, slot, generation, owner, nat, state, reason, runtime, restart, wanted FROM vms"
+		"SELECT hex(id), name, slot, generation, owner, nat, state, reason, runtime, "
+		"restart, wanted FROM vms"
 		" ORDER BY name, owner",
 		see_vm, w);
 	db_each(db, "SELECT hex(vm), kind, state, ident, error FROM ledger ORDER BY vm, kind",
@@ -424,7 +427,8 @@ static void see_database(struct world *w)
 	db_each(db, "SELECT verb FROM operations WHERE ended IS NULL ORDER BY verb", see_operation,
 		w);
 	db_each(db,
-		"SELECT 'images', digest, '.ext4' FROM images UNION SELECT 'kernels', digest, '' FROM kernels ORDER BY 1, 2",
+		"SELECT 'images', digest, '.ext4' FROM images UNION SELECT 'kernels', digest, '' "
+		"FROM kernels ORDER BY 1, 2",
 		see_image, w);
 	db_each(db, "SELECT slot, generation FROM slots ORDER BY slot", see_slot, w);
 	(void)sqlite3_close(db);
@@ -534,7 +538,8 @@ static bool wanted(const struct row *r, enum thing k)
 	return k == T_TAP || k == T_GUEST || k == T_VMM || dm_here();
 }
 
-/* Is there a tap of that slot, its VMM's, that is up, in our bridge with its MAC, and apart from the others? */
+/* Is there a tap of that slot, its VMM's, that is up, in our bridge with its MAC, and apart from
+ * the others? */
 static bool has_port(const struct world *w, unsigned slot)
 {
 	char want[64], uid[32];
@@ -652,7 +657,8 @@ static void judge_loops(const struct world *w, struct text *f)
 		text_add(f, "leak %u loops of images, %u VMs run\n", bases, running);
 }
 
-/* What a slot's elements must be, as lib.sh's subnet and the documents have it, and not as the set's code computes it. */
+/* What a slot's elements must be, as lib.sh's subnet and the documents have it, and not as the
+ * set's code computes it. */
 static void judge_addresses(const struct world *w, struct text *f)
 {
 	char want[128];
@@ -874,11 +880,12 @@ void decoys_make(void)
 {
 	char path[300], text[1000], out[1000];
 
-	(void)snprintf(
-		text, sizeof(text),
-		"set -e; nft add table inet decoy; nft 'add set inet decoy nat4 { type ipv4_addr; elements = { 10.97.0.2 }; }';"
-		"ip tuntap add bgrdecoy mode tap; truncate -s 1M %s/decoy.loop; losetup -f %s/decoy.loop; mkdir -p %s-decoy",
-		work_dir, work_dir, config.cgroup_dir);
+	(void)snprintf(text, sizeof(text),
+		       "set -e; nft add table inet decoy; nft 'add set inet decoy nat4 { type "
+		       "ipv4_addr; elements = { 10.97.0.2 }; }';"
+		       "ip tuntap add bgrdecoy mode tap; truncate -s 1M %s/decoy.loop; losetup -f "
+		       "%s/decoy.loop; mkdir -p %s-decoy",
+		       work_dir, work_dir, config.cgroup_dir);
 	if (run(out, sizeof(out), (const char *const[]){ "bash", "-c", text, NULL }) != 0)
 		bail("the decoys can not be made");
 	decoy_process = fork();

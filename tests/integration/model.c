@@ -1,12 +1,15 @@
 /* model.c - long random sequences by several users, with kills, stops, clock jumps and vandalism, against a small model.
  *
- *	model CONFIG DIR SEED STEPS      one sequence; when it fails, the shortest one that still does, also in DIR/failing
- *	model CONFIG DIR replay FILE     the sequence in FILE, one step a line, as a failing one is printed
+ *	model CONFIG DIR SEED STEPS      one sequence; when it fails, the shortest one that still
+ *	                                 does, also in DIR/failing
+ *	model CONFIG DIR replay FILE     the sequence in FILE, one step a line, as a failing one is
+ *	                                 printed
  *
- * Theory of operation.  A sequence is a list of steps that is drawn from the seed before anything runs, so a part of it
- * is a sequence too.  Each run is a process of its own in a fresh world.  What a step is about may not be there; then it
- * is refused, which the model knows.  A failing list is cut to the step that failed, then chunks of it are left out, at
- * first halves, at last single steps, as long as the same fault comes (Zeller's ddmin). */
+ * Theory of operation.  A sequence is a list of steps, drawn from the seed before the first one runs.
+ * So each part of a sequence is a sequence too.  Each run is a process of its own in a fresh world.
+ * The object of a step may not exist; the step is then refused, which the model knows.  A failing
+ * list is cut behind the step that failed.  Then chunks of it are left out, halves first and single
+ * steps last, as long as the same fault comes (Zeller's ddmin). */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -113,7 +116,8 @@ static uint64_t draw(uint64_t below)
 	return (z ^ (z >> 31)) % below;
 }
 
-/* Some kinds of disturbance at a time: together they hide what each of them would show (swarm testing). */
+/* Some kinds of disturbance at a time: together they hide what each of them would show (swarm
+ * testing). */
 static unsigned draw_swarm(void)
 {
 	unsigned chosen = 1u << SWARM_ALWAYS;
@@ -398,7 +402,8 @@ int main(int argc, char **argv)
 	if (!good)
 		report(steps, n, what);
 	printf("%s - %s: %zu steps\n", good ? "ok" : "not ok", what, n);
-	printf("# %llu ms; %u requests done, %u refused, %u lost; %u disturbances, %u cuts; the set started %u times, settled %u times\n",
+	printf("# %llu ms; %u requests done, %u refused, %u lost; %u disturbances, %u cuts; the "
+	       "set started %u times, settled %u times\n",
 	       ms, t.done, t.refused, t.lost, t.disturbances, t.cuts, t.starts, t.settled);
 	world_wipe();
 	decoys_remove();

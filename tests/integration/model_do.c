@@ -415,7 +415,8 @@ static void reconcile_now(struct ask *a)
 	(void)request(a);
 }
 
-/* Until kernel, ledger and state agree; what is tried again only after a while is given that while. */
+/* Until kernel, ledger and state agree; what is tried again only after a while is given that while.
+ */
 static bool needs_restart; /* as the error that people see says */
 static bool needs_backup;  /* images and kernels are put back from one */
 
@@ -444,7 +445,8 @@ static void judge_calm(struct text *faults, const char *when)
 		text_add(faults, "%s# (%s)\n", t.v, when);
 }
 
-/* With rows and kernel in order, what no row names goes, and nothing is excused any more that was only left over. */
+/* With rows and kernel in order, what no row names goes, and nothing is excused any more that was
+ * only left over. */
 static void collect_garbage(bool calm, struct text *faults)
 {
 	static struct ask a;
@@ -596,8 +598,8 @@ static void do_wall_clock(const struct step *s, struct text *faults)
 
 /* ---- an administrator who does not know better: the network ---- */
 
-static const char decoy_table[] =
-	"nft add table inet decoy; nft 'add set inet decoy nat4 { type ipv4_addr; elements = { 10.97.0.2 }; }'";
+static const char decoy_table[] = "nft add table inet decoy; nft 'add set inet decoy nat4 { type "
+				  "ipv4_addr; elements = { 10.97.0.2 }; }'";
 
 static void do_flush(const struct step *s, struct text *faults)
 {
@@ -674,7 +676,8 @@ static void do_files_gone(const struct step *s, struct text *faults)
 		"rm -f ../../consoles/$i.*",
 		"echo garbage >../../consoles/$i.log",
 		"rm -rf $run/slots/$i/*",
-		"for f in disk cow; do [ ! -e $f ] || head -c 9000 /dev/urandom | dd of=$f conv=notrunc; done",
+		"for f in disk cow; do [ ! -e $f ] || head -c 9000 /dev/urandom | dd of=$f "
+		"conv=notrunc; done",
 		"for f in disk cow; do [ ! -e $f ] || truncate -s 5000 $f; done",
 	};
 	unsigned slot;
@@ -696,7 +699,8 @@ static void do_images_gone(const struct step *s, struct text *faults)
 		"rm -rf kernels/*",
 		"rm -rf consoles",
 		"rm -rf slots/*",
-		"for i in images/*.ext4; do [ ! -e $i ] || head -c 9000 /dev/urandom | dd of=$i conv=notrunc; done",
+		"for i in images/*.ext4; do [ ! -e $i ] || head -c 9000 /dev/urandom | dd of=$i "
+		"conv=notrunc; done",
 		"for i in images/*.ext4; do [ ! -e $i ] || truncate -s 5000 $i; done",
 	};
 
@@ -717,12 +721,14 @@ static void do_images_gone(const struct step *s, struct text *faults)
 	       config.state_dir, work_dir, commands[s->n]);
 }
 
-/* Of running VMs, where there is device-mapper: the kernel keeps them for as long as they are in use. */
+/* Of running VMs, where there is device-mapper: the kernel keeps them for as long as they are in
+ * use. */
 static void do_loops(const struct step *s, struct text *faults)
 {
 	(void)s;
 	(void)faults;
-	shellf("losetup -n -O NAME,BACK-FILE | awk -v s=%s/ 'index($2, s) == 1 { print $1 }' | xargs -r losetup -d; true",
+	shellf("losetup -n -O NAME,BACK-FILE | awk -v s=%s/ 'index($2, s) == 1 { print $1 }' | "
+	       "xargs -r losetup -d; true",
 	       config.state_dir);
 }
 
@@ -751,7 +757,8 @@ static void do_db_gone(const struct step *s, struct text *faults)
 	truth_images_back();
 }
 
-/* A database that is none is refused and left as it is, VMs run on, and with the backup all is as before. */
+/* A database that is none is refused and left as it is, VMs run on, and with the backup all is as
+ * before. */
 static void do_db_garbage(const struct step *s, struct text *faults)
 {
 	static const char *const commands[] = { "head -c 50000 /dev/urandom >banger.db",
@@ -765,7 +772,8 @@ static void do_db_garbage(const struct step *s, struct text *faults)
 	thaw(T_SET);
 	set_kill();
 	truth_disturbed();
-	shellf("cd %s && sqlite3 banger.db 'PRAGMA wal_checkpoint(TRUNCATE)' >/dev/null && rm -f banger.db-* && cp -a banger.db %s/db && %s && "
+	shellf("cd %s && sqlite3 banger.db 'PRAGMA wal_checkpoint(TRUNCATE)' >/dev/null && rm -f "
+	       "banger.db-* && cp -a banger.db %s/db && %s && "
 	       "sha256sum banger.db >%s/db.sum",
 	       config.state_dir, work_dir, commands[s->n], work_dir);
 	set_start();
@@ -871,8 +879,10 @@ void world_wipe(void)
 
 	while (kill_all() && now_ms() < end)
 		(void)nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
-	shellf("exec 2>/dev/null; rm -rf %s; while umount %s/slots; do :; done; rm -rf %s; for i in $(seq 0 %u); do ip link del bgr$i; done; ip link del %s;"
-	       "nft delete table inet banger; nft delete table bridge banger; rmdir %s/vm/*/ %s/vm %s/spawn %s; rm -f %s/{notify,failpoints,set.err}; true",
+	shellf("exec 2>/dev/null; rm -rf %s; while umount %s/slots; do :; done; rm -rf %s; for i "
+	       "in $(seq 0 %u); do ip link del bgr$i; done; ip link del %s;"
+	       "nft delete table inet banger; nft delete table bridge banger; rmdir %s/vm/*/ %s/vm "
+	       "%s/spawn %s; rm -f %s/{notify,failpoints,set.err}; true",
 	       config.state_dir, config.run_dir, config.run_dir, config.slots - 1, config.bridge,
 	       config.cgroup_dir, config.cgroup_dir, config.cgroup_dir, config.cgroup_dir,
 	       work_dir);

@@ -1,8 +1,9 @@
 /* See model.h.
  *
- * Theory of operation.  The model does not follow the set step by step; it keeps, for each VM, what it may be by now.  An
- * answer that comes narrows that, one that got lost widens it, and a settling, when all is said to be in order, leaves
- * one.  While nothing has been disturbed each answer is known beforehand. */
+ * Theory of operation.  The model does not follow the set step by step; it keeps, for each VM, what
+ * it may be by now.  An answer that comes narrows that, one that got lost widens it, and a
+ * settling, when all is said to be in order, leaves one.  While nothing has been disturbed each
+ * answer is known beforehand. */
 #include <string.h>
 
 #include "tests/integration/model.h"
@@ -293,7 +294,8 @@ void truth_answered(const struct step *s, const struct ask *a, struct text *faul
 
 	if (!(code & may) && !(v && v->asked > 1))
 		text_add(faults,
-			 "lie %s is answered %d (%s: %s), and the model has %#x for one that is %s\n",
+			 "lie %s is answered %d (%s: %s), and the model has %#x for one that is "
+			 "%s\n",
 			 s->verb->name, a->code, a->error.what, a->error.why, may,
 			 v ? set_text(v->before) : "no VM");
 	if (code != LOST && code != CODE(FAIL_NONE) && (!a->error.what[0] || !a->error.why[0]))

@@ -322,7 +322,8 @@ static int do_older(struct vm *vm, const char *tap, struct error *e)
 {
 	static const char *const sql[] = {
 		"DELETE FROM ledger WHERE vm = ?1",
-		"UPDATE vms SET runtime = json_object('tap', ?2), state = 'running', nat = 1 WHERE id = ?1",
+		"UPDATE vms SET runtime = json_object('tap', ?2), state = 'running', nat = 1 WHERE "
+		"id = ?1",
 	};
 	sqlite3 *db = NULL;
 	sqlite3_stmt *st = NULL;

@@ -1,7 +1,8 @@
-/* spawn_vmm.c - stands in for a VMM that its guest has taken over: says what it finds and what it may still do.
+/* spawn_vmm.c - stands in for a VMM that its guest has taken over: says what it finds and what it
+ * may still do.
  *
- * The test builds it static and configures it as the QEMU of the host.  One line a fact on standard output; at the end
- * it tries for a process of its own, which is the end of it. */
+ * The test builds it static and configures it as the QEMU of the host.  One line a fact on standard
+ * output; at the end it tries for a process of its own, which is the end of it. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

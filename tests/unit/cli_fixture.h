@@ -1,5 +1,5 @@
-/* cli_fixture.h - what the tests of the command line share: a fake controller in a thread, fake tools in PATH, a home
- * of its own, and cli_main() with its output caught. */
+/* cli_fixture.h - what the tests of the command line share: a fake controller in a thread, fake
+ * tools in PATH, a home of its own, and cli_main() with its output caught. */
 #ifndef BANGER_TEST_CLI_FIXTURE_H
 #define BANGER_TEST_CLI_FIXTURE_H
 
@@ -37,8 +37,8 @@ static struct fixture {
 	const char *state, *ip;     /* of the VM that vm_show tells of */
 	const char *log;            /* what vm_logs sends */
 	const char *images[8];      /* what image_list sends */
-	const char *
-		hostile; /* every text of every event, result and error is this; NULL: they are what they should be */
+	const char *hostile; /* every text of every event, result and error is this; NULL: they are
+				what they should be */
 	const char *started, *reason; /* of that VM */
 	uint64_t owner;
 	const char *audit; /* lines that audit_show sends; NULL: one */
@@ -281,12 +281,13 @@ static int fixture_setup(void **state)
 	(void)snprintf(path, sizeof(path), "%s/bin", fx.dir);
 	assert_int_equal(mkdir(path, 0755), 0);
 	set_path();
-	write_script(
-		"ssh-keygen",
-		"y=; while [ $# -gt 0 ]; do [ \"$1\" = -f ] && f=$2; [ \"$1\" = -y ] && y=1; shift; done\n"
-		"if [ $y ]; then [ \"$(cat \"$f\")\" = '-----BEGIN OPENSSH private' ] && echo 'ssh-ed25519 AAAA banger'; exit; fi\n"
-		"[ ! -e \"$f\" ] || exit 1\n"
-		"echo '-----BEGIN OPENSSH private' >\"$f\"; echo 'ssh-ed25519 AAAA banger' >\"$f.pub\"\n");
+	write_script("ssh-keygen", "y=; while [ $# -gt 0 ]; do [ \"$1\" = -f ] && f=$2; [ \"$1\" = "
+				   "-y ] && y=1; shift; done\n"
+				   "if [ $y ]; then [ \"$(cat \"$f\")\" = '-----BEGIN OPENSSH "
+				   "private' ] && echo 'ssh-ed25519 AAAA banger'; exit; fi\n"
+				   "[ ! -e \"$f\" ] || exit 1\n"
+				   "echo '-----BEGIN OPENSSH private' >\"$f\"; echo 'ssh-ed25519 "
+				   "AAAA banger' >\"$f.pub\"\n");
 	write_script("ssh", "for a; do printf '%s\\n' \"$a\"; done >\"$HOME/ssh.args\"; exit 7\n");
 	start_server();
 	return 0;
@@ -331,7 +332,8 @@ static int catch (int target, int *saved)
 	return fd;
 }
 
-/* cli_main() with these words behind "banger".  Return: its status; fx.out and fx.err have what it said. */
+/* cli_main() with these words behind "banger".  Return: its status; fx.out and fx.err have what it
+ * said. */
 static int banger(const char *first, ...)
 {
 	char *argv[32] = { (char *)"banger" }, copies[32][128];

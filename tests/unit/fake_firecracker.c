@@ -152,7 +152,8 @@ static const char *do_action(struct fake_firecracker *f, const json_t *body)
 {
 	if (text_is(body, "action_type", "InstanceStart")) {
 		if (f->running)
-			return "The requested operation is not supported after starting the microVM.";
+			return "The requested operation is not supported after starting the "
+			       "microVM.";
 		if (!f->kernel)
 			return "Cannot start microvm without kernel configuration.";
 		f->running = true;
@@ -171,7 +172,8 @@ static const char *check_machine(const json_t *body)
 	json_int_t vcpus = json_integer_value(json_object_get(body, "vcpu_count"));
 
 	if (vcpus < 1 || vcpus > 32)
-		return "The vCPU number is invalid! The vCPU number can only be 1 or an even number when SMT is enabled.";
+		return "The vCPU number is invalid! The vCPU number can only be 1 or an even "
+		       "number when SMT is enabled.";
 	return json_integer_value(json_object_get(body, "mem_size_mib")) < 1
 		       ? "The memory size (MiB) is invalid."
 		       : NULL;
@@ -232,9 +234,9 @@ static void answer_put(struct fake_firecracker *f, const char *path, const char 
 	if (wrong)
 		answer_error(400, wrong, out, size);
 	else
-		(void)snprintf(
-			out, size,
-			"HTTP/1.1 204 \r\nServer: Firecracker API\r\nConnection: keep-alive\r\n\r\n");
+		(void)snprintf(out, size,
+			       "HTTP/1.1 204 \r\nServer: Firecracker API\r\nConnection: "
+			       "keep-alive\r\n\r\n");
 }
 
 static void answer_get(struct fake_firecracker *f, const char *path, char *out, size_t size)
@@ -245,10 +247,10 @@ static void answer_get(struct fake_firecracker *f, const char *path, char *out, 
 		answer_error(404, "Invalid request method and/or path.", out, size);
 		return;
 	}
-	(void)snprintf(
-		body, sizeof(body),
-		"{\"id\":\"bgr-0\",\"state\":\"%s\",\"vmm_version\":\"1.14.0\",\"app_name\":\"Firecracker\"}",
-		f->running ? "Running" : "Not started");
+	(void)snprintf(body, sizeof(body),
+		       "{\"id\":\"bgr-0\",\"state\":\"%s\",\"vmm_version\":\"1.14.0\",\"app_name\":"
+		       "\"Firecracker\"}",
+		       f->running ? "Running" : "Not started");
 	(void)snprintf(out, size,
 		       "HTTP/1.1 200 \r\nServer: Firecracker API\r\nConnection: keep-alive\r\n"
 		       "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",

@@ -1,7 +1,9 @@
-/* fake_firecracker.h - Firecracker's API socket in a thread: as strict as the published schema (1.14), and as broken as asked.
+/* fake_firecracker.h - Firecracker's API socket in a thread: as strict as the published schema
+ * (1.14), and as broken as asked.
  *
- * Knows the requests that the driver makes. Unknown members, wrong types, missing members, requests in the wrong order
- * or for another id than the path's are 400 with a fault_message, as in the real one; other paths are 404. */
+ * Knows the requests that the driver makes.  Unknown members, wrong types, missing members, requests
+ * in the wrong order or for another id than the path's are 400 with a fault_message, as in the real
+ * one; other paths are 404. */
 #ifndef BANGER_TESTS_FAKE_FIRECRACKER_H
 #define BANGER_TESTS_FAKE_FIRECRACKER_H
 
@@ -33,7 +35,8 @@ void fake_firecracker_stop(struct fake_firecracker *f);
 /* The @nth request from now on (0: the next) and all later ones meet @fault. */
 void fake_firecracker_fault(struct fake_firecracker *f, enum fc_fault fault, unsigned nth);
 
-/* Requests answered with success, in order, "PUT /boot-source"; "" past the end.  And the last body put to a path. */
+/* Requests answered with success, in order, "PUT /boot-source"; "" past the end.  And the last body
+ * put to a path. */
 const char *fake_firecracker_request(struct fake_firecracker *f, size_t i);
 const char *fake_firecracker_body(struct fake_firecracker *f, const char *path);
 bool fake_firecracker_running(struct fake_firecracker *f);

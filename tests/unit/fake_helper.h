@@ -1,4 +1,5 @@
-/* fake_helper.h - three roles in threads, for tests of the controller: they record, remember and answer.
+/* fake_helper.h - three roles in threads, for tests of the controller: they record, remember and
+ * answer.
  *
  * Each keeps what it was asked to make, so that LIST, a second create and a
  * delete of what is absent answer as the real roles do.  A VMM is a child
@@ -12,26 +13,30 @@
 
 struct fake_helper;
 
-/* Start the roles; @fds are the controller's ends (net, blk, spawn), the caller's, as helper_open() takes them. */
+/* Start the roles; @fds are the controller's ends (net, blk, spawn), the caller's, as helper_open()
+ * takes them. */
 struct fake_helper *fake_helper_start(int fds[3]);
 
 /* Ends the roles and every VMM; the controller's ends must be closed, or see end of file. */
 void fake_helper_stop(struct fake_helper *f);
 
-/* How many requests of @op came (whatever was answered), and all of them in the order of their coming. */
+/* How many requests of @op came (whatever was answered), and all of them in the order of their
+ * coming. */
 size_t fake_helper_count(struct fake_helper *f, enum op_code op);
 size_t fake_helper_total(struct fake_helper *f);
 bool fake_helper_request(struct fake_helper *f, size_t i, struct request *q);
 void fake_helper_forget(struct fake_helper *f);
 
-/* Requests outside of their phase, or with a wrong number of descriptors: the real role would have exited. */
+/* Requests outside of their phase, or with a wrong number of descriptors: the real role would have
+ * exited. */
 size_t fake_helper_violations(struct fake_helper *f);
 
 /* Objects that exist now: of one kind, or of all (kind 0). */
 size_t fake_helper_objects(struct fake_helper *f, enum object kind);
 bool fake_helper_has(struct fake_helper *f, uint32_t slot, enum object kind);
 
-/* An object that somebody else left behind (an orphan for reconcile to find), or one that was lost. */
+/* An object that somebody else left behind (an orphan for reconcile to find), or one that was lost.
+ */
 void fake_helper_put(struct fake_helper *f, enum object kind, uint32_t slot, uint32_t generation,
 		     uint32_t owner);
 void fake_helper_drop(struct fake_helper *f, enum object kind, uint32_t slot);
@@ -42,7 +47,8 @@ void fake_helper_spoil_disk(struct fake_helper *f, uint32_t slot);
 /* Its tap is listed as one that is in no bridge, or is in order again. */
 void fake_helper_connect(struct fake_helper *f, uint32_t slot, bool connected);
 
-/* The next @times requests of @op are answered with @status and change nothing; UINT32_MAX: for ever; 0: no more. */
+/* The next @times requests of @op are answered with @status and change nothing; UINT32_MAX: for
+ * ever; 0: no more. */
 void fake_helper_fail(struct fake_helper *f, enum op_code op, enum status status, uint32_t times);
 
 /* Each request of @op waits so long before it is served. */
@@ -51,11 +57,12 @@ void fake_helper_delay(struct fake_helper *f, enum op_code op, unsigned ms);
 /* Answer the next request of that role with these bytes instead. */
 void fake_helper_nonsense(struct fake_helper *f, enum role_id role, const void *bytes, size_t n);
 
-/* What the KVM probe writes: 'y' or 'n' (the default).  It has ended when its VMM_SPAWN is answered, and its object stays
- * until VMM_KILL. */
+/* What the KVM probe writes: 'y' or 'n' (the default).  It has ended when its VMM_SPAWN is
+ * answered, and its object stays until VMM_KILL. */
 void fake_helper_kvm(struct fake_helper *f, char answer);
 
-/* Called by the role's thread with each request, before it is served; e.g. to play the monitor of a VMM. */
+/* Called by the role's thread with each request, before it is served; e.g. to play the monitor of a
+ * VMM. */
 void fake_helper_hook(struct fake_helper *f, void (*fn)(void *arg, const struct request *q),
 		      void *arg);
 
@@ -63,7 +70,8 @@ void fake_helper_hook(struct fake_helper *f, void (*fn)(void *arg, const struct 
 pid_t fake_helper_vmm(struct fake_helper *f, uint32_t slot);
 void fake_helper_vmm_exit(struct fake_helper *f, uint32_t slot);
 
-/* What each VMM says on its console, before the role answers that it was spawned; fake_helper_silence(): no more. */
+/* What each VMM says on its console, before the role answers that it was spawned;
+ * fake_helper_silence(): no more. */
 #define FAKE_GREETING "fake guest\n"
 void fake_helper_silence(struct fake_helper *f);
 

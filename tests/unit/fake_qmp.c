@@ -13,10 +13,12 @@
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 4096
-#define GREETING \
-	"{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 22, \"minor\": 2, \"major\": 7}, \"package\": \"Debian\"}, \"capabilities\": [\"oob\"]}}\r\n"
-#define EVENT \
-	"{\"timestamp\": {\"seconds\": 1, \"microseconds\": 2}, \"event\": \"NIC_RX_FILTER_CHANGED\", \"data\": {}}\r\n"
+#define GREETING                                                                           \
+	"{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 22, \"minor\": 2, \"major\": 7}, " \
+	"\"package\": \"Debian\"}, \"capabilities\": [\"oob\"]}}\r\n"
+#define EVENT                                                                \
+	"{\"timestamp\": {\"seconds\": 1, \"microseconds\": 2}, \"event\": " \
+	"\"NIC_RX_FILTER_CHANGED\", \"data\": {}}\r\n"
 
 struct fake_qmp {
 	pthread_t thread;
@@ -88,28 +90,27 @@ static void answer(struct session *s, const char *name, json_int_t id, char out[
 		s->negotiated = true;
 		(void)snprintf(out, 400, "{\"return\": {}, \"id\": %lld}\r\n", (long long)id);
 	} else if (!s->negotiated || strcmp(name, "qmp_capabilities") == 0) {
-		(void)snprintf(
-			out, 400,
-			"{\"id\": %lld, \"error\": {\"class\": \"CommandNotFound\", \"desc\": \"Expecting capabilities "
-			"negotiation with 'qmp_capabilities'\"}}\r\n",
-			(long long)id);
+		(void)snprintf(out, 400,
+			       "{\"id\": %lld, \"error\": {\"class\": \"CommandNotFound\", "
+			       "\"desc\": \"Expecting capabilities "
+			       "negotiation with 'qmp_capabilities'\"}}\r\n",
+			       (long long)id);
 	} else if (strcmp(name, "query-status") == 0) {
-		(void)snprintf(
-			out, 400,
-			EVENT
-			"{\"return\": {\"status\": \"%s\", \"singlestep\": false, \"running\": true}, \"id\": %lld}\r\n",
-			f->status, (long long)id);
+		(void)snprintf(out, 400,
+			       EVENT "{\"return\": {\"status\": \"%s\", \"singlestep\": false, "
+				     "\"running\": true}, \"id\": %lld}\r\n",
+			       f->status, (long long)id);
 		if (f->queries && --f->queries == 0)
 			(void)snprintf(f->status, sizeof(f->status), "running");
 	} else if (strcmp(name, "system_powerdown") == 0) {
 		f->powerdown = true;
 		(void)snprintf(out, 400, EVENT "{\"return\": {}, \"id\": %lld}\r\n", (long long)id);
 	} else {
-		(void)snprintf(
-			out, 400,
-			"{\"id\": %lld, \"error\": {\"class\": \"CommandNotFound\", \"desc\": \"The command %.60s has not been "
-			"found\"}}\r\n",
-			(long long)id, name);
+		(void)snprintf(out, 400,
+			       "{\"id\": %lld, \"error\": {\"class\": \"CommandNotFound\", "
+			       "\"desc\": \"The command %.60s has not been "
+			       "found\"}}\r\n",
+			       (long long)id, name);
 	}
 	(void)pthread_mutex_unlock(&f->lock);
 }
@@ -138,10 +139,10 @@ static bool send_faulty(struct session *s, const char *right, json_int_t id)
 	case QMP_DEEP:
 		return send_deep(s);
 	case QMP_ERROR:
-		(void)snprintf(
-			text, sizeof(text),
-			"{\"id\": %lld, \"error\": {\"class\": \"GenericError\", \"desc\": \"no \\u001b[31mway\"}}\r\n",
-			(long long)id);
+		(void)snprintf(text, sizeof(text),
+			       "{\"id\": %lld, \"error\": {\"class\": \"GenericError\", \"desc\": "
+			       "\"no \\u001b[31mway\"}}\r\n",
+			       (long long)id);
 		return send_line(s, text);
 	case QMP_WRONG_ID:
 		(void)snprintf(text, sizeof(text),
@@ -162,9 +163,8 @@ static bool serve_line(struct session *s, const char *line)
 	bool more;
 
 	if (!name) {
-		more = send_line(
-			s,
-			"{\"error\": {\"class\": \"GenericError\", \"desc\": \"Invalid JSON syntax\"}}\r\n");
+		more = send_line(s, "{\"error\": {\"class\": \"GenericError\", \"desc\": \"Invalid "
+				    "JSON syntax\"}}\r\n");
 	} else {
 		answer(s, name, id, right);
 		more = send_faulty(s, right, id);

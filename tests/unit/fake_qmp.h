@@ -1,4 +1,5 @@
-/* fake_qmp.h - QEMU's machine protocol in a thread: greeting, negotiation, a few commands, and faults as asked. */
+/* fake_qmp.h - QEMU's machine protocol in a thread: greeting, negotiation, a few commands, and
+ * faults as asked. */
 #ifndef BANGER_TESTS_FAKE_QMP_H
 #define BANGER_TESTS_FAKE_QMP_H
 
@@ -29,7 +30,8 @@ void fake_qmp_stop(struct fake_qmp *f);
 
 void fake_qmp_fault(struct fake_qmp *f, enum qmp_fault fault);
 
-/* What query-status says ("running"), and after how many queries it says "running" whatever it was. */
+/* What query-status says ("running"), and after how many queries it says "running" whatever it was.
+ */
 void fake_qmp_status(struct fake_qmp *f, const char *status, unsigned queries);
 
 /* system_powerdown came. */

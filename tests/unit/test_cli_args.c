@@ -1,5 +1,5 @@
-/* The command line's own words: options anywhere, strict values, what is refused before anything is asked of the
- * daemon, help from the table, and the line that goes to a guest's shell. */
+/* The command line's own words: options anywhere, strict values, what is refused before anything is
+ * asked of the daemon, help from the table, and the line that goes to a guest's shell. */
 #include "tests/unit/cli_fixture.h"
 
 #include "controller/cli/ssh.h"
@@ -46,16 +46,14 @@ static void test_the_only_image_is_the_default(void **state)
 	assert_string_equal(a->image, "debian");
 	fx.images[0] = NULL;
 	assert_int_equal(BANGER("vm", "create"), FAIL_NOT_FOUND);
-	assert_has(
-		fx.err,
-		"hint: banger kernel import debian debian && banger image build debian bookworm --kernel debian");
+	assert_has(fx.err, "hint: banger kernel import debian debian && banger image build debian "
+			   "bookworm --kernel debian");
 	fx.images[0] = "trixie";
 	fx.images[1] = "bookworm";
 	fx.calls[0] = '\0';
 	assert_int_equal(BANGER("run", "-d"), FAIL_USAGE);
-	assert_has(
-		fx.err,
-		"there are 2 images, so one has to be named: trixie, bookworm\nhint: --image trixie\n");
+	assert_has(fx.err, "there are 2 images, so one has to be named: trixie, bookworm\nhint: "
+			   "--image trixie\n");
 	assert_string_equal(fx.calls, "image_list ");
 }
 
@@ -170,9 +168,8 @@ static void test_verbs_of_a_vm_need_no_noun(void **state)
 	assert_int_equal(BANGER("inspect", "web9"), 0);
 	assert_int_equal(BANGER("image", "ls"), 0);
 	assert_int_equal(BANGER("kernel", "rm", "k"), 0);
-	assert_string_equal(
-		fx.calls,
-		"image_list vm_create vm_start vm_kill vm_list vm_list vm_show image_list kernel_delete ");
+	assert_string_equal(fx.calls, "image_list vm_create vm_start vm_kill vm_list vm_list "
+				      "vm_show image_list kernel_delete ");
 	/* A VM may have the name of a verb. */
 	assert_int_equal(BANGER("start", "stop"), 0);
 	assert_string_equal(fx.last[CALL_VM_START].vm_start.vm, "stop");

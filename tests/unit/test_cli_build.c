@@ -1,4 +1,5 @@
-/* image build with mmdebstrap and mke2fs replaced by scripts: what is kept when it fails, and where packages come from. */
+/* image build with mmdebstrap and mke2fs replaced by scripts: what is kept when it fails, and where
+ * packages come from. */
 #include "tests/unit/cli_fixture.h"
 
 #define T(f) cmocka_unit_test_setup_teardown(f, fixture_setup, fixture_teardown)
@@ -38,8 +39,9 @@ static void fake_tools(const char *mmdebstrap)
 	(void)unsetenv("http_proxy");
 }
 
-#define MAKES_A_TAR                                                                                                          \
-	"for a; do case $a in */root.tar) tar -cf \"$a\" --files-from /dev/null;; esac; echo \"$a\"; done >\"$HOME/args\"\n" \
+#define MAKES_A_TAR                                                                            \
+	"for a; do case $a in */root.tar) tar -cf \"$a\" --files-from /dev/null;; esac; echo " \
+	"\"$a\"; done >\"$HOME/args\"\n"                                                       \
 	"echo \"$http_proxy\" >\"$HOME/proxy\"\n"
 
 static void test_a_failure_keeps_the_old_file(void **state)
@@ -75,14 +77,14 @@ static void test_packages_come_from_the_hosts_sources(void **state)
 	char dir[160];
 
 	(void)state;
-	if (system("grep -q '^ID=debian' /etc/os-release && grep -q ^VERSION_CODENAME /etc/os-release") !=
-	    0)
+	if (system("grep -q '^ID=debian' /etc/os-release && grep -q ^VERSION_CODENAME "
+		   "/etc/os-release") != 0)
 		skip();
 	fake_tools(MAKES_A_TAR);
-	write_script(
-		"apt-config",
-		"[ $1 = shell ] && echo \"LIST='$HOME/apt/sources.list'\" && echo \"PARTS='$HOME/apt/sources.list.d/'\"\n"
-		"[ \"$4\" = Acquire::http::Proxy ] && echo http://proxy:3128\nexit 0\n");
+	write_script("apt-config",
+		     "[ $1 = shell ] && echo \"LIST='$HOME/apt/sources.list'\" && echo "
+		     "\"PARTS='$HOME/apt/sources.list.d/'\"\n"
+		     "[ \"$4\" = Acquire::http::Proxy ] && echo http://proxy:3128\nexit 0\n");
 	(void)snprintf(dir, sizeof(dir), "%s/apt", fx.dir);
 	assert_int_equal(mkdir(dir, 0700), 0);
 	(void)snprintf(dir, sizeof(dir), "%s/apt/sources.list.d", fx.dir);

@@ -1,4 +1,5 @@
-/* The initramfs (read back with libarchive and with cpio), the drivers' order, and the kernel inside a bzImage. */
+/* The initramfs (read back with libarchive and with cpio), the drivers' order, and the kernel
+ * inside a bzImage. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -153,7 +154,8 @@ static void test_content(void **state)
 	assert_string_equal(content, guest_init);
 	assert_int_equal(strncmp(content, "#!/bin/sh\n", 10), 0);
 	static const char order[] =
-		"modules/00-virtio_ring.ko modules/01-virtio.ko modules/02-virtio_pci.ko modules/03-virtio_mmio.ko "
+		"modules/00-virtio_ring.ko modules/01-virtio.ko modules/02-virtio_pci.ko "
+		"modules/03-virtio_mmio.ko "
 		"modules/04-virtio_blk.ko modules/05-net_failover.ko modules/06-virtio_net.ko ";
 	if (!strstr(names, order))
 		fail_msg("another order: %s", names);
@@ -166,7 +168,8 @@ static void test_content(void **state)
 	assert_string_equal(content, "BUSYBOX");
 }
 
-/* Every applet that guest/init calls must be a link in the archive: the words that start a command of it. */
+/* Every applet that guest/init calls must be a link in the archive: the words that start a command
+ * of it. */
 static void test_init_has_its_tools(void **state)
 {
 	static const char *const used[] = { "mount",    "insmod", "sleep",       "cat",    "ip",
@@ -199,10 +202,10 @@ static void test_cpio_reads_it(void **state)
 		skip();
 	}
 	(void)close(build(&e));
-	(void)snprintf(
-		cmd, sizeof(cmd),
-		"gzip -dc <%s/initrd 2>/dev/null | cpio -itv --quiet 2>/dev/null | grep -E ' dev/console$'",
-		dir);
+	(void)snprintf(cmd, sizeof(cmd),
+		       "gzip -dc <%s/initrd 2>/dev/null | cpio -itv --quiet 2>/dev/null | grep -E "
+		       "' dev/console$'",
+		       dir);
 	FILE *p = popen(cmd, "r");
 	assert_non_null(fgets(line, sizeof(line), p));
 	assert_int_equal(pclose(p), 0);
@@ -255,12 +258,11 @@ static void test_ext4_as_a_module(void **state)
 	struct error e;
 
 	(void)state;
-	put_text(
-		"modules.builtin",
-		"kernel/drivers/x/virtio_pci.ko\nkernel/x/virtio_mmio.ko\nkernel/x/virtio_blk.ko\nkernel/x/virtio_net.ko\n");
-	put_text(
-		"modules.dep",
-		"x/ext4.ko: x/jbd2.ko x/mbcache.ko\nx/jbd2.ko:\nx/mbcache.ko:\nx/crc32c_generic.ko:\n");
+	put_text("modules.builtin",
+		 "kernel/drivers/x/virtio_pci.ko\nkernel/x/virtio_mmio.ko\nkernel/x/"
+		 "virtio_blk.ko\nkernel/x/virtio_net.ko\n");
+	put_text("modules.dep", "x/ext4.ko: x/jbd2.ko "
+				"x/mbcache.ko\nx/jbd2.ko:\nx/mbcache.ko:\nx/crc32c_generic.ko:\n");
 	put_text("x/ext4.ko", "e");
 	put_text("x/jbd2.ko", "j");
 	put_text("x/mbcache.ko", "m");
@@ -269,9 +271,8 @@ static void test_ext4_as_a_module(void **state)
 	assert_true(fd >= 0);
 	(void)close(fd);
 	read_back(names, sizeof(names), "", content, sizeof(content));
-	assert_non_null(strstr(
-		names,
-		"modules/00-crc32c_generic.ko modules/01-mbcache.ko modules/02-jbd2.ko modules/03-ext4.ko "));
+	assert_non_null(strstr(names, "modules/00-crc32c_generic.ko modules/01-mbcache.ko "
+				      "modules/02-jbd2.ko modules/03-ext4.ko "));
 	put_text("modules.dep", "x/other.ko:\n");
 	assert_int_equal(build(&e), -1);
 	assert_non_null(
@@ -376,7 +377,8 @@ static void test_vmlinux_of_another_machine(void **state)
 	assert_non_null(strstr(e.why, "it is of 64 bits, for machine 183"));
 }
 
-/* A file that a stranger made: headers that point anywhere, every truncation, every byte of the payload flipped. */
+/* A file that a stranger made: headers that point anywhere, every truncation, every byte of the
+ * payload flipped. */
 static void test_vmlinux_hostile(void **state)
 {
 	struct blob in = make_image(archive_write_add_filter_xz, false);

@@ -1,4 +1,5 @@
-/* What the command line prints: tables, JSON, names, errors and exit codes of every kind, stages, cleaned guest text. */
+/* What the command line prints: tables, JSON, names, errors and exit codes of every kind, stages,
+ * cleaned guest text. */
 #include "tests/unit/cli_fixture.h"
 
 #include <jansson.h>
@@ -27,12 +28,14 @@ static void test_table(void **state)
 	(void)state;
 	format_age("2026-01-02T03:04:05Z", age);
 	assert_int_equal(BANGER("vm", "list"), 0);
-	(void)snprintf(
-		want, sizeof(want),
-		"NAME                STATE    IP               NAT  CPUS/MEM/DISK  IMAGE   %-*s  OWNER\n"
-		"web1                running  255.255.255.255  yes  2/512M/2G      debian  %-3s  1000\n"
-		"a-much-longer-name  running  255.255.255.255  yes  2/512M/2G      debian  %-3s  1000\n",
-		(int)(strlen(age) > 3 ? strlen(age) : 3), "AGE", age, age);
+	(void)snprintf(want, sizeof(want),
+		       "NAME                STATE    IP               NAT  CPUS/MEM/DISK  IMAGE   "
+		       "%-*s  OWNER\n"
+		       "web1                running  255.255.255.255  yes  2/512M/2G      debian  "
+		       "%-3s  1000\n"
+		       "a-much-longer-name  running  255.255.255.255  yes  2/512M/2G      debian  "
+		       "%-3s  1000\n",
+		       (int)(strlen(age) > 3 ? strlen(age) : 3), "AGE", age, age);
 	if (getpwuid(1000))
 		assert_has(fx.out, getpwuid(1000)->pw_name);
 	else
@@ -47,11 +50,13 @@ static void test_table(void **state)
 static void test_audit_table(void **state)
 {
 	(void)state;
-	fx.audit =
-		"{\"boot_ns\":4200000000,\"time\":\"2026-01-02T03:04:05Z\",\"role\":\"net\",\"seq\":7,\"type\":\"intent\","
-		"\"op\":\"tap_create\",\"slot\":3,\"generation\":1,\"op_id\":\"" OP_ID "\"}\n"
-		"{\"boot_ns\":4201000000,\"role\":\"net\",\"seq\":7,\"type\":\"result\",\"status\":\"ok\",\"us\":1009}\n"
-		"{\"time\":\"2026-01-02T03:04:06Z\",\"role\":\"blk\",\"seq\":9,\"type\":\"intent\",\"op\":\"loop_attach\",\"slot\":3}";
+	fx.audit = "{\"boot_ns\":4200000000,\"time\":\"2026-01-02T03:04:05Z\",\"role\":\"net\","
+		   "\"seq\":7,\"type\":\"intent\","
+		   "\"op\":\"tap_create\",\"slot\":3,\"generation\":1,\"op_id\":\"" OP_ID "\"}\n"
+		   "{\"boot_ns\":4201000000,\"role\":\"net\",\"seq\":7,\"type\":\"result\","
+		   "\"status\":\"ok\",\"us\":1009}\n"
+		   "{\"time\":\"2026-01-02T03:04:06Z\",\"role\":\"blk\",\"seq\":9,\"type\":"
+		   "\"intent\",\"op\":\"loop_attach\",\"slot\":3}";
 	assert_int_equal(BANGER("audit", "show"), 0);
 	assert_has(fx.out,
 		   "WHEN (UTC)           ROLE  REQUEST      SLOT  RESULT     TIME     OPERATION\n");
@@ -122,7 +127,8 @@ static void test_errors(void **state)
 	}
 }
 
-/* cli_main() in a process of its own, whose descriptors are prepared by @prepare.  Return: the exit status. */
+/* cli_main() in a process of its own, whose descriptors are prepared by @prepare.  Return: the exit
+ * status. */
 static int apart(void (*prepare)(void), int argc, char **argv)
 {
 	int status = 0;
@@ -365,15 +371,20 @@ static void test_doctor_firewall(void **state)
 	static const struct {
 		const char *chain, *want;
 	} rows[] = {
-		{ "\"family\":\"ip\",\"table\":\"filter\",\"name\":\"FORWARD\",\"hook\":\"forward\",\"policy\":\"drop\"",
+		{ "\"family\":\"ip\",\"table\":\"filter\",\"name\":\"FORWARD\",\"hook\":"
+		  "\"forward\",\"policy\":\"drop\"",
 		  "WARN" },
-		{ "\"family\":\"inet\",\"table\":\"firewalld\",\"name\":\"filter_FORWARD\",\"hook\":\"forward\",\"policy\":\"accept\"",
+		{ "\"family\":\"inet\",\"table\":\"firewalld\",\"name\":\"filter_FORWARD\","
+		  "\"hook\":\"forward\",\"policy\":\"accept\"",
 		  "WARN" },
-		{ "\"family\":\"inet\",\"table\":\"banger\",\"name\":\"forward\",\"hook\":\"forward\",\"policy\":\"drop\"",
+		{ "\"family\":\"inet\",\"table\":\"banger\",\"name\":\"forward\",\"hook\":"
+		  "\"forward\",\"policy\":\"drop\"",
 		  "PASS" },
-		{ "\"family\":\"ip\",\"table\":\"filter\",\"name\":\"INPUT\",\"hook\":\"input\",\"policy\":\"drop\"",
+		{ "\"family\":\"ip\",\"table\":\"filter\",\"name\":\"INPUT\",\"hook\":\"input\","
+		  "\"policy\":\"drop\"",
 		  "PASS" },
-		{ "\"family\":\"ip6\",\"table\":\"filter\",\"name\":\"FORWARD\",\"hook\":\"forward\",\"policy\":\"drop\"",
+		{ "\"family\":\"ip6\",\"table\":\"filter\",\"name\":\"FORWARD\",\"hook\":"
+		  "\"forward\",\"policy\":\"drop\"",
 		  "PASS" },
 		{ "\"family\":\"ip\",\"table\":\"filter\",\"name\":\"DOCKER\"", "PASS" },
 	};
@@ -479,7 +490,8 @@ static void assert_clean(const char *text)
 			fail_msg("byte 0x%02x at %zu of: %s", u[i], i, text);
 }
 
-/* A daemon that was taken over: nothing that it says is obeyed by a terminal, or begins a line of its own. */
+/* A daemon that was taken over: nothing that it says is obeyed by a terminal, or begins a line of
+ * its own. */
 static void test_hostile_text(void **state)
 {
 	static const char *const texts[] = { "a\x1b[31mb",
@@ -526,7 +538,8 @@ static void test_hostile_text(void **state)
 	assert_string_equal(fx.out, "a?[31m??b\xc3\xa9\n");
 }
 
-/* Another account's program has no terminal of ours, not even by /dev/tty, and is in no session of ours. */
+/* Another account's program has no terminal of ours, not even by /dev/tty, and is in no session of
+ * ours. */
 static void test_another_account_is_in_a_session_of_its_own(void **state)
 {
 	const char *const argv[] = {

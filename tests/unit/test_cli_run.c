@@ -1,6 +1,8 @@
-/* vm run, ssh and exec: whose exit status it is, what ssh is told, and that --rm deletes whatever happens.
+/* vm run, ssh and exec: whose exit status it is, what ssh is told, and that --rm deletes whatever
+ * happens.
  *
- * A network namespace of the test's own has the "guest": a thread that says SSH-2.0 at 127.0.0.1 port 22. */
+ * A network namespace of the test's own has the "guest": a thread that says SSH-2.0 at 127.0.0.1
+ * port 22. */
 #include "tests/unit/cli_fixture.h"
 
 #include "controller/cli/proc.h"
@@ -167,8 +169,8 @@ static void test_the_end_of_the_vm_ends_the_wait(void **state)
 	(void)state; /* 255.255.255.255 */
 	fx.ends = true;
 	fx.reason = "the VMM ended";
-	fx.log =
-		"[    1.0] Run /init\r\nbanger-init: the image has no \033[31m/sbin/init\r\n\r\n[    7.1] reboot: Power down\r\n";
+	fx.log = "[    1.0] Run /init\r\nbanger-init: the image has no \033[31m/sbin/init\r\n\r\n[ "
+		 "   7.1] reboot: Power down\r\n";
 	assert_int_equal(BANGER("vm", "run", "--rm", "--timeout", "40s", "--", "true"), EXIT_OURS);
 	assert_string_equal(
 		fx.calls,
@@ -284,7 +286,8 @@ static void test_exec(void **state)
 	assert_int_equal(BANGER("ssh", "web1"), EXIT_OURS);
 }
 
-/* A server that has been up takes the command at once; only when ssh fails it is asked whether it answers. */
+/* A server that has been up takes the command at once; only when ssh fails it is asked whether it
+ * answers. */
 static void test_no_connection_is_spent_on_a_question(void **state)
 {
 	(void)state; /* 255.255.255.255 */
@@ -359,9 +362,8 @@ static void test_a_command_that_is_too_long(void **state)
 	assert_int_equal(status, FAIL_USAGE);
 	assert_int_equal(other, FAIL_USAGE);
 	assert_int_equal(fits, 7);
-	assert_has(
-		fx.err,
-		"banger: command: it is 140008 bytes long with its quotes; at most 131071 can be sent\n");
+	assert_has(fx.err, "banger: command: it is 140008 bytes long with its quotes; at most "
+			   "131071 can be sent\n");
 	assert_string_equal(fx.calls, "vm_show ");
 }
 
@@ -392,7 +394,8 @@ static void test_delete_forgets_the_host_key(void **state)
 	assert_string_equal(hosts, "other ssh-ed25519 BBBB\n" VM_ID "0 ssh-ed25519 DDDD\n");
 }
 
-/* A shell that prepares a folder of keys with the real ssh-keygen and ssh-agent; the fake one of the fixture goes. */
+/* A shell that prepares a folder of keys with the real ssh-keygen and ssh-agent; the fake one of
+ * the fixture goes. */
 static void with_real_keys(const char *script)
 {
 	char line[2048], path[160];
@@ -433,8 +436,8 @@ static void test_host_key(void **state)
 	known_hosts(hosts, sizeof(hosts), "other ssh-ed25519 BBBB\n" VM_ID " ssh-ed25519 OLD\n");
 	assert_int_equal(BANGER("vm", "host-key", "web1"), FAIL_STATE);
 	assert_string_equal(
-		fx.out,
-		"kept   ssh-ed25519 OLD\nshown  ssh-ed25519 NEW\n"); /* the fake ssh-keygen has no -l */
+		fx.out, "kept   ssh-ed25519 OLD\nshown  ssh-ed25519 NEW\n"); /* the fake ssh-keygen
+										has no -l */
 	known_hosts(hosts, sizeof(hosts), NULL);
 	assert_has(hosts, "OLD");
 	assert_int_equal(BANGER("vm", "host-key", "web1", "--accept"), 0);
@@ -499,17 +502,17 @@ static void test_the_public_half_is_derived(void **state)
 	const struct call_vm_create *a = &fx.last[CALL_VM_CREATE].vm_create;
 
 	(void)state;
-	with_real_keys(
-		"ssh-keygen -q -t ed25519 -N '' -C \"$(printf 'caf\\351')\" -f id_ed25519; cp id_ed25519.pub true.pub\n"
-		"ssh-keygen -q -t ed25519 -N '' -f other && mv other.pub id_ed25519.pub");
+	with_real_keys("ssh-keygen -q -t ed25519 -N '' -C \"$(printf 'caf\\351')\" -f id_ed25519; "
+		       "cp id_ed25519.pub true.pub\n"
+		       "ssh-keygen -q -t ed25519 -N '' -f other && mv other.pub id_ed25519.pub");
 	assert_int_equal(BANGER("vm", "create"), 0);
 	assert_string_equal(a->ssh_key, public_half("true.pub"));
 	with_real_keys("rm id_ed25519.pub");
 	assert_int_equal(BANGER("vm", "create"), 0);
 	assert_string_equal(a->ssh_key, public_half("true.pub"));
 	/* Of a PEM file ssh would offer the stranger's half, so ours is made. */
-	with_real_keys(
-		"rm -f id_*; ssh-keygen -q -t rsa -m PEM -N '' -f id_rsa && cp id_rsa.pub true.pub");
+	with_real_keys("rm -f id_*; ssh-keygen -q -t rsa -m PEM -N '' -f id_rsa && cp id_rsa.pub "
+		       "true.pub");
 	assert_int_equal(BANGER("vm", "create"), 0);
 	assert_string_equal(a->ssh_key, public_half("true.pub"));
 	with_real_keys("ssh-keygen -y -f other >id_rsa.pub");
@@ -524,9 +527,9 @@ static void test_the_agent_is_asked_for_the_key(void **state)
 	char sock[160];
 
 	(void)state;
-	with_real_keys(
-		"ssh-keygen -q -t ed25519 -N secret -f id_ed25519; ssh-keygen -q -t ed25519 -N '' -f other\n"
-		"ssh-agent -a $PWD/agent >env; . ./env; ssh-add other");
+	with_real_keys("ssh-keygen -q -t ed25519 -N secret -f id_ed25519; ssh-keygen -q -t ed25519 "
+		       "-N '' -f other\n"
+		       "ssh-agent -a $PWD/agent >env; . ./env; ssh-add other");
 	(void)snprintf(sock, sizeof(sock), "%s/.ssh/agent", fx.dir);
 	(void)setenv("SSH_AUTH_SOCK", sock, 1);
 	/* There is an agent, but it does not have the key. */

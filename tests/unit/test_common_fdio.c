@@ -185,7 +185,8 @@ static void whole_reads_and_writes(void **state)
 	(void)close(p.b);
 }
 
-/* An error path closes first and reports afterwards; a second close must not hit a number that was given out again. */
+/* An error path closes first and reports afterwards; a second close must not hit a number that was
+ * given out again. */
 static void a_closed_descriptor_is_forgotten(void **state)
 {
 	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC), number = fd;

@@ -1,4 +1,5 @@
-/* The access rules, as a table: who may do what to whose; and that the database's SQL functions give the same answers. */
+/* The access rules, as a table: who may do what to whose; and that the database's SQL functions
+ * give the same answers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -77,7 +78,8 @@ static void check_sql(enum access_verb v, uid_t caller, uid_t owner, bool allowe
 	assert_int_equal(ask_sql(arg, text), allowed);
 }
 
-/* A row without an owner, and a uid that is none, are never allowed: NULL would be 0, which is root. */
+/* A row without an owner, and a uid that is none, are never allowed: NULL would be 0, which is
+ * root. */
 static void sql_says_the_same(void **state)
 {
 	struct error e = { 0 };

@@ -1,5 +1,6 @@
-/* The control socket: who is heard, who is dropped, what goes on when a client goes, and that nobody holds up others.
- * The test is the main loop; it includes server.c to look at the connections and to move their deadlines. */
+/* The control socket: who is heard, who is dropped, what goes on when a client goes, and that
+ * nobody holds up others.  The test is the main loop; it includes server.c to look at the
+ * connections and to move their deadlines. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <semaphore.h>
@@ -54,7 +55,8 @@ static int api_setup(void **state)
 
 static int api_teardown(void **state)
 {
-	/* The fixture stops the workers; the connections go after that, and before what they point to. */
+	/* The fixture stops the workers; the connections go after that, and before what they point
+	 * to. */
 	workers_stop(t.f->c.workers);
 	t.f->c.workers = NULL;
 	api_close(t.api);
@@ -270,7 +272,8 @@ static void descriptors_must_be_as_many_as_the_table_says(void **state)
 	control_close(&c);
 }
 
-/* A connection becomes blocking for a worker, and is not after it; its other flags stay (fcntl(2), F_SETFL sets all). */
+/* A connection becomes blocking for a worker, and is not after it; its other flags stay (fcntl(2),
+ * F_SETFL sets all). */
 static void a_connection_keeps_its_other_flags(void **state)
 {
 	int ends[2];
@@ -447,7 +450,8 @@ static void callers_with_the_ids_of_slots_are_refused(void **state)
 		print_message("SKIP: not root, so no groups can be had\n");
 		skip();
 	}
-	/* Groups are a thread's, and connect(2) notes those of its own; glibc would change all threads. */
+	/* Groups are a thread's, and connect(2) notes those of its own; glibc would change all
+	 * threads. */
 	assert_int_equal(syscall(SYS_setgroups, ARRAY_SIZE(groups), groups), 0);
 	c = client(OWNER);
 	struct control root = client(0);
@@ -460,7 +464,8 @@ static void callers_with_the_ids_of_slots_are_refused(void **state)
 
 /* ---- waiting, and going away ---- */
 
-/* No descriptor is left for one more connection: it waits, the loop does not turn in circles, nobody else notices. */
+/* No descriptor is left for one more connection: it waits, the loop does not turn in circles,
+ * nobody else notices. */
 static void without_a_descriptor_a_client_waits(void **state)
 {
 	struct control first = client(OWNER), second;
@@ -904,7 +909,8 @@ static void one_user_can_not_take_all_workers(void **state)
 	assert_int_equal(fake_helper_count(f->fake, OP_VMM_SPAWN), 1);
 }
 
-/* A loop of start and kill is bounded for a user, not for root and not for others; ends are not bounded. */
+/* A loop of start and kill is bounded for a user, not for root and not for others; ends are not
+ * bounded. */
 static void a_user_can_not_start_and_kill_for_ever(void **state)
 {
 	enum { BURST = 50 };
@@ -1015,7 +1021,8 @@ static void imports_are_few_at_a_time(void **state)
 	assert_true(has_share(&a, &c[3]));
 }
 
-/* A TCP socket whose close(2) waits for half a minute: there is more to send than its peer takes.  @peer: the other end. */
+/* A TCP socket whose close(2) waits for half a minute: there is more to send than its peer takes.
+ * @peer: the other end. */
 static int lingering(int *peer)
 {
 	const struct linger linger = { .l_onoff = 1, .l_linger = 30 };
@@ -1115,8 +1122,8 @@ static void send_253(struct control *c, int what)
 	assert_int_equal(sendmsg(c->fd, &m, MSG_NOSIGNAL), 1);
 }
 
-/* Every connection of a user sends as many as it can, all of them slow to close: that must not use up the descriptors of
- * the whole service. */
+/* Every connection of a user sends as many as it can, all of them slow to close: that must not use
+ * up the descriptors of the whole service. */
 static void a_user_whose_descriptors_are_slow_to_close_is_not_heard(void **state)
 {
 	enum { CLIENTS = 12 };
@@ -1152,7 +1159,8 @@ static void a_user_whose_descriptors_are_slow_to_close_is_not_heard(void **state
 	assert_works(OWNER);
 }
 
-/* All descriptors are taken: whoever is connected is served, who comes waits, and the loop does not spin. */
+/* All descriptors are taken: whoever is connected is served, who comes waits, and the loop does not
+ * spin. */
 static void without_a_descriptor_newcomers_wait(void **state)
 {
 	struct control old = client(OWNER), late;

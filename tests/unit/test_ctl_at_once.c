@@ -1,5 +1,5 @@
-/* Several commands for one VM at the same moment, from threads: each order is allowed, but what is said afterwards is so,
- * and nothing is left that nobody knows of. */
+/* Several commands for one VM at the same moment, from threads: each order is allowed, but what is
+ * said afterwards is so, and nothing is left that nobody knows of. */
 #include "controller/lifecycle/operation.h"
 #include "controller/objects/object.h"
 #include "controller/recovery/online.h"

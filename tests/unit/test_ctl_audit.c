@@ -1,4 +1,5 @@
-/* Who sees which records of the request log, in which order, and what becomes of lines that are no records. */
+/* Who sees which records of the request log, in which order, and what becomes of lines that are no
+ * records. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* Clocks that jump: the wall clock is for people, and a host that was suspended has not waited.  The controller is told
- * times by the function below. */
+/* Clocks that jump: the wall clock is for people, and a host that was suspended has not waited.  The
+ * controller is told times by the function below. */
 #include <sys/syscall.h>
 
 #include "tests/unit/ctl_fixture.h"
@@ -44,7 +44,8 @@ static void *stop(void *arg)
 	return NULL;
 }
 
-/* A guest that does not listen is given its time, all of it and not much more, whatever a clock does meanwhile. */
+/* A guest that does not listen is given its time, all of it and not much more, whatever a clock
+ * does meanwhile. */
 static void jump_in_a_stop(struct fixture *f, _Atomic int64_t *clock, int64_t by_s)
 {
 	struct job j = { .f = f, .o = operation(f) };

@@ -1,4 +1,5 @@
-/* The Firecracker driver against a fake that is as strict as the published schema: what it sends, and how each fault ends. */
+/* The Firecracker driver against a fake that is as strict as the published schema: what it sends,
+ * and how each fault ends. */
 #include <jansson.h>
 #include <setjmp.h>
 #include <signal.h>

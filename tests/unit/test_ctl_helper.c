@@ -191,7 +191,8 @@ static void test_wrong_use(void **state)
 	to_run(b);
 }
 
-/* After an answer that is not one, the line is closed for good: a late answer must not be taken for the next one's. */
+/* After an answer that is not one, the line is closed for good: a late answer must not be taken for
+ * the next one's. */
 static void refuse(struct bench *b, const void *bytes, size_t n)
 {
 	struct request q = helper_request(OP_TAP_RETIRE, &a_vm, &an_op);
@@ -244,7 +245,8 @@ static void test_unexpected_descriptor(void **state)
 
 	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv), 0);
-	/* The answer is there before the question: seq 1, ok, with a descriptor that the row does not have. */
+	/* The answer is there before the question: seq 1, ok, with a descriptor that the row does
+	 * not have. */
 	assert_int_equal(fdio_send(sv[1], "\x93\x01\x01\x00", 4, &sv[1], 1), 0);
 	struct helper *h = helper_open(sv[0], -1, -1);
 	assert_int_equal(helper_fd(h, ROLE_BLK), -1);

@@ -1,4 +1,5 @@
-/* Images and kernels as files, and the disks that are made of them: what is taken, what is refused, what is left. */
+/* Images and kernels as files, and the disks that are made of them: what is taken, what is refused,
+ * what is left. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -397,7 +398,8 @@ static void *many_contents_of_one_name(void *arg)
 	return (void *)bad;
 }
 
-/* Whose name was given to another content meanwhile deletes neither, and no file is left that nobody knows of. */
+/* Whose name was given to another content meanwhile deletes neither, and no file is left that
+ * nobody knows of. */
 static void test_one_name_at_once(void **state)
 {
 	enum { THREADS = 4 };
@@ -417,8 +419,9 @@ static void test_one_name_at_once(void **state)
 }
 
 /*
- * One thread makes and deletes what another needs, until that one has met it forty times or a minute is over.  It lets be what
- * it made for none to seven milliseconds: less than the other takes, and more.
+ * One thread makes and deletes what another needs, until that one has met it forty times or a
+ * minute is over.  It lets be what it made for none to seven milliseconds: less than the other
+ * takes, and more.
  */
 static bool enough;
 
@@ -519,7 +522,8 @@ static void test_an_image_and_the_deletion_of_its_kernel(void **state)
 	assert_true(made > 0);
 }
 
-/* A small file system of its own at @sub; only root has it, in a mount namespace that the other tests do not mind. */
+/* A small file system of its own at @sub; only root has it, in a mount namespace that the other
+ * tests do not mind. */
 static void small(const char *sub, const char *options)
 {
 	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
@@ -773,7 +777,8 @@ static void test_deleting_needs_no_room(void **state)
 	assert_int_equal(umount2(path("images"), MNT_DETACH), 0);
 }
 
-/* Bytes that are there already, of a row that this database does not know, outlive an import that fails. */
+/* Bytes that are there already, of a row that this database does not know, outlive an import that
+ * fails. */
 static void test_a_failed_import_takes_nothing(void **state)
 {
 	char digest[65], name[256];
@@ -784,12 +789,11 @@ static void test_a_failed_import_takes_nothing(void **state)
 	assert_int_equal(sqlite3_exec(ctl.db->sqlite, "DELETE FROM images", NULL, NULL, NULL),
 			 SQLITE_OK);
 	assert_int_equal(import(&ann, "y", ext4(MIB, "y"), digest), 0);
-	assert_int_equal(
-		sqlite3_exec(
-			ctl.db->sqlite,
-			"CREATE TRIGGER no BEFORE INSERT ON images BEGIN SELECT RAISE(ABORT, 'no'); END",
-			NULL, NULL, NULL),
-		SQLITE_OK);
+	assert_int_equal(sqlite3_exec(ctl.db->sqlite,
+				      "CREATE TRIGGER no BEFORE INSERT ON images BEGIN SELECT "
+				      "RAISE(ABORT, 'no'); END",
+				      NULL, NULL, NULL),
+			 SQLITE_OK);
 	assert_int_equal(import(&ann, "z", ext4(MIB, "x"), digest), -1);
 	path_image(&ctl.config, digest, name);
 	assert_int_equal(access(name, F_OK), 0);
@@ -889,7 +893,8 @@ static void test_dm(void **state)
 	assert_int_equal(d->n_objects, 3);
 	assert_int_equal(d->create(&ctl, &vm, &e), 0);
 	assert_int_equal(stat(path("slots/3/cow"), &st), 0);
-	/* 1,024 chunks of 4 KiB: a header, four areas of metadata, and the one that the kernel clears beyond them. */
+	/* 1,024 chunks of 4 KiB: a header, four areas of metadata, and the one that the kernel
+	 * clears beyond them. */
 	assert_int_equal(st.st_size, (1 + 1024 + 4 + 1) * 4096);
 	assert_int_equal(st.st_blocks, 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
@@ -909,7 +914,8 @@ static void test_dm(void **state)
 	assert_null(storage_by_name("floppy"));
 }
 
-/* The kernel's mark for a snapshot that it gave up is taken off at the next start, and nothing else is touched. */
+/* The kernel's mark for a snapshot that it gave up is taken off at the next start, and nothing else
+ * is touched. */
 static void test_dm_is_used_again(void **state)
 {
 	static const uint32_t given_up[4] = { 0x70416e53, 0, 1, 8 },
@@ -965,7 +971,8 @@ static void test_whose_the_files_are(void **state)
 	assert_int_equal(rmdir(path("slots/3/stuck")), 0);
 	assert_int_equal(storage_remove(&ctl, 3, &e), 0);
 	assert_int_equal(entries("slots/3"), 0);
-	/* No descriptor is left to look: nobody is let at them, and they are not taken for anybody's. */
+	/* No descriptor is left to look: nobody is let at them, and they are not taken for
+	 * anybody's. */
 	assert_int_equal(storage_by_name("copy")->create(&ctl, &vm, &e), 0);
 	for (int spare = 0; spare < 2; spare++) {
 		struct rlimit was, now;

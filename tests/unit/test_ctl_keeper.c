@@ -1,5 +1,5 @@
-/* What the controller does by itself: restart policies, stops of idle VMs, releases that are tried again.  The keeper's
- * passes are made here, at times of our own. */
+/* What the controller does by itself: restart policies, stops of idle VMs, releases that are tried
+ * again.  The keeper's passes are made here, at times of our own. */
 #include "tests/unit/ctl_fixture.h"
 
 #include <sqlite3.h>
@@ -91,7 +91,8 @@ static bool becomes(struct fixture *f, const char *name, enum vm_state s)
 	for (int i = 0; i < 300; i++) {
 		pump(f, 10);
 		if (row(f, name).state == s) {
-			/* The operation's last commit is behind the state: its turn is ours once it is done. */
+			/* The operation's last commit is behind the state: its turn is ours once it
+			 * is done. */
 			struct operation o = operation(f);
 			struct error e = { 0 };
 			struct vm vm;
@@ -271,8 +272,8 @@ static void sql(struct fixture *f, const char *text)
 	assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
-/* A database that takes no end for a while, as when another program holds it: the row goes on to say "stopping", and nobody
- * is at work on it. */
+/* A database that takes no end for a while, as when another program holds it: the row goes on to
+ * say "stopping", and nobody is at work on it. */
 static void an_end_that_could_not_be_recorded_is_made_up_for(void **state)
 {
 	struct fixture *f = *state;
@@ -460,7 +461,8 @@ static void another_start_of_it_is_not_idle(void **state)
 	assert_int_equal(row(f, "web").state, VM_RUNNING);
 }
 
-/* Ticks as the main loop does, until the net role is asked what it has.  Return: false when it was not in that time. */
+/* Ticks as the main loop does, until the net role is asked what it has.  Return: false when it was
+ * not in that time. */
 static bool asked_within(struct fixture *f, unsigned ms)
 {
 	size_t before = fake_helper_count(f->fake, OP_LIST);
@@ -483,7 +485,8 @@ static void what_was_taken_away_is_looked_for_at_once(void **state)
 	assert_true(asked_within(f, 5000)); /* by itself it is after 10 s */
 }
 
-/* The host goes down: guests that obey and one that does not.  Nobody asked for their end, so nothing is unwanted. */
+/* The host goes down: guests that obey and one that does not.  Nobody asked for their end, so
+ * nothing is unwanted. */
 static void a_host_that_goes_down_takes_nothing_back(void **state)
 {
 	struct fixture *f = *state;
@@ -554,9 +557,9 @@ static void stuck_monitors_do_not_hold_up_the_others(void **state)
 /* A tap's line is found by its whole name, and what it sent is what the guest received. */
 static void counters_of_a_tap(void **state)
 {
-	static const char network[] =
-		"Inter-|   Receive  |  Transmit\n face |bytes packets\n"
-		"  bgr1: 11 1 0 0 0 0 0 0 12 1 0 0 0 0 0 0\n bgr10: 21 1 0 0 0 0 0 0 22 1 0 0 0 0 0 0\n";
+	static const char network[] = "Inter-|   Receive  |  Transmit\n face |bytes packets\n"
+				      "  bgr1: 11 1 0 0 0 0 0 0 12 1 0 0 0 0 0 0\n bgr10: 21 1 0 0 "
+				      "0 0 0 0 22 1 0 0 0 0 0 0\n";
 	struct fixture *f = *state;
 	struct vm vm = { .slot = 10, .generation = 1, .owner = OWNER };
 	struct stats s;

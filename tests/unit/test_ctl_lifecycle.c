@@ -1,5 +1,5 @@
-/* Starts, stops and deletes against roles that refuse, dawdle and die: whatever happens, nothing is left behind, and
- * the state says what is so. */
+/* Starts, stops and deletes against roles that refuse, dawdle and die: whatever happens, nothing is
+ * left behind, and the state says what is so. */
 #include "controller/objects/object.h"
 #include "controller/policy/actions.h"
 #include "controller/recovery/online.h"
@@ -512,7 +512,8 @@ static void delete_keeps_the_row_of_what_it_can_not_release(void **state)
 	assert_int_equal(delete (f, "web", &e), 0);
 }
 
-/* Files that were never all there, or are not any more: whatever fails after that, nothing makes it look whole. */
+/* Files that were never all there, or are not any more: whatever fails after that, nothing makes it
+ * look whole. */
 static void what_is_incomplete_stays_so(void **state)
 {
 	struct fixture *f = *state;

@@ -1,9 +1,10 @@
-/* Out of memory, at any allocation: each verb is done with the first, the second, the third ... allocation failing,
- * once alone and once with all that follow, until one comes through.  What fails says so, leaves nothing, and works
- * when there is memory again; what succeeds is whole.  Of SQLite's, which are many, and tested there, some.
+/* Out of memory, at any allocation: each verb is done with the first, the second, the third ...
+ * allocation failing, once alone and once with all that follow, until one comes through.  What
+ * fails says so, leaves nothing, and works when there is memory again; what succeeds is whole.  Of
+ * SQLite's, which are many, and tested there, some.
  *
- * The linker gives our own calls to the functions below (Makefile, --wrap), jansson's come through one of ours, and
- * SQLite is told of them. */
+ * The linker gives our own calls to the functions below (Makefile, --wrap), jansson's come through
+ * one of ours, and SQLite is told of them. */
 #include <errno.h>
 #include <sqlite3.h>
 
@@ -306,11 +307,12 @@ static void the_database_opens_or_says_why(void **state)
 	bring_to(f, NOTHING);
 }
 
-/* An identity with a character left out would have a living VM taken for dead, or a record for another user's. */
+/* An identity with a character left out would have a living VM taken for dead, or a record for
+ * another user's. */
 static void a_value_is_whole_or_not_there(void **state)
 {
-	static const char text[] =
-		"{\"boot_id\":\"a573d705-81bc-4fee-bc9a-d0c8ae047021\",\"owner\":1000,\"pid_start\":3674221}";
+	static const char text[] = "{\"boot_id\":\"a573d705-81bc-4fee-bc9a-d0c8ae047021\","
+				   "\"owner\":1000,\"pid_start\":3674221}";
 	json_t *want = json_read(text, strlen(text));
 	unsigned n = 1;
 
@@ -329,7 +331,8 @@ static void a_value_is_whole_or_not_there(void **state)
 	json_decref(want);
 }
 
-/* A list is gathered before it is sent, so that one without memory for all of its rows is no shorter list but a failure. */
+/* A list is gathered before it is sent, so that one without memory for all of its rows is no
+ * shorter list but a failure. */
 static void a_list_is_whole_or_says_why(void **state)
 {
 	static const struct {

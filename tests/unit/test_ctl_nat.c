@@ -1,5 +1,5 @@
-/* The bug this project was founded on, as seven scenarios: a tap's name lived in a cache alone, the cache was lost,
- * and NAT leaked for ever.  The last one loses everything that can be lost. */
+/* The bug this project was founded on, as seven scenarios: a tap's name lived in a cache alone, the
+ * cache was lost, and NAT leaked for ever.  The last one loses everything that can be lost. */
 #include <sqlite3.h>
 
 #include "controller/objects/nat.h"
@@ -132,7 +132,8 @@ static void nat_cleanup_reverses_nat_when_runtime_present(void **state)
 	assert_false(fake_helper_has(f->fake, vm.slot, OBJ_NAT));
 }
 
-/* What a row looked like before there was a ledger: the tap in the runtime, and nothing else anywhere. */
+/* What a row looked like before there was a ledger: the tap in the runtime, and nothing else
+ * anywhere. */
 static void make_older_row(struct fixture *f)
 {
 	static const char sql[] =
@@ -145,7 +146,8 @@ static void make_older_row(struct fixture *f)
 	assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
-/* Every process that could remember is gone: store and watch are opened anew, the roles start from what the kernel has. */
+/* Every process that could remember is gone: store and watch are opened anew, the roles start from
+ * what the kernel has. */
 static void lose_every_cache(struct fixture *f, const struct vm *vm)
 {
 	close_all(f);

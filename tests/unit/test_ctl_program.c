@@ -1,6 +1,6 @@
-/* The whole banger-controller, as the supervisor executes it: its own account, its own confinement, fake roles, and a
- * monitor that speaks enough QMP.  Every request of control.def is made once, so that a system call that is missing
- * from the filter shows here as a dead program.
+/* The whole banger-controller, as the supervisor executes it: its own account, its own confinement,
+ * fake roles, and a monitor that speaks enough QMP.  Every request of control.def is made once, so
+ * that a system call that is missing from the filter shows here as a dead program.
  *
  * The program is $BANGER_CONTROLLER, or banger-controller in the folder above this test's. */
 #include <setjmp.h>
@@ -119,9 +119,9 @@ static void make_socket(const struct request *q)
 	t.n_monitors++;
 }
 
-/* The spawn role's thread calls this: a VMM makes its socket before the controller looks for it.  The
- * controller asks which uid listens, so the thread has the slot's effective uid meanwhile.  The call
- * is not libc's, which would change all threads. */
+/* The spawn role's thread calls this: a VMM makes its socket before the controller looks for it.
+ * The controller asks which uid listens, so the thread has the slot's effective uid meanwhile.  The
+ * call is not libc's, which would change all threads. */
 static void on_request(void *arg, const struct request *q)
 {
 	(void)arg;

@@ -1,4 +1,5 @@
-/* The QEMU driver against a fake monitor: what it says, what it takes, and how each fault ends. Then which monitor is chosen. */
+/* The QEMU driver against a fake monitor: what it says, what it takes, and how each fault ends.
+ * Then which monitor is chosen. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -326,7 +327,8 @@ static void test_probe_refused(void **state)
 	close_choice(x, &h);
 }
 
-/* The role answers a request for a slot's VMM with what lives there: no VM is started beside a probe. */
+/* The role answers a request for a slot's VMM with what lives there: no VM is started beside a
+ * probe. */
 static void test_probe_that_stays(void **state)
 {
 	struct fix *x = *state;

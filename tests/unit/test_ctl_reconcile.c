@@ -1,11 +1,12 @@
-/* Restarts: what lives is adopted, what does not is released, what nobody has is removed, and what was cut short is
- * brought to an end. */
+/* Restarts: what lives is adopted, what does not is released, what nobody has is removed, and what
+ * was cut short is brought to an end. */
 #include "controller/lifecycle/operation.h"
 #include "controller/objects/object.h"
 #include "controller/recovery/startup.h"
 #include "tests/unit/ctl_fixture.h"
 
-/* The fake counts a second HELLO as a violation; that one is the test's own, so only what comes later counts. */
+/* The fake counts a second HELLO as a violation; that one is the test's own, so only what comes
+ * later counts. */
 static size_t expected_violations;
 
 static void hello(struct fixture *f)
@@ -241,7 +242,8 @@ static void a_degraded_vm_is_released_at_last(void **state)
 	assert_gone(f, "web", VM_STOPPED);
 }
 
-/* A count that an administrator lowered under living VMs: their guests run on, and nothing is said of them. */
+/* A count that an administrator lowered under living VMs: their guests run on, and nothing is said
+ * of them. */
 static void a_slot_that_is_not_configured_any_more_is_an_error(void **state)
 {
 	struct fixture *f = *state;
@@ -276,7 +278,8 @@ static void a_vm_at_rest_is_left_alone(void **state)
 	assert_int_equal(row(f, "web").state, VM_CREATED);
 }
 
-/* What is there under the slot and generation of a VM that does not know of it, e.g. of a probe that was cut short. */
+/* What is there under the slot and generation of a VM that does not know of it, e.g. of a probe
+ * that was cut short. */
 static void what_a_resting_vm_does_not_know_of_goes(void **state)
 {
 	struct fixture *f = *state;

@@ -1,4 +1,5 @@
-/* Reconcile while everybody works: what was flushed is put back, what nobody has is removed, and a look changes nothing. */
+/* Reconcile while everybody works: what was flushed is put back, what nobody has is removed, and a
+ * look changes nothing. */
 #include <fcntl.h>
 #include <sys/resource.h>
 
@@ -230,7 +231,8 @@ static void it_does_not_disturb(void **state)
 	assert_int_equal(fake_helper_objects(f->fake, 0), 0);
 }
 
-/* No descriptor is left: that says nothing about what is there, so nothing is removed, and each slot counts once. */
+/* No descriptor is left: that says nothing about what is there, so nothing is removed, and each
+ * slot counts once. */
 static void a_slot_that_can_not_be_looked_at_is_told(void **state)
 {
 	struct fixture *f = *state;

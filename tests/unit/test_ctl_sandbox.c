@@ -1,4 +1,5 @@
-/* What a taken-over controller can not do: each attempt is made by a child that is locked down like the real one. */
+/* What a taken-over controller can not do: each attempt is made by a child that is locked down like
+ * the real one. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -458,7 +459,8 @@ static int files_alone(void)
 	return open("/nowhere", O_RDONLY) < 0 ? PASSED : 1;
 }
 
-/* What looks at a database that others wrote is in no view of its own (supervisor_view.c), and needs no socket. */
+/* What looks at a database that others wrote is in no view of its own (supervisor_view.c), and
+ * needs no socket. */
 static void a_check_of_the_database_has_no_sockets(void **state)
 {
 	int (*const fns[])(void) = { do_socket,  do_socketpair, do_connect, do_send,

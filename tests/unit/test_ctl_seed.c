@@ -1,4 +1,5 @@
-/* The seed: an initramfs is kept as it is, our archive follows aligned, and its members say what the guest needs. */
+/* The seed: an initramfs is kept as it is, our archive follows aligned, and its members say what
+ * the guest needs. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -105,7 +106,8 @@ static size_t align(size_t n)
 	return (n + 3) & ~(size_t)3;
 }
 
-/* Walks the archive at @at as the kernel does; the data of member @name into @out.  Return: the mode, 0 when absent. */
+/* Walks the archive at @at as the kernel does; the data of member @name into @out.  Return: the
+ * mode, 0 when absent. */
 static unsigned member(size_t at, const char *name, char *out, size_t size)
 {
 	unsigned mode = 0;

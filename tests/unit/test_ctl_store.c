@@ -1,4 +1,5 @@
-/* The state database: migrations, slots, references, the ledger, and what happens when there is no room. */
+/* The state database: migrations, slots, references, the ledger, and what happens when there is no
+ * room. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -151,27 +152,39 @@ static void sql(const char *path, const char *text)
 
 /* The first schema, as it was written then: never to be edited. */
 static const char schema_1[] =
-	"CREATE TABLE kernels (id INTEGER PRIMARY KEY, owner INTEGER NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL,"
+	"CREATE TABLE kernels (id INTEGER PRIMARY KEY, owner INTEGER NOT NULL, name TEXT NOT NULL, "
+	"digest TEXT NOT NULL,"
 	" size INTEGER NOT NULL, created TEXT NOT NULL, UNIQUE (owner, name)) STRICT;"
-	"CREATE TABLE images (id INTEGER PRIMARY KEY, owner INTEGER NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL,"
+	"CREATE TABLE images (id INTEGER PRIMARY KEY, owner INTEGER NOT NULL, name TEXT NOT NULL, "
+	"digest TEXT NOT NULL,"
 	" kernel INTEGER NOT NULL REFERENCES kernels(id) ON DELETE RESTRICT, size INTEGER NOT NULL,"
 	" created TEXT NOT NULL, UNIQUE (owner, name)) STRICT;"
-	"CREATE TABLE slots (slot INTEGER PRIMARY KEY, generation INTEGER NOT NULL, freed INTEGER NOT NULL DEFAULT 0) STRICT;"
-	"CREATE TABLE vms (seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),"
-	" owner INTEGER NOT NULL, name TEXT NOT NULL, image INTEGER NOT NULL REFERENCES images(id) ON DELETE RESTRICT,"
-	" slot INTEGER NOT NULL UNIQUE REFERENCES slots(slot) ON DELETE RESTRICT, generation INTEGER NOT NULL,"
-	" vcpus INTEGER NOT NULL, mem_mib INTEGER NOT NULL, disk_mib INTEGER NOT NULL, nat INTEGER NOT NULL,"
+	"CREATE TABLE slots (slot INTEGER PRIMARY KEY, generation INTEGER NOT NULL, freed INTEGER "
+	"NOT NULL DEFAULT 0) STRICT;"
+	"CREATE TABLE vms (seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE CHECK (length(id) = "
+	"16),"
+	" owner INTEGER NOT NULL, name TEXT NOT NULL, image INTEGER NOT NULL REFERENCES images(id) "
+	"ON DELETE RESTRICT,"
+	" slot INTEGER NOT NULL UNIQUE REFERENCES slots(slot) ON DELETE RESTRICT, generation "
+	"INTEGER NOT NULL,"
+	" vcpus INTEGER NOT NULL, mem_mib INTEGER NOT NULL, disk_mib INTEGER NOT NULL, nat INTEGER "
+	"NOT NULL,"
 	" ssh_key TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL, created TEXT NOT NULL,"
-	" started TEXT NOT NULL, op TEXT NOT NULL, runtime TEXT NOT NULL DEFAULT '{}', UNIQUE (owner, name)) STRICT;"
-	"CREATE TABLE operations (seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, verb TEXT NOT NULL, vm BLOB,"
-	" uid INTEGER, owner INTEGER, begun TEXT NOT NULL, ended TEXT, code INTEGER, error TEXT) STRICT;"
+	" started TEXT NOT NULL, op TEXT NOT NULL, runtime TEXT NOT NULL DEFAULT '{}', UNIQUE "
+	"(owner, name)) STRICT;"
+	"CREATE TABLE operations (seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, verb TEXT NOT "
+	"NULL, vm BLOB,"
+	" uid INTEGER, owner INTEGER, begun TEXT NOT NULL, ended TEXT, code INTEGER, error TEXT) "
+	"STRICT;"
 	"CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;"
 	"INSERT INTO kernels VALUES (1, 0, 'deb', 'k', 1, '2024-01-01T00:00:00Z');"
 	"INSERT INTO images VALUES (1, 0, 'deb', 'd', 1, 1048576, '2024-01-01T00:00:00Z');"
 	"INSERT INTO slots VALUES (3, 5, 0), (4, 1, 0);"
-	"INSERT INTO vms VALUES (1, x'000102030405060708090a0b0c0d0e0f', 1000, 'old', 1, 3, 5, 1, 256, 1, 1, '', 'running',"
+	"INSERT INTO vms VALUES (1, x'000102030405060708090a0b0c0d0e0f', 1000, 'old', 1, 3, 5, 1, "
+	"256, 1, 1, '', 'running',"
 	" '', '2024-01-02T03:04:05Z', '2024-01-02T03:04:06.5Z', '', '{\"tap\":\"bgr3\"}');"
-	"INSERT INTO vms VALUES (2, x'100102030405060708090a0b0c0d0e0f', 1000, 'broken', 1, 4, 1, 1, 256, 1, 0, '', 'dreaming',"
+	"INSERT INTO vms VALUES (2, x'100102030405060708090a0b0c0d0e0f', 1000, 'broken', 1, 4, 1, "
+	"1, 256, 1, 0, '', 'dreaming',"
 	" '', 'never', '', '', 'no JSON');"
 	"PRAGMA user_version = 1;";
 
@@ -464,8 +477,8 @@ static void test_a_lock_while_it_is_open(void **state)
 	db_close(s);
 }
 
-/* What a power cut can leave of the log: a beginning of it, the rest as it was before.  Commits are lost from the end
- * alone, and each is there whole or not at all. */
+/* What a power cut can leave of the log: a beginning of it, the rest as it was before.  Commits are
+ * lost from the end alone, and each is there whole or not at all. */
 static void test_a_torn_log(void **state)
 {
 	struct db *s = must_open();
@@ -589,7 +602,8 @@ static void test_backup(void **state)
 	(void)unlink(in_folder("db.backup-shm"));
 }
 
-/* Room for what a full disk must not prevent: as long as the log can ever get (a checkpoint comes every 4 MiB). */
+/* Room for what a full disk must not prevent: as long as the log can ever get (a checkpoint comes
+ * every 4 MiB). */
 static void test_room_is_kept(void **state)
 {
 	struct db *s = must_open();
@@ -975,7 +989,8 @@ static void test_ledger(void **state)
 	assert_int_equal(db_ledger_settle(s, &vm, rows, 3, &e), 0);
 	expect_rows(s, &vm, "loop-base:1:4 tap:1:17 vmm:1:1 ");
 
-	/* A pass that could not release the tap keeps it, told backwards; and one that the ledger did not have. */
+	/* A pass that could not release the tap keeps it, told backwards; and one that the ledger
+	 * did not have. */
 	const struct ledger_row left[] = {
 		{ .kind = OBJ_DM, .state = LEDGER_RELEASING, .ident = -1, .error = "busy" },
 		{ .kind = OBJ_TAP, .state = LEDGER_RELEASING, .ident = 17, .error = "no" }
@@ -1069,12 +1084,11 @@ static void test_operations_are_bounded(void **state)
 	assert_int_equal(db_op_begin(s, &ended, "set", NULL, &e), 0);
 	assert_int_equal(db_op_end(s, &ended, NULL, &e), 0);
 	assert_int_equal(db_op_begin(s, &open, "start", NULL, &e), 0);
-	assert_int_equal(
-		sqlite3_exec(
-			s->sqlite,
-			"INSERT INTO operations(seq, id, verb, begun) VALUES (1000000, x'00', 'stop', '')",
-			NULL, NULL, NULL),
-		SQLITE_OK);
+	assert_int_equal(sqlite3_exec(s->sqlite,
+				      "INSERT INTO operations(seq, id, verb, begun) VALUES "
+				      "(1000000, x'00', 'stop', '')",
+				      NULL, NULL, NULL),
+			 SQLITE_OK);
 	assert_int_equal(db_op_visible(s, &ann, ended.hex, &e), 1);
 	assert_int_equal(db_op_begin(s, &next, "kill", NULL, &e), 0);
 	assert_int_equal(db_op_visible(s, &ann, ended.hex, &e), 0);
@@ -1214,7 +1228,8 @@ static void test_facts(void **state)
 	assert_string_equal(out, "no");
 }
 
-/* One that could not be rolled back, for want of memory, is before anything else: what was never committed is not read. */
+/* One that could not be rolled back, for want of memory, is before anything else: what was never
+ * committed is not read. */
 static void test_a_torn_transaction(void **state)
 {
 	struct db *s = *state;
@@ -1249,7 +1264,8 @@ static void test_time(void **state)
 	assert_int_equal(time_parse("2024-01-02T03:04:05.5Z"), 1704164645500000000u);
 }
 
-/* A success does not touch the caller's error, a failure replaces what was there, and a group keeps the first reason. */
+/* A success does not touch the caller's error, a failure replaces what was there, and a group keeps
+ * the first reason. */
 static void test_errors_are_the_failures(void **state)
 {
 	struct db *s = *state;

@@ -8,7 +8,8 @@
 #include "controller/tsc.c"
 
 #ifdef __x86_64__
-/* Half a second, so that a busy host does not show; a hundredth is what a guest's kernel allows for (tsc_early_khz). */
+/* Half a second, so that a busy host does not show; a hundredth is what a guest's kernel allows for
+ * (tsc_early_khz). */
 static void agrees_with_a_longer_look(void **state)
 {
 	uint64_t t0 = 0, n0 = 0, t1 = 0, n1 = 0;

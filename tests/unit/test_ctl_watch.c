@@ -1,4 +1,5 @@
-/* The watch: a console file that can not grow, whose offsets hold, that nobody else is shown; and the end of a VMM. */
+/* The watch: a console file that can not grow, whose offsets hold, that nobody else is shown; and
+ * the end of a VMM. */
 #include <errno.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -203,7 +204,8 @@ static void what_was_said_last_is_kept_at_the_end(void **state)
 	assert_non_null(strstr(text, "last words\n"));
 }
 
-/* No room (here: no larger files): what is said is lost, not the one who says it, and later lines are kept again. */
+/* No room (here: no larger files): what is said is lost, not the one who says it, and later lines
+ * are kept again. */
 static void a_full_disk_holds_up_nobody(void **state)
 {
 	struct fixture *f = *state;
@@ -481,7 +483,8 @@ static void a_removed_vm_is_not_reported(void **state)
 	assert_int_equal(row(f, "web").state, VM_RUNNING);
 }
 
-/* A copy of the pidfd keeps its place in the epoll set (epoll(7)); the main loop must not hear of it for ever. */
+/* A copy of the pidfd keeps its place in the epoll set (epoll(7)); the main loop must not hear of
+ * it for ever. */
 static void a_removed_vm_is_silent_whoever_has_its_pidfd(void **state)
 {
 	struct fixture *f = *state;

@@ -16,8 +16,9 @@
 #include "common/cleanup.h"
 #include "common/config.h"
 
-#define ACCOUNTS \
-	"[accounts]\nnet=101:101\nblk=102:102\nspawn=103:103\ncontroller=104:104\nsupervisor=105:105\n"
+#define ACCOUNTS                                                                                   \
+	"[accounts]\nnet=101:101\nblk=102:102\nspawn=103:103\ncontroller=104:104\nsupervisor=105:" \
+	"105\n"
 
 static char folder[] = "/tmp/banger-config.XXXXXX", path[64];
 
@@ -96,10 +97,13 @@ static void every_key(void **state)
 		load(ACCOUNTS
 		     "users = 100 ; a comment\n"
 		     "[slots]\ncount = 8\nuid_base = 65536\n"
-		     "[network]\nbridge = br-x.1\nuplink = eth0\nsubnet = 192.168.7.0/24\ndns = 9.9.9.9\n"
-		     "[places]\nstate_dir = /a\nrun_dir = /b/c\nlog_dir = /d\ncgroup_dir = /e\nlibexec_dir = /f\n"
+		     "[network]\nbridge = br-x.1\nuplink = eth0\nsubnet = 192.168.7.0/24\ndns = "
+		     "9.9.9.9\n"
+		     "[places]\nstate_dir = /a\nrun_dir = /b/c\nlog_dir = /d\ncgroup_dir = "
+		     "/e\nlibexec_dir = /f\n"
 		     "[vmm]\nqemu =\nfirecracker = /usr/bin/fc\naccel = tcg\n[storage]\ndm = off\n"
-		     "[limits]\ntotal_mem_percent = 50\ntotal_tasks = 64\nmax_vcpus = 1\nmax_mem_mib = 64\nmax_disk_mib = 10\nmax_vms_per_owner = 2\n"
+		     "[limits]\ntotal_mem_percent = 50\ntotal_tasks = 64\nmax_vcpus = "
+		     "1\nmax_mem_mib = 64\nmax_disk_mib = 10\nmax_vms_per_owner = 2\n"
 		     "max_images_per_owner = 5\nmax_flows_per_vm = 64\ncreates_per_second = 3",
 		     &c),
 		0);
@@ -237,10 +241,10 @@ static void refuses_accounts(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		(void)snprintf(
-			text, sizeof(text),
-			"[accounts]\nnet=%s\nblk=102:102\nspawn=103:103\ncontroller=104:104\nsupervisor=105:105\n",
-			bad[i]);
+		(void)snprintf(text, sizeof(text),
+			       "[accounts]\nnet=%s\nblk=102:102\nspawn=103:103\ncontroller=104:"
+			       "104\nsupervisor=105:105\n",
+			       bad[i]);
 		if (load(text, &c) == 0)
 			fail_msg("accepted: net=%s", bad[i]);
 	}

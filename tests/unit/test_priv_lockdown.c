@@ -1,4 +1,5 @@
-/* The filter's helpers, in processes that load what is tested and try: let through, or ended by SIGSYS. */
+/* The filter's helpers, in processes that load what is tested and try: let through, or ended by
+ * SIGSYS. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +10,8 @@
 
 #include <cmocka.h>
 
-/* The filter that ships, not the one with the sanitizers' calls: the processes below use nothing but system calls. */
+/* The filter that ships, not the one with the sanitizers' calls: the processes below use nothing
+ * but system calls. */
 #undef BANGER_SANITIZED
 #include "privhelper/lockdown.c"
 
@@ -132,7 +134,8 @@ static int reads(scmp_filter_ctx ctx)
 	       lockdown_allow_open(ctx, AT_FDCWD, O_RDWR | O_CLOEXEC);
 }
 
-/* A descriptor of a folder that a peer sent opens nothing; the kernel looks at 32 bits of both arguments. */
+/* A descriptor of a folder that a peer sent opens nothing; the kernel looks at 32 bits of both
+ * arguments. */
 static void opens(void **state)
 {
 	const long name = (long)"dev/null";

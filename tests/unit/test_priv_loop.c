@@ -1,5 +1,6 @@
-/* Loops that are not to be had: no free number, one beyond the role's nodes, one that is always taken meanwhile, no
- * descriptor.  The kernel is played here; on the real one these would take other programs' loops away. */
+/* Loops that are not to be had: no free number, one beyond the role's nodes, one that is always
+ * taken meanwhile, no descriptor.  The kernel is played here; on the real one these would take
+ * other programs' loops away. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,5 @@
-/* What the supervisor makes as root: which folders it takes, and the limits of the VMs' control group. */
+/* What the supervisor makes as root: which folders it takes, and the limits of the VMs' control
+ * group. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -163,7 +163,8 @@ static void chain_shows_changes(void **state)
 	assert_int_equal(verify(f), 6);
 }
 
-/* RLIMIT_FSIZE stands for a full disk: the line is cut short, and the next one starts on a line of its own. */
+/* RLIMIT_FSIZE stands for a full disk: the line is cut short, and the next one starts on a line of
+ * its own. */
 static void full_disk(void **state)
 {
 	struct log_file *f = *state;
@@ -207,7 +208,8 @@ static void the_log_has_an_end(void **state)
 	assert_int_equal(verify(f), 2);
 }
 
-/* A peer that only reads, or asks for what is refused, can do so as fast as it likes: most of it is counted, not written. */
+/* A peer that only reads, or asks for what is refused, can do so as fast as it likes: most of it is
+ * counted, not written. */
 static void cheap_lines_are_bounded(void **state)
 {
 	struct log_file *f = *state;

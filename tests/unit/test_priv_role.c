@@ -252,7 +252,8 @@ static void no_tokens(void)
 	serve.log.looked_ns = clock_boot_ns();
 }
 
-/* In a slot with objects each removal has a record, or is not served: with any number of them, and no room left. */
+/* In a slot with objects each removal has a record, or is not served: with any number of them, and
+ * no room left. */
 static void removals_of_something_are_recorded(void **state)
 {
 	unsigned served = 0;
@@ -287,7 +288,8 @@ static void sweep(uint64_t seq)
 	assert_int_equal(ask((struct request){ .op = op_find(OP_TAP_SWEEP), .seq = seq }), ST_OK);
 }
 
-/* A sweep may take what a removal has retired, so it has a record then; a second one takes nothing. */
+/* A sweep may take what a removal has retired, so it has a record then; a second one takes nothing.
+ */
 static void sweeps_of_something_are_recorded(void **state)
 {
 	(void)state;

@@ -1,5 +1,5 @@
-/* The filters of the spawn role, of its launcher and of the VMMs, loaded for real in a child: what is let through, what is
- * told, what is the end. */
+/* The filters of the spawn role, of its launcher and of the VMMs, loaded for real in a child: what
+ * is let through, what is told, what is the end. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -54,7 +54,8 @@ static int setup(void **unused)
 	       spawn_filter_vmm(VMM_PROBE, false, &probe);
 }
 
-/* One system call under a filter.  Return: the child's status of waitpid(2); its exit status is the call's errno. */
+/* One system call under a filter.  Return: the child's status of waitpid(2); its exit status is the
+ * call's errno. */
 static int attempt_status(const struct sock_fprog *f, long nr, long a, long b, long c)
 {
 	int status;
@@ -228,7 +229,8 @@ static void test_sockets_are_unix(void **unused)
 		}
 }
 
-/* Abstract names of the host's network namespace have no mode: no call may send to an address of its choice. */
+/* Abstract names of the host's network namespace have no mode: no call may send to an address of
+ * its choice. */
 static void test_sockets_reach_nobody(void **unused)
 {
 	(void)unused;
@@ -266,7 +268,8 @@ static void test_a_look_for_an_interface_is_survived(void **unused)
 	}
 }
 
-/* A descriptor leaves a VMM by sendmsg(2) alone, and an abstract name needs a socket of its own: no VMM has both. */
+/* A descriptor leaves a VMM by sendmsg(2) alone, and an abstract name needs a socket of its own: no
+ * VMM has both. */
 static void test_descriptors_are_not_handed_to_strangers(void **unused)
 {
 	(void)unused;
@@ -408,7 +411,8 @@ static bool jumps(const struct sock_filter *i, uint32_t a)
 	}
 }
 
-/* What the filter answers to a call (Documentation/networking/filter.rst; the instructions that libseccomp writes). */
+/* What the filter answers to a call (Documentation/networking/filter.rst; the instructions that
+ * libseccomp writes). */
 static uint32_t answer(const struct sock_fprog *f, const struct seccomp_data *d)
 {
 	uint32_t a = 0;
@@ -451,7 +455,8 @@ static bool lets_through(const struct sock_fprog *f, struct seccomp_data d, unsi
 	return answer(f, &d) == SECCOMP_RET_ALLOW;
 }
 
-/* Each value that the filter compares anything with, and its neighbours: no other can make a difference. */
+/* Each value that the filter compares anything with, and its neighbours: no other can make a
+ * difference. */
 static void walk_values(const struct sock_fprog *f, struct seccomp_data d, unsigned arg)
 {
 	for (unsigned short n = 0; n < f->len; n++)
@@ -482,7 +487,8 @@ static int walk_calls(const struct sock_fprog *f)
 	return n;
 }
 
-/* The kernel takes 32 bits of most arguments: a value that is refused must not pass with a higher bit set. */
+/* The kernel takes 32 bits of most arguments: a value that is refused must not pass with a higher
+ * bit set. */
 static void test_high_bits_open_nothing(void **unused)
 {
 	(void)unused;
@@ -491,14 +497,15 @@ static void test_high_bits_open_nothing(void **unused)
 	assert_int_equal(walk_calls(&vmm_landlock), 8);
 	assert_int_equal(walk_calls(&probe), 8);
 	assert_int_equal(walk_calls(&firecracker), 9); /* socket */
-	/* prlimit64, which the launcher may use freely, is none of them; setresuid and setresgid are. */
+	/* prlimit64, which the launcher may use freely, is none of them; setresuid and setresgid
+	 * are. */
 	assert_int_equal(walk_calls(&launcher), 10);
 	/* openat, mkdirat, unlinkat, newfstatat, fcntl, sendmsg, recvmsg */
 	assert_int_equal(walk_calls(&role), 7);
 }
 
-/* True if the filter has an answer ALLOW for this call, whatever its arguments: each jump on an argument is taken both
- * ways.  A filter has no loop, because a jump goes forward. */
+/* True if the filter has an answer ALLOW for this call, whatever its arguments: each jump on an
+ * argument is taken both ways.  A filter has no loop, because a jump goes forward. */
 static bool may_pass(const struct sock_fprog *f, unsigned at, const struct seccomp_data *d,
 		     uint32_t a, bool known)
 {
@@ -537,8 +544,8 @@ static void assert_calls(const struct sock_fprog *f, const int *calls, size_t n)
 	assert_int_equal(passing, n);
 }
 
-/* The process that decodes requests: with those that every role has too (close, fdatasync, ioctl, prctl,
- * rt_sigreturn, restart_syscall, clock_gettime) it has 21 calls; net has 15, blk 16. */
+/* The process that decodes requests: with those that every role has too (close, fdatasync, ioctl,
+ * prctl, rt_sigreturn, restart_syscall, clock_gettime) it has 21 calls; net has 15, blk 16. */
 static void test_the_role_has_these_calls_and_no_other(void **unused)
 {
 	static const int calls[] = {
@@ -562,7 +569,8 @@ static void test_the_role_has_these_calls_and_no_other(void **unused)
 	assert_calls(&role, calls, ARRAY_SIZE(calls));
 }
 
-/* Names lead to cgroups and to a procfs alone: not from a folder that a peer has sent, nor to a file that is made. */
+/* Names lead to cgroups and to a procfs alone: not from a folder that a peer has sent, nor to a
+ * file that is made. */
 static void test_the_role_opens_what_is_its_own(void **unused)
 {
 	const long file = O_CLOEXEC | O_NOFOLLOW;
@@ -599,7 +607,8 @@ static void test_pipes_are_not_enlarged(void **unused)
 		}
 }
 
-/* RLIMIT_FSIZE is a disk's bound, and these calls take blocks of the file system without asking for it. */
+/* RLIMIT_FSIZE is a disk's bound, and these calls take blocks of the file system without asking for
+ * it. */
 static void test_no_blocks_beyond_the_limit(void **unused)
 {
 	static const long good[] = { 0, FALLOC_FL_ZERO_RANGE,

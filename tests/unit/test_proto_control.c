@@ -1,5 +1,6 @@
-/* The control protocol, for every call and event of control.def: round trip over a socket, every truncation waits,
- * wrong types, bounds and arity are refused, one byte at a time works, descriptors travel with the request. */
+/* The control protocol, for every call and event of control.def: round trip over a socket, every
+ * truncation waits, wrong types, bounds and arity are refused, one byte at a time works,
+ * descriptors travel with the request. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -357,7 +358,8 @@ static void empty_promises_cost_nothing(void **state)
 	assert_int_equal(
 		feed((const uint8_t
 			      *)"\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91"
-				"\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x00",
+				"\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91"
+				"\x91\x91\x91\x91\x00",
 		     37, NULL, &m),
 		-1);
 }

@@ -1,6 +1,7 @@
-/* The helper protocol, for every operation of ops.def: round trip, every truncation, surplus, wrong type, out of
- * bounds, non-shortest integers and lengths, wrong arity, and agreement with msgpack-c, which builds each packet of
- * this test as a list of pieces, one an element, so that one piece at a time can be spoiled. */
+/* The helper protocol, for every operation of ops.def: round trip, every truncation, surplus, wrong
+ * type, out of bounds, non-shortest integers and lengths, wrong arity, and agreement with
+ * msgpack-c, which builds each packet of this test as a list of pieces, one an element, so that one
+ * piece at a time can be spoiled. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -248,7 +249,8 @@ static void bounds_uint(struct packet *k, size_t i, check_fn check, const struct
 
 static void spoil_types(struct packet *k, size_t i, check_fn check, const struct op *op)
 {
-	/* nil, false, -1, float 32, an empty string, a map, an empty array, bin 8 of none, bin 16, str 8, ext, the unused byte */
+	/* nil, false, -1, float 32, an empty string, a map, an empty array, bin 8 of none, bin 16,
+	 * str 8, ext, the unused byte */
 	static const struct {
 		uint8_t b[6];
 		size_t n;
@@ -400,7 +402,8 @@ static void encoder_refuses_what_the_decoder_would(void **state)
 	}
 }
 
-/* Every message of random bytes that we take must be one that msgpack-c takes whole and gives the same values for. */
+/* Every message of random bytes that we take must be one that msgpack-c takes whole and gives the
+ * same values for. */
 static void random_bytes_agree_with_msgpack_c(void **state)
 {
 	(void)state;

@@ -650,7 +650,8 @@ int main(void)
 	static struct build b;
 
 	encode(&b);
-	printf("/* Written by privhelper/net/generate/encode.c. */\n#include \"privhelper/net/image.h\"\n\n");
+	printf("/* Written by privhelper/net/generate/encode.c. */\n#include "
+	       "\"privhelper/net/image.h\"\n\n");
 	size_t patches = write_patches(&b);
 	printf("static const uint8_t bytes[] __attribute__((aligned(8))) = {");
 	for (size_t i = 0; i < b.used; i++)
