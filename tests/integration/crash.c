@@ -477,8 +477,11 @@ static void do_gc(struct ask *a)
 
 static void gc_again(struct text *faults)
 {
-	if (ask(request(CALL_HOST_RECONCILE)) != 0)
-		text_add(faults, "lie what no row names can not be removed any more\n");
+	struct ask *a = request(CALL_HOST_RECONCILE);
+
+	if (ask(a) != 0)
+		text_add(faults, "lie what no row names can not be removed any more: %d %s\n",
+			 a->code, a->error.why);
 }
 
 static void do_drain(struct ask *a)
@@ -1085,8 +1088,8 @@ static void judge_second_look(struct text *faults)
 
 	do_host_reconcile(a);
 	if (ask(a) != 0 || a->result.res_host_reconcile.found)
-		text_add(faults, "lie a second look finds %u more\n",
-			 (unsigned)a->result.res_host_reconcile.found);
+		text_add(faults, "lie a second look finds %u more, with %d %s\n",
+			 (unsigned)a->result.res_host_reconcile.found, a->code, a->error.why);
 }
 
 /* It starts again, and its deletion leaves nothing. */

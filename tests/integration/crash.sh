@@ -36,7 +36,7 @@ if [ $# = 0 ]; then
 	done
 	while read -r verb cases points faults ms lost late whole; do
 		said="$verb: $cases of $whole cases at $points failpoints"
-		if [ "$faults" != 0 ]; then not_ok "$said, $faults faults"
+		if [ "$faults" != 0 ]; then not_ok "$said, $faults faults" "$(grep -hE "^# FAULT $verb " -A 3 "$out"/* | head -n 40)"
 		elif [ "$cases" = 0 ] || { [ "$lost" != 0 ] && [ -z "${CRASH_POINTS-}" ]; }; then not_ok "$said, $lost not reached" "none may be, but for those that crash.c names (may_be_late)"
 		else ok "$said"; fi
 		echo "# $((ms / (cases ? cases : 1))) ms a case, $lost not reached, $late more as may be"
