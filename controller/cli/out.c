@@ -406,11 +406,12 @@ size_t clean_bytes(struct clean *s, const char *in, size_t n, char *out)
 		if (b == '\n')
 			s->state = CLEAN_TEXT;
 		/* U+0080 to U+009F, C2 xx in UTF-8, are control characters too; other letters begin
-		 * with C2 as well. */
-		if (s->state == CLEAN_C2 && (b & 0xe0) != 0x80) {
+		 * with C2 as well.  A C2 without a second byte is dropped: the terminal must not
+		 * find one behind a dropped sequence. */
+		if (s->state == CLEAN_C2 && (b & 0xe0) == 0xa0)
 			out[have++] = '\xc2';
+		if (s->state == CLEAN_C2 && (b & 0xe0) != 0x80)
 			s->state = CLEAN_TEXT;
-		}
 		if (s->state == CLEAN_TEXT && b == 0xc2)
 			s->state = CLEAN_C2;
 		else if (s->state != CLEAN_TEXT || b == 27)

@@ -435,9 +435,14 @@ static void test_clean(void **state)
 		{ "\xc2\x85x", "x" },
 		{ "\xc2", "" },
 		{ "", "" },
-		{ "\xc2\xc2\xa9", "\xc2\xc2\xa9" },
+		{ "\xc2\xc2\xa9", "\xc2\xa9" },
 		{ "\xc2\nx", "\nx" },
-		{ "\xc2\033[1mx", "\xc2x" },
+		{ "\xc2\033[1mx", "x" },
+		/* The first byte of a C1 and the second one, with a sequence between them that is dropped. */
+		{ "\xc2\033[m\x9b"
+		  "2J",
+		  "\x9b"
+		  "2J" },
 	};
 	char out[64];
 
