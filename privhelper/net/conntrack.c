@@ -98,7 +98,7 @@ static int delete (int fd, const struct nlattr *orig, const struct nlattr *id,
 		errno = EPROTO;
 		return -1;
 	}
-	errno = -*(const int *)mnl_nlmsg_get_payload(answer);
+	errno = nl_errno(*(const int *)mnl_nlmsg_get_payload(answer));
 	return errno == 0 || errno == ENOENT ? 0 : -1;
 }
 

@@ -62,6 +62,11 @@ void *nl_message(struct nl_out *o, uint16_t type, uint16_t flags, size_t extra)
 	return mnl_nlmsg_put_extra_header(o->h, extra);
 }
 
+int nl_errno(int verdict)
+{
+	return verdict > 0 || verdict < -4095 ? EPROTO : -verdict;
+}
+
 /* The state of nl_talk() while it reads answers. */
 struct answers {
 	struct nl_out *to;
@@ -79,7 +84,7 @@ static void take_verdict(struct answers *a, const struct nlmsghdr *h)
 	if (mnl_nlmsg_get_payload_len(h) >= sizeof(e))
 		memcpy(&e, mnl_nlmsg_get_payload(h), sizeof(e));
 	if (e && !a->error)
-		a->error = e < 0 ? -e : EPROTO;
+		a->error = nl_errno(e);
 	if (h->nlmsg_seq == a->to->last)
 		a->over = true;
 }

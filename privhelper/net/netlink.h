@@ -54,6 +54,10 @@ void nl_append(struct nl_out *o, const struct nlmsghdr *h);
 /* Bytes that one message may have.  nl_message() ends the process if less is left in the buffer. */
 #define NL_MESSAGE_MAX 2048
 
+/* Turn the first number of an NLMSG_ERROR or NLMSG_DONE, a negative errno or 0, into an errno.
+ * Return: 0 for success; EPROTO for a number that no errno has (MAX_ERRNO, linux/err.h). */
+int nl_errno(int verdict);
+
 /* Called by nl_talk() with its @arg for each message of an answer; @h lives as long as the call. */
 typedef void (*nl_fn)(void *arg, const struct nlmsghdr *h);
 
