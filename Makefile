@@ -3,6 +3,8 @@
 #   make check           deps, sanitizer builds in build/check/ and build/tsan/, unit and integration tests
 #   make crash-full      the crash test with every victim and effect at every failpoint, for hours
 #   make soak            the model test with seeds from the clock: SOAK_SECONDS=..., or SEEDS=... STEPS=...
+#   make fuzz            the fuzz targets, the evil controller and hostile users: SECONDS=... for each; TARGET=... picks
+#   make fuzz-coverage   lines of proto/ and of all validation that the inputs of tests/adversary/corpus reach
 #   make bench           roles against forked tools, side by side: BENCH_VMS=...
 #   make check-vm        the test guest: device-mapper, systemd, SELinux, KVM; SCENARIO=... picks; make vm-shell looks in;
 #                        GUEST_SUITE=bookworm|trixie is its Debian, by default the host's
@@ -37,6 +39,15 @@ else ifeq ($(MODE),tsan)
 CFLAGS_MODE := -O1 -fsanitize=thread -fno-omit-frame-pointer -DBANGER_SANITIZED
 TSAN := api at_once helper images keeper lifecycle program repair store vm_lock watch workers
 LDFLAGS_MODE := -fsanitize=thread
+else ifeq ($(MODE),fuzz)
+# The fuzz targets with libFuzzer, which clang has.
+CC := clang
+CFLAGS_MODE := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+LDFLAGS_MODE := -fsanitize=fuzzer,address,undefined
+else ifeq ($(MODE),cov)
+# The fuzz targets as plain programs that count lines.
+CFLAGS_MODE := -O0 --coverage
+LDFLAGS_MODE := --coverage
 else ifeq ($(MODE),fail)
 # Failpoints, for the crash test; never installed.
 CFLAGS_MODE := -O2 -DBANGER_FAILPOINTS
@@ -144,12 +155,43 @@ $(B)/model: $(patsubst %.c,$(B)/%.o,$(wildcard tests/integration/model*.c) $(add
 $(B)/crash_vmm: $(B)/tests/integration/crash_vmm.o
 	$(Q)$(CC) -static $^ -o $@
 
+# ---- fuzz targets: tests/adversary/fuzz_NAME.c with the code that it feeds; WRAP_NAME: calls that it answers itself ----
+FUZZ := wire control parse console role netlink qmp http headers
+FUZZ_wire := common/parse.c $(PROTO)
+FUZZ_control := common/parse.c common/fdio.c $(PROTO) $(CONTROL)
+FUZZ_parse := common/parse.c proto/slot.c privhelper/net/tag.c
+FUZZ_console := $(FUZZ_control) controller/cli/out.c
+FUZZ_role := common/parse.c common/fdio.c common/config_fd.c $(PROTO) privhelper/lockdown.c privhelper/role/reqlog.c
+WRAP_role := clock_gettime _exit write fdatasync close fdio_recv fdio_send
+FUZZ_netlink := common/parse.c proto/slot.c $(addprefix privhelper/net/,netlink.c link.c tag.c set.c conntrack.c events.c \
+	ruleset.c sweep.c tap.c bridge.c image.c)
+WRAP_netlink := send recvfrom open ioctl close write
+FUZZ_qmp := common/parse.c common/error.c proto/slot.c controller/paths.c controller/json.c controller/vmm/peer.c controller/vmm/qemu.c
+WRAP_qmp := vmm_peer_find vmm_wait_fd recv send close
+FUZZ_http := common/parse.c common/error.c proto/slot.c controller/paths.c controller/json.c controller/vmm/peer.c \
+	controller/vmm/firecracker.c
+WRAP_http := vmm_peer_find curl_easy_perform
+FUZZ_headers := common/parse.c common/fdio.c common/error.c controller/progress.c controller/storage/image_copy.c \
+	controller/storage/image_kinds.c controller/cli/vmlinux.c controller/cli/unpack.c
+WRAP_headers := fstatfs
+REPLAY := $(if $(filter fuzz,$(MODE)),,tests/adversary/replay.c)
+define fuzz
+$(B)/fuzz/$(1): $$(patsubst %.c,$(B)/%.o,tests/adversary/fuzz_$(1).c tests/adversary/quiet.c $(REPLAY) $$(sort $$(FUZZ_$(1))))
+	@mkdir -p $$(@D)
+	$(Q)$$(CC) $$(LDFLAGS_ALL) $$(patsubst %,-Wl$$(comma)--wrap=%,$$(WRAP_$(1))) $$^ -o $$@ $$(call pkg_libs,$(ALL_LIBS)) -pthread
+endef
+$(foreach f,$(FUZZ),$(eval $(call fuzz,$(f))))
+# It has a main() of its own, so libFuzzer is not linked.
+$(B)/seeds-writer: $(patsubst %.c,$(B)/%.o,tests/adversary/seeds.c tests/adversary/quiet.c common/parse.c common/fdio.c $(PROTO) $(CONTROL))
+	$(Q)$(CC) $(subst fuzzer$(comma),,$(LDFLAGS_ALL)) $^ -o $@ $(call pkg_libs,$(MSGPACK))
+fuzz-programs: $(FUZZ:%=$(B)/fuzz/%) $(B)/seeds-writer
+
 ifeq ($(MODE),fail)
 tests: all $(B)/crash $(B)/crash_vmm $(B)/model
 else ifeq ($(MODE),tsan)
 tests: $(B)/banger-controller $(TSAN:%=$(B)/unit/test_ctl_%)
 else
-tests: all $(UNIT) $(B)/peer $(B)/nat_scenarios
+tests: all $(UNIT) $(B)/peer $(B)/nat_scenarios $(if $(filter check,$(MODE)),fuzz-programs)
 endif
 
 # ---- what people call ----
@@ -176,6 +218,18 @@ crash-full: deps
 soak: deps
 	$(MAKE) --no-print-directory MODE=fail tests
 	bash tests/integration/model.sh soak
+
+# Fuzzing for SECONDS each; TARGET picks those with it in their name.  fuzz-merge makes the corpus small again.
+SECONDS ?= 60
+fuzz: fuzz-deps
+	$(SUBMAKE) MODE=fuzz fuzz-programs
+	tests/adversary/fuzz.sh $(SECONDS) $(TARGET)
+fuzz-merge: fuzz-deps
+	$(SUBMAKE) MODE=fuzz fuzz-programs
+	tests/adversary/fuzz.sh --merge
+fuzz-coverage: deps
+	$(SUBMAKE) MODE=cov fuzz-programs
+	tests/adversary/coverage.sh
 
 # Times, not tests: what the roles do, beside the same work by ip, iptables, nft, losetup.
 bench: bench-deps
@@ -214,6 +268,8 @@ guest-deps:
 	@tests/deps.sh guest
 bench-deps:
 	@tests/deps.sh bench
+fuzz-deps:
+	@tests/deps.sh fuzz
 
 demo:
 	@tests/deps.sh demo
@@ -268,7 +324,7 @@ lint: deps
 	@tests/lint.sh
 
 clean:
-	rm -rf build/release build/check build/tsan build/fail build/selinux
+	rm -rf build/release build/check build/tsan build/fail build/fuzz build/cov build/selinux
 
-.PHONY: all tests sources check check-programs check-vm-programs crash-full soak bench bench-deps check-vm vm-shell guest-programs guest-deps deps demo install uninstall selinux install-selinux uninstall-selinux lint clean
+.PHONY: all tests fuzz fuzz-merge fuzz-coverage fuzz-deps fuzz-programs sources check check-programs check-vm-programs crash-full soak bench bench-deps check-vm vm-shell guest-programs guest-deps deps demo install uninstall selinux install-selinux uninstall-selinux lint clean
 .DEFAULT_GOAL := all

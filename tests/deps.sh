@@ -1,5 +1,5 @@
 #!/bin/bash
-# deps.sh build|programs|demo|guest|bench - install what is missing, with apt, when we are root; else say what is missing.
+# deps.sh build|programs|demo|guest|bench|fuzz - install what is missing, with apt, when we are root; else say what is missing.
 set -eu
 build="gcc make pkg-config libmsgpack-dev libcap-ng-dev libseccomp-dev libcurl4-openssl-dev libmnl-dev libnftnl-dev
 	libjansson-dev libinih-dev libarchive-dev libmd-dev libsqlite3-dev libcmocka-dev libc6-dev linux-libc-dev"
@@ -12,8 +12,10 @@ case ${1-} in
 build) want="$build $run $guest $lint" ;;
 programs) want="$build $policy" ;;
 bench) want="$build $run iptables" ;;
+# libFuzzer and the sanitizers of the default clang: package libclang-rt-VERSION-dev.
+fuzz) want="$build $run clang libclang-rt-$(apt-cache depends clang | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p')-dev" ;;
 demo | guest) want="$build $run $guest" ;;
-*) echo "usage: deps.sh build|programs|demo|guest|bench" >&2; exit 2 ;;
+*) echo "usage: deps.sh build|programs|demo|guest|bench|fuzz" >&2; exit 2 ;;
 esac
 missing=
 for p in $want; do

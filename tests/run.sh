@@ -39,6 +39,9 @@ programs() { # programs FOLDER: the test programs in it
 list() {
 	local t fixed=
 	for t in $(programs build/check/unit); do add "unit $t" "tests/unit/$t.c" "build/check/unit/$t"; done
+	for t in $(find build/check/fuzz -maxdepth 1 -type f -printf '%f\n' 2>/dev/null | sort); do
+		add "fuzz $t" "tests/adversary/fuzz_$t.c" "build/check/fuzz/$t" "$t" "tests/adversary/corpus/$t" 20
+	done
 	# Without randomized addresses, of which ThreadSanitizer's run-time takes fewer bits than newer kernels give.
 	setarch -R true 2>/dev/null && fixed="setarch -R"
 	for t in $(programs build/tsan/unit); do add "tsan $t" "tests/unit/$t.c" $fixed "build/tsan/unit/$t"; done

@@ -1,0 +1,130 @@
+/* Both directions of the helper protocol.  The first byte says whose packet follows: 0 a request, n
+ * the answer to the operation of row n - 1, 255 the answer to an operation with fields of all types,
+ * which no operation has at present.
+ *
+ * Checked: each accepted packet has the one encoding of its values, and its values are within the
+ * bounds of the table; the audit text fits where the request log puts it. */
+#include "proto/ops.h"
+#include "tests/adversary/fuzz.h"
+
+#define AUDIT_MAX 1024 /* MEMBERS_MAX of reqlog.c */
+
+static void check_audit(const struct field *fields, const void *base)
+{
+	char text[AUDIT_MAX];
+
+	MUST(ops_audit(fields, base, text, sizeof(text)) >= 0);
+	for (const char *c = text; *c; c++)
+		MUST(*c >= ' ' && *c <= '~');
+}
+
+static void check_bounds(const struct field *fields, const void *base)
+{
+	for (const struct field *f = fields; f->name; f++) {
+		const void *at = (const char *)base + f->offset;
+		if (f->type == FIELD_U)
+			MUST(*(const uint64_t *)at >= f->min && *(const uint64_t *)at <= f->max);
+		if (f->type == FIELD_A)
+			MUST(*(const size_t *)at <= f->max);
+	}
+}
+
+static void request(const uint8_t *data, size_t size)
+{
+	uint8_t again[OPS_PACKET_MAX];
+	struct request q;
+
+	if (ops_decode_request(data, size, &q) < 0)
+		return;
+	MUST(q.slot < SLOT_MAX && q.owner != UINT32_MAX && q.seq);
+	check_bounds(q.op->args(), &q.hello);
+	MUST(ops_encode_request(&q, again) == (int)size);
+	MUST(memcmp(again, data, size) == 0);
+	check_audit(q.op->args(), &q.hello);
+}
+
+static void reply(const struct op *op, const uint8_t *data, size_t size)
+{
+	uint8_t again[OPS_PACKET_MAX];
+	struct reply r;
+
+	if (ops_decode_reply(op, data, size, &r) < 0)
+		return;
+	MUST((unsigned)r.status < ST_COUNT);
+	if (r.status == ST_OK)
+		check_bounds(op->reply(), &r.hello);
+	MUST(ops_encode_reply(op, &r, again) == (int)size);
+	MUST(memcmp(again, data, size) == 0);
+	MUST(status_name(r.status)[0] != '?');
+	/* The log has the number of a list's objects only. */
+	if (r.status == ST_OK && op->code != OP_LIST)
+		check_audit(op->reply(), &r.hello);
+}
+
+/* The layout of the fields below, in place of the answer of an operation. */
+struct all_types {
+	uint64_t number;
+	bool flag;
+	uint8_t bytes[20];
+	UINTS(20) list;
+};
+
+static const struct field *all_types(void)
+{
+	static const struct field f[] = {
+		{ "number", FIELD_U, offsetof(struct all_types, number), 7, UINT64_MAX },
+		{ "flag", FIELD_F, offsetof(struct all_types, flag), 0, 1 },
+		{ "bytes", FIELD_B, offsetof(struct all_types, bytes), 20, 20 },
+		{ "list", FIELD_A, offsetof(struct all_types, list), 0, 20 },
+		{ NULL, 0, 0, 0, 0 },
+	};
+	return f;
+}
+
+/* Fields of the control protocol have no place in this one, in either direction. */
+static const struct field *text_type(void)
+{
+	static const struct field f[] = { { "text", FIELD_S, 0, 0, 20 }, { NULL, 0, 0, 0, 0 } };
+
+	return f;
+}
+
+_Static_assert(sizeof(struct all_types) <= sizeof(struct rep_list), "fits an answer");
+
+/* Packets of a type that may be refused in both directions, and values that no packet holds. */
+static void refusals(const uint8_t *data, size_t size)
+{
+	const struct op op = { .name = "text", .args = text_type, .reply = text_type };
+	struct request q = { .op = op_each(size % 20) };
+	uint8_t out[OPS_PACKET_MAX];
+	struct reply r = { .seq = 1 };
+
+	MUST(ops_encode_reply(&op, &r, out) < 0);
+	MUST(ops_decode_reply(&op, data, size, &r) < 0 || r.status != ST_OK);
+	memset(&q.hello, 0xff, sizeof(q) - offsetof(struct request, hello));
+	if (q.op && q.op->args()->name)
+		MUST(ops_encode_request(&q, out) < 0);
+	MUST(ops_audit(all_types(), &r.hello, (char *)out, size % 40) < 0);
+	for (unsigned i = 0; i < 9; i++)
+		MUST(*object_name((enum object)i) && *role_name((enum role_id)i) &&
+		     *status_name((enum status)i));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	const struct op all = { .name = "all", .args = all_types, .reply = all_types };
+
+	if (size == 0)
+		return 0;
+	if (data[0] == UINT8_MAX) {
+		reply(&all, data + 1, size - 1);
+		refusals(data + 1, size - 1);
+		return 0;
+	}
+	const struct op *op = data[0] ? op_each(data[0] - 1u) : NULL;
+	if (op)
+		reply(op, data + 1, size - 1);
+	else
+		request(data + 1, size - 1);
+	return 0;
+}
