@@ -3,7 +3,7 @@
 #   make check           deps, sanitizer builds in build/check/ and build/tsan/, unit and integration tests
 #   make crash-full      the crash test with every victim and effect at every failpoint, for hours
 #   make soak            the model test with seeds from the clock: SOAK_SECONDS=..., or SEEDS=... STEPS=...
-#   make fuzz            the fuzz targets, the evil controller and hostile users: SECONDS=... for each; TARGET=... picks
+#   make fuzz            the fuzz targets and the evil controller for hours: SECONDS=... for each; TARGET=... picks
 #   make fuzz-coverage   lines of proto/ and of all validation that the inputs of tests/adversary/corpus reach
 #   make bench           roles against forked tools, side by side: BENCH_VMS=...
 #   make check-vm        the test guest: device-mapper, systemd, SELinux, KVM; SCENARIO=... picks; make vm-shell looks in;
@@ -155,6 +155,12 @@ $(B)/model: $(patsubst %.c,$(B)/%.o,$(wildcard tests/integration/model*.c) $(add
 $(B)/crash_vmm: $(B)/tests/integration/crash_vmm.o
 	$(Q)$(CC) -static $^ -o $@
 
+# ---- the evil controller, and a process for it to start ----
+$(B)/evil: $(patsubst %.c,$(B)/%.o,tests/adversary/evil.c $(COMMON) $(PROTO) common/config.c common/config_fd.c)
+	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(call pkg_libs,inih) -pthread
+$(B)/evil_vmm: $(B)/tests/adversary/vmm.o
+	$(Q)$(CC) -static $^ -o $@
+
 # ---- fuzz targets: tests/adversary/fuzz_NAME.c with the code that it feeds; WRAP_NAME: calls that it answers itself ----
 FUZZ := wire control parse console role netlink qmp http headers
 FUZZ_wire := common/parse.c $(PROTO)
@@ -191,7 +197,7 @@ tests: all $(B)/crash $(B)/crash_vmm $(B)/model
 else ifeq ($(MODE),tsan)
 tests: $(B)/banger-controller $(TSAN:%=$(B)/unit/test_ctl_%)
 else
-tests: all $(UNIT) $(B)/peer $(B)/nat_scenarios $(if $(filter check,$(MODE)),fuzz-programs)
+tests: all $(UNIT) $(B)/peer $(B)/nat_scenarios $(B)/evil $(B)/evil_vmm $(if $(filter check,$(MODE)),fuzz-programs)
 endif
 
 # ---- what people call ----
@@ -219,11 +225,13 @@ soak: deps
 	$(MAKE) --no-print-directory MODE=fail tests
 	bash tests/integration/model.sh soak
 
-# Fuzzing for SECONDS each; TARGET picks those with it in their name.  fuzz-merge makes the corpus small again.
+# Each for SECONDS, the evil controller for so long on each role; TARGET picks those with it in their name.  fuzz-merge makes the corpus small again.
 SECONDS ?= 60
 fuzz: fuzz-deps
 	$(SUBMAKE) MODE=fuzz fuzz-programs
+	$(SUBMAKE) MODE=release tests
 	tests/adversary/fuzz.sh $(SECONDS) $(TARGET)
+	$(if $(filter-out evil,$(TARGET)),,EVIL_SECONDS=$(SECONDS) bash tests/adversary/evil.sh)
 fuzz-merge: fuzz-deps
 	$(SUBMAKE) MODE=fuzz fuzz-programs
 	tests/adversary/fuzz.sh --merge

@@ -42,6 +42,9 @@ list() {
 	for t in $(find build/check/fuzz -maxdepth 1 -type f -printf '%f\n' 2>/dev/null | sort); do
 		add "fuzz $t" "tests/adversary/fuzz_$t.c" "build/check/fuzz/$t" "$t" "tests/adversary/corpus/$t" 20
 	done
+	for t in tests/adversary/*.sh; do
+		case ${t##*/} in fuzz.sh | coverage.sh) ;; *) add "adversary ${t##*/}" "$t" bash "$t" ;; esac
+	done
 	# Without randomized addresses, of which ThreadSanitizer's run-time takes fewer bits than newer kernels give.
 	setarch -R true 2>/dev/null && fixed="setarch -R"
 	for t in $(programs build/tsan/unit); do add "tsan $t" "tests/unit/$t.c" $fixed "build/tsan/unit/$t"; done
