@@ -598,14 +598,68 @@ static struct conn *conn_new(struct api *a, int fd, const struct caller *who)
 	return c;
 }
 
-/* Check that @who may have one more connection.  Return: 0, or -1 with the refusal. */
-static int check_caller(const struct api *a, int fd, const struct caller *who, struct error *e)
-{
-	bool full = a->n_conns >= API_CONNECTIONS_MAX && !access_allows(who, ACCESS_HOST, 0);
+/* The connections of one user, and the one of them that rests for the longest time: it reads a
+ * request, or is parked. */
+struct share {
+	uid_t uid;
+	size_t n;
+	struct conn *resting;
+};
 
+/* Users whose connections are counted.  If more have some, each has few. */
+#define SHARES_MAX 64
+
+static struct share *share_of(struct share shares[SHARES_MAX], uid_t uid)
+{
+	for (size_t i = 0; i < SHARES_MAX; i++) {
+		if (!shares[i].n)
+			shares[i].uid = uid;
+		if (shares[i].uid == uid)
+			return &shares[i];
+	}
+	return NULL;
+}
+
+/* Find the connection to close for one more of @uid when all are taken: one of the user with the
+ * most, who must have two more than @uid.  Four users could keep all others out otherwise, for as
+ * long as they want.  Root gives none up.  Return: NULL: all have about the same. */
+static struct conn *to_give_up(const struct api *a, uid_t uid)
+{
+	struct share shares[SHARES_MAX] = { 0 }, *most = NULL;
+
+	for (struct conn *c = a->conns; c; c = c->next) {
+		struct share *s = c->x.caller.uid ? share_of(shares, c->x.caller.uid) : NULL;
+		if (!s)
+			continue;
+		s->n++;
+		if (!s->resting && (c->state == READING || c->state == PARKED))
+			s->resting = c;
+	}
+	for (size_t i = 0; i < SHARES_MAX; i++)
+		if (shares[i].resting && (!most || shares[i].n > most->n))
+			most = &shares[i];
+	return most && most->n > count_of(a, uid, false) + 1 ? most->resting : NULL;
+}
+
+/* True if @who may have one more of all connections, perhaps in place of another user's. */
+static bool has_room(struct api *a, const struct caller *who)
+{
+	if (a->n_conns < API_CONNECTIONS_MAX || access_allows(who, ACCESS_HOST, 0))
+		return true;
+	struct conn *c = to_give_up(a, who->uid);
+	if (!c)
+		return false;
+	note(a, c->x.caller.uid, "has the most of all connections; one is closed for another user");
+	drop(c);
+	return true;
+}
+
+/* Check that @who may have one more connection.  Return: 0, or -1 with the refusal. */
+static int check_caller(struct api *a, int fd, const struct caller *who, struct error *e)
+{
 	if (check_ids(&a->ctl->config, fd, who, e) < 0)
 		return -1;
-	if (!full && count_of(a, who->uid, false) < API_CONNECTIONS_PER_UID)
+	if (count_of(a, who->uid, false) < API_CONNECTIONS_PER_UID && has_room(a, who))
 		return 0;
 	(void)error_set(e, FAIL_LIMIT, "connection", "too many are open");
 	error_hint(e, "wait until some of your commands have ended");

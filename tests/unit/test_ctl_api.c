@@ -403,13 +403,39 @@ static void one_user_can_not_take_all_connections(void **state)
 		control_close(&many[i]);
 }
 
+/* Four users have all connections: a fifth gets some of them, first of the one with the most, and never more than these have. */
+static void few_users_can_not_take_all_connections(void **state)
+{
+	static struct control many[API_CONNECTIONS_MAX], others[API_CONNECTIONS_PER_UID];
+
+	(void)state;
+	for (size_t i = 0; i < API_CONNECTIONS_MAX; i++)
+		many[i] = client(2000 + (uint32_t)(i / API_CONNECTIONS_PER_UID));
+	assert_int_equal(t.api->n_conns, API_CONNECTIONS_MAX);
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		others[i] = client(OTHER);
+	const size_t n = count_of(t.api, OTHER, false);
+	assert_int_equal(t.api->n_conns, API_CONNECTIONS_MAX);
+	assert_in_range(n, API_CONNECTIONS_MAX / 5 - 1, API_CONNECTIONS_MAX / 5 + 1);
+	for (uint32_t uid = 2000; uid < 2004; uid++)
+		assert_true(count_of(t.api, uid, false) >= n - 1);
+	/* The oldest went: the newest are served. */
+	assert_int_equal(ask(&many[API_CONNECTIONS_PER_UID - 1], CALL_VERSION, NULL).kind,
+			 MSG_RESULT);
+	assert_true(is_closed(&many[0]));
+	for (size_t i = 0; i < API_CONNECTIONS_MAX; i++)
+		control_close(&many[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		control_close(&others[i]);
+}
+
 static void all_users_together_leave_room_for_root(void **state)
 {
 	static struct control many[API_CONNECTIONS_MAX];
 
 	(void)state;
 	for (size_t i = 0; i < API_CONNECTIONS_MAX; i++)
-		many[i] = client(2000 + (uint32_t)(i / API_CONNECTIONS_PER_UID));
+		many[i] = client(2000 + (uint32_t)i);
 	assert_int_equal(t.api->n_conns, API_CONNECTIONS_MAX);
 	struct control one_more = client(OTHER);
 	assert_true(is_closed(&one_more));
@@ -1241,6 +1267,7 @@ int main(void)
 		TEST(a_silent_client_is_dropped_when_its_time_is_over),
 		TEST(a_request_in_pieces_is_served),
 		TEST(one_user_can_not_take_all_connections),
+		TEST(few_users_can_not_take_all_connections),
 		TEST(all_users_together_leave_room_for_root),
 		TEST(callers_with_the_ids_of_slots_are_refused),
 		TEST(without_a_descriptor_a_client_waits),
