@@ -1,0 +1,63 @@
+#!/bin/bash
+# user.sh - ten hostile users at the control socket (user.c), and an honest one who wants her list of VMs meanwhile.
+#
+# USER_CONNECTIONS: of each of the ten (1000).  USER_SEED: of the first (1).
+. "$(dirname "$0")/../integration/lib.sh"
+for tool in jq setpriv; do
+	command -v $tool >/dev/null || { [ "$(id -u)" = 0 ] && skip_all "needs $tool"; }
+done
+[ -n "$(cgroup_mount)" ] || skip_all "needs cgroup v2"
+in_ns "$@"
+[ -x "$B/user" ] || skip_all "user is not built"
+. "$(dirname "$0")/../integration/lib_set.sh"
+trap 'set_stop; finish' EXIT
+connections=${USER_CONNECTIONS:-1000} seed=${USER_SEED:-1}
+mount -t tmpfs run /run && mkdir -p /run/netns
+conf_make slots=3
+
+list_ms() { # how long the list takes, in ms; nothing when it is not served
+	local from=${EPOCHREALTIME/./}
+	timeout 60 setpriv --reuid $ALICE --regid $ALICE --clear-groups env -i BANGER_SOCKET="$T/run/control.sock" \
+		"$B/banger" vm list -o json >/dev/null 2>"$T/err" || return 1
+	echo $(((${EPOCHREALTIME/./} - from) / 1000))
+}
+many() { # many N: N times, sorted, one a line; "x" for one that is not served
+	local i
+	for ((i = 0; i < $1; i++)); do list_ms || { echo x; sed 's/^/# not served: /' "$T/err" >&2; }; done | sort -n
+}
+median() { sed -n "$((($(wc -l <"$1") + 1) / 2))p" "$1"; }
+fds_of() { find "/proc/$1/fd" -mindepth 1 2>/dev/null | wc -l; }
+status_value() { awk -v f="$2:" '$1 == f { print $2 }' "/proc/$1/status"; }
+
+if set_start; then ok "the set comes up"; else not_ok "the set comes up" "$(cat "$T/set.err")"; exit 1; fi
+controller=$(child controller)
+many 20 >"$T/idle"
+# shellcheck disable=SC2034 # the eval below
+threads=$(status_value "$controller" Threads) fds=$(fds_of "$controller") rss=$(status_value "$controller" VmRSS)
+
+# ---- ten users, all that they can think of ----
+attackers=()
+for ((u = 0; u < 10; u++)); do
+	setpriv --reuid $((65001 + u)) --regid $((65001 + u)) --clear-groups "$B/user" "$T/run/control.sock" "$connections" \
+		$((seed + u)) >"$T/user.$u" 2>&1 &
+	attackers+=($!)
+done
+sleep 0.5
+many 20 >"$T/busy"
+still=0
+for p in "${attackers[@]}"; do if kill -0 "$p" 2>/dev/null; then still=$((still + 1)); fi; done
+is "$(grep -c x "$T/busy")" 0 "an honest user is served each of twenty times meanwhile (seed $seed)"
+echo "# list: $(median "$T/idle") ms idle, $(median "$T/busy") ms under attack, $(tail -n 1 "$T/busy") ms at the most; $still of 10 users were still at it"
+wait "${attackers[@]}"
+echo "# $(awk '{ c += $2; a += $4; r += $6 } END { print c " connections, " a " answered, " r " refused" }' "$T"/user.[0-9])"
+is "$(awk '{ c += $2 } END { print (c > 9 * '"$connections"') }' "$T"/user.[0-9])" 1 "nine connections of ten were taken, if only to be refused"
+
+# ---- what it left ----
+is "$(child controller)" "$controller" "the controller lives"
+check "it has as many descriptors as before" wait_for 20 eval '[ "$(fds_of $controller)" -le "$fds" ]'
+check "its closer threads have ended" wait_for 20 eval '[ "$(status_value $controller Threads)" -le "$threads" ]'
+is "$(($(status_value "$controller" VmRSS) < rss + 16384))" 1 "its memory has not grown by 16 MiB ($rss to $(status_value "$controller" VmRSS) KB)"
+is "$(($(grep -c "uid 650" "$T/set.err") <= 2 + SECONDS / 10))" 1 "one line in ten seconds tells about them ($(grep -c "uid 650" "$T/set.err"))"
+is "$(as $ALICE vm list -o json | jq -c .)" "[[][]]" "the honest user's list is right"
+is "$(as 0 image list -o json | jq -c .)" "[[][]]" "nothing was imported"
+did "the set stops" set_stop
