@@ -155,11 +155,13 @@ $(B)/model: $(patsubst %.c,$(B)/%.o,$(wildcard tests/integration/model*.c) $(add
 $(B)/crash_vmm: $(B)/tests/integration/crash_vmm.o
 	$(Q)$(CC) -static $^ -o $@
 
-# ---- the evil controller, a process for it to start, and a hostile user ----
+# ---- the evil controller, a process for it to start, a hostile user, and what takes a process over ----
 $(B)/evil: $(patsubst %.c,$(B)/%.o,tests/adversary/evil.c $(COMMON) $(PROTO) common/config.c common/config_fd.c)
 	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(call pkg_libs,inih) -pthread
 $(B)/user: $(patsubst %.c,$(B)/%.o,tests/adversary/user.c $(COMMON) $(PROTO) $(CONTROL))
 	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(call pkg_libs,$(MSGPACK))
+$(B)/inside: $(B)/tests/adversary/inside.o
+	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@
 $(B)/evil_vmm: $(B)/tests/adversary/vmm.o
 	$(Q)$(CC) -static $^ -o $@
 
@@ -199,7 +201,7 @@ tests: all $(B)/crash $(B)/crash_vmm $(B)/model
 else ifeq ($(MODE),tsan)
 tests: $(B)/banger-controller $(TSAN:%=$(B)/unit/test_ctl_%)
 else
-tests: all $(UNIT) $(B)/peer $(B)/nat_scenarios $(B)/evil $(B)/evil_vmm $(B)/user $(if $(filter check,$(MODE)),fuzz-programs)
+tests: all $(UNIT) $(B)/peer $(B)/nat_scenarios $(B)/evil $(B)/evil_vmm $(B)/user $(B)/inside $(if $(filter check,$(MODE)),fuzz-programs)
 endif
 
 # ---- what people call ----
