@@ -37,7 +37,7 @@ LDFLAGS_MODE := -fsanitize=address,undefined
 else ifeq ($(MODE),tsan)
 # Data races: the controller, and those of its tests that have threads.
 CFLAGS_MODE := -O1 -fsanitize=thread -fno-omit-frame-pointer -DBANGER_SANITIZED
-TSAN := api at_once helper images keeper lifecycle program repair store vm_lock watch workers
+TSAN := api at_once db helper images lifecycle online policy program vm_lock watch workers
 LDFLAGS_MODE := -fsanitize=thread
 else ifeq ($(MODE),fuzz)
 # The fuzz targets with libFuzzer, which clang has.

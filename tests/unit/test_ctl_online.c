@@ -31,7 +31,7 @@ static struct repaired look(struct fixture *f, bool restore, bool dry_run)
 	return n;
 }
 
-static void all_is_well(void **state)
+static void a_sound_host_has_no_findings(void **state)
 {
 	struct fixture *f = *state;
 
@@ -42,7 +42,7 @@ static void all_is_well(void **state)
 	assert_string_equal(said, "");
 }
 
-static void what_was_flushed_is_put_back(void **state)
+static void flushed_rules_are_restored(void **state)
 {
 	struct fixture *f = *state;
 
@@ -64,7 +64,7 @@ static void what_was_flushed_is_put_back(void **state)
 	assert_int_equal(look(f, true, false).found, 0);
 }
 
-static void what_can_not_be_put_back_is_told(void **state)
+static void an_object_that_can_not_be_restored_is_reported(void **state)
 {
 	struct fixture *f = *state;
 
@@ -78,7 +78,7 @@ static void what_can_not_be_put_back_is_told(void **state)
 	assert_true(fake_helper_vmm(f->fake, 0) > 0);
 }
 
-static void a_disk_that_the_kernel_gave_up_is_told(void **state)
+static void an_invalid_snapshot_is_reported(void **state)
 {
 	struct fixture *f = *state;
 	struct operation o = operation(f);
@@ -100,7 +100,7 @@ static void a_disk_that_the_kernel_gave_up_is_told(void **state)
 }
 
 /* Nobody may call a guest without a network running; once the way is free it is. */
-static void a_tap_without_its_bridge_is_told(void **state)
+static void a_tap_without_a_bridge_is_reported(void **state)
 {
 	struct fixture *f = *state;
 
@@ -118,7 +118,7 @@ static void a_tap_without_its_bridge_is_told(void **state)
 	assert_string_equal(row(f, "web").reason, "");
 }
 
-static void nat_that_is_not_wanted_goes(void **state)
+static void unwanted_nat_is_removed(void **state)
 {
 	struct fixture *f = *state;
 	struct vm vm = create(f, "web", false);
@@ -129,7 +129,7 @@ static void nat_that_is_not_wanted_goes(void **state)
 	assert_false(fake_helper_has(f->fake, 0, OBJ_NAT));
 }
 
-static void what_a_resting_vm_has_goes(void **state)
+static void objects_of_a_stopped_vm_are_removed(void **state)
 {
 	struct fixture *f = *state;
 	struct vm vm = create(f, "web", false);
@@ -141,7 +141,7 @@ static void what_a_resting_vm_has_goes(void **state)
 	assert_nothing_left(f, "web", VM_CREATED);
 }
 
-static void what_nobody_has_goes(void **state)
+static void orphans_are_removed(void **state)
 {
 	struct fixture *f = *state;
 
@@ -163,7 +163,7 @@ static void what_nobody_has_goes(void **state)
 	assert_int_equal(create(f, "c", false).generation, 8);
 }
 
-static void files_of_no_vm_go_when_they_are_asked_to(void **state)
+static void gc_removes_files_without_a_vm(void **state)
 {
 	struct fixture *f = *state;
 	char path[200];
@@ -209,7 +209,7 @@ static void *repair_on_and_on(void *arg)
 	return NULL;
 }
 
-static void it_does_not_disturb(void **state)
+static void a_scan_does_not_disturb_operations(void **state)
 {
 	struct fixture *f = *state;
 	pthread_t thread;
@@ -233,7 +233,7 @@ static void it_does_not_disturb(void **state)
 
 /* No descriptor is left: that says nothing about what is there, so nothing is removed, and each
  * slot counts once. */
-static void a_slot_that_can_not_be_looked_at_is_told(void **state)
+static void an_unreadable_slot_is_reported(void **state)
 {
 	struct fixture *f = *state;
 	int probe = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0), failed[2];
@@ -261,17 +261,17 @@ static void a_slot_that_can_not_be_looked_at_is_told(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(all_is_well),
-		TEST(what_was_flushed_is_put_back),
-		TEST(what_can_not_be_put_back_is_told),
-		TEST(a_disk_that_the_kernel_gave_up_is_told),
-		TEST(a_tap_without_its_bridge_is_told),
-		TEST(nat_that_is_not_wanted_goes),
-		TEST(what_a_resting_vm_has_goes),
-		TEST(what_nobody_has_goes),
-		TEST(files_of_no_vm_go_when_they_are_asked_to),
-		TEST(a_slot_that_can_not_be_looked_at_is_told),
-		TEST(it_does_not_disturb),
+		TEST(a_sound_host_has_no_findings),
+		TEST(flushed_rules_are_restored),
+		TEST(an_object_that_can_not_be_restored_is_reported),
+		TEST(an_invalid_snapshot_is_reported),
+		TEST(a_tap_without_a_bridge_is_reported),
+		TEST(unwanted_nat_is_removed),
+		TEST(objects_of_a_stopped_vm_are_removed),
+		TEST(orphans_are_removed),
+		TEST(gc_removes_files_without_a_vm),
+		TEST(an_unreadable_slot_is_reported),
+		TEST(a_scan_does_not_disturb_operations),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -117,7 +117,7 @@ static void run_and_end(struct fixture *f, const char *last)
 	assert_true(becomes(f, "web", VM_STOPPED));
 }
 
-static void one_without_a_policy_stays_down(void **state)
+static void a_vm_without_a_policy_stays_stopped(void **state)
 {
 	struct fixture *f = *state;
 
@@ -136,7 +136,7 @@ static void one_without_a_policy_stays_down(void **state)
 	assert_int_equal(host.boots, 1);
 }
 
-static void always_is_always_but_after_a_stop(void **state)
+static void policy_always_restarts_except_after_a_stop(void **state)
 {
 	struct fixture *f = *state;
 
@@ -166,7 +166,7 @@ static void always_is_always_but_after_a_stop(void **state)
 	assert_int_equal(host.boots, 3);
 }
 
-static void on_failure_asks_how_the_guest_ended(void **state)
+static void policy_on_failure_depends_on_the_guests_end(void **state)
 {
 	struct fixture *f = *state;
 
@@ -185,7 +185,7 @@ static void on_failure_asks_how_the_guest_ended(void **state)
 	assert_int_equal(host.boots, 2);
 }
 
-static void it_is_given_up_after_so_many_in_a_row(void **state)
+static void restarts_end_after_the_limit_in_a_row(void **state)
 {
 	struct fixture *f = *state;
 
@@ -214,7 +214,7 @@ static void it_is_given_up_after_so_many_in_a_row(void **state)
 	assert_int_equal(host.boots, 3);
 }
 
-static void a_restart_that_fails_is_told_and_tried_again(void **state)
+static void a_failed_restart_is_reported_and_repeated(void **state)
 {
 	struct fixture *f = *state;
 
@@ -237,7 +237,7 @@ static void a_restart_that_fails_is_told_and_tried_again(void **state)
 	assert_true(becomes(f, "web", VM_RUNNING));
 }
 
-static void they_are_started_one_by_one(void **state)
+static void vms_are_restarted_one_by_one(void **state)
 {
 	struct fixture *f = *state;
 	struct error e = { 0 };
@@ -274,7 +274,7 @@ static void sql(struct fixture *f, const char *text)
 
 /* A database that takes no end for a while, as when another program holds it: the row goes on to
  * say "stopping", and nobody is at work on it. */
-static void an_end_that_could_not_be_recorded_is_made_up_for(void **state)
+static void an_exit_that_was_not_recorded_is_handled_later(void **state)
 {
 	struct fixture *f = *state;
 	struct operation o = operation(f);
@@ -305,7 +305,7 @@ static void an_end_that_could_not_be_recorded_is_made_up_for(void **state)
 }
 
 /* A start or a stop that takes its time is nobody's business. */
-static void one_that_somebody_is_at_work_on_is_left_alone(void **state)
+static void a_locked_vm_is_left_alone(void **state)
 {
 	struct fixture *f = *state;
 	struct operation o = operation(f);
@@ -327,7 +327,7 @@ static void one_that_somebody_is_at_work_on_is_left_alone(void **state)
 	assert_true(becomes(f, "web", VM_STOPPED));
 }
 
-static void what_was_left_is_released_in_the_end(void **state)
+static void an_unfinished_release_is_repeated(void **state)
 {
 	struct fixture *f = *state;
 	struct operation o = operation(f);
@@ -363,7 +363,7 @@ static void put_cpu(struct fixture *f, const struct vm *vm, unsigned long us)
 	(void)fclose(file);
 }
 
-static void an_idle_one_is_stopped_and_stays_so(void **state)
+static void an_idle_vm_is_stopped_and_stays_stopped(void **state)
 {
 	struct fixture *f = *state;
 	struct error e = { 0 };
@@ -412,7 +412,7 @@ static struct vm nearly_idle(struct fixture *f)
 	return vm;
 }
 
-static void one_that_sends_is_not_idle(void **state)
+static void a_vm_that_sends_is_not_idle(void **state)
 {
 	struct fixture *f = *state;
 	struct vm vm = nearly_idle(f);
@@ -425,7 +425,7 @@ static void one_that_sends_is_not_idle(void **state)
 	assert_int_equal(row(f, "web").state, VM_RUNNING);
 }
 
-static void one_that_can_not_be_seen_is_not_idle(void **state)
+static void a_vm_without_counters_is_not_idle(void **state)
 {
 	struct fixture *f = *state;
 	struct vm vm = nearly_idle(f);
@@ -443,7 +443,7 @@ static void one_that_can_not_be_seen_is_not_idle(void **state)
 }
 
 /* Stopped and started between two passes: what was seen before is not of this start. */
-static void another_start_of_it_is_not_idle(void **state)
+static void a_new_start_is_not_idle(void **state)
 {
 	struct fixture *f = *state;
 	struct vm vm = nearly_idle(f);
@@ -476,7 +476,7 @@ static bool asked_within(struct fixture *f, unsigned ms)
 	return false;
 }
 
-static void what_was_taken_away_is_looked_for_at_once(void **state)
+static void a_removed_object_causes_a_scan_at_once(void **state)
 {
 	struct fixture *f = *state;
 
@@ -487,7 +487,7 @@ static void what_was_taken_away_is_looked_for_at_once(void **state)
 
 /* The host goes down: guests that obey and one that does not.  Nobody asked for their end, so
  * nothing is unwanted. */
-static void a_host_that_goes_down_takes_nothing_back(void **state)
+static void a_drain_is_not_undone_by_a_policy(void **state)
 {
 	struct fixture *f = *state;
 	struct operation o = operation(f);
@@ -523,7 +523,7 @@ static void a_host_that_goes_down_takes_nothing_back(void **state)
 }
 
 /* A drain that looked before this one's row said that it starts does not know of it. */
-static void a_start_on_its_way_ends_when_the_host_goes_down(void **state)
+static void a_drain_interrupts_a_start(void **state)
 {
 	struct fixture *f = *state;
 	struct error e = { 0 };
@@ -635,7 +635,7 @@ static bool is_so(struct fixture *f)
 	return vm_at_rest(&vm) && fake_helper_objects(f->fake, 0) + ledger(f, &vm, NULL) == 0;
 }
 
-static void the_keeper_and_everybody(void **state)
+static void policy_actions_beside_user_requests(void **state)
 {
 	struct fixture *f = *state;
 	struct error e = { 0 };
@@ -668,25 +668,25 @@ static void the_keeper_and_everybody(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(one_without_a_policy_stays_down),
-		TEST(always_is_always_but_after_a_stop),
-		TEST(on_failure_asks_how_the_guest_ended),
-		TEST(it_is_given_up_after_so_many_in_a_row),
-		TEST(a_restart_that_fails_is_told_and_tried_again),
-		TEST(they_are_started_one_by_one),
-		TEST(what_was_left_is_released_in_the_end),
-		TEST(an_end_that_could_not_be_recorded_is_made_up_for),
-		TEST(one_that_somebody_is_at_work_on_is_left_alone),
-		TEST(an_idle_one_is_stopped_and_stays_so),
-		TEST(one_that_sends_is_not_idle),
-		TEST(one_that_can_not_be_seen_is_not_idle),
-		TEST(another_start_of_it_is_not_idle),
-		TEST(what_was_taken_away_is_looked_for_at_once),
-		TEST(a_host_that_goes_down_takes_nothing_back),
-		TEST(a_start_on_its_way_ends_when_the_host_goes_down),
+		TEST(a_vm_without_a_policy_stays_stopped),
+		TEST(policy_always_restarts_except_after_a_stop),
+		TEST(policy_on_failure_depends_on_the_guests_end),
+		TEST(restarts_end_after_the_limit_in_a_row),
+		TEST(a_failed_restart_is_reported_and_repeated),
+		TEST(vms_are_restarted_one_by_one),
+		TEST(an_unfinished_release_is_repeated),
+		TEST(an_exit_that_was_not_recorded_is_handled_later),
+		TEST(a_locked_vm_is_left_alone),
+		TEST(an_idle_vm_is_stopped_and_stays_stopped),
+		TEST(a_vm_that_sends_is_not_idle),
+		TEST(a_vm_without_counters_is_not_idle),
+		TEST(a_new_start_is_not_idle),
+		TEST(a_removed_object_causes_a_scan_at_once),
+		TEST(a_drain_is_not_undone_by_a_policy),
+		TEST(a_drain_interrupts_a_start),
 		TEST(stuck_monitors_do_not_hold_up_the_others),
 		TEST(counters_of_a_tap),
-		TEST(the_keeper_and_everybody),
+		TEST(policy_actions_beside_user_requests),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
