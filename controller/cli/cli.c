@@ -37,14 +37,15 @@ static const struct option_row {
 	uint64_t max; /* K_COUNT, K_MIB, K_TIME (ms): the largest; K_VALUE: what it sets */
 } rows[O_COUNT] = {
 #define AT(field) offsetof(struct options, field)
-	[O_HELP] = { "help", 'h', K_FLAG, NULL, "say what the command does", AT(help), 0 },
+	[O_HELP] = { "help", 'h', K_FLAG, NULL, "print this help", AT(help), 0 },
 	[O_OUTPUT] = { "output", 'o', K_FORMAT, "table|json|name", "how to print the result", 0,
 		       0 },
-	[O_QUIET] = { "quiet", 'q', K_VALUE, NULL, "names only: -o name", AT(format), FORMAT_NAME },
+	[O_QUIET] = { "quiet", 'q', K_VALUE, NULL, "print names alone, as -o name does", AT(format),
+		      FORMAT_NAME },
 	[O_PROGRESS] = { "progress", 0, K_PROGRESS, "none|plain|json",
-			 "how to tell of stages, on stderr", 0, 0 },
-	[O_NAME] = { "name", 0, K_TEXT, "NAME", "its name: a-z, 0-9 and '-'; default: one is made",
-		     AT(name), 0 },
+			 "how to report the stages of an operation on stderr", 0, 0 },
+	[O_NAME] = { "name", 0, K_TEXT, "NAME",
+		     "the VM's name: a-z, 0-9 and '-'; default: a generated name", AT(name), 0 },
 	[O_IMAGE] = { "image", 0, K_TEXT, "IMAGE",
 		      "the root file system to start from; default: the only one", AT(image), 0 },
 	[O_KERNEL] = { "kernel", 0, K_TEXT, "KERNEL", "the kernel that the image is started with",
@@ -54,53 +55,57 @@ static const struct option_row {
 		       16777216 },
 	[O_DISK] = { "disk", 0, K_MIB, "SIZE", "size of the root disk, at least the image's",
 		     AT(disk_mib), 16777216 },
-	[O_NAT] = { "nat", 0, K_VALUE, NULL, "let it reach other networks, from the host's address",
-		    AT(nat), 2 },
-	[O_NO_NAT] = { "no-nat", 0, K_VALUE, NULL, "no network but the host", AT(nat), 1 },
+	[O_NAT] = { "nat", 0, K_VALUE, NULL,
+		    "let the guest reach other networks, by the host's address", AT(nat), 2 },
+	[O_NO_NAT] = { "no-nat", 0, K_VALUE, NULL, "let the guest reach no network but the host",
+		       AT(nat), 1 },
 	[O_RESTART] = { "restart", 0, K_RESTART, "no|on-failure[:N]|always",
-			"start it again when it ends by itself (N times in a row), also after a "
-			"restart of the host",
+			"start the VM again after an exit that no user asked for, and after a boot of "
+			"the host; N: at most so often in a row",
 			0, 0 },
 	[O_AUTO_STOP] = { "auto-stop", 0, K_IDLE, "TIME|never",
-			  "stop it when it was idle for so long, as 30m or 8h", AT(auto_stop_s),
-			  31536000000 },
-	[O_RM] = { "rm", 0, K_FLAG, NULL,
-		   "delete it when the command or shell ends, however it ends", AT(rm), 0 },
-	[O_DETACH] = { "detach", 'd', K_FLAG, NULL, "start it, print its name, and leave it",
+			  "stop the VM when it was idle for this time, as 30m or 8h",
+			  AT(auto_stop_s), 31536000000 },
+	[O_RM] = { "rm", 0, K_FLAG, NULL, "delete the VM when the command or shell ends", AT(rm),
+		   0 },
+	[O_DETACH] = { "detach", 'd', K_FLAG, NULL, "start the VM, print its name and return",
 		       AT(detach), 0 },
 	[O_TIMEOUT] = { "timeout", 0, K_TIME, "TIME", "how long to wait, as 90s or 2m",
 			AT(timeout_ms), 3600000 },
 	[O_ALL] = { "all", 'a', K_FLAG, NULL, "root: include the VMs of all users", AT(all), 0 },
-	[O_FOLLOW] = { "follow", 'f', K_FLAG, NULL, "go on until the VM stops", AT(follow), 0 },
-	[O_VMM] = { "vmm", 0, K_VALUE, NULL, "the log of the monitor that runs it (Firecracker)",
-		    AT(what), 1 },
+	[O_FOLLOW] = { "follow", 'f', K_FLAG, NULL, "continue until the VM stops", AT(follow), 0 },
+	[O_VMM] = { "vmm", 0, K_VALUE, NULL, "print the log of the monitor (Firecracker)", AT(what),
+		    1 },
 	[O_METRICS] = { "metrics", 0, K_VALUE, NULL,
-			"the monitor's metrics (Firecracker): JSON lines", AT(what), 2 },
+			"print the monitor's metrics as JSON lines (Firecracker)", AT(what), 2 },
 	[O_TTY] = { "tty", 't', K_FLAG, NULL, "give the command a terminal", AT(tty), 0 },
-	[O_IF_EXISTS] = { "if-exists", 0, K_FLAG, NULL,
-			  "a target that does not exist counts as done", AT(if_exists), 0 },
+	[O_IF_EXISTS] = { "if-exists", 0, K_FLAG, NULL, "succeed for a name that does not exist",
+			  AT(if_exists), 0 },
 	[O_DEB] = { "deb", 0, K_TEXT, "FILE", "a Debian linux-image package", AT(deb), 0 },
 	[O_VMLINUZ] = { "vmlinuz", 0, K_TEXT, "FILE", "a bzImage (with --modules)", AT(vmlinuz),
 			0 },
-	[O_MODULES] = { "modules", 0, K_TEXT, "DIR", "its folder lib/modules/<release>",
+	[O_MODULES] = { "modules", 0, K_TEXT, "DIR", "the kernel's folder lib/modules/<release>",
 			AT(modules), 0 },
 	[O_SIZE] = { "size", 0, K_MIB, "SIZE", "size of the file system (default 1G)", AT(size_mib),
 		     16777216 },
-	[O_INCLUDE] = { "include", 0, K_TEXT, "PACKAGES", "more packages, with commas between",
-			AT(include), 0 },
+	[O_INCLUDE] = { "include", 0, K_TEXT, "PACKAGES",
+			"additional packages, separated by commas", AT(include), 0 },
 	[O_SUITE] = { "suite", 0, K_TEXT, "SUITE", "Debian release (default: the host's)",
 		      AT(suite), 0 },
-	[O_OUTPUT_FILE] = { "output", 0, K_TEXT, "FILE", "write the image to FILE, import nothing",
-			    AT(output), 0 },
+	[O_OUTPUT_FILE] = { "output", 0, K_TEXT, "FILE",
+			    "write the image to FILE instead of importing it", AT(output), 0 },
 	[O_DB] = { "db", 0, K_FLAG, NULL,
-		   "the state database alone; as root also without the daemon", AT(db), 0 },
+		   "check the state database alone; root can do this without the daemon", AT(db),
+		   0 },
 	[O_CONFIG] = { "config", 0, K_TEXT, "FILE",
-		       "root's configuration (default: " CONFIG_DEFAULT_PATH ")", AT(config), 0 },
+		       "the host's configuration (default: " CONFIG_DEFAULT_PATH ")", AT(config),
+		       0 },
 	[O_NO_STDIN] = { "no-stdin", 'n', K_FLAG, NULL,
-			 "leave standard input alone: the command reads nothing", AT(no_stdin), 0 },
-	[O_ACCEPT] = { "accept", 0, K_FLAG, NULL, "keep the host key that the guest shows now",
+			 "do not read standard input; the command's input is empty", AT(no_stdin),
+			 0 },
+	[O_ACCEPT] = { "accept", 0, K_FLAG, NULL, "store the host key that the guest shows now",
 		       AT(accept), 0 },
-	[O_DRY_RUN] = { "dry-run", 0, K_FLAG, NULL, "say what would be done, and do nothing",
+	[O_DRY_RUN] = { "dry-run", 0, K_FLAG, NULL, "print what would be done, and change nothing",
 			AT(dry_run), 0 },
 #undef AT
 };
@@ -504,12 +509,12 @@ int cmd_help(struct cli *c)
 	if (c->npos == 0) {
 		fputs("banger: microVMs for the users of this host\n\n", c->out);
 		print_overview(c, NULL);
-		fputs("\nThe noun vm may be left out: banger start web1.  `banger help vm run` "
-		      "says more.\nExit status: 0 done, 1 failed, 2 usage, 3 not found, 4 not "
-		      "allowed,\n"
-		      "5 wrong state, 6 limit, 7 timed out, 8 daemon unreachable, 9 host not "
-		      "ready, 10 partly done;\n"
-		      "run, exec and ssh: the guest's own, 125 for a failure of banger's.\n",
+		fputs("\nThe word vm can be left out: banger start web1.\n"
+		      "`banger help vm run` prints the help of one command.\n"
+		      "Exit status: 0 done, 1 failed, 2 usage, 3 not found, 4 not allowed,\n"
+		      "5 wrong state, 6 limit, 7 timed out, 8 daemon unreachable, 9 host not ready,\n"
+		      "10 partly done.  run, exec and ssh exit with the status of the command in the\n"
+		      "guest, or with 125 if banger itself fails.\n",
 		      c->out);
 		return 0;
 	}

@@ -1,4 +1,4 @@
-/* The table of commands.  A row here is a command, its help and its line in the overview. */
+/* commands.c - the table of commands: a row is a command, its help and its line in the overview. */
 #include "controller/cli/cli.h"
 
 #define PRINTS (O(OUTPUT) | O(QUIET))
@@ -6,133 +6,143 @@
 #define SHAPE \
 	(O(NAME) | O(IMAGE) | O(VCPUS) | O(MEMORY) | O(DISK) | O(NAT) | O(RESTART) | O(AUTO_STOP))
 
+/* The line of the overview comes first.  A string is one line of the help, where 100 columns have
+ * room for it. */
+#define HELP_WORDS                                                                    \
+	"One word after -- is a line for the guest's shell.  Several words are one\n" \
+	"command and its arguments."
+
 const struct command commands[] = {
 	{ "vm", "run", NULL, "", 0, 0, true,
 	  WORKS | SHAPE | O(RM) | O(DETACH) | O(TIMEOUT) | O(TTY),
-	  "make a VM, start it, and run a command in it, or a shell\n"
-	  "Waits until the guest's ssh server answers (120s, or --timeout).  The exit status is "
-	  "the command's.\n"
-	  "One word behind -- is a line for the guest's shell; several are the words of one "
-	  "command.\n"
-	  "With --rm the VM is deleted whatever happened, except that one whose ssh never answered "
-	  "is kept to be\n"
-	  "looked at (exit status 7).",
+	  "create and start a VM, then run a command or a shell in it\n"
+	  "Waits until the guest's ssh server answers: 120 s, or --timeout.  The exit status\n"
+	  "is that of the command.\n" HELP_WORDS "\n"
+	  "--rm deletes the VM when the command ends, for whatever reason.  A VM whose ssh\n"
+	  "server never answered is kept, so that you can read its logs (exit status 7).",
 	  cmd_vm_run },
 	{ "vm", "create", NULL, "[NAME]", 0, 1, false, WORKS | SHAPE,
-	  "make a VM; it does not run yet\nPrints its name.", cmd_vm_create },
+	  "create a VM without starting it\n"
+	  "Prints the VM's name.",
+	  cmd_vm_create },
 	{ "vm", "start", NULL, "VM...", 1, -1, false, WORKS,
-	  "start VMs\nReturns when the VMM runs; `vm wait` waits for the guest.", cmd_vm_start },
+	  "start VMs\n"
+	  "Returns when the guest's processors run.  `vm wait` waits until its ssh server\n"
+	  "answers.",
+	  cmd_vm_start },
 	{ "vm", "stop", NULL, "VM...", 1, -1, false, WORKS | O(TIMEOUT),
-	  "ask guests to power off, and end those that do not\n--timeout: how long a guest has for "
-	  "it.",
+	  "shut VMs down\n"
+	  "Presses each guest's power button.  A guest that still runs after 10 s, or\n"
+	  "--timeout, is killed.",
 	  cmd_vm_stop },
 	{ "vm", "restart", NULL, "VM...", 1, -1, false, WORKS | O(TIMEOUT),
-	  "stop VMs, then start them", cmd_vm_restart },
+	  "stop VMs, then start them\n"
+	  "Stops as `vm stop` does, with the same --timeout.",
+	  cmd_vm_restart },
 	{ "vm", "kill", NULL, "VM...", 1, -1, false, WORKS, "end VMs at once, as a power cut would",
 	  cmd_vm_kill },
 	{ "vm", "delete", "rm", "VM...", 1, -1, false, WORKS | O(IF_EXISTS),
-	  "end VMs and remove all that belongs to them, disks too", cmd_vm_delete },
+	  "delete VMs with their disks; running VMs are killed first", cmd_vm_delete },
 	{ "vm", "list", "ps ls", "", 0, 0, false, PRINTS | O(ALL),
-	  "list your VMs, in every state\nroot: --all for those of everybody.", cmd_vm_list },
+	  "list your VMs, in every state\n"
+	  "As root, --all lists the VMs of all users.",
+	  cmd_vm_list },
 	{ "vm", "show", "inspect", "VM", 1, 1, false, PRINTS,
-	  "show all that is known of a VM\n`runtime` names what it holds on the host, for cleaning "
-	  "up by hand.",
+	  "show the settings and the state of a VM\n"
+	  "The lines `runtime` name the VM's objects on the host: process, cgroup, tap, disk.",
 	  cmd_vm_show },
 	{ "vm", "stats", NULL, "[VM...]", 0, -1, false, O(OUTPUT),
-	  "show what running VMs use\nOver one second; -o json gives the kernel's counters as they "
-	  "are.",
+	  "show how much processor, memory and network running VMs use\n"
+	  "Measures one second.  -o json prints the kernel's counters unchanged.",
 	  cmd_vm_stats },
 	{ "vm", "set", NULL, "VM", 1, 1, false,
 	  WORKS | O(VCPUS) | O(MEMORY) | O(NAT) | O(NO_NAT) | O(RESTART) | O(AUTO_STOP),
-	  "change the settings of a VM\nProcessors and memory change at the next start, the rest "
-	  "at once.",
+	  "change the settings of a VM\n"
+	  "Processors and memory change at the next start, all other settings at once.",
 	  cmd_vm_set },
 	{ "vm", "ssh", NULL, "VM", 1, 1, true, O(TTY) | O(TIMEOUT) | O(PROGRESS),
-	  "open a shell in a running VM, as root\nThe exit status is the shell's.", cmd_vm_ssh },
+	  "open a shell in a running VM, as root\n"
+	  "The exit status is that of the shell.",
+	  cmd_vm_ssh },
 	{ "vm", "exec", NULL, "VM", 1, 1, true, O(TTY) | O(TIMEOUT) | O(PROGRESS) | O(NO_STDIN),
 	  "run a command in a running VM, as root\n"
-	  "The exit status is the command's.  exec never asks anything.\n"
-	  "The command gets exec's standard input, all of it.  In a loop that reads its list from "
-	  "there, give -n:\n"
-	  "banger ps -q | while read v; do banger exec -n $v -- uptime; done\n"
-	  "One word behind -- is a line for the guest's shell; several are the words of one "
-	  "command.",
+	  "The exit status is that of the command.  exec never prompts.\n"
+	  "The command reads exec's standard input to its end.  A loop that reads a list from\n"
+	  "its standard input needs -n:\n"
+	  "banger ps -q | while read v; do banger exec -n $v -- uptime; done\n" HELP_WORDS,
 	  cmd_vm_exec },
 	{ "vm", "wait", NULL, "VM...", 1, -1, false, PRINTS | O(TIMEOUT),
 	  "wait until the ssh servers of running VMs answer\n"
-	  "The wait ends at 120s, or --timeout (exit status 7), and when the VM ends (5).",
+	  "Waits 120 s, or --timeout (exit status 7).  The wait also ends when the VM stops\n"
+	  "(exit status 5).",
 	  cmd_vm_wait },
 	{ "vm", "host-key", NULL, "VM", 1, 1, false, O(OUTPUT) | O(ACCEPT),
-	  "compare a guest's ssh host key with the one that is kept of it\n"
-	  "Prints the fingerprints of both; exit status 5 when they differ.  After a change that "
-	  "you made yourself, --accept\n"
-	  "keeps the new one.",
+	  "compare a guest's ssh host key with the key stored on the host\n"
+	  "Prints both fingerprints.  The exit status is 5 when the keys differ.  If you\n"
+	  "changed the guest's key yourself, --accept stores the new key.",
 	  cmd_vm_host_key },
 	{ "vm", "logs", NULL, "VM", 1, 1, false, O(FOLLOW) | O(VMM) | O(METRICS),
-	  "print what the guest wrote to its console\n"
-	  "Or the monitor's own log (--vmm), or its metrics, the newest last (--metrics).  "
-	  "Firecracker has these two;\n"
-	  "what QEMU says is on the console.  On a terminal without control bytes and escape "
-	  "sequences.",
+	  "print the console of a guest\n"
+	  "--vmm prints the monitor's own log instead, --metrics the monitor's metrics, the\n"
+	  "newest last.  Only Firecracker has these two.  QEMU's messages are on the console.\n"
+	  "On a terminal, control bytes and escape sequences are left out.",
 	  cmd_vm_logs },
 	{ "image", "list", "ls", "", 0, 0, false, PRINTS,
 	  "list the root file systems that VMs start from", cmd_image_list },
 	{ "image", "import", NULL, "NAME FILE", 2, 2, false, WORKS | O(KERNEL),
-	  "take in a finished ext4 file system\nThe file is opened here, with your rights.  A pipe "
-	  "is read to its end first: <(zcat FILE.gz).",
+	  "import an ext4 file system as an image\n"
+	  "This program opens FILE with your own rights.  FILE may be a pipe, which is read to\n"
+	  "its end first: banger image import NAME <(zcat FILE.gz)",
 	  cmd_image_import },
 	{ "image", "build", NULL, "debian [NAME]", 1, 2, false,
 	  O(PROGRESS) | O(KERNEL) | O(SIZE) | O(INCLUDE) | O(SUITE) | O(OUTPUT_FILE),
-	  "make a Debian root file system with mmdebstrap, as you, and take it in\n"
-	  "NAME and --kernel, or --output FILE alone.  Packages of the host's own release come "
-	  "from the host's apt sources,\n"
-	  "by its proxy and with its keys, else from deb.debian.org.  FILE is replaced when the "
-	  "image is whole.\n"
-	  "Needs the packages mmdebstrap and e2fsprogs; not as root also uidmap and a range in "
-	  "/etc/subuid, or\n"
-	  "fakechroot and fakeroot.",
+	  "build a Debian root file system with mmdebstrap and import it\n"
+	  "Needs NAME and --kernel, or --output FILE alone.  Packages of the host's own release\n"
+	  "come from the host's apt sources, with its proxy and its keys; packages of another\n"
+	  "release come from deb.debian.org.  FILE is replaced when the image is complete.\n"
+	  "Needs the packages mmdebstrap and e2fsprogs.  Without root it also needs uidmap and\n"
+	  "a range in /etc/subuid, or fakechroot and fakeroot.",
 	  cmd_image_build },
 	{ "image", "delete", "rm", "IMAGE...", 1, -1, false, WORKS | O(IF_EXISTS),
-	  "remove images that no VM uses", cmd_image_delete },
+	  "delete images that no VM uses", cmd_image_delete },
 	{ "kernel", "list", "ls", "", 0, 0, false, PRINTS,
 	  "list the kernels that images are started with", cmd_kernel_list },
 	{ "kernel", "import", NULL, "NAME [debian]", 1, 2, false,
 	  WORKS | O(DEB) | O(VMLINUZ) | O(MODULES),
-	  "take in a kernel, and make its initramfs\n"
-	  "From a package (--deb), from files (--vmlinuz with --modules), or `NAME debian`: the "
-	  "package that\n"
-	  "linux-image-cloud-amd64 stands for, fetched with this host's apt.\n"
+	  "import a kernel and make its initramfs\n"
+	  "--deb takes a Debian package, --vmlinuz and --modules take files.  `NAME debian`\n"
+	  "downloads the package of linux-image-cloud-amd64 with this host's apt.\n"
 	  "Needs the packages busybox-static and kmod.",
 	  cmd_kernel_import },
 	{ "kernel", "delete", "rm", "KERNEL...", 1, -1, false, WORKS | O(IF_EXISTS),
-	  "remove kernels that no image uses", cmd_kernel_delete },
+	  "delete kernels that no image uses", cmd_kernel_delete },
 	{ "host", "reconcile", NULL, "", 0, 0, false, O(OUTPUT) | O(DRY_RUN),
-	  "compare the kernel's objects with the state database, and repair what differs\n"
-	  "For root.  It is done by itself at every start, every ten seconds, and when something "
-	  "is taken away; VMs go on.",
+	  "compare the kernel's objects with the state database and repair differences\n"
+	  "For root.  The service does the same at each start, every ten seconds, and when\n"
+	  "an object of a VM is removed.  VMs continue to run.",
 	  cmd_host_reconcile },
 	{ "host", "gc", NULL, "", 0, 0, false, O(OUTPUT) | O(DRY_RUN),
-	  "remove orphans: kernel objects, disks and image files that no record names, and "
-	  "leftovers of stopped VMs\n"
-	  "For root.  Running VMs are left alone.",
+	  "remove orphaned kernel objects, disks and images, and leftovers of stopped VMs\n"
+	  "For root.  Running VMs keep all their objects.",
 	  cmd_host_reconcile },
 	{ "host", "drain", NULL, "", 0, 0, false, O(OUTPUT) | O(TIMEOUT),
-	  "power all VMs off because the host goes down, and start none any more\n"
-	  "For root; banger-vms.service calls it.  Restart policies are kept, and hold at the next "
+	  "shut all VMs down before the host shuts down, and start no VM any more\n"
+	  "For root; banger-vms.service calls it.  Restart policies stay, and apply at the next\n"
 	  "start of the service.",
 	  cmd_host_drain },
 	{ "audit", "show", NULL, "[OPERATION]", 0, 1, false, O(OUTPUT),
-	  "show what the privileged roles were asked, and what came of it\n"
-	  "Of one operation (the id behind `op`) or of all.  -o json prints the records as the "
-	  "roles wrote them.",
+	  "show the requests to the privileged roles, and their results\n"
+	  "OPERATION is the id after `op` in a message; without it, all requests are shown.\n"
+	  "-o json prints the records unchanged.",
 	  cmd_audit_show },
 	{ "doctor", NULL, NULL, "", 0, 0, false, O(OUTPUT) | O(DB) | O(CONFIG),
-	  "check this host\nWorks without the daemon and without root (--db: one of the two).  "
-	  "Exit status 9 when something FAILs.",
+	  "check whether this host can run VMs\n"
+	  "Works without the daemon and without root; --db needs the daemon or root.  The exit\n"
+	  "status is 9 if a check reports FAIL.",
 	  cmd_doctor },
 	{ "version", NULL, NULL, "", 0, 0, false, O(OUTPUT),
 	  "print the versions of this program and of the daemon", cmd_version },
-	{ "help", NULL, NULL, "[COMMAND]", 0, 2, false, 0, "print this list, or one command's help",
-	  cmd_help },
+	{ "help", NULL, NULL, "[COMMAND]", 0, 2, false, 0,
+	  "print this list, or the help of one command", cmd_help },
 	{ 0 },
 };
