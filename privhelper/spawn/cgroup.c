@@ -152,20 +152,6 @@ int cgroup_pid(int vm_dir, const struct tag *t)
 	return parse_uint(text, 2, INT32_MAX, &pid) < 0 ? -1 : (int)pid;
 }
 
-static enum status kill_and_wait(int vm_dir, const struct tag *t)
-{
-	if (FAILPOINT_FAILS("cgroup.kill") ||
-	    (write_file(vm_dir, t, "cgroup.kill", "1") < 0 && errno != ENOENT))
-		return ST_KERNEL;
-	FAILPOINT("cgroup.killed");
-	for (int ms = 0; ms < END_WAIT_MS; ms++) {
-		if (cgroup_populated(vm_dir, t) <= 0)
-			return ST_OK;
-		(void)nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
-	}
-	return ST_BUSY;
-}
-
 enum status cgroup_remove(int vm_dir, const struct tag *t)
 {
 	char name[TAG_TEXT];
@@ -180,9 +166,16 @@ enum status cgroup_remove(int vm_dir, const struct tag *t)
 
 enum status cgroup_end(int vm_dir, const struct tag *t)
 {
-	enum status s = kill_and_wait(vm_dir, t);
-
-	return s == ST_OK ? cgroup_remove(vm_dir, t) : s;
+	if (FAILPOINT_FAILS("cgroup.kill") ||
+	    (write_file(vm_dir, t, "cgroup.kill", "1") < 0 && errno != ENOENT))
+		return ST_KERNEL;
+	FAILPOINT("cgroup.killed");
+	for (int ms = 0; ms < END_WAIT_MS; ms++) {
+		if (cgroup_populated(vm_dir, t) <= 0)
+			return cgroup_remove(vm_dir, t);
+		(void)nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	}
+	return ST_BUSY;
 }
 
 /* The last ')' ends field 2, the program's name, which may hold spaces and parentheses. */

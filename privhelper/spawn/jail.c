@@ -39,11 +39,13 @@ static const struct {
 	{ "dev/net/tun", 10, 200 }, { "dev/kvm", 10, 232 }, /* the last: a host may lack it */
 };
 
-static int make_devices(bool kvm)
+static int make_devices(void)
 {
+	const size_t n = ARRAY_SIZE(nodes) - (access("/dev/kvm", F_OK) != 0);
+
 	if (mkdir("dev", 0755) < 0 || mkdir("dev/net", 0755) < 0)
 		return -1;
-	for (size_t i = 0; i < ARRAY_SIZE(nodes) - !kvm; i++)
+	for (size_t i = 0; i < n; i++)
 		if (mknod(nodes[i].path, S_IFCHR | 0666, makedev(nodes[i].major, nodes[i].minor)) <
 		    0)
 			return -1;
@@ -84,10 +86,9 @@ static int build(const struct config *c, struct programs *p)
 	(void)snprintf(run, PATH_MAX, "%s/slots", c->run_dir);
 	(void)snprintf(state, PATH_MAX, "%s/slots", c->state_dir);
 	place_programs(c, p, probe);
-	bool kvm = access("/dev/kvm", F_OK) == 0;
 	if (parts_clone(parts, ARRAY_SIZE(parts)) < 0 || root_make(c->run_dir, 0, ROOT_OPTIONS) < 0)
 		return -1;
-	if (make_devices(kvm) < 0 || parts_attach(parts, ARRAY_SIZE(parts)) < 0)
+	if (make_devices() < 0 || parts_attach(parts, ARRAY_SIZE(parts)) < 0)
 		return -1;
 	FAILPOINT("jail.filled");
 	return root_enter();
@@ -95,12 +96,10 @@ static int build(const struct config *c, struct programs *p)
 
 int spawn_jail_enter(const struct config *c, struct programs *p)
 {
-	mode_t mask = umask(0);
-
+	(void)umask(0); /* the launcher makes no other file, and CHILD sets its own */
 	FAILPOINT("jail.before");
-	int r = root_unshare(0) < 0 ? -1 : build(c, p);
-	if (r < 0)
-		log_errno("the VMMs' root");
-	(void)umask(mask);
-	return r;
+	if (root_unshare(0) == 0 && build(c, p) == 0)
+		return 0;
+	log_errno("the VMMs' root");
+	return -1;
 }
