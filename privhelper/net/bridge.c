@@ -86,8 +86,7 @@ static int have_bridge(struct net_state *n, struct net_link *l)
 	}
 	if (!l->bridge || !l->ours) {
 		log_error("bridge %s: an interface of that name exists and is not ours; remove it, "
-			  "or name another "
-			  "bridge in the configuration",
+			  "or name another bridge in the configuration",
 			  name);
 		errno = EEXIST;
 		return -1;

@@ -95,6 +95,8 @@ static void qemu_talk(struct argv *a)
 	add(a, "chardev=qmp,mode=control");
 }
 
+#define ROOT_CACHE "id=root,if=none,format=raw,cache="
+
 /* The disk is a device node or a file.  A node is opened with cache=none, because the host would
  * cache it twice.  A file may be on tmpfs, which older kernels do not open with O_DIRECT;
  * discard=unmap gives its unused blocks back. */
@@ -105,14 +107,10 @@ static void qemu_disk(uint32_t slot, uint64_t disk, struct argv *a)
 		/* The driver is named, because QEMU would probe for a CD-ROM, an ioctl that its
 		 * filter does not allow. */
 		add(a,
-		    "id=root,if=none,format=raw,cache=none,aio=threads,file.driver=host_device,"
-		    "file.filename=/run/vda%u",
+		    ROOT_CACHE "none,aio=threads,file.driver=host_device,file.filename=/run/vda%u",
 		    slot);
 	else
-		add(a,
-		    "id=root,if=none,format=raw,cache=writeback,aio=threads,discard=unmap,file=/"
-		    "state/%u/disk",
-		    slot);
+		add(a, ROOT_CACHE "writeback,aio=threads,discard=unmap,file=/state/%u/disk", slot);
 	add(a, "-device");
 	/* werror=report: the guest gets an error when the disk is full.  By default QEMU would stop
 	 * the guest instead. */
