@@ -1,5 +1,4 @@
-/* audit.c - audit show: the request logs of the privileged roles, as a table for people and as they
- * are for programs. */
+/* audit.c - audit show: prints the request logs of the privileged roles, as a table or as JSON. */
 #include <string.h>
 
 #include "common/cleanup.h"

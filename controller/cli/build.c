@@ -237,7 +237,8 @@ static int make_fs(struct build *b, struct error *e)
 	return 0;
 }
 
-/* ---- the file that --output names: written beside it, so that a failure leaves what is there ---- */
+/* ---- the file that --output names: written beside it, so that a failure leaves what is there ----
+ */
 
 static int output_begin(struct build *b, struct error *e)
 {

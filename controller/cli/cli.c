@@ -60,8 +60,7 @@ static const struct option_row {
 	[O_NO_NAT] = { "no-nat", 0, K_VALUE, NULL, "let the guest reach no network but the host",
 		       AT(nat), 1 },
 	[O_RESTART] = { "restart", 0, K_RESTART, "no|on-failure[:N]|always",
-			"start the VM again after an exit that no user asked for, and after a boot of "
-			"the host; N: at most so often in a row",
+			"restart the VM after unasked exits (N: at most in a row) and after a boot",
 			0, 0 },
 	[O_AUTO_STOP] = { "auto-stop", 0, K_IDLE, "TIME|never",
 			  "stop the VM when it was idle for this time, as 30m or 8h",

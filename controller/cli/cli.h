@@ -11,11 +11,10 @@
 enum format { FORMAT_TABLE, FORMAT_JSON, FORMAT_NAME };
 enum progress { PROGRESS_AUTO, PROGRESS_NONE, PROGRESS_PLAIN, PROGRESS_JSON };
 
-/* Exit status of run, exec and ssh for a failure that is ours: every other value is the guest's. */
+/* Exit status of run, exec and ssh if banger itself fails.  Any other status is the guest's. */
 #define EXIT_OURS 125
 
-/* Every option that any command takes, in the order of cli.c's table; a command's row says which
- * are its own. */
+/* The options of all commands, in the order of cli.c's table.  A command's row lists its own. */
 enum option_id {
 	O_HELP,
 	O_OUTPUT,
@@ -87,8 +86,8 @@ struct cli {
 	int nguest;
 };
 
-/* A row of the table: help, the parser and the manual page come from it.  The verbs of the first
- * row's noun, and their aliases, are commands without the noun too. */
+/* A row of the table of commands, from which help and parser are made.  The verbs of the first
+ * row's noun, and their aliases, are also commands without the noun. */
 struct command {
 	const char *noun, *verb; /* verb NULL: the noun is the command */
 	const char *alias;       /* more words for the verb, with blanks between them, or NULL */
@@ -111,21 +110,21 @@ extern const struct command commands[];
  */
 int cli_main(int argc, char **argv, const struct command *table);
 
-/* Hold the signals that end programs, but those that the caller ignores, until clean-up is done;
- * c->sigfd has them. */
+/* Block the signals that end a program, until clean-up is done; c->sigfd reads them.  Signals that
+ * the caller ignores stay ignored. */
 int signals_hold(struct cli *c, struct error *e);
-/* In a child before exec(), and when cleaning up is over. */
+/* Unblock the signals of signals_hold(): in a child before exec(), and after clean-up. */
 void signals_release(void);
-/* Has one come?  Does not wait; remembers it in c->signal. */
+/* Return: true if a held signal has arrived; c->signal has its number.  Does not wait. */
 bool signals_pending(struct cli *c);
-/* Set "interrupted".  Return: -1. */
+/* Fill in the error "interrupted".  Return: -1. */
 int signals_error(struct cli *c, const char *what, struct error *e);
 
 /* Copy @src into a field of the protocol.  Return: 0, or -1 with @e when it is too long or no
  * UTF-8. */
 int text_put(char *dst, size_t size, const char *what, const char *src, struct error *e);
 
-/* Copy @src, cut at @size; when it is no UTF-8, each byte from 0x80 on becomes '?'. */
+/* Copy @src, cut at @size.  If @src is not UTF-8, each byte from 0x80 on becomes '?'. */
 void text_printable(const char *src, char *dst, size_t size);
 
 /* ---- the commands, by file ---- */
@@ -161,9 +160,9 @@ int cmd_help(struct cli *c);
 
 /* ---- shared by the vm commands ---- */
 
-/* The VM that @ref names.  Return: 0, or -1 with @e. */
+/* Ask the daemon for the VM that @ref names.  Return: 0, or -1 with @e. */
 int vm_lookup(struct cli *c, const char *ref, struct ev_vm *vm, struct error *e);
-/* A request for a VM from the options.  @key: the line for authorized_keys, may be "". */
+/* Make the request for a new VM from the options.  @key: a line for authorized_keys, or "". */
 int vm_create_args(struct cli *c, struct call_vm_create *a, const char *name, const char *key,
 		   struct error *e);
 

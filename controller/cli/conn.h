@@ -4,7 +4,7 @@
 
 #include "controller/cli/cli.h"
 
-/* Takes an event.  Return: 0 to go on, or -1 with @e to end the call. */
+/* Called for each event before the answer.  Return: 0, or -1 with @e to end the call. */
 typedef int (*event_fn)(void *arg, const struct event *event, const union control_body *body,
 			struct error *e);
 
@@ -15,17 +15,18 @@ struct reply_to {
 	int timeout_ms; /* silence that ends it; 0: no bound */
 };
 
-/* $BANGER_SOCKET, or where the service puts it. */
+/* Return: the path of the control socket: $BANGER_SOCKET, or the service's default. */
 const char *conn_path(void);
 
-/* A connected socket, or -1 with @e: which of no socket, refused, no permission it is. */
+/* Connect to the daemon.  Return: a socket, or -1 with @e, which tells a missing socket, a refused
+ * connection and a missing permission apart. */
 int conn_open(struct error *e);
 
 /**
- * conn_call() - ask and wait for the answer
+ * conn_call() - send a request and wait for its answer
  * @args:	the call's struct call_<name>
- * @fds:	its descriptors, as many as its row says
- * @to:		what to do with what comes before the answer, or NULL
+ * @fds:	its descriptors, as many as its row in control.def has; NULL for none
+ * @to:		receives the events before the answer; NULL: they are dropped
  * @result:	out: the call's struct res_<name>
  *
  * Stages are shown as --progress says.  Return: 0, or -1 with @e.

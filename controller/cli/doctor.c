@@ -1,4 +1,5 @@
-/* doctor.c - what is wrong with this host, seen by whoever asks; then what the daemon sees. */
+/* doctor.c - `banger doctor`: checks the host with the caller's rights, then has the daemon check
+ * it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <mntent.h>
@@ -71,7 +72,8 @@ static void check_home(struct doctor *d)
 		   "on)");
 }
 
-/* ---- without these the service does not start; asked for here when it is not there to be asked ---- */
+/* ---- without these the service does not start; asked for here when it is not there to be asked
+ * ---- */
 
 static bool has_cgroup2(void)
 {

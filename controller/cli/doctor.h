@@ -1,4 +1,4 @@
-/* doctor.h - what the files of `banger doctor` share. */
+/* doctor.h - shared by the files of `banger doctor`. */
 #ifndef BANGER_CONTROLLER_CLI_DOCTOR_H
 #define BANGER_CONTROLLER_CLI_DOCTOR_H
 
@@ -13,15 +13,16 @@ struct doctor {
 	const char *where;
 };
 
-/* Add a row to the report.  @verdict: PASS, WARN, FAIL or SKIP; @hint: what to do, "" for nothing. */
+/* Add a row to the report.  @verdict: PASS, WARN, FAIL or SKIP; @hint: what to do, or "". */
 void doctor_say(struct doctor *d, const char *name, const char *verdict, const char *text,
 		const char *hint);
 
-/* What is between guests and the outside, and not ours: for a service that runs. */
+/* Check the host's own network settings and firewalls, which guests' traffic passes.  The service
+ * must run. */
 void doctor_network(struct doctor *d);
 
-/* What of this host's accounts, udev rules and disks does not go with root's configuration; nothing
- * where there is none. */
+/* Check that the host's accounts, udev rules and disks fit the configuration.  Adds no row without
+ * a configuration. */
 void doctor_host(struct doctor *d);
 
 #endif

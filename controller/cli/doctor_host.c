@@ -1,5 +1,4 @@
-/* doctor_host.c - what of this host's accounts, udev rules and disks does not go with root's
- * configuration. */
+/* doctor_host.c - checks that the host's accounts, udev rules and disks fit the configuration. */
 #include <dirent.h>
 #include <grp.h>
 #include <pwd.h>

@@ -1,4 +1,5 @@
-/* doctor_net.c - what is between guests and the outside, and not ours to change. */
+/* doctor_net.c - checks the host's own network settings and firewalls, which guests' traffic passes
+ * and banger does not change. */
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <ifaddrs.h>

@@ -1,4 +1,4 @@
-/* doctor_report.c - the report of `banger doctor`: one row for each check, as a table or as JSON. */
+/* doctor_report.c - the report of `banger doctor`: a row for each check, as a table or as JSON. */
 #include <string.h>
 
 #include "controller/cli/doctor.h"

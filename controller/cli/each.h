@@ -6,17 +6,17 @@
 
 #include "controller/cli/cli.h"
 
-/* Do it to @ref.  @said: what to tell beside the name; @result: an object for -o json.  Return: 0,
- * or -1 with @e. */
+/* Carry out the command for the target @ref.  @said: out: text for the line of the target; @result:
+ * out: an object for -o json.  Return: 0, or -1 with @e. */
 typedef int (*one_fn)(struct cli *c, const char *ref, const char **said, json_t **result,
 		      struct error *e);
 
 /**
- * each_target() - do it to each positional argument, side by side
+ * each_target() - carry out a command for each positional argument, side by side
  *
- * Of several each has a process of its own, at most 16 at once; one failure ends none of the
- * others.  Each that is done prints its line at its end; standard error has a summary.  Return: the
- * exit status: of several, FAIL_PARTLY when any failed.
+ * If there are several targets, each has a process of its own, at most 16 at once.  A failure does
+ * not end the others.  The line of a target is printed when it is done, a summary on standard
+ * error. Return: the exit status; FAIL_PARTLY if one of several targets failed.
  */
 int each_target(struct cli *c, one_fn one);
 

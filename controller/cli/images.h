@@ -1,5 +1,5 @@
-/* images.h - what the commands for images and kernels share: finished files, opened here and handed
- * to the daemon. */
+/* images.h - shared by the commands for images and kernels: opens files and passes them to the
+ * daemon. */
 #ifndef BANGER_CLI_IMAGES_H
 #define BANGER_CLI_IMAGES_H
 
@@ -10,13 +10,13 @@
 /**
  * open_input() - open a file that the user named, with the user's rights
  *
- * Takes a regular file, or an unnamed pipe, as `<(zcat x.gz)` gives one: its data is spooled to a
- * file without a name in the folder of tempdir_make().  Anything else, a named FIFO above all, is
+ * Takes a regular file or an unnamed pipe, as `<(zcat x.gz)` makes one.  The data of a pipe is
+ * copied to an unnamed file in the folder of tempdir_make().  Other types, such as named FIFOs, are
  * refused at once.  Return: a descriptor for reading a regular file, or -1 with @e.
  */
 int open_input(struct cli *c, const char *path, struct error *e);
 /**
- * image_default() - the image of a VM for which none was named
+ * image_default() - find the image of a VM for which the user named none
  * @name:	the only image that the caller may use
  *
  * Return: 0, or -1 with @e: FAIL_USAGE lists the images when there are several, FAIL_NOT_FOUND says
@@ -26,9 +26,9 @@ int image_default(struct cli *c, char name[64], struct error *e);
 /* Refuse an image without --kernel.  Return: 0, or -1 with @e. */
 int need_kernel(struct cli *c, struct error *e);
 /* Refuse an ext4 that a guest could not mount: shorter than its superblock says, or with features
- * that Linux 6.1 lacks.  A file that is no ext4 is left to the daemon.  Return: 0, or -1 with @e. */
+ * that Linux 6.1 lacks.  The daemon checks other files.  Return: 0, or -1 with @e. */
 int image_check(int fd, const char *path, struct error *e);
-/* Hand a finished ext4 to the daemon and print what became of it.  Return: 0, or -1 with @e. */
+/* Pass a complete ext4 to the daemon and print the result.  Return: 0, or -1 with @e. */
 int image_import_fd(struct cli *c, const char *name, int fd, struct error *e);
 /* Print the result of an import (and drop the reference).  Return: 0, or FAIL_GENERAL when stdout
  * failed. */

@@ -1,4 +1,4 @@
-/* proc.h - other programs, run and waited for, and the temporary folders they work in. */
+/* proc.h - runs other programs and waits for them, in temporary folders. */
 #ifndef BANGER_CLI_PROC_H
 #define BANGER_CLI_PROC_H
 
@@ -7,7 +7,7 @@
 #include "common/config.h"
 #include "controller/cli/cli.h"
 
-/* Where a program's output goes; zero means: where ours goes. */
+/* The destination of a program's output; all zero: it shares this program's. */
 struct proc_io {
 	bool quiet_out; /* stdout to our stderr: our stdout carries the result alone */
 	bool null_err;  /* stderr to /dev/null */
@@ -24,30 +24,30 @@ struct proc_io {
 /**
  * proc_run() - run argv[0] from PATH and wait for it
  *
- * A held signal (signals_hold()) is passed on to it, and it is still waited
- * for, five seconds at most; then it is killed.
- * Return: its exit status, 128 + n when signal n ended it, 127 when there is no
- * such program; -1 with @e when it could not be started or we were interrupted.
+ * A signal of signals_hold() is forwarded to the program, which then has five seconds to end before
+ * it is killed.
+ * Return: the exit status; 128 + n if signal n ended the program, 127 if it does not exist; -1 with
+ * @e if it could not be started, or after a held signal.
  */
 int proc_run(struct cli *c, const char *const argv[], const struct proc_io *io, struct error *e);
 
-/* proc_run() that takes only 0 for success.  @hint: a package that has the program, or NULL. */
+/* As proc_run(), but any status except 0 is an error.  @hint: the program's package, or NULL. */
 int proc_must(struct cli *c, const char *const argv[], const struct proc_io *io,
 	      const char *package, struct error *e);
 
-/* Is there such a program in PATH? */
+/* Return: true if PATH has the program. */
 bool proc_exists(const char *name);
 
-/* A new folder under $TMPDIR, else ~/.cache/banger, else /tmp; mode 0700.  Return: 0, or -1 with
- * @e. */
+/* Make a folder with mode 0700 in $TMPDIR, ~/.cache/banger or /tmp, the first that works.  Return:
+ * 0, or -1 with @e. */
 int tempdir_make(char *path, size_t size, struct error *e);
-/* Remove it with all that is in it. */
+/* Remove the folder and its content. */
 void tempdir_remove(struct cli *c, const char *path);
 
-/* The caller's home: HOME, else the password database; NULL when neither knows.  For root a HOME
- * that is another user's does not count. */
+/* Return: the caller's home by HOME or the password database, or NULL.  Root's HOME is not used if
+ * another user owns it. */
 const char *home_dir(void);
-/* @path and its parents, mode 0700. Return: 0, or -1 with errno. */
+/* Make @path and its parents with mode 0700.  Return: 0, or -1 with errno. */
 int make_dirs(const char *path);
 
 #endif

@@ -1,4 +1,5 @@
-/* ssh.h - into a guest with the user's own ssh: keys, known hosts of ours, waiting for the server. */
+/* ssh.h - runs the user's own ssh into a guest: chooses keys, keeps host keys, waits for the
+ * server. */
 #ifndef BANGER_CLI_SSH_H
 #define BANGER_CLI_SSH_H
 
@@ -13,54 +14,54 @@ struct ssh {
 
 /**
  * ssh_prepare() - find the user's keys, or make one
- * @new_vm:	one is to be made, with s->line; else nothing is asked of ssh-keygen, and no key made
+ * @new_vm:	the keys are for a VM to be created, which gets s->line.  Otherwise no key is made
+ *		and ssh-keygen is not run.
  *
- * Offered are ~/.ssh/id_ed25519 and id_rsa, and our own in the state folder
- * ($XDG_STATE_HOME or ~/.local/state, then banger/id_ed25519).  A new VM gets
- * the public half of the first that works without a question: one that has no
- * passphrase, or that the agent holds; else ours is made.  The public half is
- * derived from the private one, or is the agent's; .pub files are not believed.
- * Return: 0, or -1 with @e.
+ * The keys are ~/.ssh/id_ed25519, ~/.ssh/id_rsa, and banger's own: banger/id_ed25519 in
+ * $XDG_STATE_HOME or ~/.local/state.  A new VM gets the public half of the first key that works
+ * without a prompt, because it has no passphrase or the agent holds it.  If there is none, banger's
+ * own key is made.  The public half comes from the private key or the agent, never from a .pub
+ *file, which may belong to another key. Return: 0, or -1 with @e.
  */
 int ssh_prepare(struct cli *c, struct ssh *s, bool new_vm, struct error *e);
 
 /**
  * ssh_wait() - wait until the ssh server of @vm answers with its banner (RFC 4253, 4.2)
  *
- * The end of the VM ends the wait too.
+ * The wait also ends when the VM ends.
  * Return: 0, or -1 with @e (FAIL_TIMEOUT; FAIL_STATE: the VM ended; or interrupted by a held
  * signal).
  */
 int ssh_wait(struct cli *c, const struct ev_vm *vm, uint64_t timeout_ms, struct error *e);
 
-/* Is the command line @guest too long for ssh, whose one argument it becomes?  Return: 0, or -1
- * with @e. */
+/* Check that the command line @guest fits into one argument of ssh.  Return: 0, or -1 with @e. */
 int ssh_check_length(char *const *guest, struct error *e);
 
 /**
- * ssh_run() - run c->guest in @vm, or a shell when it is NULL
- * @batch:	never ask anything
+ * ssh_run() - run c->guest in @vm, or a shell if it is NULL
+ * @batch:	never prompt
  *
- * One word is a line for the guest's shell; several are arguments, kept apart.
- * The options --tty and --no-stdin hold.
- * The host key is kept under the VM's id, so another VM at the same address is never taken for it.
- * Return: ssh's exit status, the guest's as a rule; -1 with @e.
+ * One word is a line for the guest's shell; several words are a command and its arguments.  --tty
+ * and --no-stdin apply.  The host key is stored by the VM's id, so that another VM at the same
+ * address is not mistaken for @vm.
+ * Return: ssh's exit status, which is the guest's unless it is 255; -1 with @e.
  */
 int ssh_run(struct cli *c, const struct ssh *s, const struct ev_vm *vm, bool batch,
 	    struct error *e);
 
 /**
- * ssh_host_key() - compare the host key that is kept of @vm with the one that its server shows now
+ * ssh_host_key() - compare the stored host key of @vm with the key that its server shows now
  *
- * Prints both fingerprints; with --accept the new key takes the place of the old.
+ * Prints both fingerprints.  --accept stores the new key.
  * Return: 0, or -1 with @e (FAIL_STATE: they differ and the new one was not accepted).
  */
 int ssh_host_key(struct cli *c, const struct ssh *s, const struct ev_vm *vm, struct error *e);
 
-/* Forget the host key of a VM that is deleted. */
+/* Remove the stored host key of a deleted VM. */
 void ssh_forget(const char *id);
 
-/* @words as one line for a shell: quoted, unless there is only one.  Return: malloc, or NULL. */
+/* Join @words to one line for a shell.  Several words are quoted, a single one is not.  Return: a
+ * string that the caller frees, or NULL without memory. */
 char *ssh_line(char *const *words);
 
 #endif

@@ -1,5 +1,4 @@
-/* unpack.h - whole files into memory, and the one-file compressions (gzip, xz, zstd, lz4) taken off
- * them. */
+/* unpack.h - reads whole files into memory and decompresses them (gzip, xz, zstd, lz4). */
 #ifndef BANGER_CLI_UNPACK_H
 #define BANGER_CLI_UNPACK_H
 
@@ -21,15 +20,15 @@ static inline void blob_free(struct blob *b)
 
 #define _cleanup_blob_ __attribute__((cleanup(blob_free)))
 
-/* The whole regular file @path, at most @max bytes.  Return: 0, or -1 with @e. */
+/* Read the whole regular file @path of at most @max bytes.  Return: 0, or -1 with @e. */
 int blob_read(const char *path, size_t max, struct blob *out, struct error *e);
 
 /**
- * blob_unpack() - decompress @in, whatever of our kinds it is
+ * blob_unpack() - decompress @in, whose kind its first bytes tell
  * @what:	for messages
- * @max:	the most bytes that may come out
+ * @max:	maximum size of the result, in bytes
  *
- * Data that is in no known compression comes out as it is.  Return: 0, or -1 with @e.
+ * Data without a known compression is copied.  Return: 0, or -1 with @e.
  */
 int blob_unpack(const char *what, const uint8_t *in, size_t len, size_t max, struct blob *out,
 		struct error *e);

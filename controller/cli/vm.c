@@ -197,7 +197,7 @@ int cmd_vm_set(struct cli *c)
 
 /* ---- one or several ---- */
 
-/* A stop, kill or delete fails while another program uses the VM's disk: name that program.  Return:
+/* A stop, kill or delete fails while another program uses the VM's disk: name that program. Return:
  * -1. */
 static int release_failed(struct cli *c, const char *ref, struct error *e)
 {

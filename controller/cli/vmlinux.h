@@ -1,4 +1,4 @@
-/* vmlinux.h - the uncompressed ELF kernel inside a bzImage. */
+/* vmlinux.h - extracts the ELF kernel of a bzImage. */
 #ifndef BANGER_CLI_VMLINUX_H
 #define BANGER_CLI_VMLINUX_H
 
@@ -9,7 +9,7 @@
  * @image:	the bzImage
  * @out:	the ELF file
  *
- * Where the payload is: payload_offset and payload_length of the setup header
+ * payload_offset and payload_length of the setup header locate the payload
  * (kernel, Documentation/arch/x86/boot.rst, protocol 2.08).
  * Return: 0, or -1 with @e.
  */
