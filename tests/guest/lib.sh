@@ -95,7 +95,6 @@ has_policy() { # has_policy: the module was built, and the guest is enforcing; e
 	audit_mark
 }
 
-promises() { sed -i "s/^expand-check=.*/expand-check=$1/" /etc/selinux/semanage.conf; } # promises 1|0: neverallow is looked at
 
 confined() { # confined: the module is loaded, and banger runs in its domains
 	semodule -l | grep -qx banger || need "make install-selinux" make -C "$ROOT" --no-print-directory install-selinux

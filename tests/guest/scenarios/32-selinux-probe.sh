@@ -23,7 +23,6 @@ rules() {
 	echo '(allow init_t banger_probe_out_t (file (append getattr open write))) (allow init_t banger_reqlog_t (file (append getattr open)))'
 }
 rules >/tmp/banger_probe.cil
-promises 0
 # Nothing is kept from the log (-D): a denial that is not audited could not be asserted.
 need "the module and the probe's rules are loaded" semodule -X 400 -D -i "$POLICY" -i /tmp/banger_probe.cil
 
