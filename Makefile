@@ -169,11 +169,11 @@ $(B)/evil_vmm: $(B)/tests/adversary/vmm.o
 FUZZ := wire control parse console role netlink qmp http headers
 FUZZ_wire := common/parse.c $(PROTO)
 FUZZ_control := common/parse.c common/fdio.c $(PROTO) $(CONTROL)
-FUZZ_parse := common/parse.c proto/slot.c privhelper/net/tag.c
+FUZZ_parse := common/parse.c proto/slot.c privhelper/tag.c
 FUZZ_console := $(FUZZ_control) controller/cli/out.c
 FUZZ_role := common/parse.c common/fdio.c common/config_fd.c $(PROTO) privhelper/lockdown.c privhelper/role/reqlog.c
 WRAP_role := clock_gettime _exit write fdatasync close fdio_recv fdio_send
-FUZZ_netlink := common/parse.c proto/slot.c $(addprefix privhelper/net/,netlink.c link.c tag.c set.c conntrack.c events.c \
+FUZZ_netlink := common/parse.c proto/slot.c privhelper/tag.c $(addprefix privhelper/net/,netlink.c link.c set.c conntrack.c events.c \
 	ruleset.c sweep.c tap.c bridge.c image.c)
 WRAP_netlink := send recvfrom open ioctl close write
 FUZZ_qmp := common/parse.c common/error.c proto/slot.c controller/paths.c controller/json.c controller/vmm/peer.c controller/vmm/qemu.c

@@ -184,7 +184,7 @@ static void read_link(uint32_t slot)
 
 static void read_element(uint32_t slot)
 {
-	struct net_tag tag;
+	struct tag tag;
 
 	if (net_elem_get(&net, SET_GUEST, slot, &tag) == 1)
 		MUST(!tag.generation || tag.slot == slot);
@@ -208,7 +208,7 @@ static void sweep(uint32_t unused)
 
 static void create(uint32_t slot)
 {
-	const struct net_tag tag = { slot, 3, 1000 };
+	const struct tag tag = { slot, 3, 1000 };
 	int ifindex = 0;
 
 	MUST(net_tap_create(&net, &tag, &ifindex) < ST_COUNT);
@@ -239,11 +239,12 @@ static void repair(uint32_t slot)
 
 static void element(uint32_t slot)
 {
-	const struct net_tag tag = { slot, 3, 1000 };
+	const struct tag tag = { slot, 3, 1000 };
 
 	MUST(net_elem_add(&net, SET_NAT4, &tag) < ST_COUNT);
 	MUST(net_elem_exists(&net, SET_NAT4, &tag) < ST_COUNT);
 	MUST(net_elem_remove(&net, SET_NAT4, slot) < ST_COUNT);
+	MUST(net_status((int)calls) != ST_OK && net_status(ENOSPC) == ST_LIMIT);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

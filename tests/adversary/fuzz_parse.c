@@ -4,7 +4,7 @@
  * Checked: what is accepted is exactly what the writer of the same value would have written, so two
  * texts never mean the same. */
 #include "common/parse.h"
-#include "privhelper/net/tag.h"
+#include "privhelper/tag.h"
 #include "proto/slot.h"
 #include "tests/adversary/fuzz.h"
 
@@ -57,7 +57,7 @@ static void names(const char *s)
 	}
 }
 
-/* What is derived from a slot's number, and from an error of the kernel. */
+/* What is derived from a slot's number. */
 static void derived(unsigned n)
 {
 	const struct config c = { .subnet = 0x0a610000, .uid_base = 700000 };
@@ -68,13 +68,26 @@ static void derived(unsigned n)
 	slot_dm_uuid(n % SLOT_MAX, n, uuid);
 	MUST(strncmp(uuid, SLOT_UUID_PREFIX, strlen(SLOT_UUID_PREFIX)) == 0);
 	MUST(slot_uid(&c, n) == 700000 + n && slot_gateway(&c) < slot_ip(&c, n));
-	MUST(net_status((int)n) != ST_OK && net_status((int)n) < ST_COUNT);
+}
+
+/* A tag comes from the kernel, with a length and perhaps without a NUL; @s is the same with one. */
+static void tags(const char *text, size_t len, const char *s)
+{
+	static const enum tag_form forms[] = { TAG_ALIAS, TAG_GROUP };
+	char again[TAG_TEXT];
+	struct tag tag;
+
+	for (size_t i = 0; i < sizeof(forms) / sizeof(*forms); i++) {
+		if (!tag_parse(forms[i], text, len, &tag))
+			continue;
+		tag_format(forms[i], &tag, again);
+		MUST(tag.slot < SLOT_MAX && tag.generation && strcmp(again, s) == 0);
+	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	char *s = malloc(size + 1), again[NET_TAG_MAX];
-	struct net_tag tag;
+	char *s = malloc(size + 1);
 
 	MUST(s);
 	if (size)
@@ -84,11 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	numbers(s);
 	addresses(s);
 	names(s);
-	/* A tag comes from the kernel, with a length and perhaps without a NUL. */
-	if (net_tag_parse((const char *)data, size, &tag)) {
-		net_tag_format(&tag, again);
-		MUST(tag.slot < SLOT_MAX && tag.generation && strcmp(again, s) == 0);
-	}
+	tags((const char *)data, size, s);
 	free(s);
 	return 0;
 }

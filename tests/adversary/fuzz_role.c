@@ -160,12 +160,12 @@ int __wrap_fdio_send(int sock, const void *buf, size_t len, const int *fds, size
 	struct reply r;
 
 	MUST(sock == RPC_FD);
-	MUST(ops_decode_reply(packet.q.op, buf, len, &r) == 0 && r.seq == packet.q.seq);
-	MUST(nfds == (r.status == ST_OK ? packet.q.op->fds_out : 0));
+	MUST(ops_decode_reply(packet.c.q.op, buf, len, &r) == 0 && r.seq == packet.c.q.seq);
+	MUST(nfds == (r.status == ST_OK ? packet.c.q.op->fds_out : 0));
 	for (size_t i = 0; i < nfds; i++)
 		MUST(fds[i] >= 0);
 	errno = EPIPE; /* the controller may be gone by now */
-	return packet.q.op_id[0] == 0xfd ? -1 : 0;
+	return packet.c.q.op_id[0] == 0xfd ? -1 : 0;
 }
 
 /* ---- the handlers ---- */
@@ -216,28 +216,29 @@ static void change(const struct request *q)
 }
 
 /* The answer: the least value of each field, or no success. */
-static enum status answer_of(const struct request *q, struct reply *reply, int *out)
+static enum status answer_of(struct call *c)
 {
-	for (const struct field *f = q->op->reply(); f->name; f++)
+	for (const struct field *f = c->q.op->reply(); f->name; f++)
 		if (f->type == FIELD_U)
-			*(uint64_t *)((char *)&reply->hello + f->offset) = f->min;
-	for (unsigned i = 0; i < q->op->fds_out; i++)
-		out[i] = FD_FIRST + FDS - 1;
+			*(uint64_t *)((char *)&c->reply.hello + f->offset) = f->min;
+	for (unsigned i = 0; i < c->q.op->fds_out; i++)
+		c->fds_out[i] = FD_FIRST + FDS - 1;
 	return ST_OK;
 }
 
-static enum status serve_any(struct role *r, const struct request *q, int *in, struct reply *reply,
-			     int *out)
+static enum status serve_any(struct role *r, struct call *c)
 {
+	const struct request *q = &c->q;
+
 	world.handled++;
 	MUST(q->op->role == ROLE_ANY || q->op->role == r->id);
 	MUST(q->op->phases & (unsigned)r->phase);
 	MUST(q->seq > world.served_seq);
 	world.served_seq = q->seq;
 	for (unsigned i = 0; i < q->op->fds_in; i++)
-		MUST(in[i] >= FD_FIRST);
+		MUST(c->fds_in[i] >= FD_FIRST);
 	if (q->op->scope == SCOPE_HOST)
-		return answer_of(q, reply, out);
+		return answer_of(c);
 	MUST(q->slot < SLOTS && q->generation);
 	check_belongs(q);
 	if (q->op->effect == EFFECT_CREATE)
@@ -246,18 +247,17 @@ static enum status serve_any(struct role *r, const struct request *q, int *in, s
 	if (q->op_id[0] == 0xfe)
 		return q->op_id[1] % (ST_COUNT - 1) + 1;
 	change(q);
-	return answer_of(q, reply, out);
+	return answer_of(c);
 }
 
-static enum status list(struct role *r, const struct request *q, int *in, struct reply *reply,
-			int *out)
+static enum status list(struct role *r, struct call *c)
 {
-	(void)serve_any(r, q, in, reply, out);
+	(void)serve_any(r, c);
 	for (uint32_t i = 0; i < 5 * SLOTS; i++)
 		if (world.things[i % SLOTS].there)
-			(void)role_list_add(&reply->list, OBJ_TAP, i % SLOTS, 1, 1000, 1);
-	MUST(reply->list.objects.n <= LIST_MAX * LIST_FIELDS);
-	reply->list.next = 0;
+			(void)role_list_add(&c->reply.list, OBJ_TAP, i % SLOTS, 1, 1000, 1);
+	MUST(c->reply.list.objects.n <= LIST_MAX * LIST_FIELDS);
+	c->reply.list.next = 0;
 	return ST_OK;
 }
 
