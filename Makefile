@@ -155,6 +155,7 @@ $(B)/model: $(patsubst %.c,$(B)/%.o,$(wildcard tests/integration/model*.c) $(add
 $(B)/crash_vmm: $(B)/tests/integration/crash_vmm.o
 	$(Q)$(CC) -static $^ -o $@
 
+ADVERSARY := evil evil_vmm user inside
 # ---- the evil controller, a process for it to start, a hostile user, and what takes a process over ----
 $(B)/evil: $(patsubst %.c,$(B)/%.o,tests/adversary/evil.c $(COMMON) $(PROTO) common/config.c common/config_fd.c)
 	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(call pkg_libs,inih) -pthread
@@ -201,7 +202,7 @@ tests: all $(B)/crash $(B)/crash_vmm $(B)/model
 else ifeq ($(MODE),tsan)
 tests: $(B)/banger-controller $(TSAN:%=$(B)/unit/test_ctl_%)
 else
-tests: all $(UNIT) $(B)/peer $(B)/nat_scenarios $(B)/evil $(B)/evil_vmm $(B)/user $(B)/inside $(if $(filter check,$(MODE)),fuzz-programs)
+tests: all $(UNIT) $(B)/peer $(B)/nat_scenarios $(if $(filter check,$(MODE)),fuzz-programs,$(ADVERSARY:%=$(B)/%))
 endif
 
 # ---- what people call ----

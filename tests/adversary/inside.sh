@@ -14,16 +14,14 @@ trap 'set_stop; finish' EXIT
 mapfile -t attacks < <("$B/inside" --list)
 mkdir -p /usr/local/src && mount -t tmpfs -o mode=755 inside-vmm /usr/local/src && install -m 755 "$B/evil_vmm" /usr/local/src/vmm
 
-# What a process may do, since its task needs it.  "wide" is the process whose filter stays with the VMMs that it starts:
-# the spawn role's launcher, or that role itself where it has none.
+# What a process may do, since its task needs it.
 declare -A may=(
 	[vmm:map-code]="QEMU translates the guest's code" [vmm:protect-code]="QEMU translates the guest's code"
 	[vmm:execve]="another program of its root, as confined as before" [vmm:dumpable]="no other process has its uid"
 	[vmm:open-kvm]="it is given /dev/kvm" [vmm:unappend-log]="the flags of its own console"
-	[wide:map-code]="its VMMs need it" [wide:protect-code]="its VMMs need it" [wide:execve]="it starts VMMs"
-	[wide:open-kvm]="its VMMs need it" [wide:dumpable]="its VMMs need it" [wide:cut-log]="its VMMs cut disks"
-	[wide:overwrite-log]="its VMMs write disks" [wide:punch-log]="its VMMs discard"
-	[wide:unappend-log]="its VMMs set flags"
+	[launcher:map-code]="its VMMs need it" [launcher:protect-code]="its VMMs need it" [launcher:execve]="it starts VMMs"
+	[launcher:open-kvm]="its VMMs need it" [launcher:dumpable]="its VMMs need it"
+	[launcher:overwrite-log]="it has no log" [launcher:unappend-log]="it has no log"
 	[controller:unappend-log]="the flags of its own sockets: it has no log"
 )
 
@@ -32,10 +30,10 @@ comes_through() { # comes_through PROCESS PID: a call that each may make, or the
 }
 
 try() { # try PROCESS PID DESCRIPTOR ATTACK: one attack and its line; false when it was the end of the process
-	local got as=${as:-$1}
+	local got
 	got=$("$B/inside" "$2" "$4" "$3" 2>&1)
 	if [[ $got == "stopped: "* ]]; then ok "$1: $4: $got"
-	elif [[ $got == "DONE: "* ]] && [ -n "${may[$as:$4]-}" ]; then ok "$1: $4 is allowed: ${may[$as:$4]}"
+	elif [[ $got == "DONE: "* ]] && [ -n "${may[$1:$4]-}" ]; then ok "$1: $4 is allowed: ${may[$1:$4]}"
 	else not_ok "$1: $4" "$got"; fi
 	[[ $got != *"killed by"* && $got != *"ended with"* ]]
 }
@@ -44,19 +42,15 @@ try() { # try PROCESS PID DESCRIPTOR ATTACK: one attack and its line; false when
 role_pid() { pgrep -P "${PEER_PID[$1]}"; }
 launcher_pid() { pgrep -P "$(role_pid spawn)" | head -n 1; }
 roles() { # roles ROLE [launcher]: the role, or its launcher
-	local a as='' who=${2:-$1}
+	local a who=${2:-$1}
 	peer_start "$1"
 	if [ "$(ask "$1" run)" != ok ]; then
 		skip "$who: taken over" "the role does not start here: $(tail -n 1 "$T/$1.err")"
 		return
 	fi
 	victim() { if [ "$who" = launcher ]; then launcher_pid; else role_pid "$1"; fi; }
-	if [ "$1" = spawn ] && { [ "$who" = launcher ] || [ -z "$(launcher_pid)" ]; }; then as=wide; fi
-	if [ -z "$(victim "$1")" ]; then
-		skip "launcher: taken over" "the spawn role has none"
-		peer_stop spawn
-		return
-	fi
+	[ "$who" != launcher ] || is "$(readlink "/proc/$(launcher_pid)/fd/"* | grep -c "/spawn.log$")" 0 \
+		"launcher: none of its descriptors is a request log"
 	comes_through "$who" "$(victim "$1")"
 	for a in "${attacks[@]}"; do
 		try "$who" "$(victim "$1")" 5 "$a" && continue
