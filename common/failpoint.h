@@ -84,7 +84,7 @@ const char *failpoint_file(void);
 #define FAILPOINT_OF(name, each, of) ((void)FAILPOINT_HIT(name, each, false, of))
 #define FAILPOINT_OF_FAILS(name, each, of) FAILPOINT_HIT(name, each, true, of)
 #define FAILPOINT_ENV failpoint_env(),
-#define FAILPOINT_CALLS SCMP_SYS(futex),
+#define FAILPOINT_RULE { SCMP_SYS(futex), 0, { { 0 } }, "failpoints" },
 
 #else
 
@@ -92,8 +92,8 @@ const char *failpoint_file(void);
 #define FAILPOINT_FAILS(name) false            /* can stop it; true: the step fails here */
 #define FAILPOINT_OF(name, each, of) ((void)0) /* the same, one site for each operation */
 #define FAILPOINT_OF_FAILS(name, each, of) false
-#define FAILPOINT_ENV   /* the first entry of an environment */
-#define FAILPOINT_CALLS /* the first entry of a list of system calls */
+#define FAILPOINT_ENV  /* the first entry of an environment */
+#define FAILPOINT_RULE /* the first rule of a policy */
 
 #endif
 #endif

@@ -3,15 +3,10 @@
 #define BANGER_CONTROLLER_SANDBOX_H
 
 #include "controller/ctl.h"
+#include "controller/sandbox_policy.h"
 
 /* Check that the process is not root, and has no capabilities.  Return: 0, or -1 (logged). */
 int sandbox_check_identity(void);
-
-/* The system calls that the program needs afterwards. */
-enum sandbox_kind {
-	SANDBOX_SERVICE, /* all that the controller does */
-	SANDBOX_FILES,   /* only files: no call makes or uses a socket */
-};
 
 /**
  * sandbox_enter() - forbid new privileges, and enter Landlock and seccomp

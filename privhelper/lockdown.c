@@ -29,19 +29,17 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/failpoint.h"
 #include "common/log.h"
+#include "privhelper/policies.h"
 
 #define LOCK(bit) (SECBIT_##bit | SECBIT_##bit##_LOCKED)
 #define SECUREBITS                                                           \
 	(LOCK(NOROOT) | LOCK(NO_SETUID_FIXUP) | LOCK(NO_CAP_AMBIENT_RAISE) | \
 	 SECBIT_KEEP_CAPS_LOCKED)
-
-#define FILES_MAX 4096 /* open files: blk holds up to two loops per slot while disks are made */
 
 static int failed(const char *what)
 {
@@ -60,36 +58,20 @@ int lockdown_begin(int first)
 	return fd < 0 ? failed("/proc/self/status") : fd;
 }
 
-static int set_limit(__rlimit_resource_t what, rlim_t max)
-{
-	struct rlimit old;
-
-	if (getrlimit(what, &old) < 0)
-		return failed("getrlimit");
-	if (old.rlim_max < max)
-		max = old.rlim_max;
-	const struct rlimit l = { max, max };
-	return setrlimit(what, &l) < 0 ? failed("setrlimit") : 0;
-}
-
+/* With SIGXFSZ ignored, a write beyond RLIMIT_FSIZE fails with EFBIG instead of killing the process
+ * (setrlimit(2)). */
 static int limit(const struct lockdown *l)
 {
-	if (!l->may_fork && set_limit(RLIMIT_NPROC, 0) < 0)
-		return -1;
-	/* With SIGXFSZ ignored, a write beyond the limit fails with EFBIG instead of killing the
-	 * process (setrlimit(2)). */
-	if (l->file_max &&
-	    (signal(SIGXFSZ, SIG_IGN) == SIG_ERR || set_limit(RLIMIT_FSIZE, l->file_max) < 0))
-		return -1;
-	return set_limit(RLIMIT_CORE, 0) | set_limit(RLIMIT_MEMLOCK, 0) |
-	       set_limit(RLIMIT_MSGQUEUE, 0) | set_limit(RLIMIT_NOFILE, FILES_MAX);
+	if (signal(SIGXFSZ, SIG_IGN) == SIG_ERR)
+		return failed("SIGXFSZ");
+	return policy_limit(l->policy->limits);
 }
 
 static uint64_t cap_mask(const struct lockdown *l)
 {
 	uint64_t mask = 0;
 
-	for (const unsigned *c = l->caps; *c != UINT_MAX; c++)
+	for (const unsigned *c = l->policy->caps; *c != UINT_MAX; c++)
 		mask |= UINT64_C(1) << *c;
 	return mask;
 }
@@ -200,129 +182,40 @@ static int check_filtered(void)
 
 /* ---- the filter ---- */
 
-static int refused(int r, int call)
-{
-	if (r == 0)
-		return 0;
-	char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, call);
-	log_error("lock-down: filter rule for %s: %s", name ? name : "?", strerrordesc_np(-r));
-	free(name);
-	return -1;
-}
-
-int lockdown_allow(scmp_filter_ctx ctx, int call)
-{
-	return refused(seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call, 0), call);
-}
-
-int lockdown_allow_list(scmp_filter_ctx ctx, const int *calls)
-{
-	int bad = 0;
-
-	for (; *calls != -1; calls++)
-		bad |= lockdown_allow(ctx, *calls);
-	return bad;
-}
-
-int lockdown_allow_arg(scmp_filter_ctx ctx, int call, unsigned arg, uint32_t value)
-{
-	const struct scmp_arg_cmp cmp = { arg, SCMP_CMP_MASKED_EQ, UINT32_MAX, value };
-
-	return refused(seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, call, 1, &cmp), call);
-}
-
-int lockdown_allow_open(scmp_filter_ctx ctx, int dir, uint32_t flags)
-{
-	const struct scmp_arg_cmp cmp[] = {
-		{ 0, SCMP_CMP_MASKED_EQ, UINT32_MAX, (uint32_t)dir },
-		{ 2, SCMP_CMP_MASKED_EQ, UINT32_MAX, flags },
-	};
-
-	return refused(seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(openat), 2, cmp),
-		       SCMP_SYS(openat));
-}
-
-int lockdown_allow_ioctl(scmp_filter_ctx ctx, int fd, uint32_t request)
-{
-	const struct scmp_arg_cmp cmp[] = {
-		{ 1, SCMP_CMP_MASKED_EQ, UINT32_MAX, request },
-		{ 0, SCMP_CMP_MASKED_EQ, UINT32_MAX, (uint32_t)fd },
-	};
-
-	return refused(seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), fd < 0 ? 1 : 2,
-					      cmp),
-		       SCMP_SYS(ioctl));
-}
-
 #ifdef BANGER_SANITIZED
-/* Allow the calls of the sanitizers' runtime: for shadow memory, its own locks and stacks, and its
- * report of an error.  Only the build of `make check` has them, which is never installed. */
-static int allow_sanitizer(scmp_filter_ctx ctx)
-{
-	static const int calls[] = {
-		SCMP_SYS(mmap),           SCMP_SYS(munmap),
-		SCMP_SYS(mprotect),       SCMP_SYS(mremap),
-		SCMP_SYS(madvise),        SCMP_SYS(brk),
-		SCMP_SYS(sigaltstack),    SCMP_SYS(rt_sigaction),
-		SCMP_SYS(rt_sigprocmask), SCMP_SYS(futex),
-		SCMP_SYS(sched_yield),    SCMP_SYS(getpid),
-		SCMP_SYS(gettid),         SCMP_SYS(readlink),
-		SCMP_SYS(open),           SCMP_SYS(openat),
-		SCMP_SYS(read),           SCMP_SYS(write),
-		SCMP_SYS(fstat),          SCMP_SYS(newfstatat),
-		SCMP_SYS(lseek),          SCMP_SYS(getrlimit),
-		SCMP_SYS(prlimit64),      SCMP_SYS(sched_getaffinity),
-		SCMP_SYS(getuid),         -1,
-	};
-
-	return lockdown_allow_list(ctx, calls);
-}
+/* clang-format off */
+#define RUNTIME(call) { SCMP_SYS(call), 0, ANY, "the sanitizers" }
+/* The sanitizers' runtime: shadow memory, its own locks and stacks, and its report of an error.  Only
+ * the build of `make check` has these rules, and it is never installed. */
+static const struct rule sanitizer_rules[] = {
+	RUNTIME(mmap),	     RUNTIME(munmap),	    RUNTIME(mprotect),	RUNTIME(mremap),
+	RUNTIME(madvise),    RUNTIME(brk),	    RUNTIME(sigaltstack), RUNTIME(rt_sigaction),
+	RUNTIME(rt_sigprocmask), RUNTIME(futex),    RUNTIME(sched_yield), RUNTIME(getpid),
+	RUNTIME(gettid),     RUNTIME(readlink),	    RUNTIME(open),	RUNTIME(openat),
+	RUNTIME(read),	     RUNTIME(write),	    RUNTIME(fstat),	RUNTIME(newfstatat),
+	RUNTIME(lseek),	     RUNTIME(getrlimit),    RUNTIME(prlimit64), RUNTIME(sched_getaffinity),
+	RUNTIME(getuid),     { 0 },
+};
+/* clang-format on */
 #else
-static int allow_sanitizer(scmp_filter_ctx ctx)
-{
-	(void)ctx;
-	return 0;
-}
+static const struct rule sanitizer_rules[] = { { 0 } };
 #endif
-
-int lockdown_allow_base(scmp_filter_ctx ctx)
-{
-	static const int calls[] = {
-		FAILPOINT_CALLS SCMP_SYS(exit_group),
-		SCMP_SYS(rt_sigreturn),
-		SCMP_SYS(restart_syscall),
-		SCMP_SYS(clock_gettime),
-		-1,
-	};
-
-	/* TCGETS: log.c tests whether descriptor 2 is a terminal. */
-	return lockdown_allow_list(ctx, calls) |
-	       lockdown_allow_arg(ctx, SCMP_SYS(write), 0, STDERR_FILENO) |
-	       lockdown_allow_ioctl(ctx, STDERR_FILENO, TCGETS) |
-	       lockdown_allow_arg(ctx, SCMP_SYS(prctl), 0, PR_GET_SECCOMP) |
-	       lockdown_allow_arg(ctx, SCMP_SYS(prctl), 0, PR_GET_NO_NEW_PRIVS) |
-	       lockdown_allow_arg(ctx, SCMP_SYS(prctl), 0, PR_GET_DUMPABLE) | allow_sanitizer(ctx);
-}
 
 static int load_filter(const struct lockdown *l)
 {
-	/* libseccomp's default for a call of another architecture kills the thread alone. */
-	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
-	int r = -1;
+	scmp_filter_ctx ctx = policy_filter(l->policy, l->bound);
 
-	if (!ctx || seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) < 0 ||
-	    seccomp_attr_set(ctx, SCMP_FLTATR_CTL_NNP, 1) < 0)
-		log_error("lock-down: seccomp_init");
-	else if (l->filter(l->arg, ctx) == 0)
-		r = seccomp_load(ctx);
-	if (r < -1)
+	if (!ctx || policy_add(ctx, sanitizer_rules, NULL) < 0)
+		return -1;
+	int r = seccomp_load(ctx);
+	if (r < 0)
 		log_error("lock-down: seccomp_load: %s", strerrordesc_np(-r));
 	return r < 0 ? -1 : 0;
 }
 
 int lockdown_apply(const struct lockdown *l)
 {
-	if (limit(l) < 0 || lockdown_ids(&l->account, l->caps) < 0 || bind_to_parent(l) < 0)
+	if (limit(l) < 0 || lockdown_ids(&l->account, l->policy->caps) < 0 || bind_to_parent(l) < 0)
 		return -1;
 	if (check_status(l) < 0 || check_bits() < 0 || check_no_return(l) < 0)
 		return -1;

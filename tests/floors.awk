@@ -6,7 +6,7 @@ BEGIN {
 	floor(0, "common", "^common/")
 	floor(1, "proto", "^proto/")
 
-	floor(2, "top", "^controller/(ctl|id|vm|progress|access|paths|json|loop|tsc|workers?|sandbox|lock)\\.[ch]$")
+	floor(2, "top", "^controller/(ctl|id|vm|progress|access|paths|json|loop|tsc|workers?|sandbox(_policy)?|lock)\\.[ch]$")
 	floor(2, "cli", "^controller/cli/")
 	floor(3, "helper", "^controller/helper/")
 	floor(3, "db", "^controller/db/")
@@ -20,7 +20,7 @@ BEGIN {
 	floor(10, "api", "^controller/api/")
 	floor(11, "main", "^controller/main\\.c$")
 
-	floor(2, "privhelper", "^privhelper/((label|lockdown|root|tag)\\.[ch]$|kvmprobe/)")
+	floor(2, "privhelper", "^privhelper/((label|lockdown|polic(y|ies)|root|tag)\\.[ch]$|kvmprobe/)")
 	floor(3, "role", "^privhelper/role/")
 	floor(4, "net", "^privhelper/net/")
 	floor(4, "blk", "^privhelper/blk/")

@@ -31,7 +31,7 @@ clang-tidy --quiet --warnings-as-errors='*' common/failpoint.c proto/ops_failpoi
 	2>/dev/null || status=1
 git ls-files '*.sh' '.ci/run' | xargs shellcheck -S warning -e SC1007,SC1083,SC2093,SC2010,SC2011,SC2155 # x= y=, {fd}>, ls of /proc || status=1
 # A filter sees 64 bits, the kernel uses 32 of most: only these two comparisons refuse a value with any high bit.
-git grep -nE 'SCMP_CMP_(NE|LT|LE|GT|GE)' -- '*.c' '*.h' && status=1
+git grep -nE 'SCMP_CMP_(NE|LT|LE|GT|GE)' -- '*.c' '*.h' ':!tests/unit/test_priv_policy.c' && status=1
 make --no-print-directory -C selinux lint 2>/dev/null || status=1
 # What the look for failpoints must refuse: of the changes here, those that have none beside them.
 places=$(mktemp -d) && mkdir "$places/controller" "$places/privhelper"

@@ -27,7 +27,7 @@
 #include "privhelper/blk/dm.h"
 #include "privhelper/blk/loop.h"
 #include "privhelper/blk/root.h"
-#include "privhelper/lockdown.h"
+#include "privhelper/policies.h"
 
 static struct blk_state *state(struct role *r)
 {
@@ -133,33 +133,14 @@ static int blk_prepare(struct role *r)
 	return blk_enter_root(b);
 }
 
-/* The filter compares whole request numbers.  Any other ioctl (LOOP_CLR_FD, LOOP_SET_FD,
- * DM_REMOVE_ALL, DM_TARGET_MSG ...) ends the role. */
-static const uint32_t loop_ioctls[] = { LOOP_CONFIGURE, LOOP_GET_STATUS64, BLKGETSIZE64 };
-static const uint32_t dm_ioctls[] = {
-	DM_DEV_CREATE, DM_DEV_REMOVE, DM_DEV_SUSPEND, DM_DEV_STATUS, DM_TABLE_LOAD, DM_TABLE_STATUS,
-};
-
-static int blk_filter(struct role *r, scmp_filter_ctx ctx)
+static int blk_bind(struct role *r, struct binding *bound)
 {
 	const struct blk_state *b = state(r);
-	int bad = 0;
 
-	if (b->loop_control >= 0)
-		bad |= lockdown_allow_ioctl(ctx, b->loop_control, LOOP_CTL_GET_FREE);
-	for (size_t i = 0; i < ARRAY_SIZE(loop_ioctls); i++)
-		bad |= lockdown_allow_ioctl(ctx, -1, loop_ioctls[i]);
-	for (size_t i = 0; b->dm_control >= 0 && i < ARRAY_SIZE(dm_ioctls); i++)
-		bad |= lockdown_allow_ioctl(ctx, b->dm_control, dm_ioctls[i]);
-	/* The path of openat(2) needs no check: the role's root holds loop nodes alone. */
-	bad |= lockdown_allow_open(ctx, AT_FDCWD, O_RDONLY | O_CLOEXEC);
-	bad |= lockdown_allow_open(ctx, AT_FDCWD, O_RDWR | O_CLOEXEC);
-	/* Newer C libraries implement fstat(3) by newfstatat(2). */
-	bad |= lockdown_allow_arg(ctx, SCMP_SYS(newfstatat), 3, AT_EMPTY_PATH);
-	bad |= lockdown_allow(ctx, SCMP_SYS(fstat));
-	bad |= lockdown_allow_arg(ctx, SCMP_SYS(fcntl), 1, F_GETFL);
-	bad |= lockdown_allow_arg(ctx, SCMP_SYS(pread64), 0, (uint32_t)b->partitions);
-	return bad ? -1 : 0;
+	bound[BLK_LOOP_CONTROL] = policy_fd(b->loop_control);
+	bound[BLK_DM_CONTROL] = policy_fd(b->dm_control);
+	bound[BLK_PARTITIONS] = policy_fd(b->partitions);
+	return 0;
 }
 
 /* ---- what the kernel shows ---- */
@@ -326,8 +307,6 @@ static enum status snapshot_remove(struct role *r, struct call *c)
 	return ST_OK;
 }
 
-static const unsigned caps[] = { CAP_SYS_ADMIN, UINT_MAX };
-
 static const struct handler handlers[] = {
 	{ OP_LOOP_ATTACH, loop_attach },
 	{ OP_LOOP_DETACH, loop_detach },
@@ -341,10 +320,10 @@ static struct blk_state blk;
 static struct role role = {
 	.id = ROLE_BLK,
 	.name = "blk",
-	.caps = caps,
+	.policy = &policy_blk,
 	.handlers = handlers,
 	.prepare = blk_prepare,
-	.filter = blk_filter,
+	.bind = blk_bind,
 	.scan = blk_scan,
 	.holds = blk_holds,
 	.list = blk_list,

@@ -20,7 +20,6 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
-#include "privhelper/lockdown.h"
 #include "privhelper/net/bridge.h"
 #include "privhelper/net/conntrack.h"
 #include "privhelper/net/events.h"
@@ -30,6 +29,7 @@
 #include "privhelper/net/sweep.h"
 #include "privhelper/tag.h"
 #include "privhelper/net/tap.h"
+#include "privhelper/policies.h"
 
 static struct net_state *state(struct role *r)
 {
@@ -86,25 +86,16 @@ static int net_prepare(struct role *r)
 	return net_root_enter(r->account);
 }
 
-static int net_filter(struct role *r, scmp_filter_ctx ctx)
+static int net_bind(struct role *r, struct binding *bound)
 {
-	struct net_state *n = state(r);
-	const int sockets[] = { n->route, n->nft, n->ct },
-		  events[] = { n->link_events, n->nft_events };
-	static const uint32_t ioctls[] = { TUNSETIFF, TUNSETOWNER, TUNSETGROUP, TUNSETPERSIST };
-	int bad = 0;
+	const struct net_state *n = state(r);
 
-	for (size_t i = 0; i < ARRAY_SIZE(sockets); i++)
-		bad |= lockdown_allow_arg(ctx, SCMP_SYS(sendto), 0, (uint32_t)sockets[i]) |
-		       lockdown_allow_arg(ctx, SCMP_SYS(recvfrom), 0, (uint32_t)sockets[i]);
-	for (size_t i = 0; i < ARRAY_SIZE(events); i++)
-		bad |= lockdown_allow_arg(ctx, SCMP_SYS(recvfrom), 0, (uint32_t)events[i]);
-	bad |= lockdown_allow(ctx, SCMP_SYS(poll)) |
-	       lockdown_allow_arg(ctx, SCMP_SYS(write), 0, WAKE_FD);
-	for (size_t i = 0; i < ARRAY_SIZE(ioctls); i++)
-		bad |= lockdown_allow_ioctl(ctx, -1, ioctls[i]);
-	/* The path of openat(2) needs no check: the role's root holds the tun node alone. */
-	return bad | lockdown_allow_open(ctx, AT_FDCWD, O_RDWR | O_CLOEXEC);
+	bound[NET_ROUTE] = policy_fd(n->route);
+	bound[NET_NFT] = policy_fd(n->nft);
+	bound[NET_CT] = policy_fd(n->ct);
+	bound[NET_LINK_EVENTS] = policy_fd(n->link_events);
+	bound[NET_NFT_EVENTS] = policy_fd(n->nft_events);
+	return 0;
 }
 
 /* ---- what the kernel shows ---- */
@@ -256,8 +247,6 @@ static enum status nat_remove(struct role *r, struct call *c)
 	return net_elem_remove(state(r), SET_NAT4, c->q.slot);
 }
 
-static const unsigned caps[] = { CAP_NET_ADMIN, UINT_MAX };
-
 static const struct handler handlers[] = {
 	{ OP_TAP_CREATE, tap_create }, { OP_TAP_RETIRE, tap_retire },
 	{ OP_TAP_SWEEP, tap_sweep },   { OP_GUEST_ALLOW, guest_allow },
@@ -270,10 +259,10 @@ static struct net_state net;
 static struct role role = {
 	.id = ROLE_NET,
 	.name = "net",
-	.caps = caps,
+	.policy = &policy_net,
 	.handlers = handlers,
 	.prepare = net_prepare,
-	.filter = net_filter,
+	.bind = net_bind,
 	.scan = net_scan,
 	.holds = net_holds,
 	.wait = net_wait,

@@ -373,18 +373,6 @@ static bool serve_one(struct serve *s, struct packet *p)
 
 /* ---- the life ---- */
 
-static int allow_serving(void *arg, scmp_filter_ctx ctx)
-{
-	struct role *r = arg;
-	int bad = lockdown_allow_base(ctx) | lockdown_allow_arg(ctx, SCMP_SYS(recvmsg), 0, RPC_FD) |
-		  lockdown_allow_arg(ctx, SCMP_SYS(sendmsg), 0, RPC_FD) |
-		  lockdown_allow_arg(ctx, SCMP_SYS(write), 0, REQLOG_FD) |
-		  lockdown_allow_arg(ctx, SCMP_SYS(fdatasync), 0, REQLOG_FD) |
-		  lockdown_allow(ctx, SCMP_SYS(close));
-
-	return bad ? -1 : r->filter(r, ctx);
-}
-
 /* Check the descriptors that the supervisor has passed; a wrong one is its bug.
  * Return: the log's size; no filter lets the role ask for it later. */
 static uint64_t check_boot_fds(void)
@@ -402,13 +390,8 @@ static uint64_t check_boot_fds(void)
 
 static void become(struct role *r, pid_t parent)
 {
-	struct lockdown l = {
-		.caps = r->caps,
-		.parent = parent,
-		.filter = allow_serving,
-		.arg = r,
-		.file_max = REQLOG_BYTES_MAX, /* a role writes the log alone */
-	};
+	struct binding bound[POLICY_VARS] = { { 0 } };
+	struct lockdown l = { .policy = r->policy, .bound = bound, .parent = parent };
 
 	if (config_from_memfd(CONFIG_FD, &r->config) < 0)
 		die_errno(EXIT_START, "the configuration at descriptor %d", CONFIG_FD);
@@ -418,7 +401,7 @@ static void become(struct role *r, pid_t parent)
 		_exit(EXIT_START);
 	FAILPOINT("prepare.after");
 	l.account = *r->account;
-	if (lockdown_apply(&l) < 0)
+	if (r->bind(r, bound) < 0 || lockdown_apply(&l) < 0)
 		_exit(EXIT_START);
 }
 

@@ -2,11 +2,11 @@
 #ifndef BANGER_PRIVHELPER_ROLE_H
 #define BANGER_PRIVHELPER_ROLE_H
 
-#include <seccomp.h>
 #include <stdbool.h>
 
 #include "common/config.h"
 #include "common/fdio.h"
+#include "common/policy.h"
 #include "proto/ops.h"
 
 /* A row of the ledger: the VM that a slot belongs to.  A restarted role reads the rows from the
@@ -56,14 +56,15 @@ struct role {
 	/* "net", for the program name banger-role-net and the log net.log */
 	const char *name;
 	const struct account *account;  /* uid and gid of the role; points into config */
-	const unsigned *caps;           /* CAP_* numbers that the role keeps, ended by UINT_MAX */
+	const struct policy *policy;    /* what it may do after its lock-down */
 	const struct handler *handlers; /* ended by a NULL fn */
 
 	/* Open every privileged descriptor and make host objects, as root before lock-down.
 	 * Return: 0, or -1 (logged). */
 	int (*prepare)(struct role *r);
-	/* Add the role's own system calls to the filter.  Return: 0, or -1 (logged). */
-	int (*filter)(struct role *r, scmp_filter_ctx ctx);
+	/* Bind the policy's variables, after prepare().  @bound: POLICY_VARS of them, all unbound.
+	 * Return: 0, or -1 (logged). */
+	int (*bind)(struct role *r, struct binding *bound);
 	/* Adopt the kernel objects of earlier starts into the ledger, after lock-down.  Return: 0,
 	 * or -1 (logged). */
 	int (*scan)(struct role *r);

@@ -25,8 +25,7 @@
 
 #include "common/cleanup.h"
 #include "common/failpoint.h"
-
-#define CHILD_FILES 256 /* a QEMU with one vCPU opens about 40 */
+#include "privhelper/policies.h"
 
 /* CHILD: report the failed step on the console, and exit. */
 static _Noreturn void give_up(const char *what, const char *program)
@@ -64,21 +63,15 @@ static int reset_signals(void)
 	return sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* CHILD: RLIMIT_FSIZE bounds the growth of a disk that is a file. */
+/* CHILD: all kinds of VMM have the same limits.  RLIMIT_FSIZE bounds the growth of a disk that is a file. */
 static int set_limits(uint64_t disk_max)
 {
-	const struct {
-		int what;
-		rlim_t most;
-	} limits[] = {
-		{ RLIMIT_CORE, 0 },     { RLIMIT_NOFILE, CHILD_FILES }, { RLIMIT_MEMLOCK, 0 },
-		{ RLIMIT_MSGQUEUE, 0 }, { RLIMIT_FSIZE, disk_max },
-	};
+	for (const struct policy_limit *l = policy_vmm[VMM_QEMU].limits; l->resource >= 0; l++) {
+		rlim_t max = l->max == POLICY_DISK ? disk_max : l->max;
 
-	for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
-		if (setrlimit(limits[i].what, &(struct rlimit){ limits[i].most, limits[i].most }) <
-		    0)
+		if (setrlimit((__rlimit_resource_t)l->resource, &(struct rlimit){ max, max }) < 0)
 			return -1;
+	}
 	return 0;
 }
 

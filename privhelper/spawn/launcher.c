@@ -27,6 +27,7 @@
 #include "common/log.h"
 #include "privhelper/label.h"
 #include "privhelper/lockdown.h"
+#include "privhelper/policies.h"
 #include "privhelper/spawn/argv.h"
 #include "privhelper/spawn/child.h"
 #include "privhelper/spawn/filter.h"
@@ -121,27 +122,18 @@ static int prepare(struct launcher *l)
 	return -1;
 }
 
-static int filter(void *arg, scmp_filter_ctx ctx)
-{
-	const struct launcher *l = arg;
-
-	return lockdown_allow_base(ctx) | spawn_filter_launcher(l->config, ctx);
-}
-
 static int lock(struct launcher *l, int status_fd, pid_t parent)
 {
-	static const unsigned caps[] = { CAP_SETUID, CAP_SETGID, UINT_MAX };
+	struct binding bound[LAUNCHER_VARS] = { { 0 } };
 	const struct lockdown d = {
 		.account = l->config->spawn,
-		.caps = caps,
-		.may_fork = true,
+		.policy = &policy_launcher,
+		.bound = bound,
 		.parent = parent,
 		.status_fd = status_fd,
-		.filter = filter,
-		.arg = l,
 	};
 
-	return lockdown_apply(&d);
+	return spawn_filter_bind(l->config, bound) < 0 ? -1 : lockdown_apply(&d);
 }
 
 /* ---- LAUNCHER serving ---- */

@@ -18,10 +18,10 @@
 #include "common/cleanup.h"
 #include "common/failpoint.h"
 #include "common/log.h"
+#include "privhelper/policies.h"
 #include "privhelper/role/role.h"
 #include "privhelper/root.h"
 #include "privhelper/spawn/cgroup.h"
-#include "privhelper/spawn/filter.h"
 #include "privhelper/spawn/launcher.h"
 
 /* Memory of a VMM beside the guest's: its heap and stacks, page tables, and QEMU's translated
@@ -103,11 +103,14 @@ static int prepare(struct role *r)
 	return s->vm_dir < 0 || s->proc_dir < 0 ? -1 : enter_root(s->vm_dir, r->config.run_dir);
 }
 
-static int filter(struct role *r, scmp_filter_ctx ctx)
+static int bind_policy(struct role *r, struct binding *bound)
 {
 	const struct spawn_state *s = state(r);
 
-	return spawn_filter_role(s->vm_dir, s->proc_dir, s->launcher, ctx);
+	bound[SPAWN_VM_DIR] = policy_fd(s->vm_dir);
+	bound[SPAWN_PROC_DIR] = policy_fd(s->proc_dir);
+	bound[SPAWN_LAUNCHER] = policy_fd(s->launcher);
+	return 0;
 }
 
 /* ---- what the kernel shows ---- */
@@ -283,16 +286,15 @@ static const struct handler handlers[] = {
 
 int main(void)
 {
-	static const unsigned caps[] = { UINT_MAX };
 	static struct spawn_state spawn = { .vm_dir = -1, .proc_dir = -1, .launcher = -1 };
 	static struct role role = {
 		.id = ROLE_SPAWN,
 		.name = "spawn",
 		.account = &role.config.spawn,
-		.caps = caps,
+		.policy = &policy_spawn,
 		.handlers = handlers,
 		.prepare = prepare,
-		.filter = filter,
+		.bind = bind_policy,
 		.scan = scan,
 		.holds = holds,
 		.list = list,

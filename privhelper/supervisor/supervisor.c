@@ -42,6 +42,7 @@
 #include "common/failpoint.h"
 #include "common/log.h"
 #include "privhelper/lockdown.h"
+#include "privhelper/policies.h"
 #include "privhelper/supervisor/children.h"
 #include "privhelper/supervisor/places.h"
 
@@ -137,34 +138,22 @@ static void prepare(struct supervisor *s, const char *path)
 
 /* ---- locked down ---- */
 
-static int allow_waiting(void *arg, scmp_filter_ctx ctx)
-{
-	static const int calls[] = { SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(waitid),
-				     SCMP_SYS(close), -1 };
-	const struct supervisor *s = arg;
-	int bad = lockdown_allow_base(ctx) | lockdown_allow_list(ctx, calls);
-
-	bad |= lockdown_allow_arg(ctx, SCMP_SYS(read), 0, (uint32_t)s->signal_fd);
-	bad |= lockdown_allow_arg(ctx, SCMP_SYS(read), 0, (uint32_t)s->life_fd);
-	if (s->notify_fd >= 0)
-		bad |= lockdown_allow_arg(ctx, SCMP_SYS(write), 0, (uint32_t)s->notify_fd);
-	for (int i = 0; i < CHILDREN; i++)
-		bad |= lockdown_allow_arg(ctx, SCMP_SYS(pidfd_send_signal), 0,
-					  (uint32_t)s->children[i].pidfd);
-	return bad;
-}
-
 static void lock(struct supervisor *s)
 {
-	static const unsigned caps[] = { CAP_KILL, UINT_MAX };
+	struct binding bound[POLICY_VARS] = {
+		[SUP_SIGNALS] = policy_fd(s->signal_fd),
+		[SUP_LIFE] = policy_fd(s->life_fd),
+		[SUP_NOTIFY] = policy_fd(s->notify_fd),
+	};
 	const struct lockdown l = {
 		.account = s->config.supervisor,
-		.caps = caps,
+		.policy = &policy_supervisor,
+		.bound = bound,
 		.status_fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC),
-		.filter = allow_waiting,
-		.arg = s,
 	};
 
+	for (int i = 0; i < CHILDREN; i++)
+		bound[SUP_CHILD + i] = policy_fd(s->children[i].pidfd);
 	if (l.status_fd < 0 || lockdown_apply(&l) < 0)
 		die(1, "can not lock down");
 }

@@ -1,0 +1,12 @@
+/* policy.c - the system calls that each role needs to serve its socket and to write its log. */
+#include "common/config.h"
+#include "privhelper/policies.h"
+
+const struct rule role_rules[] = {
+	{ SCMP_SYS(recvmsg), 0, { IS(0, RPC_FD) }, "a request of the controller" },
+	{ SCMP_SYS(sendmsg), 0, { IS(0, RPC_FD) }, "its answer" },
+	{ SCMP_SYS(write), 0, { IS(0, REQLOG_FD) }, "a line of the request log" },
+	{ SCMP_SYS(fdatasync), 0, { IS(0, REQLOG_FD) }, "the intent is on disk before the change" },
+	{ SCMP_SYS(close), 0, ANY, "descriptors of requests and answers" },
+	{ 0 },
+};
