@@ -66,7 +66,9 @@ COMMON := common/fdio.c common/log.c common/parse.c
 PROTO := proto/slot.c proto/wire.c proto/ops.c
 CONTROL := proto/control.c common/error.c
 ROLE := $(wildcard privhelper/role/*.c) privhelper/lockdown.c privhelper/root.c privhelper/tag.c privhelper/policy.c common/policy.c common/config_fd.c
-SUP := $(wildcard privhelper/supervisor/*.c) privhelper/label.c privhelper/lockdown.c privhelper/root.c privhelper/tag.c privhelper/policy.c common/policy.c common/config.c common/config_fd.c
+POLICIES := $(sort $(wildcard privhelper/policy.c privhelper/*/policy.c))
+SUP := $(wildcard privhelper/supervisor/*.c) $(POLICIES) controller/sandbox_policy.c privhelper/label.c privhelper/lockdown.c privhelper/root.c \
+	privhelper/tag.c common/policy.c common/config.c common/config_fd.c
 NET := $(wildcard privhelper/net/*.c) privhelper/net/image.c
 BLK := $(wildcard privhelper/blk/*.c) privhelper/label.c
 SPAWN := $(wildcard privhelper/spawn/*.c) privhelper/label.c
@@ -126,7 +128,7 @@ FAKES := $(wildcard tests/unit/fake_*.c)
 ROOM_common := common/config.c common/config_fd.c
 ROOM_proto := $(CONTROL)
 ROOM_priv := common/config.c common/config_fd.c common/policy.c $(addprefix privhelper/,label.c lockdown.c root.c tag.c) \
-	$(filter-out privhelper/spawn/spawn.c,$(wildcard privhelper/spawn/*.c)) $(wildcard privhelper/policy.c privhelper/*/policy.c)
+	$(filter-out privhelper/spawn/spawn.c,$(wildcard privhelper/spawn/*.c)) $(POLICIES)
 ROOM_ctl := $(CONTROL) common/config.c $(filter-out controller/main.c,$(CONTROLLER)) $(FAKES)
 ROOM_cli := $(CONTROL) common/config.c $(filter-out controller/cli/main.c,$(CLI))
 

@@ -45,6 +45,7 @@
 #include "privhelper/policies.h"
 #include "privhelper/supervisor/children.h"
 #include "privhelper/supervisor/places.h"
+#include "privhelper/supervisor/print.h"
 
 #define READY_MS 20000 /* from the start of the children to the controller's byte */
 #define STOP_MS 5000   /* from SIGTERM to the last child's exit */
@@ -87,11 +88,13 @@ static const char *read_arguments(int argc, char **argv)
 		printf("banger-privhelper %s\n", BANGER_VERSION);
 		exit(0);
 	}
+	if (argc == 2 && strcmp(argv[1], "--print-policy") == 0)
+		exit(print_policies() < 0);
 	if (argc == 1)
 		return CONFIG_DEFAULT_PATH;
 	if (argc == 3 && strcmp(argv[1], "--config") == 0)
 		return argv[2];
-	die(2, "usage: banger-privhelper [--config PATH | --version]");
+	die(2, "usage: banger-privhelper [--config PATH | --print-policy | --version]");
 }
 
 /* Drop the caller's environment, working folder, umask and descriptors; standard error stays. */

@@ -97,6 +97,40 @@ is "$(ls -x "/proc/$spawn/root/" | xargs)" "$(ls -x "$CGROUP/vm" | xargs)" "the 
 is "$(find "/proc/$launcher/fd" -mindepth 1 | wc -l)" 5 "its launcher has /dev/null, the service's log, and one line to the role" # 0 to 4
 is "$(find "/proc/$launcher/fd" -lname 'socket:*' | wc -l)" 1 "which is its only socket"
 is "$(find "/proc/$ctl/fd" "/proc/$launcher/fd" -lname '*.log' | wc -l)" 0 "the controller and the launcher have no request log"
+
+# ---- what --print-policy says is what the kernel shows ----
+check "any user may ask for the policies" setpriv --reuid 64201 --regid 64201 --clear-groups "$SUP" --print-policy
+"$SUP" --print-policy >"$T/policy"
+said_of() { # said_of PROCESS WHAT
+	awk -v p="$1" -v k="  $2: " '$0 == p { on = 1; next } /^$/ { on = 0 } on && index($0, k) == 1 { print substr($0, length(k) + 1) }' "$T/policy"
+}
+declare -A bits=([none]=0 [kill]=0x20 [setgid]=0x40 [setuid]=0x80 [net_admin]=0x1000 [sys_admin]=0x200000)
+declare -A titles=([CORE]="Max core file size" [NPROC]="Max processes" [FSIZE]="Max file size" [NOFILE]="Max open files"
+	[MEMLOCK]="Max locked memory" [MSGQUEUE]="Max msgqueue size")
+own_namespaces() { # own_namespaces PID
+	local n
+	for n in "/proc/$1"/ns/*; do
+		case $n in *_for_children) ;; *) [ "$n" -ef "/proc/self/ns/${n##*/}" ] || echo "${n##*/}" ;; esac
+	done | sort | paste -sd' '
+}
+as_printed() { # as_printed PROCESS PID
+	local cap mask=0 limit
+	for cap in $(said_of "$1" capabilities); do mask=$((mask | bits[$cap])); done
+	is "$(status_of "$2" CapPrm)" "$(printf %016x $mask)" "$1: its capabilities, as printed"
+	is "$(own_namespaces "$2")" "$(said_of "$1" namespaces | sed 's/^of the host$//')" "$1: its namespaces, as printed"
+	for limit in $(said_of "$1" limits); do
+		is "$(sed -n "s/^${titles[${limit%=*}]}  *\([0-9a-z]*\)  *\([0-9a-z]*\) .*/\1 \2/p" "/proc/$2/limits")" "${limit#*=} ${limit#*=}" "$1: $limit, as printed"
+	done
+}
+as_printed banger-privhelper "$P"
+as_printed banger-role-net "$net"
+as_printed banger-role-blk "$blk"
+as_printed banger-role-spawn "$spawn"
+as_printed banger-launcher "$launcher"
+as_printed banger-controller "$ctl"
+is "$(grep -c '^[a-zA-Z]' "$T/policy")" 10 "each process and each kind of VMM is printed"
+is "$(awk '/^    / && !/: [^:]+$/' "$T/policy")" "" "each call has its reason"
+is "$("$SUP" --print-policy 2>&1 >/dev/full; echo $?)" 1 "a full disk is told"
 is "$(find "/proc/$P/fd" -lname 'socket:*' | wc -l)" 1 "the supervisor keeps its own line alone"
 
 # ---- callers ----
