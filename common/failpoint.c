@@ -24,7 +24,11 @@
 extern const struct failpoint __start_banger_failpoints[] __attribute__((weak));
 extern const struct failpoint __stop_banger_failpoints[] __attribute__((weak));
 
+extern const char *const __start_banger_setup[] __attribute__((weak));
+extern const char *const __stop_banger_setup[] __attribute__((weak));
+
 static struct failpoint_page *page;
+static const char *setup_name; /* NULL: the name of the program */
 static enum failpoint_program program = FP_PROGRAMS;
 static char variable[PATH_MAX];
 
@@ -58,6 +62,12 @@ static void print_all(void)
 		for (size_t i = 0; f->each && (of = f->each(i)); i++)
 			print_one(f, of);
 	}
+}
+
+static void print_steps(void)
+{
+	for (const char *const *s = __start_banger_setup; s < __stop_banger_setup; s++)
+		printf("%s\n", *s);
 }
 
 static enum failpoint_program which(void)
@@ -115,6 +125,10 @@ __attribute__((constructor)) static void begin(int argc, char **argv)
 
 	if (argc == 2 && strcmp(argv[1], "--failpoints") == 0) {
 		print_all();
+		exit(0);
+	}
+	if (argc == 2 && strcmp(argv[1], "--setup-steps") == 0) {
+		print_steps();
 		exit(0);
 	}
 	program = which();
@@ -175,6 +189,23 @@ bool failpoint_starves(void)
 	uint32_t n = atomic_fetch_add(&page->allocations[program], 1) + 1;
 	return page->starve_program == program && page->starve_from && n >= page->starve_from &&
 	       n <= page->starve_to;
+}
+
+void failpoint_setup_as(const char *name)
+{
+	setup_name = name;
+}
+
+bool failpoint_setup(const char *name)
+{
+	const char *self = setup_name ? setup_name : program_invocation_short_name;
+	size_t n = strlen(self);
+
+	if (!page || strncmp(page->setup, self, n) != 0 || page->setup[n] != ' ' ||
+	    strcmp(page->setup + n + 1, name) != 0)
+		return false;
+	errno = EIO;
+	return true;
 }
 
 bool failpoint_hit(const struct failpoint *f, const char *of)

@@ -12,14 +12,16 @@
 #ifndef BANGER_COMMON_FAILPOINT_H
 #define BANGER_COMMON_FAILPOINT_H
 
+#include <stdbool.h>
+
 #ifdef BANGER_FAILPOINTS
 
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define FAILPOINT_NAME 48
+#define FAILPOINT_SETUP 64
 #define FAILPOINT_TRACE 16384
 #define FAILPOINT_MAGIC 0x62677266u
 
@@ -28,6 +30,9 @@ enum failpoint_action { FP_WAIT, FP_GO, FP_FAIL };
 
 struct failpoint_page {
 	uint32_t magic;
+	/* "PROGRAM STEP": this step of the lock-down fails, see SETUP_FAILS(); "": none.  The test
+	 * writes it into the file before it starts the programs. */
+	char setup[FAILPOINT_SETUP];
 	_Atomic uint32_t armed;   /* 0: no hit is recorded or stops */
 	_Atomic uint32_t news;    /* futex: counts the events that the test waits for */
 	_Atomic uint32_t paused;  /* 1 + enum failpoint_program of the stopped process; 0: none */
@@ -62,6 +67,12 @@ struct failpoint {
  * Return: true if the step is to fail; errno is then EIO. */
 bool failpoint_hit(const struct failpoint *f, const char *of);
 
+/* Return: true if the step @name of the lock-down is to fail in this program; errno is then EIO. */
+bool failpoint_setup(const char *name);
+
+/* Call this program @name in the test's choice of a step. */
+void failpoint_setup_as(const char *name);
+
 /* Count an allocation.  Return: true if it is to fail. */
 bool failpoint_starves(void);
 
@@ -83,6 +94,13 @@ const char *failpoint_file(void);
 #define FAILPOINT_FAILS(name) FAILPOINT_HIT(name, NULL, true, "")
 #define FAILPOINT_OF(name, each, of) ((void)FAILPOINT_HIT(name, each, false, of))
 #define FAILPOINT_OF_FAILS(name, each, of) FAILPOINT_HIT(name, each, true, of)
+#define SETUP_FAILS(name_)                                                      \
+	__extension__({                                                         \
+		static const char *const step_                                  \
+			__attribute__((section("banger_setup"), used)) = name_; \
+		failpoint_setup(step_);                                         \
+	})
+#define SETUP_AS(name) failpoint_setup_as(name)
 #define FAILPOINT_ENV failpoint_env(),
 #define FAILPOINT_RULE { SCMP_SYS(futex), 0, { { 0 } }, "failpoints" },
 
@@ -92,8 +110,12 @@ const char *failpoint_file(void);
 #define FAILPOINT_FAILS(name) false            /* can stop it; true: the step fails here */
 #define FAILPOINT_OF(name, each, of) ((void)0) /* the same, one site for each operation */
 #define FAILPOINT_OF_FAILS(name, each, of) false
-#define FAILPOINT_ENV  /* the first entry of an environment */
-#define FAILPOINT_RULE /* the first rule of a policy */
+/* A step of a process's lock-down, which a test makes fail once: true.  It stops nothing, and
+ * `banger-role-net --setup-steps` prints the list. */
+#define SETUP_FAILS(name) false
+#define SETUP_AS(name) ((void)0) /* a forked process has a name of its own in that choice */
+#define FAILPOINT_ENV            /* the first entry of an environment */
+#define FAILPOINT_RULE           /* the first rule of a policy */
 
 #endif
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 
 /* ---- the filter ---- */
@@ -58,7 +59,7 @@ scmp_filter_ctx policy_filter(const struct policy *p, const struct binding *boun
 	/* libseccomp's default for a call of another architecture kills the thread alone.  Its
 	 * binary tree (2) makes long tables quick. */
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
-	int bad = !ctx ||
+	int bad = SETUP_FAILS("filter") || !ctx ||
 		  seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) < 0 ||
 		  seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2) < 0;
 
@@ -90,7 +91,7 @@ static int set_limit(const struct policy_limit *l)
 int policy_limit(const struct policy_limit *limits)
 {
 	for (; limits->resource >= 0; limits++)
-		if (set_limit(limits) < 0) {
+		if (SETUP_FAILS("limits") || set_limit(limits) < 0) {
 			log_errno("limit %d", limits->resource);
 			return -1;
 		}

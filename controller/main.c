@@ -292,7 +292,7 @@ int main(int argc, char **argv)
 	if (argc == 3 && strcmp(argv[1], "--check-db") == 0)
 		return check_db(argv[2]);
 	take_descriptors(&p.ctl);
-	if (sandbox_check_identity() < 0)
+	if (SETUP_FAILS("identity") || sandbox_check_identity() < 0)
 		return 2;
 	before_lock(&p.ctl);
 	if (sandbox_enter(&p.ctl, SANDBOX_SERVICE) < 0)

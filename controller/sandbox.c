@@ -15,11 +15,11 @@
 #include <seccomp.h>
 #include <stddef.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/failpoint.h"
 #include "common/log.h"
 
 /* ---- identity ---- */
@@ -149,7 +149,7 @@ static int filter_calls(enum sandbox_kind kind)
 
 	if (!f || policy_add(f, sanitizer_rules, NULL) < 0)
 		return -1;
-	int r = seccomp_load(f);
+	int r = SETUP_FAILS("load") ? -EIO : seccomp_load(f);
 	seccomp_release(f);
 	errno = -r;
 	return r ? -1 : 0;
@@ -165,14 +165,13 @@ static int failed(const char *what)
 
 int sandbox_enter(struct ctl *c, enum sandbox_kind kind)
 {
-	const struct rlimit none = { 0, 0 };
-
-	if (setrlimit(RLIMIT_CORE, &none) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-		return failed("core dumps can not be turned off");
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+	if (policy_limit(policy_controller[kind].limits) < 0 || SETUP_FAILS("dumpable") ||
+	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return failed("limits and core dumps");
+	if (SETUP_FAILS("no_new_privs") || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
 	    prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
 		return failed("no_new_privs");
-	c->host.landlock_abi = confine_files(&c->config);
+	c->host.landlock_abi = SETUP_FAILS("landlock") ? -1 : confine_files(&c->config);
 	if (c->host.landlock_abi < 0)
 		return failed("Landlock");
 	if (!c->host.landlock_abi)

@@ -52,9 +52,9 @@ int lockdown_begin(int first)
 	for (int fd = 3; fd < first; fd++)
 		if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
 			return failed("a descriptor from the supervisor is missing");
-	if (close_range((unsigned)first, UINT_MAX, 0) < 0)
+	if (SETUP_FAILS("descriptors") || close_range((unsigned)first, UINT_MAX, 0) < 0)
 		return failed("close_range");
-	int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+	int fd = SETUP_FAILS("status") ? -1 : open("/proc/self/status", O_RDONLY | O_CLOEXEC);
 	return fd < 0 ? failed("/proc/self/status") : fd;
 }
 
@@ -62,7 +62,7 @@ int lockdown_begin(int first)
  * (setrlimit(2)). */
 static int limit(const struct lockdown *l)
 {
-	if (signal(SIGXFSZ, SIG_IGN) == SIG_ERR)
+	if (SETUP_FAILS("signal") || signal(SIGXFSZ, SIG_IGN) == SIG_ERR)
 		return failed("SIGXFSZ");
 	return policy_limit(l->policy->limits);
 }
@@ -84,25 +84,27 @@ int lockdown_ids(const struct account *account, const unsigned *caps)
 	uint32_t uid = account->uid, gid = account->gid;
 	int bad = 0;
 
-	if (prctl(PR_SET_SECUREBITS, SECUREBITS) < 0)
+	if (SETUP_FAILS("securebits") || prctl(PR_SET_SECUREBITS, SECUREBITS) < 0)
 		return failed("securebits");
-	if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
+	if (SETUP_FAILS("ids") || setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 ||
+	    setresuid(uid, uid, uid) < 0)
 		return failed("ids");
 	capng_clear(CAPNG_SELECT_ALL);
 	for (const unsigned *c = caps; *c != UINT_MAX; c++)
 		bad |= capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, *c);
-	if (bad || capng_apply(CAPNG_SELECT_ALL) < 0)
+	if (SETUP_FAILS("capabilities") || bad || capng_apply(CAPNG_SELECT_ALL) < 0)
 		return failed("capabilities");
 	return 0;
 }
 
 static int bind_to_parent(const struct lockdown *l)
 {
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+	if (SETUP_FAILS("no_new_privs") || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return failed("prctl");
 	if (!l->parent)
 		return 0;
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+	if (SETUP_FAILS("parent") || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		return failed("PR_SET_PDEATHSIG");
 	/* The parent may have exited before prctl(2). */
 	if (getppid() != l->parent) {
@@ -136,7 +138,7 @@ static int check_status(const struct lockdown *l)
 	char text[8192];
 	ssize_t n = pread(l->status_fd, text, sizeof(text) - 1, 0);
 
-	if (n <= 0)
+	if (SETUP_FAILS("read back") || n <= 0)
 		return failed("/proc/self/status");
 	text[n] = '\0';
 	const uint32_t u = l->account.uid, g = l->account.gid;
@@ -155,7 +157,7 @@ static int check_no_return(const struct lockdown *l)
 {
 	if (cap_mask(l) & UINT64_C(1) << CAP_SETUID)
 		return 0;
-	if (setresuid(0, 0, 0) == 0 || setresgid(0, 0, 0) == 0) {
+	if (SETUP_FAILS("no return") || setresuid(0, 0, 0) == 0 || setresgid(0, 0, 0) == 0) {
 		log_error("lock-down: the process could become root again");
 		return -1;
 	}
@@ -164,7 +166,7 @@ static int check_no_return(const struct lockdown *l)
 
 static int check_bits(void)
 {
-	if (prctl(PR_GET_SECUREBITS) == SECUREBITS)
+	if (!SETUP_FAILS("read back securebits") && prctl(PR_GET_SECUREBITS) == SECUREBITS)
 		return 0;
 	log_error("lock-down: securebits are 0x%x, not 0x%x", (unsigned)prctl(PR_GET_SECUREBITS),
 		  (unsigned)SECUREBITS);
@@ -173,7 +175,7 @@ static int check_bits(void)
 
 static int check_filtered(void)
 {
-	if (prctl(PR_GET_SECCOMP) == SECCOMP_MODE_FILTER &&
+	if (!SETUP_FAILS("read back filter") && prctl(PR_GET_SECCOMP) == SECCOMP_MODE_FILTER &&
 	    prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 && prctl(PR_GET_DUMPABLE) == 0)
 		return 0;
 	log_error("lock-down: the filter is not in place");
@@ -207,7 +209,7 @@ static int load_filter(const struct lockdown *l)
 
 	if (!ctx || policy_add(ctx, sanitizer_rules, NULL) < 0)
 		return -1;
-	int r = seccomp_load(ctx);
+	int r = SETUP_FAILS("load") ? -EIO : seccomp_load(ctx);
 	if (r < 0)
 		log_error("lock-down: seccomp_load: %s", strerrordesc_np(-r));
 	return r < 0 ? -1 : 0;

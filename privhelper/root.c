@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/failpoint.h"
 #include "common/log.h"
 
 static int failed(const struct part *p)
@@ -22,8 +23,9 @@ static int failed(const struct part *p)
 
 int root_unshare(int flags)
 {
-	return unshare(CLONE_NEWNS | flags) < 0 ? -1
-						: mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
+	return SETUP_FAILS("unshare") || unshare(CLONE_NEWNS | flags) < 0
+		       ? -1
+		       : mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
 }
 
 /* Check the owner after the clone: the owner of the folder above may have put another file or a link
@@ -105,8 +107,10 @@ int parts_attach(struct part *parts, size_t n)
 /* pivot_root(2) mounts the old root at the working folder: "." on "." needs no second folder. */
 int root_pivot(void)
 {
-	return syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 ? -1
-										     : chdir("/");
+	return SETUP_FAILS("pivot") || syscall(SYS_pivot_root, ".", ".") < 0 ||
+			       umount2(".", MNT_DETACH) < 0
+		       ? -1
+		       : chdir("/");
 }
 
 int root_enter(void)

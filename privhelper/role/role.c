@@ -393,15 +393,15 @@ static void become(struct role *r, pid_t parent)
 	struct binding bound[POLICY_VARS] = { { 0 } };
 	struct lockdown l = { .policy = r->policy, .bound = bound, .parent = parent };
 
-	if (config_from_memfd(CONFIG_FD, &r->config) < 0)
+	if (SETUP_FAILS("config") || config_from_memfd(CONFIG_FD, &r->config) < 0)
 		die_errno(EXIT_START, "the configuration at descriptor %d", CONFIG_FD);
 	l.status_fd = lockdown_begin((r->wait ? WAKE_FD : REQLOG_FD) + 1);
 	FAILPOINT("prepare.before");
-	if (l.status_fd < 0 || r->prepare(r) < 0)
+	if (l.status_fd < 0 || SETUP_FAILS("prepare") || r->prepare(r) < 0)
 		_exit(EXIT_START);
 	FAILPOINT("prepare.after");
 	l.account = *r->account;
-	if (r->bind(r, bound) < 0 || lockdown_apply(&l) < 0)
+	if (SETUP_FAILS("bind") || r->bind(r, bound) < 0 || lockdown_apply(&l) < 0)
 		_exit(EXIT_START);
 }
 
@@ -422,7 +422,7 @@ void role_main(struct role *r)
 	s.refilled_ns = clock_boot_ns();
 	reqlog_init(&s.log, REQLOG_FD, log_size, r->name);
 	FAILPOINT("locked");
-	if (r->scan(r) < 0)
+	if (SETUP_FAILS("scan") || r->scan(r) < 0)
 		die(EXIT_START, "can not read the objects of earlier starts");
 	/* A full log must not keep the role from starting: releases have to work, creates are
 	 * refused. */

@@ -211,6 +211,7 @@ _Noreturn static void run(const struct config *c, int fd, pid_t parent)
 	const struct launched ready = { .status = ST_OK };
 
 	log_name("banger-launcher");
+	SETUP_AS("banger-launcher");
 	(void)prctl(PR_SET_NAME, "banger-launcher");
 	l.config = c;
 	/* The lock-down sets PR_SET_PDEATHSIG again, because a change of ids resets it.  ROLE's log

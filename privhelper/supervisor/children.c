@@ -82,8 +82,8 @@ static int become_controller(const struct config *c, pid_t parent)
 {
 	static const unsigned no_caps[] = { UINT_MAX };
 
-	return lockdown_ids(&c->controller, no_caps) < 0 || bind_to(parent) < 0 ||
-			       prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0
+	return SETUP_FAILS("controller") || lockdown_ids(&c->controller, no_caps) < 0 ||
+			       bind_to(parent) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0
 		       ? -1
 		       : 0;
 }
@@ -104,7 +104,7 @@ _Noreturn static void child(const struct supervisor *s, enum child_id id, const 
 	(void)snprintf(path, sizeof(path), "%s/%s", s->config.libexec_dir, s->children[id].program);
 	/* A new session keeps signals of the supervisor's terminal, such as SIGHUP, from the
 	 * children and the VMMs (credentials(7)). */
-	if (bind_to(parent) < 0 || setsid() < 0 || arrange(b) < 0)
+	if (SETUP_FAILS("child") || bind_to(parent) < 0 || setsid() < 0 || arrange(b) < 0)
 		die_errno(1, "%s: start", argv[0]);
 	if (id == CHILD_CONTROLLER && view_enter(&s->config) < 0)
 		die_errno(1, "%s: a view of the host", argv[0]);
