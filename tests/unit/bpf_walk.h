@@ -27,6 +27,8 @@
 #define WALK_WORDS 12 /* six arguments of 64 bits, low word first */
 #define WALK_REFUSALS 128
 #define WALK_CODE 4096
+/* Steps of the solver, in all: the largest filter of ours needs under a million.  A program that needs more is at fault. */
+#define WALK_WORK 2000000
 
 struct known {
 	uint32_t mask, value;
@@ -53,6 +55,8 @@ struct walk {
 	unsigned long paths;
 	char fault[512]; /* "": none yet */
 };
+
+static unsigned long walk_work;
 
 __attribute__((format(printf, 2, 3))) static void walk_fault(struct walk *w, const char *format,
 							     ...)
@@ -95,6 +99,8 @@ static bool satisfy(struct region *r)
 	const struct refusal *best = NULL;
 	int fewest = 33;
 
+	if (++walk_work > WALK_WORK)
+		return false; /* walk_filter() calls it a fault */
 	for (unsigned i = 0; i < r->n; i++) {
 		const struct refusal *f = &r->not [i];
 		const struct known *k = &r->word[f->word];
@@ -308,7 +314,7 @@ static void branch(struct walk *w, size_t at, struct held a, const struct region
 
 static void walk_from(struct walk *w, size_t at, struct held a, struct region r)
 {
-	for (; !w->fault[0]; at++) {
+	for (; !w->fault[0] && walk_work <= WALK_WORK; at++) {
 		const struct sock_filter *i = &w->code[at];
 
 		if (at >= w->len) {
@@ -408,6 +414,7 @@ static unsigned long walk_filter(struct walk *w, const struct sock_fprog *f,
 	uint32_t *values;
 
 	*w = (struct walk){ .code = f->filter, .len = f->len, .lists = lists, .bound = bound };
+	walk_work = 0;
 	check_table(w);
 	size_t n = representatives(w, &values);
 	for (size_t arch = 0; arch < n; arch++)
@@ -417,6 +424,8 @@ static unsigned long walk_filter(struct walk *w, const struct sock_fprog *f,
 			walk_from(w, 0, (struct held){ NOTHING, 0, 0 }, (struct region){ .n = 0 });
 		}
 	free(values);
+	if (walk_work > WALK_WORK)
+		walk_fault(w, "the paths are too many, or their conditions too entangled");
 	return w->fault[0] ? 0 : w->paths;
 }
 
