@@ -174,7 +174,7 @@ FUZZ_wire := common/parse.c $(PROTO)
 FUZZ_control := common/parse.c common/fdio.c $(PROTO) $(CONTROL)
 FUZZ_parse := common/parse.c proto/slot.c privhelper/tag.c
 FUZZ_console := $(FUZZ_control) controller/cli/out.c
-FUZZ_role := common/parse.c common/fdio.c common/config_fd.c $(PROTO) privhelper/lockdown.c privhelper/role/reqlog.c
+FUZZ_role := common/parse.c common/fdio.c common/config_fd.c $(PROTO) privhelper/lockdown.c common/policy.c privhelper/role/reqlog.c
 WRAP_role := clock_gettime _exit write fdatasync close fdio_recv fdio_send
 FUZZ_netlink := common/parse.c proto/slot.c privhelper/tag.c $(addprefix privhelper/net/,netlink.c link.c set.c conntrack.c events.c \
 	ruleset.c sweep.c tap.c bridge.c image.c)

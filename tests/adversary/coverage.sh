@@ -10,7 +10,7 @@ least=95 # percent
 # FILE:FUNCTION,...: of the file, all but these functions, which no peer can reach: what opens sockets, waits for them, and
 # the beginning of a process.
 files="proto/wire.c proto/ops.c proto/control.c proto/slot.c common/parse.c
-	privhelper/role/role.c:role_main,become,check_boot_fds,allow_serving,fail_after
+	privhelper/role/role.c:role_main,become,check_boot_fds,fail_after
 	privhelper/net/netlink.c:nl_open privhelper/net/link.c privhelper/tag.c:tag_of privhelper/net/set.c
 	privhelper/net/conntrack.c privhelper/net/sweep.c privhelper/net/events.c:net_events_open,listen_to,net_wait,link_is_ours
 	controller/vmm/qemu.c controller/vmm/firecracker.c controller/storage/image_copy.c controller/cli/vmlinux.c"

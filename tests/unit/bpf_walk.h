@@ -1,13 +1,16 @@
-/* bpf_walk.h - walks every path of a compiled seccomp filter, and compares what it lets through with a table of rules, in
- * both directions.
+/* bpf_walk.h - walks every path of a compiled seccomp filter, and compares what it lets through
+ * with a table of rules, in both directions.
  *
- * Nothing here knows how the filter was made.  The program is split into all its paths, for each architecture and each number
- * of a call that it can tell apart.  A path has the known bits of the arguments (from comparisons that held) and values that
- * they do not have (from comparisons that did not).  The table must have the same answer for every value of the arguments on
- * the path: a solver for "equal under a mask" looks for one where the answers differ, and prints it.  As the paths of one call
- * cover all its arguments, nothing passes that the table lacks, and nothing of the table is refused.
+ * Nothing here knows how the filter was made.  The program is split into all its paths, for each
+ * architecture and each number of a call that it can tell apart.  A path has the known bits of the
+ * arguments (from comparisons that held) and values that they do not have (from comparisons that
+ * did not).  The table must have the same answer for every value of the arguments on the path: a
+ * solver for "equal under a mask" looks for one where the answers differ, and prints it.  As the
+ * paths of one call cover all its arguments, nothing passes that the table lacks, and nothing of
+ * the table is refused.
  *
- * The instructions are in Documentation/networking/filter.rst of the kernel; a filter sees struct seccomp_data. */
+ * The instructions are in Documentation/networking/filter.rst of the kernel; a filter sees struct
+ * seccomp_data. */
 #ifndef BANGER_TESTS_BPF_WALK_H
 #define BANGER_TESTS_BPF_WALK_H
 
@@ -27,7 +30,8 @@
 #define WALK_WORDS 12 /* six arguments of 64 bits, low word first */
 #define WALK_REFUSALS 128
 #define WALK_CODE 4096
-/* Steps of the solver, in all: the largest filter of ours needs under a million.  A program that needs more is at fault. */
+/* Steps of the solver, in all: the largest filter of ours needs under a million.  A program that
+ * needs more is at fault. */
 #define WALK_WORK 2000000
 
 struct known {
@@ -93,7 +97,8 @@ static bool refuse(struct region *r, unsigned word, struct known k)
 
 /* Return: whether any arguments are in @r.  @r: out: some, all bits of `word` that matter are known.
  *
- * The refusal with the fewest unknown bits is met in turn by each of them: the bits before it as refused, and it not. */
+ * The refusal with the fewest unknown bits is met in turn by each of them: the bits before it as
+ * refused, and it not. */
 static bool satisfy(struct region *r)
 {
 	const struct refusal *best = NULL;
@@ -348,8 +353,8 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* One number out of each range that neither the program nor the table can tell apart.  Both compare with constants: the
- * ranges begin at 0, at each constant, and behind it. */
+/* One number out of each range that neither the program nor the table can tell apart.  Both compare
+ * with constants: the ranges begin at 0, at each constant, and behind it. */
 static size_t representatives(const struct walk *w, uint32_t **out)
 {
 	size_t n = 0, rules = 0;
@@ -380,7 +385,8 @@ static size_t representatives(const struct walk *w, uint32_t **out)
 	return kept;
 }
 
-/* Two rules of a call that differ in their answers must have no arguments in common: which of them counts is not said. */
+/* Two rules of a call that differ in their answers must have no arguments in common: which of them
+ * counts is not said. */
 static void check_table(struct walk *w)
 {
 	for (const struct rule *const *list = w->lists; *list; list++)

@@ -1,5 +1,5 @@
-/* The filters of the controller let through what sandbox_policy.c says, and nothing else: the program that would be loaded is
- * walked path by path (bpf_walk.h).  No root, no system call. */
+/* The filters of the controller let through what sandbox_policy.c says, and nothing else: the
+ * program that would be loaded is walked path by path (bpf_walk.h).  No root, no system call. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,6 @@
-/* The filter of each process of the helper, and of each kind of VMM, lets through what its table says, and nothing else: the
- * program that would be loaded is walked path by path (bpf_walk.h).  No root, no system call. */
+/* The filter of each process of the helper, and of each kind of VMM, lets through what its table
+ * says, and nothing else: the program that would be loaded is walked path by path (bpf_walk.h).  No
+ * root, no system call. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +13,8 @@
 
 #include "bpf_walk.h"
 
-/* The filter that ships, without the sanitizers' calls; and it is caught where lockdown.c loads it. */
+/* The filter that ships, without the sanitizers' calls; and it is caught where lockdown.c loads it.
+ */
 #undef BANGER_SANITIZED
 static int catch (scmp_filter_ctx ctx);
 #define seccomp_load catch
@@ -266,7 +268,8 @@ static void a_filter_with_more_is_found(void **state)
 			fail_msg("not found: %s", changes[i].name);
 }
 
-/* The same rules for a second architecture, whose calls have other numbers, or the same ones by another way. */
+/* The same rules for a second architecture, whose calls have other numbers, or the same ones by
+ * another way. */
 static void another_architecture_is_found(void **state)
 {
 	static const uint32_t archs[] = { SCMP_ARCH_X86, SCMP_ARCH_X32, SCMP_ARCH_AARCH64 };
@@ -345,7 +348,8 @@ static bool differ(const struct sock_fprog *a, const struct sock_fprog *b)
 	return false;
 }
 
-/* Change an instruction: its constant (0), or a jump that is always or never taken (1, 2).  Return: whether it is changed. */
+/* Change an instruction: its constant (0), or a jump that is always or never taken (1, 2).  Return:
+ * whether it is changed. */
 static bool change_instruction(struct sock_filter *at, int way)
 {
 	bool jump = BPF_CLASS(at->code) == BPF_JMP && BPF_OP(at->code) != BPF_JA &&
@@ -360,7 +364,8 @@ static bool change_instruction(struct sock_filter *at, int way)
 	return way == 0 || jump;
 }
 
-/* Each instruction of the program is changed.  Where a change makes a difference to a call that was tried, the walk finds it. */
+/* Each instruction of the program is changed.  Where a change makes a difference to a call that was
+ * tried, the walk finds it. */
 static void a_changed_instruction_is_found(void **state)
 {
 	static struct sock_filter changed[WALK_CODE];
