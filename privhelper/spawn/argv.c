@@ -95,7 +95,7 @@ static void qemu_talk(struct argv *a)
 	add(a, "chardev=qmp,mode=control");
 }
 
-#define ROOT_CACHE "id=root,if=none,format=raw,cache="
+#define ROOT "id=root,if=none,format=raw,aio=threads,cache="
 
 /* The disk is a device node or a file.  A node is opened with cache=none, because the host would
  * cache it twice.  A file may be on tmpfs, which older kernels do not open with O_DIRECT;
@@ -106,11 +106,9 @@ static void qemu_disk(uint32_t slot, uint64_t disk, struct argv *a)
 	if (disk == DISK_DM)
 		/* The driver is named, because QEMU would probe for a CD-ROM, an ioctl that its
 		 * filter does not allow. */
-		add(a,
-		    ROOT_CACHE "none,aio=threads,file.driver=host_device,file.filename=/run/vda%u",
-		    slot);
+		add(a, ROOT "none,file.driver=host_device,file.filename=/run/vda%u", slot);
 	else
-		add(a, ROOT_CACHE "writeback,aio=threads,discard=unmap,file=/state/%u/disk", slot);
+		add(a, ROOT "writeback,discard=unmap,file=/state/%u/disk", slot);
 	add(a, "-device");
 	/* werror=report: the guest gets an error when the disk is full.  By default QEMU would stop
 	 * the guest instead. */
