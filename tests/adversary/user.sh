@@ -42,12 +42,17 @@ for ((u = 0; u < 10; u++)); do
 		$((seed + u)) >"$T/user.$u" 2>&1 &
 	attackers+=($!)
 done
-sleep 0.5
-many 20 >"$T/busy"
-still=0
-for p in "${attackers[@]}"; do if kill -0 "$p" 2>/dev/null; then still=$((still + 1)); fi; done
-is "$(grep -c x "$T/busy")" 0 "an honest user is served each of twenty times meanwhile (seed $seed)"
-echo "# list: $(median "$T/idle") ms idle, $(median "$T/busy") ms under attack, $(tail -n 1 "$T/busy") ms at the most; $still of 10 users were still at it"
+at_it() { # the number of users that are still at it
+	local p n=0
+	for p in "${attackers[@]}"; do if kill -0 "$p" 2>/dev/null; then n=$((n + 1)); fi; done
+	echo $n
+}
+sleep 0.3
+: >"$T/busy"
+for ((asked = 0; asked < 100 && $(at_it) > 2; asked++)); do many 1 >>"$T/busy"; done
+sort -n -o "$T/busy" "$T/busy"
+is "$((asked > 4)) $(grep -c x "$T/busy")" "1 0" "an honest user is served each of $asked times meanwhile (seed $seed)"
+echo "# list: $(median "$T/idle") ms idle, $(median "$T/busy") ms under attack, $(tail -n 1 "$T/busy") ms at the most"
 wait "${attackers[@]}"
 echo "# $(awk '{ c += $2; a += $4; r += $6 } END { print c " connections, " a " answered, " r " refused" }' "$T"/user.[0-9])"
 is "$(awk '{ c += $2 } END { print (c > 9 * '"$connections"') }' "$T"/user.[0-9])" 1 "nine connections of ten were taken, if only to be refused"
@@ -56,7 +61,7 @@ is "$(awk '{ c += $2 } END { print (c > 9 * '"$connections"') }' "$T"/user.[0-9]
 is "$(child controller)" "$controller" "the controller lives"
 check "it has as many descriptors as before" wait_for 20 eval '[ "$(fds_of $controller)" -le "$fds" ]'
 check "its closer threads have ended" wait_for 20 eval '[ "$(status_value $controller Threads)" -le "$threads" ]'
-is "$(($(status_value "$controller" VmRSS) < rss + 16384))" 1 "its memory has not grown by 16 MiB ($rss to $(status_value "$controller" VmRSS) KB)"
+is "$(($(status_value "$controller" VmRSS) < rss + 32768))" 1 "its memory has not grown by 32 MiB ($rss to $(status_value "$controller" VmRSS) KB)"
 is "$(($(grep -c "uid 650" "$T/set.err") <= 2 + SECONDS / 10))" 1 "one line in ten seconds tells about them ($(grep -c "uid 650" "$T/set.err"))"
 is "$(as $ALICE vm list -o json | jq -c .)" "[[][]]" "the honest user's list is right"
 is "$(as 0 image list -o json | jq -c .)" "[[][]]" "nothing was imported"
