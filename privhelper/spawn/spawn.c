@@ -78,12 +78,12 @@ static int open_proc(void)
 	return fd;
 }
 
-/* Make the VMs' cgroups the root of this process: no name leads to another file. */
+/* Make the VMs' cgroups the root of this process: no name leads to another file.  @vm_dir must be
+ * a clone of a private mount, because pivot_root(2) refuses a shared one. */
 static int enter_root(int vm_dir, const char *run_dir)
 {
 	FAILPOINT("root.before");
-	if (root_unshare(0) < 0 ||
-	    move_mount(vm_dir, "", AT_FDCWD, run_dir, MOVE_MOUNT_F_EMPTY_PATH) < 0 ||
+	if (move_mount(vm_dir, "", AT_FDCWD, run_dir, MOVE_MOUNT_F_EMPTY_PATH) < 0 ||
 	    chdir(run_dir) < 0 || root_pivot() < 0) {
 		log_errno("spawn: a root of its own");
 		return -1;
@@ -98,6 +98,10 @@ static int prepare(struct role *r)
 	s->launcher = launcher_start(&r->config);
 	if (s->launcher < 0)
 		return -1;
+	if (root_unshare(0) < 0) {
+		log_errno("spawn: a mount namespace of its own");
+		return -1;
+	}
 	s->vm_dir = open_vm_dir(r->config.cgroup_dir);
 	s->proc_dir = open_proc();
 	return s->vm_dir < 0 || s->proc_dir < 0 ? -1 : enter_root(s->vm_dir, r->config.run_dir);

@@ -76,6 +76,7 @@ in_ns() { # in_ns "$@": run this script again in namespaces of its own, once
 	if [ -z "${BANGER_TEST_NS-}" ]; then
 		BANGER_TEST_NS=1 exec unshare --net --mount --ipc --propagation private -- bash "$0" "$@"
 	fi
+	mount --make-rshared / # as on a host with systemd; it does not leave this namespace
 	ip link set lo up
 	T=$(mktemp -d /tmp/banger-test.XXXXXX)
 	chmod 711 "$T"
