@@ -16,8 +16,9 @@ enum boot_fd {
 	CONFIG_FD = 3, /* all: the sealed struct config */
 	RPC_FD = 4,    /* a role: its socketpair to the controller */
 	REQLOG_FD = 5, /* a role: its request log, append only */
+	REQKEY_FD = 6, /* a role: the key file of its request log */
 	/* role net: an eventfd(2), written after a foreign change of our objects */
-	WAKE_FD = 6,
+	WAKE_FD = 7,
 	CTL_NET_FD = 4, /* the controller: the other ends of the roles' socketpairs */
 	CTL_BLK_FD = 5,
 	CTL_SPAWN_FD = 6,

@@ -20,6 +20,8 @@ BEGIN {
 	except("controller/vmm/kvm_probe.c:probe_fifo", "unlink mkfifo", "has no name any more when it is used")
 	except("controller/vmm/streams.c:file_rotate", "renameat", "a console's bytes, nothing that is held")
 	except("privhelper/blk/root.c:make_loop_nodes", "mknod lchown", "in the role's own root, which ends with it")
+	except("privhelper/label.c:tell", "pwrite", "a file of the process itself")
+	except("privhelper/role/reqlog.c:save", "pwrite", "end() has one behind")
 	except("privhelper/net/conntrack.c:net_conntrack_probe", "nl_talk", "reads")
 	except("privhelper/net/link.c:net_link_find", "nl_talk", "reads")
 	except("privhelper/net/link.c:net_link_no_ipv6", "nl_talk", "its callers have one before and after")
@@ -37,12 +39,12 @@ BEGIN {
 	except("privhelper/supervisor/places.c:folder", "mkdirat fchown", "many alike, made again at each start; those that call it have one before and after")
 	except("privhelper/supervisor/places.c:make_cgroups", "fchownat", "places.left before, places.cgroups behind")
 	except("privhelper/supervisor/places.c:end_group", "unlinkat", "its caller has one before and after")
-	except("privhelper/supervisor/places.c:open_log", "fchown", "likewise")
+	except("privhelper/supervisor/places.c:open_file", "fchown", "likewise")
 	controller = "exchange\\(p,|\"COMMIT\"|FICLONE|curl_easy_perform\\(|send_line\\(q, line|storage->create\\(|" \
 		"(^|[^a-z_])(linkat|renameat|rename|unlinkat|unlink|mkdirat|mkdir|mkfifo|mkfifoat|mknodat|mknod|ftruncate|copy_file_range|fsetxattr|sqlite3_exec)\\("
 	roles = "ioctl\\([^;]*(TUNSETIFF|TUNSETPERSIST|LOOP_CONFIGURE|DM_DEV_CREATE|DM_DEV_REMOVE|DM_DEV_SUSPEND|DM_TABLE_LOAD)|nl_talk\\(|SYS_clone3|" \
 		"SYS_pivot_root|fn\\(s->role|(^|[^a-z_])(mkdirat|mkdir|mknodat|mknod|unlinkat|unlink|renameat|symlink|mount|umount2|fchown|fchownat|chown|" \
-		"lchown|ftruncate|write_file|pivot_root|fork|execve)\\("
+		"lchown|ftruncate|pwrite|write_file|pivot_root|fork|execve)\\("
 }
 
 function except(place, calls, why,   n, i, each) {

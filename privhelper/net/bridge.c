@@ -127,6 +127,7 @@ int net_bridge_repair(struct net_state *n)
 		return address_bridge(n);
 	log_warn("bridge %s was %s: repairing it", n->config->bridge,
 		 n->bridge == before ? "down" : "gone");
+	(void)role_repairs(n->role, "bridge", -1);
 	net_link_no_ipv6(n, n->bridge);
 	return address_bridge(n) < 0 ? -1 : raise_bridge(n);
 }

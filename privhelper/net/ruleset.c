@@ -123,6 +123,7 @@ int net_rules_repair(struct net_state *n)
 	else
 		log_warn("%u of our %u nftables rules are left: loading them again", count,
 			 net_image.rules);
+	(void)role_repairs(n->role, "rules", -1);
 	memset(n->flowless, 0, sizeof(n->flowless));
 	if (net_rules_load(n) < 0)
 		return -1;
@@ -136,6 +137,7 @@ enum status net_elem_add(struct net_state *n, enum net_set set, const struct tag
 
 	if (r < 0 && errno == ENOENT) {
 		log_warn("table " NET_TABLE " or its sets are gone: loading the rules again");
+		(void)role_repairs(n->role, "rules", -1);
 		r = net_rules_load(n) < 0 ? -1 : net_elem_insert(n, set, tag);
 	}
 	if (r == 0)

@@ -157,6 +157,7 @@ int net_tap_repair(struct net_state *n, uint32_t slot)
 	if (!net_link_is_tap(&l, slot) || (l.up && l.master == n->bridge && l.isolated && !l.hears))
 		return 0;
 	log_warn("slot %u: another process changed its tap: putting it back into the bridge", slot);
+	(void)role_repairs(n->role, "tap", (int)slot);
 	return dress(n, l.index, &l.tag);
 }
 

@@ -7,6 +7,8 @@ const struct rule role_rules[] = {
 	{ SCMP_SYS(sendmsg), 0, { IS(0, RPC_FD) }, "its answer" },
 	{ SCMP_SYS(write), 0, { IS(0, REQLOG_FD) }, "a line of the request log" },
 	{ SCMP_SYS(fdatasync), 0, { IS(0, REQLOG_FD) }, "the intent is on disk before the change" },
+	{ SCMP_SYS(pwrite64), 0, { IS(0, REQKEY_FD) }, "the key of a line is erased before it" },
+	{ SCMP_SYS(fdatasync), 0, { IS(0, REQKEY_FD) }, "a key ahead of the lines is on disk" },
 	{ SCMP_SYS(close), 0, ANY, "descriptors of requests and answers" },
 	{ 0 },
 };

@@ -6,9 +6,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "proto/ops.h"
 
@@ -23,16 +25,6 @@ struct line {
 	bool bad;
 };
 
-void reqlog_init(struct reqlog *l, int fd, uint64_t size, const char *role)
-{
-	memset(l, 0, sizeof(*l));
-	l->fd = fd;
-	l->size = size;
-	l->role = role;
-	l->cheap_ns = REQLOG_CHEAP_BURST * (uint64_t)REQLOG_CHEAP_NS;
-	l->looked_ns = clock_boot_ns();
-}
-
 __attribute__((format(printf, 2, 3))) static void add(struct line *t, const char *fmt, ...)
 {
 	va_list ap;
@@ -46,16 +38,98 @@ __attribute__((format(printf, 2, 3))) static void add(struct line *t, const char
 		t->n += (size_t)w;
 }
 
-/* SHA-256 by libmd, in the form that never allocates (sha2(3bsd)). */
-static void digest_hex(const void *bytes, size_t n, char out[REQLOG_DIGEST])
+/* SHA-256 by libmd, in the form that never allocates (sha2(3bsd)), of @a and then @b. */
+static void digest2(const void *a, size_t na, const void *b, size_t nb,
+		    uint8_t out[SHA256_DIGEST_LENGTH])
 {
-	uint8_t digest[SHA256_DIGEST_LENGTH];
 	SHA2_CTX ctx;
 
 	SHA256Init(&ctx);
-	SHA256Update(&ctx, bytes, n);
-	SHA256Final(digest, &ctx);
+	SHA256Update(&ctx, a, na);
+	SHA256Update(&ctx, b, nb);
+	SHA256Final(out, &ctx);
+}
+
+static void digest_hex(const void *bytes, size_t n, char out[REQLOG_DIGEST])
+{
+	uint8_t digest[SHA256_DIGEST_LENGTH];
+
+	digest2(bytes, n, NULL, 0, digest);
 	format_hex(digest, sizeof(digest), out);
+}
+
+/* HMAC-SHA-256 (RFC 2104) of @digest. */
+static void hmac(const uint8_t key[REQLOG_KEY], const uint8_t digest[SHA256_DIGEST_LENGTH],
+		 uint8_t out[SHA256_DIGEST_LENGTH])
+{
+	uint8_t inner[SHA256_BLOCK_LENGTH], outer[SHA256_BLOCK_LENGTH];
+
+	memset(inner, 0x36, sizeof(inner));
+	memset(outer, 0x5c, sizeof(outer));
+	for (size_t i = 0; i < REQLOG_KEY; i++) {
+		inner[i] ^= key[i];
+		outer[i] ^= key[i];
+	}
+	digest2(inner, sizeof(inner), digest, SHA256_DIGEST_LENGTH, out);
+	digest2(outer, sizeof(outer), out, SHA256_DIGEST_LENGTH, out);
+	explicit_bzero(inner, sizeof(inner));
+	explicit_bzero(outer, sizeof(outer));
+}
+
+/* Replace a key by the next record's. */
+static void move_on(uint8_t key[REQLOG_KEY])
+{
+	digest2(REQLOG_KEY_LABEL, sizeof(REQLOG_KEY_LABEL) - 1, key, REQLOG_KEY, key);
+}
+
+/* Overwrite the key file. */
+static int save(const struct reqlog *l)
+{
+	const struct reqlog_state copy = l->state;
+
+	return pwrite(l->key_fd, &copy, sizeof(copy), 0) == sizeof(copy) ? 0 : -1;
+}
+
+/* Have the key of the next line nowhere but in memory: the key file gets one that is ahead. */
+static int keep_ahead(struct reqlog *l)
+{
+	if (l->state.next < l->state.ahead)
+		return 0;
+	memcpy(l->state.key, l->key, REQLOG_KEY);
+	for (int i = 0; i < REQLOG_AHEAD; i++)
+		move_on(l->state.key);
+	l->state.ahead = l->state.next + REQLOG_AHEAD;
+	if (save(l) == 0 && fdatasync(l->key_fd) == 0)
+		return 0;
+	l->state.ahead = l->state.next; /* again with the next line */
+	return -1;
+}
+
+int reqlog_init(struct reqlog *l, int fd, int key_fd, const char *role)
+{
+	struct stat st;
+
+	memset(l, 0, sizeof(*l));
+	l->fd = fd;
+	l->key_fd = key_fd;
+	l->role = role;
+	l->cheap_ns = REQLOG_CHEAP_BURST * (uint64_t)REQLOG_CHEAP_NS;
+	l->looked_ns = clock_boot_ns();
+	ssize_t n = pread(key_fd, &l->state, sizeof(l->state), 0);
+	if (n < 0 || fstat(fd, &st) < 0)
+		return -1;
+	if ((n != 0 && n != sizeof(l->state)) || l->state.prev[REQLOG_DIGEST - 1]) {
+		errno = EBADMSG;
+		return -1;
+	}
+	l->size = (uint64_t)st.st_size;
+	l->moved = l->state.dev != st.st_dev || l->state.ino != st.st_ino;
+	l->after = l->state.next;
+	l->state.dev = st.st_dev;
+	l->state.ino = st.st_ino;
+	l->state.next = l->state.ahead;
+	memcpy(l->key, l->state.key, REQLOG_KEY);
+	return 0;
 }
 
 /* Add the time in UTC (RFC 3339).  gmtime(3) can not be used, because its first call opens time
@@ -81,11 +155,14 @@ static struct line *begin(struct line *t, const struct reqlog *l, const char *ty
 	t->n = 0;
 	t->bad = false;
 	t->text[t->n++] = '\n';
-	add(t, "{\"type\":\"%s\",\"role\":\"%s\",\"time\":\"", type, l->role);
+	add(t, "{\"type\":\"%s\",\"role\":\"%s\",\"n\":%llu,\"time\":\"", type, l->role,
+	    (unsigned long long)l->state.next);
 	add_time(t, clock_wall_ns());
 	add(t, "\",\"boot_ns\":%llu", (unsigned long long)clock_boot_ns());
 	if (l->skipped)
 		add(t, ",\"skipped\":%llu", (unsigned long long)l->skipped);
+	if (l->torn)
+		add(t, ",\"torn\":%llu", (unsigned long long)l->torn);
 	return t;
 }
 
@@ -97,36 +174,87 @@ static int lost(struct reqlog *l)
 	return -1;
 }
 
-/* Finish the line and write it by one write(2).  On a full disk a part of it may be written: the
- * line is torn then. */
+/* Add the hash of the line before, and the MAC. */
+static void seal(struct line *t, const struct reqlog *l)
+{
+	uint8_t digest[SHA256_DIGEST_LENGTH], mac[SHA256_DIGEST_LENGTH];
+	char hex[2 * REQLOG_MAC + 1];
+
+	if (l->state.prev[0])
+		add(t, ",\"prev\":\"%s\"", l->state.prev);
+	else
+		add(t, ",\"prev\":null");
+	digest2(t->text + 1, t->n - 1, NULL, 0, digest);
+	hmac(l->key, digest, mac);
+	format_hex(mac, REQLOG_MAC, hex);
+	add(t, ",\"mac\":\"%s\"}\n", hex);
+}
+
+/* Write the line by one write(2).  On a full disk a part of it may be written: the line is torn
+ * then.  A line that lacks its newline alone is complete. */
+static int append(struct reqlog *l, const struct line *t)
+{
+	const char *from = l->open ? t->text : t->text + 1;
+	size_t len = (size_t)(t->text + t->n - from);
+	ssize_t w = write(l->fd, from, len);
+
+	if (w <= 0)
+		return -1;
+	l->size += (uint64_t)w;
+	l->open = (size_t)w != len;
+	if ((size_t)w + 1 >= len)
+		return 0;
+	l->torn += (uint64_t)w;
+	errno = ENOSPC;
+	return -1;
+}
+
+/* Send a checkpoint to the service's log if one is due. */
+static void checkpoint(struct reqlog *l, bool now)
+{
+	uint64_t ns = clock_boot_ns();
+	struct line t = { .n = 0 };
+
+	if (!now && l->state.next - l->checked < REQLOG_CHECK_LINES &&
+	    ns - l->checked_ns < REQLOG_CHECK_NS)
+		return;
+	/* It must not count a line that a power cut can still take. */
+	if (fdatasync(l->fd) < 0)
+		return;
+	l->checked = l->state.next;
+	l->checked_ns = ns;
+	add_time(&t, clock_wall_ns());
+	log_info("checkpoint %s %llu %s %s", l->role, (unsigned long long)l->state.next,
+		 l->state.prev, t.text);
+}
+
+/* Finish the line and write it.  The key file is written first: its entry says that the line is
+ * about to be written, and no longer has the line's key. */
 static int end(struct reqlog *l, struct line *t)
 {
-	if (l->prev[0])
-		add(t, ",\"prev\":\"%s\"}\n", l->prev);
-	else
-		add(t, ",\"prev\":null}\n");
-	if (t->bad) {
-		errno = EMSGSIZE;
+	if (keep_ahead(l) < 0)
+		return lost(l);
+	const struct reqlog_state was = l->state;
+	seal(t, l);
+	if (t->bad || l->size + t->n > REQLOG_BYTES_MAX) {
+		errno = t->bad ? EMSGSIZE : EFBIG;
 		return lost(l);
 	}
-	const char *from = l->torn ? t->text : t->text + 1;
-	size_t len = (size_t)(t->text + t->n - from);
-	if (l->size + len > REQLOG_BYTES_MAX) {
-		errno = EFBIG;
+	l->state.start = l->size;
+	l->state.end = l->size + t->n - !l->open;
+	l->state.next++;
+	digest_hex(t->text + 1, t->n - 2, l->state.prev);
+	int r = save(l);
+	FAILPOINT("reqlog.key");
+	if (r < 0 || append(l, t) < 0) {
+		l->state = was;
 		return lost(l);
 	}
-	ssize_t w = write(l->fd, from, len);
-	l->size += w > 0 ? (size_t)w : 0;
-	if (w != (ssize_t)len) {
-		if (w > 0) {
-			l->torn = true;
-			errno = ENOSPC;
-		}
-		return lost(l);
-	}
-	digest_hex(t->text + 1, t->n - 2, l->prev);
-	l->torn = false;
+	FAILPOINT("reqlog.record");
+	move_on(l->key);
+	l->torn = 0;
 	l->skipped = 0;
+	checkpoint(l, l->checked_ns == 0);
 	return 0;
 }
 
@@ -171,7 +299,29 @@ int reqlog_start(struct reqlog *l, pid_t pid, uint32_t uid)
 
 	add(begin(&t, l, "start"), ",\"version\":\"%s\",\"pid\":%d,\"uid\":%u", BANGER_VERSION,
 	    (int)pid, uid);
-	return end(l, &t);
+	add(&t, ",\"after\":%llu,\"end\":%llu,\"size\":%llu,\"file\":\"%s\"",
+	    (unsigned long long)l->after, (unsigned long long)l->state.end,
+	    (unsigned long long)l->size, l->moved ? "new" : "same");
+	return end(l, &t) < 0 ? -1 : sync_log(l);
+}
+
+int reqlog_ready(struct reqlog *l)
+{
+	struct line t;
+
+	return end(l, begin(&t, l, "ready"));
+}
+
+int reqlog_repair(struct reqlog *l, const char *what, int slot)
+{
+	struct line t;
+
+	if (!reqlog_has_room(l))
+		return 0;
+	add(begin(&t, l, "repair"), ",\"what\":\"%s\"", what);
+	if (slot >= 0)
+		add(&t, ",\"slot\":%d", slot);
+	return end(l, &t) < 0 ? -1 : sync_log(l);
 }
 
 int reqlog_intent(struct reqlog *l, const struct request *q)
@@ -254,5 +404,11 @@ int reqlog_stop(struct reqlog *l)
 
 	add(begin(&t, l, "stop"), ",\"pings\":%llu,\"reads\":%llu", (unsigned long long)l->pings,
 	    (unsigned long long)l->reads);
-	return end(l, &t) < 0 ? -1 : sync_log(l);
+	if (end(l, &t) < 0 || sync_log(l) < 0)
+		return -1;
+	checkpoint(l, true);
+	/* No number is left unused: the next start continues with this key. */
+	l->state.ahead = l->state.next;
+	memcpy(l->state.key, l->key, REQLOG_KEY);
+	return save(l) < 0 ? lost(l) : fdatasync(l->key_fd);
 }

@@ -216,6 +216,11 @@ static handler_fn find_handler(const struct role *r, enum op_code op)
 	return NULL;
 }
 
+int role_repairs(struct role *r, const char *what, int slot)
+{
+	return r->log ? reqlog_repair(r->log, what, slot) : 0;
+}
+
 /* ---- one request ---- */
 
 _Noreturn static void violation(struct serve *s, const struct packet *p, const char *why)
@@ -373,29 +378,32 @@ static bool serve_one(struct serve *s, struct packet *p)
 
 /* ---- the life ---- */
 
-/* Check the descriptors that the supervisor has passed; a wrong one is its bug.
- * Return: the log's size; no filter lets the role ask for it later. */
-static uint64_t check_boot_fds(void)
+/* Check the descriptors that the supervisor has passed, since a wrong one is its bug, and read the
+ * state of the request log, because no filter lets the role ask for it later. */
+static void check_boot_fds(struct reqlog *l, const char *name)
 {
 	int flags = fcntl(REQLOG_FD, F_GETFL);
-	struct stat st;
 
-	if (flags < 0 || !(flags & O_APPEND) || (flags & O_ACCMODE) != O_WRONLY ||
-	    fstat(REQLOG_FD, &st) < 0)
+	if (flags < 0 || !(flags & O_APPEND) || (flags & O_ACCMODE) != O_WRONLY)
 		die(EXIT_START, "descriptor %d is no log to append to", REQLOG_FD);
+	if (reqlog_init(l, REQLOG_FD, REQKEY_FD, name) < 0)
+		die_errno(EXIT_START, "the key file of the request log");
 	if (fcntl(RPC_FD, F_GETFD) < 0)
 		die(EXIT_START, "descriptor %d is no socket", RPC_FD);
-	return (uint64_t)st.st_size;
 }
 
-static void become(struct role *r, pid_t parent)
+static void become(struct serve *s, pid_t parent)
 {
+	struct role *r = s->role;
 	struct binding bound[POLICY_VARS] = { { 0 } };
 	struct lockdown l = { .policy = r->policy, .bound = bound, .parent = parent };
 
 	if (SETUP_FAILS("config") || config_from_memfd(CONFIG_FD, &r->config) < 0)
 		die_errno(EXIT_START, "the configuration at descriptor %d", CONFIG_FD);
-	l.status_fd = lockdown_begin((r->wait ? WAKE_FD : REQLOG_FD) + 1);
+	l.status_fd = lockdown_begin((r->wait ? WAKE_FD : REQKEY_FD) + 1);
+	/* A full log must not keep the role from starting: releases have to work, creates are
+	 * refused. */
+	(void)reqlog_start(&s->log, getpid(), r->account->uid);
 	FAILPOINT("prepare.before");
 	if (l.status_fd < 0 || SETUP_FAILS("prepare") || r->prepare(r) < 0)
 		_exit(EXIT_START);
@@ -410,23 +418,21 @@ void role_main(struct role *r)
 	static struct serve s;
 	static struct packet p;
 	static char name[32];
-	pid_t parent = getppid(), pid = getpid();
+	pid_t parent = getppid();
 
 	(void)snprintf(name, sizeof(name), "banger-role-%s", r->name);
 	log_name(name);
-	uint64_t log_size = check_boot_fds();
-	become(r, parent);
-	r->phase = P_HELLO;
+	check_boot_fds(&s.log, r->name);
 	s.role = r;
+	r->log = &s.log;
+	become(&s, parent);
+	r->phase = P_HELLO;
 	s.credit_ns = 2 * NSEC;
 	s.refilled_ns = clock_boot_ns();
-	reqlog_init(&s.log, REQLOG_FD, log_size, r->name);
 	FAILPOINT("locked");
 	if (SETUP_FAILS("scan") || r->scan(r) < 0)
 		die(EXIT_START, "can not read the objects of earlier starts");
-	/* A full log must not keep the role from starting: releases have to work, creates are
-	 * refused. */
-	(void)reqlog_start(&s.log, pid, r->account->uid);
+	(void)reqlog_ready(&s.log);
 	while (serve_one(&s, &p))
 		;
 	(void)reqlog_stop(&s.log);

@@ -28,6 +28,7 @@ struct owner_row {
 #define OWNER_UNKNOWN UINT32_MAX
 
 struct role;
+struct reqlog;
 
 /* A request and its answer. */
 struct call {
@@ -81,6 +82,7 @@ struct role {
 	enum phase phase;
 	struct owner_row ledger[SLOT_MAX];
 	void *state; /* the role's own: struct net_state, ... */
+	struct reqlog *log;
 };
 
 /* Run the whole life of a role's process.  main() of each role calls it with its struct, which it
@@ -90,6 +92,11 @@ _Noreturn void role_main(struct role *r);
 /* Note in the ledger that @slot holds an object with this tag.  The newest generation is kept;
  * generation 0 is ignored. */
 void role_adopt(struct role *r, uint32_t slot, uint32_t generation, uint32_t owner);
+
+/* Record that a repair of @what begins: an object that another process has changed, and no request
+ * named.  @slot: -1: of the host.  The result is ignored, as for removals: a repair is never refused
+ * for lack of a record.  Return: 0, or -1 (logged). */
+int role_repairs(struct role *r, const char *what, int slot);
 
 /* True if @q names the VM of the ledger's row for that slot. */
 bool role_owns(const struct role *r, const struct request *q);

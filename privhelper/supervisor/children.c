@@ -177,8 +177,10 @@ static int make_lines(struct supervisor *s, struct lines *l)
 	l->net_dev = high(l->net_dev);
 	s->config_fd = high(s->config_fd);
 	s->listen_fd = high(s->listen_fd);
-	for (int i = CHILD_NET; i <= CHILD_SPAWN; i++)
+	for (int i = CHILD_NET; i <= CHILD_SPAWN; i++) {
 		s->logs[i] = high(s->logs[i]);
+		s->keys[i] = high(s->keys[i]);
+	}
 	return 0;
 }
 
@@ -203,8 +205,9 @@ int children_start(struct supervisor *s)
 		return -1;
 	}
 	for (enum child_id i = CHILD_NET; i <= CHILD_SPAWN; i++) {
-		const struct boot b = { .fds = { s->config_fd, l.role[i], s->logs[i], l.wake },
-					.n = i == CHILD_NET ? 4 : 3 };
+		const struct boot b = { .fds = { s->config_fd, l.role[i], s->logs[i],
+						 s->keys[i], l.wake },
+					.n = i == CHILD_NET ? 5 : 4 };
 		if (start_one(s, i, &b) < 0)
 			return -1;
 	}

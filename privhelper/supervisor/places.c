@@ -447,41 +447,53 @@ static int end_last_line(int dir, const char *name, int log)
 	return 0;
 }
 
-static int open_log(const struct config *c, int dir, const char *name)
+/* Open or make a file of @role that belongs to root.  @mode: 0640 for the group of the controller,
+ * or 0600. */
+static int open_file(const struct config *c, int dir, const char *name, int flags, mode_t mode)
 {
 	struct stat st;
 
 	_cleanup_close_ int fd =
-		openat(dir, name, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640);
+		openat(dir, name, flags | O_CREAT | O_NOFOLLOW | O_CLOEXEC, mode);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return failed("can not open", name);
 	if (!S_ISREG(st.st_mode) || st.st_uid != 0 || st.st_nlink != 1) {
 		log_error("%s: must be a regular file that belongs to root and has one link", name);
 		return -1;
 	}
-	if (fchown(fd, 0, c->controller.gid) < 0 || fchmod(fd, 0640) < 0 ||
-	    end_last_line(dir, name, fd) < 0)
+	if (fchown(fd, 0, mode & S_IRGRP ? c->controller.gid : 0) < 0 || fchmod(fd, mode) < 0)
 		return failed("can not prepare", name);
 	return steal_fd(&fd);
 }
 
+static int open_log(struct supervisor *s, int dir, const char *role, int i)
+{
+	char log[16], key[16];
+
+	(void)snprintf(log, sizeof(log), "%s.log", role);
+	(void)snprintf(key, sizeof(key), "%s.key", role);
+	s->logs[i] = open_file(&s->config, dir, log, O_WRONLY | O_APPEND, 0640);
+	s->keys[i] = open_file(&s->config, dir, key, O_RDWR, 0600);
+	if (s->logs[i] < 0 || s->keys[i] < 0)
+		return -1;
+	return end_last_line(dir, log, s->logs[i]) < 0 ? failed("can not prepare", log) : 0;
+}
+
 int places_open_logs(struct supervisor *s)
 {
-	static const char *const names[] = {
-		[CHILD_NET] = "net.log",
-		[CHILD_BLK] = "blk.log",
-		[CHILD_SPAWN] = "spawn.log",
+	static const char *const roles[] = {
+		[CHILD_NET] = "net",
+		[CHILD_BLK] = "blk",
+		[CHILD_SPAWN] = "spawn",
 	};
 	_cleanup_close_ int dir = open(s->config.log_dir,
 				       O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	if (dir < 0)
 		return failed("can not open", s->config.log_dir);
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		s->logs[i] = open_log(&s->config, dir, names[i]);
-		if (s->logs[i] < 0)
+	for (int i = CHILD_NET; i <= CHILD_SPAWN; i++)
+		if (open_log(s, dir, roles[i], i) < 0)
 			return -1;
-	}
 	return 0;
 }
 

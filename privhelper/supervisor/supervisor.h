@@ -16,7 +16,8 @@ struct supervisor {
 	/* held until exit, so that no second supervisor uses the same folders */
 	int lock_fd;
 	int listen_fd;      /* the control socket */
-	int logs[CHILDREN]; /* request logs of the roles */
+	int logs[CHILDREN]; /* request logs of the roles ... */
+	int keys[CHILDREN]; /* ... and their key files */
 	int life_fd;        /* the supervisor's end of the controller's CTL_SUP_FD */
 	int notify_fd;      /* connected to the service manager; -1: there is none */
 	int signal_fd;      /* SIGTERM and SIGINT */

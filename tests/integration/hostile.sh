@@ -111,9 +111,8 @@ for log in "$T"/*.log; do
 	prev=null bad=0 n=0
 	while IFS= read -r line; do
 		jq -e . >/dev/null <<<"$line" || bad=$((bad + 1))
-		[[ $line == *'"type":"start"'* ]] && prev=null
-		want=$([ $prev = null ] && echo '"prev":null}' || echo "\"prev\":\"$prev\"}")
-		[[ $line == *"$want" ]] || bad=$((bad + 1))
+		want=$([ $prev = null ] && echo '"prev":null,"mac":"' || echo "\"prev\":\"$prev\",\"mac\":\"")
+		[ $n = 0 ] || [[ $line == *"$want"????????????????????????????????'"}' ]] || bad=$((bad + 1))
 		prev=$(printf %s "$line" | sha256sum | cut -d' ' -f1)
 		n=$((n + 1))
 	done < <(tail -n 100 "$log" | sed -n '/"type":"start"/,$p')

@@ -98,15 +98,18 @@ static void *relay_thread(void *arg)
 
 /* ---- the role's process ---- */
 
-_Noreturn static void child(const char *binary, int config, int sock, int log)
+_Noreturn static void child(const char *binary, int config, int sock, int log,
+			    int key)
 {
-	const int from[] = { config, sock, log }, to[] = { CONFIG_FD, RPC_FD, REQLOG_FD };
+	const int from[] = { config, sock, log, key },
+		  to[] = { CONFIG_FD, RPC_FD, REQLOG_FD, REQKEY_FD };
 	char *const argv[] = { (char *)binary, NULL }, *const none[] = { NULL };
 	char *const sanitized[] = { "ASAN_OPTIONS=detect_leaks=0", NULL };
 	int null = open("/dev/null", O_RDWR);
 
 	(void)dup2(null, STDIN_FILENO);
 	(void)dup2(null, STDOUT_FILENO);
+	(void)dup2(null, WAKE_FD); /* the controller here lists the objects anyway */
 	for (size_t i = 0; i < ARRAY_SIZE(to); i++)
 		if (dup2(from[i], to[i]) < 0)
 			die_errno(1, "dup2");
@@ -125,6 +128,15 @@ static int high(int fd)
 	return up;
 }
 
+/* The key file beside @log, which ends with ".log". */
+static int open_key(const char *log)
+{
+	char path[256];
+
+	(void)snprintf(path, sizeof(path), "%.*s.key", (int)strlen(log) - 4, log);
+	return open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+}
+
 static void role_start(const char *binary, const char *log_path)
 {
 	int near[2], far[2];
@@ -137,14 +149,16 @@ static void role_start(const char *binary, const char *log_path)
 	s.role_end = high(far[0]);
 	int config = high(config_to_memfd(&s.c.config));
 	int log = high(open(log_path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640));
+	int key = high(open_key(log_path));
 	s.role = fork();
 	if (s.role < 0)
 		die_errno(1, "fork");
 	if (s.role == 0)
-		child(binary, config, theirs, log);
+		child(binary, config, theirs, log, key);
 	(void)close(theirs);
 	(void)close(config);
 	(void)close(log);
+	(void)close(key);
 	s.c.helper = helper_open(own, -1, -1);
 	s.c.tap_sweep = tap_sweep_open();
 	if (!s.c.helper || pthread_create(&s.relay, NULL, relay_thread, NULL) != 0)

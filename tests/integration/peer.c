@@ -61,10 +61,10 @@ struct ask {
 
 /* ---- the role's process ---- */
 
-_Noreturn static void child(int config, int sock, int log)
+_Noreturn static void child(int config, int sock, int log, int key)
 {
-	const int from[] = { config, sock, log, peer.wake },
-		  to[] = { CONFIG_FD, RPC_FD, REQLOG_FD, WAKE_FD };
+	const int from[] = { config, sock, log, key, peer.wake },
+		  to[] = { CONFIG_FD, RPC_FD, REQLOG_FD, REQKEY_FD, WAKE_FD };
 	int null = open("/dev/null", O_RDWR);
 
 	(void)dup2(null, STDIN_FILENO);
@@ -89,6 +89,15 @@ static int high(int fd)
 	return up;
 }
 
+/* The key file beside @log, which ends with ".log". */
+static int open_key(const char *log)
+{
+	char path[256];
+
+	(void)snprintf(path, sizeof(path), "%.*s.key", (int)strlen(log) - 4, log);
+	return open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+}
+
 static void start(void)
 {
 	int pair[2];
@@ -100,14 +109,16 @@ static void start(void)
 	peer.sock = high(pair[0]);
 	int theirs = high(pair[1]), config = high(config_to_memfd(&peer.config));
 	int log = high(open(peer.log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640));
+	int key = high(open_key(peer.log));
 	peer.pid = fork();
 	if (peer.pid < 0)
 		die_errno(1, "fork");
 	if (peer.pid == 0)
-		child(config, theirs, log);
+		child(config, theirs, log, key);
 	(void)close(theirs);
 	(void)close(config);
 	(void)close(log);
+	(void)close(key);
 	peer.seq = 0;
 }
 

@@ -108,7 +108,7 @@ static void the_net_role(void **state)
 
 	(void)state;
 	bind_numbers(&policy_net, bound);
-	exact_process(&policy_net, bound, 15, 29);
+	exact_process(&policy_net, bound, 16, 31);
 }
 
 static void the_blk_role(void **state)
@@ -117,9 +117,9 @@ static void the_blk_role(void **state)
 
 	(void)state;
 	bind_numbers(&policy_blk, bound);
-	exact_process(&policy_blk, bound, 16, 30);
+	exact_process(&policy_blk, bound, 17, 32);
 	bound[BLK_DM_CONTROL] = policy_fd(-1); /* dm = off */
-	exact_process(&policy_blk, bound, 16, 24);
+	exact_process(&policy_blk, bound, 17, 26);
 }
 
 static const struct config config = { .slots = 600, .uid_base = 0x40000 };
@@ -130,7 +130,7 @@ static void the_spawn_role(void **state)
 
 	(void)state;
 	bind_numbers(&policy_spawn, bound);
-	exact_process(&policy_spawn, bound, 21, 30);
+	exact_process(&policy_spawn, bound, 22, 32);
 }
 
 static void the_launcher(void **state)

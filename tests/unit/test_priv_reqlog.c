@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -19,10 +20,19 @@
 
 struct log_file {
 	char path[40];
+	int key;
 	struct reqlog log;
 	char text[65536];
 	size_t n;
 };
+
+/* The start of another process. */
+static int reopen(struct log_file *f)
+{
+	if (f->log.fd > 0)
+		(void)close(f->log.fd);
+	return reqlog_init(&f->log, open(f->path, O_WRONLY | O_APPEND), f->key, "net");
+}
 
 static int set_up(void **state)
 {
@@ -34,9 +44,11 @@ static int set_up(void **state)
 	if (fd < 0)
 		return -1;
 	(void)close(fd);
-	reqlog_init(&f.log, open(f.path, O_WRONLY | O_APPEND), 0, "net");
+	char key[] = "/tmp/banger-reqkey.XXXXXX";
+	f.key = mkstemp(key);
+	(void)unlink(key);
 	*state = &f;
-	return f.log.fd < 0;
+	return reopen(&f);
 }
 
 static int tear_down(void **state)
@@ -45,6 +57,7 @@ static int tear_down(void **state)
 
 	if (f->log.fd >= 0)
 		(void)close(f->log.fd);
+	(void)close(f->key);
 	return unlink(f->path);
 }
 
@@ -73,10 +86,46 @@ static void read_back(struct log_file *f)
 	(void)close(fd);
 }
 
-/* Every whole line names the hash of the whole line before it.  Return: how many there are. */
+/* Move a key on, by another way than the role's. */
+static void next_key(uint8_t key[REQLOG_KEY])
+{
+	uint8_t text[sizeof(REQLOG_KEY_LABEL) - 1 + REQLOG_KEY];
+	SHA2_CTX ctx;
+
+	memcpy(text, REQLOG_KEY_LABEL, sizeof(REQLOG_KEY_LABEL) - 1);
+	memcpy(text + sizeof(REQLOG_KEY_LABEL) - 1, key, REQLOG_KEY);
+	SHA256Init(&ctx);
+	SHA256Update(&ctx, text, sizeof(text));
+	SHA256Final(key, &ctx);
+}
+
+/* Check "prev" and "mac" of a line.  @at: the number that @key belongs to. */
+static bool sealed(const char *line, size_t n, const char *prev, uint8_t key[REQLOG_KEY],
+		   uint64_t *at)
+{
+	uint8_t digest[SHA256_DIGEST_LENGTH], mac[SHA256_DIGEST_LENGTH];
+	char want[REQLOG_DIGEST + 2 * REQLOG_MAC + 32], hex[2 * REQLOG_MAC + 1];
+	const size_t tail = strlen(",\"mac\":\"\"}") + 2 * REQLOG_MAC;
+	const char *number = strstr(line, "\"n\":");
+
+	assert_non_null(number);
+	for (uint64_t k = strtoull(number + 4, NULL, 10); *at < k; (*at)++)
+		next_key(key);
+	assert_true(n > tail);
+	digest2(line, n - tail, NULL, 0, digest);
+	hmac(key, digest, mac);
+	format_hex(mac, REQLOG_MAC, hex);
+	int w = snprintf(want, sizeof(want), ",\"prev\":%s%s%s,\"mac\":\"%s\"}",
+			 prev[0] ? "\"" : "", prev[0] ? prev : "null", prev[0] ? "\"" : "", hex);
+	return n > (size_t)w && strncmp(line + n - (size_t)w, want, (size_t)w) == 0;
+}
+
+/* Every whole line has the hash of the whole line before it, and its MAC.  Return: how many there are. */
 static int verify(struct log_file *f)
 {
-	char prev[REQLOG_DIGEST] = "", want[REQLOG_DIGEST + 16];
+	char prev[REQLOG_DIGEST] = "";
+	uint8_t key[REQLOG_KEY] = { 0 };
+	uint64_t at = 0;
 	int lines = 0;
 
 	read_back(f);
@@ -84,10 +133,7 @@ static int verify(struct log_file *f)
 		size_t n = (size_t)(end - line);
 		if (n == 0 || end[-1] != '}')
 			continue; /* torn */
-		(void)snprintf(want, sizeof(want),
-			       prev[0] ? ",\"prev\":\"%s\"}" : ",\"prev\":null}", prev);
-		assert_true(n > strlen(want));
-		if (strncmp(end - strlen(want), want, strlen(want)) != 0)
+		if (!sealed(line, n, prev, key, &at))
 			return -1;
 		digest_hex(line, n, prev);
 		lines++;
@@ -119,7 +165,7 @@ static void lines(void **state)
 
 	fill(f);
 	assert_int_equal(verify(f), 6);
-	assert_non_null(strstr(f->text, "{\"type\":\"start\",\"role\":\"net\",\"time\":\"20"));
+	assert_non_null(strstr(f->text, "{\"type\":\"start\",\"role\":\"net\",\"n\":0,\"time\":\"20"));
 	assert_non_null(strstr(
 		f->text,
 		"\"seq\":5,\"op\":\"tap_create\",\"op_id\":\"000000000000000000000000000000cd\","
@@ -179,12 +225,14 @@ static void full_disk(void **state)
 	small = (struct rlimit){ f->n + 40, old.rlim_max };
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
 	assert_int_equal(reqlog_intent(&f->log, &q), -1);
-	assert_true(f->log.torn);
+	assert_int_equal(f->log.torn, 40);
 	assert_int_equal(reqlog_intent(&f->log, &q), -1);
 	assert_int_equal(reqlog_result(&f->log, &q, &r, 1), -1);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
 	assert_int_equal(reqlog_intent(&f->log, &q), 0);
 	assert_false(f->log.torn || f->log.failing);
+	read_back(f);
+	assert_non_null(strstr(f->text, ",\"torn\":40,\"seq\""));
 	assert_int_equal(reqlog_result(&f->log, &q, &r, 1), 0);
 	assert_int_equal(verify(f), 3);
 }
@@ -229,7 +277,7 @@ static void cheap_lines_are_bounded(void **state)
 	(void)snprintf(skipped, sizeof(skipped), ",\"skipped\":%llu",
 		       (unsigned long long)f->log.skipped);
 	assert_int_equal(ftruncate(f->log.fd, 0), 0); /* only to have the rest in one buffer */
-	f->log.prev[0] = '\0';
+	f->log.state.prev[0] = '\0';
 	assert_int_equal(reqlog_intent(&f->log, &tap),
 			 0); /* what changes something is always written */
 	assert_int_equal(reqlog_result(&f->log, &tap, &denied, 1), 0);

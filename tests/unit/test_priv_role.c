@@ -86,14 +86,17 @@ static int set_up(void **state)
 	serve.refilled_ns = clock_boot_ns();
 	strcpy(log_path, "/tmp/banger-role.XXXXXX");
 	int fd = mkstemp(log_path);
-	reqlog_init(&serve.log, fd, 0, "net");
-	return fd < 0;
+	char key[] = "/tmp/banger-role.XXXXXX";
+	int key_fd = mkstemp(key);
+	(void)unlink(key);
+	return fd < 0 || reqlog_init(&serve.log, fd, key_fd, "net") < 0;
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
 	(void)close(serve.log.fd);
+	(void)close(serve.log.key_fd);
 	return unlink(log_path);
 }
 
@@ -368,9 +371,11 @@ static int serve_in_child(enum phase phase, const struct request *q, size_t n, i
 	if (pid == 0) {
 		static struct packet p;
 		role.phase = phase;
-		int log = fcntl(serve.log.fd, F_DUPFD, 20), sock = fcntl(pair[1], F_DUPFD, 20);
+		int log = fcntl(serve.log.fd, F_DUPFD, 20), sock = fcntl(pair[1], F_DUPFD, 20),
+		    key = fcntl(serve.log.key_fd, F_DUPFD, 20);
 		(void)close_range(STDERR_FILENO, 19, 0);
 		serve.log.fd = log;
+		serve.log.key_fd = key;
 		if (dup2(sock, RPC_FD) < 0)
 			_exit(99);
 		for (size_t i = 0; i < n; i++)
