@@ -30,6 +30,7 @@ int api_audit_show(struct exchange *x)
 {
 	const char *op = x->args.audit_show.op;
 	struct audit_query q = { .asker = &x->caller, .op = op, .line = send_line, .arg = x };
+	const struct call_audit_show *a = &x->args.audit_show;
 	struct audit_count count;
 	uint8_t id[ID_LEN];
 
@@ -43,9 +44,15 @@ int api_audit_show(struct exchange *x)
 	if (ours < 0)
 		return EXCHANGE_FAILED;
 	q.op_is_ours = ours > 0;
+	q.from[0] = a->net;
+	q.from[1] = a->blk;
+	q.from[2] = a->spawn;
 	if (audit_read(x->ctl->config.log_dir, &q, &count, &x->error) < 0)
 		return EXCHANGE_FAILED;
-	x->result.res_audit_show.count = count.shown;
+	x->result.res_audit_show = (struct res_audit_show){ .count = count.shown,
+							    .net = count.end[0],
+							    .blk = count.end[1],
+							    .spawn = count.end[2] };
 	return EXCHANGE_DONE;
 }
 

@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/cleanup.h"
 #include "controller/json.h"
@@ -11,6 +13,7 @@
 /* The log of one role, positioned at its next record that the caller may see. */
 struct log {
 	FILE *f;
+	uint64_t at, *end; /* the byte behind the last line; where to tell it */
 	char line[AUDIT_LINE_MAX + 1];
 	char time[40]; /* RFC 3339 in UTC with nanoseconds: text order is the order of time */
 };
@@ -26,15 +29,19 @@ static int next_line(struct log *l)
 {
 	size_t n = 0;
 	bool bad = false;
+	uint64_t at = l->at;
 	int ch;
 
 	while ((ch = getc_unlocked(l->f)) != EOF && ch != '\n') {
+		at++;
 		if (n < AUDIT_LINE_MAX && ch)
 			l->line[n++] = (char)ch;
 		else
 			bad = true;
 	}
 	l->line[n] = '\0';
+	if (ch == '\n')
+		*l->end = l->at = at + 1;
 	if (ch == EOF && n == 0 && !bad)
 		return 0;
 	return bad ? -1 : 1;
@@ -90,13 +97,17 @@ static void next_record(struct log *l, const struct audit_query *q, struct audit
 /* Open the log of a role.  A log that does not exist yet counts as empty. */
 static int open_log(struct log *l, const char *dir, const char *role, struct error *e)
 {
+	struct stat st;
 	char path[160];
 
 	(void)snprintf(path, sizeof(path), "%s/%s.log", dir, role);
 	/* A role that was taken over could replace its log by a link or a FIFO: do not follow, do
 	 * not block. */
 	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	l->f = fd < 0 ? NULL : fdopen(fd, "r");
+	if (fd >= 0 && (fstat(fd, &st) < 0 || (uint64_t)st.st_size < l->at))
+		l->at = 0;
+	*l->end = l->at;
+	l->f = fd < 0 || lseek(fd, (off_t)l->at, SEEK_SET) < 0 ? NULL : fdopen(fd, "r");
 	if (l->f || (fd < 0 && errno == ENOENT))
 		return 0;
 	int saved = errno;
@@ -124,6 +135,10 @@ int audit_read(const char *log_dir, const struct audit_query *q, struct audit_co
 	int r = 0;
 
 	*count = (struct audit_count){ 0 };
+	for (size_t i = 0; i < ARRAY_SIZE(roles); i++) {
+		logs[i].at = q->from[i];
+		logs[i].end = &count->end[i];
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(roles) && r == 0; i++)
 		r = open_log(&logs[i], log_dir, roles[i], e);
 	for (size_t i = 0; i < ARRAY_SIZE(roles) && r == 0; i++)

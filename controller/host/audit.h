@@ -9,6 +9,8 @@
  * longer record is skipped and counted as bad. */
 #define AUDIT_LINE_MAX 2047
 
+#define AUDIT_LOGS 3
+
 struct audit_query {
 	/* the caller: sees records about its own VMs; root sees all records */
 	const struct caller *asker;
@@ -16,6 +18,8 @@ struct audit_query {
 	const char *op;
 	/* The operation @op belongs to the caller, which then also sees its records about no VM. */
 	bool op_is_ours;
+	/* the byte of each log to begin with, by role: net, blk, spawn */
+	uint64_t from[AUDIT_LOGS];
 	/* called with each record; a negative result ends the reading */
 	int (*line)(void *arg, const char *json);
 	void *arg;
@@ -24,6 +28,7 @@ struct audit_query {
 /* Numbers of records.  bad: cut, too long, or not JSON. */
 struct audit_count {
 	uint64_t shown, bad;
+	uint64_t end[AUDIT_LOGS]; /* the byte behind the last whole line that was read */
 };
 
 /**
