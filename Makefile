@@ -73,7 +73,7 @@ NET := $(wildcard privhelper/net/*.c) privhelper/net/image.c
 BLK := $(wildcard privhelper/blk/*.c) privhelper/label.c
 SPAWN := $(wildcard privhelper/spawn/*.c) privhelper/label.c
 CONTROLLER := $(filter-out controller/cli/%,$(wildcard controller/*.c controller/*/*.c)) common/policy.c common/config_fd.c
-CLI := $(wildcard controller/cli/*.c)
+CLI := $(wildcard controller/cli/*.c controller/cli/audit/*.c)
 
 SRC_banger-privhelper := $(COMMON) proto/slot.c $(SUP) $(FAIL)
 SRC_banger-role-net := $(COMMON) $(PROTO) $(ROLE) $(NET) $(FAIL_OPS)
@@ -88,10 +88,10 @@ LIB_banger-role-net := libseccomp libcap-ng libmd libmnl
 LIB_banger-role-blk := libseccomp libcap-ng libmd
 LIB_banger-role-spawn := libseccomp libcap-ng libmd
 LIB_banger-controller := $(MSGPACK) sqlite3 libcurl jansson libseccomp libmd
-LIB_banger := $(MSGPACK) jansson libarchive inih
+LIB_banger := $(MSGPACK) jansson libarchive inih nettle
 
 PROGRAMS := banger banger-controller banger-privhelper banger-role-net banger-role-blk banger-role-spawn banger-kvmprobe
-ALL_LIBS := inih libseccomp libcap-ng libmnl $(MSGPACK) sqlite3 libcurl jansson libmd libarchive cmocka
+ALL_LIBS := inih libseccomp libcap-ng libmnl $(MSGPACK) sqlite3 libcurl jansson libmd libarchive nettle cmocka
 
 all: $(PROGRAMS:%=$(B)/%)
 

@@ -14,9 +14,9 @@
 
 #include <stdint.h>
 
-#define REQLOG_DIGEST 65 /* SHA-256 in lower-case hexadecimal, with the NUL */
-#define REQLOG_KEY 32    /* bytes of a key */
-#define REQLOG_MAC 16    /* bytes of a MAC; a line has 32 hexadecimal digits */
+#define REQLOG_DIGEST 65                     /* SHA-256 in lower-case hexadecimal, with the NUL */
+#define REQLOG_KEY 32                        /* bytes of a key */
+#define REQLOG_MAC 16                        /* bytes of a MAC; a line has 32 hexadecimal digits */
 #define REQLOG_KEY_LABEL "banger reqlog key" /* without its NUL */
 
 /* Records whose keys a role derives at once.  The key file holds the key of a record that is not
@@ -24,8 +24,8 @@
  * at most this number higher. */
 #define REQLOG_AHEAD 256
 
-/* The size at which a log ends: creates are refused until it is rotated.  A role writes no longer file,
- * so the kernel enforces it too (RLIMIT_FSIZE). */
+/* The size at which a log ends: creates are refused until it is rotated.  A role writes no longer
+ * file, so the kernel enforces it too (RLIMIT_FSIZE). */
 #define REQLOG_BYTES_MAX (UINT64_C(1) << 30)
 
 /* The key file beside a log (net.key): this struct, overwritten before each record.  All zeros, or

@@ -4,7 +4,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 status=0
 mapfile -t sources < <(git ls-files '*.c' | grep -v -e '^tests/' -e failpoint)
-cflags=$(pkg-config --cflags libarchive libseccomp libcap-ng libmnl libnftnl sqlite3 libcurl jansson libmd 2>/dev/null)
+cflags=$(pkg-config --cflags libarchive libseccomp libcap-ng libmnl libnftnl sqlite3 libcurl jansson libmd nettle 2>/dev/null)
 # A terminal may know no more: what the command line prints is ASCII.
 git ls-files 'controller/cli/*.[ch]' | xargs grep -nP '[^\x00-\x7F]' && status=1
 tests/failures.sh || status=1

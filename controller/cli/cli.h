@@ -51,6 +51,17 @@ enum option_id {
 	O_CONFIG,
 	O_NO_STDIN,
 	O_ACCEPT,
+	O_KEY,
+	O_CHECKPOINTS,
+	O_ROLE,
+	O_LOGS,
+	O_VM,
+	O_USER,
+	O_OP,
+	O_STATUS,
+	O_SINCE,
+	O_UNTIL,
+	O_LINES,
 	O_COUNT
 };
 
@@ -61,6 +72,8 @@ struct options {
 	enum progress progress;
 	const char *name, *image, *kernel, *deb, *vmlinuz, *modules, *include, *suite, *output,
 		*config;
+	const char *key, *checkpoints, *role, *logs, *vm, *user, *op, *status, *since, *until;
+	uint64_t lines;
 	uint64_t vcpus, mem_mib, disk_mib, size_mib, timeout_ms; /* 0: not given */
 	uint64_t nat;                               /* vm_set's: 0 not given, 1 off, 2 on */
 	uint64_t restart, restart_max, auto_stop_s; /* as in control.def */
@@ -151,6 +164,11 @@ int cmd_kernel_import(struct cli *c);
 int cmd_kernel_list(struct cli *c);
 int cmd_kernel_delete(struct cli *c);
 int cmd_audit_show(struct cli *c);
+int cmd_audit_tail(struct cli *c);
+int cmd_audit_stats(struct cli *c);
+int cmd_audit_diff(struct cli *c);
+int cmd_audit_verify(struct cli *c);
+int cmd_audit_key(struct cli *c);
 int cmd_vm_stats(struct cli *c);
 int cmd_host_reconcile(struct cli *c);
 int cmd_host_drain(struct cli *c);

@@ -3,6 +3,8 @@
 
 #define PRINTS (O(OUTPUT) | O(QUIET))
 #define WORKS (PRINTS | O(PROGRESS))
+#define FILTERS \
+	(O(OUTPUT) | O(ROLE) | O(LOGS) | O(VM) | O(USER) | O(OP) | O(STATUS) | O(SINCE) | O(UNTIL))
 #define SHAPE \
 	(O(NAME) | O(IMAGE) | O(VCPUS) | O(MEMORY) | O(DISK) | O(NAT) | O(RESTART) | O(AUTO_STOP))
 
@@ -130,11 +132,33 @@ const struct command commands[] = {
 	  "For root; banger-vms.service calls it.  Restart policies stay, and apply at the next\n"
 	  "start of the service.",
 	  cmd_host_drain },
-	{ "audit", "show", NULL, "[OPERATION]", 0, 1, false, O(OUTPUT),
+	{ "audit", "show", NULL, "[OPERATION]", 0, 1, false, FILTERS | O(FOLLOW),
 	  "show the requests to the privileged roles, and their results\n"
 	  "OPERATION is the id after `op` in a message; without it, all requests are shown.\n"
-	  "-o json prints the records unchanged.",
+	  "-o json prints the records unchanged.  Users see the records of their own VMs.\n"
+	  "--logs reads the files, rotated ones too; for root and the group banger-audit.",
 	  cmd_audit_show },
+	{ "audit", "tail", NULL, "[OPERATION]", 0, 1, false, FILTERS | O(FOLLOW) | O(LINES),
+	  "show the newest of these records", cmd_audit_tail },
+	{ "audit", "stats", NULL, "[OPERATION]", 0, 1, false, FILTERS,
+	  "count requests, refusals and times, by user and by request", cmd_audit_stats },
+	{ "audit", "verify", NULL, "", 0, 0, false,
+	  O(OUTPUT) | O(KEY) | O(CHECKPOINTS) | O(ROLE) | O(LOGS) | O(CONFIG),
+	  "verify the request logs: what is proven, only chained, or missing\n"
+	  "Works without the daemon, with the keys of `audit key` and the service's log:\n"
+	  "journalctl -u banger -o cat | banger audit verify --key FILE --checkpoints -\n"
+	  "The exit status is 1 if a log is refused; a finding names file, byte and record.",
+	  cmd_audit_verify },
+	{ "audit", "diff", NULL, "", 0, 0, false, O(OUTPUT) | O(LOGS) | O(CONFIG),
+	  "compare the objects that the request logs tell of with those of the kernel\n"
+	  "A difference is a leak, a change by another process, or a false record.",
+	  cmd_audit_diff },
+	{ "audit", "key", NULL, "", 0, 0, false, O(CONFIG) | O(LOGS),
+	  "give the request logs new keys, and print them\n"
+	  "For root, while the service is stopped.  The keys are printed once and stored\n"
+	  "nowhere.  They verify, and can forge, each later record.  To seal them:\n"
+	  "banger audit key | systemd-creds encrypt - FILE",
+	  cmd_audit_key },
 	{ "doctor", NULL, NULL, "", 0, 0, false, O(OUTPUT) | O(DB) | O(CONFIG),
 	  "check whether this host can run VMs\n"
 	  "Works without the daemon and without root; --db needs the daemon or root.  The exit\n"

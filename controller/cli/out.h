@@ -7,7 +7,7 @@
 
 #include "controller/cli/cli.h"
 
-#define TABLE_COLUMNS 8
+#define TABLE_COLUMNS 10
 
 /**
  * text_clean() - replace each control character by '?': C0, DEL, and C1 in UTF-8

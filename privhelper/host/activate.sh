@@ -15,6 +15,10 @@ if [ "$(getent passwd banger | cut -d: -f6)" = /var/lib/banger ] && ! usermod --
 	echo "banger: to finish this upgrade: systemctl stop banger; usermod --home / banger; systemctl start banger (VMs go on)" >&2
 fi
 if have systemd-tmpfiles; then systemd-tmpfiles --create banger.conf; fi
+# The first keys of the request logs are printed here, once.
+if [ -d /var/log/banger ] && [ ! -e /var/log/banger/net.log ] && [ ! -s /var/log/banger/net.key ]; then
+	banger audit key || echo "banger: the request logs have no keys yet: banger audit key" >&2
+fi
 [ -d /run/systemd/system ] || exit 0
 # Set SELinux types, but not levels (-F), which would remove the slots' categories.
 if have restorecon; then

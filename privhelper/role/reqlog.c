@@ -334,7 +334,7 @@ int reqlog_intent(struct reqlog *l, const struct request *q)
 	add_members(&t, "args", q->op->args(), &q->hello);
 	if (end(l, &t) < 0 || sync_log(l) < 0)
 		return -1;
-	l->owed_seq = q->seq;
+	l->owed_seq = l->intent_seq = q->seq;
 	return 0;
 }
 
@@ -378,7 +378,9 @@ int reqlog_result(struct reqlog *l, const struct request *q, const struct reply 
 	l->reads += read;
 	if (q->seq != l->owed_seq && !reqlog_has_room(l))
 		return 0;
-	add_request(begin(&t, l, read ? "read" : "result"), q);
+	const char *type = read ? "read" : q->seq == l->intent_seq ? "result" : "answer";
+	l->intent_seq = 0;
+	add_request(begin(&t, l, type), q);
 	if (read)
 		add_members(&t, "args", q->op->args(), &q->hello);
 	add(&t, ",\"status\":\"%s\",\"us\":%llu", status_name(reply->status),

@@ -32,13 +32,14 @@ struct reqlog {
 	bool open;      /* the file does not end with a newline */
 	uint64_t after; /* for the start record: the first number that no record has ... */
 	bool moved;     /* ... and whether the log is another file than before */
-	bool failing; /* an error was logged since the last success */
+	bool failing;   /* an error was logged since the last success */
 	uint64_t pings, reads;
 	/* the last request with an intent: its result is always written */
 	uint64_t owed_seq;
+	uint64_t intent_seq; /* the last request with an intent and without a result; 0: none */
 	/* a token bucket for lines without an intent, in time, and its last refill */
 	uint64_t cheap_ns, looked_ns;
-	uint64_t skipped; /* lines not written since the last line */
+	uint64_t skipped;             /* lines not written since the last line */
 	uint64_t checked, checked_ns; /* the number of lines and the time of the last checkpoint */
 };
 

@@ -93,9 +93,9 @@ _Noreturn void role_main(struct role *r);
  * generation 0 is ignored. */
 void role_adopt(struct role *r, uint32_t slot, uint32_t generation, uint32_t owner);
 
-/* Record that a repair of @what begins: an object that another process has changed, and no request
- * named.  @slot: -1: of the host.  The result is ignored, as for removals: a repair is never refused
- * for lack of a record.  Return: 0, or -1 (logged). */
+/* Record that a repair of @what begins, an object that another process has changed.  @slot: -1: it
+ * is the host's.  Callers ignore the result: like a removal, a repair is not refused for lack of a
+ * record.  Return: 0, or -1 (logged). */
 int role_repairs(struct role *r, const char *what, int slot);
 
 /* True if @q names the VM of the ledger's row for that slot. */

@@ -205,8 +205,8 @@ int children_start(struct supervisor *s)
 		return -1;
 	}
 	for (enum child_id i = CHILD_NET; i <= CHILD_SPAWN; i++) {
-		const struct boot b = { .fds = { s->config_fd, l.role[i], s->logs[i],
-						 s->keys[i], l.wake },
+		const struct boot b = { .fds = { s->config_fd, l.role[i], s->logs[i], s->keys[i],
+						 l.wake },
 					.n = i == CHILD_NET ? 5 : 4 };
 		if (start_one(s, i, &b) < 0)
 			return -1;

@@ -453,8 +453,7 @@ static int open_file(const struct config *c, int dir, const char *name, int flag
 {
 	struct stat st;
 
-	_cleanup_close_ int fd =
-		openat(dir, name, flags | O_CREAT | O_NOFOLLOW | O_CLOEXEC, mode);
+	_cleanup_close_ int fd = openat(dir, name, flags | O_CREAT | O_NOFOLLOW | O_CLOEXEC, mode);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return failed("can not open", name);
 	if (!S_ISREG(st.st_mode) || st.st_uid != 0 || st.st_nlink != 1) {

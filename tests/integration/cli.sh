@@ -92,7 +92,7 @@ is "$(routing)" "WARN *vpn0*the rule \"100: from all lookup 100\"*" "doctor: a V
 ip rule del priority 100
 
 # ---- audit ----
-is "$(as 0 audit show | head -n 1)" "WHEN (UTC)*ROLE*REQUEST*SLOT*RESULT*TIME*OPERATION" "audit show is a table"
-check "audit show: intents have their results" eval 'as 0 audit show | grep -qE " spawn +vmm_spawn +[0-9] +ok "'
+is "$(as 0 audit show | head -n 1)" "WHEN (UTC)*ROLE*USER*VM*REQUEST*SLOT*RESULT*TIME*OPERATION" "audit show is a table"
+check "audit show: intents have their results" eval 'as 0 audit show | grep -qE " spawn +[^ ]+ +[0-9a-f]{12} +vmm_spawn +[0-9] +ok "'
 as $ALICE rm odd >/dev/null
 as 0 rm sudo >/dev/null

@@ -98,8 +98,7 @@ static void *relay_thread(void *arg)
 
 /* ---- the role's process ---- */
 
-_Noreturn static void child(const char *binary, int config, int sock, int log,
-			    int key)
+_Noreturn static void child(const char *binary, int config, int sock, int log, int key)
 {
 	const int from[] = { config, sock, log, key },
 		  to[] = { CONFIG_FD, RPC_FD, REQLOG_FD, REQKEY_FD };

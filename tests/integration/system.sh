@@ -27,6 +27,9 @@ guest_image
 outside
 
 # ---- it comes up, each part with what it needs and no more ----
+install -d -o 0 -g "$CTL_ID" -m 750 "$T/log"
+check "the first keys of the request logs are printed" eval '"$B/banger" audit key --logs "$T/log" >"$T/keys"'
+is "$(cut -d" " -f1-3 "$T/keys" | paste -sd,)" "banger-key net 0,banger-key blk 0,banger-key spawn 0" "one for each"
 if set_start; then ok "the set comes up"; else not_ok "the set comes up" "$(cat "$T/set.err")"; exit 1; fi
 caps() { awk '/^CapEff/ { print $2 }' "/proc/$(child "$1")/status"; }
 confined() { awk '/^(NoNewPrivs|Seccomp|CapBnd|CapAmb|CapInh|Groups):/ { printf "%s ", $2 }' "/proc/$(child "$1")/status"; }
@@ -93,6 +96,11 @@ for victim in controller net blk spawn supervisor; do
 	is "$(field $ALICE web1 state) $(field $ALICE web1 runtime.pid)" "running $boot_pid" "kill -9 $victim: web1 is adopted"
 	is "$(nft_elems bridge guest)/$(nft_elems inet nat4)/$(taps)" 1/1/1 "kill -9 $victim: its network is as it was"
 done
+diff_of() { "$B/banger" audit diff --config "$CONF" 2>&1; }
+is "$(diff_of)" "no difference" "audit diff: the logs and the kernel agree"
+ip tuntap add bgr900 mode tap
+is "$(diff_of)" "tap of slot 900: the kernel shows it*" "audit diff: names a tap that no role made"
+ip tuntap del bgr900 mode tap
 did "a clean stop of the set succeeds" set_stop
 is "$(vmm_pid)" "$boot_pid" "a clean stop leaves the VMM alone"
 did "the set comes up again" set_start
@@ -292,3 +300,18 @@ is "$(field $ALICE x state)" "@(created|stopped)" "it is not said to run"
 check "and nothing is left" nothing_of_vms
 as $ALICE vm delete x >/dev/null
 set_stop
+
+# ---- the record of all that ----
+verify() { "$B/banger" audit verify --logs "$T/log" --key "$T/keys" --checkpoints "$T/set.err"; }
+check "audit verify: all that was recorded, over each kill and restart, is whole" eval 'verify >"$T/verify" 2>&1 || { cat "$T/verify"; false; }'
+is "$(grep -c "^  proven:" "$T/verify") $(grep -c "^  chained:" "$T/verify")" "3 0" "audit verify: each record is proven"
+is "$(grep -c "^  not cut:" "$T/verify")" 3 "audit verify: and the end of each log"
+line=$(tail -n 1 "$T/log/spawn.log")
+sed -i '$d' "$T/log/spawn.log"
+is "$(verify | grep -c '^REFUSED cut')" 1 "audit verify: a record that was cut off is missed"
+echo "$line" | tr 0 1 >>"$T/log/spawn.log"
+refuses "audit verify: another one in its place is refused" eval 'verify >/dev/null'
+echo "$line" >"$T/line"
+sed -i '$d' "$T/log/spawn.log"
+cat "$T/line" >>"$T/log/spawn.log"
+check "audit verify: the log as it was is whole" eval 'verify >/dev/null'

@@ -52,21 +52,49 @@ static void test_audit_table(void **state)
 	(void)state;
 	fx.audit = "{\"boot_ns\":4200000000,\"time\":\"2026-01-02T03:04:05Z\",\"role\":\"net\","
 		   "\"seq\":7,\"type\":\"intent\","
-		   "\"op\":\"tap_create\",\"slot\":3,\"generation\":1,\"op_id\":\"" OP_ID "\"}\n"
+		   "\"op\":\"tap_create\",\"slot\":3,\"generation\":1,"
+		   "\"vm\":\"abcdefabcdefabcdef\",\"owner\":0,\"op_id\":\"" OP_ID "\"}\n"
 		   "{\"boot_ns\":4201000000,\"role\":\"net\",\"seq\":7,\"type\":\"result\","
 		   "\"status\":\"ok\",\"us\":1009}\n"
 		   "{\"time\":\"2026-01-02T03:04:06Z\",\"role\":\"blk\",\"seq\":9,\"type\":"
 		   "\"intent\",\"op\":\"loop_attach\",\"slot\":3}";
 	assert_int_equal(BANGER("audit", "show"), 0);
-	assert_has(fx.out,
-		   "WHEN (UTC)           ROLE  REQUEST      SLOT  RESULT     TIME     OPERATION\n");
-	assert_has(fx.out,
-		   "2026-01-02 03:04:05  net   tap_create   3     ok         1009 us  " OP_ID "\n");
-	assert_has(fx.out, "2026-01-02 03:04:06  blk   loop_attach  3     no answer  -        -\n");
+	assert_has(fx.out, "WHEN (UTC)           ROLE  USER  VM            REQUEST      SLOT  "
+			   "RESULT     TIME     OPERATION\n");
+	assert_has(fx.out, "2026-01-02 03:04:05  net   root  abcdefabcdef  tap_create   3     "
+			   "ok         1009 us  " OP_ID "\n");
+	assert_has(fx.out, "2026-01-02 03:04:06  blk   -     -             loop_attach  3     "
+			   "no answer  -        -\n");
 	assert_int_equal(BANGER("audit", "show", "-o", "json"), 0);
 	json_t *j = parsed(fx.out);
 	assert_int_equal(json_array_size(j), 3);
 	json_decref(j);
+	/* The filters, each of which leaves one row or none. */
+	assert_int_equal(BANGER("audit", "show", "--role", "blk"), 0);
+	assert_lacks(fx.out, "tap_create");
+	assert_has(fx.out, "loop_attach");
+	assert_int_equal(BANGER("audit", "show", "--op", "tap_create", "--user", "0", "--vm",
+				"abcdef", "--status", "ok", "--since", "2026-01-02", "--until",
+				"2026-01-02T03:04:06"),
+			 0);
+	assert_has(fx.out, "tap_create");
+	assert_lacks(fx.out, "loop_attach");
+	assert_int_equal(BANGER("audit", "show", "--status", "!ok"), 0);
+	assert_lacks(fx.out, "tap_create");
+	assert_has(fx.out, "loop_attach");
+	assert_int_equal(BANGER("audit", "show", "--vm", "4"), 0);
+	assert_lacks(fx.out, "loop_attach");
+	assert_int_equal(BANGER("audit", "show", "--since", "1s"), 0);
+	assert_lacks(fx.out, "loop_attach");
+	assert_int_equal(BANGER("audit", "show", "--since", "yesterday"), FAIL_USAGE);
+	assert_int_equal(BANGER("audit", "show", "--role", "root"), FAIL_USAGE);
+	assert_int_equal(BANGER("audit", "tail", "--lines", "1"), 0);
+	assert_lacks(fx.out, "tap_create");
+	assert_has(fx.out, "loop_attach");
+	assert_int_equal(BANGER("audit", "stats"), 0);
+	assert_has(fx.out, "USER    REQUESTS  REFUSED  NO ANSWER  MEAN     SLOWEST\n");
+	assert_has(fx.out, "root    1         0        0          1009 us  1009 us\n");
+	assert_has(fx.out, "(none)  1         0        1          0 us     0 us\n");
 }
 
 static void test_list_json(void **state)

@@ -165,7 +165,8 @@ static void lines(void **state)
 
 	fill(f);
 	assert_int_equal(verify(f), 6);
-	assert_non_null(strstr(f->text, "{\"type\":\"start\",\"role\":\"net\",\"n\":0,\"time\":\"20"));
+	assert_non_null(
+		strstr(f->text, "{\"type\":\"start\",\"role\":\"net\",\"n\":0,\"time\":\"20"));
 	assert_non_null(strstr(
 		f->text,
 		"\"seq\":5,\"op\":\"tap_create\",\"op_id\":\"000000000000000000000000000000cd\","

@@ -80,7 +80,12 @@ survives "the upgrade"
 before=$(wc -l </var/log/banger/net.log)
 check "logrotate" logrotate -f /etc/logrotate.d/banger
 is "$(cat /var/log/banger/net.log-* 2>/dev/null | wc -l)" "$((before + 1))" "keeps each record of the net role's log" # and its "stop"
-is "$(head -n 1 /var/log/banger/net.log | jq -r '"\(.type) \(.prev)"')" "start null" "and the new log begins a chain"
+is "$(head -n 1 /var/log/banger/net.log | jq -r '"\(.type) \(.file)"')" "start new" "and the new log goes on in a new file"
+check "the whole log is proven, by the checkpoints in the journal" eval 'journalctl -u banger -o cat | banger audit verify --checkpoints - >/tmp/verify'
+is "$(grep -c 'not cut' /tmp/verify)" 3 "each role has checkpoints there"
+check "a member of banger-audit reads the logs" setpriv --reuid 61000 --regid 61000 --groups "$(getent group banger-audit | cut -d: -f3)" \
+	banger audit verify --logs /var/log/banger
+refuses "another user does not" setpriv --reuid 61000 --regid 61000 --clear-groups banger audit verify --logs /var/log/banger
 survives logrotate
 
 # ---- the devices that it may touch: loops, and nothing of the host's ----
