@@ -85,9 +85,11 @@ static void move_on(uint8_t key[REQLOG_KEY])
 /* Overwrite the key file. */
 static int save(const struct reqlog *l)
 {
-	const struct reqlog_state copy = l->state;
+	struct reqlog_state copy = l->state;
+	ssize_t n = pwrite(l->key_fd, &copy, sizeof(copy), 0);
 
-	return pwrite(l->key_fd, &copy, sizeof(copy), 0) == sizeof(copy) ? 0 : -1;
+	explicit_bzero(copy.key, REQLOG_KEY);
+	return n == sizeof(copy) ? 0 : -1;
 }
 
 /* Have the key of the next line nowhere but in memory: the key file gets one that is ahead. */
@@ -105,18 +107,13 @@ static int keep_ahead(struct reqlog *l)
 	return -1;
 }
 
-int reqlog_init(struct reqlog *l, int fd, int key_fd, const char *role)
+/* Read the key file, and continue with the key in it. */
+static int load(struct reqlog *l)
 {
 	struct stat st;
+	ssize_t n = pread(l->key_fd, &l->state, sizeof(l->state), 0);
 
-	memset(l, 0, sizeof(*l));
-	l->fd = fd;
-	l->key_fd = key_fd;
-	l->role = role;
-	l->cheap_ns = REQLOG_CHEAP_BURST * (uint64_t)REQLOG_CHEAP_NS;
-	l->looked_ns = clock_boot_ns();
-	ssize_t n = pread(key_fd, &l->state, sizeof(l->state), 0);
-	if (n < 0 || fstat(fd, &st) < 0)
+	if (n < 0 || fstat(l->fd, &st) < 0)
 		return -1;
 	if ((n != 0 && n != sizeof(l->state)) || l->state.prev[REQLOG_DIGEST - 1]) {
 		errno = EBADMSG;
@@ -130,6 +127,22 @@ int reqlog_init(struct reqlog *l, int fd, int key_fd, const char *role)
 	l->state.next = l->state.ahead;
 	memcpy(l->key, l->state.key, REQLOG_KEY);
 	return 0;
+}
+
+int reqlog_init(struct reqlog *l, int fd, int key_fd, const char *role)
+{
+	memset(l, 0, sizeof(*l));
+	l->fd = fd;
+	l->key_fd = key_fd;
+	l->role = role;
+	l->cheap_ns = REQLOG_CHEAP_BURST * (uint64_t)REQLOG_CHEAP_NS;
+	l->looked_ns = clock_boot_ns();
+	return load(l);
+}
+
+int reqlog_resume(struct reqlog *l)
+{
+	return load(l);
 }
 
 /* Add the time in UTC (RFC 3339).  gmtime(3) can not be used, because its first call opens time
@@ -234,7 +247,8 @@ static int end(struct reqlog *l, struct line *t)
 {
 	if (keep_ahead(l) < 0)
 		return lost(l);
-	const struct reqlog_state was = l->state;
+	struct reqlog_state was = l->state;
+	explicit_bzero(was.key, REQLOG_KEY);
 	seal(t, l);
 	if (t->bad || l->size + t->n > REQLOG_BYTES_MAX) {
 		errno = t->bad ? EMSGSIZE : EFBIG;
@@ -247,6 +261,7 @@ static int end(struct reqlog *l, struct line *t)
 	int r = save(l);
 	FAILPOINT("reqlog.key");
 	if (r < 0 || append(l, t) < 0) {
+		memcpy(was.key, l->state.key, REQLOG_KEY);
 		l->state = was;
 		return lost(l);
 	}
@@ -293,6 +308,17 @@ static void add_request(struct line *t, const struct request *q)
 	    vm, q->owner);
 }
 
+/* Leave the key of the next record in the key file, and nowhere in memory. */
+static int park(struct reqlog *l)
+{
+	l->state.ahead = l->state.next;
+	memcpy(l->state.key, l->key, REQLOG_KEY);
+	int r = save(l) < 0 || fdatasync(l->key_fd) < 0 ? lost(l) : 0;
+	explicit_bzero(l->state.key, REQLOG_KEY);
+	explicit_bzero(l->key, REQLOG_KEY);
+	return r;
+}
+
 int reqlog_start(struct reqlog *l, pid_t pid, uint32_t uid)
 {
 	struct line t;
@@ -302,7 +328,8 @@ int reqlog_start(struct reqlog *l, pid_t pid, uint32_t uid)
 	add(&t, ",\"after\":%llu,\"end\":%llu,\"size\":%llu,\"file\":\"%s\"",
 	    (unsigned long long)l->after, (unsigned long long)l->state.end,
 	    (unsigned long long)l->size, l->moved ? "new" : "same");
-	return end(l, &t) < 0 ? -1 : sync_log(l);
+	int r = end(l, &t) < 0 ? -1 : sync_log(l);
+	return park(l) < 0 ? -1 : r;
 }
 
 int reqlog_ready(struct reqlog *l)
@@ -409,8 +436,5 @@ int reqlog_stop(struct reqlog *l)
 	if (end(l, &t) < 0 || sync_log(l) < 0)
 		return -1;
 	checkpoint(l, true);
-	/* No number is left unused: the next start continues with this key. */
-	l->state.ahead = l->state.next;
-	memcpy(l->state.key, l->key, REQLOG_KEY);
-	return save(l) < 0 ? lost(l) : fdatasync(l->key_fd);
+	return park(l); /* so no number is left unused */
 }

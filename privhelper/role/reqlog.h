@@ -65,8 +65,12 @@ int reqlog_init(struct reqlog *l, int fd, int key_fd, const char *role);
 /* Each of the following writes one line.  Return: 0, or -1 (logged once): nothing or a part of it
  * was written. */
 
-/* Write that the process starts, and wait for the disk; its preparation changes the kernel. */
+/* Write that the process starts, and wait for the disk; its preparation changes the kernel.  Then the
+ * key is in the key file alone, because a process that the role forks inherits its memory. */
 int reqlog_start(struct reqlog *l, pid_t pid, uint32_t uid);
+/* Take the key from the key file again, after reqlog_start() and before lock-down.  Return: as
+ * reqlog_init(). */
+int reqlog_resume(struct reqlog *l);
 /* Write the intent of a CREATE or REMOVE, and wait until it is on the disk (about 0.1 ms).  A READ
  * has no intent. */
 int reqlog_intent(struct reqlog *l, const struct request *q);

@@ -408,6 +408,8 @@ static void become(struct serve *s, pid_t parent)
 	if (l.status_fd < 0 || SETUP_FAILS("prepare") || r->prepare(r) < 0)
 		_exit(EXIT_START);
 	FAILPOINT("prepare.after");
+	if (reqlog_resume(&s->log) < 0)
+		die_errno(EXIT_START, "the key file of the request log");
 	l.account = *r->account;
 	if (SETUP_FAILS("bind") || r->bind(r, bound) < 0 || lockdown_apply(&l) < 0)
 		_exit(EXIT_START);

@@ -63,12 +63,17 @@ static void request_pair(struct reqlog *l, bool result)
 
 static void open_log(struct reqlog *l)
 {
+	static const uint8_t none[REQLOG_KEY];
 	int fd = open(w.log, O_WRONLY | O_APPEND | O_CREAT, 0600),
 	    key = open(w.key, O_RDWR | O_CREAT, 0600);
 
 	assert_true(fd >= 0 && key >= 0);
 	assert_int_equal(reqlog_init(l, fd, key, "net"), 0);
 	assert_int_equal(reqlog_start(l, 4711, 101), 0);
+	/* Of the key nothing is in memory, which a forked process would inherit. */
+	assert_memory_equal(l->key, none, sizeof(none));
+	assert_memory_equal(l->state.key, none, sizeof(none));
+	assert_int_equal(reqlog_resume(l), 0);
 	assert_int_equal(reqlog_ready(l), 0);
 }
 

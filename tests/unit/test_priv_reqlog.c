@@ -148,6 +148,7 @@ static void fill(struct log_file *f)
 	struct reply r = { .seq = 5, .status = ST_OK, .tap_create = { .ifindex = 42 } };
 
 	assert_int_equal(reqlog_start(&f->log, 4711, 101), 0);
+	assert_int_equal(reqlog_resume(&f->log), 0);
 	assert_int_equal(reqlog_intent(&f->log, &tap), 0);
 	assert_int_equal(reqlog_result(&f->log, &tap, &r, 360), 0);
 	memset(&r, 0, sizeof(r));
@@ -220,6 +221,7 @@ static void full_disk(void **state)
 	struct rlimit old, small;
 
 	assert_int_equal(reqlog_start(&f->log, 1, 1), 0);
+	assert_int_equal(reqlog_resume(&f->log), 0);
 	read_back(f);
 	(void)signal(SIGXFSZ, SIG_IGN);
 	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
@@ -246,6 +248,7 @@ static void the_log_has_an_end(void **state)
 	struct stat st;
 
 	assert_int_equal(reqlog_start(&f->log, 1, 1), 0);
+	assert_int_equal(reqlog_resume(&f->log), 0);
 	assert_int_equal(stat(f->path, &st), 0);
 	assert_int_equal(f->log.size, st.st_size);
 	f->log.size = REQLOG_BYTES_MAX - 100;
@@ -268,6 +271,7 @@ static void cheap_lines_are_bounded(void **state)
 	struct stat st;
 
 	assert_int_equal(reqlog_start(&f->log, 1, 1), 0);
+	assert_int_equal(reqlog_resume(&f->log), 0);
 	for (uint64_t i = 1; i <= 50000; i++) {
 		struct request q = request(i & 1 ? OP_LIST : OP_TAP_CREATE, i);
 		assert_int_equal(reqlog_result(&f->log, &q, i & 1 ? &ok : &denied, 1), 0);
