@@ -34,6 +34,7 @@ if [ $# = 0 ]; then
 		grep -q '^total ' "$out/$k" || { not_ok "part $k comes to its end" "$(tail -n 20 "$out/$k" "$out/$k.err")"; continue; }
 		grep -E '^not ok' -A 5 "$out/$k" | sed 's/^/# /'
 	done
+	is "$(cat "$out"/* | grep -c '^ok .* request logs of all crashes are whole')" "$parts" "the request logs of each part are whole"
 	while read -r verb cases points faults ms lost late whole; do
 		said="$verb: $cases of $whole cases at $points failpoints"
 		if [ "$faults" != 0 ]; then not_ok "$said, $faults faults" "$(grep -hE "^# FAULT $verb " -A 3 "$out"/* | head -n 40)"
@@ -59,4 +60,8 @@ crash_places slots=8 per_owner=8
 unshare --pid --fork --kill-child --mount-proc -- "$B/crash" "$T/banger.conf" "$T/work" "$@"
 rc=$?
 is $rc 0 "the crash test ends well"
+# Some cases set the clock back.
+verify=$("$B/banger" audit verify --logs "$T/log" 2>&1)
+is "$(grep '^REFUSED' <<<"$verify" | grep -v '^REFUSED clock'; grep -c '^[a-z]*: [0-9]* records' <<<"$verify")" 3 \
+	"the request logs of all crashes are whole: $(grep -c '^missing lost' <<<"$verify") records lost"
 [ $rc = 0 ] || tail -n 20 "$T/work/set.err" | sed 's/^/# /'
