@@ -1,5 +1,6 @@
 #!/bin/bash
-# failures.sh - every test that failures.md names is there, and every number has a row, or a reason in README.md.
+# failures.sh - every test that failures.md and ../privhelper/AUDITING.md name is there, and every number of failures.md has a
+# row, or a reason in README.md.
 #
 # A unit test is there when its program runs it: when its name is an argument of the macro that makes a row of its table.
 # The name in a comment, or of a function that no row names, does not count.
@@ -10,12 +11,12 @@ while IFS=$'\t' read -r file name; do
 		grep -qsE "((cmocka_unit_test[a-z_]*|[A-Z]+)\( *|\"[^\"]*\", *)$name *[,)}]| $name *}" "$file"
 	else
 		grep -qsF -- "$name" "$file"
-	fi || { echo "failures.md: $file has no test \"$name\""; bad=1; }
-done < <(awk -F '`' '/^\| [PUF]-/ {
+	fi || { echo "failures.sh: $file has no test \"$name\""; bad=1; }
+done < <(awk -F '`' '/^\| [PUFT]-/ {
 	for (i = 2; i <= NF; i += 2)
-		if ($i ~ /^(unit|integration|guest)\/[^ ]*\.(c|sh)$|^lint\.sh$/) file = $i
+		if ($i ~ /^(unit|integration|guest|adversary)\/[^ ]*\.(c|sh)$|^lint\.sh$/) file = $i
 		else print file "\t" $i
-}' failures.md)
+}' failures.md ../privhelper/AUDITING.md)
 numbers=$(printf 'P-A%s ' {1..8}; printf 'P-B%s ' {9..17}; printf 'P-C%s ' {18..24}; printf 'P-D%s ' {25..28}; printf 'P-E%s ' {29..33}
 	printf 'P-F%s ' {34..36}; printf 'U-%s ' {1..88} 88a 89; printf 'F-%s ' {1..29})
 for n in $numbers; do
