@@ -107,7 +107,8 @@ static int keep_ahead(struct reqlog *l)
 	return -1;
 }
 
-/* Read the key file, and continue with the key in it. */
+/* Read the key file, and continue with the key in it.  A damaged one must not keep the role from
+ * starting, because releases have to work. */
 static int load(struct reqlog *l)
 {
 	struct stat st;
@@ -116,8 +117,8 @@ static int load(struct reqlog *l)
 	if (n < 0 || fstat(l->fd, &st) < 0)
 		return -1;
 	if ((n != 0 && n != sizeof(l->state)) || l->state.prev[REQLOG_DIGEST - 1]) {
-		errno = EBADMSG;
-		return -1;
+		log_error("the key file of the request log is damaged: the chain begins anew");
+		memset(&l->state, 0, sizeof(l->state));
 	}
 	l->size = (uint64_t)st.st_size;
 	l->moved = l->state.dev != st.st_dev || l->state.ino != st.st_ino;

@@ -58,7 +58,8 @@ struct reqlog {
  *
  * The descriptors and @role stay the caller's.  The first record gets the number of the key in the
  * key file, so after a crash some numbers are never used; the start record tells them.
- * Return: 0, or -1 with errno; EBADMSG: the key file has another size than struct reqlog_state.
+ * A key file of a wrong size counts as an empty one, loudly: the chain begins anew without a key.
+ * Return: 0, or -1 with errno.
  */
 int reqlog_init(struct reqlog *l, int fd, int key_fd, const char *role);
 

@@ -303,6 +303,21 @@ static void not_writable(void **state)
 	assert_int_equal(reqlog_violation(&f->log, "x", "", 0), -1);
 }
 
+static void a_damaged_key_file_begins_a_new_chain(void **state)
+{
+	struct log_file *f = *state;
+
+	assert_int_equal(reqlog_start(&f->log, 1, 0), 0);
+	assert_int_equal(reqlog_ready(&f->log), 0);
+	assert_int_equal(ftruncate(f->key, 100), 0);
+	assert_int_equal(reopen(f), 0);
+	assert_int_equal(f->log.state.next, 0);
+	assert_string_equal(f->log.state.prev, "");
+	assert_int_equal(reqlog_start(&f->log, 2, 0), 0);
+	assert_int_equal(reopen(f), 0);
+	assert_true(f->log.state.next > 0);
+}
+
 /* FIPS 180-4, and values of coreutils' sha256sum at the padding's edge. */
 static void digests(void **state)
 {
@@ -350,6 +365,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_log_has_an_end, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(cheap_lines_are_bounded, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(not_writable, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_damaged_key_file_begins_a_new_chain, set_up,
+						tear_down),
 		cmocka_unit_test(digests),
 		cmocka_unit_test(times),
 	};

@@ -82,6 +82,9 @@ breaks "a VMM with a socket of the network's" banger_vm_t self "netlink_netfilte
 breaks "an outsider who appends to the request log" "logrotate_t syslogd_t user_t banger_t" banger_reqlog_t file append
 breaks "its writers write in it" "banger_sup_t $roles" banger_reqlog_t file write
 breaks "or it is renamed, or taken away" "banger_sup_t banger_t" banger_reqlog_t file "rename unlink"
+breaks "an outsider who writes the key of a request log" "logrotate_t user_t" banger_reqkey_t file "append write"
+breaks "a controller or a VMM that reads it" "banger_t banger_vm_t" banger_reqkey_t file read
+breaks "a role that opens it, or appends to it" "$roles" banger_reqkey_t file "append open"
 breaks "a role that opens or reads the request log" "$roles" banger_reqlog_t file "open read"
 
 printf '%s\n' "${rules[@]}" >"$work/broken.cil"
