@@ -46,6 +46,7 @@ ended() { ! kill -0 "$1" 2>/dev/null || grep -q '^State:.Z' "/proc/$1/status"; }
 left() { # processes of the set in this test's IPC or network namespace, or out of its folder
 	find /proc -maxdepth 2 -name exe -lname "$T/libexec/*" 2>/dev/null | wc -l
 }
+gone() { [ "$(left)" = 0 ]; }
 
 start
 is "$rc" ready "without a fault the set gets ready"
@@ -68,6 +69,7 @@ for program in privhelper role-net role-blk role-spawn launcher controller; do
 			is "$rc" ready "banger-$program: $step is no step of it"
 			continue
 		fi
+		wait_for 5 gone # the kernel ends the children of a supervisor that exits, but not at once
 		is "$rc $(left)" "[1-9]* 0" "banger-$program: without \"$step\" it exits before READY, and all with it"
 		[ "$rc" != ready ] || sed 's/^/# /' "$T/set.err"
 	done < <(steps_of "$program")
