@@ -28,6 +28,15 @@
  * file, so the kernel enforces it too (RLIMIT_FSIZE). */
 #define REQLOG_BYTES_MAX (UINT64_C(1) << 30)
 
+/* The end of a log as a start record tells it. */
+struct reqlog_tail {
+	uint64_t after;           /* the first number that the key file did not count */
+	uint64_t end;             /* bytes that the log should have */
+	char prev[REQLOG_DIGEST]; /* hash of record after - 1; "": there is none */
+	uint8_t moved;            /* 1: the log is another file than before */
+	uint8_t zero[6];
+};
+
 /* The key file beside a log (net.key): this struct, overwritten before each record.  All zeros, or
  * an empty file, stand for a log without records and without a key. */
 struct reqlog_state {
@@ -37,8 +46,11 @@ struct reqlog_state {
 	uint64_t ahead;           /* the record that `key` belongs to; next: after a clean stop */
 	char prev[REQLOG_DIGEST]; /* hash of record next - 1; "": there is none */
 	uint8_t key[REQLOG_KEY];
-	uint8_t zero[7];
+	uint8_t starting; /* 1: until the start record is on the disk, ... */
+	uint8_t zero[6];
+	struct reqlog_tail tail; /* ... which tells this, and ... */
+	uint64_t size;           /* ... stands behind this number of bytes */
 };
-_Static_assert(sizeof(struct reqlog_state) == 152, "the same on all sides, without padding");
+_Static_assert(sizeof(struct reqlog_state) == 248, "the same on all sides, without padding");
 
 #endif

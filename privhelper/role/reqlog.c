@@ -107,6 +107,26 @@ static int keep_ahead(struct reqlog *l)
 	return -1;
 }
 
+/* Find the end of the log for the start record.  If an earlier process was killed before it had
+ * written its own start record, that process is as if it had never been. */
+static void find_tail(struct reqlog *l, const struct stat *st)
+{
+	struct reqlog_state *s = &l->state;
+	bool moved = s->dev != st->st_dev || s->ino != st->st_ino;
+
+	l->size = (uint64_t)st->st_size;
+	if (s->starting && !moved && s->size == l->size) {
+		memcpy(s->prev, s->tail.prev, REQLOG_DIGEST);
+	} else {
+		s->tail = (struct reqlog_tail){ .after = s->next, .end = s->end, .moved = moved };
+		memcpy(s->tail.prev, s->prev, REQLOG_DIGEST);
+	}
+	s->starting = 1;
+	s->size = l->size;
+	s->dev = st->st_dev;
+	s->ino = st->st_ino;
+}
+
 /* Read the key file, and continue with the key in it.  A damaged one must not keep the role from
  * starting, because releases have to work. */
 static int load(struct reqlog *l)
@@ -116,15 +136,12 @@ static int load(struct reqlog *l)
 
 	if (n < 0 || fstat(l->fd, &st) < 0)
 		return -1;
-	if ((n != 0 && n != sizeof(l->state)) || l->state.prev[REQLOG_DIGEST - 1]) {
+	if ((n != 0 && n != sizeof(l->state)) || l->state.prev[REQLOG_DIGEST - 1] ||
+	    l->state.tail.prev[REQLOG_DIGEST - 1]) {
 		log_error("the key file of the request log is damaged: the chain begins anew");
 		memset(&l->state, 0, sizeof(l->state));
 	}
-	l->size = (uint64_t)st.st_size;
-	l->moved = l->state.dev != st.st_dev || l->state.ino != st.st_ino;
-	l->after = l->state.next;
-	l->state.dev = st.st_dev;
-	l->state.ino = st.st_ino;
+	find_tail(l, &st);
 	l->state.next = l->state.ahead;
 	memcpy(l->key, l->state.key, REQLOG_KEY);
 	return 0;
@@ -143,7 +160,10 @@ int reqlog_init(struct reqlog *l, int fd, int key_fd, const char *role)
 
 int reqlog_resume(struct reqlog *l)
 {
-	return load(l);
+	int r = load(l);
+
+	l->state.starting = 0;
+	return r;
 }
 
 /* Add the time in UTC (RFC 3339).  gmtime(3) can not be used, because its first call opens time
@@ -327,9 +347,10 @@ int reqlog_start(struct reqlog *l, pid_t pid, uint32_t uid)
 	add(begin(&t, l, "start"), ",\"version\":\"%s\",\"pid\":%d,\"uid\":%u", BANGER_VERSION,
 	    (int)pid, uid);
 	add(&t, ",\"after\":%llu,\"end\":%llu,\"size\":%llu,\"file\":\"%s\"",
-	    (unsigned long long)l->after, (unsigned long long)l->state.end,
-	    (unsigned long long)l->size, l->moved ? "new" : "same");
+	    (unsigned long long)l->state.tail.after, (unsigned long long)l->state.tail.end,
+	    (unsigned long long)l->size, l->state.tail.moved ? "new" : "same");
 	int r = end(l, &t) < 0 ? -1 : sync_log(l);
+	l->state.starting = r < 0;
 	return park(l) < 0 ? -1 : r;
 }
 

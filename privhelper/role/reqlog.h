@@ -30,8 +30,6 @@ struct reqlog {
 	/* after writes that failed: bytes of incomplete lines at the end of the file */
 	uint64_t torn;
 	bool open;      /* the file does not end with a newline */
-	uint64_t after; /* for the start record: the first number that no record has ... */
-	bool moved;     /* ... and whether the log is another file than before */
 	bool failing;   /* an error was logged since the last success */
 	uint64_t pings, reads;
 	/* the last request with an intent: its result is always written */

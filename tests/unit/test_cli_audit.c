@@ -702,6 +702,43 @@ static void killed_within_a_record(void **state)
 	}
 }
 
+/* Two processes in turn are killed before their start record is in the log, one of them after a
+ * process that was killed itself. */
+static void killed_within_two_starts(void **state)
+{
+	struct reqlog l;
+	int saved = catch_errors();
+
+	(void)state;
+	open_log(&l);
+	request_pair(&l, true);
+	off_t before = lseek(l.fd, 0, SEEK_END);
+	close_log(&l);
+	for (int i = 0; i < 2; i++) {
+		struct reqlog_state s;
+		int fd = open(w.key, O_RDWR), log = open(w.log, O_WRONLY | O_APPEND);
+		assert_int_equal(reqlog_init(&l, log, fd, "net"), 0);
+		assert_int_equal(keep_ahead(&l), 0);
+		if (i == 1) { /* the entry of the start record, and no record */
+			l.state.start = (uint64_t)before;
+			l.state.end = (uint64_t)before + 300;
+			l.state.next++;
+			memset(l.state.prev, 'a', REQLOG_DIGEST - 1);
+			assert_int_equal(save(&l), 0);
+		}
+		assert_int_equal(pread(fd, &s, sizeof(s), 0), sizeof(s));
+		assert_int_equal(s.starting, 1);
+		(void)close(fd);
+		(void)close(log);
+	}
+	(void)dup2(saved, STDERR_FILENO);
+	(void)close(saved);
+	again();
+	expect_whole(&w.text);
+	assert_int_equal(w.v.counts[FINDING_LOST], 0);
+	assert_int_equal(w.v.proven, w.v.records);
+}
+
 /* The key file is older than the log: a power cut came before it was written back, and behind the
  * record. */
 static void an_older_key_file(void **state)
@@ -817,6 +854,7 @@ int main(void)
 		TEST(a_clock_set_back),
 		TEST(another_roles_record),
 		TEST(killed_within_a_record),
+		TEST(killed_within_two_starts),
 		TEST(an_older_key_file),
 		TEST(several_records_lost),
 		TEST(cut_between_two_starts),
