@@ -6,6 +6,7 @@
 #
 # EVIL_REQUESTS: requests a round (500).  EVIL_SECONDS: rounds with new seeds for so long, instead of three.  A failing
 # round names its seed; `evil.sh ROLE SEED` repeats it.
+# alone: its loops have our tag, and loops are the whole host's: a set of another test would take them for its own orphans
 . "$(dirname "$0")/../integration/lib.sh"
 in_ns "$@"
 for tool in nft ip losetup jq ps conntrack; do
