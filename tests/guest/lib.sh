@@ -79,6 +79,10 @@ installed() { # installed as an administrator would, and active; at once when it
 	systemctl enable -q --now banger || { not_ok "banger.service starts" "$(journalctl -u banger -n 30 --no-pager)"; done_testing; }
 }
 
+# The number of loops of ours.  The kernel shows the path of a file from the mount by which it was opened: when the controller
+# that had this mount has ended, the path begins below the state's folder.
+loops() { losetup -J -l | jq '[.loopdevices[]? | select(."back-file" | test("^(/var/lib/banger)?/(slots|images)/"))] | length'; }
+
 part() { # part NAME: the pid of that process of ours: privhelper, role-net, role-blk, role-spawn, controller
 	case $1 in
 	privhelper) systemctl show -P MainPID banger ;;

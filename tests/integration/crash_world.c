@@ -244,7 +244,9 @@ static void see_process(struct world *w, const char *dir, const char *name)
 	text_add(&w->dump, "process %s of slot %u\n", name, st.st_uid - config.uid_base);
 }
 
-/* The name that the role gives a loop is not in sysfs; the file behind it is. */
+/* The name that the role gives a loop is not in sysfs; the file behind it is.  Its path begins with
+ * state_dir as long as the controller lives whose mount of state_dir it was opened by; later it
+ * begins below. */
 static void see_block(struct world *w, const char *dir, const char *name)
 {
 	char line[300], uuid[80];
@@ -254,9 +256,10 @@ static void see_block(struct world *w, const char *dir, const char *name)
 	if (strncmp(name, "loop", 4) == 0 &&
 	    read_line(line, sizeof(line), "%s/%s/loop/backing_file", dir, name)) {
 		size_t n = strlen(config.state_dir);
-		if (strncmp(line, config.state_dir, n) != 0)
+		const char *path = strncmp(line, config.state_dir, n) == 0 ? line + n : line;
+		bool cow = sscanf(path, "/slots/%u/cow", &slot) == 1;
+		if (!cow && strncmp(path, "/images/", 8) != 0)
 			return;
-		bool cow = sscanf(line + n, "/slots/%u/cow", &slot) == 1;
 		t.slot = cow ? slot : ~1u;
 		thing(w, cow ? T_LOOP_COW : T_LOOP_BASE, t, "%s", line);
 	} else if (strncmp(name, "dm-", 3) == 0 &&

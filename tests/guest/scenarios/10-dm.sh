@@ -7,7 +7,6 @@ B=/var/lib/banger
 
 table() { dmsetup table "bgr-$(slot_of "$1")" 2>/dev/null; }
 loop_of() { table "$1" | awk -v n="$2" '{ sub("7:", "/dev/loop", $n); print $n }'; } # loop_of VM 4|5: base, CoW store
-loops() { losetup -J -l | jq '[.loopdevices[]? | select(."back-file" | startswith("/var/lib/banger/"))] | length'; }
 nothing_of_dm() { [ "$(dmsetup ls | grep -c ^bgr-)/$(loops)" = 0/0 ]; }
 mkdir -p /tmp/disk
 

@@ -3,7 +3,7 @@
 . "$(dirname "$0")/../lib.sh"
 installed
 B=/var/lib/banger
-nothing_of_dm() { [ "$(dmsetup ls | grep -c ^bgr-)/$(losetup -J -l | jq '[.loopdevices[]? | select(."back-file" | startswith("/var/lib/banger/"))] | length')" = 0/0 ]; }
+nothing_of_dm() { [ "$(dmsetup ls | grep -c ^bgr-)/$(loops)" = 0/0 ]; }
 db_is_whole() { [ "$(sqlite3 -readonly $B/banger.db 'PRAGMA integrity_check')" = ok ]; }
 
 # ---- a file system of its own, with quotas, on a disk that can be made to fail ----

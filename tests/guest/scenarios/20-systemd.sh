@@ -176,7 +176,7 @@ is "$(pgrep -c '^banger-')" 0 "no process of ours is left"
 is "$(ls -d /usr/bin/banger /usr/sbin/banger-* /usr/libexec/banger /run/banger /sys/fs/cgroup/banger $LIB/systemd/system/*banger* $LIB/*.d/*banger* $LIB/udev/rules.d/*banger* $LIB/systemd/network/*banger* /usr/lib/NetworkManager/conf.d/*banger* \
 	/etc/logrotate.d/banger /etc/systemd/system/*/*banger* /usr/share/selinux/packages/banger.pp 2>/dev/null)" "" "no file of ours is left"
 is "$(nft list tables | grep -c banger)/$(ip -j link | jq '[.[] | select(.ifname | test("^banger|^bgr"))] | length')" 0/0 "no table, bridge or tap"
-is "$(dmsetup ls | grep -c ^bgr-)/$(losetup -J -l | jq '[.loopdevices[]? | select(."back-file" | startswith("/var/lib/banger/"))] | length')" 0/0 "no disk"
+is "$(dmsetup ls | grep -c ^bgr-)/$(loops)" 0/0 "no disk"
 is "$(ls /etc/banger /var/lib/banger | xargs)" "*banger.conf*banger.db*images*" "what people made is kept"
 check "installed again" eval 'make -C "$ROOT" --no-print-directory install && systemctl enable --now banger'
 is "$(banger image list -o json | jq -r '.[].name')" tiny "their images are there again"

@@ -14,7 +14,7 @@ nothing_left() {
 	[ "$(dmsetup ls | grep -c ^bgr-)/$(ip -j link | jq '[.[] | select(.ifname | test("^bgr[0-9]"))] | length')" = 0/0 ] &&
 		[ "$(nft -j list set inet banger nat4 | jq '[.nftables[].set? // empty | .elem // empty] | length')" = 0 ] &&
 		[ -z "$(find /sys/fs/cgroup/banger/vm -mindepth 1 -type d)" ] &&
-		[ "$(losetup -J -l | jq '[.loopdevices[]? | select(."back-file" | startswith("/var/lib/banger/"))] | length')" = 0 ]
+		[ "$(loops)" = 0 ]
 }
 stopped() { [ "$(vm_of .state)" = stopped ]; }
 

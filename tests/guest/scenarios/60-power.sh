@@ -4,7 +4,7 @@
 states() { banger vm list --all -o json | jq -r 'map(select(.name != "again") | "\(.name) \(.state)") | join(", ")'; }
 kernel_has() { # what of ours the kernel holds, by its own tools: links, loops, snapshots, NAT elements, control groups
 	ip -j link | jq '[.[] | select(.ifname | test("^bgr[0-9]"))] | length'
-	losetup -J -l | jq '[.loopdevices[]? | select(."back-file" | startswith("/var/lib/banger/"))] | length'
+	loops
 	dmsetup ls | grep -c ^bgr-
 	nft -j list set inet banger nat4 | jq '[.nftables[].set? // empty | .elem // empty] | length'
 	find /sys/fs/cgroup/banger/vm -mindepth 1 -type d | wc -l
