@@ -613,6 +613,33 @@ static void trailing_bytes(void **state)
 	free(long_junk);
 }
 
+/* A role can append what libarchive knows as another format, and would read in place of the log: the
+ * uuencoded record of another number. */
+static void another_format_within_a_compressed_log(void **state)
+{
+	char command[64], path[80];
+	uint64_t lines = w.text.n[0];
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "%s/net.log-1.gz", w.dir);
+	(void)snprintf(command, sizeof(command), "gzip %s/net.log-1", w.dir);
+	FILE *f = fopen(w.old, "ae");
+	assert_non_null(f);
+	fputs("begin 644 x\n#9F]R\n`\nend\n", f);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(system(command), 0); /* of mkdtemp(3)'s own name */
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	begin_judging();
+	assert_int_equal(verify_file(&w.v, fd, "net.log-1.gz"), 0);
+	(void)close(fd);
+	(void)unlink(path);
+	(void)fclose(w.v.checkpoints);
+	assert_int_equal(w.v.records, lines);
+	assert_int_equal(w.v.proven, lines);
+	assert_int_equal(w.v.counts[FINDING_LINE], 1);
+}
+
 /* Times that only somebody with the key can write: the role's own clock was set back. */
 static void a_clock_set_back(void **state)
 {
@@ -851,6 +878,7 @@ int main(void)
 		TEST(a_result_without_an_intent),
 		TEST(a_broken_rotation),
 		TEST(trailing_bytes),
+		TEST(another_format_within_a_compressed_log),
 		TEST(a_clock_set_back),
 		TEST(another_roles_record),
 		TEST(killed_within_a_record),

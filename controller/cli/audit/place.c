@@ -1,5 +1,6 @@
 #include "controller/cli/audit/place.h"
 
+#include <archive.h>
 #include <errno.h>
 #include <glob.h>
 #include <stdlib.h>
@@ -65,6 +66,18 @@ void audit_files_free(struct audit_files *files)
 {
 	free(files->paths);
 	memset(files, 0, sizeof(*files));
+}
+
+struct archive *audit_reader(void)
+{
+	struct archive *a = archive_read_new();
+
+	if (a && archive_read_support_filter_gzip(a) >= ARCHIVE_WARN &&
+	    archive_read_support_format_raw(a) == ARCHIVE_OK &&
+	    archive_read_support_format_empty(a) == ARCHIVE_OK)
+		return a;
+	archive_read_free(a);
+	return NULL;
 }
 
 bool audit_role_known(const struct cli *c, struct error *e)

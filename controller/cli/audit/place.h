@@ -25,4 +25,12 @@ void audit_files_free(struct audit_files *files);
 /* Return: false with @e if --role names none. */
 bool audit_role_known(const struct cli *c, struct error *e);
 
+struct archive;
+
+/* Make a reader of a log file, plain or compressed by gzip as logrotate(8) does it.  libarchive's
+ * other formats are left out: it finds some, such as uuencode, behind any number of lines, and has
+ * others unpacked by a program; a role that was taken over can append both to its log.
+ * Return: to be freed by archive_read_free(), or NULL. */
+struct archive *audit_reader(void);
+
 #endif

@@ -233,11 +233,9 @@ static int open_file(struct source *s)
 {
 	struct archive_entry *entry;
 
-	s->a = archive_read_new();
+	s->a = audit_reader();
 	s->at = 0;
-	if (!s->a || archive_read_support_filter_all(s->a) < ARCHIVE_WARN ||
-	    archive_read_support_format_raw(s->a) != ARCHIVE_OK ||
-	    archive_read_support_format_empty(s->a) != ARCHIVE_OK ||
+	if (!s->a ||
 	    archive_read_open_filename(s->a, s->files.paths[s->file], sizeof(s->buf)) != ARCHIVE_OK)
 		return -1;
 	int r = archive_read_next_header(s->a, &entry);

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "controller/cli/audit/place.h"
 
 #define CHUNK 262144
 /* Keys that are derived at once to reach a record: 10 s of work. */
@@ -363,12 +364,9 @@ static void take_line(struct verifier *v, const char *line, size_t len)
 static struct archive *open_stream(int fd)
 {
 	struct archive_entry *e;
-	struct archive *a = archive_read_new();
+	struct archive *a = audit_reader();
 
-	if (a && archive_read_support_filter_all(a) >= ARCHIVE_WARN &&
-	    archive_read_support_format_raw(a) == ARCHIVE_OK &&
-	    archive_read_support_format_empty(a) == ARCHIVE_OK &&
-	    archive_read_open_fd(a, fd, CHUNK) == ARCHIVE_OK) {
+	if (a && archive_read_open_fd(a, fd, CHUNK) == ARCHIVE_OK) {
 		int r = archive_read_next_header(a, &e);
 		if (r == ARCHIVE_OK || r == ARCHIVE_EOF)
 			return a;
