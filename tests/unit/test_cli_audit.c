@@ -602,6 +602,12 @@ static void trailing_bytes(void **state)
 	expect(&t, FINDING_LINE);
 	t.end = "{\"type\":\"stop\"}\n";
 	expect(&t, FINDING_LINE);
+	/* a whole record, of a role whose name a terminal would obey */
+	t.end = "{\"type\":\"ready\",\"role\":\"\033c\",\"n\":9,\"time\":\"2026-01-02T03:04:05."
+		"000000000Z\",\"boot_ns\":1,\"prev\":null,\"mac\":\"00112233445566778899aabbcc"
+		"ddeeff\"}\n";
+	expect(&t, FINDING_LINE);
+	assert_null(strchr(w.why, '\033'));
 	t.end = "\n";
 	expect(&t, FINDING_LINE);
 	memset(long_junk, 'x', 299999);

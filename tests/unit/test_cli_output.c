@@ -6,6 +6,7 @@
 #include <pwd.h>
 #include <sys/wait.h>
 
+#include "common/cleanup.h"
 #include "controller/cli/out.h"
 #include "controller/cli/proc.h"
 
@@ -95,6 +96,35 @@ static void test_audit_table(void **state)
 	assert_has(fx.out, "USER    REQUESTS  REFUSED  NO ANSWER  MEAN     SLOWEST\n");
 	assert_has(fx.out, "root    1         0        0          1009 us  1009 us\n");
 	assert_has(fx.out, "(none)  1         0        1          0 us     0 us\n");
+}
+
+/* A role that was taken over writes what it likes into its log: the terminal obeys none of it. */
+static void test_audit_diff_obeys_no_log(void **state)
+{
+	static const char *const names[] = { "net", "blk", "spawn" };
+	char dir[] = "/tmp/banger-diff.XXXXXX", path[64];
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s.log", dir, names[i]);
+		FILE *f = fopen(path, "we");
+		assert_non_null(f);
+		if (i == 0)
+			fputs("{\"type\":\"answer\",\"role\":\"net\",\"boot_ns\":1,\"op\":\"tap_create\","
+			      "\"slot\":997,\"status\":\"ok\",\"op_id\":\"\\u001bc\\u009b2J\"}\n",
+			      f);
+		(void)fclose(f);
+	}
+	assert_int_equal(BANGER("audit", "diff", "--logs", dir), FAIL_GENERAL);
+	assert_has(fx.out,
+		   "tap of slot 997: the log has a create, and the kernel does not show it, "
+		   "operation ?c??2J\n");
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s.log", dir, names[i]);
+		(void)unlink(path);
+	}
+	(void)rmdir(dir);
 }
 
 static void test_list_json(void **state)
@@ -603,6 +633,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_table),
 		T(test_audit_table),
+		T(test_audit_diff_obeys_no_log),
 		T(test_list_json),
 		T(test_errors),
 		T(test_output_that_can_not_be_written),

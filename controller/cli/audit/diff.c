@@ -92,6 +92,7 @@ static void replay(void *arg, const struct audit_row *row)
 		else if (changes[i].then != SAID_RETIRED || o->said != SAID_NOTHING)
 			o->said = changes[i].then;
 		(void)snprintf(o->op, sizeof(o->op), "%.32s", audit_text(row->asked, "op_id"));
+		text_clean(o->op); /* a role that was taken over writes what it likes */
 	}
 }
 

@@ -40,13 +40,17 @@ static bool number(struct scan *s, uint64_t *out)
 	return s->at > start && (*start != '0' || s->at == start + 1);
 }
 
-/* A word up to the next quotation mark, which is taken too. */
+/* A word up to the next quotation mark, which is taken too.  It is printed, so it has no control
+ * character, which a terminal would obey. */
 static bool word(struct scan *s, char *out, size_t size)
 {
 	const char *end = memchr(s->at, '"', (size_t)(s->end - s->at));
 
 	if (!end || (size_t)(end - s->at) >= size)
 		return false;
+	for (const char *at = s->at; at < end; at++)
+		if (*at < ' ' || *at > '~')
+			return false;
 	memcpy(out, s->at, (size_t)(end - s->at));
 	out[end - s->at] = '\0';
 	s->at = end + 1;
