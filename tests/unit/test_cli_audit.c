@@ -547,6 +547,30 @@ static void a_future_key(void **state)
 	assert_int_equal(verify_add_key(&w.v, "banger-key net 1 00"), -1);
 }
 
+/* Records of the attacker's numbers, each far from the one before: keys are derived for the first of
+ * them alone, or a log would take years to verify. */
+static void a_log_of_gaps(void **state)
+{
+	static const char record[] =
+		"{\"type\":\"ready\",\"role\":\"net\",\"n\":%u,\"time\":\"2099-01-02T03:"
+		"04:05.000000000Z\",\"boot_ns\":1,\"prev\":null,\"mac\":\""
+		"00112233445566778899aabbccddeeff\"}\n";
+	struct text t = w.text;
+	char end[3 * sizeof(record)];
+	size_t used = 0;
+
+	(void)state;
+	for (unsigned i = 1; i <= 2; i++)
+		used += (size_t)snprintf(end + used, sizeof(end) - used, record, 600 * i);
+	t.end = end;
+	begin_judging();
+	w.v.walked = 100000000 - 600;
+	judge_on(&t);
+	assert_int_equal(w.v.counts[FINDING_MAC], 1);
+	assert_int_equal(w.v.unproven, 2);
+	assert_int_equal(w.v.key.n, 600);
+}
+
 static void a_result_without_an_intent(void **state)
 {
 	struct text t = w.text;
@@ -881,6 +905,7 @@ int main(void)
 		TEST(a_wrong_key),
 		TEST(a_later_key),
 		TEST(a_future_key),
+		TEST(a_log_of_gaps),
 		TEST(a_result_without_an_intent),
 		TEST(a_broken_rotation),
 		TEST(trailing_bytes),

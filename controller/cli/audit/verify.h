@@ -69,6 +69,7 @@ struct verifier {
 	uint8_t hash[REQLOG_AHEAD][RECORD_HASH]; /* of the last records, by number */
 	bool keyed;
 	size_t next_key;
+	uint64_t walked;       /* keys that were derived for records behind gaps */
 	struct verify_key key; /* of record key.n */
 	struct {
 		bool there;
