@@ -117,12 +117,15 @@ static enum status take_slot(struct role *r, const struct request *q)
 	return ST_OK;
 }
 
-/* Refuse a removal in a slot that belongs to another VM now, or has belonged to a newer one. */
+/* Refuse a removal in a slot that belongs to another VM now, or has belonged to a newer one.  The
+ * exception is VMM_KILL: the name of a VMM's cgroup has slot, generation and owner, so it can end
+ * no other.  A taken-over spawn role could leave a process in one that is older than the slot's VM,
+ * or beyond the slots. */
 static enum status check_remove(struct role *r, const struct request *q)
 {
 	const struct owner_row *w = &r->ledger[q->slot];
 
-	if (q->generation < w->generation ||
+	if ((q->generation < w->generation && q->op->code != OP_VMM_KILL) ||
 	    (q->generation > w->generation && r->holds(r, q->slot)))
 		return ST_DENIED;
 	return ST_OK;
@@ -135,7 +138,7 @@ static enum status check_belonging(struct role *r, const struct request *q)
 	if (q->op->scope == SCOPE_HOST)
 		return ST_OK;
 	if (q->slot >= r->config.slots)
-		return ST_DENIED;
+		return q->op->code == OP_VMM_KILL ? ST_OK : ST_DENIED;
 	if (q->generation == w->generation) {
 		if (!role_owns(r, q))
 			return ST_DENIED;

@@ -57,11 +57,9 @@ static enum status fake_sweep(struct role *r, struct call *c)
 }
 
 static const struct handler handlers[] = {
-	{ OP_TAP_CREATE, fake_create },
-	{ OP_GUEST_ALLOW, fake_create },
-	{ OP_TAP_RETIRE, fake_remove },
-	{ OP_TAP_SWEEP, fake_sweep },
-	{ 0, NULL },
+	{ OP_TAP_CREATE, fake_create }, { OP_GUEST_ALLOW, fake_create },
+	{ OP_TAP_RETIRE, fake_remove }, { OP_TAP_SWEEP, fake_sweep },
+	{ OP_VMM_KILL, fake_remove },   { 0, NULL },
 };
 
 static struct role role;
@@ -247,6 +245,26 @@ static unsigned in_log(const char *what)
 		n += strstr(text, what) != NULL;
 	(void)fclose(f);
 	return n;
+}
+
+/* A VMM that is no VM's, beyond the slots or older than the slot's VM, can be ended, and nothing else
+ * can be done there. */
+static void vmms_of_no_vm(void **state)
+{
+	(void)state;
+	fake.there[9] = fake.there[2] = true; /* config.slots is 8 */
+	role_adopt(&role, 9, 3, 1000);
+	role_adopt(&role, 2, 5, 1000);
+	assert_int_equal(ask_about(OP_TAP_CREATE, 9, 3, 1000), ST_DENIED);
+	assert_int_equal(ask_about(OP_TAP_RETIRE, 9, 3, 1000), ST_DENIED);
+	assert_int_equal(ask_about(OP_TAP_RETIRE, 2, 4, 1000), ST_DENIED);
+	assert_int_equal(ask_about(OP_VMM_KILL, 2, 5, 1001), ST_DENIED);
+	assert_int_equal(ask_about(OP_VMM_KILL, 2, 6, 1000), ST_DENIED);
+	assert_int_equal(fake.calls, 0);
+	assert_int_equal(ask_about(OP_VMM_KILL, 9, 3, 1000), ST_OK);
+	assert_int_equal(ask_about(OP_VMM_KILL, 2, 4, 1001), ST_OK);
+	assert_int_equal(fake.calls, 2);
+	assert_int_equal(in_log("\"intent\""), 2);
 }
 
 static void no_tokens(void)
@@ -448,6 +466,7 @@ int main(void)
 		TEST(host_wide_removal),
 		TEST(adopted),
 		TEST(slots_are_the_bound),
+		TEST(vmms_of_no_vm),
 		TEST(removals_of_nothing_are_bounded),
 		TEST(removals_of_something_are_recorded),
 		TEST(sweeps_of_something_are_recorded),
