@@ -153,6 +153,21 @@ static int restrict_files(const struct child *c)
 	return (int)syscall(SYS_landlock_restrict_self, rules, 0u);
 }
 
+int spawn_bound_files(int abi)
+{
+	const uint64_t all = handled(abi);
+
+	if (SETUP_FAILS("landlock"))
+		return -1;
+	if (abi == 0)
+		return 0;
+	_cleanup_close_ int rules = (int)syscall(SYS_landlock_create_ruleset, &all, sizeof(all),
+						 0u);
+	if (rules < 0 || allow(rules, all, "/") < 0)
+		return -1;
+	return (int)syscall(SYS_landlock_restrict_self, rules, 0u);
+}
+
 /* ---- CHILD: identity ---- */
 
 /* Take the slot's ids, and drop all capabilities, which the launcher's securebits would keep over the

@@ -26,6 +26,11 @@ struct child {
 	uint64_t disk_max; /* bytes of the largest file that a VMM may write (RLIMIT_FSIZE) */
 };
 
+/* Leave this process and its children no files but those below its root, by Landlock: a folder that
+ * a peer sends leads nowhere.  @abi: Landlock's; 0: the kernel has none, and nothing is done.
+ * Return: 0, or -1 with errno. */
+int spawn_bound_files(int abi);
+
 /**
  * spawn_child() - start a VMM inside a cgroup
  * @cgroup:	descriptor of the cgroup's directory

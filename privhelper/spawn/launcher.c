@@ -6,7 +6,9 @@
  * struct.  It holds CAP_SETUID and CAP_SETGID, bounded to the slots' ids, and its filter has to
  * allow what any VMM may call, because a filter stays over execve(2).  It parses nothing.
  *
- * LAUNCHER lives in the VMMs' root (jail.c), and in a control group beside theirs. */
+ * LAUNCHER lives in the VMMs' root (jail.c), and in a control group beside theirs.  The folder of a
+ * cgroup comes from ROLE, so a taken-over ROLE could send any folder of the host that a user has
+ * handed to the controller.  Landlock keeps LAUNCHER from opening what lies below it, or above. */
 #include "privhelper/spawn/launcher.h"
 
 #include <errno.h>
@@ -116,9 +118,9 @@ static int prepare(struct launcher *l)
 	if (spawn_jail_enter(l->config, &l->programs) < 0 || make_filters(l) < 0)
 		return -1;
 	l->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (l->null_fd >= 0 && no_zombies() == 0)
+	if (l->null_fd >= 0 && no_zombies() == 0 && spawn_bound_files(l->landlock_abi) == 0)
 		return 0;
-	log_errno("/dev/null or SIGCHLD");
+	log_errno("/dev/null, SIGCHLD or Landlock");
 	return -1;
 }
 

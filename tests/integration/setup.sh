@@ -58,7 +58,8 @@ banger-launcher config
 banger-launcher prepare
 banger-launcher bind
 banger-launcher scan
-banger-launcher no return"
+banger-launcher no return
+banger-role-spawn landlock"
 steps_of() { # steps_of PROGRAM; the launcher is forked by the spawn role
 	"$B/banger-${1/#launcher/role-spawn}" --setup-steps | sort -u
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -143,10 +144,51 @@ static void the_role_ends_at_what_no_launcher_answers(void **unused)
 	assert_int_equal(role_takes(NULL, 0, 0), EXIT_PEER); /* the launcher is gone */
 }
 
+/* Open @name below @folder, in a process whose root is @root and whose files are bounded.  Return: 0, or
+ * the errno. */
+static int bounded_open(const char *root, int folder, const char *name)
+{
+	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+	int status;
+
+	if (abi <= 0 || geteuid() != 0)
+		skip();
+	pid_t pid = fork();
+	if (pid == 0) {
+		if (chroot(root) < 0 || chdir("/") < 0 || spawn_bound_files((int)abi) < 0)
+			_exit(255);
+		_exit(openat(folder, name, O_RDONLY | O_CLOEXEC) < 0 ? errno : 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+/* A folder that the role has sent in place of a cgroup leads nowhere, up and down. */
+static void a_sent_folder_leads_nowhere(void **unused)
+{
+	char root[] = "/tmp/banger-launcher.XXXXXX", own[64];
+	int etc = open("/etc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	(void)unused;
+	assert_non_null(mkdtemp(root));
+	(void)snprintf(own, sizeof(own), "%s/own", root);
+	(void)close(open(own, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	int results[] = { bounded_open(root, AT_FDCWD, "own"), bounded_open(root, etc, "passwd"),
+			  bounded_open(root, etc, "../etc/passwd"), bounded_open(root, etc, ".") };
+	(void)unlink(own);
+	(void)rmdir(root);
+	(void)close(etc);
+	assert_int_equal(results[0], 0);
+	for (size_t i = 1; i < ARRAY_SIZE(results); i++)
+		assert_int_equal(results[i], EACCES);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_number_has_its_bounds),
+		cmocka_unit_test(a_sent_folder_leads_nowhere),
 		cmocka_unit_test(it_ends_at_what_no_role_sends),
 		cmocka_unit_test(the_role_ends_at_what_no_launcher_answers),
 	};
