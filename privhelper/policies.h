@@ -23,7 +23,7 @@ extern const struct policy policy_net;
 enum blk_var { BLK_LOOP_CONTROL = 1, BLK_DM_CONTROL, BLK_PARTITIONS, BLK_VARS };
 extern const struct policy policy_blk;
 
-enum spawn_var { SPAWN_VM_DIR = 1, SPAWN_PROC_DIR, SPAWN_LAUNCHER, SPAWN_VARS };
+enum spawn_var { SPAWN_LAUNCHER = 1, SPAWN_VARS };
 extern const struct policy policy_spawn;
 
 /* SLOT_IDS: the range of the slots' ids.  LANDLOCK and NO_LANDLOCK: one of the two is bound, as

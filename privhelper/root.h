@@ -22,7 +22,7 @@ struct part {
 	const char *at;   /* in the new root, relative; NULL: as on the host */
 	uint64_t attr;    /* MOUNT_ATTR_* */
 	unsigned how;     /* PART_DEEP and the others below */
-	int tree;         /* the detached mount, set by parts_clone(); 0: none */
+	int tree;         /* the detached mount, of parts_clone() or the caller; 0: none */
 };
 
 enum {

@@ -63,8 +63,7 @@ int cgroup_tags(int vm_dir, struct tag tags[TAGS_MAX])
 	return (int)n;
 }
 
-/* Open a file of the tag's cgroup, or with @name "" its directory.  The path begins at @vm_dir, the
- * only folder of cgroups that the role's filter lets it open files of.
+/* Open a file of the tag's cgroup, or with @name "" its directory.
  * Return: a descriptor, or -1 with errno. */
 static int open_in(int vm_dir, const struct tag *t, const char *name, int flags)
 {
@@ -197,11 +196,11 @@ uint64_t stat_start_time(const char *stat)
 	return parse_uint(number, 0, INT64_MAX, &ticks) < 0 ? 0 : ticks;
 }
 
-uint64_t proc_start_time(int proc_dir, int pid)
+uint64_t proc_start_time(int pid)
 {
 	char path[32], text[1024];
 
-	(void)snprintf(path, sizeof(path), "%d/stat", pid);
-	int fd = openat(proc_dir, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	int fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	return read_file(fd, text, sizeof(text)) < 0 ? 0 : stat_start_time(text);
 }

@@ -50,7 +50,7 @@ enum status cgroup_remove(int vm_dir, const struct tag *t);
 
 /* Return: the clock ticks from boot to the start of a process, field 22 of /proc/<pid>/stat
  * (proc(5)); 0: it can not be read. */
-uint64_t proc_start_time(int proc_dir, int pid);
+uint64_t proc_start_time(int pid);
 
 /* Return: field 22 of the text of a /proc/<pid>/stat; 0: it has no such field. */
 uint64_t stat_start_time(const char *stat);

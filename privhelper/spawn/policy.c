@@ -328,8 +328,9 @@ static const struct rule of_launcher[] = {
 	{ SCMP_SYS(socket), ENOSYS, { IS(1, SOCK_DGRAM | SOCK_CLOEXEC) }, "QEMU asks for its tap's number, and goes on" },
 	{ 0 },
 };
-/* Of the role.  Files are those of the VMs' cgroups and of its own procfs: they are opened to read, to
- * write or to list, and it can open no others. */
+/* Of the role.  It opens files to read, to write or to list, and by names from its working folder
+ * alone: its root holds the VMs' cgroups and a procfs.  No rule compares the number of a folder's
+ * descriptor: a taken-over role could close it, and get another folder there from its peer. */
 #define TO_LIST (O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
 #define TO_READ (O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
 #define TO_WRITE (O_WRONLY | O_CLOEXEC | O_NOFOLLOW)
@@ -342,12 +343,11 @@ static const struct rule of_role[] = {
 	{ SCMP_SYS(fcntl), 0, { IS(1, F_GETFL) }, "checks its mode" },
 	{ SCMP_SYS(pidfd_open), 0, ANY, "a pidfd for the controller; the role may send no signal" },
 	{ SCMP_SYS(clock_nanosleep), 0, ANY, "waits for a killed VM's cgroup to be empty" },
-	{ SCMP_SYS(openat), 0, { BOUND(0, SPAWN_VM_DIR), IS(2, TO_LIST) }, "cgroups of VMs" },
-	{ SCMP_SYS(openat), 0, { BOUND(0, SPAWN_VM_DIR), IS(2, TO_READ) }, "cgroups of VMs" },
-	{ SCMP_SYS(openat), 0, { BOUND(0, SPAWN_VM_DIR), IS(2, TO_WRITE) }, "cgroups of VMs" },
-	{ SCMP_SYS(openat), 0, { BOUND(0, SPAWN_PROC_DIR), IS(2, TO_READ) }, "start times" },
-	{ SCMP_SYS(mkdirat), 0, { BOUND(0, SPAWN_VM_DIR) }, "a VM's cgroup" },
-	{ SCMP_SYS(unlinkat), 0, { BOUND(0, SPAWN_VM_DIR) }, "removes it" },
+	{ SCMP_SYS(openat), 0, { IS(0, AT_FDCWD), IS(2, TO_LIST) }, "names of cgroups" },
+	{ SCMP_SYS(openat), 0, { IS(0, AT_FDCWD), IS(2, TO_READ) }, "cgroups of VMs, start times" },
+	{ SCMP_SYS(openat), 0, { IS(0, AT_FDCWD), IS(2, TO_WRITE) }, "cgroups of VMs" },
+	{ SCMP_SYS(mkdirat), 0, { IS(0, AT_FDCWD) }, "a VM's cgroup" },
+	{ SCMP_SYS(unlinkat), 0, { IS(0, AT_FDCWD) }, "removes it" },
 	{ SCMP_SYS(sendmsg), 0, { BOUND(0, SPAWN_LAUNCHER) }, "asks the launcher" },
 	{ SCMP_SYS(recvmsg), 0, { BOUND(0, SPAWN_LAUNCHER) }, "its answer, with a pidfd" },
 	{ 0 },
@@ -393,12 +393,10 @@ const struct policy policy_spawn = {
 	.account = "banger-spawn",
 	.caps = no_caps,
 	.namespaces = "mnt",
-	.files = "a root with the VMs' cgroups alone, and a procfs",
+	.files = "a root with the VMs' cgroups and a procfs alone",
 	.limits = role_limits,
 	.lists = { lockdown_rules, role_rules, of_role },
-	.vars = { [SPAWN_VM_DIR] = "cgroups of VMs",
-		  [SPAWN_PROC_DIR] = "its own procfs",
-		  [SPAWN_LAUNCHER] = "socket to the launcher" },
+	.vars = { [SPAWN_LAUNCHER] = "socket to the launcher" },
 };
 
 const struct policy policy_launcher = {

@@ -30,38 +30,22 @@
 #define OVERHEAD_TCG_MIB 512
 #define WORKER_TASKS 128 /* QEMU's aio pool has up to 64 threads */
 
+/* The VMs' cgroups are the working folder.  The role's filter lets it open files by name from there
+ * alone: not from a descriptor, because a peer may have sent that, in the place of a closed one. */
+#define VM_DIR AT_FDCWD
+#define ROOT_OPTIONS "mode=755,size=4k,nr_inodes=8"
+
 struct spawn_state {
-	/* <cgroup_dir>/vm, a detached clone of its mount, which becomes the root of this process */
-	int vm_dir;
-	int proc_dir; /* a procfs of our own that shows processes only, for their start times */
 	int launcher; /* the socket to the launcher */
 };
 
-static struct spawn_state *state(const struct role *r)
-{
-	return r->state;
-}
-
 /* ---- before the lock-down, as root ---- */
-
-/* Clone the mount with vm/ as its root, so that ".." of vm/ is vm/ itself (open_tree(2)).
- * Return: a descriptor, or -1 (logged). */
-static int open_vm_dir(const char *cgroup_dir)
-{
-	char path[PATH_MAX];
-
-	(void)snprintf(path, sizeof(path), "%s/vm", cgroup_dir);
-	int fd = open_tree(AT_FDCWD, path,
-			   OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
-	if (fd < 0)
-		log_errno("spawn: %s", path);
-	return fd;
-}
 
 /* Mount a procfs that shows processes only (subset=pid, Linux 5.8), with hidepid=0.  The host's own
  * may be mounted with another hidepid, and would then hide the start time of a VMM, a process of
- * another uid.
- * Return: a descriptor, or -1 (logged). */
+ * another uid.  Its links are not followed: /proc/PID/fd would lead to a folder that a peer has
+ * sent.
+ * Return: a descriptor, or -1 with errno. */
 static int open_proc(void)
 {
 	_cleanup_close_ int fs = fsopen("proc", FSOPEN_CLOEXEC);
@@ -72,47 +56,40 @@ static int open_proc(void)
 	    fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
 		fd = fsmount(fs, FSMOUNT_CLOEXEC,
 			     MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
-				     MOUNT_ATTR_NOEXEC);
-	if (fd < 0)
-		log_errno("spawn: a procfs for start times");
+				     MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOSYMFOLLOW);
 	return fd;
 }
 
-/* Make the VMs' cgroups the root of this process: no name leads to another file.  @vm_dir must be
- * a clone of a private mount, because pivot_root(2) refuses a shared one. */
-static int enter_root(int vm_dir, const char *run_dir)
+/* Make a root with nothing in it but /vm, the VMs' cgroups, and /proc: no name leads to another
+ * file. */
+static int enter_root(const struct config *c)
 {
+	static char vm[PATH_MAX];
+	struct part parts[] = { { vm, "vm", PART_TO_WRITE, 0, 0 }, { "", "proc", 0, 0, -1 } };
+
 	FAILPOINT("root.before");
-	if (move_mount(vm_dir, "", AT_FDCWD, run_dir, MOVE_MOUNT_F_EMPTY_PATH) < 0 ||
-	    chdir(run_dir) < 0 || root_pivot() < 0) {
-		log_errno("spawn: a root of its own");
-		return -1;
-	}
-	return 0;
+	(void)snprintf(vm, sizeof(vm), "%s/vm", c->cgroup_dir);
+	if (root_unshare(0) == 0 && parts_clone(parts, ARRAY_SIZE(parts)) == 0 &&
+	    (parts[1].tree = open_proc()) >= 0 &&
+	    root_make(c->run_dir, MS_NODEV, ROOT_OPTIONS) == 0 &&
+	    parts_attach(parts, ARRAY_SIZE(parts)) == 0 && root_enter() == 0 && chdir("/vm") == 0)
+		return 0;
+	log_errno("spawn: a root of its own");
+	return -1;
 }
 
 static int prepare(struct role *r)
 {
-	struct spawn_state *s = state(r);
+	struct spawn_state *s = r->state;
 
 	s->launcher = launcher_start(&r->config);
-	if (s->launcher < 0)
-		return -1;
-	if (root_unshare(0) < 0) {
-		log_errno("spawn: a mount namespace of its own");
-		return -1;
-	}
-	s->vm_dir = open_vm_dir(r->config.cgroup_dir);
-	s->proc_dir = open_proc();
-	return s->vm_dir < 0 || s->proc_dir < 0 ? -1 : enter_root(s->vm_dir, r->config.run_dir);
+	return s->launcher < 0 ? -1 : enter_root(&r->config);
 }
 
 static int bind_policy(struct role *r, struct binding *bound)
 {
-	const struct spawn_state *s = state(r);
+	const struct spawn_state *s = r->state;
 
-	bound[SPAWN_VM_DIR] = policy_fd(s->vm_dir);
-	bound[SPAWN_PROC_DIR] = policy_fd(s->proc_dir);
 	bound[SPAWN_LAUNCHER] = policy_fd(s->launcher);
 	return 0;
 }
@@ -123,7 +100,7 @@ static struct tag tags[TAGS_MAX];
 
 static int scan(struct role *r)
 {
-	int n = cgroup_tags(state(r)->vm_dir, tags);
+	int n = cgroup_tags(VM_DIR, tags);
 
 	for (int i = 0; i < n; i++)
 		role_adopt(r, tags[i].slot, tags[i].generation, tags[i].owner);
@@ -132,8 +109,9 @@ static int scan(struct role *r)
 
 static bool holds(struct role *r, uint32_t slot)
 {
-	int n = cgroup_tags(state(r)->vm_dir, tags);
+	int n = cgroup_tags(VM_DIR, tags);
 
+	(void)r;
 	for (int i = 0; i < n; i++)
 		if (tags[i].slot == slot)
 			return true;
@@ -141,12 +119,12 @@ static bool holds(struct role *r, uint32_t slot)
 }
 
 /* Append the objects of one slot.  Return: true, or false: the reply is full. */
-static bool list_slot(struct role *r, int n, uint32_t slot, struct rep_list *l)
+static bool list_slot(int n, uint32_t slot, struct rep_list *l)
 {
 	for (int i = 0; i < n; i++) {
 		if (tags[i].slot != slot)
 			continue;
-		uint64_t live = cgroup_populated(state(r)->vm_dir, &tags[i]) == 1;
+		uint64_t live = cgroup_populated(VM_DIR, &tags[i]) == 1;
 		if (!role_list_add(l, OBJ_VMM, slot, tags[i].generation, tags[i].owner, live))
 			return false;
 	}
@@ -158,12 +136,13 @@ static bool list_slot(struct role *r, int n, uint32_t slot, struct rep_list *l)
  * left out. */
 static enum status list(struct role *r, struct call *c)
 {
-	int n = cgroup_tags(state(r)->vm_dir, tags);
+	int n = cgroup_tags(VM_DIR, tags);
 
+	(void)r;
 	if (n < 0)
 		return ST_KERNEL;
 	for (uint64_t slot = c->q.list.cursor; slot < SLOT_MAX; slot++) {
-		if (list_slot(r, n, (uint32_t)slot, &c->reply.list))
+		if (list_slot(n, (uint32_t)slot, &c->reply.list))
 			continue;
 		c->reply.list.next = slot == c->q.list.cursor ? slot + 1 : slot;
 		return ST_OK;
@@ -195,19 +174,18 @@ struct running {
  * process had exited and the kernel had reused the pid, the new process would not be in this
  * cgroup.
  * Return: ST_OK, ST_ABSENT: no cgroup or no process, or ST_KERNEL. */
-static enum status watch(const struct spawn_state *s, const struct tag *t, struct running *out)
+static enum status watch(const struct tag *t, struct running *out)
 {
-	int found = cgroup_pid(s->vm_dir, t);
+	int found = cgroup_pid(VM_DIR, t);
 
 	if (found <= 0)
 		return found == 0 ? ST_ABSENT : ST_KERNEL;
 	_cleanup_close_ int fd = pidfd_open(found, 0);
 	if (fd < 0)
 		return errno == ESRCH ? ST_ABSENT : ST_KERNEL;
-	if (cgroup_pid(s->vm_dir, t) != found)
+	if (cgroup_pid(VM_DIR, t) != found)
 		return ST_ABSENT;
-	*out = (struct running){ steal_fd(&fd), (uint64_t)found,
-				 proc_start_time(s->proc_dir, found) };
+	*out = (struct running){ steal_fd(&fd), (uint64_t)found, proc_start_time(found) };
 	return ST_OK;
 }
 
@@ -224,23 +202,23 @@ static struct limits limits_of(const struct req_vmm_spawn *v)
 
 static enum status start(struct role *r, const struct request *q, int console, struct running *out)
 {
-	struct spawn_state *s = state(r);
+	struct spawn_state *s = r->state;
 	const struct limits l = limits_of(&q->vmm_spawn);
 	const struct launch ask = { .vmm = q->vmm_spawn, .slot = q->slot };
 	const struct tag t = tag_of(q);
 	int pid;
 
-	_cleanup_close_ int dir = cgroup_make(s->vm_dir, &t, &l);
+	_cleanup_close_ int dir = cgroup_make(VM_DIR, &t, &l);
 	if (dir < 0)
 		return errno == EAGAIN ? ST_LIMIT : ST_KERNEL;
 	enum status st = launcher_ask(s->launcher, &ask, (const int[]){ console, dir }, &pid,
 				      &out->pidfd);
 	if (st != ST_OK) {
-		(void)cgroup_remove(s->vm_dir, &t); /* empty, because there is no VMM */
+		(void)cgroup_remove(VM_DIR, &t); /* empty, because there is no VMM */
 		return st;
 	}
 	out->pid = (uint64_t)pid;
-	out->start = proc_start_time(s->proc_dir, pid);
+	out->start = proc_start_time(pid);
 	return ST_OK;
 }
 
@@ -255,7 +233,7 @@ static enum status vmm_spawn(struct role *r, struct call *c)
 		return ST_LIMIT;
 	if (!is_console(c->fds_in[0]))
 		return ST_DENIED;
-	enum status s = watch(state(r), &t, &vmm);
+	enum status s = watch(&t, &vmm);
 	if (s == ST_ABSENT)
 		s = start(r, &c->q, c->fds_in[0], &vmm);
 	c->fds_out[0] = vmm.pidfd;
@@ -268,7 +246,8 @@ static enum status vmm_watch(struct role *r, struct call *c)
 	const struct tag t = tag_of(&c->q);
 	struct running vmm = { .pidfd = -1 };
 
-	enum status s = watch(state(r), &t, &vmm);
+	(void)r;
+	enum status s = watch(&t, &vmm);
 	c->fds_out[0] = vmm.pidfd;
 	c->reply.vmm_watch = (struct rep_vmm_watch){ vmm.pid, vmm.start };
 	return s;
@@ -278,7 +257,8 @@ static enum status vmm_kill(struct role *r, struct call *c)
 {
 	const struct tag t = tag_of(&c->q);
 
-	return cgroup_end(state(r)->vm_dir, &t);
+	(void)r;
+	return cgroup_end(VM_DIR, &t);
 }
 
 static const struct handler handlers[] = {
@@ -290,7 +270,7 @@ static const struct handler handlers[] = {
 
 int main(void)
 {
-	static struct spawn_state spawn = { .vm_dir = -1, .proc_dir = -1, .launcher = -1 };
+	static struct spawn_state spawn = { .launcher = -1 };
 	static struct role role = {
 		.id = ROLE_SPAWN,
 		.name = "spawn",

@@ -93,7 +93,10 @@ for p in "$net" "$blk" "$spawn"; do
 	is "$(awk '/Max processes/ { print $3 }' "/proc/$p/limits")" 0 "$(tr -d '\0' <"/proc/$p/cmdline"): may not fork"
 	is "$(awk '/Max file size/ { print $4, $5 }' "/proc/$p/limits")" "1073741824 1073741824" "its log has an end"
 done
-is "$(ls -x "/proc/$spawn/root/" | xargs)" "$(ls -x "$CGROUP/vm" | xargs)" "the VMs' control groups are all that the spawn role's root holds"
+is "$(ls -x "/proc/$spawn/root/" | xargs)" "proc vm" "the spawn role's root holds the VMs' control groups and a procfs alone"
+is "$(ls -x "/proc/$spawn/root/vm" | xargs)" "$(ls -x "$CGROUP/vm" | xargs)" "the control groups are the VMs'"
+is "$(readlink "/proc/$spawn/cwd")" "*/vm" "they are its working folder"
+is "$(awk '$5 ~ "/proc$" { print ("," $6 ",") ~ ",ro," && ("," $6 ",") ~ ",nosymfollow," }' "/proc/$spawn/mountinfo")" 1 "links of that procfs are not followed"
 is "$(find "/proc/$launcher/fd" -mindepth 1 | wc -l)" 5 "its launcher has /dev/null, the service's log, and one line to the role" # 0 to 4
 is "$(find "/proc/$launcher/fd" -lname 'socket:*' | wc -l)" 1 "which is its only socket"
 is "$(find "/proc/$ctl/fd" "/proc/$launcher/fd" -lname '*.log' | wc -l)" 0 "the controller and the launcher have no request log"

@@ -130,7 +130,7 @@ static void the_spawn_role(void **state)
 
 	(void)state;
 	bind_numbers(&policy_spawn, bound);
-	exact_process(&policy_spawn, bound, 22, 32);
+	exact_process(&policy_spawn, bound, 22, 31);
 }
 
 static void the_launcher(void **state)

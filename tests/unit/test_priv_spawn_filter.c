@@ -30,8 +30,7 @@ const char *__lsan_default_suppressions(void)
 
 enum end { PASSED, TOLD, KILLED, BROKEN };
 
-#define VM_DIR 40
-#define PROC_DIR 41
+#define FOLDER 40 /* that a peer has sent */
 #define LAUNCHER 42
 
 static struct sock_fprog vmm, vmm_landlock, firecracker, probe, launcher, role; /* vmm: QEMU */
@@ -45,9 +44,7 @@ static int setup(void **unused)
 	/* exit_group, which every role may call, ends attempt(). */
 	static const struct rule end[] = { { SCMP_SYS(exit_group), 0, ANY, "test" }, { 0 } };
 	const struct policy own = { .process = "role", .lists = { end, of_role } };
-	const struct binding fds[] = { [SPAWN_VM_DIR] = policy_fd(VM_DIR),
-				       [SPAWN_PROC_DIR] = policy_fd(PROC_DIR),
-				       [SPAWN_LAUNCHER] = policy_fd(LAUNCHER) };
+	const struct binding fds[] = { [SPAWN_LAUNCHER] = policy_fd(LAUNCHER) };
 	struct binding bound[LAUNCHER_VARS] = { [0] = { 0 } };
 
 	(void)unused;
@@ -398,25 +395,28 @@ static void test_the_role_opens_what_is_its_own(void **unused)
 	const long file = O_CLOEXEC | O_NOFOLLOW;
 
 	(void)unused;
-	assert_int_equal(attempt(&role, SYS_openat, VM_DIR, 0, O_RDONLY | file), PASSED);
-	assert_int_equal(attempt(&role, SYS_openat, VM_DIR, 0, O_WRONLY | file), PASSED);
-	assert_int_equal(attempt(&role, SYS_openat, PROC_DIR, 0, O_RDONLY | file), PASSED);
-	assert_int_equal(attempt(&role, SYS_openat, PROC_DIR, 0, O_WRONLY | file), KILLED);
-	assert_int_equal(attempt(&role, SYS_openat, AT_FDCWD, 0, O_RDONLY | file), KILLED);
-	assert_int_equal(attempt(&role, SYS_openat, LAUNCHER, 0, O_RDONLY | file), KILLED);
-	assert_int_equal(attempt(&role, SYS_openat, VM_DIR, 0, O_RDWR | file), KILLED);
-	assert_int_equal(attempt(&role, SYS_openat, VM_DIR, 0, O_RDONLY | O_CLOEXEC), KILLED);
-	assert_int_equal(attempt(&role, SYS_openat, VM_DIR, 0, O_WRONLY | O_CREAT | file), KILLED);
-	assert_int_equal(attempt(&role, SYS_openat, VM_DIR, 0, O_WRONLY | O_TRUNC | file), KILLED);
-	assert_int_equal(attempt(&role, SYS_mkdirat, VM_DIR, 0, 0), PASSED);
-	assert_int_equal(attempt(&role, SYS_mkdirat, AT_FDCWD, 0, 0), KILLED);
-	assert_int_equal(attempt(&role, SYS_unlinkat, VM_DIR, 0, AT_REMOVEDIR), PASSED);
-	assert_int_equal(attempt(&role, SYS_unlinkat, PROC_DIR, 0, 0), KILLED);
+	assert_int_equal(attempt(&role, SYS_openat, AT_FDCWD, 0, O_RDONLY | file), PASSED);
+	assert_int_equal(attempt(&role, SYS_openat, AT_FDCWD, 0, O_WRONLY | file), PASSED);
+	assert_int_equal(attempt(&role, SYS_openat, AT_FDCWD, 0, O_RDWR | file), KILLED);
+	assert_int_equal(attempt(&role, SYS_openat, AT_FDCWD, 0, O_RDONLY | O_CLOEXEC), KILLED);
+	assert_int_equal(attempt(&role, SYS_openat, AT_FDCWD, 0, O_WRONLY | O_CREAT | file),
+			 KILLED);
+	assert_int_equal(attempt(&role, SYS_openat, AT_FDCWD, 0, O_WRONLY | O_TRUNC | file),
+			 KILLED);
+	assert_int_equal(attempt(&role, SYS_mkdirat, AT_FDCWD, 0, 0), PASSED);
+	assert_int_equal(attempt(&role, SYS_unlinkat, AT_FDCWD, 0, AT_REMOVEDIR), PASSED);
+	for (long fd = 0; fd < FOLDER; fd++) {
+		assert_int_equal(attempt(&role, SYS_openat, fd, 0, O_RDONLY | file), KILLED);
+		assert_int_equal(attempt(&role, SYS_mkdirat, fd, 0, 0), KILLED);
+		assert_int_equal(attempt(&role, SYS_unlinkat, fd, 0, AT_REMOVEDIR), KILLED);
+	}
+	assert_int_equal(attempt(&role, SYS_fchdir, FOLDER, 0, 0), KILLED);
+	assert_int_equal(attempt(&role, SYS_chdir, 0, 0, 0), KILLED);
 	assert_int_equal(attempt(&role, SYS_fcntl, -1, F_GETFL, 0), PASSED);
 	assert_int_equal(attempt(&role, SYS_fcntl, -1, F_SETFL, 0),
 			 KILLED); /* its log would lose O_APPEND */
 	assert_int_equal(attempt(&role, SYS_sendmsg, LAUNCHER, 0, 0), PASSED);
-	assert_int_equal(attempt(&role, SYS_sendmsg, VM_DIR, 0, 0), KILLED);
+	assert_int_equal(attempt(&role, SYS_sendmsg, FOLDER, 0, 0), KILLED);
 }
 
 static void test_pipes_are_not_enlarged(void **unused)
