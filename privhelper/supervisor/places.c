@@ -263,7 +263,8 @@ static int write_limit(int group, const char *name, uint64_t value)
 }
 
 /* Limit memory and tasks of all VMs together (cgroup-v2.rst, "memory.max", "pids.max"), so that the
- * host keeps the rest.  A VM's group gets no groups in it (cgroup-v2.rst, "cgroup.max.depth"). */
+ * host keeps the rest.  A VM's group gets no groups in it (cgroup-v2.rst, "cgroup.max.depth").  The
+ * spawn role may make groups, and reads two for each slot (TAGS_MAX): it gets no more than that. */
 static int limit_vms(int vm, const struct config *c)
 {
 	struct sysinfo i;
@@ -274,7 +275,9 @@ static int limit_vms(int vm, const struct config *c)
 	/* Divide first, so that the product can not overflow. */
 	if (write_limit(vm, "memory.max", total / 100 * c->total_mem_percent) < 0)
 		return -1;
-	return write_limit(vm, "pids.max", c->total_tasks) | write_limit(vm, "cgroup.max.depth", 1);
+	return write_limit(vm, "pids.max", c->total_tasks) |
+	       write_limit(vm, "cgroup.max.depth", 1) |
+	       write_limit(vm, "cgroup.max.descendants", UINT64_C(2) * SLOT_MAX);
 }
 
 static int end_group(int parent, const char *name);

@@ -147,11 +147,13 @@ static void all_vms_together_have_limits(void **state)
 	put("memory.max", false);
 	put("pids.max", false);
 	put("cgroup.max.depth", false);
+	put("cgroup.max.descendants", false);
 	assert_int_equal(limit_vms(group, &c), 0);
 	assert_int_equal(sysinfo(&i), 0);
 	assert_int_equal(read_number("memory.max"), (uint64_t)i.totalram * i.mem_unit / 100 * 50);
 	assert_int_equal(read_number("pids.max"), 1234);
 	assert_int_equal(read_number("cgroup.max.depth"), 1);
+	assert_int_equal(read_number("cgroup.max.descendants"), 2 * SLOT_MAX);
 	(void)close(group);
 }
 
