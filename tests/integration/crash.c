@@ -1487,6 +1487,9 @@ static const struct {
 	{ "host-reconcile", "blk:list.", 1, "likewise" },
 	{ "host-reconcile", "spawn:list.", 1, "likewise" },
 	{ "host-reconcile", "controller:request.list.", ROLES, "likewise" },
+	{ "host-reconcile", "net:reqlog.", 5, "likewise: each look is a record" },
+	{ "host-reconcile", "blk:reqlog.", 5, "likewise" },
+	{ "host-reconcile", "spawn:reqlog.", 5, "likewise" },
 };
 
 /*
