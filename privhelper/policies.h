@@ -14,6 +14,9 @@
 /* Rules of every process that lockdown.c locks (policy.c), and of every role (role/policy.c). */
 extern const struct rule lockdown_rules[], role_rules[];
 
+/* Limits of the supervisor and the roles, which start no process any more. */
+extern const struct policy_limit lockdown_limits[];
+
 enum supervisor_var { SUP_SIGNALS = 1, SUP_LIFE, SUP_NOTIFY, SUP_CHILD, SUP_VARS = SUP_CHILD + 4 };
 extern const struct policy policy_supervisor;
 

@@ -1,11 +1,13 @@
 /* policy.c - the system calls of every process that lockdown.c locks: it ends itself, logs, reads a
- * clock, and reads its own locks back. */
+ * clock, and reads its own locks back; and the limits of those that start no other process. */
 #include <linux/prctl.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/failpoint.h"
 #include "privhelper/policies.h"
+#include "proto/reqlog.h"
 
 const struct rule lockdown_rules[] = {
 	FAILPOINT_RULE /* of the build for the crash test */
@@ -19,4 +21,14 @@ const struct rule lockdown_rules[] = {
 	{ SCMP_SYS(prctl), 0, { IS(0, PR_GET_NO_NEW_PRIVS) }, "reads its own locks back" },
 	{ SCMP_SYS(prctl), 0, { IS(0, PR_GET_DUMPABLE) }, "reads its own locks back" },
 	{ 0 },
+};
+
+const struct policy_limit lockdown_limits[] = {
+	{ RLIMIT_CORE, 0 },
+	{ RLIMIT_NPROC, 0 },
+	{ RLIMIT_FSIZE, REQLOG_BYTES_MAX },
+	{ RLIMIT_NOFILE, LOCKED_FILES },
+	{ RLIMIT_MEMLOCK, 0 },
+	{ RLIMIT_MSGQUEUE, 0 },
+	{ -1, 0 },
 };

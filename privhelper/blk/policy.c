@@ -9,10 +9,8 @@
 #include <linux/fs.h>
 #include <linux/loop.h>
 #include <sys/ioctl.h>
-#include <sys/resource.h>
 
 #include "privhelper/policies.h"
-#include "privhelper/role/reqlog.h"
 
 /* A loop's node is opened when it is needed, so its rules compare no descriptor.  openat(2) needs no
  * check of the path: the role's root holds loop nodes alone. */
@@ -40,23 +38,13 @@ static const struct rule rules[] = {
 
 static const unsigned caps[] = { CAP_SYS_ADMIN, UINT_MAX };
 
-static const struct policy_limit limits[] = {
-	{ RLIMIT_CORE, 0 },
-	{ RLIMIT_NPROC, 0 },
-	{ RLIMIT_FSIZE, REQLOG_BYTES_MAX },
-	{ RLIMIT_NOFILE, LOCKED_FILES },
-	{ RLIMIT_MEMLOCK, 0 },
-	{ RLIMIT_MSGQUEUE, 0 },
-	{ -1, 0 },
-};
-
 const struct policy policy_blk = {
 	.process = "banger-role-blk",
 	.account = "banger-blk",
 	.caps = caps,
 	.namespaces = "ipc mnt net uts",
 	.files = "a read-only root with nodes of loops alone",
-	.limits = limits,
+	.limits = lockdown_limits,
 	.lists = { lockdown_rules, role_rules, rules },
 	.vars = { [BLK_LOOP_CONTROL] = "/dev/loop-control",
 		  [BLK_DM_CONTROL] = "/dev/mapper/control, unless dm = off",

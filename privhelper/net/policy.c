@@ -4,11 +4,9 @@
 #include <linux/capability.h>
 #include <linux/if_tun.h>
 #include <sys/ioctl.h>
-#include <sys/resource.h>
 
 #include "common/config.h"
 #include "privhelper/policies.h"
-#include "privhelper/role/reqlog.h"
 
 /* openat(2) needs no check of the path: the role's root holds the tun node alone. */
 static const struct rule rules[] = {
@@ -35,23 +33,13 @@ static const struct rule rules[] = {
 
 static const unsigned caps[] = { CAP_NET_ADMIN, UINT_MAX };
 
-static const struct policy_limit limits[] = {
-	{ RLIMIT_CORE, 0 },
-	{ RLIMIT_NPROC, 0 },
-	{ RLIMIT_FSIZE, REQLOG_BYTES_MAX },
-	{ RLIMIT_NOFILE, LOCKED_FILES },
-	{ RLIMIT_MEMLOCK, 0 },
-	{ RLIMIT_MSGQUEUE, 0 },
-	{ -1, 0 },
-};
-
 const struct policy policy_net = {
 	.process = "banger-role-net",
 	.account = "banger-net",
 	.caps = caps,
 	.namespaces = "ipc mnt uts",
 	.files = "a read-only root with the tun node alone",
-	.limits = limits,
+	.limits = lockdown_limits,
 	.lists = { lockdown_rules, role_rules, rules },
 	.vars = { [NET_ROUTE] = "rtnetlink socket",
 		  [NET_NFT] = "nftables socket",

@@ -26,7 +26,6 @@
 #include <sys/socket.h>
 
 #include "privhelper/policies.h"
-#include "privhelper/role/reqlog.h"
 
 /* clang-format off */
 
@@ -357,16 +356,6 @@ static const struct rule of_role[] = {
 static const unsigned launcher_caps[] = { CAP_SETUID, CAP_SETGID, UINT_MAX },
 		      no_caps[] = { UINT_MAX };
 
-static const struct policy_limit role_limits[] = {
-	{ RLIMIT_CORE, 0 },
-	{ RLIMIT_NPROC, 0 },
-	{ RLIMIT_FSIZE, REQLOG_BYTES_MAX },
-	{ RLIMIT_NOFILE, LOCKED_FILES },
-	{ RLIMIT_MEMLOCK, 0 },
-	{ RLIMIT_MSGQUEUE, 0 },
-	{ -1, 0 },
-};
-
 /* VMMs inherit the limits, fork and write disks. */
 static const struct policy_limit launcher_limits[] = {
 	{ RLIMIT_CORE, 0 },
@@ -394,7 +383,7 @@ const struct policy policy_spawn = {
 	.caps = no_caps,
 	.namespaces = "mnt",
 	.files = "a root with the VMs' cgroups and a procfs alone",
-	.limits = role_limits,
+	.limits = lockdown_limits,
 	.lists = { lockdown_rules, role_rules, of_role },
 	.vars = { [SPAWN_LAUNCHER] = "socket to the launcher" },
 };

@@ -1,10 +1,8 @@
 /* policy.c - what the supervisor may do after its lock-down. */
 #include <limits.h>
 #include <linux/capability.h>
-#include <sys/resource.h>
 
 #include "privhelper/policies.h"
-#include "privhelper/role/reqlog.h"
 
 static const struct rule rules[] = {
 	{ SCMP_SYS(poll), 0, ANY, "waits for a signal, an exit, the controller's byte" },
@@ -23,23 +21,13 @@ static const struct rule rules[] = {
 
 static const unsigned caps[] = { CAP_KILL, UINT_MAX };
 
-static const struct policy_limit limits[] = {
-	{ RLIMIT_CORE, 0 },
-	{ RLIMIT_NPROC, 0 },
-	{ RLIMIT_FSIZE, REQLOG_BYTES_MAX },
-	{ RLIMIT_NOFILE, LOCKED_FILES },
-	{ RLIMIT_MEMLOCK, 0 },
-	{ RLIMIT_MSGQUEUE, 0 },
-	{ -1, 0 },
-};
-
 const struct policy policy_supervisor = {
 	.process = "banger-privhelper",
 	.account = "banger-sup",
 	.caps = caps,
 	.namespaces = "",
 	.files = "none",
-	.limits = limits,
+	.limits = lockdown_limits,
 	.lists = { lockdown_rules, rules },
 	.vars = { [SUP_SIGNALS] = "signalfd",
 		  [SUP_LIFE] = "socket to the controller",
