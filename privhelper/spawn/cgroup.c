@@ -3,8 +3,9 @@
  * The role makes vm/<slot>.<generation>.<owner>, and the launcher clones the VMM into it (clone3(2),
  * CLONE_INTO_CGROUP).  The VMM can not leave it, because its uid may write no cgroup.procs.  So a
  * restarted role finds every VMM and its owner by reading one directory.  It ends a VMM by writing
- * to cgroup.kill, and needs no right to send signals.  The role alone changes @vm_dir, so that the
- * name of a cgroup is as good as a descriptor of it. */
+ * to cgroup.kill, and needs no right to send signals.  vm/ is the working folder, because the role's
+ * filter lets it open files by name from there alone: a peer may have sent any other descriptor.  The
+ * role alone changes vm/, so that the name of a cgroup is as good as a descriptor of it. */
 #include "privhelper/spawn/cgroup.h"
 
 #include <dirent.h>
@@ -45,10 +46,9 @@ static int read_tags(int dir, struct tag *tags, size_t room, bool *end)
 	return (int)n;
 }
 
-int cgroup_tags(int vm_dir, struct tag tags[TAGS_MAX])
+int cgroup_tags(struct tag tags[TAGS_MAX])
 {
-	_cleanup_close_ int dir = openat(vm_dir, ".",
-					 O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	_cleanup_close_ int dir = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	bool end = false;
 	size_t n = 0;
 
@@ -65,18 +65,18 @@ int cgroup_tags(int vm_dir, struct tag tags[TAGS_MAX])
 
 /* Open a file of the tag's cgroup, or with @name "" its directory.
  * Return: a descriptor, or -1 with errno. */
-static int open_in(int vm_dir, const struct tag *t, const char *name, int flags)
+static int open_in(const struct tag *t, const char *name, int flags)
 {
 	char path[TAG_TEXT + 32];
 
 	tag_format(TAG_GROUP, t, path);
 	(void)snprintf(path + strlen(path), 32, "/%s", name);
-	return openat(vm_dir, path, flags | O_CLOEXEC | O_NOFOLLOW);
+	return open(path, flags | O_CLOEXEC | O_NOFOLLOW);
 }
 
-static int write_file(int vm_dir, const struct tag *t, const char *name, const char *text)
+static int write_file(const struct tag *t, const char *name, const char *text)
 {
-	_cleanup_close_ int fd = open_in(vm_dir, t, name, O_WRONLY);
+	_cleanup_close_ int fd = open_in(t, name, O_WRONLY);
 
 	if (fd < 0)
 		return -1;
@@ -98,52 +98,51 @@ static int read_file(int fd, char *out, size_t size)
 
 /* A cgroup controller that is not enabled has no file.  The VM then has no such limit, which
  * `banger doctor` reports. */
-static int set_limit(int vm_dir, const struct tag *t, const char *name, const char *value)
+static int set_limit(const struct tag *t, const char *name, const char *value)
 {
-	return write_file(vm_dir, t, name, value) == 0 || errno == ENOENT ? 0 : -1;
+	return write_file(t, name, value) == 0 || errno == ENOENT ? 0 : -1;
 }
 
-static int set_limits(int vm_dir, const struct tag *t, const struct limits *l)
+static int set_limits(const struct tag *t, const struct limits *l)
 {
 	char memory[24], tasks[16], cpu[32];
 
 	(void)snprintf(memory, sizeof(memory), "%llu", (unsigned long long)l->memory);
 	(void)snprintf(tasks, sizeof(tasks), "%u", l->tasks);
 	(void)snprintf(cpu, sizeof(cpu), "%u %u", l->cpu_us, CPU_PERIOD_US);
-	if (set_limit(vm_dir, t, "memory.max", memory) < 0 ||
-	    set_limit(vm_dir, t, "memory.swap.max", "0") < 0 ||
-	    set_limit(vm_dir, t, "pids.max", tasks) < 0)
+	if (set_limit(t, "memory.max", memory) < 0 || set_limit(t, "memory.swap.max", "0") < 0 ||
+	    set_limit(t, "pids.max", tasks) < 0)
 		return -1;
-	return set_limit(vm_dir, t, "cpu.max", cpu);
+	return set_limit(t, "cpu.max", cpu);
 }
 
-int cgroup_make(int vm_dir, const struct tag *t, const struct limits *l)
+int cgroup_make(const struct tag *t, const struct limits *l)
 {
 	char name[TAG_TEXT];
 
 	tag_format(TAG_GROUP, t, name);
-	if (mkdirat(vm_dir, name, 0755) < 0 && errno != EEXIST)
+	if (mkdirat(AT_FDCWD, name, 0755) < 0 && errno != EEXIST)
 		return -1;
-	if (FAILPOINT_FAILS("cgroup.made") || set_limits(vm_dir, t, l) < 0)
+	if (FAILPOINT_FAILS("cgroup.made") || set_limits(t, l) < 0)
 		return -1;
-	return open_in(vm_dir, t, "", O_RDONLY | O_DIRECTORY);
+	return open_in(t, "", O_RDONLY | O_DIRECTORY);
 }
 
-int cgroup_populated(int vm_dir, const struct tag *t)
+int cgroup_populated(const struct tag *t)
 {
 	char text[256];
 
-	if (read_file(open_in(vm_dir, t, "cgroup.events", O_RDONLY), text, sizeof(text)) < 0)
+	if (read_file(open_in(t, "cgroup.events", O_RDONLY), text, sizeof(text)) < 0)
 		return -1;
 	return strstr(text, "populated 1") ? 1 : 0;
 }
 
-int cgroup_pid(int vm_dir, const struct tag *t)
+int cgroup_pid(const struct tag *t)
 {
 	char text[256];
 	uint64_t pid;
 
-	if (read_file(open_in(vm_dir, t, "cgroup.procs", O_RDONLY), text, sizeof(text)) < 0)
+	if (read_file(open_in(t, "cgroup.procs", O_RDONLY), text, sizeof(text)) < 0)
 		return errno == ENOENT ? 0 : -1;
 	text[strcspn(text, "\n")] = '\0';
 	if (!*text)
@@ -151,27 +150,27 @@ int cgroup_pid(int vm_dir, const struct tag *t)
 	return parse_uint(text, 2, INT32_MAX, &pid) < 0 ? -1 : (int)pid;
 }
 
-enum status cgroup_remove(int vm_dir, const struct tag *t)
+enum status cgroup_remove(const struct tag *t)
 {
 	char name[TAG_TEXT];
 
 	tag_format(TAG_GROUP, t, name);
 	if (FAILPOINT_FAILS("cgroup.remove"))
 		return ST_KERNEL;
-	if (unlinkat(vm_dir, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+	if (unlinkat(AT_FDCWD, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
 		return ST_OK;
 	return errno == EBUSY ? ST_BUSY : ST_KERNEL;
 }
 
-enum status cgroup_end(int vm_dir, const struct tag *t)
+enum status cgroup_end(const struct tag *t)
 {
 	if (FAILPOINT_FAILS("cgroup.kill") ||
-	    (write_file(vm_dir, t, "cgroup.kill", "1") < 0 && errno != ENOENT))
+	    (write_file(t, "cgroup.kill", "1") < 0 && errno != ENOENT))
 		return ST_KERNEL;
 	FAILPOINT("cgroup.killed");
 	for (int ms = 0; ms < END_WAIT_MS; ms++) {
-		if (cgroup_populated(vm_dir, t) <= 0)
-			return cgroup_remove(vm_dir, t);
+		if (cgroup_populated(t) <= 0)
+			return cgroup_remove(t);
 		(void)nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
 	}
 	return ST_BUSY;
@@ -201,6 +200,6 @@ uint64_t proc_start_time(int pid)
 	char path[32], text[1024];
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	int fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	return read_file(fd, text, sizeof(text)) < 0 ? 0 : stat_start_time(text);
 }

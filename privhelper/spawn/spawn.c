@@ -30,9 +30,6 @@
 #define OVERHEAD_TCG_MIB 512
 #define WORKER_TASKS 128 /* QEMU's aio pool has up to 64 threads */
 
-/* The VMs' cgroups are the working folder.  The role's filter lets it open files by name from there
- * alone: not from a descriptor, because a peer may have sent that, in the place of a closed one. */
-#define VM_DIR AT_FDCWD
 #define ROOT_OPTIONS "mode=755,size=4k,nr_inodes=8"
 
 struct spawn_state {
@@ -100,7 +97,7 @@ static struct tag tags[TAGS_MAX];
 
 static int scan(struct role *r)
 {
-	int n = cgroup_tags(VM_DIR, tags);
+	int n = cgroup_tags(tags);
 
 	for (int i = 0; i < n; i++)
 		role_adopt(r, tags[i].slot, tags[i].generation, tags[i].owner);
@@ -109,7 +106,7 @@ static int scan(struct role *r)
 
 static bool holds(struct role *r, uint32_t slot)
 {
-	int n = cgroup_tags(VM_DIR, tags);
+	int n = cgroup_tags(tags);
 
 	(void)r;
 	for (int i = 0; i < n; i++)
@@ -124,7 +121,7 @@ static bool list_slot(int n, uint32_t slot, struct rep_list *l)
 	for (int i = 0; i < n; i++) {
 		if (tags[i].slot != slot)
 			continue;
-		uint64_t live = cgroup_populated(VM_DIR, &tags[i]) == 1;
+		uint64_t live = cgroup_populated(&tags[i]) == 1;
 		if (!role_list_add(l, OBJ_VMM, slot, tags[i].generation, tags[i].owner, live))
 			return false;
 	}
@@ -136,7 +133,7 @@ static bool list_slot(int n, uint32_t slot, struct rep_list *l)
  * left out. */
 static enum status list(struct role *r, struct call *c)
 {
-	int n = cgroup_tags(VM_DIR, tags);
+	int n = cgroup_tags(tags);
 
 	(void)r;
 	if (n < 0)
@@ -176,14 +173,14 @@ struct running {
  * Return: ST_OK, ST_ABSENT: no cgroup or no process, or ST_KERNEL. */
 static enum status watch(const struct tag *t, struct running *out)
 {
-	int found = cgroup_pid(VM_DIR, t);
+	int found = cgroup_pid(t);
 
 	if (found <= 0)
 		return found == 0 ? ST_ABSENT : ST_KERNEL;
 	_cleanup_close_ int fd = pidfd_open(found, 0);
 	if (fd < 0)
 		return errno == ESRCH ? ST_ABSENT : ST_KERNEL;
-	if (cgroup_pid(VM_DIR, t) != found)
+	if (cgroup_pid(t) != found)
 		return ST_ABSENT;
 	*out = (struct running){ steal_fd(&fd), (uint64_t)found, proc_start_time(found) };
 	return ST_OK;
@@ -208,13 +205,13 @@ static enum status start(struct role *r, const struct request *q, int console, s
 	const struct tag t = tag_of(q);
 	int pid;
 
-	_cleanup_close_ int dir = cgroup_make(VM_DIR, &t, &l);
+	_cleanup_close_ int dir = cgroup_make(&t, &l);
 	if (dir < 0)
 		return errno == EAGAIN ? ST_LIMIT : ST_KERNEL;
 	enum status st = launcher_ask(s->launcher, &ask, (const int[]){ console, dir }, &pid,
 				      &out->pidfd);
 	if (st != ST_OK) {
-		(void)cgroup_remove(VM_DIR, &t); /* empty, because there is no VMM */
+		(void)cgroup_remove(&t); /* empty, because there is no VMM */
 		return st;
 	}
 	out->pid = (uint64_t)pid;
@@ -258,7 +255,7 @@ static enum status vmm_kill(struct role *r, struct call *c)
 	const struct tag t = tag_of(&c->q);
 
 	(void)r;
-	return cgroup_end(VM_DIR, &t);
+	return cgroup_end(&t);
 }
 
 static const struct handler handlers[] = {
