@@ -1,10 +1,10 @@
 /* config.c - reads and checks the text of the configuration, for the supervisor.
  *
  * Theory of operation.  inih splits the text into (section, key, value).  A row of keys[] names the
- * member that a key fills, and the function that fills it.  inih passes no line numbers to its handler, so
- * next_line() feeds it one line per call and counts.  Every error is logged and reading goes on, so
- * that an administrator sees all errors at once.  Checks of several values together (the subnet is
- * large enough, accounts differ) come at the end. */
+ * member that a key fills, and the function that fills it.  inih passes no line numbers to its
+ * handler, so next_line() feeds it one line per call and counts.  Every error is logged and reading
+ * goes on, so that an administrator sees all errors at once.  Checks of several values together
+ * (the subnet is large enough, accounts differ) come at the end. */
 #include "common/config.h"
 
 #include <errno.h>

@@ -18,8 +18,8 @@
 #define POLICY_LISTS 4 /* lists of one policy */
 #define POLICY_VARS 16 /* variables of one policy, with the unused number 0 */
 
-/* One comparison: argument @arg (0 to 5) under @mask is @value.  With @var, mask and value are known
- * only when the process enters its policy. */
+/* One comparison: argument @arg (0 to 5) under @mask is @value.  With @var, mask and value are
+ * known only when the process enters its policy. */
 struct compare {
 	uint8_t arg;
 	uint8_t var;         /* index of struct policy's vars; 0: none */

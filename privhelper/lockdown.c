@@ -187,8 +187,8 @@ static int check_filtered(void)
 #ifdef BANGER_SANITIZED
 /* clang-format off */
 #define RUNTIME(call) { SCMP_SYS(call), 0, ANY, "the sanitizers" }
-/* The sanitizers' runtime: shadow memory, its own locks and stacks, and its report of an error.  Only
- * the build of `make check` has these rules, and it is never installed. */
+/* The sanitizers' runtime: shadow memory, its own locks and stacks, and its report of an error.
+ * Only the build of `make check` has these rules, and it is never installed. */
 static const struct rule sanitizer_rules[] = {
 	RUNTIME(mmap),	     RUNTIME(munmap),	    RUNTIME(mprotect),	RUNTIME(mremap),
 	RUNTIME(madvise),    RUNTIME(brk),	    RUNTIME(sigaltstack), RUNTIME(rt_sigaction),

@@ -1,7 +1,7 @@
 /* policies.h - the policies of the processes that banger-privhelper starts.
  *
- * Each table is in the folder of its process, beside the code that makes the calls.  What a variable
- * is bound to is known when the process locks itself down. */
+ * Each table is in the folder of its process, beside the code that makes the calls.  What a
+ * variable is bound to is known when the process locks itself down. */
 #ifndef BANGER_PRIVHELPER_POLICIES_H
 #define BANGER_PRIVHELPER_POLICIES_H
 

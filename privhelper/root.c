@@ -28,8 +28,8 @@ int root_unshare(int flags)
 		       : mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
 }
 
-/* Check the owner after the clone: the owner of the folder above may have put another file or a link
- * there at any time before. */
+/* Check the owner after the clone: the owner of the folder above may have put another file or a
+ * link there at any time before. */
 static int check_owner(const struct part *p, int tree)
 {
 	struct stat st;

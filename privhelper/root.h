@@ -1,8 +1,8 @@
 /* root.h - gives a process a root of its own, with parts of the host in it, as root before
  * lock-down.
  *
- * The order of the calls: root_unshare(), parts_clone(), root_make(), then the caller makes files in
- * the working folder, parts_attach(), root_enter().  After an error the caller must exit: the
+ * The order of the calls: root_unshare(), parts_clone(), root_make(), then the caller makes files
+ * in the working folder, parts_attach(), root_enter().  After an error the caller must exit: the
  * process may see a part of both roots. */
 #ifndef BANGER_PRIVHELPER_ROOT_H
 #define BANGER_PRIVHELPER_ROOT_H

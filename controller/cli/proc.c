@@ -238,7 +238,8 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 void tempdir_remove(struct cli *c, const char *path)
 {
 	/* A tree unpacked with other people's ids has folders that we may not even enter: ours once
-	 * more in a namespace where these ids are ours.  The signals that came must not stop this. */
+	 * more in a namespace where these ids are ours.  The signals that came must not stop
+	 * this. */
 	const char *const again[] = { "unshare", "--map-root-user", "--map-auto", "rm", "-rf", path,
 				      NULL };
 	const struct proc_io io = { .null_err = true };

@@ -322,7 +322,8 @@ static int check_swept(struct ctl *c, const struct vm *vm, struct error *e)
 	return -1;
 }
 
-/* Refuse a disk that is larger than max_disk_mib, as the spawn role would, which gives no reason. */
+/* Refuse a disk that is larger than max_disk_mib, as the spawn role would, which gives no
+ * reason. */
 static int check_disk(const struct ctl *c, const struct vm *vm, struct error *e)
 {
 	if (vm_check_disk(&c->config, vm->disk_mib, 0, e) == 0)

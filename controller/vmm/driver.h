@@ -7,7 +7,8 @@
 
 #include "controller/ctl.h"
 
-/* Pause between two presses of the power button.  A guest that still boots ignores the first one. */
+/* Pause between two presses of the power button.  A guest that still boots ignores the first
+ * one. */
 #define VMM_SHUTDOWN_AGAIN_MS 5000
 
 struct vmm_driver {

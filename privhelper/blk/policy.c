@@ -12,22 +12,29 @@
 
 #include "privhelper/policies.h"
 
-/* A loop's node is opened when it is needed, so its rules compare no descriptor.  openat(2) needs no
- * check of the path: the role's root holds loop nodes alone. */
+/* A loop's node is opened when it is needed, so its rules compare no descriptor.  openat(2) needs
+ * no check of the path: the role's root holds loop nodes alone. */
 /* clang-format off */
 static const struct rule rules[] = {
-	{ SCMP_SYS(ioctl), 0, { IS(1, LOOP_CTL_GET_FREE), BOUND(0, BLK_LOOP_CONTROL) }, "finds a free loop" },
+	{ SCMP_SYS(ioctl), 0, { IS(1, LOOP_CTL_GET_FREE), BOUND(0, BLK_LOOP_CONTROL) },
+	  "finds a free loop" },
 	{ SCMP_SYS(ioctl), 0, { IS(1, LOOP_CONFIGURE) }, "attaches a file that was handed over" },
 	{ SCMP_SYS(ioctl), 0, { IS(1, LOOP_GET_STATUS64) }, "reads a loop's tag" },
 	{ SCMP_SYS(ioctl), 0, { IS(1, BLKGETSIZE64) }, "reads a loop's size" },
-	{ SCMP_SYS(ioctl), 0, { IS(1, DM_DEV_CREATE), BOUND(0, BLK_DM_CONTROL) }, "a snapshot, by name" },
+	{ SCMP_SYS(ioctl), 0, { IS(1, DM_DEV_CREATE), BOUND(0, BLK_DM_CONTROL) },
+	  "a snapshot, by name" },
 	{ SCMP_SYS(ioctl), 0, { IS(1, DM_DEV_REMOVE), BOUND(0, BLK_DM_CONTROL) }, "removes it" },
 	{ SCMP_SYS(ioctl), 0, { IS(1, DM_DEV_SUSPEND), BOUND(0, BLK_DM_CONTROL) }, "activates it" },
-	{ SCMP_SYS(ioctl), 0, { IS(1, DM_DEV_STATUS), BOUND(0, BLK_DM_CONTROL) }, "reads its uuid" },
-	{ SCMP_SYS(ioctl), 0, { IS(1, DM_TABLE_LOAD), BOUND(0, BLK_DM_CONTROL) }, "loads its table" },
-	{ SCMP_SYS(ioctl), 0, { IS(1, DM_TABLE_STATUS), BOUND(0, BLK_DM_CONTROL) }, "reads its table" },
-	{ SCMP_SYS(openat), 0, { IS(0, AT_FDCWD), IS(2, O_RDONLY | O_CLOEXEC) }, "a loop of an image" },
-	{ SCMP_SYS(openat), 0, { IS(0, AT_FDCWD), IS(2, O_RDWR | O_CLOEXEC) }, "a loop of a CoW store" },
+	{ SCMP_SYS(ioctl), 0, { IS(1, DM_DEV_STATUS), BOUND(0, BLK_DM_CONTROL) },
+	  "reads its uuid" },
+	{ SCMP_SYS(ioctl), 0, { IS(1, DM_TABLE_LOAD), BOUND(0, BLK_DM_CONTROL) },
+	  "loads its table" },
+	{ SCMP_SYS(ioctl), 0, { IS(1, DM_TABLE_STATUS), BOUND(0, BLK_DM_CONTROL) },
+	  "reads its table" },
+	{ SCMP_SYS(openat), 0, { IS(0, AT_FDCWD), IS(2, O_RDONLY | O_CLOEXEC) },
+	  "a loop of an image" },
+	{ SCMP_SYS(openat), 0, { IS(0, AT_FDCWD), IS(2, O_RDWR | O_CLOEXEC) },
+	  "a loop of a CoW store" },
 	{ SCMP_SYS(newfstatat), 0, { IS(3, AT_EMPTY_PATH) }, "fstat(3) of newer C libraries" },
 	{ SCMP_SYS(fstat), 0, ANY, "checks files that were handed over" },
 	{ SCMP_SYS(fcntl), 0, { IS(1, F_GETFL) }, "checks their modes" },

@@ -29,8 +29,8 @@ struct reqlog {
 	uint8_t key[REQLOG_KEY];   /* of record state.next */
 	/* after writes that failed: bytes of incomplete lines at the end of the file */
 	uint64_t torn;
-	bool open;      /* the file does not end with a newline */
-	bool failing;   /* an error was logged since the last success */
+	bool open;    /* the file does not end with a newline */
+	bool failing; /* an error was logged since the last success */
 	uint64_t pings, reads;
 	/* the last request with an intent: its result is always written */
 	uint64_t owed_seq;
@@ -64,8 +64,8 @@ int reqlog_init(struct reqlog *l, int fd, int key_fd, const char *role);
 /* Each of the following writes one line.  Return: 0, or -1 (logged once): nothing or a part of it
  * was written. */
 
-/* Write that the process starts, and wait for the disk; its preparation changes the kernel.  Then the
- * key is in the key file alone, because a process that the role forks inherits its memory. */
+/* Write that the process starts, and wait for the disk; its preparation changes the kernel.  Then
+ * the key is in the key file alone, because a process that the role forks inherits its memory. */
 int reqlog_start(struct reqlog *l, pid_t pid, uint32_t uid);
 /* Take the key from the key file again, after reqlog_start() and before lock-down.  Return: as
  * reqlog_init(). */

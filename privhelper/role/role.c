@@ -254,8 +254,8 @@ static const char *shape(struct serve *s, struct packet *p)
 
 /* The gate record.  The record of a removal takes a token of the log if the removal can change
  * nothing (an empty slot, or a sweep after which nothing was removed), and after REMOVALS_RECORDED
- * removals since the slot's last create; so the rate of creates bounds all other records.  Without a
- * token, a removal that can change nothing is served without a record; any other waits. */
+ * removals since the slot's last create; so the rate of creates bounds all other records.  Without
+ * a token, a removal that can change nothing is served without a record; any other waits. */
 static enum status record(struct serve *s, const struct request *q)
 {
 	struct owner_row *w = &s->role->ledger[q->slot];

@@ -1,11 +1,12 @@
 /* cgroup.c - makes, lists and removes the VMs' cgroups, the role's only record of its VMMs.
  *
- * The role makes vm/<slot>.<generation>.<owner>, and the launcher clones the VMM into it (clone3(2),
- * CLONE_INTO_CGROUP).  The VMM can not leave it, because its uid may write no cgroup.procs.  So a
- * restarted role finds every VMM and its owner by reading one directory.  It ends a VMM by writing
- * to cgroup.kill, and needs no right to send signals.  vm/ is the working folder, because the role's
- * filter lets it open files by name from there alone: a peer may have sent any other descriptor.  The
- * role alone changes vm/, so that the name of a cgroup is as good as a descriptor of it. */
+ * The role makes vm/<slot>.<generation>.<owner>, and the launcher clones the VMM into it
+ * (clone3(2), CLONE_INTO_CGROUP).  The VMM can not leave it, because its uid may write no
+ * cgroup.procs.  So a restarted role finds every VMM and its owner by reading one directory.  It
+ * ends a VMM by writing to cgroup.kill, and needs no right to send signals.  vm/ is the working
+ * folder, because the role's filter lets it open files by name from there alone: a peer may have
+ * sent any other descriptor.  The role alone changes vm/, so that the name of a cgroup is as good
+ * as a descriptor of it. */
 #include "privhelper/spawn/cgroup.h"
 
 #include <dirent.h>

@@ -1,5 +1,5 @@
-/* cgroup.h - makes, lists and removes the cgroup of each VM, whose name is the VM's tag.  All of them
- * are in the working folder. */
+/* cgroup.h - makes, lists and removes the cgroup of each VM, whose name is the VM's tag.  All of
+ * them are in the working folder. */
 #ifndef BANGER_PRIVHELPER_SPAWN_CGROUP_H
 #define BANGER_PRIVHELPER_SPAWN_CGROUP_H
 

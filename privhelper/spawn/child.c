@@ -63,7 +63,8 @@ static int reset_signals(void)
 	return sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* CHILD: all kinds of VMM have the same limits.  RLIMIT_FSIZE bounds the growth of a disk that is a file. */
+/* CHILD: all kinds of VMM have the same limits.  RLIMIT_FSIZE bounds the growth of a disk that is a
+ * file. */
 static int set_limits(uint64_t disk_max)
 {
 	for (const struct policy_limit *l = policy_vmm[VMM_QEMU].limits; l->resource >= 0; l++) {
@@ -170,8 +171,9 @@ int spawn_bound_files(int abi)
 
 /* ---- CHILD: identity ---- */
 
-/* Take the slot's ids, and drop all capabilities, which the launcher's securebits would keep over the
- * change of uid.  Lock-down has dropped the supplementary groups; getgroups(2) verifies that. */
+/* Take the slot's ids, and drop all capabilities, which the launcher's securebits would keep over
+ * the change of uid.  Lock-down has dropped the supplementary groups; getgroups(2) verifies
+ * that. */
 static int become(uint32_t id)
 {
 	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };

@@ -1,4 +1,5 @@
-/* filter.c - makes the filter that CHILD loads before it executes a VMM; policy.c has the tables. */
+/* filter.c - makes the filter that CHILD loads before it executes a VMM; policy.c has the
+ * tables. */
 #include "privhelper/spawn/filter.h"
 
 #include <fcntl.h>

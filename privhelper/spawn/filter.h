@@ -9,8 +9,8 @@
 #include "common/policy.h"
 #include "proto/ops.h"
 
-/* Bind the variables of the launcher's policy.  @bound: out; LAUNCHER_VARS of them.  Return: 0, or -1
- * (logged). */
+/* Bind the variables of the launcher's policy.  @bound: out; LAUNCHER_VARS of them.  Return: 0, or
+ * -1 (logged). */
 int spawn_filter_bind(const struct config *c, struct binding *bound);
 
 /**

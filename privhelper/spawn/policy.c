@@ -131,7 +131,8 @@ static const struct rule of_vmms[] = {
 	{ SCMP_SYS(arch_prctl), 0, ANY, THREADS },
 	{ SCMP_SYS(exit), 0, ANY, THREADS },
 	{ SCMP_SYS(exit_group), 0, ANY, THREADS },
-	{ SCMP_SYS(clone), 0, { MASKED(0, CLONE_THREAD, CLONE_THREAD) }, "starts threads, and no process" },
+	{ SCMP_SYS(clone), 0, { MASKED(0, CLONE_THREAD, CLONE_THREAD) },
+	  "starts threads, and no process" },
 	{ SCMP_SYS(tgkill), 0, ANY, SIGNALS },
 	{ SCMP_SYS(tkill), 0, ANY, SIGNALS },
 	{ SCMP_SYS(rt_sigaction), 0, ANY, SIGNALS },
@@ -176,7 +177,8 @@ static const struct rule of_vmms[] = {
 	{ SCMP_SYS(recvmsg), 0, ANY, API },
 	{ SCMP_SYS(sendto), 0, ANY, API },
 	{ SCMP_SYS(recvfrom), 0, ANY, API },
-	{ SCMP_SYS(execve), 0, ANY, "starts the VMM; a later one in its root keeps filter and uid" },
+	{ SCMP_SYS(execve), 0, ANY,
+	  "starts the VMM; a later one in its root keeps filter and uid" },
 	/* Absent: the calls fail instead of killing the VMM. */
 	{ SCMP_SYS(io_uring_setup), ENOSYS, ANY, TELLS },
 	{ SCMP_SYS(userfaultfd), ENOSYS, ANY, TELLS },
@@ -184,17 +186,18 @@ static const struct rule of_vmms[] = {
 	{ SCMP_SYS(get_mempolicy), ENOSYS, ANY, TELLS },
 	{ SCMP_SYS(set_mempolicy), ENOSYS, ANY, TELLS },
 	{ SCMP_SYS(mlock2), ENOSYS, ANY, TELLS },
-	{ SCMP_SYS(connect), ENOSYS, ANY, "the host's abstract sockets have no mode to refuse a VMM" },
+	{ SCMP_SYS(connect), ENOSYS, ANY,
+	  "the host's abstract sockets have no mode to refuse a VMM" },
 	{ SCMP_SYS(socketpair), ENOSYS, ANY, TELLS },
 	{ SCMP_SYS(sched_setattr), ENOSYS, ANY, TELLS },
 	{ SCMP_SYS(setpriority), ENOSYS, ANY, TELLS },
 	{ SCMP_SYS(sched_setscheduler), ENOSYS, ANY, TELLS },
 	{ SCMP_SYS(sched_setaffinity), ENOSYS, ANY, TELLS },
-	/* ioctl(2): the kernel uses 32 bits of the request; a library that holds it in an int extends
-	 * its sign.  Requests of terminals share their type byte with tun, where a process with a tap's
-	 * descriptor may change the tap's owner, group, link type and persistence (drivers/net/tun.c,
-	 * __tun_chr_ioctl()).  DIOINFO shares its own with FS_IOC_RESVSP, which reserves blocks beyond
-	 * RLIMIT_FSIZE (fs/ioctl.c, ioctl_preallocate()). */
+	/* ioctl(2): the kernel uses 32 bits of the request; a library that holds it in an int
+	 * extends its sign.  Requests of terminals share their type byte with tun, where a process
+	 * with a tap's descriptor may change the tap's owner, group, link type and persistence
+	 * (drivers/net/tun.c, __tun_chr_ioctl()).  DIOINFO shares its own with FS_IOC_RESVSP, which
+	 * reserves blocks beyond RLIMIT_FSIZE (fs/ioctl.c, ioctl_preallocate()). */
 	{ SCMP_SYS(ioctl), 0, { TYPE(0xae) }, "KVM: vCPUs, memory, interrupts" },
 	{ SCMP_SYS(ioctl), 0, { TYPE(0x12) }, "the size and sectors of its disk" },
 	{ SCMP_SYS(ioctl), 0, { TYPE('f') }, "flags and extents of its disk" },
@@ -225,7 +228,8 @@ static const struct rule of_vmms[] = {
 	{ SCMP_SYS(prctl), 0, { IS(0, PR_GET_NO_NEW_PRIVS) }, "before its own filter" },
 	{ SCMP_SYS(prctl), 0, { IS(0, PR_SET_TIMERSLACK) }, TIME },
 	{ SCMP_SYS(prctl), 0, { IS(0, PR_GET_DUMPABLE) }, ITSELF },
-	{ SCMP_SYS(prctl), 0, { IS(0, PR_SET_DUMPABLE) }, "leaves guest memory out of a core file" },
+	{ SCMP_SYS(prctl), 0, { IS(0, PR_SET_DUMPABLE) },
+	  "leaves guest memory out of a core file" },
 	{ SCMP_SYS(prctl), 0, { IS(0, PR_CAPBSET_READ) }, "libcap-ng, when it is loaded" },
 	{ SCMP_SYS(prctl), 0, { IS(0, PR_MCE_KILL) }, "errors of the host's memory" },
 	{ SCMP_SYS(prctl), 0, { IS(0, PR_NAME_MEMORY) }, "names of its memory" },
@@ -251,29 +255,39 @@ static const struct rule of_vmms[] = {
 	{ SCMP_SYS(open), 0, { MASKED(1, O_CREAT | TMPFILE_BIT, 0) }, "files that exist" },
 	{ SCMP_SYS(open), EACCES, { MASKED(1, TMPFILE_BIT, TMPFILE_BIT) }, NOT_MADE },
 	{ SCMP_SYS(open), EACCES, { MASKED(1, O_CREAT | O_NONBLOCK, O_CREAT) }, NOT_MADE },
-	{ SCMP_SYS(open), 0, { BOUND(1, LANDLOCK) }, "Firecracker's log, where Landlock refuses new files" },
+	{ SCMP_SYS(open), 0, { BOUND(1, LANDLOCK) },
+	  "Firecracker's log, where Landlock refuses new files" },
 	{ SCMP_SYS(open), EACCES, { BOUND(1, NO_LANDLOCK) }, NOT_MADE },
 	{ SCMP_SYS(openat), 0, { MASKED(2, O_CREAT | TMPFILE_BIT, 0) }, "files that exist" },
 	{ SCMP_SYS(openat), EACCES, { MASKED(2, TMPFILE_BIT, TMPFILE_BIT) }, NOT_MADE },
 	{ SCMP_SYS(openat), EACCES, { MASKED(2, O_CREAT | O_NONBLOCK, O_CREAT) }, NOT_MADE },
-	{ SCMP_SYS(openat), 0, { BOUND(2, LANDLOCK) }, "Firecracker's log, where Landlock refuses new files" },
+	{ SCMP_SYS(openat), 0, { BOUND(2, LANDLOCK) },
+	  "Firecracker's log, where Landlock refuses new files" },
 	{ SCMP_SYS(openat), EACCES, { BOUND(2, NO_LANDLOCK) }, NOT_MADE },
 	/* Modes that keep to RLIMIT_FSIZE, the bound of a disk that is a file.  ext4, XFS and btrfs
 	 * check the limit only if the size grows: not if blocks are reserved behind the end
 	 * (FALLOC_FL_KEEP_SIZE), and ext4 not if a range is inserted. */
-	{ SCMP_SYS(fallocate), 0, { MASKED(1, ~(unsigned)FALLOC_FL_ZERO_RANGE, 0) }, "zeroes within the limit" },
+	{ SCMP_SYS(fallocate), 0, { MASKED(1, ~(unsigned)FALLOC_FL_ZERO_RANGE, 0) },
+	  "zeroes within the limit" },
 	{ SCMP_SYS(fallocate), 0, { IS(1, HOLE) }, "gives blocks back" },
 	{ SCMP_SYS(fallocate), EOPNOTSUPP, { MASKED(1, HOLE, FALLOC_FL_KEEP_SIZE) }, NO_BLOCKS },
-	{ SCMP_SYS(fallocate), EOPNOTSUPP, { MASKED(1, FALLOC_FL_COLLAPSE_RANGE, FALLOC_FL_COLLAPSE_RANGE) }, NO_BLOCKS },
-	{ SCMP_SYS(fallocate), EOPNOTSUPP, { MASKED(1, FALLOC_FL_INSERT_RANGE, FALLOC_FL_INSERT_RANGE) }, NO_BLOCKS },
-	{ SCMP_SYS(fallocate), EOPNOTSUPP, { MASKED(1, FALLOC_FL_UNSHARE_RANGE, FALLOC_FL_UNSHARE_RANGE) }, NO_BLOCKS },
+	{ SCMP_SYS(fallocate), EOPNOTSUPP,
+	  { MASKED(1, FALLOC_FL_COLLAPSE_RANGE, FALLOC_FL_COLLAPSE_RANGE) },
+	  NO_BLOCKS },
+	{ SCMP_SYS(fallocate), EOPNOTSUPP,
+	  { MASKED(1, FALLOC_FL_INSERT_RANGE, FALLOC_FL_INSERT_RANGE) },
+	  NO_BLOCKS },
+	{ SCMP_SYS(fallocate), EOPNOTSUPP,
+	  { MASKED(1, FALLOC_FL_UNSHARE_RANGE, FALLOC_FL_UNSHARE_RANGE) },
+	  NO_BLOCKS },
 	{ SCMP_SYS(fallocate), EOPNOTSUPP, { MASKED(1, WRITE_ZEROES, WRITE_ZEROES) }, NO_BLOCKS },
 	{ 0 },
 };
 
 /* clone3(2) fails with ENOSYS, because a filter can not see its arguments.  glibc, which tries it
  * first since 2.34, then calls clone(2). */
-#define CLONE3 { SCMP_SYS(clone3), ENOSYS, ANY, "its flags are behind a pointer; glibc then calls clone" }
+#define CLONE3 { SCMP_SYS(clone3), ENOSYS, ANY, \
+		 "its flags are behind a pointer; glibc then calls clone" }
 
 /* A VMM may either make sockets or call sendmsg(2), the only call that passes a descriptor on
  * (unix(7), SCM_RIGHTS).  QEMU answers by sendmsg(2) on a socket that CHILD has bound; the
@@ -308,8 +322,10 @@ static const struct rule of_probe[] = {
 /* Of the launcher, and of CHILD before it loads its own filter. */
 static const struct rule of_launcher[] = {
 	{ SCMP_SYS(clone3), 0, ANY, "CHILD, in the VM's cgroup; a filter can not see the flags" },
-	{ SCMP_SYS(setresuid), 0, { BOUND(0, SLOT_IDS), BOUND(1, SLOT_IDS), BOUND(2, SLOT_IDS) }, "CHILD takes the slot's uid" },
-	{ SCMP_SYS(setresgid), 0, { BOUND(0, SLOT_IDS), BOUND(1, SLOT_IDS), BOUND(2, SLOT_IDS) }, "CHILD takes the slot's gid" },
+	{ SCMP_SYS(setresuid), 0, { BOUND(0, SLOT_IDS), BOUND(1, SLOT_IDS), BOUND(2, SLOT_IDS) },
+	  "CHILD takes the slot's uid" },
+	{ SCMP_SYS(setresgid), 0, { BOUND(0, SLOT_IDS), BOUND(1, SLOT_IDS), BOUND(2, SLOT_IDS) },
+	  "CHILD takes the slot's gid" },
 	{ SCMP_SYS(capset), 0, ANY, "CHILD drops its capabilities" },
 	{ SCMP_SYS(getgroups), 0, ANY, "CHILD checks that it has no group" },
 	{ SCMP_SYS(prlimit64), 0, ANY, "CHILD sets its limits" },
@@ -320,11 +336,12 @@ static const struct rule of_launcher[] = {
 	{ SCMP_SYS(landlock_add_rule), 0, ANY, "CHILD's Landlock" },
 	{ SCMP_SYS(landlock_restrict_self), 0, ANY, "CHILD's Landlock" },
 	{ SCMP_SYS(sendmsg), 0, ANY, "answers the role, with a pidfd" },
-	/* QEMU of Debian 13 asks if_nametoindex(3) for its tap, and goes on without an answer.  libc
-	 * makes a datagram socket for it, of one family after the other.  The VMMs' own filters refuse
-	 * each socket in the same way, but of two filters the stricter answer counts (seccomp(2)), so
-	 * the launcher's must not kill. */
-	{ SCMP_SYS(socket), ENOSYS, { IS(1, SOCK_DGRAM | SOCK_CLOEXEC) }, "QEMU asks for its tap's number, and goes on" },
+	/* QEMU of Debian 13 asks if_nametoindex(3) for its tap, and goes on without an answer.
+	 * libc makes a datagram socket for it, of one family after the other.  The VMMs' own
+	 * filters refuse each socket in the same way, but of two filters the stricter answer counts
+	 * (seccomp(2)), so the launcher's must not kill. */
+	{ SCMP_SYS(socket), ENOSYS, { IS(1, SOCK_DGRAM | SOCK_CLOEXEC) },
+	  "QEMU asks for its tap's number, and goes on" },
 	{ 0 },
 };
 /* Of the role.  It opens files to read, to write or to list, and by names from its working folder

@@ -1,9 +1,9 @@
 /* spawn.c - the spawn role: keeps the VMMs' cgroups, and has VMMs started and ended.
  *
  * ROLE spawn decodes what the controller sends, and holds no capability.  LAUNCHER behind it
- * (launcher.c) starts each VMM under a uid of its own.  The VMs' cgroups are ROLE's whole root, so it
- * can name no other file.  It can signal no process: it ends a VMM through its cgroup (cgroup.c),
- * whose name is also the only record of the VM that the VMM belongs to. */
+ * (launcher.c) starts each VMM under a uid of its own.  The VMs' cgroups are ROLE's whole root, so
+ * it can name no other file.  It can signal no process: it ends a VMM through its cgroup
+ * (cgroup.c), whose name is also the only record of the VM that the VMM belongs to. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>

@@ -342,8 +342,8 @@ static int end_foreign(int vm, const char *name)
  * @vm:		descriptor of vm/ in it
  *
  * A taken-over launcher can leave a process in its group, and with the role's help in groups below
- * vm/.  The service manager would not kill it, because these groups are outside the unit's.  We hold
- * the supervisor's lock, so every process in them belongs to an earlier start.
+ * vm/.  The service manager would not kill it, because these groups are outside the unit's.  We
+ * hold the supervisor's lock, so every process in them belongs to an earlier start.
  *
  * spawn/ is removed and made again because of its counter of kills.  Some kernels (6.18 is one)
  * compare the counter of the parent's group with that of the group that a child is cloned into
@@ -386,8 +386,8 @@ static int make_cgroups(struct config *c)
 	if (limit_vms(vm, c) < 0)
 		return -1;
 	/* clone3(2) into a group of vm/ needs the right to write this file of the group above both
-	 * (cgroups(7), "Cgroup delegation").  No other is the spawn role's: so no process enters vm/,
-	 * or comes back to spawn/. */
+	 * (cgroups(7), "Cgroup delegation").  No other is the spawn role's: so no process enters
+	 * vm/, or comes back to spawn/. */
 	if (fchownat(top, "cgroup.procs", c->spawn.uid, c->spawn.gid, AT_SYMLINK_NOFOLLOW) < 0)
 		return failed("can not hand over", "cgroup.procs");
 	return 0;

@@ -14,7 +14,8 @@
  */
 int places_make(struct supervisor *s);
 
-/* Open or make the request log of each role and its key file; sets logs[] and keys[].  Return: 0, or -1 (logged). */
+/* Open or make the request log of each role and its key file; sets logs[] and keys[].  Return: 0,
+ * or -1 (logged). */
 int places_open_logs(struct supervisor *s);
 
 /* Make the control socket and listen on it; sets listen_fd.  Return: 0, or -1 (logged). */

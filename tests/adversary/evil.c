@@ -1,4 +1,5 @@
-/* evil.c - an evil controller of one role: `evil --role net --config FILE --log FILE --zoo FOLDER ROLE_BINARY`.
+/* evil.c - an evil controller of one role: `evil --role net --config FILE --log FILE --zoo FOLDER
+ * ROLE_BINARY`.
  *
  * It knows all commands of peer.c, and
  *   attack SEED COUNT   COUNT random requests -> seed N sent N ok N refused N ended N changed N
@@ -7,10 +8,11 @@
  *   usage               of the role's process -> fds N rss KB
  *   meddle on|off       another thread cuts, grows and swaps the zoo's files meanwhile -> ok
  *
- * Requests look valid: an operation of the role, values within the table's bounds, VMs out of a few.  Descriptors come
- * from the zoo: each file of the folder, opened in several ways, and what no folder has.  One request in fifty has
- * changed bytes, the wrong number of descriptors (0, 2, 4, 253), an old sequence number or another role's operation.
- * The role may answer, or end by status 70; any other end is a fault, and ends this program with status 1. */
+ * Requests look valid: an operation of the role, values within the table's bounds, VMs out of a
+ * few.  Descriptors come from the zoo: each file of the folder, opened in several ways, and what no
+ * folder has.  One request in fifty has changed bytes, the wrong number of descriptors (0, 2, 4,
+ * 253), an old sequence number or another role's operation.  The role may answer, or end by status
+ * 70; any other end is a fault, and ends this program with status 1. */
 #define main peer_main
 int peer_main(int argc, char **argv);
 #include "tests/integration/peer.c"
@@ -386,7 +388,8 @@ static void attack_once(void)
 	    0)
 		return;
 	evil.ended++;
-	/* Only what is broken may end it: what looks valid gets an answer, whatever its descriptors. */
+	/* Only what is broken may end it: what looks valid gets an answer, whatever its
+	 * descriptors. */
 	if (strcmp(peer.ended, "exit 70") != 0 || !broken)
 		die(1, "request %u, %s: the role ended: %s", evil.sent, q.op->name, peer.ended);
 }
@@ -493,7 +496,8 @@ static enum status remove_object(const uint64_t *row)
 	}
 }
 
-/* A VM's id is not with the objects in the kernel, so a role that has been started since takes any. */
+/* A VM's id is not with the objects in the kernel, so a role that has been started since takes
+ * any. */
 static void do_release(void)
 {
 	static uint64_t rows[OBJECTS_MAX][LIST_FIELDS];
@@ -507,7 +511,8 @@ static void do_release(void)
 			(void)ask_removal(OP_TAP_SWEEP, rows[0], 0);
 		(void)usleep(10000);
 		if (tries == RELEASE_TRIES / 2) {
-			/* Changed bytes have made what no VM of ours owns; a new role knows no id of a VM. */
+			/* Changed bytes have made what no VM of ours owns; a new role knows no id
+			 * of a VM. */
 			finish();
 			have_role();
 		}

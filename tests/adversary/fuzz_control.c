@@ -1,8 +1,8 @@
 /* The control protocol, as the controller reads it from a user (first byte 0), and as a command
  * reads it from the controller (first byte n: it waits for the answer to call n - 1).
  *
- * With a greater first byte the input is the content of a struct, to be sent: a bug of ours must not
- * send what is out of bounds, or read behind a text without a NUL.
+ * With a greater first byte the input is the content of a struct, to be sent: a bug of ours must
+ * not send what is out of bounds, or read behind a text without a NUL.
  *
  * The second byte is the number of bytes that arrive at a time; 0: all at once.  Checked: how the
  * bytes arrive does not matter; text has its NUL within its bounds and is clean for fields_clean();

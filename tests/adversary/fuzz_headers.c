@@ -152,7 +152,8 @@ static void copy_once(int from, size_t size, int sparse, char digest[65])
 	(void)close(f.to);
 }
 
-/* The input twice, and between them @hole bytes of zeros, which one file has as a hole and the other written. */
+/* The input twice, and between them @hole bytes of zeros, which one file has as a hole and the
+ * other written. */
 static void check_copy(const uint8_t *data, size_t size, size_t hole)
 {
 	char a[65], b[65];

@@ -295,7 +295,8 @@ static void fake_wait(struct role *r)
 	MUST(r == &role);
 }
 
-/* Begin the log with real files, which reqlog_init() reads, and continue with the one of this world. */
+/* Begin the log with real files, which reqlog_init() reads, and continue with the one of this
+ * world. */
 static void open_log(void)
 {
 	static int log, key;
@@ -338,7 +339,8 @@ static void start(uint8_t which)
 		struct thing *t = &world.things[i];
 		t->vm_known = false;
 		if (t->there && !t->foreign) {
-			/* Several objects of a slot: an older one, one without its owner, the newest. */
+			/* Several objects of a slot: an older one, one without its owner, the
+			 * newest. */
 			role_adopt(&role, i, t->generation, OWNER_UNKNOWN);
 			role_adopt(&role, i, t->generation, t->nameless ? OWNER_UNKNOWN : t->owner);
 			role_adopt(&role, i, t->generation - 1, 4242);

@@ -1,7 +1,7 @@
 /* Both directions of the helper protocol.  The first byte says whose packet follows: 0 a request, n
- * the answer to the operation of row n - 1, 255 the answer to an operation with fields of all types,
- * which no operation has at present.  A version of 0 stands for OPS_VERSION, so that the inputs
- * outlive it.
+ * the answer to the operation of row n - 1, 255 the answer to an operation with fields of all
+ * types, which no operation has at present.  A version of 0 stands for OPS_VERSION, so that the
+ * inputs outlive it.
  *
  * Checked: each accepted packet has the one encoding of its values, and its values are within the
  * bounds of the table; the audit text fits where the request log puts it. */

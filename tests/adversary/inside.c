@@ -1,8 +1,9 @@
 /* inside.c - makes a system call inside of another process, as code that has taken it over would:
  * `inside PID ATTACK [DESCRIPTOR]`, or `inside --list`.
  *
- * The call is made by ptrace(2) in the live, locked process, with its own ids, capabilities, root, filter and Landlock
- * domain: nothing of its confinement is played.  DESCRIPTOR is what stands for its log.  Prints one of
+ * The call is made by ptrace(2) in the live, locked process, with its own ids, capabilities, root,
+ * filter and Landlock domain: nothing of its confinement is played.  DESCRIPTOR is what stands for
+ * its log.  Prints one of
  *   stopped: killed by the filter | stopped: ENAME | DONE: RESULT
  * and afterwards lets the process go on, if it lives. */
 #include <elf.h>
@@ -30,8 +31,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Values of arguments that stand for something: the attack's text, zeros, a page of zeros, the descriptor of the log,
- * the parent of the test. */
+/* Values of arguments that stand for something: the attack's text, zeros, a page of zeros, the
+ * descriptor of the log, the parent of the test. */
 #define TEXT 0x5e0001L
 #define ZEROS 0x5e0002L
 #define LOG_FD 0x5e0003L

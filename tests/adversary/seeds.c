@@ -541,7 +541,8 @@ static void texts(void)
 	}
 }
 
-/* The setup header of a bzImage (boot.rst) before a payload: here an ELF head, in no compression. */
+/* The setup header of a bzImage (boot.rst) before a payload: here an ELF head, in no
+ * compression. */
 static void bzimage(struct seed *s, const char *payload, size_t n)
 {
 	static uint8_t head[1024];

@@ -1,9 +1,9 @@
 /* user.c - a hostile user of the control socket: `user SOCKET CONNECTIONS SEED`.
  *
- * Opens so many connections, up to HELD of them at once, and on each does one of these: nothing; half a request; bytes
- * without meaning; a request a byte at a time; up to 253 descriptors with half a request; an import of what is no file;
- * requests whose answers it never reads; one request that it reads the answer of.  Prints
- * "connections N answered N refused N". */
+ * Opens so many connections, up to HELD of them at once, and on each does one of these: nothing;
+ * half a request; bytes without meaning; a request a byte at a time; up to 253 descriptors with
+ * half a request; an import of what is no file; requests whose answers it never reads; one request
+ * that it reads the answer of.  Prints "connections N answered N refused N". */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

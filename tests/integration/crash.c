@@ -1,5 +1,5 @@
-/* crash.c - the exhaustive crash test: every verb, stopped at every failpoint on its way, with every
- * victim.
+/* crash.c - the exhaustive crash test: every verb, stopped at every failpoint on its way, with
+ * every victim.
  *
  *	crash CONFIG DIR             everything; CRASH_FULL=1 in the environment: the whole product
  *	crash CONFIG DIR part K N    the Kth of N parts of it, K from 0; prints lines
@@ -10,10 +10,10 @@
  *	                             one case, as a failing one prints itself
  *
  * Theory of operation.  A first run of a verb is not disturbed; its trace is the list of the
- * failpoints on the verb's way.  The verb then runs again for each failpoint and each victim.  It is
- * stopped there, the victim is killed (or the step fails, or the VMM misbehaves), and it goes on.
- * The test starts the set anew as a service manager would.  crash_world.c compares the kernel, the
- * files and the database.  A second start must change nothing, the VM must start again, and its
+ * failpoints on the verb's way.  The verb then runs again for each failpoint and each victim.  It
+ * is stopped there, the victim is killed (or the step fails, or the VMM misbehaves), and it goes
+ * on.  The test starts the set anew as a service manager would.  crash_world.c compares the kernel,
+ * the files and the database.  A second start must change nothing, the VM must start again, and its
  * deletion must leave nothing.  A bystander VM and objects of other programs exist all the time and
  * must never be touched. */
 #include <errno.h>

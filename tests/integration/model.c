@@ -1,15 +1,16 @@
-/* model.c - long random sequences by several users, with kills, stops, clock jumps and vandalism, against a small model.
+/* model.c - long random sequences by several users, with kills, stops, clock jumps and vandalism,
+ * against a small model.
  *
  *	model CONFIG DIR SEED STEPS      one sequence; when it fails, the shortest one that still
  *	                                 does, also in DIR/failing
  *	model CONFIG DIR replay FILE     the sequence in FILE, one step a line, as a failing one is
  *	                                 printed
  *
- * Theory of operation.  A sequence is a list of steps, drawn from the seed before the first one runs.
- * So each part of a sequence is a sequence too.  Each run is a process of its own in a fresh world.
- * The object of a step may not exist; the step is then refused, which the model knows.  A failing
- * list is cut behind the step that failed.  Then chunks of it are left out, halves first and single
- * steps last, as long as the same fault comes (Zeller's ddmin). */
+ * Theory of operation.  A sequence is a list of steps, drawn from the seed before the first one
+ * runs.  So each part of a sequence is a sequence too.  Each run is a process of its own in a fresh
+ * world.  The object of a step may not exist; the step is then refused, which the model knows.  A
+ * failing list is cut behind the step that failed.  Then chunks of it are left out, halves first
+ * and single steps last, as long as the same fault comes (Zeller's ddmin). */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>

@@ -576,7 +576,8 @@ static void do_vmm_freezes(const struct step *s, struct text *faults)
 	freeze_one(vmm_of(s->u, s->m), 20 * (1 + s->n), true); /* a restart of the set takes less */
 }
 
-/* ---- clocks: that of the boot never goes back (a suspended host's goes on), the other one does ---- */
+/* ---- clocks: that of the boot never goes back (a suspended host's goes on), the other one does
+ * ---- */
 
 static void do_boot_clock(const struct step *s, struct text *faults)
 {

@@ -1,10 +1,12 @@
-/* nat_scenarios.c - the controller's NAT code against the real net role: `nat_scenarios CONFIG LOG ROLE_BINARY`.
+/* nat_scenarios.c - the controller's NAT code against the real net role: `nat_scenarios CONFIG LOG
+ * ROLE_BINARY`.
  *
- * Store, ledger, helper client, nat.c and release.c are the controller's own.  Between its end of the socketpair
- * and the role's sits a relay that passes every packet and counts the requests by what they ask for.
+ * Store, ledger, helper client, nat.c and release.c are the controller's own.  Between its end of
+ * the socketpair and the role's sits a relay that passes every packet and counts the requests by
+ * what they ask for.
  *
- * Reads commands line by line and prints one line for each, `ok` or `error: WHY`, then what the role was asked for
- * meanwhile: `add=N remove=N other=N` (nat_add, nat_remove, any other request).
+ * Reads commands line by line and prints one line for each, `ok` or `error: WHY`, then what the
+ * role was asked for meanwhile: `add=N remove=N other=N` (nat_add, nat_remove, any other request).
  *   create NAME on|off    a row, with NAT or without            -> ok slot=N gen=N ...
  *   start NAME            its tap, the guest's element and NAT, through the ledger; the row says running
  *   put NAME SLOT         the same objects in another slot, for the same VM, and nothing is noted of it

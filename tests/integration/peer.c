@@ -1,4 +1,5 @@
-/* peer.c - plays the controller against one role: `peer --role net --config FILE --log FILE ROLE_BINARY`.
+/* peer.c - plays the controller against one role: `peer --role net --config FILE --log FILE
+ * ROLE_BINARY`.
  *
  * Reads commands line by line and prints one line for each:
  *   OPERATION [slot=N] [gen=N] [owner=N] [vm=HEX] [op=HEX] [seq=N] [ARG=VALUE]... [fd=PATH:ro|rw|path]...
@@ -13,9 +14,11 @@
  *   woken [MS]         whether the role has told since then that something was taken away -> yes | no
  *   restart            end the role, start another -> started
  *   close              end the connection -> exit N
- * `peer --receive PATH` plays a service manager instead: it prints each datagram that comes to that socket.
+ * `peer --receive PATH` plays a service manager instead: it prints each datagram that comes to that
+ * socket.
  *
- * Descriptors that came back are kept open.  Defaults: slot 0, gen 1, owner 1000, a vm and an op of the slot's. */
+ * Descriptors that came back are kept open.  Defaults: slot 0, gen 1, owner 1000, a vm and an op of
+ * the slot's. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

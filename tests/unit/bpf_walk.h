@@ -95,7 +95,8 @@ static bool refuse(struct region *r, unsigned word, struct known k)
 	return true;
 }
 
-/* Return: whether any arguments are in @r.  @r: out: some, all bits of `word` that matter are known.
+/* Return: whether any arguments are in @r.  @r: out: some, all bits of `word` that matter are
+ * known.
  *
  * The refusal with the fewest unknown bits is met in turn by each of them: the bits before it as
  * refused, and it not. */

@@ -1,5 +1,6 @@
-/* ctl_fixture.h - a whole controller in a temporary folder, for one test program: store, workers and
- * watch are real; the roles are fake_helper.c; disks, seeds and monitors are the few lines below.
+/* ctl_fixture.h - a whole controller in a temporary folder, for one test program: store, workers
+ * and watch are real; the roles are fake_helper.c; disks, seeds and monitors are the few lines
+ * below.
  *
  * Included once by a test.  The tables fake_disks, fake_seed and fake_vmm stand in struct ctl where
  * main.c puts the real ones; nothing here has the name of a function of the program. */

@@ -1,9 +1,9 @@
 /* fake_firecracker.h - Firecracker's API socket in a thread: as strict as the published schema
  * (1.14), and as broken as asked.
  *
- * Knows the requests that the driver makes.  Unknown members, wrong types, missing members, requests
- * in the wrong order or for another id than the path's are 400 with a fault_message, as in the real
- * one; other paths are 404. */
+ * Knows the requests that the driver makes.  Unknown members, wrong types, missing members,
+ * requests in the wrong order or for another id than the path's are 400 with a fault_message, as in
+ * the real one; other paths are 404. */
 #ifndef BANGER_TESTS_FAKE_FIRECRACKER_H
 #define BANGER_TESTS_FAKE_FIRECRACKER_H
 

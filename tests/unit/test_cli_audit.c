@@ -547,8 +547,8 @@ static void a_future_key(void **state)
 	assert_int_equal(verify_add_key(&w.v, "banger-key net 1 00"), -1);
 }
 
-/* Records of the attacker's numbers, each far from the one before: keys are derived for the first of
- * them alone, or a log would take years to verify. */
+/* Records of the attacker's numbers, each far from the one before: keys are derived for the first
+ * of them alone, or a log would take years to verify. */
 static void a_log_of_gaps(void **state)
 {
 	static const char record[] =
@@ -643,8 +643,8 @@ static void trailing_bytes(void **state)
 	free(long_junk);
 }
 
-/* A role can append what libarchive knows as another format, and would read in place of the log: the
- * uuencoded record of another number. */
+/* A role can append what libarchive knows as another format, and would read in place of the log:
+ * the uuencoded record of another number. */
 static void another_format_within_a_compressed_log(void **state)
 {
 	char command[64], path[80];

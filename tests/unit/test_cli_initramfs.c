@@ -386,7 +386,8 @@ static void test_vmlinux_hostile(void **state)
 
 	(void)state;
 	for (size_t n = 0; n < whole; n += n < 0x260 ? 1 : 97) {
-		/* A heap copy of exactly this size, so that the sanitizer sees every byte too far. */
+		/* A heap copy of exactly this size, so that the sanitizer sees every byte too
+		 * far. */
 		struct blob cut = { malloc(n ? n : 1), n };
 		memcpy(cut.data, in.data, n);
 		refused(&cut);

@@ -496,7 +496,8 @@ static void test_clean(void **state)
 		{ "\xc2\xc2\xa9", "\xc2\xa9" },
 		{ "\xc2\nx", "\nx" },
 		{ "\xc2\033[1mx", "x" },
-		/* The first byte of a C1 and the second one, with a sequence between them that is dropped. */
+		/* The first byte of a C1 and the second one, with a sequence between them that is
+		 * dropped. */
 		{ "\xc2\033[m\x9b"
 		  "2J",
 		  "\x9b"

@@ -403,7 +403,8 @@ static void one_user_can_not_take_all_connections(void **state)
 		control_close(&many[i]);
 }
 
-/* Four users have all connections: a fifth gets some of them, first of the one with the most, and never more than these have. */
+/* Four users have all connections: a fifth gets some of them, first of the one with the most, and
+ * never more than these have. */
 static void few_users_can_not_take_all_connections(void **state)
 {
 	static struct control many[API_CONNECTIONS_MAX], others[API_CONNECTIONS_PER_UID];
@@ -969,7 +970,8 @@ static void a_user_can_not_start_and_kill_for_ever(void **state)
 	control_close(&root);
 }
 
-/* As with `vm stop --timeout 1h`, here for ever: all of them wait for the turn of their user's VM. */
+/* As with `vm stop --timeout 1h`, here for ever: all of them wait for the turn of their user's
+ * VM. */
 static void few_users_can_not_take_all_workers(void **state)
 {
 	enum { USERS = 3 };
@@ -1217,7 +1219,8 @@ static void without_a_descriptor_newcomers_wait(void **state)
 	control_close(&late);
 }
 
-/* A hundred starts, and Ctrl-C on all of their command lines: each VM is started once, and stays. */
+/* A hundred starts, and Ctrl-C on all of their command lines: each VM is started once, and
+ * stays. */
 static void a_hundred_clients_that_go_leave_what_they_started(void **state)
 {
 	enum { USERS = 2, EACH = 50 };

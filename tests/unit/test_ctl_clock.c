@@ -1,5 +1,5 @@
-/* Clocks that jump: the wall clock is for people, and a host that was suspended has not waited.  The
- * controller is told times by the function below. */
+/* Clocks that jump: the wall clock is for people, and a host that was suspended has not waited.
+ * The controller is told times by the function below. */
 #include <sys/syscall.h>
 
 #include "tests/unit/ctl_fixture.h"

@@ -1,4 +1,5 @@
-/* The controller's end of the helper protocol, against roles that answer, refuse, mislead and die. */
+/* The controller's end of the helper protocol, against roles that answer, refuse, mislead and
+ * die. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>

@@ -182,7 +182,8 @@ static void nat_cleanup_falls_back_to_runtime_tap_device(void **state)
 	assert_false(fake_helper_has(f->fake, 2, OBJ_NAT));
 }
 
-/* The same row through the one way that a user has: the VM is stopped, and nothing of it is left. */
+/* The same row through the one way that a user has: the VM is stopped, and nothing of it is
+ * left. */
 static void nat_of_an_older_row_is_released_by_stop(void **state)
 {
 	struct fixture *f = *state;

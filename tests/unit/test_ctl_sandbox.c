@@ -138,7 +138,8 @@ static int do_loop(void)
 	return ioctl(-1, LOOP_CLR_FD_, 0);
 }
 
-/* The kernel takes 32 bits of an ioctl's number (fs/ioctl.c), so the upper ones must not hide it. */
+/* The kernel takes 32 bits of an ioctl's number (fs/ioctl.c), so the upper ones must not hide
+ * it. */
 static int do_high_ioctl(void)
 {
 	return (int)syscall(SYS_ioctl, -1, 0xffffffff00000000ul | TUNSETIFF_, 0);

@@ -8,7 +8,8 @@
 
 #include "bpf_walk.h"
 
-/* The filter that ships, without the sanitizers' calls; and it is caught where sandbox.c loads it. */
+/* The filter that ships, without the sanitizers' calls; and it is caught where sandbox.c loads
+ * it. */
 #undef BANGER_SANITIZED
 static int catch (scmp_filter_ctx ctx);
 #define seccomp_load catch

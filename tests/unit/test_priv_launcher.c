@@ -1,5 +1,5 @@
-/* The line between the spawn role and its launcher: what a role that was taken over may ask for, and what a launcher that
- * was taken over may answer. */
+/* The line between the spawn role and its launcher: what a role that was taken over may ask for,
+ * and what a launcher that was taken over may answer. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,7 +25,8 @@ static struct launch good(void)
 				.slot = 7 };
 }
 
-/* Each argument of the request, one step outside of its bounds: those of the table, which no role has to have checked. */
+/* Each argument of the request, one step outside of its bounds: those of the table, which no role
+ * has to have checked. */
 static void each_number_has_its_bounds(void **unused)
 {
 	struct launch q = good();
@@ -56,7 +57,8 @@ static void each_number_has_its_bounds(void **unused)
 	assert_false(in_bounds(&config, &q));
 }
 
-/* Send a message to a launcher with no program to start.  Return: its exit status, or -1: it has answered. */
+/* Send a message to a launcher with no program to start.  Return: its exit status, or -1: it has
+ * answered. */
 static int serve(const void *message, size_t len, size_t fds, struct launched *a)
 {
 	static struct launcher l = { .config = &config, .null_fd = -1, .label = { -1, -1, "" } };
@@ -101,7 +103,8 @@ static void it_ends_at_what_no_role_sends(void **unused)
 	assert_int_equal(serve(NULL, 0, 0, &a), 0); /* the role has exited */
 }
 
-/* Answer a request of the role's.  Return: the role's exit status, or 99: it has taken the answer. */
+/* Answer a request of the role's.  Return: the role's exit status, or 99: it has taken the
+ * answer. */
 static int role_takes(const void *answer, size_t len, size_t fds)
 {
 	const struct launch q = good();
@@ -144,8 +147,8 @@ static void the_role_ends_at_what_no_launcher_answers(void **unused)
 	assert_int_equal(role_takes(NULL, 0, 0), EXIT_PEER); /* the launcher is gone */
 }
 
-/* Open @name below @folder, in a process whose root is @root and whose files are bounded.  Return: 0, or
- * the errno. */
+/* Open @name below @folder, in a process whose root is @root and whose files are bounded.  Return:
+ * 0, or the errno. */
 static int bounded_open(const char *root, int folder, const char *name)
 {
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);

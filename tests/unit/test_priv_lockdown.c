@@ -41,7 +41,8 @@ static int try_call(const struct rule *own, const long call[7])
 #define LETS(rules, ...) assert_int_equal(TRY(rules, __VA_ARGS__), 0)
 #define ENDS(rules, ...) assert_int_equal(TRY(rules, __VA_ARGS__), SIGSYS)
 
-/* The walk of test_priv_policy.c knows what the filters are; here the kernel shows that it reads them in the same way. */
+/* The walk of test_priv_policy.c knows what the filters are; here the kernel shows that it reads
+ * them in the same way. */
 static void base(void **state)
 {
 	(void)state;

@@ -120,7 +120,8 @@ static bool sealed(const char *line, size_t n, const char *prev, uint8_t key[REQ
 	return n > (size_t)w && strncmp(line + n - (size_t)w, want, (size_t)w) == 0;
 }
 
-/* Every whole line has the hash of the whole line before it, and its MAC.  Return: how many there are. */
+/* Every whole line has the hash of the whole line before it, and its MAC.  Return: how many there
+ * are. */
 static int verify(struct log_file *f)
 {
 	char prev[REQLOG_DIGEST] = "";

@@ -247,8 +247,8 @@ static unsigned in_log(const char *what)
 	return n;
 }
 
-/* A VMM that is no VM's, beyond the slots or older than the slot's VM, can be ended, and nothing else
- * can be done there. */
+/* A VMM that is no VM's, beyond the slots or older than the slot's VM, can be ended, and nothing
+ * else can be done there. */
 static void vmms_of_no_vm(void **state)
 {
 	(void)state;

@@ -1,5 +1,5 @@
-/* The filters of the spawn role, of its launcher and of the VMMs, loaded for real in a child: what is let through, what is
- * told, what is the end. */
+/* The filters of the spawn role, of its launcher and of the VMMs, loaded for real in a child: what
+ * is let through, what is told, what is the end. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -68,7 +68,8 @@ static int setup(void **unused)
 	       spawn_filter_vmm(VMM_PROBE, false, &probe);
 }
 
-/* One system call under a filter.  Return: the child's status of waitpid(2); its exit status is the call's errno. */
+/* One system call under a filter.  Return: the child's status of waitpid(2); its exit status is the
+ * call's errno. */
 static int attempt_status(const struct sock_fprog *f, long nr, long a, long b, long c)
 {
 	int status;
@@ -240,7 +241,8 @@ static void test_sockets_are_unix(void **unused)
 		}
 }
 
-/* Abstract names of the host's network namespace have no mode: no call may send to an address of its choice. */
+/* Abstract names of the host's network namespace have no mode: no call may send to an address of
+ * its choice. */
 static void test_sockets_reach_nobody(void **unused)
 {
 	(void)unused;
@@ -278,7 +280,8 @@ static void test_a_look_for_an_interface_is_survived(void **unused)
 	}
 }
 
-/* A descriptor leaves a VMM by sendmsg(2) alone, and an abstract name needs a socket of its own: no VMM has both. */
+/* A descriptor leaves a VMM by sendmsg(2) alone, and an abstract name needs a socket of its own: no
+ * VMM has both. */
 static void test_descriptors_are_not_handed_to_strangers(void **unused)
 {
 	(void)unused;
@@ -389,7 +392,8 @@ static void test_arguments(void **unused)
 	assert_int_equal(attempt(&vmm, SYS_read | 0x40000000, -1, 0, 0), KILLED);
 }
 
-/* Names lead to cgroups and to a procfs alone: not from a folder that a peer has sent, nor to a file that is made. */
+/* Names lead to cgroups and to a procfs alone: not from a folder that a peer has sent, nor to a
+ * file that is made. */
 static void test_the_role_opens_what_is_its_own(void **unused)
 {
 	const long file = O_CLOEXEC | O_NOFOLLOW;
@@ -429,7 +433,8 @@ static void test_pipes_are_not_enlarged(void **unused)
 		}
 }
 
-/* RLIMIT_FSIZE is a disk's bound, and these calls take blocks of the file system without asking for it. */
+/* RLIMIT_FSIZE is a disk's bound, and these calls take blocks of the file system without asking for
+ * it. */
 static void test_no_blocks_beyond_the_limit(void **unused)
 {
 	static const long good[] = { 0, FALLOC_FL_ZERO_RANGE,
