@@ -67,7 +67,8 @@ wait $RUN
 is "$?/$(vms)" 131/0 "SIGQUIT: the VM is deleted"
 
 # ---- several at once ----
-for i in 1 2 3; do as $ALICE create "many$i" --image tiny --memory 64M >/dev/null; done
+# With less memory the kernel resets at once, and the VMM may end before it has answered that it runs.
+for i in 1 2 3; do as $ALICE create "many$i" --image tiny --memory 128M >/dev/null; done
 is "$(as $ALICE start many1 many2 many3 --progress plain | tr '\n' ' ')" "many1: started many2: started many3: started " "three VMs are started by one command"
 is "$(tail -n 1 "$T/err")" "3 of 3 done" "three VMs: a summary"
 is "$(as $ALICE rm many1 none many2 many3 2>/dev/null | wc -l)/$(vms)" 3/0 "one of four fails: the others are deleted"
