@@ -1490,6 +1490,9 @@ static const struct {
 	{ "host-reconcile", "net:reqlog.", 5, "likewise: each look is a record" },
 	{ "host-reconcile", "blk:reqlog.", 5, "likewise" },
 	{ "host-reconcile", "spawn:reqlog.", 5, "likewise" },
+	{ "shutdown role-dies", "controller:answer.after", 0,
+	  "it belongs to the request that prepared the case: its client has the answer before the "
+	  "controller comes to this point" },
 };
 
 /*
