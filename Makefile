@@ -63,6 +63,8 @@ LDFLAGS_ALL = $(LDFLAGS_MODE) $(LDFLAGS)
 
 # ---- what each program is made of ----
 COMMON := common/fdio.c common/log.c common/parse.c
+# What no privileged process needs, and the others do.
+USER := common/parse_user.c
 PROTO := proto/slot.c proto/wire.c proto/ops.c
 CONTROL := proto/control.c common/error.c
 ROLE := $(wildcard privhelper/role/*.c) privhelper/lockdown.c privhelper/root.c privhelper/tag.c privhelper/policy.c common/policy.c common/config_fd.c
@@ -80,8 +82,8 @@ SRC_banger-role-net := $(COMMON) $(PROTO) $(ROLE) $(NET) $(FAIL_OPS)
 SRC_banger-role-blk := $(COMMON) $(PROTO) $(ROLE) $(BLK) $(FAIL_OPS)
 SRC_banger-role-spawn := $(COMMON) $(PROTO) $(ROLE) $(SPAWN) $(FAIL_OPS)
 SRC_banger-kvmprobe := privhelper/kvmprobe/kvmprobe.c
-SRC_banger-controller := $(COMMON) $(PROTO) $(CONTROL) $(CONTROLLER) $(FAIL_OPS)
-SRC_banger := $(COMMON) $(PROTO) $(CONTROL) common/config.c $(CLI)
+SRC_banger-controller := $(COMMON) $(USER) $(PROTO) $(CONTROL) $(CONTROLLER) $(FAIL_OPS)
+SRC_banger := $(COMMON) $(USER) $(PROTO) $(CONTROL) common/config.c $(CLI)
 
 LIB_banger-privhelper := inih libseccomp libcap-ng
 LIB_banger-role-net := libseccomp libcap-ng libmd libmnl
@@ -132,7 +134,7 @@ ROOM_priv := common/config.c common/config_fd.c common/policy.c $(addprefix priv
 ROOM_ctl := $(CONTROL) common/config.c $(filter-out controller/main.c,$(CONTROLLER)) $(FAKES)
 ROOM_cli := $(CONTROL) common/config.c $(filter-out controller/cli/main.c,$(CLI))
 
-room_objects = $(patsubst %.c,$(B)/%.o,$(sort $(COMMON) $(PROTO) $(ROOM_$(1))))
+room_objects = $(patsubst %.c,$(B)/%.o,$(sort $(COMMON) $(USER) $(PROTO) $(ROOM_$(1))))
 included = $(shell sed -n 's/^#include "\(.*\)\.c"$$/\1.o/p' $(1))
 define room
 $(B)/unit/test_$(1)_%: $(B)/tests/unit/test_$(1)_%.o $(call room_objects,$(1))
@@ -172,7 +174,7 @@ $(B)/evil_vmm: $(B)/tests/adversary/vmm.o
 FUZZ := wire control parse console role netlink qmp http headers
 FUZZ_wire := common/parse.c $(PROTO)
 FUZZ_control := common/parse.c common/fdio.c $(PROTO) $(CONTROL)
-FUZZ_parse := common/parse.c proto/slot.c privhelper/tag.c
+FUZZ_parse := common/parse.c $(USER) proto/slot.c privhelper/tag.c
 FUZZ_console := $(FUZZ_control) controller/cli/out.c
 FUZZ_role := common/parse.c common/fdio.c common/config_fd.c $(PROTO) privhelper/lockdown.c common/policy.c privhelper/role/reqlog.c
 WRAP_role := clock_gettime _exit write fdatasync close fdio_recv fdio_send

@@ -1,4 +1,4 @@
-/* parse.c - strict parsers of numbers, sizes, names, addresses and ids. */
+/* parse.c - strict parsers of numbers and addresses. */
 #include "common/parse.h"
 
 #include <arpa/inet.h>
@@ -12,8 +12,7 @@ static int fail(int e)
 	return -1;
 }
 
-/* Parse the digits at the start of @s; *@end is the first character behind them. */
-static int leading_digits(const char *s, const char **end, uint64_t *out)
+int parse_uint(const char *s, uint64_t min, uint64_t max, uint64_t *out)
 {
 	uint64_t v = 0;
 	const char *p = s;
@@ -24,60 +23,12 @@ static int leading_digits(const char *s, const char **end, uint64_t *out)
 			return fail(ERANGE);
 		v = v * 10 + digit;
 	}
-	if (p == s || (*s == '0' && p > s + 1))
+	if (p == s || (*s == '0' && p > s + 1) || *p)
 		return fail(EINVAL);
-	*end = p;
-	*out = v;
-	return 0;
-}
-
-static int in_range(uint64_t v, uint64_t min, uint64_t max, uint64_t *out)
-{
 	if (v < min || v > max)
 		return fail(ERANGE);
 	*out = v;
 	return 0;
-}
-
-int parse_uint(const char *s, uint64_t min, uint64_t max, uint64_t *out)
-{
-	const char *end;
-	uint64_t v;
-
-	if (leading_digits(s, &end, &v) < 0)
-		return -1;
-	if (*end)
-		return fail(EINVAL);
-	return in_range(v, min, max, out);
-}
-
-int parse_size(const char *s, uint64_t min, uint64_t max, uint64_t *out)
-{
-	static const char units[] = "KMGT";
-	const char *end;
-	uint64_t v;
-
-	if (leading_digits(s, &end, &v) < 0)
-		return -1;
-	if (*end) {
-		const char *u = strchr(units, *end);
-		if (!u || end[1])
-			return fail(EINVAL);
-		unsigned shift = 10 * (unsigned)(u - units + 1);
-		if (v > UINT64_MAX >> shift)
-			return fail(ERANGE);
-		v <<= shift;
-	}
-	return in_range(v, min, max, out);
-}
-
-bool parse_is_label(const char *s)
-{
-	size_t n = strlen(s);
-
-	if (n < 1 || n > 63 || s[0] == '-' || s[n - 1] == '-')
-		return false;
-	return strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == n;
 }
 
 int parse_ipv4(const char *s, uint32_t *out)
@@ -110,12 +61,6 @@ int parse_subnet(const char *s, uint32_t *net, uint32_t *prefix)
 	return 0;
 }
 
-void format_ipv4(uint32_t addr, char out[16])
-{
-	(void)snprintf(out, 16, "%u.%u.%u.%u", addr >> 24, addr >> 16 & 255, addr >> 8 & 255,
-		       addr & 255);
-}
-
 void format_hex(const void *bytes, size_t n, char *out)
 {
 	static const char digits[] = "0123456789abcdef";
@@ -131,24 +76,4 @@ void format_hex(const void *bytes, size_t n, char *out)
 void format_id(const uint8_t id[ID_LEN], char out[ID_HEX])
 {
 	format_hex(id, ID_LEN, out);
-}
-
-static int nibble(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-int parse_id(const char *s, uint8_t out[ID_LEN])
-{
-	if (strlen(s) != ID_HEX - 1)
-		return fail(EINVAL);
-	for (size_t i = 0; i < ID_LEN; i++) {
-		int hi = nibble(s[2 * i]), lo = nibble(s[2 * i + 1]);
-		if (hi < 0 || lo < 0)
-			return fail(EINVAL);
-		out[i] = (uint8_t)(hi << 4 | lo);
-	}
-	return 0;
 }
