@@ -65,7 +65,9 @@ LDFLAGS_ALL = $(LDFLAGS_MODE) $(LDFLAGS)
 COMMON := common/fdio.c common/log.c common/parse.c
 # What no privileged process needs, and the others do.
 USER := common/parse_user.c
-PROTO := proto/slot.c proto/wire.c proto/ops.c
+# What a role is linked with, and what its peer has besides.
+ROLE_PROTO := proto/slot.c proto/wire.c proto/ops.c
+PROTO := $(ROLE_PROTO) proto/ops_client.c
 CONTROL := proto/control.c common/error.c
 ROLE := $(wildcard privhelper/role/*.c) privhelper/lockdown.c privhelper/root.c privhelper/tag.c privhelper/policy.c common/policy.c common/config_fd.c
 POLICIES := $(sort $(wildcard privhelper/policy.c privhelper/*/policy.c))
@@ -78,9 +80,9 @@ CONTROLLER := $(filter-out controller/cli/%,$(wildcard controller/*.c controller
 CLI := $(wildcard controller/cli/*.c controller/cli/audit/*.c)
 
 SRC_banger-privhelper := $(COMMON) proto/slot.c $(SUP) $(FAIL)
-SRC_banger-role-net := $(COMMON) $(PROTO) $(ROLE) $(NET) $(FAIL_OPS)
-SRC_banger-role-blk := $(COMMON) $(PROTO) $(ROLE) $(BLK) $(FAIL_OPS)
-SRC_banger-role-spawn := $(COMMON) $(PROTO) $(ROLE) $(SPAWN) $(FAIL_OPS)
+SRC_banger-role-net := $(COMMON) $(ROLE_PROTO) $(ROLE) $(NET) $(FAIL_OPS)
+SRC_banger-role-blk := $(COMMON) $(ROLE_PROTO) $(ROLE) $(BLK) $(FAIL_OPS)
+SRC_banger-role-spawn := $(COMMON) $(ROLE_PROTO) $(ROLE) $(SPAWN) $(FAIL_OPS)
 SRC_banger-kvmprobe := privhelper/kvmprobe/kvmprobe.c
 SRC_banger-controller := $(COMMON) $(USER) $(PROTO) $(CONTROL) $(CONTROLLER) $(FAIL_OPS)
 SRC_banger := $(COMMON) $(USER) $(PROTO) $(CONTROL) common/config.c $(CLI)

@@ -1,18 +1,16 @@
-/* ops.c - the table, the codec and the audit text of the helper protocol. */
-#include "proto/ops.h"
+/* ops.c - the table of the helper protocol, a role's half of the codec, and the audit text.
+ *
+ * The arguments of each request are integers alone, and so are the values of each answer but LIST's
+ * (tests/unit/test_proto_ops.c, table_is_whole).  The controller's half is in ops_client.c. */
+#include "proto/ops_codec.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-#include "proto/wire.h"
 
 /* Each list of fields is in a function of its own, where S can name the struct for offsetof(). */
 #define ARGS(...) __VA_ARGS__
 #define U(f, lo, hi) { #f, FIELD_U, offsetof(S, f), lo, hi },
-#define F(f) { #f, FIELD_F, offsetof(S, f), 0, 1 },
-#define B(f, n) { #f, FIELD_B, offsetof(S, f), n, n },
 #define A(f, n) { #f, FIELD_A, offsetof(S, f), 0, n },
 #define OP(NAME, name, code, role, phases, scope, effect, in, out, args, reply) \
 	static const struct field *args_##name(void)                            \
@@ -25,8 +23,6 @@
 
 #define REPLY(...) __VA_ARGS__
 #define U(f, lo, hi) { #f, FIELD_U, offsetof(S, f), lo, hi },
-#define F(f) { #f, FIELD_F, offsetof(S, f), 0, 1 },
-#define B(f, n) { #f, FIELD_B, offsetof(S, f), n, n },
 #define A(f, n) { #f, FIELD_A, offsetof(S, f), 0, n },
 #define OP(NAME, name, code, role, phases, scope, effect, in, out, args, reply) \
 	static const struct field *reply_##name(void)                           \
@@ -67,14 +63,6 @@ const char *status_name(enum status s)
 	return (unsigned)s < ST_COUNT ? names[s] : "?";
 }
 
-const char *object_name(enum object o)
-{
-	static const char *const names[OBJ_COUNT] = { "?",         "tap",      "guest", "nat",
-						      "loop-base", "loop-cow", "dm",    "vmm" };
-
-	return (unsigned)o < OBJ_COUNT ? names[o] : "?";
-}
-
 const char *role_name(enum role_id r)
 {
 	static const char *const names[ROLE_COUNT] = { "any", "net", "blk", "spawn" };
@@ -82,7 +70,7 @@ const char *role_name(enum role_id r)
 	return (unsigned)r < ROLE_COUNT ? names[r] : "?";
 }
 
-static size_t count(const struct field *f)
+size_t ops_count(const struct field *f)
 {
 	size_t n = 0;
 
@@ -91,79 +79,7 @@ static size_t count(const struct field *f)
 	return n;
 }
 
-/* The layout of every UINTS(n). */
-struct uints {
-	size_t n;
-	uint64_t v[];
-};
-
-static void put_field(struct wire_writer *w, const struct field *f, const void *base)
-{
-	const void *at = (const char *)base + f->offset;
-	const struct uints *a = at;
-
-	switch (f->type) {
-	case FIELD_U:
-		if (*(const uint64_t *)at < f->min || *(const uint64_t *)at > f->max)
-			w->bad = true;
-		wire_put_uint(w, *(const uint64_t *)at);
-		break;
-	case FIELD_F:
-		wire_put_bool(w, *(const bool *)at);
-		break;
-	case FIELD_B:
-		wire_put_bin(w, at, f->max);
-		break;
-	case FIELD_A:
-		if (a->n > f->max) {
-			w->bad = true;
-			break;
-		}
-		wire_put_array(w, a->n);
-		for (size_t i = 0; i < a->n; i++)
-			wire_put_uint(w, a->v[i]);
-		break;
-	case FIELD_S:
-	case FIELD_V:
-		w->bad = true;
-	}
-}
-
-static void get_field(struct wire_reader *r, const struct field *f, void *base)
-{
-	void *at = (char *)base + f->offset;
-	struct uints *a = at;
-
-	switch (f->type) {
-	case FIELD_U:
-		*(uint64_t *)at = wire_get_uint(r, f->min, f->max);
-		break;
-	case FIELD_F:
-		*(bool *)at = wire_get_bool(r);
-		break;
-	case FIELD_B:
-		wire_get_bin(r, at, f->max);
-		break;
-	case FIELD_A:
-		a->n = wire_get_array(r, f->max);
-		for (size_t i = 0; i < a->n; i++)
-			a->v[i] = wire_get_uint(r, 0, UINT64_MAX);
-		break;
-	case FIELD_S:
-	case FIELD_V:
-		r->bad = true;
-	}
-}
-
-static int written(const struct wire_writer *w, const uint8_t *buf)
-{
-	if (!w->bad)
-		return (int)(w->p - buf);
-	errno = EINVAL;
-	return -1;
-}
-
-static int consumed(const struct wire_reader *r)
+int ops_consumed(const struct wire_reader *r)
 {
 	if (!r->bad && r->p == r->end)
 		return 0;
@@ -171,25 +87,45 @@ static int consumed(const struct wire_reader *r)
 	return -1;
 }
 
-#define REQUEST_HEAD 8 /* version, seq, op, slot, generation, op_id, vm, owner */
-#define REPLY_HEAD 3   /* version, seq, status */
-
-int ops_encode_request(const struct request *r, uint8_t buf[OPS_PACKET_MAX])
+int ops_written(const struct wire_writer *w, const uint8_t *buf)
 {
-	struct wire_writer w = { buf, buf + OPS_PACKET_MAX, false };
+	if (!w->bad)
+		return (int)(w->p - buf);
+	errno = EINVAL;
+	return -1;
+}
 
-	wire_put_array(&w, REQUEST_HEAD + count(r->op->args()));
-	wire_put_uint(&w, OPS_VERSION);
-	wire_put_uint(&w, r->seq);
-	wire_put_uint(&w, r->op->code);
-	wire_put_uint(&w, r->slot);
-	wire_put_uint(&w, r->generation);
-	wire_put_bin(&w, r->op_id, ID_LEN);
-	wire_put_bin(&w, r->vm, ID_LEN);
-	wire_put_uint(&w, r->owner);
-	for (const struct field *f = r->op->args(); f->name; f++)
-		put_field(&w, f, &r->hello);
-	return written(&w, buf);
+/* The integer that is a field of the struct @base. */
+static uint64_t *number(const struct field *f, const void *base)
+{
+	return (uint64_t *)((char *)base + f->offset);
+}
+
+void ops_put_uint(struct wire_writer *w, const struct field *f, const void *base)
+{
+	uint64_t v = *number(f, base);
+
+	if (v < f->min || v > f->max)
+		w->bad = true;
+	wire_put_uint(w, v);
+}
+
+void ops_get_uint(struct wire_reader *r, const struct field *f, void *base)
+{
+	*number(f, base) = wire_get_uint(r, f->min, f->max);
+}
+
+static void put_list(struct wire_writer *w, const struct field *f, const void *base)
+{
+	const struct uints *a = (const void *)((const char *)base + f->offset);
+
+	if (a->n > f->max) {
+		w->bad = true;
+		return;
+	}
+	wire_put_array(w, a->n);
+	for (size_t i = 0; i < a->n; i++)
+		wire_put_uint(w, a->v[i]);
 }
 
 /* A SCOPE_HOST request names no VM: its fields must be 0, so that each request has one encoding. */
@@ -209,7 +145,7 @@ int ops_decode_request(const uint8_t *buf, size_t len, struct request *r)
 	(void)wire_get_uint(&rd, OPS_VERSION, OPS_VERSION);
 	r->seq = wire_get_uint(&rd, 1, UINT64_MAX);
 	r->op = op_find(wire_get_uint(&rd, 1, UINT8_MAX));
-	if (rd.bad || !r->op || n != REQUEST_HEAD + count(r->op->args())) {
+	if (rd.bad || !r->op || n != REQUEST_HEAD + ops_count(r->op->args())) {
 		errno = EBADMSG;
 		return -1;
 	}
@@ -222,101 +158,38 @@ int ops_decode_request(const uint8_t *buf, size_t len, struct request *r)
 	if (!slotted && !host_is_blank(r))
 		rd.bad = true;
 	for (const struct field *f = r->op->args(); f->name; f++)
-		get_field(&rd, f, &r->hello);
-	return consumed(&rd);
+		ops_get_uint(&rd, f, &r->hello);
+	return ops_consumed(&rd);
 }
 
 int ops_encode_reply(const struct op *op, const struct reply *r, uint8_t buf[OPS_PACKET_MAX])
 {
 	struct wire_writer w = { buf, buf + OPS_PACKET_MAX, false };
-	size_t values = r->status == ST_OK ? count(op->reply()) : 0;
+	size_t values = r->status == ST_OK ? ops_count(op->reply()) : 0;
 
 	wire_put_array(&w, REPLY_HEAD + values);
 	wire_put_uint(&w, OPS_VERSION);
 	wire_put_uint(&w, r->seq);
 	wire_put_uint(&w, r->status);
-	for (size_t i = 0; i < values; i++)
-		put_field(&w, &op->reply()[i], &r->hello);
-	return written(&w, buf);
-}
-
-int ops_decode_reply(const struct op *op, const uint8_t *buf, size_t len, struct reply *r)
-{
-	struct wire_reader rd = { buf, buf + len, len > OPS_PACKET_MAX };
-
-	memset(r, 0, sizeof(*r));
-	size_t n = wire_get_array(&rd, UINT16_MAX);
-	(void)wire_get_uint(&rd, OPS_VERSION, OPS_VERSION);
-	r->seq = wire_get_uint(&rd, 1, UINT64_MAX);
-	r->status = (enum status)wire_get_uint(&rd, 0, ST_COUNT - 1);
-	size_t values = r->status == ST_OK ? count(op->reply()) : 0;
-	if (n != REPLY_HEAD + values)
-		rd.bad = true;
-	for (size_t i = 0; i < values && !rd.bad; i++)
-		get_field(&rd, &op->reply()[i], &r->hello);
-	return consumed(&rd);
-}
-
-/* A bounded string under construction; n is the length that it would have without a bound. */
-struct text {
-	char *out;
-	size_t size, n;
-};
-
-__attribute__((format(printf, 2, 3))) static void add(struct text *t, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	int w = vsnprintf(t->n < t->size ? t->out + t->n : NULL,
-			  t->n < t->size ? t->size - t->n : 0, fmt, ap);
-	va_end(ap);
-	t->n += w > 0 ? (size_t)w : 0;
-}
-
-static void audit_field(struct text *t, const struct field *f, const void *base)
-{
-	const void *at = (const char *)base + f->offset;
-	const struct uints *a = at;
-
-	add(t, "\"%s\":", f->name);
-	switch (f->type) {
-	case FIELD_U:
-		add(t, "%llu", (unsigned long long)*(const uint64_t *)at);
-		break;
-	case FIELD_F:
-		add(t, "%s", *(const bool *)at ? "true" : "false");
-		break;
-	case FIELD_A:
-		for (size_t i = 0; i < a->n; i++)
-			add(t, "%c%llu", i ? ',' : '[', (unsigned long long)a->v[i]);
-		add(t, a->n ? "]" : "[]");
-		break;
-	case FIELD_B:
-		add(t, "\"");
-		for (size_t i = 0; i < f->max; i++)
-			add(t, "%02x", ((const uint8_t *)at)[i]);
-		add(t, "\"");
-		break;
-	case FIELD_S:
-	case FIELD_V:
-		break;
-	}
+	for (const struct field *f = op->reply(); f < op->reply() + values; f++)
+		if (f->type == FIELD_A)
+			put_list(&w, f, &r->hello);
+		else
+			ops_put_uint(&w, f, &r->hello);
+	return ops_written(&w, buf);
 }
 
 int ops_audit(const struct field *fields, const void *base, char *out, size_t size)
 {
-	struct text t = { out, size, 0 };
+	size_t n = 0;
 
 	if (size)
 		out[0] = '\0';
-	for (const struct field *f = fields; f->name; f++) {
-		if (f != fields)
-			add(&t, ",");
-		audit_field(&t, f, base);
-	}
-	if (t.n < size)
-		return (int)t.n;
+	for (const struct field *f = fields; f->name && n < size; f++)
+		n += (size_t)snprintf(out + n, size - n, "%s\"%s\":%llu", f == fields ? "" : ",",
+				      f->name, (unsigned long long)*number(f, base));
+	if (n < size)
+		return (int)n;
 	errno = EMSGSIZE;
 	return -1;
 }

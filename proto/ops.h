@@ -78,8 +78,6 @@ struct field {
 #define ARGS(...) __VA_ARGS__
 #define REPLY(...)
 #define U(f, lo, hi) uint64_t f;
-#define F(f) bool f;
-#define B(f, n) uint8_t f[n];
 #define A(f, n) UINTS(n) f;
 #define OP(NAME, name, code, role, phases, scope, effect, in, out, args, reply) \
 	struct req_##name {                                                     \
@@ -90,8 +88,6 @@ struct field {
 #define ARGS(...)
 #define REPLY(...) __VA_ARGS__
 #define U(f, lo, hi) uint64_t f;
-#define F(f) bool f;
-#define B(f, n) uint8_t f[n];
 #define A(f, n) UINTS(n) f;
 #define OP(NAME, name, code, role, phases, scope, effect, in, out, args, reply) \
 	struct rep_##name {                                                     \

@@ -5,8 +5,6 @@
 
 enum {
 	FIXARRAY = 0x90,
-	FALSE_ = 0xc2,
-	TRUE_ = 0xc3,
 	BIN8 = 0xc4,
 	UINT8 = 0xcc,
 	UINT16 = 0xcd,
@@ -39,11 +37,6 @@ void wire_put_uint(struct wire_writer *w, uint64_t v)
 		put(w, UINT32, v, 4);
 	else
 		put(w, UINT64, v, 8);
-}
-
-void wire_put_bool(struct wire_writer *w, bool v)
-{
-	put(w, v ? TRUE_ : FALSE_, 0, 0);
 }
 
 void wire_put_bin(struct wire_writer *w, const void *bytes, size_t n)
@@ -107,15 +100,6 @@ uint64_t wire_get_uint(struct wire_reader *r, uint64_t min, uint64_t max)
 			r->bad = true;
 		return checked(r, head, 0, min, max);
 	}
-}
-
-bool wire_get_bool(struct wire_reader *r)
-{
-	uint64_t head = get(r, 1);
-
-	if (head != TRUE_ && head != FALSE_)
-		r->bad = true;
-	return !r->bad && head == TRUE_;
 }
 
 void wire_get_bin(struct wire_reader *r, void *out, size_t n)

@@ -9,7 +9,7 @@ B=build/cov
 least=95 # percent
 # FILE:FUNCTION,...: of the file, all but these functions, which no peer can reach: what opens sockets, waits for them, and
 # the beginning of a process.
-files="proto/wire.c proto/ops.c proto/control.c proto/slot.c common/parse.c common/parse_user.c
+files="proto/wire.c proto/ops.c proto/ops_client.c proto/control.c proto/slot.c common/parse.c common/parse_user.c
 	privhelper/role/role.c:role_main,become,check_boot_fds,fail_after
 	privhelper/net/netlink.c:nl_open privhelper/net/link.c privhelper/tag.c:tag_of privhelper/net/set.c
 	privhelper/net/conntrack.c privhelper/net/sweep.c privhelper/net/events.c:net_events_open,listen_to,net_wait,link_is_ours

@@ -160,14 +160,9 @@ static void print_field(const struct field *f, const void *base)
 	printf(" %s=", f->name);
 	if (f->type == FIELD_U)
 		printf("%llu", (unsigned long long)*(const uint64_t *)at);
-	else if (f->type == FIELD_F)
-		printf("%d", *(const bool *)at);
-	else if (f->type == FIELD_A)
+	else
 		for (size_t i = 0; i < a->n; i++)
 			printf("%s%llu", i ? "," : "", (unsigned long long)a->v[i]);
-	else
-		for (size_t i = 0; i < f->max; i++)
-			printf("%02x", (unsigned char)at[i]);
 }
 
 static void print_answer(const struct op *op, const struct reply *r, const int *fds, size_t nfds)
@@ -255,12 +250,7 @@ static int set_field(struct request *q, const char *name, const char *value)
 		char *at = (char *)&q->hello + f->offset;
 		if (strcmp(f->name, name) != 0)
 			continue;
-		if (f->type == FIELD_U)
-			*(uint64_t *)at = strtoull(value, NULL, 0);
-		else if (f->type == FIELD_F)
-			*(bool *)at = strcmp(value, "1") == 0;
-		else
-			return set_hex(value, (uint8_t *)at, f->max);
+		*(uint64_t *)at = strtoull(value, NULL, 0);
 		return 0;
 	}
 	return -1;
