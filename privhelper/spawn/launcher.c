@@ -42,6 +42,10 @@
 
 #define LAUNCH_FD 3 /* LAUNCHER's end of the socketpair */
 
+/* From a request to LAUNCHER's answer, which takes milliseconds.  The controller waits longer for
+ * ROLE, so that the exit of ROLE tells which process hangs. */
+#define ANSWER_SECONDS 20
+
 enum { FD_CONSOLE, FD_CGROUP, FDS_IN };
 
 /* The one state struct of LAUNCHER. */
@@ -237,7 +241,8 @@ _Noreturn static void launcher_gone(int sig)
 	_exit(EXIT_PEER);
 }
 
-/* Receive LAUNCHER's answer.  Return: 0, or -1: it is gone, or has sent something else. */
+/* Receive LAUNCHER's answer.  Return: 0, or -1: it is gone, is silent, or has sent something
+ * else. */
 static int receive(int fd, struct launched *a, int *pidfd)
 {
 	int fds[FDIO_MAX];
@@ -251,11 +256,13 @@ static int receive(int fd, struct launched *a, int *pidfd)
 
 int launcher_start(const struct config *c)
 {
+	const struct timeval patience = { .tv_sec = ANSWER_SECONDS };
 	struct launched ready;
 	int pair[2], none;
 	pid_t role = getpid();
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0 ||
+	    setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0) {
 		log_errno("the launcher's socket");
 		return -1;
 	}
@@ -279,7 +286,7 @@ enum status launcher_ask(int fd, const struct launch *l, const int fds[2], int *
 
 	if (fdio_send(fd, l, sizeof(*l), fds, FDS_IN) < 0 || receive(fd, &a, pidfd) < 0 ||
 	    (a.status == ST_OK) != (*pidfd >= 0))
-		die(EXIT_PEER, "the launcher answered what it can not answer, or is gone");
+		die(EXIT_PEER, "the launcher is gone or silent, or answered what it can not answer");
 	*pid = a.pid;
 	return a.status;
 }

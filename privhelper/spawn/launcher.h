@@ -35,7 +35,7 @@ int launcher_start(const struct config *c);
  * @pid:	out, with ST_OK
  * @pidfd:	out, with ST_OK; the caller closes it
  *
- * Exits if the launcher is gone or sends anything but an answer.
+ * Exits if the launcher is gone, sends anything but an answer, or is silent for 20 s.
  * Return: ST_OK, ST_LIMIT or ST_KERNEL.
  */
 enum status launcher_ask(int fd, const struct launch *l, const int fds[2], int *pid, int *pidfd);

@@ -181,6 +181,16 @@ is "${verdict-}" "$(kvm_works && echo y || echo n)" "QEMU with KVM agrees"
 is "$(our_cgroups)" "*/vm/0.2.1000" "its cgroup has a VMM's name"
 is "$(ask spawn vmm_kill slot=0 gen=2)" ok "what the probe left is released"
 is "$(our_cgroups)" "" "nothing of the probe is left"
+
+# ---- a launcher that never answers ----
+# Frozen, not stopped: SIGCHLD tells the role of a stop.
+launcher=$(pgrep -P "$(role_pid)")
+echo 1 >"$CGROUP/spawn/cgroup.freeze"
+is "$(spawn 0 3)" "exit 70" "a launcher that never answers: the role ends"
+check "a launcher that never answers is killed with it" wait_for 5 gone "$launcher"
+is "$(tail -n 1 "$T/spawn.err")" "*the launcher is gone or silent*" "a launcher that never answers: the log says so"
+echo 0 >"$CGROUP/spawn/cgroup.freeze"
+rmdir "$CGROUP/vm/0.3.1000" # the next role would adopt it
 peer_stop spawn
 
 # ---- a root that is not the VMMs' ----

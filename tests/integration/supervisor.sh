@@ -225,6 +225,16 @@ is $? 0 "a controller that hangs: SIGTERM still ends the set"
 # shellcheck disable=SC2086
 check "a controller that hangs is killed" wait_for 2 all_ended $all
 
+# A role that is stopped answers nothing, and its socket stays open.
+up
+all=$(children)
+kill -STOP "$(child banger-role-net)"
+wait "$P"
+is $? 1 "a role that never answers: the supervisor ends with 1"
+# shellcheck disable=SC2086
+check "a role that never answers: so does each other process" wait_for 2 all_ended $all
+check "a role that never answers: the log names it" grep -q "banger-controller: the net role is gone" "$T/sup.err"
+
 # ---- a second one, and what an earlier one left ----
 up
 running() { find /proc -maxdepth 2 -name exe -lname "$T/libexec/*" 2>/dev/null | wc -l; }

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -58,6 +59,35 @@ static void to_run(struct bench *b)
 		assert_int_equal(helper_call_role(b->h, r, &q, &a), 0);
 		assert_int_equal(a.status, ST_OK);
 	}
+}
+
+/* A role that never answers: the call ends, no later answer is taken for another request's, and the
+ * main loop sees the end of the connection.  helper_open() waits for longer than the spawn role
+ * waits for its launcher (20 s), so the role ends first and says why. */
+static void test_mute_role(void **state)
+{
+	struct request q = helper_request(OP_PING, NULL, NULL);
+	struct timeval t = { 0 };
+	socklen_t len = sizeof(t);
+	struct reply a;
+	int pair[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	struct helper *h = helper_open(pair[0], -1, -1);
+	assert_non_null(h);
+	assert_int_equal(getsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &t, &len), 0);
+	assert_in_range(t.tv_sec, 25, 60);
+	t = (struct timeval){ .tv_usec = 50000 };
+	assert_int_equal(setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t)), 0);
+	assert_int_equal(helper_call_role(h, ROLE_NET, &q, &a), -1);
+	assert_int_equal(errno, ETIMEDOUT);
+	struct pollfd p = { .fd = helper_fd(h, ROLE_NET), .events = POLLRDHUP };
+	assert_int_equal(poll(&p, 1, 0), 1);
+	assert_int_equal(helper_call_role(h, ROLE_NET, &q, &a), -1);
+	assert_int_equal(errno, EPIPE);
+	helper_close(h);
+	(void)close(pair[1]);
 }
 
 static void test_envelope(void **state)
@@ -397,6 +427,7 @@ int main(void)
 		BENCH(test_trailing_byte),
 		BENCH(test_wrong_seq),
 		BENCH(test_death),
+		cmocka_unit_test(test_mute_role),
 		cmocka_unit_test(test_unexpected_descriptor),
 		cmocka_unit_test(test_missing_descriptor),
 		BENCH(test_threads_do_not_mix),
