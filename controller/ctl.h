@@ -43,6 +43,9 @@ struct ctl {
 	const struct vmm_ops *vmm;    /* vmm/driver.h */
 	atomic_bool stopping; /* the service stops: operations that can be interrupted end early */
 	atomic_bool draining; /* the host shuts down (drain.h): VMs end, no VM is started */
+	/* While start-up reconciles, object_release() waits for no busy object after this time
+	 * (clock_boot_ns()); 0: no limit. */
+	uint64_t release_by;
 	/* Facts that only an unconfined process can read; doctor reports them. */
 	struct host {
 		char cgroup_controllers[128]; /* "cpu memory pids"; "": none */

@@ -432,9 +432,14 @@ int object_release(struct ctl *c, const struct vm *vm, enum object kind, const s
 		   struct error *e)
 {
 	const unsigned longest = rows[kind].release_ms ? rows[kind].release_ms : RELEASE_MS;
-	const uint64_t end = clock_boot_ns() + longest * UINT64_C(1000000);
+	uint64_t end = clock_boot_ns() + longest * UINT64_C(1000000);
 	int status, ms = 1;
 
+	if (c->release_by && c->release_by < end)
+		end = c->release_by;
+	/* The role itself waits 100 ms for each VMM. */
+	if (kind == OBJ_VMM && clock_boot_ns() >= end)
+		return object_explain(kind, ST_BUSY, e);
 	while ((status = object_remove(c, vm, kind, o)) == ST_BUSY && clock_boot_ns() < end) {
 		wait_for_holder(c, vm, kind, ms);
 		ms = ms < 100 ? 2 * ms : 100;

@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/failpoint.h"
 #include "common/log.h"
 #include "common/pidfd.h"
@@ -39,6 +40,11 @@
  * dead by mistake would be killed. */
 #define TRIES 5
 #define TRIES_MS 20
+
+/* The time for objects that are in use, of all slots together.  The supervisor ends a set that is
+ * not ready after 20 s (READY_MS), and a killed VMM in state D may hold its slot for ever.  What is
+ * still in use then is removed later (housekeeping, online.h). */
+#define BUSY_MS 8000
 
 /* An operation row without an end: the operation was interrupted. */
 struct cut {
@@ -368,6 +374,7 @@ int startup_reconcile(struct ctl *c, struct error *e)
 {
 	struct pass p = { .c = c };
 
+	c->release_by = clock_boot_ns() + BUSY_MS * UINT64_C(1000000);
 	operation_own(&p.o);
 	int r = check_slots(c, e);
 	if (r == 0)
@@ -376,6 +383,7 @@ int startup_reconcile(struct ctl *c, struct error *e)
 		r = operation_begin(c, &p.o, OPERATION_RECONCILE, NULL, e);
 	if (r == 0)
 		r = operation_end(c, &p.o, reconcile_all(&p, e), e);
+	c->release_by = 0;
 	inventory_free(&p.inv);
 	free(p.cuts);
 	free(p.vms);

@@ -49,7 +49,7 @@ if [ -d /run/systemd/system ]; then
 fi
 
 # ---- kernel objects, which outlive the service ----
-for group in "$cgroup"/vm/* "$cgroup"/vm "$cgroup"/spawn "$cgroup"; do
+for group in "$cgroup"/vm/* "$cgroup"/vm "$cgroup"/spawn "$cgroup"/stuck "$cgroup"; do
 	[ ! -d "$group" ] || rmdir "$group"
 done
 for table in inet bridge; do nft delete table $table banger 2>/dev/null || :; done

@@ -31,6 +31,7 @@
 #include "proto/slot.h"
 
 #define LISTEN_BACKLOG 64
+#define STUCK "stuck" /* the control group of killed processes of launchers that do not exit */
 
 /* The owner, group and mode that a folder gets. */
 struct shape {
@@ -282,45 +283,36 @@ static int limit_vms(int vm, const struct config *c)
 
 static int end_group(int parent, const char *name);
 
-/* Call @fn for each group directly in @group.  Return: 0, or -1: a call failed. */
+/* Call @fn for each group directly in @group.  Return: the results by OR; -1 also if the groups
+ * can not be read. */
 static int each_group(int group, int (*fn)(int parent, const char *name))
 {
-	int again = openat(group, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), bad = 0;
+	int again = openat(group, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
 	DIR *d = again < 0 ? NULL : fdopendir(again);
 
 	if (!d)
 		return failed("can not read", "a control group");
 	for (const struct dirent *e; (e = readdir(d));)
 		if (e->d_type == DT_DIR && is_entry(e->d_name))
-			bad |= fn(group, e->d_name);
+			r |= fn(group, e->d_name);
 	(void)closedir(d);
-	return bad;
+	return r;
 }
 
-/**
- * end_group() - kill the processes of an earlier start in a control group and those in it, and
- * remove the groups
- *
- * Waits at most a second for the processes to exit.
- * Return: 0, also if there is no such group, or -1 (logged).
- */
+/* Remove a control group of an earlier start and those in it, or kill the processes in them.
+ * Return: 0: there is no such group any more; 1: its processes are killed, and have not exited yet;
+ * -1: they can not be killed (logged). */
 static int end_group(int parent, const char *name)
 {
-	const struct timespec ms = { .tv_nsec = 1000000 };
-
-	for (int i = 0; i < 1000; i++) {
-		if (unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
-			return 0;
-		if (errno != EBUSY)
-			break;
-		_cleanup_close_ int group = openat(parent, name,
-						   O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-		_cleanup_close_ int fd = openat(group, "cgroup.kill", O_WRONLY | O_CLOEXEC);
-		if (fd < 0 || write(fd, "1", 1) != 1 || each_group(group, end_group) < 0)
-			break;
-		(void)nanosleep(&ms, NULL);
-	}
-	return failed("can not kill the processes of an earlier start in control group", name);
+	if (unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+		return 0;
+	_cleanup_close_ int group = openat(parent, name,
+					   O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	_cleanup_close_ int fd = openat(group, "cgroup.kill", O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, "1", 1) != 1)
+		return failed("can not kill the processes of an earlier start in control group",
+			      name);
+	return 1 | each_group(group, end_group);
 }
 
 /* End a group in vm/ that is no VM's, and each group in a VM's: no VMM makes one. */
@@ -336,14 +328,36 @@ static int end_foreign(int vm, const char *name)
 			 : each_group(group, end_group);
 }
 
+/* Move the processes of spawn/, if it is there, to the group STUCK, and remove spawn/. */
+static int set_aside(int top, const struct shape *root)
+{
+	char pid[16];
+	int fd = openat(top, "spawn/cgroup.procs", O_RDONLY | O_CLOEXEC);
+	_cleanup_fclose_ FILE *from = fd < 0 ? NULL : fdopen(fd, "r");
+	_cleanup_close_ int stuck = folder(top, STUCK, root);
+	_cleanup_close_ int to = openat(stuck, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+
+	while (from && fgets(pid, sizeof(pid), from))
+		if (write(to, pid, strlen(pid)) < 0)
+			log_errno("%.*s: can not move it to " STUCK, (int)strcspn(pid, "\n"), pid);
+	return unlinkat(top, "spawn", AT_REMOVEDIR) < 0 && errno != ENOENT
+		       ? failed("can not remove", "spawn")
+		       : 0;
+}
+
 /**
  * end_earlier() - kill the processes of an earlier start that are no VMMs
  * @top:	descriptor of cgroup_dir
  * @vm:		descriptor of vm/ in it
+ * @root:	the shape of a group of root's
  *
  * A taken-over launcher can leave a process in its group, and with the role's help in groups below
  * vm/.  The service manager would not kill it, because these groups are outside the unit's.  We
  * hold the supervisor's lock, so every process in them belongs to an earlier start.
+ *
+ * A killed process executes nothing of its own any more, but does not exit while the kernel waits
+ * for a device in its name (state D of proc_pid_stat(5)).  After a second such processes are left,
+ * and the start goes on.  Those in a VM's group keep the slot in use: VMM_KILL answers ST_BUSY.
  *
  * spawn/ is removed and made again because of its counter of kills.  Some kernels (6.18 is one)
  * compare the counter of the parent's group with that of the group that a child is cloned into
@@ -351,10 +365,21 @@ static int end_foreign(int vm, const char *name)
  * each cloned VMM would be killed at once.
  * Return: 0, or -1 (logged).
  */
-static int end_earlier(int top, int vm)
+static int end_earlier(int top, int vm, const struct shape *root)
 {
+	const struct timespec ms = { .tv_nsec = 1000000 };
+
 	FAILPOINT("places.left");
-	return end_group(top, "spawn") | each_group(vm, end_foreign);
+	for (int i = 0; i < 1000; i++) {
+		int r = end_group(top, "spawn") | each_group(vm, end_foreign) |
+			end_group(top, STUCK);
+		if (r <= 0)
+			return r;
+		(void)nanosleep(&ms, NULL);
+	}
+	log_error("processes of an earlier start were killed and do not exit: going on beside "
+		  "them; they are in control groups spawn, then " STUCK ", or below vm");
+	return set_aside(top, root);
 }
 
 static int make_cgroups(struct config *c)
@@ -380,7 +405,7 @@ static int make_cgroups(struct config *c)
 		return -1;
 	enable_controllers(top);
 	_cleanup_close_ int vm = folder(top, "vm", &d);
-	if (vm < 0 || end_earlier(top, vm) < 0 || folder_once(top, "spawn", &root) < 0)
+	if (vm < 0 || end_earlier(top, vm, &root) < 0 || folder_once(top, "spawn", &root) < 0)
 		return -1;
 	enable_controllers(vm);
 	if (limit_vms(vm, c) < 0)

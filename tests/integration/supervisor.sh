@@ -285,6 +285,56 @@ is "$(bash -c 'echo 0 >"$1/spawn/cgroup.procs" && exec perl -e "
 	my \$p = syscall(435, \$a, 88); if (!\$p) { exit 7 } waitpid \$p, 0; print \$?" "$1/vm/born"' - "$CGROUP")" 1792 \
 	"a process can be born into a control group beside it"
 rmdir "$CGROUP/vm/born"
+# A killed process that waits for a device does not exit: here the device is a FUSE server that never answers.
+cat >"$T/fuse.pl" <<'EOF'
+use Fcntl; # mount(2) is call 165; of fuse_init_out only the version is looked at
+sysopen(my $f, "/dev/fuse", O_RDWR) or die "/dev/fuse: $!";
+my @mount = ("fuse", $ARGV[0], "fuse", 0, sprintf "fd=%d,rootmode=40000,user_id=0,group_id=0", fileno $f);
+syscall(165, @mount) == 0 or die "mount: $!";
+sysread($f, my $ask, 1 << 18) or die;
+syswrite($f, pack("LlQ", 80, 0, (unpack "LLQ", $ask)[2]) . pack("LLLLSSLLSSL8", 7, 31, 0, 0, 0, 0, 4096, 1, 1, 0)) or die;
+$| = 1;
+print "mounted\n";
+print "asked\n" while sysread($f, $ask, 1 << 18);
+EOF
+kill -TERM "$P"
+wait "$P"
+mkdir "$T/hangs"
+perl "$T/fuse.pl" "$T/hangs" >"$T/fuse.out" 2>"$T/fuse.err" &
+fuse=$!
+wait_for 20 eval 'grep -q mounted "$T/fuse.out" || ! kill -0 "$fuse"'
+# The first waits for the server, the others for the first.
+waits() { grep -q '^State:.D' "/proc/$1/status" || { [ "$1" = "${stuck[0]}" ] && grep -q asked "$T/fuse.out"; }; }
+if grep -q mounted "$T/fuse.out"; then
+	stuck=()
+	echo max >"$CGROUP/vm/cgroup.max.depth"
+	mkdir -p "$CGROUP/spawn" "$CGROUP/vm/foreign" "$CGROUP/vm/1.1.1000/sub"
+	chown -R "$SPAWN_ID" "$CGROUP/vm/1.1.1000" # as if the role had made it
+	for group in spawn vm/foreign vm/1.1.1000/sub; do
+		stat "$T/hangs/x" >/dev/null 2>&1 &
+		stuck+=($!)
+		wait_for 20 waits $!
+		echo $! >"$CGROUP/$group/cgroup.procs"
+	done
+	name="processes that can not be killed do not keep the set from starting"
+	if up; then ok "$name"; else not_ok "$name" "$(cat "$T/sup.err")"; fi
+	is "$(wait_for 10 grep -q '"op":"vmm_kill".*"slot":1.*"status":' "$T/log/spawn.log"; grep '"op":"vmm_kill".*"slot":1,.*"status":' "$T/log/spawn.log" | tail -n 1)" \
+		'*"status":"busy"*' "VMM_KILL of the slot says that it is in use"
+	is "$(cat "$CGROUP"/{stuck,vm/foreign,vm/1.1.1000/sub}/cgroup.procs | xargs)" "${stuck[*]}" "they are where the log says"
+	check "the log says so" said "processes of an earlier start were killed and do not exit"
+	is "$(cat "$CGROUP/spawn/cgroup.procs")" "$(launcher)" "the new launcher has a group of its own"
+	for p in "${stuck[@]}"; do is "$(grep -c '^State:.D' "/proc/$p/status")" 1 "$p can not run"; done
+	kill -TERM "$P"
+	wait "$P"
+	kill "$fuse"
+	check "once the device answers they exit" wait_for 20 all_ended "${stuck[@]}"
+	up
+	is "$(wait_for 20 eval '[ "$(find "$CGROUP" -mindepth 1 -type d | wc -l)" = 2 ]'; find "$CGROUP" -mindepth 1 -type d -printf '%f\n' | sort | xargs)" \
+		"spawn vm" "the next start removes their groups"
+else
+	skip "processes that can not be killed" "no FUSE: $(cat "$T/fuse.err")"
+	up
+fi
 check "a stale control socket is replaced" test -S "$SOCK"
 check "the slots' tmpfs and what is in it stays" test -e "$T/run/slots/stays"
 is "$(findmnt -rn -o TARGET | grep -c "^$T/run/slots$")" 1 "and is mounted once"

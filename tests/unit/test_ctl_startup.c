@@ -1,5 +1,6 @@
 /* Restarts: what lives is adopted, what does not is released, what nobody has is removed, and what
  * was cut short is brought to an end. */
+#include "common/clock.h"
 #include "controller/lifecycle/operation.h"
 #include "controller/objects/object.h"
 #include "controller/recovery/startup.h"
@@ -439,6 +440,27 @@ static void an_orphan_that_can_not_be_removed_does_not_stop_the_service(void **s
 	must_start(f, "web");
 }
 
+/* VMMs that were killed and do not exit do not hold up the start, however many they are: the
+ * supervisor waits for 20 s. */
+static void vmms_that_do_not_exit_share_one_wait(void **state)
+{
+	struct fixture *f = *state;
+
+	for (uint32_t slot = 0; slot < SLOTS; slot++)
+		fake_helper_put(f->fake, OBJ_VMM, slot, 7, 4242);
+	hello(f);
+	fake_helper_fail(f->fake, OP_VMM_KILL, ST_BUSY, UINT32_MAX);
+	fake_helper_delay(f->fake, OP_VMM_KILL, 100);
+	const uint64_t began = clock_boot_ns();
+	must_reconcile(f);
+	assert_in_range((clock_boot_ns() - began) / 1000000, 0, 15000);
+	assert_int_equal(fake_helper_objects(f->fake, OBJ_VMM), SLOTS);
+	fake_helper_fail(f->fake, OP_VMM_KILL, ST_OK, 0);
+	fake_helper_delay(f->fake, OP_VMM_KILL, 0);
+	restart(f);
+	assert_int_equal(fake_helper_objects(f->fake, OBJ_VMM), 0);
+}
+
 /* ---- what was cut short ---- */
 
 /* The state right after the plan's commit, with the first @made objects there. */
@@ -618,6 +640,7 @@ int main(void)
 		TEST(files_that_no_row_names_stay),
 		TEST(a_vmm_that_the_row_does_not_know_is_released),
 		TEST(an_orphan_that_can_not_be_removed_does_not_stop_the_service),
+		TEST(vmms_that_do_not_exit_share_one_wait),
 		TEST(a_start_cut_short_anywhere_is_rolled_back),
 		TEST(a_stop_cut_short_is_finished),
 		TEST(an_end_that_was_never_recorded_stops_nothing_later),
