@@ -31,6 +31,8 @@
 #include "proto/slot.h"
 
 #define LISTEN_BACKLOG 64
+#define VMS "the sum of all VMs"
+#define LAUNCHER_BYTES (UINT64_C(256) << 20)
 #define STUCK "stuck" /* the control group of killed processes of launchers that do not exit */
 
 /* The owner, group and mode that a folder gets. */
@@ -249,15 +251,14 @@ static void enable_controllers(int group)
 
 /* Set a limit of a control group.  If the cgroup controller is not enabled, there is no file and no
  * limit. */
-static int write_limit(int group, const char *name, uint64_t value)
+static int write_limit(int group, const char *name, uint64_t value, const char *of)
 {
 	char text[24];
 	int n = snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
 	_cleanup_close_ int fd = openat(group, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
 
 	if (fd < 0 && errno == ENOENT) {
-		log_warn("%s: the VMs' control group lacks this file: the sum of all VMs has no limit",
-			 name);
+		log_warn("%s: the control group lacks this file: %s has no limit", name, of);
 		return 0;
 	}
 	return fd < 0 || write(fd, text, (size_t)n) != n ? failed("can not set", name) : 0;
@@ -274,11 +275,22 @@ static int limit_vms(int vm, const struct config *c)
 		return failed("can not read", "the size of memory");
 	uint64_t total = (uint64_t)i.totalram * i.mem_unit;
 	/* Divide first, so that the product can not overflow. */
-	if (write_limit(vm, "memory.max", total / 100 * c->total_mem_percent) < 0)
-		return -1;
-	return write_limit(vm, "pids.max", c->total_tasks) |
-	       write_limit(vm, "cgroup.max.depth", 1) |
-	       write_limit(vm, "cgroup.max.descendants", UINT64_C(2) * SLOT_MAX);
+	return write_limit(vm, "memory.max", total / 100 * c->total_mem_percent, VMS) |
+	       write_limit(vm, "pids.max", c->total_tasks, VMS) |
+	       write_limit(vm, "cgroup.max.depth", 1, VMS) |
+	       write_limit(vm, "cgroup.max.descendants", UINT64_C(2) * SLOT_MAX, VMS);
+}
+
+/* Make the launcher's group.  It gets no process but the launcher: a VMM counts where it is cloned
+ * into (kernel/cgroup/pids.c, pids_can_fork()).  The kernel charges the launcher up to 80 KiB for
+ * each VMM that runs, such as its kernel stacks. */
+static int make_launchers(int top, const struct shape *root)
+{
+	_cleanup_close_ int spawn = folder(top, "spawn", root);
+
+	return spawn < 0 ? -1
+			 : write_limit(spawn, "pids.max", 1, "the launcher") |
+				   write_limit(spawn, "memory.max", LAUNCHER_BYTES, "the launcher");
 }
 
 static int end_group(int parent, const char *name);
@@ -340,9 +352,7 @@ static int set_aside(int top, const struct shape *root)
 	while (from && fgets(pid, sizeof(pid), from))
 		if (write(to, pid, strlen(pid)) < 0)
 			log_errno("%.*s: can not move it to " STUCK, (int)strcspn(pid, "\n"), pid);
-	return unlinkat(top, "spawn", AT_REMOVEDIR) < 0 && errno != ENOENT
-		       ? failed("can not remove", "spawn")
-		       : 0;
+	return end_group(top, "spawn") == 0 ? 0 : failed("can not remove", "spawn");
 }
 
 /**
@@ -405,7 +415,7 @@ static int make_cgroups(struct config *c)
 		return -1;
 	enable_controllers(top);
 	_cleanup_close_ int vm = folder(top, "vm", &d);
-	if (vm < 0 || end_earlier(top, vm, &root) < 0 || folder_once(top, "spawn", &root) < 0)
+	if (vm < 0 || end_earlier(top, vm, &root) < 0 || make_launchers(top, &root) < 0)
 		return -1;
 	enable_controllers(vm);
 	if (limit_vms(vm, c) < 0)

@@ -53,8 +53,8 @@ is "$(mode "$T/state/consoles")" "700 $CTL_ID:$CTL_ID" "state_dir/consoles"
 is "$(mode "$T/log/net.log")" "640 0:$CTL_ID" "log_dir/net.log"
 is "$(mode "$SOCK")" "660 0:64200" "the control socket is for the group of users"
 is "$(mode "$CGROUP/vm")" "755 $SPAWN_ID:$SPAWN_ID" "the VMs' control group is the spawn role's"
-is "$(mode "$CGROUP/cgroup.procs") $(mode "$CGROUP/spawn") $(mode "$CGROUP/spawn/cgroup.procs") $(mode "$CGROUP/vm/cgroup.procs")" \
-	"644 $SPAWN_ID:$SPAWN_ID 755 0:0 644 0:0 644 0:0" "of the others it has what clone3(2) into a VM's group needs"
+is "$(mode "$CGROUP") $(mode "$CGROUP/cgroup.procs") $(mode "$CGROUP/spawn") $(mode "$CGROUP/spawn/cgroup.procs") $(mode "$CGROUP/vm/cgroup.procs")" \
+	"755 0:0 644 $SPAWN_ID:$SPAWN_ID 755 0:0 644 0:0 644 0:0" "of the others it has what clone3(2) into a VM's group needs"
 mkdir "$CGROUP/vm/0.1.1000"
 refuses "no control group is made in a VM's" mkdir "$CGROUP/vm/0.1.1000/sub"
 rmdir "$CGROUP/vm/0.1.1000"
@@ -66,6 +66,11 @@ for limit in memory.max pids.max; do
 		refuses "all VMs together: $limit" grep -qx max "$CGROUP/vm/$limit"
 	else
 		is "$(grep -c "banger-privhelper: $limit: .*sum of all VMs has no limit" "$T/sup.err")" 1 "all VMs together: no $limit, and it is said"
+	fi
+	if [ -e "$CGROUP/spawn/$limit" ]; then
+		is "$limit $(cat "$CGROUP/spawn/$limit")" "@(pids.max 1|memory.max 268435456)" "the launcher: $limit"
+	else
+		is "$(grep -c "banger-privhelper: $limit: .*the launcher has no limit" "$T/sup.err")" 1 "the launcher: no $limit, and it is said"
 	fi
 done
 

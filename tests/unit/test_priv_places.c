@@ -157,6 +157,29 @@ static void all_vms_together_have_limits(void **state)
 	(void)close(group);
 }
 
+/* The launcher alone may be in its group, so that it can not fork there. */
+static void a_launcher_has_limits(void **state)
+{
+	const struct shape root = { 0, 0, 0755 };
+	char path[96];
+
+	(void)state;
+	root_alone();
+	assert_int_equal(mkdir(place, 0755), 0);
+	int dir = open(place, O_RDONLY | O_DIRECTORY);
+	assert_int_equal(make_launchers(dir, &root), 0); /* no such files here */
+	put("spawn/memory.max", false);
+	put("spawn/pids.max", false);
+	assert_int_equal(make_launchers(dir, &root), 0);
+	assert_int_equal(read_number("spawn/pids.max"), 1);
+	assert_int_equal(read_number("spawn/memory.max"), 256 << 20);
+	(void)snprintf(path, sizeof(path), "%s/spawn/pids.max", place);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(symlink("/dev/null", path), 0);
+	assert_int_equal(make_launchers(dir, &root), -1);
+	(void)close(dir);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -165,6 +188,7 @@ int main(void)
 		TEST(a_foreign_folder_is_left_alone),
 		TEST(ours_is_taken_again),
 		TEST(all_vms_together_have_limits),
+		TEST(a_launcher_has_limits),
 	};
 
 	log_name("test");
