@@ -31,6 +31,7 @@
 #define TAG_BASE "banger-base"
 #define MIN_FILE (1024u * 1024u)
 #define PARTITIONS_MAX (1024u * 1024u) /* bytes of /proc/partitions: some 25,000 lines */
+#define READINGS 8                     /* of /proc/partitions, until two agree */
 #define BIND_TRIES 16 /* each EBUSY: another program took the free index meanwhile */
 
 _Static_assert(TAG_TEXT <= LO_NAME_SIZE, "a tag fits lo_file_name");
@@ -328,22 +329,34 @@ static int32_t partition_line(const struct blk_state *b, const char *line)
 	return (int32_t)(minor >> b->loop_shift);
 }
 
+/* Read /proc/partitions into @text with a NUL.  Return: its length, or -1 with errno. */
+static ssize_t read_partitions(const struct blk_state *b, char text[PARTITIONS_MAX])
+{
+	ssize_t n, have = 0;
+
+	while ((n = pread(b->partitions, text + have, PARTITIONS_MAX - 1 - (size_t)have, have)) > 0)
+		have += n;
+	text[have] = '\0';
+	errno = n < 0 ? errno : EBADMSG;
+	return n < 0 || have == PARTITIONS_MAX - 1 ? -1 : have;
+}
+
 int blk_loop_each(struct blk_state *b,
 		  void (*fn)(void *arg, const struct tag *t, const struct blk_loop *l), void *arg)
 {
-	static char text[PARTITIONS_MAX];
-	size_t have = 0;
-	ssize_t n;
+	static char texts[2][PARTITIONS_MAX];
+	char *text = texts[0];
 
-	while ((n = pread(b->partitions, text + have, sizeof(text) - 1 - have, (off_t)have)) > 0)
-		have += (size_t)n;
-	if (n < 0)
-		return -1;
-	if (have == sizeof(text) - 1) {
-		errno = EBADMSG;
-		return -1;
+	/* The kernel lists the disks one after another, each read(2) from where the last one ended
+	 * by count (block/genhd.c, disk_seqf_start()).  A disk that goes meanwhile makes it skip
+	 * another.  So two readings must agree; on a host that never rests the last one counts. */
+	for (int i = 0; i < READINGS; i++) {
+		if (read_partitions(b, texts[i % 2]) < 0)
+			return -1;
+		text = texts[i % 2];
+		if (i && strcmp(texts[0], texts[1]) == 0)
+			break;
 	}
-	text[have] = '\0';
 	for (char *save, *line = strtok_r(text, "\n", &save); line;
 	     line = strtok_r(NULL, "\n", &save)) {
 		struct tag t;

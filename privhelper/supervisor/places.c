@@ -422,8 +422,10 @@ static int make_cgroups(struct config *c)
 		return -1;
 	/* clone3(2) into a group of vm/ needs the right to write this file of the group above both
 	 * (cgroups(7), "Cgroup delegation").  No other is the spawn role's: so no process enters
-	 * vm/, or comes back to spawn/. */
-	if (fchownat(top, "cgroup.procs", c->spawn.uid, c->spawn.gid, AT_SYMLINK_NOFOLLOW) < 0)
+	 * vm/, or comes back to spawn/.  Nor is the folder: only root makes or removes a group
+	 * beside the two. */
+	if (fchownat(top, "cgroup.procs", c->spawn.uid, c->spawn.gid, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    fchown(top, 0, 0) < 0)
 		return failed("can not hand over", "cgroup.procs");
 	return 0;
 }

@@ -162,7 +162,7 @@ places_make() {
 cgroup_make() { # the delegated subtree, as the supervisor makes it; false where the kernel has no cgroup v2
 	[ -n "$(cgroup_mount)" ] || return 1
 	mkdir -p "$CGROUP/spawn" "$CGROUP/vm"
-	chown $SPAWN_ID:$SPAWN_ID "$CGROUP" "$CGROUP/vm" "$CGROUP/cgroup.procs"
+	chown $SPAWN_ID:$SPAWN_ID "$CGROUP/vm" "$CGROUP/cgroup.procs"
 }
 
 # ---- a role with peer as its controller ----
