@@ -82,15 +82,6 @@ bool blk_dm_uuid_parse(const char *uuid, uint32_t *slot, uint32_t *generation)
 	return strcmp(uuid, again) == 0;
 }
 
-/* Return: the index of the loop with this device number, or -1. */
-static int32_t loop_of_minor(const struct blk_state *b, unsigned major, unsigned minor)
-{
-	if (major != LOOP_MAJOR || (minor & ((1u << b->loop_shift) - 1)) ||
-	    minor >> b->loop_shift >= BLK_LOOPS)
-		return -1;
-	return (int32_t)(minor >> b->loop_shift);
-}
-
 static void table_format(unsigned base_minor, unsigned cow_minor, char out[64])
 {
 	(void)snprintf(out, 64, "%d:%u %d:%u P %d", LOOP_MAJOR, base_minor, LOOP_MAJOR, cow_minor,
@@ -104,8 +95,8 @@ bool blk_dm_table_parse(const struct blk_state *b, const char *text, struct blk_
 
 	if (sscanf(text, "%9u:%9u %9u:%9u P", &major[0], &minor[0], &major[1], &minor[1]) != 4)
 		return false;
-	int32_t base = loop_of_minor(b, major[0], minor[0]),
-		cow = loop_of_minor(b, major[1], minor[1]);
+	int32_t base = blk_loop_of(b, major[0], minor[0]),
+		cow = blk_loop_of(b, major[1], minor[1]);
 	table_format(minor[0], minor[1], again);
 	if (base < 0 || cow < 0 || strcmp(text, again) != 0)
 		return false;

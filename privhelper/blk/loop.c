@@ -60,6 +60,14 @@ uint32_t blk_loop_minor(const struct blk_state *b, int32_t index)
 	return (uint32_t)index << b->loop_shift;
 }
 
+int32_t blk_loop_of(const struct blk_state *b, unsigned major, unsigned minor)
+{
+	if (major != LOOP_MAJOR || (minor & ((1u << b->loop_shift) - 1)) ||
+	    minor >> b->loop_shift >= BLK_LOOPS)
+		return -1;
+	return (int32_t)(minor >> b->loop_shift);
+}
+
 /* Return: the bytes that a file may have.  A CoW store needs one chunk of metadata for each 256
  * chunks of data. */
 static uint64_t size_limit(const struct config *c, enum blk_part part)
@@ -322,15 +330,11 @@ static int32_t partition_line(const struct blk_state *b, const char *line)
 {
 	unsigned major, minor;
 
-	if (sscanf(line, "%10u %10u", &major, &minor) != 2 || major != LOOP_MAJOR)
-		return -1;
-	if (minor & ((1u << b->loop_shift) - 1) || minor >> b->loop_shift >= BLK_LOOPS)
-		return -1;
-	return (int32_t)(minor >> b->loop_shift);
+	return sscanf(line, "%10u %10u", &major, &minor) == 2 ? blk_loop_of(b, major, minor) : -1;
 }
 
-/* Read /proc/partitions into @text with a NUL.  Return: its length, or -1 with errno. */
-static ssize_t read_partitions(const struct blk_state *b, char text[PARTITIONS_MAX])
+/* Read /proc/partitions into @text with a NUL.  Return: 0, or -1 with errno. */
+static int read_partitions(const struct blk_state *b, char text[PARTITIONS_MAX])
 {
 	ssize_t n, have = 0;
 
@@ -338,7 +342,7 @@ static ssize_t read_partitions(const struct blk_state *b, char text[PARTITIONS_M
 		have += n;
 	text[have] = '\0';
 	errno = n < 0 ? errno : EBADMSG;
-	return n < 0 || have == PARTITIONS_MAX - 1 ? -1 : have;
+	return n < 0 || have == PARTITIONS_MAX - 1 ? -1 : 0;
 }
 
 int blk_loop_each(struct blk_state *b,
@@ -350,12 +354,10 @@ int blk_loop_each(struct blk_state *b,
 	/* The kernel lists the disks one after another, each read(2) from where the last one ended
 	 * by count (block/genhd.c, disk_seqf_start()).  A disk that goes meanwhile makes it skip
 	 * another.  So two readings must agree; on a host that never rests the last one counts. */
-	for (int i = 0; i < READINGS; i++) {
-		if (read_partitions(b, texts[i % 2]) < 0)
-			return -1;
+	for (int i = 0; i < 2 || (i < READINGS && strcmp(texts[0], texts[1]) != 0); i++) {
 		text = texts[i % 2];
-		if (i && strcmp(texts[0], texts[1]) == 0)
-			break;
+		if (read_partitions(b, text) < 0)
+			return -1;
 	}
 	for (char *save, *line = strtok_r(text, "\n", &save); line;
 	     line = strtok_r(NULL, "\n", &save)) {

@@ -56,5 +56,7 @@ void blk_loop_learn_base(struct blk_state *b, uint32_t slot, int32_t index);
 
 /* Return: the minor number of loop @index. */
 uint32_t blk_loop_minor(const struct blk_state *b, int32_t index);
+/* Return: the index of the loop with this device number, or -1: it is no loop of ours. */
+int32_t blk_loop_of(const struct blk_state *b, unsigned major, unsigned minor);
 
 #endif

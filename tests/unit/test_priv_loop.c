@@ -1,4 +1,4 @@
-/* Loops that are not to be had: no free number, one beyond the role's nodes, one that is always
+/* A list of loops that changes while it is read, and loops that are not to be had: no free number, one beyond the role's nodes, one that is always
  * taken meanwhile, no descriptor.  The kernel is played here; on the real one these would take
  * other programs' loops away. */
 #include <errno.h>
@@ -24,6 +24,9 @@ static struct {
 	int free[32];          /* what LOOP_CTL_GET_FREE says, one after the other; -1: ENOSPC */
 	unsigned asked, taken; /* so many numbers are somebody else's by the time we bind them */
 	unsigned tries, node_errno;
+	uint32_t opened;             /* the index of the last node */
+	const char *const *readings; /* of /proc/partitions; the last one stays */
+	unsigned read;
 	uint64_t size;
 	struct loop_config bound;
 	struct stat file;
@@ -31,7 +34,7 @@ static struct {
 
 static int kernel_open(const char *path, int flags)
 {
-	(void)path;
+	assert_int_equal(sscanf(path, "/loop%u", &fake.opened), 1);
 	if (fake.node_errno) {
 		errno = (int)fake.node_errno;
 		return -1;
@@ -56,7 +59,7 @@ static int kernel_ioctl(int fd, unsigned long request, void *arg)
 		return 0;
 	case LOOP_GET_STATUS64:
 		*info = fake.bound.info;
-		info->lo_number = (uint32_t)fake.free[fake.asked - 1];
+		info->lo_number = fake.asked ? (uint32_t)fake.free[fake.asked - 1] : fake.opened;
 		info->lo_device = fake.file.st_dev;
 		info->lo_inode = fake.file.st_ino;
 		return 0;
@@ -69,12 +72,27 @@ static int kernel_ioctl(int fd, unsigned long request, void *arg)
 	}
 }
 
+static ssize_t kernel_pread(int fd, void *buf, size_t n, off_t at)
+{
+	const char *text = fake.readings[fake.read];
+	const size_t rest = strlen(text) - (size_t)at;
+
+	(void)fd;
+	n = rest < n ? rest : n;
+	memcpy(buf, text + at, n);
+	if (!n && fake.readings[fake.read + 1])
+		fake.read++;
+	return (ssize_t)n;
+}
+
 /* LOOP_CTL_GET_FREE has no argument. */
 #define FIRST(a, b, c, ...) kernel_ioctl(a, b, c)
 #define ioctl(...) FIRST(__VA_ARGS__, NULL, NULL)
 #define open(...) kernel_open(__VA_ARGS__)
+#define pread(...) kernel_pread(__VA_ARGS__)
 #include "privhelper/blk/loop.c"
 #include "privhelper/tag.c"
+#undef pread
 #undef open
 #undef ioctl
 
@@ -173,10 +191,49 @@ static void no_descriptor_is_a_limit(void **state)
 	assert_nothing();
 }
 
+static void note(void *arg, const struct tag *t, const struct blk_loop *l)
+{
+	(void)t;
+	*(uint64_t *)arg |= UINT64_C(1) << l->index;
+}
+
+/* Return: a bit for each loop that is found. */
+static uint64_t found(const char *const *readings)
+{
+	uint64_t all = 0;
+
+	fake.bound.info = (struct loop_info64){ .lo_flags = LO_FLAGS_AUTOCLEAR | LO_FLAGS_READ_ONLY };
+	strcpy((char *)fake.bound.info.lo_file_name, TAG_BASE);
+	fake.readings = readings;
+	fake.read = 0;
+	assert_int_equal(blk_loop_each(&blk, note, &all), 0);
+	return all;
+}
+
+#define HEAD "major minor  #blocks  name\n\n"
+#define DISK(n) "   7        " #n "       1024 loop" #n "\n"
+
+/* The kernel skips a disk if another one goes while the list is read. */
+static void a_list_that_changes_is_read_again(void **state)
+{
+	static const char whole[] = HEAD DISK(1) DISK(2), skipped[] = HEAD DISK(0),
+			  more[] = HEAD DISK(1) DISK(2) DISK(3);
+
+	(void)state;
+	assert_int_equal(found((const char *const[]){ whole, NULL }), 6);
+	assert_int_equal(found((const char *const[]){ skipped, whole, whole, NULL }), 6);
+	assert_int_equal(found((const char *const[]){ skipped, skipped, whole, NULL }), 1);
+	/* On a host that never rests the last reading counts. */
+	assert_int_equal(found((const char *const[]){ whole, skipped, whole, skipped, whole,
+						      skipped, whole, more, whole, NULL }),
+			 14);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
+		TEST(a_list_that_changes_is_read_again),
 		TEST(a_free_one_is_bound),
 		TEST(no_free_one_is_a_limit),
 		TEST(one_beyond_our_nodes_is_a_limit),
