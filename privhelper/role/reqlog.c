@@ -160,9 +160,10 @@ int reqlog_init(struct reqlog *l, int fd, int key_fd, const char *role)
 
 int reqlog_resume(struct reqlog *l)
 {
+	const uint8_t starting = l->state.starting;
 	int r = load(l);
 
-	l->state.starting = 0;
+	l->state.starting = starting;
 	return r;
 }
 
@@ -184,7 +185,7 @@ static void add_time(struct line *t, uint64_t wall_ns)
 	    (unsigned)(wall_ns % 1000000000u));
 }
 
-static struct line *begin(struct line *t, const struct reqlog *l, const char *type)
+static struct line *head(struct line *t, const struct reqlog *l, const char *type)
 {
 	t->n = 0;
 	t->bad = false;
@@ -305,6 +306,33 @@ static int sync_log(struct reqlog *l)
 	return 0;
 }
 
+/* Write the start record, from which the others follow.  On a full disk this is repeated before
+ * each record, since without it the numbers of the next record would have a gap. */
+static int write_start(struct reqlog *l)
+{
+	struct line t;
+
+	add(head(&t, l, "start"), ",\"version\":\"%s\",\"pid\":%d,\"uid\":%u", BANGER_VERSION,
+	    (int)l->pid, l->uid);
+	add(&t, ",\"after\":%llu,\"end\":%llu,\"size\":%llu,\"file\":\"%s\"",
+	    (unsigned long long)l->state.tail.after, (unsigned long long)l->state.tail.end,
+	    (unsigned long long)(l->size + l->open), l->state.tail.moved ? "new" : "same");
+	int r = end(l, &t) < 0 ? -1 : sync_log(l);
+	l->state.starting = r < 0;
+	l->state.size = l->size;
+	return r;
+}
+
+/* Begin a record.  It is not written either if the start record can not be. */
+static struct line *begin(struct line *t, struct reqlog *l, const char *type)
+{
+	bool unstarted = l->state.starting && write_start(l) < 0;
+
+	(void)head(t, l, type);
+	t->bad = unstarted;
+	return t;
+}
+
 static void add_members(struct line *t, const char *name, const struct field *fields,
 			const void *base)
 {
@@ -342,15 +370,9 @@ static int park(struct reqlog *l)
 
 int reqlog_start(struct reqlog *l, pid_t pid, uint32_t uid)
 {
-	struct line t;
-
-	add(begin(&t, l, "start"), ",\"version\":\"%s\",\"pid\":%d,\"uid\":%u", BANGER_VERSION,
-	    (int)pid, uid);
-	add(&t, ",\"after\":%llu,\"end\":%llu,\"size\":%llu,\"file\":\"%s\"",
-	    (unsigned long long)l->state.tail.after, (unsigned long long)l->state.tail.end,
-	    (unsigned long long)l->size, l->state.tail.moved ? "new" : "same");
-	int r = end(l, &t) < 0 ? -1 : sync_log(l);
-	l->state.starting = r < 0;
+	l->pid = pid;
+	l->uid = uid;
+	int r = write_start(l);
 	return park(l) < 0 ? -1 : r;
 }
 

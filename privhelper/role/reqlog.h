@@ -25,6 +25,8 @@ struct reqlog {
 	int key_fd;    /* holds `state` */
 	uint64_t size; /* of the file; it ends at REQLOG_BYTES_MAX */
 	const char *role;
+	pid_t pid; /* of this process, for the start record */
+	uint32_t uid;
 	struct reqlog_state state; /* next, prev: of the line that is written next */
 	uint8_t key[REQLOG_KEY];   /* of record state.next */
 	/* after writes that failed: bytes of incomplete lines at the end of the file */
@@ -64,7 +66,8 @@ int reqlog_init(struct reqlog *l, int fd, int key_fd, const char *role);
 /* Each of the following writes one line.  Return: 0, or -1 (logged once): nothing or a part of it
  * was written. */
 
-/* Write that the process starts, and wait for the disk; its preparation changes the kernel.  Then
+/* Write that the process starts, and wait for the disk; its preparation changes the kernel.  If that
+ * fails, the start record is written before the next record that can be.  Then
  * the key is in the key file alone, because a process that the role forks inherits its memory. */
 int reqlog_start(struct reqlog *l, pid_t pid, uint32_t uid);
 /* Take the key from the key file again, after reqlog_start() and before lock-down.  Return: as

@@ -2,12 +2,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -311,6 +313,84 @@ static void without_a_key_it_is_only_chained(void **state)
 	expect_whole(&w.text);
 	assert_int_equal(w.v.proven, 0);
 	assert_int_equal(w.v.unproven, w.v.records);
+}
+
+/* Files may be at most @bytes long: a disk that is full there. */
+static struct rlimit set_full(rlim_t bytes)
+{
+	struct rlimit old;
+
+	(void)signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){ bytes, old.rlim_max }), 0);
+	return old;
+}
+
+/* A role that starts on a full disk, with room for @room bytes, and works once there is room again.
+ * @stopped: the process before ended in order, or was killed. */
+static void starts_on_a_full_disk(off_t room, bool stopped)
+{
+	struct request q = { .op = op_find(OP_TAP_CREATE), .seq = 9, .generation = 1 };
+	struct reqlog l;
+	struct stat st;
+	int saved = catch_errors();
+
+	if (!stopped)
+		process(false, false);
+	assert_int_equal(stat(w.log, &st), 0);
+	struct rlimit old = set_full((rlim_t)(st.st_size + room));
+	int fd = open(w.log, O_WRONLY | O_APPEND), key = open(w.key, O_RDWR);
+	assert_int_equal(reqlog_init(&l, fd, key, "net"), 0);
+	assert_int_equal(reqlog_start(&l, 4712, 101), -1);
+	assert_int_equal(reqlog_resume(&l), 0);
+	assert_int_equal(reqlog_ready(&l), -1); /* shorter than a start record, and not written */
+	assert_int_equal(reqlog_intent(&l, &q), -1);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	request_pair(&l, true);
+	assert_int_equal(reqlog_stop(&l), 0);
+	close_log(&l);
+	process(true, true);
+	(void)dup2(saved, STDERR_FILENO);
+	(void)close(saved);
+	for (size_t i = 0; i < w.text.n[1]; i++)
+		free(w.text.lines[1][i]);
+	split(w.log, &w.text, 1);
+	free(w.checkpoints);
+	w.checkpoints = slurp(w.err);
+	expect_whole(&w.text);
+	assert_int_equal(w.v.unproven, 0);
+	/* The start record is there, and can not be taken away. */
+	size_t at = line_of(&w.text, 1, "start", 1);
+	while (!strstr(w.text.lines[1][at], "\"pid\":4712"))
+		at = line_of(&w.text, 1, "start", at + 1);
+	free(w.text.lines[1][at]);
+	drop(&w.text, 1, at, 1);
+	judge(&w.text);
+	assert_false(w.whole);
+}
+
+static void a_start_on_a_full_disk_is_told_later(void **state)
+{
+	(void)state;
+	starts_on_a_full_disk(0, true);
+}
+
+static void a_start_that_is_cut_short_is_told_later(void **state)
+{
+	(void)state;
+	starts_on_a_full_disk(300, true);
+}
+
+static void a_start_after_a_kill_on_a_full_disk_is_told_later(void **state)
+{
+	(void)state;
+	starts_on_a_full_disk(0, false);
+}
+
+static void a_start_after_a_kill_that_is_cut_short_is_told_later(void **state)
+{
+	(void)state;
+	starts_on_a_full_disk(300, false);
 }
 
 /* ---- one vector for each fault ---- */
@@ -890,6 +970,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(what_a_role_writes_is_whole),
 		TEST(without_a_key_it_is_only_chained),
+		TEST(a_start_on_a_full_disk_is_told_later),
+		TEST(a_start_that_is_cut_short_is_told_later),
+		TEST(a_start_after_a_kill_on_a_full_disk_is_told_later),
+		TEST(a_start_after_a_kill_that_is_cut_short_is_told_later),
 		TEST(a_flipped_bit),
 		TEST(two_records_swapped),
 		TEST(a_removed_record),
