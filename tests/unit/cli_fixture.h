@@ -26,7 +26,7 @@
 #define OP_ID "fedcba9876543210fedcba9876543210"
 
 static struct fixture {
-	char dir[64], out[65536], err[65536];
+	char dir[64], out[1 << 20], err[65536];
 	int listener;
 	pthread_t server;
 	pthread_mutex_t lock;

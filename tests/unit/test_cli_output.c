@@ -127,6 +127,89 @@ static void test_audit_diff_obeys_no_log(void **state)
 	(void)rmdir(dir);
 }
 
+/* A log of @n lines by @line, as a role that was taken over could write it; those of the other roles
+ * are empty.  Run a command on it.  Return: its status. */
+static int on_hostile_log(const char *command, unsigned n, void (*line)(FILE *f, unsigned i))
+{
+	static const char *const names[] = { "net", "blk", "spawn" };
+	char dir[] = "/tmp/banger-hostile.XXXXXX", path[64];
+
+	assert_non_null(mkdtemp(dir));
+	for (size_t k = 0; k < ARRAY_SIZE(names); k++) {
+		(void)snprintf(path, sizeof(path), "%s/%s.log", dir, names[k]);
+		FILE *f = fopen(path, "we");
+		assert_non_null(f);
+		for (unsigned i = 0; k == 0 && i < n; i++)
+			line(f, i);
+		(void)fclose(f);
+	}
+	int r = BANGER("audit", command, "-o", "json", "--logs", dir);
+	for (size_t k = 0; k < ARRAY_SIZE(names); k++) {
+		(void)snprintf(path, sizeof(path), "%s/%s.log", dir, names[k]);
+		(void)unlink(path);
+	}
+	(void)rmdir(dir);
+	return r;
+}
+
+static void many_names(FILE *f, unsigned i)
+{
+	fprintf(f, "{\"type\":\"intent\",\"role\":\"r%u\",\"op\":\"op%u\",\"owner\":%u,\"seq\":1}\n", i,
+		i, 100000 + i);
+}
+
+/* What the commands keep in memory does not grow with the log. */
+static void test_audit_stats_are_bounded(void **state)
+{
+	size_t i;
+	json_t *o;
+	json_int_t all = 0;
+
+	(void)state;
+	assert_int_equal(on_hostile_log("stats", 5000, many_names), 0);
+	json_t *j = parsed(fx.out), *ops = json_object_get(j, "requests");
+	assert_int_equal(json_array_size(ops), 513);
+	assert_int_equal(json_array_size(json_object_get(j, "users")), 513);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(ops, 0), "name")),
+			    "(others)");
+	json_array_foreach(ops, i, o)
+	{
+		all += json_integer_value(json_object_get(o, "requests"));
+	}
+	assert_int_equal(all, 5000); /* none is left out */
+	json_decref(j);
+}
+
+static void same_record(FILE *f, unsigned i)
+{
+	(void)i;
+	fprintf(f,
+		"{\"type\":\"ready\",\"role\":\"net\",\"n\":5,\"time\":\"2026-01-02T03:04:05.000000000Z\","
+		"\"boot_ns\":1,\"prev\":null,\"mac\":\"00112233445566778899aabbccddeeff\"}\n");
+}
+
+static void test_audit_findings_are_bounded(void **state)
+{
+	size_t i, duplicates = 0;
+	json_t *o;
+	bool counted = false;
+
+	(void)state;
+	assert_int_equal(on_hostile_log("verify", 5000, same_record), FAIL_GENERAL);
+	json_t *j = parsed(fx.out);
+	json_array_foreach(j, i, o)
+	{
+		if (strcmp(json_string_value(json_object_get(o, "kind")), "duplicate") != 0)
+			continue;
+		duplicates++;
+		counted |= strcmp(json_string_value(json_object_get(o, "why")),
+				  "3999 more of this kind") == 0;
+	}
+	assert_int_equal(duplicates, 1001);
+	assert_true(counted);
+	json_decref(j);
+}
+
 static void test_list_json(void **state)
 {
 	(void)state;
@@ -635,6 +718,8 @@ int main(void)
 		T(test_table),
 		T(test_audit_table),
 		T(test_audit_diff_obeys_no_log),
+		T(test_audit_stats_are_bounded),
+		T(test_audit_findings_are_bounded),
 		T(test_list_json),
 		T(test_errors),
 		T(test_output_that_can_not_be_written),

@@ -15,7 +15,9 @@
 #include "controller/cli/audit/verify.h"
 #include "controller/cli/out.h"
 
-#define TOLD_MAX 20 /* findings of one kind that are printed */
+/* Findings of one kind and role that are printed, or are in the JSON; the others are counted. */
+#define TOLD_MAX 20
+#define JSON_MAX 1000
 
 struct check {
 	struct cli *c;
@@ -23,19 +25,39 @@ struct check {
 	json_t *json; /* -o json: the findings */
 };
 
+static void add_json(struct check *k, enum finding f, const char *file, uint64_t at, uint64_t n,
+		     const char *why)
+{
+	json_array_append_new(k->json, json_pack("{ss ss sb ss sI sI ss}", "role", k->v->role,
+						 "kind", finding_name(f), "refused",
+						 f < FINDING_LOST, "file", file, "byte",
+						 (json_int_t)at, "record", (json_int_t)n, "why",
+						 why));
+}
+
+/* The kinds with more findings than the JSON has. */
+static void count_json(struct check *k)
+{
+	char why[64];
+
+	for (enum finding f = 0; f < FINDINGS; f++) {
+		if (k->v->counts[f] <= JSON_MAX)
+			continue;
+		(void)snprintf(why, sizeof(why), "%" PRIu64 " more of this kind",
+			       k->v->counts[f] - JSON_MAX);
+		add_json(k, f, "", 0, 0, why);
+	}
+}
+
 static void told(void *arg, enum finding f, const char *file, uint64_t at, uint64_t n,
 		 const char *why)
 {
 	struct check *k = arg;
 	const char *mark = f < FINDING_LOST ? "REFUSED" : "missing";
 
-	if (k->json)
-		json_array_append_new(k->json, json_pack("{ss ss sb ss sI sI ss}", "role",
-							 k->v->role, "kind", finding_name(f),
-							 "refused", f < FINDING_LOST, "file", file,
-							 "byte", (json_int_t)at, "record",
-							 (json_int_t)n, "why", why));
-	else if (k->v->counts[f] <= TOLD_MAX)
+	if (k->json && k->v->counts[f] <= JSON_MAX)
+		add_json(k, f, file, at, n, why);
+	else if (!k->json && k->v->counts[f] <= TOLD_MAX)
 		fprintf(k->c->out, "%s %s: %s:%" PRIu64 ": record %" PRIu64 ": %s%s\n", mark,
 			finding_name(f), file, at, n, why,
 			k->v->counts[f] == TOLD_MAX ? " (more of this kind are only counted)" : "");
@@ -106,7 +128,9 @@ static int check_role(struct check *k, const char *dir, const char *role, FILE *
 	int r = read_files(&v, &files, e);
 	bool whole = r == 0 && verify_end(&v);
 	audit_files_free(&files);
-	if (r == 0 && !k->json)
+	if (k->json)
+		count_json(k);
+	else if (r == 0)
 		verify_summary(&v, k->c->out);
 	return r < 0 ? -1 : whole;
 }

@@ -152,6 +152,14 @@ static void pass(struct audit_rows *r, const json_t *asked, const json_t *answer
 		r->row(r->arg, &row);
 }
 
+static bool is_role(const char *name)
+{
+	for (size_t i = 0; i < AUDIT_ROLES; i++)
+		if (strcmp(name, audit_roles[i]) == 0)
+			return true;
+	return false;
+}
+
 static void take(struct audit_rows *r, json_t *o)
 {
 	const char *type = audit_text(o, "type"), *role = audit_text(o, "role");
@@ -163,7 +171,7 @@ static void take(struct audit_rows *r, json_t *o)
 		pass(r, intent, answers ? o : NULL);
 		json_object_del(r->intents, role);
 	}
-	if (strcmp(type, "intent") == 0)
+	if (strcmp(type, "intent") == 0 && is_role(role))
 		json_object_set(r->intents, role, o);
 	else if (!answers)
 		pass(r, o, o);
