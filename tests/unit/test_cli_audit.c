@@ -550,6 +550,19 @@ static void an_older_file_put_back(void **state)
 	expect(&t, FINDING_CUT);
 }
 
+/* Another process of the service can write to the service's log, and a finding is printed. */
+static void a_checkpoint_with_no_time(void **state)
+{
+	char *more = NULL;
+
+	(void)state;
+	assert_true(asprintf(&more, "%scheckpoint net 1 %064d \033[2J\n", w.checkpoints, 0) > 0);
+	free(w.checkpoints);
+	w.checkpoints = more;
+	judge(&w.text);
+	assert_null(strchr(w.why, '\033'));
+}
+
 static void two_heads(void **state)
 {
 	char *forged = NULL, *at;
@@ -984,6 +997,7 @@ int main(void)
 		TEST(cut_before_a_checkpoint),
 		TEST(cut_behind_a_checkpoint),
 		TEST(an_older_file_put_back),
+		TEST(a_checkpoint_with_no_time),
 		TEST(two_heads),
 		TEST(another_head_than_the_checkpoint),
 		TEST(a_wrong_key),

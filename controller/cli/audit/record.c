@@ -93,7 +93,7 @@ uint64_t record_time_ns(const char *time)
 	return (uint64_t)timegm(&tm) * 1000000000u + ns;
 }
 
-static bool looks_like_time(const char *time)
+bool record_is_time(const char *time)
 {
 	static const char shape[] = "0000-00-00T00:00:00.000000000Z";
 
@@ -116,7 +116,7 @@ static bool head(struct scan *s, struct record *r)
 	r->type = (enum record_type)i;
 	if (i == RECORD_TYPES || !take(s, ",\"role\":\"") || !word(s, r->role, sizeof(r->role)) ||
 	    !take(s, ",\"n\":") || !number(s, &r->n) || !take(s, ",\"time\":\"") ||
-	    s->end - s->at < RECORD_TIME || !looks_like_time(s->at))
+	    s->end - s->at < RECORD_TIME || !record_is_time(s->at))
 		return false;
 	r->time = s->at;
 	s->at += RECORD_TIME;

@@ -46,6 +46,9 @@ int record_read(const char *line, size_t len, struct record *r);
 /* Decode exactly 2 * @n digits of lower-case hexadecimal.  Return: 0, or -1. */
 int record_hex(const char *text, uint8_t *out, size_t n);
 
+/* True if the first RECORD_TIME bytes have the form of a time, and so can be printed. */
+bool record_is_time(const char *time);
+
 /* Nanoseconds since 1970 of RECORD_TIME bytes; 0: they are no time. */
 uint64_t record_time_ns(const char *time);
 

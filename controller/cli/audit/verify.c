@@ -94,7 +94,7 @@ int verify_add_key(struct verifier *v, const char *line)
 	return 0;
 }
 
-static void move_on(struct verify_key *k)
+void verify_next_key(struct verify_key *k)
 {
 	struct sha256_ctx ctx;
 
@@ -120,7 +120,7 @@ static bool reach_key(struct verifier *v, uint64_t n)
 		v->walked += n - v->key.n;
 	}
 	while (v->key.n < n)
-		move_on(&v->key);
+		verify_next_key(&v->key);
 	return true;
 }
 
@@ -292,7 +292,8 @@ static void next_checkpoint(struct verifier *v)
 		if (!at ||
 		    sscanf(at, "checkpoint %7s %" SCNu64 " %65[0-9a-f] %30s", role, &count, hex,
 			   v->check.time) != 4 ||
-		    strcmp(role, v->role) != 0 || strlen(hex) != 2 * (size_t)RECORD_HASH)
+		    strcmp(role, v->role) != 0 || strlen(hex) != 2 * (size_t)RECORD_HASH ||
+		    strlen(v->check.time) != RECORD_TIME || !record_is_time(v->check.time))
 			continue;
 		uint8_t hash[RECORD_HASH];
 		(void)record_hex(hex, hash, RECORD_HASH);

@@ -85,6 +85,9 @@ void verify_begin(struct verifier *v, const char *role, finding_fn tell, void *a
  * no such line. */
 int verify_add_key(struct verifier *v, const char *line);
 
+/* Replace a key by that of the next record. */
+void verify_next_key(struct verify_key *k);
+
 /* Read the next file of the log, compressed or not.  @name: for findings; the caller keeps it until
  * verify_end().  Return: 0, or -1 with errno: it can not be read. */
 int verify_file(struct verifier *v, int fd, const char *name);
