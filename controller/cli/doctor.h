@@ -21,8 +21,8 @@ void doctor_say(struct doctor *d, const char *name, const char *verdict, const c
  * must run. */
 void doctor_network(struct doctor *d);
 
-/* Check that the host's accounts, udev rules and disks fit the configuration.  Adds no row without
- * a configuration. */
+/* Check that the host's accounts, udev rules and disks fit the configuration, and that the request
+ * logs have keys.  Adds no row without a configuration. */
 void doctor_host(struct doctor *d);
 
 #endif

@@ -1,4 +1,5 @@
-/* doctor_host.c - checks that the host's accounts, udev rules and disks fit the configuration. */
+/* doctor_host.c - checks that the host's accounts, udev rules and disks fit the configuration, and that
+ * the request logs have keys. */
 #include <dirent.h>
 #include <grp.h>
 #include <pwd.h>
@@ -10,6 +11,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/parse.h"
+#include "controller/cli/audit/place.h"
 #include "controller/cli/doctor.h"
 #include "proto/slot.h"
 
@@ -221,6 +223,30 @@ static void check_dm(struct doctor *d, const struct config *c)
 		   "dm = off in [storage]; see there what it means for disks");
 }
 
+/* ---- request logs ---- */
+
+/* Only root can read the keys of the logs. */
+static void check_keys(struct doctor *d, const struct config *c)
+{
+	char names[64] = "", text[160];
+
+	if (geteuid() != 0 || access(c->log_dir, F_OK) < 0)
+		return;
+	for (size_t i = 0; i < AUDIT_ROLES; i++)
+		if (audit_unkeyed(c->log_dir, audit_roles[i]))
+			(void)snprintf(names + strlen(names), sizeof(names) - strlen(names), " %s",
+				       audit_roles[i]);
+	if (!*names) {
+		doctor_say(d, "request logs", "PASS", "each has a key", "");
+		return;
+	}
+	(void)snprintf(text, sizeof(text), "no key was made for:%s; root could write them anew",
+		       names);
+	doctor_say(d, "request logs", "WARN", text,
+		   "systemctl stop banger; banger audit key; systemctl start banger (VMs go on); "
+		   "keep what it prints on another host");
+}
+
 void doctor_host(struct doctor *d)
 {
 	static struct config config;
@@ -236,4 +262,5 @@ void doctor_host(struct doctor *d)
 	check_ids(d, &config);
 	check_udev(d, &config);
 	check_dm(d, &config);
+	check_keys(d, &config);
 }

@@ -62,3 +62,23 @@ is "$(row device-mapper)" "WARN *1 device*" "a volume of the host's"
 printf '[storage]\ndm = off\n' >>"$CONF"
 is "$(row device-mapper)" "" "dm = off: no role holds the control node"
 umount /sys
+
+# ---- request logs ----
+is "$(row "request logs")" "" "before the first start there is no folder of logs"
+mkdir -p "$T/log"
+is "$(row "request logs")" "WARN no key was made for: net blk spawn;*" "a service that starts now has logs without a key"
+places_make
+if [ -n "$(cgroup_mount)" ]; then
+	peer_start net
+	ask net run >/dev/null
+	peer_stop net
+	is "$(jq -r .type "$T/net.log" | tail -n 1)" stop "a role writes a log without a key"
+	mv "$T/net.log" "$T/net.key" "$T/log/"
+	is "$(row "request logs")" "WARN no key was made for: net blk spawn;*" "it is told, although its key is no longer zeros"
+else
+	skip "a log without a key" "no cgroup v2"
+fi
+check "audit key makes them" "$B/banger" audit key --config "$CONF"
+is "$(row "request logs")" "PASS *" "each has a key then"
+rm "$T/log/blk.key"
+is "$(row "request logs")" "WARN no key was made for: blk;*" "one that was taken away"

@@ -164,6 +164,36 @@ int cmd_audit_verify(struct cli *c)
 	return ret ? ret : whole ? 0 : FAIL_GENERAL;
 }
 
+/* ---- logs without a key ---- */
+
+#define ZEROS_MAX 20000000 /* keys that are derived: some seconds of work */
+
+/* A log that never had a key has the key that follows from zeros. */
+static bool is_from_zeros(const struct reqlog_state *s)
+{
+	struct verify_key k = { 0 };
+
+	if (s->ahead > ZEROS_MAX)
+		return false;
+	while (k.n < s->ahead)
+		verify_next_key(&k);
+	return memcmp(k.key, s->key, REQLOG_KEY) == 0;
+}
+
+bool audit_unkeyed(const char *dir, const char *role)
+{
+	struct reqlog_state state = { 0 };
+	char path[640];
+
+	(void)snprintf(path, sizeof(path), "%s/%s.key", dir, role);
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT;
+	bool unkeyed = pread(fd, &state, sizeof(state), 0) >= 0 && is_from_zeros(&state);
+	explicit_bzero(state.key, sizeof(state.key));
+	return unkeyed;
+}
+
 /* ---- a new key ---- */
 
 /* Return: 0, or -1 with @e: a service that runs would overwrite the key. */

@@ -22,6 +22,11 @@ int audit_place(const struct cli *c, char *dir, size_t size, char run_dir[128], 
 int audit_list(const char *dir, const char *role, struct audit_files *files, struct error *e);
 void audit_files_free(struct audit_files *files);
 
+/* True if the log of @role in @dir has no key: its records are chained, and prove nothing against
+ * root.  False too if the caller may not read the key file, or the log has had more than 20 million
+ * records. */
+bool audit_unkeyed(const char *dir, const char *role);
+
 /* Return: false with @e if --role names none. */
 bool audit_role_known(const struct cli *c, struct error *e);
 
