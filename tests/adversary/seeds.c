@@ -2,6 +2,7 @@
  *
  * Those of the two protocols come from their tables: each request, answer and event, with the least
  * and the greatest values.  The others are what a well-behaved peer sends. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_link.h>
 #include <linux/if_tun.h>
@@ -363,6 +364,16 @@ static void flow_message(struct datagram *d)
 	(void)attr(d, h, CTA_ZONE, &id, 2);
 }
 
+static void count_message(struct datagram *d, uint32_t flows)
+{
+	const struct nfgenmsg g = { .nfgen_family = AF_UNSPEC };
+	const uint32_t entries = htonl(flows);
+	struct nlmsghdr *h = message(d, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET_STATS, &g,
+				     sizeof(g));
+
+	(void)attr(d, h, CTA_STATS_GLOBAL_ENTRIES, &entries, sizeof(entries));
+}
+
 static void rules_message(struct datagram *d)
 {
 	const struct nfgenmsg g = { .nfgen_family = AF_INET };
@@ -388,6 +399,11 @@ static void netlink(void)
 		struct datagram d = { 0 };
 		put_byte(&s, which);
 		for (int i = 0; i < 3; i++) {
+			if (which % 9 == 6) {
+				count_message(&d, 3);
+				ack(&d, 0);
+				send_datagram(&s, &d);
+			}
 			if (which % 9 == 3 || which % 9 == 4 || which % 9 == 5 || which % 9 == 0)
 				link_message(&d, which / 9,
 					     which / 9 ? "banger:1:3:1000" : "banger:0:3:1000");
