@@ -6,6 +6,7 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -222,6 +223,17 @@ const char *program_name(enum failpoint_program p)
 	return names[p];
 }
 
+/* Start @program, found in PATH, without a copy of this process's memory, and destroy @a. */
+static void spawn(pid_t *pid, const char *program, posix_spawn_file_actions_t *a,
+		  char *const argv[], char *const env[])
+{
+	int e = posix_spawnp(pid, program, a, NULL, argv, env);
+
+	(void)posix_spawn_file_actions_destroy(a);
+	if (e != 0)
+		bail("%s: %s", program, strerror(e));
+}
+
 void set_start(void)
 {
 	char program[200], log[200], notify[220], points[220];
@@ -233,20 +245,15 @@ void set_start(void)
 	for (int i = 0; i < FP_PROGRAMS; i++)
 		atomic_store(&page->pid[i], 0);
 	ready = false;
-	supervisor = fork();
-	if (supervisor < 0)
-		bail("fork: %s", strerror(errno));
-	if (supervisor > 0)
-		return;
-	int err = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
-	(void)dup2(err, STDERR_FILENO);
-	(void)dup2(err, STDOUT_FILENO);
-	(void)close_range(3, ~0u, 0);
-	char *const argv[] = { program, "--config", (char *)conf_path, NULL }, *const env[] = {
-		notify, points, NULL
-	};
-	(void)execve(program, argv, env);
-	_exit(127);
+	char *const argv[] = { program, "--config", (char *)conf_path, NULL };
+	char *const env[] = { notify, points, NULL };
+	posix_spawn_file_actions_t a;
+	(void)posix_spawn_file_actions_init(&a);
+	(void)posix_spawn_file_actions_addopen(&a, STDERR_FILENO, log,
+					       O_WRONLY | O_CREAT | O_APPEND, 0600);
+	(void)posix_spawn_file_actions_adddup2(&a, STDERR_FILENO, STDOUT_FILENO);
+	(void)posix_spawn_file_actions_addclosefrom_np(&a, 3);
+	spawn(&supervisor, program, &a, argv, env);
 }
 
 bool set_ready(void)
@@ -496,14 +503,14 @@ int run(char *out, size_t size, const char *const argv[])
 	int p[2], status = -1;
 	size_t n = 0;
 
+	posix_spawn_file_actions_t a;
+	pid_t pid;
+
 	if (pipe2(p, O_CLOEXEC) < 0)
 		bail("pipe: %s", strerror(errno));
-	pid_t pid = fork();
-	if (pid == 0) {
-		(void)dup2(p[1], STDOUT_FILENO);
-		(void)execvp(argv[0], (char *const *)argv);
-		_exit(127);
-	}
+	(void)posix_spawn_file_actions_init(&a);
+	(void)posix_spawn_file_actions_adddup2(&a, p[1], STDOUT_FILENO);
+	spawn(&pid, argv[0], &a, (char *const *)argv, environ);
 	(void)close(p[1]);
 	for (ssize_t got; n + 1 < size && (got = read(p[0], out + n, size - 1 - n)) > 0;)
 		n += (size_t)got;
