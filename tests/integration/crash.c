@@ -3,7 +3,8 @@
  *
  *	crash CONFIG DIR             everything; CRASH_FULL=1 in the environment: the whole product
  *	crash CONFIG DIR part K N    the Kth of N parts of it, K from 0; prints lines
- *	                             "verb NAME CASES POINTS FAULTS MS MISSED LATE PRODUCT"
+ *	                             "verb NAME CASES POINTS FAULTS MS MISSED LATE PRODUCT";
+ *	                             CRASH_WAYS: an empty folder in which all N share recordings
  *	crash CONFIG DIR VERB        one verb
  *	crash CONFIG DIR ways        no cases: the failpoints on the way of each verb
  *	crash CONFIG DIR VERB PROGRAM:NAME[:N] VICTIM EFFECT
@@ -34,6 +35,7 @@
 #define TRIES 4            /* of a case whose failpoint is not reached */
 #define RECORDINGS_MORE 10 /* at most, to find out whether a missed allocation is on the way */
 #define RETRY_MS 10000     /* what the keeper tries again, every second in this build */
+#define WAYS_MS 300000     /* another part's recordings of its share of the verbs */
 #define SETTLE_MS 4000     /* what the kernel or a worker does a little later */
 
 struct config config;
@@ -1301,14 +1303,33 @@ static bool known(const struct point *p)
 	return false;
 }
 
-static unsigned allocations[FP_PROGRAMS]; /* the fewest in a recording of the verb */
+/* The way of each verb, once it has been recorded. */
+static struct way {
+	struct point points[WAY];
+	size_t n;
+	unsigned allocations[FP_PROGRAMS]; /* the fewest in a recording */
+} ways[N_VERBS];
+
+static struct way *way_of(const struct verb *v)
+{
+	return &ways[v - verbs];
+}
 
 /* A case is disarmed at its answer, so its allocations are those that come before the answer. */
-static void note_allocations(void)
+static void note_allocations(const struct verb *v)
 {
+	unsigned *fewest = way_of(v)->allocations;
+
 	for (int i = 0; i < FP_PROGRAMS; i++)
-		if (page_allocations(i) < allocations[i])
-			allocations[i] = page_allocations(i);
+		if (page_allocations(i) < fewest[i])
+			fewest[i] = page_allocations(i);
+}
+
+static void note_seen(const struct point *points, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!known(&points[i]) && n_seen < POINTS)
+			seen_points[n_seen++] = points[i];
 }
 
 static size_t record_once(const struct verb *v, struct point *points)
@@ -1321,7 +1342,7 @@ static size_t record_once(const struct verb *v, struct point *points)
 	(void)begin(v, &a);
 	if (!end(v, &a) || (a.code != 0) != v->fails)
 		bail("%s does not succeed: %d %s: %s", v->name, a.code, a.error.what, a.error.why);
-	note_allocations();
+	note_allocations(v);
 	(void)nanosleep(&(struct timespec){ .tv_nsec = 20000000 },
 			NULL); /* what comes behind the answer */
 	size_t n = page_trace(points, POINTS);
@@ -1330,9 +1351,7 @@ static size_t record_once(const struct verb *v, struct point *points)
 		v->calm();
 	if (v->last)
 		set_kill();
-	for (size_t i = 0; i < n; i++)
-		if (!known(&points[i]) && n_seen < POINTS)
-			seen_points[n_seen++] = points[i];
+	note_seen(points, n);
 	up(v);
 	remove_v();
 	if (v->restore)
@@ -1353,22 +1372,26 @@ static bool has(const struct point *points, size_t n, const struct point *p)
  * The way of a verb is what two of three recordings saw: what two threads do at the end may not
  * come in time in one, and what the keeper does beside it may come in one.
  */
-static size_t record(const struct verb *v, struct point *points)
+static void record(const struct verb *v)
 {
 	static struct point seen[3][POINTS];
-	size_t n[3], kept = 0;
+	struct way *way = way_of(v);
+	size_t n[3];
 
-	memset(allocations, 0xff, sizeof(allocations));
+	way->n = 0;
+	memset(way->allocations, 0xff, sizeof(way->allocations));
 	for (int i = 0; i < 3; i++)
 		n[i] = record_once(v, seen[i]);
 	for (int i = 0; i < 2; i++)
 		for (size_t j = 0; j < n[i]; j++) {
 			const struct point *p = &seen[i][j];
 			bool again = (i == 0 && has(seen[1], n[1], p)) || has(seen[2], n[2], p);
-			if (again && kept < POINTS && !has(points, kept, p))
-				points[kept++] = *p;
+			if (!again || has(way->points, way->n, p))
+				continue;
+			if (way->n == WAY)
+				bail("the way of %s has more than %d failpoints", v->name, WAY);
+			way->points[way->n++] = *p;
 		}
-	return kept;
 }
 
 static struct {
@@ -1407,18 +1430,6 @@ static bool can_fail(const struct point *p)
 	bail("%s:%s is not in the program's own list", program_name(p->program), p->name);
 }
 
-/* The way of each verb, once it has been recorded. */
-static struct {
-	struct point points[WAY];
-	size_t n;
-} ways[N_VERBS];
-
-static void keep_way(const struct verb *v, const struct point *points, size_t n)
-{
-	ways[v - verbs].n = n < WAY ? n : WAY;
-	memcpy(ways[v - verbs].points, points, ways[v - verbs].n * sizeof(*points));
-}
-
 static unsigned part, parts = 1;
 static bool in_part;
 
@@ -1439,7 +1450,7 @@ static bool begins_like_one(const struct point *p, const char *list)
 static bool is_first_case(const struct verb *v, const struct point *p, enum victim victim,
 			  enum harm effect)
 {
-	return has(ways[v - verbs].points, 1, p) && victim == own(p) && effect == E_KILL;
+	return has(way_of(v)->points, 1, p) && victim == own(p) && effect == E_KILL;
 }
 
 /* The same part whatever else was recorded: FNV-1a over the case. */
@@ -1506,7 +1517,7 @@ static bool is_beyond_recordings(const struct verb *v, const struct point *p)
 	static struct point points[POINTS];
 
 	for (int i = 0; is_allocation(p) && i < RECORDINGS_MORE; i++) {
-		const unsigned least = allocations[p->program];
+		const unsigned least = way_of(v)->allocations[p->program];
 		if (p->nth > least - least / 10)
 			return true;
 		(void)record_once(v, points);
@@ -1615,7 +1626,7 @@ static void cases_of(const struct verb *v, const struct point *p, size_t i)
 static void hunger_cases_of(const struct verb *v)
 {
 	for (int i = 0; i < FP_PROGRAMS; i++) {
-		unsigned n = allocations[i], most = v->like ? HUNGERS / 4 : HUNGERS,
+		unsigned n = way_of(v)->allocations[i], most = v->like ? HUNGERS / 4 : HUNGERS,
 			 step = n < most ? 1 : n / most;
 		for (unsigned nth = 1; nth <= n; nth++) {
 			struct point p = { .program = i, .name = ALLOCATION, .nth = nth };
@@ -1626,22 +1637,98 @@ static void hunger_cases_of(const struct verb *v)
 	}
 }
 
+/* ---- recordings, of which each part makes some for all ---- */
+
+static bool is_chosen(const struct verb *v)
+{
+	const char *only = getenv("CRASH_VERBS");
+
+	return !only || is_word(only, v->name);
+}
+
+/* Chosen, or @like a chosen one. */
+static bool is_needed(const struct verb *v)
+{
+	for (size_t i = 0; i < N_VERBS; i++)
+		if (is_chosen(&verbs[i]) &&
+		    (v == &verbs[i] || (verbs[i].like && is_word(verbs[i].like, v->name))))
+			return true;
+	return false;
+}
+
+static void way_path(char *out, size_t size, const struct verb *v, const char *suffix)
+{
+	if (snprintf(out, size, "%s/%s%s", getenv("CRASH_WAYS"), v->name, suffix) >= (int)size)
+		bail("CRASH_WAYS is too long a path");
+}
+
+/* The file has the way, and all points that the part has seen so far. */
+static void way_write(const struct verb *v)
+{
+	char path[300], new[310];
+
+	way_path(path, sizeof(path), v, "");
+	way_path(new, sizeof(new), v, ".new");
+	FILE *f = fopen(new, "wxe");
+	if (!f || fwrite(way_of(v), sizeof(struct way), 1, f) != 1 ||
+	    fwrite(seen_points, sizeof(*seen_points), n_seen, f) != n_seen || fclose(f) != 0 ||
+	    rename(new, path) < 0)
+		bail("%s: %s", path, strerror(errno));
+}
+
+static void way_read(const struct verb *v)
+{
+	static struct point seen[POINTS];
+	uint64_t until = now_ms() + WAYS_MS;
+	char path[300];
+	FILE *f;
+
+	way_path(path, sizeof(path), v, "");
+	while (!(f = fopen(path, "re")) && now_ms() < until)
+		(void)nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
+	if (!f || fread(way_of(v), sizeof(struct way), 1, f) != 1)
+		bail("no other part has recorded %s", v->name);
+	note_seen(seen, fread(seen, sizeof(*seen), POINTS, f));
+	(void)fclose(f);
+}
+
+/* Record this part's share of the verbs. */
+static void share_ways(void)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; getenv("CRASH_WAYS") && i < N_VERBS; i++)
+		if (is_needed(&verbs[i]) && n++ % parts == part) {
+			record(&verbs[i]);
+			way_write(&verbs[i]);
+		}
+}
+
+static void know_way(const struct verb *v)
+{
+	if (way_of(v)->n)
+		return;
+	if (getenv("CRASH_WAYS"))
+		way_read(v);
+	else
+		record(v);
+}
+
 static void run_verb(const struct verb *v)
 {
-	static struct point points[POINTS];
 	for (size_t i = 0; v->like && i < N_VERBS; i++)
-		if (is_word(v->like, verbs[i].name) && !ways[i].n)
-			keep_way(&verbs[i], points, record(&verbs[i], points));
-	size_t n = record(v, points);
+		if (is_word(v->like, verbs[i].name))
+			know_way(&verbs[i]);
+	know_way(v);
+	const struct way *way = way_of(v);
 	const struct what none = { .verb = v };
 	unsigned cases0 = cases, faults0 = leaks + lies + twices, missed0 = missed, late0 = late,
 		 product0 = product;
 	uint64_t t0 = now_ms();
 	static struct text foreign;
 
-	keep_way(v, points, n);
-	for (size_t i = 0; i < n; i++)
-		cases_of(v, &points[i], i);
+	for (size_t i = 0; i < way->n; i++)
+		cases_of(v, &way->points[i], i);
 	hunger_cases_of(v);
 	foreign = (struct text){ 0 };
 	decoys_judge(&foreign);
@@ -1649,25 +1736,18 @@ static void run_verb(const struct verb *v)
 	unsigned faults = leaks + lies + twices - faults0, lost = missed - missed0;
 	bool good = !faults && !lost;
 	if (in_part) {
-		printf("verb %s %u %zu %u %llu %u %u %u\n", v->name, cases - cases0, n, faults,
+		printf("verb %s %u %zu %u %llu %u %u %u\n", v->name, cases - cases0, way->n, faults,
 		       (unsigned long long)(now_ms() - t0), lost, late - late0, product - product0);
 		return;
 	}
 	tests++;
 	failed_tests += !good;
 	printf("%s %u - %s: %u of %u cases at %zu failpoints\n", good ? "ok" : "not ok", tests,
-	       v->name, cases - cases0, product - product0, n);
+	       v->name, cases - cases0, product - product0, way->n);
 	printf("# %llu ms a case, %u not reached, %u more as may be\n",
 	       (unsigned long long)(now_ms() - t0) / (cases - cases0 ? cases - cases0 : 1), lost,
 	       late - late0);
 	(void)fflush(stdout);
-}
-
-static bool is_chosen(const struct verb *v)
-{
-	const char *only = getenv("CRASH_VERBS");
-
-	return !only || is_word(only, v->name);
 }
 
 /* With CRASH_SECONDS, each verb has its share of what is left of them. */
@@ -1677,6 +1757,7 @@ static void run_verbs(void)
 	uint64_t end = now_ms() + (seconds ? (uint64_t)atoi(seconds) : 1000000u) * 1000;
 	unsigned left = 0;
 
+	share_ways();
 	for (size_t i = 0; i < N_VERBS; i++)
 		left += is_chosen(&verbs[i]);
 	for (size_t i = 0; i < N_VERBS; i++) {
@@ -1760,15 +1841,15 @@ static const struct verb *verb_of(const char *name)
 
 static void print_ways(void)
 {
-	static struct point points[POINTS];
-
 	for (size_t v = 0; v < N_VERBS; v++) {
-		size_t n = record(&verbs[v], points);
-		for (size_t i = 0; i < n; i++)
+		const struct way *way = &ways[v];
+		record(&verbs[v]);
+		for (size_t i = 0; i < way->n; i++)
 			printf("# %s %zu %s:%s:%u\n", verbs[v].name, i,
-			       program_name(points[i].program), points[i].name, points[i].nth);
+			       program_name(way->points[i].program), way->points[i].name,
+			       way->points[i].nth);
 		for (int i = 0; i < FP_PROGRAMS; i++)
-			printf("# %s %u allocations of %s\n", verbs[v].name, allocations[i],
+			printf("# %s %u allocations of %s\n", verbs[v].name, way->allocations[i],
 			       program_name(i));
 	}
 	judge_coverage(false);

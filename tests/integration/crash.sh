@@ -23,31 +23,32 @@ if [ $# = 0 ]; then
 	parts=${CRASH_PARTS:-$((3 * $(nproc)))}
 	[ ! -e /sys/class/misc/device-mapper ] || parts=1 # its names and minors are the whole host's
 	out=$(mktemp -d)
+	mkdir "$out/ways"
 	trap 'rm -rf "$out"' EXIT
-	trap 'grep -h "^verb" "$out"/* | sed "s/^/# cut short: /"; kill $(jobs -p); exit 143' TERM
+	trap 'grep -h "^verb" "$out"/[0-9]* | sed "s/^/# cut short: /"; kill $(jobs -p); exit 143' TERM
 	for ((k = 0; k < parts; k++)); do
-		bash "$0" part $k "$parts" >"$out/$k" 2>"$out/$k.err" &
+		CRASH_WAYS=$out/ways bash "$0" part $k "$parts" >"$out/$k" 2>"$out/$k.err" &
 	done
 	wait
-	grep -hE '^# (FAULT|  |not reached)|^# .*way of no verb|^# [a-z_]+ v:|^not ok - ' "$out"/*
+	grep -hE '^# (FAULT|  |not reached)|^# .*way of no verb|^# [a-z_]+ v:|^not ok - ' "$out"/[0-9]*
 	for ((k = 0; k < parts; k++)); do
 		grep -q '^total ' "$out/$k" || { not_ok "part $k comes to its end" "$(tail -n 20 "$out/$k" "$out/$k.err")"; continue; }
 		grep -E '^not ok' -A 5 "$out/$k" | sed 's/^/# /'
 	done
-	is "$(cat "$out"/* | grep -c '^ok .* request logs of all crashes are whole')" "$parts" "the request logs of each part are whole"
+	is "$(cat "$out"/[0-9]* | grep -c '^ok .* request logs of all crashes are whole')" "$parts" "the request logs of each part are whole"
 	while read -r verb cases points faults ms lost late whole; do
 		said="$verb: $cases of $whole cases at $points failpoints"
-		if [ "$faults" != 0 ]; then not_ok "$said, $faults faults" "$(grep -hE "^# FAULT $verb " -A 3 "$out"/* | head -n 40)"
+		if [ "$faults" != 0 ]; then not_ok "$said, $faults faults" "$(grep -hE "^# FAULT $verb " -A 3 "$out"/[0-9]* | head -n 40)"
 		elif [ "$cases" = 0 ] || { [ "$lost" != 0 ] && [ -z "${CRASH_POINTS-}" ]; }; then not_ok "$said, $lost not reached" "none may be, but for those that crash.c names (may_be_late)"
 		else ok "$said"; fi
 		echo "# $((ms / (cases ? cases : 1))) ms a case, $lost not reached, $late more as may be"
 	done < <(awk -v some="${CRASH_POINTS-}" '$1 == "verb" && ($3 || !some) { if (!($2 in c)) name[n++] = $2; p[$2] = $4
 			c[$2] += $3; f[$2] += $5; m[$2] += $6; l[$2] += $7; e[$2] += $8; w[$2] += $9 }
-		END { for (i = 0; i < n; i++) { v = name[i]; print v, c[v], p[v], f[v], m[v], l[v], e[v], w[v] } }' "$out"/*)
+		END { for (i = 0; i < n; i++) { v = name[i]; print v, c[v], p[v], f[v], m[v], l[v], e[v], w[v] } }' "$out"/[0-9]*)
 	[ -n "${CRASH_VERBS-}" ] && [ -z "${CRASH_DM-}" ] || is "$(grep -hE '^(not )?ok .* failpoints in the programs' "$out/0")" "ok *" "$(grep -hoE 'of [0-9]+ failpoints in.*' "$out/0")"
 	is "$(for ((k = 0; k < parts; k++)); do cat "$out/$k"; done | grep -c '^ok .*nothing is left')" "$parts" "nothing is left behind by any part"
 	read -r cases leaks lies twice again whole < <(awk '$1 == "total" { c += $2; l += $3; i += $4; t += $5; a += $6; w += $7 }
-		END { print c + 0, l + 0, i + 0, t + 0, a + 0, w + 0 }' "$out"/*)
+		END { print c + 0, l + 0, i + 0, t + 0, a + 0, w + 0 }' "$out"/[0-9]*)
 	if [ -n "${CRASH_POINTS-}" ] || [ "$again" -gt 0 ]; then ok "$again recoveries were crashed in turn"
 	else not_ok "no recovery was crashed in turn"; fi
 	is "$leaks $lies $twice" "0 0 0" "$cases of $whole cases (verb, failpoint, victim, effect): $leaks leaks, $lies lies, $twice double allocations"

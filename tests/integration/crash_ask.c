@@ -31,7 +31,7 @@ int make_file(const char *name, off_t size, off_t at, const char *magic, size_t 
 	char path[300];
 
 	(void)snprintf(path, sizeof(path), "%s/%s", work_dir, name);
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (fd < 0 || ftruncate(fd, size) < 0 || pwrite(fd, magic, n, at) != (ssize_t)n ||
 	    pwrite(fd, name, strlen(name), size - 64) < 0)
 		bail("%s: %s", path, strerror(errno));
