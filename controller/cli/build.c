@@ -1,9 +1,9 @@
-/* build.c - image build debian: mmdebstrap, our few changes, mke2fs; all as the calling user.
+/* build.c - `image build debian`: runs mmdebstrap, guest/customize and mke2fs as the calling user.
  *
- * mmdebstrap gives a tar, so that the one step that must know true owners is the last: unpack and
- * mke2fs -d, as root directly, else in a user namespace (unshare --map-root-user --map-auto, which
- * needs a range in /etc/subuid), else under fakeroot.  The same choice decides mmdebstrap's own
- * mode. */
+ * mmdebstrap writes a tar file.  Only the last step, which unpacks it and runs mke2fs -d, must see
+ * the true owners of files.  That step runs directly for root, else in a user namespace
+ * (unshare --map-root-user --map-auto, which needs a range in /etc/subuid), else under fakeroot.
+ * mmdebstrap's own mode follows the same choice. */
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
@@ -31,18 +31,18 @@ struct build {
 	struct cli *c;
 	enum way way;
 	char tmp[4096], tar[4200], img[4300];
-	char final[4096]; /* --output: what b->img is renamed to; "": the image is imported */
+	char final[4096]; /* file of --output, which b->img replaces; "": import the image */
 };
 
-/* Tar and file system in one shell, so that both see the same owners.  $1 tar, $2 folder, $3 image,
- * $4 MiB. Device nodes are left out: nobody but root can make them, and a guest's /dev is the
- * kernel's. */
+/* One shell unpacks the tar and makes the file system, so that both see the same owners. $1 tar, $2
+ * folder, $3 image, $4 MiB.  Device nodes are left out, because only root can make them and the
+ * guest's kernel makes its own /dev. */
 static const char finish[] = "set -e; mkdir \"$2\"; tar -x --numeric-owner --exclude='./dev/*' -C "
 			     "\"$2\" -f \"$1\"; rm \"$1\"\n"
 			     "mke2fs -q -t ext4 -L root -d \"$2\" -E root_owner=0:0 \"$3\" \"$4\"M "
 			     ">/dev/null; rm -rf \"$2\"\n";
 
-/* Has the caller a range in @path, by name or by number (subuid(5))? */
+/* Return: true if the caller has a range in @path, by name or by number (subuid(5)). */
 static bool has_range(const char *path)
 {
 	_cleanup_fclose_ FILE *f = fopen(path, "re");
@@ -70,7 +70,7 @@ static int choose_way(struct build *b, struct error *e)
 		b->way = WAY_NONE;
 	if (b->way != WAY_NONE)
 		return 0;
-	error_set(e, FAIL_HOST, "build", "no way to make files of other owners");
+	error_set(e, FAIL_HOST, "build", "this user can not make files of other owners");
 	error_hint(e, "an administrator: usermod --add-subuids 200000-265535 --add-subgids "
 		      "200000-265535 <you> "
 		      "(package uidmap), or install fakechroot and fakeroot");
@@ -102,9 +102,9 @@ static int suite(struct cli *c, char out[64], struct error *e)
 	return -1;
 }
 
-/* ---- where packages come from: as this host's apt has it ---- */
+/* ---- sources of the packages: those of this host's apt ---- */
 
-/* Is @release what this host runs?  Its sources fit no other. */
+/* Return: true if this host runs Debian @release.  The host's apt sources fit no other release. */
 static bool is_hosts(const char *release)
 {
 	_cleanup_fclose_ FILE *f = fopen("/etc/os-release", "re");
@@ -117,7 +117,8 @@ static bool is_hosts(const char *release)
 	return strcmp(id, "debian") == 0 && strcmp(name, release) == 0;
 }
 
-/* Where apt has its sources (apt-config(8)), as a glob for each kind of file in sources.list(5). */
+/* Ask apt for its source files (apt-config(8)).  Each pattern is a glob for one kind of file in
+ * sources.list(5). */
 static void source_patterns(struct cli *c, char patterns[3][4096])
 {
 	const char *const argv[] = { "apt-config", "shell",
@@ -138,7 +139,7 @@ static void source_patterns(struct cli *c, char patterns[3][4096])
 	(void)snprintf(patterns[2], sizeof(patterns[2]), "%s*.sources", parts);
 }
 
-/* The host's sources.  mmdebstrap takes the files as they are, and leaves them in the image. */
+/* List the host's source files. mmdebstrap uses them unchanged, and leaves them in the image. */
 static int host_sources(struct cli *c, const char *release, glob_t *files)
 {
 	char patterns[3][4096];
@@ -152,8 +153,8 @@ static int host_sources(struct cli *c, const char *release, glob_t *files)
 	return 0;
 }
 
-/* apt's own settings are not read by mmdebstrap's apt, but the environment is; a proxy that is
- * there stays. */
+/* Pass the proxy of the host's apt on in the environment, because mmdebstrap's apt does not read
+ * the host's settings.  A proxy that the environment already has stays. */
 static void host_proxy(struct cli *c, const char *key, const char *variable)
 {
 	const char *const argv[] = { "apt-config", "dump", "--format", "%v%n", key, NULL };
@@ -182,8 +183,8 @@ static int bootstrap(struct build *b, struct error *e)
 
 	if (suite(b->c, release, e) < 0)
 		return -1;
-	/* By the environment: a file of ours is out of reach for the ids of mmdebstrap's own
-	 * namespace. */
+	/* Pass the script in the environment: the ids of mmdebstrap's user namespace can not read
+	 * our files. */
 	if (asprintf(&include, "--include=" PACKAGES "%s%s", b->c->opt.include ? "," : "",
 		     b->c->opt.include ? b->c->opt.include : "") < 0 ||
 	    setenv("BANGER_CUSTOMIZE", guest_customize, 1) < 0 ||
@@ -237,8 +238,7 @@ static int make_fs(struct build *b, struct error *e)
 	return 0;
 }
 
-/* ---- the file that --output names: written beside it, so that a failure leaves what is there ----
- */
+/* ---- --output: written to a new file beside it, so that a failure keeps the old file ---- */
 
 static int output_begin(struct build *b, struct error *e)
 {
@@ -246,8 +246,8 @@ static int output_begin(struct build *b, struct error *e)
 	struct stat st;
 
 	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
-		return error_set(e, FAIL_USAGE, path, "it is there and no regular file");
-	/* Of a link its target is replaced. */
+		return error_set(e, FAIL_USAGE, path, "exists and is not a regular file");
+	/* If @path is a link, its target is replaced. */
 	if (!realpath(path, b->final))
 		(void)snprintf(b->final, sizeof(b->final), "%s", path);
 	const char *slash = strrchr(b->final, '/');

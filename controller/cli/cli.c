@@ -34,7 +34,7 @@ static const struct option_row {
 	enum kind kind;
 	const char *arg, *help;
 	size_t offset;
-	uint64_t max; /* K_COUNT, K_MIB, K_TIME (ms): the largest; K_VALUE: what it sets */
+	uint64_t max; /* K_COUNT, K_MIB, K_TIME (ms): the maximum; K_VALUE: the value to set */
 } rows[O_COUNT] = {
 #define AT(field) offsetof(struct options, field)
 	[O_HELP] = { "help", 'h', K_FLAG, NULL, "print this help", AT(help), 0 },
@@ -60,7 +60,7 @@ static const struct option_row {
 	[O_NO_NAT] = { "no-nat", 0, K_VALUE, NULL, "let the guest reach no network but the host",
 		       AT(nat), 1 },
 	[O_RESTART] = { "restart", 0, K_RESTART, "no|on-failure[:N]|always",
-			"restart the VM after unasked exits (N: at most in a row) and after a boot",
+			"restart the VM after unasked exits (at most N in a row) and after a boot",
 			0, 0 },
 	[O_AUTO_STOP] = { "auto-stop", 0, K_IDLE, "TIME|never",
 			  "stop the VM when it was idle for this time, as 30m or 8h",
@@ -171,7 +171,7 @@ static int parse_time(const char *s, uint64_t max_ms, uint64_t *out)
 	return -1;
 }
 
-/* As control.def has it: 1 is never. */
+/* Parse --auto-stop into seconds; 1 means never (control.def). */
 static int parse_idle(const char *s, uint64_t max_ms, uint64_t *out)
 {
 	uint64_t ms = 1000;
@@ -295,7 +295,7 @@ static void usage_hint(const struct command *cmd, struct error *e)
 		   cmd && cmd->verb ? " " : "", cmd && cmd->verb ? cmd->verb : "");
 }
 
-/* Options of @argv, whose first word getopt skips.  Return: 0, or -1 with @e. */
+/* Parse the options in @argv; getopt skips its first word.  Return: 0, or -1 with @e. */
 static int parse_options(struct cli *c, int argc, char **argv, struct error *e)
 {
 	struct option longs[O_COUNT + 1];
@@ -303,7 +303,7 @@ static int parse_options(struct cli *c, int argc, char **argv, struct error *e)
 	int got;
 
 	getopt_tables(c->command, longs, shorts);
-	optind = 0; /* start anew, as the tests do many times (getopt(3)) */
+	optind = 0; /* reset getopt(3): the tests parse many times */
 	opterr = 0;
 	while ((got = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
 		const char *word = optind > 0 && optind <= argc ? argv[optind - 1] : "";
@@ -322,7 +322,8 @@ static int parse_options(struct cli *c, int argc, char **argv, struct error *e)
 	return 0;
 }
 
-/* Split at the first "--", so that the guest's own options are never ours. */
+/* Split @argv at the first "--": the options after it belong to the guest's command.  Return: the
+ * number of words before it. */
 static int split(struct cli *c, int argc, char **argv)
 {
 	for (int i = 1; i < argc; i++)
@@ -341,16 +342,16 @@ static int check_count(struct cli *c, struct error *e)
 	const char *what = cmd->verb ? cmd->verb : cmd->noun;
 
 	if (c->npos < cmd->min)
-		return error_set(e, FAIL_USAGE, what, "something is missing: %s", cmd->args);
+		return error_set(e, FAIL_USAGE, what, "arguments are missing: %s", cmd->args);
 	if (cmd->max >= 0 && c->npos > cmd->max)
 		return error_set(e, FAIL_USAGE, what, "\"%s\" is one word too many",
 				 c->pos[cmd->max]);
 	if (c->guest && !c->nguest)
-		return error_set(e, FAIL_USAGE, what, "no command behind --");
+		return error_set(e, FAIL_USAGE, what, "no command follows --");
 	return 0;
 }
 
-/* The protocol and JSON carry UTF-8 alone; jansson makes no string of anything else. */
+/* The protocol and JSON carry only UTF-8. jansson returns NULL for any other text. */
 static bool is_utf8(const char *s)
 {
 	json_t *j = json_string(s);
@@ -387,11 +388,11 @@ int text_put(char *dst, size_t size, const char *what, const char *src, struct e
 
 /* ---- signals ---- */
 
-/* The signals that would end this program before it has cleaned up.  SIGKILL can not be held. */
+/* The signals that would end this program before its clean-up.  SIGKILL can not be held. */
 static const int held[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGXCPU };
 
-/* A signal that the caller ignores, as nohup(1) does, stays ignored: signalfd(2) would take it all
- * the same. */
+/* Leave out the signals that the caller ignores, as nohup(1) does: signalfd(2) would receive them
+ * too. */
 static void held_set(sigset_t *set)
 {
 	struct sigaction now;
@@ -467,7 +468,7 @@ static void print_help(FILE *f, const struct command *cmd)
 	}
 }
 
-/* The table, one line a command; @noun: only its own. */
+/* Print one line for each command; @noun: only the commands of this noun. */
 static void print_overview(struct cli *c, const char *noun)
 {
 	for (const struct command *cmd = c->table; cmd->noun; cmd++) {
@@ -483,7 +484,7 @@ static void print_overview(struct cli *c, const char *noun)
 	}
 }
 
-/* Is @word one of the words of @list, which has blanks between them? */
+/* Return: true if @word is in @list, whose words have blanks between them. */
 static bool has_word(const char *list, const char *word)
 {
 	size_t n = strlen(word);
@@ -494,14 +495,13 @@ static bool has_word(const char *list, const char *word)
 	return false;
 }
 
-/* `banger VERB` is `banger vm VERB`, and each row may have more words for it; so after the noun
- * too. */
+/* Return: true if @word is the verb of @cmd or one of its aliases. */
 static bool is_verb_of(const struct command *cmd, const char *word)
 {
 	return (cmd->verb && strcmp(word, cmd->verb) == 0) || has_word(cmd->alias, word);
 }
 
-/* @words: how many of them name the command. */
+/* Find the command of the words @a and @b.  @words: out: how many of the two name it. */
 static const struct command *find(const struct cli *c, const char *a, const char *b, int *words)
 {
 	*words = 2;
@@ -553,10 +553,11 @@ int cmd_help(struct cli *c)
 	return 0;
 }
 
-/* ---- words that are not known ---- */
+/* ---- unknown words: a suggestion ---- */
 
-/* How many letters have to be inserted, removed, replaced or swapped with their neighbour to make
- * @b of @a (optimal string alignment); words of 24 letters and more are not near to anything. */
+/* Return: how many letters must be inserted, removed, replaced or swapped with their neighbour to
+ * turn @a into @b (optimal string alignment).  Words of more than 24 letters are at the maximum
+ * distance. */
 static unsigned distance(const char *a, const char *b)
 {
 	enum { MOST = 24 };
@@ -582,10 +583,10 @@ static unsigned distance(const char *a, const char *b)
 	return d[n][m];
 }
 
-/* The known word that is nearest to the one that was typed. */
+/* The known word that is nearest to the typed word. */
 struct guess {
 	const char *typed;
-	const char *noun, *verb; /* what to type instead; NULL: nothing is near */
+	const char *noun, *verb; /* the suggestion; NULL: no word is near */
 	unsigned distance;
 };
 
@@ -600,7 +601,7 @@ static void consider(struct guess *g, const char *word, const char *noun, const 
 	g->verb = verb;
 }
 
-/* A second word is a verb of its noun; a first word is a noun, or a verb of VMs. */
+/* Find the nearest word: a verb of @noun, or without @noun a noun or a verb of VMs. */
 static struct guess nearest(const struct cli *c, const char *noun, const char *typed)
 {
 	struct guess g = { typed, NULL, NULL, UINT32_MAX };
@@ -615,7 +616,7 @@ static struct guess nearest(const struct cli *c, const char *noun, const char *t
 	return g;
 }
 
-/* "--memry": the option of @cmd that is nearest, or NULL. */
+/* Return: the option of @cmd that is nearest to @word, such as "--memry", or NULL. */
 static const char *nearest_option(const struct command *cmd, const char *word)
 {
 	struct guess g = { word, NULL, NULL, UINT32_MAX };
@@ -629,7 +630,7 @@ static const char *nearest_option(const struct command *cmd, const char *word)
 	return g.noun;
 }
 
-/* ---- the way through ---- */
+/* ---- from the words to the exit status ---- */
 
 static int unknown(struct cli *c, int argc, char **argv)
 {
@@ -653,7 +654,8 @@ static int unknown(struct cli *c, int argc, char **argv)
 	return out_error(c, &e);
 }
 
-/* Tools that only root's PATH has on Debian: depmod, mke2fs. */
+/* Add /usr/sbin and /sbin to PATH: depmod and mke2fs are there, and Debian's PATH for users lacks
+ * both. */
 static void widen_path(void)
 {
 	const char *path = getenv("PATH");
@@ -697,8 +699,8 @@ static int dispatch(struct cli *c, int argc, char **argv)
 	return c->command->run(c);
 }
 
-/* A program that is started without the descriptors 0, 1 or 2 would have its next file or socket
- * there, and a child would read from it or print into it. */
+/* Open the descriptors 0, 1 and 2 if they are closed.  Otherwise the next file or socket would get
+ * such a number, and a child would read from it or print into it. */
 static void open_standard(void)
 {
 	while (true) {
@@ -710,7 +712,7 @@ static void open_standard(void)
 	}
 }
 
-/* All output is written, or the user is told why not.  Return: the exit status. */
+/* Write all buffered output; print an error if that fails.  Return: the exit status. */
 static int flush_output(struct cli *c, int status)
 {
 	struct error e = { 0 };
@@ -732,8 +734,8 @@ int cli_main(int argc, char **argv, const struct command *table)
 	struct cli c = { .out = stdout, .err = stderr, .sigfd = -1, .table = table };
 
 	open_standard();
-	/* A reader that went away is an error of write(), not our silent death in the middle of
-	 * cleaning up. */
+	/* With SIGPIPE ignored, a closed pipe is an error of write().  The signal would end the
+	 * program during a clean-up. */
 	(void)signal(SIGPIPE, SIG_IGN);
 	c.out_tty = isatty(STDOUT_FILENO);
 	c.err_tty = isatty(STDERR_FILENO);

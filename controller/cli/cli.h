@@ -85,22 +85,22 @@ struct command;
 
 struct cli {
 	FILE *out, *err;
-	bool out_tty, err_tty; /* a person looks at it */
-	bool stage_open;       /* a line on the terminal waits to be redrawn */
-	bool output_told;      /* the user was told that standard output can not be written */
-	int sigfd;             /* -1; else the signals that end programs are held and read here */
-	int signal;            /* the first one that came; 0: none */
+	bool out_tty, err_tty;         /* the stream is a terminal */
+	bool stage_open;               /* a line on the terminal waits to be redrawn */
+	bool output_told;              /* the error about standard output was printed */
+	int sigfd;                     /* signalfd(2) of signals_hold(); -1: not held */
+	int signal;                    /* the first held signal that arrived; 0: none */
 	const struct command *table;   /* all commands; a NULL noun ends it */
 	const struct command *command; /* the one that runs */
 	struct options opt;
 	char **pos; /* positional arguments */
 	int npos;
-	char **guest; /* what followed "--", NULL-terminated; NULL: no "--" */
+	char **guest; /* words after "--", NULL-terminated; NULL: no "--" */
 	int nguest;
 };
 
-/* A row of the table of commands, from which help and parser are made.  The verbs of the first
- * row's noun, and their aliases, are also commands without the noun. */
+/* A row of the table of commands; the help and the parser are made from the table.  The verbs of
+ * the first row's noun, and their aliases, are also commands without the noun. */
 struct command {
 	const char *noun, *verb; /* verb NULL: the noun is the command */
 	const char *alias;       /* more words for the verb, with blanks between them, or NULL */

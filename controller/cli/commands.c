@@ -8,8 +8,8 @@
 #define SHAPE \
 	(O(NAME) | O(IMAGE) | O(VCPUS) | O(MEMORY) | O(DISK) | O(NAT) | O(RESTART) | O(AUTO_STOP))
 
-/* The line of the overview comes first.  A string is one line of the help, where 100 columns have
- * room for it. */
+/* The first line of a help text is the command's line in the overview.  Each string is one line of
+ * the help, where it fits into 100 columns. */
 #define HELP_WORDS                                                                    \
 	"One word after -- is a line for the guest's shell.  Several words are one\n" \
 	"command and its arguments."
@@ -150,7 +150,7 @@ const struct command commands[] = {
 	  "The exit status is 1 if a log is refused; a finding names file, byte and record.",
 	  cmd_audit_verify },
 	{ "audit", "diff", NULL, "", 0, 0, false, O(OUTPUT) | O(LOGS) | O(CONFIG),
-	  "compare the objects that the request logs tell of with those of the kernel\n"
+	  "compare the objects in the request logs with those of the kernel\n"
 	  "A difference is a leak, a change by another process, or a false record.",
 	  cmd_audit_diff },
 	{ "audit", "key", NULL, "", 0, 0, false, O(CONFIG) | O(LOGS),

@@ -28,14 +28,15 @@ static int unreachable(const char *path, int err, struct error *e)
 			      "BANGER_SOCKET)");
 		break;
 	case ECONNREFUSED:
-		error_set(e, FAIL_UNREACHABLE, WHAT, "nobody listens at %s", path);
-		error_hint(e, "it ended or is being restarted; try: systemctl restart banger");
+		error_set(e, FAIL_UNREACHABLE, WHAT, "no process listens at %s", path);
+		error_hint(e, "the daemon ended or is being restarted; try: systemctl restart "
+			      "banger");
 		break;
 	case EACCES:
 	case EPERM:
 		error_set(e, FAIL_UNREACHABLE, WHAT, "no permission to open %s", path);
-		error_hint(e, "ask an administrator to put you in the group that owns it, then log "
-			      "in again");
+		error_hint(e, "ask an administrator to add you to the group that owns the socket, "
+			      "then log in again");
 		break;
 	default:
 		error_set(e, FAIL_UNREACHABLE, WHAT, "%s: %s", path, strerror(err));
@@ -66,12 +67,11 @@ int conn_open(struct error *e)
 static int gone(struct error *e)
 {
 	error_set(e, FAIL_UNREACHABLE, WHAT, "it ended before it answered");
-	error_hint(e, "it finishes or undoes what it had begun when it is back; look with: banger "
-		      "vm list");
+	error_hint(e, "its next start finishes or undoes the operation; see: banger vm list");
 	return -1;
 }
 
-/* Wait for bytes, a held signal, or the bound. */
+/* Wait until bytes arrive.  A held signal and the end of @to's time are errors. */
 static int wait_for(struct cli *c, struct control *conn, const struct reply_to *to, struct error *e)
 {
 	bool watch = c->sigfd >= 0 && !to->uncut;
@@ -90,12 +90,12 @@ static int wait_for(struct cli *c, struct control *conn, const struct reply_to *
 	if (n == 0 || (n < 0 && errno != EBADMSG))
 		return gone(e);
 	if (n < 0)
-		return error_set(e, FAIL_GENERAL, WHAT, "an answer that is not of this protocol");
+		return error_set(e, FAIL_GENERAL, WHAT, "the answer is not of this protocol");
 	return 0;
 }
 
-/* The daemon may not be what it was: none of its text reaches a terminal, or a program behind a
- * pipe, as it came. */
+/* Clean all text of the message: a taken-over daemon must not send control bytes to a terminal, nor
+ * to a program behind a pipe. */
 static void clean(const struct call *call, struct message *m)
 {
 	if (m->kind == MSG_EVENT)
@@ -118,7 +118,7 @@ static int take(struct cli *c, const struct reply_to *to, const struct message *
 	}
 	if (m->kind == MSG_EVENT)
 		return to->event ? to->event(to->arg, m->event, &m->body, e) : 0;
-	return error_set(e, FAIL_GENERAL, WHAT, "a request instead of an answer");
+	return error_set(e, FAIL_GENERAL, WHAT, "it sent a request instead of an answer");
 }
 
 static int answer(struct cli *c, struct control *conn, const struct call *call,
@@ -130,7 +130,7 @@ static int answer(struct cli *c, struct control *conn, const struct call *call,
 		int n = control_next(conn, call, &m);
 		if (n < 0)
 			return error_set(e, FAIL_GENERAL, WHAT,
-					 "an answer that is not of this protocol");
+					 "the answer is not of this protocol");
 		if (n == 0 && wait_for(c, conn, to, e) < 0)
 			return -1;
 		if (n == 0)
@@ -162,7 +162,7 @@ int conn_call(struct cli *c, enum call_id id, const void *args, const int *fds,
 	if (fd < 0)
 		return -1;
 	control_init(&conn, fd);
-	/* EPIPE: one that does not want us has said why, perhaps, before it closed. */
+	/* EPIPE: the daemon may have sent its reason before it closed the connection. */
 	if (control_send_request(fd, 1, call, args, fds, call->fds_in) == 0 || errno == EPIPE ||
 	    errno == ECONNRESET)
 		ret = answer(c, &conn, call, to ? to : &plain, result, e);

@@ -26,10 +26,10 @@ static void check_kvm(struct doctor *d)
 			   "enable virtualization, load kvm_intel or kvm_amd");
 	else
 		doctor_say(d, "kvm", "SKIP",
-			   "/dev/kvm is not for this user; the daemon knows better", "");
+			   "this user can not open /dev/kvm; the daemon's check counts", "");
 }
 
-/* Programs that this program runs; none of them is needed for every command. */
+/* Check for the programs that `banger` runs.  No command needs all of them. */
 static void check_programs(struct doctor *d)
 {
 	static const struct {
@@ -48,7 +48,7 @@ static void check_programs(struct doctor *d)
 
 	for (size_t i = 0; i < ARRAY_SIZE(list); i++) {
 		bool there = proc_exists(list[i].program);
-		(void)snprintf(text, sizeof(text), "%s (for: %s)", there ? "there" : "not there",
+		(void)snprintf(text, sizeof(text), "%s (for: %s)", there ? "installed" : "missing",
 			       list[i].for_what);
 		(void)snprintf(hint, sizeof(hint), "install the package %s", list[i].package);
 		doctor_say(d, list[i].program, there ? "PASS" : list[i].verdict, text,
@@ -56,8 +56,8 @@ static void check_programs(struct doctor *d)
 	}
 }
 
-/* privhelper/host/sysusers.conf says what is read in a home; activate.sh can not change that of an
- * account in use. */
+/* The account's home must be /; privhelper/host/sysusers.conf says which programs read files in a
+ * home. activate.sh can not change the home of an account in use. */
 static void check_home(struct doctor *d)
 {
 	const struct passwd *controller = getpwnam("banger");
@@ -68,12 +68,11 @@ static void check_home(struct doctor *d)
 	(void)snprintf(text, sizeof(text), "the home of the account banger is %.200s",
 		       controller->pw_dir);
 	doctor_say(d, "account", strcmp(controller->pw_dir, "/") == 0 ? "PASS" : "WARN", text,
-		   "systemctl stop banger; usermod --home / banger; systemctl start banger (VMs go "
-		   "on)");
+		   "systemctl stop banger; usermod --home / banger; systemctl start banger (VMs "
+		   "continue to run)");
 }
 
-/* ---- without these the service does not start; asked for here when it is not there to be asked
- * ---- */
+/* ---- what the service needs to start: checked here if the daemon can not check it ---- */
 
 static bool has_cgroup2(void)
 {
@@ -88,9 +87,9 @@ static bool has_cgroup2(void)
 	return found;
 }
 
-/* A part that is built in has its folder in /sys/module only if it has parameters; modules.builtin
- * names it always.  Where that can not be read, as in a container, nothing is said against the
- * kernel. */
+/* Return: true if the kernel has the module @name, loaded or built in.  A built-in module has a
+ * folder in /sys/module only if it has parameters, but modules.builtin always lists it.  Where that
+ * file can not be read, as in a container, the module counts as there. */
 static bool has_module(const char *name)
 {
 	char path[160], line[256], file[64];
@@ -115,9 +114,9 @@ static void check_needs(struct doctor *d)
 		const char *name, *lack, *hint;
 		bool there;
 	} needs[] = {
-		{ "cgroup v2", "none is mounted: VMMs could not be kept apart nor ended",
+		{ "cgroup v2", "none is mounted: VMMs could be neither limited nor ended",
 		  "boot with systemd.unified_cgroup_hierarchy=1", has_cgroup2() },
-		{ "nftables", "nf_tables is not in the kernel: guests could not be kept apart",
+		{ "nftables", "nf_tables is not in the kernel: guests could not be isolated",
 		  "modprobe nf_tables", has_module("nf_tables") },
 		{ "bridge", "not in the kernel: guests could have no network", "modprobe bridge",
 		  has_module("bridge") },
@@ -127,7 +126,7 @@ static void check_needs(struct doctor *d)
 
 	for (size_t i = 0; i < ARRAY_SIZE(needs); i++)
 		doctor_say(d, needs[i].name, needs[i].there ? "PASS" : "FAIL",
-			   needs[i].there ? "there" : needs[i].lack,
+			   needs[i].there ? "available" : needs[i].lack,
 			   needs[i].there ? "" : needs[i].hint);
 }
 
@@ -160,13 +159,13 @@ static void check_daemon(struct doctor *d)
 	if (conn_call(d->c, CALL_DOCTOR, NULL, NULL, &to, &r, &e) == 0)
 		return;
 	doctor_say(d, "answer", "FAIL", e.why, e.hint);
-	d->where = "here"; /* one that ends again and again: see what it lacks */
+	d->where = "here"; /* the daemon listens but does not answer: find what it lacks */
 	check_needs(d);
 }
 
 /* ---- the state database ---- */
 
-/* One object a line, as banger-controller prints them. */
+/* Add the checks that banger-controller printed, one JSON object a line. */
 static void check_lines(struct doctor *d, char *text)
 {
 	char *save = NULL;
@@ -181,10 +180,10 @@ static void check_lines(struct doctor *d, char *text)
 	}
 }
 
-#define CHECK_MS 120000 /* a database is some MiB: seconds */
+#define CHECK_MS 120000 /* a database of some MiB takes seconds */
 
-/* By the controller's own program, under its own account: root does not parse what that account may
- * have written. */
+/* Run the controller's program under the controller's account: root must not parse a database that
+ * this account may have written. */
 static void check_db_here(struct doctor *d)
 {
 	static char out[16384];
@@ -212,8 +211,8 @@ static void check_db_here(struct doctor *d)
 		doctor_say(d, "check", "FAIL", e.why, "");
 	else if (status != (d->failed ? FAIL_HOST : 0))
 		doctor_say(d, "check", "FAIL", program,
-			   "it did not end well; run it with --check-db and the folder as the "
-			   "controller's account");
+			   "it failed; run it as the controller's account, with --check-db and the "
+			   "state folder");
 }
 
 static void check_db(struct doctor *d)
@@ -229,11 +228,12 @@ static void check_db(struct doctor *d)
 		if (conn_call(d->c, CALL_DOCTOR_DB, NULL, NULL, &to, &r, &e) < 0)
 			doctor_say(d, "answer", "FAIL", e.why, e.hint);
 		else if (r.failed && !d->failed)
-			doctor_say(d, "answer", "FAIL", "a check failed that is not shown", "");
+			doctor_say(d, "answer", "FAIL", "the daemon did not show a failed check",
+				   "");
 	} else if (geteuid() == 0) {
 		check_db_here(d);
 	} else {
-		doctor_say(d, "daemon", "FAIL", e.why, "as root this works without it");
+		doctor_say(d, "daemon", "FAIL", e.why, "root can run this without the daemon");
 	}
 }
 

@@ -15,9 +15,7 @@
 #include "controller/cli/doctor.h"
 #include "proto/slot.h"
 
-#define ASK_NS \
-	UINT64_C(3000000000) /* for each of two ways to ask a directory service, one id after \
-				another */
+#define ASK_NS UINT64_C(3000000000) /* the longest time to look up all ids, one after another */
 
 /* ---- ids ---- */
 
@@ -48,7 +46,8 @@ static void look_at_group(const struct config *c, const struct group *gr, struct
 		note(f, "group %.64s (gid %u)", gr->gr_name, gr->gr_gid);
 }
 
-/* What can be listed: files, and those directory services that allow it. */
+/* Check the accounts that can be listed: those in files, and those of directory services that allow
+ * it. */
 static void look_at_lists(const struct config *c, struct found *f)
 {
 	const struct passwd *pw;
@@ -64,8 +63,8 @@ static void look_at_lists(const struct config *c, struct found *f)
 	endgrent();
 }
 
-/* What can only be asked for: most directory services.  Return: how many ids were, before the time
- * was over. */
+/* Look each id up by itself: most directory services allow no list.  Return: how many ids were
+ * looked up before the time was over. */
 static uint32_t ask_for_each(const struct config *c, struct found *f)
 {
 	uint64_t end = clock_boot_ns() + ASK_NS;
@@ -78,7 +77,7 @@ static uint32_t ask_for_each(const struct config *c, struct found *f)
 	return i;
 }
 
-/* subuid(5): owner:first:count. */
+/* Check the ranges in @path; a line is owner:first:count (subuid(5)). */
 static void look_at_ranges(const struct config *c, const char *path, struct found *f)
 {
 	_cleanup_fclose_ FILE *file = fopen(path, "re");
@@ -108,11 +107,11 @@ static void check_ids(struct doctor *d, const struct config *c)
 	if (f.n == 0)
 		asked = ask_for_each(c, &f);
 	(void)snprintf(hint, sizeof(hint),
-		       "VMs run under %u to %u: give others another id, or set uid_base in [slots]",
+		       "VMs run under %u to %u: change the account's id, or uid_base in [slots]",
 		       c->uid_base, c->uid_base + span - 1);
 	if (f.n) {
 		(void)snprintf(text, sizeof(text),
-			       "an id of the slots' is somebody's: %s%s; they reach VMs' disks",
+			       "an id of the slots is in use: %s%s; it has access to VMs' disks",
 			       f.first, f.n > 1 ? ", and others" : "");
 		doctor_say(d, "slot ids", "FAIL", text, hint);
 		return;
@@ -125,14 +124,13 @@ static void check_ids(struct doctor *d, const struct config *c)
 		return;
 	}
 	(void)snprintf(text, sizeof(text),
-		       "the directory service is slow: it was asked about %u of %u ids", asked,
-		       span);
+		       "the directory service is slow: %u of %u ids were checked", asked, span);
 	doctor_say(d, "slot ids", "WARN", text, hint);
 }
 
 /* ---- udev ---- */
 
-/* The file that udev takes (udev(7)): of several with one name, that of the first folder. */
+/* Open the rules file that udev(7) reads: if several folders have it, that of the first folder. */
 static FILE *open_rules(char *path, size_t size)
 {
 	static const char *const folders[] = {
@@ -160,8 +158,8 @@ static bool rules_cover(const char *state_dir, char *path, size_t size)
 	return false;
 }
 
-/* Without the rule, udev has blkid read as root what guests wrote.  Where no udev runs, nothing
- * reads it. */
+/* Without the rule, udev runs blkid as root on data that guests wrote.  Where no udev runs, the
+ * rule is not needed. */
 static void check_udev(struct doctor *d, const struct config *c)
 {
 	char path[96], text[320], hint[512];
@@ -172,8 +170,7 @@ static void check_udev(struct doctor *d, const struct config *c)
 		doctor_say(d, "udev rule", "PASS", path, "");
 		return;
 	}
-	(void)snprintf(text, sizeof(text),
-		       "it does not name %s: root's udev reads what guests write on their disks",
+	(void)snprintf(text, sizeof(text), "it does not name %s: udev parses guests' disks as root",
 		       c->state_dir);
 	(void)snprintf(hint, sizeof(hint),
 		       "sed 's,/var/lib/banger,%s,' /usr/lib/udev/rules.d/50-banger.rules "
@@ -197,8 +194,8 @@ static bool is_foreign_dm(const char *name)
 	       strncmp(uuid, SLOT_UUID_PREFIX, sizeof(SLOT_UUID_PREFIX) - 1) != 0;
 }
 
-/* The control node knows no owners: who may make a snapshot with it may also load a table into the
- * root volume. */
+/* Warn of device-mapper devices that are not banger's.  The control node checks no ownership: a
+ * process that may make a snapshot may also load a table into the root volume. */
 static void check_dm(struct doctor *d, const struct config *c)
 {
 	const struct dirent *e;
@@ -213,14 +210,14 @@ static void check_dm(struct doctor *d, const struct config *c)
 	if (dir)
 		(void)closedir(dir);
 	if (n == 0) {
-		doctor_say(d, "device-mapper", "PASS", "only banger has such devices", "");
+		doctor_say(d, "device-mapper", "PASS", "all such devices are banger's", "");
 		return;
 	}
 	(void)snprintf(text, sizeof(text),
 		       "a taken-over blk role could change %u device%s of the host's", n,
 		       n == 1 ? "" : "s");
 	doctor_say(d, "device-mapper", "WARN", text,
-		   "dm = off in [storage]; see there what it means for disks");
+		   "dm = off in [storage]; banger.conf says what it means for disks");
 }
 
 /* ---- request logs ---- */
@@ -256,7 +253,7 @@ void doctor_host(struct doctor *d)
 		return;
 	if (config_load(path, 0, &config) < 0) {
 		doctor_say(d, "configuration", "FAIL", path,
-			   "correct what is said above: the service does not start with it");
+			   "correct the error shown above: the service does not start with it");
 		return;
 	}
 	check_ids(d, &config);

@@ -15,8 +15,8 @@
 #include "controller/cli/proc.h"
 #include "proto/slot.h"
 
-/* The service turns it on when it starts; who turns it off later takes the outside from every guest
- * with NAT. */
+/* Check IPv4 forwarding.  The service turns it on when it starts.  If another program turns it off
+ * later, guests with NAT lose the outside. */
 static void check_forwarding(struct doctor *d)
 {
 	_cleanup_close_ int fd = open("/proc/sys/net/ipv4/ip_forward", O_RDONLY | O_CLOEXEC);
@@ -29,11 +29,11 @@ static void check_forwarding(struct doctor *d)
 	else
 		doctor_say(d, "forwarding", "FAIL",
 			   "net.ipv4.ip_forward is 0: guests with NAT reach nothing",
-			   "sysctl net.ipv4.ip_forward=1, and see who turned it off");
+			   "sysctl net.ipv4.ip_forward=1, and find the program that turned it off");
 }
 
-/* What our table accepts another chain at the same hook may drop: Docker's by its policy,
- * firewalld's by a rule. */
+/* Return: true if the chain in @entry may drop packets that our table accepted: Docker's does so by
+ * its policy, firewalld's by a rule.  @table, @name: out: its names, borrowed from @entry. */
 static bool may_drop(const json_t *entry, const char **table, const char **name)
 {
 	const char *family = "", *hook = "", *policy = "";
@@ -49,8 +49,8 @@ static bool may_drop(const json_t *entry, const char **table, const char **name)
 	return strcmp(policy, "drop") == 0 || strcmp(*table, "firewalld") == 0;
 }
 
-/* The older iptables has tables that nft does not show.  To ask for one makes it, so this asks only
- * for what is there. */
+/* Return: true if the FORWARD chain of iptables-legacy may drop packets. nft does not show these
+ * tables.  Listing a table would create it, so only existing tables are listed. */
 static bool legacy_may_drop(struct doctor *d)
 {
 	static const char *const argv[] = { "iptables-legacy", "-S", "FORWARD", NULL };
@@ -70,7 +70,8 @@ static bool legacy_may_drop(struct doctor *d)
 	       strstr(rules, "-j REJECT");
 }
 
-/* Only root is shown the rules; they are never ours to change. */
+/* Warn of other firewalls' rules, which banger never changes.  The kernel shows the rules only to
+ * root. */
 static void check_firewall(struct doctor *d)
 {
 	enum { ROOM = 1 << 18 };
@@ -88,22 +89,22 @@ static void check_firewall(struct doctor *d)
 	json_array_foreach(json_object_get(all, "nftables"), i,
 			   entry) if (!found[0] && may_drop(entry, &table, &name))(void)
 		snprintf(found, sizeof(found),
-			 "chain %s of table %s may drop what guests with NAT send", name, table);
+			 "chain %s of table %s may drop packets of guests with NAT", name, table);
 	if (all && !found[0] && legacy_may_drop(d))
 		(void)snprintf(
 			found, sizeof(found),
-			"chain FORWARD of iptables-legacy may drop what guests with NAT send");
+			"chain FORWARD of iptables-legacy may drop packets of guests with NAT");
 	if (found[0])
 		doctor_say(d, "firewall", "WARN", found,
-			   "have it accept what comes from and goes to banger's bridge");
+			   "make it accept packets from and to banger's bridge");
 	else if (all)
-		doctor_say(d, "firewall", "PASS", "no other table drops what is forwarded", "");
+		doctor_say(d, "firewall", "PASS", "no other table drops forwarded packets", "");
 	json_decref(all);
 }
 
-/* ---- tables that all share ---- */
+/* ---- kernel tables that the whole host shares ---- */
 
-/* A number at the beginning of line @line of a file; -1: it is not there. */
+/* Return: the number at the beginning of line @line of a file, or -1 if there is none. */
 static long long number_in(const char *path, unsigned line, int base)
 {
 	_cleanup_fclose_ FILE *f = fopen(path, "re");
@@ -126,7 +127,7 @@ static void check_fill(struct doctor *d, const char *name, long long used, long 
 	if (used < 0 || most <= 0)
 		return;
 	(void)snprintf(text, sizeof(text), "%lld of %lld in use%s%s", used, most,
-		       used < most / 10 * 9 ? "" : "; when there are none left, ",
+		       used < most / 10 * 9 ? "" : "; when the table is full, ",
 		       used < most / 10 * 9 ? "" : loss);
 	if (used < most / 10 * 9)
 		doctor_say(d, name, "PASS", text, "");
@@ -134,22 +135,22 @@ static void check_fill(struct doctor *d, const char *name, long long used, long 
 		doctor_say(d, name, used >= most ? "FAIL" : "WARN", text, hint);
 }
 
-/* nf_conntrack-sysctl.rst, arp(7); a network namespace of its own has no limit of neighbours to
- * show. */
+/* Check how full the tables of flows and of neighbours are (nf_conntrack-sysctl.rst, arp(7)).  A
+ * network namespace of its own shows no limit of neighbours. */
 static void check_tables(struct doctor *d)
 {
 	check_fill(d, "flows", number_in("/proc/sys/net/netfilter/nf_conntrack_count", 0, 10),
 		   number_in("/proc/sys/net/netfilter/nf_conntrack_max", 0, 10),
 		   "new connections of guests are dropped",
-		   "sysctl net.netfilter.nf_conntrack_max, and see whose flows they are: conntrack "
-		   "-L");
+		   "raise net.netfilter.nf_conntrack_max by sysctl; conntrack -L lists flows");
 	check_fill(d, "neighbours", number_in("/proc/net/stat/arp_cache", 1, 16),
 		   number_in("/proc/sys/net/ipv4/neigh/default/gc_thresh3", 0, 10),
 		   "guests can not be reached",
-		   "sysctl net.ipv4.neigh.default.gc_thresh3, at least twice the number of VMs");
+		   "raise net.ipv4.neigh.default.gc_thresh3 by sysctl, to at least twice the "
+		   "number of VMs");
 }
 
-/* ---- who else has our subnet ---- */
+/* ---- other addresses in our subnet ---- */
 
 static bool is_bridge(const char *name)
 {
@@ -181,7 +182,8 @@ static bool overlap(const struct ifaddrs *a, const struct ifaddrs *b)
 /* The priority of the rule for the main table, behind that for the local one (ip-rule(8)). */
 #define RULE_MAIN 32766
 
-/* "priority 100: from all lookup 51820", the first rule before the main table. */
+/* Describe the first rule before the main table, for example "the rule "100: from all lookup
+ * 51820"". */
 static void first_rule(struct doctor *d, char out[128])
 {
 	const char *const argv[] = { "ip", "-j", "rule", "show", NULL };
@@ -212,9 +214,9 @@ static void first_rule(struct doctor *d, char out[128])
 	json_decref(rules);
 }
 
-/* Where the host would send a packet for a guest: by the bridge, unless a rule of a VPN or of
- * policy routing says otherwise.  The kernel is asked for its decision, so that no rule has to be
- * understood here. */
+/* Ask the kernel where the host would send a packet for a guest.  The answer must be the bridge; a
+ * rule of a VPN or of policy routing may change that.  The kernel's decision needs no parser of
+ * rules here. */
 static void check_rules(struct doctor *d, const struct ifaddrs *bridge)
 {
 	struct in_addr guest = { htonl(ntohl(ipv4(bridge->ifa_addr)) + 1) };
@@ -238,15 +240,15 @@ static void check_rules(struct doctor *d, const struct ifaddrs *bridge)
 			       "packets for guests go to %s, not to %s: %s takes their subnet", dev,
 			       bridge->ifa_name, rule);
 		doctor_say(d, "routing", "WARN", found,
-			   "ip rule add priority 99 to SUBNET lookup main, or have the VPN leave "
-			   "the guests' subnet alone");
+			   "ip rule add priority 99 to SUBNET lookup main, or exclude the guests' "
+			   "subnet from the VPN");
 	}
 	json_decref(routes);
 }
 
-/* ---- names ---- */
+/* ---- the guests' name server ---- */
 
-/* The first name server of the host that is not the host itself. */
+/* Find the first name server of the host that is another host. */
 static bool outside_server(char out[64])
 {
 	static const char *const files[] = { "/run/systemd/resolve/resolv.conf",
@@ -271,7 +273,7 @@ static void check_names(struct doctor *d)
 	if (config_load(CONFIG_DEFAULT_PATH, 0, &config) < 0)
 		return;
 	if (config.dns) {
-		doctor_say(d, "names", "PASS", "guests are told a name server", "");
+		doctor_say(d, "names", "PASS", "banger.conf gives guests a name server", "");
 		return;
 	}
 	if (outside_server(server))
@@ -280,8 +282,8 @@ static void check_names(struct doctor *d)
 			       server);
 	else
 		(void)snprintf(hint, sizeof(hint),
-			       "in banger.conf: dns = ADDRESS of one that guests with NAT reach, "
-			       "then restart the service");
+			       "in banger.conf: dns = ADDRESS of a server that guests with NAT "
+			       "reach, then restart the service");
 	doctor_say(d, "names", "WARN", "banger.conf names no name server: guests resolve no names",
 		   hint);
 }
@@ -306,12 +308,11 @@ static void check_subnet(struct doctor *d)
 			"an address of %s is in the VMs' subnet: packets for guests may go there",
 			a->ifa_name);
 		doctor_say(d, "subnet", "WARN", text,
-			   "set subnet in banger.conf to one that nobody has, or take that address "
-			   "away");
+			   "set subnet in banger.conf to an unused one, or remove that address");
 		ours = NULL;
 	}
 	if (ours)
-		doctor_say(d, "subnet", "PASS", "nobody else has an address in it", "");
+		doctor_say(d, "subnet", "PASS", "no other interface has an address in it", "");
 	freeifaddrs(all);
 }
 

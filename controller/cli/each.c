@@ -1,8 +1,7 @@
-/* each.c - the commands that take several targets: side by side, in processes of their own.
+/* each.c - runs a command for several targets side by side, in a process for each.
  *
- * A process for each target, not a thread: all that a command does once (a request, its stages, its
- * error) holds for a process, signals and standard error included.  What it has to tell is one line
- * of JSON in a file without a name. */
+ * Processes, not threads, because a command uses what a process has once: signals, standard error
+ * and the state of its request.  A child reports by one line of JSON in an unnamed file. */
 #include "controller/cli/each.h"
 
 #include <errno.h>
@@ -23,8 +22,8 @@ struct target {
 	pid_t pid;
 	int report;   /* the child's file; -1: none */
 	int status;   /* its exit status */
-	bool over;    /* ended, or never begun */
-	json_t *line; /* its report, when it was done */
+	bool over;    /* the child ended, or was not started */
+	json_t *line; /* its report; NULL if it failed */
 };
 
 struct all {
@@ -48,8 +47,8 @@ static void say(struct all *a, const char *ref, const char *said, json_t *result
 	fflush(c->out);
 }
 
-/* Do it to one target.  Return: the exit status; @said and @result as one_fn has them, @result not
- * NULL when it is 0. */
+/* Carry out the command for one target.  Return: the exit status.  @said and @result are as for
+ * one_fn; @result is not NULL if the status is 0. */
 static int do_one(struct cli *c, const char *ref, one_fn one, const char **said, json_t **result)
 {
 	struct error e = { 0 };
@@ -86,7 +85,7 @@ _Noreturn static void child(struct cli *c, const char *ref, one_fn one, int repo
 static int begin(struct all *a, struct target *t, one_fn one)
 {
 	t->report = memfd_create("report", MFD_CLOEXEC);
-	(void)fflush(NULL); /* else the child would have a copy of what is still to be written */
+	(void)fflush(NULL); /* otherwise the child would print our buffered output too */
 	t->pid = t->report < 0 ? -1 : fork();
 	if (t->pid == 0)
 		child(a->c, t->ref, one, t->report);
@@ -136,13 +135,13 @@ static void not_begun(struct all *a, struct target *t)
 {
 	struct error e = { 0 };
 
-	error_set(&e, FAIL_GENERAL, t->ref, "no process for it: %s", strerror(errno));
+	error_set(&e, FAIL_GENERAL, t->ref, "can not start a process: %s", strerror(errno));
 	(void)out_error(a->c, &e);
 	t->over = true;
 }
 
-/* At most AT_ONCE run.  What is told comes in the order of the words, each as soon as those before
- * it have ended. */
+/* Run at most AT_ONCE children.  Their reports are printed in the order of the targets, each as
+ * soon as the targets before it have ended. */
 static void side_by_side(struct all *a, struct target *targets, int n, one_fn one)
 {
 	int running = 0, next = 0, told = 0;
@@ -196,7 +195,7 @@ int each_target(struct cli *c, one_fn one)
 		ret = out_json(c, json_incref(a.json));
 	else if (c->npos > 1)
 		out_note(c, "%d of %d done%s", a.done, c->npos,
-			 a.failed ? "; the others are told above" : "");
+			 a.failed ? "; the errors are above" : "");
 	json_decref(a.json);
 	free(targets);
 	if (a.failed)

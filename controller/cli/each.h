@@ -15,8 +15,9 @@ typedef int (*one_fn)(struct cli *c, const char *ref, const char **said, json_t 
  * each_target() - carry out a command for each positional argument, side by side
  *
  * If there are several targets, each has a process of its own, at most 16 at once.  A failure does
- * not end the others.  The line of a target is printed when it is done, a summary on standard
- * error. Return: the exit status; FAIL_PARTLY if one of several targets failed.
+ * not end the others.  The line of a target is printed when it is done, and at the end a summary on
+ * standard error.
+ * Return: the exit status; FAIL_PARTLY if one of several targets failed.
  */
 int each_target(struct cli *c, one_fn one);
 

@@ -1,6 +1,6 @@
 #include "controller/cli/guest.h"
 
-/* Paths are from the top of the tree, where make runs. */
+/* Embed a file as the symbol @name.  Paths are relative to the top of the tree, where make runs. */
 #define TAKE_IN(name, path)                                      \
 	__asm__(".section .rodata\n"                             \
 		".global " #name ", " #name "_end\n" #name ":\n" \

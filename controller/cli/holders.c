@@ -1,5 +1,5 @@
-/* holders.c - find what still uses a disk.  The daemon can not look into processes; the caller of
- * `banger` may, as far as the kernel lets them. */
+/* holders.c - finds the users of a disk.  The daemon can not look into processes.  The caller of
+ * `banger` can, as far as the kernel permits. */
 #include "controller/cli/holders.h"
 
 #include <ctype.h>
@@ -34,7 +34,7 @@ static void add(struct list *l, const char *what, const char *name)
 		l->text[n] = '\0'; /* no half names */
 }
 
-/* The first line of a small file. */
+/* Read the first line of a small file.  Return: false if it is empty or can not be read. */
 static bool read_line(int dir, const char *path, char *out, size_t size)
 {
 	_cleanup_close_ int fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
@@ -47,7 +47,8 @@ static bool read_line(int dir, const char *path, char *out, size_t size)
 	return true;
 }
 
-/* The block device of that device-mapper name; sysfs knows it also where no udev made a link. */
+/* Find the block device with the device-mapper name @dm. sysfs has the name also without udev,
+ * which would make a link. */
 static bool find_device(const char *dm, dev_t *dev, char name[NAME_MAX + 1])
 {
 	_cleanup_closedir_ DIR *d = opendir("/sys/block");
@@ -82,7 +83,8 @@ static void find_devices_above(const char *name, struct list *l)
 			add(l, "the device", entry->d_name);
 }
 
-/* The third field is the device, the fifth where it is mounted (proc_pid_mountinfo(5)). */
+/* Find the mounts of @dev.  The third field of a line is the device, the fifth the mount point
+ * (proc_pid_mountinfo(5)). */
 static void find_mounts(dev_t dev, struct list *l)
 {
 	_cleanup_fclose_ FILE *f = fopen("/proc/self/mountinfo", "re");
@@ -143,6 +145,6 @@ void holders_hint(const char *dm, struct error *e)
 	find_processes(dev, &l);
 	if (l.text[0])
 		error_hint(e,
-			   "its disk %s is held by %s; end that, and stop or delete the VM again",
+			   "its disk %s is in use by %s; end it, then stop or delete the VM again",
 			   dm, l.text);
 }

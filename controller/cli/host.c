@@ -73,15 +73,14 @@ int cmd_host_reconcile(struct cli *c)
 			(unsigned)r.mended, (unsigned)r.failed);
 	json_decref(found.json);
 	if (ret == 0 && r.failed)
-		out_note(
-			c,
-			"what could not be mended is in the service's log; a restart of it removes what no VM has");
+		out_note(c, "the service's log says what could not be mended; a restart of the "
+			    "service removes orphans");
 	return ret ? ret : r.failed ? FAIL_GENERAL : 0;
 }
 
 /* ---- drain ---- */
 
-#define DRAIN_MS 60000 /* less than banger-vms.service has for its end */
+#define DRAIN_MS 60000 /* less than the stop time-out of banger-vms.service */
 
 int cmd_host_drain(struct cli *c)
 {

@@ -1,4 +1,4 @@
-/* images.c - images and kernels: they are listed, deleted, and imported from finished files. */
+/* images.c - lists and deletes images and kernels, and imports finished image files. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -15,7 +15,7 @@
 
 /* ---- lists ---- */
 
-/* What differs between the two lists. */
+/* The differences between the list of images and that of kernels. */
 struct list_kind {
 	enum call_id call;
 	enum event_id event;
@@ -27,9 +27,9 @@ struct list {
 	const struct list_kind *kind;
 };
 
-/* The members of a row that people see. */
+/* The members that a row of the table shows. */
 struct row {
-	const char *name, *kernel, *created, *digest; /* kernel: "" of a kernel */
+	const char *name, *kernel, *created, *digest; /* kernel: "" in the list of kernels */
 	uint64_t size, used_by;
 };
 
@@ -126,7 +126,7 @@ static int note_name(void *arg, const struct event *event, const union control_b
 	if (l->n++ == 0)
 		(void)snprintf(l->first, sizeof(l->first), "%s", body->ev_image.name);
 	if (snprintf(l->list + at, room, "%s%s", at ? ", " : "", body->ev_image.name) >= (int)room)
-		(void)strcpy(l->list + at, room > 4 ? "..." : ""); /* no part of a name */
+		(void)strcpy(l->list + at, room > 4 ? "..." : ""); /* never a part of a name */
 	return 0;
 }
 
@@ -143,8 +143,8 @@ int image_default(struct cli *c, char name[64], struct error *e)
 		return 0;
 	}
 	if (l.n) {
-		error_set(e, FAIL_USAGE, "image",
-			  "there are %zu images, so one has to be named: %s", l.n, l.list);
+		error_set(e, FAIL_USAGE, "image", "there are %zu images; name one of them: %s", l.n,
+			  l.list);
 		error_hint(e, "--image %s", l.first);
 		return -1;
 	}
@@ -201,7 +201,7 @@ int cmd_kernel_delete(struct cli *c)
 
 /* ---- files that the user names ---- */
 
-/* A file without a name, in the folder for temporary files. */
+/* Make an unnamed file in a folder for temporary files.  Return: a descriptor, or -1 with @e. */
 static int unnamed_file(struct error *e)
 {
 	char dir[4096];
@@ -214,7 +214,7 @@ static int unnamed_file(struct error *e)
 	return fd < 0 ? error_set(e, FAIL_GENERAL, dir, "%s", strerror(err)) : fd;
 }
 
-/* Blocks of zeros become holes: an image has many. */
+/* Write @n bytes.  A block of zeros becomes a hole: images have many. */
 static int append(int fd, const char *data, size_t n)
 {
 	static const char zeros[65536];
@@ -246,7 +246,7 @@ static int copy_pipe(struct cli *c, int from, int to)
 	}
 	if (append(to, buf, have) < 0)
 		return -1;
-	return ftruncate(to, lseek(to, 0, SEEK_CUR)); /* a hole at the end counts too */
+	return ftruncate(to, lseek(to, 0, SEEK_CUR)); /* the file may end with a hole */
 }
 
 static int spool(struct cli *c, int fd, const char *path, struct error *e)
@@ -260,13 +260,14 @@ static int spool(struct cli *c, int fd, const char *path, struct error *e)
 	if (fcntl(fd, F_SETFL, 0) < 0 || copy_pipe(c, fd, file) < 0)
 		return c->signal ? signals_error(c, "import", e)
 				 : error_set(e, FAIL_GENERAL, path, "%s", strerror(errno));
-	/* What is handed over can be read and nothing else. */
+	/* The daemon gets a descriptor that can only be read. */
 	(void)snprintf(name, sizeof(name), "/proc/self/fd/%d", file);
 	int again = open(name, O_RDONLY | O_CLOEXEC);
 	return again < 0 ? error_set(e, FAIL_GENERAL, path, "%s", strerror(errno)) : again;
 }
 
-/* Has the pipe @fd no name?  Its writer has it open already; that of a FIFO may never come. */
+/* Return: true if the pipe @fd has no name.  The writer of an unnamed pipe already has it open; a
+ * writer of a FIFO may never come. */
 static bool is_unnamed_pipe(int fd)
 {
 	char name[32], target[16] = "";
@@ -289,7 +290,7 @@ int open_input(struct cli *c, const char *path, struct error *e)
 	if (!S_ISREG(st.st_mode)) {
 		error_set(e, FAIL_USAGE, path, "not a regular file");
 		if (S_ISFIFO(st.st_mode))
-			error_hint(e, "a FIFO is not read; a pipe is, as in <(zcat FILE.gz)");
+			error_hint(e, "use a pipe instead of a FIFO, as in <(zcat FILE.gz)");
 		return -1;
 	}
 	return steal_fd(&fd);
@@ -344,7 +345,8 @@ int image_check(int fd, const char *path, struct error *e)
 			  "its ext4 has features that Linux 6.1 does not know (incompat 0x%x, "
 			  "ro_compat 0x%x)",
 			  incompat, ro);
-		error_hint(e, "dumpe2fs -h names them; make it again by mke2fs -O ^FEATURE");
+		error_hint(e, "dumpe2fs -h names them; remake the file system with mke2fs -O "
+			      "^FEATURE");
 		return -1;
 	}
 	return 0;
@@ -376,12 +378,13 @@ int print_import(struct cli *c, const char *name, json_t *result)
 	return 0;
 }
 
-/* Without --kernel the daemon would have to guess; say it before a gigabyte is copied. */
+/* Without --kernel the daemon would refuse the image only after it has been sent. */
 int need_kernel(struct cli *c, struct error *e)
 {
 	if (c->opt.kernel)
 		return 0;
-	error_set(e, FAIL_USAGE, "image", "which kernel is it started with? --kernel KERNEL");
+	error_set(e, FAIL_USAGE, "image",
+		  "--kernel KERNEL is missing: the kernel to start it with");
 	error_hint(e, "banger kernel list; banger kernel import debian debian");
 	return -1;
 }

@@ -1,5 +1,5 @@
-/* kernel.c - kernel import: from a package or files to the three descriptors that the daemon takes.
- */
+/* kernel.c - `kernel import`: makes the three files that the daemon takes from a package or from
+ * files. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -23,8 +23,8 @@ struct import {
 	struct cli *c;
 	char tmp[4096];
 	char deb[4200], vmlinuz[4400], modules[4400];
-	int bzimage;      /* the file that vmlinuz names, open: a pipe can be read only once */
-	bool own_modules; /* the modules folder is our copy, depmod may write there */
+	int bzimage;      /* descriptor of the file @vmlinuz: a pipe can be read only once */
+	bool own_modules; /* the modules folder is a copy of ours, where depmod may write */
 };
 
 /* The first entry of @dir that starts with @prefix, as a path.  Return: 0, or -1. */
@@ -42,7 +42,7 @@ static int find_entry(const char *dir, const char *prefix, char *out, size_t siz
 	return ret;
 }
 
-/* What the meta package depends on: "linux-image-6.1.0-56-cloud-amd64". */
+/* Find the package that the meta package depends on, such as "linux-image-6.1.0-56-cloud-amd64". */
 static int real_package(struct cli *c, char name[128], struct error *e)
 {
 	const char *const argv[] = { "apt-cache", "--no-all-versions", "show", META_PACKAGE, NULL };
@@ -56,7 +56,7 @@ static int real_package(struct cli *c, char name[128], struct error *e)
 	p = p ? memmem(p, line + 1, "linux-image-", 12) : NULL;
 	size_t n = p ? strspn(p, "abcdefghijklmnopqrstuvwxyz0123456789.+-") : 0;
 	if (!n || n >= 128) {
-		error_set(e, FAIL_HOST, META_PACKAGE, "apt does not know what it stands for");
+		error_set(e, FAIL_HOST, META_PACKAGE, "apt does not know its dependencies");
 		error_hint(e, "apt-get update");
 		return -1;
 	}
@@ -67,7 +67,7 @@ static int real_package(struct cli *c, char name[128], struct error *e)
 
 static int download(struct import *im, struct error *e)
 {
-	/* As root apt would fetch as user _apt, who can not write in our folder. */
+	/* If run by root, apt would download as user _apt, which can not write to our folder. */
 	const char *const argv[] = { "apt-get",  "-q", "-o", "APT::Sandbox::User=root",
 				     "download", NULL, NULL };
 	const char *full[ARRAY_SIZE(argv)];
@@ -98,19 +98,19 @@ static int unpack_deb(struct import *im, struct error *e)
 	if (proc_must(im->c, argv, &(struct proc_io){ .stay = true }, "dpkg", e) < 0)
 		return -1;
 	if (find_entry(boot, "vmlinuz-", im->vmlinuz, sizeof(im->vmlinuz)) < 0)
-		return error_set(e, FAIL_USAGE, im->deb, "no kernel in it; a meta package?");
-	/* Since Debian 13 they are under usr/, and depmod looks in the one or the other: the link
-	 * leads from both. */
+		return error_set(e, FAIL_USAGE, im->deb, "it has no kernel; a meta package?");
+	/* Since Debian 13 the modules are under usr/lib.  depmod may look in lib or in usr/lib; the
+	 * link makes both work. */
 	(void)snprintf(lib, sizeof(lib), "%s/lib", tree);
 	(void)!symlink("usr/lib", lib);
 	(void)snprintf(lib, sizeof(lib), "%s/lib/modules", tree);
 	if (find_entry(lib, "", im->modules, sizeof(im->modules)) < 0)
-		return error_set(e, FAIL_USAGE, im->deb, "no modules in it");
+		return error_set(e, FAIL_USAGE, im->deb, "it has no modules");
 	im->own_modules = true;
 	return 0;
 }
 
-/* modules.dep, which a package does not carry. */
+/* Make modules.dep, which packages lack. */
 static int depmod(struct import *im, struct error *e)
 {
 	char base[4200], dep[4500];
@@ -152,14 +152,14 @@ static int sources(struct import *im, struct error *e)
 	_cleanup_close_ int deb = open_input(im->c, o->deb, e);
 	if (deb < 0)
 		return -1;
-	/* dpkg-deb(1) opens it once more, through us. */
+	/* dpkg-deb(1) opens the file again, through our descriptor. */
 	(void)snprintf(im->deb, sizeof(im->deb), "/proc/%d/fd/%d", (int)getpid(), deb);
 	int ret = unpack_deb(im, e);
 	(void)snprintf(im->deb, sizeof(im->deb), "%s", o->deb);
 	return ret;
 }
 
-/* A busybox for the guest: it must need no library. */
+/* Return: the path of a busybox for the guest, which must not need libraries; NULL: none. */
 static const char *busybox(void)
 {
 	static const char *const places[] = { "/usr/lib/busybox-static/busybox", "/usr/bin/busybox",
@@ -171,7 +171,7 @@ static const char *busybox(void)
 	return NULL;
 }
 
-/* An empty file of ours in the temporary folder, open for both. */
+/* Make an empty file in the temporary folder, open for reading and writing. */
 static int output(const struct import *im, const char *name, struct error *e)
 {
 	char path[4200];
@@ -181,7 +181,7 @@ static int output(const struct import *im, const char *name, struct error *e)
 	return fd < 0 ? error_set(e, FAIL_GENERAL, path, "%s", strerror(errno)) : fd;
 }
 
-/* What is handed over can be read and nothing else: it is another process' from then on. */
+/* Open the file again for reading alone: the daemon gets a descriptor that can only be read. */
 static int read_only(int *fd, struct error *e)
 {
 	char path[32];

@@ -8,10 +8,10 @@
 
 #include "common/cleanup.h"
 
-/* ---- text of others ---- */
+/* ---- text of guests and other users ---- */
 
-/* Bytes of the control character at @s: 1 for C0 and DEL, 2 for C1 (U+0080 to U+009F, C2 xx in
- * UTF-8), 0 for others. */
+/* Return: the length of the control character at @s: 1 for C0 and DEL, 2 for C1 (U+0080 to U+009F,
+ * C2 xx in UTF-8), 0 for others. */
 static int control_bytes(const char *s)
 {
 	const unsigned char *u = (const unsigned char *)s;
@@ -40,7 +40,7 @@ void fields_clean(const struct field *fields, void *base)
 
 /* ---- tables ---- */
 
-/* A copy that is safe on a terminal: names of other people end up here. */
+/* Copy @s without control characters: tables show names that other users chose. */
 static char *cell(const char *s)
 {
 	char *copy = strdup(s && *s ? s : "-");
@@ -211,7 +211,7 @@ static const char *const codes[FAIL_COUNT] = {
 	[FAIL_PARTLY] = "partly",
 };
 
-/* Text of a peer on a terminal: no control byte gets through. */
+/* Print a peer's text without control characters. */
 static void put_text(FILE *f, const char *s)
 {
 	while (*s) {
@@ -221,7 +221,7 @@ static void put_text(FILE *f, const char *s)
 	}
 }
 
-/* An error may quote a word or a path that is no UTF-8. */
+/* Make a JSON string of text that may quote a word or path that is no UTF-8. */
 static json_t *quoted(const char *text)
 {
 	char shown[sizeof(((struct error *)NULL)->what) + sizeof(((struct error *)NULL)->why) + 8];
@@ -361,7 +361,7 @@ void out_stage_end(struct cli *c)
 
 /* ---- a guest's output ---- */
 
-/* The next state after @b outside of text; text itself is clean_bytes()'s. */
+/* Set the state that follows the byte @b within a sequence; clean_bytes() handles plain text. */
 static void clean_next(struct clean *s, unsigned char b)
 {
 	switch (s->state) {
@@ -401,13 +401,13 @@ size_t clean_bytes(struct clean *s, const char *in, size_t n, char *out)
 
 	for (size_t i = 0; i < n; i++) {
 		unsigned char b = (unsigned char)in[i];
-		/* A sequence that a line break cuts is over: nothing a guest says hides the lines
-		 * behind it. */
+		/* A line break ends an unfinished sequence, so that a guest can not hide the lines
+		 * after it. */
 		if (b == '\n')
 			s->state = CLEAN_TEXT;
-		/* U+0080 to U+009F, C2 xx in UTF-8, are control characters too; other letters begin
-		 * with C2 as well.  A C2 without a second byte is dropped: the terminal must not
-		 * find one behind a dropped sequence. */
+		/* U+0080 to U+009F (C2 xx in UTF-8) are control characters, but C2 also begins
+		 * other letters.  A C2 without a second byte is dropped: a byte after a dropped
+		 * sequence could complete it on the terminal. */
 		if (s->state == CLEAN_C2 && (b & 0xe0) == 0xa0)
 			out[have++] = '\xc2';
 		if (s->state == CLEAN_C2 && (b & 0xe0) != 0x80)

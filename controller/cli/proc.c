@@ -21,9 +21,9 @@
 
 #define PATIENCE_MS 5000
 
-/* The next program runs in our own SELinux domain, where the user may choose one; where there is
- * none, nothing happens.  Without new privileges (prctl(2)) it stays there in any case, but an
- * enforcing kernel logs that as a denial. */
+/* Have the next program run in our SELinux domain, if a policy is loaded and permits the choice.
+ * Without new privileges (prctl(2)) it stays there in any case, but an enforcing kernel logs that
+ * as a denial. */
 static int stay_here(void)
 {
 	_cleanup_close_ int now = open("/proc/self/attr/current", O_RDONLY | O_CLOEXEC);
@@ -36,8 +36,9 @@ static int stay_here(void)
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
-/* Another account's program gets none of our descriptors, and a session of its own: as a process of
- * ours it could open /dev/tty, and put words into the shell behind it (TIOCSTI, ioctl_tty(2)). */
+/* Change to another account.  Its program inherits only our output, and gets a session of its own:
+ * in our session it could open /dev/tty and push input to our user's shell (TIOCSTI,
+ * ioctl_tty(2)). */
 static int become(const struct account *as)
 {
 	int null = open("/dev/null", O_RDWR);
@@ -86,7 +87,7 @@ static void drain(int fd, const struct proc_io *io, size_t *have, bool *open_)
 	io->capture[*have] = '\0';
 }
 
-/* Wait for the end of @pid, passing signals on and filling the capture buffer. */
+/* Wait until @pid ends.  Meanwhile, forward signals and fill the capture buffer. */
 static void tend(struct cli *c, pid_t pid, int pidfd, int out, const struct proc_io *io)
 {
 	uint64_t deadline = io->most_ms ? clock_boot_ns() / 1000000 + io->most_ms : 0;
@@ -188,8 +189,8 @@ const char *home_dir(void)
 	const char *home = getenv("HOME");
 	struct stat st;
 
-	/* sudo(8) may leave root the HOME of the user who called it: what root made there the user
-	 * could not change. */
+	/* sudo(8) may leave root the HOME of its caller, who could not change the files that root
+	 * would make there. */
 	bool others = home && geteuid() == 0 && stat(home, &st) == 0 && st.st_uid != 0;
 	if (home && *home == '/' && !others)
 		return home;
@@ -237,8 +238,8 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 
 void tempdir_remove(struct cli *c, const char *path)
 {
-	/* A tree unpacked with other people's ids has folders that we may not even enter: ours once
-	 * more in a namespace where these ids are ours.  The signals that came must not stop
+	/* The caller may not enter folders that mmdebstrap or tar made with subordinate ids.
+	 * Remove the rest in a user namespace that maps these ids.  A held signal must not stop
 	 * this. */
 	const char *const again[] = { "unshare", "--map-root-user", "--map-auto", "rm", "-rf", path,
 				      NULL };

@@ -9,16 +9,16 @@
 
 /* The destination of a program's output; all zero: it shares this program's. */
 struct proc_io {
-	bool quiet_out; /* stdout to our stderr: our stdout carries the result alone */
-	bool null_err;  /* stderr to /dev/null */
-	char *capture;  /* stdout into this buffer, NUL-terminated, cut at its size */
+	bool quiet_out; /* stdout goes to our stderr; our stdout carries only the result */
+	bool null_err;  /* stderr goes to /dev/null */
+	char *capture;  /* stdout goes into this buffer, NUL-terminated, cut at its size */
 	size_t capture_size;
 	const char *dir;          /* working folder */
-	const struct account *as; /* as that account, with no other group, and nothing of ours but
-				     its output; NULL: as us */
-	unsigned most_ms;         /* killed after so long; 0: it has all the time it wants */
-	bool stay; /* no new privileges: where SELinux would move it to a domain that our files are
-		      closed to, it stays in ours */
+	const struct account *as; /* run under this account, without other groups, and inherit only
+				     the output; NULL: under ours */
+	unsigned most_ms;         /* kill the program after this time; 0: no limit */
+	bool stay;                /* no new privileges: the program stays in our SELinux domain, as
+				     another domain might have no access to our files */
 };
 
 /**

@@ -8,8 +8,7 @@
 struct ssh {
 	char known_hosts[4096];
 	char keys[3][4096]; /* private halves to offer; "" ends them */
-	char line[4001]; /* the public half that a new VM is given; "" when there is none to be made
-			  */
+	char line[4001];    /* the public half for a new VM; "" without @new_vm */
 };
 
 /**
@@ -21,7 +20,8 @@ struct ssh {
  * $XDG_STATE_HOME or ~/.local/state.  A new VM gets the public half of the first key that works
  * without a prompt, because it has no passphrase or the agent holds it.  If there is none, banger's
  * own key is made.  The public half comes from the private key or the agent, never from a .pub
- *file, which may belong to another key. Return: 0, or -1 with @e.
+ * file, which may belong to another key.
+ * Return: 0, or -1 with @e.
  */
 int ssh_prepare(struct cli *c, struct ssh *s, bool new_vm, struct error *e);
 

@@ -1,4 +1,4 @@
-/* stats.c - vm stats: the kernel's counters, and over one second what they come to. */
+/* stats.c - `vm stats`: prints the kernel's counters, or their rates over one second. */
 #include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -62,7 +62,8 @@ static const struct ev_stats *find(const struct samples *s, const char *id)
 	return NULL;
 }
 
-/* One that began or ended in between has no rate; its counters may have begun anew. */
+/* Add a row.  A VM that started or ended between the samples has no rate, because its counters may
+ * have started again. */
 static void row(struct table *t, const struct ev_stats *was, const struct ev_stats *now,
 		uint64_t us)
 {

@@ -11,9 +11,8 @@
 
 int blob_read(const char *path, size_t max, struct blob *out, struct error *e)
 {
-	_cleanup_close_ int fd = open(path,
-				      O_RDONLY | O_CLOEXEC |
-					      O_NONBLOCK); /* a FIFO is refused, not waited for */
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC |
+						    O_NONBLOCK); /* refuse a FIFO without waiting */
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
@@ -29,13 +28,14 @@ int blob_read(const char *path, size_t max, struct blob *out, struct error *e)
 	if (fdio_read_all(fd, data, (size_t)st.st_size) < 0) {
 		free(data);
 		return error_set(e, FAIL_GENERAL, path, "%s",
-				 errno == EPIPE ? "it got shorter while read" : strerror(errno));
+				 errno == EPIPE ? "it became shorter while it was read"
+						: strerror(errno));
 	}
 	*out = (struct blob){ data, (size_t)st.st_size };
 	return 0;
 }
 
-/* An archive of one nameless file: the "raw" format behind any filter we know. */
+/* Open @in as an archive of one unnamed file: libarchive's "raw" format with any known filter. */
 static struct archive *raw_open(const uint8_t *in, size_t len)
 {
 	struct archive *a = archive_read_new();

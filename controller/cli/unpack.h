@@ -24,7 +24,7 @@ static inline void blob_free(struct blob *b)
 int blob_read(const char *path, size_t max, struct blob *out, struct error *e);
 
 /**
- * blob_unpack() - decompress @in, whose kind its first bytes tell
+ * blob_unpack() - decompress @in; its first bytes tell the kind of compression
  * @what:	for messages
  * @max:	maximum size of the result, in bytes
  *

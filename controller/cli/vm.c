@@ -75,8 +75,8 @@ int cmd_vm_create(struct cli *c)
 	return 0;
 }
 
-/* The owner's name, or number when the host has no name for it.  The daemon does not ask for names;
- * the command line may. */
+/* Write the owner's name, or the number if the host has no name for it.  The daemon never looks up
+ * names; the command line may. */
 static void format_owner(uint64_t uid, char out[40])
 {
 	const struct passwd *pw = getpwuid((uid_t)uid);
@@ -197,8 +197,8 @@ int cmd_vm_set(struct cli *c)
 
 /* ---- one or several ---- */
 
-/* A stop, kill or delete fails while another program uses the VM's disk: name that program. Return:
- * -1. */
+/* A stop, kill or delete fails while another program uses the VM's disk: name that program in the
+ * hint.  Return: -1. */
 static int release_failed(struct cli *c, const char *ref, struct error *e)
 {
 	struct error ignored = { 0 };
@@ -233,7 +233,7 @@ static int stop_one(struct cli *c, const char *ref, const char **said, json_t **
 	    conn_call(c, CALL_VM_STOP, &a, NULL, NULL, &r, e) < 0)
 		return release_failed(c, ref, e);
 	*said = r.already  ? "already stopped"
-		: r.forced ? "stopped (it did not end by itself)"
+		: r.forced ? "stopped (killed: the guest did not shut down)"
 			   : "stopped";
 	*result = out_fields_json(control_call(CALL_VM_STOP)->result(), &r);
 	return 0;
@@ -274,7 +274,7 @@ static int delete_one(struct cli *c, const char *ref, const char **said, json_t 
 	struct res_vm_delete r;
 	struct ev_vm vm;
 
-	/* The id first: its host key is to be forgotten, and by then nobody knows it any more. */
+	/* Look the id up first: ssh_forget() needs it, and the deletion removes it. */
 	if (vm_lookup(c, ref, &vm, e) < 0)
 		return -1;
 	(void)strcpy(a.vm, vm.id);

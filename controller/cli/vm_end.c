@@ -1,5 +1,5 @@
-/* vm_end.c - notice that a VM ends while something else of it is waited for, and say what its guest
- * said last. */
+/* vm_end.c - notices the end of a VM during another wait, and reports its guest's last words on the
+ * console. */
 #include "controller/cli/vm_end.h"
 
 #include <string.h>
@@ -10,8 +10,8 @@
 
 #define WATCH_MS 3600000 /* the most that vm_wait takes */
 
-/* The line of a console that says most about an end: a panic, else the last line of a program, else
- * the last of the kernel, which has a time stamp ("[    7.07] reboot: Power down"). */
+/* Finds the console line that explains an end best: a panic, else the last line of a program, else
+ * the last line of the kernel, which has a time stamp ("[    7.07] reboot: Power down"). */
 struct tail {
 	struct clean clean;
 	char line[160], best[160];

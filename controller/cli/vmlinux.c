@@ -38,7 +38,7 @@ static int payload(const struct blob *image, const uint8_t **start, size_t *len,
 	size_t from = (sects + 1) * 512 + le(d + PAYLOAD_OFFSET, 4);
 	size_t n = le(d + PAYLOAD_LENGTH, 4);
 	if (n < 64 || from > image->len || n > image->len - from)
-		return error_set(e, FAIL_USAGE, WHAT, "its header points outside of the file");
+		return error_set(e, FAIL_USAGE, WHAT, "its header points outside the file");
 	*start = d + from;
 	*len = n;
 	return 0;
@@ -51,9 +51,9 @@ int vmlinux_extract(const struct blob *image, struct blob *out, struct error *e)
 
 	if (payload(image, &p, &len, e) < 0)
 		return -1;
-	/* Every compressor but gzip, which has it in its own trailer, gets the unpacked size behind
-	 * its output (kernel, scripts/Makefile.lib, size_append); to a decompressor that is
-	 * garbage. */
+	/* The kernel's build appends the unpacked size to the output of every compressor except
+	 * gzip, whose own trailer has it (kernel, scripts/Makefile.lib, size_append).  A
+	 * decompressor would take these bytes for garbage. */
 	bool gzip = p[0] == 0x1f && p[1] == 0x8b;
 	uint32_t want = le(p + len - 4, 4);
 	if (blob_unpack(WHAT, p, gzip ? len : len - 4, VMLINUX_MAX, out, e) < 0)
@@ -69,8 +69,8 @@ int vmlinux_extract(const struct blob *image, struct blob *out, struct error *e)
 		blob_free(out);
 		*out = (struct blob){ 0 };
 		return error_set(e, FAIL_USAGE, WHAT,
-				 "it is of %u bits, for machine %u (elf.h); VMs are x86-64, of 64 "
-				 "bits, machine 62",
+				 "it has %u bits and is for machine %u (elf.h); VMs need x86-64: "
+				 "64 bits, machine 62",
 				 bits, machine);
 	}
 	return 0;

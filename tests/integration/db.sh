@@ -101,7 +101,7 @@ printf 'this is not what was here' | dd of="$DB" bs=1 seek=$((2 * 4096 + 8)) con
 refused "damaged" "is damaged: " "put a backup in its place"
 is "$(row database)" "FAIL here: $DB is damaged: *put a backup in its place*" "doctor --db says it without the daemon"
 is "$(row backup)" "PASS here: banger.db.backup: whole*" "and that there is a backup"
-is "$(row database $ALICE; as $ALICE doctor --db -o json | jq -r '.[].hint')" "null*as root this works*" "to root alone"
+is "$(row database $ALICE; as $ALICE doctor --db -o json | jq -r '.[].hint')" "null*root can run this*" "to root alone"
 is "$(find "$T/state" -maxdepth 1 -user root ! -name slots)" "" "and leaves nothing of root's there"
 cp "$DB" "$T/damaged.db"
 rm -f "$DB-wal" "$DB-shm" "$DB"

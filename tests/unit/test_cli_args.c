@@ -52,7 +52,7 @@ static void test_the_only_image_is_the_default(void **state)
 	fx.images[1] = "bookworm";
 	fx.calls[0] = '\0';
 	assert_int_equal(BANGER("run", "-d"), FAIL_USAGE);
-	assert_has(fx.err, "there are 2 images, so one has to be named: trixie, bookworm\nhint: "
+	assert_has(fx.err, "there are 2 images; name one of them: trixie, bookworm\nhint: "
 			   "--image trixie\n");
 	assert_string_equal(fx.calls, "image_list ");
 }

@@ -374,7 +374,7 @@ static void test_vmlinux_of_another_machine(void **state)
 	struct blob in = make_image(archive_write_add_filter_xz, false);
 	machine = 62;
 	assert_int_equal(vmlinux_extract(&in, &out, &e), -1);
-	assert_non_null(strstr(e.why, "it is of 64 bits, for machine 183"));
+	assert_non_null(strstr(e.why, "it has 64 bits and is for machine 183"));
 }
 
 /* A file that a stranger made: headers that point anywhere, every truncation, every byte of the

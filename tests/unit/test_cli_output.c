@@ -416,7 +416,7 @@ static void test_several_targets_side_by_side(void **state)
 	fx.fail_for = "two";
 	assert_int_equal(BANGER("start", "one", "two", "three"), FAIL_PARTLY);
 	assert_string_equal(fx.out, "one: started\nthree: started\n");
-	assert_has(fx.err, "2 of 3 done; the others are told above\n");
+	assert_has(fx.err, "2 of 3 done; the errors are above\n");
 }
 
 static void test_if_exists(void **state)
@@ -471,7 +471,7 @@ static void test_unreachable(void **state)
 	assert_has(fx.err, "no socket at ");
 	int fd = open(path, O_CREAT | O_CLOEXEC | O_WRONLY, 0600);
 	assert_int_equal(BANGER("vm", "list"), FAIL_UNREACHABLE);
-	assert_has(fx.err, "nobody listens at ");
+	assert_has(fx.err, "no process listens at ");
 	(void)close(fd);
 	if (geteuid() != 0) {
 		assert_int_equal(chmod(path, 0), 0);

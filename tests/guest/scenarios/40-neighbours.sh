@@ -42,14 +42,14 @@ is "$(ours)" "$rules" "iptables -F: nft: ours is as it was"
 check "and the VM reaches the outside" reaches
 iptables -P FORWARD DROP
 check "a policy that drops what is forwarded cuts it off" cut
-is "$(doctor firewall)" "WARN chain FORWARD of table filter may drop what guests with NAT send" "doctor names it"
+is "$(doctor firewall)" "WARN chain FORWARD of table filter may drop packets of guests with NAT" "doctor names it"
 iptables -I FORWARD -i banger0 -j ACCEPT && iptables -I FORWARD -o banger0 -j ACCEPT
 check "what doctor's hint says helps" reaches
 iptables -F && iptables -P FORWARD ACCEPT
 nft delete table ip filter
 iptables-legacy -P FORWARD DROP
 check "the older iptables cuts it off as well" cut
-is "$(doctor firewall)" "WARN chain FORWARD of iptables-legacy may drop what guests with NAT send" "doctor names it"
+is "$(doctor firewall)" "WARN chain FORWARD of iptables-legacy may drop packets of guests with NAT" "doctor names it"
 iptables-legacy -P FORWARD ACCEPT
 check "without it the VM reaches the outside" reaches
 is "$(doctor firewall)" "PASS *" "doctor is content"
