@@ -95,11 +95,9 @@ static bool refuse(struct region *r, unsigned word, struct known k)
 	return true;
 }
 
-/* Return: whether any arguments are in @r.  @r: out: some, all bits of `word` that matter are
- * known.
- *
- * The refusal with the fewest unknown bits is met in turn by each of them: the bits before it as
- * refused, and it not. */
+/* Return: true if any arguments are in @r.  @r: out: some of them, with all bits of `word` that
+ * matter known.  The refusal with the fewest unknown bits is handled by trying each of its bits in
+ * turn: the bits before it as in the refusal, that bit different. */
 static bool satisfy(struct region *r)
 {
 	const struct refusal *best = NULL;
@@ -186,7 +184,7 @@ static const struct rule *next_rule(const struct walk *w, const struct rule *at)
 	return NULL;
 }
 
-/* Whether @r and @rule have arguments in common; @r: out: some. */
+/* Return: true if @r and @rule have arguments in common; @r: out: some of them. */
 static bool overlaps(const struct walk *w, struct region *r, const struct rule *rule)
 {
 	struct refusal words[2 * POLICY_ARGS];
@@ -198,7 +196,8 @@ static bool overlaps(const struct walk *w, struct region *r, const struct rule *
 	return n >= 0 && satisfy(r);
 }
 
-/* Whether @r has arguments that no rule after @at with this answer takes; @r: out: some. */
+/* Return: true if @r has arguments that no rule after @at with this answer takes; @r: out: some of
+ * them. */
 static bool escapes(const struct walk *w, struct region *r, const struct rule *at, uint32_t answer)
 {
 	struct refusal words[2 * POLICY_ARGS];
@@ -261,7 +260,7 @@ static void judge(struct walk *w, const struct region *r, uint32_t answer)
 		tell(w, &copy, answer, "no rule of the table says so");
 }
 
-/* What the accumulator holds. */
+/* The content of the accumulator. */
 struct held {
 	enum { NOTHING, ARCH, NR, WORD } what;
 	unsigned word;
@@ -299,7 +298,7 @@ static bool jumps(struct walk *w, const struct sock_filter *i, uint32_t a)
 
 static void walk_from(struct walk *w, size_t at, struct held a, struct region r);
 
-/* A jump that depends on an argument: both ways. */
+/* Follow both ways of a jump that depends on an argument. */
 static void branch(struct walk *w, size_t at, struct held a, const struct region *r)
 {
 	const struct sock_filter *i = &w->code[at];
@@ -354,8 +353,8 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* One number out of each range that neither the program nor the table can tell apart.  Both compare
- * with constants: the ranges begin at 0, at each constant, and behind it. */
+/* Choose one number out of each range that neither the program nor the table can tell apart.  Both
+ * compare with constants: the ranges begin at 0, at each constant, and after it. */
 static size_t representatives(const struct walk *w, uint32_t **out)
 {
 	size_t n = 0, rules = 0;
@@ -386,8 +385,8 @@ static size_t representatives(const struct walk *w, uint32_t **out)
 	return kept;
 }
 
-/* Two rules of a call that differ in their answers must have no arguments in common: which of them
- * counts is not said. */
+/* Two rules of a call with different answers must have no arguments in common, because no order
+ * decides between them. */
 static void check_table(struct walk *w)
 {
 	for (const struct rule *const *list = w->lists; *list; list++)

@@ -1,5 +1,5 @@
-/* cli_fixture.h - what the tests of the command line share: a fake controller in a thread, fake
- * tools in PATH, a home of its own, and cli_main() with its output caught. */
+/* cli_fixture.h - shared by the tests of the command line: a fake controller in a thread, fake
+ * tools in PATH, a home of its own, and cli_main() with its output captured. */
 #ifndef BANGER_TEST_CLI_FIXTURE_H
 #define BANGER_TEST_CLI_FIXTURE_H
 
@@ -30,21 +30,20 @@ static struct fixture {
 	int listener;
 	pthread_t server;
 	pthread_mutex_t lock;
-	char calls[4096]; /* "vm_create vm_start ": what was asked, in order */
+	char calls[4096]; /* the calls in order, such as "vm_create vm_start " */
 	union control_body last[CALL_COUNT];
-	enum fail fail[CALL_COUNT]; /* answer this instead */
-	const char *fail_for;       /* only when the request names this VM; NULL: always */
-	const char *state, *ip;     /* of the VM that vm_show tells of */
-	const char *log;            /* what vm_logs sends */
-	const char *images[8];      /* what image_list sends */
-	const char *hostile; /* every text of every event, result and error is this; NULL: they are
-				what they should be */
+	enum fail fail[CALL_COUNT];   /* answer this instead */
+	const char *fail_for;         /* only when the request names this VM; NULL: always */
+	const char *state, *ip;       /* of the VM that vm_show returns */
+	const char *log;              /* what vm_logs sends */
+	const char *images[8];        /* what image_list sends */
+	const char *hostile;          /* if set, every text of every event, result and error */
 	const char *started, *reason; /* of that VM */
 	uint64_t owner;
 	const char *audit; /* lines that audit_show sends; NULL: one */
-	int gather;        /* vm_start is answered when so many have come; 0: at once */
+	int gather;        /* vm_start is answered after this many requests; 0: at once */
 	int gathered[8], ngathered;
-	bool ends;   /* the VM has ended when its end is waited for; else vm_wait gets no answer */
+	bool ends;   /* vm_wait returns at once; else it gets no answer */
 	int waiting; /* the connection of that vm_wait */
 } fx;
 
@@ -178,7 +177,7 @@ static void answer(int fd, const struct message *m)
 	send_answer(fd, m);
 }
 
-/* Keep the connection of a vm_start until all have come. */
+/* Keep the connection of a vm_start until fx.gather requests have come. */
 static void gather(int fd, const struct message *m)
 {
 	fx.gathered[fx.ngathered++] = fd;
@@ -219,7 +218,7 @@ static void *serve(void *arg)
 	return NULL;
 }
 
-/* ---- a place of its own ---- */
+/* ---- a home and tools for the test ---- */
 
 static void write_script(const char *name, const char *body)
 {
@@ -332,8 +331,8 @@ static int catch (int target, int *saved)
 	return fd;
 }
 
-/* cli_main() with these words behind "banger".  Return: its status; fx.out and fx.err have what it
- * said. */
+/* Run cli_main() with these words after "banger".  Return: its status; fx.out and fx.err have its
+ * output. */
 static int banger(const char *first, ...)
 {
 	char *argv[32] = { (char *)"banger" }, copies[32][128];

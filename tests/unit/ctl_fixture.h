@@ -54,7 +54,7 @@ struct fixture {
 	int epoll_fd;
 };
 
-/* ---- what stands for disks, seeds and monitors ---- */
+/* ---- fakes of disks, seeds and monitors ---- */
 
 static struct {
 	bool create_fails, seed_fails, remove_fails;
@@ -82,7 +82,7 @@ static void make_owner(struct ctl *c, const struct vm *vm)
 	assert_true(dprintf(fd, "%s %u %u\n", id, vm->generation, vm->owner) > 0);
 }
 
-/* With `files`: are they there, and that VM's? */
+/* Return: with `files`, whether the VM's files exist and are its own. */
 static bool has_files(struct ctl *c, const struct vm *vm)
 {
 	struct storage_owner o;
@@ -99,7 +99,8 @@ static int fake_create(struct ctl *c, const struct vm *vm, struct error *e)
 }
 
 static const enum object fake_objects[] = { OBJ_LOOP_BASE, OBJ_LOOP_COW, OBJ_DM };
-/* It has the name of the real one, which makes the same objects: storage_by_name() finds that. */
+/* It has the name of the real driver, because storage_by_name() finds the kinds of objects by that
+ * name. */
 static const struct storage_driver fake_storage = {
 	.name = "dm-snapshot",
 	.disk = DISK_DM,
@@ -236,7 +237,7 @@ static void make_folders(struct fixture *f)
 	(void)snprintf(f->db, sizeof(f->db), "%s/state/banger.db", f->dir);
 }
 
-/* Also what a restart of the controller does, with the roles' objects still there. */
+/* Open all parts, as a start of the controller does; the roles may already have objects. */
 static void open_all(struct fixture *f)
 {
 	struct error e = { 0 };
@@ -351,7 +352,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* ---- what the tests say often ---- */
+/* ---- shorthands for the tests ---- */
 
 static struct operation operation(struct fixture *f)
 {
@@ -423,7 +424,7 @@ static bool runtime_is_empty(const struct vm *vm)
 	       r->loop_cow < 0 && !r->pid && !r->pid_start;
 }
 
-/* Nothing in the kernel, nothing in the ledger, nothing in the runtime. */
+/* Assert that the VM has nothing left in the kernel, in the ledger and in its runtime. */
 __attribute__((unused)) static void assert_nothing_left(struct fixture *f, const char *name,
 							enum vm_state state)
 {
@@ -436,7 +437,7 @@ __attribute__((unused)) static void assert_nothing_left(struct fixture *f, const
 	assert_int_equal(fake_helper_violations(f->fake), 0);
 }
 
-/* One turn of the main loop: the watch hears what there is to hear. */
+/* Run one turn of the main loop, in which the watch handles its events. */
 __attribute__((unused)) static void pump(struct fixture *f, int ms)
 {
 	struct epoll_event ev[8];

@@ -13,7 +13,7 @@
 
 #include "common/cleanup.h"
 
-#define REQUEST_MAX 51200 /* as the real one */
+#define REQUEST_MAX 51200 /* Firecracker's own limit */
 #define SEEN_MAX 64
 
 struct seen {
@@ -39,7 +39,7 @@ struct member {
 	const char *object, *name;
 	json_type type;
 	bool required;
-	const char *values; /* one of these, between bars; NULL: any */
+	const char *values; /* the permitted values, between bars; NULL: any */
 };
 
 /* JSON_TRUE stands for a boolean. */
@@ -77,7 +77,7 @@ static const struct member schema[] = {
 	  "|FlushMetrics|InstanceStart|SendCtrlAltDel|" },
 };
 
-/* The key of @path in the schema, or NULL. */
+/* Return: the schema's name of the object at @path, or NULL. */
 static const char *object_of(const char *path)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(schema); i++) {
@@ -113,7 +113,7 @@ static bool value_is(const struct member *m, const json_t *v)
 	return strstr(m->values, quoted) != NULL;
 }
 
-/* Return: what is wrong with the body, in @why, or NULL. */
+/* Check the members of a body against the schema.  Return: @why with what is wrong, or NULL. */
 static const char *check_members(const char *object, json_t *body, char why[200])
 {
 	const char *name;
@@ -179,7 +179,7 @@ static const char *check_machine(const json_t *body)
 		       : NULL;
 }
 
-/* What a request with a sound body does.  Return: why not, or NULL. */
+/* Apply a request with a valid body.  Return: the reason of a refusal, or NULL. */
 static const char *apply(struct fake_firecracker *f, const char *path, const json_t *body)
 {
 	if (strcmp(path, "/actions") == 0)
@@ -267,7 +267,7 @@ static void remember(struct fake_firecracker *f, const char *method, const char 
 	f->n++;
 }
 
-/* The right answer to a whole request. */
+/* Make the right answer to a complete request. */
 static void answer(struct fake_firecracker *f, const char *request, char *out, size_t size)
 {
 	char method[8] = "", path[80] = "";
@@ -287,7 +287,8 @@ static void answer(struct fake_firecracker *f, const char *request, char *out, s
 	(void)pthread_mutex_unlock(&f->lock);
 }
 
-/* Sleep, unless the other side or the test ends it.  Return: false when it did. */
+/* Sleep until the time is over, the client leaves or the test ends.  Return: false in the last two
+ * cases. */
 static bool pause_ms(const struct fake_firecracker *f, int conn, int ms)
 {
 	struct pollfd p[2] = { { f->stop[0], POLLIN, 0 }, { conn, POLLRDHUP, 0 } };
@@ -375,7 +376,8 @@ static void send_faulty(const struct fake_firecracker *f, int conn, enum fc_faul
 	}
 }
 
-/* Read until headers and body are whole.  Return: false when they never will be. */
+/* Read a request until headers and body are complete.  Return: false if the client ends it
+ * before. */
 static bool read_request(const struct fake_firecracker *f, int conn, char *buf)
 {
 	size_t n = 0;

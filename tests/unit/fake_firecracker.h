@@ -28,11 +28,11 @@ enum fc_fault {
 	FC_WRONG,     /* status 200 with JSON of another shape */
 };
 
-/* Listens on @path at once.  NULL on failure. */
+/* Start a fake that listens on @path at once.  Return: NULL on failure. */
 struct fake_firecracker *fake_firecracker_start(const char *path);
 void fake_firecracker_stop(struct fake_firecracker *f);
 
-/* The @nth request from now on (0: the next) and all later ones meet @fault. */
+/* Set @fault for the @nth request from now on (0: the next) and for all later ones. */
 void fake_firecracker_fault(struct fake_firecracker *f, enum fc_fault fault, unsigned nth);
 
 /* Requests answered with success, in order, "PUT /boot-source"; "" past the end.  And the last body
@@ -41,13 +41,13 @@ const char *fake_firecracker_request(struct fake_firecracker *f, size_t i);
 const char *fake_firecracker_body(struct fake_firecracker *f, const char *path);
 bool fake_firecracker_running(struct fake_firecracker *f);
 
-/* Neither log nor metrics can be opened. */
+/* Refuse to open log and metrics from now on. */
 void fake_firecracker_no_sinks(struct fake_firecracker *f);
 
-/* How often the metrics were asked for. */
+/* Return: how often the metrics were requested. */
 unsigned fake_firecracker_flushes(struct fake_firecracker *f);
 
-/* The guest was asked to end. */
+/* Return: true if the guest was asked to shut down. */
 bool fake_firecracker_ctrl_alt_del(struct fake_firecracker *f);
 
 #endif

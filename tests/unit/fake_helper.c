@@ -48,7 +48,7 @@ struct fake_helper {
 	struct thing things[OBJ_COUNT][SLOT_MAX];
 	pid_t vmm[SLOT_MAX];
 	char kvm;
-	bool silent; /* its VMMs say nothing */
+	bool silent; /* its VMMs write nothing to their consoles */
 	void (*hook)(void *arg, const struct request *q);
 	void *hook_arg;
 };
@@ -83,7 +83,7 @@ static void drop(struct fake_helper *f, enum object kind, uint32_t slot)
 	f->things[kind][slot] = (struct thing){ 0 };
 }
 
-/* A child that sleeps until it is killed, or tells @answer on @console and ends. */
+/* Start a child that sleeps until it is killed, or writes @answer to @console and ends. */
 static pid_t child(int console, char answer)
 {
 	pid_t pid = fork();
@@ -229,7 +229,8 @@ static enum status serve_net(struct fake_helper *f, const struct request *q, str
 	return ST_OK;
 }
 
-/* What a real role refuses: what another VM, or another generation, has in that slot. */
+/* Return: true if a real role would refuse the request, because another VM or another generation
+ * has objects in that slot. */
 static bool foreign(struct fake_helper *f, const struct fake_role *r, const struct request *q)
 {
 	for (int k = 1; k < OBJ_COUNT; k++) {
@@ -380,7 +381,7 @@ void fake_helper_stop(struct fake_helper *f)
 	free(f);
 }
 
-/* One expression under the lock. */
+/* Evaluates one expression under the lock. */
 #define LOCKED(f, expr)                                 \
 	({                                              \
 		(void)pthread_mutex_lock(&(f)->lock);   \

@@ -17,7 +17,7 @@ struct fake_helper;
  * takes them. */
 struct fake_helper *fake_helper_start(int fds[3]);
 
-/* Ends the roles and every VMM; the controller's ends must be closed, or see end of file. */
+/* End the roles and every VMM.  The controller must have closed its ends, or see end of file. */
 void fake_helper_stop(struct fake_helper *f);
 
 /* How many requests of @op came (whatever was answered), and all of them in the order of their
@@ -35,47 +35,46 @@ size_t fake_helper_violations(struct fake_helper *f);
 size_t fake_helper_objects(struct fake_helper *f, enum object kind);
 bool fake_helper_has(struct fake_helper *f, uint32_t slot, enum object kind);
 
-/* An object that somebody else left behind (an orphan for reconcile to find), or one that was lost.
- */
+/* Add an object that no request made (an orphan for reconciliation to find), or remove one. */
 void fake_helper_put(struct fake_helper *f, enum object kind, uint32_t slot, uint32_t generation,
 		     uint32_t owner);
 void fake_helper_drop(struct fake_helper *f, enum object kind, uint32_t slot);
 
-/* The kernel gave that slot's disk up. */
+/* Mark the slot's disk as given up by the kernel. */
 void fake_helper_spoil_disk(struct fake_helper *f, uint32_t slot);
 
-/* Its tap is listed as one that is in no bridge, or is in order again. */
+/* List the slot's tap as outside of the bridge, or as in order again. */
 void fake_helper_connect(struct fake_helper *f, uint32_t slot, bool connected);
 
-/* The next @times requests of @op are answered with @status and change nothing; UINT32_MAX: for
- * ever; 0: no more. */
+/* Answer the next @times requests of @op with @status, without a change; UINT32_MAX: for ever; 0:
+ * no more. */
 void fake_helper_fail(struct fake_helper *f, enum op_code op, enum status status, uint32_t times);
 
-/* Each request of @op waits so long before it is served. */
+/* Delay each request of @op by this time. */
 void fake_helper_delay(struct fake_helper *f, enum op_code op, unsigned ms);
 
 /* Answer the next request of that role with these bytes instead. */
 void fake_helper_nonsense(struct fake_helper *f, enum role_id role, const void *bytes, size_t n);
 
-/* What the KVM probe writes: 'y' or 'n' (the default).  It has ended when its VMM_SPAWN is
- * answered, and its object stays until VMM_KILL. */
+/* Set the byte that the KVM probe writes: 'y' or 'n' (the default).  The probe has ended when its
+ * VMM_SPAWN is answered, and its object stays until VMM_KILL. */
 void fake_helper_kvm(struct fake_helper *f, char answer);
 
-/* Called by the role's thread with each request, before it is served; e.g. to play the monitor of a
- * VMM. */
+/* Have the role's thread call @fn with each request before it is served, for example to play a
+ * VMM's monitor. */
 void fake_helper_hook(struct fake_helper *f, void (*fn)(void *arg, const struct request *q),
 		      void *arg);
 
-/* The VMM of that slot: its pid (0: none), and its end by itself. */
+/* Return the pid of the slot's VMM (0: none), and end that VMM as by itself. */
 pid_t fake_helper_vmm(struct fake_helper *f, uint32_t slot);
 void fake_helper_vmm_exit(struct fake_helper *f, uint32_t slot);
 
-/* What each VMM says on its console, before the role answers that it was spawned;
- * fake_helper_silence(): no more. */
+/* Each VMM writes this to its console before the role answers VMM_SPAWN, until
+ * fake_helper_silence() ends that. */
 #define FAKE_GREETING "fake guest\n"
 void fake_helper_silence(struct fake_helper *f);
 
-/* The role's end of its socketpair is closed: it "died". */
+/* Close the role's end of its socketpair: the role "died". */
 void fake_helper_die(struct fake_helper *f, enum role_id role);
 
 #endif

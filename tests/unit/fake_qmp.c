@@ -30,7 +30,7 @@ struct fake_qmp {
 	bool powerdown;
 };
 
-/* One client's. */
+/* The state of one client's connection. */
 struct session {
 	struct fake_qmp *f;
 	int conn;
@@ -38,7 +38,8 @@ struct session {
 	bool negotiated;
 };
 
-/* Sleep, unless the other side or the test ends it.  Return: false when it did. */
+/* Sleep until the time is over, the client leaves or the test ends.  Return: false in the last two
+ * cases. */
 static bool pause_ms(const struct session *s, int ms)
 {
 	struct pollfd p[2] = { { s->f->stop[0], POLLIN, 0 }, { s->conn, POLLRDHUP, 0 } };
@@ -80,7 +81,7 @@ static bool send_deep(const struct session *s)
 	return send_bytes(s, deep, sizeof(deep));
 }
 
-/* The right answer to a command. */
+/* Make the right answer to a command. */
 static void answer(struct session *s, const char *name, json_int_t id, char out[400])
 {
 	struct fake_qmp *f = s->f;
@@ -115,7 +116,8 @@ static void answer(struct session *s, const char *name, json_int_t id, char out[
 	(void)pthread_mutex_unlock(&f->lock);
 }
 
-/* Return: false when the connection is over. */
+/* Send the right answer, or the fault that the test asked for.  Return: false when the connection
+ * is over. */
 static bool send_faulty(struct session *s, const char *right, json_int_t id)
 {
 	char text[200];

@@ -20,21 +20,21 @@ enum qmp_fault {
 	QMP_LONG,        /* a line without end */
 	QMP_EVENTS,      /* events without end instead of an answer */
 	QMP_ERROR,       /* an error, with bytes that a terminal should not see raw */
-	QMP_WRONG_ID,    /* somebody else's answer */
+	QMP_WRONG_ID,    /* the answer to another request's id */
 	QMP_DEEP,        /* JSON nested without measure */
 };
 
-/* Listens on @path at once.  NULL on failure. */
+/* Start a fake that listens on @path at once.  Return: NULL on failure. */
 struct fake_qmp *fake_qmp_start(const char *path);
 void fake_qmp_stop(struct fake_qmp *f);
 
 void fake_qmp_fault(struct fake_qmp *f, enum qmp_fault fault);
 
-/* What query-status says ("running"), and after how many queries it says "running" whatever it was.
- */
+/* Set the status that query-status returns ("running"), and the number of queries after which it
+ * returns "running" in any case. */
 void fake_qmp_status(struct fake_qmp *f, const char *status, unsigned queries);
 
-/* system_powerdown came. */
+/* Return: true if system_powerdown was received. */
 bool fake_qmp_powerdown(struct fake_qmp *f);
 
 #endif

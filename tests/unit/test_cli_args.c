@@ -1,5 +1,5 @@
-/* The command line's own words: options anywhere, strict values, what is refused before anything is
- * asked of the daemon, help from the table, and the line that goes to a guest's shell. */
+/* Tests the words of the command line: options in any place, strict values, errors before the
+ * daemon is asked, the help from the table, and the line for a guest's shell. */
 #include "tests/unit/cli_fixture.h"
 
 #include "controller/cli/ssh.h"
@@ -142,7 +142,7 @@ static void test_aliases(void **state)
 	assert_int_equal(fx.last[CALL_VM_STOP].vm_stop.timeout_ms, 500);
 	assert_int_equal(BANGER("rm", "web1"), 0);
 	assert_string_equal(fx.calls, "vm_list vm_stop vm_stop vm_show vm_delete ");
-	/* By id: what the name means may change in between. */
+	/* The request names the VM by id: its name may change its meaning in between. */
 	assert_string_equal(fx.last[CALL_VM_DELETE].vm_delete.vm, VM_ID);
 }
 
@@ -246,7 +246,7 @@ static bool is_command(const char *noun, const char *verb)
 	return false;
 }
 
-/* What the README tells people to type exists. */
+/* Every command in the README exists. */
 static void test_readme(void **state)
 {
 	FILE *f = fopen("README.md", "re");

@@ -1,4 +1,5 @@
-/* What `audit verify` refuses: logs that the role's own code wrote, each with one change. */
+/* Tests what `audit verify` refuses.  The role's own code writes the logs, and each test makes one
+ * change. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -24,7 +25,7 @@
 #define LINES_MAX 128
 #define FILES 2
 
-/* A log in memory: two files, since it was rotated once. */
+/* A log in memory.  It has two files, because it was rotated once. */
 struct text {
 	char *lines[FILES][LINES_MAX]; /* without newlines */
 	size_t n[FILES];
@@ -34,10 +35,10 @@ struct text {
 struct world {
 	char dir[32], log[64], key[64], old[64], err[64];
 	uint8_t first_key[REQLOG_KEY];
-	struct text text;  /* as it was written */
-	char *checkpoints; /* what the service's log has */
+	struct text text;  /* the log, unchanged */
+	char *checkpoints; /* the checkpoints in the service's log */
 	uint64_t seq;
-	/* the last judgement */
+	/* the result of the last verification */
 	struct verifier v;
 	bool whole, keyed, checked;
 	char why[4096];
@@ -72,7 +73,7 @@ static void open_log(struct reqlog *l)
 	assert_true(fd >= 0 && key >= 0);
 	assert_int_equal(reqlog_init(l, fd, key, "net"), 0);
 	assert_int_equal(reqlog_start(l, 4711, 101), 0);
-	/* Of the key nothing is in memory, which a forked process would inherit. */
+	/* No part of the key may stay in memory: a forked process would inherit it. */
 	assert_memory_equal(l->key, none, sizeof(none));
 	assert_memory_equal(l->state.key, none, sizeof(none));
 	assert_int_equal(reqlog_resume(l), 0);
@@ -85,7 +86,7 @@ static void close_log(struct reqlog *l)
 	(void)close(l->key_fd);
 }
 
-/* The life of a role's process.  @stops: false: it is killed. */
+/* Write the records of one process of a role.  @stops: false: the process is killed. */
 static void process(bool stops, bool last_result)
 {
 	struct request list = { .op = op_find(OP_LIST) }, tap = { .op = op_find(OP_TAP_CREATE) };
@@ -128,7 +129,7 @@ static void split(const char *path, struct text *t, size_t file)
 	}
 }
 
-/* Log into a file in the place of standard error.  Return: the descriptor to go back to. */
+/* Redirect standard error to a file.  Return: a descriptor for restoring it. */
 static int catch_errors(void)
 {
 	int saved = dup(STDERR_FILENO), fd = open(w.err, O_WRONLY | O_CREAT | O_APPEND, 0600);
@@ -149,8 +150,8 @@ static void set_first_key(void)
 	(void)close(fd);
 }
 
-/* Paths, and a log of four processes: the second is killed within a request, the fourth has a
- * new file. */
+/* Make the paths, and a log of four processes.  The second process is killed within a request; the
+ * fourth has a new file. */
 static int set_up(void **state)
 {
 	(void)state;
@@ -191,7 +192,7 @@ static int tear_down(void **state)
 	return rmdir(w.dir);
 }
 
-/* ---- judging ---- */
+/* ---- verifying ---- */
 
 static void told(void *arg, enum finding f, const char *file, uint64_t at, uint64_t n,
 		 const char *why)
@@ -263,7 +264,7 @@ static void expect_whole(const struct text *t)
 		fail_msg("refused:\n%s", w.why);
 }
 
-/* The first line of a type in file @f, from @from on. */
+/* Return: the first line of a type in file @f, from line @from on. */
 static size_t line_of(const struct text *t, size_t f, const char *type, size_t from)
 {
 	char want[40];
@@ -289,7 +290,7 @@ static void insert(struct text *t, size_t f, size_t i, char *line)
 	t->n[f]++;
 }
 
-/* ---- what is whole ---- */
+/* ---- undamaged logs ---- */
 
 static void what_a_role_writes_is_whole(void **state)
 {
@@ -395,8 +396,7 @@ static void a_start_after_a_kill_that_is_cut_short_is_told_later(void **state)
 
 /* ---- one vector for each fault ---- */
 
-/* Each byte of a line, but those in which the bit makes another spelling of what no hash is about:
- * there is none. */
+/* Each byte of a line is changed in turn.  A hash or the MAC covers every byte. */
 static void a_flipped_bit(void **state)
 {
 	size_t i = line_of(&w.text, 0, "result", 0);
@@ -410,7 +410,8 @@ static void a_flipped_bit(void **state)
 		if (w.whole)
 			fail_msg("byte %zu of %s", at, line);
 	}
-	/* Without a key too, but for the newest record, which no hash is about. */
+	/* Without a key the chain shows it too, except in the newest record, which no hash
+	 * covers. */
 	w.keyed = false;
 	line[20] ^= 1;
 	judge(&w.text);
@@ -459,8 +460,8 @@ static void an_inserted_record(void **state)
 	insert(&t, 0, 4, forged);
 	expect(&t, FINDING_DUPLICATE);
 	assert_true(w.v.counts[FINDING_MAC] > 0);
-	/* In the place of a record, with the hash of the one before: only the MAC and the next
-	 * record show it. */
+	/* The forged record replaces one and has the hash of the record before it: only the MAC and
+	 * the next record show the change. */
 	t = w.text;
 	t.lines[0][4] = forged;
 	expect(&t, FINDING_MAC);
@@ -492,7 +493,7 @@ static void a_gap_before_a_start(void **state)
 	size_t stop = line_of(&t, 0, "stop", 0);
 
 	(void)state;
-	drop(&t, 0, stop, 1); /* of a clean stop no record may be missing */
+	drop(&t, 0, stop, 1); /* a clean stop loses no record */
 	expect(&t, FINDING_GAP);
 	t = w.text;
 	size_t killed = line_of(&t, 0, "start", line_of(&t, 0, "stop", 0) + 2);
@@ -512,7 +513,7 @@ static void cut_before_a_checkpoint(void **state)
 	expect(&t, FINDING_CUT);
 }
 
-/* Behind the newest checkpoint nothing shows a cut, and the judgement says so. */
+/* A cut after the newest checkpoint can not be proven; the result says so. */
 static void cut_behind_a_checkpoint(void **state)
 {
 	struct text t = w.text;
@@ -538,12 +539,12 @@ static void an_older_file_put_back(void **state)
 	struct text t = w.text;
 
 	(void)state;
-	/* The state of the first stop, and the role went on behind it. */
+	/* The files are those of the first stop, after which the role wrote more. */
 	size_t stop = line_of(&t, 0, "stop", 0), last = t.n[0];
 	drop(&t, 0, stop + 1, last - stop - 1);
 	w.checked = false;
 	expect(&t, FINDING_GAP);
-	/* Nothing came behind: the checkpoints alone show it. */
+	/* No start record follows: only the checkpoints show it. */
 	t.n[1] = 0;
 	expect_whole(&t);
 	w.checked = true;
@@ -568,7 +569,8 @@ static void two_heads(void **state)
 	char *forged = NULL, *at;
 
 	(void)state;
-	/* The same count with another hash: the role's process, or its log, was there twice. */
+	/* Two checkpoints have the same count and different hashes: two processes wrote the log, or
+	 * it was copied. */
 	assert_true(asprintf(&forged, "%s%s", w.checkpoints, w.checkpoints) > 0);
 	at = forged;
 	for (char *next; (next = strstr(at + 1, "checkpoint net"));)
@@ -587,8 +589,8 @@ static void two_heads(void **state)
 	assert_non_null(strstr(w.why, "with another hash"));
 }
 
-/* A log that was written anew with valid hashes, by somebody who has no key: the checkpoints are of
- * another one. */
+/* A log was written again with valid hashes but without the key: the checkpoints belong to another
+ * log. */
 static void another_head_than_the_checkpoint(void **state)
 {
 	char *at = strstr(w.checkpoints, "checkpoint net ") + strlen("checkpoint net ");
@@ -608,7 +610,7 @@ static void a_wrong_key(void **state)
 	assert_int_equal(w.v.proven, 0);
 }
 
-/* The key of a later record proves that one and those behind it, and nothing before. */
+/* The key of a later record proves that record and all after it, but none before it. */
 static void a_later_key(void **state)
 {
 	uint8_t key[REQLOG_KEY];
@@ -640,8 +642,8 @@ static void a_future_key(void **state)
 	assert_int_equal(verify_add_key(&w.v, "banger-key net 1 00"), -1);
 }
 
-/* Records of the attacker's numbers, each far from the one before: keys are derived for the first
- * of them alone, or a log would take years to verify. */
+/* An attacker writes records with numbers far apart.  Keys are derived for the first gap only;
+ * otherwise a log would take years to verify. */
 static void a_log_of_gaps(void **state)
 {
 	static const char record[] =
@@ -673,7 +675,7 @@ static void a_result_without_an_intent(void **state)
 	(void)state;
 	drop(&t, 0, i - 1, 1);
 	expect(&t, FINDING_RESULT);
-	/* Of another request than the intent. */
+	/* The result belongs to another request than the intent. */
 	t = w.text;
 	(void)snprintf(other, sizeof(other), "%s", t.lines[0][i]);
 	strstr(other, "\"seq\":")[6] ^= 1;
@@ -689,12 +691,12 @@ static void a_broken_rotation(void **state)
 	drop(&t, 1, 0, 1); /* the new file does not begin with its start */
 	expect(&t, FINDING_ROTATION);
 	t = w.text;
-	t.n[0] = 0; /* the old file is gone, which is told and no fault */
+	t.n[0] = 0; /* a missing old file is reported, but is no fault */
 	w.checked = false;
 	judge(&t);
 	assert_true(w.whole);
 	assert_int_equal(w.v.counts[FINDING_EARLIER], 1);
-	/* The two files in one. */
+	/* Both files are joined to one. */
 	t = w.text;
 	for (size_t i = 0; i < w.text.n[1]; i++)
 		t.lines[0][t.n[0]++] = w.text.lines[1][i];
@@ -736,8 +738,8 @@ static void trailing_bytes(void **state)
 	free(long_junk);
 }
 
-/* A role can append what libarchive knows as another format, and would read in place of the log:
- * the uuencoded record of another number. */
+/* A role can append data that libarchive knows as another format, and would read instead of the
+ * log: here the uuencoded record of another number. */
 static void another_format_within_a_compressed_log(void **state)
 {
 	char command[64], path[80];
@@ -763,7 +765,7 @@ static void another_format_within_a_compressed_log(void **state)
 	assert_int_equal(w.v.counts[FINDING_LINE], 1);
 }
 
-/* Times that only somebody with the key can write: the role's own clock was set back. */
+/* The times go back in records with valid MACs: the role's own clock was set back. */
 static void a_clock_set_back(void **state)
 {
 	struct text t = w.text;
@@ -799,7 +801,7 @@ static void another_roles_record(void **state)
 
 /* ---- crashes and full disks ---- */
 
-/* Take the last @bytes of the log off: a power cut took them. */
+/* Cut the last @bytes off the log, as a power cut may. */
 static void cut_file(uint64_t bytes)
 {
 	struct stat st;
@@ -822,8 +824,8 @@ static void again(void)
 	w.checkpoints = slurp(w.err);
 }
 
-/* A process that is killed at each step of a record: before the key file, between it and the
- * record, within the record. */
+/* A process is killed at each step of a record: before the key file, between key file and record,
+ * within the record. */
 static void killed_within_a_record(void **state)
 {
 	static const size_t parts[] = { 0, 1, 50, 200 };
@@ -852,8 +854,8 @@ static void killed_within_a_record(void **state)
 	}
 }
 
-/* Two processes in turn are killed before their start record is in the log, one of them after a
- * process that was killed itself. */
+/* Two processes, one after the other, are killed before their start records are in the log.  The
+ * process before one of them was killed too. */
 static void killed_within_two_starts(void **state)
 {
 	struct reqlog l;
@@ -889,8 +891,8 @@ static void killed_within_two_starts(void **state)
 	assert_int_equal(w.v.proven, w.v.records);
 }
 
-/* The key file is older than the log: a power cut came before it was written back, and behind the
- * record. */
+/* The key file is older than the log: a power cut came after the record, but before the key file
+ * was written back. */
 static void an_older_key_file(void **state)
 {
 	struct reqlog_state s;
@@ -913,7 +915,7 @@ static void an_older_key_file(void **state)
 	assert_int_equal(w.v.proven, w.v.records);
 }
 
-/* What a power cut takes and more than one record: nobody can tell it from a cut by hand. */
+/* A power cut took more than one record: this can not be told from a cut by hand. */
 static void several_records_lost(void **state)
 {
 	struct reqlog l;
@@ -934,7 +936,7 @@ static void several_records_lost(void **state)
 	assert_non_null(strstr(w.why, "removed, or lost in a power cut"));
 }
 
-/* A clean stop says how long the log is. */
+/* The record of a clean stop states the length of the log. */
 static void cut_between_two_starts(void **state)
 {
 	(void)state;
@@ -944,10 +946,9 @@ static void cut_between_two_starts(void **state)
 	expect(&w.text, FINDING_GAP);
 }
 
-/* ---- what is not on the disk ---- */
+/* ---- keys that must not be on the disk ---- */
 
-/* The key file never has the key of a record that is in the log, at whatever record the disk is
- * looked at. */
+/* At no record does the key file have the key of a record that is in the log. */
 static void no_key_of_a_written_record_is_left(void **state)
 {
 	struct reqlog_state s;

@@ -1,5 +1,5 @@
-/* image build with mmdebstrap and mke2fs replaced by scripts: what is kept when it fails, and where
- * packages come from. */
+/* Tests `image build` with scripts in place of mmdebstrap and mke2fs: what a failure keeps, and the
+ * sources of the packages. */
 #include "tests/unit/cli_fixture.h"
 
 #define T(f) cmocka_unit_test_setup_teardown(f, fixture_setup, fixture_teardown)
@@ -67,7 +67,7 @@ static void test_a_failure_keeps_the_old_file(void **state)
 			 0);
 	assert_string_equal(content("good.ext4"), "a file system\n");
 	assert_int_equal(BANGER("image", "build", "debian", "--output", "/dev/null"), FAIL_USAGE);
-	/* Nothing half done stays beside it. */
+	/* No unfinished file stays beside it. */
 	(void)snprintf(path, sizeof(path), "ls -A %s | grep -q '^[.]good'", fx.dir);
 	assert_int_not_equal(system(path), 0);
 }
@@ -100,7 +100,7 @@ static void test_packages_come_from_the_hosts_sources(void **state)
 	assert_lacks(content("args"), "old.save");
 	assert_string_equal(content("proxy"), "http://proxy:3128\n");
 	(void)unsetenv("http_proxy");
-	/* Those of another release do not fit. */
+	/* The host's sources do not fit another release. */
 	assert_int_equal(BANGER("image", "build", "debian", "--suite", "sid", "--output", dir), 0);
 	assert_lacks(content("args"), "sources.list");
 }

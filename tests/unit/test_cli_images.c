@@ -1,4 +1,5 @@
-/* image import: files that are no files, pipes, and ext4 file systems that no guest could mount. */
+/* Tests `image import` with inputs that are no regular files, with pipes, and with ext4 file
+ * systems that no guest could mount. */
 #include "tests/unit/cli_fixture.h"
 
 #include <errno.h>
@@ -20,7 +21,7 @@ static void test_a_fifo_is_refused_at_once(void **state)
 {
 	(void)state;
 	assert_int_equal(mkfifo(in_dir("fifo"), 0600), 0);
-	(void)alarm(20); /* it would wait for a writer */
+	(void)alarm(20); /* an open that waits for a writer would hang */
 	assert_int_equal(BANGER("image", "import", "x", path, "--kernel", "k"), FAIL_USAGE);
 	assert_has(fx.err, "fifo: not a regular file\n"
 			   "hint: use a pipe instead of a FIFO, as in <(zcat FILE.gz)\n");
@@ -32,7 +33,7 @@ static void test_a_fifo_is_refused_at_once(void **state)
 	assert_string_equal(fx.calls, "");
 }
 
-/* A pipe with @n bytes, of which the first and the last MiB are not zero. */
+/* Make a pipe with @n bytes, of which the first and the last MiB are not zero. */
 static int filled_pipe(size_t n, pid_t *writer)
 {
 	int p[2];
@@ -80,8 +81,7 @@ static void test_a_pipe_is_spooled(void **state)
 	assert_int_equal(byte, 'x');
 	assert_int_equal(pread(fd, &byte, 1, (off_t)size / 2), 1);
 	assert_int_equal(byte, 0);
-	assert_int_equal(write(fd, "x", 1),
-			 -1); /* what is handed over can be read and nothing else */
+	assert_int_equal(write(fd, "x", 1), -1); /* the daemon's descriptor can only be read */
 	(void)close(fd);
 	(void)close(from);
 	while (waitpid(writer, NULL, 0) < 0 && errno == EINTR)

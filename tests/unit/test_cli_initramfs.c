@@ -1,5 +1,5 @@
-/* The initramfs (read back with libarchive and with cpio), the drivers' order, and the kernel
- * inside a bzImage. */
+/* Tests the initramfs (read back with libarchive and with cpio), the order of its drivers, and the
+ * extraction of the kernel from a bzImage. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -71,7 +71,8 @@ static int setup(void **state)
 	(void)state;
 	(void)strcpy(dir, "/tmp/banger-initramfs-XXXXXX");
 	assert_non_null(mkdtemp(dir));
-	/* As depmod writes it: each line lists what must be there before, the first needed last. */
+	/* modules.dep as depmod writes it: a line lists the modules to load before, the first
+	 * needed one last. */
 	put_text("modules.dep", "x/other.ko:\n"
 				"x/virtio_ring.ko:\n"
 				"x/virtio.ko: x/virtio_ring.ko\n"
@@ -117,7 +118,7 @@ static int build(struct error *e)
 	return -1;
 }
 
-/* "name name ..." of the archive, and the content of @want. */
+/* Read the archive back: @names gets its "name name ...", and the content of @want is compared. */
 static void read_back(char *names, size_t size, const char *want, char *content, size_t room)
 {
 	struct archive *a = archive_read_new();
@@ -190,7 +191,7 @@ static void test_init_has_its_tools(void **state)
 	}
 }
 
-/* Another tool's opinion; also with a second cpio behind it, as the daemon appends one. */
+/* cpio reads the archive too, also with a second cpio after it, as the daemon appends one. */
 static void test_cpio_reads_it(void **state)
 {
 	char cmd[512], line[256] = "";
@@ -304,7 +305,8 @@ static void le32(uint8_t *p, uint32_t v)
 		p[i] = (uint8_t)(v >> 8 * i);
 }
 
-/* A bzImage with this payload, 4 setup sectors and the payload 100 bytes behind them. */
+/* Make a bzImage with this payload and 4 setup sectors.  The payload starts 100 bytes after
+ * them. */
 static struct blob make_image(int (*filter)(struct archive *), bool gzip)
 {
 	size_t start = 5 * 512 + 100, n;
@@ -377,8 +379,8 @@ static void test_vmlinux_of_another_machine(void **state)
 	assert_non_null(strstr(e.why, "it has 64 bits and is for machine 183"));
 }
 
-/* A file that a stranger made: headers that point anywhere, every truncation, every byte of the
- * payload flipped. */
+/* The bzImage is hostile: headers that point anywhere, every truncation, every byte of the payload
+ * flipped. */
 static void test_vmlinux_hostile(void **state)
 {
 	struct blob in = make_image(archive_write_add_filter_xz, false);

@@ -1,5 +1,5 @@
-/* What the command line prints: tables, JSON, names, errors and exit codes of every kind, stages,
- * cleaned guest text. */
+/* Tests what the command line prints: tables, JSON, names, errors and exit codes of every kind,
+ * stages, cleaned text of guests. */
 #include "tests/unit/cli_fixture.h"
 
 #include <jansson.h>
@@ -41,11 +41,11 @@ static void test_table(void **state)
 		assert_has(fx.out, getpwuid(1000)->pw_name);
 	else
 		assert_string_equal(fx.out, want);
-	fx.owner = 0; /* root's name is anywhere */
+	fx.owner = 0; /* every host has a name for uid 0 */
 	assert_int_equal(BANGER("ps"), 0);
 	assert_has(fx.out, "  root\n");
 	assert_int_equal(BANGER("ps", "-o", "json"), 0);
-	assert_has(fx.out, "\"owner\": 0"); /* for programs the number */
+	assert_has(fx.out, "\"owner\": 0"); /* JSON has the number */
 }
 
 static void test_audit_table(void **state)
@@ -70,7 +70,7 @@ static void test_audit_table(void **state)
 	json_t *j = parsed(fx.out);
 	assert_int_equal(json_array_size(j), 3);
 	json_decref(j);
-	/* The filters, each of which leaves one row or none. */
+	/* Each filter leaves one row or none. */
 	assert_int_equal(BANGER("audit", "show", "--role", "blk"), 0);
 	assert_lacks(fx.out, "tap_create");
 	assert_has(fx.out, "loop_attach");
@@ -98,7 +98,7 @@ static void test_audit_table(void **state)
 	assert_has(fx.out, "(none)  1         0        1          0 us     0 us\n");
 }
 
-/* A role that was taken over writes what it likes into its log: the terminal obeys none of it. */
+/* A taken-over role writes escape sequences into its log: none reaches the terminal. */
 static void test_audit_diff_obeys_no_log(void **state)
 {
 	static const char *const names[] = { "net", "blk", "spawn" };
@@ -268,8 +268,8 @@ static void test_errors(void **state)
 	}
 }
 
-/* cli_main() in a process of its own, whose descriptors are prepared by @prepare.  Return: the exit
- * status. */
+/* Run cli_main() in a process of its own, after @prepare has changed its descriptors.  Return: the
+ * exit status. */
 static int apart(void (*prepare)(void), int argc, char **argv)
 {
 	int status = 0;
@@ -371,7 +371,7 @@ static void test_text_that_is_not_utf8(void **state)
 	assert_int_equal(BANGER("vm", "show", "caf\xe9"), FAIL_USAGE);
 	assert_string_equal(fx.err, "banger: VM: \"caf?\" is not UTF-8 text\n");
 	assert_string_equal(fx.calls, "");
-	/* A path that is no UTF-8 is no less an error with a text. */
+	/* An error about a path that is no UTF-8 still has a text. */
 	assert_int_equal(BANGER("image", "import", "x", "/tmp/caf\xe9.none", "--kernel", "k", "-o",
 				"json"),
 			 FAIL_NOT_FOUND);
@@ -506,7 +506,8 @@ static void test_doctor(void **state)
 	assert_string_equal(fx.last[CALL_AUDIT_SHOW].audit_show.op, OP_ID);
 }
 
-/* Another firewall on the same hook is named; one that only looks like it is not, nor are we. */
+/* A foreign chain on the same hook is named.  A chain that only looks similar is not, nor is our
+ * own. */
 static void test_doctor_firewall(void **state)
 {
 	static const struct {
@@ -579,8 +580,7 @@ static void test_clean(void **state)
 		{ "\xc2\xc2\xa9", "\xc2\xa9" },
 		{ "\xc2\nx", "\nx" },
 		{ "\xc2\033[1mx", "x" },
-		/* The first byte of a C1 and the second one, with a sequence between them that is
-		 * dropped. */
+		/* The two bytes of a C1 have a sequence between them, which is dropped. */
 		{ "\xc2\033[m\x9b"
 		  "2J",
 		  "\x9b"
@@ -594,7 +594,7 @@ static void test_clean(void **state)
 		size_t n = clean_bytes(&whole, rows[i].in, strlen(rows[i].in), out), have = 0;
 		out[n] = '\0';
 		assert_string_equal(out, rows[i].out);
-		/* The same, a byte at a time: a sequence may be cut anywhere. */
+		/* The same input comes a byte at a time: a sequence may be cut anywhere. */
 		for (const char *p = rows[i].in; *p; p++)
 			have += clean_bytes(&bits, p, 1, out + have);
 		out[have] = '\0';
@@ -637,8 +637,8 @@ static void assert_clean(const char *text)
 			fail_msg("byte 0x%02x at %zu of: %s", u[i], i, text);
 }
 
-/* A daemon that was taken over: nothing that it says is obeyed by a terminal, or begins a line of
- * its own. */
+/* A taken-over daemon sends control bytes and newlines: the terminal obeys none, and none begins a
+ * line. */
 static void test_hostile_text(void **state)
 {
 	static const char *const texts[] = { "a\x1b[31mb",
@@ -685,8 +685,8 @@ static void test_hostile_text(void **state)
 	assert_string_equal(fx.out, "a?[31m??b\xc3\xa9\n");
 }
 
-/* Another account's program has no terminal of ours, not even by /dev/tty, and is in no session of
- * ours. */
+/* A program under another account can not open our terminal, not even by /dev/tty, and has its own
+ * session. */
 static void test_another_account_is_in_a_session_of_its_own(void **state)
 {
 	const char *const argv[] = {

@@ -1,8 +1,6 @@
-/* vm run, ssh and exec: whose exit status it is, what ssh is told, and that --rm deletes whatever
- * happens.
- *
- * A network namespace of the test's own has the "guest": a thread that says SSH-2.0 at 127.0.0.1
- * port 22. */
+/* Tests `vm run`, `ssh` and `exec`: their exit status, the arguments of ssh, and that --rm deletes
+ * the VM in every case.  The "guest" is a thread that sends SSH-2.0 at 127.0.0.1 port 22, in a
+ * network namespace of the test. */
 #include "tests/unit/cli_fixture.h"
 
 #include "controller/cli/proc.h"
@@ -75,7 +73,7 @@ static const char *ssh_args(void)
 	return buf;
 }
 
-/* A second process of the test, for a signal that comes to cli_main() from outside after @ms. */
+/* Start a process that sends a signal to cli_main() after @ms. */
 static pid_t signal_later(int sig, unsigned ms)
 {
 	pid_t me = getpid(), pid = fork();
@@ -186,7 +184,7 @@ static void test_the_end_of_the_vm_ends_the_wait(void **state)
 	assert_int_equal(BANGER("vm", "wait", "web1"), FAIL_STATE);
 }
 
-/* A guest that was started a moment ago has the time of a boot, not that of a login. */
+/* A guest that was started just now gets the time of a boot, not only that of a login. */
 static void test_the_time_counts_from_the_start(void **state)
 {
 	char started[32];
@@ -269,7 +267,7 @@ static void test_exec(void **state)
 	write_script("ssh-keygen", "echo >\"$HOME/asked\"; exit 1\n");
 	assert_int_equal(BANGER("exec", "web1", "--", "uname", "-a"), 7);
 	(void)snprintf(asked, sizeof(asked), "%s/asked", fx.dir);
-	assert_int_equal(access(asked, F_OK), -1); /* that is for new VMs alone */
+	assert_int_equal(access(asked, F_OK), -1); /* only new VMs need that */
 	assert_has(ssh_args(), "-T\nroot@127.0.0.1\n--\n'uname' '-a'\n");
 	assert_int_equal(BANGER("vm", "exec", "-t", "web1", "--", "top"), 7);
 	assert_has(ssh_args(), "-tt\n");
@@ -286,8 +284,8 @@ static void test_exec(void **state)
 	assert_int_equal(BANGER("ssh", "web1"), EXIT_OURS);
 }
 
-/* A server that has been up takes the command at once; only when ssh fails it is asked whether it
- * answers. */
+/* A guest that has been up gets the command at once.  Only if ssh fails, a connection asks whether
+ * the server answers. */
 static void test_no_connection_is_spent_on_a_question(void **state)
 {
 	(void)state; /* 255.255.255.255 */
@@ -323,7 +321,8 @@ static void test_a_terminal_that_the_guest_knows(void **state)
 	free(was);
 }
 
-/* execve(2) takes no argument of 128 KiB or more, here for ssh and there for the shell. */
+/* execve(2) refuses an argument of 128 KiB or more, both for ssh here and for the shell in the
+ * guest. */
 static void test_a_command_that_is_too_long(void **state)
 {
 	static char word[140000];
@@ -394,8 +393,8 @@ static void test_delete_forgets_the_host_key(void **state)
 	assert_string_equal(hosts, "other ssh-ed25519 BBBB\n" VM_ID "0 ssh-ed25519 DDDD\n");
 }
 
-/* A shell that prepares a folder of keys with the real ssh-keygen and ssh-agent; the fake one of
- * the fixture goes. */
+/* Run a shell that prepares a folder of keys with the real ssh-keygen and ssh-agent, instead of the
+ * fixture's fake one. */
 static void with_real_keys(const char *script)
 {
 	char line[2048], path[160];
@@ -410,7 +409,7 @@ static void with_real_keys(const char *script)
 	assert_int_equal(system(line), 0);
 }
 
-/* The first two words of @file in the folder of keys. */
+/* Return: the first two words of @file in the folder of keys. */
 static const char *public_half(const char *file)
 {
 	static char line[4096];
@@ -448,7 +447,8 @@ static void test_host_key(void **state)
 	assert_int_equal(BANGER("vm", "host-key", "web1"), FAIL_TIMEOUT);
 }
 
-/* A home with a blank and a percent sign: ssh would split the one and expand the other. */
+/* The path of the home has a blank, which ssh would split at, and a percent sign, which ssh would
+ * expand. */
 static void test_an_odd_home(void **state)
 {
 	char home[200], path[320], conf[600] = "";
@@ -457,7 +457,7 @@ static void test_an_odd_home(void **state)
 	(void)snprintf(home, sizeof(home), "%s/my %%h home", fx.dir);
 	assert_int_equal(mkdir(home, 0700), 0);
 	(void)setenv("HOME", home, 1);
-	/* The real ssh says what it understood. */
+	/* The real ssh prints what it understood. */
 	write_script("ssh", "shift 2; exec /usr/bin/ssh -G -F none \"$@\" >\"$HOME/conf\"\n");
 	if (access("/usr/bin/ssh", X_OK) < 0)
 		skip();
@@ -474,7 +474,8 @@ static void test_an_odd_home(void **state)
 	assert_null(strchr(conf + 19, ' '));
 }
 
-/* sudo with the user's HOME: root makes no folder there that the user can not write in. */
+/* sudo leaves root the user's HOME: root makes no folder there, because the user could not write to
+ * it. */
 static void test_roots_home_is_not_anothers(void **state)
 {
 	char path[240], theirs[200], mine[200];
@@ -510,7 +511,8 @@ static void test_the_public_half_is_derived(void **state)
 	with_real_keys("rm id_ed25519.pub");
 	assert_int_equal(BANGER("vm", "create"), 0);
 	assert_string_equal(a->ssh_key, public_half("true.pub"));
-	/* Of a PEM file ssh would offer the stranger's half, so ours is made. */
+	/* Of a PEM file ssh would offer the public half in the other key's .pub file, so our own
+	 * key is made. */
 	with_real_keys("rm -f id_*; ssh-keygen -q -t rsa -m PEM -N '' -f id_rsa && cp id_rsa.pub "
 		       "true.pub");
 	assert_int_equal(BANGER("vm", "create"), 0);
@@ -563,11 +565,11 @@ static void test_own_key(void **state)
 	(void)state;
 	assert_int_equal(BANGER("vm", "create"), 0);
 	(void)snprintf(half, sizeof(half), "id_ed25519.%d", (int)getpid());
-	own_key("id_ed25519", ""); /* what a power cut leaves of a key that was never used */
-	own_key(half, "half");     /* and a kill, of the making of one */
+	own_key("id_ed25519", ""); /* a power cut leaves this of an unused key */
+	own_key(half, "half");     /* a killed ssh-keygen leaves this */
 	assert_int_equal(BANGER("vm", "create"), 0);
 	assert_string_equal(a->ssh_key, "ssh-ed25519 AAAA");
-	/* Of a key that was moved away no half stays: ssh would offer it. */
+	/* The public half of a key that was moved away is removed: ssh would offer it. */
 	own_key("id_ed25519.pub", "ssh-ed25519 OLD me\n");
 	(void)snprintf(half, sizeof(half), "%s/.local/state/banger/id_ed25519", fx.dir);
 	assert_int_equal(unlink(half), 0);
@@ -575,7 +577,7 @@ static void test_own_key(void **state)
 	assert_string_equal(a->ssh_key, "ssh-ed25519 AAAA");
 	(void)strcat(half, ".pub");
 	assert_int_equal(access(half, F_OK), -1);
-	/* What can not be used is not thrown away: a VM may have it. */
+	/* An unusable key is not thrown away: a VM may have it. */
 	own_key("id_ed25519", "with a passphrase");
 	assert_int_equal(BANGER("vm", "create"), 1);
 	assert_non_null(strstr(fx.err, "ssh-keygen: ended with status 1"));

@@ -1,4 +1,4 @@
-/* Messages with descriptors over real sockets, whole reads and writes. */
+/* Tests messages with descriptors over real sockets, and complete reads and writes. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -82,7 +82,7 @@ static void refuses_too_many(void **state)
 	close_pair(&p);
 }
 
-/* What the kernel cut short comes with descriptors that must not stay open. */
+/* A message that the kernel cut short brings descriptors, which must not stay open. */
 static void refuses_cut_messages(void **state)
 {
 	int fds[1] = { STDIN_FILENO }, got[FDIO_MAX];
@@ -101,7 +101,7 @@ static void refuses_cut_messages(void **state)
 	close_pair(&p);
 }
 
-/* More descriptors than any message of ours has: MSG_CTRUNC. */
+/* The message has more descriptors than any of ours: MSG_CTRUNC. */
 static void refuses_cut_lists(void **state)
 {
 	union {
@@ -133,7 +133,7 @@ static void refuses_cut_lists(void **state)
 	close_pair(&p);
 }
 
-/* SCM_CREDENTIALS is a control message, and not one of ours. */
+/* The control message SCM_CREDENTIALS is none of ours. */
 static void refuses_other_control(void **state)
 {
 	int on = 1, got[FDIO_MAX];
@@ -185,8 +185,8 @@ static void whole_reads_and_writes(void **state)
 	(void)close(p.b);
 }
 
-/* An error path closes first and reports afterwards; a second close must not hit a number that was
- * given out again. */
+/* An error path may close first and report afterwards.  A second close must not hit a number that
+ * is in use again. */
 static void a_closed_descriptor_is_forgotten(void **state)
 {
 	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC), number = fd;

@@ -1,4 +1,5 @@
-/* The strict readers: what they take, and what they refuse although others would take it. */
+/* Tests the strict parsers: what they accept, and what they refuse although other parsers would
+ * accept it. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
-/* The access rules, as a table: who may do what to whose; and that the database's SQL functions
- * give the same answers. */
+/* Tests the access rules as a table of verb, caller and owner, and that the database's SQL
+ * functions give the same answers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +16,7 @@
 #define ANN 1001
 #define BOB 1002
 
-/* [verb][who asks, in the order of callers][whose it is, in the order of owners] */
+/* [verb][caller, in the order of callers][owner, in the order of owners] */
 static const uid_t callers[] = { 0, ANN, BOB }, owners[] = { 0, ANN, BOB };
 static const bool rules[ACCESS_VERBS][3][3] = {
 	[ACCESS_VM] = { { 1, 1, 1 }, { 0, 1, 0 }, { 0, 0, 1 } },
@@ -78,8 +78,8 @@ static void check_sql(enum access_verb v, uid_t caller, uid_t owner, bool allowe
 	assert_int_equal(ask_sql(arg, text), allowed);
 }
 
-/* A row without an owner, and a uid that is none, are never allowed: NULL would be 0, which is
- * root. */
+/* A row without an owner and an invalid uid are never allowed.  Their NULL must not count as 0,
+ * which is root. */
 static void sql_says_the_same(void **state)
 {
 	struct error e = { 0 };

@@ -1,6 +1,6 @@
-/* The control socket: who is heard, who is dropped, what goes on when a client goes, and that
- * nobody holds up others.  The test is the main loop; it includes server.c to look at the
- * connections and to move their deadlines. */
+/* Tests the control socket: which clients are served, which are dropped, what goes on when a client
+ * leaves, and that no client delays another.  The test is the main loop; it includes server.c to
+ * look at the connections and to move their deadlines. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <semaphore.h>
@@ -13,13 +13,13 @@
 #include "tests/unit/ctl_fixture.h"
 
 #define OTHER 1002
-#define PATIENCE_NS 20000000000u /* what anything may take on a busy machine */
+#define PATIENCE_NS 20000000000u /* the longest wait on a busy machine */
 
 static struct {
 	struct fixture *f;
 	struct api *api;
 	int listener;
-	struct caller next; /* who connects next */
+	struct caller next; /* the caller of the next connection */
 	unsigned stages;    /* EVENT stage, seen by ask() */
 	size_t bytes, rows; /* EVENT bytes, EVENT vm */
 	struct ev_vm vm;
@@ -75,7 +75,7 @@ static void turn(int ms)
 	}
 }
 
-/* The main loop for so long. */
+/* Run the main loop for this time. */
 static void run_for(unsigned ms)
 {
 	uint64_t end = after_ms(ms);
@@ -84,7 +84,7 @@ static void run_for(unsigned ms)
 		turn(1);
 }
 
-/* The main loop until @condition holds, or it is too late. */
+/* Run the main loop until @condition holds; fail when it takes too long. */
 #define RUN_UNTIL(condition)                                   \
 	do {                                                   \
 		uint64_t end_ = clock_boot_ns() + PATIENCE_NS; \
@@ -103,7 +103,8 @@ static struct control client(uint32_t uid)
 	t.next = (struct caller){ .uid = uid, .pid = 1 };
 	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
 	assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
-	/* Accepted, and so that nobody else is taken for @uid; a refused one is closed. */
+	/* Wait until the connection is accepted, so that no other one is taken for @uid's; a
+	 * refused one is closed. */
 	size_t before = t.api->n_conns;
 	for (int i = 0; i < 100 && t.api->n_conns == before; i++)
 		turn(0);
@@ -266,7 +267,7 @@ static void descriptors_must_be_as_many_as_the_table_says(void **state)
 	assert_int_equal(hear(&c, CALL_VERSION, &m), 1);
 	assert_int_equal(m.error.code, FAIL_USAGE);
 	run_for(20);
-	assert_int_equal(read(pipes[0], &byte, 1), 0); /* it was closed over there */
+	assert_int_equal(read(pipes[0], &byte, 1), 0); /* the server closed its end */
 	(void)close(pipes[0]);
 	assert_int_equal(ask(&c, CALL_VERSION, NULL).kind, MSG_RESULT);
 	control_close(&c);
@@ -291,7 +292,7 @@ static void a_connection_keeps_its_other_flags(void **state)
 	(void)close(ends[1]);
 }
 
-/* ---- those who break the rules ---- */
+/* ---- clients that break the rules ---- */
 
 static void a_malformed_message_drops_that_client_alone(void **state)
 {
@@ -403,8 +404,8 @@ static void one_user_can_not_take_all_connections(void **state)
 		control_close(&many[i]);
 }
 
-/* Four users have all connections: a fifth gets some of them, first of the one with the most, and
- * never more than these have. */
+/* Four users have all connections.  A fifth user gets some of them, the first from the user with
+ * the most, and never more than these have. */
 static void few_users_can_not_take_all_connections(void **state)
 {
 	static struct control many[API_CONNECTIONS_MAX], others[API_CONNECTIONS_PER_UID];
@@ -420,7 +421,7 @@ static void few_users_can_not_take_all_connections(void **state)
 	assert_in_range(n, API_CONNECTIONS_MAX / 5 - 1, API_CONNECTIONS_MAX / 5 + 1);
 	for (uint32_t uid = 2000; uid < 2004; uid++)
 		assert_true(count_of(t.api, uid, false) >= n - 1);
-	/* The oldest went: the newest are served. */
+	/* The oldest connections were closed; the newest are served. */
 	assert_int_equal(ask(&many[API_CONNECTIONS_PER_UID - 1], CALL_VERSION, NULL).kind,
 			 MSG_RESULT);
 	assert_true(is_closed(&many[0]));
@@ -458,7 +459,7 @@ static void assert_refused(struct control *c, const char *why)
 	control_close(c);
 }
 
-/* The VM of a slot runs under the slot's ids: its disk and its console would be such a caller's. */
+/* A VM runs under its slot's ids.  A caller with such an id would own the VM's disk and console. */
 static void callers_with_the_ids_of_slots_are_refused(void **state)
 {
 	const struct config *config = &t.f->c.config;
@@ -477,8 +478,8 @@ static void callers_with_the_ids_of_slots_are_refused(void **state)
 		print_message("SKIP: not root, so no groups can be had\n");
 		skip();
 	}
-	/* Groups are a thread's, and connect(2) notes those of its own; glibc would change all
-	 * threads. */
+	/* The kernel keeps groups for each thread, and connect(2) records those of the calling
+	 * thread; glibc's setgroups would change all threads. */
 	assert_int_equal(syscall(SYS_setgroups, ARRAY_SIZE(groups), groups), 0);
 	c = client(OWNER);
 	struct control root = client(0);
@@ -489,10 +490,10 @@ static void callers_with_the_ids_of_slots_are_refused(void **state)
 	assert_works(OWNER);
 }
 
-/* ---- waiting, and going away ---- */
+/* ---- waiting clients, and clients that leave ---- */
 
-/* No descriptor is left for one more connection: it waits, the loop does not turn in circles,
- * nobody else notices. */
+/* No descriptor is left for one more connection: it waits, the loop does not spin, and no other
+ * client is delayed. */
 static void without_a_descriptor_a_client_waits(void **state)
 {
 	struct control first = client(OWNER), second;
@@ -622,7 +623,7 @@ static void a_monitors_log_and_metrics_are_asked_for_by_number(void **state)
 	t.bytes = 0;
 	web.vm_logs.what = STREAM_METRICS;
 	assert_int_equal(ask(&c, CALL_VM_LOGS, &web).kind,
-			 MSG_RESULT); /* the monitor does not answer: what there is */
+			 MSG_RESULT); /* the monitor does not answer: the old metrics are sent */
 	assert_int_equal(t.bytes, 11);
 	assert_int_equal(host.flushes, 1);
 	control_close(&c);
@@ -643,7 +644,7 @@ static void a_client_that_goes_leaves_its_start_running(void **state)
 	RUN_UNTIL(t.api->n_conns == 0);
 }
 
-/* ---- gone at every stage of every verb ---- */
+/* ---- clients that leave at each stage of each verb ---- */
 
 /* Each verb, the state before it, and that after it ("": no such VM). */
 static const struct {
@@ -691,7 +692,7 @@ static void bring_to(struct fixture *f, bool is, bool runs)
 		must_start(f, "web");
 }
 
-/* Hear so many stages.  Return: false when the answer came first. */
+/* Read @n stages.  Return: false when the answer came first. */
 static bool hear_stages(struct control *c, enum call_id call, unsigned n)
 {
 	struct message m;
@@ -710,7 +711,7 @@ static bool hear_stages(struct control *c, enum call_id call, unsigned n)
 	return true;
 }
 
-/* Return: false when there are not so many. */
+/* Run a verb whose client leaves after @stages stages.  Return: false when the verb has fewer. */
 static bool goes_after(struct fixture *f, size_t verb, unsigned stages)
 {
 	enum call_id call = verbs[verb].call;
@@ -719,7 +720,7 @@ static bool goes_after(struct fixture *f, size_t verb, unsigned stages)
 	bring_to(f, verbs[verb].exists, verbs[verb].runs);
 	struct control c = client(OWNER);
 	say(&c, call, &args);
-	if (!stages) /* after it was taken, and before anything is said */
+	if (!stages) /* after the request was taken, and before any stage */
 		RUN_UNTIL(t.api->conns->state == RUNNING);
 	bool heard = hear_stages(&c, call, stages);
 	control_close(&c);
@@ -741,14 +742,14 @@ static void a_client_may_go_at_any_stage(void **state)
 		unsigned n = 0;
 		while (goes_after(f, v, n))
 			n++;
-		assert_true(n > 1); /* each verb tells of something */
+		assert_true(n > 1); /* each verb has stages */
 		all += n;
 	}
 	assert_in_range(all, 15, 40);
 	assert_int_equal(fake_helper_violations(f->fake), 0);
 }
 
-/* Any part of a request is none. */
+/* A client that leaves in the middle of its request starts nothing. */
 static void a_client_that_goes_before_its_request_is_whole_asked_for_nothing(void **state)
 {
 	struct fixture *f = *state;
@@ -781,7 +782,7 @@ static void a_client_that_goes_before_its_request_is_whole_asked_for_nothing(voi
 	(void)close(ends[1]);
 }
 
-/* It waited for its user's share of the workers: what it wanted is not begun any more. */
+/* The request waited for its user's share of the workers; the operation is not begun any more. */
 static void a_client_that_goes_before_its_turn_asked_for_nothing(void **state)
 {
 	struct control many[API_WORKERS_PER_UID], late;
@@ -863,7 +864,7 @@ static void wait_at_gate(struct ctl *c, void *arg)
 	(void)sem_wait(&gate);
 }
 
-/* The end of the client is heard while a worker has the connection, and not told again. */
+/* The client's end is noticed while a worker has the connection, and is not reported again. */
 static void a_client_that_goes_in_the_middle_of_its_turn_is_remembered(void **state)
 {
 	struct fixture *f = *state;
@@ -921,7 +922,7 @@ static void one_user_can_not_take_all_workers(void **state)
 	fake_helper_delay(f->fake, OP_VMM_SPAWN, 1000);
 	for (size_t i = 0; i < ARRAY_SIZE(many); i++) {
 		many[i] = client(OWNER);
-		say(&many[i], CALL_VM_START, &web); /* all but one wait for the VM's turn */
+		say(&many[i], CALL_VM_START, &web); /* all but one wait for the operation lock */
 	}
 	run_for(50);
 	assert_int_equal(count_of(t.api, OWNER, true), API_WORKERS_PER_UID);
@@ -936,8 +937,8 @@ static void one_user_can_not_take_all_workers(void **state)
 	assert_int_equal(fake_helper_count(f->fake, OP_VMM_SPAWN), 1);
 }
 
-/* A loop of start and kill is bounded for a user, not for root and not for others; ends are not
- * bounded. */
+/* A user's loop of start and kill is limited.  Root and other users are not; kills and stops are
+ * never limited. */
 static void a_user_can_not_start_and_kill_for_ever(void **state)
 {
 	enum { BURST = 50 };
@@ -970,8 +971,8 @@ static void a_user_can_not_start_and_kill_for_ever(void **state)
 	control_close(&root);
 }
 
-/* As with `vm stop --timeout 1h`, here for ever: all of them wait for the turn of their user's
- * VM. */
+/* The operations take as long as `vm stop --timeout 1h`, here for ever: all wait for the operation
+ * lock of their user's VM. */
 static void few_users_can_not_take_all_workers(void **state)
 {
 	enum { USERS = 3 };
@@ -1049,8 +1050,8 @@ static void imports_are_few_at_a_time(void **state)
 	assert_true(has_share(&a, &c[3]));
 }
 
-/* A TCP socket whose close(2) waits for half a minute: there is more to send than its peer takes.
- * @peer: the other end. */
+/* Make a TCP socket whose close(2) waits for half a minute, because its peer does not take all
+ * data.  @peer: the other end. */
 static int lingering(int *peer)
 {
 	const struct linger linger = { .l_onoff = 1, .l_linger = 30 };
@@ -1075,7 +1076,7 @@ static int lingering(int *peer)
 	return s;
 }
 
-/* What a client sends may take as long to close as it wants; nobody else waits for that. */
+/* The descriptors that a client sends may take long to close; no other client waits for that. */
 static void descriptors_that_are_slow_to_close_hold_up_nobody(void **state)
 {
 	static const char *const ways[] = { "with a request", "with half of one",
@@ -1107,7 +1108,7 @@ static void descriptors_that_are_slow_to_close_hold_up_nobody(void **state)
 			control_close(&bad);
 		assert_works(OTHER);
 		assert_true(clock_boot_ns() - since < 5000000000u);
-		if (!way) { /* and its own connection goes on when it is done */
+		if (!way) { /* the client's own connection continues when that is done */
 			struct message m;
 			assert_int_equal(hear(&bad, CALL_VERSION, &m), 1);
 			assert_int_equal(m.error.code, FAIL_USAGE);
@@ -1128,7 +1129,7 @@ static size_t held_of(uint32_t uid)
 	return n;
 }
 
-/* One message with as many descriptors as the kernel takes (SCM_MAX_FD, unix(7)). */
+/* Send one message with as many descriptors as the kernel takes (SCM_MAX_FD, unix(7)). */
 static void send_253(struct control *c, int what)
 {
 	enum { MANY = 253 };
@@ -1150,8 +1151,8 @@ static void send_253(struct control *c, int what)
 	assert_int_equal(sendmsg(c->fd, &m, MSG_NOSIGNAL), 1);
 }
 
-/* Every connection of a user sends as many as it can, all of them slow to close: that must not use
- * up the descriptors of the whole service. */
+/* Every connection of a user sends as many descriptors as it can, all slow to close.  That must not
+ * use up the descriptors of the service. */
 static void a_user_whose_descriptors_are_slow_to_close_is_not_heard(void **state)
 {
 	enum { CLIENTS = 12 };
@@ -1187,7 +1188,7 @@ static void a_user_whose_descriptors_are_slow_to_close_is_not_heard(void **state
 	assert_works(OWNER);
 }
 
-/* All descriptors are taken: whoever is connected is served, who comes waits, and the loop does not
+/* All descriptors are taken: connected clients are served, new ones wait, and the loop does not
  * spin. */
 static void without_a_descriptor_newcomers_wait(void **state)
 {

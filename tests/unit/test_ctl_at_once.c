@@ -1,5 +1,5 @@
-/* Several commands for one VM at the same moment, from threads: each order is allowed, but what is
- * said afterwards is so, and nothing is left that nobody knows of. */
+/* Tests several commands for one VM at the same moment, from threads.  Each order is allowed, but
+ * the state must be true afterwards, and every object must have a row. */
 #include "controller/lifecycle/operation.h"
 #include "controller/objects/object.h"
 #include "controller/recovery/online.h"
@@ -121,7 +121,7 @@ static bool exists(struct fixture *f)
 	return db_vm_find(f->c.db, &f->caller, "web", &vm, &e) == 0;
 }
 
-/* What the row says is what there is. */
+/* Assert that the row agrees with the objects. */
 static void assert_true_to_its_word(struct fixture *f)
 {
 	struct vm vm = row(f, "web");
@@ -169,7 +169,7 @@ static void two_creates_of_one_name(void **state)
 	}
 }
 
-/* Who can see it can not yet start it. */
+/* A VM that is visible during its creation can not be started yet. */
 static void a_create_and_a_start(void **state)
 {
 	struct fixture *f = *state;
@@ -231,7 +231,7 @@ static void *gc_on_and_on(void *arg)
 	return (void *)bad;
 }
 
-/* What is being made, or being taken away, is not nobody's. */
+/* Objects of a creation or a deletion in progress are no orphans. */
 static void a_gc_and_a_create(void **state)
 {
 	struct fixture *f = *state;
@@ -341,7 +341,7 @@ static void a_create_and_the_deletion_of_its_image(void **state)
 	void *bad;
 
 	assert_int_equal(pthread_create(&thread, NULL, delete_image, &d), 0);
-	/* Who of the two is faster is the scheduler's to say: on until a create has won. */
+	/* The scheduler decides the order: go on until a create has won. */
 	for (int i = 0; i < 30 || (!made && i < 5000); i++) {
 		struct operation o = operation(f), p = operation(f);
 		struct error e = { 0 };

@@ -1,5 +1,5 @@
-/* Who sees which records of the request log, in which order, and what becomes of lines that are no
- * records. */
+/* Tests which user sees which records of the request log, in which order, and the treatment of
+ * lines that are no records. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -126,7 +126,7 @@ static void root_sees_all_in_the_order_of_time(void **state)
 	assert_string_equal(p->seen, "theirs ");
 }
 
-/* The wall clock was set back: what a role did in its order is shown in its order. */
+/* The wall clock was set back: the records of one role keep the role's order. */
 static void a_clock_set_back_does_not_turn_a_log_around(void **state)
 {
 	struct place *p = *state;
@@ -158,10 +158,10 @@ static void an_operation_is_shown_to_its_owner_alone(void **state)
 	records(p);
 	(void)look(p, 1001, OP_A, true);
 	assert_string_equal(p->seen, "tap loop list vmm ");
-	/* An id is no key: what it did to others' VMs stays theirs. */
+	/* The id of an operation opens no records of other users' VMs. */
 	assert_int_equal(look(p, 1002, OP_A, true).shown, 1);
 	assert_string_equal(p->seen, "list ");
-	/* Somebody else's: what is theirs in it, that is nothing. */
+	/* The operation is another user's: none of its records is the caller's. */
 	assert_int_equal(look(p, 1002, OP_A, false).shown, 0);
 	/* "ours" says nothing when no operation is asked for. */
 	(void)look(p, 1003, "", true);

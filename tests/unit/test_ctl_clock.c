@@ -1,5 +1,5 @@
-/* Clocks that jump: the wall clock is for people, and a host that was suspended has not waited.
- * The controller is told times by the function below. */
+/* Tests that clocks may jump: the wall clock serves people only, and a suspend does not count as
+ * waiting.  The function below tells the controller the time. */
 #include <sys/syscall.h>
 
 #include "tests/unit/ctl_fixture.h"
@@ -44,8 +44,8 @@ static void *stop(void *arg)
 	return NULL;
 }
 
-/* A guest that does not listen is given its time, all of it and not much more, whatever a clock
- * does meanwhile. */
+/* A guest that ignores the shutdown gets its whole time and not much more, whatever a clock does
+ * meanwhile. */
 static void jump_in_a_stop(struct fixture *f, _Atomic int64_t *clock, int64_t by_s)
 {
 	struct job j = { .f = f, .o = operation(f) };
@@ -83,7 +83,7 @@ static void a_suspended_host_ends_no_wait(void **state)
 	jump_in_a_stop(f, &suspended_s, 8 * 3600);
 }
 
-/* A VM that was created tomorrow is started and listed today. */
+/* A VM whose creation lies in the future is started and listed. */
 static void a_clock_set_back_is_no_obstacle(void **state)
 {
 	struct fixture *f = *state;

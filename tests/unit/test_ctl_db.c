@@ -1,5 +1,4 @@
-/* The state database: migrations, slots, references, the ledger, and what happens when there is no
- * room. */
+/* Tests the state database: migrations, slots, references, the ledger, and a full disk. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -136,7 +135,7 @@ static int teardown_folder(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		(void)unlink(in_folder(names[i]));
-	return rmdir(folder); /* fails when something else was left */
+	return rmdir(folder); /* rmdir(2) fails if another file was left */
 }
 
 static void sql(const char *path, const char *text)
@@ -150,7 +149,7 @@ static void sql(const char *path, const char *text)
 	assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
-/* The first schema, as it was written then: never to be edited. */
+/* The first schema.  It must never be edited. */
 static const char schema_1[] =
 	"CREATE TABLE kernels (id INTEGER PRIMARY KEY, owner INTEGER NOT NULL, name TEXT NOT NULL, "
 	"digest TEXT NOT NULL,"
@@ -215,7 +214,7 @@ static void test_migration(void **state)
 	assert_int_equal(db_ledger_rows(s, vm.id, rows, &n, &e), 0);
 	assert_int_equal(n, 0);
 	assert_int_equal(db_ledger_plan(s, &vm, &tap, 1, NULL, &e), 0);
-	/* What can not be read is empty, and the row can still be had. */
+	/* An unreadable value is empty, and the row can still be read. */
 	assert_int_equal(db_vm_find(s, &ann, "broken", &vm, &e), 0);
 	assert_int_equal(vm.runtime.loop_base, -1);
 	assert_int_equal(vm.state, VM_FAILED);
@@ -247,7 +246,7 @@ static void test_new_file(void **state)
 	assert_int_equal(access(in_folder("db.v1"), F_OK), -1);
 }
 
-/* ---- bad days ---- */
+/* ---- damaged, locked and foreign files ---- */
 
 #define PAGE 4096u
 
@@ -256,7 +255,7 @@ struct bytes {
 	size_t n;
 };
 
-/* No file: no bytes. */
+/* Read a file; a missing file has no bytes. */
 static struct bytes slurp(const char *name)
 {
 	FILE *f = fopen(in_folder(name), "r");
@@ -294,7 +293,7 @@ static void assert_same(const char *name, struct bytes *before)
 	free(before->v);
 }
 
-/* Refused, with what is wrong and a hint, and left byte for byte as it was. */
+/* Assert that the file is refused with a reason and a hint, and that its bytes did not change. */
 static void assert_refused(enum fail code, const char *why)
 {
 	struct bytes db = slurp("db"), log = slurp("db-wal");
@@ -403,7 +402,7 @@ static void test_damage_is_refused(void **state)
 	for (size_t at = 0; at + PAGE <= whole.n; at += PAGE) {
 		unsigned char was[PAGE];
 		if (!is_used(whole.v + at))
-			continue; /* room that is kept, not a page yet */
+			continue; /* reserved room, not a page yet */
 		memcpy(was, whole.v + at, PAGE);
 		memset(whole.v + at, 0x5a, PAGE);
 		spit("db", whole.v, whole.n);
@@ -419,7 +418,7 @@ static void test_damage_is_refused(void **state)
 	db_close(s);
 }
 
-/* SQLite would take it for a new one, and throw the log away. */
+/* SQLite would take the file for a new one, and discard the log. */
 static void test_a_cut_file_is_refused(void **state)
 {
 	struct db *s = must_open();
@@ -429,7 +428,7 @@ static void test_a_cut_file_is_refused(void **state)
 	db_close(s);
 	assert_int_equal(truncate(in_folder("db"), 0), 0);
 	assert_refused(FAIL_HOST, "it was cut");
-	/* Without a log it is what an installation that was cut short has left. */
+	/* Without a log the file is one that an interrupted installation has left. */
 	assert_int_equal(unlink(in_folder("db-wal")), 0);
 	db_close(must_open());
 }
@@ -454,7 +453,7 @@ static void test_a_locked_one_is_refused(void **state)
 	db_close(must_open());
 }
 
-/* While it is open: commits fail with the reason, and nothing is half done. */
+/* A lock while the database is open: commits fail with the reason, and no change is half done. */
 static void test_a_lock_while_it_is_open(void **state)
 {
 	struct db *s = must_open();
@@ -477,8 +476,8 @@ static void test_a_lock_while_it_is_open(void **state)
 	db_close(s);
 }
 
-/* What a power cut can leave of the log: a beginning of it, the rest as it was before.  Commits are
- * lost from the end alone, and each is there whole or not at all. */
+/* A power cut may leave a beginning of the log, and older bytes after it.  Only the last commits
+ * are lost, and each is there whole or not at all. */
 static void test_a_torn_log(void **state)
 {
 	struct db *s = must_open();
@@ -508,7 +507,7 @@ static void test_a_torn_log(void **state)
 	free(log.v);
 }
 
-/* A database of yesterday is put in the place of today's, the log beside it forgotten. */
+/* Yesterday's database replaces today's, but the log beside it stays. */
 static void test_a_copy_does_not_meet_another_ones_log(void **state)
 {
 	struct db *s = must_open();
@@ -518,15 +517,15 @@ static void test_a_copy_does_not_meet_another_ones_log(void **state)
 	make_some(s, 0, 20);
 	assert_int_equal(db_backup(s, 0, &e), 1);
 	struct bytes yesterday = slurp("db.backup");
-	make_some(s, 20, 300); /* with checkpoints, so that the log has a part of it only */
+	make_some(s, 20, 300); /* with checkpoints, so that the log has only a part */
 	struct bytes killed = slurp("db-wal");
-	db_close(s); /* the clean stop that everybody makes first */
+	db_close(s); /* the clean stop that comes before */
 	spit("db", yesterday.v, yesterday.n);
 	s = must_open();
 	assert_int_equal(count_vms(s), 20);
 	db_close(s);
 
-	/* After a kill the log is full: the mixture is refused, and neither half of it is lost. */
+	/* After a kill the log is full.  The mixture is refused, and both files are kept. */
 	spit("db", yesterday.v, yesterday.n);
 	spit("db-wal", killed.v, killed.n);
 	(void)unlink(in_folder("db-shm"));
@@ -539,7 +538,7 @@ static void test_a_copy_does_not_meet_another_ones_log(void **state)
 	free(killed.v);
 }
 
-/* Its name is taken away, or given to another file, while it is in use. */
+/* The file's name is removed, or given to another file, while the database is in use. */
 static void test_taken_away(void **state)
 {
 	char db[128], away[128], rescued[128];
@@ -562,7 +561,7 @@ static void test_taken_away(void **state)
 	sql(in_folder("db"), "CREATE TABLE other (id INTEGER)");
 	assert_int_equal(db_in_place(s, "web", &e), -1);
 	assert_int_equal(db_rescue(s, &e), 0);
-	/* What is written after that is rescued at the end. */
+	/* Later changes are rescued when the database is closed. */
 	add_image(s, 0, "debian");
 	config.slots = config.max_vms_per_owner = 8;
 	vm = create(s, 1000, "late");
@@ -602,8 +601,8 @@ static void test_backup(void **state)
 	(void)unlink(in_folder("db.backup-shm"));
 }
 
-/* Room for what a full disk must not prevent: as long as the log can ever get (a checkpoint comes
- * every 4 MiB). */
+/* The database reserves room for what a full disk must not prevent: the greatest length of the log
+ * (a checkpoint comes every 4 MiB). */
 static void test_room_is_kept(void **state)
 {
 	struct db *s = must_open();
@@ -683,7 +682,7 @@ static void test_full(void **state)
 	assert_int_equal(e.code, FAIL_HOST);
 	assert_non_null(strstr(e.why, "no room"));
 	assert_true(e.hint[0]);
-	/* What failed left nothing, and releasing still works. */
+	/* The failed create left nothing, and a release still works. */
 	assert_int_equal(db_vm_find(s, &ann, vm.name, &vm, &e), -1);
 	assert_int_equal(e.code, FAIL_NOT_FOUND);
 	assert_int_equal(db_vm_find(s, &ann, "vm0", &vm, &e), 0);
@@ -757,7 +756,7 @@ static void test_slot_floor(void **state)
 	assert_int_equal(db_slot_floor(*state, 0, 41, &e), 0);
 	assert_int_equal(db_slot_floor(*state, 0, 7, &e), 0); /* never down */
 	assert_int_equal(db_slot_floor(*state, 0, UINT32_MAX, &e),
-			 0); /* nor out of all use, by a lie */
+			 0); /* nor beyond all numbers, by a false report */
 	config.slots = 1;
 	vm = create(*state, 1000, "a");
 	assert_int_equal(vm.slot, 0);
@@ -857,14 +856,14 @@ static void test_find(void **state)
 	(void)snprintf(prefix, sizeof(prefix), "%.3s", hex);
 	assert_int_equal(db_vm_find(*state, &ann, prefix, &found, &e), -1);
 	assert_int_equal(e.code, FAIL_NOT_FOUND);
-	/* Another user's is like none. */
+	/* Another user's VM is like a missing one. */
 	assert_int_equal(db_vm_find(*state, &bob, "web", &found, &e), -1);
 	assert_int_equal(e.code, FAIL_NOT_FOUND);
 	assert_int_equal(db_vm_find(*state, &bob, hex, &found, &e), -1);
 	assert_int_equal(e.code, FAIL_NOT_FOUND);
 	assert_int_equal(db_vm_find(*state, &bob, "1000/web", &found, &e), -1);
 	assert_int_equal(e.code, FAIL_NOT_FOUND);
-	/* Root says whose, or the id. */
+	/* Root names the owner too, or the id. */
 	assert_int_equal(db_vm_find(*state, &root, "web", &found, &e), -1);
 	assert_int_equal(db_vm_find(*state, &root, "1000/web", &found, &e), 0);
 	assert_int_equal(db_vm_find(*state, &root, hex, &found, &e), 0);
@@ -894,7 +893,7 @@ static void test_prefix_ambiguous(void **state)
 			"UPDATE vms SET id = x'abcd0000000000000000000000000003' WHERE name = 'c';",
 			NULL, NULL, NULL),
 		SQLITE_OK);
-	assert_int_equal(db_vm_find(s, &ann, "abcd0", &found, &e), 0); /* c is not ann's to see */
+	assert_int_equal(db_vm_find(s, &ann, "abcd0", &found, &e), 0); /* ann may not see c */
 	assert_string_equal(found.name, "a");
 	assert_int_equal(db_vm_find(s, &root, "abcd0", &found, &e), -1);
 	assert_int_equal(e.code, FAIL_USAGE);
@@ -928,7 +927,7 @@ static void test_each(void **state)
 	(void)create(*state, 1000, "b");
 	(void)create(*state, 1000, "a");
 	(void)create(*state, 1001, "c");
-	assert_int_equal(db_vm_each(*state, &ann, true, note, &n, &e), 0); /* all is for root */
+	assert_int_equal(db_vm_each(*state, &ann, true, note, &n, &e), 0); /* only root lists all */
 	assert_string_equal(n.text, "a b ");
 	n.text[0] = '\0';
 	assert_int_equal(db_vm_each(*state, &root, false, note, &n, &e), 0);
@@ -980,7 +979,7 @@ static void test_ledger(void **state)
 	assert_int_equal(db_vm_delete(s, &vm, &e), -1);
 	assert_int_equal(e.code, FAIL_STATE);
 
-	/* One more while it runs, then it alone goes. */
+	/* One more object while the VM runs; then only that one is removed. */
 	const enum object nat = OBJ_NAT;
 	assert_int_equal(db_ledger_plan(s, &vm, &nat, 1, &o, &e), 0);
 	expect_rows(s, &vm, "loop-base:1:4 tap:1:17 vmm:1:1 nat:0:-1 ");
@@ -989,8 +988,8 @@ static void test_ledger(void **state)
 	assert_int_equal(db_ledger_settle(s, &vm, rows, 3, &e), 0);
 	expect_rows(s, &vm, "loop-base:1:4 tap:1:17 vmm:1:1 ");
 
-	/* A pass that could not release the tap keeps it, told backwards; and one that the ledger
-	 * did not have. */
+	/* A release that could not remove the tap keeps its row; the rows come in reverse order.
+	 * One row was not in the ledger. */
 	const struct ledger_row left[] = {
 		{ .kind = OBJ_DM, .state = LEDGER_RELEASING, .ident = -1, .error = "busy" },
 		{ .kind = OBJ_TAP, .state = LEDGER_RELEASING, .ident = 17, .error = "no" }
@@ -1010,7 +1009,7 @@ static void test_ledger(void **state)
 	assert_int_equal(e.code, FAIL_NOT_FOUND);
 }
 
-/* A plan that fails half-way is no plan. */
+/* A plan that fails half-way leaves no rows. */
 static void test_plan_is_atomic(void **state)
 {
 	struct db *s = *state;
@@ -1131,7 +1130,7 @@ static void test_used_is_undeletable(void **state)
 	assert_int_equal(n, 12);
 	n = 0;
 	assert_int_equal(each(s, ARTIFACT_IMAGE, &bob, &n), 0);
-	assert_int_equal(n, 1); /* that ann uses it is not bob's to know */
+	assert_int_equal(n, 1); /* bob must not learn that ann uses it */
 	n = 0;
 	assert_int_equal(each(s, ARTIFACT_IMAGE, &root, &n), 0);
 	assert_int_equal(n, 12);
@@ -1207,7 +1206,7 @@ static void test_image_names(void **state)
 	i.kernel_digest[0] = 'x';
 	assert_int_equal(db_artifact_add(s, &i, 8, &e), -1);
 	assert_int_equal(e.code, FAIL_NOT_FOUND);
-	/* One's own name hides root's. */
+	/* A user's own name hides root's. */
 	add_image(s, 1000, "debian");
 	assert_int_equal(db_artifact_find(s, &ann, "debian", &i, &e), 0);
 	assert_int_equal(i.owner, 1000);
@@ -1228,8 +1227,8 @@ static void test_facts(void **state)
 	assert_string_equal(out, "no");
 }
 
-/* One that could not be rolled back, for want of memory, is before anything else: what was never
- * committed is not read. */
+/* A transaction could not be rolled back for lack of memory: it is rolled back before any read, so
+ * that uncommitted rows are never seen. */
 static void test_a_torn_transaction(void **state)
 {
 	struct db *s = *state;

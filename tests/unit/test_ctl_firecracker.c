@@ -1,5 +1,5 @@
-/* The Firecracker driver against a fake that is as strict as the published schema: what it sends,
- * and how each fault ends. */
+/* Tests the Firecracker driver against a fake that is as strict as the published schema: its
+ * requests, and the end of each fault. */
 #include <jansson.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -135,7 +135,7 @@ static void test_dm_disk(void **state)
 	struct fix *x = *state;
 	struct error e;
 
-	/* By who made its files, not by what this host would choose today. */
+	/* The driver that made the files is used, not the one that this host would choose today. */
 	x->c.storage = storage_by_name("copy");
 	(void)strcpy(x->vm.runtime.storage, "dm-snapshot");
 	assert_int_equal(boot(x, &e), 0);
@@ -154,7 +154,7 @@ static void test_shutdown(void **state)
 	assert_true(fake_firecracker_ctrl_alt_del(x->f));
 }
 
-/* Without them it runs all the same. */
+/* Without log and metrics the VM runs too. */
 static void test_no_log(void **state)
 {
 	struct fix *x = *state;
@@ -181,7 +181,7 @@ static void test_flush(void **state)
 	assert_true(clock_boot_ns() - began < 1500000000u);
 }
 
-/* What the API refuses is said in its words. */
+/* A refusal of the API is reported in its own words. */
 static void test_refused(void **state)
 {
 	struct fix *x = *state;
@@ -198,7 +198,7 @@ static void test_refused(void **state)
 	assert_non_null(strstr(e.why, "not supported after starting"));
 }
 
-/* The fake itself: what it is there to catch. */
+/* The fake itself refuses what it must catch. */
 static void test_fake_is_strict(void **state)
 {
 	static const struct {
@@ -334,7 +334,7 @@ static void test_no_socket(void **state)
 
 	fake_firecracker_stop(x->f);
 	x->f = NULL;
-	assert_int_equal(boot(x, &e), -1); /* the node is there, nobody listens */
+	assert_int_equal(boot(x, &e), -1); /* the socket's node exists, but no process listens */
 	assert_int_equal(e.code, FAIL_TIMEOUT);
 	assert_int_equal(unlink(x->socket), 0);
 	assert_int_equal(boot(x, &e), -1);
@@ -342,7 +342,7 @@ static void test_no_socket(void **state)
 	assert_non_null(strstr(e.why, "no answer on its API socket within 700 ms"));
 }
 
-/* A monitor that puts something else in its socket's place leads us nowhere. */
+/* A monitor replaces its socket by something else: the controller does not follow it. */
 static void test_not_its_socket(void **state)
 {
 	struct fix *x = *state;

@@ -1,4 +1,4 @@
-/* The controller's end of the helper protocol, against roles that answer, refuse, mislead and
+/* Tests the controller's end of the helper protocol, against roles that answer, refuse, lie and
  * die. */
 #include <errno.h>
 #include <fcntl.h>
@@ -222,8 +222,8 @@ static void test_wrong_use(void **state)
 	to_run(b);
 }
 
-/* After an answer that is not one, the line is closed for good: a late answer must not be taken for
- * the next one's. */
+/* After an invalid answer the socket is closed for good: a late answer must not be taken for that
+ * to the next request. */
 static void refuse(struct bench *b, const void *bytes, size_t n)
 {
 	struct request q = helper_request(OP_TAP_RETIRE, &a_vm, &an_op);
@@ -238,7 +238,7 @@ static void refuse(struct bench *b, const void *bytes, size_t n)
 	struct pollfd fd = { .fd = helper_fd(b->h, ROLE_NET), .events = POLLIN };
 	assert_int_equal(poll(&fd, 1, 5000), 1); /* which is how the main loop learns of it */
 	q = helper_request(OP_SNAPSHOT_REMOVE, &a_vm, &an_op);
-	assert_int_equal(helper_call(b->h, &q, NULL, &a, NULL), 0); /* the others go on */
+	assert_int_equal(helper_call(b->h, &q, NULL, &a, NULL), 0); /* the other roles still work */
 }
 
 static void test_garbage(void **state)
@@ -276,8 +276,8 @@ static void test_unexpected_descriptor(void **state)
 
 	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv), 0);
-	/* The answer is there before the question: seq 1, ok, with a descriptor that the row does
-	 * not have. */
+	/* The answer arrives before the request: seq 1, ok, with a descriptor that the row does not
+	 * have. */
 	assert_int_equal(fdio_send(sv[1], "\x93\x01\x01\x00", 4, &sv[1], 1), 0);
 	struct helper *h = helper_open(sv[0], -1, -1);
 	assert_int_equal(helper_fd(h, ROLE_BLK), -1);
@@ -340,7 +340,7 @@ static void test_threads_do_not_mix(void **state)
 	assert_int_equal(fake_helper_violations(b->fake), 0);
 }
 
-/* ---- one sweep for all who wait ---- */
+/* ---- one sweep for all waiting threads ---- */
 
 static void *make_and_remove(void *arg)
 {
@@ -396,7 +396,7 @@ static void *sweep_in_vain(void *arg)
 	return tap_sweep_remove(b->sweep, b->h, &q) == ST_KERNEL ? NULL : "an error was not told";
 }
 
-/* One that fails says nothing of the others: each asks and hears for itself. */
+/* A failed sweep concerns only the thread that asked: each thread asks and gets its own result. */
 static void test_a_failed_sweep_is_told_to_its_asker_alone(void **state)
 {
 	struct bench *b = *state;

@@ -1,5 +1,5 @@
-/* Images and kernels as files, and the disks that are made of them: what is taken, what is refused,
- * what is left. */
+/* Tests the files of images and kernels, and the disks made from them: which are accepted, which
+ * are refused, and what is left. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -85,7 +85,7 @@ static int teardown(void **state)
 	return system(command);
 }
 
-/* How many entries a folder has. */
+/* Return: how many entries a folder has. */
 static unsigned entries(const char *sub)
 {
 	DIR *d = opendir(path(sub));
@@ -109,7 +109,7 @@ static int file(size_t size, size_t at, const char *bytes, size_t n)
 	return fd;
 }
 
-/* A file that has the magic of ext4, and @text in its middle. */
+/* Make a file with the magic number of ext4, and @text in its middle. */
 static int ext4(size_t size, const char *text)
 {
 	int fd = file(size, 1080, "\x53\xef", 2);
@@ -213,7 +213,7 @@ static void test_import(void **state)
 	(void)close(fd);
 }
 
-/* The digest is of the bytes, not of the holes; and of their places. */
+/* The digest covers the bytes and their places; holes make no difference. */
 static void test_digest(void **state)
 {
 	char a[65], b[65], zeros[65536] = "";
@@ -303,7 +303,7 @@ static void shrink(void *arg, const char *stage, const char *detail)
 		assert_int_equal(ftruncate(*(int *)arg, 4096), 0);
 }
 
-/* The caller keeps a descriptor and can cut the file under us. */
+/* The caller keeps a descriptor and can shorten the file during the import. */
 static void test_shrinks_while_read(void **state)
 {
 	struct operation o = operation(&ann);
@@ -353,7 +353,7 @@ static void *import_and_delete(void *arg)
 	for (int i = 0; i < 20; i++) {
 		bad += import(&c, "x", ext4(MIB, "same"), digest) < 0;
 		path_image(&ctl.config, digest, name);
-		bad += access(name, F_OK) != 0; /* whoever else deletes theirs now */
+		bad += access(name, F_OK) != 0; /* while other threads delete their images */
 		bad += delete_image(&c, "x") < 0;
 	}
 	return (void *)bad;
@@ -398,8 +398,8 @@ static void *many_contents_of_one_name(void *arg)
 	return (void *)bad;
 }
 
-/* Whose name was given to another content meanwhile deletes neither, and no file is left that
- * nobody knows of. */
+/* A thread may find that its name has another content by now.  Then it deletes neither content, and
+ * at the end no file is left without a row. */
 static void test_one_name_at_once(void **state)
 {
 	enum { THREADS = 4 };
@@ -418,11 +418,9 @@ static void test_one_name_at_once(void **state)
 	assert_int_equal(entries("images"), 0);
 }
 
-/*
- * One thread makes and deletes what another needs, until that one has met it forty times or a
- * minute is over.  It lets be what it made for none to seven milliseconds: less than the other
- * takes, and more.
- */
+/* One thread makes and deletes what another thread needs, until the other has met it forty times or
+ * a minute is over.  Each artifact lives for zero to seven milliseconds: less than the other thread
+ * takes, and more. */
 static bool enough;
 
 static bool goes_on(unsigned made, uint64_t since_ns)
@@ -461,7 +459,7 @@ static void end(pthread_t t)
 	assert_null(bad);
 }
 
-/* A VM that has its row has the file of its image. */
+/* A VM with a row has the file of its image. */
 static void test_a_disk_and_the_deletion_of_its_image(void **state)
 {
 	uint64_t since_ns = clock_boot_ns();
@@ -484,7 +482,7 @@ static void test_a_disk_and_the_deletion_of_its_image(void **state)
 			continue;
 		}
 		struct vm disk = vm;
-		disk.slot = 3; /* the one that has a folder */
+		disk.slot = 3; /* the slot that has a folder */
 		if (storage_by_name("copy")->create(&ctl, &disk, &e) < 0)
 			fail_msg("%s: %s", e.what, e.why);
 		assert_int_equal(storage_remove(&ctl, 3, &e), 0);
@@ -495,7 +493,7 @@ static void test_a_disk_and_the_deletion_of_its_image(void **state)
 	assert_true(made > 0);
 }
 
-/* An image that has its row has the files of its kernel. */
+/* An image with a row has the files of its kernel. */
 static void test_an_image_and_the_deletion_of_its_kernel(void **state)
 {
 	uint64_t since_ns = clock_boot_ns();
@@ -522,8 +520,8 @@ static void test_an_image_and_the_deletion_of_its_kernel(void **state)
 	assert_true(made > 0);
 }
 
-/* A small file system of its own at @sub; only root has it, in a mount namespace that the other
- * tests do not mind. */
+/* Mount a small file system at @sub.  That needs root; the mount namespace keeps it from the other
+ * tests. */
 static void small(const char *sub, const char *options)
 {
 	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
@@ -742,11 +740,11 @@ static void test_gc(void **state)
 	assert_int_equal(t.n, 2);
 	assert_int_equal(access(path(nobodys), F_OK), -1);
 	assert_int_equal(entries("images"), 3);
-	/* What can not be removed is counted: a folder is no file. */
+	/* Files that can not be removed are counted; here a folder stands for one. */
 	assert_int_equal(mkdir(path(nobodys), 0700), 0);
 	assert_int_equal(images_gc(&ctl, false, hear, &t, &e), 1);
 	assert_int_equal(rmdir(path(nobodys)), 0);
-	/* Nor is anything taken for nameless when the rows can not be read. */
+	/* If the rows can not be read, no file counts as unnamed. */
 	touch(nobodys);
 	assert_int_equal(sqlite3_exec(ctl.db->sqlite, "ALTER TABLE images RENAME TO away", NULL,
 				      NULL, NULL),
@@ -756,7 +754,7 @@ static void test_gc(void **state)
 	assert_int_equal(access(path(nobodys), F_OK), 0);
 }
 
-/* What frees room must not need any: a marker is a new file. */
+/* A deletion must not need room, but an import marker would be a new file. */
 static void test_deleting_needs_no_room(void **state)
 {
 	struct told t = { 0 };
@@ -777,8 +775,7 @@ static void test_deleting_needs_no_room(void **state)
 	assert_int_equal(umount2(path("images"), MNT_DETACH), 0);
 }
 
-/* Bytes that are there already, of a row that this database does not know, outlive an import that
- * fails. */
+/* Existing bytes, of a row that this database does not know, survive a failed import. */
 static void test_a_failed_import_takes_nothing(void **state)
 {
 	char digest[65], name[256];
@@ -800,7 +797,7 @@ static void test_a_failed_import_takes_nothing(void **state)
 	assert_int_equal(entries("images"), 2);
 }
 
-/* Under a kernel's name there are all of its files, or none. */
+/* Under a kernel's name there are all its files, or none. */
 static void test_a_kernel_that_goes_only_in_part(void **state)
 {
 	char digest[65], name[256];
@@ -851,7 +848,7 @@ static void check_disk(const char *driver)
 	touch("run/slots/3/api.sock");
 	if (storage_by_name(driver)->create(&ctl, &vm, &e) < 0)
 		fail_msg("%s: %s", e.what, e.why);
-	assert_int_equal(entries("slots/3"), 4); /* disk, kernel, vmlinux, and whose they are */
+	assert_int_equal(entries("slots/3"), 4); /* disk, kernel, vmlinux and the owner file */
 	assert_int_equal(entries("run/slots/3"), 0);
 	assert_int_equal(stat(path("slots/3/disk"), &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0660);
@@ -914,8 +911,8 @@ static void test_dm(void **state)
 	assert_null(storage_by_name("floppy"));
 }
 
-/* The kernel's mark for a snapshot that it gave up is taken off at the next start, and nothing else
- * is touched. */
+/* The mark by which the kernel gives up a snapshot is removed at the next start, and nothing else
+ * changes. */
 static void test_dm_is_used_again(void **state)
 {
 	static const uint32_t given_up[4] = { 0x70416e53, 0, 1, 8 },
@@ -940,7 +937,7 @@ static void test_dm_is_used_again(void **state)
 	}
 }
 
-/* A VM whose row is older than what is in its slot does not get at it. */
+/* A VM whose row is older than the files in its slot has no access to them. */
 static void test_whose_the_files_are(void **state)
 {
 	struct vm vm = a_vm(4), other = vm;
@@ -953,7 +950,7 @@ static void test_whose_the_files_are(void **state)
 	touch("slots/3/disk");
 	assert_int_equal(storage_owner(&ctl.config, 3, &o), STORAGE_UNMARKED);
 	assert_int_equal(storage_check_owner(&ctl.config, &vm, &e),
-			 0); /* of a banger that wrote no mark */
+			 0); /* of a banger that wrote no owner file */
 	assert_int_equal(storage_by_name("copy")->create(&ctl, &vm, &e), 0);
 	assert_int_equal(storage_owner(&ctl.config, 3, &o), STORAGE_MARKED);
 	assert_memory_equal(o.vm, vm.id, ID_LEN);
@@ -963,7 +960,7 @@ static void test_whose_the_files_are(void **state)
 	other.id[0] ^= 1;
 	assert_int_equal(storage_check_owner(&ctl.config, &other, &e), -1);
 	assert_int_equal(e.code, FAIL_STATE);
-	/* Cut while it was removed: the mark stays until all else is gone. */
+	/* The removal was interrupted: the owner file stays until all other files are gone. */
 	assert_int_equal(mkdir(path("slots/3/stuck"), 0700), 0);
 	assert_int_equal(storage_remove(&ctl, 3, &e), -1);
 	assert_int_equal(entries("slots/3"), 2);
@@ -971,8 +968,8 @@ static void test_whose_the_files_are(void **state)
 	assert_int_equal(rmdir(path("slots/3/stuck")), 0);
 	assert_int_equal(storage_remove(&ctl, 3, &e), 0);
 	assert_int_equal(entries("slots/3"), 0);
-	/* No descriptor is left to look: nobody is let at them, and they are not taken for
-	 * anybody's. */
+	/* No descriptor is left to read the owner file: no VM gets the files, and they do not count
+	 * as unowned. */
 	assert_int_equal(storage_by_name("copy")->create(&ctl, &vm, &e), 0);
 	for (int spare = 0; spare < 2; spare++) {
 		struct rlimit was, now;
@@ -988,7 +985,7 @@ static void test_whose_the_files_are(void **state)
 		assert_int_equal(e.code, FAIL_HOST);
 	}
 	assert_int_equal(storage_remove(&ctl, 3, &e), 0);
-	/* What somebody left there that nobody writes to must not be waited for. */
+	/* A FIFO without a writer in place of the owner file must not be waited for. */
 	assert_int_equal(mkfifo(path("slots/3/owner"), 0600), 0);
 	assert_int_equal(storage_owner(&ctl.config, 3, &o), STORAGE_UNMARKED);
 	assert_int_equal(storage_remove(&ctl, 3, &e), 0);
@@ -1006,7 +1003,7 @@ static void test_links_are_not_followed(void **state)
 	assert_int_equal(symlink(target, path("slots/3/cow")), 0);
 	(void)snprintf(vm.runtime.storage, sizeof(vm.runtime.storage), "dm-snapshot");
 	assert_int_equal(storage_open_part(&ctl, &vm, 1, &e), -1);
-	/* A VMM that puts a folder where its socket should be is not in the way. */
+	/* A folder that a VMM made in place of its socket is no obstacle. */
 	assert_int_equal(mkdir(path("run/slots/3/api.sock"), 0700), 0);
 	assert_int_equal(storage_remove(&ctl, 3, &e), 0);
 	assert_int_equal(entries("run/slots/3"), 0);
@@ -1025,7 +1022,7 @@ static void test_choice(void **state)
 	assert_string_not_equal(d->name, "dm-snapshot"); /* there is no blk role */
 }
 
-/* What is below an overlay can be FUSE, and its own type does not tell. */
+/* An overlay may lie on FUSE, and its own type does not tell. */
 static void test_overlay_is_refused(void **state)
 {
 	char options[300], digest[65];

@@ -1,5 +1,5 @@
-/* Starts, stops and deletes against roles that refuse, dawdle and die: whatever happens, nothing is
- * left behind, and the state says what is so. */
+/* Tests starts, stops and deletes against roles that refuse, delay and die.  In each case nothing
+ * is left behind, and the state is true. */
 #include "controller/objects/object.h"
 #include "controller/policy/actions.h"
 #include "controller/recovery/online.h"
@@ -40,7 +40,7 @@ static int delete (struct fixture *f, const char *name, struct error *e)
 	return vm_delete(&f->c, &o, name, e);
 }
 
-/* The requests since the last fake_helper_forget() are these, in this order. */
+/* Assert that the requests since the last fake_helper_forget() are these, in this order. */
 static void assert_requests(struct fixture *f, const enum op_code *ops, size_t n)
 {
 	struct request q;
@@ -52,7 +52,7 @@ static void assert_requests(struct fixture *f, const enum op_code *ops, size_t n
 	}
 }
 
-/* ---- the plain way ---- */
+/* ---- without faults ---- */
 
 static void start_makes_and_stop_removes_in_order(void **state)
 {
@@ -66,8 +66,7 @@ static void start_makes_and_stop_removes_in_order(void **state)
 	assert_requests(f, makes, ARRAY_SIZE(makes));
 	struct request spawn;
 	assert_true(fake_helper_request(f->fake, ARRAY_SIZE(makes) - 1, &spawn));
-	assert_int_equal(spawn.vmm_spawn.tsc_khz,
-			 tsc_khz()); /* the fixture's VMM is one with TCG */
+	assert_int_equal(spawn.vmm_spawn.tsc_khz, tsc_khz()); /* the fixture's VMM uses TCG */
 	struct vm vm = row(f, "web");
 	assert_true(vm.disk_mib > 0);
 	assert_int_equal(spawn.vmm_spawn.disk_mib, vm.disk_mib); /* and no more */
@@ -142,7 +141,7 @@ static void a_vm_can_be_started_again(void **state)
 	assert_int_equal(host.boots, 3);
 }
 
-/* Root lowered the limit meanwhile: a monitor could not write the disk's end. */
+/* Root lowered the limit after the create: a monitor could not write to the end of the disk. */
 static void a_disk_above_the_limit_is_not_started(void **state)
 {
 	struct fixture *f = *state;
@@ -205,7 +204,8 @@ static void what_the_vmm_left_in_its_folder_goes(void **state)
 	assert_int_equal(access(path, F_OK), -1);
 }
 
-/* Somebody's monitor may leave as many as its memory holds: nobody else waits for that. */
+/* A monitor may leave as many files as its memory holds: other VMs do not wait for their
+ * removal. */
 static void very_many_files_take_more_than_one_release(void **state)
 {
 	struct fixture *f = *state;
@@ -230,7 +230,7 @@ static void very_many_files_take_more_than_one_release(void **state)
 
 /* ---- a start that fails ---- */
 
-/* The removals came backwards, each of them, and after the last thing that was made. */
+/* Assert that the objects were removed in reverse order, each once, after the last one was made. */
 static void assert_walked_backwards(struct fixture *f)
 {
 	size_t n = fake_helper_total(f->fake), next = 0;
@@ -325,7 +325,7 @@ static void a_boot_that_fails_leaves_nothing(void **state)
 	assert_nothing_left(f, "web", VM_CREATED);
 }
 
-/* Why a start failed whose VMM ended by itself. */
+/* Return: the error of a start whose VMM ended by itself. */
 static struct error die_at_start(struct fixture *f)
 {
 	struct error e = { 0 };
@@ -401,7 +401,8 @@ static void each_removal_failing_is_degraded_until_it_works(void **state)
 		fake_helper_forget(f->fake);
 		fake_helper_fail(f->fake, removes[i], ST_KERNEL, 1);
 		assert_int_equal(stop(f, "web", 0, NULL, NULL, &e), -1);
-		/* Every step was tried; but nobody sweeps for a tap that could not be retired. */
+		/* Every step was tried, but no sweep was asked for a tap that could not be
+		 * retired. */
 		assert_int_equal(fake_helper_total(f->fake),
 				 ARRAY_SIZE(removes) - (removes[i] == OP_TAP_RETIRE));
 		struct vm vm = row(f, "web");
@@ -505,15 +506,15 @@ static void delete_keeps_the_row_of_what_it_can_not_release(void **state)
 	assert_int_equal(host.removes, 0);
 	host.remove_fails = true;
 	assert_int_equal(delete (f, "web", &e), -1);
-	/* Some of its files may be gone: it is no VM that could be started. */
+	/* Some files may be gone: the VM must not be startable. */
 	assert_nothing_left(f, "web", VM_FAILED);
 	assert_string_equal(row(f, "web").reason, "its deletion has begun");
 	host.remove_fails = false;
 	assert_int_equal(delete (f, "web", &e), 0);
 }
 
-/* Files that were never all there, or are not any more: whatever fails after that, nothing makes it
- * look whole. */
+/* The files were never complete, or are not any more: no later failure makes the VM look
+ * complete. */
 static void what_is_incomplete_stays_so(void **state)
 {
 	struct fixture *f = *state;
@@ -706,7 +707,8 @@ static void a_vmm_that_ends_is_released(void **state)
 	fake_helper_vmm_exit(f->fake, 0);
 	for (int i = 0; i < 200 && row(f, "web").state != VM_STOPPED; i++)
 		pump(f, 10);
-	/* The last commit is the operation's end, behind the state: stop() waits for the turn. */
+	/* The operation's last commit comes after the state's, so stop() waits for the operation
+	 * lock. */
 	must_stop(f, "web");
 	assert_nothing_left(f, "web", VM_STOPPED);
 	assert_string_equal(row(f, "web").reason, "the VMM ended");

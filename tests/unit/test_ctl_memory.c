@@ -1,10 +1,10 @@
-/* Out of memory, at any allocation: each verb is done with the first, the second, the third ...
- * allocation failing, once alone and once with all that follow, until one comes through.  What
- * fails says so, leaves nothing, and works when there is memory again; what succeeds is whole.  Of
- * SQLite's, which are many, and tested there, some.
+/* Tests each allocation of each verb without memory: the first, the second, the third ...
+ * allocation fails, once alone and once with all later ones, until a run passes.  A failed verb
+ * says so, leaves nothing, and works when there is memory again; a successful one is complete.  Of
+ * SQLite's allocations, which are many and tested by SQLite, only some fail.
  *
- * The linker gives our own calls to the functions below (Makefile, --wrap), jansson's come through
- * one of ours, and SQLite is told of them. */
+ * The linker gives our own calls to the functions below (Makefile, --wrap). jansson's calls come
+ * through one of ours.  SQLite is told to use the functions. */
 #include <errno.h>
 #include <sqlite3.h>
 
@@ -18,7 +18,7 @@
 #include "controller/db/connection.h"
 #include "tests/unit/ctl_fixture.h"
 
-/* Of this thread alone: the roles are threads too. */
+/* For this thread alone, because the roles are threads too. */
 static _Thread_local struct {
 	bool armed, on; /* on: once it failed, it goes on failing */
 	bool sqlite;    /* SQLite's, not ours */
@@ -188,7 +188,7 @@ static void bring_to(struct fixture *f, enum before want)
 		fake_helper_drop(f->fake, OBJ_GUEST, row(f, "web").slot);
 }
 
-/* What is on record is what the roles have. */
+/* Assert that the ledger and the roles' objects agree. */
 static void assert_no_lie(struct fixture *f, const char *verb, unsigned n)
 {
 	size_t objects = fake_helper_objects(f->fake, 0);
@@ -228,7 +228,8 @@ static const struct verb {
 	{ "repair", RUNS_WITHOUT_ELEMENTS, do_repair },
 };
 
-/* Return: false when all allocations were done before it came to the @n-th. */
+/* Run @v with the @n-th allocation failing.  Return: false when the verb makes fewer
+ * allocations. */
 static bool one_try(struct fixture *f, const struct verb *v, unsigned n, bool on, bool sqlite)
 {
 	struct error e = { 0 };
@@ -243,7 +244,8 @@ static bool one_try(struct fixture *f, const struct verb *v, unsigned n, bool on
 	if (!hit && r < 0)
 		fail_msg("%s: %s: %s", v->name, e.what, e.why);
 	if (r < 0 && v->fn != do_repair) {
-		/* Once more, with memory: what was half done is done, or done anew. */
+		/* The verb is repeated with memory: it finishes what was half done, or does it
+		 * again. */
 		struct error again = { 0 };
 		bool gone = v->fn == do_delete && !there(f);
 		bool made = v->fn == do_create && there(f);
@@ -252,7 +254,7 @@ static bool one_try(struct fixture *f, const struct verb *v, unsigned n, bool on
 				 again.why);
 	}
 	if (r == 0 && v->fn == do_repair) {
-		/* One that says that it is done has left nothing to do. */
+		/* A verb that reported success has left nothing to repair. */
 		struct repaired left;
 		assert_int_equal(online_repair(&f->c, &(struct repair_options){ .restore = true },
 					       &left, &e),
@@ -285,7 +287,7 @@ static void every_allocation_may_fail(void **state)
 	assert_int_equal(fake_helper_violations(f->fake), 0);
 }
 
-/* Opening checks the whole database; what fails there says so and changes nothing. */
+/* The opening checks the whole database.  A failure is reported and changes nothing. */
 static void the_database_opens_or_says_why(void **state)
 {
 	struct fixture *f = *state;
@@ -307,8 +309,8 @@ static void the_database_opens_or_says_why(void **state)
 	bring_to(f, NOTHING);
 }
 
-/* An identity with a character left out would have a living VM taken for dead, or a record for
- * another user's. */
+/* An identity that lost a character would make a living VM look dead, or a record look like another
+ * user's. */
 static void a_value_is_whole_or_not_there(void **state)
 {
 	static const char text[] = "{\"boot_id\":\"a573d705-81bc-4fee-bc9a-d0c8ae047021\","
@@ -331,8 +333,8 @@ static void a_value_is_whole_or_not_there(void **state)
 	json_decref(want);
 }
 
-/* A list is gathered before it is sent, so that one without memory for all of its rows is no
- * shorter list but a failure. */
+/* A list is gathered before it is sent: without memory for all rows the request fails, instead of
+ * sending fewer. */
 static void a_list_is_whole_or_says_why(void **state)
 {
 	static const struct {

@@ -1,5 +1,6 @@
-/* The bug this project was founded on, as seven scenarios: a tap's name lived in a cache alone, the
- * cache was lost, and NAT leaked for ever.  The last one loses everything that can be lost. */
+/* Tests seven scenarios of the bug that led to this project: a tap's name existed only in a cache,
+ * the cache was lost, and the NAT rule leaked for ever.  The last scenario loses everything that
+ * can be lost. */
 #include <sqlite3.h>
 
 #include "controller/objects/nat.h"
@@ -132,8 +133,7 @@ static void nat_cleanup_reverses_nat_when_runtime_present(void **state)
 	assert_false(fake_helper_has(f->fake, vm.slot, OBJ_NAT));
 }
 
-/* What a row looked like before there was a ledger: the tap in the runtime, and nothing else
- * anywhere. */
+/* Make a row from before the ledger: the runtime has the tap, and there is no other record. */
 static void make_older_row(struct fixture *f)
 {
 	static const char sql[] =
@@ -146,8 +146,8 @@ static void make_older_row(struct fixture *f)
 	assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
-/* Every process that could remember is gone: store and watch are opened anew, the roles start from
- * what the kernel has. */
+/* No process remembers the VM: store and watch are opened again, and the roles know only what the
+ * kernel has. */
 static void lose_every_cache(struct fixture *f, const struct vm *vm)
 {
 	close_all(f);
@@ -182,8 +182,7 @@ static void nat_cleanup_falls_back_to_runtime_tap_device(void **state)
 	assert_false(fake_helper_has(f->fake, 2, OBJ_NAT));
 }
 
-/* The same row through the one way that a user has: the VM is stopped, and nothing of it is
- * left. */
+/* The same row as a user meets it: the VM is stopped, and nothing of it is left. */
 static void nat_of_an_older_row_is_released_by_stop(void **state)
 {
 	struct fixture *f = *state;
@@ -198,7 +197,7 @@ static void nat_of_an_older_row_is_released_by_stop(void **state)
 	assert_nothing_left(f, "web", VM_CREATED);
 }
 
-/* A removal that fails must leave a trace to find NAT by, even where no ledger ever knew of it. */
+/* A failed removal must leave a record of the NAT rule, even if no ledger ever had it. */
 static void nat_that_can_not_be_removed_stays_known(void **state)
 {
 	struct fixture *f = *state;

@@ -1,5 +1,5 @@
-/* Reconcile while everybody works: what was flushed is put back, what nobody has is removed, and a
- * look changes nothing. */
+/* Tests reconciliation while other operations run: flushed objects are restored, orphans are
+ * removed, and a dry run changes nothing. */
 #include <fcntl.h>
 #include <sys/resource.h>
 
@@ -99,7 +99,7 @@ static void an_invalid_snapshot_is_reported(void **state)
 	assert_int_equal(look(f, true, false).found, 0);
 }
 
-/* Nobody may call a guest without a network running; once the way is free it is. */
+/* A guest without a network must be reported until its tap is in the bridge again. */
 static void a_tap_without_a_bridge_is_reported(void **state)
 {
 	struct fixture *f = *state;
@@ -186,14 +186,14 @@ static void gc_removes_files_without_a_vm(void **state)
 	assert_int_equal(n.found, 2);
 	assert_int_equal(n.mended, 2);
 	assert_int_equal(host.removes,
-			 removes + 2); /* not those in the slot of a VM, whosever they are */
+			 removes + 2); /* files in a VM's slot stay, even another VM's */
 	host.remove_fails = true;
 	n = look(f, false, false);
 	assert_int_equal(n.mended, 0);
 	assert_int_equal(n.failed, 2);
 }
 
-/* With starts and stops on the way, nothing of theirs is taken for anybody's leftover. */
+/* While VMs start and stop, none of their objects is taken for an orphan. */
 static void *repair_on_and_on(void *arg)
 {
 	struct fixture *f = arg;
@@ -231,8 +231,7 @@ static void a_scan_does_not_disturb_operations(void **state)
 	assert_int_equal(fake_helper_objects(f->fake, 0), 0);
 }
 
-/* No descriptor is left: that says nothing about what is there, so nothing is removed, and each
- * slot counts once. */
+/* No descriptor is left to read the slots: nothing is removed, and each slot is reported once. */
 static void an_unreadable_slot_is_reported(void **state)
 {
 	struct fixture *f = *state;

@@ -1,5 +1,5 @@
-/* What the controller does by itself: restart policies, stops of idle VMs, releases that are tried
- * again.  The keeper's passes are made here, at times of our own. */
+/* Tests what the controller does without a request: restart policies, stops of idle VMs, repeated
+ * releases.  The test runs the policy's passes at times of its own. */
 #include "tests/unit/ctl_fixture.h"
 
 #include <sqlite3.h>
@@ -18,13 +18,12 @@ static uint64_t now = 1000 * S;
 
 static void pass(struct fixture *f, unsigned after_s)
 {
-	(void)poll(NULL, 0,
-		   20); /* a job is over for the keeper just after its VM's turn is given back */
+	(void)poll(NULL, 0, 20); /* the policy's job is over just after the VM's lock is free */
 	now += after_s * S;
 	housekeeping_pass(f->c.housekeeping, now);
 }
 
-/* What the kernel would show of the tap of slot 0. */
+/* Write the counters that the kernel would show of the tap of slot 0. */
 static void put_bytes(struct fixture *f, unsigned long n)
 {
 	char path[160];
@@ -91,8 +90,8 @@ static bool becomes(struct fixture *f, const char *name, enum vm_state s)
 	for (int i = 0; i < 300; i++) {
 		pump(f, 10);
 		if (row(f, name).state == s) {
-			/* The operation's last commit is behind the state: its turn is ours once it
-			 * is done. */
+			/* The operation's last commit comes after the state's: once we get the
+			 * lock, the operation is done. */
 			struct operation o = operation(f);
 			struct error e = { 0 };
 			struct vm vm;
@@ -103,7 +102,7 @@ static bool becomes(struct fixture *f, const char *name, enum vm_state s)
 	return false;
 }
 
-/* A VM that runs, whose VMM then ends by itself; the console says @last before. */
+/* Start a VM whose VMM then ends by itself; the console's last line is @last. */
 static void run_and_end(struct fixture *f, const char *last)
 {
 	char path[160];
@@ -143,21 +142,21 @@ static void policy_always_restarts_except_after_a_stop(void **state)
 	(void)create(f, "web", false);
 	policy(f, "web", RESTART_ALWAYS, 0);
 	pass(f, 100);
-	assert_int_equal(host.boots, 0); /* nobody has started it yet */
+	assert_int_equal(host.boots, 0); /* no user has started it yet */
 	must_start(f, "web");
 	run_and_end(f, "reboot: Power down");
 	pass(f, 0);
 	pass(f, 2);
 	assert_true(becomes(f, "web", VM_RUNNING));
 	assert_int_equal(host.boots, 2);
-	/* A second end in a row is waited for longer. */
+	/* The wait after a second exit in a row is longer. */
 	run_and_end(f, "");
 	pass(f, 0);
 	pass(f, 1);
 	assert_int_equal(row(f, "web").state, VM_STOPPED);
 	pass(f, 2);
 	assert_true(becomes(f, "web", VM_RUNNING));
-	/* A stop is a stop, also of one that waits to be started again. */
+	/* A stop also holds for a VM that waits for its restart. */
 	run_and_end(f, "");
 	must_stop(f, "web");
 	pass(f, 0);
@@ -196,7 +195,7 @@ static void restarts_end_after_the_limit_in_a_row(void **state)
 	pass(f, 0);
 	pass(f, 2);
 	assert_true(becomes(f, "web", VM_RUNNING));
-	/* One that was up for a minute begins anew. */
+	/* A VM that ran for a minute starts a new count. */
 	pass(f, 0);
 	pass(f, 61);
 	run_and_end(f, "");
@@ -272,8 +271,8 @@ static void sql(struct fixture *f, const char *text)
 	assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
-/* A database that takes no end for a while, as when another program holds it: the row goes on to
- * say "stopping", and nobody is at work on it. */
+/* The database refuses to record an exit for a while, as when another program holds it.  The row
+ * still says "stopping", and no operation runs. */
 static void an_exit_that_was_not_recorded_is_handled_later(void **state)
 {
 	struct fixture *f = *state;
@@ -304,7 +303,7 @@ static void an_exit_that_was_not_recorded_is_handled_later(void **state)
 	assert_nothing_left(f, "web", VM_STOPPED);
 }
 
-/* A start or a stop that takes its time is nobody's business. */
+/* A VM in a long start or stop is left alone. */
 static void a_locked_vm_is_left_alone(void **state)
 {
 	struct fixture *f = *state;
@@ -346,7 +345,7 @@ static void an_unfinished_release_is_repeated(void **state)
 	assert_nothing_left(f, "web", VM_STOPPED);
 }
 
-/* What the kernel would show of the VM's control group. */
+/* Write the counters that the kernel would show of the VM's control group. */
 static void put_cpu(struct fixture *f, const struct vm *vm, unsigned long us)
 {
 	char path[200];
@@ -395,7 +394,7 @@ static void an_idle_vm_is_stopped_and_stays_stopped(void **state)
 	assert_string_equal(row(f, "web").reason, "it was idle for 60 s");
 }
 
-/* A VM that is to be stopped once it is idle for a minute, and is, as far as was seen. */
+/* Make a VM with an idle limit of a minute, which looks idle so far. */
 static struct vm nearly_idle(struct fixture *f)
 {
 	struct error e = { 0 };
@@ -442,7 +441,8 @@ static void a_vm_without_counters_is_not_idle(void **state)
 	assert_int_equal(row(f, "web").state, VM_RUNNING);
 }
 
-/* Stopped and started between two passes: what was seen before is not of this start. */
+/* The VM was stopped and started between two passes: samples from before do not count for the new
+ * start. */
 static void a_new_start_is_not_idle(void **state)
 {
 	struct fixture *f = *state;
@@ -456,13 +456,13 @@ static void a_new_start_is_not_idle(void **state)
 	pass(f, 10);
 	assert_int_equal(idle_seconds(f->c.idle, &vm), 10);
 	assert_int_equal(row(f, "web").state, VM_RUNNING);
-	/* Nor by a job that was queued for the one before. */
+	/* A job that was queued for the earlier start does not stop it either. */
 	vm_auto_stop(&f->c, vm.id);
 	assert_int_equal(row(f, "web").state, VM_RUNNING);
 }
 
-/* Ticks as the main loop does, until the net role is asked what it has.  Return: false when it was
- * not in that time. */
+/* Tick as the main loop does, until the net role gets a LIST.  Return: false if it gets none in
+ * that time. */
 static bool asked_within(struct fixture *f, unsigned ms)
 {
 	size_t before = fake_helper_count(f->fake, OP_LIST);
@@ -485,8 +485,8 @@ static void a_removed_object_causes_a_scan_at_once(void **state)
 	assert_true(asked_within(f, 5000)); /* by itself it is after 10 s */
 }
 
-/* The host goes down: guests that obey and one that does not.  Nobody asked for their end, so
- * nothing is unwanted. */
+/* The host shuts down; one guest ignores it.  No user asked for these ends, so the desired states
+ * stay. */
 static void a_drain_is_not_undone_by_a_policy(void **state)
 {
 	struct fixture *f = *state;
@@ -522,7 +522,7 @@ static void a_drain_is_not_undone_by_a_policy(void **state)
 	assert_true(row(f, "web").wanted);
 }
 
-/* A drain that looked before this one's row said that it starts does not know of it. */
+/* A drain that read the rows before this VM was starting does not know of it. */
 static void a_drain_interrupts_a_start(void **state)
 {
 	struct fixture *f = *state;
@@ -536,7 +536,7 @@ static void a_drain_interrupts_a_start(void **state)
 	assert_nothing_left(f, "web", VM_CREATED);
 }
 
-/* Monitors that take a connection and never answer take nobody's time but their own. */
+/* Monitors that accept a connection and never answer delay only their own VMs. */
 static void stuck_monitors_do_not_hold_up_the_others(void **state)
 {
 	static const char *const names[] = { "stuck1", "stuck2", "stuck3", "web" };
@@ -554,7 +554,7 @@ static void stuck_monitors_do_not_hold_up_the_others(void **state)
 	assert_int_equal(d.vms * 100 + d.killed * 10 + d.left, 430);
 }
 
-/* A tap's line is found by its whole name, and what it sent is what the guest received. */
+/* A tap's line is found by its whole name.  What the tap sent is what the guest received. */
 static void counters_of_a_tap(void **state)
 {
 	static const char network[] = "Inter-|   Receive  |  Transmit\n face |bytes packets\n"
@@ -572,7 +572,7 @@ static void counters_of_a_tap(void **state)
 	assert_int_equal(s.received, 22);
 }
 
-/* ---- with everybody at work ---- */
+/* ---- beside requests of users ---- */
 
 static unsigned at_work;
 
@@ -620,7 +620,7 @@ static void *person(void *arg)
 	return (void *)bad;
 }
 
-/* A row is what there is, once what was queued is done. */
+/* Return: true if the row agrees with the objects, once queued jobs are done. */
 static bool is_so(struct fixture *f)
 {
 	struct error e = { 0 };

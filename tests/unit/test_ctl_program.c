@@ -1,6 +1,6 @@
-/* The whole banger-controller, as the supervisor executes it: its own account, its own confinement,
- * fake roles, and a monitor that speaks enough QMP.  Every request of control.def is made once, so
- * that a system call that is missing from the filter shows here as a dead program.
+/* Tests the whole banger-controller as the supervisor executes it: with its own account and
+ * confinement, fake roles, and a monitor that speaks enough QMP.  Every request of control.def is
+ * made once: if the filter lacks a system call, the program dies here.
  *
  * The program is $BANGER_CONTROLLER, or banger-controller in the folder above this test's. */
 #include <setjmp.h>
@@ -95,7 +95,7 @@ static void *monitor(void *arg)
 	return NULL;
 }
 
-/* Make the API socket of the VMM that @q starts. */
+/* Make the API socket of the VMM that the request starts. */
 static void make_socket(const struct request *q)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
@@ -120,8 +120,8 @@ static void make_socket(const struct request *q)
 }
 
 /* The spawn role's thread calls this: a VMM makes its socket before the controller looks for it.
- * The controller asks which uid listens, so the thread has the slot's effective uid meanwhile.  The
- * call is not libc's, which would change all threads. */
+ * The controller asks for the uid of the listener, so the thread has the slot's effective uid
+ * meanwhile. libc's setresuid() would change all threads, so this makes the system call. */
 static void on_request(void *arg, const struct request *q)
 {
 	(void)arg;
@@ -159,7 +159,8 @@ static void make_place(void)
 	assert_int_equal(chmod(t.dir, 0711), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		make_folder(names[i], 0700);
-	/* One slot, whose VMM has the controller's own uid: no root is needed to play it. */
+	/* There is one slot, whose VMM has the controller's own uid: the test needs no root for
+	 * it. */
 	*c = (struct config){ .magic = CONFIG_MAGIC,
 			      .size = sizeof(*c),
 			      .slots = 1,
@@ -200,7 +201,7 @@ static bool find_program(void)
 	return access(t.program, X_OK) == 0;
 }
 
-/* In the child: the descriptors of enum boot_fd, and the account. */
+/* Set up the child: the descriptors of enum boot_fd, and the account. */
 static void become(const int *fds)
 {
 	char *const argv[] = { t.program, NULL };
@@ -208,7 +209,8 @@ static void become(const int *fds)
 	for (int i = CONFIG_FD; i < BOOT_FDS; i++)
 		if (dup2(fds[i], i) < 0)
 			_exit(90);
-	/* Opened by whoever runs the test: the account may not enter the folders above it. */
+	/* Opened by the account that runs the test: the controller's account may not enter the
+	 * folders above it. */
 	(void)syscall(SYS_close_range, (unsigned)BOOT_FDS, ~0u, 0u);
 	int program = open(t.program, O_PATH | O_CLOEXEC);
 	if (getuid() == 0 && (setgroups(0, NULL) < 0 || setresgid(t.uid, t.uid, t.uid) < 0 ||
@@ -230,7 +232,8 @@ static int listener(void)
 	return fd;
 }
 
-/* Above every number of enum boot_fd, so that dup2() in the child overwrites none. */
+/* Move a descriptor above every number of enum boot_fd, so that dup2() in the child overwrites
+ * none. */
 static int high(int fd)
 {
 	int h = fcntl(fd, F_DUPFD_CLOEXEC, 64);
@@ -240,7 +243,7 @@ static int high(int fd)
 	return h;
 }
 
-/* Return: the byte came. */
+/* Start the program.  Return: true if it sent its ready byte. */
 static bool start_program(void)
 {
 	int fds[BOOT_FDS], roles[3], sup[2];
@@ -267,7 +270,7 @@ static bool start_program(void)
 	return poll(&p, 1, 20000) == 1 && read(t.sup, &ready, 1) == 1 && ready;
 }
 
-/* Return: its exit status, or 1000 + the signal that ended it. */
+/* Wait for the program's end.  Return: its exit status, or 1000 + the signal that ended it. */
 static int end_of_program(void)
 {
 	int status;
@@ -393,7 +396,7 @@ static union control_body about(const char *name)
 	return b;
 }
 
-/* A file with @magic at @at, unlinked. */
+/* Make an unlinked file with @magic at the offset @at. */
 static int file_with(off_t size, off_t at, const char *magic)
 {
 	char path[] = "/tmp/banger-file-XXXXXX";
@@ -499,7 +502,7 @@ static void every_request_works_under_the_filter(void **state)
 	assert_int_equal(waitpid(t.pid, NULL, WNOHANG), 0);
 }
 
-/* libcurl makes other system calls than QMP does; and KVM is probed once. */
+/* libcurl makes other system calls than QMP does.  KVM is probed once. */
 static void firecracker_works_under_the_filter(void **state)
 {
 	union control_body web = about("web");
@@ -523,7 +526,7 @@ static void firecracker_works_under_the_filter(void **state)
 	assert_int_equal(fake_helper_count(t.fake, OP_VMM_SPAWN), 2); /* the probe's and the VM's */
 }
 
-/* Somebody stops the process in the middle of a start, and lets it go on after a while. */
+/* The process is stopped in the middle of a start, and continues after a while. */
 static void it_goes_on_after_it_was_held_up(void **state)
 {
 	union control_body web = about("web");

@@ -1,5 +1,5 @@
-/* The QEMU driver against a fake monitor: what it says, what it takes, and how each fault ends.
- * Then which monitor is chosen. */
+/* Tests the QEMU driver against a fake monitor: what it sends, what it accepts, and the end of each
+ * fault.  Then tests the choice of the monitor. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -257,7 +257,7 @@ static void test_probe_is_remembered(void **state)
 	assert_int_equal(choose(x, &h, &e), 0);
 	assert_int_equal(fake_helper_count(h.roles, OP_VMM_SPAWN), 1);
 
-	/* Another boot asks again. */
+	/* After another boot the probe is made again. */
 	(void)snprintf(x->c.boot_id, sizeof(x->c.boot_id), "boot-2");
 	fake_helper_kvm(h.roles, 'y');
 	assert_int_equal(choose(x, &h, &e), 0);
@@ -310,7 +310,7 @@ static void test_no_choice(void **state)
 	close_choice(x, &h);
 }
 
-/* A probe that could not be made says nothing of KVM: it is made again. */
+/* A failed probe tells nothing about KVM: it is made again. */
 static void test_probe_refused(void **state)
 {
 	struct fix *x = *state;
@@ -327,7 +327,7 @@ static void test_probe_refused(void **state)
 	close_choice(x, &h);
 }
 
-/* The role answers a request for a slot's VMM with what lives there: no VM is started beside a
+/* The role answers VMM_SPAWN with the process that lives in the slot: no VM is started beside a
  * probe. */
 static void test_probe_that_stays(void **state)
 {

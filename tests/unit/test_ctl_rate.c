@@ -1,4 +1,5 @@
-/* Token buckets: a burst, then one each interval; users do not touch each other. */
+/* Tests the token buckets: a burst, then one token each interval; users do not affect each
+ * other. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -53,7 +54,7 @@ static void users_have_their_own(void **state)
 	for (uid_t u = 2000; u < 2000 + RATE_USERS - 1; u++)
 		assert_int_equal(rate_take(&r, u, NOW), 0);
 	assert_int_not_equal(rate_take(&r, 1001, NOW), 0);
-	/* One user too many: the nearly full ones make room, and not the empty one. */
+	/* There is one user too many: nearly full buckets make room, but not the empty one. */
 	for (uid_t u = 5000; u < 6000; u++)
 		assert_int_equal(rate_take(&r, u, NOW), 0);
 	assert_int_not_equal(rate_take(&r, 1001, NOW), 0);

@@ -1,5 +1,5 @@
-/* What a taken-over controller can not do: each attempt is made by a child that is locked down like
- * the real one. */
+/* Tests what a taken-over controller can not do.  A child that is locked down like the controller
+ * makes each attempt. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -67,9 +67,9 @@ static int teardown(void **state)
 	return 0;
 }
 
-static enum sandbox_kind kind; /* SANDBOX_SERVICE, unless a test says other */
+static enum sandbox_kind kind; /* SANDBOX_SERVICE, unless a test sets another */
 
-/* Run @fn in the sandbox.  Return: what it exited with, or 1000 + the signal that ended it. */
+/* Run @fn in the sandbox.  Return: its exit status, or 1000 + the signal that ended it. */
 static int locked(int (*fn)(void))
 {
 	int status;
@@ -195,7 +195,7 @@ static int do_packet(void)
 	return socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 }
 
-/* ---- programs that another account would run as ours: each call, each of the bits ---- */
+/* ---- special mode bits, by which another account could run a program as ours ---- */
 
 static int bits; /* what the attempt adds to 0755 */
 
@@ -294,7 +294,7 @@ static void no_file_gets_a_special_mode(void **state)
 		}
 }
 
-/* A mode that open(2) does not read may be anything, and an ordinary one passes everywhere. */
+/* A mode that open(2) does not read may have any bits.  Ordinary modes pass everywhere. */
 static int ordinary_modes(void)
 {
 	int (*const fns[])(void) = {
@@ -460,7 +460,7 @@ static int files_alone(void)
 	return open("/nowhere", O_RDONLY) < 0 ? PASSED : 1;
 }
 
-/* What looks at a database that others wrote is in no view of its own (supervisor_view.c), and
+/* The check of a database that other accounts wrote has no view of its own (supervisor_view.c), and
  * needs no socket. */
 static void a_check_of_the_database_has_no_sockets(void **state)
 {

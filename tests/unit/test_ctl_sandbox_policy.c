@@ -1,5 +1,6 @@
-/* The filters of the controller let through what sandbox_policy.c says, and nothing else: the
- * program that would be loaded is walked path by path (bpf_walk.h).  No root, no system call. */
+/* Tests that the controller's filters let through what sandbox_policy.c says, and nothing else.
+ * The program that would be loaded is walked path by path (bpf_walk.h), without root or system
+ * calls. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,8 +9,8 @@
 
 #include "bpf_walk.h"
 
-/* The filter that ships, without the sanitizers' calls; and it is caught where sandbox.c loads
- * it. */
+/* The filter of the release, without the sanitizers' calls.  The test catches it where sandbox.c
+ * loads it. */
 #undef BANGER_SANITIZED
 static int catch (scmp_filter_ctx ctx);
 #define seccomp_load catch

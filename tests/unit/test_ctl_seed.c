@@ -1,5 +1,5 @@
-/* The seed: an initramfs is kept as it is, our archive follows aligned, and its members say what
- * the guest needs. */
+/* Tests the seed: the initramfs is unchanged, our archive follows it aligned, and its members have
+ * what the guest needs. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -74,7 +74,7 @@ static struct vm a_vm(void)
 			    .ssh_key = "ssh-ed25519 AAAA ann@example" };
 }
 
-/* Writes the seed behind an initramfs of @n bytes and reads the result back. */
+/* Write the seed after an initramfs of @n bytes and read the result back. */
 static void seed(const struct vm *vm, const char *initramfs, size_t n)
 {
 	char path[256], out[200];
@@ -106,8 +106,8 @@ static size_t align(size_t n)
 	return (n + 3) & ~(size_t)3;
 }
 
-/* Walks the archive at @at as the kernel does; the data of member @name into @out.  Return: the
- * mode, 0 when absent. */
+/* Walk the archive at @at as the kernel does, and copy the data of member @name to @out.  Return:
+ * its mode, 0 when absent. */
 static unsigned member(size_t at, const char *name, char *out, size_t size)
 {
 	unsigned mode = 0;

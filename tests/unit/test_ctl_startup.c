@@ -6,8 +6,8 @@
 #include "controller/recovery/startup.h"
 #include "tests/unit/ctl_fixture.h"
 
-/* The fake counts a second HELLO as a violation; that one is the test's own, so only what comes
- * later counts. */
+/* The fake counts a second HELLO as a violation.  The test's own second HELLO is expected; only
+ * later ones count. */
 static size_t expected_violations;
 
 static void hello(struct fixture *f)
@@ -70,7 +70,7 @@ static unsigned unfinished(struct fixture *f)
 	return n;
 }
 
-/* An operation whose process died right after this row. */
+/* Begin an operation whose process died right after this row. */
 static void cut(struct fixture *f, enum operation_verb verb, struct vm *vm)
 {
 	struct operation o = operation(f);
@@ -243,8 +243,8 @@ static void a_degraded_vm_is_released_at_last(void **state)
 	assert_gone(f, "web", VM_STOPPED);
 }
 
-/* A count that an administrator lowered under living VMs: their guests run on, and nothing is said
- * of them. */
+/* An administrator lowered the number of slots under running VMs: the guests run on, and no error
+ * is reported. */
 static void a_slot_that_is_not_configured_any_more_is_an_error(void **state)
 {
 	struct fixture *f = *state;
@@ -279,8 +279,8 @@ static void a_vm_at_rest_is_left_alone(void **state)
 	assert_int_equal(row(f, "web").state, VM_CREATED);
 }
 
-/* What is there under the slot and generation of a VM that does not know of it, e.g. of a probe
- * that was cut short. */
+/* An object under the slot and generation of a stopped VM whose ledger does not have it, for
+ * example of an interrupted probe. */
 static void what_a_resting_vm_does_not_know_of_goes(void **state)
 {
 	struct fixture *f = *state;
@@ -317,7 +317,7 @@ static void orphans_go_and_their_slots_go_on_above_them(void **state)
 	assert_true(last.generation > 7);
 }
 
-/* Somebody took its tap away: its flows are forgotten with what is left. */
+/* The orphan's tap was removed: its flows are forgotten with the other objects. */
 static void an_orphan_without_a_tap_has_its_flows_forgotten(void **state)
 {
 	struct fixture *f = *state;
@@ -334,7 +334,7 @@ static void an_orphan_without_a_tap_has_its_flows_forgotten(void **state)
 
 /* ---- a database that is older than the host ---- */
 
-/* The files of a slot, with the mark of the VM that made them. */
+/* Make the files of a slot, with the owner file of the VM that made them. */
 static void put_files(struct fixture *f, uint32_t slot, const uint8_t vm[ID_LEN],
 		      uint32_t generation)
 {
@@ -359,25 +359,25 @@ static void a_slot_that_was_anothers_since_is_not_started(void **state)
 
 	struct vm vm = create(f, "web", true);
 	put_files(f, vm.slot, other, vm.generation + 3);
-	/* At once, */
+	/* The first start refuses it, */
 	assert_int_equal(start(f, "web", NULL, &e), -1);
 	assert_int_equal(e.code, FAIL_STATE);
 	assert_non_null(strstr(e.why, "another VM"));
 	assert_true(e.hint[0]);
 	assert_nothing_left(f, "web", VM_CREATED);
-	/* and told from the start on. */
+	/* and a restart of the service reports it. */
 	restart(f);
 	assert_string_equal(row(f, "web").reason, STORAGE_OLDER);
 	assert_gone(f, "web", VM_FAILED);
 	assert_int_equal(start(f, "web", NULL, &e), -1);
-	/* It can be deleted; the files are not its. */
+	/* The VM can be deleted, but the files are another VM's. */
 	unsigned removes = host.removes;
 	assert_int_equal(vm_delete(&f->c, &o, "web", &e), 0);
 	assert_int_equal(host.removes, removes);
-	/* Whose they are is remembered, */
+	/* The files' generation is remembered, */
 	for (unsigned i = 0; i < SLOTS - 1; i++)
 		assert_int_not_equal(create(f, "", false).slot, vm.slot);
-	/* and nobody gets the slot in their generation again. */
+	/* and no VM gets the slot in that generation again. */
 	assert_int_equal(create(f, "last", false).generation, vm.generation + 4);
 }
 
@@ -402,7 +402,8 @@ static void files_that_no_row_names_stay(void **state)
 	assert_int_equal(last.generation, 10);
 }
 
-/* Stopped and started again since the copy: the VMM is not the one of the row. */
+/* The VM was stopped and started again since the copy of the database: the VMM is not that of the
+ * row. */
 static void a_vmm_that_the_row_does_not_know_is_released(void **state)
 {
 	struct fixture *f = *state;
@@ -463,7 +464,7 @@ static void vmms_that_do_not_exit_share_one_wait(void **state)
 
 /* ---- what was cut short ---- */
 
-/* The state right after the plan's commit, with the first @made objects there. */
+/* Set the state right after the plan's commit, with the first @made objects. */
 static struct vm cut_start(struct fixture *f, size_t made)
 {
 	struct vm vm = create(f, "web", true);
@@ -569,7 +570,7 @@ static void nonsense_at_watch(void *arg, const struct request *q)
 		fake_helper_nonsense(arg, ROLE_SPAWN, "?", 1);
 }
 
-/* Who lives can not be told then, and nobody may be taken for dead. */
+/* Without the role the living VMMs are not known, and none may be taken for dead. */
 static void a_role_that_goes_away_takes_no_guest_with_it(void **state)
 {
 	struct fixture *f = *state;

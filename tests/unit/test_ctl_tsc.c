@@ -1,4 +1,5 @@
-/* tsc_khz(): the rate agrees with a longer look at the same two clocks, and is measured once. */
+/* Tests tsc_khz(): the rate agrees with a longer measurement of the same two clocks, and is
+ * measured once. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +9,7 @@
 #include "controller/tsc.c"
 
 #ifdef __x86_64__
-/* Half a second, so that a busy host does not show; a hundredth is what a guest's kernel allows for
+/* Measure half a second, so that a busy host does not show.  A guest's kernel tolerates a hundredth
  * (tsc_early_khz). */
 static void agrees_with_a_longer_look(void **state)
 {
@@ -29,7 +30,7 @@ static void agrees_with_a_longer_look(void **state)
 }
 #endif
 
-/* No two measurements give the same number a thousand times. */
+/* A thousand separate measurements would not give the same number. */
 static void is_measured_once(void **state)
 {
 	uint32_t first = tsc_khz();

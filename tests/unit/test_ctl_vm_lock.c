@@ -1,4 +1,4 @@
-/* A VM has one operation at a time, in the order of asking. */
+/* Tests the operation lock: a VM has one operation at a time, in the order of the requests. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +9,7 @@
 #include <poll.h>
 #include <pthread.h>
 
-/* To see which threads wait. */
+/* Included to see which threads wait. */
 #include "controller/lifecycle/vm_lock.c"
 
 static const uint8_t vm_a[ID_LEN] = "a", vm_b[ID_LEN] = "b";
@@ -74,7 +74,7 @@ static void end(struct taker *t)
 	assert_int_equal(pthread_join(t->thread, NULL), 0);
 }
 
-/* Until so many have asked for the lock of vm_a, the one that has it included. */
+/* Wait until @want threads have asked for the lock of vm_a, the holder included. */
 static void wait_for_askers(struct vm_locks *l, uint64_t want)
 {
 	uint64_t have = 0;

@@ -1,5 +1,5 @@
-/* The watch: a console file that can not grow, whose offsets hold, that nobody else is shown; and
- * the end of a VMM. */
+/* Tests the watch: the console file is bounded, its offsets stay valid, and no other VM is shown
+ * it.  Also tests the end of a VMM. */
 #include <errno.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -18,7 +18,8 @@ static struct vm some_vm(uint8_t id, uint32_t slot)
 	return vm;
 }
 
-/* Start watching @vm with ourselves as its VMM.  Return: what the VMM writes to. */
+/* Start watching @vm with this process as its VMM.  Return: the descriptor that the VMM writes
+ * to. */
 static int begin(struct fixture *f, struct vm *vm)
 {
 	int console = watch_console_open(f->c.watch, vm);
@@ -46,7 +47,7 @@ static void say(struct fixture *f, int fd, unsigned from, unsigned to)
 	pump(f, 0);
 }
 
-/* All that can be read from @offset on, NUL-terminated; the caller frees it. */
+/* Return: all text from @offset on, NUL-terminated; the caller frees it. */
 static char *hear(struct fixture *f, const struct vm *vm, uint64_t *offset, size_t *len)
 {
 	char *buf = calloc(1, CONSOLE_MAX + 1);
@@ -146,7 +147,7 @@ static void a_start_begins_an_empty_console_with_a_line(void **state)
 	(void)close(fd);
 }
 
-/* Somebody's rm -r of the folder, with the program up. */
+/* The folder is removed (rm -r) while the program runs. */
 static void a_removed_folder_is_made_again(void **state)
 {
 	static const char *const left[] = { "0.log", "0.log.1", "0.fifo" };
@@ -204,8 +205,8 @@ static void what_was_said_last_is_kept_at_the_end(void **state)
 	assert_non_null(strstr(text, "last words\n"));
 }
 
-/* No room (here: no larger files): what is said is lost, not the one who says it, and later lines
- * are kept again. */
+/* The disk is full (here: files can not grow): output is lost, the writer is not delayed, and later
+ * lines are kept again. */
 static void a_full_disk_holds_up_nobody(void **state)
 {
 	struct fixture *f = *state;
@@ -230,7 +231,7 @@ static void a_full_disk_holds_up_nobody(void **state)
 	assert_int_equal(last_number(text, len - LINE), 9);
 }
 
-/* The VMM shares the open file description that it was given, with its O_NONBLOCK. */
+/* The VMM shares the open file description that it got, O_NONBLOCK included. */
 static void a_vmm_can_not_make_the_loop_wait(void **state)
 {
 	struct fixture *f = *state;
@@ -283,7 +284,7 @@ static struct vm by_firecracker(uint8_t id, uint32_t slot)
 	return vm;
 }
 
-/* Is @want, or nothing (NULL), what the stream holds in all? */
+/* Assert that the whole stream is @want; NULL: nothing. */
 static void assert_said(struct fixture *f, const struct vm *vm, enum stream_kind kind,
 			const char *want)
 {
@@ -347,7 +348,7 @@ static void a_log_is_bounded_and_begins_with_a_whole_line(void **state)
 	assert_int_equal(strcspn(buf, "\n"), LINE - 1);
 	n = watch_read(f->c.watch, &vm, STREAM_VMM, &offset, buf, sizeof(buf));
 	assert_int_equal(last_number(buf, (size_t)n), 3 * VMM_STREAM_MAX / LINE + 6);
-	/* Without a line's end it is as bounded. */
+	/* Output without newlines is bounded too. */
 	for (int i = 0; i < 3 * VMM_STREAM_MAX / LINE; i++) {
 		(void)!write(log, buf, LINE - 1);
 		pump(f, 0);
@@ -372,7 +373,7 @@ static void a_log_goes_on_after_a_restart(void **state)
 
 	assert_int_equal(write(log, "one\n", 4), 4);
 	restart(f);
-	assert_int_equal(write(log, "two\n", 4), 4); /* nobody reads just now */
+	assert_int_equal(write(log, "two\n", 4), 4); /* no process reads just now */
 	_cleanup_close_ int again = begin(f, &vm);
 	assert_said(f, &vm, STREAM_VMM, "one\ntwo\n");
 }
@@ -461,7 +462,7 @@ static void the_end_of_a_vmm_is_reported(void **state)
 	assert_true(becomes(f, "web", VM_STOPPED));
 	assert_nothing_left(f, "web", VM_STOPPED);
 	assert_int_equal(watch_pidfd(f->c.watch, vm.id), -1);
-	/* Our copy of the pidfd still fires; nobody may hear it. */
+	/* Our copy of the pidfd still fires; no exit may be reported. */
 	struct epoll_event ev;
 	assert_int_equal(epoll_wait(f->epoll_fd, &ev, 1, 0), 0);
 }
@@ -483,8 +484,8 @@ static void a_removed_vm_is_not_reported(void **state)
 	assert_int_equal(row(f, "web").state, VM_RUNNING);
 }
 
-/* A copy of the pidfd keeps its place in the epoll set (epoll(7)); the main loop must not hear of
- * it for ever. */
+/* A copy of the pidfd stays in the epoll set (epoll(7)).  The main loop must not be woken by it for
+ * ever. */
 static void a_removed_vm_is_silent_whoever_has_its_pidfd(void **state)
 {
 	struct fixture *f = *state;

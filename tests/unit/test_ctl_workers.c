@@ -1,4 +1,4 @@
-/* The queue of jobs is bounded, and several threads empty it. */
+/* Tests the queue of jobs: it is bounded, and several threads empty it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,5 @@
-/* The spawn role's command lines, cgroup names and the one kernel text it reads. */
+/* Tests the spawn role's command lines, the names of cgroups, and the one text of the kernel that
+ * the role reads. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -28,7 +29,7 @@ static struct request request(enum vmm_kind vmm, enum accel accel, enum disk_kin
 						.tsc_khz = 2596184 } };
 }
 
-/* The value behind an option, or NULL. */
+/* Return: the value after an option, or NULL. */
 static const char *value(const struct argv *a, const char *option, const char *begins)
 {
 	for (size_t i = 1; i + 1 < a->n; i++)

@@ -1,4 +1,4 @@
-/* config_load(): defaults, every key, every refusal; and the sealed memory file. */
+/* Tests config_load(): defaults, every key, every refusal; and the sealed memory file. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -48,7 +48,7 @@ static void write_text(const char *text, size_t n)
 	assert_int_equal(chmod(path, 0644), 0);
 }
 
-/* Its messages are for people; here only the verdict counts. */
+/* Load a file without its messages; only the result counts. */
 static int load_as(uint32_t owner, struct config *c)
 {
 	int err = dup(STDERR_FILENO), null = open("/dev/null", O_WRONLY);
@@ -209,7 +209,7 @@ static void refuses_shape(void **state)
 		if (load(text, &c) == 0)
 			fail_msg("accepted: %s", bad[i]);
 	}
-	/* A line that inih would silently cut in two. */
+	/* inih would silently cut this line in two. */
 	(void)snprintf(text, sizeof(text), "%s[slots]\n;%0250d\n", ACCOUNTS, 0);
 	assert_int_equal(load(text, &c), -1);
 	write_text(ACCOUNTS "\0[slots]\n", sizeof(ACCOUNTS "\0[slots]\n") - 1);
@@ -248,7 +248,7 @@ static void refuses_accounts(void **state)
 		if (load(text, &c) == 0)
 			fail_msg("accepted: net=%s", bad[i]);
 	}
-	/* The standard names do not exist where the tests run, or are none of these. */
+	/* The standard accounts may be missing on the test machine, or have other ids. */
 	assert_int_equal(load("[accounts]\nnet=101:101\nblk=101:101\n", &c), -1);
 }
 

@@ -1,4 +1,4 @@
-/* SELinux contexts of slots: which are made, which are left alone. */
+/* Tests the SELinux contexts of slots: which are made, and which are left alone. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -32,7 +32,7 @@ static void test_domain(void **state)
 	(void)state;
 	derives("system_u:system_r:banger_spawn_t:s0", "banger_spawn_t", "banger_vm_t", 3,
 		"system_u:system_r:banger_vm_t:s0:c3");
-	/* A policy without levels. */
+	/* The policy has no levels. */
 	derives("system_u:system_r:banger_spawn_t", "banger_spawn_t", "banger_vm_t", 3,
 		"system_u:system_r:banger_vm_t");
 }

@@ -1,5 +1,5 @@
-/* The line between the spawn role and its launcher: what a role that was taken over may ask for,
- * and what a launcher that was taken over may answer. */
+/* Tests the socket between the spawn role and its launcher: the requests of a taken-over role, and
+ * the answers of a taken-over launcher. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,8 +25,8 @@ static struct launch good(void)
 				.slot = 7 };
 }
 
-/* Each argument of the request, one step outside of its bounds: those of the table, which no role
- * has to have checked. */
+/* Each argument of the request is one step outside the bounds of its table.  The launcher must not
+ * rely on the role's checks. */
 static void each_number_has_its_bounds(void **unused)
 {
 	struct launch q = good();
@@ -167,7 +167,7 @@ static int bounded_open(const char *root, int folder, const char *name)
 	return WEXITSTATUS(status);
 }
 
-/* A folder that the role has sent in place of a cgroup leads nowhere, up and down. */
+/* A folder that the role sent in place of a cgroup gives no access above or below it. */
 static void a_sent_folder_leads_nowhere(void **unused)
 {
 	char root[] = "/tmp/banger-launcher.XXXXXX", own[64];

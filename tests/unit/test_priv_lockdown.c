@@ -1,5 +1,5 @@
-/* The filter's helpers, in processes that load what is tested and try: let through, or ended by
- * SIGSYS. */
+/* Tests the filter's helpers in processes that load a filter and make calls: each call passes, or
+ * SIGSYS ends the process. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,12 +11,12 @@
 
 #include <cmocka.h>
 
-/* The filter that ships, not the one with the sanitizers' calls: the processes below use nothing
- * but system calls. */
+/* The filter of the release, without the sanitizers' calls: the processes below only make system
+ * calls. */
 #undef BANGER_SANITIZED
 #include "privhelper/lockdown.c"
 
-/* Return: what the process ended with after @call: 0 let through, or the signal. */
+/* Make a call under the filter.  Return: 0 if it passed, or the signal that ended the process. */
 static int try_call(const struct rule *own, const long call[7])
 {
 	const struct policy policy = { .process = "test", .lists = { lockdown_rules, own } };
@@ -41,8 +41,8 @@ static int try_call(const struct rule *own, const long call[7])
 #define LETS(rules, ...) assert_int_equal(TRY(rules, __VA_ARGS__), 0)
 #define ENDS(rules, ...) assert_int_equal(TRY(rules, __VA_ARGS__), SIGSYS)
 
-/* The walk of test_priv_policy.c knows what the filters are; here the kernel shows that it reads
- * them in the same way. */
+/* test_priv_policy.c checks the content of the filters; this test shows that the kernel reads them
+ * in the same way. */
 static void base(void **state)
 {
 	(void)state;
@@ -138,7 +138,7 @@ static void files_have_an_end(void **state)
 	(void)close(fd);
 }
 
-/* Without root nothing can be given up; with it, a wrong expectation has to show. */
+/* Without root no privilege can be given up.  With root, a wrong expectation must be noticed. */
 static void reads_back(void **state)
 {
 	const struct policy other = { .caps = (const unsigned[]){ UINT_MAX } };

@@ -1,5 +1,5 @@
-/* What the supervisor makes as root: which folders it takes, and the limits of the VMs' control
- * group. */
+/* Tests what the supervisor makes as root: which folders it takes, and the limits of the VMs'
+ * control group. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -57,7 +57,7 @@ static int take(const struct shape *want)
 	return folder_once(AT_FDCWD, place, want);
 }
 
-/* Only root can hand a folder to another account. */
+/* Skip without root: only root can give a folder to another account. */
 static void root_alone(void)
 {
 	if (geteuid() != 0)
@@ -133,7 +133,7 @@ static uint64_t read_number(const char *name)
 	return n;
 }
 
-/* An ordinary folder stands for the control group: this host may have no such controllers. */
+/* An ordinary folder replaces the control group: this host may lack the cgroup controllers. */
 static void all_vms_together_have_limits(void **state)
 {
 	const struct config c = { .total_mem_percent = 50, .total_tasks = 1234 };

@@ -1,6 +1,6 @@
-/* The filter of each process of the helper, and of each kind of VMM, lets through what its table
- * says, and nothing else: the program that would be loaded is walked path by path (bpf_walk.h).  No
- * root, no system call. */
+/* Tests that the filter of each process of the helper, and of each kind of VMM, lets through what
+ * its table says, and nothing else.  The program that would be loaded is walked path by path
+ * (bpf_walk.h), without root or system calls. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,8 +13,8 @@
 
 #include "bpf_walk.h"
 
-/* The filter that ships, without the sanitizers' calls; and it is caught where lockdown.c loads it.
- */
+/* The filter of the release, without the sanitizers' calls.  The test catches it where lockdown.c
+ * loads it. */
 #undef BANGER_SANITIZED
 static int catch (scmp_filter_ctx ctx);
 #define seccomp_load catch
@@ -47,7 +47,7 @@ static void bind_numbers(const struct policy *p, struct binding *bound)
 		bound[i] = policy_fd(1000 + i);
 }
 
-/* How many calls and rules a policy has: what changes them says so here. */
+/* Compare the numbers of calls and rules, so that each change of a policy shows here. */
 static void count(const struct policy *p, const struct binding *bound, unsigned *calls,
 		  unsigned *rules)
 {
@@ -177,7 +177,7 @@ static void the_kvm_probe(void **state)
 	vmms(VMM_PROBE, 139, 196);
 }
 
-/* ---- what the walk must find ---- */
+/* ---- faults that the walk must find ---- */
 
 static const struct rule table[] = {
 	{ SCMP_SYS(read), 0, ANY, "test" },
@@ -191,7 +191,7 @@ static const struct policy small = { .process = "small", .lists = { table } };
 
 typedef int (*change)(scmp_filter_ctx ctx);
 
-/* Return: whether the filter of the table, with a change, is still found to be the table's. */
+/* Return: true if the filter of the table, after a change, still counts as the table's. */
 static bool passes(change add)
 {
 	scmp_filter_ctx ctx = policy_filter(&small, NULL);
@@ -268,8 +268,8 @@ static void a_filter_with_more_is_found(void **state)
 			fail_msg("not found: %s", changes[i].name);
 }
 
-/* The same rules for a second architecture, whose calls have other numbers, or the same ones by
- * another way. */
+/* A second architecture has the same rules.  Its calls have other numbers, or are made in another
+ * way. */
 static void another_architecture_is_found(void **state)
 {
 	static const uint32_t archs[] = { SCMP_ARCH_X86, SCMP_ARCH_X32, SCMP_ARCH_AARCH64 };
@@ -302,7 +302,7 @@ static void a_filter_with_less_is_found(void **state)
 	assert_int_equal(walk_filter(&w, &caught, with_value, NULL), 0);
 }
 
-/* The answer of the program to one call, with the same arguments in all places. */
+/* Return: the program's answer to one call with the value @arg in all arguments. */
 static uint32_t answer(const struct sock_fprog *f, uint32_t arch, uint32_t nr, uint64_t arg)
 {
 	struct seccomp_data d = { .nr = (int)nr,
@@ -329,7 +329,7 @@ static uint32_t answer(const struct sock_fprog *f, uint32_t arch, uint32_t nr, u
 	return 0;
 }
 
-/* Return: whether two programs differ in some call. */
+/* Return: true if two programs differ in some call. */
 static bool differ(const struct sock_fprog *a, const struct sock_fprog *b)
 {
 	static const uint64_t args[] = { 0,          1,         2,    3,

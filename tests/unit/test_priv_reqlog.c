@@ -1,4 +1,4 @@
-/* The request log: its lines, its chain, and what a disk without room does to it. */
+/* Tests the request log: its lines, its chain, and the effects of a full disk. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -26,7 +26,7 @@ struct log_file {
 	size_t n;
 };
 
-/* The start of another process. */
+/* Open the log again, as the next process does. */
 static int reopen(struct log_file *f)
 {
 	if (f->log.fd > 0)
@@ -86,7 +86,7 @@ static void read_back(struct log_file *f)
 	(void)close(fd);
 }
 
-/* Move a key on, by another way than the role's. */
+/* Advance a key, in another way than the role does. */
 static void next_key(uint8_t key[REQLOG_KEY])
 {
 	uint8_t text[sizeof(REQLOG_KEY_LABEL) - 1 + REQLOG_KEY];
@@ -120,8 +120,7 @@ static bool sealed(const char *line, size_t n, const char *prev, uint8_t key[REQ
 	return n > (size_t)w && strncmp(line + n - (size_t)w, want, (size_t)w) == 0;
 }
 
-/* Every whole line has the hash of the whole line before it, and its MAC.  Return: how many there
- * are. */
+/* Check the hash and the MAC of every complete line.  Return: how many there are. */
 static int verify(struct log_file *f)
 {
 	char prev[REQLOG_DIGEST] = "";
@@ -241,7 +240,7 @@ static void full_disk(void **state)
 	assert_int_equal(verify(f), 3);
 }
 
-/* Whatever a role's own limits are: spawn has none for files. */
+/* The log is bounded without a role's own limits: spawn has none for files. */
 static void the_log_has_an_end(void **state)
 {
 	struct log_file *f = *state;
@@ -261,8 +260,8 @@ static void the_log_has_an_end(void **state)
 	assert_int_equal(verify(f), 2);
 }
 
-/* A peer that only reads, or asks for what is refused, can do so as fast as it likes: most of it is
- * counted, not written. */
+/* A peer may send reads and refused requests without limit: most of them are counted, not
+ * written. */
 static void cheap_lines_are_bounded(void **state)
 {
 	struct log_file *f = *state;

@@ -1,4 +1,5 @@
-/* The gates that a request passes before a handler sees it, over a role that makes nothing. */
+/* Tests the checks that a request passes before a handler gets it, with a role that makes
+ * nothing. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -17,7 +18,7 @@
 #include "privhelper/role/reqlog.c"
 #include "privhelper/role/role.c"
 
-/* What the kernel would show. */
+/* The objects that the kernel would show. */
 static struct {
 	bool there[SLOT_MAX], stays;
 	unsigned calls;
@@ -162,7 +163,7 @@ static void generations(void **state)
 	assert_true(fake.there[1]);
 }
 
-/* What names no VM says nothing of the one in slot 0. */
+/* A request without a VM says nothing about the VM in slot 0. */
 static void host_wide_removal(void **state)
 {
 	(void)state;
@@ -172,13 +173,14 @@ static void host_wide_removal(void **state)
 	assert_false(role.ledger[0].live);
 }
 
-/* Nothing is known of the slot: a release is harmless and has to work, a create makes it known. */
+/* The role does not know the slot: a release is harmless and must work, a create makes the slot
+ * known. */
 static void unknown_slot(void **state)
 {
 	(void)state;
 	assert_int_equal(ask_about(OP_TAP_RETIRE, 3, 9, 1000), ST_OK);
 	assert_int_equal(role.ledger[3].generation, 0);
-	fake.there[4] = true; /* of whom, nobody knows */
+	fake.there[4] = true; /* of an unknown VM */
 	assert_int_equal(ask_about(OP_TAP_CREATE, 4, 9, 1000), ST_BUSY);
 	assert_int_equal(ask_about(OP_TAP_RETIRE, 4, 9, 1000), ST_DENIED);
 	assert_int_equal(ask_about(OP_TAP_CREATE, 8, 1, 1000), ST_DENIED); /* config.slots is 8 */
@@ -198,7 +200,7 @@ static void adopted(void **state)
 	assert_int_equal(ask_about(OP_TAP_RETIRE, 3, 7, 4000), ST_OK);
 }
 
-/* The owner is our peer's word: what bounds it is the number of slots. */
+/* The role can not check the owner that its peer names; only the number of slots is a limit. */
 static void slots_are_the_bound(void **state)
 {
 	(void)state;
@@ -207,7 +209,7 @@ static void slots_are_the_bound(void **state)
 	assert_int_equal(ask_about(OP_TAP_CREATE, 8, 1, 1000), ST_DENIED);
 }
 
-/* Ask for @op @n times.  Return: bytes that the log grew by. */
+/* Send @op @n times.  Return: the bytes that the log grew by. */
 static off_t grows(enum op_code op, uint32_t slot, unsigned n)
 {
 	off_t before = lseek(serve.log.fd, 0, SEEK_END);
@@ -220,7 +222,8 @@ static off_t grows(enum op_code op, uint32_t slot, unsigned n)
 	return lseek(serve.log.fd, 0, SEEK_END) - before;
 }
 
-/* Removals that remove nothing cost their sender nothing, and the log no more than a burst. */
+/* Removals of missing objects are always served, and add no more than a burst of lines to the
+ * log. */
 static void removals_of_nothing_are_bounded(void **state)
 {
 	const off_t line = 600;
@@ -247,8 +250,8 @@ static unsigned in_log(const char *what)
 	return n;
 }
 
-/* A VMM that is no VM's, beyond the slots or older than the slot's VM, can be ended, and nothing
- * else can be done there. */
+/* A VMM beyond the slots, or older than the slot's VM, belongs to no VM.  It can be ended, but
+ * nothing else can be done there. */
 static void vmms_of_no_vm(void **state)
 {
 	(void)state;
@@ -273,8 +276,8 @@ static void no_tokens(void)
 	serve.log.looked_ns = clock_boot_ns();
 }
 
-/* In a slot with objects each removal has a record, or is not served: with any number of them, and
- * no room left. */
+/* In a slot with objects each removal has a record, or is not served.  That holds for any number of
+ * removals, and for a full log. */
 static void removals_of_something_are_recorded(void **state)
 {
 	unsigned served = 0;
@@ -309,8 +312,7 @@ static void sweep(uint64_t seq)
 	assert_int_equal(ask((struct request){ .op = op_find(OP_TAP_SWEEP), .seq = seq }), ST_OK);
 }
 
-/* A sweep may take what a removal has retired, so it has a record then; a second one takes nothing.
- */
+/* A sweep may remove retired taps, so it has a record then.  A second sweep removes nothing. */
 static void sweeps_of_something_are_recorded(void **state)
 {
 	(void)state;

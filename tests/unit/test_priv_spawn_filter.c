@@ -1,5 +1,5 @@
-/* The filters of the spawn role, of its launcher and of the VMMs, loaded for real in a child: what
- * is let through, what is told, what is the end. */
+/* Tests the filters of the spawn role, of its launcher and of the VMMs in a child that loads them:
+ * which calls pass, which fail, and which end the child. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -68,8 +68,8 @@ static int setup(void **unused)
 	       spawn_filter_vmm(VMM_PROBE, false, &probe);
 }
 
-/* One system call under a filter.  Return: the child's status of waitpid(2); its exit status is the
- * call's errno. */
+/* Make one system call under a filter.  Return: the child's status of waitpid(2); its exit status
+ * is the call's errno. */
 static int attempt_status(const struct sock_fprog *f, long nr, long a, long b, long c)
 {
 	int status;
@@ -85,7 +85,7 @@ static int attempt_status(const struct sock_fprog *f, long nr, long a, long b, l
 	return pid < 0 || waitpid(pid, &status, 0) != pid ? -1 : status;
 }
 
-/* Return: the call's errno, 0 when it succeeded, or -1 when it was the end. */
+/* Make one call in a child.  Return: its errno, 0 if it succeeded, or -1 if it ended the child. */
 static int attempt_errno(const struct sock_fprog *f, long nr, long a, long b, long c)
 {
 	int status = attempt_status(f, nr, a, b, c);
@@ -259,7 +259,7 @@ static void test_sockets_reach_nobody(void **unused)
 			 KILLED);
 }
 
-/* if_nametoindex(3) of a QEMU, which has both filters: it goes on without an index. */
+/* QEMU with both filters calls if_nametoindex(3); it continues without an index. */
 static void test_a_look_for_an_interface_is_survived(void **unused)
 {
 	static const long families[] = { AF_UNIX, AF_INET, AF_INET6 };
@@ -280,8 +280,8 @@ static void test_a_look_for_an_interface_is_survived(void **unused)
 	}
 }
 
-/* A descriptor leaves a VMM by sendmsg(2) alone, and an abstract name needs a socket of its own: no
- * VMM has both. */
+/* A VMM can send a descriptor only by sendmsg(2), and needs a socket of its own for an abstract
+ * name: no VMM has both. */
 static void test_descriptors_are_not_handed_to_strangers(void **unused)
 {
 	(void)unused;
@@ -298,7 +298,8 @@ static void test_descriptors_are_not_handed_to_strangers(void **unused)
 		assert_int_equal(attempt(all[i], SYS_sendmmsg, -1, 0, 0), KILLED);
 }
 
-/* Also where there is no Landlock: nothing in the folders that outlives the VMM but sockets. */
+/* This also holds without Landlock: in its folders a VMM makes nothing that outlives it, except
+ * sockets. */
 static void test_no_files_are_made(void **unused)
 {
 	static const long making[] = {
@@ -346,7 +347,7 @@ static void test_no_files_are_made(void **unused)
 	assert_int_equal(attempt(&vmm, SYS_creat, -1, 0, 0), KILLED);
 }
 
-/* A tap's holder may use it; whose it is, and whether it stays, is the net role's. */
+/* A VMM may use its tap.  Only the net role may change its owner or persistence. */
 static void test_taps_are_used_not_given_away(void **unused)
 {
 	static const unsigned use[] = { TUNSETIFF,       TUNGETIFF, TUNGETFEATURES, TUNSETOFFLOAD,
@@ -392,8 +393,8 @@ static void test_arguments(void **unused)
 	assert_int_equal(attempt(&vmm, SYS_read | 0x40000000, -1, 0, 0), KILLED);
 }
 
-/* Names lead to cgroups and to a procfs alone: not from a folder that a peer has sent, nor to a
- * file that is made. */
+/* The role opens files only in cgroups and in a procfs: not in a folder that a peer sent, and it
+ * makes no files. */
 static void test_the_role_opens_what_is_its_own(void **unused)
 {
 	const long file = O_CLOEXEC | O_NOFOLLOW;

@@ -1,6 +1,6 @@
-/* The control protocol, for every call and event of control.def: round trip over a socket, every
- * truncation waits, wrong types, bounds and arity are refused, one byte at a time works,
- * descriptors travel with the request. */
+/* Tests the control protocol, for every call and event of control.def: a round trip over a socket;
+ * truncated messages wait; wrong types, bounds and arity are refused; single bytes work;
+ * descriptors come with the request. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -80,7 +80,7 @@ static int feed(const uint8_t *buf, size_t n, const struct call *expect, struct 
 	return r;
 }
 
-/* What @send wrote, as bytes. */
+/* Return: the length of what the sender wrote, copied to @buf. */
 static size_t capture(struct pair p, uint8_t *buf)
 {
 	ssize_t n = recv(p.b, buf, CONTROL_MESSAGE_MAX, MSG_DONTWAIT);

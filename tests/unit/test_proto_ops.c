@@ -1,7 +1,7 @@
-/* The helper protocol, for every operation of ops.def: round trip, every truncation, surplus, wrong
- * type, out of bounds, non-shortest integers and lengths, wrong arity, and agreement with
- * msgpack-c, which builds each packet of this test as a list of pieces, one an element, so that one
- * piece at a time can be spoiled. */
+/* Tests the helper protocol, for every operation of ops.def: round trip, every truncation, surplus,
+ * wrong type, out of bounds, non-shortest integers and lengths, wrong arity, and agreement with
+ * msgpack-c.  msgpack-c builds each packet of this test as a list of pieces, one for each element,
+ * so that one piece at a time can be spoiled. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -83,7 +83,7 @@ static void add_list(struct packet *k, const uint64_t *v, size_t n)
 	msgpack_sbuffer_destroy(&s);
 }
 
-/* The bytes: an array head by msgpack-c, then the pieces. */
+/* Join the pieces after an array head by msgpack-c.  Return: the length of @out. */
 static size_t join(const struct packet *k, uint8_t *out)
 {
 	msgpack_sbuffer s;
@@ -200,7 +200,7 @@ static void refused(const struct packet *k, check_fn check, const struct op *op,
 		fail_msg("%s: element %zu %s: errno %d", op->name, piece, why, errno);
 }
 
-/* @v in a form of @width bytes, whatever its size. */
+/* Encode @v in @width bytes, whatever its size. */
 static void widen(struct piece *p, unsigned width, uint64_t v)
 {
 	static const uint8_t head[] = { [1] = 0xcc, [2] = 0xcd, [4] = 0xce, [8] = 0xcf };
@@ -288,7 +288,8 @@ static void spoil_everything(struct packet *k, check_fn check, const struct op *
 	if (check(buf, n, op) != 0)
 		fail_msg("%s: the packet that msgpack-c made is refused", op->name);
 	for (size_t cut = 0; cut < n; cut++) {
-		/* A copy of its own size, so that the sanitizer sees a read past the end. */
+		/* A heap copy of exactly this size, so that the sanitizer sees a read past the
+		 * end. */
 		uint8_t *part = malloc(cut + 1);
 		memcpy(part, buf, cut);
 		part = realloc(part, cut ? cut : 1);
@@ -398,8 +399,7 @@ static void encoder_refuses_what_the_decoder_would(void **state)
 	}
 }
 
-/* Every message of random bytes that we take must be one that msgpack-c takes whole and gives the
- * same values for. */
+/* msgpack-c must accept every random message that we accept, and give the same values. */
 static void random_bytes_agree_with_msgpack_c(void **state)
 {
 	(void)state;
@@ -446,7 +446,8 @@ static void table_is_whole(void **state)
 		assert_ptr_equal(op_find(op->code), op);
 		assert_in_range(op->code, 1, 127);
 		assert_true(op->fds_in <= FDIO_MAX && op->fds_out <= FDIO_MAX);
-		/* Only a running helper makes things; the names say which way each goes. */
+		/* Only a helper in service makes objects.  The names of the operations show their
+		 * effect. */
 		if (op->effect == EFFECT_CREATE) {
 			assert_int_equal(op->phases, P_RUN);
 			assert_int_equal(op->scope, SCOPE_SLOT);
