@@ -1,7 +1,8 @@
 #!/bin/bash
-# bench.sh [VMS] - what the roles do for VMs, and the same work done by forking ip, iptables, nft, conntrack and losetup; in turn,
-# in one network namespace, the best of three rounds of each.  Nothing here passes or fails.  Ours includes a
-# round trip through this shell for each request, and the request log, which is on the disk before anything is changed.
+# bench.sh [VMS] - measures what the roles do for VMs beside the same work by forked ip, iptables,
+# nft, conntrack and losetup.  Both run in turn in one network namespace; the best of three rounds
+# of each counts.  No result passes or fails.  Our times include a round trip through this shell for
+# each request, and the request log, which is synced before each change.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/integration/lib.sh"
 VMS=${1:-50} ROUNDS=3

@@ -1,8 +1,9 @@
 #!/bin/bash
-# coverage.sh - lines that the inputs of corpus/ reach, as gcov counts them: `make fuzz-coverage`.
+# coverage.sh - counts with gcov the lines that the inputs of corpus/ reach; `make fuzz-coverage`
+# calls it.
 #
-# Of each file it prints the share, and the lines that no input reaches.  A file of proto/ or of a validation below its
-# share is a failure.
+# Prints the share of each file, and the lines that no input reaches.  A share of a file of proto/
+# or of a validation below its bound is a failure.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 B=build/cov

@@ -1,11 +1,13 @@
 #!/bin/bash
-# evil.sh [ROLE [SEED]] - an evil controller (evil.c) on the real roles, beside decoys: what looks like ours and is not.
+# evil.sh [ROLE [SEED]] - runs an evil controller (evil.c) on the real roles, beside decoys: objects
+# that look like ours but are not.
 #
-# After each round of random requests, other tools read back: every decoy is as it was, the kernel has what the role lists
-# and nothing else, the role has as many descriptors as before and no more memory, and it has ended by no status but 70.
+# After each round of random requests, other tools check the result.  Every decoy is unchanged.  The
+# kernel has exactly the objects that the role lists.  The role has as many descriptors as before
+# and no more memory, and ended with no status but 70.
 #
-# EVIL_REQUESTS: requests a round (500).  EVIL_SECONDS: rounds with new seeds for so long, instead of three.  A failing
-# round names its seed; `evil.sh ROLE SEED` repeats it.
+# EVIL_REQUESTS: requests in each round (500).  EVIL_SECONDS: repeat rounds with new seeds for this
+# time, instead of three rounds.  A failing round prints its seed; `evil.sh ROLE SEED` repeats it.
 # alone: its loops have our tag, and loops are the whole host's: a set of another test would take them for its own orphans
 . "$(dirname "$0")/../integration/lib.sh"
 in_ns "$@"
@@ -52,7 +54,8 @@ decoys_net() {
 	for t in $taps; do
 		ip tuntap add "$t" mode tap user 1234 && ip link set "$t" master virbr0
 	done
-	# One says that it is ours, one is in the group that a sweep removes, one has the name of a slot's tap.
+	# One decoy has our tag, one is in the group that a sweep removes, one has the name of a
+	# slot's tap.
 	ip link set vnet1 alias banger:2:1:1000
 	ip link set tap0 group $((0x62677200))
 	ip link add bgr5 type bridge && ip link set bgr5 alias banger:5:1:1000

@@ -1,6 +1,6 @@
 #!/bin/bash
-# fuzz.sh SECONDS [TARGET] - run each fuzz target with libFuzzer for so long; what `make fuzz` calls.
-# fuzz.sh --merge - make corpus/ the smallest set of inputs that reaches all that is reached now.
+# fuzz.sh SECONDS [TARGET] - runs each fuzz target with libFuzzer for that time, as `make fuzz`.
+# fuzz.sh --merge - reduces corpus/ to the smallest set of inputs with the same coverage.
 #
 # New inputs are kept in build/fuzz/corpus/, an input that ends the target in build/fuzz/found/.
 set -u

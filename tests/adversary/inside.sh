@@ -1,7 +1,7 @@
 #!/bin/bash
-# inside.sh [PROCESS] - each locked process, taken over: the calls of inside.c are made in the live process, and each is
-# stopped.  What stops it is in the name of the test.  Processes: net blk spawn launcher vmm controller
-# supervisor.
+# inside.sh [PROCESS] - takes each locked process over: makes the calls of inside.c in the live
+# process, and checks that each call is stopped.  The name of a test says what stops the call.
+# Processes: net blk spawn launcher vmm controller supervisor.
 . "$(dirname "$0")/../integration/lib.sh"
 for tool in jq pgrep; do
 	command -v $tool >/dev/null || { [ "$(id -u)" = 0 ] && skip_all "needs $tool"; }
@@ -14,7 +14,7 @@ trap 'set_stop; finish' EXIT
 mapfile -t attacks < <("$B/inside" --list)
 mkdir -p /usr/local/src && mount -t tmpfs -o mode=755 inside-vmm /usr/local/src && install -m 755 "$B/evil_vmm" /usr/local/src/vmm
 
-# What a process may do, since its task needs it.
+# The calls that a process may make, because its task needs them.
 declare -A may=(
 	[vmm:map-code]="QEMU translates the guest's code" [vmm:protect-code]="QEMU translates the guest's code"
 	[vmm:execve]="another program of its root, as confined as before" [vmm:dumpable]="no other process has its uid"

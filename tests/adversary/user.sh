@@ -1,7 +1,8 @@
 #!/bin/bash
-# user.sh - ten hostile users at the control socket (user.c), and an honest one who wants her list of VMs meanwhile.
+# user.sh - lets ten hostile users attack the control socket (user.c) while an honest user lists her
+# VMs.
 #
-# USER_CONNECTIONS: of each of the ten (1000).  USER_SEED: of the first (1).
+# USER_CONNECTIONS: connections of each hostile user (1000).  USER_SEED: seed of the first one (1).
 . "$(dirname "$0")/../integration/lib.sh"
 for tool in jq setpriv; do
 	command -v $tool >/dev/null || { [ "$(id -u)" = 0 ] && skip_all "needs $tool"; }

@@ -1,5 +1,6 @@
 #!/bin/bash
-# demo.sh - an ordinary user's microVM through the whole chain, and the proof that nothing of it is left.
+# demo.sh - runs an ordinary user's microVM through the whole chain, and proves that nothing of it
+# is left.
 #
 # Everything happens in two network namespaces made here: one is the host that banger manages, the other is "the
 # outside".  Exit status 0 only if the guest booted, got its address, reached the outside through NAT, ran the
@@ -29,7 +30,8 @@ helper=
 fail() { failures=$((failures + 1)); printf '%s  not so:%s %s\n' "$red" "$off" "$*"; }
 inside() { nsenter --net="/run/netns/$ns" "$@"; }
 outside() { nsenter --net="/run/netns/$out" "$@"; }
-# An ordinary user, whom the host does not know: ssh wants a name for the uid, so these commands see a passwd file with one.
+# The ordinary user is unknown to the host. ssh needs a name for the uid, so these commands see a
+# passwd file with one.
 as_user() {
 	nsenter --net="/run/netns/$ns" unshare --mount --propagation private \
 		sh -c 'mount --bind "$0" /etc/passwd && exec "$@"' "$work/passwd" setpriv --reuid $user_uid --regid $user_uid --clear-groups \
@@ -37,8 +39,8 @@ as_user() {
 }
 banger() { as_user "$build/banger" "$@"; }
 
-# What the host looks like, to compare before and after.  Processes: all that run under a uid of the demo's, or from its
-# build; those of others come and go.
+# Lists the host's objects, to compare before and after.  Of processes it lists those under a uid of
+# the demo's or from its build, because others come and go.
 snapshot() {
 	echo "== links"; ip -o link | awk '{ print $2 }'
 	echo "== nft"; nft list ruleset
@@ -64,7 +66,7 @@ cleanup() {
 	[ -d "$cg" ] && { [ -w "$cg/cgroup.kill" ] && echo 1 >"$cg/cgroup.kill"; sleep 0.1; find "$cg" -depth -type d -exec rmdir {} +; }
 	ip netns del "$ns" 2>/dev/null
 	ip netns del "$out" 2>/dev/null
-	# ip netns made this mount if nobody had used it before.
+	# ip netns made this mount if it was not there before.
 	[ -z "$netns_was" ] && umount /run/netns 2>/dev/null
 	rm -rf "$work"
 }
@@ -157,7 +159,7 @@ banger vm run --rm --nat --timeout ${DEMO_TIMEOUT:-120s} --name demo --image deb
 run=$!
 while kill -0 $run 2>/dev/null; do
 	sleep 0.2
-	# While it runs: what an administrator's own tools show of it.
+	# While the VM runs, show it with an administrator's own tools.
 	[ -s "$work/mid" ] || ! grep -qE ' boot|ssh' "$work/stages" || {
 		inside ip -br link show type tun; inside nft list set inet banger nat4 | grep elements
 		losetup -a | grep banger

@@ -1,6 +1,7 @@
 #!/bin/bash
-# The blk role against a scripted peer: what it takes for a disk, and what is left of it. Loops are real and global;
-# everything that this test binds goes with its processes. Device-mapper has a test of its own, blk_dm_guest.sh.
+# Tests the blk role against a scripted peer: which files it accepts as disks, and what it leaves
+# behind.  Loops are real and global; each loop of this test goes with its processes.  Device-mapper
+# has a test of its own, blk_dm_guest.sh.
 # alone: its loops have our tag, and loops are the whole host's: a set of another test would take them for its own orphans
 set -u
 cd "$(dirname "$0")/../.." || exit 1

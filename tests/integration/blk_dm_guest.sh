@@ -1,6 +1,7 @@
 #!/bin/bash
-# The blk role's snapshots on a kernel that has device-mapper: a guest of a few seconds (QEMU, TCG, busybox) runs this
-# same role and the scripted peer, and dmsetup and losetup say what they made. The guest's serial console is our TAP.
+# Tests the blk role's snapshots on a kernel with device-mapper.  A guest of a few seconds (QEMU,
+# TCG, busybox) runs the same role and the scripted peer. dmsetup and losetup show the result.  The
+# guest's serial console is the TAP of this test.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 mode=${MODE:-release} cache=$PWD/build/cache

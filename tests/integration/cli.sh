@@ -1,5 +1,6 @@
 #!/bin/bash
-# The command line with a real set and real guests: the ways in which its users called it that it was not ready for.
+# Tests the command line with a real set and real guests, in situations that broke it before:
+# missing images, early ends of VMs, signals, parallel runs, odd homes.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 for tool in qemu-system-x86_64 mke2fs jq dpkg-deb ssh-keygen; do

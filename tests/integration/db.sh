@@ -1,6 +1,7 @@
 #!/bin/bash
-# Bad days of the state database, with the whole set and VMs that run: put back from yesterday, damaged, cut, locked,
-# read-only, of a newer and of an older schema, its log torn.  Each is told with what to do, and loses nothing.
+# Tests faults of the state database with the whole set and running VMs: a restored copy of
+# yesterday, damage, a cut file, a lock, a read-only file, newer and older schemas, a torn log.
+# Each fault is reported with a remedy, and loses nothing.
 . "$(dirname "$0")/lib.sh"
 for tool in qemu-system-x86_64 mke2fs jq dpkg-deb sqlite3; do
 	command -v $tool >/dev/null || { [ "$(id -u)" = 0 ] && skip_all "needs $tool"; }

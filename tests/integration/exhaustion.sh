@@ -1,7 +1,7 @@
 #!/bin/bash
-# A host that runs out of something, with the whole set and real VMs: disks, request logs, the run folder, processes,
-# open files.  What is new is refused, with what to do; what runs can be ended; nothing is lost and nothing is left.
-# The rest of the list: tests/README.md.
+# Tests a host that runs out of a resource, with the whole set and real VMs: disks, request logs,
+# the run folder, processes, open files.  New operations are refused with a hint.  Running VMs can
+# be ended.  Nothing is lost and nothing is left behind. tests/README.md has the rest of the list.
 . "$(dirname "$0")/lib.sh"
 for tool in qemu-system-x86_64 mke2fs jq dpkg-deb sqlite3 prlimit; do
 	command -v $tool >/dev/null || { [ "$(id -u)" = 0 ] && skip_all "needs $tool"; }
@@ -14,7 +14,7 @@ set_prepare
 conf_make slots=5 per_owner=5
 guest_image
 
-# File systems of their own that can be filled: here, not on the host's disk.
+# Separate small file systems that the test can fill, instead of the host's disk.
 mkdir "$T/state" "$T/log"
 mount -t tmpfs -o size=500m,mode=711 state "$T/state"
 mount -t tmpfs -o size=512k,mode=750 log "$T/log"
@@ -130,7 +130,7 @@ is "$(slot_processes | wc -l)" 1 "the VM runs on"
 check "with descriptors again" files "$ctl" $CTL_ID 8192
 wait $waiter
 is "$(xargs <"$T/waited")" "one two" "the client is served"
-# A command's connection takes the one that is left, so the start has none.
+# The command's connection takes the last descriptor, so the start has none.
 n=0
 while [ -e "/proc/$ctl/fd/$n" ]; do n=$((n + 1)); done
 files "$ctl" $CTL_ID $((n + 1))

@@ -1,6 +1,7 @@
 #!/bin/bash
-# The real Firecracker, where it is on PATH: started by the spawn role in the jail under both filters, configured by our
-# driver over its API.  Whether a guest then boots is the KVM's affair; that each request is taken is ours.
+# Tests the real Firecracker, if PATH has it.  The spawn role starts it in the jail under both
+# filters, and our driver configures it over its API.  The test checks that Firecracker accepts each
+# request.  Whether a guest then boots depends on KVM.
 . "$(dirname "$0")/lib.sh"
 REAL=$(command -v firecracker) || skip_all "needs firecracker on PATH (it is in no registry)"
 [ -n "$(cgroup_mount)" ] || skip_all "needs cgroup v2"
@@ -52,7 +53,8 @@ for round in first second; do
 done
 check "deleted" cli vm delete fc
 
-# Its configuration is taken and its start refused, on any host: the kernel is read no earlier than that.
+# Firecracker accepts the configuration and refuses the start on any host, because it reads the
+# kernel only at the start.
 check "a VM again" cli vm create fc --image i --memory 128M
 for kernel in "$T"/state/slots/*/vmlinux; do
 	head -c 64 /dev/zero >"$kernel"

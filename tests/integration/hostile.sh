@@ -1,11 +1,13 @@
 #!/bin/bash
-# A hostile controller against each role: it answers, or records the packet and exits 70; it never does what was not
-# allowed, never ends otherwise, and the next start finds nothing.
+# Tests each role against a hostile controller.  The role answers, or records the packet and exits
+# 70.  It never does a forbidden operation and never ends in another way, and its next start finds
+# no objects.
 . "$(dirname "$0")/lib.sh"
 in_ns "$@"
 conf_make
 places_make || skip_all "no cgroup v2"
-# The roles enter a root of their own, and net's bridge is a kernel module that may be missing: only test what starts.
+# Only roles that start here are tested: they need a root of their own, and net needs the kernel's
+# bridge module.
 probe() { # probe ROLE
 	peer_start "$1"
 	[ "$(ask "$1" run)" = ok ]

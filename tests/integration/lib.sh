@@ -1,5 +1,5 @@
-# lib.sh - what the integration tests share: TAP, private namespaces, a private configuration, roles under test, and
-# a look at the end for what was left behind.  Source it first:
+# lib.sh - shared by the integration tests: TAP, private namespaces, a private configuration, roles
+# under test, and a search for leftovers at the end.  Source it first:
 #
 #	. "$(dirname "$0")/lib.sh"
 #	in_ns "$@"             # from here on: root, own network, mount and ipc namespaces
@@ -80,14 +80,15 @@ in_ns() { # in_ns "$@": run this script again in namespaces of its own, once
 	ip link set lo up
 	T=$(mktemp -d /tmp/banger-test.XXXXXX)
 	chmod 711 "$T"
-	# A copy: the tree may be in a folder that only its owner may enter, and it may be built again meanwhile.
+	# Run from a copy: the tree may be in a folder that only its owner may enter, and it may be
+	# built again meanwhile.
 	find "$B" -maxdepth 1 -type f -perm -100 -exec install -D -m 755 -t "$T/bin" {} +
 	B=$T/bin
 	trap finish EXIT
 	trap 'exit 130' INT TERM PIPE
 }
 
-# ---- configuration: numeric accounts, and a range of slots, that belong to nobody ----
+# ---- configuration: numeric accounts and a range of slots that no account of the host has ----
 conf_make() { # conf_make [NAME=VALUE...]: NAMEs as below
 	local slots=8 uid_base=1879048192 bridge=bgtest uplink='' subnet=10.97.0.0/24 dns=10.97.0.1 users='' cgroup_dir
 	local qemu=/usr/bin/qemu-system-x86_64 firecracker='' accel=tcg flows=4096 per_owner=4 rate=1000 kv
@@ -138,7 +139,7 @@ cgroup_mount() { # where cgroup v2 is mounted; nothing when it is not
 		/proc/self/mountinfo | head -n 1
 }
 
-# What the supervisor makes, for tests of one role without it.
+# Makes what the supervisor would make, for tests of one role without it.
 places_make() {
 	local i
 	mkdir -p "$T/log" "$T/run" "$T/state"
@@ -196,8 +197,9 @@ peer_stop() { # peer_stop ROLE
 }
 
 # ---- for crash.c and model.c ----
-# Their disks are memory: they are about order, and a sync would only take time.  $T becomes a folder in it, with three
-# configurations that differ in the VMM, and their own sysfs, since the old one shows the old network namespace.
+# Their disks are in memory, because these tests are about the order of steps and a sync would only
+# take time.  $T becomes a folder in memory, with three configurations that differ in the VMM, and
+# with a sysfs of its own, since the old one shows the old network namespace.
 crash_places() { # crash_places [NAME=VALUE...]: as conf_make
 	local vmm=/usr/local/src
 	mkdir "$T/mem" && mount -t tmpfs -o size=512m,mode=711 crash "$T/mem"
@@ -252,7 +254,7 @@ leftovers() { # one line for each thing that a test should have had removed
 	ip -j link | jq -r '.[].ifname | select(test("^bgr[0-9]"))' | sed 's/^/interface /'
 }
 
-clean() { # make it so, whatever the test did
+clean() { # remove processes, loops, cgroups, mounts and files of this test
 	local p d
 	for p in "${PIDS[@]}"; do kill "$p" 2>/dev/null; done
 	[ -z "${CONF-}" ] || for p in $(slot_processes); do kill -9 "$p" 2>/dev/null; done
@@ -272,7 +274,7 @@ finish() {
 	trap - EXIT
 	for role in "${!PEER_PID[@]}"; do peer_stop "$role"; done
 	if [ -z "$ENDED" ]; then
-		# What the kernel does late (a process' end, a loop's) has a moment.
+		# The kernel may finish the end of a process or of a loop a little later.
 		wait_for 3 eval '[ -z "$(leftovers)" ]'
 		left=$(leftovers)
 		if [ -z "$left" ]; then ok "nothing is left"; else not_ok "nothing is left" "$left"; fi

@@ -1,11 +1,11 @@
-# lib_set.sh - the whole set for a test: start, stop and death of it, commands of users, guests that say what they see.
-# Source it after in_ns; then:
+# lib_set.sh - the whole set for a test: its start, stop and death, commands of users, and guests
+# that print what they see.  Source it after in_ns; then:
 #
-#	set_prepare            # accounts, the kernel package; skips when that can not be had
+#	set_prepare            # accounts and the kernel package; skips if it is not available
 #	conf_make slots=3
 #	guest_image            # $T/guest.ext4
 #	did "the set comes up" set_start
-#	set_images             # kernel `debian` and image `tiny`, root's, so everybody's
+#	set_images             # kernel `debian` and image `tiny`, of root, so usable by all users
 #	check "a VM" as $ALICE vm create web --image tiny
 # shellcheck shell=bash
 ALICE=64201 BOB=64202
@@ -106,7 +106,7 @@ guest_image() {
 
 set_prepare() {
 	mount -t tmpfs run /run && mkdir -p /run/netns
-	# ssh-keygen wants a name for its uid.
+	# ssh-keygen needs a name for its uid.
 	{ cat /etc/passwd; echo "alice:x:$ALICE:$ALICE::$T/home.$ALICE:/bin/sh"; echo "bob:x:$BOB:$BOB::$T/home.$BOB:/bin/sh"; } >"$T/passwd"
 	chmod 644 "$T/passwd"
 	mount --bind "$T/passwd" /etc/passwd

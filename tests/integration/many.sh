@@ -1,7 +1,7 @@
 #!/bin/bash
-# A hundred people at once, or one with a hundred terminals: starts side by side by the command line, Ctrl-C on all of them,
-# kills side by side.  The monitors are crash_vmm.c, so it is the set that is at work; what there is, is read back with ip
-# and nft, and from cgroupfs.
+# Tests a hundred commands at once, of a hundred users or of one user: starts side by side by the
+# command line, Ctrl-C on all of them, kills side by side. crash_vmm.c plays the monitors, so the
+# load is on the set. ip, nft and cgroupfs show the result.
 # shellcheck source-path=SCRIPTDIR
 BANGER_BUILD=${BANGER_BUILD:-$(dirname "$0")/../../build/fail}
 . "$(dirname "$0")/lib.sh"
@@ -24,7 +24,7 @@ each() { # each WORD...: `banger vm WORD... vmN` for all of them at once; its ex
 	rm -rf "$T/each" && mkdir "$T/each"
 	for ((i = 0; i < N; i++)); do
 		{
-			# What a shell starts in the background ignores Ctrl-C.
+			# A shell starts background commands with Ctrl-C ignored.
 			setpriv --reuid $ALICE --regid $ALICE --clear-groups env -i --default-signal=INT PATH="$PATH" \
 				HOME="$T/home.$ALICE" BANGER_SOCKET="$T/run/control.sock" "$B/banger" vm "$@" "vm$i" >/dev/null 2>"$T/each/$i.err" &
 			echo $! >"$T/each/$i.pid"
@@ -38,7 +38,7 @@ statuses() { sort "$T/each"/*[0-9] | uniq -c | awk '{ printf "%s%d times %d", (N
 
 did "the set comes up" set_start
 check "root brings kernel and image" set_images
-# ---- a hundred VMs, made by somebody who has no key yet ----
+# ---- a hundred VMs, made by a user without a key ----
 each create --image tiny --memory 64M
 did "all are made at once" each_end
 is "$(statuses)" "$N times 0" "each of them is told that its VM is there"
@@ -75,7 +75,7 @@ each start
 did "all can be started" each_end
 is "$(statuses) $(states) $(there)" "$N times 0 $N running $N/$N/$N" "and run"
 
-# ---- more than one may have ----
+# ---- more than one user may have ----
 perl -MSocket -e 'for (1 .. 128) { socket($s[$_], AF_UNIX, SOCK_STREAM, 0); $( = $) = $< = $> = $ARGV[1] if $_ == 1;
 	connect($s[$_], sockaddr_un($ARGV[0])) or die "$!" } print "there\n"; $| = 1; print ""; sleep 60' "$T/run/control.sock" $ALICE >"$T/holds" &
 holds=$!

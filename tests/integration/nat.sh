@@ -1,6 +1,7 @@
 #!/bin/bash
-# NAT is removed whatever was forgotten: seven scenarios on the controller's own code, the real net role and the kernel.
-# nat_scenarios plays the controller's steps and counts what the role was asked for; nft and ip say what came of it.
+# Tests that NAT is removed even if its records are lost: seven scenarios with the controller's own
+# code, the real net role and the kernel. nat_scenarios plays the controller's steps and counts the
+# requests to the role. nft and ip show the result.
 . "$(dirname "$0")/lib.sh"
 in_ns "$@"
 for tool in jq nft ip; do
@@ -55,7 +56,7 @@ foreign() { # a table of the admin's, and a tap likewise
 	nft -j list table inet admin | jq -c '.nftables[1:]'
 	ip -j link show adm0 | jq -c '.[0] | [.ifindex, .address, .ifalias]'
 }
-untouched() { # untouched WHAT: nobody has changed them
+untouched() { # untouched WHAT: the table and the tap of the admin are unchanged
 	[ "$(foreign)" = "$theirs" ] || WRONG+=("$1:" "  got:  $(foreign)" "  want: $theirs")
 }
 tag() { echo "10.97.0.$((2 + $1))=banger:$1:1:1000"; }
@@ -141,7 +142,7 @@ want "$(ctl cleanup web)" "ok add=0 remove=1 other=0" "cleanup: one request"
 want "$(nat4)" "$(tag 0)" "its element is gone, the other's is not"
 want "$(ctl cleanup web)" "ok add=0 remove=1 other=0" "again, while the ledger has it: one request, which finds nothing"
 want "$(nat4)" "$(tag 0)" "and changes nothing"
-# Of the guest's release: nat, guest, flows, tap.
+# The removals of the guest's release: nat, guest, flows, tap.
 want "$(ctl release web)" "ok add=0 remove=1 other=3" "the release of all"
 want "$(taps)" "bgr0=*1000" "leaves the other's tap alone"
 want "$(ctl show web)" "ok state=stopped nat=1 tap= ledger= *" "and nothing on record"

@@ -1,9 +1,9 @@
-/* nat_scenarios.c - the controller's NAT code against the real net role: `nat_scenarios CONFIG LOG
- * ROLE_BINARY`.
+/* nat_scenarios.c - runs the controller's NAT code against the real net role: `nat_scenarios CONFIG
+ * LOG ROLE_BINARY`.
  *
- * Store, ledger, helper client, nat.c and release.c are the controller's own.  Between its end of
- * the socketpair and the role's sits a relay that passes every packet and counts the requests by
- * what they ask for.
+ * Store, ledger, helper client, nat.c and release.c are the controller's own.  A relay between the
+ * controller's end of the socketpair and the role's passes every packet and counts the requests of
+ * each kind.
  *
  * Reads commands line by line and prints one line for each, `ok` or `error: WHY`, then what the
  * role was asked for meanwhile: `add=N remove=N other=N` (nat_add, nat_remove, any other request).
@@ -48,14 +48,14 @@ static struct scenarios {
 	char db[200];
 	pid_t role;
 	pthread_t relay;
-	int ctl_end, role_end;  /* the relay's */
+	int ctl_end, role_end;  /* the relay's two sockets */
 	unsigned counts[CODES]; /* by op code, since the last answer was printed */
 	uint32_t operations;
 } s = { .caller = { .uid = OWNER } };
 
 /* ---- the relay ---- */
 
-/* Counted before it is passed on: once the answer is there, so is the count. */
+/* Count a request before it is passed on: once its answer arrives, the count is right. */
 static void count(const uint8_t *buf, size_t n)
 {
 	struct request q;
@@ -65,7 +65,7 @@ static void count(const uint8_t *buf, size_t n)
 	(void)__atomic_add_fetch(&s.counts[q.op->code % CODES], 1, __ATOMIC_SEQ_CST);
 }
 
-/* Return: 0, or -1 at the end of either side. */
+/* Pass one packet on.  Return: 0, or -1 at the end of either side. */
 static int pass(int from, int to, bool requests)
 {
 	uint8_t buf[OPS_PACKET_MAX];
@@ -118,7 +118,7 @@ _Noreturn static void child(const char *binary, int config, int sock, int log, i
 	die_errno(1, "%s", binary);
 }
 
-/* Numbers from 10 on, so that the fixed ones of the child are free. */
+/* Move a descriptor to a number from 10 on, so that the fixed numbers of the child are free. */
 static int high(int fd)
 {
 	int up = fcntl(fd, F_DUPFD_CLOEXEC, 10);
@@ -129,7 +129,7 @@ static int high(int fd)
 	return up;
 }
 
-/* The key file beside @log, which ends with ".log". */
+/* Open the key file beside @log, whose name ends with ".log". */
 static int open_key(const char *log)
 {
 	char path[256];
@@ -166,7 +166,7 @@ static void role_start(const char *binary, const char *log_path)
 		die(1, "the relay does not start");
 }
 
-/* Return: 0 when the role ended well. */
+/* Stop the role.  Return: 0 if it exited with status 0. */
 static int role_stop(void)
 {
 	int status;
@@ -248,7 +248,8 @@ static int do_create(const char *name, const char *nat, struct error *e)
 	return 0;
 }
 
-/* Rows for the ledger come back in @rows.  Return: how many, or -1. */
+/* Make the VM's objects; @rows gets their rows for the ledger.  Return: the number of rows, or
+ * -1. */
 static int make_objects(struct vm *vm, const struct operation *o, struct ledger_row *rows,
 			struct error *e)
 {
@@ -332,7 +333,7 @@ static int do_release(struct vm *vm, const char *unused, struct error *e)
 	return 0;
 }
 
-/* Written past the store, as a program of another time would have. */
+/* Write a row without the store, as an older program would have. */
 static int do_older(struct vm *vm, const char *tap, struct error *e)
 {
 	static const char *const sql[] = {

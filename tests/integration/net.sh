@@ -1,6 +1,7 @@
 #!/bin/bash
-# The net role against a scripted peer, in a network namespace of its own: what it makes is read back with ip, bridge,
-# nft and conntrack; guests are played on real taps by net_guest.pl; the outside is one more namespace behind a veth.
+# Tests the net role against a scripted peer, in a network namespace of its own. ip, bridge, nft and
+# conntrack show what the role makes. net_guest.pl plays guests on real taps.  One more namespace
+# behind a veth is the outside.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 in_ns "$@"
@@ -204,7 +205,8 @@ is "$(elements inet nat4)" "" "and is gone"
 # ---- traffic: guests 4 and 5, an outside behind a veth ----
 guest_start() { # guest_start SLOT: on its tap, as its uid
 	mkfifo "$T/g$1.in" "$T/g$1.out"
-	# Without our ends of the peer's pipes, or it would never see the end of its commands.
+	# The guest must not inherit our ends of the peer's pipes, or the peer would never see the
+	# end of its commands.
 	as "$1" perl "$T/net-dev/guest" "$T/net-dev/tun" "bgr$1" "$(mac "$1")" "$(addr "$1")" \
 		<"$T/g$1.in" >"$T/g$1.out" 2>"$T/g$1.err" {PEER_IN[net]}>&- {PEER_OUT[net]}<&- &
 	G_PID[$1]=$!
@@ -232,7 +234,8 @@ ip link add up0 type veth peer name eth0 netns "$out"
 ip addr add 192.0.2.1/24 dev up0
 ip link set up0 up
 nsenter -t "$out" -n sh -c 'ip link set lo up; ip addr add 192.0.2.2/24 dev eth0; ip link set eth0 up'
-# What comes behind our rules: frames from a tap in the bridge, packets that enter IP from a tap itself.
+# Frames and packets that come after our rules: frames from a tap in the bridge, packets that enter
+# IP from a tap itself.
 nft -f - <<'END'
 table bridge watch {
 	counter passed { }
@@ -247,7 +250,7 @@ table inet watch {
 END
 counter() { nft -j list counter "$1" watch "$2" | jq '.nftables[].counter? // empty | .packets'; }
 dropped() { nft -j list chain bridge banger pre | jq '.nftables[].rule? // empty | .expr[].counter? // empty | .packets'; }
-passes() { # passes WANT(+0|+1) NAME GUEST COMMAND...: do frames of the command come through?
+passes() { # passes WANT(+0|+1) NAME GUEST COMMAND...: checks whether frames of the command pass
 	local before=$(counter bridge passed) drops=$(dropped) want=$1 name=$2 got
 	shift 2
 	GOT=$(guest "$@")
@@ -307,7 +310,7 @@ is "$(elements bridge guest)" "bgr4/$m4/$a4 banger:4:1:1000" "and has it made ag
 is "$(nft -j list table bridge banger | jq '[.nftables[].rule? // empty] | length')" 5 "with its rules"
 is "$(net guest_allow slot=5)" ok "the other guest is allowed again"
 
-# What an administrator does to links is put back by the next LIST, and by the next tap.
+# An administrator's changes of links are undone by the next LIST, and by the next tap.
 port() {
 	ip -j -d link show "bgr$1" | jq -r '.[] | "\(.master) \(.flags | index("UP") != null) \(.linkinfo.info_slave_data |
 		"\(.isolated) \(.learning) \(.flood) \(.mcast_flood)")"'
@@ -387,7 +390,7 @@ is "$(nft list set inet banger flows | grep -o "$a5 [^,}]*")" "$a5 limit rate $(
 conntrack -D -s "$a5" >/dev/null 2>&1
 sleep 2
 is "$(guest 5 flood udp 3 "$m5" "$a5" $BRMAC 192.0.2.2 4000) $(open_flows "$a5" udp)" "sent [1-3]" "once they have ended it begins new ones"
-# Connections that are closed are not counted, so they must not be made faster than their entries go.
+# Closed connections are not counted, so they must not be made faster than their entries expire.
 nsenter -t "$out" -n perl -MSocket -e 'socket(S, AF_INET, SOCK_STREAM, 0); bind(S, sockaddr_in(9, INADDR_ANY)) or die; listen(S, 999) or die; $| = 1;
 	print "listens\n"; sleep 60' >"$T/listens" {PEER_IN[net]}>&- {PEER_OUT[net]}<&- &
 listener=$!
@@ -475,7 +478,7 @@ ip link add altlink type bridge && ip link property add dev altlink altname bgr2
 is "$(net tap_create slot=2 gen=51) $(net tap_retire slot=2 gen=51)" "denied denied" "what has a tap's name for another name is not ours"
 ip link del altlink
 is "$(tap_remove slot=3 gen=50)" ok "the third goes"
-# A controller that is not ours any more may leave a guest talking to the end, or not retire it at all.
+# A taken-over controller may leave a guest's element to the end, or not retire its tap at all.
 is "$(net tap_create slot=2 gen=52) $(net guest_allow slot=2 gen=52)" "ok ifindex=* ok" "a guest may talk"
 is "$(net tap_retire slot=2 gen=52) $(net tap_sweep)" "ok ok taps=1" "its tap goes, while its element stays"
 insert 20 "$(addr 2)" # by frames that were on their way
@@ -493,7 +496,8 @@ insert 20 "$(addr 2)"
 is "$(net restart) $(net run) $(net tap_create slot=2 gen=56) $(flows "$(addr 2)")" "started ok ok ifindex=* 0" \
 	"nor does one that was there before the role was started"
 is "$(net guest_allow slot=2 gen=56) $(net guest_deny slot=2 gen=56) $(tap_remove slot=2 gen=56)" "ok ok ok" "it goes"
-# Rules that are away let another guest begin flows in its name, however short that was.
+# While the rules are missing, another guest can begin flows in a guest's name, however short that
+# time is.
 nft delete table bridge banger
 insert 20 "$(addr 2)"
 is "$(net list cursor=0)" "ok *" "somebody took the rules, LIST puts them back"
@@ -510,7 +514,7 @@ is "$(net guest_deny slot=2 gen=58) $(net tap_retire slot=2 gen=58) $(net tap_sw
 nft add rule bridge banger pre iifname '"bgr*"' accept
 insert 20 "$(addr 2)"
 is "$(net tap_create slot=2 gen=59) $(flows "$(addr 2)")" "ok ifindex=* 0" "its next holder gets no flow of that time"
-# Names and tags that come back: what speaks has an element.
+# A tap may lose its name or tag for a while: a guest that sends still has its element.
 is "$(net guest_allow slot=2 gen=59)" ok "a guest may talk"
 ip link set bgr2 down && ip link set bgr2 name away2
 is "$(net tap_retire slot=2 gen=59)" ok "its tap is retired while it has another name"
@@ -524,7 +528,7 @@ is "$(net restart) $(net run) $(net tap_retire slot=3 gen=60)" "started ok ok" "
 insert 20 "$(addr 2)"
 ip link del bgr2
 is "$(net guest_deny slot=2 gen=60) $(net tap_create slot=2 gen=61) $(flows "$(addr 2)")" "ok ok ifindex=* 0" "what it said then is forgotten"
-# Changes that leave the number of rules as it was.
+# These changes of the rules do not change the number of rules.
 nft add element bridge banger guest "{ \"bgr5\" . $(mac 5) . $(addr 2) }"
 is "$(net list cursor=0) $(elements bridge guest | grep -c "/$(addr 2) ")" "ok * 0" "LIST takes somebody else's element away"
 nft 'add table bridge banger { flags dormant; }'
@@ -536,7 +540,8 @@ is "$(tap_remove slot=3 gen=60)" ok "it goes"
 told=$(grep -c 'nftables rules' "$T/net.err")
 for i in 1 2 3; do net list cursor=0 >/dev/null; net tap_create slot=3 gen=6$i >/dev/null; tap_remove slot=3 gen=6$i >/dev/null; done
 is "$(($(grep -c 'nftables rules' "$T/net.err") - told))" 0 "our own changes are nobody else's"
-# The outside can begin a flow in the name of a guest; that one is not let in by it.
+# The outside can begin a flow in the name of a guest; such a flow does not let that guest reach the
+# host's service.
 for i in all up0; do echo 0 >"/proc/sys/net/ipv4/conf/$i/rp_filter"; done
 perl -MSocket -e 'socket(S, AF_INET, SOCK_DGRAM, 0); bind(S, sockaddr_in(99, inet_aton("192.0.2.1"))) or die; $| = 1; print "bound\n";
 	while (my $from = recv(S, $_, 100, 0)) { print "$_\n"; send(S, "answer", 0, $from) }' >"$T/heard" {PEER_IN[net]}>&- {PEER_OUT[net]}<&- &
@@ -573,7 +578,7 @@ is "$(net restart) $(net run)" "started ok" "a start over tables with an element
 is "$(elements inet nat4)" "" "does not keep it"
 is "$(net guest_allow slot=4)$(net guest_allow slot=5)$(net nat_add slot=4)" okokok "elements put back"
 
-# A restart under traffic: no packet of a living VM is lost to it.
+# A restart of the role under traffic loses no packet of a living VM.
 restarts() { local i; for i in 1 2 3 4 5 6; do net restart; net run; done >"$T/restarts"; }
 restarts &
 waiter=$! lost=0

@@ -55,7 +55,7 @@ static struct peer {
 	bool quiet;
 } peer = { .sock = -1 };
 
-/* What a command line asks to send. */
+/* The request of a command line. */
 struct ask {
 	struct request q;
 	int fds[FDIO_MAX];
@@ -81,7 +81,7 @@ _Noreturn static void child(int config, int sock, int log, int key)
 	die_errno(1, "%s", peer.binary);
 }
 
-/* Numbers from 10 on, so that the fixed ones of the child are free. */
+/* Move a descriptor to a number from 10 on, so that the fixed numbers of the child are free. */
 static int high(int fd)
 {
 	int up = fcntl(fd, F_DUPFD_CLOEXEC, 10);
@@ -92,7 +92,7 @@ static int high(int fd)
 	return up;
 }
 
-/* The key file beside @log, which ends with ".log". */
+/* Open the key file beside @log, whose name ends with ".log". */
 static int open_key(const char *log)
 {
 	char path[256];
@@ -125,7 +125,7 @@ static void start(void)
 	peer.seq = 0;
 }
 
-/* Close the connection and learn how the role ended. */
+/* Close the connection and note how the role ended. */
 static void finish(void)
 {
 	int status;
@@ -189,7 +189,8 @@ static int say_ended(void)
 	return -1;
 }
 
-/* A changed packet may have used up a later number: the second element of its answer says which. */
+/* Note the sequence number of an answer, its second element: a changed packet may have used a later
+ * number. */
 static void note_seq(const uint8_t *buf, size_t n)
 {
 	struct wire_reader r = { buf, buf + n, false };
@@ -201,7 +202,8 @@ static void note_seq(const uint8_t *buf, size_t n)
 		die(1, "an answer that can not be decoded");
 }
 
-/* @op: NULL when the packet is not one of the table's.  Return: 0 answered, -1 the role ended. */
+/* Send a packet and print the answer.  @op: NULL if the packet is not of the table.  Return: 0 if
+ * it was answered, -1 if the role ended. */
 static int exchange(const struct op *op, const void *bytes, size_t len, const int *fds, size_t nfds)
 {
 	struct pollfd p = { peer.sock, POLLIN, 0 };
@@ -256,7 +258,7 @@ static int set_field(struct request *q, const char *name, const char *value)
 	return -1;
 }
 
-/* PATH:ro, PATH:rw, or PATH:path for O_PATH. */
+/* Open a descriptor for the request: PATH:ro, PATH:rw, or PATH:path for O_PATH. */
 static int add_fd(struct ask *a, const char *value)
 {
 	char path[512];
@@ -312,7 +314,7 @@ static void set_defaults(struct request *q)
 	}
 }
 
-/* The default VM of a slot and generation, so that a script need not name it. */
+/* Set the default VM id of a slot and generation, so that a script need not give one. */
 static void default_vm(struct request *q)
 {
 	static const uint8_t none[ID_LEN];
@@ -335,7 +337,7 @@ static const struct op *op_of_name(const char *name)
 	return NULL;
 }
 
-/* Return: 0, or -1 (said on standard output). */
+/* Parse a command line.  Return: 0, or -1 after printing the error on standard output. */
 static int parse_ask(char **words, size_t n, struct ask *a)
 {
 	memset(a, 0, sizeof(*a));
@@ -421,7 +423,7 @@ struct tally {
 	unsigned tried, answered, refused, other;
 };
 
-/* Have a role in phase RUN, and the next packet in @buf.  Return: its length. */
+/* Bring a role to phase RUN and put the next packet in @buf.  Return: its length. */
 static int next_packet(struct ask *a, uint8_t buf[OPS_PACKET_MAX + 1])
 {
 	if (!peer.pid) {
@@ -437,7 +439,7 @@ static int next_packet(struct ask *a, uint8_t buf[OPS_PACKET_MAX + 1])
 	return n;
 }
 
-/* A role that answers goes on; a refused packet costs a new one. */
+/* Send one packet.  A role that answers continues; after a refused packet a new role is started. */
 static void try_packet(struct tally *t, const uint8_t *bytes, size_t len, const struct ask *a)
 {
 	t->tried++;
@@ -462,7 +464,7 @@ static void flip_all(struct tally *t, struct ask *a)
 	}
 }
 
-/* Not the empty packet, which can not be told from the end of the connection. */
+/* Send every shorter packet except the empty one, which looks like the end of the connection. */
 static void cut_all(struct tally *t, struct ask *a)
 {
 	uint8_t buf[OPS_PACKET_MAX + 1];

@@ -1,6 +1,7 @@
 #!/bin/bash
-# A run of the tests that is ended from outside leaves no process behind, not even below timeout(1).
-# The trees of this test have the real tests/run.sh and .ci/run, with tests in them that never end.
+# Tests that a run of the tests which is ended from outside leaves no process behind, not even below
+# timeout(1).  The trees of this test have the real tests/run.sh and .ci/run, with tests in them
+# that never end.
 . "$(dirname "$0")/lib.sh"
 T=$(mktemp -d)
 trap finish EXIT

@@ -1,12 +1,13 @@
 #!/bin/bash
-# Each step of each process's lock-down fails once (SETUP_FAILS() of common/failpoint.h): the process exits, all others with
-# it, and READY is never said.  The build MODE=fail prints its steps itself, so none can be forgotten.
+# Tests the failure of each step of each process's lock-down (SETUP_FAILS() of common/failpoint.h):
+# the process exits, all others exit with it, and READY is never sent.  The build MODE=fail prints
+# the list of steps, so none can be forgotten.
 BANGER_BUILD=${BANGER_BUILD:-$(dirname "$0")/../../build/fail}
 . "$(dirname "$0")/lib.sh"
 in_ns "$@"
 [ -n "$(cgroup_mount)" ] || skip_all "no cgroup v2"
 conf_make slots=4
-# A copy: what runs as root must be in a folder of root's, wherever the tests are built.
+# Run from a copy: root's programs must be in a folder of root's, wherever the tests are built.
 mkdir -m 755 "$T/libexec"
 install -m 755 "$B"/banger-{privhelper,controller,kvmprobe} "$B"/banger-role-* "$T/libexec/"
 sed -i "s#^libexec_dir.*#libexec_dir = $T/libexec#" "$CONF"
@@ -50,7 +51,7 @@ gone() { [ "$(left)" = 0 ]; }
 
 start
 is "$rc" ready "without a fault the set gets ready"
-# Steps that a process does not have: it starts, and the step is another's.
+# A process without the step starts; the step is another process's.
 none="banger-privhelper descriptors
 banger-privhelper status
 banger-privhelper parent

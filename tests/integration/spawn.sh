@@ -1,6 +1,7 @@
 #!/bin/bash
-# The spawn role against a scripted peer: real VMMs, read back through /proc; what a VMM that was taken over can still
-# reach; and that VMMs outlive the role, which finds them again. The guest is a few instructions of our own under TCG.
+# Tests the spawn role against a scripted peer: real VMMs, read back through /proc; what a
+# taken-over VMM can still reach; and that VMMs outlive the role, which finds them again.  The guest
+# is a few instructions under TCG.
 . "$(dirname "$0")/lib.sh"
 in_ns "$@"
 [ -n "$(cgroup_mount)" ] || skip_all "no cgroup v2 is mounted"

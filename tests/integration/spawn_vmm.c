@@ -1,8 +1,8 @@
-/* spawn_vmm.c - stands in for a VMM that its guest has taken over: says what it finds and what it
- * may still do.
+/* spawn_vmm.c - plays a VMM that its guest has taken over: prints what it finds and what it may
+ * still do.
  *
- * The test builds it static and configures it as the QEMU of the host.  One line a fact on standard
- * output; at the end it tries for a process of its own, which is the end of it. */
+ * The test builds it static and configures it as the host's QEMU.  It prints one line for each
+ * fact.  At the end it tries to make a process, for which the filter kills it. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -54,7 +54,7 @@ static void descriptors(void)
 	printf("\n");
 }
 
-/* An abstract name of the host's network namespace: no mode protects those. */
+/* Try to connect to an abstract name of the host's network namespace, which no mode protects. */
 static void abstract_socket(const char *name)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
@@ -67,7 +67,7 @@ static void abstract_socket(const char *name)
 	(void)close(fd);
 }
 
-/* A name beginning with '@' is abstract. */
+/* Try to bind a socket of our own; a name that begins with '@' is abstract. */
 static void own_socket(const char *name)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
@@ -86,7 +86,7 @@ static void own_socket(const char *name)
 		(void)close(fd);
 }
 
-/* Hand on a descriptor, to whatever descriptor 3 is: the answer tells whether the call was made. */
+/* Try to send a descriptor over descriptor 3: the answer tells whether the call was made. */
 static void hand_on(void)
 {
 	union {
@@ -104,7 +104,8 @@ static void hand_on(void)
 	       socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0 ? strerrorname_np(errno) : "ok");
 }
 
-/* Grow the disk of 1 MiB by a byte, in the three ways that a VMM has; and within its bounds. */
+/* Try to grow the disk of 1 MiB by a byte, in the three ways that a VMM has, and to write within
+ * its bounds. */
 static void grow(const char *disk)
 {
 	const off_t end = (off_t)1 << 20;

@@ -1,10 +1,11 @@
 #!/bin/bash
-# The life of the whole set: what is made at the start and with which rights, that each process is locked down, that
-# any end ends all, that a clean stop is clean, and what is refused.
+# Tests the life of the whole set: which objects the start makes and with which rights, that each
+# process is locked down, that the end of any process ends all, that a stop leaves nothing, and
+# which configurations are refused.
 . "$(dirname "$0")/lib.sh"
 in_ns "$@"
 [ -n "$(cgroup_mount)" ] || skip_all "no cgroup v2"
-# A copy: what runs as root must be in a folder of root's, wherever the tests are built.
+# Run from a copy: root's programs must be in a folder of root's, wherever the tests are built.
 conf_make slots=4 users=64200
 mkdir -m 755 "$T/libexec"
 install -m 755 "$B"/banger-{privhelper,controller,kvmprobe} "$B"/banger-role-* "$T/libexec/"
@@ -259,7 +260,8 @@ check "the first one lives" kill -0 "$P"
 kill -KILL "$P"
 wait "$P" 2>/dev/null
 touch "$T/run/slots/stays"
-# A launcher that was taken over may leave a process in its control group, in one below vm/ that is no VM's, or deeper.
+# A taken-over launcher may leave a process in its control group, in a group below vm/ that belongs
+# to no VM, or deeper.
 echo max >"$CGROUP/vm/cgroup.max.depth" # as an earlier release had it
 lefts=()
 for group in spawn spawn/sub vm/foreign vm/0.0.0 vm/0.1.1000 vm/1.1.1000/sub vm/1.1.1000/sub/deep; do
@@ -269,7 +271,7 @@ for group in spawn spawn/sub vm/foreign vm/0.0.0 vm/0.1.1000 vm/1.1.1000/sub vm/
 	lefts+=($!)
 	echo $! >"$CGROUP/$group/cgroup.procs"
 done
-# A controller whose thread hangs in the kernel can not be killed: it goes on listening.
+# A controller with a thread that hangs in the kernel can not be killed, and continues to listen.
 rm -f "$SOCK"
 perl -MIO::Socket::UNIX -e 'my $s = IO::Socket::UNIX->new(Local => $ARGV[0], Listen => 1) or die; sleep 60' "$SOCK" &
 hung=$!
@@ -281,8 +283,8 @@ check "what a spawn role left in control groups is ended" wait_for 2 all_ended "
 is "$(wait_for 5 eval '[ "$(find "$CGROUP" -mindepth 1 -type d | wc -l)" = 2 ]'; find "$CGROUP" -mindepth 1 -type d -printf '%f\n' | sort | xargs)" "spawn vm" \
 	"and the groups are gone"
 kill "${lefts[@]}" 2>/dev/null
-# clone3(2) as the spawn role does it, from where the role is: on some kernels a child of a group where cgroup.kill was
-# written is killed at its birth.
+# clone3(2) as the spawn role does it, from the role's place: on some kernels a child is killed at
+# its birth if cgroup.kill was written to its group before.
 mkdir "$CGROUP/vm/born"
 # shellcheck disable=SC2016
 is "$(bash -c 'echo 0 >"$1/spawn/cgroup.procs" && exec perl -e "
@@ -374,7 +376,7 @@ mv "$T/state/slots.away" "$T/state/slots"
 ln -f "$T/log/net.log" "$T/log/second"
 refused "a request log with a second name"
 rm "$T/log/second"
-# A wrong line of the configuration: the folder that it names is root's, and holds what others use.
+# A wrong line of the configuration names a folder of root's, with files of other programs.
 for place in state_dir run_dir log_dir; do
 	mkdir -p "$T/foreign/data"
 	sed "s#^$place.*#$place = $T/foreign#" "$CONF" >"$T/other.conf"

@@ -1,6 +1,7 @@
 #!/bin/bash
-# The whole set with real guests: a kernel of Debian's, a root disk with nothing but busybox, QEMU.  Isolation of
-# users, adoption after every kind of death, release of everything, bad input.
+# Tests the whole set with real guests: a kernel of Debian's, a root disk with busybox alone, QEMU.
+# Covers the isolation of users, adoption after every kind of death, the release of all objects, and
+# bad input.
 . "$(dirname "$0")/lib.sh"
 for tool in qemu-system-x86_64 mke2fs jq dpkg-deb sqlite3; do
 	command -v $tool >/dev/null || { [ "$(id -u)" = 0 ] && skip_all "needs $tool"; }
@@ -131,7 +132,7 @@ check "alice starts and kills it" eval 'as $ALICE vm start web1 && as $ALICE vm 
 is "$(field $ALICE web1 state)" stopped "killed is stopped"
 check "vm kill: nothing of it is left" nothing_of_vms
 
-# ---- what stands still ----
+# ---- stopped processes ----
 check "alice starts it" as $ALICE vm start web1
 was=$(vmm_pid)
 kill -STOP "$was"
@@ -178,7 +179,8 @@ mark
 as $ALICE vm kill web1 >/dev/null
 is "$(since)" "0 added, 0 removed, 0 in the kernel" nat_cleanup_noop_when_nat_disabled
 
-# The bug itself: a row of an older schema that has the tap in its runtime alone, and everything else lost.
+# The bug itself: a row of an older schema has the tap only in its runtime, and all other records
+# are lost.
 as $ALICE vm set web1 --nat >/dev/null
 as $ALICE vm start web1 >/dev/null
 is "$(nft_elems inet nat4) $(taps)" "1 1" "the rule and the tap that could leak are there"
@@ -192,7 +194,7 @@ is "$(nft_elems inet nat4) $(nft_elems bridge guest) $(taps) $(field $ALICE web1
 is "$(nft -j list set inet admins nat4 | jq -c '[.nftables[].set? // empty | .elem[]?]')" '\["10.97.0.2"\]' "an admin's own set of the same name is untouched"
 nft delete table inet admins
 
-# ---- what an administrator breaks is put back, or told ----
+# ---- an administrator's changes are repaired or reported ----
 check "alice starts web1, with NAT" as $ALICE vm start web1
 elems() { [ "$(nft_elems bridge guest 2>/dev/null)/$(nft_elems inet nat4 2>/dev/null)" = 1/1 ]; }
 nft flush ruleset
@@ -239,7 +241,7 @@ is "$(field $ALICE web1 reason)" "*tap is gone*" "and says why"
 check "it can be stopped" as $ALICE vm kill web1
 check "and nothing is left" nothing_of_vms
 
-# ---- what ends by itself, and a policy ----
+# ---- VMs that end by themselves, and a restart policy ----
 check "alice wants it always" as $ALICE vm set web1 --restart always
 check "and starts it" as $ALICE vm start web1
 was=$(vmm_pid)

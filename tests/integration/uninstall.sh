@@ -1,5 +1,6 @@
 #!/bin/bash
-# uninstall removes what is banger's, below the prefix that it was installed under, and nothing that only lies beside.
+# Tests that uninstall removes banger's files below the prefix of the installation, and no other
+# file beside them.
 . "$(dirname "$0")/lib.sh"
 in_ns "$@"
 [ -n "$(cgroup_mount)" ] || skip_all "no cgroup v2"
@@ -43,7 +44,7 @@ check "uninstall --purge" "$T/usr/libexec/banger/uninstall" --purge
 is "$(left)" "usr/bin usr/bin/other usr/libexec usr/libexec/other usr/sbin" "state and logs are gone"
 refuses "and the configuration" test -e /etc/banger
 
-# ---- a configuration that names what is somebody else's ----
+# ---- a configuration that names folders of other programs ----
 for place in run_dir:supervisor.lock state_dir:slots log_dir:net.log; do
 	installed
 	mkdir -p "$T/srv/www"
