@@ -57,7 +57,7 @@ static void test_the_only_image_is_the_default(void **state)
 	assert_string_equal(fx.calls, "image_list ");
 }
 
-static void test_bad_words_ask_nothing(void **state)
+static void test_bad_words_reach_no_daemon(void **state)
 {
 	static const char *const bad[][8] = {
 		{ "vm", "create", "--memory", "512" },
@@ -118,7 +118,7 @@ static void test_bad_words_ask_nothing(void **state)
 	assert_int_equal(banger(NULL), FAIL_USAGE);
 }
 
-static void test_too_long_is_said(void **state)
+static void test_too_long_values_are_refused(void **state)
 {
 	char name[80];
 
@@ -293,8 +293,8 @@ int main(void)
 		T(test_values_reach_the_daemon),
 		T(test_defaults_are_the_daemons),
 		T(test_the_only_image_is_the_default),
-		T(test_bad_words_ask_nothing),
-		T(test_too_long_is_said),
+		T(test_bad_words_reach_no_daemon),
+		T(test_too_long_values_are_refused),
 		T(test_aliases),
 		T(test_verbs_of_a_vm_need_no_noun),
 		T(test_mistyped_words_get_a_suggestion),

@@ -152,7 +152,7 @@ static void test_delete_failed(void **state)
 	assert_int_equal(BANGER("vm", "run", "--rm", "--", "true"), 0);
 }
 
-static void test_no_answer_keeps_it(void **state)
+static void test_a_vm_that_never_answers_is_kept(void **state)
 {
 	(void)state; /* 255.255.255.255 */
 	assert_int_equal(BANGER("vm", "run", "--rm", "--timeout", "300ms", "--", "true"),
@@ -286,7 +286,7 @@ static void test_exec(void **state)
 
 /* A guest that has been up gets the command at once.  Only if ssh fails, a connection asks whether
  * the server answers. */
-static void test_no_connection_is_spent_on_a_question(void **state)
+static void test_a_running_guest_gets_the_command_at_once(void **state)
 {
 	(void)state; /* 255.255.255.255 */
 	assert_int_equal(BANGER("exec", "web1", "--", "x"), 7);
@@ -593,7 +593,7 @@ int main(void)
 		T(test_start_failed),
 		T(test_show_failed),
 		T(test_delete_failed),
-		T(test_no_answer_keeps_it),
+		T(test_a_vm_that_never_answers_is_kept),
 		T(test_detach),
 		T(test_signal_while_waiting),
 		T(test_signal_in_the_session),
@@ -608,7 +608,7 @@ int main(void)
 		T(test_roots_home_is_not_anothers),
 		T(test_the_end_of_the_vm_ends_the_wait),
 		T(test_the_time_counts_from_the_start),
-		T(test_no_connection_is_spent_on_a_question),
+		T(test_a_running_guest_gets_the_command_at_once),
 		T(test_a_terminal_that_the_guest_knows),
 		T(test_a_command_that_is_too_long),
 	};

@@ -522,7 +522,7 @@ static void without_a_descriptor_a_client_waits(void **state)
 	control_close(&second);
 }
 
-static void those_who_wait_hold_no_worker(void **state)
+static void waiting_requests_hold_no_worker(void **state)
 {
 	struct control waiting[3 * API_WORKERS_PER_UID];
 	union control_body web = about("web");
@@ -567,7 +567,7 @@ static void a_wait_ends_with_its_time(void **state)
 	control_close(&c);
 }
 
-static void a_follower_hears_what_is_said_later(void **state)
+static void a_follower_gets_later_output(void **state)
 {
 	struct fixture *f = *state;
 	struct control c = client(OWNER);
@@ -750,7 +750,7 @@ static void a_client_may_go_at_any_stage(void **state)
 }
 
 /* A client that leaves in the middle of its request starts nothing. */
-static void a_client_that_goes_before_its_request_is_whole_asked_for_nothing(void **state)
+static void a_client_that_goes_within_its_request_starts_nothing(void **state)
 {
 	struct fixture *f = *state;
 	uint8_t whole[4096];
@@ -783,7 +783,7 @@ static void a_client_that_goes_before_its_request_is_whole_asked_for_nothing(voi
 }
 
 /* The request waited for its user's share of the workers; the operation is not begun any more. */
-static void a_client_that_goes_before_its_turn_asked_for_nothing(void **state)
+static void a_client_that_goes_while_its_request_waits_starts_nothing(void **state)
 {
 	struct control many[API_WORKERS_PER_UID], late;
 	struct fixture *f = *state;
@@ -815,7 +815,7 @@ static void a_client_that_goes_before_its_turn_asked_for_nothing(void **state)
 	assert_int_equal(host.boots, 0);
 }
 
-static void a_client_that_goes_ends_what_only_it_wanted(void **state)
+static void a_client_that_goes_ends_its_own_wait(void **state)
 {
 	struct control c = client(OWNER);
 	union control_body web = about("web");
@@ -865,7 +865,7 @@ static void wait_at_gate(struct ctl *c, void *arg)
 }
 
 /* The client's end is noticed while a worker has the connection, and is not reported again. */
-static void a_client_that_goes_in_the_middle_of_its_turn_is_remembered(void **state)
+static void a_client_that_goes_while_a_worker_has_it_is_dropped_later(void **state)
 {
 	struct fixture *f = *state;
 	struct control c = client(OWNER);
@@ -889,7 +889,7 @@ static void a_client_that_goes_in_the_middle_of_its_turn_is_remembered(void **st
 	(void)sem_destroy(&gate);
 }
 
-static void a_full_queue_is_said(void **state)
+static void a_full_queue_is_reported(void **state)
 {
 	struct fixture *f = *state;
 	struct control c = client(OWNER);
@@ -939,7 +939,7 @@ static void one_user_can_not_take_all_workers(void **state)
 
 /* A user's loop of start and kill is limited.  Root and other users are not; kills and stops are
  * never limited. */
-static void a_user_can_not_start_and_kill_for_ever(void **state)
+static void a_users_starts_and_kills_are_limited(void **state)
 {
 	enum { BURST = 50 };
 	struct control c = client(OWNER), other = client(OTHER), root = client(0);
@@ -1077,7 +1077,7 @@ static int lingering(int *peer)
 }
 
 /* The descriptors that a client sends may take long to close; no other client waits for that. */
-static void descriptors_that_are_slow_to_close_hold_up_nobody(void **state)
+static void descriptors_that_are_slow_to_close_delay_no_other_client(void **state)
 {
 	static const char *const ways[] = { "with a request", "with half of one",
 					    "behind a request", "too many" };
@@ -1153,7 +1153,7 @@ static void send_253(struct control *c, int what)
 
 /* Every connection of a user sends as many descriptors as it can, all slow to close.  That must not
  * use up the descriptors of the service. */
-static void a_user_whose_descriptors_are_slow_to_close_is_not_heard(void **state)
+static void a_user_whose_descriptors_are_slow_to_close_is_refused(void **state)
 {
 	enum { CLIENTS = 12 };
 	struct control bad[CLIENTS];
@@ -1190,7 +1190,7 @@ static void a_user_whose_descriptors_are_slow_to_close_is_not_heard(void **state
 
 /* All descriptors are taken: connected clients are served, new ones wait, and the loop does not
  * spin. */
-static void without_a_descriptor_newcomers_wait(void **state)
+static void without_a_descriptor_new_clients_wait(void **state)
 {
 	struct control old = client(OWNER), late;
 	struct sockaddr_un a = address(t.f);
@@ -1275,26 +1275,26 @@ int main(void)
 		TEST(all_users_together_leave_room_for_root),
 		TEST(callers_with_the_ids_of_slots_are_refused),
 		TEST(without_a_descriptor_a_client_waits),
-		TEST(those_who_wait_hold_no_worker),
+		TEST(waiting_requests_hold_no_worker),
 		TEST(a_wait_ends_with_its_time),
-		TEST(a_follower_hears_what_is_said_later),
+		TEST(a_follower_gets_later_output),
 		TEST(a_monitors_log_and_metrics_are_asked_for_by_number),
 		TEST(a_client_that_goes_leaves_its_start_running),
 		TEST(a_client_may_go_at_any_stage),
-		TEST(a_client_that_goes_before_its_request_is_whole_asked_for_nothing),
-		TEST(a_client_that_goes_before_its_turn_asked_for_nothing),
-		TEST(a_client_that_goes_ends_what_only_it_wanted),
+		TEST(a_client_that_goes_within_its_request_starts_nothing),
+		TEST(a_client_that_goes_while_its_request_waits_starts_nothing),
+		TEST(a_client_that_goes_ends_its_own_wait),
 		TEST(a_client_that_does_not_read_is_given_up),
-		TEST(a_client_that_goes_in_the_middle_of_its_turn_is_remembered),
-		TEST(a_full_queue_is_said),
+		TEST(a_client_that_goes_while_a_worker_has_it_is_dropped_later),
+		TEST(a_full_queue_is_reported),
 		TEST(one_user_can_not_take_all_workers),
-		TEST(a_user_can_not_start_and_kill_for_ever),
+		TEST(a_users_starts_and_kills_are_limited),
 		TEST(few_users_can_not_take_all_workers),
 		TEST(when_most_workers_are_busy_each_user_has_one),
 		TEST(imports_are_few_at_a_time),
-		TEST(descriptors_that_are_slow_to_close_hold_up_nobody),
-		TEST(a_user_whose_descriptors_are_slow_to_close_is_not_heard),
-		TEST(without_a_descriptor_newcomers_wait),
+		TEST(descriptors_that_are_slow_to_close_delay_no_other_client),
+		TEST(a_user_whose_descriptors_are_slow_to_close_is_refused),
+		TEST(without_a_descriptor_new_clients_wait),
 		TEST(a_hundred_clients_that_go_leave_what_they_started),
 	};
 

@@ -398,7 +398,7 @@ static void *whatever(void *arg)
 	return (void *)bad;
 }
 
-static void everything(void **state)
+static void random_commands_at_once(void **state)
 {
 	struct fixture *f = *state;
 	pthread_t threads[6];
@@ -466,7 +466,7 @@ int main(void)
 		TEST(a_create_and_a_delete),   TEST(a_gc_and_a_create),
 		TEST(a_start_and_a_stop),      TEST(a_stop_and_a_delete),
 		TEST(a_change_and_a_start),    TEST(a_create_and_the_deletion_of_its_image),
-		TEST(a_hundred_starts),        TEST(everything),
+		TEST(a_hundred_starts),        TEST(random_commands_at_once),
 		TEST(no_descriptor_is_lost),
 	};
 

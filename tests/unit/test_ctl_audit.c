@@ -127,7 +127,7 @@ static void root_sees_all_in_the_order_of_time(void **state)
 }
 
 /* The wall clock was set back: the records of one role keep the role's order. */
-static void a_clock_set_back_does_not_turn_a_log_around(void **state)
+static void a_clock_set_back_keeps_the_order_of_a_log(void **state)
 {
 	struct place *p = *state;
 
@@ -168,7 +168,7 @@ static void an_operation_is_shown_to_its_owner_alone(void **state)
 	assert_string_equal(p->seen, "");
 }
 
-static void an_owner_that_is_no_number_is_nobody(void **state)
+static void a_record_whose_owner_is_no_uid_is_shown_to_no_user(void **state)
 {
 	struct place *p = *state;
 
@@ -228,7 +228,7 @@ static void logs_that_are_missing_are_empty_and_links_are_refused(void **state)
 	assert_int_equal(e.code, FAIL_HOST);
 }
 
-static void a_caller_that_has_enough_ends_it(void **state)
+static void a_caller_can_end_the_list(void **state)
 {
 	struct place *p = *state;
 
@@ -244,14 +244,14 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(root_sees_all_in_the_order_of_time),
-		TEST(a_clock_set_back_does_not_turn_a_log_around),
+		TEST(a_clock_set_back_keeps_the_order_of_a_log),
 		TEST(a_user_sees_records_of_own_vms_alone),
 		TEST(an_operation_is_shown_to_its_owner_alone),
-		TEST(an_owner_that_is_no_number_is_nobody),
+		TEST(a_record_whose_owner_is_no_uid_is_shown_to_no_user),
 		TEST(bad_lines_are_skipped_and_counted),
 		TEST(the_longest_line_passes),
 		TEST(logs_that_are_missing_are_empty_and_links_are_refused),
-		TEST(a_caller_that_has_enough_ends_it),
+		TEST(a_caller_can_end_the_list),
 	};
 
 	return cmocka_run_group_tests_name("ctl_audit", tests, NULL, NULL);

@@ -397,7 +397,7 @@ static void *sweep_in_vain(void *arg)
 }
 
 /* A failed sweep concerns only the thread that asked: each thread asks and gets its own result. */
-static void test_a_failed_sweep_is_told_to_its_asker_alone(void **state)
+static void test_a_failed_sweep_fails_only_its_caller(void **state)
 {
 	struct bench *b = *state;
 	struct request q = helper_request(OP_TAP_RETIRE, &a_vm, &an_op);
@@ -432,7 +432,7 @@ int main(void)
 		cmocka_unit_test(test_missing_descriptor),
 		BENCH(test_threads_do_not_mix),
 		BENCH(test_one_sweep_serves_many),
-		BENCH(test_a_failed_sweep_is_told_to_its_asker_alone),
+		BENCH(test_a_failed_sweep_fails_only_its_caller),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -798,7 +798,7 @@ static void test_a_failed_import_takes_nothing(void **state)
 }
 
 /* Under a kernel's name there are all its files, or none. */
-static void test_a_kernel_that_goes_only_in_part(void **state)
+static void test_a_kernel_that_is_removed_only_in_part(void **state)
 {
 	char digest[65], name[256];
 
@@ -938,7 +938,7 @@ static void test_dm_is_used_again(void **state)
 }
 
 /* A VM whose row is older than the files in its slot has no access to them. */
-static void test_whose_the_files_are(void **state)
+static void test_files_of_another_vm_are_refused(void **state)
 {
 	struct vm vm = a_vm(4), other = vm;
 	struct storage_owner o;
@@ -1074,13 +1074,13 @@ int main(void)
 		FILES(test_sweep),
 		FILES(test_gc),
 		FILES(test_a_failed_import_takes_nothing),
-		FILES(test_a_kernel_that_goes_only_in_part),
+		FILES(test_a_kernel_that_is_removed_only_in_part),
 		FILES(test_deleting_needs_no_room),
 		FILES(test_copy),
 		FILES(test_reflink_or_copy),
 		FILES(test_dm),
 		FILES(test_dm_is_used_again),
-		FILES(test_whose_the_files_are),
+		FILES(test_files_of_another_vm_are_refused),
 		FILES(test_links_are_not_followed),
 		FILES(test_choice),
 	};

@@ -179,7 +179,7 @@ static void a_guest_that_ignores_the_shutdown_is_killed(void **state)
 	assert_nothing_left(f, "web", VM_STOPPED);
 }
 
-static void what_the_vmm_left_in_its_folder_goes(void **state)
+static void files_that_a_vmm_left_are_removed(void **state)
 {
 	struct fixture *f = *state;
 	static const char *const names[] = { "api.sock", "x" };
@@ -346,7 +346,7 @@ static void a_vmm_that_dies_says_its_last_line(void **state)
 	assert_string_equal(e.why, "it ended while it started; its last line: fake guest");
 }
 
-static void of_a_vmm_that_dies_silently_nothing_is_added(void **state)
+static void a_vmm_that_dies_silently_adds_no_last_line(void **state)
 {
 	struct fixture *f = *state;
 
@@ -418,7 +418,7 @@ static void each_removal_failing_is_degraded_until_it_works(void **state)
 	}
 }
 
-static void what_is_busy_is_asked_again(void **state)
+static void a_busy_removal_is_repeated(void **state)
 {
 	struct fixture *f = *state;
 
@@ -515,7 +515,7 @@ static void delete_keeps_the_row_of_what_it_can_not_release(void **state)
 
 /* The files were never complete, or are not any more: no later failure makes the VM look
  * complete. */
-static void what_is_incomplete_stays_so(void **state)
+static void an_incomplete_vm_stays_failed(void **state)
 {
 	struct fixture *f = *state;
 	struct error e = { 0 };
@@ -714,7 +714,7 @@ static void a_vmm_that_ends_is_released(void **state)
 	assert_string_equal(row(f, "web").reason, "the VMM ended");
 }
 
-static void old_news_of_an_end_do_nothing(void **state)
+static void a_late_report_of_an_exit_changes_nothing(void **state)
 {
 	struct fixture *f = *state;
 
@@ -893,7 +893,7 @@ static void set_that_fails_changes_nothing(void **state)
 	assert_int_equal(vm.state, VM_RUNNING);
 }
 
-static void others_can_not_find_it(void **state)
+static void other_users_can_not_find_a_vm(void **state)
 {
 	struct fixture *f = *state;
 	struct error e = { 0 };
@@ -918,24 +918,24 @@ int main(void)
 		TEST(a_vm_can_be_started_again),
 		TEST(a_disk_above_the_limit_is_not_started),
 		TEST(a_guest_that_ignores_the_shutdown_is_killed),
-		TEST(what_the_vmm_left_in_its_folder_goes),
+		TEST(files_that_a_vmm_left_are_removed),
 		TEST(very_many_files_take_more_than_one_release),
 		TEST(each_step_failing_with_each_status_leaves_nothing),
 		TEST(a_refusal_says_what_and_why),
 		TEST(a_host_without_a_monitor_starts_nothing),
 		TEST(a_boot_that_fails_leaves_nothing),
 		TEST(a_vmm_that_dies_says_its_last_line),
-		TEST(of_a_vmm_that_dies_silently_nothing_is_added),
+		TEST(a_vmm_that_dies_silently_adds_no_last_line),
 		TEST(a_commit_that_fails_at_the_end_undoes_the_start),
 		TEST(a_plan_that_can_not_be_written_asks_for_nothing),
 		TEST(each_removal_failing_is_degraded_until_it_works),
-		TEST(what_is_busy_is_asked_again),
+		TEST(a_busy_removal_is_repeated),
 		TEST(a_rate_that_is_reached_only_delays_a_start),
 		TEST(a_start_cleans_up_what_a_stop_could_not),
 		TEST(a_dead_role_is_degraded_with_every_row_kept),
 		TEST(delete_of_a_running_vm_leaves_nothing),
 		TEST(delete_keeps_the_row_of_what_it_can_not_release),
-		TEST(what_is_incomplete_stays_so),
+		TEST(an_incomplete_vm_stays_failed),
 		TEST(a_start_finishes_a_release_that_failed),
 		TEST(the_generation_goes_up_on_reuse),
 		TEST(of_two_starts_at_once_one_says_already),
@@ -943,7 +943,7 @@ int main(void)
 		TEST(kill_interrupts_a_start),
 		TEST(kill_hurries_a_stop),
 		TEST(a_vmm_that_ends_is_released),
-		TEST(old_news_of_an_end_do_nothing),
+		TEST(a_late_report_of_an_exit_changes_nothing),
 		TEST(a_start_notices_that_the_vmm_has_ended),
 		TEST(create_checks_names_and_sizes),
 		TEST(create_makes_a_name_and_fills_in_sizes),
@@ -951,7 +951,7 @@ int main(void)
 		TEST(a_create_whose_end_can_not_be_recorded_is_undone),
 		TEST(set_is_stored_and_nat_is_live),
 		TEST(set_that_fails_changes_nothing),
-		TEST(others_can_not_find_it),
+		TEST(other_users_can_not_find_a_vm),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -527,7 +527,7 @@ static void firecracker_works_under_the_filter(void **state)
 }
 
 /* The process is stopped in the middle of a start, and continues after a while. */
-static void it_goes_on_after_it_was_held_up(void **state)
+static void a_stopped_program_continues(void **state)
 {
 	union control_body web = about("web");
 
@@ -555,7 +555,7 @@ static void it_goes_on_after_it_was_held_up(void **state)
 	assert_int_equal(fake_helper_objects(t.fake, 0), 0);
 }
 
-static void it_ends_well_when_the_supervisor_goes(void **state)
+static void it_exits_with_0_when_the_supervisor_ends(void **state)
 {
 	(void)state;
 	need_program();
@@ -581,7 +581,7 @@ static void it_ends_when_a_role_ends(void **state)
 	assert_int_equal(end_of_program(), 1);
 }
 
-static void nobody_else_can_start_it(void **state)
+static void it_can_not_be_started_by_hand(void **state)
 {
 	char *const argv[] = { t.program, NULL };
 
@@ -603,10 +603,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(every_request_works_under_the_filter),
 		TEST(firecracker_works_under_the_filter),
-		TEST(it_goes_on_after_it_was_held_up),
-		TEST(it_ends_well_when_the_supervisor_goes),
+		TEST(a_stopped_program_continues),
+		TEST(it_exits_with_0_when_the_supervisor_ends),
 		TEST(it_ends_when_a_role_ends),
-		TEST(nobody_else_can_start_it),
+		TEST(it_can_not_be_started_by_hand),
 	};
 
 	return cmocka_run_group_tests_name("ctl_program", tests, NULL, NULL);

@@ -31,7 +31,7 @@ static void a_burst_then_one_each_interval(void **state)
 	}
 }
 
-static void rest_fills_it_and_no_more_than_that(void **state)
+static void a_pause_fills_a_bucket_and_no_more(void **state)
 {
 	const uint64_t later = NOW + 10000 * STEP;
 	struct rate r = { .burst = BURST, .interval_ns = STEP };
@@ -44,7 +44,7 @@ static void rest_fills_it_and_no_more_than_that(void **state)
 	assert_int_not_equal(rate_take(&r, 1001, later), 0);
 }
 
-static void users_have_their_own(void **state)
+static void users_have_buckets_of_their_own(void **state)
 {
 	struct rate r = { .burst = BURST, .interval_ns = STEP };
 
@@ -64,8 +64,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_burst_then_one_each_interval),
-		cmocka_unit_test(rest_fills_it_and_no_more_than_that),
-		cmocka_unit_test(users_have_their_own),
+		cmocka_unit_test(a_pause_fills_a_bucket_and_no_more),
+		cmocka_unit_test(users_have_buckets_of_their_own),
 	};
 
 	return cmocka_run_group_tests_name("ctl_rate", tests, NULL, NULL);

@@ -317,7 +317,7 @@ static void ordinary_modes_pass(void **state)
 	assert_int_equal(locked(ordinary_modes), PASSED);
 }
 
-static void what_it_never_needs_kills_it(void **state)
+static void a_call_that_it_never_needs_kills_it(void **state)
 {
 	static const struct {
 		const char *what;
@@ -415,7 +415,7 @@ static int daily_work(void)
 	return PASSED;
 }
 
-static void its_daily_work_is_allowed(void **state)
+static void its_ordinary_calls_are_allowed(void **state)
 {
 	(void)state;
 	assert_int_equal(locked(daily_work), PASSED);
@@ -513,11 +513,11 @@ static void root_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_it_never_needs_kills_it),
+		cmocka_unit_test(a_call_that_it_never_needs_kills_it),
 		cmocka_unit_test(no_file_gets_a_special_mode),
 		cmocka_unit_test(ordinary_modes_pass),
 		cmocka_unit_test(foreign_files_are_out_of_reach),
-		cmocka_unit_test(its_daily_work_is_allowed),
+		cmocka_unit_test(its_ordinary_calls_are_allowed),
 		cmocka_unit_test(a_check_of_the_database_has_no_sockets),
 		cmocka_unit_test(it_leaves_no_core),
 		cmocka_unit_test(root_is_refused),

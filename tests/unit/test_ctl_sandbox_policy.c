@@ -47,13 +47,13 @@ static void exact(enum sandbox_kind kind, unsigned calls, unsigned rules)
 	assert_int_equal(m, rules);
 }
 
-static void the_service(void **state)
+static void the_filter_of_the_service_is_its_table(void **state)
 {
 	(void)state;
 	exact(SANDBOX_SERVICE, 117, 120);
 }
 
-static void the_check_of_a_database(void **state)
+static void the_filter_of_a_database_check_is_its_table(void **state)
 {
 	(void)state;
 	exact(SANDBOX_FILES, 104, 107);
@@ -62,8 +62,8 @@ static void the_check_of_a_database(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_service),
-		cmocka_unit_test(the_check_of_a_database),
+		cmocka_unit_test(the_filter_of_the_service_is_its_table),
+		cmocka_unit_test(the_filter_of_a_database_check_is_its_table),
 	};
 
 	return cmocka_run_group_tests_name("ctl_policy", tests, NULL, NULL);

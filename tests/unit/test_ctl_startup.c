@@ -81,7 +81,7 @@ static void cut(struct fixture *f, enum operation_verb verb, struct vm *vm)
 
 /* ---- adopt ---- */
 
-static void what_lives_is_adopted(void **state)
+static void running_vms_are_adopted(void **state)
 {
 	struct fixture *f = *state;
 
@@ -281,7 +281,7 @@ static void a_vm_at_rest_is_left_alone(void **state)
 
 /* An object under the slot and generation of a stopped VM whose ledger does not have it, for
  * example of an interrupted probe. */
-static void what_a_resting_vm_does_not_know_of_goes(void **state)
+static void unknown_objects_of_a_stopped_vm_are_removed(void **state)
 {
 	struct fixture *f = *state;
 	struct vm vm = create(f, "web", false);
@@ -294,7 +294,7 @@ static void what_a_resting_vm_does_not_know_of_goes(void **state)
 
 /* ---- orphans ---- */
 
-static void orphans_go_and_their_slots_go_on_above_them(void **state)
+static void orphans_are_removed_and_their_generations_are_skipped(void **state)
 {
 	struct fixture *f = *state;
 	struct request q;
@@ -350,7 +350,7 @@ static void put_files(struct fixture *f, uint32_t slot, const uint8_t vm[ID_LEN]
 	(void)fclose(mark);
 }
 
-static void a_slot_that_was_anothers_since_is_not_started(void **state)
+static void a_vm_whose_slot_has_newer_files_is_not_started(void **state)
 {
 	struct fixture *f = *state;
 	struct operation o = operation(f);
@@ -381,7 +381,7 @@ static void a_slot_that_was_anothers_since_is_not_started(void **state)
 	assert_int_equal(create(f, "last", false).generation, vm.generation + 4);
 }
 
-static void files_that_no_row_names_stay(void **state)
+static void files_without_a_row_stay(void **state)
 {
 	struct fixture *f = *state;
 	const uint8_t lost[ID_LEN] = { 7 };
@@ -571,7 +571,7 @@ static void nonsense_at_watch(void *arg, const struct request *q)
 }
 
 /* Without the role the living VMMs are not known, and none may be taken for dead. */
-static void a_role_that_goes_away_takes_no_guest_with_it(void **state)
+static void a_role_that_ends_causes_no_release(void **state)
 {
 	struct fixture *f = *state;
 	struct error e = { 0 };
@@ -589,7 +589,7 @@ static void a_role_that_goes_away_takes_no_guest_with_it(void **state)
 	assert_int_equal(row(f, "b").state, VM_RUNNING);
 }
 
-static void a_kernel_that_does_not_say_who_lives_is_asked_again(void **state)
+static void a_failed_query_of_living_vmms_is_repeated(void **state)
 {
 	struct fixture *f = *state;
 
@@ -622,7 +622,7 @@ static void a_release_that_failed_is_finished(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(what_lives_is_adopted),
+		TEST(running_vms_are_adopted),
 		TEST(an_adopted_vm_still_ends_and_stops),
 		TEST(elements_that_were_flushed_are_put_back),
 		TEST(a_lost_tap_is_degraded_and_can_be_stopped),
@@ -634,11 +634,11 @@ int main(void)
 		TEST(a_degraded_vm_is_released_at_last),
 		TEST(a_slot_that_is_not_configured_any_more_is_an_error),
 		TEST(a_vm_at_rest_is_left_alone),
-		TEST(what_a_resting_vm_does_not_know_of_goes),
-		TEST(orphans_go_and_their_slots_go_on_above_them),
+		TEST(unknown_objects_of_a_stopped_vm_are_removed),
+		TEST(orphans_are_removed_and_their_generations_are_skipped),
 		TEST(an_orphan_without_a_tap_has_its_flows_forgotten),
-		TEST(a_slot_that_was_anothers_since_is_not_started),
-		TEST(files_that_no_row_names_stay),
+		TEST(a_vm_whose_slot_has_newer_files_is_not_started),
+		TEST(files_without_a_row_stay),
 		TEST(a_vmm_that_the_row_does_not_know_is_released),
 		TEST(an_orphan_that_can_not_be_removed_does_not_stop_the_service),
 		TEST(vmms_that_do_not_exit_share_one_wait),
@@ -647,8 +647,8 @@ int main(void)
 		TEST(an_end_that_was_never_recorded_stops_nothing_later),
 		TEST(a_delete_and_a_create_cut_short_end_without_a_row),
 		TEST(a_role_that_does_not_answer_is_an_error),
-		TEST(a_role_that_goes_away_takes_no_guest_with_it),
-		TEST(a_kernel_that_does_not_say_who_lives_is_asked_again),
+		TEST(a_role_that_ends_causes_no_release),
+		TEST(a_failed_query_of_living_vmms_is_repeated),
 		TEST(a_release_that_failed_is_finished),
 	};
 

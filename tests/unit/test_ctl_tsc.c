@@ -11,7 +11,7 @@
 #ifdef __x86_64__
 /* Measure half a second, so that a busy host does not show.  A guest's kernel tolerates a hundredth
  * (tsc_early_khz). */
-static void agrees_with_a_longer_look(void **state)
+static void agrees_with_a_longer_measurement(void **state)
 {
 	uint64_t t0 = 0, n0 = 0, t1 = 0, n1 = 0;
 
@@ -23,7 +23,7 @@ static void agrees_with_a_longer_look(void **state)
 	assert_in_range(tsc_khz(), khz - khz / 100, khz + khz / 100);
 }
 #else
-static void agrees_with_a_longer_look(void **state)
+static void agrees_with_a_longer_measurement(void **state)
 {
 	(void)state;
 	assert_int_equal(tsc_khz(), 0);
@@ -43,7 +43,7 @@ static void is_measured_once(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(agrees_with_a_longer_look),
+		cmocka_unit_test(agrees_with_a_longer_measurement),
 		cmocka_unit_test(is_measured_once),
 	};
 

@@ -191,7 +191,7 @@ static void the_next_vm_of_a_slot_is_not_shown_the_console(void **state)
 	assert_int_equal(offset, 0);
 }
 
-static void what_was_said_last_is_kept_at_the_end(void **state)
+static void the_last_output_is_kept_at_the_end(void **state)
 {
 	struct fixture *f = *state;
 	struct vm vm = some_vm(1, 0);
@@ -207,7 +207,7 @@ static void what_was_said_last_is_kept_at_the_end(void **state)
 
 /* The disk is full (here: files can not grow): output is lost, the writer is not delayed, and later
  * lines are kept again. */
-static void a_full_disk_holds_up_nobody(void **state)
+static void a_full_disk_delays_no_vmm(void **state)
 {
 	struct fixture *f = *state;
 	struct vm vm = some_vm(1, 2);
@@ -378,7 +378,7 @@ static void a_log_goes_on_after_a_restart(void **state)
 	assert_said(f, &vm, STREAM_VMM, "one\ntwo\n");
 }
 
-static void what_a_vmm_puts_in_the_place_of_its_log_is_not_followed(void **state)
+static void a_file_in_place_of_the_log_is_not_followed(void **state)
 {
 	struct fixture *f = *state;
 	struct vm vm = by_firecracker(1, 1);
@@ -486,7 +486,7 @@ static void a_removed_vm_is_not_reported(void **state)
 
 /* A copy of the pidfd stays in the epoll set (epoll(7)).  The main loop must not be woken by it for
  * ever. */
-static void a_removed_vm_is_silent_whoever_has_its_pidfd(void **state)
+static void a_removed_vm_is_silent_while_its_pidfd_is_held(void **state)
 {
 	struct fixture *f = *state;
 	struct vm vm = create(f, "web", false);
@@ -547,18 +547,18 @@ int main(void)
 		TEST(a_start_begins_an_empty_console_with_a_line),
 		TEST(a_removed_folder_is_made_again),
 		TEST(the_next_vm_of_a_slot_is_not_shown_the_console),
-		TEST(what_was_said_last_is_kept_at_the_end),
-		TEST(a_full_disk_holds_up_nobody),
+		TEST(the_last_output_is_kept_at_the_end),
+		TEST(a_full_disk_delays_no_vmm),
 		TEST(a_vmm_can_not_make_the_loop_wait),
 		TEST(a_file_in_place_of_the_fifo_is_refused),
 		TEST(log_and_metrics_are_apart_from_the_console),
 		TEST(a_log_is_bounded_and_begins_with_a_whole_line),
 		TEST(a_log_goes_on_after_a_restart),
-		TEST(what_a_vmm_puts_in_the_place_of_its_log_is_not_followed),
+		TEST(a_file_in_place_of_the_log_is_not_followed),
 		TEST(the_next_start_is_not_shown_the_log),
 		TEST(the_end_of_a_vmm_is_reported),
 		TEST(a_removed_vm_is_not_reported),
-		TEST(a_removed_vm_is_silent_whoever_has_its_pidfd),
+		TEST(a_removed_vm_is_silent_while_its_pidfd_is_held),
 		TEST(an_end_that_finds_the_queue_full_is_reported_later),
 	};
 

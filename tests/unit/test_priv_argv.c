@@ -93,7 +93,7 @@ static void test_qemu_kvm_dm(void **unused)
 	expect(&a, "-device", "virtio-net-device,netdev=net,mac=02:fc:00:00:03:e7");
 }
 
-static void test_no_rate_no_word_of_it(void **unused)
+static void test_without_a_tsc_rate_the_command_line_has_none(void **unused)
 {
 	struct programs p = programs();
 	struct request q = request(VMM_QEMU, ACCEL_TCG, DISK_FILE);
@@ -280,7 +280,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_qemu_tcg_file),
 		cmocka_unit_test(test_qemu_kvm_dm),
-		cmocka_unit_test(test_no_rate_no_word_of_it),
+		cmocka_unit_test(test_without_a_tsc_rate_the_command_line_has_none),
 		cmocka_unit_test(test_largest_values_fit),
 		cmocka_unit_test(test_too_long_is_refused),
 		cmocka_unit_test(test_firecracker),

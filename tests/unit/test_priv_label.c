@@ -56,7 +56,7 @@ static void test_left_alone(void **state)
 }
 
 /* Here SELinux is off, or we are not in the role's domain. */
-static void test_nothing_to_tell(void **state)
+static void test_without_selinux_no_label_is_made(void **state)
 {
 	struct label_vmm l;
 
@@ -74,7 +74,7 @@ int main(void)
 		cmocka_unit_test(test_level),
 		cmocka_unit_test(test_domain),
 		cmocka_unit_test(test_left_alone),
-		cmocka_unit_test(test_nothing_to_tell),
+		cmocka_unit_test(test_without_selinux_no_label_is_made),
 	};
 
 	return cmocka_run_group_tests_name("label", tests, NULL, NULL);

@@ -85,7 +85,7 @@ static int serve(const void *message, size_t len, size_t fds, struct launched *a
 	return answered ? -1 : WEXITSTATUS(status);
 }
 
-static void it_ends_at_what_no_role_sends(void **unused)
+static void a_message_that_no_role_sends_ends_the_launcher(void **unused)
 {
 	struct launch q = good(), bad = good(), two[2] = { q, q };
 	struct launched a = { 0 };
@@ -130,7 +130,7 @@ static int role_takes(const void *answer, size_t len, size_t fds)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-static void the_role_ends_at_what_no_launcher_answers(void **unused)
+static void an_answer_that_no_launcher_sends_ends_the_role(void **unused)
 {
 	const struct launched ok = { ST_OK, 4711 }, no = { ST_LIMIT, -1 }, wrong = { ST_COUNT, 1 };
 	const struct launched two[2] = { no, no };
@@ -192,8 +192,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_number_has_its_bounds),
 		cmocka_unit_test(a_sent_folder_leads_nowhere),
-		cmocka_unit_test(it_ends_at_what_no_role_sends),
-		cmocka_unit_test(the_role_ends_at_what_no_launcher_answers),
+		cmocka_unit_test(a_message_that_no_role_sends_ends_the_launcher),
+		cmocka_unit_test(an_answer_that_no_launcher_sends_ends_the_role),
 	};
 
 	return cmocka_run_group_tests_name("launcher", tests, NULL, NULL);

@@ -115,7 +115,7 @@ static void opens(void **state)
 }
 
 /* A file that is too long fails to grow; the process lives on and can say so. */
-static void files_have_an_end(void **state)
+static void files_can_not_grow_beyond_the_limit(void **state)
 {
 	static const struct policy_limit limits[] = { { RLIMIT_FSIZE, 100 }, { -1, 0 } };
 	const struct policy policy = { .limits = limits };
@@ -180,7 +180,7 @@ int main(void)
 		cmocka_unit_test(other_architecture),
 		cmocka_unit_test(ioctls),
 		cmocka_unit_test(opens),
-		cmocka_unit_test(files_have_an_end),
+		cmocka_unit_test(files_can_not_grow_beyond_the_limit),
 		cmocka_unit_test(reads_back),
 	};
 

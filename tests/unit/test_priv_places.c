@@ -102,7 +102,7 @@ static void a_foreign_folder_is_left_alone(void **state)
 	assert_int_equal(st.st_mode & 07777, 0755);
 }
 
-static void ours_is_taken_again(void **state)
+static void our_own_folder_is_taken_again(void **state)
 {
 	const struct shape want = { 64104, 64104, 0711 }, logs = { 0, 64104, 0750 },
 			   run = { 0, 0, 0755 };
@@ -186,7 +186,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(missing_and_empty_folders_are_taken),
 		TEST(a_foreign_folder_is_left_alone),
-		TEST(ours_is_taken_again),
+		TEST(our_own_folder_is_taken_again),
 		TEST(all_vms_together_have_limits),
 		TEST(a_launcher_has_limits),
 	};

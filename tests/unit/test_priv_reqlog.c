@@ -241,7 +241,7 @@ static void full_disk(void **state)
 }
 
 /* The log is bounded without a role's own limits: spawn has none for files. */
-static void the_log_has_an_end(void **state)
+static void the_log_can_not_grow_beyond_its_limit(void **state)
 {
 	struct log_file *f = *state;
 	struct request q = request(OP_VMM_SPAWN, 1);
@@ -362,7 +362,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(lines, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(chain_shows_changes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(full_disk, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(the_log_has_an_end, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_log_can_not_grow_beyond_its_limit, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(cheap_lines_are_bounded, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(not_writable, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_damaged_key_file_begins_a_new_chain, set_up,

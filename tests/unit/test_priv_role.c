@@ -131,7 +131,7 @@ static enum status ask_about(enum op_code op, uint32_t slot, uint32_t generation
 	return ask(about(op, slot, generation, owner));
 }
 
-static void owner_and_vm(void **state)
+static void another_owner_or_vm_is_denied(void **state)
 {
 	struct request q = about(OP_TAP_RETIRE, 1, 1, 1000);
 
@@ -148,7 +148,7 @@ static void owner_and_vm(void **state)
 	assert_int_equal(ask_about(OP_TAP_RETIRE, 1, 1, 1000), ST_OK);
 }
 
-static void generations(void **state)
+static void another_generation_is_denied(void **state)
 {
 	(void)state;
 	assert_int_equal(ask_about(OP_TAP_CREATE, 1, 5, 1000), ST_OK);
@@ -164,7 +164,7 @@ static void generations(void **state)
 }
 
 /* A request without a VM says nothing about the VM in slot 0. */
-static void host_wide_removal(void **state)
+static void a_sweep_changes_no_slot(void **state)
 {
 	(void)state;
 	fake.there[0] = true;
@@ -175,7 +175,7 @@ static void host_wide_removal(void **state)
 
 /* The role does not know the slot: a release is harmless and must work, a create makes the slot
  * known. */
-static void unknown_slot(void **state)
+static void an_unknown_slot_can_be_released_and_made_known(void **state)
 {
 	(void)state;
 	assert_int_equal(ask_about(OP_TAP_RETIRE, 3, 9, 1000), ST_OK);
@@ -186,7 +186,7 @@ static void unknown_slot(void **state)
 	assert_int_equal(ask_about(OP_TAP_CREATE, 8, 1, 1000), ST_DENIED); /* config.slots is 8 */
 }
 
-static void adopted(void **state)
+static void adopted_slots_have_their_owners(void **state)
 {
 	(void)state;
 	fake.there[2] = fake.there[3] = true;
@@ -329,7 +329,7 @@ static void sweeps_of_something_are_recorded(void **state)
 	assert_int_equal(fake.calls, 6); /* each was served */
 }
 
-static void rate(void **state)
+static void creates_are_limited_by_rate(void **state)
 {
 	unsigned made = 0;
 
@@ -344,7 +344,7 @@ static void rate(void **state)
 	assert_int_equal(ask_about(OP_TAP_CREATE, 1, 1, 1000), ST_LIMIT);
 }
 
-static void log_full(void **state)
+static void a_full_log_refuses_creates_alone(void **state)
 {
 	int good = serve.log.fd;
 
@@ -362,7 +362,7 @@ static void log_full(void **state)
 }
 
 /* A failed create counts for nothing. */
-static void failure_is_not_live(void **state)
+static void a_failed_create_makes_no_slot_live(void **state)
 {
 	(void)state;
 	fake.next = ST_KERNEL;
@@ -415,7 +415,7 @@ static int serve_one_in_child(enum phase phase, struct request q)
 	return serve_in_child(phase, &q, 1, -1);
 }
 
-static void phases(void **state)
+static void a_request_outside_its_phase_ends_the_role(void **state)
 {
 	struct request hello = { .op = op_find(OP_HELLO),
 				 .seq = 1,
@@ -435,7 +435,7 @@ static void phases(void **state)
 			 EXIT_VIOLATION); /* spawn's */
 }
 
-static void sequence_and_descriptors(void **state)
+static void a_wrong_number_or_descriptor_ends_the_role(void **state)
 {
 	struct request q[2] = { { .op = op_find(OP_PING), .seq = 4 },
 				{ .op = op_find(OP_PING), .seq = 5 } };
@@ -447,7 +447,7 @@ static void sequence_and_descriptors(void **state)
 	assert_int_equal(serve_in_child(P_RUN, q, 1, STDIN_FILENO), EXIT_VIOLATION);
 }
 
-static void records_violations(void **state)
+static void a_violation_is_recorded(void **state)
 {
 	char text[4096] = "";
 
@@ -462,22 +462,22 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(owner_and_vm),
-		TEST(generations),
-		TEST(unknown_slot),
-		TEST(host_wide_removal),
-		TEST(adopted),
+		TEST(another_owner_or_vm_is_denied),
+		TEST(another_generation_is_denied),
+		TEST(an_unknown_slot_can_be_released_and_made_known),
+		TEST(a_sweep_changes_no_slot),
+		TEST(adopted_slots_have_their_owners),
 		TEST(slots_are_the_bound),
 		TEST(vmms_of_no_vm),
 		TEST(removals_of_nothing_are_bounded),
 		TEST(removals_of_something_are_recorded),
 		TEST(sweeps_of_something_are_recorded),
-		TEST(rate),
-		TEST(log_full),
-		TEST(failure_is_not_live),
-		TEST(phases),
-		TEST(sequence_and_descriptors),
-		TEST(records_violations),
+		TEST(creates_are_limited_by_rate),
+		TEST(a_full_log_refuses_creates_alone),
+		TEST(a_failed_create_makes_no_slot_live),
+		TEST(a_request_outside_its_phase_ends_the_role),
+		TEST(a_wrong_number_or_descriptor_ends_the_role),
+		TEST(a_violation_is_recorded),
 	};
 
 	log_name("test");

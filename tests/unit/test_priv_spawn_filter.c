@@ -243,7 +243,7 @@ static void test_sockets_are_unix(void **unused)
 
 /* Abstract names of the host's network namespace have no mode: no call may send to an address of
  * its choice. */
-static void test_sockets_reach_nobody(void **unused)
+static void test_sockets_reach_no_other_process(void **unused)
 {
 	(void)unused;
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
@@ -282,7 +282,7 @@ static void test_a_look_for_an_interface_is_survived(void **unused)
 
 /* A VMM can send a descriptor only by sendmsg(2), and needs a socket of its own for an abstract
  * name: no VMM has both. */
-static void test_descriptors_are_not_handed_to_strangers(void **unused)
+static void test_descriptors_reach_no_other_process(void **unused)
 {
 	(void)unused;
 	for (size_t i = 1; i < 3; i++) {
@@ -478,9 +478,9 @@ int main(void)
 		cmocka_unit_test(test_a_base_off_its_multiple_is_refused),
 		cmocka_unit_test(test_threads_not_processes),
 		cmocka_unit_test(test_sockets_are_unix),
-		cmocka_unit_test(test_sockets_reach_nobody),
+		cmocka_unit_test(test_sockets_reach_no_other_process),
 		cmocka_unit_test(test_a_look_for_an_interface_is_survived),
-		cmocka_unit_test(test_descriptors_are_not_handed_to_strangers),
+		cmocka_unit_test(test_descriptors_reach_no_other_process),
 		cmocka_unit_test(test_no_files_are_made),
 		cmocka_unit_test(test_taps_are_used_not_given_away),
 		cmocka_unit_test(test_arguments),

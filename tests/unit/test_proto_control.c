@@ -346,7 +346,7 @@ static void endless_message_is_refused(void **state)
 }
 
 /* A list that claims a thousand million elements must cost nothing. */
-static void empty_promises_cost_nothing(void **state)
+static void a_claimed_length_allocates_nothing(void **state)
 {
 	static struct message m;
 
@@ -410,6 +410,6 @@ int main(void)
 	tests[n++] = (struct CMUnitTest)cmocka_unit_test(descriptors_come_with_the_request);
 	tests[n++] = (struct CMUnitTest)cmocka_unit_test(endless_message_is_refused);
 	tests[n++] = (struct CMUnitTest)cmocka_unit_test(random_bytes_end_in_order);
-	tests[n++] = (struct CMUnitTest)cmocka_unit_test(empty_promises_cost_nothing);
+	tests[n++] = (struct CMUnitTest)cmocka_unit_test(a_claimed_length_allocates_nothing);
 	return _cmocka_run_group_tests("control protocol", tests, n, NULL, NULL);
 }
