@@ -39,8 +39,8 @@ static int state_dir(char *path, size_t size, struct error *e)
 
 /* ---- keys ---- */
 
-/* Of "type base64 comment" the first two words are the key; a comment may be anything, also no
- * UTF-8. */
+/* Cut the comment of a line "type base64 comment".  The first two words are the key; a comment may
+ * be any bytes, also no UTF-8. */
 static void cut_comment(char *line)
 {
 	size_t n = strcspn(line, " ");
@@ -63,7 +63,7 @@ static int derive(struct cli *c, const char *key, char line[4001], struct error 
 	return r;
 }
 
-/* Run @argv, whose output is text, and keep it.  Return: 0 when it succeeds. */
+/* Run @argv and store its output in @text.  Return: 0 when it succeeds. */
 static int text_of(struct cli *c, const char *const argv[], char *text, size_t size)
 {
 	const struct proc_io io = { .capture = text, .capture_size = size, .null_err = true };
@@ -138,8 +138,8 @@ static enum kind kind_of(const char *key)
 	return strncmp(line, openssh, sizeof(openssh) - 1) == 0 ? KIND_OPENSSH : KIND_PEM;
 }
 
-/* Of a PEM file ssh offers what stands in the .pub file beside it.  One of another key keeps the
- * key from being used. */
+/* Return: true if the .pub file beside a PEM file has another key. ssh would offer the key of the
+ * .pub file, so such a key is not used. */
 static bool pub_disagrees(const char *key, const char *line)
 {
 	char path[4096 + 8], pub[4001];
@@ -152,7 +152,7 @@ static bool pub_disagrees(const char *key, const char *line)
 	return strcmp(pub, line) != 0;
 }
 
-/* May @key let the user into a new VM without a question?  @line: its public half. */
+/* Return: true if @key gives access to a new VM without a prompt.  @line: out: its public half. */
 static bool usable(struct cli *c, const char *key, char line[4001])
 {
 	struct error ignored;
@@ -162,9 +162,9 @@ static bool usable(struct cli *c, const char *key, char line[4001])
 	return from_agent(c, key, line) == 0;
 }
 
-/* ---- our own: the private half is all of it, so that it is there whole or not at all ---- */
+/* ---- our own key: only the private half is stored, so that the key is complete or missing ---- */
 
-/* Return: its size; 0: what a power cut left of it; -1: there is none. */
+/* Return: the size of the key file; 0: a power cut left it empty; -1: there is none. */
 static off_t size_of(const char *key)
 {
 	struct stat st;
@@ -172,8 +172,8 @@ static off_t size_of(const char *key)
 	return stat(key, &st) < 0 ? -1 : st.st_size;
 }
 
-/* Of several that are made at once the first has the name, and all use that; its data is on the
- * disk before. */
+/* Give the key file its name, after its data is on the disk.  If several processes make a key at
+ * once, the first key gets the name and all use it. */
 static int publish(const char *made, const char *key)
 {
 	char pub[4096 + 8];
@@ -181,7 +181,7 @@ static int publish(const char *made, const char *key)
 
 	if (fd < 0 || fsync(fd) < 0)
 		return -1;
-	/* ssh would offer the public half of the key before. */
+	/* ssh would offer the public half of an earlier key. */
 	(void)snprintf(pub, sizeof(pub), "%s.pub", key);
 	(void)unlink(pub);
 	if (size_of(key) == 0)
@@ -198,7 +198,7 @@ static int make_key(struct cli *c, const char *key, struct error *e)
 
 	(void)snprintf(made, sizeof(made), "%s.%d", key, (int)getpid());
 	(void)snprintf(pub, sizeof(pub), "%s.pub", made);
-	(void)unlink(made); /* of one that was killed: ssh-keygen would ask */
+	(void)unlink(made); /* from a killed process: ssh-keygen would prompt */
 	int r = proc_must(c, argv, &io, "openssh-client", e);
 	if (r == 0 && publish(made, key) < 0)
 		r = error_set(e, FAIL_HOST, WHAT, "%s: %s", key, strerror(errno));
@@ -207,7 +207,8 @@ static int make_key(struct cli *c, const char *key, struct error *e)
 	return r;
 }
 
-/* A VM may be made with a key at once, by whoever finds it: its name is on the disk before. */
+/* Sync the folder before the key is used: a VM may be created with the key at once, and the key's
+ * name must survive a power cut. */
 static int sync_folder(const char *dir, struct error *e)
 {
 	_cleanup_close_ int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -278,7 +279,7 @@ static int left_ms(uint64_t deadline, int most)
 	return deadline - now < (uint64_t)most ? (int)(deadline - now) : most;
 }
 
-/* A server that is waited for. */
+/* A wait for an ssh server. */
 struct wait {
 	struct cli *c;
 	int end; /* readable: the VM ended; -1: that is not known */
@@ -300,7 +301,7 @@ static int wait_fd(const struct wait *w, int fd, short events, int ms)
 	return n > 0 && p[0].revents;
 }
 
-/* One try.  Return: 1 a banner, 0 not yet, -1 interrupted, or the VM ended. */
+/* Connect once.  Return: 1 a banner, 0 not yet, -1 interrupted, or the VM ended. */
 static int try_banner(const struct wait *w)
 {
 	_cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -322,7 +323,7 @@ static int try_banner(const struct wait *w)
 	return recv(fd, buf, sizeof(buf), MSG_PEEK) == 4 && memcmp(buf, "SSH-", 4) == 0;
 }
 
-/* Until the deadline.  Return: as try_banner(). */
+/* Try until the deadline.  Return: as try_banner(). */
 static int try_often(const struct wait *w)
 {
 	int n;
@@ -479,7 +480,7 @@ static void plain_path(const char *path, char *out, size_t size)
 		(void)snprintf(out, size, "/proc/%d/fd/%d%s", (int)getpid(), fd, slash);
 }
 
-/* What every ssh of ours is told: which files to use, and to ask nothing about host keys. */
+/* Options that every ssh gets: which files to use, and no prompts about host keys. */
 struct told {
 	char hosts[4200], alias[64], to[32], keys[3][4096];
 };
@@ -557,7 +558,7 @@ static void kept_key(const struct ssh *s, const char *id, char key[2048])
 				       line + n + 1);
 }
 
-/* What the server shows now, by ssh-keyscan(1): "address type base64". */
+/* Ask the server for its key by ssh-keyscan(1), which prints "address type base64". */
 static int shown_key(struct cli *c, const struct ev_vm *vm, char key[2048], struct error *e)
 {
 	const char *const argv[] = { "ssh-keyscan", "-T", "10", "-t", "ed25519", vm->ip, NULL };
@@ -574,7 +575,7 @@ static int shown_key(struct cli *c, const struct ev_vm *vm, char key[2048], stru
 	return 0;
 }
 
-/* ssh-keygen(1) reads keys from a file alone. */
+/* Print the fingerprint of a key. ssh-keygen(1) reads keys only from a file. */
 static void print_key(struct cli *c, const char *what, const char *key)
 {
 	char path[32], text[256] = "";
