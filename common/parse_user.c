@@ -1,5 +1,5 @@
-/* parse_user.c - strict parsers and writers for the controller and the commands: sizes, labels, ids,
- * addresses.  No privileged process is linked with it. */
+/* parse_user.c - strict parsers and writers for the controller and the commands: sizes, labels,
+ * ids, addresses.  No privileged process is linked with it. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

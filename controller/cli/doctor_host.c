@@ -1,5 +1,5 @@
-/* doctor_host.c - checks that the host's accounts, udev rules and disks fit the configuration, and that
- * the request logs have keys. */
+/* doctor_host.c - checks that the host's accounts, udev rules and disks fit the configuration, and
+ * that the request logs have keys. */
 #include <dirent.h>
 #include <grp.h>
 #include <pwd.h>
@@ -222,7 +222,7 @@ static void check_dm(struct doctor *d, const struct config *c)
 
 /* ---- request logs ---- */
 
-/* Only root can read the keys of the logs. */
+/* Check that each request log has a key.  Only root can read the keys. */
 static void check_keys(struct doctor *d, const struct config *c)
 {
 	char names[64] = "", text[160];
@@ -237,11 +237,11 @@ static void check_keys(struct doctor *d, const struct config *c)
 		doctor_say(d, "request logs", "PASS", "each has a key", "");
 		return;
 	}
-	(void)snprintf(text, sizeof(text), "no key was made for:%s; root could write them anew",
+	(void)snprintf(text, sizeof(text), "no key was made for:%s; root could rewrite them",
 		       names);
 	doctor_say(d, "request logs", "WARN", text,
-		   "systemctl stop banger; banger audit key; systemctl start banger (VMs go on); "
-		   "keep what it prints on another host");
+		   "systemctl stop banger; banger audit key; systemctl start banger (VMs "
+		   "continue to run); keep the printed keys on another host");
 }
 
 void doctor_host(struct doctor *d)

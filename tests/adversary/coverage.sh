@@ -8,8 +8,8 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 B=build/cov
 least=95 # percent
-# FILE:FUNCTION,...: of the file, all but these functions, which no peer can reach: what opens sockets, waits for them, and
-# the beginning of a process.
+# FILE:FUNCTION,...: the named functions of the file do not count, because no peer can reach them:
+# those that open sockets or wait for them, and the start of a process.
 files="proto/wire.c proto/ops.c proto/ops_client.c proto/control.c proto/slot.c common/parse.c common/parse_user.c
 	privhelper/role/role.c:role_main,become,check_boot_fds,fail_after
 	privhelper/net/netlink.c:nl_open privhelper/net/link.c privhelper/tag.c:tag_of privhelper/net/set.c

@@ -1,5 +1,5 @@
-/* Restarts: what lives is adopted, what does not is released, what nobody has is removed, and what
- * was cut short is brought to an end. */
+/* Tests the start-up reconciliation: running VMs are adopted, ended ones released, orphans removed,
+ * and interrupted operations finished. */
 #include "common/clock.h"
 #include "controller/lifecycle/operation.h"
 #include "controller/objects/object.h"
@@ -462,7 +462,7 @@ static void vmms_that_do_not_exit_share_one_wait(void **state)
 	assert_int_equal(fake_helper_objects(f->fake, OBJ_VMM), 0);
 }
 
-/* ---- what was cut short ---- */
+/* ---- interrupted operations ---- */
 
 /* Set the state right after the plan's commit, with the first @made objects. */
 static struct vm cut_start(struct fixture *f, size_t made)

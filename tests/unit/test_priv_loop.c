@@ -1,6 +1,7 @@
-/* A list of loops that changes while it is read, and loops that are not to be had: no free number, one beyond the role's nodes, one that is always
- * taken meanwhile, no descriptor.  The kernel is played here; on the real one these would take
- * other programs' loops away. */
+/* Tests a list of loops that changes while it is read, and the search for a loop when none can be
+ * had: no free number, a number beyond the role's nodes, numbers that are always taken meanwhile,
+ * no descriptor.  The test plays the kernel, because these tests would take other programs' loops
+ * on a real one. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,8 +22,8 @@
 #include <sys/ioctl.h>
 
 static struct {
-	int free[32];          /* what LOOP_CTL_GET_FREE says, one after the other; -1: ENOSPC */
-	unsigned asked, taken; /* so many numbers are somebody else's by the time we bind them */
+	int free[32];          /* answers of LOOP_CTL_GET_FREE, in order; -1: ENOSPC */
+	unsigned asked, taken; /* @taken: how many numbers another program has bound first */
 	unsigned tries, node_errno;
 	uint32_t opened;             /* the index of the last node */
 	const char *const *readings; /* of /proc/partitions; the last one stays */
@@ -202,7 +203,8 @@ static uint64_t found(const char *const *readings)
 {
 	uint64_t all = 0;
 
-	fake.bound.info = (struct loop_info64){ .lo_flags = LO_FLAGS_AUTOCLEAR | LO_FLAGS_READ_ONLY };
+	fake.bound.info = (struct loop_info64){ .lo_flags = LO_FLAGS_AUTOCLEAR |
+							    LO_FLAGS_READ_ONLY };
 	strcpy((char *)fake.bound.info.lo_file_name, TAG_BASE);
 	fake.readings = readings;
 	fake.read = 0;
