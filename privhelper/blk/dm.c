@@ -95,8 +95,7 @@ bool blk_dm_table_parse(const struct blk_state *b, const char *text, struct blk_
 
 	if (sscanf(text, "%9u:%9u %9u:%9u P", &major[0], &minor[0], &major[1], &minor[1]) != 4)
 		return false;
-	int32_t base = blk_loop_of(b, major[0], minor[0]),
-		cow = blk_loop_of(b, major[1], minor[1]);
+	int32_t base = blk_loop_of(b, major[0], minor[0]), cow = blk_loop_of(b, major[1], minor[1]);
 	table_format(minor[0], minor[1], again);
 	if (base < 0 || cow < 0 || strcmp(text, again) != 0)
 		return false;

@@ -286,7 +286,8 @@ enum status launcher_ask(int fd, const struct launch *l, const int fds[2], int *
 
 	if (fdio_send(fd, l, sizeof(*l), fds, FDS_IN) < 0 || receive(fd, &a, pidfd) < 0 ||
 	    (a.status == ST_OK) != (*pidfd >= 0))
-		die(EXIT_PEER, "the launcher is gone or silent, or answered what it can not answer");
+		die(EXIT_PEER,
+		    "the launcher is gone or silent, or answered what it can not answer");
 	*pid = a.pid;
 	return a.status;
 }

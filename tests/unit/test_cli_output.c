@@ -154,8 +154,9 @@ static int on_hostile_log(const char *command, unsigned n, void (*line)(FILE *f,
 
 static void many_names(FILE *f, unsigned i)
 {
-	fprintf(f, "{\"type\":\"intent\",\"role\":\"r%u\",\"op\":\"op%u\",\"owner\":%u,\"seq\":1}\n", i,
-		i, 100000 + i);
+	fprintf(f,
+		"{\"type\":\"intent\",\"role\":\"r%u\",\"op\":\"op%u\",\"owner\":%u,\"seq\":1}\n",
+		i, i, 100000 + i);
 }
 
 /* What the commands keep in memory does not grow with the log. */

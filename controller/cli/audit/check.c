@@ -28,11 +28,11 @@ struct check {
 static void add_json(struct check *k, enum finding f, const char *file, uint64_t at, uint64_t n,
 		     const char *why)
 {
-	json_array_append_new(k->json, json_pack("{ss ss sb ss sI sI ss}", "role", k->v->role,
-						 "kind", finding_name(f), "refused",
-						 f < FINDING_LOST, "file", file, "byte",
-						 (json_int_t)at, "record", (json_int_t)n, "why",
-						 why));
+	json_array_append_new(k->json,
+			      json_pack("{ss ss sb ss sI sI ss}", "role", k->v->role, "kind",
+					finding_name(f), "refused", f < FINDING_LOST, "file", file,
+					"byte", (json_int_t)at, "record", (json_int_t)n, "why",
+					why));
 }
 
 /* The kinds with more findings than the JSON has. */
