@@ -22,7 +22,7 @@ BEGIN {
 	except("privhelper/blk/root.c:make_loop_nodes", "mknod lchown", "in the role's own root, which ends with it")
 	except("privhelper/label.c:tell", "pwrite", "a file of the process itself")
 	except("privhelper/role/reqlog.c:save", "pwrite", "end() has one behind")
-	except("privhelper/net/conntrack.c:net_conntrack_probe", "nl_talk", "reads")
+	except("privhelper/net/conntrack.c:count_flows", "nl_talk", "reads")
 	except("privhelper/net/link.c:net_link_find", "nl_talk", "reads")
 	except("privhelper/net/link.c:net_link_no_ipv6", "nl_talk", "its callers have one before and after")
 	except("privhelper/net/sweep.c:look_for_retired", "nl_talk", "reads")

@@ -160,13 +160,13 @@ static void put_message(struct net_state *n, struct nl_out *o, uint16_t type, ui
 static void on_stats(void *arg, const struct nlmsghdr *h)
 {
 	const struct nlattr *a;
-	uint32_t *entries = arg;
 
-	mnl_attr_for_each(a, h, sizeof(struct nfgenmsg)) if (mnl_attr_get_type(a) ==
-								     CTA_STATS_GLOBAL_ENTRIES &&
-							     mnl_attr_get_payload_len(a) ==
-								     sizeof(*entries)) *entries =
-		ntohl(mnl_attr_get_u32(a));
+	mnl_attr_for_each(a, h, sizeof(struct nfgenmsg))
+	{
+		if (mnl_attr_get_type(a) == CTA_STATS_GLOBAL_ENTRIES &&
+		    mnl_attr_get_payload_len(a) == sizeof(uint32_t))
+			*(uint32_t *)arg = ntohl(mnl_attr_get_u32(a));
+	}
 }
 
 /* Store at @entries the number of flows in our network namespace, of every address
