@@ -74,14 +74,20 @@ keep_patched() { # a VM with its APIC and a vCPU, in a unit with a limit
 		echo "# nothing keeps the scheduler's text as it is: the guest may hang"
 }
 
+# The emulator translates code again at each other address, so programs lie at the same ones each time.  It does "rep movsb" byte
+# by byte (erms), ends a translation at each stac and clac (smap), forgets its TLB when PKRU changes (pku), and walks five levels
+# of tables (la57).  Mitigations cost it several jumps for one, and pages that are cleared twice (init_on_alloc) twice the time.
+lean_cpu=max,-erms,-smap,-smep,-pku,-la57,-umip,-mpx
+lean_kernel="norandmaps nokaslr mitigations=off init_on_alloc=0"
+
 boot() { # boot [KERNEL PARAMETERS]: false when it does not answer in time
 	local until=$((SECONDS + BOOT_SECONDS)) began=$SECONDS
 	port=$(perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport')
-	qemu-system-x86_64 -name banger-test -M q35 -accel tcg,thread=multi -cpu max -smp 2 -m 3072 -nodefaults -no-user-config -display none \
+	qemu-system-x86_64 -name banger-test -M q35 -accel tcg,thread=multi -cpu $lean_cpu -smp 2 -m 3072 -nodefaults -no-user-config -display none \
 		-no-reboot -monitor "unix:$work/monitor,server=on,wait=off" -serial "file:$work/console" -drive "file=$work/disk,format=raw,if=virtio,cache=unsafe" \
 		-drive "file=$top/payload,format=raw,if=virtio,readonly=on" -netdev "user,id=n,restrict=on,hostfwd=tcp:127.0.0.1:$port-:22" \
 		-device virtio-net-pci,netdev=n -device virtio-rng-pci -kernel "$guest/vmlinuz" -initrd "$guest/initrd" \
-		-append "console=ttyS0 quiet panic=-1 security=selinux selinux=1 enforcing=1 audit=1 audit_backlog_limit=8192 tsc_early_khz=$tsc tsc=reliable sysrq_always_enabled unknown_nmi_panic ${1-}" \
+		-append "console=ttyS0 quiet panic=-1 security=selinux selinux=1 enforcing=1 audit=1 audit_backlog_limit=8192 tsc_early_khz=$tsc tsc=reliable sysrq_always_enabled unknown_nmi_panic $lean_kernel ${1-}" \
 		</dev/null >/dev/null 2>"$work/qemu.err" &
 	qemu=$!
 	echo $qemu >"$work/qemu.pid"
