@@ -173,7 +173,7 @@ $(B)/evil_vmm: $(B)/tests/adversary/vmm.o
 	$(Q)$(CC) -static $^ -o $@
 
 # ---- fuzz targets: tests/adversary/fuzz_NAME.c with the code that it feeds; WRAP_NAME: calls that it answers itself ----
-FUZZ := wire control parse console role netlink qmp http headers
+FUZZ := wire control parse console role netlink qmp http headers record
 FUZZ_wire := common/parse.c $(PROTO)
 FUZZ_control := common/parse.c common/fdio.c $(PROTO) $(CONTROL)
 FUZZ_parse := common/parse.c $(USER) proto/slot.c privhelper/tag.c
@@ -191,6 +191,7 @@ WRAP_http := vmm_peer_find curl_easy_perform
 FUZZ_headers := common/parse.c common/fdio.c common/error.c controller/progress.c controller/storage/image_copy.c \
 	controller/storage/image_kinds.c controller/cli/vmlinux.c controller/cli/unpack.c
 WRAP_headers := fstatfs
+FUZZ_record := common/parse.c common/fdio.c common/error.c common/config.c $(addprefix controller/cli/audit/,verify.c record.c place.c)
 REPLAY := $(if $(filter fuzz,$(MODE)),,tests/adversary/replay.c)
 define fuzz
 $(B)/fuzz/$(1): $$(patsubst %.c,$(B)/%.o,tests/adversary/fuzz_$(1).c tests/adversary/quiet.c $(REPLAY) $$(sort $$(FUZZ_$(1))))

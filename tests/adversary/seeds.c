@@ -605,6 +605,56 @@ static void headers(void)
 	save(&s, "headers", "too-large");
 }
 
+/* ---- request logs ---- */
+
+#define TIME ",\"time\":\"2026-01-02T03:04:05.000000000Z\",\"boot_ns\":"
+#define ZEROS "0000000000000000000000000000000000000000000000000000000000000000"
+#define PREV ",\"prev\":\"" ZEROS "\""
+#define MAC ",\"mac\":\"00000000000000000000000000000000\"}\n"
+
+static void record_line(struct seed *s, const char *type, unsigned n, const char *members)
+{
+	char line[600];
+
+	(void)snprintf(line, sizeof(line), "{\"type\":\"%s\",\"role\":\"net\",\"n\":%u" TIME "%u%s%s" MAC,
+		       type, n, 100 + n, members, n ? PREV : ",\"prev\":null");
+	put_text(s, line);
+}
+
+static void record_start(struct seed *s, unsigned n, unsigned after, unsigned size, const char *file)
+{
+	char members[200];
+
+	(void)snprintf(members, sizeof(members),
+		       ",\"version\":\"0\",\"pid\":4,\"uid\":5,\"after\":%u,\"end\":%u,\"size\":%u,"
+		       "\"file\":\"%s\"",
+		       after, size, size, file);
+	record_line(s, "start", n, members);
+}
+
+/* The parts that fuzz_record.c tells apart by the first byte, over a log of two processes. */
+static void records(void)
+{
+	for (unsigned how = 0; how < 16; how++) {
+		struct seed s = { 0 };
+		put_byte(&s, how);
+		if (how & 2)
+			put_text(&s, "x: checkpoint net 3 " ZEROS " 2026-01-02T03:04:05.000000000Z\n--\n");
+		const size_t from = s.n;
+		record_start(&s, 0, 0, 0, "same");
+		record_line(&s, "intent", 1, ",\"seq\":7,\"op\":\"tap_create\"");
+		record_line(&s, "result", 2, ",\"seq\":7,\"status\":\"ok\"");
+		if (how & 1)
+			record_line(&s, "stop", 3, ",\"pings\":1,\"reads\":2");
+		const size_t size = s.n - from;
+		put_text(&s, how & 4 ? "\1" : "");
+		record_start(&s, how & 1 ? 4 : 256, how & 1 ? 4 : 3, how & 4 ? 0 : (unsigned)size,
+			     how & 4 ? "new" : "same");
+		record_line(&s, "repair", how & 1 ? 5 : 257, ",\"what\":\"rules\"");
+		save(&s, "record", "log-%02u", how);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2) {
@@ -621,5 +671,6 @@ int main(int argc, char **argv)
 	http();
 	texts();
 	headers();
+	records();
 	return 0;
 }
