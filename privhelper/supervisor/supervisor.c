@@ -144,7 +144,6 @@ static void prepare(struct supervisor *s, const char *path)
 static void lock(struct supervisor *s)
 {
 	struct binding bound[POLICY_VARS] = {
-		[SUP_SIGNALS] = policy_fd(s->signal_fd),
 		[SUP_LIFE] = policy_fd(s->life_fd),
 		[SUP_NOTIFY] = policy_fd(s->notify_fd),
 	};

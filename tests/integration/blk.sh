@@ -6,8 +6,8 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 [ -e tests/integration/lib.sh ] && . tests/integration/lib.sh
-mode=${MODE:-release}
-peer=build/$mode/peer role=build/$mode/banger-role-blk
+build=${BANGER_BUILD:-build/${MODE:-release}}
+peer=$build/peer role=$build/banger-role-blk
 n=0 failed=0
 say() { n=$((n + 1)); echo "$1 $n - $2"; [ "$1" = ok ] || failed=1; }
 is() { # is WANT GOT NAME
@@ -51,7 +51,7 @@ cat >"$dir/conf" <<-END
 	state_dir = $dir/state
 	run_dir = $dir/run
 	log_dir = $dir/log
-	libexec_dir = $PWD/build/$mode
+	libexec_dir = $(realpath "$build")
 	[limits]
 	max_disk_mib = 64
 	max_vms_per_owner = 100
