@@ -1,0 +1,42 @@
+/* command.h - starts a command in the image's root, as one of its users. */
+#ifndef BANGER_AGENT_COMMAND_H
+#define BANGER_AGENT_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#define COMMAND_TEXT 262144 /* bytes of all arguments and variables */
+#define COMMAND_WORDS 4096
+
+/* What a client wants to be run. */
+struct command {
+	char text[COMMAND_TEXT]; /* each word with its NUL */
+	size_t used;
+	char *args[COMMAND_WORDS + 1], *env[COMMAND_WORDS + 1]; /* pointers into @text */
+	size_t nargs, nenv;
+	const char *folder, *user; /* into @text; NULL: not given */
+	bool line;                 /* args[0] is a line for the user's shell */
+	bool tty;
+	unsigned rows, cols;
+};
+
+/* A running command.  Descriptors are non-blocking; -1: closed. */
+struct running {
+	pid_t pid; /* also its process group */
+	int in, out, err;
+};
+
+/* Add a word of @n bytes.  Return: its copy, or NULL: it holds a NUL, or does not fit. */
+char *command_word(struct command *c, const void *data, size_t n);
+
+/**
+ * command_start() - start @c in the root of this process
+ * @why:	out: the reason of a failure, for the user
+ *
+ * No argument: a login shell.  With a terminal, in and out are its master and err is -1.
+ * Return: 0, or the exit status for the user: 127 no such program, 126 any other reason.
+ */
+int command_start(struct command *c, struct running *r, char why[200]);
+
+#endif
