@@ -63,6 +63,7 @@ struct config {
 	char qemu[128];        /* absolute, below /usr; "": none */
 	char firecracker[128]; /* likewise */
 	uint32_t accel;        /* enum accel */
+	uint32_t agent_ports;  /* of each VM: commands that its agent serves at once; 0..30 */
 
 	/* Disks. */
 	uint32_t dm; /* enum dm_use */

@@ -14,6 +14,9 @@
 #define SLOT_TAP_PREFIX "bgr"
 #define SLOT_DM_PREFIX "bgr-"
 #define SLOT_UUID_PREFIX "BANGER-"
+/* Ports to the guest's agent: one socket each, in the run folder of the slot. */
+#define AGENT_PORTS_MAX 30
+#define AGENT_PORT "agent%u"
 #define SLOT_BRIDGE_ALIAS "banger:bridge" /* identifies our bridge, whose name is configured */
 
 /* Return: the uid and gid of the slot's VMM. */

@@ -14,6 +14,7 @@
 #include "controller/paths.h"
 #include "controller/storage/label.h"
 #include "controller/storage/slot_owner.h"
+#include "proto/slot.h"
 
 int storage_fail(const char *what, struct error *e)
 {
@@ -145,23 +146,35 @@ static int empty_folder(int fd)
 	return r;
 }
 
-/* Remove api.sock from the slot's run folder.  The VMM's uid owns that folder, so the entry may be
- * of any type; it is never opened or followed. */
-static void remove_api_socket(const struct config *c, uint32_t slot)
+static void remove_entry(int dir, const char *name)
 {
-	char path[200];
+	if (unlinkat(dir, name, 0) < 0 && errno != ENOENT)
+		(void)unlinkat(dir, name, AT_REMOVEDIR);
+}
+
+/* Remove api.sock and the agent's ports from the slot's run folder.  The VMM's uid owns that folder,
+ * so an entry may be of any type; it is never opened or followed. */
+static void remove_sockets(const struct config *c, uint32_t slot)
+{
+	char path[200], port[16];
 
 	path_slot_run(c, slot, "", path);
 	_cleanup_close_ int dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (dir >= 0 && unlinkat(dir, "api.sock", 0) < 0)
-		(void)unlinkat(dir, "api.sock", AT_REMOVEDIR);
+	if (dir < 0)
+		return;
+	remove_entry(dir, "api.sock");
+	/* All that can be there: the number of ports may have changed since the start. */
+	for (uint32_t i = 0; i < AGENT_PORTS_MAX; i++) {
+		(void)snprintf(port, sizeof(port), AGENT_PORT, i);
+		remove_entry(dir, port);
+	}
 }
 
 int storage_remove(struct ctl *c, uint32_t slot, struct error *e)
 {
 	char path[200];
 
-	remove_api_socket(&c->config, slot);
+	remove_sockets(&c->config, slot);
 	path_slot_state(&c->config, slot, "", path);
 	int dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir < 0 && errno == ENOENT)

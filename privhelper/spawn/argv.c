@@ -151,8 +151,24 @@ static void qemu_kernel(uint32_t slot, const struct req_vmm_spawn *v, struct arg
 		add(a, KERNEL_LINE);
 }
 
-static void qemu(const struct programs *p, uint32_t slot, const struct req_vmm_spawn *v,
-		 struct argv *a)
+/* A port of virtio-serial for each client of the guest's agent at a time.  Port 0 is reserved for a
+ * console (hw/char/virtio-serial-bus.c). */
+static void qemu_ports(uint32_t ports, struct argv *a)
+{
+	if (!ports)
+		return;
+	add(a, "-device");
+	add(a, "virtio-serial-device,max_ports=%u", AGENT_PORTS_MAX + 1);
+	for (uint32_t i = 0; i < ports; i++) {
+		add(a, "-chardev");
+		add(a, "socket,id=p%u,fd=%u,server=on,wait=off", i, PORT_FD + i);
+		add(a, "-device");
+		add(a, "virtserialport,chardev=p%u,nr=%u,name=banger.%u", i, i + 1, i);
+	}
+}
+
+static void qemu(const struct programs *p, uint32_t ports, uint32_t slot,
+		 const struct req_vmm_spawn *v, struct argv *a)
 {
 	add(a, "%s", p->path[VMM_QEMU]);
 	qemu_base(a);
@@ -160,6 +176,7 @@ static void qemu(const struct programs *p, uint32_t slot, const struct req_vmm_s
 	qemu_talk(a);
 	qemu_disk(slot, v->disk, a);
 	qemu_net(slot, a);
+	qemu_ports(ports, a);
 	qemu_kernel(slot, v, a);
 }
 
@@ -173,7 +190,8 @@ static void firecracker(const struct programs *p, uint32_t slot, struct argv *a)
 	add(a, "bgr-%u", slot);
 }
 
-int argv_vmm(const struct programs *p, uint32_t slot, const struct req_vmm_spawn *v, struct argv *a)
+int argv_vmm(const struct programs *p, uint32_t ports, uint32_t slot, const struct req_vmm_spawn *v,
+	     struct argv *a)
 {
 	a->n = a->used = 0;
 	a->full = false;
@@ -183,7 +201,7 @@ int argv_vmm(const struct programs *p, uint32_t slot, const struct req_vmm_spawn
 	}
 	switch ((enum vmm_kind)v->vmm) {
 	case VMM_QEMU:
-		qemu(p, slot, v, a);
+		qemu(p, ports, slot, v, a);
 		break;
 	case VMM_FIRECRACKER:
 		firecracker(p, slot, a);

@@ -7,8 +7,8 @@
 
 #include "proto/ops.h"
 
-#define ARGV_MAX 64
-#define ARGV_TEXT 3072
+#define ARGV_MAX 256
+#define ARGV_TEXT 8192
 #define PROGRAM_PATH 160
 
 /* A command line. */
@@ -27,13 +27,14 @@ struct programs {
 /**
  * argv_vmm() - build the command line of a VMM from numbers and configured paths alone
  * @p:	the paths of the programs
+ * @ports:	the agent's ports, 0 to AGENT_PORTS_MAX: QEMU listens at PORT_FD on
  * @slot, @v:	a VMM_SPAWN, with values in the bounds of proto/ops.def
  * @a:	out
  *
  * Return: 0, or -1 with errno; ENOENT: this host has no such VMM, or it needs KVM; ENOSPC: it does
  * not fit into @a.
  */
-int argv_vmm(const struct programs *p, uint32_t slot, const struct req_vmm_spawn *v,
+int argv_vmm(const struct programs *p, uint32_t ports, uint32_t slot, const struct req_vmm_spawn *v,
 	     struct argv *a);
 
 #endif

@@ -26,6 +26,7 @@
 #include "common/cleanup.h"
 #include "common/failpoint.h"
 #include "privhelper/policies.h"
+#include "proto/slot.h"
 
 /* CHILD: report the failed step on the console, and exit. */
 static _Noreturn void give_up(const char *what, const char *program)
@@ -190,23 +191,39 @@ static int become(uint32_t id)
 	return (int)syscall(SYS_capset, &head, none);
 }
 
-/* Make the API socket with the slot's uid.  A file of an earlier VMM under that name is removed, or
- * bind(2) would fail. */
-static int prepare_api(const struct child *c)
+/* Remove what an earlier VMM has left under a socket's name, or bind(2) would fail. */
+static int clear(const char *path)
+{
+	return unlink(path) < 0 && errno != ENOENT ? -1 : 0;
+}
+
+/* Make a listening socket, whose descriptor becomes @fd. */
+static int make_socket(const struct sockaddr_un *a, int fd)
+{
+	if (clear(a->sun_path) < 0 || socket(AF_UNIX, SOCK_STREAM, 0) != fd ||
+	    bind(fd, (const struct sockaddr *)a, sizeof(*a)) < 0)
+		return -1;
+	return listen(fd, 1);
+}
+
+/* Make the sockets with the slot's uid: the API, and the ports of the guest's agent. */
+static int prepare_sockets(const struct child *c)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 
 	if (c->api == API_NONE)
 		return 0;
 	(void)snprintf(a.sun_path, sizeof(a.sun_path), "/run/%u/api.sock", c->slot);
-	if (unlink(a.sun_path) < 0 && errno != ENOENT)
-		return -1;
 	if (c->api == API_OWN)
-		return 0;
-	if (socket(AF_UNIX, SOCK_STREAM, 0) != API_FD ||
-	    bind(API_FD, (const struct sockaddr *)&a, sizeof(a)) < 0)
+		return clear(a.sun_path);
+	if (make_socket(&a, API_FD) < 0)
 		return -1;
-	return listen(API_FD, 1);
+	for (uint32_t i = 0; i < c->ports; i++) {
+		(void)snprintf(a.sun_path, sizeof(a.sun_path), "/run/%u/" AGENT_PORT, c->slot, i);
+		if (make_socket(&a, PORT_FD + (int)i) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 static int load_filter(const struct sock_fprog *f)
@@ -229,8 +246,8 @@ static _Noreturn void run(const struct child *c)
 		give_up("no_new_privs", program);
 	if (FAILPOINT_FAILS("child.identity") || become(c->id) < 0)
 		give_up("identity", program);
-	if (FAILPOINT_FAILS("child.socket") || prepare_api(c) < 0)
-		give_up("its API socket", program);
+	if (FAILPOINT_FAILS("child.socket") || prepare_sockets(c) < 0)
+		give_up("its sockets", program);
 	if (restrict_files(c) < 0)
 		give_up("landlock", program);
 	if (load_filter(c->filter) < 0)

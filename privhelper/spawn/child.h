@@ -7,7 +7,8 @@
 
 #include "privhelper/spawn/argv.h"
 
-#define API_FD 3 /* the descriptor of the listening socket with API_MADE */
+#define API_FD 3  /* the descriptor of the listening API socket with API_MADE */
+#define PORT_FD 4 /* the first descriptor of the sockets of the agent's ports, likewise */
 
 /* The process that makes the API socket.  API_NONE: the probe has none.  API_MADE: the child makes
  * it, so that QEMU needs no right to write in its folder.  API_OWN: Firecracker makes it. */
@@ -20,6 +21,7 @@ struct child {
 	enum child_api api;
 	uint32_t id; /* uid and gid of the VMM */
 	uint32_t slot;
+	uint32_t ports;    /* of the guest's agent; API_MADE alone has them */
 	int null_fd;       /* /dev/null, the standard input */
 	int console;       /* standard output and error */
 	int landlock_abi;  /* 0: the kernel has no Landlock */

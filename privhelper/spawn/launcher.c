@@ -173,13 +173,14 @@ static enum status start(struct launcher *l, const struct launch *q, const int *
 		.api = apis[q->vmm.vmm],
 		.id = slot_uid(l->config, slot),
 		.slot = slot,
+		.ports = l->config->agent_ports,
 		.null_fd = l->null_fd,
 		.console = fds[FD_CONSOLE],
 		.landlock_abi = l->landlock_abi,
 		.disk_max = q->vmm.disk_mib << 20,
 	};
 
-	if (argv_vmm(&l->programs, slot, &q->vmm, &argv) < 0)
+	if (argv_vmm(&l->programs, l->config->agent_ports, slot, &q->vmm, &argv) < 0)
 		return ST_KERNEL;
 	if (label_vmm_set(&l->label, slot) < 0) {
 		log_errno("the VMM's SELinux context");

@@ -18,6 +18,7 @@
 #include "common/config.h"
 #include "common/failpoint.h"
 #include "proto/control.h"
+#include "proto/slot.h"
 
 #define SECONDS_MOST 40 /* for anything that is waited for */
 

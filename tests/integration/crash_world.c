@@ -758,6 +758,16 @@ static bool is_one_of(const char *name, const char *names)
 	return strstr(names, quoted);
 }
 
+/* The names in a slot's run folder: sockets, and Firecracker's FIFOs. */
+static bool is_of_run_folder(const char *name)
+{
+	unsigned port;
+	char end;
+
+	return is_one_of(name, " api.sock log metrics ") ||
+	       (sscanf(name, AGENT_PORT "%c", &port, &end) == 1 && port < AGENT_PORTS_MAX);
+}
+
 /* A file that nothing accounts for. */
 /* An image that comes or goes; the next start removes it, as a marker beside it says. */
 static bool is_pending(const struct world *w, const char *path)
@@ -783,7 +793,7 @@ static void judge_file(const struct world *w, const char *path, enum strictness 
 	    sscanf(path + run_len, "/slots/%u/%255s", &slot, name) == 2) {
 		const struct row *r = in_slot(w, slot);
 		bool lives = r && (strcmp(r->state, "running") == 0 || excused(r, "degraded"));
-		if (!r || (how > J_RESTED && !lives) || !is_one_of(name, " api.sock log metrics "))
+		if (!r || (how > J_RESTED && !lives) || !is_of_run_folder(name))
 			text_add(f, "leak file %s\n", path);
 	} else if (sscanf(below, "slots/%u/%255s", &slot, name) == 2) {
 		const struct row *r = in_slot(w, slot);

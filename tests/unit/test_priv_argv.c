@@ -54,7 +54,7 @@ static void test_qemu_tcg_file(void **unused)
 	struct argv a;
 
 	(void)unused;
-	assert_int_equal(argv_vmm(&p, q.slot, &q.vmm_spawn, &a), 0);
+	assert_int_equal(argv_vmm(&p, 16, q.slot, &q.vmm_spawn, &a), 0);
 	assert_string_equal(a.v[0], "/usr/bin/qemu-system-x86_64");
 	assert_null(a.v[a.n]);
 	expect(&a, "-sandbox",
@@ -66,6 +66,10 @@ static void test_qemu_tcg_file(void **unused)
 	expect(&a, "-netdev", "tap,id=net,ifname=bgr7,script=no,downscript=no");
 	expect(&a, "-device", "virtio-net-device,netdev=net,mac=02:fc:00:00:00:07");
 	expect(&a, "-chardev", "socket,id=qmp,fd=3,server=on,wait=off");
+	expect(&a, "-device", "virtio-serial-device,max_ports=31");
+	expect(&a, "-chardev", "socket,id=p0,fd=4,server=on,wait=off");
+	expect(&a, "-device", "virtserialport,chardev=p15,nr=16,name=banger.15");
+	assert_null(value(&a, "-chardev", "socket,id=p16"));
 	expect(&a, "-kernel", "/state/7/kernel");
 	expect(&a, "-initrd", "/state/7/initrd");
 	assert_non_null(strstr(value(&a, "-drive", "id=root"), ",file=/state/7/disk"));
@@ -83,7 +87,7 @@ static void test_qemu_kvm_dm(void **unused)
 
 	(void)unused;
 	q.slot = 999;
-	assert_int_equal(argv_vmm(&p, q.slot, &q.vmm_spawn, &a), 0);
+	assert_int_equal(argv_vmm(&p, 16, q.slot, &q.vmm_spawn, &a), 0);
 	expect(&a, "-accel", "kvm");
 	expect(&a, "-cpu", "host");
 	assert_null(strstr(value(&a, "-append", "console=ttyS0 "), "tsc"));
@@ -101,7 +105,7 @@ static void test_without_a_tsc_rate_the_command_line_has_none(void **unused)
 
 	(void)unused;
 	q.vmm_spawn.tsc_khz = 0;
-	assert_int_equal(argv_vmm(&p, q.slot, &q.vmm_spawn, &a), 0);
+	assert_int_equal(argv_vmm(&p, 16, q.slot, &q.vmm_spawn, &a), 0);
 	assert_null(strstr(value(&a, "-append", "console=ttyS0 "), "tsc"));
 }
 
@@ -117,9 +121,21 @@ static void test_largest_values_fit(void **unused)
 	q.vmm_spawn.vcpus = 256;
 	q.vmm_spawn.mem_mib = 16777216;
 	q.vmm_spawn.tsc_khz = 10000000;
-	assert_int_equal(argv_vmm(&p, q.slot, &q.vmm_spawn, &a), 0);
+	assert_int_equal(argv_vmm(&p, AGENT_PORTS_MAX, q.slot, &q.vmm_spawn, &a), 0);
 	expect(&a, "-smp", "256");
 	expect(&a, "-m", "16777216M");
+}
+
+static void test_no_ports_no_device(void **unused)
+{
+	struct programs p = programs();
+	struct request q = request(VMM_QEMU, ACCEL_TCG, DISK_FILE);
+	struct argv a;
+
+	(void)unused;
+	assert_int_equal(argv_vmm(&p, 0, q.slot, &q.vmm_spawn, &a), 0);
+	assert_null(value(&a, "-device", "virtio-serial"));
+	assert_null(value(&a, "-device", "virtserialport"));
 }
 
 static void test_too_long_is_refused(void **unused)
@@ -144,7 +160,7 @@ static void test_firecracker(void **unused)
 	struct argv a;
 
 	(void)unused;
-	assert_int_equal(argv_vmm(&p, q.slot, &q.vmm_spawn, &a), 0);
+	assert_int_equal(argv_vmm(&p, 16, q.slot, &q.vmm_spawn, &a), 0);
 	assert_int_equal(a.n, 5);
 	for (size_t i = 0; i < 5; i++)
 		assert_string_equal(a.v[i], want[i]);
@@ -157,7 +173,7 @@ static void test_probe(void **unused)
 	struct argv a;
 
 	(void)unused;
-	assert_int_equal(argv_vmm(&p, q.slot, &q.vmm_spawn, &a), 0);
+	assert_int_equal(argv_vmm(&p, 16, q.slot, &q.vmm_spawn, &a), 0);
 	assert_int_equal(a.n, 1);
 	assert_string_equal(a.v[0], "/libexec/banger-kvmprobe");
 	assert_null(a.v[1]);
@@ -170,11 +186,12 @@ static void test_missing_programs(void **unused)
 	struct argv a;
 
 	(void)unused;
-	assert_int_equal(argv_vmm(&p, q.slot, &q.vmm_spawn, &a), -1); /* Firecracker has no TCG */
+	assert_int_equal(argv_vmm(&p, 16, q.slot, &q.vmm_spawn, &a),
+			 -1); /* Firecracker has no TCG */
 	assert_int_equal(errno, ENOENT);
 	p.path[VMM_QEMU][0] = '\0';
 	q = request(VMM_QEMU, ACCEL_TCG, DISK_DM);
-	assert_int_equal(argv_vmm(&p, q.slot, &q.vmm_spawn, &a), -1);
+	assert_int_equal(argv_vmm(&p, 16, q.slot, &q.vmm_spawn, &a), -1);
 	assert_int_equal(errno, ENOENT);
 }
 
@@ -282,6 +299,7 @@ int main(void)
 		cmocka_unit_test(test_qemu_kvm_dm),
 		cmocka_unit_test(test_without_a_tsc_rate_the_command_line_has_none),
 		cmocka_unit_test(test_largest_values_fit),
+		cmocka_unit_test(test_no_ports_no_device),
 		cmocka_unit_test(test_too_long_is_refused),
 		cmocka_unit_test(test_firecracker),
 		cmocka_unit_test(test_probe),
