@@ -26,7 +26,7 @@
 		static const struct field f[] = { __VA_ARGS__{ NULL, 0, 0, 0, 0 } }; \
 		return f;                                                            \
 	}
-#define CALL(NAME, name, in, args, result) LIST_OF(args_##name, call_##name, args)
+#define CALL(NAME, name, in, out, args, result) LIST_OF(args_##name, call_##name, args)
 #define EVENT(NAME, name, fields) LIST_OF(fields_##name, ev_##name, fields)
 #include "proto/control.def"
 
@@ -36,14 +36,15 @@
 #define B(f, n) { #f, FIELD_B, offsetof(S_, f), n, n },
 #define S(f, n) { #f, FIELD_S, offsetof(S_, f), 0, n },
 #define V(f, n) { #f, FIELD_V, offsetof(S_, f), 0, n },
-#define CALL(NAME, name, in, args, result) LIST_OF(result_##name, res_##name, result)
+#define CALL(NAME, name, in, out, args, result) LIST_OF(result_##name, res_##name, result)
 #include "proto/control.def"
 
 static const struct call calls[] = {
-#define CALL(NAME, name, in, args, result) \
+#define CALL(NAME, name, in, out, args, result) \
 	{ #name,                           \
 	  CALL_##NAME,                     \
 	  in,                              \
+	  out,                             \
 	  args_##name,                     \
 	  result_##name,                   \
 	  sizeof(struct call_##name),      \
@@ -170,7 +171,8 @@ int control_send_request(int fd, uint64_t id, const struct call *call, const voi
 	return send_packed(fd, &b, bad, fds, nfds);
 }
 
-int control_send_result(int fd, uint64_t id, const struct call *call, const void *result)
+int control_send_result(int fd, uint64_t id, const struct call *call, const void *result,
+			const int *fds, size_t nfds)
 {
 	msgpack_sbuffer b;
 	msgpack_packer p;
@@ -180,7 +182,7 @@ int control_send_result(int fd, uint64_t id, const struct call *call, const void
 	int bad = msgpack_pack_array(&p, 4) | msgpack_pack_int(&p, TYPE_RESPONSE) |
 		  msgpack_pack_uint64(&p, id) | msgpack_pack_nil(&p) |
 		  pack_fields(&p, call->result(), result);
-	return send_packed(fd, &b, bad, NULL, 0);
+	return send_packed(fd, &b, bad, fds, nfds);
 }
 
 #define ERROR_FIELDS 5 /* code, what, why, hint, op */

@@ -14,7 +14,7 @@
 #include "common/fdio.h"
 #include "proto/ops.h" /* struct field */
 
-#define CONTROL_VERSION 3
+#define CONTROL_VERSION 4
 #define CONTROL_MESSAGE_MAX 8192 /* bytes of one message; a longer one ends the connection */
 
 enum call_id {
@@ -45,7 +45,7 @@ enum event_id {
 	struct ev_##name {        \
 		fields            \
 	};
-#define CALL(NAME, name, in, args, result) \
+#define CALL(NAME, name, in, out, args, result) \
 	struct call_##name {               \
 		args                       \
 	};
@@ -62,7 +62,7 @@ enum event_id {
 		size_t n;      \
 		uint8_t v[n_]; \
 	} f;
-#define CALL(NAME, name, in, args, result) \
+#define CALL(NAME, name, in, out, args, result) \
 	struct res_##name {                \
 		result                     \
 	};
@@ -72,7 +72,7 @@ enum event_id {
 struct call {
 	const char *name;
 	enum call_id id;
-	unsigned fds_in;
+	unsigned fds_in, fds_out;
 	const struct field *(*args)(void), *(*result)(void);
 	size_t args_size, result_size;
 };
@@ -131,7 +131,8 @@ void control_close(struct control *c);
  * control_send_request(), _result(), _error(), _event() - send one complete message
  * @id:				number of the request, which its answer repeats
  * @args, @result, @fields:	the struct of the row
- * @fds, @nfds:			descriptors, call->fds_in of them; they stay the caller's
+ * @fds, @nfds:			descriptors, call->fds_in or fds_out of them; they stay the
+ *				caller's
  *
  * Blocks until the kernel has taken the message; SO_SNDTIMEO bounds that.
  * Return: 0, or -1 with errno; EINVAL: a value is out of bounds; EMSGSIZE: the message is too long;
@@ -139,7 +140,8 @@ void control_close(struct control *c);
  */
 int control_send_request(int fd, uint64_t id, const struct call *call, const void *args,
 			 const int *fds, size_t nfds);
-int control_send_result(int fd, uint64_t id, const struct call *call, const void *result);
+int control_send_result(int fd, uint64_t id, const struct call *call, const void *result,
+			const int *fds, size_t nfds);
 int control_send_error(int fd, uint64_t id, const struct error *e);
 int control_send_event(int fd, const struct event *event, const void *fields);
 

@@ -96,6 +96,7 @@ void exchange_begin(struct exchange *x, const struct message *m, int *fds, size_
 	memset(&x->error, 0, sizeof(x->error));
 	memcpy(x->fds, fds, nfds * sizeof(*fds));
 	x->nfds = nfds;
+	x->fd_out = -1;
 	x->begun_ns = clock_boot_ns();
 	x->waited_ns = x->cursor = 0;
 	x->passes = 0;
@@ -122,8 +123,12 @@ static void succeed(struct exchange *x)
 
 	FAILPOINT("answer.before");
 	if (!x->gone)
-		(void)sent(x, control_send_result(x->fd, x->id, x->call, &x->result), now);
+		(void)sent(x,
+			   control_send_result(x->fd, x->id, x->call, &x->result, &x->fd_out,
+					       x->call->fds_out),
+			   now);
 	FAILPOINT("answer.after");
+	fdio_close_all(&x->fd_out, 1);
 }
 
 static int serve(struct exchange *x)

@@ -19,6 +19,7 @@ struct exchange {
 	/* descriptors of the request; the server closes them after the answer */
 	int fds[FDIO_MAX];
 	size_t nfds;
+	int fd_out; /* descriptor of the answer, closed after it; -1: none */
 	struct operation op;
 	struct error error;
 	uint64_t begun_ns;  /* clock_boot_ns() at the arrival */

@@ -17,6 +17,7 @@
 #include "controller/lifecycle/operation.h"
 #include "controller/policy/idle.h"
 #include "controller/vmm/driver.h"
+#include "controller/vmm/port.h"
 #include "controller/vmm/watch.h"
 #include "proto/slot.h"
 
@@ -318,4 +319,38 @@ int api_vm_wait(struct exchange *x)
 	COPY(res->state, vm_state_name(vm.state));
 	bool late = clock_boot_ns() - x->begun_ns >= a->timeout_ms * 1000000u;
 	return vm_is_active(&vm) && !late ? EXCHANGE_AGAIN : EXCHANGE_DONE;
+}
+
+/* ---- the agent ---- */
+
+static int agent_late(struct exchange *x, const struct vm *vm)
+{
+	(void)error_set(&x->error, FAIL_TIMEOUT, vm->name,
+			"its agent has not answered within %llu ms",
+			(unsigned long long)x->args.vm_agent.timeout_ms);
+	error_hint(&x->error,
+		   "its kernel may have been imported without one, or all its ports are in use");
+	return EXCHANGE_FAILED;
+}
+
+/* The stream between client and agent does not pass through the controller: the answer carries a
+ * connected descriptor. */
+int api_vm_agent(struct exchange *x)
+{
+	const struct call_vm_agent *a = &x->args.vm_agent;
+	struct vm vm;
+
+	if (find_again(x, a->vm, &vm) < 0)
+		return EXCHANGE_FAILED;
+	if (vm.state != VM_RUNNING) {
+		(void)error_set(&x->error, FAIL_STATE, vm.name, "it is %s",
+				vm_state_name(vm.state));
+		error_hint(&x->error, "banger vm start %s", vm.name);
+		return EXCHANGE_FAILED;
+	}
+	int r = vmm_port_take(x->ctl, &vm, x->result.res_vm_agent.nonce, &x->fd_out, &x->error);
+	if (r != 0)
+		return r < 0 ? EXCHANGE_FAILED : EXCHANGE_DONE;
+	bool late = clock_boot_ns() - x->begun_ns >= a->timeout_ms * 1000000u;
+	return late ? agent_late(x, &vm) : EXCHANGE_AGAIN;
 }

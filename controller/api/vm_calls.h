@@ -17,5 +17,6 @@ int api_vm_show(struct exchange *x);
 int api_vm_stats(struct exchange *x);
 int api_vm_logs(struct exchange *x);
 int api_vm_wait(struct exchange *x);
+int api_vm_agent(struct exchange *x);
 
 #endif

@@ -121,6 +121,20 @@ static int take(struct cli *c, const struct reply_to *to, const struct message *
 	return error_set(e, FAIL_GENERAL, WHAT, "it sent a request instead of an answer");
 }
 
+/* Take the descriptor of an answer. */
+static int take_fd(struct control *conn, const struct call *call, const struct reply_to *to,
+		   struct error *e)
+{
+	if (conn->nfds != call->fds_out || (call->fds_out && !to->fd))
+		return error_set(e, FAIL_GENERAL, WHAT, "an answer with %zu descriptors",
+				 conn->nfds);
+	if (call->fds_out) {
+		*to->fd = conn->fds[0];
+		conn->nfds = 0;
+	}
+	return 0;
+}
+
 static int answer(struct cli *c, struct control *conn, const struct call *call,
 		  const struct reply_to *to, void *result, struct error *e)
 {
@@ -138,7 +152,7 @@ static int answer(struct cli *c, struct control *conn, const struct call *call,
 		clean(call, &m);
 		if (m.kind == MSG_RESULT) {
 			memcpy(result, &m.body, call->result_size);
-			return 0;
+			return take_fd(conn, call, to, e);
 		}
 		if (m.kind == MSG_ERROR) {
 			*e = m.error;

@@ -13,6 +13,7 @@ struct reply_to {
 	void *arg;
 	bool uncut;     /* a held signal does not end it */
 	int timeout_ms; /* silence that ends it; 0: no bound */
+	int *fd;        /* out: the descriptor of an answer that has one, owned by the caller */
 };
 
 /* Return: the path of the control socket: $BANGER_SOCKET, or the service's default. */

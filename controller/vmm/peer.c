@@ -105,15 +105,14 @@ static int check_listener(int s, uid_t uid)
 	return -1;
 }
 
-/* Connect to the monitor's API socket.  @path: out.  Return: a non-blocking descriptor, or -1 with
- * errno: EPERM it is not the monitor's socket. */
-static int connect_api(const struct ctl *c, const struct vm *vm, char path[VMM_PEER_PATH])
+int vmm_peer_connect(const struct ctl *c, const struct vm *vm, const char *name,
+		     char path[VMM_PEER_PATH])
 {
 	const uid_t uid = slot_uid(&c->config, vm->slot);
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	char whole[200];
 
-	path_slot_run(&c->config, vm->slot, "api.sock", whole);
+	path_slot_run(&c->config, vm->slot, name, whole);
 	/* config.c has checked that the path fits. */
 	(void)snprintf(path, VMM_PEER_PATH, "%.*s", VMM_PEER_PATH - 1, whole);
 	memcpy(a.sun_path, path, VMM_PEER_PATH);
@@ -136,7 +135,7 @@ int vmm_peer_find(const struct ctl *c, const struct vm *vm, const struct vmm_wai
 {
 	FAILPOINT("vmm.connect.before");
 	for (;;) {
-		_cleanup_close_ int s = connect_api(c, vm, path);
+		_cleanup_close_ int s = vmm_peer_connect(c, vm, "api.sock", path);
 		if (s >= 0) {
 			FAILPOINT("vmm.connect.after");
 			if (sock)

@@ -57,6 +57,17 @@ int vmm_wait_fd(const struct vmm_wait *w, int fd, short events, unsigned ms, str
 #define VMM_PEER_PATH 108 /* sun_path of unix(7) */
 
 /**
+ * vmm_peer_connect() - connect to a socket of the monitor
+ * @name:	the socket's name in the slot's run folder
+ * @path:	out: its path
+ *
+ * Return: a non-blocking descriptor, or -1 with errno: EPERM it is not the monitor's socket; EAGAIN
+ * its queue is full (unix(7)); ENOENT, ECONNREFUSED there is none.
+ */
+int vmm_peer_connect(const struct ctl *c, const struct vm *vm, const char *name,
+		     char path[VMM_PEER_PATH]);
+
+/**
  * vmm_peer_find() - wait until the monitor's API socket accepts connections
  * @path:	out: its path, which fits into struct sockaddr_un
  * @sock:	out: a non-blocking connection, owned by the caller; may be NULL

@@ -49,7 +49,7 @@ static int send_again(int fd, const struct message *m)
 	case MSG_REQUEST:
 		return control_send_request(fd, m->id, m->call, &m->body, NULL, 0);
 	case MSG_RESULT:
-		return control_send_result(fd, m->id, m->call, &m->body);
+		return control_send_result(fd, m->id, m->call, &m->body, NULL, 0);
 	case MSG_EVENT:
 		return control_send_event(fd, m->event, &m->body);
 	case MSG_ERROR:

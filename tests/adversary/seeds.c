@@ -168,7 +168,7 @@ static void control_of(enum call_id id, int greatest, const int pair[2])
 	fill(call->result(), &body, greatest);
 	put_byte(&s, id + 1u);
 	put_byte(&s, 3);
-	MUST(control_send_result(pair[0], 7, call, &body) == 0);
+	MUST(control_send_result(pair[0], 7, call, &body, NULL, 0) == 0);
 	take_sent(&s, pair[1]);
 	save(&s, "control", "result-%s-%d", call->name, greatest);
 }

@@ -145,7 +145,7 @@ static void send_answer(int fd, const struct message *m)
 	}
 	if (fx.hostile)
 		fill_texts(m->call->result(), &r);
-	(void)control_send_result(fd, m->id, m->call, &r);
+	(void)control_send_result(fd, m->id, m->call, &r, NULL, 0);
 }
 
 static void answer(int fd, const struct message *m)

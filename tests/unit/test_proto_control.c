@@ -120,7 +120,7 @@ static void call_round_trips(void **state)
 		struct pair p = make_pair();
 		memset(&body, 0, sizeof(body));
 		fill(call->result(), &body, which);
-		assert_int_equal(control_send_result(p.a, 43, call, &body), 0);
+		assert_int_equal(control_send_result(p.a, 43, call, &body, NULL, 0), 0);
 		n = capture(p, buf);
 		assert_int_equal(feed(buf, n, call, &m), 1);
 		assert_int_equal(m.kind, MSG_RESULT);
