@@ -76,8 +76,9 @@ SUP := $(wildcard privhelper/supervisor/*.c) $(POLICIES) controller/sandbox_poli
 NET := $(wildcard privhelper/net/*.c) privhelper/net/image.c
 BLK := $(wildcard privhelper/blk/*.c) privhelper/label.c
 SPAWN := $(wildcard privhelper/spawn/*.c) privhelper/label.c
-CONTROLLER := $(filter-out controller/cli/%,$(wildcard controller/*.c controller/*/*.c)) common/policy.c common/config_fd.c
-CLI := $(wildcard controller/cli/*.c controller/cli/audit/*.c)
+CONTROLLER := $(filter-out controller/cli/% controller/agent/%,$(wildcard controller/*.c controller/*/*.c)) common/policy.c common/config_fd.c
+CLI := $(wildcard controller/cli/*.c controller/cli/audit/*.c) proto/agent.c
+AGENT := $(wildcard controller/agent/*.c) proto/agent.c
 
 SRC_banger-privhelper := $(COMMON) proto/slot.c $(SUP) $(FAIL)
 SRC_banger-role-net := $(COMMON) $(ROLE_PROTO) $(ROLE) $(NET) $(FAIL_OPS)
@@ -120,7 +121,14 @@ $(B)/privhelper/net/image.c: $(B)/net-encode
 $(B)/privhelper/net/image.o: $(B)/privhelper/net/image.c
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
 
-$(B)/controller/cli/guest.o: $(wildcard controller/cli/guest/*)
+# The agent of a guest: static, since it runs without the image's libraries.  `banger` carries it.
+$(B)/banger-agent: $(AGENT) $(wildcard controller/agent/*.h) proto/agent.h proto/agent.def
+	@mkdir -p $(@D)
+	$(Q)$(CC) -D_GNU_SOURCE -I. $(BASE) -g0 -Os -fstack-protector-strong -ffunction-sections -fdata-sections -static -s \
+		-Wl,--gc-sections,-z,noexecstack $(AGENT) -o $@
+
+$(B)/controller/cli/guest.o: CPPFLAGS += -DAGENT_PATH='"$(B)/banger-agent"'
+$(B)/controller/cli/guest.o: $(wildcard controller/cli/guest/*) $(B)/banger-agent
 
 -include $(shell [ -d $(B) ] && find $(B) -name '*.d')
 

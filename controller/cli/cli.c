@@ -125,6 +125,8 @@ static const struct option_row {
 	[O_UNTIL] = { "until", 0, K_TEXT, "TIME", "before TIME", AT(until), 0 },
 	[O_LINES] = { "lines", 'n', K_COUNT, "N", "number of rows (default 20)", AT(lines),
 		      100000 },
+	[O_SSH] = { "ssh", 0, K_FLAG, NULL,
+		    "use the guest's ssh server and network instead of the agent", AT(ssh), 0 },
 	[O_DRY_RUN] = { "dry-run", 0, K_FLAG, NULL, "print what would be done, and change nothing",
 			AT(dry_run), 0 },
 #undef AT

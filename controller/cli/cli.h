@@ -62,6 +62,7 @@ enum option_id {
 	O_SINCE,
 	O_UNTIL,
 	O_LINES,
+	O_SSH,
 	O_COUNT
 };
 
@@ -78,7 +79,7 @@ struct options {
 	uint64_t nat;                               /* vm_set's: 0 not given, 1 off, 2 on */
 	uint64_t restart, restart_max, auto_stop_s; /* as in control.def */
 	uint64_t what;                              /* vm_logs': 0 console, 1 monitor, 2 metrics */
-	bool db, dry_run, rm, detach, all, follow, tty, if_exists, help, no_stdin, accept;
+	bool db, dry_run, rm, detach, all, follow, tty, if_exists, help, no_stdin, accept, ssh;
 };
 
 struct command;
@@ -154,6 +155,7 @@ int cmd_vm_logs(struct cli *c);
 int cmd_vm_run(struct cli *c);
 int cmd_vm_ssh(struct cli *c);
 int cmd_vm_exec(struct cli *c);
+int cmd_vm_shell(struct cli *c);
 int cmd_vm_wait(struct cli *c);
 int cmd_vm_host_key(struct cli *c);
 int cmd_image_import(struct cli *c);

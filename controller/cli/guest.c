@@ -10,3 +10,4 @@
 
 TAKE_IN(guest_init, "controller/cli/guest/init");
 TAKE_IN(guest_customize, "controller/cli/guest/customize");
+TAKE_IN(guest_agent, AGENT_PATH);

@@ -26,7 +26,7 @@ static const struct {
 	   modules.dep does not have. */
 	{ "crc32c_generic", false }, { "ext4", true },       { "virtio_pci", true },
 	{ "virtio_mmio", true },     { "virtio_blk", true }, { "virtio_net", true },
-	{ "button", false },         { "evdev", false },
+	{ "button", false },         { "evdev", false },     { "virtio_console", false },
 };
 
 /* What guest/init calls. */
@@ -201,6 +201,8 @@ static int put_base(struct archive *a, const char *busybox, struct error *e)
 			return -1;
 	if (put(a, "dev/console", S_IFCHR | 0600, NULL, 0, e) < 0 ||
 	    put(a, "bin/busybox", S_IFREG | 0755, bb.data, bb.len, e) < 0 ||
+	    put(a, "bin/@banger-agent", S_IFREG | 0755, guest_agent,
+		(size_t)(guest_agent_end - guest_agent), e) < 0 ||
 	    put(a, "init", S_IFREG | 0755, guest_init, (size_t)(guest_init_end - guest_init), e) <
 		    0)
 		return -1;

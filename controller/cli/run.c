@@ -1,4 +1,4 @@
-/* run.c - vm run, ssh, exec, wait and host-key: what goes on in a guest, and the promise that --rm
+/* run.c - vm run, ssh, shell, exec, wait and host-key: what goes on in a guest, and the promise that --rm
  * leaves nothing.
  *
  * The signals that end programs are held from before the VM is made until after it is deleted.
@@ -8,9 +8,11 @@
  * what to delete. */
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "controller/cli/agent.h"
 #include "controller/cli/cli.h"
 #include "controller/cli/conn.h"
 #include "controller/cli/each.h"
@@ -40,7 +42,7 @@ static int check_run(struct cli *c, struct error *e)
 	if (c->opt.detach && c->guest)
 		return error_set(e, FAIL_USAGE, "run",
 				 "--detach waits for nothing, so it takes no command");
-	return ssh_check_length(c->guest, e);
+	return c->opt.ssh ? ssh_check_length(c->guest, e) : agent_check_length(c->guest, e);
 }
 
 static int create(struct cli *c, const struct ssh *s, struct res_vm_create *r, struct error *e)
@@ -74,20 +76,55 @@ static void stage(struct cli *c, const char *name, const char *detail, uint64_t 
 	out_stage(c, &s);
 }
 
+static void hint_kept(const struct ev_vm *vm, struct error *e)
+{
+	if (e->code == FAIL_TIMEOUT)
+		error_hint(e, "the VM is kept: banger vm logs %s, then banger vm delete %s",
+			   vm->name, vm->name);
+}
+
+/* A person at a terminal gets one for a shell. */
+static void choose_tty(struct cli *c)
+{
+	c->opt.tty |= !c->guest && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+}
+
+/* Run c->guest by the agent.  Return: its status, or -1 with @e. */
+static int by_agent(struct cli *c, const struct ev_vm *vm, uint64_t timeout_ms, struct error *e)
+{
+	uint8_t nonce[16];
+	uint64_t began = clock_boot_ns();
+	bool boots = c->npos == 0; /* vm run; to a VM that runs, it is a matter of milliseconds */
+
+	if (boots)
+		stage(c, "agent", "waiting for the guest", 0);
+	_cleanup_close_ int port = agent_open(c, vm, timeout_ms, nonce, e);
+	if (port < 0)
+		return -1;
+	if (boots)
+		stage(c, "agent", "the guest answers", began);
+	choose_tty(c);
+	return agent_run(c, port, nonce, e);
+}
+
 static int reach(struct cli *c, const struct ev_vm *vm, uint64_t timeout_ms, struct error *e)
 {
 	uint64_t began = clock_boot_ns();
 
 	stage(c, "ssh", "waiting for the guest", 0);
 	if (ssh_wait(c, vm, timeout_ms, e) < 0) {
-		if (e->code == FAIL_TIMEOUT)
-			error_hint(e, "the VM is kept: banger vm logs %s, then banger vm delete %s",
-				   vm->name, vm->name);
+		hint_kept(vm, e);
 		return -1;
 	}
 	stage(c, "ssh", "the guest answers", began);
 	out_stage_end(c);
 	return 0;
+}
+
+static int by_ssh(struct cli *c, const struct ssh *s, const struct ev_vm *vm, uint64_t timeout_ms,
+		  struct error *e)
+{
+	return reach(c, vm, timeout_ms, e) < 0 ? -1 : ssh_run(c, s, vm, c->guest != NULL, e);
 }
 
 /* Everything between create and delete.  Return: the guest's status, or -1 with @e. */
@@ -99,9 +136,13 @@ static int session(struct cli *c, const struct ssh *s, const char *id, struct er
 		return -1;
 	if (c->opt.detach)
 		return 0;
-	if (reach(c, &vm, c->opt.timeout_ms ? c->opt.timeout_ms : RUN_TIMEOUT_MS, e) < 0)
-		return -1;
-	return ssh_run(c, s, &vm, c->guest != NULL, e);
+	uint64_t ms = c->opt.timeout_ms ? c->opt.timeout_ms : RUN_TIMEOUT_MS;
+	if (c->opt.ssh)
+		return by_ssh(c, s, &vm, ms, e);
+	int status = by_agent(c, &vm, ms, e);
+	if (status < 0)
+		hint_kept(&vm, e);
+	return status;
 }
 
 /* Whatever happened: a connection of its own, no signal ends it, and a bound, for a daemon that
@@ -220,9 +261,27 @@ static int enter(struct cli *c, bool batch)
 	return status < 0 ? ours(c, &e) : status;
 }
 
+/* A command or a shell by the agent. */
+static int enter_by_agent(struct cli *c)
+{
+	struct error e = { 0 };
+	struct ev_vm vm;
+
+	if (agent_check_length(c->guest, &e) < 0 || signals_hold(c, &e) < 0 ||
+	    look_up_running(c, c->pos[0], &vm, &e) < 0)
+		return ours(c, &e);
+	int status = by_agent(c, &vm, login_ms(c, &vm), &e);
+	return status < 0 ? ours(c, &e) : status;
+}
+
 int cmd_vm_ssh(struct cli *c)
 {
 	return enter(c, false);
+}
+
+int cmd_vm_shell(struct cli *c)
+{
+	return enter_by_agent(c);
 }
 
 int cmd_vm_exec(struct cli *c)
@@ -234,7 +293,7 @@ int cmd_vm_exec(struct cli *c)
 		error_hint(&e, "banger vm exec %s -- uname -a", c->pos[0]);
 		return out_error(c, &e);
 	}
-	return enter(c, true);
+	return c->opt.ssh ? enter(c, true) : enter_by_agent(c);
 }
 
 int cmd_vm_host_key(struct cli *c)

@@ -43,14 +43,14 @@ for _ in 1 2 3; do
 done
 is "$rc" 125 "a guest without /sbin/init: a failure of ours"
 is "$((SECONDS - was < 60))" 1 "a guest without /sbin/init: it does not wait for the time-out ($((SECONDS - was)) s)"
-is "$(grep -c 'the VM ended before its ssh server answered' "$T/err")/$(grep -c '/sbin/init' "$T/err")" 1/1 \
+is "$(grep -c 'the VM ended before it answered' "$T/err")/$(grep -c '/sbin/init' "$T/err")" 1/1 \
 	"a guest without /sbin/init: it is told that the VM ended, and what its console said"
 is "$(vms)" 0 "a guest without /sbin/init: --rm is honoured"
 
 # ---- signals ----
 run_rm() { # run_rm OPTIONS-OF-ENV...: `run --rm` in the background, waiting for a guest that has no ssh server; its pid is in $RUN
 	setpriv --reuid $ALICE --regid $ALICE --clear-groups env -i "$@" PATH="$PATH" HOME="$T/home.$ALICE" \
-		BANGER_SOCKET="$T/run/control.sock" "$B/banger" run --rm --timeout 100s --image tiny --memory 128M -- true \
+		BANGER_SOCKET="$T/run/control.sock" "$B/banger" run --rm --ssh --timeout 100s --image tiny --memory 128M -- true \
 		>/dev/null 2>"$T/run.err" &
 	RUN=$!
 	wait_for 30 grep -q "waiting for the guest" "$T/run.err"

@@ -90,7 +90,8 @@ static void test_status_is_the_guests(void **state)
 {
 	(void)state;
 	need_guest();
-	assert_int_equal(BANGER("vm", "run", "--rm", "--name", "web1", "--", "sh", "-c", "exit 7"),
+	assert_int_equal(BANGER("vm", "run", "--ssh", "--rm", "--name", "web1", "--", "sh", "-c",
+				"exit 7"),
 			 7);
 	assert_string_equal(fx.calls, "image_list vm_create vm_start vm_show vm_wait vm_delete ");
 	assert_string_equal(fx.last[CALL_VM_DELETE].vm_delete.vm, VM_ID);
@@ -106,10 +107,10 @@ static void test_kept_without_rm(void **state)
 {
 	(void)state;
 	need_guest();
-	assert_int_equal(BANGER("run", "--", "true | false"), 7);
+	assert_int_equal(BANGER("run", "--ssh", "--", "true | false"), 7);
 	assert_string_equal(fx.calls, "image_list vm_create vm_start vm_show vm_wait ");
 	assert_has(ssh_args(), "\n--\ntrue | false\n");
-	assert_int_equal(BANGER("run"), 7);
+	assert_int_equal(BANGER("run", "--ssh"), 7);
 	assert_lacks(ssh_args(), "BatchMode");
 	assert_lacks(ssh_args(), "\n--\n");
 }
@@ -118,16 +119,16 @@ static void test_create_failed(void **state)
 {
 	(void)state;
 	fx.fail[CALL_VM_CREATE] = FAIL_LIMIT;
-	assert_int_equal(BANGER("vm", "run", "--rm", "--", "true"), EXIT_OURS);
+	assert_int_equal(BANGER("vm", "run", "--ssh", "--rm", "--", "true"), EXIT_OURS);
 	assert_string_equal(fx.calls, "image_list vm_create ");
-	assert_int_equal(BANGER("vm", "run", "-d"), FAIL_LIMIT);
+	assert_int_equal(BANGER("vm", "run", "--ssh", "-d"), FAIL_LIMIT);
 }
 
 static void test_start_failed(void **state)
 {
 	(void)state;
 	fx.fail[CALL_VM_START] = FAIL_HOST;
-	assert_int_equal(BANGER("vm", "run", "--rm", "--", "true"), EXIT_OURS);
+	assert_int_equal(BANGER("vm", "run", "--ssh", "--rm", "--", "true"), EXIT_OURS);
 	assert_string_equal(fx.calls, "image_list vm_create vm_start vm_delete ");
 	assert_has(fx.err, "as the test asked");
 }
@@ -136,7 +137,7 @@ static void test_show_failed(void **state)
 {
 	(void)state;
 	fx.fail[CALL_VM_SHOW] = FAIL_GENERAL;
-	assert_int_equal(BANGER("vm", "run", "--rm", "--", "true"), EXIT_OURS);
+	assert_int_equal(BANGER("vm", "run", "--ssh", "--rm", "--", "true"), EXIT_OURS);
 	assert_string_equal(fx.calls, "image_list vm_create vm_start vm_show vm_delete ");
 }
 
@@ -146,16 +147,16 @@ static void test_delete_failed(void **state)
 	need_guest();
 	write_script("ssh", "exit 0\n");
 	fx.fail[CALL_VM_DELETE] = FAIL_GENERAL;
-	assert_int_equal(BANGER("vm", "run", "--rm", "--", "true"), EXIT_OURS);
+	assert_int_equal(BANGER("vm", "run", "--ssh", "--rm", "--", "true"), EXIT_OURS);
 	assert_has(fx.err, "as the test asked");
 	fx.fail[CALL_VM_DELETE] = FAIL_NOT_FOUND; /* somebody was faster */
-	assert_int_equal(BANGER("vm", "run", "--rm", "--", "true"), 0);
+	assert_int_equal(BANGER("vm", "run", "--ssh", "--rm", "--", "true"), 0);
 }
 
 static void test_a_vm_that_never_answers_is_kept(void **state)
 {
 	(void)state; /* 255.255.255.255 */
-	assert_int_equal(BANGER("vm", "run", "--rm", "--timeout", "300ms", "--", "true"),
+	assert_int_equal(BANGER("vm", "run", "--ssh", "--rm", "--timeout", "300ms", "--", "true"),
 			 FAIL_TIMEOUT);
 	assert_string_equal(fx.calls, "image_list vm_create vm_start vm_show vm_wait ");
 	assert_has(fx.err, "no answer from 255.255.255.255 port 22 within 0.3 s");
@@ -169,16 +170,16 @@ static void test_the_end_of_the_vm_ends_the_wait(void **state)
 	fx.reason = "the VMM ended";
 	fx.log = "[    1.0] Run /init\r\nbanger-init: the image has no \033[31m/sbin/init\r\n\r\n[ "
 		 "   7.1] reboot: Power down\r\n";
-	assert_int_equal(BANGER("vm", "run", "--rm", "--timeout", "40s", "--", "true"), EXIT_OURS);
+	assert_int_equal(BANGER("vm", "run", "--ssh", "--rm", "--timeout", "40s", "--", "true"),
+			 EXIT_OURS);
 	assert_string_equal(
 		fx.calls,
 		"image_list vm_create vm_start vm_show vm_wait vm_show vm_logs vm_delete ");
-	assert_has(fx.err,
-		   "banger: web1: the VM ended before its ssh server answered: the VMM ended; "
-		   "its console says \"banger-init: the image has no /sbin/init\"\n");
+	assert_has(fx.err, "banger: web1: the VM ended before it answered: the VMM ended; "
+			   "its console says \"banger-init: the image has no /sbin/init\"\n");
 	assert_lacks(fx.err, "kept");
 	fx.state = "running";
-	assert_int_equal(BANGER("vm", "run", "--timeout", "40s", "--", "true"), EXIT_OURS);
+	assert_int_equal(BANGER("vm", "run", "--ssh", "--timeout", "40s", "--", "true"), EXIT_OURS);
 	assert_has(fx.err, "hint: the VM is kept: banger vm delete made-up");
 	fx.state = "running";
 	assert_int_equal(BANGER("vm", "wait", "web1"), FAIL_STATE);
@@ -194,7 +195,7 @@ static void test_the_time_counts_from_the_start(void **state)
 	(void)strftime(started, sizeof(started), "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
 	fx.started = started;
 	pid_t pid = signal_later(SIGTERM, 700);
-	assert_int_equal(BANGER("exec", "web1", "--", "true"), 128 + SIGTERM);
+	assert_int_equal(BANGER("exec", "--ssh", "web1", "--", "true"), 128 + SIGTERM);
 	assert_string_equal(fx.calls, "vm_show vm_wait ");
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
@@ -207,7 +208,7 @@ static void test_the_time_counts_from_the_start(void **state)
 static void test_detach(void **state)
 {
 	(void)state;
-	assert_int_equal(BANGER("vm", "run", "-d", "--name", "web9"), 0);
+	assert_int_equal(BANGER("vm", "run", "--ssh", "-d", "--name", "web9"), 0);
 	assert_string_equal(fx.out, "web9\n");
 	assert_string_equal(fx.calls, "image_list vm_create vm_start vm_show ");
 }
@@ -216,7 +217,7 @@ static void interrupted_run(int sig, const char *calls)
 {
 	pid_t pid = signal_later(sig, 700);
 
-	assert_int_equal(BANGER("vm", "run", "--rm", "--", "sleep"), 128 + sig);
+	assert_int_equal(BANGER("vm", "run", "--ssh", "--rm", "--", "sleep"), 128 + sig);
 	assert_string_equal(fx.calls, calls);
 	assert_has(fx.err, "interrupted");
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
@@ -251,7 +252,7 @@ static void test_an_ignored_signal_stays_ignored(void **state)
 	write_script("ssh", "sleep 1; exit 5\n");
 	(void)signal(SIGHUP, SIG_IGN);
 	pid_t pid = signal_later(SIGHUP, 300);
-	assert_int_equal(BANGER("vm", "run", "--rm", "--", "sleep"), 5);
+	assert_int_equal(BANGER("vm", "run", "--ssh", "--rm", "--", "sleep"), 5);
 	assert_lacks(fx.err, "interrupted");
 	(void)signal(SIGHUP, SIG_DFL);
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
@@ -265,19 +266,19 @@ static void test_exec(void **state)
 	(void)state;
 	need_guest();
 	write_script("ssh-keygen", "echo >\"$HOME/asked\"; exit 1\n");
-	assert_int_equal(BANGER("exec", "web1", "--", "uname", "-a"), 7);
+	assert_int_equal(BANGER("exec", "--ssh", "web1", "--", "uname", "-a"), 7);
 	(void)snprintf(asked, sizeof(asked), "%s/asked", fx.dir);
 	assert_int_equal(access(asked, F_OK), -1); /* only new VMs need that */
 	assert_has(ssh_args(), "-T\nroot@127.0.0.1\n--\n'uname' '-a'\n");
-	assert_int_equal(BANGER("vm", "exec", "-t", "web1", "--", "top"), 7);
+	assert_int_equal(BANGER("vm", "exec", "--ssh", "-t", "web1", "--", "top"), 7);
 	assert_has(ssh_args(), "-tt\n");
 	assert_lacks(ssh_args(), "\n-n\n");
-	assert_int_equal(BANGER("exec", "-n", "web1", "--", "top"), 7);
+	assert_int_equal(BANGER("exec", "--ssh", "-n", "web1", "--", "top"), 7);
 	assert_has(ssh_args(), "\n-n\n");
 	write_script("ssh", "kill -9 $$\n");
-	assert_int_equal(BANGER("exec", "web1", "--", "x"), 128 + 9);
+	assert_int_equal(BANGER("exec", "--ssh", "web1", "--", "x"), 128 + 9);
 	fx.state = "stopped";
-	assert_int_equal(BANGER("exec", "web1", "--", "x"), EXIT_OURS);
+	assert_int_equal(BANGER("exec", "--ssh", "web1", "--", "x"), EXIT_OURS);
 	assert_has(fx.err, "banger: web1: it is stopped\nhint: banger vm start web1\n");
 	fx.state = "running";
 	fx.fail[CALL_VM_SHOW] = FAIL_NOT_FOUND;
@@ -289,12 +290,13 @@ static void test_exec(void **state)
 static void test_a_running_guest_gets_the_command_at_once(void **state)
 {
 	(void)state; /* 255.255.255.255 */
-	assert_int_equal(BANGER("exec", "web1", "--", "x"), 7);
+	assert_int_equal(BANGER("exec", "--ssh", "web1", "--", "x"), 7);
 	assert_string_equal(fx.calls, "vm_show ");
 	write_script("ssh", "exit 255\n");
-	assert_int_equal(BANGER("exec", "--timeout", "300ms", "web1", "--", "x"), FAIL_TIMEOUT);
+	assert_int_equal(BANGER("exec", "--ssh", "--timeout", "300ms", "web1", "--", "x"),
+			 FAIL_TIMEOUT);
 	need_guest();
-	assert_int_equal(BANGER("exec", "web1", "--", "x"), 255);
+	assert_int_equal(BANGER("exec", "--ssh", "web1", "--", "x"), 255);
 }
 
 static void test_a_terminal_that_the_guest_knows(void **state)
@@ -313,7 +315,7 @@ static void test_a_terminal_that_the_guest_knows(void **state)
 	write_script("ssh", "echo $TERM >\"$HOME/ssh.args\"\n");
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		(void)setenv("TERM", rows[i].here, 1);
-		assert_int_equal(BANGER("exec", "-t", "web1", "--", "top"), 0);
+		assert_int_equal(BANGER("exec", "--ssh", "-t", "web1", "--", "top"), 0);
 		assert_int_equal(strncmp(ssh_args(), rows[i].there, strlen(rows[i].there)), 0);
 		assert_int_equal(ssh_args()[strlen(rows[i].there)], '\n');
 	}
@@ -328,6 +330,7 @@ static void test_a_command_that_is_too_long(void **state)
 	static char word[140000];
 	char *argv[] = { (char *)"banger",
 			 (char *)"exec",
+			 (char *)"--ssh",
 			 (char *)"web1",
 			 (char *)"--",
 			 (char *)"echo",
@@ -335,6 +338,7 @@ static void test_a_command_that_is_too_long(void **state)
 			 NULL };
 	char *again[] = { (char *)"banger",
 			  (char *)"exec",
+			  (char *)"--ssh",
 			  (char *)"web1",
 			  (char *)"--",
 			  (char *)"echo",
@@ -342,6 +346,7 @@ static void test_a_command_that_is_too_long(void **state)
 			  NULL };
 	char *run[] = { (char *)"banger",
 			(char *)"run",
+			(char *)"--ssh",
 			(char *)"--rm",
 			(char *)"--",
 			(char *)"echo",
@@ -351,10 +356,10 @@ static void test_a_command_that_is_too_long(void **state)
 
 	(void)state;
 	memset(word, 'x', sizeof(word) - 1);
-	int status = cli_main(6, argv, commands),
-	    other = cli_main(6, run, commands); /* a parser changes its words */
+	int status = cli_main(7, argv, commands),
+	    other = cli_main(7, run, commands); /* a parser changes its words */
 	word[131072 - 1 - 9] = '\0';            /* 'echo' '...' */
-	int fits = cli_main(6, again, commands);
+	int fits = cli_main(7, again, commands);
 	(void)dup2(saved, STDERR_FILENO);
 	(void)close(saved);
 	slurp(fd, fx.err, sizeof(fx.err));
@@ -462,7 +467,7 @@ static void test_an_odd_home(void **state)
 	if (access("/usr/bin/ssh", X_OK) < 0)
 		skip();
 	assert_int_equal(BANGER("vm", "create"), 0);
-	assert_int_equal(BANGER("exec", "web1", "--", "x"), 0);
+	assert_int_equal(BANGER("exec", "--ssh", "web1", "--", "x"), 0);
 	(void)snprintf(path, sizeof(path), "%s/conf", home);
 	FILE *f = fopen(path, "re");
 	assert_non_null(f);

@@ -1,0 +1,447 @@
+/* agent.c - runs a command by the agent in a guest.
+ *
+ * The guest may be hostile: each frame is bounded (proto/agent.c), a stream has at most AGENT_WINDOW
+ * bytes under way, and a frame that is not of the protocol ends the session.  The bytes of the
+ * command's streams are the user's own and pass unchanged. */
+#include "controller/cli/agent.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "controller/cli/conn.h"
+#include "controller/cli/out.h"
+#include "controller/cli/vm_end.h"
+#include "proto/agent.h"
+
+#define WHAT "agent"
+#define PATIENCE_MS 5000
+#define WORDS_MOST 200000 /* bytes of a command; the agent has room for more */
+#define CONTROL_ROOM 1024 /* bytes of frames without data */
+
+/* An output stream of the command, on its way to a descriptor of ours. */
+struct sink {
+	int fd;
+	size_t have;
+	uint32_t took; /* written and not yet reported */
+	bool gone;     /* its reader is */
+	uint8_t v[AGENT_WINDOW];
+};
+
+struct session {
+	struct cli *c;
+	int port, winch;
+	bool greeted, input, ended;
+	int status;
+	uint64_t deadline_ms; /* 0: none */
+	uint32_t credit;      /* bytes of input that the agent takes */
+	struct sink sink[2];
+	struct agent_reader in;
+	uint8_t *out;
+	size_t have, size;
+	struct error *e;
+};
+
+/* ---- the terminal ---- */
+
+static struct termios cooked;
+
+static bool make_raw(void)
+{
+	struct termios raw;
+
+	if (!isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, &cooked) < 0)
+		return false;
+	raw = cooked;
+	cfmakeraw(&raw);
+	return tcsetattr(STDIN_FILENO, TCSADRAIN, &raw) == 0;
+}
+
+static void make_cooked(const bool *raw)
+{
+	if (*raw)
+		(void)tcsetattr(STDIN_FILENO, TCSADRAIN, &cooked);
+}
+
+static struct winsize window(void)
+{
+	struct winsize w = { .ws_row = 24, .ws_col = 80 };
+
+	for (int fd = 0; fd < 3; fd++)
+		if (ioctl(fd, TIOCGWINSZ, &w) == 0 && w.ws_row && w.ws_col)
+			break;
+	return w;
+}
+
+/* A descriptor that reads SIGWINCH.  Return: -1 without one. */
+static int watch_window(void)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGWINCH);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return -1;
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* ---- frames to the agent ---- */
+
+static bool has_room(const struct session *s, size_t n)
+{
+	return s->size - s->have >= AGENT_HEAD + n;
+}
+
+static void put(struct session *s, enum agent_frame type, const void *data, size_t n)
+{
+	if (has_room(s, n))
+		s->have += agent_put(s->out + s->have, type, data, n);
+}
+
+int agent_check_length(char *const *guest, struct error *e)
+{
+	size_t all = 0;
+
+	for (char *const *w = guest; w && *w; w++) {
+		size_t n = strlen(*w);
+		all += n + 1;
+		if (n <= AGENT_DATA_MAX && all <= WORDS_MOST)
+			continue;
+		error_set(e, FAIL_USAGE, "command",
+			  "it is longer than %d bytes, or one word of it than %d", WORDS_MOST,
+			  AGENT_DATA_MAX);
+		error_hint(e, "send it by standard input: banger exec VM -- sh <FILE");
+		return -1;
+	}
+	return 0;
+}
+
+static void put_start(struct session *s)
+{
+	const struct winsize w = window();
+	const char *term = getenv("TERM");
+	uint8_t data[5] = { 0 };
+	char env[80];
+
+	for (char *const *g = s->c->guest; g && *g; g++)
+		put(s, AGENT_ARG, *g, strlen(*g));
+	if (s->c->opt.tty) {
+		int n = snprintf(env, sizeof(env), "TERM=%.60s", term && *term ? term : "linux");
+		put(s, AGENT_ENV, env, (size_t)n);
+		data[0] |= AGENT_TTY;
+	}
+	if (s->c->nguest == 1)
+		data[0] |= AGENT_LINE;
+	agent_set16(data + 1, w.ws_row);
+	agent_set16(data + 3, w.ws_col);
+	put(s, AGENT_START, data, sizeof(data));
+}
+
+static int lost(struct session *s)
+{
+	error_set(s->e, FAIL_GENERAL, WHAT, "the guest or its monitor ended");
+	return -1;
+}
+
+static int flush(struct session *s)
+{
+	ssize_t n = s->have ? send(s->port, s->out, s->have, MSG_NOSIGNAL) : 0;
+
+	if (n < 0 && errno != EAGAIN && errno != EINTR)
+		return lost(s);
+	if (n > 0) {
+		s->have -= (size_t)n;
+		memmove(s->out, s->out + n, s->have);
+	}
+	return 0;
+}
+
+/* ---- the user's side ---- */
+
+static void resize(struct session *s)
+{
+	struct signalfd_siginfo i;
+	uint8_t data[4];
+
+	while (read(s->winch, &i, sizeof(i)) == (ssize_t)sizeof(i))
+		;
+	const struct winsize w = window();
+	agent_set16(data, w.ws_row);
+	agent_set16(data + 2, w.ws_col);
+	put(s, AGENT_RESIZE, data, sizeof(data));
+}
+
+/* Forward the signals that came.  The first one that ends programs begins the patience, a second
+ * one ends it. */
+static void forward(struct session *s)
+{
+	struct signalfd_siginfo i;
+
+	while (read(s->c->sigfd, &i, sizeof(i)) == (ssize_t)sizeof(i)) {
+		uint8_t sig = (uint8_t)i.ssi_signo;
+		bool ends = sig != SIGUSR1 && sig != SIGUSR2 && sig != SIGALRM;
+		uint64_t now = clock_boot_ns() / 1000000;
+		put(s, AGENT_SIGNAL, &sig, 1);
+		if (ends)
+			s->deadline_ms = s->deadline_ms ? now : now + PATIENCE_MS;
+		if (ends && !s->c->signal)
+			s->c->signal = sig;
+	}
+}
+
+/* Read input into a frame; nothing: its end. */
+static void read_input(struct session *s)
+{
+	uint8_t data[AGENT_CHUNK];
+	/* A frame of the worst input carries half as many bytes as its header (agent_cut()). */
+	size_t room = (s->size - s->have) / 2, n = sizeof(data);
+
+	n = n < room ? n : room;
+	n = n < s->credit ? n : s->credit;
+	ssize_t got = read(STDIN_FILENO, data, n);
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (got <= 0) {
+		s->input = false;
+		put(s, AGENT_INPUT, NULL, 0);
+		return;
+	}
+	s->credit -= (uint32_t)got;
+	for (size_t at = 0; at < (size_t)got;) {
+		size_t cut = agent_cut(data + at, (size_t)got - at);
+		put(s, AGENT_INPUT, data + at, cut);
+		at += cut;
+	}
+}
+
+/* Write what one call takes without waiting.  PIPE_BUF bytes are what a writable pipe takes for
+ * sure (pipe(7)). */
+static void drain(struct sink *k)
+{
+	ssize_t n = write(k->fd, k->v, k->have < PIPE_BUF ? k->have : PIPE_BUF);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n < 0) {
+		k->gone = true;
+		n = (ssize_t)k->have;
+	}
+	k->have -= (size_t)n;
+	k->took += (uint32_t)n;
+	memmove(k->v, k->v + n, k->have);
+}
+
+static void tell_taken(struct session *s, enum agent_stream stream)
+{
+	struct sink *k = &s->sink[stream - AGENT_STREAM_OUTPUT];
+	uint8_t data[5] = { (uint8_t)stream };
+
+	if (k->took < AGENT_WINDOW / 4 || !has_room(s, sizeof(data)))
+		return;
+	agent_set32(data + 1, k->took);
+	put(s, AGENT_TOOK, data, sizeof(data));
+	k->took = 0;
+}
+
+/* ---- frames of the agent ---- */
+
+static int broken(struct session *s)
+{
+	return error_set(s->e, FAIL_GENERAL, WHAT, "the guest sent what is not of this protocol");
+}
+
+static int take_bytes(struct session *s, const struct agent_msg *m)
+{
+	struct sink *k = &s->sink[m->type == AGENT_ERRORS];
+
+	if (m->n > AGENT_WINDOW - k->have - k->took)
+		return broken(s);
+	if (k->gone) {
+		k->took += (uint32_t)m->n;
+		return 0;
+	}
+	memcpy(k->v + k->have, m->data, m->n);
+	k->have += m->n;
+	return 0;
+}
+
+static int take_credit(struct session *s, const struct agent_msg *m)
+{
+	uint32_t n = agent_u32(m->data + 1);
+
+	if (m->data[0] != AGENT_STREAM_INPUT || n > AGENT_WINDOW - s->credit)
+		return broken(s);
+	s->credit += n;
+	return 0;
+}
+
+/* The agent could not start the command: it tells an exit status and why. */
+static int take_failure(struct session *s, const struct agent_msg *m)
+{
+	char why[200];
+
+	(void)snprintf(why, sizeof(why), "%.*s", (int)m->n - 1, (const char *)m->data + 1);
+	text_clean(why);
+	fprintf(s->c->err, "banger: %s\n", why);
+	s->status = m->data[0];
+	s->ended = true;
+	return 0;
+}
+
+static int take(struct session *s, const struct agent_msg *m)
+{
+	switch (m->type) {
+	case AGENT_OUTPUT:
+	case AGENT_ERRORS:
+		return take_bytes(s, m);
+	case AGENT_TOOK:
+		return take_credit(s, m);
+	case AGENT_EXIT:
+		s->status = m->data[1] ? 128 + m->data[1] % 128 : m->data[0];
+		s->ended = true;
+		return 0;
+	case AGENT_FAILED:
+		return take_failure(s, m);
+	default:
+		return broken(s);
+	}
+}
+
+static int receive(struct session *s, const uint8_t nonce[AGENT_NONCE])
+{
+	struct agent_msg m;
+	size_t size;
+	uint8_t *at = agent_room(&s->in, &size);
+	ssize_t n = recv(s->port, at, size, 0);
+	int r = 0;
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (n <= 0)
+		return lost(s);
+	s->in.have += (size_t)n;
+	s->greeted = s->greeted || agent_answered(&s->in, nonce);
+	while (s->greeted && !s->ended && (r = agent_next(&s->in, &m)) > 0)
+		if (take(s, &m) < 0)
+			return -1;
+	return r < 0 ? broken(s) : 0;
+}
+
+/* ---- the loop ---- */
+
+static int left_ms(const struct session *s)
+{
+	uint64_t now = clock_boot_ns() / 1000000;
+
+	return !s->deadline_ms ? -1 : s->deadline_ms > now ? (int)(s->deadline_ms - now) : 0;
+}
+
+/* Return: 1 at the end, 0, or -1 with the error. */
+static int turn(struct session *s, const uint8_t nonce[AGENT_NONCE])
+{
+	/* First, so that what it adds is waited for. */
+	tell_taken(s, AGENT_STREAM_OUTPUT);
+	tell_taken(s, AGENT_STREAM_ERRORS);
+	bool input = s->input && s->credit && !s->ended && has_room(s, CONTROL_ROOM);
+	struct pollfd p[] = {
+		{ s->ended ? -1 : s->port, (short)(POLLIN | (s->have ? POLLOUT : 0)), 0 },
+		{ input ? STDIN_FILENO : -1, POLLIN, 0 },
+		{ s->sink[0].have ? s->sink[0].fd : -1, POLLOUT, 0 },
+		{ s->sink[1].have ? s->sink[1].fd : -1, POLLOUT, 0 },
+		{ s->c->sigfd, POLLIN, 0 },
+		{ s->winch, POLLIN, 0 },
+	};
+
+	if (s->ended && !s->sink[0].have && !s->sink[1].have)
+		return 1;
+	int n = poll(p, ARRAY_SIZE(p), left_ms(s));
+	if (n == 0 && s->deadline_ms)
+		return signals_error(s->c, s->c->command->verb, s->e);
+	if (p[5].revents)
+		resize(s);
+	if (p[4].revents)
+		forward(s);
+	if (p[1].revents)
+		read_input(s);
+	for (int i = 0; i < 2; i++)
+		if (p[2 + i].revents)
+			drain(&s->sink[i]);
+	if (s->ended)
+		return 0;
+	if (p[0].revents & ~POLLOUT && receive(s, nonce) < 0)
+		return -1;
+	return s->ended ? 0 : flush(s);
+}
+
+static int converse(struct session *s, const uint8_t nonce[AGENT_NONCE])
+{
+	int r;
+
+	put_start(s);
+	if (!s->input)
+		put(s, AGENT_INPUT, NULL, 0);
+	while ((r = turn(s, nonce)) == 0)
+		if (s->sink[0].gone)
+			return 128 + SIGPIPE; /* as of a program that the signal ends */
+	return r < 0 ? -1 : s->status;
+}
+
+int agent_run(struct cli *c, int port, const uint8_t nonce[16], struct error *e)
+{
+	_cleanup_free_ struct session *s = calloc(1, sizeof(*s));
+	__attribute__((cleanup(make_cooked))) bool raw = false;
+	size_t words = 0;
+
+	for (char *const *g = c->guest; g && *g; g++)
+		words += strlen(*g) + AGENT_HEAD;
+	size_t size = words + 2 * CONTROL_ROOM + 2 * AGENT_CHUNK;
+	_cleanup_free_ uint8_t *out = malloc(size);
+	if (!s || !out)
+		return error_set(e, FAIL_GENERAL, WHAT, "out of memory");
+	_cleanup_close_ int winch = c->opt.tty ? watch_window() : -1;
+	*s = (struct session){ .c = c,
+			       .port = port,
+			       .winch = winch,
+			       .input = !c->opt.no_stdin,
+			       .credit = AGENT_WINDOW,
+			       .out = out,
+			       .size = size,
+			       .e = e };
+	s->in.from = AGENT_GUEST;
+	s->sink[0].fd = STDOUT_FILENO;
+	s->sink[1].fd = STDERR_FILENO;
+	out_stage_end(c);
+	(void)fflush(c->out);
+	(void)fcntl(port, F_SETFL, fcntl(port, F_GETFL) | O_NONBLOCK);
+	raw = c->opt.tty && make_raw();
+	return converse(s, nonce);
+}
+
+int agent_open(struct cli *c, const struct ev_vm *vm, uint64_t timeout_ms, uint8_t nonce[16],
+	       struct error *e)
+{
+	struct call_vm_agent a = { .timeout_ms = timeout_ms };
+	struct res_vm_agent r;
+	int port = -1;
+	const struct reply_to to = { .fd = &port };
+
+	(void)strcpy(a.vm, vm->id);
+	if (conn_call(c, CALL_VM_AGENT, &a, NULL, &to, &r, e) < 0) {
+		if (e->code == FAIL_STATE)
+			(void)vm_end_error(c, vm->id, e);
+		return -1;
+	}
+	memcpy(nonce, r.nonce, sizeof(r.nonce));
+	return port;
+}

@@ -1,0 +1,33 @@
+/* agent.h - runs a command by the agent in a guest: no network, key or ssh server is needed. */
+#ifndef BANGER_CLI_AGENT_H
+#define BANGER_CLI_AGENT_H
+
+#include "controller/cli/cli.h"
+
+/* Check that the command line @guest fits into the frames of the protocol.  Return: 0, or -1 with
+ * @e. */
+int agent_check_length(char *const *guest, struct error *e);
+
+/**
+ * agent_open() - connect to the agent in @vm
+ * @timeout_ms:	how long to wait for an agent with a free port
+ * @nonce:	out: of the session
+ *
+ * Return: a connection that the caller closes, or -1 with @e (FAIL_TIMEOUT; FAIL_STATE: the VM
+ * ended, or has no ports).
+ */
+int agent_open(struct cli *c, const struct ev_vm *vm, uint64_t timeout_ms, uint8_t nonce[16],
+	       struct error *e);
+
+/**
+ * agent_run() - run c->guest, or a shell if it is NULL, and pass its streams on
+ * @port:	of agent_open(); @nonce: likewise
+ *
+ * One word is a line for the user's shell; several words are a command and its arguments.  --tty
+ * and --no-stdin apply.  Held signals are forwarded; five seconds after one that ends programs the
+ * session is ended.
+ * Return: the command's exit status, 128 + n if signal n ended it; -1 with @e.
+ */
+int agent_run(struct cli *c, int port, const uint8_t nonce[16], struct error *e);
+
+#endif
