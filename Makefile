@@ -138,7 +138,7 @@ $(B)/controller/cli/guest.o: $(wildcard controller/cli/guest/*) $(B)/banger-agen
 UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
 FAKES := $(wildcard tests/unit/fake_*.c)
 ROOM_common := common/config.c common/config_fd.c
-ROOM_proto := $(CONTROL)
+ROOM_proto := $(CONTROL) proto/agent.c
 ROOM_priv := common/config.c common/config_fd.c common/policy.c $(addprefix privhelper/,label.c lockdown.c root.c tag.c) \
 	$(filter-out privhelper/spawn/spawn.c,$(wildcard privhelper/spawn/*.c)) $(POLICIES)
 ROOM_ctl := $(CONTROL) common/config.c $(filter-out controller/main.c,$(CONTROLLER)) $(FAKES)
