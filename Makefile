@@ -181,7 +181,8 @@ $(B)/evil_vmm: $(B)/tests/adversary/vmm.o
 	$(Q)$(CC) -static $^ -o $@
 
 # ---- fuzz targets: tests/adversary/fuzz_NAME.c with the code that it feeds; WRAP_NAME: calls that it answers itself ----
-FUZZ := wire control parse console role netlink qmp http headers record
+FUZZ := agent wire control parse console role netlink qmp http headers record
+FUZZ_agent := proto/agent.c
 FUZZ_wire := common/parse.c $(PROTO)
 FUZZ_control := common/parse.c common/fdio.c $(PROTO) $(CONTROL)
 FUZZ_parse := common/parse.c $(USER) proto/slot.c privhelper/tag.c

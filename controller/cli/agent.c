@@ -391,6 +391,7 @@ static int converse(struct session *s, const uint8_t nonce[AGENT_NONCE])
 	put_start(s);
 	if (!s->input)
 		put(s, AGENT_INPUT, NULL, 0);
+	(void)flush(s); /* turn() notices an agent that is gone */
 	while ((r = turn(s, nonce)) == 0)
 		if (s->sink[0].gone)
 			return 128 + SIGPIPE; /* as of a program that the signal ends */

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "controller/cli/cli.h"
+#include "proto/agent.h"
 
 #define VM_ID "0123456789abcdef0123456789abcdef"
 #define OP_ID "fedcba9876543210fedcba9876543210"
@@ -45,6 +46,12 @@ static struct fixture {
 	int gathered[8], ngathered;
 	bool ends;   /* vm_wait returns at once; else it gets no answer */
 	int waiting; /* the connection of that vm_wait */
+	/* what the agent of vm_agent sends, before and behind its greeting; the test reads what it
+	 * got from agent_fd */
+	char agent_before[64], agent[300000];
+	size_t agent_len;
+	int agent_fd;
+	bool agent_stays; /* else it hangs up behind that */
 } fx;
 
 /* ---- the fake controller ---- */
@@ -126,6 +133,29 @@ static void send_hostile(int fd)
 	}
 }
 
+/* A connection to an agent that has sent all that it sends. */
+static int connect_agent(const uint8_t nonce[16])
+{
+	static char bytes[sizeof(fx.agent) + 128];
+	int pair[2], big = 4 * (int)sizeof(bytes);
+	size_t n = strlen(fx.agent_before);
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	(void)setsockopt(pair[0], SOL_SOCKET, SO_SNDBUFFORCE, &big, sizeof(big));
+	(void)setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &big, sizeof(big));
+	memcpy(bytes, fx.agent_before, n);
+	memcpy(bytes + n, AGENT_MARK, AGENT_MARK_LEN);
+	memcpy(bytes + n + AGENT_MARK_LEN, nonce, AGENT_NONCE);
+	n += AGENT_GREETING;
+	memcpy(bytes + n, fx.agent, fx.agent_len);
+	n += fx.agent_len;
+	(void)!send(pair[0], bytes, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (!fx.agent_stays)
+		(void)shutdown(pair[0], SHUT_WR);
+	fx.agent_fd = pair[0];
+	return pair[1];
+}
+
 static void send_answer(int fd, const struct message *m)
 {
 	union control_body r;
@@ -145,6 +175,13 @@ static void send_answer(int fd, const struct message *m)
 	}
 	if (fx.hostile)
 		fill_texts(m->call->result(), &r);
+	if (id == CALL_VM_AGENT) {
+		memset(r.res_vm_agent.nonce, 'n', sizeof(r.res_vm_agent.nonce));
+		int port = connect_agent(r.res_vm_agent.nonce);
+		(void)control_send_result(fd, m->id, m->call, &r, &port, 1);
+		(void)close(port);
+		return;
+	}
 	(void)control_send_result(fd, m->id, m->call, &r, NULL, 0);
 }
 

@@ -53,7 +53,7 @@ static struct {
 	pid_t pid;
 	struct monitor monitors[16];
 	atomic_size_t n_monitors;
-	size_t bytes, lines, checks, rows;
+	size_t bytes, lines, checks, rows, fds;
 	struct ev_vm vm;
 	char failed_check[512];
 } t;
@@ -95,11 +95,40 @@ static void *monitor(void *arg)
 	return NULL;
 }
 
-/* Make the API socket of the VMM that the request starts. */
+/* A port whose agent repeats what begins a session. */
+static void *agent(void *arg)
+{
+	const struct monitor *m = arg;
+	uint8_t greeting[32];
+	int fd;
+
+	while ((fd = accept(m->listener, NULL, NULL)) >= 0) {
+		if (recv(fd, greeting, sizeof(greeting), MSG_WAITALL) == sizeof(greeting))
+			(void)send(fd, greeting, sizeof(greeting), MSG_NOSIGNAL);
+		(void)recv(fd, greeting, 1, 0);
+		(void)close(fd);
+	}
+	return NULL;
+}
+
+static void serve(uint32_t slot, const struct sockaddr_un *a, void *(*fn)(void *))
+{
+	struct monitor *m = &t.monitors[t.n_monitors];
+
+	(void)unlink(a->sun_path);
+	*m = (struct monitor){ .slot = slot,
+			       .listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) };
+	if (t.n_monitors + 1 == ARRAY_SIZE(t.monitors) ||
+	    bind(m->listener, (const struct sockaddr *)a, sizeof(*a)) < 0 ||
+	    listen(m->listener, 4) < 0 || pthread_create(&m->thread, NULL, fn, m) != 0)
+		abort();
+	t.n_monitors++;
+}
+
+/* Make the API socket of the VMM that the request starts, and of QEMU the port of the agent. */
 static void make_socket(const struct request *q)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	struct monitor *m = &t.monitors[t.n_monitors];
 
 	(void)snprintf(a.sun_path, sizeof(a.sun_path), "%s/run/slots/%u/api.sock", t.dir, q->slot);
 	(void)unlink(a.sun_path);
@@ -110,13 +139,9 @@ static void make_socket(const struct request *q)
 			abort();
 		return;
 	}
-	*m = (struct monitor){ .slot = q->slot,
-			       .listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) };
-	if (t.n_monitors + 1 == ARRAY_SIZE(t.monitors) ||
-	    bind(m->listener, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(m->listener, 4) < 0 ||
-	    pthread_create(&m->thread, NULL, monitor, m) != 0)
-		abort();
-	t.n_monitors++;
+	serve(q->slot, &a, monitor);
+	(void)snprintf(a.sun_path, sizeof(a.sun_path), "%s/run/slots/%u/agent0", t.dir, q->slot);
+	serve(q->slot, &a, agent);
 }
 
 /* The spawn role's thread calls this: a VMM makes its socket before the controller looks for it.
@@ -177,6 +202,7 @@ static void make_place(void)
 			      .max_vms_per_owner = 8,
 			      .max_images_per_owner = 8,
 			      .creates_per_second = 100,
+			      .agent_ports = 1,
 			      .qemu = "/usr/bin/qemu-system-x86_64" };
 	(void)snprintf(c->state_dir, sizeof(c->state_dir), "%s/state", t.dir);
 	(void)snprintf(c->run_dir, sizeof(c->run_dir), "%s/run", t.dir);
@@ -374,6 +400,7 @@ static struct message ask(enum call_id id, const union control_body *args, const
 			fail_msg("%s: the connection ended (%s)", control_call(id)->name,
 				 strerror(errno));
 	}
+	t.fds = c.nfds;
 	control_close(&c);
 	return m;
 }
@@ -463,6 +490,10 @@ static void live_once(const char *name)
 	b = about(name);
 	b.vm_wait.timeout_ms = 100;
 	assert_string_equal(want(CALL_VM_WAIT, &b, NULL).body.res_vm_wait.state, "running");
+	b = about(name);
+	b.vm_agent.timeout_ms = 20000;
+	(void)want(CALL_VM_AGENT, &b, NULL);
+	assert_int_equal(t.fds, 1);
 }
 
 static void every_request_works_under_the_filter(void **state)

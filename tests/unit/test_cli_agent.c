@@ -1,0 +1,180 @@
+/* exec by the agent in a guest: what it is sent, whose exit status it is, and a guest that lies. */
+#include "tests/unit/cli_fixture.h"
+
+#include "controller/cli/agent.h"
+
+#define T(f) cmocka_unit_test_setup_teardown(f, fixture_setup, fixture_teardown)
+
+static void says(enum agent_frame type, const void *data, size_t n)
+{
+	assert_true(fx.agent_len + AGENT_HEAD + n <= sizeof(fx.agent));
+	fx.agent_len += agent_put((uint8_t *)fx.agent + fx.agent_len, type, data, n);
+}
+
+static void silence(void)
+{
+	fx.agent_len = 0;
+	fx.agent_stays = false;
+	if (fx.agent_fd > 0)
+		(void)close(fx.agent_fd);
+	fx.agent_fd = 0;
+}
+
+/* The frames that the agent was sent, as "arg:sh start:0 input: ". */
+static const char *heard(void)
+{
+	static struct agent_reader r;
+	static char text[2000];
+	struct agent_msg m;
+	size_t size, n = 0;
+	ssize_t got;
+
+	memset(&r, 0, sizeof(r));
+	r.from = AGENT_CLIENT;
+	text[0] = '\0';
+	do {
+		uint8_t *at = agent_room(&r, &size);
+		got = recv(fx.agent_fd, at, size, MSG_DONTWAIT);
+		r.have += got > 0 ? (size_t)got : 0;
+		while (agent_next(&r, &m) == 1 && n < sizeof(text) - 200)
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s:%.*s ",
+					      agent_frame_name(m.type),
+					      m.type == AGENT_ARG || m.type == AGENT_INPUT
+						      ? (int)m.n
+						      : 0,
+					      (const char *)m.data);
+	} while (got > 0);
+	return text;
+}
+
+static void test_streams_and_status(void **state)
+{
+	(void)state;
+	says(AGENT_OUTPUT, "hello\n", 6);
+	says(AGENT_ERRORS, "oops\n", 5);
+	says(AGENT_EXIT, "\x07\0", 2);
+	assert_int_equal(BANGER("exec", "-n", "web1", "--", "sh", "-c", "exit 7"), 7);
+	assert_string_equal(fx.out, "hello\n");
+	assert_string_equal(fx.err, "oops\n");
+	assert_string_equal(fx.calls, "vm_show vm_agent ");
+	assert_string_equal(fx.last[CALL_VM_AGENT].vm_agent.vm, VM_ID);
+	assert_string_equal(heard(), "arg:sh arg:-c arg:exit 7 start: input: ");
+	silence();
+}
+
+static void test_a_signal_is_told_as_shells_do(void **state)
+{
+	(void)state;
+	says(AGENT_EXIT, "\0\x0f", 2);
+	assert_int_equal(BANGER("exec", "-n", "web1", "--", "true"), 143);
+	silence();
+}
+
+static void test_an_earlier_session_is_skipped(void **state)
+{
+	(void)state;
+	(void)strcpy(fx.agent_before, "\x07rest of a frame of an earlier session");
+	says(AGENT_OUTPUT, "ours", 4);
+	says(AGENT_EXIT, "\0\0", 2);
+	assert_int_equal(BANGER("exec", "-n", "web1", "--", "true"), 0);
+	assert_string_equal(fx.out, "ours");
+	silence();
+}
+
+static void test_it_could_not_be_started(void **state)
+{
+	(void)state;
+	says(AGENT_FAILED, "\x7fno\033[31msuch: No such file", 24);
+	assert_int_equal(BANGER("exec", "-n", "web1", "--", "nosuch"), 127);
+	assert_has(fx.err, "such: No");
+	assert_lacks(fx.err, "\033");
+	silence();
+}
+
+static void lies(const char *why)
+{
+	assert_int_equal(BANGER("exec", "-n", "web1", "--", "true"), EXIT_OURS);
+	assert_has(fx.err, why);
+	silence();
+}
+
+static void test_a_guest_that_lies(void **state)
+{
+	static uint8_t much[AGENT_DATA_MAX];
+	static const char broken[] = "the guest sent what is not of this protocol";
+
+	(void)state;
+	fx.agent_len = 4;
+	memcpy(fx.agent, "\xff\0\0\0", 4);
+	lies(broken);
+	says(AGENT_INPUT, "mine", 4); /* a frame of the client */
+	lies(broken);
+	says(AGENT_TOOK, "\0\1\0\0\0", 5); /* of input that was not sent */
+	lies(broken);
+	says(AGENT_TOOK, "\1\1\0\0\0", 5); /* of its own stream */
+	lies(broken);
+	says(AGENT_OUTPUT, "half", 4);
+	fx.agent_len -= 1;
+	lies("the guest or its monitor ended");
+	/* more than the window, while nothing is read */
+	for (int i = 0; i < 4; i++)
+		says(AGENT_OUTPUT, much, sizeof(much));
+	int status = BANGER("exec", "-n", "web1", "--", "true");
+	assert_int_equal(status, EXIT_OURS);
+	assert_has(fx.err, "the guest");
+	silence();
+}
+
+static void test_no_agent(void **state)
+{
+	(void)state;
+	fx.fail[CALL_VM_AGENT] = FAIL_TIMEOUT;
+	assert_int_equal(BANGER("exec", "-n", "web1", "--", "true"), FAIL_TIMEOUT);
+	assert_has(fx.err, "as the test asked");
+	fx.fail[CALL_VM_AGENT] = FAIL_STATE;
+	assert_int_equal(BANGER("exec", "-n", "web1", "--", "true"), EXIT_OURS);
+}
+
+static void test_run_deletes_its_vm(void **state)
+{
+	(void)state;
+	says(AGENT_EXIT, "\x2a\0", 2);
+	assert_int_equal(BANGER("run", "--rm", "--", "exit 42"), 42);
+	assert_string_equal(fx.calls, "image_list vm_create vm_start vm_show vm_agent vm_delete ");
+	silence();
+	fx.fail[CALL_VM_AGENT] = FAIL_TIMEOUT;
+	assert_int_equal(BANGER("run", "--rm", "--", "true"), FAIL_TIMEOUT);
+	assert_has(fx.err, "hint: the VM is kept: banger vm logs web1");
+}
+
+static void test_a_word_that_is_too_long(void **state)
+{
+	static char word[AGENT_DATA_MAX + 2];
+	char *words[] = { word, NULL }, *four[] = { word, word, word, word, NULL };
+	struct error e = { 0 };
+
+	(void)state;
+	memset(word, 'x', sizeof(word) - 1);
+	assert_int_equal(agent_check_length(words, &e), -1);
+	assert_int_equal(e.code, FAIL_USAGE);
+	word[AGENT_DATA_MAX] = '\0';
+	assert_int_equal(agent_check_length(words, &e), 0);
+	assert_int_equal(agent_check_length(four, &e), -1);
+	assert_int_equal(agent_check_length(NULL, &e), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_streams_and_status),
+		T(test_a_signal_is_told_as_shells_do),
+		T(test_an_earlier_session_is_skipped),
+		T(test_it_could_not_be_started),
+		T(test_a_guest_that_lies),
+		T(test_no_agent),
+		T(test_run_deletes_its_vm),
+		T(test_a_word_that_is_too_long),
+	};
+
+	return cmocka_run_group_tests_name("cli_agent", tests, NULL, NULL);
+}
