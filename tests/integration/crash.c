@@ -1786,6 +1786,8 @@ static const struct {
 	{ "*:request.loop", true, "likewise" },
 	{ "*:request.snapshot", true, "likewise" },
 	{ "controller:disk.cow", true, "likewise" },
+	{ "controller:vmm.port.", false,
+	  "changes nothing but connections, which end with the process; agent.sh kills clients" },
 };
 
 /* @dm: with device-mapper; @that_need_it: those alone that want it. */

@@ -233,7 +233,7 @@ if ${CC:-cc} -static -O1 -D_GNU_SOURCE -o "$T/vmm" "$here/spawn_vmm.c" 2>"$T/cc.
 	done <<-END
 		ids $UID_BASE $UID_BASE $UID_BASE $UID_BASE
 		environment none, cwd /, core 0
-		descriptors 0 1 2 3
+		descriptors 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19
 		list_/run refused
 		list_/state refused
 		list_/run/0 refused
@@ -265,7 +265,7 @@ if ${CC:-cc} -static -O1 -D_GNU_SOURCE -o "$T/vmm" "$here/spawn_vmm.c" 2>"$T/cc.
 		shrink ok
 	END
 	landlock=$(perl -e 'print syscall(444, 0, 0, 1)')
-	is "$(ls -A "$T/run/slots/0")" api.sock "taken over: it leaves its API socket alone behind"
+	is "$(ls -A "$T/run/slots/0" | sort -V | tr "\n" " ")" "$(printf "agent%s " {0..15})api.sock " "taken over: it leaves its sockets alone behind: the API and 16 ports"
 	is "$(grep -c "kernel EACCES" "$T/console.0.log")" 1 "taken over: its kernel can not be written"
 	is "$(grep -c survived "$T/console.0.log")" 0 "taken over: no process of its own"
 	is "$(ask spawn vmm_kill slot=0 gen=3)" ok "it is released"
