@@ -264,6 +264,7 @@ fuzz-coverage: deps
 bench: bench-deps
 	$(MAKE) --no-print-directory MODE=release tests
 	tests/bench.sh $(BENCH_VMS)
+	tests/bench_agent.sh
 
 # The test guest: dm, systemd, SELinux and KVM for real.  SCENARIO="dm vm" runs those with either in their name.
 check-vm: check-vm-programs

@@ -41,7 +41,7 @@ struct ctl {
 	const struct disk_ops *disks; /* storage/disk.h */
 	const struct seed_ops *seed;  /* storage/seed.h */
 	const struct vmm_ops *vmm;    /* vmm/driver.h */
-	atomic_uint next_port; /* vmm/port.h: where the search for a free port begins */
+	atomic_uint next_port;        /* vmm/port.h: where the search for a free port begins */
 	atomic_bool stopping; /* the service stops: operations that can be interrupted end early */
 	atomic_bool draining; /* the host shuts down (drain.h): VMs end, no VM is started */
 	/* While start-up reconciles, object_release() waits for no busy object after this time

@@ -41,13 +41,13 @@
 
 static const struct call calls[] = {
 #define CALL(NAME, name, in, out, args, result) \
-	{ #name,                           \
-	  CALL_##NAME,                     \
-	  in,                              \
-	  out,                             \
-	  args_##name,                     \
-	  result_##name,                   \
-	  sizeof(struct call_##name),      \
+	{ #name,                                \
+	  CALL_##NAME,                          \
+	  in,                                   \
+	  out,                                  \
+	  args_##name,                          \
+	  result_##name,                        \
+	  sizeof(struct call_##name),           \
 	  sizeof(struct res_##name) },
 #include "proto/control.def"
 };

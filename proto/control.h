@@ -46,8 +46,8 @@ enum event_id {
 		fields            \
 	};
 #define CALL(NAME, name, in, out, args, result) \
-	struct call_##name {               \
-		args                       \
+	struct call_##name {                    \
+		args                            \
 	};
 #include "proto/control.def"
 
@@ -63,8 +63,8 @@ enum event_id {
 		uint8_t v[n_]; \
 	} f;
 #define CALL(NAME, name, in, out, args, result) \
-	struct res_##name {                \
-		result                     \
+	struct res_##name {                     \
+		result                          \
 	};
 #include "proto/control.def"
 

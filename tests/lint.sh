@@ -20,7 +20,7 @@ tests/lines.sh || status=1
 # preprocessorErrorDirective: macros that take other macros (proto/ops.h).  ctunullpointer, nullPointerRedundantCheck: it loses a check that a helper function made.
 cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
 	--suppress=missingIncludeSystem --suppress=resourceLeak --suppress=memleak --suppress=readdirCalled \
-	--suppress=getpwnamCalled --suppress=getgrnamCalled --suppress=getpwuidCalled --suppress=getpwentCalled --suppress=getgrentCalled --suppress=getgrgidCalled \
+	--suppress=getpwnamCalled --suppress=getgrnamCalled --suppress=getpwuidCalled --suppress=getpwentCalled --suppress=getgrentCalled --suppress=getgrgidCalled --suppress=fgetpwentCalled --suppress=fgetgrentCalled \
 	--suppress=comparePointers --suppress=preprocessorErrorDirective \
 	--suppress=ctunullpointer --suppress=nullPointerRedundantCheck --suppress=identicalInnerCondition \
 	'-Dmnl_attr_for_each_nested(a,n)=for(;;)' '-Dmnl_attr_for_each(a,n,o)=for(;;)' \

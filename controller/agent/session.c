@@ -85,14 +85,12 @@ static void flush(void)
 
 static void put_failed(int status, const char *why)
 {
-	uint8_t data[200];
-	size_t n = strlen(why);
+	uint8_t data[200] = { (uint8_t)status };
+	size_t n = 1;
 
-	data[0] = (uint8_t)status;
-	if (n > sizeof(data) - 1)
-		n = sizeof(data) - 1;
-	memcpy(data + 1, why, n);
-	put(AGENT_FAILED, data, n + 1);
+	for (; n < sizeof(data) && *why; why++)
+		data[n++] = (uint8_t)*why;
+	put(AGENT_FAILED, data, n);
 	s.phase = ENDED;
 }
 

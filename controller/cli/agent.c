@@ -68,10 +68,9 @@ static bool make_raw(void)
 	return tcsetattr(STDIN_FILENO, TCSADRAIN, &raw) == 0;
 }
 
-static void make_cooked(const bool *raw)
+static void make_cooked(void)
 {
-	if (*raw)
-		(void)tcsetattr(STDIN_FILENO, TCSADRAIN, &cooked);
+	(void)tcsetattr(STDIN_FILENO, TCSADRAIN, &cooked);
 }
 
 static struct winsize window(void)
@@ -401,7 +400,6 @@ static int converse(struct session *s, const uint8_t nonce[AGENT_NONCE])
 int agent_run(struct cli *c, int port, const uint8_t nonce[16], struct error *e)
 {
 	_cleanup_free_ struct session *s = calloc(1, sizeof(*s));
-	__attribute__((cleanup(make_cooked))) bool raw = false;
 	size_t words = 0;
 
 	for (char *const *g = c->guest; g && *g; g++)
@@ -425,8 +423,11 @@ int agent_run(struct cli *c, int port, const uint8_t nonce[16], struct error *e)
 	out_stage_end(c);
 	(void)fflush(c->out);
 	(void)fcntl(port, F_SETFL, fcntl(port, F_GETFL) | O_NONBLOCK);
-	raw = c->opt.tty && make_raw();
-	return converse(s, nonce);
+	bool raw = c->opt.tty && make_raw();
+	int status = converse(s, nonce);
+	if (raw)
+		make_cooked();
+	return status;
 }
 
 int agent_open(struct cli *c, const struct ev_vm *vm, uint64_t timeout_ms, uint8_t nonce[16],

@@ -83,8 +83,7 @@ int vm_end_error(struct cli *c, const char *id, struct error *e)
 	(void)strcpy(a.vm, vm.id);
 	(void)conn_call(c, CALL_VM_LOGS, &a, NULL, &to, &r, &ignored);
 	tail_byte(&t, '\n');
-	return error_set(e, FAIL_STATE, vm.name,
-			 "the VM ended before it answered%s%s%s%s%s",
+	return error_set(e, FAIL_STATE, vm.name, "the VM ended before it answered%s%s%s%s%s",
 			 vm.reason[0] ? ": " : "", vm.reason,
 			 t.best[0] ? "; its console says \"" : "", t.best, t.best[0] ? "\"" : "");
 }
