@@ -316,7 +316,7 @@ static int write_start(struct reqlog *l)
 	    (int)l->pid, l->uid);
 	add(&t, ",\"after\":%llu,\"end\":%llu,\"size\":%llu,\"file\":\"%s\"",
 	    (unsigned long long)l->state.tail.after, (unsigned long long)l->state.tail.end,
-	    (unsigned long long)(l->size + l->open), l->state.tail.moved ? "new" : "same");
+	    (unsigned long long)l->size + l->open, l->state.tail.moved ? "new" : "same");
 	int r = end(l, &t) < 0 ? -1 : sync_log(l);
 	l->state.starting = r < 0;
 	l->state.size = l->size;

@@ -125,9 +125,8 @@ static bool judge(struct verifier *v, unsigned how, const char *head, const char
 	hex_of(first_key, REQLOG_KEY, line + strlen(line));
 	MUST(!(how & WITH_KEY) || verify_add_key(v, line) == 0);
 	(void)verify_add_key(v, head);
-	v->checkpoints = how & WITH_CHECKPOINTS && *head
-				 ? fmemopen((void *)head, strlen(head), "r")
-				 : NULL;
+	v->checkpoints = how & WITH_CHECKPOINTS && *head ? fmemopen((void *)head, strlen(head), "r")
+							 : NULL;
 	file(v, log, first, "net.log-1");
 	if (cut)
 		file(v, cut + 1, size - first - 1, "net.log");

@@ -616,12 +616,14 @@ static void record_line(struct seed *s, const char *type, unsigned n, const char
 {
 	char line[600];
 
-	(void)snprintf(line, sizeof(line), "{\"type\":\"%s\",\"role\":\"net\",\"n\":%u" TIME "%u%s%s" MAC,
-		       type, n, 100 + n, members, n ? PREV : ",\"prev\":null");
+	(void)snprintf(line, sizeof(line),
+		       "{\"type\":\"%s\",\"role\":\"net\",\"n\":%u" TIME "%u%s%s" MAC, type, n,
+		       100 + n, members, n ? PREV : ",\"prev\":null");
 	put_text(s, line);
 }
 
-static void record_start(struct seed *s, unsigned n, unsigned after, unsigned size, const char *file)
+static void record_start(struct seed *s, unsigned n, unsigned after, unsigned size,
+			 const char *file)
 {
 	char members[200];
 
@@ -639,7 +641,8 @@ static void records(void)
 		struct seed s = { 0 };
 		put_byte(&s, how);
 		if (how & 2)
-			put_text(&s, "x: checkpoint net 3 " ZEROS " 2026-01-02T03:04:05.000000000Z\n--\n");
+			put_text(&s, "x: checkpoint net 3 " ZEROS
+				     " 2026-01-02T03:04:05.000000000Z\n--\n");
 		const size_t from = s.n;
 		record_start(&s, 0, 0, 0, "same");
 		record_line(&s, "intent", 1, ",\"seq\":7,\"op\":\"tap_create\"");
