@@ -20,7 +20,7 @@ if [ $# = 0 ]; then
 	for program in banger banger-controller banger-privhelper banger-role-net banger-role-blk banger-role-spawn; do
 		is "$(grep -ciE 'failpoint' "$ROOT/build/release/$program")" 0 "nothing of failpoints is in the release's $program"
 	done
-	parts=${CRASH_PARTS:-$((5 * $(nproc)))}
+	parts=${CRASH_PARTS:-$((3 * $(nproc)))}
 	[ ! -e /sys/class/misc/device-mapper ] || parts=1 # its names and minors are the whole host's
 	out=$(mktemp -d)
 	mkdir "$out/ways"
