@@ -56,12 +56,14 @@ skip() { # skip NAME WHY
 	echo "ok $TESTS - $1 # SKIP $2"
 }
 
+# What is waited for is asked ever less often, down to once a second: under the emulator the asking alone takes a processor.
 wait_for() { # wait_for SECONDS COMMAND...: until it succeeds; status 1 when it never does
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + $1)) pause=2
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ $SECONDS -lt $end ] || return 1
-		sleep 0.2
+		sleep "$((pause / 10)).$((pause % 10))"
+		pause=$((pause < 8 ? pause + 2 : 10))
 	done
 }
 
