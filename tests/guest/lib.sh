@@ -130,7 +130,7 @@ tiny_image() { # tiny_image: image "tiny" with kernel "debian" is there, and /tm
 	[ -e /tmp/tiny.ext4 ] || tiny_disk || { not_ok "the tiny image can be made"; done_testing; }
 	banger image list -o json | jq -e '.[] | select(.name == "tiny")' >/dev/null && return 0
 	{ banger kernel list -o json | jq -e '.[] | select(.name == "debian")' >/dev/null ||
-		banger kernel import debian --deb "$ROOT/build/cache/kernel.deb"; } >/dev/null 2>/tmp/tiny.err &&
+		banger kernel import debian --deb "$ROOT/build/cache/light-kernel.deb"; } >/dev/null 2>/tmp/tiny.err &&
 		banger image import tiny /tmp/tiny.ext4 --kernel debian >/dev/null 2>>/tmp/tiny.err ||
 		{ not_ok "the tiny image can be imported" "$(cat /tmp/tiny.err)"; done_testing; }
 }
