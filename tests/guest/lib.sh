@@ -145,6 +145,8 @@ tiny_disk() {
 		/bin/busybox --install -s /bin
 		n=$(cat /etc/boots 2>/dev/null || echo 0); n=$((n + 1))
 		echo $n >/etc/boots && sync || echo "WRITE-FAILED"
+		# The power button ends the guest, as it does a Debian: else each stop waits for its time.
+		for e in /dev/input/event*; do [ ! -c "$e" ] || (dd if="$e" of=/dev/null bs=24 count=1 2>/dev/null && sync && poweroff -f) & done
 		echo "GUEST-UP boot $n $(hostname) $(cat /proc/sys/kernel/random/boot_id)"
 		case $(hostname) in
 		fill)

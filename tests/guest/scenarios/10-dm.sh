@@ -27,7 +27,9 @@ is "$(dmsetup info -c --noheadings -o minor,uuid --separator ' ' "bgr-$(slot_of 
 	"$((100000 + $(slot_of first))) BANGER-$(slot_of first)-1" "dmsetup: the slot's own minor, slot and generation in its uuid"
 image=$(losetup -J -l "$base" | jq -r '.loopdevices[0]."back-file"')
 before=$(sha256sum <"$image")
-check "it stops" banger vm stop first
+out=$(banger vm stop first --timeout 60s 2>&1)
+is "$?" 0 "it stops"
+is "$(grep -c "did not end by itself" <<<"$out")" 0 "its guest ends itself, at its power button"
 check "nothing of it is left in device-mapper and loops" wait_for 10 nothing_of_dm
 check "it starts again" banger vm start first
 check "its data is still there" says 120 first "GUEST-UP boot 2 first"
