@@ -52,7 +52,7 @@ is "$(loops)" 4 "losetup: one base and three CoW stores"
 # ---- kill -9: the VMM ----
 kept() { # kept BOOT: what the guest said to be on its disk was there in that boot; WROTE is the last of that
 	local found
-	says 120 diary "FOUND [0-9]* in boot $1" || return
+	says 240 diary "FOUND [0-9]* in boot $1" || return
 	found=$(banger vm logs diary | sed -n "s/.*FOUND \([0-9]*\) in boot $1.*/\1/p")
 	echo "synced $wrote, found $found"
 	[ "${wrote:-0}" -ge 5 ] && [ "$found" -ge "$wrote" ]
@@ -88,7 +88,7 @@ check "and says of no VM that it runs" wait_for 30 eval '! banger vm list -o jso
 check "nothing is left in device-mapper and loops" wait_for 30 nothing_of_dm
 for vm in first diary third; do check "the disk of $vm is consistent" disk_is_whole $vm; done
 check "the VMs start again" banger vm start first diary third
-check "with their data" eval 'says 120 first "GUEST-UP boot 3" && kept 3 && says 120 third "GUEST-UP boot 2"'
+check "with their data" eval 'says 240 first "GUEST-UP boot 3" && kept 3 && says 240 third "GUEST-UP boot 2"'
 check "two go" banger vm delete diary third
 
 # ---- a busy disk ----
