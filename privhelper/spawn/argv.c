@@ -152,13 +152,14 @@ static void qemu_kernel(uint32_t slot, const struct req_vmm_spawn *v, struct arg
 }
 
 /* A port of virtio-serial for each client of the guest's agent at a time.  Port 0 is reserved for a
- * console (hw/char/virtio-serial-bus.c). */
+ * console (hw/char/virtio-serial-bus.c).  Each port costs the guest 4 MiB: its driver fills the whole
+ * queue with pages (fill_queue(), virtio_console.c), and virtio-mmio gives each queue 1,024 places. */
 static void qemu_ports(uint32_t ports, struct argv *a)
 {
 	if (!ports)
 		return;
 	add(a, "-device");
-	add(a, "virtio-serial-device,max_ports=%u", AGENT_PORTS_MAX + 1);
+	add(a, "virtio-serial-device,max_ports=%u", ports + 1);
 	for (uint32_t i = 0; i < ports; i++) {
 		add(a, "-chardev");
 		add(a, "socket,id=p%u,fd=%u,server=on,wait=off", i, PORT_FD + i);

@@ -66,7 +66,7 @@ static void test_qemu_tcg_file(void **unused)
 	expect(&a, "-netdev", "tap,id=net,ifname=bgr7,script=no,downscript=no");
 	expect(&a, "-device", "virtio-net-device,netdev=net,mac=02:fc:00:00:00:07");
 	expect(&a, "-chardev", "socket,id=qmp,fd=3,server=on,wait=off");
-	expect(&a, "-device", "virtio-serial-device,max_ports=31");
+	expect(&a, "-device", "virtio-serial-device,max_ports=17");
 	expect(&a, "-chardev", "socket,id=p0,fd=4,server=on,wait=off");
 	expect(&a, "-device", "virtserialport,chardev=p15,nr=16,name=banger.15");
 	assert_null(value(&a, "-chardev", "socket,id=p16"));
