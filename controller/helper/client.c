@@ -100,10 +100,12 @@ static int receive(struct peer *p, const struct request *q, struct reply *reply,
 	return 0;
 }
 
-/* Send a request and receive its answer, with the peer's lock held.  A request that can not be
- * encoded is a bug of the caller, and the connection stays usable.  Any other failure shuts the
- * socket down, since a late answer could be taken for that of a later request.  The main loop sees
- * the shutdown and ends the service. */
+/* Send a request and receive its answer, with the peer's lock held.  The connection stays usable
+ * when nothing was sent: a request that can not be encoded is a bug of the caller, and ETOOMANYREFS
+ * says that the kernel has queued no descriptor, nor the packet (unix_scm_to_skb() in
+ * net/unix/af_unix.c comes before the queue).  Any other failure shuts the socket down, since a
+ * late answer could be taken for that of a later request.  The main loop sees the shutdown and ends
+ * the service. */
 static int exchange(struct peer *p, struct request *q, const int *fds_in, struct reply *reply,
 		    int *fds_out)
 {
@@ -115,8 +117,10 @@ static int exchange(struct peer *p, struct request *q, const int *fds_in, struct
 	int n = ops_encode_request(q, buf);
 	if (n < 0)
 		return -1;
-	if (fdio_send(p->fd, buf, (size_t)n, fds_in, q->op->fds_in) == 0 &&
-	    receive(p, q, reply, fds_out) == 0)
+	int r = fdio_send(p->fd, buf, (size_t)n, fds_in, q->op->fds_in);
+	if (r < 0 && errno == ETOOMANYREFS)
+		return -1;
+	if (r == 0 && receive(p, q, reply, fds_out) == 0)
 		return 0;
 	int saved = errno == EAGAIN ? ETIMEDOUT : errno;
 	p->broken = true;
@@ -158,6 +162,19 @@ int helper_call(struct helper *h, struct request *q, const int *fds_in, struct r
 	if (q->op->role == ROLE_ANY || (q->op->fds_in && !fds_in) || (q->op->fds_out && !fds_out))
 		return fail(EINVAL);
 	return call(h, q->op->role, q, fds_in, reply, fds_out);
+}
+
+int helper_explain(int err, const char *what, const char *role, struct error *e)
+{
+	if (err == ETOOMANYREFS) {
+		error_set(e, FAIL_LIMIT, what,
+			  "too many descriptors are in flight between processes");
+		error_hint(e, "clients have not read the answers that carry them; try again");
+		return -1;
+	}
+	error_set(e, FAIL_HOST, what, "the %s role is gone", role);
+	error_hint(e, "the service restarts it by itself: try again in some seconds");
+	return -1;
 }
 
 int helper_call_role(struct helper *h, enum role_id role, struct request *q, struct reply *reply)

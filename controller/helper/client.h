@@ -33,10 +33,22 @@ int helper_hello(struct helper *h);
  * Thread-safe; calls to the same role wait for one another.  If the role exits, sends an invalid
  * answer, or takes more than 30 s, the connection is shut down and all later calls fail.  The main
  * loop sees that on helper_fd(), ends the controller, and the supervisor restarts the set.
- * Return: 0 with reply->status set, or -1 with errno: EPIPE, ETIMEDOUT, EBADMSG, EINVAL.
+ * Return: 0 with reply->status set, or -1 with errno: EPIPE, ETIMEDOUT, EBADMSG, EINVAL;
+ * ETOOMANYREFS: too many descriptors of the controller's account are in flight (unix(7)), nothing
+ * was sent, and later calls may succeed.
  */
 int helper_call(struct helper *h, struct request *q, const int *fds_in, struct reply *reply,
 		int *fds_out);
+
+/**
+ * helper_explain() - say why helper_call() has failed
+ * @err:	its errno
+ * @what:	the subject of the error
+ * @role:	name of the role
+ *
+ * Return: -1.
+ */
+int helper_explain(int err, const char *what, const char *role, struct error *e);
 
 /* As helper_call(), for an operation of all roles (ROLE_ANY) without descriptors. */
 int helper_call_role(struct helper *h, enum role_id role, struct request *q, struct reply *reply);

@@ -355,9 +355,7 @@ int object_explain(enum object kind, int status, struct error *e)
 		error_hint(e, "`banger doctor` says what this host lacks");
 		return -1;
 	default:
-		error_set(e, FAIL_HOST, name, "the %s role is gone", role);
-		error_hint(e, "the service restarts it by itself: try again in some seconds");
-		return -1;
+		return helper_explain(EPIPE, name, role, e);
 	}
 }
 
@@ -391,6 +389,8 @@ int object_make(struct ctl *c, struct vm *vm, enum object kind, const struct ope
 	if (row->args && row->args(c, vm, row, &q, &fd, e) < 0)
 		return -1;
 	int status = call_patiently(c, &q, &fd, o, &r, &m->pidfd);
+	if (status < 0)
+		return helper_explain(errno, object_name(kind), role_name(object_role(kind)), e);
 	if (status != ST_OK)
 		return object_explain(kind, status, e);
 	FAILPOINT("object.made");

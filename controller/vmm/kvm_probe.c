@@ -87,7 +87,7 @@ static int probe(struct ctl *c, const struct vm *vm, const struct operation *o, 
 		.mem_mib = PROBE_MEM_MIB,
 	};
 	if (helper_call(c->helper, &q, &fifo, &reply, &pidfd) < 0)
-		return error_set(e, FAIL_HOST, "KVM", "the spawn role is gone");
+		return helper_explain(errno, "KVM", "spawn", e);
 	/* The probe could not be started: no device, no program, or no free process.  The reason
 	 * may be temporary, so the answer is not cached. */
 	*sure = false;

@@ -8,8 +8,10 @@
 #include <stddef.h>
 #include <string.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -303,6 +305,73 @@ static void test_missing_descriptor(void **state)
 	(void)close(sv[1]);
 }
 
+#define IN_FLIGHT 40
+#define FULL_UID 64999u /* of no account: its count of descriptors in flight is this test's */
+
+/* Send descriptors that are not received until the socket is closed.  Return: 0. */
+static int fill_flight(int pair[2])
+{
+	int fds[FDIO_MAX];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return -1;
+	for (int i = 0; i < FDIO_MAX; i++)
+		fds[i] = pair[0];
+	for (int i = 0; i < IN_FLIGHT / FDIO_MAX; i++)
+		if (fdio_send(pair[0], "x", 1, fds, FDIO_MAX) < 0)
+			return -1;
+	return 0;
+}
+
+/* The child's part: an account without privileges, whose descriptors in flight are more than its
+ * limit.  Return: 0, or the number of the step that went wrong. */
+static int spawn_with_a_full_flight(struct bench *b, int console)
+{
+	const struct rlimit limit = { IN_FLIGHT / 2, IN_FLIGHT / 2 };
+	struct request q = helper_request(OP_VMM_SPAWN, &a_vm, &an_op);
+	struct error e = { 0 };
+	struct reply a;
+	int pair[2], pidfd = -1;
+
+	q.vmm_spawn = (struct req_vmm_spawn){ .accel = ACCEL_TCG, .vcpus = 1, .mem_mib = 128 };
+	if (geteuid() == 0 && setresuid(FULL_UID, FULL_UID, FULL_UID) < 0)
+		return 1;
+	if (fill_flight(pair) < 0 || setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return 2;
+	if (helper_call(b->h, &q, &console, &a, &pidfd) != -1 || errno != ETOOMANYREFS)
+		return 3;
+	if (helper_explain(errno, "vmm", "spawn", &e) != -1 || e.code != FAIL_LIMIT || !e.hint[0])
+		return 4;
+	q = helper_request(OP_PING, NULL, NULL);
+	if (helper_call_role(b->h, ROLE_SPAWN, &q, &a) < 0 || a.status != ST_OK)
+		return 5;
+	(void)close(pair[0]);
+	(void)close(pair[1]);
+	q = helper_request(OP_VMM_SPAWN, &a_vm, &an_op);
+	q.vmm_spawn = (struct req_vmm_spawn){ .accel = ACCEL_TCG, .vcpus = 1, .mem_mib = 128 };
+	return helper_call(b->h, &q, &console, &a, &pidfd) == 0 && a.status == ST_OK ? 0 : 6;
+}
+
+/* unix(7), ETOOMANYREFS: the kernel refuses to send a descriptor when those in flight are more than
+ * RLIMIT_NOFILE.  Nothing was sent then: the role is not broken. */
+static void test_a_full_flight_breaks_no_role(void **state)
+{
+	struct bench *b = *state;
+	int p[2], status;
+
+	to_run(b);
+	assert_int_equal(pipe2(p, O_CLOEXEC), 0);
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(spawn_with_a_full_flight(b, p[1]));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	assert_int_equal(fake_helper_count(b->fake, OP_VMM_SPAWN), 1);
+	(void)close(p[0]);
+	(void)close(p[1]);
+}
+
 static void *hammer(void *arg)
 {
 	struct bench *b = arg;
@@ -430,6 +499,7 @@ int main(void)
 		cmocka_unit_test(test_mute_role),
 		cmocka_unit_test(test_unexpected_descriptor),
 		cmocka_unit_test(test_missing_descriptor),
+		BENCH(test_a_full_flight_breaks_no_role),
 		BENCH(test_threads_do_not_mix),
 		BENCH(test_one_sweep_serves_many),
 		BENCH(test_a_failed_sweep_fails_only_its_caller),
