@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/fs.h>
+#include <linux/sockios.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -174,6 +175,7 @@ static const struct rule talk[] = {
 	{ SCMP_SYS(recvfrom), 0, ANY, SOCKETS },
 	{ SCMP_SYS(getsockopt), 0, ANY, "the uid of a caller" },
 	{ SCMP_SYS(setsockopt), 0, ANY, "time-outs of sends" },
+	{ SCMP_SYS(ioctl), 0, { IS(1, SIOCOUTQ) }, "has a client received its answer?" },
 	{ SCMP_SYS(getsockname), 0, ANY, "libcurl" },
 	{ SCMP_SYS(getpeername), 0, ANY, "libcurl" },
 	{ 0 },

@@ -9,12 +9,20 @@
  *
  *   READING -> [WAITING ->] RUNNING -> READING   WAITING: the user has no free share of the workers
  *              RUNNING -> PARKED -> RUNNING      PARKED: the handler returned EXCHANGE_AGAIN
+ *              RUNNING -> UNREAD -> READING     UNREAD: the answer carries a descriptor, and waits
  *   any -> CLOSING                               a closer thread closes the client's descriptors
  *
  * The last close(2) of a descriptor can block for as long as the client wants: the kernel asks the
  * server of a FUSE file, and a TCP socket may linger.  Therefore a closer thread closes the
  * client's descriptors, and also a connection that may have descriptors in its queue.  The
  * connection counts against its user until that is done.
+ *
+ * A descriptor in an answer that the client has not received is in flight.  The kernel counts it
+ * against the controller's account, until the client receives the answer or closes its end; the
+ * client's end of file or shutdown(2) takes nothing out of the queue, and MSG_PEEK copies the
+ * descriptor and leaves it there.  A connection with such an answer is therefore kept, and counts
+ * as a worker of its user for requests of the same kind: no more descriptors can be in flight than
+ * there are shares.
  *
  * A parked or waiting request occupies no worker.  Sockets are non-blocking while the loop owns
  * them, and block for at most API_SEND_MS while a worker owns them. */
@@ -23,11 +31,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/sockios.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "common/cleanup.h"
@@ -42,7 +52,7 @@
 /* between two log lines about misbehaving clients, so that they can not fill the log */
 #define NOTE_NS 10000000000u
 
-enum conn_state { READING, WAITING, RUNNING, PARKED, CLOSING };
+enum conn_state { READING, WAITING, RUNNING, PARKED, UNREAD, CLOSING };
 
 struct conn {
 	struct loop_source source;
@@ -305,7 +315,8 @@ static void close_apart(struct conn *c, bool ending)
 		give_back(c);
 }
 
-/* Close the connection.  It is in any state but RUNNING and CLOSING. */
+/* Close the connection.  It is in any state but RUNNING, UNREAD (unless the service ends) and
+ * CLOSING. */
 static void drop(struct conn *c)
 {
 	close_apart(c, true);
@@ -314,7 +325,8 @@ static void drop(struct conn *c)
 /* ---- to the workers and back ---- */
 
 /* True when the connection's user may have one more worker: each has API_WORKERS_PER_UID, and only
- * one while API_WORKERS_SHARED are busy. */
+ * one while API_WORKERS_SHARED are busy.  An unread answer with a descriptor takes the share of a request
+ * whose answer has one too. */
 static bool has_share(const struct api *a, const struct conn *c)
 {
 	size_t all = 0, own = 0, imports = 0;
@@ -322,6 +334,7 @@ static bool has_share(const struct api *a, const struct conn *c)
 
 	for (const struct conn *o = a->conns; o; o = o->next) {
 		bool same = o->x.caller.uid == c->x.caller.uid;
+		own += same && o->state == UNREAD && c->x.call->fds_out > 0;
 		if (o->state != RUNNING)
 			continue;
 		all++;
@@ -453,12 +466,28 @@ static void read_on(struct conn *c)
 		hand_over(c);
 }
 
-/* Prepare the connection for the next request, after the descriptors of this one are closed. */
+/* True while an answer with a descriptor may be in the client's queue.  SIOCOUTQ counts the memory
+ * of what was sent and not received (unix_outq_len() in net/unix/af_unix.c). */
+static bool is_unread(const struct conn *c)
+{
+	int queued = 0;
+
+	return c->x.call && c->x.call->fds_out && ioctl(c->in.fd, SIOCOUTQ, &queued) == 0 &&
+	       queued > 0;
+}
+
+/* Prepare the connection for the next request, after the descriptors of this one are closed, and
+ * after the descriptor of the answer is received. */
 static void answered(struct conn *c)
 {
 	if (c->x.nfds) {
 		close_apart(c, false);
 		return;
+	}
+	if (is_unread(c)) {
+		c->state = UNREAD;
+		if (set_events(c->api, EPOLL_CTL_MOD, c, EPOLLIN | EPOLLONESHOT) == 0)
+			return;
 	}
 	c->due_ns = after_ms(API_IDLE_MS);
 	read_on(c);
@@ -548,6 +577,11 @@ static void conn_ready(struct loop_source *s, uint32_t events)
 	}
 	if (c->state == CLOSING)
 		return;
+	if (c->state == UNREAD) { /* api_tick() looks again */
+		if (!is_unread(c))
+			answered(c);
+		return;
+	}
 	if (c->state != READING) { /* WAITING or PARKED: the client has disconnected */
 		drop(c);
 		return;
@@ -772,6 +806,10 @@ int api_tick(struct api *a)
 			drop(c);
 			continue;
 		}
+		if (c->state == UNREAD && !is_unread(c)) {
+			answered(c);
+			continue;
+		}
 		if (c->state != CLOSING || !c->apart || now < c->due_ns)
 			continue;
 		(void)pthread_kill(c->closer, SIGUSR1);
@@ -779,7 +817,7 @@ int api_tick(struct api *a)
 	}
 	dispatch(a);
 	for (c = a->conns; c; c = c->next)
-		if (c->state == PARKED)
+		if (c->state == PARKED || c->state == UNREAD)
 			wait = EXCHANGE_AGAIN_MS;
 	return wait;
 }

@@ -10,6 +10,7 @@
 #include <sys/un.h>
 
 #include "controller/api/server.c"
+#include "proto/slot.h"
 #include "tests/unit/ctl_fixture.h"
 
 #define OTHER 1002
@@ -23,6 +24,9 @@ static struct {
 	unsigned stages;    /* EVENT stage, seen by ask() */
 	size_t bytes, rows; /* EVENT bytes, EVENT vm */
 	struct ev_vm vm;
+	/* the fake agent's listener, 0: none; and its connections, which stay open */
+	int agent, agent_fds[256];
+	size_t agent_conns;
 } t;
 
 static int identify(int fd, struct caller *who)
@@ -61,12 +65,31 @@ static int api_teardown(void **state)
 	t.f->c.workers = NULL;
 	api_close(t.api);
 	(void)close(t.listener);
+	fdio_close_all(t.agent_fds, t.agent_conns);
+	t.agent_conns = 0;
+	if (t.agent > 0)
+		(void)close(t.agent);
+	t.agent = 0;
 	return teardown(state);
+}
+
+/* The fake agent: it accepts on one port of a VM, and answers each connection with a byte. */
+static void agent_turn(void)
+{
+	int fd = t.agent > 0 ? accept4(t.agent, NULL, NULL, SOCK_CLOEXEC) : -1;
+
+	if (fd < 0)
+		return;
+	assert_int_equal(write(fd, "x", 1), 1);
+	assert_true(t.agent_conns < ARRAY_SIZE(t.agent_fds));
+	t.agent_fds[t.agent_conns++] = fd;
 }
 
 static void turn(int ms)
 {
 	struct epoll_event ev;
+
+	agent_turn();
 
 	(void)api_tick(t.api);
 	if (epoll_wait(t.f->epoll_fd, &ev, 1, ms) == 1) {
@@ -1255,6 +1278,123 @@ static void a_hundred_clients_that_go_leave_what_they_started(void **state)
 	assert_int_equal(fake_helper_count(f->fake, OP_VMM_SPAWN), USERS * ARRAY_SIZE(names));
 }
 
+/* ---- answers with a descriptor ---- */
+
+/* Start a VM of which one port has an agent that answers; its slot's uid becomes that of the test,
+ * which owns the port.  Clients must have connected before (check_ids()). */
+static struct vm start_with_agent(struct fixture *f)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	struct vm vm = create(f, "web", false);
+
+	must_start(f, "web");
+	f->c.config.agent_ports = 1;
+	f->c.config.uid_base = getuid() - vm.slot;
+	(void)snprintf(a.sun_path, sizeof(a.sun_path), "%s/run/slots/%u/" AGENT_PORT, f->dir,
+		       vm.slot, 0u);
+	t.agent = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	assert_int_equal(bind(t.agent, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(t.agent, 128), 0);
+	return row(f, "web");
+}
+
+static void say_agent(struct control *c)
+{
+	union control_body web = about("web");
+
+	web.vm_agent.timeout_ms = 60000;
+	say(c, CALL_VM_AGENT, &web);
+}
+
+/* Wait until something can be received, and leave it in the queue. */
+static void await_answer(struct control *c)
+{
+	char byte;
+
+	RUN_UNTIL(recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1);
+}
+
+static unsigned unread(void)
+{
+	unsigned n = 0;
+
+	for (struct conn *c = t.api->conns; c; c = c->next)
+		n += c->state == UNREAD;
+	return n;
+}
+
+/* A client looks at its answer, leaves it in the queue and shuts its end down: the descriptor is
+ * still in flight, so the connection still counts against its user.  It goes with the client's
+ * end. */
+static void a_connection_stays_while_a_descriptor_is_unread(void **state)
+{
+	struct control c = client(OWNER), d = client(OWNER);
+	struct message m;
+
+	(void)start_with_agent(*state);
+	say_agent(&c);
+	await_answer(&c);
+	say_agent(&d);
+	await_answer(&d);
+	RUN_UNTIL(unread() == 2);
+	assert_int_equal(shutdown(c.fd, SHUT_RDWR), 0);
+	assert_int_equal(shutdown(d.fd, SHUT_WR), 0);
+	run_for(300);
+	assert_int_equal(t.api->n_conns, 2);
+	assert_int_equal(unread(), 2);
+	/* it has received the answer: its end of file counts now */
+	assert_int_equal(hear(&d, CALL_VM_AGENT, &m), 1);
+	assert_int_equal(m.kind, MSG_RESULT);
+	assert_int_equal(d.nfds, 1);
+	RUN_UNTIL(t.api->n_conns == 1);
+	control_close(&c);
+	RUN_UNTIL(t.api->n_conns == 0);
+	control_close(&d);
+}
+
+/* A request behind an unread answer is read when the answer is received. */
+static void the_next_request_waits_for_the_descriptor_to_be_received(void **state)
+{
+	struct control c = client(OWNER);
+	struct message m;
+
+	(void)start_with_agent(*state);
+	say_agent(&c);
+	await_answer(&c);
+	RUN_UNTIL(unread() == 1);
+	say(&c, CALL_VERSION, NULL);
+	run_for(300);
+	assert_int_equal(unread(), 1);
+	assert_int_equal(hear(&c, CALL_VM_AGENT, &m), 1);
+	assert_int_equal(hear(&c, CALL_VERSION, &m), 1);
+	assert_int_equal(m.kind, MSG_RESULT);
+	control_close(&c);
+}
+
+/* A user's unread answers are as many as the shares of the workers: further requests wait. */
+static void a_users_unread_descriptors_are_few(void **state)
+{
+	struct control many[2 * API_WORKERS_PER_UID];
+	struct message m;
+
+	for (size_t i = 0; i < ARRAY_SIZE(many); i++)
+		many[i] = client(OWNER);
+	struct control other = client(OWNER);
+	(void)start_with_agent(*state);
+	for (size_t i = 0; i < ARRAY_SIZE(many); i++)
+		say_agent(&many[i]);
+	RUN_UNTIL(unread() == API_WORKERS_PER_UID);
+	run_for(300);
+	assert_int_equal(unread(), API_WORKERS_PER_UID);
+	assert_int_equal(ask(&other, CALL_VERSION, NULL).kind, MSG_RESULT);
+	for (size_t i = 0; i < ARRAY_SIZE(many); i++) {
+		assert_int_equal(hear(&many[i], CALL_VM_AGENT, &m), 1);
+		assert_int_equal(m.kind, MSG_RESULT);
+		control_close(&many[i]);
+	}
+	control_close(&other);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, api_setup, api_teardown)
 
 int main(void)
@@ -1296,6 +1436,9 @@ int main(void)
 		TEST(a_user_whose_descriptors_are_slow_to_close_is_refused),
 		TEST(without_a_descriptor_new_clients_wait),
 		TEST(a_hundred_clients_that_go_leave_what_they_started),
+		TEST(a_connection_stays_while_a_descriptor_is_unread),
+		TEST(the_next_request_waits_for_the_descriptor_to_be_received),
+		TEST(a_users_unread_descriptors_are_few),
 	};
 
 	return cmocka_run_group_tests_name("ctl_api", tests, NULL, NULL);
