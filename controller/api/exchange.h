@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "controller/ctl.h"
+#include "controller/vmm/port.h"
 
 /* One request, from its arrival to its answer.  The worker that runs the handler owns it; only
  * @gone is shared. */
@@ -31,6 +32,8 @@ struct exchange {
 	unsigned passes; /* completed calls of the handler */
 	uint8_t vm[ID_LEN];
 	uint64_t cursor; /* offset in a stream of the VM, bytes */
+	/* search for a port of the VM's agent; the server closes it after the answer */
+	struct vmm_ports ports;
 };
 
 #define API_SEND_MS 5000 /* all sends of one request together may block for so long */

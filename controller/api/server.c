@@ -245,6 +245,7 @@ static void close_parts(struct conn *c)
 {
 	fdio_close_all(c->x.fds, c->x.nfds);
 	c->x.nfds = 0;
+	vmm_ports_close(&c->x.ports);
 	if (c->ending)
 		control_close(&c->in);
 }
@@ -291,10 +292,11 @@ static bool is_bare(struct conn *c)
 	char byte;
 
 	(void)shutdown(c->in.fd, SHUT_RDWR);
-	return !c->x.nfds && !c->in.nfds && recv(c->in.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+	return !c->x.nfds && !c->in.nfds && !vmm_ports_open(&c->x.ports) &&
+	       recv(c->in.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
-/* Close the descriptors of the request, and the connection too if @ending.  @c may be freed on
+/* Close the descriptors of the request and its search for a port, and the connection too if @ending.  @c may be freed on
  * return. */
 static void close_apart(struct conn *c, bool ending)
 {
@@ -480,7 +482,7 @@ static bool is_unread(const struct conn *c)
  * after the descriptor of the answer is received. */
 static void answered(struct conn *c)
 {
-	if (c->x.nfds) {
+	if (c->x.nfds || vmm_ports_open(&c->x.ports)) {
 		close_apart(c, false);
 		return;
 	}
@@ -511,15 +513,15 @@ static void take_back(struct conn *c)
 		finish_closing(c);
 		return;
 	}
+	/* dispatch() serves the list in order: to the end, behind its user's others */
+	list_remove(c->api, c);
+	list_append(c->api, c);
 	if (!c->through && !c->x.gone) {
 		c->state = PARKED;
 		c->due_ns = after_ms(EXCHANGE_AGAIN_MS);
 		set_blocking(c->in.fd, false);
 		return;
 	}
-	/* dispatch() serves the list in order: to the end, behind its user's others */
-	list_remove(c->api, c);
-	list_append(c->api, c);
 	set_blocking(c->in.fd, false);
 	answered(c);
 }
@@ -617,6 +619,7 @@ static struct conn *conn_new(struct api *a, int fd, const struct caller *who)
 		return NULL;
 	}
 	control_init(&c->in, fd);
+	vmm_ports_init(&c->x.ports);
 	c->source = (struct loop_source){ conn_ready, c };
 	c->api = a;
 	c->x.ctl = a->ctl;

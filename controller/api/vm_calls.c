@@ -348,7 +348,8 @@ int api_vm_agent(struct exchange *x)
 		error_hint(&x->error, "banger vm start %s", vm.name);
 		return EXCHANGE_FAILED;
 	}
-	int r = vmm_port_take(x->ctl, &vm, x->result.res_vm_agent.nonce, &x->fd_out, &x->error);
+	int r = vmm_port_take(x->ctl, &vm, &x->ports, &x->fd_out, &x->error);
+	memcpy(x->result.res_vm_agent.nonce, x->ports.nonce, AGENT_NONCE);
 	if (r != 0)
 		return r < 0 ? EXCHANGE_FAILED : EXCHANGE_DONE;
 	bool late = clock_boot_ns() - x->begun_ns >= a->timeout_ms * 1000000u;

@@ -6,7 +6,12 @@
  * port counts as free when something can be read from it.  The search begins at another port each
  * time: the port that was used longest ago is likely to be free.
  *
- * Connections that lose are closed.  QEMU accepts and drops them later; the agent sees a session
+ * The first pass of a search waits for the first port, then for all, since an agent that runs
+ * answers at once.  A worker makes the pass, so later passes only look, and their request waits
+ * without a worker in between.  When a VM has more ports than a search has places, each pass moves
+ * one place to the next of its ports.
+ *
+ * The caller closes the connections that lose.  QEMU accepts and drops them later; the agent sees a session
  * without a command. */
 #include "controller/vmm/port.h"
 
@@ -25,54 +30,62 @@
 #include "proto/slot.h"
 
 #define WHO "agent"
-#define STEP_MS 25  /* until the next port is tried as well */
-#define LAST_MS 400 /* for all ports together */
+#define STEP_MS 25 /* of the first pass: for its first port, and for all ports together */
 
-/* The ports that were tried. */
-struct tries {
-	struct pollfd p[AGENT_PORTS_MAX];
-	nfds_t n;
-	uint32_t missing; /* ports without a socket */
-};
-
-static void tries_close(struct tries *t)
+void vmm_ports_init(struct vmm_ports *s)
 {
-	for (nfds_t i = 0; i < t->n; i++)
-		fdio_close_all(&t->p[i].fd, 1);
+	*s = (struct vmm_ports){ .passes = 0 };
+	for (size_t i = 0; i < VMM_PORTS_TRIED; i++)
+		s->p[i] = (struct pollfd){ .fd = -1, .events = POLLIN };
 }
 
-/* Wait for an answer.  Return: the descriptor of a port that has answered, removed from @t; or -1. */
-static int answered(struct tries *t, int ms)
+bool vmm_ports_open(const struct vmm_ports *s)
 {
-	if (poll(t->p, t->n, ms) <= 0)
+	for (size_t i = 0; i < VMM_PORTS_TRIED; i++)
+		if (s->p[i].fd >= 0)
+			return true;
+	return false;
+}
+
+void vmm_ports_close(struct vmm_ports *s)
+{
+	for (size_t i = 0; i < VMM_PORTS_TRIED; i++)
+		fdio_close_all(&s->p[i].fd, 1);
+}
+
+/* Wait for an answer.  Return: the descriptor of a port that has answered, removed from @s; or -1.
+ * poll(2) skips descriptors that are -1. */
+static int answered(struct vmm_ports *s, int ms)
+{
+	if (poll(s->p, VMM_PORTS_TRIED, ms) <= 0)
 		return -1;
-	for (nfds_t i = 0; i < t->n; i++) {
-		if (t->p[i].revents & POLLIN && !(t->p[i].revents & POLLHUP))
-			return steal_fd(&t->p[i].fd);
-		if (t->p[i].revents)
-			fdio_close_all(&t->p[i].fd, 1); /* the monitor has ended */
+	for (size_t i = 0; i < VMM_PORTS_TRIED; i++) {
+		if (s->p[i].revents & POLLIN && !(s->p[i].revents & POLLHUP))
+			return steal_fd(&s->p[i].fd);
+		if (s->p[i].revents)
+			fdio_close_all(&s->p[i].fd, 1); /* the monitor has ended */
 	}
 	return -1;
 }
 
-/* Connect to one port and send the start of a session.  Return: 0 also when its queue is full, or
- * -1 with errno. */
-static int try_port(const struct ctl *c, const struct vm *vm, uint32_t port,
-		    const uint8_t start[AGENT_GREETING], struct tries *t)
+/* Connect to the port of one place and send the start of a session.  Return: 0 also when its queue
+ * is full, or -1 with errno. */
+static int try_port(const struct ctl *c, const struct vm *vm, struct vmm_ports *s, size_t place)
 {
+	uint8_t start[AGENT_GREETING] = AGENT_MARK;
+	const uint32_t number = s->first + (uint32_t)place + VMM_PORTS_TRIED * s->turn[place];
 	char name[16], path[VMM_PEER_PATH];
 
-	(void)snprintf(name, sizeof(name), AGENT_PORT, port);
+	memcpy(start + AGENT_MARK_LEN, s->nonce, AGENT_NONCE);
+	(void)snprintf(name, sizeof(name), AGENT_PORT, number % c->config.agent_ports);
 	FAILPOINT("vmm.port.before");
 	_cleanup_close_ int fd = vmm_peer_connect(c, vm, name, path);
-	if (fd < 0) {
-		t->missing += errno == ENOENT;
-		return errno == EAGAIN || errno == EINTR || errno == ENOENT ? 0 : -1;
-	}
+	if (fd < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -1;
 	if (send(fd, start, AGENT_GREETING, MSG_NOSIGNAL) != AGENT_GREETING)
 		return 0;
 	FAILPOINT("vmm.port.after");
-	t->p[t->n++] = (struct pollfd){ .fd = steal_fd(&fd), .events = POLLIN };
+	s->p[place].fd = steal_fd(&fd);
 	return 0;
 }
 
@@ -98,26 +111,82 @@ static int taken(int port, int *fd)
 	return 1;
 }
 
-int vmm_port_take(struct ctl *c, const struct vm *vm, uint8_t nonce[16], int *fd, struct error *e)
+/* Return: the number of ports of a place.  The ports of a VM are dealt out to the places in turn. */
+static uint32_t ports_of(const struct ctl *c, size_t place)
 {
 	const uint32_t ports = c->config.agent_ports;
-	__attribute__((cleanup(tries_close))) struct tries t = { .n = 0 };
-	uint8_t start[AGENT_GREETING] = AGENT_MARK;
-	int got;
+
+	return ports > place ? (ports - (uint32_t)place - 1) / VMM_PORTS_TRIED + 1 : 0;
+}
+
+static void next_port(const struct ctl *c, struct vmm_ports *s, size_t place)
+{
+	s->turn[place] = (s->turn[place] + 1) % ports_of(c, place);
+}
+
+/* Begin a search, or have one place of it try its next port. */
+static void begin_pass(struct ctl *c, struct vmm_ports *s)
+{
+	const size_t place = s->passes % VMM_PORTS_TRIED;
+
+	if (!s->passes) {
+		id_new(s->nonce);
+		s->first = atomic_fetch_add(&c->next_port, 1) % c->config.agent_ports;
+	} else if (ports_of(c, place) > 1) {
+		fdio_close_all(&s->p[place].fd, 1);
+		next_port(c, s, place);
+	}
+	s->passes++;
+}
+
+/* Connect one place to the first of its ports that has a socket.
+ * Return: 0, or -1 with errno: ENOENT none has one. */
+static int connect_place(struct ctl *c, const struct vm *vm, struct vmm_ports *s, size_t place)
+{
+	for (uint32_t i = ports_of(c, place); i; i--) {
+		if (try_port(c, vm, s, place) == 0)
+			return 0;
+		if (errno != ENOENT)
+			return -1;
+		next_port(c, s, place);
+	}
+	errno = ENOENT;
+	return -1;
+}
+
+/* Connect the first @n places that are not connected.  Return: the number of those without a
+ * socket, or -1 with errno. */
+static int connect_places(struct ctl *c, const struct vm *vm, struct vmm_ports *s, size_t n)
+{
+	int missing = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (s->p[i].fd >= 0 || connect_place(c, vm, s, i) == 0)
+			continue;
+		if (errno != ENOENT)
+			return -1;
+		missing++;
+	}
+	return missing;
+}
+
+int vmm_port_take(struct ctl *c, const struct vm *vm, struct vmm_ports *s, int *fd, struct error *e)
+{
+	const size_t ports = c->config.agent_ports;
+	const size_t places = ports < VMM_PORTS_TRIED ? ports : VMM_PORTS_TRIED;
+	const int wait_ms = s->passes ? 0 : STEP_MS;
+	int got = answered(s, 0);
 
 	if (ports == 0)
 		return no_port(vm, ENOENT, e);
-	id_new(nonce);
-	memcpy(start + AGENT_MARK_LEN, nonce, AGENT_NONCE);
-	uint32_t first = atomic_fetch_add(&c->next_port, 1);
-	for (uint32_t i = 0; i < ports; i++) {
-		if (try_port(c, vm, (first + i) % ports, start, &t) < 0)
-			return no_port(vm, errno, e);
-		if (t.n && (got = answered(&t, STEP_MS)) >= 0)
-			return taken(got, fd);
-	}
-	if (t.missing == ports)
-		return no_port(vm, ENOENT, e);
-	got = answered(&t, LAST_MS);
+	begin_pass(c, s);
+	if (wait_ms && connect_places(c, vm, s, 1) == 0)
+		got = answered(s, wait_ms);
+	if (got >= 0)
+		return taken(got, fd);
+	int missing = connect_places(c, vm, s, places);
+	if (missing < 0 || missing == (int)places)
+		return no_port(vm, missing < 0 ? errno : ENOENT, e);
+	got = answered(s, wait_ms);
 	return got < 0 ? 0 : taken(got, fd);
 }

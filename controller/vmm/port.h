@@ -2,19 +2,48 @@
 #ifndef BANGER_CONTROLLER_VMM_PORT_H
 #define BANGER_CONTROLLER_VMM_PORT_H
 
+#include <poll.h>
+
 #include "controller/ctl.h"
+#include "proto/agent.h"
+
+/* Ports that one search is connected to.  It bounds the descriptors of a request that waits. */
+#define VMM_PORTS_TRIED 8
+
+/* A search for a free port, of one request.  Its connections stay open from pass to pass, so that a
+ * guest that boots or is slow has all the time of the request for its answer. */
+struct vmm_ports {
+	unsigned passes;
+	uint8_t nonce[AGENT_NONCE]; /* random bytes that begin the session (proto/agent.def) */
+	uint32_t first;             /* the port with which the search begins */
+	/* Places of the search: which of its ports each tries, and its connection; fd -1: none. */
+	uint32_t turn[VMM_PORTS_TRIED];
+	struct pollfd p[VMM_PORTS_TRIED];
+};
+
+/* Initialize a search.  Nothing is connected. */
+void vmm_ports_init(struct vmm_ports *s);
+
+/* True while the search has a connection. */
+bool vmm_ports_open(const struct vmm_ports *s);
+
+/* Close all connections of the search.  Closing one can take as long as a user wants: a monitor
+ * that was taken over may have sent a descriptor of a FUSE file. */
+void vmm_ports_close(struct vmm_ports *s);
 
 /**
- * vmm_port_take() - connect to a port whose agent answers
+ * vmm_port_take() - make one pass of a search for a port whose agent answers
  * @vm:		a running VM that the caller may use
- * @nonce:	out: 16 random bytes that begin the session (proto/agent.def)
+ * @s:		the search; the nonce is set by the first pass
  * @fd:		out: a blocking connection, owned by the caller
  *
- * Connects to one port after the other and sends the start of a session.  A port with a client
- * queues the connection, and answers when that client is gone.  The first port that answers is
- * taken.  Not a byte of the guest is read.  Takes about a second at most.
- * Return: 1, 0: no agent has answered yet, or -1 with the error (FAIL_STATE: the VM has no ports).
+ * Connects to the ports and sends the start of a session.  A port with a client queues the
+ * connection, and answers when that client is gone.  The first port that answers is taken.  Not a
+ * byte of the guest is read.  The first pass takes 50 ms at most, and later ones do not wait.
+ * Return: 1: the caller closes the search, whose other connections are left; 0: no agent has
+ * answered yet, and another pass is due; or -1 with the error (FAIL_STATE: the VM has no ports).
  */
-int vmm_port_take(struct ctl *c, const struct vm *vm, uint8_t nonce[16], int *fd, struct error *e);
+int vmm_port_take(struct ctl *c, const struct vm *vm, struct vmm_ports *s, int *fd,
+		  struct error *e);
 
 #endif

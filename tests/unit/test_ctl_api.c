@@ -27,6 +27,7 @@ static struct {
 	/* the fake agent's listener, 0: none; and its connections, which stay open */
 	int agent, agent_fds[256];
 	size_t agent_conns;
+	bool agent_waits; /* it accepts, and does not answer */
 } t;
 
 static int identify(int fd, struct caller *who)
@@ -70,6 +71,7 @@ static int api_teardown(void **state)
 	if (t.agent > 0)
 		(void)close(t.agent);
 	t.agent = 0;
+	t.agent_waits = false;
 	return teardown(state);
 }
 
@@ -80,7 +82,8 @@ static void agent_turn(void)
 
 	if (fd < 0)
 		return;
-	assert_int_equal(write(fd, "x", 1), 1);
+	if (!t.agent_waits)
+		assert_int_equal(write(fd, "x", 1), 1);
 	assert_true(t.agent_conns < ARRAY_SIZE(t.agent_fds));
 	t.agent_fds[t.agent_conns++] = fd;
 }
@@ -1371,6 +1374,94 @@ static void the_next_request_waits_for_the_descriptor_to_be_received(void **stat
 	control_close(&c);
 }
 
+/* An agent that does not answer at once: the request waits without a worker, its connection is the
+ * same from pass to pass, and it is behind its user's other requests. */
+static void a_search_for_a_port_keeps_its_connection(void **state)
+{
+	struct control c = client(OWNER), later = client(OWNER);
+	struct message m;
+
+	(void)start_with_agent(*state);
+	struct conn *searching = t.api->conns;
+	t.agent_waits = true;
+	say_agent(&c);
+	RUN_UNTIL(searching->state == PARKED);
+	assert_ptr_equal(searching->next, NULL);
+	RUN_UNTIL(searching->x.passes >= 4);
+	assert_int_equal(t.agent_conns, 1);
+	assert_int_equal(ask(&later, CALL_VERSION, NULL).kind, MSG_RESULT);
+	assert_int_equal(write(t.agent_fds[0], "x", 1), 1);
+	assert_int_equal(hear(&c, CALL_VM_AGENT, &m), 1);
+	assert_int_equal(m.kind, MSG_RESULT);
+	assert_int_equal(c.nfds, 1);
+	assert_int_equal(t.agent_conns, 1);
+	control_close(&c);
+	control_close(&later);
+	RUN_UNTIL(t.api->n_conns == 0);
+}
+
+/* The client goes: the connections of its search are closed. */
+static void a_search_ends_with_its_client(void **state)
+{
+	struct control c = client(OWNER);
+	char bytes[64];
+
+	(void)start_with_agent(*state);
+	t.agent_waits = true;
+	say_agent(&c);
+	RUN_UNTIL(t.agent_conns == 1 && t.api->conns->state == PARKED);
+	control_close(&c);
+	RUN_UNTIL(t.api->n_conns == 0);
+	assert_int_equal(recv(t.agent_fds[0], bytes, sizeof(bytes), MSG_DONTWAIT), AGENT_GREETING);
+	assert_int_equal(recv(t.agent_fds[0], bytes, sizeof(bytes), MSG_DONTWAIT), 0);
+}
+
+/* A pass is short, with any number of ports of which none answers.  One of many passes must be: the
+ * machine may be busy. */
+static void a_pass_of_a_search_is_short(void **state)
+{
+	struct fixture *f = *state;
+	struct vm vm = start_with_agent(f);
+	struct vmm_ports s;
+	struct error e = { 0 };
+	uint64_t took = UINT64_MAX, end = clock_boot_ns() + PATIENCE_NS;
+	int fd = -1;
+
+	f->c.config.agent_ports = 16;
+	while (took > 200 * 1000000u && clock_boot_ns() < end) {
+		uint64_t since = clock_boot_ns();
+		vmm_ports_init(&s);
+		assert_int_equal(vmm_port_take(&f->c, &vm, &s, &fd, &e), 0);
+		took = clock_boot_ns() - since;
+		assert_true(vmm_ports_open(&s)); /* one of 16 has a socket, and is found */
+		vmm_ports_close(&s);
+	}
+	assert_true(took <= 200 * 1000000u);
+}
+
+/* A search of more ports than it has places tries each of them. */
+static void a_search_tries_all_ports(void **state)
+{
+	struct fixture *f = *state;
+	struct vm vm = start_with_agent(f);
+	struct error e = { 0 };
+	struct vmm_ports s;
+	int fd = -1, r = 0;
+
+	f->c.config.agent_ports = AGENT_PORTS_MAX;
+	for (uint32_t first = 0; first < AGENT_PORTS_MAX; first++, r = 0) {
+		f->c.next_port = first;
+		vmm_ports_init(&s);
+		for (int i = 0; i < 2 * AGENT_PORTS_MAX && r == 0; i++) {
+			r = vmm_port_take(&f->c, &vm, &s, &fd, &e);
+			agent_turn();
+		}
+		assert_int_equal(r, 1);
+		(void)close(fd);
+		vmm_ports_close(&s);
+	}
+}
+
 /* A user's unread answers are as many as the shares of the workers: further requests wait. */
 static void a_users_unread_descriptors_are_few(void **state)
 {
@@ -1439,6 +1530,10 @@ int main(void)
 		TEST(a_connection_stays_while_a_descriptor_is_unread),
 		TEST(the_next_request_waits_for_the_descriptor_to_be_received),
 		TEST(a_users_unread_descriptors_are_few),
+		TEST(a_search_for_a_port_keeps_its_connection),
+		TEST(a_search_ends_with_its_client),
+		TEST(a_pass_of_a_search_is_short),
+		TEST(a_search_tries_all_ports),
 	};
 
 	return cmocka_run_group_tests_name("ctl_api", tests, NULL, NULL);
