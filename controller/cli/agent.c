@@ -108,13 +108,22 @@ static void put(struct session *s, enum agent_frame type, const void *data, size
 		s->have += agent_put(s->out + s->have, type, data, n);
 }
 
-int agent_check_length(char *const *guest, struct error *e)
+/* A frame can not be cut as input is (agent_cut()), and the mark would begin a session. */
+static bool holds_mark(const char *text)
+{
+	return strstr(text, AGENT_MARK) != NULL;
+}
+
+int agent_check_command(char *const *guest, struct error *e)
 {
 	size_t all = 0;
 
 	for (char *const *w = guest; w && *w; w++) {
 		size_t n = strlen(*w);
 		all += n + 1;
+		if (holds_mark(*w))
+			return error_set(e, FAIL_USAGE, "command",
+					 "a word holds the bytes that begin a session");
 		if (n <= AGENT_DATA_MAX && all <= WORDS_MOST)
 			continue;
 		error_set(e, FAIL_USAGE, "command",
@@ -133,10 +142,12 @@ static void put_start(struct session *s)
 	uint8_t data[5] = { 0 };
 	char env[80];
 
+	if (!term || !*term || holds_mark(term))
+		term = "linux";
 	for (char *const *g = s->c->guest; g && *g; g++)
 		put(s, AGENT_ARG, *g, strlen(*g));
 	if (s->c->opt.tty) {
-		int n = snprintf(env, sizeof(env), "TERM=%.60s", term && *term ? term : "linux");
+		int n = snprintf(env, sizeof(env), "TERM=%.60s", term);
 		put(s, AGENT_ENV, env, (size_t)n);
 		data[0] |= AGENT_TTY;
 	}

@@ -4,9 +4,9 @@
 
 #include "controller/cli/cli.h"
 
-/* Check that the command line @guest fits into the frames of the protocol.  Return: 0, or -1 with
- * @e. */
-int agent_check_length(char *const *guest, struct error *e);
+/* Check that the command line @guest fits into the frames of the protocol, and that no word holds
+ * AGENT_MARK.  Return: 0, or -1 with @e (FAIL_USAGE). */
+int agent_check_command(char *const *guest, struct error *e);
 
 /**
  * agent_open() - connect to the agent in @vm

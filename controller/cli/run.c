@@ -42,7 +42,7 @@ static int check_run(struct cli *c, struct error *e)
 	if (c->opt.detach && c->guest)
 		return error_set(e, FAIL_USAGE, "run",
 				 "--detach waits for nothing, so it takes no command");
-	return c->opt.ssh ? ssh_check_length(c->guest, e) : agent_check_length(c->guest, e);
+	return c->opt.ssh ? ssh_check_length(c->guest, e) : agent_check_command(c->guest, e);
 }
 
 static int create(struct cli *c, const struct ssh *s, struct res_vm_create *r, struct error *e)
@@ -267,7 +267,7 @@ static int enter_by_agent(struct cli *c)
 	struct error e = { 0 };
 	struct ev_vm vm;
 
-	if (agent_check_length(c->guest, &e) < 0 || signals_hold(c, &e) < 0 ||
+	if (agent_check_command(c->guest, &e) < 0 || signals_hold(c, &e) < 0 ||
 	    look_up_running(c, c->pos[0], &vm, &e) < 0)
 		return ours(c, &e);
 	int status = by_agent(c, &vm, login_ms(c, &vm), &e);

@@ -39,9 +39,7 @@ static const char *heard(void)
 		while (agent_next(&r, &m) == 1 && n < sizeof(text) - 200)
 			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s:%.*s ",
 					      agent_frame_name(m.type),
-					      m.type == AGENT_ARG || m.type == AGENT_INPUT
-						      ? (int)m.n
-						      : 0,
+					      m.type == AGENT_START ? 0 : (int)m.n,
 					      (const char *)m.data);
 	} while (got > 0);
 	return text;
@@ -155,12 +153,40 @@ static void test_a_word_that_is_too_long(void **state)
 
 	(void)state;
 	memset(word, 'x', sizeof(word) - 1);
-	assert_int_equal(agent_check_length(words, &e), -1);
+	assert_int_equal(agent_check_command(words, &e), -1);
 	assert_int_equal(e.code, FAIL_USAGE);
 	word[AGENT_DATA_MAX] = '\0';
-	assert_int_equal(agent_check_length(words, &e), 0);
-	assert_int_equal(agent_check_length(four, &e), -1);
-	assert_int_equal(agent_check_length(NULL, &e), 0);
+	assert_int_equal(agent_check_command(words, &e), 0);
+	assert_int_equal(agent_check_command(four, &e), -1);
+	assert_int_equal(agent_check_command(NULL, &e), 0);
+}
+
+/* What precedes a mark would be dropped by the agent, and what follows would be executed. */
+static void test_a_mark_in_the_command_is_refused(void **state)
+{
+	static const char mark[] = "x" AGENT_MARK "0123456789abcdef";
+
+	(void)state;
+	assert_int_equal(BANGER("exec", "-n", "web1", "--", "rm", "--", mark, "halt"), FAIL_USAGE);
+	assert_has(fx.err, "begin a session");
+	assert_string_equal(fx.calls, "");
+	assert_int_equal(BANGER("run", "--rm", "--", mark), FAIL_USAGE);
+	assert_string_equal(fx.calls, "");
+}
+
+static void test_a_mark_in_the_terminal_is_left_out(void **state)
+{
+	(void)state;
+	(void)setenv("TERM", AGENT_MARK "0123456789abcdef", 1);
+	says(AGENT_EXIT, "\0\0", 2);
+	assert_int_equal(BANGER("exec", "-n", "-t", "web1", "--", "true"), 0);
+	assert_has(heard(), "arg:true env:TERM=linux start: ");
+	(void)setenv("TERM", "vt220", 1);
+	silence();
+	says(AGENT_EXIT, "\0\0", 2);
+	assert_int_equal(BANGER("exec", "-n", "-t", "web1", "--", "true"), 0);
+	assert_has(heard(), "env:TERM=vt220 ");
+	silence();
 }
 
 int main(void)
@@ -174,6 +200,8 @@ int main(void)
 		T(test_no_agent),
 		T(test_run_deletes_its_vm),
 		T(test_a_word_that_is_too_long),
+		T(test_a_mark_in_the_command_is_refused),
+		T(test_a_mark_in_the_terminal_is_left_out),
 	};
 
 	return cmocka_run_group_tests_name("cli_agent", tests, NULL, NULL);
