@@ -44,7 +44,8 @@ struct session {
 	int port, winch;
 	bool greeted, input, ended;
 	int status;
-	uint64_t deadline_ms; /* 0: none */
+	uint64_t greet_ms;    /* the greeting is waited for until then */
+	uint64_t deadline_ms; /* of a session that a signal ends; 0: none */
 	uint32_t credit;      /* bytes of input that the agent takes */
 	struct sink sink[2];
 	struct agent_reader in;
@@ -52,6 +53,11 @@ struct session {
 	size_t have, size;
 	struct error *e;
 };
+
+static uint64_t now_ms(void)
+{
+	return clock_boot_ns() / 1000000;
+}
 
 /* ---- the terminal ---- */
 
@@ -201,7 +207,7 @@ static void forward(struct session *s)
 	while (read(s->c->sigfd, &i, sizeof(i)) == (ssize_t)sizeof(i)) {
 		uint8_t sig = (uint8_t)i.ssi_signo;
 		bool ends = sig != SIGUSR1 && sig != SIGUSR2 && sig != SIGALRM;
-		uint64_t now = clock_boot_ns() / 1000000;
+		uint64_t now = now_ms();
 		put(s, AGENT_SIGNAL, &sig, 1);
 		if (ends)
 			s->deadline_ms = s->deadline_ms ? now : now + PATIENCE_MS;
@@ -350,11 +356,30 @@ static int receive(struct session *s, const uint8_t nonce[AGENT_NONCE])
 
 /* ---- the loop ---- */
 
+/* The time until the next deadline, for poll(2).  Return: -1 without one. */
 static int left_ms(const struct session *s)
 {
-	uint64_t now = clock_boot_ns() / 1000000;
+	uint64_t until = s->deadline_ms, now = now_ms();
 
-	return !s->deadline_ms ? -1 : s->deadline_ms > now ? (int)(s->deadline_ms - now) : 0;
+	if (!s->greeted && !s->ended && (!until || s->greet_ms < until))
+		until = s->greet_ms;
+	return !until ? -1 : until > now ? (int)(until - now) : 0;
+}
+
+/* End the session if its time is over.  The time is looked at after each poll(2): a guest that
+ * never stops sending would hide it.  Return: 0, or -1 with the error. */
+static int check_time(struct session *s)
+{
+	uint64_t now = now_ms();
+
+	if (s->deadline_ms && now >= s->deadline_ms)
+		return signals_error(s->c, s->c->command->verb, s->e);
+	if (s->greeted || now < s->greet_ms)
+		return 0;
+	error_set(s->e, FAIL_TIMEOUT, WHAT, "what answers in the guest is not the agent");
+	error_hint(s->e, "see what the guest does: banger vm logs %s",
+		   s->c->npos ? s->c->pos[0] : "VM");
+	return -1;
 }
 
 /* Return: 1 at the end, 0, or -1 with the error. */
@@ -376,8 +401,6 @@ static int turn(struct session *s, const uint8_t nonce[AGENT_NONCE])
 	if (s->ended && !s->sink[0].have && !s->sink[1].have)
 		return 1;
 	int n = poll(p, ARRAY_SIZE(p), left_ms(s));
-	if (n == 0 && s->deadline_ms)
-		return signals_error(s->c, s->c->command->verb, s->e);
 	if (p[5].revents)
 		resize(s);
 	if (p[4].revents)
@@ -387,11 +410,11 @@ static int turn(struct session *s, const uint8_t nonce[AGENT_NONCE])
 	for (int i = 0; i < 2; i++)
 		if (p[2 + i].revents)
 			drain(&s->sink[i]);
-	if (s->ended)
-		return 0;
-	if (p[0].revents & ~POLLOUT && receive(s, nonce) < 0)
+	if (!s->ended && p[0].revents & ~POLLOUT && receive(s, nonce) < 0)
 		return -1;
-	return s->ended ? 0 : flush(s);
+	if (s->ended)
+		return n == 0 ? check_time(s) : 0;
+	return check_time(s) < 0 ? -1 : flush(s);
 }
 
 static int converse(struct session *s, const uint8_t nonce[AGENT_NONCE])
@@ -408,7 +431,8 @@ static int converse(struct session *s, const uint8_t nonce[AGENT_NONCE])
 	return r < 0 ? -1 : s->status;
 }
 
-int agent_run(struct cli *c, int port, const uint8_t nonce[16], struct error *e)
+int agent_run(struct cli *c, int port, const uint8_t nonce[16], uint64_t timeout_ms,
+	      struct error *e)
 {
 	_cleanup_free_ struct session *s = calloc(1, sizeof(*s));
 	size_t words = 0;
@@ -424,6 +448,7 @@ int agent_run(struct cli *c, int port, const uint8_t nonce[16], struct error *e)
 			       .port = port,
 			       .winch = winch,
 			       .input = !c->opt.no_stdin,
+			       .greet_ms = now_ms() + timeout_ms,
 			       .credit = AGENT_WINDOW,
 			       .out = out,
 			       .size = size,

@@ -104,7 +104,7 @@ static int by_agent(struct cli *c, const struct ev_vm *vm, uint64_t timeout_ms, 
 	if (boots)
 		stage(c, "agent", "the guest answers", began);
 	choose_tty(c);
-	return agent_run(c, port, nonce, e);
+	return agent_run(c, port, nonce, timeout_ms, e);
 }
 
 static int reach(struct cli *c, const struct ev_vm *vm, uint64_t timeout_ms, struct error *e)

@@ -29,7 +29,7 @@
 static struct fixture {
 	char dir[64], out[1 << 20], err[65536];
 	int listener;
-	pthread_t server;
+	pthread_t server, flood;
 	pthread_mutex_t lock;
 	char calls[4096]; /* the calls in order, such as "vm_create vm_start " */
 	union control_body last[CALL_COUNT];
@@ -52,6 +52,7 @@ static struct fixture {
 	size_t agent_len;
 	int agent_fd;
 	bool agent_stays; /* else it hangs up behind that */
+	long agent_lies;  /* instead of its greeting it sends agent_before so many times */
 } fx;
 
 /* ---- the fake controller ---- */
@@ -133,6 +134,28 @@ static void send_hostile(int fd)
 	}
 }
 
+/* Send agent_before again and again, until the client hangs up. */
+static void *flood(void *arg)
+{
+	int fd = *(int *)arg;
+
+	for (long i = 0; i < fx.agent_lies; i++)
+		if (send(fd, fx.agent_before, strlen(fx.agent_before), MSG_NOSIGNAL) <= 0)
+			break;
+	return NULL;
+}
+
+/* A connection to a guest that sends no greeting. */
+static int connect_liar(void)
+{
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	fx.agent_fd = pair[0];
+	assert_int_equal(pthread_create(&fx.flood, NULL, flood, &fx.agent_fd), 0);
+	return pair[1];
+}
+
 /* A connection to an agent that has sent all that it sends. */
 static int connect_agent(const uint8_t nonce[16])
 {
@@ -177,7 +200,7 @@ static void send_answer(int fd, const struct message *m)
 		fill_texts(m->call->result(), &r);
 	if (id == CALL_VM_AGENT) {
 		memset(r.res_vm_agent.nonce, 'n', sizeof(r.res_vm_agent.nonce));
-		int port = connect_agent(r.res_vm_agent.nonce);
+		int port = fx.agent_lies ? connect_liar() : connect_agent(r.res_vm_agent.nonce);
 		(void)control_send_result(fd, m->id, m->call, &r, &port, 1);
 		(void)close(port);
 		return;

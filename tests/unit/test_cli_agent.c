@@ -1,6 +1,8 @@
 /* exec by the agent in a guest: what it is sent, whose exit status it is, and a guest that lies. */
 #include "tests/unit/cli_fixture.h"
 
+#include <limits.h>
+
 #include "controller/cli/agent.h"
 
 #define T(f) cmocka_unit_test_setup_teardown(f, fixture_setup, fixture_teardown)
@@ -13,6 +15,9 @@ static void says(enum agent_frame type, const void *data, size_t n)
 
 static void silence(void)
 {
+	if (fx.agent_lies)
+		(void)pthread_join(fx.flood, NULL);
+	fx.agent_lies = 0;
 	fx.agent_len = 0;
 	fx.agent_stays = false;
 	if (fx.agent_fd > 0)
@@ -123,6 +128,29 @@ static void test_a_guest_that_lies(void **state)
 	silence();
 }
 
+/* The time counts although there is always something to read. */
+static void test_a_guest_that_never_greets(void **state)
+{
+	(void)state;
+	fx.agent_lies = LONG_MAX;
+	(void)strcpy(fx.agent_before, "\x07not the agent");
+	assert_int_equal(BANGER("exec", "-n", "--timeout", "300ms", "web1", "--", "true"),
+			 FAIL_TIMEOUT);
+	assert_has(fx.err, "is not the agent");
+	silence();
+}
+
+static void test_a_guest_that_is_silent_after_a_byte(void **state)
+{
+	(void)state;
+	fx.agent_lies = 1;
+	(void)strcpy(fx.agent_before, "\x07");
+	assert_int_equal(BANGER("exec", "-n", "--timeout", "300ms", "web1", "--", "true"),
+			 FAIL_TIMEOUT);
+	assert_has(fx.err, "is not the agent");
+	silence();
+}
+
 static void test_no_agent(void **state)
 {
 	(void)state;
@@ -197,6 +225,8 @@ int main(void)
 		T(test_an_earlier_session_is_skipped),
 		T(test_it_could_not_be_started),
 		T(test_a_guest_that_lies),
+		T(test_a_guest_that_never_greets),
+		T(test_a_guest_that_is_silent_after_a_byte),
 		T(test_no_agent),
 		T(test_run_deletes_its_vm),
 		T(test_a_word_that_is_too_long),
