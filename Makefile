@@ -142,6 +142,7 @@ ROOM_proto := $(CONTROL) proto/agent.c
 ROOM_priv := common/config.c common/config_fd.c common/policy.c $(addprefix privhelper/,label.c lockdown.c root.c tag.c) \
 	$(filter-out privhelper/spawn/spawn.c,$(wildcard privhelper/spawn/*.c)) $(POLICIES)
 ROOM_ctl := $(CONTROL) common/config.c $(filter-out controller/main.c,$(CONTROLLER)) $(FAKES)
+ROOM_agent := $(filter-out controller/agent/agent.c,$(AGENT))
 ROOM_cli := $(CONTROL) common/config.c $(filter-out controller/cli/main.c,$(CLI))
 
 room_objects = $(patsubst %.c,$(B)/%.o,$(sort $(COMMON) $(USER) $(PROTO) $(ROOM_$(1))))
@@ -152,7 +153,7 @@ $(B)/unit/test_$(1)_%: $(B)/tests/unit/test_$(1)_%.o $(call room_objects,$(1))
 	$(Q)$$(CC) $$(LDFLAGS_ALL) $$(filter-out $$(addprefix $(B)/,$$(call included,tests/unit/test_$(1)_$$*.c)),$$^) -o $$@ \
 		$$(call pkg_libs,$(ALL_LIBS)) -pthread
 endef
-$(foreach r,common proto priv ctl cli,$(eval $(call room,$(r))))
+$(foreach r,common proto priv ctl agent cli,$(eval $(call room,$(r))))
 .SECONDARY:
 $(B)/unit/test_ctl_memory: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc reallocarray strdup)
 

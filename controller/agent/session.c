@@ -25,6 +25,7 @@
 #include "proto/agent.h"
 
 #define GRACE_MS 1000   /* from SIGHUP to SIGKILL */
+#define ROOT_MS 120000  /* for the image's root, as long as `run` waits for a guest */
 #define STEP_MS 10      /* pause between two looks at what is waited for */
 #define CONTROL_MAX 512 /* bytes of frames without data that wait for the port */
 
@@ -33,6 +34,7 @@ enum phase { IDLE, DESCRIBED, RUNNING, ENDED };
 static struct session {
 	int port, proc;
 	enum phase phase; /* DESCRIBED: START came, the image's root is waited for */
+	uint64_t root_ms; /* then it is waited for no more */
 	bool gone;        /* the client is */
 	struct agent_reader in;
 	size_t have; /* bytes in out */
@@ -63,6 +65,14 @@ static void sleep_ms(long ms)
 	const struct timespec t = { 0, ms * 1000000 };
 
 	(void)nanosleep(&t, NULL);
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
 /* ---- frames to the client ---- */
@@ -170,6 +180,7 @@ static int describe(const struct agent_msg *m)
 		c->cols = agent_u16(m->data + 3);
 		if (m->data[0] & ~AGENT_FLAGS || (c->line && c->nargs != 1))
 			return -1;
+		s.root_ms = now_ms() + ROOT_MS;
 		s.phase = DESCRIBED;
 		return 0;
 	default:
@@ -404,8 +415,11 @@ static void start(void)
 {
 	char why[200] = "";
 
-	if (!enter_root())
+	if (!enter_root()) {
+		if (now_ms() >= s.root_ms)
+			put_failed(125, "the guest does not come to its root file system");
 		return;
+	}
 	int status = command_start(&s.command, &s.run, why);
 	if (status == 0) {
 		s.phase = RUNNING;

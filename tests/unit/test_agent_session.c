@@ -1,0 +1,214 @@
+/* A session of the agent, in a process of its own and without a guest: the port is a socket, the
+ * image's root is that of this host.  Commands need root, as in a guest. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PATIENCE_MS 60000 /* for what is waited for on a loaded machine */
+
+static bool has_root = true; /* process 1 is in the image's root */
+static long skip_s;          /* the clock is so much faster at each look */
+
+/* A container may not look at process 1's root. */
+static int fake_openat(int dir, const char *path, int flags)
+{
+	return openat(dir, strcmp(path, "1/root") == 0 ? "/" : path, flags);
+}
+
+/* The root of process 1 differs from that of the agent. */
+static int fake_fstat(int fd, struct stat *st)
+{
+	int r = fstat(fd, st);
+
+	st->st_ino += has_root;
+	return r;
+}
+
+static int fake_clock(clockid_t id, struct timespec *t)
+{
+	static long skipped;
+	int r = clock_gettime(id, t);
+
+	skipped += skip_s;
+	t->tv_sec += skipped;
+	return r;
+}
+
+#define chroot(path) 0
+#define fstat fake_fstat
+#define openat fake_openat
+#define clock_gettime fake_clock
+#include "controller/agent/session.c"
+#undef chroot
+#undef fstat
+#undef openat
+#undef clock_gettime
+
+static struct {
+	pid_t agent;
+	int port;
+	struct agent_reader in;
+	char said[4096]; /* the output of the command */
+} me;
+
+static void say(enum agent_frame type, const void *data, size_t n)
+{
+	uint8_t frame[AGENT_HEAD + 1000];
+	size_t len = agent_put(frame, type, data, n);
+
+	assert_int_equal(send(me.port, frame, len, MSG_NOSIGNAL), len);
+}
+
+static int begin_session(void **state)
+{
+	static const uint8_t nonce[AGENT_NONCE] = "0123456789abcde";
+	int pair[2];
+
+	(void)state;
+	memset(&me, 0, sizeof(me));
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+		return -1;
+	me.agent = fork();
+	if (me.agent == 0) {
+		(void)close(pair[0]);
+		(void)signal(SIGPIPE, SIG_IGN);
+		_exit(session_run(pair[1], open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
+	}
+	(void)close(pair[1]);
+	me.port = pair[0];
+	me.in.from = AGENT_GUEST;
+	(void)send(me.port, AGENT_MARK, AGENT_MARK_LEN, MSG_NOSIGNAL);
+	(void)send(me.port, nonce, AGENT_NONCE, MSG_NOSIGNAL);
+	return 0;
+}
+
+static void hang_up(void)
+{
+	if (me.port >= 0)
+		(void)close(me.port);
+	me.port = -1;
+	if (me.agent > 0)
+		assert_int_equal(waitpid(me.agent, NULL, 0), me.agent);
+	me.agent = 0;
+}
+
+static int end_session(void **state)
+{
+	(void)state;
+	hang_up();
+	has_root = true;
+	skip_s = 0;
+	return 0;
+}
+
+/* A session of a guest whose init never comes to the image's root, and whose time flies. */
+static int begin_without_root(void **state)
+{
+	has_root = false;
+	skip_s = 30;
+	return begin_session(state);
+}
+
+static void receive_more(void)
+{
+	struct pollfd p = { me.port, POLLIN, 0 };
+	size_t size;
+	uint8_t *at = agent_room(&me.in, &size);
+
+	assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
+	ssize_t n = recv(me.port, at, size, 0);
+	assert_true(n > 0);
+	me.in.have += (size_t)n;
+}
+
+/* Wait for a frame of @type, or for @text in the output.  Return: the frame. */
+static struct agent_msg hear(enum agent_frame type, const char *text)
+{
+	static const uint8_t nonce[AGENT_NONCE] = "0123456789abcde";
+	static bool greeted;
+	struct agent_msg m;
+	int r;
+
+	greeted = me.said[0] && greeted;
+	for (;;) {
+		greeted = greeted || agent_answered(&me.in, nonce);
+		while (greeted && (r = agent_next(&me.in, &m))) {
+			assert_int_equal(r, 1);
+			if (m.type == AGENT_OUTPUT)
+				(void)strncat(me.said, (const char *)m.data, m.n);
+			if (m.type == type && (!text || strstr(me.said, text)))
+				return m;
+			if (m.type == AGENT_FAILED)
+				fail_msg("%.*s", (int)m.n - 1, (const char *)m.data + 1);
+		}
+		receive_more();
+	}
+}
+
+static void arguments(const char *const *words)
+{
+	for (; *words; words++)
+		say(AGENT_ARG, *words, strlen(*words));
+}
+
+static void run(uint8_t flags, const char *const *words)
+{
+	const uint8_t start[5] = { flags, 24, 0, 80, 0 };
+
+	if (geteuid() != 0)
+		skip();
+	arguments(words);
+	say(AGENT_START, start, sizeof(start));
+}
+
+#define RUN(flags, ...) run(flags, (const char *const[]){ __VA_ARGS__, NULL })
+
+static void test_a_command(void **state)
+{
+	(void)state;
+	RUN(0, "sh", "-c", "cat; exit 3");
+	say(AGENT_INPUT, "hello", 5);
+	say(AGENT_INPUT, NULL, 0);
+	assert_int_equal(hear(AGENT_EXIT, NULL).data[0], 3);
+	assert_string_equal(me.said, "hello");
+}
+
+static void test_a_guest_without_its_root(void **state)
+{
+	const uint8_t start[5] = { 0 };
+
+	(void)state;
+	arguments((const char *const[]){ "true", NULL });
+	say(AGENT_START, start, sizeof(start));
+	const struct agent_msg m = hear(AGENT_FAILED, NULL);
+	assert_int_equal(m.data[0], 125);
+	assert_non_null(memmem(m.data + 1, m.n - 1, "root file system", 16));
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, begin_session, end_session)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_a_command),
+		cmocka_unit_test_setup_teardown(test_a_guest_without_its_root, begin_without_root,
+						end_session),
+	};
+
+	return cmocka_run_group_tests_name("agent_session", tests, NULL, NULL);
+}
