@@ -14,6 +14,7 @@
 #define AGENT_CHUNK 16384    /* bytes of a stream that a sender puts into one frame */
 #define AGENT_HEAD 4         /* bytes of a frame's header */
 #define AGENT_WINDOW 131072  /* bytes of a stream that may be under way */
+#define AGENT_WORDS 4096     /* ARG frames of a command, and ENV frames */
 #define AGENT_NONCE 16
 #define AGENT_GREETING 32 /* mark and nonce */
 

@@ -129,7 +129,7 @@ static int set(struct command *c, const char *name, const char *value)
 		if (strncmp(c->env[i], name, n) == 0 && c->env[i][n] == '=')
 			return 0;
 	int len = snprintf(word, sizeof(word), "%s=%s", name, value);
-	char *w = c->nenv < COMMAND_WORDS ? command_word(c, word, (size_t)len) : NULL;
+	char *w = c->nenv < AGENT_WORDS + OWN_VARIABLES ? command_word(c, word, (size_t)len) : NULL;
 	if (!w)
 		return -1;
 	c->env[c->nenv++] = w;

@@ -6,14 +6,17 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "proto/agent.h"
+
 #define COMMAND_TEXT 262144 /* bytes of all arguments and variables */
-#define COMMAND_WORDS 4096
+#define OWN_VARIABLES 5     /* variables that the agent adds */
 
 /* What a client wants to be run. */
 struct command {
 	char text[COMMAND_TEXT]; /* each word with its NUL */
 	size_t used;
-	char *args[COMMAND_WORDS + 1], *env[COMMAND_WORDS + 1]; /* pointers into @text */
+	char *args[AGENT_WORDS + 1]; /* pointers into @text */
+	char *env[AGENT_WORDS + OWN_VARIABLES + 1];
 	size_t nargs, nenv;
 	const char *folder, *user; /* into @text; NULL: not given */
 	bool line;                 /* args[0] is a line for the user's shell */

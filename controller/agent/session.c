@@ -151,7 +151,7 @@ static void begin(const uint8_t nonce[AGENT_NONCE])
 
 static int add_word(char **words, size_t *n, const struct agent_msg *m)
 {
-	char *w = *n < COMMAND_WORDS ? command_word(&s.command, m->data, m->n) : NULL;
+	char *w = *n < AGENT_WORDS ? command_word(&s.command, m->data, m->n) : NULL;
 
 	if (!w)
 		return -1;

@@ -127,6 +127,13 @@ int agent_check_command(char *const *guest, struct error *e)
 	for (char *const *w = guest; w && *w; w++) {
 		size_t n = strlen(*w);
 		all += n + 1;
+		if (w - guest >= AGENT_WORDS) {
+			error_set(e, FAIL_USAGE, "command", "it has more than %d words",
+				  AGENT_WORDS);
+			error_hint(e,
+				   "divide it: ... | xargs -n 4000 banger exec -n VM -- COMMAND");
+			return -1;
+		}
 		if (holds_mark(*w))
 			return error_set(e, FAIL_USAGE, "command",
 					 "a word holds the bytes that begin a session");

@@ -81,12 +81,13 @@ static int begin_session(void **state)
 
 	(void)state;
 	memset(&me, 0, sizeof(me));
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return -1;
 	me.agent = fork();
 	if (me.agent == 0) {
 		(void)close(pair[0]);
 		(void)signal(SIGPIPE, SIG_IGN);
+		(void)fcntl(pair[1], F_SETFL, O_RDWR | O_NONBLOCK);
 		_exit(session_run(pair[1], open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
 	}
 	(void)close(pair[1]);
@@ -188,6 +189,19 @@ static void test_a_command(void **state)
 	assert_string_equal(me.said, "hello");
 }
 
+/* The command line sends no more words than these. */
+static void test_a_command_of_many_words(void **state)
+{
+	(void)state;
+	for (int i = 0; i < AGENT_WORDS - 4; i++)
+		say(AGENT_ENV, "A=B", 3);
+	arguments((const char *const[]){ "sh", "-c", "exit $(($# / 1000))", "sh", NULL });
+	for (int i = 0; i < AGENT_WORDS - 4; i++)
+		say(AGENT_ARG, "x", 1);
+	RUN(0, NULL);
+	assert_int_equal(hear(AGENT_EXIT, NULL).data[0], 4);
+}
+
 static void test_a_guest_without_its_root(void **state)
 {
 	const uint8_t start[5] = { 0 };
@@ -206,6 +220,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_a_command),
+		T(test_a_command_of_many_words),
 		cmocka_unit_test_setup_teardown(test_a_guest_without_its_root, begin_without_root,
 						end_session),
 	};

@@ -189,6 +189,21 @@ static void test_a_word_that_is_too_long(void **state)
 	assert_int_equal(agent_check_command(NULL, &e), 0);
 }
 
+static void test_too_many_words(void **state)
+{
+	static char *words[AGENT_WORDS + 2];
+	struct error e = { 0 };
+
+	(void)state;
+	for (int i = 0; i < AGENT_WORDS; i++)
+		words[i] = (char *)"x";
+	assert_int_equal(agent_check_command(words, &e), 0);
+	words[AGENT_WORDS] = (char *)"x";
+	assert_int_equal(agent_check_command(words, &e), -1);
+	assert_int_equal(e.code, FAIL_USAGE);
+	assert_has(e.why, "more than 4096 words");
+}
+
 /* What precedes a mark would be dropped by the agent, and what follows would be executed. */
 static void test_a_mark_in_the_command_is_refused(void **state)
 {
@@ -230,6 +245,7 @@ int main(void)
 		T(test_no_agent),
 		T(test_run_deletes_its_vm),
 		T(test_a_word_that_is_too_long),
+		T(test_too_many_words),
 		T(test_a_mark_in_the_command_is_refused),
 		T(test_a_mark_in_the_terminal_is_left_out),
 	};
