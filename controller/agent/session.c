@@ -48,6 +48,7 @@ static struct session {
 	size_t queued;
 	uint8_t queue[AGENT_WINDOW];
 	bool input_ends;
+	int eofs; /* of the terminal, written */
 	uint32_t took;
 	/* of output and errors: what the client lets us send */
 	uint32_t credit[AGENT_STREAMS];
@@ -141,6 +142,7 @@ static void begin(const uint8_t nonce[AGENT_NONCE])
 	s.phase = IDLE;
 	s.exited = s.input_ends = s.told_to_end = false;
 	s.queued = s.took = 0;
+	s.eofs = 0;
 	s.credit[AGENT_STREAM_OUTPUT] = s.credit[AGENT_STREAM_ERRORS] = AGENT_WINDOW;
 	memcpy(s.out, AGENT_MARK, AGENT_MARK_LEN);
 	memcpy(s.out + AGENT_MARK_LEN, nonce, AGENT_NONCE);
@@ -293,16 +295,16 @@ static void drop_input(void)
 	close_fd(&s.run.in);
 }
 
-/* A terminal has no end of file but its character. */
+/* A terminal has no end of file but its character.  Behind an incomplete line the first one only
+ * completes that line; the second one is the end of file (termios(3), VEOF). */
 static void end_input(void)
 {
 	struct termios t;
+	uint8_t eof = s.command.tty && tcgetattr(s.run.in, &t) == 0 ? t.c_cc[VEOF] : 4;
 
-	if (s.command.tty) {
-		uint8_t eof = tcgetattr(s.run.in, &t) == 0 ? t.c_cc[VEOF] : 4;
-		if (write(s.run.in, &eof, 1) < 0 && errno == EAGAIN)
+	for (; s.command.tty && s.eofs < 2; s.eofs++)
+		if (write(s.run.in, &eof, 1) < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
-	}
 	close_fd(&s.run.in);
 }
 

@@ -69,6 +69,7 @@ is "$(in_guest pidof cat)" "" "and what it ran"
 # ---- a terminal ----
 is "$(banger exec -n -t web -- 'tty; stty size; echo $TERM' | tr -d '\r')" $'/dev/pts/0\n24 80\nlinux' "-t: a terminal with a size and a type"
 is "$(printf 'one\n' | banger exec -t web -- 'cat; echo rc $?' | tr -d '\r' | tail -n 1)" "rc 0" "-t: the end of the input is the terminal's"
+is "$(printf abc | banger exec -t web -- 'stty -echo; cat; echo " rc $?"' | tr -d '\r' | tail -c 9)" "abc rc 0" "-t: also behind a line that is not complete"
 
 # ---- the end of a client is the end of what it ran ----
 sleeps() { in_guest sh -c 'ps | grep -c "[s]leep 77"'; }

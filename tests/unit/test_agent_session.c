@@ -202,6 +202,25 @@ static void test_a_command_of_many_words(void **state)
 	assert_int_equal(hear(AGENT_EXIT, NULL).data[0], 4);
 }
 
+static void test_a_terminal_ends_behind_an_incomplete_line(void **state)
+{
+	(void)state;
+	RUN(AGENT_TTY, "sh", "-c", "stty -echo; echo ready; cat; exit 5");
+	(void)hear(AGENT_OUTPUT, "ready");
+	say(AGENT_INPUT, "one\nabc", 7);
+	say(AGENT_INPUT, NULL, 0);
+	assert_int_equal(hear(AGENT_EXIT, NULL).data[0], 5);
+	assert_non_null(strstr(me.said, "one\r\nabc"));
+}
+
+static void test_a_terminal_ends_without_input(void **state)
+{
+	(void)state;
+	RUN(AGENT_TTY, "sh", "-c", "cat; exit 6");
+	say(AGENT_INPUT, NULL, 0);
+	assert_int_equal(hear(AGENT_EXIT, NULL).data[0], 6);
+}
+
 static void test_a_guest_without_its_root(void **state)
 {
 	const uint8_t start[5] = { 0 };
@@ -221,6 +240,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_a_command),
 		T(test_a_command_of_many_words),
+		T(test_a_terminal_ends_behind_an_incomplete_line),
+		T(test_a_terminal_ends_without_input),
 		cmocka_unit_test_setup_teardown(test_a_guest_without_its_root, begin_without_root,
 						end_session),
 	};
