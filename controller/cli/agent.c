@@ -309,7 +309,8 @@ static int take_credit(struct session *s, const struct agent_msg *m)
 	return 0;
 }
 
-/* The agent could not start the command: it tells an exit status and why. */
+/* The agent could not start the command: it tells an exit status and why.  A guest that lies may tell
+ * 0, but nothing has succeeded. */
 static int take_failure(struct session *s, const struct agent_msg *m)
 {
 	char why[200];
@@ -317,7 +318,7 @@ static int take_failure(struct session *s, const struct agent_msg *m)
 	(void)snprintf(why, sizeof(why), "%.*s", (int)m->n - 1, (const char *)m->data + 1);
 	text_clean(why);
 	fprintf(s->c->err, "banger: %s\n", why);
-	s->status = m->data[0];
+	s->status = m->data[0] ? m->data[0] : EXIT_OURS;
 	s->ended = true;
 	return 0;
 }

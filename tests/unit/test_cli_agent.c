@@ -94,6 +94,15 @@ static void test_it_could_not_be_started(void **state)
 	silence();
 }
 
+static void test_a_command_that_never_ran_has_not_succeeded(void **state)
+{
+	(void)state;
+	says(AGENT_FAILED, "\0so far", 7);
+	assert_int_equal(BANGER("exec", "-n", "web1", "--", "true"), EXIT_OURS);
+	assert_has(fx.err, "so far");
+	silence();
+}
+
 static void lies(const char *why)
 {
 	assert_int_equal(BANGER("exec", "-n", "web1", "--", "true"), EXIT_OURS);
@@ -239,6 +248,7 @@ int main(void)
 		T(test_a_signal_is_told_as_shells_do),
 		T(test_an_earlier_session_is_skipped),
 		T(test_it_could_not_be_started),
+		T(test_a_command_that_never_ran_has_not_succeeded),
 		T(test_a_guest_that_lies),
 		T(test_a_guest_that_never_greets),
 		T(test_a_guest_that_is_silent_after_a_byte),
