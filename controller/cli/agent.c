@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -29,10 +30,14 @@
 #define PATIENCE_MS 5000
 #define WORDS_MOST 200000 /* bytes of a command; the agent has room for more */
 #define CONTROL_ROOM 1024 /* bytes of frames without data */
+#define TTY_CHUNK 64      /* bytes that a writable terminal takes for sure, with a CR for each LF */
 
 /* An output stream of the command, on its way to a descriptor of ours. */
 struct sink {
 	int fd;
+	int opened; /* fd, if it is not one that we were given; else -1 */
+	bool socket;
+	size_t chunk; /* bytes that one call writes at most */
 	size_t have;
 	uint32_t took; /* written and not yet reported */
 	bool gone;     /* its reader is */
@@ -71,12 +76,13 @@ static bool make_raw(void)
 		return false;
 	raw = cooked;
 	cfmakeraw(&raw);
-	return tcsetattr(STDIN_FILENO, TCSADRAIN, &raw) == 0;
+	return tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0;
 }
 
+/* Does not wait for output: a terminal that is stopped would hold us for ever. */
 static void make_cooked(void)
 {
-	(void)tcsetattr(STDIN_FILENO, TCSADRAIN, &cooked);
+	(void)tcsetattr(STDIN_FILENO, TCSANOW, &cooked);
 }
 
 static struct winsize window(void)
@@ -248,11 +254,41 @@ static void read_input(struct session *s)
 	}
 }
 
-/* Write what one call takes without waiting.  PIPE_BUF bytes are what a writable pipe takes for
- * sure (pipe(7)). */
+/* Prepare to write to @fd without waiting: signals are held, so a write that waits could not be
+ * ended.  Other programs share its open file description, which stays as it is.  A terminal is
+ * opened anew, which the owner of the login may do, but not a user who came by su(1). */
+static void sink_open(struct sink *k, int fd)
+{
+	struct stat st;
+	char path[32];
+
+	k->fd = fd;
+	k->opened = -1;
+	k->chunk = PIPE_BUF; /* what a writable pipe takes for sure (pipe(7)) */
+	k->socket = fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+	if (!isatty(fd))
+		return;
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	k->opened = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (k->opened >= 0)
+		k->fd = k->opened;
+	else
+		k->chunk = TTY_CHUNK;
+}
+
+static void sinks_close(struct session *s)
+{
+	for (int i = 0; i < 2; i++)
+		if (s->sink[i].opened >= 0)
+			(void)close(s->sink[i].opened);
+}
+
+/* Write what one call takes without waiting. */
 static void drain(struct sink *k)
 {
-	ssize_t n = write(k->fd, k->v, k->have < PIPE_BUF ? k->have : PIPE_BUF);
+	size_t most = k->have < k->chunk ? k->have : k->chunk;
+	ssize_t n = k->socket ? send(k->fd, k->v, most, MSG_DONTWAIT | MSG_NOSIGNAL)
+			      : write(k->fd, k->v, most);
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
@@ -462,8 +498,8 @@ int agent_run(struct cli *c, int port, const uint8_t nonce[16], uint64_t timeout
 			       .size = size,
 			       .e = e };
 	s->in.from = AGENT_GUEST;
-	s->sink[0].fd = STDOUT_FILENO;
-	s->sink[1].fd = STDERR_FILENO;
+	sink_open(&s->sink[0], STDOUT_FILENO);
+	sink_open(&s->sink[1], STDERR_FILENO);
 	out_stage_end(c);
 	(void)fflush(c->out);
 	(void)fcntl(port, F_SETFL, fcntl(port, F_GETFL) | O_NONBLOCK);
@@ -471,6 +507,7 @@ int agent_run(struct cli *c, int port, const uint8_t nonce[16], uint64_t timeout
 	int status = converse(s, nonce);
 	if (raw)
 		make_cooked();
+	sinks_close(s);
 	return status;
 }
 

@@ -2,8 +2,12 @@
 #include "tests/unit/cli_fixture.h"
 
 #include <limits.h>
+#include <sys/wait.h>
+#include <time.h>
 
 #include "controller/cli/agent.h"
+
+#define PATIENCE_MS 60000 /* for what is waited for on a loaded machine */
 
 #define T(f) cmocka_unit_test_setup_teardown(f, fixture_setup, fixture_teardown)
 
@@ -182,6 +186,85 @@ static void test_run_deletes_its_vm(void **state)
 	assert_has(fx.err, "hint: the VM is kept: banger vm logs web1");
 }
 
+static void sleep_ms(long ms)
+{
+	const struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
+
+	(void)nanosleep(&t, NULL);
+}
+
+/* Wait until the agent was sent a frame. */
+static bool hears(const char *frame)
+{
+	for (int ms = 0; ms < PATIENCE_MS; ms += 20, sleep_ms(20))
+		if (fx.agent_fd > 0 && strstr(heard(), frame))
+			return true;
+	return false;
+}
+
+/* A process that runs exec with @out as its standard output. */
+static pid_t exec_into(int out)
+{
+	static char words[6][8] = { "banger", "exec", "-n", "web1", "--", "cat" };
+	char *argv[] = { words[0], words[1], words[2], words[3], words[4], words[5], NULL };
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+		(void)dup2(out, STDOUT_FILENO);
+		(void)dup2(null, STDERR_FILENO);
+		_exit(cli_main(6, argv, commands));
+	}
+	return pid;
+}
+
+/* Return: the exit status of @pid, or -1 if it did not end by itself. */
+static int status_of(pid_t pid)
+{
+	int status;
+
+	for (int ms = 0; ms < PATIENCE_MS; ms += 20, sleep_ms(20))
+		if (waitpid(pid, &status, WNOHANG) == pid)
+			return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+	(void)kill(pid, SIGKILL);
+	(void)waitpid(pid, &status, 0);
+	return -1;
+}
+
+/* The terminal's reader stops, as after Ctrl-S. */
+static void test_a_stopped_terminal_holds_no_signal(void **state)
+{
+	static char much[30000];
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+	(void)state;
+	if (master < 0 || grantpt(master) < 0 || unlockpt(master) < 0)
+		skip();
+	int terminal = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	assert_true(terminal >= 0);
+	memset(much, 'x', sizeof(much));
+	for (int i = 0; i < 4; i++)
+		says(AGENT_OUTPUT, much, sizeof(much));
+	fx.agent_stays = true;
+	pid_t pid = exec_into(terminal);
+	struct pollfd p = { master, POLLIN, 0 };
+	size_t n = 0;
+	while (n < sizeof(much) && poll(&p, 1, PATIENCE_MS) == 1)
+		n += (size_t)read(master, much, sizeof(much) - n);
+	sleep_ms(300); /* what the terminal takes now is much less than the rest */
+	(void)kill(pid, SIGTERM);
+	bool told = hears("signal:");
+	(void)kill(pid, SIGTERM);
+	int status = status_of(pid);
+	(void)close(terminal);
+	(void)close(master);
+	silence();
+	assert_int_equal(n, sizeof(much));
+	assert_true(told);
+	assert_int_equal(status, 128 + SIGTERM);
+}
+
 static void test_a_word_that_is_too_long(void **state)
 {
 	static char word[AGENT_DATA_MAX + 2];
@@ -254,6 +337,7 @@ int main(void)
 		T(test_a_guest_that_is_silent_after_a_byte),
 		T(test_no_agent),
 		T(test_run_deletes_its_vm),
+		T(test_a_stopped_terminal_holds_no_signal),
 		T(test_a_word_that_is_too_long),
 		T(test_too_many_words),
 		T(test_a_mark_in_the_command_is_refused),
