@@ -7,12 +7,14 @@
  * stays in the command's pipes.  POLLHUP at the port means that the client is gone. */
 #include "controller/agent/session.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -107,8 +109,56 @@ static void put_failed(int status, const char *why)
 
 /* ---- the end of a command ---- */
 
-/* End the process group: SIGHUP, after GRACE_MS SIGKILL.  The leader is reaped at the end, so that
- * the number of the group stays its own. */
+/* Return: the session of a process that has not ended, or -1; @pid: the name of its folder in
+ * /proc. */
+static pid_t session_of(const char *pid)
+{
+	char path[64], stat[512], state;
+	int session;
+
+	if (*pid < '1' || *pid > '9')
+		return -1;
+	(void)snprintf(path, sizeof(path), "%.32s/stat", pid);
+	int fd = openat(s.proc, path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, stat, sizeof(stat) - 1);
+	close_fd(&fd);
+	stat[n < 0 ? 0 : n] = '\0';
+	/* The name of the program is in parentheses and may hold some (proc(5)). */
+	const char *name_end = strrchr(stat, ')');
+	if (!name_end || sscanf(name_end, ") %c %*d %*d %d", &state, &session) != 2)
+		return -1;
+	return state == 'Z' || state == 'X' ? -1 : session;
+}
+
+/* Send SIGKILL to each process of the command's session.  Return: true if there was one. */
+static bool kill_session(void)
+{
+	int fd = openat(s.proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	bool found = false;
+	struct dirent *e;
+
+	while (d && (e = readdir(d)))
+		if (session_of(e->d_name) == s.run.pid)
+			found |= kill((pid_t)atoi(e->d_name), SIGKILL) == 0;
+	if (d)
+		(void)closedir(d);
+	return found;
+}
+
+/* Kill what the command has left in its session: its process group, and the jobs of a shell, which
+ * have groups of their own.  The leader is reaped at the end, so that the number of the session
+ * stays its own. */
+static void end_session(void)
+{
+	(void)kill(-s.run.pid, SIGKILL);
+	for (int ms = 0; ms < GRACE_MS && kill_session(); ms += STEP_MS)
+		sleep_ms(STEP_MS);
+	(void)waitpid(s.run.pid, NULL, 0);
+	s.run.pid = 0;
+}
+
+/* End the command: SIGHUP to its process group, after GRACE_MS SIGKILL to all of its session. */
 static void end_command(void)
 {
 	siginfo_t info;
@@ -124,8 +174,7 @@ static void end_command(void)
 				break;
 			sleep_ms(STEP_MS);
 		}
-		(void)kill(-s.run.pid, SIGKILL);
-		(void)waitpid(s.run.pid, NULL, 0);
+		end_session();
 	}
 	close_fd(&s.run.in);
 	close_fd(&s.run.out);
@@ -387,8 +436,9 @@ static void look_for_end(void)
 	put(AGENT_EXIT, data, sizeof(data));
 	/* What ignores the signal that ended the command would stay. */
 	if (s.told_to_end)
-		(void)kill(-s.run.pid, SIGKILL);
-	(void)waitpid(s.run.pid, NULL, 0);
+		end_session();
+	else
+		(void)waitpid(s.run.pid, NULL, 0);
 	s.run.pid = 0;
 	close_fd(&s.run.in);
 	s.phase = ENDED;

@@ -7,7 +7,8 @@
  * @port:	open for both directions, non-blocking
  * @proc:	the folder /proc
  *
- * Ends the command's process group when the client goes, or when another one begins.
+ * Ends all processes of the command's session (setsid(2)) when the client goes, or when another one
+ * begins.
  * Return: the exit status of the process.
  */
 int session_run(int port, int proc);

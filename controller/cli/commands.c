@@ -77,7 +77,8 @@ const struct command commands[] = {
 	  "The exit status is that of the command, 128 + n if signal n ended it, 127 if there\n"
 	  "is no such program, 126 if it can not be started, 125 if banger itself failed.\n"
 	  "Needs neither a network nor an ssh server in the guest; --ssh uses both.\n"
-	  "When exec is killed, the command ends.\n"
+	  "When exec is killed, the command ends with all jobs of its shell.  Daemons that\n"
+	  "have left its session (setsid) stay.\n"
 	  "The command reads exec's standard input to its end.  A loop that reads a list from\n"
 	  "its standard input needs -n:\n"
 	  "banger ps -q | while read v; do banger exec -n $v -- uptime; done\n" HELP_WORDS,

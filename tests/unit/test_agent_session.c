@@ -74,7 +74,7 @@ static void say(enum agent_frame type, const void *data, size_t n)
 	assert_int_equal(send(me.port, frame, len, MSG_NOSIGNAL), len);
 }
 
-static int begin_session(void **state)
+static int before(void **state)
 {
 	static const uint8_t nonce[AGENT_NONCE] = "0123456789abcde";
 	int pair[2];
@@ -108,7 +108,7 @@ static void hang_up(void)
 	me.agent = 0;
 }
 
-static int end_session(void **state)
+static int after(void **state)
 {
 	(void)state;
 	hang_up();
@@ -118,11 +118,11 @@ static int end_session(void **state)
 }
 
 /* A session of a guest whose init never comes to the image's root, and whose time flies. */
-static int begin_without_root(void **state)
+static int before_without_root(void **state)
 {
 	has_root = false;
 	skip_s = 30;
-	return begin_session(state);
+	return before(state);
 }
 
 static void receive_more(void)
@@ -221,6 +221,84 @@ static void test_a_terminal_ends_without_input(void **state)
 	assert_int_equal(hear(AGENT_EXIT, NULL).data[0], 6);
 }
 
+/* Return: true if process @pid has ended; a zombie has. */
+static bool has_ended(pid_t pid)
+{
+	char path[64], stat[512] = "";
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return true;
+	(void)!read(fd, stat, sizeof(stat) - 1);
+	(void)close(fd);
+	return strstr(stat, ") Z ") || !stat[0];
+}
+
+static void assert_ended(pid_t pid)
+{
+	const struct timespec pause = { 0, 20000000 };
+	bool ended;
+
+	for (int ms = 0; !(ended = has_ended(pid)) && ms < PATIENCE_MS; ms += 20)
+		(void)nanosleep(&pause, NULL);
+	if (!ended)
+		(void)kill(pid, SIGKILL);
+	assert_true(ended);
+}
+
+/* Start a shell with a job that ignores SIGHUP, in a process group of its own.  The shell is
+ * replaced by a program.  Return: the job. */
+static pid_t run_job(void)
+{
+	RUN(AGENT_TTY, "sh", "-c",
+	    "set -m; trap '' HUP; sleep 1000 & trap - HUP; echo job $! of $$.; exec sleep 1000");
+	(void)hear(AGENT_OUTPUT, ".");
+	const char *at = strstr(me.said, "job ");
+	assert_non_null(at);
+	pid_t job = (pid_t)atoi(at + 4);
+	assert_true(job > 1);
+	assert_int_equal(getpgid(job), job);
+	return job;
+}
+
+static void test_jobs_end_with_the_client(void **state)
+{
+	(void)state;
+	pid_t job = run_job();
+	hang_up();
+	assert_ended(job);
+}
+
+static void test_jobs_end_with_a_command_that_is_told_to_end(void **state)
+{
+	(void)state;
+	pid_t job = run_job();
+	say(AGENT_SIGNAL, "\x0f", 1);
+	assert_int_equal(hear(AGENT_EXIT, NULL).data[1], SIGTERM);
+	assert_ended(job);
+}
+
+/* What leaves the session is meant to stay. */
+static void test_a_daemon_outlives_the_client(void **state)
+{
+	const struct timespec pause = { 0, 20000000 };
+
+	(void)state;
+	RUN(0, "sh", "-c", "setsid sleep 1000 & echo daemon $!.; exec sleep 1000");
+	(void)hear(AGENT_OUTPUT, ".");
+	const char *at = strstr(me.said, "daemon ");
+	assert_non_null(at);
+	pid_t daemon = (pid_t)atoi(at + 7);
+	assert_true(daemon > 1);
+	for (int ms = 0; getsid(daemon) != daemon && ms < PATIENCE_MS; ms += 20)
+		(void)nanosleep(&pause, NULL);
+	hang_up();
+	bool ended = has_ended(daemon);
+	(void)kill(daemon, SIGKILL);
+	assert_false(ended);
+}
+
 static void test_a_guest_without_its_root(void **state)
 {
 	const uint8_t start[5] = { 0 };
@@ -233,7 +311,7 @@ static void test_a_guest_without_its_root(void **state)
 	assert_non_null(memmem(m.data + 1, m.n - 1, "root file system", 16));
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, begin_session, end_session)
+#define T(f) cmocka_unit_test_setup_teardown(f, before, after)
 
 int main(void)
 {
@@ -242,8 +320,11 @@ int main(void)
 		T(test_a_command_of_many_words),
 		T(test_a_terminal_ends_behind_an_incomplete_line),
 		T(test_a_terminal_ends_without_input),
-		cmocka_unit_test_setup_teardown(test_a_guest_without_its_root, begin_without_root,
-						end_session),
+		T(test_jobs_end_with_the_client),
+		T(test_jobs_end_with_a_command_that_is_told_to_end),
+		T(test_a_daemon_outlives_the_client),
+		cmocka_unit_test_setup_teardown(test_a_guest_without_its_root, before_without_root,
+						after),
 	};
 
 	return cmocka_run_group_tests_name("agent_session", tests, NULL, NULL);
