@@ -205,9 +205,8 @@ static int make_terminal(const struct command *c, const struct user *u, int fds[
 		return close_all(fds);
 	fds[0] = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	fds[4] = fcntl(master, F_DUPFD_CLOEXEC, 3);
-	if (fds[0] < 0 || fds[4] < 0)
+	if (fds[0] < 0 || fds[4] < 0 || fchown(fds[0], u->uid, (gid_t)-1) < 0)
 		return close_all(fds);
-	(void)fchown(fds[0], u->uid, (gid_t)-1);
 	(void)ioctl(master, TIOCSWINSZ, &size);
 	return 0;
 }
