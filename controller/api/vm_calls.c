@@ -333,6 +333,18 @@ static int agent_late(struct exchange *x, const struct vm *vm)
 	return EXCHANGE_FAILED;
 }
 
+/* True if @vm still runs, in the same start.  The ports are found by the number of the slot, which
+ * may have been given to another user's VM since @vm was read. */
+static bool still_runs(struct exchange *x, const struct vm *vm)
+{
+	struct error ignored = { 0 };
+	struct vm now;
+
+	return db_vm_by_id(x->ctl->db, vm->id, &now, &ignored) == 0 && now.state == VM_RUNNING &&
+	       now.started_ns == vm->started_ns &&
+	       strcmp(now.runtime.boot_id, vm->runtime.boot_id) == 0;
+}
+
 /* The stream between client and agent does not pass through the controller: the answer carries a
  * connected descriptor. */
 int api_vm_agent(struct exchange *x)
@@ -350,8 +362,11 @@ int api_vm_agent(struct exchange *x)
 	}
 	int r = vmm_port_take(x->ctl, &vm, &x->ports, &x->fd_out, &x->error);
 	memcpy(x->result.res_vm_agent.nonce, x->ports.nonce, AGENT_NONCE);
-	if (r != 0)
-		return r < 0 ? EXCHANGE_FAILED : EXCHANGE_DONE;
+	if (r < 0)
+		return EXCHANGE_FAILED;
+	if (r > 0 && still_runs(x, &vm))
+		return EXCHANGE_DONE;
+	fdio_close_all(&x->fd_out, 1);
 	bool late = clock_boot_ns() - x->begun_ns >= a->timeout_ms * 1000000u;
 	return late ? agent_late(x, &vm) : EXCHANGE_AGAIN;
 }

@@ -10,6 +10,7 @@
 #include <sys/un.h>
 
 #include "controller/api/server.c"
+#include "controller/db/connection.h"
 #include "proto/slot.h"
 #include "tests/unit/ctl_fixture.h"
 
@@ -28,6 +29,7 @@ static struct {
 	int agent, agent_fds[256];
 	size_t agent_conns;
 	bool agent_waits; /* it accepts, and does not answer */
+	const struct vm *agent_vm; /* the row that its VM gets when it has answered */
 } t;
 
 static int identify(int fd, struct caller *who)
@@ -72,6 +74,7 @@ static int api_teardown(void **state)
 		(void)close(t.agent);
 	t.agent = 0;
 	t.agent_waits = false;
+	t.agent_vm = NULL;
 	return teardown(state);
 }
 
@@ -79,11 +82,19 @@ static int api_teardown(void **state)
 static void agent_turn(void)
 {
 	int fd = t.agent > 0 ? accept4(t.agent, NULL, NULL, SOCK_CLOEXEC) : -1;
+	struct error e = { 0 };
 
 	if (fd < 0)
 		return;
+	/* The database is locked, so the answer is there before a worker can read the row. */
+	if (t.agent_vm)
+		assert_int_equal(tx_begin(t.f->c.db, &e), 0);
 	if (!t.agent_waits)
 		assert_int_equal(write(fd, "x", 1), 1);
+	if (t.agent_vm)
+		assert_int_equal(tx_end(t.f->c.db, db_vm_update(t.f->c.db, t.agent_vm, &e), "", &e),
+				 0);
+	t.agent_vm = NULL;
 	assert_true(t.agent_conns < ARRAY_SIZE(t.agent_fds));
 	t.agent_fds[t.agent_conns++] = fd;
 }
@@ -1462,6 +1473,24 @@ static void a_search_tries_all_ports(void **state)
 	}
 }
 
+/* The slot of a VM may be given to another user while a search waits for the answer of its agent:
+ * no connection to that VM is handed out. */
+static void a_port_of_a_vm_that_has_ended_is_not_handed_out(void **state)
+{
+	struct control c = client(OWNER);
+	struct message m;
+
+	struct vm vm = start_with_agent(*state);
+	vm.state = VM_STOPPED;
+	t.agent_vm = &vm;
+	say_agent(&c);
+	assert_int_equal(hear(&c, CALL_VM_AGENT, &m), 1);
+	assert_int_equal(m.kind, MSG_ERROR);
+	assert_int_equal(m.error.code, FAIL_STATE);
+	assert_int_equal(c.nfds, 0);
+	control_close(&c);
+}
+
 /* A user's unread answers are as many as the shares of the workers: further requests wait. */
 static void a_users_unread_descriptors_are_few(void **state)
 {
@@ -1534,6 +1563,7 @@ int main(void)
 		TEST(a_search_ends_with_its_client),
 		TEST(a_pass_of_a_search_is_short),
 		TEST(a_search_tries_all_ports),
+		TEST(a_port_of_a_vm_that_has_ended_is_not_handed_out),
 	};
 
 	return cmocka_run_group_tests_name("ctl_api", tests, NULL, NULL);
