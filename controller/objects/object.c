@@ -418,14 +418,21 @@ int object_remove(struct ctl *c, const struct vm *vm, enum object kind, const st
 	return rows[kind].remove(c, &rows[kind], &q);
 }
 
-/* Wait until the process that holds the object has exited, for @ms at most. */
-static void wait_for_holder(struct ctl *c, const struct vm *vm, enum object kind, int ms)
+#define HOLDER_MS 100 /* interval of looks at the clock */
+
+/* Wait before the role is asked again: until the process that holds the object has exited, or for @ms
+ * where there is no such process.  Return: false if it has not exited at @end: no question can help. */
+static bool wait_for_holder(struct ctl *c, const struct vm *vm, enum object kind, int ms,
+			    uint64_t end)
 {
 	_cleanup_close_ int pidfd = rows[kind].exit_of ? rows[kind].exit_of(c, vm) : -1;
 
-	/* A process that has exited leaves its cgroup some microseconds later: retry after 1 ms. */
-	if (pidfd_wait(pidfd, ms))
-		(void)poll(NULL, 0, 1);
+	while (pidfd >= 0 && !pidfd_wait(pidfd, HOLDER_MS))
+		if (clock_boot_ns() >= end)
+			return false;
+	/* A process that has exited leaves its cgroup some microseconds later. */
+	(void)poll(NULL, 0, ms);
+	return true;
 }
 
 int object_release(struct ctl *c, const struct vm *vm, enum object kind, const struct operation *o,
@@ -437,13 +444,13 @@ int object_release(struct ctl *c, const struct vm *vm, enum object kind, const s
 
 	if (c->release_by && c->release_by < end)
 		end = c->release_by;
-	/* The role itself waits 100 ms for each VMM. */
+	/* The role itself waits 100 ms for each VMM, and serves no other request meanwhile.  So it is
+	 * not asked again before the VMM has exited. */
 	if (kind == OBJ_VMM && clock_boot_ns() >= end)
 		return object_explain(kind, ST_BUSY, e);
-	while ((status = object_remove(c, vm, kind, o)) == ST_BUSY && clock_boot_ns() < end) {
-		wait_for_holder(c, vm, kind, ms);
+	while ((status = object_remove(c, vm, kind, o)) == ST_BUSY && clock_boot_ns() < end &&
+	       wait_for_holder(c, vm, kind, ms, end))
 		ms = ms < 100 ? 2 * ms : 100;
-	}
 	return status == ST_OK ? 0 : object_explain(kind, status, e);
 }
 

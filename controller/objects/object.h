@@ -60,7 +60,7 @@ int object_remove(struct ctl *c, const struct vm *vm, enum object kind, const st
  * object_release() - have the role remove an object, and retry while it is busy
  *
  * A VMM gets RELEASE_VMM_MS to exit, since the kernel needs seconds to free the memory of a large
- * guest.  Other kinds get RELEASE_MS.
+ * guest; its role is asked to kill it, and again when it has exited.  Other kinds get RELEASE_MS.
  * Return: 0 when it is gone, or -1 with the error.
  */
 int object_release(struct ctl *c, const struct vm *vm, enum object kind, const struct operation *o,

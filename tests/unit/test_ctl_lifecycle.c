@@ -432,6 +432,47 @@ static void a_busy_removal_is_repeated(void **state)
 	assert_nothing_left(f, "web", VM_STOPPED);
 }
 
+struct job {
+	struct fixture *f;
+	const char *name;
+	int r;
+	bool already;
+	struct error e;
+	struct operation o;
+	pthread_t thread;
+};
+
+static void *kill_thread(void *arg)
+{
+	struct job *j = arg;
+
+	j->r = vm_kill(&j->f->c, &j->o, j->name, &j->already, &j->e);
+	return NULL;
+}
+
+/* A VMM that was killed and does not exit: the role, which waits for a while at each VMM_KILL and
+ * serves no other request then, is asked again when the VMM has exited. */
+static void a_kill_asks_again_when_the_vmm_has_exited(void **state)
+{
+	struct fixture *f = *state;
+	struct job j = { .f = f, .name = "web", .o = operation(f) };
+
+	struct vm vm = create(f, "web", true);
+	must_start(f, "web");
+	fake_helper_fail(f->fake, OP_VMM_KILL, ST_BUSY, UINT32_MAX);
+	assert_int_equal(pthread_create(&j.thread, NULL, kill_thread, &j), 0);
+	while (fake_helper_count(f->fake, OP_VMM_KILL) == 0)
+		(void)poll(NULL, 0, 1);
+	(void)poll(NULL, 0, 1000);
+	assert_int_equal(fake_helper_count(f->fake, OP_VMM_KILL), 1);
+	fake_helper_fail(f->fake, OP_VMM_KILL, ST_OK, 0);
+	fake_helper_vmm_exit(f->fake, vm.slot);
+	(void)pthread_join(j.thread, NULL);
+	assert_int_equal(j.r, 0);
+	assert_int_equal(fake_helper_count(f->fake, OP_VMM_KILL), 2);
+	assert_nothing_left(f, "web", VM_STOPPED);
+}
+
 static void a_rate_that_is_reached_only_delays_a_start(void **state)
 {
 	struct fixture *f = *state;
@@ -578,16 +619,6 @@ static void the_generation_goes_up_on_reuse(void **state)
 }
 
 /* ---- several at once ---- */
-
-struct job {
-	struct fixture *f;
-	const char *name;
-	int r;
-	bool already;
-	struct error e;
-	struct operation o;
-	pthread_t thread;
-};
 
 static void *start_thread(void *arg)
 {
@@ -930,6 +961,7 @@ int main(void)
 		TEST(a_plan_that_can_not_be_written_asks_for_nothing),
 		TEST(each_removal_failing_is_degraded_until_it_works),
 		TEST(a_busy_removal_is_repeated),
+		TEST(a_kill_asks_again_when_the_vmm_has_exited),
 		TEST(a_rate_that_is_reached_only_delays_a_start),
 		TEST(a_start_cleans_up_what_a_stop_could_not),
 		TEST(a_dead_role_is_degraded_with_every_row_kept),
