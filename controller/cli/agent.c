@@ -29,6 +29,9 @@
 #define WHAT "agent"
 #define PATIENCE_MS 5000
 #define WORDS_MOST 200000 /* bytes of a command; the agent has room for more */
+#define ENV_MOST 32768    /* bytes of all variables */
+#define USER_MOST 255     /* bytes of a name, as in agent.def */
+#define FOLDER_MOST 4095  /* likewise */
 #define CONTROL_ROOM 1024 /* bytes of frames without data */
 #define TTY_CHUNK 64      /* bytes that a writable terminal takes for sure, with a CR for each LF */
 
@@ -154,22 +157,83 @@ int agent_check_command(char *const *guest, struct error *e)
 	return 0;
 }
 
+static int check_text(const char *option, const char *text, size_t most, struct error *e)
+{
+	if (!text)
+		return 0;
+	if (!*text || strlen(text) > most)
+		return error_set(e, FAIL_USAGE, option, "it is empty, or longer than %zu bytes",
+				 most);
+	if (holds_mark(text))
+		return error_set(e, FAIL_USAGE, option, "it holds the bytes that begin a session");
+	return 0;
+}
+
+int agent_check_options(const struct options *o, struct error *e)
+{
+	size_t left = ENV_MOST;
+
+	for (size_t i = 0; i < o->env.n; i++) {
+		const char *v = o->env.v[i];
+		if (*v == '=' || !strchr(v, '='))
+			return error_set(e, FAIL_USAGE, "--env", "\"%s\" is not NAME=VALUE", v);
+		if (check_text("--env", v, left, e) < 0)
+			return -1;
+		left -= strlen(v);
+	}
+	return check_text("--user", o->as, USER_MOST, e) < 0
+		       ? -1
+		       : check_text("--workdir", o->workdir, FOLDER_MOST, e);
+}
+
+static void put_text(struct session *s, enum agent_frame type, const char *text)
+{
+	if (text)
+		put(s, type, text, strlen(text));
+}
+
+/* The variables that the user gives, and the type of the terminal if it is not among them. */
+static void put_environment(struct session *s)
+{
+	const struct values *given = &s->c->opt.env;
+	const char *term = getenv("TERM");
+	bool typed = !s->c->opt.tty;
+	char env[80];
+
+	for (size_t i = 0; i < given->n; i++) {
+		put_text(s, AGENT_ENV, given->v[i]);
+		typed |= strncmp(given->v[i], "TERM=", 5) == 0;
+	}
+	if (typed)
+		return;
+	if (!term || !*term || holds_mark(term))
+		term = "linux";
+	(void)snprintf(env, sizeof(env), "TERM=%.60s", term);
+	put_text(s, AGENT_ENV, env);
+}
+
+/* Return: the bytes that put_start() needs at most. */
+static size_t start_size(const struct cli *c)
+{
+	size_t n = CONTROL_ROOM + ENV_MOST + VALUES_MAX * AGENT_HEAD + USER_MOST + FOLDER_MOST;
+
+	for (char *const *g = c->guest; g && *g; g++)
+		n += strlen(*g) + AGENT_HEAD;
+	return n;
+}
+
 static void put_start(struct session *s)
 {
 	const struct winsize w = window();
-	const char *term = getenv("TERM");
 	uint8_t data[5] = { 0 };
-	char env[80];
 
-	if (!term || !*term || holds_mark(term))
-		term = "linux";
 	for (char *const *g = s->c->guest; g && *g; g++)
-		put(s, AGENT_ARG, *g, strlen(*g));
-	if (s->c->opt.tty) {
-		int n = snprintf(env, sizeof(env), "TERM=%.60s", term);
-		put(s, AGENT_ENV, env, (size_t)n);
+		put_text(s, AGENT_ARG, *g);
+	put_environment(s);
+	put_text(s, AGENT_USER, s->c->opt.as);
+	put_text(s, AGENT_FOLDER, s->c->opt.workdir);
+	if (s->c->opt.tty)
 		data[0] |= AGENT_TTY;
-	}
 	if (s->c->nguest == 1)
 		data[0] |= AGENT_LINE;
 	agent_set16(data + 1, w.ws_row);
@@ -479,11 +543,7 @@ int agent_run(struct cli *c, int port, const uint8_t nonce[16], uint64_t timeout
 	      struct error *e)
 {
 	_cleanup_free_ struct session *s = calloc(1, sizeof(*s));
-	size_t words = 0;
-
-	for (char *const *g = c->guest; g && *g; g++)
-		words += strlen(*g) + AGENT_HEAD;
-	size_t size = words + 2 * CONTROL_ROOM + 2 * AGENT_CHUNK;
+	size_t size = start_size(c) + CONTROL_ROOM + 2 * AGENT_CHUNK;
 	_cleanup_free_ uint8_t *out = malloc(size);
 	if (!s || !out)
 		return error_set(e, FAIL_GENERAL, WHAT, "out of memory");

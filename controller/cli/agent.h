@@ -8,6 +8,9 @@
  * AGENT_MARK.  Return: 0, or -1 with @e (FAIL_USAGE). */
 int agent_check_command(char *const *guest, struct error *e);
 
+/* Check that --env, --user and --workdir fit likewise.  Return: 0, or -1 with @e (FAIL_USAGE). */
+int agent_check_options(const struct options *o, struct error *e);
+
 /**
  * agent_open() - connect to the agent in @vm
  * @timeout_ms:	how long to wait for an agent with a free port
@@ -25,8 +28,8 @@ int agent_open(struct cli *c, const struct ev_vm *vm, uint64_t timeout_ms, uint8
  * @timeout_ms:	how long to wait for the agent's greeting (FAIL_TIMEOUT).  The port has answered
  *		already, but with bytes that may be of an earlier session, or of another program.
  *
- * One word is a line for the user's shell; several words are a command and its arguments.  --tty
- * and --no-stdin apply.  Held signals are forwarded; five seconds after one that ends programs the
+ * One word is a line for the user's shell; several words are a command and its arguments.  --tty,
+ * --no-stdin, --env, --user and --workdir apply.  Held signals are forwarded; five seconds after one that ends programs the
  * session is ended.
  * Return: the command's exit status, 128 + n if signal n ended it; -1 with @e.
  */

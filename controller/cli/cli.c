@@ -18,6 +18,7 @@
 enum kind {
 	K_FLAG,
 	K_TEXT,
+	K_VALUES,
 	K_COUNT,
 	K_MIB,
 	K_TIME,
@@ -127,6 +128,13 @@ static const struct option_row {
 		      100000 },
 	[O_SSH] = { "ssh", 0, K_FLAG, NULL,
 		    "use the guest's ssh server and network instead of the agent", AT(ssh), 0 },
+	[O_ENV] = { "env", 'e', K_VALUES, "NAME=VALUE",
+		    "set a variable of the command; up to 100 times", AT(env), 0 },
+	[O_AS] = { "user", 'u', K_TEXT, "USER",
+		   "run it as this user of the guest, a name or uid (default: root)", AT(as), 0 },
+	[O_WORKDIR] = { "workdir", 'w', K_TEXT, "DIR",
+			"start the command in this folder (default: the user's home)", AT(workdir),
+			0 },
 	[O_DRY_RUN] = { "dry-run", 0, K_FLAG, NULL, "print what would be done, and change nothing",
 			AT(dry_run), 0 },
 #undef AT
@@ -212,6 +220,15 @@ static int choose(const char *const *words, const char *s)
 	return -1;
 }
 
+static int add_value(struct values *w, const char *arg)
+{
+	errno = ERANGE;
+	if (w->n == VALUES_MAX)
+		return -1;
+	w->v[w->n++] = arg;
+	return 0;
+}
+
 static int option_set(struct options *o, const struct option_row *r, const char *arg)
 {
 	static const char *const formats[] = { "table", "json", "name", NULL };
@@ -226,6 +243,8 @@ static int option_set(struct options *o, const struct option_row *r, const char 
 	case K_TEXT:
 		*(const char **)at = arg;
 		return 0;
+	case K_VALUES:
+		return add_value(at, arg);
 	case K_COUNT:
 		return parse_uint(arg, 1, r->max, at);
 	case K_MIB:

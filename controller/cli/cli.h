@@ -63,10 +63,20 @@ enum option_id {
 	O_UNTIL,
 	O_LINES,
 	O_SSH,
+	O_ENV,
+	O_AS,
+	O_WORKDIR,
 	O_COUNT
 };
 
 #define O(x) (UINT64_C(1) << O_##x)
+
+/* The values of an option that may be given several times. */
+#define VALUES_MAX 100
+struct values {
+	const char *v[VALUES_MAX];
+	size_t n;
+};
 
 struct options {
 	enum format format;
@@ -74,6 +84,8 @@ struct options {
 	const char *name, *image, *kernel, *deb, *vmlinuz, *modules, *include, *suite, *output,
 		*config;
 	const char *key, *checkpoints, *role, *logs, *vm, *user, *op, *status, *since, *until;
+	const char *as, *workdir; /* the guest's user and folder for a command */
+	struct values env;
 	uint64_t lines;
 	uint64_t vcpus, mem_mib, disk_mib, size_mib, timeout_ms; /* 0: not given */
 	uint64_t nat;                               /* vm_set's: 0 not given, 1 off, 2 on */

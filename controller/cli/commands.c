@@ -3,6 +3,7 @@
 
 #define PRINTS (O(OUTPUT) | O(QUIET))
 #define WORKS (PRINTS | O(PROGRESS))
+#define COMMAND (O(TTY) | O(ENV) | O(AS) | O(WORKDIR))
 #define FILTERS \
 	(O(OUTPUT) | O(ROLE) | O(LOGS) | O(VM) | O(USER) | O(OP) | O(STATUS) | O(SINCE) | O(UNTIL))
 #define SHAPE \
@@ -16,13 +17,14 @@
 
 const struct command commands[] = {
 	{ "vm", "run", NULL, "", 0, 0, true,
-	  WORKS | SHAPE | O(RM) | O(DETACH) | O(TIMEOUT) | O(TTY) | O(SSH),
+	  WORKS | SHAPE | O(RM) | O(DETACH) | O(TIMEOUT) | COMMAND | O(SSH),
 	  "create and start a VM, then run a command or a shell in it\n"
 	  "Waits until the agent in the guest answers: 120 s, or --timeout.  The exit status\n"
 	  "is that of the command.\n" HELP_WORDS "\n"
 	  "--rm deletes the VM when the command ends, for whatever reason.  A VM that never\n"
 	  "answered is kept, so that you can read its logs (exit status 7).\n"
-	  "--ssh uses the guest's ssh server, as for kernels that were imported without agent.",
+	  "--ssh uses the guest's ssh server, as for kernels that were imported without agent.\n"
+	  "--env, --user and --workdir do not go with it.",
 	  cmd_vm_run },
 	{ "vm", "create", NULL, "[NAME]", 0, 1, false, WORKS | SHAPE,
 	  "create a VM without starting it\n"
@@ -67,16 +69,17 @@ const struct command commands[] = {
 	  "open a shell in a running VM, as root\n"
 	  "The exit status is that of the shell.",
 	  cmd_vm_ssh },
-	{ "vm", "shell", NULL, "VM", 1, 1, true, O(TTY) | O(TIMEOUT) | O(PROGRESS),
-	  "open a shell in a running VM, as root, by the agent in the guest\n"
+	{ "vm", "shell", NULL, "VM", 1, 1, true, COMMAND | O(TIMEOUT) | O(PROGRESS),
+	  "open a shell in a running VM, as root or --user, by the agent in the guest\n"
 	  "Needs neither a network nor an ssh server in the guest.",
 	  cmd_vm_shell },
 	{ "vm", "exec", NULL, "VM", 1, 1, true,
-	  O(TTY) | O(TIMEOUT) | O(PROGRESS) | O(NO_STDIN) | O(SSH),
-	  "run a command in a running VM, as root\n"
+	  COMMAND | O(TIMEOUT) | O(PROGRESS) | O(NO_STDIN) | O(SSH),
+	  "run a command in a running VM, as root or --user\n"
 	  "The exit status is that of the command, 128 + n if signal n ended it, 127 if there\n"
 	  "is no such program, 126 if it can not be started, 125 if banger itself failed.\n"
-	  "Needs neither a network nor an ssh server in the guest; --ssh uses both.\n"
+	  "Needs neither a network nor an ssh server in the guest; --ssh uses both, and does\n"
+	  "not go with --env, --user and --workdir.\n"
 	  "When exec is killed, the command ends with all jobs of its shell.  Daemons that\n"
 	  "have left its session (setsid) stay.\n"
 	  "The command reads exec's standard input to its end.  A loop that reads a list from\n"

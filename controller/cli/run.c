@@ -33,6 +33,17 @@ static int ours(struct cli *c, const struct error *e)
 	return code == FAIL_USAGE || code == FAIL_TIMEOUT ? code : EXIT_OURS;
 }
 
+/* Check the command and the options that belong to it. */
+static int check_command(const struct cli *c, struct error *e)
+{
+	if (!c->opt.ssh)
+		return agent_check_command(c->guest, e) < 0 ? -1 : agent_check_options(&c->opt, e);
+	if (c->opt.env.n || c->opt.as || c->opt.workdir)
+		return error_set(e, FAIL_USAGE, "--ssh",
+				 "--env, --user and --workdir are for the agent alone");
+	return ssh_check_length(c->guest, e);
+}
+
 static int check_run(struct cli *c, struct error *e)
 {
 	if (c->opt.detach && c->opt.rm)
@@ -42,7 +53,7 @@ static int check_run(struct cli *c, struct error *e)
 	if (c->opt.detach && c->guest)
 		return error_set(e, FAIL_USAGE, "run",
 				 "--detach waits for nothing, so it takes no command");
-	return c->opt.ssh ? ssh_check_length(c->guest, e) : agent_check_command(c->guest, e);
+	return check_command(c, e);
 }
 
 static int create(struct cli *c, const struct ssh *s, struct res_vm_create *r, struct error *e)
@@ -267,7 +278,7 @@ static int enter_by_agent(struct cli *c)
 	struct error e = { 0 };
 	struct ev_vm vm;
 
-	if (agent_check_command(c->guest, &e) < 0 || signals_hold(c, &e) < 0 ||
+	if (check_command(c, &e) < 0 || signals_hold(c, &e) < 0 ||
 	    look_up_running(c, c->pos[0], &vm, &e) < 0)
 		return ours(c, &e);
 	int status = by_agent(c, &vm, login_ms(c, &vm), &e);
@@ -293,6 +304,8 @@ int cmd_vm_exec(struct cli *c)
 		error_hint(&e, "banger vm exec %s -- uname -a", c->pos[0]);
 		return out_error(c, &e);
 	}
+	if (check_command(c, &e) < 0)
+		return out_error(c, &e);
 	return c->opt.ssh ? enter(c, true) : enter_by_agent(c);
 }
 

@@ -49,6 +49,11 @@ is "$(in_guest echo 'a  b' '$HOME' "c'd")" "a  b \$HOME c'd" "several words are 
 is "$(in_guest sh -c 'echo out; echo err >&2' 2>"$T/e2")" out "standard output"
 is "$(cat "$T/err")" err "standard error is apart"
 is "$(in_guest 'echo $HOME $USER $PWD $0')" "/root root /root sh" "home, user, folder and shell are root's"
+is "$(banger exec -n -u guest -w /etc -e 'A=b  c' -e B= web -- 'echo "$(id -u):$(id -G):$PWD:$HOME:$A:${B-unset}"')" \
+	"1000:1000 50:/etc:/tmp:b  c:" "--user, --workdir and --env"
+is "$(banger exec -n -u 1000 web -- id -un)" guest "--user takes a uid"
+is "$(status_of banger exec -n -u nobody web -- true)" 126 "a user that the guest does not have: 126"
+is "$(status_of banger exec -n -w /nosuch web -- true)" 126 "a folder that the guest does not have: 126"
 is "$(in_guest readlink /proc/self/fd/1)" "pipe:*" "without -t there is no terminal"
 is "$(in_guest sh -c 'cat /proc/self/oom_score_adj')" 0 "a command is not spared by the OOM killer"
 is "$(in_guest sh -c 'sleep 300 & echo started')" started "a process in the background does not hold exec"
@@ -105,7 +110,7 @@ is "$(status_of in_guest true)" 125 "a stopped VM"
 is "$(grep -c 'it is stopped' "$T/err")" 1 "a stopped VM: it says so"
 
 # ---- run ----
-is "$(banger run --rm --timeout 120s --image tiny --memory 192M -- 'echo in $(hostname | wc -c)'; echo $?)" $'in *\n0' "run --rm: no network, no key"
+is "$(banger run --rm --timeout 120s --image tiny --memory 192M -u guest -e X=in -- 'echo $X $(id -u)'; echo $?)" $'in 1000\n0' "run --rm: no network, no key"
 is "$(banger list -q | tr '\n' ' ')" "web " "run --rm leaves nothing"
 banger rm web >/dev/null
 is "$(find "$T/run/slots/0" -mindepth 1 | wc -l)" 0 "a deleted VM leaves no socket"

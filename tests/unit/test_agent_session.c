@@ -221,6 +221,18 @@ static void test_a_terminal_ends_without_input(void **state)
 	assert_int_equal(hear(AGENT_EXIT, NULL).data[0], 6);
 }
 
+static void test_a_folder_and_variables(void **state)
+{
+	(void)state;
+	say(AGENT_ENV, "HOME=/nosuch", 12);
+	say(AGENT_ENV, "A=b  c", 6);
+	say(AGENT_FOLDER, "/etc", 4);
+	say(AGENT_USER, "0", 1);
+	RUN(0, "sh", "-c", "printf %s \"$PWD:$HOME:$A:$(id -u)\"");
+	assert_int_equal(hear(AGENT_EXIT, NULL).data[0], 0);
+	assert_string_equal(me.said, "/etc:/nosuch:b  c:0");
+}
+
 /* Return: true if process @pid has ended; a zombie has. */
 static bool has_ended(pid_t pid)
 {
@@ -318,6 +330,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_a_command),
 		T(test_a_command_of_many_words),
+		T(test_a_folder_and_variables),
 		T(test_a_terminal_ends_behind_an_incomplete_line),
 		T(test_a_terminal_ends_without_input),
 		T(test_jobs_end_with_the_client),

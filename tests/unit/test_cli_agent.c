@@ -69,6 +69,63 @@ static void test_streams_and_status(void **state)
 	silence();
 }
 
+static void test_a_user_a_folder_and_variables(void **state)
+{
+	(void)state;
+	says(AGENT_EXIT, "\0\0", 2);
+	assert_int_equal(BANGER("exec", "-n", "-e", "A=b c", "--env", "D=", "-u", "guest",
+				"--workdir", "/tmp", "web1", "--", "true"),
+			 0);
+	assert_string_equal(heard(), "arg:true env:A=b c env:D= user:guest folder:/tmp start: "
+				     "input: ");
+	silence();
+	says(AGENT_EXIT, "\0\0", 2);
+	assert_int_equal(BANGER("run", "--rm", "-t", "-e", "TERM=vt52", "-u", "7", "--", "true"),
+			 0);
+	assert_has(heard(), "arg:true env:TERM=vt52 user:7 start: ");
+	silence();
+}
+
+static void refuses(const char *option, const char *value, const char *why)
+{
+	fx.calls[0] = '\0';
+	assert_int_equal(BANGER("exec", "-n", option, value, "web1", "--", "true"), FAIL_USAGE);
+	assert_has(fx.err, why);
+	assert_int_equal(BANGER("run", "--rm", option, value, "--", "true"), FAIL_USAGE);
+	assert_string_equal(fx.calls, "");
+}
+
+static void test_bad_options_of_a_command(void **state)
+{
+	struct options o = { .env = { .n = VALUES_MAX } };
+	static char value[400], text[5000];
+	struct error e = { 0 };
+
+	(void)state;
+	refuses("--env", "NAME", "is not NAME=VALUE");
+	refuses("--env", "=value", "is not NAME=VALUE");
+	refuses("--env", "A=" AGENT_MARK, "begin a session");
+	refuses("--user", "", "it is empty");
+	refuses("--workdir", AGENT_MARK "/", "begin a session");
+	memset(value, 'v', sizeof(value) - 1);
+	memset(text, 'x', sizeof(text) - 1);
+	value[1] = '=';
+	for (int i = 0; i < VALUES_MAX; i++)
+		o.env.v[i] = value;
+	assert_int_equal(agent_check_options(&o, &e), -1);
+	o.env.n = 50;
+	assert_int_equal(agent_check_options(&o, &e), 0);
+	o.as = text + sizeof(text) - 1 - 256;
+	assert_int_equal(agent_check_options(&o, &e), -1);
+	o.as++;
+	o.workdir = text + sizeof(text) - 1 - 4096;
+	assert_int_equal(agent_check_options(&o, &e), -1);
+	o.workdir++;
+	assert_int_equal(agent_check_options(&o, &e), 0);
+	assert_int_equal(BANGER("exec", "--ssh", "-u", "guest", "web1", "--", "true"), FAIL_USAGE);
+	assert_has(fx.err, "for the agent alone");
+}
+
 static void test_a_signal_is_told_as_shells_do(void **state)
 {
 	(void)state;
@@ -328,6 +385,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_streams_and_status),
+		T(test_a_user_a_folder_and_variables),
+		T(test_bad_options_of_a_command),
 		T(test_a_signal_is_told_as_shells_do),
 		T(test_an_earlier_session_is_skipped),
 		T(test_it_could_not_be_started),
