@@ -28,7 +28,7 @@ static struct {
 	/* the fake agent's listener, 0: none; and its connections, which stay open */
 	int agent, agent_fds[256];
 	size_t agent_conns;
-	bool agent_waits; /* it accepts, and does not answer */
+	bool agent_waits;          /* it accepts, and does not answer */
 	const struct vm *agent_vm; /* the row that its VM gets when it has answered */
 } t;
 
