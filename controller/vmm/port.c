@@ -91,8 +91,6 @@ static int try_port(const struct ctl *c, const struct vm *vm, struct vmm_ports *
 
 static int no_port(const struct vm *vm, int err, struct error *e)
 {
-	if (err == ECONNREFUSED)
-		return 0; /* the monitor has just ended, or is about to listen */
 	if (err != ENOENT)
 		return error_set(e, FAIL_GENERAL, WHO, "a port can not be used: %s",
 				 err == EPERM ? "it is not the monitor's own"
@@ -139,18 +137,23 @@ static void begin_pass(struct ctl *c, struct vmm_ports *s)
 	s->passes++;
 }
 
-/* Connect one place to the first of its ports that has a socket.
- * Return: 0, or -1 with errno: ENOENT none has one. */
+/* Connect one place to the first of its ports that can be reached.
+ * Return: 0, or -1 with errno: ENOENT none has a socket, ECONNREFUSED one has a socket, on which no
+ * monitor listens: it has just ended, or is about to listen. */
 static int connect_place(struct ctl *c, const struct vm *vm, struct vmm_ports *s, size_t place)
 {
+	int err = ENOENT;
+
 	for (uint32_t i = ports_of(c, place); i; i--) {
 		if (try_port(c, vm, s, place) == 0)
 			return 0;
 		if (errno != ENOENT)
+			err = errno;
+		if (err != ENOENT && err != ECONNREFUSED)
 			return -1;
 		next_port(c, s, place);
 	}
-	errno = ENOENT;
+	errno = err;
 	return -1;
 }
 
@@ -163,9 +166,9 @@ static int connect_places(struct ctl *c, const struct vm *vm, struct vmm_ports *
 	for (size_t i = 0; i < n; i++) {
 		if (s->p[i].fd >= 0 || connect_place(c, vm, s, i) == 0)
 			continue;
-		if (errno != ENOENT)
+		if (errno != ENOENT && errno != ECONNREFUSED)
 			return -1;
-		missing++;
+		missing += errno == ENOENT;
 	}
 	return missing;
 }

@@ -1294,18 +1294,25 @@ static void a_hundred_clients_that_go_leave_what_they_started(void **state)
 
 /* ---- answers with a descriptor ---- */
 
+static struct sockaddr_un port_address(const struct fixture *f, const struct vm *vm, unsigned port)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+
+	(void)snprintf(a.sun_path, sizeof(a.sun_path), "%s/run/slots/%u/" AGENT_PORT, f->dir,
+		       vm->slot, port);
+	return a;
+}
+
 /* Start a VM of which one port has an agent that answers; its slot's uid becomes that of the test,
  * which owns the port.  Clients must have connected before (check_ids()). */
 static struct vm start_with_agent(struct fixture *f)
 {
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	struct vm vm = create(f, "web", false);
+	struct sockaddr_un a = port_address(f, &vm, 0);
 
 	must_start(f, "web");
 	f->c.config.agent_ports = 1;
 	f->c.config.uid_base = getuid() - vm.slot;
-	(void)snprintf(a.sun_path, sizeof(a.sun_path), "%s/run/slots/%u/" AGENT_PORT, f->dir,
-		       vm.slot, 0u);
 	t.agent = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	assert_int_equal(bind(t.agent, (struct sockaddr *)&a, sizeof(a)), 0);
 	assert_int_equal(listen(t.agent, 128), 0);
@@ -1450,6 +1457,30 @@ static void a_pass_of_a_search_is_short(void **state)
 	assert_true(took <= 200 * 1000000u);
 }
 
+/* One port on which no monitor listens does not end the search. */
+static void a_refused_port_is_passed_over(void **state)
+{
+	struct fixture *f = *state;
+	struct vm vm = start_with_agent(f);
+	struct sockaddr_un a = port_address(f, &vm, 1);
+	int dead = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), fd = -1, r = 0;
+	struct error e = { 0 };
+	struct vmm_ports s;
+
+	assert_int_equal(bind(dead, (struct sockaddr *)&a, sizeof(a)), 0);
+	(void)close(dead);
+	f->c.config.agent_ports = 2;
+	f->c.next_port = 1;
+	vmm_ports_init(&s);
+	for (int i = 0; i < 100 && r == 0; i++) {
+		r = vmm_port_take(&f->c, &vm, &s, &fd, &e);
+		agent_turn();
+	}
+	assert_int_equal(r, 1);
+	(void)close(fd);
+	vmm_ports_close(&s);
+}
+
 /* A search of more ports than it has places tries each of them. */
 static void a_search_tries_all_ports(void **state)
 {
@@ -1563,6 +1594,7 @@ int main(void)
 		TEST(a_search_ends_with_its_client),
 		TEST(a_pass_of_a_search_is_short),
 		TEST(a_search_tries_all_ports),
+		TEST(a_refused_port_is_passed_over),
 		TEST(a_port_of_a_vm_that_has_ended_is_not_handed_out),
 	};
 
