@@ -89,15 +89,31 @@ static int try_port(const struct ctl *c, const struct vm *vm, struct vmm_ports *
 	return 0;
 }
 
-static int no_port(const struct vm *vm, int err, struct error *e)
+/* Explain that a VM has no port. */
+static int without_ports(const struct ctl *c, const struct vm *vm, struct error *e)
 {
-	if (err != ENOENT)
-		return error_set(e, FAIL_GENERAL, WHO, "a port can not be used: %s",
-				 err == EPERM ? "it is not the monitor's own"
-					      : strerrordesc_np(err));
+	if (vm->runtime.vmm == VMM_FIRECRACKER) {
+		error_set(e, FAIL_STATE, vm->name,
+			  "it runs in Firecracker, which gives a guest no ports to its agent");
+		error_hint(e, "use ssh: --ssh");
+		return -1;
+	}
+	if (c->config.agent_ports == 0) {
+		error_set(e, FAIL_STATE, vm->name, "this host gives VMs no ports to their agents");
+		error_hint(e, "use ssh: --ssh; root's agent_ports in banger.conf decides");
+		return -1;
+	}
 	error_set(e, FAIL_STATE, vm->name, "it was started without ports to its agent");
 	error_hint(e, "restart it, or use ssh: --ssh");
 	return -1;
+}
+
+static int no_port(const struct ctl *c, const struct vm *vm, int err, struct error *e)
+{
+	if (err == ENOENT)
+		return without_ports(c, vm, e);
+	return error_set(e, FAIL_GENERAL, WHO, "a port can not be used: %s",
+			 err == EPERM ? "it is not the monitor's own" : strerrordesc_np(err));
 }
 
 static int taken(int port, int *fd)
@@ -181,7 +197,7 @@ int vmm_port_take(struct ctl *c, const struct vm *vm, struct vmm_ports *s, int *
 	int got = answered(s, 0);
 
 	if (ports == 0)
-		return no_port(vm, ENOENT, e);
+		return no_port(c, vm, ENOENT, e);
 	begin_pass(c, s);
 	if (wait_ms && connect_places(c, vm, s, 1) == 0)
 		got = answered(s, wait_ms);
@@ -189,7 +205,7 @@ int vmm_port_take(struct ctl *c, const struct vm *vm, struct vmm_ports *s, int *
 		return taken(got, fd);
 	int missing = connect_places(c, vm, s, places);
 	if (missing < 0 || missing == (int)places)
-		return no_port(vm, missing < 0 ? errno : ENOENT, e);
+		return no_port(c, vm, missing < 0 ? errno : ENOENT, e);
 	got = answered(s, wait_ms);
 	return got < 0 ? 0 : taken(got, fd);
 }

@@ -1481,6 +1481,53 @@ static void a_refused_port_is_passed_over(void **state)
 	vmm_ports_close(&s);
 }
 
+static void assert_no_port(struct ctl *c, const struct vm *vm, const char *why, const char *hint)
+{
+	struct error e = { 0 };
+	struct vmm_ports s;
+	int fd = -1;
+
+	vmm_ports_init(&s);
+	assert_int_equal(vmm_port_take(c, vm, &s, &fd, &e), -1);
+	assert_int_equal(e.code, FAIL_STATE);
+	assert_non_null(strstr(e.why, why));
+	assert_non_null(strstr(e.hint, hint));
+	assert_non_null(strstr(e.hint, "--ssh"));
+}
+
+/* A restart gives ports to a VM that was started without them, and to no other. */
+static void a_vm_without_ports_says_why(void **state)
+{
+	struct fixture *f = *state;
+	struct vm vm = create(f, "web", false);
+
+	must_start(f, "web");
+	vm = row(f, "web");
+	f->c.config.agent_ports = 2;
+	assert_no_port(&f->c, &vm, "it was started without ports", "restart it");
+	f->c.config.agent_ports = 0;
+	assert_no_port(&f->c, &vm, "this host", "agent_ports");
+	vm.runtime.vmm = VMM_FIRECRACKER;
+	assert_no_port(&f->c, &vm, "Firecracker", "ssh");
+}
+
+/* An agent that never answers: the error names ssh. */
+static void a_late_agent_names_ssh(void **state)
+{
+	struct control c = client(OWNER);
+	union control_body web = about("web");
+	struct message m;
+
+	(void)start_with_agent(*state);
+	t.agent_waits = true;
+	web.vm_agent.timeout_ms = 100;
+	say(&c, CALL_VM_AGENT, &web);
+	assert_int_equal(hear(&c, CALL_VM_AGENT, &m), 1);
+	assert_int_equal(m.error.code, FAIL_TIMEOUT);
+	assert_non_null(strstr(m.error.hint, "--ssh"));
+	control_close(&c);
+}
+
 /* A search of more ports than it has places tries each of them. */
 static void a_search_tries_all_ports(void **state)
 {
@@ -1595,6 +1642,8 @@ int main(void)
 		TEST(a_pass_of_a_search_is_short),
 		TEST(a_search_tries_all_ports),
 		TEST(a_refused_port_is_passed_over),
+		TEST(a_vm_without_ports_says_why),
+		TEST(a_late_agent_names_ssh),
 		TEST(a_port_of_a_vm_that_has_ended_is_not_handed_out),
 	};
 
