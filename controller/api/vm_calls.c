@@ -10,6 +10,7 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/log.h"
 #include "common/pidfd.h"
 #include "controller/db/db.h"
 #include "controller/host/usage.h"
@@ -346,6 +347,14 @@ static bool still_runs(struct exchange *x, const struct vm *vm)
 	       strcmp(now.runtime.boot_id, vm->runtime.boot_id) == 0;
 }
 
+/* Leave a trace of a session that begins.  The controller does not see what it does, nor its end. */
+static void note_session(struct exchange *x, const struct vm *vm)
+{
+	log_info("%s: uid %u gets a session of its agent (op %s)", vm->name, x->caller.uid,
+		 x->op.hex);
+	idle_use(x->ctl->idle, vm, clock_boot_ns());
+}
+
 /* The stream between client and agent does not pass through the controller: the answer carries a
  * connected descriptor. */
 int api_vm_agent(struct exchange *x)
@@ -365,8 +374,10 @@ int api_vm_agent(struct exchange *x)
 	memcpy(x->result.res_vm_agent.nonce, x->ports.nonce, AGENT_NONCE);
 	if (r < 0)
 		return EXCHANGE_FAILED;
-	if (r > 0 && still_runs(x, &vm))
+	if (r > 0 && still_runs(x, &vm)) {
+		note_session(x, &vm);
 		return EXCHANGE_DONE;
+	}
 	fdio_close_all(&x->fd_out, 1);
 	bool late = clock_boot_ns() - x->begun_ns >= a->timeout_ms * 1000000u;
 	return late ? agent_late(x, &vm) : EXCHANGE_AGAIN;

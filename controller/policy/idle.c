@@ -80,6 +80,15 @@ void idle_sample(struct ctl *c, const struct vm *vm, const char *network, uint64
 	sample(c, s, vm, network, now_ns);
 }
 
+void idle_use(struct idle *i, const struct vm *vm, uint64_t now_ns)
+{
+	if (!i || vm->slot >= SLOT_MAX)
+		return;
+	_cleanup_unlock_ struct lock_guard g = lock_guard(&i->lock);
+	if (is_of(&i->slots[vm->slot], vm))
+		i->slots[vm->slot].active_ns = now_ns;
+}
+
 void idle_forget(struct idle *i, uint32_t slot)
 {
 	_cleanup_unlock_ struct lock_guard g = lock_guard(&i->lock);
@@ -93,6 +102,8 @@ uint32_t idle_seconds(struct idle *i, const struct vm *vm)
 		return 0;
 	_cleanup_unlock_ struct lock_guard g = lock_guard(&i->lock);
 	const struct idle_sample *s = &i->slots[vm->slot];
-	return is_of(s, vm) && s->sampled_ns ? (uint32_t)((s->sampled_ns - s->active_ns) / SECOND)
-					     : 0;
+	/* it may have been used after its latest sample */
+	if (!is_of(s, vm) || !s->sampled_ns || s->active_ns >= s->sampled_ns)
+		return 0;
+	return (uint32_t)((s->sampled_ns - s->active_ns) / SECOND);
 }

@@ -22,6 +22,15 @@ void idle_close(struct idle *i);
  */
 void idle_sample(struct ctl *c, const struct vm *vm, const char *network, uint64_t now_ns);
 
+/**
+ * idle_use() - note that a user has begun to use the VM at @now_ns, of clock_boot_ns()
+ * @i:	NULL counts as a table without samples
+ *
+ * A session of the agent needs little processor time, and no network.  The time since which the VM
+ * is idle begins again with each session; the table does not know when one ends.  Thread-safe.
+ */
+void idle_use(struct idle *i, const struct vm *vm, uint64_t now_ns);
+
 /* Drop the samples of @slot (below SLOT_MAX), whose VM does not run.  Thread-safe. */
 void idle_forget(struct idle *i, uint32_t slot);
 

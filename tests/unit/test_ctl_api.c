@@ -1528,6 +1528,30 @@ static void a_late_agent_names_ssh(void **state)
 	control_close(&c);
 }
 
+/* The log names user, VM and operation of a session. */
+static void a_session_leaves_a_line(void **state)
+{
+	struct control c = client(OWNER);
+	char line[512] = "";
+	struct message m;
+	int log[2];
+
+	(void)start_with_agent(*state);
+	assert_int_equal(pipe2(log, O_CLOEXEC | O_NONBLOCK), 0);
+	_cleanup_close_ int was = fcntl(2, F_DUPFD_CLOEXEC, 3);
+	assert_int_equal(dup2(log[1], 2), 2);
+	say_agent(&c);
+	int r = hear(&c, CALL_VM_AGENT, &m);
+	(void)dup2(was, 2);
+	assert_int_equal(r, 1);
+	assert_true(read(log[0], line, sizeof(line) - 1) > 0);
+	assert_non_null(strstr(line, "web: uid 1001 gets a session"));
+	assert_non_null(strstr(line, "(op "));
+	(void)close(log[0]);
+	(void)close(log[1]);
+	control_close(&c);
+}
+
 /* A search of more ports than it has places tries each of them. */
 static void a_search_tries_all_ports(void **state)
 {
@@ -1644,6 +1668,7 @@ int main(void)
 		TEST(a_refused_port_is_passed_over),
 		TEST(a_vm_without_ports_says_why),
 		TEST(a_late_agent_names_ssh),
+		TEST(a_session_leaves_a_line),
 		TEST(a_port_of_a_vm_that_has_ended_is_not_handed_out),
 	};
 

@@ -424,6 +424,22 @@ static void a_vm_that_sends_is_not_idle(void **state)
 	assert_int_equal(row(f, "web").state, VM_RUNNING);
 }
 
+/* A session of the agent neither sends nor computes: the idle time begins again with it. */
+static void a_vm_with_a_new_session_is_not_idle(void **state)
+{
+	struct fixture *f = *state;
+	struct vm vm = nearly_idle(f);
+
+	idle_use(f->c.idle, &vm, now);
+	assert_int_equal(idle_seconds(f->c.idle, &vm), 0);
+	pass(f, 10);
+	assert_int_equal(idle_seconds(f->c.idle, &vm), 10);
+	assert_int_equal(row(f, "web").state, VM_RUNNING);
+	vm.started_ns++; /* of another start, and without a table: nothing happens */
+	idle_use(f->c.idle, &vm, now);
+	idle_use(NULL, &vm, now);
+}
+
 static void a_vm_without_counters_is_not_idle(void **state)
 {
 	struct fixture *f = *state;
@@ -679,6 +695,7 @@ int main(void)
 		TEST(a_locked_vm_is_left_alone),
 		TEST(an_idle_vm_is_stopped_and_stays_stopped),
 		TEST(a_vm_that_sends_is_not_idle),
+		TEST(a_vm_with_a_new_session_is_not_idle),
 		TEST(a_vm_without_counters_is_not_idle),
 		TEST(a_new_start_is_not_idle),
 		TEST(a_removed_object_causes_a_scan_at_once),
