@@ -296,8 +296,8 @@ static bool is_bare(struct conn *c)
 	       recv(c->in.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
-/* Close the descriptors of the request and its search for a port, and the connection too if @ending.  @c may be freed on
- * return. */
+/* Close the descriptors of the request and its search for a port, and the connection too if
+ * @ending.  @c may be freed on return. */
 static void close_apart(struct conn *c, bool ending)
 {
 	c->ending = ending;
@@ -327,8 +327,8 @@ static void drop(struct conn *c)
 /* ---- to the workers and back ---- */
 
 /* True when the connection's user may have one more worker: each has API_WORKERS_PER_UID, and only
- * one while API_WORKERS_SHARED are busy.  An unread answer with a descriptor takes the share of a request
- * whose answer has one too. */
+ * one while API_WORKERS_SHARED are busy.  An unread answer with a descriptor takes the share of a
+ * request whose answer has one too. */
 static bool has_share(const struct api *a, const struct conn *c)
 {
 	size_t all = 0, own = 0, imports = 0;

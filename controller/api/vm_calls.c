@@ -347,7 +347,7 @@ static bool still_runs(struct exchange *x, const struct vm *vm)
 	       strcmp(now.runtime.boot_id, vm->runtime.boot_id) == 0;
 }
 
-/* Leave a trace of a session that begins.  The controller does not see what it does, nor its end. */
+/* Leave a trace of a session that begins.  The controller sees neither its bytes nor its end. */
 static void note_session(struct exchange *x, const struct vm *vm)
 {
 	log_info("%s: uid %u gets a session of its agent (op %s)", vm->name, x->caller.uid,

@@ -420,8 +420,9 @@ int object_remove(struct ctl *c, const struct vm *vm, enum object kind, const st
 
 #define HOLDER_MS 100 /* interval of looks at the clock */
 
-/* Wait before the role is asked again: until the process that holds the object has exited, or for @ms
- * where there is no such process.  Return: false if it has not exited at @end: no question can help. */
+/* Wait before the role is asked again: until the process that holds the object has exited, or for
+ * @ms where there is no such process.
+ * Return: false if it has not exited at @end: no question can help. */
 static bool wait_for_holder(struct ctl *c, const struct vm *vm, enum object kind, int ms,
 			    uint64_t end)
 {

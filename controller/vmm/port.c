@@ -11,8 +11,8 @@
  * without a worker in between.  When a VM has more ports than a search has places, each pass moves
  * one place to the next of its ports.
  *
- * The caller closes the connections that lose.  QEMU accepts and drops them later; the agent sees a session
- * without a command. */
+ * The caller closes the connections that lose.  QEMU accepts and drops them later; the agent sees a
+ * session without a command. */
 #include "controller/vmm/port.h"
 
 #include <errno.h>
@@ -125,7 +125,7 @@ static int taken(int port, int *fd)
 	return 1;
 }
 
-/* Return: the number of ports of a place.  The ports of a VM are dealt out to the places in turn. */
+/* Return: the number of ports of a place.  The ports of a VM are dealt to the places in turn. */
 static uint32_t ports_of(const struct ctl *c, size_t place)
 {
 	const uint32_t ports = c->config.agent_ports;
