@@ -11,6 +11,10 @@
  * without a worker in between.  When a VM has more ports than a search has places, each pass moves
  * one place to the next of its ports.
  *
+ * Each connection has a nonce of its own.  The start of one that was closed may still be in the
+ * port's queue, and its answer then comes over the next one, whose client must not take it for its
+ * own: the answer to its own start follows.
+ *
  * The caller closes the connections that lose.  QEMU accepts and drops them later; the agent sees a
  * session without a command. */
 #include "controller/vmm/port.h"
@@ -53,6 +57,12 @@ void vmm_ports_close(struct vmm_ports *s)
 		fdio_close_all(&s->p[i].fd, 1);
 }
 
+static int taken_from(struct vmm_ports *s, size_t place)
+{
+	memcpy(s->nonce, s->nonces[place], AGENT_NONCE);
+	return steal_fd(&s->p[place].fd);
+}
+
 /* Wait for an answer.  Return: the descriptor of a port that has answered, removed from @s; or -1.
  * poll(2) skips descriptors that are -1. */
 static int answered(struct vmm_ports *s, int ms)
@@ -61,7 +71,7 @@ static int answered(struct vmm_ports *s, int ms)
 		return -1;
 	for (size_t i = 0; i < VMM_PORTS_TRIED; i++) {
 		if (s->p[i].revents & POLLIN && !(s->p[i].revents & POLLHUP))
-			return steal_fd(&s->p[i].fd);
+			return taken_from(s, i);
 		if (s->p[i].revents)
 			fdio_close_all(&s->p[i].fd, 1); /* the monitor has ended */
 	}
@@ -76,7 +86,8 @@ static int try_port(const struct ctl *c, const struct vm *vm, struct vmm_ports *
 	const uint32_t number = s->first + (uint32_t)place + VMM_PORTS_TRIED * s->turn[place];
 	char name[16], path[VMM_PEER_PATH];
 
-	memcpy(start + AGENT_MARK_LEN, s->nonce, AGENT_NONCE);
+	id_new(s->nonces[place]);
+	memcpy(start + AGENT_MARK_LEN, s->nonces[place], AGENT_NONCE);
 	(void)snprintf(name, sizeof(name), AGENT_PORT, number % c->config.agent_ports);
 	FAILPOINT("vmm.port.before");
 	_cleanup_close_ int fd = vmm_peer_connect(c, vm, name, path);
@@ -144,7 +155,6 @@ static void begin_pass(struct ctl *c, struct vmm_ports *s)
 	const size_t place = s->passes % VMM_PORTS_TRIED;
 
 	if (!s->passes) {
-		id_new(s->nonce);
 		s->first = atomic_fetch_add(&c->next_port, 1) % c->config.agent_ports;
 	} else if (ports_of(c, place) > 1) {
 		fdio_close_all(&s->p[place].fd, 1);

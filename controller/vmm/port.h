@@ -14,10 +14,13 @@
  * guest that boots or is slow has all the time of the request for its answer. */
 struct vmm_ports {
 	unsigned passes;
-	uint8_t nonce[AGENT_NONCE]; /* random bytes that begin the session (proto/agent.def) */
-	uint32_t first;             /* the port with which the search begins */
-	/* Places of the search: which of its ports each tries, and its connection; fd -1: none. */
+	uint32_t first; /* the port with which the search begins */
+	/* random bytes that begin the session of the port that was taken (proto/agent.def) */
+	uint8_t nonce[AGENT_NONCE];
+	/* Places of the search: which of its ports each tries, the nonce of its connection, and the
+	 * connection; fd -1: none. */
 	uint32_t turn[VMM_PORTS_TRIED];
+	uint8_t nonces[VMM_PORTS_TRIED][AGENT_NONCE];
 	struct pollfd p[VMM_PORTS_TRIED];
 };
 
@@ -34,7 +37,7 @@ void vmm_ports_close(struct vmm_ports *s);
 /**
  * vmm_port_take() - make one pass of a search for a port whose agent answers
  * @vm:		a running VM that the caller may use
- * @s:		the search; the nonce is set by the first pass
+ * @s:		the search; the nonce is set with @fd
  * @fd:		out: a blocking connection, owned by the caller
  *
  * Connects to the ports and sends the start of a session.  A port with a client queues the

@@ -1457,6 +1457,37 @@ static void a_pass_of_a_search_is_short(void **state)
 	assert_true(took <= 200 * 1000000u);
 }
 
+/* A port may still hold the start of an earlier connection of the same search: the nonces differ, and
+ * the client gets that of its own connection. */
+static void each_connection_of_a_search_has_its_nonce(void **state)
+{
+	struct fixture *f = *state;
+	struct vm vm = start_with_agent(f);
+	uint8_t got[2][AGENT_GREETING];
+	struct error e = { 0 };
+	struct vmm_ports s;
+	int fd = -1, r = 0;
+
+	t.agent_waits = true;
+	vmm_ports_init(&s);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(vmm_port_take(&f->c, &vm, &s, &fd, &e), 0);
+		agent_turn();
+		assert_int_equal(recv(t.agent_fds[i], got[i], sizeof(got[i]), MSG_WAITALL),
+				 AGENT_GREETING);
+		if (i == 0)
+			vmm_ports_close(&s);
+	}
+	assert_memory_not_equal(got[0], got[1], AGENT_GREETING);
+	assert_int_equal(write(t.agent_fds[1], "x", 1), 1);
+	for (int i = 0; i < 100 && r == 0; i++)
+		r = vmm_port_take(&f->c, &vm, &s, &fd, &e);
+	assert_int_equal(r, 1);
+	assert_memory_equal(s.nonce, got[1] + AGENT_MARK_LEN, AGENT_NONCE);
+	(void)close(fd);
+	vmm_ports_close(&s);
+}
+
 /* One port on which no monitor listens does not end the search. */
 static void a_refused_port_is_passed_over(void **state)
 {
@@ -1665,6 +1696,7 @@ int main(void)
 		TEST(a_search_ends_with_its_client),
 		TEST(a_pass_of_a_search_is_short),
 		TEST(a_search_tries_all_ports),
+		TEST(each_connection_of_a_search_has_its_nonce),
 		TEST(a_refused_port_is_passed_over),
 		TEST(a_vm_without_ports_says_why),
 		TEST(a_late_agent_names_ssh),
