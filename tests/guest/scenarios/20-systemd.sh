@@ -48,11 +48,11 @@ survives restart
 for p in privhelper role-net role-blk role-spawn controller; do
 	old=$(part privhelper)
 	kill -9 "$(part $p)"
-	check "kill -9 of $p: systemd starts a new set" wait_for 20 eval '[ "$(part privhelper)" != '"$old"' ] && [ "$(part privhelper)" != 0 ] && systemctl is-active -q banger'
+	check "kill -9 of $p: systemd starts a new set" wait_for 60 eval '[ "$(part privhelper)" != '"$old"' ] && [ "$(part privhelper)" != 0 ] && systemctl is-active -q banger'
 	survives "kill -9 of $p"
 done
 systemctl kill -s KILL banger
-check "kill -9 of all of the service: systemd starts a new set" wait_for 20 systemctl is-active -q banger
+check "kill -9 of all of the service: systemd starts a new set" wait_for 60 systemctl is-active -q banger
 survives "kill -9 of all"
 systemctl stop banger
 is "$(systemctl is-active banger)" inactive "systemctl stop"

@@ -48,7 +48,7 @@ is "$(ss -xlpZ 2>/dev/null | grep "/run/$i/api.sock")" "*banger_vm_t:s0:c$i*" "i
 for p in privhelper role-net role-blk role-spawn controller; do
 	boot=$(boot_of a) vmm=$(vmm_of a) old=$(part privhelper)
 	kill -9 "$(part $p)"
-	check "kill -9 of $p: a new set" wait_for 20 eval '[ "$(part privhelper)" != '"$old"' ] && [ "$(part privhelper)" != 0 ] && banger vm list'
+	check "kill -9 of $p: a new set" wait_for 60 eval '[ "$(part privhelper)" != '"$old"' ] && [ "$(part privhelper)" != 0 ] && banger vm list'
 	is "$(state_of a) $(vmm_of a)" "running $vmm" "kill -9 of $p: the VM is adopted"
 done
 check "the guest goes on" beats a "$boot"

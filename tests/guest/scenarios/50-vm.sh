@@ -72,7 +72,7 @@ life() { # life DRIVER
 	is "$was" "????????-????-*" "$by: ssh into the guest"
 	is "$(guest 'hostname; nproc; awk "/MemTotal/ { print (\$2 > 300000) }" /proc/meminfo' | xargs)" "debian 1 1" "$by: it has its name, its processor and its memory"
 	is "$(guest 'ip -j -4 addr show eth0' | jq -r '.[0].addr_info[0].local')" "$(vm_of .ip)" "$by: its address is its slot's"
-	is "$(guest 'ping -c 1 -W 5 198.51.100.1')" "*1 received*" "$by: it reaches the outside"
+	is "$(guest 'ping -c 1 -s 1400 -W 5 198.51.100.1')" "*1 received*" "$by: it reaches the outside"
 	is "$(alice vm stats debian -o json | jq '.[0] | .cpu_us > 100000 and .received > 1000 and .sent > 1000 and .memory == 402653184')" true \
 		"$by: its counters count"
 	is "$(alice vm stats debian | xargs)" "NAME CPU MEMORY * debian [0-9]*% */*384M *" "$by: and are a table for people"
