@@ -1405,7 +1405,7 @@ static void a_search_for_a_port_keeps_its_connection(void **state)
 	say_agent(&c);
 	RUN_UNTIL(searching->state == PARKED);
 	assert_ptr_equal(searching->next, NULL);
-	RUN_UNTIL(searching->x.passes >= 4);
+	RUN_UNTIL(searching->state == PARKED && searching->x.passes >= 4); /* no worker has it */
 	assert_int_equal(t.agent_conns, 1);
 	assert_int_equal(ask(&later, CALL_VERSION, NULL).kind, MSG_RESULT);
 	assert_int_equal(write(t.agent_fds[0], "x", 1), 1);
