@@ -164,7 +164,9 @@ kill -9 "$(pid_in "$third")"
 is "$(ask spawn waitfd "${third##*fd=}" 5000)" ready "a VMM that ends by itself makes its pidfd readable"
 is "$(ask spawn vmm_watch slot=0 gen=2)" absent "watch says that it ended"
 is "$(ask spawn list)" "ok next=0 objects=*7,0,2,1000,0*" "list shows the empty cgroup until it is released"
-is "$(ask spawn vmm_kill slot=0 gen=2) $(ask spawn vmm_kill slot=1)" "ok ok" "both slots are released"
+# The role waits 100 ms for an exit; on a loaded machine that may not be enough.
+killed() { [ "$(ask spawn vmm_kill "$@")" = ok ]; }
+check "both slots are released" eval 'wait_for 30 killed slot=0 gen=2 && wait_for 30 killed slot=1'
 is "$(ask spawn list)" "ok next=0 objects=" "list is empty"
 
 # ---- the probe ----
