@@ -18,7 +18,6 @@
 #include "controller/cli/each.h"
 #include "controller/cli/out.h"
 #include "controller/cli/ssh.h"
-#include "controller/cli/vm_end.h"
 
 #define RUN_TIMEOUT_MS 120000
 #define LOGIN_TIMEOUT_MS 10000 /* for a VM that should be up already */
@@ -101,22 +100,6 @@ static void choose_tty(struct cli *c)
 	c->opt.tty |= !c->guest && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
 }
 
-#define END_MS 3000 /* for the service to notice that a monitor has exited */
-
-/* The stream to the guest has ended without a status.  If that is because the VM ended, say how. */
-static void explain_end(struct cli *c, const struct ev_vm *vm, struct error *e)
-{
-	struct call_vm_wait a = { .timeout_ms = END_MS };
-	struct res_vm_wait r;
-	struct error ignored = { 0 };
-
-	if (e->code != FAIL_GENERAL)
-		return;
-	(void)strcpy(a.vm, vm->id);
-	if (conn_call(c, CALL_VM_WAIT, &a, NULL, NULL, &r, &ignored) == 0)
-		(void)vm_end_error(c, vm->id, e);
-}
-
 /* Run c->guest by the agent.  Return: its status, or -1 with @e. */
 static int by_agent(struct cli *c, const struct ev_vm *vm, uint64_t timeout_ms, struct error *e)
 {
@@ -132,10 +115,7 @@ static int by_agent(struct cli *c, const struct ev_vm *vm, uint64_t timeout_ms, 
 	if (boots)
 		stage(c, "agent", "the guest answers", began);
 	choose_tty(c);
-	int status = agent_run(c, port, nonce, timeout_ms, e);
-	if (status < 0)
-		explain_end(c, vm, e);
-	return status;
+	return agent_run(c, port, nonce, timeout_ms, e);
 }
 
 static int reach(struct cli *c, const struct ev_vm *vm, uint64_t timeout_ms, struct error *e)
