@@ -1,8 +1,9 @@
 #!/bin/bash
-# Each rule of the filters of the three roles and of the supervisor is used: a rule that nothing uses is a right without a
-# reason.  Tests of the roles, and short lives of the other processes, run with programs that strace(1) starts; what a process calls behind seccomp(2) is
-# compared with the lines of --print-policy.  A rule that names a descriptor counts if as many different descriptors were
-# seen as there are such rules.
+# Each rule of the filters of the three roles and of the supervisor is used: a rule that nothing
+# uses is a right without a reason.  Tests of the roles, and short lives of the other processes, run
+# with programs that strace(1) starts.  What a process calls behind seccomp(2) is compared with the
+# lines of --print-policy.  A rule that names a descriptor counts if as many different descriptors
+# were seen as there are such rules.
 # alone: it runs blk.sh, whose loops are the whole host's
 set -u
 cd "$(dirname "$0")/../.." || exit 1
