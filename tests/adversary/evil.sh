@@ -11,9 +11,7 @@
 # alone: its loops have our tag, and loops are the whole host's: a set of another test would take them for its own orphans
 . "$(dirname "$0")/../integration/lib.sh"
 in_ns "$@"
-for tool in nft ip losetup jq ps conntrack; do
-	command -v $tool >/dev/null || skip_all "needs $tool"
-done
+needs nft ip losetup jq ps conntrack
 [ -x "$B/evil" ] || skip_all "evil is not built"
 requests=${EVIL_REQUESTS:-500} roles=${1:-net blk spawn} seed=${2:-}
 

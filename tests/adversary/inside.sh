@@ -3,9 +3,7 @@
 # process, and checks that each call is stopped.  The name of a test says what stops the call.
 # Processes: net blk spawn launcher vmm controller supervisor.
 . "$(dirname "$0")/../integration/lib.sh"
-for tool in jq pgrep; do
-	command -v $tool >/dev/null || { [ "$(id -u)" = 0 ] && skip_all "needs $tool"; }
-done
+needs jq pgrep
 [ -n "$(cgroup_mount)" ] || skip_all "needs cgroup v2"
 in_ns "$@"
 [ -x "$B/inside" ] || skip_all "inside is not built"

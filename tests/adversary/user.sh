@@ -4,9 +4,7 @@
 #
 # USER_CONNECTIONS: connections of each hostile user (1000).  USER_SEED: seed of the first one (1).
 . "$(dirname "$0")/../integration/lib.sh"
-for tool in jq setpriv; do
-	command -v $tool >/dev/null || { [ "$(id -u)" = 0 ] && skip_all "needs $tool"; }
-done
+needs jq setpriv
 [ -n "$(cgroup_mount)" ] || skip_all "needs cgroup v2"
 in_ns "$@"
 [ -x "$B/user" ] || skip_all "user is not built"

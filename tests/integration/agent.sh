@@ -2,9 +2,7 @@
 # The agent in a real guest that has no sshd and no network of its own: exec, run and shell, every way in which a client ends.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
-for tool in qemu-system-x86_64 mke2fs jq dpkg-deb; do
-	command -v $tool >/dev/null || { [ "$(id -u)" = 0 ] && skip_all "needs $tool"; }
-done
+needs qemu-system-x86_64 mke2fs jq dpkg-deb
 [ -n "$(cgroup_mount)" ] || skip_all "needs cgroup v2"
 in_ns "$@"
 . "$(dirname "$0")/lib_set.sh"

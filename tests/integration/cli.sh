@@ -3,9 +3,7 @@
 # missing images, early ends of VMs, signals, parallel runs, odd homes.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
-for tool in qemu-system-x86_64 mke2fs jq dpkg-deb ssh-keygen; do
-	command -v $tool >/dev/null || { [ "$(id -u)" = 0 ] && skip_all "needs $tool"; }
-done
+needs qemu-system-x86_64 mke2fs jq dpkg-deb ssh-keygen
 [ -n "$(cgroup_mount)" ] || skip_all "needs cgroup v2"
 in_ns "$@"
 . "$(dirname "$0")/lib_set.sh"

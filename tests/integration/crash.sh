@@ -9,9 +9,7 @@
 # failpoint that needs device-mapper.
 BANGER_BUILD=${BANGER_BUILD:-$(dirname "$0")/../../build/fail}
 . "$(dirname "$0")/lib.sh"
-for tool in nft ip losetup sqlite3; do
-	command -v $tool >/dev/null || { [ "$(id -u)" = 0 ] && skip_all "needs $tool"; }
-done
+needs nft ip losetup sqlite3
 [ -n "$(cgroup_mount)" ] || skip_all "needs cgroup v2"
 
 # ---- all of it: some parts at once, since a case waits for the kernel more than it computes ----

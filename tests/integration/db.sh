@@ -3,9 +3,7 @@
 # yesterday, damage, a cut file, a lock, a read-only file, newer and older schemas, a torn log.
 # Each fault is reported with a remedy, and loses nothing.
 . "$(dirname "$0")/lib.sh"
-for tool in qemu-system-x86_64 mke2fs jq dpkg-deb sqlite3; do
-	command -v $tool >/dev/null || { [ "$(id -u)" = 0 ] && skip_all "needs $tool"; }
-done
+needs qemu-system-x86_64 mke2fs jq dpkg-deb sqlite3
 [ -n "$(cgroup_mount)" ] || skip_all "needs cgroup v2"
 in_ns "$@"
 . "$(dirname "$0")/lib_set.sh"

@@ -3,9 +3,7 @@
 # the run folder, processes, open files.  New operations are refused with a hint.  Running VMs can
 # be ended.  Nothing is lost and nothing is left behind. tests/README.md has the rest of the list.
 . "$(dirname "$0")/lib.sh"
-for tool in qemu-system-x86_64 mke2fs jq dpkg-deb sqlite3 prlimit; do
-	command -v $tool >/dev/null || { [ "$(id -u)" = 0 ] && skip_all "needs $tool"; }
-done
+needs qemu-system-x86_64 mke2fs jq dpkg-deb sqlite3 prlimit
 [ -n "$(cgroup_mount)" ] || skip_all "needs cgroup v2"
 in_ns "$@"
 . "$(dirname "$0")/lib_set.sh"

@@ -3,7 +3,7 @@
 # memory of the role or of its launcher.  As root, from outside, through /proc/PID/mem.
 . "$(dirname "$0")/lib.sh"
 in_ns "$@"
-for tool in perl pgrep jq; do command -v $tool >/dev/null || skip_all "needs $tool"; done
+needs perl pgrep jq
 conf_make
 places_make
 

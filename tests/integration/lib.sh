@@ -54,6 +54,13 @@ skip() { # skip NAME WHY
 	echo "ok $TESTS - $1 # SKIP $2"
 }
 
+needs() { # needs TOOL...: nothing here can be tested without them; a user without root hears of that first
+	local tool
+	[ "$(id -u)" = 0 ] || return 0
+	for tool in "$@"; do
+		command -v "$tool" >/dev/null || skip_all "needs $tool"
+	done
+}
 skip_all() { # skip_all WHY: nothing here can be tested
 	echo "1..0 # SKIP $*"
 	echo "ok 1 - ${0##*/} # SKIP $*"

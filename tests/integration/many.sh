@@ -6,9 +6,7 @@
 BANGER_BUILD=${BANGER_BUILD:-$(dirname "$0")/../../build/fail}
 . "$(dirname "$0")/lib.sh"
 in_ns "$@"
-for tool in jq nft ip mke2fs dpkg-deb; do
-	command -v $tool >/dev/null || skip_all "needs $tool"
-done
+needs jq nft ip mke2fs dpkg-deb
 [ -n "$(cgroup_mount)" ] || skip_all "needs cgroup v2"
 . "$(dirname "$0")/lib_set.sh"
 set_prepare

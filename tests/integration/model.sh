@@ -7,9 +7,7 @@
 # A failing sequence is left in build/fail/model-SEED as well, and what was said about it in model-SEED.out.
 BANGER_BUILD=${BANGER_BUILD:-$(dirname "$0")/../../build/fail}
 . "$(dirname "$0")/lib.sh"
-for tool in nft ip losetup sqlite3; do
-	command -v $tool >/dev/null || { [ "$(id -u)" = 0 ] && skip_all "needs $tool"; }
-done
+needs nft ip losetup sqlite3
 [ "$(id -u)" = 0 ] || skip_all "needs root"
 [ -n "$(cgroup_mount)" ] || skip_all "needs cgroup v2"
 STEPS=${STEPS:-${MODEL_STEPS:-1500}}

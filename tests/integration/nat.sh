@@ -4,9 +4,7 @@
 # requests to the role. nft and ip show the result.
 . "$(dirname "$0")/lib.sh"
 in_ns "$@"
-for tool in jq nft ip; do
-	command -v $tool >/dev/null || skip_all "needs $tool"
-done
+needs jq nft ip
 [ -c /dev/net/tun ] || skip_all "this kernel has no /dev/net/tun"
 
 # ---- one TAP line a scenario ----

@@ -5,9 +5,7 @@
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 in_ns "$@"
-for tool in jq nft ip bridge conntrack perl setpriv nsenter ping; do
-	command -v $tool >/dev/null || skip_all "needs $tool"
-done
+needs jq nft ip bridge conntrack perl setpriv nsenter ping
 [ -c /dev/net/tun ] || skip_all "this kernel has no /dev/net/tun"
 
 GW=10.97.0.1 BR=bgtest BRMAC=02:fc:ff:00:00:01 FLOWS=64

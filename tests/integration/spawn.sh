@@ -5,9 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 in_ns "$@"
 [ -n "$(cgroup_mount)" ] || skip_all "no cgroup v2 is mounted"
-for tool in qemu-system-x86_64 jq perl setpriv nsenter as ld; do
-	command -v $tool >/dev/null || skip_all "needs $tool"
-done
+needs qemu-system-x86_64 jq perl setpriv nsenter as ld
 here=$(dirname "$0")
 
 # ---- a guest: the PVH entry of an ELF file (Xen note 18), one line on the console, halt ----

@@ -3,9 +3,7 @@
 # Covers the isolation of users, adoption after every kind of death, the release of all objects, and
 # bad input.
 . "$(dirname "$0")/lib.sh"
-for tool in qemu-system-x86_64 mke2fs jq dpkg-deb sqlite3; do
-	command -v $tool >/dev/null || { [ "$(id -u)" = 0 ] && skip_all "needs $tool"; }
-done
+needs qemu-system-x86_64 mke2fs jq dpkg-deb sqlite3
 [ -n "$(cgroup_mount)" ] || skip_all "needs cgroup v2"
 in_ns "$@"
 
