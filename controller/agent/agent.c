@@ -7,8 +7,8 @@
  *
  * A port of virtio-serial (drivers/char/virtio_console.c) can be opened once and has one client at
  * a time on the host.  poll(2) reports POLLHUP and POLLIN at any time while there is none, so the
- * agent waits by epoll(7), edge-triggered.  When a client has written, a process of its own serves the port until
- * the client is gone: session.c.  So a session that fails ends no other one. */
+ * agent waits by epoll(7), edge-triggered.  When a client has written, a process of its own serves
+ * the port until the client is gone: session.c.  So a session that fails ends no other one. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -330,8 +330,8 @@ static int agent_late(struct exchange *x, const struct vm *vm)
 			"its agent has not answered within %llu ms",
 			(unsigned long long)x->args.vm_agent.timeout_ms);
 	error_hint(&x->error,
-		   "its kernel may have been imported without one, or all its ports are in use; ssh "
-		   "needs no agent: --ssh");
+		   "its kernel may have been imported without one, or all its ports are in use; "
+		   "ssh needs no agent: --ssh");
 	return EXCHANGE_FAILED;
 }
 

@@ -1,8 +1,8 @@
 /* agent.c - runs a command by the agent in a guest.
  *
- * The guest may be hostile: each frame is bounded (proto/agent.c), a stream has at most AGENT_WINDOW
- * bytes under way, and a frame that is not of the protocol ends the session.  The bytes of the
- * command's streams are the user's own and pass unchanged. */
+ * The guest may be hostile: each frame is bounded (proto/agent.c), a stream has at most
+ * AGENT_WINDOW bytes under way, and a frame that is not of the protocol ends the session.  The
+ * bytes of the command's streams are the user's own and pass unchanged. */
 #include "controller/cli/agent.h"
 
 #include <errno.h>
@@ -409,8 +409,8 @@ static int take_credit(struct session *s, const struct agent_msg *m)
 	return 0;
 }
 
-/* The agent could not start the command: it tells an exit status and why.  A guest that lies may tell
- * 0, but nothing has succeeded. */
+/* The agent could not start the command: it tells an exit status and why.  A guest that lies may
+ * tell 0, but nothing has succeeded. */
 static int take_failure(struct session *s, const struct agent_msg *m)
 {
 	char why[200];

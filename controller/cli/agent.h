@@ -29,8 +29,8 @@ int agent_open(struct cli *c, const struct ev_vm *vm, uint64_t timeout_ms, uint8
  *		already, but with bytes that may be of an earlier session, or of another program.
  *
  * One word is a line for the user's shell; several words are a command and its arguments.  --tty,
- * --no-stdin, --env, --user and --workdir apply.  Held signals are forwarded; five seconds after one that ends programs the
- * session is ended.
+ * --no-stdin, --env, --user and --workdir apply.  Held signals are forwarded; five seconds after
+ * one that ends programs the session is ended.
  * Return: the command's exit status, 128 + n if signal n ended it; -1 with @e.
  */
 int agent_run(struct cli *c, int port, const uint8_t nonce[16], uint64_t timeout_ms,

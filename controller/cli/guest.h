@@ -1,4 +1,5 @@
-/* guest.h - the scripts and the agent that end up in guests, as they were when this program was built. */
+/* guest.h - the scripts and the agent that end up in guests, as they were when this program was
+ * built. */
 #ifndef BANGER_CLI_GUEST_H
 #define BANGER_CLI_GUEST_H
 

@@ -1,5 +1,5 @@
-/* run.c - vm run, ssh, shell, exec, wait and host-key: what goes on in a guest, and the promise that --rm
- * leaves nothing.
+/* run.c - vm run, ssh, shell, exec, wait and host-key: what goes on in a guest, and the promise
+ * that --rm leaves nothing.
  *
  * The signals that end programs are held from before the VM is made until after it is deleted.
  * Whoever waits (for an answer, for the guest's ssh, for the command) also watches the signal

@@ -445,8 +445,8 @@ int object_release(struct ctl *c, const struct vm *vm, enum object kind, const s
 
 	if (c->release_by && c->release_by < end)
 		end = c->release_by;
-	/* The role itself waits 100 ms for each VMM, and serves no other request meanwhile.  So it is
-	 * not asked again before the VMM has exited. */
+	/* The role itself waits 100 ms for each VMM, and serves no other request meanwhile.  So it
+	 * is not asked again before the VMM has exited. */
 	if (kind == OBJ_VMM && clock_boot_ns() >= end)
 		return object_explain(kind, ST_BUSY, e);
 	while ((status = object_remove(c, vm, kind, o)) == ST_BUSY && clock_boot_ns() < end &&

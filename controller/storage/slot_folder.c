@@ -152,8 +152,8 @@ static void remove_entry(int dir, const char *name)
 		(void)unlinkat(dir, name, AT_REMOVEDIR);
 }
 
-/* Remove api.sock and the agent's ports from the slot's run folder.  The VMM's uid owns that folder,
- * so an entry may be of any type; it is never opened or followed. */
+/* Remove api.sock and the agent's ports from the slot's run folder.  The VMM's uid owns that
+ * folder, so an entry may be of any type; it is never opened or followed. */
 static void remove_sockets(const struct config *c, uint32_t slot)
 {
 	char path[200], port[16];

@@ -66,9 +66,9 @@ int reqlog_init(struct reqlog *l, int fd, int key_fd, const char *role);
 /* Each of the following writes one line.  Return: 0, or -1 (logged once): nothing or a part of it
  * was written. */
 
-/* Write that the process starts, and wait for the disk; its preparation changes the kernel.  If that
- * fails, the start record is written before the next record that can be.  Then
- * the key is in the key file alone, because a process that the role forks inherits its memory. */
+/* Write that the process starts, and wait for the disk; its preparation changes the kernel.  If
+ * that fails, the start record is written before the next record that can be.  Then the key is in
+ * the key file alone, because a process that the role forks inherits its memory. */
 int reqlog_start(struct reqlog *l, pid_t pid, uint32_t uid);
 /* Take the key from the key file again, after reqlog_start() and before lock-down.  Return: as
  * reqlog_init(). */

@@ -152,8 +152,9 @@ static void qemu_kernel(uint32_t slot, const struct req_vmm_spawn *v, struct arg
 }
 
 /* A port of virtio-serial for each client of the guest's agent at a time.  Port 0 is reserved for a
- * console (hw/char/virtio-serial-bus.c).  Each port costs the guest 4 MiB: its driver fills the whole
- * queue with pages (fill_queue(), virtio_console.c), and virtio-mmio gives each queue 1,024 places. */
+ * console (hw/char/virtio-serial-bus.c).  Each port costs the guest 4 MiB: its driver fills the
+ * whole queue with pages (fill_queue(), virtio_console.c), and virtio-mmio gives each queue 1,024
+ * places. */
 static void qemu_ports(uint32_t ports, struct argv *a)
 {
 	if (!ports)

@@ -27,7 +27,8 @@ struct programs {
 /**
  * argv_vmm() - build the command line of a VMM from numbers and configured paths alone
  * @p:	the paths of the programs
- * @ports:	the agent's ports, 0 to AGENT_PORTS_MAX: QEMU listens at PORT_FD on
+ * @ports:	of the agent, 0 to AGENT_PORTS_MAX; QEMU takes their listening sockets from
+ *		descriptor PORT_FD on
  * @slot, @v:	a VMM_SPAWN, with values in the bounds of proto/ops.def
  * @a:	out
  *

@@ -293,9 +293,10 @@ static const struct rule of_vmms[] = {
  * (unix(7), SCM_RIGHTS).  QEMU answers by sendmsg(2) on sockets that CHILD has bound; the
  * controller alone can connect to them.  It hands connections to the agent's ports to the VM's
  * owner, and a filter can not see msg_control: a QEMU that was taken over can pass its descriptors
- * to the owner of its VM, and to no other user.  AUDITING.md says what that gives.  Firecracker binds its
- * API socket itself and answers by write(2).  It could bind an abstract name too, to which any
- * process of the host may connect, but it can pass no descriptor there.  The probe may do neither. */
+ * to the owner of its VM, and to no other user.  AUDITING.md says what that gives.  Firecracker
+ * binds its API socket itself and answers by write(2).  It could bind an abstract name too, to
+ * which any process of the host may connect, but it can pass no descriptor there.  The probe may do
+ * neither. */
 static const struct rule of_qemu[] = {
 	CLONE3,
 	{ SCMP_SYS(socket), ENOSYS, ANY, "its socket was made before" },

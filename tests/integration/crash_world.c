@@ -1,5 +1,5 @@
-/* See crash.h.  What is here asks sysfs, cgroupfs, procfs, libnftables(3) and SQLite, and nothing of the
- * set's own code. */
+/* See crash.h.  What is here asks sysfs, cgroupfs, procfs, libnftables(3) and SQLite, and nothing
+ * of the set's own code. */
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <dlfcn.h>
@@ -189,9 +189,9 @@ static void see_element(struct world *w, const char *set, json_t *e)
 	free(text);
 }
 
-/* libnftables(3), which nft(8) is made of.  In this process a list costs a third of what it costs in
- * a process of nft(8).  The library is there wherever nft(8) is; its header is not, so it is loaded
- * by name. */
+/* libnftables(3), which nft(8) is made of.  In this process a list costs a third of what it costs
+ * in a process of nft(8).  The library is there wherever nft(8) is; its header is not, so it is
+ * loaded by name. */
 static struct {
 	void *(*ctx_new)(uint32_t flags);
 	void (*ctx_free)(void *ctx);

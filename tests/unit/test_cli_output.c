@@ -127,8 +127,8 @@ static void test_audit_diff_obeys_no_log(void **state)
 	(void)rmdir(dir);
 }
 
-/* A log of @n lines by @line, as a role that was taken over could write it; those of the other roles
- * are empty.  Run a command on it.  Return: its status. */
+/* A log of @n lines by @line, as a role that was taken over could write it; those of the other
+ * roles are empty.  Run a command on it.  Return: its status. */
 static int on_hostile_log(const char *command, unsigned n, void (*line)(FILE *f, unsigned i))
 {
 	static const char *const names[] = { "net", "blk", "spawn" };

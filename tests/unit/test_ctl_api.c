@@ -1457,8 +1457,8 @@ static void a_pass_of_a_search_is_short(void **state)
 	assert_true(took <= 200 * 1000000u);
 }
 
-/* A port may still hold the start of an earlier connection of the same search: the nonces differ, and
- * the client gets that of its own connection. */
+/* A port may still hold the start of an earlier connection of the same search: the nonces differ,
+ * and the client gets that of its own connection. */
 static void each_connection_of_a_search_has_its_nonce(void **state)
 {
 	struct fixture *f = *state;

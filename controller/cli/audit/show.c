@@ -197,8 +197,8 @@ int cmd_audit_tail(struct cli *c)
 
 /* ---- stats ---- */
 
-/* Names of users, or of kinds of requests, that are counted apart.  The writer of the log has chosen
- * the names. */
+/* Names of users, or of kinds of requests, that are counted apart.  The writer of the log has
+ * chosen the names. */
 #define SUMS_MAX 512
 #define SUM_OTHERS "(others)"
 
