@@ -243,8 +243,7 @@ static void put_start(struct session *s)
 
 static int lost(struct session *s)
 {
-	error_set(s->e, FAIL_GENERAL, WHAT, "the guest or its monitor ended");
-	return -1;
+	return error_set(s->e, FAIL_STATE, WHAT, "the guest or its monitor ended");
 }
 
 static int flush(struct session *s)

@@ -31,7 +31,8 @@ int agent_open(struct cli *c, const struct ev_vm *vm, uint64_t timeout_ms, uint8
  * One word is a line for the user's shell; several words are a command and its arguments.  --tty,
  * --no-stdin, --env, --user and --workdir apply.  Held signals are forwarded; five seconds after
  * one that ends programs the session is ended.
- * Return: the command's exit status, 128 + n if signal n ended it; -1 with @e.
+ * Return: the command's exit status, 128 + n if signal n ended it; -1 with @e (FAIL_STATE: the
+ * stream ended without a status).
  */
 int agent_run(struct cli *c, int port, const uint8_t nonce[16], uint64_t timeout_ms,
 	      struct error *e);

@@ -6,6 +6,7 @@
  * descriptor, gives up, and the way back through cmd_vm_run() deletes the VM on a connection of its
  * own.  The one answer that is always waited for is that of vm_create: without it nobody would know
  * what to delete. */
+#include <poll.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@
 #include "controller/cli/each.h"
 #include "controller/cli/out.h"
 #include "controller/cli/ssh.h"
+#include "controller/cli/vm_end.h"
 
 #define RUN_TIMEOUT_MS 120000
 #define LOGIN_TIMEOUT_MS 10000 /* for a VM that should be up already */
@@ -100,6 +102,18 @@ static void choose_tty(struct cli *c)
 	c->opt.tty |= !c->guest && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
 }
 
+#define END_MS 2000 /* for the service to notice that a monitor has exited */
+
+/* The stream to the guest has ended without a status.  If the VM has ended, say in @e how. */
+static void explain_end(struct cli *c, const struct ev_vm *vm, struct error *e)
+{
+	_cleanup_close_ int end = vm_end_watch(vm->id);
+	struct pollfd p = { end, POLLIN, 0 };
+
+	if (end >= 0 && poll(&p, 1, END_MS) == 1)
+		(void)vm_end_error(c, vm->id, e);
+}
+
 /* Run c->guest by the agent.  Return: its status, or -1 with @e. */
 static int by_agent(struct cli *c, const struct ev_vm *vm, uint64_t timeout_ms, struct error *e)
 {
@@ -115,7 +129,10 @@ static int by_agent(struct cli *c, const struct ev_vm *vm, uint64_t timeout_ms, 
 	if (boots)
 		stage(c, "agent", "the guest answers", began);
 	choose_tty(c);
-	return agent_run(c, port, nonce, timeout_ms, e);
+	int status = agent_run(c, port, nonce, timeout_ms, e);
+	if (status < 0 && e->code == FAIL_STATE)
+		explain_end(c, vm, e);
+	return status;
 }
 
 static int reach(struct cli *c, const struct ev_vm *vm, uint64_t timeout_ms, struct error *e)

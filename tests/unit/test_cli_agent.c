@@ -199,6 +199,19 @@ static void test_a_guest_that_lies(void **state)
 }
 
 /* The time counts although there is always something to read. */
+/* The stream ends because the VM has ended: the user hears why. */
+static void test_the_end_of_the_vm_is_told(void **state)
+{
+	(void)state;
+	fx.ends = true;
+	fx.reason = "the VMM ended";
+	says(AGENT_OUTPUT, "so far\n", 7);
+	assert_int_equal(BANGER("exec", "-n", "web1", "--", "true"), EXIT_OURS);
+	assert_has(fx.err, "the VM ended before it answered: the VMM ended");
+	assert_lacks(fx.err, "or its monitor");
+	silence();
+}
+
 static void test_a_guest_that_never_greets(void **state)
 {
 	(void)state;
@@ -392,6 +405,7 @@ int main(void)
 		T(test_it_could_not_be_started),
 		T(test_a_command_that_never_ran_has_not_succeeded),
 		T(test_a_guest_that_lies),
+		T(test_the_end_of_the_vm_is_told),
 		T(test_a_guest_that_never_greets),
 		T(test_a_guest_that_is_silent_after_a_byte),
 		T(test_no_agent),
