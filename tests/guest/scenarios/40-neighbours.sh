@@ -111,12 +111,12 @@ is "$(ours)" "$rules" "nft: ours is as it was after all of them"
 
 # ---- who takes all interfaces for theirs ----
 networkd_has() { networkctl list --no-legend --no-pager "$1" | awk '{ print $NF }'; }
-printf '[Match]\nKind=bridge tun veth\n[Network]\nAddress=203.0.113.77/24\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n' >/run/systemd/network/90-all.network
+printf '[Match]\nKind=bridge tun veth\n[Network]\nAddress=203.0.113.77/24\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n' >/etc/systemd/network/90-all.network
 systemctl restart systemd-networkd
 check "networkd: it has what no file of ours keeps it from" wait_for 60 eval '[ "$(networkd_has up0)" = configured ]'
 is "$(networkd_has banger0) $(networkd_has "$tap")" "unmanaged unmanaged" "networkd: bridge and tap are not its"
 is "$(address)" "10.98.0.1" "ip: the bridge has its address, and no other"
-rm /run/systemd/network/90-all.network
+rm /etc/systemd/network/90-all.network
 systemctl restart systemd-networkd
 ip addr replace 198.51.100.2/24 dev up0
 check "and the VM reaches the outside" reaches
