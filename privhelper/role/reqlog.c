@@ -251,13 +251,14 @@ static void checkpoint(struct reqlog *l, bool now)
 	struct line t = { .n = 0 };
 
 	if (!now && l->state.next - l->checked < REQLOG_CHECK_LINES &&
-	    ns - l->checked_ns < REQLOG_CHECK_NS)
+	    (!l->acted || ns - l->checked_ns < REQLOG_CHECK_NS))
 		return;
 	/* It must not count a line that a power cut can still take. */
 	if (fdatasync(l->fd) < 0)
 		return;
 	l->checked = l->state.next;
 	l->checked_ns = ns;
+	l->acted = false;
 	add_time(&t, clock_wall_ns());
 	log_info("checkpoint %s %llu %s %s", l->role, (unsigned long long)l->state.next,
 		 l->state.prev, t.text);
@@ -329,6 +330,7 @@ static struct line *begin(struct line *t, struct reqlog *l, const char *type)
 	bool unstarted = l->state.starting && write_start(l) < 0;
 
 	(void)head(t, l, type);
+	l->acted |= strcmp(type, "read") != 0;
 	t->bad = unstarted;
 	return t;
 }

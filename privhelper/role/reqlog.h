@@ -10,7 +10,7 @@
  *
  * A checkpoint (count, hash, time) goes to the service's own log, which no role can read or change:
  * after the first line and the last, after REQLOG_CHECK_LINES lines, and with the first line that
- * is REQLOG_CHECK_NS later. */
+ * is REQLOG_CHECK_NS later; for reads alone, which come all the time, after REQLOG_CHECK_LINES. */
 #ifndef BANGER_PRIVHELPER_REQLOG_H
 #define BANGER_PRIVHELPER_REQLOG_H
 
@@ -41,6 +41,7 @@ struct reqlog {
 	uint64_t cheap_ns, looked_ns;
 	uint64_t skipped;             /* lines not written since the last line */
 	uint64_t checked, checked_ns; /* the number of lines and the time of the last checkpoint */
+	bool acted;                   /* a line since then is more than a read */
 };
 
 /* Lines without an intent: a burst, for a start that lists all objects and watches each VMM, then

@@ -291,6 +291,35 @@ static void cheap_lines_are_bounded(void **state)
 	assert_int_equal(f->log.skipped, 0);
 }
 
+/* One LIST, long after the last checkpoint.  Return: true if it brought a checkpoint. */
+static bool late_read_is_checked(struct log_file *f, uint64_t seq)
+{
+	struct request q = request(OP_LIST, seq);
+	struct reply ok = { .seq = seq, .status = ST_OK };
+
+	f->log.checked_ns = clock_boot_ns() - REQLOG_CHECK_NS - 1;
+	assert_int_equal(reqlog_result(&f->log, &q, &ok, 1), 0);
+	return f->log.checked == f->log.state.next;
+}
+
+/* The controller lists all objects every 10 s, for ever: that alone does not write to the service's
+ * log. */
+static void reads_alone_bring_no_checkpoint(void **state)
+{
+	struct log_file *f = *state;
+
+	assert_int_equal(reqlog_start(&f->log, 4711, 101), 0);
+	assert_int_equal(reqlog_resume(&f->log), 0);
+	assert_int_equal(reqlog_repair(&f->log, "rules", -1), 0);
+	assert_true(late_read_is_checked(f, 10)); /* of what was done before it */
+	for (unsigned i = 1; i < REQLOG_CHECK_LINES; i++)
+		assert_false(late_read_is_checked(f, 10 + i));
+	assert_true(late_read_is_checked(f, 10 + REQLOG_CHECK_LINES));
+	assert_int_equal(reqlog_repair(&f->log, "bridge", -1), 0);
+	assert_true(late_read_is_checked(f, 1000));
+	assert_false(late_read_is_checked(f, 1001));
+}
+
 static void not_writable(void **state)
 {
 	struct log_file *f = *state;
@@ -365,6 +394,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_log_can_not_grow_beyond_its_limit, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(cheap_lines_are_bounded, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(reads_alone_bring_no_checkpoint, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(not_writable, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_damaged_key_file_begins_a_new_chain, set_up,
 						tear_down),
