@@ -17,6 +17,9 @@
 #define AGENT_WORDS 4096     /* ARG frames of a command, and ENV frames */
 #define AGENT_NONCE 16
 #define AGENT_GREETING 32 /* mark and nonce */
+/* Port of AF_VSOCK at which the agent listens.  Below 1024: no other user of the guest can bind it
+ * (net/vmw_vsock/af_vsock.c, LAST_RESERVED_PORT). */
+#define AGENT_VSOCK_PORT 1023
 
 /* The start of a session.  Its first byte is unique in it, and no byte of it is that of a header's
  * type or high length: so the mark is found at any place of the stream.  The last byte changes with

@@ -17,6 +17,8 @@
 /* Ports to the guest's agent: one socket each, in the run folder of the slot. */
 #define AGENT_PORTS_MAX 30
 #define AGENT_PORT "agent%u"
+/* The socket through which Firecracker forwards to the guest's vsock, in a slot's run folder. */
+#define AGENT_VSOCK "vsock"
 #define SLOT_BRIDGE_ALIAS "banger:bridge" /* identifies our bridge, whose name is configured */
 
 /* Return: the uid and gid of the slot's VMM. */

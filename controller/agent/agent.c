@@ -8,7 +8,11 @@
  * A port of virtio-serial (drivers/char/virtio_console.c) can be opened once and has one client at
  * a time on the host.  poll(2) reports POLLHUP and POLLIN at any time while there is none, so the
  * agent waits by epoll(7), edge-triggered.  When a client has written, a process of its own serves
- * the port until the client is gone: session.c.  So a session that fails ends no other one. */
+ * the port until the client is gone: session.c.  So a session that fails ends no other one.
+ *
+ * In Firecracker the agent listens on vsock instead (vsock(7)), and each connection is a session.
+ * A process in the guest can connect too, where the kernel has a loopback transport; so a peer
+ * that is not the host is refused. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -20,25 +24,34 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/inotify.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "controller/agent/session.h"
+#include <linux/vm_sockets.h> /* needs sys/socket.h before it */
 
-#define PORTS_MAX 31   /* of a virtio-serial device */
-#define LOOK_MS 20     /* pause between two looks for new ports */
-#define SETTLE_MS 2000 /* a new node in /dev can not be opened at once: looks go on for so long */
-#define NEWS PORTS_MAX /* the number of the inotify descriptor among the ports */
+#include "controller/agent/session.h"
+#include "proto/agent.h"
+
+#define PORTS_MAX 31    /* of a virtio-serial device */
+#define LOOK_MS 20      /* pause between two looks for new ports */
+#define SETTLE_MS 2000  /* a new node in /dev can not be opened at once: looks go on for so long */
+#define STREAMS_MAX 256 /* sessions by vsock at a time; more connections wait */
+
+/* The numbers of what is no port, among those of the ports. */
+#define NEWS PORTS_MAX           /* the inotify descriptor */
+#define LISTENER (PORTS_MAX + 1) /* the vsock socket */
 
 static struct {
-	int dev, proc, epoll, news;
+	int dev, proc, epoll, news, listener;
 	struct port {
 		char name[32];
 		int fd;
 		pid_t session; /* 0: none */
 	} ports[PORTS_MAX];
 	size_t n;
+	unsigned streams; /* sessions by vsock */
 	uint64_t look_until_ms;
 } agent;
 
@@ -73,6 +86,25 @@ static int watch_ports(void)
 	return epoll_ctl(agent.epoll, EPOLL_CTL_ADD, agent.news, &ev);
 }
 
+/* Listen on vsock.  A guest without one has no such family, or no transport. */
+static void listen_on_vsock(void)
+{
+	const struct sockaddr_vm a = { .svm_family = AF_VSOCK,
+				       .svm_cid = VMADDR_CID_ANY,
+				       .svm_port = AGENT_VSOCK_PORT };
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLET, .data.u64 = LISTENER };
+
+	agent.listener = socket(AF_VSOCK, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (agent.listener < 0)
+		return;
+	if (bind(agent.listener, (const void *)&a, sizeof(a)) == 0 &&
+	    listen(agent.listener, STREAMS_MAX) == 0 &&
+	    epoll_ctl(agent.epoll, EPOLL_CTL_ADD, agent.listener, &ev) == 0)
+		return;
+	(void)close(agent.listener);
+	agent.listener = -1;
+}
+
 static int prepare(void)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -85,6 +117,7 @@ static int prepare(void)
 	for (int fd = 0; fd < 3; fd++)
 		if (dup2(null, fd) < 0)
 			return -1;
+	listen_on_vsock();
 	(void)setsid();
 	for (int sig = 1; sig < 32; sig++)
 		if (sig != SIGCHLD)
@@ -135,6 +168,21 @@ static void look_for_ports(void)
 		(void)closedir(d);
 }
 
+/* Start the process of a session.  Return: its pid; 0: it can not be started. */
+static pid_t serve(int fd)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		(void)close(agent.epoll);
+		(void)close(agent.news);
+		if (agent.listener >= 0)
+			(void)close(agent.listener);
+		_exit(session_run(fd, agent.proc));
+	}
+	return pid < 0 ? 0 : pid;
+}
+
 /* Start a session, if a client has written and is still there. */
 static void check(struct port *p)
 {
@@ -142,27 +190,44 @@ static void check(struct port *p)
 
 	if (p->session || poll(&q, 1, 0) != 1 || (q.revents & (POLLIN | POLLHUP)) != POLLIN)
 		return;
-	pid_t pid = fork();
-	if (pid == 0) {
-		(void)close(agent.epoll);
-		(void)close(agent.news);
-		_exit(session_run(p->fd, agent.proc));
-	}
-	if (pid > 0)
-		p->session = pid;
+	p->session = serve(p->fd);
 }
 
-/* A session is over.  What its port has reported meanwhile is looked at now. */
+/* Start a session for each connection by vsock, as long as there is room. */
+static void take_connections(void)
+{
+	while (agent.listener >= 0 && agent.streams < STREAMS_MAX) {
+		struct sockaddr_vm from = { 0 };
+		socklen_t size = sizeof(from);
+		int fd = accept4(agent.listener, (void *)&from, &size,
+				 SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd < 0 && errno != ECONNABORTED && errno != EINTR)
+			return;
+		if (fd >= 0 && from.svm_cid == VMADDR_CID_HOST && serve(fd) > 0)
+			agent.streams++;
+		if (fd >= 0)
+			(void)close(fd);
+	}
+}
+
+/* A session is over.  What its port has reported meanwhile is looked at now.  Each child is a
+ * session: one that is no port's was by vsock. */
 static void reap(void)
 {
+	struct port *p, *end = agent.ports + agent.n;
 	pid_t pid;
 
-	while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
-		for (size_t i = 0; i < agent.n; i++)
-			if (agent.ports[i].session == pid) {
-				agent.ports[i].session = 0;
-				check(&agent.ports[i]);
-			}
+	while ((pid = waitpid(-1, NULL, WNOHANG)) > 0) {
+		for (p = agent.ports; p < end && p->session != pid; p++)
+			;
+		if (p < end) {
+			p->session = 0;
+			check(p);
+		} else {
+			agent.streams--;
+		}
+	}
+	take_connections();
 }
 
 /* Something is new in /dev. */
@@ -182,7 +247,7 @@ static void on_child(int sig)
 int main(void)
 {
 	const struct sigaction sa = { .sa_handler = on_child };
-	struct epoll_event ev[PORTS_MAX + 1];
+	struct epoll_event ev[PORTS_MAX + 2];
 	sigset_t chld, none;
 
 	(void)sigemptyset(&none);
@@ -196,10 +261,12 @@ int main(void)
 		if (look)
 			look_for_ports();
 		reap();
-		int n = epoll_pwait(agent.epoll, ev, PORTS_MAX + 1, look ? LOOK_MS : -1, &none);
+		int n = epoll_pwait(agent.epoll, ev, PORTS_MAX + 2, look ? LOOK_MS : -1, &none);
 		for (int i = 0; i < n; i++)
 			if (ev[i].data.u64 == NEWS)
 				take_news();
+			else if (ev[i].data.u64 == LISTENER)
+				take_connections();
 			else
 				check(&agent.ports[ev[i].data.u64]);
 	}

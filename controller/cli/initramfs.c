@@ -16,6 +16,9 @@
 #define MODULE_MAX (16u << 20)
 #define LOAD_MAX 64
 
+/* The driver of Firecracker's way to the agent. */
+#define VSOCK "vmw_vsock_virtio_transport"
+
 /* What a guest needs to mount its disk and to find its network in both VMMs, and to hear its power
  * button.  What is needed may be built in as well. */
 static const struct {
@@ -24,9 +27,11 @@ static const struct {
 } drivers[] = {
 	/* A kernel of distribution has ext4 as a module, and ext4 asks for crc32c by a name that
 	   modules.dep does not have. */
-	{ "crc32c_generic", false }, { "ext4", true },       { "virtio_pci", true },
-	{ "virtio_mmio", true },     { "virtio_blk", true }, { "virtio_net", true },
-	{ "button", false },         { "evdev", false },     { "virtio_console", false },
+	{ "crc32c_generic", false }, { "ext4", true },
+	{ "virtio_pci", true },      { "virtio_mmio", true },
+	{ "virtio_blk", true },      { "virtio_net", true },
+	{ "button", false },         { "evdev", false },
+	{ "virtio_console", false }, { VSOCK, false },
 };
 
 /* What guest/init calls. */

@@ -152,7 +152,7 @@ static void remove_entry(int dir, const char *name)
 		(void)unlinkat(dir, name, AT_REMOVEDIR);
 }
 
-/* Remove api.sock and the agent's ports from the slot's run folder.  The VMM's uid owns that
+/* Remove the API socket and those to the agent from the slot's run folder.  The VMM's uid owns that
  * folder, so an entry may be of any type; it is never opened or followed. */
 static void remove_sockets(const struct config *c, uint32_t slot)
 {
@@ -163,6 +163,7 @@ static void remove_sockets(const struct config *c, uint32_t slot)
 	if (dir < 0)
 		return;
 	remove_entry(dir, "api.sock");
+	remove_entry(dir, AGENT_VSOCK);
 	/* All that can be there: the number of ports may have changed since the start. */
 	for (uint32_t i = 0; i < AGENT_PORTS_MAX; i++) {
 		(void)snprintf(port, sizeof(port), AGENT_PORT, i);

@@ -2,7 +2,7 @@
  * (src/firecracker/swagger/firecracker.yaml, 1.14).
  *
  * Firecracker starts without a machine.  The driver sends PUT requests for log, metrics, machine,
- * boot source, drive and network interface, and then starts the instance.  Each answer is 204 or a
+ * boot source, drive, network interface and vsock, and then starts the instance.  Each answer is 204 or a
  * fault message.  Each request has a connection of its own.  A request ends at its deadline, at a
  * bound of its size, when the monitor exits, or by a cancellation, whatever the monitor sends. */
 #include <curl/curl.h>
@@ -271,6 +271,16 @@ static json_t *interface(const struct vm *vm)
 			 mac);
 }
 
+/* The guest's vsock, by which clients reach its agent.  The cid is of meaning inside this guest
+ * alone. */
+static json_t *vsock(const struct vm *vm)
+{
+	char path[40];
+
+	(void)snprintf(path, sizeof(path), "/run/%u/" AGENT_VSOCK, vm->slot);
+	return json_pack("{s:i, s:s}", "guest_cid", 3, "uds_path", path);
+}
+
 static int action(const char *socket, const char *name, struct answer *a, struct error *e)
 {
 	return put(socket, "/actions", json_pack("{s:s}", "action_type", name), a, e);
@@ -299,7 +309,8 @@ static void put_sinks(const struct vm *vm, const char *socket, struct answer *a)
 		log_warn("%s: no log or metrics: %s", vm->name, e.why);
 }
 
-static int configure(const struct vm *vm, const char *socket, struct answer *a, struct error *e)
+static int configure(const struct ctl *c, const struct vm *vm, const char *socket, struct answer *a,
+		     struct error *e)
 {
 	put_sinks(vm, socket, a);
 	if (put(socket, "/machine-config", machine(vm), a, e) < 0 ||
@@ -307,7 +318,9 @@ static int configure(const struct vm *vm, const char *socket, struct answer *a, 
 		return -1;
 	if (put(socket, "/drives/rootfs", drive(vm), a, e) < 0)
 		return -1;
-	return put(socket, "/network-interfaces/eth0", interface(vm), a, e);
+	if (put(socket, "/network-interfaces/eth0", interface(vm), a, e) < 0)
+		return -1;
+	return c->config.agent_ports ? put(socket, "/vsock", vsock(vm), a, e) : 0;
 }
 
 /* The path of the monitor's socket and room for an answer.  Return: 0, or -1 with the error. */
@@ -328,7 +341,7 @@ static int fc_boot(struct ctl *c, const struct vm *vm, const struct operation *o
 	_cleanup_free_ struct answer *a = NULL;
 	char socket[VMM_PEER_PATH];
 
-	if (begin(c, vm, &w, socket, &a, e) < 0 || configure(vm, socket, a, e) < 0 ||
+	if (begin(c, vm, &w, socket, &a, e) < 0 || configure(c, vm, socket, a, e) < 0 ||
 	    action(socket, "InstanceStart", a, e) < 0)
 		return -1;
 	int running = instance_state(socket, a, e);

@@ -15,6 +15,12 @@
  * port's queue, and its answer then comes over the next one, whose client must not take it for its
  * own: the answer to its own start follows.
  *
+ * Firecracker has one socket for any number of clients.  It forwards each to the guest's vsock port
+ * that the first line names, answers "OK <number>" when the guest has accepted, and closes the
+ * connection when nothing listens there (its docs/vsock.md).  Such a search has one place, whose
+ * connection each pass makes again.  The client drops Firecracker's answer like all that comes
+ * before the agent's greeting.
+ *
  * The caller closes the connections that lose.  QEMU accepts and drops them later; the agent sees a
  * session without a command. */
 #include "controller/vmm/port.h"
@@ -34,6 +40,7 @@
 #include "proto/slot.h"
 
 #define WHO "agent"
+#define START_MAX (32 + AGENT_GREETING)
 #define STEP_MS 25 /* of the first pass: for its first port, and for all ports together */
 
 void vmm_ports_init(struct vmm_ports *s)
@@ -78,22 +85,40 @@ static int answered(struct vmm_ports *s, int ms)
 	return -1;
 }
 
+static bool by_vsock(const struct vm *vm)
+{
+	return vm->runtime.vmm == VMM_FIRECRACKER;
+}
+
+/* Write the start of a session, with a new nonce.  Return: its length. */
+static size_t put_start(const struct vm *vm, uint8_t nonce[AGENT_NONCE], char out[START_MAX])
+{
+	size_t n = 0;
+
+	if (by_vsock(vm))
+		n = (size_t)snprintf(out, START_MAX, "CONNECT %d\n", AGENT_VSOCK_PORT);
+	id_new(nonce);
+	memcpy(out + n, AGENT_MARK, AGENT_MARK_LEN);
+	memcpy(out + n + AGENT_MARK_LEN, nonce, AGENT_NONCE);
+	return n + AGENT_GREETING;
+}
+
 /* Connect to the port of one place and send the start of a session.  Return: 0 also when its queue
  * is full, or -1 with errno. */
 static int try_port(const struct ctl *c, const struct vm *vm, struct vmm_ports *s, size_t place)
 {
-	uint8_t start[AGENT_GREETING] = AGENT_MARK;
 	const uint32_t number = s->first + (uint32_t)place + VMM_PORTS_TRIED * s->turn[place];
-	char name[16], path[VMM_PEER_PATH];
+	char start[START_MAX];
+	const size_t n = put_start(vm, s->nonces[place], start);
+	char name[16] = AGENT_VSOCK, path[VMM_PEER_PATH];
 
-	id_new(s->nonces[place]);
-	memcpy(start + AGENT_MARK_LEN, s->nonces[place], AGENT_NONCE);
-	(void)snprintf(name, sizeof(name), AGENT_PORT, number % c->config.agent_ports);
+	if (!by_vsock(vm))
+		(void)snprintf(name, sizeof(name), AGENT_PORT, number % s->ports);
 	FAILPOINT("vmm.port.before");
 	_cleanup_close_ int fd = vmm_peer_connect(c, vm, name, path);
 	if (fd < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -1;
-	if (send(fd, start, AGENT_GREETING, MSG_NOSIGNAL) != AGENT_GREETING)
+	if (send(fd, start, n, MSG_NOSIGNAL) != (ssize_t)n)
 		return 0;
 	FAILPOINT("vmm.port.after");
 	s->p[place].fd = steal_fd(&fd);
@@ -103,12 +128,6 @@ static int try_port(const struct ctl *c, const struct vm *vm, struct vmm_ports *
 /* Explain that a VM has no port. */
 static int without_ports(const struct ctl *c, const struct vm *vm, struct error *e)
 {
-	if (vm->runtime.vmm == VMM_FIRECRACKER) {
-		error_set(e, FAIL_STATE, vm->name,
-			  "it runs in Firecracker, which gives a guest no ports to its agent");
-		error_hint(e, "use ssh: --ssh");
-		return -1;
-	}
 	if (c->config.agent_ports == 0) {
 		error_set(e, FAIL_STATE, vm->name, "this host gives VMs no ports to their agents");
 		error_hint(e, "use ssh: --ssh; root's agent_ports in banger.conf decides");
@@ -137,16 +156,14 @@ static int taken(int port, int *fd)
 }
 
 /* Return: the number of ports of a place.  The ports of a VM are dealt to the places in turn. */
-static uint32_t ports_of(const struct ctl *c, size_t place)
+static uint32_t ports_of(const struct vmm_ports *s, size_t place)
 {
-	const uint32_t ports = c->config.agent_ports;
-
-	return ports > place ? (ports - (uint32_t)place - 1) / VMM_PORTS_TRIED + 1 : 0;
+	return s->ports > place ? (s->ports - (uint32_t)place - 1) / VMM_PORTS_TRIED + 1 : 0;
 }
 
-static void next_port(const struct ctl *c, struct vmm_ports *s, size_t place)
+static void next_port(struct vmm_ports *s, size_t place)
 {
-	s->turn[place] = (s->turn[place] + 1) % ports_of(c, place);
+	s->turn[place] = (s->turn[place] + 1) % ports_of(s, place);
 }
 
 /* Begin a search, or have one place of it try its next port. */
@@ -155,10 +172,10 @@ static void begin_pass(struct ctl *c, struct vmm_ports *s)
 	const size_t place = s->passes % VMM_PORTS_TRIED;
 
 	if (!s->passes) {
-		s->first = atomic_fetch_add(&c->next_port, 1) % c->config.agent_ports;
-	} else if (ports_of(c, place) > 1) {
+		s->first = atomic_fetch_add(&c->next_port, 1) % s->ports;
+	} else if (ports_of(s, place) > 1) {
 		fdio_close_all(&s->p[place].fd, 1);
-		next_port(c, s, place);
+		next_port(s, place);
 	}
 	s->passes++;
 }
@@ -170,14 +187,14 @@ static int connect_place(struct ctl *c, const struct vm *vm, struct vmm_ports *s
 {
 	int err = ENOENT;
 
-	for (uint32_t i = ports_of(c, place); i; i--) {
+	for (uint32_t i = ports_of(s, place); i; i--) {
 		if (try_port(c, vm, s, place) == 0)
 			return 0;
 		if (errno != ENOENT)
 			err = errno;
 		if (err != ENOENT && err != ECONNREFUSED)
 			return -1;
-		next_port(c, s, place);
+		next_port(s, place);
 	}
 	errno = err;
 	return -1;
@@ -201,13 +218,13 @@ static int connect_places(struct ctl *c, const struct vm *vm, struct vmm_ports *
 
 int vmm_port_take(struct ctl *c, const struct vm *vm, struct vmm_ports *s, int *fd, struct error *e)
 {
-	const size_t ports = c->config.agent_ports;
-	const size_t places = ports < VMM_PORTS_TRIED ? ports : VMM_PORTS_TRIED;
 	const int wait_ms = s->passes ? 0 : STEP_MS;
 	int got = answered(s, 0);
 
-	if (ports == 0)
+	s->ports = by_vsock(vm) && c->config.agent_ports ? 1 : c->config.agent_ports;
+	if (s->ports == 0)
 		return no_port(c, vm, ENOENT, e);
+	const size_t places = s->ports < VMM_PORTS_TRIED ? s->ports : VMM_PORTS_TRIED;
 	begin_pass(c, s);
 	if (wait_ms && connect_places(c, vm, s, 1) == 0)
 		got = answered(s, wait_ms);

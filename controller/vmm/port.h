@@ -14,6 +14,7 @@
  * guest that boots or is slow has all the time of the request for its answer. */
 struct vmm_ports {
 	unsigned passes;
+	uint32_t ports; /* of the VM; 1 for Firecracker, whose socket takes any number of clients */
 	uint32_t first; /* the port with which the search begins */
 	/* random bytes that begin the session of the port that was taken (proto/agent.def) */
 	uint8_t nonce[AGENT_NONCE];

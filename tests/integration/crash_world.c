@@ -764,7 +764,7 @@ static bool is_of_run_folder(const char *name)
 	unsigned port;
 	char end;
 
-	return is_one_of(name, " api.sock log metrics ") ||
+	return is_one_of(name, " api.sock " AGENT_VSOCK " log metrics ") ||
 	       (sscanf(name, AGENT_PORT "%c", &port, &end) == 1 && port < AGENT_PORTS_MAX);
 }
 

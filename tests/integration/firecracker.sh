@@ -32,7 +32,7 @@ check "a VM" cli vm create fc --image i --memory 128M
 for round in first second; do
 	cli vm start fc >/dev/null
 	started=$?
-	for path in /machine-config /boot-source /drives/rootfs /network-interfaces/eth0; do
+	for path in /machine-config /boot-source /drives/rootfs /network-interfaces/eth0 /vsock; do
 		check "$round start: $path is accepted" accepted $path
 	done
 	check "$round start: InstanceStart was asked" eval 'said | grep -q InstanceStart'
@@ -61,12 +61,12 @@ for kernel in "$T"/state/slots/*/vmlinux; do
 done
 refuses "a start without a kernel in its file fails" cli vm start fc
 is "$(cat "$T/err")" "*banger: *Firecracker: /actions: status 400: *ernel*" "with Firecracker's own words"
-for path in /machine-config /boot-source /drives/rootfs /network-interfaces/eth0; do
+for path in /machine-config /boot-source /drives/rootfs /network-interfaces/eth0 /vsock; do
 	check "before that, $path is accepted" accepted $path
 done
 is "$(cli vm show fc -o json | jq -r .state)" "@(created|stopped|failed)" "it is not said to run"
 check "and nothing of it is left, without a kill" wait_for 5 gone
-is "$(find "$T"/run/slots/0 "$T"/run/slots/1 -mindepth 1)" "" "not even its FIFOs"
+is "$(find "$T"/run/slots/0 "$T"/run/slots/1 -mindepth 1)" "" "not even its FIFOs and its vsock socket"
 check "this one is deleted too" cli vm delete fc
 kill "${PIDS[0]}" && wait "${PIDS[0]}"
 umount /usr/local/share

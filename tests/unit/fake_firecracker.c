@@ -73,6 +73,9 @@ static const struct member schema[] = {
 	{ "/network-interfaces/", "guest_mac", JSON_STRING, false, NULL },
 	{ "/network-interfaces/", "rx_rate_limiter", JSON_OBJECT, false, NULL },
 	{ "/network-interfaces/", "tx_rate_limiter", JSON_OBJECT, false, NULL },
+	{ "/vsock", "guest_cid", JSON_INTEGER, true, NULL },
+	{ "/vsock", "uds_path", JSON_STRING, true, NULL },
+	{ "/vsock", "vsock_id", JSON_STRING, false, NULL },
 	{ "/actions", "action_type", JSON_STRING, true,
 	  "|FlushMetrics|InstanceStart|SendCtrlAltDel|" },
 };
@@ -191,6 +194,8 @@ static const char *apply(struct fake_firecracker *f, const char *path, const jso
 				   : NULL;
 	if (strcmp(path, "/machine-config") == 0)
 		return check_machine(body);
+	if (strcmp(path, "/vsock") == 0)
+		return NULL;
 	if (strcmp(path, "/boot-source") == 0) {
 		f->kernel = true;
 		return NULL;

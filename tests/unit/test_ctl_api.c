@@ -1539,7 +1539,50 @@ static void a_vm_without_ports_says_why(void **state)
 	f->c.config.agent_ports = 0;
 	assert_no_port(&f->c, &vm, "this host", "agent_ports");
 	vm.runtime.vmm = VMM_FIRECRACKER;
-	assert_no_port(&f->c, &vm, "Firecracker", "ssh");
+	assert_no_port(&f->c, &vm, "this host", "agent_ports");
+	f->c.config.agent_ports = 2;
+	assert_no_port(&f->c, &vm, "it was started without ports", "restart it");
+}
+
+/* Firecracker's one socket: the first line names the guest's port.  The connection is closed while
+ * nothing listens in the guest, and made again. */
+static void a_search_by_vsock_names_the_port_and_comes_again(void **state)
+{
+	struct fixture *f = *state;
+	struct vm vm = start_with_agent(f);
+	struct sockaddr_un was = port_address(f, &vm, 0), a = was;
+	const char line[] = "CONNECT 1023\n";
+	char got[64];
+	struct error e = { 0 };
+	struct vmm_ports s;
+	int fd = -1, r = 0;
+
+	memcpy(strrchr(a.sun_path, '/'), "/vsock", sizeof("/vsock"));
+	assert_int_equal(rename(was.sun_path, a.sun_path), 0);
+	f->c.config.agent_ports = 4;
+	vm.runtime.vmm = VMM_FIRECRACKER;
+	t.agent_waits = true;
+	vmm_ports_init(&s);
+	assert_int_equal(vmm_port_take(&f->c, &vm, &s, &fd, &e), 0);
+	agent_turn();
+	agent_turn();
+	assert_int_equal(t.agent_conns, 1);
+	(void)close(t.agent_fds[0]);
+	assert_int_equal(vmm_port_take(&f->c, &vm, &s, &fd, &e), 0);
+	agent_turn();
+	assert_int_equal(t.agent_conns, 2);
+	assert_int_equal(recv(t.agent_fds[1], got, sizeof(got), 0), strlen(line) + AGENT_GREETING);
+	assert_memory_equal(got, line, strlen(line));
+	assert_memory_equal(got + strlen(line), AGENT_MARK, AGENT_MARK_LEN);
+	assert_int_equal(write(t.agent_fds[1], "OK 7\n", 5), 5);
+	for (int i = 0; i < 100 && r == 0; i++)
+		r = vmm_port_take(&f->c, &vm, &s, &fd, &e);
+	assert_int_equal(r, 1);
+	assert_memory_equal(s.nonce, got + strlen(line) + AGENT_MARK_LEN, AGENT_NONCE);
+	(void)close(fd);
+	t.agent_fds[0] = t.agent_fds[1];
+	t.agent_conns = 1;
+	vmm_ports_close(&s);
 }
 
 /* An agent that never answers: the error names ssh. */
@@ -1699,6 +1742,7 @@ int main(void)
 		TEST(each_connection_of_a_search_has_its_nonce),
 		TEST(a_refused_port_is_passed_over),
 		TEST(a_vm_without_ports_says_why),
+		TEST(a_search_by_vsock_names_the_port_and_comes_again),
 		TEST(a_late_agent_names_ssh),
 		TEST(a_session_leaves_a_line),
 		TEST(a_port_of_a_vm_that_has_ended_is_not_handed_out),

@@ -49,6 +49,7 @@ static int set_up(void **state)
 	(void)snprintf(x.c.config.run_dir, sizeof(x.c.config.run_dir), "%s", x.dir);
 	x.c.config.uid_base = getuid();
 	x.c.config.subnet = 0x0a000000;
+	x.c.config.agent_ports = 1;
 	x.vm.vcpus = 2;
 	x.vm.mem_mib = 512;
 	x.o.cancelled = &x.cancelled;
@@ -104,6 +105,7 @@ static void test_boot(void **state)
 		"PUT /boot-source",
 		"PUT /drives/rootfs",
 		"PUT /network-interfaces/eth0",
+		"PUT /vsock",
 		"PUT /actions",
 		"GET /",
 		"",
@@ -127,7 +129,20 @@ static void test_boot(void **state)
 	check_member(x, "/drives/rootfs", "cache_type", "Writeback");
 	check_member(x, "/network-interfaces/eth0", "host_dev_name", "bgr0");
 	check_member(x, "/network-interfaces/eth0", "guest_mac", "02:fc:00:00:00:00");
+	check_member(x, "/vsock", "guest_cid", "3");
+	check_member(x, "/vsock", "uds_path", "/run/0/vsock");
 	assert_true(fake_firecracker_running(x->f));
+}
+
+/* agent_ports = 0: root wants no way to the agent. */
+static void test_no_vsock(void **state)
+{
+	struct fix *x = *state;
+	struct error e;
+
+	x->c.config.agent_ports = 0;
+	assert_int_equal(boot(x, &e), 0);
+	assert_string_equal(fake_firecracker_body(x->f, "/vsock"), "");
 }
 
 static void test_dm_disk(void **state)
@@ -366,11 +381,11 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		T(test_boot),           T(test_dm_disk),        T(test_shutdown),
-		T(test_refused),        T(test_fake_is_strict), T(test_faults_end),
-		T(test_odd_faults_end), T(test_slow),           T(test_cancelled),
-		T(test_monitor_ends),   T(test_no_socket),      T(test_not_its_socket),
-		T(test_no_log),         T(test_flush),
+		T(test_no_vsock),       T(test_boot),           T(test_dm_disk),
+		T(test_shutdown),       T(test_refused),        T(test_fake_is_strict),
+		T(test_faults_end),     T(test_odd_faults_end), T(test_slow),
+		T(test_cancelled),      T(test_monitor_ends),   T(test_no_socket),
+		T(test_not_its_socket), T(test_no_log),         T(test_flush),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -846,6 +846,7 @@ static void check_disk(const char *driver)
 	umask(077);
 	touch("slots/3/leftover");
 	touch("run/slots/3/api.sock");
+	touch("run/slots/3/vsock");
 	if (storage_by_name(driver)->create(&ctl, &vm, &e) < 0)
 		fail_msg("%s: %s", e.what, e.why);
 	assert_int_equal(entries("slots/3"), 4); /* disk, kernel, vmlinux and the owner file */
