@@ -1064,6 +1064,19 @@ static void judge_hungry(const struct verb *v, struct text *faults)
 	set_kill();
 }
 
+/* Add the lines of @text that @other does not have. */
+static void add_lines_without(struct text *to, const char *head, const char *text,
+			      const char *other)
+{
+	static char line[TEXT_MAX];
+
+	for (; *text; text += strcspn(text, "\n") + 1) {
+		(void)snprintf(line, sizeof(line), "\n%.*s\n", (int)strcspn(text, "\n"), text);
+		if (!strstr(other, line) && strncmp(other, line + 1, strlen(line + 1)) != 0)
+			text_add(to, "%s%s", head, line + 1);
+	}
+}
+
 /* A further start of the set changes nothing. */
 static void judge_second_start(struct text *faults)
 {
@@ -1077,10 +1090,11 @@ static void judge_second_start(struct text *faults)
 		return;
 	}
 	world_read(&after);
-	if (strcmp(before.v, after.v) != 0)
-		text_add(faults, "lie a second reconcile has changed something\n");
-	if (strcmp(before.v, after.v) != 0 && one_case)
-		printf("# before:\n%s# after:\n%s", before.v, after.v);
+	if (strcmp(before.v, after.v) == 0)
+		return;
+	text_add(faults, "lie a second reconcile has changed something\n");
+	add_lines_without(faults, "  before: ", before.v, after.v);
+	add_lines_without(faults, "  after: ", after.v, before.v);
 }
 
 /* Nor does a further look, where the set has not died. */
