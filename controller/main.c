@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -48,8 +47,6 @@
 /* Time for running operations at a stop.  The supervisor kills the program after 5 s.  The next
  * start-up finishes interrupted operations. */
 #define STOP_SECONDS 4
-/* connections with their descriptors, and seven files for each running VM */
-#define FILES_MAX 16384
 
 struct program {
 	struct ctl ctl;
@@ -132,14 +129,9 @@ static void take_descriptors(struct ctl *c)
 /* Do what is impossible after sandbox_enter(). */
 static void before_lock(struct ctl *c)
 {
-	struct rlimit files;
-
 	(void)umask(0007); /* the group of a slot may access files of its VM, others may not */
 	(void)signal(SIGPIPE, SIG_IGN);
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < FILES_MAX) {
-		files.rlim_cur = files.rlim_max < FILES_MAX ? files.rlim_max : FILES_MAX;
-		(void)setrlimit(RLIMIT_NOFILE, &files);
-	}
+	(void)signal(SIGXFSZ, SIG_IGN); /* a write beyond RLIMIT_FSIZE fails instead (write(2)) */
 	/* libcurl must be initialized before the first thread (curl_global_init(3)).  TLS is left
 	 * out: its library would read configuration files. */
 	if (curl_global_init(CURL_GLOBAL_NOTHING) != CURLE_OK)

@@ -155,6 +155,34 @@ static int filter_calls(enum sandbox_kind kind)
 	return r ? -1 : 0;
 }
 
+/* ---- limits ---- */
+
+#define LIMITS_MAX 8
+#define DATABASE_MAX (UINT64_C(1) << 30)
+
+/* A file may have the size of the largest disk with a CoW store's metadata (one chunk for each 256
+ * of data), and of the database beside it. */
+static uint64_t file_max(const struct config *c)
+{
+	const uint64_t disk = (uint64_t)c->max_disk_mib << 20;
+
+	return disk + disk / 128 + DATABASE_MAX;
+}
+
+static int set_limits(const struct config *c, const struct policy_limit *limits)
+{
+	struct policy_limit own[LIMITS_MAX + 1];
+	size_t n = 0;
+
+	for (; limits[n].resource >= 0 && n < LIMITS_MAX; n++) {
+		own[n] = limits[n];
+		if (own[n].max == POLICY_DISK)
+			own[n].max = file_max(c);
+	}
+	own[n].resource = -1;
+	return policy_limit(own);
+}
+
 /* ---- entering ---- */
 
 static int failed(const char *what)
@@ -165,7 +193,7 @@ static int failed(const char *what)
 
 int sandbox_enter(struct ctl *c, enum sandbox_kind kind)
 {
-	if (policy_limit(policy_controller[kind].limits) < 0 || SETUP_FAILS("dumpable") ||
+	if (set_limits(&c->config, policy_controller[kind].limits) < 0 || SETUP_FAILS("dumpable") ||
 	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return failed("limits and core dumps");
 	if (SETUP_FAILS("no_new_privs") || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||

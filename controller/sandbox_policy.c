@@ -184,7 +184,12 @@ static const struct rule talk[] = {
 
 static const unsigned caps[] = { UINT_MAX };
 
-static const struct policy_limit limits[] = { { RLIMIT_CORE, 0 }, { -1, 0 } };
+/* NPROC counts the threads of the account's processes (banger.service has TasksMax beside it).
+ * NOFILE is for connections with their descriptors, and seven files for each running VM. */
+static const struct policy_limit limits[] = {
+	{ RLIMIT_CORE, 0 },    { RLIMIT_NPROC, 4096 },        { RLIMIT_NOFILE, 16384 },
+	{ RLIMIT_MEMLOCK, 0 }, { RLIMIT_FSIZE, POLICY_DISK }, { -1, 0 },
+};
 
 const struct policy policy_controller[SANDBOX_KINDS] = {
 	[SANDBOX_SERVICE] = { .process = "banger-controller",

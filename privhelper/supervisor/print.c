@@ -24,7 +24,7 @@ static void print_limits(const struct policy_limit *l)
 	printf("  limits:");
 	for (; l->resource >= 0; l++)
 		if (l->max == POLICY_DISK)
-			printf(" %s=its-disk", names[l->resource]);
+			printf(" %s=a-disk", names[l->resource]);
 		else
 			printf(" %s=%" PRIu64, names[l->resource], l->max);
 	printf("\n");

@@ -116,6 +116,7 @@ said_of() { # said_of PROCESS WHAT
 declare -A bits=([none]=0 [kill]=0x20 [setgid]=0x40 [setuid]=0x80 [net_admin]=0x1000 [sys_admin]=0x200000)
 declare -A titles=([CORE]="Max core file size" [NPROC]="Max processes" [FSIZE]="Max file size" [NOFILE]="Max open files"
 	[MEMLOCK]="Max locked memory" [MSGQUEUE]="Max msgqueue size")
+largest_file=$(((4 << 30) + (4 << 30) / 128 + (1 << 30))) # max_disk_mib, its CoW metadata, and the database
 own_namespaces() { # own_namespaces PID
 	local n
 	for n in "/proc/$1"/ns/*; do
@@ -127,7 +128,7 @@ as_printed() { # as_printed PROCESS PID
 	for cap in $(said_of "$1" capabilities); do mask=$((mask | bits[$cap])); done
 	is "$(status_of "$2" CapPrm)" "$(printf %016x $mask)" "$1: its capabilities, as printed"
 	is "$(own_namespaces "$2")" "$(said_of "$1" namespaces | sed 's/^of the host$//')" "$1: its namespaces, as printed"
-	for limit in $(said_of "$1" limits); do
+	for limit in $(said_of "$1" limits | sed "s/=a-disk/=$largest_file/"); do
 		is "$(sed -n "s/^${titles[${limit%=*}]}  *\([0-9a-z]*\)  *\([0-9a-z]*\) .*/\1 \2/p" "/proc/$2/limits")" "${limit#*=} ${limit#*=}" "$1: $limit, as printed"
 	done
 }
