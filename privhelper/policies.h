@@ -17,7 +17,7 @@ extern const struct rule lockdown_rules[], role_rules[];
 /* Limits of the supervisor and the roles, which start no process any more. */
 extern const struct policy_limit lockdown_limits[];
 
-enum supervisor_var { SUP_LIFE = 1, SUP_NOTIFY, SUP_CHILD, SUP_VARS = SUP_CHILD + 4 };
+enum supervisor_var { SUP_LIFE = 1, SUP_NOTIFY, SUP_VARS };
 extern const struct policy policy_supervisor;
 
 enum net_var { NET_ROUTE = 1, NET_NFT, NET_CT, NET_LINK_EVENTS, NET_NFT_EVENTS, NET_VARS };

@@ -155,7 +155,6 @@ static int start_one(struct supervisor *s, enum child_id id, const struct boot *
 		log_errno("%s: start", c->program);
 		return -1;
 	}
-	s->running++;
 	FAILPOINT("child.forked");
 	return 0;
 }

@@ -11,10 +11,6 @@ static const struct rule rules[] = {
 	{ SCMP_SYS(close), 0, ANY, "its line to the controller, which then stops" },
 	{ SCMP_SYS(read), 0, { BOUND(0, SUP_LIFE) }, "the controller's ready byte" },
 	{ SCMP_SYS(write), 0, { BOUND(0, SUP_NOTIFY) }, "READY and STOPPING" },
-	{ SCMP_SYS(pidfd_send_signal), 0, { BOUND(0, SUP_CHILD) }, "ends a child" },
-	{ SCMP_SYS(pidfd_send_signal), 0, { BOUND(0, SUP_CHILD + 1) }, "ends a child" },
-	{ SCMP_SYS(pidfd_send_signal), 0, { BOUND(0, SUP_CHILD + 2) }, "ends a child" },
-	{ SCMP_SYS(pidfd_send_signal), 0, { BOUND(0, SUP_CHILD + 3) }, "ends a child" },
 	{ 0 },
 };
 
@@ -29,9 +25,5 @@ const struct policy policy_supervisor = {
 	.limits = lockdown_limits,
 	.lists = { lockdown_rules, rules },
 	.vars = { [SUP_LIFE] = "socket to the controller",
-		  [SUP_NOTIFY] = "socket to the service manager",
-		  [SUP_CHILD] = "pidfd of net",
-		  [SUP_CHILD + 1] = "pidfd of blk",
-		  [SUP_CHILD + 2] = "pidfd of spawn",
-		  [SUP_CHILD + 3] = "pidfd of the controller" },
+		  [SUP_NOTIFY] = "socket to the service manager" },
 };

@@ -6,18 +6,16 @@
  *   as root      check the arguments, drop the environment and all descriptors, read the
  *                configuration, make folders and control groups, start three roles and the
  *                controller
- *   locked down  with its own uid, one capability (CAP_KILL) and a filter that bounds it to the
- *                four children: wait for the controller's ready byte, tell the service manager,
- *                wait for a signal or an exit
+ *   locked down  with its own uid, one capability (CAP_KILL) and a filter without a call that sends
+ *                a signal: wait for the controller's ready byte, tell the service manager, wait
+ *                for a signal or an exit
  *
  * The five processes stop together.  On SIGTERM, the supervisor closes its socket to the
  * controller; the controller exits; that closes its sockets to the roles; the roles exit.  If a
- * child exits by itself, the others notice their closed sockets and exit; a child that does not is
- * killed.  VMs run on, and the next start adopts them.
- *
- * CAP_KILL has two uses.  It kills a child that hangs.  And the kernel sends PR_SET_PDEATHSIG,
- * which kills the children when the supervisor is killed, only if the dying parent may signal the
- * child. */
+ * child exits by itself, the others notice their closed sockets and exit.  After some seconds the
+ * supervisor exits too, and the kernel kills each child that is left (PR_SET_PDEATHSIG), as it does
+ * when the supervisor is killed.  The kernel does so only if the dying parent may signal the child,
+ * hence CAP_KILL.  VMs run on, and the next start adopts them. */
 #include "privhelper/supervisor/supervisor.h"
 
 #include <errno.h>
@@ -143,7 +141,7 @@ static void prepare(struct supervisor *s, const char *path)
 
 static void lock(struct supervisor *s)
 {
-	struct binding bound[POLICY_VARS] = {
+	const struct binding bound[POLICY_VARS] = {
 		[SUP_LIFE] = policy_fd(s->life_fd),
 		[SUP_NOTIFY] = policy_fd(s->notify_fd),
 	};
@@ -154,8 +152,6 @@ static void lock(struct supervisor *s)
 		.status_fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC),
 	};
 
-	for (int i = 0; i < CHILDREN; i++)
-		bound[SUP_CHILD + i] = policy_fd(s->children[i].pidfd);
 	if (l.status_fd < 0 || lockdown_apply(&l) < 0)
 		die(1, "can not lock down");
 }
@@ -167,9 +163,8 @@ static int ms_left(uint64_t end_ns)
 	return now >= end_ns ? 0 : (int)((end_ns - now) / 1000000 + 1);
 }
 
-/* Wait for a child that has exited, and log its status.  Its pidfd stays open: the filter allows
- * signals to that number, which another file could get. */
-static void reap(struct supervisor *s, struct child *c, bool unasked)
+/* Wait for a child that has exited, and log its status. */
+static void reap(struct child *c, bool unasked)
 {
 	siginfo_t i = { 0 };
 
@@ -179,69 +174,22 @@ static void reap(struct supervisor *s, struct child *c, bool unasked)
 	if (unasked || killed || i.si_status != 0)
 		log_error("%s ended: %s %d", c->program, killed ? "signal" : "status", i.si_status);
 	c->pid = 0;
-	s->running--;
 }
 
-enum event { EV_TIMEOUT, EV_SIGNAL, EV_LIFE, EV_ENDED };
-
-/* Wait for the first of these: an exit of a child (@which), a signal, a byte from the controller or
- * its closed socket.
- * @ms: -1: without a limit. */
-static enum event wait_event(struct supervisor *s, int ms, struct child **which)
-{
-	struct pollfd p[CHILDREN + 2];
-
-	for (int i = 0; i < CHILDREN; i++)
-		p[i] = (struct pollfd){ s->children[i].pid ? s->children[i].pidfd : -1, POLLIN, 0 };
-	p[CHILDREN] = (struct pollfd){ s->signal_fd, POLLIN, 0 };
-	p[CHILDREN + 1] = (struct pollfd){ s->life_fd, POLLIN, 0 };
-	int n;
-	do
-		n = poll(p, CHILDREN + 2, ms);
-	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		die_errno(1, "poll");
-	for (int i = 0; i < CHILDREN; i++)
-		if (p[i].revents) {
-			*which = &s->children[i];
-			return EV_ENDED;
-		}
-	if (p[CHILDREN].revents)
-		return EV_SIGNAL;
-	return p[CHILDREN + 1].revents ? EV_LIFE : EV_TIMEOUT;
-}
-
-static void kill_rest(struct supervisor *s)
-{
-	for (int i = 0; i < CHILDREN; i++) {
-		struct child *c = &s->children[i];
-		if (!c->pid)
-			continue;
-		log_warn("%s does not exit: killing it", c->program);
-		(void)pidfd_send_signal(c->pidfd, SIGKILL, NULL, 0);
-	}
-}
-
-/* Close the socket to the controller and wait at most @ms for all children to exit.  Then kill the
- * rest, and wait at most @ms again. */
+/* Close the socket to the controller and wait at most @ms for all children to exit.  The exit of
+ * the supervisor then kills the rest (PR_SET_PDEATHSIG).  A second SIGTERM changes nothing: it
+ * stays blocked. */
 _Noreturn static void end_all(struct supervisor *s, int ms, int status)
 {
-	struct child *c;
+	const uint64_t end = clock_boot_ns() + (uint64_t)ms * 1000000;
 
-	if (s->life_fd >= 0)
-		(void)close(s->life_fd);
-	s->life_fd = -1;
-	for (int round = 0; round < 2; round++) {
-		uint64_t end = clock_boot_ns() + (uint64_t)ms * 1000000;
-		if (round)
-			kill_rest(s);
-		while (s->running && ms_left(end) > 0) {
-			enum event e = wait_event(s, ms_left(end), &c);
-			if (e == EV_ENDED)
-				reap(s, c, false);
-			else if (e == EV_SIGNAL)
-				s->signal_fd = -1; /* a second SIGTERM changes nothing */
-		}
+	(void)close(s->life_fd);
+	for (struct child *c = s->children; c < s->children + CHILDREN; c++) {
+		struct pollfd p = { c->pidfd, POLLIN, 0 };
+		if (c->pid && poll(&p, 1, ms_left(end)) > 0)
+			reap(c, false);
+		else if (c->pid)
+			log_warn("%s does not exit: killing it", c->program);
 	}
 	_exit(status);
 }
@@ -256,7 +204,7 @@ _Noreturn static void stop(struct supervisor *s)
 
 _Noreturn static void ended(struct supervisor *s, struct child *c)
 {
-	reap(s, c, true);
+	reap(c, true);
 	FAILPOINT("child.ended");
 	end_all(s, ENDED_MS, 1);
 }
@@ -269,32 +217,35 @@ static void say_ready(const struct supervisor *s)
 		 s->config.run_dir);
 }
 
-/* Wait for the controller's ready byte, tell the service manager, then wait for an end.  The
- * controller sends nothing after that byte, so an event of its socket is then its closed socket. */
+/* Wait for the controller's ready byte, tell the service manager, then wait for an end: the exit of
+ * a child, a signal, or the closed socket of the controller, which sends nothing after that
+ * byte. */
 _Noreturn static void watch(struct supervisor *s)
 {
-	const uint64_t end = clock_boot_ns() + READY_MS * UINT64_C(1000000);
-	bool ready = false;
-	struct child *c;
+	struct pollfd p[CHILDREN + 2] = { { s->signal_fd, POLLIN, 0 }, { s->life_fd, POLLIN, 0 } };
 	char byte;
 
-	for (;;)
-		switch (wait_event(s, ready ? -1 : ms_left(end), &c)) {
-		case EV_ENDED:
-			ended(s, c);
-		case EV_SIGNAL:
+	for (int i = 0; i < CHILDREN; i++)
+		p[2 + i] = (struct pollfd){ s->children[i].pidfd, POLLIN, 0 };
+	for (int ms = READY_MS;; ms = -1) {
+		int n = poll(p, CHILDREN + 2, ms);
+		if (n < 0)
+			die_errno(1, "poll");
+		for (int i = 0; i < CHILDREN; i++)
+			if (p[2 + i].revents)
+				ended(s, &s->children[i]);
+		if (p[0].revents)
 			stop(s);
-		case EV_TIMEOUT:
+		if (n == 0)
 			log_error("not ready after %d s", READY_MS / 1000);
-			end_all(s, ENDED_MS, 1);
-		case EV_LIFE:
-			if (ready || read(s->life_fd, &byte, 1) != 1) {
-				log_error("banger-controller closed its socket");
-				end_all(s, ENDED_MS, 1);
-			}
-			ready = true;
+		else if (ms < 0 || read(s->life_fd, &byte, 1) != 1)
+			log_error("banger-controller closed its socket");
+		else {
 			say_ready(s);
+			continue;
 		}
+		end_all(s, ENDED_MS, 1);
+	}
 }
 
 int main(int argc, char **argv)

@@ -21,7 +21,6 @@ struct supervisor {
 	int life_fd;        /* the supervisor's end of the controller's CTL_SUP_FD */
 	int notify_fd;      /* connected to the service manager; -1: there is none */
 	int signal_fd;      /* SIGTERM and SIGINT */
-	int running;        /* children that have not exited */
 	struct child {
 		const char *program; /* below libexec_dir */
 		pid_t pid;           /* 0: it has exited and was waited for */

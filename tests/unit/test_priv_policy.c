@@ -97,9 +97,9 @@ static void the_supervisor(void **state)
 
 	(void)state;
 	bind_numbers(&policy_supervisor, bound);
-	exact_process(&policy_supervisor, bound, 13, 19);
+	exact_process(&policy_supervisor, bound, 12, 15);
 	bound[SUP_NOTIFY] = policy_fd(-1); /* without a service manager */
-	exact_process(&policy_supervisor, bound, 13, 18);
+	exact_process(&policy_supervisor, bound, 12, 14);
 }
 
 static void the_net_role(void **state)
