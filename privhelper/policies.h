@@ -23,7 +23,7 @@ extern const struct policy policy_supervisor;
 enum net_var { NET_ROUTE = 1, NET_NFT, NET_CT, NET_LINK_EVENTS, NET_NFT_EVENTS, NET_VARS };
 extern const struct policy policy_net;
 
-enum blk_var { BLK_LOOP_CONTROL = 1, BLK_DM_CONTROL, BLK_PARTITIONS, BLK_VARS };
+enum blk_var { BLK_LOOP_CONTROL = 1, BLK_DM_CONTROL, BLK_DISKS, BLK_VARS };
 extern const struct policy policy_blk;
 
 enum spawn_var { SPAWN_LAUNCHER = 1, SPAWN_VARS };

@@ -122,9 +122,9 @@ static int blk_prepare(struct role *r)
 	b->loop_control = open_control("/dev/loop-control");
 	open_dm(b);
 	b->loop_shift = loop_shift();
-	b->partitions = open("/proc/partitions", O_RDONLY | O_CLOEXEC);
-	if (b->partitions < 0 || stat(r->config.state_dir, &st) < 0) {
-		log_errno("/proc/partitions or %s", r->config.state_dir);
+	b->disks = opendir("/sys/block");
+	if (!b->disks || stat(r->config.state_dir, &st) < 0) {
+		log_errno("/sys/block or %s", r->config.state_dir);
 		return -1;
 	}
 	b->store_dev = st.st_dev;
@@ -139,7 +139,7 @@ static int blk_bind(struct role *r, struct binding *bound)
 
 	bound[BLK_LOOP_CONTROL] = policy_fd(b->loop_control);
 	bound[BLK_DM_CONTROL] = policy_fd(b->dm_control);
-	bound[BLK_PARTITIONS] = policy_fd(b->partitions);
+	bound[BLK_DISKS] = policy_fd(dirfd(b->disks));
 	return 0;
 }
 

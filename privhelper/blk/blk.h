@@ -2,6 +2,7 @@
 #ifndef BANGER_PRIVHELPER_BLK_BLK_H
 #define BANGER_PRIVHELPER_BLK_BLK_H
 
+#include <dirent.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -33,8 +34,7 @@ struct blk_state {
 	const struct config *config;
 	int loop_control; /* /dev/loop-control, or -1 */
 	int dm_control;   /* /dev/mapper/control, or -1: no snapshots on this host */
-	/* /proc/partitions lists the bound loops, so that none needs to be opened */
-	int partitions;
+	DIR *disks;       /* /sys/block, which shows the loops that exist */
 	uint32_t dm_major;
 	unsigned loop_shift; /* loop index to minor: the module's max_part */
 	dev_t store_dev;     /* the file system of images and CoW stores */

@@ -9,8 +9,8 @@
  * program may use it now.  So each use reads the status back first.
  *
  * The role opens nodes of two kinds of indexes: those that the kernel has just returned
- * (LOOP_CTL_GET_FREE), and those that /proc/partitions lists as bound.  Opening the node of any
- * other index would create the device (drivers/block/loop.c, loop_probe()). */
+ * (LOOP_CTL_GET_FREE), and those that /sys/block shows.  Opening the node of any other index would
+ * create the device (drivers/block/loop.c, loop_probe()). */
 #include "privhelper/blk/loop.h"
 
 #include <errno.h>
@@ -30,8 +30,6 @@
 
 #define TAG_BASE "banger-base"
 #define MIN_FILE (1024u * 1024u)
-#define PARTITIONS_MAX (1024u * 1024u) /* bytes of /proc/partitions: some 25,000 lines */
-#define READINGS 8                     /* of /proc/partitions, until two agree */
 #define BIND_TRIES 16 /* each EBUSY: another program took the free index meanwhile */
 
 _Static_assert(TAG_TEXT <= LO_NAME_SIZE, "a tag fits lo_file_name");
@@ -324,49 +322,23 @@ uint64_t blk_loop_sectors(const struct blk_loop *l)
 	return bytes / BLK_SECTOR;
 }
 
-/* Parse one line of /proc/partitions: major, minor, blocks, name.  Return: the index of a loop, or
- * -1. */
-static int32_t partition_line(const struct blk_state *b, const char *line)
-{
-	unsigned major, minor;
-
-	return sscanf(line, "%10u %10u", &major, &minor) == 2 ? blk_loop_of(b, major, minor) : -1;
-}
-
-/* Read /proc/partitions into @text with a NUL.  Return: 0, or -1 with errno. */
-static int read_partitions(const struct blk_state *b, char text[PARTITIONS_MAX])
-{
-	ssize_t n, have = 0;
-
-	while ((n = pread(b->partitions, text + have, PARTITIONS_MAX - 1 - (size_t)have, have)) > 0)
-		have += n;
-	text[have] = '\0';
-	errno = n < 0 ? errno : EBADMSG;
-	return n < 0 || have == PARTITIONS_MAX - 1 ? -1 : 0;
-}
-
+/* The kernel shows each disk that is there all the while exactly once, whatever comes and goes
+ * meanwhile (fs/kernfs/dir.c, kernfs_fop_readdir()).  It does not promise that of
+ * /proc/partitions. */
 int blk_loop_each(struct blk_state *b,
 		  void (*fn)(void *arg, const struct tag *t, const struct blk_loop *l), void *arg)
 {
-	static char texts[2][PARTITIONS_MAX];
-	char *text = texts[0];
+	const struct dirent *e;
 
-	/* The kernel lists the disks one after another, each read(2) from where the last one ended
-	 * by count (block/genhd.c, disk_seqf_start()).  A disk that goes meanwhile makes it skip
-	 * another.  So two readings must agree; on a host that never rests the last one counts. */
-	for (int i = 0; i < 2 || (i < READINGS && strcmp(texts[0], texts[1]) != 0); i++) {
-		text = texts[i % 2];
-		if (read_partitions(b, text) < 0)
-			return -1;
-	}
-	for (char *save, *line = strtok_r(text, "\n", &save); line;
-	     line = strtok_r(NULL, "\n", &save)) {
+	rewinddir(b->disks);
+	for (errno = 0; (e = readdir(b->disks)); errno = 0) {
 		struct tag t;
 		struct blk_loop l;
-		int32_t index = partition_line(b, line);
-		_cleanup_close_ int node = index < 0 ? -1 : open_node(index, PART_BASE);
+		int32_t index = -1;
+		(void)sscanf(e->d_name, "loop%9d", &index);
+		_cleanup_close_ int node = open_node(index, PART_BASE);
 		if (node >= 0 && read_loop(node, &t, &l) && l.index == index)
 			fn(arg, &t, &l);
 	}
-	return 0;
+	return errno ? -1 : 0;
 }

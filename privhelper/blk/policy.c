@@ -38,7 +38,8 @@ static const struct rule rules[] = {
 	{ SCMP_SYS(newfstatat), 0, { IS(3, AT_EMPTY_PATH) }, "fstat(3) of newer C libraries" },
 	{ SCMP_SYS(fstat), 0, ANY, "checks files that were handed over" },
 	{ SCMP_SYS(fcntl), 0, { IS(1, F_GETFL) }, "checks their modes" },
-	{ SCMP_SYS(pread64), 0, { BOUND(0, BLK_PARTITIONS) }, "finds loops of earlier starts" },
+	{ SCMP_SYS(getdents64), 0, { BOUND(0, BLK_DISKS) }, "finds loops of earlier starts" },
+	{ SCMP_SYS(lseek), 0, { BOUND(0, BLK_DISKS) }, "and looks for them again" },
 	{ 0 },
 };
 /* clang-format on */
@@ -55,5 +56,5 @@ const struct policy policy_blk = {
 	.lists = { lockdown_rules, role_rules, rules },
 	.vars = { [BLK_LOOP_CONTROL] = "/dev/loop-control",
 		  [BLK_DM_CONTROL] = "/dev/mapper/control, unless dm = off",
-		  [BLK_PARTITIONS] = "/proc/partitions" },
+		  [BLK_DISKS] = "/sys/block" },
 };

@@ -1,7 +1,6 @@
-/* Tests a list of loops that changes while it is read, and the search for a loop when none can be
- * had: no free number, a number beyond the role's nodes, numbers that are always taken meanwhile,
- * no descriptor.  The test plays the kernel, because these tests would take other programs' loops
- * on a real one. */
+/* Tests the list of loops, and the search for a loop when none can be had: no free number, a number
+ * beyond the role's nodes, numbers that are always taken meanwhile, no descriptor.  The test plays
+ * the kernel, because these tests would take other programs' loops on a real one. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,8 +24,8 @@ static struct {
 	int free[32];          /* answers of LOOP_CTL_GET_FREE, in order; -1: ENOSPC */
 	unsigned asked, taken; /* @taken: how many numbers another program has bound first */
 	unsigned tries, node_errno;
-	uint32_t opened;             /* the index of the last node */
-	const char *const *readings; /* of /proc/partitions; the last one stays */
+	uint32_t opened;          /* the index of the last node */
+	const char *const *names; /* in /sys/block */
 	unsigned read;
 	uint64_t size;
 	struct loop_config bound;
@@ -73,27 +72,38 @@ static int kernel_ioctl(int fd, unsigned long request, void *arg)
 	}
 }
 
-static ssize_t kernel_pread(int fd, void *buf, size_t n, off_t at)
+/* A name that is NULL ends the list; an empty one is an error. */
+static struct dirent *kernel_readdir(DIR *d)
 {
-	const char *text = fake.readings[fake.read];
-	const size_t rest = strlen(text) - (size_t)at;
+	static struct dirent e;
+	const char *name = fake.names[fake.read];
 
-	(void)fd;
-	n = rest < n ? rest : n;
-	memcpy(buf, text + at, n);
-	if (!n && fake.readings[fake.read + 1])
-		fake.read++;
-	return (ssize_t)n;
+	(void)d;
+	if (!name || !*name) {
+		errno = name ? EIO : errno;
+		return NULL;
+	}
+	fake.read++;
+	(void)snprintf(e.d_name, sizeof(e.d_name), "%s", name);
+	return &e;
+}
+
+static void kernel_rewinddir(DIR *d)
+{
+	(void)d;
+	fake.read = 0;
 }
 
 /* LOOP_CTL_GET_FREE has no argument. */
 #define FIRST(a, b, c, ...) kernel_ioctl(a, b, c)
 #define ioctl(...) FIRST(__VA_ARGS__, NULL, NULL)
 #define open(...) kernel_open(__VA_ARGS__)
-#define pread(...) kernel_pread(__VA_ARGS__)
+#define readdir(d) kernel_readdir(d)
+#define rewinddir(d) kernel_rewinddir(d)
 #include "privhelper/blk/loop.c"
 #include "privhelper/tag.c"
-#undef pread
+#undef rewinddir
+#undef readdir
 #undef open
 #undef ioctl
 
@@ -198,44 +208,49 @@ static void note(void *arg, const struct tag *t, const struct blk_loop *l)
 	*(uint64_t *)arg |= UINT64_C(1) << l->index;
 }
 
-/* Return: a bit for each loop that is found. */
-static uint64_t found(const char *const *readings)
+static int find(const char *const *names, uint64_t *all)
 {
-	uint64_t all = 0;
-
+	*all = 0;
 	fake.bound.info = (struct loop_info64){ .lo_flags = LO_FLAGS_AUTOCLEAR |
 							    LO_FLAGS_READ_ONLY };
 	strcpy((char *)fake.bound.info.lo_file_name, TAG_BASE);
-	fake.readings = readings;
-	fake.read = 0;
-	assert_int_equal(blk_loop_each(&blk, note, &all), 0);
-	return all;
+	fake.names = names;
+	return blk_loop_each(&blk, note, all);
 }
 
-#define HEAD "major minor  #blocks  name\n\n"
-#define DISK(n) "   7        " #n "       1024 loop" #n "\n"
-
-/* The kernel skips a disk if another one goes while the list is read. */
-static void a_list_that_changes_is_read_again(void **state)
+static void loops_are_found_among_all_disks(void **state)
 {
-	static const char whole[] = HEAD DISK(1) DISK(2), skipped[] = HEAD DISK(0),
-			  more[] = HEAD DISK(1) DISK(2) DISK(3);
+	uint64_t all;
 
 	(void)state;
-	assert_int_equal(found((const char *const[]){ whole, NULL }), 6);
-	assert_int_equal(found((const char *const[]){ skipped, whole, whole, NULL }), 6);
-	assert_int_equal(found((const char *const[]){ skipped, skipped, whole, NULL }), 1);
-	/* On a host that never rests the last reading counts. */
-	assert_int_equal(found((const char *const[]){ whole, skipped, whole, skipped, whole,
-						      skipped, whole, more, whole, NULL }),
-			 14);
+	for (int again = 0; again < 2; again++) {
+		assert_int_equal(find((const char *const[]){ "sda", "loop2", "ram0", "loop", "loop-1",
+							     "loop4096", "dm-3", "loop1", NULL },
+				      &all),
+				 0);
+		assert_int_equal(all, 6);
+	}
+	/* A node that can not be opened hides no other. */
+	fake.node_errno = ENXIO;
+	assert_int_equal(find((const char *const[]){ "loop1", "loop2", NULL }, &all), 0);
+	assert_int_equal(all, 0);
+}
+
+static void a_list_that_can_not_be_read_is_an_error(void **state)
+{
+	uint64_t all;
+
+	(void)state;
+	assert_int_equal(find((const char *const[]){ "loop1", "", NULL }, &all), -1);
+	assert_int_equal(errno, EIO);
 }
 
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(a_list_that_changes_is_read_again),
+		TEST(loops_are_found_among_all_disks),
+		TEST(a_list_that_can_not_be_read_is_an_error),
 		TEST(a_free_one_is_bound),
 		TEST(no_free_one_is_a_limit),
 		TEST(one_beyond_our_nodes_is_a_limit),

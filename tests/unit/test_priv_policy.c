@@ -117,9 +117,9 @@ static void the_blk_role(void **state)
 
 	(void)state;
 	bind_numbers(&policy_blk, bound);
-	exact_process(&policy_blk, bound, 17, 32);
+	exact_process(&policy_blk, bound, 18, 33);
 	bound[BLK_DM_CONTROL] = policy_fd(-1); /* dm = off */
-	exact_process(&policy_blk, bound, 17, 26);
+	exact_process(&policy_blk, bound, 18, 27);
 }
 
 static const struct config config = { .slots = 600, .uid_base = 0x40000 };
