@@ -192,7 +192,7 @@ FUZZ_role := common/parse.c common/fdio.c common/config_fd.c $(PROTO) privhelper
 WRAP_role := clock_gettime _exit write fdatasync close fdio_recv fdio_send
 FUZZ_netlink := common/parse.c proto/slot.c privhelper/tag.c $(addprefix privhelper/net/,netlink.c link.c set.c conntrack.c events.c \
 	ruleset.c sweep.c tap.c bridge.c image.c)
-WRAP_netlink := send recvfrom open ioctl close write
+WRAP_netlink := send recvfrom open ioctl close write poll
 FUZZ_qmp := common/parse.c common/error.c proto/slot.c controller/paths.c controller/json.c controller/vmm/peer.c controller/vmm/qemu.c
 WRAP_qmp := vmm_peer_find vmm_wait_fd recv send close
 FUZZ_http := common/parse.c common/error.c proto/slot.c controller/paths.c controller/json.c controller/vmm/peer.c \

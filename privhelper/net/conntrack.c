@@ -4,9 +4,8 @@
  * An address outside the set of guests can begin no flow while the rules are loaded (ruleset.c).
  * So a slot is flowless once we have seen, in this order: the rules are complete; the slot has no
  * element; its flows are deleted.  The mark is taken back when the slot gets an element, or when
- * another process changed the rules, even for a moment.  The kernel has queued the notification of
- * such a change by the time that we read the mark (events.c).  All this is decided from the
- * kernel's state alone, never from the controller's requests.
+ * another process changed the rules before the current request, even for a moment (events.c).  All
+ * this is decided from the kernel's state alone, never from the controller's requests.
  *
  * A flow belongs to a guest if its first packet came from the guest's address (CTA_TUPLE_ORIG), or
  * if its answers do (CTA_TUPLE_REPLY).  For one address the kernel filters (CTA_FILTER, since Linux
@@ -28,9 +27,7 @@
 #include "common/failpoint.h"
 #include "common/log.h"
 #include "privhelper/net/conntrack.h"
-#include "privhelper/net/events.h"
 #include "privhelper/net/netlink.h"
-#include "privhelper/net/ruleset.h"
 #include "privhelper/net/set.h"
 #include "proto/slot.h"
 
@@ -216,7 +213,7 @@ static int walk_for(struct flush *f)
 enum status net_flows_forget(struct net_state *n, const bool slots[SLOT_MAX])
 {
 	struct flush f = { .n = n, .slots = slots };
-	const bool whole = net_rules_repair(n) == 0;
+	const bool whole = !n->rules_changed;
 	bool silent[SLOT_MAX] = { false };
 	enum status s = ST_OK;
 	struct tag tag;
@@ -238,7 +235,6 @@ enum status net_flows_none(struct net_state *n, uint32_t slot)
 {
 	bool slots[SLOT_MAX] = { false };
 
-	net_events_of_rules(n);
 	if (n->flowless[slot])
 		return ST_OK;
 	slots[slot] = true;

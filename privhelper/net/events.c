@@ -1,12 +1,16 @@
-/* events.c - notices at once when another process removes or changes our links and rules.
+/* events.c - notices at once when another process removes our links or changes our rules.
  *
- * A notification has two uses: it wakes the controller, and it clears n->flowless.  Notifications
- * of nftables carry the port id of the process that made the change, by which we ignore our own
- * changes.  Those of links do not: our own removals are read and dropped before each wait.  A
- * foreign removal at that moment is dropped with them; the controller's periodic inventory finds
- * it. */
+ * A notification has two uses: it wakes the controller, and one of the rules has them loaded again
+ * (n->rules_changed) and clears n->flowless.  Notifications of nftables carry the port id of the
+ * process that made the change, by which we ignore our own changes.  Those of links do not: our own
+ * removals are read and dropped before each wait.  A foreign removal at that moment is dropped with
+ * them; the controller's periodic inventory finds it.
+ *
+ * The sockets are connected to the kernel, so they receive from no other process (netlink.h). */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <libmnl/libmnl.h>
+#include <linux/filter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/rtnetlink.h>
@@ -18,136 +22,129 @@
 #include "common/cleanup.h"
 #include "privhelper/net/events.h"
 #include "privhelper/net/image.h"
+#include "privhelper/net/set.h"
 #include "proto/slot.h"
 
-/* Notifications read at a time: a process that causes more of them can not keep requests
- * waiting. */
-#define EVENTS_MOST 1000
+_Static_assert(sizeof(SLOT_TAP_PREFIX) == sizeof(uint32_t), "the prefix and its NUL fill a word");
 
-static int listen_to(int protocol, unsigned group)
+/* The kernel runs this program on each notification of links, and queues it if the result is not 0
+ * (socket(7), SO_ATTACH_FILTER): an RTM_DELLINK whose IFLA_IFNAME begins with the taps' prefix, or
+ * with the first four bytes of the bridge's name.  The bridge and its ports each have their own.
+ * RTM_DELLINK also reports a port that leaves the bridge.  SKF_AD_NLATTR searches the attributes
+ * from A on for type X, and stores the offset at A, or 0. */
+enum { AT_BRIDGE = 7, AT_TAP = 9 };
+static struct sock_filter removals[] = {
+	/* the low byte; each type of rtnetlink is below 256 */
+	BPF_STMT(BPF_LD | BPF_B | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_type)),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, RTM_DELLINK, 0, 9),
+	BPF_STMT(BPF_LDX | BPF_W | BPF_IMM, IFLA_IFNAME),
+	BPF_STMT(BPF_LD | BPF_W | BPF_IMM, NLMSG_LENGTH(sizeof(struct ifinfomsg))),
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_NLATTR)),
+	BPF_STMT(BPF_MISC | BPF_TAX, 0),
+	BPF_STMT(BPF_LD | BPF_W | BPF_IND, NLA_HDRLEN),
+	[AT_BRIDGE] = BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 2, 0),
+	BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xffffff00),
+	[AT_TAP] = BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1),
+	BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+	BPF_STMT(BPF_RET | BPF_K, 0),
+};
+
+static int join(int fd, int group)
 {
-	const struct sockaddr_nl any = { .nl_family = AF_NETLINK };
-	_cleanup_close_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
-					protocol);
-
-	if (fd < 0 || bind(fd, (const void *)&any, sizeof(any)) < 0 ||
-	    setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0)
-		return -1;
-	return steal_fd(&fd);
+	return setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group));
 }
 
 int net_events_open(struct net_state *n)
 {
+	const struct sock_fprog filter = { ARRAY_SIZE(removals), removals };
 	struct sockaddr_nl own = { 0 };
 	socklen_t size = sizeof(own);
 
-	if (getsockname(n->nft, (void *)&own, &size) < 0)
+	n->link_events = nl_open(NETLINK_ROUTE);
+	n->nft_events = nl_open(NETLINK_NETFILTER);
+	if (n->link_events < 0 || n->nft_events < 0 ||
+	    getsockname(n->nft, (void *)&own, &size) < 0)
 		return -1;
 	n->nft_port = own.nl_pid;
-	n->link_events = listen_to(NETLINK_ROUTE, RTNLGRP_LINK);
-	n->nft_events = listen_to(NETLINK_NETFILTER, NFNLGRP_NFTABLES);
-	return n->link_events < 0 || n->nft_events < 0 ? -1 : 0;
-}
-
-/* Return: the string in attribute @type of @h, behind a fixed header of @extra bytes; NULL without
- * one. */
-static const char *text_of(const struct nlmsghdr *h, size_t extra, uint16_t type)
-{
-	const struct nlattr *a;
-
-	if (mnl_nlmsg_get_payload_len(h) < extra)
-		return NULL;
-	mnl_attr_for_each(a, h, (unsigned)extra) if (mnl_attr_get_type(a) == type &&
-						     mnl_attr_validate(a, MNL_TYPE_NUL_STRING) >=
-							     0) return mnl_attr_get_str(a);
-	return NULL;
-}
-
-/* RTM_DELLINK also reports a port that leaves the bridge, then with the family AF_BRIDGE. */
-static bool link_is_ours(struct net_state *n, const struct nlmsghdr *h)
-{
-	const char *name = h->nlmsg_type == RTM_DELLINK
-				   ? text_of(h, sizeof(struct ifinfomsg), IFLA_IFNAME)
-				   : NULL;
-
-	return name && (strncmp(name, SLOT_TAP_PREFIX, strlen(SLOT_TAP_PREFIX)) == 0 ||
-			strcmp(name, n->config->bridge) == 0);
+	memcpy(&removals[AT_BRIDGE].k, n->config->bridge, sizeof(uint32_t));
+	memcpy(&removals[AT_TAP].k, SLOT_TAP_PREFIX, sizeof(uint32_t));
+	removals[AT_BRIDGE].k = ntohl(removals[AT_BRIDGE].k); /* a filter loads in network order */
+	removals[AT_TAP].k = ntohl(removals[AT_TAP].k);
+	if (setsockopt(n->link_events, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)) < 0)
+		return -1;
+	return join(n->link_events, RTNLGRP_LINK) | join(n->nft_events, NFNLGRP_NFTABLES);
 }
 
 /* True for any change of our tables by another process: a rule that it adds may accept packets that
  * our rules drop.  Attribute 1 is the table's name in each of these messages
  * (linux/netfilter/nf_tables.h: NFTA_TABLE_NAME, NFTA_CHAIN_TABLE...).  In NFT_MSG_NEWGEN it is a
- * number, which text_of() refuses. */
-static bool rule_is_ours(struct net_state *n, const struct nlmsghdr *h)
+ * number, which is no name. */
+static bool is_foreign(const struct net_state *n, const struct nlmsghdr *h)
 {
+	const struct nlattr *a;
+
 	if (NFNL_SUBSYS_ID(h->nlmsg_type) != NFNL_SUBSYS_NFTABLES || h->nlmsg_pid == n->nft_port)
 		return false;
-	const char *table = text_of(h, sizeof(struct nfgenmsg), NFTA_TABLE_NAME);
-	return table && strcmp(table, NET_TABLE) == 0;
-}
-
-static bool is_ours(struct net_state *n, int fd, const void *buf, ssize_t len)
-{
-	int left = (int)len;
-
-	for (const struct nlmsghdr *h = buf; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left))
-		if (fd == n->link_events ? link_is_ours(n, h) : rule_is_ours(n, h))
+	mnl_attr_for_each(a, h, sizeof(struct nfgenmsg))
+	{
+		if (mnl_attr_get_type(a) == NFTA_TABLE_NAME &&
+		    mnl_attr_get_payload_len(a) == sizeof(NET_TABLE) &&
+		    memcmp(mnl_attr_get_payload(a), NET_TABLE, sizeof(NET_TABLE)) == 0)
 			return true;
+	}
 	return false;
 }
 
-/* Read the notifications that wait on @fd.  @left: in and out: more may wait than one call reads.
- * Return: true if an object of ours was removed or changed, or may have been: notifications were
- * lost or are left. */
-static bool take(struct net_state *n, int fd, bool *left)
+/* Read the notifications that wait on @fd.  Return: true if an object of ours was removed or
+ * changed, or may have been, because notifications were lost (ENOBUFS). */
+static bool take(struct net_state *n, int fd)
 {
-	bool ours = *left;
+	void *buf = n->netlink.in;
+	bool ours = false;
+	ssize_t r;
 
-	*left = false;
-	for (int i = 0; i < EVENTS_MOST; i++) {
-		struct sockaddr_nl from = { 0 };
-		socklen_t size = sizeof(from);
-		ssize_t len = recvfrom(fd, n->event, sizeof(n->event), 0, (void *)&from, &size);
-		if (len < 0 && errno != ENOBUFS)
-			return ours;
-		/* Any process may send to this socket; the kernel's port id is 0 (netlink(7)). */
-		if (len < 0 || (from.nl_pid == 0 && is_ours(n, fd, n->event, len)))
-			ours = true;
+	while ((r = recvfrom(fd, buf, NL_IN_SIZE, MSG_DONTWAIT, NULL, NULL)) >= 0 ||
+	       errno == ENOBUFS) {
+		const struct nlmsghdr *h = buf;
+		int left = (int)r;
+		ours |= r < 0 || fd == n->link_events;
+		for (; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left))
+			ours |= is_foreign(n, h);
 	}
-	*left = true;
-	return true;
+	return ours;
 }
 
-static void tell(void)
+/* Wait until the kernel has queued the notifications of each change that is in effect: it does both
+ * under one mutex, which an empty batch takes as well (net/netfilter/nf_tables_api.c,
+ * nf_tables_commit(); nf_tables_valid_genid()).
+ * Return: true, or false: it may not have queued them. */
+static bool settle(struct net_state *n)
 {
-	const uint64_t one = 1;
+	struct nl_out o;
 
-	/* a full counter has woken the controller already */
-	(void)!write(WAKE_FD, &one, sizeof(one));
+	nl_begin(&n->netlink, &o);
+	net_batch_mark(&o, NFNL_MSG_BATCH_BEGIN);
+	net_batch_mark(&o, NFNL_MSG_BATCH_END);
+	return send(n->nft, n->netlink.out, o.used + o.h->nlmsg_len, 0) >= 0;
 }
 
-void net_events_of_rules(struct net_state *n)
+void net_events_wait(struct net_state *n)
 {
-	if (!take(n, n->nft_events, &n->events_left))
-		return;
-	n->rules_changed = true;
-	memset(n->flowless, 0, sizeof(n->flowless));
-	tell();
-}
-
-void net_wait(struct role *r)
-{
-	struct net_state *n = r->state;
 	struct pollfd p[] = { { RPC_FD, POLLIN, 0 },
 			      { n->link_events, POLLIN, 0 },
 			      { n->nft_events, POLLIN, 0 } };
+	const uint64_t one = 1;
 
-	bool left = false;
-
-	(void)take(n, n->link_events, &left);
+	(void)take(n, n->link_events);
 	while (!p[0].revents) {
-		net_events_of_rules(n);
-		if (poll(p, ARRAY_SIZE(p), -1) > 0 && take(n, n->link_events, &left))
-			tell();
+		(void)poll(p, ARRAY_SIZE(p), -1);
+		bool links = take(n, n->link_events), rules = !settle(n);
+		rules |= take(n, n->nft_events);
+		n->rules_changed |= rules;
+		if (rules)
+			memset(n->flowless, 0, sizeof(n->flowless));
+		/* a full counter has woken the controller already */
+		if (links || rules)
+			(void)!write(WAKE_FD, &one, sizeof(one));
 	}
 }

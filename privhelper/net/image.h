@@ -51,7 +51,6 @@ struct net_image {
 	size_t size;
 	const struct net_patch *patches;
 	size_t patch_count;
-	unsigned rules; /* NFT_MSG_NEWRULE among the messages */
 };
 
 extern const struct net_image net_image;

@@ -176,20 +176,15 @@ static void mend(struct net_state *n, uint32_t slot, struct view *v)
 	}
 }
 
-/* The cursor is the next slot.  Cursor 0 begins a round, which repairs the rules and the bridge
- * first.  Each tap is put back into the bridge before it is listed. */
+/* The cursor is the next slot.  Each tap is put back into the bridge before it is listed. */
 static enum status net_list(struct role *r, struct call *c)
 {
 	struct rep_list *out = &c->reply.list;
 	uint32_t slot = (uint32_t)c->q.list.cursor;
 	struct view v;
 
-	if (slot == 0)
-		net_events_of_rules(state(r));
-	if (slot == 0 && net_rules_repair(state(r)) < 0)
-		return net_status(errno);
-	if (slot == 0)
-		state(r)->bridged = net_bridge_repair(state(r)) == 0;
+	if (state(r)->rules_changed)
+		return ST_KERNEL;
 	for (; slot < r->config.slots && out->objects.n / LIST_FIELDS + 1 + SETS <= LIST_MAX;
 	     slot++) {
 		if (look(state(r), slot, &v) < 0)
@@ -199,6 +194,18 @@ static enum status net_list(struct role *r, struct call *c)
 	}
 	out->next = slot < r->config.slots ? slot : 0;
 	return ST_OK;
+}
+
+/* Wait for the next request.  Before it is read, repair the rules and the bridge, so that each
+ * handler finds them in order, or n->rules_changed and n->bridged tell it. */
+static void net_wait(struct role *r)
+{
+	struct net_state *n = state(r);
+
+	net_events_wait(n);
+	if (net_rules_repair(n) < 0)
+		log_errno("nftables rules");
+	n->bridged = net_bridge_repair(n) == 0;
 }
 
 /* ---- operations ---- */

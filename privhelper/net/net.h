@@ -19,18 +19,14 @@ struct net_state {
 	 * change */
 	uint32_t nft_port;
 	int bridge; /* ifindex */
-	/* the bridge was in order, or repaired, when the latest round of LIST began */
+	/* the bridge was in order, or repaired, before the current request */
 	bool bridged;
 	bool rules_changed; /* another process has changed the rules since we loaded them */
-	/* nft_events may hold more; the socket reports a loss behind them only once (netlink(7)) */
-	bool events_left;
 	/* conntrack has no flow of the slot's address, and the rules let it begin none */
 	bool flowless[SLOT_MAX];
 	/* retired since this start; kept here too, as root can delete a tap or change its group */
 	bool retired[SLOT_MAX];
 	struct netlink netlink;
-	/* the notification that is being read */
-	uint8_t event[NL_IN_SIZE] __attribute__((aligned(8)));
 };
 
 #endif

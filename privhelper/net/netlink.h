@@ -35,9 +35,10 @@ struct nl_out {
 	bool interrupted;
 };
 
-/* Open a socket of @protocol (NETLINK_*) that is connected to the kernel.  Its buffers hold twice
- * NL_OUT_SIZE, for which CAP_NET_ADMIN is needed.  Return: a descriptor, which the caller closes,
- * or -1 with errno. */
+/* Open a socket of @protocol (NETLINK_*) that is connected to the kernel, so that no other process
+ * can send to it (ECONNREFUSED; net/netlink/af_netlink.c, netlink_getsockbyportid()).  Its buffers
+ * hold twice NL_OUT_SIZE, for which CAP_NET_ADMIN is needed.
+ * Return: a descriptor, which the caller closes, or -1 with errno. */
 int nl_open(int protocol);
 
 /* Start a datagram in the buffer of @netlink.  An unfinished datagram there is dropped. */

@@ -89,42 +89,12 @@ int net_rules_load(struct net_state *n)
 	return r;
 }
 
-static void count_rule(void *arg, const struct nlmsghdr *h)
-{
-	unsigned *count = arg;
-
-	if (h->nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWRULE))
-		++*count;
-}
-
-static int count_rules(struct net_state *n, uint8_t family, unsigned *count)
-{
-	struct nl_out o;
-
-	nl_begin(&n->netlink, &o);
-	struct nfgenmsg *g = nl_message(&o, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETRULE, NLM_F_DUMP,
-					sizeof(*g));
-	g->nfgen_family = family;
-	g->version = NFNETLINK_V0;
-	mnl_attr_put_strz(o.h, NFTA_RULE_TABLE, NET_TABLE);
-	return nl_talk(n->nft, &o, count_rule, count) == 0 || errno == ENOENT ? 0 : -1;
-}
-
 int net_rules_repair(struct net_state *n)
 {
-	unsigned count = 0;
-
-	if (count_rules(n, NFPROTO_BRIDGE, &count) < 0 || count_rules(n, NFPROTO_INET, &count) < 0)
-		return -1;
-	if (count == net_image.rules && !n->rules_changed)
+	if (!n->rules_changed)
 		return 0;
-	if (count == net_image.rules)
-		log_warn("another process changed our nftables rules: loading them again");
-	else
-		log_warn("%u of our %u nftables rules are left: loading them again", count,
-			 net_image.rules);
+	log_warn("another process changed our nftables rules: loading them again");
 	(void)role_repairs(n->role, "rules", -1);
-	memset(n->flowless, 0, sizeof(n->flowless));
 	if (net_rules_load(n) < 0)
 		return -1;
 	n->rules_changed = false;
@@ -133,14 +103,10 @@ int net_rules_repair(struct net_state *n)
 
 enum status net_elem_add(struct net_state *n, enum net_set set, const struct tag *tag)
 {
-	int r = net_elem_insert(n, set, tag);
-
-	if (r < 0 && errno == ENOENT) {
-		log_warn("table " NET_TABLE " or its sets are gone: loading the rules again");
-		(void)role_repairs(n->role, "rules", -1);
-		r = net_rules_load(n) < 0 ? -1 : net_elem_insert(n, set, tag);
-	}
-	if (r == 0)
+	if (net_elem_insert(n, set, tag) == 0)
 		return ST_OK;
-	return errno == EEXIST ? net_elem_exists(n, set, tag) : net_status(errno);
+	if (errno == EEXIST)
+		return net_elem_exists(n, set, tag);
+	/* the table went a moment ago: the next request finds it */
+	return errno == ENOENT ? ST_BUSY : net_status(errno);
 }

@@ -15,16 +15,15 @@
  */
 int net_rules_load(struct net_state *n);
 
-/* Load the rules again if another process removed some (nft flush ruleset) or changed them.
- * Return: 0, or -1 with errno. */
+/* Load the rules again if another process removed some (nft flush ruleset) or changed them
+ * (n->rules_changed).  Return: 0, or -1 with errno. */
 int net_rules_repair(struct net_state *n);
 
 /**
- * net_elem_add() - add the element of @tag's VM to @set, and load the rules first if the table is
- * gone
+ * net_elem_add() - add the element of @tag's VM to @set
  *
  * Return: ST_OK, also if the VM has the element already; ST_DENIED if another VM's element is
- * there; ST_LIMIT, ST_BUSY or ST_KERNEL.
+ * there; ST_BUSY: the table has just gone: ask again; ST_LIMIT or ST_KERNEL.
  */
 enum status net_elem_add(struct net_state *n, enum net_set set, const struct tag *tag);
 

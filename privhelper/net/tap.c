@@ -27,11 +27,9 @@
 #include "common/cleanup.h"
 #include "common/failpoint.h"
 #include "common/log.h"
-#include "privhelper/net/bridge.h"
 #include "privhelper/net/conntrack.h"
 #include "privhelper/net/link.h"
 #include "privhelper/net/root.h"
-#include "privhelper/net/ruleset.h"
 #include "proto/slot.h"
 
 int net_tap_find(struct net_state *n, uint32_t slot, struct tag *tag)
@@ -118,17 +116,13 @@ static int attach_new(const struct tag *tag, const struct config *c)
 	return steal_fd(&fd);
 }
 
-/* Create the tap, once the rules are complete and the slot's address has no flow, so that the
- * slot's new VM receives no packet for the last one.  This relies on no earlier request of the
+/* Create the tap, once the slot's address has no flow, so that the slot's new VM receives no packet
+ * for the last one.  This relies on no earlier request of the
  * controller. */
 static enum status make(struct net_state *n, const struct tag *tag, int *ifindex)
 {
 	struct net_link l;
 
-	/* A large change by another process is in effect before its notification arrives, so the
-	 * rules are checked here too. */
-	if (net_rules_repair(n) < 0)
-		return net_status(errno);
 	enum status s = net_flows_none(n, tag->slot);
 	if (s != ST_OK)
 		return s;
@@ -166,7 +160,9 @@ enum status net_tap_create(struct net_state *n, const struct tag *tag, int *ifin
 	const uint32_t id = slot_uid(n->config, tag->slot);
 	struct net_link l;
 
-	if (net_bridge_repair(n) < 0 || net_link_find_tap(n, tag->slot, &l) < 0)
+	if (n->rules_changed || !n->bridged)
+		return ST_KERNEL;
+	if (net_link_find_tap(n, tag->slot, &l) < 0)
 		return net_status(errno);
 	if (l.index && !net_link_is_tap(&l, tag->slot))
 		return ST_DENIED;

@@ -13,7 +13,7 @@ least=95 # percent
 files="proto/wire.c proto/ops.c proto/ops_client.c proto/control.c proto/slot.c common/parse.c common/parse_user.c
 	privhelper/role/role.c:role_main,become,check_boot_fds,fail_after
 	privhelper/net/netlink.c:nl_open privhelper/net/link.c privhelper/tag.c:tag_of privhelper/net/set.c
-	privhelper/net/conntrack.c privhelper/net/sweep.c privhelper/net/events.c:net_events_open,listen_to,net_wait,link_is_ours
+	privhelper/net/conntrack.c privhelper/net/sweep.c privhelper/net/events.c:net_events_open,join
 	controller/vmm/qemu.c controller/vmm/firecracker.c controller/storage/image_copy.c controller/cli/vmlinux.c"
 find $B -name '*.gcda' -delete
 for t in "$B"/fuzz/*; do

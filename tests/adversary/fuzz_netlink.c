@@ -167,6 +167,15 @@ int __wrap_close(int fd)
 	return 0;
 }
 
+/* The controller's request is there at once. */
+int __wrap_poll(struct pollfd *p, nfds_t n, int ms);
+int __wrap_poll(struct pollfd *p, nfds_t n, int ms)
+{
+	MUST(n == 3 && ms == -1 && p[0].fd == RPC_FD);
+	p[0].revents = POLLIN;
+	return 1;
+}
+
 ssize_t __real_write(int fd, const void *buf, size_t n);
 ssize_t __wrap_write(int fd, const void *buf, size_t n);
 ssize_t __wrap_write(int fd, const void *buf, size_t n)
@@ -202,7 +211,7 @@ static void read_element(uint32_t slot)
 static void events(uint32_t unused)
 {
 	(void)unused;
-	net_events_of_rules(&net);
+	net_events_wait(&net);
 	MUST(!net.rules_changed || !net.flowless[0]);
 }
 
@@ -239,6 +248,7 @@ static void flows(uint32_t slot)
 
 static void repair(uint32_t slot)
 {
+	net.rules_changed = true;
 	(void)net_rules_repair(&net);
 	(void)net_bridge_repair(&net);
 	(void)net_tap_repair(&net, slot);
@@ -253,7 +263,8 @@ static void element(uint32_t slot)
 	MUST(net_elem_add(&net, SET_NAT4, &tag) < ST_COUNT);
 	MUST(net_elem_exists(&net, SET_NAT4, &tag) < ST_COUNT);
 	MUST(net_elem_remove(&net, SET_NAT4, slot) < ST_COUNT);
-	MUST(net_status((int)calls) != ST_OK && net_status(ENOSPC) == ST_LIMIT);
+	MUST(net_status((int)calls) != ST_OK && net_status(ENOSPC) == ST_LIMIT &&
+	     net_status(ENFILE) == ST_LIMIT);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -273,7 +284,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	net.link_events = EVENTS_LINK;
 	net.nft_events = EVENTS_NFT;
 	net.nft_port = 4321;
-	net.flowless[0] = true;
+	net.flowless[0] = net.bridged = true;
 	const uint8_t which = input_byte(&answers);
 	running = true;
 	all[which % 9](which / 9 % SLOTS);

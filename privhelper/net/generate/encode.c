@@ -123,7 +123,6 @@ struct build {
 	uint8_t bytes[IMAGE_MAX + MESSAGE_MAX] __attribute__((aligned(8)));
 	size_t used;
 	struct nlmsghdr *h; /* the latest message */
-	unsigned rules;
 	uint8_t family;
 	const char *chain;
 	struct nftnl_rule *rule; /* under construction */
@@ -292,7 +291,6 @@ static void finish(struct build *b)
 	put(b, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
 	nftnl_rule_nlmsg_build_payload(b->h, b->rule);
 	nftnl_rule_free(b->rule);
-	b->rules++;
 }
 
 static void verdict(struct build *b, uint32_t code)
@@ -656,7 +654,7 @@ int main(void)
 	printf("static const uint8_t bytes[] __attribute__((aligned(8))) = {");
 	for (size_t i = 0; i < b.used; i++)
 		printf("%s0x%02x,", i % 16 ? " " : "\n\t", b.bytes[i]);
-	printf("\n};\n\nconst struct net_image net_image = { bytes, %zu, patches, %zu, %u };\n",
-	       b.used, patches, b.rules);
+	printf("\n};\n\nconst struct net_image net_image = { bytes, %zu, patches, %zu };\n",
+	       b.used, patches);
 	return fflush(stdout) == 0 && !ferror(stdout) ? 0 : 1;
 }
