@@ -15,6 +15,7 @@
 #include "common/failpoint.h"
 #include "common/log.h"
 #include "privhelper/net/link.h"
+#include "privhelper/role/reqlog.h"
 
 /* The rules for taps would match a bridge whose name has the taps' prefix. */
 static bool name_is_free_for_us(const char *name)
@@ -127,7 +128,7 @@ int net_bridge_repair(struct net_state *n)
 		return address_bridge(n);
 	log_warn("bridge %s was %s: repairing it", n->config->bridge,
 		 n->bridge == before ? "down" : "gone");
-	(void)role_repairs(n->role, "bridge", -1);
+	(void)reqlog_repair(n->log, "bridge", -1);
 	net_link_no_ipv6(n, n->bridge);
 	return address_bridge(n) < 0 ? -1 : raise_bridge(n);
 }

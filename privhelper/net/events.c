@@ -138,8 +138,8 @@ void net_events_wait(struct net_state *n)
 	(void)take(n, n->link_events);
 	while (!p[0].revents) {
 		(void)poll(p, ARRAY_SIZE(p), -1);
-		bool links = take(n, n->link_events), rules = !settle(n);
-		rules |= take(n, n->nft_events);
+		const bool links = take(n, n->link_events);
+		const bool rules = !settle(n) || take(n, n->nft_events);
 		n->rules_changed |= rules;
 		if (rules)
 			memset(n->flowless, 0, sizeof(n->flowless));

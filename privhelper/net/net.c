@@ -72,7 +72,7 @@ static int net_prepare(struct role *r)
 	struct net_state *n = state(r);
 
 	n->config = &r->config;
-	n->role = r;
+	n->log = r->log;
 	if (open_sockets(n) < 0)
 		return -1;
 	/* The rules come first, so that the bridge never exists without them. */

@@ -11,7 +11,7 @@
 
 struct net_state {
 	const struct config *config;
-	struct role *role;  /* for role_repairs() */
+	struct reqlog *log; /* for the records of repairs */
 	int route, nft, ct; /* netlink sockets: NETLINK_ROUTE, and two of NETLINK_NETFILTER */
 	/* netlink sockets that receive notifications only (events.c) */
 	int link_events, nft_events;

@@ -17,6 +17,7 @@
 #include "common/log.h"
 #include "privhelper/net/image.h"
 #include "privhelper/net/netlink.h"
+#include "privhelper/role/reqlog.h"
 
 /* Fill @to with the value of each place.  The size of a value is the len of its patch. */
 static void values_of(const struct config *c, uint8_t to[PLACES][NET_PLACE_MAX])
@@ -94,7 +95,7 @@ int net_rules_repair(struct net_state *n)
 	if (!n->rules_changed)
 		return 0;
 	log_warn("another process changed our nftables rules: loading them again");
-	(void)role_repairs(n->role, "rules", -1);
+	(void)reqlog_repair(n->log, "rules", -1);
 	if (net_rules_load(n) < 0)
 		return -1;
 	n->rules_changed = false;

@@ -30,6 +30,7 @@
 #include "privhelper/net/conntrack.h"
 #include "privhelper/net/link.h"
 #include "privhelper/net/root.h"
+#include "privhelper/role/reqlog.h"
 #include "proto/slot.h"
 
 int net_tap_find(struct net_state *n, uint32_t slot, struct tag *tag)
@@ -142,16 +143,12 @@ int net_tap_repair(struct net_state *n, uint32_t slot)
 {
 	struct net_link l;
 
-	if (net_link_find_tap(n, slot, &l) < 0)
+	if (net_link_find_tap(n, slot, &l) < 0 || (net_link_is_tap(&l, slot) && l.retired))
 		return -1;
-	if (net_link_is_tap(&l, slot) && l.retired) {
-		errno = EBUSY;
-		return -1;
-	}
 	if (!net_link_is_tap(&l, slot) || (l.up && l.master == n->bridge && l.isolated && !l.hears))
 		return 0;
 	log_warn("slot %u: another process changed its tap: putting it back into the bridge", slot);
-	(void)role_repairs(n->role, "tap", (int)slot);
+	(void)reqlog_repair(n->log, "tap", (int)slot);
 	return dress(n, l.index, &l.tag);
 }
 

@@ -25,7 +25,7 @@ enum status net_tap_create(struct net_state *n, const struct tag *tag, int *ifin
 
 /* Put the slot's tap back into the bridge, up, isolated, without learning and flooding, if another
  * process changed that.
- * Return: 0, also without a tap, or -1 with errno; EBUSY: the tap is retired. */
+ * Return: 0, also without a tap, or -1: the tap is retired, or can not be repaired. */
 int net_tap_repair(struct net_state *n, uint32_t slot);
 
 /**

@@ -219,11 +219,6 @@ static handler_fn find_handler(const struct role *r, enum op_code op)
 	return NULL;
 }
 
-int role_repairs(struct role *r, const char *what, int slot)
-{
-	return r->log ? reqlog_repair(r->log, what, slot) : 0;
-}
-
 /* ---- one request ---- */
 
 _Noreturn static void violation(struct serve *s, const struct packet *p, const char *why)

@@ -82,7 +82,7 @@ struct role {
 	enum phase phase;
 	struct owner_row ledger[SLOT_MAX];
 	void *state; /* the role's own: struct net_state, ... */
-	struct reqlog *log;
+	struct reqlog *log; /* set before prepare() */
 };
 
 /* Run the whole life of a role's process.  main() of each role calls it with its struct, which it
@@ -92,11 +92,6 @@ _Noreturn void role_main(struct role *r);
 /* Note in the ledger that @slot holds an object with this tag.  The newest generation is kept;
  * generation 0 is ignored. */
 void role_adopt(struct role *r, uint32_t slot, uint32_t generation, uint32_t owner);
-
-/* Record that a repair of @what begins, an object that another process has changed.  @slot: -1: it
- * is the host's.  Callers ignore the result: like a removal, a repair is not refused for lack of a
- * record.  Return: 0, or -1 (logged). */
-int role_repairs(struct role *r, const char *what, int slot);
 
 /* True if @q names the VM of the ledger's row for that slot. */
 bool role_owns(const struct role *r, const struct request *q);

@@ -156,13 +156,6 @@ static void lock(struct supervisor *s)
 		die(1, "can not lock down");
 }
 
-static int ms_left(uint64_t end_ns)
-{
-	uint64_t now = clock_boot_ns();
-
-	return now >= end_ns ? 0 : (int)((end_ns - now) / 1000000 + 1);
-}
-
 /* Wait for a child that has exited, and log its status. */
 static void reap(struct child *c, bool unasked)
 {
@@ -186,7 +179,9 @@ _Noreturn static void end_all(struct supervisor *s, int ms, int status)
 	(void)close(s->life_fd);
 	for (struct child *c = s->children; c < s->children + CHILDREN; c++) {
 		struct pollfd p = { c->pidfd, POLLIN, 0 };
-		if (c->pid && poll(&p, 1, ms_left(end)) > 0)
+		const uint64_t now = clock_boot_ns();
+		const int left = now < end ? (int)((end - now) / 1000000 + 1) : 0;
+		if (c->pid && poll(&p, 1, left) > 0)
 			reap(c, false);
 		else if (c->pid)
 			log_warn("%s does not exit: killing it", c->program);
@@ -200,13 +195,6 @@ _Noreturn static void stop(struct supervisor *s)
 	notify(s, "STOPPING=1");
 	log_info("stopping; VMs run on");
 	end_all(s, STOP_MS, 0);
-}
-
-_Noreturn static void ended(struct supervisor *s, struct child *c)
-{
-	reap(c, true);
-	FAILPOINT("child.ended");
-	end_all(s, ENDED_MS, 1);
 }
 
 static void say_ready(const struct supervisor *s)
@@ -232,8 +220,11 @@ _Noreturn static void watch(struct supervisor *s)
 		if (n < 0)
 			die_errno(1, "poll");
 		for (int i = 0; i < CHILDREN; i++)
-			if (p[2 + i].revents)
-				ended(s, &s->children[i]);
+			if (p[2 + i].revents) {
+				reap(&s->children[i], true);
+				FAILPOINT("child.ended");
+				end_all(s, ENDED_MS, 1);
+			}
 		if (p[0].revents)
 			stop(s);
 		if (n == 0)

@@ -202,6 +202,15 @@ nft add element inet banger nat4 "{ $(addr 2) comment \"mine\" }"
 is "$(net nat_add slot=2) $(elements inet nat4)" "ok $(addr 2) banger:2:1:1000" "nor in the way of ours"
 is "$(net nat_remove slot=2) $(elements inet nat4)" "ok " "which is removed"
 
+# Each netlink socket of the role is connected to the kernel: another process can not send to it.
+send_to_role() { # a message of 20 bytes to each port of routes (0) and netfilter (12); how many arrived, how many there are
+	awk '($2 == 0 || $2 == 12) && $3 != 0 { print $2, $3 }' /proc/net/netlink | perl -MSocket -e '
+		while (<>) { my ($protocol, $port) = split; socket(S, 16, SOCK_RAW, $protocol) or die; $all++;
+			$arrived++ if send(S, pack("LSSLLL", 20, 16, 0, 0, 0, 0), 0, pack("SSLL", 16, 0, $port, 0)); }
+		print $arrived + 0, " of ", $all'
+}
+is "$(send_to_role)" "0 of 5" "no other process can send to the sockets of the role"
+
 # ---- traffic: guests 4 and 5, an outside behind a veth ----
 guest_start() { # guest_start SLOT: on its tap, as its uid
 	mkfifo "$T/g$1.in" "$T/g$1.out"
