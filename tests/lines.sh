@@ -5,11 +5,10 @@
 # names what is not there, or when there is more code than the bounds below.  Declarations, tables and headers are not counted.
 set -eu
 cd "$(dirname "$0")/.."
-# A ratchet, to be lowered when code goes: start, request, later.  Lines are counted at 100 columns; before the code was
-# wrapped to that width it had 2282, 2934 and 405, and the goal, set then, was 2300, 2950 and 300.
+# A ratchet, to be lowered when code goes: start, request, later.  Lines are counted at 100 columns.
 # The MAC, the key file and the checkpoints of the request log took 79, 93 and 13 lines; the count of flows took 19,
 # the ports of the agent in the guest 29, checkpoints that reads alone do not bring 2.
-BOUNDS=(2291 2961 405)
+BOUNDS=(2300 2950 300)
 readme=privhelper/README.md begin='<!-- lines: tests/lines.sh --write -->' end='<!-- lines: end -->'
 
 work=$(mktemp -d)
