@@ -76,9 +76,11 @@ SUP := $(wildcard privhelper/supervisor/*.c) $(POLICIES) controller/sandbox_poli
 NET := $(wildcard privhelper/net/*.c) privhelper/net/image.c
 BLK := $(wildcard privhelper/blk/*.c) privhelper/label.c
 SPAWN := $(wildcard privhelper/spawn/*.c) privhelper/label.c
-CONTROLLER := $(filter-out controller/cli/% controller/agent/%,$(wildcard controller/*.c controller/*/*.c)) common/policy.c common/config_fd.c
-CLI := $(wildcard controller/cli/*.c controller/cli/audit/*.c) proto/agent.c
-AGENT := $(wildcard controller/agent/*.c) proto/agent.c
+CONTROLLER := $(filter-out controller/cli/% controller/agent/% controller/copy/%,$(wildcard controller/*.c controller/*/*.c)) common/policy.c common/config_fd.c
+# Files and folders as a stream: for the command line and the agent.
+COPY := $(wildcard controller/copy/*.c) proto/tree.c
+CLI := $(wildcard controller/cli/*.c controller/cli/audit/*.c) $(COPY) proto/agent.c
+AGENT := $(wildcard controller/agent/*.c) $(COPY) proto/agent.c
 
 SRC_banger-privhelper := $(COMMON) proto/slot.c $(SUP) $(FAIL)
 SRC_banger-role-net := $(COMMON) $(ROLE_PROTO) $(ROLE) $(NET) $(FAIL_OPS)
@@ -122,7 +124,7 @@ $(B)/privhelper/net/image.o: $(B)/privhelper/net/image.c
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
 
 # The agent of a guest: static, since it runs without the image's libraries.  `banger` carries it.
-$(B)/banger-agent: $(AGENT) $(wildcard controller/agent/*.h) proto/agent.h proto/agent.def
+$(B)/banger-agent: $(AGENT) $(wildcard controller/agent/*.h) $(wildcard controller/copy/*.h) proto/agent.h proto/agent.def proto/tree.h proto/tree.def
 	@mkdir -p $(@D)
 	$(Q)$(CC) -D_GNU_SOURCE -I. $(BASE) -g0 -Os -fstack-protector-strong -ffunction-sections -fdata-sections -static -s \
 		-Wl,--gc-sections,-z,noexecstack $(AGENT) -o $@
@@ -138,7 +140,7 @@ $(B)/controller/cli/guest.o: $(wildcard controller/cli/guest/*) $(B)/banger-agen
 UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
 FAKES := $(wildcard tests/unit/fake_*.c)
 ROOM_common := common/config.c common/config_fd.c
-ROOM_proto := $(CONTROL) proto/agent.c
+ROOM_proto := $(CONTROL) proto/agent.c proto/tree.c
 ROOM_priv := common/config.c common/config_fd.c common/policy.c $(addprefix privhelper/,label.c lockdown.c root.c tag.c) \
 	$(filter-out privhelper/spawn/spawn.c,$(wildcard privhelper/spawn/*.c)) $(POLICIES)
 ROOM_ctl := $(CONTROL) common/config.c $(filter-out controller/main.c,$(CONTROLLER)) $(FAKES)
@@ -183,7 +185,7 @@ $(B)/evil_vmm: $(B)/tests/adversary/vmm.o
 
 # ---- fuzz targets: tests/adversary/fuzz_NAME.c with the code that it feeds; WRAP_NAME: calls that it answers itself ----
 FUZZ := agent wire control parse console role netlink qmp http headers record
-FUZZ_agent := proto/agent.c
+FUZZ_agent := proto/agent.c proto/tree.c
 FUZZ_wire := common/parse.c $(PROTO)
 FUZZ_control := common/parse.c common/fdio.c $(PROTO) $(CONTROL)
 FUZZ_parse := common/parse.c $(USER) proto/slot.c privhelper/tag.c
