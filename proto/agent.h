@@ -41,6 +41,14 @@ enum agent_flags {
 	AGENT_FLAGS = 3,
 };
 
+enum agent_copy_flags {
+	AGENT_COPY_IN = 1,     /* to the guest */
+	AGENT_COPY_OWNERS = 2, /* to the guest: keep owners and set-user-id bits */
+	AGENT_COPY_INTO = 4,   /* to the guest: the destination must be a folder */
+	AGENT_COPY_FOLLOW = 8, /* from the guest: follow a path that is a symbolic link */
+	AGENT_COPY_FLAGS = 15,
+};
+
 /* A decoded frame. */
 struct agent_msg {
 	enum agent_frame type;

@@ -6,6 +6,8 @@ BEGIN {
 	floor(0, "common", "^common/")
 	floor(1, "proto", "^proto/")
 
+	floor(1.5, "copy", "^controller/copy/")
+
 	floor(2, "top", "^controller/(ctl|id|vm|progress|access|paths|json|loop|tsc|workers?|sandbox(_policy)?|lock)\\.[ch]$")
 	floor(2, "cli", "^controller/cli/")
 	floor(2, "agent", "^controller/agent/")

@@ -3,6 +3,7 @@
  * The user is looked up in the files of the image alone: no library of the image runs in the
  * agent, which is linked statically. */
 #include "controller/agent/command.h"
+#include "controller/copy/copy.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -253,6 +254,32 @@ static int enter_folder(const struct command *c, const struct user *u)
 	return chdir(u->home) < 0 ? chdir("/") : 0;
 }
 
+/* Tell a line of ERRORS.  The name may have any byte, so the client must clean it. */
+static void tell_problem(const char *path, const char *why)
+{
+	(void)dprintf(STDERR_FILENO, "%s: %s\n", path, why);
+}
+
+/* Copy in the place of a program, with the rights of the user.  A signal that ends programs removes
+ * the file that is not complete. */
+_Noreturn static void copy_files(const struct command *c)
+{
+	static const int ends[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
+	const struct copy copy = { .fd = c->copy & AGENT_COPY_IN ? STDIN_FILENO : STDOUT_FILENO,
+				   .owners = c->copy & AGENT_COPY_OWNERS,
+				   .follow = c->copy & AGENT_COPY_FOLLOW,
+				   .into = c->copy & AGENT_COPY_INTO,
+				   .problem = tell_problem };
+
+	/* Also our own ends of its pipes, and the pipe that reports: it has started. */
+	(void)close_range(STDERR_FILENO + 1, ~0U, 0);
+	(void)signal(SIGPIPE, SIG_IGN);
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		(void)signal(ends[i], copy_abandon);
+	_exit(c->copy & AGENT_COPY_IN ? copy_receive(&copy, c->args[0])
+				      : copy_send(&copy, c->args));
+}
+
 _Noreturn static void child(const struct command *c, const struct user *u, const char *program,
 			    const int fds[6], int report)
 {
@@ -270,6 +297,8 @@ _Noreturn static void child(const struct command *c, const struct user *u, const
 			if (enter_folder(c, u) == 0) {
 				r.step = STEP_EXECUTE;
 				reset_signals();
+				if (c->copies)
+					copy_files(c);
 				environ = (char **)c->env; /* its PATH finds the program */
 				(void)execvp(program, c->args);
 			}

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "proto/agent.h"
@@ -22,6 +23,8 @@ struct command {
 	bool line;                 /* args[0] is a line for the user's shell */
 	bool tty;
 	unsigned rows, cols;
+	bool copies;  /* no program: the agent copies the files that the arguments name */
+	uint8_t copy; /* enum agent_copy_flags */
 };
 
 /* A running command.  Descriptors are non-blocking; -1: closed. */
@@ -37,7 +40,7 @@ char *command_word(struct command *c, const void *data, size_t n);
  * command_start() - start @c in the root of this process
  * @why:	out: the reason of a failure, for the user
  *
- * No argument: a login shell.  With a terminal, in and out are its master and err is -1.
+ * A copy runs in the child too.  No argument: a login shell.  With a terminal, in and out are its master and err is -1.
  * Return: 0, or the exit status for the user: 127 no such program, 126 any other reason.
  */
 int command_start(struct command *c, struct running *r, char why[200]);

@@ -1,8 +1,8 @@
 /* session.c - one port's client after another, in a process of its own.
  *
  * Theory of operation.  A client's greeting begins a session at any time: the client before it is
- * gone then, even if the process has missed that.  Frames up to START describe the command.  After
- * that bytes go both ways.  Nothing is buffered without bound: what the command does not read waits
+ * gone then, even if the process has missed that.  Frames up to START describe the command, or up to
+ * COPY a copy of files, which runs as a command does.  After that bytes go both ways.  Nothing is buffered without bound: what the command does not read waits
  * in a queue of AGENT_WINDOW bytes, which a client can not exceed; what the client does not read
  * stays in the command's pipes.  POLLHUP at the port means that the client is gone. */
 #include "controller/agent/session.h"
@@ -187,7 +187,7 @@ static void begin(const uint8_t nonce[AGENT_NONCE])
 	end_command();
 	s.command.used = s.command.nargs = s.command.nenv = 0;
 	s.command.folder = s.command.user = NULL;
-	s.command.line = s.command.tty = false;
+	s.command.line = s.command.tty = s.command.copies = false;
 	s.phase = IDLE;
 	s.exited = s.input_ends = s.told_to_end = false;
 	s.queued = s.took = 0;
@@ -211,6 +211,13 @@ static int add_word(char **words, size_t *n, const struct agent_msg *m)
 	return 0;
 }
 
+static int described(void)
+{
+	s.root_ms = now_ms() + ROOT_MS;
+	s.phase = DESCRIBED;
+	return 0;
+}
+
 static int describe(const struct agent_msg *m)
 {
 	struct command *c = &s.command;
@@ -231,9 +238,14 @@ static int describe(const struct agent_msg *m)
 		c->cols = agent_u16(m->data + 3);
 		if (m->data[0] & ~AGENT_FLAGS || (c->line && c->nargs != 1))
 			return -1;
-		s.root_ms = now_ms() + ROOT_MS;
-		s.phase = DESCRIBED;
-		return 0;
+		return described();
+	case AGENT_COPY:
+		c->copies = true;
+		c->copy = m->data[0];
+		if (c->copy & ~AGENT_COPY_FLAGS || c->nargs == 0 ||
+		    (c->copy & AGENT_COPY_IN && c->nargs != 1))
+			return -1;
+		return described();
 	default:
 		return -1;
 	}

@@ -49,6 +49,8 @@ static int fake_clock(clockid_t id, struct timespec *t)
 	return r;
 }
 
+#include "controller/copy/copy.h"
+
 #define chroot(path) 0
 #define fstat fake_fstat
 #define openat fake_openat
@@ -63,6 +65,7 @@ static struct {
 	pid_t agent;
 	int port;
 	struct agent_reader in;
+	bool greeted;
 	char said[4096]; /* the output of the command */
 } me;
 
@@ -141,14 +144,12 @@ static void receive_more(void)
 static struct agent_msg hear(enum agent_frame type, const char *text)
 {
 	static const uint8_t nonce[AGENT_NONCE] = "0123456789abcde";
-	static bool greeted;
 	struct agent_msg m;
 	int r;
 
-	greeted = me.said[0] && greeted;
 	for (;;) {
-		greeted = greeted || agent_answered(&me.in, nonce);
-		while (greeted && (r = agent_next(&me.in, &m))) {
+		me.greeted = me.greeted || agent_answered(&me.in, nonce);
+		while (me.greeted && (r = agent_next(&me.in, &m))) {
 			assert_int_equal(r, 1);
 			if (m.type == AGENT_OUTPUT)
 				(void)strncat(me.said, (const char *)m.data, m.n);
@@ -323,6 +324,98 @@ static void test_a_guest_without_its_root(void **state)
 	assert_non_null(memmem(m.data + 1, m.n - 1, "root file system", 16));
 }
 
+/* ---- copies ---- */
+
+static void copies(uint8_t flags, const char *path)
+{
+	if (geteuid() != 0)
+		skip();
+	say(AGENT_ARG, path, strlen(path));
+	say(AGENT_COPY, &flags, 1);
+}
+
+/* A file "name" with the content "text", as a stream of records. */
+static size_t one_file(uint8_t out[2000])
+{
+	struct tree_entry e = { .type = TREE_FILE, .mode = 0644, .size = 4, .name = "name" };
+	size_t n = tree_put_entry(out, &e);
+
+	n += tree_put(out + n, TREE_DATA, "text", 4);
+	return n + tree_put(out + n, TREE_END, NULL, 0);
+}
+
+static void test_a_copy_into_the_guest_and_out(void **state)
+{
+	char dir[] = "/tmp/banger-agent-XXXXXX", path[64], text[5] = "";
+	uint8_t records[2000];
+	size_t n = one_file(records);
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	(void)snprintf(path, sizeof(path), "%s/name", dir);
+	copies(AGENT_COPY_IN | AGENT_COPY_INTO, dir);
+	say(AGENT_INPUT, records, 10);
+	say(AGENT_INPUT, records + 10, n - 10);
+	say(AGENT_INPUT, NULL, 0);
+	assert_int_equal(hear(AGENT_EXIT, NULL).data[0], 0);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(read(fd, text, 4), 4);
+	(void)close(fd);
+	assert_string_equal(text, "text");
+	hang_up();
+	assert_int_equal(before(NULL), 0);
+	copies(0, path);
+	/* A name of the host's owner may precede it; the end is what a whole stream has. */
+	const struct agent_msg m = hear(AGENT_OUTPUT, NULL);
+	assert_non_null(memmem(m.data, m.n, "name", 4));
+	assert_memory_equal(m.data + m.n - TREE_HEAD, records + n - TREE_HEAD, TREE_HEAD);
+	assert_int_equal(hear(AGENT_EXIT, NULL).data[0], 0);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(dir), 0);
+}
+
+static void test_a_copy_that_fails_says_why(void **state)
+{
+	(void)state;
+	copies(0, "/nosuch");
+	const struct agent_msg m = hear(AGENT_ERRORS, NULL);
+	assert_non_null(memmem(m.data, m.n, "/nosuch: No such file or directory\n", 34));
+	assert_int_equal(hear(AGENT_EXIT, NULL).data[0], 1);
+}
+
+/* A copy is no command: flags that it does not know, or no path, are refused. */
+static void refuses_copy(uint8_t flags, int paths)
+{
+	struct agent_msg m;
+	int r;
+
+	for (int i = 0; i < paths; i++)
+		say(AGENT_ARG, "/tmp", 4);
+	say(AGENT_COPY, &flags, 1);
+	while ((r = agent_next(&me.in, &m)) != 1 || m.type != AGENT_FAILED) {
+		uint8_t nonce[AGENT_NONCE];
+		if (r != 1)
+			receive_more();
+		(void)agent_greeting(&me.in, nonce);
+	}
+	assert_int_equal(m.data[0], 125);
+}
+
+static void test_bad_copies(void **state)
+{
+	static const struct {
+		uint8_t flags;
+		int paths;
+	} bad[] = { { 0, 0 }, { AGENT_COPY_IN, 2 }, { 0x80, 1 } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		refuses_copy(bad[i].flags, bad[i].paths);
+		hang_up();
+		assert_int_equal(before(NULL), 0);
+	}
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, before, after)
 
 int main(void)
@@ -336,6 +429,9 @@ int main(void)
 		T(test_jobs_end_with_the_client),
 		T(test_jobs_end_with_a_command_that_is_told_to_end),
 		T(test_a_daemon_outlives_the_client),
+		T(test_a_copy_into_the_guest_and_out),
+		T(test_a_copy_that_fails_says_why),
+		T(test_bad_copies),
 		cmocka_unit_test_setup_teardown(test_a_guest_without_its_root, before_without_root,
 						after),
 	};
