@@ -24,16 +24,18 @@
 #include "controller/cli/conn.h"
 #include "controller/cli/out.h"
 #include "controller/cli/vm_end.h"
+#include "controller/copy/copy.h"
 #include "proto/agent.h"
 
 #define WHAT "agent"
 #define PATIENCE_MS 5000
-#define WORDS_MOST 200000 /* bytes of a command; the agent has room for more */
-#define ENV_MOST 32768    /* bytes of all variables */
-#define USER_MOST 255     /* bytes of a name, as in agent.def */
-#define FOLDER_MOST 4095  /* likewise */
-#define CONTROL_ROOM 1024 /* bytes of frames without data */
-#define TTY_CHUNK 64      /* bytes that a writable terminal takes for sure, with a CR for each LF */
+#define WORDS_MOST 200000   /* bytes of a command; the agent has room for more */
+#define ENV_MOST 32768      /* bytes of all variables */
+#define USER_MOST 255       /* bytes of a name, as in agent.def */
+#define FOLDER_MOST 4095    /* likewise */
+#define CONTROL_ROOM 1024   /* bytes of frames without data */
+#define COMPLAINTS_MOST 100 /* lines of a copy's errors that are printed */
+#define TTY_CHUNK 64 /* bytes that a writable terminal takes for sure, with a CR for each LF */
 
 /* An output stream of the command, on its way to a descriptor of ours. */
 struct sink {
@@ -47,9 +49,17 @@ struct sink {
 	uint8_t v[AGENT_WINDOW];
 };
 
+/* The errors of a copy, line by line. */
+struct complaints {
+	char line[1024];
+	size_t n, lines;
+};
+
 struct session {
 	struct cli *c;
-	int port, winch;
+	const struct agent_copy *copy; /* NULL: a command */
+	struct complaints complaints;
+	int port, winch, source; /* source: what INPUT is read from */
 	bool greeted, input, ended;
 	int status;
 	uint64_t greet_ms;    /* the greeting is waited for until then */
@@ -213,13 +223,21 @@ static void put_environment(struct session *s)
 }
 
 /* Return: the bytes that put_start() needs at most. */
-static size_t start_size(const struct cli *c)
+static size_t start_size(char *const *words)
 {
 	size_t n = CONTROL_ROOM + ENV_MOST + VALUES_MAX * AGENT_HEAD + USER_MOST + FOLDER_MOST;
 
-	for (char *const *g = c->guest; g && *g; g++)
-		n += strlen(*g) + AGENT_HEAD;
+	for (char *const *w = words; w && *w; w++)
+		n += strlen(*w) + AGENT_HEAD;
 	return n;
+}
+
+static void put_copy(struct session *s)
+{
+	for (char *const *w = s->copy->paths; *w; w++)
+		put_text(s, AGENT_ARG, *w);
+	put_text(s, AGENT_USER, s->c->opt.as);
+	put(s, AGENT_COPY, &s->copy->flags, 1);
 }
 
 static void put_start(struct session *s)
@@ -301,7 +319,7 @@ static void read_input(struct session *s)
 
 	n = n < room ? n : room;
 	n = n < s->credit ? n : s->credit;
-	ssize_t got = read(STDIN_FILENO, data, n);
+	ssize_t got = read(s->source, data, n);
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (got <= 0) {
@@ -383,13 +401,45 @@ static int broken(struct session *s)
 	return error_set(s->e, FAIL_GENERAL, WHAT, "the guest sent what is not of this protocol");
 }
 
+static void print_complaint(struct session *s)
+{
+	struct complaints *k = &s->complaints;
+	char clean[sizeof(k->line)];
+
+	k->line[k->n] = '\0';
+	k->n = 0;
+	if (k->lines++ >= COMPLAINTS_MOST)
+		return;
+	text_printable(k->line, clean, sizeof(clean));
+	text_clean(clean);
+	fprintf(s->c->err, "%sbanger: %s:%s\n", s->copy->erase, s->copy->vm,
+		k->lines == COMPLAINTS_MOST ? " and more" : clean);
+}
+
+/* Print the errors of a copy as ours.  The guest may be hostile, so they are cleaned and few. */
+static void take_complaints(struct session *s, const struct agent_msg *m)
+{
+	struct complaints *k = &s->complaints;
+
+	for (size_t i = 0; i < m->n; i++) {
+		if (m->data[i] != '\n' && m->data[i] != '\0')
+			k->line[k->n++] = (char)m->data[i];
+		if (m->data[i] == '\n' || k->n == sizeof(k->line) - 1)
+			print_complaint(s);
+	}
+}
+
 static int take_bytes(struct session *s, const struct agent_msg *m)
 {
 	struct sink *k = &s->sink[m->type == AGENT_ERRORS];
 
+	if (s->copy && k->fd < 0 && m->type == AGENT_OUTPUT)
+		return broken(s);
 	if (m->n > AGENT_WINDOW - k->have - k->took)
 		return broken(s);
-	if (k->gone) {
+	if (s->copy && m->type == AGENT_ERRORS)
+		take_complaints(s, m);
+	if (k->gone || (s->copy && m->type == AGENT_ERRORS)) {
 		k->took += (uint32_t)m->n;
 		return 0;
 	}
@@ -417,6 +467,10 @@ static int take_failure(struct session *s, const struct agent_msg *m)
 	(void)snprintf(why, sizeof(why), "%.*s", (int)m->n - 1, (const char *)m->data + 1);
 	text_clean(why);
 	fprintf(s->c->err, "banger: %s\n", why);
+	s->complaints.lines++;
+	if (s->copy && strstr(why, "a frame that it does not take"))
+		fprintf(s->c->err, "hint: the VM's kernel was imported by an earlier banger; "
+				   "import it again\n");
 	s->status = m->data[0] ? m->data[0] : EXIT_OURS;
 	s->ended = true;
 	return 0;
@@ -498,7 +552,7 @@ static int turn(struct session *s, const uint8_t nonce[AGENT_NONCE])
 	bool input = s->input && s->credit && !s->ended && has_room(s, CONTROL_ROOM);
 	struct pollfd p[] = {
 		{ s->ended ? -1 : s->port, (short)(POLLIN | (s->have ? POLLOUT : 0)), 0 },
-		{ input ? STDIN_FILENO : -1, POLLIN, 0 },
+		{ input ? s->source : -1, POLLIN, 0 },
 		{ s->sink[0].have ? s->sink[0].fd : -1, POLLOUT, 0 },
 		{ s->sink[1].have ? s->sink[1].fd : -1, POLLOUT, 0 },
 		{ s->c->sigfd, POLLIN, 0 },
@@ -528,7 +582,10 @@ static int converse(struct session *s, const uint8_t nonce[AGENT_NONCE])
 {
 	int r;
 
-	put_start(s);
+	if (s->copy)
+		put_copy(s);
+	else
+		put_start(s);
 	if (!s->input)
 		put(s, AGENT_INPUT, NULL, 0);
 	(void)flush(s); /* turn() notices an agent that is gone */
@@ -538,11 +595,53 @@ static int converse(struct session *s, const uint8_t nonce[AGENT_NONCE])
 	return r < 0 ? -1 : s->status;
 }
 
+/* Without waiting: the copy waits for nothing but this stream. */
+static void sinks_of_copy(struct session *s)
+{
+	s->sink[0] = s->sink[1] = (struct sink){ .fd = -1, .opened = -1 };
+	s->sink[0].fd = s->copy->out;
+	s->sink[0].chunk = AGENT_WINDOW;
+	if (s->copy->out >= 0)
+		(void)fcntl(s->copy->out, F_SETFL, fcntl(s->copy->out, F_GETFL) | O_NONBLOCK);
+}
+
+int agent_copy(struct cli *c, const struct agent_copy *copy, struct error *e)
+{
+	_cleanup_free_ struct session *s = calloc(1, sizeof(*s));
+	size_t size = start_size(copy->paths) + CONTROL_ROOM + 2 * AGENT_CHUNK;
+	_cleanup_free_ uint8_t *out = malloc(size);
+	if (!s || !out)
+		return error_set(e, FAIL_GENERAL, WHAT, "out of memory");
+	*s = (struct session){ .c = c,
+			       .copy = copy,
+			       .port = copy->port,
+			       .winch = -1,
+			       .source = copy->in,
+			       .input = copy->in >= 0,
+			       .greet_ms = now_ms() + copy->timeout_ms,
+			       .credit = AGENT_WINDOW,
+			       .out = out,
+			       .size = size,
+			       .e = e };
+	s->in.from = AGENT_GUEST;
+	sinks_of_copy(s);
+	(void)fcntl(s->port, F_SETFL, fcntl(s->port, F_GETFL) | O_NONBLOCK);
+	int status = converse(s, copy->nonce);
+	if (s->complaints.n)
+		print_complaint(s);
+	/* COPY_CUT: the copy of our side has told why. */
+	if (status > 0 && status != COPY_CUT && !s->sink[0].gone && !c->signal &&
+	    !s->complaints.lines)
+		fprintf(c->err, "%sbanger: %s: its agent ended with status %d\n", copy->erase,
+			copy->vm, status);
+	return status;
+}
+
 int agent_run(struct cli *c, int port, const uint8_t nonce[16], uint64_t timeout_ms,
 	      struct error *e)
 {
 	_cleanup_free_ struct session *s = calloc(1, sizeof(*s));
-	size_t size = start_size(c) + CONTROL_ROOM + 2 * AGENT_CHUNK;
+	size_t size = start_size(c->guest) + CONTROL_ROOM + 2 * AGENT_CHUNK;
 	_cleanup_free_ uint8_t *out = malloc(size);
 	if (!s || !out)
 		return error_set(e, FAIL_GENERAL, WHAT, "out of memory");
@@ -550,6 +649,7 @@ int agent_run(struct cli *c, int port, const uint8_t nonce[16], uint64_t timeout
 	*s = (struct session){ .c = c,
 			       .port = port,
 			       .winch = winch,
+			       .source = STDIN_FILENO,
 			       .input = !c->opt.no_stdin,
 			       .greet_ms = now_ms() + timeout_ms,
 			       .credit = AGENT_WINDOW,

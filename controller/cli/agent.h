@@ -1,4 +1,4 @@
-/* agent.h - runs a command by the agent in a guest: no network, key or ssh server is needed. */
+/* agent.h - runs a command or a copy of files by the agent in a guest: no network, key or ssh server is needed. */
 #ifndef BANGER_CLI_AGENT_H
 #define BANGER_CLI_AGENT_H
 
@@ -36,5 +36,26 @@ int agent_open(struct cli *c, const struct ev_vm *vm, uint64_t timeout_ms, uint8
  */
 int agent_run(struct cli *c, int port, const uint8_t nonce[16], uint64_t timeout_ms,
 	      struct error *e);
+
+/* A copy of files to or from a guest. */
+struct agent_copy {
+	int port; /* of agent_open() */
+	uint8_t nonce[16];
+	uint64_t timeout_ms; /* as agent_run()'s */
+	uint8_t flags;       /* enum agent_copy_flags */
+	char *const *paths;  /* in the guest; NULL-terminated; agent_check_command() takes them */
+	int in, out;         /* pipes of the stream of records; -1: the one that is not used */
+	const char *vm;      /* in messages */
+	const char *erase;   /* printed before a message */
+};
+
+/**
+ * agent_copy() - pass a stream of records between pipes and the agent, which copies
+ *
+ * Errors that the agent tells are printed.  --user applies.  A pipe whose reader has gone ends the
+ * session.  Signals are as in agent_run().
+ * Return: as agent_run(); the status is of enum copy_end, or what a hostile guest says.
+ */
+int agent_copy(struct cli *c, const struct agent_copy *copy, struct error *e);
 
 #endif

@@ -135,6 +135,13 @@ static const struct option_row {
 	[O_WORKDIR] = { "workdir", 'w', K_TEXT, "DIR",
 			"start the command in this folder (default: the user's home)", AT(workdir),
 			0 },
+	[O_ARCHIVE] = { "archive", 'a', K_FLAG, NULL,
+			"keep owners (numbers), set-user-id, set-group-id and sticky bits",
+			AT(archive), 0 },
+	[O_FOLLOW_LINK] = { "follow-link", 'L', K_FLAG, NULL,
+			    "copy what a named symbolic link leads to, not the link",
+			    AT(follow_link), 0 },
+	[O_SILENT] = { "quiet", 'q', K_FLAG, NULL, "show no progress", AT(silent), 0 },
 	[O_DRY_RUN] = { "dry-run", 0, K_FLAG, NULL, "print what would be done, and change nothing",
 			AT(dry_run), 0 },
 #undef AT

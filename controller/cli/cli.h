@@ -66,6 +66,9 @@ enum option_id {
 	O_ENV,
 	O_AS,
 	O_WORKDIR,
+	O_ARCHIVE,
+	O_FOLLOW_LINK,
+	O_SILENT,
 	O_COUNT
 };
 
@@ -92,6 +95,7 @@ struct options {
 	uint64_t restart, restart_max, auto_stop_s; /* as in control.def */
 	uint64_t what;                              /* vm_logs': 0 console, 1 monitor, 2 metrics */
 	bool db, dry_run, rm, detach, all, follow, tty, if_exists, help, no_stdin, accept, ssh;
+	bool archive, follow_link, silent;
 };
 
 struct command;
@@ -169,6 +173,7 @@ int cmd_vm_ssh(struct cli *c);
 int cmd_vm_exec(struct cli *c);
 int cmd_vm_shell(struct cli *c);
 int cmd_vm_wait(struct cli *c);
+int cmd_vm_cp(struct cli *c);
 int cmd_vm_host_key(struct cli *c);
 int cmd_image_import(struct cli *c);
 int cmd_image_list(struct cli *c);

@@ -86,6 +86,26 @@ const struct command commands[] = {
 	  "its standard input needs -n:\n"
 	  "banger ps -q | while read v; do banger exec -n $v -- uptime; done\n" HELP_WORDS,
 	  cmd_vm_exec },
+	{ "vm", "cp", NULL, "SOURCE... DESTINATION", 2, -1, false,
+	  O(ARCHIVE) | O(FOLLOW_LINK) | O(AS) | O(SILENT) | O(TIMEOUT),
+	  "copy files and folders into a running VM, or out of it\n"
+	  "banger cp FILE... VM:PATH     banger cp VM:PATH... DIR\n"
+	  "banger cp - VM:DIR <x.tar     banger cp VM:PATH - >x.tar\n"
+	  "A PATH without / at its begin is below the home of root, or --user.  A file of this\n"
+	  "host with a colon in its name is written ./NAME.  Needs neither a network nor any\n"
+	  "program in the guest.\n"
+	  "Names are chosen as by cp -a: if DESTINATION is a folder, the copies go into it; if\n"
+	  "it does not exist, or is a file, it is the copy of the only SOURCE.  SOURCE/. stands\n"
+	  "for what is in a folder.  Folders that exist stay as they are and are added to;\n"
+	  "files are replaced, each only when its copy is complete.\n"
+	  "Modes, times, symbolic and hard links and holes are kept.  The copies belong to the\n"
+	  "user who makes them: root or --user in the guest, yourself outside; --archive keeps\n"
+	  "the owners, which needs root on that side.  Use it only for guests that you trust.\n"
+	  "Devices, sockets and FIFOs are left out; extended attributes are not copied.\n"
+	  "A tar stream may be compressed (gzip, bzip2, xz, zstd) on its way in.\n"
+	  "Progress is shown if standard error is a terminal.  The exit status is 10 if only a\n"
+	  "part could be copied; each file that was not is told.",
+	  cmd_vm_cp },
 	{ "vm", "wait", NULL, "VM...", 1, -1, false, PRINTS | O(TIMEOUT),
 	  "wait until the ssh servers of running VMs answer\n"
 	  "Waits 120 s, or --timeout (exit status 7).  The wait also ends when the VM stops\n"

@@ -18,6 +18,7 @@
 #include "controller/cli/conn.h"
 #include "controller/cli/each.h"
 #include "controller/cli/out.h"
+#include "controller/cli/run.h"
 #include "controller/cli/ssh.h"
 #include "controller/cli/vm_end.h"
 
@@ -105,7 +106,7 @@ static void choose_tty(struct cli *c)
 #define END_MS 2000 /* for the service to notice that a monitor has exited */
 
 /* The stream to the guest has ended without a status.  If the VM has ended, say in @e how. */
-static void explain_end(struct cli *c, const struct ev_vm *vm, struct error *e)
+void explain_end(struct cli *c, const struct ev_vm *vm, struct error *e)
 {
 	_cleanup_close_ int end = vm_end_watch(vm->id);
 	struct pollfd p = { end, POLLIN, 0 };
@@ -228,7 +229,7 @@ int cmd_vm_run(struct cli *c)
 
 /* ---- into a VM that runs ---- */
 
-static int look_up_running(struct cli *c, const char *ref, struct ev_vm *vm, struct error *e)
+int look_up_running(struct cli *c, const char *ref, struct ev_vm *vm, struct error *e)
 {
 	if (vm_lookup(c, ref, vm, e) < 0)
 		return -1;
@@ -251,7 +252,7 @@ static uint64_t boot_left_ms(const struct ev_vm *vm)
 	return age_ms < 0 || age_ms >= RUN_TIMEOUT_MS ? 0 : (uint64_t)(RUN_TIMEOUT_MS - age_ms);
 }
 
-static uint64_t login_ms(const struct cli *c, const struct ev_vm *vm)
+uint64_t login_ms(const struct cli *c, const struct ev_vm *vm)
 {
 	uint64_t left = boot_left_ms(vm);
 

@@ -317,7 +317,7 @@ static int make(struct tree_entry *e)
 {
 	const char *name = name_for(e);
 
-	if (!name || (s.rename && s.depth == 0 && s.seen > 1))
+	if (!name)
 		return broken();
 	size_t at = copy_path_add(&s.at, name);
 	moved(0);
