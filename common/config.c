@@ -75,6 +75,7 @@ static const struct config defaults = {
 	.max_images_per_owner = 10,
 	.creates_per_second = 100,
 	.max_flows_per_vm = 4096,
+	.hold_grace_s = 10,
 };
 
 /* Log and count an error at the current line; line 0: of the whole file.  Return: -1. */
@@ -297,6 +298,7 @@ static const struct key keys[] = {
 	{ "limits", "max_vms_per_owner", set_uint, AT(max_vms_per_owner), 1, 1000 },
 	{ "limits", "max_images_per_owner", set_uint, AT(max_images_per_owner), 1, 10000 },
 	{ "limits", "max_flows_per_vm", set_uint, AT(max_flows_per_vm), 64, 1000000 },
+	{ "limits", "hold_grace_s", set_uint, AT(hold_grace_s), 1, 3600 },
 	{ "limits", "creates_per_second", set_uint, AT(creates_per_second), 1, 10000 },
 };
 _Static_assert(ARRAY_SIZE(keys) <= 64, "reader.seen has a bit for each key");

@@ -81,6 +81,10 @@ struct config {
 	 * it names. */
 	uint32_t max_vms_per_owner;
 	uint32_t max_images_per_owner; /* and as many kernels */
+
+	/* Seconds after a start of the service in which the holder of a VM may take its hold
+	 * again. */
+	uint32_t hold_grace_s;
 };
 
 enum accel { ACCEL_AUTO, ACCEL_KVM, ACCEL_TCG };

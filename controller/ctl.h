@@ -18,6 +18,7 @@ struct db;           /* db/db.h: the state database */
 struct helper;       /* helper/client.h: the connections to the roles */
 struct tap_sweep;    /* helper/tap_sweep.h: removals of taps that are under way */
 struct watch;        /* vmm/watch.h: pidfds and output streams of running VMs */
+struct holds;        /* lifecycle/hold.h: the connections that hold VMs */
 struct idle;         /* policy/idle.h: idle times of running VMs */
 struct housekeeping; /* policy/housekeeping.h: the schedule of actions without a request */
 struct workers;      /* workers.h: the threads that run operations */
@@ -34,6 +35,7 @@ struct ctl {
 	struct watch *watch;
 	struct workers *workers;
 	struct vm_locks *vm_locks;
+	struct holds *holds;                  /* NULL: no VM has a holder */
 	struct idle *idle;                    /* NULL: no VM counts as idle */
 	struct housekeeping *housekeeping;    /* NULL: no schedule (unit tests) */
 	const struct storage_driver *storage; /* makes the disks of new VMs; chosen at start-up */

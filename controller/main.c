@@ -30,11 +30,13 @@
 #include "controller/host/doctor.h"
 #include "controller/host/usage.h"
 #include "controller/lifecycle/exit.h"
+#include "controller/lifecycle/hold.h"
 #include "controller/lifecycle/vm_lock.h"
 #include "controller/loop.h"
 #include "controller/paths.h"
 #include "controller/policy/housekeeping.h"
 #include "controller/policy/idle.h"
+#include "controller/policy/unheld.h"
 #include "controller/recovery/startup.h"
 #include "controller/sandbox.h"
 #include "controller/storage/disk.h"
@@ -171,7 +173,8 @@ static void start_service(struct program *p)
 	c->seed = &seed_ops;
 	c->vmm = &vmm_ops;
 	c->vm_locks = vm_locks_open();
-	if (!c->vm_locks)
+	c->holds = holds_open();
+	if (!c->vm_locks || !c->holds)
 		die_errno(1, "operation locks");
 	c->workers = workers_start(c);
 	if (!c->workers)
@@ -209,6 +212,7 @@ static void run_loop(struct program *p)
 		int wait = api_tick(p->api);
 		watch_tick(p->ctl.watch);
 		housekeeping_tick(p->ctl.housekeeping);
+		unheld_tick(&p->ctl);
 		int n = epoll_wait(p->epoll_fd, &ev, 1, wait);
 		if (n < 0 && errno != EINTR)
 			die_errno(1, "main loop");
@@ -242,6 +246,7 @@ static void stop_service(struct program *p)
 	tap_sweep_close(c->tap_sweep);
 	db_close(c->db);
 	vm_locks_close(c->vm_locks);
+	holds_close(c->holds);
 	FAILPOINT("stop.after");
 	(void)close(p->epoll_fd);
 }

@@ -15,6 +15,7 @@ struct operation {
 	uint8_t id[ID_LEN];
 	char hex[ID_HEX];
 	const struct caller *caller;
+	uint64_t connection; /* number of the client's connection; 0: there is none */
 	/* Report a stage to the client; @detail may be "".  NULL: there is no client. */
 	void (*stage)(void *arg, const char *stage, const char *detail);
 	void *stage_arg;

@@ -14,6 +14,17 @@ const char *restart_policy_name(enum restart_policy p)
 	return p < RESTART_POLICIES ? names[p] : "no";
 }
 
+const char *hold_name(enum hold h)
+{
+	static const char *const names[HOLDS] = {
+		[HOLD_NONE] = "",
+		[HOLD_STOP] = "stop",
+		[HOLD_DELETE] = "delete",
+	};
+
+	return (unsigned)h < HOLDS ? names[h] : "";
+}
+
 const char *vm_state_name(enum vm_state s)
 {
 	static const char *const names[VM_STATES] = {

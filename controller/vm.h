@@ -32,6 +32,18 @@ enum restart_policy { RESTART_NO, RESTART_ON_FAILURE, RESTART_ALWAYS, RESTART_PO
 /* Return: the name of a policy, a literal. */
 const char *restart_policy_name(enum restart_policy p);
 
+/* What happens to a VM without a holder (lifecycle/hold.h).  The numbers are those of control.def
+ * and of the column "hold". */
+enum hold {
+	HOLD_NONE,   /* the VM is not held */
+	HOLD_STOP,   /* it is stopped */
+	HOLD_DELETE, /* it is deleted */
+	HOLDS
+};
+
+/* Return: the name of a hold, a literal; "" if there is none. */
+const char *hold_name(enum hold h);
+
 /* A row of vms. */
 struct vm {
 	uint8_t id[ID_LEN];
@@ -48,6 +60,7 @@ struct vm {
 	/* The desired state: a start sets it; a stop, a kill or the end of the restart policy
 	 * clears it.  A restart policy only starts VMs whose desired state is set. */
 	bool wanted;
+	enum hold hold;
 	char ssh_key[4001];
 	enum vm_state state;
 	char reason[256]; /* why degraded or failed; "" otherwise */

@@ -101,7 +101,10 @@ void exchange_begin(struct exchange *x, const struct message *m, int *fds, size_
 	x->waited_ns = x->cursor = 0;
 	x->passes = 0;
 	vmm_ports_init(&x->ports);
-	x->op = (struct operation){ .caller = &x->caller, .stage = tell_stage, .stage_arg = x };
+	x->op = (struct operation){ .caller = &x->caller,
+				    .connection = x->connection,
+				    .stage = tell_stage,
+				    .stage_arg = x };
 	id_new(x->op.id);
 	format_id(x->op.id, x->op.hex);
 }

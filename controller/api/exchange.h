@@ -14,7 +14,8 @@ struct exchange {
 	struct ctl *ctl;
 	int fd;
 	struct caller caller;
-	uint64_t id; /* the number that the client gave the request */
+	uint64_t connection; /* number of the connection; not used again, not 0 */
+	uint64_t id;         /* the number that the client gave the request */
 	const struct call *call;
 	union control_body args, result;
 	/* descriptors of the request; the server closes them after the answer */

@@ -44,6 +44,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "controller/api/exchange.h"
+#include "controller/lifecycle/hold.h"
 #include "controller/loop.h"
 #include "controller/api/rate.h"
 #include "controller/workers.h"
@@ -83,6 +84,7 @@ struct api {
 	bool listening, paused;
 	struct conn *conns;
 	size_t n_conns;
+	uint64_t n_accepted;  /* the number of the newest connection */
 	pthread_mutex_t lock; /* guards @returned */
 	struct conn *returned;
 	uint64_t noted_ns, paused_until_ns;
@@ -318,9 +320,10 @@ static void close_apart(struct conn *c, bool ending)
 }
 
 /* Close the connection.  It is in any state but RUNNING, UNREAD (unless the service ends) and
- * CLOSING. */
+ * CLOSING.  The VMs that it holds are without a holder then. */
 static void drop(struct conn *c)
 {
+	hold_lost(c->api->ctl->holds, c->x.connection);
 	close_apart(c, true);
 }
 
@@ -575,6 +578,7 @@ static void conn_ready(struct loop_source *s, uint32_t events)
 	(void)events;
 	if (c->state == RUNNING) {
 		c->x.gone = true;
+		hold_lost(c->api->ctl->holds, c->x.connection);
 		return;
 	}
 	if (c->state == CLOSING)
@@ -625,6 +629,7 @@ static struct conn *conn_new(struct api *a, int fd, const struct caller *who)
 	c->x.ctl = a->ctl;
 	c->x.fd = fd;
 	c->x.caller = *who;
+	c->x.connection = ++a->n_accepted;
 	c->due_ns = after_ms(API_MESSAGE_MS);
 	if (set_events(a, EPOLL_CTL_ADD, c, EPOLLIN) < 0) {
 		free(c);
@@ -636,7 +641,7 @@ static struct conn *conn_new(struct api *a, int fd, const struct caller *who)
 }
 
 /* The connections of one user, and the one of them that rests for the longest time: it reads a
- * request, or is parked. */
+ * request, or is parked.  One that holds a VM does not rest: its end would be the VM's. */
 struct share {
 	uid_t uid;
 	size_t n;
@@ -669,7 +674,8 @@ static struct conn *to_give_up(const struct api *a, uid_t uid)
 		if (!s)
 			continue;
 		s->n++;
-		if (!s->resting && (c->state == READING || c->state == PARKED))
+		if (!s->resting && (c->state == READING || c->state == PARKED) &&
+		    !hold_has(a->ctl->holds, c->x.connection))
 			s->resting = c;
 	}
 	for (size_t i = 0; i < SHARES_MAX; i++)
@@ -681,7 +687,8 @@ static struct conn *to_give_up(const struct api *a, uid_t uid)
 /* True if @who may have one more of all connections, perhaps in place of another user's. */
 static bool has_room(struct api *a, const struct caller *who)
 {
-	if (a->n_conns < API_CONNECTIONS_MAX || access_allows(who, ACCESS_HOST, 0))
+	if (a->n_conns < API_CONNECTIONS_MAX + hold_count(a->ctl->holds) ||
+	    access_allows(who, ACCESS_HOST, 0))
 		return true;
 	struct conn *c = to_give_up(a, who->uid);
 	if (!c)
@@ -717,7 +724,7 @@ static void listen_ready(struct loop_source *s, uint32_t events)
 	struct caller who;
 
 	(void)events;
-	if (a->n_conns >= API_CONNECTIONS_MAX + API_CLOSING_MORE) {
+	if (a->n_conns >= API_CONNECTIONS_MAX + API_CLOSING_MORE + hold_count(a->ctl->holds)) {
 		pause_listening(a);
 		return;
 	}
@@ -795,6 +802,15 @@ void api_stop_listening(struct api *a)
 	a->listening = false;
 }
 
+/* Close a connection whose deadline is over, unless it rests and holds a VM. */
+static void close_late(struct conn *c)
+{
+	if (c->in.have || !hold_has(c->api->ctl->holds, c->x.connection))
+		drop(c);
+	else
+		c->due_ns = after_ms(API_IDLE_MS);
+}
+
 int api_tick(struct api *a)
 {
 	uint64_t now = clock_boot_ns();
@@ -806,7 +822,7 @@ int api_tick(struct api *a)
 	for (c = a->conns; c; c = next) {
 		next = c->next;
 		if (c->state == READING && now >= c->due_ns) {
-			drop(c);
+			close_late(c);
 			continue;
 		}
 		if (c->state == UNREAD && !is_unread(c)) {

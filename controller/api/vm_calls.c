@@ -77,6 +77,7 @@ static void vm_to_event(const struct ctl *c, const struct vm *vm, struct ev_vm *
 		       m[3], m[4], m[5]);
 	api_time(vm->created_ns, ev->created);
 	api_time(vm->started_ns, ev->started);
+	COPY(ev->hold, hold_name(vm->hold));
 	COPY(ev->op, vm->op);
 	runtime_to_event(vm, ev);
 }
@@ -129,6 +130,13 @@ int api_vm_delete(struct exchange *x)
 {
 	op_to(x->result.res_vm_delete.op, x);
 	return vm_delete(x->ctl, &x->op, x->args.vm_delete.vm, &x->error);
+}
+
+int api_vm_hold(struct exchange *x)
+{
+	const struct call_vm_hold *a = &x->args.vm_hold;
+
+	return vm_hold(x->ctl, &x->op, a->vm, (enum hold)a->hold, &x->error);
 }
 
 int api_vm_set(struct exchange *x)

@@ -11,6 +11,7 @@ int api_vm_start(struct exchange *x);
 int api_vm_stop(struct exchange *x);
 int api_vm_kill(struct exchange *x);
 int api_vm_delete(struct exchange *x);
+int api_vm_hold(struct exchange *x);
 int api_vm_set(struct exchange *x);
 int api_vm_list(struct exchange *x);
 int api_vm_show(struct exchange *x);

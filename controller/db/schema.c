@@ -63,6 +63,9 @@ static const char *const steps[] = {
 	"ALTER TABLE vms ADD COLUMN restart_max INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE vms ADD COLUMN auto_stop_s INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE vms ADD COLUMN wanted INTEGER NOT NULL DEFAULT 0;",
+
+	/* 4: held VMs: enum hold. */
+	"ALTER TABLE vms ADD COLUMN hold INTEGER NOT NULL DEFAULT 0;",
 };
 
 #define SCHEMA_VERSION ((int)ARRAY_SIZE(steps))

@@ -108,11 +108,11 @@ static int runtime_load(const char *text, struct vm_runtime *r)
 
 /* ---- rows ---- */
 
-#define VM_SELECT                                                                            \
-	"SELECT v.id, v.name, v.owner, i.name, i.digest, k.digest, v.slot, v.generation, "   \
-	"v.vcpus, v.mem_mib,"                                                                \
-	" v.disk_mib, v.nat, v.restart, v.restart_max, v.auto_stop_s, v.wanted, v.ssh_key, " \
-	"v.state, v.reason, v.created, v.started, v.op, v.runtime"                           \
+#define VM_SELECT                                                                          \
+	"SELECT v.id, v.name, v.owner, i.name, i.digest, k.digest, v.slot, v.generation, " \
+	"v.vcpus, v.mem_mib,"                                                              \
+	" v.disk_mib, v.nat, v.restart, v.restart_max, v.auto_stop_s, v.wanted, v.hold, "  \
+	"v.ssh_key, v.state, v.reason, v.created, v.started, v.op, v.runtime"              \
 	" FROM vms v JOIN images i ON i.id = v.image JOIN kernels k ON k.id = i.kernel "
 
 static enum vm_state state_parse(const char *name)
@@ -129,6 +129,12 @@ static enum restart_policy restart_parse(const char *name)
 		if (strcmp(name, restart_policy_name((enum restart_policy)p)) == 0)
 			return (enum restart_policy)p;
 	return RESTART_NO;
+}
+
+/* A hold of a newer program counts as one that deletes nothing. */
+static enum hold hold_of(int64_t number)
+{
+	return number >= 0 && number < HOLDS ? (enum hold)number : HOLD_STOP;
 }
 
 static uint64_t q_get_time(struct query *q)
@@ -167,6 +173,7 @@ static int vm_load(struct query *q, struct vm *vm)
 	vm->restart_max = q_get_u32(q);
 	vm->auto_stop_s = q_get_u32(q);
 	vm->wanted = q_get_int(q) != 0;
+	vm->hold = hold_of(q_get_int(q));
 	q_get_text(q, vm->ssh_key, sizeof(vm->ssh_key));
 	q_get_text(q, state, sizeof(state));
 	vm->state = state_parse(state);
@@ -206,8 +213,8 @@ int vm_row_write(struct db *s, const struct vm *vm, const char *op)
 	struct query q = query(s, "UPDATE vms SET vcpus = ?1, mem_mib = ?2, nat = ?3, state = ?4, "
 				  "reason = ?5, started = ?6,"
 				  " op = ?7, runtime = ?8, restart = ?9, restart_max = ?10, "
-				  "auto_stop_s = ?11, wanted = ?12"
-				  " WHERE id = ?13 RETURNING 1");
+				  "auto_stop_s = ?11, wanted = ?12, hold = ?13"
+				  " WHERE id = ?14 RETURNING 1");
 	q_int(&q, vm->vcpus);
 	q_int(&q, vm->mem_mib);
 	q_int(&q, vm->nat);
@@ -220,6 +227,7 @@ int vm_row_write(struct db *s, const struct vm *vm, const char *op)
 	q_int(&q, vm->restart_max);
 	q_int(&q, vm->auto_stop_s);
 	q_int(&q, vm->wanted);
+	q_int(&q, vm->hold);
 	q_blob(&q, vm->id, ID_LEN);
 	int64_t found;
 	if (q_one_int(&q, 0, &found) < 0)

@@ -43,8 +43,8 @@ int db_vm_find(struct db *s, const struct caller *c, const char *ref, struct vm 
 int db_vm_each(struct db *s, const struct caller *c, bool all,
 	       int (*fn)(void *arg, const struct vm *vm), void *arg, struct error *e);
 
-/* Write the columns of a VM that can change: sizes, policies, desired state, state, reason,
- * runtime, op.  Return: 0, or -1. */
+/* Write the columns of a VM that can change: sizes, policies, desired state, hold, state,
+ * reason, runtime, op.  Return: 0, or -1. */
 int db_vm_update(struct db *s, const struct vm *vm, struct error *e);
 
 /* Delete the row, and free the slot.  Return: 0, or -1: FAIL_STATE the ledger still has objects of

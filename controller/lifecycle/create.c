@@ -11,6 +11,7 @@
 #include "controller/id.h"
 #include "controller/lifecycle/configure.h"
 #include "controller/lifecycle/delete.h"
+#include "controller/lifecycle/hold.h"
 #include "controller/lifecycle/operation.h"
 #include "controller/lifecycle/vm_lock.h"
 #include "controller/db/preflight.h"
@@ -71,7 +72,10 @@ static int describe(struct ctl *c, const struct operation *o, const struct call_
 {
 	struct artifact i = { .type = ARTIFACT_IMAGE };
 
-	*vm = (struct vm){ .owner = o->caller->uid, .nat = a->nat, .state = VM_CREATING };
+	*vm = (struct vm){ .owner = o->caller->uid,
+			   .nat = a->nat,
+			   .hold = (enum hold)a->hold,
+			   .state = VM_CREATING };
 	vm->runtime.loop_base = vm->runtime.loop_cow = -1;
 	(void)snprintf(vm->runtime.storage, sizeof(vm->runtime.storage), "%s", c->storage->name);
 	if (choose_name(a->name, vm, e) < 0 ||
@@ -118,7 +122,8 @@ static void undo_create(struct ctl *c, struct vm *vm, const struct operation *o,
 
 /* Write the VM's row and the operation's row in one commit: start-up needs the operation to explain
  * a row without files.  The operation lock is taken before the commit, so that other threads that
- * read the row wait for the files.  A new id has no other lock holder, so taking it never waits. */
+ * read the row wait for the files.  The holder is set before it too: a row with a hold and without
+ * a holder would be ended.  A new id has no other lock holder, so taking it never waits. */
 static int reserve(struct ctl *c, struct operation *o, struct vm *vm, struct error *e)
 {
 	operation_stage(o, "reserve", "");
@@ -130,8 +135,13 @@ static int reserve(struct ctl *c, struct operation *o, struct vm *vm, struct err
 	const bool made = r == 0;
 	if (made)
 		vm_lock_take(c->vm_locks, vm->id, VM_LOCK_WAIT, &o->cancelled);
+	if (made && vm->hold)
+		hold_set(c->holds, vm, o->connection);
 	r = db_group_end(c->db, r, e);
-	return made && r < 0 ? operation_leave(c, o, vm, r, e) : r;
+	if (!made || r == 0)
+		return r;
+	hold_forget(c->holds, vm);
+	return operation_leave(c, o, vm, r, e);
 }
 
 static int record_created(struct ctl *c, const struct operation *o, struct vm *vm, struct error *e)

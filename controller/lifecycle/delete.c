@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "controller/db/db.h"
+#include "controller/lifecycle/hold.h"
 #include "controller/lifecycle/operation.h"
 #include "controller/objects/release.h"
 #include "controller/storage/disk.h"
@@ -37,7 +38,18 @@ int vm_remove(struct ctl *c, struct vm *vm, unsigned listed, const struct operat
 		return -1;
 	if (c->watch)
 		watch_discard(c->watch, vm->slot);
-	return db_vm_delete(c->db, vm, e);
+	if (db_vm_delete(c->db, vm, e) < 0)
+		return -1;
+	hold_forget(c->holds, vm);
+	return 0;
+}
+
+int vm_delete_locked(struct ctl *c, struct vm *vm, const struct operation *o, struct error *e)
+{
+	if (operation_begin_state(c, o, OPERATION_DELETE, vm,
+				  vm_is_incomplete(vm) ? vm->state : VM_STOPPING, e) < 0)
+		return -1;
+	return operation_end(c, o, vm_remove(c, vm, 0, o, e), e);
 }
 
 int vm_delete(struct ctl *c, struct operation *o, const char *ref, struct error *e)
@@ -46,9 +58,5 @@ int vm_delete(struct ctl *c, struct operation *o, const char *ref, struct error 
 
 	if (operation_enter(c, o, ref, true, &vm, e) < 0)
 		return -1;
-	int r = operation_begin_state(c, o, OPERATION_DELETE, &vm,
-				      vm_is_incomplete(&vm) ? vm.state : VM_STOPPING, e);
-	if (r == 0)
-		r = operation_end(c, o, vm_remove(c, &vm, 0, o, e), e);
-	return operation_leave(c, o, &vm, r, e);
+	return operation_leave(c, o, &vm, vm_delete_locked(c, &vm, o, e), e);
 }

@@ -13,6 +13,9 @@
  */
 int vm_delete(struct ctl *c, struct operation *o, const char *ref, struct error *e);
 
+/* As vm_delete(), for the row @vm, with the operation lock held. */
+int vm_delete_locked(struct ctl *c, struct vm *vm, const struct operation *o, struct error *e);
+
 /**
  * vm_remove() - remove objects, files and row of @vm
  * @vm:		the caller holds its operation lock, or no other thread runs

@@ -9,6 +9,7 @@
 #include "controller/lifecycle/configure.h"
 #include "controller/lifecycle/create.h"
 #include "controller/lifecycle/delete.h"
+#include "controller/lifecycle/hold.h"
 #include "controller/lifecycle/start.h"
 #include "controller/lifecycle/stop.h"
 

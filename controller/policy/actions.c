@@ -5,6 +5,8 @@
 
 #include "common/log.h"
 #include "controller/db/db.h"
+#include "controller/lifecycle/delete.h"
+#include "controller/lifecycle/hold.h"
 #include "controller/lifecycle/operation.h"
 #include "controller/lifecycle/start.h"
 #include "controller/lifecycle/stop.h"
@@ -116,4 +118,54 @@ static void release_again_locked(struct ctl *c, struct vm *vm, const struct oper
 void vm_release_again(struct ctl *c, const uint8_t id[ID_LEN])
 {
 	with_vm(c, id, release_again_locked);
+}
+
+/* ---- the end of the holder ---- */
+
+/* A VM that is kept gets a moment to write its files, in the two seconds that the end may take. */
+#define UNHELD_STOP_MS 1000
+
+/* The row loses its hold in the commit that begins the stop: from there on the stop itself is what
+ * start-up finishes. */
+static int stop_unheld(struct ctl *c, struct vm *vm, const struct operation *o, struct error *e)
+{
+	bool forced = false;
+	int r = 0;
+
+	vm->hold = HOLD_NONE;
+	if (!vm_at_rest(vm)) {
+		r = vm_stop_locked(c, vm, UNHELD_STOP_MS, o, &forced, e);
+		(void)snprintf(vm->reason, sizeof(vm->reason), "the command that held it ended");
+	}
+	vm->wanted = false;
+	return r < 0 ? r : db_vm_update(c->db, vm, e);
+}
+
+static int end_unheld_locked(struct ctl *c, struct vm *vm, const struct operation *o,
+			     struct error *e)
+{
+	if (vm->hold == HOLD_NONE || hold_holder(c->holds, vm))
+		return 0;
+	log_info("%s: its holder has ended (hold: %s)", vm->name, hold_name(vm->hold));
+	int r = vm->hold == HOLD_DELETE ? vm_delete_locked(c, vm, o, e) : stop_unheld(c, vm, o, e);
+	if (r < 0)
+		log_error("%s: %s", vm->name, e->why);
+	return r;
+}
+
+int vm_end_unheld(struct ctl *c, const uint8_t id[ID_LEN])
+{
+	struct operation o;
+	struct error e = { 0 };
+	struct vm vm;
+
+	operation_own(&o);
+	vm_lock_take(c->vm_locks, id, VM_LOCK_INTERRUPT, &o.cancelled);
+	int r = db_vm_by_id(c->db, id, &vm, &e);
+	if (r == 0)
+		r = end_unheld_locked(c, &vm, &o, &e);
+	else if (e.code == FAIL_NOT_FOUND)
+		r = 0;
+	vm_lock_give(c->vm_locks, id);
+	return r;
 }

@@ -1,4 +1,5 @@
-/* actions.h - policy actions on one VM: restart, cancel a restart, stop an idle VM, release again.
+/* actions.h - policy actions on one VM: restart, cancel a restart, stop an idle VM, release again,
+ * end a VM without its holder.
  *
  * A worker runs them.  Each function takes the operation lock of the VM @id, reads its row, and
  * does nothing when the row no longer calls for the action, or is gone.  A failure is logged and
@@ -16,5 +17,8 @@ void vm_give_up(struct ctl *c, const uint8_t id[ID_LEN]);
 void vm_auto_stop(struct ctl *c, const uint8_t id[ID_LEN]);
 /* Release a VM for which vm_release_due() holds. */
 void vm_release_again(struct ctl *c, const uint8_t id[ID_LEN]);
+/* Stop or delete a VM that is held and has no holder, as its row says.  A running operation is
+ * interrupted, as by a kill.  Return: 0, also when nothing is to be done; -1: try again. */
+int vm_end_unheld(struct ctl *c, const uint8_t id[ID_LEN]);
 
 #endif

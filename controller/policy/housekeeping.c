@@ -12,6 +12,8 @@
  *   running for STEADY_S               the count of restarts in a row is reset
  *   running, idle for auto_stop_s      stop; idle.c takes the samples
  *   running, its VMM has exited        exit handler again: it could not record the exit
+ *   held, and without a holder since   the holder has hold_grace_s to come back (unheld.h)
+ *     before the start of the service
  *   degraded, without a living VMM,    release again every RETRY_S
  *     or with one that must be killed
  *   starting or stopping, without an   release again every RETRY_S: the release failed, and the
@@ -33,6 +35,7 @@
 #include "controller/db/db.h"
 #include "controller/host/usage.h"
 #include "controller/lifecycle/exit.h"
+#include "controller/lifecycle/hold.h"
 #include "controller/lifecycle/operation.h"
 #include "controller/lifecycle/vm_lock.h"
 #include "controller/objects/release.h"
@@ -204,6 +207,7 @@ static int visit_vm(void *arg, const struct vm *vm)
 
 	if (vm->slot >= SLOT_MAX)
 		return 0;
+	hold_note(p->k->ctl->holds, vm, p->now + p->k->ctl->config.hold_grace_s * SECOND);
 	_cleanup_unlock_ struct lock_guard g = lock_guard(&p->k->lock);
 	struct vm_policy *s = &p->k->slots[vm->slot];
 	if (s->job)

@@ -130,7 +130,7 @@ static int setup_folder(void **state)
 static int teardown_folder(void **state)
 {
 	static const char *const names[] = { "db",        "db-wal",    "db-shm", "db.v1",
-					     "db.v1-wal", "db.v1-shm", "db.v3",  "db.backup" };
+					     "db.v1-wal", "db.v1-shm", "db.v4",  "db.backup" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -209,6 +209,7 @@ static void test_migration(void **state)
 	assert_int_equal(vm.slot, 3);
 	assert_int_equal(vm.generation, 5);
 	assert_int_equal(vm.created_ns, 1704164645000000000u);
+	assert_int_equal(vm.hold, HOLD_NONE);
 	assert_int_equal(vm.state, VM_RUNNING);
 	/* The new table works with the old row. */
 	assert_int_equal(db_ledger_rows(s, vm.id, rows, &n, &e), 0);
@@ -343,6 +344,31 @@ static int count_vms(struct db *s)
 	return n;
 }
 
+static void test_hold_is_kept(void **state)
+{
+	struct db *s = must_open();
+	struct vm vm;
+
+	(void)state;
+	add_image(s, 0, "debian");
+	make_some(s, 0, 1);
+	assert_int_equal(db_vm_find(s, &ann, "vm0", &vm, &e), 0);
+	assert_int_equal(vm.hold, HOLD_NONE);
+	vm.hold = HOLD_DELETE;
+	assert_int_equal(db_vm_update(s, &vm, &e), 0);
+	db_close(s);
+	s = must_open();
+	assert_int_equal(db_vm_find(s, &ann, "vm0", &vm, &e), 0);
+	assert_int_equal(vm.hold, HOLD_DELETE);
+	db_close(s);
+	/* A number of a newer program deletes nothing. */
+	sql(in_folder("db"), "UPDATE vms SET hold = 99");
+	s = must_open();
+	assert_int_equal(db_vm_find(s, &ann, "vm0", &vm, &e), 0);
+	assert_int_equal(vm.hold, HOLD_STOP);
+	db_close(s);
+}
+
 static void test_newer_is_refused(void **state)
 {
 	(void)state;
@@ -350,9 +376,9 @@ static void test_newer_is_refused(void **state)
 	assert_refused(FAIL_STATE, "schema 99");
 	assert_string_equal(e.hint,
 			    "install the newer banger again"); /* there is no backup to be named */
-	spit("db.v3", "", 0);
+	spit("db.v4", "", 0);
 	assert_refused(FAIL_STATE, "schema 99");
-	assert_non_null(strstr(e.hint, "db.v3"));
+	assert_non_null(strstr(e.hint, "db.v4"));
 }
 
 static void test_foreign_is_refused(void **state)
@@ -1306,6 +1332,7 @@ int main(void)
 		FILES(test_new_file),
 		FILES(test_migration),
 		FILES(test_newer_is_refused),
+		FILES(test_hold_is_kept),
 		FILES(test_foreign_is_refused),
 		FILES(test_garbage_is_refused),
 		FILES(test_damage_is_refused),

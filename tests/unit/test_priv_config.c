@@ -104,7 +104,8 @@ static void every_key(void **state)
 		     "[vmm]\nqemu =\nfirecracker = /usr/bin/fc\naccel = tcg\n[storage]\ndm = off\n"
 		     "[limits]\ntotal_mem_percent = 50\ntotal_tasks = 64\nmax_vcpus = "
 		     "1\nmax_mem_mib = 64\nmax_disk_mib = 10\nmax_vms_per_owner = 2\n"
-		     "max_images_per_owner = 5\nmax_flows_per_vm = 64\ncreates_per_second = 3",
+		     "max_images_per_owner = 5\nmax_flows_per_vm = 64\ncreates_per_second = 3\n"
+		     "hold_grace_s = 7",
 		     &c),
 		0);
 	assert_int_equal(c.slots, 8);
@@ -126,6 +127,7 @@ static void every_key(void **state)
 	assert_int_equal(c.max_images_per_owner, 5);
 	assert_int_equal(c.max_flows_per_vm, 64);
 	assert_int_equal(c.creates_per_second, 3);
+	assert_int_equal(c.hold_grace_s, 7);
 }
 
 static void refuses_values(void **state)
@@ -168,6 +170,8 @@ static void refuses_values(void **state)
 		"[limits]\nmax_vms_per_owner = 0\n",
 		"[limits]\nmax_images_per_owner = 0\n",
 		"[limits]\ncreates_per_second = 0\n",
+		"[limits]\nhold_grace_s = 0\n",
+		"[limits]\nhold_grace_s = 3601\n",
 		"[limits]\ntotal_mem_percent = 0\n",
 		"[limits]\ntotal_mem_percent = 101\n",
 		"[limits]\ntotal_tasks = 63\n",
