@@ -590,8 +590,11 @@ static int converse(struct session *s, const uint8_t nonce[AGENT_NONCE])
 		put(s, AGENT_INPUT, NULL, 0);
 	(void)flush(s); /* turn() notices an agent that is gone */
 	while ((r = turn(s, nonce)) == 0)
-		if (s->sink[0].gone)
-			return 128 + SIGPIPE; /* as of a program that the signal ends */
+		if (s->sink[0].gone) { /* as of a program that the signal ends */
+			if (!s->c->signal)
+				s->c->signal = SIGPIPE;
+			return 128 + SIGPIPE;
+		}
 	return r < 0 ? -1 : s->status;
 }
 

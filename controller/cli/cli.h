@@ -102,11 +102,13 @@ struct command;
 
 struct cli {
 	FILE *out, *err;
-	bool out_tty, err_tty;         /* the stream is a terminal */
-	bool stage_open;               /* a line on the terminal waits to be redrawn */
-	bool output_told;              /* the error about standard output was printed */
-	int sigfd;                     /* signalfd(2) of signals_hold(); -1: not held */
-	int signal;                    /* the first held signal that arrived; 0: none */
+	bool out_tty, err_tty; /* the stream is a terminal */
+	bool stage_open;       /* a line on the terminal waits to be redrawn */
+	bool output_told;      /* the error about standard output was printed */
+	int sigfd;             /* signalfd(2) of signals_hold(); -1: not held */
+	/* the first held signal that arrived, or SIGPIPE: the output of the guest's command can not
+	 * be written; 0: none */
+	int signal;
 	const struct command *table;   /* all commands; a NULL noun ends it */
 	const struct command *command; /* the one that runs */
 	struct options opt;

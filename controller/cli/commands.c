@@ -23,6 +23,9 @@ const struct command commands[] = {
 	  "is that of the command.\n" HELP_WORDS "\n"
 	  "--rm deletes the VM when the command ends, for whatever reason.  A VM that never\n"
 	  "answered is kept, so that you can read its logs (exit status 7).\n"
+	  "`run` holds its VM: if run is ended before its command, by kill -9 or a lost\n"
+	  "terminal too, the service deletes the VM (--rm) or stops it.  A restart of the\n"
+	  "service does not end it.  A VM of --detach is not held.\n"
 	  "--ssh uses the guest's ssh server, as for kernels that were imported without agent.\n"
 	  "--env, --user and --workdir do not go with it.",
 	  cmd_vm_run },
@@ -50,10 +53,12 @@ const struct command commands[] = {
 	  "delete VMs with their disks; running VMs are killed first", cmd_vm_delete },
 	{ "vm", "list", "ps ls", "", 0, 0, false, PRINTS | O(ALL),
 	  "list your VMs, in every state\n"
+	  "\"held\": the VM ends with the `run` that made it.\n"
 	  "As root, --all lists the VMs of all users.",
 	  cmd_vm_list },
 	{ "vm", "show", "inspect", "VM", 1, 1, false, PRINTS,
 	  "show the settings and the state of a VM\n"
+	  "The line `hold` says what happens to it when the `run` that holds it ends.\n"
 	  "The lines `runtime` name the VM's objects on the host: process, cgroup, tap, disk.",
 	  cmd_vm_show },
 	{ "vm", "stats", NULL, "[VM...]", 0, -1, false, O(OUTPUT),

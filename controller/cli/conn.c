@@ -163,28 +163,39 @@ static int answer(struct cli *c, struct control *conn, const struct call *call,
 	}
 }
 
-int conn_call(struct cli *c, enum call_id id, const void *args, const int *fds,
-	      const struct reply_to *to, void *result, struct error *e)
+int conn_call_on(struct cli *c, int fd, enum call_id id, const void *args, const int *fds,
+		 const struct reply_to *to, void *result, struct error *e)
 {
 	static const struct reply_to plain;
 	const struct call *call = control_call(id);
 	struct control conn;
 	int ret;
 
+	if (!to)
+		to = &plain;
 	memset(e, 0, sizeof(*e));
-	int fd = conn_open(e);
-	if (fd < 0)
-		return -1;
 	control_init(&conn, fd);
 	/* EPIPE: the daemon may have sent its reason before it closed the connection. */
 	if (control_send_request(fd, 1, call, args, fds, call->fds_in) == 0 || errno == EPIPE ||
 	    errno == ECONNRESET)
-		ret = answer(c, &conn, call, to ? to : &plain, result, e);
+		ret = answer(c, &conn, call, to, result, e);
 	else
 		ret = errno == EINVAL
 			      ? error_set(e, FAIL_USAGE, call->name, "a value is out of bounds")
 			      : gone(e);
 	out_stage_end(c);
+	if (to->keep)
+		*to->keep = ret == 0 ? steal_fd(&conn.fd) : -1;
 	control_close(&conn);
 	return ret;
+}
+
+int conn_call(struct cli *c, enum call_id id, const void *args, const int *fds,
+	      const struct reply_to *to, void *result, struct error *e)
+{
+	memset(e, 0, sizeof(*e));
+	int fd = conn_open(e);
+	if (fd < 0 && to && to->keep)
+		*to->keep = -1;
+	return fd < 0 ? -1 : conn_call_on(c, fd, id, args, fds, to, result, e);
 }

@@ -1,4 +1,4 @@
-/* conn.h - one request to the controller and its answer, on a connection of its own. */
+/* conn.h - one request to the controller and its answer, mostly on a connection of its own. */
 #ifndef BANGER_CLI_CONN_H
 #define BANGER_CLI_CONN_H
 
@@ -14,6 +14,9 @@ struct reply_to {
 	bool uncut;     /* a held signal does not end it */
 	int timeout_ms; /* silence that ends it; 0: no bound */
 	int *fd;        /* out: the descriptor of an answer that has one, owned by the caller */
+	/* out: after a result the connection stays open, and is the caller's; else -1.  NULL: it is
+	 * closed */
+	int *keep;
 };
 
 /* Return: the path of the control socket: $BANGER_SOCKET, or the service's default. */
@@ -34,5 +37,9 @@ int conn_open(struct error *e);
  */
 int conn_call(struct cli *c, enum call_id id, const void *args, const int *fds,
 	      const struct reply_to *to, void *result, struct error *e);
+
+/* As conn_call(), on the connection @fd of conn_open(), which it owns. */
+int conn_call_on(struct cli *c, int fd, enum call_id id, const void *args, const int *fds,
+		 const struct reply_to *to, void *result, struct error *e);
 
 #endif

@@ -1,11 +1,12 @@
 /* run.c - vm run, ssh, shell, exec, wait and host-key: what goes on in a guest, and the promise
- * that --rm leaves nothing.
+ * that `run` leaves no VM that runs, and with --rm none at all.
  *
- * The signals that end programs are held from before the VM is made until after it is deleted.
- * Whoever waits (for an answer, for the guest's ssh, for the command) also watches the signal
- * descriptor, gives up, and the way back through cmd_vm_run() deletes the VM on a connection of its
- * own.  The one answer that is always waited for is that of vm_create: without it nobody would know
- * what to delete. */
+ * The connection that creates the VM holds it until `run` ends, in whatever way: the service stops
+ * or deletes the VM when the connection ends (hold.h).  The signals that end programs are blocked
+ * from before the VM is made until after it is deleted.  Each wait (for an answer, for the guest's
+ * ssh, for the command) also watches the signal descriptor, gives up, and the way back through
+ * cmd_vm_run() deletes the VM on a connection of its own, and tells errors.  The answer of
+ * vm_create alone is always waited for: it has the VM's name, which a message needs. */
 #include <poll.h>
 #include <string.h>
 #include <time.h>
@@ -17,6 +18,7 @@
 #include "controller/cli/cli.h"
 #include "controller/cli/conn.h"
 #include "controller/cli/each.h"
+#include "controller/cli/hold.h"
 #include "controller/cli/out.h"
 #include "controller/cli/run.h"
 #include "controller/cli/ssh.h"
@@ -59,14 +61,25 @@ static int check_run(struct cli *c, struct error *e)
 	return check_command(c, e);
 }
 
-static int create(struct cli *c, const struct ssh *s, struct res_vm_create *r, struct error *e)
+/* Create the VM, and hold it unless it is for --detach. */
+static int create(struct cli *c, const struct ssh *s, struct res_vm_create *r, struct hold *h,
+		  struct error *e)
 {
-	const struct reply_to to = { .uncut = true };
+	const enum hold_end end = c->opt.detach ? HOLD_END_NONE
+				  : c->opt.rm   ? HOLD_END_DELETE
+						: HOLD_END_STOP;
+	int fd = -1;
+	const struct reply_to to = { .uncut = true, .keep = end ? &fd : NULL };
 	struct call_vm_create a;
 
 	if (vm_create_args(c, &a, c->opt.name, s->line, e) < 0)
 		return -1;
-	return conn_call(c, CALL_VM_CREATE, &a, NULL, &to, r, e);
+	a.hold = end;
+	if (conn_call(c, CALL_VM_CREATE, &a, NULL, &to, r, e) < 0)
+		return -1;
+	if (end)
+		hold_begin(h, fd, r->id, end);
+	return 0;
 }
 
 static int start(struct cli *c, const char *id, struct error *e)
@@ -202,8 +215,23 @@ static int print_created(struct cli *c, const struct res_vm_create *r)
 	return 0;
 }
 
+/* Give up the hold: the VM ends, unless @keep.  Return: 0, or -1 (told). */
+static int end_hold(struct cli *c, struct hold *h, bool keep, const char *name)
+{
+	struct error e = { 0 };
+	int r = keep && h->end ? hold_let_go(c, h, &e) : 0;
+
+	hold_end(h);
+	if (r == 0)
+		return 0;
+	error_hint(&e, "the VM is stopped, as the service says: banger vm show %s", name);
+	(void)out_error(c, &e);
+	return -1;
+}
+
 int cmd_vm_run(struct cli *c)
 {
+	struct hold hold = { .fd = -1 };
 	struct error e = { 0 };
 	struct res_vm_create r;
 	struct ssh s;
@@ -211,10 +239,12 @@ int cmd_vm_run(struct cli *c)
 	if (check_run(c, &e) < 0)
 		return out_error(c, &e);
 	if (signals_hold(c, &e) < 0 || ssh_prepare(c, &s, true, &e) < 0 ||
-	    create(c, &s, &r, &e) < 0)
+	    create(c, &s, &r, &hold, &e) < 0)
 		return c->opt.detach ? out_error(c, &e) : ours(c, &e);
 	int status = session(c, &s, r.id, &e);
 	bool post_mortem = status < 0 && e.code == FAIL_TIMEOUT;
+	/* After a command that has ended, or to be looked at. */
+	bool keep = post_mortem || (!c->opt.rm && status >= 0 && !c->signal);
 	if (status < 0) {
 		if (!c->opt.rm && !e.hint[0])
 			error_hint(&e, "the VM is kept: banger vm delete %s", r.name);
@@ -222,9 +252,9 @@ int cmd_vm_run(struct cli *c)
 	} else if (c->opt.detach) {
 		status = print_created(c, &r);
 	}
-	if (c->opt.rm && !post_mortem && remove_vm(c, r.id, r.name) < 0 && status == 0)
-		status = EXIT_OURS;
-	return status;
+	bool failed = c->opt.rm && !post_mortem && remove_vm(c, r.id, r.name) < 0;
+	failed |= end_hold(c, &hold, keep, r.name) < 0;
+	return failed && status == 0 ? EXIT_OURS : status;
 }
 
 /* ---- into a VM that runs ---- */

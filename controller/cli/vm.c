@@ -89,14 +89,15 @@ static void format_owner(uint64_t uid, char out[40])
 
 static void table_row(struct table *t, const struct ev_vm *vm)
 {
-	char size[64], mem[16], disk[16], owner[40], age[16];
+	char size[64], mem[16], disk[16], owner[40], age[16], state[24];
 
+	(void)snprintf(state, sizeof(state), "%s%s", vm->state, vm->hold[0] ? ", held" : "");
 	format_owner(vm->owner, owner);
 	format_age(vm->created, age);
 	format_size(vm->mem_mib << 20, mem);
 	format_size(vm->disk_mib << 20, disk);
 	(void)snprintf(size, sizeof(size), "%u/%s/%s", (unsigned)vm->vcpus, mem, disk);
-	(void)table_add(t, (const char *const[TABLE_COLUMNS]){ vm->name, vm->state, vm->ip,
+	(void)table_add(t, (const char *const[TABLE_COLUMNS]){ vm->name, state, vm->ip,
 							       vm->nat ? "yes" : "no", size,
 							       vm->image, age, owner });
 }

@@ -53,6 +53,10 @@ static struct fixture {
 	int agent_fd;
 	bool agent_stays; /* else it hangs up behind that */
 	long agent_lies;  /* instead of its greeting it sends agent_before so many times */
+	/* connections that hold a VM: a thread for each */
+	pthread_t holders[32];
+	size_t nholders;
+	_Atomic int lose; /* close so many of them right after the answer, as a service that ends */
 } fx;
 
 /* ---- the fake controller ---- */
@@ -237,6 +241,44 @@ static void answer(int fd, const struct message *m)
 	send_answer(fd, m);
 }
 
+static bool is_hold(const struct message *m)
+{
+	return !fx.fail[m->call->id] &&
+	       ((m->call->id == CALL_VM_CREATE && m->body.vm_create.hold) ||
+		(m->call->id == CALL_VM_HOLD && m->body.vm_hold.hold));
+}
+
+static void *serve_holder(void *arg)
+{
+	struct control *c = arg;
+	struct message m;
+	int n;
+
+	while ((n = control_next(c, NULL, &m)) > 0 || (n == 0 && control_fill(c) > 0))
+		if (n > 0)
+			answer(c->fd, &m);
+	control_close(c);
+	free(c);
+	return NULL;
+}
+
+/* Return: true if a thread serves the connection from here on. */
+static bool keep_holder(const struct control *c, const struct message *m)
+{
+	if (!is_hold(m))
+		return false;
+	if (fx.lose > 0) {
+		fx.lose--;
+		return false;
+	}
+	struct control *own = malloc(sizeof(*own));
+	assert_non_null(own);
+	*own = *c;
+	assert_in_range(fx.nholders, 0, 31);
+	assert_int_equal(pthread_create(&fx.holders[fx.nholders++], NULL, serve_holder, own), 0);
+	return true;
+}
+
 /* Keep the connection of a vm_start until fx.gather requests have come. */
 static void gather(int fd, const struct message *m)
 {
@@ -271,7 +313,7 @@ static void *serve(void *arg)
 			if (fx.waiting >= 0)
 				(void)close(fx.waiting);
 			fx.waiting = fd;
-		} else {
+		} else if (n <= 0 || !keep_holder(&c, &m)) {
 			control_close(&c);
 		}
 	}
@@ -364,6 +406,8 @@ static int fixture_teardown(void **state)
 	(void)shutdown(fx.listener, SHUT_RDWR);
 	(void)pthread_join(fx.server, NULL);
 	(void)close(fx.listener);
+	for (size_t i = 0; i < fx.nholders; i++)
+		(void)pthread_join(fx.holders[i], NULL);
 	if (fx.waiting >= 0)
 		(void)close(fx.waiting);
 	return nftw(fx.dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);

@@ -108,11 +108,78 @@ static void test_kept_without_rm(void **state)
 	(void)state;
 	need_guest();
 	assert_int_equal(BANGER("run", "--ssh", "--", "true | false"), 7);
-	assert_string_equal(fx.calls, "image_list vm_create vm_start vm_show vm_wait ");
+	assert_string_equal(fx.calls, "image_list vm_create vm_start vm_show vm_wait vm_hold ");
 	assert_has(ssh_args(), "\n--\ntrue | false\n");
 	assert_int_equal(BANGER("run", "--ssh"), 7);
 	assert_lacks(ssh_args(), "BatchMode");
 	assert_lacks(ssh_args(), "\n--\n");
+}
+
+/* Let the script of the test go on once a connection holds the VM that was lost before. */
+static void *go_when_held(void *arg)
+{
+	char path[160];
+
+	(void)snprintf(path, sizeof(path), "%s/go", fx.dir);
+	for (int i = 0; i < 600 && !*(volatile size_t *)&fx.nholders; i++)
+		(void)usleep(100000);
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	(void)close(fd);
+	return arg;
+}
+
+static uint64_t held_as(void)
+{
+	return fx.last[CALL_VM_CREATE].vm_create.hold;
+}
+
+/* What the service does with the VM if this program ends in any way: control.def. */
+static void test_run_holds_its_vm(void **state)
+{
+	(void)state;
+	need_guest();
+	assert_int_equal(BANGER("run", "--ssh", "--rm", "--", "true"), 7);
+	assert_int_equal(held_as(), 2);
+	assert_null(strstr(fx.calls, "vm_hold"));
+	assert_int_equal(BANGER("run", "--ssh", "-d"), 0);
+	assert_int_equal(held_as(), 0);
+	assert_int_equal(BANGER("run", "--ssh", "--", "true"), 7);
+	assert_int_equal(held_as(), 1);
+	/* let go: the command has ended, and the VM is kept */
+	assert_int_equal(fx.last[CALL_VM_HOLD].vm_hold.hold, 0);
+	assert_string_equal(fx.last[CALL_VM_HOLD].vm_hold.vm, VM_ID);
+	fx.fail[CALL_VM_HOLD] = FAIL_HOST;
+	assert_int_equal(BANGER("run", "--ssh", "--", "true"), 7);
+	assert_has(fx.err, "as the test asked");
+	write_script("ssh", "exit 0\n");
+	assert_int_equal(BANGER("run", "--ssh", "--", "true"), EXIT_OURS);
+}
+
+static void test_a_run_that_fails_does_not_let_go(void **state)
+{
+	(void)state;
+	fx.fail[CALL_VM_SHOW] = FAIL_GENERAL;
+	assert_int_equal(BANGER("run", "--ssh", "--", "true"), EXIT_OURS);
+	assert_string_equal(fx.calls, "image_list vm_create vm_start vm_show ");
+}
+
+/* The service ends and starts again, twice, while the command runs. */
+static void test_the_hold_is_taken_again(void **state)
+{
+	(void)state;
+	need_guest();
+	fx.lose = 2;
+	write_script("ssh",
+		     "for i in $(seq 600); do [ -e \"$HOME/go\" ] && exit 5; sleep 0.1; done\n");
+	pthread_t t;
+	assert_int_equal(pthread_create(&t, NULL, go_when_held, NULL), 0);
+	assert_int_equal(BANGER("run", "--ssh", "--rm", "--", "x"), 5);
+	(void)pthread_join(t, NULL);
+	assert_int_equal(fx.lose, 0);
+	assert_non_null(strstr(fx.calls, "vm_hold "));
+	assert_non_null(strstr(strstr(fx.calls, "vm_hold ") + 1, "vm_hold "));
+	assert_int_equal(fx.last[CALL_VM_HOLD].vm_hold.hold, 2);
+	assert_string_equal(fx.last[CALL_VM_HOLD].vm_hold.vm, VM_ID);
 }
 
 static void test_create_failed(void **state)
@@ -158,7 +225,7 @@ static void test_a_vm_that_never_answers_is_kept(void **state)
 	(void)state; /* 255.255.255.255 */
 	assert_int_equal(BANGER("vm", "run", "--ssh", "--rm", "--timeout", "300ms", "--", "true"),
 			 FAIL_TIMEOUT);
-	assert_string_equal(fx.calls, "image_list vm_create vm_start vm_show vm_wait ");
+	assert_string_equal(fx.calls, "image_list vm_create vm_start vm_show vm_wait vm_hold ");
 	assert_has(fx.err, "no answer from 255.255.255.255 port 22 within 0.3 s");
 	assert_has(fx.err, "hint: the VM is kept: banger vm logs web1");
 }
@@ -594,6 +661,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_status_is_the_guests),
 		T(test_kept_without_rm),
+		T(test_run_holds_its_vm),
+		T(test_a_run_that_fails_does_not_let_go),
+		T(test_the_hold_is_taken_again),
 		T(test_create_failed),
 		T(test_start_failed),
 		T(test_show_failed),
