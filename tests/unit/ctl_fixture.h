@@ -247,6 +247,8 @@ static void open_all(struct fixture *f)
 	f->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	f->c.vm_locks = vm_locks_open();
 	assert_non_null(f->c.vm_locks);
+	f->c.holds = holds_open();
+	assert_non_null(f->c.holds);
 	f->c.workers = workers_start(&f->c);
 	assert_non_null(f->c.workers);
 	f->c.watch = watch_open(&f->c, f->epoll_fd, vm_on_exit);
@@ -262,6 +264,7 @@ static void close_all(struct fixture *f)
 	workers_stop(f->c.workers);
 	/* The main thread does not end operations once the workers are gone. */
 	vm_locks_close(f->c.vm_locks);
+	holds_close(f->c.holds);
 	watch_close(f->c.watch);
 	db_close(f->c.db);
 	(void)close(f->epoll_fd);

@@ -11,6 +11,9 @@
 
 #include "controller/api/server.c"
 #include "controller/db/connection.h"
+#include "controller/policy/housekeeping.h"
+#include "controller/policy/idle.h"
+#include "controller/policy/unheld.h"
 #include "proto/slot.h"
 #include "tests/unit/ctl_fixture.h"
 
@@ -106,6 +109,7 @@ static void turn(int ms)
 	agent_turn();
 
 	(void)api_tick(t.api);
+	unheld_tick(&t.f->c);
 	if (epoll_wait(t.f->epoll_fd, &ev, 1, ms) == 1) {
 		struct loop_source *s = ev.data.ptr;
 		s->ready(s, ev.events);
@@ -1691,6 +1695,277 @@ static void a_users_unread_descriptors_are_few(void **state)
 	control_close(&other);
 }
 
+/* ---- connections that hold a VM ---- */
+
+static bool is_there(struct fixture *f, const char *name)
+{
+	struct error e = { 0 };
+	struct vm vm;
+
+	return db_vm_find(f->c.db, &f->caller, name, &vm, &e) == 0;
+}
+
+/* Create "web" with a hold, on the connection @c. */
+static void create_held(struct control *c, enum hold hold)
+{
+	union control_body b = args_of(CALL_VM_CREATE);
+
+	b.vm_create.hold = hold;
+	assert_int_equal(ask(c, CALL_VM_CREATE, &b).kind, MSG_RESULT);
+}
+
+static struct message ask_hold(struct control *c, enum hold hold)
+{
+	union control_body b = { .vm_hold = { .hold = hold } };
+
+	COPY(b.vm_hold.vm, "web");
+	return ask(c, CALL_VM_HOLD, &b);
+}
+
+/* Assert that the VM ends with the connection @c, as @hold says. */
+static void assert_ends_with(struct fixture *f, struct control *c, enum hold hold)
+{
+	control_close(c);
+	if (hold == HOLD_DELETE) {
+		RUN_UNTIL(!is_there(f, "web"));
+		return;
+	}
+	RUN_UNTIL(row(f, "web").state != VM_RUNNING && row(f, "web").state != VM_STOPPING &&
+		  row(f, "web").hold == HOLD_NONE);
+	RUN_UNTIL(!vm_lock_is_taken(f->c.vm_locks, row(f, "web").id));
+	assert_int_equal(row(f, "web").wanted, false);
+}
+
+static void the_end_of_the_holder_ends_the_vm(void **state)
+{
+	struct fixture *f = *state;
+
+	for (enum hold h = HOLD_STOP; h <= HOLD_DELETE; h++)
+		for (int runs = 0; runs < 2; runs++) {
+			bring_to(f, false, false);
+			struct control c = client(OWNER);
+			create_held(&c, h);
+			assert_int_equal(row(f, "web").hold, h);
+			if (runs)
+				must_start(f, "web");
+			run_for(20);
+			assert_string_equal(state_of(f), runs ? "running" : "created");
+			assert_ends_with(f, &c, h);
+			if (h == HOLD_STOP)
+				assert_nothing_left(f, "web", runs ? VM_STOPPED : VM_CREATED);
+			if (h == HOLD_STOP && runs)
+				assert_string_equal(row(f, "web").reason,
+						    "the command that held it ended");
+		}
+	RUN_UNTIL(t.api->n_conns == 0);
+	assert_int_equal(hold_count(f->c.holds), 0);
+}
+
+/* A guest that ignores the power button has a second, not the ten of a stop. */
+static void a_guest_that_is_deaf_ends_all_the_same(void **state)
+{
+	struct control c = client(OWNER);
+
+	host.guest_obeys = false;
+	create_held(&c, HOLD_STOP);
+	must_start(*state, "web");
+	assert_ends_with(*state, &c, HOLD_STOP);
+	assert_true(host.shutdowns > 0);
+	assert_nothing_left(*state, "web", VM_STOPPED);
+}
+
+static void a_vm_has_one_holder_and_it_is_its_owners(void **state)
+{
+	struct fixture *f = *state;
+	struct control first = client(OWNER), second = client(OWNER), other = client(OTHER);
+
+	create_held(&first, HOLD_DELETE);
+	must_start(f, "web");
+	assert_int_equal(ask_hold(&other, HOLD_DELETE).error.code, FAIL_NOT_FOUND);
+	assert_int_equal(ask_hold(&second, HOLD_DELETE).error.code, FAIL_STATE);
+	assert_int_equal(ask_hold(&second, HOLD_NONE).error.code, FAIL_STATE);
+	control_close(&second);
+	control_close(&other);
+	run_for(50);
+	assert_string_equal(state_of(f), "running");
+	assert_int_equal(row(f, "web").hold, HOLD_DELETE);
+	assert_int_equal(ask_hold(&first, HOLD_STOP).kind, MSG_RESULT);
+	assert_int_equal(row(f, "web").hold, HOLD_STOP);
+	assert_ends_with(f, &first, HOLD_STOP);
+}
+
+static void a_vm_that_was_let_go_goes_on(void **state)
+{
+	struct fixture *f = *state;
+	struct control c = client(OWNER);
+
+	create_held(&c, HOLD_DELETE);
+	must_start(f, "web");
+	assert_int_equal(ask_hold(&c, HOLD_NONE).kind, MSG_RESULT);
+	assert_int_equal(row(f, "web").hold, HOLD_NONE);
+	control_close(&c);
+	RUN_UNTIL(t.api->n_conns == 0);
+	run_for(50);
+	assert_string_equal(state_of(f), "running");
+	c = client(OWNER); /* a VM that never was held can be */
+	assert_int_equal(ask_hold(&c, HOLD_DELETE).kind, MSG_RESULT);
+	assert_ends_with(f, &c, HOLD_DELETE);
+}
+
+/* The holder goes while it is served: its create is finished first, another client's start is
+ * interrupted. */
+static void a_holder_may_go_at_any_time(void **state)
+{
+	struct fixture *f = *state;
+	union control_body b = args_of(CALL_VM_CREATE), web = about("web");
+
+	for (unsigned stages = 0; stages < 4; stages++) {
+		bring_to(f, false, false);
+		struct control c = client(OWNER);
+		b.vm_create.hold = HOLD_DELETE;
+		say(&c, CALL_VM_CREATE, &b);
+		RUN_UNTIL(t.api->conns && t.api->conns->state != READING);
+		if (stages)
+			(void)hear_stages(&c, CALL_VM_CREATE, stages);
+		control_close(&c);
+		RUN_UNTIL(t.api->n_conns == 0 && !is_there(f, "web"));
+	}
+	host.boot_waits = true;
+	struct control c = client(OWNER), starter = client(OWNER);
+	struct message m;
+	create_held(&c, HOLD_DELETE);
+	say(&starter, CALL_VM_START, &web);
+	RUN_UNTIL(host.boots > 0);
+	assert_ends_with(f, &c, HOLD_DELETE);
+	assert_int_equal(hear(&starter, CALL_VM_START, &m), 1);
+	assert_int_equal(m.error.code, FAIL_STATE);
+	control_close(&starter);
+}
+
+/* A holder may be silent for as long as the VM is there, and is not closed for another user. */
+static void a_holder_rests_for_as_long_as_it_holds(void **state)
+{
+	struct fixture *f = *state;
+	struct operation o = operation(f);
+	struct error e = { 0 };
+	struct control c = client(OWNER), more = client(OWNER);
+
+	create_held(&c, HOLD_DELETE);
+	RUN_UNTIL(t.api->conns->state == READING && t.api->conns->next->state == READING);
+	for (struct conn *conn = t.api->conns; conn; conn = conn->next)
+		conn->due_ns = 1;
+	assert_true(is_closed(&more));
+	RUN_UNTIL(t.api->n_conns == 1);
+	run_for(50);
+	assert_int_equal(t.api->n_conns, 1);
+	struct control two = client(OWNER), three = client(OWNER);
+	assert_non_null(to_give_up(t.api, OTHER));
+	assert_false(hold_has(f->c.holds, to_give_up(t.api, OTHER)->x.connection));
+	control_close(&two);
+	control_close(&three);
+	RUN_UNTIL(t.api->n_conns == 1);
+	assert_int_equal(vm_delete(&f->c, &o, "web", &e), 0);
+	assert_int_equal(hold_count(f->c.holds), 0);
+	t.api->conns->due_ns = 1;
+	assert_true(is_closed(&c));
+	control_close(&c);
+	control_close(&more);
+}
+
+/* After a restart of the controller the table is empty, and the rows have their holds. */
+static void a_holder_may_come_back_within_the_grace(void **state)
+{
+	struct fixture *f = *state;
+	struct control c = client(OWNER);
+
+	f->c.idle = idle_open();
+	struct housekeeping *k = housekeeping_open(&f->c);
+	create_held(&c, HOLD_DELETE);
+	must_start(f, "web");
+	(void)ask_hold(&c, HOLD_NONE);
+	struct vm vm = row(f, "web");
+	struct error e = { 0 };
+	vm.hold = HOLD_DELETE;
+	assert_int_equal(db_vm_update(f->c.db, &vm, &e), 0); /* as the last controller left it */
+	f->c.config.hold_grace_s = 3600;
+	housekeeping_pass(k, clock_boot_ns());
+	run_for(50);
+	assert_string_equal(state_of(f), "running");
+	assert_int_equal(ask_hold(&c, HOLD_DELETE).kind, MSG_RESULT);
+	assert_int_equal(hold_count(f->c.holds), 1);
+	housekeeping_pass(k, clock_boot_ns() + 7200 * 1000000000ull);
+	run_for(50);
+	assert_string_equal(state_of(f), "running");
+	hold_forget(f->c.holds, &vm); /* once more; and this time it does not come back */
+	f->c.config.hold_grace_s = 0;
+	housekeeping_pass(k, clock_boot_ns());
+	RUN_UNTIL(!is_there(f, "web"));
+	control_close(&c);
+	/* The end is a job of a worker, which must not outlive the schedule. */
+	workers_stop(f->c.workers);
+	f->c.workers = workers_start(&f->c);
+	housekeeping_close(k);
+	idle_close(f->c.idle);
+	f->c.idle = NULL;
+}
+
+/* A deletion that fails is tried again, and the row keeps the hold until then. */
+static void an_end_that_fails_is_tried_again(void **state)
+{
+	struct fixture *f = *state;
+	struct control c = client(OWNER);
+
+	create_held(&c, HOLD_DELETE);
+	must_start(f, "web");
+	struct vm vm = row(f, "web");
+	host.remove_fails = true;
+	control_close(&c);
+	RUN_UNTIL(row(f, "web").state == VM_FAILED && host.removes > 0);
+	RUN_UNTIL(!vm_lock_is_taken(f->c.vm_locks, vm.id));
+	assert_int_equal(row(f, "web").hold, HOLD_DELETE);
+	host.remove_fails = false;
+	run_for(20); /* the job gives the entry back */
+	hold_set(f->c.holds, &vm, 1000000);
+	hold_lost(f->c.holds, 1000000); /* it is due at once, not after RETRY_S */
+	RUN_UNTIL(!is_there(f, "web"));
+}
+
+/* A VM that gets a holder, and loses it again, while a worker decides about it. */
+static void a_loss_during_a_decision_is_not_lost(void **state)
+{
+	struct holds *h = holds_open();
+	const struct vm vm = { .id = { 1 }, .slot = 2, .hold = HOLD_STOP };
+
+	(void)state;
+	assert_null(hold_due(h, UINT64_MAX));
+	hold_note(h, &vm, 100);
+	assert_null(hold_due(h, 99));
+	struct held *s = hold_due(h, 100);
+	assert_non_null(s);
+	assert_memory_equal(hold_id(s), vm.id, ID_LEN);
+	assert_null(hold_due(h, UINT64_MAX)); /* busy */
+	hold_set(h, &vm, 5);
+	hold_done(h, s, 0);
+	assert_int_equal(hold_holder(h, &vm), 5);
+	hold_note(h, &vm, 100); /* it has a holder */
+	assert_null(hold_due(h, UINT64_MAX));
+	hold_lost(h, 5);
+	s = hold_due(h, clock_boot_ns());
+	assert_non_null(s);
+	hold_set(h, &vm, 6);
+	hold_lost(h, 6);
+	hold_done(h, s, 0);
+	s = hold_due(h, clock_boot_ns());
+	assert_non_null(s);
+	hold_done(h, s, UINT64_MAX); /* failed: again, later */
+	assert_null(hold_due(h, clock_boot_ns()));
+	s = hold_due(h, UINT64_MAX);
+	assert_non_null(s);
+	hold_done(h, s, 0);
+	assert_null(hold_due(h, UINT64_MAX));
+	holds_close(h);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, api_setup, api_teardown)
 
 int main(void)
@@ -1746,6 +2021,15 @@ int main(void)
 		TEST(a_late_agent_names_ssh),
 		TEST(a_session_leaves_a_line),
 		TEST(a_port_of_a_vm_that_has_ended_is_not_handed_out),
+		TEST(the_end_of_the_holder_ends_the_vm),
+		TEST(a_guest_that_is_deaf_ends_all_the_same),
+		TEST(a_vm_has_one_holder_and_it_is_its_owners),
+		TEST(a_vm_that_was_let_go_goes_on),
+		TEST(a_holder_may_go_at_any_time),
+		TEST(a_holder_rests_for_as_long_as_it_holds),
+		TEST(a_holder_may_come_back_within_the_grace),
+		TEST(an_end_that_fails_is_tried_again),
+		TEST(a_loss_during_a_decision_is_not_lost),
 	};
 
 	return cmocka_run_group_tests_name("ctl_api", tests, NULL, NULL);
