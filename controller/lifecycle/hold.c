@@ -6,6 +6,7 @@
 
 #include "common/clock.h"
 #include "common/lock.h"
+#include "common/log.h"
 #include "controller/db/db.h"
 #include "controller/lifecycle/operation.h"
 #include "proto/slot.h"
@@ -180,6 +181,8 @@ static int hold_locked(struct ctl *c, struct vm *vm, enum hold hold, const struc
 	vm->hold = hold;
 	if (!same && db_vm_update(c->db, vm, e) < 0)
 		return -1;
+	if (same && hold && !holder)
+		log_info("%s: its holder has come back", vm->name);
 	if (hold == HOLD_NONE)
 		hold_forget(c->holds, vm);
 	else

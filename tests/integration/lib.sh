@@ -98,7 +98,7 @@ in_ns() { # in_ns "$@": run this script again in namespaces of its own, once
 # ---- configuration: numeric accounts and a range of slots that no account of the host has ----
 conf_make() { # conf_make [NAME=VALUE...]: NAMEs as below
 	local slots=8 uid_base=1879048192 bridge=bgtest uplink='' subnet=10.97.0.0/24 dns=10.97.0.1 users='' cgroup_dir
-	local qemu=/usr/bin/qemu-system-x86_64 firecracker='' accel=tcg flows=4096 per_owner=4 rate=1000 kv
+	local qemu=/usr/bin/qemu-system-x86_64 firecracker='' accel=tcg flows=4096 per_owner=4 rate=1000 grace=10 kv
 	cgroup_dir=$(cgroup_mount)/banger-test-$$
 	for kv in "$@"; do
 		local "${kv?}"
@@ -138,6 +138,7 @@ max_disk_mib = 4096
 max_vms_per_owner = $per_owner
 max_flows_per_vm = $flows
 creates_per_second = $rate
+hold_grace_s = $grace
 EOF
 }
 
@@ -212,9 +213,9 @@ crash_places() { # crash_places [NAME=VALUE...]: as conf_make
 	mkdir "$T/mem" && mount -t tmpfs -o size=512m,mode=711 crash "$T/mem"
 	mount -t tmpfs -o mode=755 crash-vmm $vmm && install -m 755 "$B/crash_vmm" $vmm/vmm
 	T0=$T T=$T/mem
-	conf_make "$@" qemu=$vmm/vmm firecracker=$vmm/vmm accel=kvm && cp "$T/banger.conf" "$T/banger.conf.fc"
-	conf_make "$@" qemu=$vmm/vmm accel=auto && cp "$T/banger.conf" "$T/banger.conf.auto"
-	conf_make "$@" qemu=$vmm/vmm accel=tcg
+	conf_make "$@" grace=1 qemu=$vmm/vmm firecracker=$vmm/vmm accel=kvm && cp "$T/banger.conf" "$T/banger.conf.fc"
+	conf_make "$@" grace=1 qemu=$vmm/vmm accel=auto && cp "$T/banger.conf" "$T/banger.conf.auto"
+	conf_make "$@" grace=1 qemu=$vmm/vmm accel=tcg
 	sed -i 's/^creates_per_second.*/creates_per_second = 1000/' "$T"/banger.conf*
 	trap crash_end EXIT
 	mkdir -p "$T/work/sys"

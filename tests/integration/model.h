@@ -27,6 +27,7 @@ enum what {
 	W_DELETE,
 	W_NAT,
 	W_POLICY,
+	W_HOLD,
 	W_LOGS,
 	W_IMAGE,
 	W_IMAGE_DELETE,
@@ -95,6 +96,7 @@ void truth_settled(struct text *faults); /* against what each user sees and what
 bool truth_slot(unsigned u, unsigned m, unsigned *slot);
 const char *truth_id(unsigned u, unsigned m); /* "": not known */
 void truth_vmm_died(unsigned u, unsigned m);
+void truth_unheld(unsigned u, unsigned m);   /* its holder is lost, and it has ended */
 void truth_tap_gone(unsigned u, unsigned m); /* it can not be given back to one that runs */
 void truth_all(void (*fn)(unsigned u, unsigned m));
 void truth_files_gone(unsigned u, unsigned m);

@@ -288,6 +288,13 @@ static void fill_policy(const struct step *s, struct ask *a)
 	name_of(s, a->args.vm_set.vm);
 }
 
+static void fill_hold(const struct step *s, struct ask *a)
+{
+	a->id = CALL_VM_HOLD;
+	a->args.vm_hold.hold = 1 + s->n; /* stop, delete */
+	name_of(s, a->args.vm_hold.vm);
+}
+
 static void fill_logs(const struct step *s, struct ask *a)
 {
 	a->id = CALL_VM_LOGS;
@@ -404,6 +411,30 @@ static bool judged(struct text *faults)
 	if (t.n)
 		*faults = t;
 	return !t.n;
+}
+
+/* A connection that takes the hold of a VM, and ends: so does the VM, whatever happens
+ * meanwhile. */
+static void do_hold(const struct step *s, struct text *faults)
+{
+	const char *over = "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM vms WHERE hold <> 0)";
+	const uint64_t end = now_ms() + 2 * SETTLE_MS;
+	struct step alone = *s;
+
+	alone.behind = false;
+	all_ended(faults);
+	do_request(&alone, faults);
+	while (!world_is(over)) {
+		if (now_ms() > end) {
+			text_add(faults, "lie the holder of %u/%s is lost, and it is not ended\n",
+				 uid_of(s->u), vm_name(s->m));
+			return;
+		}
+		while_waiting();
+		up();
+		(void)nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+	}
+	truth_unheld(s->u, s->m);
 }
 
 /* What the keeper does by itself every ten seconds, and what it waits for. */
@@ -797,6 +828,7 @@ const struct verb verbs[] = {
 	{ "delete", "um", 0, 40, SWARM_ALWAYS, do_request, fill_delete, W_DELETE },
 	{ "nat", "umn", 2, 60, SWARM_ALWAYS, do_request, fill_nat, W_NAT },
 	{ "policy", "umn", 3, 45, SWARM_ALWAYS, do_request, fill_policy, W_POLICY },
+	{ "hold-lost", "umn", 2, 40, SWARM_ALWAYS, do_hold, fill_hold, W_HOLD },
 	{ "image", "un", 2, 15, SWARM_ALWAYS, do_request, fill_image, W_IMAGE },
 	{ "image-delete", "u", 0, 15, SWARM_ALWAYS, do_request, fill_image_delete, W_IMAGE_DELETE },
 	{ "spy", "umn", 64, 50, SWARM_ALWAYS, do_request, fill_spy, W_SPY },

@@ -155,6 +155,10 @@ static struct after after(const struct step *s, unsigned state)
 		return (struct after){ ok, state & (RUNNING | DEGRADED) ? STOPPED : state };
 	case W_DELETE:
 		return (struct after){ ok, NONE };
+	case W_HOLD: /* and the loss of the holder */
+		return (struct after){ ok, s->n                           ? NONE
+					   : state & (RUNNING | DEGRADED) ? STOPPED
+									  : state };
 	case W_NAT:
 		return (struct after){ state == DEGRADED ? ok | TROUBLE : ok, state };
 	default:
@@ -253,9 +257,9 @@ static void note_change(struct truth *v, const struct step *s, bool done)
 		v->nat = done ? nat : v->nat | nat;
 	if (policy)
 		v->policy = done ? policy : v->policy | policy;
-	if (done &&
-	    (s->verb->what == W_STOP || s->verb->what == W_KILL || s->verb->what == W_DELETE ||
-	     s->verb->what == W_CREATE || (s->verb->what == W_POLICY && s->n == 0)))
+	if (done && (s->verb->what == W_STOP || s->verb->what == W_KILL ||
+		     s->verb->what == W_DELETE || s->verb->what == W_HOLD ||
+		     s->verb->what == W_CREATE || (s->verb->what == W_POLICY && s->n == 0)))
 		v->restless = false;
 }
 
@@ -271,10 +275,14 @@ static void vm_answered(struct truth *v, const struct step *s, const struct ask 
 	if (code != CODE(FAIL_NONE) && disturbed)
 		can |= was | after_any(s, was).next |
 		       (was & (RUNNING | DEGRADED) || s->verb->what == W_START ? REST : 0) |
-		       (s->verb->what == W_DELETE || s->verb->what == W_CREATE ? FAILED | NONE : 0);
+		       (s->verb->what == W_DELETE || s->verb->what == W_HOLD ||
+					s->verb->what == W_CREATE
+				? FAILED | NONE
+				: 0);
 	v->can = v->loose ? ANY : can;
 	if (code == CODE(FAIL_NONE) &&
 	    (s->verb->what == W_STOP || s->verb->what == W_KILL || s->verb->what == W_DELETE ||
+	     s->verb->what == W_HOLD ||
 	     (s->verb->what == W_START && !a->result.res_vm_start.already)))
 		v->hurt = false;
 	if (s->verb->what == W_CREATE && code == CODE(FAIL_NONE)) {
@@ -371,6 +379,12 @@ void truth_vmm_died(unsigned u, unsigned m)
 	if (widened(v, v->can) & (RUNNING | DEGRADED) || v->asked)
 		v->can = (v->can & ~(unsigned)(RUNNING | DEGRADED)) | REST;
 	v->loose |= v->asked > 0;
+}
+
+/* What a stop could not give back is tried again, and is settled later. */
+void truth_unheld(unsigned u, unsigned m)
+{
+	vms[u][m].loose |= disturbed;
 }
 
 void truth_tap_gone(unsigned u, unsigned m)
