@@ -77,7 +77,8 @@ check "it is deleted" as $ALICE rm apart
 HOLD_ARGS="$(printf '%q ' "${PREFIX[@]}" "$B/banger" "${RUN[@]}" --rm -- 'echo up; exec sleep 10000')" \
 	setsid script -qfc 'eval "exec $HOLD_ARGS"' "$T/out" </dev/null >/dev/null 2>&1 &
 terminal=$!
-check "at a terminal: a run" wait_for $WAIT grep -q '^up' "$T/out"
+# The line of the stages comes before it, without an end.
+check "at a terminal: a run" wait_for $WAIT grep -q up "$T/out"
 kill -9 $terminal
 { wait $terminal; } 2>/dev/null
 check "a lost terminal: the VM is deleted" wait_for $WAIT gone
