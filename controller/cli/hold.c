@@ -36,16 +36,23 @@ static bool must_quit(const struct hold *h)
 	return poll(&p, 1, 0) > 0;
 }
 
-/* Wait for the answer to the request on @conn, even if the thread must end: a hold that were taken
- * and lost at once would end a VM that is to be let go. */
-static enum taken answer(struct control *conn, const struct call *call)
+/* Wait for bytes of the answer, even if the thread must end: a hold that were taken and lost at
+ * once would end a VM that is to be let go.  An operation on the VM may keep the answer for
+ * minutes. */
+static bool answers(const struct hold *h, int fd)
 {
-	struct pollfd p = { conn->fd, POLLIN, 0 };
+	struct pollfd p = { fd, POLLIN, 0 };
+
+	return has_input(h, fd, -1) || poll(&p, 1, ANSWER_MS) > 0;
+}
+
+static enum taken answer(const struct hold *h, struct control *conn, const struct call *call)
+{
 	struct message m;
 	int n;
 
 	while ((n = control_next(conn, call, &m)) == 0)
-		if (poll(&p, 1, ANSWER_MS) <= 0 || control_fill(conn) <= 0)
+		if (!answers(h, conn->fd) || control_fill(conn) <= 0)
 			return NOT_YET;
 	if (n > 0 && m.kind == MSG_RESULT)
 		return TAKEN;
@@ -71,7 +78,7 @@ static enum taken take_again(struct hold *h)
 		return NOT_YET;
 	control_init(&conn, fd);
 	if (control_send_request(fd, 1, call, &a, NULL, 0) == 0)
-		r = answer(&conn, call);
+		r = answer(h, &conn, call);
 	if (r == TAKEN)
 		h->fd = steal_fd(&conn.fd);
 	control_close(&conn);
