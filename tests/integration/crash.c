@@ -1565,7 +1565,7 @@ static const struct {
 	const char *why;
 } may_be_late[] = {
 	{ "start-fails stop stop-ignored stop-firecracker restart auto-stop kill delete ended "
-	  "revive give-up release-again drain",
+	  "revive give-up release-again hold-lost hold-lost-stop drain",
 	  "net:tap_sweep.answered", 0,
 	  "the sweep is the last request of the verb, which may be over before the role has come "
 	  "so far" },
