@@ -14,7 +14,7 @@
 #include "common/fdio.h"
 #include "proto/ops.h" /* struct field */
 
-#define CONTROL_VERSION 4
+#define CONTROL_VERSION 5
 #define CONTROL_MESSAGE_MAX 8192 /* bytes of one message; a longer one ends the connection */
 
 enum call_id {
@@ -28,6 +28,11 @@ enum event_id {
 #include "proto/control.def"
 	EVENT_COUNT
 };
+
+/* What vm_wait waits for.  REST: no VMM, objects or operation is left.  RUNNING: its VMM runs.
+ * READY: the agent in the guest has answered; the wait asks it.  EXIT: the start that runs at the
+ * first look has ended, also if the VM was started again since. */
+enum wait_until { WAIT_REST, WAIT_RUNNING, WAIT_READY, WAIT_EXIT };
 
 #define ARGS(...) __VA_ARGS__
 #define RESULT(...)

@@ -57,6 +57,7 @@ static void vm_to_event(const struct ctl *c, const struct vm *vm, struct ev_vm *
 	COPY(ev->name, vm->name);
 	ev->owner = vm->owner;
 	COPY(ev->state, vm_state_name(vm->state));
+	ev->ready = vm->state == VM_RUNNING && watch_is_ready(c->watch, vm->id);
 	COPY(ev->reason, vm->reason);
 	COPY(ev->image, vm->image);
 	ev->vcpus = vm->vcpus;
@@ -313,23 +314,6 @@ int api_vm_logs(struct exchange *x)
 	return a->follow && vm_is_active(&vm) ? EXCHANGE_AGAIN : EXCHANGE_DONE;
 }
 
-int api_vm_wait(struct exchange *x)
-{
-	const struct call_vm_wait *a = &x->args.vm_wait;
-	struct res_vm_wait *res = &x->result.res_vm_wait;
-	struct vm vm;
-
-	if (find_again(x, a->vm, &vm) < 0) {
-		if (!x->passes || x->error.code != FAIL_NOT_FOUND)
-			return EXCHANGE_FAILED;
-		COPY(res->state, "deleted");
-		return EXCHANGE_DONE;
-	}
-	COPY(res->state, vm_state_name(vm.state));
-	bool late = clock_boot_ns() - x->begun_ns >= a->timeout_ms * 1000000u;
-	return vm_is_active(&vm) && !late ? EXCHANGE_AGAIN : EXCHANGE_DONE;
-}
-
 /* ---- the agent ---- */
 
 static int agent_late(struct exchange *x, const struct vm *vm)
@@ -360,6 +344,7 @@ static void note_session(struct exchange *x, const struct vm *vm)
 {
 	log_info("%s: uid %u gets a session of its agent (op %s)", vm->name, x->caller.uid,
 		 x->op.hex);
+	watch_set_ready(x->ctl->watch, vm->id);
 	idle_use(x->ctl->idle, vm, clock_boot_ns());
 }
 
@@ -389,4 +374,64 @@ int api_vm_agent(struct exchange *x)
 	fdio_close_all(&x->fd_out, 1);
 	bool late = clock_boot_ns() - x->begun_ns >= a->timeout_ms * 1000000u;
 	return late ? agent_late(x, &vm) : EXCHANGE_AGAIN;
+}
+
+/* ---- waiting ---- */
+
+/* Return: 1 the agent has answered, 0 not yet, or -1 with the error: it has no ports. */
+static int ask_agent(struct exchange *x, const struct vm *vm)
+{
+	int fd = -1;
+
+	if (watch_is_ready(x->ctl->watch, vm->id))
+		return 1;
+	int r = vmm_port_take(x->ctl, vm, &x->ports, &fd, &x->error);
+	fdio_close_all(&fd, 1);
+	if (r <= 0)
+		return r;
+	if (!still_runs(x, vm))
+		return 0;
+	watch_set_ready(x->ctl->watch, vm->id);
+	return 1;
+}
+
+/* Return: 1 the VM has come to what is waited for, 0 not yet, -1 with the error.  x->cursor is the
+ * time of the start that the first pass saw. */
+static int has_reached(struct exchange *x, const struct vm *vm)
+{
+	switch (x->args.vm_wait.until) {
+	case WAIT_RUNNING:
+		return vm_is_up(vm);
+	case WAIT_READY:
+		return vm->state == VM_RUNNING ? ask_agent(x, vm) : 0;
+	case WAIT_EXIT:
+		return !vm_is_active(vm) || vm->started_ns != x->cursor;
+	default:
+		return !vm_is_active(vm);
+	}
+}
+
+int api_vm_wait(struct exchange *x)
+{
+	const struct call_vm_wait *a = &x->args.vm_wait;
+	struct res_vm_wait *res = &x->result.res_vm_wait;
+	bool up = a->until == WAIT_RUNNING || a->until == WAIT_READY;
+	struct vm vm;
+
+	if (find_again(x, a->vm, &vm) < 0) {
+		if (!x->passes || x->error.code != FAIL_NOT_FOUND)
+			return EXCHANGE_FAILED;
+		COPY(res->state, "deleted");
+		res->reached = !up;
+		return EXCHANGE_DONE;
+	}
+	if (!x->passes)
+		x->cursor = vm.started_ns;
+	COPY(res->state, vm_state_name(vm.state));
+	int reached = has_reached(x, &vm);
+	if (reached < 0)
+		return EXCHANGE_FAILED;
+	res->reached = reached;
+	bool late = clock_boot_ns() - x->begun_ns >= a->timeout_ms * 1000000u;
+	return reached || late || !vm_is_active(&vm) ? EXCHANGE_DONE : EXCHANGE_AGAIN;
 }

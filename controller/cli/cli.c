@@ -26,6 +26,7 @@ enum kind {
 	K_PROGRESS,
 	K_RESTART,
 	K_IDLE,
+	K_WAIT_FOR,
 	K_VALUE
 };
 
@@ -142,6 +143,9 @@ static const struct option_row {
 			    "copy what a named symbolic link leads to, not the link",
 			    AT(follow_link), 0 },
 	[O_SILENT] = { "quiet", 'q', K_FLAG, NULL, "show no progress", AT(silent), 0 },
+	[O_FOR] = { "for", 0, K_WAIT_FOR, "STATE",
+		    "running, ready, stopped or exited, instead of the ssh server's answer",
+		    AT(wait_for), 0 },
 	[O_DRY_RUN] = { "dry-run", 0, K_FLAG, NULL, "print what would be done, and change nothing",
 			AT(dry_run), 0 },
 #undef AT
@@ -239,6 +243,8 @@ static int add_value(struct values *w, const char *arg)
 static int option_set(struct options *o, const struct option_row *r, const char *arg)
 {
 	static const char *const formats[] = { "table", "json", "name", NULL };
+	/* in the order of enum wait_until */
+	static const char *const ends[] = { "stopped", "running", "ready", "exited", NULL };
 	static const char *const ways[] = { "auto", "none", "plain", "json", NULL };
 	void *at = (char *)o + r->offset;
 	int n;
@@ -263,6 +269,10 @@ static int option_set(struct options *o, const struct option_row *r, const char 
 	case K_RESTART:
 		errno = EINVAL;
 		return parse_restart(arg, o);
+	case K_WAIT_FOR:
+		n = choose(ends, arg);
+		*(uint64_t *)at = n < 0 ? 0 : (uint64_t)n + 1;
+		return n < 0 ? -1 : 0;
 	case K_FORMAT:
 		n = choose(formats, arg);
 		o->format = n < 0 ? FORMAT_TABLE : (enum format)n;

@@ -69,6 +69,7 @@ enum option_id {
 	O_ARCHIVE,
 	O_FOLLOW_LINK,
 	O_SILENT,
+	O_FOR,
 	O_COUNT
 };
 
@@ -88,6 +89,7 @@ struct options {
 		*config;
 	const char *key, *checkpoints, *role, *logs, *vm, *user, *op, *status, *since, *until;
 	const char *as, *workdir; /* the guest's user and folder for a command */
+	uint64_t wait_for;        /* vm_wait's: enum wait_until + 1; 0: not given */
 	struct values env;
 	uint64_t lines;
 	uint64_t vcpus, mem_mib, disk_mib, size_mib, timeout_ms; /* 0: not given */

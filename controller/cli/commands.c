@@ -36,7 +36,7 @@ const struct command commands[] = {
 	{ "vm", "start", NULL, "VM...", 1, -1, false, WORKS,
 	  "start VMs\n"
 	  "Returns when the guest's processors run.  `vm wait` waits until its ssh server\n"
-	  "answers.",
+	  "answers, `vm wait --for ready` until commands can be run in it.",
 	  cmd_vm_start },
 	{ "vm", "stop", NULL, "VM...", 1, -1, false, WORKS | O(TIMEOUT),
 	  "shut VMs down\n"
@@ -53,6 +53,8 @@ const struct command commands[] = {
 	  "delete VMs with their disks; running VMs are killed first", cmd_vm_delete },
 	{ "vm", "list", "ps ls", "", 0, 0, false, PRINTS | O(ALL),
 	  "list your VMs, in every state\n"
+	  "`ready` is a running VM whose agent has answered since its start.  -o json shows it\n"
+	  "as state `running` with `ready` true.\n"
 	  "\"held\": the VM ends with the `run` that made it.\n"
 	  "As root, --all lists the VMs of all users.",
 	  cmd_vm_list },
@@ -111,10 +113,13 @@ const struct command commands[] = {
 	  "Progress is shown if standard error is a terminal.  The exit status is 10 if only a\n"
 	  "part could be copied; each file that was not is told.",
 	  cmd_vm_cp },
-	{ "vm", "wait", NULL, "VM...", 1, -1, false, PRINTS | O(TIMEOUT),
-	  "wait until the ssh servers of running VMs answer\n"
-	  "Waits 120 s, or --timeout (exit status 7).  The wait also ends when the VM stops\n"
-	  "(exit status 5).",
+	{ "vm", "wait", NULL, "VM...", 1, -1, false, PRINTS | O(TIMEOUT) | O(FOR),
+	  "wait until the ssh servers of running VMs answer, or --for something else\n"
+	  "running: the guest's processors run.  ready: the agent in the guest answers; it needs\n"
+	  "neither a network nor an ssh server.  stopped: the VM is at rest.  exited: the run\n"
+	  "that goes on now has ended, also if a restart policy started the VM again.\n"
+	  "Waits 120 s, or --timeout (exit status 7).  A wait for an answer, and for running,\n"
+	  "also ends when the VM stops (exit status 5).",
 	  cmd_vm_wait },
 	{ "vm", "host-key", NULL, "VM", 1, 1, false, O(OUTPUT) | O(ACCEPT),
 	  "compare a guest's ssh host key with the key stored on the host\n"

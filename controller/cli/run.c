@@ -384,5 +384,5 @@ static int wait_one(struct cli *c, const char *ref, const char **said, json_t **
 
 int cmd_vm_wait(struct cli *c)
 {
-	return each_target(c, wait_one);
+	return each_target(c, c->opt.wait_for ? vm_wait_until : wait_one);
 }

@@ -91,7 +91,8 @@ static void table_row(struct table *t, const struct ev_vm *vm)
 {
 	char size[64], mem[16], disk[16], owner[40], age[16], state[24];
 
-	(void)snprintf(state, sizeof(state), "%s%s", vm->state, vm->hold[0] ? ", held" : "");
+	(void)snprintf(state, sizeof(state), "%s%s", vm->ready ? "ready" : vm->state,
+		       vm->hold[0] ? ", held" : "");
 	format_owner(vm->owner, owner);
 	format_age(vm->created, age);
 	format_size(vm->mem_mib << 20, mem);

@@ -1,5 +1,5 @@
-/* vm_end.c - notices the end of a VM during another wait, and reports its guest's last words on the
- * console. */
+/* vm_end.c - waits for a state of a VM; notices its end during another wait, and reports its guest's
+ * last words on the console. */
 #include "controller/cli/vm_end.h"
 
 #include <string.h>
@@ -9,6 +9,7 @@
 #include "controller/cli/out.h"
 
 #define WATCH_MS 3600000 /* the most that vm_wait takes */
+#define UNTIL_MS 120000  /* of `vm wait --for` without --timeout */
 
 /* Finds the console line that explains an end best: a panic, else the last line of a program, else
  * the last line of the kernel, which has a time stamp ("[    7.07] reboot: Power down"). */
@@ -86,4 +87,39 @@ int vm_end_error(struct cli *c, const char *id, struct error *e)
 	return error_set(e, FAIL_STATE, vm.name, "the VM ended before it answered%s%s%s%s%s",
 			 vm.reason[0] ? ": " : "", vm.reason,
 			 t.best[0] ? "; its console says \"" : "", t.best, t.best[0] ? "\"" : "");
+}
+
+/* Explain a wait that ended too early. */
+static int not_reached(struct cli *c, const struct ev_vm *vm, const char *what,
+		       const struct res_vm_wait *r, struct error *e)
+{
+	bool active = strcmp(r->state, "running") == 0 || strcmp(r->state, "starting") == 0 ||
+		      strcmp(r->state, "stopping") == 0;
+
+	if (active)
+		return error_set(e, FAIL_TIMEOUT, vm->name, "it is %s, not %s", r->state, what);
+	if (vm_end_error(c, vm->id, e) < 0)
+		return -1;
+	return error_set(e, FAIL_STATE, vm->name, "it is %s", r->state);
+}
+
+int vm_wait_until(struct cli *c, const char *ref, const char **said, json_t **result,
+		  struct error *e)
+{
+	static const char *const names[] = { "at rest", "running", "ready", "at its end" };
+	struct call_vm_wait a = { .until = c->opt.wait_for - 1 };
+	struct res_vm_wait r;
+	struct ev_vm vm;
+
+	a.timeout_ms = c->opt.timeout_ms ? c->opt.timeout_ms : UNTIL_MS;
+	if (vm_lookup(c, ref, &vm, e) < 0)
+		return -1;
+	(void)strcpy(a.vm, vm.id);
+	if (conn_call(c, CALL_VM_WAIT, &a, NULL, NULL, &r, e) < 0)
+		return -1;
+	if (!r.reached)
+		return not_reached(c, &vm, names[a.until], &r, e);
+	*said = names[a.until];
+	*result = json_pack("{s:s, s:s}", "id", vm.id, "state", r.state);
+	return 0;
 }

@@ -13,6 +13,8 @@
 #include "controller/lifecycle/vm_lock.h"
 #include "controller/objects/release.h"
 #include "controller/policy/idle.h"
+#include "controller/vmm/port.h"
+#include "controller/vmm/watch.h"
 #include "controller/workers.h"
 
 /* Read the row of @id with the operation lock held, and call @act with it.  A deleted VM has no
@@ -168,4 +170,28 @@ int vm_end_unheld(struct ctl *c, const uint8_t id[ID_LEN])
 		r = 0;
 	vm_lock_give(c->vm_locks, id);
 	return r;
+}
+
+/* ---- the agent ---- */
+
+/* True if the row has still the start of @vm. */
+static bool is_same_start(struct ctl *c, const struct vm *vm)
+{
+	struct error ignored = { 0 };
+	struct vm now;
+
+	return db_vm_by_id(c->db, vm->id, &now, &ignored) == 0 && now.state == VM_RUNNING &&
+	       now.started_ns == vm->started_ns;
+}
+
+void vm_probe(struct ctl *c, const uint8_t id[ID_LEN])
+{
+	struct error ignored = { 0 };
+	struct vm vm;
+
+	if (db_vm_by_id(c->db, id, &vm, &ignored) < 0 || vm.state != VM_RUNNING ||
+	    !vmm_port_probe(c, &vm) || !is_same_start(c, &vm))
+		return;
+	watch_set_ready(c->watch, id);
+	log_info("%s: the agent in the guest answers", vm.name);
 }

@@ -15,6 +15,9 @@ void vm_revive(struct ctl *c, const uint8_t id[ID_LEN]);
 void vm_give_up(struct ctl *c, const uint8_t id[ID_LEN]);
 /* Stop a running VM that has been idle for its auto_stop_s. */
 void vm_auto_stop(struct ctl *c, const uint8_t id[ID_LEN]);
+/* Ask the agent in the guest of a running VM whether it answers, and record that it does.  Without
+ * the operation lock: it changes nothing of the VM. */
+void vm_probe(struct ctl *c, const uint8_t id[ID_LEN]);
 /* Release a VM for which vm_release_due() holds. */
 void vm_release_again(struct ctl *c, const uint8_t id[ID_LEN]);
 /* Stop or delete a VM that is held and has no holder, as its row says.  A running operation is

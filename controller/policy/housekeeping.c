@@ -11,6 +11,8 @@
  *                                      restart is cancelled after restart_max in a row
  *   running for STEADY_S               the count of restarts in a row is reset
  *   running, idle for auto_stop_s      stop; idle.c takes the samples
+ *   running, its agent has not         ask the agent, at once and whenever a quarter of the time
+ *     answered since the start         since the start has passed
  *   running, its VMM has exited        exit handler again: it could not record the exit
  *   held, and without a holder since   the holder has hold_grace_s to come back (unheld.h)
  *     before the start of the service
@@ -52,9 +54,12 @@
 #ifndef BANGER_FAILPOINTS
 #define PASS_MS 2000
 #define RETRY_S 15
+#define PROBES_OF_OWNER \
+	4 /* at once: a monitor that was taken over may make each as long as it wants */
 #else
 #define PASS_MS 100 /* the crash test waits for cycles */
 #define RETRY_S 1
+#define PROBES_OF_OWNER 0 /* the crash test's ways are those of its verbs */
 #endif
 #define STEADY_S 60
 #define LONGEST_WAIT_S 60
@@ -66,6 +71,8 @@ struct vm_policy {
 	uint8_t vm[ID_LEN];
 	uint64_t due_ns;     /* time of the next attempt; 0: none is planned */
 	uint64_t up_ns;      /* first cycle that saw this start running; 0: it does not run */
+	uint64_t probed_ns;  /* latest question to the agent of that start; 0: none */
+	uint32_t owner_uid;  /* of the VM */
 	unsigned tries;      /* restarts in a row */
 	uint64_t started_ns; /* vm.started_ns of the start that up_ns belongs to */
 };
@@ -141,6 +148,30 @@ static bool queue_job(struct vm_policy *s, void (*job)(struct ctl *c, const uint
 
 /* ---- one VM ---- */
 
+/* Return: the number of VMs of an owner whose agents are being asked. */
+static unsigned probes_of(const struct housekeeping *k, uint32_t owner)
+{
+	unsigned n = 0;
+
+	for (uint32_t i = 0; i < SLOT_MAX; i++)
+		n += k->slots[i].job == vm_probe && k->slots[i].owner_uid == owner;
+	return n;
+}
+
+/* Ask the agent, if it is due. */
+static void probe(struct pass *p, struct vm_policy *s, const struct vm *vm)
+{
+	struct ctl *c = p->k->ctl;
+
+	if (c->config.agent_ports == 0 || watch_is_ready(c->watch, vm->id) ||
+	    p->now - s->probed_ns < (p->now - s->up_ns) / 4 ||
+	    probes_of(p->k, vm->owner) + 1 > PROBES_OF_OWNER)
+		return;
+	s->owner_uid = vm->owner;
+	s->probed_ns = p->now;
+	(void)queue_job(s, vm_probe);
+}
+
 static void when_running(struct pass *p, struct vm_policy *s, const struct vm *vm)
 {
 	/* The exit handler ran and could not record the exit, for example on a full disk. */
@@ -153,13 +184,15 @@ static void when_running(struct pass *p, struct vm_policy *s, const struct vm *v
 		s->up_ns = 0;
 	s->started_ns = vm->started_ns;
 	if (!s->up_ns)
-		s->up_ns = p->now;
+		s->up_ns = s->probed_ns = p->now;
 	if (p->now - s->up_ns >= STEADY_S * SECOND)
 		s->tries = 0;
 	s->due_ns = 0;
 	idle_sample(p->k->ctl, vm, p->network, p->now);
 	if (vm->auto_stop_s && idle_seconds(p->k->ctl->idle, vm) >= vm->auto_stop_s)
 		(void)queue_job(s, vm_auto_stop);
+	else
+		probe(p, s, vm);
 }
 
 static uint64_t wait_ns(unsigned tries)

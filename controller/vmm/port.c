@@ -236,3 +236,16 @@ int vmm_port_take(struct ctl *c, const struct vm *vm, struct vmm_ports *s, int *
 	got = answered(s, wait_ms);
 	return got < 0 ? 0 : taken(got, fd);
 }
+
+bool vmm_port_probe(struct ctl *c, const struct vm *vm)
+{
+	struct error ignored = { 0 };
+	struct vmm_ports s;
+	int fd = -1;
+
+	vmm_ports_init(&s);
+	int r = vmm_port_take(c, vm, &s, &fd, &ignored);
+	fdio_close_all(&fd, 1);
+	vmm_ports_close(&s);
+	return r > 0;
+}

@@ -50,4 +50,13 @@ void vmm_ports_close(struct vmm_ports *s);
 int vmm_port_take(struct ctl *c, const struct vm *vm, struct vmm_ports *s, int *fd,
 		  struct error *e);
 
+/**
+ * vmm_port_probe() - ask once whether the agent in a guest answers
+ * @vm:		a running VM
+ *
+ * Takes 50 ms, and as long as it takes to close connections: see vmm_ports_close().
+ * Return: true if it has answered.
+ */
+bool vmm_port_probe(struct ctl *c, const struct vm *vm);
+
 #endif

@@ -20,7 +20,7 @@ struct entry {
 	struct loop_source pid_source;
 	struct streams streams;
 	struct watch *watch;
-	bool used, ended, reported;
+	bool used, ended, reported, ready;
 	uint8_t vm[ID_LEN];
 	int pidfd;
 };
@@ -103,7 +103,7 @@ int watch_add(struct watch *w, const struct vm *vm, int pidfd)
 	struct entry *e = &w->entries[vm->slot];
 	forget(e);
 	e->used = true;
-	e->ended = e->reported = false;
+	e->ended = e->reported = e->ready = false;
 	memcpy(e->vm, vm->id, ID_LEN);
 	e->pidfd = pidfd;
 	if (streams_open(&e->streams, vm) < 0 ||
@@ -146,6 +146,21 @@ enum watch_life watch_life(struct watch *w, const uint8_t vm[ID_LEN])
 	if (!e || e->pidfd < 0)
 		return WATCH_NOT;
 	return pidfd_alive(e->pidfd) ? WATCH_LIVES : WATCH_ENDED;
+}
+
+void watch_set_ready(struct watch *w, const uint8_t vm[ID_LEN])
+{
+	_cleanup_unlock_ struct lock_guard g = lock_guard(&w->lock);
+	struct entry *e = find(w, vm);
+	if (e)
+		e->ready = true;
+}
+
+bool watch_is_ready(struct watch *w, const uint8_t vm[ID_LEN])
+{
+	_cleanup_unlock_ struct lock_guard g = lock_guard(&w->lock);
+	const struct entry *e = find(w, vm);
+	return e && e->ready;
 }
 
 void watch_close(struct watch *w)

@@ -49,6 +49,11 @@ int watch_pidfd(struct watch *w, const uint8_t vm[ID_LEN]);
 enum watch_life { WATCH_NOT, WATCH_LIVES, WATCH_ENDED };
 enum watch_life watch_life(struct watch *w, const uint8_t vm[ID_LEN]);
 
+/* Record that the agent in the guest of a watched VM has answered since this start; tell whether it
+ * has.  A VMM that was adopted has not.  Thread-safe. */
+void watch_set_ready(struct watch *w, const uint8_t vm[ID_LEN]);
+bool watch_is_ready(struct watch *w, const uint8_t vm[ID_LEN]);
+
 /* True if the latest start of the VM has such a stream, empty or not.  Thread-safe. */
 bool watch_has(struct watch *w, const struct vm *vm, enum stream_kind kind);
 

@@ -116,6 +116,7 @@ files() { # files PID ACCOUNT LIMIT: how many it may have from now on; "": no mo
 	setpriv --reuid "$2" --regid "$2" --clear-groups prlimit --pid "$1" --nofile="${3:-$n}:"
 }
 ctl=$(child controller)
+check "the agent of the VM that runs has answered, so that no question opens a file" as $ALICE vm wait --for ready --timeout 300s one
 check "the controller may open no more files" files "$ctl" $CTL_ID ""
 (timeout 30 setpriv --reuid $ALICE --regid $ALICE --clear-groups env BANGER_SOCKET="$T/run/control.sock" "$B/banger" vm list -o name >"$T/waited") &
 waiter=$!

@@ -48,7 +48,7 @@ did "kernel and image" set_images
 # ---- the ends of a client ----
 did "a run" run_up --rm --name one
 is "$(row one)" "running|2" "its VM runs, and its row has the hold"
-is "$(field $ALICE one hold) $(as $ALICE ps | awk '$1 == "one" { print $2 $3 }')" "delete running,held" "inspect and ps say so"
+is "$(field $ALICE one hold) $(as $ALICE ps | awk '$1 == "one" { print $2 $3 }')" "delete @(running|ready),held" "inspect and ps say so"
 is "$(status_of as $BOB vm delete one) $(grep -c 'no such VM' "$T/err")" "3 1" "another user does not see it"
 ended KILL
 check "SIGKILL: the VM is deleted, with all that it had in the kernel" wait_for $WAIT gone

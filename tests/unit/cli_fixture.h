@@ -33,9 +33,10 @@ static struct fixture {
 	pthread_mutex_t lock;
 	char calls[4096]; /* the calls in order, such as "vm_create vm_start " */
 	union control_body last[CALL_COUNT];
-	enum fail fail[CALL_COUNT];   /* answer this instead */
-	const char *fail_for;         /* only when the request names this VM; NULL: always */
-	const char *state, *ip;       /* of the VM that vm_show returns */
+	enum fail fail[CALL_COUNT]; /* answer this instead */
+	const char *fail_for;       /* only when the request names this VM; NULL: always */
+	const char *state, *ip;     /* of the VM that vm_show returns */
+	bool ready;
 	const char *log;              /* what vm_logs sends */
 	const char *images[8];        /* what image_list sends */
 	const char *hostile;          /* if set, every text of every event, result and error */
@@ -44,8 +45,9 @@ static struct fixture {
 	const char *audit; /* lines that audit_show sends; NULL: one */
 	int gather;        /* vm_start is answered after this many requests; 0: at once */
 	int gathered[8], ngathered;
-	bool ends;   /* vm_wait returns at once; else it gets no answer */
-	int waiting; /* the connection of that vm_wait */
+	bool ends;    /* vm_wait returns at once; else it gets no answer */
+	bool reached; /* vm_wait returns at once: the VM, which stays as it is, has come to that */
+	int waiting;  /* the connection of that vm_wait */
 	/* what the agent of vm_agent sends, before and behind its greeting; the test reads what it
 	 * got from agent_fd */
 	char agent_before[64], agent[300000];
@@ -68,6 +70,7 @@ static void send_vm(int fd, const char *name)
 			    .mem_mib = 512,
 			    .disk_mib = 2048,
 			    .nat = true,
+			    .ready = fx.ready,
 			    .slot = 3,
 			    .generation = 1 };
 
@@ -198,7 +201,8 @@ static void send_answer(int fd, const struct message *m)
 		(void)strcpy(r.res_version.version, "9.9");
 		r.res_version.protocol = 1;
 	} else if (id == CALL_VM_WAIT) {
-		(void)strcpy(r.res_vm_wait.state, "stopped");
+		(void)strcpy(r.res_vm_wait.state, fx.state);
+		r.res_vm_wait.reached = fx.reached;
 	}
 	if (fx.hostile)
 		fill_texts(m->call->result(), &r);
@@ -230,9 +234,9 @@ static void answer(int fd, const struct message *m)
 		(void)control_send_error(fd, m->id, &e);
 		return;
 	}
-	if (id == CALL_VM_WAIT && !fx.ends)
+	if (id == CALL_VM_WAIT && !fx.ends && !fx.reached)
 		return;
-	if (id == CALL_VM_WAIT)
+	if (id == CALL_VM_WAIT && fx.ends)
 		fx.state = "stopped";
 	if (fx.hostile)
 		send_hostile(fd);
@@ -309,7 +313,7 @@ static void *serve(void *arg)
 		}
 		if (n > 0)
 			answer(fd, &m);
-		if (n > 0 && m.call->id == CALL_VM_WAIT && !fx.ends) {
+		if (n > 0 && m.call->id == CALL_VM_WAIT && !fx.ends && !fx.reached) {
 			if (fx.waiting >= 0)
 				(void)close(fx.waiting);
 			fx.waiting = fd;

@@ -41,11 +41,16 @@ static void test_table(void **state)
 		assert_has(fx.out, getpwuid(1000)->pw_name);
 	else
 		assert_string_equal(fx.out, want);
+	fx.ready = true;
+	assert_int_equal(BANGER("vm", "list"), 0);
+	assert_has(fx.out, "web1                ready  255");
 	fx.owner = 0; /* every host has a name for uid 0 */
 	assert_int_equal(BANGER("ps"), 0);
 	assert_has(fx.out, "  root\n");
 	assert_int_equal(BANGER("ps", "-o", "json"), 0);
 	assert_has(fx.out, "\"owner\": 0"); /* JSON has the number */
+	assert_has(fx.out, "\"state\": \"running\"");
+	assert_has(fx.out, "\"ready\": true");
 }
 
 static void test_audit_table(void **state)

@@ -272,6 +272,33 @@ static void test_the_time_counts_from_the_start(void **state)
 	assert_string_equal(fx.out, "web1: answers\n");
 }
 
+static void test_waits_for_states(void **state)
+{
+	(void)state;
+	fx.reached = true;
+	assert_int_equal(BANGER("vm", "wait", "--for", "ready", "web1"), 0);
+	assert_string_equal(fx.out, "web1: ready\n");
+	assert_int_equal(fx.last[CALL_VM_WAIT].vm_wait.until, WAIT_READY);
+	assert_int_equal(fx.last[CALL_VM_WAIT].vm_wait.timeout_ms, 120000);
+	assert_int_equal(BANGER("vm", "wait", "--for", "exited", "--timeout", "3s", "web1"), 0);
+	assert_int_equal(fx.last[CALL_VM_WAIT].vm_wait.until, WAIT_EXIT);
+	assert_int_equal(fx.last[CALL_VM_WAIT].vm_wait.timeout_ms, 3000);
+	assert_int_equal(BANGER("vm", "wait", "--for", "running", "web1"), 0);
+	assert_int_equal(fx.last[CALL_VM_WAIT].vm_wait.until, WAIT_RUNNING);
+	fx.state = "stopped";
+	assert_int_equal(BANGER("vm", "wait", "--for", "stopped", "web1"), 0);
+	assert_string_equal(fx.out, "web1: at rest\n");
+	assert_int_equal(fx.last[CALL_VM_WAIT].vm_wait.until, WAIT_REST);
+	assert_int_equal(BANGER("vm", "wait", "--for", "booted", "web1"), FAIL_USAGE);
+	assert_has(fx.err,
+		   "\"booted\" is not understood; STATE: running, ready, stopped or exited");
+	fx.reached = false;
+	fx.ends = true;
+	fx.reason = "the VMM ended";
+	assert_int_equal(BANGER("vm", "wait", "--for", "ready", "web1"), FAIL_STATE);
+	assert_has(fx.err, "the VM ended before it answered: the VMM ended");
+}
+
 static void test_detach(void **state)
 {
 	(void)state;
@@ -683,6 +710,7 @@ int main(void)
 		T(test_roots_home_is_not_anothers),
 		T(test_the_end_of_the_vm_ends_the_wait),
 		T(test_the_time_counts_from_the_start),
+		T(test_waits_for_states),
 		T(test_a_running_guest_gets_the_command_at_once),
 		T(test_a_terminal_that_the_guest_knows),
 		T(test_a_command_that_is_too_long),

@@ -1396,6 +1396,153 @@ static void the_next_request_waits_for_the_descriptor_to_be_received(void **stat
 	control_close(&c);
 }
 
+/* ---- waits for a state ---- */
+
+static void say_wait(struct control *c, enum wait_until until)
+{
+	union control_body web = about("web");
+
+	web.vm_wait.timeout_ms = 60000;
+	web.vm_wait.until = until;
+	say(c, CALL_VM_WAIT, &web);
+}
+
+/* Check that the answer of a wait is this state. */
+static void hear_wait(struct control *c, const char *state, bool reached)
+{
+	struct message m;
+
+	assert_int_equal(hear(c, CALL_VM_WAIT, &m), 1);
+	assert_int_equal(m.kind, MSG_RESULT);
+	assert_string_equal(m.body.res_vm_wait.state, state);
+	assert_int_equal(m.body.res_vm_wait.reached, reached);
+}
+
+static bool is_parked(void)
+{
+	for (struct conn *c = t.api->conns; c; c = c->next)
+		if (c->state == PARKED)
+			return true;
+	return false;
+}
+
+static bool is_shown_ready(struct control *c)
+{
+	union control_body web = about("web");
+	struct message m;
+
+	say(c, CALL_VM_SHOW, &web);
+	assert_int_equal(hear(c, CALL_VM_SHOW, &m), 1);
+	return watch_is_ready(t.f->c.watch, row(t.f, "web").id);
+}
+
+static void a_wait_for_the_agent(void **state)
+{
+	struct control c = client(OWNER), d = client(OWNER);
+	union control_body web = about("web");
+
+	/* A client that says nothing is dropped meanwhile. */
+	assert_int_equal(ask(&d, CALL_VERSION, NULL).kind, MSG_RESULT);
+	(void)start_with_agent(*state);
+	t.agent_waits = true;
+	say_wait(&c, WAIT_READY);
+	RUN_UNTIL(t.agent_conns == 1 && is_parked());
+	assert_false(is_shown_ready(&d));
+	assert_int_equal(write(t.agent_fds[0], "x", 1), 1);
+	hear_wait(&c, "running", true);
+	assert_true(is_shown_ready(&d));
+	/* the agent is not asked again */
+	say_wait(&c, WAIT_READY);
+	hear_wait(&c, "running", true);
+	assert_int_equal(t.agent_conns, 1);
+	/* the next start begins anew */
+	assert_int_equal(ask(&d, CALL_VM_KILL, &web).kind, MSG_RESULT);
+	assert_false(is_shown_ready(&d));
+	assert_int_equal(ask(&d, CALL_VM_START, &web).kind, MSG_RESULT);
+	assert_false(is_shown_ready(&d));
+	control_close(&c);
+	control_close(&d);
+}
+
+static void a_session_of_the_agent_makes_a_vm_ready(void **state)
+{
+	struct control c = client(OWNER), d = client(OWNER);
+
+	(void)start_with_agent(*state);
+	assert_false(is_shown_ready(&d));
+	say_agent(&c);
+	await_answer(&c);
+	assert_true(is_shown_ready(&d));
+	control_close(&c);
+	control_close(&d);
+}
+
+static void a_wait_for_the_agent_ends_with_its_vm(void **state)
+{
+	struct control c = client(OWNER), d = client(OWNER);
+	union control_body web = about("web");
+	struct message m;
+
+	/* A client that says nothing is dropped meanwhile. */
+	assert_int_equal(ask(&d, CALL_VERSION, NULL).kind, MSG_RESULT);
+	(void)start_with_agent(*state);
+	t.agent_waits = true;
+	say_wait(&c, WAIT_READY);
+	RUN_UNTIL(t.agent_conns == 1 && is_parked());
+	assert_int_equal(ask(&d, CALL_VM_KILL, &web).kind, MSG_RESULT);
+	hear_wait(&c, "stopped", false);
+	say_wait(&c, WAIT_READY);
+	hear_wait(&c, "stopped", false);
+	assert_int_equal(ask(&d, CALL_VM_START, &web).kind, MSG_RESULT);
+	t.f->c.config.agent_ports = 0;
+	say_wait(&c, WAIT_READY);
+	assert_int_equal(hear(&c, CALL_VM_WAIT, &m), 1);
+	assert_int_equal(m.kind, MSG_ERROR);
+	assert_int_equal(m.error.code, FAIL_STATE);
+	control_close(&c);
+	control_close(&d);
+}
+
+static void waits_for_states(void **state)
+{
+	struct control c = client(OWNER), d = client(OWNER);
+	union control_body web = about("web");
+
+	(void)create(*state, "web", false);
+	say_wait(&c, WAIT_RUNNING);
+	hear_wait(&c, "created", false);
+	say_wait(&c, WAIT_REST);
+	hear_wait(&c, "created", true);
+	say_wait(&c, WAIT_EXIT);
+	hear_wait(&c, "created", true);
+	must_start(*state, "web");
+	say_wait(&c, WAIT_RUNNING);
+	hear_wait(&c, "running", true);
+	say_wait(&c, WAIT_EXIT);
+	RUN_UNTIL(is_parked());
+	assert_int_equal(ask(&d, CALL_VM_KILL, &web).kind, MSG_RESULT);
+	hear_wait(&c, "stopped", true);
+	control_close(&c);
+	control_close(&d);
+}
+
+/* The wait is over although the VM runs again when it is looked at. */
+static void a_wait_for_an_exit_sees_a_restart(void **state)
+{
+	struct control c = client(OWNER);
+	struct error e = { 0 };
+
+	(void)create(*state, "web", false);
+	must_start(*state, "web");
+	say_wait(&c, WAIT_EXIT);
+	RUN_UNTIL(is_parked());
+	struct vm vm = row(*state, "web");
+	vm.started_ns++;
+	assert_int_equal(tx_end(t.f->c.db, db_vm_update(t.f->c.db, &vm, &e), "", &e), 0);
+	hear_wait(&c, "running", true);
+	control_close(&c);
+}
+
 /* An agent that does not answer at once: the request waits without a worker, its connection is the
  * same from pass to pass, and it is behind its user's other requests. */
 static void a_search_for_a_port_keeps_its_connection(void **state)
@@ -2003,6 +2150,11 @@ int main(void)
 		TEST(without_a_descriptor_a_client_waits),
 		TEST(waiting_requests_hold_no_worker),
 		TEST(a_wait_ends_with_its_time),
+		TEST(a_wait_for_the_agent),
+		TEST(a_session_of_the_agent_makes_a_vm_ready),
+		TEST(a_wait_for_the_agent_ends_with_its_vm),
+		TEST(waits_for_states),
+		TEST(a_wait_for_an_exit_sees_a_restart),
 		TEST(a_follower_gets_later_output),
 		TEST(a_monitors_log_and_metrics_are_asked_for_by_number),
 		TEST(a_client_that_goes_leaves_its_start_running),

@@ -3,6 +3,8 @@
 #include "tests/unit/ctl_fixture.h"
 
 #include <sqlite3.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include "common/clock.h"
 #include "controller/host/usage.h"
@@ -11,6 +13,7 @@
 #include "controller/policy/actions.h"
 #include "controller/policy/housekeeping.h"
 #include "controller/policy/idle.h"
+#include "controller/vmm/watch.h"
 
 #define S 1000000000ull
 
@@ -651,6 +654,83 @@ static bool is_so(struct fixture *f)
 	return vm_at_rest(&vm) && fake_helper_objects(f->fake, 0) + ledger(f, &vm, NULL) == 0;
 }
 
+/* ---- the agent ---- */
+
+#define PATIENCE_MS 60000 /* for what is waited for on a loaded machine */
+
+/* Give a running VM one port, whose agent is this test. */
+static int make_agent(struct fixture *f, const struct vm *vm)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	(void)snprintf(a.sun_path, sizeof(a.sun_path), "%s/run/slots/%u/" AGENT_PORT, f->dir,
+		       vm->slot, 0u);
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(fd, 16), 0);
+	f->c.config.agent_ports = 1;
+	f->c.config.uid_base = getuid() - vm->slot;
+	return fd;
+}
+
+/* Answer a question that comes within @ms.  Its connection stays open: each question is one.
+ * Return: false if none comes. */
+static bool answer(int agent, int ms, const char *text)
+{
+	struct pollfd p = { agent, POLLIN, 0 };
+
+	if (poll(&p, 1, ms) != 1)
+		return false;
+	int fd = accept4(agent, NULL, NULL, SOCK_CLOEXEC);
+	assert_true(fd >= 0);
+	(void)!send(fd, text, strlen(text), MSG_NOSIGNAL); /* it may be over already */
+	return true;
+}
+
+static void a_running_vm_is_asked_until_its_agent_answers(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)create(f, "web", false);
+	must_start(f, "web");
+	struct vm vm = row(f, "web");
+	_cleanup_close_ int agent = make_agent(f, &vm);
+	pass(f, 0);
+	assert_true(answer(agent, PATIENCE_MS, ""));
+	for (int i = 0; i < 1000; i++) { /* a question that is not over yet is not repeated */
+		pass(f, i ? 1 : 1000000);
+		if (answer(agent, 100, ""))
+			break;
+	}
+	pass(f, 100); /* less than a quarter of its time */
+	assert_false(answer(agent, 200, "x"));
+	assert_false(watch_is_ready(f->c.watch, vm.id));
+	for (int i = 0; i < 1000 && !watch_is_ready(f->c.watch, vm.id); i++) {
+		pass(f, 1000000);
+		(void)answer(agent, 100, "x");
+	}
+	assert_true(watch_is_ready(f->c.watch, vm.id));
+	while (answer(agent, 0, "x"))
+		; /* questions that were over too early above */
+	for (int i = 0; i < 3; i++) {
+		pass(f, 1000000);
+		assert_false(answer(agent, 200, "x"));
+	}
+}
+
+static void no_agent_is_asked_without_ports(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)create(f, "web", false);
+	must_start(f, "web");
+	struct vm vm = row(f, "web");
+	_cleanup_close_ int agent = make_agent(f, &vm);
+	f->c.config.agent_ports = 0;
+	pass(f, 0);
+	assert_false(answer(agent, 200, "x"));
+}
+
 static void policy_actions_beside_user_requests(void **state)
 {
 	struct fixture *f = *state;
@@ -703,6 +783,8 @@ int main(void)
 		TEST(a_drain_interrupts_a_start),
 		TEST(stuck_monitors_do_not_hold_up_the_others),
 		TEST(counters_of_a_tap),
+		TEST(a_running_vm_is_asked_until_its_agent_answers),
+		TEST(no_agent_is_asked_without_ports),
 		TEST(policy_actions_beside_user_requests),
 	};
 
