@@ -91,14 +91,15 @@ static bool by_vsock(const struct vm *vm)
 }
 
 /* Write the start of a session, with a new nonce.  Return: its length. */
-static size_t put_start(const struct vm *vm, uint8_t nonce[AGENT_NONCE], char out[START_MAX])
+static size_t put_start(const struct vm *vm, uint8_t nonce[AGENT_NONCE], uint8_t out[START_MAX])
 {
+	static const uint8_t mark[AGENT_MARK_LEN + 1] = AGENT_MARK;
 	size_t n = 0;
 
 	if (by_vsock(vm))
-		n = (size_t)snprintf(out, START_MAX, "CONNECT %d\n", AGENT_VSOCK_PORT);
+		n = (size_t)snprintf((char *)out, START_MAX, "CONNECT %d\n", AGENT_VSOCK_PORT);
 	id_new(nonce);
-	memcpy(out + n, AGENT_MARK, AGENT_MARK_LEN);
+	memcpy(out + n, mark, AGENT_MARK_LEN);
 	memcpy(out + n + AGENT_MARK_LEN, nonce, AGENT_NONCE);
 	return n + AGENT_GREETING;
 }
@@ -108,7 +109,7 @@ static size_t put_start(const struct vm *vm, uint8_t nonce[AGENT_NONCE], char ou
 static int try_port(const struct ctl *c, const struct vm *vm, struct vmm_ports *s, size_t place)
 {
 	const uint32_t number = s->first + (uint32_t)place + VMM_PORTS_TRIED * s->turn[place];
-	char start[START_MAX];
+	uint8_t start[START_MAX];
 	const size_t n = put_start(vm, s->nonces[place], start);
 	char name[16] = AGENT_VSOCK, path[VMM_PEER_PATH];
 
@@ -163,7 +164,9 @@ static uint32_t ports_of(const struct vmm_ports *s, size_t place)
 
 static void next_port(struct vmm_ports *s, size_t place)
 {
-	s->turn[place] = (s->turn[place] + 1) % ports_of(s, place);
+	const uint32_t ports = ports_of(s, place);
+
+	s->turn[place] = ports ? (s->turn[place] + 1) % ports : 0;
 }
 
 /* Begin a search, or have one place of it try its next port. */
