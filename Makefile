@@ -76,11 +76,12 @@ SUP := $(wildcard privhelper/supervisor/*.c) $(POLICIES) controller/sandbox_poli
 NET := $(wildcard privhelper/net/*.c) privhelper/net/image.c
 BLK := $(wildcard privhelper/blk/*.c) privhelper/label.c
 SPAWN := $(wildcard privhelper/spawn/*.c) privhelper/label.c
-CONTROLLER := $(filter-out controller/cli/% controller/agent/% controller/copy/%,$(wildcard controller/*.c controller/*/*.c)) common/policy.c common/config_fd.c
+CONTROLLER := $(filter-out controller/cli/% controller/agent/% controller/copy/% controller/unpack/%,$(wildcard controller/*.c controller/*/*.c)) common/policy.c common/config_fd.c
 # Files and folders as a stream: for the command line and the agent.
 COPY := $(wildcard controller/copy/*.c) proto/tree.c
 CLI := $(wildcard controller/cli/*.c controller/cli/audit/*.c) $(COPY) proto/agent.c
 AGENT := $(wildcard controller/agent/*.c) $(COPY) proto/agent.c
+UNPACK := $(wildcard controller/unpack/*.c) common/error.c common/policy.c
 
 SRC_banger-privhelper := $(COMMON) proto/slot.c $(SUP) $(FAIL)
 SRC_banger-role-net := $(COMMON) $(ROLE_PROTO) $(ROLE) $(NET) $(FAIL_OPS)
@@ -89,6 +90,7 @@ SRC_banger-role-spawn := $(COMMON) $(ROLE_PROTO) $(ROLE) $(SPAWN) $(FAIL_OPS)
 SRC_banger-kvmprobe := privhelper/kvmprobe/kvmprobe.c
 SRC_banger-controller := $(COMMON) $(USER) $(PROTO) $(CONTROL) $(CONTROLLER) $(FAIL_OPS)
 SRC_banger := $(COMMON) $(USER) $(PROTO) $(CONTROL) common/config.c $(CLI)
+SRC_banger-unpack := $(COMMON) $(UNPACK)
 
 LIB_banger-privhelper := inih libseccomp libcap-ng
 LIB_banger-role-net := libseccomp libcap-ng libmd libmnl
@@ -96,9 +98,10 @@ LIB_banger-role-blk := libseccomp libcap-ng libmd
 LIB_banger-role-spawn := libseccomp libcap-ng libmd
 LIB_banger-controller := $(MSGPACK) sqlite3 libcurl jansson libseccomp libmd
 LIB_banger := $(MSGPACK) jansson libarchive inih nettle
+LIB_banger-unpack := libarchive ext2fs libseccomp libmd jansson
 
-PROGRAMS := banger banger-controller banger-privhelper banger-role-net banger-role-blk banger-role-spawn banger-kvmprobe
-ALL_LIBS := inih libseccomp libcap-ng libmnl $(MSGPACK) sqlite3 libcurl jansson libmd libarchive nettle cmocka
+PROGRAMS := banger banger-unpack banger-controller banger-privhelper banger-role-net banger-role-blk banger-role-spawn banger-kvmprobe
+ALL_LIBS := inih libseccomp libcap-ng libmnl $(MSGPACK) sqlite3 libcurl jansson libmd libarchive nettle ext2fs cmocka
 
 all: $(PROGRAMS:%=$(B)/%)
 
@@ -145,6 +148,7 @@ ROOM_priv := common/config.c common/config_fd.c common/policy.c $(addprefix priv
 	$(filter-out privhelper/spawn/spawn.c,$(wildcard privhelper/spawn/*.c)) $(POLICIES)
 ROOM_ctl := $(CONTROL) common/config.c $(filter-out controller/main.c,$(CONTROLLER)) $(FAKES)
 ROOM_agent := $(filter-out controller/agent/agent.c,$(AGENT))
+ROOM_unpack := $(filter-out controller/unpack/main.c,$(UNPACK))
 ROOM_cli := $(CONTROL) common/config.c $(filter-out controller/cli/main.c,$(CLI))
 
 room_objects = $(patsubst %.c,$(B)/%.o,$(sort $(COMMON) $(USER) $(PROTO) $(ROOM_$(1))))
@@ -155,7 +159,7 @@ $(B)/unit/test_$(1)_%: $(B)/tests/unit/test_$(1)_%.o $(call room_objects,$(1))
 	$(Q)$$(CC) $$(LDFLAGS_ALL) $$(filter-out $$(addprefix $(B)/,$$(call included,tests/unit/test_$(1)_$$*.c)),$$^) -o $$@ \
 		$$(call pkg_libs,$(ALL_LIBS)) -pthread
 endef
-$(foreach r,common proto priv ctl agent cli,$(eval $(call room,$(r))))
+$(foreach r,common proto priv ctl agent unpack cli,$(eval $(call room,$(r))))
 .SECONDARY:
 $(B)/unit/test_ctl_memory: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc reallocarray strdup)
 
@@ -317,7 +321,7 @@ install: all
 	$(if $(filter release,$(MODE)),,$(error what is installed is MODE=release, not $(MODE)))
 	install -D -m 755 $(B)/banger $(DESTDIR)$(PREFIX)/bin/banger
 	install -D -m 755 $(B)/banger-privhelper $(DESTDIR)$(PREFIX)/sbin/banger-privhelper
-	for p in banger-controller banger-role-net banger-role-blk banger-role-spawn banger-kvmprobe; do \
+	for p in banger-controller banger-role-net banger-role-blk banger-role-spawn banger-kvmprobe banger-unpack; do \
 		install -D -m 755 $(B)/$$p $(DESTDIR)$(LIBEXEC)/$$p || exit 1; done
 	[ -e $(DESTDIR)/etc/banger/banger.conf ] || \
 		install -D -m 644 privhelper/banger.conf $(DESTDIR)/etc/banger/banger.conf

@@ -4,7 +4,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 status=0
 mapfile -t sources < <(git ls-files '*.c' | grep -v -e '^tests/' -e failpoint)
-cflags=$(pkg-config --cflags libarchive libseccomp libcap-ng libmnl libnftnl sqlite3 libcurl jansson libmd nettle 2>/dev/null)
+cflags=$(pkg-config --cflags libarchive libseccomp libcap-ng libmnl libnftnl sqlite3 libcurl jansson libmd ext2fs nettle 2>/dev/null)
 # A terminal may know no more: what the command line prints is ASCII.
 git ls-files 'controller/cli/*.[ch]' | xargs grep -nP '[^\x00-\x7F]' && status=1
 tests/failures.sh || status=1
@@ -42,7 +42,7 @@ printf '%s\n' 'static int g(void)' '{' 'FAILPOINT("a");' 'mknod(n, m, d);' 'retu
 [ "$(awk -f tests/failpoints.awk "$places"/*/*.c | grep -oE '[a-z0-9_]+$|FICLONE$' | paste -sd ' ')" = "ftruncate mount fchown" ] ||
 	{ echo "failpoints.awk does not refuse what it should"; status=1; }
 rm -r "$places"
-git ls-files 'controller/*.c' 'privhelper/*.c' | grep -v -e /cli/ -e /agent/ -e /copy/ -e kvmprobe | xargs awk -f tests/failpoints.awk || status=1
+git ls-files 'controller/*.c' 'privhelper/*.c' | grep -v -e /cli/ -e /agent/ -e /copy/ -e /unpack/ -e kvmprobe | xargs awk -f tests/failpoints.awk || status=1
 # Likewise of includes: what runs upward, what runs to a room on the same floor, and a file that has no floor.
 places=$(mktemp -d) && mkdir -p "$places/controller/vmm"
 printf '%s\n' '#include "common/log.h"' '#include "controller/helper/client.h"' '#include "controller/lifecycle/exit.h"' '#include "controller/host/audit.h"' \

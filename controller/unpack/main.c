@@ -1,0 +1,72 @@
+/* main.c - banger-unpack: makes an image of a tar or of container layers.
+ *
+ * `banger image import` starts it as the user, with the input as standard input and an empty ext4
+ * as descriptor 3.  The arguments: the size of the image in MiB, and what is to be taken from the
+ * input (layout.h).  It answers by its exit status (enum fail), and by three lines: what, why,
+ * hint. */
+#include <fcntl.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "controller/unpack/confine.h"
+#include "controller/unpack/layer.h"
+#include "controller/unpack/layout.h"
+
+#define OUTPUT 3
+#define UNPACK_FACTOR 16 /* the layers may unpack to so many times the size of the image */
+
+static void print_line(const char *text)
+{
+	for (; *text; text++)
+		putchar((unsigned char)*text < ' ' ? '?' : *text);
+	putchar('\n');
+}
+
+static int report(const struct error *e)
+{
+	print_line(e->what);
+	print_line(e->why);
+	print_line(e->hint);
+	return (int)e->code;
+}
+
+static int unpack(uint64_t bytes, const char *pick, struct error *e)
+{
+	struct image im;
+
+	if (image_begin(&im, OUTPUT, bytes * UNPACK_FACTOR, e) < 0)
+		return -1;
+	if (layout_apply(&im, STDIN_FILENO, pick, e) < 0) {
+		image_abandon(&im);
+		return -1;
+	}
+	return image_finish(&im, e);
+}
+
+int main(int argc, char **argv)
+{
+	struct error e = { 0 };
+	struct stat st;
+	uint64_t mib;
+
+	if (argc != 3 || parse_uint(argv[1], 1, UINT32_MAX, &mib) < 0) {
+		fputs("banger-unpack: `banger image import` starts it\n", stderr);
+		return FAIL_USAGE;
+	}
+	/* Names in extended headers of tar are UTF-8; in this locale libarchive does not convert
+	   them. */
+	(void)setlocale(LC_CTYPE, "C.UTF-8");
+	/* A full disk is told as an error of write(2). */
+	(void)signal(SIGXFSZ, SIG_IGN);
+	(void)close_range(OUTPUT + 1, ~0u, 0);
+	if (fstat(STDIN_FILENO, &st) < 0 ||
+	    confine(S_ISDIR(st.st_mode) ? STDIN_FILENO : -1, mib << 20) < 0) {
+		(void)error_set(&e, FAIL_HOST, "banger-unpack", "it could not be confined");
+		return report(&e);
+	}
+	return unpack(mib << 20, argv[2], &e) < 0 ? report(&e) : 0;
+}
