@@ -87,7 +87,7 @@ static const struct option_row {
 			0 },
 	[O_MODULES] = { "modules", 0, K_TEXT, "DIR", "the kernel's folder lib/modules/<release>",
 			AT(modules), 0 },
-	[O_SIZE] = { "size", 0, K_MIB, "SIZE", "size of the file system (default 1G)", AT(size_mib),
+	[O_SIZE] = { "size", 0, K_MIB, "SIZE", "size of the file system", AT(size_mib),
 		     16777216 },
 	[O_INCLUDE] = { "include", 0, K_TEXT, "PACKAGES",
 			"additional packages, separated by commas", AT(include), 0 },

@@ -134,17 +134,21 @@ const struct command commands[] = {
 	  cmd_vm_logs },
 	{ "image", "list", "ls", "", 0, 0, false, PRINTS,
 	  "list the root file systems that VMs start from", cmd_image_list },
-	{ "image", "import", NULL, "NAME FILE", 2, 2, false, WORKS | O(KERNEL),
-	  "import an ext4 file system as an image\n"
-	  "This program opens FILE with your own rights.  FILE may be a pipe, which is read to\n"
-	  "its end first: banger image import NAME <(zcat FILE.gz)",
+	{ "image", "import", NULL, "NAME FILE", 2, 2, false, WORKS | O(KERNEL) | O(SIZE),
+	  "import an ext4 file system, a tar or a container image\n"
+	  "FILE is opened with your own rights; it may be a pipe, or - for standard input.  Its\n"
+	  "content decides: an ext4 is taken as it is.  A tar of a root file system becomes an\n"
+	  "ext4, plain or compressed by gzip, zstd, xz or bzip2.  No root and no subordinate ids\n"
+	  "are needed.  The file system has --size, by default 1G and four times the input.\n"
+	  "Needs the package e2fsprogs, but not for an ext4.",
 	  cmd_image_import },
 	{ "image", "build", NULL, "debian [NAME]", 1, 2, false,
 	  O(PROGRESS) | O(KERNEL) | O(SIZE) | O(INCLUDE) | O(SUITE) | O(OUTPUT_FILE),
 	  "build a Debian root file system with mmdebstrap and import it\n"
-	  "Needs NAME and --kernel, or --output FILE alone.  Packages of the host's own release\n"
-	  "come from the host's apt sources, with its proxy and its keys; packages of another\n"
-	  "release come from deb.debian.org.  FILE is replaced when the image is complete.\n"
+	  "Needs NAME and --kernel, or --output FILE alone.  --size is 1G by default.\n"
+	  "Packages of the host's own release come from the host's apt sources, with its proxy\n"
+	  "and its keys; packages of another release come from deb.debian.org.  FILE is replaced\n"
+	  "when the image is complete.\n"
 	  "Needs the packages mmdebstrap and e2fsprogs.  Without root it also needs uidmap and\n"
 	  "a range in /etc/subuid, or fakechroot and fakeroot.",
 	  cmd_image_build },

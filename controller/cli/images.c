@@ -1,4 +1,4 @@
-/* images.c - lists and deletes images and kernels, and imports finished image files. */
+/* images.c - lists and deletes images and kernels, and passes finished image files on. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -387,19 +387,4 @@ int need_kernel(struct cli *c, struct error *e)
 		  "--kernel KERNEL is missing: the kernel to start it with");
 	error_hint(e, "banger kernel list; banger kernel import debian debian");
 	return -1;
-}
-
-int cmd_image_import(struct cli *c)
-{
-	struct error e = { 0 };
-
-	if (need_kernel(c, &e) < 0 || signals_hold(c, &e) < 0)
-		return out_error(c, &e);
-	_cleanup_close_ int fd = open_input(c, c->pos[1], &e);
-	if (fd < 0 || image_check(fd, c->pos[1], &e) < 0 ||
-	    image_import_fd(c, c->pos[0], fd, &e) < 0) {
-		int code = out_error(c, &e);
-		return c->signal ? 128 + c->signal : code;
-	}
-	return 0;
 }

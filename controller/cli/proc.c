@@ -53,6 +53,12 @@ static int become(const struct account *as)
 		       : 0;
 }
 
+/* Give a descriptor the number @to.  dup2(2) clears its close-on-exec flag only if it moves it. */
+static int give(int fd, int to)
+{
+	return fd == to ? fcntl(fd, F_SETFD, 0) : dup2(fd, to);
+}
+
 _Noreturn static void child(const char *const argv[], const struct proc_io *io, int out)
 {
 	signals_release();
@@ -64,6 +70,8 @@ _Noreturn static void child(const char *const argv[], const struct proc_io *io, 
 	int null = io->null_err ? open("/dev/null", O_WRONLY | O_CLOEXEC) : -1;
 	if (null >= 0)
 		(void)dup2(null, STDERR_FILENO);
+	if ((io->in && give(io->in, STDIN_FILENO) < 0) || (io->third && give(io->third, 3) < 0))
+		_exit(126);
 	if (io->dir && chdir(io->dir) < 0)
 		_exit(126);
 	if (io->as && become(io->as) < 0)

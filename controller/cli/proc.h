@@ -14,6 +14,7 @@ struct proc_io {
 	char *capture;  /* stdout goes into this buffer, NUL-terminated, cut at its size */
 	size_t capture_size;
 	const char *dir;          /* working folder */
+	int in, third;            /* descriptors that it gets as 0 and as 3; 0: ours, and none */
 	const struct account *as; /* run under this account, without other groups, and inherit only
 				     the output; NULL: under ours */
 	unsigned most_ms;         /* kill the program after this time; 0: no limit */
