@@ -2,7 +2,8 @@
  *
  * Theory of operation.  The guest's /init starts the agent before the image's init.  It keeps the
  * root of the initramfs, and descriptors of /dev and /proc, which move with their mounts when the
- * root is switched.  systemd leaves a process alone whose first argument begins with '@'
+ * root is switched.  In an image without an init the same program is process 1, too: init.c.
+ * systemd leaves a process alone whose first argument begins with '@'
  * (systemd.io/ROOT_STORAGE_DAEMONS).
  *
  * A port of virtio-serial (drivers/char/virtio_console.c) can be opened once and has one client at
@@ -31,6 +32,7 @@
 
 #include <linux/vm_sockets.h> /* needs sys/socket.h before it */
 
+#include "controller/agent/init.h"
 #include "controller/agent/session.h"
 #include "proto/agent.h"
 
@@ -250,6 +252,8 @@ int main(void)
 	struct epoll_event ev[PORTS_MAX + 2];
 	sigset_t chld, none;
 
+	if (getpid() == 1)
+		return init_run();
 	(void)sigemptyset(&none);
 	(void)sigemptyset(&chld);
 	(void)sigaddset(&chld, SIGCHLD);

@@ -14,7 +14,8 @@ vms() { as $ALICE vm list -o json | jq length; }
 set_prepare
 conf_make slots=6 per_owner=6
 guest_image
-mkdir "$T/empty" && mke2fs -q -t ext4 -d "$T/empty" -E root_owner=0:0 "$T/noinit.ext4" 16M && chmod 644 "$T/noinit.ext4"
+# A guest can not mount it: its block groups are zeros.
+mke2fs -q -t ext4 -b 1024 "$T/broken.ext4" 16M && chmod 644 "$T/broken.ext4" && dd if=/dev/zero of="$T/broken.ext4" bs=1024 seek=2 count=1 conv=notrunc 2>/dev/null
 did "the set comes up" set_start
 check "root imports a kernel" eval 'cp "$ROOT/build/cache/kernel.deb" "$T/kernel.deb" && chmod 644 "$T/kernel.deb" &&
 	as 0 kernel import debian --deb "$T/kernel.deb"'
@@ -22,28 +23,28 @@ check "root imports a kernel" eval 'cp "$ROOT/build/cache/kernel.deb" "$T/kernel
 # ---- the default of --image ----
 is "$(status_of as $ALICE run -d)" 3 "run without any image: not found"
 is "$(tail -n 1 "$T/err")" "hint: banger kernel import*banger image build*" "run without any image: the hint is how to get one"
-check "a compressed image comes by a pipe" as 0 image import noinit <(cat "$T/noinit.ext4") --kernel debian
+check "a compressed image comes by a pipe" as 0 image import broken <(cat "$T/broken.ext4") --kernel debian
 check "run with exactly one image: it is taken" as $ALICE run -d --name only --memory 128M
-is "$(field $ALICE only image)" noinit "run with exactly one image: the VM is of it"
+is "$(field $ALICE only image)" broken "run with exactly one image: the VM is of it"
 as $ALICE rm only >/dev/null
 check "root imports a second image" as 0 image import tiny "$T/guest.ext4" --kernel debian
 is "$(status_of as $ALICE run -d)" 2 "run with several images: usage"
-is "$(grep -c 'noinit, tiny\|tiny, noinit' "$T/err")" 1 "run with several images: they are listed"
+is "$(grep -c 'broken, tiny\|tiny, broken' "$T/err")" 1 "run with several images: they are listed"
 
 # ---- the VM ends while its ssh server is waited for ----
 # On a busy host the emulator may lose a boot before init's first word (tests/guest/README.md): such a one is tried again.
 for _ in 1 2 3; do
 	was=$SECONDS
-	rc=$(status_of as $ALICE run --rm --name ends --timeout 60s --image noinit --memory 128M -- true)
+	rc=$(status_of as $ALICE run --rm --name ends --timeout 60s --image broken --memory 128M -- true)
 	{ [ "$rc" = 7 ] && [ -z "$(as $ALICE logs ends)" ]; } || break
 	echo "# the emulator lost a boot; again"
 	as $ALICE rm ends >/dev/null
 done
-is "$rc" 125 "a guest without /sbin/init: a failure of ours"
-is "$((SECONDS - was < 60))" 1 "a guest without /sbin/init: it does not wait for the time-out ($((SECONDS - was)) s)"
-is "$(grep -c 'the VM ended before it answered' "$T/err")/$(grep -c '/sbin/init' "$T/err")" 1/1 \
-	"a guest without /sbin/init: it is told that the VM ended, and what its console said"
-is "$(vms)" 0 "a guest without /sbin/init: --rm is honoured"
+is "$rc" 125 "a guest without a root disk: a failure of ours"
+is "$((SECONDS - was < 60))" 1 "a guest without a root disk: it does not wait for the time-out ($((SECONDS - was)) s)"
+is "$(grep -c 'the VM ended before it answered' "$T/err")/$(grep -c 'not a usable ext4' "$T/err")" 1/1 \
+	"a guest without a root disk: it is told that the VM ended, and what its console said"
+is "$(vms)" 0 "a guest without a root disk: --rm is honoured"
 
 # ---- signals ----
 run_rm() { # run_rm OPTIONS-OF-ENV...: `run --rm` in the background, waiting for a guest that has no ssh server; its pid is in $RUN

@@ -1,0 +1,179 @@
+/* init.c - process 1 of a guest whose image has no init.
+ *
+ * guest/init has mounted everything and configured the network before it executes this program.
+ * Commands are run by the agent, which is another process. */
+#include "controller/agent/init.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/input.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define BUTTONS_MAX 8
+#define LOOK_MS 1000   /* pause between two looks for buttons, while there is none */
+#define GRACE_MS 10000 /* from SIGTERM to SIGKILL */
+#define STEP_MS 20     /* pause between two looks at what still runs */
+
+static struct {
+	struct pollfd fd[1 + BUTTONS_MAX]; /* signals, then buttons */
+	nfds_t n;
+} init;
+
+/* ---- the end of the guest ---- */
+
+/* Return: true if the process is a program of the image.  Threads of the kernel and ended processes
+ * have no command line; that of an agent begins with '@'. */
+static bool is_program(const char *pid)
+{
+	char path[64], first = '\0';
+
+	if (*pid < '1' || *pid > '9' || strcmp(pid, "1") == 0)
+		return false;
+	(void)snprintf(path, sizeof(path), "/proc/%.32s/cmdline", pid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	bool any = fd >= 0 && read(fd, &first, 1) == 1;
+	if (fd >= 0)
+		(void)close(fd);
+	return any && first != '@';
+}
+
+static bool programs_run(void)
+{
+	DIR *d = opendir("/proc");
+	const struct dirent *e;
+	bool any = false;
+
+	while (d && !any && (e = readdir(d)))
+		any = is_program(e->d_name);
+	if (d)
+		(void)closedir(d);
+	return any;
+}
+
+static void reap(void)
+{
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+}
+
+/* Without ACPI (Firecracker) only a restart ends the VM. */
+static int power_off(void)
+{
+	return access("/sys/firmware/acpi", F_OK) == 0 ? RB_POWER_OFF : RB_AUTOBOOT;
+}
+
+_Noreturn static void end(int how)
+{
+	(void)kill(-1, SIGTERM);
+	(void)kill(-1, SIGCONT);
+	for (int ms = 0; ms < GRACE_MS && programs_run(); ms += STEP_MS) {
+		(void)poll(NULL, 0, STEP_MS);
+		reap();
+	}
+	(void)kill(-1, SIGKILL);
+	sync();
+	(void)mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY, NULL);
+	(void)reboot(how);
+	for (;;)
+		(void)pause();
+}
+
+/* ---- signals and buttons ---- */
+
+static void take_signals(void)
+{
+	struct signalfd_siginfo i;
+
+	while (read(init.fd[0].fd, &i, sizeof(i)) == (ssize_t)sizeof(i)) {
+		if (i.ssi_signo == SIGTERM || i.ssi_signo == SIGINT)
+			end(RB_AUTOBOOT);
+		if (i.ssi_signo != SIGCHLD)
+			end(power_off());
+	}
+	reap();
+}
+
+/* Return: true if the power button was pressed. */
+static bool take_keys(int fd)
+{
+	struct input_event ev;
+
+	while (read(fd, &ev, sizeof(ev)) == (ssize_t)sizeof(ev))
+		if (ev.type == EV_KEY && ev.code == KEY_POWER && ev.value)
+			return true;
+	return false;
+}
+
+/* The drivers of all buttons were loaded by guest/init, but their nodes may come later. */
+static void look_for_buttons(void)
+{
+	DIR *d = opendir("/dev/input");
+	const struct dirent *e;
+
+	while (d && init.n < 1 + BUTTONS_MAX && (e = readdir(d))) {
+		int fd = strncmp(e->d_name, "event", 5) != 0
+				 ? -1
+				 : openat(dirfd(d), e->d_name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+		if (fd >= 0)
+			init.fd[init.n++] = (struct pollfd){ fd, POLLIN, 0 };
+	}
+	if (d)
+		(void)closedir(d);
+}
+
+static int open_signals(void)
+{
+	sigset_t all;
+
+	(void)sigfillset(&all);
+	(void)sigprocmask(SIG_SETMASK, &all, NULL);
+	(void)sigemptyset(&all);
+	for (const int *s = (const int[]){ SIGCHLD, SIGUSR1, SIGUSR2, SIGPWR, SIGTERM, SIGINT, 0 };
+	     *s; s++)
+		(void)sigaddset(&all, *s);
+	return signalfd(-1, &all, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+/* ---- its begin ---- */
+
+/* The root moves as in switch_root(8); the initramfs stays below it, for the agent. */
+static int enter_root(void)
+{
+	if (chdir(NEW_ROOT) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0)
+		return -1;
+	return chdir("/");
+}
+
+int init_run(void)
+{
+	init.fd[0] = (struct pollfd){ open_signals(), POLLIN, 0 };
+	init.n = 1;
+	if (init.fd[0].fd < 0 || enter_root() < 0) {
+		perror("banger-init: the root");
+		return 1;
+	}
+	/* Ctrl-Alt-Del, which Firecracker sends for a power button, becomes SIGINT. */
+	(void)reboot(RB_DISABLE_CAD);
+	for (;;) {
+		if (init.n == 1)
+			look_for_buttons();
+		(void)poll(init.fd, init.n, init.n == 1 ? LOOK_MS : -1);
+		if (init.fd[0].revents)
+			take_signals();
+		for (nfds_t i = 1; i < init.n; i++)
+			if (init.fd[i].revents && take_keys(init.fd[i].fd))
+				end(power_off());
+	}
+}
