@@ -137,9 +137,13 @@ const struct command commands[] = {
 	{ "image", "import", NULL, "NAME FILE", 2, 2, false, WORKS | O(KERNEL) | O(SIZE),
 	  "import an ext4 file system, a tar or a container image\n"
 	  "FILE is opened with your own rights; it may be a pipe, or - for standard input.  Its\n"
-	  "content decides: an ext4 is taken as it is.  A tar of a root file system becomes an\n"
-	  "ext4, plain or compressed by gzip, zstd, xz or bzip2.  No root and no subordinate ids\n"
-	  "are needed.  The file system has --size, by default 1G and four times the input.\n"
+	  "content decides.  An ext4 is taken as it is.  These become one, plain or compressed by\n"
+	  "gzip, zstd, xz or bzip2, without root and without subordinate ids:\n"
+	  "  a tar of a root file system\n"
+	  "  an OCI layout, as a folder or a tar; one image of several: oci:FILE:TAG\n"
+	  "  the tar of `docker save` or `podman save`; one of several: docker-archive:FILE:NAME\n"
+	  "The file system has --size, by default 1G and four times the input.  `run` starts the\n"
+	  "entry point of a container image, with its environment, user and folder.\n"
 	  "Needs the package e2fsprogs, but not for an ext4.",
 	  cmd_image_import },
 	{ "image", "build", NULL, "debian [NAME]", 1, 2, false,

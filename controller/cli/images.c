@@ -278,14 +278,16 @@ static bool is_unnamed_pipe(int fd)
 
 int open_input(struct cli *c, const char *path, struct error *e)
 {
+	bool std = strcmp(path, "-") == 0;
 	/* O_NONBLOCK: the open of a FIFO does not wait for its other end (fifo(7)). */
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	_cleanup_close_ int fd = std ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
+				     : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return error_set(e, errno == ENOENT ? FAIL_NOT_FOUND : FAIL_GENERAL, path, "%s",
 				 strerror(errno));
-	if (S_ISFIFO(st.st_mode) && is_unnamed_pipe(fd))
+	if (S_ISFIFO(st.st_mode) && (std || is_unnamed_pipe(fd)))
 		return spool(c, fd, path, e);
 	if (!S_ISREG(st.st_mode)) {
 		error_set(e, FAIL_USAGE, path, "not a regular file");

@@ -10,6 +10,8 @@
 /**
  * open_input() - open a file that the user named, with the user's rights
  *
+ * @path:	a path, or "-": standard input
+ *
  * Takes a regular file or an unnamed pipe, as `<(zcat x.gz)` makes one.  The data of a pipe is
  * copied to an unnamed file in the folder of tempdir_make().  Other types, such as named FIFOs, are
  * refused at once.  Return: a descriptor for reading a regular file, or -1 with @e.

@@ -24,13 +24,14 @@
 #define FIXED_TIME "946684800" /* 2000-01-01, as in unpack/ext4.c */
 #define BASE_MIB 1024
 #define UNIT_MIB 64
-#define TAG_MOST 128
+#define TAG_MOST 256
 #define HELPER "banger-unpack"
 
 /* What the user named, and what is made of it. */
 struct import {
 	struct cli *c;
 	const char *path;    /* without a prefix and a tag */
+	char room[4096];     /* of @path */
 	char pick[TAG_MOST]; /* the tag; "": none */
 	int input;
 	char dir[4096], file[4200];
@@ -96,6 +97,16 @@ static void format_uuid(const uint8_t b[16], char out[37])
 	*p = '\0';
 }
 
+/* Open the index of a layout.  Return: a regular file, or -1. */
+static int open_index(int folder)
+{
+	const int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+	_cleanup_close_ int fd = openat(folder, "index.json", flags);
+	struct stat st;
+
+	return fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? steal_fd(&fd) : -1;
+}
+
 /* Two ids from the digest of the input: of the file system, and of its hashed folders.  A layout's
  * index has the digests of everything else. */
 static int make_ids(struct import *im, char ids[2][37], struct error *e)
@@ -107,8 +118,7 @@ static int make_ids(struct import *im, char ids[2][37], struct error *e)
 	sha256_init(&ctx);
 	sha256_update(&ctx, strlen(im->pick), (const uint8_t *)im->pick);
 	bool folder = fstat(im->input, &st) == 0 && S_ISDIR(st.st_mode);
-	_cleanup_close_ int index =
-		folder ? openat(im->input, "index.json", O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+	_cleanup_close_ int index = folder ? open_index(im->input) : -1;
 	if (hash_file(im->c, folder ? index : im->input, &ctx) < 0) {
 		if (im->c->signal)
 			return signals_error(im->c, "import", e);
@@ -263,17 +273,56 @@ static int import_unpacked(struct import *im, struct error *e)
 
 /* ---- the command ---- */
 
+/* The prefixes of skopeo(1).  What the input really is, its content says. */
+static const char *const prefixes[] = { "oci:", "oci-archive:", "docker-archive:" };
+
+static int refuse_registry(const char *path, struct error *e)
+{
+	error_set(e, FAIL_USAGE, path, "registries are not read");
+	error_hint(e,
+		   "skopeo copy --override-os linux --override-arch amd64 %.100s "
+		   "oci-archive:image.tar, then import image.tar",
+		   path);
+	return -1;
+}
+
+/* Separate PREFIX:FILE:TAG.  A file whose name has a colon is found as a whole. */
+static int parse_path(struct import *im, struct error *e)
+{
+	size_t i = 0;
+
+	if (strncmp(im->path, "docker://", 9) == 0)
+		return refuse_registry(im->path, e);
+	while (i < ARRAY_SIZE(prefixes) && strncmp(im->path, prefixes[i], strlen(prefixes[i])) != 0)
+		i++;
+	if (i == ARRAY_SIZE(prefixes))
+		return 0;
+	if (snprintf(im->room, sizeof(im->room), "%s", im->path + strlen(prefixes[i])) >=
+	    (int)sizeof(im->room))
+		return error_set(e, FAIL_USAGE, "import", "the path is too long");
+	im->path = im->room;
+	char *colon = strchr(im->room, ':');
+	if (!colon || access(im->room, F_OK) == 0)
+		return 0;
+	*colon = '\0';
+	if (strlen(colon + 1) >= sizeof(im->pick))
+		return error_set(e, FAIL_USAGE, "import", "the image's name is too long");
+	(void)strcpy(im->pick, colon + 1);
+	return 0;
+}
+
 static int import(struct import *im, struct error *e)
 {
-	if (strcmp(im->path, "-") == 0)
-		im->path = "/dev/stdin";
+	if (parse_path(im, e) < 0)
+		return -1;
 	im->input = open(im->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (im->input < 0)
 		im->input = open_input(im->c, im->path, e);
 	if (im->input < 0)
 		return -1;
 	struct stat st;
-	if ((fstat(im->input, &st) == 0 && S_ISDIR(st.st_mode)) || is_archive(im->input))
+	if ((fstat(im->input, &st) == 0 && S_ISDIR(st.st_mode)) || im->pick[0] ||
+	    is_archive(im->input))
 		return import_unpacked(im, e);
 	return image_check(im->input, im->path, e) < 0
 		       ? -1

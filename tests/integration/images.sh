@@ -20,6 +20,113 @@ guest_image
 did "the set comes up" set_start
 did "kernel and image" set_images
 
+tiny_tree() { # tiny_tree FOLDER: a root file system that has busybox, and no init
+	mkdir -p "$1/bin" && cp /bin/busybox "$1/bin/" && ln -s busybox "$1/bin/sh"
+}
+
+# ---- container images ----
+sha() { sha256sum "$1" | cut -d' ' -f1; }
+blob() { # blob LAYOUT FILE MEDIATYPE: move a file into the layout, and print its descriptor
+	local hex
+	hex=$(sha "$2")
+	jq -n --arg m "$3" --arg d "sha256:$hex" --argjson s "$(stat -c %s "$2")" '{mediaType: $m, digest: $d, size: $s}'
+	mv "$2" "$1/blobs/sha256/$hex"
+}
+oci=application/vnd.oci.image
+joined() { (IFS=,; echo "[$*]"); } # joined JSON...: an array
+layout() { # layout FOLDER CONFIG TAG LAYER.tar...: an OCI layout; CONFIG is the member "config" of its configuration
+	local dir=$1 config=$2 tag=$3 layers=() ids=() l
+	shift 3
+	mkdir -p "$dir/blobs/sha256"
+	for l; do
+		ids+=("\"sha256:$(sha "$l")\"")
+		gzip -n <"$l" >"$dir/layer"
+		layers+=("$(blob "$dir" "$dir/layer" $oci.layer.v1.tar+gzip)")
+	done
+	jq -n --argjson c "$config" --argjson i "$(joined "${ids[@]}")" \
+		'{os: "linux", architecture: "amd64", config: $c, rootfs: {type: "layers", diff_ids: $i}}' >"$dir/config"
+	jq -n --argjson c "$(blob "$dir" "$dir/config" $oci.config.v1+json)" --argjson l "$(joined "${layers[@]}")" \
+		'{schemaVersion: 2, config: $c, layers: $l}' >"$dir/manifest"
+	jq -n --argjson m "$(blob "$dir" "$dir/manifest" $oci.manifest.v1+json)" --arg t "$tag" \
+		'{schemaVersion: 2, manifests: [$m + {annotations: {"org.opencontainers.image.ref.name": $t}}]}' >"$dir/index.json"
+	echo '{"imageLayoutVersion": "1.0.0"}' >"$dir/oci-layout"
+}
+manifest_of() { echo "$1/blobs/sha256/$(jq -r '.manifests[0].digest' "$1/index.json" | cut -d: -f2)"; }
+docker_archive() { # docker_archive FILE LAYOUT NAME: what `docker save` would write of a layout of one image
+	local d=$1.d config names=() l
+	mkdir "$d"
+	config=$(jq -r .config.digest "$(manifest_of "$2")" | cut -d: -f2)
+	cp "$2/blobs/sha256/$config" "$d/$config.json"
+	for l in $(jq -r '.layers[].digest' "$(manifest_of "$2")" | cut -d: -f2); do
+		zcat "$2/blobs/sha256/$l" >"$d/layer"
+		names+=("\"$(sha "$d/layer").tar\"")
+		mv "$d/layer" "$d/$(sha "$d/layer").tar"
+	done
+	jq -n --arg c "$config.json" --arg t "$3" --argjson l "$(joined "${names[@]}")" \
+		'[{Config: $c, RepoTags: [$t], Layers: $l}]' >"$d/manifest.json"
+	tar -C "$d" -cf "$1" .
+}
+tiny_tree "$T/low"
+mkdir "$T/low/old" "$T/low/tmp" && echo low >"$T/low/old/file" && echo low >"$T/low/gone"
+mkdir -p "$T/high/sbin" "$T/high/old" && ln -s ../bin/busybox "$T/high/sbin/init"
+: >"$T/high/.wh.gone" && : >"$T/high/old/.wh..wh..opq" && echo high >"$T/high/old/new"
+tar -C "$T/low" -cf "$T/low.tar" . && tar -C "$T/high" -cf "$T/high.tar" .
+config='{"Entrypoint": ["/bin/busybox", "sh", "-c", "echo \"$0 $* $WORD $PWD $(busybox id -u)\"; exit 5"], "Cmd": ["one", "two"],
+	"Env": ["WORD=from the image", "PATH=/bin"], "User": "1000", "WorkingDir": "/old"}'
+layout "$T/layout" "$config" v1 "$T/low.tar" "$T/high.tar"
+tar -C "$T/layout" -cf "$T/layout.tar" .
+docker_archive "$T/docker.tar" "$T/layout" tiny:v1
+chmod -R a+rX "$T/layout" "$T"/*.tar
+import() { banger image import "$@" --kernel debian --size 64M; }
+check "an OCI layout becomes an image" import oci "$T/layout"
+check "one image of it, by its tag" import tag "oci:$T/layout:v1"
+check "a tar of the layout" import ocitar "oci-archive:$T/layout.tar"
+check "the archive of docker save, compressed" eval 'gzip -n <"$T/docker.tar" | import docker -'
+check "one image of it, by its name" import named "docker-archive:$T/docker.tar:tiny:v1"
+
+# ---- what is refused ----
+refused() { # refused WHY WHAT FILE: it is no image, and nothing is left of it
+	is "$(status_of import evil "$3")/$(grep -c -- "$1" "$T/err")" "[236]/1" "$2: refused ($(grep ^banger "$T/err"))"
+}
+evil() { # evil NAME JQ...: a copy of the layout, whose manifest JQ has changed
+	rm -rf "$T/evil" && cp -r "$T/layout" "$T/evil"
+	jq "$1" "$(manifest_of "$T/layout")" >"$T/evil/manifest"
+	jq --argjson m "$(blob "$T/evil" "$T/evil/manifest" $oci.manifest.v1+json)" '.manifests = [$m]' "$T/layout/index.json" >"$T/evil/index.json"
+	chmod -R a+rX "$T/evil"
+}
+refused "there is no image v2" "a tag that is not there" "oci:$T/layout:v2"
+refused "there are 0 images" "a name that is not there" "docker-archive:$T/docker.tar:other"
+refused "registries are not read" "a registry" docker://debian
+rm -rf "$T/evil" && cp -r "$T/layout" "$T/evil" && chmod -R a+rX "$T/evil"
+layer=$T/evil/blobs/sha256/$(jq -r '.layers[1].digest' "$(manifest_of "$T/layout")" | cut -d: -f2)
+gzip -n <"$T/low.tar" >"$layer"
+refused "a layer unpacks to" "a layer with other content" "$T/evil"
+zcat "$T/layout/${layer#"$T/evil/"}" | gzip -1 >"$layer"
+refused "bytes, not\|its digest is" "a layer that is compressed otherwise" "$T/evil"
+head -c 100 "$T/layout/${layer#"$T/evil/"}" >"$layer"
+refused "runcated" "a truncated layer" "$T/evil"
+rm "$layer" && ln -s /etc/passwd "$layer"
+refused "Too many levels" "a layer that is a link to a file of the host" "$T/evil"
+evil '.layers[0].digest = "sha256:../../../../../../etc/passwd"'
+refused "is no sha256 digest" "a digest that is a path" "$T/evil"
+evil '.layers[0].mediaType = "application/vnd.oci.image.layer.nondistributable.v1.tar"'
+refused "a layer of the type" "a layer that is elsewhere" "$T/evil"
+evil '.layers += [.layers[0]]'
+refused "it has 3 layers" "layers that the configuration does not have" "$T/evil"
+evil '.config.size = 1'
+refused "bytes, not 1 as" "a size that is wrong" "$T/evil"
+echo '{' >"$T/evil/index.json"
+refused "no JSON" "an index that is no JSON" "$T/evil"
+rm "$T/evil/index.json" && mkfifo "$T/evil/index.json"
+refused "no index.json" "an index that is a FIFO" "$T/evil"
+rm -r "$T/evil" && mkdir "$T/evil"
+refused "no index.json" "an empty folder" "$T/evil"
+tar -P --transform 's,^,../,' -C "$T" -cf "$T/up.tar" low.tar
+refused 'has "\.\." in it' "a tar that leads out of the image" "$T/up.tar"
+truncate -s 1100M "$T/zeros" && tar -C "$T" -cf - zeros | gzip -1 >"$T/zeros.gz" && rm "$T/zeros"
+refused "MiB when unpacked" "a bomb" "$T/zeros.gz"
+is "$(banger image list -q | grep -c evil)/$(find "$T/home.$ALICE" /tmp -maxdepth 3 -user $ALICE -name 'banger-*' | wc -l)" 0/0 "a refused import leaves nothing"
+
 # ---- a tar with an init ----
 tar -C "$T/guest" -czf "$T/root.tar.gz" .
 check "a tar becomes an image" banger image import fromtar "$T/root.tar.gz" --kernel debian --size 64M
@@ -29,9 +136,6 @@ is "$(banger image list -o json | jq -r '.[] | select(.name == "fromtar" or .nam
 is "$(banger run --rm --timeout 120s --image fromtar --memory 192M -- /bin/busybox echo hello; echo $?)" $'hello\n0' "a guest starts from it"
 
 # ---- an image without an init ----
-tiny_tree() { # tiny_tree FOLDER: a root file system that has busybox, and no init
-	mkdir -p "$1/bin" && cp /bin/busybox "$1/bin/" && ln -s busybox "$1/bin/sh"
-}
 tiny_tree "$T/bare"
 tar -C "$T/bare" --zstd -cf "$T/bare.tar.zst" .
 check "a tar without an init becomes an image" banger image import bare "$T/bare.tar.zst" --kernel debian --size 64M
