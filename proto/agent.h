@@ -36,9 +36,10 @@ enum agent_side { AGENT_CLIENT = 1, AGENT_GUEST = 2, AGENT_BOTH = 3 };
 enum agent_stream { AGENT_STREAM_INPUT, AGENT_STREAM_OUTPUT, AGENT_STREAM_ERRORS, AGENT_STREAMS };
 
 enum agent_flags {
-	AGENT_TTY = 1,  /* the command gets a terminal */
-	AGENT_LINE = 2, /* the first argument is a line for the user's shell */
-	AGENT_FLAGS = 3,
+	AGENT_TTY = 1,   /* the command gets a terminal */
+	AGENT_LINE = 2,  /* the first argument is a line for the user's shell */
+	AGENT_ENTRY = 4, /* the arguments are for the entry point of the image */
+	AGENT_FLAGS = 7,
 };
 
 enum agent_copy_flags {

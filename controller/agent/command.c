@@ -18,6 +18,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "controller/agent/image.h"
+
 #define PATH_ROOT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define GROUPS_MAX 256
 
@@ -104,19 +106,118 @@ static void find_groups(struct user *u)
 		(void)fclose(f);
 }
 
-/* An image without /etc/passwd has root all the same. */
-static int find_user(const char *name, struct user *u, char why[200])
+/* A number as of a user or group.  Return: true if @s is one. */
+static bool is_id(const char *s, unsigned *id)
 {
+	char *end;
+	unsigned long v = strtoul(s, &end, 10);
+
+	*id = (unsigned)v;
+	return *s >= '0' && *s <= '9' && !*end && v < UINT32_MAX;
+}
+
+static bool find_group(const char *name, gid_t *gid)
+{
+	FILE *f = fopen("/etc/group", "re");
+	struct group *g = NULL;
+	unsigned id;
+
+	while (f && (g = fgetgrent(f)) && strcmp(g->gr_name, name) != 0)
+		;
+	if (g)
+		*gid = g->gr_gid;
+	else if (is_id(name, &id))
+		*gid = id;
+	if (f)
+		(void)fclose(f);
+	return g || is_id(name, &id);
+}
+
+/* An image has root, and each user by number, also without /etc/passwd. */
+static bool find_unlisted(const char *name, struct user *u)
+{
+	unsigned id = 0;
+
+	if (strcmp(name, "root") != 0 && !is_id(name, &id))
+		return false;
+	u->uid = id;
+	copy(u->name, sizeof(u->name), id ? name : "root");
+	copy(u->home, sizeof(u->home), "/");
+	copy(u->shell, sizeof(u->shell), "/bin/sh");
+	return true;
+}
+
+/* @text: a user, or user:group, as an image may say. */
+static int find_user(const char *text, struct user *u, char why[200])
+{
+	char name[256];
+	const char *group = strchr(text, ':');
+
 	memset(u, 0, sizeof(*u));
-	if (!find_passwd(name, u)) {
-		if (strcmp(name, "root") != 0 && strcmp(name, "0") != 0)
-			return fail(why, 126, "the guest has no user %.100s", name);
-		copy(u->name, sizeof(u->name), "root");
-		copy(u->home, sizeof(u->home), "/");
-		copy(u->shell, sizeof(u->shell), "/bin/sh");
-	}
+	(void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(text, ":"), text);
+	if (!find_passwd(name, u) && !find_unlisted(name, u))
+		return fail(why, 126, "the guest has no user %.100s", name);
+	if (group && !find_group(group + 1, &u->gid))
+		return fail(why, 126, "the guest has no group %.100s", group + 1);
 	find_groups(u);
 	return 0;
+}
+
+/* ---- the image's configuration ---- */
+
+/* Add a variable, unless the client has given it. */
+static void add_variable(struct command *c, const char *variable)
+{
+	size_t n = strcspn(variable, "=");
+
+	for (size_t i = 0; i < c->nenv; i++)
+		if (strncmp(c->env[i], variable, n + 1) == 0)
+			return;
+	if (variable[n] && c->nenv < AGENT_WORDS + IMAGE_WORDS)
+		c->env[c->nenv++] = (char *)variable;
+}
+
+/* Put the words of the entry point before those of the client, or before the image's command.
+ * Words that do not fit are an error. */
+static int add_words(struct command *c, const struct image_config *im)
+{
+	char *given[AGENT_WORDS + 1];
+	size_t ngiven = c->nargs, n = 0, at = 0;
+	const char *word;
+
+	memcpy(given, c->args, ngiven * sizeof(given[0]));
+	while ((word = image_next(im, IMAGE_ENTRY, &at)) && n < IMAGE_WORDS)
+		c->args[n++] = (char *)word;
+	bool cut = word != NULL;
+	if (n)
+		c->line = false;
+	memcpy(c->args + n, given, ngiven * sizeof(given[0]));
+	n += ngiven;
+	word = NULL;
+	at = 0;
+	while (!ngiven && (word = image_next(im, IMAGE_COMMAND, &at)) && n < 2 * IMAGE_WORDS)
+		c->args[n++] = (char *)word;
+	c->args[n] = NULL;
+	c->nargs = n;
+	return cut || word ? -1 : 0;
+}
+
+static int apply_image(struct command *c)
+{
+	static struct image_config im; /* @c keeps pointers into it */
+	const char *variable;
+	size_t at = 0;
+
+	image_read(&im);
+	while ((variable = image_next(&im, IMAGE_ENV, &at)))
+		add_variable(c, variable);
+	at = 0;
+	if (!c->user)
+		c->user = image_next(&im, IMAGE_USER, &at);
+	at = 0;
+	if (!c->folder)
+		c->folder = image_next(&im, IMAGE_FOLDER, &at);
+	return c->entry ? add_words(c, &im) : 0;
 }
 
 /* ---- the environment ---- */
@@ -130,7 +231,9 @@ static int set(struct command *c, const char *name, const char *value)
 		if (strncmp(c->env[i], name, n) == 0 && c->env[i][n] == '=')
 			return 0;
 	int len = snprintf(word, sizeof(word), "%s=%s", name, value);
-	char *w = c->nenv < AGENT_WORDS + OWN_VARIABLES ? command_word(c, word, (size_t)len) : NULL;
+	char *w = c->nenv < AGENT_WORDS + IMAGE_WORDS + OWN_VARIABLES
+			  ? command_word(c, word, (size_t)len)
+			  : NULL;
 	if (!w)
 		return -1;
 	c->env[c->nenv++] = w;
@@ -348,6 +451,8 @@ int command_start(struct command *c, struct running *r, char why[200])
 	int fds[6] = { -1, -1, -1, -1, -1, -1 };
 	static struct user u;
 
+	if (!c->copies && apply_image(c) < 0)
+		return fail(why, 126, "the image's command is too long");
 	int status = find_user(c->user ? c->user : "root", &u, why);
 	if (status)
 		return status;

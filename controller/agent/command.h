@@ -11,16 +11,19 @@
 
 #define COMMAND_TEXT 262144 /* bytes of all arguments and variables */
 #define OWN_VARIABLES 5     /* variables that the agent adds */
+#define IMAGE_WORDS 1024    /* words that the image adds, and variables */
 
 /* What a client wants to be run. */
 struct command {
 	char text[COMMAND_TEXT]; /* each word with its NUL */
 	size_t used;
-	char *args[AGENT_WORDS + 1]; /* pointers into @text */
-	char *env[AGENT_WORDS + OWN_VARIABLES + 1];
+	/* pointers into @text, or into the image's configuration */
+	char *args[AGENT_WORDS + IMAGE_WORDS + 1];
+	char *env[AGENT_WORDS + IMAGE_WORDS + OWN_VARIABLES + 1];
 	size_t nargs, nenv;
 	const char *folder, *user; /* into @text; NULL: not given */
 	bool line;                 /* args[0] is a line for the user's shell */
+	bool entry;                /* for the image's entry point */
 	bool tty;
 	unsigned rows, cols;
 	bool copies;  /* no program: the agent copies the files that the arguments name */
@@ -40,7 +43,10 @@ char *command_word(struct command *c, const void *data, size_t n);
  * command_start() - start @c in the root of this process
  * @why:	out: the reason of a failure, for the user
  *
- * A copy runs in the child too.  No argument: a login shell.  With a terminal, in and out are its master and err is -1.
+ * The image's configuration fills in what @c does not say: variables, user and folder; with
+ * @c->entry the arguments are for its entry point, and the image's command without any.  No
+ * argument then: a login shell.  With a terminal, in and out are its master and err is -1.  A copy
+ * runs in the child too, and does not ask the image.
  * Return: 0, or the exit status for the user: 127 no such program, 126 any other reason.
  */
 int command_start(struct command *c, struct running *r, char why[200]);

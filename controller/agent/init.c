@@ -21,9 +21,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "controller/agent/image.h"
+
 #define BUTTONS_MAX 8
 #define LOOK_MS 1000   /* pause between two looks for buttons, while there is none */
-#define GRACE_MS 10000 /* from SIGTERM to SIGKILL */
+#define GRACE_MS 10000 /* from the image's signal to SIGKILL */
 #define STEP_MS 20     /* pause between two looks at what still runs */
 
 static struct {
@@ -76,7 +78,10 @@ static int power_off(void)
 
 _Noreturn static void end(int how)
 {
-	(void)kill(-1, SIGTERM);
+	static struct image_config image;
+
+	image_read(&image);
+	(void)kill(-1, image_signal(&image));
 	(void)kill(-1, SIGCONT);
 	for (int ms = 0; ms < GRACE_MS && programs_run(); ms += STEP_MS) {
 		(void)poll(NULL, 0, STEP_MS);

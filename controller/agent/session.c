@@ -187,7 +187,7 @@ static void begin(const uint8_t nonce[AGENT_NONCE])
 	end_command();
 	s.command.used = s.command.nargs = s.command.nenv = 0;
 	s.command.folder = s.command.user = NULL;
-	s.command.line = s.command.tty = s.command.copies = false;
+	s.command.line = s.command.tty = s.command.entry = s.command.copies = false;
 	s.phase = IDLE;
 	s.exited = s.input_ends = s.told_to_end = false;
 	s.queued = s.took = 0;
@@ -234,6 +234,7 @@ static int describe(const struct agent_msg *m)
 	case AGENT_START:
 		c->tty = m->data[0] & AGENT_TTY;
 		c->line = m->data[0] & AGENT_LINE;
+		c->entry = m->data[0] & AGENT_ENTRY;
 		c->rows = agent_u16(m->data + 1);
 		c->cols = agent_u16(m->data + 3);
 		if (m->data[0] & ~AGENT_FLAGS || (c->line && c->nargs != 1))

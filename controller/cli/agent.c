@@ -254,6 +254,8 @@ static void put_start(struct session *s)
 		data[0] |= AGENT_TTY;
 	if (s->c->nguest == 1)
 		data[0] |= AGENT_LINE;
+	if (strcmp(s->c->command->verb, "run") == 0)
+		data[0] |= AGENT_ENTRY;
 	agent_set16(data + 1, w.ws_row);
 	agent_set16(data + 3, w.ws_col);
 	put(s, AGENT_START, data, sizeof(data));

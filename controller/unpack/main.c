@@ -36,7 +36,7 @@ static int report(const struct error *e)
 
 static int unpack(uint64_t bytes, const char *pick, struct error *e)
 {
-	struct image im;
+	struct image im = { 0 };
 
 	if (image_begin(&im, OUTPUT, bytes * UNPACK_FACTOR, e) < 0)
 		return -1;

@@ -157,3 +157,15 @@ check "it starts again" banger start bare
 check "and answers" wait_for 120 answers bare
 check "a program that ignores SIGTERM does not keep it" eval 'bare "trap \"\" TERM; busybox sleep 9999 >/dev/null 2>&1 </dev/null & :" && bare busybox poweroff; wait_for 60 state_is $ALICE bare stopped'
 banger rm bare >/dev/null
+
+# ---- the configuration of a container image ----
+run() { banger run --rm --timeout 120s --memory 192M --image "$@" </dev/null; }
+is "$(run oci; echo $?)" $'one two from the image /old 1000\n5' "run: entry point, command, environment, user and folder are the image's"
+is "$(run docker -- x y; echo $?)" $'x y from the image /old 1000\n5' "run with a command: it replaces the image's command"
+is "$(run ocitar -u 0 -w / -e WORD=mine -- y z; echo $?)" $'y z mine / 0\n5' "run with options: they replace the image's"
+check "a guest of it starts" eval 'banger create box --image tag --memory 192M && banger start box'
+check "it answers" wait_for 120 answers box
+is "$(banger exec -n box -- 'echo $WORD $PWD $(busybox ls /old)')" "from the image /old new" "exec has the image's environment; a layer hides another"
+is "$(status_of banger exec -n box -- busybox test -e /gone)" 1 "a whiteout took effect"
+is "$(banger stop --timeout 60s box -o json | jq '.[0].forced')" false "the agent is process 1 although there is a /sbin/init"
+banger rm box >/dev/null
