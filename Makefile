@@ -127,7 +127,7 @@ $(B)/privhelper/net/image.o: $(B)/privhelper/net/image.c
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
 
 # The agent of a guest: static, since it runs without the image's libraries.  `banger` carries it.
-$(B)/banger-agent: $(AGENT) $(wildcard controller/agent/*.h) $(wildcard controller/copy/*.h) proto/agent.h proto/agent.def proto/tree.h proto/tree.def
+$(B)/banger-agent: $(AGENT) $(wildcard controller/agent/*.h) $(wildcard controller/copy/*.h) proto/agent.h proto/agent.def proto/image.h proto/tree.h proto/tree.def
 	@mkdir -p $(@D)
 	$(Q)$(CC) -D_GNU_SOURCE -I. $(BASE) -g0 -Os -fstack-protector-strong -ffunction-sections -fdata-sections -static -s \
 		-Wl,--gc-sections,-z,noexecstack $(AGENT) -o $@
@@ -188,8 +188,9 @@ $(B)/evil_vmm: $(B)/tests/adversary/vmm.o
 	$(Q)$(CC) -static $^ -o $@
 
 # ---- fuzz targets: tests/adversary/fuzz_NAME.c with the code that it feeds; WRAP_NAME: calls that it answers itself ----
-FUZZ := agent wire control parse console role netlink qmp http headers record
+FUZZ := agent wire control parse console role netlink qmp http headers record layer
 FUZZ_agent := proto/agent.c proto/tree.c
+FUZZ_layer := common/parse.c common/error.c $(filter-out %/main.c %/confine.c,$(wildcard controller/unpack/*.c))
 FUZZ_wire := common/parse.c $(PROTO)
 FUZZ_control := common/parse.c common/fdio.c $(PROTO) $(CONTROL)
 FUZZ_parse := common/parse.c $(USER) proto/slot.c privhelper/tag.c

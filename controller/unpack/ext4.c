@@ -6,6 +6,7 @@
 #include "controller/unpack/ext4.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -411,7 +412,8 @@ int ext4_open(struct ext4 *x, int fd, struct error *e)
 	char name[16];
 
 	memset(x, 0, sizeof(*x));
-	(void)snprintf(name, sizeof(name), "%d", fd);
+	/* libext2fs closes its descriptor at the end. */
+	(void)snprintf(name, sizeof(name), "%d", fcntl(fd, F_DUPFD_CLOEXEC, 3));
 	errcode_t err = ext2fs_open(name, EXT2_FLAG_RW | EXT2_FLAG_64BITS, 0, 0, unixfd_io_manager,
 				    &x->fs);
 	if (!err)

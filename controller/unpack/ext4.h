@@ -25,8 +25,8 @@ struct ext4 {
 	uint32_t file_ino;
 };
 
-/* Open the empty file system in descriptor @fd, which mke2fs(8) has made.  Return: 0, or -1 with
- * @e. */
+/* Open the empty file system in descriptor @fd, which mke2fs(8) has made; the descriptor stays the
+ * caller's.  Return: 0, or -1 with @e. */
 int ext4_open(struct ext4 *x, int fd, struct error *e);
 /* Release what ext4_open() took, without writing. */
 void ext4_abandon(struct ext4 *x);
