@@ -28,6 +28,7 @@
 
 #define GRACE_MS 1000   /* from SIGHUP to SIGKILL */
 #define ROOT_MS 120000  /* for the image's root, as long as `run` waits for a guest */
+#define HANG_UP_MS 100  /* before a command runs, a hang-up that lasts so long is one */
 #define STEP_MS 10      /* pause between two looks at what is waited for */
 #define CONTROL_MAX 512 /* bytes of frames without data that wait for the port */
 
@@ -334,6 +335,25 @@ static void take(void)
 	agent_discard(&s.in);
 }
 
+/* Return: true if the client is gone.  A port's bytes and the news of its clients come in different
+ * queues (drivers/char/virtio_console.c), so the next client's greeting may have been answered
+ * before the hang-up of the one before is seen.  A session that ended then would leave that client
+ * waiting for ever.  Once a command runs, and after it, a hang-up is that of its own client. */
+static bool hung_up(void)
+{
+	struct pollfd p = { s.port, POLLIN | POLLRDHUP, 0 };
+	bool early = s.phase == IDLE || s.phase == DESCRIBED;
+
+	for (int ms = 0; early && ms < HANG_UP_MS; ms += STEP_MS) {
+		p.revents = 0;
+		(void)poll(&p, 1, 0);
+		if (!(p.revents & (POLLHUP | POLLRDHUP | POLLERR)))
+			return false;
+		sleep_ms(STEP_MS);
+	}
+	return true;
+}
+
 static void receive(void)
 {
 	size_t size;
@@ -341,7 +361,7 @@ static void receive(void)
 	ssize_t n = read(s.port, at, size);
 
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-		s.gone = true;
+		s.gone = n < 0 || hung_up();
 	if (n <= 0)
 		return;
 	s.in.have += (size_t)n;
@@ -534,7 +554,7 @@ static void turn(const sigset_t *mask)
 	if (p[0].revents & POLLIN)
 		receive();
 	else if (p[0].revents & (POLLHUP | POLLERR))
-		s.gone = true;
+		s.gone = hung_up();
 	if (s.phase == DESCRIBED)
 		start();
 	if (s.phase == RUNNING) {

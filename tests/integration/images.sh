@@ -133,16 +133,16 @@ check "a tar becomes an image" banger image import fromtar "$T/root.tar.gz" --ke
 check "from standard input" eval 'banger image import piped - --kernel debian --size 64M <"$T/root.tar.gz"'
 is "$(banger image list -o json | jq -r '.[] | select(.name == "fromtar" or .name == "piped") | .digest' | sort | uniq -c | awk '{ print $1 }')" 2 \
 	"the same input is the same image"
-is "$(banger run --rm --timeout 120s --image fromtar --memory 192M -- /bin/busybox echo hello; echo $?)" $'hello\n0' "a guest starts from it"
+is "$(banger run --rm --timeout 300s --image fromtar --memory 192M -- /bin/busybox echo hello; echo $?)" $'hello\n0' "a guest starts from it"
 
 # ---- an image without an init ----
 tiny_tree "$T/bare"
 tar -C "$T/bare" --zstd -cf "$T/bare.tar.zst" .
 check "a tar without an init becomes an image" banger image import bare "$T/bare.tar.zst" --kernel debian --size 64M
 check "a guest of it starts" eval 'banger create bare --image bare --memory 192M && banger start bare'
-bare() { banger exec --timeout 120s -n bare -- "$@"; }
+bare() { banger exec --timeout 300s -n bare -- "$@"; }
 # A command right at the start of a guest is agent.sh's to test.
-answers() { as_bounded exec --timeout 120s -n "$1" -- /bin/busybox true; }
+answers() { as_bounded exec --timeout 300s -n "$1" -- /bin/busybox true; }
 check "it answers" wait_for 120 answers bare
 is "$(bare /bin/busybox sed 's/\x0.*//' /proc/1/cmdline | tr -d '\0')" "@banger-agent" "the agent is process 1"
 is "$(bare 'busybox awk "\$2 ~ /^\\/(|proc|sys|dev|dev\\/pts|dev\\/shm|sys\\/fs\\/cgroup)$/ { print \$2 \":\" \$3 }" /proc/mounts | busybox sort | busybox paste -sd " " -')" \
@@ -150,7 +150,7 @@ is "$(bare 'busybox awk "\$2 ~ /^\\/(|proc|sys|dev|dev\\/pts|dev\\/shm|sys\\/fs\
 is "$(bare 'busybox ip -4 -o addr show eth0' | awk '{ print $4 }')" "$(field $ALICE bare ip)/*" "the network is up"
 is "$(banger exec -n -t bare -- busybox tty | tr -d '\r')" /dev/pts/0 "a terminal"
 check "an orphan is reaped" eval 'bare "busybox setsid sh -c \"busybox true & exec busybox true\"" && wait_for 60 eval "bare \"! busybox grep -l ^State:.Z /proc/[0-9]*/status\""'
-is "$(status_of banger run --rm --timeout 120s --image bare --memory 192M -- busybox false)" 1 "run --rm: the command's status"
+is "$(status_of banger run --rm --timeout 300s --image bare --memory 192M -- busybox false)" 1 "run --rm: the command's status"
 is "$(banger stop --timeout 60s bare -o json | jq '.[0].forced')" false "the power button ends it"
 check "the console says so" console_has $ALICE bare "reboot: Power down"
 check "it starts again" banger start bare
@@ -159,7 +159,7 @@ check "a program that ignores SIGTERM does not keep it" eval 'bare "trap \"\" TE
 banger rm bare >/dev/null
 
 # ---- the configuration of a container image ----
-run() { banger run --rm --timeout 120s --memory 192M --image "$@" </dev/null; }
+run() { banger run --rm --timeout 300s --memory 192M --image "$@" </dev/null; }
 is "$(run oci; echo $?)" $'one two from the image /old 1000\n5' "run: entry point, command, environment, user and folder are the image's"
 is "$(run docker -- x y; echo $?)" $'x y from the image /old 1000\n5' "run with a command: it replaces the image's command"
 is "$(run ocitar -u 0 -w / -e WORD=mine -- y z; echo $?)" $'y z mine / 0\n5' "run with options: they replace the image's"

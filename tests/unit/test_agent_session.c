@@ -49,13 +49,42 @@ static int fake_clock(clockid_t id, struct timespec *t)
 	return r;
 }
 
+static int hang_ups; /* so many looks see a hang-up that passes */
+
+static int fake_poll(struct pollfd *p, nfds_t n, int ms)
+{
+	if (hang_ups == 0)
+		return poll(p, n, ms);
+	hang_ups--;
+	p->revents = POLLHUP;
+	return 1;
+}
+
+static bool is_greeted(void);
+
+/* When the client has been answered, the session sees the hang-up of the client before. */
+static int fake_ppoll(struct pollfd *p, nfds_t n, const struct timespec *t, const sigset_t *mask)
+{
+	return hang_ups && is_greeted() ? fake_poll(p, n, 0) : ppoll(p, n, t, mask);
+}
+
 #include "controller/copy/copy.h"
 
+#define poll(p, n, ms) fake_poll(p, n, ms)
+#define ppoll fake_ppoll
 #define chroot(path) 0
 #define fstat fake_fstat
 #define openat fake_openat
 #define clock_gettime fake_clock
 #include "controller/agent/session.c"
+#undef poll
+#undef ppoll
+
+static bool is_greeted(void)
+{
+	return s.phase == IDLE || s.phase == DESCRIBED;
+}
+
 #undef chroot
 #undef fstat
 #undef openat
@@ -116,8 +145,15 @@ static int after(void **state)
 	(void)state;
 	hang_up();
 	has_root = true;
-	skip_s = 0;
+	skip_s = hang_ups = 0;
 	return 0;
+}
+
+/* A session that sees the hang-up of the client before its own. */
+static int before_with_hang_up(void **state)
+{
+	hang_ups = 5;
+	return before(state);
 }
 
 /* A session of a guest whose init never comes to the image's root, and whose time flies. */
@@ -188,6 +224,19 @@ static void test_a_command(void **state)
 	say(AGENT_INPUT, NULL, 0);
 	assert_int_equal(hear(AGENT_EXIT, NULL).data[0], 3);
 	assert_string_equal(me.said, "hello");
+}
+
+static void test_a_hang_up_that_passes(void **state)
+{
+	static const uint8_t nonce[AGENT_NONCE] = "0123456789abcde";
+
+	(void)state;
+	/* The hang-up comes between the answer and the command. */
+	while (!(me.greeted = agent_answered(&me.in, nonce)))
+		receive_more();
+	RUN(0, "sh", "-c", "echo here");
+	(void)hear(AGENT_EXIT, NULL);
+	assert_string_equal(me.said, "here\n");
 }
 
 /* The command line sends no more words than these. */
@@ -432,6 +481,8 @@ int main(void)
 		T(test_a_copy_into_the_guest_and_out),
 		T(test_a_copy_that_fails_says_why),
 		T(test_bad_copies),
+		cmocka_unit_test_setup_teardown(test_a_hang_up_that_passes, before_with_hang_up,
+						after),
 		cmocka_unit_test_setup_teardown(test_a_guest_without_its_root, before_without_root,
 						after),
 	};
