@@ -33,7 +33,7 @@ static struct {
 
 static void make_empty(const char *path)
 {
-	char cmd[400];
+	char cmd[600];
 
 	(void)snprintf(cmd, sizeof(cmd),
 		       "rm -f %s; E2FSPROGS_FAKE_TIME=946684800 PATH=$PATH:/sbin:/usr/sbin mke2fs -q "
@@ -77,7 +77,7 @@ static int teardown(void **state)
 /* Run debugfs.  Return: what it prints. */
 static const char *debugfs(const char *request)
 {
-	char cmd[400];
+	char cmd[600];
 
 	(void)snprintf(cmd, sizeof(cmd),
 		       "PATH=$PATH:/sbin:/usr/sbin debugfs -R '%s' %s 2>/dev/null", request,
@@ -91,7 +91,7 @@ static const char *debugfs(const char *request)
 
 static void finish(void)
 {
-	char cmd[400];
+	char cmd[600];
 
 	if (image_finish(&t.im, &t.e) < 0)
 		fail_msg("%s: %s", t.e.what, t.e.why);
