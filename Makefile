@@ -64,7 +64,7 @@ LDFLAGS_ALL = $(LDFLAGS_MODE) $(LDFLAGS)
 # ---- what each program is made of ----
 COMMON := common/fdio.c common/log.c common/parse.c
 # What no privileged process needs, and the others do.
-USER := common/parse_user.c
+USER := common/parse_user.c common/fdio_user.c
 # What a role is linked with, and what its peer has besides.
 ROLE_PROTO := proto/slot.c proto/wire.c proto/ops.c
 PROTO := $(ROLE_PROTO) proto/ops_client.c
@@ -205,7 +205,7 @@ WRAP_qmp := vmm_peer_find vmm_wait_fd recv send close
 FUZZ_http := common/parse.c common/error.c proto/slot.c controller/paths.c controller/json.c controller/vmm/peer.c \
 	controller/vmm/firecracker.c
 WRAP_http := vmm_peer_find curl_easy_perform
-FUZZ_headers := common/parse.c common/fdio.c common/error.c controller/progress.c controller/storage/image_copy.c \
+FUZZ_headers := common/parse.c common/fdio.c common/fdio_user.c common/error.c controller/progress.c controller/storage/image_copy.c \
 	controller/storage/image_kinds.c controller/cli/vmlinux.c controller/cli/unpack.c
 WRAP_headers := fstatfs
 FUZZ_record := common/parse.c common/fdio.c common/error.c common/config.c $(addprefix controller/cli/audit/,verify.c record.c place.c)
