@@ -5,9 +5,10 @@
  *
  * Checked: no read outside of the datagram; each call returns, whatever the answers; what the role
  * sends is made of whole messages; it deletes links by the group of retired taps or by an index,
- * and never all of them. */
+ * and never all of them; it reads notifications of rules behind an empty batch alone. */
 #include <errno.h>
 #include <libmnl/libmnl.h>
+#include <linux/netfilter/nfnetlink.h>
 #include <linux/rtnetlink.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -55,6 +56,7 @@ static struct input answers;
 static uint32_t asked; /* the sequence number of the first message of the latest datagram */
 static unsigned calls;
 static bool running;
+static bool settled; /* an empty batch was sent since the last poll(2) */
 
 /* ---- the kernel ---- */
 
@@ -87,6 +89,8 @@ ssize_t __wrap_send(int fd, const void *buf, size_t n, int flags)
 	MUST(fd >= SOCKET_ROUTE && fd <= SOCKET_CT);
 	if (fd != SOCKET_CT)
 		asked = h->nlmsg_seq;
+	settled |= fd == SOCKET_NFT && h->nlmsg_type == NFNL_MSG_BATCH_BEGIN &&
+		   mnl_nlmsg_next(h, &(int){ left })->nlmsg_type == NFNL_MSG_BATCH_END;
 	for (; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left))
 		check_message(fd, h);
 	MUST(left <= 0);
@@ -115,7 +119,8 @@ ssize_t __wrap_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr 
 ssize_t __wrap_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *from,
 			socklen_t *size)
 {
-	(void)fd;
+	/* A change may be in effect before its notification is queued, but not behind a batch. */
+	MUST(fd != EVENTS_NFT || settled);
 	MUST(++calls < CALLS_MAX);
 	if (answers.p >= answers.end) {
 		errno = EAGAIN;
@@ -168,6 +173,7 @@ int __wrap_poll(struct pollfd *p, nfds_t n, int ms)
 {
 	MUST(n == 3 && ms == -1 && p[0].fd == RPC_FD);
 	p[0].revents = POLLIN;
+	settled = false;
 	return 1;
 }
 
