@@ -1538,6 +1538,7 @@ static void a_wait_for_an_exit_sees_a_restart(void **state)
 	RUN_UNTIL(is_parked());
 	struct vm vm = row(*state, "web");
 	vm.started_ns++;
+	assert_int_equal(tx_begin(t.f->c.db, &e), 0);
 	assert_int_equal(tx_end(t.f->c.db, db_vm_update(t.f->c.db, &vm, &e), "", &e), 0);
 	hear_wait(&c, "running", true);
 	control_close(&c);
