@@ -93,14 +93,12 @@ static bool by_vsock(const struct vm *vm)
 /* Write the start of a session, with a new nonce.  Return: its length. */
 static size_t put_start(const struct vm *vm, uint8_t nonce[AGENT_NONCE], uint8_t out[START_MAX])
 {
-	static const uint8_t mark[AGENT_MARK_LEN + 1] = AGENT_MARK;
 	size_t n = 0;
 
 	if (by_vsock(vm))
 		n = (size_t)snprintf((char *)out, START_MAX, "CONNECT %d\n", AGENT_VSOCK_PORT);
 	id_new(nonce);
-	memcpy(out + n, mark, AGENT_MARK_LEN);
-	memcpy(out + n + AGENT_MARK_LEN, nonce, AGENT_NONCE);
+	memcpy(mempcpy(out + n, AGENT_MARK, AGENT_MARK_LEN), nonce, AGENT_NONCE);
 	return n + AGENT_GREETING;
 }
 
