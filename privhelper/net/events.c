@@ -62,8 +62,7 @@ int net_events_open(struct net_state *n)
 
 	n->link_events = nl_open(NETLINK_ROUTE);
 	n->nft_events = nl_open(NETLINK_NETFILTER);
-	if (n->link_events < 0 || n->nft_events < 0 ||
-	    getsockname(n->nft, (void *)&own, &size) < 0)
+	if (n->link_events < 0 || n->nft_events < 0 || getsockname(n->nft, (void *)&own, &size) < 0)
 		return -1;
 	n->nft_port = own.nl_pid;
 	memcpy(&removals[AT_BRIDGE].k, n->config->bridge, sizeof(uint32_t));

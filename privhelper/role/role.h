@@ -81,7 +81,7 @@ struct role {
 	struct config config;
 	enum phase phase;
 	struct owner_row ledger[SLOT_MAX];
-	void *state; /* the role's own: struct net_state, ... */
+	void *state;        /* the role's own: struct net_state, ... */
 	struct reqlog *log; /* set before prepare() */
 };
 

@@ -224,8 +224,9 @@ static void loops_are_found_among_all_disks(void **state)
 
 	(void)state;
 	for (int again = 0; again < 2; again++) {
-		assert_int_equal(find((const char *const[]){ "sda", "loop2", "ram0", "loop", "loop-1",
-							     "loop4096", "dm-3", "loop1", NULL },
+		assert_int_equal(find((const char *const[]){ "sda", "loop2", "ram0", "loop",
+							     "loop-1", "loop4096", "dm-3", "loop1",
+							     NULL },
 				      &all),
 				 0);
 		assert_int_equal(all, 6);

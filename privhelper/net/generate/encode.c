@@ -654,7 +654,7 @@ int main(void)
 	printf("static const uint8_t bytes[] __attribute__((aligned(8))) = {");
 	for (size_t i = 0; i < b.used; i++)
 		printf("%s0x%02x,", i % 16 ? " " : "\n\t", b.bytes[i]);
-	printf("\n};\n\nconst struct net_image net_image = { bytes, %zu, patches, %zu };\n",
-	       b.used, patches);
+	printf("\n};\n\nconst struct net_image net_image = { bytes, %zu, patches, %zu };\n", b.used,
+	       patches);
 	return fflush(stdout) == 0 && !ferror(stdout) ? 0 : 1;
 }
