@@ -90,7 +90,7 @@ SRC_banger-role-spawn := $(COMMON) $(ROLE_PROTO) $(ROLE) $(SPAWN) $(FAIL_OPS)
 SRC_banger-kvmprobe := privhelper/kvmprobe/kvmprobe.c
 SRC_banger-controller := $(COMMON) $(USER) $(PROTO) $(CONTROL) $(CONTROLLER) $(FAIL_OPS)
 SRC_banger := $(COMMON) $(USER) $(PROTO) $(CONTROL) common/config.c $(CLI)
-SRC_banger-unpack := $(COMMON) $(UNPACK)
+SRC_banger-unpack := $(COMMON) $(UNPACK) $(FAIL)
 
 LIB_banger-privhelper := inih libseccomp libcap-ng
 LIB_banger-role-net := libseccomp libcap-ng libmd libmnl
