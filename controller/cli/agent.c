@@ -592,8 +592,10 @@ static int converse(struct session *s, const uint8_t nonce[AGENT_NONCE])
 		put(s, AGENT_INPUT, NULL, 0);
 	(void)flush(s); /* turn() notices an agent that is gone */
 	while ((r = turn(s, nonce)) == 0)
-		if (s->sink[0].gone) { /* as of a program that the signal ends */
-			if (!s->c->signal)
+		if (s->sink[0].gone) {
+			/* As of a program that the signal ends.  In a copy the reader is our
+			 * helper, which has told why. */
+			if (!s->c->signal && !s->copy)
 				s->c->signal = SIGPIPE;
 			return 128 + SIGPIPE;
 		}
