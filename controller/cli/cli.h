@@ -114,7 +114,8 @@ struct cli {
 	const struct command *table;   /* all commands; a NULL noun ends it */
 	const struct command *command; /* the one that runs */
 	struct options opt;
-	char **pos; /* positional arguments */
+	char only_kernel[64]; /* the value of opt.kernel that need_kernel() has chosen */
+	char **pos;           /* positional arguments */
 	int npos;
 	char **guest; /* words after "--", NULL-terminated; NULL: no "--" */
 	int nguest;
@@ -180,6 +181,7 @@ int cmd_vm_wait(struct cli *c);
 int cmd_vm_cp(struct cli *c);
 int cmd_vm_host_key(struct cli *c);
 int cmd_image_import(struct cli *c);
+int cmd_image_pull(struct cli *c);
 int cmd_image_list(struct cli *c);
 int cmd_image_delete(struct cli *c);
 int cmd_image_build(struct cli *c);

@@ -107,9 +107,10 @@ int cmd_kernel_list(struct cli *c)
 	return list(c, &kernels);
 }
 
-/* ---- the default image ---- */
+/* ---- defaults ---- */
 
 struct names {
+	enum event_id event; /* of the objects that are listed */
 	size_t n;
 	char first[64], list[160];
 };
@@ -121,18 +122,19 @@ static int note_name(void *arg, const struct event *event, const union control_b
 	size_t at = strlen(l->list), room = sizeof(l->list) - at;
 
 	(void)e;
-	if (event->id != EVENT_IMAGE)
+	if (event->id != l->event)
 		return 0;
+	const char *name = event->id == EVENT_IMAGE ? body->ev_image.name : body->ev_kernel.name;
 	if (l->n++ == 0)
-		(void)snprintf(l->first, sizeof(l->first), "%s", body->ev_image.name);
-	if (snprintf(l->list + at, room, "%s%s", at ? ", " : "", body->ev_image.name) >= (int)room)
+		(void)snprintf(l->first, sizeof(l->first), "%s", name);
+	if (snprintf(l->list + at, room, "%s%s", at ? ", " : "", name) >= (int)room)
 		(void)strcpy(l->list + at, room > 4 ? "..." : ""); /* never a part of a name */
 	return 0;
 }
 
 int image_default(struct cli *c, char name[64], struct error *e)
 {
-	struct names l = { 0 };
+	struct names l = { .event = EVENT_IMAGE };
 	const struct reply_to to = { .event = note_name, .arg = &l };
 	struct res_image_list r;
 
@@ -151,6 +153,32 @@ int image_default(struct cli *c, char name[64], struct error *e)
 	error_set(e, FAIL_NOT_FOUND, "image", "there is no image to make a VM from");
 	error_hint(e, "banger kernel import debian debian && banger image build debian bookworm "
 		      "--kernel debian");
+	return -1;
+}
+
+int need_kernel(struct cli *c, struct error *e)
+{
+	struct names l = { .event = EVENT_KERNEL };
+	const struct reply_to to = { .event = note_name, .arg = &l };
+	union control_body r;
+
+	if (c->opt.kernel)
+		return 0;
+	if (conn_call(c, CALL_KERNEL_LIST, NULL, NULL, &to, &r, e) < 0)
+		return -1;
+	if (l.n == 1) {
+		(void)strcpy(c->only_kernel, l.first);
+		c->opt.kernel = c->only_kernel;
+		return 0;
+	}
+	if (l.n) {
+		error_set(e, FAIL_USAGE, "image", "there are %zu kernels; name one of them: %s",
+			  l.n, l.list);
+		error_hint(e, "--kernel %s", l.first);
+		return -1;
+	}
+	error_set(e, FAIL_NOT_FOUND, "image", "there is no kernel to start it with");
+	error_hint(e, "banger kernel import debian debian");
 	return -1;
 }
 
@@ -378,15 +406,4 @@ int print_import(struct cli *c, const char *name, json_t *result)
 	json_decref(result);
 	fprintf(c->out, "%s\n", name);
 	return 0;
-}
-
-/* Without --kernel the daemon would refuse the image only after it has been sent. */
-int need_kernel(struct cli *c, struct error *e)
-{
-	if (c->opt.kernel)
-		return 0;
-	error_set(e, FAIL_USAGE, "image",
-		  "--kernel KERNEL is missing: the kernel to start it with");
-	error_hint(e, "banger kernel list; banger kernel import debian debian");
-	return -1;
 }

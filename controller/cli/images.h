@@ -25,8 +25,17 @@ int open_input(struct cli *c, const char *path, struct error *e);
  * how to get one.
  */
 int image_default(struct cli *c, char name[64], struct error *e);
-/* Refuse an image without --kernel.  Return: 0, or -1 with @e. */
+/**
+ * need_kernel() - choose the kernel of an image for which the user named none
+ *
+ * Sets c->opt.kernel to the only kernel that there is.
+ * Return: 0, or -1 with @e: FAIL_USAGE lists the kernels when there are several, FAIL_NOT_FOUND says
+ * how to get one.
+ */
 int need_kernel(struct cli *c, struct error *e);
+/* Make a name of a reference to an image of a registry: its last part, with a tag that is not
+ * "latest" behind a "-", and without a digest. */
+void image_reference_name(const char *reference, char name[64]);
 /* Refuse an ext4 that a guest could not mount: shorter than its superblock says, or with features
  * that Linux 6.1 lacks.  The daemon checks other files.  Return: 0, or -1 with @e. */
 int image_check(int fd, const char *path, struct error *e);

@@ -1,11 +1,13 @@
-/* import.c - `image import`: an ext4 as it is, or the ext4 that banger-unpack makes of a tar or of
- * container layers.
+/* import.c - `image import` and `image pull`: an ext4 as it is, or the ext4 that banger-unpack makes
+ * of a tar or of container layers.
  *
  * mke2fs makes an empty file system, in a file of a temporary folder.  Then banger-unpack writes
  * into it: a program of its own, which gets the input and that file as open descriptors and gives
  * up everything else before it reads a byte of the input (controller/unpack/).  Ids and times of
  * the file system come from the input's digest and from FIXED_TIME, so that the same input makes
- * the same image. */
+ * the same image.
+ *
+ * skopeo(1) fetches an image of a registry into a layout in another temporary folder. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -26,10 +28,12 @@
 #define UNIT_MIB 64
 #define TAG_MOST 256
 #define HELPER "banger-unpack"
+#define LAYOUT "layout" /* what skopeo makes */
 
 /* What the user named, and what is made of it. */
 struct import {
 	struct cli *c;
+	const char *name;    /* of the image that is made */
 	const char *path;    /* without a prefix and a tag */
 	char room[4096];     /* of @path */
 	char pick[TAG_MOST]; /* the tag; "": none */
@@ -259,7 +263,7 @@ static int unpack(struct import *im, struct error *e)
 	if (make_empty(im, mib, e) < 0 || fill(im, mib, e) < 0)
 		return -1;
 	_cleanup_close_ int fd = open_input(im->c, im->file, e);
-	return fd < 0 ? -1 : image_import_fd(im->c, im->c->pos[0], fd, e);
+	return fd < 0 ? -1 : image_import_fd(im->c, im->name, fd, e);
 }
 
 static int import_unpacked(struct import *im, struct error *e)
@@ -271,28 +275,16 @@ static int import_unpacked(struct import *im, struct error *e)
 	return r;
 }
 
-/* ---- the command ---- */
+/* ---- a file ---- */
 
 /* The prefixes of skopeo(1).  What the input really is, its content says. */
 static const char *const prefixes[] = { "oci:", "oci-archive:", "docker-archive:" };
-
-static int refuse_registry(const char *path, struct error *e)
-{
-	error_set(e, FAIL_USAGE, path, "registries are not read");
-	error_hint(e,
-		   "skopeo copy --override-os linux --override-arch amd64 %.100s "
-		   "oci-archive:image.tar, then import image.tar",
-		   path);
-	return -1;
-}
 
 /* Separate PREFIX:FILE:TAG.  A file whose name has a colon is found as a whole. */
 static int parse_path(struct import *im, struct error *e)
 {
 	size_t i = 0;
 
-	if (strncmp(im->path, "docker://", 9) == 0)
-		return refuse_registry(im->path, e);
 	while (i < ARRAY_SIZE(prefixes) && strncmp(im->path, prefixes[i], strlen(prefixes[i])) != 0)
 		i++;
 	if (i == ARRAY_SIZE(prefixes))
@@ -311,7 +303,7 @@ static int parse_path(struct import *im, struct error *e)
 	return 0;
 }
 
-static int import(struct import *im, struct error *e)
+static int import_file(struct import *im, struct error *e)
 {
 	if (parse_path(im, e) < 0)
 		return -1;
@@ -326,21 +318,104 @@ static int import(struct import *im, struct error *e)
 		return import_unpacked(im, e);
 	return image_check(im->input, im->path, e) < 0
 		       ? -1
-		       : image_import_fd(im->c, im->c->pos[0], im->input, e);
+		       : image_import_fd(im->c, im->name, im->input, e);
 }
 
-int cmd_image_import(struct cli *c)
+/* ---- registries ---- */
+
+#define REGISTRY "docker://"
+
+/* Copy the image into a layout below the folder @dir. */
+static int fetch(struct cli *c, const char *reference, const char *dir, struct error *e)
 {
-	struct import im = { .c = c, .path = c->pos[1], .input = -1 };
+	const char *const argv[] = { "skopeo",
+				     "--tmpdir",
+				     dir,
+				     "--override-os",
+				     "linux",
+				     "--override-arch",
+				     "amd64",
+				     "copy",
+				     c->opt.progress == PROGRESS_NONE ? "--quiet" : "--all=false",
+				     reference,
+				     "oci:" LAYOUT,
+				     NULL };
+	const struct proc_io io = { .quiet_out = true, .dir = dir };
+
+	return proc_must(c, argv, &io, "skopeo", e);
+}
+
+static int import_fetched(struct import *im, struct error *e)
+{
+	char dir[4000], layout[4096];
+
+	if (tempdir_make(dir, sizeof(dir), e) < 0)
+		return -1;
+	(void)snprintf(layout, sizeof(layout), "%s/" LAYOUT, dir);
+	int r = fetch(im->c, im->path, dir, e);
+	if (r == 0) {
+		im->path = layout;
+		r = import_file(im, e);
+	}
+	tempdir_remove(im->c, dir);
+	return r;
+}
+
+/* ---- the commands ---- */
+
+static int import(struct import *im)
+{
+	const bool registry = strncmp(im->path, REGISTRY, strlen(REGISTRY)) == 0;
+	struct cli *c = im->c;
 	struct error e = { 0 };
 
 	if (need_kernel(c, &e) < 0 || signals_hold(c, &e) < 0)
 		return out_error(c, &e);
-	int r = import(&im, &e);
-	if (im.input >= 0)
-		(void)close(im.input);
+	int r = registry ? import_fetched(im, &e) : import_file(im, &e);
+	if (im->input >= 0)
+		(void)close(im->input);
 	if (r == 0)
 		return 0;
 	int code = out_error(c, &e);
 	return c->signal ? 128 + c->signal : code;
+}
+
+int cmd_image_import(struct cli *c)
+{
+	struct import im = { .c = c, .name = c->pos[0], .path = c->pos[1], .input = -1 };
+
+	return import(&im);
+}
+
+void image_reference_name(const char *reference, char name[64])
+{
+	const char *slash = strrchr(reference, '/');
+	const char *base = slash ? slash + 1 : reference;
+	size_t n = strcspn(base, ":@");
+	const char *tag = base[n] == ':' ? base + n + 1 : "";
+	size_t len = strcspn(tag, "@");
+
+	if (strncmp(tag, "latest", len) == 0 && (len == 0 || len == strlen("latest")))
+		(void)snprintf(name, 64, "%.*s", (int)n, base);
+	else
+		(void)snprintf(name, 64, "%.*s-%.*s", (int)n, base, (int)len, tag);
+}
+
+int cmd_image_pull(struct cli *c)
+{
+	const char *reference = c->pos[0];
+	char name[64], path[4096];
+	struct error e = { 0 };
+
+	if (strncmp(reference, REGISTRY, strlen(REGISTRY)) == 0)
+		reference += strlen(REGISTRY);
+	if (snprintf(path, sizeof(path), REGISTRY "%s", reference) >= (int)sizeof(path)) {
+		(void)error_set(&e, FAIL_USAGE, "pull", "the reference is too long");
+		return out_error(c, &e);
+	}
+	image_reference_name(reference, name);
+	struct import im = {
+		.c = c, .name = c->npos > 1 ? c->pos[1] : name, .path = path, .input = -1
+	};
+	return import(&im);
 }

@@ -84,6 +84,36 @@ check "a tar of the layout" import ocitar "oci-archive:$T/layout.tar"
 check "the archive of docker save, compressed" eval 'gzip -n <"$T/docker.tar" | import docker -'
 check "one image of it, by its name" import named "docker-archive:$T/docker.tar:tiny:v1"
 
+# ---- what skopeo writes, and a registry ----
+copy() { HOME=$T skopeo --insecure-policy copy -q "$@"; }
+registry_up() { (exec 3<>/dev/tcp/127.0.0.1/5000) 2>/dev/null; }
+of_registry() {
+	local pull=(banger image pull --size 64M) settings=$T/home.$ALICE/.config/containers
+	printf 'version: 0.1\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: "127.0.0.1:5000"}\n' "$T/registry" >"$T/registry.yml"
+	background docker-registry serve "$T/registry.yml" >"$T/registry.err" 2>&1
+	check "a registry on loopback" wait_for 60 registry_up
+	check "skopeo brings an image there" copy --dest-tls-verify=false "oci:$T/layout:v1" docker://127.0.0.1:5000/library/tiny:v1
+	mkdir -p "$settings" && echo '{"default": [{"type": "insecureAcceptAnything"}]}' >"$settings/policy.json"
+	is "$(status_of "${pull[@]}" 127.0.0.1:5000/library/tiny:v1)/$(image_digest tiny-v1)" "1/" "a registry without TLS: the user's settings decide"
+	printf '[[registry]]\nlocation = "127.0.0.1:5000"\ninsecure = true\n' >"$settings/registries.conf"
+	is "$("${pull[@]}" 127.0.0.1:5000/library/tiny:v1)" tiny-v1 "pull: the image's name and its tag"
+	is "$("${pull[@]}" docker://127.0.0.1:5000/library/tiny:v1 mine)" mine "pull: a name of the user's own"
+	is "$(image_digest mine)" "$(image_digest tiny-v1)" "the same reference is the same image"
+	is "$(status_of "${pull[@]}" 127.0.0.1:5000/library/none:v1)/$(image_digest none-v1)" "1/" "an image that is not there"
+	is "$(find "$T/home.$ALICE/.cache" /tmp -maxdepth 3 -user $ALICE -name 'banger-*' | wc -l)" 0 "pull leaves no file behind"
+	check "an image that was pulled is deleted" banger image delete mine tiny-v1
+}
+image_digest() { banger image list -o json | jq -r --arg n "$1" '.[] | select(.name == $n).digest'; }
+if command -v skopeo >/dev/null && command -v docker-registry >/dev/null; then
+	check "skopeo writes archives" eval 'copy "oci:$T/layout:v1" "docker-archive:$T/skopeo.tar:tiny:v1" && copy "oci:$T/layout:v1" "oci-archive:$T/skopeo.oci:v1"'
+	chmod a+r "$T"/skopeo.*
+	check "the archive for docker becomes an image" import skopeo1 "$T/skopeo.tar"
+	check "the OCI archive too" import skopeo2 "$T/skopeo.oci"
+	of_registry
+else
+	skip "registries" "needs skopeo and docker-registry"
+fi
+
 # ---- what is refused ----
 refused() { # refused WHY WHAT FILE: it is no image, and nothing is left of it
 	is "$(status_of import evil "$3")/$(grep -c -- "$1" "$T/err")" "[236]/1" "$2: refused ($(grep ^banger "$T/err"))"
@@ -96,7 +126,6 @@ evil() { # evil NAME JQ...: a copy of the layout, whose manifest JQ has changed
 }
 refused "there is no image v2" "a tag that is not there" "oci:$T/layout:v2"
 refused "there are 0 images" "a name that is not there" "docker-archive:$T/docker.tar:other"
-refused "registries are not read" "a registry" docker://debian
 rm -rf "$T/evil" && cp -r "$T/layout" "$T/evil" && chmod -R a+rX "$T/evil"
 layer=$T/evil/blobs/sha256/$(jq -r '.layers[1].digest' "$(manifest_of "$T/layout")" | cut -d: -f2)
 gzip -n <"$T/low.tar" >"$layer"
