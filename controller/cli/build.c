@@ -287,8 +287,11 @@ static int build(struct build *b, struct error *e)
 		return -1;
 	if (b->c->opt.output)
 		return output_end(b, e);
+	json_t *result;
 	_cleanup_close_ int fd = open_input(b->c, b->img, e);
-	return fd < 0 ? -1 : image_import_fd(b->c, b->c->pos[1], fd, e);
+	if (fd < 0 || image_send(b->c, b->c->pos[1], fd, &result, e) < 0)
+		return -1;
+	return print_import(b->c, b->c->pos[1], result);
 }
 
 static int check(struct cli *c, struct error *e)

@@ -16,9 +16,11 @@
 	"command and its arguments."
 
 const struct command commands[] = {
-	{ "vm", "run", NULL, "", 0, 0, true,
+	{ "vm", "run", NULL, "[IMAGE]", 0, 1, true,
 	  WORKS | SHAPE | O(RM) | O(DETACH) | O(TIMEOUT) | COMMAND | O(SSH),
 	  "create and start a VM, then run a command or a shell in it\n"
+	  "IMAGE is the name of an image, or a reference to one of a registry, which is pulled\n"
+	  "if it is not here yet (`image pull`); python:3 is the image python-3.\n"
 	  "Waits until the agent in the guest answers: 120 s, or --timeout.  The exit status\n"
 	  "is that of the command.\n" HELP_WORDS "\n"
 	  "--rm deletes the VM when the command ends, for whatever reason.  A VM that never\n"

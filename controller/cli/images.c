@@ -156,6 +156,31 @@ int image_default(struct cli *c, char name[64], struct error *e)
 	return -1;
 }
 
+/* The image that is looked for, and whether it was seen. */
+struct wanted {
+	const char *name;
+	bool seen;
+};
+
+static int note_wanted(void *arg, const struct event *event, const union control_body *body,
+		       struct error *e)
+{
+	struct wanted *w = arg;
+
+	(void)e;
+	w->seen |= event->id == EVENT_IMAGE && strcmp(body->ev_image.name, w->name) == 0;
+	return 0;
+}
+
+int image_exists(struct cli *c, const char *name, struct error *e)
+{
+	struct wanted w = { .name = name };
+	const struct reply_to to = { .event = note_wanted, .arg = &w };
+	struct res_image_list r;
+
+	return conn_call(c, CALL_IMAGE_LIST, NULL, NULL, &to, &r, e) < 0 ? -1 : w.seen;
+}
+
 int need_kernel(struct cli *c, struct error *e)
 {
 	struct names l = { .event = EVENT_KERNEL };
@@ -384,7 +409,7 @@ int image_check(int fd, const char *path, struct error *e)
 
 /* ---- import ---- */
 
-int image_import_fd(struct cli *c, const char *name, int fd, struct error *e)
+int image_send(struct cli *c, const char *name, int fd, json_t **result, struct error *e)
 {
 	struct call_image_import a = { 0 };
 	struct res_image_import r;
@@ -393,8 +418,8 @@ int image_import_fd(struct cli *c, const char *name, int fd, struct error *e)
 	    text_put(a.kernel, sizeof(a.kernel), "kernel", c->opt.kernel, e) < 0 ||
 	    conn_call(c, CALL_IMAGE_IMPORT, &a, &fd, NULL, &r, e) < 0)
 		return -1;
-	return print_import(c, name,
-			    out_fields_json(control_call(CALL_IMAGE_IMPORT)->result(), &r));
+	*result = out_fields_json(control_call(CALL_IMAGE_IMPORT)->result(), &r);
+	return 0;
 }
 
 int print_import(struct cli *c, const char *name, json_t *result)

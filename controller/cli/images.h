@@ -39,8 +39,19 @@ void image_reference_name(const char *reference, char name[64]);
 /* Refuse an ext4 that a guest could not mount: shorter than its superblock says, or with features
  * that Linux 6.1 lacks.  The daemon checks other files.  Return: 0, or -1 with @e. */
 int image_check(int fd, const char *path, struct error *e);
-/* Pass a complete ext4 to the daemon and print the result.  Return: 0, or -1 with @e. */
-int image_import_fd(struct cli *c, const char *name, int fd, struct error *e);
+/* Pass a complete ext4 to the daemon.  @result: out: what it answered, the caller's.  Return: 0, or
+ * -1 with @e. */
+int image_send(struct cli *c, const char *name, int fd, json_t **result, struct error *e);
+/* Return: 1: the caller may use an image of that name; 0; or -1 with @e. */
+int image_exists(struct cli *c, const char *name, struct error *e);
+/**
+ * image_named() - find the image that a user names for a VM, and pull it if there is none
+ * @ref:	the name of an image here, or a reference to one of a registry
+ * @name:	out: the name of the image
+ *
+ * Return: 0, or -1 with @e.
+ */
+int image_named(struct cli *c, const char *ref, char name[64], struct error *e);
 /* Print the result of an import (and drop the reference).  Return: 0, or FAIL_GENERAL when stdout
  * failed. */
 int print_import(struct cli *c, const char *name, json_t *result);

@@ -39,6 +39,7 @@ struct import {
 	char pick[TAG_MOST]; /* the tag; "": none */
 	int input;
 	char dir[4096], file[4200];
+	json_t *result; /* the daemon's answer */
 };
 
 /* ---- what is it? ---- */
@@ -263,7 +264,7 @@ static int unpack(struct import *im, struct error *e)
 	if (make_empty(im, mib, e) < 0 || fill(im, mib, e) < 0)
 		return -1;
 	_cleanup_close_ int fd = open_input(im->c, im->file, e);
-	return fd < 0 ? -1 : image_import_fd(im->c, im->name, fd, e);
+	return fd < 0 ? -1 : image_send(im->c, im->name, fd, &im->result, e);
 }
 
 static int import_unpacked(struct import *im, struct error *e)
@@ -318,7 +319,7 @@ static int import_file(struct import *im, struct error *e)
 		return import_unpacked(im, e);
 	return image_check(im->input, im->path, e) < 0
 		       ? -1
-		       : image_import_fd(im->c, im->name, im->input, e);
+		       : image_send(im->c, im->name, im->input, &im->result, e);
 }
 
 /* ---- registries ---- */
@@ -363,19 +364,25 @@ static int import_fetched(struct import *im, struct error *e)
 
 /* ---- the commands ---- */
 
-static int import(struct import *im)
+static int import(struct import *im, struct error *e)
 {
 	const bool registry = strncmp(im->path, REGISTRY, strlen(REGISTRY)) == 0;
+
+	if (need_kernel(im->c, e) < 0 || signals_hold(im->c, e) < 0)
+		return -1;
+	int r = registry ? import_fetched(im, e) : import_file(im, e);
+	if (im->input >= 0)
+		(void)close(im->input);
+	return r;
+}
+
+static int import_and_print(struct import *im)
+{
 	struct cli *c = im->c;
 	struct error e = { 0 };
 
-	if (need_kernel(c, &e) < 0 || signals_hold(c, &e) < 0)
-		return out_error(c, &e);
-	int r = registry ? import_fetched(im, &e) : import_file(im, &e);
-	if (im->input >= 0)
-		(void)close(im->input);
-	if (r == 0)
-		return 0;
+	if (import(im, &e) == 0)
+		return print_import(c, im->name, im->result);
 	int code = out_error(c, &e);
 	return c->signal ? 128 + c->signal : code;
 }
@@ -384,7 +391,7 @@ int cmd_image_import(struct cli *c)
 {
 	struct import im = { .c = c, .name = c->pos[0], .path = c->pos[1], .input = -1 };
 
-	return import(&im);
+	return import_and_print(&im);
 }
 
 void image_reference_name(const char *reference, char name[64])
@@ -401,21 +408,43 @@ void image_reference_name(const char *reference, char name[64])
 		(void)snprintf(name, 64, "%.*s-%.*s", (int)n, base, (int)len, tag);
 }
 
+/* Write the reference as skopeo takes it. */
+static int reference_path(const char *reference, char path[4096], struct error *e)
+{
+	const char *prefix = strncmp(reference, REGISTRY, strlen(REGISTRY)) ? REGISTRY : "";
+
+	if (snprintf(path, 4096, "%s%s", prefix, reference) >= 4096)
+		return error_set(e, FAIL_USAGE, "pull", "the reference is too long");
+	return 0;
+}
+
 int cmd_image_pull(struct cli *c)
 {
-	const char *reference = c->pos[0];
-	char name[64], path[4096];
 	struct error e = { 0 };
+	char name[64], path[4096];
+	struct import im = { .c = c, .path = path, .input = -1 };
 
-	if (strncmp(reference, REGISTRY, strlen(REGISTRY)) == 0)
-		reference += strlen(REGISTRY);
-	if (snprintf(path, sizeof(path), REGISTRY "%s", reference) >= (int)sizeof(path)) {
-		(void)error_set(&e, FAIL_USAGE, "pull", "the reference is too long");
-		return out_error(c, &e);
-	}
-	image_reference_name(reference, name);
-	struct import im = {
-		.c = c, .name = c->npos > 1 ? c->pos[1] : name, .path = path, .input = -1
-	};
-	return import(&im);
+	image_reference_name(c->pos[0], name);
+	im.name = c->npos > 1 ? c->pos[1] : name;
+	return reference_path(c->pos[0], path, &e) < 0 ? out_error(c, &e) : import_and_print(&im);
+}
+
+int image_named(struct cli *c, const char *ref, char name[64], struct error *e)
+{
+	char path[4096];
+	struct import im = { .c = c, .name = name, .path = path, .input = -1 };
+
+	(void)snprintf(name, 64, "%s", ref);
+	int there = strlen(ref) < 64 ? image_exists(c, name, e) : 0;
+	if (there)
+		return there < 0 ? -1 : 0;
+	image_reference_name(ref, name);
+	there = image_exists(c, name, e);
+	if (there)
+		return there < 0 ? -1 : 0;
+	out_note(c, "there is no image %s yet: pulling it", name);
+	if (reference_path(ref, path, e) < 0 || import(&im, e) < 0)
+		return -1;
+	json_decref(im.result);
+	return 0;
 }

@@ -19,6 +19,7 @@
 #include "controller/cli/conn.h"
 #include "controller/cli/each.h"
 #include "controller/cli/hold.h"
+#include "controller/cli/images.h"
 #include "controller/cli/out.h"
 #include "controller/cli/run.h"
 #include "controller/cli/ssh.h"
@@ -58,7 +59,22 @@ static int check_run(struct cli *c, struct error *e)
 	if (c->opt.detach && c->guest)
 		return error_set(e, FAIL_USAGE, "run",
 				 "--detach waits for nothing, so it takes no command");
+	if (c->npos && c->opt.image)
+		return error_set(e, FAIL_USAGE, "run",
+				 "the image is named twice: %s, and --image %s", c->pos[0],
+				 c->opt.image);
 	return check_command(c, e);
+}
+
+/* The image that was named without an option.  @image: room for its name. */
+static int choose_image(struct cli *c, char image[64], struct error *e)
+{
+	if (!c->npos)
+		return 0;
+	if (image_named(c, c->pos[0], image, e) < 0)
+		return -1;
+	c->opt.image = image;
+	return 0;
 }
 
 /* Create the VM, and hold it unless it is for --detach. */
@@ -235,11 +251,12 @@ int cmd_vm_run(struct cli *c)
 	struct error e = { 0 };
 	struct res_vm_create r;
 	struct ssh s;
+	char image[64];
 
 	if (check_run(c, &e) < 0)
 		return out_error(c, &e);
-	if (signals_hold(c, &e) < 0 || ssh_prepare(c, &s, true, &e) < 0 ||
-	    create(c, &s, &r, &hold, &e) < 0)
+	if (signals_hold(c, &e) < 0 || choose_image(c, image, &e) < 0 ||
+	    ssh_prepare(c, &s, true, &e) < 0 || create(c, &s, &r, &hold, &e) < 0)
 		return c->opt.detach ? out_error(c, &e) : ours(c, &e);
 	int status = session(c, &s, r.id, &e);
 	bool post_mortem = status < 0 && e.code == FAIL_TIMEOUT;

@@ -101,7 +101,14 @@ of_registry() {
 	is "$(image_digest mine)" "$(image_digest tiny-v1)" "the same reference is the same image"
 	is "$(status_of "${pull[@]}" 127.0.0.1:5000/library/none:v1)/$(image_digest none-v1)" "1/" "an image that is not there"
 	is "$(find "$T/home.$ALICE/.cache" /tmp -maxdepth 3 -user $ALICE -name 'banger-*' | wc -l)" 0 "pull leaves no file behind"
-	check "an image that was pulled is deleted" banger image delete mine tiny-v1
+	check "images that were pulled are deleted" banger image delete mine tiny-v1
+	is "$(banger run --rm --timeout 300s --memory 192M 127.0.0.1:5000/library/tiny:v1 </dev/null; echo $?)" \
+		$'one two from the image /old 1000\n5' "run pulls an image that is not here, and starts its entry point"
+	is "$(banger image list -q | grep -cx tiny-v1)" 1 "which is kept"
+	kill "${PIDS[-1]}" # the registry: the image is not pulled again
+	is "$(banger run --rm --timeout 300s --memory 192M tiny:v1 -- a b </dev/null; echo $?)" \
+		$'a b from the image /old 1000\n5' "run with an image that is here, and a command"
+	check "it is deleted" banger image delete tiny-v1
 }
 image_digest() { banger image list -o json | jq -r --arg n "$1" '.[] | select(.name == $n).digest'; }
 if command -v skopeo >/dev/null && command -v docker-registry >/dev/null; then

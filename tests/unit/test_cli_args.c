@@ -82,7 +82,7 @@ static void test_bad_words_reach_no_daemon(void **state)
 		{ "vm", "stop", "a", "--timeout", "61m" },
 		{ "vm", "run", "--rm", "-d" },
 		{ "vm", "run", "-d", "--", "true" },
-		{ "vm", "run", "name" },
+		{ "vm", "run", "image", "command" },
 		{ "vm", "run", "--" },
 		{ "vm", "exec", "web1" },
 		{ "vm", "exec", "web1", "--" },
