@@ -249,7 +249,7 @@ chmod 755 "$root/init"
 (cd "$root" && find . | cpio -o -H newc --quiet --owner 0:0) | gzip -1 >"$work/initrd"
 
 # q35 and not microvm: that one has only the PIT to measure the TSC by, which fails on a busy host, and then it hangs.
-timeout -k 5 120 qemu-system-x86_64 -M q35 -accel tcg,thread=multi -cpu max \
+timeout -k 5 400 qemu-system-x86_64 -M q35 -accel tcg,thread=multi -cpu max \
 	-smp 1 -m 384 -nodefaults -no-user-config -display none -no-reboot -serial "file:$work/console" \
 	-kernel "$guest/vmlinuz" -initrd "$work/initrd" -append "console=ttyS0 quiet panic=-1 rdinit=/init" </dev/null 2>"$work/qemu"
 tr -d '\r' <"$work/console" >"$work/tap"
