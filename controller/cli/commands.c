@@ -146,7 +146,7 @@ const struct command commands[] = {
 	  "  the tar of `docker save` or `podman save`; one of several: docker-archive:FILE:NAME\n"
 	  "The file system has --size, by default 1G and four times the input.  `run` starts the\n"
 	  "entry point of a container image, with its environment, user and folder.\n"
-	  "--kernel may be left out if there is one kernel.\n"
+	  "Without --kernel the only kernel is taken; if there is none, Debian's is fetched.\n"
 	  "Needs the package e2fsprogs, but not for an ext4.",
 	  cmd_image_import },
 	{ "image", "pull", NULL, "REFERENCE [NAME]", 1, 2, false, WORKS | O(KERNEL) | O(SIZE),
@@ -154,7 +154,8 @@ const struct command commands[] = {
 	  "skopeo fetches it as you, with your credentials, mirrors and policy\n"
 	  "(containers-auth.json(5), containers-registries.conf(5), containers-policy.json(5)).\n"
 	  "NAME is by default the last part of the reference, with the tag unless it is latest:\n"
-	  "python:3 becomes python-3.  --kernel may be left out if there is one kernel.\n"
+	  "python:3 becomes python-3.  Without --kernel the only kernel is taken; if there is\n"
+	  "none, Debian's is fetched.\n"
 	  "Needs the packages skopeo and e2fsprogs.",
 	  cmd_image_pull },
 	{ "image", "build", NULL, "debian [NAME]", 1, 2, false,

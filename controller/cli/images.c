@@ -181,6 +181,8 @@ int image_exists(struct cli *c, const char *name, struct error *e)
 	return conn_call(c, CALL_IMAGE_LIST, NULL, NULL, &to, &r, e) < 0 ? -1 : w.seen;
 }
 
+#define KERNEL "debian" /* the name of the first kernel */
+
 int need_kernel(struct cli *c, struct error *e)
 {
 	struct names l = { .event = EVENT_KERNEL };
@@ -202,9 +204,11 @@ int need_kernel(struct cli *c, struct error *e)
 		error_hint(e, "--kernel %s", l.first);
 		return -1;
 	}
-	error_set(e, FAIL_NOT_FOUND, "image", "there is no kernel to start it with");
-	error_hint(e, "banger kernel import debian debian");
-	return -1;
+	out_note(c, "there is no kernel yet: importing Debian's");
+	if (kernel_fetch(c, KERNEL, e) < 0)
+		return -1;
+	c->opt.kernel = KERNEL;
+	return 0;
 }
 
 /* ---- delete ---- */

@@ -28,11 +28,13 @@ int image_default(struct cli *c, char name[64], struct error *e);
 /**
  * need_kernel() - choose the kernel of an image for which the user named none
  *
- * Sets c->opt.kernel to the only kernel that there is.
- * Return: 0, or -1 with @e: FAIL_USAGE lists the kernels when there are several, FAIL_NOT_FOUND says
- * how to get one.
+ * Sets c->opt.kernel to the only kernel that there is.  Without any, Debian's is fetched and
+ * imported.
+ * Return: 0, or -1 with @e: FAIL_USAGE lists the kernels when there are several.
  */
 int need_kernel(struct cli *c, struct error *e);
+/* Fetch Debian's kernel by apt and import it as @name.  Return: 0, or -1 with @e. */
+int kernel_fetch(struct cli *c, const char *name, struct error *e);
 /* Make a name of a reference to an image of a registry: its last part, with a tag that is not
  * "latest" behind a "-", and without a digest. */
 void image_reference_name(const char *reference, char name[64]);

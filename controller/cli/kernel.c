@@ -21,6 +21,9 @@
 
 struct import {
 	struct cli *c;
+	const char *name; /* of the kernel that is made */
+	bool fetch;       /* Debian's package, by apt */
+	json_t *result;   /* the daemon's answer */
 	char tmp[4096];
 	char deb[4200], vmlinuz[4400], modules[4400];
 	int bzimage;      /* descriptor of the file @vmlinuz: a pipe can be read only once */
@@ -129,11 +132,8 @@ static int depmod(struct import *im, struct error *e)
 static int sources(struct import *im, struct error *e)
 {
 	const struct options *o = &im->c->opt;
-	bool fetch = im->c->npos == 2;
 
-	if (fetch && strcmp(im->c->pos[1], "debian") != 0)
-		return error_set(e, FAIL_USAGE, im->c->pos[1], "only \"debian\" can be fetched");
-	if ((fetch ? 1 : 0) + (o->deb ? 1 : 0) + (o->vmlinuz || o->modules ? 1 : 0) != 1 ||
+	if ((im->fetch ? 1 : 0) + (o->deb ? 1 : 0) + (o->vmlinuz || o->modules ? 1 : 0) != 1 ||
 	    !o->vmlinuz != !o->modules)
 		return error_set(e, FAIL_USAGE, "kernel",
 				 "one of: debian, --deb FILE, --vmlinuz FILE --modules DIR");
@@ -213,7 +213,7 @@ static int make_and_send(struct import *im, struct error *e)
 	struct res_kernel_import r;
 	struct cli *c = im->c;
 
-	if (text_put(a.name, sizeof(a.name), "name", c->pos[0], e) < 0 || sources(im, e) < 0 ||
+	if (text_put(a.name, sizeof(a.name), "name", im->name, e) < 0 || sources(im, e) < 0 ||
 	    depmod(im, e) < 0)
 		return -1;
 	const char *bb = busybox();
@@ -235,22 +235,41 @@ static int make_and_send(struct import *im, struct error *e)
 	const int fds[] = { kernel, initramfs, vmlinux };
 	if (conn_call(c, CALL_KERNEL_IMPORT, &a, fds, NULL, &r, e) < 0)
 		return -1;
-	return print_import(c, a.name,
-			    out_fields_json(control_call(CALL_KERNEL_IMPORT)->result(), &r));
+	im->result = out_fields_json(control_call(CALL_KERNEL_IMPORT)->result(), &r);
+	return 0;
+}
+
+static int import(struct import *im, struct error *e)
+{
+	im->bzimage = -1;
+	if (signals_hold(im->c, e) < 0 || tempdir_make(im->tmp, sizeof(im->tmp), e) < 0)
+		return -1;
+	int r = make_and_send(im, e);
+	if (im->bzimage >= 0)
+		(void)close(im->bzimage);
+	tempdir_remove(im->c, im->tmp);
+	return r;
+}
+
+int kernel_fetch(struct cli *c, const char *name, struct error *e)
+{
+	struct import im = { .c = c, .name = name, .fetch = true };
+
+	if (import(&im, e) < 0)
+		return -1;
+	json_decref(im.result);
+	return 0;
 }
 
 int cmd_kernel_import(struct cli *c)
 {
-	struct import im = { .c = c, .bzimage = -1 };
+	struct import im = { .c = c, .name = c->pos[0], .fetch = c->npos == 2 };
 	struct error e = { 0 };
 
-	if (signals_hold(c, &e) < 0 || tempdir_make(im.tmp, sizeof(im.tmp), &e) < 0)
-		return out_error(c, &e);
-	int ret = make_and_send(&im, &e);
-	if (im.bzimage >= 0)
-		(void)close(im.bzimage);
-	tempdir_remove(c, im.tmp);
-	if (ret < 0)
-		ret = c->signal ? (out_error(c, &e), 128 + c->signal) : out_error(c, &e);
-	return ret;
+	if (im.fetch && strcmp(c->pos[1], "debian") != 0)
+		(void)error_set(&e, FAIL_USAGE, c->pos[1], "only \"debian\" can be fetched");
+	else if (import(&im, &e) == 0)
+		return print_import(c, im.name, im.result);
+	int code = out_error(c, &e);
+	return c->signal ? 128 + c->signal : code;
 }

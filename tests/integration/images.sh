@@ -18,6 +18,16 @@ set_prepare
 conf_make slots=3 per_owner=3
 guest_image
 did "the set comes up" set_start
+
+# ---- the first kernel, which apt brings ----
+mkdir "$T/apt"
+printf '#!/bin/sh\necho "Package: meta"; echo "Depends: linux-image-6.1.0-1-cloud-amd64 (= 6.1)"\n' >"$T/apt/apt-cache"
+printf '#!/bin/sh\ncp %s/kernel.deb "$5_6.1_amd64.deb"\n' "$T" >"$T/apt/apt-get"
+cp "$ROOT/build/cache/kernel.deb" "$T/" && chmod 755 "$T"/apt/* && chmod 644 "$T/kernel.deb"
+is "$(PATH=$T/apt:$PATH banger image import first "$T/guest.ext4")" first "a first image brings the first kernel"
+is "$(banger kernel list -q)/$(banger image list -o json | jq -r '.[].kernel')" debian/debian "which is Debian's"
+is "$(banger image import second "$T/guest.ext4")" second "the only kernel is taken"
+check "they are deleted" eval 'banger image delete first second && banger kernel delete debian'
 did "kernel and image" set_images
 
 tiny_tree() { # tiny_tree FOLDER: a root file system that has busybox, and no init
