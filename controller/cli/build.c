@@ -299,7 +299,7 @@ static int check(struct cli *c, struct error *e)
 	if (strcmp(c->pos[0], "debian") != 0)
 		return error_set(e, FAIL_USAGE, c->pos[0], "only \"debian\" can be built");
 	if ((c->npos == 2) == (c->opt.output != NULL))
-		return error_set(e, FAIL_USAGE, "build", "NAME and --kernel, or --output FILE");
+		return error_set(e, FAIL_USAGE, "build", "NAME, or --output FILE");
 	return c->opt.output ? 0 : need_kernel(c, e);
 }
 

@@ -161,7 +161,7 @@ const struct command commands[] = {
 	{ "image", "build", NULL, "debian [NAME]", 1, 2, false,
 	  O(PROGRESS) | O(KERNEL) | O(SIZE) | O(INCLUDE) | O(SUITE) | O(OUTPUT_FILE),
 	  "build a Debian root file system with mmdebstrap and import it\n"
-	  "Needs NAME and --kernel, or --output FILE alone.  --size is 1G by default.\n"
+	  "Needs NAME, or --output FILE alone.  --size is 1G by default.\n"
 	  "Packages of the host's own release come from the host's apt sources, with its proxy\n"
 	  "and its keys; packages of another release come from deb.debian.org.  FILE is replaced\n"
 	  "when the image is complete.\n"
