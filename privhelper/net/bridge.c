@@ -122,7 +122,8 @@ int net_bridge_repair(struct net_state *n)
 	const int before = n->bridge;
 	struct net_link l;
 
-	if (have_bridge(n, &l) < 0)
+	/* As at the start: no bridge without our rules. */
+	if (n->rules_changed || have_bridge(n, &l) < 0)
 		return -1;
 	if (n->bridge == before && l.up)
 		return address_bridge(n);

@@ -17,8 +17,9 @@ int net_bridge_prepare(struct net_state *n);
 /**
  * net_bridge_repair() - restore the bridge, its address and its IFF_UP, whichever is missing
  *
- * Ports are not looked at: net_tap_repair() puts each tap back.
- * Return: 0, or -1 with errno; EEXIST: a foreign interface has the bridge's name.
+ * Ports are not looked at: net_tap_repair() puts each tap back.  The bridge is left as it is while
+ * our rules could not be loaded again (n->rules_changed).
+ * Return: 0, or -1, also if a foreign interface has the bridge's name (logged).
  */
 int net_bridge_repair(struct net_state *n);
 
