@@ -9,7 +9,11 @@
 #include "common/log.h"
 #include "controller/db/db.h"
 #include "controller/lifecycle/operation.h"
+#include "controller/workers.h"
 #include "proto/slot.h"
+
+/* VMs that end at a time.  The other workers, and the places in their queue, are for requests. */
+#define ENDS_MAX (WORKER_THREADS / 2)
 
 struct held {
 	bool used; /* the entry is of the VM @vm */
@@ -25,6 +29,7 @@ struct held {
 struct holds {
 	pthread_mutex_t lock;
 	size_t count; /* entries with a holder */
+	size_t busy;  /* entries that hold_due() has given out */
 	struct held slots[SLOT_MAX];
 };
 
@@ -138,11 +143,12 @@ struct held *hold_due(struct holds *h, uint64_t now_ns)
 	if (!h)
 		return NULL;
 	_cleanup_unlock_ struct lock_guard g = lock_guard(&h->lock);
-	for (size_t i = 0; i < SLOT_MAX; i++) {
+	for (size_t i = 0; i < SLOT_MAX && h->busy < ENDS_MAX; i++) {
 		struct held *s = &h->slots[i];
 		if (!s->used || s->busy || s->connection || now_ns < s->due_ns)
 			continue;
 		s->busy = true;
+		h->busy++;
 		memcpy(s->taken, s->vm, ID_LEN);
 		s->taken_due_ns = s->due_ns;
 		return s;
@@ -159,6 +165,7 @@ void hold_done(struct holds *h, struct held *s, uint64_t again_ns)
 {
 	_cleanup_unlock_ struct lock_guard g = lock_guard(&h->lock);
 	s->busy = false;
+	h->busy--;
 	if (!s->used || s->connection || memcmp(s->vm, s->taken, ID_LEN) != 0 ||
 	    s->due_ns != s->taken_due_ns)
 		return;

@@ -45,10 +45,10 @@ size_t hold_count(struct holds *h);
 /**
  * hold_due() - take the next VM that is without a holder and due
  * @now_ns:	of clock_boot_ns()
- * @id:		out: the VM
  *
- * The entry is busy until hold_done().
- * Return: a handle for hold_done(), or NULL when none is due.
+ * The entry is busy until hold_done().  At most half as many as there are workers are busy at a
+ * time.
+ * Return: a handle for hold_done(), or NULL when none is due or so many are busy.
  */
 struct held *hold_due(struct holds *h, uint64_t now_ns);
 

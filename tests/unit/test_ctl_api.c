@@ -2130,6 +2130,34 @@ static void a_loss_during_a_decision_is_not_lost(void **state)
 	holds_close(h);
 }
 
+/* A user may lose the holders of all VMs at once, when a session ends.  Their ends must not take all
+ * workers, nor the places in their queue. */
+static void many_ends_at_once_leave_workers_for_requests(void **state)
+{
+	struct holds *h = holds_open();
+	struct held *s = NULL, *last = NULL;
+	size_t busy = 0;
+
+	(void)state;
+	for (uint32_t i = 0; i < SLOT_MAX; i++) {
+		const struct vm vm = { .id = { (uint8_t)(i >> 8), (uint8_t)i },
+				       .slot = i,
+				       .hold = HOLD_STOP };
+		hold_note(h, &vm, 1);
+	}
+	for (; (s = hold_due(h, UINT64_MAX)); busy++)
+		last = s;
+	assert_int_equal(busy, WORKER_THREADS / 2);
+	hold_done(h, last, 0);
+	s = hold_due(h, UINT64_MAX);
+	assert_non_null(s);
+	assert_ptr_not_equal(s, last);
+	assert_null(hold_due(h, UINT64_MAX));
+	hold_done(h, s, UINT64_MAX - 1);
+	assert_non_null(hold_due(h, UINT64_MAX - 2));
+	holds_close(h);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, api_setup, api_teardown)
 
 int main(void)
@@ -2197,6 +2225,7 @@ int main(void)
 		TEST(a_holder_may_go_at_any_time),
 		TEST(a_holder_rests_for_as_long_as_it_holds),
 		TEST(a_holder_may_come_back_within_the_grace),
+		TEST(many_ends_at_once_leave_workers_for_requests),
 		TEST(an_end_that_fails_is_tried_again),
 		TEST(a_loss_during_a_decision_is_not_lost),
 	};
