@@ -7,6 +7,7 @@
 #include "controller/workers.h"
 
 #define SECOND 1000000000ull
+#define AGAIN_S 1 /* while it goes down by another operation */
 #ifndef BANGER_FAILPOINTS
 #define RETRY_S 15
 #else
@@ -18,7 +19,8 @@ static void end_job(struct ctl *c, void *arg)
 	struct held *s = arg;
 
 	int r = vm_end_unheld(c, hold_id(s));
-	hold_done(c->holds, s, r < 0 ? clock_boot_ns() + RETRY_S * SECOND : 0);
+	const uint64_t wait_s = r < 0 ? RETRY_S : AGAIN_S;
+	hold_done(c->holds, s, r ? clock_boot_ns() + wait_s * SECOND : 0);
 }
 
 void unheld_tick(struct ctl *c)

@@ -11,6 +11,7 @@
 
 #include "controller/api/server.c"
 #include "controller/db/connection.h"
+#include "controller/policy/actions.h"
 #include "controller/policy/housekeeping.h"
 #include "controller/policy/idle.h"
 #include "controller/policy/unheld.h"
@@ -1938,6 +1939,42 @@ static void a_guest_that_is_deaf_ends_all_the_same(void **state)
 	assert_nothing_left(*state, "web", VM_STOPPED);
 }
 
+/* A stop that another client has asked for keeps the time that it gave to the guest, and so does a
+ * drain. */
+static void the_end_of_the_holder_does_not_cut_a_stop(void **state)
+{
+	struct fixture *f = *state;
+	struct control c = client(OWNER), stopper = client(OWNER);
+	union control_body b = about("web");
+	struct message m;
+
+	host.guest_obeys = false;
+	create_held(&c, HOLD_STOP);
+	must_start(f, "web");
+	const struct vm vm = row(f, "web");
+	b.vm_stop.timeout_ms = 3600000;
+	say(&stopper, CALL_VM_STOP, &b);
+	RUN_UNTIL(__atomic_load_n(&host.shutdowns, __ATOMIC_RELAXED) > 0);
+	control_close(&c);
+	RUN_UNTIL(t.api->n_conns == 1);
+	assert_int_equal(vm_end_unheld(&f->c, vm.id), 1);
+	assert_int_equal(row(f, "web").state, VM_STOPPING);
+	fake_helper_vmm_exit(f->fake, vm.slot);
+	assert_int_equal(hear(&stopper, CALL_VM_STOP, &m), 1);
+	assert_false(m.body.res_vm_stop.forced);
+	RUN_UNTIL(row(f, "web").hold == HOLD_NONE);
+	control_close(&stopper);
+
+	c = client(OWNER);
+	assert_int_equal(ask_hold(&c, HOLD_STOP).kind, MSG_RESULT);
+	must_start(f, "web");
+	f->c.draining = true;
+	assert_int_equal(vm_end_unheld(&f->c, vm.id), 1);
+	assert_int_equal(row(f, "web").state, VM_RUNNING);
+	f->c.draining = false;
+	assert_ends_with(f, &c, HOLD_STOP);
+}
+
 static void a_vm_has_one_holder_and_it_is_its_owners(void **state)
 {
 	struct fixture *f = *state;
@@ -2220,6 +2257,7 @@ int main(void)
 		TEST(a_port_of_a_vm_that_has_ended_is_not_handed_out),
 		TEST(the_end_of_the_holder_ends_the_vm),
 		TEST(a_guest_that_is_deaf_ends_all_the_same),
+		TEST(the_end_of_the_holder_does_not_cut_a_stop),
 		TEST(a_vm_has_one_holder_and_it_is_its_owners),
 		TEST(a_vm_that_was_let_go_goes_on),
 		TEST(a_holder_may_go_at_any_time),
