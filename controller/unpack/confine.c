@@ -19,9 +19,13 @@
 #define MEMORY_MOST (1ull << 30) /* the tree of 4,000,000 entries, and a window of zstd or xz */
 #define CPU_MOST 3600            /* seconds */
 
-#define CREATES (O_CREAT | (O_TMPFILE & ~O_DIRECTORY))
+/* The flags of open(2) with which it changes files.  O_TRUNC needs no descriptor that can write,
+ * and Landlock judges it only from its third version on (landlock(7)). */
+#define CHANGES (O_CREAT | O_TRUNC | (O_TMPFILE & ~O_DIRECTORY))
 #define MEMORY "memory of the C library"
 #define BYTES "input and image"
+
+enum variable { FOLDER = 1, VARIABLES };
 
 /* clang-format off */
 static const struct rule rules[] = {
@@ -47,7 +51,8 @@ static const struct rule rules[] = {
 	{ SCMP_SYS(newfstatat), EACCES, { MASKED(3, AT_EMPTY_PATH, 0) },
 	  "the C library looks for tables" },
 	{ SCMP_SYS(newfstatat), 0, { MASKED(3, AT_EMPTY_PATH, AT_EMPTY_PATH) }, "fstat(3)" },
-	{ SCMP_SYS(openat), 0, { MASKED(2, O_ACCMODE | CREATES | O_DIRECTORY, 0) },
+	{ SCMP_SYS(openat), EACCES, { IS(0, AT_FDCWD) }, "the C library looks for tables" },
+	{ SCMP_SYS(openat), 0, { BOUND(0, FOLDER), MASKED(2, O_ACCMODE | CHANGES | O_DIRECTORY, 0) },
 	  "files of a folder that is the input; Landlock decides which" },
 	{ SCMP_SYS(ioctl), ENOTTY, ANY, "is it a terminal, or a disk?" },
 	{ SCMP_SYS(fcntl), 0, ANY, "flags of descriptors" },
@@ -95,6 +100,7 @@ static const struct policy policy = {
 	.namespaces = "",
 	.files = "its input and the image",
 	.lists = { rules },
+	.vars = { [FOLDER] = "the input, if it is a folder" },
 };
 
 static int limit(int what, uint64_t most)
@@ -120,7 +126,8 @@ static int limit_all(uint64_t file_max)
 		       : 0;
 }
 
-/* Files: those below @folder, to read.  A kernel without Landlock has the seccomp filter alone. */
+/* Files: those below @folder, to read.  A kernel without Landlock has the seccomp filter alone:
+ * with a @folder it bounds what is done with files, but not which. */
 static int confine_files(int folder)
 {
 	const struct landlock_ruleset_attr attr = { .handled_access_fs = (1ull << 13) - 1 };
@@ -142,10 +149,12 @@ static int confine_files(int folder)
 
 int confine(int folder, uint64_t file_max)
 {
+	const struct binding bound[VARIABLES] = { [FOLDER] = policy_fd(folder) };
+
 	if (limit_all(file_max) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ||
 	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || confine_files(folder) < 0)
 		return -1;
-	scmp_filter_ctx f = policy_filter(&policy, NULL);
+	scmp_filter_ctx f = policy_filter(&policy, bound);
 	if (!f)
 		return -1;
 	int r = seccomp_load(f);
