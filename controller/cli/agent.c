@@ -464,9 +464,10 @@ static int take_credit(struct session *s, const struct agent_msg *m)
  * tell 0, but nothing has succeeded. */
 static int take_failure(struct session *s, const struct agent_msg *m)
 {
-	char why[200];
+	char text[200], why[200];
 
-	(void)snprintf(why, sizeof(why), "%.*s", (int)m->n - 1, (const char *)m->data + 1);
+	(void)snprintf(text, sizeof(text), "%.*s", (int)m->n - 1, (const char *)m->data + 1);
+	text_printable(text, why, sizeof(why));
 	text_clean(why);
 	fprintf(s->c->err, "banger: %s\n", why);
 	s->complaints.lines++;

@@ -159,7 +159,8 @@ int signals_error(struct cli *c, const char *what, struct error *e);
  * UTF-8. */
 int text_put(char *dst, size_t size, const char *what, const char *src, struct error *e);
 
-/* Copy @src, cut at @size.  If @src is not UTF-8, each byte from 0x80 on becomes '?'. */
+/* Copy @src, cut at @size.  If @src is not UTF-8, each byte from 0x80 on becomes '?'.  @dst may be
+ * @src. */
 void text_printable(const char *src, char *dst, size_t size);
 
 /* ---- the commands, by file ---- */

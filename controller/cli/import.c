@@ -211,6 +211,7 @@ static char *cut_line(char **text)
 		return NULL;
 	*end = '\0';
 	*text = end + 1;
+	text_printable(line, line, (size_t)(end - line) + 1); /* names in a tar are bytes */
 	text_clean(line);
 	return line;
 }

@@ -153,6 +153,14 @@ static void test_it_could_not_be_started(void **state)
 	assert_has(fx.err, "such: No");
 	assert_lacks(fx.err, "\033");
 	silence();
+	/* CSI as one byte, for a terminal that does not take UTF-8 */
+	says(AGENT_FAILED,
+	     "\x7f\x9b"
+	     "31mred",
+	     8);
+	assert_int_equal(BANGER("exec", "-n", "web1", "--", "nosuch"), 127);
+	assert_string_equal(fx.err, "banger: ?31mred\n");
+	silence();
 }
 
 static void test_a_command_that_never_ran_has_not_succeeded(void **state)

@@ -160,12 +160,47 @@ static void test_the_name_of_a_reference(void **state)
 	}
 }
 
+/* Put a program in the place of banger-unpack that answers as one of a hostile tar. */
+static void put_unpacker(const char *dir, const char *answer)
+{
+	char file[300];
+
+	(void)snprintf(file, sizeof(file), "%s/banger-unpack", dir);
+	FILE *f = fopen(file, "we");
+	assert_non_null(f);
+	(void)fprintf(f, "#!/bin/sh\nprintf '%s'\nexit %d\n", answer, FAIL_USAGE);
+	(void)fclose(f);
+	assert_int_equal(chmod(file, 0755), 0);
+	(void)setenv("BANGER_LIBEXEC", dir, 1);
+}
+
+static void test_names_of_a_tar_are_cleaned(void **state)
+{
+	static const char magic[] = "ustar";
+
+	(void)state;
+	(void)setenv("PATH", "/usr/bin:/bin:/usr/sbin:/sbin", 1);
+	(void)setenv("TMPDIR", fx.dir, 1);
+	if (ext4_with(0, "", 0, 0) < 0)
+		skip();
+	assert_int_equal(truncate(path, 0), 0);
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, magic, sizeof(magic), 257), sizeof(magic));
+	(void)close(fd);
+	put_unpacker(fx.dir, "a\\033[31m\\233\\302\\2332J\\nwhy\\n\\n");
+	assert_int_equal(BANGER("image", "import", "x", path, "--kernel", "k", "--size", "64M"),
+			 FAIL_USAGE);
+	assert_has(fx.err, ": a?[31m???2J: why\n");
+	(void)unsetenv("BANGER_LIBEXEC");
+	(void)unsetenv("TMPDIR");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_a_fifo_is_refused_at_once), T(test_a_pipe_is_spooled),
 		T(test_an_ext4_that_is_cut),       T(test_without_a_kernel),
-		T(test_the_name_of_a_reference),
+		T(test_the_name_of_a_reference),   T(test_names_of_a_tar_are_cleaned),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
