@@ -47,8 +47,10 @@ enum copy_end copy_send(const struct copy *c, char *const *paths);
  * @to:		a folder, which gets the entries; else the name that the only entry gets.  With
  *		a '/' at its end it is a folder.
  *
- * Follows no symbolic link but those of @to.  A file is made beside its place under another name,
- * and renamed when it is complete.  The first thing that can not be made ends the copy.
+ * Follows no symbolic link but those of @to.  With @c->names @to itself must not be one: a sender
+ * that is not trusted may have made it in an earlier copy.  A file is made beside its place under
+ * another name, and renamed when it is complete.  The first thing that can not be made ends the
+ * copy.
  */
 enum copy_end copy_receive(const struct copy *c, const char *to);
 

@@ -377,6 +377,15 @@ static int open_place(char *path)
 	return 0;
 }
 
+/* Return: true if @to may be a link that the sender itself has made in an earlier copy: then it has
+ * chosen where the link leads. */
+static bool is_untrusted_link(const char *to)
+{
+	struct stat st;
+
+	return s.c->names && lstat(to, &st) == 0 && S_ISLNK(st.st_mode);
+}
+
 /* Open the folder that gets the entries.  A destination that is no folder is the name of the only
  * entry; one that is a link to a file is that file. */
 static int open_destination(const char *to)
@@ -384,6 +393,9 @@ static int open_destination(const char *to)
 	struct stat st;
 
 	(void)copy_path_add(&s.at, to);
+	if (is_untrusted_link(to))
+		return problem(
+			"it is a symbolic link: name what it leads to, or add / to a folder");
 	bool into = s.c->into || (*to && to[strlen(to) - 1] == '/');
 	if (stat(to, &st) < 0) {
 		if (errno != ENOENT || into)

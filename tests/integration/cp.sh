@@ -159,9 +159,12 @@ mkdir outside trap && ln -s ../outside trap/dir
 in_guest mkdir -p /tmp/trap/dir >/dev/null; in_guest touch /tmp/trap/dir/file >/dev/null
 is "$(status_of banger cp web:/tmp/trap/. trap)/$(find outside -mindepth 1)" "1/" "a folder does not go through a link"
 check "it says so" said "trap/dir: what has this name is not a folder"
-echo keep >outside/keep && ln -s outside/keep trap.link && in_guest touch /tmp/trap.link >/dev/null
-check "a file over a link to a file" banger cp web:/home/one trap.link
-is "$(readlink trap.link) $(cat outside/keep)" "outside/keep hello" "is that file"
+echo keep >outside/keep && ln -s outside/keep trap.link && ln -s outside trap.dir
+is "$(status_of banger cp web:/home/one trap.link)/$(readlink trap.link) $(cat outside/keep)" "1/outside/keep keep" "nor does a file"
+is "$(status_of banger cp web:/home/one trap.dir)/$(ls outside)" "1/keep" "nor what goes into a folder"
+check "it says so" said "trap.dir: it is a symbolic link"
+check "with / behind it" banger cp web:/home/one trap.dir/
+is "$(ls outside | paste -sd' ')" "keep one" "it is the folder"
 is "$(status_of as 0 cp $ALICE/web:/home/one /dev/null)/$(stat -c %F /dev/null)" "1/character special file" "a device here is no destination"
 
 # ---- users and owners ----

@@ -253,6 +253,33 @@ static void test_a_file_replaces_a_link(void **state)
 	assert_string_equal(content("outside/keep"), "mine");
 }
 
+/* The same command twice: the guest chooses where the link of the first copy leads. */
+static void test_a_link_of_an_earlier_copy(void **state)
+{
+	static const char *const places[] = { "outside/keep", "outside", "outside/new" };
+
+	(void)state;
+	make_places();
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		sends(TREE_SYMLINK, "top", path(places[i]));
+		sends_end();
+		assert_int_equal(get("/x/top", "copy"), 0);
+		sends_file("top", 2, "no");
+		sends_end();
+		assert_int_equal(get("/x/top", "copy"), FAIL_GENERAL);
+		assert_has(fx.err, "copy: it is a symbolic link");
+		assert_int_equal(entries("outside"), 1);
+		assert_string_equal(content("outside/keep"), "mine");
+		assert_int_equal(unlink(path("copy")), 0);
+	}
+	/* unless the user says that the folder is meant */
+	assert_int_equal(symlink(path("to"), path("link")), 0);
+	sends_file("top", 2, "ok");
+	sends_end();
+	assert_int_equal(get("/x/top", "link/"), 0);
+	assert_string_equal(content("to/top"), "ok");
+}
+
 static void test_sizes_that_lie(void **state)
 {
 	uint8_t hole[TREE_HEAD + 8];
@@ -888,6 +915,7 @@ int main(void)
 		T(test_names_that_are_paths),
 		T(test_links_are_not_followed),
 		T(test_a_file_replaces_a_link),
+		T(test_a_link_of_an_earlier_copy),
 		T(test_sizes_that_lie),
 		T(test_what_is_no_record),
 		T(test_a_copy_that_is_cut),
