@@ -109,6 +109,13 @@ int cmd_kernel_list(struct cli *c)
 
 /* ---- defaults ---- */
 
+/* Return: true if the name of an image or kernel without its owner means this one.  Root is shown
+ * those of all users, but means its own. */
+static bool goes_by_name(uint64_t owner)
+{
+	return owner == 0 || owner == geteuid();
+}
+
 struct names {
 	enum event_id event; /* of the objects that are listed */
 	size_t n;
@@ -124,7 +131,10 @@ static int note_name(void *arg, const struct event *event, const union control_b
 	(void)e;
 	if (event->id != l->event)
 		return 0;
-	const char *name = event->id == EVENT_IMAGE ? body->ev_image.name : body->ev_kernel.name;
+	const bool image = event->id == EVENT_IMAGE;
+	const char *name = image ? body->ev_image.name : body->ev_kernel.name;
+	if (!goes_by_name(image ? body->ev_image.owner : body->ev_kernel.owner))
+		return 0;
 	if (l->n++ == 0)
 		(void)snprintf(l->first, sizeof(l->first), "%s", name);
 	if (snprintf(l->list + at, room, "%s%s", at ? ", " : "", name) >= (int)room)
@@ -168,7 +178,8 @@ static int note_wanted(void *arg, const struct event *event, const union control
 	struct wanted *w = arg;
 
 	(void)e;
-	w->seen |= event->id == EVENT_IMAGE && strcmp(body->ev_image.name, w->name) == 0;
+	w->seen |= event->id == EVENT_IMAGE && goes_by_name(body->ev_image.owner) &&
+		   strcmp(body->ev_image.name, w->name) == 0;
 	return 0;
 }
 

@@ -39,6 +39,7 @@ static struct fixture {
 	bool ready;
 	const char *log;              /* what vm_logs sends */
 	const char *images[8];        /* what image_list sends */
+	uint64_t images_owner;        /* of those */
 	const char *hostile;          /* if set, every text of every event, result and error */
 	const char *started, *reason; /* of that VM */
 	uint64_t owner;
@@ -115,6 +116,7 @@ static void send_events(int fd, enum call_id id)
 		}
 	} else if (id == CALL_IMAGE_LIST) {
 		struct ev_image i = { .kernel = "debian",
+				      .owner = fx.images_owner,
 				      .size = 1u << 30,
 				      .created = "2026-01-02T03:04:05Z" };
 		for (size_t n = 0; fx.images[n]; n++) {

@@ -57,6 +57,28 @@ static void test_the_only_image_is_the_default(void **state)
 	assert_string_equal(fx.calls, "image_list ");
 }
 
+/* Root is shown the images of all users.  Here they are of a user that runs no test. */
+static void test_images_of_other_users_are_no_default(void **state)
+{
+	const struct call_vm_create *a = &fx.last[CALL_VM_CREATE].vm_create;
+	char path_was[4096];
+
+	(void)state;
+	fx.images[0] = "python-3";
+	assert_int_equal(BANGER("run", "-d", "python:3"), 0);
+	assert_string_equal(a->image, "python-3");
+	fx.images_owner = 4000000000;
+	assert_int_equal(BANGER("vm", "create"), FAIL_NOT_FOUND);
+	assert_has(fx.err, "there is no image to make a VM from");
+	/* It would be pulled, but the first kernel can not be fetched without apt. */
+	(void)snprintf(path_was, sizeof(path_was), "%s", getenv("PATH"));
+	assert_int_equal(setenv("PATH", fx.dir, 1), 0);
+	fx.calls[0] = '\0';
+	assert_int_not_equal(BANGER("run", "-d", "python:3"), 0);
+	assert_int_equal(setenv("PATH", path_was, 1), 0);
+	assert_string_equal(fx.calls, "image_list image_list kernel_list ");
+}
+
 static void test_bad_words_reach_no_daemon(void **state)
 {
 	static const char *const bad[][8] = {
@@ -292,6 +314,7 @@ int main(void)
 		T(test_values_reach_the_daemon),
 		T(test_defaults_are_the_daemons),
 		T(test_the_only_image_is_the_default),
+		T(test_images_of_other_users_are_no_default),
 		T(test_bad_words_reach_no_daemon),
 		T(test_too_long_values_are_refused),
 		T(test_aliases),
