@@ -155,9 +155,9 @@ const struct command commands[] = {
 	  "fetch a container image from a registry and import it\n"
 	  "skopeo fetches it as you, with your credentials, mirrors and policy\n"
 	  "(containers-auth.json(5), containers-registries.conf(5), containers-policy.json(5)).\n"
-	  "NAME is by default the last part of the reference, with the tag unless it is latest:\n"
-	  "python:3 becomes python-3.  Without --kernel the only kernel is taken; if there is\n"
-	  "none, Debian's is fetched.\n"
+	  "NAME is by default the last part of the reference, with the tag unless it is latest\n"
+	  "and with 24 digits of a digest: python:3 becomes python-3.  Without --kernel the\n"
+	  "only kernel is taken; if there is none, Debian's is fetched.\n"
 	  "Needs the packages skopeo and e2fsprogs.",
 	  cmd_image_pull },
 	{ "image", "build", NULL, "debian [NAME]", 1, 2, false,

@@ -35,9 +35,14 @@ int image_default(struct cli *c, char name[64], struct error *e);
 int need_kernel(struct cli *c, struct error *e);
 /* Fetch Debian's kernel by apt and import it as @name.  Return: 0, or -1 with @e. */
 int kernel_fetch(struct cli *c, const char *name, struct error *e);
-/* Make a name of a reference to an image of a registry: its last part, with a tag that is not
- * "latest" behind a "-", and without a digest. */
-void image_reference_name(const char *reference, char name[64]);
+/**
+ * image_reference_name() - make a name of a reference to an image of a registry
+ * @name:	out: the last part of the reference, then, each behind a "-", a tag that is not
+ *		"latest" and the first 24 digits of a digest
+ *
+ * Return: 0, or -1 with @e: it is too long.  A part of a name could be that of another image.
+ */
+int image_reference_name(const char *reference, char name[64], struct error *e);
 /* Refuse an ext4 that a guest could not mount: shorter than its superblock says, or with features
  * that Linux 6.1 lacks.  The daemon checks other files.  Return: 0, or -1 with @e. */
 int image_check(int fd, const char *path, struct error *e);

@@ -326,6 +326,7 @@ static int import_file(struct import *im, struct error *e)
 /* ---- registries ---- */
 
 #define REGISTRY "docker://"
+#define DIGITS 24 /* of a digest, in the name of an image: no other image with them is found */
 
 /* Copy the image into a layout below the folder @dir. */
 static int fetch(struct cli *c, const char *reference, const char *dir, struct error *e)
@@ -395,18 +396,25 @@ int cmd_image_import(struct cli *c)
 	return import_and_print(&im);
 }
 
-void image_reference_name(const char *reference, char name[64])
+int image_reference_name(const char *reference, char name[64], struct error *e)
 {
 	const char *slash = strrchr(reference, '/');
 	const char *base = slash ? slash + 1 : reference;
 	size_t n = strcspn(base, ":@");
 	const char *tag = base[n] == ':' ? base + n + 1 : "";
 	size_t len = strcspn(tag, "@");
+	const char *digest = base + strcspn(base, "@");
 
-	if (strncmp(tag, "latest", len) == 0 && (len == 0 || len == strlen("latest")))
-		(void)snprintf(name, 64, "%.*s", (int)n, base);
-	else
-		(void)snprintf(name, 64, "%.*s-%.*s", (int)n, base, (int)len, tag);
+	digest += strcspn(digest, ":");
+	digest += *digest == ':';
+	if (len == strlen("latest") && strncmp(tag, "latest", len) == 0)
+		len = 0;
+	if (snprintf(name, 64, "%.*s%s%.*s%s%.*s", (int)n, base, len ? "-" : "", (int)len, tag,
+		     *digest ? "-" : "", DIGITS, digest) < 64)
+		return 0;
+	error_set(e, FAIL_USAGE, reference, "the name that it would get is longer than 63 bytes");
+	error_hint(e, "banger image pull REFERENCE NAME");
+	return -1;
 }
 
 /* Write the reference as skopeo takes it. */
@@ -425,9 +433,11 @@ int cmd_image_pull(struct cli *c)
 	char name[64], path[4096];
 	struct import im = { .c = c, .path = path, .input = -1 };
 
-	image_reference_name(c->pos[0], name);
 	im.name = c->npos > 1 ? c->pos[1] : name;
-	return reference_path(c->pos[0], path, &e) < 0 ? out_error(c, &e) : import_and_print(&im);
+	if ((c->npos == 1 && image_reference_name(c->pos[0], name, &e) < 0) ||
+	    reference_path(c->pos[0], path, &e) < 0)
+		return out_error(c, &e);
+	return import_and_print(&im);
 }
 
 int image_named(struct cli *c, const char *ref, char name[64], struct error *e)
@@ -439,7 +449,8 @@ int image_named(struct cli *c, const char *ref, char name[64], struct error *e)
 	int there = strlen(ref) < 64 ? image_exists(c, name, e) : 0;
 	if (there)
 		return there < 0 ? -1 : 0;
-	image_reference_name(ref, name);
+	if (image_reference_name(ref, name, e) < 0)
+		return -1;
 	there = image_exists(c, name, e);
 	if (there)
 		return there < 0 ? -1 : 0;

@@ -9,6 +9,8 @@
 
 #define T(f) cmocka_unit_test_setup_teardown(f, fixture_setup, fixture_teardown)
 
+#define HEX32 "0123456789abcdef0123456789abcdef"
+
 static char path[200];
 
 static const char *in_dir(const char *name)
@@ -145,19 +147,44 @@ static void test_without_a_kernel(void **state)
 static void test_the_name_of_a_reference(void **state)
 {
 	static const char *const pairs[][2] = {
-		{ "alpine", "alpine" },           { "alpine:latest", "alpine" },
-		{ "alpine:late", "alpine-late" }, { "python:3.12-slim", "python-3.12-slim" },
-		{ "registry:5000/a/b", "b" },     { "registry:5000/a/b:v1", "b-v1" },
-		{ "a/b@sha256:0123", "b" },       { "a/b:v1@sha256:0123", "b-v1" },
-		{ "a/b:@sha256:0123", "b" },
+		{ "alpine", "alpine" },
+		{ "alpine:latest", "alpine" },
+		{ "alpine:late", "alpine-late" },
+		{ "python:3.12-slim", "python-3.12-slim" },
+		{ "registry:5000/a/b", "b" },
+		{ "registry:5000/a/b:v1", "b-v1" },
+		{ "a/b@sha256:0123", "b-0123" },
+		{ "a/b:v1@sha256:0123", "b-v1-0123" },
+		{ "a/b:@sha256:0123", "b-0123" },
+		{ "b:latest@sha256:0123", "b-0123" },
+		{ "b@sha256:" HEX32, "b-0123456789abcdef01234567" },
 	};
+	struct error e = { 0 };
 	char name[64];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
-		image_reference_name(pairs[i][0], name);
+		assert_int_equal(image_reference_name(pairs[i][0], name, &e), 0);
 		assert_string_equal(name, pairs[i][1]);
 	}
+	assert_int_equal(image_reference_name("b:" HEX32 HEX32, name, &e), -1);
+	assert_int_equal(image_reference_name("b:" HEX32 "1@sha256:" HEX32, name, &e), 0);
+	assert_int_equal(image_reference_name("b-long:" HEX32 "@sha256:" HEX32, name, &e), -1);
+	assert_int_equal(e.code, FAIL_USAGE);
+}
+
+/* A digest says which image; one that has the same name otherwise is not taken for it. */
+static void test_a_digest_is_pulled(void **state)
+{
+	char path_was[4096];
+
+	(void)state;
+	fx.images[0] = "python";
+	(void)snprintf(path_was, sizeof(path_was), "%s", getenv("PATH"));
+	assert_int_equal(setenv("PATH", fx.dir, 1), 0);
+	assert_int_not_equal(BANGER("run", "-d", "python@sha256:" HEX32), 0);
+	assert_int_equal(setenv("PATH", path_was, 1), 0);
+	assert_string_equal(fx.calls, "image_list image_list kernel_list ");
 }
 
 /* Put a program in the place of banger-unpack that answers as one of a hostile tar. */
@@ -198,9 +225,10 @@ static void test_names_of_a_tar_are_cleaned(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_a_fifo_is_refused_at_once), T(test_a_pipe_is_spooled),
-		T(test_an_ext4_that_is_cut),       T(test_without_a_kernel),
-		T(test_the_name_of_a_reference),   T(test_names_of_a_tar_are_cleaned),
+		T(test_a_fifo_is_refused_at_once),  T(test_a_pipe_is_spooled),
+		T(test_an_ext4_that_is_cut),        T(test_without_a_kernel),
+		T(test_the_name_of_a_reference),    T(test_a_digest_is_pulled),
+		T(test_names_of_a_tar_are_cleaned),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
