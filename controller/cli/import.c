@@ -28,7 +28,9 @@
 #define UNIT_MIB 64
 #define TAG_MOST 256
 #define HELPER "banger-unpack"
-#define LAYOUT "layout" /* what skopeo makes */
+/* The folder that skopeo makes, and its word for it. */
+#define LAYOUT "layout"
+#define TO_LAYOUT "oci:layout"
 
 /* What the user named, and what is made of it. */
 struct import {
@@ -341,7 +343,7 @@ static int fetch(struct cli *c, const char *reference, const char *dir, struct e
 				     "copy",
 				     c->opt.progress == PROGRESS_NONE ? "--quiet" : "--all=false",
 				     reference,
-				     "oci:" LAYOUT,
+				     TO_LAYOUT,
 				     NULL };
 	const struct proc_io io = { .quiet_out = true, .dir = dir };
 
@@ -350,14 +352,14 @@ static int fetch(struct cli *c, const char *reference, const char *dir, struct e
 
 static int import_fetched(struct import *im, struct error *e)
 {
-	char dir[4000], layout[4096];
+	char dir[4000];
 
 	if (tempdir_make(dir, sizeof(dir), e) < 0)
 		return -1;
-	(void)snprintf(layout, sizeof(layout), "%s/" LAYOUT, dir);
 	int r = fetch(im->c, im->path, dir, e);
 	if (r == 0) {
-		im->path = layout;
+		(void)snprintf(im->room, sizeof(im->room), "%s/" LAYOUT, dir);
+		im->path = im->room;
 		r = import_file(im, e);
 	}
 	tempdir_remove(im->c, dir);
