@@ -18,9 +18,11 @@
 #include "controller/cli/audit/rows.h"
 #include "proto/slot.h"
 
+/* Each kind is made by one role, whose log alone tells of it. */
 enum kind { TAP, SNAPSHOT, VMM, KINDS };
 
 static const char *const kinds[KINDS] = { "tap", "snapshot", "vmm" };
+static const char *const roles[KINDS] = { "net", "blk", "spawn" };
 
 /* What the log says of one object. */
 enum said {
@@ -39,7 +41,7 @@ struct thing {
 struct diff {
 	struct cli *c;
 	struct thing objects[KINDS][SLOT_MAX];
-	int64_t boot_ns; /* of the newest record */
+	int64_t boot_ns[KINDS]; /* of the newest record of the role */
 	json_t *json;
 	unsigned found;
 	struct audit_rows rows;
@@ -67,25 +69,57 @@ static void swept(struct diff *d)
 			d->objects[TAP][i].said = SAID_NOTHING;
 }
 
+static enum kind kind_of(const char *role)
+{
+	enum kind k = 0;
+
+	while (k < KINDS && strcmp(roles[k], role) != 0)
+		k++;
+	return k;
+}
+
+/* Take the clock of a record.  The records of one role are in the order of that clock; those of two
+ * roles need not be.  A start whose clock is behind the record before it is the first one after a
+ * boot of the host, which has ended all objects of the kernel. */
+static void take_clock(struct diff *d, enum kind k, const struct audit_row *row)
+{
+	int64_t ns = audit_number(row->asked, "boot_ns");
+
+	if (ns < 0)
+		return;
+	if (ns < d->boot_ns[k] && strcmp(audit_text(row->asked, "type"), "start") == 0)
+		memset(d->objects[k], 0, sizeof(d->objects[k]));
+	d->boot_ns[k] = ns;
+}
+
+/* Forget what was made before the host was booted, if a role has no record since then. */
+static void forget_earlier_boots(struct diff *d)
+{
+	const int64_t now = (int64_t)clock_boot_ns();
+
+	for (size_t k = 0; k < KINDS; k++)
+		if (d->boot_ns[k] > now)
+			memset(d->objects[k], 0, sizeof(d->objects[k]));
+}
+
 static void replay(void *arg, const struct audit_row *row)
 {
 	struct diff *d = arg;
+	const enum kind k = kind_of(audit_text(row->asked, "role"));
 	const char *op = audit_text(row->asked, "op"), *status = audit_status(row);
-	int64_t slot = audit_number(row->asked, "slot"), ns = audit_number(row->asked, "boot_ns");
+	int64_t slot = audit_number(row->asked, "slot");
 	bool ok = strcmp(status, "ok") == 0;
 
-	/* The host was booted anew, which ended all objects of the kernel. */
-	if (ns >= 0 && ns < d->boot_ns && strcmp(audit_text(row->asked, "type"), "start") == 0)
-		memset(d->objects, 0, sizeof(d->objects));
-	if (ns >= 0)
-		d->boot_ns = ns;
-	if (strcmp(op, "tap_sweep") == 0 && ok)
+	if (k == KINDS)
+		return;
+	take_clock(d, k, row);
+	if (k == TAP && strcmp(op, "tap_sweep") == 0 && ok)
 		swept(d);
 	for (size_t i = 0; i < ARRAY_SIZE(changes) && slot >= 0 && slot < SLOT_MAX; i++) {
 		struct thing *o = &d->objects[changes[i].kind][slot];
 		/* What was refused has changed nothing. */
 		bool changed = ok || !row->answered || strcmp(status, "kernel") == 0;
-		if (strcmp(changes[i].op, op) != 0 || !changed)
+		if (changes[i].kind != k || strcmp(changes[i].op, op) != 0 || !changed)
 			continue;
 		if (!ok)
 			o->said = SAID_MAYBE;
@@ -223,8 +257,7 @@ int cmd_audit_diff(struct cli *c)
 		ret = out_error(c, &e);
 	} else {
 		audit_rows_end(&d->rows);
-		if (d->boot_ns > (int64_t)clock_boot_ns()) /* no record since the host was booted */
-			memset(d->objects, 0, sizeof(d->objects));
+		forget_earlier_boots(d);
 		find_vms(c, vms);
 		look_at_taps(d);
 		look_at(d, "/sys/block", SNAPSHOT);
