@@ -274,6 +274,18 @@ static void sql(struct fixture *f, const char *text)
 	assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
+/* Wait until an attempt to release the objects of slot 0 has done so and given the lock back. */
+static void await_attempt(struct fixture *f, const struct vm *vm)
+{
+	atomic_bool *cancelled;
+
+	for (int ms = 0; ms < 60000 && fake_helper_objects(f->fake, 0) > 0; ms += 5)
+		pump(f, 5);
+	assert_int_equal(fake_helper_objects(f->fake, 0), 0);
+	vm_lock_take(f->c.vm_locks, vm->id, VM_LOCK_WAIT, &cancelled);
+	vm_lock_give(f->c.vm_locks, vm->id);
+}
+
 /* The database refuses to record an exit for a while, as when another program holds it.  The row
  * still says "stopping", and no operation runs. */
 static void an_exit_that_was_not_recorded_is_handled_later(void **state)
@@ -283,7 +295,7 @@ static void an_exit_that_was_not_recorded_is_handled_later(void **state)
 	struct error e = { 0 };
 	bool already, forced;
 
-	(void)create(f, "web", false);
+	struct vm vm = create(f, "web", false);
 	policy(f, "web", RESTART_ALWAYS, 0);
 	must_start(f, "web");
 	sql(f, "CREATE TRIGGER held BEFORE UPDATE ON vms WHEN NEW.state IN ('stopped', 'degraded')"
@@ -295,7 +307,7 @@ static void an_exit_that_was_not_recorded_is_handled_later(void **state)
 	assert_true(fake_helper_objects(f->fake, 0) > 0);
 	pass(f, 0);
 	pass(f, 16);
-	pump(f, 50);
+	await_attempt(f, &vm);
 	assert_int_equal(row(f, "web").state, VM_STOPPING);
 	sql(f, "DROP TRIGGER held");
 	pass(f, 0);
