@@ -63,9 +63,10 @@ for role in net blk spawn; do
 
 	# ---- every bit and every length of a request ----
 	for op in "ping" "${first[$role]} $vm"; do
-		out=$(ask $role cut "$op")
+		# Some hundred starts of the role.
+		out=$(ASK_SECONDS=900 ask $role cut "$op")
 		is "$out" "tried *[0-9] answered 0 refused *[0-9] other 0" "$role: each other length of ${op%% *} is refused ($out)"
-		out=$(ask $role flip "$op")
+		out=$(ASK_SECONDS=900 ask $role flip "$op")
 		is "$out" "tried *[1-9]* refused *[1-9]* other 0" "$role: each flipped bit of ${op%% *} is answered or refused ($out)"
 	done
 
