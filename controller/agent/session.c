@@ -1,10 +1,11 @@
 /* session.c - one port's client after another, in a process of its own.
  *
  * Theory of operation.  A client's greeting begins a session at any time: the client before it is
- * gone then, even if the process has missed that.  Frames up to START describe the command, or up to
- * COPY a copy of files, which runs as a command does.  After that bytes go both ways.  Nothing is buffered without bound: what the command does not read waits
- * in a queue of AGENT_WINDOW bytes, which a client can not exceed; what the client does not read
- * stays in the command's pipes.  POLLHUP at the port means that the client is gone. */
+ * gone then, even if the process has missed that.  Frames up to START describe a command; those up
+ * to COPY describe a copy of files, which runs as a command does.  After that bytes go both ways.
+ * Nothing is buffered without bound: what the command does not read waits in a queue of
+ * AGENT_WINDOW bytes, which a client can not exceed; what the client does not read stays in the
+ * command's pipes.  POLLHUP at the port means that the client is gone. */
 #include "controller/agent/session.h"
 
 #include <dirent.h>

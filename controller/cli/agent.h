@@ -1,4 +1,5 @@
-/* agent.h - runs a command or a copy of files by the agent in a guest: no network, key or ssh server is needed. */
+/* agent.h - runs a command or a copy of files by the agent in a guest, without a network, a key or
+ * an ssh server. */
 #ifndef BANGER_CLI_AGENT_H
 #define BANGER_CLI_AGENT_H
 

@@ -228,8 +228,8 @@ _Noreturn static void helper(const struct plan *p, int fd, pid_t parent)
 	_exit(end);
 }
 
-/* Start it.  @port: what it must not keep open: the agent sees our end by that.  @ours: out: our end
- * of its pipe.  Return: its pid, or -1 with @e. */
+/* Start the process that copies this side's files.  @port: what it must not keep open: the agent
+ * sees our end by that.  @ours: out: our end of its pipe.  Return: its pid, or -1 with @e. */
 static pid_t start_helper(const struct plan *p, int port, int *ours, struct error *e)
 {
 	int fds[2], its = p->in ? 1 : 0;

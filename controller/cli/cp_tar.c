@@ -420,7 +420,7 @@ enum copy_end tar_receive(const struct copy *c, int fd)
 		(void)failed();
 	else
 		r = take_all();
-	/* Otherwise it is not freed: that would write the end of an archive that is not complete. */
+	/* Else it is not freed: that would write the end of an archive that is not complete. */
 	if (r > 0)
 		(void)archive_write_free(out.a);
 	while (c->names && c->names[wanted])

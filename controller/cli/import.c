@@ -1,4 +1,4 @@
-/* import.c - `image import` and `image pull`: an ext4 as it is, or the ext4 that banger-unpack makes
+/* import.c - `image import` and `image pull`: takes an ext4 as it is, or has banger-unpack make one
  * of a tar or of container layers.
  *
  * mke2fs makes an empty file system, in a file of a temporary folder.  Then banger-unpack writes

@@ -1,5 +1,5 @@
-/* vm_end.c - waits for a state of a VM; notices its end during another wait, and reports its guest's
- * last words on the console. */
+/* vm_end.c - waits for a state of a VM; notices its end during another wait, and reports the last
+ * words of its guest on the console. */
 #include "controller/cli/vm_end.h"
 
 #include <string.h>

@@ -10,9 +10,9 @@
  * or the daemon ends; -1 if the daemon can not be reached. */
 int vm_end_watch(const char *id);
 
-/* Wait until a VM has come to what --for says: a function for each_target().  @said: out: a literal;
- * @result: out: a new reference.  Return: 0, or -1 with @e (FAIL_TIMEOUT; FAIL_STATE: the VM is at
- * rest). */
+/* Wait until a VM has come to what --for says: a function for each_target().  @said: out: a
+ * literal; @result: out: a new reference.  Return: 0, or -1 with @e (FAIL_TIMEOUT; FAIL_STATE: the
+ * VM is at rest). */
 int vm_wait_until(struct cli *c, const char *ref, const char **said, json_t **result,
 		  struct error *e);
 

@@ -37,8 +37,8 @@ struct copy {
  * copy_send() - send files and folders
  * @paths:	NULL-terminated; a folder is sent with all that is in it
  *
- * What can not be read is reported and left out, and the copy goes on.  Devices, sockets and FIFOs in
- * a folder are reported and left out, which is no failure.
+ * What can not be read is reported and left out, and the copy goes on.  Devices, sockets and FIFOs
+ * in a folder are reported and left out, which is no failure.
  */
 enum copy_end copy_send(const struct copy *c, char *const *paths);
 

@@ -66,7 +66,8 @@ void hold_done(struct holds *h, struct held *s, uint64_t again_ns);
  * @hold:	what happens to the VM when the connection ends; HOLD_NONE: it is not held any more
  *
  * A VM that another connection holds stays with it.
- * Return: 0, or -1: FAIL_NOT_FOUND, FAIL_STATE another connection holds it, FAIL_HOST, FAIL_GENERAL.
+ * Return: 0, or -1: FAIL_NOT_FOUND, FAIL_STATE another connection holds it, FAIL_HOST,
+ * FAIL_GENERAL.
  */
 int vm_hold(struct ctl *c, struct operation *o, const char *ref, enum hold hold, struct error *e);
 

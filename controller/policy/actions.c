@@ -156,7 +156,8 @@ static int end_unheld_locked(struct ctl *c, struct vm *vm, const struct operatio
 }
 
 /* True if a VM that is kept goes down already: a stop has its caller's time for the guest, and a
- * drain the host's.  An end would interrupt it and kill the VMM while the guest writes its files. */
+ * drain has the host's.  An end would interrupt it, and kill the VMM while the guest writes its
+ * files. */
 static bool goes_down(struct ctl *c, const uint8_t id[ID_LEN])
 {
 	struct error ignored = { 0 };

@@ -12,7 +12,7 @@
 struct meta {
 	mode_t mode; /* with its type */
 	uint32_t uid, gid;
-	int64_t mtime; /* seconds; times that ext4 does not have are moved to the next that it has */
+	int64_t mtime; /* seconds; a time that ext4 does not have becomes the next that it has */
 	uint32_t mtime_ns;
 	uint32_t major, minor; /* of a device */
 };

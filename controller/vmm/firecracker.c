@@ -2,9 +2,10 @@
  * (src/firecracker/swagger/firecracker.yaml, 1.14).
  *
  * Firecracker starts without a machine.  The driver sends PUT requests for log, metrics, machine,
- * boot source, drive, network interface and vsock, and then starts the instance.  Each answer is 204 or a
- * fault message.  Each request has a connection of its own.  A request ends at its deadline, at a
- * bound of its size, when the monitor exits, or by a cancellation, whatever the monitor sends. */
+ * boot source, drive, network interface and vsock, and then starts the instance.  Each answer is
+ * 204 or a fault message.  Each request has a connection of its own.  A request ends at its
+ * deadline, at a bound of its size, when the monitor exits, or by a cancellation, whatever the
+ * monitor sends. */
 #include <curl/curl.h>
 #include <pthread.h>
 #include <stdio.h>

@@ -17,8 +17,8 @@ int net_events_open(struct net_state *n);
  * lists all objects.  The notification names no object to it.  After a change of our tables,
  * n->rules_changed is true and n->flowless is clear.
  *
- * Returns when RPC_FD is readable.  Each change of the rules that was in effect before then has been
- * noticed.
+ * Returns when RPC_FD is readable.  Each change of the rules that was in effect before then has
+ * been noticed.
  */
 void net_events_wait(struct net_state *n);
 

@@ -736,7 +736,7 @@ static void put_record(const char *role, int n, int64_t boot_ns, const char *mem
 #define START "\"type\":\"start\""
 #define CREATE(type, of)                                         \
 	"\"type\":\"" type "\",\"seq\":1,\"op\":\"tap_create\"," \
-	"\"op_id\":\"00112233445566778899aabbccddeeff\",\"slot\":999,\"generation\":1,\"owner\":1000" of
+	"\"op_id\":\"" OP_ID "\",\"slot\":999,\"generation\":1,\"owner\":1000" of
 
 /* The clocks of two roles are read at two moments, so the records of one can be a little out of
  * order with those of the other: that is no boot of the host, which would have ended all taps. */

@@ -2167,8 +2167,8 @@ static void a_loss_during_a_decision_is_not_lost(void **state)
 	holds_close(h);
 }
 
-/* A user may lose the holders of all VMs at once, when a session ends.  Their ends must not take all
- * workers, nor the places in their queue. */
+/* A user may lose the holders of all VMs at once, when a session ends.  Their ends must not take
+ * all workers, nor the places in their queue. */
 static void many_ends_at_once_leave_workers_for_requests(void **state)
 {
 	struct holds *h = holds_open();

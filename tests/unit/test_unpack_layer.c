@@ -36,7 +36,8 @@ static void make_empty(const char *path)
 	char cmd[600];
 
 	(void)snprintf(cmd, sizeof(cmd),
-		       "rm -f %s; E2FSPROGS_FAKE_TIME=946684800 PATH=$PATH:/sbin:/usr/sbin mke2fs -q "
+		       "rm -f %s; E2FSPROGS_FAKE_TIME=946684800 PATH=$PATH:/sbin:/usr/sbin "
+		       "mke2fs -q "
 		       "-F -t ext4 -b 4096 -U 00112233-4455-8677-8899-aabbccddeeff -E "
 		       "hash_seed=00112233-4455-8677-8899-aabbccddeeff,root_owner=0:0,"
 		       "assume_storage_prezeroed=1 %s 32M >/dev/null",
