@@ -411,6 +411,8 @@ static void test_threads_do_not_mix(void **state)
 
 /* ---- one sweep for all waiting threads ---- */
 
+static pthread_barrier_t all_have_taps;
+
 static void *make_and_remove(void *arg)
 {
 	struct bench *b = arg;
@@ -422,9 +424,12 @@ static void *make_and_remove(void *arg)
 	for (int i = 0; i < 20; i++) {
 		struct request make = helper_request(OP_TAP_CREATE, &vm, &an_op),
 			       retire = helper_request(OP_TAP_RETIRE, &vm, &an_op);
-		if (helper_call(b->h, &make, NULL, &a, NULL) < 0 ||
-		    tap_sweep_remove(b->sweep, b->h, &retire) != ST_OK)
-			return "asking failed";
+		if (helper_call(b->h, &make, NULL, &a, NULL) < 0)
+			return "no tap was made";
+		if (i == 0)
+			(void)pthread_barrier_wait(&all_have_taps);
+		if (tap_sweep_remove(b->sweep, b->h, &retire) != ST_OK)
+			return "no tap was removed";
 		if (fake_helper_has(b->fake, vm.slot, OBJ_TAP))
 			return "swept, and still there";
 	}
@@ -451,7 +456,10 @@ static void test_one_sweep_serves_many(void **state)
 
 	to_run(b);
 	fake_helper_delay(b->fake, OP_TAP_SWEEP, 2);
+	assert_int_equal(pthread_barrier_init(&all_have_taps, NULL, 8), 0);
 	at_once(b, make_and_remove, 8);
+	(void)pthread_barrier_destroy(&all_have_taps);
+	print_message("%zu sweeps of 160 taps\n", fake_helper_count(b->fake, OP_TAP_SWEEP));
 	assert_int_equal(fake_helper_count(b->fake, OP_TAP_RETIRE), 160);
 	assert_in_range(fake_helper_count(b->fake, OP_TAP_SWEEP), 20, 159);
 	assert_int_equal(fake_helper_objects(b->fake, 0), 0);
