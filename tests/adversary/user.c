@@ -1,9 +1,10 @@
 /* user.c - a hostile user of the control socket: `user SOCKET CONNECTIONS SEED`.
  *
- * Opens so many connections, up to HELD of them at once, and on each does one of these: nothing;
- * half a request; bytes without meaning; a request a byte at a time; up to 253 descriptors with
- * half a request; an import of what is no file; requests whose answers it never reads; one request
- * that it reads the answer of.  Prints "connections N answered N refused N". */
+ * Opens at least so many connections, and goes on until SIGUSR1; up to HELD of them at once, and on
+ * each does one of these: nothing; half a request; bytes without meaning; a request a byte at a
+ * time; up to 253 descriptors with half a request; an import of what is no file; requests whose
+ * answers it never reads; one request that it reads the answer of.  Prints "connections N answered N
+ * refused N". */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -29,6 +30,14 @@ static struct {
 	int held[HELD], odd[ODD_FDS];
 	unsigned connections, answered, refused;
 } user;
+
+static volatile sig_atomic_t may_end;
+
+static void end_when_done(int sig)
+{
+	(void)sig;
+	may_end = 1;
+}
 
 static unsigned dice(unsigned sides)
 {
@@ -182,10 +191,12 @@ int main(int argc, char **argv)
 	user.path = argv[1];
 	user.rng = strtoull(argv[3], NULL, 10) * UINT64_C(0x9e3779b97f4a7c15) + 1;
 	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGUSR1, end_when_done);
 	open_odd();
 	for (size_t i = 0; i < HELD; i++)
 		user.held[i] = -1;
-	for (unsigned long i = strtoul(argv[2], NULL, 10); i; i--) {
+	const unsigned long least = strtoul(argv[2], NULL, 10);
+	for (unsigned long i = 0; i < least || !may_end; i++) {
 		int fd = connect_once();
 		if (fd < 0)
 			continue;
