@@ -14,17 +14,8 @@ ip -n out link set up0 up
 mkdir -p /tmp/www && echo outside >/tmp/www/index.html
 ip netns exec out busybox httpd -f -p 8080 -h /tmp/www &
 server=$!
-said() { banger vm logs far | grep -c "$1"; }
-reaches() { # from now on
-	local before
-	before=$(said REACHED)
-	wait_for 60 eval '[ "$(said REACHED)" -gt '$((before + 2))' ]'
-}
-cut() {
-	local before
-	before=$(said LOST)
-	wait_for 60 eval '[ "$(said LOST)" -gt '$((before + 2))' ]'
-}
+reaches() { says_more 60 far REACHED 3; } # from now on
+cut_off() { says_more 60 far LOST 3; }
 doctor() { banger doctor -o json | jq -r ".[] | select(.name == \"$1\") | \"\(.verdict) \(.text)\""; }
 ours() { # our chains with their rules, and the elements of our sets; a digest of them
 	nft -j list ruleset | jq -c '[.nftables[] | select((.rule // .set // .chain // {}).table == "banger") | del(.. | .handle?) | del(.. | .packets?, .bytes?)]' | tee /tmp/ours | sha256sum | cut -c1-16
@@ -41,14 +32,14 @@ iptables -F && iptables -t nat -F
 is "$(ours)" "$rules" "iptables -F: nft: ours is as it was"
 check "and the VM reaches the outside" reaches
 iptables -P FORWARD DROP
-check "a policy that drops what is forwarded cuts it off" cut
+check "a policy that drops what is forwarded cuts it off" cut_off
 is "$(doctor firewall)" "WARN chain FORWARD of table filter may drop packets of guests with NAT" "doctor names it"
 iptables -I FORWARD -i banger0 -j ACCEPT && iptables -I FORWARD -o banger0 -j ACCEPT
 check "what doctor's hint says helps" reaches
 iptables -F && iptables -P FORWARD ACCEPT
 nft delete table ip filter
 iptables-legacy -P FORWARD DROP
-check "the older iptables cuts it off as well" cut
+check "the older iptables cuts it off as well" cut_off
 is "$(doctor firewall)" "WARN chain FORWARD of iptables-legacy may drop packets of guests with NAT" "doctor names it"
 iptables-legacy -P FORWARD ACCEPT
 check "without it the VM reaches the outside" reaches
@@ -72,7 +63,7 @@ check "and the VM reaches the outside: it leaves alone who forwards already" rea
 sysctl -qw net.ipv4.ip_forward=0
 systemctl restart docker
 is "$(iptables -S FORWARD | head -n 1)" "-P FORWARD DROP" "where Docker turns forwarding on, it has what is forwarded dropped"
-check "which cuts the VM off" cut
+check "which cuts the VM off" cut_off
 is "$(doctor firewall)" "WARN chain FORWARD of table filter *" "doctor names its chain"
 iptables -I DOCKER-USER -i banger0 -j ACCEPT && iptables -I DOCKER-USER -o banger0 -j ACCEPT
 check "what doctor's hint says helps, in Docker's own chain" reaches
@@ -86,7 +77,7 @@ check "without Docker the VM reaches the outside" reaches
 
 ufw allow 22 >/dev/null
 check "ufw is turned on" eval 'ufw --force enable'
-check "which cuts the VM off" cut
+check "which cuts the VM off" cut_off
 is "$(doctor firewall)" "WARN chain FORWARD of table filter *" "doctor names its chain"
 ufw route allow in on banger0 >/dev/null && ufw route allow out on banger0 >/dev/null
 check "what doctor's hint says helps" reaches
@@ -96,7 +87,7 @@ check "without it the VM reaches the outside" reaches
 
 setenforce 0 # Debian's policy lets nobody speak to the next ones by D-Bus
 check "firewalld starts" begin firewalld
-check "which cuts the VM off" cut
+check "which cuts the VM off" cut_off
 is "$(doctor firewall)" "WARN chain filter_FORWARD of table firewalld *" "doctor names its chain"
 check "its zone of trust takes the bridge" firewall-cmd --zone=trusted --add-interface=banger0
 check "what doctor's hint says helps" reaches
