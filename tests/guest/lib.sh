@@ -231,7 +231,7 @@ says_more() { # says_more SECONDS VM TEXT N: its guest says so N times from now 
 	before=$(times_said "$2" "$3")
 	wait_for "$1" said_more "$2" "$3" $((before + $4)) && return 0
 	stands_still "$2" || return 1
-	wait_for 300 said_more "$2" "$3" $((before + $4)) || return 95
+	wait_for 480 said_more "$2" "$3" $((before + $4)) || return 95
 }
 times_said() { banger vm logs "$1" | grep -c "$2"; }
 said_more() { [ "$(times_said "$1" "$2")" -ge "$3" ]; }
