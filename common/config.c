@@ -43,8 +43,9 @@ struct key {
 	/* Parse @value and set the member @at.  Return: 0, or -1 (logged and counted). */
 	int (*set)(struct reader *r, const struct key *k, const char *value, void *at);
 	size_t offset;
-	uint64_t min,
-		max; /* numbers: bounds; text: max is the size with the NUL, min 0 allows "" */
+	/* Numbers: bounds.  Text: max is the size with the NUL, min 0 allows "".  Words: min is
+	 * their index in words[]. */
+	uint64_t min, max;
 };
 
 #define AT(member) offsetof(struct config, member)
@@ -65,6 +66,7 @@ static const struct config defaults = {
 	.libexec_dir = "/usr/libexec/banger",
 	.qemu = "/usr/bin/qemu-system-x86_64",
 	.accel = ACCEL_AUTO,
+	.landlock = LANDLOCK_REQUIRE,
 	.agent_ports = 4,
 	.total_mem_percent = 90,
 	.total_tasks = 16384,
@@ -238,33 +240,27 @@ static int set_ipv4(struct reader *r, const struct key *k, const char *value, vo
 	return 0;
 }
 
-/* Set the index of @value in @words. */
-static int set_word(struct reader *r, const struct key *k, const char *value,
-		    const char *const *words, uint32_t *at)
+/* The words of the keys that take one; the index of a word is the value of the key's enum. */
+enum { WORDS_ACCEL, WORDS_DM, WORDS_LANDLOCK };
+
+static const char *const words[][4] = {
+	[WORDS_ACCEL] = { [ACCEL_AUTO] = "auto", [ACCEL_KVM] = "kvm", [ACCEL_TCG] = "tcg" },
+	[WORDS_DM] = { [DM_AUTO] = "auto", [DM_OFF] = "off" },
+	[WORDS_LANDLOCK] = { [LANDLOCK_AUTO] = "auto", [LANDLOCK_REQUIRE] = "require" },
+};
+
+/* Set the index of @value among the words of @k, which are words[k->min]. */
+static int set_word(struct reader *r, const struct key *k, const char *value, void *at)
 {
-	for (uint32_t i = 0; words[i]; i++)
-		if (strcmp(value, words[i]) == 0) {
-			*at = i;
+	const char *const *w = words[k->min];
+
+	for (uint32_t i = 0; w[i]; i++)
+		if (strcmp(value, w[i]) == 0) {
+			*(uint32_t *)at = i;
 			return 0;
 		}
-	return fault(r, "%s = %s: want %s, %s%s%s", k->name, value, words[0], words[1],
-		     words[2] ? ", " : "", words[2] ? words[2] : "");
-}
-
-static int set_accel(struct reader *r, const struct key *k, const char *value, void *at)
-{
-	static const char *const words[] = {
-		[ACCEL_AUTO] = "auto", [ACCEL_KVM] = "kvm", [ACCEL_TCG] = "tcg", NULL
-	};
-
-	return set_word(r, k, value, words, at);
-}
-
-static int set_dm(struct reader *r, const struct key *k, const char *value, void *at)
-{
-	static const char *const words[] = { [DM_AUTO] = "auto", [DM_OFF] = "off", NULL };
-
-	return set_word(r, k, value, words, at);
+	return fault(r, "%s = %s: want %s, %s%s%s", k->name, value, w[0], w[1], w[2] ? ", " : "",
+		     w[2] ? w[2] : "");
 }
 
 static const struct key keys[] = {
@@ -287,9 +283,10 @@ static const struct key keys[] = {
 	{ "places", "libexec_dir", set_path, AT(libexec_dir), 1, ROOM(libexec_dir) },
 	{ "vmm", "qemu", set_program, AT(qemu), 0, ROOM(qemu) },
 	{ "vmm", "firecracker", set_program, AT(firecracker), 0, ROOM(firecracker) },
-	{ "vmm", "accel", set_accel, AT(accel), 0, 0 },
+	{ "vmm", "accel", set_word, AT(accel), WORDS_ACCEL, 0 },
 	{ "vmm", "agent_ports", set_uint, AT(agent_ports), 0, 30 },
-	{ "storage", "dm", set_dm, AT(dm), 0, 0 },
+	{ "storage", "dm", set_word, AT(dm), WORDS_DM, 0 },
+	{ "security", "landlock", set_word, AT(landlock), WORDS_LANDLOCK, 0 },
 	{ "limits", "total_mem_percent", set_uint, AT(total_mem_percent), 1, 100 },
 	{ "limits", "total_tasks", set_uint, AT(total_tasks), 64, 4194304 },
 	{ "limits", "max_vcpus", set_uint, AT(max_vcpus), 1, 256 },

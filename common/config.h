@@ -68,6 +68,8 @@ struct config {
 	/* Disks. */
 	uint32_t dm; /* enum dm_use */
 
+	uint32_t landlock; /* enum landlock_use */
+
 	/* Limits of all VMs together: the control group around them has memory.max and pids.max. */
 	uint32_t total_mem_percent; /* of the host's memory, 1..100 */
 	uint32_t total_tasks;       /* processes and threads */
@@ -92,6 +94,14 @@ enum accel { ACCEL_AUTO, ACCEL_KVM, ACCEL_TCG };
 /* DM_OFF: role blk does not open device-mapper's control node, by which it could change any device
  * of the host. */
 enum dm_use { DM_AUTO, DM_OFF };
+
+/* What follows from a kernel without Landlock.  LANDLOCK_AUTO: the processes do without it.
+ * LANDLOCK_REQUIRE: supervisor, launcher and controller each refuse to start. */
+enum landlock_use { LANDLOCK_AUTO, LANDLOCK_REQUIRE };
+
+/* The least ABI of Landlock that counts: with ABI 1 (before Linux 5.19) the controller could not
+ * link the kernel of a VM into its slot's folder. */
+#define LANDLOCK_ABI_LEAST 2
 
 #define CONFIG_MAGIC 0x62677231u
 

@@ -98,9 +98,11 @@ static int confine_files(const struct config *c)
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, (size_t)0,
 			   LANDLOCK_CREATE_RULESET_VERSION);
 
-	/* ABI 1 forbids all links between folders, but the kernel of a VM is linked to its slot's
-	 * folder. */
-	if (abi < 2)
+	if (abi < LANDLOCK_ABI_LEAST && c->landlock == LANDLOCK_REQUIRE) {
+		errno = EOPNOTSUPP;
+		return -1;
+	}
+	if (abi < LANDLOCK_ABI_LEAST)
 		return 0;
 	uint64_t known = FS_ABI1 | FS_REFER | (abi >= 3 ? FS_TRUNCATE : 0) |
 			 (abi >= 5 ? FS_IOCTL_DEV : 0);

@@ -2,10 +2,12 @@
  * it. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/landlock.h>
 #include <mntent.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -108,6 +110,23 @@ static bool has_module(const char *name)
 	return !f;
 }
 
+/* Whether Landlock is in use is for the daemon to say; without a daemon this says whether the lack
+ * of it is the reason. */
+static void check_landlock(struct doctor *d)
+{
+	const long abi = syscall(SYS_landlock_create_ruleset, NULL, 0,
+				 LANDLOCK_CREATE_RULESET_VERSION);
+	const bool lacks = abi < LANDLOCK_ABI_LEAST;
+
+	if (d->config && d->config->landlock == LANDLOCK_REQUIRE)
+		doctor_say(d, "landlock", lacks ? "FAIL" : "PASS",
+			   lacks ? "not in use by this kernel, and [security] landlock = require"
+				 : "available",
+			   lacks ? "boot with landlock in the kernel's lsm= list, or set auto in "
+				   "banger.conf"
+				 : "");
+}
+
 static void check_needs(struct doctor *d)
 {
 	const struct {
@@ -128,6 +147,7 @@ static void check_needs(struct doctor *d)
 		doctor_say(d, needs[i].name, needs[i].there ? "PASS" : "FAIL",
 			   needs[i].there ? "available" : needs[i].lack,
 			   needs[i].there ? "" : needs[i].hint);
+	check_landlock(d);
 }
 
 static int daemon_check(void *arg, const struct event *event, const union control_body *body,

@@ -11,6 +11,7 @@ struct doctor {
 	struct table table;
 	unsigned failed;
 	const char *where;
+	const struct config *config; /* of the host; NULL: there is none that can be read */
 };
 
 /* Add a row to the report.  @verdict: PASS, WARN, FAIL or SKIP; @hint: what to do, or "". */
@@ -21,8 +22,8 @@ void doctor_say(struct doctor *d, const char *name, const char *verdict, const c
  * must run. */
 void doctor_network(struct doctor *d);
 
-/* Check that the host's accounts, udev rules and disks fit the configuration, and that the request
- * logs have keys.  Adds no row without a configuration. */
+/* Read the configuration, and check that the host's accounts, udev rules and disks fit it, and that
+ * the request logs have keys.  Adds no row without a configuration. */
 void doctor_host(struct doctor *d);
 
 #endif

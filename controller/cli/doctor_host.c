@@ -256,6 +256,7 @@ void doctor_host(struct doctor *d)
 			   "correct the error shown above: the service does not start with it");
 		return;
 	}
+	d->config = &config;
 	check_ids(d, &config);
 	check_udev(d, &config);
 	check_dm(d, &config);

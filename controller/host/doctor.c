@@ -166,11 +166,13 @@ static void check_confinement(struct report *r)
 		report_row(r, "seccomp", FAIL, "use a kernel with CONFIG_SECCOMP_FILTER",
 			   "the controller is not filtered");
 	if (abi)
-		report_row(r, "landlock", PASS, "", "ABI %d", abi);
+		report_row(r, "landlock", PASS, "", "ABI %d, %s", abi,
+			   r->ctl->config.landlock == LANDLOCK_REQUIRE ? "required"
+								       : "not required");
 	else
 		report_row(r, "landlock", WARN,
 			   "use a kernel of 5.19 or later with landlock in its lsm= list",
-			   "not in use");
+			   "not in use, and [security] landlock = auto lets the service start");
 }
 
 static void check_selinux(struct report *r)

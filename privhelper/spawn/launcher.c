@@ -109,6 +109,17 @@ static int make_filters(struct launcher *l)
 	return 0;
 }
 
+static int find_landlock(struct launcher *l)
+{
+	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+
+	l->landlock_abi = abi > 0 ? (int)abi : 0;
+	if (abi >= LANDLOCK_ABI_LEAST || l->config->landlock != LANDLOCK_REQUIRE)
+		return 0;
+	log_error("[security] landlock = require, and this kernel has none that fits");
+	return -1;
+}
+
 static int prepare(struct launcher *l)
 {
 	if (label_vmm_open(&l->label) < 0) {
@@ -117,8 +128,8 @@ static int prepare(struct launcher *l)
 	}
 	if (enter_own_cgroup(l->config->cgroup_dir) < 0 || protect_no_vmm() < 0)
 		return -1;
-	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-	l->landlock_abi = abi > 0 ? (int)abi : 0;
+	if (find_landlock(l) < 0)
+		return -1;
 	if (spawn_jail_enter(l->config, &l->programs) < 0 || make_filters(l) < 0)
 		return -1;
 	l->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);

@@ -22,6 +22,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/capability.h>
+#include <linux/landlock.h>
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
@@ -31,6 +32,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -123,10 +125,25 @@ static int take_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
+/* Launcher and controller each check this again.  Here it ends the start before anything is made,
+ * with a status after which the service manager does not try again. */
+static bool lacks_landlock(const struct config *c)
+{
+	return c->landlock == LANDLOCK_REQUIRE &&
+	       syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) <
+		       LANDLOCK_ABI_LEAST;
+}
+
 static void prepare(struct supervisor *s, const char *path)
 {
 	if (config_load(path, 0, &s->config) < 0)
 		_exit(EXIT_CONFIG);
+	if (lacks_landlock(&s->config))
+		die(EXIT_CONFIG,
+		    "%s: [security] landlock = require (the default), and this "
+		    "kernel has no Landlock that fits: boot it with landlock in its "
+		    "lsm= list, or set auto",
+		    path);
 	if (places_make(s) < 0 || places_open_logs(s) < 0 || places_listen(s) < 0)
 		_exit(1);
 	s->config_fd = config_to_memfd(&s->config);

@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "controller/sandbox.h"
+#include "tests/unit/no_landlock.h"
 
 #define TUNSETIFF_ 0x400454cau /* linux/if_tun.h */
 #define LOOP_CLR_FD_ 0x4c01u   /* linux/loop.h; its last byte is that of TCGETS, which is allowed */
@@ -386,6 +387,28 @@ static void foreign_files_are_out_of_reach(void **state)
 	assert_int_equal(r, PASSED);
 }
 
+/* Return: what sandbox_enter() returns on a kernel without Landlock: 0, or 1 for an error. */
+static int enter_without_landlock(enum landlock_use use)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		ctl.config.landlock = use;
+		_exit(take_landlock_away() < 0 ? 99 : sandbox_enter(&ctl, kind) < 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void landlock_is_required(void **state)
+{
+	(void)state;
+	assert_int_equal(enter_without_landlock(LANDLOCK_REQUIRE), 1);
+	assert_int_equal(enter_without_landlock(LANDLOCK_AUTO), 0);
+}
+
 /* ---- allowed ---- */
 
 static void *thread(void *arg)
@@ -517,6 +540,7 @@ int main(void)
 		cmocka_unit_test(no_file_gets_a_special_mode),
 		cmocka_unit_test(ordinary_modes_pass),
 		cmocka_unit_test(foreign_files_are_out_of_reach),
+		cmocka_unit_test(landlock_is_required),
 		cmocka_unit_test(its_ordinary_calls_are_allowed),
 		cmocka_unit_test(a_check_of_the_database_has_no_sockets),
 		cmocka_unit_test(it_leaves_no_core),

@@ -86,6 +86,7 @@ static void defaults(void **state)
 	assert_int_equal(c.spawn.uid, 103);
 	assert_int_equal(c.supervisor.gid, 105);
 	assert_int_equal(c.accel, ACCEL_AUTO);
+	assert_int_equal(c.landlock, LANDLOCK_REQUIRE);
 }
 
 static void every_key(void **state)
@@ -102,6 +103,7 @@ static void every_key(void **state)
 		     "[places]\nstate_dir = /a\nrun_dir = /b/c\nlog_dir = /d\ncgroup_dir = "
 		     "/e\nlibexec_dir = /f\n"
 		     "[vmm]\nqemu =\nfirecracker = /usr/bin/fc\naccel = tcg\n[storage]\ndm = off\n"
+		     "[security]\nlandlock = auto\n"
 		     "[limits]\ntotal_mem_percent = 50\ntotal_tasks = 64\nmax_vcpus = "
 		     "1\nmax_mem_mib = 64\nmax_disk_mib = 10\nmax_vms_per_owner = 2\n"
 		     "max_images_per_owner = 5\nmax_flows_per_vm = 64\ncreates_per_second = 3\n"
@@ -121,6 +123,7 @@ static void every_key(void **state)
 	assert_string_equal(c.firecracker, "/usr/bin/fc");
 	assert_int_equal(c.accel, ACCEL_TCG);
 	assert_int_equal(c.dm, DM_OFF);
+	assert_int_equal(c.landlock, LANDLOCK_AUTO);
 	assert_int_equal(c.total_mem_percent, 50);
 	assert_int_equal(c.total_tasks, 64);
 	assert_int_equal(c.max_vms_per_owner, 2);
@@ -165,6 +168,9 @@ static void refuses_values(void **state)
 		"[vmm]\nqemu =\n",
 		"[vmm]\naccel = hvf\n",
 		"[storage]\ndm = on\n",
+		"[storage]\ndm = kvm\n",
+		"[security]\nlandlock = off\n",
+		"[security]\nlandlock =\n",
 		"[limits]\nmax_vcpus = 257\n",
 		"[limits]\nmax_mem_mib = 31\n",
 		"[limits]\nmax_vms_per_owner = 0\n",

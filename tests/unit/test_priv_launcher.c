@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 
 #include "privhelper/spawn/launcher.c"
+#include "tests/unit/no_landlock.h"
 
 static const struct config config = { .slots = 8, .uid_base = 1u << 20 };
 
@@ -187,11 +188,33 @@ static void a_sent_folder_leads_nowhere(void **unused)
 		assert_int_equal(results[i], EACCES);
 }
 
+/* On a kernel without Landlock, LAUNCHER starts only where the configuration says so. */
+static void landlock_is_required(void **unused)
+{
+	static const enum landlock_use uses[] = { LANDLOCK_REQUIRE, LANDLOCK_AUTO };
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_SIZE(uses); i++) {
+		struct config c = { .landlock = uses[i] };
+		struct launcher l = { .config = &c, .landlock_abi = 7 };
+		int status;
+		pid_t pid = fork();
+		if (pid == 0)
+			_exit(take_landlock_away() < 0 ? 99
+			      : find_landlock(&l) < 0  ? 1
+						       : 2 + l.landlock_abi);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFEXITED(status));
+		assert_int_equal(WEXITSTATUS(status), uses[i] == LANDLOCK_REQUIRE ? 1 : 2);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_number_has_its_bounds),
 		cmocka_unit_test(a_sent_folder_leads_nowhere),
+		cmocka_unit_test(landlock_is_required),
 		cmocka_unit_test(a_message_that_no_role_sends_ends_the_launcher),
 		cmocka_unit_test(an_answer_that_no_launcher_sends_ends_the_role),
 	};
