@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "controller/agent/image.h"
+#include "controller/agent/relay.h"
 
 #define PATH_ROOT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define GROUPS_MAX 256
@@ -383,6 +384,13 @@ _Noreturn static void copy_files(const struct command *c)
 				      : copy_send(&copy, c->args));
 }
 
+_Noreturn static void connect_to(const struct command *c)
+{
+	(void)close_range(STDERR_FILENO + 1, ~0U, 0);
+	(void)signal(SIGPIPE, SIG_IGN);
+	_exit(relay_run(c->port, c->socket));
+}
+
 _Noreturn static void child(const struct command *c, const struct user *u, const char *program,
 			    const int fds[6], int report)
 {
@@ -402,6 +410,8 @@ _Noreturn static void child(const struct command *c, const struct user *u, const
 				reset_signals();
 				if (c->copies)
 					copy_files(c);
+				if (c->connects)
+					connect_to(c);
 				environ = (char **)c->env; /* its PATH finds the program */
 				(void)execvp(program, c->args);
 			}
@@ -451,7 +461,7 @@ int command_start(struct command *c, struct running *r, char why[200])
 	int fds[6] = { -1, -1, -1, -1, -1, -1 };
 	static struct user u;
 
-	if (!c->copies && apply_image(c) < 0)
+	if (!c->copies && !c->connects && apply_image(c) < 0)
 		return fail(why, 126, "the image's command is too long");
 	int status = find_user(c->user ? c->user : "root", &u, why);
 	if (status)

@@ -26,8 +26,11 @@ struct command {
 	bool entry;                /* for the image's entry point */
 	bool tty;
 	unsigned rows, cols;
-	bool copies;  /* no program: the agent copies the files that the arguments name */
-	uint8_t copy; /* enum agent_copy_flags */
+	bool copies;        /* no program: the agent copies the files that the arguments name */
+	uint8_t copy;       /* enum agent_copy_flags */
+	bool connects;      /* no program: the agent connects to a port, or to a socket */
+	unsigned port;      /* of TCP; 0: @socket */
+	const char *socket; /* the path of a Unix socket, into @text */
 };
 
 /* A running command.  Descriptors are non-blocking; -1: closed. */
@@ -46,7 +49,7 @@ char *command_word(struct command *c, const void *data, size_t n);
  * The image's configuration fills in what @c does not say: variables, user and folder; with
  * @c->entry the arguments are for its entry point, and the image's command without any.  No
  * argument then: a login shell.  With a terminal, in and out are its master and err is -1.  A copy
- * runs in the child too, and does not ask the image.
+ * and a connection run in the child too, and do not ask the image.
  * Return: 0, or the exit status for the user: 127 no such program, 126 any other reason.
  */
 int command_start(struct command *c, struct running *r, char why[200]);

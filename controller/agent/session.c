@@ -189,7 +189,8 @@ static void begin(const uint8_t nonce[AGENT_NONCE])
 	end_command();
 	s.command.used = s.command.nargs = s.command.nenv = 0;
 	s.command.folder = s.command.user = NULL;
-	s.command.line = s.command.tty = s.command.entry = s.command.copies = false;
+	s.command.line = s.command.tty = s.command.entry = false;
+	s.command.copies = s.command.connects = false;
 	s.phase = IDLE;
 	s.exited = s.input_ends = s.told_to_end = false;
 	s.queued = s.took = 0;
@@ -218,6 +219,20 @@ static int described(void)
 	s.root_ms = now_ms() + ROOT_MS;
 	s.phase = DESCRIBED;
 	return 0;
+}
+
+/* A connection to port 0 has a path, one to another port has none. */
+static int describe_connect(const struct agent_msg *m)
+{
+	struct command *c = &s.command;
+
+	c->connects = true;
+	c->port = agent_u16(m->data);
+	c->socket = command_word(c, m->data + 2, m->n - 2);
+	if (!c->socket || (c->port == 0) != (c->socket[0] == '/') || (c->port && c->socket[0]) ||
+	    c->nargs)
+		return -1;
+	return described();
 }
 
 static int describe(const struct agent_msg *m)
@@ -249,6 +264,8 @@ static int describe(const struct agent_msg *m)
 		    (c->copy & AGENT_COPY_IN && c->nargs != 1))
 			return -1;
 		return described();
+	case AGENT_CONNECT:
+		return describe_connect(m);
 	default:
 		return -1;
 	}
@@ -427,6 +444,8 @@ static void collect(int *fd, enum agent_stream stream)
 				    NULL, (size_t)got);
 	} else if (got == 0 || errno != EAGAIN || s.exited) {
 		close_fd(fd);
+		if (s.command.connects && stream == AGENT_STREAM_OUTPUT)
+			s.have += agent_put(at, AGENT_OUTPUT, NULL, 0);
 	}
 }
 

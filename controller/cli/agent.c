@@ -46,18 +46,22 @@ struct sink {
 	size_t have;
 	uint32_t took; /* written and not yet reported */
 	bool gone;     /* its reader is */
+	bool ends;     /* end of file follows what is in v */
 	uint8_t v[AGENT_WINDOW];
 };
 
-/* The errors of a copy, line by line. */
+/* The errors of what the agent does itself, line by line. */
 struct complaints {
+	const char *vm;    /* in each line; NULL: the errors are those of a command */
+	const char *erase; /* printed before each line */
 	char line[1024];
 	size_t n, lines;
 };
 
 struct session {
 	struct cli *c;
-	const struct agent_copy *copy; /* NULL: a command */
+	const struct agent_copy *copy; /* this, a connection, or neither: a command */
+	const struct agent_link *link;
 	struct complaints complaints;
 	int port, winch, source; /* source: what INPUT is read from */
 	bool greeted, input, ended;
@@ -240,6 +244,18 @@ static void put_copy(struct session *s)
 	put(s, AGENT_COPY, &s->copy->flags, 1);
 }
 
+static void put_link(struct session *s)
+{
+	const char *path = s->link->tcp ? "" : s->link->socket;
+	uint8_t data[2 + AGENT_SOCKET_MOST];
+	const size_t n = strnlen(path, AGENT_SOCKET_MOST);
+
+	agent_set16(data, s->link->tcp);
+	memcpy(data + 2, path, n);
+	put_text(s, AGENT_USER, s->c->opt.as);
+	put(s, AGENT_CONNECT, data, 2 + n);
+}
+
 static void put_start(struct session *s)
 {
 	const struct winsize w = window();
@@ -384,6 +400,18 @@ static void drain(struct sink *k)
 	memmove(k->v, k->v + n, k->have);
 }
 
+/* Pass the end of file on, behind the last byte. */
+static void end_sink(struct sink *k)
+{
+	if (!k->ends || k->have || k->fd < 0)
+		return;
+	if (k->socket)
+		(void)shutdown(k->fd, SHUT_WR);
+	else if (k->opened < 0)
+		(void)close(k->fd);
+	k->fd = -1;
+}
+
 static void tell_taken(struct session *s, enum agent_stream stream)
 {
 	struct sink *k = &s->sink[stream - AGENT_STREAM_OUTPUT];
@@ -414,11 +442,11 @@ static void print_complaint(struct session *s)
 		return;
 	text_printable(k->line, clean, sizeof(clean));
 	text_clean(clean);
-	fprintf(s->c->err, "%sbanger: %s:%s\n", s->copy->erase, s->copy->vm,
+	fprintf(s->c->err, "%sbanger: %s:%s\n", k->erase, k->vm,
 		k->lines == COMPLAINTS_MOST ? " and more" : clean);
 }
 
-/* Print the errors of a copy as ours.  The guest may be hostile, so they are cleaned and few. */
+/* Print the agent's errors as ours.  The guest may be hostile, so they are cleaned and few. */
 static void take_complaints(struct session *s, const struct agent_msg *m)
 {
 	struct complaints *k = &s->complaints;
@@ -434,14 +462,16 @@ static void take_complaints(struct session *s, const struct agent_msg *m)
 static int take_bytes(struct session *s, const struct agent_msg *m)
 {
 	struct sink *k = &s->sink[m->type == AGENT_ERRORS];
+	bool told = s->complaints.vm && m->type == AGENT_ERRORS;
 
-	if (s->copy && k->fd < 0 && m->type == AGENT_OUTPUT)
+	if (s->complaints.vm && !told && (k->fd < 0 || k->ends))
 		return broken(s);
-	if (m->n > AGENT_WINDOW - k->have - k->took)
+	if (m->n > AGENT_WINDOW - k->have - k->took || (m->n == 0 && !s->link))
 		return broken(s);
-	if (s->copy && m->type == AGENT_ERRORS)
+	if (told)
 		take_complaints(s, m);
-	if (k->gone || (s->copy && m->type == AGENT_ERRORS)) {
+	k->ends = m->n == 0;
+	if (k->gone || told) {
 		k->took += (uint32_t)m->n;
 		return 0;
 	}
@@ -471,7 +501,7 @@ static int take_failure(struct session *s, const struct agent_msg *m)
 	text_clean(why);
 	fprintf(s->c->err, "banger: %s\n", why);
 	s->complaints.lines++;
-	if (s->copy && strstr(why, "a frame that it does not take"))
+	if (s->complaints.vm && strstr(why, "a frame that it does not take"))
 		fprintf(s->c->err, "hint: the VM's kernel was imported by an earlier banger; "
 				   "import it again\n");
 	s->status = m->data[0] ? m->data[0] : EXIT_OURS;
@@ -574,6 +604,7 @@ static int turn(struct session *s, const uint8_t nonce[AGENT_NONCE])
 	for (int i = 0; i < 2; i++)
 		if (p[2 + i].revents)
 			drain(&s->sink[i]);
+	end_sink(&s->sink[0]);
 	if (!s->ended && p[0].revents & ~POLLOUT && receive(s, nonce) < 0)
 		return -1;
 	if (s->ended)
@@ -587,6 +618,8 @@ static int converse(struct session *s, const uint8_t nonce[AGENT_NONCE])
 
 	if (s->copy)
 		put_copy(s);
+	else if (s->link)
+		put_link(s);
 	else
 		put_start(s);
 	if (!s->input)
@@ -595,8 +628,8 @@ static int converse(struct session *s, const uint8_t nonce[AGENT_NONCE])
 	while ((r = turn(s, nonce)) == 0)
 		if (s->sink[0].gone) {
 			/* As of a program that the signal ends.  In a copy the reader is our
-			 * helper, which has told why. */
-			if (!s->c->signal && !s->copy)
+			 * helper, which has told why; a connection may end so. */
+			if (!s->c->signal && !s->copy && !s->link)
 				s->c->signal = SIGPIPE;
 			return 128 + SIGPIPE;
 		}
@@ -622,6 +655,7 @@ int agent_copy(struct cli *c, const struct agent_copy *copy, struct error *e)
 		return error_set(e, FAIL_GENERAL, WHAT, "out of memory");
 	*s = (struct session){ .c = c,
 			       .copy = copy,
+			       .complaints = { .vm = copy->vm, .erase = copy->erase },
 			       .port = copy->port,
 			       .winch = -1,
 			       .source = copy->in,
@@ -642,6 +676,44 @@ int agent_copy(struct cli *c, const struct agent_copy *copy, struct error *e)
 	    !s->complaints.lines)
 		fprintf(c->err, "%sbanger: %s: its agent ended with status %d\n", copy->erase,
 			copy->vm, status);
+	return status;
+}
+
+/* A sink that is a socket takes what it can; another one as of a command. */
+static void sinks_of_link(struct session *s)
+{
+	s->sink[1] = (struct sink){ .fd = -1, .opened = -1 };
+	sink_open(&s->sink[0], s->link->out);
+	if (s->sink[0].socket)
+		s->sink[0].chunk = AGENT_WINDOW;
+}
+
+int agent_link(struct cli *c, const struct agent_link *l, struct error *e)
+{
+	_cleanup_free_ struct session *s = calloc(1, sizeof(*s));
+	const size_t size = start_size(NULL) + CONTROL_ROOM + 2 * AGENT_CHUNK;
+	_cleanup_free_ uint8_t *out = malloc(size);
+	if (!s || !out)
+		return error_set(e, FAIL_GENERAL, WHAT, "out of memory");
+	*s = (struct session){ .c = c,
+			       .link = l,
+			       .complaints = { .vm = l->vm, .erase = "" },
+			       .port = l->port,
+			       .winch = -1,
+			       .source = l->in,
+			       .input = true,
+			       .greet_ms = now_ms() + l->timeout_ms,
+			       .credit = AGENT_WINDOW,
+			       .out = out,
+			       .size = size,
+			       .e = e };
+	s->in.from = AGENT_GUEST;
+	sinks_of_link(s);
+	(void)fcntl(s->port, F_SETFL, fcntl(s->port, F_GETFL) | O_NONBLOCK);
+	int status = converse(s, l->nonce);
+	if (s->complaints.n)
+		print_complaint(s);
+	sinks_close(s);
 	return status;
 }
 

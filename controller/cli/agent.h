@@ -1,5 +1,5 @@
-/* agent.h - runs a command or a copy of files by the agent in a guest, without a network, a key or
- * an ssh server. */
+/* agent.h - runs a command or a copy of files by the agent in a guest, or connects to a port of it,
+ * without a network, a key or an ssh server. */
 #ifndef BANGER_CLI_AGENT_H
 #define BANGER_CLI_AGENT_H
 
@@ -58,5 +58,29 @@ struct agent_copy {
  * Return: as agent_run(); the status is of enum copy_end, or what a hostile guest says.
  */
 int agent_copy(struct cli *c, const struct agent_copy *copy, struct error *e);
+
+#define AGENT_SOCKET_MOST 107 /* bytes of a socket's path (unix(7)) */
+
+/* A connection to a TCP port or a Unix socket of a guest. */
+struct agent_link {
+	int port; /* of agent_open() */
+	uint8_t nonce[16];
+	uint64_t timeout_ms; /* as agent_run()'s */
+	uint16_t tcp;        /* a port of the guest's loopback; 0: @socket */
+	const char *socket;  /* an absolute path in the guest, of AGENT_SOCKET_MOST bytes at most,
+				that agent_check_command() takes */
+	int in, out;         /* this side's streams; may be one socket */
+	const char *vm;      /* in messages */
+};
+
+/**
+ * agent_link() - connect this side's streams to a port or a socket of the guest
+ *
+ * End of file of either side is passed on, and the other direction goes on: a socket's is shut
+ * down, another descriptor is closed.  Errors that the agent tells are printed.  --user applies.
+ * Return: 0 when both directions have ended; 128 + SIGPIPE when @out takes no more; another status
+ * as the agent, or a hostile guest, says; -1 with @e as agent_run().
+ */
+int agent_link(struct cli *c, const struct agent_link *l, struct error *e);
 
 #endif

@@ -180,6 +180,7 @@ int cmd_vm_exec(struct cli *c);
 int cmd_vm_shell(struct cli *c);
 int cmd_vm_wait(struct cli *c);
 int cmd_vm_cp(struct cli *c);
+int cmd_vm_forward(struct cli *c);
 int cmd_vm_host_key(struct cli *c);
 int cmd_image_import(struct cli *c);
 int cmd_image_pull(struct cli *c);

@@ -117,6 +117,21 @@ const struct command commands[] = {
 	  "Progress is shown if standard error is a terminal.  The exit status is 10 if only a\n"
 	  "part could be copied; each file that was not is told.",
 	  cmd_vm_cp },
+	{ "vm", "forward", NULL, "VM [ADDRESS:]PORT:TO|SOCKET:TO...", 2, -1, false,
+	  O(AS) | O(TIMEOUT) | PRINTS,
+	  "forward ports and sockets of this host to those of a running VM\n"
+	  "banger forward VM 8080:80     banger forward VM /run/user/1000/x:/run/docker.sock\n"
+	  "banger forward VM - 22\n"
+	  "TO is a TCP port of the guest's loopback, or the path of a Unix socket in it.  The\n"
+	  "agent connects, as root or --user, so the guest needs no network.\n"
+	  "PORT is one of 127.0.0.1, or of ADDRESS ([::1], 0.0.0.0); 0 takes a free one, which\n"
+	  "is printed.  All users of this host can connect to it.  SOCKET is a path, with mode\n"
+	  "0600: it is for you alone.  A path here has a / in it, and no colon.\n"
+	  "With -, standard input and output are the connection.\n"
+	  "Prints a line for each forward when it can be used, and runs until it is ended by a\n"
+	  "signal or by the end of the VM.  Each connection takes a port to the agent; 64 at\n"
+	  "most wait for one, for 10 s or --timeout.",
+	  cmd_vm_forward },
 	{ "vm", "wait", NULL, "VM...", 1, -1, false, PRINTS | O(TIMEOUT) | O(FOR),
 	  "wait until the ssh servers of running VMs answer, or --for something else\n"
 	  "running: the guest's processors run.  ready: the agent in the guest answers; it needs\n"

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -15,6 +16,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -465,6 +467,200 @@ static void test_bad_copies(void **state)
 	}
 }
 
+/* ---- connections ---- */
+
+static char socket_dir[] = "/tmp/banger-agent-XXXXXX", socket_path[64];
+
+/* Listen at a socket of a folder of its own. */
+static int listen_here(void)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)memcpy(strrchr(socket_dir, '-'), "-XXXXXX", 7);
+	assert_non_null(mkdtemp(socket_dir));
+	(void)snprintf(socket_path, sizeof(socket_path), "%s/s", socket_dir);
+	(void)strcpy(a.sun_path, socket_path);
+	assert_int_equal(bind(fd, (const void *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	return fd;
+}
+
+/* Listen at a free port of 127.0.0.1. */
+static int listen_at_port(unsigned *port)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	socklen_t size = sizeof(a);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(bind(fd, (const void *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(getsockname(fd, (void *)&a, &size), 0);
+	*port = ntohs(a.sin_port);
+	return fd;
+}
+
+static void connects(unsigned port, const char *path)
+{
+	uint8_t data[200];
+
+	agent_set16(data, port);
+	memcpy(data + 2, path, strlen(path));
+	say(AGENT_CONNECT, data, 2 + strlen(path));
+}
+
+/* The connection that the agent makes.  Closes @listener. */
+static int accepted(int listener)
+{
+	struct pollfd p = { listener, POLLIN, 0 };
+
+	assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
+	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	(void)close(listener);
+	if (socket_path[0]) {
+		(void)unlink(socket_path);
+		(void)rmdir(socket_dir);
+	}
+	socket_path[0] = '\0';
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static void assert_gets(int fd, const char *text)
+{
+	struct pollfd p = { fd, POLLIN, 0 };
+	char got[64] = "";
+	size_t n = 0;
+
+	while (n < strlen(text)) {
+		assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
+		ssize_t r = recv(fd, got + n, strlen(text) - n, 0);
+		assert_true(r > 0);
+		n += (size_t)r;
+	}
+	assert_string_equal(got, text);
+}
+
+static void assert_at_end(int fd)
+{
+	struct pollfd p = { fd, POLLIN, 0 };
+	char byte;
+
+	assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
+	assert_int_equal(recv(fd, &byte, 1, 0), 0);
+}
+
+static void as_root(void)
+{
+	if (geteuid() != 0)
+		skip();
+}
+
+static void test_a_connection_whose_other_side_ends_first(void **state)
+{
+	(void)state;
+	as_root();
+	int listener = listen_here();
+	connects(0, socket_path);
+	int fd = accepted(listener);
+	say(AGENT_INPUT, "hello", 5);
+	assert_gets(fd, "hello");
+	assert_int_equal(send(fd, "bye", 3, MSG_NOSIGNAL), 3);
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	while (hear(AGENT_OUTPUT, NULL).n)
+		;
+	assert_string_equal(me.said, "bye");
+	say(AGENT_INPUT, "late", 4);
+	assert_gets(fd, "late");
+	say(AGENT_INPUT, NULL, 0);
+	assert_at_end(fd);
+	(void)close(fd);
+	assert_int_equal(hear(AGENT_EXIT, NULL).data[0], 0);
+}
+
+static void test_a_connection_whose_own_side_ends_first(void **state)
+{
+	unsigned port;
+
+	(void)state;
+	as_root();
+	int listener = listen_at_port(&port);
+	connects(port, "");
+	int fd = accepted(listener);
+	say(AGENT_INPUT, "question", 8);
+	say(AGENT_INPUT, NULL, 0);
+	assert_gets(fd, "question");
+	assert_at_end(fd);
+	assert_int_equal(send(fd, "answer", 6, MSG_NOSIGNAL), 6);
+	(void)close(fd);
+	assert_int_equal(hear(AGENT_EXIT, NULL).data[0], 0);
+	assert_string_equal(me.said, "answer");
+}
+
+/* No byte would be taken any more: the session does not wait for the client's end. */
+static void test_a_connection_whose_peer_is_gone(void **state)
+{
+	(void)state;
+	as_root();
+	int listener = listen_here();
+	connects(0, socket_path);
+	(void)close(accepted(listener));
+	assert_int_equal(hear(AGENT_EXIT, NULL).data[0], 0);
+}
+
+static void test_a_connection_ends_with_its_client(void **state)
+{
+	(void)state;
+	as_root();
+	int listener = listen_here();
+	connects(0, socket_path);
+	int fd = accepted(listener);
+	hang_up();
+	assert_at_end(fd);
+	(void)close(fd);
+}
+
+static void test_a_connection_that_is_refused(void **state)
+{
+	unsigned port;
+
+	(void)state;
+	as_root();
+	(void)close(listen_at_port(&port));
+	connects(port, "");
+	const struct agent_msg m = hear(AGENT_ERRORS, NULL);
+	assert_non_null(memmem(m.data, m.n, "Connection refused\n", 19));
+	assert_int_equal(hear(AGENT_EXIT, NULL).data[0], 1);
+}
+
+static void refuses_connect(unsigned port, const char *path, const char *arg)
+{
+	struct agent_msg m;
+	int r;
+
+	if (arg)
+		say(AGENT_ARG, arg, strlen(arg));
+	connects(port, path);
+	while ((r = agent_next(&me.in, &m)) != 1 || m.type != AGENT_FAILED) {
+		uint8_t nonce[AGENT_NONCE];
+		if (r != 1)
+			receive_more();
+		(void)agent_greeting(&me.in, nonce);
+	}
+	assert_int_equal(m.data[0], 125);
+	hang_up();
+	assert_int_equal(before(NULL), 0);
+}
+
+static void test_bad_connections(void **state)
+{
+	(void)state;
+	refuses_connect(0, "", NULL);
+	refuses_connect(0, "relative", NULL);
+	refuses_connect(80, "/path", NULL);
+	refuses_connect(80, "", "argument");
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, before, after)
 
 int main(void)
@@ -481,6 +677,12 @@ int main(void)
 		T(test_a_copy_into_the_guest_and_out),
 		T(test_a_copy_that_fails_says_why),
 		T(test_bad_copies),
+		T(test_a_connection_whose_other_side_ends_first),
+		T(test_a_connection_whose_own_side_ends_first),
+		T(test_a_connection_whose_peer_is_gone),
+		T(test_a_connection_ends_with_its_client),
+		T(test_a_connection_that_is_refused),
+		T(test_bad_connections),
 		cmocka_unit_test_setup_teardown(test_a_hang_up_that_passes, before_with_hang_up,
 						after),
 		cmocka_unit_test_setup_teardown(test_a_guest_without_its_root, before_without_root,

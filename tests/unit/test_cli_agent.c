@@ -1,4 +1,5 @@
-/* exec by the agent in a guest: what it is sent, whose exit status it is, and a guest that lies. */
+/* exec and forward by the agent in a guest: what it is sent, whose exit status it is, and a guest
+ * that lies. */
 #include "tests/unit/cli_fixture.h"
 
 #include <limits.h>
@@ -402,6 +403,158 @@ static void test_a_mark_in_the_terminal_is_left_out(void **state)
 	silence();
 }
 
+/* ---- forward ---- */
+
+/* Run forward with the words "web1 - TO" and an empty input.  Return: its status. */
+static int forward_standard(const char *to)
+{
+	int saved = dup(STDIN_FILENO), null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	(void)dup2(null, STDIN_FILENO);
+	int status = BANGER("forward", "web1", "-", to);
+	(void)dup2(saved, STDIN_FILENO);
+	(void)close(saved);
+	(void)close(null);
+	return status;
+}
+
+static void test_a_connection_of_the_standard_streams(void **state)
+{
+	(void)state;
+	says(AGENT_OUTPUT, "SSH-2.0", 7);
+	says(AGENT_OUTPUT, NULL, 0);
+	says(AGENT_EXIT, "\0\0", 2);
+	assert_int_equal(forward_standard("/run/x"), 0);
+	assert_string_equal(fx.out, "SSH-2.0");
+	assert_string_equal(fx.err, "");
+	assert_has(heard(), "connect:");
+	silence();
+	says(AGENT_ERRORS, "Connection\033[31m refused\n", 24);
+	says(AGENT_EXIT, "\1\0", 2);
+	assert_int_equal(forward_standard("12345"), 1);
+	assert_string_equal(fx.err, "banger: web1:12345:Connection?[31m refused\n");
+	assert_has(heard(), "connect:90"); /* 12345 in two bytes */
+	silence();
+}
+
+static void lies_to_forward(void)
+{
+	assert_int_equal(forward_standard("80"), FAIL_GENERAL);
+	assert_has(fx.err, "the guest sent what is not of this protocol");
+	silence();
+}
+
+static void test_a_guest_that_lies_to_forward(void **state)
+{
+	(void)state;
+	says(AGENT_OUTPUT, NULL, 0); /* more behind the end of file */
+	says(AGENT_OUTPUT, "more", 4);
+	lies_to_forward();
+	says(AGENT_OUTPUT, NULL, 0);
+	says(AGENT_OUTPUT, NULL, 0);
+	lies_to_forward();
+	says(AGENT_TOOK, "\0\1\0\0\0", 5); /* of input that was not sent */
+	lies_to_forward();
+	says(AGENT_CONNECT, "\x50\0", 2); /* a frame of the client */
+	lies_to_forward();
+	says(AGENT_OUTPUT, NULL, 0); /* a command's output has no end of its own */
+	lies("the guest sent what is not of this protocol");
+}
+
+static void refuses_words(const char *one, const char *two)
+{
+	fx.calls[0] = '\0';
+	assert_int_equal(BANGER("forward", "web1", one, two), FAIL_USAGE);
+	assert_lacks(fx.calls, "vm_agent");
+}
+
+static void test_words_that_are_no_forward(void **state)
+{
+	static char path[140] = "0:/";
+
+	(void)state;
+	memset(path + 3, 'x', 107);
+	refuses_words("80", NULL);
+	refuses_words("0:0", NULL);
+	refuses_words("0:65536", NULL);
+	refuses_words("65536:80", NULL);
+	refuses_words("0:path", NULL);
+	refuses_words(path, NULL);
+	refuses_words("host:0:80", NULL);
+	refuses_words("::1:0:80", NULL);
+	refuses_words("[::1:0:80", NULL);
+	refuses_words("0:/" AGENT_MARK, NULL);
+	refuses_words("-", NULL);
+	refuses_words("-", "path");
+	(void)memcpy(path, "/xx", 3); /* a path of this side */
+	(void)strcpy(path + 108, ":80");
+	refuses_words(path, NULL);
+}
+
+/* Wait until the service was asked for a session. */
+static bool is_asked(void)
+{
+	for (int ms = 0; ms < PATIENCE_MS; ms += 20, sleep_ms(20))
+		if (strstr(fx.calls, "vm_agent "))
+			return true;
+	return false;
+}
+
+/* A connection to a socket that forward listens at.  Return: -1: it never does. */
+static int connect_to(const char *path)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)strcpy(a.sun_path, path);
+	for (int ms = 0; ms < PATIENCE_MS; ms += 20, sleep_ms(20))
+		if (connect(fd, (const void *)&a, sizeof(a)) == 0)
+			return fd;
+	(void)close(fd);
+	return -1;
+}
+
+/* A process that forwards the socket @path. */
+static pid_t forward_from(const char *path)
+{
+	static char word[200];
+	char *argv[] = { (char *)"banger", (char *)"forward", (char *)"web1", word, NULL };
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	(void)snprintf(word, sizeof(word), "%s:80", path);
+	if (pid == 0) {
+		int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+		(void)dup2(null, STDOUT_FILENO);
+		_exit(cli_main(4, argv, commands));
+	}
+	return pid;
+}
+
+static void test_a_connection_of_a_socket(void **state)
+{
+	char path[100], got[16] = "";
+	struct stat st;
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "%s/forward", fx.dir);
+	says(AGENT_OUTPUT, "hello", 5);
+	says(AGENT_EXIT, "\0\0", 2);
+	pid_t pid = forward_from(path);
+	int fd = connect_to(path);
+	assert_true(fd >= 0);
+	assert_true(is_asked());
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	assert_int_equal(recv(fd, got, sizeof(got), MSG_WAITALL), 5);
+	assert_string_equal(got, "hello");
+	(void)close(fd);
+	(void)kill(pid, SIGTERM);
+	assert_int_equal(status_of(pid), 128 + SIGTERM);
+	assert_int_equal(stat(path, &st), -1);
+	silence();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -423,6 +576,10 @@ int main(void)
 		T(test_too_many_words),
 		T(test_a_mark_in_the_command_is_refused),
 		T(test_a_mark_in_the_terminal_is_left_out),
+		T(test_a_connection_of_the_standard_streams),
+		T(test_a_guest_that_lies_to_forward),
+		T(test_words_that_are_no_forward),
+		T(test_a_connection_of_a_socket),
 	};
 
 	return cmocka_run_group_tests_name("cli_agent", tests, NULL, NULL);

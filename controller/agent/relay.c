@@ -1,0 +1,178 @@
+/* relay.c - connects to a port or a socket of the guest, and passes bytes both ways.
+ *
+ * It runs in a process of its own, with the rights of the user (command.c).  Each direction has one
+ * buffer, which is filled again when all of it is written: a receiver that does not read stops its
+ * sender. */
+#include "controller/agent/relay.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* One direction. */
+struct way {
+	int from, to;
+	size_t have, at; /* bytes in v, and those of them that are written */
+	bool eof;        /* of @from */
+	bool over;       /* all is written, and the end was passed on */
+	char v[65536];
+};
+
+static int open_tcp(int family, unsigned port)
+{
+	const struct sockaddr_in v4 = { .sin_family = AF_INET,
+					.sin_port = htons((uint16_t)port),
+					.sin_addr = { htonl(INADDR_LOOPBACK) } };
+	const struct sockaddr_in6 v6 = { .sin6_family = AF_INET6,
+					 .sin6_port = htons((uint16_t)port),
+					 .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -1;
+	if ((family == AF_INET ? connect(fd, (const void *)&v4, sizeof(v4))
+			       : connect(fd, (const void *)&v6, sizeof(v6))) == 0)
+		return fd;
+	(void)close(fd);
+	return -1;
+}
+
+static int open_unix(const char *path)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fd;
+
+	if (strlen(path) >= sizeof(a.sun_path)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	(void)strcpy(a.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || connect(fd, (const void *)&a, sizeof(a)) == 0)
+		return fd;
+	int saved = errno;
+	(void)close(fd);
+	errno = saved;
+	return -1;
+}
+
+/* A server may listen on one of the two loopback addresses alone.  Return: a socket, or -1 with the
+ * first one's errno. */
+static int open_port(unsigned port)
+{
+	int fd = open_tcp(AF_INET, port), saved = errno;
+
+	if (fd < 0)
+		fd = open_tcp(AF_INET6, port);
+	errno = saved;
+	return fd;
+}
+
+/* Pass the end of file on. */
+static void end_way(struct way *w)
+{
+	w->over = true;
+	w->have = w->at = 0;
+	if (w->to == STDOUT_FILENO)
+		(void)close(STDOUT_FILENO);
+	else
+		(void)shutdown(w->to, SHUT_WR);
+	if (w->from == STDIN_FILENO)
+		(void)close(STDIN_FILENO); /* the sender hears that no more is taken */
+}
+
+static void fill(struct way *w)
+{
+	ssize_t n = read(w->from, w->v, sizeof(w->v));
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	w->eof = n <= 0;
+	w->have = n > 0 ? (size_t)n : 0;
+	w->at = 0;
+}
+
+/* Write what can be written at once.  A receiver that is gone ends the direction. */
+static void drain(struct way *w)
+{
+	ssize_t n = write(w->to, w->v + w->at, w->have - w->at);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n < 0)
+		w->eof = true;
+	w->at = n < 0 ? w->have : w->at + (size_t)n;
+}
+
+static bool is_empty(const struct way *w)
+{
+	return w->at == w->have;
+}
+
+static void move(struct way *w, short from, short to)
+{
+	if (!w->over && !w->eof && is_empty(w) && from)
+		fill(w);
+	if (!w->over && !is_empty(w) && (to || from))
+		drain(w);
+	if (!w->over && w->eof && is_empty(w))
+		end_way(w);
+}
+
+static int when(bool wanted, int fd)
+{
+	return wanted ? fd : -1;
+}
+
+static bool reads(const struct way *w)
+{
+	return !w->over && !w->eof && is_empty(w);
+}
+
+static bool writes(const struct way *w)
+{
+	return !w->over && !is_empty(w);
+}
+
+static void pass(struct way *in, struct way *out)
+{
+	while (!in->over || !out->over) {
+		struct pollfd p[] = {
+			{ when(reads(in), in->from), POLLIN, 0 },
+			{ when(writes(in), in->to), POLLOUT, 0 },
+			{ when(reads(out), out->from), POLLIN, 0 },
+			{ when(writes(out), out->to), POLLOUT, 0 },
+			/* Both directions of the connection have ended: no byte will be taken. */
+			{ when(out->over, in->to), 0, 0 },
+		};
+		if (poll(p, sizeof(p) / sizeof(p[0]), -1) < 0 && errno != EINTR)
+			return;
+		if (p[4].revents & (POLLHUP | POLLERR))
+			return;
+		move(in, p[0].revents, p[1].revents);
+		move(out, p[2].revents, p[3].revents);
+	}
+}
+
+int relay_run(unsigned port, const char *socket)
+{
+	static struct way in = { .from = STDIN_FILENO }, out = { .to = STDOUT_FILENO };
+	int fd = port ? open_port(port) : open_unix(socket);
+
+	if (fd < 0) {
+		(void)dprintf(STDERR_FILENO, "%s\n", strerrordesc_np(errno));
+		return 1;
+	}
+	in.to = out.from = fd;
+	(void)fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK);
+	(void)fcntl(STDOUT_FILENO, F_SETFL, O_WRONLY | O_NONBLOCK);
+	pass(&in, &out);
+	return 0;
+}
