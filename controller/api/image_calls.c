@@ -25,10 +25,14 @@ int api_image_import(struct exchange *x)
 {
 	const struct call_image_import *a = &x->args.image_import;
 	struct res_image_import *res = &x->result.res_image_import;
-	struct artifact_import im = { .type = ARTIFACT_IMAGE,
-				      .name = a->name,
-				      .kernel = a->kernel };
+	struct artifact_origin from;
+	struct artifact_import im = {
+		.type = ARTIFACT_IMAGE, .name = a->name, .kernel = a->kernel, .from = &from
+	};
 
+	COPY(from.origin, a->origin);
+	COPY(from.config, a->config);
+	COPY(from.layers, a->layers);
 	return import(x, &im, res->op, res->digest);
 }
 
@@ -71,6 +75,9 @@ static void fill_image(struct ev_image *ev, const struct artifact *a)
 {
 	FILL(ev, a);
 	COPY(ev->kernel, a->kernel);
+	COPY(ev->origin, a->from.origin);
+	COPY(ev->config, a->from.config);
+	COPY(ev->layers, a->from.layers);
 }
 
 static void fill_kernel(struct ev_kernel *ev, const struct artifact *a)

@@ -20,12 +20,14 @@ static void now_text(char out[32])
 #define IMAGE_SELECT                                                             \
 	"SELECT i.name, i.digest, k.name, k.digest, i.created, i.owner, i.size," \
 	" (SELECT count(*) FROM vms v WHERE v.image = i.id"                      \
-	" AND (access_vm(?1, v.owner) OR access_remove(?1, i.owner)))"           \
+	" AND (access_vm(?1, v.owner) OR access_remove(?1, i.owner))),"          \
+	" i.origin, i.config, i.layers"                                          \
 	" FROM images i JOIN kernels k ON k.id = i.kernel "
-#define KERNEL_SELECT                                                      \
-	"SELECT k.name, k.digest, '', '', k.created, k.owner, k.size,"     \
-	" (SELECT count(*) FROM images i WHERE i.kernel = k.id"            \
-	" AND (access_remove(?1, i.owner) OR access_remove(?1, k.owner)))" \
+#define KERNEL_SELECT                                                       \
+	"SELECT k.name, k.digest, '', '', k.created, k.owner, k.size,"      \
+	" (SELECT count(*) FROM images i WHERE i.kernel = k.id"             \
+	" AND (access_remove(?1, i.owner) OR access_remove(?1, k.owner)))," \
+	" '', '', ''"                                                       \
 	" FROM kernels k "
 
 /* What differs between the two tables. */
@@ -35,7 +37,8 @@ static const struct table {
 	const char *visible; /* ?1 uid; ids */
 	const char *by_id;   /* ?1 asker, ?2 id */
 	const char *owned;   /* ?1 owner; how many */
-	/* ?1 owner, ?2 name, ?3 digest, ?4 size, ?5 created; of an image also ?6 kernel's id */
+	/* ?1 owner, ?2 name, ?3 digest, ?4 size, ?5 created; of an image also ?6 kernel's id,
+	 * ?7 origin, ?8 config, ?9 layers */
 	const char *insert;
 	const char *last; /* ?1 digest; rows of it */
 	/* ?1 owner, ?2 name, ?3 digest: since it was found the name may have got another content */
@@ -47,8 +50,8 @@ static const struct table {
 		.visible = "SELECT id FROM images WHERE access_use(?1, owner) ORDER BY name, owner",
 		.by_id = IMAGE_SELECT "WHERE i.id = ?2",
 		.owned = "SELECT count(*) FROM images WHERE owner = ?1",
-		.insert = "INSERT INTO images(owner, name, digest, size, created, kernel)"
-			  " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+		.insert = "INSERT INTO images(owner, name, digest, size, created, kernel, origin,"
+			  " config, layers) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
 		.last = "SELECT count(*) FROM images WHERE digest = ?1",
 		.remove = "DELETE FROM images WHERE owner = ?1 AND name = ?2 AND digest = ?3"
 			  " RETURNING 1",
@@ -84,6 +87,9 @@ static void load(struct query *q, struct artifact *a)
 	a->owner = (uint32_t)q_get_int(q);
 	a->size = (uint64_t)q_get_int(q);
 	a->used_by = (uint32_t)q_get_int(q);
+	q_get_text(q, a->from.origin, sizeof(a->from.origin));
+	q_get_text(q, a->from.config, sizeof(a->from.config));
+	q_get_text(q, a->from.layers, sizeof(a->from.layers));
 }
 
 /* ---- find ---- */
@@ -236,8 +242,12 @@ static int add(struct db *s, const struct artifact *a, uint32_t max)
 	q_text(&q, a->digest);
 	q_int(&q, (int64_t)a->size);
 	q_text(&q, now);
-	if (a->type == ARTIFACT_IMAGE)
+	if (a->type == ARTIFACT_IMAGE) {
 		q_int(&q, kernel);
+		q_text(&q, a->from.origin);
+		q_text(&q, a->from.config);
+		q_text(&q, a->from.layers);
+	}
 	return q_run(&q);
 }
 

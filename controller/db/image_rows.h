@@ -7,6 +7,11 @@
 /* The two types are two tables of one shape: a name of an owner for a content. */
 enum artifact_type { ARTIFACT_IMAGE, ARTIFACT_KERNEL, ARTIFACT_TYPES };
 
+/* What an image is made from, in its bringer's words: the fields of CALL_IMAGE_IMPORT. */
+struct artifact_origin {
+	char origin[256], config[65], layers[2048];
+};
+
 /* One row.  What looks a row up goes by @type, which the caller sets. */
 struct artifact {
 	enum artifact_type type;
@@ -16,6 +21,7 @@ struct artifact {
 	uint64_t size;                      /* bytes of all its files */
 	/* VMs of an image, images of a kernel; of root's those of the asker alone */
 	uint32_t used_by;
+	struct artifact_origin from; /* an image's; "" of a kernel */
 };
 
 /* Which rows a walk visits, for whom, and what it calls for each. */

@@ -66,6 +66,11 @@ static const char *const steps[] = {
 
 	/* 4: held VMs: enum hold. */
 	"ALTER TABLE vms ADD COLUMN hold INTEGER NOT NULL DEFAULT 0;",
+
+	/* 5: what images are made from (control.def). */
+	"ALTER TABLE images ADD COLUMN origin TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE images ADD COLUMN config TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE images ADD COLUMN layers TEXT NOT NULL DEFAULT '';",
 };
 
 #define SCHEMA_VERSION ((int)ARRAY_SIZE(steps))

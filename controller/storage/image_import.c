@@ -60,6 +60,8 @@ static int check(struct ctl *c, const struct artifact_import *im, struct artifac
 	    (im->kernel && choose_kernel(c, im->kernel, a, e) < 0))
 		return -1;
 	(void)snprintf(a->name, sizeof(a->name), "%s", im->name);
+	if (im->from)
+		a->from = *im->from;
 	/* Told now rather than after the copy; the row's insertion tells it again. */
 	if (db_artifact_check(c->db, a, c->config.max_images_per_owner, e) < 0 ||
 	    check_files(c, im->type, s, e) < 0)

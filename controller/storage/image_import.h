@@ -9,6 +9,7 @@ struct artifact_import {
 	const char *name;   /* the new one's, a label */
 	const char *kernel; /* an image's: a reference of the caller's (db_artifact_find()); NULL
 			       of a kernel */
+	const struct artifact_origin *from; /* an image's; NULL of a kernel */
 	/*
 	 * An image's: a finished ext4, 1 MiB to max_disk_mib, copied sparse.  A kernel's: bzImage,
 	 * initramfs, vmlinux, each up to 256 MiB.  Regular files, which the caller may change

@@ -121,8 +121,11 @@ static int ext4(size_t size, const char *text)
 static int image_import(struct operation *o, const char *name, const char *kernel, int fd,
 			char digest[65])
 {
+	static const struct artifact_origin from = { .origin = "registry.example/a:1",
+						     .config = "c0ffee",
+						     .layers = "01 02" };
 	struct artifact_import im = {
-		.type = ARTIFACT_IMAGE, .name = name, .kernel = kernel, .fds = &fd
+		.type = ARTIFACT_IMAGE, .name = name, .kernel = kernel, .from = &from, .fds = &fd
 	};
 	int r = artifact_import(&ctl, o, &im, &e);
 
@@ -204,6 +207,9 @@ static void test_import(void **state)
 	assert_string_equal(i.digest, digest);
 	assert_int_equal(i.size, 16 * MIB);
 	assert_string_equal(i.kernel, "k");
+	assert_string_equal(i.from.origin, "registry.example/a:1");
+	assert_string_equal(i.from.config, "c0ffee");
+	assert_string_equal(i.from.layers, "01 02");
 	assert_int_equal(entries("images"), 1);
 
 	int fd = open(name, O_RDONLY | O_CLOEXEC);
