@@ -326,6 +326,8 @@ install: all
 		install -D -m 755 $(B)/$$p $(DESTDIR)$(LIBEXEC)/$$p || exit 1; done
 	[ -e $(DESTDIR)/etc/banger/banger.conf ] || \
 		install -D -m 644 privhelper/banger.conf $(DESTDIR)/etc/banger/banger.conf
+	[ -e $(DESTDIR)/etc/banger/images.conf ] || \
+		install -D -m 644 controller/cli/images.conf $(DESTDIR)/etc/banger/images.conf
 	install -d $(LIB)/systemd/system
 	sed 's,/usr/sbin/banger,$(PREFIX)/sbin/banger,' $(HOST)/banger.service >$(LIB)/systemd/system/banger.service
 	sed 's,/usr/bin/banger,$(PREFIX)/bin/banger,' $(HOST)/banger-vms.service >$(LIB)/systemd/system/banger-vms.service

@@ -29,6 +29,8 @@ enum way { WAY_ROOT, WAY_UNSHARE, WAY_FAKE, WAY_NONE };
 
 struct build {
 	struct cli *c;
+	struct image_made made;
+	json_t *result; /* the daemon's answer */
 	enum way way;
 	char tmp[4096], tar[4200], img[4300];
 	char final[4096]; /* file of --output, which b->img replaces; "": import the image */
@@ -183,6 +185,8 @@ static int bootstrap(struct build *b, struct error *e)
 
 	if (suite(b->c, release, e) < 0)
 		return -1;
+	if (!b->made.origin[0])
+		(void)snprintf(b->made.origin, sizeof(b->made.origin), BUILD "debian/%s", release);
 	/* Pass the script in the environment: the ids of mmdebstrap's user namespace can not read
 	 * our files. */
 	if (asprintf(&include, "--include=" PACKAGES "%s%s", b->c->opt.include ? "," : "",
@@ -287,11 +291,31 @@ static int build(struct build *b, struct error *e)
 		return -1;
 	if (b->c->opt.output)
 		return output_end(b, e);
-	json_t *result;
 	_cleanup_close_ int fd = open_input(b->c, b->img, e);
-	if (fd < 0 || image_send(b->c, b->c->pos[1], fd, &result, e) < 0)
+	return fd < 0 ? -1 : image_send(b->c, &b->made, fd, &b->result, e);
+}
+
+static int build_clean(struct build *b, struct error *e)
+{
+	if (signals_hold(b->c, e) < 0 || tempdir_make(b->tmp, sizeof(b->tmp), e) < 0)
 		return -1;
-	return print_import(b->c, b->c->pos[1], result);
+	int r = build(b, e);
+	tempdir_remove(b->c, b->tmp);
+	if (r < 0 && b->img[0])
+		(void)unlink(b->img);
+	return r;
+}
+
+int image_build(struct cli *c, const char *name, const char *origin, json_t **result,
+		struct error *e)
+{
+	struct build b = { .c = c, .made = { .name = name } };
+
+	(void)snprintf(b.made.origin, sizeof(b.made.origin), "%s", origin);
+	if (need_kernel(c, e) < 0 || build_clean(&b, e) < 0)
+		return -1;
+	*result = b.result;
+	return 0;
 }
 
 static int check(struct cli *c, struct error *e)
@@ -305,18 +329,13 @@ static int check(struct cli *c, struct error *e)
 
 int cmd_image_build(struct cli *c)
 {
-	struct build b = { .c = c };
+	struct build b = { .c = c, .made = { .name = c->npos > 1 ? c->pos[1] : NULL } };
 	struct error e = { 0 };
 
-	if (check(c, &e) < 0 || signals_hold(c, &e) < 0 ||
-	    tempdir_make(b.tmp, sizeof(b.tmp), &e) < 0)
+	if (check(c, &e) < 0)
 		return out_error(c, &e);
-	int ret = build(&b, &e);
-	tempdir_remove(c, b.tmp);
-	if (ret == 0)
-		return 0;
-	if (b.img[0])
-		(void)unlink(b.img);
-	ret = out_error(c, &e);
-	return c->signal ? 128 + c->signal : ret;
+	if (build_clean(&b, &e) == 0)
+		return b.result ? print_import(c, b.made.name, b.result) : 0;
+	int code = out_error(c, &e);
+	return c->signal ? 128 + c->signal : code;
 }

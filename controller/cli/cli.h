@@ -207,6 +207,9 @@ int cmd_help(struct cli *c);
 
 /* Ask the daemon for the VM that @ref names.  Return: 0, or -1 with @e. */
 int vm_lookup(struct cli *c, const char *ref, struct ev_vm *vm, struct error *e);
+/* Refuse a name that no request can hold, before an image is made for the VM.  @name: or NULL.
+ * Return: 0, or -1 with @e. */
+int vm_check_name(const char *name, struct error *e);
 /* Make the request for a new VM from the options.  @key: a line for authorized_keys, or "". */
 int vm_create_args(struct cli *c, struct call_vm_create *a, const char *name, const char *key,
 		   struct error *e);

@@ -1,5 +1,6 @@
 /* commands.c - the table of commands: a row is a command, its help and its line in the overview. */
 #include "controller/cli/cli.h"
+#include "controller/cli/reference.h"
 
 #define PRINTS (O(OUTPUT) | O(QUIET))
 #define WORKS (PRINTS | O(PROGRESS))
@@ -19,8 +20,11 @@ const struct command commands[] = {
 	{ "vm", "run", NULL, "[IMAGE]", 0, 1, true,
 	  WORKS | SHAPE | O(RM) | O(DETACH) | O(TIMEOUT) | COMMAND | O(SSH),
 	  "create and start a VM, then run a command or a shell in it\n"
-	  "IMAGE is the name of an image, or a reference to one of a registry, which is pulled\n"
-	  "if it is not here yet (`image pull`); python:3 is the image python-3.\n"
+	  "IMAGE is the name of an image here, a name of root's catalogue, or a reference to an\n"
+	  "image of a registry; what is not here is made first (`image pull`).  Without IMAGE the\n"
+	  "only image is taken, of several the catalogue's default.  On a host without images\n"
+	  "that default is made, or a Debian if there is no catalogue (`image build`), and its\n"
+	  "kernel.\n"
 	  "Waits until the agent in the guest answers: 120 s, or --timeout.  The exit status\n"
 	  "is that of the command.\n" HELP_WORDS "\n"
 	  "--rm deletes the VM when the command ends, for whatever reason.  A VM that never\n"
@@ -33,7 +37,7 @@ const struct command commands[] = {
 	  cmd_vm_run },
 	{ "vm", "create", NULL, "[NAME]", 0, 1, false, WORKS | SHAPE,
 	  "create a VM without starting it\n"
-	  "Prints the VM's name.",
+	  "Prints the VM's name.  Without --image, the image is chosen or made as by `vm run`.",
 	  cmd_vm_create },
 	{ "vm", "start", NULL, "VM...", 1, -1, false, WORKS,
 	  "start VMs\n"
@@ -170,9 +174,11 @@ const struct command commands[] = {
 	  "fetch a container image from a registry and import it\n"
 	  "skopeo fetches it as you, with your credentials, mirrors and policy\n"
 	  "(containers-auth.json(5), containers-registries.conf(5), containers-policy.json(5)).\n"
-	  "NAME is by default the last part of the reference, with the tag unless it is latest\n"
-	  "and with 24 digits of a digest: python:3 becomes python-3.  Without --kernel the\n"
-	  "only kernel is taken; if there is none, Debian's is fetched.\n"
+	  "REFERENCE may be a name of root's catalogue, " CATALOGUE ", too.\n"
+	  "NAME is by default that name, or the whole reference with its registry, with - for\n"
+	  "characters that no name has: python:3.12 becomes python-3-12.  `run` takes an image\n"
+	  "for a reference only if it was pulled from there.  Without --kernel the only kernel\n"
+	  "is taken; if there is none, Debian's is fetched.\n"
 	  "Needs the packages skopeo and e2fsprogs.",
 	  cmd_image_pull },
 	{ "image", "build", NULL, "debian [NAME]", 1, 2, false,

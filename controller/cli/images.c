@@ -109,95 +109,36 @@ int cmd_kernel_list(struct cli *c)
 
 /* ---- defaults ---- */
 
-/* Return: true if the name of an image or kernel without its owner means this one.  Root is shown
- * those of all users, but means its own. */
-static bool goes_by_name(uint64_t owner)
+bool goes_by_name(uint64_t owner)
 {
 	return owner == 0 || owner == geteuid();
 }
 
-struct names {
-	enum event_id event; /* of the objects that are listed */
-	size_t n;
-	char first[64], list[160];
-};
-
-static int note_name(void *arg, const struct event *event, const union control_body *body,
-		     struct error *e)
+void names_add(struct names *l, const char *name)
 {
-	struct names *l = arg;
 	size_t at = strlen(l->list), room = sizeof(l->list) - at;
 
-	(void)e;
-	if (event->id != l->event)
-		return 0;
-	const bool image = event->id == EVENT_IMAGE;
-	const char *name = image ? body->ev_image.name : body->ev_kernel.name;
-	if (!goes_by_name(image ? body->ev_image.owner : body->ev_kernel.owner))
-		return 0;
 	if (l->n++ == 0)
 		(void)snprintf(l->first, sizeof(l->first), "%s", name);
 	if (snprintf(l->list + at, room, "%s%s", at ? ", " : "", name) >= (int)room)
 		(void)strcpy(l->list + at, room > 4 ? "..." : ""); /* never a part of a name */
-	return 0;
 }
 
-int image_default(struct cli *c, char name[64], struct error *e)
-{
-	struct names l = { .event = EVENT_IMAGE };
-	const struct reply_to to = { .event = note_name, .arg = &l };
-	struct res_image_list r;
-
-	if (conn_call(c, CALL_IMAGE_LIST, NULL, NULL, &to, &r, e) < 0)
-		return -1;
-	if (l.n == 1) {
-		(void)strcpy(name, l.first);
-		return 0;
-	}
-	if (l.n) {
-		error_set(e, FAIL_USAGE, "image", "there are %zu images; name one of them: %s", l.n,
-			  l.list);
-		error_hint(e, "--image %s", l.first);
-		return -1;
-	}
-	error_set(e, FAIL_NOT_FOUND, "image", "there is no image to make a VM from");
-	error_hint(e, "banger kernel import debian debian && banger image build debian bookworm "
-		      "--kernel debian");
-	return -1;
-}
-
-/* The image that is looked for, and whether it was seen. */
-struct wanted {
-	const char *name;
-	bool seen;
-};
-
-static int note_wanted(void *arg, const struct event *event, const union control_body *body,
+static int note_kernel(void *arg, const struct event *event, const union control_body *body,
 		       struct error *e)
 {
-	struct wanted *w = arg;
-
 	(void)e;
-	w->seen |= event->id == EVENT_IMAGE && goes_by_name(body->ev_image.owner) &&
-		   strcmp(body->ev_image.name, w->name) == 0;
+	if (event->id == EVENT_KERNEL && goes_by_name(body->ev_kernel.owner))
+		names_add(arg, body->ev_kernel.name);
 	return 0;
-}
-
-int image_exists(struct cli *c, const char *name, struct error *e)
-{
-	struct wanted w = { .name = name };
-	const struct reply_to to = { .event = note_wanted, .arg = &w };
-	struct res_image_list r;
-
-	return conn_call(c, CALL_IMAGE_LIST, NULL, NULL, &to, &r, e) < 0 ? -1 : w.seen;
 }
 
 #define KERNEL "debian" /* the name of the first kernel */
 
 int need_kernel(struct cli *c, struct error *e)
 {
-	struct names l = { .event = EVENT_KERNEL };
-	const struct reply_to to = { .event = note_name, .arg = &l };
+	struct names l = { 0 };
+	const struct reply_to to = { .event = note_kernel, .arg = &l };
 	union control_body r;
 
 	if (c->opt.kernel)
@@ -424,13 +365,16 @@ int image_check(int fd, const char *path, struct error *e)
 
 /* ---- import ---- */
 
-int image_send(struct cli *c, const char *name, int fd, json_t **result, struct error *e)
+int image_send(struct cli *c, const struct image_made *m, int fd, json_t **result, struct error *e)
 {
 	struct call_image_import a = { 0 };
 	struct res_image_import r;
 
-	if (text_put(a.name, sizeof(a.name), "name", name, e) < 0 ||
+	if (text_put(a.name, sizeof(a.name), "name", m->name, e) < 0 ||
 	    text_put(a.kernel, sizeof(a.kernel), "kernel", c->opt.kernel, e) < 0 ||
+	    text_put(a.origin, sizeof(a.origin), "origin", m->origin, e) < 0 ||
+	    text_put(a.config, sizeof(a.config), "config", m->config, e) < 0 ||
+	    text_put(a.layers, sizeof(a.layers), "layers", m->layers, e) < 0 ||
 	    conn_call(c, CALL_IMAGE_IMPORT, &a, &fd, NULL, &r, e) < 0)
 		return -1;
 	*result = out_fields_json(control_call(CALL_IMAGE_IMPORT)->result(), &r);

@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 #include "controller/cli/cli.h"
+#include "controller/cli/reference.h"
 
 /**
  * open_input() - open a file that the user named, with the user's rights
@@ -18,14 +19,6 @@
  */
 int open_input(struct cli *c, const char *path, struct error *e);
 /**
- * image_default() - find the image of a VM for which the user named none
- * @name:	the only image that the caller may use
- *
- * Return: 0, or -1 with @e: FAIL_USAGE lists the images when there are several, FAIL_NOT_FOUND says
- * how to get one.
- */
-int image_default(struct cli *c, char name[64], struct error *e);
-/**
  * need_kernel() - choose the kernel of an image for which the user named none
  *
  * Sets c->opt.kernel to the only kernel that there is.  Without any, Debian's is fetched and
@@ -35,30 +28,66 @@ int image_default(struct cli *c, char name[64], struct error *e);
 int need_kernel(struct cli *c, struct error *e);
 /* Fetch Debian's kernel by apt and import it as @name.  Return: 0, or -1 with @e. */
 int kernel_fetch(struct cli *c, const char *name, struct error *e);
-/**
- * image_reference_name() - make a name of a reference to an image of a registry
- * @name:	out: the last part of the reference, then, each behind a "-", a tag that is not
- *		"latest" and the first 24 digits of a digest
- *
- * Return: 0, or -1 with @e: it is too long.  A part of a name could be that of another image.
- */
-int image_reference_name(const char *reference, char name[64], struct error *e);
 /* Refuse an ext4 that a guest could not mount: shorter than its superblock says, or with features
  * that Linux 6.1 lacks.  The daemon checks other files.  Return: 0, or -1 with @e. */
 int image_check(int fd, const char *path, struct error *e);
+/* What the daemon is told of an image: the fields of CALL_IMAGE_IMPORT. */
+struct image_made {
+	const char *name;
+	char origin[ORIGIN_SIZE], config[65], layers[2048];
+};
+
 /* Pass a complete ext4 to the daemon.  @result: out: what it answered, the caller's.  Return: 0, or
  * -1 with @e. */
-int image_send(struct cli *c, const char *name, int fd, json_t **result, struct error *e);
-/* Return: 1: the caller may use an image of that name; 0; or -1 with @e. */
-int image_exists(struct cli *c, const char *name, struct error *e);
+int image_send(struct cli *c, const struct image_made *m, int fd, json_t **result, struct error *e);
+
 /**
- * image_named() - find the image that a user names for a VM, and pull it if there is none
- * @ref:	the name of an image here, or a reference to one of a registry
- * @name:	out: the name of the image
+ * image_pull() - fetch an image of a registry by skopeo and import it
+ * @origin:	of reference_origin()
+ * @result:	out: what the daemon answered, the caller's
  *
  * Return: 0, or -1 with @e.
  */
-int image_named(struct cli *c, const char *ref, char name[64], struct error *e);
+int image_pull(struct cli *c, const char *name, const char *origin, json_t **result,
+	       struct error *e);
+
+/**
+ * image_build() - build a Debian of the release c->opt.suite, or of the host's, and import it
+ * @origin:	what its record says; "": the release
+ * @result:	out: what the daemon answered, the caller's
+ *
+ * Return: 0, or -1 with @e.
+ */
+int image_build(struct cli *c, const char *name, const char *origin, json_t **result,
+		struct error *e);
+
+/* ---- the image that a user means ---- */
+
+/* Names for a message: their number, the first one, and as many as there is room for. */
+struct names {
+	size_t n;
+	char first[64], list[160];
+};
+void names_add(struct names *l, const char *name);
+
+/* Return: true if the name of an image or kernel without its owner means this one.  Root is shown
+ * those of all users, but means its own. */
+bool goes_by_name(uint64_t owner);
+
+/**
+ * image_for_vm() - choose the image of a new VM, and make it if it is not here
+ * @ref:	what the user named: an image here, a name of root's catalogue, or a reference to an
+ *		image of a registry; NULL: nothing but perhaps --image
+ * @name:	room for the value of c->opt.image
+ *
+ * A name means the image that has it.  A reference means an image of that origin alone: another
+ * image that has the name which the reference would get is refused.  Without a word the only image
+ * is chosen, of several the default of root's catalogue.  On a host without images the default is
+ * made: the catalogue's, else a Debian of the host's release.
+ * Return: 0, or -1 with @e.
+ */
+int image_for_vm(struct cli *c, const char *ref, char name[64], struct error *e);
+
 /* Print the result of an import (and drop the reference).  Return: 0, or FAIL_GENERAL when stdout
  * failed. */
 int print_import(struct cli *c, const char *name, json_t *result);

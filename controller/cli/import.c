@@ -35,7 +35,7 @@
 /* What the user named, and what is made of it. */
 struct import {
 	struct cli *c;
-	const char *name;    /* of the image that is made */
+	struct image_made made;
 	const char *path;    /* without a prefix and a tag */
 	char room[4096];     /* of @path */
 	char pick[TAG_MOST]; /* the tag; "": none */
@@ -238,9 +238,20 @@ static int take_report(const struct import *im, int status, char *text, struct e
 	return -1;
 }
 
+/* After a success the helper says in two lines: the configuration's digest, and those of layers. */
+static void take_digests(struct import *im, char *text)
+{
+	const char *config = cut_line(&text), *layers = config ? cut_line(&text) : NULL;
+
+	if (!layers)
+		return;
+	(void)snprintf(im->made.config, sizeof(im->made.config), "%s", config);
+	(void)snprintf(im->made.layers, sizeof(im->made.layers), "%s", layers);
+}
+
 static int fill(struct import *im, uint64_t mib, struct error *e)
 {
-	char helper[4200], size[24], text[1024] = "";
+	char helper[4200], size[24], text[4096] = "";
 
 	_cleanup_close_ int image = open(im->file, O_RDWR | O_CLOEXEC);
 	if (image < 0)
@@ -252,9 +263,12 @@ static int fill(struct import *im, uint64_t mib, struct error *e)
 		.capture = text, .capture_size = sizeof(text), .in = im->input, .third = image
 	};
 	int status = proc_run(im->c, argv, &io, e);
-	if (status <= 0)
-		return status;
-	return take_report(im, status, text, e);
+	if (status < 0)
+		return -1;
+	if (status > 0)
+		return take_report(im, status, text, e);
+	take_digests(im, text);
+	return 0;
 }
 
 static int unpack(struct import *im, struct error *e)
@@ -267,7 +281,7 @@ static int unpack(struct import *im, struct error *e)
 	if (make_empty(im, mib, e) < 0 || fill(im, mib, e) < 0)
 		return -1;
 	_cleanup_close_ int fd = open_input(im->c, im->file, e);
-	return fd < 0 ? -1 : image_send(im->c, im->name, fd, &im->result, e);
+	return fd < 0 ? -1 : image_send(im->c, &im->made, fd, &im->result, e);
 }
 
 static int import_unpacked(struct import *im, struct error *e)
@@ -307,10 +321,28 @@ static int parse_path(struct import *im, struct error *e)
 	return 0;
 }
 
+/* The record of the image has the last part of the path, which names nothing to the daemon. */
+static void note_file(struct import *im)
+{
+	size_t end = strlen(im->path);
+
+	while (end > 1 && im->path[end - 1] == '/')
+		end--;
+	size_t at = end;
+	while (at > 0 && im->path[at - 1] != '/')
+		at--;
+	(void)snprintf(im->made.origin, sizeof(im->made.origin), "file:%.*s", (int)(end - at),
+		       im->path + at);
+	text_printable(im->made.origin, im->made.origin, sizeof(im->made.origin));
+	text_clean(im->made.origin);
+}
+
 static int import_file(struct import *im, struct error *e)
 {
 	if (parse_path(im, e) < 0)
 		return -1;
+	if (!im->made.origin[0])
+		note_file(im);
 	im->input = open(im->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (im->input < 0)
 		im->input = open_input(im->c, im->path, e);
@@ -322,13 +354,12 @@ static int import_file(struct import *im, struct error *e)
 		return import_unpacked(im, e);
 	return image_check(im->input, im->path, e) < 0
 		       ? -1
-		       : image_send(im->c, im->name, im->input, &im->result, e);
+		       : image_send(im->c, &im->made, im->input, &im->result, e);
 }
 
 /* ---- registries ---- */
 
 #define REGISTRY "docker://"
-#define DIGITS 24 /* of a digest, in the name of an image: no other image with them is found */
 
 /* Copy the image into a layout below the folder @dir. */
 static int fetch(struct cli *c, const char *reference, const char *dir, struct error *e)
@@ -386,79 +417,28 @@ static int import_and_print(struct import *im)
 	struct error e = { 0 };
 
 	if (import(im, &e) == 0)
-		return print_import(c, im->name, im->result);
+		return print_import(c, im->made.name, im->result);
 	int code = out_error(c, &e);
 	return c->signal ? 128 + c->signal : code;
 }
 
 int cmd_image_import(struct cli *c)
 {
-	struct import im = { .c = c, .name = c->pos[0], .path = c->pos[1], .input = -1 };
+	struct import im = { .c = c, .made = { .name = c->pos[0] }, .path = c->pos[1], .input = -1 };
 
 	return import_and_print(&im);
 }
 
-int image_reference_name(const char *reference, char name[64], struct error *e)
+int image_pull(struct cli *c, const char *name, const char *origin, json_t **result,
+	       struct error *e)
 {
-	const char *slash = strrchr(reference, '/');
-	const char *base = slash ? slash + 1 : reference;
-	size_t n = strcspn(base, ":@");
-	const char *tag = base[n] == ':' ? base + n + 1 : "";
-	size_t len = strcspn(tag, "@");
-	const char *digest = base + strcspn(base, "@");
+	struct import im = { .c = c, .made = { .name = name }, .input = -1 };
 
-	digest += strcspn(digest, ":");
-	digest += *digest == ':';
-	if (len == strlen("latest") && strncmp(tag, "latest", len) == 0)
-		len = 0;
-	if (snprintf(name, 64, "%.*s%s%.*s%s%.*s", (int)n, base, len ? "-" : "", (int)len, tag,
-		     *digest ? "-" : "", DIGITS, digest) < 64)
-		return 0;
-	error_set(e, FAIL_USAGE, reference, "the name that it would get is longer than 63 bytes");
-	error_hint(e, "banger image pull REFERENCE NAME");
-	return -1;
-}
-
-/* Write the reference as skopeo takes it. */
-static int reference_path(const char *reference, char path[4096], struct error *e)
-{
-	const char *prefix = strncmp(reference, REGISTRY, strlen(REGISTRY)) ? REGISTRY : "";
-
-	if (snprintf(path, 4096, "%s%s", prefix, reference) >= 4096)
-		return error_set(e, FAIL_USAGE, "pull", "the reference is too long");
-	return 0;
-}
-
-int cmd_image_pull(struct cli *c)
-{
-	struct error e = { 0 };
-	char name[64], path[4096];
-	struct import im = { .c = c, .path = path, .input = -1 };
-
-	im.name = c->npos > 1 ? c->pos[1] : name;
-	if ((c->npos == 1 && image_reference_name(c->pos[0], name, &e) < 0) ||
-	    reference_path(c->pos[0], path, &e) < 0)
-		return out_error(c, &e);
-	return import_and_print(&im);
-}
-
-int image_named(struct cli *c, const char *ref, char name[64], struct error *e)
-{
-	char path[4096];
-	struct import im = { .c = c, .name = name, .path = path, .input = -1 };
-
-	(void)snprintf(name, 64, "%s", ref);
-	int there = strlen(ref) < 64 ? image_exists(c, name, e) : 0;
-	if (there)
-		return there < 0 ? -1 : 0;
-	if (image_reference_name(ref, name, e) < 0)
+	(void)snprintf(im.made.origin, sizeof(im.made.origin), "%s", origin);
+	(void)snprintf(im.room, sizeof(im.room), REGISTRY "%s", origin);
+	im.path = im.room;
+	if (import(&im, e) < 0)
 		return -1;
-	there = image_exists(c, name, e);
-	if (there)
-		return there < 0 ? -1 : 0;
-	out_note(c, "there is no image %s yet: pulling it", name);
-	if (reference_path(ref, path, e) < 0 || import(&im, e) < 0)
-		return -1;
-	json_decref(im.result);
+	*result = im.result;
 	return 0;
 }

@@ -63,18 +63,7 @@ static int check_run(struct cli *c, struct error *e)
 		return error_set(e, FAIL_USAGE, "run",
 				 "the image is named twice: %s, and --image %s", c->pos[0],
 				 c->opt.image);
-	return check_command(c, e);
-}
-
-/* The image that was named without an option.  @image: room for its name. */
-static int choose_image(struct cli *c, char image[64], struct error *e)
-{
-	if (!c->npos)
-		return 0;
-	if (image_named(c, c->pos[0], image, e) < 0)
-		return -1;
-	c->opt.image = image;
-	return 0;
+	return vm_check_name(c->opt.name, e) < 0 ? -1 : check_command(c, e);
 }
 
 /* Create the VM, and hold it unless it is for --detach. */
@@ -255,7 +244,7 @@ int cmd_vm_run(struct cli *c)
 
 	if (check_run(c, &e) < 0)
 		return out_error(c, &e);
-	if (signals_hold(c, &e) < 0 || choose_image(c, image, &e) < 0 ||
+	if (signals_hold(c, &e) < 0 || image_for_vm(c, c->npos ? c->pos[0] : NULL, image, &e) < 0 ||
 	    ssh_prepare(c, &s, true, &e) < 0 || create(c, &s, &r, &hold, &e) < 0)
 		return c->opt.detach ? out_error(c, &e) : ours(c, &e);
 	int status = session(c, &s, r.id, &e);

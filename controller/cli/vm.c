@@ -44,8 +44,6 @@ int vm_create_args(struct cli *c, struct call_vm_create *a, const char *name, co
 	    text_put(a->image, sizeof(a->image), "image", o->image, e) < 0 ||
 	    text_put(a->ssh_key, sizeof(a->ssh_key), "ssh key", key, e) < 0)
 		return -1;
-	if (!a->image[0] && image_default(c, a->image, e) < 0)
-		return -1;
 	a->vcpus = o->vcpus;
 	a->mem_mib = o->mem_mib;
 	a->disk_mib = o->disk_mib;
@@ -58,15 +56,24 @@ int vm_create_args(struct cli *c, struct call_vm_create *a, const char *name, co
 
 /* ---- create and list ---- */
 
+int vm_check_name(const char *name, struct error *e)
+{
+	struct call_vm_create a;
+
+	return text_put(a.name, sizeof(a.name), "name", name, e);
+}
+
 int cmd_vm_create(struct cli *c)
 {
+	const char *name = c->npos ? c->pos[0] : c->opt.name;
 	struct error e = { 0 };
 	struct call_vm_create a;
 	struct res_vm_create r;
+	char image[64];
 	struct ssh s;
 
-	if (ssh_prepare(c, &s, true, &e) < 0 ||
-	    vm_create_args(c, &a, c->npos ? c->pos[0] : c->opt.name, s.line, &e) < 0 ||
+	if (vm_check_name(name, &e) < 0 || image_for_vm(c, NULL, image, &e) < 0 ||
+	    ssh_prepare(c, &s, true, &e) < 0 || vm_create_args(c, &a, name, s.line, &e) < 0 ||
 	    conn_call(c, CALL_VM_CREATE, &a, NULL, NULL, &r, &e) < 0)
 		return out_error(c, &e);
 	if (c->opt.format == FORMAT_JSON)

@@ -15,7 +15,12 @@ struct image {
 	uint32_t layer;   /* the number of the layer that is applied, from 1 */
 	uint64_t entries; /* of all layers so far */
 	uint64_t left;    /* bytes that the layers may still unpack to */
+	/* What `banger image show` tells: the SHA-256 of a container image's configuration, and the
+	 * first LAYER_DIGITS of each layer's, separated by blanks. */
+	char config[65], layers[2048];
 };
+
+#define LAYER_DIGITS 12
 
 /**
  * image_begin() - begin an image in the empty file system @fd

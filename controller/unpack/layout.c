@@ -119,6 +119,16 @@ static json_t *load_blob(const struct store *st, const struct blob *b, struct er
 
 /* ---- layers ---- */
 
+/* Note the digest of a layer.  The digests of layers for which there is no room are left out. */
+static void note_layer(struct image *im, const char *digest)
+{
+	size_t n = strlen(im->layers);
+
+	if (n + 1 + LAYER_DIGITS < sizeof(im->layers))
+		(void)snprintf(im->layers + n, sizeof(im->layers) - n, "%s%.*s", n ? " " : "",
+			       LAYER_DIGITS, digest);
+}
+
 /* Apply a stream of bytes that is a tar, compressed or not.  @hex: the SHA-256 of the tar, or
  * NULL. */
 static int apply_stream(struct image *im, struct stream *from, const char *hex, struct error *e)
@@ -134,8 +144,10 @@ static int apply_stream(struct image *im, struct stream *from, const char *hex, 
 	if (r == 0 && hex && strcmp(hex, digest) != 0)
 		r = error_set(e, FAIL_USAGE, WHAT, "a layer unpacks to sha256:%s, not %s", digest,
 			      hex);
-	if (r == 0)
+	if (r == 0) {
 		im->left -= plain.passed;
+		note_layer(im, digest);
+	}
 	stream_end(&plain);
 	return r;
 }
@@ -287,6 +299,7 @@ static int apply_manifest(struct image *im, const struct store *st, const struct
 	if (!manifest || read_descriptor(json_object_get(manifest, "config"), &c, e) < 0)
 		return -1;
 	_cleanup_json_ json_t *config = load_blob(st, &c, e);
+	(void)snprintf(im->config, sizeof(im->config), "%s", c.hex);
 	return config ? apply_oci_layers(im, st, manifest, config, e) : -1;
 }
 
@@ -387,6 +400,7 @@ static int apply_docker(struct image *im, const struct store *st, const char *pi
 	member_of(text_of(image, "Config"), &b);
 	const struct expected x = { b.hex[0] ? b.hex : NULL, -1 };
 	_cleanup_json_ json_t *config = load(st, b.name, &x, e);
+	(void)snprintf(im->config, sizeof(im->config), "%s", b.hex);
 	return config ? apply_docker_layers(im, st, json_object_get(image, "Layers"), config, e)
 		      : -1;
 }

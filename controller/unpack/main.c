@@ -2,8 +2,8 @@
  *
  * `banger image import` starts it as the user, with the input as standard input and an empty ext4
  * as descriptor 3.  The arguments: the size of the image in MiB, and what is to be taken from the
- * input (layout.h).  It answers by its exit status (enum fail), and by three lines: what, why,
- * hint. */
+ * input (layout.h).  It answers by its exit status (enum fail), and by lines: after a failure what,
+ * why and hint; else the digests of the image's configuration and of its layers (struct image). */
 #include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
@@ -44,7 +44,11 @@ static int unpack(uint64_t bytes, const char *pick, struct error *e)
 		image_abandon(&im);
 		return -1;
 	}
-	return image_finish(&im, e);
+	if (image_finish(&im, e) < 0)
+		return -1;
+	print_line(im.config);
+	print_line(im.layers);
+	return 0;
 }
 
 int main(int argc, char **argv)

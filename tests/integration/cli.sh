@@ -21,8 +21,11 @@ check "root imports a kernel" eval 'cp "$ROOT/build/cache/kernel.deb" "$T/kernel
 	as 0 kernel import debian --deb "$T/kernel.deb"'
 
 # ---- the default of --image ----
-is "$(status_of as $ALICE run -d)" 3 "run without any image: not found"
-is "$(tail -n 1 "$T/err")" "hint: banger kernel import*banger image build*" "run without any image: the hint is how to get one"
+mkdir "$T/bin" && printf '#!/bin/sh\necho "$*" >&2\nexit 1\n' >"$T/bin/skopeo" && chmod 755 "$T/bin/skopeo"
+printf '[default]\nimage = none\n[images]\nnone = registry.example/none:1\n' >"$T/images.conf"
+is "$(PATH=$T/bin:$PATH status_of as $ALICE run -d)" 1 "run without any image makes the default, and says when it can not"
+is "$(cat "$T/err")" "*making none of registry.example/none:1*docker://registry.example/none:1*" "with what it tried"
+rm "$T/images.conf"
 check "a compressed image comes by a pipe" as 0 image import broken <(cat "$T/broken.ext4") --kernel debian
 check "run with exactly one image: it is taken" as $ALICE run -d --name only --memory 128M
 is "$(field $ALICE only image)" broken "run with exactly one image: the VM is of it"

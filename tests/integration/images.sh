@@ -19,17 +19,6 @@ conf_make slots=3 per_owner=3
 guest_image
 did "the set comes up" set_start
 
-# ---- the first kernel, which apt brings ----
-mkdir "$T/apt"
-printf '#!/bin/sh\necho "Package: meta"; echo "Depends: linux-image-6.1.0-1-cloud-amd64 (= 6.1)"\n' >"$T/apt/apt-cache"
-printf '#!/bin/sh\ncp %s/kernel.deb "$5_6.1_amd64.deb"\n' "$T" >"$T/apt/apt-get"
-cp "$ROOT/build/cache/kernel.deb" "$T/" && chmod 755 "$T"/apt/* && chmod 644 "$T/kernel.deb"
-is "$(PATH=$T/apt:$PATH banger image import first "$T/guest.ext4")" first "a first image brings the first kernel"
-is "$(banger kernel list -q)/$(banger image list -o json | jq -r '.[].kernel')" debian/debian "which is Debian's"
-is "$(banger image import second "$T/guest.ext4")" second "the only kernel is taken"
-check "they are deleted" eval 'banger image delete first second && banger kernel delete debian'
-did "kernel and image" set_images
-
 tiny_tree() { # tiny_tree FOLDER: a root file system that has busybox, and no init
 	mkdir -p "$1/bin" && cp /bin/busybox "$1/bin/" && ln -s busybox "$1/bin/sh"
 }
@@ -87,6 +76,60 @@ layout "$T/layout" "$config" v1 "$T/low.tar" "$T/high.tar"
 tar -C "$T/layout" -cf "$T/layout.tar" .
 docker_archive "$T/docker.tar" "$T/layout" tiny:v1
 chmod -R a+rX "$T/layout" "$T"/*.tar
+
+# ---- a registry ----
+copy() { HOME=$T skopeo --insecure-policy copy -q "$@"; }
+registry_up() { (exec 3<>/dev/tcp/127.0.0.1/5000) 2>/dev/null; }
+registry_start() { # with an image in it, which Alice may fetch without TLS
+	local settings=$T/home.$ALICE/.config/containers
+	printf 'version: 0.1\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: "127.0.0.1:5000"}\n' "$T/registry" >"$T/registry.yml"
+	background docker-registry serve "$T/registry.yml" >"$T/registry.err" 2>&1
+	registry=${PIDS[-1]}
+	check "a registry on loopback" wait_for 60 registry_up
+	check "skopeo brings an image there" copy --dest-tls-verify=false "oci:$T/layout:v1" docker://127.0.0.1:5000/library/tiny:v1
+	mkdir -p "$settings" && echo '{"default": [{"type": "insecureAcceptAnything"}]}' >"$settings/policy.json"
+	chown -R $ALICE:$ALICE "$T/home.$ALICE"
+}
+insecure=$T/home.$ALICE/.config/containers/registries.conf
+allow_insecure() { printf '[[registry]]\nlocation = "127.0.0.1:5000"\ninsecure = true\n' >"$insecure"; }
+skopeo=
+if command -v skopeo >/dev/null && command -v docker-registry >/dev/null; then skopeo=1; fi
+
+# ---- a fresh host: no image, no kernel ----
+mkdir "$T/apt"
+printf '#!/bin/sh\necho "Package: meta"; echo "Depends: linux-image-6.1.0-1-cloud-amd64 (= 6.1)"\n' >"$T/apt/apt-cache"
+printf '#!/bin/sh\ncp %s/kernel.deb "$5_6.1_amd64.deb"\n' "$T" >"$T/apt/apt-get"
+cp "$ROOT/build/cache/kernel.deb" "$T/" && chmod 755 "$T"/apt/* && chmod 644 "$T/kernel.deb"
+if [ "$skopeo" ]; then
+	registry_start && allow_insecure
+	printf '[default]\nimage = tiny\n[images]\ntiny = 127.0.0.1:5000/library/tiny:v1\n' >"$T/images.conf"
+	is "$(PATH=$T/apt:$PATH banger run --rm --timeout 300s --memory 192M </dev/null; echo $?)" $'one two from the image /old 1000\n5' \
+		"run without a word: the catalogue's default is made, and its entry point runs"
+	is "$(grep -c 'there is no image yet: making tiny of 127.0.0.1:5000/library/tiny:v1$\|there is no kernel yet\|made the image tiny of' "$T/err")" 3 \
+		"it says what it does and did"
+	is "$(banger image list -o json | jq -r '.[] | "\(.name) \(.origin) \(.kernel)"')" "tiny 127.0.0.1:5000/library/tiny:v1 debian" "and the record has the origin"
+	is "$(banger image list -o json | jq -r '.[].layers')" "$(sha "$T/low.tar" | head -c 12) $(sha "$T/high.tar" | head -c 12)" "and the layers"
+	check "the image and the kernel are deleted" eval 'banger image delete tiny && banger kernel delete debian'
+	rm "$T/images.conf"
+else
+	skip "run on a fresh host" "needs skopeo and docker-registry"
+fi
+
+# ---- the first kernel, which apt brings ----
+is "$(PATH=$T/apt:$PATH banger image import first "$T/guest.ext4")" first "a first image brings the first kernel"
+is "$(banger kernel list -q)/$(banger image list -o json | jq -r '.[].kernel')" debian/debian "which is Debian's"
+is "$(banger image import second "$T/guest.ext4")" second "the only kernel is taken"
+check "they are deleted" eval 'banger image delete first second && banger kernel delete debian'
+# Scripts in the place of mmdebstrap and fakeroot: the Debian that is built is the test's guest.
+tar -C "$T/guest" -cf "$T/root.tar" . && chmod 644 "$T/root.tar"
+printf '#!/bin/sh\nfor a; do case $a in */root.tar) cp %s "$a" ;; esac; done\n' "$T/root.tar" >"$T/apt/mmdebstrap"
+printf '#!/bin/sh\nshift\nexec "$@"\n' >"$T/apt/fakeroot"
+cp "$T/apt/fakeroot" "$T/apt/fakechroot" && chmod 755 "$T"/apt/*
+is "$(PATH=$T/apt:$PATH status_of banger run -d --name first --memory 128M)/$(field $ALICE first image)" 0/debian "without a catalogue a Debian is built"
+is "$(banger image list -o json | jq -r '.[] | "\(.origin) \(.kernel)"')" "build:debian debian" "and its kernel fetched"
+check "they are deleted" eval 'banger rm first && banger image delete debian && banger kernel delete debian'
+did "kernel and image" set_images
+
 import() { banger image import "$@" --kernel debian --size 64M; }
 check "an OCI layout becomes an image" import oci "$T/layout"
 check "one image of it, by its tag" import tag "oci:$T/layout:v1"
@@ -94,34 +137,30 @@ check "a tar of the layout" import ocitar "oci-archive:$T/layout.tar"
 check "the archive of docker save, compressed" eval 'gzip -n <"$T/docker.tar" | import docker -'
 check "one image of it, by its name" import named "docker-archive:$T/docker.tar:tiny:v1"
 
-# ---- what skopeo writes, and a registry ----
-copy() { HOME=$T skopeo --insecure-policy copy -q "$@"; }
-registry_up() { (exec 3<>/dev/tcp/127.0.0.1/5000) 2>/dev/null; }
 of_registry() {
-	local pull=(banger image pull --size 64M) settings=$T/home.$ALICE/.config/containers
-	printf 'version: 0.1\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: "127.0.0.1:5000"}\n' "$T/registry" >"$T/registry.yml"
-	background docker-registry serve "$T/registry.yml" >"$T/registry.err" 2>&1
-	check "a registry on loopback" wait_for 60 registry_up
-	check "skopeo brings an image there" copy --dest-tls-verify=false "oci:$T/layout:v1" docker://127.0.0.1:5000/library/tiny:v1
-	mkdir -p "$settings" && echo '{"default": [{"type": "insecureAcceptAnything"}]}' >"$settings/policy.json"
-	is "$(status_of "${pull[@]}" 127.0.0.1:5000/library/tiny:v1)/$(image_digest tiny-v1)" "1/" "a registry without TLS: the user's settings decide"
-	printf '[[registry]]\nlocation = "127.0.0.1:5000"\ninsecure = true\n' >"$settings/registries.conf"
-	is "$("${pull[@]}" 127.0.0.1:5000/library/tiny:v1)" tiny-v1 "pull: the image's name and its tag"
-	is "$("${pull[@]}" docker://127.0.0.1:5000/library/tiny:v1 mine)" mine "pull: a name of the user's own"
-	is "$(image_digest mine)" "$(image_digest tiny-v1)" "the same reference is the same image"
+	local pull=(banger image pull --size 64M) ref=127.0.0.1:5000/library/tiny:v1 name=127-0-0-1-5000-library-tiny-v1
+	rm "$insecure"
+	is "$(status_of "${pull[@]}" $ref)/$(image_digest $name)" "1/" "a registry without TLS: the user's settings decide"
+	allow_insecure
+	is "$("${pull[@]}" $ref)" $name "pull: the name is the whole reference"
+	is "$("${pull[@]}" docker://$ref mine)" mine "pull: a name of the user's own"
+	is "$(image_digest mine)" "$(image_digest $name)" "the same reference is the same image"
+	is "$(status_of "${pull[@]}" $ref)/$(cat "$T/err")" "5/*image of that name already, of $ref*" "pull to a name that is taken"
 	is "$(status_of "${pull[@]}" 127.0.0.1:5000/library/none:v1)/$(image_digest none-v1)" "1/" "an image that is not there"
 	is "$(find "$T/home.$ALICE/.cache" /tmp -maxdepth 3 -user $ALICE -name 'banger-*' | wc -l)" 0 "pull leaves no file behind"
-	check "images that were pulled are deleted" banger image delete mine tiny-v1
-	is "$(banger run --rm --timeout 300s --memory 192M 127.0.0.1:5000/library/tiny:v1 </dev/null; echo $?)" \
-		$'one two from the image /old 1000\n5' "run pulls an image that is not here, and starts its entry point"
-	is "$(banger image list -q | grep -cx tiny-v1)" 1 "which is kept"
-	kill "${PIDS[-1]}" # the registry: the image is not pulled again
-	is "$(banger run --rm --timeout 300s --memory 192M tiny:v1 -- a b </dev/null; echo $?)" \
+	check "images that were pulled are deleted" banger image delete mine $name
+	check "run with a reference makes an image" eval "banger run -d --name one --memory 128M $ref && banger rm one"
+	kill "$registry" # the image is not pulled again
+	is "$(banger run --rm --timeout 300s --memory 192M docker://$ref -- a b </dev/null; echo $?)" \
 		$'a b from the image /old 1000\n5' "run with an image that is here, and a command"
-	check "it is deleted" banger image delete tiny-v1
+	is "$(status_of banger run -d 127-0-0-1/5000-library-tiny:v1)/$(cat "$T/err")" "5/*the image $name that is here is of $ref*" \
+		"a reference that would have the same name is refused"
+	check "it is deleted" banger image delete $name
 }
+
 image_digest() { banger image list -o json | jq -r --arg n "$1" '.[] | select(.name == $n).digest'; }
-if command -v skopeo >/dev/null && command -v docker-registry >/dev/null; then
+# ---- what skopeo writes ----
+if [ "$skopeo" ]; then
 	check "skopeo writes archives" eval 'copy "oci:$T/layout:v1" "docker-archive:$T/skopeo.tar:tiny:v1" && copy "oci:$T/layout:v1" "oci-archive:$T/skopeo.oci:v1"'
 	chmod a+r "$T"/skopeo.*
 	check "the archive for docker becomes an image" import skopeo1 "$T/skopeo.tar"

@@ -57,7 +57,7 @@ as() { # as UID COMMAND...: banger as that user; standard error is in $T/err
 	shift
 	mkdir -p "$T/home.$uid" && chown "$uid:$uid" "$T/home.$uid"
 	setpriv --reuid "$uid" --regid "$uid" --clear-groups env -i PATH="$PATH" HOME="$T/home.$uid" \
-		BANGER_SOCKET="$T/run/control.sock" "$B/banger" "$@" 2>"$T/err"
+		BANGER_SOCKET="$T/run/control.sock" BANGER_IMAGES="$T/images.conf" "$B/banger" "$@" 2>"$T/err"
 }
 
 status_of() { # status_of COMMAND...: its exit status, quietly

@@ -40,6 +40,7 @@ static struct fixture {
 	const char *log;              /* what vm_logs sends */
 	const char *images[8];        /* what image_list sends */
 	uint64_t images_owner;        /* of those */
+	const char *origins[8];       /* of those; NULL: "" */
 	const char *hostile;          /* if set, every text of every event, result and error */
 	const char *started, *reason; /* of that VM */
 	uint64_t owner;
@@ -121,6 +122,7 @@ static void send_events(int fd, enum call_id id)
 				      .created = "2026-01-02T03:04:05Z" };
 		for (size_t n = 0; fx.images[n]; n++) {
 			(void)strcpy(i.name, fx.images[n]);
+			(void)strcpy(i.origin, fx.origins[n] ? fx.origins[n] : "");
 			(void)control_send_event(fd, control_event(EVENT_IMAGE), &i);
 		}
 	}
@@ -351,6 +353,18 @@ static void set_path(void)
 	(void)unsetenv("SSH_AUTH_SOCK");
 	(void)snprintf(path, sizeof(path), "%s/sock", fx.dir);
 	(void)setenv("BANGER_SOCKET", path, 1);
+	(void)snprintf(path, sizeof(path), "%s/images.conf", fx.dir);
+	(void)setenv("BANGER_IMAGES", path, 1);
+}
+
+/* Write root's catalogue. */
+static void write_catalogue(const char *text)
+{
+	FILE *f = fopen(getenv("BANGER_IMAGES"), "we");
+
+	assert_non_null(f);
+	fputs(text, f);
+	(void)fclose(f);
 }
 
 static void start_server(void)
@@ -486,7 +500,8 @@ static void assert_lacks(const char *text, const char *part)
 /* Not every file uses all of it. */
 static inline void fixture_used(void)
 {
-	(void)write_script, (void)assert_lacks, (void)assert_has, (void)banger;
+	(void)write_script, (void)write_catalogue, (void)assert_lacks, (void)assert_has,
+		(void)banger;
 	(void)fixture_setup, (void)fixture_teardown;
 }
 

@@ -128,6 +128,7 @@ static void test_an_ext4_that_is_cut(void **state)
 	(void)ext4_with(0x64, unknown, 4, 0);
 	assert_int_equal(BANGER("image", "import", "x", path, "--kernel", "k"), FAIL_USAGE);
 	assert_string_equal(fx.calls, "image_import ");
+	assert_string_equal(fx.last[CALL_IMAGE_IMPORT].image_import.origin, "file:fs");
 }
 
 /* Debian's kernel is fetched then; this host has no apt. */
@@ -146,45 +147,167 @@ static void test_without_a_kernel(void **state)
 
 static void test_the_name_of_a_reference(void **state)
 {
-	static const char *const pairs[][2] = {
-		{ "alpine", "alpine" },
-		{ "alpine:latest", "alpine" },
-		{ "alpine:late", "alpine-late" },
-		{ "python:3.12-slim", "python-3.12-slim" },
-		{ "registry:5000/a/b", "b" },
-		{ "registry:5000/a/b:v1", "b-v1" },
-		{ "a/b@sha256:0123", "b-0123" },
-		{ "a/b:v1@sha256:0123", "b-v1-0123" },
-		{ "a/b:@sha256:0123", "b-0123" },
-		{ "b:latest@sha256:0123", "b-0123" },
-		{ "b@sha256:" HEX32, "b-0123456789abcdef01234567" },
+	static const char *const rows[][3] = {
+		/* reference, origin, name */
+		{ "alpine", "alpine", "alpine" },
+		{ "docker://alpine", "alpine", "alpine" },
+		{ "alpine:latest", "alpine", "alpine" },
+		{ "alpine:", "alpine", "alpine" },
+		{ "alpine:late", "alpine:late", "alpine-late" },
+		{ "python:3.12-slim", "python:3.12-slim", "python-3-12-slim" },
+		{ "library/Alpine", "library/Alpine", "library-alpine" },
+		{ "evil.example/x/alpine", "evil.example/x/alpine", "evil-example-x-alpine" },
+		{ "registry:5000/a/b", "registry:5000/a/b", "registry-5000-a-b" },
+		{ "registry:5000/a/b:v1", "registry:5000/a/b:v1", "registry-5000-a-b-v1" },
+		{ "a/b@sha256:0123", "a/b@sha256:0123", "a-b-0123" },
+		{ "a/b:v1@sha256:0123", "a/b:v1@sha256:0123", "a-b-v1-0123" },
+		{ "b:latest@sha256:0123", "b@sha256:0123", "b-0123" },
+		{ "b@sha256:" HEX32, "b@sha256:" HEX32, "b-0123456789abcdef01234567" },
+		{ "-.b_/", "-.b_/", "b" },
 	};
 	struct error e = { 0 };
-	char name[64];
+	char origin[ORIGIN_SIZE], name[64];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
-		assert_int_equal(image_reference_name(pairs[i][0], name, &e), 0);
-		assert_string_equal(name, pairs[i][1]);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(reference_origin(rows[i][0], origin, &e), 0);
+		assert_string_equal(origin, rows[i][1]);
+		reference_name(origin, name);
+		assert_string_equal(name, rows[i][2]);
 	}
-	assert_int_equal(image_reference_name("b:" HEX32 HEX32, name, &e), -1);
-	assert_int_equal(image_reference_name("b:" HEX32 "1@sha256:" HEX32, name, &e), 0);
-	assert_int_equal(image_reference_name("b-long:" HEX32 "@sha256:" HEX32, name, &e), -1);
-	assert_int_equal(e.code, FAIL_USAGE);
+	assert_int_equal(reference_origin("", origin, &e), -1);
+	assert_int_equal(reference_origin(":latest", origin, &e), -1);
+	assert_int_equal(reference_origin("docker://@sha256:" HEX32, origin, &e), -1);
+}
+
+/* Two long references that begin alike get two names, each of 63 bytes. */
+static void test_the_name_of_a_long_reference(void **state)
+{
+	char one[64], other[64], most[64];
+
+	(void)state;
+	reference_name("b:" HEX32 HEX32 "1", one);
+	reference_name("b:" HEX32 HEX32 "2", other);
+	reference_name("b:" HEX32 "0123456789abcdef0123456789abc", most);
+	assert_int_equal(strlen(one), 63);
+	assert_int_equal(strlen(other), 63);
+	assert_string_not_equal(one, other);
+	assert_true(parse_is_label(one));
+	assert_memory_equal(one, other, 46);
+	assert_string_equal(most, "b-" HEX32 "0123456789abcdef0123456789abc");
+}
+
+/* `run` and what it says, where no program is in PATH, so that nothing can be fetched. */
+static int run_without_tools(const char *ref)
+{
+	char path_was[4096];
+
+	fx.calls[0] = '\0';
+	(void)snprintf(path_was, sizeof(path_was), "%s", getenv("PATH"));
+	assert_int_equal(setenv("PATH", fx.dir, 1), 0);
+	int status = BANGER("run", "-d", ref);
+	assert_int_equal(setenv("PATH", path_was, 1), 0);
+	return status;
 }
 
 /* A digest says which image; one that has the same name otherwise is not taken for it. */
 static void test_a_digest_is_pulled(void **state)
 {
-	char path_was[4096];
-
 	(void)state;
 	fx.images[0] = "python";
-	(void)snprintf(path_was, sizeof(path_was), "%s", getenv("PATH"));
-	assert_int_equal(setenv("PATH", fx.dir, 1), 0);
-	assert_int_not_equal(BANGER("run", "-d", "python@sha256:" HEX32), 0);
-	assert_int_equal(setenv("PATH", path_was, 1), 0);
-	assert_string_equal(fx.calls, "image_list image_list kernel_list ");
+	assert_int_not_equal(run_without_tools("python@sha256:" HEX32), 0);
+	assert_string_equal(fx.calls, "image_list kernel_list ");
+}
+
+/* A reference means an image of that origin, whatever name another image has. */
+static void test_the_origin_decides(void **state)
+{
+	const struct call_vm_create *a = &fx.last[CALL_VM_CREATE].vm_create;
+
+	(void)state;
+	fx.images[0] = "alpine";
+	fx.origins[0] = "alpine:3";
+	fx.images[1] = "other";
+	fx.origins[1] = "evil.example/x/alpine";
+	assert_int_equal(BANGER("run", "-d", "evil.example/x/alpine:latest"), 0);
+	assert_string_equal(a->image, "other");
+	assert_int_equal(BANGER("run", "-d", "alpine:3"), 0);
+	assert_string_equal(a->image, "alpine");
+	/* A name means the image that has it. */
+	fx.origins[0] = "file:alpine.tar";
+	assert_int_equal(BANGER("run", "-d", "alpine"), 0);
+	assert_string_equal(a->image, "alpine");
+}
+
+static void test_a_name_of_another_origin_is_refused(void **state)
+{
+	(void)state;
+	fx.images[0] = "evil-example-x-alpine";
+	fx.origins[0] = "evil-example/x/alpine";
+	assert_int_equal(run_without_tools("evil.example/x/alpine"), FAIL_STATE);
+	assert_has(fx.err, "evil.example/x/alpine: the image evil-example-x-alpine that is here is "
+			   "of evil-example/x/alpine\n");
+	fx.origins[0] = NULL; /* an image of an earlier banger */
+	assert_int_equal(run_without_tools("evil.example/x/alpine"), FAIL_STATE);
+	assert_has(fx.err, "is of an unknown origin\n");
+	assert_string_equal(fx.calls, "image_list ");
+}
+
+static void test_the_catalogue(void **state)
+{
+	const struct call_vm_create *a = &fx.last[CALL_VM_CREATE].vm_create;
+
+	(void)state;
+	write_catalogue("; for this host\n[default]\nimage = alpine\n[images]\n"
+			"alpine = registry.example/library/alpine:3\ndeb = build:debian\n");
+	fx.images[0] = NULL;
+	assert_int_not_equal(run_without_tools("alpine"), 0);
+	assert_has(fx.err, "there is no image alpine yet: making it of "
+			   "registry.example/library/alpine:3\n");
+	assert_int_not_equal(run_without_tools("deb"), 0);
+	assert_has(fx.err, "there is no image deb yet: making it of build:debian\n");
+	assert_int_not_equal(run_without_tools(NULL), 0);
+	assert_has(fx.err, "there is no image yet: making alpine of "
+			   "registry.example/library/alpine:3\n");
+	fx.images[0] = "alpine";
+	fx.origins[0] = "registry.example/library/alpine:2";
+	assert_int_equal(BANGER("run", "-d", "alpine"), 0);
+	assert_string_equal(a->image, "alpine");
+	assert_has(fx.err,
+		   "the image alpine is of registry.example/library/alpine:2; the catalogue "
+		   "has registry.example/library/alpine:3 for that name now\n");
+}
+
+static void test_a_wrong_catalogue(void **state)
+{
+	static const char *const rows[][2] = {
+		{ "[default]\nimage = gone\n", "its default, gone, is not in [images]\n" },
+		{ "[images]\nNo Name = x\n", "\"No Name\" can not be a name\nhint: line 2 of " },
+		{ "[nonsense]\na = b\n",
+		  "[nonsense] a is no key of a catalogue\nhint: line 2 of " },
+		{ "[default]\nimage\n", "it can not be read\nhint: line 2 of " },
+		{ "[default]\nimage = x\n[images]\nx =\n", "no reference to an image" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		write_catalogue(rows[i][0]);
+		assert_int_equal(run_without_tools(NULL), FAIL_USAGE);
+		assert_has(fx.err, rows[i][1]);
+		assert_string_equal(fx.calls, "");
+	}
+}
+
+/* A name that is taken is told before skopeo starts. */
+static void test_pull_to_a_name_that_is_taken(void **state)
+{
+	(void)state;
+	fx.images[0] = "alpine";
+	fx.origins[0] = "alpine:2";
+	fx.images_owner = geteuid();
+	assert_int_equal(BANGER("image", "pull", "alpine"), FAIL_STATE);
+	assert_has(fx.err, "alpine: you have an image of that name already, of alpine:2\n");
+	assert_string_equal(fx.calls, "image_list ");
 }
 
 /* Put a program in the place of banger-unpack that answers as one of a hostile tar. */
@@ -225,9 +348,18 @@ static void test_names_of_a_tar_are_cleaned(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_a_fifo_is_refused_at_once),  T(test_a_pipe_is_spooled),
-		T(test_an_ext4_that_is_cut),        T(test_without_a_kernel),
-		T(test_the_name_of_a_reference),    T(test_a_digest_is_pulled),
+		T(test_a_fifo_is_refused_at_once),
+		T(test_a_pipe_is_spooled),
+		T(test_an_ext4_that_is_cut),
+		T(test_without_a_kernel),
+		T(test_the_name_of_a_reference),
+		T(test_the_name_of_a_long_reference),
+		T(test_a_digest_is_pulled),
+		T(test_the_origin_decides),
+		T(test_a_name_of_another_origin_is_refused),
+		T(test_the_catalogue),
+		T(test_a_wrong_catalogue),
+		T(test_pull_to_a_name_that_is_taken),
 		T(test_names_of_a_tar_are_cleaned),
 	};
 
