@@ -21,9 +21,9 @@ check "root imports a kernel" eval 'cp "$ROOT/build/cache/kernel.deb" "$T/kernel
 	as 0 kernel import debian --deb "$T/kernel.deb"'
 
 # ---- the default of --image ----
-mkdir "$T/bin" && printf '#!/bin/sh\necho "$*" >&2\nexit 1\n' >"$T/bin/skopeo" && chmod 755 "$T/bin/skopeo"
+mkdir "$T/tools" && printf '#!/bin/sh\necho "$*" >&2\nexit 1\n' >"$T/tools/skopeo" && chmod 755 "$T/tools/skopeo"
 printf '[default]\nimage = none\n[images]\nnone = registry.example/none:1\n' >"$T/images.conf"
-is "$(PATH=$T/bin:$PATH status_of as $ALICE run -d)" 1 "run without any image makes the default, and says when it can not"
+is "$(PATH=$T/tools:$PATH status_of as $ALICE run -d)" 1 "run without any image makes the default, and says when it can not"
 is "$(cat "$T/err")" "*making none of registry.example/none:1*docker://registry.example/none:1*" "with what it tried"
 rm "$T/images.conf"
 check "a compressed image comes by a pipe" as 0 image import broken <(cat "$T/broken.ext4") --kernel debian
