@@ -176,6 +176,7 @@ int cmd_vm_set(struct cli *c);
 int cmd_vm_logs(struct cli *c);
 int cmd_vm_run(struct cli *c);
 int cmd_vm_ssh(struct cli *c);
+int cmd_vm_ssh_config(struct cli *c);
 int cmd_vm_exec(struct cli *c);
 int cmd_vm_shell(struct cli *c);
 int cmd_vm_wait(struct cli *c);

@@ -79,9 +79,18 @@ const struct command commands[] = {
 	  "Processors and memory change at the next start, all other settings at once.",
 	  cmd_vm_set },
 	{ "vm", "ssh", NULL, "VM", 1, 1, true, O(TTY) | O(TIMEOUT) | O(PROGRESS),
-	  "open a shell in a running VM, as root\n"
-	  "The exit status is that of the shell.",
+	  "open a shell in a running VM, as root, by its ssh server\n"
+	  "The connection goes through the agent, so the guest needs no network.  If no agent\n"
+	  "answers, it goes over the network.  The exit status is that of the shell.\n"
+	  "scp, rsync and editors use `vm ssh-config`.",
 	  cmd_vm_ssh },
+	{ "vm", "ssh-config", NULL, "VM", 1, 1, false, 0,
+	  "print a block for ssh_config(5), by which ssh, scp and others reach a VM\n"
+	  "banger ssh-config VM >>~/.ssh/config; scp FILE VM.banger:\n"
+	  "The connection goes through the agent, by `vm forward VM - 22`.  The VM has to run\n"
+	  "when the block is used.  The block has the VM's id: it never leads to another VM of\n"
+	  "the same name.  Host keys are kept where `vm ssh` keeps them.",
+	  cmd_vm_ssh_config },
 	{ "vm", "shell", NULL, "VM", 1, 1, true, COMMAND | O(TIMEOUT) | O(PROGRESS),
 	  "open a shell in a running VM, as root or --user, by the agent in the guest\n"
 	  "Needs neither a network nor an ssh server in the guest.",

@@ -23,6 +23,7 @@
 #include "common/parse.h"
 #include "controller/cli/agent.h"
 #include "controller/cli/cli.h"
+#include "controller/cli/forward.h"
 #include "controller/cli/out.h"
 #include "controller/cli/run.h"
 #include "controller/cli/vm_end.h"
@@ -288,6 +289,49 @@ static int take(struct forwards *all, const struct forward *f, struct error *e)
 		serve(all, f, fd, parent);
 	all->running += pid > 0;
 	return pid < 0 ? error_set(e, FAIL_GENERAL, f->local, "%s", strerror(errno)) : 0;
+}
+
+/* ---- for ssh ---- */
+
+_Noreturn static void serve_quietly(struct cli *c, const struct ev_vm *vm, uint16_t tcp, int fd)
+{
+	struct forwards all = { .c = c, .vm = *vm };
+	struct forward f = { .tcp = tcp, .guest = "" };
+	FILE *null = fopen("/dev/null", "we");
+
+	if (null)
+		c->err = null;
+	_exit(null ? link_up(&all, &f, fd, fd) : FAIL_GENERAL);
+}
+
+int forward_begin(struct cli *c, const struct ev_vm *vm, uint16_t tcp, pid_t *pid)
+{
+	const pid_t parent = getpid();
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return -1;
+	(void)fflush(NULL);
+	*pid = fork();
+	if (*pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		(void)close(pair[0]);
+		if (getppid() == parent)
+			serve_quietly(c, vm, tcp, pair[1]);
+		_exit(FAIL_GENERAL);
+	}
+	(void)close(pair[1]);
+	if (*pid > 0)
+		return pair[0];
+	(void)close(pair[0]);
+	return -1;
+}
+
+void forward_end(pid_t pid)
+{
+	(void)kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
 }
 
 /* ---- the loop ---- */

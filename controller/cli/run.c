@@ -159,7 +159,7 @@ static int reach(struct cli *c, const struct ev_vm *vm, uint64_t timeout_ms, str
 	uint64_t began = clock_boot_ns();
 
 	stage(c, "ssh", "waiting for the guest", 0);
-	if (ssh_wait(c, vm, timeout_ms, e) < 0) {
+	if (ssh_wait(c, vm, SSH_BY_NETWORK, timeout_ms, e) < 0) {
 		hint_kept(vm, e);
 		return -1;
 	}
@@ -305,12 +305,31 @@ static int login(struct cli *c, const struct ssh *s, const struct ev_vm *vm, boo
 {
 	uint64_t ms = login_ms(c, vm);
 
-	if ((boot_left_ms(vm) || c->opt.timeout_ms) && ssh_wait(c, vm, ms, e) < 0)
+	if ((boot_left_ms(vm) || c->opt.timeout_ms) && ssh_wait(c, vm, s->way, ms, e) < 0)
 		return -1;
 	int status = ssh_run(c, s, vm, batch, e);
-	if (status == 255 && ssh_wait(c, vm, ms, e) < 0)
+	if (status == 255 && ssh_wait(c, vm, s->way, ms, e) < 0)
 		return -1;
 	return status;
+}
+
+/* Choose the way to the ssh server: through the agent if it answers, else by the network, for hosts
+ * and kernels without it.  Return: 0, or -1 with @e. */
+static int choose_way(struct cli *c, struct ssh *s, const struct ev_vm *vm, struct error *e)
+{
+	uint8_t nonce[16];
+	_cleanup_close_ int port = agent_open(c, vm, login_ms(c, vm), nonce, e);
+
+	if (port >= 0) {
+		s->way = SSH_BY_AGENT;
+		return 0;
+	}
+	if (c->signal || (e->code != FAIL_STATE && e->code != FAIL_TIMEOUT))
+		return -1;
+	if (vm_end_error(c, vm->id, e) < 0)
+		return -1;
+	out_note(c, "no agent answers in %s: ssh uses its network", vm->name);
+	return 0;
 }
 
 static int enter(struct cli *c, bool batch)
@@ -320,7 +339,8 @@ static int enter(struct cli *c, bool batch)
 	struct ssh s;
 
 	if (ssh_check_length(c->guest, &e) < 0 || signals_hold(c, &e) < 0 ||
-	    look_up_running(c, c->pos[0], &vm, &e) < 0 || ssh_prepare(c, &s, false, &e) < 0)
+	    look_up_running(c, c->pos[0], &vm, &e) < 0 || ssh_prepare(c, &s, false, &e) < 0 ||
+	    (!batch && choose_way(c, &s, &vm, &e) < 0))
 		return ours(c, &e);
 	int status = login(c, &s, &vm, batch, &e);
 	return status < 0 ? ours(c, &e) : status;
@@ -370,7 +390,19 @@ int cmd_vm_host_key(struct cli *c)
 	struct ssh s;
 
 	if (look_up_running(c, c->pos[0], &vm, &e) < 0 || ssh_prepare(c, &s, false, &e) < 0 ||
-	    ssh_host_key(c, &s, &vm, &e) < 0)
+	    choose_way(c, &s, &vm, &e) < 0 || ssh_host_key(c, &s, &vm, &e) < 0)
+		return out_error(c, &e);
+	return 0;
+}
+
+int cmd_vm_ssh_config(struct cli *c)
+{
+	struct error e = { 0 };
+	struct ev_vm vm;
+	struct ssh s;
+
+	if (vm_lookup(c, c->pos[0], &vm, &e) < 0 || ssh_prepare(c, &s, false, &e) < 0 ||
+	    ssh_config(c, &s, &vm, &e) < 0)
 		return out_error(c, &e);
 	return 0;
 }
@@ -381,7 +413,8 @@ static int wait_one(struct cli *c, const char *ref, const char **said, json_t **
 	struct ev_vm vm;
 
 	if (look_up_running(c, ref, &vm, e) < 0 ||
-	    ssh_wait(c, &vm, c->opt.timeout_ms ? c->opt.timeout_ms : RUN_TIMEOUT_MS, e) < 0)
+	    ssh_wait(c, &vm, SSH_BY_NETWORK, c->opt.timeout_ms ? c->opt.timeout_ms : RUN_TIMEOUT_MS,
+		     e) < 0)
 		return -1;
 	*said = "answers";
 	*result = json_pack("{s:s, s:s}", "id", vm.id, "ip", vm.ip);

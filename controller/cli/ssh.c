@@ -15,6 +15,7 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "controller/cli/forward.h"
 #include "controller/cli/out.h"
 #include "controller/cli/proc.h"
 #include "controller/cli/vm_end.h"
@@ -283,7 +284,9 @@ static int left_ms(uint64_t deadline, int most)
 struct wait {
 	struct cli *c;
 	int end; /* readable: the VM ended; -1: that is not known */
-	struct sockaddr_in addr;
+	const struct ev_vm *vm;
+	enum ssh_way way;
+	struct sockaddr_in addr; /* SSH_BY_NETWORK */
 	uint64_t deadline;
 };
 
@@ -301,11 +304,35 @@ static int wait_fd(const struct wait *w, int fd, short events, int ms)
 	return n > 0 && p[0].revents;
 }
 
-/* Connect once.  Return: 1 a banner, 0 not yet, -1 interrupted, or the VM ended. */
-static int try_banner(const struct wait *w)
+/* Return: 1 the server has sent a banner, 0 not yet, -1 interrupted, or the VM ended. */
+static int read_banner(const struct wait *w, int fd)
+{
+	char buf[4] = "";
+	/* Connected; a small guest under load takes its time to start the server. */
+	int n = wait_fd(w, fd, POLLIN, left_ms(w->deadline, 15000));
+
+	if (n <= 0)
+		return n;
+	return recv(fd, buf, sizeof(buf), MSG_PEEK) == 4 && memcmp(buf, "SSH-", 4) == 0;
+}
+
+/* Connect once through the agent.  Return: as read_banner(). */
+static int try_by_agent(const struct wait *w)
+{
+	pid_t helper;
+	_cleanup_close_ int fd = forward_begin(w->c, w->vm, 22, &helper);
+
+	if (fd < 0)
+		return 0;
+	int n = read_banner(w, fd);
+	forward_end(helper);
+	return n;
+}
+
+/* Connect once.  Return: as read_banner(). */
+static int try_by_network(const struct wait *w)
 {
 	_cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	char buf[4] = "";
 	int n;
 
 	if (fd < 0)
@@ -317,13 +344,15 @@ static int try_banner(const struct wait *w)
 	 * ever slower. */
 	if ((n = wait_fd(w, fd, POLLOUT, left_ms(w->deadline, 1000))) <= 0)
 		return n;
-	/* Connected; a small guest under load takes its time to start the server. */
-	if ((n = wait_fd(w, fd, POLLIN, left_ms(w->deadline, 15000))) <= 0)
-		return n;
-	return recv(fd, buf, sizeof(buf), MSG_PEEK) == 4 && memcmp(buf, "SSH-", 4) == 0;
+	return read_banner(w, fd);
 }
 
-/* Try until the deadline.  Return: as try_banner(). */
+static int try_banner(const struct wait *w)
+{
+	return w->way == SSH_BY_AGENT ? try_by_agent(w) : try_by_network(w);
+}
+
+/* Try until the deadline.  Return: as read_banner(). */
 static int try_often(const struct wait *w)
 {
 	int n;
@@ -334,14 +363,17 @@ static int try_often(const struct wait *w)
 	return n;
 }
 
-int ssh_wait(struct cli *c, const struct ev_vm *vm, uint64_t timeout_ms, struct error *e)
+int ssh_wait(struct cli *c, const struct ev_vm *vm, enum ssh_way way, uint64_t timeout_ms,
+	     struct error *e)
 {
 	struct wait w = { .c = c,
+			  .vm = vm,
+			  .way = way,
 			  .addr = { .sin_family = AF_INET, .sin_port = htons(22) },
 			  .deadline = clock_boot_ns() / 1000000 + timeout_ms };
 	int n;
 
-	if (inet_pton(AF_INET, vm->ip, &w.addr.sin_addr) != 1)
+	if (way == SSH_BY_NETWORK && inet_pton(AF_INET, vm->ip, &w.addr.sin_addr) != 1)
 		return error_set(e, FAIL_STATE, WHAT, "the VM has no address");
 	_cleanup_close_ int end = vm_end_watch(vm->id);
 	w.end = end;
@@ -354,7 +386,8 @@ int ssh_wait(struct cli *c, const struct ev_vm *vm, uint64_t timeout_ms, struct 
 		return signals_error(c, WHAT, e);
 	if (n == 0)
 		return error_set(e, FAIL_TIMEOUT, WHAT, "no answer from %s port 22 within %.1f s",
-				 vm->ip, (double)timeout_ms / 1000);
+				 way == SSH_BY_AGENT ? vm->name : vm->ip,
+				 (double)timeout_ms / 1000);
 	return 0;
 }
 
@@ -482,11 +515,60 @@ static void plain_path(const char *path, char *out, size_t size)
 
 /* Options that every ssh gets: which files to use, and no prompts about host keys. */
 struct told {
-	char hosts[4200], alias[64], to[32], keys[3][4096];
+	char hosts[4200], alias[64], to[80], proxy[8300], keys[3][4096];
 };
 
-static void common_options(struct words *w, struct told *t, const struct ssh *s,
-			   const struct ev_vm *vm)
+/* The command that connects ssh to the guest's server, for a shell, with each % doubled as ssh
+ * wants it.  Return: 0, or -1 with @e. */
+static int proxy_command(const struct ev_vm *vm, char *out, size_t size, struct error *e)
+{
+	static char words[][16] = { "env", "banger", "forward", "--timeout=60s", "-", "22" };
+	char self[4096] = "", daemon[4200], id[40], *w[9];
+	const char *socket = getenv("BANGER_SOCKET");
+	size_t n = 0, have = 0;
+
+	if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0 || access(self, X_OK) < 0)
+		(void)strcpy(self, words[1]); /* it was replaced; PATH has the new one */
+	(void)snprintf(id, sizeof(id), "%.32s", vm->id);
+	(void)snprintf(daemon, sizeof(daemon), "BANGER_SOCKET=%.4000s", socket ? socket : "");
+	if (socket && *socket) {
+		w[n++] = words[0];
+		w[n++] = daemon;
+	}
+	w[n++] = self;
+	w[n++] = words[2];
+	w[n++] = words[3]; /* more connections than ports wait for each other */
+	w[n++] = id;
+	w[n++] = words[4];
+	w[n++] = words[5];
+	w[n] = NULL;
+	_cleanup_free_ char *line = ssh_line(w);
+	for (const char *p = line; p && *p && have + 3 < size; p++) {
+		if (*p == '%')
+			out[have++] = '%';
+		out[have++] = *p;
+	}
+	out[have] = '\0';
+	return line && have + 3 < size && !strchr(line, '\n')
+		       ? 0
+		       : error_set(e, FAIL_HOST, WHAT,
+				   "the path of banger can not be given to ssh");
+}
+
+static int add_proxy(struct words *w, struct told *t, const struct ev_vm *vm, struct error *e)
+{
+	char command[8200];
+
+	if (proxy_command(vm, command, sizeof(command), e) < 0)
+		return -1;
+	(void)snprintf(t->proxy, sizeof(t->proxy), "ProxyCommand=%s", command);
+	(void)snprintf(t->to, sizeof(t->to), "root@%s", vm->name);
+	option(w, t->proxy);
+	return 0;
+}
+
+static int common_options(struct words *w, struct told *t, const struct ssh *s,
+			  const struct ev_vm *vm, struct error *e)
 {
 	char hosts[4100];
 
@@ -509,6 +591,14 @@ static void common_options(struct words *w, struct told *t, const struct ssh *s,
 		add(w, "-i");
 		add(w, t->keys[i]);
 	}
+	return s->way == SSH_BY_AGENT ? add_proxy(w, t, vm, e) : 0;
+}
+
+static int no_ssh(struct error *e)
+{
+	error_set(e, FAIL_HOST, WHAT, "not on this host");
+	error_hint(e, "install the package openssh-client");
+	return -1;
 }
 
 int ssh_run(struct cli *c, const struct ssh *s, const struct ev_vm *vm, bool batch, struct error *e)
@@ -519,7 +609,8 @@ int ssh_run(struct cli *c, const struct ssh *s, const struct ev_vm *vm, bool bat
 
 	if (c->guest && !line)
 		return error_set(e, FAIL_GENERAL, WHAT, "out of memory");
-	common_options(&w, &t, s, vm);
+	if (common_options(&w, &t, s, vm, e) < 0)
+		return -1;
 	if (batch)
 		option(&w, "BatchMode=yes");
 	if (c->opt.no_stdin)
@@ -534,12 +625,47 @@ int ssh_run(struct cli *c, const struct ssh *s, const struct ev_vm *vm, bool bat
 		add(&w, line);
 	}
 	int status = proc_run(c, w.v, NULL, e);
-	if (status == 127 && !proc_exists("ssh")) {
-		error_set(e, FAIL_HOST, WHAT, "not on this host");
-		error_hint(e, "install the package openssh-client");
+	return status == 127 && !proc_exists("ssh") ? no_ssh(e) : status;
+}
+
+/* ---- for the user's own ssh ---- */
+
+/* Write a path as a word of ssh_config(5), which expands % and ${}.  Return: 0, or -1 with @e. */
+static int print_path(FILE *f, const char *option, const char *path, struct error *e)
+{
+	if (path[strcspn(path, "\n\"\\$")])
+		return error_set(e, FAIL_HOST, WHAT, "%s can not be written in ssh_config(5)",
+				 path);
+	fprintf(f, "  %s \"", option);
+	for (const char *p = path; *p; p++)
+		fprintf(f, *p == '%' ? "%%%%" : "%c", *p);
+	fprintf(f, "\"\n");
+	return 0;
+}
+
+int ssh_config(struct cli *c, const struct ssh *s, const struct ev_vm *vm, struct error *e)
+{
+	_cleanup_free_ char *text = NULL;
+	char command[8200];
+	size_t size = 0;
+
+	if (proxy_command(vm, command, sizeof(command), e) < 0)
 		return -1;
-	}
-	return status;
+	FILE *f = open_memstream(&text, &size);
+	if (!f)
+		return error_set(e, FAIL_GENERAL, WHAT, "out of memory");
+	fprintf(f, "Host %s.banger\n  User root\n  ProxyCommand %s\n", vm->name, command);
+	fprintf(f, "  HostKeyAlias %s\n  CheckHostIP no\n", vm->id);
+	int r = print_path(f, "UserKnownHostsFile", s->known_hosts, e);
+	fprintf(f, "  GlobalKnownHostsFile /dev/null\n  StrictHostKeyChecking accept-new\n");
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(s->keys) && s->keys[i][0]; i++)
+		r = print_path(f, "IdentityFile", s->keys[i], e);
+	fprintf(f, "  IdentitiesOnly yes\n");
+	if (fclose(f) != 0 && r == 0)
+		r = error_set(e, FAIL_GENERAL, WHAT, "out of memory");
+	if (r == 0)
+		fputs(text, c->out);
+	return r;
 }
 
 /* ---- host keys ---- */
@@ -556,6 +682,37 @@ static void kept_key(const struct ssh *s, const char *id, char key[2048])
 		if (strncmp(line, id, n) == 0 && line[n] == ' ')
 			(void)snprintf(key, 2048, "%.*s", (int)strcspn(line + n + 1, "\r\n"),
 				       line + n + 1);
+}
+
+/* Ask the server for its key by an ssh that knows no key, and may not log in: it writes "id type
+ * base64" to a file of known hosts. */
+static int shown_to_ssh(struct cli *c, const struct ev_vm *vm, char key[2048], struct error *e)
+{
+	_cleanup_close_ int fd = memfd_create("hosts", MFD_CLOEXEC);
+	struct ssh s = { .way = SSH_BY_AGENT };
+	struct words w = { { "ssh", "-F", "none" }, 3 };
+	const struct proc_io io = { .quiet_out = true, .null_err = true };
+	struct told t = { 0 };
+	const size_t n = strlen(vm->id) + 1;
+
+	(void)snprintf(s.known_hosts, sizeof(s.known_hosts), "/proc/%d/fd/%d", (int)getpid(), fd);
+	if (common_options(&w, &t, &s, vm, e) < 0)
+		return -1;
+	option(&w, "BatchMode=yes");
+	option(&w, "HostKeyAlgorithms=ssh-ed25519");
+	add(&w, t.to);
+	add(&w, "true");
+	if (proc_run(c, w.v, &io, e) < 0)
+		return -1;
+	ssize_t got = fd < 0 ? -1 : pread(fd, key, 2047, 0);
+	key[got > 0 ? got : 0] = '\0';
+	if (strncmp(key, vm->id, n - 1) != 0 || key[n - 1] != ' ')
+		return proc_exists("ssh") ? error_set(e, FAIL_TIMEOUT, WHAT,
+						      "no answer from %s port 22", vm->name)
+					  : no_ssh(e);
+	key[strcspn(key, "\r\n")] = '\0';
+	memmove(key, key + n, strlen(key + n) + 1);
+	return 0;
 }
 
 /* Ask the server for its key by ssh-keyscan(1), which prints "address type base64". */
@@ -604,7 +761,7 @@ int ssh_host_key(struct cli *c, const struct ssh *s, const struct ev_vm *vm, str
 	char old[2048], now[2048];
 
 	kept_key(s, vm->id, old);
-	if (shown_key(c, vm, now, e) < 0)
+	if ((s->way == SSH_BY_AGENT ? shown_to_ssh(c, vm, now, e) : shown_key(c, vm, now, e)) < 0)
 		return -1;
 	print_key(c, "kept", old);
 	print_key(c, "shown", now);

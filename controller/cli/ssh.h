@@ -5,7 +5,14 @@
 
 #include "controller/cli/cli.h"
 
+/* The way to the ssh server of a guest. */
+enum ssh_way {
+	SSH_BY_NETWORK, /* port 22 of the VM's address */
+	SSH_BY_AGENT,   /* port 22 of the guest's loopback, through `vm forward` */
+};
+
 struct ssh {
+	enum ssh_way way;
 	char known_hosts[4096];
 	char keys[3][4096]; /* private halves to offer; "" ends them */
 	char line[4001];    /* the public half for a new VM; "" without @new_vm */
@@ -20,7 +27,7 @@ struct ssh {
  * $XDG_STATE_HOME or ~/.local/state.  A new VM gets the public half of the first key that works
  * without a prompt, because it has no passphrase or the agent holds it.  If there is none, banger's
  * own key is made.  The public half comes from the private key or the agent, never from a .pub
- * file, which may belong to another key.
+ * file, which may belong to another key.  s->way is SSH_BY_NETWORK.
  * Return: 0, or -1 with @e.
  */
 int ssh_prepare(struct cli *c, struct ssh *s, bool new_vm, struct error *e);
@@ -32,7 +39,8 @@ int ssh_prepare(struct cli *c, struct ssh *s, bool new_vm, struct error *e);
  * Return: 0, or -1 with @e (FAIL_TIMEOUT; FAIL_STATE: the VM ended; or interrupted by a held
  * signal).
  */
-int ssh_wait(struct cli *c, const struct ev_vm *vm, uint64_t timeout_ms, struct error *e);
+int ssh_wait(struct cli *c, const struct ev_vm *vm, enum ssh_way way, uint64_t timeout_ms,
+	     struct error *e);
 
 /* Check that the command line @guest fits into one argument of ssh.  Return: 0, or -1 with @e. */
 int ssh_check_length(char *const *guest, struct error *e);
@@ -56,6 +64,14 @@ int ssh_run(struct cli *c, const struct ssh *s, const struct ev_vm *vm, bool bat
  * Return: 0, or -1 with @e (FAIL_STATE: they differ and the new one was not accepted).
  */
 int ssh_host_key(struct cli *c, const struct ssh *s, const struct ev_vm *vm, struct error *e);
+
+/**
+ * ssh_config() - print a block for ssh_config(5) by which ssh, scp and others reach @vm
+ *
+ * The host is NAME.banger.  The block names the VM by its id, so that it never leads to another VM.
+ * Return: 0, or -1 with @e (FAIL_HOST: a path has bytes that such a block can not have).
+ */
+int ssh_config(struct cli *c, const struct ssh *s, const struct ev_vm *vm, struct error *e);
 
 /* Remove the stored host key of a deleted VM. */
 void ssh_forget(const char *id);

@@ -125,3 +125,18 @@ set_refuses() { # set_refuses: it ends by itself, as failed; what it said is in 
 	rc=$?
 	[ $rc != 0 ] && [ $rc -lt 124 ]
 }
+
+# ---- a guest that is a whole Debian ----
+DEBIAN=
+debian_image() { # skips unless `make demo` or `make check-vm` has built an image of `banger image build debian`
+	local f
+	for f in "$ROOT/build/cache/guest/root.ext4" "$ROOT/build/cache/root.ext4"; do
+		[ -z "$DEBIAN" ] && [ -s "$f" ] && DEBIAN=$f
+	done
+	[ -n "$DEBIAN" ] || skip_all "needs a Debian image: make demo builds build/cache/root.ext4"
+}
+
+debian_import() { # kernel and image `debian`, of root, so usable by all users
+	cp "$ROOT/build/cache/kernel.deb" "$T/kernel.deb" && chmod 644 "$T/kernel.deb"
+	as 0 kernel import debian --deb "$T/kernel.deb" && as 0 image import debian "$DEBIAN" --kernel debian
+}

@@ -524,11 +524,104 @@ static const char *public_half(const char *file)
 	return line;
 }
 
+/* A fake ssh that keeps a key of the server, as the real one does before it logs in. */
+static void fake_key(const char *key)
+{
+	char body[512];
+
+	(void)snprintf(body, sizeof(body),
+		       "for a; do printf '%%s\\n' \"$a\"; case $a in UserKnownHostsFile=*) "
+		       "f=${a#*=} ;; HostKeyAlias=*) id=${a#*=} ;; esac; done >\"$HOME/ssh.args\"\n"
+		       "[ -z \"%s\" ] || echo \"$id ssh-ed25519 %s\" >>\"$f\"\nexit 255\n",
+		       key, key);
+	write_script("ssh", body);
+}
+
+static void test_a_host_key_through_the_agent(void **state)
+{
+	char hosts[512];
+
+	(void)state;
+	assert_int_equal(BANGER("vm", "create"), 0);
+	known_hosts(hosts, sizeof(hosts), VM_ID " ssh-ed25519 OLD\n");
+	fake_key("NEW");
+	assert_int_equal(BANGER("vm", "host-key", "web1"), FAIL_STATE);
+	assert_string_equal(fx.out, "kept   ssh-ed25519 OLD\nshown  ssh-ed25519 NEW\n");
+	assert_has(ssh_args(), "' 'forward' '--timeout=60s' '" VM_ID "' '-' '22'\n");
+	assert_int_equal(BANGER("vm", "host-key", "web1", "--accept"), 0);
+	known_hosts(hosts, sizeof(hosts), NULL);
+	assert_string_equal(hosts, VM_ID " ssh-ed25519 NEW\n");
+	fake_key("");
+	assert_int_equal(BANGER("vm", "host-key", "web1"), FAIL_TIMEOUT);
+	assert_has(fx.err, "no answer from web1 port 22");
+}
+
+static void test_ssh_goes_through_the_agent(void **state)
+{
+	(void)state;
+	assert_int_equal(BANGER("ssh", "web1"), 7);
+	assert_has(ssh_args(), "\nProxyCommand=");
+	assert_has(ssh_args(), "'forward' '--timeout=60s' '" VM_ID "' '-' '22'\n");
+	assert_has(ssh_args(), "\nroot@web1\n");
+	assert_has(ssh_args(), "HostKeyAlias=" VM_ID "\n");
+	fx.fail[CALL_VM_AGENT] = FAIL_STATE; /* it was started without ports */
+	fx.ip = "127.0.0.1";
+	assert_int_equal(BANGER("ssh", "web1"), 7);
+	assert_has(ssh_args(), "\nroot@127.0.0.1\n");
+	assert_lacks(ssh_args(), "ProxyCommand");
+	assert_has(fx.err, "ssh uses its network");
+	fx.fail[CALL_VM_AGENT] = FAIL_LIMIT;
+	assert_int_equal(BANGER("ssh", "web1"), EXIT_OURS);
+}
+
+/* What the real ssh understands of the block of `vm ssh-config`. */
+static void test_a_block_of_ssh_config(void **state)
+{
+	char home[200], line[600], path[300], conf[16384];
+
+	(void)state;
+	if (access("/usr/bin/ssh", X_OK) < 0)
+		skip();
+	(void)snprintf(home, sizeof(home), "%s/my %%h home", fx.dir);
+	assert_int_equal(mkdir(home, 0700), 0);
+	(void)setenv("HOME", home, 1);
+	fx.state = "stopped"; /* it need not run for that */
+	assert_int_equal(BANGER("vm", "create"), 0);
+	assert_int_equal(BANGER("ssh-config", "web1"), 0);
+	(void)snprintf(path, sizeof(path), "%s/conf", fx.dir);
+	FILE *f = fopen(path, "we");
+	assert_non_null(f);
+	(void)fputs(fx.out, f);
+	(void)fclose(f);
+	(void)snprintf(line, sizeof(line), "/usr/bin/ssh -G -F %s web1.banger >%s/understood", path,
+		       fx.dir);
+	assert_int_equal(system(line), 0);
+	(void)snprintf(path, sizeof(path), "%s/understood", fx.dir);
+	slurp(open(path, O_RDONLY | O_CLOEXEC), conf, sizeof(conf));
+	assert_has(conf, "user root\n");
+	assert_has(conf, "hostkeyalias " VM_ID "\n");
+	assert_has(conf, "stricthostkeychecking accept-new\n");
+	assert_has(conf, "/my %h home/.local/state/banger/known_hosts\n");
+	assert_has(conf, "/my %%h home/.local/state/banger/id_ed25519\n");
+	assert_has(conf, "'BANGER_SOCKET=");
+	assert_has(conf, "'forward' '--timeout=60s' '" VM_ID "' '-' '22'\n");
+	assert_int_equal(mkdir(strcpy(path, "/tmp/banger-cli-a\"b"), 0700), 0);
+	(void)setenv("HOME", path, 1);
+	int status = BANGER("ssh-config", "web1");
+	(void)rmdir("/tmp/banger-cli-a\"b/.local/state/banger");
+	(void)rmdir("/tmp/banger-cli-a\"b/.local/state");
+	(void)rmdir("/tmp/banger-cli-a\"b/.local");
+	(void)rmdir(path);
+	assert_int_equal(status, FAIL_HOST);
+	assert_string_equal(fx.out, "");
+}
+
 static void test_host_key(void **state)
 {
 	char hosts[512];
 
 	(void)state;
+	fx.fail[CALL_VM_AGENT] = FAIL_TIMEOUT; /* so it is asked over the network */
 	write_script("ssh-keyscan", "echo \"# comment\" >&2; echo \"$5 ssh-ed25519 NEW\"\n");
 	assert_int_equal(BANGER("vm", "create"), 0); /* makes the state folder */
 	known_hosts(hosts, sizeof(hosts), "other ssh-ed25519 BBBB\n" VM_ID " ssh-ed25519 OLD\n");
@@ -706,6 +799,9 @@ int main(void)
 		T(test_the_agent_is_asked_for_the_key),
 		T(test_own_key),
 		T(test_host_key),
+		T(test_a_host_key_through_the_agent),
+		T(test_ssh_goes_through_the_agent),
+		T(test_a_block_of_ssh_config),
 		T(test_an_odd_home),
 		T(test_roots_home_is_not_anothers),
 		T(test_the_end_of_the_vm_ends_the_wait),
