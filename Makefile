@@ -98,10 +98,10 @@ LIB_banger-role-blk := libseccomp libcap-ng libmd
 LIB_banger-role-spawn := libseccomp libcap-ng libmd
 LIB_banger-controller := $(MSGPACK) sqlite3 libcurl jansson libseccomp libmd
 LIB_banger := $(MSGPACK) jansson libarchive inih nettle
-LIB_banger-unpack := libarchive ext2fs libseccomp libmd jansson
+LIB_banger-unpack := libarchive ext2fs libseccomp libmd jansson zlib
 
 PROGRAMS := banger banger-unpack banger-controller banger-privhelper banger-role-net banger-role-blk banger-role-spawn banger-kvmprobe
-ALL_LIBS := inih libseccomp libcap-ng libmnl $(MSGPACK) sqlite3 libcurl jansson libmd libarchive nettle ext2fs cmocka
+ALL_LIBS := inih libseccomp libcap-ng libmnl $(MSGPACK) sqlite3 libcurl jansson libmd libarchive nettle ext2fs zlib cmocka
 
 all: $(PROGRAMS:%=$(B)/%)
 
@@ -188,9 +188,10 @@ $(B)/evil_vmm: $(B)/tests/adversary/vmm.o
 	$(Q)$(CC) -static $^ -o $@
 
 # ---- fuzz targets: tests/adversary/fuzz_NAME.c with the code that it feeds; WRAP_NAME: calls that it answers itself ----
-FUZZ := agent wire control parse console role netlink qmp http headers record layer
+FUZZ := agent wire control parse console role netlink qmp http headers record layer disk
 FUZZ_agent := proto/agent.c proto/tree.c
 FUZZ_layer := common/parse.c common/error.c $(filter-out %/main.c %/confine.c,$(wildcard controller/unpack/*.c))
+FUZZ_disk := common/parse.c common/error.c $(addprefix controller/unpack/,disk.c partition.c qcow2.c)
 FUZZ_wire := common/parse.c $(PROTO)
 FUZZ_control := common/parse.c common/fdio.c $(PROTO) $(CONTROL)
 FUZZ_parse := common/parse.c $(USER) proto/slot.c privhelper/tag.c

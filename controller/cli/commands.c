@@ -167,7 +167,7 @@ const struct command commands[] = {
 	{ "image", "list", "ls", "", 0, 0, false, PRINTS,
 	  "list the root file systems that VMs start from", cmd_image_list },
 	{ "image", "import", NULL, "NAME FILE", 2, 2, false, WORKS | O(KERNEL) | O(SIZE),
-	  "import an ext4 file system, a tar or a container image\n"
+	  "import an ext4 file system, a tar, a container image or a disk\n"
 	  "FILE is opened with your own rights; it may be a pipe, or - for standard input.  Its\n"
 	  "content decides.  An ext4 is taken as it is.  These become one, plain or compressed by\n"
 	  "gzip, zstd, xz or bzip2, without root and without subordinate ids:\n"
@@ -176,6 +176,9 @@ const struct command commands[] = {
 	  "  the tar of `docker save` or `podman save`; one of several: docker-archive:FILE:NAME\n"
 	  "The file system has --size, by default 1G and four times the input.  `run` starts the\n"
 	  "entry point of a container image, with its environment, user and folder.\n"
+	  "A disk, raw or qcow2, with a GPT or an MBR: its root file system is copied, byte by\n"
+	  "byte, if it is ext4; it may have --size, by default 64G.  The root is the partition\n"
+	  "of that type, else the largest one of Linux.\n"
 	  "Without --kernel the only kernel is taken; if there is none, Debian's is fetched.\n"
 	  "Needs the package e2fsprogs, but not for an ext4.",
 	  cmd_image_import },

@@ -1,8 +1,8 @@
-/* import.c - `image import` and `image pull`: takes an ext4 as it is, or has banger-unpack make one
- * of a tar or of container layers.
+/* import.c - `image import`: takes an ext4 as it is, or has banger-unpack make one of a tar, of
+ * container layers or of a whole disk; image_pull().
  *
- * mke2fs makes an empty file system, in a file of a temporary folder.  Then banger-unpack writes
- * into it: a program of its own, which gets the input and that file as open descriptors and gives
+ * For a tar or layers, mke2fs makes an empty file system, in a file of a temporary folder; for a
+ * disk the file is empty.  Then banger-unpack writes into it: a program of its own, which gets the input and that file as open descriptors and gives
  * up everything else before it reads a byte of the input (controller/unpack/).  Ids and times of
  * the file system come from the input's digest and from FIXED_TIME, so that the same input makes
  * the same image.
@@ -26,6 +26,7 @@
 #define FIXED_TIME "946684800" /* 2000-01-01, as in unpack/ext4.c */
 #define BASE_MIB 1024
 #define UNIT_MIB 64
+#define DISK_MIB 65536 /* what the root of a disk may have without --size, as max_disk_mib */
 #define TAG_MOST 256
 #define HELPER "banger-unpack"
 /* The folder that skopeo makes, and its word for it. */
@@ -67,6 +68,20 @@ static bool is_archive(int fd)
 		   "7zXZ",
 		   5) ||
 	       has(head, n, 0, "BZh", 3);
+}
+
+/* Return: true if the file begins as a qcow2, or has a partition table: a GPT with sectors of 512 or
+ * 4096 bytes, or an MBR. */
+static bool is_disk(int fd)
+{
+	uint8_t head[4104];
+	ssize_t n = pread(fd, head, sizeof(head), 0);
+
+	if (has(head, n, 0, "QFI\xfb", 4))
+		return true;
+	return !has(head, n, 1080, "\x53\xef", 2) &&
+	       (has(head, n, 512, "EFI PART", 8) || has(head, n, 4096, "EFI PART", 8) ||
+		has(head, n, 510, "\x55\xaa", 2));
 }
 
 /* ---- the ids of the file system ---- */
@@ -249,16 +264,18 @@ static void take_digests(struct import *im, char *text)
 	(void)snprintf(im->made.layers, sizeof(im->made.layers), "%s", layers);
 }
 
-static int fill(struct import *im, uint64_t mib, struct error *e)
+/* Run the helper.  @how: "layers" or "disk". */
+static int fill(struct import *im, const char *how, uint64_t mib, struct error *e)
 {
 	char helper[4200], size[24], text[4096] = "";
+	const bool layers = strcmp(how, "layers") == 0;
 
 	_cleanup_close_ int image = open(im->file, O_RDWR | O_CLOEXEC);
 	if (image < 0)
 		return error_set(e, FAIL_GENERAL, im->file, "%s", strerror(errno));
 	find_helper(helper);
 	(void)snprintf(size, sizeof(size), "%llu", (unsigned long long)mib);
-	const char *const argv[] = { helper, size, im->pick, NULL };
+	const char *const argv[] = { helper, how, size, layers ? im->pick : NULL, NULL };
 	const struct proc_io io = {
 		.capture = text, .capture_size = sizeof(text), .in = im->input, .third = image
 	};
@@ -275,20 +292,34 @@ static int unpack(struct import *im, struct error *e)
 {
 	uint64_t mib = choose_mib(im);
 
-	(void)snprintf(im->file, sizeof(im->file), "%s/root.ext4", im->dir);
 	out_note(im->c, "making a file system of %llu MiB from %s", (unsigned long long)mib,
 		 im->path);
-	if (make_empty(im, mib, e) < 0 || fill(im, mib, e) < 0)
-		return -1;
-	_cleanup_close_ int fd = open_input(im->c, im->file, e);
-	return fd < 0 ? -1 : image_send(im->c, &im->made, fd, &im->result, e);
+	return make_empty(im, mib, e) < 0 ? -1 : fill(im, "layers", mib, e);
 }
 
-static int import_unpacked(struct import *im, struct error *e)
+static int take_disk(struct import *im, struct error *e)
+{
+	uint64_t most = im->c->opt.size_mib ? im->c->opt.size_mib : DISK_MIB;
+	_cleanup_close_ int fd = open(im->file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return error_set(e, FAIL_GENERAL, im->file, "%s", strerror(errno));
+	out_note(im->c, "copying the root file system of the disk %s", im->path);
+	return fill(im, "disk", most, e);
+}
+
+/* Make the image by @make in a temporary folder, and pass it on. */
+static int import_made(struct import *im, int (*make)(struct import *im, struct error *e),
+		       struct error *e)
 {
 	if (tempdir_make(im->dir, sizeof(im->dir), e) < 0)
 		return -1;
-	int r = unpack(im, e);
+	(void)snprintf(im->file, sizeof(im->file), "%s/root.ext4", im->dir);
+	int r = make(im, e);
+	_cleanup_close_ int fd = r == 0 ? open_input(im->c, im->file, e) : -1;
+	if (fd < 0 || image_check(fd, im->path, e) < 0 ||
+	    image_send(im->c, &im->made, fd, &im->result, e) < 0)
+		r = -1;
 	tempdir_remove(im->c, im->dir);
 	return r;
 }
@@ -351,7 +382,9 @@ static int import_file(struct import *im, struct error *e)
 	struct stat st;
 	if ((fstat(im->input, &st) == 0 && S_ISDIR(st.st_mode)) || im->pick[0] ||
 	    is_archive(im->input))
-		return import_unpacked(im, e);
+		return import_made(im, unpack, e);
+	if (is_disk(im->input))
+		return import_made(im, take_disk, e);
 	return image_check(im->input, im->path, e) < 0
 		       ? -1
 		       : image_send(im->c, &im->made, im->input, &im->result, e);

@@ -47,6 +47,7 @@ static const struct rule rules[] = {
 	{ SCMP_SYS(fsync), 0, ANY, BYTES },
 	{ SCMP_SYS(fdatasync), 0, ANY, BYTES },
 	{ SCMP_SYS(fallocate), 0, ANY, BYTES },
+	{ SCMP_SYS(ftruncate), 0, ANY, BYTES },
 	{ SCMP_SYS(fadvise64), 0, ANY, BYTES },
 	{ SCMP_SYS(newfstatat), EACCES, { MASKED(3, AT_EMPTY_PATH, 0) },
 	  "the C library looks for tables" },

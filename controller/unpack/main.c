@@ -1,8 +1,12 @@
-/* main.c - banger-unpack: makes an image of a tar or of container layers.
+/* main.c - banger-unpack: makes an image of a tar, of container layers or of a whole disk.
  *
- * `banger image import` starts it as the user, with the input as standard input and an empty ext4
- * as descriptor 3.  The arguments: the size of the image in MiB, and what is to be taken from the
- * input (layout.h).  It answers by its exit status (enum fail), and by lines: after a failure what,
+ * `banger image import` starts it as the user, with the input as standard input and the image as
+ * descriptor 3.  The arguments:
+ *
+ *   layers MIB PICK   the image is an empty ext4 of MIB; PICK: what is taken of the input (layout.h)
+ *   disk MIB          the image is an empty file, and gets MIB at most
+ *
+ * It answers by its exit status (enum fail), and by lines: after a failure what,
  * why and hint; else the digests of the image's configuration and of its layers (struct image). */
 #include <fcntl.h>
 #include <locale.h>
@@ -13,6 +17,7 @@
 #include <unistd.h>
 
 #include "controller/unpack/confine.h"
+#include "controller/unpack/disk.h"
 #include "controller/unpack/layer.h"
 #include "controller/unpack/layout.h"
 
@@ -51,13 +56,24 @@ static int unpack(uint64_t bytes, const char *pick, struct error *e)
 	return 0;
 }
 
+static int take_disk(uint64_t bytes, struct error *e)
+{
+	if (disk_copy_root(STDIN_FILENO, OUTPUT, bytes, e) < 0)
+		return -1;
+	print_line("");
+	print_line("");
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct error e = { 0 };
 	struct stat st;
 	uint64_t mib;
 
-	if (argc != 3 || parse_uint(argv[1], 1, UINT32_MAX, &mib) < 0) {
+	const bool disk = argc == 3 && strcmp(argv[1], "disk") == 0;
+	if ((!disk && (argc != 4 || strcmp(argv[1], "layers") != 0)) ||
+	    parse_uint(argv[2], 1, UINT32_MAX, &mib) < 0) {
 		fputs("banger-unpack: `banger image import` starts it\n", stderr);
 		return FAIL_USAGE;
 	}
@@ -72,5 +88,6 @@ int main(int argc, char **argv)
 		(void)error_set(&e, FAIL_HOST, "banger-unpack", "it could not be confined");
 		return report(&e);
 	}
-	return unpack(mib << 20, argv[2], &e) < 0 ? report(&e) : 0;
+	int r = disk ? take_disk(mib << 20, &e) : unpack(mib << 20, argv[3], &e);
+	return r < 0 ? report(&e) : 0;
 }

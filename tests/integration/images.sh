@@ -212,6 +212,39 @@ truncate -s 1100M "$T/zeros" && tar -C "$T" -cf - zeros | gzip -1 >"$T/zeros.gz"
 refused "MiB when unpacked" "a bomb" "$T/zeros.gz"
 is "$(banger image list -q | grep -c evil)/$(find "$T/home.$ALICE" /tmp -maxdepth 3 -user $ALICE -name 'banger-*' | wc -l)" 0/0 "a refused import leaves nothing"
 
+# ---- whole disks ----
+disks() {
+	local f
+	truncate -s 64M "$T/disk.raw"
+	printf 'label: gpt\nstart=2048, size=8192, type=U\nsize=32768, type=4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709\n' |
+		sfdisk -q "$T/disk.raw"
+	dd if="$T/guest.ext4" of="$T/disk.raw" bs=1M seek=5 conv=notrunc status=none
+	qemu-img convert -O qcow2 "$T/disk.raw" "$T/disk.v3"
+	qemu-img convert -O qcow2 -o compat=0.10,cluster_size=4096 "$T/disk.raw" "$T/disk.v2"
+	qemu-img convert -c -O qcow2 "$T/disk.raw" "$T/disk.deflate"
+	qemu-img convert -c -O qcow2 -o compression_type=zstd "$T/disk.raw" "$T/disk.zstd"
+	chmod a+r "$T"/disk.*
+	for f in raw v3 v2 deflate zstd; do
+		check "a disk becomes an image ($f)" import "disk-$f" "$T/disk.$f"
+		is "$(image_digest "disk-$f")" "$(image_digest tiny)" "which is its root file system"
+		is "$(banger image list -o json | jq -r --arg n "disk-$f" '.[] | select(.name == $n).origin')" "file:disk.$f" "with the file's name"
+		banger image delete "disk-$f" >/dev/null
+	done
+	check "a disk comes by a pipe" eval 'import disk - <"$T/disk.zstd"'
+	is "$(image_digest disk)" "$(image_digest tiny)" "and is the same image"
+	check "it is deleted" banger image delete disk
+	qemu-img create -q -f qcow2 -b /etc/shadow -F raw -u "$T/disk.backed" 64M
+	head -c 2M "$T/disk.raw" >"$T/disk.cut" && head -c 1M "$T/disk.v3" >"$T/disk.cut3"
+	chmod a+r "$T"/disk.*
+	refused "has a backing file" "a disk on top of a file of the host" "$T/disk.backed"
+	refused "behind the end of the disk" "a disk that is cut" "$T/disk.cut"
+	refused "behind the end of the file" "a qcow2 that is cut" "$T/disk.cut3"
+	is "$(status_of banger image import evil "$T/disk.v3" --kernel debian --size 8M)/$(cat "$T/err")" "6/*its root has 16 MiB*--size 16M" \
+		"a root that is larger than --size"
+	rm "$T"/disk.*
+}
+if command -v qemu-img >/dev/null && command -v sfdisk >/dev/null; then disks; else skip "whole disks" "needs qemu-img and sfdisk"; fi
+
 # ---- a tar with an init ----
 tar -C "$T/guest" -czf "$T/root.tar.gz" .
 check "a tar becomes an image" banger image import fromtar "$T/root.tar.gz" --kernel debian --size 64M
