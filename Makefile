@@ -89,7 +89,7 @@ SRC_banger-role-blk := $(COMMON) $(ROLE_PROTO) $(ROLE) $(BLK) $(FAIL_OPS)
 SRC_banger-role-spawn := $(COMMON) $(ROLE_PROTO) $(ROLE) $(SPAWN) $(FAIL_OPS)
 SRC_banger-kvmprobe := privhelper/kvmprobe/kvmprobe.c
 SRC_banger-controller := $(COMMON) $(USER) $(PROTO) $(CONTROL) $(CONTROLLER) $(FAIL_OPS)
-SRC_banger := $(COMMON) $(USER) $(PROTO) $(CONTROL) common/config.c $(CLI)
+SRC_banger := $(COMMON) $(USER) $(PROTO) $(CONTROL) common/config.c $(CLI) $(POLICIES) controller/sandbox_policy.c
 SRC_banger-unpack := $(COMMON) $(UNPACK) $(FAIL)
 
 LIB_banger-privhelper := inih libseccomp libcap-ng
@@ -149,7 +149,7 @@ ROOM_priv := common/config.c common/config_fd.c common/policy.c $(addprefix priv
 ROOM_ctl := $(CONTROL) common/config.c $(filter-out controller/main.c,$(CONTROLLER)) $(FAKES)
 ROOM_agent := $(filter-out controller/agent/agent.c,$(AGENT))
 ROOM_unpack := $(filter-out controller/unpack/main.c,$(UNPACK))
-ROOM_cli := $(CONTROL) common/config.c $(filter-out controller/cli/main.c,$(CLI))
+ROOM_cli := $(CONTROL) $(POLICIES) controller/sandbox_policy.c common/config.c $(filter-out controller/cli/main.c,$(CLI))
 
 room_objects = $(patsubst %.c,$(B)/%.o,$(sort $(COMMON) $(USER) $(PROTO) $(ROOM_$(1))))
 included = $(shell sed -n 's/^#include "\(.*\)\.c"$$/\1.o/p' $(1))

@@ -53,11 +53,17 @@ struct policy_limit {
 
 struct policy {
 	const char *process;
-	const char *account;               /* the account, as the sample configuration names it */
-	const unsigned *caps;              /* CAP_* numbers that it keeps, ended by UINT_MAX */
-	const char *namespaces;            /* those of its own, as in /proc/PID/ns */
-	const char *files;                 /* the files that it can open */
-	const struct policy_limit *limits; /* ended by the resource -1 */
+	const char *account;    /* the account, as the sample configuration names it */
+	const unsigned *caps;   /* CAP_* numbers that it keeps, ended by UINT_MAX */
+	const char *namespaces; /* those of its own, as in /proc/PID/ns */
+	const char *files;      /* the files that it can open */
+	/* Mount points below which its mounts are writable; words of banger.conf for places of the
+	 * configuration; "": none; NULL: those of its parent. */
+	const char *writes;
+	/* Kinds of descriptors that it may hold besides its log, as doctor_proc.c names them; a
+	 * leading "not" lists those that it may not. */
+	const char *holds;
+	const struct policy_limit *limits;      /* ended by the resource -1 */
 	const struct rule *lists[POLICY_LISTS]; /* each is ended by a rule without a why */
 	const char *vars[POLICY_VARS];          /* the meaning of each variable */
 };

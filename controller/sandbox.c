@@ -160,17 +160,6 @@ static int filter_calls(enum sandbox_kind kind)
 /* ---- limits ---- */
 
 #define LIMITS_MAX 8
-#define DATABASE_MAX (UINT64_C(1) << 30)
-
-/* A file may have the size of the largest disk with a CoW store's metadata (one chunk for each 256
- * of data), and of the database beside it. */
-static uint64_t file_max(const struct config *c)
-{
-	const uint64_t disk = (uint64_t)c->max_disk_mib << 20;
-
-	return disk + disk / 128 + DATABASE_MAX;
-}
-
 static int set_limits(const struct config *c, const struct policy_limit *limits)
 {
 	struct policy_limit own[LIMITS_MAX + 1];
@@ -179,7 +168,7 @@ static int set_limits(const struct config *c, const struct policy_limit *limits)
 	for (; limits[n].resource >= 0 && n < LIMITS_MAX; n++) {
 		own[n] = limits[n];
 		if (own[n].max == POLICY_DISK)
-			own[n].max = file_max(c);
+			own[n].max = sandbox_file_max(c);
 	}
 	own[n].resource = -1;
 	return policy_limit(own);

@@ -197,6 +197,8 @@ const struct policy policy_controller[SANDBOX_KINDS] = {
 			      .caps = caps,
 			      .namespaces = "mnt net",
 			      .files = "a view of the host; with Landlock its own folders alone",
+			      .writes = "state_dir run_dir",
+			      .holds = "not reqlog reqkey tun loop loop-control dm-control",
 			      .limits = limits,
 			      .lists = { rules, talk } },
 	[SANDBOX_FILES] = { .process = "banger-controller --check-db",
@@ -204,6 +206,8 @@ const struct policy policy_controller[SANDBOX_KINDS] = {
 			    .caps = caps,
 			    .namespaces = "",
 			    .files = "with Landlock the folder of the database alone",
+			    .writes = NULL,
+			    .holds = "not reqlog reqkey",
 			    .limits = limits,
 			    .lists = { rules } },
 };

@@ -98,6 +98,8 @@ static const struct option_row {
 	[O_DB] = { "db", 0, K_FLAG, NULL,
 		   "check the state database alone; root can do this without the daemon", AT(db),
 		   0 },
+	[O_POLICY] = { "policy", 0, K_FLAG, NULL,
+		       "root: compare the running service with its policies alone", AT(policy), 0 },
 	[O_CONFIG] = { "config", 0, K_TEXT, "FILE",
 		       "the host's configuration (default: " CONFIG_DEFAULT_PATH ")", AT(config),
 		       0 },

@@ -48,6 +48,7 @@ enum option_id {
 	O_OUTPUT_FILE,
 	O_DRY_RUN,
 	O_DB,
+	O_POLICY,
 	O_CONFIG,
 	O_NO_STDIN,
 	O_ACCEPT,
@@ -96,7 +97,8 @@ struct options {
 	uint64_t nat;                               /* vm_set's: 0 not given, 1 off, 2 on */
 	uint64_t restart, restart_max, auto_stop_s; /* as in control.def */
 	uint64_t what;                              /* vm_logs': 0 console, 1 monitor, 2 metrics */
-	bool db, dry_run, rm, detach, all, follow, tty, if_exists, help, no_stdin, accept, ssh;
+	bool db, policy, dry_run, rm, detach, all, follow, tty, if_exists, help, no_stdin, accept,
+		ssh;
 	bool archive, follow_link, silent;
 };
 

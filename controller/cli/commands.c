@@ -257,10 +257,12 @@ const struct command commands[] = {
 	  "nowhere.  They verify, and can forge, each later record.  To seal them:\n"
 	  "banger audit key | systemd-creds encrypt - FILE",
 	  cmd_audit_key },
-	{ "doctor", NULL, NULL, "", 0, 0, false, O(OUTPUT) | O(DB) | O(CONFIG),
+	{ "doctor", NULL, NULL, "", 0, 0, false, O(OUTPUT) | O(DB) | O(POLICY) | O(CONFIG),
 	  "check whether this host can run VMs\n"
-	  "Works without the daemon and without root; --db needs the daemon or root.  The exit\n"
-	  "status is 9 if a check reports FAIL.",
+	  "Works without the daemon and without root; --db needs the daemon or root, --policy\n"
+	  "both.  --policy compares what the kernel shows of each process of the service with\n"
+	  "what `banger-privhelper --print-policy` prints.  The exit status is 9 if a check\n"
+	  "reports FAIL.",
 	  cmd_doctor },
 	{ "version", NULL, NULL, "", 0, 0, false, O(OUTPUT),
 	  "print the versions of this program and of the daemon", cmd_version },

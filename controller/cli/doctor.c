@@ -267,6 +267,8 @@ int cmd_doctor(struct cli *c)
 
 	if (c->opt.db) {
 		check_db(&d);
+	} else if (c->opt.policy) {
+		doctor_policy(&d);
 	} else {
 		check_kvm(&d);
 		check_programs(&d);

@@ -26,4 +26,7 @@ void doctor_network(struct doctor *d);
  * the request logs have keys.  Adds no row without a configuration. */
 void doctor_host(struct doctor *d);
 
+/* Compare the running processes of the service, and the unit, with their policies. */
+void doctor_policy(struct doctor *d);
+
 #endif

@@ -52,6 +52,8 @@ const struct policy policy_blk = {
 	.caps = caps,
 	.namespaces = "ipc mnt net uts",
 	.files = "a read-only root with nodes of loops alone",
+	.writes = "",
+	.holds = "null config socket reqlog reqkey loop-control dm-control loop sys proc state",
 	.limits = lockdown_limits,
 	.lists = { lockdown_rules, role_rules, rules },
 	.vars = { [BLK_LOOP_CONTROL] = "/dev/loop-control",

@@ -39,6 +39,8 @@ const struct policy policy_net = {
 	.caps = caps,
 	.namespaces = "ipc mnt uts",
 	.files = "a read-only root with the tun node alone",
+	.writes = "",
+	.holds = "null config socket reqlog reqkey eventfd tun",
 	.limits = lockdown_limits,
 	.lists = { lockdown_rules, role_rules, rules },
 	.vars = { [NET_ROUTE] = "rtnetlink socket",

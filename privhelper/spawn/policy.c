@@ -392,6 +392,7 @@ static const struct policy_limit vmm_limits[] = {
 
 #define VMM_FILES_TEXT \
 	"the host's /usr, read-only; its disk, tap and socket; with Landlock no other slot's"
+#define VMM_HOLDS "null socket anon tun kvm own proc sys usr"
 #define LANDLOCK_VARS                                              \
 	.vars = { [SLOT_IDS] = "the slots' range",                 \
 		  [LANDLOCK] = "O_CREAT|O_NONBLOCK with Landlock", \
@@ -403,6 +404,8 @@ const struct policy policy_spawn = {
 	.caps = no_caps,
 	.namespaces = "mnt",
 	.files = "a root with the VMs' cgroups and a procfs alone",
+	.writes = "/vm",
+	.holds = "null config socket reqlog reqkey pidfd cgroup proc state",
 	.limits = lockdown_limits,
 	.lists = { lockdown_rules, role_rules, of_role },
 	.vars = { [SPAWN_LAUNCHER] = "socket to the launcher" },
@@ -414,6 +417,8 @@ const struct policy policy_launcher = {
 	.caps = launcher_caps,
 	.namespaces = "mnt",
 	.files = "the root of all VMMs, read-only",
+	.writes = "/run /state",
+	.holds = "null socket pidfd cgroup proc state",
 	.limits = launcher_limits,
 	.lists = { lockdown_rules, of_vmms, of_launcher },
 	LANDLOCK_VARS,
@@ -425,6 +430,8 @@ const struct policy policy_vmm[VMM_KINDS] = {
 		       .caps = no_caps,
 		       .namespaces = "mnt",
 		       .files = VMM_FILES_TEXT,
+		       .writes = "/run /state",
+		       .holds = VMM_HOLDS,
 		       .limits = vmm_limits,
 		       .lists = { of_vmms, of_qemu },
 		       LANDLOCK_VARS },
@@ -433,6 +440,8 @@ const struct policy policy_vmm[VMM_KINDS] = {
 			      .caps = no_caps,
 			      .namespaces = "mnt",
 			      .files = VMM_FILES_TEXT,
+			      .writes = "/run /state",
+			      .holds = VMM_HOLDS,
 			      .limits = vmm_limits,
 			      .lists = { of_vmms, of_firecracker },
 			      LANDLOCK_VARS },
@@ -441,6 +450,8 @@ const struct policy policy_vmm[VMM_KINDS] = {
 			.caps = no_caps,
 			.namespaces = "mnt",
 			.files = VMM_FILES_TEXT,
+			.writes = "/run /state",
+			.holds = VMM_HOLDS,
 			.limits = vmm_limits,
 			.lists = { of_vmms, of_probe },
 			LANDLOCK_VARS },

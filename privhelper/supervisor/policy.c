@@ -22,6 +22,8 @@ const struct policy policy_supervisor = {
 	.caps = caps,
 	.namespaces = "",
 	.files = "none",
+	.writes = NULL,
+	.holds = "null socket pidfd signalfd lock",
 	.limits = lockdown_limits,
 	.lists = { lockdown_rules, rules },
 	.vars = { [SUP_LIFE] = "socket to the controller",

@@ -71,6 +71,11 @@ static void print_policy(const struct policy *p)
 	print_caps(p->caps);
 	printf("  namespaces: %s\n  files: %s\n", p->namespaces[0] ? p->namespaces : "of the host",
 	       p->files);
+	printf("  writable mounts: %s\n  descriptors: %s\n",
+	       !p->writes     ? "of its parent"
+	       : p->writes[0] ? p->writes
+			      : "none",
+	       p->holds);
 	print_limits(p->limits);
 	printf("  system calls; any other, or one of another architecture, kills the process:\n");
 	for (int i = 0; i < POLICY_LISTS && p->lists[i]; i++)
