@@ -9,6 +9,7 @@
 #include "controller/db/db.h"
 #include "controller/storage/image_gc.h"
 #include "controller/storage/image_import.h"
+#include "controller/storage/image_read.h"
 
 /* ---- import and delete ---- */
 
@@ -42,6 +43,31 @@ int api_kernel_import(struct exchange *x)
 	struct artifact_import im = { .type = ARTIFACT_KERNEL, .name = x->args.kernel_import.name };
 
 	return import(x, &im, res->op, res->digest);
+}
+
+int api_image_tag(struct exchange *x)
+{
+	const struct call_image_tag *a = &x->args.image_tag;
+
+	memcpy(x->result.res_image_tag.op, x->op.hex, ID_HEX);
+	return image_tag(x->ctl, &x->op, a->image, a->name, &x->error);
+}
+
+int api_image_read(struct exchange *x)
+{
+	const struct call_image_read *a = &x->args.image_read;
+	struct res_image_read *res = &x->result.res_image_read;
+	struct image_part part = { .digest = a->digest,
+				   .offset = a->offset,
+				   .buf = (uint8_t *)res->data.v,
+				   .room = sizeof(res->data.v) };
+
+	if (image_read(x->ctl, &x->caller, a->image, &part, &x->error) < 0)
+		return EXCHANGE_FAILED;
+	res->size = part.size;
+	res->at = part.at;
+	res->data.n = part.n;
+	return EXCHANGE_DONE;
 }
 
 int api_image_delete(struct exchange *x)

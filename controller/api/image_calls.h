@@ -8,6 +8,8 @@
 /* Each has the arguments in x->args, and fills in x->result or x->error.  Return: see
  * exchange_fn. */
 int api_image_import(struct exchange *x);
+int api_image_tag(struct exchange *x);
+int api_image_read(struct exchange *x);
 int api_image_delete(struct exchange *x);
 int api_kernel_import(struct exchange *x);
 int api_kernel_delete(struct exchange *x);

@@ -161,6 +161,12 @@ static int refuse_other(const char *ref, const struct found *f, struct error *e)
 static int find_named(struct cli *c, const char *ref, char name[64], struct error *e)
 {
 	struct catalogue_entry entry;
+	char full[80];
+
+	if (image_reference(c, ref, full, e) < 0)
+		return -1;
+	if (strcmp(full, ref) != 0)
+		return text_put(name, 64, "image", full, e);
 	int known = resolve(ref, &entry, e);
 	struct look l = { .name = entry.name, .origin = entry.origin };
 
@@ -183,10 +189,23 @@ static int find_named(struct cli *c, const char *ref, char name[64], struct erro
 	return make_for_vm(c, &entry, name, e);
 }
 
+/* The value of --image, whose digest may be given. */
+static int find_given(struct cli *c, char name[64], struct error *e)
+{
+	char full[80];
+
+	if (image_reference(c, c->opt.image, full, e) < 0)
+		return -1;
+	if (strcmp(full, c->opt.image) == 0)
+		return 0;
+	c->opt.image = name;
+	return text_put(name, 64, "image", full, e);
+}
+
 int image_for_vm(struct cli *c, const char *ref, char name[64], struct error *e)
 {
 	if (!ref && c->opt.image)
-		return 0;
+		return find_given(c, name, e);
 	if ((ref ? find_named(c, ref, name, e) : find_default(c, name, e)) < 0)
 		return -1;
 	c->opt.image = name;

@@ -166,6 +166,13 @@ const struct command commands[] = {
 	  cmd_vm_logs },
 	{ "image", "list", "ls", "", 0, 0, false, PRINTS,
 	  "list the root file systems that VMs start from", cmd_image_list },
+	{ "image", "show", "inspect history", "IMAGE", 1, 1, false, PRINTS,
+	  "show what an image is made of: origin, digests, layers\n"
+	  "IMAGE is a name, or the digest or at least 12 digits of its begin, here and in all\n"
+	  "other commands.  `digest` is that of the content; two images with one digest are the\n"
+	  "same.  `config` is the SHA-256 of a container image's configuration, by which podman\n"
+	  "and docker call it.  Of a layer, the first 12 digits of the SHA-256 of its tar.",
+	  cmd_image_show },
 	{ "image", "import", NULL, "NAME FILE", 2, 2, false, WORKS | O(KERNEL) | O(SIZE),
 	  "import an ext4 file system, a tar, a container image or a disk\n"
 	  "FILE is opened with your own rights; it may be a pipe, or - for standard input.  Its\n"
@@ -203,6 +210,18 @@ const struct command commands[] = {
 	  "Needs the packages mmdebstrap and e2fsprogs.  Without root it also needs uidmap and\n"
 	  "a range in /etc/subuid, or fakechroot and fakeroot.",
 	  cmd_image_build },
+	{ "image", "tag", NULL, "IMAGE NAME", 2, 2, false, PRINTS,
+	  "give an image a second name\n"
+	  "The image stays until its last name is deleted.  A name of your own for an image of\n"
+	  "root's keeps it for you.",
+	  cmd_image_tag },
+	{ "image", "export", NULL, "IMAGE FILE", 2, 2, false, 0,
+	  "write an image to a file, as the ext4 file system that it is\n"
+	  "FILE is replaced when it is complete; holes stay holes.  - is standard output.  `image\n"
+	  "import` makes the same image of it, with the same digest.",
+	  cmd_image_export },
+	{ "image", "prune", NULL, "", 0, 0, false, PRINTS | O(DRY_RUN),
+	  "delete your images that no VM uses, and print their names", cmd_image_prune },
 	{ "image", "delete", "rm", "IMAGE...", 1, -1, false, WORKS | O(IF_EXISTS),
 	  "delete images that no VM uses", cmd_image_delete },
 	{ "kernel", "list", "ls", "", 0, 0, false, PRINTS,

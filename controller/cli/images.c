@@ -180,8 +180,10 @@ static int delete_image(struct cli *c, const char *ref, const char **said, json_
 			struct error *e)
 {
 	union control_body a = { .image_delete = { "" } };
+	char name[80];
 
-	if (text_put(a.image_delete.image, sizeof(a.image_delete.image), "image", ref, e) < 0)
+	if (image_reference(c, ref, name, e) < 0 ||
+	    text_put(a.image_delete.image, sizeof(a.image_delete.image), "image", name, e) < 0)
 		return -1;
 	*said = "deleted";
 	return delete_one(c, CALL_IMAGE_DELETE, &a, result, e);

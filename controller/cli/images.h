@@ -88,6 +88,15 @@ bool goes_by_name(uint64_t owner);
  */
 int image_for_vm(struct cli *c, const char *ref, char name[64], struct error *e);
 
+/**
+ * image_reference() - write the reference that the daemon understands
+ * @ref:	a name of an image, or its digest: sha256:DIGITS or DIGITS, 12 to 64 of them
+ * @name:	out: @ref, unless it is a digest that no image has as its name
+ *
+ * Return: 0, or -1 with @e: no image, or several, have that digest.
+ */
+int image_reference(struct cli *c, const char *ref, char name[80], struct error *e);
+
 /* Print the result of an import (and drop the reference).  Return: 0, or FAIL_GENERAL when stdout
  * failed. */
 int print_import(struct cli *c, const char *name, json_t *result);

@@ -115,3 +115,22 @@ int artifact_import(struct ctl *c, const struct operation *o, struct artifact_im
 	memcpy(im->digest, a.digest, sizeof(im->digest));
 	return r;
 }
+
+int image_tag(struct ctl *c, const struct operation *o, const char *image, const char *name,
+	      struct error *e)
+{
+	const struct caller caller = { .uid = operation_asker(o) };
+	struct artifact a = { .type = ARTIFACT_IMAGE };
+
+	if (check_new_name(name, e) < 0 || db_artifact_find(c->db, &caller, image, &a, e) < 0)
+		return -1;
+	_cleanup_close_ int dir = artifact_folder(&c->config, ARTIFACT_IMAGE, e);
+	if (dir < 0 || artifact_folder_lock(dir, e) < 0)
+		return -1;
+	/* Under the lock no delete is between its row and its file. */
+	if (!artifact_is_there(dir, ARTIFACT_IMAGE, a.digest))
+		return error_set(e, FAIL_NOT_FOUND, image, "it was deleted meanwhile");
+	a.owner = caller.uid;
+	(void)snprintf(a.name, sizeof(a.name), "%s", name);
+	return db_artifact_add(c->db, &a, c->config.max_images_per_owner, e);
+}

@@ -29,4 +29,14 @@ struct artifact_import {
 int artifact_import(struct ctl *c, const struct operation *o, struct artifact_import *im,
 		    struct error *e);
 
+/**
+ * image_tag() - give an image a second name
+ * @image:	a reference of the caller's (db_artifact_find())
+ * @name:	the new name, a label; the new row is the caller's
+ *
+ * Return: 0, or -1: FAIL_USAGE, FAIL_NOT_FOUND, FAIL_STATE for a name that is taken, FAIL_LIMIT.
+ */
+int image_tag(struct ctl *c, const struct operation *o, const char *image, const char *name,
+	      struct error *e);
+
 #endif

@@ -160,15 +160,37 @@ of_registry() {
 
 image_digest() { banger image list -o json | jq -r --arg n "$1" '.[] | select(.name == $n).digest'; }
 # ---- what skopeo writes ----
+of_skopeo=
 if [ "$skopeo" ]; then
 	check "skopeo writes archives" eval 'copy "oci:$T/layout:v1" "docker-archive:$T/skopeo.tar:tiny:v1" && copy "oci:$T/layout:v1" "oci-archive:$T/skopeo.oci:v1"'
 	chmod a+r "$T"/skopeo.*
 	check "the archive for docker becomes an image" import skopeo1 "$T/skopeo.tar"
 	check "the OCI archive too" import skopeo2 "$T/skopeo.oci"
+	of_skopeo="skopeo1 skopeo2 "
 	of_registry
 else
 	skip "registries" "needs skopeo and docker-registry"
 fi
+
+# ---- records, names, exports ----
+member() { banger image show "$1" -o json | jq -r ".$2"; }
+is "$(member named origin) $(member tag origin)" "file:docker.tar file:layout" "the record has the file's name"
+is "$(member oci config)" "$(jq -r .config.digest "$(manifest_of "$T/layout")" | cut -d: -f2)" "and the digest of the configuration"
+is "$(banger image history oci | awk '/^layer/ { print $2, $3 }' | xargs)" "1 $(sha "$T/low.tar" | head -c 12) 2 $(sha "$T/high.tar" | head -c 12)" "and the layers"
+digest=$(member tiny digest)
+check "an image gets a second name" banger image tag "${digest:0:12}" again
+is "$(member again digest) $(member again owner) $(member again kernel)" "$digest $ALICE debian" "which is its user's"
+check "export to a file" banger image export "sha256:$digest" "$T/home.$ALICE/out.ext4"
+is "$(sha "$T/home.$ALICE/out.ext4") $(stat -c %a "$T/home.$ALICE/out.ext4")" "$(sha "$T/guest.ext4") 644" "gives the bytes that were imported"
+check "holes stay holes" eval '[ $(stat -c %b "$T/home.$ALICE/out.ext4") -lt 16384 ]'
+is "$(banger image export again - | sha256sum)" "$(sha "$T/guest.ext4") *" "export to standard output too"
+is "$(banger image export again /dev/full; echo $?)" 2 "but not to a device"
+is "$(banger image import back "$T/home.$ALICE/out.ext4" && member back digest)" "back*$digest" "what was exported is imported as the same image"
+is "$(find "$T/home.$ALICE" -maxdepth 1 -name 'out*' | wc -l)" 1 "export leaves one file"
+check "a VM uses one" banger create user --image again --memory 128M
+is "$(banger image prune --dry-run | sort | xargs)" "back docker named oci ocitar ${of_skopeo}tag" "prune: what no VM uses, and is the user's"
+is "$(banger image prune | wc -l)/$(banger image list -q | sort | xargs)" "[68]/again tiny" "prune deletes that alone"
+check "they are made again" eval 'banger rm user && banger image rm again && import oci "$T/layout" && import tag "oci:$T/layout:v1" && import ocitar "oci-archive:$T/layout.tar" && import docker "$T/docker.tar" && import named "$T/docker.tar"'
 
 # ---- what is refused ----
 refused() { # refused WHY WHAT FILE: it is no image, and nothing is left of it

@@ -37,10 +37,13 @@ static struct fixture {
 	const char *fail_for;       /* only when the request names this VM; NULL: always */
 	const char *state, *ip;     /* of the VM that vm_show returns */
 	bool ready;
-	const char *log;              /* what vm_logs sends */
-	const char *images[8];        /* what image_list sends */
-	uint64_t images_owner;        /* of those */
-	const char *origins[8];       /* of those; NULL: "" */
+	const char *log;        /* what vm_logs sends */
+	const char *images[8];  /* what image_list sends */
+	uint64_t images_owner;  /* of those */
+	const char *origins[8]; /* of those; NULL: "" */
+	const char *digests[8]; /* likewise */
+	uint64_t used_by[8];
+	struct res_image_read part;   /* what image_read returns */
 	const char *hostile;          /* if set, every text of every event, result and error */
 	const char *started, *reason; /* of that VM */
 	uint64_t owner;
@@ -123,6 +126,8 @@ static void send_events(int fd, enum call_id id)
 		for (size_t n = 0; fx.images[n]; n++) {
 			(void)strcpy(i.name, fx.images[n]);
 			(void)strcpy(i.origin, fx.origins[n] ? fx.origins[n] : "");
+			(void)strcpy(i.digest, fx.digests[n] ? fx.digests[n] : "");
+			i.used_by = fx.used_by[n];
 			(void)control_send_event(fd, control_event(EVENT_IMAGE), &i);
 		}
 	}
@@ -207,6 +212,8 @@ static void send_answer(int fd, const struct message *m)
 	} else if (id == CALL_VM_WAIT) {
 		(void)strcpy(r.res_vm_wait.state, fx.state);
 		r.res_vm_wait.reached = fx.reached;
+	} else if (id == CALL_IMAGE_READ) {
+		r.res_image_read = fx.part;
 	}
 	if (fx.hostile)
 		fill_texts(m->call->result(), &r);

@@ -310,6 +310,111 @@ static void test_pull_to_a_name_that_is_taken(void **state)
 	assert_string_equal(fx.calls, "image_list ");
 }
 
+#define DIGEST_A "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define DIGEST_B "0123456789abbeef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static void have_two_images(void)
+{
+	fx.images[0] = "debian";
+	fx.digests[0] = DIGEST_A;
+	fx.images[1] = "alpine";
+	fx.digests[1] = DIGEST_B;
+	fx.images_owner = geteuid();
+}
+
+static void test_a_digest_in_the_place_of_a_name(void **state)
+{
+	const struct call_vm_create *a = &fx.last[CALL_VM_CREATE].vm_create;
+
+	(void)state;
+	have_two_images();
+	assert_int_equal(BANGER("create", "--image", "0123456789abb"), 0);
+	assert_string_equal(a->image, "alpine");
+	assert_int_equal(BANGER("run", "-d", "sha256:" DIGEST_A), 0);
+	assert_string_equal(a->image, "debian");
+	assert_int_equal(BANGER("image", "tag", "0123456789abc", "other"), 0);
+	assert_string_equal(fx.last[CALL_IMAGE_TAG].image_tag.image, "debian");
+	assert_string_equal(fx.last[CALL_IMAGE_TAG].image_tag.name, "other");
+	assert_int_equal(BANGER("image", "rm", DIGEST_B), 0);
+	assert_string_equal(fx.last[CALL_IMAGE_DELETE].image_delete.image, "alpine");
+	assert_int_equal(BANGER("create", "--image", "0123456789ab"), FAIL_USAGE);
+	assert_has(fx.err, "several images have a digest that begins so");
+	assert_int_equal(BANGER("image", "show", "sha256:ffffffffffff"), FAIL_NOT_FOUND);
+	assert_int_equal(BANGER("image", "show", "sha256:0123456789"), FAIL_NOT_FOUND);
+	/* A name comes before a digest; one content may have several names. */
+	fx.images[0] = "0123456789abb";
+	assert_int_equal(BANGER("image", "show", "-q", "0123456789abb"), 0);
+	assert_string_equal(fx.out, "0123456789abb\n");
+	fx.digests[0] = DIGEST_B;
+	assert_int_equal(BANGER("image", "show", "-q", DIGEST_B), 0);
+}
+
+static void test_show(void **state)
+{
+	(void)state;
+	have_two_images();
+	fx.origins[1] = "registry.example/alpine:3";
+	assert_int_equal(BANGER("image", "history", "alpine"), 0);
+	assert_has(fx.out, "digest                " DIGEST_B "\n");
+	assert_has(fx.out, "origin                registry.example/alpine:3\n");
+	assert_has(fx.out, "size                  1G\n");
+	assert_int_equal(BANGER("image", "show", "alpine", "-o", "json"), 0);
+	assert_has(fx.out, "\"origin\": \"registry.example/alpine:3\"");
+}
+
+static void test_prune(void **state)
+{
+	(void)state;
+	have_two_images();
+	fx.used_by[0] = 1;
+	assert_int_equal(BANGER("image", "prune", "--dry-run"), 0);
+	assert_string_equal(fx.out, "alpine\n");
+	assert_has(fx.err, "1 image would be deleted\n");
+	assert_string_equal(fx.calls, "image_list ");
+	assert_int_equal(BANGER("image", "prune"), 0);
+	assert_string_equal(fx.last[CALL_IMAGE_DELETE].image_delete.image, "alpine");
+	assert_string_equal(fx.calls, "image_list image_list image_delete ");
+	fx.fail[CALL_IMAGE_DELETE] = FAIL_STATE; /* a VM uses it since */
+	assert_int_equal(BANGER("image", "prune"), 0);
+	assert_string_equal(fx.out, "");
+	fx.images_owner = 4000000000;
+	fx.calls[0] = '\0';
+	assert_int_equal(BANGER("image", "prune"), 0);
+	assert_string_equal(fx.calls, "image_list ");
+}
+
+/* An answer that would make the file larger or never end ends the export. */
+static void test_an_export_of_a_daemon_that_lies(void **state)
+{
+	static const struct {
+		uint64_t size, at;
+		size_t n;
+	} lies[] = { { 0, 0, 0 },
+		     { 1u << 30, 0, 0 },
+		     { 1u << 30, (1u << 30) + 1, 0 },
+		     { 1u << 30, (1u << 30) - 1, 2 },
+		     { 1u << 31, 0, 8 } };
+	struct stat st;
+
+	(void)state;
+	have_two_images();
+	for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+		fx.part.size = lies[i].size;
+		fx.part.at = lies[i].at;
+		fx.part.data.n = lies[i].n;
+		assert_int_equal(BANGER("image", "export", "alpine", in_dir("out")), FAIL_GENERAL);
+		assert_has(fx.err, "the daemon's answer makes no sense\n");
+		assert_int_equal(stat(in_dir("out"), &st), -1);
+	}
+	fx.part.size = fx.part.at = 1u << 30; /* nothing but a hole */
+	fx.part.data.n = 0;
+	assert_int_equal(BANGER("image", "export", "alpine", in_dir("out")), 0);
+	assert_int_equal(stat(in_dir("out"), &st), 0);
+	assert_int_equal(st.st_size, 1u << 30);
+	assert_int_equal(st.st_blocks, 0);
+	assert_int_equal(BANGER("image", "export", "alpine", fx.dir), FAIL_USAGE);
+}
+
 /* Put a program in the place of banger-unpack that answers as one of a hostile tar. */
 static void put_unpacker(const char *dir, const char *answer)
 {
@@ -360,6 +465,10 @@ int main(void)
 		T(test_the_catalogue),
 		T(test_a_wrong_catalogue),
 		T(test_pull_to_a_name_that_is_taken),
+		T(test_a_digest_in_the_place_of_a_name),
+		T(test_show),
+		T(test_prune),
+		T(test_an_export_of_a_daemon_that_lies),
 		T(test_names_of_a_tar_are_cleaned),
 	};
 

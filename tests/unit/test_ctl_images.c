@@ -25,6 +25,7 @@
 #include "controller/storage/disk.h"
 #include "controller/storage/image_gc.h"
 #include "controller/storage/image_import.h"
+#include "controller/storage/image_read.h"
 #include "controller/storage/slot_folder.h"
 #include "controller/storage/slot_owner.h"
 
@@ -220,6 +221,90 @@ static void test_import(void **state)
 }
 
 /* The digest covers the bytes and their places; holes make no difference. */
+static int tag_image(const struct caller *c, const char *image, const char *name)
+{
+	struct operation o = operation(c);
+
+	return image_tag(&ctl, &o, image, name, &e);
+}
+
+static void test_tag(void **state)
+{
+	struct artifact i = { .type = ARTIFACT_IMAGE };
+	char digest[65];
+
+	(void)state;
+	have_kernel();
+	assert_int_equal(import(&root, "debian", ext4(2 * MIB, "hello"), digest), 0);
+	assert_int_equal(tag_image(&ann, "debian", "mine"), 0);
+	assert_int_equal(db_artifact_find(ctl.db, &ann, "mine", &i, &e), 0);
+	assert_string_equal(i.digest, digest);
+	assert_string_equal(i.kernel, "k");
+	assert_string_equal(i.from.origin, "registry.example/a:1");
+	assert_int_equal(i.owner, ann.uid);
+	assert_int_equal(entries("images"), 1);
+
+	assert_int_equal(tag_image(&ann, "debian", "mine"), -1);
+	assert_int_equal(e.code, FAIL_STATE);
+	assert_int_equal(tag_image(&ann, "debian", "no name"), -1);
+	assert_int_equal(e.code, FAIL_USAGE);
+	assert_int_equal(tag_image(&bob, "mine", "his"), -1);
+	assert_int_equal(e.code, FAIL_NOT_FOUND);
+	assert_int_equal(tag_image(&ann, "mine", "two"), 0);
+	assert_int_equal(tag_image(&ann, "mine", "three"), 0);
+	assert_int_equal(tag_image(&ann, "mine", "four"), -1);
+	assert_int_equal(e.code, FAIL_LIMIT);
+
+	/* The content stays until its last name goes. */
+	assert_int_equal(delete_image(&root, "debian"), 0);
+	assert_int_equal(delete_image(&ann, "mine"), 0);
+	assert_int_equal(delete_image(&ann, "two"), 0);
+	assert_int_equal(entries("images"), 1);
+	assert_int_equal(delete_image(&ann, "three"), 0);
+	assert_int_equal(entries("images"), 0);
+}
+
+static int read_at(const struct caller *c, const char *digest, uint64_t offset,
+		   struct image_part *p)
+{
+	static uint8_t buf[1000];
+
+	*p = (struct image_part){
+		.digest = digest, .offset = offset, .buf = buf, .room = sizeof(buf)
+	};
+	return image_read(&ctl, c, "debian", p, &e);
+}
+
+static void test_read(void **state)
+{
+	struct image_part p;
+	char digest[65], other[65];
+	uint64_t at = 0, seen = 0;
+
+	(void)state;
+	have_kernel();
+	assert_int_equal(import(&ann, "debian", ext4(16 * MIB, "hello"), digest), 0);
+	do {
+		assert_int_equal(read_at(&ann, digest, at, &p), 0);
+		assert_int_equal(p.size, 16 * MIB);
+		if (p.at <= 8 * MIB && p.at + p.n >= 8 * MIB + 5)
+			assert_memory_equal(p.buf + (8 * MIB - p.at), "hello", 5);
+		at = p.at + p.n;
+		seen += p.n;
+	} while (at < p.size);
+	assert_int_equal(at, 16 * MIB);
+	assert_true(seen < MIB); /* holes are left out */
+	assert_int_equal(read_at(&ann, digest, INT64_MAX, &p), 0);
+	assert_int_equal(p.at, 16 * MIB);
+	assert_int_equal(p.n, 0);
+	assert_int_equal(read_at(&bob, digest, 0, &p), -1);
+	assert_int_equal(e.code, FAIL_NOT_FOUND);
+	memcpy(other, digest, sizeof(other));
+	other[0] = other[0] == '0' ? '1' : '0';
+	assert_int_equal(read_at(&ann, other, 0, &p), -1);
+	assert_int_equal(e.code, FAIL_STATE);
+}
+
 static void test_digest(void **state)
 {
 	char a[65], b[65], zeros[65536] = "";
@@ -1067,6 +1152,8 @@ int main(void)
 		FILES(test_read_only),
 		FILES(test_overlay_is_refused),
 		FILES(test_import),
+		FILES(test_tag),
+		FILES(test_read),
 		FILES(test_digest),
 		FILES(test_refusals),
 		FILES(test_interrupted),

@@ -436,6 +436,8 @@ static int file_with(off_t size, off_t at, const char *magic)
 	return fd;
 }
 
+static char image_digest[65]; /* of bring_image() */
+
 static void bring_image(void)
 {
 	int fds[3] = { file_with(4096, 0x202, "HdrS"), file_with(4096, 0, "070701"),
@@ -445,7 +447,8 @@ static void bring_image(void)
 
 	(void)want(CALL_KERNEL_IMPORT, &k, fds);
 	(void)snprintf(i.image_import.kernel, sizeof(i.image_import.kernel), "linux");
-	(void)want(CALL_IMAGE_IMPORT, &i, &image);
+	const struct message m = want(CALL_IMAGE_IMPORT, &i, &image);
+	memcpy(image_digest, m.body.res_image_import.digest, sizeof(image_digest));
 	for (int n = 0; n < 3; n++)
 		(void)close(fds[n]);
 	(void)close(image);
@@ -453,6 +456,22 @@ static void bring_image(void)
 	assert_int_equal(t.rows, 1);
 	(void)want(CALL_IMAGE_LIST, NULL, NULL);
 	assert_int_equal(t.rows, 1);
+}
+
+static void tag_and_read_image(void)
+{
+	union control_body b = about("debian");
+
+	(void)snprintf(b.image_tag.name, sizeof(b.image_tag.name), "second");
+	(void)want(CALL_IMAGE_TAG, &b, NULL);
+	b = about("second");
+	(void)snprintf(b.image_read.digest, sizeof(b.image_read.digest), "%s", image_digest);
+	const struct res_image_read r = want(CALL_IMAGE_READ, &b, NULL).body.res_image_read;
+	assert_int_equal(r.size, 8 << 20);
+	assert_true(r.at <= 1080 && r.at + r.data.n >= 1082);
+	assert_memory_equal(r.data.v + (1080 - r.at), "\x53\xef", 2);
+	b = about("second");
+	(void)want(CALL_IMAGE_DELETE, &b, NULL);
 }
 
 static void create(const char *name)
@@ -521,6 +540,7 @@ static void every_request_works_under_the_filter(void **state)
 	assert_true(start_program());
 	assert_int_equal(want(CALL_VERSION, NULL, NULL).body.res_version.protocol, CONTROL_VERSION);
 	bring_image();
+	tag_and_read_image();
 	create("web");
 	(void)want(CALL_VM_LIST, NULL, NULL);
 	assert_int_equal(t.rows, 1);
