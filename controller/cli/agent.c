@@ -268,9 +268,10 @@ static void put_start(struct session *s)
 	put_text(s, AGENT_FOLDER, s->c->opt.workdir);
 	if (s->c->opt.tty)
 		data[0] |= AGENT_TTY;
-	if (s->c->nguest == 1)
+	const char *entry = s->c->opt.entrypoint; /* c->guest begins with it */
+	if (s->c->nguest == 1 && !(entry && *entry))
 		data[0] |= AGENT_LINE;
-	if (strcmp(s->c->command->verb, "run") == 0)
+	if (strcmp(s->c->command->verb, "run") == 0 && !entry)
 		data[0] |= AGENT_ENTRY;
 	agent_set16(data + 1, w.ws_row);
 	agent_set16(data + 3, w.ws_col);

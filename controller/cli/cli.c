@@ -148,6 +148,9 @@ static const struct option_row {
 	[O_FOR] = { "for", 0, K_WAIT_FOR, "STATE",
 		    "running, ready, stopped or exited, instead of the ssh server's answer",
 		    AT(wait_for), 0 },
+	[O_ENTRYPOINT] = { "entrypoint", 0, K_TEXT, "COMMAND",
+			   "run COMMAND with the words after -- instead of the image's entry point",
+			   AT(entrypoint), 0 },
 	[O_DRY_RUN] = { "dry-run", 0, K_FLAG, NULL, "print what would be done, and change nothing",
 			AT(dry_run), 0 },
 #undef AT

@@ -71,6 +71,7 @@ enum option_id {
 	O_FOLLOW_LINK,
 	O_SILENT,
 	O_FOR,
+	O_ENTRYPOINT,
 	O_COUNT
 };
 
@@ -90,6 +91,7 @@ struct options {
 		*config;
 	const char *key, *checkpoints, *role, *logs, *vm, *user, *op, *status, *since, *until;
 	const char *as, *workdir; /* the guest's user and folder for a command */
+	const char *entrypoint;   /* in the place of the image's; "": none */
 	uint64_t wait_for;        /* vm_wait's: enum wait_until + 1; 0: not given */
 	struct values env;
 	uint64_t lines;

@@ -18,7 +18,7 @@
 
 const struct command commands[] = {
 	{ "vm", "run", NULL, "[IMAGE]", 0, 1, true,
-	  WORKS | SHAPE | O(RM) | O(DETACH) | O(TIMEOUT) | COMMAND | O(SSH),
+	  WORKS | SHAPE | O(RM) | O(DETACH) | O(TIMEOUT) | COMMAND | O(SSH) | O(ENTRYPOINT),
 	  "create and start a VM, then run a command or a shell in it\n"
 	  "IMAGE is the name of an image here, a name of root's catalogue, or a reference to an\n"
 	  "image of a registry; what is not here is made first (`image pull`).  Without IMAGE the\n"
@@ -32,8 +32,11 @@ const struct command commands[] = {
 	  "`run` holds its VM: if run is ended before its command, by kill -9 or a lost\n"
 	  "terminal too, the service deletes the VM (--rm) or stops it.  A restart of the\n"
 	  "service does not end it.  A VM of --detach is not held.\n"
+	  "With a container image, the words after -- replace the image's command and follow its\n"
+	  "entry point.  --entrypoint COMMAND takes the place of both; with \"\" the words are run\n"
+	  "as by exec.\n"
 	  "--ssh uses the guest's ssh server, as for kernels that were imported without agent.\n"
-	  "--env, --user and --workdir do not go with it.",
+	  "--entrypoint, --env, --user and --workdir do not go with it.",
 	  cmd_vm_run },
 	{ "vm", "create", NULL, "[NAME]", 0, 1, false, WORKS | SHAPE,
 	  "create a VM without starting it\n"

@@ -8,6 +8,7 @@
  * cmd_vm_run() deletes the VM on a connection of its own, and tells errors.  The answer of
  * vm_create alone is always waited for: it has the VM's name, which a message needs. */
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -39,14 +40,34 @@ static int ours(struct cli *c, const struct error *e)
 	return code == FAIL_USAGE || code == FAIL_TIMEOUT ? code : EXIT_OURS;
 }
 
+/* Put --entrypoint before the words of the command.  @words: out: their room, the caller's. */
+static int put_entrypoint(struct cli *c, char ***words, struct error *e)
+{
+	const char *entry = c->opt.entrypoint;
+	size_t n = c->guest ? (size_t)c->nguest : 0;
+
+	if (!entry || !*entry)
+		return 0;
+	*words = calloc(n + 2, sizeof(**words));
+	if (!*words)
+		return error_set(e, FAIL_GENERAL, "run", "out of memory");
+	(*words)[0] = (char *)entry;
+	if (n)
+		memcpy(*words + 1, c->guest, n * sizeof(**words));
+	c->guest = *words;
+	c->nguest = (int)n + 1;
+	return 0;
+}
+
 /* Check the command and the options that belong to it. */
 static int check_command(const struct cli *c, struct error *e)
 {
 	if (!c->opt.ssh)
 		return agent_check_command(c->guest, e) < 0 ? -1 : agent_check_options(&c->opt, e);
-	if (c->opt.env.n || c->opt.as || c->opt.workdir)
-		return error_set(e, FAIL_USAGE, "--ssh",
-				 "--env, --user and --workdir are for the agent alone");
+	if (c->opt.env.n || c->opt.as || c->opt.workdir || c->opt.entrypoint)
+		return error_set(
+			e, FAIL_USAGE, "--ssh",
+			"--entrypoint, --env, --user and --workdir are for the agent alone");
 	return ssh_check_length(c->guest, e);
 }
 
@@ -56,7 +77,7 @@ static int check_run(struct cli *c, struct error *e)
 		return error_set(
 			e, FAIL_USAGE, "run",
 			"--rm deletes the VM when the command ends; with --detach there is none");
-	if (c->opt.detach && c->guest)
+	if (c->opt.detach && (c->guest || c->opt.entrypoint))
 		return error_set(e, FAIL_USAGE, "run",
 				 "--detach waits for nothing, so it takes no command");
 	if (c->npos && c->opt.image)
@@ -241,8 +262,9 @@ int cmd_vm_run(struct cli *c)
 	struct res_vm_create r;
 	struct ssh s;
 	char image[64];
+	_cleanup_free_ char **words = NULL;
 
-	if (check_run(c, &e) < 0)
+	if (put_entrypoint(c, &words, &e) < 0 || check_run(c, &e) < 0)
 		return out_error(c, &e);
 	if (signals_hold(c, &e) < 0 || image_for_vm(c, c->npos ? c->pos[0] : NULL, image, &e) < 0 ||
 	    ssh_prepare(c, &s, true, &e) < 0 || create(c, &s, &r, &hold, &e) < 0)

@@ -11,6 +11,7 @@
 
 #define WHAT "image"
 #define HEX "0123456789abcdef"
+#define LINKS_MOST 4 /* links to links, in an archive */
 
 /* ---- members of a tar ---- */
 
@@ -32,8 +33,14 @@ static int open_tar(const struct store *st, struct part *p, struct error *e)
 	return stream_tar(&p->plain, &p->archive, e);
 }
 
+struct member {
+	char name[256], link[256]; /* link: where a link leads, as it stands there */
+	mode_t type;               /* S_IFLNK: a symbolic link */
+	bool hard;                 /* a hard link: @link is the name of a member */
+};
+
 /* The next member.  Return: 1, 0 at the end, or -1 with @e. */
-static int next_member(struct part *p, char name[256], mode_t *type, struct error *e)
+static int next_member(struct part *p, struct member *m, struct error *e)
 {
 	struct archive_entry *entry;
 	int r = archive_read_next_header(p->archive, &entry);
@@ -43,26 +50,74 @@ static int next_member(struct part *p, char name[256], mode_t *type, struct erro
 	if (r < ARCHIVE_WARN)
 		return error_set(e, FAIL_USAGE, WHAT, "its tar can not be read: %s",
 				 archive_error_string(p->archive));
-	const char *path = archive_entry_pathname(entry);
-	plain_name(path ? path : "", name);
-	*type = archive_entry_hardlink(entry) ? S_IFLNK : archive_entry_filetype(entry);
+	const char *path = archive_entry_pathname(entry), *hard = archive_entry_hardlink(entry),
+		   *soft = archive_entry_symlink(entry);
+	plain_name(path ? path : "", m->name);
+	plain_name(hard ? hard : "", m->link);
+	if (!hard && soft)
+		(void)snprintf(m->link, sizeof(m->link), "%s", soft);
+	m->hard = hard != NULL;
+	m->type = archive_entry_filetype(entry);
 	return 1;
 }
 
-static int find_member(const struct store *st, const char *name, struct part *p, struct error *e)
+/* Write the name of the member that the link @m leads to.  Return: false: it leads out of the
+ * archive, or is too long. */
+static bool follow(const struct member *m, char name[256])
 {
-	char found[256];
-	mode_t type;
+	const char *to = m->link, *slash = strrchr(m->name, '/');
+	size_t n = m->hard || !slash ? 0 : (size_t)(slash - m->name);
+
+	for (; strncmp(to, "../", 3) == 0 || strncmp(to, "./", 2) == 0; to = strchr(to, '/') + 1) {
+		if (to[1] != '.')
+			continue;
+		if (n == 0)
+			return false;
+		while (n > 0 && m->name[--n] != '/')
+			;
+	}
+	return *to && *to != '/' &&
+	       snprintf(name, 256, "%.*s%s%s", (int)n, m->name, n ? "/" : "", to) < 256;
+}
+
+/* Find a member.  Return: 1 and its data is read next; 0: there is none; or -1 with @e.  @m: the
+ * member that has the name. */
+static int find_once(const struct store *st, const char *name, struct part *p, struct member *m,
+		     struct error *e)
+{
 	int r;
 
 	if (open_tar(st, p, e) < 0)
 		return -1;
-	while ((r = next_member(p, found, &type, e)) > 0)
-		if (strcmp(found, name) == 0 && S_ISREG(type)) {
+	while ((r = next_member(p, m, e)) > 0)
+		if (strcmp(m->name, name) == 0 && (m->hard || S_ISREG(m->type) || S_ISLNK(m->type)))
+			return 1;
+	return r;
+}
+
+/* Old archives of `docker save` have a layer that occurs twice as a link to the first one. */
+static int find_member(const struct store *st, const char *name, struct part *p, struct error *e)
+{
+	char now[256];
+	struct member m;
+
+	(void)snprintf(now, sizeof(now), "%s", name);
+	for (int i = 0; i <= LINKS_MOST; i++) {
+		int r = find_once(st, now, p, &m, e);
+		if (r < 0)
+			return -1;
+		if (r == 0)
+			return error_set(e, FAIL_USAGE, name, "the archive has no such file");
+		if (S_ISREG(m.type) && !m.hard) {
 			stream_member(&p->s, p->archive);
 			return 0;
 		}
-	return r < 0 ? -1 : error_set(e, FAIL_USAGE, name, "the archive has no such file");
+		part_end(p);
+		if (!follow(&m, now))
+			return error_set(e, FAIL_USAGE, name, "it is a link out of the archive");
+	}
+	return error_set(e, FAIL_USAGE, name, "it is a link through more than %d others",
+			 LINKS_MOST);
 }
 
 /* ---- files of a folder ---- */
@@ -154,14 +209,14 @@ static bool is_of_archive(const char *name)
 static int look_into_tar(const struct store *st, struct part *p, enum store_kind *kind,
 			 struct error *e)
 {
-	char name[256];
-	mode_t type;
+	struct member m;
 	int r;
 
 	if (open_tar(st, p, e) < 0)
 		return -1;
 	*kind = STORE_TAR;
-	while ((r = next_member(p, name, &type, e)) > 0) {
+	while ((r = next_member(p, &m, e)) > 0) {
+		const char *name = m.name;
 		if (!is_of_archive(strcmp(name, ".") == 0 ? "" : name)) {
 			*kind = STORE_TAR;
 			return 0;

@@ -65,6 +65,20 @@ docker_archive() { # docker_archive FILE LAYOUT NAME: what `docker save` would w
 		'[{Config: $c, RepoTags: [$t], Layers: $l}]' >"$d/manifest.json"
 	tar -C "$d" -cf "$1" .
 }
+docker_old() { # docker_old FILE LINK: what an old `docker save` wrote of the layers low, high, low: the last is a link, to LINK
+	local d=$1.d ids
+	mkdir -p "$d"/{a,b,c}
+	cp "$T/low.tar" "$d/a/layer.tar" && cp "$T/high.tar" "$d/b/layer.tar" && ln -s "$2" "$d/c/layer.tar"
+	ids="\"sha256:$(sha "$T/low.tar")\""
+	jq -n --argjson c "$config" --argjson i "[$ids, \"sha256:$(sha "$T/high.tar")\", $ids]" \
+		'{os: "linux", architecture: "amd64", config: $c, rootfs: {type: "layers", diff_ids: $i}}' >"$d/config"
+	for l in a b c; do mv "$d/$l" "$d/$(printf "$l%.0s" {1..64})"; done
+	jq -n --arg c "$(sha "$d/config").json" --argjson l "$(cd "$d" && printf '"%s"\n' */layer.tar | paste -sd , | sed 's/.*/[&]/')" \
+		'[{Config: $c, RepoTags: ["old:1"], Layers: $l}]' >"$d/manifest.json"
+	mv "$d/config" "$d/$(sha "$d/config").json"
+	tar -C "$d" -cf "$1" . && chmod a+r "$1"
+}
+id_a=$(printf 'a%.0s' {1..64}) id_c=${id_a//a/c}
 tiny_tree "$T/low"
 mkdir "$T/low/old" "$T/low/tmp" && echo low >"$T/low/old/file" && echo low >"$T/low/gone"
 mkdir -p "$T/high/sbin" "$T/high/old" && ln -s ../bin/busybox "$T/high/sbin/init"
@@ -192,6 +206,12 @@ is "$(banger image prune --dry-run | sort | xargs)" "back docker named oci ocita
 is "$(banger image prune | wc -l)/$(banger image list -q | sort | xargs)" "[68]/again tiny" "prune deletes that alone"
 check "they are made again" eval 'banger rm user && banger image rm again && import oci "$T/layout" && import tag "oci:$T/layout:v1" && import ocitar "oci-archive:$T/layout.tar" && import docker "$T/docker.tar" && import named "$T/docker.tar"'
 
+# ---- layers that are links ----
+docker_old "$T/old.tar" "../$id_a/layer.tar"
+check "an old archive of docker save, with a layer that is a link" import old "$T/old.tar"
+is "$(member old layers)" "$(sha "$T/low.tar" | head -c 12) $(sha "$T/high.tar" | head -c 12) $(sha "$T/low.tar" | head -c 12)" "has the layer twice"
+check "it is deleted" banger image delete old
+
 # ---- what is refused ----
 refused() { # refused WHY WHAT FILE: it is no image, and nothing is left of it
 	is "$(status_of import evil "$3")/$(grep -c -- "$1" "$T/err")" "[236]/1" "$2: refused ($(grep ^banger "$T/err"))"
@@ -202,6 +222,10 @@ evil() { # evil NAME JQ...: a copy of the layout, whose manifest JQ has changed
 	jq --argjson m "$(blob "$T/evil" "$T/evil/manifest" $oci.manifest.v1+json)" '.manifests = [$m]' "$T/layout/index.json" >"$T/evil/index.json"
 	chmod -R a+rX "$T/evil"
 }
+for link in ../../layer.tar /etc/passwd "../$id_a/../../x" "../$id_c/layer.tar" layer.tar; do
+	rm -rf "$T/old.tar" "$T/old.tar.d" && docker_old "$T/old.tar" "$link"
+	refused "a link out of the archive\|through more than 4\|no such file" "a layer that is a link to $link" "$T/old.tar"
+done
 refused "there is no image v2" "a tag that is not there" "oci:$T/layout:v2"
 refused "there are 0 images" "a name that is not there" "docker-archive:$T/docker.tar:other"
 rm -rf "$T/evil" && cp -r "$T/layout" "$T/evil" && chmod -R a+rX "$T/evil"

@@ -30,6 +30,8 @@ static void silence(void)
 	fx.agent_fd = 0;
 }
 
+static int heard_flags; /* of the last START; -1: none */
+
 /* The frames that the agent was sent, as "arg:sh start:0 input: ". */
 static const char *heard(void)
 {
@@ -46,11 +48,14 @@ static const char *heard(void)
 		uint8_t *at = agent_room(&r, &size);
 		got = recv(fx.agent_fd, at, size, MSG_DONTWAIT);
 		r.have += got > 0 ? (size_t)got : 0;
-		while (agent_next(&r, &m) == 1 && n < sizeof(text) - 200)
+		while (agent_next(&r, &m) == 1 && n < sizeof(text) - 200) {
+			if (m.type == AGENT_START)
+				heard_flags = m.data[0];
 			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s:%.*s ",
 					      agent_frame_name(m.type),
 					      m.type == AGENT_START ? 0 : (int)m.n,
 					      (const char *)m.data);
+		}
 	} while (got > 0);
 	return text;
 }
@@ -85,6 +90,37 @@ static void test_a_user_a_folder_and_variables(void **state)
 			 0);
 	assert_has(heard(), "arg:true env:TERM=vt52 user:7 start: ");
 	silence();
+}
+
+/* Its words are no line for a shell, and the image's entry point is left out. */
+static void test_an_entry_point_of_the_user(void **state)
+{
+	(void)state;
+	says(AGENT_EXIT, "\0\0", 2);
+	assert_int_equal(BANGER("run", "--rm", "--entrypoint", "/bin/ls", "--", "-l /"), 0);
+	assert_has(heard(), "arg:/bin/ls arg:-l / start: ");
+	assert_int_equal(heard_flags, 0);
+	silence();
+	says(AGENT_EXIT, "\0\0", 2);
+	assert_int_equal(BANGER("run", "--rm", "--entrypoint", "ls"), 0);
+	assert_has(heard(), "arg:ls start: ");
+	assert_int_equal(heard_flags, 0);
+	silence();
+	says(AGENT_EXIT, "\0\0", 2);
+	assert_int_equal(BANGER("run", "--rm", "--entrypoint", "", "--", "ls -l"), 0);
+	assert_has(heard(), "arg:ls -l start: ");
+	assert_int_equal(heard_flags, AGENT_LINE);
+	silence();
+	says(AGENT_EXIT, "\0\0", 2);
+	assert_int_equal(BANGER("run", "--rm", "--", "ls -l"), 0);
+	(void)heard();
+	assert_int_equal(heard_flags, AGENT_LINE | AGENT_ENTRY);
+	silence();
+	fx.calls[0] = '\0';
+	assert_int_equal(BANGER("run", "-d", "--entrypoint", "ls"), FAIL_USAGE);
+	assert_int_equal(BANGER("run", "--ssh", "--entrypoint", "ls"), FAIL_USAGE);
+	assert_int_equal(BANGER("exec", "--entrypoint", "ls", "web1", "--", "x"), FAIL_USAGE);
+	assert_string_equal(fx.calls, "");
 }
 
 static void refuses(const char *option, const char *value, const char *why)
@@ -560,6 +596,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_streams_and_status),
 		T(test_a_user_a_folder_and_variables),
+		T(test_an_entry_point_of_the_user),
 		T(test_bad_options_of_a_command),
 		T(test_a_signal_is_told_as_shells_do),
 		T(test_an_earlier_session_is_skipped),
