@@ -11,10 +11,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/landlock.h>
 #include <nettle/sha2.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -29,9 +31,8 @@
 #define DISK_MIB 65536 /* what the root of a disk may have without --size, as max_disk_mib */
 #define TAG_MOST 256
 #define HELPER "banger-unpack"
-/* The folder that skopeo makes, and its word for it. */
+/* What skopeo makes. */
 #define LAYOUT "layout"
-#define TO_LAYOUT "oci:layout"
 
 /* What the user named, and what is made of it. */
 struct import {
@@ -394,7 +395,14 @@ static int import_file(struct import *im, struct error *e)
 
 #define REGISTRY "docker://"
 
-/* Copy the image into a layout below the folder @dir. */
+/* Return: true if the kernel has Landlock, without which banger-unpack reads no folder. */
+static bool has_landlock(void)
+{
+	return syscall(SYS_landlock_create_ruleset, NULL, (size_t)0,
+		       LANDLOCK_CREATE_RULESET_VERSION) >= 1;
+}
+
+/* Copy the image into a layout below the folder @dir, or into a tar of one. */
 static int fetch(struct cli *c, const char *reference, const char *dir, struct error *e)
 {
 	const char *const argv[] = { "skopeo",
@@ -407,7 +415,7 @@ static int fetch(struct cli *c, const char *reference, const char *dir, struct e
 				     "copy",
 				     c->opt.progress == PROGRESS_NONE ? "--quiet" : "--all=false",
 				     reference,
-				     TO_LAYOUT,
+				     has_landlock() ? "oci:" LAYOUT : "oci-archive:" LAYOUT,
 				     NULL };
 	const struct proc_io io = { .quiet_out = true, .dir = dir };
 

@@ -129,8 +129,8 @@ static int limit_all(uint64_t file_max)
 		       : 0;
 }
 
-/* Files: those below @folder, to read.  A kernel without Landlock has the seccomp filter alone:
- * with a @folder it bounds what is done with files, but not which. */
+/* Files: those below @folder, to read.  The seccomp filter alone bounds what is done with files, but
+ * not which: without Landlock, "../" would lead out of a @folder, so there must be none. */
 static int confine_files(int folder)
 {
 	const struct landlock_ruleset_attr attr = { .handled_access_fs = (1ull << 13) - 1 };
@@ -138,8 +138,10 @@ static int confine_files(int folder)
 						   .parent_fd = folder };
 
 	if (syscall(SYS_landlock_create_ruleset, NULL, (size_t)0, LANDLOCK_CREATE_RULESET_VERSION) <
-	    1)
-		return 0;
+	    1) {
+		errno = EOPNOTSUPP;
+		return folder < 0 ? 0 : -1;
+	}
 	_cleanup_close_ int set = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr),
 					       0u);
 	if (set < 0)

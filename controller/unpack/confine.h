@@ -11,7 +11,7 @@
  *
  * Sets limits, no_new_privs, Landlock where the kernel has it, and a seccomp filter: no sockets, no
  * programs, no processes.
- * Return: 0, or -1 with errno.
+ * Return: 0, or -1 with errno: EOPNOTSUPP: a @folder needs Landlock, which this kernel lacks.
  */
 int confine(int folder, uint64_t file_max);
 

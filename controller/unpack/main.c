@@ -8,11 +8,13 @@
  *
  * It answers by its exit status (enum fail), and by lines: after a failure what,
  * why and hint; else the digests of the image's configuration and of its layers (struct image). */
-#include <fcntl.h>
+#include <errno.h>
 #include <locale.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -65,10 +67,38 @@ static int take_disk(uint64_t bytes, struct error *e)
 	return 0;
 }
 
+/* End with the process that has started this one.  Its end of our output tells whether it is gone
+ * already (pipe(7)). */
+static int follow_parent(void)
+{
+	struct pollfd p = { STDOUT_FILENO, 0, 0 };
+
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+		return -1;
+	return poll(&p, 1, 0) > 0 && p.revents & POLLERR ? -1 : 0;
+}
+
+static int give_up_rights(uint64_t bytes, struct error *e)
+{
+	struct stat st;
+
+	/* A full disk is told as an error of write(2). */
+	(void)signal(SIGXFSZ, SIG_IGN);
+	(void)close_range(OUTPUT + 1, ~0u, 0);
+	if (fstat(STDIN_FILENO, &st) == 0 && follow_parent() == 0 &&
+	    confine(S_ISDIR(st.st_mode) ? STDIN_FILENO : -1, bytes) == 0)
+		return 0;
+	if (errno != EOPNOTSUPP)
+		return error_set(e, FAIL_HOST, "banger-unpack", "it could not be confined");
+	(void)error_set(e, FAIL_HOST, "banger-unpack",
+			"this kernel has no Landlock, so no folder is read");
+	error_hint(e, "tar -C FOLDER -cf FILE . && banger image import NAME FILE");
+	return -1;
+}
+
 int main(int argc, char **argv)
 {
 	struct error e = { 0 };
-	struct stat st;
 	uint64_t mib;
 
 	const bool disk = argc == 3 && strcmp(argv[1], "disk") == 0;
@@ -80,14 +110,8 @@ int main(int argc, char **argv)
 	/* Names in extended headers of tar are UTF-8; in this locale libarchive does not convert
 	   them. */
 	(void)setlocale(LC_CTYPE, "C.UTF-8");
-	/* A full disk is told as an error of write(2). */
-	(void)signal(SIGXFSZ, SIG_IGN);
-	(void)close_range(OUTPUT + 1, ~0u, 0);
-	if (fstat(STDIN_FILENO, &st) < 0 ||
-	    confine(S_ISDIR(st.st_mode) ? STDIN_FILENO : -1, mib << 20) < 0) {
-		(void)error_set(&e, FAIL_HOST, "banger-unpack", "it could not be confined");
+	if (give_up_rights(mib << 20, &e) < 0)
 		return report(&e);
-	}
 	int r = disk ? take_disk(mib << 20, &e) : unpack(mib << 20, argv[3], &e);
 	return r < 0 ? report(&e) : 0;
 }

@@ -3,6 +3,7 @@
 #include "tests/unit/cli_fixture.h"
 
 #include <errno.h>
+#include <seccomp.h>
 #include <sys/wait.h>
 
 #include "controller/cli/images.h"
@@ -310,6 +311,50 @@ static void test_pull_to_a_name_that_is_taken(void **state)
 	assert_string_equal(fx.calls, "image_list ");
 }
 
+/* Pull an image by a program that keeps its words and fails.  @landlock: or the kernel has none. */
+static void pull_by_a_script(bool landlock)
+{
+	int status;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		scmp_filter_ctx f = landlock ? NULL : seccomp_init(SCMP_ACT_ALLOW);
+		if (f && (seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS),
+					   SCMP_SYS(landlock_create_ruleset), 0) < 0 ||
+			  seccomp_load(f) < 0))
+			_exit(99);
+		_exit(BANGER("image", "pull", "alpine", "--kernel", "k"));
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), FAIL_GENERAL);
+}
+
+static void read_words(char text[500])
+{
+	FILE *f = fopen(in_dir("words"), "re");
+
+	assert_non_null(f);
+	text[fread(text, 1, 499, f)] = '\0';
+	(void)fclose(f);
+}
+
+/* banger-unpack reads no folder then. */
+static void test_without_landlock_skopeo_writes_a_tar(void **state)
+{
+	char text[500];
+
+	(void)state;
+	write_script("skopeo", "echo \"$*\" >\"$HOME/words\"; exit 1\n");
+	pull_by_a_script(true);
+	read_words(text);
+	assert_has(text, " docker://alpine oci:layout\n");
+	pull_by_a_script(false);
+	read_words(text);
+	assert_has(text, " docker://alpine oci-archive:layout\n");
+}
+
 #define DIGEST_A "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define DIGEST_B "0123456789abbeef0123456789abcdef0123456789abcdef0123456789abcdef"
 
@@ -465,6 +510,7 @@ int main(void)
 		T(test_the_catalogue),
 		T(test_a_wrong_catalogue),
 		T(test_pull_to_a_name_that_is_taken),
+		T(test_without_landlock_skopeo_writes_a_tar),
 		T(test_a_digest_in_the_place_of_a_name),
 		T(test_show),
 		T(test_prune),
