@@ -46,7 +46,7 @@
 #include "controller/api/exchange.h"
 #include "controller/lifecycle/hold.h"
 #include "controller/loop.h"
-#include "controller/api/rate.h"
+#include "controller/rate.h"
 #include "controller/workers.h"
 
 #define TICK_MS 1000

@@ -17,6 +17,7 @@
 #include "controller/lifecycle/lifecycle.h"
 #include "controller/lifecycle/operation.h"
 #include "controller/policy/idle.h"
+#include "controller/user_log.h"
 #include "controller/vmm/driver.h"
 #include "controller/vmm/port.h"
 #include "controller/vmm/watch.h"
@@ -342,8 +343,8 @@ static bool still_runs(struct exchange *x, const struct vm *vm)
 /* Leave a trace of a session that begins.  The controller sees neither its bytes nor its end. */
 static void note_session(struct exchange *x, const struct vm *vm)
 {
-	log_info("%s: uid %u gets a session of its agent (op %s)", vm->name, x->caller.uid,
-		 x->op.hex);
+	user_log(x->caller.uid, "%s: uid %u gets a session of its agent (op %s)", vm->name,
+		 x->caller.uid, x->op.hex);
 	watch_set_ready(x->ctl->watch, vm->id);
 	idle_use(x->ctl->idle, vm, clock_boot_ns());
 }

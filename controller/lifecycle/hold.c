@@ -6,9 +6,9 @@
 
 #include "common/clock.h"
 #include "common/lock.h"
-#include "common/log.h"
 #include "controller/db/db.h"
 #include "controller/lifecycle/operation.h"
+#include "controller/user_log.h"
 #include "controller/workers.h"
 #include "proto/slot.h"
 
@@ -189,7 +189,7 @@ static int hold_locked(struct ctl *c, struct vm *vm, enum hold hold, const struc
 	if (!same && db_vm_update(c->db, vm, e) < 0)
 		return -1;
 	if (same && hold && !holder)
-		log_info("%s: its holder has come back", vm->name);
+		user_log(vm->owner, "%s: its holder has come back", vm->name);
 	if (hold == HOLD_NONE)
 		hold_forget(c->holds, vm);
 	else

@@ -13,6 +13,7 @@
 #include "controller/lifecycle/vm_lock.h"
 #include "controller/objects/release.h"
 #include "controller/policy/idle.h"
+#include "controller/user_log.h"
 #include "controller/vmm/port.h"
 #include "controller/vmm/watch.h"
 #include "controller/workers.h"
@@ -148,7 +149,7 @@ static int end_unheld_locked(struct ctl *c, struct vm *vm, const struct operatio
 {
 	if (vm->hold == HOLD_NONE || hold_holder(c->holds, vm))
 		return 0;
-	log_info("%s: its holder has ended (hold: %s)", vm->name, hold_name(vm->hold));
+	user_log(vm->owner, "%s: its holder has ended (hold: %s)", vm->name, hold_name(vm->hold));
 	int r = vm->hold == HOLD_DELETE ? vm_delete_locked(c, vm, o, e) : stop_unheld(c, vm, o, e);
 	if (r < 0)
 		log_error("%s: %s", vm->name, e->why);

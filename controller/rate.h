@@ -1,7 +1,7 @@
 /* rate.h - limits the rate at which a user may begin operations that the roles log: a token bucket
  * for each uid. */
-#ifndef BANGER_CONTROLLER_API_RATE_H
-#define BANGER_CONTROLLER_API_RATE_H
+#ifndef BANGER_CONTROLLER_RATE_H
+#define BANGER_CONTROLLER_RATE_H
 
 #include <stdint.h>
 #include <sys/types.h>

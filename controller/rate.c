@@ -1,7 +1,7 @@
 /* rate.c - token buckets of one number each: the time at which the bucket is full again.
  *
  * This is the generic cell rate algorithm of ITU-T I.371. */
-#include "controller/api/rate.h"
+#include "controller/rate.h"
 
 #include <stddef.h>
 
