@@ -210,13 +210,27 @@ static void list_remove(struct api *a, struct conn *c)
 	*p = c->next;
 }
 
-static size_t count_of(const struct api *a, uid_t uid, bool running)
+/* Return: the connections of the user, without those that hold a VM. */
+static size_t count_of(const struct api *a, uid_t uid)
 {
 	size_t n = 0;
 
 	for (const struct conn *c = a->conns; c; c = c->next)
-		n += c->x.caller.uid == uid && (!running || c->state == RUNNING);
+		n += c->x.caller.uid == uid && !hold_has(a->ctl->holds, c->x.connection);
 	return n;
+}
+
+/* True while a request of @owner's, or of root, to take a hold is not answered. */
+static bool asks_to_hold(const void *arg, uint32_t owner)
+{
+	const struct api *a = arg;
+
+	for (const struct conn *c = a->conns; c; c = c->next)
+		if ((c->x.caller.uid == owner || c->x.caller.uid == 0) && c->x.call &&
+		    c->x.call->id == CALL_VM_HOLD && !c->x.gone &&
+		    (c->state == WAITING || c->state == RUNNING || c->state == PARKED))
+			return true;
+	return false;
 }
 
 /* True when more than API_CLOSING_FDS descriptors of the user are being closed: they count against
@@ -671,17 +685,16 @@ static struct conn *to_give_up(const struct api *a, uid_t uid)
 
 	for (struct conn *c = a->conns; c; c = c->next) {
 		struct share *s = c->x.caller.uid ? share_of(shares, c->x.caller.uid) : NULL;
-		if (!s)
+		if (!s || hold_has(a->ctl->holds, c->x.connection))
 			continue;
 		s->n++;
-		if (!s->resting && (c->state == READING || c->state == PARKED) &&
-		    !hold_has(a->ctl->holds, c->x.connection))
+		if (!s->resting && (c->state == READING || c->state == PARKED))
 			s->resting = c;
 	}
 	for (size_t i = 0; i < SHARES_MAX; i++)
 		if (shares[i].resting && (!most || shares[i].n > most->n))
 			most = &shares[i];
-	return most && most->n > count_of(a, uid, false) + 1 ? most->resting : NULL;
+	return most && most->n > count_of(a, uid) + 1 ? most->resting : NULL;
 }
 
 /* True if @who may have one more of all connections, perhaps in place of another user's. */
@@ -703,7 +716,7 @@ static int check_caller(struct api *a, int fd, const struct caller *who, struct 
 {
 	if (check_ids(&a->ctl->config, fd, who, e) < 0)
 		return -1;
-	if (count_of(a, who->uid, false) < API_CONNECTIONS_PER_UID && has_room(a, who))
+	if (count_of(a, who->uid) < API_CONNECTIONS_PER_UID && has_room(a, who))
 		return 0;
 	(void)error_set(e, FAIL_LIMIT, "connection", "too many are open");
 	error_hint(e, "wait until some of your commands have ended");
@@ -792,6 +805,7 @@ struct api *api_open(struct ctl *c, int epoll_fd, int listener,
 		errno = saved;
 		return NULL;
 	}
+	hold_heed(c->holds, asks_to_hold, a);
 	return a;
 }
 
@@ -865,6 +879,7 @@ void api_close(struct api *a)
 			wait_closed(c);
 	}
 	api_stop_listening(a);
+	hold_heed(a->ctl->holds, NULL, NULL);
 	fdio_close_all(&a->bell, 1);
 	(void)pthread_mutex_destroy(&a->lock);
 	free(a);

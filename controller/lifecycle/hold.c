@@ -16,7 +16,9 @@
 #define ENDS_MAX (WORKER_THREADS / 2)
 
 struct held {
-	bool used; /* the entry is of the VM @vm */
+	bool used;  /* the entry is of the VM @vm */
+	bool grace; /* no connection has held the VM since the service was started */
+	uint32_t owner;
 	bool busy; /* hold_due() has given it out */
 	uint8_t vm[ID_LEN];
 	uint64_t connection; /* 0: there is no holder */
@@ -30,6 +32,8 @@ struct holds {
 	pthread_mutex_t lock;
 	size_t count; /* entries with a holder */
 	size_t busy;  /* entries that hold_due() has given out */
+	bool (*asks)(const void *arg, uint32_t owner);
+	const void *asks_arg;
 	struct held slots[SLOT_MAX];
 };
 
@@ -56,8 +60,11 @@ static void set(struct holds *h, struct held *s, const struct vm *vm, uint64_t c
 {
 	h->count += (connection != 0) - (s->connection != 0);
 	s->used = vm != NULL;
-	if (vm)
+	s->grace = false;
+	if (vm) {
 		memcpy(s->vm, vm->id, ID_LEN);
+		s->owner = vm->owner;
+	}
 	s->connection = connection;
 	s->due_ns = due_ns;
 }
@@ -106,8 +113,19 @@ void hold_note(struct holds *h, const struct vm *vm, uint64_t due_ns)
 	_cleanup_unlock_ struct lock_guard g = lock_guard(&h->lock);
 	struct held *s = &h->slots[vm->slot];
 	/* @vm may be of the past: an entry with a holder is newer. */
-	if (!is_of(s, vm) && !s->connection)
-		set(h, s, vm, 0, due_ns);
+	if (is_of(s, vm) || s->connection)
+		return;
+	set(h, s, vm, 0, due_ns);
+	s->grace = true;
+}
+
+void hold_heed(struct holds *h, bool (*asks)(const void *arg, uint32_t owner), const void *arg)
+{
+	if (!h)
+		return;
+	_cleanup_unlock_ struct lock_guard g = lock_guard(&h->lock);
+	h->asks = asks;
+	h->asks_arg = arg;
 }
 
 uint64_t hold_holder(struct holds *h, const struct vm *vm)
@@ -146,6 +164,8 @@ struct held *hold_due(struct holds *h, uint64_t now_ns)
 	for (size_t i = 0; i < SLOT_MAX && h->busy < ENDS_MAX; i++) {
 		struct held *s = &h->slots[i];
 		if (!s->used || s->busy || s->connection || now_ns < s->due_ns)
+			continue;
+		if (s->grace && h->asks && h->asks(h->asks_arg, s->owner))
 			continue;
 		s->busy = true;
 		h->busy++;

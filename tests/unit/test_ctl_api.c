@@ -185,6 +185,15 @@ static int hear(struct control *c, enum call_id id, struct message *m)
 	return 0;
 }
 
+static size_t running_of(uid_t uid)
+{
+	size_t n = 0;
+
+	for (const struct conn *c = t.api->conns; c; c = c->next)
+		n += c->x.caller.uid == uid && c->state == RUNNING;
+	return n;
+}
+
 static void say(struct control *c, enum call_id id, const union control_body *args)
 {
 	static const union control_body none;
@@ -458,11 +467,11 @@ static void few_users_can_not_take_all_connections(void **state)
 	assert_int_equal(t.api->n_conns, API_CONNECTIONS_MAX);
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
 		others[i] = client(OTHER);
-	const size_t n = count_of(t.api, OTHER, false);
+	const size_t n = count_of(t.api, OTHER);
 	assert_int_equal(t.api->n_conns, API_CONNECTIONS_MAX);
 	assert_in_range(n, API_CONNECTIONS_MAX / 5 - 1, API_CONNECTIONS_MAX / 5 + 1);
 	for (uint32_t uid = 2000; uid < 2004; uid++)
-		assert_true(count_of(t.api, uid, false) >= n - 1);
+		assert_true(count_of(t.api, uid) >= n - 1);
 	/* The oldest connections were closed; the newest are served. */
 	assert_int_equal(ask(&many[API_CONNECTIONS_PER_UID - 1], CALL_VERSION, NULL).kind,
 			 MSG_RESULT);
@@ -839,12 +848,12 @@ static void a_client_that_goes_while_its_request_waits_starts_nothing(void **sta
 	for (size_t i = 0; i < ARRAY_SIZE(many); i++) {
 		many[i] = client(OWNER);
 		say(&many[i], CALL_VM_STOP, &web);
-		RUN_UNTIL(count_of(t.api, OWNER, true) == i + 1);
+		RUN_UNTIL(running_of(OWNER) == i + 1);
 	}
 	late = client(OWNER);
 	say(&late, CALL_VM_START, &other);
 	run_for(20);
-	assert_int_equal(count_of(t.api, OWNER, true), ARRAY_SIZE(many));
+	assert_int_equal(running_of(OWNER), ARRAY_SIZE(many));
 	control_close(&late);
 	RUN_UNTIL(t.api->n_conns == ARRAY_SIZE(many));
 	vm_lock_give(f->c.vm_locks, vm.id);
@@ -921,7 +930,7 @@ static void a_client_that_goes_while_a_worker_has_it_is_dropped_later(void **sta
 	(void)poll(NULL, 0, 50);
 	web.vm_wait.timeout_ms = 3600000;
 	say(&c, CALL_VM_WAIT, &web);
-	RUN_UNTIL(count_of(t.api, OWNER, true) == 1);
+	RUN_UNTIL(running_of(OWNER) == 1);
 	control_close(&c);
 	run_for(20);
 	assert_int_equal(t.api->n_conns, 1);
@@ -967,7 +976,7 @@ static void one_user_can_not_take_all_workers(void **state)
 		say(&many[i], CALL_VM_START, &web); /* all but one wait for the operation lock */
 	}
 	run_for(50);
-	assert_int_equal(count_of(t.api, OWNER, true), API_WORKERS_PER_UID);
+	assert_int_equal(running_of(OWNER), API_WORKERS_PER_UID);
 	assert_works(OTHER);
 	assert_int_not_equal(row(f, "web").state, VM_RUNNING);
 	for (size_t i = 0; i < ARRAY_SIZE(many); i++) {
@@ -1036,7 +1045,7 @@ static void few_users_can_not_take_all_workers(void **state)
 		}
 	}
 	run_for(100);
-	assert_int_equal(count_of(t.api, 3000 + USERS - 1, true), API_WORKERS_PER_UID);
+	assert_int_equal(running_of(3000 + USERS - 1), API_WORKERS_PER_UID);
 	assert_works(OTHER);
 	for (uint32_t u = 0; u < USERS; u++) {
 		vm_lock_give(f->c.vm_locks, vm[u].id);
@@ -2167,6 +2176,76 @@ static void a_loss_during_a_decision_is_not_lost(void **state)
 	holds_close(h);
 }
 
+/* A holder is no command of its user's: its connection comes on top of theirs. */
+static void holders_take_no_place_of_their_users_commands(void **state)
+{
+	static struct control many[API_CONNECTIONS_PER_UID];
+	struct fixture *f = *state;
+	struct control holder = client(OWNER);
+
+	create_held(&holder, HOLD_DELETE);
+	for (size_t i = 0; i < ARRAY_SIZE(many); i++)
+		many[i] = client(OWNER);
+	assert_int_equal(t.api->n_conns, API_CONNECTIONS_PER_UID + 1);
+	assert_int_equal(ask(&many[API_CONNECTIONS_PER_UID - 1], CALL_VERSION, NULL).kind,
+			 MSG_RESULT);
+	for (size_t i = 0; i < ARRAY_SIZE(many); i++)
+		control_close(&many[i]);
+	assert_ends_with(f, &holder, HOLD_DELETE);
+}
+
+/* A holder that has asked within the grace has come back in time, however long its request waits
+ * for a worker or for the VM. */
+static void a_holder_that_asks_is_waited_for(void **state)
+{
+	struct fixture *f = *state;
+	struct control c = client(OWNER);
+	union control_body b = { .vm_hold = { .hold = HOLD_DELETE } };
+	atomic_bool *cancelled;
+	struct error e = { 0 };
+
+	create_held(&c, HOLD_DELETE);
+	(void)ask_hold(&c, HOLD_NONE);
+	struct vm vm = row(f, "web");
+	vm.hold = HOLD_DELETE;
+	assert_int_equal(db_vm_update(f->c.db, &vm, &e), 0); /* as the last controller left it */
+	vm_lock_take(f->c.vm_locks, vm.id, VM_LOCK_WAIT, &cancelled);
+	COPY(b.vm_hold.vm, "web");
+	say(&c, CALL_VM_HOLD, &b);
+	RUN_UNTIL(t.api->conns->state == RUNNING);
+	hold_note(f->c.holds, &vm, 1);
+	assert_null(hold_due(f->c.holds, UINT64_MAX));
+	vm_lock_give(f->c.vm_locks, vm.id);
+	RUN_UNTIL(hold_count(f->c.holds) == 1);
+	/* The grace of a user who does not ask ends, as a hold that is lost does at once. */
+	RUN_UNTIL(t.api->conns->state == READING);
+	hold_forget(f->c.holds, &vm);
+	hold_note(f->c.holds, &vm, clock_boot_ns() + 3600000000000u);
+	struct held *s = hold_due(f->c.holds, UINT64_MAX);
+	assert_non_null(s);
+	hold_done(f->c.holds, s, 0);
+	assert_int_equal(ask_hold(&c, HOLD_DELETE).kind, MSG_RESULT);
+	assert_ends_with(f, &c, HOLD_DELETE);
+}
+
+/* All connections may be slow to close at once, those of the holders too; without a thread of its
+ * own a close blocks the main loop. */
+static void the_unit_has_tasks_for_all_threads(void **state)
+{
+	const unsigned long others = 64; /* watch, housekeeping, libraries; roles and supervisor */
+	FILE *f = fopen("privhelper/host/banger.service", "r");
+	unsigned long tasks = 0;
+	char line[256];
+
+	(void)state;
+	assert_non_null(f);
+	while (!tasks && fgets(line, sizeof(line), f))
+		(void)sscanf(line, "TasksMax=%lu", &tasks);
+	(void)fclose(f);
+	assert_true(tasks >=
+		    API_CONNECTIONS_MAX + API_CLOSING_MORE + SLOT_MAX + WORKER_THREADS + others);
+}
+
 /* A user may lose the holders of all VMs at once, when a session ends.  Their ends must not take
  * all workers, nor the places in their queue. */
 static void many_ends_at_once_leave_workers_for_requests(void **state)
@@ -2263,6 +2342,9 @@ int main(void)
 		TEST(a_holder_may_go_at_any_time),
 		TEST(a_holder_rests_for_as_long_as_it_holds),
 		TEST(a_holder_may_come_back_within_the_grace),
+		TEST(holders_take_no_place_of_their_users_commands),
+		TEST(a_holder_that_asks_is_waited_for),
+		cmocka_unit_test(the_unit_has_tasks_for_all_threads),
 		TEST(many_ends_at_once_leave_workers_for_requests),
 		TEST(an_end_that_fails_is_tried_again),
 		TEST(a_loss_during_a_decision_is_not_lost),

@@ -22,7 +22,7 @@ check "and after a restart" eval "systemctl restart banger && banger vm list"
 is "$(systemctl is-enabled banger)/$(systemctl is-active banger)" enabled/active "enabled and active"
 is "$(findmnt -n -o FSTYPE,OPTIONS /run/banger/slots)" "tmpfs *" "the slots' tmpfs is a mount of the host's"
 is "$(findmnt -n -o OPTIONS /run/banger/slots)" "*nosuid*noexec*" "nothing in it is executed"
-is "$(systemctl show -p MemoryMax,TasksMax --value banger | xargs)" "*1024*" "the service's own processes have limits"
+is "$(systemctl show -p MemoryMax,TasksMax --value banger | xargs)" "*2048*" "the service's own processes have limits"
 check "all VMs together have a limit of memory" grep -vqx max /sys/fs/cgroup/banger/vm/memory.max
 is "$(cat /sys/fs/cgroup/banger/vm/pids.max)" 16384 "and of processes"
 
