@@ -14,22 +14,32 @@ guest_image
 DB=$T/state/banger.db
 
 row() { # row NAME [UID]: what doctor --db says of it
-	as "${2-0}" doctor --db --config "$CONF" -o json | jq -r --arg n "$1" '[.[] | select(.name == $n)][0] | "\(.verdict) \(.where): \(.text): \(.hint)"'
+	as "${2-0}" doctor --db --config "$CONF" -o json | jq -r --arg n "$1" \
+		'[.[] | select(.name == $n)][0] | "\(.verdict) \(.where): \(.text): \(.hint)"'
 }
-doctor_fails() { as 0 doctor --db --config "$CONF" -o json | jq -r '[.[] | select(.verdict == "FAIL") | .name] | join(" ")'; }
+doctor_fails() {
+	as 0 doctor --db --config "$CONF" -o json |
+		jq -r '[.[] | select(.verdict == "FAIL") | .name] | join(" ")'
+}
 slot_of() { field $ALICE "$1" slot; }
 mark_of() { cut -d' ' -f3 "$T/state/slots/$1/owner"; }
-sums() { find "$T/state" -maxdepth 1 \( -name banger.db -o -name banger.db-wal -size +0 \) -exec sha256sum {} + | sort; } # an empty log is none
+# an empty log is none
+sums() {
+	find "$T/state" -maxdepth 1 \( -name banger.db -o -name banger.db-wal -size +0 \) \
+		-exec sha256sum {} + | sort
+}
 as_controller() { setpriv --reuid $CTL_ID --regid $CTL_ID --clear-groups "$@"; }
 put_back() { # put_back FILE: what the README says: the file, and no log of another one
 	rm -f "$DB-wal" "$DB-shm"
 	cp "$1" "$DB" && chown $CTL_ID:$CTL_ID "$DB" && chmod 600 "$DB"
 }
-refused() { # refused NAME WHY HINT: the set does not come up, says so by its file, and the VM that runs goes on
+# refused NAME WHY HINT: the set does not come up, says so by its file, and the VM that runs goes on
+refused() {
 	local before pid
 	before=$(sums) pid=$(slot_processes)
 	did "$1: the set does not come up" set_refuses
-	is "$(cat "$T/set.err")" "*banger-controller: $DB: *$2*banger-controller: hint: *$3*" "$1: it says why, and what to do"
+	is "$(cat "$T/set.err")" "*banger-controller: $DB: *$2*banger-controller: hint: *$3*" \
+		"$1: it says why, and what to do"
 	is "$(sums)" "$before" "$1: the files are as they were"
 	is "$(slot_processes)" "$pid" "$1: VMs run on"
 }
@@ -37,22 +47,30 @@ refused() { # refused NAME WHY HINT: the set does not come up, says so by its fi
 # ---- a good day ----
 did "the set comes up" set_start
 check "root brings kernel and image" set_images
-for vm in stays again rests gone; do as $ALICE vm create $vm --image tiny --memory 128M >/dev/null; done
+for vm in stays again rests gone; do
+	as $ALICE vm create $vm --image tiny --memory 128M >/dev/null
+done
 check "alice starts two VMs" eval 'as $ALICE vm start stays && as $ALICE vm start again'
 stays=$(field $ALICE stays runtime.pid)
-is "$(as $ALICE doctor --db -o json | jq -r '[.[] | select(.where != "daemon" or .verdict == "FAIL")] | length')/$?" 0/0 \
+is "$(as $ALICE doctor --db -o json |
+	jq -r '[.[] | select(.where != "daemon" or .verdict == "FAIL")] | length')/$?" 0/0 \
 	"doctor --db: by the daemon anybody hears that all is well"
 for name in folder database schema log space slots images ledger; do
 	is "$(row $name $ALICE)" "PASS daemon: *" "doctor --db: $name"
 done
 rm -f "$DB.backup" # on a slow host there is one of before they were created
 check "a copy is made by itself" wait_for 30 test -s "$DB.backup"
-is "$(row backup)" "PASS daemon: banger.db.backup: whole, of 20*Z, schema *, 4 VMs: " "doctor --db: the backup, and what is in it"
+is "$(row backup)" "PASS daemon: banger.db.backup: whole, of 20*Z, schema *, 4 VMs: " \
+	"doctor --db: the backup, and what is in it"
 
-# ---- yesterday's is put back: what it knows is adopted or released, what it does not is removed, disks stay ----
+# ---- yesterday's database is put back ----
+# What it knows is adopted or released, what it does not know is removed, disks stay.
 cp "$DB.backup" "$T/yesterday.db"
-check "since then: one was restarted, one started, one deleted" \
-	eval 'as $ALICE vm kill again && as $ALICE vm start again && as $ALICE vm start rests && as $ALICE vm delete gone'
+since_then() {
+	as $ALICE vm kill again && as $ALICE vm start again && as $ALICE vm start rests &&
+		as $ALICE vm delete gone
+}
+check "since then: one was restarted, one started, one deleted" since_then
 gone=$(sqlite3 "$T/yesterday.db" "SELECT slot FROM vms WHERE name = 'gone'")
 for vm in b1 b2 b3; do as $BOB vm create $vm --image tiny --memory 128M >/dev/null; done
 is "$(mark_of "$gone")" $BOB "bob has the slot of the deleted one"
@@ -61,34 +79,44 @@ theirs=$(sha256sum "$T/state/slots/$gone/disk")
 generation=$(cut -d' ' -f2 "$T/state/slots/$gone/owner")
 did "a clean stop" set_stop
 cp "$DB" "$T/today.db"
-cp "$T/yesterday.db" "$DB" # over it: owner and mode stay, and so does the log, which everybody forgets
+# over it: owner and mode stay, and so does the log, which everybody forgets
+cp "$T/yesterday.db" "$DB"
 did "the set comes up with yesterday's database" set_start
 is "$(as 0 vm list --all -o json | jq -r 'map("\(.name) \(.state)") | join(", ")')" \
-	"again stopped, gone failed, rests created, stays running" "no VM is told of that it does not know, and none lies"
+	"again stopped, gone failed, rests created, stays running" \
+	"no VM is told of that it does not know, and none lies"
 is "$(slot_processes)" "$stays" "who ran then and runs now was adopted, all others are gone"
 is "$(taps)/$(nft_elems bridge guest)/$(our_cgroups | wc -l)" 1/1/1 "with all that was theirs"
-is "$(field $ALICE gone reason)" "*another VM*database is older*" "the one whose slot was given away says so"
-is "$(status_of as $ALICE vm start gone) $(cat "$T/err")" "5 *gone: *another VM*newer state database*" "and does not start with another one's disk"
+is "$(field $ALICE gone reason)" "*another VM*database is older*" \
+	"the one whose slot was given away says so"
+is "$(status_of as $ALICE vm start gone) $(cat "$T/err")" \
+	"5 *gone: *another VM*newer state database*" "and does not start with another one's disk"
 is "$(doctor_fails)" slots "doctor --db says so"
 check "one that rests starts again" as $ALICE vm start rests
 check "and ends" as $ALICE vm kill rests
 check "it can be deleted" as $ALICE vm delete gone
 is "$(sha256sum "$T/state/slots/$gone/disk")" "$theirs" "which leaves the other one's disk alone"
-is "$(row slots)" "WARN daemon: slots have files without a VM: 3, first: slot [0-9]*host gc*" "doctor --db counts the files that no VM has"
+is "$(row slots)" "WARN daemon: slots have files without a VM: 3, first: slot [0-9]*host gc*" \
+	"doctor --db counts the files that no VM has"
 is "$(as 0 host reconcile)" "0 found*" "reconcile leaves them"
 did "a clean stop" set_stop
 put_back "$T/today.db"
 did "with today's database again" set_start
-is "$(as 0 vm list --all -o json | jq -r 'map(.name) | join(" ")')" "again b1 b2 b3 rests stays" "nothing was lost in between"
+is "$(as 0 vm list --all -o json | jq -r 'map(.name) | join(" ")')" "again b1 b2 b3 rests stays" \
+	"nothing was lost in between"
 check "bob's VM starts with his disk" as $BOB vm start b1
 as $BOB vm kill b1 >/dev/null
 did "a clean stop" set_stop
 put_back "$T/yesterday.db"
 did "yesterday's once more" set_start
 as $ALICE vm delete gone >/dev/null
-is "$(as 0 host gc --dry-run)" "*slot $gone: files of VM *, generation $generation, of uid $BOB*3 found, 0 mended*" "gc --dry-run names them"
-check "new VMs take slots" eval 'for i in 1 2 3; do as $ALICE vm create new$i --image tiny --memory 128M || exit 1; done'
-is "$(sqlite3 "$DB" "SELECT count(*) FROM vms WHERE slot = $gone AND generation > $generation")" 1 "each above the generation that was there"
+is "$(as 0 host gc --dry-run)" \
+	"*slot $gone: files of VM *, generation $generation, of uid $BOB*3 found, 0 mended*" \
+	"gc --dry-run names them"
+check "new VMs take slots" eval \
+	'for i in 1 2 3; do as $ALICE vm create new$i --image tiny --memory 128M || exit 1; done'
+is "$(sqlite3 "$DB" "SELECT count(*) FROM vms WHERE slot = $gone AND generation > $generation")" 1 \
+	"each above the generation that was there"
 is "$(as 0 host gc)" "0 found*" "and gc finds nothing more"
 is "$(doctor_fails)" "" "doctor --db: all is well"
 check "alice deletes them" as $ALICE vm delete new1 new2 new3
@@ -96,11 +124,14 @@ did "a clean stop" set_stop
 
 # ---- damaged, cut, foreign: refused, kept, and a backup in its place is all that it takes ----
 cp "$DB" "$T/good.db"
-printf 'this is not what was here' | dd of="$DB" bs=1 seek=$((2 * 4096 + 8)) conv=notrunc status=none
+printf 'this is not what was here' |
+	dd of="$DB" bs=1 seek=$((2 * 4096 + 8)) conv=notrunc status=none
 refused "damaged" "is damaged: " "put a backup in its place"
-is "$(row database)" "FAIL here: $DB is damaged: *put a backup in its place*" "doctor --db says it without the daemon"
+is "$(row database)" "FAIL here: $DB is damaged: *put a backup in its place*" \
+	"doctor --db says it without the daemon"
 is "$(row backup)" "PASS here: banger.db.backup: whole*" "and that there is a backup"
-is "$(row database $ALICE; as $ALICE doctor --db -o json | jq -r '.[].hint')" "null*root can run this*" "to root alone"
+is "$(row database $ALICE; as $ALICE doctor --db -o json | jq -r '.[].hint')" \
+	"null*root can run this*" "to root alone"
 is "$(find "$T/state" -maxdepth 1 -user root ! -name slots)" "" "and leaves nothing of root's there"
 cp "$DB" "$T/damaged.db"
 rm -f "$DB-wal" "$DB-shm" "$DB"
@@ -119,7 +150,8 @@ is "$(row database)" "FAIL here: *it was cut*" "doctor --db says it too"
 rm -f "$DB" "$DB-wal" "$DB-shm"
 as_controller mkfifo "$DB"
 did "no file at all: the set does not come up" set_refuses
-is "$(row database)" "FAIL here: *is not a regular file*" "doctor --db says it, and does not wait for it"
+is "$(row database)" "FAIL here: *is not a regular file*" \
+	"doctor --db says it, and does not wait for it"
 rm -f "$DB"
 put_back "$T/good.db"
 
@@ -128,7 +160,8 @@ mkfifo "$T/hold"
 as_controller sqlite3 "$DB" <"$T/hold" >"$T/held" &
 holder=$!
 exec {hold}>"$T/hold"
-printf '%s\n' ".timeout 5000" "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; SELECT 'locked';" >&$hold
+printf '%s\n' ".timeout 5000" "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; SELECT 'locked';" \
+	>&$hold
 check "another program holds it" wait_for 10 grep -qx locked "$T/held"
 refused "locked" "another program holds" "fuser"
 exec {hold}>&-
@@ -136,7 +169,8 @@ wait $holder
 mount --bind "$T/state" "$T/state" && mount -o remount,bind,ro "$T/state"
 did "read-only: the set does not come up" set_refuses
 is "$(cat "$T/set.err")" "*banger-privhelper: *Read-only file system*" "read-only: it says so"
-is "$(row folder)" "FAIL here: $T/state is on a read-only file system: mount it*" "read-only: doctor --db says it, and what to do"
+is "$(row folder)" "FAIL here: $T/state is on a read-only file system: mount it*" \
+	"read-only: doctor --db says it, and what to do"
 umount "$T/state"
 did "it comes up when that is over" set_start
 is "$(field $ALICE stays runtime.pid)" "$stays" "and the VM is adopted"
@@ -157,44 +191,60 @@ sqlite3 "$DB" "DELETE FROM ledger; UPDATE vms SET runtime = '{\"tap\":\"bgr' || 
 	ALTER TABLE vms DROP COLUMN wanted; ALTER TABLE vms DROP COLUMN hold; ALTER TABLE images DROP COLUMN origin;
 	ALTER TABLE images DROP COLUMN config; ALTER TABLE images DROP COLUMN layers; PRAGMA user_version = 2"
 rm -f "$T/state/slots/$slot/owner" # no mark either
-is "$(row schema)" "WARN here: 2, and this program writes *next start*" "older: doctor --db says what will be"
+is "$(row schema)" "WARN here: 2, and this program writes *next start*" \
+	"older: doctor --db says what will be"
 did "older: it comes up" set_start
-is "$(sqlite3 "$DB.v2" 'PRAGMA integrity_check; PRAGMA user_version; SELECT count(*) FROM vms' | xargs)" "ok 2 3" "older: there is a backup of what was there"
-is "$(field $ALICE rests state) $(field $ALICE stays state) $(slot_processes)" "stopped running $stays" \
+backup=$(sqlite3 "$DB.v2" 'PRAGMA integrity_check; PRAGMA user_version; SELECT count(*) FROM vms')
+is "${backup//$'\n'/ }" "ok 2 3" "older: there is a backup of what was there"
+is "$(field $ALICE rests state) $(field $ALICE stays state) $(slot_processes)" \
+	"stopped running $stays" \
 	"older: a row without the newer fields is cleaned up, the other one's VM adopted"
 is "$(taps)/$(nft_elems bridge guest)" 1/1 "older: nothing of it is left in the kernel"
 check "older: and starts again" as $ALICE vm start rests
 as $ALICE vm kill rests >/dev/null
 
 # ---- a torn log: the last commits are lost, and what they made is removed ----
-check "alice makes another one, and starts it" eval 'as $ALICE vm create late --image tiny --memory 128M && as $ALICE vm start late'
+check "alice makes another one, and starts it" \
+	eval 'as $ALICE vm create late --image tiny --memory 128M && as $ALICE vm start late'
 check "and one more" as $ALICE vm start rests
 kill -9 "$SET"
 set_gone
 frames=$(sqlite3 "file:$DB?immutable=1" "SELECT count(*) FROM vms WHERE name = 'late'")
 dd if=/dev/zero of="$DB-wal" bs=4120 seek=1 count=1000 conv=notrunc status=none
 did "a torn log: the set comes up" set_start
-is "$(as 0 vm list --all -o json | jq -r 'map("\(.name) \(.state)") | join(", ")')" "*stays running*" "a torn log: who is on record runs on ($frames)"
-is "$(slot_processes | wc -l)/$(taps)" "$(as 0 vm list --all -o json | jq 'map(select(.state == "running")) | length | "\(.)/\(.)"' -r)" \
+is "$(as 0 vm list --all -o json | jq -r 'map("\(.name) \(.state)") | join(", ")')" \
+	"*stays running*" "a torn log: who is on record runs on ($frames)"
+running=$(as 0 vm list --all -o json | jq 'map(select(.state == "running")) | length')
+is "$(slot_processes | wc -l)/$(taps)" "$running/$running" \
 	"a torn log: what runs is what is on record"
 is "$(as 0 host reconcile --dry-run)" "0 found*" "a torn log: a second look finds nothing"
-check "everything goes" eval 'as 0 vm list --all -o json | jq -r ".[] | \"\(.owner)/\(.name)\"" | xargs -n 1 setpriv env BANGER_SOCKET="$T/run/control.sock" "$B/banger" vm delete'
+delete_all() {
+	as 0 vm list --all -o json | jq -r '.[] | "\(.owner)/\(.name)"' |
+		xargs -n 1 setpriv env BANGER_SOCKET="$T/run/control.sock" "$B/banger" vm delete
+}
+check "every VM is deleted" delete_all
 check "and nothing is left" nothing_of_vms
 check "but files that no row names, which gc takes" as 0 host gc
-is "$(find "$T/state/slots" -mindepth 2; find "$T/state/consoles" -mindepth 1)" "" "so that no file is left, nor a word of theirs"
+is "$(find "$T/state/slots" -mindepth 2; find "$T/state/consoles" -mindepth 1)" "" \
+	"so that no file is left, nor a word of theirs"
 is "$(doctor_fails)" "" "doctor --db: all is well"
 did "a clean stop" set_stop
 
-# ---- taken away while it is in use: nothing new is begun that would be forgotten, what it held is rescued ----
+# ---- the database is taken away while it is in use ----
+# Nothing new is begun that would be forgotten; what it held is rescued.
 did "taken away: the set comes up" set_start
-check "taken away: alice starts one" eval 'as $ALICE vm create kept --image tiny && as $ALICE vm start kept'
+check "taken away: alice starts one" \
+	eval 'as $ALICE vm create kept --image tiny && as $ALICE vm start kept'
 pid=$(slot_processes)
 rm -f "$DB"
-is "$(status_of as $ALICE vm create more --image tiny) $(cat "$T/err")" "9 *removed or replaced*banger.db.rescued*" \
+is "$(status_of as $ALICE vm create more --image tiny) $(cat "$T/err")" \
+	"9 *removed or replaced*banger.db.rescued*" \
 	"taken away: nothing new is begun, and what to do is said"
-is "$(status_of as $ALICE vm start kept)/$(status_of as $ALICE image delete tiny)" "0/4" "taken away: what is so can still be told"
-is "$(as 0 doctor -o json | jq -r '.[] | select(.name == "database") | "\(.verdict) \(.text): \(.hint)"')" "FAIL *removed or replaced*" \
-	"taken away: doctor says so"
+is "$(status_of as $ALICE vm start kept)/$(status_of as $ALICE image delete tiny)" "0/4" \
+	"taken away: what is so can still be told"
+is "$(as 0 doctor -o json |
+	jq -r '.[] | select(.name == "database") | "\(.verdict) \(.text): \(.hint)"')" \
+	"FAIL *removed or replaced*" "taken away: doctor says so"
 check "taken away: what it held is rescued" wait_for 30 test -s "$DB.rescued"
 kill -9 "$SET"
 did "taken away: kill -9 of the set" set_gone
@@ -216,20 +266,26 @@ files() { find "$T/state/images" "$T/state/kernels" -mindepth 1 -maxdepth 1 | wc
 is "$(row images)" "PASS here: *" "gone: before that each image has its row"
 mv "$DB" "$T/last.db" && rm -f "$DB-wal" "$DB-shm"
 did "gone: the set comes up with an empty one" set_start
-is "$(as 0 image list -o json) $(files)" "[[][]] 2" "gone: no image is known, and the files are there"
-is "$(row images)" "WARN daemon: files have no row: of 1 images, 1 kernels*host gc*" "gone: doctor --db counts them"
+is "$(as 0 image list -o json) $(files)" "[[][]] 2" \
+	"gone: no image is known, and the files are there"
+is "$(row images)" "WARN daemon: files have no row: of 1 images, 1 kernels*host gc*" \
+	"gone: doctor --db counts them"
 is "$(as 0 host reconcile) $(files)" "0 found* 2" "gone: reconcile leaves them"
-is "$(as 0 host gc --dry-run | tr '\n' ' ') $(files)" "image ????????????: files * no row names kernel ????????????: * 2 found, 0 mended* 2" \
+is "$(as 0 host gc --dry-run | tr '\n' ' ') $(files)" \
+	"image ????????????: files * no row names kernel ????????????: * 2 found, 0 mended* 2" \
 	"gone: gc --dry-run names them"
 did "a clean stop" set_stop
 put_back "$T/last.db"
 did "gone: it is found again and put back" set_start
-is "$(as 0 image list -o json | jq -r '.[].name') $(as 0 host gc --dry-run)" "tiny 0 found*" "gone: the image is known again, gc takes nothing"
-check "gone: and makes a VM" eval 'as $ALICE vm create last --image tiny && as $ALICE vm delete last'
+is "$(as 0 image list -o json | jq -r '.[].name') $(as 0 host gc --dry-run)" "tiny 0 found*" \
+	"gone: the image is known again, gc takes nothing"
+check "gone: and makes a VM" \
+	eval 'as $ALICE vm create last --image tiny && as $ALICE vm delete last'
 did "a clean stop" set_stop
 rm -f "$DB" "$DB-wal" "$DB-shm"
 did "gone for good: the set comes up" set_start
-is "$(as 0 host gc | tail -n 1) $(files)" "2 found, 2 mended, 0 failed 0" "gone for good: gc removes them"
+is "$(as 0 host gc | tail -n 1) $(files)" "2 found, 2 mended, 0 failed 0" \
+	"gone for good: gc removes them"
 is "$(row images)" "PASS daemon: *" "gone for good: doctor --db: all is well"
 check "gone for good: they can be imported again" set_images
 did "a clean stop" set_stop

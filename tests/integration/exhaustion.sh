@@ -16,14 +16,18 @@ guest_image
 mkdir "$T/state" "$T/log"
 mount -t tmpfs -o size=500m,mode=711 state "$T/state"
 mount -t tmpfs -o size=512k,mode=750 log "$T/log"
-fill() { dd if=/dev/zero of="$1/filler" bs="${2-1M}" status=none 2>/dev/null; dd if=/dev/zero bs=1 count=4096 status=none >>"$1/filler" 2>/dev/null; sync; }
+fill() {
+	dd if=/dev/zero of="$1/filler" bs="${2-1M}" status=none 2>/dev/null
+	dd if=/dev/zero bs=1 count=4096 status=none >>"$1/filler" 2>/dev/null; sync
+}
 free_kib() { df --output=avail -k "$1" | tail -n 1 | tr -d ' '; }
 LIMIT=6 UNREACHABLE=8 HOST=9 # exit statuses: enum fail in common/error.h
 refused() { # refused STATUS TEXT COMMAND...: with that exit status, a reason and what to do
 	local want=$1 text=$2
 	shift 2
 	as $ALICE "$@" >/dev/null
-	is "$? $(grep -v '^ ' "$T/err" | tr '\n' ' ')" "$want *banger: *$text*" "refused with $want, and why: $*"
+	is "$? $(grep -v '^ ' "$T/err" | tr '\n' ' ')" "$want *banger: *$text*" \
+		"refused with $want, and why: $*"
 }
 rows() { as 0 vm list --all -o json | jq -r 'map("\(.name) \(.state)") | sort | join(", ")'; }
 whole() { sqlite3 "file:$T/state/banger.db?mode=ro" 'PRAGMA integrity_check'; }
@@ -45,9 +49,11 @@ check "one can be stopped" as $ALICE vm stop one --timeout 1s
 check "and nothing of it is left" nothing_of_vms
 check "three can be deleted" as $ALICE vm delete three
 is "$(rows)" "one stopped, two created" "and that is on record"
-check "a hundred more ends go on record" eval 'for i in $(seq 100); do as $ALICE vm stop two >/dev/null || exit 1; done'
-is "$(as 0 doctor --db -o json | jq -r '[.[] | select(.verdict == "FAIL")] | map("\(.name): \(.hint)") | join(" ")')" "space: *stop and delete work*" \
-	"doctor --db names the space, and nothing else"
+check "a hundred more ends go on record" \
+	eval 'for i in $(seq 100); do as $ALICE vm stop two >/dev/null || exit 1; done'
+is "$(as 0 doctor --db -o json |
+	jq -r '[.[] | select(.verdict == "FAIL") | "\(.name): \(.hint)"] | join(" ")')" \
+	"space: *stop and delete work*" "doctor --db names the space, and nothing else"
 kill -9 "$SET"
 did "kill -9 of the set on the full disk" set_gone
 did "it comes up on the full disk" set_start
@@ -55,12 +61,17 @@ is "$(rows)" "one stopped, two created" "with all that was on record"
 check "where two can be deleted" as $ALICE vm delete two
 is "$(whole)" ok "the database is whole"
 rm "$T/state/filler"
-check "with room again all is as ever" eval 'as $ALICE vm create two --image tiny --memory 128M && as $ALICE vm start two && as $ALICE vm kill two'
+create_start_kill() {
+	as $ALICE vm create "$1" --image tiny --memory 128M && as $ALICE vm start "$1" &&
+		as $ALICE vm kill "$1"
+}
+check "with room again all is as ever" create_start_kill two
 
 # ---- a root disk that does not fit half-way ----
 head -c 120M /dev/urandom >"$T/state/filler" # cheap, and never the last
 fallocate -l $(($(free_kib "$T/state") - 100 * 1024))KiB "$T/state/filler2"
-cp "$T/guest.ext4" "$T/big.ext4" && truncate -s 90M "$T/big.ext4" && dd if=/dev/urandom of="$T/big.ext4" bs=1M seek=17 count=70 conv=notrunc status=none
+cp "$T/guest.ext4" "$T/big.ext4" && truncate -s 90M "$T/big.ext4" &&
+	dd if=/dev/urandom of="$T/big.ext4" bs=1M seek=17 count=70 conv=notrunc status=none
 rm "$T/state/filler"
 check "a large image fits" as 0 image import big "$T/big.ext4" --kernel debian
 fallocate -l $(($(free_kib "$T/state") - 66 * 1024))KiB "$T/state/filler"
@@ -116,9 +127,11 @@ files() { # files PID ACCOUNT LIMIT: how many it may have from now on; "": no mo
 	setpriv --reuid "$2" --regid "$2" --clear-groups prlimit --pid "$1" --nofile="${3:-$n}:"
 }
 ctl=$(child controller)
-check "the agent of the VM that runs has answered, so that no question opens a file" as $ALICE vm wait --for ready --timeout 300s one
+check "the agent of the VM that runs has answered, so that no question opens a file" \
+	as $ALICE vm wait --for ready --timeout 300s one
 check "the controller may open no more files" files "$ctl" $CTL_ID ""
-(timeout 30 setpriv --reuid $ALICE --regid $ALICE --clear-groups env BANGER_SOCKET="$T/run/control.sock" "$B/banger" vm list -o name >"$T/waited") &
+timeout 30 setpriv --reuid $ALICE --regid $ALICE --clear-groups \
+	env BANGER_SOCKET="$T/run/control.sock" "$B/banger" vm list -o name >"$T/waited" &
 waiter=$!
 sleep 2
 used=$(cpu_of "$ctl")
@@ -139,7 +152,8 @@ is "$(rows)" "one running, two stopped" "no row lies"
 is "$(taps)/$(slot_processes | wc -l)" 1/1 "nothing of it is left"
 check "and it starts with descriptors again" as $ALICE vm start two
 
-# ---- open files of a role: only a hostile controller can bring it there; the set starts again, and adopts ----
+# ---- open files of a role ----
+# Only a hostile controller can bring it there; the set starts again, and adopts.
 spawn=$(child spawn)
 check "the spawn role may open no more files" files "$spawn" $SPAWN_ID ""
 check "alice creates three" as $ALICE vm create three --image tiny --memory 128M

@@ -15,11 +15,14 @@ probe() { # probe ROLE
 
 vm="slot=1 gen=5 owner=1000"
 declare -A first=([net]=tap_create [blk]="loop_detach part=1" [spawn]=vmm_kill)
-declare -A own=([net]="tap_create guest_allow nat_add tap_retire" [blk]="snapshot_create snapshot_remove" [spawn]="vmm_watch vmm_kill")
+declare -A own=([net]="tap_create guest_allow nat_add tap_retire"
+	[blk]="snapshot_create snapshot_remove" [spawn]="vmm_watch vmm_kill")
 declare -A foreign=([net]=vmm_kill [blk]=tap_retire [spawn]=nat_remove)
-declare -A phase_create=([net]=tap_create [blk]=snapshot_create [spawn]="vmm_spawn vmm=0 accel=2 disk=1 vcpus=1 mem_mib=64 fd=/dev/null:rw")
+declare -A phase_create=([net]=tap_create [blk]=snapshot_create
+	[spawn]="vmm_spawn vmm=0 accel=2 disk=1 vcpus=1 mem_mib=64 fd=/dev/null:rw")
 
-declare -A missing=([blk]="loop_attach part=1" [spawn]="vmm_spawn vmm=0 accel=2 disk=1 vcpus=1 mem_mib=64")
+declare -A missing=([blk]="loop_attach part=1"
+	[spawn]="vmm_spawn vmm=0 accel=2 disk=1 vcpus=1 mem_mib=64")
 
 fresh() { # fresh ROLE [run]: a new process of it
 	ask "$1" restart >/dev/null
@@ -28,7 +31,8 @@ fresh() { # fresh ROLE [run]: a new process of it
 
 for role in net blk spawn; do
 	if ! probe $role; then
-		skip "$role: a hostile controller" "the role does not start here: $(tail -n 1 "$T/$role.err")"
+		skip "$role: a hostile controller" \
+			"the role does not start here: $(tail -n 1 "$T/$role.err")"
 		peer_stop $role
 		continue
 	fi
@@ -42,7 +46,8 @@ for role in net blk spawn; do
 	fresh $role
 	ask $role hello >/dev/null
 	# shellcheck disable=SC2086
-	is "$(ask $role ${phase_create[$role]} $vm)" "exit 70" "$role: a create while reconciling ends it"
+	is "$(ask $role ${phase_create[$role]} $vm)" "exit 70" \
+		"$role: a create while reconciling ends it"
 	fresh $role run
 	# shellcheck disable=SC2086
 	is "$(ask $role ${foreign[$role]} $vm)" "exit 70" "$role: another role's operation ends it"
@@ -51,13 +56,16 @@ for role in net blk spawn; do
 	fresh $role run
 	is "$(ask $role ping fd=/dev/null:ro)" "exit 70" "$role: a descriptor too many ends it"
 	fresh $role run
-	is "$(ask $role ping fd=/dev/null:ro fd=/dev/null:ro fd=/dev/null:ro)" "exit 70" "$role: three too many likewise"
+	is "$(ask $role ping fd=/dev/null:ro fd=/dev/null:ro fd=/dev/null:ro)" "exit 70" \
+		"$role: three too many likewise"
 	fresh $role run
-	is "$(ask $role raw "$(printf '00%.0s' {1..600})")" "exit 70" "$role: a packet longer than any ends it"
+	is "$(ask $role raw "$(printf '00%.0s' {1..600})")" "exit 70" \
+		"$role: a packet longer than any ends it"
 	fresh $role run
 	is "$(ask $role raw c1)" "exit 70" "$role: a byte that msgpack never uses ends it"
 	is "$(tail -n 1 "$T/$role.log" | jq -r '.type, .length, .sha256' | paste -sd' ')" \
-		"violation 1 $(printf '\xc1' | sha256sum | cut -d' ' -f1)" "$role: recorded by length and hash"
+		"violation 1 $(printf '\xc1' | sha256sum | cut -d' ' -f1)" \
+		"$role: recorded by length and hash"
 	fresh $role run
 	is "$(ask $role close)" "exit 0" "$role: the end of the connection is no fault"
 
@@ -65,45 +73,57 @@ for role in net blk spawn; do
 	for op in "ping" "${first[$role]} $vm"; do
 		# Some hundred starts of the role.
 		out=$(ASK_SECONDS=900 ask $role cut "$op")
-		is "$out" "tried *[0-9] answered 0 refused *[0-9] other 0" "$role: each other length of ${op%% *} is refused ($out)"
+		is "$out" "tried *[0-9] answered 0 refused *[0-9] other 0" \
+			"$role: each other length of ${op%% *} is refused ($out)"
 		out=$(ASK_SECONDS=900 ask $role flip "$op")
-		is "$out" "tried *[1-9]* refused *[1-9]* other 0" "$role: each flipped bit of ${op%% *} is answered or refused ($out)"
+		is "$out" "tried *[1-9]* refused *[1-9]* other 0" \
+			"$role: each flipped bit of ${op%% *} is answered or refused ($out)"
 	done
 
 	if [ $role = net ]; then
-		# Changed bits of the slot, the generation and the owner name VMs that may be made: in slots that there are.
-		is "$(ip -j link | jq '[.[].ifname | select(test("^bgr")) | select(test("^bgr[0-7]$") | not)] | length')" 0 \
+		# Changed bits of the slot, the generation and the owner name VMs that may be made:
+		# in slots that there are.
+		is "$(ip -j link | jq -r '.[].ifname' | grep '^bgr' | grep -vc '^bgr[0-7]$')" 0 \
 			"net: no tap beyond the slots"
-		for tap in $(ip -j link | jq -r '.[].ifname | select(test("^bgr[0-9]"))'); do ip link del "$tap"; done
+		for tap in $(ip -j link | jq -r '.[].ifname | select(test("^bgr[0-9]"))'); do
+			ip link del "$tap"
+		done
 	fi
 
 	# ---- belonging ----
 	fresh $role run
 	for op in ${own[$role]}; do
-		[ "$op" = vmm_kill ] || is "$(ask $role "$op" slot=8 gen=1)" denied "$role: $op in a slot that the configuration does not have"
+		[ "$op" = vmm_kill ] || is "$(ask $role "$op" slot=8 gen=1)" denied \
+			"$role: $op in a slot that the configuration does not have"
 	done
 	is "$(ask $role list)" "ok *" "$role: still answers"
 	if [ $role = net ]; then
 		is "$(ask net tap_create slot=2 gen=5)" "ok ifindex=*" "net: a tap of one VM"
 		for op in tap_create guest_allow tap_retire; do
 			is "$(ask net $op slot=2 gen=4)" denied "net: $op of an earlier generation"
-			is "$(ask net $op slot=2 gen=5 owner=1001)" denied "net: $op of another owner"
-			is "$(ask net $op slot=2 gen=5 vm=ffffffffffffffffffffffffffffffff)" denied "net: $op of another VM"
+			is "$(ask net $op slot=2 gen=5 owner=1001)" denied \
+				"net: $op of another owner"
+			is "$(ask net $op slot=2 gen=5 vm=ffffffffffffffffffffffffffffffff)" \
+				denied "net: $op of another VM"
 		done
 		is "$(ask net tap_create slot=2 gen=6)" busy "net: the next generation waits"
 		is "$(ask net tap_sweep)" "ok taps=0" "net: a sweep takes nothing of it"
 		check "net: the tap is untouched" ip link show bgr2
-		is "$(ask net tap_retire slot=2 gen=5) $(ask net tap_sweep)" "ok ok taps=1" "net: its own VM removes it"
+		is "$(ask net tap_retire slot=2 gen=5) $(ask net tap_sweep)" "ok ok taps=1" \
+			"net: its own VM removes it"
 		truncate -s 1G "$T/net.log" # where a role's log ends
 		fresh net run
-		is "$(ask net tap_create slot=3 gen=1)" nolog "net: a log as long as it may get refuses creates"
-		is "$(ask net tap_retire slot=3 gen=1) $(ask net tap_sweep)" "ok ok taps=0" "net: and a removal works"
+		is "$(ask net tap_create slot=3 gen=1)" nolog \
+			"net: a log as long as it may get refuses creates"
+		is "$(ask net tap_retire slot=3 gen=1) $(ask net tap_sweep)" "ok ok taps=0" \
+			"net: and a removal works"
 		is "$(stat -c %s "$T/net.log")" $((1 << 30)) "net: it does not get longer"
 		truncate -s 0 "$T/net.log"
 		fresh net run
 	else
 		# shellcheck disable=SC2086
-		is "$(ask $role ${missing[$role]} slot=1)" "exit 70" "$role: a descriptor that is missing ends it"
+		is "$(ask $role ${missing[$role]} slot=1)" "exit 70" \
+			"$role: a descriptor that is missing ends it"
 	fi
 	peer_stop $role
 done
@@ -114,8 +134,10 @@ for log in "$T"/*.log; do
 	prev=null bad=0 n=0
 	while IFS= read -r line; do
 		jq -e . >/dev/null <<<"$line" || bad=$((bad + 1))
-		want=$([ $prev = null ] && echo '"prev":null,"mac":"' || echo "\"prev\":\"$prev\",\"mac\":\"")
-		[ $n = 0 ] || [[ $line == *"$want"????????????????????????????????'"}' ]] || bad=$((bad + 1))
+		want="\"prev\":\"$prev\",\"mac\":\""
+		[ $prev != null ] || want='"prev":null,"mac":"'
+		[ $n = 0 ] || [[ $line == *"$want"????????????????????????????????'"}' ]] ||
+			bad=$((bad + 1))
 		prev=$(printf %s "$line" | sha256sum | cut -d' ' -f1)
 		n=$((n + 1))
 	done < <(tail -n 100 "$log" | sed -n '/"type":"start"/,$p')

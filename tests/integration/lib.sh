@@ -3,10 +3,12 @@
 #
 #	. "$(dirname "$0")/lib.sh"
 #	in_ns "$@"             # from here on: root, own network, mount and ipc namespaces
-#	conf_make              # $T/banger.conf, every place below $T, numeric accounts; VARIABLE=value lines may override
+#	conf_make              # $T/banger.conf, every place below $T, numeric accounts;
+#	                       # VARIABLE=value lines may override
 #	peer_start net         # a role with peer(1) as its controller
 #	is "$(ask net run)" ok "the role gets ready"
-#	is "$(ask net tap_create slot=1)" "ok ifindex=*" "a tap is made"   # the expectation is a pattern
+#	# the expectation is a pattern
+#	is "$(ask net tap_create slot=1)" "ok ifindex=*" "a tap is made"
 #
 # Assertions count in the shell that runs them: keep them out of ( ), $( ) and pipelines.
 # shellcheck shell=bash
@@ -46,7 +48,11 @@ refuses() { # refuses NAME COMMAND...: fails, and not by a signal
 	shift
 	out=$("$@" 2>&1)
 	rc=$?
-	if [ $rc != 0 ] && [ $rc -lt 128 ]; then ok "$name"; else not_ok "$name" "$* : status $rc $out"; fi
+	if [ $rc != 0 ] && [ $rc -lt 128 ]; then
+		ok "$name"
+	else
+		not_ok "$name" "$* : status $rc $out"
+	fi
 }
 
 skip() { # skip NAME WHY
@@ -54,7 +60,8 @@ skip() { # skip NAME WHY
 	echo "ok $TESTS - $1 # SKIP $2"
 }
 
-needs() { # needs TOOL...: nothing here can be tested without them; a user without root hears of that first
+# needs TOOL...: nothing here can be tested without them; a user without root hears of that first
+needs() {
 	local tool
 	[ "$(id -u)" = 0 ] || return 0
 	for tool in "$@"; do
@@ -81,7 +88,8 @@ wait_for() { # wait_for SECONDS COMMAND...: until it succeeds; status 1 when it 
 in_ns() { # in_ns "$@": run this script again in namespaces of its own, once
 	[ "$(id -u)" = 0 ] || skip_all "needs root"
 	if [ -z "${BANGER_TEST_NS-}" ]; then
-		BANGER_TEST_NS=1 exec unshare --net --mount --ipc --propagation private -- bash "$0" "$@"
+		BANGER_TEST_NS=1 exec unshare --net --mount --ipc --propagation private -- \
+			bash "$0" "$@"
 	fi
 	mount --make-rshared / # as on a host with systemd; it does not leave this namespace
 	ip link set lo up
@@ -97,8 +105,10 @@ in_ns() { # in_ns "$@": run this script again in namespaces of its own, once
 
 # ---- configuration: numeric accounts and a range of slots that no account of the host has ----
 conf_make() { # conf_make [NAME=VALUE...]: NAMEs as below
-	local slots=8 uid_base=1879048192 bridge=bgtest uplink='' subnet=10.97.0.0/24 dns=10.97.0.1 users='' cgroup_dir
-	local qemu=/usr/bin/qemu-system-x86_64 firecracker='' accel=tcg flows=4096 per_owner=4 rate=1000 grace=10 kv
+	local slots=8 uid_base=1879048192 users=''
+	local bridge=bgtest uplink='' subnet=10.97.0.0/24 dns=10.97.0.1
+	local qemu=/usr/bin/qemu-system-x86_64 firecracker='' accel=tcg
+	local flows=4096 per_owner=4 rate=1000 grace=10 cgroup_dir kv
 	cgroup_dir=$(cgroup_mount)/banger-test-$$
 	for kv in "$@"; do
 		local "${kv?}"
@@ -143,8 +153,10 @@ EOF
 }
 
 cgroup_mount() { # where cgroup v2 is mounted; nothing when it is not
-	awk '{ for (i = 7; i <= NF; i++) if ($i == "-") { if ($(i + 1) == "cgroup2") print $5; break } }' \
-		/proc/self/mountinfo | head -n 1
+	awk '{
+		for (i = 7; i < NF && $i != "-"; i++);
+		if ($(i + 1) == "cgroup2") print $5
+	}' /proc/self/mountinfo | head -n 1
 }
 
 # Makes what the supervisor would make, for tests of one role without it.
@@ -168,7 +180,8 @@ places_make() {
 	cgroup_make
 }
 
-cgroup_make() { # the delegated subtree, as the supervisor makes it; false where the kernel has no cgroup v2
+# the delegated subtree, as the supervisor makes it; false where the kernel has no cgroup v2
+cgroup_make() {
 	[ -n "$(cgroup_mount)" ] || return 1
 	mkdir -p "$CGROUP/spawn" "$CGROUP/vm"
 	chown $SPAWN_ID:$SPAWN_ID "$CGROUP/vm" "$CGROUP/cgroup.procs"
@@ -189,7 +202,10 @@ peer_start() { # peer_start ROLE: its log is $T/ROLE.log, its standard error $T/
 ask() { # ask ROLE COMMAND...: one command to it, prints its one line of answer
 	local role=$1 line
 	shift
-	kill -0 "${PEER_PID[$role]}" 2>/dev/null || { echo "peer ended: $(tail -n 1 "$T/$role.err")"; return; }
+	kill -0 "${PEER_PID[$role]}" 2>/dev/null || {
+		echo "peer ended: $(tail -n 1 "$T/$role.err")"
+		return
+	}
 	echo "$*" >&"${PEER_IN[$role]}"
 	read -r -t "${ASK_SECONDS:-120}" line <&"${PEER_OUT[$role]}" || line="no answer"
 	echo "$line"
@@ -213,7 +229,8 @@ crash_places() { # crash_places [NAME=VALUE...]: as conf_make
 	mkdir "$T/mem" && mount -t tmpfs -o size=512m,mode=711 crash "$T/mem"
 	mount -t tmpfs -o mode=755 crash-vmm $vmm && install -m 755 "$B/crash_vmm" $vmm/vmm
 	T0=$T T=$T/mem
-	conf_make "$@" grace=1 qemu=$vmm/vmm firecracker=$vmm/vmm accel=kvm && cp "$T/banger.conf" "$T/banger.conf.fc"
+	conf_make "$@" grace=1 qemu=$vmm/vmm firecracker=$vmm/vmm accel=kvm &&
+		cp "$T/banger.conf" "$T/banger.conf.fc"
 	conf_make "$@" grace=1 qemu=$vmm/vmm accel=auto && cp "$T/banger.conf" "$T/banger.conf.auto"
 	conf_make "$@" grace=1 qemu=$vmm/vmm accel=tcg
 	sed -i 's/^creates_per_second.*/creates_per_second = 1000/' "$T"/banger.conf*
@@ -238,15 +255,18 @@ background() { # background COMMAND...: ended with the test
 	PIDS+=($!)
 }
 
-slot_processes() { # pids of processes whose real uid is a slot's; of this test alone, whatever else runs on the host
+# pids of processes whose real uid is a slot's; of this test alone, whatever else runs on the host
+slot_processes() {
 	local p
-	for p in $(ps -eo pid=,ruid= | awk -v lo="$UID_BASE" -v n="$SLOTS" '$2 >= lo && $2 < lo + n { print $1 }'); do
+	for p in $(ps -eo pid=,ruid= |
+		awk -v lo="$UID_BASE" -v n="$SLOTS" '$2 >= lo && $2 < lo + n { print $1 }'); do
 		[ "$(readlink "/proc/$p/ns/ipc")" != "$(readlink /proc/self/ns/ipc)" ] || echo "$p"
 	done
 }
 
 our_loops() { # loop devices over files below $T
-	losetup -J -l 2>/dev/null | jq -r --arg t "$T/" '.loopdevices[]? | select(."back-file" | startswith($t)) | .name'
+	losetup -J -l 2>/dev/null | jq -r --arg t "$T/" \
+		'.loopdevices[]? | select(."back-file" | startswith($t)) | .name'
 }
 
 our_cgroups() {
@@ -256,7 +276,9 @@ our_cgroups() {
 leftovers() { # one line for each thing that a test should have had removed
 	local p
 	[ -n "${CONF-}" ] || return 0
-	for p in $(slot_processes); do echo "process $p: $(tr '\0' ' ' <"/proc/$p/cmdline" 2>/dev/null)"; done
+	for p in $(slot_processes); do
+		echo "process $p: $(tr '\0' ' ' <"/proc/$p/cmdline" 2>/dev/null)"
+	done
 	our_loops | sed 's/^/loop /'
 	our_cgroups | sed 's/^/cgroup /'
 	ip -j link | jq -r '.[].ifname | select(test("^bgr[0-9]"))' | sed 's/^/interface /'
@@ -270,7 +292,9 @@ clean() { # remove processes, loops, cgroups, mounts and files of this test
 	[ -z "${CONF-}" ] || for d in $(our_loops); do losetup -d "$d"; done
 	if [ -n "${CGROUP-}" ] && [ -d "$CGROUP" ]; then
 		find "$CGROUP" -depth -type d -exec rmdir {} \; 2>/dev/null
-		[ ! -d "$CGROUP" ] || { sleep 0.5; find "$CGROUP" -depth -type d -exec rmdir {} \;; }
+		[ ! -d "$CGROUP" ] || {
+			sleep 0.5; find "$CGROUP" -depth -type d -exec rmdir {} \;
+		}
 	fi
 	awk -v t="$T/" 'index($5, t) == 1 { print $5 }' /proc/self/mountinfo | sort -r |
 		while read -r d; do umount -l "$d"; done
@@ -285,7 +309,11 @@ finish() {
 		# The kernel may finish the end of a process or of a loop a little later.
 		wait_for 3 eval '[ -z "$(leftovers)" ]'
 		left=$(leftovers)
-		if [ -z "$left" ]; then ok "nothing is left"; else not_ok "nothing is left" "$left"; fi
+		if [ -z "$left" ]; then
+			ok "nothing is left"
+		else
+			not_ok "nothing is left" "$left"
+		fi
 		[ $rc = 0 ] || not_ok "the script ends with status 0" "status $rc"
 		echo "1..$TESTS"
 	fi

@@ -27,10 +27,14 @@ set_stop() {
 	return $rc
 }
 
-ours_alive() { # processes of the set's accounts, in this test's IPC namespace: the controller has a network of its own; ended ones that nobody waited for do not count
+# processes of the set's accounts, in this test's IPC namespace: the controller has a network of its
+# own; ended ones that nobody waited for do not count
+ours_alive() {
 	local pid
-	ps -eo ruid=,stat=,pid= | awk -v lo=$NET_ID -v hi=$SUP_ID '$1 >= lo && $1 <= hi && $2 !~ /^Z/ { print $3 }' |
-		while read -r pid; do [ ! "/proc/$pid/ns/ipc" -ef /proc/self/ns/ipc ] || echo "$pid"; done
+	ps -eo ruid=,stat=,pid= |
+		awk -v lo=$NET_ID -v hi=$SUP_ID '$1 >= lo && $1 <= hi && $2 !~ /^Z/ { print $3 }' |
+		while read -r pid; do [ ! "/proc/$pid/ns/ipc" -ef /proc/self/ns/ipc ] ||
+		echo "$pid"; done
 }
 
 did() { # did NAME COMMAND...: as check, but in this shell, so that what it sets stays
@@ -80,7 +84,8 @@ taps() { ip -j link | jq '[.[] | select(.ifname | test("^bgr[0-9]"))] | length';
 vmm_pid() { slot_processes | head -n 1; }
 
 nothing_of_vms() { # taps, elements, processes, cgroups and loops of VMs are all gone
-	[ "$(taps)/$(nft_elems inet nat4)/$(nft_elems bridge guest)" = 0/0/0 ] && [ -z "$(slot_processes)$(our_cgroups)$(our_loops)" ]
+	[ "$(taps)/$(nft_elems inet nat4)/$(nft_elems bridge guest)" = 0/0/0 ] &&
+		[ -z "$(slot_processes)$(our_cgroups)$(our_loops)" ]
 }
 
 # ---- the guest: its init says what it sees, for ever ----
@@ -95,7 +100,9 @@ guest_image() {
 		n=$(cat /etc/boots 2>/dev/null || echo 0); n=$((n + 1)); echo $n >/etc/boots; sync
 		echo "GUEST-UP boot $n $(hostname) $(ip -4 -o addr show eth0 | awk '{ print $4 }')"
 		while :; do
-			ping -c 1 -W 1 198.51.100.1 >/dev/null 2>&1 && echo "NAT-YES" || echo "NAT-NO"
+			nat=NO
+			ping -c 1 -W 1 198.51.100.1 >/dev/null 2>&1 && nat=YES
+			echo "NAT-$nat"
 			sleep 0.3
 		done
 	INIT
@@ -107,7 +114,11 @@ guest_image() {
 set_prepare() {
 	mount -t tmpfs run /run && mkdir -p /run/netns
 	# ssh-keygen needs a name for its uid.
-	{ cat /etc/passwd; echo "alice:x:$ALICE:$ALICE::$T/home.$ALICE:/bin/sh"; echo "bob:x:$BOB:$BOB::$T/home.$BOB:/bin/sh"; } >"$T/passwd"
+	{
+		cat /etc/passwd
+		echo "alice:x:$ALICE:$ALICE::$T/home.$ALICE:/bin/sh"
+		echo "bob:x:$BOB:$BOB::$T/home.$BOB:/bin/sh"
+	} >"$T/passwd"
 	chmod 644 "$T/passwd"
 	mount --bind "$T/passwd" /etc/passwd
 	"$ROOT/tests/kernel.sh" >/dev/null || skip_all "the kernel package can not be had"
@@ -115,7 +126,8 @@ set_prepare() {
 
 set_images() {
 	cp "$ROOT/build/cache/kernel.deb" "$T/kernel.deb" && chmod 644 "$T/kernel.deb"
-	as 0 kernel import debian --deb "$T/kernel.deb" && as 0 image import tiny "$T/guest.ext4" --kernel debian
+	as 0 kernel import debian --deb "$T/kernel.deb" &&
+		as 0 image import tiny "$T/guest.ext4" --kernel debian
 }
 
 set_refuses() { # set_refuses: it ends by itself, as failed; what it said is in $T/set.err

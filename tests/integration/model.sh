@@ -1,10 +1,14 @@
 #!/bin/bash
-# The model test: long random sequences by several users, with kills and vandalism, against a small model.  See model.c.
-#	model.sh                    what `make check` runs: the seeds MODEL_SEEDS, MODEL_STEPS steps each, side by side
-#	model.sh SEED [STEPS]       one seed
-#	model.sh replay FILE        the steps in FILE, as a failing sequence is printed
-#	model.sh soak               seeds from the clock for SOAK_SECONDS, or SEEDS of them with STEPS steps each
-# A failing sequence is left in build/fail/model-SEED as well, and what was said about it in model-SEED.out.
+# The model test: long random sequences by several users, with kills and vandalism, against a small
+# model.  See model.c.
+#	model.sh                 what `make check` runs: the seeds MODEL_SEEDS, MODEL_STEPS steps
+#	                         each, side by side
+#	model.sh SEED [STEPS]    one seed
+#	model.sh replay FILE     the steps in FILE, as a failing sequence is printed
+#	model.sh soak            seeds from the clock for SOAK_SECONDS, or SEEDS of them with
+#	                         STEPS steps each
+# A failing sequence is left in build/fail/model-SEED as well, and what was said about it in
+# model-SEED.out.
 BANGER_BUILD=${BANGER_BUILD:-$(dirname "$0")/../../build/fail}
 . "$(dirname "$0")/lib.sh"
 needs nft ip losetup sqlite3
@@ -22,7 +26,8 @@ one_seed() { # one_seed SEED: its output into $out/SEED
 
 told() { # told SEED: its outcome as one test
 	if [ "$(cat "$out/$1.rc")" = 0 ]; then
-		ok "seed $1: $(grep -oE '[0-9]+ steps' "$out/$1" | tail -n 1), kernel, ledger and states agree"
+		steps=$(grep -oE '[0-9]+ steps' "$out/$1" | tail -n 1)
+		ok "seed $1: $steps, kernel, ledger and states agree"
 		grep -E '^# [0-9]+ ms' "$out/$1"
 	else
 		not_ok "seed $1: $STEPS steps"
@@ -68,7 +73,8 @@ fi
 [ "$1" != replay ] || set -- replay "$(realpath "$2")"
 in_ns "$@"
 crash_places slots=8 per_owner=3
-unshare --pid --fork --kill-child --mount-proc -- "$B/model" "$T/banger.conf" "$T/work" "$1" "${2:-$STEPS}"
+unshare --pid --fork --kill-child --mount-proc -- "$B/model" "$T/banger.conf" "$T/work" "$1" \
+	"${2:-$STEPS}"
 rc=$?
 is $rc 0 "the model test ends well"
 if [ -s "$T/work/failing" ]; then

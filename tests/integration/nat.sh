@@ -26,7 +26,8 @@ daemons_start() {
 	local line
 	rm -f "$T"/nat.{in,out}
 	mkfifo "$T/nat.in" "$T/nat.out"
-	"$B/nat_scenarios" "$CONF" "$T/net.log" "$B/banger-role-net" <"$T/nat.in" >"$T/nat.out" 2>>"$T/nat.err" &
+	"$B/nat_scenarios" "$CONF" "$T/net.log" "$B/banger-role-net" <"$T/nat.in" >"$T/nat.out" \
+		2>>"$T/nat.err" &
 	PEER_PID["nat"]=$!
 	# shellcheck disable=SC1083
 	exec {PEER_IN[nat]}>"$T/nat.in" {PEER_OUT[nat]}<"$T/nat.out"
@@ -41,15 +42,21 @@ forget() { # no row, no scratch file, nothing in the kernel
 	rm -rf "$T"/state/banger.db* "$T"/run/slots/*/*
 	nft delete table inet banger
 	nft delete table bridge banger
-	for i in $(ip -j link | jq -r '.[].ifname | select(test("^bgr[0-9]"))'); do ip link del "$i"; done
+	for i in $(ip -j link | jq -r '.[].ifname | select(test("^bgr[0-9]"))'); do
+		ip link del "$i"
+	done
 }
 
 # ---- what the kernel has ----
 nat4() { # addresses and tags in the set, one line
 	nft -j list set inet banger nat4 |
-		jq -r '[.nftables[].set? // empty | .elem[]? | .elem | "\(.val)=\(.comment)"] | sort | join(" ")'
+		jq -r '[.nftables[].set? // empty | .elem[]? | .elem | "\(.val)=\(.comment)"] |
+			sort | join(" ")'
 }
-taps() { ip -j link | jq -r '[.[] | select(.ifname | test("^bgr[0-9]")) | "\(.ifname)=\(.ifalias)"] | sort | join(" ")'; }
+taps() {
+	ip -j link | jq -r '[.[] | select(.ifname | test("^bgr[0-9]")) |
+		"\(.ifname)=\(.ifalias)"] | sort | join(" ")'
+}
 foreign() { # a table of the admin's, and a tap likewise
 	nft -j list table inet admin | jq -c '.nftables[1:]'
 	ip -j link show adm0 | jq -c '.[0] | [.ifindex, .address, .ifalias]'
@@ -66,7 +73,10 @@ ip link set adm0 alias mine
 nft -f - <<-END
 	table inet admin {
 		set nat4 { type ipv4_addr; elements = { 10.97.0.2, 10.97.0.4 } }
-		chain post { type nat hook postrouting priority srcnat + 5; ip saddr @nat4 oifname "adm0" masquerade; }
+		chain post {
+			type nat hook postrouting priority srcnat + 5
+			ip saddr @nat4 oifname "adm0" masquerade
+		}
 	}
 END
 theirs=$(foreign)
@@ -103,7 +113,8 @@ want "$(ctl start web)" "ok add=0 remove=0 other=2" "it is started"
 want "$(nat4)" "$(tag 0)" "it has no NAT"
 want "$(ctl apply web on)" "ok add=1 remove=0 other=0" "turned on: one request"
 want "$(nat4)" "$(tag 0) $(tag 1)" "the kernel has its element"
-want "$(ctl show web)" "ok state=running nat=1 tap=bgr1 ledger=tap,guest,nat *" "row and ledger say so"
+want "$(ctl show web)" "ok state=running nat=1 tap=bgr1 ledger=tap,guest,nat *" \
+	"row and ledger say so"
 want "$(ctl apply web off)" "ok add=0 remove=1 other=0" "turned off: one request"
 want "$(nat4)" "$(tag 0)" "its element is gone, the other's is not"
 want "$(ctl show web)" "ok state=running nat=0 tap=bgr1 ledger=tap,guest *" "row and ledger say so"
@@ -138,7 +149,8 @@ want "$(ctl start web)" "ok add=1 remove=0 other=2" "it is started"
 want "$(nat4)" "$(tag 0) $(tag 1)" "both have NAT"
 want "$(ctl cleanup web)" "ok add=0 remove=1 other=0" "cleanup: one request"
 want "$(nat4)" "$(tag 0)" "its element is gone, the other's is not"
-want "$(ctl cleanup web)" "ok add=0 remove=1 other=0" "again, while the ledger has it: one request, which finds nothing"
+want "$(ctl cleanup web)" "ok add=0 remove=1 other=0" \
+	"again, while the ledger has it: one request, which finds nothing"
 want "$(nat4)" "$(tag 0)" "and changes nothing"
 # The removals of the guest's release: nat, guest, flows, tap.
 want "$(ctl release web)" "ok add=0 remove=1 other=3" "the release of all"
@@ -156,12 +168,14 @@ want "$(ctl start other)" "ok add=1 remove=0 other=2" "which is started"
 want "$(ctl put web 2)" "ok add=1 remove=0 other=2" "the VM's objects are in slot 2"
 want "$(ctl older web bgr2)" "ok *" "an older row, written past the controller"
 daemons_stop
-want "$(cat /proc/"${first% *}"/comm /proc/"${first#* }"/comm 2>/dev/null)" "" "both daemons are gone"
+want "$(cat /proc/"${first% *}"/comm /proc/"${first#* }"/comm 2>/dev/null)" "" \
+	"both daemons are gone"
 rm -rf "$T"/run/slots/*/* "$T"/state/slots/*/* "$T/net.log"
 want "$(nat4)" "$(tag 1) 10.97.0.4=banger:2:1:1000" "the kernel has NAT for both"
 daemons_start
 want "$([ "$first" != "${PEER_PID[nat]} $ROLE" ] && echo new)" new "two new processes"
-want "$(ctl show web)" "ok state=running nat=1 tap=bgr2 ledger= *" "the tap is in the runtime, and nothing in the ledger"
+want "$(ctl show web)" "ok state=running nat=1 tap=bgr2 ledger= *" \
+	"the tap is in the runtime, and nothing in the ledger"
 want "$(nat4)" "$(tag 1) 10.97.0.4=banger:2:1:1000" "the restart has left NAT alone"
 want "$(ctl cleanup web)" "ok add=0 remove=1 other=0" "cleanup: one request"
 want "$(nat4)" "$(tag 1)" "the element is gone from the kernel, the other slot's is not"

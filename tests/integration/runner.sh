@@ -32,7 +32,9 @@ ours() { # the processes that run in this test's folder
 
 sleepers() { # the commands of our processes that sleep
 	local p
-	for p in $(ours); do tr '\0' ' ' <"/proc/$p/cmdline" | grep -oE '^sleep 700[0-9]'; done 2>/dev/null | sort
+	for p in $(ours); do
+		tr '\0' ' ' <"/proc/$p/cmdline" | grep -oE '^sleep 700[0-9]'
+	done 2>/dev/null | sort
 }
 
 finish() {
@@ -41,12 +43,14 @@ finish() {
 	rm -rf "$T"
 }
 
-end_run() { # end_run SLEEPERS COMMAND...: ends COMMAND with SIGTERM once so many of its processes sleep
+# end_run SLEEPERS COMMAND...: ends COMMAND with SIGTERM once so many of its processes sleep
+end_run() {
 	local n=$1 pid
 	shift
 	(cd "$T" && exec "$@" >"$T/said" 2>&1 </dev/null) &
 	pid=$!
-	wait_for 30 eval '[ "$(sleepers | wc -l)" = '"$n"' ]' || not_ok "the tests of $1 run" "$(sleepers)" "$(cat "$T/said")"
+	wait_for 30 eval '[ "$(sleepers | wc -l)" = '"$n"' ]' ||
+		not_ok "the tests of $1 run" "$(sleepers)" "$(cat "$T/said")"
 	kill -TERM $pid
 	wait $pid
 	is $? 143 "$1 ends by SIGTERM"

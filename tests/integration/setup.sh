@@ -11,27 +11,37 @@ conf_make slots=4
 mkdir -m 755 "$T/libexec"
 install -m 755 "$B"/banger-{privhelper,controller,kvmprobe} "$B"/banger-role-* "$T/libexec/"
 sed -i "s#^libexec_dir.*#libexec_dir = $T/libexec#" "$CONF"
-is "$(nm -a "$ROOT/build/release/banger-role-net" 2>/dev/null | grep -c failpoint)" 0 "a release has no such steps"
+is "$(nm -a "$ROOT/build/release/banger-role-net" 2>/dev/null | grep -c failpoint)" 0 \
+	"a release has no such steps"
 
 page=$T/failpoints
-make_page() { # make_page [PROGRAM STEP]: struct failpoint_page as it is before a test, but for the step
+# make_page [PROGRAM STEP]: struct failpoint_page as it is before a test, but for the step
+make_page() {
 	rm -f "$page"
 	printf 'frgb%s' "${1-}${1:+ }${2-}" >"$page"
 	truncate -s 4M "$page"
 	chmod 666 "$page"
 }
-perl -e 'use Socket; my $s; socket($s, AF_UNIX, SOCK_DGRAM, 0) && bind($s, pack_sockaddr_un($ARGV[0])) or die;
-	$| = 1; while (defined(recv($s, my $m, 256, 0))) { print "$m\n" }' "$T/notify" >"$T/notified" 2>/dev/null &
+perl -e '
+	use Socket;
+	my $s;
+	socket($s, AF_UNIX, SOCK_DGRAM, 0) && bind($s, pack_sockaddr_un($ARGV[0])) or die;
+	$| = 1;
+	while (defined(recv($s, my $m, 256, 0))) { print "$m\n" }' \
+	"$T/notify" >"$T/notified" 2>/dev/null &
 receiver=$!
 # shellcheck disable=SC2034 # lib.sh ends it
 PIDS=("$receiver")
 check "a service manager listens" wait_for 5 test -S "$T/notify"
 
-start() { # start PROGRAM STEP: the set, until it is ready or ends; its status is in $rc, "ready" if it has to be ended
+# start PROGRAM STEP: the set, until it is ready or ends; its status is in $rc, "ready" if it has to
+# be ended
+start() {
 	make_page "$@"
 	: >"$T/set.err"
 	: >"$T/notified"
-	BANGER_FAILPOINTS=$page NOTIFY_SOCKET=$T/notify "$T/libexec/banger-privhelper" --config "$CONF" 2>"$T/set.err" &
+	BANGER_FAILPOINTS=$page NOTIFY_SOCKET=$T/notify "$T/libexec/banger-privhelper" \
+		--config "$CONF" 2>"$T/set.err" &
 	local set=$!
 	wait_for 20 eval "grep -q READY=1 $T/notified || ended $set"
 	if grep -q READY=1 "$T/notified"; then
@@ -71,8 +81,10 @@ for program in privhelper role-net role-blk role-spawn launcher controller; do
 			is "$rc" ready "banger-$program: $step is no step of it"
 			continue
 		fi
-		wait_for 5 gone # the kernel ends the children of a supervisor that exits, but not at once
-		is "$rc $(left)" "[1-9]* 0" "banger-$program: without \"$step\" it exits before READY, and all with it"
+		# the kernel ends the children of a supervisor that exits, but not at once
+		wait_for 5 gone
+		is "$rc $(left)" "[1-9]* 0" \
+			"banger-$program: without \"$step\" it exits before READY, and all with it"
 		[ "$rc" != ready ] || sed 's/^/# /' "$T/set.err"
 	done < <(steps_of "$program")
 done

@@ -30,7 +30,8 @@ guest_make() {
 	text:	.asciz "guest is up\n"
 	END
 	as --32 "$T/guest.s" -o "$T/guest.o" &&
-		ld -m elf_i386 -Ttext=0x100000 --section-start=.note.pvh=0x101000 -z noexecstack "$T/guest.o" -o "$T/guest"
+		ld -m elf_i386 -Ttext=0x100000 --section-start=.note.pvh=0x101000 -z noexecstack \
+		"$T/guest.o" -o "$T/guest"
 }
 
 slot_make() { # slot_make N: what the controller puts there
@@ -51,7 +52,8 @@ said() { grep -qF -- "$2" "$T/console.$1.log"; }
 gone() { ! kill -0 "$1" 2>/dev/null; }
 pid_in() { [[ $1 =~ pid=([0-9]+) ]] && echo "${BASH_REMATCH[1]}"; }
 spawn() { # spawn SLOT [GEN [OWNER]]
-	ask spawn vmm_spawn "slot=$1" "gen=${2-1}" "owner=${3-1000}" vmm=0 accel=2 disk=1 vcpus=1 mem_mib=64 disk_mib=1 \
+	ask spawn vmm_spawn "slot=$1" "gen=${2-1}" \
+		"owner=${3-1000}" vmm=0 accel=2 disk=1 vcpus=1 mem_mib=64 disk_mib=1 \
 		tsc_khz=2596184 "fd=$T/console.$1:rw"
 }
 
@@ -63,28 +65,32 @@ slot_make 1
 
 # ---- start ----
 was=$(cat /proc/self/oom_score_adj)
-# As the service has it; without CAP_SYS_RESOURCE any other value shows as well that none is handed down.
+# As the service has it; without CAP_SYS_RESOURCE any other value shows as well that none is handed
+# down.
 { echo -500 >"/proc/$$/oom_score_adj" || echo 300 >"/proc/$$/oom_score_adj"; } 2>/dev/null
 peer_start spawn
 echo "$was" >"/proc/$$/oom_score_adj"
 is "$(ask spawn run)" ok "the role gets ready"
 is "$(ask spawn vmm_watch slot=0)" absent "nothing runs at first"
-is "$(ask spawn vmm_spawn slot=0 vmm=0 accel=2 disk=1 vcpus=1 mem_mib=64 fd=/dev/null:rw)" denied "a device is no console"
-is "$(ask spawn vmm_spawn slot=0 vmm=0 accel=2 disk=1 vcpus=1 mem_mib=64 "fd=$T/console.0:ro")" denied \
+qemu_with() { ask spawn vmm_spawn slot=0 vmm=0 accel=2 disk=1 "$@"; }
+console=$T/console.0
+is "$(qemu_with vcpus=1 mem_mib=64 fd=/dev/null:rw)" denied "a device is no console"
+is "$(qemu_with vcpus=1 mem_mib=64 "fd=$console:ro")" denied \
 	"a FIFO that is open for reading alone is no console"
-is "$(ask spawn vmm_spawn slot=0 vmm=0 accel=2 disk=1 vcpus=1 mem_mib=64 "fd=$T/console.0:path")" denied \
+is "$(qemu_with vcpus=1 mem_mib=64 "fd=$console:path")" denied \
 	"an O_PATH descriptor is no console"
-is "$(ask spawn vmm_spawn slot=0 vmm=0 accel=2 disk=1 vcpus=5 mem_mib=64 "fd=$T/console.0:rw")" limit \
+is "$(qemu_with vcpus=5 mem_mib=64 "fd=$console:rw")" limit \
 	"more processors than root allows are refused"
-is "$(ask spawn vmm_spawn slot=0 vmm=0 accel=2 disk=1 vcpus=1 mem_mib=1025 "fd=$T/console.0:rw")" limit \
+is "$(qemu_with vcpus=1 mem_mib=1025 "fd=$console:rw")" limit \
 	"more memory than root allows is refused"
-is "$(ask spawn vmm_spawn slot=0 vmm=0 accel=2 disk=1 vcpus=1 mem_mib=64 disk_mib=4097 "fd=$T/console.0:rw")" limit \
+is "$(qemu_with vcpus=1 mem_mib=64 disk_mib=4097 "fd=$console:rw")" limit \
 	"a larger disk than root allows is refused"
-is "$(ask spawn vmm_spawn slot=0 vmm=1 accel=1 disk=1 vcpus=1 mem_mib=64 "fd=$T/console.0:rw")" kernel \
-	"a VMM that this host does not have is not started"
+is "$(ask spawn vmm_spawn slot=0 vmm=1 accel=1 disk=1 vcpus=1 mem_mib=64 "fd=$console:rw")" \
+	kernel "a VMM that this host does not have is not started"
 is "$(our_cgroups)" "" "refusals leave no cgroup"
 
-install -o $UID_BASE -g $CTL_ID -m 600 /dev/null "$T/run/slots/0/api.sock" # a killed VMM's, or what a hostile one put there
+# a killed VMM's, or what a hostile one put there
+install -o $UID_BASE -g $CTL_ID -m 600 /dev/null "$T/run/slots/0/api.sock"
 first=$(spawn 0)
 is "$first" "ok pid=* start=* fd=*" "a VMM starts"
 pid=$(pid_in "$first")
@@ -92,24 +98,35 @@ fd=${first##*fd=}
 check "its guest runs: the console says so" wait_for 20 said 0 "guest is up"
 
 # ---- read back ----
-is "$(tr '\0' ' ' <"/proc/$pid/cmdline")" "/usr/bin/qemu-system-x86_64 *socket,id=qmp,fd=3,*/state/0/kernel*" "it is QEMU, with slot 0's paths"
-is "$(tr '\0' ' ' <"/proc/$pid/cmdline")" "* tsc_early_khz=2596184 tsc=reliable*" "its guest is told the rate that the request names"
+is "$(tr '\0' ' ' <"/proc/$pid/cmdline")" \
+	"/usr/bin/qemu-system-x86_64 *socket,id=qmp,fd=3,*/state/0/kernel*" \
+	"it is QEMU, with slot 0's paths"
+is "$(tr '\0' ' ' <"/proc/$pid/cmdline")" "* tsc_early_khz=2596184 tsc=reliable*" \
+	"its guest is told the rate that the request names"
 is "$(field "$pid" Uid)" "$UID_BASE $UID_BASE $UID_BASE $UID_BASE" "it has the slot's uid"
 is "$(field "$pid" Gid)" "$UID_BASE $UID_BASE $UID_BASE $UID_BASE" "it has the slot's gid"
-is "$(cat "/proc/$pid/oom_score_adj")" 0 "the service's own rank with the OOM killer is not handed down to it"
+is "$(cat "/proc/$pid/oom_score_adj")" 0 \
+	"the service's own rank with the OOM killer is not handed down to it"
 is "$(field "$pid" Groups)" "" "it has no other group"
 for set in CapInh CapPrm CapEff CapBnd CapAmb; do
 	is "$(field "$pid" $set)" 0000000000000000 "$set is empty"
 done
 is "$(field "$pid" NoNewPrivs) $(field "$pid" Seccomp)" "1 2" "no new privileges, and a filter"
-is "$(field "$pid" Seccomp_filters)" "[3-9]" "the role's filter, the VMMs' and QEMU's own are stacked"
-is "$(printf %016x $((0x$(field "$pid" SigIgn) & ~0x180000000)))" 000000000100?000 "no ignored signal was inherited but SIGXFSZ" # QEMU itself ignores SIGPIPE; 32 and 33 are the C library's
-is "$(cut -d: -f3- "/proc/$pid/cgroup" | tail -n 1)" "*/banger-test-$$/vm/0.1.1000" "it is in a cgroup whose name says whose it is"
+is "$(field "$pid" Seccomp_filters)" "[3-9]" \
+	"the role's filter, the VMMs' and QEMU's own are stacked"
+# QEMU itself ignores SIGPIPE; 32 and 33 are the C library's
+is "$(printf %016x $((0x$(field "$pid" SigIgn) & ~0x180000000)))" 000000000100?000 \
+	"no ignored signal was inherited but SIGXFSZ"
+is "$(cut -d: -f3- "/proc/$pid/cgroup" | tail -n 1)" "*/banger-test-$$/vm/0.1.1000" \
+	"it is in a cgroup whose name says whose it is"
 start=$(awk '{ sub(/.*\) /, ""); print $20 }' "/proc/$pid/stat")
 is "$first" "* start=$start *" "the start time in the answer is the kernel's"
-is "$(ls -x "/proc/$pid/root" | xargs)" "bin dev lib lib64 libexec run sbin state usr" "its root has what it needs"
-is "$(ls "/proc/$pid/root/dev" "/proc/$pid/root/dev/net" | grep -v : | xargs)" "*net null urandom zero tun" "few devices are there"
-refuses "its root can not be written, not even by root" touch "/proc/$pid/root/x" "/proc/$pid/root/usr/x"
+is "$(ls -x "/proc/$pid/root" | xargs)" "bin dev lib lib64 libexec run sbin state usr" \
+	"its root has what it needs"
+is "$(ls "/proc/$pid/root/dev" "/proc/$pid/root/dev/net" | grep -v : | xargs)" \
+	"*net null urandom zero tun" "few devices are there"
+refuses "its root can not be written, not even by root" \
+	touch "/proc/$pid/root/x" "/proc/$pid/root/usr/x"
 is "$(stat -c %a "$T/run/slots/0/api.sock")" 770 "its API socket is its group's"
 is "$(stat -c %g "$T/run/slots/0/api.sock")" $CTL_ID "the group is the controller's"
 # shellcheck disable=SC2016
@@ -118,11 +135,15 @@ is "$(timeout 10 setpriv --reuid $CTL_ID --regid $CTL_ID --clear-groups perl -MI
 	print $s "{\"execute\":\"qmp_capabilities\"}\n{\"execute\":\"query-status\"}\n";
 	while (<$s>) { print; exit if /status/ }' "$T/run/slots/0/api.sock" |
 	jq -r 'select(.return.status).return.status')" running "the controller reaches QMP there"
-in_jail() { nsenter --mount="/proc/$pid/ns/mnt" --root="/proc/$pid/root" --wd=/ -- setpriv --reuid $UID_BASE --regid $UID_BASE --clear-groups "$@"; }
+in_jail() {
+	nsenter --mount="/proc/$pid/ns/mnt" --root="/proc/$pid/root" --wd=/ -- setpriv \
+		--reuid $UID_BASE --regid $UID_BASE --clear-groups "$@"
+}
 check "its uid can read its kernel" in_jail head -c 4 /state/0/kernel
 refuses "its uid can not enter another slot's state" in_jail ls /state/1
 refuses "its uid can not enter another slot's run folder" in_jail ls /run/1
-refuses "its uid can not leave its cgroup" setpriv --reuid $UID_BASE --regid $UID_BASE --clear-groups \
+refuses "its uid can not leave its cgroup" \
+	setpriv --reuid $UID_BASE --regid $UID_BASE --clear-groups \
 	bash -c "echo $pid >$CGROUP/spawn/cgroup.procs"
 
 # ---- idempotent, owned, enumerable ----
@@ -159,9 +180,11 @@ is "$(ask spawn vmm_watch slot=0)" denied "the old one is refused"
 
 # ---- a VMM that ends by itself ----
 kill -9 "$(pid_in "$third")"
-is "$(ask spawn waitfd "${third##*fd=}" 5000)" ready "a VMM that ends by itself makes its pidfd readable"
+is "$(ask spawn waitfd "${third##*fd=}" 5000)" ready \
+	"a VMM that ends by itself makes its pidfd readable"
 is "$(ask spawn vmm_watch slot=0 gen=2)" absent "watch says that it ended"
-is "$(ask spawn list)" "ok next=0 objects=*7,0,2,1000,0*" "list shows the empty cgroup until it is released"
+is "$(ask spawn list)" "ok next=0 objects=*7,0,2,1000,0*" \
+	"list shows the empty cgroup until it is released"
 # The role waits 100 ms for an exit; on a loaded machine that may not be enough.
 killed() { [ "$(ask spawn vmm_kill "$@")" = ok ]; }
 check "both slots are released" eval 'wait_for 30 killed slot=0 gen=2 && wait_for 30 killed slot=1'
@@ -170,13 +193,15 @@ is "$(ask spawn list)" "ok next=0 objects=" "list is empty"
 # ---- the probe ----
 mkfifo "$T/console.probe"
 exec {probe}<>"$T/console.probe"
-is "$(ask spawn vmm_spawn slot=0 gen=2 vmm=2 accel=1 disk=1 vcpus=1 mem_mib=32 "fd=$T/console.probe:rw")" "ok pid=* fd=*" \
-	"the probe starts"
+is "$(ask spawn vmm_spawn slot=0 gen=2 vmm=2 accel=1 disk=1 vcpus=1 mem_mib=32 \
+	"fd=$T/console.probe:rw")" "ok pid=* fd=*" "the probe starts"
 read -r -n 1 -t 5 verdict <&"$probe"
 is "${verdict-}" "[yn]" "it answers within five seconds: ${verdict-}"
 kvm_works() { # ask QEMU the same: does our guest come up with KVM?
-	[ -e /dev/kvm ] && timeout 10 qemu-system-x86_64 -M microvm,x-option-roms=off -bios qboot.rom -accel kvm -cpu host \
-		-m 64M -nodefaults -display none -serial stdio -kernel "$T/guest" </dev/null 2>/dev/null | grep -q "guest is up"
+	[ -e /dev/kvm ] || return 1
+	timeout 10 qemu-system-x86_64 -M microvm,x-option-roms=off -bios qboot.rom \
+		-accel kvm -cpu host -m 64M -nodefaults -display none -serial stdio \
+		-kernel "$T/guest" </dev/null 2>/dev/null | grep -q "guest is up"
 }
 is "${verdict-}" "$(kvm_works && echo y || echo n)" "QEMU with KVM agrees"
 is "$(our_cgroups)" "*/vm/0.2.1000" "its cgroup has a VMM's name"
@@ -189,7 +214,8 @@ launcher=$(pgrep -P "$(role_pid)")
 echo 1 >"$CGROUP/spawn/cgroup.freeze"
 is "$(spawn 0 3)" "exit 70" "a launcher that never answers: the role ends"
 check "a launcher that never answers is killed with it" wait_for 5 gone "$launcher"
-is "$(tail -n 1 "$T/spawn.err")" "*the launcher is gone or silent*" "a launcher that never answers: the log says so"
+is "$(tail -n 1 "$T/spawn.err")" "*the launcher is gone or silent*" \
+	"a launcher that never answers: the log says so"
 echo 0 >"$CGROUP/spawn/cgroup.freeze"
 rmdir "$CGROUP/vm/0.3.1000" # the next role would adopt it
 peer_stop spawn
@@ -201,7 +227,8 @@ swapped() { # swapped NAME: the role does not start, and says why
 	peer_start spawn
 	is "$(ask spawn run)" "exit [1-9]*" "$1: the role does not start"
 	peer_stop spawn
-	is "$(cat "$T/spawn.err")" "*$T/state/slots: must be a folder of root's, and no link*" "$1: it says why"
+	is "$(cat "$T/spawn.err")" "*$T/state/slots: must be a folder of root's, and no link*" \
+		"$1: it says why"
 }
 ln -s /etc "$T/state/slots"
 swapped "a link where the slots' folders should be"
@@ -215,7 +242,9 @@ mv "$T/state/slots.away" "$T/state/slots"
 if ${CC:-cc} -static -O1 -D_GNU_SOURCE -o "$T/vmm" "$here/spawn_vmm.c" 2>"$T/cc.err"; then
 	mount --bind "$T/vmm" /usr/bin/qemu-system-x86_64 # in this test's own mount namespace
 	# shellcheck disable=SC2016
-	background perl -MIO::Socket::UNIX -e '$s = IO::Socket::UNIX->new(Local => "\0banger-test-abstract", Listen => 5) or die $!;
+	background perl -MIO::Socket::UNIX -e '
+		my $name = "\0banger-test-abstract";
+		$s = IO::Socket::UNIX->new(Local => $name, Listen => 5) or die $!;
 		sleep 60'
 	install -m 666 /dev/null "$T/state/slots/1/open"
 	install -m 666 /dev/null "$T/run/slots/1/open"
@@ -225,11 +254,13 @@ if ${CC:-cc} -static -O1 -D_GNU_SOURCE -o "$T/vmm" "$here/spawn_vmm.c" 2>"$T/cc.
 	hostile=$(spawn 0 3)
 	is "$hostile" "ok *" "it is started as if it were QEMU"
 	check "it gets to its end" wait_for 10 said 0 "now a process"
-	is "$(ask spawn waitfd "${hostile##*fd=}" 5000)" ready "trying for a process of its own is the end of it"
+	is "$(ask spawn waitfd "${hostile##*fd=}" 5000)" ready \
+		"trying for a process of its own is the end of it"
 	sleep 0.2
 	while read -r name want; do
 		name=${name//_/ }
-		is "$(grep -m 1 -- "^$name " "$T/console.0.log")" "$name $want" "taken over: $name: $want"
+		is "$(grep -m 1 -- "^$name " "$T/console.0.log")" "$name $want" \
+			"taken over: $name: $want"
 	done <<-END
 		ids $UID_BASE $UID_BASE $UID_BASE $UID_BASE
 		environment none, cwd /, core 0
@@ -265,33 +296,44 @@ if ${CC:-cc} -static -O1 -D_GNU_SOURCE -o "$T/vmm" "$here/spawn_vmm.c" 2>"$T/cc.
 		shrink ok
 	END
 	landlock=$(perl -e 'print syscall(444, 0, 0, 1)')
-	is "$(ls -A "$T/run/slots/0" | sort -V | tr "\n" " ")" "$(printf "agent%s " {0..3})api.sock " "taken over: it leaves its sockets alone behind: the API and 4 ports"
-	is "$(grep -c "kernel EACCES" "$T/console.0.log")" 1 "taken over: its kernel can not be written"
+	is "$(ls -A "$T/run/slots/0" | sort -V | tr "\n" " ")" \
+		"$(printf "agent%s " {0..3})api.sock " \
+		"taken over: it leaves its sockets alone behind: the API and 4 ports"
+	is "$(grep -c "kernel EACCES" "$T/console.0.log")" 1 \
+		"taken over: its kernel can not be written"
 	is "$(grep -c survived "$T/console.0.log")" 0 "taken over: no process of its own"
 	is "$(ask spawn vmm_kill slot=0 gen=3)" ok "it is released"
 	peer_stop spawn
 
-	# Firecracker opens two FIFOs of the controller's, with O_CREAT, and makes its socket itself.
+	# Firecracker opens two FIFOs of the controller's, with O_CREAT, and makes its socket
+	# itself.
 	sed -i 's,^firecracker =.*,firecracker = /usr/bin/qemu-system-x86_64,' "$CONF"
 	mkfifo -m 606 "$T/run/slots/0/log"
 	: >"$T/console.0.log"
 	peer_start spawn
 	ask spawn run >/dev/null
-	hostile=$(ask spawn vmm_spawn slot=0 gen=4 owner=1000 vmm=1 accel=1 disk=1 vcpus=1 mem_mib=64 disk_mib=1 "fd=$T/console.0:rw")
+	hostile=$(ask spawn vmm_spawn slot=0 gen=4 owner=1000 vmm=1 accel=1 disk=1 \
+		vcpus=1 mem_mib=64 disk_mib=1 "fd=$T/console.0:rw")
 	is "$hostile" "ok *" "it is started as if it were Firecracker"
 	check "it gets to its end too" wait_for 10 said 0 "now a process"
-	is "$(ask spawn waitfd "${hostile##*fd=}" 5000)" ready "a process of its own is the end of this one too"
+	is "$(ask spawn waitfd "${hostile##*fd=}" 5000)" ready \
+		"a process of its own is the end of this one too"
 	sleep 0.2
-	is "$(grep "^open /run/0/log" "$T/console.0.log")" "open /run/0/log $([ "$landlock" -ge 1 ] && echo ok || echo EACCES)" \
+	is "$(grep "^open /run/0/log" "$T/console.0.log")" \
+		"open /run/0/log $([ "$landlock" -ge 1 ] && echo ok || echo EACCES)" \
 		"taken over as Firecracker: the FIFO for its log can be opened"
 	for name in /run/0/file /run/0/nonblock /state/0/new /run/1/open; do
-		is "$(grep "^open $name " "$T/console.0.log")" "open $name EACCES" "taken over as Firecracker: $name can not be made or opened"
+		is "$(grep "^open $name " "$T/console.0.log")" "open $name EACCES" \
+			"taken over as Firecracker: $name can not be made or opened"
 	done
-	is "$(grep "^list /run/0 " "$T/console.0.log")" "list /run/0 refused" "taken over as Firecracker: its folder is not shown"
-	is "$(grep "^bind /run/0/test.sock " "$T/console.0.log")" "bind /run/0/test.sock ok mode 770" \
+	is "$(grep "^list /run/0 " "$T/console.0.log")" "list /run/0 refused" \
+		"taken over as Firecracker: its folder is not shown"
+	is "$(grep "^bind /run/0/test.sock " "$T/console.0.log")" \
+		"bind /run/0/test.sock ok mode 770" \
 		"taken over as Firecracker: a socket in its own folder can be made"
 	for call in abstract sendmsg socketpair; do
-		is "$(grep "^$call " "$T/console.0.log")" "$call ENOSYS" "taken over as Firecracker: $call leads nowhere"
+		is "$(grep "^$call " "$T/console.0.log")" "$call ENOSYS" \
+			"taken over as Firecracker: $call leads nowhere"
 	done
 	is "$(ask spawn vmm_kill slot=0 gen=4)" ok "this one is released too"
 	peer_stop spawn

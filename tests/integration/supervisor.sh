@@ -44,7 +44,8 @@ if up; then ok "the set gets ready"; else
 fi
 is "$(mode "$T/run")" "755 0:0" "run_dir"
 is "$(mode "$T/run/slots")" "711 0:0" "run_dir/slots"
-is "$(findmnt -J "$T/run/slots" | jq -r '.filesystems[0] | .fstype + " " + .options')" "tmpfs *nosuid,noexec*" "its tmpfs"
+is "$(findmnt -J "$T/run/slots" | jq -r '.filesystems[0] | .fstype + " " + .options')" \
+	"tmpfs *nosuid,noexec*" "its tmpfs"
 is "$(findmnt -no OPTIONS "$T/run/slots" | grep -cw nodev)" 0 "nodes work in it"
 is "$(mode "$T/run/slots/3")" "2770 $((UID_BASE + 3)):$CTL_ID" "run_dir/slots/3"
 is "$(mode "$T/state")" "711 $CTL_ID:$CTL_ID" "state_dir"
@@ -54,29 +55,38 @@ is "$(mode "$T/state/consoles")" "700 $CTL_ID:$CTL_ID" "state_dir/consoles"
 is "$(mode "$T/log/net.log")" "640 0:$CTL_ID" "log_dir/net.log"
 is "$(mode "$SOCK")" "660 0:64200" "the control socket is for the group of users"
 is "$(mode "$CGROUP/vm")" "755 $SPAWN_ID:$SPAWN_ID" "the VMs' control group is the spawn role's"
-is "$(mode "$CGROUP") $(mode "$CGROUP/cgroup.procs") $(mode "$CGROUP/spawn") $(mode "$CGROUP/spawn/cgroup.procs") $(mode "$CGROUP/vm/cgroup.procs")" \
-	"755 0:0 644 $SPAWN_ID:$SPAWN_ID 755 0:0 644 0:0 644 0:0" "of the others it has what clone3(2) into a VM's group needs"
+is "$(mode "$CGROUP/cgroup.procs")" "644 $SPAWN_ID:$SPAWN_ID" \
+	"the spawn role may move between the groups, as clone3(2) into a VM's group needs"
+is "$(mode "$CGROUP") $(mode "$CGROUP/spawn")" "755 0:0 755 0:0" \
+	"the groups above and beside the VMs' are root's"
+is "$(mode "$CGROUP/spawn/cgroup.procs") $(mode "$CGROUP/vm/cgroup.procs")" "644 0:0 644 0:0" \
+	"the lists of their processes are root's"
 mkdir "$CGROUP/vm/0.1.1000"
 refuses "no control group is made in a VM's" mkdir "$CGROUP/vm/0.1.1000/sub"
 rmdir "$CGROUP/vm/0.1.1000"
 launcher() { pgrep -P "$(child banger-role-spawn)"; }
 is "$(cat "$CGROUP/spawn/cgroup.procs")" "$(launcher)" "its launcher lives next to it"
 # Where the kernel has no such controller here, the log says so, once.
+warnings() { grep -c "banger-privhelper: $1" "$T/sup.err"; }
 for limit in memory.max pids.max; do
 	if [ -e "$CGROUP/vm/$limit" ]; then
 		refuses "all VMs together: $limit" grep -qx max "$CGROUP/vm/$limit"
 	else
-		is "$(grep -c "banger-privhelper: $limit: .*sum of all VMs has no limit" "$T/sup.err")" 1 "all VMs together: no $limit, and it is said"
+		is "$(warnings "$limit: .*sum of all VMs has no limit")" 1 \
+			"all VMs together: no $limit, and it is said"
 	fi
 	if [ -e "$CGROUP/spawn/$limit" ]; then
-		is "$limit $(cat "$CGROUP/spawn/$limit")" "@(pids.max 1|memory.max 268435456)" "the launcher: $limit"
+		is "$limit $(cat "$CGROUP/spawn/$limit")" "@(pids.max 1|memory.max 268435456)" \
+			"the launcher: $limit"
 	else
-		is "$(grep -c "banger-privhelper: $limit: .*the launcher has no limit" "$T/sup.err")" 1 "the launcher: no $limit, and it is said"
+		is "$(warnings "$limit: .*the launcher has no limit")" 1 \
+			"the launcher: no $limit, and it is said"
 	fi
 done
 
 # ---- each process is what it should be ----
-net=$(child banger-role-net) blk=$(child banger-role-blk) spawn=$(child banger-role-spawn) ctl=$(child banger-controller)
+net=$(child banger-role-net) blk=$(child banger-role-blk) spawn=$(child banger-role-spawn) \
+	ctl=$(child banger-controller)
 launcher=$(launcher)
 locked() { # locked NAME PID UID CAPS
 	local name=$1 p=$2 id=$3 caps=$4
@@ -84,10 +94,14 @@ locked() { # locked NAME PID UID CAPS
 	is "$(status_of "$p" Gid)" "$id $id $id $id" "$name: its gid"
 	is "$(status_of "$p" Groups)" "" "$name: no other group"
 	is "$(for k in Inh Prm Eff Bnd Amb; do status_of "$p" Cap$k; done | paste -sd' ')" \
-		"0000000000000000 $caps $caps 0000000000000000 0000000000000000" "$name: its capabilities"
-	is "$(status_of "$p" NoNewPrivs) $(status_of "$p" Seccomp)" "1 2" "$name: no new privileges, a filter"
+		"0000000000000000 $caps $caps 0000000000000000 0000000000000000" \
+		"$name: its capabilities"
+	is "$(status_of "$p" NoNewPrivs) $(status_of "$p" Seccomp)" "1 2" \
+		"$name: no new privileges, a filter"
 	is "$(awk '/Max core file size/ { print $6 }' "/proc/$p/limits")" 0 "$name: no core"
-	[ "$name" = supervisor ] || is "$(tr '\0' '\n' <"/proc/$p/environ" | grep -vc ASAN_OPTIONS)" 0 "$name: no environment"
+	[ "$name" = supervisor ] ||
+		is "$(tr '\0' '\n' <"/proc/$p/environ" | grep -vc ASAN_OPTIONS)" 0 \
+		"$name: no environment"
 }
 locked supervisor "$P" $SUP_ID 0000000000000020
 locked net "$net" $NET_ID 0000000000001000
@@ -96,40 +110,62 @@ locked spawn "$spawn" $SPAWN_ID 0000000000000000
 locked launcher "$launcher" $SPAWN_ID 00000000000000c0
 locked controller "$ctl" $CTL_ID 0000000000000000
 for p in "$net" "$blk" "$spawn"; do
-	is "$(awk '/Max processes/ { print $3 }' "/proc/$p/limits")" 0 "$(tr -d '\0' <"/proc/$p/cmdline"): may not fork"
-	is "$(awk '/Max file size/ { print $4, $5 }' "/proc/$p/limits")" "1073741824 1073741824" "its log has an end"
+	is "$(awk '/Max processes/ { print $3 }' "/proc/$p/limits")" 0 \
+		"$(tr -d '\0' <"/proc/$p/cmdline"): may not fork"
+	is "$(awk '/Max file size/ { print $4, $5 }' "/proc/$p/limits")" "1073741824 1073741824" \
+		"its log has an end"
 done
-is "$(ls -x "/proc/$spawn/root/" | xargs)" "proc vm" "the spawn role's root holds the VMs' control groups and a procfs alone"
-is "$(ls -x "/proc/$spawn/root/vm" | xargs)" "$(ls -x "$CGROUP/vm" | xargs)" "the control groups are the VMs'"
+is "$(ls -x "/proc/$spawn/root/" | xargs)" "proc vm" \
+	"the spawn role's root holds the VMs' control groups and a procfs alone"
+is "$(ls -x "/proc/$spawn/root/vm" | xargs)" "$(ls -x "$CGROUP/vm" | xargs)" \
+	"the control groups are the VMs'"
 is "$(readlink "/proc/$spawn/cwd")" "*/vm" "they are its working folder"
-is "$(awk '$5 ~ "/proc$" { print ("," $6 ",") ~ ",ro," && ("," $6 ",") ~ ",nosymfollow," }' "/proc/$spawn/mountinfo")" 1 "links of that procfs are not followed"
-is "$(find "/proc/$launcher/fd" -mindepth 1 | wc -l)" 5 "its launcher has /dev/null, the service's log, and one line to the role" # 0 to 4
+is "$(awk '$5 ~ "/proc$" { print ("," $6 ",") ~ ",ro," && ("," $6 ",") ~ ",nosymfollow," }' \
+	"/proc/$spawn/mountinfo")" 1 "links of that procfs are not followed"
+# descriptors 0 to 4
+is "$(find "/proc/$launcher/fd" -mindepth 1 | wc -l)" 5 \
+	"its launcher has /dev/null, the service's log, and one line to the role"
 is "$(find "/proc/$launcher/fd" -lname 'socket:*' | wc -l)" 1 "which is its only socket"
-is "$(find "/proc/$ctl/fd" "/proc/$launcher/fd" -lname '*.log' | wc -l)" 0 "the controller and the launcher have no request log"
+is "$(find "/proc/$ctl/fd" "/proc/$launcher/fd" -lname '*.log' | wc -l)" 0 \
+	"the controller and the launcher have no request log"
 
 # ---- what --print-policy says is what the kernel shows ----
-check "any user may ask for the policies" setpriv --reuid 64201 --regid 64201 --clear-groups "$SUP" --print-policy
+check "any user may ask for the policies" \
+	setpriv --reuid 64201 --regid 64201 --clear-groups "$SUP" --print-policy
 "$SUP" --print-policy >"$T/policy"
 said_of() { # said_of PROCESS WHAT
-	awk -v p="$1" -v k="  $2: " '$0 == p { on = 1; next } /^$/ { on = 0 } on && index($0, k) == 1 { print substr($0, length(k) + 1) }' "$T/policy"
+	awk -v p="$1" -v k="  $2: " '
+		$0 == p { on = 1; next }
+		/^$/ { on = 0 }
+		on && index($0, k) == 1 { print substr($0, length(k) + 1) }' "$T/policy"
 }
-declare -A bits=([none]=0 [kill]=0x20 [setgid]=0x40 [setuid]=0x80 [net_admin]=0x1000 [sys_admin]=0x200000)
-declare -A titles=([CORE]="Max core file size" [NPROC]="Max processes" [FSIZE]="Max file size" [NOFILE]="Max open files"
-	[MEMLOCK]="Max locked memory" [MSGQUEUE]="Max msgqueue size")
-largest_file=$(((4 << 30) + (4 << 30) / 128 + (1 << 30))) # max_disk_mib, its CoW metadata, and the database
+declare -A bits=([none]=0 [kill]=0x20 [setgid]=0x40 [setuid]=0x80 [net_admin]=0x1000
+	[sys_admin]=0x200000)
+declare -A titles=([CORE]="Max core file size" [NPROC]="Max processes" [FSIZE]="Max file size"
+	[NOFILE]="Max open files" [MEMLOCK]="Max locked memory" [MSGQUEUE]="Max msgqueue size")
+# max_disk_mib, its CoW metadata, and the database
+largest_file=$(((4 << 30) + (4 << 30) / 128 + (1 << 30)))
 own_namespaces() { # own_namespaces PID
 	local n
 	for n in "/proc/$1"/ns/*; do
-		case $n in *_for_children) ;; *) [ "$n" -ef "/proc/self/ns/${n##*/}" ] || echo "${n##*/}" ;; esac
+		case $n in
+		*_for_children) ;;
+		*) [ "$n" -ef "/proc/self/ns/${n##*/}" ] || echo "${n##*/}" ;;
+		esac
 	done | sort | paste -sd' '
+}
+limits_of() { # limits_of PID TITLE: soft and hard limit
+	sed -n "s/^$2  *\([0-9a-z]*\)  *\([0-9a-z]*\) .*/\1 \2/p" "/proc/$1/limits"
 }
 as_printed() { # as_printed PROCESS PID
 	local cap mask=0 limit
 	for cap in $(said_of "$1" capabilities); do mask=$((mask | bits[$cap])); done
 	is "$(status_of "$2" CapPrm)" "$(printf %016x $mask)" "$1: its capabilities, as printed"
-	is "$(own_namespaces "$2")" "$(said_of "$1" namespaces | sed 's/^of the host$//')" "$1: its namespaces, as printed"
+	is "$(own_namespaces "$2")" "$(said_of "$1" namespaces | sed 's/^of the host$//')" \
+		"$1: its namespaces, as printed"
 	for limit in $(said_of "$1" limits | sed "s/=a-disk/=$largest_file/"); do
-		is "$(sed -n "s/^${titles[${limit%=*}]}  *\([0-9a-z]*\)  *\([0-9a-z]*\) .*/\1 \2/p" "/proc/$2/limits")" "${limit#*=} ${limit#*=}" "$1: $limit, as printed"
+		is "$(limits_of "$2" "${titles[${limit%=*}]}")" "${limit#*=} ${limit#*=}" \
+			"$1: $limit, as printed"
 	done
 }
 as_printed banger-privhelper "$P"
@@ -146,26 +182,38 @@ is "$(find "/proc/$P/fd" -lname 'socket:*' | wc -l)" 1 "the supervisor keeps its
 # ---- callers ----
 list() { BANGER_SOCKET=$SOCK setpriv "$@" "$B/banger" vm list 2>&1; }
 check "a user is served" list --reuid 64201 --regid 64200 --clear-groups
-is "$(list --reuid $((UID_BASE + 3)) --regid 64200 --clear-groups)" "*uid * lies in the range of the VMs' ids*" "not one with a slot's uid"
-is "$(list --reuid 64201 --regid 64200 --groups $((UID_BASE + 3)))" "*group * lies in the range of the VMs' ids*" "not one with a slot's group"
+is "$(list --reuid $((UID_BASE + 3)) --regid 64200 --clear-groups)" \
+	"*uid * lies in the range of the VMs' ids*" "not one with a slot's uid"
+is "$(list --reuid 64201 --regid 64200 --groups $((UID_BASE + 3)))" \
+	"*group * lies in the range of the VMs' ids*" "not one with a slot's group"
 
 # ---- the controller's view of the host ----
 for p in "$P" "$net"; do
-	check "$(tr -d '\0' <"/proc/$p/cmdline"): in the host's network" test "/proc/$p/ns/net" -ef /proc/self/ns/net
+	check "$(tr -d '\0' <"/proc/$p/cmdline"): in the host's network" test "/proc/$p/ns/net" \
+		-ef /proc/self/ns/net
 done
-is "$(nsenter -t "$ctl" -n ip -j link | jq -r '.[] | .ifname + " " + .operstate' | paste -sd,)" "lo DOWN" "the controller has a network with nothing in it"
+is "$(nsenter -t "$ctl" -n ip -j link | jq -r '.[] | .ifname + " " + .operstate' | paste -sd,)" \
+	"lo DOWN" "the controller has a network with nothing in it"
 point() { awk '{ print $5 }' "/proc/$ctl/mountinfo"; }
-is "$(point | grep -vxE "/|/usr|/lib|/lib64|/etc/ld.so.cache|/proc|/sys/(class|devices|fs/selinux)|/usr/.*" | sort | paste -sd' ')" \
-	"$(printf '%s\n' "$CGROUP" "$T"/{state,run,run/slots,log,libexec} | sort | paste -sd' ')" "and of the host's folders what it needs"
-with() { awk -v want="$1" '("," $6 ",") ~ "," want "," { print $5 }' "/proc/$ctl/mountinfo" | sort | paste -sd' '; }
+system="/|/usr|/usr/.*|/lib|/lib64|/etc/ld.so.cache|/proc|/sys/(class|devices|fs/selinux)"
+is "$(point | grep -vxE "$system" | sort)" \
+	"$(printf '%s\n' "$CGROUP" "$T"/{state,run,run/slots,log,libexec} | sort)" \
+	"and of the host's folders what it needs"
+with() {
+	awk -v want="$1" '("," $6 ",") ~ "," want "," { print $5 }' "/proc/$ctl/mountinfo" | sort |
+		paste -sd' '
+}
 is "$(with rw)" "$T/run $T/run/slots $T/state" "it writes below state_dir and run_dir alone"
-without() { comm -23 <(point | sort) <(with "$1" | tr ' ' '\n' | sort) | paste -sd' '; } # an option that lacks is not named
+# an option that lacks is not named
+without() { comm -23 <(point | sort) <(with "$1" | tr ' ' '\n' | sort) | paste -sd' '; }
 is "$(without nosuid)" "" "no mount gives a user id"
 is "$(without nodev)" "" "no mount has a device"
-is "$(comm -23 <(point | sort) <(with noexec | tr ' ' '\n' | sort) | grep -vE '^/usr/.' | paste -sd' ')" \
-	"$(for p in /lib /lib64 "$T/libexec" /usr; do point | grep -x "$p"; done | sort | paste -sd' ')" "what it executes is what it is linked with"
-is "$(find "/proc/$ctl/root/" "/proc/$ctl/root/etc/" -mindepth 1 -maxdepth 1 -printf '%P ' | tr ' ' '\n' | sort | paste -sd' ')" \
-	"*etc ld.so.cache lib lib64 proc sys tmp usr" "there is no /dev, no /run, no /home, no /var"
+linked=$(for p in /lib /lib64 "$T/libexec" /usr; do point | grep -x "$p"; done | sort)
+is "$(comm -23 <(point | sort) <(with noexec | tr ' ' '\n' | sort) | grep -vE '^/usr/.')" \
+	"$linked" "what it executes is what it is linked with"
+is "$(find "/proc/$ctl/root/" "/proc/$ctl/root/etc/" -mindepth 1 -maxdepth 1 -printf '%P\n' |
+	sort | paste -sd' ')" "etc ld.so.cache lib lib64 proc sys tmp usr" \
+	"there is no /dev, no /run, no /home, no /var"
 cat >"$T/run/reach.pl" <<'EOF'
 use Socket;
 my ($how, @names) = @ARGV;
@@ -182,9 +230,11 @@ listener=$!
 exec 9<"$T" # a user's descriptor, as one that is sent to the controller
 names=("$T/daemon.sock" "@banger-test-$$" "/proc/self/fd/9/daemon.sock" "$SOCK")
 wait_for 5 eval '[ "$(perl "$T/run/reach.pl" connect "${names[1]}")" = connected ]'
-is "$(perl "$T/run/reach.pl" connect "${names[@]}" | paste -sd,)" connected,connected,connected,connected "the host has daemons"
+is "$(perl "$T/run/reach.pl" connect "${names[@]}" | paste -sd,)" \
+	connected,connected,connected,connected "the host has daemons"
 is "$(nsenter -t "$ctl" -m -n perl "$T/run/reach.pl" connect "${names[@]}" | paste -sd,)" \
-	"No such file or directory,Connection refused,Too many levels of symbolic links,connected" "the controller reaches those in run_dir alone"
+	"No such file or directory,Connection refused,Too many levels of symbolic links,connected" \
+	"the controller reaches those in run_dir alone"
 exec 9<&-
 kill "$listener"
 rm "$T/run/reach.pl"
@@ -196,7 +246,8 @@ wait "$P"
 is $? 0 "SIGTERM ends the supervisor with 0"
 # shellcheck disable=SC2086
 check "and its children" wait_for 2 all_ended $all
-is "$(tail -qn 1 "$T"/log/*.log | jq -r .type | paste -sd' ')" "stop stop stop" "each role wrote its last record"
+is "$(tail -qn 1 "$T"/log/*.log | jq -r .type | paste -sd' ')" "stop stop stop" \
+	"each role wrote its last record"
 
 # ---- any end ends all ----
 for victim in banger-role-net banger-role-blk banger-role-spawn banger-controller; do
@@ -240,7 +291,8 @@ wait "$P"
 is $? 1 "a role that never answers: the supervisor ends with 1"
 # shellcheck disable=SC2086
 check "a role that never answers: so does each other process" wait_for 2 all_ended $all
-is "$(cat "$T/sup.err")" "*banger-controller: the net role is gone*" "a role that never answers: the log names it"
+is "$(cat "$T/sup.err")" "*banger-controller: the net role is gone*" \
+	"a role that never answers: the log names it"
 
 # ---- a second one, and what an earlier one left ----
 up
@@ -253,7 +305,8 @@ refused() { # refused NAME: the supervisor does not start, and leaves nothing be
 	if [ $rc != 0 ] && [ $rc -lt 124 ] && [ "$(running)" = "$before" ]; then
 		ok "$1"
 	else
-		not_ok "$1" "status $rc, $before then $(running) processes" "$(cat "$T/refused.err")"
+		not_ok "$1" "status $rc, $before then $(running) processes" \
+			"$(cat "$T/refused.err")"
 	fi
 }
 refused "a second set at the same places is refused"
@@ -265,7 +318,8 @@ touch "$T/run/slots/stays"
 # to no VM, or deeper.
 echo max >"$CGROUP/vm/cgroup.max.depth" # as an earlier release had it
 lefts=()
-for group in spawn spawn/sub vm/foreign vm/0.0.0 vm/0.1.1000 vm/1.1.1000/sub vm/1.1.1000/sub/deep; do
+for group in spawn spawn/sub vm/foreign vm/0.0.0 vm/0.1.1000 \
+	vm/1.1.1000/sub vm/1.1.1000/sub/deep; do
 	mkdir -p "$CGROUP/$group"
 	chown -R "$SPAWN_ID" "$CGROUP/${group%%/sub*}" # as if the role had made it
 	sleep 300 &
@@ -274,33 +328,46 @@ for group in spawn spawn/sub vm/foreign vm/0.0.0 vm/0.1.1000 vm/1.1.1000/sub vm/
 done
 # A controller with a thread that hangs in the kernel can not be killed, and continues to listen.
 rm -f "$SOCK"
-perl -MIO::Socket::UNIX -e 'my $s = IO::Socket::UNIX->new(Local => $ARGV[0], Listen => 1) or die; sleep 60' "$SOCK" &
+perl -MIO::Socket::UNIX -e '
+	my $s = IO::Socket::UNIX->new(Local => $ARGV[0], Listen => 1) or die;
+	sleep 60' "$SOCK" &
 hung=$!
 wait_for 5 test -S "$SOCK"
 name="an earlier controller that can not be killed does not keep the set from starting"
 if up; then ok "$name"; else not_ok "$name" "$(cat "$T/sup.err")"; fi
 kill "$hung"
 check "what a spawn role left in control groups is ended" wait_for 2 all_ended "${lefts[@]}"
-is "$(wait_for 5 eval '[ "$(find "$CGROUP" -mindepth 1 -type d | wc -l)" = 2 ]'; find "$CGROUP" -mindepth 1 -type d -printf '%f\n' | sort | xargs)" "spawn vm" \
-	"and the groups are gone"
+groups_below() { find "$CGROUP" -mindepth 1 -type d -printf '%f\n' | sort | xargs; }
+no_vm_groups() { [ "$(groups_below)" = "spawn vm" ]; }
+wait_for 5 no_vm_groups
+is "$(groups_below)" "spawn vm" "the groups of those processes are gone"
 kill "${lefts[@]}" 2>/dev/null
 # clone3(2) as the spawn role does it, from the role's place: on some kernels a child is killed at
 # its birth if cgroup.kill was written to its group before.
 mkdir "$CGROUP/vm/born"
 # shellcheck disable=SC2016
-is "$(bash -c 'echo 0 >"$1/spawn/cgroup.procs" && exec perl -e "
-	open my \$d, q(<), shift or die; my \$a = pack(q(Q11), 0x200000000, (0) x 3, 17, (0) x 5, fileno \$d);
-	my \$p = syscall(435, \$a, 88); if (!\$p) { exit 7 } waitpid \$p, 0; print \$?" "$1/vm/born"' - "$CGROUP")" 1792 \
-	"a process can be born into a control group beside it"
+cat >"$T/born.pl" <<'EOF'
+open my $d, "<", shift or die;
+my $a = pack("Q11", 0x200000000, (0) x 3, 17, (0) x 5, fileno $d);
+my $p = syscall(435, $a, 88);
+if (!$p) { exit 7 }
+waitpid $p, 0;
+print $?;
+EOF
+is "$(bash -c 'echo 0 >"$1/spawn/cgroup.procs" && exec perl "$2" "$1/vm/born"' - \
+	"$CGROUP" "$T/born.pl")" 1792 "a process can be born into a control group beside it"
 rmdir "$CGROUP/vm/born"
-# A killed process that waits for a device does not exit: here the device is a FUSE server that never answers.
+# A killed process that waits for a device does not exit: here the device is a FUSE server that
+# never answers.
 cat >"$T/fuse.pl" <<'EOF'
 use Fcntl; # mount(2) is call 165; of fuse_init_out only the version is looked at
 sysopen(my $f, "/dev/fuse", O_RDWR) or die "/dev/fuse: $!";
-my @mount = ("fuse", $ARGV[0], "fuse", 0, sprintf "fd=%d,rootmode=40000,user_id=0,group_id=0", fileno $f);
+my $options = sprintf "fd=%d,rootmode=40000,user_id=0,group_id=0", fileno $f;
+my @mount = ("fuse", $ARGV[0], "fuse", 0, $options);
 syscall(165, @mount) == 0 or die "mount: $!";
 sysread($f, my $ask, 1 << 18) or die;
-syswrite($f, pack("LlQ", 80, 0, (unpack "LLQ", $ask)[2]) . pack("LLLLSSLLSSL8", 7, 31, 0, 0, 0, 0, 4096, 1, 1, 0)) or die;
+my $head = pack("LlQ", 80, 0, (unpack "LLQ", $ask)[2]);
+syswrite($f, $head . pack("LLLLSSLLSSL8", 7, 31, 0, 0, 0, 0, 4096, 1, 1, 0)) or die;
 $| = 1;
 print "mounted\n";
 print "asked\n" while sysread($f, $ask, 1 << 18);
@@ -312,7 +379,11 @@ perl "$T/fuse.pl" "$T/hangs" >"$T/fuse.out" 2>"$T/fuse.err" &
 fuse=$!
 wait_for 20 eval 'grep -q mounted "$T/fuse.out" || ! kill -0 "$fuse"'
 # The first waits for the server, the others for the first.
-waits() { grep -q '^State:.D' "/proc/$1/status" || { [ "$1" = "${stuck[0]}" ] && grep -q asked "$T/fuse.out"; }; }
+waits() {
+	grep -q '^State:.D' "/proc/$1/status" || {
+		[ "$1" = "${stuck[0]}" ] && grep -q asked "$T/fuse.out"
+	}
+}
 if grep -q mounted "$T/fuse.out"; then
 	stuck=()
 	echo max >"$CGROUP/vm/cgroup.max.depth"
@@ -326,19 +397,25 @@ if grep -q mounted "$T/fuse.out"; then
 	done
 	name="processes that can not be killed do not keep the set from starting"
 	if up; then ok "$name"; else not_ok "$name" "$(cat "$T/sup.err")"; fi
-	is "$(wait_for 10 grep -q '"op":"vmm_kill".*"slot":1.*"status":' "$T/log/spawn.log"; grep '"op":"vmm_kill".*"slot":1,.*"status":' "$T/log/spawn.log" | tail -n 1)" \
-		'*"status":"busy"*' "VMM_KILL of the slot says that it is in use"
-	is "$(cat "$CGROUP"/{stuck,vm/foreign,vm/1.1.1000/sub}/cgroup.procs | xargs)" "${stuck[*]}" "they are where the log says"
+	kill_answers() { grep '"op":"vmm_kill".*"slot":1,.*"status":' "$T/log/spawn.log"; }
+	wait_for 10 eval 'kill_answers >/dev/null'
+	is "$(kill_answers | tail -n 1)" '*"status":"busy"*' \
+		"VMM_KILL of the slot says that it is in use"
+	is "$(cat "$CGROUP"/{stuck,vm/foreign,vm/1.1.1000/sub}/cgroup.procs | xargs)" \
+		"${stuck[*]}" "they are where the log says"
 	check "the log says so" said "processes of an earlier start were killed and do not exit"
-	is "$(cat "$CGROUP/spawn/cgroup.procs")" "$(launcher)" "the new launcher has a group of its own"
-	for p in "${stuck[@]}"; do is "$(grep -c '^State:.D' "/proc/$p/status")" 1 "$p can not run"; done
+	is "$(cat "$CGROUP/spawn/cgroup.procs")" "$(launcher)" \
+		"the new launcher has a group of its own"
+	for p in "${stuck[@]}"; do
+		is "$(grep -c '^State:.D' "/proc/$p/status")" 1 "$p can not run"
+	done
 	kill -TERM "$P"
 	wait "$P"
 	kill "$fuse"
 	check "once the device answers they exit" wait_for 20 all_ended "${stuck[@]}"
 	up
-	is "$(wait_for 20 eval '[ "$(find "$CGROUP" -mindepth 1 -type d | wc -l)" = 2 ]'; find "$CGROUP" -mindepth 1 -type d -printf '%f\n' | sort | xargs)" \
-		"spawn vm" "the next start removes their groups"
+	wait_for 20 no_vm_groups
+	is "$(groups_below)" "spawn vm" "the next start removes their groups"
 else
 	skip "processes that can not be killed" "no FUSE: $(cat "$T/fuse.err")"
 	up
