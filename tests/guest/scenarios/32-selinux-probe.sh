@@ -1,30 +1,38 @@
 #!/bin/bash
-# A program in each of our domains tries what that domain must not do: each try ends in EACCES or EPERM, and the log of
-# denials names what was tried.  Beside them stand tries that succeed, so that a probe that can do nothing proves nothing.
+# A program in each of our domains tries what that domain must not do: each try ends in EACCES or
+# EPERM, and the log of denials names what was tried.  Beside them stand tries that succeed, so that
+# a probe that can do nothing proves nothing.
 . "$(dirname "$0")/../lib.sh"
 has_policy
 PROBE=$ROOT/build/release/probe P=/usr/lib/banger-probe
 
-# ---- the probe may be executed in our domains; that breaks promises, so they are not looked at here ----
-# It may also ask for another domain, which else nobody but the spawn role may (31-selinux-policy.sh): what is tried is to enter it.
+# ---- the probe may be executed in our domains ----
+# That breaks promises, so they are not looked at here.  The probe may also ask for another domain,
+# which else the spawn role alone may (31-selinux-policy.sh): what is tried is to enter it.
 DOMAINS="banger_sup_t banger_net_t banger_blk_t banger_spawn_t banger_t banger_vm_t"
 rules() {
 	for t in banger_probe_exec_t banger_probe_out_t; do
 		echo "(type $t) (roletype object_r $t) (typeattributeset file_type ($t))"
 	done
-	echo '(typeattributeset exec_type (banger_probe_exec_t)) (typeattributeset entry_type (banger_probe_exec_t))'
+	echo '(typeattributeset exec_type (banger_probe_exec_t))'
+	echo '(typeattributeset entry_type (banger_probe_exec_t))'
 	for d in $DOMAINS; do
-		echo "(allow $d banger_probe_exec_t (file (entrypoint execute getattr map open read)))
-		(allow init_t $d (process (transition siginh rlimitinh noatsecure))) (allow init_t $d (process2 (nnp_transition nosuid_transition)))
+		echo "(allow $d banger_probe_exec_t (file (entrypoint execute)))
+		(allow $d banger_probe_exec_t (file (getattr map open read)))
+		(allow init_t $d (process (transition siginh rlimitinh noatsecure)))
+		(allow init_t $d (process2 (nnp_transition nosuid_transition)))
 		(allow $d self (process (setcurrent setexec)))
-		(allow $d init_t (fd (use))) (allow $d banger_probe_out_t (file (append getattr write)))"
+		(allow $d init_t (fd (use)))
+		(allow $d banger_probe_out_t (file (append getattr write)))"
 	done
 	echo '(allow init_t banger_probe_exec_t (file (execute getattr map open read)))'
-	echo '(allow init_t banger_probe_out_t (file (append getattr open write))) (allow init_t banger_reqlog_t (file (append getattr open)))'
+	echo '(allow init_t banger_probe_out_t (file (append getattr open write)))'
+	echo '(allow init_t banger_reqlog_t (file (append getattr open)))'
 }
 rules >/tmp/banger_probe.cil
 # Nothing is kept from the log (-D): a denial that is not audited could not be asserted.
-need "the module and the probe's rules are loaded" semodule -X 400 -D -i "$POLICY" -i /tmp/banger_probe.cil
+need "the module and the probe's rules are loaded" semodule -X 400 -D -i "$POLICY" \
+	-i /tmp/banger_probe.cil
 
 # ---- stand-ins, open to all by their modes: what says no is the policy ----
 rm -rf $P
@@ -40,8 +48,10 @@ node() { # node NAME b|c MAJOR MINOR TYPE [LEVEL]
 	chcon "system_u:object_r:$5:${6-s0}" "$P/$1"
 }
 minor() { stat -c '%t %T' "$1" | { read -r major minor; echo $((16#$major)) $((16#$minor)); }; }
-file db banger_var_lib_t; file image banger_image_t; file log banger_reqlog_t; file conf banger_etc_t
-file shadow shadow_t; file out banger_probe_out_t; file slot1/disk banger_slot_t s0:c1; file slot2/disk banger_slot_t s0:c2; file other banger_slot_t s0:c2
+file db banger_var_lib_t; file image banger_image_t; file log banger_reqlog_t
+file conf banger_etc_t; file shadow shadow_t; file out banger_probe_out_t
+file slot1/disk banger_slot_t s0:c1; file slot2/disk banger_slot_t s0:c2
+file other banger_slot_t s0:c2
 chcon system_u:object_r:banger_slot_t:s0:c1 $P/slot1
 chcon system_u:object_r:banger_slot_t:s0:c2 $P/slot2
 truncate -s 1M /tmp/probe.disk
@@ -62,12 +72,18 @@ done
 	node loopctl c $(minor /dev/loop-control) loop_control_device_t
 	node dmctl c $(minor /dev/mapper/control) lvm_control_t
 }
-# Folders where files may be taken away, and then files that may not; sockets, and what listens without a file.
+# Folders where files may be taken away, and then files that may not; sockets, and what listens
+# without a file.
 mkdir -m 777 $P/run $P/lib
 chcon system_u:object_r:banger_runtime_t:s0 $P/run
 chcon system_u:object_r:banger_var_lib_t:s0 $P/lib
 for d in run lib slot1; do file $d/log banger_reqlog_t; done
-perl -MIO::Socket::UNIX -e 'for (@ARGV) { push @s, IO::Socket::UNIX->new(Local => $_, Listen => 9) or die; chmod 0666, $_ } sleep' $P/control $P/api2 &
+perl -MIO::Socket::UNIX -e '
+	for (@ARGV) {
+		push @s, IO::Socket::UNIX->new(Local => $_, Listen => 9) or die;
+		chmod 0666, $_;
+	}
+	sleep' $P/control $P/api2 &
 listener=$!
 need "sockets stand in" wait_for 20 test -S $P/api2
 chcon system_u:object_r:banger_runtime_t:s0 $P/control
@@ -82,20 +98,29 @@ chcon system_u:object_r:shell_exec_t:s0 $P/sh
 installed
 "$ROOT"/selinux/relabel.sh
 check "the service runs" systemctl restart banger
-for pair in db:/var/lib/banger/banger.db log:/var/log/banger/net.log conf:/etc/banger/banger.conf disk1:/run/banger/slots/vda1 slot2:/run/banger/slots/2; do
-	is "$(stat -c %C $P/${pair%%:*})" "$(stat -c %C ${pair#*:})" "${pair#*:} has the label of its stand-in"
+for pair in db:/var/lib/banger/banger.db log:/var/log/banger/net.log conf:/etc/banger/banger.conf \
+	disk1:/run/banger/slots/vda1 slot2:/run/banger/slots/2; do
+	is "$(stat -c %C $P/${pair%%:*})" "$(stat -c %C ${pair#*:})" \
+		"${pair#*:} has the label of its stand-in"
 done
 
-# What answers in a domain, at a name without a file: nothing but the policy for sockets is between it and who connects.
+# What answers in a domain, at a name without a file: nothing but the policy for sockets is between
+# it and who connects.
 listens() { # listens NAME DOMAIN LEVEL
-	systemd-run --quiet --collect --unit "probe-$1" -p "SELinuxContext=system_u:system_r:$2:$3" -p StandardInput=null -p StandardOutput=append:$P/out \
-		-p StandardError=append:$P/log $P/probe "listen:@$1"
+	systemd-run --quiet --collect --unit "probe-$1" \
+		-p "SELinuxContext=system_u:system_r:$2:$3" -p StandardInput=null \
+		-p StandardOutput=append:$P/out -p StandardError=append:$P/log $P/probe "listen:@$1"
 	need "$2 listens at @$1" wait_for 20 grep -q "@$1\$" /proc/net/unix
 }
 listens sup banger_sup_t s0
 listens vm2 banger_vm_t s0:c2
 
-# tries DOMAIN [LEVEL] <<TABLE: lines "ACT ok", "ACT ERRNO" (the policy let it pass), or "ACT PERMISSION TYPE CLASS [IOCTL]".
+# tries DOMAIN [LEVEL] <<TABLE: lines "ACT ok", "ACT ERRNO" (the policy let it pass), or "ACT
+# PERMISSION TYPE CLASS [IOCTL]".
+logged() { # logged PERMISSION TYPE CLASS [IOCTL]: such a denial is among the last ones
+	local place="tcontext=[^ ]*:$2:[^ ]* tclass=$3 "
+	grep -qE "\{[^}]* $1 [^}]*\}.*${4:+ioctlcmd=$4 .*}$place" /tmp/denied
+}
 tries() {
 	local domain=$1 level=${2-s0} acts=() wants=() act want out got i
 	while read -r act want; do
@@ -105,7 +130,8 @@ tries() {
 	audit_mark
 	: >$P/out
 	# Opened by systemd, which executes the probe: D-Bus may not carry a descriptor of ours.
-	systemd-run --quiet --wait --collect -p "SELinuxContext=system_u:system_r:$domain:$level" -p StandardInput=null \
+	systemd-run --quiet --wait --collect -p "SELinuxContext=system_u:system_r:$domain:$level" \
+		-p StandardInput=null \
 		-p StandardOutput=append:$P/out -p StandardError=append:$P/log $P/probe "${acts[@]}"
 	out=$(cat $P/out)
 	audit_since | grep -a "avc: *denied.*:$domain:" >/tmp/denied
@@ -118,8 +144,10 @@ tries() {
 			is "$got" "$1" "$domain may: ${acts[i]}"
 		elif [ "$got" != EACCES ] && [ "$got" != EPERM ]; then
 			not_ok "$domain is refused: ${acts[i]}" "got: $got" "want: EACCES or EPERM"
-		elif ! grep -qE "\{[^}]* $1 [^}]*\}.*${4:+ioctlcmd=$4 .*}tcontext=[^ ]*:$2:[^ ]* tclass=$3 " /tmp/denied; then
-			not_ok "$domain is refused, and the log says so: ${acts[i]}" "want: { $1 } on $2:$3 ${4-}" "$(sed 's/.*denied/denied/' /tmp/denied | tail -n 5)"
+		elif ! logged "$@"; then
+			not_ok "$domain is refused, and the log says so: ${acts[i]}" \
+				"want: { $1 } on $2:$3 ${4-}" \
+				"$(sed 's/.*denied/denied/' /tmp/denied | tail -n 5)"
 		else
 			ok "$domain is refused: ${acts[i]}"
 		fi
@@ -331,9 +359,14 @@ TABLE
 
 # ---- an administrator, who may do nearly anything, but not enter our domains ----
 audit_mark
-for d in $DOMAINS; do refuses "unconfined_t does not enter $d" runcon -r system_r -t "$d" $P/probe cap:net; done
+for d in $DOMAINS; do
+	refuses "unconfined_t does not enter $d" runcon -r system_r -t "$d" $P/probe cap:net
+done
 audit_since | grep -a 'avc: *denied.*{ transition }.*scontext=[^ ]*:unconfined_t:' >/tmp/denied
-for d in $DOMAINS; do is "$(grep -c "tcontext=[^ ]*:$d:" /tmp/denied)" 1 "it is the transition to $d that is refused"; done
+for d in $DOMAINS; do
+	is "$(grep -c "tcontext=[^ ]*:$d:" /tmp/denied)" 1 \
+		"it is the transition to $d that is refused"
+done
 
 # ---- and away ----
 systemctl stop probe-sup probe-vm2

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Others on the host who change networks and firewalls: what they do to a VM's, what doctor says of it, and that its hint helps.
+# Others on the host who change networks and firewalls: what they do to a VM's, what doctor says of
+# it, and that its hint helps.
 . "$(dirname "$0")/../lib.sh"
 installed
 tiny_image
@@ -23,7 +24,7 @@ ours() { # our chains with their rules, and the elements of our sets but "flows"
 		| del(.. | .handle?) | del(.. | .packets?, .bytes?)]' | tee /tmp/ours | sha256sum | head -c 16
 }
 address() { ip -j -4 addr show banger0 | jq -r '.[0].addr_info[].local'; }
-need "a VM with NAT" eval 'banger vm create --nat far --image tiny --memory 128M && banger vm start far'
+need "a VM with NAT" tiny_started far --nat
 need "it reaches the outside" reaches
 tap=bgr$(slot_of far) rules=$(ours)
 is "$(grep -c "banger:$(slot_of far):" /tmp/ours)" 1 "nft: its elements are there"
@@ -35,14 +36,17 @@ is "$(ours)" "$rules" "iptables -F: nft: ours is as it was"
 check "and the VM reaches the outside" reaches
 iptables -P FORWARD DROP
 check "a policy that drops what is forwarded cuts it off" cut_off
-is "$(doctor firewall)" "WARN chain FORWARD of table filter may drop packets of guests with NAT" "doctor names it"
+is "$(doctor firewall)" "WARN chain FORWARD of table filter may drop packets of guests with NAT" \
+	"doctor names it"
 iptables -I FORWARD -i banger0 -j ACCEPT && iptables -I FORWARD -o banger0 -j ACCEPT
 check "what doctor's hint says helps" reaches
 iptables -F && iptables -P FORWARD ACCEPT
 nft delete table ip filter
 iptables-legacy -P FORWARD DROP
 check "the older iptables cuts it off as well" cut_off
-is "$(doctor firewall)" "WARN chain FORWARD of iptables-legacy may drop packets of guests with NAT" "doctor names it"
+is "$(doctor firewall)" \
+	"WARN chain FORWARD of iptables-legacy may drop packets of guests with NAT" \
+	"doctor names it"
 iptables-legacy -P FORWARD ACCEPT
 check "without it the VM reaches the outside" reaches
 is "$(doctor firewall)" "PASS *" "doctor is content"
@@ -59,12 +63,14 @@ rmmod br_netfilter
 # ---- Docker, ufw, firewalld ----
 begin() { systemctl -q unmask "$@" && systemctl start "$@"; }
 end() { systemctl stop "$@"; systemctl -q mask "$@"; }
-tables() { nft list tables | grep -v ' banger$' | while read -r t; do nft delete "$t"; done; } # the others', in the end
+# the others', in the end
+tables() { nft list tables | grep -v ' banger$' | while read -r t; do nft delete "$t"; done; }
 check "Docker starts" begin containerd docker.socket docker
 check "and the VM reaches the outside: it leaves alone who forwards already" reaches
 sysctl -qw net.ipv4.ip_forward=0
 systemctl restart docker
-is "$(iptables -S FORWARD | head -n 1)" "-P FORWARD DROP" "where Docker turns forwarding on, it has what is forwarded dropped"
+is "$(iptables -S FORWARD | head -n 1)" "-P FORWARD DROP" \
+	"where Docker turns forwarding on, it has what is forwarded dropped"
 check "which cuts the VM off" cut_off
 is "$(doctor firewall)" "WARN chain FORWARD of table filter *" "doctor names its chain"
 iptables -I DOCKER-USER -i banger0 -j ACCEPT && iptables -I DOCKER-USER -o banger0 -j ACCEPT
@@ -104,19 +110,34 @@ is "$(ours)" "$rules" "nft: ours is as it was after all of them"
 
 # ---- who takes all interfaces for theirs ----
 networkd_has() { networkctl list --no-legend --no-pager "$1" | awk '{ print $NF }'; }
-printf '[Match]\nKind=bridge tun veth\n[Network]\nAddress=203.0.113.77/24\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n' >/etc/systemd/network/90-all.network
+cat >/etc/systemd/network/90-all.network <<-END
+	[Match]
+	Kind=bridge tun veth
+	[Network]
+	Address=203.0.113.77/24
+	LinkLocalAddressing=no
+	IPv6AcceptRA=no
+END
 systemctl restart systemd-networkd
-check "networkd: it has what no file of ours keeps it from" wait_for 60 eval '[ "$(networkd_has up0)" = configured ]'
-is "$(networkd_has banger0) $(networkd_has "$tap")" "unmanaged unmanaged" "networkd: bridge and tap are not its"
+check "networkd: it has what no file of ours keeps it from" \
+	wait_for 60 eval '[ "$(networkd_has up0)" = configured ]'
+is "$(networkd_has banger0) $(networkd_has "$tap")" "unmanaged unmanaged" \
+	"networkd: bridge and tap are not its"
 is "$(address)" "10.98.0.1" "ip: the bridge has its address, and no other"
 rm /etc/systemd/network/90-all.network
 systemctl restart systemd-networkd
 ip addr replace 198.51.100.2/24 dev up0
 check "and the VM reaches the outside" reaches
-printf '[main]\nplugins=keyfile\n[keyfile]\nunmanaged-devices=interface-name:en*;interface-name:eth*\n' >/etc/NetworkManager/conf.d/00-uplink.conf
+cat >/etc/NetworkManager/conf.d/00-uplink.conf <<-END
+	[main]
+	plugins=keyfile
+	[keyfile]
+	unmanaged-devices=interface-name:en*;interface-name:eth*
+END
 check "NetworkManager starts" begin NetworkManager
 check "it knows our bridge" wait_for 30 eval 'nmcli -t -f DEVICE device | grep -qx banger0'
-is "$(nmcli -t -f DEVICE,STATE device | grep -E "^(banger0|$tap):" | sort | xargs)" "banger0:unmanaged $tap:unmanaged" "nmcli: bridge and tap are not its"
+is "$(nmcli -t -f DEVICE,STATE device | grep -E "^(banger0|$tap):" | sort | xargs)" \
+	"banger0:unmanaged $tap:unmanaged" "nmcli: bridge and tap are not its"
 is "$(address)" "10.98.0.1" "ip: the bridge has its address, and no other"
 end NetworkManager
 setenforce 1
@@ -126,10 +147,14 @@ check "and the VM reaches the outside" reaches
 
 # ---- the host's table of neighbours is full ----
 was=$(sysctl -n net.ipv4.neigh.default.gc_thresh3)
-for ((i = 10; i < 20; i++)); do ip neigh add 198.51.100.$i lladdr 02:00:00:00:00:$i nud reachable dev up0; done
+for ((i = 10; i < 20; i++)); do
+	ip neigh add 198.51.100.$i lladdr 02:00:00:00:00:$i nud reachable dev up0
+done
 sysctl -qw net.ipv4.neigh.default.gc_thresh3=5
-is "$(doctor neighbours)" "FAIL *guests can not be reached" "a full table of neighbours: doctor says so"
-check "a VM can be started and stopped all the same" eval 'banger vm create also --image tiny --memory 128M && banger vm start also && banger vm delete also'
+is "$(doctor neighbours)" "FAIL *guests can not be reached" \
+	"a full table of neighbours: doctor says so"
+check "a VM can be started and stopped all the same" \
+	eval 'tiny_started also && banger vm delete also'
 sysctl -qw "net.ipv4.neigh.default.gc_thresh3=$was"
 ip neigh flush dev up0
 check "with room again the first one reaches the outside" reaches
