@@ -8,7 +8,7 @@
 #
 # EVIL_REQUESTS: requests in each round (500).  EVIL_SECONDS: repeat rounds with new seeds for this
 # time, instead of three rounds.  A failing round prints its seed; `evil.sh ROLE SEED` repeats it.
-# alone: its loops have our tag, and loops are the whole host's: a set of another test would take them for its own orphans
+# alone: its loops have our tag, and loops are the whole host's: another set would adopt them
 . "$(dirname "$0")/../integration/lib.sh"
 in_ns "$@"
 needs nft ip losetup jq ps conntrack
@@ -27,7 +27,8 @@ decoys_end() {
 	finish
 }
 trap decoys_end EXIT
-mkdir -p /usr/local/src && mount -t tmpfs -o mode=755 evil-vmm /usr/local/src && install -m 755 "$B/evil_vmm" /usr/local/src/vmm
+mkdir -p /usr/local/src && mount -t tmpfs -o mode=755 evil-vmm /usr/local/src &&
+	install -m 755 "$B/evil_vmm" /usr/local/src/vmm
 conf_make slots=6 qemu=/usr/local/src/vmm rate=10000
 places_make || skip_all "no cgroup v2"
 
@@ -39,15 +40,18 @@ file base0 4M; file base1 4M; file cow0 8M; file cow1 8M; file cow2 8M; file swa
 file odd 2097153; file small 512; file empty 0; file large 6G; file root 4M 0; file alice 4M 1234
 ln -s base0 "$zoo/link"; ln "$zoo/cow2" "$zoo/hard"; mkfifo "$zoo/fifo" && chown $CTL_ID "$zoo/fifo"
 mkdir "$zoo/folder" "$zoo/other" && mount -t tmpfs -o size=16m other "$zoo/other"
-truncate -s 4M "$zoo/other-fs" && truncate -s 4M "$zoo/other/file" && mount --bind "$zoo/other/file" "$zoo/other-fs"
-mkdir "$T/decoy" && echo "not yours" >"$T/decoy/file" && truncate -s 4M "$T/decoy/loop0" "$T/decoy/loop1"
+truncate -s 4M "$zoo/other-fs" && truncate -s 4M "$zoo/other/file" &&
+	mount --bind "$zoo/other/file" "$zoo/other-fs"
+mkdir "$T/decoy" && echo "not yours" >"$T/decoy/file" &&
+	truncate -s 4M "$T/decoy/loop0" "$T/decoy/loop1"
 
 # ---- decoys ----
 bridges="docker0 virbr0 br-lan" taps="vnet0 vnet1 tap0"
 decoys_net() {
 	local b t
 	for b in $bridges; do
-		ip link add "$b" type bridge && ip addr add "172.17.$((++n)).1/24" dev "$b" && ip link set "$b" up
+		ip link add "$b" type bridge && ip addr add "172.17.$((++n)).1/24" dev "$b" &&
+			ip link set "$b" up
 	done
 	for t in $taps; do
 		ip tuntap add "$t" mode tap user 1234 && ip link set "$t" master virbr0
@@ -98,12 +102,14 @@ decoys_net() {
 			}
 		}
 	END
-	conntrack -I -p tcp -s 198.51.100.9 -d 198.51.100.8 --sport 1 --dport 2 --state ESTABLISHED -t 100000 >/dev/null 2>&1
+	conntrack -I -p tcp -s 198.51.100.9 -d 198.51.100.8 --sport 1 --dport 2 \
+		--state ESTABLISHED -t 100000 >/dev/null 2>&1
 }
 decoys_other() {
 	local l
 	for l in loop0 loop1; do
-		LOOPS+=("$(losetup -f --show "$T/decoy/$l")") || skip_all "no loop device for the decoys"
+		LOOPS+=("$(losetup -f --show "$T/decoy/$l")") ||
+			skip_all "no loop device for the decoys"
 	done
 	mkdir "$CGROUP-decoy"
 	background setpriv --reuid 1234 --regid 1234 --clear-groups sleep 100000
@@ -119,15 +125,21 @@ decoys_other
 decoys() { # all of them, as other tools show them
 	local d p
 	for d in $bridges $taps bgr5 bgr0-lan bgr-x bgr007 lo; do
-		ip -j -d link show "$d" | jq -cS 'map(del(.stats64, .linkinfo.info_data.hello_timer, .linkinfo.info_data.gc_timer,
-			.linkinfo.info_data.topology_change_timer, .linkinfo.info_data.tcn_timer) | del(.linkinfo.info_data.root_path_cost?))'
+		ip -j -d link show "$d" |
+			jq -cS 'map(del(.stats64, (.linkinfo.info_data |
+				.hello_timer, .gc_timer, .topology_change_timer, .tcn_timer)) |
+				del(.linkinfo.info_data.root_path_cost?))'
 		ip -j addr show "$d" | jq -cS 'map(.addr_info | map([.local, .prefixlen]))'
 	done
 	ip route show dev br-lan
-	nft list ruleset | awk '/^table/ { ours = $2 " " $3 == "inet banger" || $2 " " $3 == "bridge banger" } !ours'
+	nft list ruleset | awk '
+		/^table/ { ours = $2 " " $3 == "inet banger" || $2 " " $3 == "bridge banger" }
+		!ours'
 	conntrack -L -s 198.51.100.9 2>/dev/null | sed 's/ [0-9]* ESTABLISHED/ N ESTABLISHED/'
 	losetup -l -O NAME,BACK-FILE,RO,AUTOCLEAR,OFFSET,SIZELIMIT "${LOOPS[@]}" 2>&1
-	for p in "${PIDS[@]}"; do ps -o pid=,lstart=,ruid=,rgid=,args= -p "$p" || echo "process $p has ended"; done
+	for p in "${PIDS[@]}"; do
+		ps -o pid=,lstart=,ruid=,rgid=,args= -p "$p" || echo "process $p has ended"
+	done
 	cat "$CGROUP-decoy/cgroup.procs"
 	find "$T/decoy" "$zoo/other" -printf '%p %s %u %m %T@\n' | sort
 	sha256sum "$T/decoy"/*
@@ -135,21 +147,29 @@ decoys() { # all of them, as other tools show them
 
 # ---- what the kernel has, as other tools show it; one KIND:SLOT:GEN:OWNER a line ----
 kernel_net() {
-	ip -j link | jq -r '.[] | select(.ifname | test("^bgr[0-9]+$")) | select(.ifname != "bgr5" and .ifname != "bgr007") | "tap:" + (.ifalias // "none")[7:]'
+	ip -j link | jq -r '.[] | select(.ifname | test("^bgr[0-9]+$")) |
+		select(.ifname != "bgr5" and .ifname != "bgr007") |
+		"tap:" + (.ifalias // "none")[7:]'
 	local s
 	for s in "bridge guest guest" "inet nat4 nat"; do
 		# shellcheck disable=SC2086
 		set -- $s
-		nft -j list set "$1" banger "$2" | jq -r --arg k "$3" '.nftables[].set? // empty | .elem[]? | $k + ":" + (.elem.comment // "banger:none")[7:]'
+		nft -j list set "$1" banger "$2" |
+			jq -r --arg k "$3" '.nftables[].set? // empty | .elem[]? |
+				$k + ":" + (.elem.comment // "banger:none")[7:]'
 	done
 }
 kernel_blk() { # the numbers of the loops alone: which slots share a base is not in the kernel
-	losetup -J -l | jq -r --arg t "$zoo/" '.loopdevices[]? | select(."back-file" | startswith($t)) | "loop:" + .name[9:]'
+	losetup -J -l | jq -r --arg t "$zoo/" \
+		'.loopdevices[]? | select(."back-file" | startswith($t)) | "loop:" + .name[9:]'
 }
 kernel_spawn() {
-	find "$CGROUP/vm" -mindepth 1 -maxdepth 1 -type d -name '*.*.*' -printf '%p %f\n' | while read -r path name; do
-		echo "vmm:${name//./:}:$(grep -qs 'populated 1' "$path/cgroup.events" && echo 1 || echo 0)"
-	done
+	find "$CGROUP/vm" -mindepth 1 -maxdepth 1 -type d -name '*.*.*' -printf '%p %f\n' |
+		while read -r path name; do
+			runs=0
+			! grep -qs 'populated 1' "$path/cgroup.events" || runs=1
+			echo "vmm:${name//./:}:$runs"
+		done
 }
 listed() { # listed ROLE: the same out of its LIST
 	ask "$1" objects | tr ' ' '\n' | sed 1d | case $1 in
@@ -184,7 +204,8 @@ evil_start() { # as peer_start
 round() { # round ROLE SEED
 	local said usage before=$FAILED
 	said=$(ask "$1" attack "$2" "$requests")
-	is "$said" "seed $2 sent $requests ok [1-9]* refused [1-9]* ended *" "$1, seed $2: $requests requests are answered, or end it by 70"
+	is "$said" "seed $2 sent $requests ok [1-9]* refused [1-9]* ended *" \
+		"$1, seed $2: $requests requests are answered, or end it by 70"
 	[[ $said == seed* ]] || { tail -n 3 "$T/$1.err" | sed 's/^/# /'; return 1; }
 	echo "# $1: $said; $("kernel_$1" | wc -l) objects"
 	decoys >"$T/decoys.after"
@@ -193,22 +214,26 @@ round() { # round ROLE SEED
 	is "$(ask "$1" release)" "released * left 0" "$1, seed $2: all of it can be released"
 	check "$1, seed $2: and then it lists nothing, and the kernel has nothing" same "$1"
 	usage=$(ask "$1" usage)
-	is "${usage% rss*}" "${first% rss*}" "$1, seed $2: it has as many descriptors as at its start"
-	is "$((${usage##* } < ${first##* } + 4096))" 1 "$1, seed $2: its memory did not grow by 4 MiB (${first##* } to ${usage##* } KB)"
+	is "${usage% rss*}" "${first% rss*}" \
+		"$1, seed $2: it has as many descriptors as at its start"
+	is "$((${usage##* } < ${first##* } + 4096))" 1 \
+		"$1, seed $2: its memory did not grow by 4 MiB (${first##* } to ${usage##* } KB)"
 	[ "$FAILED" = "$before" ]
 }
 
 for role in $roles; do
 	evil_start "$role"
 	if [ "$(ask "$role" run)" != ok ]; then
-		skip "$role: an evil controller" "the role does not start here: $(tail -n 1 "$T/$role.err")"
+		skip "$role: an evil controller" \
+			"the role does not start here: $(tail -n 1 "$T/$role.err")"
 		peer_stop "$role"
 		continue
 	fi
 	decoys >"$T/decoys"
 	first=$(ask "$role" usage)
 	[ "$role" != blk ] || ask blk meddle on >/dev/null
-	end=$((SECONDS + ${EVIL_SECONDS:-0})) rounds=0 s=${seed:-$([ -n "${EVIL_SECONDS-}" ] && date +%s || echo 1)}
+	end=$((SECONDS + ${EVIL_SECONDS:-0})) rounds=0
+	s=${seed:-$([ -n "${EVIL_SECONDS-}" ] && date +%s || echo 1)}
 	while [ $rounds -lt 3 ] || [ $SECONDS -lt $end ]; do
 		round "$role" "$s" || break
 		[ -z "$seed" ] || break

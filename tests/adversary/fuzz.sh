@@ -9,20 +9,23 @@ B=build/fuzz
 status=0
 
 merge() { # merge TARGET: a set that is whole before it takes the place of the old one
-	local new=$B/merged/$1
+	local new=$B/merged/$1 inputs
 	rm -rf "$new"
 	mkdir -p "$new" "$B/corpus/$1" "tests/adversary/corpus/$1"
-	"$B/fuzz/$1" -merge=1 -max_len=1500 -artifact_prefix="$B/merge-" "$new" "$B/seeds/$1" "tests/adversary/corpus/$1" "$B/corpus/$1" >"$B/merge.log" 2>&1 ||
+	"$B/fuzz/$1" -merge=1 -max_len=1500 -artifact_prefix="$B/merge-" "$new" "$B/seeds/$1" \
+		"tests/adversary/corpus/$1" "$B/corpus/$1" >"$B/merge.log" 2>&1 ||
 		{ tail -n 20 "$B/merge.log"; return 1; }
 	rm -rf "tests/adversary/corpus/$1"
 	mv "$new" "tests/adversary/corpus/$1"
-	echo "$1: $(find "tests/adversary/corpus/$1" -type f | wc -l) inputs, $(du -sb "tests/adversary/corpus/$1" | cut -f1) bytes"
+	inputs=$(find "tests/adversary/corpus/$1" -type f | wc -l)
+	echo "$1: $inputs inputs, $(du -sb "tests/adversary/corpus/$1" | cut -f1) bytes"
 }
 
 fuzz() { # fuzz TARGET SECONDS
 	local found
 	mkdir -p "$B/corpus/$1" "$B/found"
-	"$B/fuzz/$1" -max_total_time="$2" -timeout=20 -rss_limit_mb=2000 -max_len=4096 -artifact_prefix="$B/found/$1-" \
+	"$B/fuzz/$1" -max_total_time="$2" -timeout=20 -rss_limit_mb=2000 -max_len=4096 \
+		-artifact_prefix="$B/found/$1-" \
 		"$B/corpus/$1" "tests/adversary/corpus/$1" >"$B/found/$1.log" 2>&1
 	found=$?
 	grep -E '^#[0-9]+[[:space:]]+DONE' "$B/found/$1.log" | sed "s/^/# $1: /"
@@ -30,7 +33,7 @@ fuzz() { # fuzz TARGET SECONDS
 		echo "ok - fuzz target $1: $2 s"
 	else
 		grep -vE '^#[0-9]' "$B/found/$1.log" | tail -n 40
-		echo "not ok - fuzz target $1: its input is in $B/found/; repeat it by $B/fuzz/$1 FILE"
+		echo "not ok - fuzz target $1: its input is in $B/found/; repeat: $B/fuzz/$1 FILE"
 		status=1
 	fi
 }

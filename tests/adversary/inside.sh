@@ -10,28 +10,36 @@ in_ns "$@"
 . "$(dirname "$0")/../integration/lib_set.sh"
 trap 'set_stop; finish' EXIT
 mapfile -t attacks < <("$B/inside" --list)
-mkdir -p /usr/local/src && mount -t tmpfs -o mode=755 inside-vmm /usr/local/src && install -m 755 "$B/evil_vmm" /usr/local/src/vmm
+mkdir -p /usr/local/src && mount -t tmpfs -o mode=755 inside-vmm /usr/local/src &&
+	install -m 755 "$B/evil_vmm" /usr/local/src/vmm
 
 # The calls that a process may make, because its task needs them.
 declare -A may=(
-	[vmm:map-code]="QEMU translates the guest's code" [vmm:protect-code]="QEMU translates the guest's code"
-	[vmm:execve]="another program of its root, as confined as before" [vmm:dumpable]="no other process has its uid"
+	[vmm:map-code]="QEMU translates the guest's code"
+	[vmm:protect-code]="QEMU translates the guest's code"
+	[vmm:execve]="another program of its root, as confined as before"
+	[vmm:dumpable]="no other process has its uid"
 	[vmm:open-kvm]="it is given /dev/kvm" [vmm:unappend-log]="the flags of its own console"
-	[launcher:map-code]="its VMMs need it" [launcher:protect-code]="its VMMs need it" [launcher:execve]="it starts VMMs"
+	[launcher:map-code]="its VMMs need it" [launcher:protect-code]="its VMMs need it"
+	[launcher:execve]="it starts VMMs"
 	[launcher:open-kvm]="its VMMs need it" [launcher:dumpable]="its VMMs need it"
 	[launcher:overwrite-log]="it has no log" [launcher:unappend-log]="it has no log"
 	[controller:unappend-log]="the flags of its own sockets: it has no log"
 )
 
-comes_through() { # comes_through PROCESS PID: a call that each may make, or the rest would prove nothing
+# comes_through PROCESS PID: a call that each may make, or the rest would prove nothing
+comes_through() {
 	is "$("$B/inside" "$2" clock 2>&1)" "DONE: 0" "$1: a call that it may make succeeds"
 }
 
-try() { # try PROCESS PID DESCRIPTOR ATTACK: one attack and its line; false when it was the end of the process
+# try PROCESS PID DESCRIPTOR ATTACK: one attack and its line; false when it was the end of the
+# process
+try() {
 	local got
 	got=$("$B/inside" "$2" "$4" "$3" 2>&1)
 	if [[ $got == "stopped: "* ]]; then ok "$1: $4: $got"
-	elif [[ $got == "DONE: "* ]] && [ -n "${may[$1:$4]-}" ]; then ok "$1: $4 is allowed: ${may[$1:$4]}"
+	elif [[ $got == "DONE: "* ]] && [ -n "${may[$1:$4]-}" ]; then
+		ok "$1: $4 is allowed: ${may[$1:$4]}"
 	else not_ok "$1: $4" "$got"; fi
 	[[ $got != *"killed by"* && $got != *"ended with"* ]]
 }
@@ -47,13 +55,17 @@ roles() { # roles ROLE [launcher]: the role, or its launcher
 		return
 	fi
 	victim() { if [ "$who" = launcher ]; then launcher_pid; else role_pid "$1"; fi; }
-	[ "$who" != launcher ] || is "$(readlink "/proc/$(launcher_pid)/fd/"* | grep -c "/spawn.log$")" 0 \
+	[ "$who" != launcher ] ||
+		is "$(readlink "/proc/$(launcher_pid)/fd/"* | grep -c "/spawn.log$")" 0 \
 		"launcher: none of its descriptors is a request log"
 	comes_through "$who" "$(victim "$1")"
 	for a in "${attacks[@]}"; do
 		try "$who" "$(victim "$1")" 5 "$a" && continue
 		ask "$1" restart >/dev/null
-		[ "$(ask "$1" run)" = ok ] || { not_ok "$1: it starts again" "$(tail -n 1 "$T/$1.err")"; break; }
+		[ "$(ask "$1" run)" = ok ] || {
+			not_ok "$1: it starts again" "$(tail -n 1 "$T/$1.err")"
+			break
+		}
 	done
 	is "$(ask "$1" ping)" ok "$1: what lives after all of it still answers"
 	peer_stop "$1"
@@ -63,7 +75,8 @@ roles() { # roles ROLE [launcher]: the role, or its launcher
 vmm_start() {
 	local said
 	gen=$((gen + 1))
-	said=$(ask spawn vmm_spawn slot=0 gen=$gen vmm=0 accel=2 disk=1 vcpus=1 mem_mib=64 "fd=$T/console:rw")
+	said=$(ask spawn vmm_spawn slot=0 gen=$gen vmm=0 accel=2 disk=1 vcpus=1 mem_mib=64 \
+		"fd=$T/console:rw")
 	[[ $said =~ pid=([0-9]+) ]] && vmm=${BASH_REMATCH[1]}
 	wait_for 5 grep -qs evil\\\|vmm "/proc/$vmm/comm"
 	sleep 0.05 # until it waits
@@ -72,7 +85,10 @@ vmms() {
 	local a gen=0 vmm=
 	mkfifo "$T/console"
 	peer_start spawn
-	[ "$(ask spawn run)" = ok ] || { skip "vmm: taken over" "role spawn does not start here"; return; }
+	[ "$(ask spawn run)" = ok ] || {
+		skip "vmm: taken over" "role spawn does not start here"
+		return
+	}
 	vmm_start
 	comes_through vmm "$vmm"
 	for a in "${attacks[@]}"; do
@@ -88,7 +104,10 @@ vmms() {
 sets() { # sets controller|supervisor
 	local a pid
 	for a in "${attacks[@]}"; do
-		[ -n "$SET" ] || set_start || { not_ok "$1: the set comes up" "$(tail -n 3 "$T/set.err")"; return; }
+		[ -n "$SET" ] || set_start || {
+			not_ok "$1: the set comes up" "$(tail -n 3 "$T/set.err")"
+			return
+		}
 		pid=$SET
 		[ "$1" = supervisor ] || pid=$(child "$1")
 		[ "$a" != "${attacks[0]}" ] || comes_through "$1" "$pid"
