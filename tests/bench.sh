@@ -23,22 +23,35 @@ run() { "$@" >/dev/null || { echo "bench: $*" >&2; exit 1; }; }
 
 # ---- ours ----
 ours_make() {
-	must net tap_create "slot=$1" "gen=$GEN" && must net guest_allow "slot=$1" "gen=$GEN" && must net nat_add "slot=$1" "gen=$GEN"
+	must net tap_create "slot=$1" "gen=$GEN" && must net guest_allow "slot=$1" "gen=$GEN" &&
+		must net nat_add "slot=$1" "gen=$GEN"
 }
-ours_off() { must net nat_remove "slot=$1" "gen=$GEN" && must net guest_deny "slot=$1" "gen=$GEN" && must net tap_retire "slot=$1" "gen=$GEN"; }
+ours_off() {
+	must net nat_remove "slot=$1" "gen=$GEN" && must net guest_deny "slot=$1" "gen=$GEN" &&
+		must net tap_retire "slot=$1" "gen=$GEN"
+}
 ours_make_all() { for ((i = 0; i < VMS; i++)); do ours_make $i; done; }
 ours_drop_all() { for ((i = 0; i < VMS; i++)); do ours_off $i; done; must net tap_sweep; }
 ours_make_one() { ours_make "$VMS"; }
 ours_drop_one() { ours_off "$VMS"; must net tap_sweep; }
 ours_nat_on() { must net nat_add slot=0 "gen=$GEN"; }
 ours_nat_off() { must net nat_remove slot=0 "gen=$GEN"; }
-ours_attach() { for ((i = 0; i < VMS; i++)); do must blk loop_attach "slot=$i" part=1 "gen=$GEN" "fd=$T/state/cow$i:rw"; done; }
-ours_detach() { for ((i = 0; i < VMS; i++)); do must blk loop_detach "slot=$i" part=1 "gen=$GEN"; done; }
+ours_attach() {
+	for ((i = 0; i < VMS; i++)); do
+		must blk loop_attach "slot=$i" part=1 "gen=$GEN" "fd=$T/state/cow$i:rw"
+	done
+}
+ours_detach() {
+	for ((i = 0; i < VMS; i++)); do must blk loop_detach "slot=$i" part=1 "gen=$GEN"; done
+}
 
 # ---- theirs ----
 theirs_prepare() {
 	ip link add benchbr type bridge && ip link set benchbr up
-	nft 'add table bridge bench; add set bridge bench guest { type ifname . ether_addr . ipv4_addr; }'
+	nft -f - <<-END
+		add table bridge bench
+		add set bridge bench guest { type ifname . ether_addr . ipv4_addr; }
+	END
 }
 theirs_make() {
 	run ip tuntap add "bench$1" mode tap user "$UID_BASE" group "$UID_BASE" vnet_hdr
@@ -64,7 +77,9 @@ theirs_make_one() { theirs_make "$VMS"; }
 theirs_drop_one() { theirs_drop "$VMS"; }
 theirs_nat_on() { theirs_nat A 0; }
 theirs_nat_off() { theirs_nat D 0; }
-theirs_attach() { for ((i = 0; i < VMS; i++)); do LOOPS[i]=$(losetup -f --show "$T/state/cow$i"); done; }
+theirs_attach() {
+	for ((i = 0; i < VMS; i++)); do LOOPS[i]=$(losetup -f --show "$T/state/cow$i"); done
+}
 theirs_detach() { for ((i = 0; i < VMS; i++)); do run losetup -d "${LOOPS[i]}"; done; }
 
 # ---- the clock ----
@@ -75,8 +90,9 @@ time_of() { # time_of ours|theirs WHAT: microseconds into BEST, if it is the bes
 	[ "${BEST[$1 $2]:-$us}" -lt $us ] || BEST[$1 $2]=$us
 }
 row() { # row WHAT COUNT TEXT
-	awk -v o="${BEST[ours $1]}" -v t="${BEST[theirs $1]}" -v n="$2" -v what="$3" \
-		'BEGIN { printf "%-52s %10.2f %10.2f %8.1f\n", what, o / n / 1000, t / n / 1000, t / o }'
+	awk -v o="${BEST[ours $1]}" -v t="${BEST[theirs $1]}" -v n="$2" -v what="$3" 'BEGIN {
+		printf "%-52s %10.2f %10.2f %8.1f\n", what, o / n / 1000, t / n / 1000, t / o
+	}'
 }
 
 conf_make slots=$((VMS + 1)) per_owner=$((VMS + 1)) subnet=10.98.0.0/16 rate=10000
@@ -86,7 +102,9 @@ peer_start net
 peer_start blk
 must net run
 must blk run
-for ((i = 0; i < VMS; i++)); do truncate -s 4M "$T/state/cow$i" && chown $CTL_ID "$T/state/cow$i"; done
+for ((i = 0; i < VMS; i++)); do
+	truncate -s 4M "$T/state/cow$i" && chown $CTL_ID "$T/state/cow$i"
+done
 for ((GEN = 1; GEN <= ROUNDS; GEN++)); do
 	for what in make_all make_one nat_off nat_on drop_one drop_all attach detach; do
 		time_of ours $what
