@@ -17,8 +17,8 @@ semodule -X 400 -r banger
 # Without the module, files in /run/banger have no default label, so the folder is made anew.
 rm -rf /run/banger
 if [ -e /usr/lib/tmpfiles.d/banger.conf ]; then systemd-tmpfiles --create banger.conf; fi
-for path in /etc/banger /usr/bin/firecracker /usr/libexec/banger /usr/local/bin/firecracker /usr/sbin/banger-privhelper \
-	/var/lib/banger /var/log/banger; do
+for path in /etc/banger /usr/bin/firecracker /usr/libexec/banger /usr/local/bin/firecracker \
+	/usr/sbin/banger-privhelper /var/lib/banger /var/log/banger; do
 	[ ! -e $path ] || restorecon -RF $path
 done
 [ -z "$active" ] || systemctl start banger.service

@@ -21,7 +21,10 @@ if [ "$prefix" = "$libexec" ] || [ ! -e "$libexec/banger-controller" ]; then
 	exit 1
 fi
 conf=/etc/banger/banger.conf
-setting() { sed -n "s/^$1[ 	]*=[ 	]*//p" "$conf" 2>/dev/null | sed 's/[ 	]*\( ;.*\)\{0,1\}$//' | tail -n 1; }
+setting() {
+	sed -n "s/^$1[ 	]*=[ 	]*//p" "$conf" 2>/dev/null | sed 's/[ 	]*\( ;.*\)\{0,1\}$//' |
+		tail -n 1
+}
 # remove_place FOLDER ENTRY: remove a configured folder, if it has an entry that only banger makes.
 remove_place() {
 	if [ -e "$1/$2" ] && [ ! -L "$1" ]; then
@@ -53,24 +56,30 @@ for group in "$cgroup"/vm/* "$cgroup"/vm "$cgroup"/spawn "$cgroup"/stuck "$cgrou
 	[ ! -d "$group" ] || rmdir "$group"
 done
 for table in inet bridge; do nft delete table $table banger 2>/dev/null || :; done
-if ip -d link show dev "$bridge" 2>/dev/null | grep -q 'alias banger:bridge'; then ip link delete "$bridge"; fi
+if ip -d link show dev "$bridge" 2>/dev/null | grep -q 'alias banger:bridge'; then
+	ip link delete "$bridge"
+fi
 ! mountpoint -q "$run/slots" || umount "$run/slots"
 remove_place "$run" supervisor.lock
 
 # ---- the policy module, if it was installed; other files get the labels of the host's policy ----
 if command -v semodule >/dev/null && semodule -l 2>/dev/null | grep -qx banger; then
 	semodule -X 400 -r banger
-	for path in /etc/banger "$(or "$(setting state_dir)" /var/lib/banger)" "$(or "$(setting log_dir)" /var/log/banger)"; do
+	for path in /etc/banger "$(or "$(setting state_dir)" /var/lib/banger)" \
+		"$(or "$(setting log_dir)" /var/log/banger)"; do
 		[ ! -e "$path" ] || restorecon -RF "$path"
 	done
 fi
 rm -f "$prefix/share/selinux/packages/banger.pp"
 
 # ---- installed files ----
-rm -f "$prefix/bin/banger" "$prefix/sbin/banger-privhelper" "$prefix/lib/systemd/system/banger.service" \
-	"$prefix/lib/systemd/system/banger-vms.service" "$prefix/lib/systemd/system/run-banger-slots.mount" "$prefix/lib/sysusers.d/banger.conf" \
-	"$prefix/lib/tmpfiles.d/banger.conf" "$prefix/lib/sysctl.d/50-banger.conf" "$prefix/lib/udev/rules.d/50-banger.rules" \
-	"$prefix/lib/systemd/network/00-banger.network" "$prefix/lib/NetworkManager/conf.d/50-banger.conf" \
+rm -f "$prefix/bin/banger" "$prefix/sbin/banger-privhelper" \
+	"$prefix/lib/systemd/system/banger.service" \
+	"$prefix/lib/systemd/system/banger-vms.service" \
+	"$prefix/lib/systemd/system/run-banger-slots.mount" "$prefix/lib/sysusers.d/banger.conf" \
+	"$prefix/lib/tmpfiles.d/banger.conf" "$prefix/lib/sysctl.d/50-banger.conf" \
+	"$prefix/lib/udev/rules.d/50-banger.rules" "$prefix/lib/systemd/network/00-banger.network" \
+	"$prefix/lib/NetworkManager/conf.d/50-banger.conf" \
 	"$prefix/lib/systemd/system/logrotate.timer.d/50-banger.conf" /etc/logrotate.d/banger
 rm -rf "$libexec"
 if [ -d /run/systemd/system ]; then
@@ -86,5 +95,6 @@ if [ -n "$purge" ]; then
 	# would inherit.
 	echo "banger is gone, with its images, disks and logs; its five accounts are left"
 else
-	echo "banger is gone; configuration, logs, images and disks are kept (uninstall --purge removes them)"
+	echo "banger is gone; configuration, logs, images and disks are kept;" \
+		"uninstall --purge removes them"
 fi
