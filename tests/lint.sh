@@ -37,7 +37,7 @@ clang-tidy --quiet --warnings-as-errors='*' common/failpoint.c proto/ops_failpoi
 	-std=gnu17 -D_GNU_SOURCE -DBANGER_FAILPOINTS -I. 2>/dev/null || status=1
 # Without what it says of x= y=, {fd}>, and ls of /proc.
 git ls-files '*.sh' '.ci/run' |
-	xargs shellcheck -S warning -e SC1007,SC1083,SC2093,SC2010,SC2011,SC2155
+	xargs shellcheck -S warning -e SC1007,SC1083,SC2093,SC2010,SC2011,SC2155 || status=1
 # A filter sees 64 bits, the kernel uses 32 of most: only these two comparisons refuse a value with
 # any high bit.
 git grep -nE 'SCMP_CMP_(NE|LT|LE|GT|GE)' -- '*.c' '*.h' ':!tests/unit/test_priv_policy.c' &&
