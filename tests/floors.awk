@@ -1,7 +1,9 @@
-# floors.awk - names each include that runs upward between the rooms of controller/ and privhelper/, or sideways between two
-# rooms of one floor.  Input: their sources, common/ and proto/.  Status 1 when there is one.
+# floors.awk - names each include that runs upward between the rooms of controller/ and privhelper/,
+# or sideways between two rooms of one floor.  Input: their sources, common/ and proto/.  Status 1
+# when there is one.
 #
-# So no circle of includes can span two rooms.  What must be called upward is a function pointer that main.c sets.
+# So no circle of includes can span two rooms.  What must be called upward is a function pointer
+# that main.c sets.
 BEGIN {
 	floor(0, "common", "^common/")
 	floor(1, "proto", "^proto/")
@@ -24,7 +26,8 @@ BEGIN {
 	floor(10, "api", "^controller/api/")
 	floor(11, "main", "^controller/main\\.c$")
 
-	floor(2, "privhelper", "^privhelper/((label|lockdown|polic(y|ies)|root|tag)\\.[ch]$|kvmprobe/)")
+	floor(2, "privhelper", "^privhelper/(label|lockdown|polic(y|ies)|root|tag)\\.[ch]$")
+	floor(2, "privhelper", "^privhelper/kvmprobe/")
 	floor(3, "role", "^privhelper/role/")
 	floor(4, "net", "^privhelper/net/")
 	floor(4, "blk", "^privhelper/blk/")

@@ -1,8 +1,12 @@
-# lines.awk - lines of code of each function of C sources: "file function lines" a line, "-" for what is outside of functions.
+# lines.awk - lines of code of each function of C sources: "file function lines" a line, "-" for
+# what is outside of functions.
 #
-# A line counts when something is on it that is neither blank nor comment.  A function begins at its head, which starts in the
-# first column, and ends at "}" in the first column: the tree is written so.
-function code(text,   out, at) { # @text without comments; `inside` is the state of a comment over several lines
+# A line counts when something is on it that is neither blank nor comment.  A function begins at its
+# head, which starts in the first column, and ends at "}" in the first column: the tree is written
+# so.
+
+# code() returns @text without comments; `inside` is the state of a comment over several lines.
+function code(text,   out, at) {
 	out = ""
 	while (text != "") {
 		if (inside) {
@@ -25,8 +29,10 @@ FNR == 1 { flush(); inside = 0; name = "-"; pending = 0 }
 	sub(/\/\/.*/, "")
 	line = code($0)
 	if (line ~ /^[ \t\r]*$/) next
-	# A head may go over several lines; what ends in ";" or "=" was none, and its lines are outside.
-	if (name == "-" && line ~ /^[a-zA-Z_].*\(/ && line !~ /[;=]/ && line !~ /^(#|typedef|(struct|enum|union)( [a-z_]+)? \{)/) {
+	# A head may go over several lines; what ends in ";" or "=" was none, and its lines are
+	# outside.
+	if (name == "-" && line ~ /^[a-zA-Z_].*\(/ && line !~ /[;=]/ &&
+	    line !~ /^(#|typedef|(struct|enum|union)( [a-z_]+)? \{)/) {
 		head = line
 		sub(/\(.*/, "", head)
 		sub(/.*[ *]/, "", head)
