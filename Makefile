@@ -1,13 +1,18 @@
 # banger: nothing else builds this project.
 #   make                 the programs, hardened, in build/release/
-#   make check           deps, sanitizer builds in build/check/ and build/tsan/, unit and integration tests
+#   make check           deps, sanitizer builds in build/check/ and build/tsan/, unit tests and
+#                        integration tests
 #   make crash-full      the crash test with every victim and effect at every failpoint, for hours
-#   make soak            the model test with seeds from the clock: SOAK_SECONDS=..., or SEEDS=... STEPS=...
-#   make fuzz            the fuzz targets and the evil controller for hours: SECONDS=... for each; TARGET=... picks
-#   make fuzz-coverage   lines of proto/ and of all validation that the inputs of tests/adversary/corpus reach
+#   make soak            the model test with seeds from the clock: SOAK_SECONDS=..., or SEEDS=...
+#                        STEPS=...
+#   make fuzz            the fuzz targets and the evil controller for hours: SECONDS=... for each;
+#                        TARGET=... picks
+#   make fuzz-coverage   lines of proto/ and of all validation that the inputs of
+#                        tests/adversary/corpus reach
 #   make bench           roles against forked tools, side by side: BENCH_VMS=...
-#   make check-vm        the test guest: device-mapper, systemd, SELinux, KVM; SCENARIO=... picks; make vm-shell looks in;
-#                        GUEST_SUITE=bookworm|trixie is its Debian, by default the host's
+#   make check-vm        the test guest: device-mapper, systemd, SELinux, KVM; SCENARIO=... picks;
+#                        make vm-shell looks in; GUEST_SUITE=bookworm|trixie is its Debian, by
+#                        default the host's
 #   make demo            a guest through the whole chain, and the proof that nothing is left
 #   make install [DESTDIR=...]   make uninstall [PURGE=1]   make lint   make clean
 #   make install-selinux         the policy module, after the programs; make uninstall-selinux
@@ -26,13 +31,15 @@ pkg_cflags = $(shell $(PKG) --cflags $(1) 2>/dev/null)
 pkg_libs = $(shell $(PKG) --libs $(1) 2>/dev/null)
 
 CPPFLAGS += -D_GNU_SOURCE -I. -DBANGER_VERSION='"$(VERSION)"'
-WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wformat=2 -Wundef
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla \
+	-Wformat=2 -Wundef
 ifdef CI
 WARN += -Werror
 endif
 BASE := -std=gnu17 -g $(WARN) -fno-common
 ifeq ($(MODE),check)
-CFLAGS_MODE := -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DBANGER_SANITIZED
+CFLAGS_MODE := -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+	-fno-omit-frame-pointer -DBANGER_SANITIZED
 LDFLAGS_MODE := -fsanitize=address,undefined
 else ifeq ($(MODE),tsan)
 # Data races: the controller, and those of its tests that have threads.
@@ -42,7 +49,8 @@ LDFLAGS_MODE := -fsanitize=thread
 else ifeq ($(MODE),fuzz)
 # The fuzz targets with libFuzzer, which clang has.
 CC := clang
-CFLAGS_MODE := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+CFLAGS_MODE := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined \
+	-fno-omit-frame-pointer
 LDFLAGS_MODE := -fsanitize=fuzzer,address,undefined
 else ifeq ($(MODE),cov)
 # The fuzz targets as plain programs that count lines.
@@ -54,8 +62,8 @@ CFLAGS_MODE := -O2 -DBANGER_FAILPOINTS
 FAIL := common/failpoint.c common/failpoint_alloc.c
 FAIL_OPS := $(FAIL) proto/ops_failpoint.c
 else
-CFLAGS_MODE := -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection \
-	-fcf-protection -fPIE
+CFLAGS_MODE := -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong \
+	-fstack-clash-protection -fcf-protection -fPIE
 LDFLAGS_MODE := -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed
 endif
 CFLAGS_ALL = $(BASE) $(CFLAGS_MODE) $(CFLAGS)
@@ -69,14 +77,18 @@ USER := common/parse_user.c common/fdio_user.c
 ROLE_PROTO := proto/slot.c proto/wire.c proto/ops.c
 PROTO := $(ROLE_PROTO) proto/ops_client.c
 CONTROL := proto/control.c common/error.c
-ROLE := $(wildcard privhelper/role/*.c) privhelper/lockdown.c privhelper/root.c privhelper/tag.c privhelper/policy.c common/policy.c common/config_fd.c
+ROLE := $(wildcard privhelper/role/*.c) privhelper/lockdown.c privhelper/root.c privhelper/tag.c \
+	privhelper/policy.c common/policy.c common/config_fd.c
 POLICIES := $(sort $(wildcard privhelper/policy.c privhelper/*/policy.c))
-SUP := $(wildcard privhelper/supervisor/*.c) $(POLICIES) controller/sandbox_policy.c privhelper/label.c privhelper/lockdown.c privhelper/root.c \
-	privhelper/tag.c common/policy.c common/config.c common/config_fd.c
+SUP := $(wildcard privhelper/supervisor/*.c) $(POLICIES) controller/sandbox_policy.c \
+	privhelper/label.c privhelper/lockdown.c privhelper/root.c privhelper/tag.c \
+	common/policy.c common/config.c common/config_fd.c
 NET := $(wildcard privhelper/net/*.c) privhelper/net/image.c
 BLK := $(wildcard privhelper/blk/*.c) privhelper/label.c
 SPAWN := $(wildcard privhelper/spawn/*.c) privhelper/label.c
-CONTROLLER := $(filter-out controller/cli/% controller/agent/% controller/copy/% controller/unpack/%,$(wildcard controller/*.c controller/*/*.c)) common/policy.c common/config_fd.c
+NOT_CONTROLLER := $(addprefix controller/,cli/% agent/% copy/% unpack/%)
+CONTROLLER := $(filter-out $(NOT_CONTROLLER),$(wildcard controller/*.c controller/*/*.c)) \
+	common/policy.c common/config_fd.c
 # Files and folders as a stream: for the command line and the agent.
 COPY := $(wildcard controller/copy/*.c) proto/tree.c
 CLI := $(wildcard controller/cli/*.c controller/cli/audit/*.c) $(COPY) proto/agent.c
@@ -111,15 +123,17 @@ $(B)/%.o: %.c
 
 define program
 $(B)/$(1): $$(patsubst %.c,$(B)/%.o,$$(SRC_$(1)))
-	$(Q)$$(CC) $$(LDFLAGS_ALL) $$^ -o $$@ $$(if $$(LIB_$(1)),$$(call pkg_libs,$$(LIB_$(1)))) -pthread
+	$(Q)$$(CC) $$(LDFLAGS_ALL) $$^ -o $$@ $$(if $$(LIB_$(1)),$$(call pkg_libs,$$(LIB_$(1)))) \
+		-pthread
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 
-# The rules of the net role, encoded while we build: the encoder and libnftnl are in no program that is installed.
+# The rules of the net role, encoded while we build: the encoder and libnftnl are in no program that
+# is installed.
 $(B)/net-encode: privhelper/net/generate/encode.c
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(BASE) -O1 $(call pkg_cflags,libnftnl libmnl) -MMD -MP -MT $@ -MF $@.d $< -o $@ \
-		$(call pkg_libs,libnftnl libmnl)
+	$(Q)$(CC) $(CPPFLAGS) $(BASE) -O1 $(call pkg_cflags,libnftnl libmnl) \
+		-MMD -MP -MT $@ -MF $@.d $< -o $@ $(call pkg_libs,libnftnl libmnl)
 $(B)/privhelper/net/image.c: $(B)/net-encode
 	@mkdir -p $(@D)
 	$(Q)$< >$@.new && mv $@.new $@
@@ -127,9 +141,11 @@ $(B)/privhelper/net/image.o: $(B)/privhelper/net/image.c
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
 
 # The agent of a guest: static, since it runs without the image's libraries.  `banger` carries it.
-$(B)/banger-agent: $(AGENT) $(wildcard controller/agent/*.h) $(wildcard controller/copy/*.h) proto/agent.h proto/agent.def proto/image.h proto/tree.h proto/tree.def
+$(B)/banger-agent: $(AGENT) $(wildcard controller/agent/*.h) $(wildcard controller/copy/*.h) \
+	proto/agent.h proto/agent.def proto/image.h proto/tree.h proto/tree.def
 	@mkdir -p $(@D)
-	$(Q)$(CC) -D_GNU_SOURCE -I. $(BASE) -g0 -Os -fstack-protector-strong -ffunction-sections -fdata-sections -static -s \
+	$(Q)$(CC) -D_GNU_SOURCE -I. $(BASE) -g0 -Os -fstack-protector-strong \
+		-ffunction-sections -fdata-sections -static -s \
 		-Wl,--gc-sections,-z,noexecstack $(AGENT) -o $@
 
 $(B)/controller/cli/guest.o: CPPFLAGS += -DAGENT_PATH='"$(B)/banger-agent"'
@@ -138,13 +154,15 @@ $(B)/controller/cli/guest.o: $(wildcard controller/cli/guest/*) $(B)/banger-agen
 -include $(shell [ -d $(B) ] && find $(B) -name '*.d')
 
 # ---- tests: one program a file, linked with the room its name says ----
-# All objects of the room go into the link, but those whose .c file the test includes: a test that defines a symbol of the
-# program does not link.  (Out of an archive the linker would take what is still undefined, and the test's would win.)
+# All objects of the room go into the link, but those whose .c file the test includes: a test that
+# defines a symbol of the program does not link.  (Out of an archive the linker would take what is
+# still undefined, and the test's would win.)
 UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
 FAKES := $(wildcard tests/unit/fake_*.c)
 ROOM_common := common/config.c common/config_fd.c
 ROOM_proto := $(CONTROL) proto/agent.c proto/tree.c
-ROOM_priv := common/config.c common/config_fd.c common/policy.c $(addprefix privhelper/,label.c lockdown.c root.c tag.c) \
+ROOM_priv := common/config.c common/config_fd.c common/policy.c \
+	$(addprefix privhelper/,label.c lockdown.c root.c tag.c) \
 	$(filter-out privhelper/spawn/spawn.c,$(wildcard privhelper/spawn/*.c)) $(POLICIES)
 ROOM_ctl := $(CONTROL) common/config.c $(filter-out controller/main.c,$(CONTROLLER)) $(FAKES)
 ROOM_agent := $(filter-out controller/agent/agent.c,$(AGENT))
@@ -156,29 +174,36 @@ included = $(shell sed -n 's/^#include "\(.*\)\.c"$$/\1.o/p' $(1))
 define room
 $(B)/unit/test_$(1)_%: $(B)/tests/unit/test_$(1)_%.o $(call room_objects,$(1))
 	@mkdir -p $$(@D)
-	$(Q)$$(CC) $$(LDFLAGS_ALL) $$(filter-out $$(addprefix $(B)/,$$(call included,tests/unit/test_$(1)_$$*.c)),$$^) -o $$@ \
+	$(Q)$$(CC) $$(LDFLAGS_ALL) -o $$@ $$(filter-out \
+		$$(addprefix $(B)/,$$(call included,tests/unit/test_$(1)_$$*.c)),$$^) \
 		$$(call pkg_libs,$(ALL_LIBS)) -pthread
 endef
 $(foreach r,common proto priv ctl agent unpack cli,$(eval $(call room,$(r))))
 .SECONDARY:
-$(B)/unit/test_ctl_memory: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc reallocarray strdup)
+$(B)/unit/test_ctl_memory: LDFLAGS += \
+	$(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc reallocarray strdup)
 
-$(B)/peer: $(patsubst %.c,$(B)/%.o,tests/integration/peer.c $(COMMON) $(PROTO) common/config.c common/config_fd.c)
+$(B)/peer: $(patsubst %.c,$(B)/%.o,tests/integration/peer.c $(COMMON) $(PROTO) common/config.c \
+	common/config_fd.c)
 	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(call pkg_libs,inih) -pthread
 $(B)/nat_scenarios: $(B)/tests/integration/nat_scenarios.o $(call room_objects,ctl)
 	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(call pkg_libs,$(ALL_LIBS)) -pthread
 
-$(B)/crash: $(patsubst %.c,$(B)/%.o,$(wildcard tests/integration/crash*.c) $(COMMON) $(PROTO) $(CONTROL) common/config.c)
-	$(Q)$(CC) $(LDFLAGS_ALL) $(filter-out %/crash_vmm.o,$^) -o $@ $(call pkg_libs,inih sqlite3 jansson $(MSGPACK)) -pthread
-$(B)/model: $(patsubst %.c,$(B)/%.o,$(wildcard tests/integration/model*.c) $(addprefix tests/integration/,crash_set.c crash_ask.c crash_world.c) \
+$(B)/crash: $(patsubst %.c,$(B)/%.o,$(wildcard tests/integration/crash*.c) $(COMMON) $(PROTO) \
+	$(CONTROL) common/config.c)
+	$(Q)$(CC) $(LDFLAGS_ALL) $(filter-out %/crash_vmm.o,$^) -o $@ \
+		$(call pkg_libs,inih sqlite3 jansson $(MSGPACK)) -pthread
+$(B)/model: $(patsubst %.c,$(B)/%.o,$(wildcard tests/integration/model*.c) \
+	$(addprefix tests/integration/,crash_set.c crash_ask.c crash_world.c) \
 	$(COMMON) $(PROTO) $(CONTROL) common/config.c)
 	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(call pkg_libs,inih sqlite3 jansson $(MSGPACK)) -pthread
 $(B)/crash_vmm: $(B)/tests/integration/crash_vmm.o
 	$(Q)$(CC) -static $^ -o $@
 
 ADVERSARY := evil evil_vmm user inside
-# ---- the evil controller, a process for it to start, a hostile user, and what takes a process over ----
-$(B)/evil: $(patsubst %.c,$(B)/%.o,tests/adversary/evil.c $(COMMON) $(PROTO) common/config.c common/config_fd.c)
+# ---- the evil controller, a process for it to start, a hostile user, and a taken-over process ----
+$(B)/evil: $(patsubst %.c,$(B)/%.o,tests/adversary/evil.c $(COMMON) $(PROTO) common/config.c \
+	common/config_fd.c)
 	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(call pkg_libs,inih) -pthread
 $(B)/user: $(patsubst %.c,$(B)/%.o,tests/adversary/user.c $(COMMON) $(PROTO) $(CONTROL))
 	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(call pkg_libs,$(MSGPACK))
@@ -196,29 +221,37 @@ FUZZ_wire := common/parse.c $(PROTO)
 FUZZ_control := common/parse.c common/fdio.c $(PROTO) $(CONTROL)
 FUZZ_parse := common/parse.c $(USER) proto/slot.c privhelper/tag.c
 FUZZ_console := $(FUZZ_control) controller/cli/out.c
-FUZZ_role := common/parse.c common/fdio.c common/config_fd.c $(PROTO) privhelper/lockdown.c common/policy.c privhelper/role/reqlog.c
+FUZZ_role := common/parse.c common/fdio.c common/config_fd.c $(PROTO) privhelper/lockdown.c \
+	common/policy.c privhelper/role/reqlog.c
 WRAP_role := clock_gettime _exit write fdatasync close fdio_recv fdio_send
-FUZZ_netlink := common/parse.c proto/slot.c privhelper/tag.c $(addprefix privhelper/net/,netlink.c link.c set.c conntrack.c events.c \
-	ruleset.c sweep.c tap.c bridge.c image.c)
+FUZZ_netlink := common/parse.c proto/slot.c privhelper/tag.c \
+	$(addprefix privhelper/net/,netlink.c link.c set.c conntrack.c events.c ruleset.c sweep.c \
+	tap.c bridge.c image.c)
 WRAP_netlink := send recvfrom open ioctl close write poll
-FUZZ_qmp := common/parse.c common/error.c proto/slot.c controller/paths.c controller/json.c controller/vmm/peer.c controller/vmm/qemu.c
+FUZZ_qmp := common/parse.c common/error.c proto/slot.c controller/paths.c controller/json.c \
+	controller/vmm/peer.c controller/vmm/qemu.c
 WRAP_qmp := vmm_peer_find vmm_wait_fd recv send close
-FUZZ_http := common/parse.c common/error.c proto/slot.c controller/paths.c controller/json.c controller/vmm/peer.c \
-	controller/vmm/firecracker.c
+FUZZ_http := common/parse.c common/error.c proto/slot.c controller/paths.c controller/json.c \
+	controller/vmm/peer.c controller/vmm/firecracker.c
 WRAP_http := vmm_peer_find curl_easy_perform
-FUZZ_headers := common/parse.c common/fdio.c common/fdio_user.c common/error.c controller/progress.c controller/storage/image_copy.c \
+FUZZ_headers := common/parse.c common/fdio.c common/fdio_user.c common/error.c \
+	controller/progress.c controller/storage/image_copy.c \
 	controller/storage/image_kinds.c controller/cli/vmlinux.c controller/cli/unpack.c
 WRAP_headers := fstatfs
-FUZZ_record := common/parse.c common/fdio.c common/error.c common/config.c $(addprefix controller/cli/audit/,verify.c record.c place.c)
+FUZZ_record := common/parse.c common/fdio.c common/error.c common/config.c \
+	$(addprefix controller/cli/audit/,verify.c record.c place.c)
 REPLAY := $(if $(filter fuzz,$(MODE)),,tests/adversary/replay.c)
 define fuzz
-$(B)/fuzz/$(1): $$(patsubst %.c,$(B)/%.o,tests/adversary/fuzz_$(1).c tests/adversary/quiet.c $(REPLAY) $$(sort $$(FUZZ_$(1))))
+$(B)/fuzz/$(1): $$(patsubst %.c,$(B)/%.o,tests/adversary/fuzz_$(1).c tests/adversary/quiet.c \
+	$(REPLAY) $$(sort $$(FUZZ_$(1))))
 	@mkdir -p $$(@D)
-	$(Q)$$(CC) $$(LDFLAGS_ALL) $$(patsubst %,-Wl$$(comma)--wrap=%,$$(WRAP_$(1))) $$^ -o $$@ $$(call pkg_libs,$(ALL_LIBS)) -pthread
+	$(Q)$$(CC) $$(LDFLAGS_ALL) $$(patsubst %,-Wl$$(comma)--wrap=%,$$(WRAP_$(1))) $$^ -o $$@ \
+		$$(call pkg_libs,$(ALL_LIBS)) -pthread
 endef
 $(foreach f,$(FUZZ),$(eval $(call fuzz,$(f))))
 # It has a main() of its own, so libFuzzer is not linked.
-$(B)/seeds-writer: $(patsubst %.c,$(B)/%.o,tests/adversary/seeds.c tests/adversary/quiet.c common/parse.c common/fdio.c $(PROTO) $(CONTROL))
+$(B)/seeds-writer: $(patsubst %.c,$(B)/%.o,tests/adversary/seeds.c tests/adversary/quiet.c \
+	common/parse.c common/fdio.c $(PROTO) $(CONTROL))
 	$(Q)$(CC) $(subst fuzzer$(comma),,$(LDFLAGS_ALL)) $^ -o $@ $(call pkg_libs,$(MSGPACK))
 fuzz-programs: $(FUZZ:%=$(B)/fuzz/%) $(B)/seeds-writer
 
@@ -227,7 +260,8 @@ tests: all $(B)/crash $(B)/crash_vmm $(B)/model
 else ifeq ($(MODE),tsan)
 tests: $(B)/banger-controller $(TSAN:%=$(B)/unit/test_ctl_%)
 else
-tests: all $(UNIT) $(B)/peer $(B)/nat_scenarios $(if $(filter check,$(MODE)),fuzz-programs,$(ADVERSARY:%=$(B)/%))
+tests: all $(UNIT) $(B)/peer $(B)/nat_scenarios \
+	$(if $(filter check,$(MODE)),fuzz-programs,$(ADVERSARY:%=$(B)/%))
 endif
 
 # ---- what people call ----
@@ -255,7 +289,8 @@ soak: deps
 	$(MAKE) --no-print-directory MODE=fail tests
 	bash tests/integration/model.sh soak
 
-# Each for SECONDS, the evil controller for so long on each role; TARGET picks those with it in their name.  fuzz-merge makes the corpus small again.
+# Each for SECONDS, the evil controller for so long on each role; TARGET picks those with it in
+# their name.  fuzz-merge makes the corpus small again.
 SECONDS ?= 60
 fuzz: fuzz-deps
 	$(SUBMAKE) MODE=fuzz fuzz-programs
@@ -275,7 +310,8 @@ bench: bench-deps
 	tests/bench.sh $(BENCH_VMS)
 	tests/bench_agent.sh
 
-# The test guest: dm, systemd, SELinux and KVM for real.  SCENARIO="dm vm" runs those with either in their name.
+# The test guest: dm, systemd, SELinux and KVM for real.  SCENARIO="dm vm" runs those with either in
+# their name.
 check-vm: check-vm-programs
 	tests/guest/run.sh $(SCENARIO)
 
@@ -323,15 +359,18 @@ install: all
 	$(if $(filter release,$(MODE)),,$(error what is installed is MODE=release, not $(MODE)))
 	install -D -m 755 $(B)/banger $(DESTDIR)$(PREFIX)/bin/banger
 	install -D -m 755 $(B)/banger-privhelper $(DESTDIR)$(PREFIX)/sbin/banger-privhelper
-	for p in banger-controller banger-role-net banger-role-blk banger-role-spawn banger-kvmprobe banger-unpack; do \
+	for p in banger-controller banger-role-net banger-role-blk banger-role-spawn \
+		banger-kvmprobe banger-unpack; do \
 		install -D -m 755 $(B)/$$p $(DESTDIR)$(LIBEXEC)/$$p || exit 1; done
 	[ -e $(DESTDIR)/etc/banger/banger.conf ] || \
 		install -D -m 644 privhelper/banger.conf $(DESTDIR)/etc/banger/banger.conf
 	[ -e $(DESTDIR)/etc/banger/images.conf ] || \
 		install -D -m 644 controller/cli/images.conf $(DESTDIR)/etc/banger/images.conf
 	install -d $(LIB)/systemd/system
-	sed 's,/usr/sbin/banger,$(PREFIX)/sbin/banger,' $(HOST)/banger.service >$(LIB)/systemd/system/banger.service
-	sed 's,/usr/bin/banger,$(PREFIX)/bin/banger,' $(HOST)/banger-vms.service >$(LIB)/systemd/system/banger-vms.service
+	sed 's,/usr/sbin/banger,$(PREFIX)/sbin/banger,' $(HOST)/banger.service \
+		>$(LIB)/systemd/system/banger.service
+	sed 's,/usr/bin/banger,$(PREFIX)/bin/banger,' $(HOST)/banger-vms.service \
+		>$(LIB)/systemd/system/banger-vms.service
 	install -m 644 $(HOST)/run-banger-slots.mount $(LIB)/systemd/system/run-banger-slots.mount
 	install -D -m 644 $(HOST)/sysusers.conf $(LIB)/sysusers.d/banger.conf
 	install -D -m 644 $(HOST)/tmpfiles.conf $(LIB)/tmpfiles.d/banger.conf
@@ -340,7 +379,8 @@ install: all
 	install -D -m 644 $(HOST)/networkd.network $(LIB)/systemd/network/00-banger.network
 	install -D -m 644 $(HOST)/NetworkManager.conf $(LIB)/NetworkManager/conf.d/50-banger.conf
 	install -D -m 644 $(HOST)/logrotate.conf $(DESTDIR)/etc/logrotate.d/banger
-	install -D -m 644 $(HOST)/logrotate.timer.conf $(LIB)/systemd/system/logrotate.timer.d/50-banger.conf
+	install -D -m 644 $(HOST)/logrotate.timer.conf \
+		$(LIB)/systemd/system/logrotate.timer.d/50-banger.conf
 	install -D -m 755 $(HOST)/uninstall.sh $(DESTDIR)$(LIBEXEC)/uninstall
 	$(if $(DESTDIR),,$(HOST)/activate.sh)
 
@@ -350,7 +390,8 @@ uninstall:
 
 # SELinux: after the programs, on this host or, to be loaded there, below DESTDIR.
 install-selinux: selinux
-	install -D -m 644 build/selinux/banger.pp $(DESTDIR)$(PREFIX)/share/selinux/packages/banger.pp
+	install -D -m 644 build/selinux/banger.pp \
+		$(DESTDIR)$(PREFIX)/share/selinux/packages/banger.pp
 	$(if $(DESTDIR),,selinux/install.sh build/selinux/banger.pp)
 
 uninstall-selinux:
@@ -367,5 +408,8 @@ lint: deps
 clean:
 	rm -rf build/release build/check build/tsan build/fail build/fuzz build/cov build/selinux
 
-.PHONY: all tests fuzz fuzz-merge fuzz-coverage fuzz-deps fuzz-programs sources check check-programs check-vm-programs crash-full soak bench bench-deps check-vm vm-shell guest-programs guest-deps deps demo install uninstall selinux install-selinux uninstall-selinux lint clean
+.PHONY: all tests fuzz fuzz-merge fuzz-coverage fuzz-deps fuzz-programs sources check \
+	check-programs check-vm-programs crash-full soak bench bench-deps check-vm vm-shell \
+	guest-programs guest-deps deps demo install uninstall selinux install-selinux \
+	uninstall-selinux lint clean
 .DEFAULT_GOAL := all
