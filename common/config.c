@@ -161,7 +161,7 @@ static int set_program(struct reader *r, const struct key *k, const char *value,
 	if (value[0] && strncmp(value, "/usr/", 5) != 0)
 		return fault(
 			r,
-			"%s = %s: want a program below /usr, the only part of the host that VMMs see",
+			"%s = %s: want a program below /usr: VMMs see no more of the host",
 			k->name, value);
 	return set_path(r, k, value, at);
 }

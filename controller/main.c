@@ -120,7 +120,8 @@ static void take_descriptors(struct ctl *c)
 {
 	if (config_from_memfd(CONFIG_FD, &c->config) < 0)
 		die_errno(2,
-			  "no configuration at descriptor %d: banger-privhelper starts this program",
+			  "no configuration at descriptor %d: "
+			  "banger-privhelper starts this program",
 			  CONFIG_FD);
 	for (int fd = CONFIG_FD; fd < BOOT_FDS; fd++)
 		if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)

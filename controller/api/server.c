@@ -784,7 +784,8 @@ struct api *api_open(struct ctl *c, int epoll_fd, int listener,
 
 	if (!a)
 		return NULL;
-	*a = (struct api){ .ctl = c, .epoll_fd = epoll_fd, .listener = listener, .listening = true };
+	*a = (struct api){ .ctl = c, .epoll_fd = epoll_fd, .listener = listener };
+	a->listening = true;
 	a->rate.burst = API_STARTS_BURST(c->config.creates_per_second);
 	a->rate.interval_ns = API_STARTS_NS(c->config.creates_per_second);
 	a->identify = identify ? identify : peer_of;

@@ -575,8 +575,10 @@ int cmd_help(struct cli *c)
 		fputs("\nThe word vm can be left out: banger start web1.\n"
 		      "`banger help vm run` prints the help of one command.\n"
 		      "Exit status: 0 done, 1 failed, 2 usage, 3 not found, 4 not allowed,\n"
-		      "5 wrong state, 6 limit, 7 timed out, 8 daemon unreachable, 9 host not ready,\n"
-		      "10 partly done.  run, exec and ssh exit with the status of the command in the\n"
+		      "5 wrong state, 6 limit, 7 timed out, 8 daemon unreachable, "
+		      "9 host not ready,\n"
+		      "10 partly done.  run, exec and ssh exit with the status of the command "
+		      "in the\n"
 		      "guest, or with 125 if banger itself fails.\n",
 		      c->out);
 		return 0;

@@ -36,9 +36,8 @@ int slot_take(struct db *s, struct vm *vm, const struct config *config)
 
 int slot_give(struct db *s, int64_t slot)
 {
-	struct query freed =
-		query(s,
-		      "UPDATE slots SET freed = (SELECT max(freed) + 1 FROM slots) WHERE slot = ?1");
+	struct query freed = query(s, "UPDATE slots SET freed = (SELECT max(freed) + 1 FROM slots)"
+				      " WHERE slot = ?1");
 	q_int(&freed, slot);
 	return q_run(&freed);
 }

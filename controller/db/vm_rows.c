@@ -270,11 +270,10 @@ static int check_cap(struct db *s, const struct vm *vm, const struct config *con
  * several, the one with the VM's image name is preferred. */
 static int find_image(struct db *s, struct vm *vm, int64_t *image)
 {
-	struct query q =
-		query(s,
-		      "SELECT i.id, i.name, k.digest FROM images i JOIN kernels k ON k.id = i.kernel"
-		      " WHERE i.digest = ?1 AND access_use(?2, i.owner)"
-		      " ORDER BY i.name = ?3 DESC, i.owner = ?2 DESC, i.id LIMIT 1");
+	struct query q = query(s, "SELECT i.id, i.name, k.digest FROM images i"
+				  " JOIN kernels k ON k.id = i.kernel"
+				  " WHERE i.digest = ?1 AND access_use(?2, i.owner)"
+				  " ORDER BY i.name = ?3 DESC, i.owner = ?2 DESC, i.id LIMIT 1");
 	q_text(&q, vm->image_digest);
 	q_int(&q, vm->owner);
 	q_text(&q, vm->image);
@@ -303,7 +302,8 @@ static int insert_vm(struct db *s, const struct vm *vm, int64_t image)
 		      "INSERT INTO vms(id, owner, name, image, slot, generation, vcpus, mem_mib, "
 		      "disk_mib, nat,"
 		      " ssh_key, state, reason, created, started, op)"
-		      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, '', '', ?12, '', '')");
+		      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, '', '', ?12, '',"
+		      " '')");
 	q_blob(&q, vm->id, ID_LEN);
 	q_int(&q, vm->owner);
 	q_text(&q, vm->name);

@@ -15,8 +15,8 @@ void tap_sweep_close(struct tap_sweep *s);
  * @q:	a TAP_RETIRE request, filled in
  *
  * A sweep removes all taps that are retired when it begins, so threads that release VMs at the same
- * time wait for one sweep: it is sent when their retirements are answered.  If a sweep fails, each waiting thread sends its own, and returns the
- * status of that one.
+ * time wait for one sweep: it is sent when their retirements are answered.  If a sweep fails, each
+ * waiting thread sends its own, and returns the status of that one.
  * Return: a status, or -1: the role is not connected.
  */
 int tap_sweep_remove(struct tap_sweep *s, struct helper *h, struct request *q);

@@ -94,8 +94,8 @@ static int restore_one(struct ctl *c, const struct inventory *inv, struct vm *vm
 
 	if (kind == OBJ_DM && broken)
 		return error_set(e, FAIL_HOST, vm->name,
-				 "it runs, but its disk was given up by the kernel: a write failed, "
-				 "as on a full file system");
+				 "it runs, but its disk was given up by the kernel: "
+				 "a write failed, as on a full file system");
 	if (kind == OBJ_TAP && broken) {
 		error_set(e, FAIL_HOST, vm->name,
 			  "it runs, but its tap can not be put back into the bridge");

@@ -49,8 +49,8 @@ _Static_assert(offsetof(struct dm_call, spec) == sizeof(struct dm_ioctl),
 static struct dm_call new_call(uint32_t flags)
 {
 	return (struct dm_call){ .h = {
-					 /* Minor version 0 has all that we use; the kernel refuses only versions above its
-		 * own. */
+					 /* Minor version 0 has all that we use; the kernel
+					  * refuses only versions above its own. */
 					 .version = { DM_VERSION_MAJOR, 0, 0 },
 					 .data_size = sizeof(struct dm_call),
 					 .data_start = offsetof(struct dm_call, spec),

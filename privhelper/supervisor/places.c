@@ -110,9 +110,9 @@ static int folder(int parent, const char *name, const struct shape *want)
 		return -1;
 	}
 	if (parent == AT_FDCWD && !is_ours(fd, &st, want) && !is_empty(fd, &st)) {
-		log_error(
-			"%s: is not empty and was not made by banger; name a folder that is empty or missing",
-			name);
+		log_error("%s: is not empty and was not made by banger; "
+			  "name a folder that is empty or missing",
+			  name);
 		return -1;
 	}
 	/* The mode is set after the owner, because chown(2) clears the set-group-id bit. */

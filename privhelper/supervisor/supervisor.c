@@ -259,7 +259,8 @@ _Noreturn static void watch(struct supervisor *s)
 int main(int argc, char **argv)
 {
 	static struct supervisor s = {
-		.config_fd = -1, .lock_fd = -1, .listen_fd = -1, .life_fd = -1, .notify_fd = -1, .signal_fd = -1,
+		.config_fd = -1, .lock_fd = -1, .listen_fd = -1, .life_fd = -1,
+		.notify_fd = -1, .signal_fd = -1,
 		.children = {
 			[CHILD_NET] = { "banger-role-net", 0, -1 },
 			[CHILD_BLK] = { "banger-role-blk", 0, -1 },

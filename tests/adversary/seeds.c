@@ -441,8 +441,8 @@ static void qmp(void)
 		GREETING DONE_1
 		"{\"event\": \"STOP\"}\n{\"return\": {\"status\": \"prelaunch\"}, \"id\": 2}\n"
 		"{\"return\": {\"status\": \"running\"}, \"id\": 3}\n",
-		GREETING
-		"{\"error\": {\"class\": \"GenericError\", \"desc\": \"no \\u001b[2J\"}, \"id\": 1}\n",
+		GREETING "{\"error\": {\"class\": \"GenericError\", \"desc\": \"no \\u001b[2J\"}, "
+			 "\"id\": 1}\n",
 		GREETING DONE_1 "{\"return\": [1], \"id\": 2}\n",
 		"{\"QMP\": 1}\n",
 		"[]\n",
@@ -486,7 +486,8 @@ static void http(void)
 		"HTTP/1.1 400 Bad\r\nContent-Length: 23\r\n\r\n{\"fault_message\":\"\\u001b\"}",
 		"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 x\r\n\r\n",
 		"HTTP/1.0 301 Moved\r\nLocation: http://other/\r\nSet-Cookie: a=b\r\n\r\n",
-		"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 99999999999999999999\r\n\r\nx",
+		"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n"
+		"Content-Length: 99999999999999999999\r\n\r\nx",
 		"HTTP/0.9\r\n",
 	};
 

@@ -1,4 +1,5 @@
-/* probe - try what a domain may not do, one act an argument, and say how each ended: a line "ACT: ok" or "ACT: ERRNO".
+/* probe - try what a domain may not do, one act an argument, and say how each ended: a line
+ * "ACT: ok" or "ACT: ERRNO".
  *
  *   read:PATH write:PATH append:PATH list:DIR      open it so
  *   ioctl:PATH:REQUEST                             on the file, opened for both, or to be read
@@ -6,10 +7,11 @@
  *   enter:CONTEXT                                  execute this program in that context; likewise
  *   become:CONTEXT                                 without executing anything
  *   socket:route|netfilter|inet|packet             make one
- *   connect:PATH connect:@NAME                     a stream to the unix socket, or to one without a file
+ *   connect:PATH connect:@NAME                     a stream to the unix socket, or to one without
+ *                                                  a file
  *   listen:@NAME                                   make that, and wait for ever
  *   cap:admin|net                                  something that takes that capability
- *   fd:append fd:truncate                          on standard error, which is not what answers go to
+ *   fd:append fd:truncate                          on standard error: answers go elsewhere
  *   relabel:PATH:CONTEXT rename:PATH unlink:PATH   of a file (rename: to PATH.new)
  *   chown:PATH                                     to another user
  *   mknod:PATH                                     a node of the null device */

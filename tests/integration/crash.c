@@ -657,7 +657,13 @@ static const struct verb verbs[] = {
 	  .after = "",
 	  .not_yet = "" },
 	{ .name = "nat-on", .needs = RUNNING, .call = do_nat_on, .after = "running" },
-	{ .name = "nat-off", .needs = RUNNING, .nat = true, .call = do_nat_off, .after = "running" },
+	{
+		.name = "nat-off",
+		.needs = RUNNING,
+		.nat = true,
+		.call = do_nat_off,
+		.after = "running",
+	},
 	{ .name = "ended",
 	  .needs = RUNNING,
 	  .nat = true,
@@ -1009,8 +1015,8 @@ static void judge(struct text *faults, enum strictness how, const char *when)
 {
 	static struct text t;
 	uint64_t until = now_ms() + (how == J_RESTED ? RETRY_MS : SETTLE_MS);
-	long nap_ns =
-		2000000; /* a look is a process and ten milliseconds of work: the later, the fewer */
+	/* A look is a process and ten milliseconds of work: the later, the fewer. */
+	long nap_ns = 2000000;
 
 	for (;;) {
 		t = (struct text){ 0 };

@@ -743,8 +743,8 @@ static void do_images_gone(const struct step *s, struct text *faults)
 	if (s->n == 1)
 		truth_kernel_gone();
 	if (s->n == 3) {
-		memset(world_excuse.files, true,
-		       sizeof(world_excuse.files)); /* also of one whose creation was not answered */
+		/* also of one whose creation was not answered */
+		memset(world_excuse.files, true, sizeof(world_excuse.files));
 		truth_all(truth_files_gone);
 	}
 	needs_backup |= s->n < 2 || s->n > 3;

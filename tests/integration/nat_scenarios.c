@@ -8,13 +8,17 @@
  * Reads commands line by line and prints one line for each, `ok` or `error: WHY`, then what the
  * role was asked for meanwhile: `add=N remove=N other=N` (nat_add, nat_remove, any other request).
  *   create NAME on|off    a row, with NAT or without            -> ok slot=N gen=N ...
- *   start NAME            its tap, the guest's element and NAT, through the ledger; the row says running
- *   put NAME SLOT         the same objects in another slot, for the same VM, and nothing is noted of it
+ *   start NAME            its tap, the guest's element and NAT, through the ledger; the row says
+ *                         running
+ *   put NAME SLOT         the same objects in another slot, for the same VM, and nothing is noted
+ *                         of it
  *   apply NAME on|off     nat_apply_config_change()
  *   cleanup NAME          nat_cleanup()
  *   release NAME          vm_release()
- *   older NAME TAP        the row as it was before there was a ledger: running, with NAT, and nothing but TAP
- *   show NAME             what the store has of it              -> ok state=S nat=N tap=T ledger=KIND,... ...
+ *   older NAME TAP        the row as it was before there was a ledger: running, with NAT, and
+ *                         nothing but TAP
+ *   show NAME             what the store has of it
+ *                         -> ok state=S nat=N tap=T ledger=KIND,... ...
  * At the end of its input it ends the role. */
 #include <errno.h>
 #include <fcntl.h>

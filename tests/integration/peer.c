@@ -2,16 +2,18 @@
  * ROLE_BINARY`.
  *
  * Reads commands line by line and prints one line for each:
- *   OPERATION [slot=N] [gen=N] [owner=N] [vm=HEX] [op=HEX] [seq=N] [ARG=VALUE]... [fd=PATH:ro|rw|path]...
+ *   OPERATION [slot=N] [gen=N] [owner=N] [vm=HEX] [op=HEX] [seq=N] [ARG=VALUE]...
+ *             [fd=PATH:ro|rw|path]...
  *                      -> ok NAME=VALUE... [fd=N] | absent | busy | limit | denied | nolog | kernel
  *                         or, when the role ended: exit N | signal N
  *   run                hello and reconcile_done
  *   raw HEX [fd=...]   these bytes; the answer's status without its values
- *   flip OPERATION ... each bit of that packet inverted in turn, to roles that have been through `run`
+ *   flip OPERATION ... each bit of that packet inverted in turn, to roles that `run` has served
  *   cut OPERATION ...  each other length of it likewise, up to one byte more
  *                      -> tried N answered N refused N other N
  *   waitfd N [MS]      until the Nth kept descriptor is readable -> ready | timeout
- *   woken [MS]         whether the role has told since then that something was taken away -> yes | no
+ *   woken [MS]         whether the role has told since then that something was taken away
+ *                      -> yes | no
  *   restart            end the role, start another -> started
  *   close              end the connection -> exit N
  * `peer --receive PATH` plays a service manager instead: it prints each datagram that comes to that

@@ -119,9 +119,8 @@ static void test_an_ext4_that_is_cut(void **state)
 	assert_int_equal(BANGER("image", "import", "x", path, "--kernel", "k"), 0);
 	(void)ext4_with(0, "", 0, 32 << 20);
 	assert_int_equal(BANGER("image", "import", "x", path, "--kernel", "k"), FAIL_USAGE);
-	assert_has(
-		fx.err,
-		"the file has 33554432 bytes, but the file system in it 67108864: a part is missing");
+	assert_has(fx.err, "the file has 33554432 bytes, but the file system in it 67108864: "
+			   "a part is missing");
 	(void)ext4_with(0x60, unknown, 4, 0);
 	assert_int_equal(BANGER("image", "import", "x", path, "--kernel", "k"), FAIL_USAGE);
 	assert_has(fx.err,

@@ -116,7 +116,8 @@ static void test_audit_diff_obeys_no_log(void **state)
 		FILE *f = fopen(path, "we");
 		assert_non_null(f);
 		if (i == 0)
-			fputs("{\"type\":\"answer\",\"role\":\"net\",\"boot_ns\":1,\"op\":\"tap_create\","
+			fputs("{\"type\":\"answer\",\"role\":\"net\",\"boot_ns\":1,"
+			      "\"op\":\"tap_create\","
 			      "\"slot\":997,\"status\":\"ok\",\"op_id\":\"\\u001bc\\u009b2J\"}\n",
 			      f);
 		(void)fclose(f);
@@ -189,9 +190,9 @@ static void test_audit_stats_are_bounded(void **state)
 static void same_record(FILE *f, unsigned i)
 {
 	(void)i;
-	fprintf(f,
-		"{\"type\":\"ready\",\"role\":\"net\",\"n\":5,\"time\":\"2026-01-02T03:04:05.000000000Z\","
-		"\"boot_ns\":1,\"prev\":null,\"mac\":\"00112233445566778899aabbccddeeff\"}\n");
+	fprintf(f, "{\"type\":\"ready\",\"role\":\"net\",\"n\":5,"
+		   "\"time\":\"2026-01-02T03:04:05.000000000Z\","
+		   "\"boot_ns\":1,\"prev\":null,\"mac\":\"00112233445566778899aabbccddeeff\"}\n");
 }
 
 static void test_audit_findings_are_bounded(void **state)

@@ -172,9 +172,10 @@ static void a_record_whose_owner_is_no_uid_is_shown_to_no_user(void **state)
 {
 	struct place *p = *state;
 
+	/* The wide one is 2^32 + 1001. */
 	put_text(p, "net",
 		 "{" T("0") ",\"owner\":\"1001\",\"name\":\"text\"}\n"
-			    "{" T("0") ",\"owner\":4294968297,\"name\":\"wide\"}\n" /* 2^32 + 1001 */
+			    "{" T("0") ",\"owner\":4294968297,\"name\":\"wide\"}\n"
 				       "{" T("0") ",\"owner\":1001.0,\"name\":\"real\"}\n"
 						  "{" T("0") ",\"owner\":-1,\"name\":\"minus\"}\n");
 	assert_int_equal(look(p, 1001, "", false).shown, 0);

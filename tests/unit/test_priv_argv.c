@@ -274,8 +274,8 @@ static void test_foreign_names_are_no_tags(void **unused)
 static void test_start_time(void **unused)
 {
 	(void)unused;
-	assert_int_equal(stat_start_time(
-				 "7 (qemu) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 4711 99 1"),
+	assert_int_equal(stat_start_time("7 (qemu) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 "
+					 "4711 99 1"),
 			 4711);
 	/* a name that imitates the line's end */
 	assert_int_equal(stat_start_time(
@@ -284,10 +284,9 @@ static void test_start_time(void **unused)
 	assert_int_equal(stat_start_time(""), 0);
 	assert_int_equal(stat_start_time("7 (qemu"), 0);
 	assert_int_equal(stat_start_time("7 (qemu) S 1 7"), 0);
-	assert_int_equal(
-		stat_start_time(
-			"7 (q) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 99999999999999999999999 9"),
-		0);
+	assert_int_equal(stat_start_time("7 (q) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 "
+					 "99999999999999999999999 9"),
+			 0);
 	assert_int_equal(stat_start_time("7 (q) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 x"),
 			 0);
 }

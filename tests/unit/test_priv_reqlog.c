@@ -176,9 +176,9 @@ static void lines(void **state)
 	assert_non_null(strstr(f->text,
 			       "\"status\":\"ok\",\"us\":360,\"reply\":{\"ifindex\":42},\"prev\""));
 	assert_non_null(strstr(f->text, "\"op\":\"list\""));
-	assert_non_null(
-		strstr(f->text,
-		       "\"args\":{\"cursor\":0},\"status\":\"ok\",\"us\":9,\"objects\":2,\"prev\""));
+	assert_non_null(strstr(f->text,
+			       "\"args\":{\"cursor\":0},\"status\":\"ok\",\"us\":9,\"objects\":2,"
+			       "\"prev\""));
 	assert_non_null(
 		strstr(f->text,
 		       "\"why\":\"undecodable\",\"length\":3,\"sha256\":"

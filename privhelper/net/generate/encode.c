@@ -8,7 +8,7 @@
  *
  *	table bridge banger {
  *		set guest { type ifname . ether_addr . ipv4_addr; size 1000; }
- *		chain pre {                             frames from a tap, before anything learns from them
+ *		chain pre {                   frames from a tap, before anything learns from them
  *			type filter hook prerouting priority -300; policy accept;
  *			iifname != "bgr*" accept
  *			ether type ip iifname . ether saddr . ip saddr @guest accept
@@ -16,7 +16,7 @@
  *			               iifname . arp saddr ether . arp saddr ip @guest accept
  *			counter drop
  *		}
- *		chain in {                              01:80:c2:00:00:0x skips prerouting (br_handle_frame())
+ *		chain in {                    01:80:c2:00:00:0x skips prerouting (br_handle_frame())
  *			type filter hook input priority -300; policy accept;
  *			iifname "bgr*" ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00 drop
  *		}
@@ -24,21 +24,25 @@
  *	table inet banger {
  *		set nat4 { type ipv4_addr; size 1000; }
  *		set flows { type ipv4_addr; size 1000; flags dynamic; }
- *		chain pre {                             a packet of a guest comes from the bridge, never from a tap
+ *		chain pre {                   a guest's packet comes from the bridge, not a tap
  *			type filter hook prerouting priority raw; policy accept;
  *			iifname "bgr*" drop
  *			iifname BRIDGE icmp type echo-request fib daddr type local notrack
  *		}
  *		chain post {
  *			type nat hook postrouting priority srcnat; policy accept;
- *			ip saddr @nat4 oifname != BRIDGE masquerade             (with an uplink: oifname UPLINK)
+ *			ip saddr @nat4 oifname != BRIDGE masquerade    (with an uplink:
+ *			                                               oifname UPLINK)
  *		}
  *		chain forward {
  *			type filter hook forward priority filter; policy accept;
  *			iifname BRIDGE ip daddr 169.254.0.0/16 drop
- *			iifname BRIDGE ip saddr @nat4 oifname != BRIDGE ct status confirmed accept              (likewise)
- *			iifname BRIDGE ip saddr @nat4 oifname != BRIDGE ct state new,related add @flows
- *			        { ip saddr limit rate MAX/32 per second burst MAX packets ct count MAX } accept (likewise)
+ *			iifname BRIDGE ip saddr @nat4 oifname != BRIDGE       (likewise)
+ *			        ct status confirmed accept
+ *			iifname BRIDGE ip saddr @nat4 oifname != BRIDGE       (likewise)
+ *			        ct state new,related add @flows
+ *			        { ip saddr limit rate MAX/32 per second burst MAX packets
+ *			          ct count MAX } accept
  *			oifname BRIDGE ct state established,related accept
  *			iifname BRIDGE drop
  *			oifname BRIDGE drop
