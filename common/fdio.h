@@ -3,12 +3,27 @@
 #define BANGER_COMMON_FDIO_H
 
 #include <stddef.h>
+#include <sys/socket.h>
 #include <sys/types.h>
+
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83 /* include/uapi/asm-generic/socket.h of Linux 6.16 */
+#endif
 
 /* The largest number of descriptors in a message of ours. */
 #define FDIO_MAX 4
 /* The largest number that the kernel allows in a message (include/net/scm.h, SCM_MAX_FD). */
 #define FDIO_ROOM_MAX 253
+
+/* Refuse descriptors: the sendmsg(2) of a peer of @sock, or of a socket that @sock accepts, fails
+ * with EPERM if it has some (net/unix/af_unix.c of Linux 6.16).  An older kernel knows no such
+ * option; the reader then closes what it is sent. */
+static inline void fdio_refuse_fds(int sock)
+{
+	const int none = 0;
+
+	(void)setsockopt(sock, SOL_SOCKET, SO_PASSRIGHTS, &none, sizeof(none));
+}
 
 /**
  * fdio_send() - send one message with descriptors (unix(7), SCM_RIGHTS)

@@ -15,7 +15,7 @@
 static struct {
 	pthread_mutex_t lock;
 	struct rate rate;
-	/* lines left out, of the users in the same place of the table; a sum, since two may share */
+	/* lines left out, of all users who share a place of the table */
 	unsigned left_out[RATE_USERS];
 } lines = { .lock = PTHREAD_MUTEX_INITIALIZER,
 	    .rate = { .burst = USER_LOG_BURST, .interval_ns = USER_LOG_NS } };

@@ -34,8 +34,8 @@ void hold_lost(struct holds *h, uint64_t connection);
 void hold_note(struct holds *h, const struct vm *vm, uint64_t due_ns);
 
 /* Have @asks called by hold_due(): it returns true while a request of @owner to take a hold is not
- * answered.  Meanwhile the grace of none of their VMs ends: a holder has come back in time, and waits
- * for a worker or an operation lock.  NULL: nothing is asked. */
+ * answered.  Meanwhile the grace of none of their VMs ends: a holder has come back in time, and
+ * waits for a worker or an operation lock.  NULL: nothing is asked. */
 void hold_heed(struct holds *h, bool (*asks)(const void *arg, uint32_t owner), const void *arg);
 
 /* Return: the connection that holds @vm; 0: none. */
@@ -51,8 +51,8 @@ size_t hold_count(struct holds *h);
  * hold_due() - take the next VM that is without a holder and due
  * @now_ns:	of clock_boot_ns()
  *
- * Only the thread of hold_heed() calls this.  The entry is busy until hold_done().  At most half as many as there are workers are busy at a
- * time.
+ * Only the thread of hold_heed() calls this.  The entry is busy until hold_done().  At most half as
+ * many as there are workers are busy at a time.
  * Return: a handle for hold_done(), or NULL when none is due or so many are busy.
  */
 struct held *hold_due(struct holds *h, uint64_t now_ns);

@@ -25,6 +25,7 @@
 
 #include "common/cleanup.h"
 #include "common/failpoint.h"
+#include "common/fdio.h"
 #include "privhelper/policies.h"
 #include "proto/slot.h"
 
@@ -203,6 +204,8 @@ static int make_socket(const struct sockaddr_un *a, int fd)
 	if (clear(a->sun_path) < 0 || socket(AF_UNIX, SOCK_STREAM, 0) != fd ||
 	    bind(fd, (const struct sockaddr *)a, sizeof(*a)) < 0)
 		return -1;
+	fdio_refuse_fds(
+		fd); /* a user's file may keep its last close, and so the VMM, from ending */
 	return listen(fd, 1);
 }
 

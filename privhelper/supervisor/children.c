@@ -14,6 +14,7 @@
 
 #include "common/cleanup.h"
 #include "common/failpoint.h"
+#include "common/fdio.h"
 #include "common/log.h"
 #include "privhelper/lockdown.h"
 #include "privhelper/supervisor/children.h"
@@ -166,6 +167,9 @@ static int make_lines(struct supervisor *s, struct lines *l)
 			return -1;
 	if (pair(SOCK_STREAM, &s->life_fd, &l->life) < 0)
 		return -1;
+	/* These two are sent bytes alone. */
+	fdio_refuse_fds(l->role[CHILD_NET]);
+	fdio_refuse_fds(s->life_fd);
 	l->wake = eventfd(0, EFD_NONBLOCK);
 	if (l->wake < 0)
 		return -1;

@@ -31,6 +31,25 @@ look
 is "$rc $(rows FAIL)" "0 " "with a VM too"
 is "$(rows PASS)" "policy: 7 processes, 1 of them VMMs: *" "its VMM is compared"
 
+# ---- sockets that take no descriptors ----
+vmm=$(cat "$CGROUP"/vm/0.1.$ALICE/cgroup.procs)
+cat >"$T/passrights.pl" <<'EOF'
+# pidfd_open(2), pidfd_getfd(2), and SO_PASSRIGHTS of the socket
+my $p = syscall(434, $ARGV[0] + 0, 0);
+my $fd = syscall(438, $p, $ARGV[1] + 0, 0);
+open my $s, "+<&=", $fd or die "$!";
+my $v = getsockopt $s, 1, 83;
+print defined $v ? unpack "i", $v : "unknown";
+EOF
+socket_of() { basename "$(find "/proc/$1/fd" -lname 'socket:*')"; } # of a process that has one
+if [ "$(perl "$T/passrights.pl" "$(child blk)" 4)" = 1 ]; then # which takes images
+	is "$(perl "$T/passrights.pl" "$(child net)" 4)" 0 "the net role can be sent none"
+	is "$(perl "$T/passrights.pl" "$SET" "$(socket_of "$SET")")" 0 "nor can the supervisor"
+	for fd in 3 4 5 6 7; do is "$(perl "$T/passrights.pl" "$vmm" $fd)" 0 "nor the VMM, at its descriptor $fd"; done
+else
+	skip "sockets that take no descriptors" "the kernel has no SO_PASSRIGHTS, or another process's descriptors can not be had"
+fi
+
 # ---- one thing is changed ----
 ctl=$(child controller)
 cat >"$T/run/remount.pl" <<'EOF'
@@ -44,7 +63,6 @@ look
 is "$rc $(rows FAIL)" "9 banger-controller: pid $ctl: mount $T/log: want \"ro,nosuid\", got \"rw,*" "the mount is named, and nothing else"
 is "$(rows FAIL | wc -l)" 1 "in one row"
 check "it is read-only again" remount 1
-vmm=$(cat "$CGROUP"/vm/0.1.$ALICE/cgroup.procs)
 setpriv --reuid "$((UID_BASE + 1))" --regid "$((UID_BASE + 1))" --clear-groups sleep 600 &
 stranger=$!
 PIDS+=("$stranger")
