@@ -101,7 +101,8 @@ SRC_banger-role-blk := $(COMMON) $(ROLE_PROTO) $(ROLE) $(BLK) $(FAIL_OPS)
 SRC_banger-role-spawn := $(COMMON) $(ROLE_PROTO) $(ROLE) $(SPAWN) $(FAIL_OPS)
 SRC_banger-kvmprobe := privhelper/kvmprobe/kvmprobe.c
 SRC_banger-controller := $(COMMON) $(USER) $(PROTO) $(CONTROL) $(CONTROLLER) $(FAIL_OPS)
-SRC_banger := $(COMMON) $(USER) $(PROTO) $(CONTROL) common/config.c $(CLI) $(POLICIES) controller/sandbox_policy.c
+SRC_banger := $(COMMON) $(USER) $(PROTO) $(CONTROL) common/config.c $(CLI) $(POLICIES) \
+	controller/sandbox_policy.c
 SRC_banger-unpack := $(COMMON) $(UNPACK) $(FAIL)
 
 LIB_banger-privhelper := inih libseccomp libcap-ng
@@ -112,8 +113,10 @@ LIB_banger-controller := $(MSGPACK) sqlite3 libcurl jansson libseccomp libmd
 LIB_banger := $(MSGPACK) jansson libarchive inih nettle
 LIB_banger-unpack := libarchive ext2fs libseccomp libmd jansson zlib
 
-PROGRAMS := banger banger-unpack banger-controller banger-privhelper banger-role-net banger-role-blk banger-role-spawn banger-kvmprobe
-ALL_LIBS := inih libseccomp libcap-ng libmnl $(MSGPACK) sqlite3 libcurl jansson libmd libarchive nettle ext2fs zlib cmocka
+PROGRAMS := banger banger-unpack banger-controller banger-privhelper banger-role-net \
+	banger-role-blk banger-role-spawn banger-kvmprobe
+ALL_LIBS := inih libseccomp libcap-ng libmnl $(MSGPACK) sqlite3 libcurl jansson libmd libarchive \
+	nettle ext2fs zlib cmocka
 
 all: $(PROGRAMS:%=$(B)/%)
 
@@ -167,7 +170,8 @@ ROOM_priv := common/config.c common/config_fd.c common/policy.c \
 ROOM_ctl := $(CONTROL) common/config.c $(filter-out controller/main.c,$(CONTROLLER)) $(FAKES)
 ROOM_agent := $(filter-out controller/agent/agent.c,$(AGENT))
 ROOM_unpack := $(filter-out controller/unpack/main.c,$(UNPACK))
-ROOM_cli := $(CONTROL) $(POLICIES) controller/sandbox_policy.c common/config.c $(filter-out controller/cli/main.c,$(CLI))
+ROOM_cli := $(CONTROL) $(POLICIES) controller/sandbox_policy.c common/config.c \
+	$(filter-out controller/cli/main.c,$(CLI))
 
 room_objects = $(patsubst %.c,$(B)/%.o,$(sort $(COMMON) $(USER) $(PROTO) $(ROOM_$(1))))
 included = $(shell sed -n 's/^#include "\(.*\)\.c"$$/\1.o/p' $(1))
@@ -212,11 +216,14 @@ $(B)/inside: $(B)/tests/adversary/inside.o
 $(B)/evil_vmm: $(B)/tests/adversary/vmm.o
 	$(Q)$(CC) -static $^ -o $@
 
-# ---- fuzz targets: tests/adversary/fuzz_NAME.c with the code that it feeds; WRAP_NAME: calls that it answers itself ----
+# ---- fuzz targets: tests/adversary/fuzz_NAME.c with the code that it feeds ----
+# WRAP_NAME: calls that the target answers itself.
 FUZZ := agent wire control parse console role netlink qmp http headers record layer disk
 FUZZ_agent := proto/agent.c proto/tree.c
-FUZZ_layer := common/parse.c common/error.c $(filter-out %/main.c %/confine.c,$(wildcard controller/unpack/*.c))
-FUZZ_disk := common/parse.c common/error.c $(addprefix controller/unpack/,disk.c partition.c qcow2.c)
+FUZZ_layer := common/parse.c common/error.c \
+	$(filter-out %/main.c %/confine.c,$(wildcard controller/unpack/*.c))
+FUZZ_disk := common/parse.c common/error.c \
+	$(addprefix controller/unpack/,disk.c partition.c qcow2.c)
 FUZZ_wire := common/parse.c $(PROTO)
 FUZZ_control := common/parse.c common/fdio.c $(PROTO) $(CONTROL)
 FUZZ_parse := common/parse.c $(USER) proto/slot.c privhelper/tag.c

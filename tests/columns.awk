@@ -1,4 +1,5 @@
-# columns.awk - names each line that is wider than 100 columns; a tab goes to the next multiple of 8.
+# columns.awk - names each line that is wider than 100 columns; a tab goes to the next multiple of
+# 8.
 {
 	n = split($0, part, "\t")
 	columns = 0

@@ -2,10 +2,12 @@
 # deps.sh build|programs|demo|guest|bench|fuzz - install what is missing, with apt, when we are
 # root; else say what is missing.
 set -eu
-build="gcc make pkg-config libmsgpack-dev libcap-ng-dev libseccomp-dev libcurl4-openssl-dev libmnl-dev libnftnl-dev
-	libjansson-dev libinih-dev libarchive-dev nettle-dev libmd-dev libext2fs-dev zlib1g-dev libsqlite3-dev libcmocka-dev libc6-dev linux-libc-dev"
-run="iproute2 nftables jq procps util-linux e2fsprogs kmod conntrack dmsetup iputils-ping qemu-system-x86 qemu-utils fdisk busybox-static cpio
-	libarchive-tools sqlite3 strace skopeo docker-registry"
+build="gcc make pkg-config libmsgpack-dev libcap-ng-dev libseccomp-dev libcurl4-openssl-dev
+	libmnl-dev libnftnl-dev libjansson-dev libinih-dev libarchive-dev nettle-dev libmd-dev
+	libext2fs-dev zlib1g-dev libsqlite3-dev libcmocka-dev libc6-dev linux-libc-dev"
+run="iproute2 nftables jq procps util-linux e2fsprogs kmod conntrack dmsetup iputils-ping
+	qemu-system-x86 qemu-utils fdisk busybox-static cpio libarchive-tools sqlite3 strace skopeo
+	docker-registry"
 policy="selinux-policy-dev checkpolicy semodule-utils m4 gawk"
 guest="mmdebstrap openssh-client zstd xz-utils bzip2 policycoreutils secilc setools selint $policy"
 lint="clang-format clang-tidy cppcheck shellcheck selint"

@@ -10,7 +10,8 @@ BEGIN {
 
 	floor(1.5, "copy", "^controller/copy/")
 
-	floor(2, "top", "^controller/(ctl|id|vm|progress|access|paths|json|loop|tsc|workers?|rate|user_log|sandbox(_policy)?|lock)\\.[ch]$")
+	floor(2, "top", "^controller/(ctl|id|vm|progress|access|paths|json|loop|tsc)\\.[ch]$")
+	floor(2, "top", "^controller/(workers?|rate|user_log|sandbox(_policy)?|lock)\\.[ch]$")
 	floor(2.5, "cli", "^controller/cli/")
 	floor(2, "agent", "^controller/agent/")
 	floor(2, "unpack", "^controller/unpack/")

@@ -8,8 +8,8 @@
  * @socket:	the path of a Unix socket, at most 107 bytes
  *
  * End of file of the standard input becomes that of the connection's sending side, and end of file
- * of the connection closes the standard output; the other direction goes on.  It ends when both have
- * ended.  SIGPIPE must be ignored.
+ * of the connection closes the standard output; the other direction goes on.  It ends when both
+ * have ended.  SIGPIPE must be ignored.
  * Return: the exit status: 0, or 1 with the reason on the standard error: it is not connected.
  */
 int relay_run(unsigned port, const char *socket);

@@ -32,8 +32,10 @@ const struct command commands[] = {
 	  "`run` holds its VM: if run is ended before its command, by kill -9 or a lost\n"
 	  "terminal too, the service deletes the VM (--rm) or stops it.  A restart of the\n"
 	  "service does not end it.  A VM of --detach is not held.\n"
-	  "With a container image, the words after -- replace the image's command and follow its\n"
-	  "entry point.  --entrypoint COMMAND takes the place of both; with \"\" the words are run\n"
+	  "With a container image, the words after -- replace the image's command and follow "
+	  "its\n"
+	  "entry point.  --entrypoint COMMAND takes the place of both; with \"\" the words are "
+	  "run\n"
 	  "as by exec.\n"
 	  "--ssh uses the guest's ssh server, as for kernels that were imported without agent.\n"
 	  "--entrypoint, --env, --user and --workdir do not go with it.",

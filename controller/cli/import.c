@@ -2,10 +2,10 @@
  * container layers or of a whole disk; image_pull().
  *
  * For a tar or layers, mke2fs makes an empty file system, in a file of a temporary folder; for a
- * disk the file is empty.  Then banger-unpack writes into it: a program of its own, which gets the input and that file as open descriptors and gives
- * up everything else before it reads a byte of the input (controller/unpack/).  Ids and times of
- * the file system come from the input's digest and from FIXED_TIME, so that the same input makes
- * the same image.
+ * disk the file is empty.  Then banger-unpack writes into it: a program of its own, which gets the
+ * input and that file as open descriptors and gives up everything else before it reads a byte of
+ * the input (controller/unpack/).  Ids and times of the file system come from the input's digest
+ * and from FIXED_TIME, so that the same input makes the same image.
  *
  * skopeo(1) fetches an image of a registry into a layout in another temporary folder. */
 #include <dirent.h>
@@ -71,8 +71,8 @@ static bool is_archive(int fd)
 	       has(head, n, 0, "BZh", 3);
 }
 
-/* Return: true if the file begins as a qcow2, or has a partition table: a GPT with sectors of 512 or
- * 4096 bytes, or an MBR. */
+/* Return: true if the file begins as a qcow2, or has a partition table: a GPT with sectors of 512
+ * or 4096 bytes, or an MBR. */
 static bool is_disk(int fd)
 {
 	uint8_t head[4104];
@@ -465,8 +465,9 @@ static int import_and_print(struct import *im)
 
 int cmd_image_import(struct cli *c)
 {
-	struct import im = { .c = c, .made = { .name = c->pos[0] }, .path = c->pos[1], .input = -1 };
+	struct import im = { .c = c, .path = c->pos[1], .input = -1 };
 
+	im.made.name = c->pos[0];
 	return import_and_print(&im);
 }
 

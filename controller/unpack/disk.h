@@ -16,7 +16,8 @@ struct disk {
  * disk_close(). */
 int disk_open(struct disk *d, int fd, struct error *e);
 void disk_close(struct disk *d);
-/* Read @n bytes from @offset on.  Return: 0, or -1 with @e; it does not end within the disk, too. */
+/* Read @n bytes from @offset on.  Return: 0, or -1 with @e, also if the range does not end within
+ * the disk. */
 int disk_read(struct disk *d, uint64_t offset, uint8_t *buf, size_t n, struct error *e);
 
 /**

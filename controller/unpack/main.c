@@ -3,7 +3,8 @@
  * `banger image import` starts it as the user, with the input as standard input and the image as
  * descriptor 3.  The arguments:
  *
- *   layers MIB PICK   the image is an empty ext4 of MIB; PICK: what is taken of the input (layout.h)
+ *   layers MIB PICK   the image is an empty ext4 of MIB; PICK is what is taken of the input
+ *                     (layout.h)
  *   disk MIB          the image is an empty file, and gets MIB at most
  *
  * It answers by its exit status (enum fail), and by lines: after a failure what,

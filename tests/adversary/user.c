@@ -3,8 +3,8 @@
  * Opens at least so many connections, and goes on until SIGUSR1; up to HELD of them at once, and on
  * each does one of these: nothing; half a request; bytes without meaning; a request a byte at a
  * time; up to 253 descriptors with half a request; an import of what is no file; requests whose
- * answers it never reads; one request that it reads the answer of.  Prints "connections N answered N
- * refused N". */
+ * answers it never reads; one request that it reads the answer of.  Prints
+ * "connections N answered N refused N". */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

@@ -23,12 +23,16 @@ check "root imports a kernel" \
 	as 0 kernel import debian --deb "$T/kernel.deb"'
 
 # ---- the default of --image ----
-mkdir "$T/tools" && printf '#!/bin/sh\necho "$*" >&2\nexit 1\n' >"$T/tools/skopeo" && chmod 755 "$T/tools/skopeo"
+mkdir "$T/tools" && printf '#!/bin/sh\necho "$*" >&2\nexit 1\n' >"$T/tools/skopeo" &&
+	chmod 755 "$T/tools/skopeo"
 printf '[default]\nimage = none\n[images]\nnone = registry.example/none:1\n' >"$T/images.conf"
-is "$(PATH=$T/tools:$PATH status_of as $ALICE run -d)" 1 "run without any image makes the default, and says when it can not"
-is "$(cat "$T/err")" "*making none of registry.example/none:1*docker://registry.example/none:1*" "with what it tried"
+is "$(PATH=$T/tools:$PATH status_of as $ALICE run -d)" 1 \
+	"run without any image makes the default, and says when it can not"
+is "$(cat "$T/err")" "*making none of registry.example/none:1*docker://registry.example/none:1*" \
+	"with what it tried"
 rm "$T/images.conf"
-check "a compressed image comes by a pipe" as 0 image import broken <(cat "$T/broken.ext4") --kernel debian
+check "a compressed image comes by a pipe" \
+	as 0 image import broken <(cat "$T/broken.ext4") --kernel debian
 check "run with exactly one image: it is taken" as $ALICE run -d --name only --memory 128M
 is "$(field $ALICE only image)" broken "run with exactly one image: the VM is of it"
 as $ALICE rm only >/dev/null

@@ -185,11 +185,21 @@ did "it comes up with one that it knows" set_start
 check "alice starts another one" as $ALICE vm start rests
 did "a clean stop" set_stop
 slot=$(sqlite3 "$DB" "SELECT slot FROM vms WHERE name = 'rests'")
-# As the schema before the last one had it, and as the first rows were: the tap is all that the runtime knows.
-sqlite3 "$DB" "DELETE FROM ledger; UPDATE vms SET runtime = '{\"tap\":\"bgr' || slot || '\"}' WHERE name = 'rests';
-	ALTER TABLE vms DROP COLUMN restart; ALTER TABLE vms DROP COLUMN restart_max; ALTER TABLE vms DROP COLUMN auto_stop_s;
-	ALTER TABLE vms DROP COLUMN wanted; ALTER TABLE vms DROP COLUMN hold; ALTER TABLE images DROP COLUMN origin;
-	ALTER TABLE images DROP COLUMN config; ALTER TABLE images DROP COLUMN layers; PRAGMA user_version = 2"
+# As the schema before the last one had it, and as the first rows were: the tap is all that the
+# runtime knows.
+sqlite3 "$DB" <<-'END'
+	DELETE FROM ledger;
+	UPDATE vms SET runtime = '{"tap":"bgr' || slot || '"}' WHERE name = 'rests';
+	ALTER TABLE vms DROP COLUMN restart;
+	ALTER TABLE vms DROP COLUMN restart_max;
+	ALTER TABLE vms DROP COLUMN auto_stop_s;
+	ALTER TABLE vms DROP COLUMN wanted;
+	ALTER TABLE vms DROP COLUMN hold;
+	ALTER TABLE images DROP COLUMN origin;
+	ALTER TABLE images DROP COLUMN config;
+	ALTER TABLE images DROP COLUMN layers;
+	PRAGMA user_version = 2;
+END
 rm -f "$T/state/slots/$slot/owner" # no mark either
 is "$(row schema)" "WARN here: 2, and this program writes *next start*" \
 	"older: doctor --db says what will be"

@@ -60,8 +60,10 @@ as() { # as UID COMMAND...: banger as that user; standard error is in $T/err
 	local uid=$1
 	shift
 	mkdir -p "$T/home.$uid" && chown "$uid:$uid" "$T/home.$uid"
-	setpriv --reuid "$uid" --regid "$uid" --clear-groups env -i PATH="$PATH" HOME="$T/home.$uid" \
-		BANGER_SOCKET="$T/run/control.sock" BANGER_IMAGES="$T/images.conf" "$B/banger" "$@" 2>"$T/err"
+	setpriv --reuid "$uid" --regid "$uid" --clear-groups env \
+		-i PATH="$PATH" HOME="$T/home.$uid" \
+		BANGER_SOCKET="$T/run/control.sock" BANGER_IMAGES="$T/images.conf" "$B/banger" \
+		"$@" 2>"$T/err"
 }
 
 status_of() { # status_of COMMAND...: its exit status, quietly
@@ -140,7 +142,8 @@ set_refuses() { # set_refuses: it ends by itself, as failed; what it said is in 
 
 # ---- a guest that is a whole Debian ----
 DEBIAN=
-debian_image() { # skips unless `make demo` or `make check-vm` has built an image of `banger image build debian`
+# skips unless `make demo` or `make check-vm` has built an image of `banger image build debian`
+debian_image() {
 	local f
 	for f in "$ROOT/build/cache/guest/root.ext4" "$ROOT/build/cache/root.ext4"; do
 		[ -z "$DEBIAN" ] && [ -s "$f" ] && DEBIAN=$f
@@ -150,5 +153,6 @@ debian_image() { # skips unless `make demo` or `make check-vm` has built an imag
 
 debian_import() { # kernel and image `debian`, of root, so usable by all users
 	cp "$ROOT/build/cache/kernel.deb" "$T/kernel.deb" && chmod 644 "$T/kernel.deb"
-	as 0 kernel import debian --deb "$T/kernel.deb" && as 0 image import debian "$DEBIAN" --kernel debian
+	as 0 kernel import debian --deb "$T/kernel.deb" &&
+		as 0 image import debian "$DEBIAN" --kernel debian
 }

@@ -48,7 +48,8 @@ for p in role-net role-blk controller privhelper; do
 		"$p is in the service's"
 done
 policy() { banger doctor --policy -o json | jq -r '.[] | "\(.verdict) \(.name): \(.text)"'; }
-is "$(policy)" "PASS policy: 7 processes, 1 of them VMMs: *PASS unit: *" "each process, and the unit, is as doctor reads its policy"
+is "$(policy)" "PASS policy: 7 processes, 1 of them VMMs: *PASS unit: *" \
+	"each process, and the unit, is as doctor reads its policy"
 
 # ---- whatever happens to the service ----
 survives() { # survives WHAT: the same VMM, the same boot of the guest, and we say so
@@ -62,7 +63,8 @@ another_set() { # another_set PID: the service is up, with another supervisor
 }
 check "systemctl restart" systemctl restart banger
 survives restart
-is "$(policy)" "PASS policy: 7 processes, 1 of them VMMs: *PASS unit: *" "the adopted VMM too is as its policy says"
+is "$(policy)" "PASS policy: 7 processes, 1 of them VMMs: *PASS unit: *" \
+	"the adopted VMM too is as its policy says"
 for p in privhelper role-net role-blk role-spawn controller; do
 	old=$(part privhelper)
 	kill -9 "$(part $p)"

@@ -17,11 +17,17 @@ ip netns exec out busybox httpd -f -p 8080 -h /tmp/www &
 server=$!
 reaches() { says_more 60 far REACHED 3; } # from now on
 cut_off() { says_more 60 far LOST 3; }
-doctor() { banger doctor -o json | jq -r ".[] | select(.name == \"$1\") | \"\(.verdict) \(.text)\""; }
-ours() { # our chains with their rules, and the elements of our sets but "flows", to which packets add; a digest of them
-	nft -j list ruleset | jq -c '[.nftables[] | select((.rule // .set // .chain // {}).table == "banger")
+doctor() {
+	banger doctor -o json | jq -r ".[] | select(.name == \"$1\") | \"\(.verdict) \(.text)\""
+}
+# our chains with their rules, and the elements of our sets but "flows", to which packets add; a
+# digest of them
+ours() {
+	nft -j list ruleset |
+		jq -c '[.nftables[] | select((.rule // .set // .chain // {}).table == "banger")
 		| if .set.name? == "flows" then del(.set.elem) else . end
-		| del(.. | .handle?) | del(.. | .packets?, .bytes?)]' | tee /tmp/ours | sha256sum | head -c 16
+		| del(.. | .handle?) | del(.. | .packets?, .bytes?)]' |
+		tee /tmp/ours | sha256sum | head -c 16
 }
 address() { ip -j -4 addr show banger0 | jq -r '.[0].addr_info[].local'; }
 need "a VM with NAT" tiny_started far --nat

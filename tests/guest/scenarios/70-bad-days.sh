@@ -45,17 +45,25 @@ case $PHASE in
 	next module_blacklist=kvm,kvm_amd,kvm_intel lsm=lockdown,yama,integrity,selinux,bpf
 	;;
 2)
-	check "without Landlock the service does not start, and is not tried again" wait_for 60 eval '[ "$(systemctl is-failed banger)" = failed ]'
-	is "$(systemctl show -P ExecMainStatus banger)" 78 "its status is that of a wrong configuration"
-	is "$(journalctl -b -u banger --no-pager)" "*landlock = require*lsm= list, or set auto*" "the service's log says what to do"
-	is "$(doctor_row landlock here)" "FAIL: not in use by this kernel*: boot with landlock in the kernel's lsm= list, or set auto*" "and so does doctor"
+	check "without Landlock the service does not start, and is not tried again" \
+		wait_for 60 eval '[ "$(systemctl is-failed banger)" = failed ]'
+	is "$(systemctl show -P ExecMainStatus banger)" 78 \
+		"its status is that of a wrong configuration"
+	is "$(journalctl -b -u banger --no-pager)" "*landlock = require*lsm= list, or set auto*" \
+		"the service's log says what to do"
+	hint="boot with landlock in the kernel's lsm= list, or set auto"
+	is "$(doctor_row landlock here)" "FAIL: not in use by this kernel*: $hint*" \
+		"and so does doctor"
 	sed -i 's/^;landlock = require$/landlock = auto/' /etc/banger/banger.conf
 	systemctl start banger
 	check "without KVM and with landlock = auto the service is up" wait_for 60 banger vm list
 	is "$(doctor_row kvm here)" "WARN: no /dev/kvm*kvm_amd*" "doctor names KVM, and what to do"
-	is "$(doctor_row kvm daemon)" "WARN: /dev/kvm is missing*kvm_amd*" "the daemon's opinion too"
-	is "$(doctor_row landlock daemon)" "WARN: not in use, and *auto*: *landlock in its lsm= list" "doctor names Landlock"
-	is "$(doctor_row selinux daemon)" "WARN: our module is not loaded*make install-selinux*" "and SELinux without our module"
+	is "$(doctor_row kvm daemon)" "WARN: /dev/kvm is missing*kvm_amd*" \
+		"the daemon's opinion too"
+	is "$(doctor_row landlock daemon)" \
+		"WARN: not in use, and *auto*: *landlock in its lsm= list" "doctor names Landlock"
+	is "$(doctor_row selinux daemon)" "WARN: our module is not loaded*make install-selinux*" \
+		"and SELinux without our module"
 	out=$(banger vm create bad --image tiny --memory 128M 2>&1 && banger vm start bad 2>&1)
 	is "$out" "*jit buffer*make install-selinux*" \
 		"SELinux without our policy forbids emulation: the start says so"
