@@ -9,7 +9,8 @@ mount --bind "$T/etc" /etc
 mount -t tmpfs run /run
 rm -f /etc/udev/rules.d/50-banger.rules
 row() { # row NAME: the verdict and what was found
-	"$B/banger" doctor --config "$CONF" -o json 2>"$T/doctor.err" | jq -r --arg n "$1" '.[] | select(.name == $n) | "\(.verdict) \(.text)"'
+	"$B/banger" doctor --config "$CONF" -o json 2>"$T/doctor.err" |
+		jq -r --arg n "$1" '.[] | select(.name == $n) | "\(.verdict) \(.text)"'
 }
 
 # ---- ids that a VMM may run under ----
@@ -20,13 +21,16 @@ meets() { # meets NAME FILE LINE WANT
 	is "$(row "slot ids")" "$4" "$1"
 	cp "$T/kept" "$2"
 }
-meets "a user's uid" /etc/passwd "mallory:x:1879048200:100::/:/bin/sh" "FAIL *user mallory (uid 1879048200, gid 100)*"
-meets "a uid that no slot has, but the spawn role may take" /etc/passwd "gap:x:1879048447:100::/:/bin/sh" "FAIL *user gap*"
+meets "a user's uid" /etc/passwd "mallory:x:1879048200:100::/:/bin/sh" \
+	"FAIL *user mallory (uid 1879048200, gid 100)*"
+meets "a uid that no slot has, but the spawn role may take" /etc/passwd \
+	"gap:x:1879048447:100::/:/bin/sh" "FAIL *user gap*"
 meets "the uid behind the last one" /etc/passwd "next:x:1879048448:100::/:/bin/sh" "PASS *"
 meets "a user's own group" /etc/passwd "m:x:1000:1879048192::/:/bin/sh" "FAIL *user m *"
 meets "a group" /etc/group "kvmusers:x:1879048192:" "FAIL *group kvmusers (gid 1879048192)*"
 for file in /etc/subuid /etc/subgid; do
-	meets "$file: a range that holds the slots'" $file "bob:100000:2000000000" "FAIL *$file: the range of bob from 100000 on*"
+	meets "$file: a range that holds the slots'" $file "bob:100000:2000000000" \
+		"FAIL *$file: the range of bob from 100000 on*"
 	meets "$file: a range that ends in it" $file "bob:1879048000:193" "FAIL *$file*"
 	meets "$file: a range that ends before it" $file "bob:1879048000:192" "PASS *"
 	meets "$file: a range behind it" $file "bob:1879048448:65536" "PASS *"
@@ -66,7 +70,8 @@ umount /sys
 # ---- request logs ----
 is "$(row "request logs")" "" "before the first start there is no folder of logs"
 mkdir -p "$T/log"
-is "$(row "request logs")" "WARN no key was made for: net blk spawn;*" "a service that starts now has logs without a key"
+is "$(row "request logs")" "WARN no key was made for: net blk spawn;*" \
+	"a service that starts now has logs without a key"
 places_make
 if [ -n "$(cgroup_mount)" ]; then
 	peer_start net
@@ -74,7 +79,8 @@ if [ -n "$(cgroup_mount)" ]; then
 	peer_stop net
 	is "$(jq -r .type "$T/net.log" | tail -n 1)" stop "a role writes a log without a key"
 	mv "$T/net.log" "$T/net.key" "$T/log/"
-	is "$(row "request logs")" "WARN no key was made for: net blk spawn;*" "it is told, although its key is no longer zeros"
+	is "$(row "request logs")" "WARN no key was made for: net blk spawn;*" \
+		"it is told, although its key is no longer zeros"
 else
 	skip "a log without a key" "no cgroup v2"
 fi

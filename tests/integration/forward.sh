@@ -1,5 +1,6 @@
 #!/bin/bash
-# Ports and sockets of this host that lead into a real guest without a network: forward, in each of its forms and ends.
+# Ports and sockets of this host that lead into a real guest without a network: forward, in each of
+# its forms and ends.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 needs qemu-system-x86_64 mke2fs jq dpkg-deb perl
@@ -8,8 +9,9 @@ in_ns "$@"
 . "$(dirname "$0")/lib_set.sh"
 trap 'set_stop; umount /etc/passwd; finish' EXIT
 
-# A guest without a network, with servers in perl.  TCP 7, 10 (of ::1 alone) and a Unix socket echo; 8 answers at the
-# end of what it got; 9 ends its own direction first, and keeps what comes then; 11 says how many connections wait in it.
+# A guest without a network, with servers in perl.  TCP 7, 10 (of ::1 alone) and a Unix socket echo;
+# 8 answers at the end of what it got; 9 ends its own direction first, and keeps what comes then; 11
+# says how many connections wait in it.
 forward_guest() {
 	local f
 	guest_image
@@ -24,7 +26,8 @@ forward_guest() {
 			my ($family, $address, $how) = @_;
 			return if fork;
 			my $s;
-			socket($s, $family, 1, 0) && setsockopt($s, 1, 2, pack("i", 1)) && bind($s, $address) && listen($s, 128) or die "$!";
+			socket($s, $family, 1, 0) && setsockopt($s, 1, 2, pack("i", 1)) &&
+				bind($s, $address) && listen($s, 128) or die "$!";
 			chmod 0600, "/run/x.sock" if $family == 1;
 			while (accept(my $c, $s)) {
 				next if fork;
@@ -32,8 +35,15 @@ forward_guest() {
 				exit;
 			}
 		}
-		sub echo { my $c = shift; my $b; while (sysread($c, $b, 65536)) { syswrite($c, $b) } }
-		sub count { my $c = shift; my ($b, $n) = ("", 0); $n += length $b while sysread($c, $b, 65536); syswrite($c, "got $n\n") }
+		sub echo {
+			my $c = shift; my $b;
+			while (sysread($c, $b, 65536)) { syswrite($c, $b) }
+		}
+		sub count {
+			my $c = shift; my ($b, $n) = ("", 0);
+			$n += length $b while sysread($c, $b, 65536);
+			syswrite($c, "got $n\n");
+		}
 		sub half {
 			my $c = shift; my $b;
 			syswrite($c, "bye\n"); shutdown($c, 1);
@@ -41,7 +51,12 @@ forward_guest() {
 			print $f $b while sysread($c, $b, 65536);
 			close $f;
 		}
-		sub rest { my $c = shift; $0 = "resting"; syswrite($c, "here\n"); my $b; sysread($c, $b, 1) }
+		sub rest {
+			my $c = shift; my $b;
+			$0 = "resting";
+			syswrite($c, "here\n");
+			sysread($c, $b, 1);
+		}
 		my $here = sub { pack("Sna4x8", 2, shift, "\x7f\0\0\1") };
 		serve(2, $here->(7), \&echo);
 		serve(2, $here->(8), \&count);
@@ -62,26 +77,42 @@ forward_guest() {
 		while :; do sleep 1; done
 	INIT
 	ln -sf /usr/bin/perl "$T/guest/bin/perl"
-	printf 'root:x:0:0:root:/root:/bin/sh\nguest:x:1000:1000::/tmp:/bin/sh\n' >"$T/guest/etc/passwd"
+	printf 'root:x:0:0:root:/root:/bin/sh\nguest:x:1000:1000::/tmp:/bin/sh\n' \
+		>"$T/guest/etc/passwd"
 	mke2fs -q -F -t ext4 -d "$T/guest" -E root_owner=0:0 "$T/guest.ext4" 48M
 }
 
-# A client: connects, sends its standard input, ends its direction, and prints what comes until the end.
+# A client: connects, sends its standard input, ends its direction, and prints what comes until the
+# end.
 talk() { # talk PORT|PATH
 	perl -e '
 		my $to = shift;
-		my ($family, $a) = $to =~ m{/} ? (1, pack("Sa108", 1, $to)) : (2, pack("Sna4x8", 2, $to, "\x7f\0\0\1"));
-		my $s;
+		my ($family, $a) = $to =~ m{/} ? (1, pack("Sa108", 1, $to)) :
+			(2, pack("Sna4x8", 2, $to, "\x7f\0\0\1"));
+		my ($s, $b);
 		socket($s, $family, 1, 0) && connect($s, $a) or die "$!\n";
-		if (!fork) { my $b; while (sysread(STDIN, $b, 65536)) { while (length $b) { my $n = syswrite($s, $b) or exit; substr($b, 0, $n) = "" } } shutdown($s, 1); exit }
-		my $b; while (sysread($s, $b, 65536)) { syswrite(STDOUT, $b) } wait' "$1"
+		if (!fork) {
+			while (sysread(STDIN, $b, 65536)) {
+				while (length $b) {
+					my $n = syswrite($s, $b) or exit;
+					substr($b, 0, $n) = "";
+				}
+			}
+			shutdown($s, 1);
+			exit;
+		}
+		while (sysread($s, $b, 65536)) { syswrite(STDOUT, $b) }
+		wait' "$1"
 }
 banger() { as $ALICE "$@"; }
 in_guest() { banger exec -n web -- "$@"; }
-start_forward() { # start_forward WORD...: in the background, as Alice; FORWARD is its pid, $T/forward what it prints
+# start_forward WORD...: in the background, as Alice; FORWARD is its pid, $T/forward what it prints
+start_forward() {
 	: >"$T/forward"
-	setpriv --reuid $ALICE --regid $ALICE --clear-groups env -i --default-signal=INT,QUIT PATH="$PATH" HOME="$T/home.$ALICE" \
-		BANGER_SOCKET="$T/run/control.sock" "$B/banger" forward web "$@" >"$T/forward" 2>"$T/forward.err" </dev/null &
+	setpriv --reuid $ALICE --regid $ALICE --clear-groups env -i \
+		--default-signal=INT,QUIT PATH="$PATH" HOME="$T/home.$ALICE" \
+		BANGER_SOCKET="$T/run/control.sock" "$B/banger" forward web "$@" >"$T/forward" \
+		2>"$T/forward.err" </dev/null &
 	FORWARD=$!
 	wait_for 60 eval '[ "$(wc -l <"$T/forward")" = '$#' ]'
 }
@@ -97,23 +128,31 @@ conf_make slots=2 per_owner=2
 forward_guest
 did "the set comes up" set_start
 did "kernel and image" set_images
-check "a VM starts" eval 'banger create web --image tiny --memory 192M && banger start web && banger wait --for ready web'
-check "its servers listen, it has no network" wait_for 120 eval 'in_guest test -S /run/x.sock && [ "$(in_guest cat /sys/class/net/eth0/operstate)" = down ]'
+check "a VM is created" banger create web --image tiny --memory 192M
+check "the VM starts" banger start web
+check "the VM is ready" banger wait --for ready web
+check "the VM's servers listen, it has no network" wait_for 120 eval \
+	'in_guest test -S /run/x.sock && [ "$(in_guest cat /sys/class/net/eth0/operstate)" = down ]'
 
 # ---- each form ----
 S=$T/home.$ALICE/x.sock
-did "forward listens at ports and a socket" start_forward 0:7 127.0.0.1:0:8 "$S:/run/x.sock" '[::1]:0:9' 0:10 0:11
+did "forward listens at ports and a socket" start_forward 0:7 127.0.0.1:0:8 "$S:/run/x.sock" \
+	'[::1]:0:9' 0:10 0:11
 is "$(sed -n 1p "$T/forward")" "127.0.0.1:[1-9]* -> web:7" "a free port is taken and told"
 is "$(sed -n 4p "$T/forward")" "\[::1\]:[1-9]* -> web:9" "an IPv6 address"
 is "$(echo hello | talk "$(port_of 1)")" hello "a port to a port"
 is "$(echo hello | talk "$S")" hello "a socket to a socket"
 is "$(echo hello | talk "$(port_of 5)")" hello "a server of ::1 alone"
 is "$(stat -c %a:%u "$S")" "600:$ALICE" "the socket is for its user alone"
-refuses "another user can not connect to it" setpriv --reuid $BOB --regid $BOB --clear-groups perl -e 'socket(S,1,1,0); connect(S,pack("Sa108",1,shift)) or exit 1' "$S"
+refuses "another user can not connect to it" setpriv --reuid $BOB --regid $BOB --clear-groups perl \
+	-e 'socket(S,1,1,0); connect(S,pack("Sa108",1,shift)) or exit 1' "$S"
 head -c 5000000 /dev/urandom >"$T/data"
-check "5 MB there and back are the same bytes" eval '[ "$(talk "$(port_of 1)" <"$T/data" | sha256sum)" = "$(sha256sum <"$T/data")" ]'
-check "so are a program with the mark of a session in it" eval '[ "$(talk "$S" <"$B/banger" | sha256sum)" = "$(sha256sum <"$B/banger")" ]'
-is "$(talk "$(port_of 2)" <"$T/data")" "got 5000000" "the answer comes after the end of what was sent"
+check "5 MB there and back are the same bytes" \
+	eval '[ "$(talk "$(port_of 1)" <"$T/data" | sha256sum)" = "$(sha256sum <"$T/data")" ]'
+check "so are a program with the mark of a session in it" \
+	eval '[ "$(talk "$S" <"$B/banger" | sha256sum)" = "$(sha256sum <"$B/banger")" ]'
+is "$(talk "$(port_of 2)" <"$T/data")" "got 5000000" \
+	"the answer comes after the end of what was sent"
 
 # ---- many at once ----
 many() { # many N: the number of N connections at once that get their answer
@@ -125,7 +164,8 @@ many() { # many N: the number of N connections at once that get their answer
 	for i in "${pids[@]}"; do wait "$i" && good=$((good + 1)); done
 	echo $good
 }
-is "$(many 40)" 40 "forty connections at once, more than the VM has ports ($(head -n 1 "$T/forward.err"))"
+is "$(many 40)" 40 \
+	"forty connections at once, more than the VM has ports ($(head -n 1 "$T/forward.err"))"
 
 # ---- what fails ----
 did "of another server" eval 'end_forward TERM; start_forward 0:5 "$S:/nosuch"'
@@ -134,25 +174,33 @@ is "$(talk "$(port_of 1)" </dev/null)" "" "a port on which nothing listens: the 
 check "and forward says why" wait_for 60 grep -q 'web:5:Connection refused' "$T/forward.err"
 is "$(talk "$S" </dev/null)" "" "a socket that is not there: the connection ends"
 check "and forward says why" wait_for 60 grep -q 'web:/nosuch:No such file' "$T/forward.err"
-is "$(status_of banger forward web "$S:7")" 1 "a socket on which a process listens is not taken over"
+is "$(status_of banger forward web "$S:7")" 1 \
+	"a socket on which a process listens is not taken over"
 end_forward INT
 is "$RC/$(stat -c %F "$S" 2>&1 | grep -c socket)" 130/0 "SIGINT ends it, and its socket is removed"
-is "$(status_of banger forward web 80)$(status_of banger forward web a:80)$(status_of banger forward web 1:x)$(status_of banger forward web 1.2.3:4:5)$(status_of banger forward web - 7 8)" 22222 "words that are no forward"
+for words in 80 a:80 1:x 1.2.3:4:5 "- 7 8"; do
+	# shellcheck disable=SC2086
+	is "$(status_of banger forward web $words)" 2 "forward: $words is refused"
+done
 is "$(status_of as $BOB forward web - 7)" 3 "another user's VM is not found"
 
 # ---- the standard streams ----
 is "$(echo hello | banger forward web - 7)" hello "-: the standard streams"
 is "$(banger forward web - 8 <"$T/data")" "got 5000000" "-: the end of the input is passed on"
-is "$(echo hello | status_of banger forward web - 5)/$(cat "$T/err")" "1/banger: web:5:Connection refused" "-: nothing listens"
+is "$(echo hello | status_of banger forward web - 5)/$(cat "$T/err")" \
+	"1/banger: web:5:Connection refused" "-: nothing listens"
 is "$(echo hello | banger forward web - /run/x.sock)" hello "-: a socket"
-is "$(echo hello | status_of banger forward -u guest web - /run/x.sock)/$(cat "$T/err")" "1/banger: web:/run/x.sock:Permission denied" "--user: with that user's rights"
-is "$({ echo early; sleep 1; echo late; } | banger forward web - 9)" bye "-: the other side ends first"
+is "$(echo hello | status_of banger forward -u guest web - /run/x.sock)/$(cat "$T/err")" \
+	"1/banger: web:/run/x.sock:Permission denied" "--user: with that user's rights"
+is "$({ echo early; sleep 1; echo late; } | banger forward web - 9)" bye \
+	"-: the other side ends first"
 check "what comes then still arrives" wait_for 60 eval '[ "$(in_guest cat /tmp/half)" = "early
 late" ]'
 
 # ---- its end is the end of its connections ----
 resting() { [ "$(in_guest sh -c 'ps | grep -c "[r]esting"')" = "$1" ]; }
-did "again, with the socket of one that was killed" eval 'start_forward "$S:11" && end_forward KILL && [ -S "$S" ] && start_forward "$S:11"'
+did "again, with the socket of one that was killed" eval \
+	'start_forward "$S:11" && end_forward KILL && [ -S "$S" ] && start_forward "$S:11"'
 (sleep 300 | talk "$S" >"$T/rest") &
 CLIENT=$!
 check "a connection that rests" wait_for 60 resting 1

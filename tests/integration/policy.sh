@@ -13,7 +13,9 @@ did "the set comes up" set_start
 export BANGER_SOCKET=$T/run/control.sock
 doctor() { "$B/banger" doctor --policy --config "$CONF" -o json 2>"$T/doctor.err"; }
 rows() { # rows VERDICT [PROCESS]: the rows with that verdict
-	jq -r --arg v "$1" --arg p "${2-}" '.[] | select(.verdict == $v and ($p == "" or .name == $p)) | "\(.name): \(.text)"' "$T/report"
+	jq -r --arg v "$1" --arg p "${2-}" '.[] |
+		select(.verdict == $v and ($p == "" or .name == $p)) | "\(.name): \(.text)"' \
+		"$T/report"
 }
 look() { # look: the status of doctor; its report is in $T/report
 	doctor >"$T/report"
@@ -23,7 +25,8 @@ look() { # look: the status of doctor; its report is in $T/report
 # ---- a set as it is started ----
 look
 is "$rc $(rows FAIL)" "0 " "a set that runs is as its policies say"
-is "$(rows PASS)" "policy: 6 processes, 0 of them VMMs: [1-9][0-9][0-9] facts are as *" "all six processes are compared"
+is "$(rows PASS)" "policy: 6 processes, 0 of them VMMs: [1-9][0-9][0-9] facts are as *" \
+	"all six processes are compared"
 set_images
 check "a VM is created" as $ALICE vm create web --image tiny
 check "and started" as $ALICE vm start web
@@ -60,7 +63,9 @@ EOF
 remount() { nsenter -t "$ctl" -m perl "$T/run/remount.pl" "$T/log" "$1"; }
 check "the controller's view of the request logs becomes writable" remount 0
 look
-is "$rc $(rows FAIL)" "9 banger-controller: pid $ctl: mount $T/log: want \"ro,nosuid\", got \"rw,*" "the mount is named, and nothing else"
+is "$rc $(rows FAIL)" \
+	"9 banger-controller: pid $ctl: mount $T/log: want \"ro,nosuid\", got \"rw,*" \
+	"the mount is named, and nothing else"
 is "$(rows FAIL | wc -l)" 1 "in one row"
 check "it is read-only again" remount 1
 setpriv --reuid "$((UID_BASE + 1))" --regid "$((UID_BASE + 1))" --clear-groups sleep 600 &
@@ -68,13 +73,15 @@ stranger=$!
 PIDS+=("$stranger")
 echo "$stranger" >"$CGROUP/vm/0.1.$ALICE/cgroup.procs"
 look
-is "$rc $(rows FAIL)" "9 VMM: pid $stranger: slot 0: runs \"sleep\", which is no VMM" "a stranger in a VM's control group is named, and nothing else"
+is "$rc $(rows FAIL)" "9 VMM: pid $stranger: slot 0: runs \"sleep\", which is no VMM" \
+	"a stranger in a VM's control group is named, and nothing else"
 kill "$stranger"
 wait "$stranger" 2>/dev/null
 look
 is "$rc $(rows FAIL)" "0 " "as it was again, there is no difference"
 is "$(rows PASS)" "policy: 7 processes, 1 of them VMMs: *" "and all are there ($vmm)"
-refuses "another user is told that this is for root" setpriv --reuid $ALICE --regid $ALICE --clear-groups "$B/banger" doctor --policy --config "$CONF"
+refuses "another user is told that this is for root" setpriv --reuid $ALICE --regid $ALICE \
+	--clear-groups "$B/banger" doctor --policy --config "$CONF"
 check "the VM goes" as $ALICE vm delete web
 did "the set stops" set_stop
 
@@ -105,24 +112,39 @@ install -d -o 64300 -m 755 "$T/fake"
 : >"$T/log/net.log"
 chmod 666 "$T/log/net.log"
 chmod 755 "$T/log"
-setpriv --reuid 64300 --regid 64300 --clear-groups perl "$T/fake.pl" "$T/fake/sock" "$T/log/net.log" >"$T/fake.out" 2>&1 &
+setpriv --reuid 64300 --regid 64300 --clear-groups perl "$T/fake.pl" "$T/fake/sock" \
+	"$T/log/net.log" >"$T/fake.out" 2>&1 &
 fake=$!
 PIDS+=("$fake")
 wait_for 60 test -e "$T/fake/sock.ready"
 export BANGER_SOCKET=$T/fake/sock
-wait_for 60 eval '[ "$(pgrep -P "$fake" | wc -l)" = 3 ] && [ "$(pgrep -P "$(pgrep -P "$fake" -f "^banger-role-spawn 600")" | wc -l)" = 1 ]'
+whole_set() { # as many processes as a set has: three children, and one of the spawn role
+	[ "$(pgrep -P "$fake" | wc -l)" = 3 ] &&
+		[ "$(pgrep -P "$(pgrep -P "$fake" -f "^banger-role-spawn 600")" | wc -l)" = 1 ]
+}
+wait_for 60 whole_set
 look
 is "$rc" 9 "a set of scripts is none"
-is "$(rows FAIL banger-role-blk)" "banger-role-blk: want one process, got 0" "a process that is missing is named"
+is "$(rows FAIL banger-role-blk)" "banger-role-blk: want one process, got 0" \
+	"a process that is missing is named"
 none=0000000000000000
-for field in "Uid: want \"$NET_ID * got \"64300 64300 *" "Gid: *" "CapPrm: want \"0000000000001000\", got *" "CapEff: *" "CapBnd: want \"$none\"*" "NoNewPrivs: want \"1\", got \"0\"" \
-	"Seccomp: want \"2\", got \"0\"" "Max processes: want at most 0, *" "Max core file size: *" "ns/ipc: want \"its own\", got \"the supervisor's\"" "ns/mnt: *" \
+for field in "Uid: want \"$NET_ID * got \"64300 64300 *" "Gid: *" \
+	"CapPrm: want \"0000000000001000\", got *" "CapEff: *" "CapBnd: want \"$none\"*" \
+	"NoNewPrivs: want \"1\", got \"0\"" \
+	"Seccomp: want \"2\", got \"0\"" "Max processes: want at most 0, *" \
+	"Max core file size: *" "ns/ipc: want \"its own\", got \"the supervisor's\"" "ns/mnt: *" \
 	"mount /: want \"ro,nosuid\", got *" "dumpable: want \"no\", got \"yes\""; do
 	# shellcheck disable=SC2053
-	is "$(rows FAIL banger-role-net | while read -r line; do [[ $line == *": pid "*": "$field ]] && echo found; done)" found "role net: $field"
+	found=$(rows FAIL banger-role-net | while read -r line; do
+		[[ $line == *": pid "*": "$field ]] && echo found
+	done)
+	is "$found" found "role net: $field"
 done
-is "$(rows FAIL banger-controller)" "*descriptor *: want none of \"* got \"reqlog\" ($T/log/net.log)*" "a controller that can write a request log is named"
+is "$(rows FAIL banger-controller)" \
+	"*descriptor *: want none of \"* got \"reqlog\" ($T/log/net.log)*" \
+	"a controller that can write a request log is named"
 kill -TERM "$fake"
 wait "$fake" 2>/dev/null
 look
-is "$rc $(rows FAIL)" "9 daemon: no process listens at *" "without a service there is nothing to compare"
+is "$rc $(rows FAIL)" "9 daemon: no process listens at *" \
+	"without a service there is nothing to compare"

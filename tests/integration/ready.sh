@@ -38,8 +38,10 @@ waits_too=$!
 is "$(status_of banger wait --for stopped --timeout 1s web)" 7 "a VM that runs on: 7"
 check "its end" banger kill web
 wait $waits && wait $waits_too
-is "$?/$(cat "$T/exited" "$T/stopped" | paste -sd' ')" "0/web: at its end web: at rest" "ends both waits"
-is "$(banger show web -o json | jq -r '"\(.state) \(.ready)"')" "stopped false" "it is not ready any more"
+is "$?/$(cat "$T/exited" "$T/stopped" | paste -sd' ')" "0/web: at its end web: at rest" \
+	"ends both waits"
+is "$(banger show web -o json | jq -r '"\(.state) \(.ready)"')" "stopped false" \
+	"it is not ready any more"
 check "the next start" banger start web
 check "is waited for" banger wait --for ready web
 check "then a command is run at once" banger exec -n --timeout 10s web -- /bin/busybox true

@@ -10,7 +10,9 @@ cd "$(dirname "$0")/../.." || exit 1
 B=${BANGER_BUILD:-$PWD/build/release}
 skip_all() { echo "ok 1 - rules.sh # SKIP $1"; echo 1..1; exit 0; }
 [ "$(id -u)" = 0 ] || skip_all "needs root"
-for tool in strace perl jq unshare nft conntrack; do command -v $tool >/dev/null || skip_all "needs $tool"; done
+for tool in strace perl jq unshare nft conntrack; do
+	command -v $tool >/dev/null || skip_all "needs $tool"
+done
 [ -x "$B/banger-privhelper" ] && [ -x "$B/peer" ] || skip_all "the programs are not built"
 strace -D -qq -o /dev/null true 2>/dev/null || skip_all "strace(1) can not trace here"
 grep -q ' - cgroup2 ' /proc/self/mountinfo || skip_all "no cgroup v2"
@@ -26,7 +28,8 @@ for program in "$work"/real/*; do
 	name=${program##*/}
 	case $name in
 	banger-role-* | banger-privhelper) # -D: the program keeps its parent
-		printf '#!/bin/sh\nexec strace -D -qq -e signal=none -e raw=all -o %s/trace/%s.$$ %s "$@"\n' "$work" "$name" "$program" \
+		printf '#!/bin/sh\nexec strace %s -o %s/trace/%s.$$ %s "$@"\n' \
+			"-D -qq -e signal=none -e raw=all" "$work" "$name" "$program" \
 			>"$work/programs/$name"
 		chmod 755 "$work/programs/$name"
 		;;
@@ -34,7 +37,8 @@ for program in "$work"/real/*; do
 	esac
 done
 
-# ---- the supervisor: it ends all four children, each of which hangs; and it has a service manager ----
+# ---- the supervisor: it ends all four children, each of which hangs; and it has a service manager
+# ----
 cat >"$work/set.sh" <<'EOF2'
 . tests/integration/lib.sh
 in_ns "$@"
@@ -86,13 +90,19 @@ open my $devices, "<", "/proc/devices" or die;
 my $dm = grep { /device-mapper/ } <$devices>;
 # What no test here can use, and why.
 my @excuses = (
-	[qr/./, qr/^(rt_sigreturn|restart_syscall)$/, "only after a signal that came within a call"],
+	[qr/./, qr/^(rt_sigreturn|restart_syscall)$/, "only after a signal that came in a call"],
 	[qr/./, qr/^clock_gettime$/, "only where the vDSO has no clock"],
 	[qr/./, qr/^(newfstatat|fstat|poll|ppoll)\b/, "the C library calls one of two"],
-	[qr/blk/, qr/^ioctl arg1 = 0x[0-9a-f]+ \(DM_/, "the kernel has no device-mapper: blk_dm_guest.sh and the test guest use it", !$dm],
+	[qr/blk/, qr/^ioctl arg1 = 0x[0-9a-f]+ \(DM_/,
+		"the kernel has no device-mapper: blk_dm_guest.sh and the guest use it", !$dm],
 );
 my ($n, $bad) = (0, 0);
-sub say_test { my ($ok, $name, @why) = @_; $n++; $bad ||= !$ok; print $ok ? "ok" : "not ok", " $n - $name\n", map { "# $_\n" } @why }
+sub say_test {
+	my ($ok, $name, @why) = @_;
+	$n++;
+	$bad ||= !$ok;
+	print $ok ? "ok" : "not ok", " $n - $name\n", map { "# $_\n" } @why;
+}
 
 my (%rules, $process);
 open my $policy, "-|", "$work/real/banger-privhelper", "--print-policy" or die;
@@ -104,7 +114,8 @@ while (<$policy>) {
 	while ($text =~ /arg(\d)(?: & (0x[0-9a-f]+))? = (?:(0x[0-9a-f]+|0)\b|(<[^>]*>))/g) {
 		$is{$1} = defined $4 ? undef : [defined $2 ? hex $2 : ~0, hex $3];
 	}
-	push @{ $rules{$process} }, { text => $text, name => $name, is => \%is, seen => 0, fds => {} };
+	push @{ $rules{$process} },
+		{ text => $text, name => $name, is => \%is, seen => 0, fds => {} };
 }
 sub fits { # FITS RULE ARGUMENTS: the values that the rule states
 	my ($rule, $args) = @_;
@@ -114,6 +125,15 @@ sub fits { # FITS RULE ARGUMENTS: the values that the rule states
 	}
 	return 1;
 }
+sub key_of { # key_of RULE: its call with the values that it states
+	my ($rule) = @_;
+	my @stated = grep { defined $rule->{is}{$_} } sort keys %{ $rule->{is} };
+	return join " ", $rule->{name}, map { "$_=$rule->{is}{$_}[1]" } @stated;
+}
+sub is_open { # is_open RULE: whether it has an argument without a value
+	my ($rule) = @_;
+	return scalar grep { !defined } values %{ $rule->{is} };
+}
 for my $process (@processes) {
 	my $calls = 0;
 	for my $file (glob "$work/trace/$process.*") {
@@ -122,29 +142,39 @@ for my $process (@processes) {
 		while (<$trace>) {
 			my ($call, $args) = /^(\w+)\(([^)<]*)/ or next;
 			$calls += $locked //= 0;
-			$locked ||= $call eq "seccomp" && $args =~ /^0x1,/ && / = 0$/; # others ask what the kernel can
+			# other calls of seccomp(2) ask what the kernel can
+			$locked ||= $call eq "seccomp" && $args =~ /^0x1,/ && / = 0$/;
 			next if !$calls;
 			my @values = map { hex } split /, /, $args;
-			my @fit = grep { $_->{name} eq $call && fits($_, \@values) } @{ $rules{$process} };
-			my @exact = grep { !grep { !defined } values %{ $_->{is} } } @fit;
+			my @called = grep { $_->{name} eq $call } @{ $rules{$process} };
+			my @fit = grep { fits($_, \@values) } @called;
+			my @exact = grep { !is_open($_) } @fit;
 			my @narrow = grep { %{ $_->{is} } } @exact;
 			$_->{seen} = 1 for @narrow ? @narrow : @exact;
 			next if @narrow;
 			for my $rule (grep { my $r = $_; !grep { $_ == $r } @exact } @fit) {
 				my ($arg) = grep { !defined $rule->{is}{$_} } keys %{ $rule->{is} };
-				my $key = join " ", $call, map { "$_=$rule->{is}{$_}[1]" } grep { defined $rule->{is}{$_} } sort keys %{ $rule->{is} };
+				my $key = key_of($rule);
 				$fds{$key}{ $values[$arg] } = 1;
-				my @same = grep { my $r = $_; $r->{name} eq $call && join(" ", $call, map { "$_=$r->{is}{$_}[1]" } grep { defined $r->{is}{$_} } sort keys %{ $r->{is} }) eq $key && grep { !defined } values %{ $r->{is} } } @{ $rules{$process} };
+				my @same = grep { key_of($_) eq $key && is_open($_) } @called;
 				if (keys %{ $fds{$key} } >= @same) { $_->{seen} = 1 for @same }
 			}
 		}
 	}
 	say_test($calls > 20, "$process: its calls are seen ($calls)");
 	for my $rule (@{ $rules{$process} }) {
-		my ($excuse) = grep { $process =~ $_->[0] && $rule->{text} =~ $_->[1] && (@$_ < 4 || $_->[3]) } @excuses;
-		if ($rule->{seen}) { say_test(1, "$process: $rule->{text} is used") }
-		elsif ($excuse) { $n++; print "ok $n - $process: $rule->{text} is used # SKIP $excuse->[2]\n" }
-		else { say_test(0, "$process: $rule->{text} is used", "nothing uses it: take it out of the table, or give it an excuse here") }
+		my $name = "$process: $rule->{text} is used";
+		my ($excuse) = grep { $process =~ $_->[0] && $rule->{text} =~ $_->[1] &&
+			(@$_ < 4 || $_->[3]) } @excuses;
+		if ($rule->{seen}) {
+			say_test(1, $name);
+		} elsif ($excuse) {
+			$n++;
+			print "ok $n - $name # SKIP $excuse->[2]\n";
+		} else {
+			say_test(0, $name, "nothing uses it: take it out of the table, " .
+				"or give it an excuse here");
+		}
 	}
 }
 print "1..$n\n";
