@@ -252,11 +252,12 @@ says() {
 	for try in 1 2 3; do
 		wait_for "$1" said_or_stopped "$2" "$3"
 		console_has "$2" "$3" && return 0
-		never_up "$2" || break
+		never_up "$2" || { wait_for $((2 * $1)) said_or_stopped "$2" "$3"; break; }
 		echo "# $2's guest did not come up, try $try of 3: $(vmm_state "$2")" >&3
 		banger vm kill "$2" >/dev/null 2>&1
 		banger vm start "$2" || break
 	done
+	console_has "$2" "$3" && return 0
 	echo "$2: $(vmm_state "$2"); its console:"
 	banger vm logs "$2" | tail -n 25
 	return 1

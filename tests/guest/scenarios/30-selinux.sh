@@ -94,7 +94,7 @@ conf() { # conf KEY VALUE
 }
 conf accel tcg
 check "a VM is emulated" tiny_started emulated
-check "its guest is up" says 300 emulated BEAT
+check "its guest is up" says 400 emulated BEAT
 check "delete" banger vm delete emulated
 conf accel auto
 if command -v firecracker >/dev/null; then

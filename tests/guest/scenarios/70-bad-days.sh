@@ -30,7 +30,7 @@ never_up() {
 }
 a_life() { # a_life: create, start, boot, kill, delete; by whatever this host has
 	check "a VM is created and started all the same" tiny_started bad
-	check "and its guest runs" says 240 bad "BEAT"
+	check "and its guest runs" says 400 bad "BEAT"
 	is "$(banger vm show bad -o json | jq -r ".storage + \" \" + .accel")" "$1" \
 		"by what there is"
 	check "it goes" banger vm delete bad
