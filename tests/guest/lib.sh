@@ -179,6 +179,10 @@ tiny_image() {
 # tiny_vm NAME [OPTION...]: a VM of the tiny image; tiny_started likewise, and it is started.
 tiny_vm() { banger vm create "$1" --image tiny --memory 128M "${@:2}"; }
 tiny_started() { tiny_vm "$@" && banger vm start "$1"; }
+one_by_one() { # one_by_one VERB VM...: four monitors at once are slow to answer under the emulator
+	local vm
+	for vm in "${@:2}"; do banger vm "$1" "$vm" || return; done
+}
 
 tiny_disk() {
 	local d=/tmp/tiny

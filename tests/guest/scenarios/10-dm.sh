@@ -108,7 +108,7 @@ check "and says of no VM that it runs" \
 	wait_for 30 eval '! banger vm list -o json | jq -r ".[].state" | grep -q running'
 check "nothing is left in device-mapper and loops" wait_for 30 nothing_of_dm
 for vm in first diary third; do check "the disk of $vm is consistent" disk_is_whole $vm; done
-check "the VMs start again" banger vm start first diary third
+check "the VMs start again" one_by_one start first diary third
 check "with their data" \
 	eval 'says 240 first "GUEST-UP boot 3" && kept 3 && says 240 third "GUEST-UP boot 2"'
 check "two go" banger vm delete diary third

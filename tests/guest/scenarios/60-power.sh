@@ -58,7 +58,7 @@ case $PHASE in
 	is "$(sqlite3 /var/lib/banger/banger.db \
 		"SELECT DISTINCT name FROM ledger JOIN vms ON vms.id = ledger.vm")" again \
 		"the ledger says so too"
-	check "they start again" banger vm start last one two three
+	check "they start again" one_by_one start last one two three
 	check "with their disks" eval 'says 120 one "GUEST-UP boot [23]" &&
 		says 120 two "GUEST-UP boot [23]" && says 120 last "GUEST-UP boot 1"'
 	is "$(systemctl is-active banger-vms)" active \
