@@ -7,8 +7,8 @@
 /* of all users; root may exceed it, up to API_CONNECTIONS_PER_UID.  When all are taken, a user with
  * fewer gets one of the user with the most.  Connections that hold a VM come on top here and below,
  * at most one for each slot: they are not closed for others, and so must not take the places of
- * others, nor those of their own user's commands.  TasksMax= of banger.service has room for a closer
- * thread of each. */
+ * others, nor those of their own user's commands.  TasksMax= of banger.service has room for a
+ * closer thread of each. */
 #define API_CONNECTIONS_MAX 512
 /* room for a hundred commands at once and a few to watch them */
 #define API_CONNECTIONS_PER_UID 128

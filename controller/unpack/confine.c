@@ -129,8 +129,8 @@ static int limit_all(uint64_t file_max)
 		       : 0;
 }
 
-/* Files: those below @folder, to read.  The seccomp filter alone bounds what is done with files, but
- * not which: without Landlock, "../" would lead out of a @folder, so there must be none. */
+/* Files: those below @folder, to read.  The seccomp filter alone bounds what is done with files,
+ * but not which: without Landlock, "../" would lead out of a @folder, so there must be none. */
 static int confine_files(int folder)
 {
 	const struct landlock_ruleset_attr attr = { .handled_access_fs = (1ull << 13) - 1 };

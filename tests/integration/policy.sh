@@ -48,9 +48,12 @@ socket_of() { basename "$(find "/proc/$1/fd" -lname 'socket:*')"; } # of a proce
 if [ "$(perl "$T/passrights.pl" "$(child blk)" 4)" = 1 ]; then # which takes images
 	is "$(perl "$T/passrights.pl" "$(child net)" 4)" 0 "the net role can be sent none"
 	is "$(perl "$T/passrights.pl" "$SET" "$(socket_of "$SET")")" 0 "nor can the supervisor"
-	for fd in 3 4 5 6 7; do is "$(perl "$T/passrights.pl" "$vmm" $fd)" 0 "nor the VMM, at its descriptor $fd"; done
+	for fd in 3 4 5 6 7; do
+		is "$(perl "$T/passrights.pl" "$vmm" $fd)" 0 "nor the VMM, at its descriptor $fd"
+	done
 else
-	skip "sockets that take no descriptors" "the kernel has no SO_PASSRIGHTS, or another process's descriptors can not be had"
+	skip "sockets that take no descriptors" \
+		"the kernel has no SO_PASSRIGHTS, or keeps other processes' descriptors"
 fi
 
 # ---- one thing is changed ----
