@@ -1,9 +1,12 @@
-/* user.c - a hostile user of the control socket: `user SOCKET CONNECTIONS SEED`.
+/* user.c - a hostile user of the control socket: `user SOCKET CONNECTIONS SEED [VM]`.
  *
  * Opens at least so many connections, and goes on until SIGUSR1; up to HELD of them at once, and on
  * each does one of these: nothing; half a request; bytes without meaning; a request a byte at a
  * time; up to 253 descriptors with half a request; an import of what is no file; requests whose
- * answers it never reads; one request that it reads the answer of.  Prints
+ * answers it never reads; one request that it reads the answer of.  With VM, which is one of its
+ * user's, each asks for the VM's agent instead, and then: goes before the answer; never takes the
+ * answer; closes the port at once; keeps it and says nothing; sends a part of a session's first
+ * bytes; sends bytes without meaning until the port takes no more; sends descriptors.  Prints
  * "connections N answered N refused N". */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,11 +26,14 @@
 
 #define HELD 150
 #define ODD_FDS 6
+#define WAYS 8       /* of each kind */
+#define PORTS_HELD 2 /* and as many connections: a port that is not taken counts as a worker */
 
 static struct {
-	const char *path;
+	const char *path, *vm;
 	uint64_t rng;
 	int held[HELD], odd[ODD_FDS];
+	int ports[PORTS_HELD]; /* of the VM's agent */
 	unsigned connections, answered, refused;
 } user;
 
@@ -60,10 +66,10 @@ static void open_odd(void)
 	user.odd[5] = open("/dev/null", O_RDWR | O_CLOEXEC);
 }
 
-/* Return: a connection, whose sends and receives end after a second; or -1. */
+/* Return: a connection, whose sends and receives end after a second, or three for an agent; or -1. */
 static int connect_once(void)
 {
-	const struct timeval second = { .tv_sec = 1 };
+	const struct timeval second = { .tv_sec = user.vm ? 3 : 1 };
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -170,9 +176,107 @@ static void honest(int fd)
 	user.refused += r == 1 && m.kind == MSG_ERROR;
 }
 
+/* ---- the agent of a VM ---- */
+
+static int ask_agent(int fd)
+{
+	struct call_vm_agent a = { .timeout_ms = 1 + dice(2000) };
+
+	(void)snprintf(a.vm, sizeof(a.vm), "%s", user.vm);
+	return control_send_request(fd, 1, control_call(CALL_VM_AGENT), &a, NULL, 0);
+}
+
+static void go_before_the_answer(int fd)
+{
+	(void)ask_agent(fd);
+}
+
+/* The port is in the connection's queue, and counts as the controller's. */
+static void never_take_the_port(int fd)
+{
+	struct pollfd p = { fd, POLLIN, 0 };
+
+	if (ask_agent(fd) == 0)
+		(void)poll(&p, 1, 1000);
+}
+
+/* Return: the port that the answer brings, or -1: there is none within a second. */
+static int take_port(int fd)
+{
+	static struct control c;
+	static struct message m;
+	int r;
+
+	if (ask_agent(fd) < 0)
+		return -1;
+	control_init(&c, fd);
+	while ((r = control_next(&c, control_call(CALL_VM_AGENT), &m)) == 0 &&
+	       control_fill(&c) == 1)
+		;
+	user.answered += r == 1 && m.kind == MSG_RESULT;
+	user.refused += r == 1 && m.kind == MSG_ERROR;
+	for (size_t i = 1; i < c.nfds; i++)
+		(void)close(c.fds[i]);
+	return c.nfds ? c.fds[0] : -1;
+}
+
+static void keep_port(int port)
+{
+	const unsigned i = dice(PORTS_HELD);
+
+	if (user.ports[i] >= 0)
+		(void)close(user.ports[i]);
+	user.ports[i] = port;
+}
+
+static void close_the_port(int fd)
+{
+	const int port = take_port(fd);
+
+	if (port >= 0)
+		(void)close(port);
+}
+
+static void keep_the_port(int fd)
+{
+	keep_port(take_port(fd));
+}
+
+static void half_a_session(int fd)
+{
+	const int port = take_port(fd);
+
+	if (port >= 0)
+		(void)!send(port, "banger agent \0\1\2\3", 1 + dice(17),
+			    MSG_NOSIGNAL | MSG_DONTWAIT);
+	keep_port(port);
+}
+
+static void fill_the_port(int fd)
+{
+	const int port = take_port(fd);
+	uint8_t b[4096];
+
+	for (size_t i = 0; i < sizeof(b); i++)
+		b[i] = (uint8_t)dice(256);
+	for (int i = 0; i < 256 && port >= 0; i++)
+		if (send(port, b, sizeof(b), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+			break;
+	keep_port(port);
+}
+
+static void send_descriptors(int fd)
+{
+	const int port = take_port(fd);
+
+	if (port >= 0)
+		flood(port);
+	keep_port(port);
+}
+
 static void hold(int fd)
 {
-	const unsigned i = dice(HELD);
+	const unsigned i = dice(user.vm ? PORTS_HELD : HELD);
 
 	if (user.held[i] >= 0)
 		(void)close(user.held[i]);
@@ -181,29 +285,37 @@ static void hold(int fd)
 
 int main(int argc, char **argv)
 {
-	static void (*const ways[])(int) = { NULL,  half,   garbage,    trickle,
-					     flood, import, never_read, honest };
+	static void (*const of_socket[WAYS])(int) = { NULL,  half,   garbage,    trickle,
+						      flood, import, never_read, honest };
+	static void (*const of_agent[WAYS])(int) = {
+		go_before_the_answer, never_take_the_port, close_the_port,   keep_the_port,
+		half_a_session,       fill_the_port,       send_descriptors, honest,
+	};
 
-	if (argc != 4) {
-		fprintf(stderr, "usage: user SOCKET CONNECTIONS SEED\n");
+	if (argc != 4 && argc != 5) {
+		fprintf(stderr, "usage: user SOCKET CONNECTIONS SEED [VM]\n");
 		return 2;
 	}
 	user.path = argv[1];
+	user.vm = argv[4];
 	user.rng = strtoull(argv[3], NULL, 10) * UINT64_C(0x9e3779b97f4a7c15) + 1;
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGUSR1, end_when_done);
 	open_odd();
 	for (size_t i = 0; i < HELD; i++)
 		user.held[i] = -1;
+	for (size_t i = 0; i < PORTS_HELD; i++)
+		user.ports[i] = -1;
 	const unsigned long least = strtoul(argv[2], NULL, 10);
 	for (unsigned long i = 0; i < least || !may_end; i++) {
 		int fd = connect_once();
 		if (fd < 0)
 			continue;
 		user.connections++;
-		void (*const way)(int) = ways[dice(sizeof(ways) / sizeof(*ways))];
+		void (*const way)(int) = (user.vm ? of_agent : of_socket)[dice(WAYS)];
 		if (way)
 			way(fd);
+		keep_port(-1); /* there are four, and others want them too */
 		if (dice(3))
 			hold(fd);
 		else
