@@ -246,14 +246,14 @@ static void on_child(int sig)
 	(void)sig; /* interrupts epoll_pwait() */
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct sigaction sa = { .sa_handler = on_child };
 	struct epoll_event ev[PORTS_MAX + 2];
 	sigset_t chld, none;
 
 	if (getpid() == 1)
-		return init_run();
+		return init_run(argc > 1 && strcmp(argv[1], "entry") == 0);
 	(void)sigemptyset(&none);
 	(void)sigemptyset(&chld);
 	(void)sigaddset(&chld, SIGCHLD);

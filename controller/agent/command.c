@@ -456,18 +456,25 @@ static int launch(struct command *c, const struct user *u, const int fds[6], pid
 	return n == sizeof(r) ? explain(c, program, &r, why) : 0;
 }
 
+/* Fill in what the command does not say, and find its user.  Return: as command_start(). */
+static int prepare(struct command *c, struct user *u, char why[200])
+{
+	if (!c->copies && !c->connects && apply_image(c) < 0)
+		return fail(why, 126, "the image's command is too long");
+	int status = find_user(c->user ? c->user : "root", u, why);
+	if (status)
+		return status;
+	return set_environment(c, u) < 0 ? fail(why, 126, "its environment is too long") : 0;
+}
+
 int command_start(struct command *c, struct running *r, char why[200])
 {
 	int fds[6] = { -1, -1, -1, -1, -1, -1 };
 	static struct user u;
 
-	if (!c->copies && !c->connects && apply_image(c) < 0)
-		return fail(why, 126, "the image's command is too long");
-	int status = find_user(c->user ? c->user : "root", &u, why);
+	int status = prepare(c, &u, why);
 	if (status)
 		return status;
-	if (set_environment(c, &u) < 0)
-		return fail(why, 126, "its environment is too long");
 	if ((c->tty ? make_terminal(c, &u, fds) : make_pipes(fds)) < 0)
 		return fail(why, 126, "%s: %s", c->tty ? "no terminal in the guest" : "pipes",
 			    strerrordesc_np(errno));
@@ -477,4 +484,15 @@ int command_start(struct command *c, struct running *r, char why[200])
 			(void)close(fds[i]);
 	*r = (struct running){ r->pid, fds[3], fds[4], fds[5] };
 	return status;
+}
+
+int command_start_entry(struct command *c, const int streams[3], pid_t *pid, char why[200])
+{
+	const int fds[6] = { streams[0], streams[1], streams[2], -1, -1, -1 };
+	static struct user u;
+
+	c->entry = true;
+	*pid = 0;
+	int status = prepare(c, &u, why);
+	return status || c->nargs == 0 ? status : launch(c, &u, fds, pid, why);
 }

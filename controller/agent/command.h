@@ -54,4 +54,14 @@ char *command_word(struct command *c, const void *data, size_t n);
  */
 int command_start(struct command *c, struct running *r, char why[200]);
 
+/**
+ * command_start_entry() - start the image's entry point, or its command, with given streams
+ * @c:		zeroed
+ * @streams:	input, output and errors; they stay the caller's
+ * @pid:	out: 0: the image has neither
+ *
+ * Return: as command_start().
+ */
+int command_start_entry(struct command *c, const int streams[3], pid_t *pid, char why[200]);
+
 #endif

@@ -1,7 +1,9 @@
 /* init.c - process 1 of a guest whose image has no init.
  *
  * guest/init has mounted everything and configured the network before it executes this program.
- * Commands are run by the agent, which is another process. */
+ * With an argument it starts the image's entry point, with the console as its output, and tells
+ * there how it ended; the guest goes on.  Other commands are run by the agent, which is another
+ * process. */
 #include "controller/agent/init.h"
 
 #include <dirent.h>
@@ -21,6 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "controller/agent/command.h"
 #include "controller/agent/image.h"
 
 #define BUTTONS_MAX 8
@@ -31,6 +34,7 @@
 static struct {
 	struct pollfd fd[1 + BUTTONS_MAX]; /* signals, then buttons */
 	nfds_t n;
+	pid_t entry; /* the image's entry point; 0: it does not run */
 } init;
 
 /* ---- the end of the guest ---- */
@@ -64,10 +68,26 @@ static bool programs_run(void)
 	return any;
 }
 
+/* Tell on the console how the entry point has ended. */
+static void tell_end(int status)
+{
+	init.entry = 0;
+	if (WIFSIGNALED(status))
+		(void)dprintf(STDERR_FILENO, "banger-init: signal %d ended the entry point\n",
+			      WTERMSIG(status));
+	else
+		(void)dprintf(STDERR_FILENO, "banger-init: the entry point ended with status %d\n",
+			      WEXITSTATUS(status));
+}
+
 static void reap(void)
 {
-	while (waitpid(-1, NULL, WNOHANG) > 0)
-		;
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		if (pid == init.entry)
+			tell_end(status);
 }
 
 /* Without ACPI (Firecracker) only a restart ends the VM. */
@@ -161,7 +181,20 @@ static int enter_root(void)
 	return chdir("/");
 }
 
-int init_run(void)
+static void start_entry(void)
+{
+	static struct command c;
+	char why[200] = "";
+	const int null = open("/dev/null", O_RDONLY | O_CLOEXEC),
+		  streams[3] = { null, STDOUT_FILENO, STDERR_FILENO };
+
+	if (null < 0 || command_start_entry(&c, streams, &init.entry, why) != 0)
+		(void)dprintf(STDERR_FILENO, "banger-init: the entry point: %s\n", why);
+	if (null >= 0)
+		(void)close(null);
+}
+
+int init_run(bool entry)
 {
 	init.fd[0] = (struct pollfd){ open_signals(), POLLIN, 0 };
 	init.n = 1;
@@ -171,6 +204,8 @@ int init_run(void)
 	}
 	/* Ctrl-Alt-Del, which Firecracker sends for a power button, becomes SIGINT. */
 	(void)reboot(RB_DISABLE_CAD);
+	if (entry)
+		start_entry();
 	for (;;) {
 		if (init.n == 1)
 			look_for_buttons();

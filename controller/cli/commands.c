@@ -32,11 +32,10 @@ const struct command commands[] = {
 	  "`run` holds its VM: if run is ended before its command, by kill -9 or a lost\n"
 	  "terminal too, the service deletes the VM (--rm) or stops it.  A restart of the\n"
 	  "service does not end it.  A VM of --detach is not held.\n"
-	  "With a container image, the words after -- replace the image's command and follow "
-	  "its\n"
-	  "entry point.  --entrypoint COMMAND takes the place of both; with \"\" the words are "
-	  "run\n"
-	  "as by exec.\n"
+	  "With a container image, the words after -- replace the image's command and follow\n"
+	  "its entry point.  --entrypoint COMMAND takes the place of both; with \"\" the words\n"
+	  "are run as by exec.  With --detach the guest itself starts the entry point, as it does\n"
+	  "at each later `vm start`; its output is in `vm logs`.\n"
 	  "--ssh uses the guest's ssh server, as for kernels that were imported without agent.\n"
 	  "--entrypoint, --env, --user and --workdir do not go with it.",
 	  cmd_vm_run },
@@ -46,6 +45,8 @@ const struct command commands[] = {
 	  cmd_vm_create },
 	{ "vm", "start", NULL, "VM...", 1, -1, false, WORKS,
 	  "start VMs\n"
+	  "A guest of a container image starts the image's entry point, with its output in\n"
+	  "`vm logs`, and goes on when that ends.\n"
 	  "Returns when the guest's processors run.  `vm wait` waits until its ssh server\n"
 	  "answers, `vm wait --for ready` until commands can be run in it.",
 	  cmd_vm_start },

@@ -79,6 +79,9 @@ static void build(struct archive *a, const struct config *c, const struct vm *vm
 	add_member(a, "seed/authorized_keys", S_IFREG | 0600, text);
 	(void)snprintf(text, sizeof(text), "%s\n", id);
 	add_member(a, "seed/id", S_IFREG | 0600, text);
+	/* Whether the guest itself starts the entry point of a container image (guest/init): `run`
+	 * does so at the first start of the VM that it holds. */
+	add_member(a, "seed/entry", S_IFREG | 0600, vm->hold == HOLD_NONE ? "always\n" : "later\n");
 	add_member(a, "TRAILER!!!", 0, "");
 }
 

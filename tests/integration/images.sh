@@ -404,7 +404,7 @@ bare() { banger exec --timeout 300s -n bare -- "$@"; }
 # A command right at the start of a guest is agent.sh's to test.
 answers() { as_bounded exec --timeout 300s -n "$1" -- /bin/busybox true; }
 check "it answers" wait_for 120 answers bare
-is "$(bare /bin/busybox sed 's/\x0.*//' /proc/1/cmdline | tr -d '\0')" "@banger-agent" \
+is "$(bare /bin/busybox sed 's/\x0.*//' /proc/1/cmdline | tr -d '\0')" "@banger-agent*" \
 	"the agent is process 1"
 mounted=$(bare busybox cat /proc/mounts |
 	awk '$2 ~ "^/(|proc|sys|dev|dev/pts|dev/shm|sys/fs/cgroup)$" { print $2 ":" $3 }' |
@@ -443,6 +443,19 @@ check "it answers" wait_for 120 answers box
 is "$(banger exec -n box -- 'echo $WORD $PWD $(busybox ls /old)')" "from the image /old new" \
 	"exec has the image's environment; a layer hides another"
 is "$(status_of banger exec -n box -- busybox test -e /gone)" 1 "a whiteout took effect"
+line="one two from the image /old 1000"
+check "the entry point runs with the guest" wait_for 120 console_has $ALICE box "$line"
+check "and its end is told" \
+	wait_for 60 console_has $ALICE box "banger-init: the entry point ended with status 5"
 is "$(banger stop --timeout 60s box -o json | jq '.[0].forced')" false \
 	"the agent is process 1 although there is a /sbin/init"
 banger rm box >/dev/null
+kept() { banger run --name kept --timeout 300s --memory 192M --image oci -- x y </dev/null; }
+is "$(kept; echo $?)" $'x y from the image /old 1000\n5' "run without --rm"
+is "$(banger stop --timeout 60s kept -o json | jq '.[0].forced')" false "its VM is stopped"
+is "$(banger logs kept | grep -c "from the image")" 0 \
+	"its session has started the entry point, and the guest none"
+check "it starts again" banger start kept
+check "then the guest runs the entry point of the image" \
+	wait_for 120 console_has $ALICE kept "$line"
+banger rm kept >/dev/null

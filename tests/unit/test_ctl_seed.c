@@ -152,8 +152,14 @@ static void test_members(void **state)
 	assert_string_equal(text, "address=10.0.0.7\nprefix=16\ngateway=10.0.0.1\ndns=1.0.0.1\n");
 	(void)member(4, "seed/authorized_keys", text, sizeof(text));
 	assert_string_equal(text, "ssh-ed25519 AAAA ann@example\n");
+	assert_int_equal(member(4, "seed/entry", text, sizeof(text)), S_IFREG | 0600);
+	assert_string_equal(text, "always\n");
 	(void)member(4, "seed/id", text, sizeof(text));
 	assert_string_equal(text, "ab000000000000000000000000000000\n");
+	vm.hold = HOLD_DELETE; /* `run` starts the entry point of its image itself */
+	seed(&vm, "INIT", 4);
+	(void)member(4, "seed/entry", text, sizeof(text));
+	assert_string_equal(text, "later\n");
 }
 
 static void test_alignment(void **state)
