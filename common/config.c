@@ -159,10 +159,8 @@ static int set_path(struct reader *r, const struct key *k, const char *value, vo
 static int set_program(struct reader *r, const struct key *k, const char *value, void *at)
 {
 	if (value[0] && strncmp(value, "/usr/", 5) != 0)
-		return fault(
-			r,
-			"%s = %s: want a program below /usr: VMMs see no more of the host",
-			k->name, value);
+		return fault(r, "%s = %s: want a program below /usr: VMMs see no more of the host",
+			     k->name, value);
 	return set_path(r, k, value, at);
 }
 
