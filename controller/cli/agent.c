@@ -33,6 +33,7 @@
 #define ENV_MOST 32768      /* bytes of all variables */
 #define USER_MOST 255       /* bytes of a name, as in agent.def */
 #define FOLDER_MOST 4095    /* likewise */
+#define SPARE 1             /* a byte that clean_bytes() has kept for the next call */
 #define CONTROL_ROOM 1024   /* bytes of frames without data */
 #define COMPLAINTS_MOST 100 /* lines of a copy's errors that are printed */
 #define TTY_CHUNK 64 /* bytes that a writable terminal takes for sure, with a CR for each LF */
@@ -44,10 +45,11 @@ struct sink {
 	bool socket;
 	size_t chunk; /* bytes that one call writes at most */
 	size_t have;
-	uint32_t took; /* written and not yet reported */
-	bool gone;     /* its reader is */
-	bool ends;     /* end of file follows what is in v */
-	uint8_t v[AGENT_WINDOW];
+	uint32_t took;       /* written and not yet reported */
+	bool gone;           /* its reader is */
+	bool ends;           /* end of file follows what is in v */
+	struct clean *clean; /* what the guest sends is text for a terminal; NULL: pass it on */
+	uint8_t v[AGENT_WINDOW + 2 * SPARE];
 };
 
 /* The errors of what the agent does itself, line by line. */
@@ -63,6 +65,7 @@ struct session {
 	const struct agent_copy *copy; /* this, a connection, or neither: a command */
 	const struct agent_link *link;
 	struct complaints complaints;
+	struct clean clean[2];
 	int port, winch, source; /* source: what INPUT is read from */
 	bool greeted, input, ended;
 	int status;
@@ -467,7 +470,7 @@ static int take_bytes(struct session *s, const struct agent_msg *m)
 
 	if (s->complaints.vm && !told && (k->fd < 0 || k->ends))
 		return broken(s);
-	if (m->n > AGENT_WINDOW - k->have - k->took || (m->n == 0 && !s->link))
+	if (k->have + k->took + m->n > AGENT_WINDOW + SPARE || (m->n == 0 && !s->link))
 		return broken(s);
 	if (told)
 		take_complaints(s, m);
@@ -476,8 +479,13 @@ static int take_bytes(struct session *s, const struct agent_msg *m)
 		k->took += (uint32_t)m->n;
 		return 0;
 	}
-	memcpy(k->v + k->have, m->data, m->n);
-	k->have += m->n;
+	size_t n = m->n;
+	if (k->clean)
+		n = clean_bytes(k->clean, (const char *)m->data, n, (char *)k->v + k->have);
+	else
+		memcpy(k->v + k->have, m->data, n);
+	k->have += n;
+	k->took += n < m->n ? (uint32_t)(m->n - n) : 0;
 	return 0;
 }
 
@@ -740,6 +748,9 @@ int agent_run(struct cli *c, int port, const uint8_t nonce[16], uint64_t timeout
 	s->in.from = AGENT_GUEST;
 	sink_open(&s->sink[0], STDOUT_FILENO);
 	sink_open(&s->sink[1], STDERR_FILENO);
+	for (int fd = STDOUT_FILENO; c->opt.clean && fd <= STDERR_FILENO; fd++)
+		if (isatty(fd))
+			s->sink[fd - STDOUT_FILENO].clean = &s->clean[fd - STDOUT_FILENO];
 	out_stage_end(c);
 	(void)fflush(c->out);
 	(void)fcntl(port, F_SETFL, fcntl(port, F_GETFL) | O_NONBLOCK);

@@ -80,6 +80,8 @@ static const struct option_row {
 		    1 },
 	[O_METRICS] = { "metrics", 0, K_VALUE, NULL,
 			"print the monitor's metrics as JSON lines (Firecracker)", AT(what), 2 },
+	[O_JOURNAL] = { "journal", 0, K_VALUE, NULL, "print the journal of a guest with systemd",
+			AT(what), 3 },
 	[O_TTY] = { "tty", 't', K_FLAG, NULL, "give the command a terminal", AT(tty), 0 },
 	[O_IF_EXISTS] = { "if-exists", 0, K_FLAG, NULL, "succeed for a name that does not exist",
 			  AT(if_exists), 0 },

@@ -37,6 +37,7 @@ enum option_id {
 	O_FOLLOW,
 	O_VMM,
 	O_METRICS,
+	O_JOURNAL,
 	O_TTY,
 	O_IF_EXISTS,
 	O_DEB,
@@ -98,7 +99,8 @@ struct options {
 	uint64_t vcpus, mem_mib, disk_mib, size_mib, timeout_ms; /* 0: not given */
 	uint64_t nat;                               /* vm_set's: 0 not given, 1 off, 2 on */
 	uint64_t restart, restart_max, auto_stop_s; /* as in control.def */
-	uint64_t what;                              /* vm_logs': 0 console, 1 monitor, 2 metrics */
+	uint64_t what; /* vm_logs': 0 console, 1 monitor, 2 metrics; 3: the guest's journal */
+	bool clean;    /* of a command's output, on a terminal: no control bytes */
 	bool db, policy, dry_run, rm, detach, all, follow, tty, if_exists, help, no_stdin, accept,
 		ssh;
 	bool archive, follow_link, silent;

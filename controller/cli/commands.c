@@ -164,10 +164,12 @@ const struct command commands[] = {
 	  "Prints both fingerprints.  The exit status is 5 when the keys differ.  If you\n"
 	  "changed the guest's key yourself, --accept stores the new key.",
 	  cmd_vm_host_key },
-	{ "vm", "logs", NULL, "VM", 1, 1, false, O(FOLLOW) | O(VMM) | O(METRICS),
+	{ "vm", "logs", NULL, "VM", 1, 1, false, O(FOLLOW) | O(VMM) | O(METRICS) | O(JOURNAL),
 	  "print the console of a guest\n"
 	  "--vmm prints the monitor's own log instead, --metrics the monitor's metrics, the\n"
 	  "newest last.  Only Firecracker has these two.  QEMU's messages are on the console.\n"
+	  "--journal runs journalctl in the guest, for the messages since its boot; the VM has\n"
+	  "to run.\n"
 	  "On a terminal, control bytes and escape sequences are left out.",
 	  cmd_vm_logs },
 	{ "image", "list", "ls", "", 0, 0, false, PRINTS,

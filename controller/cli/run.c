@@ -381,6 +381,32 @@ static int enter_by_agent(struct cli *c)
 	return status < 0 ? ours(c, &e) : status;
 }
 
+int guest_journal(struct cli *c)
+{
+	static char words[][16] = { "journalctl", "--no-pager", "--boot", "--follow", "--no-tail" };
+	static char *guest[ARRAY_SIZE(words) + 1];
+	struct error e = { 0 };
+	struct ev_vm vm;
+
+	c->nguest = c->opt.follow ? 5 : 3;
+	for (int i = 0; i < c->nguest; i++)
+		guest[i] = words[i];
+	c->guest = guest;
+	c->opt.no_stdin = c->opt.clean = true;
+	if (signals_hold(c, &e) < 0 || look_up_running(c, c->pos[0], &vm, &e) < 0)
+		return out_error(c, &e);
+	int status = by_agent(c, &vm, login_ms(c, &vm), &e);
+	if (status == 127) /* of the agent, which has said it */
+		return out_error(c, (error_set(&e, FAIL_STATE, vm.name, "its guest has no journal"),
+				     error_hint(&e, "its console: banger logs %s", vm.name), &e));
+	/* The end of the guest is the end of what is followed; its init ends journalctl first. */
+	if (status >= 0)
+		return status > 128 && c->opt.follow && !c->signal ? 0 : status;
+	bool over = c->opt.follow && e.code == FAIL_STATE && !c->signal;
+	int code = over ? 0 : out_error(c, &e);
+	return c->signal ? 128 + c->signal : code;
+}
+
 int cmd_vm_ssh(struct cli *c)
 {
 	return enter(c, false);

@@ -14,4 +14,8 @@ uint64_t login_ms(const struct cli *c, const struct ev_vm *vm);
 /* The stream to the guest has ended without a status.  If the VM has ended, say in @e how. */
 void explain_end(struct cli *c, const struct ev_vm *vm, struct error *e);
 
+/* Print the journal of the guest of c->pos[0], with --follow; on a terminal without control bytes.
+ * Return: the exit status. */
+int guest_journal(struct cli *c);
+
 #endif

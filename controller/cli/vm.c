@@ -10,6 +10,7 @@
 #include "controller/cli/images.h"
 #include "controller/cli/out.h"
 #include "controller/cli/proc.h"
+#include "controller/cli/run.h"
 #include "controller/cli/ssh.h"
 
 static int take_vm(void *arg, const struct event *event, const union control_body *body,
@@ -357,6 +358,8 @@ int cmd_vm_logs(struct cli *c)
 	struct res_vm_logs r;
 	struct error e = { 0 };
 
+	if (c->opt.what == 3)
+		return guest_journal(c);
 	if (text_put(a.vm, sizeof(a.vm), "VM", c->pos[0], &e) < 0 ||
 	    conn_call(c, CALL_VM_LOGS, &a, NULL, &to, &r, &e) < 0)
 		return out_error(c, &e);

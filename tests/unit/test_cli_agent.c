@@ -1,4 +1,4 @@
-/* exec and forward by the agent in a guest: what it is sent, whose exit status it is, and a guest
+/* exec, forward and logs by the agent in a guest: what it is sent, whose exit status it is, and a guest
  * that lies. */
 #include "tests/unit/cli_fixture.h"
 
@@ -591,6 +591,63 @@ static void test_a_connection_of_a_socket(void **state)
 	silence();
 }
 
+/* ---- logs --journal ---- */
+
+static void test_the_journal_of_a_guest(void **state)
+{
+	(void)state;
+	says(AGENT_OUTPUT, "a line\n", 7);
+	says(AGENT_EXIT, "\0\0", 2);
+	assert_int_equal(BANGER("logs", "--journal", "web1"), 0);
+	assert_string_equal(fx.out, "a line\n");
+	assert_has(heard(), "arg:journalctl arg:--no-pager arg:--boot start: input: ");
+	silence();
+	says(AGENT_EXIT, "\1\0", 2);
+	assert_int_equal(BANGER("logs", "--journal", "-f", "web1"), 1);
+	assert_has(heard(), "arg:--boot arg:--follow arg:--no-tail start: ");
+	silence();
+	says(AGENT_FAILED, "\x7fjournalctl: No such file or directory", 38);
+	assert_int_equal(BANGER("logs", "--journal", "web1"), FAIL_STATE);
+	assert_has(fx.err, "web1: its guest has no journal");
+	silence();
+	fx.state = "stopped";
+	assert_int_equal(BANGER("logs", "--journal", "web1"), FAIL_STATE);
+	assert_has(fx.err, "it is stopped");
+}
+
+/* The guest writes what its journal is; on a terminal it can hide and change nothing.  The first
+ * byte of a letter may come in the frame before the rest of it. */
+static void test_the_journal_is_cleaned_on_a_terminal(void **state)
+{
+	char *argv[] = { (char *)"banger", (char *)"logs", (char *)"--journal", (char *)"web1",
+			 NULL };
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	char got[64] = "";
+
+	(void)state;
+	if (master < 0 || grantpt(master) < 0 || unlockpt(master) < 0)
+		skip();
+	int terminal = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	assert_true(terminal >= 0);
+	says(AGENT_OUTPUT, "a\033[2Jb\xc2", 7);
+	says(AGENT_OUTPUT, "\xa9.\n", 3);
+	says(AGENT_EXIT, "\0\0", 2);
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		(void)dup2(terminal, STDOUT_FILENO);
+		_exit(cli_main(4, argv, commands));
+	}
+	assert_int_equal(status_of(pid), 0);
+	struct pollfd p = { master, POLLIN, 0 };
+	for (size_t n = 0; !strchr(got, '\n') && poll(&p, 1, PATIENCE_MS) == 1;)
+		n += (size_t)read(master, got + n, sizeof(got) - 1 - n);
+	(void)close(terminal);
+	(void)close(master);
+	silence();
+	assert_string_equal(got, "ab\xc2\xa9.\r\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -617,6 +674,8 @@ int main(void)
 		T(test_a_guest_that_lies_to_forward),
 		T(test_words_that_are_no_forward),
 		T(test_a_connection_of_a_socket),
+		T(test_the_journal_of_a_guest),
+		T(test_the_journal_is_cleaned_on_a_terminal),
 	};
 
 	return cmocka_run_group_tests_name("cli_agent", tests, NULL, NULL);
