@@ -88,7 +88,7 @@ BLK := $(wildcard privhelper/blk/*.c) privhelper/label.c
 SPAWN := $(wildcard privhelper/spawn/*.c) privhelper/label.c
 NOT_CONTROLLER := $(addprefix controller/,cli/% agent/% copy/% unpack/%)
 CONTROLLER := $(filter-out $(NOT_CONTROLLER),$(wildcard controller/*.c controller/*/*.c)) \
-	common/policy.c common/config_fd.c
+	common/policy.c common/config_fd.c proto/agent.c
 # Files and folders as a stream: for the command line and the agent.
 COPY := $(wildcard controller/copy/*.c) proto/tree.c
 CLI := $(wildcard controller/cli/*.c controller/cli/audit/*.c) $(COPY) proto/agent.c

@@ -24,12 +24,12 @@
 #include <unistd.h>
 
 #include "controller/agent/command.h"
+#include "controller/agent/end.h"
 #include "controller/agent/image.h"
 
 #define BUTTONS_MAX 8
 #define LOOK_MS 1000   /* pause between two looks for buttons, while there is none */
 #define GRACE_MS 10000 /* from the image's signal to SIGKILL */
-#define STEP_MS 20     /* pause between two looks at what still runs */
 
 static struct {
 	struct pollfd fd[1 + BUTTONS_MAX]; /* signals, then buttons */
@@ -38,35 +38,6 @@ static struct {
 } init;
 
 /* ---- the end of the guest ---- */
-
-/* Return: true if the process is a program of the image.  Threads of the kernel and ended processes
- * have no command line; that of an agent begins with '@'. */
-static bool is_program(const char *pid)
-{
-	char path[64], first = '\0';
-
-	if (*pid < '1' || *pid > '9' || strcmp(pid, "1") == 0)
-		return false;
-	(void)snprintf(path, sizeof(path), "/proc/%.32s/cmdline", pid);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	bool any = fd >= 0 && read(fd, &first, 1) == 1;
-	if (fd >= 0)
-		(void)close(fd);
-	return any && first != '@';
-}
-
-static bool programs_run(void)
-{
-	DIR *d = opendir("/proc");
-	const struct dirent *e;
-	bool any = false;
-
-	while (d && !any && (e = readdir(d)))
-		any = is_program(e->d_name);
-	if (d)
-		(void)closedir(d);
-	return any;
-}
 
 /* Tell on the console how the entry point has ended. */
 static void tell_end(int status)
@@ -90,29 +61,13 @@ static void reap(void)
 			tell_end(status);
 }
 
-/* Without ACPI (Firecracker) only a restart ends the VM. */
-static int power_off(void)
-{
-	return access("/sys/firmware/acpi", F_OK) == 0 ? RB_POWER_OFF : RB_AUTOBOOT;
-}
-
 _Noreturn static void end(int how)
 {
 	static struct image_config image;
+	int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	image_read(&image);
-	(void)kill(-1, image_signal(&image));
-	(void)kill(-1, SIGCONT);
-	for (int ms = 0; ms < GRACE_MS && programs_run(); ms += STEP_MS) {
-		(void)poll(NULL, 0, STEP_MS);
-		reap();
-	}
-	(void)kill(-1, SIGKILL);
-	sync();
-	(void)mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY, NULL);
-	(void)reboot(how);
-	for (;;)
-		(void)pause();
+	end_now(proc, how, image_signal(&image), GRACE_MS, reap);
 }
 
 /* ---- signals and buttons ---- */
@@ -125,7 +80,7 @@ static void take_signals(void)
 		if (i.ssi_signo == SIGTERM || i.ssi_signo == SIGINT)
 			end(RB_AUTOBOOT);
 		if (i.ssi_signo != SIGCHLD)
-			end(power_off());
+			end(end_power_off());
 	}
 	reap();
 }
@@ -214,6 +169,6 @@ int init_run(bool entry)
 			take_signals();
 		for (nfds_t i = 1; i < init.n; i++)
 			if (init.fd[i].revents && take_keys(init.fd[i].fd))
-				end(power_off());
+				end(end_power_off());
 	}
 }

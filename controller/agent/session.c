@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "controller/agent/command.h"
+#include "controller/agent/end.h"
 #include "proto/agent.h"
 
 #define GRACE_MS 1000   /* from SIGHUP to SIGKILL */
@@ -235,6 +236,17 @@ static int describe_connect(const struct agent_msg *m)
 	return described();
 }
 
+static bool enter_root(void);
+
+/* Never returns: the guest ends. */
+_Noreturn static void end_guest(const struct agent_msg *m)
+{
+	close_fd(&s.port); /* the connection tells nothing more */
+	/* Before init has the image's root, this process is where /sys is. */
+	(void)enter_root();
+	end_asked(s.proc, agent_u32(m->data));
+}
+
 static int describe(const struct agent_msg *m)
 {
 	struct command *c = &s.command;
@@ -266,6 +278,8 @@ static int describe(const struct agent_msg *m)
 		return described();
 	case AGENT_CONNECT:
 		return describe_connect(m);
+	case AGENT_END:
+		end_guest(m);
 	default:
 		return -1;
 	}

@@ -52,8 +52,10 @@ const struct command commands[] = {
 	  cmd_vm_start },
 	{ "vm", "stop", NULL, "VM...", 1, -1, false, WORKS | O(TIMEOUT),
 	  "shut VMs down\n"
-	  "Presses each guest's power button.  A guest that still runs after 10 s, or\n"
-	  "--timeout, is killed.",
+	  "Has the agent in each guest power it off, and presses its power button.  An init that\n"
+	  "does not end its guest has no more time than that: 2.5 s before the end of --timeout\n"
+	  "(10 s) the agent ends all programs, syncs the disks and powers off.  A guest without\n"
+	  "a free port to its agent that still runs then is killed.",
 	  cmd_vm_stop },
 	{ "vm", "restart", NULL, "VM...", 1, -1, false, WORKS | O(TIMEOUT),
 	  "stop VMs, then start them\n"

@@ -108,6 +108,9 @@ static int runtime_load(const char *text, struct vm_runtime *r)
 
 /* ---- rows ---- */
 
+/* The column wanted: 0 no, 1 yes, or this. */
+#define WANTED_REBOOTED 2
+
 #define VM_SELECT                                                                          \
 	"SELECT v.id, v.name, v.owner, i.name, i.digest, k.digest, v.slot, v.generation, " \
 	"v.vcpus, v.mem_mib,"                                                              \
@@ -172,7 +175,9 @@ static int vm_load(struct query *q, struct vm *vm)
 	vm->restart = restart_parse(state);
 	vm->restart_max = q_get_u32(q);
 	vm->auto_stop_s = q_get_u32(q);
-	vm->wanted = q_get_int(q) != 0;
+	const int64_t wanted = q_get_int(q);
+	vm->wanted = wanted != 0;
+	vm->rebooted = wanted == WANTED_REBOOTED;
 	vm->hold = hold_of(q_get_int(q));
 	q_get_text(q, vm->ssh_key, sizeof(vm->ssh_key));
 	q_get_text(q, state, sizeof(state));
@@ -226,7 +231,7 @@ int vm_row_write(struct db *s, const struct vm *vm, const char *op)
 	q_text(&q, restart_policy_name(vm->restart));
 	q_int(&q, vm->restart_max);
 	q_int(&q, vm->auto_stop_s);
-	q_int(&q, vm->wanted);
+	q_int(&q, vm->wanted && vm->rebooted ? WANTED_REBOOTED : vm->wanted);
 	q_int(&q, vm->hold);
 	q_blob(&q, vm->id, ID_LEN);
 	int64_t found;

@@ -47,7 +47,7 @@ int vm_choose_policy(struct vm *vm, uint64_t restart, uint64_t restart_max, uint
 		vm->restart = (enum restart_policy)(restart - 1);
 		vm->restart_max = vm->restart == RESTART_NO ? 0 : (uint32_t)restart_max;
 		/* A new policy does not restart a VM that was at rest before the change. */
-		vm->wanted &= !vm_at_rest(vm);
+		vm->wanted &= !vm_at_rest(vm) || vm->rebooted;
 	}
 	if (auto_stop_s)
 		vm->auto_stop_s = auto_stop_s == 1 ? 0 : (uint32_t)auto_stop_s;

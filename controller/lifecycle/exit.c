@@ -15,21 +15,44 @@
 #include "controller/vmm/watch.h"
 #include "controller/workers.h"
 
-/* bytes at the end of a console that are searched for a line of shutdown_lines[] */
+/* bytes at the end of a console that are searched for a line of ends[] */
 #define TAIL 4096
 
-/* Lines that a Linux guest writes to its console at a guest-initiated shutdown (kernel/reboot.c).
- * They are written even with "quiet". */
-static const char *const shutdown_lines[] = { "reboot: Power down", "reboot: Restarting system",
-					      "reboot: System halted" };
+/* Lines that a Linux guest writes to its console at its end (kernel/reboot.c, kernel/panic.c).
+ * They are written even with "quiet".  A guest can write any of them, which decides about its
+ * own VM alone. */
+static const struct end {
+	const char *line, *reason;
+	bool asked; /* a guest-initiated shutdown */
+	bool reboot;
+} ends[] = {
+	{ "reboot: Power down", "its guest powered off", true, false },
+	{ "reboot: Restarting system", "its guest rebooted", true, true },
+	{ "reboot: System halted", "its guest halted", true, false },
+	{ "Kernel panic - not syncing", "the kernel of its guest panicked", false, false },
+}, no_line = { "", "the VMM ended", false, false };
 
-static bool shows_shutdown(struct ctl *c, const struct vm *vm)
+/* Return: the place of the last @line in @buf, 1 for the first byte; 0: it is not there. */
+static size_t last_place(const char *buf, size_t n, const char *line)
+{
+	const char *at = buf, *end = buf + n;
+	size_t place = 0;
+
+	while ((at = memmem(at, (size_t)(end - at), line, strlen(line))))
+		place = (size_t)(++at - buf);
+	return place;
+}
+
+/* Return: how the guest ended, by the last such line of its console. */
+static const struct end *end_of(struct ctl *c, const struct vm *vm)
 {
 	char buf[2 * TAIL + 1];
+	const struct end *found = &no_line;
+	size_t have = 0, last = 0;
 	uint64_t offset = 0;
-	size_t have = 0;
 	ssize_t n;
 
+	watch_catch_up(c->watch, vm, STREAM_CONSOLE);
 	while ((n = watch_read(c->watch, vm, STREAM_CONSOLE, &offset, buf + have, TAIL)) > 0) {
 		have += (size_t)n;
 		if (have > TAIL) {
@@ -37,21 +60,24 @@ static bool shows_shutdown(struct ctl *c, const struct vm *vm)
 			have = TAIL;
 		}
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(shutdown_lines); i++)
-		if (memmem(buf, have, shutdown_lines[i], strlen(shutdown_lines[i])))
-			return true;
-	return false;
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+		size_t place = last_place(buf, have, ends[i].line);
+		if (place > last) {
+			last = place;
+			found = &ends[i];
+		}
+	}
+	return found;
 }
 
-/* Decide whether the restart policy applies.  Called after the release, which has read the rest of
- * the console's FIFO. */
-static void decide_restart(struct ctl *c, struct vm *vm)
+/* Decide whether the restart policy applies. */
+static void decide_restart(struct ctl *c, struct vm *vm, const struct end *how)
 {
 	struct error e = { 0 };
 
-	if (c->draining || !vm->wanted || vm->restart == RESTART_ALWAYS)
+	if (c->draining || !vm->wanted || vm->rebooted || vm->restart == RESTART_ALWAYS)
 		return;
-	if (vm->restart == RESTART_ON_FAILURE && !shows_shutdown(c, vm))
+	if (vm->restart == RESTART_ON_FAILURE && !how->asked)
 		return;
 	if (vm_clear_wanted(c, vm, &e) < 0)
 		log_error("%s: %s", vm->name, e.why);
@@ -59,18 +85,21 @@ static void decide_restart(struct ctl *c, struct vm *vm)
 
 static void handle_exit(struct ctl *c, struct vm *vm, struct operation *o)
 {
+	const struct end *how = end_of(c, vm);
 	struct error e = { 0 };
 
 	operation_own(o);
-	log_info("%s: the VMM ended", vm->name);
+	log_info("%s: %s", vm->name, how->reason);
 	(void)snprintf(vm->reason, sizeof(vm->reason), "%s",
-		       c->draining ? VM_REASON_DRAINED : "the VMM ended");
+		       c->draining ? VM_REASON_DRAINED : how->reason);
+	/* With Firecracker a guest has no other way to power off. */
+	vm->rebooted = how->reboot && vm->wanted && !c->draining && vm->runtime.vmm == VMM_QEMU;
 	int r = operation_begin_state(c, o, OPERATION_EXIT, vm, VM_STOPPING, &e);
 	if (r == 0)
 		r = operation_end(c, o, vm_release(c, vm, vm_rest_state(vm), o, &e), &e);
 	if (r < 0)
 		log_error("%s: %s", vm->name, e.why);
-	decide_restart(c, vm);
+	decide_restart(c, vm, how);
 }
 
 /* The report may be late: a stop, and even a new start, may have come first.  Therefore the row and

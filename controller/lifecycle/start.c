@@ -77,6 +77,7 @@ static int plan_objects(struct ctl *c, struct vm *vm, struct start *s, const str
 	fill_runtime(c, vm);
 	vm->state = VM_STARTING;
 	vm->wanted = true;
+	vm->rebooted = false;
 	vm->reason[0] = '\0';
 	memcpy(vm->op, o->hex, sizeof(vm->op));
 	s->n = objects_planned(vm, s->kinds);
@@ -254,7 +255,7 @@ static int start_checked(struct ctl *c, struct vm *vm, const struct operation *o
 	struct start s = { .pidfd = -1 };
 	const enum vm_state back = vm_rest_state(vm);
 	const uint64_t started_ns = vm->started_ns;
-	const bool wanted = vm->wanted;
+	const bool wanted = vm->wanted, rebooted = vm->rebooted;
 
 	int r = plan_objects(c, vm, &s, o, e);
 	if (r == 0)
@@ -268,6 +269,7 @@ static int start_checked(struct ctl *c, struct vm *vm, const struct operation *o
 	if (r < 0) {
 		vm->started_ns = started_ns;
 		vm->wanted = wanted;
+		vm->rebooted = rebooted;
 		undo_start(c, vm, &s, back, o, e);
 	}
 	close_and_reset(&s.pidfd);

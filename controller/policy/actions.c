@@ -55,9 +55,10 @@ static void revive_locked(struct ctl *c, struct vm *vm, const struct operation *
 	struct error e = { 0 };
 	bool already = false;
 
-	if (!vm_at_rest(vm) || !vm->wanted || vm->restart == RESTART_NO)
+	if (!vm_at_rest(vm) || !vm->wanted || (vm->restart == RESTART_NO && !vm->rebooted))
 		return;
-	log_info("%s: started again, as its restart policy says", vm->name);
+	log_info("%s: started again, %s", vm->name,
+		 vm->rebooted ? "as its guest has rebooted" : "as its restart policy says");
 	if (vm_start_locked(c, vm, o, &already, &e) < 0)
 		record_not_started(c, vm, &e);
 }
@@ -72,7 +73,7 @@ static void give_up_locked(struct ctl *c, struct vm *vm, const struct operation 
 	struct error e = { 0 };
 
 	(void)o;
-	if (!vm_at_rest(vm) || !vm->wanted)
+	if (!vm_at_rest(vm) || !vm->wanted || vm->rebooted)
 		return;
 	(void)snprintf(vm->reason, sizeof(vm->reason),
 		       "it ended %u times in a row and is not started again", vm->restart_max + 1);

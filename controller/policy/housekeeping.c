@@ -9,6 +9,7 @@
  *   at rest, desired state running,    restart after 1, 2, 4 ... 60 s; one VM a cycle, so that the
  *     has a restart policy             VMs of a host do not all start at once after a boot; the
  *                                      restart is cancelled after restart_max in a row
+ *   at rest, its guest has rebooted    restart at once, then after 2, 4 ... 60 s
  *   running for STEADY_S               the count of restarts in a row is reset
  *   running, idle for auto_stop_s      stop; idle.c takes the samples
  *   running, its agent has not         ask the agent, at once and whenever a quarter of the time
@@ -204,16 +205,17 @@ static uint64_t wait_ns(unsigned tries)
 
 static void when_at_rest(struct pass *p, struct vm_policy *s, const struct vm *vm)
 {
-	if (!vm->wanted || vm->restart == RESTART_NO || vm_is_incomplete(vm)) {
+	if (!vm->wanted || (vm->restart == RESTART_NO && !vm->rebooted) || vm_is_incomplete(vm)) {
 		s->tries = 0;
 		s->due_ns = 0;
 		return;
 	}
+	/* A reboot is no failure: the first one does not wait. */
 	if (!s->due_ns)
-		s->due_ns = p->now + wait_ns(s->tries);
+		s->due_ns = p->now + (vm->rebooted && !s->tries ? 0 : wait_ns(s->tries));
 	if (p->now < s->due_ns || p->started)
 		return;
-	bool enough = vm->restart_max && s->tries >= vm->restart_max;
+	bool enough = !vm->rebooted && vm->restart_max && s->tries >= vm->restart_max;
 	if (!queue_job(s, enough ? vm_give_up : vm_revive))
 		return;
 	p->started = true;

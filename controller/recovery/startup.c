@@ -167,7 +167,7 @@ static int release_vm(struct pass *p, struct vm *vm, unsigned listed, const char
 	struct error e = { 0 };
 
 	(void)snprintf(vm->reason, sizeof(vm->reason), "%s", reason);
-	vm->wanted &= vm->restart != RESTART_NO;
+	vm->wanted &= vm->restart != RESTART_NO || vm->rebooted;
 	p->released++;
 	if (vm_release_listed(p->c, vm, listed, vm_rest_state(vm), &p->o, &e) == 0)
 		return 0;

@@ -238,15 +238,36 @@ int vmm_port_take(struct ctl *c, const struct vm *vm, struct vmm_ports *s, int *
 	return got < 0 ? 0 : taken(got, fd);
 }
 
-bool vmm_port_probe(struct ctl *c, const struct vm *vm)
+/* Make the first pass of a search, and no other one.  Return: a port that has answered, or -1. */
+static int take_once(struct ctl *c, const struct vm *vm)
 {
 	struct error ignored = { 0 };
 	struct vmm_ports s;
 	int fd = -1;
 
 	vmm_ports_init(&s);
-	int r = vmm_port_take(c, vm, &s, &fd, &ignored);
-	fdio_close_all(&fd, 1);
+	(void)vmm_port_take(c, vm, &s, &fd, &ignored);
 	vmm_ports_close(&s);
-	return r > 0;
+	return fd;
+}
+
+bool vmm_port_probe(struct ctl *c, const struct vm *vm)
+{
+	int fd = take_once(c, vm);
+	const bool answered = fd >= 0;
+
+	fdio_close_all(&fd, 1);
+	return answered;
+}
+
+int vmm_port_end(struct ctl *c, const struct vm *vm, uint32_t grace_ms)
+{
+	uint8_t grace[4], frame[AGENT_HEAD + sizeof(grace)];
+	_cleanup_close_ int fd = take_once(c, vm);
+
+	agent_set32(grace, grace_ms);
+	const size_t n = agent_put(frame, AGENT_END, grace, sizeof(grace));
+	if (fd < 0 || send(fd, frame, n, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)n)
+		return -1;
+	return steal_fd(&fd);
 }

@@ -51,6 +51,18 @@ int vmm_port_take(struct ctl *c, const struct vm *vm, struct vmm_ports *s, int *
 		  struct error *e);
 
 /**
+ * vmm_port_end() - have the agent in a guest power it off
+ * @vm:		a running VM
+ * @grace_ms:	the time that the guest's init has; then the agent ends the guest itself
+ *
+ * No answer is waited for, and what the agent says is not read.  Takes as long as
+ * vmm_port_probe().
+ * Return: the connection, which must stay open until the guest has ended; -1: no agent has
+ * answered, or all ports are in use.
+ */
+int vmm_port_end(struct ctl *c, const struct vm *vm, uint32_t grace_ms);
+
+/**
  * vmm_port_probe() - ask once whether the agent in a guest answers
  * @vm:		a running VM
  *

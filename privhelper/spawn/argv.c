@@ -14,9 +14,10 @@
 #define TCG_BUFFER_MIB 128
 
 /* quiet: a serial console is slow under TCG.  panic=1 resets the guest, and with -no-reboot QEMU
- * then exits.  net.ifnames=0: the guest's interface is eth0, whatever name its udev would derive
- * for virtio-mmio. */
-#define KERNEL_LINE "console=ttyS0 quiet panic=1 net.ifnames=0 root=/dev/vda rw"
+ * then exits.  reboot=t: a reboot is a triple fault; by the kernel's own choice (Debian's 6.1)
+ * it hangs in this machine, and QEMU never exits.  net.ifnames=0: the guest's interface is eth0,
+ * whatever name its udev would derive for virtio-mmio. */
+#define KERNEL_LINE "console=ttyS0 quiet panic=1 reboot=t net.ifnames=0 root=/dev/vda rw"
 
 static void add(struct argv *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

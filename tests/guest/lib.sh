@@ -272,7 +272,9 @@ said_or_stopped() { console_has "$1" "$2" || [ "$(state_of "$1")" = stopped ]; }
 # another matter.
 never_up() {
 	! banger vm logs "$1" | tac | sed '/^--- banger: started/q' | grep -q GUEST-UP || return 1
-	[ "$(state_of "$1"), $(vm_field "$1" reason)" != "stopped, the VMM ended" ] || return 0
+	case "$(state_of "$1"), $(vm_field "$1" reason)" in
+	"stopped, the VMM ended" | "stopped, the kernel of its guest panicked") return 0 ;;
+	esac
 	ps -o etimes=,times= -p "$(vmm_of "$1")" 2>/dev/null |
 		awk '{ spins = $2 * 2 > $1 } END { exit !spins }'
 }

@@ -70,8 +70,17 @@ static int fake_ppoll(struct pollfd *p, nfds_t n, const struct timespec *t, cons
 	return hang_ups && is_greeted() ? fake_poll(p, n, 0) : ppoll(p, n, t, mask);
 }
 
+#include "controller/agent/end.h"
 #include "controller/copy/copy.h"
 
+/* The guest is this host: it does not end. */
+_Noreturn static void fake_end(int proc, unsigned grace_ms)
+{
+	(void)proc;
+	_exit(grace_ms == 1234 ? 77 : 1);
+}
+
+#define end_asked fake_end
 #define poll(p, n, ms) fake_poll(p, n, ms)
 #define ppoll fake_ppoll
 #define chroot(path) 0
@@ -79,6 +88,7 @@ static int fake_ppoll(struct pollfd *p, nfds_t n, const struct timespec *t, cons
 #define openat fake_openat
 #define clock_gettime fake_clock
 #include "controller/agent/session.c"
+#undef end_asked
 #undef poll
 #undef ppoll
 
@@ -661,6 +671,34 @@ static void test_bad_connections(void **state)
 	refuses_connect(80, "", "argument");
 }
 
+/* ---- the end of the guest ---- */
+
+static void test_the_guest_is_told_to_end(void **state)
+{
+	uint8_t grace[4];
+	int status;
+
+	(void)state;
+	agent_set32(grace, 1234);
+	say(AGENT_END, grace, sizeof(grace));
+	assert_int_equal(waitpid(me.agent, &status, 0), me.agent);
+	me.agent = 0;
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 77);
+}
+
+/* Only in the place of a command. */
+static void test_an_end_during_a_command_is_refused(void **state)
+{
+	uint8_t grace[4] = { 0 };
+
+	(void)state;
+	RUN(0, "sleep", "1000");
+	say(AGENT_END, grace, sizeof(grace));
+	const struct agent_msg m = hear(AGENT_FAILED, "");
+	assert_int_equal(m.data[0], 125);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, before, after)
 
 int main(void)
@@ -683,6 +721,8 @@ int main(void)
 		T(test_a_connection_ends_with_its_client),
 		T(test_a_connection_that_is_refused),
 		T(test_bad_connections),
+		T(test_the_guest_is_told_to_end),
+		T(test_an_end_during_a_command_is_refused),
 		cmocka_unit_test_setup_teardown(test_a_hang_up_that_passes, before_with_hang_up,
 						after),
 		cmocka_unit_test_setup_teardown(test_a_guest_without_its_root, before_without_root,

@@ -1,5 +1,5 @@
-/* exec, forward and logs by the agent in a guest: what it is sent, whose exit status it is, and a guest
- * that lies. */
+/* exec, forward and logs by the agent in a guest: what it is sent, whose exit status it is, and
+ * a guest that lies. */
 #include "tests/unit/cli_fixture.h"
 
 #include <limits.h>

@@ -1651,6 +1651,47 @@ static void each_connection_of_a_search_has_its_nonce(void **state)
 	vmm_ports_close(&s);
 }
 
+/* An agent that answers at once, and keeps what it is sent behind the greeting. */
+static void *agent_that_is_asked(void *arg)
+{
+	uint8_t greeting[AGENT_GREETING];
+	struct pollfd p = { t.agent, POLLIN, 0 };
+	bool *asked = arg;
+
+	while (!*asked && poll(&p, 1, 60000) == 1) {
+		uint8_t frame[AGENT_HEAD + 4];
+		int fd = accept4(t.agent, NULL, NULL, SOCK_CLOEXEC);
+		if (fd < 0)
+			continue;
+		if (recv(fd, greeting, sizeof(greeting), MSG_WAITALL) == sizeof(greeting) &&
+		    send(fd, "x", 1, MSG_NOSIGNAL) == 1 &&
+		    recv(fd, frame, sizeof(frame), MSG_WAITALL) == sizeof(frame))
+			*asked = frame[0] == AGENT_END && agent_u32(frame + AGENT_HEAD) == 4321;
+		(void)close(fd);
+	}
+	return NULL;
+}
+
+static void an_agent_is_asked_to_end_its_guest(void **state)
+{
+	struct fixture *f = *state;
+	struct vm vm = start_with_agent(f);
+	uint64_t end = clock_boot_ns() + PATIENCE_NS;
+	bool asked = false;
+	pthread_t agent;
+	int fd = -1;
+
+	assert_int_equal(pthread_create(&agent, NULL, agent_that_is_asked, &asked), 0);
+	while (fd < 0 && clock_boot_ns() < end)
+		fd = vmm_port_end(&f->c, &vm, 4321);
+	(void)pthread_join(agent, NULL);
+	assert_true(fd >= 0);
+	assert_true(asked);
+	(void)close(fd);
+	f->c.config.agent_ports = 0;
+	assert_int_equal(vmm_port_end(&f->c, &vm, 4321), -1);
+}
+
 /* One port on which no monitor listens does not end the search. */
 static void a_refused_port_is_passed_over(void **state)
 {
@@ -2329,6 +2370,7 @@ int main(void)
 		TEST(a_search_tries_all_ports),
 		TEST(each_connection_of_a_search_has_its_nonce),
 		TEST(a_refused_port_is_passed_over),
+		TEST(an_agent_is_asked_to_end_its_guest),
 		TEST(a_vm_without_ports_says_why),
 		TEST(a_search_by_vsock_names_the_port_and_comes_again),
 		TEST(a_late_agent_names_ssh),

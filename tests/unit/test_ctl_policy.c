@@ -187,6 +187,94 @@ static void policy_on_failure_depends_on_the_guests_end(void **state)
 	assert_int_equal(host.boots, 2);
 }
 
+/* A reboot is no exit that a policy decides about: the VM goes on, at once. */
+static void a_guest_that_reboots_is_started_again(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)create(f, "web", false);
+	must_start(f, "web");
+	run_and_end(f, "[    9.1] reboot: Power down\n[   12.3] reboot: Restarting system");
+	assert_true(row(f, "web").rebooted);
+	assert_string_equal(row(f, "web").reason, "its guest rebooted");
+	policy(f, "web", RESTART_ON_FAILURE, 1); /* does not cancel it */
+	pass(f, 0);
+	assert_true(becomes(f, "web", VM_RUNNING));
+	assert_int_equal(host.boots, 2);
+	assert_false(row(f, "web").rebooted);
+	/* One that reboots in a row waits, for its starts are work of the host.  Their number is
+	 * not that of failures. */
+	run_and_end(f, "reboot: Restarting system");
+	pass(f, 0);
+	pass(f, 1);
+	assert_int_equal(row(f, "web").state, VM_STOPPED);
+	pass(f, 2);
+	assert_true(becomes(f, "web", VM_RUNNING));
+	/* A stop also holds for a VM that waits for its restart. */
+	run_and_end(f, "reboot: Restarting system");
+	must_stop(f, "web");
+	assert_false(row(f, "web").rebooted);
+	pass(f, 0);
+	pass(f, 100);
+	assert_int_equal(row(f, "web").state, VM_STOPPED);
+	assert_int_equal(host.boots, 3);
+}
+
+/* Firecracker ends at a reset, which is the guest's only way to power off. */
+static void a_reboot_in_firecracker_is_an_end(void **state)
+{
+	struct fixture *f = *state;
+
+	host.firecracker = true;
+	(void)create(f, "web", false);
+	must_start(f, "web");
+	run_and_end(f, "reboot: Restarting system");
+	assert_false(row(f, "web").wanted);
+	pass(f, 0);
+	pass(f, 100);
+	assert_int_equal(host.boots, 1);
+}
+
+/* A reboot whose start fails is tried again. */
+static void a_reboot_that_fails_is_repeated(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)create(f, "web", false);
+	must_start(f, "web");
+	host.boot_fails = true;
+	run_and_end(f, "reboot: Restarting system");
+	pass(f, 0);
+	for (int i = 0; i < 300 && !strstr(row(f, "web").reason, "not started again: no answer");
+	     i++)
+		pump(f, 10);
+	assert_true(becomes(f, "web", VM_STOPPED));
+	assert_true(row(f, "web").rebooted);
+	host.boot_fails = false;
+	pass(f, 0);
+	pass(f, 5);
+	assert_true(becomes(f, "web", VM_RUNNING));
+}
+
+/* The last such line counts. */
+static void the_reason_of_an_end_is_the_guests(void **state)
+{
+	static const char *const rows[][2] = {
+		{ "reboot: Power down", "its guest powered off" },
+		{ "reboot: System halted", "its guest halted" },
+		{ "Kernel panic - not syncing: x", "the kernel of its guest panicked" },
+		{ "nothing of that", "the VMM ended" },
+	};
+	struct fixture *f = *state;
+
+	(void)create(f, "web", false);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		must_start(f, "web");
+		run_and_end(f, rows[i][0]);
+		assert_string_equal(row(f, "web").reason, rows[i][1]);
+	}
+}
+
 static void restarts_end_after_the_limit_in_a_row(void **state)
 {
 	struct fixture *f = *state;
@@ -779,6 +867,10 @@ int main(void)
 		TEST(a_vm_without_a_policy_stays_stopped),
 		TEST(policy_always_restarts_except_after_a_stop),
 		TEST(policy_on_failure_depends_on_the_guests_end),
+		TEST(a_guest_that_reboots_is_started_again),
+		TEST(a_reboot_in_firecracker_is_an_end),
+		TEST(a_reboot_that_fails_is_repeated),
+		TEST(the_reason_of_an_end_is_the_guests),
 		TEST(restarts_end_after_the_limit_in_a_row),
 		TEST(a_failed_restart_is_reported_and_repeated),
 		TEST(vms_are_restarted_one_by_one),

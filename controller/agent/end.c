@@ -1,0 +1,130 @@
+/* end.c - ends the guest: its programs, its file systems, the machine.
+ *
+ * Each init is told in its own way: systemd(1), "SIGNALS"; busybox, init/init.c: SIGUSR2; our own:
+ * init.c.  To process 1 no other signal does harm or good: the kernel drops those that it does not
+ * handle (signal(7)). */
+#include "controller/agent/end.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define LONGEST_MS 3600000  /* as of a stop (proto/control.def) */
+#define STEP_MS 20          /* pause between two looks at what still runs */
+#define BUTTON_MS 3000      /* for what the power button may have begun, with an unknown init */
+#define PROGRAMS_MS 2000    /* from SIGTERM to SIGKILL, when init has not ended the guest */
+#define SYSTEMD_POWEROFF 38 /* SIGRTMIN+4; the C library of systemd has SIGRTMIN 34 */
+
+int end_power_off(void)
+{
+	return access("/sys/firmware/acpi", F_OK) == 0 ? RB_POWER_OFF : RB_AUTOBOOT;
+}
+
+/* Read the first bytes of the command line of a process.  Return: their number. */
+static size_t command_line(int proc, const char *pid, char *line, size_t size)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "%.32s/cmdline", pid);
+	int fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : read(fd, line, size - 1);
+	if (fd >= 0)
+		(void)close(fd);
+	line[n > 0 ? n : 0] = '\0';
+	return n > 0 ? (size_t)n : 0;
+}
+
+/* Return: true if the process is a program of the image.  Threads of the kernel and ended processes
+ * have no command line; that of an agent begins with '@'. */
+static bool is_program(int proc, const char *pid)
+{
+	char line[2];
+
+	return *pid >= '1' && *pid <= '9' && strcmp(pid, "1") != 0 &&
+	       command_line(proc, pid, line, sizeof(line)) && line[0] != '@';
+}
+
+static bool programs_run(int proc)
+{
+	int fd = openat(proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *e;
+	bool any = false;
+
+	while (d && !any && (e = readdir(d)))
+		any = is_program(proc, e->d_name);
+	if (d)
+		(void)closedir(d);
+	return any;
+}
+
+_Noreturn void end_now(int proc, int how, int signal, unsigned grace_ms, void (*reap)(void))
+{
+	(void)kill(-1, signal);
+	(void)kill(-1, SIGCONT);
+	for (unsigned ms = 0; ms < grace_ms && programs_run(proc); ms += STEP_MS) {
+		(void)poll(NULL, 0, STEP_MS);
+		reap();
+	}
+	(void)kill(-1, SIGKILL);
+	sync();
+	(void)mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY, NULL);
+	(void)reboot(how);
+	for (;;)
+		(void)pause();
+}
+
+/* Return: the last component of a path. */
+static const char *base_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+/* Return: the signal by which process 1 powers off, or 0: it is not known. */
+static int signal_of_init(int proc)
+{
+	char exe[256], line[256];
+	ssize_t n = readlinkat(proc, "1/exe", exe, sizeof(exe) - 1);
+
+	exe[n > 0 ? n : 0] = '\0';
+	(void)command_line(proc, "1", line, sizeof(line));
+	if (line[0] == '@')
+		return SIGPWR;
+	if (strcmp(base_of(exe), "systemd") == 0)
+		return SYSTEMD_POWEROFF;
+	/* A script that busybox runs has the program's own name first. */
+	if (strncmp(base_of(exe), "busybox", 7) == 0 && strcmp(base_of(line), "init") == 0)
+		return SIGUSR2;
+	return 0;
+}
+
+static void reap_all(void)
+{
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+}
+
+_Noreturn void end_asked(int proc, unsigned grace_ms)
+{
+	const int sig = signal_of_init(proc);
+	const int how = end_power_off();
+
+	if (sig)
+		(void)kill(1, sig);
+	const unsigned most = sig ? LONGEST_MS : BUTTON_MS;
+	if (grace_ms > most)
+		grace_ms = most;
+	(void)poll(NULL, 0, (int)grace_ms);
+	end_now(proc, how, SIGTERM, PROGRAMS_MS, reap_all);
+}

@@ -1,0 +1,96 @@
+#!/bin/bash
+# The end of a guest from inside: stop by the agent, without a power button; reboot, power off,
+# panic, and what is said of each.
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/lib.sh"
+needs qemu-system-x86_64 mke2fs jq dpkg-deb
+[ -n "$(cgroup_mount)" ] || skip_all "needs cgroup v2"
+in_ns "$@"
+. "$(dirname "$0")/lib_set.sh"
+trap 'set_stop; umount /etc/passwd; finish' EXIT
+banger() { as $ALICE "$@"; }
+in_guest() { banger exec -n web -- "$@"; }
+boot_id() { in_guest cat /proc/sys/kernel/random/boot_id; }
+up() { # up: the VM starts, and its agent answers
+	banger start web && banger wait --for ready --timeout 300s web
+}
+reason() { field $ALICE web reason; }
+ends_as() { # ends_as REASON: in time, and with that reason
+	wait_for 120 state_is $ALICE web stopped && [ "$(reason)" = "$1" ]
+}
+other_boot() { # other_boot ID: it runs again, with another boot id
+	local id
+	id=$(boot_id) && [ -n "$id" ] && [ "$id" != "$1" ]
+}
+
+set_prepare
+conf_make slots=2 per_owner=2
+guest_image
+did "the set comes up" set_start
+did "kernel and image" set_images
+
+# ---- an init that minds neither button nor signal ----
+check "a VM whose init minds nothing" eval 'banger create web --image tiny --memory 192M && up'
+check "it writes, and syncs nothing" in_guest /bin/busybox sh -c 'echo kept >/root/file'
+is "$(banger stop --timeout 60s web -o json | jq '.[0].forced')" false \
+	"stop: the agent powers it off"
+is "$(reason)" "" "a stop has no reason"
+check "its console says so" console_has $ALICE web "reboot: Power down"
+check "it starts again" up
+is "$(in_guest /bin/busybox cat /root/file)" kept "what it had written is on its disk"
+takes() { # takes PORT: a command takes a port
+	background as $ALICE exec -n --timeout 60s web -- /bin/busybox sleep 1000 >/dev/null 2>&1
+}
+asks() { status_of banger exec -n --timeout 1s web -- /bin/busybox true; }
+for port in 1 2 3 4; do takes $port; done
+check "commands take all its ports" wait_for 120 eval '[ "$(asks)" = 7 ]'
+is "$(banger stop --timeout 3s web -o json | jq '.[0].forced')" true \
+	"no port is free, and no button is minded: it is killed, and told to be"
+
+# ---- its own ends ----
+check "it starts again" up
+boot=$(boot_id)
+id=$(field $ALICE web id)
+in_guest /bin/busybox reboot -f >/dev/null
+check "reboot: it runs again, with another boot id" wait_for 300 other_boot "$boot"
+is "$(field $ALICE web id)/$(field $ALICE web state)" "$id/running" "as the same VM"
+in_guest /bin/busybox poweroff -f >/dev/null
+check "poweroff: it stays stopped, and its reason is told" ends_as "its guest powered off"
+check "a policy: on-failure" banger set web --restart on-failure
+check "it starts again" up
+boot=$(boot_id)
+in_guest /bin/busybox reboot -f >/dev/null
+check "a reboot is no end that the policy decides about" wait_for 300 other_boot "$boot"
+check "no policy any more" banger set web --restart no
+in_guest /bin/busybox sh -c 'echo 1 >/proc/sys/kernel/sysrq; echo c >/proc/sysrq-trigger' >/dev/null
+check "a panic: its reason is told" ends_as "the kernel of its guest panicked"
+check "it starts again" up
+kill -9 "$(vmm_pid)"
+check "kill -9 of the VMM: no guest's end is claimed" ends_as "the VMM ended"
+check "it starts again" up
+in_guest /bin/busybox sh -c 'echo "reboot: Restarting system" >/dev/console
+	exec /bin/busybox sleep 1000' >/dev/null 2>&1 &
+check "a guest that says that it reboots" wait_for 60 console_has $ALICE web "reboot: Restarting"
+check "and a stop: it does not come again" banger stop --timeout 60s web
+is "$(field $ALICE web state)" stopped "it is stopped"
+banger rm web >/dev/null
+
+# ---- busybox init ----
+ln -sf /bin/busybox "$T/guest/sbin/init"
+ln -sf /bin/busybox "$T/guest/bin/sh" # inittab's words with quotes are its
+cat >"$T/guest/etc/inittab" <<-'INITTAB'
+	::sysinit:/bin/busybox echo GUEST-UP
+	::respawn:/bin/busybox sleep 1000
+	::shutdown:/bin/busybox sh -c "echo orderly >/root/end"
+INITTAB
+mke2fs -q -F -t ext4 -d "$T/guest" -E root_owner=0:0 "$T/guest.ext4" 16M
+check "an image with busybox init" as 0 image import busybox "$T/guest.ext4" --kernel debian
+check "a VM of it" eval 'banger create web --image busybox --memory 192M && up'
+check "its init runs" wait_for 120 console_has $ALICE web GUEST-UP
+is "$(banger stop --timeout 60s web -o json | jq '.[0].forced')" false \
+	"stop: its init powers it off"
+check "it starts again" up
+is "$(in_guest /bin/busybox cat /root/end)" orderly \
+	"its init has run what is due at a shutdown"
+banger kill web >/dev/null
+banger rm web >/dev/null

@@ -1,0 +1,184 @@
+/* How the agent ends a guest, without one: each kind of process 1 is told in its own way, and an
+ * init that does not end the guest does not keep it.  /proc is a folder of the test. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct {
+	char dir[32], did[512]; /* the calls in order */
+	int proc;
+	unsigned slept_ms;
+	jmp_buf ends;
+} fx;
+
+static void did(const char *what, long n)
+{
+	size_t have = strlen(fx.did);
+
+	(void)snprintf(fx.did + have, sizeof(fx.did) - have, "%s:%ld ", what, n);
+}
+
+static int fake_kill(pid_t pid, int sig)
+{
+	did(pid == 1 ? "init" : "all", sig);
+	return 0;
+}
+
+static int fake_poll(struct pollfd *p, nfds_t n, int ms)
+{
+	assert_true(n == 0 && !p && ms >= 0);
+	fx.slept_ms += (unsigned)ms;
+	return 0;
+}
+
+static int fake_mount(const char *a, const char *b, const char *c, unsigned long flags,
+		      const void *d)
+{
+	(void)a, (void)b, (void)c, (void)d;
+	did("mount", (long)(flags & MS_RDONLY));
+	return 0;
+}
+
+static int fake_reboot(int how)
+{
+	(void)how;
+	did("reboot", (long)fx.slept_ms);
+	longjmp(fx.ends, 1);
+}
+
+static void fake_sync(void)
+{
+	did("sync", 0);
+}
+
+#define kill fake_kill
+#define poll fake_poll
+#define mount fake_mount
+#define reboot fake_reboot
+#define sync fake_sync
+#include "controller/agent/end.c"
+#undef kill
+#undef poll
+#undef mount
+#undef reboot
+#undef sync
+
+/* A process of the guest: its program, and its command line with | for NUL. */
+static void process(const char *pid, const char *exe, const char *line)
+{
+	char path[128], text[128];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", fx.dir, pid);
+	(void)mkdir(path, 0700);
+	(void)snprintf(path, sizeof(path), "%s/%s/exe", fx.dir, pid);
+	(void)unlink(path);
+	assert_int_equal(symlink(exe, path), 0);
+	(void)snprintf(path, sizeof(path), "%s/%s/cmdline", fx.dir, pid);
+	FILE *f = fopen(path, "we");
+	assert_non_null(f);
+	(void)snprintf(text, sizeof(text), "%s", line);
+	for (char *p = text; (p = strchr(p, '|'));)
+		*p++ = '\0';
+	(void)fwrite(text, 1, strlen(line), f);
+	(void)fclose(f);
+}
+
+static int before(void **state)
+{
+	(void)state;
+	memset(&fx, 0, sizeof(fx));
+	(void)strcpy(fx.dir, "/tmp/banger-end-XXXXXX");
+	if (!mkdtemp(fx.dir))
+		return -1;
+	fx.proc = open(fx.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fx.proc < 0 ? -1 : 0;
+}
+
+static int after(void **state)
+{
+	char line[64];
+
+	(void)state;
+	(void)close(fx.proc);
+	(void)snprintf(line, sizeof(line), "rm -r %s", fx.dir);
+	return system(line);
+}
+
+/* Return: what was done until the machine ended. */
+static const char *ends(unsigned grace_ms)
+{
+	fx.did[0] = '\0';
+	fx.slept_ms = 0;
+	if (setjmp(fx.ends) == 0)
+		end_asked(fx.proc, grace_ms);
+	return fx.did;
+}
+
+/* The calls behind the time of init, with the time of all. */
+#define FORCED "all:15 all:18 all:9 sync:0 mount:1 reboot:"
+
+static void test_each_init_is_told(void **state)
+{
+	(void)state;
+	process("1", "/usr/lib/systemd/systemd", "/sbin/init|");
+	assert_string_equal(ends(8000), "init:38 " FORCED "8000 ");
+	process("1", "/bin/busybox", "init|");
+	assert_string_equal(ends(8000), "init:12 " FORCED "8000 ");
+	process("1", "/bin/busybox", "/sbin/init|");
+	assert_string_equal(ends(100), "init:12 " FORCED "100 ");
+	process("1", "/banger-agent", "@banger-agent|");
+	assert_string_equal(ends(8000), "init:30 " FORCED "8000 ");
+}
+
+/* The time for it is short: nothing may come of it but of the power button. */
+static void test_an_unknown_init_is_not_told(void **state)
+{
+	(void)state;
+	process("1", "/bin/busybox", "/bin/busybox|sh|/sbin/init|");
+	assert_string_equal(ends(8000), FORCED "3000 ");
+	process("1", "/sbin/runit", "runit|");
+	assert_string_equal(ends(500), FORCED "500 ");
+	(void)unlinkat(fx.proc, "1/exe", 0);
+	(void)unlinkat(fx.proc, "1/cmdline", 0);
+	assert_string_equal(ends(0), FORCED "0 ");
+	assert_string_equal(ends(UINT32_MAX), FORCED "3000 ");
+}
+
+/* Threads of the kernel, agents and process 1 are not waited for; a program has two seconds. */
+static void test_a_program_that_stays_is_killed(void **state)
+{
+	(void)state;
+	process("1", "/bin/busybox", "init|");
+	process("2", "/nosuch", "");
+	process("50", "/banger-agent", "@banger-agent|");
+	assert_string_equal(ends(0), "init:12 " FORCED "0 ");
+	process("60", "/bin/sleep", "sleep|99|");
+	assert_string_equal(ends(0), "init:12 " FORCED "2000 ");
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, before, after)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_each_init_is_told),
+		T(test_an_unknown_init_is_not_told),
+		T(test_a_program_that_stays_is_killed),
+	};
+
+	return cmocka_run_group_tests_name("agent_end", tests, NULL, NULL);
+}
