@@ -60,7 +60,8 @@ struct vm {
 	/* The desired state: a start sets it; a stop, a kill or the end of the restart policy
 	 * clears it.  A restart policy only starts VMs whose desired state is set. */
 	bool wanted;
-	/* Goes with @wanted: its guest has rebooted, so it is started again, whatever its policy. */
+	/* Goes with @wanted: its guest has rebooted, so it is started again, whatever its policy
+	 * says. */
 	bool rebooted;
 	enum hold hold;
 	char ssh_key[4001];

@@ -66,7 +66,8 @@ static void open_odd(void)
 	user.odd[5] = open("/dev/null", O_RDWR | O_CLOEXEC);
 }
 
-/* Return: a connection, whose sends and receives end after a second, or three for an agent; or -1. */
+/* Return: a connection, whose sends and receives end after a second, or three for an agent; or
+ * -1. */
 static int connect_once(void)
 {
 	const struct timeval second = { .tv_sec = user.vm ? 3 : 1 };

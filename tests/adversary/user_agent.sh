@@ -1,9 +1,10 @@
 #!/bin/bash
-# user_agent.sh - lets three processes of a hostile user attack the ports of the agent in his own VM
-# (user.c) while another user lists her VMs.  Afterwards the controller, the VMM and the agent are as
-# before.
+# user_agent.sh - lets three processes of a hostile user attack the ports of the agent in his own
+# VM (user.c) while another user lists her VMs.  Afterwards the controller, the VMM and the agent
+# are as before.
 #
-# USER_CONNECTIONS: the least number of connections of each process (60).  USER_SEED: seed of the first one (1).
+# USER_CONNECTIONS: the least number of connections of each process (60).  USER_SEED: seed of the
+# first one (1).
 . "$(dirname "$0")/../integration/lib.sh"
 needs qemu-system-x86_64 mke2fs jq dpkg-deb setpriv
 [ -n "$(cgroup_mount)" ] || skip_all "needs cgroup v2"
@@ -20,15 +21,18 @@ did "the set comes up" set_start
 did "kernel and image" set_images
 check "a VM starts" eval 'as $BOB create web --image tiny --memory 192M && as $BOB start web'
 runs() { [ "$(as $BOB exec --timeout 300s -n web -- echo ran)" = ran ]; }
-check "its agent answers" wait_for 60 runs # a command may come before the guest's init has made its programs
+# A command may come before the guest's init has made its programs.
+check "its agent answers" wait_for 60 runs
 controller=$(child controller) vmm=$(cat "$CGROUP"/vm/0.1.$BOB/cgroup.procs)
 fds_of() { find "/proc/$1/fd" -mindepth 1 2>/dev/null | wc -l; }
 status_value() { awk -v f="$2:" '$1 == f { print $2 }' "/proc/$1/status"; }
 # shellcheck disable=SC2034 # the evals below
-threads=$(status_value "$controller" Threads) fds=$(fds_of "$controller") rss=$(status_value "$controller" VmRSS) of_vmm=$(fds_of "$vmm")
+threads=$(status_value "$controller" Threads) fds=$(fds_of "$controller") \
+	of_vmm=$(fds_of "$vmm") rss=$(status_value "$controller" VmRSS)
 
 for ((u = 0; u < 3; u++)); do
-	setpriv --reuid $BOB --regid $BOB --clear-groups "$B/user" "$T/run/control.sock" "$connections" $((seed + u)) web >"$T/user.$u" 2>&1 &
+	setpriv --reuid $BOB --regid $BOB --clear-groups "$B/user" \
+		"$T/run/control.sock" "$connections" $((seed + u)) web >"$T/user.$u" 2>&1 &
 	attackers+=($!)
 done
 at_it() { # the number of processes that are still at it
@@ -36,28 +40,38 @@ at_it() { # the number of processes that are still at it
 	for p in "${attackers[@]}"; do if kill -0 "$p" 2>/dev/null; then n=$((n + 1)); fi; done
 	echo $n
 }
-check "all of them are at it" wait_for 60 eval '[ "$(at_it)" = 3 ] && grep -q "gets a session of its agent" "$T/set.err"'
+have_sessions() { grep -q "gets a session of its agent" "$T/set.err"; }
+check "all of them are at it" wait_for 60 eval '[ "$(at_it)" = 3 ] && have_sessions'
 unserved=0
-for ((asked = 0; asked < 20; asked++)); do as $ALICE vm list -o json >/dev/null || unserved=$((unserved + 1)); done # they go on until they are told
+ask() { as $ALICE vm list -o json >/dev/null || unserved=$((unserved + 1)); }
+for ((asked = 0; asked < 20; asked++)); do ask; done # they go on until they are told
 kill -USR1 "${attackers[@]}"
-for (( ; asked < 100 && $(at_it) > 0; asked++)); do as $ALICE vm list -o json >/dev/null || unserved=$((unserved + 1)); done
+for (( ; asked < 100 && $(at_it) > 0; asked++)); do ask; done
 is "$unserved" 0 "another user is served each of $asked times meanwhile (seed $seed)"
 wait "${attackers[@]}"
-echo "# $(awk '{ c += $2; a += $4; r += $6 } END { print c " connections, " a " answered, " r " refused" }' "$T"/user.[0-9])"
-is "$(awk '{ a += $4 } END { print (a > 0) }' "$T"/user.[0-9])" 1 "they got ports, and did with them what they wanted"
+awk '{ c += $2; a += $4; r += $6 }
+	END { print "# " c " connections, " a " answered, " r " refused" }' "$T"/user.[0-9]
+is "$(awk '{ a += $4 } END { print (a > 0) }' "$T"/user.[0-9])" 1 \
+	"they got ports, and did with them what they wanted"
 
 # ---- what it left ----
-is "$(child controller) $(cat "$CGROUP"/vm/0.1.$BOB/cgroup.procs)" "$controller $vmm" "controller and VMM live"
-check "the controller has as many descriptors as before" wait_for 60 eval '[ "$(fds_of $controller)" -le "$fds" ]'
-check "its closer threads have ended" wait_for 60 eval '[ "$(status_value $controller Threads)" -le "$threads" ]'
-is "$(($(status_value "$controller" VmRSS) < rss + 32768))" 1 "its memory has not grown by 32 MiB ($rss to $(status_value "$controller" VmRSS) KB)"
-check "the VMM has as many descriptors as before" wait_for 60 eval '[ "$(fds_of $vmm)" -le "$of_vmm" ]'
+is "$(child controller) $(cat "$CGROUP"/vm/0.1.$BOB/cgroup.procs)" "$controller $vmm" \
+	"controller and VMM live"
+check "the controller has as many descriptors as before" \
+	wait_for 60 eval '[ "$(fds_of $controller)" -le "$fds" ]'
+check "its closer threads have ended" \
+	wait_for 60 eval '[ "$(status_value $controller Threads)" -le "$threads" ]'
+now=$(status_value "$controller" VmRSS)
+is "$((now < rss + 32768))" 1 "its memory has not grown by 32 MiB ($rss to $now KB)"
+check "the VMM has as many descriptors as before" \
+	wait_for 60 eval '[ "$(fds_of $vmm)" -le "$of_vmm" ]'
 check "the agent answers again" wait_for 60 runs
 for i in 1 2 3 4; do
 	as $BOB exec --timeout 300s -n web -- 'echo up; exec sleep 1000' >"$T/session.$i" 2>&1 &
 	sessions+=($!)
 done
-check "by all four of its ports" wait_for 60 eval '[ "$(cat "$T"/session.? | grep -c "^up")" = 4 ]'
+check "by all four of its ports" \
+	wait_for 60 eval '[ "$(cat "$T"/session.? | grep -c "^up")" = 4 ]'
 check "the VM goes" as $BOB vm delete web
 wait "${sessions[@]}"
 did "the set stops" set_stop
