@@ -376,7 +376,7 @@ static void compare_vmm(struct look *l, pid_t pid, uint32_t slot)
 		return;
 	if (strcmp(words, l->config->qemu) == 0)
 		p = &policy_vmm[VMM_QEMU];
-	else if (strcmp(words, l->config->firecracker) == 0)
+	else if (words[0] && strcmp(words, l->config->firecracker) == 0)
 		p = &policy_vmm[VMM_FIRECRACKER];
 	else if (strcmp(words, "/libexec/banger-kvmprobe") == 0)
 		p = &policy_vmm[VMM_PROBE];
@@ -398,8 +398,10 @@ static void compare_group(struct look *l, const char *folder, const char *name)
 		return;
 	(void)snprintf(path, sizeof(path), "%.3500s/%.255s/cgroup.procs", folder, name);
 	_cleanup_fclose_ FILE *f = fopen(path, "re");
+	/* KVM puts a thread of its own into the group of each VM. */
 	while (f && fscanf(f, "%ld", &pid) == 1)
-		compare_vmm(l, (pid_t)pid, slot);
+		if (!proc_is_kernel_thread((pid_t)pid))
+			compare_vmm(l, (pid_t)pid, slot);
 }
 
 static void compare_vmms(struct look *l, pid_t launcher)

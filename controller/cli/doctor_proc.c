@@ -12,6 +12,8 @@
 
 #include "common/cleanup.h"
 
+#define PF_KTHREAD 0x00200000u /* include/linux/sched.h */
+
 int proc_text(pid_t pid, const char *name, char out[PROC_TEXT])
 {
 	char path[64];
@@ -36,6 +38,19 @@ int proc_link(pid_t pid, const char *name, char out[PROC_VALUE])
 	ssize_t n = readlink(path, out, PROC_VALUE - 1);
 	out[n > 0 ? n : 0] = '\0';
 	return n < 0 ? -1 : 0;
+}
+
+bool proc_is_kernel_thread(pid_t pid)
+{
+	char text[PROC_TEXT];
+	unsigned flags = 0;
+
+	if (proc_text(pid, "stat", text) < 0)
+		return false;
+	/* The name may have parentheses in it; behind it are state and five numbers. */
+	const char *rest = strrchr(text, ')');
+	return rest && sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %u", &flags) == 1 &&
+	       flags & PF_KTHREAD;
 }
 
 /* Return: the line after which @text has "@key" at its beginning, or NULL. */

@@ -17,6 +17,9 @@ int proc_text(pid_t pid, const char *name, char out[PROC_TEXT]);
 /* Read the link /proc/PID/@name.  Return: 0, or -1 with errno. */
 int proc_link(pid_t pid, const char *name, char out[PROC_VALUE]);
 
+/* Return: whether the process is a thread of the kernel's. */
+bool proc_is_kernel_thread(pid_t pid);
+
 /* Copy the value of the line "@key:" of /proc/PID/status, with one blank for each run of blanks;
  * "" if there is no such line. */
 void proc_field(const char *status, const char *key, char out[PROC_VALUE]);
