@@ -98,6 +98,7 @@ static int signal_of_init(int proc)
 	ssize_t n = readlinkat(proc, "1/exe", exe, sizeof(exe) - 1);
 
 	exe[n > 0 ? n : 0] = '\0';
+	exe[strcspn(exe, " ")] = '\0'; /* "(deleted)" behind a program that was upgraded */
 	(void)command_line(proc, "1", line, sizeof(line));
 	if (line[0] == '@')
 		return SIGPWR;

@@ -77,7 +77,6 @@ static int plan_objects(struct ctl *c, struct vm *vm, struct start *s, const str
 	fill_runtime(c, vm);
 	vm->state = VM_STARTING;
 	vm->wanted = true;
-	vm->rebooted = false;
 	vm->reason[0] = '\0';
 	memcpy(vm->op, o->hex, sizeof(vm->op));
 	s->n = objects_planned(vm, s->kinds);
@@ -163,6 +162,8 @@ static int record_running(struct ctl *c, struct vm *vm, const struct start *s,
 			  const struct operation *o, struct error *e)
 {
 	vm->state = VM_RUNNING;
+	vm->rebooted =
+		false; /* not before: a start that the service's end cuts off is made again */
 	vm->started_ns = clock_wall_ns();
 	if (db_group_begin(c->db, e) < 0)
 		return -1;
@@ -255,7 +256,7 @@ static int start_checked(struct ctl *c, struct vm *vm, const struct operation *o
 	struct start s = { .pidfd = -1 };
 	const enum vm_state back = vm_rest_state(vm);
 	const uint64_t started_ns = vm->started_ns;
-	const bool wanted = vm->wanted, rebooted = vm->rebooted;
+	const bool wanted = vm->wanted;
 
 	int r = plan_objects(c, vm, &s, o, e);
 	if (r == 0)
@@ -269,7 +270,6 @@ static int start_checked(struct ctl *c, struct vm *vm, const struct operation *o
 	if (r < 0) {
 		vm->started_ns = started_ns;
 		vm->wanted = wanted;
-		vm->rebooted = rebooted;
 		undo_start(c, vm, &s, back, o, e);
 	}
 	close_and_reset(&s.pidfd);

@@ -73,10 +73,16 @@ static void give_up_locked(struct ctl *c, struct vm *vm, const struct operation 
 	struct error e = { 0 };
 
 	(void)o;
-	if (!vm_at_rest(vm) || !vm->wanted || vm->rebooted)
+	if (!vm_at_rest(vm) || !vm->wanted)
 		return;
-	(void)snprintf(vm->reason, sizeof(vm->reason),
-		       "it ended %u times in a row and is not started again", vm->restart_max + 1);
+	if (vm->rebooted)
+		(void)snprintf(vm->reason, sizeof(vm->reason),
+			       "its guest rebooted, and %u starts in a row did not help",
+			       VM_REBOOTS_MOST);
+	else
+		(void)snprintf(vm->reason, sizeof(vm->reason),
+			       "it ended %u times in a row and is not started again",
+			       vm->restart_max + 1);
 	log_warn("%s: %s", vm->name, vm->reason);
 	if (vm_clear_wanted(c, vm, &e) < 0)
 		log_error("%s: %s", vm->name, e.why);

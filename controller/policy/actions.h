@@ -9,9 +9,13 @@
 
 #include "controller/ctl.h"
 
-/* Start a VM at rest whose desired state is running and whose restart policy allows it. */
+#define VM_REBOOTS_MOST 10 /* in a row, none of them followed by a minute of work */
+
+/* Start a VM at rest whose desired state is running, if its restart policy allows it, or its guest
+ * has rebooted. */
 void vm_revive(struct ctl *c, const uint8_t id[ID_LEN]);
-/* Clear the desired state of a VM that reached its maximum of restarts in a row. */
+/* Clear the desired state of a VM that reached its maximum of restarts, or of reboots, in a row.
+ */
 void vm_give_up(struct ctl *c, const uint8_t id[ID_LEN]);
 /* Stop a running VM that has been idle for its auto_stop_s. */
 void vm_auto_stop(struct ctl *c, const uint8_t id[ID_LEN]);

@@ -9,7 +9,8 @@
  *   at rest, desired state running,    restart after 1, 2, 4 ... 60 s; one VM a cycle, so that the
  *     has a restart policy             VMs of a host do not all start at once after a boot; the
  *                                      restart is cancelled after restart_max in a row
- *   at rest, its guest has rebooted    restart at once, then after 2, 4 ... 60 s
+ *   at rest, its guest has rebooted    restart at once, then after 2, 4 ... 60 s; cancelled
+ *                                      after VM_REBOOTS_MOST in a row
  *   running for STEADY_S               the count of restarts in a row is reset
  *   running, idle for auto_stop_s      stop; idle.c takes the samples
  *   running, its agent has not         ask the agent, at once and whenever a quarter of the time
@@ -93,7 +94,9 @@ struct pass {
 	struct housekeeping *k;
 	uint64_t now;
 	char *network;
-	bool started; /* this cycle has queued its one restart */
+	/* the restart that has been due for the longest time, and its job: a cycle queues one */
+	struct vm_policy *next;
+	void (*next_job)(struct ctl *c, const uint8_t id[ID_LEN]);
 };
 
 struct housekeeping *housekeeping_open(struct ctl *c)
@@ -203,6 +206,14 @@ static uint64_t wait_ns(unsigned tries)
 	return s * SECOND;
 }
 
+/* Return: whether a VM that has been started @tries times in a row is not started once more. */
+static bool is_enough(const struct vm *vm, unsigned tries)
+{
+	if (vm->rebooted)
+		return tries >= VM_REBOOTS_MOST;
+	return vm->restart_max && tries >= vm->restart_max;
+}
+
 static void when_at_rest(struct pass *p, struct vm_policy *s, const struct vm *vm)
 {
 	if (!vm->wanted || (vm->restart == RESTART_NO && !vm->rebooted) || vm_is_incomplete(vm)) {
@@ -213,14 +224,20 @@ static void when_at_rest(struct pass *p, struct vm_policy *s, const struct vm *v
 	/* A reboot is no failure: the first one does not wait. */
 	if (!s->due_ns)
 		s->due_ns = p->now + (vm->rebooted && !s->tries ? 0 : wait_ns(s->tries));
-	if (p->now < s->due_ns || p->started)
+	if (p->now < s->due_ns || (p->next && p->next->due_ns <= s->due_ns))
 		return;
-	bool enough = !vm->rebooted && vm->restart_max && s->tries >= vm->restart_max;
-	if (!queue_job(s, enough ? vm_give_up : vm_revive))
+	p->next = s;
+	p->next_job = is_enough(vm, s->tries) ? vm_give_up : vm_revive;
+}
+
+/* One user's VMs can not keep another's waiting for ever: the longest wait ends first. */
+static void start_next(struct pass *p)
+{
+	_cleanup_unlock_ struct lock_guard g = lock_guard(&p->k->lock);
+	if (!p->next || !queue_job(p->next, p->next_job))
 		return;
-	p->started = true;
-	s->tries++;
-	s->due_ns = 0;
+	p->next->tries++;
+	p->next->due_ns = 0;
 }
 
 /* The VM is degraded, starting or stopping. */
@@ -271,6 +288,7 @@ void housekeeping_pass(struct housekeeping *k, uint64_t now_ns)
 
 	if (db_vm_each(k->ctl->db, NULL, true, visit_vm, &p, &e) < 0)
 		log_warn("the VMs can not be looked after: %s", e.why);
+	start_next(&p);
 	free(p.network);
 }
 

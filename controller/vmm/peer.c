@@ -117,9 +117,11 @@ int vmm_peer_connect(const struct ctl *c, const struct vm *vm, const char *name,
 	(void)snprintf(path, VMM_PEER_PATH, "%.*s", VMM_PEER_PATH - 1, whole);
 	memcpy(a.sun_path, path, VMM_PEER_PATH);
 	_cleanup_close_ int s = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (s < 0)
+		return -1;
 	fdio_refuse_fds(s);
-	if (s < 0 || check_socket(path, uid) < 0 ||
-	    connect(s, (const struct sockaddr *)&a, sizeof(a)) < 0 || check_listener(s, uid) < 0)
+	if (check_socket(path, uid) < 0 || connect(s, (const struct sockaddr *)&a, sizeof(a)) < 0 ||
+	    check_listener(s, uid) < 0)
 		return -1;
 	return steal_fd(&s);
 }

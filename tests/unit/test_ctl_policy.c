@@ -220,6 +220,51 @@ static void a_guest_that_reboots_is_started_again(void **state)
 	assert_int_equal(host.boots, 3);
 }
 
+/* Its starts in a row have an end, whatever its policy. */
+static void a_guest_that_only_reboots_is_given_up(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)create(f, "web", false);
+	must_start(f, "web");
+	for (unsigned i = 0; i < VM_REBOOTS_MOST; i++) {
+		run_and_end(f, "reboot: Restarting system");
+		pass(f, 0);
+		pass(f, 60);
+		assert_true(becomes(f, "web", VM_RUNNING));
+	}
+	run_and_end(f, "reboot: Restarting system");
+	pass(f, 0);
+	pass(f, 60);
+	for (int i = 0; i < 300 && row(f, "web").wanted; i++)
+		pump(f, 10);
+	assert_false(row(f, "web").wanted);
+	assert_string_equal(row(f, "web").reason,
+			    "its guest rebooted, and 10 starts in a row did not help");
+	assert_int_equal(host.boots, 1 + VM_REBOOTS_MOST);
+}
+
+/* A cycle starts one VM: that which waits for the longest time, not the first by its name. */
+static void the_longest_wait_ends_first(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)create(f, "web", false);
+	(void)create(f, "zeta", false);
+	policy(f, "zeta", RESTART_ALWAYS, 0);
+	must_start(f, "web");
+	must_start(f, "zeta");
+	fake_helper_vmm_exit(f->fake, 1);
+	assert_true(becomes(f, "zeta", VM_STOPPED));
+	pass(f, 0);
+	run_and_end(f, "reboot: Restarting system");
+	pass(f, 5);
+	assert_true(becomes(f, "zeta", VM_RUNNING));
+	assert_int_equal(row(f, "web").state, VM_STOPPED);
+	pass(f, 0);
+	assert_true(becomes(f, "web", VM_RUNNING));
+}
+
 /* Firecracker ends at a reset, which is the guest's only way to power off. */
 static void a_reboot_in_firecracker_is_an_end(void **state)
 {
@@ -869,6 +914,8 @@ int main(void)
 		TEST(policy_on_failure_depends_on_the_guests_end),
 		TEST(a_guest_that_reboots_is_started_again),
 		TEST(a_reboot_in_firecracker_is_an_end),
+		TEST(a_guest_that_only_reboots_is_given_up),
+		TEST(the_longest_wait_ends_first),
 		TEST(a_reboot_that_fails_is_repeated),
 		TEST(the_reason_of_an_end_is_the_guests),
 		TEST(restarts_end_after_the_limit_in_a_row),
