@@ -62,6 +62,7 @@ struct subject {
 __attribute__((format(printf, 3, 4))) static void find(struct look *l, const char *process,
 						       const char *fmt, ...)
 {
+	char raw[sizeof(l->list[0].text)];
 	va_list ap;
 
 	if (l->n++ >= FINDINGS_MAX)
@@ -69,8 +70,10 @@ __attribute__((format(printf, 3, 4))) static void find(struct look *l, const cha
 	struct finding *f = &l->list[l->n - 1];
 	(void)snprintf(f->process, sizeof(f->process), "%s", process);
 	va_start(ap, fmt);
-	(void)vsnprintf(f->text, sizeof(f->text), fmt, ap);
+	(void)vsnprintf(raw, sizeof(raw), fmt, ap);
 	va_end(ap);
+	/* A command line or the name of a descriptor may be no UTF-8, which no row can hold. */
+	text_printable(raw, f->text, sizeof(f->text));
 }
 
 /* Count a comparison of @field; a difference is a finding. */

@@ -274,21 +274,33 @@ _Noreturn static void serve(struct forwards *all, const struct forward *f, int f
 	_exit(status);
 }
 
-static int take(struct forwards *all, const struct forward *f, struct error *e)
+/* Tell an error of one connection, which may pass: the host lacks descriptors or processes. */
+static void tell(struct forwards *all, const struct forward *f, int error)
+{
+	struct error e = { 0 };
+
+	(void)error_set(&e, FAIL_GENERAL, f->local, "a connection is lost: %s", strerror(error));
+	(void)out_error(all->c, &e);
+	(void)poll(NULL, 0, AGAIN_MS);
+}
+
+static void take(struct forwards *all, const struct forward *f)
 {
 	const pid_t parent = getpid();
 	_cleanup_close_ int fd = accept4(f->fd, NULL, NULL, SOCK_CLOEXEC);
 
-	if (fd < 0)
-		return errno == EAGAIN || errno == ECONNABORTED || errno == EINTR
-			       ? 0
-			       : error_set(e, FAIL_GENERAL, f->local, "%s", strerror(errno));
+	if (fd < 0) {
+		if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
+			tell(all, f, errno);
+		return;
+	}
 	(void)fflush(NULL); /* otherwise the child would print our buffered output too */
 	const pid_t pid = fork();
 	if (pid == 0)
 		serve(all, f, fd, parent);
 	all->running += pid > 0;
-	return pid < 0 ? error_set(e, FAIL_GENERAL, f->local, "%s", strerror(errno)) : 0;
+	if (pid < 0)
+		tell(all, f, errno);
 }
 
 /* ---- for ssh ---- */
@@ -382,8 +394,8 @@ static int turn(struct forwards *all, struct error *e)
 	if (all->end < 0 && !p[2].revents)
 		all->end = vm_end_watch(all->vm.id);
 	for (size_t i = 0; i < all->n; i++)
-		if (p[3 + i].revents && all->running < AT_ONCE && take(all, &all->v[i], e) < 0)
-			return -1;
+		if (p[3 + i].revents && all->running < AT_ONCE)
+			take(all, &all->v[i]);
 	return 0;
 }
 

@@ -111,7 +111,8 @@ start_forward() {
 	: >"$T/forward"
 	setpriv --reuid $ALICE --regid $ALICE --clear-groups env -i \
 		--default-signal=INT,QUIT PATH="$PATH" HOME="$T/home.$ALICE" \
-		BANGER_SOCKET="$T/run/control.sock" "$B/banger" forward web "$@" >"$T/forward" \
+		BANGER_SOCKET="$T/run/control.sock" "$B/banger" \
+		forward --timeout 120s web "$@" >"$T/forward" \
 		2>"$T/forward.err" </dev/null &
 	FORWARD=$!
 	wait_for 60 eval '[ "$(wc -l <"$T/forward")" = '$#' ]'

@@ -125,7 +125,7 @@ whole_set() { # as many processes as a set has: three children, and one of the s
 	[ "$(pgrep -P "$fake" | wc -l)" = 3 ] &&
 		[ "$(pgrep -P "$(pgrep -P "$fake" -f "^banger-role-spawn 600")" | wc -l)" = 1 ]
 }
-wait_for 60 whole_set
+check "the scripts are up" wait_for 60 whole_set
 look
 is "$rc" 9 "a set of scripts is none"
 is "$(rows FAIL banger-role-blk)" "banger-role-blk: want one process, got 0" \

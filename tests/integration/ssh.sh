@@ -75,7 +75,7 @@ is "$(status_of banger host-key web)" 5 "host-key: they differ"
 check "host-key --accept" banger host-key --accept web
 is "$(echo true | status_of banger ssh web)" 0 "then ssh takes it"
 check "a VM without ssh server" in_guest systemctl stop ssh
-is "$(echo true | status_of banger ssh --timeout 2s web)" 7 "vm ssh: no server answers in time"
+is "$(echo true | status_of banger ssh --timeout 20s web)" 7 "vm ssh: no server answers in time"
 is "$(grep -c 'no answer from web port 22' "$T/err")" 1 "vm ssh says that no server answers"
 banger kill web >/dev/null
 is "$(userssh ssh web.banger true; echo $?)/$(grep -c 'it is stopped' "$T/err")" 255/1 \
