@@ -18,11 +18,12 @@ static const struct catalogue_entry without_catalogue = { "debian", BUILD "debia
 struct found {
 	bool there, own;
 	char name[64], origin[ORIGIN_SIZE];
+	char ref[80]; /* of image_reference_of() */
 };
 
 struct look {
 	const char *name, *origin; /* wanted; origin NULL: none */
-	struct found by_name, by_origin;
+	struct found any, by_name, by_origin;
 	struct names all;
 };
 
@@ -37,6 +38,7 @@ static void take(struct found *f, const struct ev_image *i)
 	f->own = own;
 	(void)snprintf(f->name, sizeof(f->name), "%s", i->name);
 	(void)snprintf(f->origin, sizeof(f->origin), "%s", i->origin);
+	image_reference_of(i, f->ref);
 }
 
 static int look_at(void *arg, const struct event *event, const union control_body *body,
@@ -49,6 +51,7 @@ static int look_at(void *arg, const struct event *event, const union control_bod
 	if (event->id != EVENT_IMAGE || !goes_by_name(i->owner))
 		return 0;
 	names_add(&l->all, i->name);
+	take(&l->any, i);
 	if (strcmp(i->name, l->name) == 0)
 		take(&l->by_name, i);
 	if (l->origin && strcmp(i->origin, l->origin) == 0)
@@ -108,7 +111,7 @@ static int make_for_vm(struct cli *c, const struct catalogue_entry *entry, char 
 
 /* ---- no word ---- */
 
-static int find_default(struct cli *c, char name[64], struct error *e)
+static int find_default(struct cli *c, char name[80], struct error *e)
 {
 	struct catalogue_entry entry = without_catalogue;
 	int has = catalogue_find(NULL, &entry, e);
@@ -121,11 +124,11 @@ static int find_default(struct cli *c, char name[64], struct error *e)
 		return make_for_vm(c, &entry, name, e);
 	}
 	const char *of_several = !has                ? NULL
-				 : l.by_name.there   ? l.by_name.name
-				 : l.by_origin.there ? l.by_origin.name
+				 : l.by_name.there   ? l.by_name.ref
+				 : l.by_origin.there ? l.by_origin.ref
 						     : NULL;
 	if (l.all.n == 1 || of_several) {
-		(void)snprintf(name, 64, "%s", l.all.n == 1 ? l.all.first : of_several);
+		(void)snprintf(name, 80, "%s", l.all.n == 1 ? l.any.ref : of_several);
 		return 0;
 	}
 	error_set(e, FAIL_USAGE, "image", "there are %zu images; name one of them: %s", l.all.n,
@@ -158,7 +161,7 @@ static int refuse_other(const char *ref, const struct found *f, struct error *e)
 	return -1;
 }
 
-static int find_named(struct cli *c, const char *ref, char name[64], struct error *e)
+static int find_named(struct cli *c, const char *ref, char name[80], struct error *e)
 {
 	struct catalogue_entry entry;
 	char full[80];
@@ -166,7 +169,7 @@ static int find_named(struct cli *c, const char *ref, char name[64], struct erro
 	if (image_reference(c, ref, full, e) < 0)
 		return -1;
 	if (strcmp(full, ref) != 0)
-		return text_put(name, 64, "image", full, e);
+		return text_put(name, 80, "image", full, e);
 	int known = resolve(ref, &entry, e);
 	struct look l = { .name = entry.name, .origin = entry.origin };
 
@@ -180,7 +183,7 @@ static int find_named(struct cli *c, const char *ref, char name[64], struct erro
 			 entry.origin);
 	const struct found *f = meant ? &l.by_name : &l.by_origin;
 	if (f->there) {
-		(void)snprintf(name, 64, "%s", f->name);
+		(void)snprintf(name, 80, "%s", f->ref);
 		return 0;
 	}
 	if (l.by_name.there)
@@ -190,7 +193,7 @@ static int find_named(struct cli *c, const char *ref, char name[64], struct erro
 }
 
 /* The value of --image, whose digest may be given. */
-static int find_given(struct cli *c, char name[64], struct error *e)
+static int find_given(struct cli *c, char name[80], struct error *e)
 {
 	char full[80];
 
@@ -199,10 +202,10 @@ static int find_given(struct cli *c, char name[64], struct error *e)
 	if (strcmp(full, c->opt.image) == 0)
 		return 0;
 	c->opt.image = name;
-	return text_put(name, 64, "image", full, e);
+	return text_put(name, 80, "image", full, e);
 }
 
-int image_for_vm(struct cli *c, const char *ref, char name[64], struct error *e)
+int image_for_vm(struct cli *c, const char *ref, char name[80], struct error *e)
 {
 	if (!ref && c->opt.image)
 		return find_given(c, name, e);

@@ -34,7 +34,7 @@ static const char *digits_of(const char *ref)
 										       : "";
 }
 
-/* Root's reference to an image of another user is UID/NAME. */
+/* UID/NAME is a reference to the image of that user. */
 static bool is_name_of(const struct ev_image *i, const char *ref)
 {
 	char full[80];
@@ -83,6 +83,14 @@ static int look_up(struct cli *c, const char *ref, struct ev_image *out, struct 
 	return 0;
 }
 
+void image_reference_of(const struct ev_image *i, char ref[80])
+{
+	if (i->owner == geteuid())
+		(void)snprintf(ref, 80, "%s", i->name);
+	else
+		(void)snprintf(ref, 80, "%u/%s", (unsigned)i->owner, i->name);
+}
+
 int image_reference(struct cli *c, const char *ref, char name[80], struct error *e)
 {
 	struct ev_image i;
@@ -94,10 +102,7 @@ int image_reference(struct cli *c, const char *ref, char name[80], struct error 
 	}
 	if (look_up(c, ref, &i, e) < 0)
 		return -1;
-	if (goes_by_name(i.owner))
-		(void)snprintf(name, 80, "%s", i.name);
-	else
-		(void)snprintf(name, 80, "%u/%s", (unsigned)i.owner, i.name);
+	image_reference_of(&i, name);
 	return 0;
 }
 

@@ -118,6 +118,9 @@ void names_add(struct names *l, const char *name)
 {
 	size_t at = strlen(l->list), room = sizeof(l->list) - at;
 
+	if (l->n && strcmp(l->last, name) == 0)
+		return;
+	(void)snprintf(l->last, sizeof(l->last), "%s", name);
 	if (l->n++ == 0)
 		(void)snprintf(l->first, sizeof(l->first), "%s", name);
 	if (snprintf(l->list + at, room, "%s%s", at ? ", " : "", name) >= (int)room)

@@ -66,8 +66,9 @@ int image_build(struct cli *c, const char *name, const char *origin, json_t **re
 /* Names for a message: their number, the first one, and as many as there is room for. */
 struct names {
 	size_t n;
-	char first[64], list[160];
+	char first[64], last[64], list[160];
 };
+/* Add a name of a sorted list.  A name that two owners use is added once. */
 void names_add(struct names *l, const char *name);
 
 /* Return: true if the name of an image or kernel without its owner means this one.  Root is shown
@@ -78,7 +79,7 @@ bool goes_by_name(uint64_t owner);
  * image_for_vm() - choose the image of a new VM, and make it if it is not here
  * @ref:	what the user named: an image here, a name of root's catalogue, or a reference to an
  *		image of a registry; NULL: nothing but perhaps --image
- * @name:	room for the value of c->opt.image
+ * @name:	room for the value of c->opt.image, a name or UID/NAME as image_reference() has it
  *
  * A name means the image that has it.  A reference means an image of that origin alone: another
  * image that has the name which the reference would get is refused.  Without a word the only image
@@ -86,12 +87,16 @@ bool goes_by_name(uint64_t owner);
  * made: the catalogue's, else a Debian of the host's release.
  * Return: 0, or -1 with @e.
  */
-int image_for_vm(struct cli *c, const char *ref, char name[64], struct error *e);
+int image_for_vm(struct cli *c, const char *ref, char name[80], struct error *e);
+
+/* Write the reference that means this image and no other one of its name: the name of the caller's
+ * own, UID/NAME of another user's, root included. */
+void image_reference_of(const struct ev_image *i, char ref[80]);
 
 /**
  * image_reference() - write the reference that the daemon understands
  * @ref:	a name of an image, or its digest: sha256:DIGITS or DIGITS, 12 to 64 of them
- * @name:	out: @ref, unless it is a digest that no image has as its name
+ * @name:	out: @ref, or image_reference_of() the image that has this digest
  *
  * Return: 0, or -1 with @e: no image, or several, have that digest.
  */

@@ -261,7 +261,7 @@ int cmd_vm_run(struct cli *c)
 	struct error e = { 0 };
 	struct res_vm_create r;
 	struct ssh s;
-	char image[64];
+	char image[80];
 	_cleanup_free_ char **words = NULL;
 
 	if (put_entrypoint(c, &words, &e) < 0 || check_run(c, &e) < 0)

@@ -70,7 +70,7 @@ int cmd_vm_create(struct cli *c)
 	struct error e = { 0 };
 	struct call_vm_create a;
 	struct res_vm_create r;
-	char image[64];
+	char image[80];
 	struct ssh s;
 
 	if (vm_check_name(name, &e) < 0 || image_for_vm(c, NULL, image, &e) < 0 ||

@@ -39,7 +39,8 @@ static struct fixture {
 	bool ready;
 	const char *log;        /* what vm_logs sends */
 	const char *images[8];  /* what image_list sends */
-	uint64_t images_owner;  /* of those */
+	uint64_t images_owner;  /* of those that are not root's */
+	bool roots[8];          /* likewise */
 	const char *origins[8]; /* of those; NULL: "" */
 	const char *digests[8]; /* likewise */
 	uint64_t used_by[8];
@@ -120,7 +121,6 @@ static void send_events(int fd, enum call_id id)
 		}
 	} else if (id == CALL_IMAGE_LIST) {
 		struct ev_image i = { .kernel = "debian",
-				      .owner = fx.images_owner,
 				      .size = 1u << 30,
 				      .created = "2026-01-02T03:04:05Z" };
 		for (size_t n = 0; fx.images[n]; n++) {
@@ -128,6 +128,7 @@ static void send_events(int fd, enum call_id id)
 			(void)strcpy(i.origin, fx.origins[n] ? fx.origins[n] : "");
 			(void)strcpy(i.digest, fx.digests[n] ? fx.digests[n] : "");
 			i.used_by = fx.used_by[n];
+			i.owner = fx.roots[n] ? 0 : fx.images_owner;
 			(void)control_send_event(fd, control_event(EVENT_IMAGE), &i);
 		}
 	}
@@ -401,6 +402,7 @@ static int fixture_setup(void **state)
 	fx.ip = "255.255.255.255"; /* connect() to it fails at once */
 	fx.log = "";
 	fx.images[0] = "debian";
+	fx.images_owner = geteuid();
 	fx.owner = 1000;
 	fx.started = fx.reason = "";
 	fx.waiting = -1;

@@ -393,6 +393,81 @@ static void test_a_digest_in_the_place_of_a_name(void **state)
 	assert_int_equal(BANGER("image", "show", "-q", DIGEST_B), 0);
 }
 
+#define NOBODY 65534 /* an account that each host has */
+
+/* Be a user who is not root, as only such a user has an image of the name of one of root's. */
+static void be_a_user(void)
+{
+	if (geteuid() == 0) {
+		assert_int_equal(chown(fx.dir, NOBODY, (gid_t)-1), 0);
+		assert_int_equal(chown(in_dir("sock"), NOBODY, (gid_t)-1), 0);
+		assert_int_equal(setresuid(NOBODY, NOBODY, 0), 0);
+	}
+	fx.images_owner = geteuid();
+}
+
+static void be_root_again(void)
+{
+	uid_t real, effective, saved;
+
+	assert_int_equal(getresuid(&real, &effective, &saved), 0);
+	if (saved == 0)
+		assert_int_equal(setresuid(0, 0, 0), 0);
+}
+
+#define LONG_NAME "a-name-of-an-image-that-has-as-many-bytes-as-a-name-can-have-63"
+
+/* Root's image and the user's own have one name; the digest or the origin tells which is meant. */
+static void test_two_images_of_one_name(void **state)
+{
+	const struct call_vm_create *a = &fx.last[CALL_VM_CREATE].vm_create;
+
+	(void)state;
+	have_two_images();
+	be_a_user();
+	fx.images[0] = fx.images[1] = LONG_NAME;
+	fx.origins[0] = "python:2";
+	fx.origins[1] = "python:3";
+	fx.roots[1] = true;
+	assert_int_equal(BANGER("image", "rm", "sha256:" DIGEST_B), 0);
+	assert_string_equal(fx.last[CALL_IMAGE_DELETE].image_delete.image, "0/" LONG_NAME);
+	assert_int_equal(BANGER("image", "rm", "sha256:" DIGEST_A), 0);
+	assert_string_equal(fx.last[CALL_IMAGE_DELETE].image_delete.image, LONG_NAME);
+	assert_int_equal(BANGER("image", "tag", DIGEST_B, "other"), 0);
+	assert_string_equal(fx.last[CALL_IMAGE_TAG].image_tag.image, "0/" LONG_NAME);
+	assert_int_equal(BANGER("create", "--image", DIGEST_B), 0);
+	assert_string_equal(a->image, "0/" LONG_NAME);
+	assert_int_equal(BANGER("run", "-d", DIGEST_B), 0);
+	assert_string_equal(a->image, "0/" LONG_NAME);
+	assert_int_equal(BANGER("run", "-d", "python:3"), 0);
+	assert_string_equal(a->image, "0/" LONG_NAME);
+	assert_int_equal(BANGER("run", "-d", "python:2"), 0);
+	assert_string_equal(a->image, LONG_NAME);
+	/* One name is one choice: it means the own image. */
+	assert_int_equal(BANGER("create"), 0);
+	assert_string_equal(a->image, LONG_NAME);
+	fx.images[0] = "other";
+	write_catalogue("[default]\nimage = x\n[images]\nx = python:3\n");
+	assert_int_equal(BANGER("create"), 0);
+	assert_string_equal(a->image, "0/" LONG_NAME);
+	be_root_again();
+}
+
+/* A kernel of the user's and one of root's have one name, which is one choice. */
+static void test_a_name_counts_once(void **state)
+{
+	struct names l = { 0 };
+
+	(void)state;
+	names_add(&l, "alpine");
+	names_add(&l, "debian");
+	names_add(&l, "debian");
+	names_add(&l, "fedora");
+	assert_int_equal(l.n, 3);
+	assert_string_equal(l.first, "alpine");
+	assert_string_equal(l.list, "alpine, debian, fedora");
+}
+
 static void test_show(void **state)
 {
 	(void)state;
@@ -511,6 +586,8 @@ int main(void)
 		T(test_pull_to_a_name_that_is_taken),
 		T(test_without_landlock_skopeo_writes_a_tar),
 		T(test_a_digest_in_the_place_of_a_name),
+		T(test_two_images_of_one_name),
+		T(test_a_name_counts_once),
 		T(test_show),
 		T(test_prune),
 		T(test_an_export_of_a_daemon_that_lies),
