@@ -186,6 +186,8 @@ static int read_whole(struct archive *a, uint8_t *to, size_t n)
 	return have == n ? 0 : -1;
 }
 
+/* libarchive applies an appended filter once.  A supported one it would apply again if the
+ * decompressed bytes begin with another frame. */
 static int unpack_zstd(struct qcow2 *q, size_t n)
 {
 	size_t frame = zstd_frame(q->packed, n);
@@ -194,9 +196,9 @@ static int unpack_zstd(struct qcow2 *q, size_t n)
 
 	if (!a)
 		return -1;
-	(void)archive_read_support_filter_zstd(a);
 	(void)archive_read_support_format_raw(a);
-	int r = archive_read_open_memory(a, q->packed, frame) == ARCHIVE_OK &&
+	int r = archive_read_append_filter(a, ARCHIVE_FILTER_ZSTD) == ARCHIVE_OK &&
+				archive_read_open_memory(a, q->packed, frame) == ARCHIVE_OK &&
 				archive_read_next_header(a, &entry) == ARCHIVE_OK
 			? read_whole(a, q->cluster, cluster_size(q))
 			: -1;

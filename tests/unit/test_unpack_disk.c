@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <archive.h>
+#include <archive_entry.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -357,6 +359,41 @@ static void qcow2_deflated(void)
 	}
 }
 
+/* Return: the bytes of a zstd frame of @n bytes at @p, in @to. */
+static size_t zstd(const void *p, size_t n, void *to, size_t room)
+{
+	struct archive *a = archive_write_new();
+	struct archive_entry *entry = archive_entry_new();
+	size_t used = 0;
+
+	assert_non_null(a);
+	archive_entry_set_filetype(entry, AE_IFREG);
+	assert_int_equal(archive_write_add_filter_zstd(a), ARCHIVE_OK);
+	assert_int_equal(archive_write_set_format_raw(a), ARCHIVE_OK);
+	assert_int_equal(archive_write_open_memory(a, to, room, &used), ARCHIVE_OK);
+	assert_int_equal(archive_write_header(a, entry), ARCHIVE_OK);
+	assert_int_equal(archive_write_data(a, p, n), (la_ssize_t)n);
+	assert_int_equal(archive_write_close(a), ARCHIVE_OK);
+	archive_entry_free(entry);
+	archive_write_free(a);
+	return used;
+}
+
+/* Put the disk into a qcow2 with clusters that are zstd frames, each in sectors of its own. */
+static void qcow2_zstd(void)
+{
+	qcow2_header(3);
+	be(t.file + 72, 8, 8);
+	t.file[104] = 1;
+	t.len = DATA_AT;
+	for (size_t i = 0; i < DISK / CLUSTER; i++) {
+		size_t n = zstd(t.disk + i * CLUSTER, CLUSTER, t.file + t.len,
+				sizeof(t.file) - t.len);
+		be(l2(i), 1ull << 62 | (uint64_t)((n - 1) / SECTOR) << (62 - 8) | t.len, 8);
+		t.len += (n + SECTOR - 1) / SECTOR * SECTOR;
+	}
+}
+
 static void qcow2_refuses(const char *why)
 {
 	refuses(t.file, t.len, why);
@@ -383,6 +420,19 @@ static void test_a_qcow2_with_partitions(void **state)
 	(void)entry(0, root_type, 3, 4);
 	qcow2_deflated();
 	gives(t.file, t.len, 3, 4);
+}
+
+/* Files of a guest may be compressed themselves, as those of journald and initramfs-tools are. */
+static void test_a_cluster_that_holds_a_zstd_frame(void **state)
+{
+	static uint8_t inner[2 * CLUSTER];
+
+	(void)state;
+	ext4(0, 8);
+	memset(inner, 'i', sizeof(inner));
+	(void)zstd(inner, sizeof(inner), t.disk + MIB, MIB);
+	qcow2_zstd();
+	gives(t.file, t.len, 0, 8);
 }
 
 /* Clusters may be shared, and the last one be cut where its zeros begin. */
@@ -501,6 +551,7 @@ int main(void)
 		T(test_a_damaged_gpt),
 		T(test_a_qcow2),
 		T(test_a_qcow2_with_partitions),
+		T(test_a_cluster_that_holds_a_zstd_frame),
 		T(test_clusters_that_are_cut_or_shared),
 		T(test_what_is_no_plain_qcow2),
 		T(test_tables_that_lead_elsewhere),
