@@ -277,9 +277,13 @@ static int fill(struct import *im, const char *how, uint64_t mib, struct error *
 	find_helper(helper);
 	(void)snprintf(size, sizeof(size), "%llu", (unsigned long long)mib);
 	const char *const argv[] = { helper, how, size, layers ? im->pick : NULL, NULL };
-	const struct proc_io io = {
-		.capture = text, .capture_size = sizeof(text), .in = im->input, .third = image
-	};
+	/* Its words are those that are captured.  A descriptor of the terminal would let it push
+	 * input there, and read what is typed. */
+	const struct proc_io io = { .capture = text,
+				    .capture_size = sizeof(text),
+				    .null_err = true,
+				    .in = im->input,
+				    .third = image };
 	int status = proc_run(im->c, argv, &io, e);
 	if (status < 0)
 		return -1;

@@ -25,7 +25,7 @@
 #define MEMORY "memory of the C library"
 #define BYTES "input and image"
 
-enum variable { FOLDER = 1, VARIABLES };
+enum variable { FOLDER = 1, SELF, VARIABLES };
 
 /* clang-format off */
 static const struct rule rules[] = {
@@ -57,7 +57,9 @@ static const struct rule rules[] = {
 	  { BOUND(0, FOLDER), MASKED(2, O_ACCMODE | CHANGES | O_DIRECTORY, 0) },
 	  "files of a folder that is the input; Landlock decides which" },
 	{ SCMP_SYS(ioctl), ENOTTY, ANY, "is it a terminal, or a disk?" },
-	{ SCMP_SYS(fcntl), 0, ANY, "flags of descriptors" },
+	{ SCMP_SYS(fcntl), 0, { IS(1, F_DUPFD_CLOEXEC) }, "a descriptor for libext2fs to close" },
+	{ SCMP_SYS(fcntl), 0, { IS(1, F_GETFD) }, "libext2fs: is the descriptor open?" },
+	{ SCMP_SYS(fcntl), 0, { IS(1, F_GETFL) }, "libext2fs: can the descriptor be written?" },
 	{ SCMP_SYS(getuid), 0, ANY, "libext2fs: may it look at the environment?" },
 	{ SCMP_SYS(geteuid), 0, ANY, "libext2fs: may it look at the environment?" },
 	{ SCMP_SYS(getgid), 0, ANY, "libext2fs: may it look at the environment?" },
@@ -70,7 +72,7 @@ static const struct rule rules[] = {
 	{ SCMP_SYS(time), 0, ANY, "times, which the image does not get" },
 	{ SCMP_SYS(getpid), 0, ANY, "abort(3)" },
 	{ SCMP_SYS(gettid), 0, ANY, "abort(3)" },
-	{ SCMP_SYS(tgkill), 0, ANY, "abort(3)" },
+	{ SCMP_SYS(tgkill), 0, { BOUND(0, SELF) }, "abort(3)" },
 	{ SCMP_SYS(rt_sigprocmask), 0, ANY, "abort(3)" },
 	{ SCMP_SYS(rt_sigaction), 0, ANY, "abort(3)" },
 	{ SCMP_SYS(rt_sigreturn), 0, ANY, "abort(3)" },
@@ -103,7 +105,7 @@ static const struct policy policy = {
 	.namespaces = "",
 	.files = "its input and the image",
 	.lists = { rules },
-	.vars = { [FOLDER] = "the input, if it is a folder" },
+	.vars = { [FOLDER] = "the input, if it is a folder", [SELF] = "its own process" },
 };
 
 static int limit(int what, uint64_t most)
@@ -154,7 +156,10 @@ static int confine_files(int folder)
 
 int confine(int folder, uint64_t file_max)
 {
-	const struct binding bound[VARIABLES] = { [FOLDER] = policy_fd(folder) };
+	const struct binding bound[VARIABLES] = {
+		[FOLDER] = policy_fd(folder),
+		[SELF] = { UINT32_MAX, (uint32_t)getpid() },
+	};
 
 	if (limit_all(file_max) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ||
 	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || confine_files(folder) < 0)

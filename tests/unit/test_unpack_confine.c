@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -95,6 +96,76 @@ static void test_without_a_folder_no_file_is_opened(void **state)
 	assert_int_equal(opened(-1, t.folder, "file", O_RDONLY | O_CLOEXEC), -SIGSYS);
 	assert_int_equal(opened(-1, AT_FDCWD, t.file, O_RDONLY | O_CLOEXEC), EACCES);
 	assert_int_equal(opened(t.folder, AT_FDCWD, t.file, O_RDONLY | O_CLOEXEC), EACCES);
+}
+
+/* Run @act in a confined process.  Return: as opened(). */
+static int acted(int (*act)(void))
+{
+	int status;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		if (confine(-1, FILE_MOST) < 0)
+			_exit(UNCONFINED);
+		_exit(act() < 0 ? errno : 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static pid_t tester;
+
+/* Signal 0 only asks whether the process is there. */
+static int signal_tester(void)
+{
+	return (int)syscall(SYS_tgkill, tester, tester, 0);
+}
+
+static int signal_self(void)
+{
+	return (int)syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), 0);
+}
+
+static int end_self(void)
+{
+	abort();
+}
+
+static void test_no_other_process_is_signalled(void **state)
+{
+	(void)state;
+	tester = getpid();
+	assert_int_equal(acted(signal_tester), -SIGSYS);
+	assert_int_equal(acted(signal_self), 0);
+	assert_int_equal(acted(end_self), -SIGABRT);
+}
+
+/* F_SETOWN and F_SETSIG would have the kernel send the signal. */
+static int own_descriptor(void)
+{
+	return fcntl(STDOUT_FILENO, F_SETOWN, tester);
+}
+
+static int lock_file(void)
+{
+	const struct flock all = { .l_type = F_WRLCK };
+
+	return fcntl(t.folder, F_SETLK, &all);
+}
+
+static int copy_descriptor(void)
+{
+	return fcntl(t.folder, F_DUPFD_CLOEXEC, 3);
+}
+
+static void test_a_descriptor_is_only_copied(void **state)
+{
+	(void)state;
+	tester = getpid();
+	assert_int_equal(acted(own_descriptor), -SIGSYS);
+	assert_int_equal(acted(lock_file), -SIGSYS);
+	assert_int_equal(acted(copy_descriptor), 0);
 }
 
 /* Let the kernel have no Landlock, for this process. */
@@ -226,6 +297,8 @@ int main(void)
 		T(test_a_folder_can_be_read),
 		T(test_nothing_is_changed),
 		T(test_without_a_folder_no_file_is_opened),
+		T(test_no_other_process_is_signalled),
+		T(test_a_descriptor_is_only_copied),
 		T(test_without_landlock_no_folder_is_taken),
 		T(test_it_ends_with_its_parent),
 		T(test_it_does_not_begin_without_its_parent),
