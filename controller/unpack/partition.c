@@ -31,6 +31,9 @@ static const struct content {
 	{ "XFS", "XFSB", 0, 4 },
 	{ "LVM", "LABELONE", 512, 8 },
 	{ "LUKS", "LUKS\xba\xbe", 0, 6 },
+	{ "squashfs", "hsqs", 0, 4 }, /* this one and the next two: linux/magic.h */
+	{ "EROFS", "\xe2\xe1\xf5\xe0", 1024, 4 },
+	{ "F2FS", "\x10\x20\xf5\xf2", 1024, 4 },
 };
 #define EXT4 (&contents[0])
 
@@ -64,13 +67,20 @@ static int look(struct disk *d, const struct range *r, const struct content **ou
 	return 0;
 }
 
+static int check_range(const struct disk *d, const struct range *r, struct error *e)
+{
+	return r->start > d->size || r->len > d->size - r->start
+		       ? damaged(e, "a partition lies behind the end of the disk")
+		       : 0;
+}
+
 /* Keep a partition if it is a better root than the one before. */
 static int consider(struct disk *d, struct range r, bool typed, struct found *f, struct error *e)
 {
 	const struct content *c;
 
-	if (r.start > d->size || r.len > d->size - r.start)
-		return damaged(e, "a partition lies behind the end of the disk");
+	if (check_range(d, &r, e) < 0)
+		return -1;
 	r.len -= r.len % UNIT;
 	if (look(d, &r, &c, e) < 0)
 		return -1;
@@ -145,16 +155,38 @@ static int read_gpt(struct disk *d, uint32_t sector, struct found *f, struct err
 
 /* ---- MBR ---- */
 
+/* The types of a partition that holds logical ones: of DOS, of Windows, and of Linux. */
+static bool is_extended(uint8_t type)
+{
+	return type == 0x05 || type == 0x0f || type == 0x85;
+}
+
+static int refuse_logical(struct error *e)
+{
+	(void)error_set(e, FAIL_USAGE, WHAT,
+			"its root may be a logical partition of its MBR, which is not read");
+	error_hint(e, "import a tar of that system, or its root partition alone");
+	return -1;
+}
+
+/* No logical partition is larger than the extended one around it. */
 static int read_mbr(struct disk *d, const uint8_t *sector, struct found *f, struct error *e)
 {
+	uint64_t extended = 0;
+
 	for (int i = 0; i < 4; i++) {
 		const uint8_t *p = sector + 446 + 16 * i;
 		const struct range r = { (uint64_t)le32(p + 8) * UNIT,
 					 (uint64_t)le32(p + 12) * UNIT };
-		if (p[4] && r.len && consider(d, r, false, f, e) < 0)
+		if (is_extended(p[4])) {
+			if (check_range(d, &r, e) < 0)
+				return -1;
+			extended = r.len > extended ? r.len : extended;
+		} else if (p[4] && r.len && consider(d, r, false, f, e) < 0) {
 			return -1;
+		}
 	}
-	return 0;
+	return extended > f->range.len ? refuse_logical(e) : 0;
 }
 
 /* ---- which table? ---- */

@@ -231,6 +231,30 @@ static void test_an_mbr(void **state)
 	disk_refuses("a partition lies behind the end of the disk");
 }
 
+/* A primary root counts if no logical partition can be larger. */
+static void test_logical_partitions(void **state)
+{
+	static const uint8_t types[] = { 0x05, 0x0f, 0x85 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(types); i++) {
+		(void)setup(NULL);
+		ext4(5, 3); /* of a logical partition, behind its own table at 4 MiB */
+		(void)mbr(1, types[i], 4, 4);
+		disk_refuses("its root may be a logical partition");
+		ext4(1, 1); /* /boot */
+		(void)mbr(0, 0x83, 1, 1);
+		disk_refuses("its root may be a logical partition");
+		assert_non_null(strstr(t.e.hint, "tar"));
+		ext4(1, 3);
+		(void)mbr(0, 0x83, 1, 3);
+		(void)mbr(1, types[i], 6, 2); /* swap */
+		disk_gives(1, 3);
+		(void)mbr(1, types[i], 6, 3);
+		disk_refuses("a partition lies behind the end of the disk");
+	}
+}
+
 /* /boot is an ext4 then, and no root. */
 static void test_a_root_that_is_no_ext4(void **state)
 {
@@ -246,7 +270,14 @@ static void test_a_root_that_is_no_ext4(void **state)
 	disk_refuses("its root file system is XFS, not ext4");
 	memcpy(t.disk + 2u * MIB, "LUKS\xba\xbe", 6);
 	disk_refuses("its root file system is LUKS, not ext4");
+	memcpy(t.disk + 2u * MIB, "hsqs\0", 6);
+	disk_refuses("its root file system is squashfs, not ext4");
 	memset(t.disk + 2u * MIB, 0, 6);
+	memcpy(t.disk + 2u * MIB + 1024, "\xe2\xe1\xf5\xe0", 4);
+	disk_refuses("its root file system is EROFS, not ext4");
+	memcpy(t.disk + 2u * MIB + 1024, "\x10\x20\xf5\xf2", 4);
+	disk_refuses("its root file system is F2FS, not ext4");
+	memset(t.disk + 2u * MIB + 1024, 0, 4);
 	disk_gives(1, 1); /* swap, or FAT */
 }
 
@@ -547,6 +578,7 @@ int main(void)
 		T(test_the_type_root_comes_first),
 		T(test_sectors_of_4096_bytes),
 		T(test_an_mbr),
+		T(test_logical_partitions),
 		T(test_a_root_that_is_no_ext4),
 		T(test_a_damaged_gpt),
 		T(test_a_qcow2),
