@@ -122,7 +122,8 @@ int image_tag(struct ctl *c, const struct operation *o, const char *image, const
 	const struct caller caller = { .uid = operation_asker(o) };
 	struct artifact a = { .type = ARTIFACT_IMAGE };
 
-	if (check_new_name(name, e) < 0 || db_artifact_find(c->db, &caller, image, &a, e) < 0)
+	if (check_new_name(name, e) < 0 || work_check(c, name, e) < 0 ||
+	    db_artifact_find(c->db, &caller, image, &a, e) < 0)
 		return -1;
 	_cleanup_close_ int dir = artifact_folder(&c->config, ARTIFACT_IMAGE, e);
 	if (dir < 0 || artifact_folder_lock(dir, e) < 0)

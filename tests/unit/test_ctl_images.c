@@ -264,6 +264,24 @@ static void test_tag(void **state)
 	assert_int_equal(entries("images"), 0);
 }
 
+/* The next start would not find the new name. */
+static void test_no_tag_without_the_database(void **state)
+{
+	char digest[65], file[200];
+
+	(void)state;
+	(void)snprintf(file, sizeof(file), "%s", path("banger.db"));
+	db_close(ctl.db);
+	ctl.db = db_open(file, &e);
+	assert_non_null(ctl.db);
+	have_kernel();
+	assert_int_equal(import(&root, "debian", ext4(2 * MIB, "hello"), digest), 0);
+	assert_int_equal(tag_image(&ann, "debian", "one"), 0);
+	assert_int_equal(unlink(file), 0);
+	assert_int_equal(tag_image(&ann, "debian", "two"), -1);
+	assert_int_equal(e.code, FAIL_HOST);
+}
+
 static int read_at(const struct caller *c, const char *digest, uint64_t offset,
 		   struct image_part *p)
 {
@@ -1153,6 +1171,7 @@ int main(void)
 		FILES(test_overlay_is_refused),
 		FILES(test_import),
 		FILES(test_tag),
+		FILES(test_no_tag_without_the_database),
 		FILES(test_read),
 		FILES(test_digest),
 		FILES(test_refusals),
