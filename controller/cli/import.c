@@ -448,6 +448,8 @@ static int import(struct import *im, struct error *e)
 {
 	const bool registry = strncmp(im->path, REGISTRY, strlen(REGISTRY)) == 0;
 
+	if (registry && reference_origin(im->path, im->made.origin, e) < 0)
+		return -1;
 	if (need_kernel(im->c, e) < 0 || signals_hold(im->c, e) < 0)
 		return -1;
 	int r = registry ? import_fetched(im, e) : import_file(im, e);
@@ -480,7 +482,6 @@ int image_pull(struct cli *c, const char *name, const char *origin, json_t **res
 {
 	struct import im = { .c = c, .made = { .name = name }, .input = -1 };
 
-	(void)snprintf(im.made.origin, sizeof(im.made.origin), "%s", origin);
 	(void)snprintf(im.room, sizeof(im.room), REGISTRY "%s", origin);
 	im.path = im.room;
 	if (import(&im, e) < 0)

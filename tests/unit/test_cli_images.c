@@ -534,15 +534,15 @@ static void test_an_export_of_a_daemon_that_lies(void **state)
 	assert_int_equal(BANGER("image", "export", "alpine", fx.dir), FAIL_USAGE);
 }
 
-/* Put a program in the place of banger-unpack that answers as one of a hostile tar. */
-static void put_unpacker(const char *dir, const char *answer)
+/* Put a program in the place of banger-unpack that answers so, with this status. */
+static void put_unpacker(const char *dir, const char *answer, int status)
 {
 	char file[300];
 
 	(void)snprintf(file, sizeof(file), "%s/banger-unpack", dir);
 	FILE *f = fopen(file, "we");
 	assert_non_null(f);
-	(void)fprintf(f, "#!/bin/sh\necho noise >&2\nprintf '%s'\nexit %d\n", answer, FAIL_USAGE);
+	(void)fprintf(f, "#!/bin/sh\necho noise >&2\nprintf '%s'\nexit %d\n", answer, status);
 	(void)fclose(f);
 	assert_int_equal(chmod(file, 0755), 0);
 	(void)setenv("BANGER_LIBEXEC", dir, 1);
@@ -561,13 +561,30 @@ static void test_names_of_a_tar_are_cleaned(void **state)
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
 	assert_int_equal(pwrite(fd, magic, sizeof(magic), 257), sizeof(magic));
 	(void)close(fd);
-	put_unpacker(fx.dir, "a\\033[31m\\233\\302\\2332J\\nwhy\\n\\n");
+	put_unpacker(fx.dir, "a\\033[31m\\233\\302\\2332J\\nwhy\\n\\n", FAIL_USAGE);
 	assert_int_equal(BANGER("image", "import", "x", path, "--kernel", "k", "--size", "64M"),
 			 FAIL_USAGE);
 	assert_has(fx.err, ": a?[31m???2J: why\n");
 	assert_null(strstr(fx.err, "noise")); /* its stderr is not the user's */
 	(void)unsetenv("BANGER_LIBEXEC");
 	(void)unsetenv("TMPDIR");
+}
+
+/* `run alpine` then means this image, as after `image pull`. */
+static void test_an_import_of_a_registry_has_its_origin(void **state)
+{
+	const struct call_image_import *a = &fx.last[CALL_IMAGE_IMPORT].image_import;
+
+	(void)state;
+	write_script("skopeo", "mkdir layout && echo '{}' >layout/index.json\n");
+	put_unpacker(fx.dir, "\\n\\n", 0);
+	assert_int_equal(BANGER("image", "import", "x", "docker://r.example/alpine:latest",
+				"--kernel", "k", "--size", "64M"),
+			 0);
+	(void)unsetenv("BANGER_LIBEXEC");
+	assert_string_equal(a->name, "x");
+	assert_string_equal(a->origin, "r.example/alpine");
+	assert_int_equal(BANGER("image", "import", "x", "docker://", "--kernel", "k"), FAIL_USAGE);
 }
 
 int main(void)
@@ -593,6 +610,7 @@ int main(void)
 		T(test_prune),
 		T(test_an_export_of_a_daemon_that_lies),
 		T(test_names_of_a_tar_are_cleaned),
+		T(test_an_import_of_a_registry_has_its_origin),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
