@@ -422,7 +422,11 @@ static int fetch(struct cli *c, const char *reference, const char *dir, struct e
 				     has_landlock() ? "oci:" LAYOUT : "oci-archive:" LAYOUT,
 				     NULL };
 	const struct proc_io io = { .quiet_out = true, .dir = dir };
+	const char *was = getenv("HOME"), *home = home_dir();
 
+	/* Root's skopeo reads no credentials below the HOME of another user. */
+	if (geteuid() == 0 && home && home != was && setenv("HOME", home, 1) < 0)
+		return error_set(e, FAIL_GENERAL, "import", "out of memory");
 	return proc_must(c, argv, &io, "skopeo", e);
 }
 

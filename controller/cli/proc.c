@@ -220,12 +220,30 @@ int make_dirs(const char *path)
 	return 0;
 }
 
+/* Return: $TMPDIR, or NULL.  sudo(8) may leave root that of its caller, who could replace there
+ * what root makes. */
+static const char *given_tempdir(void)
+{
+	const char *tmp = getenv("TMPDIR");
+	struct stat st;
+
+	if (!tmp || *tmp != '/')
+		return NULL;
+	if (geteuid() != 0)
+		return tmp;
+	/* In a sticky folder (inode(7)) a file is renamed by its owner and the folder's alone. */
+	return stat(tmp, &st) == 0 && st.st_uid == 0 &&
+			       (st.st_mode & S_ISVTX || !(st.st_mode & (S_IWGRP | S_IWOTH)))
+		       ? tmp
+		       : NULL;
+}
+
 int tempdir_make(char *path, size_t size, struct error *e)
 {
-	const char *tmp = getenv("TMPDIR"), *home = home_dir();
+	const char *tmp = given_tempdir(), *home = home_dir();
 	char cache[4096];
 
-	if (tmp && *tmp == '/') {
+	if (tmp) {
 		(void)snprintf(path, size, "%s/banger-XXXXXX", tmp);
 	} else {
 		(void)snprintf(cache, sizeof(cache), "%s/.cache/banger", home ? home : "");

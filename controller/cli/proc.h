@@ -39,8 +39,9 @@ int proc_must(struct cli *c, const char *const argv[], const struct proc_io *io,
 /* Return: true if PATH has the program. */
 bool proc_exists(const char *name);
 
-/* Make a folder with mode 0700 in $TMPDIR, ~/.cache/banger or /tmp, the first that works.  Return:
- * 0, or -1 with @e. */
+/* Make a folder with mode 0700 in $TMPDIR, ~/.cache/banger or /tmp, the first that works.  Root
+ * uses $TMPDIR only if root owns it and other users can replace nothing in it.  Return: 0, or -1
+ * with @e. */
 int tempdir_make(char *path, size_t size, struct error *e);
 /* Remove the folder and its content. */
 void tempdir_remove(struct cli *c, const char *path);

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 
 #include "controller/cli/images.h"
+#include "controller/cli/proc.h"
 
 #define T(f) cmocka_unit_test_setup_teardown(f, fixture_setup, fixture_teardown)
 
@@ -587,6 +588,58 @@ static void test_an_import_of_a_registry_has_its_origin(void **state)
 	assert_int_equal(BANGER("image", "import", "x", "docker://", "--kernel", "k"), FAIL_USAGE);
 }
 
+/* sudo(8) may leave root the HOME of its caller, with his docker/config.json. */
+static void test_skopeo_has_the_home_of_root(void **state)
+{
+	char script[300], text[500];
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	(void)snprintf(script, sizeof(script), "echo \"<$HOME>\" >%s/words; exit 1\n", fx.dir);
+	write_script("skopeo", script);
+	(void)setenv("TMPDIR", "/tmp", 1);
+	assert_int_not_equal(BANGER("image", "pull", "alpine", "--kernel", "k"), 0);
+	read_words(text);
+	assert_has(text, fx.dir);
+	assert_int_equal(chown(fx.dir, NOBODY, (gid_t)-1), 0);
+	assert_int_not_equal(BANGER("image", "pull", "alpine", "--kernel", "k"), 0);
+	read_words(text);
+	assert_null(strstr(text, fx.dir));
+	assert_int_not_equal(text[1], '>');
+	(void)unsetenv("TMPDIR");
+}
+
+/* Return: true if a temporary folder is made in the folder that TMPDIR names. */
+static bool is_tempdir_there(uid_t owner, mode_t mode)
+{
+	struct cli c = { .out = stdout, .err = stderr, .sigfd = -1 };
+	char dir[4096];
+	struct error e;
+
+	assert_int_equal(chown(in_dir("tmp"), owner, (gid_t)-1), 0);
+	assert_int_equal(chmod(path, mode), 0);
+	assert_int_equal(tempdir_make(dir, sizeof(dir), &e), 0);
+	tempdir_remove(&c, dir);
+	return strncmp(dir, path, strlen(path)) == 0;
+}
+
+/* Another user could replace the files that root makes there. */
+static void test_a_tmpdir_of_others_is_not_used(void **state)
+{
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(mkdir(in_dir("tmp"), 0700), 0);
+	(void)setenv("TMPDIR", path, 1);
+	assert_true(is_tempdir_there(0, 0700));
+	assert_true(is_tempdir_there(0, 01777));
+	assert_false(is_tempdir_there(0, 0777));
+	assert_false(is_tempdir_there(NOBODY, 0700));
+	assert_false(is_tempdir_there(NOBODY, 01777));
+	(void)unsetenv("TMPDIR");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -611,6 +664,8 @@ int main(void)
 		T(test_an_export_of_a_daemon_that_lies),
 		T(test_names_of_a_tar_are_cleaned),
 		T(test_an_import_of_a_registry_has_its_origin),
+		T(test_skopeo_has_the_home_of_root),
+		T(test_a_tmpdir_of_others_is_not_used),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
