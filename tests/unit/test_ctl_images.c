@@ -267,7 +267,7 @@ static void test_tag(void **state)
 /* The next start would not find the new name. */
 static void test_no_tag_without_the_database(void **state)
 {
-	char digest[65], file[200];
+	char digest[65], file[256];
 
 	(void)state;
 	(void)snprintf(file, sizeof(file), "%s", path("banger.db"));
