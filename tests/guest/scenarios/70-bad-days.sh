@@ -23,7 +23,7 @@ is_down() {
 	is "$?" 9 "doctor fails"
 }
 # The journal has each start's end; the state of the unit changes from moment to moment.
-never_up() {
+service_never_up() {
 	local said
 	said=$(journalctl -b -u banger --no-pager -o cat)
 	[[ $said == *"Failed to start banger"* && $said != *"Started banger"* ]]
@@ -84,7 +84,8 @@ case $PHASE in
 	;;
 4)
 	is_down
-	check "without nftables the service does not start: guests could not be kept apart" never_up
+	check "without nftables the service does not start: guests could not be kept apart" \
+		service_never_up
 	is "$(doctor_row nftables here)" "FAIL: nf_tables is not in the kernel*modprobe nf_tables" \
 		"doctor says so without the service"
 	is "$(doctor_row "cgroup v2" here)" "PASS: *" "and that nothing else is missing"
@@ -94,7 +95,8 @@ case $PHASE in
 	;;
 5)
 	is_down
-	check "with cgroup v1 alone the service does not start: VMMs could not be ended" never_up
+	check "with cgroup v1 alone the service does not start: VMMs could not be ended" \
+		service_never_up
 	is "$(doctor_row "cgroup v2" here)" \
 		"FAIL: none is mounted*boot with systemd.unified_cgroup_hierarchy=1" \
 		"doctor says so, and what to do"
