@@ -204,8 +204,8 @@ static int make_socket(const struct sockaddr_un *a, int fd)
 	if (clear(a->sun_path) < 0 || socket(AF_UNIX, SOCK_STREAM, 0) != fd ||
 	    bind(fd, (const struct sockaddr *)a, sizeof(*a)) < 0)
 		return -1;
-	fdio_refuse_fds(
-		fd); /* a user's file may keep its last close, and so the VMM, from ending */
+	/* A file of a user's may keep its last close, and so the VMM, from ending. */
+	fdio_refuse_fds(fd);
 	return listen(fd, 1);
 }
 
