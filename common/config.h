@@ -99,10 +99,6 @@ enum dm_use { DM_AUTO, DM_OFF };
  * LANDLOCK_REQUIRE: supervisor, launcher and controller each refuse to start. */
 enum landlock_use { LANDLOCK_AUTO, LANDLOCK_REQUIRE };
 
-/* The least ABI of Landlock that counts: with ABI 1 (before Linux 5.19) the controller could not
- * link the kernel of a VM into its slot's folder. */
-#define LANDLOCK_ABI_LEAST 2
-
 #define CONFIG_MAGIC 0x62677231u
 
 /**

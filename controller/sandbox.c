@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <linux/landlock.h>
 #include <linux/prctl.h>
 #include <seccomp.h>
 #include <stddef.h>
@@ -20,6 +19,7 @@
 
 #include "common/cleanup.h"
 #include "common/failpoint.h"
+#include "common/landlock.h"
 #include "common/log.h"
 
 /* ---- identity ---- */
@@ -95,10 +95,9 @@ static int allow_below(int ruleset, const char *path, uint64_t access)
  * errno. */
 static int confine_files(const struct config *c)
 {
-	long abi = syscall(SYS_landlock_create_ruleset, NULL, (size_t)0,
-			   LANDLOCK_CREATE_RULESET_VERSION);
+	const int abi = landlock_abi();
 
-	if (abi < LANDLOCK_ABI_LEAST && c->landlock == LANDLOCK_REQUIRE) {
+	if (!landlock_suffices(c)) {
 		errno = EOPNOTSUPP;
 		return -1;
 	}

@@ -2,16 +2,15 @@
  * it. */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/landlock.h>
 #include <mntent.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/landlock.h"
 #include "controller/cli/conn.h"
 #include "controller/cli/doctor.h"
 #include "controller/cli/proc.h"
@@ -114,17 +113,15 @@ static bool has_module(const char *name)
  * of it is the reason. */
 static void check_landlock(struct doctor *d)
 {
-	const long abi = syscall(SYS_landlock_create_ruleset, NULL, 0,
-				 LANDLOCK_CREATE_RULESET_VERSION);
-	const bool lacks = abi < LANDLOCK_ABI_LEAST;
-
-	if (d->config && d->config->landlock == LANDLOCK_REQUIRE)
-		doctor_say(d, "landlock", lacks ? "FAIL" : "PASS",
-			   lacks ? "not in use by this kernel, and [security] landlock = require"
-				 : "available",
-			   lacks ? "boot with landlock in the kernel's lsm= list, or set auto in "
-				   "banger.conf"
-				 : "");
+	if (!d->config || d->config->landlock != LANDLOCK_REQUIRE)
+		return;
+	const bool lacks = !landlock_suffices(d->config);
+	doctor_say(d, "landlock", lacks ? "FAIL" : "PASS",
+		   lacks ? "not in use by this kernel, and [security] landlock = require"
+			 : "available",
+		   lacks ? "boot with landlock in the kernel's lsm= list, or set auto in "
+			   "banger.conf"
+			 : "");
 }
 
 static void check_needs(struct doctor *d)

@@ -11,15 +11,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/landlock.h>
 #include <nettle/sha2.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/landlock.h"
 #include "controller/cli/cli.h"
 #include "controller/cli/images.h"
 #include "controller/cli/out.h"
@@ -399,13 +398,6 @@ static int import_file(struct import *im, struct error *e)
 
 #define REGISTRY "docker://"
 
-/* Return: true if the kernel has Landlock, without which banger-unpack reads no folder. */
-static bool has_landlock(void)
-{
-	return syscall(SYS_landlock_create_ruleset, NULL, (size_t)0,
-		       LANDLOCK_CREATE_RULESET_VERSION) >= 1;
-}
-
 /* Copy the image into a layout below the folder @dir, or into a tar of one. */
 static int fetch(struct cli *c, const char *reference, const char *dir, struct error *e)
 {
@@ -419,7 +411,7 @@ static int fetch(struct cli *c, const char *reference, const char *dir, struct e
 				     "copy",
 				     c->opt.progress == PROGRESS_NONE ? "--quiet" : "--all=false",
 				     reference,
-				     has_landlock() ? "oci:" LAYOUT : "oci-archive:" LAYOUT,
+				     landlock_abi() ? "oci:" LAYOUT : "oci-archive:" LAYOUT,
 				     NULL };
 	const struct proc_io io = { .quiet_out = true, .dir = dir };
 	const char *was = getenv("HOME"), *home = home_dir();

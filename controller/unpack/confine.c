@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/landlock.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -14,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/landlock.h"
 #include "common/policy.h"
 
 #define MEMORY_MOST (1ull << 30) /* the tree of 4,000,000 entries, and a window of zstd or xz */
@@ -139,8 +139,7 @@ static int confine_files(int folder)
 	struct landlock_path_beneath_attr rule = { .allowed_access = LANDLOCK_ACCESS_FS_READ_FILE,
 						   .parent_fd = folder };
 
-	if (syscall(SYS_landlock_create_ruleset, NULL, (size_t)0, LANDLOCK_CREATE_RULESET_VERSION) <
-	    1) {
+	if (!landlock_abi()) {
 		errno = EOPNOTSUPP;
 		return folder < 0 ? 0 : -1;
 	}

@@ -15,17 +15,16 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/capability.h>
-#include <linux/landlock.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/failpoint.h"
 #include "common/fdio.h"
+#include "common/landlock.h"
 #include "common/log.h"
 #include "privhelper/label.h"
 #include "privhelper/lockdown.h"
@@ -111,10 +110,8 @@ static int make_filters(struct launcher *l)
 
 static int find_landlock(struct launcher *l)
 {
-	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-
-	l->landlock_abi = abi > 0 ? (int)abi : 0;
-	if (abi >= LANDLOCK_ABI_LEAST || l->config->landlock != LANDLOCK_REQUIRE)
+	l->landlock_abi = landlock_abi();
+	if (landlock_suffices(l->config))
 		return 0;
 	log_error("[security] landlock = require, and this kernel has none that fits");
 	return -1;

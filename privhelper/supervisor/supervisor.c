@@ -22,7 +22,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/capability.h>
-#include <linux/landlock.h>
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
@@ -32,7 +31,6 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -40,6 +38,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/failpoint.h"
+#include "common/landlock.h"
 #include "common/log.h"
 #include "privhelper/lockdown.h"
 #include "privhelper/policies.h"
@@ -125,20 +124,13 @@ static int take_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
-/* Launcher and controller each check this again.  Here it ends the start before anything is made,
- * with a status after which the service manager does not try again. */
-static bool lacks_landlock(const struct config *c)
-{
-	return c->landlock == LANDLOCK_REQUIRE &&
-	       syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) <
-		       LANDLOCK_ABI_LEAST;
-}
-
 static void prepare(struct supervisor *s, const char *path)
 {
 	if (config_load(path, 0, &s->config) < 0)
 		_exit(EXIT_CONFIG);
-	if (lacks_landlock(&s->config))
+	/* Launcher and controller each check this again.  Here it ends the start before anything is
+	 * made, with a status after which the service manager does not try again. */
+	if (!landlock_suffices(&s->config))
 		die(EXIT_CONFIG,
 		    "%s: [security] landlock = require (the default), and this "
 		    "kernel has no Landlock that fits: boot it with landlock in its "

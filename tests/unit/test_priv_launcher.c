@@ -152,7 +152,7 @@ static void an_answer_that_no_launcher_sends_ends_the_role(void **unused)
  * 0, or the errno. */
 static int bounded_open(const char *root, int folder, const char *name)
 {
-	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+	const int abi = landlock_abi();
 	int status;
 
 	if (abi <= 0 || geteuid() != 0)
