@@ -15,7 +15,6 @@
 #include "common/clock.h"
 #include "common/failpoint.h"
 #include "common/log.h"
-#include "common/pidfd.h"
 #include "controller/db/db.h"
 #include "controller/lifecycle/configure.h"
 #include "controller/lifecycle/operation.h"
@@ -176,11 +175,6 @@ static int record_running(struct ctl *c, struct vm *vm, const struct start *s,
 /* ---- rollback ---- */
 
 #define LINE_MAX_SHOWN 120
-#ifndef BANGER_FAILPOINTS
-#define LEAVING_MS 300
-#else
-#define LEAVING_MS 10
-#endif
 
 /* Copy the last line of a console for a message.  Control bytes and bytes outside of ASCII become
  * '?'. */
@@ -227,18 +221,12 @@ static void add_last_words(struct ctl *c, const struct vm *vm, struct error *e)
 			      "(make install-selinux)");
 }
 
-/* True if the VMM has exited, or does so soon: its socket closes before the process has exited. */
-static bool ended_by_itself(int pidfd)
-{
-	return pidfd >= 0 && pidfd_wait(pidfd, LEAVING_MS);
-}
-
 /* Release the VM after a failed start.  @e keeps the reason of the failure; errors of the release
  * are appended. */
 static void undo_start(struct ctl *c, struct vm *vm, const struct start *s, enum vm_state back,
 		       const struct operation *o, struct error *e)
 {
-	bool died = ended_by_itself(s->pidfd);
+	bool died = vmm_leaves(s->pidfd);
 	struct error failed = { 0 };
 
 	operation_stage(o, "undo", "");

@@ -14,11 +14,6 @@
 #include "controller/vmm/watch.h"
 
 #define STOP_TIMEOUT_MS 10000
-#ifndef BANGER_FAILPOINTS
-#define LEAVING_MS 300 /* from the end of a monitor's socket to the end of its process */
-#else
-#define LEAVING_MS 10
-#endif
 #define AGENT_ENDS_MS 2500 /* in which an agent ends a guest that its init does not end */
 
 /* Wait until the VMM has exited.  Return: true when it has; false after @ms, or when a kill or a
@@ -61,7 +56,7 @@ static bool shut_down(struct ctl *c, const struct vm *vm, uint64_t timeout_ms,
 		if (port < 0)
 			port = vmm_port_end(c, vm, grace_of(left));
 		/* A monitor closes its socket before it exits. */
-		if ((!d || d->shutdown(c, vm, pidfd, &e) < 0) && !pidfd_wait(pidfd, LEAVING_MS)) {
+		if ((!d || d->shutdown(c, vm, pidfd, &e) < 0) && !vmm_leaves(pidfd)) {
 			log_warn("%s: the monitor does not take a shutdown: %s", vm->name, e.why);
 			if (port < 0)
 				break; /* else the agent has been told, and has its time */

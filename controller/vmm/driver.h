@@ -5,11 +5,25 @@
 #ifndef BANGER_CONTROLLER_VMM_DRIVER_H
 #define BANGER_CONTROLLER_VMM_DRIVER_H
 
+#include "common/pidfd.h"
 #include "controller/ctl.h"
 
 /* Pause between two presses of the power button.  A guest that still boots ignores the first
  * one. */
 #define VMM_SHUTDOWN_AGAIN_MS 5000
+
+/* Time from the end of a monitor's socket to the end of its process. */
+#ifndef BANGER_FAILPOINTS
+#define VMM_LEAVING_MS 300
+#else
+#define VMM_LEAVING_MS 10
+#endif
+
+/* True if the VMM of @pidfd has exited, or does so soon. */
+static inline bool vmm_leaves(int pidfd)
+{
+	return pidfd >= 0 && pidfd_wait(pidfd, VMM_LEAVING_MS);
+}
 
 struct vmm_driver {
 	const char *name;
