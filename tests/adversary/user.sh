@@ -30,8 +30,6 @@ many() { # many N: N times, sorted, one a line; "x" for one that is not served
 	done | sort -n
 }
 median() { sed -n "$((($(wc -l <"$1") + 1) / 2))p" "$1"; }
-fds_of() { find "/proc/$1/fd" -mindepth 1 2>/dev/null | wc -l; }
-status_value() { awk -v f="$2:" '$1 == f { print $2 }' "/proc/$1/status"; }
 
 if set_start; then
 	ok "the set comes up"
@@ -50,17 +48,12 @@ for ((u = 0; u < 10; u++)); do
 		"$T/run/control.sock" "$connections" $((seed + u)) >"$T/user.$u" 2>&1 &
 	attackers+=($!)
 done
-at_it() { # the number of users that are still at it
-	local p n=0
-	for p in "${attackers[@]}"; do if kill -0 "$p" 2>/dev/null; then n=$((n + 1)); fi; done
-	echo $n
-}
 check "all of them are at it" \
-	wait_for 60 eval '[ "$(at_it)" = 10 ] && grep -q "uid 650" "$T/set.err"'
+	wait_for 60 eval '[ "$(running "${attackers[@]}")" = 10 ] && grep -q "uid 650" "$T/set.err"'
 : >"$T/busy"
 for ((asked = 0; asked < 20; asked++)); do many 1 >>"$T/busy"; done # they go on until they are told
 kill -USR1 "${attackers[@]}"
-for (( ; asked < 100 && $(at_it) > 2; asked++)); do many 1 >>"$T/busy"; done
+for (( ; asked < 100 && $(running "${attackers[@]}") > 2; asked++)); do many 1 >>"$T/busy"; done
 sort -n -o "$T/busy" "$T/busy"
 is "$(grep -c x "$T/busy")" 0 "an honest user is served each of $asked times meanwhile (seed $seed)"
 echo "# list: $(median "$T/idle") ms idle, $(median "$T/busy") ms under attack," \

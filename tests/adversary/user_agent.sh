@@ -5,12 +5,8 @@
 #
 # USER_CONNECTIONS: the least number of connections of each process (60).  USER_SEED: seed of the
 # first one (1).
-. "$(dirname "$0")/../integration/lib.sh"
-needs qemu-system-x86_64 mke2fs jq dpkg-deb setpriv
-[ -n "$(cgroup_mount)" ] || skip_all "needs cgroup v2"
-in_ns "$@"
+. "$(dirname "$0")/../integration/lib_guest.sh" setpriv
 [ -x "$B/user" ] || skip_all "user is not built"
-. "$(dirname "$0")/../integration/lib_set.sh"
 attackers=() sessions=()
 trap 'kill -9 "${attackers[@]}" 2>/dev/null; set_stop; umount /etc/passwd; finish' EXIT
 connections=${USER_CONNECTIONS:-60} seed=${USER_SEED:-1}
@@ -24,8 +20,6 @@ runs() { [ "$(as $BOB exec --timeout 300s -n web -- echo ran)" = ran ]; }
 # A command may come before the guest's init has made its programs.
 check "its agent answers" wait_for 60 runs
 controller=$(child controller) vmm=$(cat "$CGROUP"/vm/0.1.$BOB/cgroup.procs)
-fds_of() { find "/proc/$1/fd" -mindepth 1 2>/dev/null | wc -l; }
-status_value() { awk -v f="$2:" '$1 == f { print $2 }' "/proc/$1/status"; }
 # shellcheck disable=SC2034 # the evals below
 threads=$(status_value "$controller" Threads) fds=$(fds_of "$controller") \
 	of_vmm=$(fds_of "$vmm") rss=$(status_value "$controller" VmRSS)
@@ -35,18 +29,14 @@ for ((u = 0; u < 3; u++)); do
 		"$T/run/control.sock" "$connections" $((seed + u)) web >"$T/user.$u" 2>&1 &
 	attackers+=($!)
 done
-at_it() { # the number of processes that are still at it
-	local p n=0
-	for p in "${attackers[@]}"; do if kill -0 "$p" 2>/dev/null; then n=$((n + 1)); fi; done
-	echo $n
-}
 have_sessions() { grep -q "gets a session of its agent" "$T/set.err"; }
-check "all of them are at it" wait_for 60 eval '[ "$(at_it)" = 3 ] && have_sessions'
+check "all of them are at it" \
+	wait_for 60 eval '[ "$(running "${attackers[@]}")" = 3 ] && have_sessions'
 unserved=0
 ask() { as $ALICE vm list -o json >/dev/null || unserved=$((unserved + 1)); }
 for ((asked = 0; asked < 20; asked++)); do ask; done # they go on until they are told
 kill -USR1 "${attackers[@]}"
-for (( ; asked < 100 && $(at_it) > 0; asked++)); do ask; done
+for (( ; asked < 100 && $(running "${attackers[@]}") > 0; asked++)); do ask; done
 is "$unserved" 0 "another user is served each of $asked times meanwhile (seed $seed)"
 wait "${attackers[@]}"
 awk '{ c += $2; a += $4; r += $6 }

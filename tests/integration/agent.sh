@@ -2,12 +2,7 @@
 # The agent in a real guest that has no sshd and no network of its own: exec, run and shell, every
 # way in which a client ends.
 # shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/lib.sh"
-needs qemu-system-x86_64 mke2fs jq dpkg-deb
-[ -n "$(cgroup_mount)" ] || skip_all "needs cgroup v2"
-in_ns "$@"
-. "$(dirname "$0")/lib_set.sh"
-trap 'set_stop; umount /etc/passwd; finish' EXIT
+. "$(dirname "$0")/lib_guest.sh"
 
 # Init that does nothing: no network is configured by it, and nothing listens.
 quiet_guest() {
@@ -30,8 +25,6 @@ quiet_guest() {
 	printf 'root:x:0:\nstaff:x:50:guest\n' >"$T/guest/etc/group"
 	mke2fs -q -F -t ext4 -d "$T/guest" -E root_owner=0:0 "$T/guest.ext4" 16M
 }
-banger() { as $ALICE "$@"; }
-in_guest() { banger exec -n web -- "$@"; }
 
 set_prepare
 conf_make slots=3 per_owner=3

@@ -2,12 +2,7 @@
 # Tests the command line with a real set and real guests, in situations that broke it before:
 # missing images, early ends of VMs, signals, parallel runs, odd homes.
 # shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/lib.sh"
-needs qemu-system-x86_64 mke2fs jq dpkg-deb ssh-keygen
-[ -n "$(cgroup_mount)" ] || skip_all "needs cgroup v2"
-in_ns "$@"
-. "$(dirname "$0")/lib_set.sh"
-trap 'set_stop; umount /etc/passwd; finish' EXIT
+. "$(dirname "$0")/lib_guest.sh" ssh-keygen
 
 vms() { as $ALICE vm list -o json | jq length; }
 

@@ -2,12 +2,7 @@
 # banger cp with a real guest: both ways, tar streams, names, what is kept, full disks,
 # interruptions, rights.
 # shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/lib.sh"
-needs qemu-system-x86_64 mke2fs jq dpkg-deb tar
-[ -n "$(cgroup_mount)" ] || skip_all "needs cgroup v2"
-in_ns "$@"
-. "$(dirname "$0")/lib_set.sh"
-trap 'set_stop; umount /etc/passwd; finish' EXIT
+. "$(dirname "$0")/lib_guest.sh" tar
 
 # The guest has no tar, no cp and no sh in its PATH of the agent: the agent needs none.
 quiet_guest() {

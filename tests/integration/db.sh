@@ -2,12 +2,7 @@
 # Tests faults of the state database with the whole set and running VMs: a restored copy of
 # yesterday, damage, a cut file, a lock, a read-only file, newer and older schemas, a torn log.
 # Each fault is reported with a remedy, and loses nothing.
-. "$(dirname "$0")/lib.sh"
-needs qemu-system-x86_64 mke2fs jq dpkg-deb sqlite3
-[ -n "$(cgroup_mount)" ] || skip_all "needs cgroup v2"
-in_ns "$@"
-. "$(dirname "$0")/lib_set.sh"
-trap 'set_stop; umount /etc/passwd; finish' EXIT
+. "$(dirname "$0")/lib_guest.sh" sqlite3
 set_prepare
 conf_make slots=6 per_owner=6
 guest_image

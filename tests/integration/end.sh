@@ -2,15 +2,7 @@
 # The end of a guest from inside: stop by the agent, without a power button; reboot, power off,
 # panic, and what is said of each.
 # shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/lib.sh"
-needs qemu-system-x86_64 mke2fs jq dpkg-deb
-[ -n "$(cgroup_mount)" ] || skip_all "needs cgroup v2"
-in_ns "$@"
-. "$(dirname "$0")/lib_set.sh"
-trap 'set_stop; umount /etc/passwd; finish' EXIT
-banger() { as $ALICE "$@"; }
-in_guest() { banger exec -n web -- "$@"; }
-boot_id() { in_guest cat /proc/sys/kernel/random/boot_id; }
+. "$(dirname "$0")/lib_guest.sh"
 up() { # up: the VM starts, and its agent answers
 	banger start web && banger wait --for ready --timeout 300s web
 }
@@ -21,10 +13,6 @@ ends_as() { # ends_as REASON: in time, and with that reason
 after_cycles() { # the state after some cycles of the housekeeping, which start what has rebooted
 	sleep 5
 	field $ALICE web state
-}
-other_boot() { # other_boot ID: it runs again, with another boot id
-	local id
-	id=$(boot_id) && [ -n "$id" ] && [ "$id" != "$1" ]
 }
 
 set_prepare

@@ -2,12 +2,7 @@
 # Tests a host that runs out of a resource, with the whole set and real VMs: disks, request logs,
 # the run folder, processes, open files.  New operations are refused with a hint.  Running VMs can
 # be ended.  Nothing is lost and nothing is left behind. tests/README.md has the rest of the list.
-. "$(dirname "$0")/lib.sh"
-needs qemu-system-x86_64 mke2fs jq dpkg-deb sqlite3 prlimit
-[ -n "$(cgroup_mount)" ] || skip_all "needs cgroup v2"
-in_ns "$@"
-. "$(dirname "$0")/lib_set.sh"
-trap 'set_stop; umount /etc/passwd; finish' EXIT
+. "$(dirname "$0")/lib_guest.sh" sqlite3 prlimit
 set_prepare
 conf_make slots=5 per_owner=5
 guest_image

@@ -2,12 +2,7 @@
 # Ports and sockets of this host that lead into a real guest without a network: forward, in each of
 # its forms and ends.
 # shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/lib.sh"
-needs qemu-system-x86_64 mke2fs jq dpkg-deb perl
-[ -n "$(cgroup_mount)" ] || skip_all "needs cgroup v2"
-in_ns "$@"
-. "$(dirname "$0")/lib_set.sh"
-trap 'set_stop; umount /etc/passwd; finish' EXIT
+. "$(dirname "$0")/lib_guest.sh" perl
 
 # A guest without a network, with servers in perl.  TCP 7, 10 (of ::1 alone) and a Unix socket echo;
 # 8 answers at the end of what it got; 9 ends its own direction first, and keeps what comes then; 11
@@ -104,8 +99,6 @@ talk() { # talk PORT|PATH
 		while (sysread($s, $b, 65536)) { syswrite(STDOUT, $b) }
 		wait' "$1"
 }
-banger() { as $ALICE "$@"; }
-in_guest() { banger exec -n web -- "$@"; }
 # start_forward WORD...: in the background, as Alice; FORWARD is its pid, $T/forward what it prints
 start_forward() {
 	: >"$T/forward"

@@ -3,12 +3,7 @@
 # does not end the VM. What is gone is read from the kernel, the database and the files, by other
 # tools.
 # shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/lib.sh"
-needs qemu-system-x86_64 mke2fs jq dpkg-deb sqlite3 script
-[ -n "$(cgroup_mount)" ] || skip_all "needs cgroup v2"
-in_ns "$@"
-. "$(dirname "$0")/lib_set.sh"
-trap 'set_stop; umount /etc/passwd; finish' EXIT
+. "$(dirname "$0")/lib_guest.sh" sqlite3 script
 
 WAIT=60
 # shellcheck disable=SC2054 # the commas are env's

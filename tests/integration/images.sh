@@ -2,14 +2,8 @@
 # Images made of tars and of container layers, as an ordinary user, and real guests that start from
 # them.
 # shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/lib.sh"
-needs qemu-system-x86_64 mke2fs jq dpkg-deb tar
-[ -n "$(cgroup_mount)" ] || skip_all "needs cgroup v2"
-in_ns "$@"
-. "$(dirname "$0")/lib_set.sh"
-trap 'set_stop; umount /etc/passwd; finish' EXIT
+. "$(dirname "$0")/lib_guest.sh" tar
 
-banger() { as $ALICE "$@"; }
 as_bounded() { # as_bounded COMMAND...: banger as Alice, for 30 s at most
 	timeout --foreground 30 setpriv --reuid $ALICE --regid $ALICE --clear-groups env \
 		-i PATH="$PATH" HOME="$T/home.$ALICE" \

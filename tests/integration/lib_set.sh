@@ -56,6 +56,14 @@ child() { # child net|blk|spawn|controller: its pid
 	pgrep -P "$SET" -f "$name"
 }
 
+fds_of() { find "/proc/$1/fd" -mindepth 1 2>/dev/null | wc -l; } # fds_of PID: their number
+status_value() { awk -v f="$2:" '$1 == f { print $2 }' "/proc/$1/status"; } # status_value PID FIELD
+running() { # running PID...: the number of those that run
+	local p n=0
+	for p in "$@"; do if kill -0 "$p" 2>/dev/null; then n=$((n + 1)); fi; done
+	echo $n
+}
+
 as() { # as UID COMMAND...: banger as that user; standard error is in $T/err
 	local uid=$1
 	shift

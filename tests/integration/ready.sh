@@ -1,13 +1,7 @@
 #!/bin/bash
 # A VM whose agent has answered is told as ready, by itself; vm wait --for each of its states.
 # shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/lib.sh"
-needs qemu-system-x86_64 mke2fs jq dpkg-deb
-[ -n "$(cgroup_mount)" ] || skip_all "needs cgroup v2"
-in_ns "$@"
-. "$(dirname "$0")/lib_set.sh"
-trap 'set_stop; umount /etc/passwd; finish' EXIT
-banger() { as $ALICE "$@"; }
+. "$(dirname "$0")/lib_guest.sh"
 ready() { [ "$(field $ALICE web ready)" = "$1" ]; }
 
 set_prepare

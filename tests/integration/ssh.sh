@@ -2,14 +2,7 @@
 # ssh, scp and sftp into a real Debian guest without a network, through the agent: vm ssh,
 # ssh-config and host-key.
 # shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/lib.sh"
-needs qemu-system-x86_64 jq dpkg-deb ssh scp sftp
-[ -n "$(cgroup_mount)" ] || skip_all "needs cgroup v2"
-in_ns "$@"
-. "$(dirname "$0")/lib_set.sh"
-trap 'set_stop; umount /etc/passwd; finish' EXIT
-banger() { as $ALICE "$@"; }
-in_guest() { banger exec -n web -- "$@"; }
+. "$(dirname "$0")/lib_guest.sh" ssh scp sftp
 user() { # user COMMAND...: as Alice, with her home and ssh configuration
 	setpriv --reuid $ALICE --regid $ALICE --clear-groups env -i PATH="$B:$PATH" \
 		HOME="$T/home.$ALICE" BANGER_SOCKET="$T/run/control.sock" "$@" 2>"$T/err"

@@ -2,19 +2,7 @@
 # A guest with systemd: its journal, and its end by stop, reboot and poweroff, without a power
 # button.
 # shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/lib.sh"
-needs qemu-system-x86_64 mke2fs jq dpkg-deb
-[ -n "$(cgroup_mount)" ] || skip_all "needs cgroup v2"
-in_ns "$@"
-. "$(dirname "$0")/lib_set.sh"
-trap 'set_stop; umount /etc/passwd; finish' EXIT
-banger() { as $ALICE "$@"; }
-in_guest() { banger exec -n web -- "$@"; }
-boot_id() { in_guest cat /proc/sys/kernel/random/boot_id; }
-other_boot() { # other_boot ID: it runs again, with another boot id
-	local id
-	id=$(boot_id) && [ -n "$id" ] && [ "$id" != "$1" ]
-}
+. "$(dirname "$0")/lib_guest.sh"
 
 set_prepare
 debian_image
