@@ -38,6 +38,9 @@ else
 fi
 controller=$(child controller)
 many 20 >"$T/idle"
+# The first backup, ten seconds after the start, leaves a descriptor to the next one: SQLite closes
+# none while another connection has locks of that file.
+check "the state database has its first backup" wait_for 120 test -e "$T/state/banger.db.backup"
 # shellcheck disable=SC2034 # the eval below
 threads=$(status_value "$controller" Threads) fds=$(fds_of "$controller") \
 	rss=$(status_value "$controller" VmRSS)

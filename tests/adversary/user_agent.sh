@@ -20,6 +20,9 @@ runs() { [ "$(as $BOB exec --timeout 300s -n web -- echo ran)" = ran ]; }
 # A command may come before the guest's init has made its programs.
 check "its agent answers" wait_for 60 runs
 controller=$(child controller) vmm=$(cat "$CGROUP"/vm/0.1.$BOB/cgroup.procs)
+# The first backup, ten seconds after the start, leaves a descriptor to the next one: SQLite closes
+# none while another connection has locks of that file.
+check "the state database has its first backup" wait_for 120 test -e "$T/state/banger.db.backup"
 # shellcheck disable=SC2034 # the evals below
 threads=$(status_value "$controller" Threads) fds=$(fds_of "$controller") \
 	of_vmm=$(fds_of "$vmm") rss=$(status_value "$controller" VmRSS)
