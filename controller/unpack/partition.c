@@ -6,8 +6,8 @@
 
 #include <string.h>
 
+#include "common/bytes.h"
 #include "common/cleanup.h"
-#include "controller/unpack/bytes.h"
 
 #define WHAT "image"
 #define UNIT 512u

@@ -13,8 +13,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common/bytes.h"
 #include "common/cleanup.h"
-#include "controller/unpack/bytes.h"
 
 #define WHAT "image"
 #define HEADER_2 72 /* bytes of the header of version 2 */

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "controller/unpack/bytes.h"
+#include "common/bytes.h"
 #include "controller/unpack/partition.h"
 #include "tests/adversary/fuzz.h"
 

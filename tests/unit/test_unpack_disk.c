@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "controller/unpack/bytes.h"
+#include "common/bytes.h"
 #include "controller/unpack/disk.h"
 
 #define MIB (1u << 20)

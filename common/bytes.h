@@ -1,6 +1,6 @@
 /* bytes.h - numbers in the formats of disks, and reads at a place. */
-#ifndef BANGER_UNPACK_BYTES_H
-#define BANGER_UNPACK_BYTES_H
+#ifndef BANGER_COMMON_BYTES_H
+#define BANGER_COMMON_BYTES_H
 
 #include <errno.h>
 #include <stddef.h>
