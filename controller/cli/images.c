@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/bytes.h"
 #include "common/cleanup.h"
 #include "controller/cli/cli.h"
 #include "controller/cli/conn.h"
@@ -331,11 +332,6 @@ enum {
 	 * bigalloc, metadata_csum, readonly, project, verity, orphan_present */
 	RO_COMPAT_KNOWN = 0x77f | 0x1000 | 0x2000 | 0x8000 | 0x10000
 };
-
-static uint32_t le32(const uint8_t *p)
-{
-	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
 
 int image_check(int fd, const char *path, struct error *e)
 {
