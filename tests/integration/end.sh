@@ -10,9 +10,11 @@ reason() { field $ALICE web reason; }
 ends_as() { # ends_as REASON: in time, and with that reason
 	wait_for 120 state_is $ALICE web stopped && [ "$(reason)" = "$1" ]
 }
-after_cycles() { # the state after some cycles of the housekeeping, which start what has rebooted
+# The state, and the processes of VMs in the kernel, after some cycles of the housekeeping, which
+# starts what has rebooted.
+after_cycles() {
 	sleep 5
-	field $ALICE web state
+	echo "$(field $ALICE web state) $(cat "$CGROUP"/vm/*/cgroup.procs 2>/dev/null | wc -l)"
 }
 
 set_prepare
@@ -48,7 +50,7 @@ check "reboot: it runs again, with another boot id" wait_for 300 other_boot "$bo
 is "$(field $ALICE web id)/$(field $ALICE web state)" "$id/running" "as the same VM"
 in_guest /bin/busybox poweroff -f >/dev/null
 check "poweroff: its reason is told" ends_as "its guest powered off"
-is "$(after_cycles)" stopped "it stays stopped"
+is "$(after_cycles)" "stopped 0" "it stays stopped"
 check "a policy: on-failure" banger set web --restart on-failure
 check "it starts again" up
 boot=$(boot_id)
@@ -65,7 +67,7 @@ in_guest /bin/busybox sh -c 'echo "reboot: Restarting system" >/dev/console
 	exec /bin/busybox sleep 1000' >/dev/null 2>&1 &
 check "a guest that says that it reboots" wait_for 60 console_has $ALICE web "reboot: Restarting"
 check "and a stop: it does not come again" banger stop --timeout 60s web
-is "$(after_cycles)" stopped "it is stopped"
+is "$(after_cycles)" "stopped 0" "it is stopped"
 banger rm web >/dev/null
 
 # ---- busybox init ----
