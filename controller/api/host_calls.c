@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "controller/db/db.h"
-#include "controller/host/audit.h"
-#include "controller/host/doctor.h"
+#include "controller/reports/audit.h"
+#include "controller/reports/doctor.h"
 #include "controller/lifecycle/drain.h"
 #include "controller/recovery/online.h"
 #include "controller/storage/image_gc.h"

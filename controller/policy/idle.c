@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "common/lock.h"
-#include "controller/host/usage.h"
+#include "controller/reports/usage.h"
 
 #define SECOND 1000000000ull
 

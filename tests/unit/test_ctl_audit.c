@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "controller/host/audit.h"
+#include "controller/reports/audit.h"
 
 #define OP_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define OP_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"

@@ -1,5 +1,5 @@
 /* report.c - makes the rows of a report; a row has printable text only. */
-#include "controller/host/report.h"
+#include "controller/reports/report.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "controller/host/usage.h"
+#include "controller/reports/usage.h"
 
 #include <errno.h>
 #include <fcntl.h>

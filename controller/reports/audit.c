@@ -1,4 +1,4 @@
-#include "controller/host/audit.h"
+#include "controller/reports/audit.h"
 
 #include <errno.h>
 #include <fcntl.h>
