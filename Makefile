@@ -152,7 +152,7 @@ $(B)/banger-agent: $(AGENT) $(wildcard controller/agent/*.h) $(wildcard controll
 		-Wl,--gc-sections,-z,noexecstack $(AGENT) -o $@
 
 $(B)/controller/cli/guest.o: CPPFLAGS += -DAGENT_PATH='"$(B)/banger-agent"'
-$(B)/controller/cli/guest.o: $(wildcard controller/cli/guest/*) $(B)/banger-agent
+$(B)/controller/cli/guest.o: $(wildcard controller/cli/in_guest/*) $(B)/banger-agent
 
 -include $(shell [ -d $(B) ] && find $(B) -name '*.d')
 

@@ -17,7 +17,7 @@ else
 fi
 # clang-format breaks no strings and no comments, and nothing formats the others.
 git ls-files '*.sh' .ci/run '*.[ch]' '*.awk' '*.def' Makefile '*/Makefile' \
-	'controller/cli/guest/*' privhelper/banger.conf controller/cli/images.conf |
+	'controller/cli/in_guest/*' privhelper/banger.conf controller/cli/images.conf |
 	xargs awk -f tests/columns.awk || status=1
 tests/lines.sh || status=1
 # What cppcheck is not asked for.

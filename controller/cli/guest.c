@@ -8,6 +8,6 @@
 		".byte 0\n"                                      \
 		".previous\n")
 
-TAKE_IN(guest_init, "controller/cli/guest/init");
-TAKE_IN(guest_customize, "controller/cli/guest/customize");
+TAKE_IN(guest_init, "controller/cli/in_guest/init");
+TAKE_IN(guest_customize, "controller/cli/in_guest/customize");
 TAKE_IN(guest_agent, AGENT_PATH);

@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 . tests/guest/release.sh
 out=$cache/guest/root.ext4
-stamp=$(cat tests/guest/image.sh controller/cli/build*.c controller/cli/guest/* | sha256sum |
+stamp=$(cat tests/guest/image.sh controller/cli/build*.c controller/cli/in_guest/* | sha256sum |
 	cut -d' ' -f1)
 [ "$(cat $out.stamp 2>/dev/null)" != "$stamp" ] || exit 0
 began=$SECONDS
