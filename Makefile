@@ -361,7 +361,7 @@ demo:
 # ---- on this host, or below DESTDIR for a package ----
 LIBEXEC := $(PREFIX)/libexec/banger
 LIB := $(DESTDIR)$(PREFIX)/lib
-HOST := privhelper/host
+FILES := privhelper/install
 install: all
 	$(if $(filter release,$(MODE)),,$(error what is installed is MODE=release, not $(MODE)))
 	install -D -m 755 $(B)/banger $(DESTDIR)$(PREFIX)/bin/banger
@@ -374,22 +374,22 @@ install: all
 	[ -e $(DESTDIR)/etc/banger/images.conf ] || \
 		install -D -m 644 controller/cli/images.conf $(DESTDIR)/etc/banger/images.conf
 	install -d $(LIB)/systemd/system
-	sed 's,/usr/sbin/banger,$(PREFIX)/sbin/banger,' $(HOST)/banger.service \
+	sed 's,/usr/sbin/banger,$(PREFIX)/sbin/banger,' $(FILES)/banger.service \
 		>$(LIB)/systemd/system/banger.service
-	sed 's,/usr/bin/banger,$(PREFIX)/bin/banger,' $(HOST)/banger-vms.service \
+	sed 's,/usr/bin/banger,$(PREFIX)/bin/banger,' $(FILES)/banger-vms.service \
 		>$(LIB)/systemd/system/banger-vms.service
-	install -m 644 $(HOST)/run-banger-slots.mount $(LIB)/systemd/system/run-banger-slots.mount
-	install -D -m 644 $(HOST)/sysusers.conf $(LIB)/sysusers.d/banger.conf
-	install -D -m 644 $(HOST)/tmpfiles.conf $(LIB)/tmpfiles.d/banger.conf
-	install -D -m 644 $(HOST)/sysctl.conf $(LIB)/sysctl.d/50-banger.conf
-	install -D -m 644 $(HOST)/udev.rules $(LIB)/udev/rules.d/50-banger.rules
-	install -D -m 644 $(HOST)/networkd.network $(LIB)/systemd/network/00-banger.network
-	install -D -m 644 $(HOST)/NetworkManager.conf $(LIB)/NetworkManager/conf.d/50-banger.conf
-	install -D -m 644 $(HOST)/logrotate.conf $(DESTDIR)/etc/logrotate.d/banger
-	install -D -m 644 $(HOST)/logrotate.timer.conf \
+	install -m 644 $(FILES)/run-banger-slots.mount $(LIB)/systemd/system/run-banger-slots.mount
+	install -D -m 644 $(FILES)/sysusers.conf $(LIB)/sysusers.d/banger.conf
+	install -D -m 644 $(FILES)/tmpfiles.conf $(LIB)/tmpfiles.d/banger.conf
+	install -D -m 644 $(FILES)/sysctl.conf $(LIB)/sysctl.d/50-banger.conf
+	install -D -m 644 $(FILES)/udev.rules $(LIB)/udev/rules.d/50-banger.rules
+	install -D -m 644 $(FILES)/networkd.network $(LIB)/systemd/network/00-banger.network
+	install -D -m 644 $(FILES)/NetworkManager.conf $(LIB)/NetworkManager/conf.d/50-banger.conf
+	install -D -m 644 $(FILES)/logrotate.conf $(DESTDIR)/etc/logrotate.d/banger
+	install -D -m 644 $(FILES)/logrotate.timer.conf \
 		$(LIB)/systemd/system/logrotate.timer.d/50-banger.conf
-	install -D -m 755 $(HOST)/uninstall.sh $(DESTDIR)$(LIBEXEC)/uninstall
-	$(if $(DESTDIR),,$(HOST)/activate.sh)
+	install -D -m 755 $(FILES)/uninstall.sh $(DESTDIR)$(LIBEXEC)/uninstall
+	$(if $(DESTDIR),,$(FILES)/activate.sh)
 
 # What `make install` brought; PURGE=1: also configuration, logs, images and disks.
 uninstall:

@@ -46,7 +46,7 @@ cp "$T/good.conf" "$CONF"
 is "$(row "udev rule")" "" "where no udev runs, nothing reads disks"
 mkdir -p /run/udev /etc/udev/rules.d
 touch /run/udev/control
-cp "$ROOT/privhelper/host/udev.rules" /etc/udev/rules.d/50-banger.rules
+cp "$ROOT/privhelper/install/udev.rules" /etc/udev/rules.d/50-banger.rules
 is "$(row "udev rule")" "WARN *$T/state*" "the installed rule does not name this state_dir"
 sed -i "s,/var/lib/banger,$T/state," /etc/udev/rules.d/50-banger.rules
 is "$(row "udev rule")" "PASS /etc/udev/rules.d/50-banger.rules" "as the hint says: it does"

@@ -11,7 +11,7 @@ mount --bind "$T/etc" /etc
 mount -t tmpfs run /run
 conf_make
 install -D -m 644 "$CONF" /etc/banger/banger.conf
-SCRIPT=$ROOT/privhelper/host/uninstall.sh
+SCRIPT=$ROOT/privhelper/install/uninstall.sh
 
 installed() { # a new prefix with what `make install` would bring, and places with what a set leaves
 	rm -rf "${T:?}"/{usr,state,run,log}

@@ -2274,7 +2274,7 @@ static void a_holder_that_asks_is_waited_for(void **state)
 static void the_unit_has_tasks_for_all_threads(void **state)
 {
 	const unsigned long others = 64; /* watch, housekeeping, libraries; roles and supervisor */
-	FILE *f = fopen("privhelper/host/banger.service", "r");
+	FILE *f = fopen("privhelper/install/banger.service", "r");
 	unsigned long tasks = 0;
 	char line[256];
 
