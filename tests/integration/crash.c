@@ -1566,8 +1566,9 @@ static bool is_word(const char *list, const char *word)
 
 /* Failpoints that a verb may not reach, even when it is tried again, and why. */
 static const struct {
-	const char *verbs, *point; /* the beginning of PROGRAM:NAME */
-	uint32_t beyond;           /* those alone that come after so many of that name */
+	const char *verbs; /* "*": all */
+	const char *point; /* the beginning of PROGRAM:NAME */
+	uint32_t beyond;   /* those alone that come after so many of that name */
 	const char *why;
 } may_be_late[] = {
 	{ "start-fails stop stop-ignored stop-firecracker restart auto-stop kill delete ended "
@@ -1586,6 +1587,8 @@ static const struct {
 	{ "shutdown role-dies", "controller:answer.after", 0,
 	  "it belongs to the request that prepared the case: its client has the answer before the "
 	  "controller comes to this point" },
+	{ "*", "controller:answer.after", 1,
+	  "a second answer is that of the request that prepared the case" },
 };
 
 /*
@@ -1615,7 +1618,8 @@ static const char *excuse_for_late(const struct verb *v, const struct point *p)
 	(void)snprintf(full, sizeof(full), "%s:%s", program_name(p->program), p->name);
 	for (size_t i = 0; i < sizeof(may_be_late) / sizeof(may_be_late[0]); i++)
 		if (strncmp(full, may_be_late[i].point, strlen(may_be_late[i].point)) == 0 &&
-		    p->nth > may_be_late[i].beyond && is_word(may_be_late[i].verbs, v->name))
+		    p->nth > may_be_late[i].beyond &&
+		    (*may_be_late[i].verbs == '*' || is_word(may_be_late[i].verbs, v->name)))
 			return may_be_late[i].why;
 	return is_beyond_recordings(v, p) ? "a run of the verb may make fewer allocations" : NULL;
 }
