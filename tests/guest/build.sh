@@ -21,7 +21,9 @@ stamp=$({ echo "$suite"; cat "$here/build.sh" "$here/packages" "$cache/kernel.de
 
 work=$(mktemp -d "$cache/guest.XXXXXX")
 tree=$work/tree
-cleanup() { ! mountpoint -q "$tree/proc" || umount "$tree/proc"; rm -rf "$work"; }
+# A package's program that still runs may have kept mmdebstrap from removing a mount of its own.
+no_proc() { while mountpoint -q "$tree/proc"; do umount --lazy "$tree/proc"; done; }
+cleanup() { no_proc; rm -rf "$work"; }
 trap cleanup EXIT
 rm -rf "$out"
 mkdir -p "$work/out"
@@ -106,7 +108,7 @@ began=$SECONDS
 timeout 300 chroot "$tree" setfiles -F /etc/selinux/default/contexts/files/file_contexts / \
 	>"$work/log" 2>&1 ||
 	{ tail -n 20 "$work/log" >&2; die "setfiles failed"; }
-umount "$tree/proc"
+no_proc
 chroot "$tree" ls -Z /usr/lib/systemd/systemd | grep -q :init_exec_t: ||
 	die "the tree has no labels"
 say "labelled in $((SECONDS - began)) s"
