@@ -8,8 +8,8 @@ build="gcc make pkg-config libmsgpack-dev libcap-ng-dev libseccomp-dev libcurl4-
 run="iproute2 nftables jq procps util-linux e2fsprogs kmod conntrack dmsetup iputils-ping
 	qemu-system-x86 qemu-utils fdisk busybox-static cpio libarchive-tools sqlite3 strace skopeo
 	docker-registry"
-policy="selinux-policy-dev checkpolicy semodule-utils m4 gawk"
-guest="mmdebstrap openssh-client zstd xz-utils bzip2 policycoreutils secilc setools selint $policy"
+policy="selinux-policy-dev checkpolicy semodule-utils m4 gawk secilc setools selint"
+guest="mmdebstrap openssh-client zstd xz-utils bzip2 policycoreutils $policy"
 lint="clang-format clang-tidy cppcheck shellcheck selint"
 case ${1-} in
 build) want="$build $run $guest $lint" ;;

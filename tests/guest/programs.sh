@@ -19,12 +19,8 @@ if [ ! -d "$tree" ]; then
 fi
 mkdir -p "$programs"
 cp /etc/resolv.conf "$tree/etc/resolv.conf"
-# The mounts end with the namespace.
-unshare --mount --propagation private bash -eu -c '
-	mount --bind . "$0/src" && mount --bind "$1" "$0/src/build" && mount -t proc proc "$0/proc"
-	exec env -u CC -u MAKEFLAGS chroot "$0" sh -euc "
-		cd /src
-		tests/deps.sh programs
-		for t in \"release guest-programs\" \"fail tests\"; do
-			make --no-print-directory -j\$(nproc) ${CI:+CI=1} MODE=\${t% *} \${t#* }
-		done"' "$tree" "$programs"
+in_release sh -euc "
+	tests/deps.sh programs
+	for t in 'release guest-programs' 'fail tests'; do
+		make --no-print-directory -j\$(nproc) ${CI:+CI=1} MODE=\${t% *} \${t#* }
+	done"

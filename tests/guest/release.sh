@@ -16,3 +16,20 @@ if [ "$suite" = "$host_suite" ]; then
 else
 	cache=build/cache/$suite programs=build/cache/$suite/build
 fi
+
+# in_release COMMAND...: in a Debian of the release, where this folder is /src, and build and
+# build/cache in it are the release's.  The mounts end with the namespace.
+in_release() {
+	mkdir -p "$programs/cache"
+	# shellcheck disable=SC2016
+	unshare --mount --propagation private bash -euc '
+		tree=$1 programs=$2 cache=$3
+		shift 3
+		mount --bind . "$tree/src" && mount --bind "$programs" "$tree/src/build" &&
+			mount --bind "$cache" "$tree/src/build/cache" &&
+			mount -t proc proc "$tree/proc" && mount -t tmpfs tmp "$tree/tmp"
+		cd "$tree/src"
+		exec env -u CC -u MAKEFLAGS -u GUEST_SUITE chroot "$tree" sh -c \
+			"cd /src && exec \"\$@\"" sh "$@"' \
+		in_release "$PWD/$cache/tree" "$programs" "$cache" "$@"
+}
