@@ -14,7 +14,7 @@
 #define VMM_BOOT_MS 30000
 #define VMM_TALK_MS 5000
 #else /* the crash test makes many monitors hang */
-#define VMM_BOOT_MS 2000
+#define VMM_BOOT_MS 5000
 #define VMM_TALK_MS 1000
 #endif
 

@@ -144,7 +144,7 @@ boot() { # boot [KERNEL PARAMETERS]: false when it does not answer in time
 }
 
 power_off() { # the clean way, else the other
-	inside 60 systemctl poweroff >/dev/null 2>&1
+	inside 150 systemctl poweroff >/dev/null 2>&1
 	# guests that ignore their power button have a minute
 	timeout 300 tail --pid="$qemu" -f /dev/null ||
 		echo "# the test guest does not end: its power is cut"
@@ -226,7 +226,7 @@ phases() {
 		count "$name" $rc
 		case $rc in
 		93)
-			words=$(inside 60 'cat /root/next-cmdline 2>/dev/null
+			words=$(inside 150 'cat /root/next-cmdline 2>/dev/null
 				rm -f /root/next-cmdline; sync')
 			power_off ;;
 		94) ;;

@@ -36,7 +36,7 @@
 #define RECORDINGS_MORE 10 /* at most, to find out whether a missed allocation is on the way */
 #define RETRY_MS 10000     /* what the keeper tries again, every second in this build */
 #define WAYS_MS 300000     /* another part's recordings of its share of the verbs */
-#define SETTLE_MS 4000     /* what the kernel or a worker does a little later */
+#define SETTLE_MS 15000     /* what the kernel or a worker does a little later */
 
 struct config config;
 const char *conf_path, *work_dir;

@@ -17,11 +17,11 @@ case $PHASE in
 	done_testing 93
 	;;
 2)
-	check "the service is up by itself" wait_for 60 banger vm list
+	check "the service is up by itself" wait_for 180 banger vm list
 	is "$(state_of c), $(vm_field c reason)" "stopped, the host was shut down" \
 		"before, VMs were ended in good order"
 	is "$(domain_of "$(part controller)")" banger_t "the controller is in banger_t"
-	check "so is the VM" wait_for 60 eval '[ "$(state_of b)" = running ]'
+	check "so is the VM" wait_for 180 eval '[ "$(state_of b)" = running ]'
 	is "$(domain_of "$(vmm_of b)") $(level_of "$(vmm_of b)")" "banger_vm_t s0:c$(slot_of b)" \
 		"in its domain, with its category"
 	check "its guest is up" says 180 b "GUEST-UP boot 2"

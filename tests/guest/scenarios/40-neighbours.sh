@@ -31,6 +31,7 @@ ours() {
 }
 address() { ip -j -4 addr show banger0 | jq -r '.[0].addr_info[].local'; }
 need "a VM with NAT" tiny_started far --nat
+need "its guest is up" says 180 far REACHED
 need "it reaches the outside" reaches
 tap=bgr$(slot_of far) rules=$(ours)
 is "$(grep -c "banger:$(slot_of far):" /tmp/ours)" 1 "nft: its elements are there"

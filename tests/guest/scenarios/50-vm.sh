@@ -7,7 +7,7 @@ for user in alice bob; do id $user >/dev/null 2>&1 || useradd -m $user; done
 alice() { runuser -u alice -- banger "$@" 2>/run/err; }
 bob() { runuser -u bob -- banger "$@" 2>/run/err; }
 err() { cat /run/err; }
-guest() { alice vm exec --timeout 100s debian -- "$1"; } # guest COMMAND
+guest() { alice vm exec --timeout 300s debian -- "$1"; } # guest COMMAND
 vm_of() { alice vm show debian -o json | jq -r "$1"; }
 vmm_pid() { vm_of .runtime.pid; }
 boot_id() { guest "cat /proc/sys/kernel/random/boot_id"; }
@@ -40,7 +40,7 @@ need "a Debian image is imported" banger image import debian "$ROOT/build/cache/
 	--kernel debian
 
 # ---- one command ----
-out=$(alice vm run --rm --nat --timeout 150s --name once --image debian --memory 384M -- \
+out=$(alice vm run --rm --nat --timeout 300s --name once --image debian --memory 384M -- \
 	'echo "hello from $(hostname), $(id -un)"; ping -c 1 -W 5 198.51.100.1; exit 42')
 is "$?" 42 "vm run: its exit status is the guest's"
 is "$out" "hello from once, root*1 received*" \
@@ -120,12 +120,12 @@ life() { # life DRIVER
 		"$((1879048192 + $(vm_of .slot))) 0000000000000000 1 2" \
 		"$by: the VMM has a uid of its own, no capability, no new privileges, a filter"
 	systemctl restart banger
-	check "$by: the set is started anew" wait_for 30 banger vm list
+	check "$by: the set is started anew" wait_for 60 banger vm list
 	is "$(vm_of .state) $(vmm_pid)" "running $pid" "$by: it is adopted"
 	is "$(boot_id)" "$was" "$by: the guest did not notice"
 	[ "$by" = qemu ] || check "$by: its log and its metrics go on" goes_on
 	guest 'echo kept >/root/file; sync'
-	check "$by: stopped" alice vm stop debian --timeout 60s
+	check "$by: stopped" alice vm stop debian --timeout 300s
 	is "$(err)" "*release*" "$by: by its own power-off, not by force"
 	is "$(alice vm logs debian)" "*reboot: *" "$by: as its console says"
 	check "$by: nothing of it is left" wait_for 20 nothing_left
@@ -139,7 +139,7 @@ life() { # life DRIVER
 	check "$by: nothing of it is left either" wait_for 20 nothing_left
 	alice vm start debian
 	check "$by: a guest that is asked to stop while it boots does so in the end" \
-		alice vm stop debian --timeout 90s
+		alice vm stop debian --timeout 300s
 	is "$(err)" "*release*" "$by: by itself"
 	check "$by: deleted" alice vm delete debian
 }
@@ -179,7 +179,7 @@ if command -v firecracker >/dev/null; then
 	sed -i "s,^;\?firecracker =.*,firecracker = $(command -v firecracker)," \
 		/etc/banger/banger.conf
 	check "Firecracker is named in banger.conf" systemctl restart banger
-	check "and the service is up" wait_for 20 banger vm list
+	check "and the service is up" wait_for 60 banger vm list
 	life firecracker
 	errors firecracker vmlinux "Firecracker: /actions: status 400*ernel" \
 		"Firecracker: /*: status 400*"

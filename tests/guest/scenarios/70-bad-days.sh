@@ -12,11 +12,11 @@ doctor_row() {
 }
 # is_down: the service is started again and again; what the command line and doctor say of that
 is_down() {
-	wait_for 30 eval '[ "$(systemctl show -P NRestarts banger)" -gt 0 ]'
+	wait_for 180 eval '[ "$(systemctl show -P NRestarts banger)" -gt 0 ]'
 	is "$(systemctl show -P NRestarts banger)" "[1-9]*" "it is tried again"
 	local out rc
 	# else it has just ended
-	wait_for 20 eval 'out=$(banger vm list 2>&1); rc=$?; [[ $out == *systemctl* ]]'
+	wait_for 60 eval 'out=$(banger vm list 2>&1); rc=$?; [[ $out == *systemctl* ]]'
 	is "$rc: $out" "8: *banger: *try: systemctl *banger*" \
 		"the command line says that the service is down, and what to do"
 	banger doctor >/dev/null 2>&1
@@ -25,6 +25,7 @@ is_down() {
 # The journal has each start's end; the state of the unit changes from moment to moment.
 service_never_up() {
 	local said
+	journalctl --sync
 	said=$(journalctl -b -u banger --no-pager -o cat)
 	[[ $said == *"Failed to start banger"* && $said != *"Started banger"* ]]
 }
@@ -46,9 +47,10 @@ case $PHASE in
 	;;
 2)
 	check "without Landlock the service does not start, and is not tried again" \
-		wait_for 60 eval '[ "$(systemctl is-failed banger)" = failed ]'
+		wait_for 180 eval '[ "$(systemctl is-failed banger)" = failed ]'
 	is "$(systemctl show -P ExecMainStatus banger)" 78 \
 		"its status is that of a wrong configuration"
+	journalctl --sync
 	is "$(journalctl -b -u banger --no-pager)" "*landlock = require*lsm= list, or set auto*" \
 		"the service's log says what to do"
 	hint="boot with landlock in the kernel's lsm= list, or set auto"
@@ -56,7 +58,7 @@ case $PHASE in
 		"and so does doctor"
 	sed -i 's/^;landlock = require$/landlock = auto/' /etc/banger/banger.conf
 	systemctl start banger
-	check "without KVM and with landlock = auto the service is up" wait_for 60 banger vm list
+	check "without KVM and with landlock = auto the service is up" wait_for 180 banger vm list
 	is "$(doctor_row kvm here)" "WARN: no /dev/kvm*kvm_amd*" "doctor names KVM, and what to do"
 	is "$(doctor_row kvm daemon)" "WARN: /dev/kvm is missing*kvm_amd*" \
 		"the daemon's opinion too"
@@ -75,7 +77,7 @@ case $PHASE in
 	next module_blacklist=dm_snapshot,dm_mod
 	;;
 3)
-	check "without device-mapper the service is up" wait_for 60 banger vm list
+	check "without device-mapper the service is up" wait_for 180 banger vm list
 	is "$(doctor_row device-mapper daemon)" "WARN: not in the kernel*modprobe dm_snapshot" \
 		"doctor names device-mapper"
 	is "$(doctor_row storage daemon)" "*copy*" "and what is used instead"
@@ -89,6 +91,7 @@ case $PHASE in
 	is "$(doctor_row nftables here)" "FAIL: nf_tables is not in the kernel*modprobe nf_tables" \
 		"doctor says so without the service"
 	is "$(doctor_row "cgroup v2" here)" "PASS: *" "and that nothing else is missing"
+	journalctl --sync
 	is "$(journalctl -b -u banger --no-pager)" "*banger-role-net: *nft*" \
 		"the service's log says it too"
 	next systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1
@@ -100,12 +103,13 @@ case $PHASE in
 	is "$(doctor_row "cgroup v2" here)" \
 		"FAIL: none is mounted*boot with systemd.unified_cgroup_hierarchy=1" \
 		"doctor says so, and what to do"
+	journalctl --sync
 	is "$(journalctl -b -u banger --no-pager)" "*no cgroup v2 is mounted*" \
 		"the service's log says it too"
 	done_testing 93
 	;;
 6)
-	check "on a good day again the service is up" wait_for 60 banger vm list
+	check "on a good day again the service is up" wait_for 180 banger vm list
 	a_life "dm-snapshot kvm"
 	is "$(banger vm list -o json)" "[[]]" "nothing was lost or left on the way"
 	done_testing
