@@ -36,7 +36,7 @@
 #define RECORDINGS_MORE 10 /* at most, to find out whether a missed allocation is on the way */
 #define RETRY_MS 10000     /* what the keeper tries again, every second in this build */
 #define WAYS_MS 300000     /* another part's recordings of its share of the verbs */
-#define SETTLE_MS 15000     /* what the kernel or a worker does a little later */
+#define SETTLE_MS 15000    /* what the kernel or a worker does a little later */
 
 struct config config;
 const char *conf_path, *work_dir;
@@ -1165,15 +1165,18 @@ static void judge_second_start(struct text *faults)
 	add_lines_without(faults, "  after: ", after.v, before.v);
 }
 
-/* Nor does a further look, where the set has not died. */
+/* Nor does a further look, where the set has not died.  Loops are the host's: where a set makes
+ * none, those of another test do not count. */
 static void judge_second_look(struct text *faults)
 {
 	struct ask *a = request(CALL_HOST_RECONCILE);
 
 	do_host_reconcile(a);
-	if (ask(a) != 0 || a->result.res_host_reconcile.found)
-		text_add(faults, "lie a second look finds %u more, with %d %s\n",
-			 (unsigned)a->result.res_host_reconcile.found, a->code, a->error.why);
+	int code = ask(a);
+	uint64_t found = a->result.res_host_reconcile.found - (world_has_dm() ? 0 : a->loops);
+	if (code != 0 || found)
+		text_add(faults, "lie a second look finds %u more, with %d %s\n", (unsigned)found,
+			 a->code, a->error.why);
 }
 
 /* It starts again, and its deletion leaves nothing. */

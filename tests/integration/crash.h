@@ -56,6 +56,7 @@ struct ask {
 	uint32_t uid;       /* who asks */
 	struct ev_vm *rows; /* EVENT vm: the first @room of them; @vm: the last */
 	size_t room, n_rows;
+	unsigned loops; /* EVENT line: those about a loop that belongs to no VM */
 	_Atomic bool done;
 	pthread_t thread;
 	int code; /* enum fail; -1: the connection ended first */
@@ -129,6 +130,7 @@ void text_add(struct text *t, const char *fmt, ...) __attribute__((format(printf
 
 /* Everything, sorted, one thing a line; equal texts are equal worlds. */
 void world_read(struct text *t);
+bool world_has_dm(void); /* device-mapper: without it a set makes no loop */
 
 enum strictness {
 	J_FAILED,  /* a step has failed: what is left over must be on record, and said */

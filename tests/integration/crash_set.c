@@ -21,7 +21,7 @@
 
 #include "tests/integration/crash.h"
 
-#define UNTIL_MS 6000 /* a second attempt of the keeper's included */
+#define UNTIL_MS 15000 /* a second attempt of the keeper's included */
 
 static struct failpoint_page *page;
 static char page_path[100], notify_path[100];
@@ -414,6 +414,8 @@ static int answer_of(struct control *conn, const struct call *call, struct ask *
 			a->vm = m.body.ev_vm;
 			if (a->n_rows < a->room)
 				a->rows[a->n_rows++] = m.body.ev_vm;
+		} else if (n > 0 && m.kind == MSG_EVENT && m.event->id == EVENT_LINE) {
+			a->loops += strstr(m.body.ev_line.text, "loop-") != NULL;
 		}
 		if (n < 0)
 			return -1;

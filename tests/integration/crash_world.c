@@ -576,7 +576,7 @@ static unsigned count(const struct world *w, const struct row *r, enum thing kin
 	return n;
 }
 
-static bool dm_here(void)
+bool world_has_dm(void)
 {
 	return access("/sys/class/misc/device-mapper", F_OK) == 0;
 }
@@ -591,7 +591,7 @@ static bool wanted(const struct row *r, enum thing k)
 {
 	if (k == T_NAT)
 		return r->nat;
-	return k == T_TAP || k == T_GUEST || k == T_VMM || dm_here();
+	return k == T_TAP || k == T_GUEST || k == T_VMM || world_has_dm();
 }
 
 /* Is there a tap of that slot, its VMM's, that is up, in our bridge with its MAC, and apart from
