@@ -94,7 +94,9 @@ case $PHASE in
 	journalctl --sync
 	is "$(journalctl -b -u banger --no-pager)" "*banger-role-net: *nft*" \
 		"the service's log says it too"
-	next systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1
+	# The last word is an environment variable of PID 1, which Debian 13's systemd wants too.
+	next systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1 \
+		SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1
 	;;
 5)
 	is_down
