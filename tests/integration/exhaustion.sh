@@ -121,11 +121,14 @@ files() { # files PID ACCOUNT LIMIT: how many it may have from now on; "": no mo
 	while [ -e "/proc/$1/fd/$n" ]; do n=$((n + 1)); done
 	setpriv --reuid "$2" --regid "$2" --clear-groups prlimit --pid "$1" --nofile="${3:-$n}:"
 }
+# A client's connection is closed a moment after the client has ended.
+settled() { local n; n=$(fds_of "$1") && sleep 0.5 && [ "$(fds_of "$1")" = "$n" ]; }
 ctl=$(child controller)
 check "the agent of the VM that runs has answered, so that no question opens a file" \
 	as $ALICE vm wait --for ready --timeout 300s one
 # The backup ten seconds after the start opens one, and keeps it.
 check "the state database has its first backup" wait_for 120 test -e "$T/state/banger.db.backup"
+wait_for 60 settled "$ctl"
 check "the controller may open no more files" files "$ctl" $CTL_ID ""
 timeout 120 setpriv --reuid $ALICE --regid $ALICE --clear-groups \
 	env BANGER_SOCKET="$T/run/control.sock" "$B/banger" vm list -o name >"$T/waited" &
@@ -140,6 +143,7 @@ check "with descriptors again" files "$ctl" $CTL_ID 8192
 wait $waiter
 is "$(xargs <"$T/waited")" "one two" "the client is served"
 # The command's connection takes the last descriptor, so the start has none.
+wait_for 60 settled "$ctl"
 n=0
 while [ -e "/proc/$ctl/fd/$n" ]; do n=$((n + 1)); done
 files "$ctl" $CTL_ID $((n + 1))

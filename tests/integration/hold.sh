@@ -5,7 +5,7 @@
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib_guest.sh" sqlite3 script
 
-WAIT=60
+WAIT=300
 # shellcheck disable=SC2054 # the commas are env's
 PREFIX=(setpriv --reuid "$ALICE" --regid "$ALICE" --clear-groups env -i
 	--default-signal=INT,QUIT,HUP PATH="$PATH" HOME="$T/home.$ALICE" \

@@ -6,7 +6,7 @@
 
 as_bounded() { # as_bounded COMMAND...: banger as Alice, for 30 s at most
 	timeout --foreground 30 setpriv --reuid $ALICE --regid $ALICE --clear-groups env \
-		-i PATH="$PATH" HOME="$T/home.$ALICE" \
+		-i PATH="$PATH" HOME="$T/home.$ALICE" TMPDIR="$T/home.$ALICE" \
 		BANGER_SOCKET="$T/run/control.sock" "$B/banger" "$@"
 }
 
@@ -204,7 +204,7 @@ of_registry() {
 		"5/*image of that name already, of $ref*" "pull to a name that is taken"
 	is "$(status_of "${pull[@]}" 127.0.0.1:5000/library/none:v1)/$(image_digest none-v1)" "1/" \
 		"an image that is not there"
-	is "$(find "$T/home.$ALICE/.cache" /tmp -maxdepth 3 -user $ALICE -name 'banger-*')" "" \
+	is "$(find "$T/home.$ALICE" -maxdepth 3 -user $ALICE -name 'banger-*')" "" \
 		"pull leaves no file behind"
 	check "images that were pulled are deleted" banger image delete mine $name
 	check "run with a reference makes an image" \
@@ -327,7 +327,7 @@ refused 'has "\.\." in it' "a tar that leads out of the image" "$T/up.tar"
 truncate -s 1100M "$T/zeros" && tar -C "$T" -cf - zeros | gzip -1 >"$T/zeros.gz" && rm "$T/zeros"
 refused "MiB when unpacked" "a bomb" "$T/zeros.gz"
 is "$(banger image list -q | grep -c evil)" 0 "a refused import leaves no image"
-is "$(find "$T/home.$ALICE" /tmp -maxdepth 3 -user $ALICE -name 'banger-*' | wc -l)" 0 \
+is "$(find "$T/home.$ALICE" -maxdepth 3 -user $ALICE -name 'banger-*' | wc -l)" 0 \
 	"a refused import leaves nothing"
 
 # ---- whole disks ----

@@ -76,7 +76,7 @@ skip_all() { # skip_all WHY: nothing here can be tested
 }
 
 wait_for() { # wait_for SECONDS COMMAND...: until it succeeds; status 1 when it never does
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + $1 + 1)) # SECONDS is whole
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ $SECONDS -lt $end ] || return 1

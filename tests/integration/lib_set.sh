@@ -15,7 +15,7 @@ SET=
 set_start() { # set_start: the supervisor and its children; false when they do not come up
 	"$B/banger-privhelper" --config "$CONF" 2>>"$T/set.err" &
 	SET=$!
-	wait_for 20 as $ALICE vm list -o json
+	wait_for 60 as $ALICE vm list -o json
 }
 
 set_stop() {
@@ -69,7 +69,7 @@ as() { # as UID COMMAND...: banger as that user; standard error is in $T/err
 	shift
 	mkdir -p "$T/home.$uid" && chown "$uid:$uid" "$T/home.$uid"
 	setpriv --reuid "$uid" --regid "$uid" --clear-groups env \
-		-i PATH="$PATH" HOME="$T/home.$uid" \
+		-i PATH="$PATH" HOME="$T/home.$uid" TMPDIR="$T/home.$uid" \
 		BANGER_SOCKET="$T/run/control.sock" BANGER_IMAGES="$T/images.conf" "$B/banger" \
 		"$@" 2>"$T/err"
 }

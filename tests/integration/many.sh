@@ -95,11 +95,13 @@ perl -MSocket -e '
 		$( = $) = $< = $> = $ARGV[1] if $_ == 1;
 		connect($s[$_], sockaddr_un($ARGV[0])) or die "$!";
 	}
+	# A connection without a request is closed after 10 s, with one after 300 s.
+	syswrite($s[$_], "\x94\x00\x01\xa7version\x90") for 1 .. 128;
 	$| = 1;
 	print "there\n";
-	sleep 60' "$T/run/control.sock" $ALICE >"$T/holds" &
+	sleep 300' "$T/run/control.sock" $ALICE >"$T/holds" &
 holds=$!
-check "alice has as many connections as one may have" wait_for 10 test -s "$T/holds"
+check "alice has as many connections as one may have" wait_for 60 test -s "$T/holds"
 each show
 did "a hundred more" each_end
 is "$(statuses) $(sort -u "$T/each"/*.err | grep -v '^ ' | sed 's/(op .*//')" \

@@ -278,7 +278,7 @@ done
 unshare -n sleep 600 {PEER_IN[net]}>&- {PEER_OUT[net]}<&- &
 out=$!
 PIDS+=($!)
-sleep 0.2
+wait_for 20 eval '[ ! /proc/$out/ns/net -ef /proc/self/ns/net ]'
 ip link add up0 type veth peer name eth0 netns "$out"
 ip addr add 192.0.2.1/24 dev up0
 ip link set up0 up

@@ -68,7 +68,7 @@ is "$(field $ALICE web1 state)" created "it is created"
 check "alice starts web1" as $ALICE vm start web1
 is "$(field $ALICE web1 state)" running "it is running"
 check "its console says that the guest is up, by its name and address" \
-	wait_for 30 console_has $ALICE web1 "GUEST-UP boot 1 web1 10.97.0.2/24"
+	wait_for 120 console_has $ALICE web1 "GUEST-UP boot 1 web1 10.97.0.2/24"
 is "$(ip -j -d link show bgr0 | jq -r '.[0] | [.linkinfo.info_data.user, .master,
 	.linkinfo.info_slave_data.isolated] | map(tostring) | join(" ")')" \
 	"$UID_BASE bgtest true" "its tap belongs to the slot's uid, sits on the bridge, isolated"
@@ -79,13 +79,13 @@ is "$(awk '/^CapPrm|^CapEff/ { printf "%s ", $2 }' "/proc/$(vmm_pid)/status")" \
 	"0000000000000000 0000000000000000 " "without a capability"
 is "$(nft_elems bridge guest)/$(nft_elems inet nat4)" 1/0 \
 	"it may send with its own address; it has no NAT"
-check "the guest can not reach the outside" wait_for 20 console_has $ALICE web1 NAT-NO
+check "the guest can not reach the outside" wait_for 60 console_has $ALICE web1 NAT-NO
 is "$(as $ALICE vm start web1)" "*already*" \
 	"starting it again succeeds and says that it was already so"
 
 check "alice turns NAT on while it runs" as $ALICE vm set web1 --nat
 is "$(nft_elems inet nat4)" 1 "nft shows its address in the NAT set"
-check "the guest reaches the outside" wait_for 20 console_has $ALICE web1 NAT-YES
+check "the guest reaches the outside" wait_for 60 console_has $ALICE web1 NAT-YES
 check "alice turns NAT off" as $ALICE vm set web1 --no-nat
 is "$(nft_elems inet nat4)" 0 "nft shows the NAT set empty"
 check "alice turns NAT on again" as $ALICE vm set web1 --nat
@@ -146,10 +146,10 @@ is "$(field $ALICE web1 state)" stopped "it is stopped"
 check "and nothing of it is left in the kernel" nothing_of_vms
 check "stopping it again succeeds" as $ALICE vm stop web1
 check "it starts again" as $ALICE vm start web1
-check "with its disk as it left it" wait_for 30 console_has $ALICE web1 "GUEST-UP boot 2"
+check "with its disk as it left it" wait_for 120 console_has $ALICE web1 "GUEST-UP boot 2"
 kill -9 "$(vmm_pid)"
-check "kill -9 of the VMM: web1 is stopped by itself" wait_for 10 state_is $ALICE web1 stopped
-check "kill -9 of the VMM: nothing of it is left" wait_for 5 nothing_of_vms
+check "kill -9 of the VMM: web1 is stopped by itself" wait_for 60 state_is $ALICE web1 stopped
+check "kill -9 of the VMM: nothing of it is left" wait_for 30 nothing_of_vms
 check "alice starts and kills it" eval 'as $ALICE vm start web1 && as $ALICE vm kill web1'
 is "$(field $ALICE web1 state)" stopped "killed is stopped"
 check "vm kill: nothing of it is left" nothing_of_vms

@@ -73,17 +73,47 @@ static const char *ssh_args(void)
 	return buf;
 }
 
-/* Start a process that sends a signal to cli_main() after @ms. */
-static pid_t signal_later(int sig, unsigned ms)
-{
-	pid_t me = getpid(), pid = fork();
+/* Send a signal to cli_main() once it has come so far.  Call sender_join() after it. */
+struct sender {
+	pthread_t thread;
+	int sig;
+	bool in_session; /* once the script of ssh has made "begun"; else once vm_wait is asked */
+};
 
-	if (pid == 0) {
-		(void)usleep(ms * 1000);
-		(void)kill(me, sig);
-		_exit(0);
-	}
-	return pid;
+static bool has_come_so_far(const struct sender *s, const char *mark)
+{
+	return s->in_session ? access(mark, F_OK) == 0
+			     : strstr((const char *)(volatile char *)fx.calls, "vm_wait ") != NULL;
+}
+
+static void *send_signal(void *arg)
+{
+	const struct sender *s = arg;
+	char mark[160];
+
+	(void)snprintf(mark, sizeof(mark), "%s/begun", fx.dir);
+	for (int i = 0; i < 6000 && !has_come_so_far(s, mark); i++)
+		(void)usleep(10000);
+	(void)unlink(mark);
+	(void)kill(getpid(), s->sig);
+	return NULL;
+}
+
+static void sender_start(struct sender *s, int sig, bool in_session)
+{
+	sigset_t all, old;
+
+	s->sig = sig;
+	s->in_session = in_session;
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_BLOCK, &all, &old);
+	assert_int_equal(pthread_create(&s->thread, NULL, send_signal, s), 0);
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+static void sender_join(struct sender *s)
+{
+	(void)pthread_join(s->thread, NULL);
 }
 
 static void test_status_is_the_guests(void **state)
@@ -257,15 +287,15 @@ static void test_the_time_counts_from_the_start(void **state)
 {
 	char started[32];
 	time_t now = time(NULL) - 115;
+	struct sender s;
 
 	(void)state;
 	(void)strftime(started, sizeof(started), "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
 	fx.started = started;
-	pid_t pid = signal_later(SIGTERM, 700);
+	sender_start(&s, SIGTERM, false);
 	assert_int_equal(BANGER("exec", "--ssh", "web1", "--", "true"), 128 + SIGTERM);
 	assert_string_equal(fx.calls, "vm_show vm_wait ");
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	sender_join(&s);
 	assert_int_equal(BANGER("vm", "wait", "web1", "--timeout", "300ms"), FAIL_TIMEOUT);
 	need_guest();
 	assert_int_equal(BANGER("vm", "wait", "web1"), 0);
@@ -307,21 +337,21 @@ static void test_detach(void **state)
 	assert_string_equal(fx.calls, "image_list vm_create vm_start vm_show ");
 }
 
-static void interrupted_run(int sig, const char *calls)
+static void interrupted_run(int sig, bool in_session)
 {
-	pid_t pid = signal_later(sig, 700);
+	struct sender s;
 
+	sender_start(&s, sig, in_session);
 	assert_int_equal(BANGER("vm", "run", "--ssh", "--rm", "--", "sleep"), 128 + sig);
-	assert_string_equal(fx.calls, calls);
+	assert_string_equal(fx.calls, "image_list vm_create vm_start vm_show vm_wait vm_delete ");
 	assert_has(fx.err, "interrupted");
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	sender_join(&s);
 }
 
 static void test_signal_while_waiting(void **state)
 {
 	(void)state; /* for the ssh of 255.255.255.255 */
-	interrupted_run(SIGTERM, "image_list vm_create vm_start vm_show vm_wait vm_delete ");
+	interrupted_run(SIGTERM, false);
 }
 
 static void test_signal_in_the_session(void **state)
@@ -330,27 +360,27 @@ static void test_signal_in_the_session(void **state)
 
 	(void)state;
 	need_guest();
-	write_script("ssh", "exec sleep 30\n");
+	write_script("ssh", ": >\"$HOME/begun\"; exec sleep 30\n");
 	for (size_t i = 0; i < sizeof(sigs) / sizeof(sigs[0]); i++) {
 		fx.calls[0] = '\0';
-		interrupted_run(sigs[i],
-				"image_list vm_create vm_start vm_show vm_wait vm_delete ");
+		interrupted_run(sigs[i], true);
 	}
 }
 
 /* nohup(1) starts a program with SIGHUP ignored. */
 static void test_an_ignored_signal_stays_ignored(void **state)
 {
+	struct sender s;
+
 	(void)state;
 	need_guest();
-	write_script("ssh", "sleep 1; exit 5\n");
+	write_script("ssh", ": >\"$HOME/begun\"; sleep 1; exit 5\n");
 	(void)signal(SIGHUP, SIG_IGN);
-	pid_t pid = signal_later(SIGHUP, 300);
+	sender_start(&s, SIGHUP, true);
 	assert_int_equal(BANGER("vm", "run", "--ssh", "--rm", "--", "sleep"), 5);
 	assert_lacks(fx.err, "interrupted");
+	sender_join(&s);
 	(void)signal(SIGHUP, SIG_DFL);
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
 }
 
 static void test_exec(void **state)

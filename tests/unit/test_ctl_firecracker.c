@@ -18,9 +18,9 @@
 
 /* The driver with times that a test can wait for. */
 #undef VMM_BOOT_MS
-#define VMM_BOOT_MS 700
+#define VMM_BOOT_MS 3000
 #undef VMM_TALK_MS
-#define VMM_TALK_MS 500
+#define VMM_TALK_MS 2500
 #include "controller/vmm/firecracker.c"
 
 #include "tests/unit/fake_firecracker.h"
@@ -193,7 +193,7 @@ static void test_flush(void **state)
 	fake_firecracker_fault(x->f, FC_HANG, 0);
 	uint64_t began = clock_boot_ns();
 	assert_int_equal(vmm_firecracker.flush(&x->c, &x->vm, -1, &e), -1);
-	assert_true(clock_boot_ns() - began < 1500000000u);
+	assert_true(clock_boot_ns() - began < 30000000000u);
 }
 
 /* A refusal of the API is reported in its own words. */
@@ -278,7 +278,7 @@ static void test_faults_end(void **state)
 			fake_firecracker_fault(x->f, faults[i].fault, nth);
 			uint64_t began = clock_boot_ns();
 			assert_int_equal(boot(x, &e), -1);
-			assert_true(clock_boot_ns() - began < 3000000000u);
+			assert_true(clock_boot_ns() - began < 30000000000u);
 			assert_int_equal(e.code, faults[i].code);
 			if (!strstr(e.why, faults[i].want))
 				fail_msg("fault %d at request %u: %s", faults[i].fault, nth, e.why);
@@ -298,7 +298,7 @@ static void test_odd_faults_end(void **state)
 	fake_firecracker_fault(x->f, FC_HEADERS, 0);
 	uint64_t began = clock_boot_ns();
 	assert_int_equal(boot(x, &e), -1);
-	assert_true(clock_boot_ns() - began < 3000000000u);
+	assert_true(clock_boot_ns() - began < 30000000000u);
 }
 
 /* Slow is not wrong. */
@@ -337,7 +337,7 @@ static void test_monitor_ends(void **state)
 	uint64_t began = clock_boot_ns();
 	assert_int_equal(vmm_firecracker.boot(&x->c, &x->vm, &x->o, pidfd, &e), -1);
 	assert_non_null(strstr(e.why, "the monitor ended"));
-	assert_true(clock_boot_ns() - began < 500000000u);
+	assert_true(clock_boot_ns() - began < 2400000000u);
 	(void)close(pidfd);
 	(void)waitpid(pid, NULL, 0);
 }
@@ -354,7 +354,7 @@ static void test_no_socket(void **state)
 	assert_int_equal(unlink(x->socket), 0);
 	assert_int_equal(boot(x, &e), -1);
 	assert_int_equal(e.code, FAIL_TIMEOUT);
-	assert_non_null(strstr(e.why, "no answer on its API socket within 700 ms"));
+	assert_non_null(strstr(e.why, "no answer on its API socket within 3000 ms"));
 }
 
 /* A monitor replaces its socket by something else: the controller does not follow it. */

@@ -736,7 +736,7 @@ static void a_vmm_that_ends_is_released(void **state)
 	(void)create(f, "web", true);
 	must_start(f, "web");
 	fake_helper_vmm_exit(f->fake, 0);
-	for (int i = 0; i < 200 && row(f, "web").state != VM_STOPPED; i++)
+	for (int i = 0; i < 6000 && row(f, "web").state != VM_STOPPED; i++)
 		pump(f, 10);
 	/* The operation's last commit comes after the state's, so stop() waits for the operation
 	 * lock. */

@@ -113,7 +113,7 @@ static void an_adopted_vm_still_ends_and_stops(void **state)
 	must_start(f, "b");
 	restart(f);
 	fake_helper_vmm_exit(f->fake, 0);
-	for (int i = 0; i < 200 && row(f, "a").state != VM_STOPPED; i++)
+	for (int i = 0; i < 6000 && row(f, "a").state != VM_STOPPED; i++)
 		pump(f, 10);
 	assert_string_equal(row(f, "a").reason, "the VMM ended");
 	assert_int_equal(vm_stop(&f->c, &o, "b", 0, &already, &forced, &e), 0);

@@ -441,7 +441,7 @@ static void the_next_start_is_not_shown_the_log(void **state)
 
 static bool becomes(struct fixture *f, const char *name, enum vm_state want)
 {
-	for (int i = 0; i < 300; i++) {
+	for (int i = 0; i < 6000; i++) {
 		struct vm vm = row(f, name);
 		if (vm.state == want)
 			return true;
