@@ -6,7 +6,7 @@
 # function.
 BEGIN {
 	# Why a change may do without.
-	except("controller/reports/doctor.c:check_database", "sqlite3_exec", "reads")
+	except("controller/observe/doctor.c:check_database", "sqlite3_exec", "reads")
 	except("controller/helper/client.c:exchange", "exchange", "call() has one before and after")
 	except("controller/storage/image_copy.c:copy_sparse", "ftruncate",
 	       "of a file that no row names yet; images.copy.before and .after")

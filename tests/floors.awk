@@ -19,7 +19,7 @@ BEGIN {
 	floor(3, "db", "^controller/db/")
 	floor(4, "storage", "^controller/storage/")
 	floor(5, "vmm", "^controller/vmm/")
-	floor(5, "reports", "^controller/reports/")
+	floor(5, "observe", "^controller/observe/")
 	floor(6, "objects", "^controller/objects/")
 	floor(7, "lifecycle", "^controller/lifecycle/")
 	floor(8, "recovery", "^controller/recovery/")

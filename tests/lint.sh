@@ -82,7 +82,7 @@ git ls-files 'controller/*.c' 'privhelper/*.c' |
 # no floor.
 places=$(mktemp -d) && mkdir -p "$places/controller/vmm"
 printf '%s\n' '#include "common/log.h"' '#include "controller/helper/client.h"' \
-	'#include "controller/lifecycle/exit.h"' '#include "controller/reports/audit.h"' \
+	'#include "controller/lifecycle/exit.h"' '#include "controller/observe/audit.h"' \
 	>"$places/controller/vmm/watch.c"
 printf '%s\n' '#include "controller/ctl.h"' >"$places/controller/new.c"
 refused=$(cd "$places" && awk -f "$OLDPWD/tests/floors.awk" controller/vmm/watch.c \

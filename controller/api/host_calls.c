@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "controller/db/db.h"
-#include "controller/reports/audit.h"
-#include "controller/reports/doctor.h"
+#include "controller/observe/audit.h"
+#include "controller/observe/doctor.h"
 #include "controller/lifecycle/drain.h"
 #include "controller/recovery/online.h"
 #include "controller/storage/image_gc.h"

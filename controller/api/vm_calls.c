@@ -13,7 +13,7 @@
 #include "common/log.h"
 #include "common/pidfd.h"
 #include "controller/db/db.h"
-#include "controller/reports/usage.h"
+#include "controller/observe/usage.h"
 #include "controller/lifecycle/lifecycle.h"
 #include "controller/lifecycle/operation.h"
 #include "controller/policy/idle.h"

@@ -37,7 +37,7 @@
 #include "common/lock.h"
 #include "common/log.h"
 #include "controller/db/db.h"
-#include "controller/reports/usage.h"
+#include "controller/observe/usage.h"
 #include "controller/lifecycle/exit.h"
 #include "controller/lifecycle/hold.h"
 #include "controller/lifecycle/operation.h"

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "common/lock.h"
-#include "controller/reports/usage.h"
+#include "controller/observe/usage.h"
 
 #define SECOND 1000000000ull
 

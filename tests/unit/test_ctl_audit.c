@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "controller/reports/audit.h"
+#include "controller/observe/audit.h"
 
 #define OP_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define OP_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"

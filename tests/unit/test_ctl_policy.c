@@ -7,7 +7,7 @@
 #include <sys/un.h>
 
 #include "common/clock.h"
-#include "controller/reports/usage.h"
+#include "controller/observe/usage.h"
 #include "controller/lifecycle/drain.h"
 #include "controller/lifecycle/operation.h"
 #include "controller/policy/actions.h"

@@ -1,4 +1,4 @@
-#include "controller/reports/audit.h"
+#include "controller/observe/audit.h"
 
 #include <errno.h>
 #include <fcntl.h>

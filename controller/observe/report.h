@@ -1,6 +1,6 @@
 /* report.h - a report of checks: rows with a verdict, sent one by one. */
-#ifndef BANGER_CONTROLLER_REPORTS_REPORT_H
-#define BANGER_CONTROLLER_REPORTS_REPORT_H
+#ifndef BANGER_CONTROLLER_OBSERVE_REPORT_H
+#define BANGER_CONTROLLER_OBSERVE_REPORT_H
 
 #include "controller/ctl.h"
 

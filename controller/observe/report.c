@@ -1,5 +1,5 @@
 /* report.c - makes the rows of a report; a row has printable text only. */
-#include "controller/reports/report.h"
+#include "controller/observe/report.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* audit.h - reads the roles' request logs, merged by time and filtered by the caller's
  * permissions. */
-#ifndef BANGER_CONTROLLER_REPORTS_AUDIT_H
-#define BANGER_CONTROLLER_REPORTS_AUDIT_H
+#ifndef BANGER_CONTROLLER_OBSERVE_AUDIT_H
+#define BANGER_CONTROLLER_OBSERVE_AUDIT_H
 
 #include "controller/ctl.h"
 

@@ -1,6 +1,6 @@
 /* doctor.c - checks of the host and of the service, for `banger doctor`. */
-#include "controller/reports/doctor.h"
-#include "controller/reports/report.h"
+#include "controller/observe/doctor.h"
+#include "controller/observe/report.h"
 
 #include <errno.h>
 #include <fcntl.h>

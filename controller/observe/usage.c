@@ -1,4 +1,4 @@
-#include "controller/reports/usage.h"
+#include "controller/observe/usage.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* doctor.h - checks of host, service and state database, for `banger doctor`. */
-#ifndef BANGER_CONTROLLER_REPORTS_DOCTOR_H
-#define BANGER_CONTROLLER_REPORTS_DOCTOR_H
+#ifndef BANGER_CONTROLLER_OBSERVE_DOCTOR_H
+#define BANGER_CONTROLLER_OBSERVE_DOCTOR_H
 
 #include "controller/ctl.h"
 

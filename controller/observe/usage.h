@@ -1,7 +1,7 @@
 /* usage.h - the resources that a running VM uses, from the counters of its control group and its
  * tap. */
-#ifndef BANGER_CONTROLLER_REPORTS_USAGE_H
-#define BANGER_CONTROLLER_REPORTS_USAGE_H
+#ifndef BANGER_CONTROLLER_OBSERVE_USAGE_H
+#define BANGER_CONTROLLER_OBSERVE_USAGE_H
 
 #include "controller/ctl.h"
 
