@@ -140,6 +140,8 @@ static const struct option_row {
 	[O_WORKDIR] = { "workdir", 'w', K_TEXT, "DIR",
 			"start the command in this folder (default: the user's home)", AT(workdir),
 			0 },
+	[O_COPY] = { "copy", 0, K_VALUES, "PATH[:GUEST]",
+		     "copy a file or folder into the guest first; up to 100 times", AT(copies), 0 },
 	[O_ARCHIVE] = { "archive", 'a', K_FLAG, NULL,
 			"keep owners (numbers), set-user-id, set-group-id and sticky bits",
 			AT(archive), 0 },

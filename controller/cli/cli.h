@@ -68,6 +68,7 @@ enum option_id {
 	O_ENV,
 	O_AS,
 	O_WORKDIR,
+	O_COPY,
 	O_ARCHIVE,
 	O_FOLLOW_LINK,
 	O_SILENT,
@@ -94,7 +95,7 @@ struct options {
 	const char *as, *workdir; /* the guest's user and folder for a command */
 	const char *entrypoint;   /* in the place of the image's; "": none */
 	uint64_t wait_for;        /* vm_wait's: enum wait_until + 1; 0: not given */
-	struct values env;
+	struct values env, copies;
 	uint64_t lines;
 	uint64_t vcpus, mem_mib, disk_mib, size_mib, timeout_ms; /* 0: not given */
 	uint64_t nat;                               /* vm_set's: 0 not given, 1 off, 2 on */

@@ -18,7 +18,8 @@
 
 const struct command commands[] = {
 	{ "vm", "run", NULL, "[IMAGE]", 0, 1, true,
-	  WORKS | SHAPE | O(RM) | O(DETACH) | O(TIMEOUT) | COMMAND | O(SSH) | O(ENTRYPOINT),
+	  WORKS | SHAPE | O(RM) | O(DETACH) | O(TIMEOUT) | COMMAND | O(SSH) | O(ENTRYPOINT) |
+		  O(COPY),
 	  "create and start a VM, then run a command or a shell in it\n"
 	  "IMAGE is the name of an image here, a name of root's catalogue, or a reference to an\n"
 	  "image of a registry; what is not here is made first (`image pull`).  Without IMAGE the\n"
@@ -36,8 +37,11 @@ const struct command commands[] = {
 	  "its entry point.  --entrypoint COMMAND takes the place of both; with \"\" the words\n"
 	  "are run as by exec.  With --detach the guest itself starts the entry point, as it does\n"
 	  "at each later `vm start`; its output is in `vm logs`.\n"
+	  "--copy copies PATH as `vm cp` does, to GUEST or the user's home, before the command\n"
+	  "starts; if that fails, it does not start.  `--copy .` takes what is in this folder to\n"
+	  "where the command starts.\n"
 	  "--ssh uses the guest's ssh server, as for kernels that were imported without agent.\n"
-	  "--entrypoint, --env, --user and --workdir do not go with it.",
+	  "--copy, --entrypoint, --env, --user and --workdir do not go with it.",
 	  cmd_vm_run },
 	{ "vm", "create", NULL, "[NAME]", 0, 1, false, WORKS | SHAPE,
 	  "create a VM without starting it\n"

@@ -317,29 +317,40 @@ static int run_copy(const struct plan *p, struct agent_copy *copy, struct error 
 	return there < 0 ? -1 : judge(p, there, here, e);
 }
 
-static int copy(struct plan *p, struct error *e)
+/* Carry the plan out.  Return: the exit status, or -1 with @e: it was not told yet. */
+static int copy_with(const struct plan *p, const struct ev_vm *vm, uint64_t timeout_ms,
+		     struct error *e)
 {
 	struct cli *c = p->c;
-	struct agent_copy copy = {
-		.flags = flags_of(p), .paths = p->there, .vm = p->vm, .erase = ""
-	};
-	struct ev_vm vm;
+	struct agent_copy copy = { .timeout_ms = timeout_ms,
+				   .flags = flags_of(p),
+				   .paths = p->there,
+				   .vm = p->vm,
+				   .erase = "" };
 
-	if (agent_check_command(p->there, e) < 0 || agent_check_options(&c->opt, e) < 0 ||
-	    signals_hold(c, e) < 0 || look_up_running(c, p->vm, &vm, e) < 0)
-		return -1;
-	copy.timeout_ms = login_ms(c, &vm);
 	show.shows = c->err_tty && !c->opt.silent;
+	show.told_ms = show.bytes = show.files = 0;
 	if (show.shows)
 		copy.erase = ERASE;
-	_cleanup_close_ int port = agent_open(c, &vm, copy.timeout_ms, copy.nonce, e);
+	_cleanup_close_ int port = agent_open(c, vm, timeout_ms, copy.nonce, e);
 	if (port < 0)
 		return -1;
 	copy.port = port;
 	int status = run_copy(p, &copy, e);
 	if (status < 0 && !c->signal && e->code == FAIL_STATE)
-		explain_end(c, &vm, e);
+		explain_end(c, vm, e);
 	return status;
+}
+
+static int copy(struct plan *p, struct error *e)
+{
+	struct cli *c = p->c;
+	struct ev_vm vm;
+
+	if (agent_check_command(p->there, e) < 0 || agent_check_options(&c->opt, e) < 0 ||
+	    signals_hold(c, e) < 0 || look_up_running(c, p->vm, &vm, e) < 0)
+		return -1;
+	return copy_with(p, &vm, login_ms(c, &vm), e);
 }
 
 int cmd_vm_cp(struct cli *c)
@@ -352,4 +363,63 @@ int cmd_vm_cp(struct cli *c)
 	if (status < 0)
 		status = out_error(c, &e);
 	return c->signal ? 128 + c->signal : status;
+}
+
+/* ---- vm run --copy ---- */
+
+/* The two sides of a word PATH[:GUEST]. */
+struct sides {
+	char here[4096];
+	const char *there;
+};
+
+static int take_sides(const char *word, struct sides *s, struct error *e)
+{
+	struct stat st;
+	const char *colon = lstat(word, &st) == 0 ? NULL : strrchr(word, ':');
+	size_t n = colon ? (size_t)(colon - word) : strlen(word);
+
+	if (n == 0 || n >= sizeof(s->here))
+		return error_set(e, FAIL_USAGE, "--copy", "\"%s\" is not PATH[:GUEST]", word);
+	(void)snprintf(s->here, sizeof(s->here), "%.*s", (int)n, word);
+	s->there = colon && colon[1] ? colon + 1 : ".";
+	if (lstat(s->here, &st) < 0)
+		return error_set(e, errno == ENOENT ? FAIL_NOT_FOUND : FAIL_GENERAL, s->here, "%s",
+				 strerror(errno));
+	char *const there[] = { (char *)s->there, NULL };
+	return agent_check_command(there, e);
+}
+
+int cp_check(const struct values *words, struct error *e)
+{
+	struct sides s;
+
+	for (size_t i = 0; i < words->n; i++)
+		if (take_sides(words->v[i], &s, e) < 0)
+			return -1;
+	return 0;
+}
+
+static int copy_sides(struct cli *c, const struct ev_vm *vm, struct sides *s, uint64_t timeout_ms,
+		      struct error *e)
+{
+	char *here[] = { s->here, NULL }, *there[] = { (char *)s->there, NULL };
+	struct plan p = { .c = c, .in = true, .n = 1, .here = here, .there = there };
+
+	(void)snprintf(p.vm, sizeof(p.vm), "%s", vm->name);
+	int status = copy_with(&p, vm, timeout_ms, e);
+	if (status > 0)
+		return error_set(e, FAIL_GENERAL, s->here, "it was not copied whole");
+	return status;
+}
+
+int cp_into(struct cli *c, const struct ev_vm *vm, uint64_t timeout_ms, struct error *e)
+{
+	struct sides s;
+
+	for (size_t i = 0; i < c->opt.copies.n; i++)
+		if (take_sides(c->opt.copies.v[i], &s, e) < 0 ||
+		    copy_sides(c, vm, &s, timeout_ms, e) < 0)
+			return -1;
+	return 0;
 }

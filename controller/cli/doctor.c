@@ -57,8 +57,8 @@ static void check_programs(struct doctor *d)
 	}
 }
 
-/* The account's home must be /; privhelper/install/sysusers.conf says which programs read files in a
- * home. activate.sh can not change the home of an account in use. */
+/* The account's home must be /; privhelper/install/sysusers.conf tells which programs read
+ * files in a home. activate.sh can not change the home of an account in use. */
 static void check_home(struct doctor *d)
 {
 	const struct passwd *controller = getpwnam("banger");

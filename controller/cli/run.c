@@ -18,6 +18,7 @@
 #include "controller/cli/agent.h"
 #include "controller/cli/cli.h"
 #include "controller/cli/conn.h"
+#include "controller/cli/cp.h"
 #include "controller/cli/each.h"
 #include "controller/cli/hold.h"
 #include "controller/cli/images.h"
@@ -64,10 +65,10 @@ static int check_command(const struct cli *c, struct error *e)
 {
 	if (!c->opt.ssh)
 		return agent_check_command(c->guest, e) < 0 ? -1 : agent_check_options(&c->opt, e);
-	if (c->opt.env.n || c->opt.as || c->opt.workdir || c->opt.entrypoint)
-		return error_set(
-			e, FAIL_USAGE, "--ssh",
-			"--entrypoint, --env, --user and --workdir are for the agent alone");
+	if (c->opt.copies.n || c->opt.env.n || c->opt.as || c->opt.workdir || c->opt.entrypoint)
+		return error_set(e, FAIL_USAGE, "--ssh",
+				 "--copy, --entrypoint, --env, --user and --workdir are for the "
+				 "agent alone");
 	return ssh_check_length(c->guest, e);
 }
 
@@ -77,14 +78,16 @@ static int check_run(struct cli *c, struct error *e)
 		return error_set(
 			e, FAIL_USAGE, "run",
 			"--rm deletes the VM when the command ends; with --detach there is none");
-	if (c->opt.detach && (c->guest || c->opt.entrypoint))
+	if (c->opt.detach && (c->guest || c->opt.entrypoint || c->opt.copies.n))
 		return error_set(e, FAIL_USAGE, "run",
-				 "--detach waits for nothing, so it takes no command");
+				 "--detach waits for nothing: it takes no command and no --copy");
 	if (c->npos && c->opt.image)
 		return error_set(e, FAIL_USAGE, "run",
 				 "the image is named twice: %s, and --image %s", c->pos[0],
 				 c->opt.image);
-	return vm_check_name(c->opt.name, e) < 0 ? -1 : check_command(c, e);
+	if (vm_check_name(c->opt.name, e) < 0 || cp_check(&c->opt.copies, e) < 0)
+		return -1;
+	return check_command(c, e);
 }
 
 /* Create the VM, and hold it unless it is for --detach. */
@@ -163,6 +166,8 @@ static int by_agent(struct cli *c, const struct ev_vm *vm, uint64_t timeout_ms, 
 
 	if (boots)
 		stage(c, "agent", "waiting for the guest", 0);
+	if (cp_into(c, vm, timeout_ms, e) < 0)
+		return -1;
 	_cleanup_close_ int port = agent_open(c, vm, timeout_ms, nonce, e);
 	if (port < 0)
 		return -1;

@@ -250,3 +250,17 @@ done
 banger stop --timeout 1s web >/dev/null
 is "$(status_of banger cp one web:/tmp)" 5 "a stopped VM: 5"
 banger rm web >/dev/null
+
+# ---- before the command of a run ----
+mkdir give && echo word >give/word
+given=(run --rm --image tiny --memory 128M --timeout 300s --copy give/. --copy give:/home/given)
+is "$(banger "${given[@]}" -- /bin/busybox sh -c \
+	'b=/bin/busybox; $b cat word; $b pwd; $b cat /home/given/word' | xargs)" "word /root word" \
+	"run --copy: what it copies is there, by default where the command starts"
+is "$(status_of banger "${given[@]}" --copy nosuch -- true)" 3 "run --copy of nothing: 3"
+check "it says so" said "banger: nosuch: No such file or directory"
+is "$(status_of banger "${given[@]}" --copy give:/nosuch/dir/x -- true)" 125 \
+	"run --copy into a folder that is not there: a failure of ours"
+check "it says which" said "nosuch/dir"
+is "$(status_of banger run -d --image tiny --copy give)" 2 "run --detach takes no --copy"
+is "$(banger ls -a -q)" "" "no VM is left of these"
