@@ -209,7 +209,7 @@ int proc_kind(const struct proc_holder *h, const char *fd, char kind[32], char l
 	static const char anon[] = "anon_inode:";
 	char name[32], path[64];
 	const char *is = NULL;
-	struct stat of_link;
+	struct stat of_link, st;
 
 	(void)snprintf(name, sizeof(name), "fd/%.16s", fd);
 	(void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)h->pid, name);
@@ -221,6 +221,9 @@ int proc_kind(const struct proc_holder *h, const char *fd, char kind[32], char l
 	}
 	if (strncmp(link, "socket:", 7) == 0 || strncmp(link, "pipe:", 5) == 0)
 		is = link[0] == 's' ? "socket" : "pipe";
+	/* A VMM's standard input; its path is that of the mount by which the controller has it. */
+	if (h->slot >= 0 && strcmp(fd, "0") == 0 && stat(path, &st) == 0 && S_ISFIFO(st.st_mode))
+		is = "console";
 	if (!is)
 		is = kind_of_node(h, link);
 	if (!is && !h->by_path)

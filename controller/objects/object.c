@@ -9,6 +9,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/failpoint.h"
+#include "common/fdio.h"
 #include "common/pidfd.h"
 #include "controller/helper/client.h"
 #include "controller/helper/tap_sweep.h"
@@ -27,9 +28,10 @@ struct object_row {
 	unsigned release_ms; /* time in which a removal is retried while busy; 0: RELEASE_MS */
 	/* True if a running VM has such an object.  NULL: always. */
 	bool (*planned)(const struct vm *vm, enum object kind);
-	/* Fill in the request that makes it, and open the descriptor that goes with it. */
+	/* Fill in the request that makes it, and open the descriptors that go with it, FDIO_MAX at
+	 * most; the caller closes them, also after a failure. */
 	int (*args)(struct ctl *c, const struct vm *vm, const struct object_row *row,
-		    struct request *q, int *fd, struct error *e);
+		    struct request *q, int *fds, struct error *e);
 	/* Write the identity in the answer to the runtime.  Return: the identity. */
 	int64_t (*note)(struct ctl *c, struct vm *vm, const struct reply *r);
 	bool (*named)(const struct vm *vm);
@@ -102,11 +104,11 @@ static bool disk_planned(const struct vm *vm, enum object kind)
 }
 
 static int loop_args(struct ctl *c, const struct vm *vm, const struct object_row *row,
-		     struct request *q, int *fd, struct error *e)
+		     struct request *q, int *fds, struct error *e)
 {
 	q->loop_attach.part = row->part;
-	*fd = c->disks->open_part(c, vm, (unsigned)row->part, e);
-	return *fd < 0 ? -1 : 0;
+	fds[0] = c->disks->open_part(c, vm, (unsigned)row->part, e);
+	return fds[0] < 0 ? -1 : 0;
 }
 
 static int remove_loop(struct ctl *c, const struct object_row *row, struct request *q)
@@ -167,7 +169,7 @@ static void forget_dm(struct vm *vm)
 /* ---- spawn ---- */
 
 static int vmm_args(struct ctl *c, const struct vm *vm, const struct object_row *row,
-		    struct request *q, int *fd, struct error *e)
+		    struct request *q, int *fds, struct error *e)
 {
 	const struct storage_driver *storage = storage_by_name(vm->runtime.storage);
 
@@ -184,9 +186,12 @@ static int vmm_args(struct ctl *c, const struct vm *vm, const struct object_row 
 		.disk_mib = vm->disk_mib,
 		.tsc_khz = vm->runtime.accel == ACCEL_TCG ? tsc_khz() : 0,
 	};
-	*fd = watch_console_open(c->watch, vm);
-	if (*fd < 0)
-		return error_set(e, FAIL_HOST, "console", "its FIFO can not be opened: %s",
+	/* in this order: the call makes both FIFOs */
+	fds[1] = watch_console_open(c->watch, vm);
+	if (fds[1] >= 0)
+		fds[0] = watch_input_open(c->watch, vm);
+	if (fds[0] < 0)
+		return error_set(e, FAIL_HOST, "console", "its FIFOs can not be opened: %s",
 				 strerror(errno));
 	return 0;
 }
@@ -362,13 +367,13 @@ int object_explain(enum object kind, int status, struct error *e)
 /* Send a request, and send it again for MAKE_MS while the answer is ST_BUSY or ST_LIMIT.  Both may
  * be temporary: the rate limit of creations, and objects of the slot's last VM that are being
  * freed. */
-static int call_patiently(struct ctl *c, struct request *q, const int *fd,
+static int call_patiently(struct ctl *c, struct request *q, const int *fds,
 			  const struct operation *o, struct reply *r, int *fd_out)
 {
 	const uint64_t end = clock_boot_ns() + MAKE_MS * UINT64_C(1000000);
 
 	for (;;) {
-		if (helper_call(c->helper, q, fd, r, fd_out) < 0)
+		if (helper_call(c->helper, q, fds, r, fd_out) < 0)
 			return -1;
 		bool passes = r->status == ST_BUSY || r->status == ST_LIMIT;
 		if (!passes || clock_boot_ns() >= end || operation_cancelled(o))
@@ -382,13 +387,18 @@ int object_make(struct ctl *c, struct vm *vm, enum object kind, const struct ope
 {
 	const struct object_row *row = &rows[kind];
 	struct request q = helper_request(row->make_op, vm, o);
-	_cleanup_close_ int fd = -1;
+	int fds[FDIO_MAX] = { -1, -1, -1, -1 }, status = -1;
 	struct reply r;
 
 	*m = (struct made){ .ident = -1, .pidfd = -1 };
-	if (row->args && row->args(c, vm, row, &q, &fd, e) < 0)
+	bool asks = !row->args || row->args(c, vm, row, &q, fds, e) == 0;
+	if (asks)
+		status = call_patiently(c, &q, fds, o, &r, &m->pidfd);
+	int saved = errno;
+	fdio_close_all(fds, FDIO_MAX);
+	errno = saved;
+	if (!asks)
 		return -1;
-	int status = call_patiently(c, &q, &fd, o, &r, &m->pidfd);
 	if (status < 0)
 		return helper_explain(errno, object_name(kind), role_name(object_role(kind)), e);
 	if (status != ST_OK)

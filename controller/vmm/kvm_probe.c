@@ -86,7 +86,8 @@ static int probe(struct ctl *c, const struct vm *vm, const struct operation *o, 
 		.vcpus = 1,
 		.mem_mib = PROBE_MEM_MIB,
 	};
-	if (helper_call(c->helper, &q, &fifo, &reply, &pidfd) < 0)
+	/* It reads nothing: its input is the same FIFO. */
+	if (helper_call(c->helper, &q, (const int[]){ fifo, fifo }, &reply, &pidfd) < 0)
 		return helper_explain(errno, "KVM", "spawn", e);
 	/* The probe could not be started: no device, no program, or no free process.  The reason
 	 * may be temporary, so the answer is not cached. */

@@ -1,5 +1,5 @@
-/* streams.c - the output streams of VMs: FIFOs that a VMM writes to, and bounded files with their
- * data.
+/* streams.c - the streams of VMs: FIFOs that a VMM writes to, bounded files with their data, and a
+ * FIFO that a VMM reads.
  *
  * A VM has up to three streams: the guest's console, and with Firecracker the monitor's log and its
  * metrics.
@@ -8,6 +8,12 @@
  * clear its O_NONBLOCK.  Therefore the controller reads from an open file description of its own.
  * It opens the FIFO by path, in a folder that no other account can enter, for both directions, so
  * that neither side ever sees end of file (fifo(7)).
+ *
+ * What a user types goes into a second FIFO, <slot>.in, which is the VMM's standard input.  The VMM
+ * has it open for both directions, and nothing else keeps it open.  Each write opens it by path, so
+ * a start of the service does not matter.  It has one page, since all FIFOs together count against
+ * the account's limit (pipe(7), pipe-user-pages-soft).  No client gets a descriptor of it: with one
+ * it could enlarge the FIFO, and write to it after its VM's end.
  *
  * The VMM opens the FIFOs of log and metrics itself, so they are in its own folder, where it can
  * replace them by anything.  They are opened without following links and without blocking, and then
@@ -39,6 +45,7 @@
 #define LAST_WORDS (64 * 1024)
 #define HEADER (ID_HEX - 1 + 1 + 16 + 1) /* "<id> <offset, 16 digits>\n" */
 #define CHUNK 16384
+#define INPUT_SIZE 4096    /* of the FIFO of the input: the least that the kernel has */
 #define CHUNKS_PER_EVENT 4 /* a full pipe, before other streams have their turn */
 
 /* Mode of FIFOs that Firecracker opens, for both directions.  The slot's uid is neither owner nor
@@ -244,19 +251,25 @@ static void fifo_path(const struct streams_folder *f, uint32_t slot, const struc
 		path_console(c, slot, "fifo", out);
 }
 
-static int fifo_open(const struct streams_folder *f, uint32_t slot, const struct sink *k)
+static int fifo_open_at(const char *path, int mode)
 {
 	struct stat st;
-	char path[200];
 
-	fifo_path(f, slot, k, path);
-	int fd = open(path, O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+	int fd = open(path, mode | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
 	if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode))) {
 		(void)close(fd);
 		errno = EEXIST;
 		return -1;
 	}
 	return fd;
+}
+
+static int fifo_open(const struct streams_folder *f, uint32_t slot, const struct sink *k)
+{
+	char path[200];
+
+	fifo_path(f, slot, k, path);
+	return fifo_open_at(path, O_RDWR);
 }
 
 static int fifo_make(const struct streams_folder *f, uint32_t slot, const struct sink *k)
@@ -284,6 +297,52 @@ static int fifo_make_open_to(const struct streams_folder *f, uint32_t slot, cons
 									 : fchmod(fd, FIFO_MODE);
 }
 
+/* ---- the input ---- */
+
+static int input_make(const struct streams_folder *f, uint32_t slot)
+{
+	char path[200];
+
+	path_console(f->config, slot, "in", path);
+	FAILPOINT("stream.input");
+	if (mkfifo(path, 0600) < 0)
+		return -1;
+	FAILPOINT("stream.input.made");
+	return 0;
+}
+
+int streams_input_open(const struct streams_folder *f, uint32_t slot)
+{
+	char path[200];
+
+	path_console(f->config, slot, "in", path);
+	int fd = fifo_open_at(path, O_RDWR);
+	if (fd >= 0)
+		(void)fcntl(fd, F_SETPIPE_SZ, INPUT_SIZE);
+	return fd;
+}
+
+ssize_t streams_type(const struct streams_folder *f, uint32_t slot, const uint8_t *buf, size_t n)
+{
+	char path[200];
+
+	path_console(f->config, slot, "in", path);
+	_cleanup_close_ int fd = fifo_open_at(path, O_WRONLY);
+	if (fd < 0)
+		return -1;
+	ssize_t w = n ? write(fd, buf, n) : 0;
+	return w < 0 && errno == EAGAIN ? 0 : w;
+}
+
+static int input_discard(const struct streams_folder *f, uint32_t slot)
+{
+	char path[200];
+
+	path_console(f->config, slot, "in", path);
+	FAILPOINT("stream.input.remove");
+	return unlink(path) < 0 && errno != ENOENT ? -1 : 0;
+}
+
 int streams_discard(const struct streams_folder *f, uint32_t slot)
 {
 	char name[32], path[200];
@@ -301,7 +360,7 @@ int streams_discard(const struct streams_folder *f, uint32_t slot)
 		if (unlink(path) < 0 && errno != ENOENT)
 			return -1;
 	}
-	return 0;
+	return input_discard(f, slot);
 }
 
 static int begin_console(const struct streams_folder *f, const struct vm *vm)
@@ -326,7 +385,8 @@ static int begin_console(const struct streams_folder *f, const struct vm *vm)
  * a FIFO is lost. */
 int streams_begin(const struct streams_folder *f, const struct vm *vm)
 {
-	if (streams_discard(f, vm->slot) < 0 || begin_console(f, vm) < 0)
+	if (streams_discard(f, vm->slot) < 0 || begin_console(f, vm) < 0 ||
+	    input_make(f, vm->slot) < 0)
 		return -1;
 	for (int k = STREAM_VMM; vm->runtime.vmm == VMM_FIRECRACKER && k < STREAM_COUNT; k++)
 		if (fifo_make_open_to(f, vm->slot, &sinks[k]) < 0)
@@ -444,6 +504,14 @@ static bool find_end(const struct streams_folder *f, const struct vm *vm, const 
 		return false;
 	*end = *base + (uint64_t)st.st_size - HEADER;
 	return true;
+}
+
+uint64_t streams_end(const struct streams_folder *f, const struct vm *vm, enum stream_kind kind)
+{
+	uint64_t base, end;
+
+	(void)find_end(f, vm, &sinks[kind], &base, &end);
+	return end;
 }
 
 bool streams_has(const struct streams_folder *f, const struct vm *vm, enum stream_kind kind)

@@ -92,6 +92,13 @@ int watch_console_open(struct watch *w, const struct vm *vm)
 	return streams_console_open(&w->folder, vm->slot);
 }
 
+int watch_input_open(struct watch *w, const struct vm *vm)
+{
+	_cleanup_unlock_ struct lock_guard g = lock_guard(&w->lock);
+	FAILPOINT("input.open");
+	return streams_input_open(&w->folder, vm->slot);
+}
+
 int watch_add(struct watch *w, const struct vm *vm, int pidfd)
 {
 	if (vm->slot >= SLOT_MAX) {
@@ -252,6 +259,25 @@ void watch_catch_up(struct watch *w, const struct vm *vm, enum stream_kind kind)
 	struct entry *e = &w->entries[vm->slot];
 	if (e->used && memcmp(e->vm, vm->id, ID_LEN) == 0)
 		streams_catch_up(&e->streams, kind);
+}
+
+uint64_t watch_end(struct watch *w, const struct vm *vm, enum stream_kind kind)
+{
+	_cleanup_unlock_ struct lock_guard g = lock_guard(&w->lock);
+
+	return vm->slot < SLOT_MAX ? streams_end(&w->folder, vm, kind) : 0;
+}
+
+ssize_t watch_type(struct watch *w, const uint8_t vm[ID_LEN], const uint8_t *buf, size_t n)
+{
+	_cleanup_unlock_ struct lock_guard g = lock_guard(&w->lock);
+	const struct entry *e = find(w, vm);
+
+	if (!e) {
+		errno = ESRCH;
+		return -1;
+	}
+	return streams_type(&w->folder, e->streams.slot, buf, n);
 }
 
 ssize_t watch_read(struct watch *w, const struct vm *vm, enum stream_kind kind, uint64_t *offset,

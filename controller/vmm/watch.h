@@ -21,13 +21,29 @@ void watch_close(struct watch *w);
 
 /**
  * watch_console_open() - open the slot's console FIFO for both directions, for the VMM
- * @vm:	a VM that is being started gets a new FIFO and a new console file; an adopted VM keeps both
+ * @vm:	a VM that is being started gets new FIFOs and a new console file; an adopted VM keeps them
  *
  * A start with Firecracker also makes the FIFOs `log` and `metrics` in the slot's run folder, which
  * Firecracker opens itself.
  * Return: a descriptor, owned by the caller, or -1 with errno.
  */
 int watch_console_open(struct watch *w, const struct vm *vm);
+
+/* Open the FIFO of the slot's input for both directions, for the VMM, after watch_console_open().
+ * Return: a descriptor, owned by the caller, or -1 with errno. */
+int watch_input_open(struct watch *w, const struct vm *vm);
+
+/**
+ * watch_type() - write to the serial line of the guest of a watched VM
+ * @vm:		its id
+ * @buf, @n:	at most INPUT_MAX bytes, which are written together or not at all; none: only test
+ *
+ * Thread-safe; never blocks.  The FIFO is that of this VM: while the VM is watched, no other one has
+ * its slot.
+ * Return: the bytes written, 0 if there is no room now, or -1 with errno: ESRCH, the VM is not
+ * watched; ENOENT, ENXIO, EPIPE: its VMM takes no input.
+ */
+ssize_t watch_type(struct watch *w, const uint8_t vm[ID_LEN], const uint8_t *buf, size_t n);
 
 /**
  * watch_add() - watch a pidfd, and read the VM's streams into their files
@@ -60,6 +76,9 @@ bool watch_has(struct watch *w, const struct vm *vm, enum stream_kind kind);
 /* Read the data that is in the FIFO now, so that watch_read() returns all output before this call.
  * Thread-safe. */
 void watch_catch_up(struct watch *w, const struct vm *vm, enum stream_kind kind);
+
+/* Return: the offset behind the last byte of the output of the VM's latest start.  Thread-safe. */
+uint64_t watch_end(struct watch *w, const struct vm *vm, enum stream_kind kind);
 
 /**
  * watch_read() - read the output of the VM's latest start; the VM may be at rest

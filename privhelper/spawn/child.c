@@ -44,7 +44,7 @@ static _Noreturn void give_up(const char *what, const char *program)
 
 static int set_files(const struct child *c)
 {
-	if (dup3(c->null_fd, STDIN_FILENO, 0) < 0 || dup3(c->console, STDOUT_FILENO, 0) < 0 ||
+	if (dup3(c->input, STDIN_FILENO, 0) < 0 || dup3(c->console, STDOUT_FILENO, 0) < 0 ||
 	    dup3(c->console, STDERR_FILENO, 0) < 0)
 		return -1;
 	return (int)syscall(SYS_close_range, 3u, ~0u, 0u);

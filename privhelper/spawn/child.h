@@ -22,7 +22,7 @@ struct child {
 	uint32_t id; /* uid and gid of the VMM */
 	uint32_t slot;
 	uint32_t ports;    /* of the guest's agent; API_MADE alone has them */
-	int null_fd;       /* /dev/null, the standard input */
+	int input;         /* standard input: what the guest reads from its serial line */
 	int console;       /* standard output and error */
 	int landlock_abi;  /* 0: the kernel has no Landlock */
 	uint64_t disk_max; /* bytes of the largest file that a VMM may write (RLIMIT_FSIZE) */

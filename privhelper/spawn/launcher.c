@@ -1,7 +1,7 @@
 /* launcher.c - the process behind the spawn role: starts VMMs, and does nothing else.
  *
  * Theory of operation.  ROLE decodes what the controller sends, and holds no capability.  It forks
- * LAUNCHER while both are root.  LAUNCHER takes one struct of a fixed size and two descriptors over
+ * LAUNCHER while both are root.  LAUNCHER takes one struct of a fixed size and three descriptors over
  * a socketpair, compares each number with its bounds again, starts one VMM, and answers with one
  * struct.  It holds CAP_SETUID and CAP_SETGID, bounded to the slots' ids, and its filter has to
  * allow what any VMM may call, because a filter stays over execve(2).  It parses nothing.
@@ -45,12 +45,11 @@
  * ROLE, so that the exit of ROLE tells which process hangs. */
 #define ANSWER_SECONDS 20
 
-enum { FD_CONSOLE, FD_CGROUP, FDS_IN };
+enum { FD_INPUT, FD_CONSOLE, FD_CGROUP, FDS_IN };
 
 /* The one state struct of LAUNCHER. */
 struct launcher {
 	const struct config *config;
-	int null_fd; /* /dev/null, the standard input of every VMM */
 	struct label_vmm label;
 	struct programs programs;
 	/* the filter that CHILD loads before it executes the VMM */
@@ -129,10 +128,9 @@ static int prepare(struct launcher *l)
 		return -1;
 	if (spawn_jail_enter(l->config, &l->programs) < 0 || make_filters(l) < 0)
 		return -1;
-	l->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (l->null_fd >= 0 && no_zombies() == 0 && spawn_bound_files(l->landlock_abi) == 0)
+	if (no_zombies() == 0 && spawn_bound_files(l->landlock_abi) == 0)
 		return 0;
-	log_errno("/dev/null, SIGCHLD or Landlock");
+	log_errno("SIGCHLD or Landlock");
 	return -1;
 }
 
@@ -182,7 +180,7 @@ static enum status start(struct launcher *l, const struct launch *q, const int *
 		.id = slot_uid(l->config, slot),
 		.slot = slot,
 		.ports = l->config->agent_ports,
-		.null_fd = l->null_fd,
+		.input = fds[FD_INPUT],
 		.console = fds[FD_CONSOLE],
 		.landlock_abi = l->landlock_abi,
 		.disk_max = q->vmm.disk_mib << 20,
@@ -222,7 +220,7 @@ static void serve_one(struct launcher *l)
 /* The whole life of LAUNCHER. */
 _Noreturn static void run(const struct config *c, int fd, pid_t parent)
 {
-	static struct launcher l = { .null_fd = -1 };
+	static struct launcher l;
 	const struct launched ready = { .status = ST_OK };
 
 	log_name("banger-launcher");
@@ -289,7 +287,7 @@ int launcher_start(const struct config *c)
 	return pair[0];
 }
 
-enum status launcher_ask(int fd, const struct launch *l, const int fds[2], int *pid, int *pidfd)
+enum status launcher_ask(int fd, const struct launch *l, const int fds[3], int *pid, int *pidfd)
 {
 	struct launched a;
 

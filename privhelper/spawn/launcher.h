@@ -5,8 +5,8 @@
 #include "common/config.h"
 #include "proto/ops.h"
 
-/* What the role asks for, numbers alone.  Two descriptors come with it: the VMM's console and the
- * directory of its cgroup. */
+/* What the role asks for, numbers alone.  Three descriptors come with it: the VMM's standard
+ * input, its console and the directory of its cgroup. */
 struct launch {
 	struct req_vmm_spawn vmm;
 	uint64_t slot;
@@ -31,13 +31,13 @@ int launcher_start(const struct config *c);
 /**
  * launcher_ask() - have the launcher start one VMM
  * @fd:		from launcher_start()
- * @fds:	the console and the cgroup, which stay the caller's
+ * @fds:	the input, the console and the cgroup, which stay the caller's
  * @pid:	out, with ST_OK
  * @pidfd:	out, with ST_OK; the caller closes it
  *
  * Exits if the launcher is gone, sends anything but an answer, or is silent for 20 s.
  * Return: ST_OK, ST_LIMIT or ST_KERNEL.
  */
-enum status launcher_ask(int fd, const struct launch *l, const int fds[2], int *pid, int *pidfd);
+enum status launcher_ask(int fd, const struct launch *l, const int fds[3], int *pid, int *pidfd);
 
 #endif

@@ -392,7 +392,8 @@ static const struct policy_limit vmm_limits[] = {
 
 #define VMM_FILES_TEXT \
 	"the host's /usr, read-only; its disk, tap and socket; with Landlock no other slot's"
-#define VMM_HOLDS "null socket anon tun kvm own proc sys usr"
+/* null: the standard input of a VMM that an earlier banger has started. */
+#define VMM_HOLDS "null console socket anon tun kvm own proc sys usr"
 #define LANDLOCK_VARS                                              \
 	.vars = { [SLOT_IDS] = "the slots' range",                 \
 		  [LANDLOCK] = "O_CREAT|O_NONBLOCK with Landlock", \

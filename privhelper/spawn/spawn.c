@@ -150,8 +150,8 @@ static enum status list(struct role *r, struct call *c)
 
 /* ---- operations ---- */
 
-/* True if @fd is a FIFO that is open for reading and writing.  Such a FIFO has a reader while the
- * controller restarts, so the VMM gets no SIGPIPE. */
+/* True if @fd is a FIFO that is open for reading and writing.  Such a FIFO has a reader and a writer
+ * while the controller restarts, so the VMM gets no SIGPIPE, and reads no end of file. */
 static bool is_console(int fd)
 {
 	struct stat st;
@@ -197,7 +197,8 @@ static struct limits limits_of(const struct req_vmm_spawn *v)
 	};
 }
 
-static enum status start(struct role *r, const struct request *q, int console, struct running *out)
+static enum status start(struct role *r, const struct request *q, const int fifos[2],
+			 struct running *out)
 {
 	struct spawn_state *s = r->state;
 	const struct limits l = limits_of(&q->vmm_spawn);
@@ -208,8 +209,8 @@ static enum status start(struct role *r, const struct request *q, int console, s
 	_cleanup_close_ int dir = cgroup_make(&t, &l);
 	if (dir < 0)
 		return errno == EAGAIN ? ST_LIMIT : ST_KERNEL;
-	enum status st = launcher_ask(s->launcher, &ask, (const int[]){ console, dir }, &pid,
-				      &out->pidfd);
+	enum status st = launcher_ask(s->launcher, &ask, (const int[]){ fifos[0], fifos[1], dir },
+				      &pid, &out->pidfd);
 	if (st != ST_OK) {
 		(void)cgroup_remove(&t); /* empty, because there is no VMM */
 		return st;
@@ -228,11 +229,11 @@ static enum status vmm_spawn(struct role *r, struct call *c)
 	if (v->vcpus > r->config.max_vcpus || v->mem_mib > r->config.max_mem_mib ||
 	    v->disk_mib > r->config.max_disk_mib)
 		return ST_LIMIT;
-	if (!is_console(c->fds_in[0]))
+	if (!is_console(c->fds_in[0]) || !is_console(c->fds_in[1]))
 		return ST_DENIED;
 	enum status s = watch(&t, &vmm);
 	if (s == ST_ABSENT)
-		s = start(r, &c->q, c->fds_in[0], &vmm);
+		s = start(r, &c->q, c->fds_in, &vmm);
 	c->fds_out[0] = vmm.pidfd;
 	c->reply.vmm_spawn = (struct rep_vmm_spawn){ vmm.pid, vmm.start };
 	return s;

@@ -315,8 +315,6 @@ static void check_taken(const struct request *q, int fd)
 	struct stat st;
 	bool good;
 
-	if (q->op->fds_in == 0)
-		return;
 	if (fstat(fd, &st) < 0)
 		die_errno(1, "fstat");
 	if (q->op->code == OP_VMM_SPAWN)
@@ -355,7 +353,8 @@ static int send_looking_valid(const struct request *q, const uint8_t *buf, size_
 	    ngot != (r.status == ST_OK ? q->op->fds_out : 0))
 		die(1, "%s: an answer that is none", q->op->name);
 	if (r.status == ST_OK)
-		check_taken(q, fds[0]);
+		for (unsigned i = 0; i < q->op->fds_in; i++)
+			check_taken(q, fds[i]);
 	evil.ok += r.status == ST_OK;
 	evil.refused += r.status != ST_OK;
 	if (r.status == ST_OK && q->op->effect == EFFECT_CREATE)

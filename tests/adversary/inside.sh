@@ -76,14 +76,14 @@ vmm_start() {
 	local said
 	gen=$((gen + 1))
 	said=$(ask spawn vmm_spawn slot=0 gen=$gen vmm=0 accel=2 disk=1 vcpus=1 mem_mib=64 \
-		"fd=$T/console:rw")
+		"fd=$T/input:rw" "fd=$T/console:rw")
 	[[ $said =~ pid=([0-9]+) ]] && vmm=${BASH_REMATCH[1]}
 	wait_for 5 grep -qs evil\\\|vmm "/proc/$vmm/comm"
 	sleep 0.05 # until it waits
 }
 vmms() {
 	local a gen=0 vmm=
-	mkfifo "$T/console"
+	mkfifo "$T/input" "$T/console"
 	peer_start spawn
 	[ "$(ask spawn run)" = ok ] || {
 		skip "vmm: taken over" "role spawn does not start here"

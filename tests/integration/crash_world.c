@@ -806,7 +806,7 @@ static void judge_file(const struct world *w, const char *path, enum strictness 
 			(world_excuse.files[slot] ||
 			 world_excuse.consoles[slot]); /* whoever lost the row has not lost them */
 		if ((!in_slot(w, slot) && !lost) ||
-		    !is_one_of(name, " fifo log log.1 vmm vmm.1 metrics metrics.1 "))
+		    !is_one_of(name, " fifo in log log.1 vmm vmm.1 metrics metrics.1 "))
 			text_add(f, "leak file %s\n", path);
 	} else if (!has_row(w, below) && !world_excuse.images &&
 		   (how == J_STARTED || !is_pending(w, path))) {

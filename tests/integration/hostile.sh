@@ -19,7 +19,7 @@ declare -A own=([net]="tap_create guest_allow nat_add tap_retire"
 	[blk]="snapshot_create snapshot_remove" [spawn]="vmm_watch vmm_kill")
 declare -A foreign=([net]=vmm_kill [blk]=tap_retire [spawn]=nat_remove)
 declare -A phase_create=([net]=tap_create [blk]=snapshot_create
-	[spawn]="vmm_spawn vmm=0 accel=2 disk=1 vcpus=1 mem_mib=64 fd=/dev/null:rw")
+	[spawn]="vmm_spawn vmm=0 accel=2 disk=1 vcpus=1 mem_mib=64 fd=/dev/null:rw fd=/dev/null:rw")
 
 declare -A missing=([blk]="loop_attach part=1"
 	[spawn]="vmm_spawn vmm=0 accel=2 disk=1 vcpus=1 mem_mib=64")

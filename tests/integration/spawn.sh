@@ -43,7 +43,7 @@ slot_make() { # slot_make N: what the controller puts there
 	chmod 640 "$s"/*
 	chmod 660 "$s/disk"
 	ip tuntap add "bgr$1" mode tap user $((UID_BASE + $1))
-	mkfifo "$T/console.$1"
+	mkfifo "$T/input.$1" "$T/console.$1"
 	background bash -c 'exec cat <>"$0" >>"$0.log"' "$T/console.$1"
 }
 
@@ -54,7 +54,7 @@ pid_in() { [[ $1 =~ pid=([0-9]+) ]] && echo "${BASH_REMATCH[1]}"; }
 spawn() { # spawn SLOT [GEN [OWNER]]
 	ask spawn vmm_spawn "slot=$1" "gen=${2-1}" \
 		"owner=${3-1000}" vmm=0 accel=2 disk=1 vcpus=1 mem_mib=64 disk_mib=1 \
-		tsc_khz=2596184 "fd=$T/console.$1:rw"
+		tsc_khz=2596184 "fd=$T/input.$1:rw" "fd=$T/console.$1:rw"
 }
 
 check "a guest is assembled" guest_make
@@ -73,19 +73,23 @@ echo "$was" >"/proc/$$/oom_score_adj"
 is "$(ask spawn run)" ok "the role gets ready"
 is "$(ask spawn vmm_watch slot=0)" absent "nothing runs at first"
 qemu_with() { ask spawn vmm_spawn slot=0 vmm=0 accel=2 disk=1 "$@"; }
-console=$T/console.0
-is "$(qemu_with vcpus=1 mem_mib=64 fd=/dev/null:rw)" denied "a device is no console"
-is "$(qemu_with vcpus=1 mem_mib=64 "fd=$console:ro")" denied \
-	"a FIFO that is open for reading alone is no console"
-is "$(qemu_with vcpus=1 mem_mib=64 "fd=$console:path")" denied \
-	"an O_PATH descriptor is no console"
-is "$(qemu_with vcpus=5 mem_mib=64 "fd=$console:rw")" limit \
+console=$T/console.0 input=$T/input.0
+output() { qemu_with vcpus=1 mem_mib=64 "fd=$input:rw" "fd=$1"; }
+is "$(output /dev/null:rw)" denied "a device is no console"
+is "$(output "$console:ro")" denied "a FIFO that is open for reading alone is no console"
+is "$(output "$console:path")" denied "an O_PATH descriptor is no console"
+for odd in /dev/null:rw "$input:ro" "$input:path"; do
+	is "$(qemu_with vcpus=1 mem_mib=64 "fd=$odd" "fd=$console:rw")" denied \
+		"${odd##*/} is no standard input"
+done
+is "$(qemu_with vcpus=5 mem_mib=64 "fd=$input:rw" "fd=$console:rw")" limit \
 	"more processors than root allows are refused"
-is "$(qemu_with vcpus=1 mem_mib=1025 "fd=$console:rw")" limit \
+is "$(qemu_with vcpus=1 mem_mib=1025 "fd=$input:rw" "fd=$console:rw")" limit \
 	"more memory than root allows is refused"
-is "$(qemu_with vcpus=1 mem_mib=64 disk_mib=4097 "fd=$console:rw")" limit \
+is "$(qemu_with vcpus=1 mem_mib=64 disk_mib=4097 "fd=$input:rw" "fd=$console:rw")" limit \
 	"a larger disk than root allows is refused"
-is "$(ask spawn vmm_spawn slot=0 vmm=1 accel=1 disk=1 vcpus=1 mem_mib=64 "fd=$console:rw")" \
+is "$(ask spawn vmm_spawn slot=0 vmm=1 accel=1 disk=1 vcpus=1 mem_mib=64 \
+	"fd=$input:rw" "fd=$console:rw")" \
 	kernel "a VMM that this host does not have is not started"
 is "$(our_cgroups)" "" "refusals leave no cgroup"
 
@@ -96,6 +100,8 @@ is "$first" "ok pid=* start=* fd=*" "a VMM starts"
 pid=$(pid_in "$first")
 fd=${first##*fd=}
 check "its guest runs: the console says so" wait_for 20 said 0 "guest is up"
+is "$(stat -Lc %d:%i "/proc/$pid/fd/0")" "$(stat -c %d:%i "$input")" \
+	"its standard input is the first FIFO"
 
 # ---- read back ----
 is "$(tr '\0' ' ' <"/proc/$pid/cmdline")" \
@@ -194,7 +200,7 @@ is "$(ask spawn list)" "ok next=0 objects=" "list is empty"
 mkfifo "$T/console.probe"
 exec {probe}<>"$T/console.probe"
 is "$(ask spawn vmm_spawn slot=0 gen=2 vmm=2 accel=1 disk=1 vcpus=1 mem_mib=32 \
-	"fd=$T/console.probe:rw")" "ok pid=* fd=*" "the probe starts"
+	"fd=$T/console.probe:rw" "fd=$T/console.probe:rw")" "ok pid=* fd=*" "the probe starts"
 read -r -n 1 -t 5 verdict <&"$probe"
 is "${verdict-}" "[yn]" "it answers within five seconds: ${verdict-}"
 kvm_works() { # ask QEMU the same: does our guest come up with KVM?
@@ -313,7 +319,7 @@ if ${CC:-cc} -static -O1 -D_GNU_SOURCE -o "$T/vmm" "$here/spawn_vmm.c" 2>"$T/cc.
 	peer_start spawn
 	ask spawn run >/dev/null
 	hostile=$(ask spawn vmm_spawn slot=0 gen=4 owner=1000 vmm=1 accel=1 disk=1 \
-		vcpus=1 mem_mib=64 disk_mib=1 "fd=$T/console.0:rw")
+		vcpus=1 mem_mib=64 disk_mib=1 "fd=$T/input.0:rw" "fd=$T/console.0:rw")
 	is "$hostile" "ok *" "it is started as if it were Firecracker"
 	check "it gets to its end too" wait_for 10 said 0 "now a process"
 	is "$(ask spawn waitfd "${hostile##*fd=}" 5000)" ready \

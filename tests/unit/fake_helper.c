@@ -83,15 +83,17 @@ static void drop(struct fake_helper *f, enum object kind, uint32_t slot)
 	f->things[kind][slot] = (struct thing){ 0 };
 }
 
-/* Start a child that sleeps until it is killed, or writes @answer to @console and ends. */
-static pid_t child(int console, char answer)
+/* Start a child that sleeps until it is killed, or writes @answer to its output and ends.
+ * @fifos: its standard input and its output. */
+static pid_t child(const int *fifos, char answer)
 {
 	pid_t pid = fork();
 
 	if (pid)
 		return pid;
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	(void)dup2(console, 2);
+	(void)dup2(fifos[0], 0);
+	(void)dup2(fifos[1], 2);
 	(void)syscall(SYS_close_range, 3u, ~0u, 0u);
 	if (answer) {
 		(void)!write(2, &answer, 1);
@@ -115,7 +117,7 @@ static void reap(struct fake_helper *f, uint32_t slot)
 	f->vmm[slot] = 0;
 }
 
-static enum status serve_vmm(struct fake_helper *f, const struct request *q, int fd_in,
+static enum status serve_vmm(struct fake_helper *f, const struct request *q, const int *fds,
 			     struct reply *a, int *fd_out)
 {
 	bool probe = q->op->code == OP_VMM_SPAWN && q->vmm_spawn.vmm == VMM_PROBE;
@@ -125,10 +127,10 @@ static enum status serve_vmm(struct fake_helper *f, const struct request *q, int
 	case OP_VMM_SPAWN:
 		if (f->things[OBJ_VMM][q->slot].there)
 			return ST_DENIED;
-		pid = child(fd_in, probe ? f->kvm : 0);
+		pid = child(fds, probe ? f->kvm : 0);
 		if (!probe && !f->silent)
-			(void)!write(fd_in, FAKE_GREETING,
-				     sizeof(FAKE_GREETING) - 1); /* whenever the child is killed */
+			/* whenever the child is killed */
+			(void)!write(fds[1], FAKE_GREETING, sizeof(FAKE_GREETING) - 1);
 		f->vmm[q->slot] = probe ? 0 : pid;
 		put(f, OBJ_VMM, q);
 		break;
@@ -241,8 +243,8 @@ static bool foreign(struct fake_helper *f, const struct fake_role *r, const stru
 	return false;
 }
 
-static enum status serve(struct fake_role *r, const struct request *q, int fd_in, struct reply *a,
-			 int *fd_out)
+static enum status serve(struct fake_role *r, const struct request *q, const int *fds,
+			 struct reply *a, int *fd_out)
 {
 	struct fake_helper *f = r->f;
 
@@ -268,7 +270,7 @@ static enum status serve(struct fake_role *r, const struct request *q, int fd_in
 		break;
 	}
 	if (r->id == ROLE_SPAWN)
-		return serve_vmm(f, q, fd_in, a, fd_out);
+		return serve_vmm(f, q, fds, a, fd_out);
 	return r->id == ROLE_BLK ? serve_blk(f, q, a) : serve_net(f, q, a);
 }
 
@@ -284,7 +286,7 @@ static void record(struct fake_role *r, const struct request *q, size_t nfds)
 		f->violations++;
 }
 
-static void answer(struct fake_role *r, const struct request *q, int fd_in, size_t nfds)
+static void answer(struct fake_role *r, const struct request *q, const int *fds, size_t nfds)
 {
 	struct fake_helper *f = r->f;
 	uint8_t buf[OPS_PACKET_MAX];
@@ -304,7 +306,7 @@ static void answer(struct fake_role *r, const struct request *q, int fd_in, size
 		hook(hook_arg, q);
 
 	(void)pthread_mutex_lock(&f->lock);
-	a.status = serve(r, q, fd_in, &a, &fd_out);
+	a.status = serve(r, q, fds, &a, &fd_out);
 	int n = ops_encode_reply(q->op, &a, buf);
 	assert(n > 0);
 	if (r->nonsense_len) {
@@ -321,7 +323,7 @@ static void *role_thread(void *arg)
 {
 	struct fake_role *r = arg;
 	uint8_t buf[OPS_PACKET_MAX + 1];
-	int fds[FDIO_MAX];
+	int fds[FDIO_MAX] = { -1, -1, -1, -1 };
 	size_t nfds;
 
 	for (;;) {
@@ -336,7 +338,7 @@ static void *role_thread(void *arg)
 			fdio_close_all(fds, nfds);
 			break;
 		}
-		answer(r, &q, nfds ? fds[0] : -1, nfds);
+		answer(r, &q, fds, nfds);
 		fdio_close_all(fds, nfds);
 	}
 	(void)shutdown(r->fd, SHUT_RDWR);

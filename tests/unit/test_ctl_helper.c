@@ -142,7 +142,7 @@ static void test_descriptors(void **state)
 	assert_int_equal(helper_call(b->h, &q, NULL, &a, &pidfd),
 			 -1); /* its descriptor is missing */
 	assert_int_equal(errno, EINVAL);
-	assert_int_equal(helper_call(b->h, &q, &p[1], &a, &pidfd), 0);
+	assert_int_equal(helper_call(b->h, &q, p, &a, &pidfd), 0);
 	assert_int_equal(a.status, ST_OK);
 	assert_int_equal(a.vmm_spawn.pid, fake_helper_vmm(b->fake, 7));
 	assert_true(pidfd >= 0);
@@ -175,7 +175,7 @@ static void test_kvm_probe(void **state)
 		.vmm = VMM_PROBE, .accel = ACCEL_KVM, .vcpus = 1, .mem_mib = 32
 	};
 	assert_int_equal(pipe2(p, O_CLOEXEC), 0);
-	assert_int_equal(helper_call(b->h, &q, &p[1], &a, &pidfd), 0);
+	assert_int_equal(helper_call(b->h, &q, p, &a, &pidfd), 0);
 	assert_int_equal(a.status, ST_OK);
 	assert_int_equal(read(p[0], &answer, 1), 1);
 	assert_int_equal(answer, 'y');
@@ -326,7 +326,7 @@ static int fill_flight(int pair[2])
 
 /* The child's part: an account without privileges, whose descriptors in flight are more than its
  * limit.  Return: 0, or the number of the step that went wrong. */
-static int spawn_with_a_full_flight(struct bench *b, int console)
+static int spawn_with_a_full_flight(struct bench *b, const int fifos[2])
 {
 	const struct rlimit limit = { IN_FLIGHT / 2, IN_FLIGHT / 2 };
 	struct request q = helper_request(OP_VMM_SPAWN, &a_vm, &an_op);
@@ -339,7 +339,7 @@ static int spawn_with_a_full_flight(struct bench *b, int console)
 		return 1;
 	if (fill_flight(pair) < 0 || setrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return 2;
-	if (helper_call(b->h, &q, &console, &a, &pidfd) != -1 || errno != ETOOMANYREFS)
+	if (helper_call(b->h, &q, fifos, &a, &pidfd) != -1 || errno != ETOOMANYREFS)
 		return 3;
 	if (helper_explain(errno, "vmm", "spawn", &e) != -1 || e.code != FAIL_LIMIT || !e.hint[0])
 		return 4;
@@ -350,7 +350,7 @@ static int spawn_with_a_full_flight(struct bench *b, int console)
 	(void)close(pair[1]);
 	q = helper_request(OP_VMM_SPAWN, &a_vm, &an_op);
 	q.vmm_spawn = (struct req_vmm_spawn){ .accel = ACCEL_TCG, .vcpus = 1, .mem_mib = 128 };
-	return helper_call(b->h, &q, &console, &a, &pidfd) == 0 && a.status == ST_OK ? 0 : 6;
+	return helper_call(b->h, &q, fifos, &a, &pidfd) == 0 && a.status == ST_OK ? 0 : 6;
 }
 
 /* unix(7), ETOOMANYREFS: the kernel refuses to send a descriptor when those in flight are more than
@@ -364,7 +364,7 @@ static void test_a_full_flight_breaks_no_role(void **state)
 	assert_int_equal(pipe2(p, O_CLOEXEC), 0);
 	pid_t pid = fork();
 	if (pid == 0)
-		_exit(spawn_with_a_full_flight(b, p[1]));
+		_exit(spawn_with_a_full_flight(b, p));
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);

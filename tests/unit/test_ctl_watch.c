@@ -150,7 +150,7 @@ static void a_start_begins_an_empty_console_with_a_line(void **state)
 /* The folder is removed (rm -r) while the program runs. */
 static void a_removed_folder_is_made_again(void **state)
 {
-	static const char *const left[] = { "0.log", "0.log.1", "0.fifo" };
+	static const char *const left[] = { "0.log", "0.log.1", "0.fifo", "0.in" };
 	struct fixture *f = *state;
 	struct vm vm = some_vm(1, 0);
 	uint64_t offset = 0;
@@ -172,6 +172,125 @@ static void a_removed_folder_is_made_again(void **state)
 	say(f, fd, 0, 3);
 	_cleanup_free_ char *text = hear(f, &vm, &offset, &len);
 	assert_non_null(strstr(text, "--- banger: started 2"));
+}
+
+static void restart(struct fixture *f)
+{
+	watch_close(f->c.watch);
+	f->c.watch = watch_open(&f->c, f->epoll_fd, vm_on_exit);
+	assert_non_null(f->c.watch);
+}
+
+static ssize_t type(struct fixture *f, const struct vm *vm, const char *text)
+{
+	return watch_type(f->c.watch, vm->id, (const uint8_t *)text, strlen(text));
+}
+
+/* Start watching @vm, and read what is typed with @input, as its VMM. */
+static int begin_with_input(struct fixture *f, struct vm *vm, int *input)
+{
+	int console = begin(f, vm);
+
+	*input = watch_input_open(f->c.watch, vm);
+	assert_true(*input >= 0);
+	return console;
+}
+
+static void what_is_typed_reaches_the_vmm(void **state)
+{
+	struct fixture *f = *state;
+	struct vm vm = some_vm(1, 0), other = some_vm(2, 1);
+	char got[32] = "";
+	int input;
+
+	assert_int_equal(type(f, &vm, "x"), -1); /* it is not watched */
+	assert_int_equal(errno, ESRCH);
+	_cleanup_close_ int console = begin_with_input(f, &vm, &input);
+	assert_int_equal(type(f, &vm, ""), 0);
+	assert_int_equal(type(f, &vm, "root\r"), 5);
+	assert_int_equal(type(f, &other, "x"), -1);
+	assert_int_equal(read(input, got, sizeof(got)), 5);
+	assert_string_equal(got, "root\r");
+	assert_int_equal(read(input, got, sizeof(got)), -1); /* and no end of file */
+	assert_int_equal(errno, EAGAIN);
+	restart(f); /* an adopted VM is typed to as before */
+	_cleanup_close_ int again = begin(f, &vm);
+	assert_int_equal(type(f, &vm, "more"), 4);
+	assert_int_equal(read(input, got, sizeof(got)), 4);
+	(void)close(input);
+	assert_int_equal(type(f, &vm, ""), -1); /* the VMM has closed its input */
+	assert_int_equal(errno, ENXIO);
+}
+
+/* A guest that does not read: nothing blocks, nothing is cut, and a byte that was refused can be
+ * sent again. */
+static void a_full_input_takes_all_or_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct vm vm = some_vm(1, 0);
+	char chunk[INPUT_MAX + 1], got[INPUT_MAX];
+	size_t all = 0;
+	ssize_t n;
+	int input;
+
+	memset(chunk, 'x', INPUT_MAX);
+	chunk[INPUT_MAX] = '\0';
+	_cleanup_close_ int console = begin_with_input(f, &vm, &input);
+	while ((n = type(f, &vm, chunk)) > 0) {
+		assert_int_equal(n, INPUT_MAX);
+		all += (size_t)n;
+	}
+	assert_int_equal(n, 0);
+	assert_int_equal(all, 4096); /* one page: input.open has made it so */
+	for (size_t i = 0; i < all; i += INPUT_MAX)
+		assert_int_equal(read(input, got, sizeof(got)), INPUT_MAX);
+	assert_int_equal(type(f, &vm, "y"), 1);
+	(void)close(input);
+}
+
+/* A VMM that outlives its VM, or a process to which a hostile one has handed its input, reads
+ * nothing of the next start. */
+static void an_earlier_input_reads_nothing_of_a_later_start(void **state)
+{
+	struct fixture *f = *state;
+	struct vm vm = some_vm(1, 3), next = some_vm(2, 3);
+	char got[8];
+	int old, now;
+
+	_cleanup_close_ int console = begin_with_input(f, &vm, &old);
+	watch_remove(f->c.watch, vm.id);
+	_cleanup_close_ int second = begin_with_input(f, &next, &now);
+	assert_int_equal(type(f, &vm, "x"), -1); /* nor does the first VM's user reach the second */
+	assert_int_equal(errno, ESRCH);
+	assert_int_equal(type(f, &next, "secret"), 6);
+	assert_int_equal(read(old, got, sizeof(got)), -1);
+	assert_int_equal(errno, EAGAIN);
+	assert_int_equal(write(old, "evil", 4), 4);
+	assert_int_equal(read(now, got, sizeof(got)), 6);
+	assert_memory_equal(got, "secret", 6);
+	(void)close(old);
+	(void)close(now);
+}
+
+/* Of an earlier banger, or with a folder that was removed. */
+static void a_vm_without_input_is_watched_all_the_same(void **state)
+{
+	struct fixture *f = *state;
+	struct vm vm = some_vm(1, 0);
+	char path[200];
+
+	_cleanup_close_ int console = begin(f, &vm);
+	(void)snprintf(path, sizeof(path), "%s/consoles/0.in", f->c.config.state_dir);
+	assert_int_equal(unlink(path), 0);
+	restart(f);
+	_cleanup_close_ int again = begin(f, &vm);
+	say(f, console, 0, 1);
+	assert_int_equal(type(f, &vm, "x"), -1);
+	assert_int_equal(errno, ENOENT);
+	assert_int_equal(access(path, F_OK), -1); /* none is made that nothing reads */
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(type(f, &vm, "x"), -1);
+	assert_int_equal(rmdir(path), 0);
 }
 
 static void the_next_vm_of_a_slot_is_not_shown_the_console(void **state)
@@ -357,13 +476,6 @@ static void a_log_is_bounded_and_begins_with_a_whole_line(void **state)
 	assert_in_range(file_size(f, "1.vmm.1"), 1, VMM_STREAM_MAX / 2);
 }
 
-static void restart(struct fixture *f)
-{
-	watch_close(f->c.watch);
-	f->c.watch = watch_open(&f->c, f->epoll_fd, vm_on_exit);
-	assert_non_null(f->c.watch);
-}
-
 static void a_log_goes_on_after_a_restart(void **state)
 {
 	struct fixture *f = *state;
@@ -546,6 +658,10 @@ int main(void)
 		TEST(offsets_count_everything_and_survive_a_restart),
 		TEST(a_start_begins_an_empty_console_with_a_line),
 		TEST(a_removed_folder_is_made_again),
+		TEST(what_is_typed_reaches_the_vmm),
+		TEST(a_full_input_takes_all_or_nothing),
+		TEST(an_earlier_input_reads_nothing_of_a_later_start),
+		TEST(a_vm_without_input_is_watched_all_the_same),
 		TEST(the_next_vm_of_a_slot_is_not_shown_the_console),
 		TEST(the_last_output_is_kept_at_the_end),
 		TEST(a_full_disk_delays_no_vmm),

@@ -62,7 +62,7 @@ static void each_number_has_its_bounds(void **unused)
  * answered. */
 static int serve(const void *message, size_t len, size_t fds, struct launched *a)
 {
-	static struct launcher l = { .config = &config, .null_fd = -1, .label = { -1, -1, "" } };
+	static struct launcher l = { .config = &config, .label = { -1, -1, "" } };
 	const int some[FDIO_MAX] = { STDIN_FILENO, STDIN_FILENO, STDIN_FILENO, STDIN_FILENO };
 	int pair[2], status, got;
 
@@ -117,7 +117,7 @@ static int role_takes(const void *answer, size_t len, size_t fds)
 	if (pid == 0) {
 		int pid_out, pidfd = -1;
 		(void)close(pair[1]);
-		(void)launcher_ask(pair[0], &q, (const int[]){ 0, 0 }, &pid_out, &pidfd);
+		(void)launcher_ask(pair[0], &q, (const int[]){ 0, 0, 0 }, &pid_out, &pidfd);
 		_exit(99);
 	}
 	(void)close(pair[0]);
