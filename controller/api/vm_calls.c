@@ -4,6 +4,7 @@
  * the caller, which the handler passes on, which VMs it may see. */
 #include "controller/api/vm_calls.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -256,6 +257,20 @@ static int find_again(struct exchange *x, const char *ref, struct vm *vm)
 	return 0;
 }
 
+/* Set x->cursor to the first byte that the client wants. */
+static void begin_at(struct exchange *x, const struct vm *vm, enum stream_kind what)
+{
+	const struct call_vm_logs *a = &x->args.vm_logs;
+
+	x->cursor = a->from;
+	if (!a->tail)
+		return;
+	watch_catch_up(x->ctl->watch, vm, what);
+	uint64_t end = watch_end(x->ctl->watch, vm, what);
+	if (end > a->tail && x->cursor < end - a->tail)
+		x->cursor = end - a->tail;
+}
+
 /* Check that the stream exists, and have the VMM flush its metrics.  If the flush fails, the
  * metrics of the last periodic flush are shown. */
 static int begin_logs(struct exchange *x, const struct vm *vm, enum stream_kind what)
@@ -308,11 +323,61 @@ int api_vm_logs(struct exchange *x)
 		return x->passes ? EXCHANGE_DONE : EXCHANGE_FAILED;
 	if (!x->passes && begin_logs(x, &vm, what) < 0)
 		return EXCHANGE_FAILED;
+	if (!x->passes)
+		begin_at(x, &vm, what);
 	/* The state was read before the bytes: after a state at rest, the last bytes of the VM are
 	 * sent. */
 	if (send_stream(x, &vm, what) < 0)
 		return EXCHANGE_FAILED;
+	x->result.res_vm_logs.at = x->cursor;
 	return a->follow && vm_is_active(&vm) ? EXCHANGE_AGAIN : EXCHANGE_DONE;
+}
+
+/* ---- the console's input ---- */
+
+static int can_not_type(struct exchange *x, const struct vm *vm, int err)
+{
+	if (vm_at_rest(vm) || err == ESRCH) {
+		(void)error_set(&x->error, FAIL_STATE, vm->name, "it is %s",
+				vm_state_name(vm->state));
+		error_hint(&x->error, "banger vm start %s", vm->name);
+	} else if (err == ENOENT) {
+		(void)error_set(&x->error, FAIL_STATE, vm->name,
+				"this start of it has no console input");
+		error_hint(
+			&x->error,
+			"an earlier banger has started it; after `banger vm restart %s` it has one",
+			vm->name);
+	} else {
+		(void)error_set(&x->error, FAIL_STATE, vm->name,
+				"its monitor does not read the console's input: %s",
+				strerrordesc_np(err));
+	}
+	return EXCHANGE_FAILED;
+}
+
+/* Note a console that begins to be used, for the log, and each use, for the time without one. */
+static void note_typing(struct exchange *x, const struct vm *vm)
+{
+	if (!x->args.vm_type.data.n)
+		user_log(x->caller.uid, "%s: uid %u opens its console (op %s)", vm->name,
+			 x->caller.uid, x->op.hex);
+	idle_use(x->ctl->idle, vm, clock_boot_ns());
+}
+
+int api_vm_type(struct exchange *x)
+{
+	const struct call_vm_type *a = &x->args.vm_type;
+	struct vm vm;
+
+	if (db_vm_find(x->ctl->db, &x->caller, a->vm, &vm, &x->error) < 0)
+		return EXCHANGE_FAILED;
+	ssize_t n = watch_type(x->ctl->watch, vm.id, a->data.v, a->data.n);
+	if (n < 0)
+		return can_not_type(x, &vm, errno);
+	note_typing(x, &vm);
+	x->result.res_vm_type.took = (size_t)n == a->data.n;
+	return EXCHANGE_DONE;
 }
 
 /* ---- the agent ---- */

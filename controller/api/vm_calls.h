@@ -17,6 +17,7 @@ int api_vm_list(struct exchange *x);
 int api_vm_show(struct exchange *x);
 int api_vm_stats(struct exchange *x);
 int api_vm_logs(struct exchange *x);
+int api_vm_type(struct exchange *x);
 int api_vm_wait(struct exchange *x);
 int api_vm_agent(struct exchange *x);
 

@@ -19,8 +19,8 @@ enum stream_kind { STREAM_CONSOLE, STREAM_VMM, STREAM_METRICS, STREAM_COUNT };
 #define CONSOLE_MAX (1024 * 1024)
 #define VMM_STREAM_MAX (256 * 1024) /* log and metrics of the monitor, each */
 
-/* Maximum of bytes for one streams_type(): what a FIFO takes as a whole, or not at all (PIPE_BUF in
- * pipe(7)). */
+/* Maximum of bytes for one streams_type(), and of vm_type in control.def.  A FIFO takes up to PIPE_BUF
+ * bytes as a whole, or not at all (pipe(7)). */
 #define INPUT_MAX 1024
 
 struct sink; /* names and limits of one kind of stream (streams.c) */

@@ -658,6 +658,110 @@ static void a_follower_gets_later_output(void **state)
 	control_close(&c);
 }
 
+static void a_part_of_the_output_can_be_asked_for(void **state)
+{
+	struct fixture *f = *state;
+	struct control c = client(OWNER);
+	union control_body web = about("web");
+	char line[1000];
+
+	struct vm vm = create(f, "web", false);
+	must_start(f, "web");
+	vm.state = VM_RUNNING;
+	_cleanup_close_ int console = watch_console_open(f->c.watch, &vm);
+	memset(line, 'x', sizeof(line));
+	assert_int_equal(write(console, line, sizeof(line)), sizeof(line));
+	t.bytes = 0;
+	const uint64_t end = ask(&c, CALL_VM_LOGS, &web).body.res_vm_logs.at;
+	assert_int_equal(t.bytes, end);
+	assert_true(end > sizeof(line)); /* the line of the start, too */
+
+	web.vm_logs.tail = 100;
+	t.bytes = 0;
+	assert_int_equal(ask(&c, CALL_VM_LOGS, &web).body.res_vm_logs.at, end);
+	assert_int_equal(t.bytes, 100);
+	web.vm_logs.from = end - 10; /* the later one of both counts */
+	t.bytes = 0;
+	assert_int_equal(ask(&c, CALL_VM_LOGS, &web).body.res_vm_logs.at, end);
+	assert_int_equal(t.bytes, 10);
+	web = about("web");
+	web.vm_logs.from = end;
+	assert_int_equal(write(console, "later\n", 6), 6);
+	t.bytes = 0;
+	assert_int_equal(ask(&c, CALL_VM_LOGS, &web).body.res_vm_logs.at, end + 6);
+	assert_int_equal(t.bytes, 6);
+	web.vm_logs.from = INT64_MAX; /* of an earlier start that said more */
+	t.bytes = 0;
+	assert_int_equal(ask(&c, CALL_VM_LOGS, &web).body.res_vm_logs.at, end + 6);
+	assert_int_equal(t.bytes, end + 6);
+	control_close(&c);
+}
+
+static struct message typed(struct control *c, const char *vm, const char *text)
+{
+	union control_body a = about(vm);
+
+	a.vm_type.data.n = strlen(text);
+	memcpy(a.vm_type.data.v, text, a.vm_type.data.n);
+	return ask(c, CALL_VM_TYPE, &a);
+}
+
+static void what_is_typed_goes_to_the_owners_running_vm(void **state)
+{
+	struct fixture *f = *state;
+	struct control c = client(OWNER), other = client(OTHER);
+	union control_body web = about("web");
+	char path[200], got[16] = "", id[ID_HEX];
+	struct message m;
+
+	struct vm vm = create(f, "web", false);
+	m = typed(&c, "web", "");
+	assert_int_equal(m.error.code, FAIL_STATE);
+	assert_string_equal(m.error.why, "it is created");
+	must_start(f, "web");
+	_cleanup_close_ int input = watch_input_open(f->c.watch, &vm);
+	assert_true(typed(&c, "web", "").body.res_vm_type.took);
+	assert_true(typed(&c, "web", "root\r").body.res_vm_type.took);
+	assert_int_equal(typed(&other, "web", "evil").error.code, FAIL_NOT_FOUND);
+	format_id(vm.id, id);
+	m = typed(&other, id, "evil");
+	assert_int_equal(m.error.code, FAIL_NOT_FOUND);
+	assert_null(strstr(m.error.why, "web"));
+	assert_int_equal(read(input, got, sizeof(got)), 5);
+	assert_string_equal(got, "root\r");
+
+	(void)snprintf(path, sizeof(path), "%s/consoles/%u.in", f->c.config.state_dir, vm.slot);
+	assert_int_equal(unlink(path), 0);
+	m = typed(&c, "web", "");
+	assert_int_equal(m.error.code, FAIL_STATE);
+	assert_non_null(strstr(m.error.why, "no console input"));
+	assert_non_null(strstr(m.error.hint, "vm restart web"));
+	assert_int_equal(ask(&c, CALL_VM_KILL, &web).kind, MSG_RESULT);
+	m = typed(&c, "web", "");
+	assert_string_equal(m.error.why, "it is stopped");
+	assert_string_equal(m.error.hint, "banger vm start web");
+	control_close(&c);
+	control_close(&other);
+}
+
+static void a_guest_that_does_not_read_takes_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct control c = client(OWNER);
+	char chunk[1025];
+
+	(void)create(f, "web", false);
+	must_start(f, "web");
+	memset(chunk, 'x', sizeof(chunk));
+	chunk[1024] = '\0';
+	for (int i = 0; i < 4; i++)
+		assert_true(typed(&c, "web", chunk).body.res_vm_type.took);
+	struct message m = typed(&c, "web", "x");
+	assert_int_equal(m.kind, MSG_RESULT);
+	assert_false(m.body.res_vm_type.took);
+	control_close(&c);
+}
+
 static void a_monitors_log_and_metrics_are_asked_for_by_number(void **state)
 {
 	struct fixture *f = *state;
@@ -2357,6 +2461,9 @@ int main(void)
 		TEST(waits_for_states),
 		TEST(a_wait_for_an_exit_sees_a_restart),
 		TEST(a_follower_gets_later_output),
+		TEST(a_part_of_the_output_can_be_asked_for),
+		TEST(what_is_typed_goes_to_the_owners_running_vm),
+		TEST(a_guest_that_does_not_read_takes_nothing),
 		TEST(a_monitors_log_and_metrics_are_asked_for_by_number),
 		TEST(a_client_that_goes_leaves_its_start_running),
 		TEST(a_client_may_go_at_any_stage),

@@ -504,6 +504,10 @@ static void live_once(const char *name)
 	assert_string_equal(t.vm.vmm, "qemu");
 	(void)want(CALL_VM_LOGS, &b, NULL);
 	assert_true(t.bytes > 0);
+	b = about(name);
+	memcpy(b.vm_type.data.v, "root\r", b.vm_type.data.n = 5);
+	assert_true(want(CALL_VM_TYPE, &b, NULL).body.res_vm_type.took);
+	b = about(name);
 	b.vm_set.nat = 1;
 	(void)want(CALL_VM_SET, &b, NULL);
 	b = about(name);

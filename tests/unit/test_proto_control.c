@@ -176,6 +176,8 @@ static int odd_request(const struct call *call, size_t arity,
 			msgpack_pack_uint64(&p, f[i].min);
 		else if (f[i].type == FIELD_F)
 			msgpack_pack_true(&p);
+		else if (f[i].type == FIELD_V)
+			msgpack_pack_bin_with_body(&p, "a", 1);
 		else
 			msgpack_pack_str_with_body(&p, "a", 1);
 	}
@@ -211,6 +213,8 @@ static void pack_beyond(msgpack_packer *p, const struct field *f)
 		msgpack_pack_uint64(p, f->max + 1);
 	else if (f->type == FIELD_S)
 		msgpack_pack_str_with_body(p, text, f->max + 1);
+	else if (f->type == FIELD_V)
+		msgpack_pack_bin_with_body(p, text, f->max + 1);
 	else
 		msgpack_pack_nil(p);
 }
