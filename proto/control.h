@@ -29,6 +29,10 @@ enum event_id {
 	EVENT_COUNT
 };
 
+/* The reason of a VM at rest whose guest has rebooted: the service starts it again at once, if it
+ * can. */
+#define REASON_REBOOTED "its guest rebooted"
+
 /* What vm_wait waits for.  REST: no VMM, objects or operation is left.  RUNNING: its VMM runs.
  * READY: the agent in the guest has answered; the wait asks it.  EXIT: the start that runs at the
  * first look has ended, also if the VM was started again since. */

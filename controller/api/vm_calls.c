@@ -330,7 +330,8 @@ int api_vm_logs(struct exchange *x)
 	if (send_stream(x, &vm, what) < 0)
 		return EXCHANGE_FAILED;
 	x->result.res_vm_logs.at = x->cursor;
-	return a->follow && vm_is_active(&vm) ? EXCHANGE_AGAIN : EXCHANGE_DONE;
+	/* A degraded VM may run: its output goes on. */
+	return a->follow && (vm_is_active(&vm) || vm_is_up(&vm)) ? EXCHANGE_AGAIN : EXCHANGE_DONE;
 }
 
 /* ---- the console's input ---- */

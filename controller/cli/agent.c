@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -16,13 +15,13 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "controller/cli/conn.h"
 #include "controller/cli/out.h"
+#include "controller/cli/terminal.h"
 #include "controller/cli/vm_end.h"
 #include "controller/copy/copy.h"
 #include "proto/agent.h"
@@ -36,7 +35,6 @@
 #define SPARE 1             /* a byte that clean_bytes() has kept for the next call */
 #define CONTROL_ROOM 1024   /* bytes of frames without data */
 #define COMPLAINTS_MOST 100 /* lines of a copy's errors that are printed */
-#define TTY_CHUNK 64 /* bytes that a writable terminal takes for sure, with a CR for each LF */
 
 /* An output stream of the command, on its way to a descriptor of ours. */
 struct sink {
@@ -85,25 +83,6 @@ static uint64_t now_ms(void)
 }
 
 /* ---- the terminal ---- */
-
-static struct termios cooked;
-
-static bool make_raw(void)
-{
-	struct termios raw;
-
-	if (!isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, &cooked) < 0)
-		return false;
-	raw = cooked;
-	cfmakeraw(&raw);
-	return tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0;
-}
-
-/* Does not wait for output: a terminal that is stopped would hold us for ever. */
-static void make_cooked(void)
-{
-	(void)tcsetattr(STDIN_FILENO, TCSANOW, &cooked);
-}
 
 static struct winsize window(void)
 {
@@ -358,25 +337,14 @@ static void read_input(struct session *s)
 }
 
 /* Prepare to write to @fd without waiting: signals are held, so a write that waits could not be
- * ended.  Other programs share its open file description, which stays as it is.  A terminal is
- * opened anew, which the owner of the login may do, but not a user who came by su(1). */
+ * ended. */
 static void sink_open(struct sink *k, int fd)
 {
 	struct stat st;
-	char path[32];
 
-	k->fd = fd;
-	k->opened = -1;
-	k->chunk = PIPE_BUF; /* what a writable pipe takes for sure (pipe(7)) */
 	k->socket = fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
-	if (!isatty(fd))
-		return;
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	k->opened = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	if (k->opened >= 0)
-		k->fd = k->opened;
-	else
-		k->chunk = TTY_CHUNK;
+	k->opened = terminal_open_output(fd, &k->chunk);
+	k->fd = k->opened >= 0 ? k->opened : fd;
 }
 
 static void sinks_close(struct session *s)
@@ -754,10 +722,10 @@ int agent_run(struct cli *c, int port, const uint8_t nonce[16], uint64_t timeout
 	out_stage_end(c);
 	(void)fflush(c->out);
 	(void)fcntl(port, F_SETFL, fcntl(port, F_GETFL) | O_NONBLOCK);
-	bool raw = c->opt.tty && make_raw();
+	bool raw = c->opt.tty && terminal_make_raw();
 	int status = converse(s, nonce);
 	if (raw)
-		make_cooked();
+		terminal_restore();
 	sinks_close(s);
 	return status;
 }

@@ -155,6 +155,9 @@ static const struct option_row {
 	[O_ENTRYPOINT] = { "entrypoint", 0, K_TEXT, "COMMAND",
 			   "run COMMAND with the words after -- instead of the image's entry point",
 			   AT(entrypoint), 0 },
+	[O_ESCAPE] = { "escape", 0, K_TEXT, "CHAR|none",
+		       "the character that leaves the console, as ^A or x (default: ^])",
+		       AT(escape), 0 },
 	[O_DRY_RUN] = { "dry-run", 0, K_FLAG, NULL, "print what would be done, and change nothing",
 			AT(dry_run), 0 },
 #undef AT

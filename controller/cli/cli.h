@@ -74,6 +74,7 @@ enum option_id {
 	O_SILENT,
 	O_FOR,
 	O_ENTRYPOINT,
+	O_ESCAPE,
 	O_COUNT
 };
 
@@ -94,6 +95,7 @@ struct options {
 	const char *key, *checkpoints, *role, *logs, *vm, *user, *op, *status, *since, *until;
 	const char *as, *workdir; /* the guest's user and folder for a command */
 	const char *entrypoint;   /* in the place of the image's; "": none */
+	const char *escape;       /* the character that leaves a console; NULL: the default */
 	uint64_t wait_for;        /* vm_wait's: enum wait_until + 1; 0: not given */
 	struct values env, copies;
 	uint64_t lines;
@@ -190,6 +192,7 @@ int cmd_vm_wait(struct cli *c);
 int cmd_vm_cp(struct cli *c);
 int cmd_vm_forward(struct cli *c);
 int cmd_vm_host_key(struct cli *c);
+int cmd_vm_console(struct cli *c);
 int cmd_image_import(struct cli *c);
 int cmd_image_pull(struct cli *c);
 int cmd_image_list(struct cli *c);

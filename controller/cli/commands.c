@@ -170,6 +170,18 @@ const struct command commands[] = {
 	  "Prints both fingerprints.  The exit status is 5 when the keys differ.  If you\n"
 	  "changed the guest's key yourself, --accept stores the new key.",
 	  cmd_vm_host_key },
+	{ "vm", "console", NULL, "VM", 1, 1, false, O(ESCAPE),
+	  "use the serial console of a running VM, both ways\n"
+	  "For a guest that has no agent, or not yet: its boot, an emergency shell, a login\n"
+	  "prompt.  Shows the end of what was printed, then what the guest prints, and types\n"
+	  "what you type.  Ctrl-] leaves the console, or --escape CHAR; the VM goes on.\n"
+	  "`vm logs` has all output, whether somebody is at the console or not.\n"
+	  "Several may be at one console: each sees all output, and what they type is mixed.\n"
+	  "The size of your terminal is not told to the guest; stty rows 50 cols 132 does.\n"
+	  "Goes on over a restart of the service, and over a reboot of the guest if the service\n"
+	  "starts it again at once (QEMU).  Ends with the VM.  A VM that an earlier banger has\n"
+	  "started takes no input before its next start (exit status 5).",
+	  cmd_vm_console },
 	{ "vm", "logs", NULL, "VM", 1, 1, false, O(FOLLOW) | O(VMM) | O(METRICS) | O(JOURNAL),
 	  "print the console of a guest\n"
 	  "--vmm prints the monitor's own log instead, --metrics the monitor's metrics, the\n"

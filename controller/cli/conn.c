@@ -1,7 +1,6 @@
 #include "controller/cli/conn.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -71,21 +70,41 @@ static int gone(struct error *e)
 	return -1;
 }
 
+/* Wait once.  @p: the connection, the held signals, and what is beside them.
+ * Return: 1 the connection has bytes, 0 not yet, or -1 with @e. */
+static int wait_once(struct cli *c, struct pollfd p[2 + CONN_BESIDE], const struct reply_to *to,
+		     struct error *e)
+{
+	int ms = to->timeout_ms && !to->beside ? to->timeout_ms : -1;
+
+	if (to->beside && to->beside(to->arg, p + 2, &ms, e) < 0)
+		return -1;
+	int n = poll(p, 2 + CONN_BESIDE, ms);
+	for (int i = 0; n <= 0 && i < 2 + CONN_BESIDE; i++)
+		p[i].revents = 0;
+	if (n == 0 && !to->beside)
+		return error_set(e, FAIL_TIMEOUT, WHAT, "no answer within %d s", ms / 1000);
+	if (p[1].revents && signals_pending(c))
+		return signals_error(c, c->command->verb, e);
+	return p[0].revents != 0;
+}
+
 /* Wait until bytes arrive.  A held signal and the end of @to's time are errors. */
 static int wait_for(struct cli *c, struct control *conn, const struct reply_to *to, struct error *e)
 {
 	bool watch = c->sigfd >= 0 && !to->uncut;
-	struct pollfd p[] = { { conn->fd, POLLIN, 0 }, { watch ? c->sigfd : -1, POLLIN, 0 } };
+	struct pollfd p[2 + CONN_BESIDE] = {
+		{ conn->fd, POLLIN, 0 },
+		{ watch ? c->sigfd : -1, POLLIN, 0 },
+		{ -1, 0, 0 },
+		{ -1, 0, 0 },
+	};
 	int n;
 
-	do
-		n = poll(p, ARRAY_SIZE(p), to->timeout_ms ? to->timeout_ms : -1);
-	while (n < 0 && errno == EINTR);
-	if (n == 0)
-		return error_set(e, FAIL_TIMEOUT, WHAT, "no answer within %d s",
-				 to->timeout_ms / 1000);
-	if (p[1].revents && signals_pending(c))
-		return signals_error(c, c->command->verb, e);
+	while ((n = wait_once(c, p, to, e)) == 0)
+		;
+	if (n < 0)
+		return -1;
 	n = control_fill(conn);
 	if (n == 0 || (n < 0 && errno != EBADMSG))
 		return gone(e);

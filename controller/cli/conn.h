@@ -2,17 +2,26 @@
 #ifndef BANGER_CLI_CONN_H
 #define BANGER_CLI_CONN_H
 
+#include <poll.h>
+
 #include "controller/cli/cli.h"
 
 /* Called for each event before the answer.  Return: 0, or -1 with @e to end the call. */
 typedef int (*event_fn)(void *arg, const struct event *event, const union control_body *body,
 			struct error *e);
 
+/* Called before each wait for the daemon.  @p: CONN_BESIDE entries that the wait takes along,
+ * with the revents of the last wait (0 before the first); an fd of -1 is left out.  @ms: the
+ * longest wait, -1 at the call: no bound.  Return: 0, or -1 with @e to end the call. */
+#define CONN_BESIDE 2
+typedef int (*beside_fn)(void *arg, struct pollfd p[CONN_BESIDE], int *ms, struct error *e);
+
 struct reply_to {
-	event_fn event; /* NULL: stages are shown, other events ignored */
+	event_fn event;   /* NULL: stages are shown, other events ignored */
+	beside_fn beside; /* NULL: nothing is done beside */
 	void *arg;
 	bool uncut;     /* a held signal does not end it */
-	int timeout_ms; /* silence that ends it; 0: no bound */
+	int timeout_ms; /* silence that ends it, without `beside`; 0: no bound */
 	int *fd;        /* out: the descriptor of an answer that has one, owned by the caller */
 	/* out: after a result the connection stays open, and is the caller's; else -1.  NULL: it is
 	 * closed */

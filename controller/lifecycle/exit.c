@@ -27,7 +27,7 @@ static const struct end {
 	bool reboot;
 } ends[] = {
 	{ "reboot: Power down", "its guest powered off", true, false },
-	{ "reboot: Restarting system", "its guest rebooted", true, true },
+	{ "reboot: Restarting system", REASON_REBOOTED, true, true },
 	{ "reboot: System halted", "its guest halted", true, false },
 	{ "Kernel panic - not syncing", "the kernel of its guest panicked", false, false },
 }, no_line = { "", "the VMM ended", false, false };

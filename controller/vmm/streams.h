@@ -19,8 +19,8 @@ enum stream_kind { STREAM_CONSOLE, STREAM_VMM, STREAM_METRICS, STREAM_COUNT };
 #define CONSOLE_MAX (1024 * 1024)
 #define VMM_STREAM_MAX (256 * 1024) /* log and metrics of the monitor, each */
 
-/* Maximum of bytes for one streams_type(), and of vm_type in control.def.  A FIFO takes up to PIPE_BUF
- * bytes as a whole, or not at all (pipe(7)). */
+/* Maximum of bytes for one streams_type(), and of vm_type in control.def.  A FIFO takes up to
+ * PIPE_BUF bytes as a whole, or not at all (pipe(7)). */
 #define INPUT_MAX 1024
 
 struct sink; /* names and limits of one kind of stream (streams.c) */
@@ -76,9 +76,10 @@ int streams_console_open(const struct streams_folder *f, uint32_t slot);
  * by the caller, or -1 with errno. */
 int streams_input_open(const struct streams_folder *f, uint32_t slot);
 
-/* Write @n bytes, at most INPUT_MAX, to the slot's input: all or none.  @n 0: test whether it can be
- * written to.  Return: the bytes written; 0: the VMM has not read enough of the earlier ones; -1
- * with errno: ENOENT, the VM was started without an input, or ENXIO or EPIPE, nothing reads it. */
+/* Write @n bytes, at most INPUT_MAX, to the slot's input: all or none.  @n 0: test whether it
+ * can be written to.  Return: the bytes written; 0: the VMM has not read enough of the earlier
+ * ones; -1 with errno: ENOENT, the VM was started without an input, or ENXIO or EPIPE, nothing
+ * reads it. */
 ssize_t streams_type(const struct streams_folder *f, uint32_t slot, const uint8_t *buf, size_t n);
 
 /* Begin to read the streams of @vm into its files.  A monitor's stream that can not be opened is

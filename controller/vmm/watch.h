@@ -38,8 +38,8 @@ int watch_input_open(struct watch *w, const struct vm *vm);
  * @vm:		its id
  * @buf, @n:	at most INPUT_MAX bytes, which are written together or not at all; none: only test
  *
- * Thread-safe; never blocks.  The FIFO is that of this VM: while the VM is watched, no other one has
- * its slot.
+ * Thread-safe; never blocks.  The FIFO is that of this VM: while the VM is watched, no other one
+ * has its slot.
  * Return: the bytes written, 0 if there is no room now, or -1 with errno: ESRCH, the VM is not
  * watched; ENOENT, ENXIO, EPIPE: its VMM takes no input.
  */

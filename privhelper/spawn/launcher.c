@@ -1,9 +1,9 @@
 /* launcher.c - the process behind the spawn role: starts VMMs, and does nothing else.
  *
  * Theory of operation.  ROLE decodes what the controller sends, and holds no capability.  It forks
- * LAUNCHER while both are root.  LAUNCHER takes one struct of a fixed size and three descriptors over
- * a socketpair, compares each number with its bounds again, starts one VMM, and answers with one
- * struct.  It holds CAP_SETUID and CAP_SETGID, bounded to the slots' ids, and its filter has to
+ * LAUNCHER while both are root.  LAUNCHER takes one struct of a fixed size and three descriptors
+ * over a socketpair, compares each number with its bounds again, starts one VMM, and answers with
+ * one struct.  It holds CAP_SETUID and CAP_SETGID, bounded to the slots' ids, and its filter has to
  * allow what any VMM may call, because a filter stays over execve(2).  It parses nothing.
  *
  * LAUNCHER lives in the VMMs' root (jail.c), and in a control group beside theirs.  The folder of a

@@ -150,8 +150,8 @@ static enum status list(struct role *r, struct call *c)
 
 /* ---- operations ---- */
 
-/* True if @fd is a FIFO that is open for reading and writing.  Such a FIFO has a reader and a writer
- * while the controller restarts, so the VMM gets no SIGPIPE, and reads no end of file. */
+/* True if @fd is a FIFO that is open for reading and writing.  Such a FIFO has a reader and a
+ * writer while the controller restarts, so the VMM gets no SIGPIPE, and reads no end of file. */
 static bool is_console(int fd)
 {
 	struct stat st;

@@ -30,6 +30,11 @@ filters() {
 	done | awk '/^Seccomp_filters/ { print $2 }' | sort -u
 }
 said() { cli vm logs --vmm fc; }
+type_x() { printf 'x\035' | cli vm console fc >/dev/null; }
+drained() { # nothing that was typed waits for the monitor (FIONREAD)
+	perl -e 'open F, "+<", shift or exit 2; my $n = pack "I", 0; ioctl F, 0x541b, $n or exit 3;
+		exit(unpack("I", $n) > 0)' "$T/state/consoles/0.in"
+}
 accepted() { # accepted PATH: the real server said 204 to our PUT there, since the last start
 	said | grep -A 1 "Put request on \"$1\"" | grep -q "204 No Content"
 }
@@ -54,6 +59,8 @@ for round in first second; do
 	if [ $started = 0 ]; then
 		is "$(cli vm show fc -o json | jq -r '.state + " " + .vmm')" "running firecracker" \
 			"$round start: it runs"
+		check "$round start: what is typed at its console is taken" type_x
+		check "$round start: and read by the monitor" wait_for 60 drained
 		is "$(filters)" 3 \
 			"$round start: each thread has the filters of role, VMM and Firecracker"
 		is "$(ip -j link | jq -r '.[] | select(.ifname | test("^bgr[0-9]")).operstate')" \

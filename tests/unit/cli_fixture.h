@@ -65,6 +65,13 @@ static struct fixture {
 	pthread_t holders[32];
 	size_t nholders;
 	_Atomic int lose; /* close so many of them right after the answer, as a service that ends */
+	/* a guest at the other end of vm_type and of a vm_logs that follows: it echoes what is
+	 * typed, ends at a 'q', and at an 'L' the service ends */
+	bool echoes;
+	int follower;     /* the connection of that vm_logs */
+	_Atomic int deaf; /* it takes nothing so many times */
+	char typed[4096];
+	size_t ntyped;
 } fx;
 
 /* ---- the fake controller ---- */
@@ -196,6 +203,44 @@ static int connect_agent(const uint8_t nonce[16])
 	return pair[1];
 }
 
+static void end_follower(const struct message *m, bool answered)
+{
+	static const union control_body nothing;
+
+	if (answered)
+		(void)control_send_result(fx.follower, m->id, control_call(CALL_VM_LOGS), &nothing,
+					  NULL, 0);
+	(void)close(fx.follower);
+	fx.follower = -1;
+}
+
+/* Return: true if the guest takes what was typed. */
+static bool guest_takes(const struct message *m)
+{
+	const struct call_vm_type *a = &m->body.vm_type;
+	struct ev_bytes b = { .data = { .n = a->data.n } };
+
+	if (!fx.echoes || !a->data.n)
+		return true;
+	if (fx.deaf > 0) {
+		fx.deaf--;
+		return false;
+	}
+	pthread_mutex_lock(&fx.lock);
+	for (size_t i = 0; i < a->data.n && fx.ntyped < sizeof(fx.typed) - 1; i++)
+		fx.typed[fx.ntyped++] = (char)a->data.v[i];
+	pthread_mutex_unlock(&fx.lock);
+	memcpy(b.data.v, a->data.v, a->data.n);
+	(void)control_send_event(fx.follower, control_event(EVENT_BYTES), &b);
+	if (memchr(a->data.v, 'q', a->data.n)) {
+		fx.state = "stopped";
+		end_follower(m, true);
+	} else if (memchr(a->data.v, 'L', a->data.n)) {
+		end_follower(m, false);
+	}
+	return true;
+}
+
 static void send_answer(int fd, const struct message *m)
 {
 	union control_body r;
@@ -215,6 +260,10 @@ static void send_answer(int fd, const struct message *m)
 		r.res_vm_wait.reached = fx.reached;
 	} else if (id == CALL_IMAGE_READ) {
 		r.res_image_read = fx.part;
+	} else if (id == CALL_VM_TYPE) {
+		r.res_vm_type.took = guest_takes(m);
+	} else if (id == CALL_VM_LOGS) {
+		r.res_vm_logs.at = strlen(fx.log);
 	}
 	if (fx.hostile)
 		fill_texts(m->call->result(), &r);
@@ -319,6 +368,12 @@ static void *serve(void *arg)
 		control_init(&c, fd);
 		while ((n = control_next(&c, NULL, &m)) == 0 && control_fill(&c) > 0)
 			;
+		if (n > 0 && fx.echoes && m.call->id == CALL_VM_LOGS && m.body.vm_logs.follow) {
+			fx.last[CALL_VM_LOGS] = m.body;
+			(void)strcat(fx.calls, "follow ");
+			fx.follower = fd;
+			continue;
+		}
 		if (n > 0 && fx.gather && m.call->id == CALL_VM_START) {
 			gather(fd, &m);
 			continue;
@@ -405,7 +460,7 @@ static int fixture_setup(void **state)
 	fx.images_owner = geteuid();
 	fx.owner = 1000;
 	fx.started = fx.reason = "";
-	fx.waiting = -1;
+	fx.waiting = fx.follower = -1;
 	(void)strcpy(fx.dir, "/tmp/banger-cli-XXXXXX");
 	assert_non_null(mkdtemp(fx.dir));
 	(void)snprintf(path, sizeof(path), "%s/bin", fx.dir);
@@ -439,6 +494,8 @@ static int fixture_teardown(void **state)
 		(void)pthread_join(fx.holders[i], NULL);
 	if (fx.waiting >= 0)
 		(void)close(fx.waiting);
+	if (fx.follower >= 0)
+		(void)close(fx.follower);
 	return nftw(fx.dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
