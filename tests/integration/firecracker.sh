@@ -4,6 +4,7 @@
 # request.  Whether a guest then boots depends on KVM.
 . "$(dirname "$0")/lib.sh"
 REAL=$(command -v firecracker) || skip_all "needs firecracker on PATH (it is in no registry)"
+needs perl
 [ -n "$(cgroup_mount)" ] || skip_all "needs cgroup v2"
 [ -e /dev/kvm ] || skip_all "needs /dev/kvm"
 [ -s "$ROOT/build/cache/kernel.deb" ] ||
