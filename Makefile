@@ -82,7 +82,7 @@ ROLE := $(wildcard privhelper/role/*.c) privhelper/lockdown.c privhelper/root.c 
 POLICIES := $(sort $(wildcard privhelper/policy.c privhelper/*/policy.c))
 SUP := $(wildcard privhelper/supervisor/*.c) $(POLICIES) controller/sandbox_policy.c \
 	privhelper/label.c privhelper/lockdown.c privhelper/root.c privhelper/tag.c \
-	common/policy.c common/config.c common/config_fd.c
+	common/policy.c common/policy_print.c common/config.c common/config_fd.c
 NET := $(wildcard privhelper/net/*.c) privhelper/net/image.c
 BLK := $(wildcard privhelper/blk/*.c) privhelper/label.c
 SPAWN := $(wildcard privhelper/spawn/*.c) privhelper/label.c
@@ -93,7 +93,7 @@ CONTROLLER := $(filter-out $(NOT_CONTROLLER),$(wildcard controller/*.c controlle
 COPY := $(wildcard controller/copy/*.c) proto/tree.c
 CLI := $(wildcard controller/cli/*.c controller/cli/audit/*.c) $(COPY) proto/agent.c
 AGENT := $(wildcard controller/agent/*.c) $(COPY) proto/agent.c
-UNPACK := $(wildcard controller/unpack/*.c) common/error.c common/policy.c
+UNPACK := $(wildcard controller/unpack/*.c) common/error.c common/policy.c common/policy_print.c
 
 SRC_banger-privhelper := $(COMMON) proto/slot.c $(SUP) $(FAIL)
 SRC_banger-role-net := $(COMMON) $(ROLE_PROTO) $(ROLE) $(NET) $(FAIL_OPS)
@@ -162,7 +162,7 @@ $(B)/controller/cli/guest.o: $(wildcard controller/cli/in_guest/*) $(B)/banger-a
 # still undefined, and the test's would win.)
 UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
 FAKES := $(wildcard tests/unit/fake_*.c)
-ROOM_common := common/config.c common/config_fd.c
+ROOM_common := common/config.c common/config_fd.c common/policy_print.c
 ROOM_proto := $(CONTROL) proto/agent.c proto/tree.c
 ROOM_priv := common/config.c common/config_fd.c common/policy.c \
 	$(addprefix privhelper/,label.c lockdown.c root.c tag.c) \

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -14,7 +15,7 @@
 
 #include "common/cleanup.h"
 #include "common/landlock.h"
-#include "common/policy.h"
+#include "common/policy_print.h"
 
 #define MEMORY_MOST (1ull << 30) /* the tree of 4,000,000 entries, and a window of zstd or xz */
 #define CPU_MOST 3600            /* seconds */
@@ -107,6 +108,12 @@ static const struct policy policy = {
 	.lists = { rules },
 	.vars = { [FOLDER] = "the input, if it is a folder", [SELF] = "its own process" },
 };
+
+void confine_print(void)
+{
+	printf("%s\n", policy.process);
+	policy_print_calls(&policy);
+}
 
 static int limit(int what, uint64_t most)
 {

@@ -15,4 +15,7 @@
  */
 int confine(int folder, uint64_t file_max);
 
+/* Print the system calls that confine() leaves, as `banger-privhelper --print-policy` does. */
+void confine_print(void);
+
 #endif

@@ -6,6 +6,7 @@
  *   layers MIB PICK   the image is an empty ext4 of MIB; PICK is what is taken of the input
  *                     (layout.h)
  *   disk MIB          the image is an empty file, and gets MIB at most
+ *   --print-policy    print the system calls that it keeps, and exit
  *
  * It answers by its exit status (enum fail), and by lines: after a failure what,
  * why and hint; else the digests of the image's configuration and of its layers (struct image). */
@@ -102,6 +103,10 @@ int main(int argc, char **argv)
 	struct error e = { 0 };
 	uint64_t mib;
 
+	if (argc == 2 && strcmp(argv[1], "--print-policy") == 0) {
+		confine_print();
+		return fflush(stdout) == 0 ? 0 : FAIL_GENERAL;
+	}
 	const bool disk = argc == 3 && strcmp(argv[1], "disk") == 0;
 	if ((!disk && (argc != 4 || strcmp(argv[1], "layers") != 0)) ||
 	    parse_uint(argv[2], 1, UINT32_MAX, &mib) < 0) {

@@ -6,10 +6,9 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 
-#include "common/cleanup.h"
+#include "common/policy_print.h"
 #include "controller/sandbox_policy.h"
 #include "privhelper/policies.h"
 
@@ -40,31 +39,6 @@ static void print_caps(const unsigned *caps)
 	printf("\n");
 }
 
-static void print_compare(const struct policy *p, const struct compare *c)
-{
-	printf(" arg%u", c->arg);
-	if (c->var) {
-		printf(" = <%s>", p->vars[c->var]);
-		return;
-	}
-	if (c->mask != UINT32_MAX && c->mask != UINT64_MAX)
-		printf(" & %#" PRIx64, c->mask);
-	printf(" = %#" PRIx64 " (%s)", c->value, c->meaning);
-}
-
-/* Print a rule on one line: the call, the values of its arguments, what it is for. */
-static void print_rule(const struct policy *p, const struct rule *rule)
-{
-	_cleanup_free_ char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, rule->call);
-
-	printf("    %s", name ? name : "?");
-	for (int i = 0; i < POLICY_ARGS && rule->args[i].mask; i++)
-		print_compare(p, &rule->args[i]);
-	if (rule->error)
-		printf(" -> %s", strerrorname_np(rule->error));
-	printf(": %s\n", rule->why);
-}
-
 static void print_policy(const struct policy *p)
 {
 	printf("%s\n  account: %s\n", p->process, p->account);
@@ -77,10 +51,7 @@ static void print_policy(const struct policy *p)
 			      : "none",
 	       p->holds);
 	print_limits(p->limits);
-	printf("  system calls; any other, or one of another architecture, kills the process:\n");
-	for (int i = 0; i < POLICY_LISTS && p->lists[i]; i++)
-		for (const struct rule *rule = p->lists[i]; rule->why; rule++)
-			print_rule(p, rule);
+	policy_print_calls(p);
 	printf("\n");
 }
 
