@@ -202,7 +202,7 @@ $(B)/model: $(patsubst %.c,$(B)/%.o,$(wildcard tests/integration/model*.c) \
 	$(COMMON) $(PROTO) $(CONTROL) common/config.c)
 	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(call pkg_libs,inih sqlite3 jansson $(MSGPACK)) -pthread
 $(B)/crash_vmm: $(B)/tests/integration/crash_vmm.o
-	$(Q)$(CC) -static $^ -o $@
+	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@
 
 ADVERSARY := evil evil_vmm user inside
 # ---- the evil controller, a process for it to start, a hostile user, and a taken-over process ----
@@ -214,7 +214,7 @@ $(B)/user: $(patsubst %.c,$(B)/%.o,tests/adversary/user.c $(COMMON) $(PROTO) $(C
 $(B)/inside: $(B)/tests/adversary/inside.o
 	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@
 $(B)/evil_vmm: $(B)/tests/adversary/vmm.o
-	$(Q)$(CC) -static $^ -o $@
+	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@
 
 # ---- fuzz targets: tests/adversary/fuzz_NAME.c with the code that it feeds ----
 # WRAP_NAME: calls that the target answers itself.

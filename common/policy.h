@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #define POLICY_ARGS 3  /* comparisons of one rule */
-#define POLICY_LISTS 4 /* lists of one policy */
+#define POLICY_LISTS 8 /* lists of one policy */
 #define POLICY_VARS 16 /* variables of one policy, with the unused number 0 */
 
 /* One comparison: argument @arg (0 to 5) under @mask is @value.  With @var, mask and value are

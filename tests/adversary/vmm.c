@@ -1,4 +1,5 @@
-/* vmm.c - stands in for QEMU where only a process is wanted: it waits until it is killed. */
+/* vmm.c - stands in for a VMM where only a process is wanted: it waits until it is killed.  The
+ * filters of QEMU and Firecracker allow its calls. */
 #include <poll.h>
 
 int main(void)
