@@ -295,12 +295,12 @@ static void no_file_gets_a_special_mode(void **state)
 		}
 }
 
-/* A mode that open(2) does not read may have any bits.  Ordinary modes pass everywhere. */
+/* A mode that openat(2) does not read may have any bits.  Ordinary modes pass in each call that the
+ * filter has: not in chmod, fchmodat, open and mknod, which no C library of ours makes. */
 static int ordinary_modes(void)
 {
 	int (*const fns[])(void) = {
-		do_chmod,   do_fchmod, do_fchmodat, do_open,   do_openat,
-		do_tmpfile, do_mkdir,  do_mkdirat,  do_mkfifo, do_mkfifoat,
+		do_fchmod, do_openat, do_tmpfile, do_mkdir, do_mkdirat, do_mkfifoat,
 	};
 
 	bits = 0;
@@ -308,7 +308,6 @@ static int ordinary_modes(void)
 		if (fns[i]() != -1)
 			return 1;
 	(void)syscall(SYS_openat, AT_FDCWD, "/nowhere/x", O_RDONLY, 07777);
-	(void)syscall(SYS_open, "/nowhere/x", O_RDWR, 07777);
 	return PASSED;
 }
 
@@ -431,7 +430,8 @@ static int daily_work(void)
 	if (fd < 0 || write(fd, "x", 1) != 1 || fsync(fd) < 0 || ftruncate(fd, 0) < 0)
 		return 2;
 	(void)ioctl(fd, FICLONE, fd); /* an error, not a kill */
-	if (link(a, b) < 0 || mkfifo(f, 0600) < 0 || socket(AF_UNIX, SOCK_STREAM, 0) < 0)
+	if (linkat(AT_FDCWD, a, AT_FDCWD, b, 0) < 0 || mkfifo(f, 0600) < 0 ||
+	    socket(AF_UNIX, SOCK_STREAM, 0) < 0)
 		return 3;
 	if (open("/proc/self/status", O_RDONLY) >= 0 && ctl.host.landlock_abi)
 		return 4;
