@@ -143,8 +143,12 @@ bool hold_has(struct holds *h, uint64_t connection)
 	if (!h)
 		return false;
 	_cleanup_unlock_ struct lock_guard g = lock_guard(&h->lock);
-	for (size_t i = 0; i < SLOT_MAX && h->count && !has; i++)
-		has = h->slots[i].used && h->slots[i].connection == connection;
+	/* Low slots are given out first, so the holders are soon found. */
+	for (size_t i = 0, left = h->count; i < SLOT_MAX && left && !has; i++)
+		if (h->slots[i].used && h->slots[i].connection) {
+			has = h->slots[i].connection == connection;
+			left--;
+		}
 	return has;
 }
 
