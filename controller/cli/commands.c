@@ -307,7 +307,8 @@ const struct command commands[] = {
 	  "check whether this host can run VMs\n"
 	  "Works without the daemon and without root; --db needs the daemon or root, --policy\n"
 	  "both.  --policy compares what the kernel shows of each process of the service with\n"
-	  "what `banger-privhelper --print-policy` prints.  The exit status is 9 if a check\n"
+	  "what `banger-privhelper --print-policy` prints, twice: a process that changes what\n"
+	  "it holds between the two looks is not found.  The exit status is 9 if a check\n"
 	  "reports FAIL.",
 	  cmd_doctor },
 	{ "version", NULL, NULL, "", 0, 0, false, O(OUTPUT),

@@ -7,7 +7,9 @@
  * role, and a VMM is a process in a control group beside the launcher's.
  *
  * A request that is served meanwhile may open a descriptor, or begin a VMM.  So a difference counts
- * if a second look finds it too.
+ * if a second look finds it too.  So this finds a mistake, or a process that was left with more
+ * than its policy, and no attacker who hides: a process that was taken over can close a descriptor,
+ * or change its number, between the looks.
  *
  * Not compared: the instructions of the filters, securebits and Landlock, which /proc does not
  * show.  Each process reads its securebits and filter back before the service is ready. */
