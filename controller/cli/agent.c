@@ -21,6 +21,7 @@
 #include "common/clock.h"
 #include "controller/cli/conn.h"
 #include "controller/cli/out.h"
+#include "controller/cli/reader.h"
 #include "controller/cli/terminal.h"
 #include "controller/cli/vm_end.h"
 #include "controller/copy/copy.h"
@@ -35,12 +36,15 @@
 #define SPARE 1             /* a byte that clean_bytes() has kept for the next call */
 #define CONTROL_ROOM 1024   /* bytes of frames without data */
 #define COMPLAINTS_MOST 100 /* lines of a copy's errors that are printed */
+#define LOOK_MS 250         /* pause between two looks at whether the output has a reader */
+#define UNREAD_MS 1000      /* for input that is under way, when it has none */
 
 /* An output stream of the command, on its way to a descriptor of ours. */
 struct sink {
 	int fd;
 	int opened; /* fd, if it is not one that we were given; else -1 */
 	bool socket;
+	bool loses;   /* a socket or a pipe: its reader can go */
 	size_t chunk; /* bytes that one call writes at most */
 	size_t have;
 	uint32_t took;       /* written and not yet reported */
@@ -66,9 +70,12 @@ struct session {
 	struct clean clean[2];
 	int port, winch, source; /* source: what INPUT is read from */
 	bool greeted, input, ended;
+	bool left; /* the writer of the input has ended it, or is gone */
 	int status;
 	uint64_t greet_ms;    /* the greeting is waited for until then */
 	uint64_t deadline_ms; /* of a session that a signal ends; 0: none */
+	uint64_t look_ms;     /* the next look at whether the output has a reader; 0: none is due */
+	uint64_t unread_ms;   /* the output has no reader: the session ends then; 0: it has one */
 	uint32_t credit;      /* bytes of input that the agent takes */
 	struct sink sink[2];
 	struct agent_reader in;
@@ -325,6 +332,7 @@ static void read_input(struct session *s)
 		return;
 	if (got <= 0) {
 		s->input = false;
+		s->left = true;
 		put(s, AGENT_INPUT, NULL, 0);
 		return;
 	}
@@ -343,6 +351,7 @@ static void sink_open(struct sink *k, int fd)
 	struct stat st;
 
 	k->socket = fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+	k->loses = k->socket || (fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode));
 	k->opened = terminal_open_output(fd, &k->chunk);
 	k->fd = k->opened >= 0 ? k->opened : fd;
 }
@@ -464,6 +473,8 @@ static int take_credit(struct session *s, const struct agent_msg *m)
 	if (m->data[0] != AGENT_STREAM_INPUT || n > AGENT_WINDOW - s->credit)
 		return broken(s);
 	s->credit += n;
+	if (s->unread_ms)
+		s->unread_ms = now_ms() + UNREAD_MS; /* the guest takes what was sent */
 	return 0;
 }
 
@@ -527,14 +538,54 @@ static int receive(struct session *s, const uint8_t nonce[AGENT_NONCE])
 
 /* ---- the loop ---- */
 
+/* Return: the earlier of two times; 0 is none. */
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return !a || (b && b < a) ? b : a;
+}
+
 /* The time until the next deadline, for poll(2).  Return: -1 without one. */
 static int left_ms(const struct session *s)
 {
-	uint64_t until = s->deadline_ms, now = now_ms();
+	uint64_t until = earlier(s->deadline_ms, s->look_ms), now = now_ms();
 
-	if (!s->greeted && !s->ended && (!until || s->greet_ms < until))
-		until = s->greet_ms;
+	if (!s->greeted && !s->ended)
+		until = earlier(until, s->greet_ms);
 	return !until ? -1 : until > now ? (int)(until - now) : 0;
+}
+
+/* True if the output may lose its reader unnoticed, since nothing is written to it.  The end of a
+ * socket's input may be behind bytes that the guest does not take. */
+static bool may_be_unread(const struct session *s)
+{
+	const bool stuck = !s->credit && s->source == s->sink[0].fd;
+
+	return (s->left || stuck) && !s->ended && !s->copy && s->sink[0].loses &&
+	       (s->link || s->sink[1].loses);
+}
+
+static bool is_unread(const struct session *s)
+{
+	return reader_is_gone(s->sink[0].fd) && (s->link || reader_is_gone(s->sink[1].fd));
+}
+
+/* End a session without a client: its input has ended, and its output has no reader.  A guest that
+ * is silent would hold its port for ever.  What the client has sent is under way as long as the
+ * guest takes it. */
+static void look_at_readers(struct session *s)
+{
+	uint64_t now = now_ms();
+
+	if (!may_be_unread(s) || s->sink[0].fd < 0) {
+		s->look_ms = 0;
+		return;
+	}
+	if (now < s->look_ms)
+		return;
+	s->look_ms = now + LOOK_MS;
+	if (!s->unread_ms && is_unread(s))
+		s->unread_ms = now + UNREAD_MS;
+	s->sink[0].gone |= s->unread_ms && now >= s->unread_ms;
 }
 
 /* End the session if its time is over.  The time is looked at after each poll(2): a guest that
@@ -556,13 +607,15 @@ static int check_time(struct session *s)
 /* Return: 1 at the end, 0, or -1 with the error. */
 static int turn(struct session *s, const uint8_t nonce[AGENT_NONCE])
 {
-	/* First, so that what it adds is waited for. */
+	/* First, so that what they add is waited for. */
 	tell_taken(s, AGENT_STREAM_OUTPUT);
 	tell_taken(s, AGENT_STREAM_ERRORS);
+	look_at_readers(s);
 	bool input = s->input && s->credit && !s->ended && has_room(s, CONTROL_ROOM);
+	bool leaves = s->input && !s->left && !s->ended;
 	struct pollfd p[] = {
 		{ s->ended ? -1 : s->port, (short)(POLLIN | (s->have ? POLLOUT : 0)), 0 },
-		{ input ? s->source : -1, POLLIN, 0 },
+		{ input || leaves ? s->source : -1, (short)((input ? POLLIN : 0) | POLLRDHUP), 0 },
 		{ s->sink[0].have ? s->sink[0].fd : -1, POLLOUT, 0 },
 		{ s->sink[1].have ? s->sink[1].fd : -1, POLLOUT, 0 },
 		{ s->c->sigfd, POLLIN, 0 },
@@ -576,7 +629,8 @@ static int turn(struct session *s, const uint8_t nonce[AGENT_NONCE])
 		resize(s);
 	if (p[4].revents)
 		forward(s);
-	if (p[1].revents)
+	s->left |= (p[1].revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)) != 0;
+	if (input && p[1].revents)
 		read_input(s);
 	for (int i = 0; i < 2; i++)
 		if (p[2 + i].revents)
@@ -708,6 +762,7 @@ int agent_run(struct cli *c, int port, const uint8_t nonce[16], uint64_t timeout
 			       .winch = winch,
 			       .source = STDIN_FILENO,
 			       .input = !c->opt.no_stdin,
+			       .left = c->opt.no_stdin,
 			       .greet_ms = now_ms() + timeout_ms,
 			       .credit = AGENT_WINDOW,
 			       .out = out,

@@ -115,7 +115,8 @@ const struct command commands[] = {
 	  "Needs neither a network nor an ssh server in the guest; --ssh uses both, and does\n"
 	  "not go with --env, --user and --workdir.\n"
 	  "When exec is killed, the command ends with all jobs of its shell.  Daemons that\n"
-	  "have left its session (setsid) stay.\n"
+	  "have left its session (setsid) stay.  It ends likewise when its input has ended and\n"
+	  "nothing reads its output and its errors any more.\n"
 	  "The command reads exec's standard input to its end.  A loop that reads a list from\n"
 	  "its standard input needs -n:\n"
 	  "banger ps -q | while read v; do banger exec -n $v -- uptime; done\n" HELP_WORDS,
@@ -155,7 +156,8 @@ const struct command commands[] = {
 	  "With -, standard input and output are the connection.\n"
 	  "Prints a line for each forward when it can be used, and runs until it is ended by a\n"
 	  "signal or by the end of the VM.  Each connection takes a port to the agent; 64 at\n"
-	  "most wait for one, for 10 s or --timeout.",
+	  "most wait for one, for 10 s or --timeout.  A client that is gone gives its port back\n"
+	  "within 2 s, if the guest takes nothing more of what it has sent.",
 	  cmd_vm_forward },
 	{ "vm", "wait", NULL, "VM...", 1, -1, false, PRINTS | O(TIMEOUT) | O(FOR),
 	  "wait until the ssh servers of running VMs answer, or --for something else\n"

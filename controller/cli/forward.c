@@ -25,6 +25,7 @@
 #include "controller/cli/cli.h"
 #include "controller/cli/forward.h"
 #include "controller/cli/out.h"
+#include "controller/cli/reader.h"
 #include "controller/cli/run.h"
 #include "controller/cli/vm_end.h"
 
@@ -269,6 +270,7 @@ _Noreturn static void serve(struct forwards *all, const struct forward *f, int f
 	for (size_t i = 0; i < all->n; i++)
 		(void)close(all->v[i].fd);
 	(void)fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK);
+	reader_keep_alive(fd);
 	int status = link_up(all, f, fd, fd);
 	(void)fflush(all->c->err);
 	_exit(status);

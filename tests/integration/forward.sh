@@ -6,7 +6,7 @@
 
 # A guest without a network, with servers in perl.  TCP 7, 10 (of ::1 alone) and a Unix socket echo;
 # 8 answers at the end of what it got; 9 ends its own direction first, and keeps what comes then; 11
-# says how many connections wait in it.
+# says how many connections wait in it; 12 neither reads nor ends.
 forward_guest() {
 	local f
 	guest_image
@@ -52,11 +52,17 @@ forward_guest() {
 			syswrite($c, "here\n");
 			sysread($c, $b, 1);
 		}
+		sub deaf {
+			my $c = shift;
+			syswrite($c, "here\n");
+			sleep 1 while 1;
+		}
 		my $here = sub { pack("Sna4x8", 2, shift, "\x7f\0\0\1") };
 		serve(2, $here->(7), \&echo);
 		serve(2, $here->(8), \&count);
 		serve(2, $here->(9), \&half);
 		serve(2, $here->(11), \&rest);
+		serve(2, $here->(12), \&deaf);
 		serve(10, pack("SnNa16N", 10, 10, 0, "\0" x 15 . "\1", 0), \&echo);
 		serve(1, pack("Sa108", 1, "/run/x.sock"), \&echo);
 		sleep 1 while 1;
@@ -203,6 +209,38 @@ end_forward KILL
 check "kill -9 of forward: the server has lost it" wait_for 60 resting 0
 pkill -P $CLIENT 2>/dev/null
 wait $CLIENT 2>/dev/null
+# Clients that go.  The server neither reads nor ends, and each client has one of the VM's four
+# ports.
+comes_and_goes() { # comes_and_goes PORT|PATH
+	perl -e '
+		my $to = shift;
+		my ($family, $a) = $to =~ m{/} ? (1, pack("Sa108", 1, $to)) :
+			(2, pack("Sna4x8", 2, $to, "\x7f\0\0\1"));
+		alarm 60;
+		my ($s, $b);
+		socket($s, $family, 1, 0) && connect($s, $a) && sysread($s, $b, 5) == 5 &&
+			$b eq "here\n" or exit 1' "$1"
+}
+come_and_go() { # come_and_go N: so many of each kind, one after the other
+	local i
+	for i in $(seq "$1"); do
+		comes_and_goes "$(port_of 1)" && comes_and_goes "$S" || return
+	done
+}
+did "forward of a server that neither reads nor ends" start_forward 0:12 "$S:12"
+check "ten clients that go are served, more than the VM has ports" come_and_go 5
+end_forward TERM
+unread() { # unread WORD...: its first line, behind which its reader goes, and its exit status
+	timeout 60 setpriv --reuid $ALICE --regid $ALICE --clear-groups env -i PATH="$PATH" \
+		HOME="$T/home.$ALICE" BANGER_SOCKET="$T/run/control.sock" "$B/banger" "$@" \
+		</dev/null 2>&1 | head -n 1
+	echo "${PIPESTATUS[0]}"
+}
+is "$(unread forward web - 12)" $'here\n141' "-: it ends when its reader is gone"
+is "$(unread exec web -- sh -c 'trap "" HUP TERM PIPE; echo here; sleep 1000')" $'here\n141' \
+	"so does exec, of whose output and errors nothing is read"
+check "nothing of it runs any more" \
+	wait_for 60 eval '[ "$(in_guest sh -c "ps | grep -c \"[s]leep 1000\"")" = 0 ]'
 did "it is forwarded to once more" start_forward "$S:7"
 banger kill web >/dev/null
 wait $FORWARD

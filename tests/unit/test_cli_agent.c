@@ -2,7 +2,9 @@
  * a guest that lies. */
 #include "tests/unit/cli_fixture.h"
 
+#include <arpa/inet.h>
 #include <limits.h>
+#include <poll.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -591,6 +593,156 @@ static void test_a_connection_of_a_socket(void **state)
 	silence();
 }
 
+/* A process that forwards a free TCP port of 127.0.0.1, which is in @port then. */
+static pid_t forward_port(uint16_t *port)
+{
+	static char words[4][8] = { "banger", "forward", "web1", "0:80" };
+	char *argv[] = { words[0], words[1], words[2], words[3], NULL }, line[100] = "";
+	int pair[2];
+
+	assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		(void)dup2(pair[1], STDOUT_FILENO);
+		_exit(cli_main(4, argv, commands));
+	}
+	(void)close(pair[1]);
+	assert_true(read(pair[0], line, sizeof(line) - 1) > 0);
+	(void)close(pair[0]);
+	assert_int_equal(strncmp(line, "127.0.0.1:", 10), 0);
+	*port = (uint16_t)atoi(line + 10);
+	return pid;
+}
+
+static int connect_to_port(uint16_t port)
+{
+	const struct sockaddr_in a = { .sin_family = AF_INET,
+				       .sin_port = htons(port),
+				       .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(connect(fd, (const void *)&a, sizeof(a)), 0);
+	return fd;
+}
+
+/* Wait until the client has ended its session with the agent. */
+static bool session_ends(void)
+{
+	struct pollfd p = { fx.agent_fd, POLLRDHUP, 0 };
+
+	return poll(&p, 1, PATIENCE_MS) == 1;
+}
+
+/* The guest says nothing, and never ends. */
+static void loses_its_client(pid_t pid, int fd)
+{
+	assert_int_equal(send(fd, "last words", 10, 0), 10);
+	assert_true(hears("last words"));
+	(void)close(fd);
+	assert_true(session_ends());
+	(void)kill(pid, SIGTERM);
+	assert_int_equal(status_of(pid), 128 + SIGTERM);
+	silence();
+	fx.calls[0] = '\0';
+}
+
+static void test_a_client_that_is_gone_ends_a_silent_connection(void **state)
+{
+	char path[100];
+	uint16_t port;
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "%s/forward", fx.dir);
+	fx.agent_stays = true;
+	pid_t pid = forward_from(path);
+	loses_its_client(pid, connect_to(path));
+	fx.agent_stays = true;
+	pid = forward_port(&port);
+	loses_its_client(pid, connect_to_port(port));
+}
+
+/* More than the guest takes: the end of the input is not reached. */
+static void test_a_client_that_is_gone_with_its_input_unread(void **state)
+{
+	static char much[AGENT_WINDOW + 70000];
+	uint16_t port;
+
+	(void)state;
+	fx.agent_stays = true;
+	pid_t pid = forward_port(&port);
+	int fd = connect_to_port(port);
+	assert_int_equal(send(fd, much, sizeof(much), 0), (int)sizeof(much));
+	assert_true(hears("input:"));
+	(void)close(fd);
+	const struct timeval most = { PATIENCE_MS / 1000, 0 };
+	(void)setsockopt(fx.agent_fd, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof(most));
+	ssize_t n;
+	do /* the agent reads, and its command does not */
+		n = recv(fx.agent_fd, much, sizeof(much), 0);
+	while (n > 0);
+	assert_int_equal(n, 0);
+	(void)kill(pid, SIGTERM);
+	assert_int_equal(status_of(pid), 128 + SIGTERM);
+	silence();
+}
+
+/* A client that has ended its own direction waits for an answer, as long as that takes. */
+static void test_a_client_that_waits_for_an_answer_is_not_gone(void **state)
+{
+	char got[8] = "";
+	uint16_t port;
+
+	(void)state;
+	fx.agent_stays = true;
+	pid_t pid = forward_port(&port);
+	int fd = connect_to_port(port);
+	(void)shutdown(fd, SHUT_WR);
+	assert_true(hears("input:"));
+	sleep_ms(3000);
+	fx.agent_len = 0;
+	says(AGENT_OUTPUT, "late", 4);
+	says(AGENT_EXIT, "\0\0", 2);
+	assert_int_equal(send(fx.agent_fd, fx.agent, fx.agent_len, MSG_NOSIGNAL), fx.agent_len);
+	assert_int_equal(recv(fd, got, sizeof(got), MSG_WAITALL), 4);
+	assert_string_equal(got, "late");
+	(void)close(fd);
+	(void)kill(pid, SIGTERM);
+	assert_int_equal(status_of(pid), 128 + SIGTERM);
+	silence();
+}
+
+/* Its errors have a reader: exec goes on.  When they have none either, it ends. */
+static void test_a_command_that_is_read_no_more_ends(void **state)
+{
+	static char words[6][8] = { "banger", "exec", "-n", "web1", "--", "cat" };
+	char *argv[] = { words[0], words[1], words[2], words[3], words[4], words[5], NULL };
+	int out[2], err[2];
+
+	(void)state;
+	fx.agent_stays = true;
+	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(err, O_CLOEXEC), 0);
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		(void)dup2(out[1], STDOUT_FILENO);
+		(void)dup2(err[1], STDERR_FILENO);
+		(void)close(out[0]);
+		(void)close(err[0]);
+		_exit(cli_main(6, argv, commands));
+	}
+	(void)close(out[0]);
+	(void)close(out[1]);
+	(void)close(err[1]);
+	assert_true(hears("start:"));
+	sleep_ms(2500);
+	assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+	(void)close(err[0]);
+	assert_int_equal(status_of(pid), 128 + SIGPIPE);
+	silence();
+}
+
 /* ---- logs --journal ---- */
 
 static void test_the_journal_of_a_guest(void **state)
@@ -674,6 +826,10 @@ int main(void)
 		T(test_a_guest_that_lies_to_forward),
 		T(test_words_that_are_no_forward),
 		T(test_a_connection_of_a_socket),
+		T(test_a_client_that_is_gone_ends_a_silent_connection),
+		T(test_a_client_that_is_gone_with_its_input_unread),
+		T(test_a_client_that_waits_for_an_answer_is_not_gone),
+		T(test_a_command_that_is_read_no_more_ends),
 		T(test_the_journal_of_a_guest),
 		T(test_the_journal_is_cleaned_on_a_terminal),
 	};
