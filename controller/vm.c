@@ -55,6 +55,12 @@ bool vm_is_incomplete(const struct vm *vm)
 	return vm->state == VM_CREATING || vm->state == VM_FAILED;
 }
 
+bool vm_starts_again(const struct vm *vm)
+{
+	return vm_at_rest(vm) && !vm_is_incomplete(vm) && vm->wanted &&
+	       (vm->restart != RESTART_NO || vm->rebooted);
+}
+
 enum vm_state vm_rest_state(const struct vm *vm)
 {
 	if (vm_is_incomplete(vm))

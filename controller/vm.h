@@ -94,6 +94,10 @@ bool vm_at_rest(const struct vm *vm);
 /* True if files of the VM may be missing, so that it must not be started: creating, failed. */
 bool vm_is_incomplete(const struct vm *vm);
 
+/* True if the VM is at rest and is to be started by the service itself: its guest has rebooted, or
+ * its restart policy applies. */
+bool vm_starts_again(const struct vm *vm);
+
 /* Return: the state of the VM once it holds no objects: stopped, created if it has never run, or
  * its present state if it is incomplete. */
 enum vm_state vm_rest_state(const struct vm *vm);

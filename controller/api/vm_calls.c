@@ -60,6 +60,7 @@ static void vm_to_event(const struct ctl *c, const struct vm *vm, struct ev_vm *
 	ev->owner = vm->owner;
 	COPY(ev->state, vm_state_name(vm->state));
 	ev->ready = vm->state == VM_RUNNING && watch_is_ready(c->watch, vm->id);
+	ev->starts_again = !c->draining && vm_starts_again(vm);
 	COPY(ev->reason, vm->reason);
 	COPY(ev->image, vm->image);
 	ev->vcpus = vm->vcpus;

@@ -155,9 +155,11 @@ const struct command commands[] = {
 	  "0600: it is for you alone.  A path here has a / in it, and no colon.\n"
 	  "With -, standard input and output are the connection.\n"
 	  "Prints a line for each forward when it can be used, and runs until it is ended by a\n"
-	  "signal or by the end of the VM.  Each connection takes a port to the agent; 64 at\n"
-	  "most wait for one, for 10 s or --timeout.  A client that is gone gives its port back\n"
-	  "within 2 s, if the guest takes nothing more of what it has sent.",
+	  "signal, or (exit status 5) the VM is stopped or deleted.  If its guest reboots, it\n"
+	  "goes on, and a new connection waits for the guest, 120 s or --timeout.\n"
+	  "Each connection takes a port to the agent; 64 at most wait for one, for 10 s or\n"
+	  "--timeout.  A client that is gone gives its port back within 2 s, if the guest takes\n"
+	  "nothing more of what it has sent.",
 	  cmd_vm_forward },
 	{ "vm", "wait", NULL, "VM...", 1, -1, false, PRINTS | O(TIMEOUT) | O(FOR),
 	  "wait until the ssh servers of running VMs answer, or --for something else\n"

@@ -1,8 +1,9 @@
 /* forward.c - vm forward: ports and sockets of this host that lead into a guest, by the agent.
  *
  * Each connection is a session with the agent, in a process of its own, which the kernel ends
- * together with this one.  The listening process never talks to the guest.  A VM that is started
- * again is forwarded to again: only a VM at rest ends the forward. */
+ * together with this one.  The listening process never talks to the guest.  A VM that the service
+ * starts again, since its guest has rebooted or its restart policy says so, is forwarded to again:
+ * connections end with the guest, and new ones wait for the next. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +21,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/parse.h"
 #include "controller/cli/agent.h"
 #include "controller/cli/cli.h"
@@ -32,6 +34,8 @@
 #define FORWARDS_MOST 64 /* of one command */
 #define AT_ONCE 64       /* connections; a user may have 128 requests under way */
 #define AGAIN_MS 1000    /* pause between two tries to watch the VM */
+#define REBOOT_MS 120000 /* in which a connection waits for a guest that is started again */
+#define LOOK_MS 200      /* pause between two looks at it */
 
 /* Where a connection comes from, and where it goes. */
 struct forward {
@@ -47,7 +51,8 @@ struct forwards {
 	struct ev_vm vm;
 	struct forward v[FORWARDS_MOST];
 	size_t n, running; /* running: connections */
-	int end;           /* readable: the VM or the service has ended; -1: not watched */
+	int end;           /* readable: the VM or the service has ended; -1: it is not watched,
+			      since it is at rest, or the service does not answer */
 	int children;      /* readable: a connection has ended */
 };
 
@@ -236,23 +241,95 @@ static int print_forwards(struct forwards *all)
 	return r || fflush(c->out) != 0 ? -1 : 0;
 }
 
+/* ---- the VM ---- */
+
+static uint64_t now_ms(void)
+{
+	return clock_boot_ns() / 1000000;
+}
+
+static bool is_active(const struct ev_vm *vm)
+{
+	return strcmp(vm->state, "running") == 0 || strcmp(vm->state, "starting") == 0 ||
+	       strcmp(vm->state, "stopping") == 0;
+}
+
+/* Look at the VM again.  Return: 1 it is up or comes up again, by itself; 0 it does not, or nothing
+ * is known; -1 with @e: it is deleted, or at rest for good. */
+static int look_again(struct forwards *all, struct error *e)
+{
+	struct error why = { 0 };
+	struct ev_vm now;
+
+	if (vm_lookup(all->c, all->vm.id, &now, &why) < 0)
+		return why.code == FAIL_NOT_FOUND
+			       ? error_set(e, FAIL_STATE, all->vm.name, "it was deleted")
+			       : 0;
+	all->vm = now;
+	if (is_active(&now) || now.starts_again)
+		return 1;
+	return error_set(e, FAIL_STATE, now.name, "it is %s%s%s", now.state,
+			 now.reason[0] ? ": " : "", now.reason);
+}
+
 /* ---- one connection ---- */
+
+/* True if the VM runs in the start of @started. */
+static bool same_start(const struct forwards *all, const char *started)
+{
+	return strcmp(all->vm.state, "running") == 0 && strcmp(all->vm.started, started) == 0;
+}
+
+/* Wait until the VM runs.  Return: false if it does not come to that until @end_ms. */
+static bool await_start(struct forwards *all, uint64_t end_ms)
+{
+	struct error ignored = { 0 };
+	struct pollfd p = { all->c->sigfd, POLLIN, 0 };
+
+	while (look_again(all, &ignored) > 0 && now_ms() < end_ms) {
+		if (strcmp(all->vm.state, "running") == 0)
+			return true;
+		if (poll(&p, 1, LOOK_MS) > 0 && signals_pending(all->c))
+			return false;
+	}
+	return false;
+}
+
+/* Connect to the agent.  A guest that is started again is waited for.  Return: as agent_open(). */
+static int open_agent(struct forwards *all, uint8_t nonce[16], struct error *e)
+{
+	const uint64_t most = all->c->opt.timeout_ms ? all->c->opt.timeout_ms : REBOOT_MS,
+		       end_ms = now_ms() + most;
+	char started[sizeof(all->vm.started)];
+	struct error ignored = { 0 };
+
+	for (;;) {
+		(void)strcpy(started, all->vm.started);
+		int port = agent_open(all->c, &all->vm, login_ms(all->c, &all->vm), nonce, e);
+		if (port >= 0 || e->code != FAIL_STATE || look_again(all, &ignored) <= 0 ||
+		    same_start(all, started))
+			return port;
+		fprintf(all->c->err, "banger: %s: a connection waits for its next start\n",
+			all->vm.name);
+		(void)fflush(all->c->err);
+		if (!await_start(all, end_ms))
+			return -1;
+		*e = (struct error){ 0 };
+	}
+}
 
 /* Connect @in and @out to the guest.  Return: the exit status; errors are told. */
 static int link_up(struct forwards *all, const struct forward *f, int in, int out)
 {
-	struct agent_link l = { .timeout_ms = login_ms(all->c, &all->vm),
-				.tcp = f->tcp,
-				.socket = f->guest,
-				.in = in,
-				.out = out };
+	struct agent_link l = { .tcp = f->tcp, .socket = f->guest, .in = in, .out = out };
 	char name[256];
 	struct error e = { 0 };
 
 	(void)snprintf(name, sizeof(name), "%s:%s", all->vm.name, f->guest);
 	l.vm = name;
-	_cleanup_close_ int port = agent_open(all->c, &all->vm, l.timeout_ms, l.nonce, &e);
+	_cleanup_close_ int port = open_agent(all, l.nonce, &e);
 	l.port = port;
+	l.timeout_ms = login_ms(all->c, &all->vm);
 	int status = port < 0 ? -1 : agent_link(all->c, &l, &e);
 	if (status >= 0)
 		return status;
@@ -360,22 +437,24 @@ static void reap(struct forwards *all)
 		all->running--;
 }
 
-/* The VM is at rest, or the service has ended.  Return: -1 with @e: the VM is. */
-static int look_at_end(struct forwards *all, struct error *e)
+/* Watch the VM for its end.  Return: 0, also if it is at rest and is started again, or the service
+ * does not answer; -1 with @e: it is at rest for good. */
+static int watch_vm(struct forwards *all, struct error *e)
 {
-	struct error ignored = { 0 };
-	struct ev_vm now;
+	const int up = look_again(all, e);
 
+	if (up > 0 && is_active(&all->vm))
+		all->end = vm_end_watch(all->vm.id);
+	return up < 0 ? -1 : 0;
+}
+
+/* The VM is at rest, or the service has ended.  Return: as watch_vm().  The VM is not watched until
+ * AGAIN_MS has passed: a service that refuses it is not asked without a pause. */
+static int watch_ended(struct forwards *all, struct error *e)
+{
 	(void)close(all->end);
 	all->end = -1;
-	if (vm_lookup(all->c, all->vm.id, &now, &ignored) < 0)
-		return ignored.code == FAIL_NOT_FOUND
-			       ? error_set(e, FAIL_STATE, all->vm.name, "it was deleted")
-			       : 0;
-	if (strcmp(now.state, "running") == 0 || strcmp(now.state, "starting") == 0)
-		return 0;
-	return error_set(e, FAIL_STATE, now.name, "it is %s%s%s", now.state,
-			 now.reason[0] ? ": " : "", now.reason);
+	return look_again(all, e) < 0 ? -1 : 0;
 }
 
 static int turn(struct forwards *all, struct error *e)
@@ -391,10 +470,8 @@ static int turn(struct forwards *all, struct error *e)
 		return signals_error(all->c, "forward", e);
 	if (p[1].revents)
 		reap(all);
-	if (p[2].revents && look_at_end(all, e) < 0)
+	if ((p[2].revents ? watch_ended(all, e) : all->end < 0 ? watch_vm(all, e) : 0) < 0)
 		return -1;
-	if (all->end < 0 && !p[2].revents)
-		all->end = vm_end_watch(all->vm.id);
 	for (size_t i = 0; i < all->n; i++)
 		if (p[3 + i].revents && all->running < AT_ONCE)
 			take(all, &all->v[i]);

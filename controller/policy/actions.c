@@ -55,7 +55,7 @@ static void revive_locked(struct ctl *c, struct vm *vm, const struct operation *
 	struct error e = { 0 };
 	bool already = false;
 
-	if (!vm_at_rest(vm) || !vm->wanted || (vm->restart == RESTART_NO && !vm->rebooted))
+	if (!vm_starts_again(vm))
 		return;
 	log_info("%s: started again, %s", vm->name,
 		 vm->rebooted ? "as its guest has rebooted" : "as its restart policy says");

@@ -216,7 +216,7 @@ static bool is_enough(const struct vm *vm, unsigned tries)
 
 static void when_at_rest(struct pass *p, struct vm_policy *s, const struct vm *vm)
 {
-	if (!vm->wanted || (vm->restart == RESTART_NO && !vm->rebooted) || vm_is_incomplete(vm)) {
+	if (!vm_starts_again(vm)) {
 		s->tries = 0;
 		s->due_ns = 0;
 		return;

@@ -242,6 +242,21 @@ is "$(unread exec web -- sh -c 'trap "" HUP TERM PIPE; echo here; sleep 1000')" 
 check "nothing of it runs any more" \
 	wait_for 60 eval '[ "$(in_guest sh -c "ps | grep -c \"[s]leep 1000\"")" = 0 ]'
 did "it is forwarded to once more" start_forward "$S:7"
+
+# ---- its guest reboots ----
+resting_client() { talk "$S.11" </dev/zero >"$T/rest"; }
+end_forward TERM
+did "of another server too" start_forward "$S:7" "$S.11:12"
+background resting_client
+CLIENT=$!
+check "a connection, and a guest that reboots" wait_for 60 grep -q here "$T/rest"
+boot=$(boot_id)
+in_guest /bin/busybox reboot -f >/dev/null
+check "the connection ends" wait_for 120 eval '! kill -0 $CLIENT 2>/dev/null'
+check "the guest is there again" wait_for 300 other_boot "$boot"
+check "the next connection reaches its server" \
+	wait_for 120 eval '[ "$(echo again | talk "$S")" = again ]'
+check "by the same forward" kill -0 $FORWARD
 banger kill web >/dev/null
 wait $FORWARD
 is "$?/$(grep -c 'it is stopped' "$T/forward.err")" 5/1 "the end of the VM ends it, and it says so"

@@ -36,7 +36,7 @@ static struct fixture {
 	enum fail fail[CALL_COUNT]; /* answer this instead */
 	const char *fail_for;       /* only when the request names this VM; NULL: always */
 	const char *state, *ip;     /* of the VM that vm_show returns */
-	bool ready;
+	bool ready, starts_again;
 	const char *log;        /* what vm_logs sends */
 	const char *images[8];  /* what image_list sends */
 	uint64_t images_owner;  /* of those that are not root's */
@@ -84,6 +84,7 @@ static void send_vm(int fd, const char *name)
 			    .disk_mib = 2048,
 			    .nat = true,
 			    .ready = fx.ready,
+			    .starts_again = fx.starts_again,
 			    .slot = 3,
 			    .generation = 1 };
 

@@ -743,6 +743,60 @@ static void test_a_command_that_is_read_no_more_ends(void **state)
 	silence();
 }
 
+/* The service tells of the end of the VM to which forward has connections. */
+static void vm_comes_to(const char *vm_state, bool starts_again)
+{
+	fx.state = vm_state;
+	fx.starts_again = starts_again;
+	fx.fail[CALL_VM_AGENT] = FAIL_STATE;
+	(void)shutdown(fx.waiting, SHUT_RDWR);
+}
+
+static bool is_watched(void)
+{
+	for (int ms = 0; ms < PATIENCE_MS; ms += 20, sleep_ms(20))
+		if (strstr(fx.calls, "vm_wait "))
+			return true;
+	return false;
+}
+
+/* A connection that comes while the VM is at rest waits for its next start. */
+static void test_a_reboot_does_not_end_forward(void **state)
+{
+	char path[100], got[16] = "", said[400] = "";
+	int err[2];
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "%s/forward", fx.dir);
+	assert_int_equal(pipe2(err, O_CLOEXEC), 0);
+	int saved = dup(STDERR_FILENO);
+	(void)dup2(err[1], STDERR_FILENO);
+	pid_t pid = forward_from(path);
+	(void)dup2(saved, STDERR_FILENO);
+	(void)close(saved);
+	(void)close(err[1]);
+	assert_true(is_watched());
+	vm_comes_to("stopped", true);
+	says(AGENT_OUTPUT, "hello", 5);
+	says(AGENT_EXIT, "\0\0", 2);
+	int fd = connect_to(path);
+	assert_true(is_asked());
+	fx.calls[0] = '\0';
+	fx.started = "2026-01-02T03:04:06Z";
+	fx.fail[CALL_VM_AGENT] = FAIL_NONE;
+	fx.state = "running";
+	assert_int_equal(recv(fd, got, sizeof(got), MSG_WAITALL), 5);
+	assert_string_equal(got, "hello");
+	(void)close(fd);
+	assert_true(is_watched());
+	vm_comes_to("stopped", false);
+	assert_int_equal(status_of(pid), FAIL_STATE);
+	assert_true(read(err[0], said, sizeof(said) - 1) > 0);
+	(void)close(err[0]);
+	assert_has(said, "web1: a connection waits for its next start");
+	silence();
+}
+
 /* ---- logs --journal ---- */
 
 static void test_the_journal_of_a_guest(void **state)
@@ -830,6 +884,7 @@ int main(void)
 		T(test_a_client_that_is_gone_with_its_input_unread),
 		T(test_a_client_that_waits_for_an_answer_is_not_gone),
 		T(test_a_command_that_is_read_no_more_ends),
+		T(test_a_reboot_does_not_end_forward),
 		T(test_the_journal_of_a_guest),
 		T(test_the_journal_is_cleaned_on_a_terminal),
 	};
