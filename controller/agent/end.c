@@ -2,7 +2,8 @@
  *
  * Each init is told in its own way: systemd(1), "SIGNALS"; busybox, init/init.c: SIGUSR2; our own:
  * init.c.  To process 1 no other signal does harm or good: the kernel drops those that it does not
- * handle (signal(7)). */
+ * handle (signal(7)).  An init that is not known is not told, but the power button may be minded,
+ * which the controller presses at the same time: then it has the same time. */
 #include "controller/agent/end.h"
 
 #include <dirent.h>
@@ -20,7 +21,7 @@
 
 #define LONGEST_MS 3600000  /* as of a stop (proto/control.def) */
 #define STEP_MS 20          /* pause between two looks at what still runs */
-#define BUTTON_MS 3000      /* for what the power button may have begun, with an unknown init */
+#define UNTOLD_MS 3000      /* for an init that is not told, when no program minds the button */
 #define PROGRAMS_MS 2000    /* from SIGTERM to SIGKILL, when init has not ended the guest */
 #define SYSTEMD_POWEROFF 38 /* SIGRTMIN+4; the C library of systemd has SIGRTMIN 34 */
 
@@ -110,6 +111,56 @@ static int signal_of_init(int proc)
 	return 0;
 }
 
+/* Return: true if the process has an input device open. */
+static bool reads_input(int proc, const char *pid)
+{
+	char path[64], to[32];
+	const struct dirent *e;
+	bool any = false;
+
+	(void)snprintf(path, sizeof(path), "%.32s/fd", pid);
+	int fd = openat(proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	while (d && !any && (e = readdir(d))) {
+		ssize_t n = readlinkat(fd, e->d_name, to, sizeof(to) - 1);
+		to[n > 0 ? n : 0] = '\0';
+		any = strncmp(to, "/dev/input/event", 16) == 0;
+	}
+	if (d)
+		(void)closedir(d);
+	return any;
+}
+
+/* Return: true if a program reads the power button, which is an input device
+ * (drivers/acpi/button.c), as acpid(8) and elogind(8) do. */
+static bool button_is_minded(int proc)
+{
+	int fd = openat(proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *e;
+	bool any = false;
+
+	while (d && !any && (e = readdir(d)))
+		any = *e->d_name >= '1' && *e->d_name <= '9' && reads_input(proc, e->d_name);
+	if (d)
+		(void)closedir(d);
+	return any;
+}
+
+/* Return: true if init has asked for Ctrl-Alt-Del (reboot(2), RB_DISABLE_CAD), which Firecracker
+ * has in the place of the button.  Otherwise the kernel itself would end the guest. */
+static bool keys_are_minded(int proc)
+{
+	char on = '1';
+	int fd = openat(proc, "sys/kernel/ctrl-alt-del", O_RDONLY | O_CLOEXEC);
+
+	if (fd >= 0) {
+		(void)!read(fd, &on, 1);
+		(void)close(fd);
+	}
+	return on == '0';
+}
+
 static void reap_all(void)
 {
 	while (waitpid(-1, NULL, WNOHANG) > 0)
@@ -123,7 +174,9 @@ _Noreturn void end_asked(int proc, unsigned grace_ms)
 
 	if (sig)
 		(void)kill(1, sig);
-	const unsigned most = sig ? LONGEST_MS : BUTTON_MS;
+	const bool minded = sig ||
+			    (how == RB_POWER_OFF ? button_is_minded(proc) : keys_are_minded(proc));
+	const unsigned most = minded ? LONGEST_MS : UNTOLD_MS;
 	if (grace_ms > most)
 		grace_ms = most;
 	(void)poll(NULL, 0, (int)grace_ms);

@@ -19,8 +19,8 @@ _Noreturn void end_now(int proc, int how, int signal, unsigned grace_ms, void (*
 /**
  * end_asked() - have the image's init power the guest off, or do it without init
  * @proc:	likewise
- * @grace_ms:	the time that init has; an init that is not known has less, for what the power
- *		button has begun
+ * @grace_ms:	the time that init has; at most 3 s when the init is not known, and no program of
+ *		the guest reads the power button
  */
 _Noreturn void end_asked(int proc, unsigned grace_ms);
 

@@ -89,3 +89,35 @@ is "$(in_guest /bin/busybox cat /root/end)" orderly \
 	"its init has run what is due at a shutdown"
 banger kill web >/dev/null
 banger rm web >/dev/null
+
+# ---- an init that is not known, with a program that minds the button and takes its time ----
+mkdir -p "$T/guest/etc/acpi/PWRF"
+rm "$T/guest/sbin/init"
+cat >"$T/guest/sbin/init" <<-'INIT'
+	#!/bin/busybox sh
+	export PATH=/bin
+	/bin/busybox --install -s /bin
+	while [ ! -e /dev/input/event0 ]; do sleep 0.1; done
+	acpid -d &
+	echo GUEST-UP
+	while :; do sleep 1; done
+INIT
+cat >"$T/guest/etc/acpi/PWRF/00000080" <<-'BUTTON'
+	#!/bin/busybox sh
+	sleep 8
+	echo orderly >/root/end
+	sync
+	poweroff -f
+BUTTON
+chmod 755 "$T/guest/sbin/init" "$T/guest/etc/acpi/PWRF/00000080"
+mke2fs -q -F -t ext4 -d "$T/guest" -E root_owner=0:0 "$T/guest.ext4" 16M
+check "an image with acpid" as 0 image import acpid "$T/guest.ext4" --kernel debian
+check "a VM of it" eval 'banger create web --image acpid --memory 192M && up'
+check "its acpid reads the button" wait_for 120 in_guest /bin/busybox sh -c \
+	'ls -l /proc/*/fd 2>/dev/null | grep -q /dev/input/event'
+is "$(banger stop --timeout 120s web -o json | jq '.[0].forced')" false \
+	"stop: it powers off"
+check "it starts again" up
+is "$(in_guest /bin/busybox cat /root/end)" orderly "it had the time that it needed"
+banger kill web >/dev/null
+banger rm web >/dev/null

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@ static struct {
 	char dir[32], did[512]; /* the calls in order */
 	int proc;
 	unsigned slept_ms;
+	bool without_acpi;
 	jmp_buf ends;
 } fx;
 
@@ -65,12 +67,21 @@ static void fake_sync(void)
 	did("sync", 0);
 }
 
+static int fake_access(const char *path, int mode)
+{
+	assert_string_equal(path, "/sys/firmware/acpi");
+	assert_int_equal(mode, F_OK);
+	return fx.without_acpi ? -1 : 0;
+}
+
+#define access fake_access
 #define kill fake_kill
 #define poll fake_poll
 #define mount fake_mount
 #define reboot fake_reboot
 #define sync fake_sync
 #include "controller/agent/end.c"
+#undef access
 #undef kill
 #undef poll
 #undef mount
@@ -158,6 +169,60 @@ static void test_an_unknown_init_is_not_told(void **state)
 	assert_string_equal(ends(UINT32_MAX), FORCED "3000 ");
 }
 
+/* An open file of a process. */
+static void has_open(const char *pid, const char *fd, const char *file)
+{
+	char path[128];
+
+	(void)snprintf(path, sizeof(path), "%s/%s/fd", fx.dir, pid);
+	(void)mkdir(path, 0700);
+	(void)snprintf(path, sizeof(path), "%s/%s/fd/%s", fx.dir, pid, fd);
+	assert_int_equal(symlink(file, path), 0);
+}
+
+/* It has the time of one that is told, if the button may end the guest. */
+static void test_an_unknown_init_whose_button_is_minded(void **state)
+{
+	(void)state;
+	process("1", "/bin/busybox", "/bin/busybox|sh|/sbin/init|");
+	has_open("1", "0", "/dev/console");
+	process("70", "/usr/sbin/acpid", "");
+	has_open("70", "3", "socket:[77]");
+	assert_string_equal(ends(8000), FORCED "3000 ");
+	has_open("70", "4", "/dev/input/event0");
+	assert_string_equal(ends(8000), FORCED "8000 ");
+	fx.without_acpi = true; /* then there is no button */
+	assert_string_equal(ends(8000), FORCED "3000 ");
+}
+
+static void ctrl_alt_del(const char *value)
+{
+	char path[128];
+
+	(void)snprintf(path, sizeof(path), "%s/sys", fx.dir);
+	(void)mkdir(path, 0700);
+	(void)snprintf(path, sizeof(path), "%s/sys/kernel", fx.dir);
+	(void)mkdir(path, 0700);
+	(void)snprintf(path, sizeof(path), "%s/sys/kernel/ctrl-alt-del", fx.dir);
+	FILE *f = fopen(path, "we");
+	assert_non_null(f);
+	fputs(value, f);
+	(void)fclose(f);
+}
+
+static void test_an_unknown_init_that_takes_ctrl_alt_del(void **state)
+{
+	(void)state;
+	fx.without_acpi = true;
+	process("1", "/sbin/init", "init|");
+	ctrl_alt_del("1\n");
+	assert_string_equal(ends(8000), FORCED "3000 ");
+	ctrl_alt_del("0\n");
+	assert_string_equal(ends(8000), FORCED "8000 ");
+	fx.without_acpi = false; /* it is not pressed */
+	assert_string_equal(ends(8000), FORCED "3000 ");
+}
+
 /* Threads of the kernel, agents and process 1 are not waited for; a program has two seconds. */
 static void test_a_program_that_stays_is_killed(void **state)
 {
@@ -177,6 +242,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_each_init_is_told),
 		T(test_an_unknown_init_is_not_told),
+		T(test_an_unknown_init_whose_button_is_minded),
+		T(test_an_unknown_init_that_takes_ctrl_alt_del),
 		T(test_a_program_that_stays_is_killed),
 	};
 
