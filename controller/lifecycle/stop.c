@@ -4,17 +4,15 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
-#include "common/log.h"
 #include "common/pidfd.h"
 #include "controller/lifecycle/operation.h"
+#include "controller/lifecycle/power_off.h"
 #include "controller/objects/release.h"
 #include "controller/db/db.h"
 #include "controller/vmm/driver.h"
-#include "controller/vmm/port.h"
 #include "controller/vmm/watch.h"
 
 #define STOP_TIMEOUT_MS 10000
-#define AGENT_ENDS_MS 2500 /* in which an agent ends a guest that its init does not end */
 
 /* Wait until the VMM has exited.  Return: true when it has; false after @ms, or when a kill or a
  * delete waits for the operation lock. */
@@ -28,24 +26,14 @@ static bool wait_end(int pidfd, uint64_t ms, const struct operation *o)
 	return !pidfd_alive(pidfd);
 }
 
-/* Return: the part of a stop's time that the guest's init has, of @ms: the agent, which then
- * ends the guest itself, needs the rest. */
-static uint32_t grace_of(uint64_t ms)
-{
-	return (uint32_t)(ms > 2 * AGENT_ENDS_MS ? ms - AGENT_ENDS_MS : ms / 2);
-}
-
-/* Have the agent in the guest power it off, and press its power button, repeatedly: a guest may
- * have no agent, or no program that minds the button.  Return: true when the VMM has exited,
+/* Ask the guest to power off, repeatedly.  Return: true when the VMM has exited,
  * false when it must be killed. */
 static bool shut_down(struct ctl *c, const struct vm *vm, uint64_t timeout_ms,
 		      const struct operation *o)
 {
 	const uint64_t end = clock_boot_ns() +
 			     (timeout_ms ? timeout_ms : STOP_TIMEOUT_MS) * 1000000u;
-	const struct vmm_driver *d = vmm_driver(c, vm->runtime.vmm);
-	_cleanup_close_ int pidfd = watch_pidfd(c->watch, vm->id), port = -1;
-	struct error e = { 0 };
+	_cleanup_close_ int pidfd = watch_pidfd(c->watch, vm->id), agent = -1;
 
 	if (!pidfd_alive(pidfd))
 		return true;
@@ -53,14 +41,8 @@ static bool shut_down(struct ctl *c, const struct vm *vm, uint64_t timeout_ms,
 	for (uint64_t now = clock_boot_ns(); now < end && !operation_cancelled(o);
 	     now = clock_boot_ns()) {
 		uint64_t left = (end - now) / 1000000u;
-		if (port < 0)
-			port = vmm_port_end(c, vm, grace_of(left));
-		/* A monitor closes its socket before it exits. */
-		if ((!d || d->shutdown(c, vm, pidfd, &e) < 0) && !vmm_leaves(pidfd)) {
-			log_warn("%s: the monitor does not take a shutdown: %s", vm->name, e.why);
-			if (port < 0)
-				break; /* else the agent has been told, and has its time */
-		}
+		if (power_off_ask(c, vm, pidfd, left, &agent) < 0)
+			break;
 		if (wait_end(pidfd, left < VMM_SHUTDOWN_AGAIN_MS ? left : VMM_SHUTDOWN_AGAIN_MS, o))
 			return true;
 	}

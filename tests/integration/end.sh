@@ -121,3 +121,14 @@ check "it starts again" up
 is "$(in_guest /bin/busybox cat /root/end)" orderly "it had the time that it needed"
 banger kill web >/dev/null
 banger rm web >/dev/null
+
+# ---- the host goes down: all guests at once, by their agents; nothing is started any more ----
+check "two VMs whose init minds nothing" eval 'banger create web --image tiny --memory 192M && up &&
+	banger create other --image tiny --memory 192M && banger start other &&
+	banger wait --for ready --timeout 300s other'
+is "$(as 0 host drain --timeout 120s -o json | jq -r '"\(.vms) \(.killed) \(.left)"')" "2 0 0" \
+	"drain: none of them is killed"
+for name in web other; do
+	is "$(field $ALICE $name state)" stopped "$name is stopped"
+	check "the console of $name says so" console_has $ALICE $name "reboot: Power down"
+done

@@ -216,7 +216,7 @@ comes_and_goes() { # comes_and_goes PORT|PATH
 		my $to = shift;
 		my ($family, $a) = $to =~ m{/} ? (1, pack("Sa108", 1, $to)) :
 			(2, pack("Sna4x8", 2, $to, "\x7f\0\0\1"));
-		alarm 60;
+		alarm 120;
 		my ($s, $b);
 		socket($s, $family, 1, 0) && connect($s, $a) && sysread($s, $b, 5) == 5 &&
 			$b eq "here\n" or exit 1' "$1"

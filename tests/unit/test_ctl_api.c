@@ -11,6 +11,7 @@
 
 #include "controller/api/server.c"
 #include "controller/db/connection.h"
+#include "controller/lifecycle/drain.h"
 #include "controller/policy/actions.h"
 #include "controller/policy/housekeeping.h"
 #include "controller/policy/idle.h"
@@ -1810,6 +1811,53 @@ static void an_agent_is_asked_to_end_its_guest(void **state)
 	assert_int_equal(vmm_port_end(&f->c, &vm, 4321), -1);
 }
 
+struct obedient_agent {
+	struct fixture *f;
+	uint32_t slot, grace_ms; /* grace_ms: out: the time that the guest's init has */
+};
+
+/* An agent that ends its guest when it is asked to; it has a minute for that. */
+static void *agent_that_obeys(void *arg)
+{
+	struct obedient_agent *o = arg;
+	uint8_t bytes[AGENT_GREETING], frame[AGENT_HEAD + 4];
+	struct pollfd p = { t.agent, POLLIN, 0 };
+
+	while (!o->grace_ms && poll(&p, 1, 60000) == 1) {
+		int fd = accept4(t.agent, NULL, NULL, SOCK_CLOEXEC);
+		if (fd < 0)
+			continue;
+		if (recv(fd, bytes, sizeof(bytes), MSG_WAITALL) == sizeof(bytes) &&
+		    send(fd, "x", 1, MSG_NOSIGNAL) == 1 &&
+		    recv(fd, frame, sizeof(frame), MSG_WAITALL) == sizeof(frame) &&
+		    frame[0] == AGENT_END) {
+			o->grace_ms = agent_u32(frame + AGENT_HEAD);
+			fake_helper_vmm_exit(o->f->fake, o->slot);
+		}
+		(void)close(fd);
+	}
+	return NULL;
+}
+
+/* The guest does not mind its button. */
+static void a_drain_asks_the_agents(void **state)
+{
+	struct fixture *f = *state;
+	struct vm vm = start_with_agent(f);
+	struct obedient_agent agent = { .f = f, .slot = vm.slot };
+	struct error e = { 0 };
+	struct drained d;
+	pthread_t thread;
+
+	host.guest_obeys = false;
+	assert_int_equal(pthread_create(&thread, NULL, agent_that_obeys, &agent), 0);
+	assert_int_equal(host_drain(&f->c, 60000, &d, &e), 0);
+	(void)pthread_join(thread, NULL);
+	assert_in_range(agent.grace_ms, 1, 57500);
+	assert_int_equal(d.vms * 100 + d.killed * 10 + d.left, 100);
+	assert_nothing_left(f, "web", VM_STOPPED);
+}
+
 /* One port on which no monitor listens does not end the search. */
 static void a_refused_port_is_passed_over(void **state)
 {
@@ -2492,6 +2540,7 @@ int main(void)
 		TEST(each_connection_of_a_search_has_its_nonce),
 		TEST(a_refused_port_is_passed_over),
 		TEST(an_agent_is_asked_to_end_its_guest),
+		TEST(a_drain_asks_the_agents),
 		TEST(a_vm_without_ports_says_why),
 		TEST(a_search_by_vsock_names_the_port_and_comes_again),
 		TEST(a_late_agent_names_ssh),
