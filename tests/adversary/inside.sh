@@ -78,7 +78,7 @@ vmm_start() {
 	said=$(ask spawn vmm_spawn slot=0 gen=$gen vmm=0 accel=2 disk=1 vcpus=1 mem_mib=64 \
 		"fd=$T/input:rw" "fd=$T/console:rw")
 	[[ $said =~ pid=([0-9]+) ]] && vmm=${BASH_REMATCH[1]}
-	wait_for 5 grep -qs evil\\\|vmm "/proc/$vmm/comm"
+	wait_for 60 grep -qs evil\\\|vmm "/proc/$vmm/comm"
 	sleep 0.05 # until it waits
 }
 vmms() {
@@ -93,10 +93,10 @@ vmms() {
 	comes_through vmm "$vmm"
 	for a in "${attacks[@]}"; do
 		try vmm "$vmm" 1 "$a" && continue
-		wait_for 5 eval '[ "$(ask spawn vmm_kill slot=0 gen=$gen)" = ok ]'
+		wait_for 60 eval '[ "$(ask spawn vmm_kill slot=0 gen=$gen)" = ok ]'
 		vmm_start || { not_ok "vmm: it starts again"; break; }
 	done
-	wait_for 5 eval '[ "$(ask spawn vmm_kill slot=0 gen=$gen)" = ok ]'
+	wait_for 60 eval '[ "$(ask spawn vmm_kill slot=0 gen=$gen)" = ok ]'
 	peer_stop spawn
 }
 

@@ -70,9 +70,9 @@ is "$(awk '{ c += $2 } END { print (c > 9 * '"$connections"') }' "$T"/user.[0-9]
 # ---- what it left ----
 is "$(child controller)" "$controller" "the controller lives"
 check "it has as many descriptors as before" \
-	wait_for 20 eval '[ "$(fds_of $controller)" -le "$fds" ]'
+	wait_for 60 eval '[ "$(fds_of $controller)" -le "$fds" ]'
 check "its closer threads have ended" \
-	wait_for 20 eval '[ "$(status_value $controller Threads)" -le "$threads" ]'
+	wait_for 60 eval '[ "$(status_value $controller Threads)" -le "$threads" ]'
 is "$(($(status_value "$controller" VmRSS) < rss + 32768))" 1 \
 	"its memory has not grown by 32 MiB ($rss to $(status_value "$controller" VmRSS) KB)"
 is "$(($(grep -c "uid 650" "$T/set.err") <= 2 + SECONDS / 10))" 1 \

@@ -62,7 +62,7 @@ run_rm() {
 		BANGER_SOCKET="$T/run/control.sock" "$B/banger" run --rm --ssh --timeout 100s \
 		--image tiny --memory 128M -- true >/dev/null 2>"$T/run.err" &
 	RUN=$!
-	wait_for 30 grep -q "waiting for the guest" "$T/run.err"
+	wait_for 60 grep -q "waiting for the guest" "$T/run.err"
 }
 run_rm --ignore-signal=HUP --default-signal=INT
 kill -HUP $RUN

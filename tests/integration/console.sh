@@ -54,7 +54,7 @@ type_until() {
 	until shows "$2"; do
 		[ $SECONDS -lt $end ] || return 1
 		type "$1"
-		wait_for 5 shows "$2"
+		wait_for 60 shows "$2"
 	done
 }
 ended() { # the script in the terminal has ended, or is ended

@@ -54,7 +54,7 @@ for name in folder database schema log space slots images ledger; do
 	is "$(row $name $ALICE)" "PASS daemon: *" "doctor --db: $name"
 done
 rm -f "$DB.backup" # on a slow host there is one of before they were created
-check "a copy is made by itself" wait_for 30 test -s "$DB.backup"
+check "a copy is made by itself" wait_for 60 test -s "$DB.backup"
 is "$(row backup)" "PASS daemon: banger.db.backup: whole, of 20*Z, schema *, 4 VMs: " \
 	"doctor --db: the backup, and what is in it"
 
@@ -157,7 +157,7 @@ holder=$!
 exec {hold}>"$T/hold"
 printf '%s\n' ".timeout 5000" "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; SELECT 'locked';" \
 	>&$hold
-check "another program holds it" wait_for 10 grep -qx locked "$T/held"
+check "another program holds it" wait_for 60 grep -qx locked "$T/held"
 refused "locked" "another program holds" "fuser"
 exec {hold}>&-
 wait $holder
@@ -250,7 +250,7 @@ is "$(status_of as $ALICE vm start kept)/$(status_of as $ALICE image delete tiny
 is "$(as 0 doctor -o json |
 	jq -r '.[] | select(.name == "database") | "\(.verdict) \(.text): \(.hint)"')" \
 	"FAIL *removed or replaced*" "taken away: doctor says so"
-check "taken away: what it held is rescued" wait_for 30 test -s "$DB.rescued"
+check "taken away: what it held is rescued" wait_for 60 test -s "$DB.rescued"
 kill -9 "$SET"
 did "taken away: kill -9 of the set" set_gone
 put_back "$DB.rescued"

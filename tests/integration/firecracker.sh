@@ -41,7 +41,7 @@ accepted() { # accepted PATH: the real server said 204 to our PUT there, since t
 }
 
 background "$B/banger-privhelper" --config "$CONF" 2>"$T/set.err"
-check "the set comes up" wait_for 20 cli vm list
+check "the set comes up" wait_for 60 cli vm list
 check "a kernel is imported" cli kernel import k --deb "$ROOT/build/cache/kernel.deb"
 check "an image is imported" cli image import i "$T/root.ext4" --kernel k
 check "a VM" cli vm create fc --image i --memory 128M
@@ -72,10 +72,10 @@ for round in first second; do
 	else
 		is "$(cat "$T/err")" "*banger: *Firecracker: /actions: status *" \
 			"$round start: the KVM here can not, and the error says so"
-		check "$round start: nothing of it is left" wait_for 5 gone
+		check "$round start: nothing of it is left" wait_for 60 gone
 	fi
 	check "$round start: killed" cli vm kill fc
-	check "$round start: nothing of it is left" wait_for 5 gone
+	check "$round start: nothing of it is left" wait_for 60 gone
 done
 check "deleted" cli vm delete fc
 
@@ -92,7 +92,7 @@ for path in /machine-config /boot-source /drives/rootfs /network-interfaces/eth0
 	check "before that, $path is accepted" accepted $path
 done
 is "$(cli vm show fc -o json | jq -r .state)" "@(created|stopped|failed)" "it is not said to run"
-check "and nothing of it is left, without a kill" wait_for 5 gone
+check "and nothing of it is left, without a kill" wait_for 60 gone
 is "$(find "$T"/run/slots/0 "$T"/run/slots/1 -mindepth 1)" "" \
 	"not even its FIFOs and its vsock socket"
 check "this one is deleted too" cli vm delete fc

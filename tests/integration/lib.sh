@@ -307,7 +307,7 @@ finish() {
 	for role in "${!PEER_PID[@]}"; do peer_stop "$role"; done
 	if [ -z "$ENDED" ]; then
 		# The kernel may finish the end of a process or of a loop a little later.
-		wait_for 3 eval '[ -z "$(leftovers)" ]'
+		wait_for 60 eval '[ -z "$(leftovers)" ]'
 		left=$(leftovers)
 		if [ -z "$left" ]; then
 			ok "nothing is left"

@@ -44,10 +44,10 @@ did() { # did NAME COMMAND...: as check, but in this shell, so that what it sets
 }
 
 set_gone() { # all of it has ended, whatever ended it; false when it goes on
-	wait_for 30 eval '! kill -0 "$SET" || [[ $(ps -o stat= -p "$SET") == Z* ]]' || return 1
+	wait_for 60 eval '! kill -0 "$SET" || [[ $(ps -o stat= -p "$SET") == Z* ]]' || return 1
 	wait "$SET"
 	SET=
-	wait_for 10 eval '[ -z "$(ours_alive)" ]'
+	wait_for 60 eval '[ -z "$(ours_alive)" ]'
 }
 
 child() { # child net|blk|spawn|controller: its pid

@@ -278,7 +278,7 @@ done
 unshare -n sleep 600 {PEER_IN[net]}>&- {PEER_OUT[net]}<&- &
 out=$!
 PIDS+=($!)
-wait_for 20 eval '[ ! /proc/$out/ns/net -ef /proc/self/ns/net ]'
+wait_for 60 eval '[ ! /proc/$out/ns/net -ef /proc/self/ns/net ]'
 ip link add up0 type veth peer name eth0 netns "$out"
 ip addr add 192.0.2.1/24 dev up0
 ip link set up0 up
@@ -488,7 +488,7 @@ nsenter -t "$out" -n perl -MSocket -e '
 	print "listens\n";
 	sleep 60' >"$T/listens" {PEER_IN[net]}>&- {PEER_OUT[net]}<&- &
 listener=$!
-check "the outside has a service" wait_for 5 grep -q listens "$T/listens"
+check "the outside has a service" wait_for 60 grep -q listens "$T/listens"
 for port in 2000 3000; do
 	is "$(guest 4 flood syn $FLOWS "$m4" "$a4" $BRMAC 192.0.2.2 $port)" sent \
 		"a guest begins connections"
@@ -706,13 +706,13 @@ perl -MSocket -e '
 		send(S, "answer", 0, $from);
 	}' >"$T/heard" {PEER_IN[net]}>&- {PEER_OUT[net]}<&- &
 PIDS+=($!)
-check "the host has a service" wait_for 5 grep -q bound "$T/heard"
+check "the host has a service" wait_for 60 grep -q bound "$T/heard"
 nsenter -t "$out" -n ip addr add "$a4/32" dev lo
 nsenter -t "$out" -n perl -MSocket -e '
 	socket(S, AF_INET, SOCK_DGRAM, 0);
 	bind(S, sockaddr_in(1000, inet_aton($ARGV[0]))) or die;
 	send(S, "outside", 0, sockaddr_in(99, inet_aton("192.0.2.1")))' "$a4"
-check "somebody outside talks to it as guest 4" wait_for 5 grep -q outside "$T/heard"
+check "somebody outside talks to it as guest 4" wait_for 60 grep -q outside "$T/heard"
 udp() { # udp FROM PORT: a frame of guest 4's to the service, in hexadecimal
 	perl -MSocket -e '
 		my $p = pack("nnnn", $ARGV[1], 99, 13, 0) . "guest";

@@ -75,7 +75,7 @@ setpriv --reuid "$((UID_BASE + 1))" --regid "$((UID_BASE + 1))" --clear-groups s
 stranger=$!
 PIDS+=("$stranger")
 echo "$stranger" >"$CGROUP/vm/0.1.$ALICE/cgroup.procs"
-wait_for 20 grep -qx sleep "/proc/$stranger/comm" # both of doctor's looks see the same program
+wait_for 60 grep -qx sleep "/proc/$stranger/comm" # both of doctor's looks see the same program
 look
 is "$rc $(rows FAIL)" "9 VMM: pid $stranger: slot 0: runs \"sleep\", which is no VMM" \
 	"a stranger in a VM's control group is named, and nothing else"

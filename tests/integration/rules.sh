@@ -49,7 +49,7 @@ sed -i "s#^libexec_dir.*#libexec_dir = $T/libexec#" "$CONF"
 for how in hangs stops; do
 	rm -f "$T/notify"
 	background "$B/peer" --receive "$T/notify"
-	wait_for 30 test -S "$T/notify"
+	wait_for 60 test -S "$T/notify"
 	: >"$T/sup.err"
 	NOTIFY_SOCKET=$T/notify "$B/banger-privhelper" --config "$CONF" 2>"$T/sup.err" &
 	sup=$!

@@ -49,7 +49,7 @@ end_run() {
 	shift
 	(cd "$T" && exec "$@" >"$T/said" 2>&1 </dev/null) &
 	pid=$!
-	wait_for 30 eval '[ "$(sleepers | wc -l)" = '"$n"' ]' ||
+	wait_for 60 eval '[ "$(sleepers | wc -l)" = '"$n"' ]' ||
 		not_ok "the tests of $1 run" "$(sleepers)" "$(cat "$T/said")"
 	kill -TERM $pid
 	wait $pid

@@ -32,7 +32,7 @@ perl -e '
 receiver=$!
 # shellcheck disable=SC2034 # lib.sh ends it
 PIDS=("$receiver")
-check "a service manager listens" wait_for 5 test -S "$T/notify"
+check "a service manager listens" wait_for 60 test -S "$T/notify"
 
 # start PROGRAM STEP: the set, until it is ready or ends; its status is in $rc, "ready" if it has to
 # be ended
@@ -43,7 +43,7 @@ start() {
 	BANGER_FAILPOINTS=$page NOTIFY_SOCKET=$T/notify "$T/libexec/banger-privhelper" \
 		--config "$CONF" 2>"$T/set.err" &
 	local set=$!
-	wait_for 20 eval "grep -q READY=1 $T/notified || ended $set"
+	wait_for 60 eval "grep -q READY=1 $T/notified || ended $set"
 	if grep -q READY=1 "$T/notified"; then
 		rc=ready
 		kill -TERM $set
@@ -82,7 +82,7 @@ for program in privhelper role-net role-blk role-spawn launcher controller; do
 			continue
 		fi
 		# the kernel ends the children of a supervisor that exits, but not at once
-		wait_for 5 gone
+		wait_for 60 gone
 		is "$rc $(left)" "[1-9]* 0" \
 			"banger-$program: without \"$step\" it exits before READY, and all with it"
 		[ "$rc" != ready ] || sed 's/^/# /' "$T/set.err"

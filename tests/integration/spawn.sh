@@ -99,7 +99,7 @@ first=$(spawn 0)
 is "$first" "ok pid=* start=* fd=*" "a VMM starts"
 pid=$(pid_in "$first")
 fd=${first##*fd=}
-check "its guest runs: the console says so" wait_for 20 said 0 "guest is up"
+check "its guest runs: the console says so" wait_for 60 said 0 "guest is up"
 is "$(stat -Lc %d:%i "/proc/$pid/fd/0")" "$(stat -c %d:%i "$input")" \
 	"its standard input is the first FIFO"
 
@@ -176,9 +176,9 @@ is "$(ask spawn vmm_watch slot=0)" "ok pid=$pid start=$start fd=*" "it watches t
 is "$(spawn 0)" "ok pid=$pid start=$start fd=*" "it does not start it twice"
 # The role waits 100 ms for an exit; on a loaded machine that may not be enough.
 killed() { [ "$(ask spawn vmm_kill "$@")" = ok ]; }
-check "it ends the first" wait_for 30 killed slot=0
+check "it ends the first" wait_for 60 killed slot=0
 is "$(ask spawn waitfd "$fd" 5000)" ready "the pidfd of the first role's time says so"
-check "the process is gone" wait_for 5 gone "$pid"
+check "the process is gone" wait_for 60 gone "$pid"
 is "$(our_cgroups)" "*/vm/1.1.1000" "its cgroup is gone, the other's is not"
 is "$(ask spawn vmm_kill slot=0)" ok "ending what is gone succeeds"
 is "$(ask spawn vmm_watch slot=0)" absent "watch says that it is gone"
@@ -193,7 +193,7 @@ is "$(ask spawn waitfd "${third##*fd=}" 5000)" ready \
 is "$(ask spawn vmm_watch slot=0 gen=2)" absent "watch says that it ended"
 is "$(ask spawn list)" "ok next=0 objects=*7,0,2,1000,0*" \
 	"list shows the empty cgroup until it is released"
-check "both slots are released" eval 'wait_for 30 killed slot=0 gen=2 && wait_for 30 killed slot=1'
+check "both slots are released" eval 'wait_for 60 killed slot=0 gen=2 && wait_for 30 killed slot=1'
 is "$(ask spawn list)" "ok next=0 objects=" "list is empty"
 
 # ---- the probe ----
@@ -211,7 +211,7 @@ kvm_works() { # ask QEMU the same: does our guest come up with KVM?
 }
 is "${verdict-}" "$(kvm_works && echo y || echo n)" "QEMU with KVM agrees"
 is "$(our_cgroups)" "*/vm/0.2.1000" "its cgroup has a VMM's name"
-check "what the probe left is released" wait_for 30 killed slot=0 gen=2
+check "what the probe left is released" wait_for 60 killed slot=0 gen=2
 is "$(our_cgroups)" "" "nothing of the probe is left"
 
 # ---- a launcher that never answers ----
@@ -219,7 +219,7 @@ is "$(our_cgroups)" "" "nothing of the probe is left"
 launcher=$(pgrep -P "$(role_pid)")
 echo 1 >"$CGROUP/spawn/cgroup.freeze"
 is "$(spawn 0 3)" "exit 70" "a launcher that never answers: the role ends"
-check "a launcher that never answers is killed with it" wait_for 5 gone "$launcher"
+check "a launcher that never answers is killed with it" wait_for 60 gone "$launcher"
 is "$(tail -n 1 "$T/spawn.err")" "*the launcher is gone or silent*" \
 	"a launcher that never answers: the log says so"
 echo 0 >"$CGROUP/spawn/cgroup.freeze"
@@ -259,7 +259,7 @@ if ${CC:-cc} -O1 -D_GNU_SOURCE -o "$T/vmm" "$here/spawn_vmm.c" 2>"$T/cc.err"; th
 	ask spawn run >/dev/null
 	hostile=$(spawn 0 3)
 	is "$hostile" "ok *" "it is started as if it were QEMU"
-	check "it gets to its end" wait_for 10 said 0 "now a process"
+	check "it gets to its end" wait_for 60 said 0 "now a process"
 	is "$(ask spawn waitfd "${hostile##*fd=}" 5000)" ready \
 		"trying for a process of its own is the end of it"
 	sleep 0.2
@@ -319,7 +319,7 @@ if ${CC:-cc} -O1 -D_GNU_SOURCE -o "$T/vmm" "$here/spawn_vmm.c" 2>"$T/cc.err"; th
 	hostile=$(ask spawn vmm_spawn slot=0 gen=4 owner=1000 vmm=1 accel=1 disk=1 \
 		vcpus=1 mem_mib=64 disk_mib=1 "fd=$T/input.0:rw" "fd=$T/console.0:rw")
 	is "$hostile" "ok *" "it is started as if it were Firecracker"
-	check "it gets to its end too" wait_for 10 said 0 "now a process"
+	check "it gets to its end too" wait_for 60 said 0 "now a process"
 	is "$(ask spawn waitfd "${hostile##*fd=}" 5000)" ready \
 		"a process of its own is the end of this one too"
 	sleep 0.2

@@ -229,7 +229,7 @@ perl "$T/run/reach.pl" listen "$T/daemon.sock" "@banger-test-$$" &
 listener=$!
 exec 9<"$T" # a user's descriptor, as one that is sent to the controller
 names=("$T/daemon.sock" "@banger-test-$$" "/proc/self/fd/9/daemon.sock" "$SOCK")
-wait_for 30 eval '[ "$(perl "$T/run/reach.pl" connect "${names[1]}")" = connected ]'
+wait_for 60 eval '[ "$(perl "$T/run/reach.pl" connect "${names[1]}")" = connected ]'
 is "$(perl "$T/run/reach.pl" connect "${names[@]}" | paste -sd,)" \
 	connected,connected,connected,connected "the host has daemons"
 is "$(nsenter -t "$ctl" -m -n perl "$T/run/reach.pl" connect "${names[@]}" | paste -sd,)" \
@@ -245,7 +245,7 @@ kill -TERM "$P"
 wait "$P"
 is $? 0 "SIGTERM ends the supervisor with 0"
 # shellcheck disable=SC2086
-check "and its children" wait_for 30 all_ended $all
+check "and its children" wait_for 60 all_ended $all
 is "$(tail -qn 1 "$T"/log/*.log | jq -r .type | paste -sd' ')" "stop stop stop" \
 	"each role wrote its last record"
 
@@ -257,7 +257,7 @@ for victim in banger-role-net banger-role-blk banger-role-spawn banger-controlle
 	wait "$P"
 	is $? 1 "$victim killed: the supervisor ends with 1"
 	# shellcheck disable=SC2086
-	check "$victim killed: so do the others" wait_for 30 all_ended $all
+	check "$victim killed: so do the others" wait_for 60 all_ended $all
 	check "$victim killed: the log names it" said "$victim ended: signal 9"
 done
 up
@@ -266,14 +266,14 @@ kill -KILL "$(launcher)"
 wait "$P"
 is $? 1 "the launcher killed: the supervisor ends with 1"
 # shellcheck disable=SC2086
-check "the launcher killed: so does each other process" wait_for 30 all_ended $all
+check "the launcher killed: so does each other process" wait_for 60 all_ended $all
 check "the launcher killed: the log names its role" said "banger-role-spawn ended: status 70"
 up
 all="$(children) $(launcher)"
 kill -KILL "$P"
 wait "$P" 2>/dev/null
 # shellcheck disable=SC2086
-check "the supervisor killed: no child survives" wait_for 30 all_ended $all
+check "the supervisor killed: no child survives" wait_for 60 all_ended $all
 up
 ctl=$(child banger-controller) all=$(children)
 kill -STOP "$ctl"
@@ -281,7 +281,7 @@ kill -TERM "$P"
 wait "$P"
 is $? 0 "a controller that hangs: SIGTERM still ends the set"
 # shellcheck disable=SC2086
-check "a controller that hangs is killed" wait_for 30 all_ended $all
+check "a controller that hangs is killed" wait_for 60 all_ended $all
 
 # A role that is stopped answers nothing, and its socket stays open.
 up
@@ -290,7 +290,7 @@ kill -STOP "$(child banger-role-net)"
 wait "$P"
 is $? 1 "a role that never answers: the supervisor ends with 1"
 # shellcheck disable=SC2086
-check "a role that never answers: so does each other process" wait_for 30 all_ended $all
+check "a role that never answers: so does each other process" wait_for 60 all_ended $all
 is "$(cat "$T/sup.err")" "*banger-controller: the net role is gone*" \
 	"a role that never answers: the log names it"
 
@@ -332,14 +332,14 @@ perl -MIO::Socket::UNIX -e '
 	my $s = IO::Socket::UNIX->new(Local => $ARGV[0], Listen => 1) or die;
 	sleep 60' "$SOCK" &
 hung=$!
-wait_for 30 test -S "$SOCK"
+wait_for 60 test -S "$SOCK"
 name="an earlier controller that can not be killed does not keep the set from starting"
 if up; then ok "$name"; else not_ok "$name" "$(cat "$T/sup.err")"; fi
 kill "$hung"
-check "what a spawn role left in control groups is ended" wait_for 30 all_ended "${lefts[@]}"
+check "what a spawn role left in control groups is ended" wait_for 60 all_ended "${lefts[@]}"
 groups_below() { find "$CGROUP" -mindepth 1 -type d -printf '%f\n' | sort | xargs; }
 no_vm_groups() { [ "$(groups_below)" = "spawn vm" ]; }
-wait_for 30 no_vm_groups
+wait_for 60 no_vm_groups
 is "$(groups_below)" "spawn vm" "the groups of those processes are gone"
 kill "${lefts[@]}" 2>/dev/null
 # clone3(2) as the spawn role does it, from the role's place: on some kernels a child is killed at
@@ -377,7 +377,7 @@ wait "$P"
 mkdir "$T/hangs"
 perl "$T/fuse.pl" "$T/hangs" >"$T/fuse.out" 2>"$T/fuse.err" &
 fuse=$!
-wait_for 20 eval 'grep -q mounted "$T/fuse.out" || ! kill -0 "$fuse"'
+wait_for 60 eval 'grep -q mounted "$T/fuse.out" || ! kill -0 "$fuse"'
 # The first waits for the server, the others for the first.
 waits() {
 	grep -q '^State:.D' "/proc/$1/status" || {
@@ -392,13 +392,13 @@ if grep -q mounted "$T/fuse.out"; then
 	for group in spawn vm/foreign vm/1.1.1000/sub; do
 		stat "$T/hangs/x" >/dev/null 2>&1 &
 		stuck+=($!)
-		wait_for 20 waits $!
+		wait_for 60 waits $!
 		echo $! >"$CGROUP/$group/cgroup.procs"
 	done
 	name="processes that can not be killed do not keep the set from starting"
 	if up; then ok "$name"; else not_ok "$name" "$(cat "$T/sup.err")"; fi
 	kill_answers() { grep '"op":"vmm_kill".*"slot":1,.*"status":' "$T/log/spawn.log"; }
-	wait_for 10 eval 'kill_answers >/dev/null'
+	wait_for 60 eval 'kill_answers >/dev/null'
 	is "$(kill_answers | tail -n 1)" '*"status":"busy"*' \
 		"VMM_KILL of the slot says that it is in use"
 	is "$(cat "$CGROUP"/{stuck,vm/foreign,vm/1.1.1000/sub}/cgroup.procs | xargs)" \
@@ -412,9 +412,9 @@ if grep -q mounted "$T/fuse.out"; then
 	kill -TERM "$P"
 	wait "$P"
 	kill "$fuse"
-	check "once the device answers they exit" wait_for 20 all_ended "${stuck[@]}"
+	check "once the device answers they exit" wait_for 60 all_ended "${stuck[@]}"
 	up
-	wait_for 20 no_vm_groups
+	wait_for 60 no_vm_groups
 	is "$(groups_below)" "spawn vm" "the next start removes their groups"
 else
 	skip "processes that can not be killed" "no FUSE: $(cat "$T/fuse.err")"
@@ -427,7 +427,7 @@ kill -TERM "$P"
 wait "$P"
 
 # ---- what is refused ----
-wait_for 30 eval '[ "$(running)" = 0 ]' # the launcher ends after its role
+wait_for 60 eval '[ "$(running)" = 0 ]' # the launcher ends after its role
 chmod 664 "$CONF"
 refused "a configuration that a group can write"
 chmod 644 "$CONF"
@@ -470,11 +470,11 @@ refuses "another user" setpriv --reuid=$CTL_ID --clear-groups "$SUP" --config "$
 # ---- readiness for a service manager ----
 "$B/peer" --receive "$T/notify" >"$T/notified" &
 receiver=$!
-wait_for 30 test -S "$T/notify"
+wait_for 60 test -S "$T/notify"
 export NOTIFY_SOCKET=$T/notify
 up
-check "READY=1 is sent" wait_for 30 grep -q READY=1 "$T/notified"
+check "READY=1 is sent" wait_for 60 grep -q READY=1 "$T/notified"
 kill -TERM "$P"
 wait "$P"
-check "STOPPING=1 is sent" wait_for 30 grep -q STOPPING=1 "$T/notified"
+check "STOPPING=1 is sent" wait_for 60 grep -q STOPPING=1 "$T/notified"
 kill "$receiver"

@@ -138,7 +138,7 @@ refuses "that process is ended" kill -0 "$left"
 is "$(vmm_pid) $(find "$group" -mindepth 1 -type d)" "$boot_pid " "its group too; the VMM lives on"
 lines=$(as $ALICE vm logs web1 | wc -l)
 check "the console of an adopted VM goes on" \
-	wait_for 10 eval '[ "$(as $ALICE vm logs web1 | wc -l)" -gt '"$lines"' ]'
+	wait_for 60 eval '[ "$(as $ALICE vm logs web1 | wc -l)" -gt '"$lines"' ]'
 
 # ---- ends ----
 check "alice stops web1 (a guest that ignores the power button)" as $ALICE vm stop web1 --timeout 1s
@@ -149,7 +149,7 @@ check "it starts again" as $ALICE vm start web1
 check "with its disk as it left it" wait_for 120 console_has $ALICE web1 "GUEST-UP boot 2"
 kill -9 "$(vmm_pid)"
 check "kill -9 of the VMM: web1 is stopped by itself" wait_for 60 state_is $ALICE web1 stopped
-check "kill -9 of the VMM: nothing of it is left" wait_for 30 nothing_of_vms
+check "kill -9 of the VMM: nothing of it is left" wait_for 60 nothing_of_vms
 check "alice starts and kills it" eval 'as $ALICE vm start web1 && as $ALICE vm kill web1'
 is "$(field $ALICE web1 state)" stopped "killed is stopped"
 check "vm kill: nothing of it is left" nothing_of_vms
@@ -236,9 +236,9 @@ nft delete table inet admins
 check "alice starts web1, with NAT" as $ALICE vm start web1
 elems() { [ "$(nft_elems bridge guest 2>/dev/null)/$(nft_elems inet nat4 2>/dev/null)" = 1/1 ]; }
 nft flush ruleset
-check "nft flush ruleset: its rules are back by themselves" wait_for 20 elems
+check "nft flush ruleset: its rules are back by themselves" wait_for 60 elems
 nft delete table inet banger
-check "nft delete table: it is back, with its elements" wait_for 20 elems
+check "nft delete table: it is back, with its elements" wait_for 60 elems
 element=$(nft -j list set bridge banger guest |
 	jq -r '[.nftables[].set? // empty | .elem[]?][0] | (.elem.val // .).concat | join(" . ")')
 nft delete element bridge banger guest "{ $element }"
@@ -265,14 +265,14 @@ ip link del same
 is "$(found flows)" "PASS [0-9]* of [0-9]* in use" "doctor says how full the table of flows is"
 ip link del bgtest
 check "the bridge deleted: it is back by itself" \
-	wait_for 20 eval 'ip -j link show bgtest | jq -e ".[0].ifalias == \"banger:bridge\""'
-check "with its taps" wait_for 20 eval \
+	wait_for 60 eval 'ip -j link show bgtest | jq -e ".[0].ifalias == \"banger:bridge\""'
+check "with its taps" wait_for 60 eval \
 	'[ "$(ip -j link show master bgtest | jq -r ".[].ifname" | grep -c ^bgr)" = 1 ]'
 reaches_outside() {
 	[ "$(as $ALICE vm logs web1 | grep -c NAT-)" -gt 0 ] &&
 		as $ALICE vm logs web1 | tail -n 2 | grep -q NAT-YES
 }
-check "the guest reaches the outside again" wait_for 20 reaches_outside
+check "the guest reaches the outside again" wait_for 60 reaches_outside
 check "a lost element: host reconcile puts it back at once" as 0 host reconcile
 is "$(nft_elems bridge guest)" 1 "as nft shows"
 is "$(as 0 host reconcile --dry-run)" "0 found*" "a second look finds nothing"
@@ -296,7 +296,7 @@ is "$(taps)/$(slot_processes | wc -l)" "2/1" \
 	"removes it, and neither web1 nor a tap without our tag"
 ip link del bgr1
 ip link del bgr0
-check "a tap that was deleted: the VM is degraded" wait_for 20 state_is $ALICE web1 degraded
+check "a tap that was deleted: the VM is degraded" wait_for 60 state_is $ALICE web1 degraded
 is "$(field $ALICE web1 reason)" "*tap is gone*" "and says why"
 check "it can be stopped" as $ALICE vm kill web1
 check "and nothing is left" nothing_of_vms
@@ -306,7 +306,7 @@ check "alice wants it always" as $ALICE vm set web1 --restart always
 check "and starts it" as $ALICE vm start web1
 was=$(vmm_pid)
 kill -9 "$was"
-check "a VMM that dies: another one runs soon" wait_for 20 eval \
+check "a VMM that dies: another one runs soon" wait_for 60 eval \
 	'[ -n "$(vmm_pid)" ] && [ "$(vmm_pid)" != '"$was"' ] && state_is $ALICE web1 running'
 check "one that was stopped stays so" as $ALICE vm kill web1
 sleep 5
@@ -318,7 +318,7 @@ check "alice starts it once more, with NAT" as $ALICE vm start web1
 set_stop
 rm -f "$T"/state/banger.db*
 did "the set comes up without its database" set_start
-check "what was tagged and had no row is removed" wait_for 10 nothing_of_vms
+check "what was tagged and had no row is removed" wait_for 60 nothing_of_vms
 is "$(as 0 vm list --all -o json | jq -c .)" "\[\]" "and no VM is claimed"
 
 # ---- bad input ----

@@ -37,7 +37,7 @@ before=$(sha256sum <"$image")
 out=$(banger vm stop first --timeout 300s 2>&1)
 is "$?" 0 "it stops"
 is "$(grep -c "did not end by itself" <<<"$out")" 0 "its guest ends itself, at its power button"
-check "nothing of it is left in device-mapper and loops" wait_for 10 nothing_of_dm
+check "nothing of it is left in device-mapper and loops" wait_for 60 nothing_of_dm
 check "it starts again" banger vm start first
 check "its data is still there" says 120 first "GUEST-UP boot 2 first"
 is "$(sha256sum <"$image")" "$before" "the image is as it was"
@@ -75,10 +75,10 @@ kept() {
 }
 wrote() { banger vm logs diary | sed -n 's/.*SYNCED \([0-9]*\).*/\1/p' | tail -n 1; }
 kill -9 "$(vmm_of diary)"
-check "a killed VMM is noticed" wait_for 30 eval '[ "$(state_of diary)" != running ]'
+check "a killed VMM is noticed" wait_for 60 eval '[ "$(state_of diary)" != running ]'
 wrote=$(wrote)
 check "its snapshot and CoW loop go, the others stay" \
-	wait_for 20 eval '[ "$(dmsetup ls | grep -c ^bgr-) $(loops)" = "2 3" ]'
+	wait_for 60 eval '[ "$(dmsetup ls | grep -c ^bgr-) $(loops)" = "2 3" ]'
 # disk_is_whole VM: its disk, put together by hand, passes e2fsck after its journal was replayed
 disk_is_whole() {
 	local slot dev cow
@@ -105,8 +105,8 @@ wrote=$(wrote)
 kill -9 $pids
 check "after kill -9 of every process of ours the service comes back" wait_for 60 banger vm list
 check "and says of no VM that it runs" \
-	wait_for 30 eval '! banger vm list -o json | jq -r ".[].state" | grep -q running'
-check "nothing is left in device-mapper and loops" wait_for 30 nothing_of_dm
+	wait_for 60 eval '! banger vm list -o json | jq -r ".[].state" | grep -q running'
+check "nothing is left in device-mapper and loops" wait_for 60 nothing_of_dm
 for vm in first diary third; do check "the disk of $vm is consistent" disk_is_whole $vm; done
 check "the VMs start again" one_by_one start first diary third
 check "with their data" \
@@ -128,7 +128,7 @@ is "$(banger vm show first -o json | jq -r .reason)" "*in use*" "with the reason
 kill $holder
 wait $holder 2>/dev/null
 check "once it is let go, the next kill succeeds" banger vm kill first
-check "and nothing is left" wait_for 10 nothing_of_dm
+check "and nothing is left" wait_for 60 nothing_of_dm
 check "it starts" banger vm start first
 check "its guest is up" says 120 first "GUEST-UP boot 4"
 vmm=$(vmm_of first)
@@ -139,7 +139,7 @@ began=${EPOCHREALTIME/./}
 check "a disk that is held for a moment is waited for" banger vm kill first
 is "$(((${EPOCHREALTIME/./} - began) / 1000))" "[1-9]???*" "for as long as it was held, in ms"
 wait
-check "nothing is left" wait_for 10 nothing_of_dm
+check "nothing is left" wait_for 60 nothing_of_dm
 check "first goes" banger vm delete first
 
 # ---- the CoW store can not overflow ----
@@ -177,11 +177,11 @@ check "doctor names it" eval 'banger doctor | grep -q "^FAIL .* space .* 0 MiB f
 check "the calm one can be stopped on a full disk" banger vm kill calm
 check "the one that met the error can be killed" banger vm kill full
 check "the one that did not start can be deleted" banger vm delete late
-check "nothing is left" wait_for 20 nothing_of_dm
+check "nothing is left" wait_for 60 nothing_of_dm
 rm -f $B/ballast $B/ballast2
 check "with room again, both start" one_by_one start calm full
 check "calm with its data" says 120 calm "GUEST-UP boot 2"
 check "and the full one with what it had before" says 120 full "GUEST-UP boot 2"
 check "both go" banger vm delete calm full
-check "nothing is left in the end" wait_for 20 nothing_of_dm
+check "nothing is left in the end" wait_for 60 nothing_of_dm
 done_testing

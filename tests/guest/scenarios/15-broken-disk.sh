@@ -30,7 +30,7 @@ if [ "$PHASE" = 2 ]; then
 	check "one starts, with its data" \
 		eval 'banger vm start runs && says 120 runs "GUEST-UP boot 3"'
 	check "both can be deleted" banger vm delete runs late
-	check "nothing is left" wait_for 20 nothing_of_dm
+	check "nothing is left" wait_for 60 nothing_of_dm
 	systemctl stop banger
 	umount $B && dmsetup remove broken && losetup -d "$disk" && rm /var/tmp/broken.img
 	check "the service has its old state again" systemctl start banger
@@ -58,7 +58,7 @@ is "$(banger vm list -o json | jq -r '[.[].name] | sort | join(" ")')" "rests ru
 is "$(vmm_of runs) $(state_of runs)" "$vmm running" "the VM that runs runs on"
 check "it can be killed" banger vm kill runs
 check "one can be deleted" banger vm delete rests
-check "nothing of them is left" wait_for 20 nothing_of_dm
+check "nothing of them is left" wait_for 60 nothing_of_dm
 setquota -u banger 0 0 0 0 $B
 check "without the quota it starts again" \
 	eval 'banger vm start runs && says 120 runs "GUEST-UP boot 2"'

@@ -239,7 +239,7 @@ is "$(ls -d /usr/bin/banger /usr/sbin/banger-* /usr/libexec/banger /run/banger \
 is "$(nft list tables | grep -c banger)/$(ip -j link |
 	jq '[.[] | select(.ifname | test("^banger|^bgr"))] | length')" 0/0 "no table, bridge or tap"
 no_disk() { [ "$(dmsetup ls | grep -c ^bgr-)/$(loops)" = 0/0 ]; }
-check "no disk" wait_for 20 no_disk
+check "no disk" wait_for 60 no_disk
 is "$(ls /etc/banger /var/lib/banger | xargs)" "*banger.conf*banger.db*images*" \
 	"what people made is kept"
 check "installed again" \

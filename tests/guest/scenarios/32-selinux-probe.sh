@@ -85,7 +85,7 @@ perl -MIO::Socket::UNIX -e '
 	}
 	sleep' $P/control $P/api2 &
 listener=$!
-need "sockets stand in" wait_for 20 test -S $P/api2
+need "sockets stand in" wait_for 60 test -S $P/api2
 chcon system_u:object_r:banger_runtime_t:s0 $P/control
 chcon system_u:object_r:banger_slot_t:s0:c2 $P/api2
 cp "$PROBE" $P/probe
@@ -110,7 +110,7 @@ listens() { # listens NAME DOMAIN LEVEL
 	systemd-run --quiet --collect --unit "probe-$1" \
 		-p "SELinuxContext=system_u:system_r:$2:$3" -p StandardInput=null \
 		-p StandardOutput=append:$P/out -p StandardError=append:$P/log $P/probe "listen:@$1"
-	need "$2 listens at @$1" wait_for 20 grep -q "@$1\$" /proc/net/unix
+	need "$2 listens at @$1" wait_for 60 grep -q "@$1\$" /proc/net/unix
 }
 listens sup banger_sup_t s0
 listens vm2 banger_vm_t s0:c2

@@ -142,7 +142,7 @@ cat >/etc/NetworkManager/conf.d/00-uplink.conf <<-END
 	unmanaged-devices=interface-name:en*;interface-name:eth*
 END
 check "NetworkManager starts" begin NetworkManager
-check "it knows our bridge" wait_for 30 eval 'nmcli -t -f DEVICE device | grep -qx banger0'
+check "it knows our bridge" wait_for 60 eval 'nmcli -t -f DEVICE device | grep -qx banger0'
 is "$(nmcli -t -f DEVICE,STATE device | grep -E "^(banger0|$tap):" | sort | xargs)" \
 	"banger0:unmanaged $tap:unmanaged" "nmcli: bridge and tap are not its"
 is "$(address)" "10.98.0.1" "ip: the bridge has its address, and no other"

@@ -45,7 +45,7 @@ out=$(alice vm run --rm --nat --timeout 300s --name once --image debian --memory
 is "$?" 42 "vm run: its exit status is the guest's"
 is "$out" "hello from once, root*1 received*" \
 	"its output too, and it reached the outside through NAT"
-check "and nothing of it is left" wait_for 20 nothing_left
+check "and nothing of it is left" wait_for 60 nothing_left
 is "$(alice vm list -o json)" "[[]]" "not even its row"
 is "$(banger doctor -o json |
 	jq -r '.[] | select(.name == "kvm" and .where == "daemon") | .text')" "runs guests" \
@@ -128,15 +128,15 @@ life() { # life DRIVER
 	check "$by: stopped" alice vm stop debian --timeout 300s
 	is "$(err)" "*release*" "$by: by its own power-off, not by force"
 	is "$(alice vm logs debian)" "*reboot: *" "$by: as its console says"
-	check "$by: nothing of it is left" wait_for 20 nothing_left
+	check "$by: nothing of it is left" wait_for 60 nothing_left
 	check "$by: started again" alice vm start debian
 	is "$(guest 'cat /root/file')" kept "$by: its file is there"
 	check "$by: killed" alice vm kill debian
-	check "$by: nothing of it is left after a kill" wait_for 20 nothing_left
+	check "$by: nothing of it is left after a kill" wait_for 60 nothing_left
 	check "$by: started once more" alice vm start debian
 	kill -9 "$(vmm_pid)"
-	check "$by: a VMM that dies is noticed" wait_for 20 stopped
-	check "$by: nothing of it is left either" wait_for 20 nothing_left
+	check "$by: a VMM that dies is noticed" wait_for 60 stopped
+	check "$by: nothing of it is left either" wait_for 60 nothing_left
 	alice vm start debian
 	check "$by: a guest that is asked to stop while it boots does so in the end" \
 		alice vm stop debian --timeout 300s
@@ -156,7 +156,7 @@ errors() { # errors DRIVER KERNEL-FILE KERNEL-WORDS DISK-WORDS
 		chmod 644 "/var/lib/banger/slots/$slot/$2"
 	refuses "$by: a kernel that is none: the start fails" alice vm start debian
 	is "$(err)" "*banger: *$3*" "$by: in its own words"
-	check "$by: nothing of it is left after a bad kernel" wait_for 20 nothing_left
+	check "$by: nothing of it is left after a bad kernel" wait_for 60 nothing_left
 	alice vm delete debian
 	alice vm create --image debian --memory 256M debian
 	node=/run/banger/slots/vda$(vm_of .slot)
@@ -164,14 +164,14 @@ errors() { # errors DRIVER KERNEL-FILE KERNEL-WORDS DISK-WORDS
 	refuses "$by: a disk that is not there: the start fails" alice vm start debian
 	is "$(err)" "*banger: *$4*" "$by: in its own words"
 	mv "$node.away" "$node"
-	check "$by: nothing of it is left after a bad disk" wait_for 20 nothing_left
+	check "$by: nothing of it is left after a bad disk" wait_for 60 nothing_left
 	check "$by: with its disk it starts" alice vm start debian
 	is "$(guest hostname)" debian "$by: the guest lets its owner in"
 	check "$by: is killed in that moment" alice vm kill debian
 	check "$by: and started" alice vm start debian
 	is "$(guest hostname) $(err)" "debian " "$by: it is still known, and lets its owner in"
 	check "$by: deleted while it runs" alice vm delete debian
-	check "$by: and gone" wait_for 20 nothing_left
+	check "$by: and gone" wait_for 60 nothing_left
 }
 errors qemu kernel "its last line: *kernel*" "/run/vda*No such file"
 

@@ -79,7 +79,7 @@ case $PHASE in
 	check "they start again" banger vm start one
 	check "with its disk" says 120 one "GUEST-UP boot [345]"
 	check "all go" banger vm delete last one two three again rests
-	check "nothing is left" wait_for 20 eval '[ "$(kernel_has | xargs)" = "0 0 0 0 0" ]'
+	check "nothing is left" wait_for 60 eval '[ "$(kernel_has | xargs)" = "0 0 0 0 0" ]'
 	done_testing 94
 	;;
 4)
