@@ -19,6 +19,7 @@
 #include <sys/statvfs.h>
 #include <sys/sysinfo.h>
 #include <sys/un.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -85,6 +86,19 @@ static bool is_ours(int fd, const struct stat *st, const struct shape *want)
 		faccessat(fd, "spawn", F_OK, AT_SYMLINK_NOFOLLOW) == 0);
 }
 
+/* Take the access control lists (acl(5)) from a folder: those of a controller that was taken over
+ * would let other accounts into what later VMs get.  Return: 0, or -1 with errno. */
+static int drop_lists(int fd)
+{
+	static const char *const lists[] = { "system.posix_acl_access",
+					     "system.posix_acl_default" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+		if (fremovexattr(fd, lists[i]) < 0 && errno != ENODATA && errno != EOPNOTSUPP)
+			return -1;
+	return 0;
+}
+
 /**
  * folder() - make a folder or check an existing one, and give it its owner, group and mode
  * @parent:	descriptor of the folder above; AT_FDCWD for an absolute @name of the configuration
@@ -115,8 +129,10 @@ static int folder(int parent, const char *name, const struct shape *want)
 			  name);
 		return -1;
 	}
-	/* The mode is set after the owner, because chown(2) clears the set-group-id bit. */
-	if (fchown(fd, want->uid, want->gid) < 0 || fchmod(fd, want->mode) < 0)
+	/* Those of root, such as that of the request logs, root has given (tmpfiles.conf). The
+	 * mode is set after the owner, because chown(2) clears the set-group-id bit. */
+	if ((want->uid != 0 && drop_lists(fd) < 0) || fchown(fd, want->uid, want->gid) < 0 ||
+	    fchmod(fd, want->mode) < 0)
 		return failed("can not hand over", name);
 	return steal_fd(&fd);
 }

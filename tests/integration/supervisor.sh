@@ -426,6 +426,27 @@ is "$(findmnt -rn -o TARGET | grep -c "^$T/run/slots$")" 1 "and is mounted once"
 kill -TERM "$P"
 wait "$P"
 
+# ---- access control lists that a controller has left ----
+# acl(5), linux/posix_acl_xattr.h: version 2; owner, user 64201, group, mask, others.
+list() { # list NAME FILE
+	perl -e '
+		my $n = 0xffffffff;
+		my $v = pack("V(vvV)5", 2, 1, 7, $n, 2, 7, 64201, 4, 5, $n, 16, 7, $n, 32, 0, $n);
+		my $name = "system.posix_acl_$ARGV[0]";
+		syscall(188, $ARGV[1], $name, $v, length $v, 0) == 0 or die "$!\n"' "$1" "$2"
+}
+listed() { find "$T/state" -type d -exec ls -ld {} + | awk '$1 ~ /\+$/' | wc -l; }
+if list access "$T/state/slots/0" && list default "$T/state/slots/0" &&
+	list default "$T/state/images"; then
+	is "$(listed)" 2 "an account has been given more than its mode"
+	up
+	is "$(listed)" 0 "the next start takes it away"
+	kill -TERM "$P"
+	wait "$P"
+else
+	skip "access control lists" "the file system of /tmp has none"
+fi
+
 # ---- what is refused ----
 wait_for 60 eval '[ "$(running)" = 0 ]' # the launcher ends after its role
 chmod 664 "$CONF"
