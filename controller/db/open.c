@@ -121,6 +121,15 @@ static int forbid_checkpoint(sqlite3 *db, int yes)
 	return sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, yes, NULL);
 }
 
+/* Ignore the code of a database: the schema has no trigger and no view, so one there was put there
+ * by a controller that was taken over. */
+static int forbid_code(sqlite3 *db)
+{
+	int rc = sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+
+	return rc ? rc : sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
+}
+
 /* Reserve disk space, so that VMs can be stopped and deleted on a full disk.  The log's file is
  * extended to LOG_ROOM and stays when it is closed, so commits use allocated blocks.  The database
  * file grows in pieces, ahead of its contents. */
@@ -189,7 +198,7 @@ static int open_checked(struct db *s, struct error *e)
 	if (sqlite3_open_v2(s->path, &s->sqlite, flags, NULL) != SQLITE_OK ||
 	    forbid_checkpoint(s->sqlite, 1) != SQLITE_OK ||
 	    sqlite3_busy_timeout(s->sqlite, 5000) != SQLITE_OK ||
-	    add_access_rules(s->sqlite) != SQLITE_OK)
+	    forbid_code(s->sqlite) != SQLITE_OK || add_access_rules(s->sqlite) != SQLITE_OK)
 		return db_fail(s->sqlite, s->path, e);
 	if (check_database(s, e) < 0 || configure(s, e) < 0 ||
 	    schema_migrate(s->sqlite, s->path, e) < 0)

@@ -266,6 +266,17 @@ is "$(as 0 vm list --all -o json)" "[[][]]" "replaced: with what it knew in the 
 did "replaced: a clean stop" set_stop
 rm -f "$DB.rescued"
 
+# ---- code in the database, left by a controller that was taken over ----
+sqlite3 "$DB" "CREATE TRIGGER mine AFTER INSERT ON vms BEGIN
+	UPDATE vms SET owner = $BOB WHERE id = new.id; END"
+did "a trigger: the set comes up with it" set_start
+check "a trigger: a VM is created" as $ALICE vm create hers --image tiny
+is "$(as $ALICE vm list -o json | jq -r '.[].name')$(as $BOB vm list -o json)" "hers[[]][]]" \
+	"a trigger: it does nothing"
+check "a trigger: the VM is deleted" as $ALICE vm delete hers
+did "a trigger: a clean stop" set_stop
+sqlite3 "$DB" "DROP TRIGGER mine"
+
 # ---- gone: images stay until a person gives them up ----
 files() { find "$T/state/images" "$T/state/kernels" -mindepth 1 -maxdepth 1 | wc -l; }
 is "$(row images)" "PASS here: *" "gone: before that each image has its row"
