@@ -643,12 +643,17 @@ static int print_path(FILE *f, const char *option, const char *path, struct erro
 	return 0;
 }
 
+#define NAME_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
+
 int ssh_config(struct cli *c, const struct ssh *s, const struct ev_vm *vm, struct error *e)
 {
 	_cleanup_free_ char *text = NULL;
 	char command[8200];
 	size_t size = 0;
 
+	/* A pattern or a blank in it would be a line for other hosts (ssh_config(5)). */
+	if (vm->name[strspn(vm->name, NAME_CHARS)] || vm->id[strspn(vm->id, NAME_CHARS)])
+		return error_set(e, FAIL_GENERAL, WHAT, "the service gives a name that is none");
 	if (proxy_command(vm, command, sizeof(command), e) < 0)
 		return -1;
 	FILE *f = open_memstream(&text, &size);

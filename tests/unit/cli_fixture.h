@@ -36,6 +36,7 @@ static struct fixture {
 	enum fail fail[CALL_COUNT]; /* answer this instead */
 	const char *fail_for;       /* only when the request names this VM; NULL: always */
 	const char *state, *ip;     /* of the VM that vm_show returns */
+	const char *name;           /* likewise; NULL: that which was asked for */
 	bool ready, starts_again;
 	const char *log;        /* what vm_logs sends */
 	const char *images[8];  /* what image_list sends */
@@ -89,7 +90,7 @@ static void send_vm(int fd, const char *name)
 			    .generation = 1 };
 
 	(void)strcpy(vm.id, VM_ID);
-	(void)strcpy(vm.name, name);
+	(void)strcpy(vm.name, fx.name ? fx.name : name);
 	(void)strcpy(vm.state, fx.state);
 	(void)strcpy(vm.image, "debian");
 	(void)strcpy(vm.ip, fx.ip);

@@ -635,6 +635,10 @@ static void test_a_block_of_ssh_config(void **state)
 	assert_has(conf, "/my %%h home/.local/state/banger/id_ed25519\n");
 	assert_has(conf, "'BANGER_SOCKET=");
 	assert_has(conf, "'forward' '--timeout=60s' '" VM_ID "' '-' '22'\n");
+	fx.name = "web1 * x"; /* as a service that was taken over says */
+	assert_int_equal(BANGER("ssh-config", "web1"), FAIL_GENERAL);
+	assert_string_equal(fx.out, "");
+	fx.name = NULL;
 	assert_int_equal(mkdir(strcpy(path, "/tmp/banger-cli-a\"b"), 0700), 0);
 	(void)setenv("HOME", path, 1);
 	int status = BANGER("ssh-config", "web1");
