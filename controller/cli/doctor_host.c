@@ -146,38 +146,63 @@ static FILE *open_rules(char *path, size_t size)
 	return f;
 }
 
-static bool rules_cover(const char *state_dir, char *path, size_t size)
+static bool rules_cover(char *path, size_t size)
 {
 	_cleanup_fclose_ FILE *f = open_rules(path, size);
-	char line[512], want[256];
+	char line[512];
 
-	(void)snprintf(want, sizeof(want), "ATTR{loop/backing_file}==\"%s/*\"", state_dir);
 	while (f && fgets(line, sizeof(line), f))
-		if (line[strspn(line, " \t")] != '#' && strstr(line, want))
+		if (line[strspn(line, " \t")] != '#' && strstr(line, "ATTR{loop/sizelimit}!="))
 			return true;
 	return false;
 }
 
 /* Without the rule, udev runs blkid as root on data that guests wrote.  Where no udev runs, the
  * rule is not needed. */
-static void check_udev(struct doctor *d, const struct config *c)
+static void check_udev(struct doctor *d)
 {
-	char path[96], text[320], hint[512];
+	char path[96];
 
 	if (access("/run/udev/control", F_OK) < 0)
 		return;
-	if (rules_cover(c->state_dir, path, sizeof(path))) {
+	if (rules_cover(path, sizeof(path)))
 		doctor_say(d, "udev rule", "PASS", path, "");
+	else
+		doctor_say(d, "udev rule", "WARN",
+			   "none knows banger's loops: udev parses guests' disks as root",
+			   "remove a 50-banger.rules in /etc/udev/rules.d, then make install; "
+			   "udevadm control --reload");
+}
+
+/* ---- mount by UUID or label ---- */
+
+#define BLKID_CONF "/etc/blkid.conf"
+
+/* Return: true if libblkid(3) reads block devices in search of a UUID or a label; so it does
+ * without a configuration. */
+static bool blkid_scans(void)
+{
+	_cleanup_fclose_ FILE *f = fopen(BLKID_CONF, "re");
+	bool scans = true;
+	char line[512];
+
+	while (f && fgets(line, sizeof(line), f))
+		if (strncmp(line, "EVALUATE=", 9) == 0)
+			scans = strstr(line, "scan") != NULL;
+	return scans;
+}
+
+/* A mount of an absent file system would find a guest's disk that has the same UUID. */
+static void check_blkid(struct doctor *d, const struct config *c)
+{
+	if (c->dm == DM_OFF || access("/sys/class/misc/device-mapper", F_OK) < 0)
 		return;
-	}
-	(void)snprintf(text, sizeof(text), "it does not name %s: udev parses guests' disks as root",
-		       c->state_dir);
-	(void)snprintf(hint, sizeof(hint),
-		       "sed 's,/var/lib/banger,%s,' /usr/lib/udev/rules.d/50-banger.rules "
-		       ">/etc/udev/rules.d/50-banger.rules; "
-		       "udevadm control --reload",
-		       c->state_dir);
-	doctor_say(d, "udev rule", "WARN", text, hint);
+	if (!blkid_scans())
+		doctor_say(d, "mount by UUID", "PASS", "what udev has read alone is looked up", "");
+	else
+		doctor_say(d, "mount by UUID", "WARN",
+			   "mount(8) may take a guest's disk for an absent one of /etc/fstab",
+			   "EVALUATE=udev in " BLKID_CONF);
 }
 
 /* ---- device-mapper ---- */
@@ -258,7 +283,8 @@ void doctor_host(struct doctor *d)
 	}
 	d->config = &config;
 	check_ids(d, &config);
-	check_udev(d, &config);
+	check_udev(d);
+	check_blkid(d, &config);
 	check_dm(d, &config);
 	check_keys(d, &config);
 }

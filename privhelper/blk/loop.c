@@ -122,8 +122,7 @@ static bool read_loop(int fd, struct tag *tag, struct blk_loop *l)
 	info.lo_file_name[LO_NAME_SIZE - 1] = 0;
 	if (!read_name((const char *)info.lo_file_name, tag))
 		return false;
-	if ((info.lo_flags & ~may) || (info.lo_flags & must) != must || info.lo_offset ||
-	    info.lo_sizelimit)
+	if ((info.lo_flags & ~may) || (info.lo_flags & must) != must || info.lo_offset)
 		return false;
 	if (!tag->generation != !!(info.lo_flags & LO_FLAGS_READ_ONLY))
 		return false;
@@ -148,7 +147,12 @@ static int configure(int node, int file, const struct tag *tag)
 	/* The sector size of a guest's disk must not depend on the host's disk. */
 	struct loop_config c = { .fd = (uint32_t)file, .block_size = BLK_SECTOR };
 	char name[LO_NAME_SIZE];
+	struct stat st;
 
+	if (fstat(file, &st) < 0)
+		return -1;
+	/* It tells udev's rule our loops from others, whatever path the file has. */
+	c.info.lo_sizelimit = (uint64_t)st.st_size;
 	loop_name(tag, name);
 	memcpy(c.info.lo_file_name, name, sizeof(name));
 	/* The kernel drops LO_FLAGS_DIRECT_IO if the file does not support it. */

@@ -21,6 +21,7 @@ if [ -d /var/log/banger ] && [ ! -e /var/log/banger/net.log ] &&
 	[ ! -s /var/log/banger/net.key ]; then
 	banger audit key || echo "banger: the request logs have no keys yet: banger audit key" >&2
 fi
+[ -e /etc/blkid.conf ] || install -m 644 "${0%/*}/blkid.conf" /etc/blkid.conf
 [ -d /run/systemd/system ] || exit 0
 # Set SELinux types, but not levels (-F), which would remove the slots' categories.
 if have restorecon; then

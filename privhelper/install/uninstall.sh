@@ -82,6 +82,8 @@ rm -f "$prefix/bin/banger" "$prefix/sbin/banger-privhelper" \
 	"$prefix/lib/NetworkManager/conf.d/50-banger.conf" \
 	"$prefix/lib/systemd/system/logrotate.timer.d/50-banger.conf" /etc/logrotate.d/banger
 rm -rf "$libexec"
+! grep -qxs '# Made by the installation of banger, and removed with it.' /etc/blkid.conf ||
+	rm -f /etc/blkid.conf
 if [ -d /run/systemd/system ]; then
 	systemctl daemon-reload
 	systemctl -q reset-failed banger.service 2>/dev/null || :

@@ -115,9 +115,9 @@ start
 ask run; is ok "$answer" "the role starts, locks itself down and says hello"
 ask "loop_attach part=0 fd=$s/base:ro"; like 'ok loop=*' "$answer" "a base is attached"
 base=${answer#ok loop=}
-is "/dev/loop$base true true 0 0" \
+is "/dev/loop$base true true 0 $(stat -c %s "$s/base")" \
 	"$(of base '[.name, .ro, .autoclear, .offset, .sizelimit] | map(tostring) | join(" ")')" \
-	"losetup: read-only, autoclear, the whole file"
+	"losetup: read-only, autoclear, the whole file, and limited to it"
 is banger-base "$(tag "/dev/loop$base")" "its tag says that it is a base"
 try "ok loop=$base" "loop_attach part=0 fd=$s/base:ro" "attaching it again is the same loop"
 try "ok loop=$base" "loop_attach slot=1 part=0 fd=$s/base:ro" "another slot shares it"

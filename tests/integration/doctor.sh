@@ -47,9 +47,8 @@ is "$(row "udev rule")" "" "where no udev runs, nothing reads disks"
 mkdir -p /run/udev /etc/udev/rules.d
 touch /run/udev/control
 cp "$ROOT/privhelper/install/udev.rules" /etc/udev/rules.d/50-banger.rules
-is "$(row "udev rule")" "WARN *$T/state*" "the installed rule does not name this state_dir"
-sed -i "s,/var/lib/banger,$T/state," /etc/udev/rules.d/50-banger.rules
-is "$(row "udev rule")" "PASS /etc/udev/rules.d/50-banger.rules" "as the hint says: it does"
+is "$(row "udev rule")" "PASS /etc/udev/rules.d/50-banger.rules" \
+	"the installed rule knows our loops"
 sed -i 's/^KERNEL/#&/' /etc/udev/rules.d/50-banger.rules
 is "$(row "udev rule")" "WARN *" "a comment is no rule"
 : >/etc/udev/rules.d/50-banger.rules
@@ -59,12 +58,18 @@ is "$(row "udev rule")" "WARN *" "an empty file of that name takes the rule away
 mkdir -p "$T/sys/class/misc/device-mapper" "$T/sys/block/dm-0/dm" "$T/sys/block/sda"
 mount --bind "$T/sys" /sys
 echo BANGER-3-1 >/sys/block/dm-0/dm/uuid
+rm -f /etc/blkid.conf
+is "$(row "mount by UUID")" "WARN *" "mount by UUID: without a configuration it reads guests' disks"
+cp "$ROOT/privhelper/install/blkid.conf" /etc/blkid.conf
+is "$(row "mount by UUID")" "PASS *" "mount by UUID: with the one that is installed it does not"
+echo EVALUATE=udev,scan >/etc/blkid.conf
+is "$(row "mount by UUID")" "WARN *" "mount by UUID: with another one it does"
 is "$(row device-mapper)" "PASS *" "only our own devices"
 mkdir -p /sys/block/dm-1/dm
 echo LVM-abc >/sys/block/dm-1/dm/uuid
 is "$(row device-mapper)" "WARN *1 device*" "a volume of the host's"
 printf '[storage]\ndm = off\n' >>"$CONF"
-is "$(row device-mapper)" "" "dm = off: no role holds the control node"
+is "$(row device-mapper)$(row "mount by UUID")" "" "dm = off: no role holds the control node"
 umount /sys
 
 # ---- request logs ----

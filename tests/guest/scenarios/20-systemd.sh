@@ -179,6 +179,11 @@ is "$(blkid -p -o value -s LABEL "/run/banger/slots/vda$(slot_of hostile)")" REW
 	"who looks can read it"
 udevadm trigger --action=change "$dm" "$base" "$cow"
 unread "it is there, and udev looks again"
+# The paths of the files behind the loops are others then.
+check "the service is started anew" systemctl restart banger
+udevadm trigger --action=change "$dm" "$base" "$cow"
+unread "after a restart of the service"
+refuses "mount(8) does not find it by its label either" findfs LABEL=REWRITTEN
 check "it stops" banger vm kill hostile
 udevadm settle -t 60
 is "$(labels)" 0 "nor is there a link when it has stopped"
@@ -234,7 +239,7 @@ is "$(ls -d /usr/bin/banger /usr/sbin/banger-* /usr/libexec/banger /run/banger \
 	/sys/fs/cgroup/banger $LIB/systemd/system/*banger* $LIB/*.d/*banger* \
 	$LIB/udev/rules.d/*banger* $LIB/systemd/network/*banger* \
 	/usr/lib/NetworkManager/conf.d/*banger* \
-	/etc/logrotate.d/banger /etc/systemd/system/*/*banger* \
+	/etc/logrotate.d/banger /etc/blkid.conf /etc/systemd/system/*/*banger* \
 	/usr/share/selinux/packages/banger.pp 2>/dev/null)" "" "no file of ours is left"
 is "$(nft list tables | grep -c banger)/$(ip -j link |
 	jq '[.[] | select(.ifname | test("^banger|^bgr"))] | length')" 0/0 "no table, bridge or tap"
