@@ -93,6 +93,8 @@ check "a VM starts" eval 'banger create web --image tiny --memory 192M && banger
 check "its guest has given blocks back" wait_for 120 console_has $ALICE web GUEST-UP
 check "its agent answers" bounded wait --for ready web --timeout 100s
 check "and runs a command" bounded exec -n --timeout 100s web -- /bin/busybox echo hello
+check "a line is typed" eval 'printf "typed\r\035" | bounded console web'
+check "and reaches the guest, whose terminal echoes it" wait_for 60 console_has $ALICE web typed
 check "clients look at everything" \
 	eval 'banger ps && banger stats && banger image list && as 0 host gc'
 banger doctor >/dev/null
