@@ -9,7 +9,7 @@
 
 #include "controller/ctl.h"
 
-#define VM_REBOOTS_MOST 10 /* in a row, none of them followed by a minute of work */
+#define VM_REBOOTS_MOST 10u /* in a row, none of them followed by a minute of work */
 
 /* Start a VM at rest whose desired state is running, if its restart policy allows it, or its guest
  * has rebooted. */
