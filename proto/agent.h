@@ -47,7 +47,8 @@ enum agent_copy_flags {
 	AGENT_COPY_OWNERS = 2, /* to the guest: keep owners and set-user-id bits */
 	AGENT_COPY_INTO = 4,   /* to the guest: the destination must be a folder */
 	AGENT_COPY_FOLLOW = 8, /* from the guest: follow a path that is a symbolic link */
-	AGENT_COPY_FLAGS = 15,
+	AGENT_COPY_PLACE = 16, /* relative to the folder in which a command starts */
+	AGENT_COPY_FLAGS = 31,
 };
 
 /* A decoded frame. */

@@ -456,9 +456,31 @@ static int launch(struct command *c, const struct user *u, const int fds[6], pid
 	return n == sizeof(r) ? explain(c, program, &r, why) : 0;
 }
 
+/* Set the folder of a copy to that in which a command of the image starts.  Return: as
+ * command_start(). */
+static int take_place(struct command *c, char why[200])
+{
+	static struct user u; /* @c keeps a pointer into it */
+	const char *const given = c->user;
+	int status = 0;
+
+	if (apply_image(c) < 0)
+		return fail(why, 126, "the image's configuration is too long");
+	if (!c->folder) {
+		status = find_user(c->user ? c->user : "root", &u, why);
+		c->folder = access(u.home, X_OK) == 0 ? u.home : "/";
+	}
+	c->user = given;
+	return status;
+}
+
 /* Fill in what the command does not say, and find its user.  Return: as command_start(). */
 static int prepare(struct command *c, struct user *u, char why[200])
 {
+	int placed = c->copies && c->copy & AGENT_COPY_PLACE ? take_place(c, why) : 0;
+
+	if (placed)
+		return placed;
 	if (!c->copies && !c->connects && apply_image(c) < 0)
 		return fail(why, 126, "the image's command is too long");
 	int status = find_user(c->user ? c->user : "root", u, why);

@@ -230,6 +230,7 @@ static void put_copy(struct session *s)
 	for (char *const *w = s->copy->paths; *w; w++)
 		put_text(s, AGENT_ARG, *w);
 	put_text(s, AGENT_USER, s->c->opt.as);
+	put_text(s, AGENT_FOLDER, s->c->opt.workdir);
 	put(s, AGENT_COPY, &s->copy->flags, 1);
 }
 

@@ -37,9 +37,9 @@ const struct command commands[] = {
 	  "its entry point.  --entrypoint COMMAND takes the place of both; with \"\" the words\n"
 	  "are run as by exec.  With --detach the guest itself starts the entry point, as it does\n"
 	  "at each later `vm start`; its output is in `vm logs`.\n"
-	  "--copy copies PATH as `vm cp` does, to GUEST or the user's home, before the command\n"
-	  "starts; if that fails, it does not start.  `--copy .` takes what is in this folder to\n"
-	  "where the command starts.\n"
+	  "--copy copies PATH as `vm cp` does, as root or --user, before the command starts; if\n"
+	  "that fails, it does not start.  A relative GUEST, and none, begin where the command\n"
+	  "starts.  The guest's init may empty /tmp and /run after the copy.\n"
 	  "--ssh uses the guest's ssh server, as for kernels that were imported without agent.\n"
 	  "--copy, --entrypoint, --env, --user and --workdir do not go with it.",
 	  cmd_vm_run },

@@ -34,6 +34,7 @@ struct plan {
 	char vm[128];
 	bool in;                      /* into the guest */
 	bool tar;                     /* this side is a tar stream */
+	bool place;                   /* to where a command starts, not to the home */
 	size_t n;                     /* sources */
 	char **here, **there;         /* paths of each side, NULL-terminated */
 	const char **names;           /* of the sources in the guest; NULL-terminated */
@@ -295,7 +296,8 @@ static uint8_t flags_of(const struct plan *p)
 {
 	const struct options *o = &p->c->opt;
 	unsigned in = AGENT_COPY_IN | (o->archive ? AGENT_COPY_OWNERS : 0) |
-		      (p->n > 1 || p->tar ? AGENT_COPY_INTO : 0);
+		      (p->n > 1 || p->tar ? AGENT_COPY_INTO : 0) |
+		      (p->place ? AGENT_COPY_PLACE : 0);
 
 	return (uint8_t)(p->in ? in : o->follow_link ? AGENT_COPY_FOLLOW : 0);
 }
@@ -404,7 +406,7 @@ static int copy_sides(struct cli *c, const struct ev_vm *vm, struct sides *s, ui
 		      struct error *e)
 {
 	char *here[] = { s->here, NULL }, *there[] = { (char *)s->there, NULL };
-	struct plan p = { .c = c, .in = true, .n = 1, .here = here, .there = there };
+	struct plan p = { .c = c, .in = true, .place = true, .n = 1, .here = here, .there = there };
 
 	(void)snprintf(p.vm, sizeof(p.vm), "%s", vm->name);
 	int status = copy_with(&p, vm, timeout_ms, e);

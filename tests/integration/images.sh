@@ -149,6 +149,10 @@ if [ "$skopeo" ]; then
 	is "$(grep -c -e 'there is no image yet: making tiny of 127.0.0.1:5000/library/tiny:v1$' \
 		-e 'there is no kernel yet' -e 'made the image tiny of' "$T/err")" 3 \
 		"it says what it does and did"
+	echo copied >"$T/given"
+	is "$(PATH=$T/apt:$PATH banger run --rm --timeout 300s --memory 192M --copy "$T/given" \
+		--entrypoint /bin/busybox tiny -- cat given)" copied \
+		"run --copy: to the folder of the image, in which its command starts"
 	is "$(banger image list -o json | jq -r '.[] | "\(.name) \(.origin) \(.kernel)"')" \
 		"tiny 127.0.0.1:5000/library/tiny:v1 debian" "and the record has the origin"
 	is "$(banger image list -o json | jq -r '.[].layers')" \
