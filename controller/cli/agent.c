@@ -584,7 +584,9 @@ static void look_at_readers(struct session *s)
 	if (now < s->look_ms)
 		return;
 	s->look_ms = now + LOOK_MS;
-	if (!s->unread_ms && is_unread(s))
+	if (!is_unread(s)) /* a FIFO may have got another reader */
+		s->unread_ms = 0;
+	else if (!s->unread_ms)
 		s->unread_ms = now + UNREAD_MS;
 	s->sink[0].gone |= s->unread_ms && now >= s->unread_ms;
 }

@@ -443,7 +443,8 @@ static int watch_vm(struct forwards *all, struct error *e)
 {
 	const int up = look_again(all, e);
 
-	if (up > 0 && is_active(&all->vm))
+	/* The time of a start is known once the VM runs, and children go by it. */
+	if (up > 0 && is_active(&all->vm) && strcmp(all->vm.state, "starting") != 0)
 		all->end = vm_end_watch(all->vm.id);
 	return up < 0 ? -1 : 0;
 }
@@ -466,7 +467,8 @@ static int turn(struct forwards *all, struct error *e)
 	for (size_t i = 0; i < all->n; i++)
 		p[3 + i] = (struct pollfd){ all->running < AT_ONCE ? all->v[i].fd : -1, POLLIN, 0 };
 	(void)poll(p, 3 + all->n, all->end < 0 ? AGAIN_MS : -1);
-	if (p[0].revents && signals_pending(all->c))
+	/* A call to the service may have taken the signal. */
+	if ((p[0].revents && signals_pending(all->c)) || all->c->signal)
 		return signals_error(all->c, "forward", e);
 	if (p[1].revents)
 		reap(all);

@@ -15,6 +15,9 @@
 
 #include "common/cleanup.h"
 
+/* States of include/net/tcp_states.h that a socket has before close(2): ESTABLISHED, SYN_RECV,
+ * CLOSE_WAIT, NEW_SYN_RECV. */
+#define OPEN_STATES ((1u << 1) | (1u << 3) | (1u << 8) | (1u << 12))
 #define PROBE_S 10 /* pause between two questions without an answer */
 #define PROBES 3   /* so many of them: the connection is reset */
 
@@ -66,7 +69,8 @@ static int has_process(const union address *from, const union address *to)
 	    answer.head.nlmsg_type != SOCK_DIAG_BY_FAMILY)
 		return -1;
 	memcpy(&told, NLMSG_DATA(&answer.head), sizeof(told));
-	return told.idiag_inode != 0;
+	/* One that was not accepted yet has no inode, but a state that no closed one has. */
+	return told.idiag_inode != 0 || ((1u << told.idiag_state) & OPEN_STATES);
 }
 
 static bool tcp_reader_is_gone(int fd)
