@@ -1590,6 +1590,8 @@ static const struct {
 	{ "shutdown role-dies", "controller:answer.after", 0,
 	  "it belongs to the request that prepared the case: its client has the answer before the "
 	  "controller comes to this point" },
+	{ "restart", "controller:answer.after", 2,
+	  "a third answer is that of the request that prepared the case" },
 	{ "*", "controller:answer.after", 1,
 	  "a second answer is that of the request that prepared the case" },
 };
@@ -1621,9 +1623,11 @@ static const char *excuse_for_late(const struct verb *v, const struct point *p)
 	(void)snprintf(full, sizeof(full), "%s:%s", program_name(p->program), p->name);
 	for (size_t i = 0; i < sizeof(may_be_late) / sizeof(may_be_late[0]); i++)
 		if (strncmp(full, may_be_late[i].point, strlen(may_be_late[i].point)) == 0 &&
-		    p->nth > may_be_late[i].beyond &&
-		    (*may_be_late[i].verbs == '*' || is_word(may_be_late[i].verbs, v->name)))
-			return may_be_late[i].why;
+		    (*may_be_late[i].verbs == '*' || is_word(may_be_late[i].verbs, v->name))) {
+			if (p->nth > may_be_late[i].beyond)
+				return may_be_late[i].why;
+			break; /* the first row of a verb and a point counts */
+		}
 	return is_beyond_recordings(v, p) ? "a run of the verb may make fewer allocations" : NULL;
 }
 

@@ -271,7 +271,7 @@ sqlite3 "$DB" "CREATE TRIGGER mine AFTER INSERT ON vms BEGIN
 	UPDATE vms SET owner = $BOB WHERE id = new.id; END"
 did "a trigger: the set comes up with it" set_start
 check "a trigger: a VM is created" as $ALICE vm create hers --image tiny
-is "$(as $ALICE vm list -o json | jq -r '.[].name')$(as $BOB vm list -o json)" "hers[[]][]]" \
+is "$(as $ALICE vm list -o json | jq -r '.[].name')$(as $BOB vm list -o json)" "hers[[]]" \
 	"a trigger: it does nothing"
 check "a trigger: the VM is deleted" as $ALICE vm delete hers
 did "a trigger: a clean stop" set_stop

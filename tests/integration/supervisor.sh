@@ -122,9 +122,9 @@ is "$(ls -x "/proc/$spawn/root/vm" | xargs)" "$(ls -x "$CGROUP/vm" | xargs)" \
 is "$(readlink "/proc/$spawn/cwd")" "*/vm" "they are its working folder"
 is "$(awk '$5 ~ "/proc$" { print ("," $6 ",") ~ ",ro," && ("," $6 ",") ~ ",nosymfollow," }' \
 	"/proc/$spawn/mountinfo")" 1 "links of that procfs are not followed"
-# descriptors 0 to 4
-is "$(find "/proc/$launcher/fd" -mindepth 1 | wc -l)" 5 \
-	"its launcher has /dev/null, the service's log, and one line to the role"
+# descriptors 0 to 3
+is "$(find "/proc/$launcher/fd" -mindepth 1 | wc -l)" 4 \
+	"its launcher has standard streams, and one line to the role"
 is "$(find "/proc/$launcher/fd" -lname 'socket:*' | wc -l)" 1 "which is its only socket"
 is "$(find "/proc/$ctl/fd" "/proc/$launcher/fd" -lname '*.log' | wc -l)" 0 \
 	"the controller and the launcher have no request log"

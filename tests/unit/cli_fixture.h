@@ -380,12 +380,16 @@ static void *serve(void *arg)
 			gather(fd, &m);
 			continue;
 		}
-		if (n > 0)
-			answer(fd, &m);
-		if (n > 0 && m.call->id == CALL_VM_WAIT && !fx.ends && !fx.reached) {
+		bool waits = n > 0 && m.call->id == CALL_VM_WAIT && !fx.ends && !fx.reached;
+		if (waits) { /* before the call is noted, for a test that looks for it */
 			if (fx.waiting >= 0)
 				(void)close(fx.waiting);
 			fx.waiting = fd;
+		}
+		if (n > 0)
+			answer(fd, &m);
+		if (waits) {
+			continue;
 		} else if (n <= 0 || !keep_holder(&c, &m)) {
 			control_close(&c);
 		}

@@ -805,9 +805,9 @@ static void a_client_that_goes_leaves_its_start_running(void **state)
 	union control_body web = about("web");
 
 	(void)create(f, "web", false);
-	fake_helper_delay(f->fake, OP_VMM_SPAWN, 100);
+	fake_helper_delay(f->fake, OP_VMM_SPAWN, 1000);
 	say(&c, CALL_VM_START, &web);
-	RUN_UNTIL(row(f, "web").state != VM_CREATED);
+	RUN_UNTIL(row(f, "web").state == VM_STARTING);
 	control_close(&c);
 	RUN_UNTIL(row(f, "web").state == VM_RUNNING);
 	RUN_UNTIL(t.api->n_conns == 0);
