@@ -1047,7 +1047,7 @@ static void test_plan_is_atomic(void **state)
 	const enum object kinds[] = { OBJ_TAP, OBJ_VMM };
 
 	assert_int_equal(sqlite3_exec(s->sqlite,
-				      "CREATE TRIGGER t BEFORE INSERT ON ledger"
+				      "CREATE TEMP TRIGGER t BEFORE INSERT ON ledger"
 				      " WHEN new.kind = 'vmm'"
 				      " BEGIN SELECT raise(ABORT, 'injected'); END",
 				      NULL, NULL, NULL),

@@ -896,7 +896,7 @@ static void test_a_failed_import_takes_nothing(void **state)
 			 SQLITE_OK);
 	assert_int_equal(import(&ann, "y", ext4(MIB, "y"), digest), 0);
 	assert_int_equal(sqlite3_exec(ctl.db->sqlite,
-				      "CREATE TRIGGER no BEFORE INSERT ON images BEGIN SELECT "
+				      "CREATE TEMP TRIGGER no BEFORE INSERT ON images BEGIN SELECT "
 				      "RAISE(ABORT, 'no'); END",
 				      NULL, NULL, NULL),
 			 SQLITE_OK);

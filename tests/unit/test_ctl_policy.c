@@ -2,12 +2,12 @@
  * releases.  The test runs the policy's passes at times of its own. */
 #include "tests/unit/ctl_fixture.h"
 
-#include <sqlite3.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
 #include "common/clock.h"
 #include "controller/observe/usage.h"
+#include "controller/db/connection.h"
 #include "controller/lifecycle/drain.h"
 #include "controller/lifecycle/operation.h"
 #include "controller/policy/actions.h"
@@ -412,11 +412,11 @@ static void vms_are_restarted_one_by_one(void **state)
 
 static void sql(struct fixture *f, const char *text)
 {
-	sqlite3 *db;
+	struct db *db = f->c.db;
 
-	assert_int_equal(sqlite3_open(f->db, &db), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(db, text, NULL, NULL, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+	(void)pthread_mutex_lock(&db->lock);
+	assert_int_equal(sqlite3_exec(db->sqlite, text, NULL, NULL, NULL), SQLITE_OK);
+	(void)pthread_mutex_unlock(&db->lock);
 }
 
 /* Wait until an attempt to release the objects of slot 0 has done so and given the lock back. */
@@ -443,8 +443,8 @@ static void an_exit_that_was_not_recorded_is_handled_later(void **state)
 	struct vm vm = create(f, "web", false);
 	policy(f, "web", RESTART_ALWAYS, 0);
 	must_start(f, "web");
-	sql(f, "CREATE TRIGGER held BEFORE UPDATE ON vms WHEN NEW.state IN ('stopped', 'degraded')"
-	       " BEGIN SELECT RAISE(ABORT, 'held'); END");
+	sql(f, "CREATE TEMP TRIGGER held BEFORE UPDATE ON vms"
+	       " WHEN NEW.state IN ('stopped', 'degraded') BEGIN SELECT RAISE(ABORT, 'held'); END");
 	fake_helper_fail(f->fake, OP_TAP_RETIRE, ST_KERNEL, 1);
 	assert_int_equal(vm_stop(&f->c, &o, "web", 50, &already, &forced, &e), -1);
 	pump(f, 50); /* the end of the VMM is told, too */
