@@ -161,7 +161,7 @@ read:$P/image ok
 ioctl:$P/tun:800454cf ok
 ioctl:$P/kvm:ae00 EINVAL
 write:$P/null ok
-ioctl:$P/null:5401 ENOTTY
+ioctl:$P/null:5401 ioctl banger_device_t chr_file 0x5401
 ioctl:$P/disk1:80081272 ok
 write:$P/disk2 write banger_disk_device_t blk_file
 ioctl:$P/disk1:125d ioctl banger_disk_device_t blk_file 0x125d
