@@ -103,6 +103,7 @@ static const struct rule service[] = {
 	{ SCMP_SYS(rt_sigprocmask), 0, ANY, SIGNALS },
 	{ SCMP_SYS(rt_sigreturn), 0, ANY, SIGNALS },
 	{ SCMP_SYS(tgkill), 0, ANY, "wakes a thread whose close(2) hangs; abort(3)" },
+	{ SCMP_SYS(writev), 0, { IS(0, 2) }, "the C library says why it aborts" },
 	{ SCMP_SYS(gettid), 0, ANY, ITSELF },
 	{ SCMP_SYS(uname), 0, ANY, "the kernel's release, for `doctor`" },
 	{ SCMP_SYS(getrandom), 0, ANY, "ids of VMs and operations" },

@@ -151,7 +151,7 @@ static const struct rule of_monitors[] = {
 	{ SCMP_SYS(setpriority), ENOSYS, ANY, TELLS },
 	{ SCMP_SYS(sched_setscheduler), ENOSYS, ANY, TELLS },
 	{ SCMP_SYS(sched_setaffinity), ENOSYS, ANY, TELLS },
-	{ SCMP_SYS(faccessat2), ENOSYS, ANY, TELLS },
+	{ SCMP_SYS(faccessat2), EACCES, ANY, TELLS },
 	{ SCMP_SYS(epoll_pwait2), ENOSYS, ANY, TELLS },
 	{ 0 },
 };
@@ -232,6 +232,8 @@ static const struct rule of_firecracker[] = {
 	{ SCMP_SYS(sigaltstack), 0, ANY, SIGNALS },
 	{ SCMP_SYS(timerfd_create), 0, ANY, TIME },
 	{ SCMP_SYS(timerfd_settime), 0, ANY, TIME },
+	{ SCMP_SYS(clock_nanosleep), 0, ANY, TIME },
+	{ SCMP_SYS(nanosleep), 0, ANY, TIME },
 	{ SCMP_SYS(ioctl), 0, { IS(1, TIOCGWINSZ) }, TERMINAL },
 	{ SCMP_SYS(ioctl), 0, { IS(1, FIONBIO) }, FDS },
 	{ SCMP_SYS(fcntl), 0, { IS(1, F_DUPFD_CLOEXEC) }, FDS },

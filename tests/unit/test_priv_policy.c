@@ -140,7 +140,7 @@ static void the_launcher(void **state)
 	(void)state;
 	assert_int_equal(spawn_filter_bind(&config, bound), 0);
 	assert_int_equal(bound[SLOT_IDS].mask, ~1023ull);
-	exact_process(&policy_launcher, bound, 115, 163);
+	exact_process(&policy_launcher, bound, 116, 165);
 }
 
 /* Compare the filter of a kind of VMM with its table, with Landlock and without. */
@@ -169,7 +169,7 @@ static void qemu(void **state)
 static void firecracker(void **state)
 {
 	(void)state;
-	vmms(VMM_FIRECRACKER, 83, 100);
+	vmms(VMM_FIRECRACKER, 85, 102);
 }
 
 static void the_kvm_probe(void **state)
