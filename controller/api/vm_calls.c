@@ -342,7 +342,8 @@ static int can_not_type(struct exchange *x, const struct vm *vm, int err)
 	if (vm_at_rest(vm) || err == ESRCH) {
 		(void)error_set(&x->error, FAIL_STATE, vm->name, "it is %s",
 				vm_state_name(vm->state));
-		error_hint(&x->error, "banger vm start %s", vm->name);
+		if (vm_at_rest(vm))
+			error_hint(&x->error, "banger vm start %s", vm->name);
 	} else if (err == ENOENT) {
 		(void)error_set(&x->error, FAIL_STATE, vm->name,
 				"this start of it has no console input");

@@ -28,7 +28,7 @@
 #define TYPED_MOST 65536  /* bytes that wait for the guest */
 #define OUTPUT_MOST 65536 /* bytes that wait for the terminal */
 #define AGAIN_MS 50       /* until a guest that took nothing is tried again */
-#define TYPE_MS 10000     /* the longest wait for the answer to a vm_type */
+#define TYPE_MS 1000      /* the longest wait for the answer to a vm_type */
 #define SERVICE_MS 200    /* between two attempts to reach the service */
 #define REBOOT_MS 15000   /* in which the service starts a guest again that has rebooted */
 
@@ -146,6 +146,7 @@ static ssize_t type_part(struct console *k, struct error *e)
 	switch (e->code) {
 	case FAIL_UNREACHABLE:
 	case FAIL_LIMIT:
+	case FAIL_TIMEOUT: /* a request that still waits ends with its connection */
 		return 0;
 	case FAIL_STATE:
 	case FAIL_NOT_FOUND:
@@ -350,7 +351,7 @@ static int wait_for_reboot(struct console *k, struct error *e)
 			k->at = 0;
 			return 1;
 		}
-		if (strcmp(k->vm.reason, REASON_REBOOTED) != 0 || now_ms() >= end)
+		if (!k->vm.starts_again || now_ms() >= end)
 			return 0;
 		if (wait_beside(k, 0, SERVICE_MS, e) < 0)
 			return -1;
