@@ -40,7 +40,8 @@ terminal() { # terminal SCRIPT: what it prints is in $TERM_LOG; type() types int
 	TERM_LOG=$T/tty.log
 	: >"$TERM_LOG"
 	printf '%s\n' "$1" >"$T/tty.sh"
-	setpriv --reuid $ALICE --regid $ALICE --clear-groups env -i PATH="$B:$PATH" \
+	setpriv --reuid $ALICE --regid $ALICE --clear-groups env -i \
+		--default-signal=INT,QUIT,HUP PATH="$B:$PATH" \
 		HOME="$T/home.$ALICE" BANGER_SOCKET="$T/run/control.sock" TERM=xterm \
 		script -qfec "sh $T/tty.sh" /dev/null <"$T/tty.in" >"$TERM_LOG" 2>&1 &
 	TERM_PID=$!
@@ -54,7 +55,7 @@ type_until() {
 	until shows "$2"; do
 		[ $SECONDS -lt $end ] || return 1
 		type "$1"
-		wait_for 60 shows "$2"
+		wait_for 5 shows "$2"
 	done
 }
 ended() { # the script in the terminal has ended, or is ended
