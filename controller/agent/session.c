@@ -30,7 +30,7 @@
 
 #define GRACE_MS 1000   /* from SIGHUP to SIGKILL */
 #define ROOT_MS 120000  /* for the image's root, as long as `run` waits for a guest */
-#define HANG_UP_MS 100  /* before a command runs, a hang-up that lasts so long is one */
+#define HANG_UP_MS 500  /* while a client may wait for us, a hang-up that lasts so long is one */
 #define STEP_MS 10      /* pause between two looks at what is waited for */
 #define CONTROL_MAX 512 /* bytes of frames without data that wait for the port */
 
@@ -368,15 +368,16 @@ static void take(void)
 }
 
 /* Return: true if the client is gone.  A port's bytes and the news of its clients come in different
- * queues (drivers/char/virtio_console.c), so the next client's greeting may have been answered
- * before the hang-up of the one before is seen.  A session that ended then would leave that client
- * waiting for ever.  Once a command runs, and after it, a hang-up is that of its own client. */
+ * queues (drivers/char/virtio_console.c), so the next client's greeting may have been answered, and
+ * its command run, before the hang-up of the one before is seen.  A session that ended then would
+ * leave that client waiting for ever.  The news of its connection is in the same queue as that
+ * hang-up, which so passes.  At the end of a session, with all said, no client waits. */
 static bool hung_up(void)
 {
 	struct pollfd p = { s.port, POLLIN | POLLRDHUP, 0 };
-	bool early = s.phase == IDLE || s.phase == DESCRIBED;
+	const bool waits = s.phase != ENDED || s.have;
 
-	for (int ms = 0; early && ms < HANG_UP_MS; ms += STEP_MS) {
+	for (int ms = 0; waits && ms < HANG_UP_MS; ms += STEP_MS) {
 		p.revents = 0;
 		(void)poll(&p, 1, 0);
 		if (!(p.revents & (POLLHUP | POLLRDHUP | POLLERR)))

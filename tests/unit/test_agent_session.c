@@ -52,6 +52,7 @@ static int fake_clock(clockid_t id, struct timespec *t)
 }
 
 static int hang_ups; /* so many looks see a hang-up that passes */
+static bool late;    /* once a command runs */
 
 static int fake_poll(struct pollfd *p, nfds_t n, int ms)
 {
@@ -63,11 +64,14 @@ static int fake_poll(struct pollfd *p, nfds_t n, int ms)
 }
 
 static bool is_greeted(void);
+static bool is_running(void);
 
-/* When the client has been answered, the session sees the hang-up of the client before. */
+/* When the client has been answered, or its command runs, the session sees the hang-up of the
+ * client before. */
 static int fake_ppoll(struct pollfd *p, nfds_t n, const struct timespec *t, const sigset_t *mask)
 {
-	return hang_ups && is_greeted() ? fake_poll(p, n, 0) : ppoll(p, n, t, mask);
+	return hang_ups && (late ? is_running() : is_greeted()) ? fake_poll(p, n, 0)
+								: ppoll(p, n, t, mask);
 }
 
 #include "controller/agent/end.h"
@@ -95,6 +99,11 @@ _Noreturn static void fake_end(int proc, unsigned grace_ms)
 static bool is_greeted(void)
 {
 	return s.phase == IDLE || s.phase == DESCRIBED;
+}
+
+static bool is_running(void)
+{
+	return s.phase == RUNNING;
 }
 
 #undef chroot
@@ -158,6 +167,7 @@ static int after(void **state)
 	hang_up();
 	has_root = true;
 	skip_s = hang_ups = 0;
+	late = false;
 	return 0;
 }
 
@@ -166,6 +176,12 @@ static int before_with_hang_up(void **state)
 {
 	hang_ups = 5;
 	return before(state);
+}
+
+static int before_with_late_hang_up(void **state)
+{
+	late = true;
+	return before_with_hang_up(state);
 }
 
 /* A session of a guest whose init never comes to the image's root, and whose time flies. */
@@ -247,6 +263,15 @@ static void test_a_hang_up_that_passes(void **state)
 	while (!(me.greeted = agent_answered(&me.in, nonce)))
 		receive_more();
 	RUN(0, "sh", "-c", "echo here");
+	(void)hear(AGENT_EXIT, NULL);
+	assert_string_equal(me.said, "here\n");
+}
+
+/* The hang-up of the client before comes when the command runs already. */
+static void test_a_late_hang_up_that_passes(void **state)
+{
+	(void)state;
+	RUN(0, "sh", "-c", "sleep 0.2; echo here");
 	(void)hear(AGENT_EXIT, NULL);
 	assert_string_equal(me.said, "here\n");
 }
@@ -725,6 +750,8 @@ int main(void)
 		T(test_an_end_during_a_command_is_refused),
 		cmocka_unit_test_setup_teardown(test_a_hang_up_that_passes, before_with_hang_up,
 						after),
+		cmocka_unit_test_setup_teardown(test_a_late_hang_up_that_passes,
+						before_with_late_hang_up, after),
 		cmocka_unit_test_setup_teardown(test_a_guest_without_its_root, before_without_root,
 						after),
 	};
