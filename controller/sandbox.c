@@ -138,7 +138,7 @@ static const struct rule sanitizer_rules[] = {
 	RUNTIME(sigaltstack), RUNTIME(mmap), RUNTIME(mprotect), RUNTIME(prctl), RUNTIME(getrlimit),
 	RUNTIME(prlimit64), RUNTIME(kill), RUNTIME(process_vm_readv), RUNTIME(getppid),
 	RUNTIME(arch_prctl), RUNTIME(madvise), RUNTIME(sched_yield), RUNTIME(gettid),
-	RUNTIME(rt_sigaction), RUNTIME(rt_sigprocmask), RUNTIME(tgkill), { 0 },
+	RUNTIME(nanosleep), RUNTIME(rt_sigaction), RUNTIME(rt_sigprocmask), RUNTIME(tgkill), { 0 },
 };
 /* clang-format on */
 #else
