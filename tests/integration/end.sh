@@ -23,6 +23,24 @@ guest_image
 did "the set comes up" set_start
 did "kernel and image" set_images
 
+# ---- a kernel without a timer, as a busy host may leave it ----
+# timer_guest [WORD...]: what a guest of ours says, with these on its kernel's command line
+timer_guest() {
+	timeout 120 qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot \
+		-M microvm,x-option-roms=off,rtc=on,isa-serial=on,acpi=on -bios qboot.rom \
+		-accel tcg -cpu max -m 192M -serial stdio -kernel "$T/state/slots/0/kernel" \
+		-initrd "$T/state/slots/0/initrd" \
+		-append "console=ttyS0 quiet panic=1 reboot=t tsc_early_khz=$khz tsc=reliable $*" \
+		</dev/null 2>&1 | tr -d '\r'
+}
+khz=2000000
+check "a VM to take the kernel from" banger create timer --image tiny --memory 192M
+is "$(timer_guest nolapic_timer)" \
+	"*banger-init: the kernel has found no timer*reboot: Restarting system*" \
+	"a guest without a timer, which could not sleep, starts again"
+is "$(timer_guest)" "*banger-init: no root disk*Power down*" "one with a timer goes on, and sleeps"
+banger rm timer >/dev/null
+
 # ---- an init that minds neither button nor signal ----
 check "a VM whose init minds nothing" eval 'banger create web --image tiny --memory 192M && up'
 check "it writes, and syncs nothing" in_guest /bin/busybox sh -c 'echo kept >/root/file'
