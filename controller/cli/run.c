@@ -157,6 +157,34 @@ void explain_end(struct cli *c, const struct ev_vm *vm, struct error *e)
 		(void)vm_end_error(c, vm->id, e);
 }
 
+#define AGAIN_MS 200 /* between two looks at a VM that starts again */
+
+/* Connect to the agent.  A guest that reboots before it has answered is waited for.  Return: as
+ * agent_open(). */
+static int open_agent(struct cli *c, struct ev_vm *vm, uint64_t timeout_ms, uint8_t nonce[16],
+		      struct error *e)
+{
+	const uint64_t end_ns = clock_boot_ns() + timeout_ms * 1000000u;
+	struct pollfd p = { c->sigfd, POLLIN, 0 };
+	struct error ignored = { 0 };
+	struct ev_vm now;
+
+	for (;;) {
+		int port = agent_open(c, vm, timeout_ms, nonce, e);
+		if (port >= 0 || e->code != FAIL_STATE)
+			return port;
+		do {
+			if (vm_lookup(c, vm->id, &now, &ignored) < 0 || clock_boot_ns() >= end_ns ||
+			    (!now.starts_again && strcmp(now.state, "starting") != 0 &&
+			     strcmp(now.started, vm->started) == 0))
+				return -1;
+			if (poll(&p, 1, AGAIN_MS) > 0 && signals_pending(c))
+				return signals_error(c, "run", e);
+		} while (strcmp(now.state, "running") != 0);
+		*vm = now;
+	}
+}
+
 /* Run c->guest by the agent.  Return: its status, or -1 with @e. */
 static int by_agent(struct cli *c, const struct ev_vm *vm, uint64_t timeout_ms, struct error *e)
 {
@@ -168,7 +196,8 @@ static int by_agent(struct cli *c, const struct ev_vm *vm, uint64_t timeout_ms, 
 		stage(c, "agent", "waiting for the guest", 0);
 	if (cp_into(c, vm, timeout_ms, e) < 0)
 		return -1;
-	_cleanup_close_ int port = agent_open(c, vm, timeout_ms, nonce, e);
+	struct ev_vm now = *vm;
+	_cleanup_close_ int port = open_agent(c, &now, timeout_ms, nonce, e);
 	if (port < 0)
 		return -1;
 	if (boots)

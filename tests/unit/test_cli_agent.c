@@ -712,6 +712,34 @@ static void test_a_client_that_waits_for_an_answer_is_not_gone(void **state)
 	silence();
 }
 
+/* Let the agent answer once it was asked in vain. */
+static void *answer_later(void *arg)
+{
+	for (int ms = 0; !strstr(fx.calls, "vm_agent vm_show ") && ms < PATIENCE_MS; ms += 20)
+		sleep_ms(20);
+	fx.fail[CALL_VM_AGENT] = 0;
+	return arg;
+}
+
+static void test_a_guest_that_reboots_is_waited_for(void **state)
+{
+	pthread_t t;
+
+	(void)state;
+	says(AGENT_EXIT, "\x07\0", 2);
+	fx.fail[CALL_VM_AGENT] = FAIL_STATE;
+	fx.starts_again = true;
+	assert_int_equal(pthread_create(&t, NULL, answer_later, NULL), 0);
+	assert_int_equal(BANGER("exec", "-n", "web1", "--", "true"), 7);
+	(void)pthread_join(t, NULL);
+	const char *first = strstr(fx.calls, "vm_agent ");
+	assert_non_null(first);
+	assert_non_null(strstr(first + 1, "vm_agent "));
+	fx.fail[CALL_VM_AGENT] = FAIL_STATE;
+	fx.starts_again = false;
+	assert_int_equal(BANGER("exec", "-n", "web1", "--", "true"), EXIT_OURS);
+}
+
 /* Its errors have a reader: exec goes on.  When they have none either, it ends. */
 static void test_a_command_that_is_read_no_more_ends(void **state)
 {
@@ -884,6 +912,7 @@ int main(void)
 		T(test_a_client_that_is_gone_with_its_input_unread),
 		T(test_a_client_that_waits_for_an_answer_is_not_gone),
 		T(test_a_command_that_is_read_no_more_ends),
+		T(test_a_guest_that_reboots_is_waited_for),
 		T(test_a_reboot_does_not_end_forward),
 		T(test_the_journal_of_a_guest),
 		T(test_the_journal_is_cleaned_on_a_terminal),
