@@ -78,6 +78,8 @@ static const struct rule of_programs[] = {
 	{ SCMP_SYS(write), 0, ANY, DISK },
 	{ SCMP_SYS(pread64), 0, ANY, DISK },
 	{ SCMP_SYS(close), 0, ANY, FDS },
+	/* AT_SECURE is set (csu/check_fds.c of glibc) */
+	{ SCMP_SYS(fcntl), 0, { IS(1, F_GETFD) }, "has it streams, where SELinux moves it?" },
 	{ SCMP_SYS(fstat), 0, ANY, LOOKS },
 	{ SCMP_SYS(newfstatat), 0, ANY, LOOKS },
 	{ SCMP_SYS(access), 0, ANY, LOOKS },
