@@ -142,17 +142,14 @@ static bool is_loop(int fd, const struct tag *tag, const struct blk_loop *want)
 
 /* Bind @file to the loop behind @node.  Return: 0, or -1 with errno; EBUSY: another program has
  * bound it meanwhile. */
-static int configure(int node, int file, const struct tag *tag)
+static int configure(int node, int file, uint64_t size, const struct tag *tag)
 {
 	/* The sector size of a guest's disk must not depend on the host's disk. */
 	struct loop_config c = { .fd = (uint32_t)file, .block_size = BLK_SECTOR };
 	char name[LO_NAME_SIZE];
-	struct stat st;
 
-	if (fstat(file, &st) < 0)
-		return -1;
 	/* It tells udev's rule our loops from others, whatever path the file has. */
-	c.info.lo_sizelimit = (uint64_t)st.st_size;
+	c.info.lo_sizelimit = size;
 	loop_name(tag, name);
 	memcpy(c.info.lo_file_name, name, sizeof(name));
 	/* The kernel drops LO_FLAGS_DIRECT_IO if the file does not support it. */
@@ -172,8 +169,8 @@ static enum status refusal(const char *what)
 }
 
 /* Bind @file to a free loop.  On ST_OK, l->fd and l->index are set. */
-static enum status bind_new(struct blk_state *b, enum blk_part part, int file,
-			    const struct tag *tag, struct blk_loop *l)
+static enum status bind_new(struct blk_state *b, int file, uint64_t size, const struct tag *tag,
+			    struct blk_loop *l)
 {
 	for (int i = 0; i < BIND_TRIES; i++) {
 		int index = ioctl(b->loop_control, LOOP_CTL_GET_FREE);
@@ -181,11 +178,11 @@ static enum status bind_new(struct blk_state *b, enum blk_part part, int file,
 			return refusal("loop-control");
 		if (index >= BLK_LOOPS)
 			return ST_LIMIT;
-		_cleanup_close_ int node = open_node(index, part);
+		_cleanup_close_ int node = open_node(index, tag->generation ? PART_COW : PART_BASE);
 		if (node < 0)
 			return refusal("loop node");
 		l->index = index;
-		if (configure(node, file, tag) == 0) {
+		if (configure(node, file, size, tag) == 0) {
 			l->fd = steal_fd(&node);
 			return ST_OK;
 		}
@@ -257,7 +254,7 @@ enum status blk_loop_attach(struct blk_state *b, const struct request *q, enum b
 			return s;
 	}
 	if (part == PART_COW || !share_base(b, &tag, &made))
-		s = bind_new(b, part, fd, &tag, &made);
+		s = bind_new(b, fd, size, &tag, &made);
 	else
 		s = ST_OK;
 	if (s != ST_OK)
