@@ -192,10 +192,12 @@ static bool blkid_scans(void)
 	return scans;
 }
 
-/* A mount of an absent file system would find a guest's disk that has the same UUID. */
+/* A mount of an absent file system would find a guest's disk that has the same UUID.  Where no udev
+ * runs, the scan is the only way to find one. */
 static void check_blkid(struct doctor *d, const struct config *c)
 {
-	if (c->dm == DM_OFF || access("/sys/class/misc/device-mapper", F_OK) < 0)
+	if (c->dm == DM_OFF || access("/sys/class/misc/device-mapper", F_OK) < 0 ||
+	    access("/run/udev/control", F_OK) < 0)
 		return;
 	if (!blkid_scans())
 		doctor_say(d, "mount by UUID", "PASS", "what udev has read alone is looked up", "");

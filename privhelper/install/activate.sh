@@ -21,7 +21,6 @@ if [ -d /var/log/banger ] && [ ! -e /var/log/banger/net.log ] &&
 	[ ! -s /var/log/banger/net.key ]; then
 	banger audit key || echo "banger: the request logs have no keys yet: banger audit key" >&2
 fi
-[ -e /etc/blkid.conf ] || install -m 644 "${0%/*}/blkid.conf" /etc/blkid.conf
 [ -d /run/systemd/system ] || exit 0
 # Set SELinux types, but not levels (-F), which would remove the slots' categories.
 if have restorecon; then
@@ -30,7 +29,10 @@ if have restorecon; then
 fi
 systemctl daemon-reload
 systemctl restart systemd-sysctl.service
-if have udevadm; then udevadm control --reload; fi
+if have udevadm; then
+	udevadm control --reload
+	[ -e /etc/blkid.conf ] || install -m 644 "${0%/*}/blkid.conf" /etc/blkid.conf
+fi
 if systemctl -q is-active logrotate.timer; then systemctl restart logrotate.timer; fi
 # Reload the network managers, so that they leave our interfaces alone.  After a failed reload, they
 # read our files when they start the next time.
