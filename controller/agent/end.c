@@ -54,18 +54,24 @@ static bool is_program(int proc, const char *pid)
 	       command_line(proc, pid, line, sizeof(line)) && line[0] != '@';
 }
 
-static bool programs_run(int proc)
+/* Return: true if @is is true of an entry of the folder @name of /proc. */
+static bool any_entry(int proc, const char *name, bool (*is)(int proc, const char *entry))
 {
-	int fd = openat(proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(proc, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	const struct dirent *e;
 	bool any = false;
 
 	while (d && !any && (e = readdir(d)))
-		any = is_program(proc, e->d_name);
+		any = is(dirfd(d), e->d_name);
 	if (d)
 		(void)closedir(d);
 	return any;
+}
+
+static bool programs_run(int proc)
+{
+	return any_entry(proc, ".", is_program);
 }
 
 _Noreturn void end_now(int proc, int how, int signal, unsigned grace_ms, void (*reap)(void))
@@ -111,40 +117,29 @@ static int signal_of_init(int proc)
 	return 0;
 }
 
+static bool is_input(int fds, const char *fd)
+{
+	char to[32];
+	ssize_t n = readlinkat(fds, fd, to, sizeof(to) - 1);
+
+	to[n > 0 ? n : 0] = '\0';
+	return strncmp(to, "/dev/input/event", 16) == 0;
+}
+
 /* Return: true if the process has an input device open. */
 static bool reads_input(int proc, const char *pid)
 {
-	char path[64], to[32];
-	const struct dirent *e;
-	bool any = false;
+	char path[64];
 
 	(void)snprintf(path, sizeof(path), "%.32s/fd", pid);
-	int fd = openat(proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	while (d && !any && (e = readdir(d))) {
-		ssize_t n = readlinkat(fd, e->d_name, to, sizeof(to) - 1);
-		to[n > 0 ? n : 0] = '\0';
-		any = strncmp(to, "/dev/input/event", 16) == 0;
-	}
-	if (d)
-		(void)closedir(d);
-	return any;
+	return *pid >= '1' && *pid <= '9' && any_entry(proc, path, is_input);
 }
 
 /* Return: true if a program reads the power button, which is an input device
  * (drivers/acpi/button.c), as acpid(8) and elogind(8) do. */
 static bool button_is_minded(int proc)
 {
-	int fd = openat(proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	const struct dirent *e;
-	bool any = false;
-
-	while (d && !any && (e = readdir(d)))
-		any = *e->d_name >= '1' && *e->d_name <= '9' && reads_input(proc, e->d_name);
-	if (d)
-		(void)closedir(d);
-	return any;
+	return any_entry(proc, ".", reads_input);
 }
 
 /* Return: true if init has asked for Ctrl-Alt-Del (reboot(2), RB_DISABLE_CAD), which Firecracker
