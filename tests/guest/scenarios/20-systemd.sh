@@ -136,10 +136,10 @@ in_service() {
 check "root outside the service can map the host's disk" \
 	dmsetup create steal --table "0 8 linear /dev/vdb 0"
 dmsetup remove steal
-before=$(dmesg | wc -l)
+echo "banger-test: steal" >/dev/kmsg # a full ring does not grow: lines can not be counted
 out=$(in_service dmsetup create steal --table "0 8 linear /dev/vdb 0" 2>&1)
 is "$?" "[1-9]*" "root, with all its capabilities, in the service can not"
-is "$(dmesg | tail -n +$((before + 1)))" "*Device lookup failed (-EPERM)*" \
+is "$(dmesg | sed '1,/banger-test: steal/d')" "*Device lookup failed (-EPERM)*" \
 	"because the kernel refuses the disk to the table"
 dmsetup remove steal 2>/dev/null
 is "$size" "[1-9]*" "the host's disk is there to be refused"
