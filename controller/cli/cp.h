@@ -14,9 +14,10 @@ int cp_check(const struct values *words, struct error *e);
 /**
  * cp_into() - copy what --copy says into a VM that runs
  *
+ * @timeout_ms:	the longest pause of the guest, while the agent is connected to and answers
+ *
  * It is `banger cp PATH VM:GUEST`, but a relative GUEST begins where a command starts: --workdir,
- * the folder of the image's configuration, or the home of its user. @timeout_ms: how long to wait
- * for the agent
+ * the folder of the image's configuration, or the home of its user.
  *
  * The signals are held.  Problems with single files are told.
  * Return: 0, or -1 with @e: not all was copied.

@@ -30,10 +30,9 @@ timer_guest() {
 		-M microvm,x-option-roms=off,rtc=on,isa-serial=on,acpi=on -bios qboot.rom \
 		-accel tcg -cpu max -m 192M -serial stdio -kernel "$T/state/slots/0/kernel" \
 		-initrd "$T/state/slots/0/initrd" \
-		-append "console=ttyS0 quiet panic=1 reboot=t tsc_early_khz=$khz tsc=reliable $*" \
+		-append "console=ttyS0 quiet panic=1 reboot=t tsc_early_khz=2000000 tsc=reliable $*" \
 		</dev/null 2>&1 | tr -d '\r'
 }
-khz=2000000
 check "a VM to take the kernel from" banger create timer --image tiny --memory 192M
 is "$(timer_guest nolapic_timer)" \
 	"*banger-init: the kernel has found no timer*reboot: Restarting system*" \
