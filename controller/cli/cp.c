@@ -334,7 +334,8 @@ static int copy_with(const struct plan *p, const struct ev_vm *vm, uint64_t time
 	show.told_ms = show.bytes = show.files = 0;
 	if (show.shows)
 		copy.erase = ERASE;
-	_cleanup_close_ int port = agent_open(c, vm, timeout_ms, copy.nonce, e);
+	struct ev_vm now = *vm;
+	_cleanup_close_ int port = reach_agent(c, &now, copy.nonce, e);
 	if (port < 0)
 		return -1;
 	copy.port = port;

@@ -34,8 +34,6 @@
 #define FORWARDS_MOST 64 /* of one command */
 #define AT_ONCE 64       /* connections; a user may have 128 requests under way */
 #define AGAIN_MS 1000    /* pause between two tries to watch the VM */
-#define REBOOT_MS 120000 /* in which a connection waits for a guest that is started again */
-#define LOOK_MS 200      /* pause between two looks at it */
 
 /* Where a connection comes from, and where it goes. */
 struct forward {
@@ -243,17 +241,6 @@ static int print_forwards(struct forwards *all)
 
 /* ---- the VM ---- */
 
-static uint64_t now_ms(void)
-{
-	return clock_boot_ns() / 1000000;
-}
-
-static bool is_active(const struct ev_vm *vm)
-{
-	return strcmp(vm->state, "running") == 0 || strcmp(vm->state, "starting") == 0 ||
-	       strcmp(vm->state, "stopping") == 0;
-}
-
 /* Look at the VM again.  Return: 1 it is up or comes up again, by itself; 0 it does not, or nothing
  * is known; -1 with @e: it is deleted, or at rest for good. */
 static int look_again(struct forwards *all, struct error *e)
@@ -266,57 +253,13 @@ static int look_again(struct forwards *all, struct error *e)
 			       ? error_set(e, FAIL_STATE, all->vm.name, "it was deleted")
 			       : 0;
 	all->vm = now;
-	if (is_active(&now) || now.starts_again)
+	if (vm_comes_up(&now))
 		return 1;
 	return error_set(e, FAIL_STATE, now.name, "it is %s%s%s", now.state,
 			 now.reason[0] ? ": " : "", now.reason);
 }
 
 /* ---- one connection ---- */
-
-/* True if the VM runs in the start of @started. */
-static bool same_start(const struct forwards *all, const char *started)
-{
-	return strcmp(all->vm.state, "running") == 0 && strcmp(all->vm.started, started) == 0;
-}
-
-/* Wait until the VM runs.  Return: false if it does not come to that until @end_ms. */
-static bool await_start(struct forwards *all, uint64_t end_ms)
-{
-	struct error ignored = { 0 };
-	struct pollfd p = { all->c->sigfd, POLLIN, 0 };
-
-	while (look_again(all, &ignored) > 0 && now_ms() < end_ms) {
-		if (strcmp(all->vm.state, "running") == 0)
-			return true;
-		if (poll(&p, 1, LOOK_MS) > 0 && signals_pending(all->c))
-			return false;
-	}
-	return false;
-}
-
-/* Connect to the agent.  A guest that is started again is waited for.  Return: as agent_open(). */
-static int open_agent(struct forwards *all, uint8_t nonce[16], struct error *e)
-{
-	const uint64_t most = all->c->opt.timeout_ms ? all->c->opt.timeout_ms : REBOOT_MS,
-		       end_ms = now_ms() + most;
-	char started[sizeof(all->vm.started)];
-	struct error ignored = { 0 };
-
-	for (;;) {
-		(void)strcpy(started, all->vm.started);
-		int port = agent_open(all->c, &all->vm, login_ms(all->c, &all->vm), nonce, e);
-		if (port >= 0 || e->code != FAIL_STATE || look_again(all, &ignored) <= 0 ||
-		    same_start(all, started))
-			return port;
-		fprintf(all->c->err, "banger: %s: a connection waits for its next start\n",
-			all->vm.name);
-		(void)fflush(all->c->err);
-		if (!await_start(all, end_ms))
-			return -1;
-		*e = (struct error){ 0 };
-	}
-}
 
 /* Connect @in and @out to the guest.  Return: the exit status; errors are told. */
 static int link_up(struct forwards *all, const struct forward *f, int in, int out)
@@ -327,7 +270,7 @@ static int link_up(struct forwards *all, const struct forward *f, int in, int ou
 
 	(void)snprintf(name, sizeof(name), "%s:%s", all->vm.name, f->guest);
 	l.vm = name;
-	_cleanup_close_ int port = open_agent(all, l.nonce, &e);
+	_cleanup_close_ int port = reach_agent(all->c, &all->vm, l.nonce, &e);
 	l.port = port;
 	l.timeout_ms = login_ms(all->c, &all->vm);
 	int status = port < 0 ? -1 : agent_link(all->c, &l, &e);
@@ -444,7 +387,7 @@ static int watch_vm(struct forwards *all, struct error *e)
 	const int up = look_again(all, e);
 
 	/* The time of a start is known once the VM runs, and children go by it. */
-	if (up > 0 && is_active(&all->vm) && strcmp(all->vm.state, "starting") != 0)
+	if (up > 0 && strcmp(all->vm.state, "running") == 0)
 		all->end = vm_end_watch(all->vm.id);
 	return up < 0 ? -1 : 0;
 }

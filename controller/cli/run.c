@@ -157,34 +157,6 @@ void explain_end(struct cli *c, const struct ev_vm *vm, struct error *e)
 		(void)vm_end_error(c, vm->id, e);
 }
 
-#define AGAIN_MS 200 /* between two looks at a VM that starts again */
-
-/* Connect to the agent.  A guest that reboots before it has answered is waited for.  Return: as
- * agent_open(). */
-static int open_agent(struct cli *c, struct ev_vm *vm, uint64_t timeout_ms, uint8_t nonce[16],
-		      struct error *e)
-{
-	const uint64_t end_ns = clock_boot_ns() + timeout_ms * 1000000u;
-	struct pollfd p = { c->sigfd, POLLIN, 0 };
-	struct error ignored = { 0 };
-	struct ev_vm now;
-
-	for (;;) {
-		int port = agent_open(c, vm, timeout_ms, nonce, e);
-		if (port >= 0 || e->code != FAIL_STATE)
-			return port;
-		do {
-			if (vm_lookup(c, vm->id, &now, &ignored) < 0 || clock_boot_ns() >= end_ns ||
-			    (!now.starts_again && strcmp(now.state, "starting") != 0 &&
-			     strcmp(now.started, vm->started) == 0))
-				return -1;
-			if (poll(&p, 1, AGAIN_MS) > 0 && signals_pending(c))
-				return signals_error(c, "run", e);
-		} while (strcmp(now.state, "running") != 0);
-		*vm = now;
-	}
-}
-
 /* Run c->guest by the agent.  Return: its status, or -1 with @e. */
 static int by_agent(struct cli *c, const struct ev_vm *vm, uint64_t timeout_ms, struct error *e)
 {
@@ -197,7 +169,7 @@ static int by_agent(struct cli *c, const struct ev_vm *vm, uint64_t timeout_ms, 
 	if (cp_into(c, vm, timeout_ms, e) < 0)
 		return -1;
 	struct ev_vm now = *vm;
-	_cleanup_close_ int port = open_agent(c, &now, timeout_ms, nonce, e);
+	_cleanup_close_ int port = reach_agent(c, &now, nonce, e);
 	if (port < 0)
 		return -1;
 	if (boots)
@@ -341,7 +313,9 @@ static uint64_t boot_left_ms(const struct ev_vm *vm)
 	if (!strptime(vm->started, "%Y-%m-%dT%H:%M:%S", &tm))
 		return 0;
 	long long age_ms = (long long)(time(NULL) - timegm(&tm)) * 1000;
-	return age_ms < 0 || age_ms >= RUN_TIMEOUT_MS ? 0 : (uint64_t)(RUN_TIMEOUT_MS - age_ms);
+	if (age_ms < 0) /* time(2) may be a tick late */
+		age_ms = 0;
+	return age_ms >= RUN_TIMEOUT_MS ? 0 : (uint64_t)(RUN_TIMEOUT_MS - age_ms);
 }
 
 uint64_t login_ms(const struct cli *c, const struct ev_vm *vm)
@@ -351,6 +325,68 @@ uint64_t login_ms(const struct cli *c, const struct ev_vm *vm)
 	return c->opt.timeout_ms         ? c->opt.timeout_ms
 	       : left > LOGIN_TIMEOUT_MS ? left
 					 : LOGIN_TIMEOUT_MS;
+}
+
+bool vm_comes_up(const struct ev_vm *vm)
+{
+	return strcmp(vm->state, "running") == 0 || strcmp(vm->state, "starting") == 0 ||
+	       strcmp(vm->state, "stopping") == 0 || vm->starts_again;
+}
+
+#define LOOK_MS 200 /* between two looks at a VM that starts again */
+
+static uint64_t now_ms(void)
+{
+	return clock_boot_ns() / 1000000;
+}
+
+/* Wait until the VM runs.  Return: false if it does not come to that until @end_ms. */
+static bool await_start(struct cli *c, struct ev_vm *vm, uint64_t end_ms)
+{
+	struct pollfd p = { c->sigfd, POLLIN, 0 };
+	struct error ignored = { 0 };
+	struct ev_vm now;
+
+	while (vm_lookup(c, vm->id, &now, &ignored) == 0 && vm_comes_up(&now) &&
+	       now_ms() < end_ms) {
+		*vm = now;
+		if (strcmp(now.state, "running") == 0)
+			return true;
+		if (poll(&p, 1, LOOK_MS) > 0 && signals_pending(c))
+			return false;
+	}
+	return false;
+}
+
+/* True if the VM still runs in the start of @vm, or nothing is to be waited for. */
+static bool is_final(struct cli *c, const struct ev_vm *vm)
+{
+	struct error ignored = { 0 };
+	struct ev_vm now;
+
+	if (vm_lookup(c, vm->id, &now, &ignored) < 0 || !vm_comes_up(&now))
+		return true;
+	return strcmp(now.state, "running") == 0 && strcmp(now.started, vm->started) == 0;
+}
+
+int reach_agent(struct cli *c, struct ev_vm *vm, uint8_t nonce[16], struct error *e)
+{
+	const uint64_t most = c->opt.timeout_ms ? c->opt.timeout_ms : RUN_TIMEOUT_MS,
+		       end_ms = now_ms() + most;
+
+	for (;;) {
+		const uint64_t now = now_ms(), left = now < end_ms ? end_ms - now : 1;
+		const uint64_t ms = login_ms(c, vm);
+		int port = agent_open(c, vm, ms < left ? ms : left, nonce, e);
+		if (port >= 0 || e->code != FAIL_STATE || is_final(c, vm))
+			return port;
+		out_stage_end(c);
+		fprintf(c->err, "banger: %s: a connection waits for its next start\n", vm->name);
+		(void)fflush(c->err);
+		if (!await_start(c, vm, end_ms))
+			return -1;
+		*e = (struct error){ 0 };
+	}
 }
 
 /* A server has few places for connections that are not logged in yet, so one is not spent on the

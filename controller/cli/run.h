@@ -11,6 +11,19 @@ int look_up_running(struct cli *c, const char *ref, struct ev_vm *vm, struct err
  * for a boot, at least 10 s. */
 uint64_t login_ms(const struct cli *c, const struct ev_vm *vm);
 
+/* Return: true if the VM is not at rest, or is started again by itself. */
+bool vm_comes_up(const struct ev_vm *vm);
+
+/**
+ * reach_agent() - connect to the agent of a VM; a guest that reboots meanwhile is waited for
+ * @vm:		in: the start that is meant; out: that which was reached
+ * @nonce:	out: as agent_open()
+ *
+ * Each start has the time of login_ms(), all together --timeout or 120 s.  A wait for the next
+ * start is told.  Return: as agent_open().
+ */
+int reach_agent(struct cli *c, struct ev_vm *vm, uint8_t nonce[16], struct error *e);
+
 /* The stream to the guest has ended without a status.  If the VM has ended, say in @e how. */
 void explain_end(struct cli *c, const struct ev_vm *vm, struct error *e);
 

@@ -718,6 +718,7 @@ static void *answer_later(void *arg)
 	for (int ms = 0; !strstr(fx.calls, "vm_agent vm_show ") && ms < PATIENCE_MS; ms += 20)
 		sleep_ms(20);
 	fx.fail[CALL_VM_AGENT] = 0;
+	fx.state = "running";
 	return arg;
 }
 
@@ -728,9 +729,10 @@ static void test_a_guest_that_reboots_is_waited_for(void **state)
 	(void)state;
 	says(AGENT_EXIT, "\x07\0", 2);
 	fx.fail[CALL_VM_AGENT] = FAIL_STATE;
+	fx.state = "stopped"; /* it reboots */
 	fx.starts_again = true;
 	assert_int_equal(pthread_create(&t, NULL, answer_later, NULL), 0);
-	assert_int_equal(BANGER("exec", "-n", "web1", "--", "true"), 7);
+	assert_int_equal(BANGER("run", "--rm", "--", "true"), 7);
 	(void)pthread_join(t, NULL);
 	const char *first = strstr(fx.calls, "vm_agent ");
 	assert_non_null(first);
