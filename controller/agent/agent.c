@@ -11,6 +11,10 @@
  * agent waits by epoll(7), edge-triggered.  When a client has written, a process of its own serves
  * the port until the client is gone: session.c.  So a session that fails ends no other one.
  *
+ * A port with a session is not in the epoll set.  The driver's poll takes a buffer from the
+ * device's ring (port_has_data()), and an interrupt that finds the ring empty wakes no process.  So
+ * a poll by the agent could take the bytes that the session sleeps for.
+ *
  * In Firecracker the agent listens on vsock instead (vsock(7)), and each connection is a session.
  * A process in the guest can connect too, where the kernel has a loopback transport; so a peer
  * that is not the host is refused. */
@@ -138,20 +142,27 @@ static bool is_known(const char *name)
 	return false;
 }
 
+/* Wait for clients of a port without a session. */
+static int watch(const struct port *p)
+{
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLET,
+				  .data.u64 = (uint64_t)(p - agent.ports) };
+
+	return epoll_ctl(agent.epoll, EPOLL_CTL_ADD, p->fd, &ev);
+}
+
 static void add_port(const char *name)
 {
 	struct port *p = &agent.ports[agent.n];
-	struct epoll_event ev = { .events = EPOLLIN | EPOLLET, .data.u64 = agent.n };
-	int fd = openat(agent.dev, name, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 
-	if (fd < 0)
+	p->fd = openat(agent.dev, name, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	if (p->fd < 0)
 		return;
-	if (epoll_ctl(agent.epoll, EPOLL_CTL_ADD, fd, &ev) < 0) {
-		(void)close(fd);
+	if (watch(p) < 0) {
+		(void)close(p->fd);
 		return;
 	}
 	(void)strcpy(p->name, name);
-	p->fd = fd;
 	agent.n++;
 }
 
@@ -193,6 +204,8 @@ static void check(struct port *p)
 	if (p->session || poll(&q, 1, 0) != 1 || (q.revents & (POLLIN | POLLHUP)) != POLLIN)
 		return;
 	p->session = serve(p->fd);
+	if (p->session)
+		(void)epoll_ctl(agent.epoll, EPOLL_CTL_DEL, p->fd, NULL);
 }
 
 /* Start a session for each connection by vsock, as long as there is room. */
@@ -224,6 +237,7 @@ static void reap(void)
 			;
 		if (p < end) {
 			p->session = 0;
+			(void)watch(p);
 			check(p);
 		} else {
 			agent.streams--;

@@ -102,6 +102,23 @@ for sig in KILL TERM INT HUP QUIT; do
 	wait $client
 done
 
+# A second process that polls a port can take its news from the one that sleeps for it.
+watched() { # the number of ports that the agent itself waits at
+	in_guest 'set -- $(ps | grep "[@]banger-agent"); cd "/proc/$1" || exit
+		for fd in $(cat fdinfo/* | sed -n "s/^tfd: *\([0-9]*\).*/\1/p"); do
+			readlink "fd/$fd"
+		done | grep -c vport'
+}
+check "one command: the agent waits at the three other ports" \
+	wait_for 60 eval '[ "$(watched)" = 3 ]'
+setpriv --reuid $ALICE --regid $ALICE --clear-groups env -i PATH="$PATH" HOME="$T" \
+	BANGER_SOCKET="$T/run/control.sock" "$B/banger" exec -n web -- sleep 78 >/dev/null 2>&1 &
+client=$!
+check "two commands: at two" wait_for 60 eval '[ "$(watched)" = 2 ]'
+kill -TERM $client
+wait $client
+check "and at three again" wait_for 60 eval '[ "$(watched)" = 3 ]'
+
 # ---- many ----
 many() { # many N: the number of commands of N at once that succeed
 	local i pids=() good=0
