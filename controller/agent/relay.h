@@ -9,7 +9,9 @@
  *
  * End of file of the standard input becomes that of the connection's sending side, and end of file
  * of the connection closes the standard output; the other direction goes on.  It ends when both
- * have ended.  SIGPIPE must be ignored.
+ * have ended.  A standard error that is a pipe without a
+ * reader means that the client is gone: it then ends when the server has got what is in the
+ * standard input, or after 30 s.  SIGPIPE must be ignored.
  * Return: the exit status: 0, or 1 with the reason on the standard error: it is not connected.
  */
 int relay_run(unsigned port, const char *socket);

@@ -5,7 +5,10 @@
  * to COPY describe a copy of files, which runs as a command does.  After that bytes go both ways.
  * Nothing is buffered without bound: what the command does not read waits in a queue of
  * AGENT_WINDOW bytes, which a client can not exceed; what the client does not read stays in the
- * command's pipes.  POLLHUP at the port means that the client is gone. */
+ * command's pipes.  POLLHUP at the port means that the client is gone.
+ *
+ * A command ends with its client.  A connection ends with what its client has sent: the queue goes
+ * into the pipe of its relay, which is left alone then (relay.c), and the port is free. */
 #include "controller/agent/session.h"
 
 #include <dirent.h>
@@ -33,6 +36,9 @@
 #define HANG_UP_MS 500  /* while a client may wait for us, a hang-up that lasts so long is one */
 #define STEP_MS 10      /* pause between two looks at what is waited for */
 #define CONTROL_MAX 512 /* bytes of frames without data that wait for the port */
+/* Bytes of the pipe of a relay that is left alone: for the 64 KiB that it can hold, and the queue.
+ * The kernel lets root take so many (pipe(7)). */
+#define LEFT_PIPE (2 * AGENT_WINDOW)
 
 enum phase { IDLE, DESCRIBED, RUNNING, ENDED };
 
@@ -161,6 +167,14 @@ static void end_session(void)
 	s.run.pid = 0;
 }
 
+static void close_streams(void)
+{
+	close_fd(&s.run.in);
+	close_fd(&s.run.out);
+	close_fd(&s.run.err);
+	s.run.pid = 0;
+}
+
 /* End the command: SIGHUP to its process group, after GRACE_MS SIGKILL to all of its session. */
 static void end_command(void)
 {
@@ -179,15 +193,26 @@ static void end_command(void)
 		}
 		end_session();
 	}
-	close_fd(&s.run.in);
-	close_fd(&s.run.out);
-	close_fd(&s.run.err);
-	s.run.pid = 0;
+	close_streams();
+}
+
+static void feed(void);
+
+/* The client is gone.  End its command, or leave the relay of its connection alone. */
+static void leave_command(void)
+{
+	if (s.phase != RUNNING || !s.command.connects) {
+		end_command();
+		return;
+	}
+	(void)fcntl(s.run.in, F_SETPIPE_SZ, LEFT_PIPE);
+	feed();
+	close_streams();
 }
 
 static void begin(const uint8_t nonce[AGENT_NONCE])
 {
-	end_command();
+	leave_command();
 	s.command.used = s.command.nargs = s.command.nenv = 0;
 	s.command.folder = s.command.user = NULL;
 	s.command.line = s.command.tty = s.command.entry = false;
@@ -479,6 +504,17 @@ static void tell_taken(void)
 	s.took = 0;
 }
 
+/* Reap the relays that were left alone by this process.  Each has a process group of its own, and
+ * so has the command that runs. */
+static void reap_left(void)
+{
+	siginfo_t info = { 0 };
+
+	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid &&
+	       info.si_pid != s.run.pid)
+		(void)waitpid(info.si_pid, NULL, 0);
+}
+
 static void look_for_exit(void)
 {
 	siginfo_t info = { 0 };
@@ -590,6 +626,7 @@ static void turn(const sigset_t *mask)
 		receive();
 	else if (p[0].revents & (POLLHUP | POLLERR))
 		s.gone = hung_up();
+	reap_left();
 	if (s.phase == DESCRIBED)
 		start();
 	if (s.phase == RUNNING) {
@@ -622,6 +659,6 @@ int session_run(int port, int proc)
 	s.phase = ENDED; /* until the first greeting */
 	while (!s.gone)
 		turn(&mask);
-	end_command();
+	leave_command();
 	return 0;
 }

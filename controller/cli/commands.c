@@ -159,7 +159,7 @@ const struct command commands[] = {
 	  "goes on, and a new connection waits for the guest, 120 s or --timeout.\n"
 	  "Each connection takes a port to the agent; 64 at most wait for one, for 10 s or\n"
 	  "--timeout.  A client that is gone gives its port back within 2 s, if the guest takes\n"
-	  "nothing more of what it has sent.",
+	  "nothing more of what it has sent; the server still gets what the agent has by then.",
 	  cmd_vm_forward },
 	{ "vm", "wait", NULL, "VM...", 1, -1, false, PRINTS | O(TIMEOUT) | O(FOR),
 	  "wait until the ssh servers of running VMs answer, or --for something else\n"

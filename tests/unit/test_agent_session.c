@@ -655,6 +655,140 @@ static void test_a_connection_ends_with_its_client(void **state)
 	(void)close(fd);
 }
 
+/* ---- what a client that is gone has sent ---- */
+
+#define PIECE 1000
+#define SENT_MOST (32 * 1024 * 1024)
+
+/* A piece of the client's bytes, which are another at each place. */
+static void piece(size_t at, char out[PIECE + 1])
+{
+	for (size_t i = 0; i < PIECE; i += 10)
+		(void)snprintf(out + i, 11, "%09zu\n", at + i);
+}
+
+/* Take frames that have come, and wait @ms for one.  Return: the bytes of credit that they give, or
+ * -1 if none has come. */
+static long take_frames(int ms)
+{
+	static const uint8_t nonce[AGENT_NONCE] = "0123456789abcde";
+	struct pollfd p = { me.port, POLLIN, 0 };
+	struct agent_msg m;
+	long credit = 0;
+
+	if (poll(&p, 1, ms) == 0)
+		return -1;
+	receive_more();
+	me.greeted = me.greeted || agent_answered(&me.in, nonce);
+	while (me.greeted && agent_next(&me.in, &m) == 1)
+		if (m.type == AGENT_TOOK)
+			credit += agent_u32(m.data + 1);
+	return credit;
+}
+
+/* Send until the server, which reads nothing, and all that is before it is full.  The time-out only
+ * decides how much is sent.  Return: the number of bytes. */
+static size_t fill_up(void)
+{
+	long credit = AGENT_WINDOW, more = 0;
+	char data[PIECE + 1];
+	size_t sent = 0;
+
+	while (more >= 0 && sent < SENT_MOST) {
+		for (; credit >= PIECE; credit -= PIECE, sent += PIECE) {
+			piece(sent, data);
+			say(AGENT_INPUT, data, PIECE);
+		}
+		more = take_frames(500);
+		credit += more;
+	}
+	return sent;
+}
+
+/* The server reads at last: all @sent bytes, then the end. */
+static void assert_gets_all(int fd, size_t sent)
+{
+	const struct timeval most = { PATIENCE_MS / 1000, 0 };
+	char want[PIECE + 1], got[PIECE];
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof(most));
+	for (size_t at = 0; at < sent; at += PIECE) {
+		piece(at, want);
+		assert_int_equal(recv(fd, got, PIECE, MSG_WAITALL), PIECE);
+		assert_memory_equal(got, want, PIECE);
+	}
+	assert_at_end(fd);
+	(void)close(fd);
+}
+
+static void test_a_unix_server_gets_what_its_client_has_sent(void **state)
+{
+	(void)state;
+	as_root();
+	int listener = listen_here();
+	connects(0, socket_path);
+	int fd = accepted(listener);
+	size_t sent = fill_up();
+	hang_up();
+	assert_gets_all(fd, sent);
+}
+
+/* An answer that nothing reads must not reset the connection. */
+static void test_a_tcp_server_gets_what_its_client_has_sent(void **state)
+{
+	char answer[3 * PIECE] = "";
+	unsigned port;
+
+	(void)state;
+	as_root();
+	int listener = listen_at_port(&port);
+	connects(port, "");
+	int fd = accepted(listener);
+	assert_int_equal(send(fd, answer, sizeof(answer), MSG_NOSIGNAL), sizeof(answer));
+	size_t sent = fill_up();
+	hang_up();
+	assert_int_equal(send(fd, answer, sizeof(answer), MSG_NOSIGNAL), sizeof(answer));
+	assert_gets_all(fd, sent);
+}
+
+/* Return: true if the session has a child; a zombie is one. */
+static bool has_children(void)
+{
+	char path[64], text[16];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)me.agent,
+		       (int)me.agent);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	ssize_t n = read(fd, text, sizeof(text));
+	(void)close(fd);
+	return n > 0;
+}
+
+/* The hang-up is missed: the next client's greeting is all that ends the connection. */
+static void test_the_next_client_does_not_wait_for_what_was_sent(void **state)
+{
+	static const uint8_t nonce[AGENT_NONCE] = "0123456789abcde";
+	const struct timespec pause = { 0, 20000000 };
+
+	(void)state;
+	as_root();
+	int listener = listen_here();
+	connects(0, socket_path);
+	int first = accepted(listener);
+	size_t sent = fill_up();
+	(void)send(me.port, AGENT_MARK, AGENT_MARK_LEN, MSG_NOSIGNAL);
+	(void)send(me.port, nonce, AGENT_NONCE, MSG_NOSIGNAL);
+	me.greeted = false;
+	RUN(0, "sh", "-c", "echo next; exit 3");
+	assert_int_equal(hear(AGENT_EXIT, NULL).data[0], 3);
+	assert_string_equal(me.said, "next\n");
+	assert_gets_all(first, sent);
+	for (int ms = 0; has_children() && ms < PATIENCE_MS; ms += 20)
+		(void)nanosleep(&pause, NULL);
+	assert_false(has_children());
+}
+
 static void test_a_connection_that_is_refused(void **state)
 {
 	unsigned port;
@@ -744,6 +878,9 @@ int main(void)
 		T(test_a_connection_whose_own_side_ends_first),
 		T(test_a_connection_whose_peer_is_gone),
 		T(test_a_connection_ends_with_its_client),
+		T(test_a_unix_server_gets_what_its_client_has_sent),
+		T(test_a_tcp_server_gets_what_its_client_has_sent),
+		T(test_the_next_client_does_not_wait_for_what_was_sent),
 		T(test_a_connection_that_is_refused),
 		T(test_bad_connections),
 		T(test_the_guest_is_told_to_end),
