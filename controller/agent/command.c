@@ -386,9 +386,13 @@ _Noreturn static void copy_files(const struct command *c)
 
 _Noreturn static void connect_to(const struct command *c)
 {
-	(void)close_range(STDERR_FILENO + 1, ~0U, 0);
+	const int proc = STDERR_FILENO + 1;
+
+	/* What is there may be the pipe that reports: it has started. */
+	(void)dup2(c->proc, proc);
+	(void)close_range(proc + 1, ~0U, 0);
 	(void)signal(SIGPIPE, SIG_IGN);
-	_exit(relay_run(c->port, c->socket));
+	_exit(relay_run(c->port, c->socket, proc));
 }
 
 _Noreturn static void child(const struct command *c, const struct user *u, const char *program,

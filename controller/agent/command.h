@@ -31,6 +31,7 @@ struct command {
 	bool connects;      /* no program: the agent connects to a port, or to a socket */
 	unsigned port;      /* of TCP; 0: @socket */
 	const char *socket; /* the path of a Unix socket, into @text */
+	int proc;           /* a descriptor of /proc, for a connection */
 };
 
 /* A running command.  Descriptors are non-blocking; -1: closed. */

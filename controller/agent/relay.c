@@ -8,7 +8,11 @@
  * streams, the one of the errors among them, and the input ends behind what the client has sent.
  * The server then gets this rest, and what it answers is dropped, for LEFT_MS at most.  An answer
  * that stayed unread would lose the rest: close(2) then resets a TCP connection, and the kernel
- * drops what it has not delivered (net/ipv4/tcp.c, __tcp_close()). */
+ * drops what it has not delivered (net/ipv4/tcp.c, __tcp_close()).
+ *
+ * A server that has closed its socket looks like one that has ended its own direction alone, and
+ * may still read.  So the kernel of the guest is asked for the server's socket (tcp_server.h): the
+ * connection would keep its port as long as the client does. */
 #include "controller/agent/relay.h"
 
 #include <errno.h>
@@ -26,9 +30,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LEFT_MS 30000 /* for what a client that is gone has sent */
-#define LOOK_MS 100   /* then: between two looks at what the server has taken */
-#define TRY_S 1       /* of connect(2), until the client is looked at */
+#include "controller/agent/tcp_server.h"
+
+#define LEFT_MS 30000  /* for what a client that is gone has sent */
+#define LOOK_MS 100    /* then: between two looks at what the server has taken */
+#define SERVER_MS 500  /* between two looks at a server that has ended its direction */
+#define SERVER_LOOKS 2 /* so many that do not find its socket: it is gone */
+#define TRY_S 1        /* of connect(2), until the client is looked at */
 
 /* One direction. */
 struct way {
@@ -217,9 +225,29 @@ static bool is_done(const struct way *in, const struct way *out)
 	return left_until_ms && ((in->over && is_passed_on(in->to)) || is_late());
 }
 
-static void pass(struct way *in, struct way *out)
+/* The time until the next look, for poll(2). */
+static int look_ms(const struct way *out)
 {
-	while (!is_done(in, out)) {
+	return left_until_ms ? LOOK_MS : out->over ? SERVER_MS : -1;
+}
+
+/* Look at a server that has ended its own direction.  Return: true if it has closed its socket. */
+static bool server_is_gone(int proc, const struct way *out)
+{
+	static uint64_t next_ms;
+	static int missed;
+	const uint64_t now = now_ms();
+
+	if (!out->over || left_until_ms || now < next_ms)
+		return false;
+	next_ms = now + SERVER_MS;
+	missed = tcp_server_is_gone(proc, out->from) ? missed + 1 : 0;
+	return missed >= SERVER_LOOKS;
+}
+
+static void pass(struct way *in, struct way *out, int proc)
+{
+	while (!is_done(in, out) && !server_is_gone(proc, out)) {
 		struct pollfd p[] = {
 			{ when(reads(in), in->from), POLLIN, 0 },
 			{ when(writes(in), in->to), POLLOUT, 0 },
@@ -229,8 +257,7 @@ static void pass(struct way *in, struct way *out)
 			{ when(out->over, in->to), 0, 0 },
 			{ when(!left_until_ms, STDERR_FILENO), 0, 0 },
 		};
-		if (poll(p, sizeof(p) / sizeof(p[0]), left_until_ms ? LOOK_MS : -1) < 0 &&
-		    errno != EINTR)
+		if (poll(p, sizeof(p) / sizeof(p[0]), look_ms(out)) < 0 && errno != EINTR)
 			return;
 		if (p[4].revents & (POLLHUP | POLLERR))
 			return;
@@ -241,7 +268,7 @@ static void pass(struct way *in, struct way *out)
 	}
 }
 
-int relay_run(unsigned port, const char *socket)
+int relay_run(unsigned port, const char *socket, int proc)
 {
 	static struct way in = { .from = STDIN_FILENO }, out = { .to = STDOUT_FILENO };
 	int fd = port ? open_port(port) : open_unix(socket);
@@ -253,6 +280,6 @@ int relay_run(unsigned port, const char *socket)
 	in.to = out.from = fd;
 	(void)fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK);
 	(void)fcntl(STDOUT_FILENO, F_SETFL, O_WRONLY | O_NONBLOCK);
-	pass(&in, &out);
+	pass(&in, &out, proc);
 	return 0;
 }

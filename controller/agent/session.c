@@ -253,6 +253,7 @@ static int describe_connect(const struct agent_msg *m)
 	struct command *c = &s.command;
 
 	c->connects = true;
+	c->proc = s.proc;
 	c->port = agent_u16(m->data);
 	c->socket = command_word(c, m->data + 2, m->n - 2);
 	if (!c->socket || (c->port == 0) != (c->socket[0] == '/') || (c->port && c->socket[0]) ||

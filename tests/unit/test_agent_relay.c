@@ -83,7 +83,7 @@ static int left_alone(size_t n)
 		(void)alarm(PATIENCE_S);
 		if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0)
 			_exit(9);
-		_exit(relay_run(0, path));
+		_exit(relay_run(0, path, -1));
 	}
 	(void)close(in);
 	(void)close(out);

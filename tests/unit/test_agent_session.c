@@ -789,6 +789,76 @@ static void test_the_next_client_does_not_wait_for_what_was_sent(void **state)
 	assert_false(has_children());
 }
 
+/* Listen at a free port of an IPv6 address.  Return: -1: the machine has no such address. */
+static int listen_at_port6(const struct in6_addr *address, unsigned *port)
+{
+	struct sockaddr_in6 a = { .sin6_family = AF_INET6, .sin6_addr = *address };
+	socklen_t size = sizeof(a);
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0), off = 0;
+
+	(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+	if (fd < 0 || bind(fd, (const void *)&a, sizeof(a)) < 0) {
+		(void)close(fd);
+		return -1;
+	}
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(getsockname(fd, (void *)&a, &size), 0);
+	*port = ntohs(a.sin6_port);
+	return fd;
+}
+
+/* The server closes its socket, and TCP shows the end of its direction alone. */
+static void ends_with_its_server(int listener, unsigned port)
+{
+	if (listener < 0)
+		return;
+	connects(port, "");
+	(void)close(accepted(listener));
+	while (hear(AGENT_OUTPUT, NULL).n)
+		;
+	assert_int_equal(hear(AGENT_EXIT, NULL).data[0], 0);
+	hang_up();
+	assert_int_equal(before(NULL), 0);
+}
+
+static void test_a_connection_whose_tcp_peer_is_gone(void **state)
+{
+	unsigned port = 0;
+	int listener;
+
+	(void)state;
+	as_root();
+	listener = listen_at_port(&port);
+	ends_with_its_server(listener, port);
+	listener = listen_at_port6(&in6addr_loopback, &port);
+	ends_with_its_server(listener, port);
+	listener = listen_at_port6(&in6addr_any, &port);
+	ends_with_its_server(listener, port);
+}
+
+/* A server that has only ended its own direction is looked at, and stays. */
+static void test_a_tcp_server_that_ends_its_direction_still_reads(void **state)
+{
+	const struct timespec looks = { 2, 0 };
+	unsigned port;
+
+	(void)state;
+	as_root();
+	int listener = listen_at_port(&port);
+	connects(port, "");
+	int fd = accepted(listener);
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	while (hear(AGENT_OUTPUT, NULL).n)
+		;
+	(void)nanosleep(&looks, NULL);
+	say(AGENT_INPUT, "late", 4);
+	assert_gets(fd, "late");
+	say(AGENT_INPUT, NULL, 0);
+	assert_at_end(fd);
+	(void)close(fd);
+	assert_int_equal(hear(AGENT_EXIT, NULL).data[0], 0);
+}
+
 static void test_a_connection_that_is_refused(void **state)
 {
 	unsigned port;
@@ -881,6 +951,8 @@ int main(void)
 		T(test_a_unix_server_gets_what_its_client_has_sent),
 		T(test_a_tcp_server_gets_what_its_client_has_sent),
 		T(test_the_next_client_does_not_wait_for_what_was_sent),
+		T(test_a_connection_whose_tcp_peer_is_gone),
+		T(test_a_tcp_server_that_ends_its_direction_still_reads),
 		T(test_a_connection_that_is_refused),
 		T(test_bad_connections),
 		T(test_the_guest_is_told_to_end),
