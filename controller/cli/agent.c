@@ -41,14 +41,16 @@
 
 /* An output stream of the command, on its way to a descriptor of ours. */
 struct sink {
-	int fd;
+	int fd;     /* -1: the end of file was passed on */
 	int opened; /* fd, if it is not one that we were given; else -1 */
+	int reader; /* the descriptor whose other end reads: fd, and a socket's also after that */
 	bool socket;
 	bool loses;   /* a socket or a pipe: its reader can go */
 	size_t chunk; /* bytes that one call writes at most */
 	size_t have;
 	uint32_t took;       /* written and not yet reported */
-	bool gone;           /* its reader is */
+	bool gone;           /* its reader is: the session ends */
+	bool lost;           /* a client's socket takes no more: what comes is dropped */
 	bool ends;           /* end of file follows what is in v */
 	struct clean *clean; /* what the guest sends is text for a terminal; NULL: pass it on */
 	uint8_t v[AGENT_WINDOW + 2 * SPARE];
@@ -331,6 +333,8 @@ static void read_input(struct session *s)
 	ssize_t got = read(s->source, data, n);
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
+	if (s->unread_ms)
+		s->unread_ms = now_ms() + UNREAD_MS; /* the guest gets this first */
 	if (got <= 0) {
 		s->input = false;
 		s->left = true;
@@ -354,7 +358,7 @@ static void sink_open(struct sink *k, int fd)
 	k->socket = fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
 	k->loses = k->socket || (fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode));
 	k->opened = terminal_open_output(fd, &k->chunk);
-	k->fd = k->opened >= 0 ? k->opened : fd;
+	k->reader = k->fd = k->opened >= 0 ? k->opened : fd;
 }
 
 static void sinks_close(struct session *s)
@@ -364,8 +368,15 @@ static void sinks_close(struct session *s)
 			(void)close(s->sink[i].opened);
 }
 
-/* Write what one call takes without waiting. */
-static void drain(struct sink *k)
+/* True if the input and the output are one socket: a client of forward. */
+static bool is_client(const struct session *s)
+{
+	return s->link && s->link->in == s->link->out && s->sink[0].socket;
+}
+
+/* Write what one call takes without waiting.  A client that takes no more may have sent what is not
+ * read yet. */
+static void drain(const struct session *s, struct sink *k)
 {
 	size_t most = k->have < k->chunk ? k->have : k->chunk;
 	ssize_t n = k->socket ? send(k->fd, k->v, most, MSG_DONTWAIT | MSG_NOSIGNAL)
@@ -374,7 +385,8 @@ static void drain(struct sink *k)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n < 0) {
-		k->gone = true;
+		k->lost = is_client(s);
+		k->gone = !k->lost;
 		n = (ssize_t)k->have;
 	}
 	k->have -= (size_t)n;
@@ -391,6 +403,8 @@ static void end_sink(struct sink *k)
 		(void)shutdown(k->fd, SHUT_WR);
 	else if (k->opened < 0)
 		(void)close(k->fd);
+	if (!k->socket)
+		k->reader = -1;
 	k->fd = -1;
 }
 
@@ -453,7 +467,7 @@ static int take_bytes(struct session *s, const struct agent_msg *m)
 	if (told)
 		take_complaints(s, m);
 	k->ends = m->n == 0;
-	if (k->gone || told) {
+	if (k->gone || k->lost || told) {
 		k->took += (uint32_t)m->n;
 		return 0;
 	}
@@ -556,10 +570,10 @@ static int left_ms(const struct session *s)
 }
 
 /* True if the output may lose its reader unnoticed, since nothing is written to it.  The end of a
- * socket's input may be behind bytes that the guest does not take. */
+ * client's input may be behind bytes that the guest does not take. */
 static bool may_be_unread(const struct session *s)
 {
-	const bool stuck = !s->credit && s->source == s->sink[0].fd;
+	const bool stuck = !s->credit && is_client(s);
 
 	return (s->left || stuck) && !s->ended && !s->copy && s->sink[0].loses &&
 	       (s->link || s->sink[1].loses);
@@ -567,7 +581,22 @@ static bool may_be_unread(const struct session *s)
 
 static bool is_unread(const struct session *s)
 {
-	return reader_is_gone(s->sink[0].fd) && (s->link || reader_is_gone(s->sink[1].fd));
+	return reader_is_gone(s->sink[0].reader) && (s->link || reader_is_gone(s->sink[1].reader));
+}
+
+/* True if input can be read, and sent on: the guest does not hold it up. */
+static bool takes_input(const struct session *s)
+{
+	return s->input && s->credit && !s->ended && has_room(s, CONTROL_ROOM);
+}
+
+/* True if nothing more is to be waited for: the guest has taken all that a client has sent, or has
+ * not for UNREAD_MS. */
+static bool is_over(const struct session *s, uint64_t now)
+{
+	const bool taken = !s->input && !s->have && s->credit == AGENT_WINDOW;
+
+	return s->unread_ms && !takes_input(s) && (now >= s->unread_ms || (taken && is_client(s)));
 }
 
 /* End a session without a client: its input has ended, and its output has no reader.  A guest that
@@ -577,7 +606,7 @@ static void look_at_readers(struct session *s)
 {
 	uint64_t now = now_ms();
 
-	if (!may_be_unread(s) || s->sink[0].fd < 0) {
+	if (!may_be_unread(s)) {
 		s->look_ms = 0;
 		return;
 	}
@@ -588,7 +617,7 @@ static void look_at_readers(struct session *s)
 		s->unread_ms = 0;
 	else if (!s->unread_ms)
 		s->unread_ms = now + UNREAD_MS;
-	s->sink[0].gone |= s->unread_ms && now >= s->unread_ms;
+	s->sink[0].gone |= is_over(s, now);
 }
 
 /* End the session if its time is over.  The time is looked at after each poll(2): a guest that
@@ -613,8 +642,9 @@ static int turn(struct session *s, const uint8_t nonce[AGENT_NONCE])
 	/* First, so that what they add is waited for. */
 	tell_taken(s, AGENT_STREAM_OUTPUT);
 	tell_taken(s, AGENT_STREAM_ERRORS);
+	end_sink(&s->sink[0]); /* nothing may follow that would wake us up */
 	look_at_readers(s);
-	bool input = s->input && s->credit && !s->ended && has_room(s, CONTROL_ROOM);
+	bool input = takes_input(s);
 	bool leaves = s->input && !s->left && !s->ended;
 	struct pollfd p[] = {
 		{ s->ended ? -1 : s->port, (short)(POLLIN | (s->have ? POLLOUT : 0)), 0 },
@@ -637,8 +667,7 @@ static int turn(struct session *s, const uint8_t nonce[AGENT_NONCE])
 		read_input(s);
 	for (int i = 0; i < 2; i++)
 		if (p[2 + i].revents)
-			drain(&s->sink[i]);
-	end_sink(&s->sink[0]);
+			drain(s, &s->sink[i]);
 	if (!s->ended && p[0].revents & ~POLLOUT && receive(s, nonce) < 0)
 		return -1;
 	if (s->ended)
@@ -673,7 +702,7 @@ static int converse(struct session *s, const uint8_t nonce[AGENT_NONCE])
 /* Without waiting: the copy waits for nothing but this stream. */
 static void sinks_of_copy(struct session *s)
 {
-	s->sink[0] = s->sink[1] = (struct sink){ .fd = -1, .opened = -1 };
+	s->sink[0] = s->sink[1] = (struct sink){ .fd = -1, .opened = -1, .reader = -1 };
 	s->sink[0].fd = s->copy->out;
 	s->sink[0].chunk = AGENT_WINDOW;
 	if (s->copy->out >= 0)
@@ -716,7 +745,7 @@ int agent_copy(struct cli *c, const struct agent_copy *copy, struct error *e)
 /* A sink that is a socket takes what it can; another one as of a command. */
 static void sinks_of_link(struct session *s)
 {
-	s->sink[1] = (struct sink){ .fd = -1, .opened = -1 };
+	s->sink[1] = (struct sink){ .fd = -1, .opened = -1, .reader = -1 };
 	sink_open(&s->sink[0], s->link->out);
 	if (s->sink[0].socket)
 		s->sink[0].chunk = AGENT_WINDOW;

@@ -561,6 +561,7 @@ static pid_t forward_from(const char *path)
 
 	assert_true(pid >= 0);
 	(void)snprintf(word, sizeof(word), "%s:80", path);
+	(void)setpgid(pid, 0); /* so that a test can stop it with its children */
 	if (pid == 0) {
 		int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 		(void)dup2(null, STDOUT_FILENO);
@@ -685,6 +686,113 @@ static void test_a_client_that_is_gone_with_its_input_unread(void **state)
 	(void)kill(pid, SIGTERM);
 	assert_int_equal(status_of(pid), 128 + SIGTERM);
 	silence();
+}
+
+#define BEYOND 60000 /* bytes that a client sends, and the agent has no room for */
+
+/* The bytes of input that the agent was sent until the end of the input, or until there are
+ * @most. */
+static size_t gets_input(struct agent_reader *r, size_t most)
+{
+	struct pollfd p = { fx.agent_fd, POLLIN, 0 };
+	struct agent_msg m;
+	size_t n = 0, size;
+	ssize_t got;
+
+	while (n < most && poll(&p, 1, PATIENCE_MS) == 1) {
+		uint8_t *at = agent_room(r, &size);
+		got = recv(fx.agent_fd, at, size, 0);
+		if (got <= 0)
+			break;
+		r->have += (size_t)got;
+		while (n < most && agent_next(r, &m) == 1) {
+			if (m.type == AGENT_INPUT && m.n == 0)
+				return n;
+			n += m.type == AGENT_INPUT ? m.n : 0;
+		}
+	}
+	return n;
+}
+
+static void agent_sends(void)
+{
+	assert_int_equal(send(fx.agent_fd, fx.agent, fx.agent_len, MSG_NOSIGNAL), fx.agent_len);
+	fx.agent_len = 0;
+}
+
+/* A client that has sent more than the guest takes at once, and is gone, when the server speaks:
+ * what it says can not be delivered, and all that the client has sent can. */
+static void test_a_client_that_is_gone_is_still_read(void **state)
+{
+	static char much[AGENT_WINDOW + BEYOND];
+	static struct agent_reader r;
+	uint8_t took[5] = { AGENT_STREAM_INPUT };
+	char path[100];
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "%s/forward", fx.dir);
+	memset(&r, 0, sizeof(r));
+	r.from = AGENT_CLIENT;
+	fx.agent_stays = true;
+	pid_t pid = forward_from(path);
+	int fd = connect_to(path), big = 4 * (int)sizeof(much);
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &big, sizeof(big));
+	assert_int_equal(send(fd, much, sizeof(much), 0), (int)sizeof(much));
+	assert_true(is_asked());
+	assert_int_equal(gets_input(&r, AGENT_WINDOW), AGENT_WINDOW);
+	assert_int_equal(kill(-pid, SIGSTOP), 0);
+	(void)close(fd);
+	fx.agent_len = 0;
+	says(AGENT_OUTPUT, "welcome", 7);
+	agent_set32(took + 1, AGENT_WINDOW);
+	says(AGENT_TOOK, took, sizeof(took));
+	agent_sends();
+	assert_int_equal(kill(-pid, SIGCONT), 0);
+	assert_int_equal(gets_input(&r, SIZE_MAX), BEYOND);
+	(void)kill(pid, SIGTERM);
+	assert_int_equal(status_of(pid), 128 + SIGTERM);
+	silence();
+}
+
+/* The server has ended its own direction, and takes nothing more. */
+static void ends_half_open(pid_t pid, int fd)
+{
+	static char much[AGENT_WINDOW + BEYOND];
+	static struct agent_reader r;
+	const struct timeval most = { PATIENCE_MS / 1000, 0 };
+	char byte;
+
+	memset(&r, 0, sizeof(r));
+	r.from = AGENT_CLIENT;
+	assert_true(is_asked());
+	assert_true(hears("connect:"));
+	says(AGENT_OUTPUT, NULL, 0);
+	agent_sends();
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof(most));
+	assert_int_equal(recv(fd, &byte, 1, 0), 0); /* it hears of that at once */
+	assert_int_equal(send(fd, much, sizeof(much), 0), (int)sizeof(much));
+	assert_int_equal(gets_input(&r, AGENT_WINDOW), AGENT_WINDOW);
+	(void)close(fd);
+	assert_true(session_ends());
+	(void)kill(pid, SIGTERM);
+	assert_int_equal(status_of(pid), 128 + SIGTERM);
+	silence();
+	fx.calls[0] = '\0';
+}
+
+static void test_a_half_open_connection_ends_with_its_client(void **state)
+{
+	char path[100];
+	uint16_t port;
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "%s/forward", fx.dir);
+	fx.agent_stays = true;
+	pid_t pid = forward_from(path);
+	ends_half_open(pid, connect_to(path));
+	fx.agent_stays = true;
+	pid = forward_port(&port);
+	ends_half_open(pid, connect_to_port(port));
 }
 
 /* A client that has ended its own direction waits for an answer, as long as that takes. */
@@ -912,6 +1020,8 @@ int main(void)
 		T(test_a_connection_of_a_socket),
 		T(test_a_client_that_is_gone_ends_a_silent_connection),
 		T(test_a_client_that_is_gone_with_its_input_unread),
+		T(test_a_client_that_is_gone_is_still_read),
+		T(test_a_half_open_connection_ends_with_its_client),
 		T(test_a_client_that_waits_for_an_answer_is_not_gone),
 		T(test_a_command_that_is_read_no_more_ends),
 		T(test_a_guest_that_reboots_is_waited_for),
