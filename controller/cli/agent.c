@@ -817,13 +817,33 @@ int agent_run(struct cli *c, int port, const uint8_t nonce[16], uint64_t timeout
 	return status;
 }
 
+bool agent_client_is_gone(const struct cli *c)
+{
+	struct pollfd p = { c->client ? *c->client : -1, POLLRDHUP, 0 };
+
+	/* The kernel is asked for a client that has ended its own direction alone. */
+	return poll(&p, 1, 0) == 1 && reader_is_gone(p.fd);
+}
+
+/* See the comment of beside_fn. */
+static int watch_client(void *arg, struct pollfd p[CONN_BESIDE], int *ms, struct error *e)
+{
+	const struct cli *c = arg;
+
+	p[0] = (struct pollfd){ *c->client, 0, 0 };
+	*ms = LOOK_MS;
+	return agent_client_is_gone(c) ? error_set(e, FAIL_GENERAL, WHAT, "the client is gone") : 0;
+}
+
 int agent_open(struct cli *c, const struct ev_vm *vm, uint64_t timeout_ms, uint8_t nonce[16],
 	       struct error *e)
 {
 	struct call_vm_agent a = { .timeout_ms = timeout_ms };
 	struct res_vm_agent r;
 	int port = -1;
-	const struct reply_to to = { .fd = &port };
+	const struct reply_to to = { .fd = &port,
+				     .beside = c->client ? watch_client : NULL,
+				     .arg = c };
 
 	(void)strcpy(a.vm, vm->id);
 	if (conn_call(c, CALL_VM_AGENT, &a, NULL, &to, &r, e) < 0) {

@@ -59,6 +59,9 @@ struct agent_copy {
  */
 int agent_copy(struct cli *c, const struct agent_copy *copy, struct error *e);
 
+/* Return: true if c->client is gone.  Does not wait. */
+bool agent_client_is_gone(const struct cli *c);
+
 #define AGENT_SOCKET_MOST 107 /* bytes of a socket's path (unix(7)) */
 
 /* A connection to a TCP port or a Unix socket of a guest. */

@@ -120,6 +120,9 @@ struct cli {
 	/* the first held signal that arrived, or SIGPIPE: the output of the guest's command can not
 	 * be written; 0: none */
 	int signal;
+	/* the socket of a client that waits for the guest: the wait ends when it is gone; NULL:
+	 * none */
+	const int *client;
 	const struct command *table;   /* all commands; a NULL noun ends it */
 	const struct command *command; /* the one that runs */
 	struct options opt;

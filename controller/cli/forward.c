@@ -261,7 +261,8 @@ static int look_again(struct forwards *all, struct error *e)
 
 /* ---- one connection ---- */
 
-/* Connect @in and @out to the guest.  Return: the exit status; errors are told. */
+/* Connect @in and @out to the guest; one socket is a client, whose end ends the wait for the guest,
+ * too.  Return: the exit status; errors are told, unless there is no such client any more. */
 static int link_up(struct forwards *all, const struct forward *f, int in, int out)
 {
 	struct agent_link l = { .tcp = f->tcp, .socket = f->guest, .in = in, .out = out };
@@ -270,12 +271,15 @@ static int link_up(struct forwards *all, const struct forward *f, int in, int ou
 
 	(void)snprintf(name, sizeof(name), "%s:%s", all->vm.name, f->guest);
 	l.vm = name;
+	all->c->client = in == out ? &in : NULL;
 	_cleanup_close_ int port = reach_agent(all->c, &all->vm, l.nonce, &e);
 	l.port = port;
 	l.timeout_ms = login_ms(all->c, &all->vm);
 	int status = port < 0 ? -1 : agent_link(all->c, &l, &e);
-	if (status >= 0)
-		return status;
+	const bool gone = port < 0 && agent_client_is_gone(all->c);
+	all->c->client = NULL;
+	if (status >= 0 || gone)
+		return gone ? FAIL_GENERAL : status;
 	if (port >= 0 && e.code == FAIL_STATE)
 		explain_end(all->c, &all->vm, &e);
 	return all->c->signal ? 128 + all->c->signal : out_error(all->c, &e);

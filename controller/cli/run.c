@@ -352,7 +352,7 @@ static bool await_start(struct cli *c, struct ev_vm *vm, uint64_t end_ms)
 		*vm = now;
 		if (strcmp(now.state, "running") == 0)
 			return true;
-		if (poll(&p, 1, LOOK_MS) > 0 && signals_pending(c))
+		if ((poll(&p, 1, LOOK_MS) > 0 && signals_pending(c)) || agent_client_is_gone(c))
 			return false;
 	}
 	return false;

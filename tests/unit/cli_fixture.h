@@ -61,6 +61,8 @@ static struct fixture {
 	size_t agent_len;
 	int agent_fd;
 	bool agent_stays; /* else it hangs up behind that */
+	bool agent_busy;  /* vm_agent gets no answer */
+	int busy;         /* the connection of that vm_agent */
 	long agent_lies;  /* instead of its greeting it sends agent_before so many times */
 	/* connections that hold a VM: a thread for each */
 	pthread_t holders[32];
@@ -376,6 +378,10 @@ static void *serve(void *arg)
 			fx.follower = fd;
 			continue;
 		}
+		if (n > 0 && fx.agent_busy && m.call->id == CALL_VM_AGENT) {
+			fx.busy = fd;
+			continue;
+		}
 		if (n > 0 && fx.gather && m.call->id == CALL_VM_START) {
 			gather(fd, &m);
 			continue;
@@ -466,7 +472,7 @@ static int fixture_setup(void **state)
 	fx.images_owner = geteuid();
 	fx.owner = 1000;
 	fx.started = fx.reason = "";
-	fx.waiting = fx.follower = -1;
+	fx.waiting = fx.follower = fx.busy = -1;
 	(void)strcpy(fx.dir, "/tmp/banger-cli-XXXXXX");
 	assert_non_null(mkdtemp(fx.dir));
 	(void)snprintf(path, sizeof(path), "%s/bin", fx.dir);
@@ -502,6 +508,8 @@ static int fixture_teardown(void **state)
 		(void)close(fx.waiting);
 	if (fx.follower >= 0)
 		(void)close(fx.follower);
+	if (fx.busy >= 0)
+		(void)close(fx.busy);
 	return nftw(fx.dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 

@@ -795,6 +795,59 @@ static void test_a_half_open_connection_ends_with_its_client(void **state)
 	ends_half_open(pid, connect_to_port(port));
 }
 
+/* Wait until @pid has a child, or has none. */
+static bool comes_to_have_children(pid_t pid, bool some)
+{
+	char path[64], text[16];
+	bool has = !some;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
+	for (int ms = 0; has != some && ms < PATIENCE_MS; ms += 20, sleep_ms(20)) {
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+		has = fd >= 0 && read(fd, text, sizeof(text)) > 0;
+		(void)close(fd);
+	}
+	return has == some;
+}
+
+/* A client that goes while its connection waits for the guest. */
+static void waits_no_more(pid_t pid, int fd)
+{
+	assert_true(fd >= 0);
+	assert_true(comes_to_have_children(pid, true));
+	assert_int_equal(send(fd, "request", 7, 0), 7);
+	(void)close(fd);
+	assert_true(comes_to_have_children(pid, false));
+	(void)kill(pid, SIGTERM);
+	assert_int_equal(status_of(pid), 128 + SIGTERM);
+}
+
+static void test_a_client_that_is_gone_waits_for_no_port(void **state)
+{
+	char path[100];
+	uint16_t port;
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "%s/forward", fx.dir);
+	fx.agent_busy = true;
+	pid_t pid = forward_from(path);
+	waits_no_more(pid, connect_to(path));
+	pid = forward_port(&port);
+	waits_no_more(pid, connect_to_port(port));
+}
+
+static void test_a_client_that_is_gone_waits_for_no_start(void **state)
+{
+	uint16_t port;
+
+	(void)state;
+	pid_t pid = forward_port(&port);
+	fx.fail[CALL_VM_AGENT] = FAIL_STATE;
+	fx.state = "stopped"; /* it reboots */
+	fx.starts_again = true;
+	waits_no_more(pid, connect_to_port(port));
+}
+
 /* A client that has ended its own direction waits for an answer, as long as that takes. */
 static void test_a_client_that_waits_for_an_answer_is_not_gone(void **state)
 {
@@ -1022,6 +1075,8 @@ int main(void)
 		T(test_a_client_that_is_gone_with_its_input_unread),
 		T(test_a_client_that_is_gone_is_still_read),
 		T(test_a_half_open_connection_ends_with_its_client),
+		T(test_a_client_that_is_gone_waits_for_no_port),
+		T(test_a_client_that_is_gone_waits_for_no_start),
 		T(test_a_client_that_waits_for_an_answer_is_not_gone),
 		T(test_a_command_that_is_read_no_more_ends),
 		T(test_a_guest_that_reboots_is_waited_for),
