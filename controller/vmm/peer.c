@@ -38,17 +38,29 @@ unsigned vmm_wait_left(const struct vmm_wait *w)
 	return now >= w->deadline_ns ? 0 : (unsigned)((w->deadline_ns - now + 999999) / 1000000);
 }
 
-int vmm_wait_check(const struct vmm_wait *w, struct error *e)
+static int check_cancelled(const struct vmm_wait *w, struct error *e)
 {
 	if (w->cancelled && *w->cancelled)
 		return error_set(e, FAIL_STATE, w->who,
 				 "interrupted by a later command for this VM");
-	if (pidfd_wait(w->pidfd, 0))
-		return error_set(e, FAIL_GENERAL, w->who, "the monitor ended");
+	return 0;
+}
+
+static int check_deadline(const struct vmm_wait *w, struct error *e)
+{
 	if (vmm_wait_left(w) == 0)
 		return error_set(e, FAIL_TIMEOUT, w->who,
 				 "no answer on its API socket within %u ms", w->ms);
 	return 0;
+}
+
+int vmm_wait_check(const struct vmm_wait *w, struct error *e)
+{
+	if (check_cancelled(w, e) < 0)
+		return -1;
+	if (pidfd_wait(w->pidfd, 0))
+		return error_set(e, FAIL_GENERAL, w->who, "the monitor ended");
+	return check_deadline(w, e);
 }
 
 static unsigned least(unsigned a, unsigned b)
@@ -66,9 +78,10 @@ int vmm_wait_fd(const struct vmm_wait *w, int fd, short events, unsigned ms, str
 		if (n < 0 && errno != EINTR)
 			return error_set(e, FAIL_GENERAL, w->who, "poll: %s",
 					 strerrordesc_np(errno));
-		/* Data comes first: the monitor may have sent it before it exited. */
+		/* Data comes before the exit: the monitor may have sent it then.  One that sends
+		 * bytes without a pause has no more time than one that sends none. */
 		if (n > 0 && p[0].revents)
-			return 1;
+			return check_cancelled(w, e) < 0 || check_deadline(w, e) < 0 ? -1 : 1;
 		if (vmm_wait_check(w, e) < 0)
 			return -1;
 		ms -= slice;

@@ -184,6 +184,9 @@ static void serve(struct session *s)
 		(void)pause_ms(s, -1);
 		return;
 	}
+	while (s->fault == QMP_DRIP)
+		if (!send_line(s, " ") || !pause_ms(s, 10))
+			return;
 	if (!send_line(s, s->fault == QMP_NO_GREETING ? EVENT : GREETING))
 		return;
 	for (;;) {

@@ -13,6 +13,7 @@ enum qmp_fault {
 	QMP_HANG,        /* greets, then never answers */
 	QMP_SLOW,        /* the right answer, seven bytes each millisecond */
 	QMP_TRICKLE,     /* every byte after 200 ms */
+	QMP_DRIP,        /* a blank each 10 ms instead of a greeting: ten minutes to QMP_LONG */
 	QMP_GARBAGE,     /* a line that is no JSON */
 	QMP_NO_GREETING, /* JSON, but no greeting */
 	QMP_HALF,        /* half of the answer, then the end */

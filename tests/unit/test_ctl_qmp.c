@@ -134,6 +134,7 @@ static void test_faults_end(void **state)
 		{ QMP_MUTE, FAIL_TIMEOUT, "no answer on its API socket" },
 		{ QMP_HANG, FAIL_TIMEOUT, "no answer" },
 		{ QMP_TRICKLE, FAIL_TIMEOUT, "no answer" },
+		{ QMP_DRIP, FAIL_TIMEOUT, "no answer" },
 		{ QMP_GARBAGE, FAIL_GENERAL, "not QMP" },
 		{ QMP_NO_GREETING, FAIL_GENERAL, "greeting is not QMP" },
 		{ QMP_HALF, FAIL_GENERAL, "in the middle of an answer" },
@@ -167,6 +168,9 @@ static void test_cancelled(void **state)
 
 	x->cancelled = true;
 	fake_qmp_fault(x->f, QMP_HANG);
+	assert_int_equal(boot(x, &e), -1);
+	assert_int_equal(e.code, FAIL_STATE);
+	fake_qmp_fault(x->f, QMP_DRIP);
 	assert_int_equal(boot(x, &e), -1);
 	assert_int_equal(e.code, FAIL_STATE);
 }
