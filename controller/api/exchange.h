@@ -25,7 +25,7 @@ struct exchange {
 	struct operation op;
 	struct error error;
 	uint64_t begun_ns;  /* clock_boot_ns() at the arrival */
-	uint64_t waited_ns; /* time spent in sends to the client */
+	uint64_t waited_ns; /* time spent in sends to the client, in this pass */
 	/* the client disconnected or does not read: nothing more is sent */
 	_Atomic bool gone;
 
@@ -37,7 +37,7 @@ struct exchange {
 	struct vmm_ports ports;
 };
 
-#define API_SEND_MS 5000 /* all sends of one request together may block for so long */
+#define API_SEND_MS 5000 /* all sends of one call of a handler together may block for so long */
 
 /* Return values of a handler.  DONE: x->result is filled in.  FAILED: x->error is filled in.
  * AGAIN: the handler waits for a VM; it is called again after EXCHANGE_AGAIN_MS and occupies no

@@ -659,6 +659,41 @@ static void a_follower_gets_later_output(void **state)
 	control_close(&c);
 }
 
+/* Return: true if the one connection waits, and has been sent the stream up to @at. */
+static bool has_followed_to(uint64_t at)
+{
+	const struct conn *c = t.api->conns;
+
+	return c && c->state == PARKED && c->x.cursor >= at;
+}
+
+/* The times of its sends add up for as long as it follows: it has sent for hours, and never
+ * waited. */
+static void a_follower_that_reads_is_not_given_up(void **state)
+{
+	struct fixture *f = *state;
+	struct control c = client(OWNER);
+	union control_body web = about("web");
+	struct message m;
+
+	struct vm vm = create(f, "web", false);
+	must_start(f, "web");
+	web.vm_logs.follow = true;
+	say(&c, CALL_VM_LOGS, &web);
+	RUN_UNTIL(has_followed_to(1));
+	t.api->conns->x.waited_ns = API_SEND_MS * 1000000ull;
+	const uint64_t at = t.api->conns->x.cursor;
+	vm.state = VM_RUNNING;
+	_cleanup_close_ int console = watch_console_open(f->c.watch, &vm);
+	assert_int_equal(write(console, "later\n", 6), 6);
+	RUN_UNTIL(t.api->n_conns == 0 || has_followed_to(at + 6));
+	assert_int_equal(t.api->n_conns, 1);
+	fake_helper_vmm_exit(f->fake, vm.slot);
+	assert_int_equal(hear(&c, CALL_VM_LOGS, &m), 1);
+	assert_int_equal(m.body.res_vm_logs.at, at + 6);
+	control_close(&c);
+}
+
 static void a_part_of_the_output_can_be_asked_for(void **state)
 {
 	struct fixture *f = *state;
@@ -2512,6 +2547,7 @@ int main(void)
 		TEST(waits_for_states),
 		TEST(a_wait_for_an_exit_sees_a_restart),
 		TEST(a_follower_gets_later_output),
+		TEST(a_follower_that_reads_is_not_given_up),
 		TEST(a_part_of_the_output_can_be_asked_for),
 		TEST(what_is_typed_goes_to_the_owners_running_vm),
 		TEST(a_guest_that_does_not_read_takes_nothing),
