@@ -14,7 +14,7 @@
 #include "common/fdio.h"
 #include "proto/ops.h" /* struct field */
 
-#define CONTROL_VERSION 7
+#define CONTROL_VERSION 8
 #define CONTROL_MESSAGE_MAX 8192 /* bytes of one message; a longer one ends the connection */
 
 enum call_id {

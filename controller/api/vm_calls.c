@@ -307,6 +307,7 @@ static int send_stream(struct exchange *x, const struct vm *vm, enum stream_kind
 			return error_set(&x->error, FAIL_GENERAL, vm->name,
 					 "its output can not be read");
 		ev.data.n = (size_t)n;
+		ev.at = x->cursor - ev.data.n;
 		if (n == 0 || exchange_event(x, EVENT_BYTES, &ev) < 0)
 			break;
 	}

@@ -9,7 +9,9 @@
  * The past of the console is shown without its escape sequences: some have a terminal answer, and
  * the answer would be typed.  What comes later passes unchanged, as of ssh.
  *
- * A session outlives a restart of the service: it asks again from the byte on that it has. */
+ * A session outlives a restart of the service: it asks again from the byte on that it has.  Each
+ * piece of output has its offset, since the service keeps so much of a console and no more: a
+ * session may have missed some.  Offsets begin anew with each start of the VM. */
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -230,7 +232,7 @@ static int take_bytes(void *arg, const struct event *event, const union control_
 		return -1;
 	memcpy(k->have_v + k->have, b->data.v, b->data.n);
 	k->have += b->data.n;
-	k->at += b->data.n;
+	k->at = b->at + b->data.n;
 	k->told = false;
 	return 0;
 }
@@ -300,23 +302,6 @@ static int wait_for_service(struct console *k, struct error *e)
 	return wait_beside(k, 0, SERVICE_MS, e);
 }
 
-/* Show the output of one start, to its end.  Return: 0, or -1 with @e. */
-static int follow(struct console *k, struct error *e)
-{
-	const struct reply_to to = { .event = take_bytes, .beside = beside, .arg = k };
-	struct call_vm_logs a = { .follow = true };
-	struct res_vm_logs r;
-
-	(void)strcpy(a.vm, k->vm.id);
-	for (;;) {
-		a.from = k->at;
-		if (conn_call(k->c, CALL_VM_LOGS, &a, NULL, &to, &r, e) == 0)
-			return 0;
-		if (e->code != FAIL_UNREACHABLE || wait_for_service(k, e) < 0)
-			return -1;
-	}
-}
-
 static bool is_active(const struct ev_vm *vm)
 {
 	return strcmp(vm->state, "running") == 0 || strcmp(vm->state, "starting") == 0;
@@ -338,6 +323,38 @@ static int look_again(struct console *k, struct error *e)
 	}
 	k->vm = now;
 	return 0;
+}
+
+/* The service was down.  If it has started the VM again meanwhile, the output begins anew.  Return:
+ * 0, or -1 with @e. */
+static int look_for_start(struct console *k, struct error *e)
+{
+	const struct ev_vm before = k->vm;
+
+	if (look_again(k, e) < 0)
+		return -1;
+	/* The time of a start is known once the VM runs. */
+	if (strcmp(before.state, "running") == 0 && strcmp(before.started, k->vm.started) != 0)
+		k->at = 0;
+	return 0;
+}
+
+/* Show the output of one start, to its end.  Return: 0, or -1 with @e. */
+static int follow(struct console *k, struct error *e)
+{
+	const struct reply_to to = { .event = take_bytes, .beside = beside, .arg = k };
+	struct call_vm_logs a = { .follow = true };
+	struct res_vm_logs r;
+
+	(void)strcpy(a.vm, k->vm.id);
+	for (;;) {
+		a.from = k->at;
+		if (conn_call(k->c, CALL_VM_LOGS, &a, NULL, &to, &r, e) == 0)
+			return 0;
+		if (e->code != FAIL_UNREACHABLE || wait_for_service(k, e) < 0 ||
+		    look_for_start(k, e) < 0)
+			return -1;
+	}
 }
 
 /* The VM has come to rest.  If its guest has rebooted, wait until the service has started it again.

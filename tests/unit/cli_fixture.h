@@ -72,6 +72,7 @@ static struct fixture {
 	 * typed, ends at a 'q', and at an 'L' the service ends */
 	bool echoes;
 	int follower;     /* the connection of that vm_logs */
+	uint64_t at;      /* the offset of what the guest says next */
 	_Atomic int deaf; /* it takes nothing so many times */
 	char typed[4096];
 	size_t ntyped;
@@ -222,7 +223,7 @@ static void end_follower(const struct message *m, bool answered)
 static bool guest_takes(const struct message *m)
 {
 	const struct call_vm_type *a = &m->body.vm_type;
-	struct ev_bytes b = { .data = { .n = a->data.n } };
+	struct ev_bytes b = { .at = fx.at, .data = { .n = a->data.n } };
 
 	if (!fx.echoes || !a->data.n)
 		return true;
@@ -234,6 +235,7 @@ static bool guest_takes(const struct message *m)
 	for (size_t i = 0; i < a->data.n && fx.ntyped < sizeof(fx.typed) - 1; i++)
 		fx.typed[fx.ntyped++] = (char)a->data.v[i];
 	pthread_mutex_unlock(&fx.lock);
+	fx.at += a->data.n;
 	memcpy(b.data.v, a->data.v, a->data.n);
 	(void)control_send_event(fx.follower, control_event(EVENT_BYTES), &b);
 	if (memchr(a->data.v, 'q', a->data.n)) {

@@ -29,6 +29,8 @@ static struct {
 	struct caller next; /* the caller of the next connection */
 	unsigned stages;    /* EVENT stage, seen by ask() */
 	size_t bytes, rows; /* EVENT bytes, EVENT vm */
+	uint64_t bytes_from,
+		bytes_to; /* the place of the last ones that have no gap between them */
 	struct ev_vm vm;
 	/* the fake agent's listener, 0: none; and its connections, which stay open */
 	int agent, agent_fds[256];
@@ -166,7 +168,12 @@ static void note_event(const struct message *m)
 {
 	t.stages += m->event->id == EVENT_STAGE;
 	t.rows += m->event->id == EVENT_VM;
-	t.bytes += m->event->id == EVENT_BYTES ? m->body.ev_bytes.data.n : 0;
+	if (m->event->id == EVENT_BYTES) {
+		if (m->body.ev_bytes.at != t.bytes_to)
+			t.bytes_from = m->body.ev_bytes.at;
+		t.bytes += m->body.ev_bytes.data.n;
+		t.bytes_to = m->body.ev_bytes.at + m->body.ev_bytes.data.n;
+	}
 	if (m->event->id == EVENT_VM)
 		t.vm = m->body.ev_vm;
 }
@@ -691,6 +698,32 @@ static void a_follower_that_reads_is_not_given_up(void **state)
 	fake_helper_vmm_exit(f->fake, vm.slot);
 	assert_int_equal(hear(&c, CALL_VM_LOGS, &m), 1);
 	assert_int_equal(m.body.res_vm_logs.at, at + 6);
+	control_close(&c);
+}
+
+/* The older half of a console is dropped at its bound: what is left begins later. */
+static void the_place_of_the_output_is_told(void **state)
+{
+	struct fixture *f = *state;
+	struct control c = client(OWNER);
+	union control_body web = about("web");
+	char page[4096];
+
+	struct vm vm = create(f, "web", false);
+	must_start(f, "web");
+	vm.state = VM_RUNNING;
+	_cleanup_close_ int console = watch_console_open(f->c.watch, &vm);
+	memset(page, 'x', sizeof(page));
+	for (size_t n = 0; n < CONSOLE_MAX + CONSOLE_MAX / 2; n += sizeof(page)) {
+		assert_int_equal(write(console, page, sizeof(page)), sizeof(page));
+		watch_catch_up(f->c.watch, &vm, STREAM_CONSOLE);
+	}
+	t.bytes = t.bytes_to = 0;
+	const uint64_t end = ask(&c, CALL_VM_LOGS, &web).body.res_vm_logs.at;
+	assert_true(end > CONSOLE_MAX);
+	assert_true(t.bytes > 0 && t.bytes <= CONSOLE_MAX);
+	assert_int_equal(t.bytes_to, end);
+	assert_int_equal(t.bytes_from, end - t.bytes);
 	control_close(&c);
 }
 
@@ -2547,6 +2580,7 @@ int main(void)
 		TEST(waits_for_states),
 		TEST(a_wait_for_an_exit_sees_a_restart),
 		TEST(a_follower_gets_later_output),
+		TEST(the_place_of_the_output_is_told),
 		TEST(a_follower_that_reads_is_not_given_up),
 		TEST(a_part_of_the_output_can_be_asked_for),
 		TEST(what_is_typed_goes_to_the_owners_running_vm),
