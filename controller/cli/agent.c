@@ -848,7 +848,7 @@ int agent_open(struct cli *c, const struct ev_vm *vm, uint64_t timeout_ms, uint8
 	(void)strcpy(a.vm, vm->id);
 	if (conn_call(c, CALL_VM_AGENT, &a, NULL, &to, &r, e) < 0) {
 		if (e->code == FAIL_STATE)
-			(void)vm_end_error(c, vm->id, e);
+			(void)vm_end_error(c, vm->id, VM_END_UNANSWERED, e);
 		return -1;
 	}
 	memcpy(nonce, r.nonce, sizeof(r.nonce));

@@ -341,7 +341,7 @@ static int copy_with(const struct plan *p, const struct ev_vm *vm, uint64_t time
 	copy.port = port;
 	int status = run_copy(p, &copy, e);
 	if (status < 0 && !c->signal && e->code == FAIL_STATE)
-		explain_end(c, vm, e);
+		explain_end(c, &now, e);
 	return status;
 }
 

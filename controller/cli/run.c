@@ -145,16 +145,19 @@ static void choose_tty(struct cli *c)
 	c->opt.tty |= !c->guest && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
 }
 
-#define END_MS 2000 /* for the service to notice that a monitor has exited */
+#define END_MS 10000 /* for the service to notice that a monitor has exited */
 
-/* The stream to the guest has ended without a status.  If the VM has ended, say in @e how. */
 void explain_end(struct cli *c, const struct ev_vm *vm, struct error *e)
 {
 	_cleanup_close_ int end = vm_end_watch(vm->id);
-	struct pollfd p = { end, POLLIN, 0 };
+	struct pollfd p[] = { { end, POLLIN, 0 }, { c->sigfd, POLLIN, 0 } };
 
-	if (end >= 0 && poll(&p, 1, END_MS) == 1)
-		(void)vm_end_error(c, vm->id, e);
+	if (vm_start_error(c, vm, e) < 0)
+		return;
+	if (end >= 0)
+		(void)poll(p, ARRAY_SIZE(p), END_MS);
+	if (vm_end_error(c, vm->id, "the VM ended", e) == 0)
+		(void)vm_start_error(c, vm, e);
 }
 
 /* Run c->guest by the agent.  Return: its status, or -1 with @e. */
@@ -177,7 +180,7 @@ static int by_agent(struct cli *c, const struct ev_vm *vm, uint64_t timeout_ms, 
 	choose_tty(c);
 	int status = agent_run(c, port, nonce, timeout_ms, e);
 	if (status < 0 && e->code == FAIL_STATE)
-		explain_end(c, vm, e);
+		explain_end(c, &now, e);
 	return status;
 }
 
@@ -418,7 +421,7 @@ static int choose_way(struct cli *c, struct ssh *s, const struct ev_vm *vm, stru
 	}
 	if (c->signal || (e->code != FAIL_STATE && e->code != FAIL_TIMEOUT))
 		return -1;
-	if (vm_end_error(c, vm->id, e) < 0)
+	if (vm_end_error(c, vm->id, VM_END_UNANSWERED, e) < 0)
 		return -1;
 	out_note(c, "no agent answers in %s: ssh uses its network", vm->name);
 	return 0;

@@ -24,7 +24,9 @@ bool vm_comes_up(const struct ev_vm *vm);
  */
 int reach_agent(struct cli *c, struct ev_vm *vm, uint8_t nonce[16], struct error *e);
 
-/* The stream to the guest has ended without a status.  If the VM has ended, say in @e how. */
+/* The stream to the guest has ended without a status.  If the VM has ended, or was started again,
+ * say in @e how.  @vm: the start that the stream led to.  It takes 10 s at most, and as long as the
+ * service takes to answer, see vm_end_error(). */
 void explain_end(struct cli *c, const struct ev_vm *vm, struct error *e);
 
 /* Print the journal of the guest of c->pos[0], with --follow; on a terminal without control bytes.

@@ -378,7 +378,7 @@ int ssh_wait(struct cli *c, const struct ev_vm *vm, enum ssh_way way, uint64_t t
 	_cleanup_close_ int end = vm_end_watch(vm->id);
 	w.end = end;
 	while ((n = try_often(&w)) < 0 && !c->signal) {
-		if (vm_end_error(c, vm->id, e) < 0)
+		if (vm_end_error(c, vm->id, VM_END_UNANSWERED, e) < 0)
 			return -1;
 		w.end = -1; /* the daemon ended, not the VM */
 	}

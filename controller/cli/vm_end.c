@@ -10,6 +10,7 @@
 
 #define WATCH_MS 3600000 /* the most that vm_wait takes */
 #define UNTIL_MS 120000  /* of `vm wait --for` without --timeout */
+#define ASK_MS 5000      /* silence of the service that ends a question about an end */
 
 /* Finds the console line that explains an end best: a panic, else the last line of a program, else
  * the last line of the kernel, which has a time stamp ("[    7.07] reboot: Power down"). */
@@ -69,24 +70,59 @@ static int console(void *arg, const struct event *event, const union control_bod
 	return 0;
 }
 
-int vm_end_error(struct cli *c, const char *id, struct error *e)
+static int take_vm(void *arg, const struct event *event, const union control_body *body,
+		   struct error *e)
+{
+	(void)e;
+	if (event->id == EVENT_VM)
+		memcpy(arg, &body->ev_vm, sizeof(body->ev_vm));
+	return 0;
+}
+
+/* As vm_lookup(), with a bound. */
+static bool look_up(struct cli *c, const char *id, struct ev_vm *vm)
+{
+	const struct reply_to to = { .event = take_vm, .arg = vm, .timeout_ms = ASK_MS };
+	struct call_vm_show a = { 0 };
+	struct res_vm_show r;
+	struct error ignored;
+
+	memset(vm, 0, sizeof(*vm));
+	(void)snprintf(a.vm, sizeof(a.vm), "%s", id);
+	return conn_call(c, CALL_VM_SHOW, &a, NULL, &to, &r, &ignored) == 0 && vm->id[0];
+}
+
+static bool is_active(const struct ev_vm *vm)
+{
+	return strcmp(vm->state, "running") == 0 || strcmp(vm->state, "starting") == 0;
+}
+
+int vm_start_error(struct cli *c, const struct ev_vm *vm, struct error *e)
+{
+	struct ev_vm now;
+
+	if (!look_up(c, vm->id, &now) || !is_active(&now) || strcmp(now.started, vm->started) == 0)
+		return 0;
+	return error_set(e, FAIL_STATE, now.name, "its guest ended, and it was started again");
+}
+
+int vm_end_error(struct cli *c, const char *id, const char *what, struct error *e)
 {
 	struct tail t = { .n = 0 };
-	const struct reply_to to = { .event = console, .arg = &t, .timeout_ms = 5000 };
+	const struct reply_to to = { .event = console, .arg = &t, .timeout_ms = ASK_MS };
 	struct call_vm_logs a = { 0 };
 	struct res_vm_logs r;
 	struct error ignored;
 	struct ev_vm vm;
 
-	if (vm_lookup(c, id, &vm, &ignored) < 0 || strcmp(vm.state, "running") == 0 ||
-	    strcmp(vm.state, "starting") == 0)
+	if (!look_up(c, id, &vm) || is_active(&vm))
 		return 0;
 	(void)strcpy(a.vm, vm.id);
 	(void)conn_call(c, CALL_VM_LOGS, &a, NULL, &to, &r, &ignored);
 	tail_byte(&t, '\n');
-	return error_set(e, FAIL_STATE, vm.name, "the VM ended before it answered%s%s%s%s%s",
-			 vm.reason[0] ? ": " : "", vm.reason,
-			 t.best[0] ? "; its console says \"" : "", t.best, t.best[0] ? "\"" : "");
+	return error_set(e, FAIL_STATE, vm.name, "%s%s%s%s%s%s", what, vm.reason[0] ? ": " : "",
+			 vm.reason, t.best[0] ? "; its console says \"" : "", t.best,
+			 t.best[0] ? "\"" : "");
 }
 
 /* Explain a wait that ended too early. */
@@ -98,7 +134,7 @@ static int not_reached(struct cli *c, const struct ev_vm *vm, const char *what,
 
 	if (active)
 		return error_set(e, FAIL_TIMEOUT, vm->name, "it is %s, not %s", r->state, what);
-	if (vm_end_error(c, vm->id, e) < 0)
+	if (vm_end_error(c, vm->id, VM_END_UNANSWERED, e) < 0)
 		return -1;
 	return error_set(e, FAIL_STATE, vm->name, "it is %s", r->state);
 }

@@ -74,7 +74,11 @@ boot=$(boot_id)
 in_guest /bin/busybox reboot -f >/dev/null
 check "a reboot is no end that the policy decides about" wait_for 300 other_boot "$boot"
 check "no policy any more" banger set web --restart no
-in_guest /bin/busybox sh -c 'echo 1 >/proc/sys/kernel/sysrq; echo c >/proc/sysrq-trigger' >/dev/null
+in_guest /bin/busybox sh -c 'echo 1 >/proc/sys/kernel/sysrq; echo c >/proc/sysrq-trigger
+	exec /bin/busybox sleep 1000' >/dev/null
+check "a panic: the command that ran is told, with the line of the console" grep -q \
+	'web: the VM ended: the kernel of its guest panicked; its console says ".*Kernel panic - not' \
+	"$T/err"
 check "a panic: its reason is told" ends_as "the kernel of its guest panicked"
 check "it starts again" up
 kill -9 "$(vmm_pid)"

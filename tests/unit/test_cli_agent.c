@@ -14,6 +14,13 @@
 
 #define T(f) cmocka_unit_test_setup_teardown(f, fixture_setup, fixture_teardown)
 
+static void sleep_ms(long ms)
+{
+	const struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
+
+	(void)nanosleep(&t, NULL);
+}
+
 static void says(enum agent_frame type, const void *data, size_t n)
 {
 	assert_true(fx.agent_len + AGENT_HEAD + n <= sizeof(fx.agent));
@@ -245,20 +252,44 @@ static void test_a_guest_that_lies(void **state)
 	silence();
 }
 
-/* The time counts although there is always something to read. */
 /* The stream ends because the VM has ended: the user hears why. */
 static void test_the_end_of_the_vm_is_told(void **state)
 {
 	(void)state;
 	fx.ends = true;
-	fx.reason = "the VMM ended";
+	fx.reason = "the kernel of its guest panicked";
+	fx.log = "[ 1.0] Kernel panic - not syncing: \033[31mcrash\r\n[ 1.1] Kernel Offset: 0\r\n";
 	says(AGENT_OUTPUT, "so far\n", 7);
 	assert_int_equal(BANGER("exec", "-n", "web1", "--", "true"), EXIT_OURS);
-	assert_has(fx.err, "the VM ended before it answered: the VMM ended");
-	assert_lacks(fx.err, "or its monitor");
+	assert_has(fx.err, "banger: web1: the VM ended: the kernel of its guest panicked; its "
+			   "console says \"[ 1.0] Kernel panic - not syncing: crash\"\n");
 	silence();
 }
 
+/* The guest has ended while the command ran, and the next start was quicker than the question. */
+static void *start_again(void *arg)
+{
+	for (int ms = 0; !strstr(fx.calls, "vm_wait ") && ms < PATIENCE_MS; ms += 20)
+		sleep_ms(20);
+	fx.started = "2026-01-02T03:05:06Z";
+	return arg;
+}
+
+static void test_another_start_is_told(void **state)
+{
+	pthread_t t;
+
+	(void)state;
+	fx.started = "2026-01-02T03:04:05Z";
+	says(AGENT_OUTPUT, "so far\n", 7);
+	assert_int_equal(pthread_create(&t, NULL, start_again, NULL), 0);
+	assert_int_equal(BANGER("exec", "-n", "web1", "--", "true"), EXIT_OURS);
+	(void)pthread_join(t, NULL);
+	assert_has(fx.err, "banger: web1: its guest ended, and it was started again\n");
+	silence();
+}
+
+/* The time counts although there is always something to read. */
 static void test_a_guest_that_never_greets(void **state)
 {
 	(void)state;
@@ -301,13 +332,6 @@ static void test_run_deletes_its_vm(void **state)
 	fx.fail[CALL_VM_AGENT] = FAIL_TIMEOUT;
 	assert_int_equal(BANGER("run", "--rm", "--", "true"), FAIL_TIMEOUT);
 	assert_has(fx.err, "hint: the VM is kept: banger vm logs web1");
-}
-
-static void sleep_ms(long ms)
-{
-	const struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
-
-	(void)nanosleep(&t, NULL);
 }
 
 /* Wait until the agent was sent a frame. */
@@ -1058,6 +1082,7 @@ int main(void)
 		T(test_a_command_that_never_ran_has_not_succeeded),
 		T(test_a_guest_that_lies),
 		T(test_the_end_of_the_vm_is_told),
+		T(test_another_start_is_told),
 		T(test_a_guest_that_never_greets),
 		T(test_a_guest_that_is_silent_after_a_byte),
 		T(test_no_agent),
