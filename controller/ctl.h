@@ -46,6 +46,7 @@ struct ctl {
 	atomic_uint next_port;        /* vmm/port.h: where the search for a free port begins */
 	atomic_bool stopping; /* the service stops: operations that can be interrupted end early */
 	atomic_bool draining; /* the host shuts down (drain.h): VMs end, no VM is started */
+	atomic_uint asking;   /* threads of a drain, which nothing joins: host_drain_wait() */
 	/* While start-up reconciles, object_release() waits for no busy object after this time
 	 * (clock_boot_ns()); 0: no limit. */
 	uint64_t release_by;

@@ -29,6 +29,7 @@
 #include "controller/helper/tap_sweep.h"
 #include "controller/observe/doctor.h"
 #include "controller/observe/usage.h"
+#include "controller/lifecycle/drain.h"
 #include "controller/lifecycle/exit.h"
 #include "controller/lifecycle/hold.h"
 #include "controller/lifecycle/vm_lock.h"
@@ -239,6 +240,7 @@ static void stop_service(struct program *p)
 	(void)alarm(STOP_SECONDS);
 	api_stop_listening(p->api);
 	workers_stop(c->workers);
+	host_drain_wait(c);
 	housekeeping_close(c->housekeeping);
 	idle_close(c->idle);
 	api_close(p->api);

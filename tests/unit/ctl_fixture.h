@@ -30,6 +30,7 @@
 #include "controller/db/db.h"
 #include "controller/helper/client.h"
 #include "controller/helper/tap_sweep.h"
+#include "controller/lifecycle/drain.h"
 #include "controller/lifecycle/exit.h"
 #include "controller/lifecycle/lifecycle.h"
 #include "controller/lifecycle/vm_lock.h"
@@ -62,6 +63,8 @@ static struct {
 		firecracker;
 	bool goes_down; /* while a start is on its way */
 	bool files;     /* disks are files, which take their time to be made */
+	/* a monitor of a VM "hung" holds up a shutdown until @let_go; @late: not for ever */
+	_Atomic bool let_go, late;
 	unsigned boots, shutdowns, removes, flushes, missing;
 	struct fixture *f;
 } host;
@@ -168,6 +171,11 @@ static int fake_shutdown(struct ctl *c, const struct vm *vm, int pidfd, struct e
 	(void)c, (void)pidfd;
 	if (strncmp(vm->name, "stuck", 5) == 0)
 		return (void)poll(NULL, 0, 500), error_set(e, FAIL_TIMEOUT, "vmm", "no answer");
+	if (strncmp(vm->name, "hung", 4) == 0) {
+		for (int ms = 0; !host.let_go && !host.late; ms += 10, (void)poll(NULL, 0, 10))
+			host.late = ms >= 60000;
+		return error_set(e, FAIL_TIMEOUT, "vmm", "no answer");
+	}
 	COUNT(host.shutdowns);
 	if (host.shutdown_fails)
 		return error_set(e, FAIL_GENERAL, "vmm", "no answer");
@@ -262,6 +270,7 @@ static void open_all(struct fixture *f)
 static void close_all(struct fixture *f)
 {
 	workers_stop(f->c.workers);
+	host_drain_wait(&f->c);
 	/* The main thread does not end operations once the workers are gone. */
 	vm_locks_close(f->c.vm_locks);
 	holds_close(f->c.holds);

@@ -730,6 +730,29 @@ static void stuck_monitors_do_not_hold_up_the_others(void **state)
 	assert_int_equal(d.vms * 100 + d.killed * 10 + d.left, 430);
 }
 
+/* A monitor that was taken over answers when it wants to.  The drain returns before that. */
+static void a_hung_monitor_does_not_hold_up_a_drain(void **state)
+{
+	struct fixture *f = *state;
+	struct error e = { 0 };
+	struct drained d;
+
+	(void)create(f, "hung", false);
+	(void)create(f, "web", false);
+	must_start(f, "hung");
+	must_start(f, "web");
+	host.guest_obeys = true;
+	assert_int_equal(host_drain(&f->c, 4000, &d, &e), 0);
+	assert_false(host.late);
+	assert_int_equal(host.shutdowns, 1);
+	assert_int_equal(d.vms * 100 + d.killed * 10 + d.left, 210);
+	assert_nothing_left(f, "hung", VM_STOPPED);
+	assert_nothing_left(f, "web", VM_STOPPED);
+	host.let_go = true;
+	host_drain_wait(&f->c);
+	assert_false(host.late);
+}
+
 /* A tap's line is found by its whole name.  What the tap sent is what the guest received. */
 static void counters_of_a_tap(void **state)
 {
@@ -944,6 +967,7 @@ int main(void)
 		TEST(a_removed_object_causes_a_scan_at_once),
 		TEST(a_drain_is_not_undone_by_a_policy),
 		TEST(a_drain_interrupts_a_start),
+		TEST(a_hung_monitor_does_not_hold_up_a_drain),
 		TEST(stuck_monitors_do_not_hold_up_the_others),
 		TEST(counters_of_a_tap),
 		TEST(a_running_vm_is_asked_until_its_agent_answers),
