@@ -10,7 +10,7 @@
 #include "common/parse.h"
 #include "proto/slot.h"
 
-#define OPS_VERSION 3
+#define OPS_VERSION 4
 #define OPS_PACKET_MAX 512 /* bytes of a request or a reply */
 #define LIST_MAX 12        /* objects in a LIST reply: 12 * 23 bytes and the head fit a packet */
 #define LIST_FIELDS 5
@@ -37,6 +37,7 @@ enum vmm_kind { VMM_QEMU, VMM_FIRECRACKER, VMM_PROBE, VMM_KINDS };
 /* The root disk in the VMMs' root: DISK_DM is the device node of the slot, DISK_FILE a file in its
  * state folder. */
 enum disk_kind { DISK_DM, DISK_FILE, DISK_KINDS };
+#define VOLUMES_MAX 4 /* disks of a VM beside the root disk: vol0 to vol3 in its state folder */
 
 /* The status of an answer, which has no errno and no text; the service's log has the details. */
 enum status {

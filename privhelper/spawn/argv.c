@@ -39,6 +39,9 @@ static void add(struct argv *a, const char *fmt, ...)
 	a->used += (size_t)n + 1;
 }
 
+/* Add an option and its value, which is a format. */
+#define OPTION(a, name, ...) (add(a, name), add(a, __VA_ARGS__))
+
 static int finish(struct argv *a)
 {
 	a->v[a->n] = NULL;
@@ -53,50 +56,41 @@ static void qemu_machine(const struct req_vmm_spawn *r, struct argv *a)
 	/* acpi=on: a stock Debian kernel finds virtio-mmio devices in ACPI tables only, and powers
 	 * off through ACPI.  The legacy timer and interrupt controller (pit, pic) stay on: without
 	 * them the kernel hangs under TCG. */
-	add(a, "-M");
-	add(a, "microvm,x-option-roms=off,rtc=on,isa-serial=on,acpi=on");
+	OPTION(a, "-M", "microvm,x-option-roms=off,rtc=on,isa-serial=on,acpi=on");
 	/* The firmware is named, because microvm's default differs by distribution.  qboot loads
 	 * the kernel by itself; Debian 13's default is a SeaBIOS, which needs the option ROM that
 	 * is off.  QEMU looks for the name in /usr/share/qemu (qemu(1), -L). */
-	add(a, "-bios");
-	add(a, "qboot.rom");
+	OPTION(a, "-bios", "qboot.rom");
 	add(a, "-accel");
 	if (r->accel == ACCEL_KVM)
 		add(a, "kvm");
 	else
 		add(a, "tcg,thread=multi,tb-size=%d", TCG_BUFFER_MIB);
-	add(a, "-cpu");
-	add(a, "%s", r->accel == ACCEL_KVM ? "host" : "max");
-	add(a, "-smp");
-	add(a, "%u", (unsigned)r->vcpus);
-	add(a, "-m");
-	add(a, "%uM", (unsigned)r->mem_mib);
+	OPTION(a, "-cpu", "%s", r->accel == ACCEL_KVM ? "host" : "max");
+	OPTION(a, "-smp", "%u", (unsigned)r->vcpus);
+	OPTION(a, "-m", "%uM", (unsigned)r->mem_mib);
 }
 
 static void qemu_base(struct argv *a)
 {
-	add(a, "-sandbox");
-	add(a, "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+	OPTION(a, "-sandbox",
+	       "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
 	add(a, "-nodefaults");
 	add(a, "-no-user-config");
-	add(a, "-display");
-	add(a, "none");
+	OPTION(a, "-display", "none");
 	add(a, "-no-reboot");
 }
 
 static void qemu_talk(struct argv *a)
 {
-	add(a, "-chardev");
-	add(a, "stdio,id=console,signal=off");
-	add(a, "-serial");
-	add(a, "chardev:console");
-	add(a, "-chardev");
-	add(a, "socket,id=qmp,fd=%d,server=on,wait=off", API_FD);
-	add(a, "-mon");
-	add(a, "chardev=qmp,mode=control");
+	OPTION(a, "-chardev", "stdio,id=console,signal=off");
+	OPTION(a, "-serial", "chardev:console");
+	OPTION(a, "-chardev", "socket,id=qmp,fd=%d,server=on,wait=off", API_FD);
+	OPTION(a, "-mon", "chardev=qmp,mode=control");
 }
 
 #define ROOT "id=root,if=none,format=raw,aio=threads,cache="
+#define VOLUME "id=vol%u,if=none,format=raw,aio=threads,cache=writeback,discard=unmap,"
 
 /* The disk is a device node or a file.  A node is opened with cache=none, because the host would
  * cache it twice.  A file may be on tmpfs, which older kernels do not open with O_DIRECT;
@@ -116,6 +110,17 @@ static void qemu_disk(uint32_t slot, uint64_t disk, struct argv *a)
 	add(a, "virtio-blk-device,drive=root,werror=report");
 }
 
+/* The volumes, files of the slot's folder.  The guest's kernel finds the disks in the order of the
+ * command line, so they are vdb and those behind it. */
+static void qemu_volumes(uint32_t slot, const struct req_vmm_spawn *v, struct argv *a)
+{
+	for (uint32_t i = 0; i < v->volumes; i++) {
+		OPTION(a, "-drive", VOLUME "readonly=%s,file=/state/%u/vol%u", i,
+		       v->read_only >> i & 1 ? "on" : "off", slot, i);
+		OPTION(a, "-device", "virtio-blk-device,drive=vol%u,werror=report", i);
+	}
+}
+
 static void qemu_net(uint32_t slot, struct argv *a)
 {
 	char tap[16];
@@ -123,11 +128,9 @@ static void qemu_net(uint32_t slot, struct argv *a)
 
 	slot_tap(slot, tap);
 	slot_mac(slot, m);
-	add(a, "-netdev");
-	add(a, "tap,id=net,ifname=%s,script=no,downscript=no", tap);
-	add(a, "-device");
-	add(a, "virtio-net-device,netdev=net,mac=%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2],
-	    m[3], m[4], m[5]);
+	OPTION(a, "-netdev", "tap,id=net,ifname=%s,script=no,downscript=no", tap);
+	OPTION(a, "-device", "virtio-net-device,netdev=net,mac=%02x:%02x:%02x:%02x:%02x:%02x", m[0],
+	       m[1], m[2], m[3], m[4], m[5]);
 }
 
 /* Under TCG the guest's time stamp counter is the host's.  On a busy host the guest's kernel can
@@ -137,14 +140,10 @@ static void qemu_net(uint32_t slot, struct argv *a)
  * kvm-clock. */
 static void qemu_kernel(uint32_t slot, const struct req_vmm_spawn *v, struct argv *a)
 {
-	add(a, "-object");
-	add(a, "rng-builtin,id=rng");
-	add(a, "-device");
-	add(a, "virtio-rng-device,rng=rng");
-	add(a, "-kernel");
-	add(a, "/state/%u/kernel", slot);
-	add(a, "-initrd");
-	add(a, "/state/%u/initrd", slot);
+	OPTION(a, "-object", "rng-builtin,id=rng");
+	OPTION(a, "-device", "virtio-rng-device,rng=rng");
+	OPTION(a, "-kernel", "/state/%u/kernel", slot);
+	OPTION(a, "-initrd", "/state/%u/initrd", slot);
 	add(a, "-append");
 	if (v->accel == ACCEL_TCG && v->tsc_khz)
 		add(a, KERNEL_LINE " tsc_early_khz=%u tsc=reliable", (unsigned)v->tsc_khz);
@@ -160,13 +159,11 @@ static void qemu_ports(uint32_t ports, struct argv *a)
 {
 	if (!ports)
 		return;
-	add(a, "-device");
-	add(a, "virtio-serial-device,max_ports=%u", ports + 1);
+	OPTION(a, "-device", "virtio-serial-device,max_ports=%u", ports + 1);
 	for (uint32_t i = 0; i < ports; i++) {
-		add(a, "-chardev");
-		add(a, "socket,id=p%u,fd=%u,server=on,wait=off", i, PORT_FD + i);
-		add(a, "-device");
-		add(a, "virtserialport,chardev=p%u,nr=%u,name=banger.%u", i, i + 1, i);
+		OPTION(a, "-chardev", "socket,id=p%u,fd=%u,server=on,wait=off", i, PORT_FD + i);
+		OPTION(a, "-device", "virtserialport,chardev=p%u,nr=%u,name=banger.%u", i, i + 1,
+		       i);
 	}
 }
 
@@ -178,6 +175,7 @@ static void qemu(const struct programs *p, uint32_t ports, uint32_t slot,
 	qemu_machine(v, a);
 	qemu_talk(a);
 	qemu_disk(slot, v->disk, a);
+	qemu_volumes(slot, v, a);
 	qemu_net(slot, a);
 	qemu_ports(ports, a);
 	qemu_kernel(slot, v, a);

@@ -224,6 +224,7 @@ static int make_state_dir(const struct config *c)
 	_cleanup_close_ int state = folder(AT_FDCWD, c->state_dir, &outer);
 	if (state < 0 || folder_once(state, "images", &private) < 0 ||
 	    folder_once(state, "kernels", &private) < 0 ||
+	    folder_once(state, "volumes", &private) < 0 ||
 	    folder_once(state, "consoles", &private) < 0)
 		return -1;
 	/* The controller owns state_dir and could replace slots/, but its own folder would not

@@ -343,7 +343,7 @@ static void see_slot_folder(struct world *w, const char *dir, const char *name)
 
 static void see_files(struct world *w)
 {
-	static const char *const folders[] = { "consoles", "images", "kernels" };
+	static const char *const folders[] = { "consoles", "images", "kernels", "volumes" };
 	char path[512];
 
 	(void)snprintf(path, sizeof(path), "%s/slots", config.state_dir);

@@ -168,7 +168,7 @@ places_make() {
 	mount -t tmpfs -o size=16m,mode=711,nosuid,noexec banger-slots "$T/run/slots"
 	install -d -m 711 -o $CTL_ID -g $CTL_ID "$T/state"
 	install -d -m 711 "$T/state/slots"
-	for i in images kernels consoles; do
+	for i in images kernels volumes consoles; do
 		install -d -m 700 -o $CTL_ID -g $CTL_ID "$T/state/$i"
 	done
 	for ((i = 0; i < SLOTS; i++)); do

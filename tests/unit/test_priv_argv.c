@@ -121,9 +121,42 @@ static void test_largest_values_fit(void **unused)
 	q.vmm_spawn.vcpus = 256;
 	q.vmm_spawn.mem_mib = 16777216;
 	q.vmm_spawn.tsc_khz = 10000000;
+	q.vmm_spawn.volumes = VOLUMES_MAX;
 	assert_int_equal(argv_vmm(&p, AGENT_PORTS_MAX, q.slot, &q.vmm_spawn, &a), 0);
 	expect(&a, "-smp", "256");
 	expect(&a, "-m", "16777216M");
+}
+
+static void test_volumes(void **unused)
+{
+	struct programs p = programs();
+	struct request q = request(VMM_QEMU, ACCEL_TCG, DISK_FILE);
+	struct argv a;
+	size_t disks = 0;
+
+	(void)unused;
+	assert_int_equal(argv_vmm(&p, 16, q.slot, &q.vmm_spawn, &a), 0);
+	assert_null(value(&a, "-drive", "id=vol"));
+	q.vmm_spawn.volumes = VOLUMES_MAX;
+	q.vmm_spawn.read_only = 1 << 1 | 1 << 3;
+	assert_int_equal(argv_vmm(&p, 16, q.slot, &q.vmm_spawn, &a), 0);
+#define DRIVE(n) "id=vol" n ",if=none,format=raw,aio=threads,cache=writeback,discard=unmap,"
+	expect(&a, "-drive", DRIVE("0") "readonly=off,file=/state/7/vol0");
+	expect(&a, "-drive", DRIVE("1") "readonly=on,file=/state/7/vol1");
+	expect(&a, "-drive", DRIVE("2") "readonly=off,file=/state/7/vol2");
+	expect(&a, "-drive", DRIVE("3") "readonly=on,file=/state/7/vol3");
+	/* The guest's kernel counts the disks in this order. */
+	static const char *const order[] = { "root", "vol0", "vol1", "vol2", "vol3" };
+	for (size_t i = 0; i < a.n; i++) {
+		char device[64];
+		if (strncmp(a.v[i], "virtio-blk-device,", 18) != 0)
+			continue;
+		assert_true(disks < sizeof(order) / sizeof(order[0]));
+		(void)snprintf(device, sizeof(device), "virtio-blk-device,drive=%s,werror=report",
+			       order[disks++]);
+		assert_string_equal(a.v[i], device);
+	}
+	assert_int_equal(disks, 5);
 }
 
 static void test_no_ports_no_device(void **unused)
@@ -298,6 +331,7 @@ int main(void)
 		cmocka_unit_test(test_qemu_kvm_dm),
 		cmocka_unit_test(test_without_a_tsc_rate_the_command_line_has_none),
 		cmocka_unit_test(test_largest_values_fit),
+		cmocka_unit_test(test_volumes),
 		cmocka_unit_test(test_no_ports_no_device),
 		cmocka_unit_test(test_too_long_is_refused),
 		cmocka_unit_test(test_firecracker),
