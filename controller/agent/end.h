@@ -7,7 +7,7 @@
 int end_power_off(void);
 
 /**
- * end_now() - end all programs, write the root file system to the disk, and end the machine
+ * end_now() - end all programs, write the file systems to their disks, and end the machine
  * @proc:	the folder /proc
  * @how:	an argument of reboot(2)
  * @signal:	what each process gets but process 1, the caller and the agents

@@ -24,6 +24,8 @@ static struct {
 	int proc;
 	unsigned slept_ms;
 	bool without_acpi;
+	const char *busy; /* a folder whose file system has an open file, so many times */
+	int busy_times;
 	jmp_buf ends;
 } fx;
 
@@ -50,8 +52,12 @@ static int fake_poll(struct pollfd *p, nfds_t n, int ms)
 static int fake_mount(const char *a, const char *b, const char *c, unsigned long flags,
 		      const void *d)
 {
-	(void)a, (void)b, (void)c, (void)d;
-	did("mount", (long)(flags & MS_RDONLY));
+	(void)a, (void)c, (void)d;
+	if (strcmp(b, fx.busy) == 0 && fx.busy_times-- > 0) {
+		errno = EBUSY;
+		return -1;
+	}
+	did(strcmp(b, "/") == 0 ? "mount" : b, (long)(flags & MS_RDONLY));
 	return 0;
 }
 
@@ -112,6 +118,7 @@ static int before(void **state)
 {
 	(void)state;
 	memset(&fx, 0, sizeof(fx));
+	fx.busy = "";
 	(void)strcpy(fx.dir, "/tmp/banger-end-XXXXXX");
 	if (!mkdtemp(fx.dir))
 		return -1;
@@ -140,7 +147,7 @@ static const char *ends(unsigned grace_ms)
 }
 
 /* The calls behind the time of init, with the time of all. */
-#define FORCED "all:15 all:18 all:9 sync:0 mount:1 reboot:"
+#define FORCED "sync:0 all:15 all:18 all:9 sync:0 mount:1 reboot:"
 
 static void test_each_init_is_told(void **state)
 {
@@ -235,6 +242,30 @@ static void test_a_program_that_stays_is_killed(void **state)
 	assert_string_equal(ends(0), "init:12 " FORCED "2000 ");
 }
 
+/* Volumes are remounted, so that a guest that can not write them needs no journal. */
+static void test_volumes_are_closed(void **state)
+{
+	char path[128];
+
+	(void)state;
+	process("1", "/bin/busybox", "init|");
+	(void)snprintf(path, sizeof(path), "%s/1/mounts", fx.dir);
+	FILE *f = fopen(path, "we");
+	assert_non_null(f);
+	fputs("/dev/vda / ext4 rw 0 0\nproc /proc proc rw 0 0\n"
+	      "/dev/vdb /srv/data ext4 rw 0 0\n/dev/vdc /db ext4 ro 0 0\n",
+	      f);
+	(void)fclose(f);
+#define CLOSED "/srv/data:1 /db:1 mount:1 reboot:"
+	assert_string_equal(ends(0), "init:12 sync:0 all:15 all:18 all:9 sync:0 " CLOSED "0 ");
+	fx.busy = "/srv/data"; /* what was killed has not ended yet */
+	fx.busy_times = 2;
+	assert_string_equal(ends(0), "init:12 sync:0 all:15 all:18 all:9 sync:0 " CLOSED "40 ");
+	fx.busy_times = 1000000; /* nor ever does */
+	assert_string_equal(ends(0), "init:12 sync:0 all:15 all:18 all:9 sync:0 /db:1 mount:1 "
+				     "reboot:500 ");
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, before, after)
 
 int main(void)
@@ -245,6 +276,7 @@ int main(void)
 		T(test_an_unknown_init_whose_button_is_minded),
 		T(test_an_unknown_init_that_takes_ctrl_alt_del),
 		T(test_a_program_that_stays_is_killed),
+		T(test_volumes_are_closed),
 	};
 
 	return cmocka_run_group_tests_name("agent_end", tests, NULL, NULL);
