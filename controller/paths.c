@@ -21,6 +21,12 @@ void path_image(const struct config *c, const char *digest, char out[256])
 	(void)snprintf(out, 256, "%s/images/%s.ext4", c->state_dir, digest);
 }
 
+void path_volume(const struct config *c, const char *digest, char out[256])
+{
+	(void)snprintf(out, 256, "%s/volumes%s%s%s", c->state_dir, digest[0] ? "/" : "", digest,
+		       digest[0] ? ".ext4" : "");
+}
+
 void path_kernel(const struct config *c, const char *digest, const char *file, char out[256])
 {
 	(void)snprintf(out, 256, "%s/kernels/%s%s%s", c->state_dir, digest, file[0] ? "/" : "",

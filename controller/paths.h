@@ -10,6 +10,8 @@ void path_slot_state(const struct config *c, uint32_t slot, const char *file, ch
 void path_slot_run(const struct config *c, uint32_t slot, const char *file, char out[200]);
 /* images/<digest>.ext4 */
 void path_image(const struct config *c, const char *digest, char out[256]);
+/* volumes/<digest>.ext4; digest "": the folder */
+void path_volume(const struct config *c, const char *digest, char out[256]);
 /* kernels/<digest>/<file> */
 void path_kernel(const struct config *c, const char *digest, const char *file, char out[256]);
 

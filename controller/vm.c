@@ -92,3 +92,21 @@ bool vm_keeps_console(const struct vm *vm)
 {
 	return vm->state == VM_RUNNING || vm->state == VM_STOPPING || vm->state == VM_DEGRADED;
 }
+
+uint32_t vm_largest_disk_mib(const struct vm *vm)
+{
+	uint32_t most = vm->disk_mib;
+
+	for (uint32_t i = 0; i < vm->n_volumes; i++)
+		if (!vm->volumes[i].read_only && vm->volumes[i].size_mib > most)
+			most = vm->volumes[i].size_mib;
+	return most;
+}
+
+bool vm_writes_volumes(const struct vm *vm)
+{
+	for (uint32_t i = 0; i < vm->n_volumes; i++)
+		if (!vm->volumes[i].read_only)
+			return true;
+	return false;
+}

@@ -44,7 +44,17 @@ enum hold {
 /* Return: the name of a hold, a literal; "" if there is none. */
 const char *hold_name(enum hold h);
 
-/* A row of vms. */
+/* A volume of a VM: a disk beside the root disk, which outlives the VM.  The first one is the slot's
+ * file vol0. */
+struct vm_volume {
+	char name[64];     /* of the VM's owner's */
+	char digest[65];   /* names its file */
+	char path[256];    /* the guest mounts it there */
+	uint32_t size_mib; /* rounded up */
+	bool read_only;
+};
+
+/* A row of vms, with its rows of mounts. */
 struct vm {
 	uint8_t id[ID_LEN];
 	char name[64];
@@ -65,6 +75,8 @@ struct vm {
 	bool rebooted;
 	enum hold hold;
 	char ssh_key[4001];
+	uint32_t n_volumes;
+	struct vm_volume volumes[VOLUMES_MAX];
 	enum vm_state state;
 	char reason[256]; /* why degraded or failed; "" otherwise */
 	uint64_t created_ns, started_ns;
@@ -83,6 +95,12 @@ struct vm {
 		char api_socket[108];
 	} runtime;
 };
+
+/* True if the VM has a volume that its guest can write. */
+bool vm_writes_volumes(const struct vm *vm);
+
+/* Return: the size of the largest file that the VM's guest writes: its root disk, or a volume. */
+uint32_t vm_largest_disk_mib(const struct vm *vm);
 
 /* Clear all fields of the runtime but the storage driver, which the VM's files still need. */
 void vm_clear_runtime(struct vm *vm);

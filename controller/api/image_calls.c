@@ -1,4 +1,4 @@
-/* image_calls.c - answers requests about images and kernels.
+/* image_calls.c - answers requests about images, kernels and volumes.
  *
  * They bring finished files as descriptors.  The protocol has calls and events of its own for each
  * of the two; behind them is one way. */
@@ -45,6 +45,14 @@ int api_kernel_import(struct exchange *x)
 	return import(x, &im, res->op, res->digest);
 }
 
+int api_volume_create(struct exchange *x)
+{
+	struct artifact_import im = { .type = ARTIFACT_VOLUME, .name = x->args.volume_create.name };
+	char digest[65];
+
+	return import(x, &im, x->result.res_volume_create.op, digest);
+}
+
 int api_image_tag(struct exchange *x)
 {
 	const struct call_image_tag *a = &x->args.image_tag;
@@ -84,13 +92,19 @@ int api_kernel_delete(struct exchange *x)
 			       &x->error);
 }
 
+int api_volume_delete(struct exchange *x)
+{
+	memcpy(x->result.res_volume_delete.op, x->op.hex, ID_HEX);
+	return artifact_delete(x->ctl, &x->op, ARTIFACT_VOLUME, x->args.volume_delete.volume,
+			       &x->error);
+}
+
 /* ---- lists ---- */
 
-/* The members that both events have. */
+/* The members that all three events have. */
 #define FILL(ev, a)                                \
 	do {                                       \
 		COPY((ev)->name, (a)->name);       \
-		COPY((ev)->digest, (a)->digest);   \
 		COPY((ev)->created, (a)->created); \
 		(ev)->owner = (a)->owner;          \
 		(ev)->size = (a)->size;            \
@@ -100,6 +114,7 @@ int api_kernel_delete(struct exchange *x)
 static void fill_image(struct ev_image *ev, const struct artifact *a)
 {
 	FILL(ev, a);
+	COPY(ev->digest, a->digest);
 	COPY(ev->kernel, a->kernel);
 	COPY(ev->origin, a->from.origin);
 	COPY(ev->config, a->from.config);
@@ -109,6 +124,13 @@ static void fill_image(struct ev_image *ev, const struct artifact *a)
 static void fill_kernel(struct ev_kernel *ev, const struct artifact *a)
 {
 	FILL(ev, a);
+	COPY(ev->digest, a->digest);
+}
+
+static void fill_volume(struct ev_volume *ev, const struct artifact *a)
+{
+	FILL(ev, a);
+	COPY(ev->vms, a->users);
 }
 
 static int gather(void *arg, const struct artifact *a)
@@ -119,24 +141,24 @@ static int gather(void *arg, const struct artifact *a)
 		return -1;
 	if (a->type == ARTIFACT_IMAGE)
 		fill_image(ev, a);
-	else
+	else if (a->type == ARTIFACT_KERNEL)
 		fill_kernel(ev, a);
+	else
+		fill_volume(ev, a);
 	return 0;
 }
 
 static int list(struct exchange *x, enum artifact_type type, uint64_t *count)
 {
-	const enum event_id id = type == ARTIFACT_IMAGE ? EVENT_IMAGE : EVENT_KERNEL;
-	struct api_rows rows = {
-		.x = x,
-		.size = type == ARTIFACT_IMAGE ? sizeof(struct ev_image) : sizeof(struct ev_kernel),
-	};
+	static const enum event_id ids[ARTIFACT_TYPES] = { EVENT_IMAGE, EVENT_KERNEL,
+							   EVENT_VOLUME };
+	struct api_rows rows = { .x = x, .size = control_event(ids[type])->size };
 	const struct artifact_walk walk = {
 		.type = type, .asker = &x->caller, .fn = gather, .arg = &rows
 	};
 	int r = db_artifact_each(x->ctl->db, &walk, &x->error);
 
-	return api_rows_send(x, &rows, r, id, count);
+	return api_rows_send(x, &rows, r, ids[type], count);
 }
 
 int api_image_list(struct exchange *x)
@@ -147,4 +169,9 @@ int api_image_list(struct exchange *x)
 int api_kernel_list(struct exchange *x)
 {
 	return list(x, ARTIFACT_KERNEL, &x->result.res_kernel_list.count);
+}
+
+int api_volume_list(struct exchange *x)
+{
+	return list(x, ARTIFACT_VOLUME, &x->result.res_volume_list.count);
 }

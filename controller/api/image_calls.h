@@ -1,4 +1,4 @@
-/* image_calls.h - the handlers of the requests about images and kernels; each is a row of
+/* image_calls.h - the handlers of the requests about images, kernels and volumes; each is a row of
  * control.def. */
 #ifndef BANGER_CONTROLLER_API_IMAGE_CALLS_H
 #define BANGER_CONTROLLER_API_IMAGE_CALLS_H
@@ -15,5 +15,8 @@ int api_kernel_import(struct exchange *x);
 int api_kernel_delete(struct exchange *x);
 int api_image_list(struct exchange *x);
 int api_kernel_list(struct exchange *x);
+int api_volume_create(struct exchange *x);
+int api_volume_delete(struct exchange *x);
+int api_volume_list(struct exchange *x);
 
 #endif

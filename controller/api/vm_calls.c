@@ -17,6 +17,7 @@
 #include "controller/observe/usage.h"
 #include "controller/lifecycle/lifecycle.h"
 #include "controller/lifecycle/operation.h"
+#include "controller/lifecycle/volumes.h"
 #include "controller/policy/idle.h"
 #include "controller/user_log.h"
 #include "controller/vmm/driver.h"
@@ -83,6 +84,7 @@ static void vm_to_event(const struct ctl *c, const struct vm *vm, struct ev_vm *
 	api_time(vm->started_ns, ev->started);
 	COPY(ev->hold, hold_name(vm->hold));
 	COPY(ev->op, vm->op);
+	vm_format_volumes(vm, ev->volumes, sizeof(ev->volumes));
 	runtime_to_event(vm, ev);
 }
 

@@ -89,6 +89,7 @@ int db_has_digest(sqlite3 *db, enum artifact_type type, const char *digest)
 	static const char *const queries[ARTIFACT_TYPES] = {
 		[ARTIFACT_IMAGE] = "SELECT 1 FROM images WHERE digest = ?1",
 		[ARTIFACT_KERNEL] = "SELECT 1 FROM kernels WHERE digest = ?1",
+		[ARTIFACT_VOLUME] = "SELECT 1 FROM volumes WHERE digest = ?1",
 	};
 	sqlite3_stmt *st = NULL;
 	int r = -1;
@@ -106,6 +107,7 @@ int db_digests_each(sqlite3 *db, enum artifact_type type, void (*fn)(void *arg, 
 	static const char *const queries[ARTIFACT_TYPES] = {
 		[ARTIFACT_IMAGE] = "SELECT digest FROM images",
 		[ARTIFACT_KERNEL] = "SELECT digest FROM kernels",
+		[ARTIFACT_VOLUME] = "SELECT digest FROM volumes",
 	};
 	sqlite3_stmt *st = NULL;
 	int r = -1;

@@ -17,5 +17,6 @@
 #include "controller/db/operation_rows.h"
 #include "controller/db/slot_rows.h"
 #include "controller/db/vm_rows.h"
+#include "controller/db/volume_rows.h"
 
 #endif

@@ -1,4 +1,4 @@
-/* image_rows.c - reads and writes the rows of images and kernels, two tables of one shape. */
+/* image_rows.c - reads and writes the rows of images, kernels and volumes: tables of one shape. */
 #include "controller/db/image_rows.h"
 
 #include <stdio.h>
@@ -21,22 +21,29 @@ static void now_text(char out[32])
 	"SELECT i.name, i.digest, k.name, k.digest, i.created, i.owner, i.size," \
 	" (SELECT count(*) FROM vms v WHERE v.image = i.id"                      \
 	" AND (access_vm(?1, v.owner) OR access_remove(?1, i.owner))),"          \
-	" i.origin, i.config, i.layers"                                          \
+	" '', i.origin, i.config, i.layers"                                      \
 	" FROM images i JOIN kernels k ON k.id = i.kernel "
 #define KERNEL_SELECT                                                       \
 	"SELECT k.name, k.digest, '', '', k.created, k.owner, k.size,"      \
 	" (SELECT count(*) FROM images i WHERE i.kernel = k.id"             \
 	" AND (access_remove(?1, i.owner) OR access_remove(?1, k.owner)))," \
-	" '', '', ''"                                                       \
+	" '', '', '', ''"                                                   \
 	" FROM kernels k "
+#define VOLUME_SELECT                                                                \
+	"SELECT o.name, o.digest, '', '', o.created, o.owner, o.size,"               \
+	" (SELECT count(*) FROM mounts m WHERE m.volume = o.id),"                    \
+	" (SELECT group_concat(v.name, ' ') FROM mounts m JOIN vms v ON v.id = m.vm" \
+	" WHERE m.volume = o.id), '', '', ''"                                        \
+	" FROM volumes o "
 
-/* What differs between the two tables. */
+/* What differs between the tables. */
 static const struct table {
 	const char *noun;
-	const char *by_name; /* ?1 asker, ?2 owner, ?3 name */
-	const char *visible; /* ?1 uid; ids */
-	const char *by_id;   /* ?1 asker, ?2 id */
-	const char *owned;   /* ?1 owner; how many */
+	enum access_verb see; /* who may see and use a row, as `visible` says */
+	const char *by_name;  /* ?1 asker, ?2 owner, ?3 name */
+	const char *visible;  /* ?1 uid; ids */
+	const char *by_id;    /* ?1 asker, ?2 id */
+	const char *owned;    /* ?1 owner; how many */
 	/* ?1 owner, ?2 name, ?3 digest, ?4 size, ?5 created; of an image also ?6 kernel's id,
 	 * ?7 origin, ?8 config, ?9 layers */
 	const char *insert;
@@ -46,6 +53,7 @@ static const struct table {
 } tables[ARTIFACT_TYPES] = {
 	[ARTIFACT_IMAGE] = {
 		.noun = "image",
+		.see = ACCESS_USE,
 		.by_name = IMAGE_SELECT "WHERE i.owner = ?2 AND i.name = ?3",
 		.visible = "SELECT id FROM images WHERE access_use(?1, owner) ORDER BY name, owner",
 		.by_id = IMAGE_SELECT "WHERE i.id = ?2",
@@ -58,6 +66,7 @@ static const struct table {
 	},
 	[ARTIFACT_KERNEL] = {
 		.noun = "kernel",
+		.see = ACCESS_USE,
 		.by_name = KERNEL_SELECT "WHERE k.owner = ?2 AND k.name = ?3",
 		.visible = "SELECT id FROM kernels WHERE access_use(?1, owner)"
 			   " ORDER BY name, owner",
@@ -67,6 +76,20 @@ static const struct table {
 			  " VALUES (?1, ?2, ?3, ?4, ?5)",
 		.last = "SELECT count(*) FROM kernels WHERE digest = ?1",
 		.remove = "DELETE FROM kernels WHERE owner = ?1 AND name = ?2 AND digest = ?3"
+			  " RETURNING 1",
+	},
+	[ARTIFACT_VOLUME] = {
+		.noun = "volume",
+		.see = ACCESS_VM,
+		.by_name = VOLUME_SELECT "WHERE ?1 IS NOT NULL AND o.owner = ?2 AND o.name = ?3",
+		.visible = "SELECT id FROM volumes WHERE access_vm(?1, owner)"
+			   " ORDER BY name, owner",
+		.by_id = VOLUME_SELECT "WHERE ?1 IS NOT NULL AND o.id = ?2",
+		.owned = "SELECT count(*) FROM volumes WHERE owner = ?1",
+		.insert = "INSERT INTO volumes(owner, name, digest, size, created)"
+			  " VALUES (?1, ?2, ?3, ?4, ?5)",
+		.last = "SELECT count(*) FROM volumes WHERE digest = ?1",
+		.remove = "DELETE FROM volumes WHERE owner = ?1 AND name = ?2 AND digest = ?3"
 			  " RETURNING 1",
 	},
 };
@@ -87,6 +110,7 @@ static void load(struct query *q, struct artifact *a)
 	a->owner = (uint32_t)q_get_int(q);
 	a->size = (uint64_t)q_get_int(q);
 	a->used_by = (uint32_t)q_get_int(q);
+	q_get_text(q, a->users, sizeof(a->users));
 	q_get_text(q, a->from.origin, sizeof(a->from.origin));
 	q_get_text(q, a->from.config, sizeof(a->from.config));
 	q_get_text(q, a->from.layers, sizeof(a->from.layers));
@@ -109,23 +133,23 @@ static int find_owned(struct db *s, uint32_t asker, uint32_t owner, const char *
 	return q_end(&q, r);
 }
 
-/* The caller's own, then root's, which are everybody's to use; root may also say "uid/name". */
+/* The caller's own, then root's, if these are everybody's to use; root may also say "uid/name". */
 static int find(struct db *s, const struct caller *c, const char *name, struct artifact *a)
 {
+	const enum access_verb see = tables[a->type].see;
 	const char *slash = strchr(name, '/');
 	char number[16];
 	uint64_t uid;
 
 	if (!slash) {
 		int r = find_owned(s, c->uid, c->uid, name, a);
-		return r ? r : find_owned(s, c->uid, 0, name, a);
+		return r || !access_allows(c, see, 0) ? r : find_owned(s, c->uid, 0, name, a);
 	}
 	if ((size_t)(slash - name) >= sizeof(number))
 		return 0;
 	memcpy(number, name, (size_t)(slash - name));
 	number[slash - name] = '\0';
-	if (parse_uint(number, 0, UINT32_MAX - 1, &uid) < 0 ||
-	    !access_allows(c, ACCESS_USE, (uid_t)uid))
+	if (parse_uint(number, 0, UINT32_MAX - 1, &uid) < 0 || !access_allows(c, see, (uid_t)uid))
 		return 0;
 	return find_owned(s, c->uid, (uint32_t)uid, slash + 1, a);
 }

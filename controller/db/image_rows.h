@@ -1,11 +1,13 @@
-/* image_rows.h - images and kernels, together artifacts: named contents that stay while used. */
+/* image_rows.h - images, kernels and volumes, together artifacts: named contents that stay while
+ * used. */
 #ifndef BANGER_CONTROLLER_DB_IMAGE_ROWS_H
 #define BANGER_CONTROLLER_DB_IMAGE_ROWS_H
 
 #include "controller/ctl.h"
 
-/* The two types are two tables of one shape: a name of an owner for a content. */
-enum artifact_type { ARTIFACT_IMAGE, ARTIFACT_KERNEL, ARTIFACT_TYPES };
+/* The types are tables of one shape: a name of an owner for a content.  A volume is its owner's
+ * alone; its guests write it, so its digest is a name that no other content ever has. */
+enum artifact_type { ARTIFACT_IMAGE, ARTIFACT_KERNEL, ARTIFACT_VOLUME, ARTIFACT_TYPES };
 
 /* What an image is made from, in its bringer's words: the fields of CALL_IMAGE_IMPORT. */
 struct artifact_origin {
@@ -17,10 +19,11 @@ struct artifact {
 	enum artifact_type type;
 	char name[64], digest[65], created[32];
 	char kernel[64], kernel_digest[65]; /* an image's; "" of a kernel */
-	uint32_t owner;                     /* root's are everybody's to use */
+	uint32_t owner;                     /* root's images and kernels are everybody's to use */
 	uint64_t size;                      /* bytes of all its files */
-	/* VMs of an image, images of a kernel; of root's those of the asker alone */
+	/* VMs of an image or a volume, images of a kernel; of root's those of the asker alone */
 	uint32_t used_by;
+	char users[2048];            /* a volume's: the names of these VMs, separated by blanks */
 	struct artifact_origin from; /* an image's; "" of a kernel */
 };
 
@@ -32,7 +35,7 @@ struct artifact_walk {
 	void *arg;
 };
 
-/* "image" or "kernel". */
+/* "image", "kernel" or "volume". */
 const char *artifact_noun(enum artifact_type type);
 
 /**

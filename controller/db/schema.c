@@ -71,6 +71,18 @@ static const char *const steps[] = {
 	"ALTER TABLE images ADD COLUMN origin TEXT NOT NULL DEFAULT '';"
 	"ALTER TABLE images ADD COLUMN config TEXT NOT NULL DEFAULT '';"
 	"ALTER TABLE images ADD COLUMN layers TEXT NOT NULL DEFAULT '';",
+
+	/* 6: volumes, and the VMs that have them, as disk 0, 1, ... beside the root disk.  A volume
+	 * of a VM can not be deleted; it stays when the VM is deleted. */
+	"CREATE TABLE volumes ("
+	"  id INTEGER PRIMARY KEY, owner INTEGER NOT NULL, name TEXT NOT NULL, digest TEXT NOT "
+	"NULL UNIQUE,"
+	"  size INTEGER NOT NULL, created TEXT NOT NULL, UNIQUE (owner, name)) STRICT;"
+	"CREATE TABLE mounts ("
+	"  vm BLOB NOT NULL REFERENCES vms(id) ON DELETE CASCADE, disk INTEGER NOT NULL,"
+	"  volume INTEGER NOT NULL REFERENCES volumes(id) ON DELETE RESTRICT,"
+	"  path TEXT NOT NULL, read_only INTEGER NOT NULL, PRIMARY KEY (vm, disk)) STRICT;"
+	"CREATE INDEX mounts_volume ON mounts(volume);",
 };
 
 #define SCHEMA_VERSION ((int)ARRAY_SIZE(steps))

@@ -13,6 +13,7 @@
 #include "controller/db/connection.h"
 #include "controller/json.h"
 #include "controller/db/slot_rows.h"
+#include "controller/db/volume_rows.h"
 #include "controller/id.h"
 
 #define PREFIX_MIN 4 /* minimum of digits in a prefix of an id */
@@ -204,7 +205,9 @@ static int vm_take(struct query *q, const char *ref, struct vm *vm)
 	if (r > 0 && vm_load(q, vm) < 0)
 		r = db_no_memory(q->s, ref);
 	(void)q_end(q, 0);
-	return r == 0 ? not_found(q->s, ref) : r < 0 ? -1 : 0;
+	if (r <= 0)
+		return r == 0 ? not_found(q->s, ref) : -1;
+	return volume_rows_load(q->s, vm);
 }
 
 int vm_row_write(struct db *s, const struct vm *vm, const char *op)
@@ -330,7 +333,7 @@ static int create(struct db *s, struct vm *vm, const struct config *config)
 
 	if (check_name(s, vm) < 0 || check_cap(s, vm, config) < 0 ||
 	    find_image(s, vm, &image) < 0 || slot_take(s, vm, config) < 0 ||
-	    insert_vm(s, vm, image) < 0)
+	    insert_vm(s, vm, image) < 0 || volume_rows_add(s, vm) < 0)
 		return -1;
 	return vm_row_write(s, vm, vm->op);
 }
@@ -388,7 +391,7 @@ static int find_prefix(struct db *s, const struct caller *c, const char *ref, st
 	} else if (r == 0) {
 		r = not_found(s, ref);
 	}
-	return q_end(&q, r);
+	return q_end(&q, r) < 0 ? -1 : volume_rows_load(s, vm);
 }
 
 static bool is_prefix(const char *ref)

@@ -14,6 +14,7 @@
 #include "controller/lifecycle/hold.h"
 #include "controller/lifecycle/operation.h"
 #include "controller/lifecycle/vm_lock.h"
+#include "controller/lifecycle/volumes.h"
 #include "controller/db/preflight.h"
 #include "controller/storage/seed.h"
 #include "controller/storage/disk.h"
@@ -88,6 +89,8 @@ static int describe(struct ctl *c, const struct operation *o, const struct call_
 	memcpy(vm->kernel_digest, i.kernel_digest, sizeof(vm->kernel_digest));
 	(void)snprintf(vm->ssh_key, sizeof(vm->ssh_key), "%s", a->ssh_key);
 	memcpy(vm->op, o->hex, sizeof(vm->op));
+	if (vm_choose_volumes(c, o, a->volumes, vm, e) < 0)
+		return -1;
 	return choose_sizes(&c->config, a, &i, vm, e);
 }
 

@@ -6,6 +6,7 @@
 #include "controller/db/db.h"
 #include "controller/lifecycle/hold.h"
 #include "controller/lifecycle/operation.h"
+#include "controller/lifecycle/stop.h"
 #include "controller/objects/release.h"
 #include "controller/storage/disk.h"
 #include "controller/storage/slot_owner.h"
@@ -44,11 +45,14 @@ int vm_remove(struct ctl *c, struct vm *vm, unsigned listed, const struct operat
 	return 0;
 }
 
-int vm_delete_locked(struct ctl *c, struct vm *vm, const struct operation *o, struct error *e)
+int vm_delete_locked(struct ctl *c, struct vm *vm, uint64_t volume_ms, const struct operation *o,
+		     struct error *e)
 {
 	if (operation_begin_state(c, o, OPERATION_DELETE, vm,
 				  vm_is_incomplete(vm) ? vm->state : VM_STOPPING, e) < 0)
 		return -1;
+	if (vm_writes_volumes(vm))
+		(void)vm_shut_down(c, vm, volume_ms, o);
 	return operation_end(c, o, vm_remove(c, vm, 0, o, e), e);
 }
 
@@ -58,5 +62,5 @@ int vm_delete(struct ctl *c, struct operation *o, const char *ref, struct error 
 
 	if (operation_enter(c, o, ref, true, &vm, e) < 0)
 		return -1;
-	return operation_leave(c, o, &vm, vm_delete_locked(c, &vm, o, e), e);
+	return operation_leave(c, o, &vm, vm_delete_locked(c, &vm, 0, o, e), e);
 }

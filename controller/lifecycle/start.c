@@ -24,6 +24,7 @@
 #include "controller/storage/disk.h"
 #include "controller/storage/seed.h"
 #include "controller/storage/slot_owner.h"
+#include "controller/storage/volume.h"
 #include "controller/vmm/driver.h"
 #include "controller/vmm/watch.h"
 
@@ -81,7 +82,9 @@ static int plan_objects(struct ctl *c, struct vm *vm, struct start *s, const str
 	s->n = objects_planned(vm, s->kinds);
 	if (db_group_begin(c->db, e) < 0)
 		return -1;
-	int r = operation_begin(c, o, OPERATION_START, vm, e);
+	int r = db_volumes_free(c->db, vm, e);
+	if (r == 0)
+		r = operation_begin(c, o, OPERATION_START, vm, e);
 	if (r == 0)
 		r = db_ledger_plan(c->db, vm, s->kinds, s->n, o, e);
 	return db_group_end(c->db, r, e);
@@ -248,6 +251,8 @@ static int start_checked(struct ctl *c, struct vm *vm, const struct operation *o
 
 	int r = plan_objects(c, vm, &s, o, e);
 	if (r == 0)
+		r = storage_link_volumes(c, vm, e);
+	if (r == 0)
 		r = c->vmm->choose(c, vm, o, &vm->runtime.vmm, &vm->runtime.accel, e);
 	if (r == 0)
 		r = make_objects(c, vm, &s, o, e);
@@ -312,11 +317,11 @@ static int check_swept(struct ctl *c, const struct vm *vm, struct error *e)
 	return -1;
 }
 
-/* Refuse a disk that is larger than max_disk_mib, as the spawn role would, which gives no
+/* Refuse disks that are larger than max_disk_mib, as the spawn role would, which gives no
  * reason. */
 static int check_disk(const struct ctl *c, const struct vm *vm, struct error *e)
 {
-	if (vm_check_disk(&c->config, vm->disk_mib, 0, e) == 0)
+	if (vm_check_disk(&c->config, vm_largest_disk_mib(vm), 0, e) == 0)
 		return 0;
 	error_hint(e, "max_disk_mib in banger.conf was larger when the VM was created; "
 		      "root can raise it");

@@ -26,10 +26,9 @@ static bool wait_end(int pidfd, uint64_t ms, const struct operation *o)
 	return !pidfd_alive(pidfd);
 }
 
-/* Ask the guest to power off, repeatedly.  Return: true when the VMM has exited,
- * false when it must be killed. */
-static bool shut_down(struct ctl *c, const struct vm *vm, uint64_t timeout_ms,
-		      const struct operation *o)
+/* The guest is asked repeatedly. */
+bool vm_shut_down(struct ctl *c, const struct vm *vm, uint64_t timeout_ms,
+		  const struct operation *o)
 {
 	const uint64_t end = clock_boot_ns() +
 			     (timeout_ms ? timeout_ms : STOP_TIMEOUT_MS) * 1000000u;
@@ -62,7 +61,7 @@ int vm_stop_locked(struct ctl *c, struct vm *vm, uint64_t timeout_ms, const stru
 	vm->wanted = false;
 	if (operation_begin_state(c, o, OPERATION_STOP, vm, VM_STOPPING, e) < 0)
 		return -1;
-	*forced = !shut_down(c, vm, timeout_ms, o);
+	*forced = !vm_shut_down(c, vm, timeout_ms, o);
 	return release_stopped(c, vm, o, e);
 }
 

@@ -25,6 +25,16 @@ int vm_stop_locked(struct ctl *c, struct vm *vm, uint64_t timeout_ms, const stru
  * Parameters and result as vm_stop(). */
 int vm_kill(struct ctl *c, struct operation *o, const char *ref, bool *already, struct error *e);
 
+/**
+ * vm_shut_down() - ask the guest to power off, and wait for it
+ * @timeout_ms:	0: 10 s
+ *
+ * The operation lock is held.  A cancellation of @o ends the wait.
+ * Return: true when the VMM has exited or there is none; false: it must be killed.
+ */
+bool vm_shut_down(struct ctl *c, const struct vm *vm, uint64_t timeout_ms,
+		  const struct operation *o);
+
 /* Clear the desired state of @vm, which cancels a pending restart.  The operation lock is held.
  * Return: 0, or -1. */
 int vm_clear_wanted(struct ctl *c, struct vm *vm, struct error *e);

@@ -168,6 +168,16 @@ static void forget_dm(struct vm *vm)
 
 /* ---- spawn ---- */
 
+/* Return: bit i for a volume i that the guest can not write. */
+static uint64_t read_only(const struct vm *vm)
+{
+	uint64_t mask = 0;
+
+	for (uint32_t i = 0; i < vm->n_volumes; i++)
+		mask |= (uint64_t)vm->volumes[i].read_only << i;
+	return mask;
+}
+
 static int vmm_args(struct ctl *c, const struct vm *vm, const struct object_row *row,
 		    struct request *q, int *fds, struct error *e)
 {
@@ -183,7 +193,9 @@ static int vmm_args(struct ctl *c, const struct vm *vm, const struct object_row 
 		.disk = storage->disk,
 		.vcpus = vm->vcpus,
 		.mem_mib = vm->mem_mib,
-		.disk_mib = vm->disk_mib,
+		.disk_mib = vm_largest_disk_mib(vm),
+		.volumes = vm->n_volumes,
+		.read_only = read_only(vm),
 		.tsc_khz = vm->runtime.accel == ACCEL_TCG ? tsc_khz() : 0,
 	};
 	/* in this order: the call makes both FIFOs */

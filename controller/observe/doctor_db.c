@@ -318,6 +318,8 @@ static void count_row(void *arg, const char *digest)
 
 	if (x->type == ARTIFACT_KERNEL)
 		path_kernel(x->config, digest, "kernel", path);
+	else if (x->type == ARTIFACT_VOLUME)
+		path_volume(x->config, digest, path);
 	else
 		path_image(x->config, digest, path);
 	x->n += access(path, F_OK) < 0 && errno == ENOENT;
@@ -365,6 +367,29 @@ static void check_images(struct db_report *l)
 	}
 }
 
+static void check_volumes(struct db_report *l)
+{
+	int files = files_without_row(l, ARTIFACT_VOLUME);
+	int gone = rows_without_file(l, ARTIFACT_VOLUME);
+	char how_many[32] = "";
+
+	if (files < 0 || gone < 0)
+		return; /* an older schema has no volumes */
+	if (l->all)
+		(void)snprintf(how_many, sizeof(how_many), ": %d", gone ? gone : files);
+	if (gone)
+		report_row(&l->r, "volumes", FAIL,
+			   "put the files back from a backup, or delete the volumes and their VMs",
+			   "rows name volumes whose files do not exist%s", how_many);
+	else if (files)
+		report_row(&l->r, "volumes", WARN,
+			   "put back a newer database that names them, or `banger host gc` removes "
+			   "them",
+			   "files of volumes have no row%s", how_many);
+	else
+		report_row(&l->r, "volumes", PASS, "", "each file of a volume has its row");
+}
+
 static void check_ledger(struct db_report *l)
 {
 	int left = -1;
@@ -396,6 +421,7 @@ unsigned doctor_db(const struct config *config, bool all,
 	if (whole) {
 		check_slots(&l);
 		check_images(&l);
+		check_volumes(&l);
 		check_ledger(&l);
 	}
 	(void)sqlite3_close(l.db);

@@ -132,7 +132,7 @@ void vm_release_again(struct ctl *c, const uint8_t id[ID_LEN])
 
 /* ---- the end of the holder ---- */
 
-/* A VM that is kept gets a moment to write its files, in the two seconds that the end may take. */
+/* A VM that is kept, or has a volume, gets a moment to write its files, in the two seconds that the end may take. */
 #define UNHELD_STOP_MS 1000
 
 /* The row loses its hold in the commit that begins the stop: from there on the stop itself is what
@@ -157,7 +157,8 @@ static int end_unheld_locked(struct ctl *c, struct vm *vm, const struct operatio
 	if (vm->hold == HOLD_NONE || hold_holder(c->holds, vm))
 		return 0;
 	user_log(vm->owner, "%s: its holder has ended (hold: %s)", vm->name, hold_name(vm->hold));
-	int r = vm->hold == HOLD_DELETE ? vm_delete_locked(c, vm, o, e) : stop_unheld(c, vm, o, e);
+	int r = vm->hold == HOLD_DELETE ? vm_delete_locked(c, vm, UNHELD_STOP_MS, o, e)
+					: stop_unheld(c, vm, o, e);
 	if (r < 0)
 		log_error("%s: %s", vm->name, e->why);
 	return r;

@@ -127,6 +127,11 @@ struct copy *copy_begin(const struct operation *o)
 	return k;
 }
 
+void copy_salt(struct copy *k, const char *text)
+{
+	SHA256Update(&k->hash, (const uint8_t *)text, strlen(text));
+}
+
 void copy_end(struct copy *k, char digest[65])
 {
 	uint8_t raw[SHA256_DIGEST_LENGTH];

@@ -49,6 +49,9 @@ struct copy_file {
 /* Return: a copy that has no bytes yet, to be freed by free(); or NULL with errno. */
 struct copy *copy_begin(const struct operation *o);
 
+/* Add a text to the digest, so that it is not that of the bytes alone.  "" adds nothing. */
+void copy_salt(struct copy *k, const char *text);
+
 /* The digest of all that was copied, 64 hexadecimal digits. */
 void copy_end(struct copy *k, char digest[65]);
 

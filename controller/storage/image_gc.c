@@ -61,8 +61,9 @@ void artifact_settle(struct ctl *c, int dir, enum artifact_type type, const char
 
 static int used(const struct artifact *a, const char *name, struct error *e)
 {
-	(void)error_set(e, FAIL_STATE, name, "it is in use by %u %s%s", a->used_by,
-			artifact_kinds[a->type].user, a->used_by == 1 ? "" : "s");
+	(void)error_set(e, FAIL_STATE, name, "it is in use by %u %s%s%s%s", a->used_by,
+			artifact_kinds[a->type].user, a->used_by == 1 ? "" : "s",
+			a->users[0] ? ": " : "", a->users);
 	error_hint(e, "delete %s first", a->used_by == 1 ? "it" : "them");
 	return -1;
 }
@@ -121,7 +122,10 @@ static int sweep(struct ctl *c, enum artifact_type type, struct error *e)
 
 int images_sweep(struct ctl *c, struct error *e)
 {
-	return sweep(c, ARTIFACT_IMAGE, e) < 0 || sweep(c, ARTIFACT_KERNEL, e) < 0 ? -1 : 0;
+	for (enum artifact_type type = 0; type < ARTIFACT_TYPES; type++)
+		if (sweep(c, type, e) < 0)
+			return -1;
+	return 0;
 }
 
 /* ---- by a person ---- */

@@ -1,4 +1,4 @@
-/* image_kinds.c - what differs between the files of an image and those of a kernel. */
+/* image_kinds.c - what differs between the files of an image, of a kernel and of a volume. */
 #include "controller/storage/image_kinds.h"
 
 #include <errno.h>
@@ -17,37 +17,61 @@
 #define IMAGE_MIN (1u << 20)
 #define SECTOR 512u /* what a loop device counts in */
 #define KERNEL_FILE_MAX (256u << 20)
-#define IMAGE (&artifact_kinds[ARTIFACT_IMAGE])
+#define DISK_SUFFIX ".ext4"
 #define KERNEL (&artifact_kinds[ARTIFACT_KERNEL])
 
-/* ---- an image: one file ---- */
+/* ---- an image or a volume: one file ---- */
 
-static int copy_disk(const struct artifact_source *s, int to, char digest[65], struct error *e)
+/* A copy of a file system. */
+struct disk {
+	const char *name; /* in errors */
+	const char *salt; /* added to the digest */
+	mode_t mode;
+};
+
+static int copy_disk(const struct artifact_source *s, int to, const struct disk *d, char digest[65],
+		     struct error *e)
 {
-	const char *name = IMAGE->files[0].name;
 	const struct copy_file f = {
-		.name = name, .from = s->fds[0], .to = to, .size = s->sizes[0]
+		.name = d->name, .from = s->fds[0], .to = to, .size = s->sizes[0]
 	};
 	_cleanup_free_ struct copy *k = copy_begin(s->o);
 
 	if (!k)
-		return storage_fail(name, e);
+		return storage_fail(d->name, e);
 	if (copy_sparse(k, &f, e) < 0)
 		return -1;
+	copy_salt(k, d->salt);
 	copy_end(k, digest);
-	return fchmod(to, 0444) < 0 ? storage_fail(name, e) : 0;
+	return fchmod(to, d->mode) < 0 ? storage_fail(d->name, e) : 0;
 }
 
 static int copy_image(const struct artifact_source *s, int dir, const char *temp, char digest[65],
 		      struct error *e)
 {
+	const struct disk d = { .name = "image", .salt = "", .mode = 0444 };
 	_cleanup_close_ int to = storage_new_file(dir, temp, 0600, e);
 
 	if (to < 0)
 		return -1;
-	int r = FAILPOINT_FAILS("images.copy.before") ? storage_fail("image", e)
-						      : copy_disk(s, to, digest, e);
+	int r = FAILPOINT_FAILS("images.copy.before") ? storage_fail(d.name, e)
+						      : copy_disk(s, to, &d, digest, e);
 	FAILPOINT("images.copy.after");
+	return r;
+}
+
+/* The id of the operation makes the digest one that no other volume has, whatever is in it. */
+static int copy_volume(const struct artifact_source *s, int dir, const char *temp, char digest[65],
+		       struct error *e)
+{
+	const struct disk d = { .name = "volume", .salt = s->o->hex, .mode = 0600 };
+	_cleanup_close_ int to = storage_new_file(dir, temp, 0600, e);
+
+	if (to < 0)
+		return -1;
+	int r = FAILPOINT_FAILS("volumes.copy.before") ? storage_fail(d.name, e)
+						       : copy_disk(s, to, &d, digest, e);
+	FAILPOINT("volumes.copy.after");
 	return r;
 }
 
@@ -55,7 +79,7 @@ static int publish_image(int dir, const char *temp, const char *digest, struct e
 {
 	char name[80];
 
-	(void)snprintf(name, sizeof(name), "%s%s", digest, IMAGE->suffix);
+	(void)snprintf(name, sizeof(name), "%s" DISK_SUFFIX, digest);
 	FAILPOINT("images.link.before");
 	if (linkat(dir, temp, dir, name, 0) < 0 || fsync(dir) < 0)
 		return storage_fail(name, e);
@@ -72,7 +96,7 @@ static void retire_image(int dir, const char *digest)
 {
 	char name[80];
 
-	(void)snprintf(name, sizeof(name), "%s%s", digest, IMAGE->suffix);
+	(void)snprintf(name, sizeof(name), "%s" DISK_SUFFIX, digest);
 	FAILPOINT("images.unlink");
 	if (unlinkat(dir, name, 0) < 0 && errno != ENOENT)
 		log_errno("%s can not be removed", name);
@@ -151,16 +175,19 @@ static void retire_kernel(int dir, const char *digest)
 		log_errno("kernel %s can not be removed", digest);
 }
 
-/* ---- the two ---- */
+/* ---- the kinds ---- */
+
+/* fs/ext4/ext4.h: the superblock begins at 1024, s_magic is 56 bytes into it. */
+#define EXT4_FILE(name_)                                                                  \
+	{                                                                                 \
+		.name = (name_), .min = IMAGE_MIN, .unit = SECTOR, .magic_at = 1024 + 56, \
+		.magic = "\x53\xef", .magic_bytes = 2, .noun = "an ext4 file system"      \
+	}
 
 const struct artifact_kind artifact_kinds[ARTIFACT_TYPES] = {
 	[ARTIFACT_IMAGE] = {
-		.folder = "images", .suffix = ".ext4", .user = "VM",
-		/* fs/ext4/ext4.h: the superblock begins at 1024, s_magic is 56 bytes into it. */
-		.files = {
-			{ .name = "image", .min = IMAGE_MIN, .unit = SECTOR, .magic_at = 1024 + 56,
-			  .magic = "\x53\xef", .magic_bytes = 2, .noun = "an ext4 file system" },
-		},
+		.folder = "images", .suffix = DISK_SUFFIX, .user = "VM",
+		.files = { EXT4_FILE("image") },
 		.n_files = 1,
 		.copy = copy_image,
 		.publish = publish_image,
@@ -185,5 +212,14 @@ const struct artifact_kind artifact_kinds[ARTIFACT_TYPES] = {
 		.publish = publish_kernel,
 		.discard = discard_kernel,
 		.retire = retire_kernel,
+	},
+	[ARTIFACT_VOLUME] = {
+		.folder = "volumes", .suffix = DISK_SUFFIX, .user = "VM",
+		.files = { EXT4_FILE("volume") },
+		.n_files = 1,
+		.copy = copy_volume,
+		.publish = publish_image,
+		.discard = discard_image,
+		.retire = retire_image,
 	},
 };

@@ -17,6 +17,7 @@
 #include "common/cleanup.h"
 #include "common/failpoint.h"
 #include "common/fdio.h"
+#include "common/guest_init.h"
 #include "controller/paths.h"
 #include "controller/storage/slot_folder.h"
 #include "proto/slot.h"
@@ -59,6 +60,17 @@ static void add_member(struct archive *a, const char *name, unsigned mode, const
 	add_bytes(a, data, size);
 }
 
+/* One line for each disk, in their order: "rw PATH" or "ro PATH". */
+static void format_volumes(const struct vm *vm, char *out, size_t size)
+{
+	size_t n = 0;
+
+	out[0] = '\0';
+	for (uint32_t i = 0; i < vm->n_volumes; i++)
+		n += (size_t)snprintf(out + n, size - n, "%s %s\n",
+				      vm->volumes[i].read_only ? "ro" : "rw", vm->volumes[i].path);
+}
+
 static void build(struct archive *a, const struct config *c, const struct vm *vm)
 {
 	char ip[16], gateway[16], dns[16] = "", text[4096], id[ID_HEX];
@@ -79,6 +91,8 @@ static void build(struct archive *a, const struct config *c, const struct vm *vm
 	add_member(a, "seed/authorized_keys", S_IFREG | 0600, text);
 	(void)snprintf(text, sizeof(text), "%s\n", id);
 	add_member(a, "seed/id", S_IFREG | 0600, text);
+	format_volumes(vm, text, sizeof(text));
+	add_member(a, "seed/volumes", S_IFREG | 0600, text);
 	/* Whether the guest itself starts the entry point of a container image (guest/init): `run`
 	 * does so at the first start of the VM that it holds. */
 	add_member(a, "seed/entry", S_IFREG | 0600, vm->hold == HOLD_NONE ? "always\n" : "later\n");
@@ -93,6 +107,21 @@ static bool is_one_line(const char *key)
 		if (*p < ' ' || *p == 127)
 			return false;
 	return true;
+}
+
+/* Refuse volumes for a guest whose init would leave them out. */
+static int check_init(int initramfs, const struct vm *vm, struct error *e)
+{
+	char head[GUEST_INIT_MARK_BYTES];
+
+	if (!vm->n_volumes || (pread(initramfs, head, sizeof(head), 0) == (ssize_t)sizeof(head) &&
+			       memcmp(head, GUEST_INIT_MARK, sizeof(head)) == 0))
+		return 0;
+	(void)error_set(e, FAIL_STATE, vm->image,
+			"its kernel was imported by an earlier banger, and mounts no volumes");
+	error_hint(e, "import the kernel again under another name, and the image with "
+		      "--kernel and that name");
+	return -1;
 }
 
 static int copy_whole(int from, int to, off_t *size)
@@ -141,6 +170,8 @@ int seed_write(struct ctl *c, const struct vm *vm, struct error *e)
 	_cleanup_close_ int initramfs = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (initramfs < 0)
 		return storage_fail(path, e);
+	if (check_init(initramfs, vm, e) < 0)
+		return -1;
 	_cleanup_close_ int dir = storage_slot_dir(&c->config, vm->slot, e);
 	if (dir < 0)
 		return -1;

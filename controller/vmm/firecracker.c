@@ -259,6 +259,31 @@ static json_t *drive(const struct vm *vm)
 			 "is_root_device", 1, "is_read_only", 0, "cache_type", "Writeback");
 }
 
+static json_t *volume(const struct vm *vm, uint32_t i, const char *id)
+{
+	char path[40];
+
+	(void)snprintf(path, sizeof(path), "/state/%u/%s", vm->slot, id);
+	return json_pack("{s:s, s:s, s:b, s:b, s:s}", "drive_id", id, "path_on_host", path,
+			 "is_root_device", 0, "is_read_only", vm->volumes[i].read_only,
+			 "cache_type", "Writeback");
+}
+
+/* The guest's kernel finds the disks in the order of these requests, the root disk first
+ * (src/vmm/src/builder.rs, attach_block_devices()). */
+static int put_volumes(const struct vm *vm, const char *socket, struct answer *a, struct error *e)
+{
+	char id[16], path[32];
+
+	for (uint32_t i = 0; i < vm->n_volumes; i++) {
+		(void)snprintf(id, sizeof(id), "vol%u", i);
+		(void)snprintf(path, sizeof(path), "/drives/%s", id);
+		if (put(socket, path, volume(vm, i, id), a, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static json_t *interface(const struct vm *vm)
 {
 	char tap[16], mac[18];
@@ -317,7 +342,7 @@ static int configure(const struct ctl *c, const struct vm *vm, const char *socke
 	if (put(socket, "/machine-config", machine(vm), a, e) < 0 ||
 	    put(socket, "/boot-source", boot_source(vm), a, e) < 0)
 		return -1;
-	if (put(socket, "/drives/rootfs", drive(vm), a, e) < 0)
+	if (put(socket, "/drives/rootfs", drive(vm), a, e) < 0 || put_volumes(vm, socket, a, e) < 0)
 		return -1;
 	if (put(socket, "/network-interfaces/eth0", interface(vm), a, e) < 0)
 		return -1;

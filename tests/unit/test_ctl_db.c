@@ -130,7 +130,7 @@ static int setup_folder(void **state)
 static int teardown_folder(void **state)
 {
 	static const char *const names[] = { "db",        "db-wal",    "db-shm", "db.v1",
-					     "db.v1-wal", "db.v1-shm", "db.v5",  "db.backup" };
+					     "db.v1-wal", "db.v1-shm", "db.v6",  "db.backup" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)

@@ -59,13 +59,13 @@ static const char *path(const char *sub)
 
 static int setup(void **state)
 {
-	static const char *const folders[] = { "images", "kernels",   "slots",      "slots/3",
-					       "run",    "run/slots", "run/slots/3" };
+	static const char *const folders[] = { "images",  "kernels", "volumes",   "slots",
+					       "slots/3", "run",     "run/slots", "run/slots/3" };
 
 	(void)state;
 	(void)snprintf(folder, sizeof(folder), "/tmp/banger-images-XXXXXX");
 	assert_non_null(mkdtemp(folder));
-	for (size_t i = 0; i < 7; i++)
+	for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++)
 		assert_int_equal(mkdir(path(folders[i]), 0700), 0);
 	ctl.config = (struct config){
 		.slots = 10, .max_disk_mib = 64, .max_vms_per_owner = 10, .max_images_per_owner = 3
@@ -680,8 +680,8 @@ static void test_no_room(void **state)
 
 static void test_no_room_for_a_disk(void **state)
 {
-	static const char *const folders[] = { "images", "kernels",   "slots",      "slots/3",
-					       "run",    "run/slots", "run/slots/3" };
+	static const char *const folders[] = { "images",  "kernels", "volumes",   "slots",
+					       "slots/3", "run",     "run/slots", "run/slots/3" };
 	static const char *const drivers[] = { "copy", "reflink" };
 	struct operation o = operation(&ann);
 	struct vm vm = { .owner = 1000, .name = "web", .disk_mib = 8, .vcpus = 1, .mem_mib = 128 };
@@ -689,7 +689,7 @@ static void test_no_room_for_a_disk(void **state)
 
 	(void)state;
 	small(".", "size=72m");
-	for (size_t d = 0; d < 7; d++)
+	for (size_t d = 0; d < sizeof(folders) / sizeof(*folders); d++)
 		assert_int_equal(mkdir(path(folders[d]), 0700), 0);
 	have_kernel();
 	assert_int_equal(import(&ann, "x", full_of_data(4 * MIB), vm.image_digest), 0);

@@ -173,10 +173,10 @@ static void make_folder(const char *name, mode_t mode)
 
 static void make_place(void)
 {
-	static const char *const names[] = {
-		"state",         "state/slots", "state/slots/0", "state/consoles", "state/images",
-		"state/kernels", "run",         "run/slots",     "run/slots/0",    "log"
-	};
+	static const char *const names[] = { "state",          "state/slots",  "state/slots/0",
+					     "state/consoles", "state/images", "state/kernels",
+					     "state/volumes",  "run",          "run/slots",
+					     "run/slots/0",    "log" };
 	struct config *c = &t.config;
 
 	(void)snprintf(t.dir, sizeof(t.dir), "/tmp/banger-program-XXXXXX");
