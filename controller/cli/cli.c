@@ -158,6 +158,8 @@ static const struct option_row {
 	[O_ESCAPE] = { "escape", 0, K_TEXT, "CHAR|none",
 		       "the character that leaves the console, as ^A or x (default: ^])",
 		       AT(escape), 0 },
+	[O_VOLUME] = { "volume", 'v', K_VALUES, "NAME:PATH[:ro]",
+		       "mount a volume at PATH in the guest; up to 4 times", AT(volumes), 0 },
 	[O_DRY_RUN] = { "dry-run", 0, K_FLAG, NULL, "print what would be done, and change nothing",
 			AT(dry_run), 0 },
 #undef AT

@@ -75,6 +75,7 @@ enum option_id {
 	O_FOR,
 	O_ENTRYPOINT,
 	O_ESCAPE,
+	O_VOLUME,
 	O_COUNT
 };
 
@@ -97,7 +98,7 @@ struct options {
 	const char *entrypoint;   /* in the place of the image's; "": none */
 	const char *escape;       /* the character that leaves a console; NULL: the default */
 	uint64_t wait_for;        /* vm_wait's: enum wait_until + 1; 0: not given */
-	struct values env, copies;
+	struct values env, copies, volumes;
 	uint64_t lines;
 	uint64_t vcpus, mem_mib, disk_mib, size_mib, timeout_ms; /* 0: not given */
 	uint64_t nat;                               /* vm_set's: 0 not given, 1 off, 2 on */
@@ -205,6 +206,10 @@ int cmd_image_prune(struct cli *c);
 int cmd_image_export(struct cli *c);
 int cmd_image_delete(struct cli *c);
 int cmd_image_build(struct cli *c);
+int cmd_volume_create(struct cli *c);
+int cmd_volume_list(struct cli *c);
+int cmd_volume_show(struct cli *c);
+int cmd_volume_delete(struct cli *c);
 int cmd_kernel_import(struct cli *c);
 int cmd_kernel_list(struct cli *c);
 int cmd_kernel_delete(struct cli *c);

@@ -7,8 +7,9 @@
 #define COMMAND (O(TTY) | O(ENV) | O(AS) | O(WORKDIR))
 #define FILTERS \
 	(O(OUTPUT) | O(ROLE) | O(LOGS) | O(VM) | O(USER) | O(OP) | O(STATUS) | O(SINCE) | O(UNTIL))
-#define SHAPE \
-	(O(NAME) | O(IMAGE) | O(VCPUS) | O(MEMORY) | O(DISK) | O(NAT) | O(RESTART) | O(AUTO_STOP))
+#define SHAPE                                                                        \
+	(O(NAME) | O(IMAGE) | O(VCPUS) | O(MEMORY) | O(DISK) | O(NAT) | O(RESTART) | \
+	 O(AUTO_STOP) | O(VOLUME))
 
 /* The first line of a help text is the command's line in the overview.  Each string is one line of
  * the help, where it fits into 100 columns. */
@@ -40,12 +41,15 @@ const struct command commands[] = {
 	  "--copy copies PATH as `vm cp` does, as root or --user, before the command starts; if\n"
 	  "that fails, it does not start.  A relative GUEST, and none, begin where the command\n"
 	  "starts.  The guest's init may empty /tmp and /run after the copy.\n"
+	  "--volume mounts a volume at PATH before the guest's init starts, and makes it if you\n"
+	  "have none of that name (`help volume create`).  It stays when the VM is deleted.\n"
 	  "--ssh uses the guest's ssh server, as for kernels that were imported without agent.\n"
 	  "--copy, --entrypoint, --env, --user and --workdir do not go with it.",
 	  cmd_vm_run },
 	{ "vm", "create", NULL, "[NAME]", 0, 1, false, WORKS | SHAPE,
 	  "create a VM without starting it\n"
-	  "Prints the VM's name.  Without --image, the image is chosen or made as by `vm run`.",
+	  "Prints the VM's name.  Without --image, the image is chosen or made as by `vm run`.\n"
+	  "--volume makes a volume that you do not have yet, too.",
 	  cmd_vm_create },
 	{ "vm", "start", NULL, "VM...", 1, -1, false, WORKS,
 	  "start VMs\n"
@@ -255,6 +259,23 @@ const struct command commands[] = {
 	  "delete your images that no VM uses, and print their names", cmd_image_prune },
 	{ "image", "delete", "rm", "IMAGE...", 1, -1, false, WORKS | O(IF_EXISTS),
 	  "delete images that no VM uses", cmd_image_delete },
+	{ "volume", "list", "ls", "", 0, 0, false, PRINTS,
+	  "list your volumes, disks that outlive their VMs", cmd_volume_list },
+	{ "volume", "create", NULL, "NAME", 1, 1, false, WORKS | O(SIZE),
+	  "make a volume, a disk that VMs mount by --volume\n"
+	  "It is an empty ext4 file system of --size, by default 4G.  It takes room of the host\n"
+	  "as it is filled.  It is for your own VMs alone.\n"
+	  "banger run -v NAME:/PATH attaches it to a new VM, for as long as the VM exists, with\n"
+	  ":ro behind it read-only.  A start fails (exit status 5) while another VM runs with it,\n"
+	  "unless both have it read-only.\n"
+	  "An empty volume gets a copy of what the image has at PATH, with owners and modes.  A\n"
+	  "guest that can not mount a volume ends; its console says why.\n"
+	  "Needs the package e2fsprogs.",
+	  cmd_volume_create },
+	{ "volume", "show", "inspect", "VOLUME", 1, 1, false, PRINTS,
+	  "show the size of a volume, and the VMs that have it", cmd_volume_show },
+	{ "volume", "delete", "rm", "VOLUME...", 1, -1, false, WORKS | O(IF_EXISTS),
+	  "delete volumes that no VM has, with what is on them", cmd_volume_delete },
 	{ "kernel", "list", "ls", "", 0, 0, false, PRINTS,
 	  "list the kernels that images are started with", cmd_kernel_list },
 	{ "kernel", "import", NULL, "NAME [debian]", 1, 2, false,

@@ -9,6 +9,8 @@
 #include <sys/sysmacros.h>
 
 #include "common/cleanup.h"
+#include "common/fdio.h"
+#include "common/guest_init.h"
 #include "controller/cli/guest.h"
 #include "controller/cli/unpack.h"
 
@@ -36,8 +38,9 @@ static const struct {
 
 /* What guest/init calls. */
 static const char *const applets[] = {
-	"sh",    "mount",  "umount", "mkdir", "insmod", "ip",   "hostname", "cat",    "grep",
-	"chmod", "chroot", "rm",     "od",    "sleep",  "sync", "poweroff", "reboot", "switch_root",
+	"sh",   "mount",    "umount", "mkdir",       "insmod", "ip", "hostname",
+	"cat",  "grep",     "chmod",  "chroot",      "rm",     "od", "sleep",
+	"sync", "poweroff", "reboot", "switch_root", "cp",     "ls", "rmdir",
 };
 
 /* Paths below the modules folder, in the order of insertion. */
@@ -194,8 +197,8 @@ static int put_module(struct archive *a, const char *modules, const char *rel, s
 
 static int put_base(struct archive *a, const char *busybox, struct error *e)
 {
-	static const char *const dirs[] = { "bin", "dev",     "proc", "sys",
-					    "run", "modules", "seed", "newroot" };
+	static const char *const dirs[] = { "bin",     "dev",  "proc",    "sys",   "run",
+					    "modules", "seed", "newroot", "volume" };
 	_cleanup_blob_ struct blob bb = { 0 };
 	char name[32];
 
@@ -236,6 +239,8 @@ int initramfs_build(int fd, const char *modules, const char *busybox, struct err
 
 	if (plan_all(&plan, modules, e) < 0)
 		return -1;
+	if (fdio_write_all(fd, GUEST_INIT_MARK, GUEST_INIT_MARK_BYTES) < 0)
+		return error_set(e, FAIL_GENERAL, WHAT, "%s", strerror(errno));
 	a = archive_write_new();
 	if (!a)
 		return error_set(e, FAIL_GENERAL, WHAT, "out of memory");

@@ -26,6 +26,7 @@
 #include "controller/cli/run.h"
 #include "controller/cli/ssh.h"
 #include "controller/cli/vm_end.h"
+#include "controller/cli/volume.h"
 
 #define RUN_TIMEOUT_MS 120000
 #define LOGIN_TIMEOUT_MS 10000 /* for a VM that should be up already */
@@ -85,7 +86,8 @@ static int check_run(struct cli *c, struct error *e)
 		return error_set(e, FAIL_USAGE, "run",
 				 "the image is named twice: %s, and --image %s", c->pos[0],
 				 c->opt.image);
-	if (vm_check_name(c->opt.name, e) < 0 || cp_check(&c->opt.copies, e) < 0)
+	if (vm_check_name(c->opt.name, e) < 0 || cp_check(&c->opt.copies, e) < 0 ||
+	    volumes_check(&c->opt.volumes, e) < 0)
 		return -1;
 	return check_command(c, e);
 }
@@ -276,7 +278,7 @@ int cmd_vm_run(struct cli *c)
 	if (put_entrypoint(c, &words, &e) < 0 || check_run(c, &e) < 0)
 		return out_error(c, &e);
 	if (signals_hold(c, &e) < 0 || image_for_vm(c, c->npos ? c->pos[0] : NULL, image, &e) < 0 ||
-	    ssh_prepare(c, &s, true, &e) < 0 || create(c, &s, &r, &hold, &e) < 0)
+	    volumes_make(c, &e) < 0 || ssh_prepare(c, &s, true, &e) < 0 || create(c, &s, &r, &hold, &e) < 0)
 		return c->opt.detach ? out_error(c, &e) : ours(c, &e);
 	int status = session(c, &s, r.id, &e);
 	bool post_mortem = status < 0 && e.code == FAIL_TIMEOUT;

@@ -12,6 +12,7 @@
 #include "controller/cli/proc.h"
 #include "controller/cli/run.h"
 #include "controller/cli/ssh.h"
+#include "controller/cli/volume.h"
 
 static int take_vm(void *arg, const struct event *event, const union control_body *body,
 		   struct error *e)
@@ -43,7 +44,8 @@ int vm_create_args(struct cli *c, struct call_vm_create *a, const char *name, co
 	memset(a, 0, sizeof(*a));
 	if (text_put(a->name, sizeof(a->name), "name", name, e) < 0 ||
 	    text_put(a->image, sizeof(a->image), "image", o->image, e) < 0 ||
-	    text_put(a->ssh_key, sizeof(a->ssh_key), "ssh key", key, e) < 0)
+	    text_put(a->ssh_key, sizeof(a->ssh_key), "ssh key", key, e) < 0 ||
+	    volumes_put(&o->volumes, a->volumes, sizeof(a->volumes), e) < 0)
 		return -1;
 	a->vcpus = o->vcpus;
 	a->mem_mib = o->mem_mib;
@@ -73,7 +75,8 @@ int cmd_vm_create(struct cli *c)
 	char image[80];
 	struct ssh s;
 
-	if (vm_check_name(name, &e) < 0 || image_for_vm(c, NULL, image, &e) < 0 ||
+	if (vm_check_name(name, &e) < 0 || volumes_check(&c->opt.volumes, &e) < 0 ||
+	    image_for_vm(c, NULL, image, &e) < 0 || volumes_make(c, &e) < 0 ||
 	    ssh_prepare(c, &s, true, &e) < 0 || vm_create_args(c, &a, name, s.line, &e) < 0 ||
 	    conn_call(c, CALL_VM_CREATE, &a, NULL, NULL, &r, &e) < 0)
 		return out_error(c, &e);
