@@ -226,8 +226,8 @@ static void make_dir(const char *path)
 static void make_folders(struct fixture *f)
 {
 	static const char *const names[] = { "state",        "state/slots",   "state/consoles",
-					     "state/images", "state/kernels", "run",
-					     "run/slots" };
+					     "state/images", "state/kernels", "state/volumes",
+					     "run",          "run/slots" };
 	char path[160];
 
 	(void)snprintf(f->dir, sizeof(f->dir), "/tmp/banger-ctl-XXXXXX");

@@ -1190,6 +1190,154 @@ static void test_used_is_undeletable(void **state)
 	assert_false(last);
 }
 
+/* ---- volumes ---- */
+
+static struct artifact add_volume(struct db *s, uint32_t owner, const char *name, char digit)
+{
+	struct artifact v = { .type = ARTIFACT_VOLUME, .owner = owner, .size = 4 << 20 };
+
+	(void)snprintf(v.name, sizeof(v.name), "%s", name);
+	memset(v.digest, digit, 64);
+	assert_int_equal(db_artifact_add(s, &v, 8, &e), 0);
+	return v;
+}
+
+static void attach(struct vm *vm, const struct artifact *v, const char *path, bool read_only)
+{
+	struct vm_volume *to = &vm->volumes[vm->n_volumes++];
+
+	(void)snprintf(to->name, sizeof(to->name), "%s", v->name);
+	memcpy(to->digest, v->digest, sizeof(to->digest));
+	(void)snprintf(to->path, sizeof(to->path), "%s", path);
+	to->read_only = read_only;
+}
+
+static int try_create_with(struct db *s, struct vm *vm)
+{
+	static unsigned n = 1000;
+	const struct caller c = { .uid = vm->owner };
+	struct operation o = operation(&c, n++);
+
+	return db_vm_create(s, vm, &config, &o, &e);
+}
+
+static void runs(struct db *s, const struct vm *vm)
+{
+	const enum object vmm = OBJ_VMM;
+
+	assert_int_equal(db_ledger_plan(s, vm, &vmm, 1, NULL, &e), 0);
+}
+
+static void rests(struct db *s, const struct vm *vm)
+{
+	assert_int_equal(db_ledger_settle(s, vm, NULL, 0, &e), 0);
+}
+
+static void test_volumes_are_their_owners(void **state)
+{
+	struct db *s = *state;
+	struct artifact v = { .type = ARTIFACT_VOLUME };
+	unsigned n = 0;
+
+	(void)add_volume(s, 1000, "data", '1');
+	(void)add_volume(s, 0, "data", '2');
+	(void)add_volume(s, 0, "roots", '3');
+	assert_int_equal(db_artifact_find(s, &ann, "data", &v, &e), 0);
+	assert_int_equal(v.owner, 1000);
+	assert_string_equal(v.users, "");
+	/* Root's are not everybody's to use, as its images are. */
+	assert_int_equal(db_artifact_find(s, &ann, "roots", &v, &e), -1);
+	assert_int_equal(e.code, FAIL_NOT_FOUND);
+	assert_int_equal(db_artifact_find(s, &ann, "0/roots", &v, &e), -1);
+	assert_int_equal(e.code, FAIL_NOT_FOUND);
+	assert_int_equal(db_artifact_find(s, &bob, "data", &v, &e), -1);
+	assert_int_equal(e.code, FAIL_NOT_FOUND);
+	assert_int_equal(db_artifact_find(s, &bob, "1000/data", &v, &e), -1);
+	assert_int_equal(e.code, FAIL_NOT_FOUND);
+	assert_int_equal(db_artifact_find(s, &root, "1000/data", &v, &e), 0);
+	assert_int_equal(each(s, ARTIFACT_VOLUME, &ann, &n), 0);
+	assert_int_equal(n, 1);
+	n = 0;
+	assert_int_equal(each(s, ARTIFACT_VOLUME, &bob, &n), 0);
+	assert_int_equal(n, 0);
+	assert_int_equal(each(s, ARTIFACT_VOLUME, &root, &n), 0);
+	assert_int_equal(n, 3);
+}
+
+static void test_a_volume_stays_while_it_is_used(void **state)
+{
+	struct db *s = *state;
+	const struct artifact data = add_volume(s, 1000, "data", '1'),
+			      logs = add_volume(s, 1000, "logs", '2');
+	struct vm vm = wanted(1000, "web"), found;
+	struct artifact v = { .type = ARTIFACT_VOLUME };
+	bool last;
+
+	attach(&vm, &data, "/srv", false);
+	attach(&vm, &logs, "/var/log", true);
+	assert_int_equal(try_create_with(s, &vm), 0);
+	assert_int_equal(db_vm_find(s, &ann, "web", &found, &e), 0);
+	assert_int_equal(found.n_volumes, 2);
+	assert_string_equal(found.volumes[0].name, "data");
+	assert_string_equal(found.volumes[0].digest, data.digest);
+	assert_string_equal(found.volumes[0].path, "/srv");
+	assert_false(found.volumes[0].read_only);
+	assert_int_equal(found.volumes[0].size_mib, 4);
+	assert_string_equal(found.volumes[1].path, "/var/log");
+	assert_true(found.volumes[1].read_only);
+	assert_int_equal(db_artifact_find(s, &ann, "data", &v, &e), 0);
+	assert_int_equal(v.used_by, 1);
+	assert_string_equal(v.users, "web");
+	assert_int_equal(db_artifact_delete(s, &v, &last, &e), -1);
+	assert_int_equal(e.code, FAIL_STATE);
+	assert_int_equal(db_vm_delete(s, &vm, &e), 0);
+	assert_int_equal(db_artifact_find(s, &ann, "data", &v, &e), 0);
+	assert_int_equal(v.used_by, 0);
+	assert_int_equal(db_artifact_delete(s, &v, &last, &e), 0);
+	assert_true(last);
+
+	/* Deleted, or another one of its name, since it was found: no VM is left. */
+	vm = wanted(1000, "late");
+	attach(&vm, &data, "/srv", false);
+	(void)add_volume(s, 1000, "data", '3');
+	assert_int_equal(try_create_with(s, &vm), -1);
+	assert_int_equal(e.code, FAIL_NOT_FOUND);
+	assert_int_equal(db_vm_find(s, &ann, "late", &found, &e), -1);
+	/* Another user's volume is not found by its digest. */
+	vm = wanted(1001, "his");
+	attach(&vm, &logs, "/srv", false);
+	assert_int_equal(try_create_with(s, &vm), -1);
+	assert_int_equal(e.code, FAIL_NOT_FOUND);
+}
+
+static void test_one_writer(void **state)
+{
+	struct db *s = *state;
+	const struct artifact data = add_volume(s, 1000, "data", '1');
+	struct vm writer = wanted(1000, "writer"), reader = wanted(1000, "reader"),
+		  other = wanted(1000, "other");
+
+	attach(&writer, &data, "/srv", false);
+	attach(&reader, &data, "/srv", true);
+	attach(&other, &data, "/srv", true);
+	assert_int_equal(try_create_with(s, &writer), 0);
+	assert_int_equal(try_create_with(s, &reader), 0);
+	assert_int_equal(try_create_with(s, &other), 0);
+	assert_int_equal(db_volumes_free(s, &writer, &e), 0);
+	runs(s, &writer);
+	assert_int_equal(db_volumes_free(s, &writer, &e), 0); /* not in its own way */
+	assert_int_equal(db_volumes_free(s, &reader, &e), -1);
+	assert_int_equal(e.code, FAIL_STATE);
+	assert_string_equal(e.what, "data");
+	assert_non_null(strstr(e.why, "the VM writer runs with it, and can write it"));
+	rests(s, &writer);
+	assert_int_equal(db_volumes_free(s, &reader, &e), 0);
+	runs(s, &reader);
+	assert_int_equal(db_volumes_free(s, &other, &e), 0);
+	assert_int_equal(db_volumes_free(s, &writer, &e), -1);
+	assert_non_null(strstr(e.why, "the VM reader runs with it"));
+}
+
 static void test_image_limit(void **state)
 {
 	struct db *s = *state;
@@ -1365,6 +1513,9 @@ int main(void)
 		STORE(test_plan_is_atomic),
 		STORE(test_operations),
 		STORE(test_operations_are_bounded),
+		STORE(test_volumes_are_their_owners),
+		STORE(test_a_volume_stays_while_it_is_used),
+		STORE(test_one_writer),
 		STORE(test_image_limit),
 		STORE(test_used_is_undeletable),
 		STORE(test_image_names),

@@ -134,6 +134,27 @@ static void test_boot(void **state)
 	assert_true(fake_firecracker_running(x->f));
 }
 
+/* The guest counts its disks in the order of the requests. */
+static void test_volumes(void **state)
+{
+	struct fix *x = *state;
+	struct error e;
+
+	x->vm.n_volumes = 2;
+	x->vm.volumes[1].read_only = true;
+	assert_int_equal(boot(x, &e), 0);
+	assert_string_equal(fake_firecracker_request(x->f, 4), "PUT /drives/rootfs");
+	assert_string_equal(fake_firecracker_request(x->f, 5), "PUT /drives/vol0");
+	assert_string_equal(fake_firecracker_request(x->f, 6), "PUT /drives/vol1");
+	check_member(x, "/drives/vol0", "drive_id", "vol0");
+	check_member(x, "/drives/vol0", "path_on_host", "/state/0/vol0");
+	check_member(x, "/drives/vol0", "is_root_device", "false");
+	check_member(x, "/drives/vol0", "is_read_only", "false");
+	check_member(x, "/drives/vol0", "cache_type", "Writeback");
+	check_member(x, "/drives/vol1", "path_on_host", "/state/0/vol1");
+	check_member(x, "/drives/vol1", "is_read_only", "true");
+}
+
 /* agent_ports = 0: root wants no way to the agent. */
 static void test_no_vsock(void **state)
 {
@@ -381,11 +402,12 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		T(test_no_vsock),       T(test_boot),           T(test_dm_disk),
-		T(test_shutdown),       T(test_refused),        T(test_fake_is_strict),
-		T(test_faults_end),     T(test_odd_faults_end), T(test_slow),
-		T(test_cancelled),      T(test_monitor_ends),   T(test_no_socket),
-		T(test_not_its_socket), T(test_no_log),         T(test_flush),
+		T(test_volumes),        T(test_no_vsock),       T(test_boot),
+		T(test_dm_disk),        T(test_shutdown),       T(test_refused),
+		T(test_fake_is_strict), T(test_faults_end),     T(test_odd_faults_end),
+		T(test_slow),           T(test_cancelled),      T(test_monitor_ends),
+		T(test_no_socket),      T(test_not_its_socket), T(test_no_log),
+		T(test_flush),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,6 +25,7 @@
 #include "controller/storage/disk.h"
 #include "controller/storage/image_gc.h"
 #include "controller/storage/image_import.h"
+#include "controller/storage/volume.h"
 #include "controller/storage/image_read.h"
 #include "controller/storage/slot_folder.h"
 #include "controller/storage/slot_owner.h"
@@ -779,6 +780,94 @@ static void test_kernel_too_large(void **state)
 	fdio_close_all(fds, 3);
 }
 
+/* ---- volumes ---- */
+
+static int volume_create(const struct caller *c, const char *name, int fd, char digest[65])
+{
+	struct operation o = operation(c);
+	struct artifact_import im = { .type = ARTIFACT_VOLUME, .name = name, .fds = &fd };
+	int r = artifact_import(&ctl, &o, &im, &e);
+
+	(void)close(fd);
+	memcpy(digest, im.digest, sizeof(im.digest));
+	return r;
+}
+
+static int delete_volume(const struct caller *c, const char *name)
+{
+	struct operation o = operation(c);
+
+	return artifact_delete(&ctl, &o, ARTIFACT_VOLUME, name, &e);
+}
+
+/* Two volumes share no file, even with the same bytes on them. */
+static void test_volume(void **state)
+{
+	char one[65], two[65], name[256];
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(volume_create(&ann, "data", ext4(MIB, "x"), one), 0);
+	assert_int_equal(volume_create(&ann, "more", ext4(MIB, "x"), two), 0);
+	assert_string_not_equal(one, two);
+	assert_int_equal(entries("volumes"), 2);
+	path_volume(&ctl.config, one, name);
+	assert_int_equal(stat(name, &st), 0);
+	assert_int_equal(st.st_size, MIB);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	assert_int_equal(volume_create(&ann, "data", ext4(MIB, "x"), two), -1);
+	assert_int_equal(e.code, FAIL_STATE);
+	assert_int_equal(volume_create(&ann, "no", file(MIB, 0, "", 0), two), -1);
+	assert_int_equal(e.code, FAIL_USAGE);
+	assert_int_equal(volume_create(&ann, "big", ext4(65 * MIB, "x"), two), -1);
+	assert_int_equal(e.code, FAIL_LIMIT);
+	assert_int_equal(volume_create(&ann, "third", ext4(MIB, "x"), two), 0);
+	assert_int_equal(volume_create(&ann, "fourth", ext4(MIB, "x"), two), -1);
+	assert_int_equal(e.code, FAIL_LIMIT);
+	assert_int_equal(delete_volume(&bob, "data"), -1);
+	assert_int_equal(e.code, FAIL_NOT_FOUND);
+	assert_int_equal(delete_volume(&ann, "data"), 0);
+	assert_int_equal(access(name, F_OK), -1);
+	assert_int_equal(entries("volumes"), 2);
+}
+
+static void has_link(const char *name, mode_t mode)
+{
+	struct stat st;
+
+	assert_int_equal(stat(path(name), &st), 0);
+	assert_int_equal(st.st_mode & 07777, mode);
+	assert_int_equal(st.st_nlink, 2);
+}
+
+static void test_volume_links(void **state)
+{
+	struct vm vm = { .name = "web", .slot = 3, .n_volumes = 2 };
+	char file[256];
+
+	(void)state;
+	assert_int_equal(volume_create(&ann, "a", ext4(MIB, "x"), vm.volumes[0].digest), 0);
+	assert_int_equal(volume_create(&ann, "b", ext4(MIB, "x"), vm.volumes[1].digest), 0);
+	vm.volumes[1].read_only = true;
+	assert_int_equal(storage_link_volumes(&ctl, &vm, &e), 0);
+	has_link("slots/3/vol0", 0666);
+	has_link("slots/3/vol1", 0444);
+	/* Those of an earlier start are replaced. */
+	vm.volumes[0].read_only = true;
+	vm.volumes[1].read_only = false;
+	assert_int_equal(storage_link_volumes(&ctl, &vm, &e), 0);
+	has_link("slots/3/vol0", 0444);
+	has_link("slots/3/vol1", 0666);
+	path_volume(&ctl.config, vm.volumes[1].digest, file);
+	assert_int_equal(unlink(file), 0);
+	assert_int_equal(storage_link_volumes(&ctl, &vm, &e), -1);
+	assert_int_equal(e.code, FAIL_NOT_FOUND);
+	assert_int_equal(access(path("slots/3/vol1"), F_OK), -1);
+	/* The end of a VM takes the links, not the volumes. */
+	assert_int_equal(storage_remove(&ctl, 3, &e), 0);
+	assert_int_equal(entries("volumes"), 1);
+}
+
 /* ---- sweep ---- */
 
 static void touch(const char *sub)
@@ -807,10 +896,14 @@ static void test_sweep(void **state)
 	touch("kernels/pending-89ab");
 	assert_int_equal(mkdir(path("kernels/89ab"), 0700), 0);
 	touch("kernels/89ab/vmlinux");
+	touch("volumes/import-00dd");
+	touch("volumes/pending-cdef");
+	touch("volumes/cdef.ext4");
 	assert_int_equal(images_sweep(&ctl, &e), 0);
 	assert_int_equal(entries("images"), 2);
 	assert_int_equal(access(path("images/4567.ext4"), F_OK), 0);
 	assert_int_equal(entries("kernels"), 1);
+	assert_int_equal(entries("volumes"), 0);
 	assert_int_equal(images_sweep(&ctl, &e), 0);
 	assert_int_equal(entries("images"), 2);
 }
@@ -1184,6 +1277,8 @@ int main(void)
 		FILES(test_an_image_and_the_deletion_of_its_kernel),
 		FILES(test_kernel),
 		FILES(test_kernel_too_large),
+		FILES(test_volume),
+		FILES(test_volume_links),
 		FILES(test_sweep),
 		FILES(test_gc),
 		FILES(test_a_failed_import_takes_nothing),

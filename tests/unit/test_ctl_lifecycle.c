@@ -179,6 +179,151 @@ static void a_guest_that_ignores_the_shutdown_is_killed(void **state)
 	assert_nothing_left(f, "web", VM_STOPPED);
 }
 
+/* ---- volumes ---- */
+
+/* A volume of the caller's, with its file. */
+static void add_volume(struct fixture *f, const char *name, char digit, uint64_t size)
+{
+	struct artifact v = { .type = ARTIFACT_VOLUME, .owner = OWNER, .size = size };
+	struct error e = { 0 };
+	char path[256];
+
+	(void)snprintf(v.name, sizeof(v.name), "%s", name);
+	memset(v.digest, digit, 64);
+	assert_int_equal(db_artifact_add(f->c.db, &v, 8, &e), 0);
+	path_volume(&f->c.config, v.digest, path);
+	int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	(void)close(fd);
+}
+
+static int create_with(struct fixture *f, const char *name, const char *volumes, struct error *e)
+{
+	struct operation o = operation(f);
+	struct call_vm_create a = { 0 };
+	struct vm vm;
+
+	(void)snprintf(a.name, sizeof(a.name), "%s", name);
+	(void)snprintf(a.image, sizeof(a.image), "debian");
+	(void)snprintf(a.volumes, sizeof(a.volumes), "%s", volumes);
+	return vm_create(&f->c, &o, &a, &vm, e);
+}
+
+static void a_start_brings_its_volumes(void **state)
+{
+	struct fixture *f = *state;
+	struct error e = { 0 };
+	struct request q;
+	char path[200];
+	struct stat st;
+
+	host.files = true; /* the slots have folders */
+	add_volume(f, "data", '1', 100 << 20);
+	add_volume(f, "logs", '2', 200 << 20);
+	assert_int_equal(create_with(f, "web", "logs:/var/log:ro data:/srv", &e), 0);
+	fake_helper_forget(f->fake);
+	must_start(f, "web");
+	bool found = false;
+	for (size_t i = 0; !found && fake_helper_request(f->fake, i, &q); i++)
+		found = q.op->code == OP_VMM_SPAWN;
+	assert_true(found);
+	assert_int_equal(q.vmm_spawn.volumes, 2);
+	assert_int_equal(q.vmm_spawn.read_only, 1 << 1); /* /srv is before /var/log */
+	assert_int_equal(q.vmm_spawn.disk_mib, 100);     /* the largest that is written */
+	path_slot_state(&f->c.config, 0, "vol0", path);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0666);
+	path_slot_state(&f->c.config, 0, "vol1", path);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0444);
+
+	assert_int_equal(create_with(f, "two", "data:/srv", &e), 0);
+	assert_int_equal(start(f, "two", NULL, &e), -1);
+	assert_int_equal(e.code, FAIL_STATE);
+	assert_non_null(strstr(e.why, "the VM web runs with it"));
+	assert_int_equal(row(f, "two").state, VM_CREATED);
+	must_stop(f, "web");
+	must_start(f, "two");
+	must_stop(f, "two");
+	f->c.config.max_disk_mib = 99;
+	assert_int_equal(start(f, "two", NULL, &e), -1);
+	assert_int_equal(e.code, FAIL_LIMIT);
+}
+
+static void a_volume_without_its_file_is_told(void **state)
+{
+	struct fixture *f = *state;
+	struct error e = { 0 };
+	char path[256];
+
+	host.files = true;
+	add_volume(f, "data", '1', 1 << 20);
+	assert_int_equal(create_with(f, "web", "data:/srv", &e), 0);
+	path_volume(&f->c.config, row(f, "web").volumes[0].digest, path);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(start(f, "web", NULL, &e), -1);
+	assert_int_equal(e.code, FAIL_NOT_FOUND);
+	assert_string_equal(e.what, "data");
+	assert_nothing_left(f, "web", VM_CREATED);
+}
+
+/* The disk goes with the VM, the volume does not: what the guest has not written yet matters. */
+static void a_delete_lets_a_guest_write_its_volume(void **state)
+{
+	struct fixture *f = *state;
+	struct error e = { 0 };
+
+	host.files = true;
+	add_volume(f, "data", '1', 1 << 20);
+	(void)create(f, "plain", false);
+	must_start(f, "plain");
+	assert_int_equal(delete (f, "plain", &e), 0);
+	assert_int_equal(host.shutdowns, 0);
+	assert_int_equal(create_with(f, "reader", "data:/srv:ro", &e), 0);
+	must_start(f, "reader");
+	assert_int_equal(delete (f, "reader", &e), 0);
+	assert_int_equal(host.shutdowns, 0);
+	assert_int_equal(create_with(f, "writer", "data:/srv", &e), 0);
+	must_start(f, "writer");
+	assert_int_equal(delete (f, "writer", &e), 0);
+	assert_int_equal(host.shutdowns, 1);
+}
+
+static void volumes_that_are_refused(void **state)
+{
+	struct fixture *f = *state;
+	static const struct {
+		const char *volumes;
+		enum fail code;
+	} cases[] = {
+		{ "data", FAIL_USAGE },
+		{ "data:srv", FAIL_USAGE },
+		{ "data:/", FAIL_USAGE },
+		{ "data:/a/", FAIL_USAGE },
+		{ "data:/a//b", FAIL_USAGE },
+		{ "data:/a/./b", FAIL_USAGE },
+		{ "data:/..", FAIL_USAGE },
+		{ "data:/a\tb", FAIL_USAGE },
+		{ "data:/dev/x", FAIL_USAGE },
+		{ "data:/run", FAIL_USAGE },
+		{ "data:/srv:no", FAIL_USAGE },
+		{ "data:/srv data:/other", FAIL_USAGE },
+		{ "data:/srv logs:/srv", FAIL_USAGE },
+		{ "none:/srv", FAIL_NOT_FOUND },
+	};
+	struct error e = { 0 };
+
+	add_volume(f, "data", '1', 1 << 20);
+	add_volume(f, "logs", '2', 1 << 20);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		if (create_with(f, "web", cases[i].volumes, &e) == 0)
+			fail_msg("\"%s\" is taken", cases[i].volumes);
+		assert_int_equal(e.code, cases[i].code);
+	}
+	/* What only begins like a folder of the guest's, or like a step up, is none. */
+	assert_int_equal(create_with(f, "web", "data:/runs/..x logs:/.a/...", &e), 0);
+}
+
 static void files_that_a_vmm_left_are_removed(void **state)
 {
 	struct fixture *f = *state;
@@ -949,6 +1094,10 @@ int main(void)
 		TEST(a_vm_can_be_started_again),
 		TEST(a_disk_above_the_limit_is_not_started),
 		TEST(a_guest_that_ignores_the_shutdown_is_killed),
+		TEST(a_start_brings_its_volumes),
+		TEST(a_volume_without_its_file_is_told),
+		TEST(a_delete_lets_a_guest_write_its_volume),
+		TEST(volumes_that_are_refused),
 		TEST(files_that_a_vmm_left_are_removed),
 		TEST(very_many_files_take_more_than_one_release),
 		TEST(each_step_failing_with_each_status_leaves_nothing),

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "common/fdio.h"
+#include "common/guest_init.h"
 #include "controller/paths.h"
 #include "controller/storage/seed.h"
 
@@ -162,6 +163,38 @@ static void test_members(void **state)
 	assert_string_equal(text, "later\n");
 }
 
+static void test_volumes(void **state)
+{
+	struct vm vm = a_vm();
+	const size_t at = GUEST_INIT_MARK_BYTES;
+	char text[8192], old[GUEST_INIT_MARK_BYTES];
+
+	(void)state;
+	vm.n_volumes = 2;
+	(void)strcpy(vm.volumes[0].path, "/srv/data");
+	(void)strcpy(vm.volumes[1].path, "/var/log");
+	vm.volumes[1].read_only = true;
+	seed(&vm, GUEST_INIT_MARK, at);
+	assert_int_equal(member(at, "seed/volumes", text, sizeof(text)), S_IFREG | 0600);
+	assert_string_equal(text, "rw /srv/data\nro /var/log\n");
+	/* An init that would leave them out. */
+	memcpy(old, GUEST_INIT_MARK, at);
+	old[13] = '0';
+	char path[256];
+	path_kernel(&ctl.config, DIGEST, "initramfs", path);
+	write_file(path, old, at);
+	assert_int_equal(seed_write(&ctl, &vm, &e), -1);
+	assert_int_equal(e.code, FAIL_STATE);
+	assert_non_null(strstr(e.why, "earlier banger"));
+	write_file(path, "INIT", 4);
+	assert_int_equal(seed_write(&ctl, &vm, &e), -1);
+	assert_int_equal(e.code, FAIL_STATE);
+	vm.n_volumes = 0;
+	seed(&vm, "INIT", 4);
+	assert_int_equal(member(4, "seed/volumes", text, sizeof(text)), S_IFREG | 0600);
+	assert_string_equal(text, "");
+}
+
 static void test_alignment(void **state)
 {
 	struct vm vm = a_vm();
@@ -241,8 +274,8 @@ static void test_mode_and_failures(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		SEED(test_members),  SEED(test_alignment),         SEED(test_long_key_and_none),
-		SEED(test_bad_keys), SEED(test_mode_and_failures),
+		SEED(test_members),           SEED(test_volumes),  SEED(test_alignment),
+		SEED(test_long_key_and_none), SEED(test_bad_keys), SEED(test_mode_and_failures),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
