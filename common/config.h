@@ -52,7 +52,7 @@ struct config {
 	uint32_t users_gid; /* group that may open the control socket; UINT32_MAX: every user */
 
 	/* Folders: absolute paths, made by the supervisor. */
-	char state_dir[128]; /* database, images, kernels, slots/<i> */
+	char state_dir[128]; /* database, images, kernels, volumes, slots/<i> */
 	/* control.sock, slots/<i>; fits slots/999/api.sock into sun_path (unix(7)) */
 	char run_dir[89];
 	char log_dir[128];     /* net.log, blk.log, spawn.log */
@@ -82,7 +82,7 @@ struct config {
 	/* Limits that the controller alone enforces, because the roles can not check the owner that
 	 * it names. */
 	uint32_t max_vms_per_owner;
-	uint32_t max_images_per_owner; /* and as many kernels */
+	uint32_t max_images_per_owner; /* and as many kernels, and volumes */
 
 	/* Seconds after a start of the service in which the holder of a VM may take its hold
 	 * again. */

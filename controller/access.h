@@ -1,5 +1,5 @@
-/* access.h - the access rules: which caller may do what with the VMs, images and kernels of an
- * owner. */
+/* access.h - the access rules: which caller may do what with the VMs, volumes, images and kernels
+ * of an owner. */
 #ifndef BANGER_CONTROLLER_ACCESS_H
 #define BANGER_CONTROLLER_ACCESS_H
 
@@ -17,8 +17,8 @@ struct caller {
 /* What a caller wants to do.  The database has an SQL function access_NAME for each, with the name
  * of access_verb_name(). */
 enum access_verb {
-	/* "vm": see, use, change or delete a VM, or read its operations.  Allowed: its owner,
-	 * root. */
+	/* "vm": see, use, change or delete a VM or a volume, or read a VM's operations.  Allowed:
+	 * its owner, root. */
 	ACCESS_VM,
 	/* "use": see an image or kernel, or make a VM or an image of it.  Allowed: its owner, root;
 	 * everyone if root owns it. */

@@ -44,8 +44,8 @@ enum hold {
 /* Return: the name of a hold, a literal; "" if there is none. */
 const char *hold_name(enum hold h);
 
-/* A volume of a VM: a disk beside the root disk, which outlives the VM.  The first one is the slot's
- * file vol0. */
+/* A volume of a VM: a disk beside the root disk, which outlives the VM.  The first one is the
+ * slot's file vol0. */
 struct vm_volume {
 	char name[64];     /* of the VM's owner's */
 	char digest[65];   /* names its file */

@@ -293,7 +293,8 @@ const struct command commands[] = {
 	  "an object of a VM is removed.  VMs continue to run.",
 	  cmd_host_reconcile },
 	{ "host", "gc", NULL, "", 0, 0, false, O(OUTPUT) | O(DRY_RUN),
-	  "remove orphaned kernel objects, disks and images, and leftovers of stopped VMs\n"
+	  "remove orphaned kernel objects and files, and leftovers of stopped VMs\n"
+	  "Files are disks, images, kernels and volumes that no row of the database names.\n"
 	  "For root.  Running VMs keep all their objects.",
 	  cmd_host_reconcile },
 	{ "host", "drain", NULL, "", 0, 0, false, O(OUTPUT) | O(TIMEOUT),

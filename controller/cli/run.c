@@ -278,7 +278,8 @@ int cmd_vm_run(struct cli *c)
 	if (put_entrypoint(c, &words, &e) < 0 || check_run(c, &e) < 0)
 		return out_error(c, &e);
 	if (signals_hold(c, &e) < 0 || image_for_vm(c, c->npos ? c->pos[0] : NULL, image, &e) < 0 ||
-	    volumes_make(c, &e) < 0 || ssh_prepare(c, &s, true, &e) < 0 || create(c, &s, &r, &hold, &e) < 0)
+	    volumes_make(c, &e) < 0 || ssh_prepare(c, &s, true, &e) < 0 ||
+	    create(c, &s, &r, &hold, &e) < 0)
 		return c->opt.detach ? out_error(c, &e) : ours(c, &e);
 	int status = session(c, &s, r.id, &e);
 	bool post_mortem = status < 0 && e.code == FAIL_TIMEOUT;

@@ -132,7 +132,8 @@ void vm_release_again(struct ctl *c, const uint8_t id[ID_LEN])
 
 /* ---- the end of the holder ---- */
 
-/* A VM that is kept, or has a volume, gets a moment to write its files, in the two seconds that the end may take. */
+/* A VM that is kept, or has a volume, gets a moment to write its files, in the two seconds that the
+ * end may take. */
 #define UNHELD_STOP_MS 1000
 
 /* The row loses its hold in the commit that begins the stop: from there on the stop itself is what

@@ -1,4 +1,5 @@
-/* image_files.c - opens, locks and lists the folders of images and kernels, and marks in them. */
+/* image_files.c - opens, locks and lists the folders of images, kernels and volumes, and marks in
+ * them. */
 #include "controller/storage/image_files.h"
 
 #include <errno.h>

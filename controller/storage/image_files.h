@@ -1,4 +1,5 @@
-/* image_files.h - opens, locks and lists the folders of images and kernels, and marks in them. */
+/* image_files.h - opens, locks and lists the folders of images, kernels and volumes, and marks in
+ * them. */
 #ifndef BANGER_CONTROLLER_STORAGE_IMAGE_FILES_H
 #define BANGER_CONTROLLER_STORAGE_IMAGE_FILES_H
 

@@ -1,4 +1,4 @@
-/* image_gc.c - removes files of images and kernels that no row names.
+/* image_gc.c - removes files of images, kernels and volumes that no row names.
  *
  * A delete takes back what an import did, in the opposite order: row, files.  Between the two steps
  * of either, the files may be without a row.  A marker says so, and a start that finds it asks the

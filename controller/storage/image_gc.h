@@ -1,4 +1,4 @@
-/* image_gc.h - removal of the files of images and kernels that no row names. */
+/* image_gc.h - removal of the files of images, kernels and volumes that no row names. */
 #ifndef BANGER_CONTROLLER_STORAGE_IMAGE_GC_H
 #define BANGER_CONTROLLER_STORAGE_IMAGE_GC_H
 
@@ -28,8 +28,8 @@ int artifact_delete(struct ctl *c, const struct operation *o, enum artifact_type
 int images_sweep(struct ctl *c, struct error *e);
 
 /**
- * images_gc() - remove the images and kernels that no row names, which nothing but this does after
- * a database was lost
+ * images_gc() - remove the images, kernels and volumes that no row names, which nothing but this
+ * does after a database was lost
  * @dry_run:	only tell
  * @tell:	takes each finding as one line; no lock is held
  *

@@ -10,8 +10,8 @@
  * @vm:		name, address and SSH key are written to the seed
  *
  * The archive has seed/hostname, seed/network (shell assignments: address, prefix, gateway, dns),
- * seed/authorized_keys, seed/id, seed/volumes (a line for each disk) and seed/entry.  The initramfs applies them and executes the image's init.  All
- * files of the VM are synced on return.
+ * seed/authorized_keys, seed/id, seed/volumes (a line for each disk) and seed/entry.  The initramfs
+ * applies them and executes the image's init.  All files of the VM are synced on return.
  * Return: 0, or -1: FAIL_USAGE the key is not one printable line, FAIL_STATE the VM has volumes and
  * its initramfs is older than they are (guest_init.h), FAIL_HOST, FAIL_GENERAL.
  */

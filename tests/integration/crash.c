@@ -165,6 +165,9 @@ static void drop_second(void)
 	a = request(CALL_KERNEL_DELETE);
 	SET(a->args.kernel_delete.kernel, "second");
 	(void)ask(a);
+	a = request(CALL_VOLUME_DELETE);
+	SET(a->args.volume_delete.volume, "second");
+	(void)ask(a);
 }
 
 /* ---- what misbehaves ---- */
@@ -235,6 +238,11 @@ static void do_image_delete(struct ask *a)
 {
 	a->id = CALL_IMAGE_DELETE;
 	SET(a->args.image_delete.image, "second");
+}
+static void do_volume_delete(struct ask *a)
+{
+	a->id = CALL_VOLUME_DELETE;
+	SET(a->args.volume_delete.volume, "second");
 }
 static void do_kernel_delete(struct ask *a)
 {
@@ -315,6 +323,24 @@ static void do_kernel_import(struct ask *a)
 {
 	kernel_import_call(a);
 	(void)pwrite(a->fds[1], "other", 5, 100);
+}
+
+static void have_second_volume(void)
+{
+	struct ask *a = request(CALL_VOLUME_CREATE);
+
+	volume_create_call(a);
+	if (ask(a) != 0)
+		bail("volume create: %s", a->error.why);
+	close_fds(a);
+}
+
+/* The kernel of this test is no file that names an init, so a create would refuse the volume. */
+static void give_volume(void)
+{
+	have_second_volume();
+	world_sql("INSERT INTO mounts SELECT v.id, 0, o.id, '/srv', 1 FROM vms v, volumes o "
+		  "WHERE v.name = 'v' AND o.name = 'second'");
 }
 
 /* An administrator's flush, while nobody looks. */
@@ -602,6 +628,14 @@ static const struct verb verbs[] = {
 	  .call = do_start,
 	  .after = "running",
 	  .never = "running" },
+	{ .name = "start-volume",
+	  .like = "start",
+	  .needs = CREATED,
+	  .prepare = give_volume,
+	  .call = do_start,
+	  .after = "running",
+	  .never = "running",
+	  .restore = drop_second },
 	{ .name = "stop",
 	  .needs = RUNNING,
 	  .nat = true,
@@ -756,6 +790,18 @@ static const struct verb verbs[] = {
 	  .prepare = have_second_kernel,
 	  .call = do_kernel_delete,
 	  .table = "kernels",
+	  .takes = true,
+	  .restore = drop_second },
+	{ .name = "volume-create",
+	  .like = "image-import",
+	  .call = volume_create_call,
+	  .table = "volumes",
+	  .restore = drop_second },
+	{ .name = "volume-delete",
+	  .like = "image-delete",
+	  .prepare = have_second_volume,
+	  .call = do_volume_delete,
+	  .table = "volumes",
 	  .takes = true,
 	  .restore = drop_second },
 	{ .name = "reconcile-plain", .how = BY_START },

@@ -112,6 +112,7 @@ int make_file(const char *name, off_t size, off_t at, const char *magic, size_t 
 void kernel_import_call(
 	struct ask *a); /* "second"; the caller may name it otherwise, and write to its files */
 void image_import_call(struct ask *a);
+void volume_create_call(struct ask *a);
 void close_fds(struct ask *a);
 void import_first(void);         /* kernel "debian" and image "tiny", root's */
 void vmm_fault(char c);          /* crash_vmm.c */
@@ -174,7 +175,8 @@ struct known_vm {
 	bool nat, wanted;
 };
 size_t world_vms(struct known_vm *out, size_t room);
-bool world_has(const char *table, uint32_t owner, const char *name); /* "images", "kernels" */
+/* @table: "images", "kernels" or "volumes". */
+bool world_has(const char *table, uint32_t owner, const char *name);
 
 pid_t world_vmm(unsigned slot);
 

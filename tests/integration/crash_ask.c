@@ -55,6 +55,13 @@ void image_import_call(struct ask *a)
 	a->fds[0] = make_file("image2", 1 << 20, 1024 + 56, "\x53\xef", 2);
 }
 
+void volume_create_call(struct ask *a)
+{
+	a->id = CALL_VOLUME_CREATE;
+	SET(a->args.volume_create.name, "second");
+	a->fds[0] = make_file("volume2", 1 << 20, 1024 + 56, "\x53\xef", 2);
+}
+
 void close_fds(struct ask *a)
 {
 	for (unsigned i = 0; i < control_call(a->id)->fds_in; i++)

@@ -350,7 +350,7 @@ static void see_files(struct world *w)
 	each_name(path, see_slot_folder, w);
 	(void)snprintf(path, sizeof(path), "%s/slots", config.run_dir);
 	each_name(path, see_slot_folder, w);
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++) {
 		(void)snprintf(path, sizeof(path), "%s/%s", config.state_dir, folders[i]);
 		each_name(path, see_file, w);
 	}
@@ -484,7 +484,8 @@ static void see_database(struct world *w)
 		w);
 	db_each(db,
 		"SELECT 'images', digest, '.ext4' FROM images UNION SELECT 'kernels', digest, '' "
-		"FROM kernels ORDER BY 1, 2",
+		"FROM kernels UNION SELECT 'volumes', digest, '.ext4' FROM volumes "
+		"ORDER BY 1, 2",
 		see_image, w);
 	db_each(db, "SELECT slot, generation FROM slots ORDER BY slot", see_slot, w);
 	(void)sqlite3_close(db);
@@ -798,7 +799,8 @@ static void judge_file(const struct world *w, const char *path, enum strictness 
 	} else if (sscanf(below, "slots/%u/%255s", &slot, name) == 2) {
 		const struct row *r = in_slot(w, slot);
 		bool half = r && incomplete(r); /* they go with it */
-		if (!half && (!r || !is_one_of(name, " owner kernel vmlinux initrd disk cow ")))
+		if (!half &&
+		    (!r || !is_one_of(name, " owner kernel vmlinux initrd disk cow vol0 ")))
 			text_add(f, "leak file %s\n", path);
 	} else if (sscanf(below, "consoles/%u.%255s", &slot, name) == 2) {
 		bool lost =

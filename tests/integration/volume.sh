@@ -65,8 +65,9 @@ is "$(run -v data:/m/inner -v db:/m -- 'ls /m; ls /m/inner')" $'inner\nseed\nx' 
 # ---- read-only ----
 is "$(run -v data:/d:ro -- 'cat /d/x; (echo no >/d/x); echo $?; cat /d/x')" $'kept\n1\nkept' \
 	"a volume that is read-only"
-is "$(run -v data:/d:ro -- 'mount -o remount,rw /d || echo no; echo no | dd of=/dev/vdb || echo no' \
-	2>/dev/null)" $'no\nno' "root in the guest can not change that"
+is "$(run -v data:/d:ro -- \
+	'mount -o remount,rw /d || echo no; echo no | dd of=/dev/vdb || echo no' 2>/dev/null)" $'no\nno' \
+	"root in the guest can not change that"
 
 # ---- one writer ----
 check "a VM with two volumes" \
@@ -111,8 +112,8 @@ is "$(status_of banger volume rm data)" 3 "deleted again: there is none"
 is "$(as $BOB volume list -o json | jq -c .)" "\[\]" "another user sees no volume"
 is "$(status_of as $BOB volume show db)/$(status_of as $BOB volume delete db)" 3/3 \
 	"nor by its name"
-is "$(as $BOB create his --image tiny --memory 192M -v db:/db && as $BOB volume list -q)" $'his\ndb' \
-	"-v makes him one of his own"
+is "$(as $BOB create his --image tiny --memory 192M -v db:/db && as $BOB volume list -q)" \
+	$'his\ndb' "-v makes him one of his own"
 is "$(as 0 volume list -o json | jq -r 'map(.owner) | sort | join(" ")')" "$ALICE $BOB" \
 	"root sees both"
 is "$(status_of as 0 create roots --image tiny -v $ALICE/db:/db)" 4 \
@@ -138,7 +139,8 @@ done
 printf 0 | dd of="$initramfs" bs=1 seek=13 conv=notrunc 2>/dev/null
 is "$(status_of banger create old --image tiny -v db:/db)" 5 \
 	"a VM whose kernel has an older init gets no volume"
-is "$(said)" "*its kernel was imported by an earlier banger, and mounts no volumes*" "and it is said"
+is "$(said)" "*its kernel was imported by an earlier banger, and mounts no volumes*" \
+	"and it is said"
 is "$(banger list -q)" "" "nothing of it is left"
 check "without a volume it is created" banger create old --image tiny
 check "and deleted" banger rm old
