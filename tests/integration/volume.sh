@@ -65,8 +65,8 @@ is "$(run -v data:/m/inner -v db:/m -- 'ls /m; ls /m/inner')" $'inner\nseed\nx' 
 # ---- read-only ----
 is "$(run -v data:/d:ro -- 'cat /d/x; (echo no >/d/x); echo $?; cat /d/x')" $'kept\n1\nkept' \
 	"a volume that is read-only"
-is "$(run -v data:/d:ro -- \
-	'mount -o remount,rw /d || echo no; echo no | dd of=/dev/vdb || echo no' 2>/dev/null)" $'no\nno' \
+forced='mount -o remount,rw /d || echo no; echo no | dd of=/dev/vdb || echo no'
+is "$(run -v data:/d:ro -- "$forced" 2>/dev/null)" $'no\nno' \
 	"root in the guest can not change that"
 
 # ---- one writer ----
