@@ -488,7 +488,7 @@ static int take_credit(struct session *s, const struct agent_msg *m)
 	if (m->data[0] != AGENT_STREAM_INPUT || n > AGENT_WINDOW - s->credit)
 		return broken(s);
 	s->credit += n;
-	if (s->unread_ms)
+	if (s->unread_ms && n)
 		s->unread_ms = now_ms() + UNREAD_MS; /* the guest takes what was sent */
 	return 0;
 }

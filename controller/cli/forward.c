@@ -280,6 +280,8 @@ static int link_up(struct forwards *all, const struct forward *f, int in, int ou
 	all->c->client = NULL;
 	if (status >= 0 || gone)
 		return gone ? FAIL_GENERAL : status;
+	if (in == out) /* the client hears of the end before the reason is known */
+		(void)shutdown(out, SHUT_RDWR);
 	if (port >= 0 && e.code == FAIL_STATE)
 		explain_end(all->c, &all->vm, &e);
 	return all->c->signal ? 128 + all->c->signal : out_error(all->c, &e);

@@ -6,7 +6,7 @@
 
 # A guest without a network, with servers in perl.  TCP 7, 10 (of ::1 alone) and a Unix socket echo;
 # 8 answers at the end of what it got; 9 ends its own direction first, and keeps what comes then; 11
-# says how many connections wait in it; 12 neither reads nor ends.
+# says how many connections wait in it; 12 neither reads nor ends; 13 closes its socket at once.
 forward_guest() {
 	local f
 	guest_image
@@ -52,6 +52,10 @@ forward_guest() {
 			syswrite($c, "here\n");
 			sysread($c, $b, 1);
 		}
+		sub bye {
+			my $c = shift;
+			syswrite($c, "bye\n");
+		}
 		sub deaf {
 			my $c = shift;
 			syswrite($c, "here\n");
@@ -63,6 +67,7 @@ forward_guest() {
 		serve(2, $here->(9), \&half);
 		serve(2, $here->(11), \&rest);
 		serve(2, $here->(12), \&deaf);
+		serve(2, $here->(13), \&bye);
 		serve(10, pack("SnNa16N", 10, 10, 0, "\0" x 15 . "\1", 0), \&echo);
 		serve(1, pack("Sa108", 1, "/run/x.sock"), \&echo);
 		sleep 1 while 1;
@@ -229,6 +234,32 @@ come_and_go() { # come_and_go N: so many of each kind, one after the other
 }
 did "forward of a server that neither reads nor ends" start_forward 0:12 "$S:12"
 check "ten clients that go are served, more than the VM has ports" come_and_go 5
+end_forward TERM
+# Clients that stay when the server has ended its direction, or has closed its socket.
+stays() { # stays PORT FILE: prints into FILE what comes until the end, and keeps its socket
+	exec perl -e '
+		my ($s, $b, $port, $file) = (undef, undef, @ARGV);
+		alarm 300;
+		socket($s, 2, 1, 0) && connect($s, pack("Sna4x8", 2, $port, "\x7f\0\0\1")) or exit 1;
+		my $got = "";
+		$got .= $b while sysread($s, $b, 100);
+		open(my $f, ">", "$file.new"); print $f "$got."; close $f;
+		rename("$file.new", $file);
+		sleep 1 while 1' "$1" "$2"
+}
+did "forward of a server that ends first, and of one that closes" start_forward 0:9 0:13
+background stays "$(port_of 1)" "$T/stays"
+STAYS=($!)
+check "a client that sends nothing hears the end of the server's direction" \
+	wait_for 120 eval '[ "$(cat "$T/stays" 2>/dev/null)" = "bye
+." ]'
+for i in 1 2 3 4 5 6; do
+	background stays "$(port_of 2)" "$T/stays.$i"
+	STAYS+=($!)
+done
+check "six clients that stay are served, more than the VM has ports" wait_for 120 eval \
+	'[ "$(cat "$T"/stays.? 2>/dev/null | grep -c bye)" = 6 ]'
+kill "${STAYS[@]}" 2>/dev/null
 end_forward TERM
 unread() { # unread WORD...: its first line, behind which its reader goes, and its exit status
 	timeout 60 setpriv --reuid $ALICE --regid $ALICE --clear-groups env -i PATH="$PATH" \
