@@ -240,7 +240,8 @@ stays() { # stays PORT FILE: prints into FILE what comes until the end, and keep
 	exec perl -e '
 		my ($s, $b, $port, $file) = (undef, undef, @ARGV);
 		alarm 300;
-		socket($s, 2, 1, 0) && connect($s, pack("Sna4x8", 2, $port, "\x7f\0\0\1")) or exit 1;
+		my $a = pack("Sna4x8", 2, $port, "\x7f\0\0\1");
+		socket($s, 2, 1, 0) && connect($s, $a) or exit 1;
 		my $got = "";
 		$got .= $b while sysread($s, $b, 100);
 		open(my $f, ">", "$file.new"); print $f "$got."; close $f;
