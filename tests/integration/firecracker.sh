@@ -44,11 +44,13 @@ background "$B/banger-privhelper" --config "$CONF" 2>"$T/set.err"
 check "the set comes up" wait_for 60 cli vm list
 check "a kernel is imported" cli kernel import k --deb "$ROOT/build/cache/kernel.deb"
 check "an image is imported" cli image import i "$T/root.ext4" --kernel k
-check "a VM" cli vm create fc --image i --memory 128M
+check "a VM with two volumes" \
+	cli vm create fc --image i --memory 128M -v one:/one -v two:/two:ro
 for round in first second; do
 	cli vm start fc >/dev/null
 	started=$?
-	for path in /machine-config /boot-source /drives/rootfs /network-interfaces/eth0 /vsock; do
+	for path in /machine-config /boot-source /drives/rootfs /drives/vol0 /drives/vol1 \
+		/network-interfaces/eth0 /vsock; do
 		check "$round start: $path is accepted" accepted $path
 	done
 	check "$round start: InstanceStart was asked" eval 'said | grep -q InstanceStart'
