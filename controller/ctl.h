@@ -19,6 +19,7 @@ struct helper;       /* helper/client.h: the connections to the roles */
 struct tap_sweep;    /* helper/tap_sweep.h: removals of taps that are under way */
 struct watch;        /* vmm/watch.h: pidfds and output streams of running VMs */
 struct holds;        /* lifecycle/hold.h: the connections that hold VMs */
+struct readers;      /* lifecycle/reader.h: the connections that read disks */
 struct idle;         /* policy/idle.h: idle times of running VMs */
 struct housekeeping; /* policy/housekeeping.h: the schedule of actions without a request */
 struct workers;      /* workers.h: the threads that run operations */
@@ -36,6 +37,7 @@ struct ctl {
 	struct workers *workers;
 	struct vm_locks *vm_locks;
 	struct holds *holds;                  /* NULL: no VM has a holder */
+	struct readers *readers;              /* NULL: no disk has a reader */
 	struct idle *idle;                    /* NULL: no VM counts as idle */
 	struct housekeeping *housekeeping;    /* NULL: no schedule (unit tests) */
 	const struct storage_driver *storage; /* makes the disks of new VMs; chosen at start-up */

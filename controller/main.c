@@ -32,6 +32,7 @@
 #include "controller/lifecycle/drain.h"
 #include "controller/lifecycle/exit.h"
 #include "controller/lifecycle/hold.h"
+#include "controller/lifecycle/reader.h"
 #include "controller/lifecycle/vm_lock.h"
 #include "controller/loop.h"
 #include "controller/paths.h"
@@ -176,7 +177,8 @@ static void start_service(struct program *p)
 	c->vmm = &vmm_ops;
 	c->vm_locks = vm_locks_open();
 	c->holds = holds_open();
-	if (!c->vm_locks || !c->holds)
+	c->readers = readers_open();
+	if (!c->vm_locks || !c->holds || !c->readers)
 		die_errno(1, "operation locks");
 	c->workers = workers_start(c);
 	if (!c->workers)
@@ -250,6 +252,7 @@ static void stop_service(struct program *p)
 	db_close(c->db);
 	vm_locks_close(c->vm_locks);
 	holds_close(c->holds);
+	readers_close(c->readers);
 	FAILPOINT("stop.after");
 	(void)close(p->epoll_fd);
 }

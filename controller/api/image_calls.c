@@ -65,16 +65,16 @@ int api_image_read(struct exchange *x)
 {
 	const struct call_image_read *a = &x->args.image_read;
 	struct res_image_read *res = &x->result.res_image_read;
-	struct image_part part = { .digest = a->digest,
-				   .offset = a->offset,
-				   .buf = (uint8_t *)res->data.v,
-				   .room = sizeof(res->data.v) };
+	struct image_part part = {
+		.digest = a->digest,
+		.file = { .offset = a->offset, .buf = res->data.v, .room = sizeof(res->data.v) }
+	};
 
 	if (image_read(x->ctl, &x->caller, a->image, &part, &x->error) < 0)
 		return EXCHANGE_FAILED;
-	res->size = part.size;
-	res->at = part.at;
-	res->data.n = part.n;
+	res->size = part.file.size;
+	res->at = part.file.at;
+	res->data.n = part.file.n;
 	return EXCHANGE_DONE;
 }
 

@@ -45,6 +45,7 @@
 #include "common/log.h"
 #include "controller/api/exchange.h"
 #include "controller/lifecycle/hold.h"
+#include "controller/lifecycle/reader.h"
 #include "controller/loop.h"
 #include "controller/rate.h"
 #include "controller/workers.h"
@@ -333,11 +334,19 @@ static void close_apart(struct conn *c, bool ending)
 		give_back(c);
 }
 
-/* Close the connection.  It is in any state but RUNNING, UNREAD (unless the service ends) and
- * CLOSING.  The VMs that it holds are without a holder then. */
-static void drop(struct conn *c)
+/* The client has gone: the VMs that it holds are without a holder, the disks that it reads without
+ * a reader. */
+static void client_lost(struct conn *c)
 {
 	hold_lost(c->api->ctl->holds, c->x.connection);
+	reader_lost(c->api->ctl->readers, c->x.connection);
+}
+
+/* Close the connection.  It is in any state but RUNNING, UNREAD (unless the service ends) and
+ * CLOSING. */
+static void drop(struct conn *c)
+{
+	client_lost(c);
 	close_apart(c, true);
 }
 
@@ -592,7 +601,7 @@ static void conn_ready(struct loop_source *s, uint32_t events)
 	(void)events;
 	if (c->state == RUNNING) {
 		c->x.gone = true;
-		hold_lost(c->api->ctl->holds, c->x.connection);
+		client_lost(c);
 		return;
 	}
 	if (c->state == CLOSING)

@@ -19,6 +19,7 @@
 #include "controller/lifecycle/operation.h"
 #include "controller/lifecycle/volumes.h"
 #include "controller/policy/idle.h"
+#include "controller/storage/disk_read.h"
 #include "controller/user_log.h"
 #include "controller/vmm/driver.h"
 #include "controller/vmm/port.h"
@@ -383,6 +384,50 @@ int api_vm_type(struct exchange *x)
 		return can_not_type(x, &vm, errno);
 	note_typing(x, &vm);
 	x->result.res_vm_type.took = (size_t)n == a->data.n;
+	return EXCHANGE_DONE;
+}
+
+/* ---- the disk ---- */
+
+int api_vm_disk(struct exchange *x)
+{
+	struct res_vm_disk *res = &x->result.res_vm_disk;
+	uint64_t sizes[DISK_PARTS];
+	struct vm vm;
+
+	if (vm_read_begin(x->ctl, &x->op, x->args.vm_disk.vm, &vm, &x->error) < 0 ||
+	    disk_sizes(x->ctl, &vm, sizes, &x->error) < 0)
+		return EXCHANGE_FAILED;
+	format_id(vm.id, res->id);
+	COPY(res->name, vm.name);
+	COPY(res->image, vm.image);
+	COPY(res->image_digest, vm.image_digest);
+	COPY(res->kernel_digest, vm.kernel_digest);
+	res->size = sizes[0];
+	res->store = sizes[1];
+	return EXCHANGE_DONE;
+}
+
+/* The reader keeps the disk as it is, so the operation lock is not needed. */
+int api_vm_read(struct exchange *x)
+{
+	const struct call_vm_read *a = &x->args.vm_read;
+	struct res_vm_read *res = &x->result.res_vm_read;
+	struct file_part part = { .offset = a->offset,
+				  .buf = res->data.v,
+				  .room = sizeof(res->data.v) };
+	struct vm vm;
+
+	if (db_vm_find(x->ctl->db, &x->caller, a->vm, &vm, &x->error) < 0)
+		return EXCHANGE_FAILED;
+	if (!reader_is(x->ctl->readers, &vm, x->connection))
+		return error_set(&x->error, FAIL_STATE, vm.name,
+				 "this connection does not read its disk");
+	if (disk_read(x->ctl, &vm, (unsigned)a->part, &part, &x->error) < 0)
+		return EXCHANGE_FAILED;
+	res->size = part.size;
+	res->at = part.at;
+	res->data.n = part.n;
 	return EXCHANGE_DONE;
 }
 

@@ -20,5 +20,7 @@ int api_vm_logs(struct exchange *x);
 int api_vm_type(struct exchange *x);
 int api_vm_wait(struct exchange *x);
 int api_vm_agent(struct exchange *x);
+int api_vm_disk(struct exchange *x);
+int api_vm_read(struct exchange *x);
 
 #endif

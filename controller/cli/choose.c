@@ -217,8 +217,7 @@ int image_for_vm(struct cli *c, const char *ref, char name[80], struct error *e)
 
 /* ---- image pull ---- */
 
-/* A name that is taken is told before the image is fetched. */
-static int check_free(struct cli *c, const char *name, struct error *e)
+int image_check_free(struct cli *c, const char *name, const char *instead, struct error *e)
 {
 	struct look l = { .name = name };
 
@@ -228,10 +227,11 @@ static int check_free(struct cli *c, const char *name, struct error *e)
 		return 0;
 	error_set(e, FAIL_STATE, name, "you have an image of that name already, of %s",
 		  l.by_name.origin[0] ? l.by_name.origin : "an unknown origin");
-	error_hint(e, "banger image delete %s, or another name: banger image pull REFERENCE NAME",
-		   name);
+	error_hint(e, "banger image delete %s, or another name: %s", name, instead);
 	return -1;
 }
+
+#define AGAIN "banger image pull REFERENCE NAME"
 
 int cmd_image_pull(struct cli *c)
 {
@@ -241,7 +241,8 @@ int cmd_image_pull(struct cli *c)
 
 	int known = resolve(c->pos[0], &entry, &e);
 	const char *name = c->npos > 1 ? c->pos[1] : entry.name;
-	if (known >= 0 && check_free(c, name, &e) == 0 && make(c, &entry, name, &result, &e) == 0)
+	if (known >= 0 && image_check_free(c, name, AGAIN, &e) == 0 &&
+	    make(c, &entry, name, &result, &e) == 0)
 		return print_import(c, name, result);
 	int code = out_error(c, &e);
 	return c->signal ? 128 + c->signal : code;

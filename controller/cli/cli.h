@@ -197,6 +197,8 @@ int cmd_vm_cp(struct cli *c);
 int cmd_vm_forward(struct cli *c);
 int cmd_vm_host_key(struct cli *c);
 int cmd_vm_console(struct cli *c);
+int cmd_vm_export(struct cli *c);
+int cmd_vm_commit(struct cli *c);
 int cmd_image_import(struct cli *c);
 int cmd_image_pull(struct cli *c);
 int cmd_image_list(struct cli *c);

@@ -173,6 +173,25 @@ const struct command commands[] = {
 	  "Waits 120 s, or --timeout (exit status 7).  A wait for an answer, and for running,\n"
 	  "also ends when the VM stops (exit status 5).",
 	  cmd_vm_wait },
+	{ "vm", "export", NULL, "VM FILE", 2, 2, false, 0,
+	  "write the disk of a VM at rest to a file, as the ext4 file system that it is\n"
+	  "FILE is replaced when it is complete, with mode 0600; holes stay holes.  - is standard\n"
+	  "output.  `image import` makes an image of it, mount -o loop shows what is in it.\n"
+	  "Until the export has ended, the VM can be neither started nor deleted.  After\n"
+	  "`vm kill` the disk is as after a power cut: the first mount replays its journal.",
+	  cmd_vm_export },
+	{ "vm", "commit", NULL, "VM NAME", 2, 2, false, WORKS | O(KERNEL),
+	  "make an image of the disk of a VM at rest\n"
+	  "The image is yours.  It has the kernel of the VM, or --kernel, and keeps the entry\n"
+	  "point, environment, user and folder of the image that the VM was made from.  The same\n"
+	  "limits apply as to `image import`.  `image show` names the VM and that image.\n"
+	  "First the disk is copied to an unnamed file in $TMPDIR or ~/.cache/banger.  Meanwhile\n"
+	  "the VM can be neither started nor deleted.\n"
+	  "All that the guest wrote is in the image: logs, ssh host keys, secrets.  Remove in the\n"
+	  "guest first what VMs of the image must not share: rm /etc/ssh/ssh_host_*\n"
+	  "After `vm kill` the disk is as after a power cut: each VM of the image replays the\n"
+	  "journal at its first start.  `vm stop` first gives a clean one.",
+	  cmd_vm_commit },
 	{ "vm", "host-key", NULL, "VM", 1, 1, false, O(OUTPUT) | O(ACCEPT),
 	  "compare a guest's ssh host key with the key stored on the host\n"
 	  "Prints both fingerprints.  The exit status is 5 when the keys differ.  If you\n"

@@ -10,6 +10,7 @@
 #include "common/cleanup.h"
 #include "controller/cli/cli.h"
 #include "controller/cli/conn.h"
+#include "controller/cli/export.h"
 #include "controller/cli/images.h"
 #include "controller/cli/out.h"
 
@@ -248,17 +249,15 @@ int cmd_image_prune(struct cli *c)
 
 /* ---- export ---- */
 
-struct export
-{
+struct reading {
 	struct cli *c;
 	struct ev_image image;
 	char ref[80];
-	int conn, out;
-	bool sparse; /* @out is a new file: holes are left out */
+	int conn;
 };
 
 /* Ask for the part from @offset on, on the connection of the parts before. */
-static int read_part(struct export *x, uint64_t offset, struct res_image_read *r, struct error *e)
+static int read_part(struct reading *x, uint64_t offset, struct res_image_read *r, struct error *e)
 {
 	struct call_image_read a = { .offset = offset };
 	const struct reply_to to = { .keep = &x->conn };
@@ -276,82 +275,30 @@ static int read_part(struct export *x, uint64_t offset, struct res_image_read *r
 		       : 0;
 }
 
-static int write_zeros(int fd, uint64_t n)
+static int copy_out(void *arg, struct sink *to, struct error *e)
 {
-	static const char zeros[65536];
-
-	for (; n > 0; n -= n < sizeof(zeros) ? n : sizeof(zeros))
-		if (fdio_write_all(fd, zeros, n < sizeof(zeros) ? n : sizeof(zeros)) < 0)
-			return -1;
-	return 0;
-}
-
-static int skip(const struct export *x, uint64_t n)
-{
-	if (x->sparse)
-		return lseek(x->out, (off_t)n, SEEK_CUR) < 0 ? -1 : 0;
-	return write_zeros(x->out, n);
-}
-
-static int copy_out(struct export *x, struct error *e)
-{
+	struct reading *x = arg;
 	struct res_image_read r;
 
-	for (uint64_t at = 0; at < x->image.size; at = r.at + r.data.n) {
-		if (signals_pending(x->c))
-			return signals_error(x->c, "export", e);
-		if (read_part(x, at, &r, e) < 0)
+	for (uint64_t at = 0; at < x->image.size; at = r.at + r.data.n)
+		if (read_part(x, at, &r, e) < 0 || sink_put(to, r.at, r.data.v, r.data.n, e) < 0)
 			return -1;
-		if (skip(x, r.at - at) < 0 || fdio_write_all(x->out, r.data.v, r.data.n) < 0)
-			return error_set(e, FAIL_GENERAL, "export", "%s", strerror(errno));
-	}
-	/* The file may end with a hole. */
-	return x->sparse && ftruncate(x->out, (off_t)x->image.size) < 0
-		       ? error_set(e, FAIL_GENERAL, "export", "%s", strerror(errno))
-		       : 0;
+	return sink_end(to, x->image.size, e);
 }
 
-/* Write to a new file beside @path, which then takes its place. */
-static int export_to_file(struct export *x, const char *path, struct error *e)
+static int export(struct reading *x, const char *path, struct error *e)
 {
-	_cleanup_free_ char *temp = NULL;
-	struct stat st;
+	const struct export_source from = { .copy = copy_out, .arg = x, .mode = 0666 };
 
-	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
-		return error_set(e, FAIL_USAGE, path, "exists and is not a regular file");
-	if (asprintf(&temp, "%s.%d", path, (int)getpid()) < 0)
-		return error_set(e, FAIL_GENERAL, path, "out of memory");
-	_cleanup_close_ int fd = x->out = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-	if (fd < 0)
-		return error_set(e, FAIL_GENERAL, temp, "%s", strerror(errno));
-	x->sparse = true;
-	int r = copy_out(x, e);
-	if (r == 0 && (fsync(fd) < 0 || rename(temp, path) < 0))
-		r = error_set(e, FAIL_GENERAL, path, "%s", strerror(errno));
-	if (r < 0)
-		(void)unlink(temp);
-	return r;
-}
-
-static int export(struct export *x, const char *path, struct error *e)
-{
-	if (look_up(x->c, x->c->pos[0], &x->image, e) < 0 ||
-	    image_reference(x->c, x->c->pos[0], x->ref, e) < 0 || signals_hold(x->c, e) < 0)
+	if (export_check(x->c, path, e) < 0 || look_up(x->c, x->c->pos[0], &x->image, e) < 0 ||
+	    image_reference(x->c, x->c->pos[0], x->ref, e) < 0)
 		return -1;
-	if (strcmp(path, "-") != 0)
-		return export_to_file(x, path, e);
-	if (x->c->out_tty) {
-		error_set(e, FAIL_USAGE, "export", "an image is not written to a terminal");
-		error_hint(e, "banger image export %s FILE", x->c->pos[0]);
-		return -1;
-	}
-	x->out = STDOUT_FILENO;
-	return copy_out(x, e);
+	return export_to(x->c, path, &from, e);
 }
 
 int cmd_image_export(struct cli *c)
 {
-	struct export x = { .c = c, .conn = -1 };
+	struct reading x = { .c = c, .conn = -1 };
 	struct error e = { 0 };
 	int r = export(&x, c->pos[1], &e);
 

@@ -216,8 +216,7 @@ int cmd_kernel_delete(struct cli *c)
 
 /* ---- files that the user names ---- */
 
-/* Make an unnamed file in a folder for temporary files.  Return: a descriptor, or -1 with @e. */
-static int unnamed_file(struct error *e)
+int unnamed_file(struct error *e)
 {
 	char dir[4096];
 
@@ -227,6 +226,14 @@ static int unnamed_file(struct error *e)
 	int err = errno;
 	(void)rmdir(dir); /* the file stays until its descriptor is closed */
 	return fd < 0 ? error_set(e, FAIL_GENERAL, dir, "%s", strerror(err)) : fd;
+}
+
+int reopen_input(int fd)
+{
+	char name[32];
+
+	(void)snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	return open(name, O_RDONLY | O_CLOEXEC);
 }
 
 /* Write @n bytes.  A block of zeros becomes a hole: images have many. */
@@ -266,7 +273,6 @@ static int copy_pipe(struct cli *c, int from, int to)
 
 static int spool(struct cli *c, int fd, const char *path, struct error *e)
 {
-	char name[32];
 	_cleanup_close_ int file = unnamed_file(e);
 
 	if (file < 0)
@@ -275,9 +281,7 @@ static int spool(struct cli *c, int fd, const char *path, struct error *e)
 	if (fcntl(fd, F_SETFL, 0) < 0 || copy_pipe(c, fd, file) < 0)
 		return c->signal ? signals_error(c, "import", e)
 				 : error_set(e, FAIL_GENERAL, path, "%s", strerror(errno));
-	/* The daemon gets a descriptor that can only be read. */
-	(void)snprintf(name, sizeof(name), "/proc/self/fd/%d", file);
-	int again = open(name, O_RDONLY | O_CLOEXEC);
+	int again = reopen_input(file);
 	return again < 0 ? error_set(e, FAIL_GENERAL, path, "%s", strerror(errno)) : again;
 }
 

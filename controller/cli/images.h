@@ -18,6 +18,12 @@
  * refused at once.  Return: a descriptor for reading a regular file, or -1 with @e.
  */
 int open_input(struct cli *c, const char *path, struct error *e);
+/* Make an unnamed file for reading and writing, in a folder as of tempdir_make().  Nothing of it is
+ * left, however the program ends.  Return: a descriptor, or -1 with @e. */
+int unnamed_file(struct error *e);
+/* Open the unnamed file @fd once more, for reading alone: what the daemon is given.  Return: a
+ * descriptor, or -1 with errno. */
+int reopen_input(int fd);
 /**
  * need_kernel() - choose the kernel of an image for which the user named none
  *
@@ -101,6 +107,10 @@ void image_reference_of(const struct ev_image *i, char ref[80]);
  * Return: 0, or -1 with @e: no image, or several, have that digest.
  */
 int image_reference(struct cli *c, const char *ref, char name[80], struct error *e);
+
+/* Refuse a name that an image of the caller's has, before the work of making one.  @instead: the
+ * command with another name, for the hint.  Return: 0, or -1 with @e: FAIL_STATE. */
+int image_check_free(struct cli *c, const char *name, const char *instead, struct error *e);
 
 /* Print the result of an import (and drop the reference).  Return: 0, or FAIL_GENERAL when stdout
  * failed. */

@@ -6,6 +6,7 @@
 #include "controller/db/db.h"
 #include "controller/lifecycle/hold.h"
 #include "controller/lifecycle/operation.h"
+#include "controller/lifecycle/reader.h"
 #include "controller/lifecycle/stop.h"
 #include "controller/objects/release.h"
 #include "controller/storage/disk.h"
@@ -48,7 +49,8 @@ int vm_remove(struct ctl *c, struct vm *vm, unsigned listed, const struct operat
 int vm_delete_locked(struct ctl *c, struct vm *vm, uint64_t volume_ms, const struct operation *o,
 		     struct error *e)
 {
-	if (operation_begin_state(c, o, OPERATION_DELETE, vm,
+	if (reader_refuse(c->readers, vm, e) < 0 ||
+	    operation_begin_state(c, o, OPERATION_DELETE, vm,
 				  vm_is_incomplete(vm) ? vm->state : VM_STOPPING, e) < 0)
 		return -1;
 	if (vm_writes_volumes(vm))

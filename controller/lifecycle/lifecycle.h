@@ -10,6 +10,7 @@
 #include "controller/lifecycle/create.h"
 #include "controller/lifecycle/delete.h"
 #include "controller/lifecycle/hold.h"
+#include "controller/lifecycle/reader.h"
 #include "controller/lifecycle/start.h"
 #include "controller/lifecycle/stop.h"
 

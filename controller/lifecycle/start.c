@@ -18,6 +18,7 @@
 #include "controller/db/db.h"
 #include "controller/lifecycle/configure.h"
 #include "controller/lifecycle/operation.h"
+#include "controller/lifecycle/reader.h"
 #include "controller/objects/object.h"
 #include "controller/objects/release.h"
 #include "controller/db/preflight.h"
@@ -344,9 +345,10 @@ int vm_start_locked(struct ctl *c, struct vm *vm, const struct operation *o, boo
 		error_hint(e, "stop it first");
 		return -1;
 	}
-	if (check_disk(c, vm, e) < 0 || storage_check_owner(&c->config, vm, e) < 0 ||
-	    check_run_room(c, vm, e) < 0 || finish_earlier_release(c, vm, o, e) < 0 ||
-	    check_swept(c, vm, e) < 0 || work_check(c, vm->name, e) < 0)
+	if (reader_refuse(c->readers, vm, e) < 0 || check_disk(c, vm, e) < 0 ||
+	    storage_check_owner(&c->config, vm, e) < 0 || check_run_room(c, vm, e) < 0 ||
+	    finish_earlier_release(c, vm, o, e) < 0 || check_swept(c, vm, e) < 0 ||
+	    work_check(c, vm->name, e) < 0)
 		return -1;
 	return start_checked(c, vm, o, e);
 }

@@ -14,6 +14,10 @@ struct storage_driver {
 	 * NULL: the driver has no such files.  Return: a descriptor, owned by the caller, or -1
 	 * with the error. */
 	int (*open_part)(struct ctl *c, const struct vm *vm, unsigned part, struct error *e);
+	/* The files that a disk at rest consists of, by their names in the slot's state folder; "":
+	 * the image; NULL: there is no further one.  A second file is the CoW store of the
+	 * first. */
+	const char *parts[2];
 	/* The kernel objects that a start needs, in order of making.  Copies need none. */
 	const enum object *objects;
 	size_t n_objects;

@@ -116,9 +116,9 @@ static int create_copy(struct ctl *c, const struct vm *vm, struct error *e)
 	return create(c, vm, false, e);
 }
 
-const struct storage_driver storage_reflink = { .name = "reflink",
-						.disk = DISK_FILE,
-						.create = create_reflink };
-const struct storage_driver storage_copy = { .name = "copy",
-					     .disk = DISK_FILE,
-					     .create = create_copy };
+const struct storage_driver storage_reflink = {
+	.name = "reflink", .disk = DISK_FILE, .create = create_reflink, .parts = { "disk" }
+};
+const struct storage_driver storage_copy = {
+	.name = "copy", .disk = DISK_FILE, .create = create_copy, .parts = { "disk" }
+};

@@ -109,6 +109,7 @@ const struct storage_driver storage_dm = {
 	.disk = DISK_DM,
 	.create = create,
 	.open_part = open_part,
+	.parts = { "", "cow" },
 	.objects = objects,
 	.n_objects = ARRAY_SIZE(objects),
 };

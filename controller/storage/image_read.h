@@ -3,16 +3,11 @@
 #define BANGER_CONTROLLER_STORAGE_IMAGE_READ_H
 
 #include "controller/db/image_rows.h"
+#include "controller/storage/file_part.h"
 
 struct image_part {
 	const char *digest; /* the content that is meant */
-	uint64_t offset;    /* where to look from */
-	uint8_t *buf;
-	size_t room; /* of @buf */
-	/* out: bytes of the image; the first byte from @offset on that is not in a hole, else
-	 * @size; how many bytes @buf has of there */
-	uint64_t size, at;
-	size_t n;
+	struct file_part file;
 };
 
 /**

@@ -257,6 +257,8 @@ static void open_all(struct fixture *f)
 	assert_non_null(f->c.vm_locks);
 	f->c.holds = holds_open();
 	assert_non_null(f->c.holds);
+	f->c.readers = readers_open();
+	assert_non_null(f->c.readers);
 	f->c.workers = workers_start(&f->c);
 	assert_non_null(f->c.workers);
 	f->c.watch = watch_open(&f->c, f->epoll_fd, vm_on_exit);
@@ -274,6 +276,7 @@ static void close_all(struct fixture *f)
 	/* The main thread does not end operations once the workers are gone. */
 	vm_locks_close(f->c.vm_locks);
 	holds_close(f->c.holds);
+	readers_close(f->c.readers);
 	watch_close(f->c.watch);
 	db_close(f->c.db);
 	(void)close(f->epoll_fd);

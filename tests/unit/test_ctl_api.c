@@ -2554,6 +2554,189 @@ static void many_ends_at_once_leave_workers_for_requests(void **state)
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, api_setup, api_teardown)
 
+/* ---- readers of disks ---- */
+
+/* Write a file of @size bytes with @word at @at. */
+static void put_file(const char *path, off_t size, const char *word, off_t at)
+{
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, size), 0);
+	assert_int_equal(pwrite(fd, word, strlen(word), at), strlen(word));
+}
+
+/* A VM at rest, whose disk is a snapshot: an image and a CoW store. */
+static struct vm have_disk(struct fixture *f)
+{
+	const struct vm vm = create(f, "web", true);
+	char path[256];
+
+	path_image(&f->c.config, vm.image_digest, path);
+	put_file(path, 1 << 20, "base", 1 << 19);
+	path_slot_state(&f->c.config, vm.slot, "", path);
+	assert_true(mkdir(path, 0700) == 0 || errno == EEXIST);
+	path_slot_state(&f->c.config, vm.slot, "cow", path);
+	put_file(path, 1 << 16, "store", 0);
+	return vm;
+}
+
+static struct message ask_disk(struct control *c)
+{
+	const union control_body b = about("web");
+
+	return ask(c, CALL_VM_DISK, &b);
+}
+
+static struct message ask_part(struct control *c, unsigned part, uint64_t offset)
+{
+	union control_body b = about("web");
+
+	b.vm_read.part = part;
+	b.vm_read.offset = offset;
+	return ask(c, CALL_VM_READ, &b);
+}
+
+static enum fail start_fails(struct fixture *f)
+{
+	struct error e = { 0 };
+
+	return start(f, "web", NULL, &e) < 0 ? e.code : FAIL_NONE;
+}
+
+static enum fail delete_fails(struct fixture *f)
+{
+	struct operation o = operation(f);
+	struct error e = { 0 };
+
+	return vm_delete(&f->c, &o, "web", &e) < 0 ? e.code : FAIL_NONE;
+}
+
+static void a_reader_reads_the_parts_of_a_disk(void **state)
+{
+	struct fixture *f = *state;
+	struct control c = client(OWNER);
+
+	(void)have_disk(f);
+	const struct vm vm = row(f, "web");
+	const struct res_vm_disk d = ask_disk(&c).body.res_vm_disk;
+	assert_int_equal(d.size, 1 << 20);
+	assert_int_equal(d.store, 1 << 16);
+	assert_string_equal(d.image, "debian");
+	assert_string_equal(d.image_digest, vm.image_digest);
+	assert_string_equal(d.kernel_digest, vm.kernel_digest);
+	struct res_vm_read r = ask_part(&c, 0, 4096).body.res_vm_read;
+	assert_int_equal(r.size, 1 << 20);
+	assert_true(r.at <= 1 << 19 && r.at + r.data.n > 1 << 19);
+	assert_memory_equal(r.data.v + ((1 << 19) - r.at), "base", 4);
+	r = ask_part(&c, 1, 0).body.res_vm_read;
+	assert_int_equal(r.size, 1 << 16);
+	assert_memory_equal(r.data.v, "store", 5);
+	r = ask_part(&c, 1, INT64_MAX).body.res_vm_read;
+	assert_int_equal(r.at, 1 << 16);
+	assert_int_equal(r.data.n, 0);
+	control_close(&c);
+}
+
+static void a_vm_with_a_reader_neither_starts_nor_goes(void **state)
+{
+	struct fixture *f = *state;
+	struct control c = client(OWNER), second = client(OWNER);
+
+	(void)have_disk(f);
+	assert_int_equal(ask_disk(&c).kind, MSG_RESULT);
+	assert_int_equal(ask_disk(&c).kind, MSG_RESULT); /* once more, by its reader */
+	assert_int_equal(start_fails(f), FAIL_STATE);
+	assert_int_equal(delete_fails(f), FAIL_STATE);
+	assert_int_equal(row(f, "web").state, VM_CREATED);
+	assert_int_equal(ask_disk(&second).error.code, FAIL_STATE);
+	assert_int_equal(ask_part(&second, 0, 0).error.code, FAIL_STATE);
+	control_close(&second);
+	RUN_UNTIL(t.api->n_conns == 1);
+	assert_int_equal(start_fails(f), FAIL_STATE); /* the other connection was not the reader */
+	control_close(&c);
+	RUN_UNTIL(t.api->n_conns == 0);
+	must_start(f, "web");
+	assert_int_equal(delete_fails(f), FAIL_NONE);
+}
+
+/* The client goes while its request is served. */
+static void a_reader_may_go_at_any_time(void **state)
+{
+	struct fixture *f = *state;
+	const union control_body b = about("web");
+
+	(void)have_disk(f);
+	for (int i = 0; i < 20; i++) {
+		struct control c = client(OWNER);
+		say(&c, CALL_VM_DISK, &b);
+		RUN_UNTIL(t.api->conns && t.api->conns->state != READING);
+		control_close(&c);
+		RUN_UNTIL(t.api->n_conns == 0);
+		assert_int_equal(start_fails(f), FAIL_NONE);
+		bring_to(f, false, false);
+		(void)have_disk(f);
+	}
+}
+
+static void a_disk_is_read_by_its_owner_and_root(void **state)
+{
+	struct control other = client(OTHER), root = client(0);
+	union control_body b = {};
+
+	const struct vm vm = have_disk(*state);
+	format_id(vm.id, b.vm_disk.vm);
+	assert_int_equal(ask(&other, CALL_VM_DISK, &b).error.code, FAIL_NOT_FOUND);
+	assert_int_equal(ask(&other, CALL_VM_READ, &b).error.code, FAIL_NOT_FOUND);
+	assert_int_equal(ask(&root, CALL_VM_DISK, &b).kind, MSG_RESULT);
+	assert_int_equal(ask(&root, CALL_VM_READ, &b).kind, MSG_RESULT);
+	assert_int_equal(ask(&other, CALL_VM_READ, &b).error.code, FAIL_NOT_FOUND);
+	control_close(&other);
+	control_close(&root);
+}
+
+static void a_disk_that_may_change_is_not_read(void **state)
+{
+	struct fixture *f = *state;
+	struct control c = client(OWNER);
+	struct error e = { 0 };
+
+	struct vm vm = have_disk(f);
+	assert_int_equal(ask_part(&c, 0, 0).error.code, FAIL_STATE); /* not before VM_DISK */
+	must_start(f, "web");
+	assert_string_equal(ask_disk(&c).error.hint, "banger vm stop web");
+	vm = row(f, "web");
+	vm.state = VM_STOPPED; /* at rest, but its restart policy starts it */
+	vm.wanted = true;
+	vm.restart = RESTART_ALWAYS;
+	assert_int_equal(db_vm_update(f->c.db, &vm, &e), 0);
+	assert_int_equal(ask_disk(&c).error.code, FAIL_STATE);
+	vm.state = VM_FAILED;
+	assert_int_equal(db_vm_update(f->c.db, &vm, &e), 0);
+	assert_int_equal(ask_disk(&c).error.code, FAIL_STATE);
+	vm.state = VM_RUNNING;
+	assert_int_equal(db_vm_update(f->c.db, &vm, &e), 0);
+	bring_to(f, false, false);
+	control_close(&c);
+}
+
+/* The files of a slot may be those of another VM, after a backup of the database. */
+static void files_of_another_vm_are_not_read(void **state)
+{
+	struct fixture *f = *state;
+	struct control c = client(OWNER);
+	char path[256];
+
+	const struct vm vm = have_disk(f);
+	path_slot_state(&f->c.config, vm.slot, STORAGE_OWNER, path);
+	put_file(path, 0, "0123456789abcdef0123456789abcdef 1 1\n", 0);
+	assert_int_equal(ask_disk(&c).error.code, FAIL_STATE);
+	assert_int_equal(start_fails(f), FAIL_STATE); /* for the same reason */
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(start_fails(f), FAIL_NONE); /* the refused request made no reader */
+	control_close(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -2633,6 +2816,12 @@ int main(void)
 		TEST(many_ends_at_once_leave_workers_for_requests),
 		TEST(an_end_that_fails_is_tried_again),
 		TEST(a_loss_during_a_decision_is_not_lost),
+		TEST(a_reader_reads_the_parts_of_a_disk),
+		TEST(a_vm_with_a_reader_neither_starts_nor_goes),
+		TEST(a_reader_may_go_at_any_time),
+		TEST(a_disk_is_read_by_its_owner_and_root),
+		TEST(a_disk_that_may_change_is_not_read),
+		TEST(files_of_another_vm_are_not_read),
 	};
 
 	return cmocka_run_group_tests_name("ctl_api", tests, NULL, NULL);

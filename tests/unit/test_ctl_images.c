@@ -289,7 +289,8 @@ static int read_at(const struct caller *c, const char *digest, uint64_t offset,
 	static uint8_t buf[1000];
 
 	*p = (struct image_part){
-		.digest = digest, .offset = offset, .buf = buf, .room = sizeof(buf)
+		.digest = digest,
+		.file = { .offset = offset, .buf = buf, .room = sizeof(buf) },
 	};
 	return image_read(&ctl, c, "debian", p, &e);
 }
@@ -305,17 +306,17 @@ static void test_read(void **state)
 	assert_int_equal(import(&ann, "debian", ext4(16 * MIB, "hello"), digest), 0);
 	do {
 		assert_int_equal(read_at(&ann, digest, at, &p), 0);
-		assert_int_equal(p.size, 16 * MIB);
-		if (p.at <= 8 * MIB && p.at + p.n >= 8 * MIB + 5)
-			assert_memory_equal(p.buf + (8 * MIB - p.at), "hello", 5);
-		at = p.at + p.n;
-		seen += p.n;
-	} while (at < p.size);
+		assert_int_equal(p.file.size, 16 * MIB);
+		if (p.file.at <= 8 * MIB && p.file.at + p.file.n >= 8 * MIB + 5)
+			assert_memory_equal(p.file.buf + (8 * MIB - p.file.at), "hello", 5);
+		at = p.file.at + p.file.n;
+		seen += p.file.n;
+	} while (at < p.file.size);
 	assert_int_equal(at, 16 * MIB);
 	assert_true(seen < MIB); /* holes are left out */
 	assert_int_equal(read_at(&ann, digest, INT64_MAX, &p), 0);
-	assert_int_equal(p.at, 16 * MIB);
-	assert_int_equal(p.n, 0);
+	assert_int_equal(p.file.at, 16 * MIB);
+	assert_int_equal(p.file.n, 0);
 	assert_int_equal(read_at(&bob, digest, 0, &p), -1);
 	assert_int_equal(e.code, FAIL_NOT_FOUND);
 	memcpy(other, digest, sizeof(other));

@@ -1,0 +1,253 @@
+/* test_cli_export.c - the reader of CoW stores. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <string.h>
+
+#include "controller/cli/cow.h"
+
+/* ---- CoW stores, in memory ---- */
+
+#define CHUNKS 600u             /* of the store: room for two areas of 256 exceptions and a third */
+#define ORIGIN 520u             /* chunks of the origin */
+#define AREA(n) (1u + (n)*257u) /* the chunk of metadata of an area */
+
+static struct {
+	uint8_t bytes[CHUNKS * COW_CHUNK];
+	size_t size;
+	unsigned reads;
+	bool fails;
+} store;
+
+static void put_le(uint8_t *p, uint64_t v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		p[i] = (uint8_t)(v >> 8 * i);
+}
+
+static void put_header(uint32_t magic, uint32_t valid, uint32_t version, uint32_t chunk)
+{
+	put_le(store.bytes, magic, 4);
+	put_le(store.bytes + 4, valid, 4);
+	put_le(store.bytes + 8, version, 4);
+	put_le(store.bytes + 12, chunk, 4);
+}
+
+static void put_exception(unsigned i, uint64_t old, uint64_t new)
+{
+	uint8_t *p = store.bytes + AREA(i / 256) * (size_t)COW_CHUNK + i % 256 * 16;
+
+	put_le(p, old, 8);
+	put_le(p + 8, new, 8);
+}
+
+static void new_store(void)
+{
+	memset(&store, 0, sizeof(store));
+	store.size = sizeof(store.bytes);
+	put_header(0x70416e53, 1, 1, 8);
+}
+
+static int read_memory(void *arg, uint64_t at, uint8_t *buf, size_t n, struct error *e)
+{
+	(void)arg;
+	store.reads++;
+	if (store.fails)
+		return error_set(e, FAIL_UNREACHABLE, "disk", "as the test asked");
+	assert_true(at <= store.size && n <= store.size - at);
+	memcpy(buf, store.bytes + at, n);
+	return 0;
+}
+
+/* Read the store for an origin of so many bytes. */
+static int read_for(uint64_t origin, struct cow *w, struct error *e)
+{
+	const struct cow_store s = { .size = store.size, .origin = origin, .read = read_memory };
+
+	memset(e, 0, sizeof(*e));
+	return cow_read(w, &s, e);
+}
+
+static int read_it(struct cow *w, struct error *e)
+{
+	return read_for(ORIGIN * COW_CHUNK, w, e);
+}
+
+/* Assert that the store is refused, and says why. */
+static void refused(const char *why)
+{
+	struct error e;
+	struct cow w;
+
+	assert_int_equal(read_it(&w, &e), -1);
+	assert_int_equal(e.code, FAIL_GENERAL);
+	assert_string_equal(e.what, "disk");
+	if (!strstr(e.why, why))
+		fail_msg("\"%s\" is not in \"%s\"", why, e.why);
+	cow_free(&w);
+}
+
+static void test_store_without_exceptions(void **state)
+{
+	struct error e;
+	struct cow w;
+
+	(void)state;
+	new_store();
+	assert_int_equal(read_it(&w, &e), 0);
+	assert_int_equal(w.n, 0);
+	memset(store.bytes, 0, sizeof(store.bytes)); /* no start has used it */
+	put_exception(0, 1, 2);                      /* the kernel would clear this */
+	assert_int_equal(read_it(&w, &e), 0);
+	assert_int_equal(w.n, 0);
+	cow_free(&w);
+}
+
+/* The kernel takes the chunks of the store in order, and skips those of metadata. */
+static void test_store_of_two_areas(void **state)
+{
+	struct error e;
+	struct cow w;
+
+	(void)state;
+	new_store();
+	for (unsigned i = 0; i < 300; i++)
+		put_exception(i, ORIGIN - 1 - i, 2 + i + i / 256);
+	assert_int_equal(read_it(&w, &e), 0);
+	assert_int_equal(w.n, 300);
+	assert_int_equal(store.reads, 3);
+	for (unsigned i = 0; i < 300; i++) { /* by the chunk of the disk */
+		assert_int_equal(w.v[i].old, ORIGIN - 300 + i);
+		unsigned n = 299 - i;
+		assert_int_equal(w.v[i].new, 2 + n + n / 256);
+	}
+	cow_free(&w);
+	put_header(0x70416e53, 0, 1, 8); /* the kernel had no room: as the next start uses it */
+	assert_int_equal(read_it(&w, &e), 0);
+	assert_int_equal(w.n, 300);
+	cow_free(&w);
+}
+
+/* A full area is followed by one that the kernel has cleared before. */
+static void test_store_of_a_full_area(void **state)
+{
+	struct error e;
+	struct cow w;
+
+	(void)state;
+	new_store();
+	for (unsigned i = 0; i < 256; i++)
+		put_exception(i, i, 2 + i);
+	assert_int_equal(read_it(&w, &e), 0);
+	assert_int_equal(w.n, 256);
+	cow_free(&w);
+	store.size = AREA(1) * COW_CHUNK; /* the next area is cut off */
+	refused("its list has no end");
+}
+
+static void test_torn_headers(void **state)
+{
+	(void)state;
+	new_store();
+	put_header(0x70416e54, 1, 1, 8);
+	refused("it does not begin as one");
+	put_header(0x70416e53, 1, 2, 8);
+	refused("another version or size of chunks");
+	static const uint32_t sizes[] = { 0, 1, 16, 0x80000000, 0xffffffff };
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		put_header(0x70416e53, 1, 1, sizes[i]);
+		refused("another version or size of chunks");
+	}
+	new_store();
+	for (store.size = 0; store.size < 2 * COW_CHUNK; store.size += 512)
+		refused("it is too short");
+	assert_int_equal(store.reads, 0);
+	store.size = sizeof(store.bytes);
+	store.fails = true;
+	struct error e;
+	struct cow w;
+	assert_int_equal(read_it(&w, &e), -1);
+	assert_int_equal(e.code, FAIL_UNREACHABLE); /* the reader's own error stays */
+	cow_free(&w);
+}
+
+static void test_hostile_exceptions(void **state)
+{
+	static const struct {
+		uint64_t old, new;
+		const char *why;
+	} bad[] = {
+		{ ORIGIN, 3, "behind the end of the disk" },
+		{ UINT64_MAX, 3, "behind the end of the disk" },
+		{ UINT64_C(1) << 52, 3, "behind the end of the disk" }, /* times a chunk: 0 */
+		{ 0, CHUNKS, "behind its end" },
+		{ 0, UINT64_MAX, "behind its end" },
+		{ 0, UINT64_C(1) << 52, "behind its end" },
+		{ 0, 1, "in its metadata" },
+		{ 0, AREA(1), "in its metadata" },
+		{ 0, AREA(2), "in its metadata" },
+		{ 7, 3, "a chunk twice" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		new_store();
+		put_exception(0, 7, 2);
+		put_exception(1, bad[i].old, bad[i].new);
+		refused(bad[i].why);
+	}
+	new_store();
+	store.size -= 1; /* the last chunk is not whole */
+	put_exception(0, 0, CHUNKS - 1);
+	refused("behind its end");
+}
+
+/* The last chunk of a disk may be a part of one. */
+static void test_the_last_chunk_of_the_disk(void **state)
+{
+	struct error e;
+	struct cow w;
+
+	(void)state;
+	new_store();
+	put_exception(0, 4, 2);
+	assert_int_equal(read_for(4 * COW_CHUNK + 512, &w, &e), 0);
+	assert_int_equal(w.n, 1);
+	cow_free(&w);
+	assert_int_equal(read_for(4 * COW_CHUNK, &w, &e), -1);
+	cow_free(&w);
+	assert_int_equal(read_for(0, &w, &e), -1);
+	cow_free(&w);
+}
+
+/* A list that goes on and on is refused before it takes more memory than the disk has chunks. */
+static void test_a_list_without_an_end(void **state)
+{
+	struct error e;
+	struct cow w;
+
+	(void)state;
+	new_store();
+	for (unsigned i = 0; i < 512; i++)
+		put_exception(i, i % 4, 2 + i + i / 256);
+	assert_int_equal(read_for(4 * COW_CHUNK, &w, &e), -1);
+	assert_non_null(strstr(e.why, "more chunks than the disk"));
+	assert_true(w.room <= 512);
+	cow_free(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_store_without_exceptions),
+		cmocka_unit_test(test_store_of_two_areas),
+		cmocka_unit_test(test_store_of_a_full_area),
+		cmocka_unit_test(test_torn_headers),
+		cmocka_unit_test(test_hostile_exceptions),
+		cmocka_unit_test(test_the_last_chunk_of_the_disk),
+		cmocka_unit_test(test_a_list_without_an_end),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
