@@ -218,12 +218,13 @@ $(B)/evil_vmm: $(B)/tests/adversary/vmm.o
 
 # ---- fuzz targets: tests/adversary/fuzz_NAME.c with the code that it feeds ----
 # WRAP_NAME: calls that the target answers itself.
-FUZZ := agent wire control parse console role netlink qmp http headers record layer disk
+FUZZ := agent wire control parse console role netlink qmp http headers record layer disk cow
 FUZZ_agent := proto/agent.c proto/tree.c
 FUZZ_layer := common/parse.c common/error.c \
 	$(filter-out %/main.c %/confine.c,$(wildcard controller/unpack/*.c))
 FUZZ_disk := common/parse.c common/error.c \
 	$(addprefix controller/unpack/,disk.c partition.c qcow2.c)
+FUZZ_cow := common/parse.c common/error.c controller/cli/cow.c
 FUZZ_wire := common/parse.c $(PROTO)
 FUZZ_control := common/parse.c common/fdio.c $(PROTO) $(CONTROL)
 FUZZ_parse := common/parse.c $(USER) proto/slot.c privhelper/tag.c

@@ -17,7 +17,7 @@ files="proto/wire.c proto/ops.c proto/ops_client.c proto/control.c proto/slot.c
 	privhelper/net/set.c privhelper/net/conntrack.c privhelper/net/sweep.c
 	privhelper/net/events.c:net_events_open,join
 	controller/vmm/qemu.c controller/vmm/firecracker.c controller/storage/image_copy.c
-	controller/cli/vmlinux.c"
+	controller/cli/vmlinux.c controller/cli/cow.c"
 find $B -name '*.gcda' -delete
 for t in "$B"/fuzz/*; do
 	"$t" "${t##*/}" "tests/adversary/corpus/${t##*/}" 20 || exit 1
