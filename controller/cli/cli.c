@@ -501,12 +501,15 @@ static void print_usage(FILE *f, const struct command *cmd)
 		cmd->args[0] ? " " : "", cmd->args, cmd->guest ? " [-- command...]" : "");
 }
 
-static void print_help(FILE *f, const struct command *cmd)
+static void print_help(const struct cli *c, FILE *f, const struct command *cmd)
 {
+	const bool bare = strcmp(cmd->noun, c->table->noun) == 0; /* cli.h */
+
 	fputs("usage: ", f);
 	print_usage(f, cmd);
 	for (const char *p = cmd->alias; p && *p; p += strcspn(p, " "), p += strspn(p, " "))
-		fprintf(f, "\n       banger %.*s ...", (int)strcspn(p, " "), p);
+		fprintf(f, "\n       banger %s%s%.*s ...", bare ? "" : cmd->noun, bare ? "" : " ",
+			(int)strcspn(p, " "), p);
 	fprintf(f, "\n\n%s\n\noptions:\n", cmd->help);
 	for (int i = 0; i < O_COUNT; i++) {
 		char left[64], letter[6] = "";
@@ -595,7 +598,7 @@ int cmd_help(struct cli *c)
 	int words;
 	const struct command *cmd = find(c, c->pos[0], c->npos > 1 ? c->pos[1] : NULL, &words);
 	if (cmd && words == c->npos) {
-		print_help(c->out, cmd);
+		print_help(c, c->out, cmd);
 	} else if (is_noun(c, c->pos[0]) && c->npos == 1) {
 		print_overview(c, c->pos[0]);
 	} else {
@@ -739,7 +742,7 @@ static int dispatch(struct cli *c, int argc, char **argv)
 	argc = split(c, argc - words, argv);
 	int bad = parse_options(c, argc, argv, &e);
 	if (c->opt.help) {
-		print_help(c->out, c->command);
+		print_help(c, c->out, c->command);
 		return 0;
 	}
 	if (bad || check_count(c, &e) < 0) {

@@ -167,6 +167,11 @@ static void test_aliases(void **state)
 	assert_string_equal(fx.calls, "vm_list vm_stop vm_stop vm_show vm_delete ");
 	/* The request names the VM by id: its name may change its meaning in between. */
 	assert_string_equal(fx.last[CALL_VM_DELETE].vm_delete.vm, VM_ID);
+	/* `banger ls` is of VMs. */
+	assert_int_equal(BANGER("image", "list", "--help"), 0);
+	assert_has(fx.out, "banger image ls ...\n");
+	assert_int_equal(BANGER("list", "--help"), 0);
+	assert_has(fx.out, " banger ls ...\n");
 }
 
 static void test_verbs_of_a_vm_need_no_noun(void **state)
@@ -261,8 +266,8 @@ static void test_help_knows_every_command(void **state)
 static bool is_command(const char *noun, const char *verb)
 {
 	for (const struct command *cmd = commands; cmd->noun; cmd++)
-		if ((strcmp(noun, cmd->noun) == 0 &&
-		     (!cmd->verb || strcmp(verb, cmd->verb) == 0)) ||
+		if ((strcmp(noun, cmd->noun) == 0 && (!cmd->verb || strcmp(verb, cmd->verb) == 0 ||
+						      (cmd->alias && strstr(cmd->alias, verb)))) ||
 		    (cmd->verb && strcmp(cmd->noun, "vm") == 0 &&
 		     (strcmp(noun, cmd->verb) == 0 || (cmd->alias && strstr(cmd->alias, noun)))))
 			return true;
