@@ -45,6 +45,7 @@ static struct fixture {
 	const char *origins[8]; /* of those; NULL: "" */
 	const char *digests[8]; /* likewise */
 	uint64_t used_by[8];
+	const char *volumes[4];       /* what volume_list sends, of the caller's */
 	struct res_image_read part;   /* what image_read returns */
 	const char *hostile;          /* if set, every text of every event, result and error */
 	const char *started, *reason; /* of that VM */
@@ -142,6 +143,16 @@ static void send_events(int fd, enum call_id id)
 			i.used_by = fx.used_by[n];
 			i.owner = fx.roots[n] ? 0 : fx.images_owner;
 			(void)control_send_event(fd, control_event(EVENT_IMAGE), &i);
+		}
+	} else if (id == CALL_VOLUME_LIST) {
+		struct ev_volume v = { .owner = geteuid(),
+				       .size = 1u << 30,
+				       .created = "2026-01-02T03:04:05Z",
+				       .used_by = 2,
+				       .vms = "web1 web2" };
+		for (size_t n = 0; fx.volumes[n]; n++) {
+			(void)strcpy(v.name, fx.volumes[n]);
+			(void)control_send_event(fd, control_event(EVENT_VOLUME), &v);
 		}
 	}
 }

@@ -275,6 +275,62 @@ static bool is_command(const char *noun, const char *verb)
 }
 
 /* Every command in the README exists. */
+static void test_volumes(void **state)
+{
+	const struct call_vm_create *a = &fx.last[CALL_VM_CREATE].vm_create;
+	static const char *const bad[] = { "data", "/home:/x",  "./d:/x", "~/d:/x",
+					   ":/x",  "data:/a b", "" };
+
+	(void)state;
+	fx.volumes[0] = "data";
+	fx.volumes[1] = "logs";
+	assert_int_equal(BANGER("create", "web1", "--image", "deb", "-v", "data:/srv", "--volume",
+				"logs:/var/log:ro"),
+			 0);
+	assert_string_equal(fx.calls, "volume_list volume_list vm_create ");
+	assert_string_equal(a->volumes, "data:/srv logs:/var/log:ro");
+
+	/* One that is not there is made, as `volume create` makes it. */
+	fx.volumes[1] = NULL;
+	fx.calls[0] = '\0';
+	assert_int_equal(BANGER("create", "--image", "deb", "-v", "logs:/var/log"), 0);
+	assert_string_equal(fx.calls, "volume_list volume_create vm_create ");
+	assert_string_equal(fx.last[CALL_VOLUME_CREATE].volume_create.name, "logs");
+
+	fx.calls[0] = '\0';
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		assert_int_equal(BANGER("run", "--image", "deb", "-v", bad[i]), FAIL_USAGE);
+	assert_has(fx.err, "is not understood");
+	assert_int_equal(BANGER("run", "-v", "/home:/x"), FAIL_USAGE);
+	assert_has(fx.err, "begins with a folder of this host");
+	assert_int_equal(BANGER("run", "-v", "a:/1", "-v", "b:/2", "-v", "c:/3", "-v", "d:/4", "-v",
+				"e:/5"),
+			 FAIL_USAGE);
+	assert_has(fx.err, "up to 4 volumes");
+	assert_string_equal(fx.calls, "");
+}
+
+static void test_volume_commands(void **state)
+{
+	(void)state;
+	fx.volumes[0] = "data";
+	assert_int_equal(BANGER("volume", "ls"), 0);
+	assert_has(fx.out, "NAME  SIZE  VMS");
+	assert_has(fx.out, "data  1G    web1 web2");
+	assert_int_equal(BANGER("volume", "ls", "-q"), 0);
+	assert_string_equal(fx.out, "data\n");
+	assert_int_equal(BANGER("volume", "inspect", "data", "-o", "json"), 0);
+	assert_has(fx.out, "\"vms\": \"web1 web2\"");
+	assert_int_equal(BANGER("volume", "show", "nope"), FAIL_NOT_FOUND);
+	assert_int_equal(BANGER("volume", "rm", "data"), 0);
+	assert_string_equal(fx.last[CALL_VOLUME_DELETE].volume_delete.volume, "data");
+	assert_int_equal(BANGER("volume", "create", "new", "--size", "8M"), 0);
+	assert_string_equal(fx.out, "new\n");
+	assert_string_equal(fx.last[CALL_VOLUME_CREATE].volume_create.name, "new");
+	fx.fail[CALL_VOLUME_CREATE] = FAIL_LIMIT;
+	assert_int_equal(BANGER("volume", "create", "new", "--size", "8M"), FAIL_LIMIT);
+}
+
 static void test_readme(void **state)
 {
 	FILE *f = fopen("README.md", "re");
@@ -329,6 +385,8 @@ int main(void)
 		T(test_mistyped_words_get_a_suggestion),
 		T(test_set),
 		T(test_help_knows_every_command),
+		T(test_volumes),
+		T(test_volume_commands),
 		cmocka_unit_test(test_readme),
 		cmocka_unit_test(test_guest_line),
 	};

@@ -673,7 +673,8 @@ static void test_hostile_text(void **state)
 			(void)BANGER("version", "-o", o), assert_clean(fx.out),
 				assert_clean(fx.err);
 			(void)BANGER("doctor", "-o", o), assert_clean(fx.out), assert_clean(fx.err);
-			(void)BANGER("image", "list", "-o", o), assert_clean(fx.out),
+			(void)BANGER("volume", "list", "-o", o), assert_clean(fx.out),
+				(void)BANGER("image", "list", "-o", o), assert_clean(fx.out),
 				assert_clean(fx.err);
 			(void)BANGER("vm", "start", "web1", "-o", o), assert_clean(fx.out),
 				assert_clean(fx.err);
