@@ -165,15 +165,16 @@ static int end_unheld_locked(struct ctl *c, struct vm *vm, const struct operatio
 	return r;
 }
 
-/* True if a VM that is kept goes down already: a stop has its caller's time for the guest, and a
- * drain has the host's.  An end would interrupt it, and kill the VMM while the guest writes its
- * files. */
+/* True if a VM that is kept, or has a volume that is, goes down already: a stop and a delete have
+ * their caller's time for the guest, and a drain has the host's.  An end would interrupt it, and
+ * kill the VMM while the guest writes its files. */
 static bool goes_down(struct ctl *c, const uint8_t id[ID_LEN])
 {
 	struct error ignored = { 0 };
 	struct vm vm;
 
-	if (db_vm_by_id(c->db, id, &vm, &ignored) < 0 || vm.hold != HOLD_STOP || vm_at_rest(&vm))
+	if (db_vm_by_id(c->db, id, &vm, &ignored) < 0 || vm_at_rest(&vm) ||
+	    (vm.hold != HOLD_STOP && !vm_writes_volumes(&vm)))
 		return false;
 	return c->draining || (vm.state == VM_STOPPING && vm_lock_is_taken(c->vm_locks, id));
 }

@@ -2259,6 +2259,60 @@ static void the_end_of_the_holder_does_not_cut_a_stop(void **state)
 	assert_ends_with(f, &c, HOLD_STOP);
 }
 
+/* A volume of the owner's, with its file. */
+static void add_volume(struct fixture *f, const char *name)
+{
+	struct artifact v = { .type = ARTIFACT_VOLUME, .owner = OWNER, .size = 1 << 20 };
+	struct error e = { 0 };
+	char path[256];
+
+	(void)snprintf(v.name, sizeof(v.name), "%s", name);
+	memset(v.digest, '1', 64);
+	assert_int_equal(db_artifact_add(f->c.db, &v, 8, &e), 0);
+	path_volume(&f->c.config, v.digest, path);
+	int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	(void)close(fd);
+}
+
+/* The volume stays, so a deletion has its time too: the command in the guest, and with it the
+ * holder, ends when the deletion powers the guest off. */
+static void the_end_of_the_holder_does_not_cut_a_delete_that_waits_for_a_volume(void **state)
+{
+	struct fixture *f = *state;
+	struct control c = client(OWNER), deleter = client(OWNER);
+	union control_body b = args_of(CALL_VM_CREATE), web = about("web");
+	struct message m;
+
+	host.files = true; /* the slots have folders */
+	host.guest_obeys = false;
+	add_volume(f, "data");
+	b.vm_create.hold = HOLD_DELETE;
+	COPY(b.vm_create.volumes, "data:/srv");
+	assert_int_equal(ask(&c, CALL_VM_CREATE, &b).kind, MSG_RESULT);
+	must_start(f, "web");
+	const struct vm vm = row(f, "web");
+	say(&deleter, CALL_VM_DELETE, &web);
+	RUN_UNTIL(__atomic_load_n(&host.shutdowns, __ATOMIC_RELAXED) > 0);
+	control_close(&c);
+	RUN_UNTIL(t.api->n_conns == 1);
+	assert_int_equal(vm_end_unheld(&f->c, vm.id), 1);
+	assert_int_equal(row(f, "web").state, VM_STOPPING);
+	fake_helper_vmm_exit(f->fake, vm.slot);
+	assert_int_equal(hear(&deleter, CALL_VM_DELETE, &m), 1);
+	assert_false(is_there(f, "web"));
+	control_close(&deleter);
+
+	c = client(OWNER);
+	assert_int_equal(ask(&c, CALL_VM_CREATE, &b).kind, MSG_RESULT);
+	must_start(f, "web");
+	f->c.draining = true;
+	assert_int_equal(vm_end_unheld(&f->c, row(f, "web").id), 1);
+	assert_int_equal(row(f, "web").state, VM_RUNNING);
+	f->c.draining = false;
+	assert_ends_with(f, &c, HOLD_DELETE);
+}
+
 static void a_vm_has_one_holder_and_it_is_its_owners(void **state)
 {
 	struct fixture *f = *state;
@@ -2805,6 +2859,7 @@ int main(void)
 		TEST(the_end_of_the_holder_ends_the_vm),
 		TEST(a_guest_that_is_deaf_ends_all_the_same),
 		TEST(the_end_of_the_holder_does_not_cut_a_stop),
+		TEST(the_end_of_the_holder_does_not_cut_a_delete_that_waits_for_a_volume),
 		TEST(a_vm_has_one_holder_and_it_is_its_owners),
 		TEST(a_vm_that_was_let_go_goes_on),
 		TEST(a_holder_may_go_at_any_time),
