@@ -14,11 +14,13 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LONGEST_MS 3600000  /* as of a stop (proto/control.def) */
@@ -192,8 +194,17 @@ static void reap_all(void)
 		;
 }
 
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
 _Noreturn void end_asked(int proc, unsigned grace_ms)
 {
+	const uint64_t begin = now_ms();
 	const int sig = signal_of_init(proc);
 	const int how = end_power_off();
 
@@ -205,6 +216,7 @@ _Noreturn void end_asked(int proc, unsigned grace_ms)
 	if (grace_ms > most)
 		grace_ms = most;
 	sync(); /* the monitor may be killed before the guest has ended */
-	(void)poll(NULL, 0, (int)grace_ms);
+	const uint64_t spent = now_ms() - begin;
+	(void)poll(NULL, 0, spent < grace_ms ? (int)(grace_ms - spent) : 0);
 	end_now(proc, how, SIGTERM, PROGRAMS_MS, reap_all);
 }

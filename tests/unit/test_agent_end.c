@@ -17,12 +17,13 @@
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static struct {
 	char dir[32], did[512]; /* the calls in order */
 	int proc;
-	unsigned slept_ms;
+	unsigned slept_ms, sync_ms;
 	bool without_acpi;
 	const char *busy; /* a folder whose file system has an open file, so many times */
 	int busy_times;
@@ -68,9 +69,18 @@ static int fake_reboot(int how)
 	longjmp(fx.ends, 1);
 }
 
+/* A slow disk: a sync takes its time, as a sleep does. */
 static void fake_sync(void)
 {
 	did("sync", 0);
+	fx.slept_ms += fx.sync_ms;
+}
+
+static int fake_clock_gettime(clockid_t clock, struct timespec *t)
+{
+	assert_int_equal(clock, CLOCK_MONOTONIC);
+	*t = (struct timespec){ fx.slept_ms / 1000, fx.slept_ms % 1000 * 1000000L };
+	return 0;
 }
 
 static int fake_access(const char *path, int mode)
@@ -86,6 +96,7 @@ static int fake_access(const char *path, int mode)
 #define mount fake_mount
 #define reboot fake_reboot
 #define sync fake_sync
+#define clock_gettime fake_clock_gettime
 #include "controller/agent/end.c"
 #undef access
 #undef kill
@@ -93,6 +104,7 @@ static int fake_access(const char *path, int mode)
 #undef mount
 #undef reboot
 #undef sync
+#undef clock_gettime
 
 /* A process of the guest: its program, and its command line with | for NUL. */
 static void process(const char *pid, const char *exe, const char *line)
@@ -266,6 +278,18 @@ static void test_volumes_are_closed(void **state)
 				     "reboot:500 ");
 }
 
+/* What is written first takes no time from the programs: the monitor is killed when init has not
+ * ended the guest in its time, and a volume would keep its journal. */
+static void test_a_slow_disk_counts(void **state)
+{
+	(void)state;
+	process("1", "/bin/busybox", "init|");
+	fx.sync_ms = 1500;
+	/* 1500 of the 4000 are spent; the second sync */
+	assert_string_equal(ends(4000), "init:12 " FORCED "5500 ");
+	assert_string_equal(ends(1000), "init:12 " FORCED "3000 ");
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, before, after)
 
 int main(void)
@@ -277,6 +301,7 @@ int main(void)
 		T(test_an_unknown_init_that_takes_ctrl_alt_del),
 		T(test_a_program_that_stays_is_killed),
 		T(test_volumes_are_closed),
+		T(test_a_slow_disk_counts),
 	};
 
 	return cmocka_run_group_tests_name("agent_end", tests, NULL, NULL);
