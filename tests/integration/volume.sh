@@ -62,6 +62,15 @@ is "$(run -v db:/link/sub -- cat /data/real/sub/seed)" more \
 is "$(run -v data:/m/inner -v db:/m -- 'ls /m; ls /m/inner')" $'inner\nseed\nx' \
 	"a volume in another one's folder"
 
+check "a VM whose volumes meet by a link of the image" \
+	banger create meet --image tiny --memory 192M -v data:/data/real/in -v db:/link
+check "it starts" banger start meet
+check "its guest ends, for one volume would hide the other one" \
+	wait_for 120 state_is $ALICE meet stopped
+is "$(banger logs meet)" "*the volume at /link: another file system is mounted at * or below*" \
+	"and its console says so"
+check "it is deleted" banger rm meet
+
 # ---- read-only ----
 is "$(run -v data:/d:ro -- 'cat /d/x; (echo no >/d/x); echo $?; cat /d/x')" $'kept\n1\nkept' \
 	"a volume that is read-only"
