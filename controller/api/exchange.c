@@ -87,6 +87,20 @@ int api_rows_send(struct exchange *x, struct api_rows *rows, int r, enum event_i
 	return r < 0 ? EXCHANGE_FAILED : EXCHANGE_DONE;
 }
 
+int api_send_pieces(struct exchange *x, int fd, struct file_part *p)
+{
+	for (unsigned n = 1; file_part_read(fd, p) == 0; n++) {
+		struct ev_piece ev = { .at = p->at, .data.n = p->n };
+		if (n == API_PIECES || file_part_is_last(p))
+			return 0;
+		memcpy(ev.data.v, p->buf, p->n);
+		if (exchange_event(x, EVENT_PIECE, &ev) < 0)
+			return 0;
+		p->offset = p->at + p->n;
+	}
+	return -1;
+}
+
 void exchange_begin(struct exchange *x, const struct message *m, int *fds, size_t nfds)
 {
 	x->call = m->call;

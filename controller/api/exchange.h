@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "controller/ctl.h"
+#include "controller/storage/file_part.h"
 #include "controller/vmm/port.h"
 
 /* One request, from its arrival to its answer.  The worker that runs the handler owns it; only
@@ -101,6 +102,14 @@ void *api_rows_add(struct api_rows *rows);
  */
 int api_rows_send(struct exchange *x, struct api_rows *rows, int r, enum event_id id,
 		  uint64_t *count);
+
+/* The most pieces of one request, the answer's included.  The kernel counts 8 or 16 KiB for each,
+ * and the socket's buffer has 208 KiB (net.core.wmem_default). */
+#define API_PIECES 8
+
+/* Send data of @fd as EVENT piece; the last piece is left in @p for the answer.  Return: 0, or -1
+ * with errno: it can not be read. */
+int api_send_pieces(struct exchange *x, int fd, struct file_part *p);
 
 /* Copy a string into the array @out.  The copy is cut to the array's size and always ends with a
  * NUL. */

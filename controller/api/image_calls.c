@@ -6,10 +6,12 @@
 
 #include <string.h>
 
+#include "common/cleanup.h"
 #include "controller/db/db.h"
 #include "controller/storage/image_gc.h"
 #include "controller/storage/image_import.h"
 #include "controller/storage/image_read.h"
+#include "controller/storage/slot_folder.h"
 
 /* ---- import and delete ---- */
 
@@ -65,16 +67,19 @@ int api_image_read(struct exchange *x)
 {
 	const struct call_image_read *a = &x->args.image_read;
 	struct res_image_read *res = &x->result.res_image_read;
-	struct image_part part = {
-		.digest = a->digest,
-		.file = { .offset = a->offset, .buf = res->data.v, .room = sizeof(res->data.v) }
-	};
+	struct file_part part = { .offset = a->offset,
+				  .end = UINT64_MAX,
+				  .buf = res->data.v,
+				  .room = sizeof(res->data.v) };
+	_cleanup_close_ int fd = image_open(x->ctl, &x->caller, a->image, a->digest, &x->error);
 
-	if (image_read(x->ctl, &x->caller, a->image, &part, &x->error) < 0)
+	if (fd < 0)
 		return EXCHANGE_FAILED;
-	res->size = part.file.size;
-	res->at = part.file.at;
-	res->data.n = part.file.n;
+	if (api_send_pieces(x, fd, &part) < 0)
+		return storage_fail(a->image, &x->error);
+	res->size = part.size;
+	res->at = part.at;
+	res->data.n = part.n;
 	return EXCHANGE_DONE;
 }
 

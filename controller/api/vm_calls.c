@@ -20,6 +20,7 @@
 #include "controller/lifecycle/volumes.h"
 #include "controller/policy/idle.h"
 #include "controller/storage/disk_read.h"
+#include "controller/storage/slot_folder.h"
 #include "controller/user_log.h"
 #include "controller/vmm/driver.h"
 #include "controller/vmm/port.h"
@@ -409,22 +410,31 @@ int api_vm_disk(struct exchange *x)
 }
 
 /* The reader keeps the disk as it is, so the operation lock is not needed. */
+static int open_part(struct exchange *x)
+{
+	const struct call_vm_read *a = &x->args.vm_read;
+	struct vm vm;
+
+	if (db_vm_find(x->ctl->db, &x->caller, a->vm, &vm, &x->error) < 0)
+		return -1;
+	if (reader_is(x->ctl->readers, &vm, x->connection))
+		return disk_open_read(x->ctl, &vm, (unsigned)a->part, &x->error);
+	return error_set(&x->error, FAIL_STATE, vm.name, "this connection does not read its disk");
+}
+
 int api_vm_read(struct exchange *x)
 {
 	const struct call_vm_read *a = &x->args.vm_read;
 	struct res_vm_read *res = &x->result.res_vm_read;
-	struct file_part part = { .offset = a->offset,
-				  .buf = res->data.v,
-				  .room = sizeof(res->data.v) };
-	struct vm vm;
+	struct file_part part = {
+		.offset = a->offset, .end = a->end, .buf = res->data.v, .room = sizeof(res->data.v)
+	};
+	_cleanup_close_ int fd = open_part(x);
 
-	if (db_vm_find(x->ctl->db, &x->caller, a->vm, &vm, &x->error) < 0)
+	if (fd < 0)
 		return EXCHANGE_FAILED;
-	if (!reader_is(x->ctl->readers, &vm, x->connection))
-		return error_set(&x->error, FAIL_STATE, vm.name,
-				 "this connection does not read its disk");
-	if (disk_read(x->ctl, &vm, (unsigned)a->part, &part, &x->error) < 0)
-		return EXCHANGE_FAILED;
+	if (api_send_pieces(x, fd, &part) < 0)
+		return storage_fail("disk", &x->error);
 	res->size = part.size;
 	res->at = part.at;
 	res->data.n = part.n;

@@ -13,6 +13,7 @@
 #include "controller/cli/export.h"
 #include "controller/cli/images.h"
 #include "controller/cli/out.h"
+#include "controller/cli/pieces.h"
 
 #define DIGEST "sha256:"
 #define DIGITS_LEAST 12
@@ -252,47 +253,46 @@ int cmd_image_prune(struct cli *c)
 struct reading {
 	struct cli *c;
 	struct ev_image image;
-	char ref[80];
+	union control_body args; /* of CALL_IMAGE_READ */
 	int conn;
 };
 
-/* Ask for the part from @offset on, on the connection of the parts before. */
-static int read_part(struct reading *x, uint64_t offset, struct res_image_read *r, struct error *e)
+static int to_sink(void *arg, uint64_t at, const uint8_t *data, size_t n, struct error *e)
 {
-	struct call_image_read a = { .offset = offset };
-	const struct reply_to to = { .keep = &x->conn };
-
-	if (text_put(a.image, sizeof(a.image), "image", x->ref, e) < 0)
-		return -1;
-	memcpy(a.digest, x->image.digest, sizeof(a.digest));
-	int conn = x->conn < 0 ? conn_open(e) : x->conn;
-	x->conn = -1;
-	if (conn < 0 || conn_call_on(x->c, conn, CALL_IMAGE_READ, &a, NULL, &to, r, e) < 0)
-		return -1;
-	return r->at < offset || r->at > r->size || r->data.n > r->size - r->at ||
-			       r->size != x->image.size || (r->data.n == 0 && r->at < r->size)
-		       ? error_set(e, FAIL_GENERAL, x->ref, "the daemon's answer makes no sense")
-		       : 0;
+	return sink_put(arg, at, data, n, e);
 }
 
 static int copy_out(void *arg, struct sink *to, struct error *e)
 {
 	struct reading *x = arg;
-	struct res_image_read r;
+	struct pieces p = { .c = x->c,
+			    .conn = &x->conn,
+			    .name = x->args.image_read.image,
+			    .size = x->image.size,
+			    .end = x->image.size,
+			    .call = CALL_IMAGE_READ,
+			    .args = &x->args,
+			    .take = to_sink,
+			    .arg = to };
 
-	for (uint64_t at = 0; at < x->image.size; at = r.at + r.data.n)
-		if (read_part(x, at, &r, e) < 0 || sink_put(to, r.at, r.data.v, r.data.n, e) < 0)
-			return -1;
+	if (x->conn < 0)
+		x->conn = conn_open(e);
+	if (x->conn < 0 || pieces_read(&p, e) < 0)
+		return -1;
 	return sink_end(to, x->image.size, e);
 }
 
 static int export(struct reading *x, const char *path, struct error *e)
 {
 	const struct export_source from = { .copy = copy_out, .arg = x, .mode = 0666 };
+	struct call_image_read *a = &x->args.image_read;
+	char ref[80];
 
 	if (export_check(x->c, path, e) < 0 || look_up(x->c, x->c->pos[0], &x->image, e) < 0 ||
-	    image_reference(x->c, x->c->pos[0], x->ref, e) < 0)
+	    image_reference(x->c, x->c->pos[0], ref, e) < 0 ||
+	    text_put(a->image, sizeof(a->image), "image", ref, e) < 0)
 		return -1;
+	memcpy(a->digest, x->image.digest, sizeof(a->digest));
 	return export_to(x->c, path, &from, e);
 }
 

@@ -7,34 +7,12 @@
 #include <unistd.h>
 
 #include "controller/cli/conn.h"
+#include "controller/cli/pieces.h"
 
 /* The parts of a disk, as VM_READ numbers them. */
 enum { PART_BASE, PART_STORE };
 
 /* ---- pieces ---- */
-
-/* Ask for the piece of a part that begins at @offset. */
-static int read_piece(struct vm_disk *d, unsigned part, uint64_t offset, struct res_vm_read *r,
-		      struct error *e)
-{
-	const struct reply_to to = { .keep = &d->conn };
-	const uint64_t size = part == PART_BASE ? d->info.size : d->info.store;
-	struct call_vm_read a = { .part = part, .offset = offset };
-	const int conn = d->conn;
-
-	memcpy(a.vm, d->info.id, sizeof(d->info.id));
-	d->conn = -1;
-	if (conn_call_on(d->c, conn, CALL_VM_READ, &a, NULL, &to, r, e) < 0)
-		return -1;
-	return r->size != size || r->at < offset || r->at > size || r->data.n > size - r->at ||
-			       (r->data.n == 0 && r->at < size)
-		       ? error_set(e, FAIL_GENERAL, d->info.name,
-				   "the daemon's answer makes no sense")
-		       : 0;
-}
-
-/* Called with each piece of data of a range.  Return: 0, or -1 with @e. */
-typedef int (*piece_fn)(void *arg, uint64_t at, const uint8_t *data, size_t n, struct error *e);
 
 struct range {
 	unsigned part;
@@ -46,18 +24,20 @@ struct range {
 /* Read the data of a range, without its holes. */
 static int read_range(struct vm_disk *d, const struct range *g, struct error *e)
 {
-	struct res_vm_read r;
+	union control_body args = { .vm_read = { .part = g->part, .end = g->to } };
+	struct pieces p = { .c = d->c,
+			    .conn = &d->conn,
+			    .name = d->info.name,
+			    .size = g->part == PART_BASE ? d->info.size : d->info.store,
+			    .offset = g->from,
+			    .end = g->to,
+			    .call = CALL_VM_READ,
+			    .args = &args,
+			    .take = g->take,
+			    .arg = g->arg };
 
-	for (uint64_t at = g->from; at < g->to; at = r.at + r.data.n) {
-		if (read_piece(d, g->part, at, &r, e) < 0)
-			return -1;
-		if (r.at >= g->to)
-			return 0;
-		size_t n = r.data.n < g->to - r.at ? r.data.n : (size_t)(g->to - r.at);
-		if (g->take(g->arg, r.at, r.data.v, n, e) < 0)
-			return -1;
-	}
-	return 0;
+	memcpy(args.vm_read.vm, d->info.id, sizeof(d->info.id));
+	return pieces_read(&p, e);
 }
 
 /* ---- the store ---- */

@@ -18,7 +18,7 @@ static int open_own(struct ctl *c, const struct vm *vm, const char *name, struct
 	return fd < 0 ? storage_fail(name, e) : fd;
 }
 
-static int open_to_read(struct ctl *c, const struct vm *vm, unsigned part, struct error *e)
+int disk_open_read(struct ctl *c, const struct vm *vm, unsigned part, struct error *e)
 {
 	const struct storage_driver *d = storage_by_name(vm->runtime.storage);
 	uint64_t size;
@@ -38,7 +38,7 @@ int disk_sizes(struct ctl *c, const struct vm *vm, uint64_t sizes[DISK_PARTS], s
 		sizes[i] = 0;
 		if (i > 0 && d && !d->parts[i])
 			continue;
-		_cleanup_close_ int fd = open_to_read(c, vm, i, e);
+		_cleanup_close_ int fd = disk_open_read(c, vm, i, e);
 		if (fd < 0)
 			return -1;
 		if (fstat(fd, &st) < 0)
@@ -46,14 +46,4 @@ int disk_sizes(struct ctl *c, const struct vm *vm, uint64_t sizes[DISK_PARTS], s
 		sizes[i] = (uint64_t)st.st_size;
 	}
 	return 0;
-}
-
-int disk_read(struct ctl *c, const struct vm *vm, unsigned part, struct file_part *p,
-	      struct error *e)
-{
-	_cleanup_close_ int fd = open_to_read(c, vm, part, e);
-
-	if (fd < 0)
-		return -1;
-	return file_part_read(fd, p) < 0 ? storage_fail(vm->name, e) : 0;
 }

@@ -3,7 +3,6 @@
 #define BANGER_CONTROLLER_STORAGE_DISK_READ_H
 
 #include "controller/ctl.h"
-#include "controller/storage/file_part.h"
 
 /* The parts of a disk: one file, or the image of a snapshot and its CoW store. */
 #define DISK_PARTS 2u
@@ -13,13 +12,13 @@
 int disk_sizes(struct ctl *c, const struct vm *vm, uint64_t sizes[DISK_PARTS], struct error *e);
 
 /**
- * disk_read() - read a piece of a part of a disk
+ * disk_open_read() - open a part of a disk to be read
  * @part:	below DISK_PARTS
  *
- * The file is closed again, so that a reader who stops in the middle holds nothing.
- * Return: 0, or -1: FAIL_USAGE the disk has no such part, FAIL_GENERAL, FAIL_HOST.
+ * The descriptor is closed with the request, so that a reader who stops in the middle holds
+ * nothing.
+ * Return: a descriptor, or -1: FAIL_USAGE the disk has no such part, FAIL_GENERAL, FAIL_HOST.
  */
-int disk_read(struct ctl *c, const struct vm *vm, unsigned part, struct file_part *p,
-	      struct error *e);
+int disk_open_read(struct ctl *c, const struct vm *vm, unsigned part, struct error *e);
 
 #endif

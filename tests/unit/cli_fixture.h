@@ -45,9 +45,14 @@ static struct fixture {
 	const char *origins[8]; /* of those; NULL: "" */
 	const char *digests[8]; /* likewise */
 	uint64_t used_by[8];
-	const char *volumes[4];       /* what volume_list sends, of the caller's */
-	struct res_image_read part;   /* what image_read returns */
-	const char *hostile;          /* if set, every text of every event, result and error */
+	const char *volumes[4];     /* what volume_list sends, of the caller's */
+	struct res_image_read part; /* what image_read returns */
+	struct res_vm_disk disk;    /* what vm_disk returns; its sizes are those of the parts */
+	const uint8_t *parts[2];    /* what vm_read reads */
+	struct res_vm_read *piece;  /* what vm_read returns instead, if set */
+	struct ev_piece *before;    /* the event that it sends before, if set */
+	unsigned kernels;    /* kernel_list sends so many of its digest: see send_kernels() */
+	const char *hostile; /* if set, every text of every event, result and error */
 	const char *started, *reason; /* of that VM */
 	uint64_t owner;
 	const char *audit; /* lines that audit_show sends; NULL: one */
@@ -105,6 +110,19 @@ static void send_vm(int fd, const char *name)
 	(void)control_send_event(fd, control_event(EVENT_VM), &vm);
 }
 
+/* Kernels of the digest KKK...: of another user, of root, and the caller's own. */
+static void send_kernels(int fd)
+{
+	const uint64_t owners[] = { 4000000000, 0, geteuid() };
+	struct ev_kernel k = { .name = "linux", .created = "2026-01-02T03:04:05Z" };
+
+	memset(k.digest, 'k', 64);
+	for (unsigned i = 0; i < fx.kernels; i++) {
+		k.owner = owners[i];
+		(void)control_send_event(fd, control_event(EVENT_KERNEL), &k);
+	}
+}
+
 static void send_events(int fd, enum call_id id)
 {
 	if (id == CALL_VM_START) {
@@ -132,6 +150,8 @@ static void send_events(int fd, enum call_id id)
 			(void)snprintf(l.text, sizeof(l.text), "%.*s", (int)strcspn(p, "\n"), p);
 			(void)control_send_event(fd, control_event(EVENT_LINE), &l);
 		}
+	} else if (id == CALL_KERNEL_LIST) {
+		send_kernels(fd);
 	} else if (id == CALL_IMAGE_LIST) {
 		struct ev_image i = { .kernel = "debian",
 				      .size = 1u << 30,
@@ -258,6 +278,44 @@ static bool guest_takes(const struct message *m)
 	return true;
 }
 
+/* Read a part as the service does: blocks of zeros are holes, and each piece has up to 5000
+ * bytes. */
+static struct res_vm_read read_part(const struct call_vm_read *a)
+{
+	static const uint8_t zeros[4096];
+	const uint64_t size = a->part ? fx.disk.store : fx.disk.size;
+	const uint64_t end = a->end < size ? a->end : size;
+	const uint8_t *p = fx.parts[a->part];
+	uint64_t at = a->offset;
+
+	while (at < end && memcmp(p + at / 4096 * 4096, zeros, 4096) == 0)
+		at = (at / 4096 + 1) * 4096;
+	struct res_vm_read r = { .size = size, .at = at < end ? at : end };
+	r.data.n = end - r.at < 5000 ? end - r.at : 5000;
+	memcpy(r.data.v, p + r.at, r.data.n);
+	return r;
+}
+
+/* Answer a vm_read by a piece as an event and one in the answer. */
+static struct res_vm_read send_part(int fd, const struct call_vm_read *asked)
+{
+	struct call_vm_read a = *asked;
+	struct res_vm_read r = read_part(&a);
+	struct ev_piece ev = { .at = r.at, .data.n = r.data.n };
+
+	if (fx.before)
+		(void)control_send_event(fd, control_event(EVENT_PIECE), fx.before);
+	if (fx.piece)
+		return *fx.piece;
+	a.offset = r.at + r.data.n;
+	const struct res_vm_read next = read_part(&a);
+	if (!next.data.n)
+		return r;
+	memcpy(ev.data.v, r.data.v, r.data.n);
+	(void)control_send_event(fd, control_event(EVENT_PIECE), &ev);
+	return next;
+}
+
 static void send_answer(int fd, const struct message *m)
 {
 	union control_body r;
@@ -277,6 +335,10 @@ static void send_answer(int fd, const struct message *m)
 		r.res_vm_wait.reached = fx.reached;
 	} else if (id == CALL_IMAGE_READ) {
 		r.res_image_read = fx.part;
+	} else if (id == CALL_VM_DISK) {
+		r.res_vm_disk = fx.disk;
+	} else if (id == CALL_VM_READ) {
+		r.res_vm_read = send_part(fd, &m->body.vm_read);
 	} else if (id == CALL_VM_TYPE) {
 		r.res_vm_type.took = guest_takes(m);
 	} else if (id == CALL_VM_LOGS) {
@@ -326,7 +388,8 @@ static void answer(int fd, const struct message *m)
 static bool is_hold(const struct message *m)
 {
 	return !fx.fail[m->call->id] &&
-	       ((m->call->id == CALL_VM_CREATE && m->body.vm_create.hold) ||
+	       (m->call->id == CALL_VM_DISK ||
+		(m->call->id == CALL_VM_CREATE && m->body.vm_create.hold) ||
 		(m->call->id == CALL_VM_HOLD && m->body.vm_hold.hold));
 }
 

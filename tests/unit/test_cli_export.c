@@ -1,9 +1,6 @@
-/* test_cli_export.c - the reader of CoW stores. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
-#include <string.h>
+/* test_cli_export.c - the reader of CoW stores; `vm export` and `vm commit` against a fake
+ * controller. */
+#include "tests/unit/cli_fixture.h"
 
 #include "controller/cli/cow.h"
 
@@ -237,6 +234,221 @@ static void test_a_list_without_an_end(void **state)
 	cow_free(&w);
 }
 
+/* ---- the commands ---- */
+
+#define T(f) cmocka_unit_test_setup_teardown(f, fixture_setup, fixture_teardown)
+#define DISK (10 * COW_CHUNK + 512) /* the last chunk is a part of one */
+
+static uint8_t base[11 * COW_CHUNK], wanted[DISK];
+static char path[200];
+
+static const char *in_dir(const char *name)
+{
+	(void)snprintf(path, sizeof(path), "%s/%s", fx.dir, name);
+	return path;
+}
+
+static void put_chunk(uint8_t *p, size_t chunk, int byte)
+{
+	memset(p + chunk * COW_CHUNK, byte, COW_CHUNK);
+}
+
+/* A disk of one file, whose chunks 0, 1, 4 and 9 are not zeros. */
+static void have_disk(void)
+{
+	memset(base, 0, sizeof(base));
+	put_chunk(base, 0, 'a');
+	put_chunk(base, 1, 'b');
+	put_chunk(base, 4, 'c');
+	put_chunk(base, 9, 'd');
+	memset(&fx.disk, 0, sizeof(fx.disk));
+	(void)strcpy(fx.disk.id, VM_ID);
+	(void)strcpy(fx.disk.name, "web1");
+	(void)strcpy(fx.disk.image, "debian");
+	memset(fx.disk.image_digest, 'i', 64);
+	memset(fx.disk.kernel_digest, 'k', 64);
+	fx.disk.size = DISK;
+	fx.parts[0] = base;
+	memcpy(wanted, base, DISK);
+}
+
+/* A snapshot of it: a run of two chunks, zeros in the place of data, a chunk in the place of zeros,
+ * and the last part of one. */
+static void have_snapshot(void)
+{
+	have_disk();
+	new_store();
+	put_exception(0, 4, 2);
+	put_exception(1, 0, 3);
+	put_exception(2, 1, 4);
+	put_exception(3, 10, 5);
+	put_exception(4, 7, 6);
+	put_chunk(store.bytes, 3, 'A');
+	put_chunk(store.bytes, 4, 'B');
+	put_chunk(store.bytes, 5, 'Z');
+	put_chunk(store.bytes, 6, 'H');
+	fx.parts[1] = store.bytes;
+	fx.disk.store = sizeof(store.bytes);
+	put_chunk(wanted, 0, 'A');
+	put_chunk(wanted, 1, 'B');
+	put_chunk(wanted, 4, 0);
+	put_chunk(wanted, 7, 'H');
+	memset(wanted + 10 * COW_CHUNK, 'Z', 512);
+}
+
+static void assert_exported(void)
+{
+	static uint8_t found[DISK + 1];
+	struct stat st;
+
+	int fd = open(in_dir("out"), O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	assert_int_equal(read(fd, found, sizeof(found)), DISK);
+	assert_memory_equal(found, wanted, DISK);
+	(void)close(fd);
+}
+
+static void assert_no_file(void)
+{
+	struct stat st;
+
+	assert_int_equal(stat(in_dir("out"), &st), -1);
+}
+
+static void test_a_disk_of_one_file(void **state)
+{
+	(void)state;
+	have_disk();
+	assert_int_equal(BANGER("export", "web1", in_dir("out")), 0);
+	assert_string_equal(fx.last[CALL_VM_DISK].vm_disk.vm, "web1");
+	assert_string_equal(fx.last[CALL_VM_READ].vm_read.vm, VM_ID);
+	assert_exported();
+	base[0] = wanted[0] = 'x';
+	assert_int_equal(BANGER("vm", "export", "web1", in_dir("out")), 0); /* over the old file */
+	assert_exported();
+}
+
+static void test_a_snapshot_is_laid_over_its_image(void **state)
+{
+	(void)state;
+	have_snapshot();
+	assert_int_equal(BANGER("export", "web1", in_dir("out")), 0);
+	assert_exported();
+}
+
+static void test_a_damaged_store(void **state)
+{
+	(void)state;
+	have_snapshot();
+	put_exception(1, 11, 3);
+	assert_int_equal(BANGER("export", "web1", in_dir("out")), FAIL_GENERAL);
+	assert_has(fx.err, "its CoW store is damaged: a chunk lies behind the end of the disk");
+	assert_no_file();
+	have_snapshot();
+	fx.disk.store = 512;
+	assert_int_equal(BANGER("export", "web1", in_dir("out")), FAIL_GENERAL);
+	assert_has(fx.err, "it is too short");
+	assert_no_file();
+}
+
+/* An answer that would make the file larger, or never end, ends the export. */
+static void test_a_daemon_that_lies(void **state)
+{
+	static struct res_vm_read lies[] = {
+		{ .size = 0 },
+		{ .size = DISK },
+		{ .size = DISK, .at = DISK + 1 },
+		{ .size = DISK, .at = DISK - 1, .data.n = 2 },
+		{ .size = DISK + 1, .data.n = 8 },
+		{ .size = DISK, .at = 4096, .data.n = 0 },
+	};
+	static struct ev_piece before[] = {
+		{ .at = DISK + 1 },
+		{ .at = DISK - 1, .data.n = 2 },
+		{ .at = INT64_MAX, .data.n = 1 },
+		{ .at = 8192, .data.n = 8 }, /* and the answer's piece begins before that */
+	};
+	static struct res_vm_read early = { .size = DISK, .at = 8199, .data.n = 1 };
+
+	(void)state;
+	have_disk();
+	for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+		fx.piece = &lies[i];
+		assert_int_equal(BANGER("export", "web1", in_dir("out")), FAIL_GENERAL);
+		assert_has(fx.err, "the daemon's answer makes no sense\n");
+		assert_no_file();
+	}
+	fx.piece = &early;
+	for (size_t i = 0; i < sizeof(before) / sizeof(before[0]); i++) {
+		fx.before = &before[i];
+		assert_int_equal(BANGER("export", "web1", in_dir("out")), FAIL_GENERAL);
+		assert_has(fx.err, "the daemon's answer makes no sense\n");
+		assert_no_file();
+	}
+}
+
+static void test_what_is_no_file(void **state)
+{
+	(void)state;
+	have_disk();
+	assert_int_equal(BANGER("export", "web1", fx.dir), FAIL_USAGE);
+	assert_string_equal(fx.calls, "");
+	fx.fail[CALL_VM_DISK] = FAIL_STATE;
+	assert_int_equal(BANGER("export", "web1", in_dir("out")), FAIL_STATE);
+	assert_no_file();
+	fx.fail[CALL_VM_DISK] = FAIL_NONE;
+	fx.fail[CALL_VM_READ] = FAIL_HOST;
+	assert_int_equal(BANGER("export", "web1", in_dir("out")), 9);
+	assert_no_file();
+	fx.fail[CALL_VM_READ] = FAIL_NONE;
+	assert_int_equal(BANGER("export", "web1", in_dir("none/out")), FAIL_GENERAL);
+}
+
+static void test_commit(void **state)
+{
+	const struct call_image_import *a = &fx.last[CALL_IMAGE_IMPORT].image_import;
+	static char digest[65];
+
+	(void)state;
+	have_snapshot();
+	memset(digest, 'i', 64);
+	fx.digests[0] = digest;
+	fx.kernels = 3;
+	assert_int_equal(BANGER("commit", "web1", "golden"), 0);
+	assert_string_equal(fx.out, "golden\n");
+	assert_string_equal(a->name, "golden");
+	assert_string_equal(a->kernel, "linux"); /* the caller's own of that content */
+	assert_string_equal(a->origin, "vm:web1 0123456789ab of debian iiiiiiiiiiii");
+	fx.kernels = 2;
+	assert_int_equal(BANGER("commit", "web1", "golden"), 0);
+	assert_string_equal(a->kernel, geteuid() ? "0/linux" : "linux");
+	fx.kernels = 1; /* root is shown the kernels of all users */
+	assert_int_equal(BANGER("commit", "web1", "golden"), 0);
+	assert_string_equal(a->kernel, "4000000000/linux");
+	fx.kernels = 0;
+	assert_int_equal(BANGER("commit", "web1", "golden", "--kernel", "mine"), 0);
+	assert_string_equal(a->kernel, "mine");
+}
+
+static void test_commits_that_fail(void **state)
+{
+	(void)state;
+	have_disk();
+	fx.kernels = 0;
+	assert_int_equal(BANGER("commit", "web1", "golden"), FAIL_NOT_FOUND);
+	assert_has(fx.err, "none of the kernels that you may use is its own\n"
+			   "hint: --kernel NAME");
+	fx.kernels = 3;
+	fx.calls[0] = '\0';
+	assert_int_equal(BANGER("commit", "web1", "debian"), FAIL_STATE); /* told at once */
+	assert_has(fx.err, "another name: banger vm commit VM NAME");
+	assert_string_equal(fx.calls, "image_list ");
+	fx.fail[CALL_IMAGE_IMPORT] = FAIL_LIMIT;
+	assert_int_equal(BANGER("commit", "web1", "golden"), FAIL_LIMIT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -247,6 +459,13 @@ int main(void)
 		cmocka_unit_test(test_hostile_exceptions),
 		cmocka_unit_test(test_the_last_chunk_of_the_disk),
 		cmocka_unit_test(test_a_list_without_an_end),
+		T(test_a_disk_of_one_file),
+		T(test_a_snapshot_is_laid_over_its_image),
+		T(test_a_damaged_store),
+		T(test_a_daemon_that_lies),
+		T(test_what_is_no_file),
+		T(test_commit),
+		T(test_commits_that_fail),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -174,6 +174,7 @@ static void note_event(const struct message *m)
 		t.bytes += m->body.ev_bytes.data.n;
 		t.bytes_to = m->body.ev_bytes.at + m->body.ev_bytes.data.n;
 	}
+	t.bytes += m->event->id == EVENT_PIECE ? m->body.ev_piece.data.n : 0;
 	if (m->event->id == EVENT_VM)
 		t.vm = m->body.ev_vm;
 }
@@ -2642,12 +2643,13 @@ static struct message ask_disk(struct control *c)
 	return ask(c, CALL_VM_DISK, &b);
 }
 
-static struct message ask_part(struct control *c, unsigned part, uint64_t offset)
+static struct message ask_part(struct control *c, unsigned part, uint64_t offset, uint64_t end)
 {
 	union control_body b = about("web");
 
 	b.vm_read.part = part;
 	b.vm_read.offset = offset;
+	b.vm_read.end = end;
 	return ask(c, CALL_VM_READ, &b);
 }
 
@@ -2679,16 +2681,52 @@ static void a_reader_reads_the_parts_of_a_disk(void **state)
 	assert_string_equal(d.image, "debian");
 	assert_string_equal(d.image_digest, vm.image_digest);
 	assert_string_equal(d.kernel_digest, vm.kernel_digest);
-	struct res_vm_read r = ask_part(&c, 0, 4096).body.res_vm_read;
+	const uint64_t word = 1 << 19;
+	struct res_vm_read r = ask_part(&c, 0, 4096, word + 4).body.res_vm_read;
 	assert_int_equal(r.size, 1 << 20);
-	assert_true(r.at <= 1 << 19 && r.at + r.data.n > 1 << 19);
-	assert_memory_equal(r.data.v + ((1 << 19) - r.at), "base", 4);
-	r = ask_part(&c, 1, 0).body.res_vm_read;
+	assert_true(r.at <= word);
+	assert_int_equal(r.at + r.data.n, word + 4); /* no byte behind the end */
+	assert_memory_equal(r.data.v + (word - r.at), "base", 4);
+	r = ask_part(&c, 0, 4096, word - 4096).body.res_vm_read; /* a hole */
+	assert_int_equal(r.at, word - 4096);
+	assert_int_equal(r.data.n, 0);
+	r = ask_part(&c, 1, 0, 4096).body.res_vm_read;
 	assert_int_equal(r.size, 1 << 16);
 	assert_memory_equal(r.data.v, "store", 5);
-	r = ask_part(&c, 1, INT64_MAX).body.res_vm_read;
+	r = ask_part(&c, 1, INT64_MAX, INT64_MAX).body.res_vm_read;
 	assert_int_equal(r.at, 1 << 16);
 	assert_int_equal(r.data.n, 0);
+	control_close(&c);
+}
+
+/* All pieces of a request fit into the socket's buffer: the worker waits for no client. */
+static void a_reader_that_stands_still_keeps_no_worker(void **state)
+{
+	static char data[1 << 18];
+	struct fixture *f = *state;
+	struct control c = client(OWNER);
+	union control_body b = about("web");
+	struct message m;
+	char path[256];
+
+	const struct vm vm = have_disk(f);
+	memset(data, 'x', sizeof(data));
+	path_image(&f->c.config, vm.image_digest, path);
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, data, sizeof(data), 0), sizeof(data));
+	assert_int_equal(ask_disk(&c).kind, MSG_RESULT);
+	b.vm_read.end = sizeof(data);
+	say(&c, CALL_VM_READ, &b);
+	RUN_UNTIL(t.api->conns->state != READING);
+	/* Nothing is received meanwhile; a send that waits too long would close the connection. */
+	RUN_UNTIL(!t.api->conns || t.api->conns->state == READING);
+	assert_non_null(t.api->conns);
+	t.bytes = 0;
+	assert_int_equal(hear(&c, CALL_VM_READ, &m), 1);
+	const struct res_vm_read *r = &m.body.res_vm_read;
+	assert_int_equal(t.bytes, (API_PIECES - 1) * sizeof(r->data.v));
+	assert_int_equal(r->at, t.bytes);
+	assert_int_equal(r->data.n, sizeof(r->data.v));
 	control_close(&c);
 }
 
@@ -2704,7 +2742,7 @@ static void a_vm_with_a_reader_neither_starts_nor_goes(void **state)
 	assert_int_equal(delete_fails(f), FAIL_STATE);
 	assert_int_equal(row(f, "web").state, VM_CREATED);
 	assert_int_equal(ask_disk(&second).error.code, FAIL_STATE);
-	assert_int_equal(ask_part(&second, 0, 0).error.code, FAIL_STATE);
+	assert_int_equal(ask_part(&second, 0, 0, 4096).error.code, FAIL_STATE);
 	control_close(&second);
 	RUN_UNTIL(t.api->n_conns == 1);
 	assert_int_equal(start_fails(f), FAIL_STATE); /* the other connection was not the reader */
@@ -2756,7 +2794,7 @@ static void a_disk_that_may_change_is_not_read(void **state)
 	struct error e = { 0 };
 
 	struct vm vm = have_disk(f);
-	assert_int_equal(ask_part(&c, 0, 0).error.code, FAIL_STATE); /* not before VM_DISK */
+	assert_int_equal(ask_part(&c, 0, 0, 4096).error.code, FAIL_STATE); /* not before VM_DISK */
 	must_start(f, "web");
 	assert_string_equal(ask_disk(&c).error.hint, "banger vm stop web");
 	vm = row(f, "web");
@@ -2872,6 +2910,7 @@ int main(void)
 		TEST(an_end_that_fails_is_tried_again),
 		TEST(a_loss_during_a_decision_is_not_lost),
 		TEST(a_reader_reads_the_parts_of_a_disk),
+		TEST(a_reader_that_stands_still_keeps_no_worker),
 		TEST(a_vm_with_a_reader_neither_starts_nor_goes),
 		TEST(a_reader_may_go_at_any_time),
 		TEST(a_disk_is_read_by_its_owner_and_root),

@@ -19,12 +19,14 @@
 
 #include "common/clock.h"
 #include "common/fdio.h"
+#include "common/cleanup.h"
 #include "controller/db/connection.h"
 #include "controller/db/db.h"
 #include "controller/paths.h"
 #include "controller/storage/disk.h"
 #include "controller/storage/image_gc.h"
 #include "controller/storage/image_import.h"
+#include "controller/storage/file_part.h"
 #include "controller/storage/volume.h"
 #include "controller/storage/image_read.h"
 #include "controller/storage/slot_folder.h"
@@ -283,21 +285,20 @@ static void test_no_tag_without_the_database(void **state)
 	assert_int_equal(e.code, FAIL_HOST);
 }
 
-static int read_at(const struct caller *c, const char *digest, uint64_t offset,
-		   struct image_part *p)
+static int read_at(const struct caller *c, const char *digest, uint64_t offset, struct file_part *p)
 {
 	static uint8_t buf[1000];
 
-	*p = (struct image_part){
-		.digest = digest,
-		.file = { .offset = offset, .buf = buf, .room = sizeof(buf) },
+	*p = (struct file_part){
+		.offset = offset, .end = UINT64_MAX, .buf = buf, .room = sizeof(buf)
 	};
-	return image_read(&ctl, c, "debian", p, &e);
+	_cleanup_close_ int fd = image_open(&ctl, c, "debian", digest, &e);
+	return fd < 0 ? -1 : file_part_read(fd, p);
 }
 
 static void test_read(void **state)
 {
-	struct image_part p;
+	struct file_part p;
 	char digest[65], other[65];
 	uint64_t at = 0, seen = 0;
 
@@ -306,17 +307,17 @@ static void test_read(void **state)
 	assert_int_equal(import(&ann, "debian", ext4(16 * MIB, "hello"), digest), 0);
 	do {
 		assert_int_equal(read_at(&ann, digest, at, &p), 0);
-		assert_int_equal(p.file.size, 16 * MIB);
-		if (p.file.at <= 8 * MIB && p.file.at + p.file.n >= 8 * MIB + 5)
-			assert_memory_equal(p.file.buf + (8 * MIB - p.file.at), "hello", 5);
-		at = p.file.at + p.file.n;
-		seen += p.file.n;
-	} while (at < p.file.size);
+		assert_int_equal(p.size, 16 * MIB);
+		if (p.at <= 8 * MIB && p.at + p.n >= 8 * MIB + 5)
+			assert_memory_equal(p.buf + (8 * MIB - p.at), "hello", 5);
+		at = p.at + p.n;
+		seen += p.n;
+	} while (at < p.size);
 	assert_int_equal(at, 16 * MIB);
 	assert_true(seen < MIB); /* holes are left out */
 	assert_int_equal(read_at(&ann, digest, INT64_MAX, &p), 0);
-	assert_int_equal(p.file.at, 16 * MIB);
-	assert_int_equal(p.file.n, 0);
+	assert_int_equal(p.at, 16 * MIB);
+	assert_int_equal(p.n, 0);
 	assert_int_equal(read_at(&bob, digest, 0, &p), -1);
 	assert_int_equal(e.code, FAIL_NOT_FOUND);
 	memcpy(other, digest, sizeof(other));
