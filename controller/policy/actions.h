@@ -25,8 +25,8 @@ void vm_probe(struct ctl *c, const uint8_t id[ID_LEN]);
 /* Release a VM for which vm_release_due() holds. */
 void vm_release_again(struct ctl *c, const uint8_t id[ID_LEN]);
 /* Stop or delete a VM that is held and has no holder, as its row says.  A running operation is
- * interrupted, as by a kill; but not a stop, a delete or a drain of a VM that is kept, or that has a
- * volume which its guest writes.
+ * interrupted, as by a kill; but not a stop, a delete or a drain of a VM that is kept, or that has
+ * a volume which its guest writes.
  * Return: 0, also when nothing is to be done; 1: it goes down, look again; -1: it failed. */
 int vm_end_unheld(struct ctl *c, const uint8_t id[ID_LEN]);
 
