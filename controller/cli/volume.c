@@ -229,7 +229,8 @@ int volumes_check(const struct values *v, struct error *e)
 	char words[sizeof(((struct call_vm_create *)0)->volumes)];
 
 	for (size_t i = 0; i < v->n; i++)
-		if (check_one(v->v[i], e) < 0)
+		if (text_put(words, sizeof(words), "--volume", v->v[i], e) < 0 ||
+		    check_one(v->v[i], e) < 0)
 			return -1;
 	return volumes_put(v, words, sizeof(words), e);
 }

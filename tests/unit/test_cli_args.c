@@ -98,6 +98,9 @@ static void test_bad_words_reach_no_daemon(void **state)
 		{ "vm", "create", "--frobnicate" },
 		{ "vm", "create", "a", "b" },
 		{ "vm", "create", "-o", "yaml" },
+		{ "vm", "create", "-v", "data:/\xff" }, /* before a volume is made */
+		{ "vm", "create", "-v", "data" },
+		{ "vm", "create", "-v", "/data:/data" },
 		{ "vm", "list", "x" },
 		{ "vm", "show" },
 		{ "vm", "stop", "a", "--timeout", "5h" },
