@@ -74,8 +74,11 @@ static int parse(char *word, struct vm_volume *v, struct error *e)
 	if (mode)
 		*mode++ = '\0';
 	*v = (struct vm_volume){ .read_only = mode && strcmp(mode, "ro") == 0 };
-	if (!path || (mode && !v->read_only && strcmp(mode, "rw") != 0) ||
-	    strlen(word) >= sizeof(v->name) || strlen(path) >= sizeof(v->path)) {
+	if (strlen(word) >= sizeof(v->name) || (path && strlen(path) >= sizeof(v->path)))
+		return error_set(e, FAIL_USAGE, "volume",
+				 "a name has up to %zu bytes, and a path up to %zu",
+				 sizeof(v->name) - 1, sizeof(v->path) - 1);
+	if (!path || (mode && !v->read_only && strcmp(mode, "rw") != 0)) {
 		(void)error_set(e, FAIL_USAGE, "volume", "\"%s\" is not understood", word);
 		error_hint(e, "NAME:/PATH or NAME:/PATH:ro");
 		return -1;

@@ -320,6 +320,13 @@ static void volumes_that_are_refused(void **state)
 			fail_msg("\"%s\" is taken", cases[i].volumes);
 		assert_int_equal(e.code, cases[i].code);
 	}
+	/* A text of the protocol is whole UTF-8: no word is quoted that an error would cut. */
+	char longest[600] = "data:/x";
+	for (size_t n = strlen(longest); n < 500; n += 2)
+		memcpy(longest + n, "\xc3\xa9", 3);
+	assert_int_equal(create_with(f, "web", longest, &e), -1);
+	assert_int_equal(e.code, FAIL_USAGE);
+	assert_string_equal(e.why, "a name has up to 63 bytes, and a path up to 255");
 	/* What only begins like a folder of the guest's, or like a step up, is none. */
 	assert_int_equal(create_with(f, "web", "data:/runs/..x logs:/.a/...", &e), 0);
 }
