@@ -208,7 +208,7 @@ static int check_one(const char *value, struct error *e)
 {
 	const size_t name = strcspn(value, ":");
 
-	if (name == 0 || !value[name] || strchr("/.~", value[0])) {
+	if (name == 0 || !value[name] || value[name + 1] != '/' || strchr("/.~", value[0])) {
 		(void)error_set(e, FAIL_USAGE, "--volume",
 				strchr("/.~", value[0]) && value[0]
 					? "\"%s\" begins with a folder of this host, which no "

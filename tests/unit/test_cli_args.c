@@ -100,6 +100,8 @@ static void test_bad_words_reach_no_daemon(void **state)
 		{ "vm", "create", "-o", "yaml" },
 		{ "vm", "create", "-v", "data:/\xff" }, /* before a volume is made */
 		{ "vm", "create", "-v", "data" },
+		{ "vm", "create", "-v", "data:" },
+		{ "vm", "create", "-v", "data:data" },
 		{ "vm", "create", "-v", "/data:/data" },
 		{ "vm", "list", "x" },
 		{ "vm", "show" },
