@@ -50,7 +50,7 @@ stays=$(field $ALICE stays runtime.pid)
 is "$(as $ALICE doctor --db -o json |
 	jq -r '[.[] | select(.where != "daemon" or .verdict == "FAIL")] | length')/$?" 0/0 \
 	"doctor --db: by the daemon anybody hears that all is well"
-for name in folder database schema log space slots images ledger; do
+for name in folder database schema log space slots images volumes ledger; do
 	is "$(row $name $ALICE)" "PASS daemon: *" "doctor --db: $name"
 done
 rm -f "$DB.backup" # on a slow host there is one of before they were created
@@ -193,6 +193,8 @@ sqlite3 "$DB" <<-'END'
 	ALTER TABLE images DROP COLUMN origin;
 	ALTER TABLE images DROP COLUMN config;
 	ALTER TABLE images DROP COLUMN layers;
+	DROP TABLE mounts;
+	DROP TABLE volumes;
 	PRAGMA user_version = 2;
 END
 rm -f "$T/state/slots/$slot/owner" # no mark either
