@@ -568,13 +568,14 @@ static void first_time(void)
 
 	drop_bystander();
 	set_kill();
-	(void)snprintf(command, sizeof(command),
-		       "rm -rf %s/{banger.db*,images,kernels,slots,consoles}; umount %s/slots; ip "
-		       "link del %s; "
-		       "nft delete table inet banger; nft delete table bridge banger; rmdir %s/vm "
-		       "%s/spawn %s; true",
-		       config.state_dir, config.run_dir, config.bridge, config.cgroup_dir,
-		       config.cgroup_dir, config.cgroup_dir);
+	(void)snprintf(
+		command, sizeof(command),
+		"rm -rf %s/{banger.db*,images,kernels,volumes,slots,consoles}; umount %s/slots; ip "
+		"link del %s; "
+		"nft delete table inet banger; nft delete table bridge banger; rmdir %s/vm "
+		"%s/spawn %s; true",
+		config.state_dir, config.run_dir, config.bridge, config.cgroup_dir,
+		config.cgroup_dir, config.cgroup_dir);
 	shell(command);
 }
 
