@@ -11,6 +11,25 @@ table() { dmsetup table "bgr-$(slot_of "$1")" 2>/dev/null; }
 loop_of() { table "$1" | awk -v n="$2" '{ sub("7:", "/dev/loop", $n); print $n }'; }
 nothing_of_dm() { [ "$(dmsetup ls | grep -c ^bgr-)/$(loops)" = 0/0 ]; }
 mkdir -p /tmp/disk
+# by_hand VM COMMAND...: with its disk, put together by hand, as /dev/mapper/by-hand
+by_hand() {
+	local dev cow rc
+	dev=$(losetup -f --show -r "$image") &&
+		cow=$(losetup -f --show "$B/slots/$(slot_of "$1")/cow") || return 1
+	shift
+	dmsetup create by-hand --table "0 32768 snapshot $dev $cow P 8" || return 1
+	"$@"
+	rc=$?
+	dmsetup remove --retry by-hand
+	losetup -d "$dev" "$cow"
+	return $rc
+}
+# exports_right VM: what `vm export` writes is what the kernel makes of image and CoW store
+exports_right() {
+	rm -f /tmp/export.ext4
+	banger vm export "$1" /tmp/export.ext4 &&
+		by_hand "$1" cmp /tmp/export.ext4 /dev/mapper/by-hand
+}
 
 # ---- a life, and another ----
 check "a VM is created" banger vm create first --image tiny --memory 128M
@@ -38,6 +57,15 @@ out=$(banger vm stop first --timeout 300s 2>&1)
 is "$?" 0 "it stops"
 is "$(grep -c "did not end by itself" <<<"$out")" 0 "its guest ends itself, at its power button"
 check "nothing of it is left in device-mapper and loops" wait_for 60 nothing_of_dm
+check "its export is what the kernel makes of image and CoW store" exports_right first
+check "and differs from the image" eval '! cmp -s /tmp/export.ext4 "$image"'
+check "which e2fsck finds whole, once it has replayed the journal" \
+	eval 'e2fsck -fy /tmp/export.ext4; [ $? -le 1 ]'
+check "a commit makes an image of it" banger vm commit first golden
+check "a VM of that image, whose disk is a snapshot again" \
+	eval 'banger vm create heir --image golden --memory 128M && banger vm start heir'
+check "goes on where the first one ended" says 120 heir "GUEST-UP boot 2 heir"
+check "both go" eval 'banger vm delete heir && banger image delete golden'
 check "it starts again" banger vm start first
 check "its data is still there" says 120 first "GUEST-UP boot 2 first"
 is "$(sha256sum <"$image")" "$before" "the image is as it was"
@@ -80,18 +108,10 @@ wrote=$(wrote)
 check "its snapshot and CoW loop go, the others stay" \
 	wait_for 60 eval '[ "$(dmsetup ls | grep -c ^bgr-) $(loops)" = "2 3" ]'
 # disk_is_whole VM: its disk, put together by hand, passes e2fsck after its journal was replayed
-disk_is_whole() {
-	local slot dev cow
-	slot=$(slot_of "$1")
-	dev=$(losetup -f --show -r "$image") && cow=$(losetup -f --show "$B/slots/$slot/cow") ||
-		return 1
-	dmsetup create by-hand --table "0 32768 snapshot $dev $cow P 8" || return 1
+replay_and_check() {
 	mount /dev/mapper/by-hand /tmp/disk && umount /tmp/disk && e2fsck -fn /dev/mapper/by-hand
-	local rc=$?
-	dmsetup remove --retry by-hand
-	losetup -d "$dev" "$cow"
-	return $rc
 }
+disk_is_whole() { by_hand "$1" replay_and_check; }
 check "its disk is consistent once the journal was replayed" disk_is_whole diary
 check "it starts again" banger vm start diary
 check "with its data, up to the last that it had synced" kept 2
@@ -107,6 +127,7 @@ check "after kill -9 of every process of ours the service comes back" wait_for 6
 check "and says of no VM that it runs" \
 	wait_for 60 eval '! banger vm list -o json | jq -r ".[].state" | grep -q running'
 check "nothing is left in device-mapper and loops" wait_for 60 nothing_of_dm
+check "the export of a disk that was cut off is exact too" exports_right diary
 for vm in first diary third; do check "the disk of $vm is consistent" disk_is_whole $vm; done
 check "the VMs start again" one_by_one start first diary third
 check "with their data" \
@@ -150,6 +171,8 @@ status=$(dmsetup status "bgr-$(slot_of fill)")
 is "$status" "0 32768 snapshot [0-9]*/[0-9]* *" "dmsetup: the snapshot is valid"
 is "$(awk '{ split($4, used, "/"); print (used[1] > used[2] * 0.95) }' <<<"$status")" 1 \
 	"and its CoW store is full: ${status#*snapshot }"
+check "it is killed" banger vm kill fill
+check "a full CoW store is exported as exactly" exports_right fill
 check "it goes" banger vm delete fill
 
 # ---- the file system under the CoW stores is full ----
@@ -178,7 +201,7 @@ check "the calm one can be stopped on a full disk" banger vm kill calm
 check "the one that met the error can be killed" banger vm kill full
 check "the one that did not start can be deleted" banger vm delete late
 check "nothing is left" wait_for 60 nothing_of_dm
-rm -f $B/ballast $B/ballast2
+rm -f $B/ballast $B/ballast2 /tmp/export.ext4
 check "with room again, both start" one_by_one start calm full
 check "calm with its data" says 120 calm "GUEST-UP boot 2"
 check "and the full one with what it had before" says 120 full "GUEST-UP boot 2"
