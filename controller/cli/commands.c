@@ -177,6 +177,7 @@ const struct command commands[] = {
 	  "write the disk of a VM at rest to a file, as the ext4 file system that it is\n"
 	  "FILE is replaced when it is complete, with mode 0600; holes stay holes.  - is standard\n"
 	  "output.  `image import` makes an image of it, mount -o loop shows what is in it.\n"
+	  "Volumes are not part of it.\n"
 	  "Until the export has ended, the VM can be neither started nor deleted.  After\n"
 	  "`vm kill` the disk is as after a power cut: the first mount replays its journal.",
 	  cmd_vm_export },
@@ -187,8 +188,9 @@ const struct command commands[] = {
 	  "limits apply as to `image import`.  `image show` names the VM and that image.\n"
 	  "First the disk is copied to an unnamed file in $TMPDIR or ~/.cache/banger.  Meanwhile\n"
 	  "the VM can be neither started nor deleted.\n"
-	  "All that the guest wrote is in the image: logs, ssh host keys, secrets.  Remove in the\n"
-	  "guest first what VMs of the image must not share: rm /etc/ssh/ssh_host_*\n"
+	  "All that the guest wrote is in the image: logs, ssh host keys, secrets; but not what\n"
+	  "is in its volumes.  Remove in the guest first what VMs of the image must not share:\n"
+	  "rm /etc/ssh/ssh_host_*\n"
 	  "After `vm kill` the disk is as after a power cut: each VM of the image replays the\n"
 	  "journal at its first start.  `vm stop` first gives a clean one.",
 	  cmd_vm_commit },
