@@ -136,8 +136,6 @@ static int link_to(int fd, const char *path)
 /* Put the complete file in the place of @path. */
 static int take_place(const struct new_file *f, struct error *e)
 {
-	if (fsync(f->fd) < 0)
-		return failed(f->path, e);
 	if (f->unnamed && link_to(f->fd, f->path) == 0)
 		return 0;
 	if (f->unnamed && (errno != EEXIST || link_to(f->fd, f->temp) < 0))
@@ -163,6 +161,9 @@ static int to_file(struct cli *c, const char *path, const struct export_source *
 		return -1;
 	struct sink s = { .c = c, .name = path, .fd = f.fd, .sparse = true };
 	int r = from->copy(from->arg, &s, e);
+	/* Some file systems report only here that the disk is full (NFS, fsync(2)). */
+	if (r == 0 && fsync(f.fd) < 0)
+		r = failed(path, e);
 	if (r == 0)
 		r = take_place(&f, e);
 	else if (!f.unnamed)
