@@ -13,6 +13,7 @@
 struct reader {
 	uint8_t vm[ID_LEN];
 	uint64_t connection; /* 0: the entry is free */
+	struct caller caller;
 };
 
 struct readers {
@@ -51,41 +52,47 @@ void reader_lost(struct readers *r, uint64_t connection)
 	}
 }
 
-/* Return: the connection that reads the disk of @vm; 0: none. */
-static uint64_t reader_of(struct readers *r, const struct vm *vm)
+/* Return: the reader of @vm; one with connection 0: none. */
+static struct reader reader_of(struct readers *r, const struct vm *vm)
 {
 	if (!r || vm->slot >= SLOT_MAX)
-		return 0;
+		return (struct reader){ 0 };
 	_cleanup_unlock_ struct lock_guard g = lock_guard(&r->lock);
 	const struct reader *s = &r->slots[vm->slot];
-	return memcmp(s->vm, vm->id, ID_LEN) == 0 ? s->connection : 0;
+	return memcmp(s->vm, vm->id, ID_LEN) == 0 ? *s : (struct reader){ 0 };
 }
 
 bool reader_is(struct readers *r, const struct vm *vm, uint64_t connection)
 {
-	return connection && reader_of(r, vm) == connection;
+	return connection && reader_of(r, vm).connection == connection;
 }
 
 int reader_refuse(struct readers *r, const struct vm *vm, struct error *e)
 {
-	if (!reader_of(r, vm))
+	const struct reader s = reader_of(r, vm);
+
+	if (!s.connection)
 		return 0;
 	(void)error_set(e, FAIL_STATE, vm->name, "its disk is being read");
-	error_hint(e, "wait until `banger vm export` or `vm commit` has ended, or end it");
+	error_hint(e,
+		   "wait until `banger vm export` or `vm commit` has ended, or end it: process %d "
+		   "of uid %u",
+		   (int)s.caller.pid, (unsigned)s.caller.uid);
 	return -1;
 }
 
 /* ---- the verb ---- */
 
 /* The caller holds the operation lock, so no start is under way. */
-static void reader_set(struct readers *r, const struct vm *vm, uint64_t connection)
+static void reader_set(struct readers *r, const struct vm *vm, const struct operation *o)
 {
 	if (!r || vm->slot >= SLOT_MAX)
 		return;
 	_cleanup_unlock_ struct lock_guard g = lock_guard(&r->lock);
 	struct reader *s = &r->slots[vm->slot];
 	r->count += s->connection == 0;
-	s->connection = connection;
+	s->connection = o->connection;
+	s->caller = *o->caller;
 	memcpy(s->vm, vm->id, ID_LEN);
 }
 
@@ -112,7 +119,7 @@ static int begin_locked(struct ctl *c, const struct vm *vm, const struct operati
 		return -1;
 	if (!reader_is(c->readers, vm, o->connection) && reader_refuse(c->readers, vm, e) < 0)
 		return -1;
-	reader_set(c->readers, vm, o->connection);
+	reader_set(c->readers, vm, o);
 	user_log(vm->owner, "%s: uid %u reads its disk (op %s)", vm->name, o->caller->uid, o->hex);
 	return 0;
 }

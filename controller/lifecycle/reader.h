@@ -24,7 +24,7 @@ void reader_lost(struct readers *r, uint64_t connection);
 bool reader_is(struct readers *r, const struct vm *vm, uint64_t connection);
 
 /* Refuse an operation that would change the disk of @vm, whose operation lock is held, while the VM
- * has a reader.  Return: 0, or -1: FAIL_STATE. */
+ * has a reader.  Return: 0, or -1: FAIL_STATE, with a hint that names the reader's process. */
 int reader_refuse(struct readers *r, const struct vm *vm, struct error *e);
 
 /**

@@ -2752,6 +2752,25 @@ static void a_vm_with_a_reader_neither_starts_nor_goes(void **state)
 	assert_int_equal(delete_fails(f), FAIL_NONE);
 }
 
+/* Root can not delete the VM of a user whose reader never ends: the refusal names the process. */
+static void a_reader_is_named_to_those_it_keeps_waiting(void **state)
+{
+	struct control c = client(OWNER), root = client(0);
+	union control_body b = {};
+	char process[64];
+
+	const struct vm vm = have_disk(*state);
+	assert_int_equal(ask_disk(&c).kind, MSG_RESULT);
+	format_id(vm.id, b.vm_delete.vm);
+	const struct error e = ask(&root, CALL_VM_DELETE, &b).error;
+	assert_int_equal(e.code, FAIL_STATE);
+	(void)snprintf(process, sizeof(process), "end it: process 1 of uid %u", OWNER);
+	assert_non_null(strstr(e.hint, process));
+	control_close(&root);
+	control_close(&c);
+	RUN_UNTIL(t.api->n_conns == 0);
+}
+
 /* The client goes while its request is served. */
 static void a_reader_may_go_at_any_time(void **state)
 {
@@ -2916,6 +2935,7 @@ int main(void)
 		TEST(a_disk_is_read_by_its_owner_and_root),
 		TEST(a_disk_that_may_change_is_not_read),
 		TEST(files_of_another_vm_are_not_read),
+		TEST(a_reader_is_named_to_those_it_keeps_waiting),
 	};
 
 	return cmocka_run_group_tests_name("ctl_api", tests, NULL, NULL);
