@@ -50,9 +50,15 @@ static int add(struct cow *w, struct cow_exception x, struct error *e)
 	return 0;
 }
 
+/* The last one may be a part of one. */
+static uint64_t chunks_of_disk(const struct cow_store *s)
+{
+	return s->origin / COW_CHUNK + (s->origin % COW_CHUNK != 0);
+}
+
 static int check(const struct cow_store *s, const struct cow_exception *x, struct error *e)
 {
-	if (x->old >= s->origin / COW_CHUNK + (s->origin % COW_CHUNK != 0))
+	if (x->old >= chunks_of_disk(s))
 		return damaged("a chunk lies behind the end of the disk", e);
 	if (x->new >= s->size / COW_CHUNK)
 		return damaged("a chunk lies behind its end", e);
@@ -84,7 +90,7 @@ static int read_areas(struct cow *w, const struct cow_store *s, struct error *e)
 	for (uint64_t at = 1; more > 0; at += EXCEPTIONS + 1) {
 		if (at >= chunks)
 			return damaged("its list has no end", e);
-		if (w->n > s->origin / COW_CHUNK)
+		if (w->n > chunks_of_disk(s))
 			return damaged("it has more chunks than the disk", e);
 		if (s->read(s->arg, at * COW_CHUNK, area, sizeof(area), e) < 0)
 			return -1;

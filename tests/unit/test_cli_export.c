@@ -139,6 +139,10 @@ static void test_store_of_a_full_area(void **state)
 	assert_int_equal(read_it(&w, &e), 0);
 	assert_int_equal(w.n, 256);
 	cow_free(&w);
+	/* All chunks of the disk have changed, the last of which is a part of one. */
+	assert_int_equal(read_for(255 * COW_CHUNK + 512, &w, &e), 0);
+	assert_int_equal(w.n, 256);
+	cow_free(&w);
 	store.size = AREA(1) * COW_CHUNK; /* the next area is cut off */
 	refused("its list has no end");
 }
