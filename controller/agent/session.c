@@ -342,6 +342,16 @@ static void resize(const struct agent_msg *m)
 		(void)ioctl(s.run.out, TIOCSWINSZ, &w);
 }
 
+/* The client of a connection is gone, and its last words have come.  Its answer is the end. */
+static void leave_connection(void)
+{
+	static const uint8_t done[2] = { 0 };
+
+	leave_command();
+	put(AGENT_EXIT, done, sizeof(done));
+	s.phase = ENDED;
+}
+
 static void pass_signal(int sig)
 {
 	if (s.phase != RUNNING || s.run.pid <= 0 || s.exited || sig <= 0 || sig > SIGSYS)
@@ -361,7 +371,10 @@ static int direct(const struct agent_msg *m)
 		resize(m);
 		return 0;
 	case AGENT_SIGNAL:
-		pass_signal(m->data[0]);
+		if (s.phase == RUNNING && s.command.connects && m->data[0] == SIGHUP)
+			leave_connection();
+		else
+			pass_signal(m->data[0]);
 		return 0;
 	default:
 		return -1;

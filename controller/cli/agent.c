@@ -38,6 +38,7 @@
 #define COMPLAINTS_MOST 100 /* lines of a copy's errors that are printed */
 #define LOOK_MS 250         /* pause between two looks at whether the output has a reader */
 #define UNREAD_MS 1000      /* for input that is under way, when it has none */
+#define LEAVE_MS 5000       /* for the agent to say that it has got this input */
 
 /* An output stream of the command, on its way to a descriptor of ours. */
 struct sink {
@@ -78,6 +79,7 @@ struct session {
 	uint64_t deadline_ms; /* of a session that a signal ends; 0: none */
 	uint64_t look_ms;     /* the next look at whether the output has a reader; 0: none is due */
 	uint64_t unread_ms;   /* the output has no reader: the session ends then; 0: it has one */
+	bool leaves;          /* the agent was told that the client is gone */
 	uint32_t credit;      /* bytes of input that the agent takes */
 	struct sink sink[2];
 	struct agent_reader in;
@@ -333,7 +335,7 @@ static void read_input(struct session *s)
 	ssize_t got = read(s->source, data, n);
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (s->unread_ms)
+	if (s->unread_ms && !s->leaves)
 		s->unread_ms = now_ms() + UNREAD_MS; /* the guest gets this first */
 	if (got <= 0) {
 		s->input = false;
@@ -488,7 +490,7 @@ static int take_credit(struct session *s, const struct agent_msg *m)
 	if (m->data[0] != AGENT_STREAM_INPUT || n > AGENT_WINDOW - s->credit)
 		return broken(s);
 	s->credit += n;
-	if (s->unread_ms && n)
+	if (s->unread_ms && n && !s->leaves)
 		s->unread_ms = now_ms() + UNREAD_MS; /* the guest takes what was sent */
 	return 0;
 }
@@ -594,9 +596,25 @@ static bool takes_input(const struct session *s)
  * not for UNREAD_MS. */
 static bool is_over(const struct session *s, uint64_t now)
 {
-	const bool taken = !s->input && !s->have && s->credit == AGENT_WINDOW;
+	const bool taken = !s->input && !s->have && s->credit == AGENT_WINDOW && !s->leaves;
 
 	return s->unread_ms && !takes_input(s) && (now >= s->unread_ms || (taken && is_client(s)));
+}
+
+/* Tell the agent that the client is gone.  The end that it answers shows that it has got all that
+ * was sent: QEMU drops what a guest has not taken when a connection is closed
+ * (chardev/char-socket.c, tcp_chr_hup()).  Return: true if it can be waited for. */
+static bool leave(struct session *s, uint64_t now)
+{
+	const uint8_t sig = SIGHUP;
+
+	if (s->leaves || !is_client(s) || !has_room(s, 1))
+		return false;
+	put(s, AGENT_SIGNAL, &sig, 1);
+	s->leaves = true;
+	s->input = false; /* what is not read yet is lost */
+	s->unread_ms = now + LEAVE_MS;
+	return true;
 }
 
 /* End a session without a client: its input has ended, and its output has no reader.  A guest that
@@ -617,7 +635,7 @@ static void look_at_readers(struct session *s)
 		s->unread_ms = 0;
 	else if (!s->unread_ms)
 		s->unread_ms = now + UNREAD_MS;
-	s->sink[0].gone |= is_over(s, now);
+	s->sink[0].gone |= is_over(s, now) && !leave(s, now);
 }
 
 /* End the session if its time is over.  The time is looked at after each poll(2): a guest that

@@ -733,6 +733,22 @@ static void test_a_unix_server_gets_what_its_client_has_sent(void **state)
 	assert_gets_all(fd, sent);
 }
 
+/* A client that says that it goes is told that all has come. */
+static void test_a_client_that_goes_is_told_so(void **state)
+{
+	(void)state;
+	as_root();
+	int listener = listen_here();
+	connects(0, socket_path);
+	int fd = accepted(listener);
+	size_t sent = fill_up();
+	say(AGENT_SIGNAL, "\x01", 1);
+	const struct agent_msg m = hear(AGENT_EXIT, NULL);
+	assert_int_equal(m.data[0] + m.data[1], 0);
+	hang_up();
+	assert_gets_all(fd, sent);
+}
+
 /* An answer that nothing reads must not reset the connection. */
 static void test_a_tcp_server_gets_what_its_client_has_sent(void **state)
 {
@@ -949,6 +965,7 @@ int main(void)
 		T(test_a_connection_whose_peer_is_gone),
 		T(test_a_connection_ends_with_its_client),
 		T(test_a_unix_server_gets_what_its_client_has_sent),
+		T(test_a_client_that_goes_is_told_so),
 		T(test_a_tcp_server_gets_what_its_client_has_sent),
 		T(test_the_next_client_does_not_wait_for_what_was_sent),
 		T(test_a_connection_whose_tcp_peer_is_gone),

@@ -665,6 +665,8 @@ static void loses_its_client(pid_t pid, int fd)
 	assert_int_equal(send(fd, "last words", 10, 0), 10);
 	assert_true(hears("last words"));
 	(void)close(fd);
+	assert_true(
+		hears("signal:\001 ")); /* SIGHUP: it goes; the agent never says that it knows */
 	assert_true(session_ends());
 	(void)kill(pid, SIGTERM);
 	assert_int_equal(status_of(pid), 128 + SIGTERM);
