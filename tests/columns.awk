@@ -1,5 +1,6 @@
 # columns.awk - names each line that is wider than 100 columns; a tab goes to the next multiple of
-# 8.
+# 8.  In Markdown, a row of a table and indented code may be wider.
+FILENAME ~ /\.md$/ && /^( *\||\t|    )/ { next }
 {
 	n = split($0, part, "\t")
 	columns = 0

@@ -16,7 +16,7 @@ else
 	echo "lint: the format is not checked: that needs clang-format 14"
 fi
 # clang-format breaks no strings and no comments, and nothing formats the others.
-git ls-files '*.sh' .ci/run '*.[ch]' '*.awk' '*.def' Makefile '*/Makefile' \
+git ls-files '*.sh' .ci/run '*.[ch]' '*.awk' '*.def' '*.md' Makefile '*/Makefile' \
 	'controller/cli/in_guest/*' privhelper/banger.conf controller/cli/images.conf |
 	xargs awk -f tests/columns.awk || status=1
 tests/lines.sh || status=1
