@@ -141,6 +141,7 @@ cut() { # cut VERB WHERE: until one is caught in the middle
 }
 did "export is killed in the middle" cut export "$H/cut.ext4."
 is "$(find "$H" -name "cut.ext4.*" ! -size 81920k)" "" "and leaves no part of a file"
+rm -f "$H"/cut.ext4.* # those that were complete
 check "the VM is free" wait_for $WAIT banger start web
 check "and stops" banger kill web
 did "commit is killed in the middle" cut commit cut
