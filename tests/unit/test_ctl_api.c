@@ -2715,6 +2715,7 @@ static void a_reader_that_stands_still_keeps_no_worker(void **state)
 	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
 	assert_int_equal(pwrite(fd, data, sizeof(data), 0), sizeof(data));
 	assert_int_equal(ask_disk(&c).kind, MSG_RESULT);
+	RUN_UNTIL(t.api->conns->state == READING); /* its request is over */
 	b.vm_read.end = sizeof(data);
 	say(&c, CALL_VM_READ, &b);
 	RUN_UNTIL(t.api->conns->state != READING);
