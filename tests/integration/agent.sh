@@ -112,7 +112,8 @@ watched() { # the number of ports that the agent itself waits at
 check "one command: the agent waits at the three other ports" \
 	wait_for 60 eval '[ "$(watched)" = 3 ]'
 setpriv --reuid $ALICE --regid $ALICE --clear-groups env -i PATH="$PATH" HOME="$T" \
-	BANGER_SOCKET="$T/run/control.sock" "$B/banger" exec -n web -- sleep 78 >/dev/null 2>&1 &
+	BANGER_SOCKET="$T/run/control.sock" "$B/banger" exec -n --timeout 120s web -- sleep 300 \
+	>/dev/null 2>&1 &
 client=$!
 check "two commands: at two" wait_for 60 eval '[ "$(watched)" = 2 ]'
 kill -TERM $client
