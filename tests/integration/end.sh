@@ -27,7 +27,7 @@ did "kernel and image" set_images
 # timer_guest [WORD...]: what a guest of ours says, with these on its kernel's command line
 timer_guest() {
 	local tsc="tsc_early_khz=2000000 tsc=reliable"
-	timeout 120 qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot \
+	timeout 240 qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot \
 		-M microvm,x-option-roms=off,rtc=on,isa-serial=on,acpi=on -bios qboot.rom \
 		-accel tcg -cpu max -m 192M -serial stdio -kernel "$T/state/slots/0/kernel" \
 		-initrd "$T/state/slots/0/initrd" \
@@ -38,7 +38,11 @@ check "a VM to take the kernel from" banger create timer --image tiny --memory 1
 is "$(timer_guest nolapic_timer)" \
 	"*banger-init: the kernel has found no timer*reboot: Restarting system*" \
 	"a guest without a timer, which could not sleep, starts again"
-is "$(timer_guest)" "*banger-init: no root disk*Power down*" "one with a timer goes on, and sleeps"
+for _ in 1 2 3; do # a busy host may leave this one without a timer, too
+	said=$(timer_guest)
+	[[ $said == *"has found no timer"* ]] || break
+done
+is "$said" "*banger-init: no root disk*Power down*" "one with a timer goes on, and sleeps"
 banger rm timer >/dev/null
 
 # ---- an init that minds neither button nor signal ----
