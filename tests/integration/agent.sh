@@ -34,7 +34,7 @@ did "kernel and image" set_images
 check "a VM starts" eval 'banger create web --image tiny --memory 192M && banger start web'
 
 # ---- what a command is given, and what comes back ----
-is "$(banger exec --timeout 120s -n web -- echo hello; echo $?)" $'hello\n0' \
+is "$(banger exec --timeout 300s -n web -- echo hello; echo $?)" $'hello\n0' \
 	"exec right after the start waits for the guest"
 # A command may come before init, which takes the interface down.
 check "the guest has no network" \
@@ -112,7 +112,7 @@ watched() { # the number of ports that the agent itself waits at
 check "one command: the agent waits at the three other ports" \
 	wait_for 60 eval '[ "$(watched)" = 3 ]'
 setpriv --reuid $ALICE --regid $ALICE --clear-groups env -i PATH="$PATH" HOME="$T" \
-	BANGER_SOCKET="$T/run/control.sock" "$B/banger" exec -n --timeout 120s web -- sleep 300 \
+	BANGER_SOCKET="$T/run/control.sock" "$B/banger" exec -n --timeout 300s web -- sleep 300 \
 	>/dev/null 2>&1 &
 client=$!
 check "two commands: at two" wait_for 60 eval '[ "$(watched)" = 2 ]'
@@ -145,7 +145,7 @@ is "$(status_of in_guest true)" 125 "a stopped VM"
 is "$(grep -c 'it is stopped' "$T/err")" 1 "a stopped VM: it says so"
 
 # ---- run ----
-is "$(banger run --rm --timeout 120s --image tiny --memory 192M -u guest -e X=in -- \
+is "$(banger run --rm --timeout 300s --image tiny --memory 192M -u guest -e X=in -- \
 	'echo $X $(id -u)'; echo $?)" $'in 1000\n0' "run --rm: no network, no key"
 is "$(banger list -q | tr '\n' ' ')" "web " "run --rm leaves nothing"
 banger rm web >/dev/null

@@ -28,7 +28,7 @@ did "the set comes up" set_start
 did "kernel and image" set_images
 check "a VM of it starts" \
 	eval 'banger create web --image tiny --memory 192M && banger start web'
-check "and comes up" wait_for 120 in_guest true
+check "and comes up" wait_for 300 in_guest true
 
 is "$(in_guest cat /etc/fstab)" '# the disk'"'"'s own
 /dev/vda / ext4 rw,discard,x-systemd.growfs 0 1
@@ -65,7 +65,7 @@ Gateway=$gateway*" "and networkd too"
 
 in_guest sh -c "echo '#cloud-config' >$seed/user-data; echo mine >$seed/meta-data; sync" >/dev/null
 check "another start" eval 'banger stop --force web; banger start web'
-check "comes up" wait_for 120 in_guest true
+check "comes up" wait_for 300 in_guest true
 is "$(in_guest cat $seed/meta-data)" mine "a source that the image has stays"
 is "$(in_guest grep -c vda /etc/fstab)" 2 "fstab is not changed again"
 banger rm web >/dev/null
