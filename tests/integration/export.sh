@@ -134,17 +134,17 @@ cut_one() {
 	{ wait $pid; } 2>/dev/null
 	[ $? = 137 ]
 }
-cut() { # cut VERB WHERE: until one is caught in the middle
+interrupt() { # interrupt VERB WHERE: until one is caught in the middle
 	local i
 	for ((i = 0; i < 20; i++)); do cut_one "$1" "$2$i" && return; done
 	return 1
 }
-did "export is killed in the middle" cut export "$H/cut.ext4."
+did "export is killed in the middle" interrupt export "$H/cut.ext4."
 is "$(find "$H" -name "cut.ext4.*" ! -size 81920k)" "" "and leaves no part of a file"
 rm -f "$H"/cut.ext4.* # those that were complete
 check "the VM is free" wait_for $WAIT banger start web
 check "and stops" banger kill web
-did "commit is killed in the middle" cut commit cut
+did "commit is killed in the middle" interrupt commit cut
 is "$(find "$T/state/images" -name '*.ext4' ! -size 81920k ! -size 16384k)" "" \
 	"and makes no part of an image"
 check "nothing is left of it" wait_for $WAIT no_rests
