@@ -560,5 +560,6 @@ int api_vm_wait(struct exchange *x)
 		return EXCHANGE_FAILED;
 	res->reached = reached;
 	bool late = clock_boot_ns() - x->begun_ns >= a->timeout_ms * 1000000u;
-	return reached || late || !vm_is_active(&vm) ? EXCHANGE_DONE : EXCHANGE_AGAIN;
+	bool comes = vm_is_active(&vm) || (up && !x->ctl->draining && vm_starts_again(&vm));
+	return reached || late || !comes ? EXCHANGE_DONE : EXCHANGE_AGAIN;
 }

@@ -171,7 +171,7 @@ const struct command commands[] = {
 	  "neither a network nor an ssh server.  stopped: the VM is at rest.  exited: the run\n"
 	  "that goes on now has ended, also if a restart policy started the VM again.\n"
 	  "Waits 120 s, or --timeout (exit status 7).  A wait for an answer, and for running,\n"
-	  "also ends when the VM stops (exit status 5).",
+	  "also ends when the VM stops and is not started again by itself (exit status 5).",
 	  cmd_vm_wait },
 	{ "vm", "export", NULL, "VM FILE", 2, 2, false, 0,
 	  "write the disk of a VM at rest to a file, as the ext4 file system that it is\n"

@@ -1725,11 +1725,45 @@ static void waits_for_states(void **state)
 	control_close(&d);
 }
 
+static void store(const struct vm *vm)
+{
+	struct error e = { 0 };
+
+	assert_int_equal(tx_begin(t.f->c.db, &e), 0);
+	assert_int_equal(tx_end(t.f->c.db, db_vm_update(t.f->c.db, vm, &e), "", &e), 0);
+}
+
+/* A VM whose guest has rebooted is at rest for a moment. */
+static void a_wait_for_a_state_goes_on_over_a_reboot(void **state)
+{
+	struct control c = client(OWNER), d = client(OWNER);
+	union control_body web = about("web");
+
+	(void)create(*state, "web", false);
+	struct vm vm = row(*state, "web");
+	vm.wanted = vm.rebooted = true;
+	store(&vm);
+	say_wait(&c, WAIT_RUNNING);
+	RUN_UNTIL(is_parked());
+	assert_int_equal(ask(&d, CALL_VM_START, &web).kind, MSG_RESULT);
+	hear_wait(&c, "running", true);
+	assert_int_equal(ask(&d, CALL_VM_KILL, &web).kind, MSG_RESULT);
+	/* The service goes down: it starts none again. */
+	vm = row(*state, "web");
+	vm.wanted = vm.rebooted = true;
+	store(&vm);
+	t.f->c.draining = true;
+	say_wait(&c, WAIT_RUNNING);
+	hear_wait(&c, "stopped", false);
+	t.f->c.draining = false;
+	control_close(&c);
+	control_close(&d);
+}
+
 /* The wait is over although the VM runs again when it is looked at. */
 static void a_wait_for_an_exit_sees_a_restart(void **state)
 {
 	struct control c = client(OWNER);
-	struct error e = { 0 };
 
 	(void)create(*state, "web", false);
 	must_start(*state, "web");
@@ -1737,8 +1771,7 @@ static void a_wait_for_an_exit_sees_a_restart(void **state)
 	RUN_UNTIL(is_parked());
 	struct vm vm = row(*state, "web");
 	vm.started_ns++;
-	assert_int_equal(tx_begin(t.f->c.db, &e), 0);
-	assert_int_equal(tx_end(t.f->c.db, db_vm_update(t.f->c.db, &vm, &e), "", &e), 0);
+	store(&vm);
 	hear_wait(&c, "running", true);
 	control_close(&c);
 }
@@ -2873,6 +2906,7 @@ int main(void)
 		TEST(a_session_of_the_agent_makes_a_vm_ready),
 		TEST(a_wait_for_the_agent_ends_with_its_vm),
 		TEST(waits_for_states),
+		TEST(a_wait_for_a_state_goes_on_over_a_reboot),
 		TEST(a_wait_for_an_exit_sees_a_restart),
 		TEST(a_follower_gets_later_output),
 		TEST(the_place_of_the_output_is_told),
