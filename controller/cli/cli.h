@@ -232,6 +232,9 @@ int cmd_help(struct cli *c);
 
 /* Ask the daemon for the VM that @ref names.  Return: 0, or -1 with @e. */
 int vm_lookup(struct cli *c, const char *ref, struct ev_vm *vm, struct error *e);
+/* The same, from a service that is silent for less than @timeout_ms; 0: without a bound. */
+int vm_lookup_within(struct cli *c, const char *ref, int timeout_ms, struct ev_vm *vm,
+		     struct error *e);
 /* Refuse a name that no request can hold, before an image is made for the VM.  @name: or NULL.
  * Return: 0, or -1 with @e. */
 int vm_check_name(const char *name, struct error *e);

@@ -25,7 +25,13 @@ static int take_vm(void *arg, const struct event *event, const union control_bod
 
 int vm_lookup(struct cli *c, const char *ref, struct ev_vm *vm, struct error *e)
 {
-	const struct reply_to to = { .event = take_vm, .arg = vm };
+	return vm_lookup_within(c, ref, 0, vm, e);
+}
+
+int vm_lookup_within(struct cli *c, const char *ref, int timeout_ms, struct ev_vm *vm,
+		     struct error *e)
+{
+	const struct reply_to to = { .event = take_vm, .arg = vm, .timeout_ms = timeout_ms };
 	struct call_vm_show a = { 0 };
 	struct res_vm_show r;
 

@@ -70,26 +70,12 @@ static int console(void *arg, const struct event *event, const union control_bod
 	return 0;
 }
 
-static int take_vm(void *arg, const struct event *event, const union control_body *body,
-		   struct error *e)
-{
-	(void)e;
-	if (event->id == EVENT_VM)
-		memcpy(arg, &body->ev_vm, sizeof(body->ev_vm));
-	return 0;
-}
-
-/* As vm_lookup(), with a bound. */
+/* Look the VM up, if the service answers in time. */
 static bool look_up(struct cli *c, const char *id, struct ev_vm *vm)
 {
-	const struct reply_to to = { .event = take_vm, .arg = vm, .timeout_ms = ASK_MS };
-	struct call_vm_show a = { 0 };
-	struct res_vm_show r;
-	struct error ignored;
+	struct error ignored = { 0 };
 
-	memset(vm, 0, sizeof(*vm));
-	(void)snprintf(a.vm, sizeof(a.vm), "%s", id);
-	return conn_call(c, CALL_VM_SHOW, &a, NULL, &to, &r, &ignored) == 0 && vm->id[0];
+	return vm_lookup_within(c, id, ASK_MS, vm, &ignored) == 0;
 }
 
 static bool is_active(const struct ev_vm *vm)
